@@ -1,0 +1,29 @@
+import type { AdapterSpec } from './adapter.ts';
+import type { RolloutSpec, RolloutStatus } from './rollout.ts';
+import type { RouteSpec } from './route.ts';
+
+/** What Adaptlet reads of an object's metadata. uid and generation are given by the API server, or by the manifest folder. */
+export type Meta = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly generation: number;
+  readonly creationTimestamp: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+};
+
+export type AdapterObject = { readonly kind: 'Adapter'; readonly metadata: Meta; readonly spec: AdapterSpec };
+export type RolloutObject = {
+  readonly kind: 'AdapterRollout';
+  readonly metadata: Meta;
+  readonly spec: RolloutSpec;
+  readonly status?: RolloutStatus;
+};
+export type RouteObject = {
+  readonly kind: 'AdapterRoute';
+  readonly metadata: Meta;
+  readonly spec: RouteSpec;
+};
+/** The kinds that users write. */
+export type Manifest = AdapterObject | RolloutObject | RouteObject;

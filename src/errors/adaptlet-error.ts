@@ -1,0 +1,64 @@
+import { catalogue, type ErrorCode } from './catalogue.ts';
+import type { GrpcStatusName, RetryClass } from './define.ts';
+
+/** HTTP status of each gRPC status, as google.rpc.Code defines the mapping; 503 where a retry can succeed. */
+const httpStatusOf: Record<GrpcStatusName, number> = {
+  CANCELLED: 499,
+  INVALID_ARGUMENT: 400,
+  DEADLINE_EXCEEDED: 504,
+  NOT_FOUND: 404,
+  ALREADY_EXISTS: 409,
+  PERMISSION_DENIED: 403,
+  RESOURCE_EXHAUSTED: 429,
+  FAILED_PRECONDITION: 503,
+  ABORTED: 409,
+  UNIMPLEMENTED: 501,
+  INTERNAL: 500,
+  UNAVAILABLE: 503,
+  DATA_LOSS: 500,
+  UNAUTHENTICATED: 401,
+};
+
+export type ErrorOptions = { readonly cause?: unknown; readonly retryAfterMs?: number };
+
+/**
+ * The one error class of Adaptlet. `what` says what happened and where; what to do comes from the catalogue.
+ * `message` is both, ready for a person.
+ */
+export class AdaptletError extends Error {
+  override readonly name = 'AdaptletError';
+  readonly code: ErrorCode;
+  /** What happened and where, without the advice. */
+  readonly what: string;
+  /** Hint for the caller in milliseconds, sent as retry-after. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, what: string, options: ErrorOptions = {}) {
+    const trimmed = what.replace(/[.\s]+$/, '');
+    super(
+      `${trimmed}. ${catalogue[code].advice}`,
+      options.cause === undefined ? {} : { cause: options.cause },
+    );
+    this.code = code;
+    this.what = trimmed;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  get retry(): RetryClass {
+    return catalogue[this.code].retry;
+  }
+  get grpcStatus(): GrpcStatusName {
+    return catalogue[this.code].grpc;
+  }
+  get httpStatus(): number {
+    return httpStatusOf[this.grpcStatus];
+  }
+}
+
+/** The error itself when it is ours, else wrapped as INTERNAL with its cause kept. */
+export const asAdaptletError = (error: unknown, where: string): AdaptletError =>
+  error instanceof AdaptletError
+    ? error
+    : new AdaptletError('INTERNAL', `${where}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });

@@ -1,0 +1,41 @@
+import { defineErrors } from './define.ts';
+
+/** Answers to requests: names, routes, availability, limits. */
+export const requestErrors = defineErrors({
+  MODEL_NOT_FOUND: {
+    summary: 'No route, rollout, adapter or base model has the name that the request asks for.',
+    advice: 'Use one of the names that the message offers; `adaptlet status` lists all of them.',
+    grpc: 'NOT_FOUND',
+    retry: 'AfterChange',
+  },
+  ADAPTER_NOT_AVAILABLE: {
+    summary: 'The adapter is known but cannot serve here now.',
+    advice: 'The message has the reason; `adaptlet status` shows the state of each adapter.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'Backoff',
+  },
+  REQUEST_INVALID: {
+    summary: 'The request has a field that is missing or out of range.',
+    advice: 'Correct the field that the message names.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
+  REQUEST_CANCELLED: {
+    summary: 'The caller went away.',
+    advice: 'Nothing to do.',
+    grpc: 'CANCELLED',
+    retry: 'Never',
+  },
+  DEADLINE_EXCEEDED: {
+    summary: "The request's deadline passed before it was answered.",
+    advice: 'Allow more time, ask for fewer tokens, or preload the adapter.',
+    grpc: 'DEADLINE_EXCEEDED',
+    retry: 'Backoff',
+  },
+  QUEUE_FULL: {
+    summary: 'The runtime has as many requests waiting as it accepts.',
+    advice: 'Send it again after the time in retry-after.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
+});

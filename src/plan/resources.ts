@@ -1,0 +1,65 @@
+import type { AdapterSpec, PreloadTier, Source, Validation } from '../api/adapter.ts';
+import type { Digest, ObjectKey } from '../api/names.ts';
+import type { BoundAdapter, GuardSpec, HashOn } from '../api/rollout.ts';
+import type { Rule } from '../api/route.ts';
+
+/** One adapter that a runtime may hold. `tier` is the least tier that the plan wants it at on this runtime. */
+export type AdapterResource = {
+  readonly type: 'AdapterSpec';
+  readonly name: ObjectKey;
+  readonly body: {
+    readonly uid: string;
+    readonly baseModel: string;
+    readonly baseModelDigests: readonly Digest[];
+    readonly source: Source;
+    /** Absent: the first fetch resolves it, and from then on it is fixed for this uid. */
+    readonly digest?: Digest;
+    readonly priority: AdapterSpec['priority'];
+    readonly pinned: boolean;
+    readonly tier: PreloadTier;
+    /** A rollout that is not settled holds it: never evicted. */
+    readonly held: boolean;
+    readonly validation: Validation;
+  };
+};
+
+/** How one rollout divides its traffic. The runtime applies `weight` only while the canary is Resident there. */
+export type SplitResource = {
+  readonly type: 'Split';
+  readonly name: ObjectKey;
+  readonly body: {
+    readonly uid: string;
+    readonly createdAt: string;
+    /** Revision of the rollout's status that this was compiled from. */
+    readonly revision: number;
+    readonly stable?: BoundAdapter;
+    readonly canary?: BoundAdapter & { readonly seed: string };
+    /** Percent of requests allowed for the canary, 0 to 100. */
+    readonly weight: number;
+    readonly hashOn: HashOn;
+    readonly guard: GuardSpec;
+    /** Why there is no stable yet, for the answer to a request. */
+    readonly message: string;
+  };
+};
+
+export type RouteResource = {
+  readonly type: 'Route';
+  readonly name: ObjectKey;
+  readonly body: {
+    readonly uid: string;
+    readonly createdAt: string;
+    readonly model: string;
+    readonly rules: readonly Rule[];
+  };
+};
+
+export type Resource = AdapterResource | SplitResource | RouteResource;
+
+/** A resource with the hash of its body: equal hash, equal meaning. */
+export type Versioned<R extends Resource = Resource> = R & { readonly version: string };
+
+/** What one runtime must hold and how it must route. Keyed by `type name`. */
+export type Plan = ReadonlyMap<string, Versioned>;
+
+export const resourceKey = (r: Pick<Resource, 'type' | 'name'>): string => `${r.type} ${r.name}`;

@@ -1,0 +1,144 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { GenerateEvent, Prompt, Sampling } from '../engine/engine.ts';
+
+/** Who asks, for what. Header names are lower-case. */
+export type RequestContext = {
+  readonly namespace: string;
+  /** The name that the client sent as `model` or `model_name`. */
+  readonly model: string;
+  readonly user?: string;
+  readonly session?: string;
+  readonly tenant?: string;
+  readonly headers: ReadonlyMap<string, string>;
+};
+
+export type Arm = 'stable' | 'canary' | 'base';
+
+/** What produced an answer. Sent with every response. */
+export type ServedBy = {
+  /** Name of the Adapter, or '' for the base model. */
+  readonly adapter: string;
+  /** Of the adapter, or of the base model. */
+  readonly digest: Digest;
+  readonly rollout: string;
+  /** '' when an Adapter was asked for by its own name. */
+  readonly arm: Arm | '';
+  readonly rule: string;
+};
+
+export type GenerateRequest = {
+  readonly prompt: Prompt;
+  readonly maxTokens: number;
+  readonly sampling: Sampling;
+  readonly stop: readonly string[];
+};
+
+export type Generation = {
+  readonly id: string;
+  readonly served: ServedBy;
+  readonly events: AsyncIterable<GenerateEvent>;
+};
+
+/** One name that a client may send as `model`. */
+export type ModelCard = {
+  readonly id: string;
+  readonly kind: 'route' | 'rollout' | 'adapter' | 'base';
+  readonly ready: boolean;
+  /** Why it is not ready; '' when it is. */
+  readonly reason: string;
+  readonly digest: Digest | '';
+  readonly parent: string;
+  readonly createdAt: string;
+};
+
+/** The data path behind every protocol. */
+export type Serving = {
+  /**
+   * Routes, splits and acquires; resolves when the request is admitted to the engine, with what will serve it.
+   * Errors: MODEL_NOT_FOUND, ADAPTER_NOT_AVAILABLE, QUEUE_FULL, DEADLINE_EXCEEDED, REQUEST_CANCELLED, REQUEST_INVALID.
+   * The events must be consumed or the signal aborted. `signal.reason` is DEADLINE_EXCEEDED or REQUEST_CANCELLED.
+   */
+  generate(context: RequestContext, request: GenerateRequest, signal: AbortSignal): Promise<Generation>;
+  models(namespace: string): readonly ModelCard[];
+  /** Resolves a name to its card. Throws MODEL_NOT_FOUND with the nearest names. */
+  model(namespace: string, name: string): ModelCard;
+  readonly base: {
+    readonly name: string;
+    readonly digest: Digest | '';
+    readonly contextLength: number;
+    readonly vocabSize: number;
+  };
+  /** True while requests can be answered: base loaded, engine up, last plan applied. */
+  ready(): { readonly ok: boolean; readonly reason: string };
+};
+
+export type AdapterView = {
+  readonly key: ObjectKey;
+  readonly digest: Digest | '';
+  readonly state: string;
+  /** Reason of Failed, else ''. */
+  readonly reason: string;
+  readonly message: string;
+  readonly pinned: boolean;
+  readonly priority: number;
+  readonly references: number;
+  readonly storedBytes: number;
+  readonly residentBytes: number;
+  readonly rank: number;
+  readonly targetModules: readonly string[];
+};
+
+export type RolloutView = {
+  readonly key: ObjectKey;
+  readonly phase: string;
+  readonly message: string;
+  readonly stable: string;
+  readonly canary: string;
+  readonly step: string;
+  /** Percent allowed by the plan, and percent that this runtime applies. */
+  readonly weight: number;
+  readonly effectiveWeight: number;
+  /** Requests answered per arm since this runtime started. */
+  readonly served: { readonly stable: number; readonly canary: number };
+  readonly held: string;
+};
+
+export type ManifestProblem = { readonly file: string; readonly line: number; readonly reason: string };
+
+export type RuntimeStatus = {
+  readonly version: string;
+  readonly instance: string;
+  readonly uptimeMs: number;
+  readonly baseModel: string;
+  readonly baseDigest: Digest | '';
+  readonly engine: string;
+  readonly executionProvider: string;
+  readonly memory: { readonly budgetBytes: number; readonly usedBytes: number };
+  readonly disk: { readonly budgetBytes: number; readonly usedBytes: number };
+  readonly manifests: {
+    readonly folder: string;
+    readonly state: string;
+    readonly problems: readonly ManifestProblem[];
+  };
+  readonly adapters: readonly AdapterView[];
+  readonly rollouts: readonly RolloutView[];
+  readonly routes: readonly {
+    readonly key: ObjectKey;
+    readonly model: string;
+    readonly accepted: boolean;
+    readonly message: string;
+  }[];
+};
+
+export type RolloutVerb = 'promote' | 'abort' | 'retry' | 'rollback';
+
+/** Steering by hand: `adaptlet` on the node, gRPC Admin, Triton's repository calls. */
+export type Steering = {
+  status(): RuntimeStatus;
+  /** To Resident; waits until it is. */
+  preload(key: ObjectKey, signal: AbortSignal): Promise<void>;
+  pin(key: ObjectKey, pinned: boolean): Promise<void>;
+  /** Out of RAM, after its references ran out. Refused (VERB_REFUSED) while a rollout holds it. */
+  evict(key: ObjectKey, signal: AbortSignal): Promise<void>;
+  rollout(key: ObjectKey, verb: RolloutVerb): Promise<RolloutView>;
+};

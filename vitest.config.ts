@@ -1,0 +1,25 @@
+import { defineConfig } from 'vitest/config';
+
+/** One project per kind of test, from the least to the most real; `npm test` runs them in this order. */
+const project = (name: string, include: string[], timeout: number, parallel = true) => ({
+  test: {
+    name,
+    include,
+    testTimeout: timeout,
+    hookTimeout: timeout,
+    fileParallelism: parallel,
+    pool: 'forks' as const,
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts'], 20_000),
+      project('conformance', ['test/conformance/**/*.test.ts'], 120_000, false),
+      project('integration', ['test/integration/**/*.test.ts'], 120_000, false),
+      project('chaos', ['test/chaos/**/*.test.ts'], 180_000, false),
+      project('e2e', ['test/e2e/**/*.test.ts'], 600_000, false),
+    ],
+  },
+});
