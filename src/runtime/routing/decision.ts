@@ -1,0 +1,38 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { PerUser } from '../../api/route.ts';
+import type { Arm } from '../serving/serving.ts';
+
+/** What may serve a request, in order of preference. */
+export type Candidate =
+  | {
+      readonly kind: 'adapter';
+      readonly key: ObjectKey;
+      /** What a rollout bound; absent when the Adapter was asked for by name. */
+      readonly digest?: Digest;
+      readonly rollout: string;
+      readonly rolloutUid: string;
+      readonly arm: Arm | '';
+      readonly rule: string;
+    }
+  | {
+      readonly kind: 'perUser';
+      readonly namespace: string;
+      readonly route: string;
+      readonly user: string;
+      readonly template: PerUser;
+      readonly rule: string;
+    }
+  | { readonly kind: 'base'; readonly rule: string }
+  /** Known but without anything to serve it now; `reason` goes to the caller when nothing after it serves. */
+  | { readonly kind: 'unavailable'; readonly reason: string; readonly rule: string };
+
+/** The first that can serve does; those after the first are the rule's fallbacks. Never empty. */
+export type Decision = { readonly candidates: readonly Candidate[] };
+
+/** What only the runtime knows at the moment of the request. */
+export type ServingFacts = {
+  /** True while this adapter with this digest is Resident and validated. */
+  isResident(key: ObjectKey, digest: Digest): boolean;
+  /** True while the node holds a rollout's canary back: guard tripped or rolled back by hand. */
+  isHeld(rolloutUid: string, canaryDigest: Digest): boolean;
+};
