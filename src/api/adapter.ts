@@ -1,54 +1,95 @@
 import { z } from 'zod';
-import { digestSchema } from './names.ts';
+import { imageVersion } from './image.ts';
+import { digestSchema, modelNameSchema } from './names.ts';
+import { selectorSchema } from './selector.ts';
+import { sourceSchema } from './source.ts';
+import { cel } from './text.ts';
+import { validationSchema } from './validation.ts';
 
-export const sourceSchema = z
+export { type Selector, selectorSchema } from './selector.ts';
+export { type Source, sourceSchema } from './source.ts';
+export { type SmokeTest, smokeTestSchema, type Validation, validationSchema } from './validation.ts';
+
+/** Fields of an Adapter that never change, nor appear, nor go away. */
+export const immutableAdapterFields = ['baseModel', 'baseModelDigests', 'source', 'digest'] as const;
+const optionalFields: readonly string[] = ['baseModelDigests', 'digest'];
+
+export const immutableMessage = (field: string): string =>
+  `spec.${field} is immutable: create a new Adapter (for example sql-v3) and point the AdapterRollout at it`;
+
+const immutabilityRule = (field: string): string =>
+  optionalFields.includes(field)
+    ? `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`
+    : `self.${field} == oldSelf.${field}`;
+
+const tagMessage = 'spec.source.oci.image needs a tag or a digest, or set spec.digest';
+const digestMessage = 'spec.digest must equal the digest in spec.source.oci.image: keep one of the two';
+
+export const adapterSpecSchema = z
   .strictObject({
-    oci: z.strictObject({ image: z.string() }).optional(),
-    path: z.strictObject({ path: z.string() }).optional(),
+    baseModel: modelNameSchema.meta({
+      description:
+        'Name of the base model that the adapter was trained on, as runtimes announce it. Immutable. Example: smollm2-135m',
+    }),
+    baseModelDigests: z
+      .array(digestSchema)
+      .min(1)
+      .max(16)
+      .meta({
+        description:
+          'Builds of the base model (int4, fp16, …) that the adapter is made for; the one of the runtime must be among them. Immutable. Default: every build of that name.',
+      })
+      .optional(),
+    source: sourceSchema,
+    digest: digestSchema
+      .meta({
+        description:
+          'Digest of the OCI manifest of the artifact, sha256: and 64 hexadecimal digits. Immutable. When it is absent the first fetch resolves the source and the result is kept for the life of the object.',
+      })
+      .optional(),
+    priority: z.int().min(-1000).max(1000).default(0).meta({
+      description: 'From -1000 to 1000. Of two adapters that nobody uses the one with the lower priority is evicted first. Default 0.',
+    }),
+    pinned: z.boolean().default(false).meta({ description: 'Never evicted from RAM while it fits the budget. Default false.' }),
+    preload: z
+      .strictObject({
+        tier: z.enum(['None', 'Disk', 'Memory']).default('None').meta({
+          description:
+            'How far the adapter is brought before a request asks for it. None: on demand. Disk: stored and verified. Memory: validated and ready for the next token. Default None.',
+        }),
+        runtimeSelector: selectorSchema
+          .meta({ description: 'Runtimes that preload it. Default: every runtime of the base model.' })
+          .optional(),
+      })
+      .default({ tier: 'None' })
+      .meta({ description: 'Where and how far the adapter is brought ahead of requests.' }),
+    validation: validationSchema
+      .default({ smokeTests: [], allowNoEffect: false })
+      .meta({ description: 'What the adapter must pass on each node before it may serve.' }),
   })
-  .refine((s) => Object.values(s).filter((v) => v !== undefined).length === 1, {
-    error: 'must have exactly one of oci, path',
+  .superRefine(({ source, digest }, ctx) => {
+    if (source.oci === undefined) return;
+    const version = imageVersion(source.oci.image);
+    if (version.tag === undefined && version.digest === undefined && digest === undefined) {
+      ctx.addIssue({ code: 'custom', path: ['source', 'oci', 'image'], message: tagMessage });
+    }
+    if (version.digest !== undefined && digest !== undefined && version.digest !== digest) {
+      ctx.addIssue({ code: 'custom', path: ['digest'], message: digestMessage });
+    }
+  })
+  .meta({
+    description: 'One immutable adapter artifact for one base model. A new version is a new object.',
+    ...cel(
+      {
+        rule: "!has(self.source.oci) || has(self.digest) || self.source.oci.image.matches('(:[^/:@]+|@sha256:[0-9a-f]{64})$')",
+        message: tagMessage,
+      },
+      {
+        rule: "!has(self.source.oci) || !has(self.digest) || !self.source.oci.image.contains('@') || self.source.oci.image.endsWith('@' + self.digest)",
+        message: digestMessage,
+      },
+      ...immutableAdapterFields.map((field) => ({ rule: immutabilityRule(field), message: immutableMessage(field) })),
+    ),
   });
-
-/** Where the files of an adapter come from; exactly one member is present. */
-export type Source = z.infer<typeof sourceSchema>;
-
-export const smokeTestSchema = z.strictObject({
-  name: z.string(),
-  prompt: z.string(),
-  maxTokens: z.int().default(32),
-  expect: z.strictObject({
-    contains: z.string().optional(),
-    equals: z.string().optional(),
-    regex: z.string().optional(),
-  }),
-});
-export type SmokeTest = z.infer<typeof smokeTestSchema>;
-
-export const validationSchema = z.strictObject({
-  smokeTests: z.array(smokeTestSchema).default([]),
-  maxLatency: z.string().optional(),
-  allowNoEffect: z.boolean().default(false),
-});
-export type Validation = z.infer<typeof validationSchema>;
-
-export const selectorSchema = z.strictObject({ matchLabels: z.record(z.string(), z.string()).default({}) });
-export type Selector = z.infer<typeof selectorSchema>;
-
-export const adapterSpecSchema = z.strictObject({
-  baseModel: z.string(),
-  baseModelDigests: z.array(digestSchema).optional(),
-  source: sourceSchema,
-  digest: digestSchema.optional(),
-  priority: z.int().min(-1000).max(1000).default(0),
-  pinned: z.boolean().default(false),
-  preload: z
-    .strictObject({
-      tier: z.enum(['None', 'Disk', 'Memory']).default('None'),
-      runtimeSelector: selectorSchema.optional(),
-    })
-    .default({ tier: 'None' }),
-  validation: validationSchema.default({ smokeTests: [], allowNoEffect: false }),
-});
 export type AdapterSpec = z.infer<typeof adapterSpecSchema>;
 export type PreloadTier = AdapterSpec['preload']['tier'];

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { text } from './text.ts';
 
 /** group/version of every kind. */
 export const apiVersion = 'adaptlet.io/v1alpha1';
@@ -13,19 +14,32 @@ export type ObjectKey = Brand<string, 'ObjectKey'>;
 
 const digestPattern = /^sha256:[0-9a-f]{64}$/;
 
-export const isDigest = (text: string): text is Digest => digestPattern.test(text);
+export const isDigest = (value: string): value is Digest => digestPattern.test(value);
 
 export const objectKey = (namespace: string, name: string): ObjectKey => `${namespace}/${name}` as ObjectKey;
 
 /** The first 12 hexadecimal digits of a digest, for people and for engine-side names. */
 export const shortDigest = (digest: Digest): string => digest.slice('sha256:'.length, 'sha256:'.length + 12);
 
-/** A DNS-1123 label, as Kubernetes asks of object names that become parts of other names. */
-export const nameSchema = z.string().regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, {
+/** A DNS-1123 subdomain, as Kubernetes asks of object names. */
+export const nameSchema = text(253).regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, {
   error: 'must be lower-case letters, digits, "-" or "." and start and end with a letter or digit',
 });
 
-export const digestSchema = z
-  .string()
+/** A DNS-1123 label, as Kubernetes asks of namespaces. */
+export const namespaceSchema = text(63).regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, {
+  error: 'must be lower-case letters, digits or "-" and start and end with a letter or digit',
+});
+
+/**
+ * A name that clients send as `model`: of a route or of a base model. No "/" and no ":": those say which namespace
+ * and which kind of object is meant (`team-a/sql`, `rollout:sql`).
+ */
+export const modelNameSchema = text(128).regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, {
+  error:
+    'must be letters, digits, ".", "_" or "-" and start and end with a letter or digit; "/" and ":" are not part of a model name',
+});
+
+export const digestSchema = text(71)
   .regex(digestPattern, { error: 'must be sha256: followed by 64 lowercase hexadecimal digits' })
-  .transform((text) => text as Digest);
+  .transform((value) => value as Digest);

@@ -2,15 +2,19 @@ import type { AdapterSpec } from './adapter.ts';
 import type { RolloutSpec, RolloutStatus } from './rollout.ts';
 import type { RouteSpec } from './route.ts';
 
-/** What Adaptlet reads of an object's metadata. uid and generation are given by the API server, or by the manifest folder. */
-export type Meta = {
+/** What a manifest file says of an object's metadata. */
+export type ParsedMeta = {
   readonly namespace: string;
   readonly name: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+};
+
+/** What Adaptlet reads of an object's metadata. uid and generation are given by the API server, or by the manifest folder. */
+export type Meta = ParsedMeta & {
   readonly uid: string;
   readonly generation: number;
   readonly creationTimestamp: string;
-  readonly annotations: Readonly<Record<string, string>>;
-  readonly labels: Readonly<Record<string, string>>;
 };
 
 export type AdapterObject = { readonly kind: 'Adapter'; readonly metadata: Meta; readonly spec: AdapterSpec };
@@ -27,3 +31,7 @@ export type RouteObject = {
 };
 /** The kinds that users write. */
 export type Manifest = AdapterObject | RolloutObject | RouteObject;
+
+type Parsed<M extends Manifest> = Pick<M, 'kind' | 'spec'> & { readonly metadata: ParsedMeta };
+/** An object as a manifest file has it: without what the API server, or the manifest folder, gives it. */
+export type ParsedManifest = Parsed<AdapterObject> | Parsed<RolloutObject> | Parsed<RouteObject>;

@@ -1,92 +1,93 @@
 import { z } from 'zod';
-import { selectorSchema } from './adapter.ts';
-import { digestSchema, nameSchema } from './names.ts';
+import { durationSchema } from './duration.ts';
+import { exactlyOneOf } from './exactly-one.ts';
+import { nameSchema } from './names.ts';
+import { selectorSchema } from './selector.ts';
+
+export {
+  type BoundAdapter,
+  boundAdapterSchema,
+  type Condition,
+  conditionSchema,
+  type RolloutStatus,
+  rolloutStatusSchema,
+} from './rollout-status.ts';
 
 /** Exactly one member is present. */
-export const stepSchema = z
-  .strictObject({
-    setWeight: z.int().min(0).max(100).optional(),
-    pause: z.strictObject({ duration: z.string().optional() }).optional(),
-  })
-  .refine((s) => Object.values(s).filter((v) => v !== undefined).length === 1, {
-    error: 'must have exactly one of setWeight, pause',
-  });
+export const stepSchema = exactlyOneOf(
+  {
+    setWeight: z.int().min(0).max(100).meta({ description: 'Percent of requests for the canary, 0 to 100. Example: 20' }).optional(),
+    pause: z
+      .strictObject({
+        duration: durationSchema
+          .meta({ description: 'How long to wait. Example: 10m. Default: until somebody promotes.' })
+          .optional(),
+      })
+      .meta({ description: 'Waits before the next step. `pause: {}` waits until somebody promotes.' })
+      .optional(),
+  },
+  ['setWeight', 'pause'],
+  { example: 'setWeight: 20', description: 'One step. Exactly one of setWeight, pause.' },
+);
 export type Step = z.infer<typeof stepSchema>;
 
 /** What makes a request sticky: the first of User, Session that the request carries, or the value of a header, or nothing. */
-export const hashOnSchema = z.enum(['User', 'Session', 'Request']);
+export const hashOnSchema = z.enum(['User', 'Session', 'Request']).meta({
+  description:
+    'What keeps a caller on one side. User: the user id, else the session, else each request by itself. Session: the session, else each request. Request: each request by itself. Default User.',
+});
 export type HashOn = z.infer<typeof hashOnSchema>;
 
-export const guardSchema = z.strictObject({ maxConsecutiveErrors: z.int().min(1).max(1000).default(5) });
+export const guardSchema = z
+  .strictObject({
+    maxConsecutiveErrors: z.int().min(1).max(1000).default(5).meta({
+      description: 'Errors of the canary in a row after which the node goes back to stable, 1 to 1000. Default 5.',
+    }),
+  })
+  .meta({ description: 'Rollback on the node itself, without an operator, at the next request.' });
 export type GuardSpec = z.infer<typeof guardSchema>;
 
-export const rolloutSpecSchema = z.strictObject({
-  adapter: nameSchema,
-  runtimeSelector: selectorSchema.optional(),
-  revisionHistoryLimit: z.int().min(2).max(20).default(3),
-  rollbackWindow: z.strictObject({ revisions: z.int().min(0).max(20).default(1) }).default({ revisions: 1 }),
-  paused: z.boolean().default(false),
-  strategy: z
-    .strictObject({
-      canary: z.strictObject({ steps: z.array(stepSchema), hashOn: hashOnSchema.default('User') }),
-    })
-    .default({
-      canary: {
-        steps: [5, 25, 50].flatMap((setWeight) => [{ setWeight }, { pause: { duration: '1m' } }]),
-        hashOn: 'User',
-      },
+export const rolloutSpecSchema = z
+  .strictObject({
+    adapter: nameSchema.meta({
+      description:
+        'Name of the Adapter that should serve, in the same namespace. A change of it starts a rollout. Example: sql-v2',
     }),
-  guard: guardSchema.default({ maxConsecutiveErrors: 5 }),
-});
+    runtimeSelector: selectorSchema
+      .meta({ description: 'Runtimes that the rollout applies to. Default: every runtime of the base model.' })
+      .optional(),
+    revisionHistoryLimit: z.int().min(2).max(20).default(3).meta({
+      description: 'Former stable adapters that nodes keep on disk, so that a rollback never downloads; 2 to 20. Default 3.',
+    }),
+    rollbackWindow: z
+      .strictObject({
+        revisions: z.int().min(0).max(20).default(1).meta({
+          description: 'How many former stable adapters count as recent, 0 to 20. Default 1.',
+        }),
+      })
+      .default({ revisions: 1 })
+      .meta({ description: 'Going back to a recent stable adapter skips the steps.' }),
+    paused: z.boolean().default(false).meta({ description: 'Holds the rollout where it is. Default false.' }),
+    strategy: z
+      .strictObject({
+        canary: z
+          .strictObject({
+            steps: z.array(stepSchema).max(64).meta({
+              description:
+                'Steps in their order, at most 64; after the last one the canary is stable. An empty list switches at once, when the canary is ready.',
+            }),
+            hashOn: hashOnSchema.default('User'),
+          })
+          .meta({ description: 'Raises the share of the new adapter step by step.' }),
+      })
+      .default({
+        canary: {
+          steps: [5, 25, 50].flatMap((setWeight) => [{ setWeight }, { pause: { duration: '1m' } }]),
+          hashOn: 'User',
+        },
+      })
+      .meta({ description: 'How traffic moves to the new adapter. Default: 5, 25 and 50 percent with a minute at each.' }),
+    guard: guardSchema.default({ maxConsecutiveErrors: 5 }),
+  })
+  .meta({ description: 'The stable name that clients call, and which Adapter should serve it.' });
 export type RolloutSpec = z.infer<typeof rolloutSpecSchema>;
-
-/** An Adapter as a rollout bound it: name, object identity and content. */
-export const boundAdapterSchema = z.strictObject({
-  adapter: z.string(),
-  uid: z.string(),
-  digest: digestSchema,
-});
-export type BoundAdapter = z.infer<typeof boundAdapterSchema>;
-
-export const conditionSchema = z.strictObject({
-  type: z.string(),
-  status: z.enum(['True', 'False', 'Unknown']),
-  reason: z.string(),
-  message: z.string(),
-  lastTransitionTime: z.string(),
-});
-export type Condition = z.infer<typeof conditionSchema>;
-
-export const rolloutStatusSchema = z.strictObject({
-  observedGeneration: z.int(),
-  phase: z.enum(['Healthy', 'Progressing', 'Paused', 'Degraded']),
-  /** Grows by one with every decision that changes something. */
-  revision: z.int(),
-  message: z.string(),
-  stable: boundAdapterSchema.optional(),
-  /** seed: 16 hexadecimal digits, see rollout/splitter. */
-  canary: boundAdapterSchema.extend({ seed: z.string() }).optional(),
-  /** Former stables, newest first, at most revisionHistoryLimit. */
-  history: z.array(boundAdapterSchema),
-  /** Percent of requests: what is allowed for the canary and what is left for stable. */
-  weights: z.strictObject({ canary: z.int(), stable: z.int() }),
-  /** hash: of the strategy's steps; another hash restarts at step 0. elapsedMs: of the present pause, monotonic. */
-  step: z
-    .strictObject({
-      index: z.int(),
-      total: z.int(),
-      hash: z.string(),
-      elapsedMs: z.number(),
-      promoted: z.boolean(),
-    })
-    .optional(),
-  abort: z
-    .strictObject({ at: z.string(), reason: z.string(), uid: z.string(), digest: z.string() })
-    .optional(),
-  completionStatus: z
-    .enum(['Promoted', 'FastPromoted', 'Aborted', 'RolledBack', 'FastRolledBack', 'Superseded'])
-    .optional(),
-  conditions: z.array(conditionSchema),
-  lastHandledRequest: z.string().optional(),
-});
-export type RolloutStatus = z.infer<typeof rolloutStatusSchema>;

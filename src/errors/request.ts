@@ -38,4 +38,22 @@ export const requestErrors = defineErrors({
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
+  REQUEST_UNSUPPORTED: {
+    summary: 'The request asks for something that Adaptlet does not do and that would change the answer.',
+    advice: 'Leave out the field that the message names.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
+  REQUEST_TOO_LARGE: {
+    summary: 'The body of the request has more bytes than the runtime accepts.',
+    advice: 'Send a shorter prompt.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'AfterChange',
+  },
+  CLIENT_TOO_SLOW: {
+    summary: 'The caller stopped reading its stream for so long that the generation was ended.',
+    advice: 'Read the stream as it comes, or ask for the answer as a whole.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
 });

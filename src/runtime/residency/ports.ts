@@ -42,3 +42,26 @@ export type Compiler = {
   /** Deletes the compiled files of an adapter. */
   remove(digest: Digest): Promise<void>;
 };
+
+/** Passed probes and smoke tests, so that a reload does not run them again. Only what passed is kept. */
+export type Verdicts = {
+  get(key: string): string | undefined;
+  set(key: string, value: string): Promise<void>;
+};
+
+/** Which digest the source of an Adapter (by uid) resolved to. Fixed for the life of the uid. */
+export type Resolutions = {
+  get(uid: string): Digest | undefined;
+  /** Resolves once it survives a restart. */
+  set(uid: string, digest: Digest): Promise<void>;
+  /** The uid is gone from the plan. */
+  forget(uid: string): Promise<void>;
+};
+
+/** The part of a pino logger that residency uses: keys first, a constant message second. */
+export type Logger = {
+  debug(keys: object, message: string): void;
+  info(keys: object, message: string): void;
+  warn(keys: object, message: string): void;
+  error(keys: object, message: string): void;
+};

@@ -1,0 +1,37 @@
+# Each target does all of its own set-up; `make help` lists them.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check gen format bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+node_modules/.ready: package.json package-lock.json
+	@echo "==> installing the npm packages, Node 24 among them (about a minute, once)"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@node -v | grep -q '^v24\.' || { echo "expected Node 24 from node_modules/.bin, got $$(node -v)"; exit 1; }
+	@touch $@
+
+setup: node_modules/.ready ## install what everything else needs
+
+demo: setup ## the main job on the tiny model; KEEP=1 leaves it running
+	@node test/demo/main.ts $(if $(KEEP),--keep)
+
+test: setup ## formatting, lint, types, then every test suite
+	@node scripts/test.ts
+
+check: setup ## formatting, lint, types, generated files; no tests
+	@node scripts/test.ts --checks-only
+
+gen: setup ## write the generated files: protos, CRDs, reference pages
+	@npm run -s gen
+
+format: setup ## format the code
+	@npm run -s format
+
+bench: setup ## benchmarks; BENCH=switch|cold|split
+	@node test/bench/main.ts $(BENCH)
+
+clean: ## remove what set-up made
+	@rm -rf node_modules

@@ -1,0 +1,34 @@
+/**
+ * Writes everything that is generated, or with --check says what is not current.
+ * Each file of scripts/generate/ makes one kind of output as a map of path to content.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { configReference } from './generate/config-reference.ts';
+import { crds } from './generate/crds.ts';
+import { errorReference } from './generate/error-reference.ts';
+import { protos } from './generate/protos.ts';
+
+const root = join(import.meta.dirname, '..');
+const check = process.argv.includes('--check');
+const stale: string[] = [];
+let count = 0;
+
+for (const make of [protos, crds, errorReference, configReference]) {
+  for (const [path, content] of await make()) {
+    count++;
+    const file = join(root, path);
+    const present = await readFile(file, 'utf8').catch(() => undefined);
+    if (present === content) continue;
+    stale.push(path);
+    if (check) continue;
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, content);
+  }
+}
+
+if (check && stale.length > 0) {
+  console.error(`not current: ${stale.join(', ')}\nRun: npm run gen`);
+  process.exit(1);
+}
+console.log(check ? `${count} generated files are current` : `${count} generated files, ${stale.length} written`);

@@ -1,0 +1,39 @@
+import { text } from './text.ts';
+
+declare const brand: unique symbol;
+/** A length of time in milliseconds. */
+export type Millis = number & { readonly [brand]: 'Millis' };
+
+const durationPattern = /^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$/;
+const partPattern = /([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)/g;
+const millisOf: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** Timers and budgets never need more; it keeps sums far from the limits of numbers. */
+const longest = 8_784 * 3_600_000;
+
+const form = 'must be a duration such as 500ms, 30s, 1m30s or 24h (units: ms, s, m, h)';
+
+const read = (value: string): number | undefined => {
+  if (value.length > 32 || !durationPattern.test(value)) return undefined;
+  let sum = 0;
+  for (const [, count, unit] of value.matchAll(partPattern)) sum += Number(count) * (millisOf[unit ?? ''] ?? 0);
+  return Math.round(sum);
+};
+
+/**
+ * Reads a Go-style duration (`30s`, `1m30s`, `500ms`; https://pkg.go.dev/time#ParseDuration without signs and without
+ * units below a millisecond), at most 8784h.
+ *
+ * Errors: RangeError with the reason. A field of a validated manifest never throws.
+ */
+export const parseDuration = (value: string): Millis => {
+  const ms = read(value);
+  if (ms === undefined) throw new RangeError(`"${value.slice(0, 40)}" ${form}`);
+  if (ms > longest) throw new RangeError(`"${value}" must be at most 8784h`);
+  return ms as Millis;
+};
+
+/** A field that holds a Go-style duration as text; {@link parseDuration} reads it. */
+export const durationSchema = text(32)
+  .regex(durationPattern, { error: form, abort: true })
+  .refine((value) => (read(value) ?? 0) <= longest, { error: 'must be at most 8784h' });

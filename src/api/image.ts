@@ -1,0 +1,41 @@
+import type { Digest } from './names.ts';
+
+const label = '[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?';
+const port = ':[0-9]{1,5}';
+/** A first component is a registry only when it cannot be a folder: it has a dot, a port, or is localhost. */
+const registry = `(localhost(${port})?|${label}(\\.${label})+(${port})?|${label}${port}|\\[[0-9a-fA-F:]+\\](${port})?)`;
+const tagRest = '[A-Za-z0-9._-]{0,127}';
+const separator = '(\\.|_|__|-+)';
+
+const reference = (component: string, tag: string): RegExp =>
+  new RegExp(`^${registry}(/${component}(${separator}${component})*)+(:${tag})?(@sha256:[0-9a-f]{64})?$`);
+
+/**
+ * `registry/repository[:tag][@digest]`, as the distribution project defines references
+ * (https://github.com/distribution/reference), except that the registry is never left out.
+ */
+export const imagePattern = reference('[a-z0-9]+', `[A-Za-z0-9_]${tagRest}`);
+
+/** The same with `{user}` wherever a part of the repository or of the tag may stand. */
+export const imageTemplatePattern = reference('([a-z0-9]|\\{user\\})+', `([A-Za-z0-9_]|\\{user\\})([A-Za-z0-9._-]|\\{user\\})*`);
+
+const tail = /^[^@]*?(?::([^/@:]+))?(?:@(sha256:[0-9a-f]{64}))?$/;
+
+/** Tag and digest of a checked image reference. */
+export const imageVersion = (image: string): { readonly tag: string | undefined; readonly digest: Digest | undefined } => {
+  const [, tag, digest] = tail.exec(image) ?? [];
+  return { tag, digest: digest as Digest | undefined };
+};
+
+/** Why an image reference is refused, in words that say what to write. */
+export const imageAdvice = (image: string): string => {
+  const example = 'registry.example/team-a/sql:v2';
+  if (/^[a-z]+:\/\//.test(image)) return `must not start with a scheme: write ${example}`;
+  if (!/^[^/]*[.:\]][^/]*\//.test(image) && !image.startsWith('localhost/')) {
+    return `must start with the host of the registry: write ${example}`;
+  }
+  if (/[A-Z]/.test(image.slice(image.indexOf('/')).split(/[:@]/)[0] ?? '')) {
+    return `must have a repository in lower case: write ${example}`;
+  }
+  return `must be an image reference, registry/repository:tag or registry/repository@sha256:…, for example ${example}`;
+};

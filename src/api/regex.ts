@@ -1,0 +1,47 @@
+import { RE2JS } from 're2js';
+
+/** Longest pattern that a manifest may hold, in characters. */
+export const maxRegexLength = 512;
+
+/** A compiled pattern. Matching takes time linear in the input, whatever the pattern. */
+export type Regex = {
+  /** True when the pattern occurs somewhere in the text. */
+  test(value: string): boolean;
+  /** True when the pattern covers the whole text. */
+  matches(value: string): boolean;
+};
+
+/**
+ * The one place that compiles regular expressions of users. Syntax: RE2 (https://github.com/google/re2/wiki/Syntax),
+ * so no look-around and no back-references.
+ *
+ * Errors: RangeError with the reason, for people.
+ */
+export const compileRegex = (pattern: string): Regex => {
+  if (pattern.length > maxRegexLength) {
+    throw new RangeError(`must be a regular expression of at most ${maxRegexLength} characters`);
+  }
+  const compiled = compile(pattern);
+  return { test: (value) => compiled.matcher(value).find(), matches: (value) => compiled.matches(value) };
+};
+
+/** Why a pattern is refused, or undefined when it compiles. */
+export const regexProblem = (pattern: string): string | undefined => {
+  try {
+    compileRegex(pattern);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+};
+
+const compile = (pattern: string): RE2JS => {
+  try {
+    return RE2JS.compile(pattern);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.replace(/^error parsing regexp: /, '') : String(cause);
+    throw new RangeError(`must be a regular expression in RE2 syntax (no look-around, no back-references): ${reason.slice(0, 120)}`, {
+      cause,
+    });
+  }
+};

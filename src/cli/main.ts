@@ -1,0 +1,25 @@
+import { Command } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
+import { generateCommand } from './generate.ts';
+import { lintCommand } from './lint.ts';
+import { serveCommand } from './serve.ts';
+import { statusCommand } from './status.ts';
+import { verbCommands } from './verbs.ts';
+
+const program = new Command('adaptlet')
+  .description('One frozen base model, many LoRA adapters: fetched, switched, split over traffic and rolled back live.')
+  .version(packageJson.version)
+  .showHelpAfterError('(--help lists the options)')
+  .addCommand(serveCommand(packageJson.version))
+  .addCommand(lintCommand())
+  .addCommand(statusCommand())
+  .addCommand(generateCommand());
+for (const command of verbCommands()) program.addCommand(command);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // The message of an AdaptletError says what happened and what to do; a stack would bury it.
+  process.stderr.write(`adaptlet: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

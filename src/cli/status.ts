@@ -1,0 +1,59 @@
+import Table from 'cli-table3';
+import { Command, Option } from 'commander';
+import { StatusResponse } from '../gen/adaptlet/inference/v1/admin.ts';
+import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
+
+const mebibytes = (bytes: bigint): string => `${(Number(bytes) / 2 ** 20).toFixed(1)} MiB`;
+const short = (digest: string): string => digest.replace('sha256:', '').slice(0, 12);
+
+const table = (head: string[], rows: string[][]): string => {
+  const none = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '', top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '', left: '', right: '', middle: '  ' };
+  const t = new Table({ head, chars: none, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 } });
+  t.push(...rows);
+  return t.toString();
+};
+
+/** What is wrong, one line each; empty when all is well. */
+export const problemsOf = (s: StatusResponse): string[] => [
+  ...(s.engine === 'ready' ? [] : [`the engine is ${s.engine}`]),
+  ...(s.manifests?.problems ?? []).map((p) => `${p.file}:${p.line}: ${p.reason}`),
+  ...s.adapters.filter((a) => a.state === 'Failed').map((a) => `adapter ${a.key} is Failed: ${a.reason}: ${a.message}`),
+  ...s.rollouts.filter((r) => r.phase === 'Degraded').map((r) => `rollout ${r.key} is Degraded: ${r.message}`),
+  ...s.routes.filter((r) => !r.accepted).map((r) => `route ${r.key} is not accepted: ${r.message}`),
+];
+
+/** The status as a person reads it. */
+export const renderStatus = (s: StatusResponse): string => {
+  const parts = [
+    `${s.baseModel} ${short(s.baseDigest)}  engine ${s.engine} (${s.executionProvider})  up ${Math.round(s.uptimeMs / 1000)} s  version ${s.version}`,
+    `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,
+    `manifests ${s.manifests?.folder === '' ? '(none)' : s.manifests?.folder}: ${s.manifests?.state}`,
+  ];
+  if (s.adapters.length > 0) {
+    const rows = s.adapters.map((a) => [a.key, short(a.digest), a.state, mebibytes(a.residentBytes), String(a.references), String(a.rank), a.pinned ? 'pinned' : '', a.reason]);
+    parts.push('', table(['ADAPTER', 'DIGEST', 'STATE', 'RAM', 'IN USE', 'RANK', '', 'REASON'], rows));
+  }
+  if (s.rollouts.length > 0) {
+    const rows = s.rollouts.map((r) => [r.key, r.phase, r.stable, r.canary, r.step, `${r.effectiveWeight}% of ${r.weight}%`, `${r.servedStable}/${r.servedCanary}`, r.message]);
+    parts.push('', table(['ROLLOUT', 'PHASE', 'STABLE', 'CANARY', 'STEP', 'WEIGHT', 'SERVED', 'MESSAGE'], rows));
+  }
+  if (s.routes.length > 0) {
+    parts.push('', table(['ROUTE', 'MODEL', 'ACCEPTED', 'MESSAGE'], s.routes.map((r) => [r.key, r.model, String(r.accepted), r.message])));
+  }
+  const problems = problemsOf(s);
+  if (problems.length > 0) parts.push('', 'Problems:', ...problems.map((p) => `  ${p}`));
+  return `${parts.join('\n')}\n`;
+};
+
+/** `adaptlet status`. */
+export const statusCommand = (): Command =>
+  withAdminOptions(new Command('status'))
+    .description('what a running node is, has and serves')
+    .addOption(new Option('-o, --output <form>', 'how to print it').choices(['table', 'json']).default('table'))
+    .option('--check', 'exit with 1 when something is wrong')
+    .action(async (options: AdminOptions & { output: string; check?: boolean }) => {
+      const status = await callAdmin<StatusResponse>(options, (client, done) => client.status({}, done));
+      const json = (): string => `${JSON.stringify(StatusResponse.toJSON(status), undefined, 2)}\n`;
+      process.stdout.write(options.output === 'json' ? json() : renderStatus(status));
+      if (options.check === true && problemsOf(status).length > 0) process.exitCode = 1;
+    });

@@ -1,0 +1,38 @@
+import { clientNameOf, keyOf } from '../api/references.ts';
+import type { Manifest } from '../api/objects.ts';
+
+/** An object whose client name belongs to another. */
+export type NameConflict = { readonly object: Manifest; readonly name: string; readonly message: string };
+
+/** Where a runtime looks a name up, first to last; it also decides between objects of the same age and key. */
+const lookupOrder: readonly Manifest['kind'][] = ['AdapterRoute', 'AdapterRollout', 'Adapter'];
+
+/** Older first; then by key; then in the order of lookup. Total over the objects of a set. */
+export const byAge = (a: Manifest, b: Manifest): number =>
+  compare(a.metadata.creationTimestamp, b.metadata.creationTimestamp) ||
+  compare(keyOf(a), keyOf(b)) ||
+  lookupOrder.indexOf(a.kind) - lookupOrder.indexOf(b.kind) ||
+  compare(a.metadata.uid, b.metadata.uid);
+
+const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+
+/**
+ * Which objects do not get the name that clients would call them by. A name belongs to one object of a namespace, the
+ * oldest; the name of the base model belongs to the base model in every namespace.
+ */
+export const nameConflicts = (objects: readonly Manifest[], baseModel: string): NameConflict[] => {
+  const owners = new Map<string, Manifest>();
+  return objects.toSorted(byAge).flatMap((object): NameConflict[] => {
+    const name = clientNameOf(object);
+    if (name === baseModel) {
+      return [{ object, name, message: `the name ${name} is reserved for the base model: choose another` }];
+    }
+    const claim = `${object.metadata.namespace}/${name}`;
+    const owner = owners.get(claim);
+    if (owner === undefined) {
+      owners.set(claim, object);
+      return [];
+    }
+    return [{ object, name, message: `the name ${name} belongs to the older ${owner.kind} ${keyOf(owner)}: choose another` }];
+  });
+};

@@ -1,0 +1,42 @@
+import type { BoundAdapter, RolloutStatus } from '../api/rollout.ts';
+import type { ConditionReason, EventReason } from './reasons.ts';
+
+export type RolloutEvent = { readonly reason: EventReason; readonly message: string };
+
+/** Where a rollout stands after a decision. `requeueAfterMs`: decide again then, although nothing happened. */
+export type Standing = {
+  readonly phase: RolloutStatus['phase'];
+  readonly reason: ConditionReason;
+  readonly message: string;
+  readonly requeueAfterMs?: number;
+};
+
+/** The part of a status that decisions work on. Local to one decision, which changes it in place. */
+export type Draft = {
+  stable: BoundAdapter | undefined;
+  canary: RolloutStatus['canary'];
+  history: readonly BoundAdapter[];
+  /** Percent allowed for the canary. */
+  weight: number;
+  step: RolloutStatus['step'];
+  abort: RolloutStatus['abort'];
+  completionStatus: RolloutStatus['completionStatus'];
+  lastHandledRequest: string | undefined;
+  readonly events: RolloutEvent[];
+};
+
+export const draftOf = (status: RolloutStatus | undefined): Draft => ({
+  stable: status?.stable,
+  canary: status?.canary,
+  history: status?.history ?? [],
+  weight: status?.weights.canary ?? 0,
+  step: status?.step,
+  abort: status?.abort,
+  completionStatus: status?.completionStatus,
+  lastHandledRequest: status?.lastHandledRequest,
+  events: [],
+});
+
+/** Same object and same content: one that was deleted and created again under its name is another. */
+export const sameAdapter = (a: BoundAdapter, b: BoundAdapter | undefined): boolean =>
+  b !== undefined && a.uid === b.uid && a.digest === b.digest;

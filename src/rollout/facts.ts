@@ -1,0 +1,30 @@
+import type { Digest } from '../api/names.ts';
+
+/** What is known about an Adapter object and its state where it should serve. */
+export type AdapterFact = {
+  readonly uid: string;
+  /** Absent until the source was resolved. */
+  readonly digest?: Digest | undefined;
+  /**
+   * Failed: refused, nothing retries it by itself. A download that failed and is tried again is Pending: an offline node
+   * must not abort a rollout.
+   */
+  readonly state: 'Pending' | 'Resident' | 'Failed';
+  /** Why it is not Resident, as one word; '' when there is nothing to say. */
+  readonly reason: string;
+  /** The same for people. */
+  readonly message: string;
+  readonly baseModel: string;
+};
+
+/** A digest that the node holds back for this rollout: the guard tripped, or it was rolled back by hand. */
+export type Held = { readonly digest: Digest; readonly reason: string };
+
+export type Facts = {
+  /** Of the Adapter that spec.adapter names; absent while there is no such object. */
+  readonly target?: AdapterFact | undefined;
+  /** Of the Adapter that status.stable names, where it is another one; absent when it is not known. */
+  readonly stable?: AdapterFact | undefined;
+  /** Every hold of this rollout; those of other digests are ignored. */
+  readonly held?: readonly Held[] | undefined;
+};

@@ -1,0 +1,71 @@
+import { type Digest, shortDigest } from '../api/names.ts';
+import type { BoundAdapter, Step } from '../api/rollout.ts';
+import { type Draft, sameAdapter } from './draft.ts';
+import { seedOf } from './splitter.ts';
+import { firstStep, stepsHash } from './steps.ts';
+
+const named = ({ adapter, digest }: { adapter: string; digest: Digest }): string => `${adapter}@${shortDigest(digest)}`;
+
+/** Binds another canary, in place of the one that may be under way. Its weight is 0 until its steps run. */
+export const bindCanary = (
+  draft: Draft,
+  bound: BoundAdapter,
+  rollout: { readonly namespace: string; readonly name: string; readonly steps: readonly Step[] },
+): void => {
+  const former = draft.canary;
+  if (former !== undefined) {
+    draft.events.push({ reason: 'Superseded', message: `canary ${named(former)} gives way to ${named(bound)}` });
+  }
+  draft.canary = { ...bound, seed: seedOf(rollout.namespace, rollout.name, bound.digest) };
+  draft.weight = 0;
+  draft.step = firstStep(rollout.steps);
+  draft.abort = undefined;
+  draft.completionStatus = former === undefined ? undefined : 'Superseded';
+  draft.events.push({ reason: 'RolloutStarted', message: `canary is ${named(bound)}` });
+};
+
+/** Starts the steps again when they were edited; the seed stays, so that the same users come first. */
+export const followEdit = (draft: Draft, steps: readonly Step[]): boolean => {
+  if (draft.step?.hash === stepsHash(steps)) return false;
+  draft.step = firstStep(steps);
+  draft.weight = 0;
+  draft.events.push({ reason: 'RolloutRestarted', message: 'the steps were edited, the canary starts again at the first' });
+  return true;
+};
+
+/** Drops the canary because the spec names stable again. */
+export const dropCanary = (draft: Draft): void => {
+  if (draft.canary === undefined || draft.stable === undefined) return;
+  const message = `the spec names ${named(draft.stable)} again, canary ${named(draft.canary)} is dropped`;
+  draft.events.push({ reason: 'RolledBack', message });
+  draft.canary = undefined;
+  draft.weight = 0;
+  draft.step = undefined;
+  draft.abort = undefined;
+  draft.completionStatus = 'RolledBack';
+};
+
+/** Gives the canary up: all traffic goes to stable with this decision. A second reason does not replace the first. */
+export const giveUp = (draft: Draft, reason: string, now: string): void => {
+  if (draft.canary === undefined || draft.abort !== undefined) return;
+  const { uid, digest } = draft.canary;
+  draft.abort = { at: now, reason, uid, digest };
+  draft.weight = 0;
+  draft.completionStatus = 'Aborted';
+  draft.events.push({ reason: 'Aborted', message: `canary ${named(draft.canary)} was given up: ${reason}` });
+};
+
+/** Makes an adapter stable, in one step with everything that follows from it. */
+export const becomeStable = (draft: Draft, bound: BoundAdapter, how: 'Promoted' | 'FastRolledBack'): void => {
+  const former = draft.stable;
+  const kept = draft.history.filter((old) => !sameAdapter(old, bound) && !sameAdapter(old, former));
+  draft.history = former === undefined ? kept : [former, ...kept];
+  const { adapter, uid, digest } = bound;
+  draft.stable = { adapter, uid, digest };
+  draft.canary = undefined;
+  draft.weight = 0;
+  draft.step = undefined;
+  draft.abort = undefined;
+  draft.completionStatus = how;
+  draft.events.push({ reason: how, message: `${named(bound)} is stable` });
+};

@@ -1,0 +1,65 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Condition, RolloutStatus } from '../api/rollout.ts';
+import { maxStatusMessage } from '../api/rollout-status.ts';
+import type { Draft, Standing } from './draft.ts';
+import type { ConditionReason, ConditionType } from './reasons.ts';
+
+const cut = (message: string): string => message.slice(0, maxStatusMessage);
+
+type Observation = {
+  readonly type: ConditionType;
+  readonly holds: boolean;
+  readonly reason: ConditionReason;
+  readonly message: string;
+};
+
+const observations = ({ phase, reason, message }: Standing, stable: Draft['stable']): Observation[] => [
+  { type: 'Progressing', holds: phase === 'Progressing', reason, message },
+  phase === 'Paused'
+    ? { type: 'Paused', holds: true, reason, message }
+    : { type: 'Paused', holds: false, reason: 'NotPaused', message: 'nothing holds the rollout' },
+  stable === undefined
+    ? { type: 'Available', holds: false, reason: 'NoStable', message }
+    : { type: 'Available', holds: true, reason: 'StableServes', message: `${stable.adapter} is stable` },
+  { type: 'Healthy', holds: phase === 'Healthy', reason, message },
+];
+
+/**
+ * The status that a draft amounts to. The very object `before` when nothing is different. `revision` grows by one when
+ * anything but the progress of a pause is: progress is written down, but it decides nothing.
+ */
+export const statusOf = (
+  draft: Draft,
+  standing: Standing,
+  before: RolloutStatus | undefined,
+  at: { readonly generation: number; readonly now: string; readonly historyLimit: number },
+): RolloutStatus => {
+  const { stable, canary, weight, step, abort, completionStatus, lastHandledRequest } = draft;
+  const conditions = observations(standing, stable).map(({ type, holds, reason, message }): Condition => {
+    const status = holds ? 'True' : 'False';
+    const old = before?.conditions.find((condition) => condition.type === type);
+    const lastTransitionTime = old?.status === status ? old.lastTransitionTime : at.now;
+    return { type, status, reason, message: cut(message), lastTransitionTime };
+  });
+  const next: RolloutStatus = {
+    observedGeneration: at.generation,
+    phase: standing.phase,
+    revision: before?.revision ?? 0,
+    message: cut(standing.message),
+    ...(stable === undefined ? {} : { stable }),
+    ...(canary === undefined ? {} : { canary }),
+    history: draft.history.slice(0, at.historyLimit),
+    weights: { canary: weight, stable: 100 - weight },
+    ...(step === undefined ? {} : { step }),
+    ...(abort === undefined ? {} : { abort: { ...abort, reason: cut(abort.reason) } }),
+    ...(completionStatus === undefined ? {} : { completionStatus }),
+    conditions,
+    ...(lastHandledRequest === undefined ? {} : { lastHandledRequest }),
+  };
+  if (isDeepStrictEqual(next, before)) return before ?? next;
+  const decided = !isDeepStrictEqual(withoutProgress(next), withoutProgress(before));
+  return { ...next, revision: next.revision + (decided ? 1 : 0) };
+};
+
+const withoutProgress = (status: RolloutStatus | undefined): unknown =>
+  status?.step === undefined ? status : { ...status, step: { ...status.step, elapsedMs: 0 } };

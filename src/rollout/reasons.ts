@@ -1,0 +1,44 @@
+/** Reasons of the conditions of an AdapterRollout, with what each one means. */
+export const conditionReasons = {
+  AwaitingAdapter: 'The Adapter that spec.adapter names does not exist yet.',
+  AwaitingDigest: 'The digest of the Adapter is not known yet.',
+  AwaitingResident: 'The Adapter is not ready to serve yet; no step advances until it is.',
+  StepPaused: 'A pause step is waiting until its duration has passed.',
+  AwaitingPromotion: 'A pause step without a duration is waiting for somebody to promote.',
+  PausedBySpec: 'spec.paused holds the rollout where it is.',
+  NotPaused: 'Nothing holds the rollout.',
+  Completed: 'The stable adapter is the one that spec.adapter names.',
+  Aborted: 'The canary was given up; stable serves every request until the spec changes or somebody retries.',
+  AdapterFailed: 'The Adapter was refused and cannot serve.',
+  AdapterRemoved: 'The Adapter object of stable was removed; what is loaded goes on serving.',
+  StableServes: 'There is a stable adapter.',
+  NoStable: 'No adapter has become stable yet.',
+} as const;
+export type ConditionReason = keyof typeof conditionReasons;
+
+/** Reasons of the events of an AdapterRollout, with what each one means. */
+export const eventReasons = {
+  RolloutStarted: 'A new canary was bound.',
+  RolloutRestarted: 'The steps were edited: the canary starts again at the first one.',
+  WeightSet: 'A step changed the weight that the canary is allowed.',
+  StepPromoted: 'Somebody ended a pause by hand.',
+  Promoted: 'The canary became stable.',
+  FastRolledBack: 'A recent stable adapter became stable again without steps.',
+  RolledBack: 'The spec went back to stable: the canary was dropped.',
+  Superseded: 'Another adapter took the place of the canary.',
+  Aborted: 'The canary was given up.',
+  Retried: 'An aborted canary starts again at the first step.',
+  RequestRefused: 'A request by hand does not apply in the present state.',
+  AdapterFailed: 'The Adapter was refused and cannot serve.',
+  AdapterRemoved: 'The Adapter object of stable was removed.',
+} as const;
+export type EventReason = keyof typeof eventReasons;
+
+/** Types of the conditions of an AdapterRollout, with what each one means. */
+export const conditionTypes = {
+  Progressing: 'The rollout is on its way and nothing holds it.',
+  Paused: 'The rollout waits: for a pause step, for a person, or because spec.paused says so.',
+  Available: 'There is a stable adapter for every request.',
+  Healthy: 'Stable is what the spec asks for.',
+} as const;
+export type ConditionType = keyof typeof conditionTypes;

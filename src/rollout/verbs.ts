@@ -1,0 +1,52 @@
+import type { Step } from '../api/rollout.ts';
+import type { Draft } from './draft.ts';
+import { giveUp } from './moves.ts';
+import { isRequestVerb, type RequestVerb, type RolloutRequest, requestText } from './request.ts';
+import { firstStep } from './steps.ts';
+
+/** The verb of a request that was not answered before; it counts as answered from here on. */
+export const takeRequest = (draft: Draft, request: RolloutRequest | undefined): RequestVerb | undefined => {
+  if (request === undefined || requestText(request) === draft.lastHandledRequest) return undefined;
+  draft.lastHandledRequest = requestText(request);
+  if (isRequestVerb(request.verb)) return request.verb;
+  refuse(draft, request.verb, 'there is no such verb');
+  return undefined;
+};
+
+export const refuse = (draft: Draft, verb: string, why: string): void => {
+  draft.events.push({ reason: 'RequestRefused', message: `${verb}: ${why}` });
+};
+
+/** Applies a verb to a canary that was under way before this decision. */
+export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[], now: string): void => {
+  switch (verb) {
+    case 'abort':
+      if (draft.abort === undefined) giveUp(draft, 'aborted by hand', now);
+      else refuse(draft, verb, 'it is aborted already');
+      return;
+    case 'retry':
+      if (draft.abort === undefined) {
+        refuse(draft, verb, 'nothing was aborted');
+        return;
+      }
+      draft.abort = undefined;
+      draft.completionStatus = undefined;
+      draft.step = firstStep(steps);
+      draft.events.push({ reason: 'Retried', message: 'the canary starts again at the first step' });
+      return;
+    case 'promote':
+      promote(draft, steps);
+  }
+};
+
+const promote = (draft: Draft, steps: readonly Step[]): void => {
+  const { step } = draft;
+  if (draft.abort !== undefined) refuse(draft, 'promote', 'the canary was given up; retry starts it again');
+  else if (step === undefined || steps[step.index]?.pause === undefined) refuse(draft, 'promote', 'no pause is under way');
+  else if (step.promoted) refuse(draft, 'promote', 'the pause was ended already');
+  else {
+    // Acts in this decision, or as soon as the canary is Resident and nobody pauses the rollout any more.
+    draft.step = { ...step, promoted: true };
+    draft.events.push({ reason: 'StepPromoted', message: `the pause of step ${step.index + 1}/${step.total} ends` });
+  }
+};

@@ -1,0 +1,132 @@
+import { type FileHandle, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { threadId } from 'node:worker_threads';
+import type { Digest } from '../../api/names.ts';
+import { syncFolder } from '../../disk/durable.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { EngineInfo } from '../engine/engine.ts';
+import type { CompiledAdapter } from '../residency/ports.ts';
+import { layOut, seal } from './compiled-layout.ts';
+import { type Pair, pairsOf } from './pairs.ts';
+import { maxConfigBytes, type PeftConfig, parsePeftConfig } from './peft-config.ts';
+import { headerLength, parseHeader, type TensorEntry } from './safetensors.ts';
+import { writeFloat32 } from './weights.ts';
+
+export type CompileInput = {
+  /** PEFT folder: adapter_config.json and adapter_model.safetensors. */
+  readonly folder: string;
+  readonly digest: Digest;
+  readonly info: Pick<EngineInfo, 'sites' | 'baseDigest' | 'engineVersion'>;
+  readonly outFile: string;
+  readonly maxRank: number;
+};
+
+const configFile = 'adapter_config.json';
+const weightsFile = 'adapter_model.safetensors';
+const pickleFile = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+
+const readConfig = async (folder: string): Promise<PeftConfig> => {
+  const path = join(folder, configFile);
+  try {
+    const { size } = await stat(path);
+    if (size > maxConfigBytes) {
+      throw new AdaptletError('ADAPTER_CONFIG_INVALID', `${configFile} has ${size} bytes, the limit is ${maxConfigBytes}`);
+    }
+    return parsePeftConfig(await readFile(path, 'utf8'));
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new AdaptletError('ADAPTER_CONFIG_INVALID', `${configFile} is missing in ${folder}`, { cause: error });
+  }
+};
+
+const refusePickle = async (folder: string): Promise<void> => {
+  const found = (await readdir(folder).catch((): string[] => [])).find((name) => pickleFile.test(name));
+  if (found !== undefined) throw new AdaptletError('ADAPTER_PICKLE', `${folder} has ${found}`);
+};
+
+/** Reads exactly `length` bytes, or as many as there are. */
+const readAt = async (file: FileHandle, length: number, position: number): Promise<Uint8Array<ArrayBuffer>> => {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(bytes, done, length - done, position + done);
+    if (bytesRead === 0) return bytes.subarray(0, done);
+    done += bytesRead;
+  }
+  return bytes;
+};
+
+type Weights = { readonly entries: readonly TensorEntry[]; readonly dataStart: number; readonly dataBytes: number };
+
+const readEntries = async (file: FileHandle): Promise<Weights> => {
+  const { size } = await file.stat();
+  const length = headerLength(await readAt(file, 8, 0), size, weightsFile);
+  const dataStart = 8 + length;
+  const dataBytes = size - dataStart;
+  return { entries: parseHeader(await readAt(file, length, 8), dataBytes, weightsFile), dataStart, dataBytes };
+};
+
+const openWeights = async (folder: string): Promise<FileHandle> => {
+  try {
+    return await open(join(folder, weightsFile), 'r');
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new AdaptletError('ADAPTER_FILE_MISSING', `${weightsFile} is missing in ${folder}`, { cause: error });
+  }
+};
+
+const convert = (pairs: readonly Pair[], data: ArrayBuffer, file: Buffer<ArrayBuffer>, offsets: readonly number[]): void => {
+  const target = (entry: TensorEntry, index: number): Float32Array =>
+    new Float32Array(file.buffer, file.byteOffset + (offsets[index] ?? 0), (entry.shape[0] ?? 0) * (entry.shape[1] ?? 0));
+  for (const [index, { a, b, scale }] of pairs.entries()) {
+    writeFloat32(a, data, 1, target(a, 2 * index));
+    writeFloat32(b, data, scale, target(b, 2 * index + 1));
+  }
+};
+
+/** A killed compilation leaves its temporary file, never a torn one under the final name. */
+const publish = async (outFile: string, content: Uint8Array): Promise<void> => {
+  const temporary = `${outFile}.${process.pid}-${threadId}.tmp`;
+  try {
+    {
+      await using handle = await open(temporary, 'w', 0o600);
+      await handle.writeFile(content);
+      await handle.sync();
+    }
+    await rename(temporary, outFile);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncFolder(dirname(outFile));
+};
+
+/**
+ * Reads a PEFT folder, checks everything about it, and writes the compiled file: float32, B times its scaling.
+ * Structure and shapes are checked before the weights are read, so that memory is bounded by what fits the base.
+ *
+ * Assumes that one thread compiles to an `outFile` at a time and that its folder exists.
+ * @throws AdaptletError of the adapter part of the catalogue; file system errors as they are
+ */
+export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapter> => {
+  const { folder, digest, info, outFile, maxRank } = input;
+  await refusePickle(folder);
+  const config = await readConfig(folder);
+  await using weights = await openWeights(folder);
+  const { entries, dataStart, dataBytes } = await readEntries(weights);
+  const pairs = pairsOf({ entries, config, sites: info.sites, maxRank });
+  const identity = { adapterDigest: digest, baseDigest: info.baseDigest, engineVersion: info.engineVersion };
+  const layout = layOut(identity, pairs);
+  const data = await readAt(weights, dataBytes, dataStart);
+  if (data.length !== dataBytes) {
+    throw new AdaptletError('ADAPTER_FILE_TRUNCATED', `${weightsFile} became shorter while it was read`);
+  }
+  const file = Buffer.from(new ArrayBuffer(layout.header.fileBytes));
+  convert(pairs, data.buffer, file, layout.header.tensors.map((tensor) => tensor.offset));
+  const { rank, targetModules, fileBytes } = seal(layout, file);
+  await publish(outFile, file);
+  return { file: outFile, bytes: fileBytes, rank, targetModules };
+};

@@ -1,0 +1,82 @@
+import { crc32 } from 'node:zlib';
+import type { Digest } from '../../api/names.ts';
+import { type CompiledHeader, type CompiledTensor, compiledMagic, tensorAlignment } from './compiled-file.ts';
+import type { Pair } from './pairs.ts';
+
+/** For whom a compiled file is. */
+export type CompiledIdentity = {
+  readonly adapterDigest: Digest;
+  readonly baseDigest: Digest;
+  readonly engineVersion: string;
+};
+
+/** Where each tensor goes; checksums are still 0. */
+export type Layout = { readonly header: CompiledHeader; readonly headerBytes: number };
+
+/** Magic, length and checksum of the header. */
+export const preambleBytes = 16;
+
+const align = (offset: number): number => Math.ceil(offset / tensorAlignment) * tensorAlignment;
+
+const kindOf = (module: string): string => module.slice(module.lastIndexOf('.') + 1);
+
+const place = (pairs: readonly Pair[], start: number): { tensors: CompiledTensor[]; end: number } => {
+  const tensors: CompiledTensor[] = [];
+  let at = start;
+  for (const { site, rank } of pairs) {
+    const halves = [
+      { half: 'A', shape: [rank, site.inFeatures] },
+      { half: 'B', shape: [site.outFeatures, rank] },
+    ] as const;
+    for (const { half, shape } of halves) {
+      const offset = align(at);
+      const length = shape[0] * shape[1] * Float32Array.BYTES_PER_ELEMENT;
+      tensors.push({ module: site.module, half, shape, offset, length, crc32: 0 });
+      at = offset + length;
+    }
+  }
+  return { tensors, end: at };
+};
+
+const encode = (header: CompiledHeader): Uint8Array => new TextEncoder().encode(JSON.stringify(header));
+
+/** The header's length depends on the numbers in it: it is measured with the longest ones and filled up with spaces. */
+const headerRoom = (header: CompiledHeader): number => {
+  const longest = Number.MAX_SAFE_INTEGER;
+  const tensors = header.tensors.map((tensor) => ({ ...tensor, offset: longest, crc32: 0xff_ff_ff_ff }));
+  return encode({ ...header, tensors, fileBytes: longest }).length;
+};
+
+/** Lays out a compiled file. `targetModules` of the header are kinds (`q_proj`), as PEFT lists them. */
+export const layOut = (identity: CompiledIdentity, pairs: readonly Pair[]): Layout => {
+  const header = (start: number): CompiledHeader => {
+    const { tensors, end } = place(pairs, start);
+    return {
+      format: 1,
+      ...identity,
+      dtype: 'float32',
+      rank: Math.max(...pairs.map((pair) => pair.rank)),
+      targetModules: [...new Set(pairs.map((pair) => kindOf(pair.site.module)))].sort(),
+      tensors,
+      fileBytes: end,
+    };
+  };
+  const headerBytes = headerRoom(header(0));
+  return { header: header(preambleBytes + headerBytes), headerBytes };
+};
+
+/** Fills in the checksums and writes preamble and header into `file`, whose tensors are already there. */
+export const seal = (layout: Layout, file: Buffer): CompiledHeader => {
+  const tensors = layout.header.tensors.map((tensor) => ({
+    ...tensor,
+    crc32: crc32(file.subarray(tensor.offset, tensor.offset + tensor.length)),
+  }));
+  const header = { ...layout.header, tensors };
+  const room = file.subarray(preambleBytes, preambleBytes + layout.headerBytes);
+  room.fill(' ');
+  room.set(encode(header));
+  file.write(compiledMagic, 0, 'latin1');
+  file.writeUInt32LE(layout.headerBytes, 8);
+  file.writeUInt32LE(crc32(room), 12);
+  return header;
+};

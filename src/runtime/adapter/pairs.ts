@@ -1,0 +1,153 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
+import { foreign } from '../../errors/foreign.ts';
+import type { Site } from '../engine/engine.ts';
+import type { PeftConfig } from './peft-config.ts';
+import type { TensorEntry } from './safetensors.ts';
+
+/** An A/B pair that fits its site. `scale` is what B has to be multiplied by. */
+export type Pair = {
+  readonly site: Site;
+  readonly rank: number;
+  readonly scale: number;
+  readonly a: TensorEntry;
+  readonly b: TensorEntry;
+};
+
+export type PairInput = {
+  readonly entries: readonly TensorEntry[];
+  readonly config: PeftConfig;
+  readonly sites: readonly Site[];
+  readonly maxRank: number;
+};
+
+type Halves = { a?: TensorEntry; b?: TensorEntry };
+type Fit = { readonly lacking: readonly string[]; readonly misfits: readonly string[] };
+
+const tensorName = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
+const floats: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
+
+const refuse = (code: ErrorCode, what: string): AdaptletError =>
+  new AdaptletError(code, `adapter_model.safetensors: ${what}`);
+
+const codeOfForeignTensor = (name: string): ErrorCode => {
+  if (name.endsWith('.lora_magnitude_vector') || name.includes('.lora_magnitude_vector.')) return 'ADAPTER_DORA';
+  if (name.endsWith('.lora_B.bias')) return 'ADAPTER_LORA_BIAS';
+  return 'ADAPTER_TENSOR_UNKNOWN';
+};
+
+const byModule = (entries: readonly TensorEntry[]): ReadonlyMap<string, Halves> => {
+  const modules = new Map<string, Halves>();
+  for (const entry of entries) {
+    const [, module, half] = tensorName.exec(entry.name) ?? [];
+    if (module === undefined) {
+      throw refuse(codeOfForeignTensor(entry.name), `tensor ${foreign(entry.name)} is not half of a LoRA pair`);
+    }
+    if (entry.shape.length !== 2) {
+      throw refuse('ADAPTER_SHAPE', `tensor ${foreign(entry.name)} has ${entry.shape.length} dimensions instead of 2`);
+    }
+    if (!floats.has(entry.dtype)) {
+      throw refuse('ADAPTER_DTYPE', `tensor ${foreign(entry.name)} has type ${entry.dtype}`);
+    }
+    const halves = modules.get(module) ?? {};
+    halves[half === 'A' ? 'a' : 'b'] = entry;
+    modules.set(module, halves);
+  }
+  return modules;
+};
+
+const misfitOf = ({ a, b }: Halves, site: Site): string | undefined => {
+  if (a !== undefined && a.shape[1] !== site.inFeatures) {
+    return `${foreign(a.name)} has ${a.shape[1]} columns, the module takes ${site.inFeatures} features`;
+  }
+  if (b !== undefined && b.shape[0] !== site.outFeatures) {
+    return `${foreign(b.name)} has ${b.shape[0]} rows, the module gives ${site.outFeatures} features`;
+  }
+  return undefined;
+};
+
+const fitOf = (modules: ReadonlyMap<string, Halves>, sites: ReadonlyMap<string, Site>): Fit => {
+  const lacking: string[] = [];
+  const misfits: string[] = [];
+  for (const [module, halves] of modules) {
+    const site = sites.get(module);
+    const misfit = site === undefined ? undefined : misfitOf(halves, site);
+    if (site === undefined) lacking.push(module);
+    else if (misfit !== undefined) misfits.push(misfit);
+  }
+  return { lacking, misfits };
+};
+
+const kindsOf = (sites: readonly Site[]): string =>
+  [...new Set(sites.map((site) => site.module.slice(site.module.lastIndexOf('.') + 1)))].join(', ');
+
+/**
+ * One module that the base lacks, or one that does not fit, is a flaw of the adapter; several that the base lacks, or
+ * nothing that fits, is an adapter of another base.
+ */
+const checkBase = ({ lacking, misfits }: Fit, modules: number, input: PairInput): void => {
+  const trainedOn = input.config.baseModelName;
+  const origin = trainedOn === undefined ? '' : ` (it says it was trained on ${foreign(trainedOn)})`;
+  const first = lacking[0];
+  if (lacking.length > 1 || (modules > 1 && lacking.length + misfits.length === modules)) {
+    const example = first === undefined ? misfits[0] : `no module ${foreign(first)} here`;
+    throw refuse(
+      'ADAPTER_WRONG_BASE',
+      `${lacking.length + misfits.length} of ${modules} modules do not fit the base model, e.g. ${example}${origin}`,
+    );
+  }
+  if (first !== undefined) {
+    throw refuse(
+      'ADAPTER_TENSOR_UNKNOWN',
+      `the base model has no module ${foreign(first)}; it has ${input.sites.length} of the kinds ${kindsOf(input.sites)}`,
+    );
+  }
+  if (misfits[0] !== undefined) throw refuse('ADAPTER_SHAPE', misfits[0]);
+};
+
+const pairOf = (module: string, { a, b }: Halves, site: Site, input: PairInput): Pair => {
+  const name = foreign(module);
+  if (a === undefined || b === undefined) {
+    throw refuse('ADAPTER_PAIR_INCOMPLETE', `module ${name} has no lora_${a === undefined ? 'A' : 'B'}.weight`);
+  }
+  const [rank = 0] = a.shape;
+  if (b.shape[1] !== rank) {
+    throw refuse('ADAPTER_RANK_UNEQUAL', `module ${name} has an A of rank ${rank} and a B of rank ${b.shape[1]}`);
+  }
+  if (rank === 0 || rank > input.maxRank) {
+    throw refuse('ADAPTER_RANK_LIMIT', `module ${name} has rank ${rank}, allowed are 1 to ${input.maxRank}`);
+  }
+  const configured = input.config.rankOf(module);
+  if (configured !== rank) {
+    throw refuse('ADAPTER_RANK_NOT_CONFIG', `module ${name} has rank ${rank}, adapter_config.json says ${configured}`);
+  }
+  if (!input.config.targets.includes(module)) {
+    throw refuse('ADAPTER_TENSOR_UNTARGETED', `module ${name} has tensors, adapter_config.json does not target it`);
+  }
+  return { site, rank, scale: input.config.scalingOf(module), a, b };
+};
+
+/**
+ * Matches the tensors of an adapter with the linears of the base model; pure. What it returns covers every tensor of
+ * the file and every module that the configuration targets, in the order of the sites.
+ * @throws AdaptletError of the adapter part of the catalogue
+ */
+export const pairsOf = (input: PairInput): readonly Pair[] => {
+  const modules = byModule(input.entries);
+  const sites = new Map(input.sites.map((site) => [site.module, site]));
+  checkBase(fitOf(modules, sites), modules.size, input);
+  const pairs: Pair[] = [];
+  for (const site of input.sites) {
+    const halves = modules.get(site.module);
+    if (halves !== undefined) pairs.push(pairOf(site.module, halves, site, input));
+    else if (input.config.targets.includes(site.module)) {
+      throw refuse('ADAPTER_TENSOR_MISSING', `module ${foreign(site.module)} is targeted and has no tensors`);
+    }
+  }
+  const [unmatched] = input.config.targets.unmatched([...modules.keys()]);
+  if (unmatched !== undefined) {
+    throw refuse('ADAPTER_TARGET_UNMATCHED', `target_modules entry ${foreign(unmatched)} matches no tensor`);
+  }
+  if (pairs.length === 0) throw refuse('ADAPTER_TENSOR_MISSING', 'the file has no LoRA pair');
+  return pairs;
+};

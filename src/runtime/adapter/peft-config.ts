@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { foreign } from '../../errors/foreign.ts';
+import { patternTable } from './module-pattern.ts';
+import { refuseUnsupportedFields } from './peft-fields.ts';
+import { type Targets, targetsOf } from './target-modules.ts';
+
+/** A configuration is some kilobytes; more than this is not one. */
+export const maxConfigBytes = 1024 * 1024;
+
+/** What adapter_config.json says about the arithmetic of an adapter. Module names are those inside the base model. */
+export type PeftConfig = {
+  /** What the adapter was trained on, as its author named it: for messages only. */
+  readonly baseModelName: string | undefined;
+  readonly rankOf: (module: string) => number;
+  /** The factor of B·A: alpha/r, or alpha/sqrt(r) with use_rslora. */
+  readonly scalingOf: (module: string) => number;
+  readonly targets: Targets;
+};
+
+const rank = z.int().min(0);
+const listOrText = z.union([z.string(), z.array(z.string())]);
+
+/** Defaults as in peft/tuners/lora/config.py. */
+const schema = z.looseObject({
+  base_model_name_or_path: z.string().nullish(),
+  r: rank.default(8),
+  lora_alpha: z.number().default(8),
+  use_rslora: z.boolean().nullish(),
+  rank_pattern: z.record(z.string(), rank).nullish(),
+  alpha_pattern: z.record(z.string(), z.number()).nullish(),
+  target_modules: listOrText,
+  exclude_modules: listOrText.nullish(),
+  layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
+  layers_pattern: listOrText.nullish(),
+});
+
+const parseJson = (text: string): Readonly<Record<string, unknown>> => {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new AdaptletError('ADAPTER_CONFIG_INVALID', 'adapter_config.json is not JSON', { cause: error });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new AdaptletError('ADAPTER_CONFIG_INVALID', 'adapter_config.json is not a JSON object');
+  }
+  return { ...value };
+};
+
+const asList = <T>(value: T | readonly T[] | null | undefined): readonly T[] =>
+  value === null || value === undefined ? [] : Array.isArray(value) ? value : [value as T];
+
+const layersOf = (config: z.infer<typeof schema>): readonly number[] | undefined => {
+  const layers = asList(config.layers_to_transform);
+  if (layers.length === 0) return undefined;
+  if (typeof config.target_modules === 'string') {
+    throw new AdaptletError(
+      'ADAPTER_CONFIG_INVALID',
+      'adapter_config.json: layers_to_transform needs target_modules as a list, which is a string',
+    );
+  }
+  return layers;
+};
+
+/**
+ * Reads adapter_config.json as PEFT does, and refuses every field that changes the result and is not built.
+ * @throws AdaptletError ADAPTER_CONFIG_INVALID, ADAPTER_PATTERN_INVALID and the codes of peft-fields.ts
+ */
+export const parsePeftConfig = (text: string): PeftConfig => {
+  const fields = parseJson(text);
+  refuseUnsupportedFields(fields);
+  const parsed = schema.safeParse(fields);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new AdaptletError(
+      'ADAPTER_CONFIG_INVALID',
+      `adapter_config.json: ${foreign(issue?.path.join('.') ?? '')}: ${issue?.message ?? 'not valid'}`,
+      { cause: parsed.error },
+    );
+  }
+  const config = parsed.data;
+  const ranks = patternTable('rank_pattern', config.rank_pattern ?? {});
+  const alphas = patternTable('alpha_pattern', config.alpha_pattern ?? {});
+  const rankOf = (module: string): number => ranks(module) ?? config.r;
+  return {
+    baseModelName: config.base_model_name_or_path ?? undefined,
+    rankOf,
+    scalingOf: (module) => {
+      const r = rankOf(module);
+      return (alphas(module) ?? config.lora_alpha) / (config.use_rslora === true ? Math.sqrt(r) : r);
+    },
+    targets: targetsOf({
+      targetModules: config.target_modules,
+      excludeModules: config.exclude_modules ?? undefined,
+      layersToTransform: layersOf(config),
+      layersPattern: asList(config.layers_pattern),
+    }),
+  };
+};

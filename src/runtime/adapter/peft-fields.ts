@@ -1,0 +1,95 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
+import { foreign } from '../../errors/foreign.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Fields that `peft-config.ts` reads and applies. */
+export const appliedFields: ReadonlySet<string> = new Set([
+  'peft_type',
+  'task_type',
+  'base_model_name_or_path',
+  'r',
+  'lora_alpha',
+  'use_rslora',
+  'rank_pattern',
+  'alpha_pattern',
+  'target_modules',
+  'exclude_modules',
+  'layers_to_transform',
+  'layers_pattern',
+]);
+
+/**
+ * Fields that cannot change the result of a trained adapter: training only, provenance, or of a feature that has its
+ * own switch. fan_in_fan_out belongs here: it says how the base weight is stored, which matters when a delta is merged
+ * into it; A and B, run beside the base linear, have the same shapes either way.
+ */
+const inertFields: ReadonlySet<string> = new Set([
+  'auto_mapping',
+  'corda_config',
+  'eva_config',
+  'fan_in_fan_out',
+  'inference_mode',
+  'lora_dropout',
+  'lora_ga_config',
+  'loftq_config',
+  'megatron_core',
+  'peft_version',
+  'qalora_group_size',
+  'revision',
+  'runtime_config',
+]);
+
+/** Fields that change the result and are not built, each with its own code. */
+const refusedFields: Readonly<Record<string, ErrorCode>> = {
+  use_dora: 'ADAPTER_DORA',
+  bias: 'ADAPTER_BIAS',
+  lora_bias: 'ADAPTER_LORA_BIAS',
+  modules_to_save: 'ADAPTER_MODULES_TO_SAVE',
+  layer_replication: 'ADAPTER_LAYER_REPLICATION',
+  use_qalora: 'ADAPTER_QALORA',
+  alora_invocation_tokens: 'ADAPTER_ALORA',
+  trainable_token_indices: 'ADAPTER_TRAINABLE_TOKENS',
+  target_parameters: 'ADAPTER_TARGET_PARAMETERS',
+};
+
+/** Initialisations that leave the base weights as they are. PiSSA, OLoRA, CorDA, LoRA-GA and LoftQ do not. */
+const plainInitialisations: ReadonlySet<unknown> = new Set([undefined, null, true, false, 'gaussian', 'eva', 'orthogonal']);
+
+/** Null, false, an empty string, list or map: the feature is off. */
+const isOff = (value: unknown): boolean =>
+  value === null ||
+  value === undefined ||
+  value === false ||
+  value === '' ||
+  (typeof value === 'object' && Object.keys(value).length === 0);
+
+const shown = (value: unknown): string => foreign(JSON.stringify(value) ?? 'undefined', 80);
+
+const refuse = (code: ErrorCode, field: string, value: unknown): AdaptletError =>
+  new AdaptletError(code, `adapter_config.json: ${foreign(field)} is ${shown(value)}`);
+
+/**
+ * Lets through only configurations whose whole effect is in {@link appliedFields}; nothing is ignored that could
+ * change the result.
+ * @throws AdaptletError with the code of the feature, or ADAPTER_FIELD_UNKNOWN
+ */
+export const refuseUnsupportedFields = (fields: Fields): void => {
+  const { peft_type: type, task_type: task, init_lora_weights: init } = fields;
+  if (type !== 'LORA') throw refuse('ADAPTER_PEFT_TYPE', 'peft_type', type);
+  for (const [field, value] of Object.entries(fields)) {
+    const code = Object.hasOwn(refusedFields, field) ? refusedFields[field] : undefined;
+    if (code !== undefined && !isOff(value) && !(field === 'bias' && value === 'none')) throw refuse(code, field, value);
+  }
+  if (!isOff(task) && task !== 'CAUSAL_LM') throw refuse('ADAPTER_TASK_UNSUPPORTED', 'task_type', task);
+  if (!plainInitialisations.has(init)) throw refuse('ADAPTER_INIT_CHANGES_BASE', 'init_lora_weights', init);
+  for (const [field, value] of Object.entries(fields)) {
+    const known =
+      appliedFields.has(field) ||
+      inertFields.has(field) ||
+      Object.hasOwn(refusedFields, field) ||
+      field === 'init_lora_weights';
+    if (!known && !isOff(value)) throw refuse('ADAPTER_FIELD_UNKNOWN', field, value);
+  }
+};

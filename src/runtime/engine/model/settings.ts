@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { ModelFolder } from './folder.ts';
+
+/** What the engine takes from config.json, generation_config.json and genai_config.json. */
+export type ModelSettings = {
+  readonly modelType: string;
+  readonly contextLength: number;
+  readonly vocabSize: number;
+  /** Tokens that end an answer. */
+  readonly eosIds: ReadonlySet<number>;
+};
+
+const count = z.number().int().positive();
+const tokenIds = z
+  .union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())])
+  .transform((ids) => (typeof ids === 'number' ? [ids] : ids));
+
+const configSchema = z.object({
+  model_type: z.string(),
+  max_position_embeddings: count,
+  vocab_size: count,
+  eos_token_id: tokenIds.nullish(),
+});
+const generationSchema = z.object({ eos_token_id: tokenIds.nullish() });
+const genaiSchema = z.object({
+  model: z.object({ context_length: count.optional(), eos_token_id: tokenIds.nullish() }),
+});
+
+/** Reads a JSON file of a base model. Errors: MODEL_INVALID with file and field. */
+export const readModelJson = <T>(path: string, schema: z.ZodType<T>): T => {
+  try {
+    return schema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (cause) {
+    const reason = cause instanceof z.ZodError ? z.prettifyError(cause) : String(cause);
+    throw new AdaptletError('MODEL_INVALID', `${path}: ${reason}`, { cause });
+  }
+};
+
+/** Settings of a base model. The first file that names end tokens decides: generation, then GenAI, then model. */
+export const readSettings = (model: ModelFolder): ModelSettings => {
+  const config = readModelJson(model.config, configSchema);
+  const generation =
+    model.generationConfig === undefined ? undefined : readModelJson(model.generationConfig, generationSchema);
+  const genai = model.genaiConfig === undefined ? undefined : readModelJson(model.genaiConfig, genaiSchema);
+  const eosIds =
+    generation?.eos_token_id ?? genai?.model.eos_token_id ?? config.eos_token_id ?? [];
+  return {
+    modelType: config.model_type,
+    contextLength: Math.min(config.max_position_embeddings, genai?.model.context_length ?? Infinity),
+    vocabSize: config.vocab_size,
+    eosIds: new Set(eosIds),
+  };
+};

@@ -1,0 +1,42 @@
+/** What may be given out, and whether a stop string was found. */
+export type StopResult = { readonly text: string; readonly stopped: boolean };
+
+/** Length of the longest end of `text` that is a beginning of `stop`, but not all of it. */
+const overlap = (text: string, stop: string): number => {
+  for (let length = Math.min(text.length, stop.length - 1); length > 0; length -= 1) {
+    if (stop.startsWith(text.slice(text.length - length))) return length;
+  }
+  return 0;
+};
+
+/**
+ * Ends a text before the first stop string. A stop string may span tokens, so an end of the text that could become
+ * one is held back.
+ */
+export class StopStrings {
+  readonly #stops: readonly string[];
+  #held = '';
+
+  constructor(stops: readonly string[]) {
+    this.#stops = stops.filter((stop) => stop !== '');
+  }
+
+  push(piece: string): StopResult {
+    const text = this.#held + piece;
+    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+    if (found.length > 0) {
+      this.#held = '';
+      return { text: text.slice(0, Math.min(...found)), stopped: true };
+    }
+    const keep = Math.max(0, ...this.#stops.map((stop) => overlap(text, stop)));
+    this.#held = text.slice(text.length - keep);
+    return { text: text.slice(0, text.length - keep), stopped: false };
+  }
+
+  /** What was held back and did not become a stop string. */
+  flush(): string {
+    const rest = this.#held;
+    this.#held = '';
+    return rest;
+  }
+}

@@ -1,0 +1,214 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import {
+  attributeField,
+  entryField,
+  graphField,
+  microsoftDomain,
+  modelField,
+  nodeField,
+  opsetField,
+  tensorField,
+  valueInfoField,
+} from './schema.ts';
+import {
+  contentField,
+  contentOf,
+  type Field,
+  integerField,
+  integerOf,
+  readFields,
+  readVarint,
+  textOf,
+  wireType,
+} from './wire.ts';
+
+export type Node = {
+  /** The message, for copying. */
+  readonly bytes: Buffer;
+  readonly name: string;
+  readonly opType: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+};
+
+export type Initializer = {
+  readonly dims: readonly number[];
+  readonly dataType: number;
+  /** File with the values, relative to the graph; undefined when they are inline. */
+  readonly location: string | undefined;
+};
+
+/** What the engine needs to know of an ONNX model; everything else stays bytes. */
+export type Graph = {
+  readonly model: Buffer;
+  readonly nodes: readonly Node[];
+  readonly initializers: ReadonlyMap<string, Initializer>;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+};
+
+const dimsOf = (message: Buffer, field: Field): readonly number[] => {
+  if (field.wire === wireType.varint) return [integerOf(message, field)];
+  const packed = contentOf(message, field);
+  const dims: number[] = [];
+  for (let at = 0; at < packed.length; ) {
+    const next = readVarint(packed, at, packed.length);
+    dims.push(Number(BigInt.asIntN(64, next.value)));
+    at = next.end;
+  }
+  return dims;
+};
+
+const readEntry = (entry: Buffer): { readonly key: string; readonly value: string } => {
+  let key = '';
+  let value = '';
+  for (const field of readFields(entry)) {
+    if (field.number === entryField.key) key = textOf(entry, field);
+    else if (field.number === entryField.value) value = textOf(entry, field);
+  }
+  return { key, value };
+};
+
+const readInitializer = (tensor: Buffer): { readonly name: string } & Initializer => {
+  let name = '';
+  let dataType = 0;
+  let location: string | undefined;
+  const dims: number[] = [];
+  for (const field of readFields(tensor)) {
+    if (field.number === tensorField.name) name = textOf(tensor, field);
+    else if (field.number === tensorField.dataType) dataType = integerOf(tensor, field);
+    else if (field.number === tensorField.dims) dims.push(...dimsOf(tensor, field));
+    else if (field.number === tensorField.externalData) {
+      const entry = readEntry(contentOf(tensor, field));
+      if (entry.key === 'location') location = entry.value;
+    }
+  }
+  return { name, dims, dataType, location };
+};
+
+const readNode = (bytes: Buffer): Node => {
+  const inputs: string[] = [];
+  const outputs: string[] = [];
+  let name = '';
+  let opType = '';
+  for (const field of readFields(bytes)) {
+    if (field.number === nodeField.input) inputs.push(textOf(bytes, field));
+    else if (field.number === nodeField.output) outputs.push(textOf(bytes, field));
+    else if (field.number === nodeField.name) name = textOf(bytes, field);
+    else if (field.number === nodeField.opType) opType = textOf(bytes, field);
+  }
+  return { bytes, name, opType, inputs, outputs };
+};
+
+/** Name of a ValueInfoProto. */
+const nameOf = (valueInfo: Buffer): string => {
+  const field = readFields(valueInfo).find((f) => f.number === valueInfoField.name);
+  return field === undefined ? '' : textOf(valueInfo, field);
+};
+
+/** Value of an integer attribute of a node, or undefined. */
+export const integerAttribute = (node: Node, name: string): number | undefined => {
+  for (const field of readFields(node.bytes)) {
+    if (field.number !== nodeField.attribute) continue;
+    const attribute = contentOf(node.bytes, field);
+    const fields = readFields(attribute);
+    const label = fields.find((f) => f.number === attributeField.name);
+    if (label === undefined || textOf(attribute, label) !== name) continue;
+    const value = fields.find((f) => f.number === attributeField.integer);
+    return value === undefined ? 0 : integerOf(attribute, value);
+  }
+  return undefined;
+};
+
+const onlyGraph = (model: Buffer, fields: readonly Field[]): Field => {
+  const graphs = fields.filter((field) => field.number === modelField.graph);
+  const [graph] = graphs;
+  if (graph === undefined || graphs.length > 1) {
+    throw new AdaptletError(
+      'MODEL_INVALID',
+      `The ONNX file holds ${graphs.length} graphs in ${model.length} bytes, not one`,
+    );
+  }
+  return graph;
+};
+
+/** Reads an ONNX model. Throws MODEL_INVALID for anything that is not one. */
+export const readGraph = (model: Buffer): Graph => {
+  const graph = contentOf(model, onlyGraph(model, readFields(model)));
+  const nodes: Node[] = [];
+  const initializers = new Map<string, Initializer>();
+  const inputs: string[] = [];
+  const outputs: string[] = [];
+  for (const field of readFields(graph)) {
+    if (field.number === graphField.node) nodes.push(readNode(contentOf(graph, field)));
+    else if (field.number === graphField.input) inputs.push(nameOf(contentOf(graph, field)));
+    else if (field.number === graphField.output) outputs.push(nameOf(contentOf(graph, field)));
+    else if (field.number === graphField.initializer) {
+      const { name, ...initializer } = readInitializer(contentOf(graph, field));
+      initializers.set(name, initializer);
+    }
+  }
+  if (nodes.length === 0) throw new AdaptletError('MODEL_INVALID', 'The ONNX graph has no nodes');
+  return { model, nodes, initializers, inputs, outputs };
+};
+
+/** Changes to a graph; what is not named here is copied byte for byte. */
+export type GraphEdit = {
+  /** Messages that take the place of a node. */
+  readonly nodes: ReadonlyMap<Node, readonly Buffer[]>;
+  /** ValueInfo messages of new required inputs. */
+  readonly newInputs: readonly Buffer[];
+  /** Values whose recorded type and shape no longer hold. */
+  readonly staleShapes: ReadonlySet<string>;
+  /** New ValueInfo messages of graph outputs, by name. */
+  readonly outputs: ReadonlyMap<string, Buffer>;
+};
+
+const editGraph = (graph: Buffer, nodes: readonly Node[], edit: GraphEdit): Buffer => {
+  const parts: Buffer[] = [];
+  let nodeIndex = 0;
+  for (const field of readFields(graph)) {
+    const original = graph.subarray(field.start, field.end);
+    if (field.number === graphField.node) {
+      const node = nodes[nodeIndex];
+      nodeIndex += 1;
+      const replacement = node === undefined ? undefined : edit.nodes.get(node);
+      if (replacement === undefined) parts.push(original);
+      else parts.push(...replacement.map((bytes) => contentField(graphField.node, bytes)));
+    } else if (field.number === graphField.valueInfo) {
+      if (!edit.staleShapes.has(nameOf(contentOf(graph, field)))) parts.push(original);
+    } else if (field.number === graphField.output) {
+      const output = edit.outputs.get(nameOf(contentOf(graph, field)));
+      parts.push(output === undefined ? original : contentField(graphField.output, output));
+    } else parts.push(original);
+  }
+  parts.push(...edit.newInputs.map((bytes) => contentField(graphField.input, bytes)));
+  return Buffer.concat(parts);
+};
+
+const importsDomain = (model: Buffer, fields: readonly Field[], domain: string): boolean =>
+  fields
+    .filter((field) => field.number === modelField.opsetImport)
+    .map((field) => contentOf(model, field))
+    .some((opset) =>
+      readFields(opset).some((field) => field.number === opsetField.domain && textOf(opset, field) === domain),
+    );
+
+/** The model with the changes, and with ONNX Runtime's own operators imported. */
+export const applyEdit = (graph: Graph, edit: GraphEdit): Buffer => {
+  const { model } = graph;
+  const fields = readFields(model);
+  const parts = fields.map((field) =>
+    field.number === modelField.graph
+      ? contentField(modelField.graph, editGraph(contentOf(model, field), graph.nodes, edit))
+      : model.subarray(field.start, field.end),
+  );
+  if (!importsDomain(model, fields, microsoftDomain)) {
+    const opset = Buffer.concat([
+      contentField(opsetField.domain, microsoftDomain),
+      integerField(opsetField.version, 1),
+    ]);
+    parts.push(contentField(modelField.opsetImport, opset));
+  }
+  return Buffer.concat(parts);
+};

@@ -1,0 +1,29 @@
+/**
+ * Field numbers of onnx.proto that the engine reads or writes
+ * (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+ */
+export const modelField = { graph: 7, opsetImport: 8 } as const;
+export const opsetField = { domain: 1, version: 2 } as const;
+export const graphField = {
+  node: 1,
+  initializer: 5,
+  input: 11,
+  output: 12,
+  valueInfo: 13,
+} as const;
+export const nodeField = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
+export const attributeField = { name: 1, integer: 3, type: 20 } as const;
+export const attributeType = { integer: 2 } as const;
+export const tensorField = { dims: 1, dataType: 2, name: 8, externalData: 13 } as const;
+export const entryField = { key: 1, value: 2 } as const;
+export const valueInfoField = { name: 1, type: 2 } as const;
+export const typeField = { tensor: 1 } as const;
+export const tensorTypeField = { elementType: 1, shape: 2 } as const;
+export const shapeField = { dimension: 1 } as const;
+export const dimensionField = { value: 1, symbol: 2 } as const;
+
+/** TensorProto.DataType. */
+export const elementType = { float: 1, int64: 7 } as const;
+
+/** The domain of ONNX Runtime's own operators. */
+export const microsoftDomain = 'com.microsoft';

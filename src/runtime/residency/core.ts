@@ -1,0 +1,93 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Entry } from './entry.ts';
+import { type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
+import type { Artifacts, Compiler, Logger, Resolutions, Verdicts } from './ports.ts';
+
+/** One arrow of the lifecycle, as it happened. `at`: wall time in milliseconds since the epoch. */
+export type Transition = {
+  readonly key: ObjectKey;
+  readonly from: StateKind;
+  readonly to: StateKind;
+  readonly reason: string;
+  readonly at: number;
+};
+
+export type ResidencyOptions = {
+  readonly artifacts: Artifacts;
+  readonly compiler: Compiler;
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly verdicts: Verdicts;
+  readonly resolutions: Resolutions;
+  readonly logger: Logger;
+  /** Name of the base model that this runtime announces. */
+  readonly baseModel: string;
+  /** RAM budget of adapters in bytes, counted in compiled bytes. */
+  readonly budgetBytes: number;
+  /** Compiles and loads at the same time. */
+  readonly maxParallelLoads: number;
+  /** Fetches at the same time; apart from loads, so that a slow registry never delays what is on disk. Default 4. */
+  readonly maxParallelFetches?: number;
+  /** Adapters outside the plan, registered by `ensure`. Default 256. */
+  readonly maxDynamic?: number;
+  /** Requests that may wait for adapters; one more is refused with QUEUE_FULL. Default 1024. */
+  readonly maxWaiting?: number;
+  /** Milliseconds without progress after which a fetch is given up. Default 60,000. */
+  readonly fetchStallMs?: number;
+  /** Milliseconds after which a compile or a smoke test is given up. Default 120,000. */
+  readonly stageLimitMs?: number;
+  /**
+   * The budget holds one adapter: stable steps down to Compiled for its canary, and pinned ones for a request, once
+   * they are unreferenced. Default false: what is held or pinned never leaves RAM.
+   */
+  readonly oneAdapter?: boolean;
+  /** True keeps the artifact of a removed adapter on disk, e.g. the history of a rollout. Default: keeps none. */
+  readonly retain?: (digest: Digest) => boolean;
+  /** From [0, 1); spreads retries. Default: no spread. */
+  readonly random?: () => number;
+};
+
+/** What the parts of residency share: the table of adapters and the only way to change a state. */
+export class Core {
+  readonly options: ResidencyOptions;
+  readonly entries = new Map<ObjectKey, Entry>();
+  /** Removed ones that still have something in the engine or under way. */
+  readonly retiring = new Set<Entry>();
+  readonly listeners = new Set<(t: Transition) => void>();
+  #ticks = 0;
+
+  constructor(options: ResidencyOptions) {
+    this.options = options;
+  }
+
+  /** A number higher than all before. */
+  tick(): number {
+    this.#ticks += 1;
+    return this.#ticks;
+  }
+
+  *all(): IterableIterator<Entry> {
+    yield* this.entries.values();
+    yield* this.retiring;
+  }
+
+  move(entry: Entry, event: LifecycleEvent): void {
+    const from = entry.state.kind;
+    const next = transition(entry.state, event);
+    if (!next.ok) throw new AdaptletError('INTERNAL', `adapter ${entry.key}: ${next.refusal}`);
+    entry.state = next.state;
+    const { logger, clock } = this.options;
+    const keys = { key: entry.key, from, to: next.state.kind, reason: next.reason, at: clock.now() };
+    logger[next.state.kind === 'Failed' ? 'warn' : 'debug'](keys, 'adapter changed its state');
+    for (const listener of this.listeners) {
+      try {
+        listener(keys);
+      } catch (error) {
+        logger.error({ err: error, key: entry.key }, 'a listener of adapter states failed');
+      }
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
+import type { AdapterResource, Versioned } from '../../plan/resources.ts';
+import type { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { State } from './lifecycle.ts';
+import type { CompiledAdapter } from './ports.ts';
+
+/** Someone who waits for an adapter to be Resident. */
+export type Waiter = {
+  readonly kind: 'request' | 'preload';
+  /** Arrival order over all adapters. */
+  readonly seq: number;
+  readonly granted: (entry: Entry) => void;
+  readonly refused: (error: AdaptletError) => void;
+};
+
+/** How far an adapter should be brought. */
+export type Goal = 'none' | 'disk' | 'ram';
+
+/** The name of an adapter inside the engine. It contains the digest, so that two contents never share a name. */
+export const engineNameOf = (key: ObjectKey, digest: Digest): string => `${key}--${shortDigest(digest)}`;
+
+/** All that residency knows of one adapter: one uid, one content. */
+export class Entry {
+  readonly key: ObjectKey;
+  readonly uid: string;
+  resource: Versioned<AdapterResource>;
+  /** In the plan; else registered by a request of one user. */
+  planned: boolean;
+  state: State = { kind: 'Remote' };
+
+  /** Fixed once known: named by the resource, or resolved by the first fetch. */
+  digest: Digest | undefined;
+  storedBytes = 0;
+  compiled: CompiledAdapter | undefined;
+  /** What it needs in RAM: the compiled bytes, or what the engine reported. */
+  bytes: number | undefined;
+
+  pinned: boolean;
+  /** Bytes of the RAM budget that it holds now, from the reservation before the load until it is freed. */
+  charge = 0;
+  /** Requests that use it now, in the present life of the engine. */
+  references = 0;
+  /** Changes when references of before became void. */
+  life = 0;
+  /** Position in the order of uses; higher is more recent. */
+  lastUse = 0;
+
+  /** Was Resident when the engine process ended. */
+  warm = false;
+  /** Put out of RAM by hand: nothing but a request, a preload or a changed resource brings it back. */
+  putOut = false;
+  /** Found no room as a preload; tried again when room may have come. */
+  blocked = false;
+  /** Passed its probe and smoke tests at least once since it was registered. */
+  passedOnce = false;
+  /** What holds it up, or how far a fetch is; '' when nothing is to be said. */
+  note = '';
+
+  /** Failures in a row, and ends of the engine process while it was being loaded. */
+  attempts = 0;
+  engineDeaths = 0;
+  /** Monotonic time from which a Failed with retry class Backoff may be tried again. */
+  retryAt = 0;
+  cancelRetry: (() => void) | undefined;
+
+  readonly waiters = new Set<Waiter>();
+  /** The work under way; at most one. */
+  job: Promise<void> | undefined;
+  /** Aborted when the adapter is removed or residency closes. */
+  readonly gone = new AbortController();
+  /** Settles when the adapter is out of the engine; set while it is Draining or being unloaded. */
+  unloading: PromiseWithResolvers<void> | undefined;
+
+  constructor(resource: Versioned<AdapterResource>, planned: boolean, digest: Digest | undefined) {
+    this.key = resource.name;
+    this.uid = resource.body.uid;
+    this.resource = resource;
+    this.planned = planned;
+    this.pinned = resource.body.pinned;
+    this.digest = digest;
+  }
+
+  get held(): boolean {
+    return this.resource.body.held;
+  }
+  get priority(): number {
+    return this.resource.body.priority;
+  }
+  /** Never a victim of eviction. */
+  get protected(): boolean {
+    return this.held || this.pinned;
+  }
+  /** The plan wants it in RAM. */
+  get wantedInRam(): boolean {
+    return this.held || this.resource.body.tier === 'Memory';
+  }
+
+  get goal(): Goal {
+    if (this.gone.signal.aborted) return 'none';
+    if (this.waiters.size > 0) return 'ram';
+    if (!this.putOut && (this.wantedInRam || this.warm)) return 'ram';
+    return this.wantedInRam || this.resource.body.tier === 'Disk' ? 'disk' : 'none';
+  }
+
+  /** True when nothing is left to do for the goal. */
+  get reached(): boolean {
+    const { goal, state } = this;
+    if (goal === 'none' || state.kind === 'Resident') return true;
+    return goal === 'disk' && (state.kind === 'Compiled' || state.kind === 'Draining');
+  }
+}

@@ -1,0 +1,54 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
+import type { Clock } from '../../time/clock.ts';
+
+/** The work's own result, or the reason of the signal when that comes first: work that ignores a signal holds nobody up. */
+export const unlessAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => {
+    reject(signal.reason);
+  };
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+};
+
+export type Limit = {
+  readonly clock: Clock;
+  readonly ms: number;
+  /** Of the error when the time is over. */
+  readonly code: ErrorCode;
+  readonly what: string;
+};
+
+/**
+ * Runs work that must show progress every `ms`: `alive` starts the time anew. The work gets a signal that is aborted
+ * when the time is over or the outer signal is.
+ */
+export const withLimit = async <T>(
+  { clock, ms, code, what }: Limit,
+  outer: AbortSignal,
+  work: (signal: AbortSignal, alive: () => void) => Promise<T>,
+): Promise<T> => {
+  outer.throwIfAborted();
+  const over = new AbortController();
+  const start = () =>
+    clock.after(ms, () => {
+      over.abort(new AdaptletError(code, `${what} after ${ms} ms`));
+    });
+  let cancel = start();
+  const alive = () => {
+    cancel();
+    cancel = start();
+  };
+  const signal = AbortSignal.any([outer, over.signal]);
+  try {
+    return await unlessAborted(work(signal, alive), signal);
+  } finally {
+    cancel();
+  }
+};

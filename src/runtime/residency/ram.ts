@@ -1,0 +1,209 @@
+import { asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Core } from './core.ts';
+import type { Entry } from './entry.ts';
+import { isInRam, type LifecycleEvent } from './lifecycle.ts';
+import { type Holding, planRoom, type Wish } from './room.ts';
+import { byUrgency, isPatient } from './urgency.ts';
+
+const unloadRetryMs = 1_000;
+
+export type Reservation =
+  | { readonly kind: 'granted' }
+  /** Nobody wants it in RAM any more. */
+  | { readonly kind: 'unwanted' }
+  /** It does not fit beside what may not be evicted. */
+  | { readonly kind: 'refused'; readonly message: string };
+
+type Pending = { readonly bytes: number; readonly settle: (reservation: Reservation) => void };
+
+/**
+ * The RAM budget: reservations, eviction, drain, unload.
+ *
+ * Guarantees: the charges of all adapters together never exceed the budget; the engine unloads nothing that is
+ * referenced.
+ */
+export class Ram {
+  readonly #core: Core;
+  readonly #left: (entry: Entry) => void;
+  readonly #pending = new Map<Entry, Pending>();
+  #pumping = false;
+  #again = false;
+
+  /** `left` is told when an adapter went out of RAM and its bytes are free. */
+  constructor(core: Core, left: (entry: Entry) => void) {
+    this.#core = core;
+    this.#left = left;
+  }
+
+  get used(): number {
+    let bytes = 0;
+    for (const entry of this.#core.all()) bytes += entry.charge;
+    return bytes;
+  }
+  get free(): number {
+    return this.#core.options.budgetBytes - this.used;
+  }
+  /** Adapters that wait for room. */
+  get waiting(): number {
+    return this.#pending.size;
+  }
+
+  /** Waits until `bytes` are charged to the entry, evicting others by the rules of {@link planRoom}. */
+  reserve(entry: Entry, bytes: number): Promise<Reservation> {
+    const { promise, resolve } = Promise.withResolvers<Reservation>();
+    this.#pending.set(entry, { bytes, settle: resolve });
+    this.pump();
+    return promise;
+  }
+
+  /** Gives up a reservation or the bytes of something that the engine no longer holds. */
+  uncharge(entry: Entry): void {
+    entry.charge = 0;
+    this.pump();
+  }
+
+  /** Decides anew who gets room. To be called whenever something changed that the decision depends on. */
+  pump(): void {
+    this.#again = true;
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.#again && this.#pending.size > 0) {
+        this.#again = false;
+        this.#divide();
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #settle(entry: Entry, reservation: Reservation): void {
+    const pending = this.#pending.get(entry);
+    if (pending === undefined) return;
+    this.#pending.delete(entry);
+    if (reservation.kind === 'granted') entry.charge = pending.bytes;
+    pending.settle(reservation);
+  }
+
+  #divide(): void {
+    for (const entry of this.#pending.keys()) {
+      if (entry.goal !== 'ram') this.#settle(entry, { kind: 'unwanted' });
+    }
+    const { budgetBytes } = this.#core.options;
+    const plan = planRoom(budgetBytes, this.#holdings(), this.#wishes());
+    for (const entry of plan.grant) this.#settle(entry, { kind: 'granted' });
+    for (const { of: entry, fixedBytes } of plan.refuse) {
+      const bytes = this.#pending.get(entry)?.bytes ?? 0;
+      const message = `${entry.key} needs ${bytes} bytes of RAM; of the budget of ${budgetBytes} bytes ${fixedBytes} are held by adapters that are pinned or part of a rollout, ${this.free} are free`;
+      this.#settle(entry, { kind: 'refused', message });
+    }
+    for (const entry of plan.evict) {
+      // Whoever put it out is more urgent; it comes back by its own demand or when there is room again.
+      entry.blocked = true;
+      this.drain(entry, 'evicted to make room');
+    }
+  }
+
+  #holdings(): Holding<Entry>[] {
+    const holdings: Holding<Entry>[] = [];
+    for (const entry of this.#core.all()) {
+      if (entry.charge === 0) continue;
+      const { kind } = entry.state;
+      const phase = kind === 'Resident' ? 'resident' : kind === 'Draining' ? 'leaving' : 'loading';
+      holdings.push({
+        of: entry,
+        bytes: entry.charge,
+        phase,
+        references: entry.references,
+        protected: entry.protected,
+        wanted: entry.wantedInRam,
+        priority: entry.priority,
+        lastUse: entry.lastUse,
+      });
+    }
+    return holdings;
+  }
+
+  #wishes(): Wish<Entry>[] {
+    const { oneAdapter = false } = this.#core.options;
+    return [...this.#pending.keys()].sort(byUrgency).map((entry) => ({
+      of: entry,
+      bytes: this.#pending.get(entry)?.bytes ?? 0,
+      patient: isPatient(entry),
+      // Without someone who waits, only the canary's first time: two held ones would take turns for ever.
+      overProtected: oneAdapter && (entry.waiters.size > 0 || (entry.held && !entry.passedOnce)),
+      wanted: entry.wantedInRam,
+      priority: entry.priority,
+    }));
+  }
+
+  /** No new requests from here on; unloads once the last reference is gone. */
+  drain(entry: Entry, reason: string): void {
+    entry.unloading = Promise.withResolvers<void>();
+    this.#core.move(entry, { kind: 'DrainStarted', reason });
+    this.#unloadWhenUnreferenced(entry, reason);
+  }
+
+  /** To be called when a reference was given back. */
+  released(entry: Entry): void {
+    if (entry.state.kind === 'Draining') this.#unloadWhenUnreferenced(entry, 'drained');
+    else this.pump();
+  }
+
+  #unloadWhenUnreferenced(entry: Entry, reason: string): void {
+    if (entry.references === 0) void this.unload(entry, { kind: 'Unloaded', reason });
+  }
+
+  /**
+   * Takes something unreferenced out of the engine. Resolves once its bytes are free; tries again when the engine
+   * refuses, since its bytes count as long as they are there.
+   */
+  async unload(entry: Entry, event: Extract<LifecycleEvent, { kind: 'Unloaded' }>): Promise<void> {
+    const { state, life } = entry;
+    if (!isInRam(state)) return;
+    entry.unloading ??= Promise.withResolvers<void>();
+    const { promise } = entry.unloading;
+    const { engine, clock, logger } = this.#core.options;
+    try {
+      await engine.unload(state.engineName);
+      if (entry.life === life && isInRam(entry.state)) {
+        this.#core.move(entry, event);
+        this.#freed(entry);
+      }
+    } catch (error) {
+      const { code } = asAdaptletError(error, `unloading ${state.engineName}`);
+      // The engine process ended: onState says so for all of its adapters at once.
+      if (code !== 'ENGINE_DOWN') {
+        logger.error({ err: error, key: entry.key }, 'the engine did not unload an adapter');
+        clock.after(unloadRetryMs, () => {
+          if (entry.life === life) void this.unload(entry, event);
+        });
+      }
+    }
+    await promise;
+  }
+
+  /** The engine process ended with everything in it: references of before are void. */
+  engineLost(): void {
+    for (const entry of this.#core.all()) {
+      entry.life += 1;
+      entry.references = 0;
+      entry.charge = 0;
+      if (!isInRam(entry.state)) continue;
+      // What was leaving is not wanted back.
+      entry.warm = entry.state.kind === 'Resident';
+      this.#core.move(entry, { kind: 'EngineLost' });
+      this.#freed(entry);
+    }
+    this.pump();
+  }
+
+  #freed(entry: Entry): void {
+    entry.charge = 0;
+    const { unloading } = entry;
+    entry.unloading = undefined;
+    unloading?.resolve();
+    this.pump();
+    this.#left(entry);
+  }
+}

@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto';
+import type { SmokeTest, Validation } from '../../api/adapter.ts';
+import { parseDuration } from '../../api/duration.ts';
+import type { Digest } from '../../api/names.ts';
+import { compileRegex } from '../../api/regex.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Engine, EngineInfo, ProbeResult } from '../engine/engine.ts';
+import { withLimit } from './limit.ts';
+
+/** What a verdict is valid for: the same content on the same graph and engine, judged by the same tests. */
+export const verdictKey = (digest: Digest, info: EngineInfo, validation: Validation): string => {
+  const tests = createHash('sha256').update(JSON.stringify(validation)).digest('hex').slice(0, 16);
+  return [digest, info.graphDigest, info.engineVersion, tests].join(' ');
+};
+
+/** Errors: ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT. */
+export const judgeProbe = (probe: ProbeResult, engineName: string, validation: Validation): void => {
+  if (!probe.finite || !Number.isFinite(probe.maxDifference)) {
+    throw new AdaptletError(
+      'ADAPTER_PROBE_NOT_FINITE',
+      `${engineName}: the probe gave NaN or infinite values`,
+    );
+  }
+  if (probe.maxDifference === 0 && !validation.allowNoEffect) {
+    throw new AdaptletError(
+      'ADAPTER_NO_EFFECT',
+      `${engineName}: the probe gave the same values as the base model, bit for bit`,
+    );
+  }
+};
+
+const shown = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+
+/** What is wrong with an answer, or undefined. */
+export const judgeAnswer = (answer: string, expect: SmokeTest['expect']): string | undefined => {
+  const { contains, equals, regex } = expect;
+  if (equals !== undefined && answer !== equals)
+    return `answered ${shown(answer)}, expected ${shown(equals)}`;
+  if (contains !== undefined && !answer.includes(contains)) {
+    return `answered ${shown(answer)}, which does not contain ${shown(contains)}`;
+  }
+  if (regex !== undefined && !compileRegex(regex).test(answer)) {
+    return `answered ${shown(answer)}, which does not match ${shown(regex)}`;
+  }
+  return undefined;
+};
+
+export type Examiner = {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  /** Milliseconds after which a smoke test without a `maxLatency` is given up. */
+  readonly limitMs: number;
+};
+
+const runSmokeTest = async (
+  { engine, clock, limitMs }: Examiner,
+  engineName: string,
+  test: SmokeTest,
+  maxLatencyMs: number | undefined,
+  outer: AbortSignal,
+): Promise<void> => {
+  const where = `${engineName}: smoke test ${test.name}`;
+  const started = clock.monotonic();
+  const limit = { clock, ms: limitMs, code: 'SMOKE_TEST_FAILED', what: `${where} gave no answer` } as const;
+  const { text, queueMs } = await withLimit(limit, outer, async (signal) => {
+    const input = {
+      requestId: `smoke ${engineName} ${test.name}`,
+      adapter: engineName,
+      prompt: { kind: 'text', text: test.prompt },
+      maxTokens: test.maxTokens,
+      sampling: { temperature: 0, topP: 1, topK: 0 },
+      stop: [],
+    } as const;
+    const answer = { text: '', queueMs: 0 };
+    for await (const event of engine.generate(input, signal)) {
+      if (event.kind === 'token') answer.text += event.text;
+      else answer.queueMs = event.timing.queueMs;
+    }
+    return answer;
+  });
+  const problem = judgeAnswer(text, test.expect);
+  if (problem !== undefined) throw new AdaptletError('SMOKE_TEST_FAILED', `${where} ${problem}`);
+  // Waiting behind live requests says nothing about the adapter.
+  const tookMs = Math.max(0, clock.monotonic() - started - queueMs);
+  if (maxLatencyMs !== undefined && tookMs > maxLatencyMs) {
+    throw new AdaptletError(
+      'SMOKE_TEST_FAILED',
+      `${where} took ${Math.round(tookMs)} ms, allowed are ${maxLatencyMs} ms`,
+    );
+  }
+};
+
+/**
+ * Probe and smoke tests of an adapter that is loaded. Errors: ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT,
+ * SMOKE_TEST_FAILED, and those of the engine, which are no verdict.
+ */
+export const examine = async (
+  examiner: Examiner,
+  engineName: string,
+  validation: Validation,
+  signal: AbortSignal,
+): Promise<void> => {
+  judgeProbe(await examiner.engine.probe(engineName), engineName, validation);
+  const { maxLatency, smokeTests } = validation;
+  const maxLatencyMs = maxLatency === undefined ? undefined : parseDuration(maxLatency);
+  for (const test of smokeTests) {
+    await runSmokeTest(examiner, engineName, test, maxLatencyMs, signal);
+  }
+};

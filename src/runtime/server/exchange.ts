@@ -1,0 +1,155 @@
+import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { GenerateEvent } from '../engine/engine.ts';
+import type { GenerateRequest, Generation, RequestContext, Serving } from '../serving/serving.ts';
+import type { Headers } from './context.ts';
+import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';
+
+/** What each server logs to; pino's Logger is one. */
+export type Log = Record<'debug' | 'info' | 'warn' | 'error', (keys: object, message: string) => void>;
+
+/** What every protocol needs to answer a request. */
+export type Parts = {
+  readonly serving: Serving;
+  readonly telemetry: Telemetry;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly defaultNamespace: string;
+  /** Milliseconds that a request may take when its client gives no deadline. */
+  readonly requestTimeoutMs: number;
+  /** Milliseconds that a stream may wait for its reader before the generation is ended. */
+  readonly slowClientMs: number;
+};
+
+export type Call = {
+  readonly protocol: 'grpc' | 'http';
+  readonly method: string;
+  readonly headers: Headers;
+  /** Milliseconds that are left, when the client gave a deadline. */
+  readonly timeoutMs?: number | undefined;
+};
+
+type Done = Extract<GenerateEvent, { kind: 'done' }>;
+
+/** Text and ids of a whole answer. */
+export type Answer = { readonly text: string; readonly ids: readonly number[]; readonly done: Done };
+
+/**
+ * One request from its arrival to its end: the signal that ends it, its telemetry and its generation.
+ *
+ * Guarantees: after `end` or `fail` the signal is aborted, no timer is left, the record is closed once, and the events
+ * of the generation are consumed, so that what serves it is released.
+ */
+export class Exchange {
+  readonly #parts: Parts;
+  readonly #controller = new AbortController();
+  readonly #record: RequestRecord;
+  readonly #stopTimer: () => void;
+  readonly #method: string;
+  #events: AsyncIterator<GenerateEvent> | undefined;
+  #done: Done | undefined;
+  #ended = false;
+
+  constructor(parts: Parts, call: Call) {
+    this.#parts = parts;
+    this.#method = call.method;
+    this.#record = parts.telemetry.request(call);
+    const ms = call.timeoutMs ?? parts.requestTimeoutMs;
+    this.#stopTimer = parts.clock.after(Math.max(0, ms), () => {
+      this.abort(new AdaptletError('DEADLINE_EXCEEDED', `${call.method} was not answered within ${Math.round(ms)} ms`));
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Ends the request with a reason of ours. The first reason stays. */
+  abort(reason: AdaptletError): void {
+    if (!this.signal.aborted) this.#controller.abort(reason);
+  }
+
+  /** The caller went away. */
+  cancel(): void {
+    this.abort(new AdaptletError('REQUEST_CANCELLED', `the caller of ${this.#method} went away`));
+  }
+
+  /** Resolves when the request is admitted, with what serves it. */
+  async begin(context: RequestContext, request: GenerateRequest): Promise<Omit<Generation, 'events'>> {
+    this.signal.throwIfAborted();
+    this.#record.routing(context);
+    const { id, served, events } = await this.#parts.serving.generate(context, request, this.signal);
+    this.#events = events[Symbol.asyncIterator]();
+    this.#record.acquired(id, served);
+    this.signal.throwIfAborted();
+    return { id, served };
+  }
+
+  /** The events of the generation up to and with `done`. Throws what ended it otherwise. */
+  async *events(): AsyncGenerator<GenerateEvent, void> {
+    const events = this.#events;
+    if (events === undefined) throw new AdaptletError('INTERNAL', `${this.#method} reads before it began`);
+    while (this.#done === undefined) {
+      this.signal.throwIfAborted();
+      const next = await events.next();
+      if (next.done === true) break;
+      if (next.value.kind === 'done') this.#done = next.value;
+      else this.#record.token();
+      yield next.value;
+    }
+    if (this.#done !== undefined) return;
+    this.signal.throwIfAborted();
+    throw new AdaptletError('INTERNAL', `the generation of ${this.#method} ended without a last event`);
+  }
+
+  /** The whole answer. */
+  async collect(): Promise<Answer> {
+    let text = '';
+    const ids: number[] = [];
+    for await (const event of this.events()) {
+      if (event.kind === 'done') return { text, ids, done: event };
+      text += event.text;
+      for (const id of event.ids) ids.push(id);
+    }
+    throw new AdaptletError('INTERNAL', `the generation of ${this.#method} has no last event`);
+  }
+
+  /** The answer is sent. */
+  end(): void {
+    this.#finish('OK');
+  }
+
+  /** The request failed; the result is what to tell the caller. */
+  fail(error: unknown): AdaptletError {
+    // What an aborted signal does to the code in between is a consequence: the reason is what happened.
+    const cause: unknown = this.signal.aborted ? this.signal.reason : error;
+    const failure = asAdaptletError(cause, this.#method);
+    this.#finish(failure.code);
+    if (failure.code === 'INTERNAL') this.#parts.log.error({ method: this.#method, err: failure }, 'request failed');
+    else this.#parts.log.debug({ method: this.#method, code: failure.code, reason: failure.what }, 'request refused');
+    return failure;
+  }
+
+  #finish(code: AdaptletError['code'] | 'OK'): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#stopTimer();
+    this.#record.end({
+      code,
+      promptTokens: this.#done?.promptTokens ?? 0,
+      completionTokens: this.#done?.completionTokens ?? 0,
+    });
+    this.cancel();
+    if (this.#events !== undefined) this.#drain(this.#events);
+  }
+
+  /** A generator that was never read never runs its finally: reading it to its end releases what it holds. */
+  #drain(events: AsyncIterator<GenerateEvent>): void {
+    const drain = async (): Promise<void> => {
+      while ((await events.next()).done !== true);
+    };
+    drain().catch((error: unknown) => {
+      this.#parts.log.debug({ method: this.#method, err: error }, 'generation ended after its request');
+    });
+  }
+}

@@ -1,0 +1,76 @@
+import { type handleUnaryCall, Metadata, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js';
+import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Clock } from '../../../time/clock.ts';
+import type { ServedBy } from '../../serving/serving.ts';
+import { type Headers, readHeaders } from '../context.ts';
+import { Exchange, type Log, type Parts } from '../exchange.ts';
+import { servedHeaders } from '../wire.ts';
+import { toServiceError } from './status.ts';
+
+type AnyCall = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
+
+/** Text metadata of a call. Binary values (`-bin`) are left out: nothing routes by them. */
+export const headersOf = (metadata: Metadata): Headers =>
+  readHeaders(
+    Object.keys(metadata.getMap()).flatMap((key) =>
+      metadata.get(key).flatMap((value) => (typeof value === 'string' ? [[key, value] as const] : [])),
+    ),
+  );
+
+/** Milliseconds until the deadline that the client gave, or undefined. */
+const timeLeft = (call: AnyCall, clock: Clock): number | undefined => {
+  const deadline = call.getDeadline();
+  const at = typeof deadline === 'number' ? deadline : deadline.getTime();
+  return Number.isFinite(at) ? at - clock.now() : undefined;
+};
+
+/** grpc-js says `cancelled` when the client leaves and when its deadline passes: the deadline tells which. */
+const onCancelled = (call: AnyCall, clock: Clock, ended: (reason: AdaptletError) => void, method: string): void => {
+  call.on('cancelled', () => {
+    const left = timeLeft(call, clock);
+    const late = left !== undefined && left <= 0;
+    ended(
+      late
+        ? new AdaptletError('DEADLINE_EXCEEDED', `${method} was not answered within its deadline`)
+        : new AdaptletError('REQUEST_CANCELLED', `the caller of ${method} went away`),
+    );
+  });
+};
+
+/** An exchange that ends with its call. Errors: REQUEST_INVALID for headers over their limits. */
+export const exchangeOf = (parts: Parts, call: AnyCall, method: string): Exchange => {
+  const headers = headersOf(call.metadata);
+  const timeoutMs = timeLeft(call, parts.clock);
+  const exchange = new Exchange(parts, { protocol: 'grpc', method, headers, timeoutMs });
+  onCancelled(call, parts.clock, (reason) => exchange.abort(reason), method);
+  return exchange;
+};
+
+export const servedMetadata = (served: ServedBy): Metadata => {
+  const metadata = new Metadata();
+  for (const [key, value] of servedHeaders(served)) metadata.set(key, value);
+  return metadata;
+};
+
+export type UnaryParts = { readonly clock: Clock; readonly log: Log };
+
+/** A unary call that is not a generation: errors become statuses, the signal ends with the call. */
+export const unary =
+  <Request, Response>(
+    parts: UnaryParts,
+    method: string,
+    answer: (request: Request, headers: Headers, signal: AbortSignal) => Response | Promise<Response>,
+  ): handleUnaryCall<Request, Response> =>
+  (call, callback) => {
+    const controller = new AbortController();
+    onCancelled(call, parts.clock, (reason) => controller.abort(reason), method);
+    const run = async (): Promise<Response> => answer(call.request, headersOf(call.metadata), controller.signal);
+    run().then(
+      (response) => callback(null, response),
+      (error: unknown) => {
+        const failure = asAdaptletError(controller.signal.aborted ? controller.signal.reason : error, method);
+        if (failure.code === 'INTERNAL') parts.log.error({ method, err: failure }, 'call failed');
+        callback(toServiceError(failure));
+      },
+    );
+  };

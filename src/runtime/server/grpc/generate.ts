@@ -1,0 +1,121 @@
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import {
+  FinishReason,
+  type GenerateRequest,
+  GenerateResponse,
+  type InferenceServer,
+} from '../../../gen/adaptlet/inference/v1/inference.ts';
+import type { GenerateEvent, Prompt } from '../../engine/engine.ts';
+import { requestContext } from '../context.ts';
+import type { Exchange, Parts } from '../exchange.ts';
+import { generateRequest, grpcDefaults } from '../options.ts';
+import { exchangeOf, headersOf, servedMetadata } from './call.ts';
+import { toServiceError } from './status.ts';
+
+const method = 'Inference/Generate';
+type Call = ServerWritableStream<GenerateRequest, GenerateResponse>;
+
+const promptOf = (prompt: GenerateRequest['prompt']): Prompt => {
+  switch (prompt?.$case) {
+    case 'text':
+      return { kind: 'text', text: prompt.value };
+    case 'tokenIds':
+      return { kind: 'ids', ids: prompt.value.ids };
+    case 'chat':
+      return { kind: 'chat', messages: prompt.value.messages.map(({ role, content }) => ({ role, content })) };
+    case undefined:
+      throw new AdaptletError('REQUEST_INVALID', 'the request has no prompt: text, token_ids or chat');
+  }
+};
+
+const seedOf = (seed: bigint | undefined): number | undefined => (seed === undefined ? undefined : Number(seed));
+
+const messageOf = (event: GenerateEvent, id: string, served: GenerateResponse['served']): GenerateResponse => {
+  if (event.kind === 'token') {
+    return { served, event: { $case: 'tokens', value: { text: event.text, ids: [...event.ids] } } };
+  }
+  const { promptTokens, completionTokens, timing } = event;
+  return {
+    served,
+    event: {
+      $case: 'done',
+      value: {
+        id,
+        finishReason: event.finishReason === 'stop' ? FinishReason.STOP : FinishReason.LENGTH,
+        usage: { promptTokens, completionTokens },
+        timing: { ...timing },
+      },
+    },
+  };
+};
+
+/**
+ * Resolves when the reader has taken enough, rejects when the exchange ends.
+ * A reader that takes nothing for `slowClientMs` ends it: it must not hold a slot of the engine.
+ */
+const drained = (call: Call, exchange: Exchange, parts: Parts): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const settle = (then: () => void): void => {
+      stopTimer();
+      call.off('drain', onDrain);
+      exchange.signal.removeEventListener('abort', onAbort);
+      then();
+    };
+    const onDrain = (): void => settle(resolve);
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+    const onAbort = (): void => settle(() => reject(exchange.signal.reason as AdaptletError));
+    const stopTimer = parts.clock.after(parts.slowClientMs, () => {
+      exchange.abort(
+        new AdaptletError('CLIENT_TOO_SLOW', `${method} waited ${parts.slowClientMs} ms for its reader`),
+      );
+    });
+    call.once('drain', onDrain);
+    exchange.signal.addEventListener('abort', onAbort);
+    if (exchange.signal.aborted) onAbort();
+  });
+
+const stream = async (call: Call, exchange: Exchange, parts: Parts): Promise<void> => {
+  const { request } = call;
+  const { model, namespace, user, session } = request;
+  const context = requestContext(headersOf(call.metadata), { model, namespace, user, session }, parts.defaultNamespace);
+  const options = {
+    maxTokens: request.maxTokens,
+    temperature: request.sampling?.temperature,
+    topP: request.sampling?.topP,
+    topK: request.sampling?.topK,
+    seed: seedOf(request.sampling?.seed),
+    stop: request.stop,
+  };
+  const wanted = generateRequest(promptOf(request.prompt), options, grpcDefaults, parts.serving.base);
+  const { id, served } = await exchange.begin(context, wanted);
+  call.sendMetadata(servedMetadata(served));
+  let first = true;
+  for await (const event of exchange.events()) {
+    const tell = first || event.kind === 'done' ? { ...served } : undefined;
+    first = false;
+    if (!call.write(messageOf(event, id, tell))) await drained(call, exchange, parts);
+  }
+};
+
+/** `adaptlet.inference.v1.Inference`. */
+export const inferenceService = (parts: Parts): InferenceServer => ({
+  generate(call) {
+    let exchange: Exchange;
+    try {
+      exchange = exchangeOf(parts, call, method);
+    } catch (error) {
+      call.emit('error', toServiceError(error as AdaptletError));
+      return;
+    }
+    stream(call, exchange, parts).then(
+      () => {
+        exchange.end();
+        call.end();
+      },
+      (error: unknown) => {
+        call.emit('error', toServiceError(exchange.fail(error)));
+      },
+    );
+  },
+});

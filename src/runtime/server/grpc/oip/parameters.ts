@@ -1,0 +1,62 @@
+import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
+import type { InferParameter, ModelInferRequest } from '../../../../gen/inference/grpc_service.ts';
+import type { Options } from '../../options.ts';
+
+const refuse = (what: string): never => {
+  throw new AdaptletError('REQUEST_INVALID', what);
+};
+
+const numberOf = (name: string, { parameterChoice: choice }: InferParameter): number => {
+  switch (choice?.$case) {
+    case 'doubleParam':
+      return choice.value;
+    case 'int64Param':
+    case 'uint64Param':
+      return Number(choice.value);
+    default:
+      return refuse(`parameter ${name} must be a number`);
+  }
+};
+
+const textOf = (name: string, { parameterChoice: choice }: InferParameter): string =>
+  choice?.$case === 'stringParam' ? choice.value : refuse(`parameter ${name} must be a string`);
+
+/** Parameters hold no lists: several stop strings come as a JSON array of strings, one comes as it is. */
+const stopOf = (text: string): string[] => {
+  if (!text.startsWith('[')) return [text];
+  try {
+    const list: unknown = JSON.parse(text);
+    if (Array.isArray(list) && list.every((s) => typeof s === 'string')) return list;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  return [text];
+};
+
+const numbers = {
+  max_tokens: 'maxTokens',
+  temperature: 'temperature',
+  top_p: 'topP',
+  top_k: 'topK',
+  seed: 'seed',
+} as const satisfies Record<string, keyof Options>;
+const known = [...Object.keys(numbers), 'stop', 'user', 'session'];
+
+export type InferParameters = { readonly options: Options; readonly user?: string; readonly session?: string };
+
+/** Parameters of a ModelInfer request. Errors: REQUEST_INVALID for an unknown one or one of another type. */
+export const inferParameters = (parameters: ModelInferRequest['parameters']): InferParameters => {
+  const unknown = Object.keys(parameters).find((name) => !known.includes(name));
+  if (unknown !== undefined) refuse(`parameter ${unknown} is not known; known are ${known.join(', ')}`);
+  const options: Record<string, number> = {};
+  for (const [name, key] of Object.entries(numbers)) {
+    const parameter = parameters[name];
+    if (parameter !== undefined) options[key] = numberOf(name, parameter);
+  }
+  const { stop, user, session } = parameters;
+  return {
+    options: { ...options, ...(stop === undefined ? {} : { stop: stopOf(textOf('stop', stop)) }) },
+    ...(user === undefined ? {} : { user: textOf('user', user) }),
+    ...(session === undefined ? {} : { session: textOf('session', session) }),
+  };
+};

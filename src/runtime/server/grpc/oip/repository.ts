@@ -1,0 +1,60 @@
+import { type ObjectKey, objectKey } from '../../../../api/names.ts';
+import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
+import type {
+  RepositoryIndexResponse,
+  RepositoryModelLoadRequest,
+  RepositoryModelUnloadRequest,
+} from '../../../../gen/inference/grpc_service.ts';
+import type { ModelCard, Serving } from '../../../serving/serving.ts';
+
+type LoadRequest = RepositoryModelLoadRequest | RepositoryModelUnloadRequest;
+
+/** What a repository call is about: the name's card, and its key when it is an Adapter. */
+export type Subject = { readonly card: ModelCard; readonly key: ObjectKey | undefined };
+
+const keyOf = (card: ModelCard, namespace: string): ObjectKey => {
+  const name = card.id.replace(/^adapter:/, '');
+  return name.includes('/') ? (name as ObjectKey) : objectKey(namespace, name);
+};
+
+/**
+ * Finds the subject of a load or unload. KServe's message has the model's name as field 1, where Triton's has the
+ * repository's: a request with only that field is KServe's.
+ * Errors: MODEL_NOT_FOUND, REQUEST_INVALID, VERB_REFUSED for a route or a rollout.
+ */
+export const subjectOf = (request: LoadRequest, serving: Serving, defaultNamespace: string): Subject => {
+  const kserve = request.modelName === '';
+  const asked = kserve ? request.repositoryName : request.modelName;
+  if (asked === '') throw new AdaptletError('REQUEST_INVALID', 'model_name is empty');
+  const namespace = kserve || request.repositoryName === '' ? defaultNamespace : request.repositoryName;
+  const card = serving.model(namespace, asked);
+  if (card.kind === 'base') return { card, key: undefined };
+  if (card.kind !== 'adapter')
+    throw new AdaptletError(
+      'VERB_REFUSED',
+      `${asked} is a ${card.kind}: only an Adapter can be loaded or unloaded by hand`,
+    );
+  return { card, key: keyOf(card, asked.includes('/') ? (asked.split('/')[0] ?? namespace) : namespace) };
+};
+
+/** Errors: REQUEST_INVALID for a parameter that would change what is loaded. */
+export const refuseParameters = (request: LoadRequest, allowed: readonly string[]): void => {
+  const other = Object.keys(request.parameters).find((name) => !allowed.includes(name));
+  if (other !== undefined)
+    throw new AdaptletError(
+      'REQUEST_INVALID',
+      `parameter ${other} is not supported: what an Adapter is comes from its manifest`,
+    );
+};
+
+/** Every name that can be asked for, READY or UNAVAILABLE with the reason. */
+export const repositoryIndex = (cards: readonly ModelCard[], readyOnly: boolean): RepositoryIndexResponse => ({
+  models: cards
+    .filter((card) => card.ready || !readyOnly)
+    .map((card) => ({
+      name: card.id,
+      version: card.digest,
+      state: card.ready ? 'READY' : 'UNAVAILABLE',
+      reason: card.reason,
+    })),
+});

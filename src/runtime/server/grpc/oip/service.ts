@@ -1,0 +1,120 @@
+import type { handleUnaryCall } from '@grpc/grpc-js';
+import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
+import type {
+  GRPCInferenceServiceServer,
+  ModelInferRequest,
+  ModelInferResponse,
+} from '../../../../gen/inference/grpc_service.ts';
+import type { ServedBy, Steering } from '../../../serving/serving.ts';
+import { type Headers, requestContext } from '../../context.ts';
+import type { Exchange, Parts } from '../../exchange.ts';
+import { generateRequest, grpcDefaults } from '../../options.ts';
+import { exchangeOf, headersOf, servedMetadata, unary } from '../call.ts';
+import { toServiceError } from '../status.ts';
+import { inferResponse, readOutputs, readPrompt, tensors } from './infer.ts';
+import { inferParameters } from './parameters.ts';
+import { refuseParameters, repositoryIndex, subjectOf } from './repository.ts';
+
+export type OipParts = Parts & { readonly steering: Steering; readonly version: string };
+
+/** A version is the digest of what serves, or at least its first 12 digits. '' is any. */
+const isVersion = (version: string, digest: string): boolean =>
+  version === '' ||
+  version === digest ||
+  (/^[0-9a-f]{12,64}$/.test(version) && digest.startsWith(`sha256:${version}`));
+
+const expectVersion = (model: string, version: string, digest: string): void => {
+  if (!isVersion(version, digest))
+    throw new AdaptletError('MODEL_NOT_FOUND', `version ${version} of ${model} is not what serves; that is ${digest || 'nothing'}`);
+};
+
+const infer = async (
+  request: ModelInferRequest,
+  headers: Headers,
+  exchange: Exchange,
+  parts: Parts,
+): Promise<{ served: ServedBy; response: ModelInferResponse }> => {
+  const { options, ...identity } = inferParameters(request.parameters);
+  const context = requestContext(headers, { model: request.modelName, ...identity }, parts.defaultNamespace);
+  readOutputs(request);
+  const wanted = generateRequest(readPrompt(request), options, grpcDefaults, parts.serving.base);
+  const { served } = await exchange.begin(context, wanted);
+  expectVersion(request.modelName, request.modelVersion, served.digest);
+  return { served, response: inferResponse(request, served, await exchange.collect()) };
+};
+
+const modelInfer =
+  (parts: Parts): handleUnaryCall<ModelInferRequest, ModelInferResponse> =>
+  (call, callback) => {
+    let exchange: Exchange;
+    let headers: Headers;
+    try {
+      headers = headersOf(call.metadata);
+      exchange = exchangeOf(parts, call, 'GRPCInferenceService/ModelInfer');
+    } catch (error) {
+      callback(toServiceError(error as AdaptletError));
+      return;
+    }
+    infer(call.request, headers, exchange, parts).then(
+      ({ served, response }) => {
+        exchange.end();
+        call.sendMetadata(servedMetadata(served));
+        callback(null, response);
+      },
+      (error: unknown) => callback(toServiceError(exchange.fail(error))),
+    );
+  };
+
+/** Open Inference Protocol v2 with Triton's repository extension. */
+export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
+  const { serving, steering } = parts;
+  const namespaceOf = (headers: Headers): string =>
+    requestContext(headers, { model: 'any' }, parts.defaultNamespace).namespace;
+  return {
+    serverLive: unary(parts, 'ServerLive', () => ({ live: true })),
+    serverReady: unary(parts, 'ServerReady', () => ({ ready: serving.ready().ok })),
+    serverMetadata: unary(parts, 'ServerMetadata', () => ({
+      name: 'adaptlet',
+      version: parts.version,
+      extensions: ['model_repository', 'model_repository(unload_dependents)'],
+    })),
+    modelReady: unary(parts, 'ModelReady', ({ name, version }, headers) => {
+      try {
+        const card = serving.model(namespaceOf(headers), name);
+        return { ready: card.ready && serving.ready().ok && isVersion(version, card.digest) };
+      } catch (error) {
+        if (error instanceof AdaptletError && error.code === 'MODEL_NOT_FOUND') return { ready: false };
+        throw error;
+      }
+    }),
+    modelMetadata: unary(parts, 'ModelMetadata', ({ name, version }, headers) => {
+      const card = serving.model(namespaceOf(headers), name);
+      expectVersion(name, version, card.digest);
+      return {
+        name,
+        versions: card.digest === '' ? [] : [card.digest],
+        platform: 'onnxruntime_onnx',
+        inputs: tensors.inputs.map((t) => ({ ...t, shape: [...t.shape] })),
+        outputs: tensors.outputs.map((t) => ({ ...t, shape: [...t.shape] })),
+      };
+    }),
+    modelInfer: modelInfer(parts),
+    repositoryIndex: unary(parts, 'RepositoryIndex', ({ repositoryName, ready }, headers) =>
+      repositoryIndex(serving.models(repositoryName === '' ? namespaceOf(headers) : repositoryName), ready),
+    ),
+    repositoryModelLoad: unary(parts, 'RepositoryModelLoad', async (request, headers, signal) => {
+      refuseParameters(request, []);
+      const { key } = subjectOf(request, serving, namespaceOf(headers));
+      // The base model is loaded for as long as the runtime runs.
+      if (key !== undefined) await steering.preload(key, signal);
+      return {};
+    }),
+    repositoryModelUnload: unary(parts, 'RepositoryModelUnload', async (request, headers, signal) => {
+      refuseParameters(request, ['unload_dependents']);
+      const { key, card } = subjectOf(request, serving, namespaceOf(headers));
+      if (key === undefined) throw new AdaptletError('VERB_REFUSED', `${card.id} is the base model: it cannot be unloaded`);
+      await steering.evict(key, signal);
+      return {};
+    }),
+  };
+};

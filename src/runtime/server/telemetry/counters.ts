@@ -1,0 +1,85 @@
+import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
+import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import type { ErrorCode } from '../../../errors/catalogue.ts';
+import type { ServedBy } from '../../serving/serving.ts';
+import { LabelBudget } from './label-budget.ts';
+import { metrics } from './names.ts';
+
+/** Reads at a scrape; nothing is pushed. */
+class ScrapeReader extends MetricReader {
+  protected override async onForceFlush(): Promise<void> {}
+  protected override async onShutdown(): Promise<void> {}
+}
+
+/** Seconds. From one decode step of a small model to the longest request that is allowed by default. */
+const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** Distinct adapters, rollouts and transition reasons that get series of their own. */
+export const labelBudgets = { adapters: 100, rollouts: 100, reasons: 100 } as const;
+
+export type Labels = {
+  readonly served: ServedBy | undefined;
+  readonly protocol: string;
+  readonly code: ErrorCode | 'OK';
+};
+
+/** Counters and histograms, kept by OpenTelemetry. */
+export class Counters {
+  readonly #reader = new ScrapeReader({ cardinalitySelector: () => 4000 });
+  readonly #provider = new MeterProvider({ readers: [this.#reader] });
+  readonly #serializer = new PrometheusSerializer('', false, undefined, true, true);
+  readonly #adapters = new LabelBudget(labelBudgets.adapters);
+  readonly #rollouts = new LabelBudget(labelBudgets.rollouts);
+  readonly #reasons = new LabelBudget(labelBudgets.reasons);
+  readonly #meter = this.#provider.getMeter('adaptlet');
+  readonly #requests = this.#counter(metrics.requests);
+  readonly #tokens = this.#counter(metrics.tokens);
+  readonly #transitions = this.#counter(metrics.transitions);
+  readonly #duration = this.#histogram(metrics.requestDuration);
+  readonly #firstToken = this.#histogram(metrics.timeToFirstToken);
+
+  request(labels: Labels, seconds: number, tokens: { readonly prompt: number; readonly completion: number }): void {
+    const arm = this.#arm(labels.served);
+    const { protocol, code } = labels;
+    this.#requests.add(1, { ...arm, protocol, code });
+    this.#duration.record(seconds, { ...arm, code });
+    if (tokens.prompt > 0) this.#tokens.add(tokens.prompt, { ...arm, kind: 'prompt' });
+    if (tokens.completion > 0) this.#tokens.add(tokens.completion, { ...arm, kind: 'completion' });
+  }
+
+  firstToken(served: ServedBy, seconds: number): void {
+    this.#firstToken.record(seconds, this.#arm(served));
+  }
+
+  transition(from: string, to: string, reason: string): void {
+    this.#transitions.add(1, { from, to, reason: this.#reasons.bounded(reason) });
+  }
+
+  async text(): Promise<string> {
+    const { resourceMetrics } = await this.#reader.collect();
+    return this.#serializer.serialize(resourceMetrics);
+  }
+
+  async close(): Promise<void> {
+    await this.#provider.shutdown();
+  }
+
+  #arm(served: ServedBy | undefined): { adapter: string; rollout: string; arm: string } {
+    return {
+      adapter: this.#adapters.bounded(served?.adapter ?? ''),
+      rollout: this.#rollouts.bounded(served?.rollout ?? ''),
+      arm: served?.arm ?? '',
+    };
+  }
+
+  #counter(metric: { name: string; help: string }) {
+    return this.#meter.createCounter(metric.name, { description: metric.help });
+  }
+
+  #histogram(metric: { name: string; help: string }) {
+    return this.#meter.createHistogram(metric.name, {
+      description: metric.help,
+      advice: { explicitBucketBoundaries: durationBuckets },
+    });
+  }
+}

@@ -1,0 +1,86 @@
+/** Every metric that /metrics has, as Prometheus sees it. */
+export const metrics = {
+  requests: {
+    name: 'adaptlet_requests_total',
+    help: 'Requests answered, by adapter, rollout, arm, protocol and code of the error catalogue (OK when served).',
+  },
+  requestDuration: {
+    name: 'adaptlet_request_duration_seconds',
+    help: 'Time from the arrival of a request to the end of its answer.',
+  },
+  timeToFirstToken: {
+    name: 'adaptlet_time_to_first_token_seconds',
+    help: 'Time from the arrival of a request to its first token.',
+  },
+  tokens: {
+    name: 'adaptlet_tokens_total',
+    help: 'Tokens of served requests, by kind: prompt or completion.',
+  },
+  transitions: {
+    name: 'adaptlet_adapter_transitions_total',
+    help: 'Changes of state of adapters on this runtime, by state before, state after and reason.',
+  },
+  memoryUsed: { name: 'adaptlet_memory_used_bytes', help: 'RAM that adapters hold.' },
+  memoryBudget: { name: 'adaptlet_memory_budget_bytes', help: 'RAM that adapters may hold.' },
+  diskUsed: { name: 'adaptlet_disk_used_bytes', help: 'Disk that adapters hold.' },
+  diskBudget: { name: 'adaptlet_disk_budget_bytes', help: 'Disk that adapters may hold.' },
+  adapters: { name: 'adaptlet_adapters', help: 'Adapters on this runtime, by state.' },
+  rolloutWeight: {
+    name: 'adaptlet_rollout_weight_percent',
+    help: 'Share of requests that the plan allows for the canary of a rollout.',
+  },
+  rolloutEffectiveWeight: {
+    name: 'adaptlet_rollout_effective_weight_percent',
+    help: 'Share of requests that this runtime applies for the canary of a rollout.',
+  },
+  ready: { name: 'adaptlet_ready', help: '1 while requests can be answered, else 0.' },
+  buildInfo: { name: 'adaptlet_build_info', help: 'Always 1; labels are the version and the instance of this process.' },
+  loraRequests: {
+    name: 'vllm:lora_requests_info',
+    help: 'Unix time of this reading; labels are the adapters that are Resident and those that requests wait for.',
+  },
+  requestsRunning: { name: 'vllm:num_requests_running', help: 'Requests that are being generated.' },
+  requestsWaiting: { name: 'vllm:num_requests_waiting', help: 'Requests that wait for the engine or for an adapter.' },
+} as const;
+
+/** Names of spans. */
+export const spans = {
+  /** One request from its arrival to the end of its answer. */
+  request: 'adaptlet.request',
+  /** Identity, routing, and waiting for the adapter and for admission. */
+  acquire: 'adaptlet.acquire',
+  /** From admission to the last token. */
+  generate: 'adaptlet.generate',
+} as const;
+
+/** Names of span attributes. */
+export const attributes = {
+  /** The name that the client asked for. */
+  model: 'adaptlet.model',
+  /** Where it was looked up. */
+  namespace: 'adaptlet.namespace',
+  /** Id of the generation, as in answers and logs. */
+  requestId: 'adaptlet.request_id',
+  /** Name of the Adapter that served; '' for the base model. */
+  adapter: 'adaptlet.adapter',
+  /** Digest of what served. */
+  digest: 'adaptlet.digest',
+  /** The rollout that chose. */
+  rollout: 'adaptlet.rollout',
+  /** stable, canary or base. */
+  arm: 'adaptlet.arm',
+  /** The rule of the route that decided. */
+  rule: 'adaptlet.rule',
+  /** Code of the error catalogue, or OK. */
+  code: 'adaptlet.code',
+  /** Milliseconds to the first token. */
+  timeToFirstToken: 'adaptlet.time_to_first_token_ms',
+  /** Tokens of the prompt. */
+  promptTokens: 'gen_ai.usage.input_tokens',
+  /** Tokens of the answer. */
+  completionTokens: 'gen_ai.usage.output_tokens',
+  /** gRPC or HTTP method, as the semantic conventions name it. */
+  method: 'rpc.method',
+  /** grpc or http. */
+  protocol: 'rpc.system',
+} as const;

@@ -1,0 +1,86 @@
+import type { Clock } from '../../../time/clock.ts';
+import type { RequestContext, ServedBy } from '../../serving/serving.ts';
+import type { Headers } from '../context.ts';
+import { Counters } from './counters.ts';
+import { exposition } from './exposition.ts';
+import { gaugesOf, type Readings } from './readings.ts';
+import { type RequestOutcome, RequestSpans } from './request-spans.ts';
+import { createTraces, type TraceTarget } from './traces.ts';
+
+/** What is written down about one request while it runs. */
+export type RequestRecord = {
+  /** Who asks and for what is known; routing begins. */
+  routing(context: RequestContext): void;
+  /** Admitted to the engine. */
+  acquired(id: string, served: ServedBy): void;
+  /** A token came; the first one is timed. */
+  token(): void;
+  /** Only the first call counts. */
+  end(outcome: RequestOutcome): void;
+};
+
+export type Telemetry = {
+  request(call: { readonly protocol: string; readonly method: string; readonly headers: Headers }): RequestRecord;
+  /** An adapter changed its state. `reason` is a constant or an error code, never free text. */
+  transition(change: { readonly from: string; readonly to: string; readonly reason: string }): void;
+  /** Prometheus' text format. */
+  metricsText(): Promise<string>;
+  close(): Promise<void>;
+};
+
+export type TelemetryOptions = {
+  readonly version: string;
+  readonly instance: string;
+  readonly clock: Clock;
+  readonly readings: () => Readings;
+  /** `endpoint`: OTEL_EXPORTER_OTLP_ENDPOINT. Without one no spans are made. */
+  readonly traces?: TraceTarget;
+};
+
+/** Metrics and traces of one runtime. */
+export const createTelemetry = (options: TelemetryOptions): Telemetry => {
+  const { clock, version, instance } = options;
+  const counters = new Counters();
+  const traces = createTraces(options.traces ?? {}, { version, instance });
+  return {
+    request({ protocol, method, headers }) {
+      const start = clock.monotonic();
+      const seconds = (): number => (clock.monotonic() - start) / 1000;
+      const spans = traces === undefined ? undefined : new RequestSpans(traces.tracer, { protocol, method, headers });
+      let served: ServedBy | undefined;
+      let tokens = 0;
+      let ended = false;
+      return {
+        routing(context) {
+          spans?.routing(context);
+        },
+        acquired(id, by) {
+          served = by;
+          spans?.acquired(id, by);
+        },
+        token() {
+          if (tokens++ > 0 || served === undefined) return;
+          counters.firstToken(served, seconds());
+          spans?.firstToken(seconds() * 1000);
+        },
+        end(outcome) {
+          if (ended) return;
+          ended = true;
+          const { code, promptTokens: prompt, completionTokens: completion } = outcome;
+          counters.request({ served, protocol, code }, seconds(), { prompt, completion });
+          spans?.end(outcome);
+        },
+      };
+    },
+    transition({ from, to, reason }) {
+      counters.transition(from, to, reason);
+    },
+    async metricsText() {
+      const counted = await counters.text();
+      return `${counted.trimEnd()}\n${exposition(gaugesOf(options.readings(), { version, instance }, clock.now()))}`;
+    },
+    async close() {
+      await Promise.all([counters.close(), traces?.close()]);
+    },
+  };
+};

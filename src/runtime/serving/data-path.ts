@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Engine, GenerateEvent } from '../engine/engine.ts';
+import type { Lease, Residency } from '../residency/manager.ts';
+import type { Candidate } from '../routing/decision.ts';
+import { route } from '../routing/route.ts';
+import type { RoutingTable } from '../routing/table.ts';
+import type { Holds } from './holds.ts';
+import { type Outcome, outcomeOf } from './outcome.ts';
+import { perUserResource } from './per-user.ts';
+import type { ServedCounts } from './served-counts.ts';
+import type { Generation, GenerateRequest, RequestContext, ServedBy } from './serving.ts';
+
+export type DataPathParts = {
+  readonly engine: Engine;
+  readonly residency: Residency;
+  readonly holds: Holds;
+  readonly counts: ServedCounts;
+  /** The table of the plan in force; swapped as a whole. */
+  readonly table: () => RoutingTable;
+};
+
+/** What was acquired for a request: a lease on an adapter, or the base model. */
+type Acquired = { readonly lease: Lease | undefined; readonly candidate: Candidate; readonly served: ServedBy };
+
+/**
+ * Routes, acquires and generates.
+ *
+ * Guarantees: the adapter that `served` names is the one that every event of the answer comes from; it cannot be freed
+ * before the last event. Errors before the first event are thrown, later ones end the events.
+ */
+export class DataPath {
+  readonly #parts: DataPathParts;
+
+  constructor(parts: DataPathParts) {
+    this.#parts = parts;
+  }
+
+  async generate(context: RequestContext, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+    const { engine, residency, holds } = this.#parts;
+    const id = randomUUID();
+    const facts = {
+      isResident: (key: ObjectKey, digest: ServedBy['digest']) => residency.isResident(key, digest),
+      isHeld: (uid: string, digest: ServedBy['digest']) => holds.isHeld(uid, digest),
+    };
+    const { candidates } = route(this.#parts.table(), context, facts, id);
+    const acquired = await this.#acquireFirst(candidates, signal);
+    const input = { requestId: id, adapter: acquired.lease?.engineName ?? null, ...request };
+    const events = engine.generate(input, signal)[Symbol.asyncIterator]();
+    try {
+      // The first event tells whether the engine admits the request at all: an error here is still a plain error.
+      const first = await events.next();
+      return { id, served: acquired.served, events: this.#relay(first, events, acquired) };
+    } catch (error) {
+      this.#settle(acquired, outcomeOf(error), error);
+      throw error;
+    }
+  }
+
+  /** The first candidate that can serve. When none can, the error of the first one: it is what the caller asked for. */
+  async #acquireFirst(candidates: readonly Candidate[], signal: AbortSignal): Promise<Acquired> {
+    let refusal: unknown;
+    for (const candidate of candidates) {
+      try {
+        return await this.#acquire(candidate, signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        refusal ??= error;
+      }
+    }
+    throw refusal;
+  }
+
+  async #acquire(candidate: Candidate, signal: AbortSignal): Promise<Acquired> {
+    const { residency, engine } = this.#parts;
+    const { rule } = candidate;
+    switch (candidate.kind) {
+      case 'base': {
+        const served: ServedBy = { adapter: '', digest: engine.info().baseDigest, rollout: '', arm: 'base', rule };
+        return { lease: undefined, candidate, served };
+      }
+      case 'unavailable':
+        throw new AdaptletError('ADAPTER_NOT_AVAILABLE', candidate.reason);
+      case 'perUser': {
+        const resource = perUserResource(candidate);
+        residency.ensure(resource);
+        const lease = await residency.acquire(resource.name, { signal });
+        return { lease, candidate, served: { adapter: lease.name, digest: lease.digest, rollout: '', arm: '', rule } };
+      }
+      case 'adapter': {
+        const { key, digest, rollout, arm } = candidate;
+        const bound = digest === undefined ? {} : { digest };
+        const ready = residency.tryAcquire(key, bound);
+        // A canary serves from RAM or not at all: its users must not wait for what stable answers at once.
+        if (ready === undefined && arm === 'canary') {
+          throw new AdaptletError('ADAPTER_NOT_AVAILABLE', `canary ${key} of rollout ${rollout} left the RAM a moment ago`);
+        }
+        const lease = ready ?? (await residency.acquire(key, { ...bound, signal }));
+        return { lease, candidate, served: { adapter: lease.name, digest: lease.digest, rollout, arm, rule } };
+      }
+    }
+  }
+
+  async *#relay(
+    first: IteratorResult<GenerateEvent>,
+    events: AsyncIterator<GenerateEvent>,
+    acquired: Acquired,
+  ): AsyncGenerator<GenerateEvent> {
+    let outcome: Outcome = 'neutral';
+    let failure: unknown;
+    try {
+      for (let next = first; next.done !== true; next = await events.next()) {
+        if (next.value.kind === 'done') outcome = 'success';
+        yield next.value;
+      }
+    } catch (error) {
+      outcome = outcomeOf(error);
+      failure = error;
+      throw error;
+    } finally {
+      this.#settle(acquired, outcome, failure);
+      // A consumer that leaves early ends the generation in the engine as well.
+      await events.return?.();
+    }
+  }
+
+  #settle({ lease, candidate, served }: Acquired, outcome: Outcome, error: unknown): void {
+    lease?.[Symbol.dispose]();
+    if (candidate.kind !== 'adapter' || candidate.rolloutUid === '' || candidate.arm === '') return;
+    const [namespace = ''] = candidate.key.split('/');
+    if (outcome === 'success') this.#parts.counts.add(objectKey(namespace, candidate.rollout), candidate.arm);
+    if (candidate.arm === 'canary') this.#parts.holds.observe(candidate.rolloutUid, served.digest, outcome, error);
+  }
+}

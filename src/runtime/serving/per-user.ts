@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { objectKey } from '../../api/names.ts';
+import type { Source } from '../../api/adapter.ts';
+import type { AdapterResource, Versioned } from '../../plan/resources.ts';
+import type { Candidate } from '../routing/decision.ts';
+
+const fill = (template: string, user: string): string => template.replaceAll('{user}', user);
+
+const sourceFor = (source: Source, user: string): Source => ({
+  ...(source.oci === undefined ? {} : { oci: { ...source.oci, image: fill(source.oci.image, user) } }),
+  ...(source.path === undefined ? {} : { path: { path: fill(source.path.path, user) } }),
+});
+
+/**
+ * The adapter of one user, made from the template of a `perUser` rule. Routing has checked the user id: lower-case
+ * letters, digits, `.`, `_`, `-`, so that it is safe inside a path or an image reference.
+ */
+export const perUserResource = (candidate: Extract<Candidate, { kind: 'perUser' }>): Versioned<AdapterResource> => {
+  const { namespace, route, rule, user, template } = candidate;
+  const source = sourceFor(template.source, user);
+  const uid = createHash('sha256').update(JSON.stringify([namespace, route, rule, user, source])).digest('hex').slice(0, 32);
+  return {
+    type: 'AdapterSpec',
+    name: objectKey(namespace, `${route}.${rule}.${user}`),
+    version: uid,
+    body: {
+      uid,
+      baseModel: template.baseModel,
+      baseModelDigests: [],
+      source,
+      priority: 0,
+      pinned: false,
+      tier: 'None',
+      held: false,
+      validation: { smokeTests: [], allowNoEffect: false },
+    },
+  };
+};

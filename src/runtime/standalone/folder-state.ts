@@ -1,0 +1,97 @@
+import { isDeepStrictEqual } from 'node:util';
+import { immutabilityProblems } from '../../api/immutable.ts';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import type { Manifest, ParsedManifest } from '../../api/objects.ts';
+import type { ManifestProblem } from '../serving/serving.ts';
+
+/** One manifest file as a scan found it. `text` is absent when it could not be read; then `reason` says why. */
+export type ScannedFile = { readonly file: string; readonly text?: string; readonly reason?: string };
+
+/** The objects of each file as they were when the file was last good. */
+export type FolderState = Readonly<Record<string, readonly Manifest[]>>;
+
+export type ParsedFile = {
+  readonly documents: readonly { readonly line: number; readonly manifest: ParsedManifest }[];
+  readonly problems: readonly ManifestProblem[];
+};
+
+export type Merged = { readonly state: FolderState; readonly problems: readonly ManifestProblem[]; readonly held: string };
+
+/** Identity of an object in a folder: kind and key. */
+export const identityOf = (m: Pick<ParsedManifest, 'kind' | 'metadata'>): string =>
+  `${m.kind} ${objectKey(m.metadata.namespace, m.metadata.name)}`;
+
+export const objectsOf = (state: FolderState): Manifest[] => Object.values(state).flat();
+
+/** Keys of the Adapters of a folder, to ask residency about them. */
+export const adapterKeysOf = (state: FolderState): ObjectKey[] =>
+  objectsOf(state).flatMap((m) => (m.kind === 'Adapter' ? [objectKey(m.metadata.namespace, m.metadata.name)] : []));
+
+/**
+ * What the folder says now, on top of what it said before. Pure.
+ *
+ * Guarantees: a file that is bad in any way changes nothing, its objects stay as they were when it was last good.
+ * A folder without any manifest file after one with some changes nothing either: an unmounted or emptied folder
+ * never empties a node. An object keeps its uid while it exists, also when it moves between files; one that was
+ * removed and comes back is a new object.
+ */
+export const mergeScan = (
+  before: FolderState,
+  files: readonly ScannedFile[],
+  parse: (text: string, file: string) => ParsedFile,
+  identity: { readonly newUid: () => string; readonly now: string },
+): Merged => {
+  if (files.length === 0 && Object.keys(before).length > 0) {
+    const held = 'the folder has no manifest files any more; the last plan stays. Remove objects one by one, and keep a file (it may be empty) to remove the last';
+    return { state: before, problems: [], held };
+  }
+  const present = new Map(objectsOf(before).map((m) => [identityOf(m), m]));
+  const owner = new Map<string, string>();
+  const state: Record<string, readonly Manifest[]> = {};
+  const problems: ManifestProblem[] = [];
+
+  // Files that already own their objects go first, so that a copy in another file cannot take them over.
+  const ordered = files.toSorted((a, b) => Number(b.file in before) - Number(a.file in before) || (a.file < b.file ? -1 : 1));
+  for (const { file, text, reason } of ordered) {
+    const parsed: ParsedFile =
+      text === undefined
+        ? { documents: [], problems: [{ file, line: 0, reason: reason ?? 'cannot be read' }] }
+        : parse(text, file);
+    const found = [...parsed.problems, ...parsed.documents.flatMap((d) => conflictsOf(d, file, owner, present))];
+    problems.push(...found);
+    const objects = found.length > 0 ? (before[file] ?? []) : parsed.documents.map((d) => withIdentity(d.manifest, present, identity));
+    for (const object of objects) owner.set(identityOf(object), file);
+    state[file] = objects;
+  }
+  return { state, problems, held: '' };
+};
+
+const conflictsOf = (
+  document: { readonly line: number; readonly manifest: ParsedManifest },
+  file: string,
+  owner: ReadonlyMap<string, string>,
+  present: ReadonlyMap<string, Manifest>,
+): ManifestProblem[] => {
+  const { line, manifest } = document;
+  const other = owner.get(identityOf(manifest));
+  if (other !== undefined) return [{ file, line, reason: `${identityOf(manifest)} is defined in ${other} already; remove one of the two` }];
+  const old = present.get(identityOf(manifest));
+  if (old?.kind !== 'Adapter' || manifest.kind !== 'Adapter') return [];
+  return immutabilityProblems(old.spec, manifest.spec).map((reason) => ({ file, line, reason: `${identityOf(manifest)}: ${reason}` }));
+};
+
+const withIdentity = (
+  parsed: ParsedManifest,
+  present: ReadonlyMap<string, Manifest>,
+  identity: { readonly newUid: () => string; readonly now: string },
+): Manifest => {
+  const old = present.get(identityOf(parsed));
+  const changed = old !== undefined && !isDeepStrictEqual(old.spec, parsed.spec);
+  const metadata = {
+    ...parsed.metadata,
+    uid: old?.metadata.uid ?? identity.newUid(),
+    generation: (old?.metadata.generation ?? 1) + (changed ? 1 : 0),
+    creationTimestamp: old?.metadata.creationTimestamp ?? identity.now,
+  };
+  return { ...parsed, metadata } as Manifest;
+};

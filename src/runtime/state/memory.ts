@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { digestSchema } from '../../api/names.ts';
+import type { Manifest } from '../../api/objects.ts';
+import { rolloutStatusSchema } from '../../api/rollout.ts';
+import { StateFile } from './state-file.ts';
+
+const metaSchema = z.object({
+  namespace: z.string(),
+  name: z.string(),
+  uid: z.string(),
+  generation: z.int(),
+  creationTimestamp: z.string(),
+  annotations: z.record(z.string(), z.string()),
+  labels: z.record(z.string(), z.string()),
+});
+
+/** Specs were checked when their file was read; the checksum says that they are still the same. */
+const manifestSchema = z.custom<Manifest>(
+  (value) =>
+    z
+      .object({ kind: z.enum(['Adapter', 'AdapterRollout', 'AdapterRoute']), metadata: metaSchema, spec: z.record(z.string(), z.unknown()) })
+      .safeParse(value).success,
+);
+
+/** Last good objects of each manifest file, and the status of each rollout by `namespace/name`. */
+export const standaloneSchema = z.object({
+  files: z.record(z.string(), z.array(manifestSchema)),
+  rollouts: z.record(z.string(), rolloutStatusSchema),
+});
+export type StandaloneMemory = z.infer<typeof standaloneSchema>;
+
+/** A canary that this node does not serve any more: its guard tripped, or someone rolled it back here. */
+export const holdSchema = z.object({
+  rolloutUid: z.string(),
+  canaryDigest: digestSchema,
+  cause: z.enum(['Guard', 'BreakGlass']),
+  reason: z.string(),
+  at: z.string(),
+});
+export type Hold = z.infer<typeof holdSchema>;
+
+const holdsSchema = z.object({ holds: z.array(holdSchema) });
+/** Digest that the source of an Adapter (by uid) resolved to. */
+const resolutionsSchema = z.object({ byUid: z.record(z.string(), digestSchema) });
+/** Result of probe and smoke tests by key (adapter, graph, engine version, tests); keys are made by residency. */
+const verdictsSchema = z.object({ passed: z.record(z.string(), z.string()) });
+
+/** The state files of one runtime, below `<data folder>/state/`. */
+export const memoryOf = (dataDir: string) => {
+  const at = <T>(name: string, schema: z.ZodType<T>) => new StateFile(join(dataDir, 'state', name), schema);
+  return {
+    standalone: at('standalone.json', standaloneSchema),
+    holds: at('holds.json', holdsSchema),
+    resolutions: at('resolutions.json', resolutionsSchema),
+    verdicts: at('verdicts.json', verdictsSchema),
+  };
+};
+export type Memory = ReturnType<typeof memoryOf>;

@@ -1,0 +1,30 @@
+/**
+ * `npm run -s bench -- NAME [--json]`: runs one benchmark; with --json prints exactly one JSON line on stdout.
+ * Progress goes to stderr.
+ */
+import { cold } from './cold.ts';
+import type { Report } from './report.ts';
+import { split } from './split.ts';
+import { switchBench } from './switch.ts';
+
+const benches: Record<string, () => Promise<Report>> = { switch: switchBench, cold, split };
+
+const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
+const json = process.argv.includes('--json');
+const unknown = names.filter((n) => !(n in benches));
+if (unknown.length > 0 || (json && names.length !== 1)) {
+  console.error(`usage: npm run -s bench -- NAME [--json], NAME one of ${Object.keys(benches).join(', ')}`);
+  process.exit(2);
+}
+
+for (const name of names.length > 0 ? names : Object.keys(benches)) {
+  const result = await benches[name]?.();
+  if (result === undefined) continue;
+  if (json) {
+    console.log(JSON.stringify(result));
+    continue;
+  }
+  console.log(`${name} (${result.unit})  ${JSON.stringify(result.setup)}`);
+  console.table(result.results);
+  console.table(result.ratios);
+}

@@ -1,0 +1,118 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { NodeClient } from './client.ts';
+
+export const repositoryRoot = join(import.meta.dirname, '../..');
+export const tiny = {
+  model: join(repositoryRoot, 'test/fixtures/models/tiny/model/onnx-fp32'),
+  adapters: join(repositoryRoot, 'test/fixtures/models/tiny/adapters'),
+  variants: join(repositoryRoot, 'test/fixtures/models/tiny/variants'),
+  root: join(repositoryRoot, 'test/fixtures/models/tiny'),
+};
+
+export type NodeOptions = {
+  readonly model?: string;
+  readonly modelName?: string;
+  readonly importRoots?: string;
+  /** Reuses the folders of an earlier node. */
+  readonly folder?: string;
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
+};
+
+/** A real `adaptlet serve` process on free ports, with its own manifest and data folders. */
+export class TestNode {
+  readonly folder: string;
+  readonly client: NodeClient;
+  readonly grpc: string;
+  readonly http: string;
+  readonly admin: string;
+  readonly log: string[];
+  readonly #child: ChildProcess;
+
+  private constructor(folder: string, child: ChildProcess, ready: { grpc: string; http: string; admin: string }, log: string[]) {
+    this.folder = folder;
+    this.#child = child;
+    this.grpc = ready.grpc;
+    this.http = ready.http;
+    this.admin = ready.admin;
+    this.log = log;
+    this.client = new NodeClient(ready.grpc, ready.admin);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+  get manifests(): string {
+    return join(this.folder, 'manifests');
+  }
+  get data(): string {
+    return join(this.folder, 'data');
+  }
+
+  static async start(options: NodeOptions = {}): Promise<TestNode> {
+    const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'adaptlet-node-')));
+    await mkdir(join(folder, 'manifests'), { recursive: true });
+    const settings = {
+      model: options.model ?? tiny.model,
+      'model-name': options.modelName ?? 'tiny',
+      manifests: join(folder, 'manifests'),
+      'data-dir': join(folder, 'data'),
+      'import-roots': options.importRoots ?? tiny.root,
+      'grpc-listen': '127.0.0.1:0',
+      'http-listen': '127.0.0.1:0',
+      'log-level': 'debug',
+      ...options.settings,
+    };
+    const flags = Object.entries(settings).flatMap(([name, value]) => (value === '' ? [] : [`--${name}`, value]));
+    const child = spawn(join(repositoryRoot, 'bin/adaptlet'), ['serve', ...flags], {
+      env: { ...process.env, ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const log: string[] = [];
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      log.push(line);
+      if (log.length > 5000) log.shift();
+    });
+    const ready = await new Promise<{ grpc: string; http: string; admin: string }>((resolve, reject) => {
+      createInterface({ input: child.stdout }).once('line', (line) => resolve(JSON.parse(line) as typeof ready));
+      child.once('error', reject);
+      child.once('exit', (code, signal) => reject(new Error(`serve ended (${code ?? signal}):\n${log.slice(-20).join('\n')}`)));
+    });
+    return new TestNode(folder, child, ready, log);
+  }
+
+  /** Writes a manifest file in one step, as `kubectl` or an editor would. */
+  async write(file: string, yaml: string): Promise<void> {
+    await writeFile(join(this.manifests, file), yaml);
+  }
+  async remove(file: string): Promise<void> {
+    await rm(join(this.manifests, file));
+  }
+
+  /** Sends a signal and waits for the end of the process. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.client.close();
+    const child = this.#child;
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    child.kill(signal);
+    return exit;
+  }
+
+  async dispose(): Promise<void> {
+    await this.end();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Manifests as text. */
+export const yaml = {
+  adapter: (name: string, path: string, extra = ''): string =>
+    `apiVersion: adaptlet.io/v1alpha1\nkind: Adapter\nmetadata: {name: ${name}}\nspec:\n  baseModel: tiny\n  source: {path: {path: ${path}}}\n${extra}---\n`,
+  rollout: (name: string, adapter: string, steps: string, extra = ''): string =>
+    `apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: ${name}}\nspec:\n  adapter: ${adapter}\n  strategy: {canary: {steps: [${steps}]}}\n${extra}---\n`,
+};

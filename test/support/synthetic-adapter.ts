@@ -1,0 +1,88 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export type Tensor = { readonly shape: readonly number[]; readonly data: Float32Array };
+
+/** A safetensors file of fp32 tensors (https://github.com/huggingface/safetensors#format). */
+export const safetensors = (tensors: Readonly<Record<string, Tensor>>): Uint8Array => {
+  let offset = 0;
+  const header: Record<string, unknown> = {};
+  for (const [name, { shape, data }] of Object.entries(tensors)) {
+    header[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + data.byteLength] };
+    offset += data.byteLength;
+  }
+  const text = JSON.stringify(header);
+  const json = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8, ' '));
+  const file = new Uint8Array(8 + json.length + offset);
+  new DataView(file.buffer).setBigUint64(0, BigInt(json.length), true);
+  file.set(json, 8);
+  let at = 8 + json.length;
+  for (const { data } of Object.values(tensors)) {
+    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    at += data.byteLength;
+  }
+  return file;
+};
+
+/** Small reproducible values around zero. */
+const noise = (length: number, seed: number, scale: number): Float32Array => {
+  let state = seed >>> 0 || 1;
+  return Float32Array.from({ length }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return (state / 2 ** 32 - 0.5) * scale;
+  });
+};
+
+export type Llama = {
+  readonly hidden_size: number;
+  readonly intermediate_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly num_key_value_heads: number;
+  readonly head_dim?: number;
+};
+
+/**
+ * Writes a PEFT folder with random weights on every linear of a llama model: an adapter of any size for benches and for
+ * faults.
+ */
+export const writeSyntheticAdapter = async (
+  folder: string,
+  configFile: string,
+  options: { readonly rank: number; readonly seed?: number; readonly scale?: number },
+): Promise<void> => {
+  const c = JSON.parse(await readFile(configFile, 'utf8')) as Llama;
+  const head = c.head_dim ?? c.hidden_size / c.num_attention_heads;
+  const [q, kv] = [c.num_attention_heads * head, c.num_key_value_heads * head];
+  const linears: Record<string, [inFeatures: number, outFeatures: number]> = {
+    'self_attn.q_proj': [c.hidden_size, q],
+    'self_attn.k_proj': [c.hidden_size, kv],
+    'self_attn.v_proj': [c.hidden_size, kv],
+    'self_attn.o_proj': [q, c.hidden_size],
+    'mlp.gate_proj': [c.hidden_size, c.intermediate_size],
+    'mlp.up_proj': [c.hidden_size, c.intermediate_size],
+    'mlp.down_proj': [c.intermediate_size, c.hidden_size],
+  };
+  const { rank, seed = 1, scale = 0.02 } = options;
+  const tensors: Record<string, Tensor> = {};
+  for (let layer = 0; layer < c.num_hidden_layers; layer++) {
+    for (const [name, [inFeatures, outFeatures]] of Object.entries(linears)) {
+      const module = `base_model.model.model.layers.${layer}.${name}`;
+      const s = seed * 1000 + layer * 10;
+      tensors[`${module}.lora_A.weight`] = { shape: [rank, inFeatures], data: noise(rank * inFeatures, s, scale) };
+      tensors[`${module}.lora_B.weight`] = { shape: [outFeatures, rank], data: noise(outFeatures * rank, s + 1, scale) };
+    }
+  }
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'adapter_model.safetensors'), safetensors(tensors));
+  const config = {
+    peft_type: 'LORA',
+    task_type: 'CAUSAL_LM',
+    r: rank,
+    lora_alpha: rank,
+    target_modules: Object.keys(linears).map((name) => name.split('.')[1]),
+    bias: 'none',
+    base_model_name_or_path: 'synthetic',
+  };
+  await writeFile(join(folder, 'adapter_config.json'), JSON.stringify(config, undefined, 2));
+};
