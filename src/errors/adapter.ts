@@ -213,4 +213,35 @@ export const adapterErrors = defineErrors({
     grpc: 'DATA_LOSS',
     retry: 'Backoff',
   },
+  ADAPTER_NO_EFFECT: {
+    summary: 'The adapter leaves the output of the base model as it is, bit for bit.',
+    advice: 'Publish the trained weights, or set `spec.validation.allowNoEffect` when this is intended.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_PROBE_NOT_FINITE: {
+    summary: 'The base model computes NaN or infinity with the adapter.',
+    advice: 'Publish an adapter whose weights stay within the range of the base model.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  SMOKE_TEST_FAILED: {
+    summary: 'A smoke test of the adapter did not give the expected answer in time.',
+    advice: 'Correct `spec.validation.smokeTests` or publish a better adapter; `adaptlet` can retry it by hand.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_BASE_MISMATCH: {
+    summary: 'The adapter is for another base model than the one that this runtime has loaded.',
+    advice:
+      'Set `spec.baseModel` and `spec.baseModelDigests` to what the adapter was trained on, or use a runtime of that base model.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_DIGEST_CHANGED: {
+    summary: 'The source of an adapter gives another content than the one that is recorded for it.',
+    advice: 'Create a new Adapter object for the new content, or restore the old one at the source.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
 });

@@ -56,4 +56,23 @@ export const requestErrors = defineErrors({
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
+  RESIDENCY_BUDGET: {
+    summary: 'An adapter does not fit into the RAM budget of adapters.',
+    advice:
+      'Raise the memory budget of the runtime, or use an adapter of a lower rank or with fewer target modules.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  FETCH_STALLED: {
+    summary: 'The source of an adapter stopped sending.',
+    advice: 'It is tried again by itself; check the network and the registry when this repeats.',
+    grpc: 'UNAVAILABLE',
+    retry: 'Backoff',
+  },
+  COMPILE_STALLED: {
+    summary: 'The compile of an adapter did not end in time.',
+    advice: 'It is tried again by itself; check the load and the disk of the node when this repeats.',
+    grpc: 'UNAVAILABLE',
+    retry: 'Backoff',
+  },
 });

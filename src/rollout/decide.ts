@@ -35,7 +35,8 @@ export type Decision = {
  *
  * Guarantees: at most one canary; stable is replaced only by an adapter that is Resident at that moment; a canary that
  * is given up has weight 0 in the same decision; deciding again with the same facts changes nothing.
- * Assumes: `elapsedMs` starts anew with each decision whose status was kept.
+ * Assumes: `elapsedMs` starts anew with each decision whose status was kept; a `retry` comes with facts from after holds
+ * were released and failed loads were started again: what is still wrong aborts it in the same decision.
  */
 export const decide = ({ rollout, facts, now, elapsedMs, request }: DecideInput): Decision => {
   const { metadata, spec, status: before } = rollout;
@@ -105,9 +106,7 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
 };
 
 /** Why the canary must not go on, if so. */
-const troubleOf = (canary: NonNullable<Draft['canary']>, { facts, target, verb }: Turn): string | undefined => {
-  // What a retry forgives may still be in the facts of this decision; the next one sees whether it is over.
-  if (verb === 'retry') return undefined;
+const troubleOf = (canary: NonNullable<Draft['canary']>, { facts, target }: Turn): string | undefined => {
   const held = facts.held?.find(({ digest }) => digest === canary.digest);
   if (held !== undefined) return held.reason;
   if (target.kind !== 'Resolved' || target.fact === undefined) return undefined;
@@ -122,12 +121,13 @@ const troubleOf = (canary: NonNullable<Draft['canary']>, { facts, target, verb }
 const advance = (draft: Draft, { rollout, target, elapsedMs }: Turn): Standing => {
   const { strategy, paused, rollbackWindow } = rollout.spec;
   const { steps } = strategy.canary;
-  const edited = target.kind === 'Resolved' && followEdit(draft, steps);
   if (draft.abort !== undefined) {
     const message = `canary was given up, stable serves every request: ${draft.abort.reason}`;
     return { phase: 'Degraded', reason: 'Aborted', message };
   }
+  // The spec names something whose content is not known: the canary is not wanted any more, but nothing replaces it yet.
   if (target.kind !== 'Resolved') return awaiting(target);
+  const edited = followEdit(draft, steps);
   if (paused) return pausedBySpec(draft);
   if (target.fact?.state !== 'Resident') return awaiting(target);
 

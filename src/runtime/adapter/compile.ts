@@ -1,8 +1,7 @@
-import { type FileHandle, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { threadId } from 'node:worker_threads';
+import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Digest } from '../../api/names.ts';
-import { syncFolder } from '../../disk/durable.ts';
+import { writeDurable } from '../../disk/durable.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import type { CompiledAdapter } from '../residency/ports.ts';
@@ -33,12 +32,17 @@ const readConfig = async (folder: string): Promise<PeftConfig> => {
   try {
     const { size } = await stat(path);
     if (size > maxConfigBytes) {
-      throw new AdaptletError('ADAPTER_CONFIG_INVALID', `${configFile} has ${size} bytes, the limit is ${maxConfigBytes}`);
+      throw new AdaptletError(
+        'ADAPTER_CONFIG_INVALID',
+        `${configFile} has ${size} bytes, the limit is ${maxConfigBytes}`,
+      );
     }
     return parsePeftConfig(await readFile(path, 'utf8'));
   } catch (error) {
     if (!isMissing(error)) throw error;
-    throw new AdaptletError('ADAPTER_CONFIG_INVALID', `${configFile} is missing in ${folder}`, { cause: error });
+    throw new AdaptletError('ADAPTER_CONFIG_INVALID', `${configFile} is missing in ${folder}`, {
+      cause: error,
+    });
   }
 };
 
@@ -48,7 +52,11 @@ const refusePickle = async (folder: string): Promise<void> => {
 };
 
 /** Reads exactly `length` bytes, or as many as there are. */
-const readAt = async (file: FileHandle, length: number, position: number): Promise<Uint8Array<ArrayBuffer>> => {
+const readAt = async (
+  file: FileHandle,
+  length: number,
+  position: number,
+): Promise<Uint8Array<ArrayBuffer>> => {
   const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {
@@ -59,14 +67,22 @@ const readAt = async (file: FileHandle, length: number, position: number): Promi
   return bytes;
 };
 
-type Weights = { readonly entries: readonly TensorEntry[]; readonly dataStart: number; readonly dataBytes: number };
+type Weights = {
+  readonly entries: readonly TensorEntry[];
+  readonly dataStart: number;
+  readonly dataBytes: number;
+};
 
 const readEntries = async (file: FileHandle): Promise<Weights> => {
   const { size } = await file.stat();
   const length = headerLength(await readAt(file, 8, 0), size, weightsFile);
   const dataStart = 8 + length;
   const dataBytes = size - dataStart;
-  return { entries: parseHeader(await readAt(file, length, 8), dataBytes, weightsFile), dataStart, dataBytes };
+  return {
+    entries: parseHeader(await readAt(file, length, 8), dataBytes, weightsFile),
+    dataStart,
+    dataBytes,
+  };
 };
 
 const openWeights = async (folder: string): Promise<FileHandle> => {
@@ -74,41 +90,35 @@ const openWeights = async (folder: string): Promise<FileHandle> => {
     return await open(join(folder, weightsFile), 'r');
   } catch (error) {
     if (!isMissing(error)) throw error;
-    throw new AdaptletError('ADAPTER_FILE_MISSING', `${weightsFile} is missing in ${folder}`, { cause: error });
+    throw new AdaptletError('ADAPTER_FILE_MISSING', `${weightsFile} is missing in ${folder}`, {
+      cause: error,
+    });
   }
 };
 
-const convert = (pairs: readonly Pair[], data: ArrayBuffer, file: Buffer<ArrayBuffer>, offsets: readonly number[]): void => {
+const convert = (
+  pairs: readonly Pair[],
+  data: ArrayBuffer,
+  file: Buffer<ArrayBuffer>,
+  offsets: readonly number[],
+): void => {
   const target = (entry: TensorEntry, index: number): Float32Array =>
-    new Float32Array(file.buffer, file.byteOffset + (offsets[index] ?? 0), (entry.shape[0] ?? 0) * (entry.shape[1] ?? 0));
+    new Float32Array(
+      file.buffer,
+      file.byteOffset + (offsets[index] ?? 0),
+      (entry.shape[0] ?? 0) * (entry.shape[1] ?? 0),
+    );
   for (const [index, { a, b, scale }] of pairs.entries()) {
     writeFloat32(a, data, 1, target(a, 2 * index));
     writeFloat32(b, data, scale, target(b, 2 * index + 1));
   }
 };
 
-/** A killed compilation leaves its temporary file, never a torn one under the final name. */
-const publish = async (outFile: string, content: Uint8Array): Promise<void> => {
-  const temporary = `${outFile}.${process.pid}-${threadId}.tmp`;
-  try {
-    {
-      await using handle = await open(temporary, 'w', 0o600);
-      await handle.writeFile(content);
-      await handle.sync();
-    }
-    await rename(temporary, outFile);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  await syncFolder(dirname(outFile));
-};
-
 /**
  * Reads a PEFT folder, checks everything about it, and writes the compiled file: float32, B times its scaling.
  * Structure and shapes are checked before the weights are read, so that memory is bounded by what fits the base.
  *
- * Assumes that one thread compiles to an `outFile` at a time and that its folder exists.
+ * A kill at any time leaves the old file or the new one under `outFile`, and perhaps a `*.tmp` beside it.
  * @throws AdaptletError of the adapter part of the catalogue; file system errors as they are
  */
 export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapter> => {
@@ -125,8 +135,13 @@ export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapt
     throw new AdaptletError('ADAPTER_FILE_TRUNCATED', `${weightsFile} became shorter while it was read`);
   }
   const file = Buffer.from(new ArrayBuffer(layout.header.fileBytes));
-  convert(pairs, data.buffer, file, layout.header.tensors.map((tensor) => tensor.offset));
+  convert(
+    pairs,
+    data.buffer,
+    file,
+    layout.header.tensors.map((tensor) => tensor.offset),
+  );
   const { rank, targetModules, fileBytes } = seal(layout, file);
-  await publish(outFile, file);
+  await writeDurable(outFile, file);
   return { file: outFile, bytes: fileBytes, rank, targetModules };
 };

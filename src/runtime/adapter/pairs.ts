@@ -31,7 +31,8 @@ const refuse = (code: ErrorCode, what: string): AdaptletError =>
   new AdaptletError(code, `adapter_model.safetensors: ${what}`);
 
 const codeOfForeignTensor = (name: string): ErrorCode => {
-  if (name.endsWith('.lora_magnitude_vector') || name.includes('.lora_magnitude_vector.')) return 'ADAPTER_DORA';
+  if (name.endsWith('.lora_magnitude_vector') || name.includes('.lora_magnitude_vector.'))
+    return 'ADAPTER_DORA';
   if (name.endsWith('.lora_B.bias')) return 'ADAPTER_LORA_BIAS';
   return 'ADAPTER_TENSOR_UNKNOWN';
 };
@@ -41,10 +42,16 @@ const byModule = (entries: readonly TensorEntry[]): ReadonlyMap<string, Halves> 
   for (const entry of entries) {
     const [, module, half] = tensorName.exec(entry.name) ?? [];
     if (module === undefined) {
-      throw refuse(codeOfForeignTensor(entry.name), `tensor ${foreign(entry.name)} is not half of a LoRA pair`);
+      throw refuse(
+        codeOfForeignTensor(entry.name),
+        `tensor ${foreign(entry.name)} is not half of a LoRA pair`,
+      );
     }
     if (entry.shape.length !== 2) {
-      throw refuse('ADAPTER_SHAPE', `tensor ${foreign(entry.name)} has ${entry.shape.length} dimensions instead of 2`);
+      throw refuse(
+        'ADAPTER_SHAPE',
+        `tensor ${foreign(entry.name)} has ${entry.shape.length} dimensions instead of 2`,
+      );
     }
     if (!floats.has(entry.dtype)) {
       throw refuse('ADAPTER_DTYPE', `tensor ${foreign(entry.name)} has type ${entry.dtype}`);
@@ -108,21 +115,33 @@ const checkBase = ({ lacking, misfits }: Fit, modules: number, input: PairInput)
 const pairOf = (module: string, { a, b }: Halves, site: Site, input: PairInput): Pair => {
   const name = foreign(module);
   if (a === undefined || b === undefined) {
-    throw refuse('ADAPTER_PAIR_INCOMPLETE', `module ${name} has no lora_${a === undefined ? 'A' : 'B'}.weight`);
+    throw refuse(
+      'ADAPTER_PAIR_INCOMPLETE',
+      `module ${name} has no lora_${a === undefined ? 'A' : 'B'}.weight`,
+    );
   }
   const [rank = 0] = a.shape;
   if (b.shape[1] !== rank) {
-    throw refuse('ADAPTER_RANK_UNEQUAL', `module ${name} has an A of rank ${rank} and a B of rank ${b.shape[1]}`);
+    throw refuse(
+      'ADAPTER_RANK_UNEQUAL',
+      `module ${name} has an A of rank ${rank} and a B of rank ${b.shape[1]}`,
+    );
   }
   if (rank === 0 || rank > input.maxRank) {
     throw refuse('ADAPTER_RANK_LIMIT', `module ${name} has rank ${rank}, allowed are 1 to ${input.maxRank}`);
   }
   const configured = input.config.rankOf(module);
   if (configured !== rank) {
-    throw refuse('ADAPTER_RANK_NOT_CONFIG', `module ${name} has rank ${rank}, adapter_config.json says ${configured}`);
+    throw refuse(
+      'ADAPTER_RANK_NOT_CONFIG',
+      `module ${name} has rank ${rank}, adapter_config.json says ${configured}`,
+    );
   }
   if (!input.config.targets.includes(module)) {
-    throw refuse('ADAPTER_TENSOR_UNTARGETED', `module ${name} has tensors, adapter_config.json does not target it`);
+    throw refuse(
+      'ADAPTER_TENSOR_UNTARGETED',
+      `module ${name} has tensors, adapter_config.json does not target it`,
+    );
   }
   return { site, rank, scale: input.config.scalingOf(module), a, b };
 };

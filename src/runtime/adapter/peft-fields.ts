@@ -55,7 +55,15 @@ const refusedFields: Readonly<Record<string, ErrorCode>> = {
 };
 
 /** Initialisations that leave the base weights as they are. PiSSA, OLoRA, CorDA, LoRA-GA and LoftQ do not. */
-const plainInitialisations: ReadonlySet<unknown> = new Set([undefined, null, true, false, 'gaussian', 'eva', 'orthogonal']);
+const plainInitialisations: ReadonlySet<unknown> = new Set([
+  undefined,
+  null,
+  true,
+  false,
+  'gaussian',
+  'eva',
+  'orthogonal',
+]);
 
 /** Null, false, an empty string, list or map: the feature is off. */
 const isOff = (value: unknown): boolean =>
@@ -80,7 +88,8 @@ export const refuseUnsupportedFields = (fields: Fields): void => {
   if (type !== 'LORA') throw refuse('ADAPTER_PEFT_TYPE', 'peft_type', type);
   for (const [field, value] of Object.entries(fields)) {
     const code = Object.hasOwn(refusedFields, field) ? refusedFields[field] : undefined;
-    if (code !== undefined && !isOff(value) && !(field === 'bias' && value === 'none')) throw refuse(code, field, value);
+    if (code !== undefined && !isOff(value) && !(field === 'bias' && value === 'none'))
+      throw refuse(code, field, value);
   }
   if (!isOff(task) && task !== 'CAUSAL_LM') throw refuse('ADAPTER_TASK_UNSUPPORTED', 'task_type', task);
   if (!plainInitialisations.has(init)) throw refuse('ADAPTER_INIT_CHANGES_BASE', 'init_lora_weights', init);

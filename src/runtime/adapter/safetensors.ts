@@ -44,7 +44,11 @@ const refuse = (code: ErrorCode, file: string, what: string, cause?: unknown): A
  */
 export const headerLength = (prefix: Uint8Array, fileBytes: number, file: string): number => {
   if (prefix.length < prefixBytes || fileBytes < prefixBytes) {
-    throw refuse('ADAPTER_FILE_TRUNCATED', file, `has ${fileBytes} bytes, less than the prefix of the format`);
+    throw refuse(
+      'ADAPTER_FILE_TRUNCATED',
+      file,
+      `has ${fileBytes} bytes, less than the prefix of the format`,
+    );
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset, prefixBytes).getBigUint64(0, true);
   if (length > BigInt(maxHeaderBytes)) {
@@ -55,7 +59,11 @@ export const headerLength = (prefix: Uint8Array, fileBytes: number, file: string
     );
   }
   if (prefixBytes + Number(length) > fileBytes) {
-    throw refuse('ADAPTER_FILE_TRUNCATED', file, `has ${fileBytes} bytes, its header alone needs ${length} and 8`);
+    throw refuse(
+      'ADAPTER_FILE_TRUNCATED',
+      file,
+      `has ${fileBytes} bytes, its header alone needs ${length} and 8`,
+    );
   }
   return Number(length);
 };
@@ -123,7 +131,11 @@ const checkTiling = (entries: readonly TensorEntry[], dataBytes: number, file: s
     throw refuse('ADAPTER_FILE_TRUNCATED', file, `has ${dataBytes} bytes of data, its tensors need ${at}`);
   }
   if (at < dataBytes) {
-    throw refuse('ADAPTER_FILE_OVERSIZED', file, `has ${dataBytes} bytes of data, its tensors need only ${at}`);
+    throw refuse(
+      'ADAPTER_FILE_OVERSIZED',
+      file,
+      `has ${dataBytes} bytes of data, its tensors need only ${at}`,
+    );
   }
 };
 

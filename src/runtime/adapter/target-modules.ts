@@ -23,7 +23,9 @@ const layerOf = (fields: TargetFields): ((module: string) => number | undefined)
     fields.layersPattern.length === 0
       ? [{ source: 'default', expression: String.raw`.*\.[^.]*\.(\d+)\.` }]
       : fields.layersPattern.map((source) => ({ source, expression: String.raw`.*\.${source}\.(\d+)\.` }));
-  const patterns = expressions.map(({ source, expression }) => compilePattern('layers_pattern', source, expression));
+  const patterns = expressions.map(({ source, expression }) =>
+    compilePattern('layers_pattern', source, expression),
+  );
   return (module) => {
     for (const pattern of patterns) {
       const matcher = pattern.matcher(module);

@@ -33,7 +33,12 @@ const view = (entry: TensorEntry, data: ArrayBuffer, count: number): Floats => {
  * data section of the file, whose offsets the reader has checked.
  * @throws AdaptletError ADAPTER_NOT_FINITE, also when a weight leaves the range of float32 by the scale
  */
-export const writeFloat32 = (entry: TensorEntry, data: ArrayBuffer, scale: number, target: Float32Array): void => {
+export const writeFloat32 = (
+  entry: TensorEntry,
+  data: ArrayBuffer,
+  scale: number,
+  target: Float32Array,
+): void => {
   if (scaleInto(target, view(entry, data, target.length), scale)) return;
   const at = target.findIndex((value) => !Number.isFinite(value));
   throw new AdaptletError(

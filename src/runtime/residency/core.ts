@@ -57,6 +57,8 @@ export class Core {
   /** Removed ones that still have something in the engine or under way. */
   readonly retiring = new Set<Entry>();
   readonly listeners = new Set<(t: Transition) => void>();
+  /** Grows by one each time the engine process ended: what was loaded or referenced in another life is void. */
+  life = 0;
   #ticks = 0;
 
   constructor(options: ResidencyOptions) {

@@ -1,17 +1,22 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { Engine, EngineState } from '../engine/engine.ts';
 
-/** Follows the engine process: its lives, and who waits for it. */
+/** How long the news of an end may come after the calls that it cut off. */
+const newsMs = 1_000;
+
+/** Follows the engine process: when it ends, when it is back, and who waits for that. */
 export class EngineWatch {
-  /** Grows by one each time the engine ended: what was loaded in another life is gone. */
-  life = 0;
   readonly #engine: Engine;
+  readonly #clock: Clock;
   readonly #waiting = new Set<PromiseWithResolvers<void>>();
+  readonly #mourning = new Set<() => void>();
   readonly #stop: () => void;
   #wasReady: boolean;
 
-  constructor(engine: Engine, on: { readonly lost: () => void; readonly ready: () => void }) {
+  constructor(engine: Engine, clock: Clock, on: { readonly lost: () => void; readonly ready: () => void }) {
     this.#engine = engine;
+    this.#clock = clock;
     this.#wasReady = engine.state === 'ready';
     this.#stop = engine.onState((state) => {
       this.#follow(state, on);
@@ -22,8 +27,8 @@ export class EngineWatch {
     if (state !== 'ready') {
       if (this.#wasReady) {
         this.#wasReady = false;
-        this.life += 1;
         on.lost();
+        for (const go of this.#mourning) go();
       }
       if (state === 'closed') for (const waiter of this.#waiting) waiter.reject(closed());
       return;
@@ -52,6 +57,17 @@ export class EngineWatch {
       this.#waiting.delete(waiter);
       signal.removeEventListener('abort', abort);
     }
+  }
+
+  /** After a call was cut off: resolves when the end of the engine is announced, at the latest after a second. */
+  async announced(): Promise<void> {
+    if (this.#engine.state !== 'ready') return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#mourning.add(resolve);
+    const cancel = this.#clock.after(newsMs, resolve);
+    await promise;
+    cancel();
+    this.#mourning.delete(resolve);
   }
 
   close(): void {

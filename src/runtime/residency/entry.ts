@@ -40,8 +40,6 @@ export class Entry {
   charge = 0;
   /** Requests that use it now, in the present life of the engine. */
   references = 0;
-  /** Changes when references of before became void. */
-  life = 0;
   /** Position in the order of uses; higher is more recent. */
   lastUse = 0;
 
@@ -70,6 +68,8 @@ export class Entry {
   readonly gone = new AbortController();
   /** Settles when the adapter is out of the engine; set while it is Draining or being unloaded. */
   unloading: PromiseWithResolvers<void> | undefined;
+  /** Resolves when a removed adapter has left the engine and its work has ended. */
+  readonly left = Promise.withResolvers<void>();
 
   constructor(resource: Versioned<AdapterResource>, planned: boolean, digest: Digest | undefined) {
     this.key = resource.name;

@@ -90,7 +90,9 @@ export const transition = (state: State, event: LifecycleEvent): Next => {
     case 'Built':
       // From Failed: a retry of an adapter whose artifact is on disk; it counts as failed until it compiles.
       if (state.kind === 'Failed') return to(built(event), 'compiled');
-      return state.kind === 'Stored' && state.digest === event.digest ? to(built(event), 'compiled') : refused;
+      return state.kind === 'Stored' && state.digest === event.digest
+        ? to(built(event), 'compiled')
+        : refused;
     case 'Loaded':
       if (state.kind !== 'Compiled') return refused;
       return to(

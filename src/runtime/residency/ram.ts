@@ -159,14 +159,15 @@ export class Ram {
    * refuses, since its bytes count as long as they are there.
    */
   async unload(entry: Entry, event: Extract<LifecycleEvent, { kind: 'Unloaded' }>): Promise<void> {
-    const { state, life } = entry;
+    const { state } = entry;
+    const { life } = this.#core;
     if (!isInRam(state)) return;
     entry.unloading ??= Promise.withResolvers<void>();
     const { promise } = entry.unloading;
     const { engine, clock, logger } = this.#core.options;
     try {
       await engine.unload(state.engineName);
-      if (entry.life === life && isInRam(entry.state)) {
+      if (this.#core.life === life && isInRam(entry.state)) {
         this.#core.move(entry, event);
         this.#freed(entry);
       }
@@ -176,7 +177,7 @@ export class Ram {
       if (code !== 'ENGINE_DOWN') {
         logger.error({ err: error, key: entry.key }, 'the engine did not unload an adapter');
         clock.after(unloadRetryMs, () => {
-          if (entry.life === life) void this.unload(entry, event);
+          if (this.#core.life === life) void this.unload(entry, event);
         });
       }
     }
@@ -185,17 +186,22 @@ export class Ram {
 
   /** The engine process ended with everything in it: references of before are void. */
   engineLost(): void {
-    for (const entry of this.#core.all()) {
-      entry.life += 1;
+    this.#core.life += 1;
+    const inRam = [...this.#core.all()].filter((entry) => {
       entry.references = 0;
       entry.charge = 0;
-      if (!isInRam(entry.state)) continue;
-      // What was leaving is not wanted back.
-      entry.warm = entry.state.kind === 'Resident';
-      this.#core.move(entry, { kind: 'EngineLost' });
-      this.#freed(entry);
-    }
+      return isInRam(entry.state);
+    });
+    for (const entry of inRam) this.lost(entry);
     this.pump();
+  }
+
+  /** One adapter is out of RAM because the engine process ended. */
+  lost(entry: Entry): void {
+    // What was leaving is not wanted back.
+    entry.warm = entry.state.kind === 'Resident';
+    this.#core.move(entry, { kind: 'EngineLost' });
+    this.#freed(entry);
   }
 
   #freed(entry: Entry): void {

@@ -31,7 +31,8 @@ export const readHeaders = (pairs: Iterable<readonly [string, string]>): Headers
     const joined = before === undefined ? value : `${before}, ${value}`;
     if (joined.length > headerLimits.value)
       refuse(`header ${name.slice(0, 64)} is longer than ${headerLimits.value} characters`);
-    if (total > headerLimits.total) refuse(`the headers are longer than ${headerLimits.total} characters together`);
+    if (total > headerLimits.total)
+      refuse(`the headers are longer than ${headerLimits.total} characters together`);
     headers.set(name, joined);
     if (headers.size > headerLimits.count) refuse(`the request has more than ${headerLimits.count} headers`);
   }
@@ -58,7 +59,7 @@ export type Asked = {
 /** Who asks, for what. Errors: REQUEST_INVALID for an empty model or an identity over its limit. */
 export const requestContext = (headers: Headers, asked: Asked, defaultNamespace: string): RequestContext => {
   const pick = (what: 'user' | 'session' | 'tenant' | 'namespace', body?: string): string | undefined =>
-    identity(`${wire[what]}`, headers.get(wire[what])) ?? identity(what, body);
+    identity(wire[what], headers.get(wire[what])) ?? identity(what, body);
   const user = pick('user', asked.user);
   const session = pick('session', asked.session);
   const tenant = pick('tenant');

@@ -56,7 +56,9 @@ export class Exchange {
     this.#record = parts.telemetry.request(call);
     const ms = call.timeoutMs ?? parts.requestTimeoutMs;
     this.#stopTimer = parts.clock.after(Math.max(0, ms), () => {
-      this.abort(new AdaptletError('DEADLINE_EXCEEDED', `${call.method} was not answered within ${Math.round(ms)} ms`));
+      this.abort(
+        new AdaptletError('DEADLINE_EXCEEDED', `${call.method} was not answered within ${Math.round(ms)} ms`),
+      );
     });
   }
 
@@ -125,8 +127,13 @@ export class Exchange {
     const cause: unknown = this.signal.aborted ? this.signal.reason : error;
     const failure = asAdaptletError(cause, this.#method);
     this.#finish(failure.code);
-    if (failure.code === 'INTERNAL') this.#parts.log.error({ method: this.#method, err: failure }, 'request failed');
-    else this.#parts.log.debug({ method: this.#method, code: failure.code, reason: failure.what }, 'request refused');
+    if (failure.code === 'INTERNAL')
+      this.#parts.log.error({ method: this.#method, err: failure }, 'request failed');
+    else
+      this.#parts.log.debug(
+        { method: this.#method, code: failure.code, reason: failure.what },
+        'request refused',
+      );
     return failure;
   }
 

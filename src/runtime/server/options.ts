@@ -30,18 +30,12 @@ const within = (name: string, value: number, min: number, max: number, whole: bo
     : refuse(`${name} is ${value}, it must be ${whole ? 'a whole number ' : ''}from ${min} to ${max}`);
 
 const checkedPrompt = (prompt: Prompt, base: Serving['base']): Prompt => {
-  switch (prompt.kind) {
-    case 'text':
-      return prompt.text === '' ? refuse('the prompt is empty') : prompt;
-    case 'chat':
-      return prompt.messages.length === 0 ? refuse('messages is empty') : prompt;
-    case 'ids': {
-      if (prompt.ids.length === 0) refuse('the prompt is empty');
-      const limit = base.vocabSize > 0 ? base.vocabSize : Number.MAX_SAFE_INTEGER;
-      const bad = prompt.ids.find((id) => !Number.isSafeInteger(id) || id < 0 || id >= limit);
-      return bad === undefined ? prompt : refuse(`token id ${bad} is not in the vocabulary of ${base.vocabSize}`);
-    }
-  }
+  if (prompt.kind === 'text') return prompt.text === '' ? refuse('the prompt is empty') : prompt;
+  if (prompt.kind === 'chat') return prompt.messages.length === 0 ? refuse('messages is empty') : prompt;
+  if (prompt.ids.length === 0) refuse('the prompt is empty');
+  const limit = base.vocabSize > 0 ? base.vocabSize : Number.MAX_SAFE_INTEGER;
+  const bad = prompt.ids.find((id) => !Number.isSafeInteger(id) || id < 0 || id >= limit);
+  return bad === undefined ? prompt : refuse(`token id ${bad} is not in the vocabulary of ${base.vocabSize}`);
 };
 
 /** A checked request. Errors: REQUEST_INVALID names the field by the name that all protocols have in common. */
@@ -54,17 +48,27 @@ export const generateRequest = (
   // The context length is 0 until the base model is loaded for the first time.
   const context = base.contextLength > 0 ? base.contextLength : Number.MAX_SAFE_INTEGER;
   const stop = (options.stop ?? []).filter((s) => s !== '');
-  if (stop.length > stopLimits.count) refuse(`stop has ${stop.length} strings, at most ${stopLimits.count} are allowed`);
-  if (stop.some((s) => s.length > stopLimits.length)) refuse(`a stop string has more than ${stopLimits.length} characters`);
+  if (stop.length > stopLimits.count)
+    refuse(`stop has ${stop.length} strings, at most ${stopLimits.count} are allowed`);
+  if (stop.some((s) => s.length > stopLimits.length))
+    refuse(`a stop string has more than ${stopLimits.length} characters`);
   const topP = within('top_p', options.topP ?? 1, 0, 1, false);
   return {
     prompt: checkedPrompt(prompt, base),
-    maxTokens: within('max_tokens', options.maxTokens ?? Math.min(defaults.maxTokens, context), 1, context, true),
+    maxTokens: within(
+      'max_tokens',
+      options.maxTokens ?? Math.min(defaults.maxTokens, context),
+      1,
+      context,
+      true,
+    ),
     sampling: {
       temperature: within('temperature', options.temperature ?? defaults.temperature, 0, 2, false),
       topP: topP === 0 ? refuse('top_p is 0, it must be above 0') : topP,
       topK: within('top_k', options.topK ?? 0, 0, 2 ** 31 - 1, true),
-      ...(options.seed === undefined ? {} : { seed: within('seed', options.seed, 0, Number.MAX_SAFE_INTEGER, true) }),
+      ...(options.seed === undefined
+        ? {}
+        : { seed: within('seed', options.seed, 0, Number.MAX_SAFE_INTEGER, true) }),
     },
     stop,
   };

@@ -1,11 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { immutabilityProblems } from '../../api/immutable.ts';
-import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { objectKey } from '../../api/names.ts';
 import type { Manifest, ParsedManifest } from '../../api/objects.ts';
 import type { ManifestProblem } from '../serving/serving.ts';
 
 /** One manifest file as a scan found it. `text` is absent when it could not be read; then `reason` says why. */
 export type ScannedFile = { readonly file: string; readonly text?: string; readonly reason?: string };
+
+/** Where objects are kept that are in no file any more but still in use. Not a name that a file can have. */
+export const removedFile = '';
 
 /** The objects of each file as they were when the file was last good. */
 export type FolderState = Readonly<Record<string, readonly Manifest[]>>;
@@ -23,9 +26,12 @@ export const identityOf = (m: Pick<ParsedManifest, 'kind' | 'metadata'>): string
 
 export const objectsOf = (state: FolderState): Manifest[] => Object.values(state).flat();
 
-/** Keys of the Adapters of a folder, to ask residency about them. */
-export const adapterKeysOf = (state: FolderState): ObjectKey[] =>
-  objectsOf(state).flatMap((m) => (m.kind === 'Adapter' ? [objectKey(m.metadata.namespace, m.metadata.name)] : []));
+/** Lets go of removed objects that nothing uses any more. */
+export const dropUnused = (state: FolderState, inUse: (m: Manifest) => boolean): FolderState => {
+  const { [removedFile]: removed = [], ...files } = state;
+  const kept = removed.filter(inUse);
+  return kept.length === 0 ? files : { ...files, [removedFile]: kept };
+};
 
 /**
  * What the folder says now, on top of what it said before. Pure.
@@ -33,13 +39,15 @@ export const adapterKeysOf = (state: FolderState): ObjectKey[] =>
  * Guarantees: a file that is bad in any way changes nothing, its objects stay as they were when it was last good.
  * A folder without any manifest file after one with some changes nothing either: an unmounted or emptied folder
  * never empties a node. An object keeps its uid while it exists, also when it moves between files; one that was
- * removed and comes back is a new object.
+ * removed and comes back is a new object. One that is removed while `inUse` stays until it is not: what serves is
+ * never pulled away.
  */
 export const mergeScan = (
   before: FolderState,
   files: readonly ScannedFile[],
   parse: (text: string, file: string) => ParsedFile,
   identity: { readonly newUid: () => string; readonly now: string },
+  inUse: (m: Manifest) => boolean,
 ): Merged => {
   if (files.length === 0 && Object.keys(before).length > 0) {
     const held = 'the folder has no manifest files any more; the last plan stays. Remove objects one by one, and keep a file (it may be empty) to remove the last';
@@ -63,6 +71,8 @@ export const mergeScan = (
     for (const object of objects) owner.set(identityOf(object), file);
     state[file] = objects;
   }
+  const removed = [...present.values()].filter((m) => !owner.has(identityOf(m)) && inUse(m));
+  if (removed.length > 0) state[removedFile] = removed;
   return { state, problems, held: '' };
 };
 

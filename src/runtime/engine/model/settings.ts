@@ -8,6 +8,8 @@ export type ModelSettings = {
   readonly modelType: string;
   readonly contextLength: number;
   readonly vocabSize: number;
+  /** Size of one attention head. */
+  readonly headSize: number;
   /** Tokens that end an answer. */
   readonly eosIds: ReadonlySet<number>;
 };
@@ -21,6 +23,9 @@ const configSchema = z.object({
   model_type: z.string(),
   max_position_embeddings: count,
   vocab_size: count,
+  hidden_size: count,
+  num_attention_heads: count,
+  head_dim: count.nullish(),
   eos_token_id: tokenIds.nullish(),
 });
 const generationSchema = z.object({ eos_token_id: tokenIds.nullish() });
@@ -50,6 +55,7 @@ export const readSettings = (model: ModelFolder): ModelSettings => {
     modelType: config.model_type,
     contextLength: Math.min(config.max_position_embeddings, genai?.model.context_length ?? Infinity),
     vocabSize: config.vocab_size,
+    headSize: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
     eosIds: new Set(eosIds),
   };
 };

@@ -14,7 +14,8 @@ export type TextCodec = {
   encode(prompt: Prompt): readonly number[];
   /** Text of tokens; special tokens are left out. */
   decode(ids: readonly number[]): string;
-  detokenizer(): Detokenizer;
+  /** Text of an answer, piece by piece, that follows the prompt. */
+  detokenizer(promptIds: readonly number[]): Detokenizer;
 };
 
 const specialToken = z
@@ -109,6 +110,6 @@ export const openTextCodec = (model: ModelFolder, vocabSize: number): TextCodec 
       throw new AdaptletError('REQUEST_INVALID', 'prompt: it has no tokens');
     },
     decode,
-    detokenizer: () => new Detokenizer(decode),
+    detokenizer: (promptIds) => new Detokenizer(decode, promptIds),
   };
 };

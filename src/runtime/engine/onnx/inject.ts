@@ -23,6 +23,14 @@ export const refuseOverridableLora = (graph: Graph): void => {
 };
 
 /**
+ * The linears that {@link inject} would extend, without writing a graph. Errors: MODEL_INVALID, MODEL_UNSUPPORTED.
+ */
+export const sitesOf = (graph: Graph, family: Family): readonly Site[] => {
+  refuseOverridableLora(graph);
+  return linearsOf(graph, family).map(({ site }) => site);
+};
+
+/**
  * Adds LoRA to each linear of the family: y = linear(x) + (x·Aᵀ)·Bᵀ, A [rank, in] and B [out, rank] as PEFT has
  * them, alpha/rank already in B, both as plain required inputs. Rank 0 gives exact zeros.
  *

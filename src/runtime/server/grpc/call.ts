@@ -1,4 +1,10 @@
-import { type handleUnaryCall, Metadata, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js';
+import {
+  type handleUnaryCall,
+  Metadata,
+  type sendUnaryData,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+} from '@grpc/grpc-js';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { ServedBy } from '../../serving/serving.ts';
@@ -25,7 +31,12 @@ const timeLeft = (call: AnyCall, clock: Clock): number | undefined => {
 };
 
 /** grpc-js says `cancelled` when the client leaves and when its deadline passes: the deadline tells which. */
-const onCancelled = (call: AnyCall, clock: Clock, ended: (reason: AdaptletError) => void, method: string): void => {
+const onCancelled = (
+  call: AnyCall,
+  clock: Clock,
+  ended: (reason: AdaptletError) => void,
+  method: string,
+): void => {
   call.on('cancelled', () => {
     const left = timeLeft(call, clock);
     const late = left !== undefined && left <= 0;
@@ -54,6 +65,24 @@ export const servedMetadata = (served: ServedBy): Metadata => {
 
 export type UnaryParts = { readonly clock: Clock; readonly log: Log };
 
+/** Answers a unary call once. `fail` turns what was thrown into what the caller is told. */
+export const reply = async <Response>(
+  callback: sendUnaryData<Response>,
+  answer: () => Promise<Response>,
+  fail: (error: unknown) => AdaptletError,
+): Promise<void> => {
+  let response: Response;
+  try {
+    response = await answer();
+  } catch (error) {
+    callback(toServiceError(fail(error)));
+    return;
+  }
+  callback(null, response);
+};
+
+export type UnaryParts = { readonly clock: Clock; readonly log: Log };
+
 /** A unary call that is not a generation: errors become statuses, the signal ends with the call. */
 export const unary =
   <Request, Response>(
@@ -63,14 +92,12 @@ export const unary =
   ): handleUnaryCall<Request, Response> =>
   (call, callback) => {
     const controller = new AbortController();
+    const { signal } = controller;
     onCancelled(call, parts.clock, (reason) => controller.abort(reason), method);
-    const run = async (): Promise<Response> => answer(call.request, headersOf(call.metadata), controller.signal);
-    run().then(
-      (response) => callback(null, response),
-      (error: unknown) => {
-        const failure = asAdaptletError(controller.signal.aborted ? controller.signal.reason : error, method);
-        if (failure.code === 'INTERNAL') parts.log.error({ method, err: failure }, 'call failed');
-        callback(toServiceError(failure));
-      },
-    );
+    const run = async (): Promise<Response> => answer(call.request, headersOf(call.metadata), signal);
+    void reply(callback, run, (error) => {
+      const failure = asAdaptletError(signal.aborted ? signal.reason : error, method);
+      if (failure.code === 'INTERNAL') parts.log.error({ method, err: failure }, 'call failed');
+      return failure;
+    });
   };

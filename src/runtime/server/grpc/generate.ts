@@ -1,9 +1,9 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
 import {
   FinishReason,
   type GenerateRequest,
-  GenerateResponse,
+  type GenerateResponse,
   type InferenceServer,
 } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import type { GenerateEvent, Prompt } from '../../engine/engine.ts';
@@ -17,21 +17,21 @@ const method = 'Inference/Generate';
 type Call = ServerWritableStream<GenerateRequest, GenerateResponse>;
 
 const promptOf = (prompt: GenerateRequest['prompt']): Prompt => {
-  switch (prompt?.$case) {
-    case 'text':
-      return { kind: 'text', text: prompt.value };
-    case 'tokenIds':
-      return { kind: 'ids', ids: prompt.value.ids };
-    case 'chat':
-      return { kind: 'chat', messages: prompt.value.messages.map(({ role, content }) => ({ role, content })) };
-    case undefined:
-      throw new AdaptletError('REQUEST_INVALID', 'the request has no prompt: text, token_ids or chat');
-  }
+  if (prompt === undefined)
+    throw new AdaptletError('REQUEST_INVALID', 'the request has no prompt: text, token_ids or chat');
+  if (prompt.$case === 'text') return { kind: 'text', text: prompt.value };
+  if (prompt.$case === 'tokenIds') return { kind: 'ids', ids: prompt.value.ids };
+  return { kind: 'chat', messages: prompt.value.messages.map(({ role, content }) => ({ role, content })) };
 };
 
-const seedOf = (seed: bigint | undefined): number | undefined => (seed === undefined ? undefined : Number(seed));
+const seedOf = (seed: bigint | undefined): number | undefined =>
+  seed === undefined ? undefined : Number(seed);
 
-const messageOf = (event: GenerateEvent, id: string, served: GenerateResponse['served']): GenerateResponse => {
+const messageOf = (
+  event: GenerateEvent,
+  id: string,
+  served: GenerateResponse['served'],
+): GenerateResponse => {
   if (event.kind === 'token') {
     return { served, event: { $case: 'tokens', value: { text: event.text, ids: [...event.ids] } } };
   }
@@ -63,7 +63,6 @@ const drained = (call: Call, exchange: Exchange, parts: Parts): Promise<void> =>
       then();
     };
     const onDrain = (): void => settle(resolve);
-    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
     const onAbort = (): void => settle(() => reject(exchange.signal.reason as AdaptletError));
     const stopTimer = parts.clock.after(parts.slowClientMs, () => {
       exchange.abort(
@@ -78,7 +77,11 @@ const drained = (call: Call, exchange: Exchange, parts: Parts): Promise<void> =>
 const stream = async (call: Call, exchange: Exchange, parts: Parts): Promise<void> => {
   const { request } = call;
   const { model, namespace, user, session } = request;
-  const context = requestContext(headersOf(call.metadata), { model, namespace, user, session }, parts.defaultNamespace);
+  const context = requestContext(
+    headersOf(call.metadata),
+    { model, namespace, user, session },
+    parts.defaultNamespace,
+  );
   const options = {
     maxTokens: request.maxTokens,
     temperature: request.sampling?.temperature,
@@ -98,24 +101,22 @@ const stream = async (call: Call, exchange: Exchange, parts: Parts): Promise<voi
   }
 };
 
+const answer = async (call: Call, parts: Parts): Promise<void> => {
+  let exchange: Exchange | undefined;
+  try {
+    exchange = exchangeOf(parts, call, method);
+    await stream(call, exchange, parts);
+    exchange.end();
+    call.end();
+  } catch (error) {
+    // grpc-js answers with the status of this event.
+    call.emit('error', toServiceError(exchange?.fail(error) ?? asAdaptletError(error, method)));
+  }
+};
+
 /** `adaptlet.inference.v1.Inference`. */
 export const inferenceService = (parts: Parts): InferenceServer => ({
   generate(call) {
-    let exchange: Exchange;
-    try {
-      exchange = exchangeOf(parts, call, method);
-    } catch (error) {
-      call.emit('error', toServiceError(error as AdaptletError));
-      return;
-    }
-    stream(call, exchange, parts).then(
-      () => {
-        exchange.end();
-        call.end();
-      },
-      (error: unknown) => {
-        call.emit('error', toServiceError(exchange.fail(error)));
-      },
-    );
+    void answer(call, parts);
   },
 });

@@ -15,12 +15,19 @@ const watchIntervalMs = 500;
 /** Watches that are kept open; one more is refused. */
 const maxWatches = 64;
 
-type Watch = { readonly call: ServerWritableStream<HealthCheckRequest, HealthCheckResponse>; last: ServingStatus | undefined };
+type Watch = {
+  readonly call: ServerWritableStream<HealthCheckRequest, HealthCheckResponse>;
+  last: ServingStatus | undefined;
+};
 
 export type Health = { readonly service: HealthServer; readonly close: () => void };
 
 /** grpc.health.v1 for the server as a whole ('') and for the named services. `close` says NOT_SERVING from then on. */
-export const createHealth = (parts: UnaryParts & { readonly clock: Clock }, services: readonly string[], ready: () => boolean): Health => {
+export const createHealth = (
+  parts: UnaryParts & { readonly clock: Clock },
+  services: readonly string[],
+  ready: () => boolean,
+): Health => {
   const known = new Set(['', ...services]);
   const watches = new Set<Watch>();
   let closed = false;
@@ -45,12 +52,15 @@ export const createHealth = (parts: UnaryParts & { readonly clock: Clock }, serv
   return {
     service: {
       check: unary(parts, 'Health/Check', ({ service }) => {
-        if (!known.has(service)) throw new AdaptletError('MODEL_NOT_FOUND', `service ${service} is not known`);
+        if (!known.has(service))
+          throw new AdaptletError('MODEL_NOT_FOUND', `service ${service} is not known`);
         return { status: statusOf(service) };
       }),
       watch(call) {
         if (watches.size >= maxWatches) {
-          const full = new AdaptletError('QUEUE_FULL', `${maxWatches} health watches are open`, { retryAfterMs: 5000 });
+          const full = new AdaptletError('QUEUE_FULL', `${maxWatches} health watches are open`, {
+            retryAfterMs: 5000,
+          });
           call.emit('error', toServiceError(full));
           return;
         }

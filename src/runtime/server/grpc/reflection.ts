@@ -22,5 +22,7 @@ export const addReflection = (server: Server, descriptors: string): void => {
     type: {},
     fileDescriptorProtos: filesOf(Buffer.from(descriptors, 'base64')),
   };
-  new ReflectionService({ files } as unknown as ConstructorParameters<typeof ReflectionService>[0]).addToServer(server);
+  new ReflectionService({ files } as unknown as ConstructorParameters<
+    typeof ReflectionService
+  >[0]).addToServer(server);
 };

@@ -47,7 +47,12 @@ export const listen = (server: Server, address: string): Promise<number> =>
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
       // On a unix socket grpc-js reports 1.
       if (error === null) resolve(address.startsWith('unix:') ? 0 : port);
-      else reject(new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${error.message}`, { cause: error }));
+      else
+        reject(
+          new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${error.message}`, {
+            cause: error,
+          }),
+        );
     });
   });
 

@@ -38,7 +38,11 @@ export class Counters {
   readonly #duration = this.#histogram(metrics.requestDuration);
   readonly #firstToken = this.#histogram(metrics.timeToFirstToken);
 
-  request(labels: Labels, seconds: number, tokens: { readonly prompt: number; readonly completion: number }): void {
+  request(
+    labels: Labels,
+    seconds: number,
+    tokens: { readonly prompt: number; readonly completion: number },
+  ): void {
     const arm = this.#arm(labels.served);
     const { protocol, code } = labels;
     this.#requests.add(1, { ...arm, protocol, code });
@@ -57,7 +61,10 @@ export class Counters {
 
   async text(): Promise<string> {
     const { resourceMetrics } = await this.#reader.collect();
-    return this.#serializer.serialize(resourceMetrics);
+    // The exporter's own copy of the SDK declares the same enums a second time.
+    return this.#serializer.serialize(
+      resourceMetrics as unknown as Parameters<PrometheusSerializer['serialize']>[0],
+    );
   }
 
   async close(): Promise<void> {

@@ -34,13 +34,19 @@ export const metrics = {
     help: 'Share of requests that this runtime applies for the canary of a rollout.',
   },
   ready: { name: 'adaptlet_ready', help: '1 while requests can be answered, else 0.' },
-  buildInfo: { name: 'adaptlet_build_info', help: 'Always 1; labels are the version and the instance of this process.' },
+  buildInfo: {
+    name: 'adaptlet_build_info',
+    help: 'Always 1; labels are the version and the instance of this process.',
+  },
   loraRequests: {
     name: 'vllm:lora_requests_info',
     help: 'Unix time of this reading; labels are the adapters that are Resident and those that requests wait for.',
   },
   requestsRunning: { name: 'vllm:num_requests_running', help: 'Requests that are being generated.' },
-  requestsWaiting: { name: 'vllm:num_requests_waiting', help: 'Requests that wait for the engine or for an adapter.' },
+  requestsWaiting: {
+    name: 'vllm:num_requests_waiting',
+    help: 'Requests that wait for the engine or for an adapter.',
+  },
 } as const;
 
 /** Names of spans. */

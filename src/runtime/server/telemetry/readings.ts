@@ -8,7 +8,11 @@ export type Readings = {
   readonly disk: { readonly usedBytes: number; readonly budgetBytes: number };
   /** Number of adapters in each state. */
   readonly adapters: Readonly<Record<string, number>>;
-  readonly rollouts: readonly { readonly key: string; readonly weight: number; readonly effectiveWeight: number }[];
+  readonly rollouts: readonly {
+    readonly key: string;
+    readonly weight: number;
+    readonly effectiveWeight: number;
+  }[];
   readonly requests: { readonly running: number; readonly waiting: number };
   readonly lora: {
     /** How many adapters may be Resident at a time. */

@@ -17,7 +17,10 @@ export class RequestSpans {
   readonly #request: Span;
   #child: Span | undefined;
 
-  constructor(tracer: Tracer, call: { readonly protocol: string; readonly method: string; readonly headers: Headers }) {
+  constructor(
+    tracer: Tracer,
+    call: { readonly protocol: string; readonly method: string; readonly headers: Headers },
+  ) {
     this.#tracer = tracer;
     this.#request = tracer.startSpan(
       spans.request,
@@ -30,7 +33,10 @@ export class RequestSpans {
   }
 
   routing(context: RequestContext): void {
-    this.#request.setAttributes({ [attributes.model]: context.model, [attributes.namespace]: context.namespace });
+    this.#request.setAttributes({
+      [attributes.model]: context.model,
+      [attributes.namespace]: context.namespace,
+    });
     this.#child = this.#tracer.startSpan(spans.acquire, {}, childOf(this.#request));
   }
 

@@ -20,7 +20,11 @@ export type RequestRecord = {
 };
 
 export type Telemetry = {
-  request(call: { readonly protocol: string; readonly method: string; readonly headers: Headers }): RequestRecord;
+  request(call: {
+    readonly protocol: string;
+    readonly method: string;
+    readonly headers: Headers;
+  }): RequestRecord;
   /** An adapter changed its state. `reason` is a constant or an error code, never free text. */
   transition(change: { readonly from: string; readonly to: string; readonly reason: string }): void;
   /** Prometheus' text format. */
@@ -46,7 +50,8 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
     request({ protocol, method, headers }) {
       const start = clock.monotonic();
       const seconds = (): number => (clock.monotonic() - start) / 1000;
-      const spans = traces === undefined ? undefined : new RequestSpans(traces.tracer, { protocol, method, headers });
+      const spans =
+        traces === undefined ? undefined : new RequestSpans(traces.tracer, { protocol, method, headers });
       let served: ServedBy | undefined;
       let tokens = 0;
       let ended = false;

@@ -1,4 +1,11 @@
-import { type Context, createTraceState, ROOT_CONTEXT, type Span, trace, type Tracer } from '@opentelemetry/api';
+import {
+  type Context,
+  createTraceState,
+  ROOT_CONTEXT,
+  type Span,
+  trace,
+  type Tracer,
+} from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
@@ -7,7 +14,10 @@ import type { Headers } from '../context.ts';
 export type Traces = { readonly tracer: Tracer; close(): Promise<void> };
 
 /** Where spans go: an OTLP/HTTP endpoint, a processor of a test, or nowhere. */
-export type TraceTarget = { readonly endpoint?: string | undefined; readonly processor?: SpanProcessor | undefined };
+export type TraceTarget = {
+  readonly endpoint?: string | undefined;
+  readonly processor?: SpanProcessor | undefined;
+};
 
 const processorsOf = ({ endpoint, processor }: TraceTarget): SpanProcessor[] => {
   if (processor !== undefined) return [processor];
@@ -36,8 +46,11 @@ export const createTraces = (
 /** The caller's span from `traceparent` and `tracestate` (https://www.w3.org/TR/trace-context/), else a new trace. */
 export const remoteContext = (headers: Headers): Context => {
   const [, version, traceId, spanId, flags] =
-    /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/.exec(headers.get('traceparent') ?? '') ?? [];
-  if (version === undefined || version === 'ff' || traceId === undefined || spanId === undefined) return ROOT_CONTEXT;
+    /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/.exec(
+      headers.get('traceparent') ?? '',
+    ) ?? [];
+  if (version === undefined || version === 'ff' || traceId === undefined || spanId === undefined)
+    return ROOT_CONTEXT;
   if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return ROOT_CONTEXT;
   const state = headers.get('tracestate');
   return trace.setSpanContext(ROOT_CONTEXT, {

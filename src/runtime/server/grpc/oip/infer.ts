@@ -51,7 +51,10 @@ export const readOutputs = (request: ModelInferRequest): OutputName[] => {
     const [parameter] = Object.keys(parameters);
     if (parameter !== undefined) refuse(`parameter ${parameter} of output ${name} is not known`);
     const known = tensors.outputs.find((output) => output.name === name);
-    return known?.name ?? refuse(`output ${name} is not known; known are ${tensors.outputs.map((o) => o.name).join(', ')}`);
+    return (
+      known?.name ??
+      refuse(`output ${name} is not known; known are ${tensors.outputs.map((o) => o.name).join(', ')}`)
+    );
   });
   return [...new Set(names)];
 };
@@ -68,10 +71,16 @@ const noContents: InferTensorContents = {
 };
 
 const text = (value: string): InferParameter => ({ parameterChoice: { $case: 'stringParam', value } });
-const int = (value: number): InferParameter => ({ parameterChoice: { $case: 'int64Param', value: BigInt(value) } });
+const int = (value: number): InferParameter => ({
+  parameterChoice: { $case: 'int64Param', value: BigInt(value) },
+});
 
 /** The answer: raw when the request was raw, typed contents otherwise. */
-export const inferResponse = (request: ModelInferRequest, served: ServedBy, answer: Answer): ModelInferResponse => {
+export const inferResponse = (
+  request: ModelInferRequest,
+  served: ServedBy,
+  answer: Answer,
+): ModelInferResponse => {
   const raw = request.rawInputContents.length > 0;
   const { done } = answer;
   const values = { text: answer.text, finish_reason: done.finishReason };

@@ -7,15 +7,9 @@ const refuse = (what: string): never => {
 };
 
 const numberOf = (name: string, { parameterChoice: choice }: InferParameter): number => {
-  switch (choice?.$case) {
-    case 'doubleParam':
-      return choice.value;
-    case 'int64Param':
-    case 'uint64Param':
-      return Number(choice.value);
-    default:
-      return refuse(`parameter ${name} must be a number`);
-  }
+  if (choice?.$case === 'doubleParam') return choice.value;
+  if (choice?.$case === 'int64Param' || choice?.$case === 'uint64Param') return Number(choice.value);
+  return refuse(`parameter ${name} must be a number`);
 };
 
 const textOf = (name: string, { parameterChoice: choice }: InferParameter): string =>
@@ -42,7 +36,11 @@ const numbers = {
 } as const satisfies Record<string, keyof Options>;
 const known = [...Object.keys(numbers), 'stop', 'user', 'session'];
 
-export type InferParameters = { readonly options: Options; readonly user?: string; readonly session?: string };
+export type InferParameters = {
+  readonly options: Options;
+  readonly user?: string;
+  readonly session?: string;
+};
 
 /** Parameters of a ModelInfer request. Errors: REQUEST_INVALID for an unknown one or one of another type. */
 export const inferParameters = (parameters: ModelInferRequest['parameters']): InferParameters => {

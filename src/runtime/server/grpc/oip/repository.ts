@@ -48,7 +48,10 @@ export const refuseParameters = (request: LoadRequest, allowed: readonly string[
 };
 
 /** Every name that can be asked for, READY or UNAVAILABLE with the reason. */
-export const repositoryIndex = (cards: readonly ModelCard[], readyOnly: boolean): RepositoryIndexResponse => ({
+export const repositoryIndex = (
+  cards: readonly ModelCard[],
+  readyOnly: boolean,
+): RepositoryIndexResponse => ({
   models: cards
     .filter((card) => card.ready || !readyOnly)
     .map((card) => ({

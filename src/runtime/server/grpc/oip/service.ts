@@ -1,16 +1,15 @@
 import type { handleUnaryCall } from '@grpc/grpc-js';
-import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
+import { AdaptletError, asAdaptletError } from '../../../../errors/adaptlet-error.ts';
 import type {
   GRPCInferenceServiceServer,
   ModelInferRequest,
   ModelInferResponse,
 } from '../../../../gen/inference/grpc_service.ts';
-import type { ServedBy, Steering } from '../../../serving/serving.ts';
+import type { Steering } from '../../../serving/serving.ts';
 import { type Headers, requestContext } from '../../context.ts';
 import type { Exchange, Parts } from '../../exchange.ts';
 import { generateRequest, grpcDefaults } from '../../options.ts';
-import { exchangeOf, headersOf, servedMetadata, unary } from '../call.ts';
-import { toServiceError } from '../status.ts';
+import { exchangeOf, headersOf, reply, servedMetadata, unary } from '../call.ts';
 import { inferResponse, readOutputs, readPrompt, tensors } from './infer.ts';
 import { inferParameters } from './parameters.ts';
 import { refuseParameters, repositoryIndex, subjectOf } from './repository.ts';
@@ -25,17 +24,16 @@ const isVersion = (version: string, digest: string): boolean =>
 
 const expectVersion = (model: string, version: string, digest: string): void => {
   if (!isVersion(version, digest))
-    throw new AdaptletError('MODEL_NOT_FOUND', `version ${version} of ${model} is not what serves; that is ${digest || 'nothing'}`);
+    throw new AdaptletError(
+      'MODEL_NOT_FOUND',
+      `version ${version} of ${model} is not what serves; that is ${digest || 'nothing'}`,
+    );
 };
 
-const infer = async (
-  request: ModelInferRequest,
-  headers: Headers,
-  exchange: Exchange,
-  parts: Parts,
-): Promise<{ served: ServedBy; response: ModelInferResponse }> => {
+const infer = async (request: ModelInferRequest, headers: Headers, exchange: Exchange, parts: Parts) => {
   const { options, ...identity } = inferParameters(request.parameters);
   const context = requestContext(headers, { model: request.modelName, ...identity }, parts.defaultNamespace);
+  // Before anything is generated: what is asked for must exist.
   readOutputs(request);
   const wanted = generateRequest(readPrompt(request), options, grpcDefaults, parts.serving.base);
   const { served } = await exchange.begin(context, wanted);
@@ -46,23 +44,16 @@ const infer = async (
 const modelInfer =
   (parts: Parts): handleUnaryCall<ModelInferRequest, ModelInferResponse> =>
   (call, callback) => {
-    let exchange: Exchange;
-    let headers: Headers;
-    try {
-      headers = headersOf(call.metadata);
-      exchange = exchangeOf(parts, call, 'GRPCInferenceService/ModelInfer');
-    } catch (error) {
-      callback(toServiceError(error as AdaptletError));
-      return;
-    }
-    infer(call.request, headers, exchange, parts).then(
-      ({ served, response }) => {
-        exchange.end();
-        call.sendMetadata(servedMetadata(served));
-        callback(null, response);
-      },
-      (error: unknown) => callback(toServiceError(exchange.fail(error))),
-    );
+    const method = 'GRPCInferenceService/ModelInfer';
+    let exchange: Exchange | undefined;
+    const answer = async (): Promise<ModelInferResponse> => {
+      exchange = exchangeOf(parts, call, method);
+      const { served, response } = await infer(call.request, headersOf(call.metadata), exchange, parts);
+      exchange.end();
+      call.sendMetadata(servedMetadata(served));
+      return response;
+    };
+    void reply(callback, answer, (error) => exchange?.fail(error) ?? asAdaptletError(error, method));
   };
 
 /** Open Inference Protocol v2 with Triton's repository extension. */
@@ -112,7 +103,8 @@ export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
     repositoryModelUnload: unary(parts, 'RepositoryModelUnload', async (request, headers, signal) => {
       refuseParameters(request, ['unload_dependents']);
       const { key, card } = subjectOf(request, serving, namespaceOf(headers));
-      if (key === undefined) throw new AdaptletError('VERB_REFUSED', `${card.id} is the base model: it cannot be unloaded`);
+      if (key === undefined)
+        throw new AdaptletError('VERB_REFUSED', `${card.id} is the base model: it cannot be unloaded`);
       await steering.evict(key, signal);
       return {};
     }),

@@ -52,11 +52,15 @@ const expectType = ({ tensor }: InputData, datatype: string): void => {
 };
 
 /** The typed list of an input; any other list that is filled is refused. */
-const typed = <K extends keyof InferTensorContents>(input: InputData, key: K, wire: string): InferTensorContents[K] => {
+const typed = <K extends keyof InferTensorContents>(
+  input: InputData,
+  key: K,
+  wire: string,
+): InferTensorContents[K] => {
   const { name, contents } = input.tensor;
   if (contents === undefined) return refuse(`input ${name} has no contents`);
-  const { [key]: wanted, ...others } = contents;
-  if (Object.values(others).some((list: readonly unknown[]) => list.length > 0))
+  const { [key]: wanted } = contents;
+  if (hasContents({ ...contents, [key]: [] }))
     refuse(`input ${name} has contents of another datatype, it must be contents.${wire}`);
   return wanted;
 };
@@ -65,7 +69,8 @@ const typed = <K extends keyof InferTensorContents>(input: InputData, key: K, wi
 const rawBytes = (raw: Buffer, name: string): Buffer[] => {
   const list: Buffer[] = [];
   for (let at = 0; at < raw.length; ) {
-    const length = at + 4 <= raw.length ? raw.readUInt32LE(at) : refuse(`raw content of input ${name} is cut short`);
+    const length =
+      at + 4 <= raw.length ? raw.readUInt32LE(at) : refuse(`raw content of input ${name} is cut short`);
     const end = at + 4 + length;
     if (end > raw.length) refuse(`raw content of input ${name} is cut short`);
     list.push(raw.subarray(at + 4, end));
@@ -79,7 +84,8 @@ export const readText = (input: InputData): string => {
   expectType(input, 'BYTES');
   const { name } = input.tensor;
   if (elements(input) !== 1) refuse(`input ${name} has ${elements(input)} elements, it must have 1`);
-  const list = input.raw === undefined ? typed(input, 'bytesContents', 'bytes_contents') : rawBytes(input.raw, name);
+  const list =
+    input.raw === undefined ? typed(input, 'bytesContents', 'bytes_contents') : rawBytes(input.raw, name);
   const [only] = list;
   if (list.length !== 1 || only === undefined)
     return refuse(`input ${name} has ${list.length} elements of data for 1 element of shape`);
@@ -94,10 +100,12 @@ export const readIds = (input: InputData): number[] => {
   const { raw } = input;
   if (raw === undefined) {
     const list = typed(input, 'int64Contents', 'int64_contents');
-    if (list.length !== count) refuse(`input ${name} has ${list.length} elements of data for ${count} of shape`);
+    if (list.length !== count)
+      refuse(`input ${name} has ${list.length} elements of data for ${count} of shape`);
     return list.map(Number);
   }
-  if (raw.length !== count * 8) refuse(`raw content of input ${name} has ${raw.length} bytes, not ${count * 8}`);
+  if (raw.length !== count * 8)
+    refuse(`raw content of input ${name} has ${raw.length} bytes, not ${count * 8}`);
   return Array.from({ length: count }, (_, i) => Number(raw.readBigInt64LE(i * 8)));
 };
 

@@ -1,0 +1,128 @@
+import type { ObjectKey } from '../api/names.ts';
+import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../api/objects.ts';
+import { keyOf } from '../api/references.ts';
+import { selects } from '../api/selector.ts';
+import { byAge, nameConflicts } from './names.ts';
+import { type AdapterResource, type Plan, type Resource, resourceKey, type RouteResource } from './resources.ts';
+import { type RuntimeView, splitOf } from './split.ts';
+import { tierOf, type Want, wantsOfRollouts } from './tiers.ts';
+import { versioned } from './version.ts';
+
+export type { RuntimeView } from './split.ts';
+
+/** Reason of an object that the plan leaves out, or whose client name it cannot give. */
+export type PlanProblemReason = 'NameConflict' | 'DuplicateObject';
+
+export type PlanProblem = {
+  readonly kind: Manifest['kind'];
+  readonly key: ObjectKey;
+  readonly reason: PlanProblemReason;
+  readonly message: string;
+};
+
+export type CompiledPlan = { readonly plan: Plan; readonly problems: readonly PlanProblem[] };
+
+/**
+ * Compiles the objects of all namespaces to what one runtime must hold and how it must route. Pure; the order of the
+ * manifests does not matter.
+ *
+ * - Adapters of another base model are not in the plan.
+ * - A rollout whose runtimeSelector leaves this runtime out, or without a status, or whose adapters are for another
+ *   base model, is a Split without arms whose message tells callers why: the name stays known.
+ * - A route or a rollout that loses its client name to an older object is not accepted: it is not in the plan. An
+ *   Adapter that does stays, for the rollouts and routes that use it, unless it has the name of the base model.
+ *   After that, looking a name up as route, then rollout, then adapter, then base model finds its owner.
+ */
+export const compilePlan = ({
+  manifests,
+  runtime,
+}: {
+  readonly manifests: readonly Manifest[];
+  readonly runtime: RuntimeView;
+}): CompiledPlan => {
+  const { objects, problems: duplicates } = withoutDuplicates(manifests);
+  const conflicts = nameConflicts(objects, runtime.baseModel);
+  const refused = new Set(
+    conflicts.filter(({ object, name }) => object.kind !== 'Adapter' || name === runtime.baseModel).map((c) => c.object),
+  );
+  const accepted = objects.filter((object) => !refused.has(object));
+
+  const adapters = new Map(accepted.filter(isAdapter).map((adapter) => [keyOf(adapter), adapter]));
+  const rollouts = accepted.filter(isRollout);
+  const applying = rollouts.filter(({ spec }) => selects(spec.runtimeSelector, runtime.labels));
+  const wants = wantsOfRollouts(applying, adapters);
+
+  const resources: Resource[] = [
+    ...[...adapters.values()]
+      .filter(({ spec }) => spec.baseModel === runtime.baseModel)
+      .map((adapter) => adapterResource(adapter, wants.get(keyOf(adapter)), runtime)),
+    ...rollouts.map((rollout) => splitOf(rollout, adapters, runtime)),
+    ...accepted.filter(isRoute).map(routeResource),
+  ];
+  const entries = resources.map((resource) => [resourceKey(resource), versioned(resource)] as const);
+  return {
+    plan: new Map(entries.toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    problems: [
+      ...duplicates,
+      ...conflicts.map(({ object, message }) => problemOf(object, 'NameConflict', message)),
+    ],
+  };
+};
+
+const isAdapter = (object: Manifest): object is AdapterObject => object.kind === 'Adapter';
+const isRollout = (object: Manifest): object is RolloutObject => object.kind === 'AdapterRollout';
+const isRoute = (object: Manifest): object is RouteObject => object.kind === 'AdapterRoute';
+
+const problemOf = (object: Manifest, reason: PlanProblemReason, message: string): PlanProblem => ({
+  kind: object.kind,
+  key: keyOf(object),
+  reason,
+  message: `${object.kind} ${keyOf(object)}: ${message}`,
+});
+
+/** An object that is there twice counts once, as its oldest. */
+const withoutDuplicates = (manifests: readonly Manifest[]) => {
+  const seen = new Set<string>();
+  const objects: Manifest[] = [];
+  const problems: PlanProblem[] = [];
+  for (const object of manifests.toSorted(byAge)) {
+    const identity = `${object.kind} ${keyOf(object)}`;
+    if (seen.has(identity)) problems.push(problemOf(object, 'DuplicateObject', 'it is there twice: the older one counts'));
+    else {
+      seen.add(identity);
+      objects.push(object);
+    }
+  }
+  return { objects, problems };
+};
+
+const adapterResource = (adapter: AdapterObject, want: Want | undefined, runtime: RuntimeView): AdapterResource => {
+  const { baseModel, baseModelDigests, source, digest, priority, pinned, validation } = adapter.spec;
+  return {
+    type: 'AdapterSpec',
+    name: keyOf(adapter),
+    body: {
+      uid: adapter.metadata.uid,
+      baseModel,
+      baseModelDigests: baseModelDigests ?? [],
+      source,
+      ...(digest === undefined ? {} : { digest }),
+      priority,
+      pinned,
+      tier: tierOf(adapter, want, runtime.labels),
+      held: want?.held ?? false,
+      validation,
+    },
+  };
+};
+
+const routeResource = (route: RouteObject): RouteResource => ({
+  type: 'Route',
+  name: keyOf(route),
+  body: {
+    uid: route.metadata.uid,
+    createdAt: route.metadata.creationTimestamp,
+    model: route.spec.model,
+    rules: route.spec.rules,
+  },
+});

@@ -1,0 +1,68 @@
+import { type ObjectKey, objectKey } from '../api/names.ts';
+import type { AdapterObject, RolloutObject } from '../api/objects.ts';
+import { keyOf } from '../api/references.ts';
+import type { BoundAdapter } from '../api/rollout.ts';
+import { type Selector, selects } from '../api/selector.ts';
+import type { SplitResource } from './resources.ts';
+
+/** What the plan needs to know of the runtime that it is for. */
+export type RuntimeView = { readonly baseModel: string; readonly labels: Readonly<Record<string, string>> };
+
+type Arms = Pick<SplitResource['body'], 'stable' | 'canary' | 'weight' | 'message'>;
+
+/**
+ * How a rollout divides its traffic on this runtime. It is compiled from the status alone: weights and arms that are
+ * not written there do not exist.
+ */
+export const splitOf = (
+  rollout: RolloutObject,
+  adapters: ReadonlyMap<ObjectKey, AdapterObject>,
+  runtime: RuntimeView,
+): SplitResource => ({
+  type: 'Split',
+  name: keyOf(rollout),
+  body: {
+    uid: rollout.metadata.uid,
+    createdAt: rollout.metadata.creationTimestamp,
+    revision: rollout.status?.revision ?? 0,
+    ...armsOf(rollout, adapters, runtime),
+    hashOn: rollout.spec.strategy.canary.hashOn,
+    guard: rollout.spec.guard,
+  },
+});
+
+const armsOf = (
+  rollout: RolloutObject,
+  adapters: ReadonlyMap<ObjectKey, AdapterObject>,
+  runtime: RuntimeView,
+): Arms => {
+  const { spec, status } = rollout;
+  const none = (why: string): Arms => ({ weight: 0, message: `AdapterRollout ${keyOf(rollout)} ${why}` });
+  if (!selects(spec.runtimeSelector, runtime.labels)) {
+    return none(`does not apply to this runtime: its runtimeSelector wants ${labelsText(spec.runtimeSelector)}`);
+  }
+  if (status === undefined) return none('has no status yet: nothing was chosen to serve');
+
+  const otherBase = (bound: BoundAdapter | undefined): string | undefined => {
+    const adapter = adapters.get(objectKey(rollout.metadata.namespace, bound?.adapter ?? ''));
+    if (adapter === undefined || adapter.spec.baseModel === runtime.baseModel) return undefined;
+    return `${adapter.metadata.name} is for the base model ${adapter.spec.baseModel}, this runtime has ${runtime.baseModel}`;
+  };
+  const stable = otherBase(status.stable) === undefined ? status.stable : undefined;
+  const canary = otherBase(status.canary) === undefined ? status.canary : undefined;
+  const foreign = otherBase(status.stable);
+  return {
+    ...(stable === undefined ? {} : { stable }),
+    ...(canary === undefined ? {} : { canary }),
+    weight: canary === undefined ? 0 : status.weights.canary,
+    message: stable === undefined ? none(foreign === undefined ? withoutStable(status.message) : `has nothing here: ${foreign}`).message : '',
+  };
+};
+
+const withoutStable = (message: string): string => `has no stable adapter yet${message === '' ? '' : `: ${message}`}`;
+
+const labelsText = (selector: Selector | undefined): string =>
+  Object.entries(selector?.matchLabels ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(', ');

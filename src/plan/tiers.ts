@@ -1,0 +1,52 @@
+import type { PreloadTier } from '../api/adapter.ts';
+import { type ObjectKey, objectKey } from '../api/names.ts';
+import type { AdapterObject, RolloutObject } from '../api/objects.ts';
+import { selects } from '../api/selector.ts';
+
+/** What the rollouts of a runtime ask of one adapter. */
+export type Want = { readonly tier: PreloadTier; readonly held: boolean };
+
+const nothing: Want = { tier: 'None', held: false };
+const order: readonly PreloadTier[] = ['None', 'Disk', 'Memory'];
+
+const higher = (a: PreloadTier, b: PreloadTier): PreloadTier => (order.indexOf(a) >= order.indexOf(b) ? a : b);
+
+/**
+ * Stable and canary are held in memory. The adapter that a rollout is asked for is brought to memory before anything
+ * is bound to it. Former stables stay on disk, as many as the history limit says: a rollback never downloads.
+ */
+export const wantsOfRollouts = (
+  rollouts: readonly RolloutObject[],
+  adapters: ReadonlyMap<ObjectKey, AdapterObject>,
+): ReadonlyMap<ObjectKey, Want> => {
+  const wants = new Map<ObjectKey, Want>();
+  for (const { metadata, spec, status } of rollouts) {
+    const want = (name: string, asked: Want): void => {
+      const key = objectKey(metadata.namespace, name);
+      const present = wants.get(key) ?? nothing;
+      wants.set(key, { tier: higher(present.tier, asked.tier), held: present.held || asked.held });
+    };
+    for (const bound of [status?.stable, status?.canary]) {
+      if (bound !== undefined) want(bound.adapter, { tier: 'Memory', held: true });
+    }
+    // What was given up is not brought to memory again; a new object of that name has another uid and is.
+    const next = adapters.get(objectKey(metadata.namespace, spec.adapter));
+    if (next !== undefined && next.metadata.uid !== status?.abort?.uid) {
+      want(spec.adapter, { tier: 'Memory', held: false });
+    }
+    for (const former of status?.history.slice(0, spec.revisionHistoryLimit) ?? []) {
+      want(former.adapter, { tier: 'Disk', held: false });
+    }
+  }
+  return wants;
+};
+
+/** The least tier that this runtime should hold the adapter at. */
+export const tierOf = (
+  adapter: AdapterObject,
+  want: Want | undefined,
+  labels: Readonly<Record<string, string>>,
+): PreloadTier => {
+  const { tier, runtimeSelector } = adapter.spec.preload;
+  return higher(selects(runtimeSelector, labels) ? tier : 'None', want?.tier ?? 'None');
+};

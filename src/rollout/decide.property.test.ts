@@ -1,0 +1,179 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type RolloutStatus, rolloutStatusSchema, type Step } from '../api/rollout.ts';
+import type { Decision } from './decide.ts';
+import { sameAdapter } from './draft.ts';
+import type { AdapterFact } from './facts.ts';
+import { digestOf, World } from './fixture.ts';
+
+const names = ['v1', 'v2', 'v3', 'v4'] as const;
+const name = fc.constantFrom(...names);
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.integer({ min: 0, max: 100 }).map((setWeight) => ({ setWeight })),
+  fc.constantFrom('1s', '1m', '1h').map((duration) => ({ pause: { duration } })),
+  fc.constant({ pause: {} }),
+);
+const steps = fc.array(step, { maxLength: 6 });
+
+/** Something that happens to the world; several may happen between two decisions. */
+type Happening =
+  | { do: 'name'; name: string }
+  | { do: 'state'; name: string; state: AdapterFact['state'] }
+  | { do: 'forget'; name: string }
+  | { do: 'remove'; name: string }
+  | { do: 'recreate'; name: string; uid: string }
+  | { do: 'steps'; steps: readonly Step[] }
+  | { do: 'paused'; paused: boolean }
+  | { do: 'hold'; name: string }
+  | { do: 'release' }
+  | { do: 'restart' };
+
+const happening: fc.Arbitrary<Happening> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('name'), name }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('state'), name, state: fc.constantFrom('Pending', 'Resident', 'Failed') }) },
+  fc.record({ do: fc.constant('forget'), name }),
+  fc.record({ do: fc.constant('remove'), name }),
+  fc.record({ do: fc.constant('recreate'), name, uid: fc.constantFrom('x', 'y') }),
+  fc.record({ do: fc.constant('steps'), steps }),
+  fc.record({ do: fc.constant('paused'), paused: fc.boolean() }),
+  fc.record({ do: fc.constant('hold'), name }),
+  fc.record({ do: fc.constant('release') }),
+  fc.record({ do: fc.constant('restart') }),
+) as fc.Arbitrary<Happening>;
+
+const turn = fc.record({
+  happenings: fc.array(happening, { maxLength: 3 }),
+  elapsedMs: fc.constantFrom(0, 1, 900, 30_000, 3_600_000),
+  verb: fc.option(fc.constantFrom('promote', 'abort', 'retry', 'dance'), { nil: undefined, freq: 3 }),
+});
+type Turn = typeof turn extends fc.Arbitrary<infer T> ? T : never;
+
+const happen = (world: World, what: Happening): void => {
+  switch (what.do) {
+    case 'name':
+      world.edit({ adapter: what.name });
+      return;
+    case 'state':
+      world.adapter(what.name, { state: what.state, reason: what.state });
+      return;
+    case 'forget':
+      world.adapter(what.name, { digest: undefined, state: 'Pending' });
+      return;
+    case 'remove':
+      world.adapters.delete(what.name);
+      return;
+    case 'recreate':
+      world.adapter(what.name, { uid: `${what.name}-${what.uid}`, digest: digestOf(what.name.slice(1)) });
+      return;
+    case 'steps':
+      world.edit({ steps: what.steps });
+      return;
+    case 'paused':
+      world.edit({ paused: what.paused });
+      return;
+    case 'hold':
+      world.held = [...world.held, { digest: digestOf(what.name.slice(1)), reason: 'errors' }];
+      return;
+    case 'release':
+      world.held = [];
+      return;
+    case 'restart':
+      world.status = world.status && rolloutStatusSchema.parse(JSON.parse(JSON.stringify(world.status)));
+  }
+};
+
+const take = (world: World, { happenings, elapsedMs, verb }: Turn): Decision => {
+  for (const what of happenings) happen(world, what);
+  return world.decide({ elapsedMs, ...(verb === undefined ? {} : { verb }) });
+};
+
+/** What must hold after every decision, whatever came before. */
+const check = (world: World, before: RolloutStatus | undefined, { status, events, requeueAfterMs }: Decision): void => {
+  rolloutStatusSchema.parse(status);
+  const { stable, canary, weights, abort, history, phase } = status;
+  expect(weights.canary + weights.stable).toBe(100);
+  if (weights.canary > 0) expect(canary !== undefined && abort === undefined && stable !== undefined).toBe(true);
+  if (canary !== undefined) expect(sameAdapter(canary, stable)).toBe(false);
+  if (abort !== undefined) expect([phase, weights.canary]).toEqual(['Degraded', 0]);
+  if (phase === 'Healthy') expect([stable !== undefined, canary]).toEqual([true, undefined]);
+  if (requeueAfterMs !== undefined) expect(requeueAfterMs).toBeGreaterThan(0);
+  expect(history.length).toBeLessThanOrEqual(world.spec.revisionHistoryLimit);
+  expect(new Set(history.map((h) => `${h.uid} ${h.digest}`)).size).toBe(history.length);
+  expect(history.some((h) => sameAdapter(h, stable))).toBe(false);
+
+  const grown = status.revision - (before?.revision ?? 0);
+  expect([0, 1]).toContain(grown);
+  if (grown === 0) expect(events).toEqual([]);
+
+  if (before?.stable === undefined || sameAdapter(before.stable, stable)) return;
+  // Stable only ever changes to what the spec names and what can serve at this moment.
+  const fact = world.adapters.get(world.spec.adapter);
+  expect([stable?.adapter, stable?.uid, fact?.state]).toEqual([world.spec.adapter, fact?.uid, 'Resident']);
+  expect(sameAdapter(before.stable, history[0])).toBe(true);
+  expect(world.held.some(({ digest }) => digest === stable?.digest)).toBe(false);
+};
+
+const story = fc.tuple(steps, fc.array(turn, { maxLength: 25 }));
+
+describe('decide, whatever happens in whatever order', () => {
+  it('keeps the invariants after every decision', () => {
+    fc.assert(
+      fc.property(story, ([first, turns]) => {
+        const world = new World(first);
+        for (const one of turns) {
+          const before = world.status;
+          check(world, before, take(world, one));
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('changes nothing when it decides again with the same facts', () => {
+    fc.assert(
+      fc.property(story, ([first, turns]) => {
+        const world = new World(first);
+        for (const one of turns) {
+          const { status } = take(world, one);
+          const again = world.decide();
+          expect(again.status).toBe(status);
+          expect(again.events).toEqual([]);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('reaches weight 0 in the decision of an abort, and goes on with the same stable', () => {
+    fc.assert(
+      fc.property(story, ([first, turns]) => {
+        const world = new World(first);
+        for (const one of turns) take(world, one);
+        const before = world.status;
+        const { status } = world.decide({ verb: 'abort' });
+        expect(status.weights).toEqual({ canary: 0, stable: 100 });
+        expect(status.stable).toEqual(before?.stable);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('ends with what the spec names once the facts are good and somebody promotes', () => {
+    fc.assert(
+      fc.property(story, ([first, turns]) => {
+        const world = new World(first);
+        for (const one of turns) take(world, one);
+        world.held = [];
+        for (const each of names) world.adapter(each, { state: 'Resident', digest: digestOf(each.slice(1)) });
+        world.edit({ paused: false }).decide({ verb: 'retry' });
+        for (let i = 0; i < 14 && world.status?.phase !== 'Healthy'; i++) {
+          const waits = world.status?.conditions.some(({ reason }) => reason === 'AwaitingPromotion') === true;
+          world.decide({ elapsedMs: 3_600_000, ...(waits ? { verb: 'promote' } : {}) });
+        }
+        expect(world.status).toMatchObject({ phase: 'Healthy', stable: { adapter: world.spec.adapter } });
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,379 @@
+import { describe, expect, it } from 'vitest';
+import type { RolloutStatus, Step } from '../api/rollout.ts';
+import { rolloutStatusSchema } from '../api/rollout.ts';
+import { digestOf, underWay, World } from './fixture.ts';
+import { conditionReasons, eventReasons } from './reasons.ts';
+import { seedOf } from './splitter.ts';
+
+const minute = 60_000;
+const timed: Step[] = [{ setWeight: 10 }, { pause: { duration: '1m' } }, { setWeight: 50 }, { pause: { duration: '2m' } }];
+const manual: Step[] = [{ setWeight: 10 }, { pause: {} }, { setWeight: 50 }, { pause: {} }];
+
+const condition = (status: RolloutStatus, type: string) => status.conditions.find((c) => c.type === type);
+const reasons = (decision: { events: readonly { reason: string }[] }): string[] => decision.events.map((e) => e.reason);
+
+describe('the first adapter', () => {
+  it('is awaited with a message that says what for, then becomes stable without steps', () => {
+    const world = new World(timed);
+    expect(world.decide().status).toMatchObject({
+      phase: 'Progressing',
+      message: 'waits for the Adapter v1, which does not exist yet',
+      weights: { canary: 0, stable: 100 },
+    });
+    expect(condition(world.decide().status, 'Available')).toMatchObject({ status: 'False', reason: 'NoStable' });
+    world.adapter('v1', { digest: undefined, state: 'Pending' });
+    expect(world.decide().status.message).toBe('waits for the digest of v1');
+    world.adapter('v1', { digest: digestOf('1'), reason: 'Fetching', message: '40 % of 5 MB' });
+    expect(world.decide().status.message).toBe('waits until v1 is Resident (Fetching: 40 % of 5 MB)');
+    world.adapter('v1', { state: 'Resident' });
+    const { status, events } = world.decide();
+    expect(status).toMatchObject({
+      phase: 'Healthy',
+      stable: { adapter: 'v1', uid: 'uid-v1', digest: digestOf('1') },
+      completionStatus: 'Promoted',
+      revision: 4,
+    });
+    expect(status.canary).toBeUndefined();
+    expect(status.step).toBeUndefined();
+    expect(events.map((e) => e.reason)).toEqual(['Promoted']);
+    expect(condition(status, 'Available')?.status).toBe('True');
+    expect(condition(status, 'Healthy')?.status).toBe('True');
+  });
+
+  it('degrades with the reason while it is refused, and heals when it is Resident after all', () => {
+    const world = new World(timed).adapter('v1', { state: 'Failed', reason: 'NAN', message: 'layer 3 has NaN' });
+    const { status, events } = world.decide();
+    expect(status).toMatchObject({ phase: 'Degraded', message: 'v1 cannot serve: NAN: layer 3 has NaN' });
+    expect(events.map((e) => e.reason)).toEqual(['AdapterFailed']);
+    expect(reasons(world.decide())).toEqual([]);
+    expect(world.adapter('v1', { state: 'Resident' }).decide().status.phase).toBe('Healthy');
+  });
+
+  it('waits while spec.paused', () => {
+    const world = new World(timed).adapter('v1').edit({ paused: true });
+    expect(world.decide().status).toMatchObject({ phase: 'Paused' });
+    expect(world.status?.stable).toBeUndefined();
+    expect(world.edit({ paused: false }).decide().status.phase).toBe('Healthy');
+  });
+});
+
+describe('steps', () => {
+  it('start only when the canary is Resident; it is bound as soon as its digest is known, at weight 0', () => {
+    const world = new World(timed).adapter('v1');
+    world.decide();
+    world.adapter('v2', { state: 'Pending', digest: undefined }).edit({ adapter: 'v2' });
+    expect(world.decide().status.canary).toBeUndefined();
+    world.adapter('v2', { digest: digestOf('2') });
+    const bound = world.decide({ elapsedMs: 10 * minute }).status;
+    expect(bound.canary).toEqual({
+      adapter: 'v2',
+      uid: 'uid-v2',
+      digest: digestOf('2'),
+      seed: seedOf('team-a', 'sql', digestOf('2')),
+    });
+    expect(bound).toMatchObject({ phase: 'Progressing', weights: { canary: 0, stable: 100 }, step: { index: 0, total: 4 } });
+    const started = world.adapter('v2', { state: 'Resident' }).decide({ elapsedMs: 10 * minute });
+    expect(started.status).toMatchObject({
+      phase: 'Paused',
+      message: 'step 2/4 pauses for 1m, canary at 10 %',
+      weights: { canary: 10, stable: 90 },
+      step: { index: 1, elapsedMs: 0 },
+    });
+    expect(started.requeueAfterMs).toBe(30_000);
+  });
+
+  it('go on when the monotonic time of a pause has passed, and end with the canary as stable', () => {
+    const world = underWay(timed);
+    expect(world.decide({ elapsedMs: 59_000 })).toMatchObject({ requeueAfterMs: 1_000, status: { weights: { canary: 10 } } });
+    const second = world.decide({ elapsedMs: 1_000 });
+    expect(second.status).toMatchObject({ weights: { canary: 50, stable: 50 }, step: { index: 3, elapsedMs: 0 } });
+    world.decide({ elapsedMs: minute });
+    const { status } = world.decide({ elapsedMs: minute });
+    expect(status).toMatchObject({
+      phase: 'Healthy',
+      stable: { adapter: 'v2' },
+      history: [{ adapter: 'v1' }],
+      weights: { canary: 0, stable: 100 },
+      completionStatus: 'Promoted',
+    });
+    expect(status.canary).toBeUndefined();
+  });
+
+  it('keep the time of a pause across a restart, and do not count the time while down', () => {
+    const world = underWay(timed);
+    world.decide({ elapsedMs: 50_000 });
+    world.status = rolloutStatusSchema.parse(JSON.parse(JSON.stringify(world.status)));
+    world.now += 3_600_000;
+    expect(world.decide({ elapsedMs: 0 })).toMatchObject({ requeueAfterMs: 10_000, status: { weights: { canary: 10 } } });
+  });
+
+  it('write down the progress of a pause without a new revision', () => {
+    const world = underWay(timed);
+    const before = world.status;
+    const { status } = world.decide({ elapsedMs: 5_000 });
+    expect(status.revision).toBe(before?.revision);
+    expect(status.step?.elapsedMs).toBe(5_000);
+  });
+
+  it('stand still while the canary is not Resident, and the time of the pause with them', () => {
+    const world = underWay(timed);
+    world.decide({ elapsedMs: 20_000 });
+    world.adapter('v2', { state: 'Pending', reason: 'Loading' });
+    expect(world.decide({ elapsedMs: 1_000 }).status).toMatchObject({ phase: 'Progressing', weights: { canary: 10 } });
+    world.decide({ elapsedMs: 10 * minute });
+    world.adapter('v2', { state: 'Resident' });
+    const { status } = world.decide({ elapsedMs: 10 * minute });
+    expect(status).toMatchObject({ phase: 'Paused', step: { index: 1, elapsedMs: 20_000 } });
+  });
+
+  it('wait for promote where a pause has no duration; each request acts once', () => {
+    const world = underWay(manual);
+    expect(world.decide({ elapsedMs: 1000 * minute })).toMatchObject({ status: { phase: 'Paused', step: { index: 1 } } });
+    expect(world.decide().requeueAfterMs).toBeUndefined();
+    const promoted = world.decide({ verb: 'promote', id: 'a' });
+    expect(promoted.status).toMatchObject({ weights: { canary: 50 }, step: { index: 3 }, lastHandledRequest: 'promote@a' });
+    expect(world.decide({ verb: 'promote', id: 'a' }).status).toBe(promoted.status);
+    expect(world.decide({ verb: 'promote', id: 'b' }).status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' } });
+  });
+
+  it('end a pause with a duration early on promote', () => {
+    const world = underWay(timed);
+    expect(world.decide({ verb: 'promote' }).status).toMatchObject({ weights: { canary: 50 }, step: { index: 3 } });
+  });
+
+  it('remember a promote that cannot act yet', () => {
+    const world = underWay(manual);
+    world.edit({ paused: true }).decide();
+    expect(world.decide({ verb: 'promote' }).status).toMatchObject({ phase: 'Paused', step: { index: 1, promoted: true } });
+    expect(world.edit({ paused: false }).decide().status).toMatchObject({ step: { index: 3, promoted: false } });
+  });
+
+  it('freeze at their weight while spec.paused, without counting time', () => {
+    const world = underWay(timed);
+    world.edit({ paused: true }).decide({ elapsedMs: 10_000 });
+    const frozen = world.decide({ elapsedMs: 100 * minute }).status;
+    expect(frozen).toMatchObject({ phase: 'Paused', weights: { canary: 10 }, step: { index: 1 } });
+    expect(condition(frozen, 'Paused')).toMatchObject({ status: 'True', reason: 'PausedBySpec' });
+    expect(world.edit({ paused: false }).decide({ elapsedMs: 100 * minute }).status.step?.index).toBe(1);
+  });
+
+  it('start again at the first one when they are edited, with the same seed', () => {
+    const world = underWay(timed);
+    world.decide({ elapsedMs: minute });
+    const seed = world.status?.canary?.seed;
+    const { status, events } = world.edit({ steps: [{ pause: { duration: '1m' } }, { setWeight: 20 }, { pause: {} }] }).decide({
+      elapsedMs: 10 * minute,
+    });
+    expect(status).toMatchObject({ weights: { canary: 0 }, step: { index: 0, total: 3, elapsedMs: 0 }, canary: { seed } });
+    expect(events.map((e) => e.reason)).toEqual(['RolloutRestarted']);
+  });
+
+  it('switch at once when there are none', () => {
+    expect(underWay([]).status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' }, history: [{ adapter: 'v1' }] });
+  });
+});
+
+describe('going back', () => {
+  it('drops the canary in one decision when the spec names stable again, also while paused', () => {
+    const world = underWay(timed).edit({ paused: true });
+    world.decide();
+    const { status, events } = world.edit({ adapter: 'v1' }).decide();
+    expect(status).toMatchObject({
+      phase: 'Healthy',
+      stable: { adapter: 'v1' },
+      weights: { canary: 0, stable: 100 },
+      completionStatus: 'RolledBack',
+      history: [],
+    });
+    expect(status.canary).toBeUndefined();
+    expect(events.map((e) => e.reason)).toEqual(['RolledBack']);
+  });
+
+  it('does not wait for the digest of stable, nor for its object', () => {
+    const world = underWay(timed);
+    world.adapter('v1', { digest: undefined }).edit({ adapter: 'v1' });
+    expect(world.decide().status.completionStatus).toBe('RolledBack');
+    const other = underWay(timed);
+    other.adapters.delete('v1');
+    const { status } = other.edit({ adapter: 'v1' }).decide();
+    expect(status).toMatchObject({ weights: { canary: 0 }, completionStatus: 'RolledBack', phase: 'Degraded' });
+    expect(condition(status, 'Healthy')?.reason).toBe('AdapterRemoved');
+  });
+
+  it('skips the steps for a recent stable as soon as it is Resident', () => {
+    const world = underWay([]);
+    world.adapter('v1', { state: 'Pending' }).edit({ adapter: 'v1', steps: timed });
+    expect(world.decide().status).toMatchObject({ canary: { adapter: 'v1' }, weights: { canary: 0 }, phase: 'Progressing' });
+    const { status } = world.adapter('v1', { state: 'Resident' }).decide();
+    expect(status).toMatchObject({
+      stable: { adapter: 'v1' },
+      history: [{ adapter: 'v2' }],
+      completionStatus: 'FastRolledBack',
+      phase: 'Healthy',
+    });
+  });
+
+  it('takes the steps for a stable outside the window', () => {
+    const world = underWay([]);
+    world.edit({ adapter: 'v3' }).decide();
+    expect(world.status?.history.map((h) => h.adapter)).toEqual(['v2', 'v1']);
+    expect(world.edit({ adapter: 'v1', steps: timed }).decide().status).toMatchObject({ weights: { canary: 10 } });
+    expect(underWay([]).edit({ adapter: 'v1', steps: timed, revisions: 0 }).decide().status.phase).toBe('Paused');
+  });
+
+  it('keeps at most revisionHistoryLimit former stables, newest first and each once', () => {
+    const world = new World([]).edit({ revisions: 0, limit: 2 });
+    for (const name of ['v1', 'v2', 'v3', 'v4', 'v3', 'v5']) world.adapter(name).edit({ adapter: name }).decide();
+    expect(world.status?.stable?.adapter).toBe('v5');
+    expect(world.status?.history.map((h) => h.adapter)).toEqual(['v3', 'v4']);
+  });
+});
+
+describe('another adapter while a canary is under way', () => {
+  it('takes its place at step 0 and leaves stable alone', () => {
+    const world = underWay(timed);
+    world.decide({ elapsedMs: minute });
+    world.adapter('v3', { state: 'Pending' });
+    const { status, events } = world.edit({ adapter: 'v3' }).decide({ elapsedMs: minute });
+    expect(status).toMatchObject({
+      stable: { adapter: 'v1' },
+      canary: { adapter: 'v3' },
+      weights: { canary: 0 },
+      step: { index: 0 },
+      completionStatus: 'Superseded',
+    });
+    expect(events.map((e) => e.reason)).toEqual(['Superseded', 'RolloutStarted']);
+  });
+
+  it('freezes the canary until its digest is known', () => {
+    const world = underWay(timed).adapter('v3', { digest: undefined, state: 'Pending' });
+    world.edit({ adapter: 'v3' }).decide();
+    const { status } = world.decide({ elapsedMs: 100 * minute });
+    expect(status).toMatchObject({ canary: { adapter: 'v2' }, weights: { canary: 10 }, step: { index: 1 }, phase: 'Progressing' });
+    expect(world.decide({ verb: 'abort' }).status).toMatchObject({ weights: { canary: 0 }, phase: 'Degraded' });
+  });
+
+  it('is what a deleted and recreated Adapter is', () => {
+    const world = underWay(timed).adapter('v2', { uid: 'uid-v2-again' });
+    expect(reasons(world.decide())).toEqual(['Superseded', 'RolloutStarted', 'WeightSet']);
+    expect(world.status?.canary?.uid).toBe('uid-v2-again');
+  });
+});
+
+describe('abort', () => {
+  const aborted = { phase: 'Degraded', weights: { canary: 0, stable: 100 }, completionStatus: 'Aborted', stable: { adapter: 'v1' } };
+
+  it.each([
+    ['by hand', (w: World) => w.decide({ verb: 'abort' }), 'aborted by hand'],
+    ['by hand while paused', (w: World) => w.edit({ paused: true }).decide({ verb: 'abort' }), 'aborted by hand'],
+    [
+      'when the node holds the canary',
+      (w: World) => {
+        w.held = [{ digest: digestOf('2'), reason: '5 consecutive errors' }];
+        return w.decide();
+      },
+      '5 consecutive errors',
+    ],
+    [
+      'when the canary is refused',
+      (w: World) => w.adapter('v2', { state: 'Failed', reason: 'SMOKE', message: 'test select' }).decide(),
+      'SMOKE: test select',
+    ],
+    [
+      'when the canary is for another base model',
+      (w: World) => w.adapter('v2', { baseModel: 'other' }).decide(),
+      'v2 is for the base model other, stable for tiny',
+    ],
+  ])('%s takes all traffic from the canary in one decision', (_, act, reason) => {
+    const world = underWay(timed);
+    const { status, events } = act(world);
+    expect(status).toMatchObject({ ...aborted, abort: { reason, uid: 'uid-v2', digest: digestOf('2') } });
+    expect(events.map((e) => e.reason)).toEqual(['Aborted']);
+    expect(world.decide({ elapsedMs: 100 * minute }).status).toMatchObject(aborted);
+  });
+
+  it('does not end because the facts, the steps or the weights change', () => {
+    const world = underWay(timed);
+    world.decide({ verb: 'abort' });
+    world.edit({ steps: [{ setWeight: 100 }] }).decide();
+    world.adapter('v2', { state: 'Pending' }).decide();
+    world.adapter('v2', { state: 'Resident' });
+    expect(world.decide({ verb: 'promote' })).toMatchObject({ status: aborted, events: [{ reason: 'RequestRefused' }] });
+    expect(world.status).toMatchObject(aborted);
+  });
+
+  it('ends when the spec names stable again', () => {
+    const world = underWay(timed);
+    world.decide({ verb: 'abort' });
+    const { status } = world.edit({ adapter: 'v1' }).decide();
+    expect(status).toMatchObject({ phase: 'Healthy', completionStatus: 'RolledBack' });
+    expect(status.abort).toBeUndefined();
+  });
+
+  it('ends with another canary', () => {
+    const world = underWay(timed);
+    world.held = [{ digest: digestOf('2'), reason: 'errors' }];
+    world.decide();
+    const { status } = world.edit({ adapter: 'v3' }).decide();
+    expect(status).toMatchObject({ canary: { adapter: 'v3' }, weights: { canary: 10 }, phase: 'Paused' });
+    expect(status.abort).toBeUndefined();
+  });
+
+  it('ends with retry, which starts at the first step with the same seed', () => {
+    const world = underWay(timed);
+    world.decide({ elapsedMs: minute });
+    const seed = world.status?.canary?.seed;
+    world.decide({ verb: 'abort' });
+    const { status } = world.decide({ verb: 'retry' });
+    expect(status).toMatchObject({ phase: 'Paused', weights: { canary: 10 }, step: { index: 1, elapsedMs: 0 }, canary: { seed } });
+    expect(status.completionStatus).toBeUndefined();
+  });
+
+  it('happens again in the decision of a retry while the reason is still there', () => {
+    const world = underWay([{ setWeight: 10 }, { pause: {} }]);
+    world.held = [{ digest: digestOf('2'), reason: 'errors' }];
+    world.decide();
+    expect(world.edit({ steps: [] }).decide({ verb: 'retry' }).status).toMatchObject(aborted);
+  });
+
+  it('ignores holds of other digests', () => {
+    const world = underWay(timed);
+    world.held = [{ digest: digestOf('3'), reason: 'errors' }];
+    expect(world.decide().status.phase).toBe('Paused');
+  });
+});
+
+describe('a settled rollout', () => {
+  it('refuses verbs that need a canary, and unknown ones, once and with the reason', () => {
+    const world = new World([]).adapter('v1');
+    world.decide();
+    for (const verb of ['promote', 'abort', 'retry', 'explode']) {
+      expect(reasons(world.decide({ verb, id: 'x' }))).toEqual(['RequestRefused']);
+      expect(reasons(world.decide({ verb, id: 'x' }))).toEqual([]);
+      expect(world.status).toMatchObject({ phase: 'Healthy', lastHandledRequest: `${verb}@x` });
+    }
+  });
+
+  it('is healthy while stable is on disk only, and degraded while stable is refused', () => {
+    const world = new World([]).adapter('v1');
+    const { revision } = world.decide().status;
+    expect(world.adapter('v1', { state: 'Pending' }).decide().status).toMatchObject({ phase: 'Healthy', revision });
+    world.adapter('v1', { state: 'Failed', reason: 'CORRUPT', message: 'crc of tensor 3' });
+    expect(world.decide().status).toMatchObject({ phase: 'Degraded', message: 'v1 cannot serve: CORRUPT: crc of tensor 3' });
+    expect(world.adapter('v1', { state: 'Resident' }).decide().status.phase).toBe('Healthy');
+  });
+
+  it('changes lastTransitionTime of a condition with its status only', () => {
+    const world = underWay(manual);
+    const paused = condition(world.decide().status, 'Paused')?.lastTransitionTime;
+    world.now += minute;
+    expect(condition(world.decide({ verb: 'promote' }).status, 'Paused')?.lastTransitionTime).toBe(paused);
+    expect(condition(world.decide({ verb: 'promote' }).status, 'Paused')?.lastTransitionTime).not.toBe(paused);
+  });
+});
+
+it('explains each reason in one sentence', () => {
+  for (const sentence of [...Object.values(conditionReasons), ...Object.values(eventReasons)]) {
+    expect(sentence).toMatch(/^[A-Z].*\.$/);
+  }
+});

@@ -1,0 +1,96 @@
+import type { Digest } from '../api/names.ts';
+import type { RolloutObject } from '../api/objects.ts';
+import { type RolloutSpec, type RolloutStatus, rolloutSpecSchema, type Step } from '../api/rollout.ts';
+import { type Decision, decide } from './decide.ts';
+import type { AdapterFact, Held } from './facts.ts';
+
+/** For tests: a digest made of one hexadecimal digit. */
+export const digestOf = (digit: string): Digest => `sha256:${digit.repeat(64)}` as Digest;
+
+type SpecInput = { adapter?: string; steps?: readonly Step[]; paused?: boolean; revisions?: number; limit?: number };
+
+/** For tests: a rollout, the adapters it may name, and a person who changes both. Decides like a controller does. */
+export class World {
+  readonly adapters = new Map<string, AdapterFact>();
+  held: Held[] = [];
+  now = Date.parse('2026-01-01T00:00:00Z');
+  status: RolloutStatus | undefined;
+  generation = 1;
+  #spec: { adapter: string; steps: readonly Step[]; paused: boolean; revisions: number; limit: number };
+  #requests = 0;
+
+  constructor(steps: readonly Step[]) {
+    this.#spec = { adapter: 'v1', steps, paused: false, revisions: 1, limit: 3 };
+  }
+
+  get spec(): RolloutSpec {
+    const { adapter, steps, paused, revisions, limit } = this.#spec;
+    return rolloutSpecSchema.parse({
+      adapter,
+      paused,
+      revisionHistoryLimit: limit,
+      rollbackWindow: { revisions },
+      strategy: { canary: { steps } },
+    });
+  }
+
+  get rollout(): RolloutObject {
+    const metadata = {
+      namespace: 'team-a',
+      name: 'sql',
+      uid: 'rollout-1',
+      generation: this.generation,
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      annotations: {},
+      labels: {},
+    };
+    return { kind: 'AdapterRollout', metadata, spec: this.spec, ...(this.status && { status: this.status }) };
+  }
+
+  edit(change: SpecInput): this {
+    this.#spec = { ...this.#spec, ...change };
+    this.generation++;
+    return this;
+  }
+
+  /** Adds or changes an adapter: `v1` has the digest of ones, and so on. */
+  adapter(name: string, change: Partial<AdapterFact> = {}): this {
+    const known = this.adapters.get(name) ?? {
+      uid: `uid-${name}`,
+      digest: digestOf(name.slice(1)),
+      state: 'Resident',
+      reason: '',
+      message: '',
+      baseModel: 'tiny',
+    };
+    this.adapters.set(name, { ...known, ...change });
+    return this;
+  }
+
+  decide(options: { elapsedMs?: number; verb?: string; id?: string } = {}): Decision {
+    const { elapsedMs = 0, verb, id = `r${++this.#requests}` } = options;
+    this.now += elapsedMs;
+    const stable = this.status?.stable;
+    const decision = decide({
+      rollout: this.rollout,
+      facts: {
+        target: this.adapters.get(this.#spec.adapter),
+        stable: stable === undefined ? undefined : this.adapters.get(stable.adapter),
+        held: this.held,
+      },
+      now: this.now,
+      elapsedMs,
+      request: verb === undefined ? undefined : { verb, id },
+    });
+    this.status = decision.status;
+    return decision;
+  }
+}
+
+/** For tests: stable v1, and v2 as canary in the first pause of `steps`. */
+export const underWay = (steps: readonly Step[]): World => {
+  const world = new World(steps).adapter('v1').adapter('v2').adapter('v3');
+  world.decide();
+  world.edit({ adapter: 'v2' }).decide();
+  return world;
+};

@@ -1,0 +1,114 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { digestOf } from './fixture.ts';
+import { armOf, keyOf, pointOf, seedOf } from './splitter.ts';
+
+const seed = seedOf('team-a', 'sql', digestOf('a'));
+const users = (count: number, prefix = 'user-'): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+const canaryShare = (keys: readonly string[], weight: number, of = seed): number =>
+  keys.filter((key) => armOf(of, key, weight) === 'canary').length / keys.length;
+
+/** Chi-square of a table of counts against equal expectations, and the 99.9 % quantile by Wilson and Hilferty. */
+const chiSquare = (counts: readonly number[], expected: number): number =>
+  counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
+const quantile999 = (freedom: number): number => {
+  const a = 2 / (9 * freedom);
+  return freedom * (1 - a + 3.0902 * Math.sqrt(a)) ** 3;
+};
+
+describe('splitter', () => {
+  it('gives the canary its weight within 5 points over 500 keys, for every weight, seed and form of key', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 100 }),
+        fc.constantFrom(...'0123456789abcdef'),
+        fc.constantFrom('user-', 'u', 'mail+', ''),
+        (weight, digit, prefix) => {
+          const share = canaryShare(users(500, prefix), weight, seedOf('team-a', 'sql', digestOf(digit)));
+          // 5 points are 2.2 standard deviations at 50 %: single seeds may miss it, so the property allows 4 deviations.
+          const deviation = Math.sqrt((weight / 100) * (1 - weight / 100) / 500);
+          expect(Math.abs(share - weight / 100)).toBeLessThanOrEqual(4 * deviation + 1e-9);
+        },
+      ),
+      { seed: 7, numRuns: 300 },
+    );
+    for (const weight of [5, 10, 20, 25, 50, 75, 90]) {
+      expect(Math.abs(canaryShare(users(500), weight) - weight / 100)).toBeLessThanOrEqual(0.05);
+    }
+  });
+
+  it('gives the canary nobody at weight 0 and everybody at 100', () => {
+    fc.assert(
+      fc.property(fc.string(), (key) => {
+        expect(armOf(seed, key, 0)).toBe('stable');
+        expect(armOf(seed, key, 100)).toBe('canary');
+      }),
+    );
+  });
+
+  it('spreads 100,000 keys evenly over the points, by a chi-square test over 1,000 cells', () => {
+    for (const prefix of ['user-', 'f81d4fae-7dec-11d0-a765-']) {
+      const cells = new Array<number>(1000).fill(0);
+      for (const key of users(100_000, prefix)) {
+        const cell = Math.floor(pointOf(seed, key) / 1000);
+        cells[cell] = (cells[cell] ?? 0) + 1;
+      }
+      expect(chiSquare(cells, 100)).toBeLessThan(quantile999(999));
+    }
+  });
+
+  it('moves no key back to stable when the weight grows', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.nat(100), fc.nat(100), (key, a, b) => {
+        const [low, high] = a < b ? [a, b] : [b, a];
+        if (armOf(seed, key, low) === 'canary') expect(armOf(seed, key, high)).toBe('canary');
+      }),
+    );
+    const at10 = users(10_000).filter((key) => armOf(seed, key, 10) === 'canary');
+    expect(at10.every((key) => armOf(seed, key, 30) === 'canary')).toBe(true);
+  });
+
+  it('meets other users with the next canary: two seeds are independent, by a chi-square test over 10 x 10 cells', () => {
+    const other = seedOf('team-a', 'sql', digestOf('b'));
+    const cells = new Array<number>(100).fill(0);
+    for (const key of users(100_000)) {
+      const cell = Math.floor(pointOf(seed, key) / 100_000) * 10 + Math.floor(pointOf(other, key) / 100_000);
+      cells[cell] = (cells[cell] ?? 0) + 1;
+    }
+    expect(chiSquare(cells, 1000)).toBeLessThan(quantile999(99));
+  });
+
+  it('makes seeds of 16 hexadecimal digits that depend on namespace, name and digest', () => {
+    const seeds = [
+      seed,
+      seedOf('team-b', 'sql', digestOf('a')),
+      seedOf('team-a', 'sql2', digestOf('a')),
+      seedOf('team-a', 'sql', digestOf('b')),
+    ];
+    expect(new Set(seeds).size).toBe(4);
+    for (const one of seeds) expect(one).toMatch(/^[0-9a-f]{16}$/);
+  });
+
+  it('never changes its answers: users must keep their arm across versions', () => {
+    expect(seed).toMatchInlineSnapshot(`"d1b498b1c10f6072"`);
+    expect(users(5).map((key) => pointOf(seed, key))).toMatchInlineSnapshot(`
+      [
+        585096,
+        110527,
+        608402,
+        809160,
+        924690,
+      ]
+    `);
+  });
+
+  it('follows the user, else the session, else the request, starting where hashOn says', () => {
+    const all = { user: 'u', session: 's', requestId: 'r' };
+    expect(keyOf('User', all)).toBe('u');
+    expect(keyOf('User', { session: 's', requestId: 'r' })).toBe('s');
+    expect(keyOf('User', { user: '', requestId: 'r' })).toBe('r');
+    expect(keyOf('Session', all)).toBe('s');
+    expect(keyOf('Session', { user: 'u', requestId: 'r' })).toBe('r');
+    expect(keyOf('Request', all)).toBe('r');
+  });
+});

@@ -1,0 +1,240 @@
+import { readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  codeOf,
+  fixtureDigest,
+  float32,
+  safetensors,
+  tinyFolder,
+  tinyInfo,
+  tinySites,
+  writeAdapter,
+} from './adapter-fixture.ts';
+import { compileAdapter } from './compile.ts';
+import { compiledMagic, tensorAlignment } from './compiled-file.ts';
+import { readCompiledHeader } from './read-compiled.ts';
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'adaptlet-compile-'));
+});
+afterAll(async () => {
+  await rm(root, { recursive: true, force: true });
+});
+
+const compile = (folder: string, name: string, maxRank = 256) =>
+  compileAdapter({ folder, digest: fixtureDigest('a'), info: tinyInfo, outFile: join(root, name), maxRank });
+
+/** Tensors of a compiled file by `module half`. */
+const tensorsOf = async (file: string): Promise<ReadonlyMap<string, Float32Array>> => {
+  const header = await readCompiledHeader(file);
+  const bytes = readFileSync(file);
+  return new Map(
+    header.tensors.map((t) => {
+      const copy = new Uint8Array(bytes.subarray(t.offset, t.offset + t.length));
+      return [`${t.module} ${t.half}`, new Float32Array(copy.buffer)];
+    }),
+  );
+};
+
+const brokenVariants = {
+  'broken-config-r': 'ADAPTER_RANK_NOT_CONFIG',
+  'broken-dora': 'ADAPTER_DORA',
+  'broken-header': 'ADAPTER_HEADER_TOO_LARGE',
+  'broken-inf': 'ADAPTER_NOT_FINITE',
+  'broken-missing-b': 'ADAPTER_PAIR_INCOMPLETE',
+  'broken-nan': 'ADAPTER_NOT_FINITE',
+  'broken-rank': 'ADAPTER_RANK_UNEQUAL',
+  'broken-shape': 'ADAPTER_SHAPE',
+  'broken-truncated': 'ADAPTER_FILE_TRUNCATED',
+  'broken-unknown-key': 'ADAPTER_TENSOR_UNKNOWN',
+  'broken-wrong-base': 'ADAPTER_WRONG_BASE',
+};
+
+describe('the adapters of the tiny model', () => {
+  it('has a code here for each broken variant', async () => {
+    const variants = (await readdir(join(tinyFolder, 'variants'))).filter((name) =>
+      name.startsWith('broken-'),
+    );
+    expect(variants.sort()).toEqual(Object.keys(brokenVariants).sort());
+  });
+
+  it.each(Object.entries(brokenVariants))('refuses %s with %s and writes nothing', async (variant, code) => {
+    expect(await codeOf(() => compile(join(tinyFolder, 'variants', variant), variant))).toBe(code);
+    expect((await readdir(root)).filter((name) => name.startsWith(variant))).toEqual([]);
+  });
+
+  it.each(['digits', 'hello', 'reverse', 'upper'])(
+    'compiles %s into a file that its header describes',
+    async (name) => {
+      const compiled = await compile(join(tinyFolder, 'adapters', name), name);
+      const header = await readCompiledHeader(compiled.file);
+      const bytes = readFileSync(compiled.file);
+      expect(bytes.toString('latin1', 0, 8)).toBe(compiledMagic);
+      expect(compiled).toMatchObject({
+        bytes: bytes.length,
+        rank: header.rank,
+        targetModules: header.targetModules,
+      });
+      expect(header).toMatchObject({ adapterDigest: fixtureDigest('a'), baseDigest: tinyInfo.baseDigest });
+      for (const tensor of header.tensors) {
+        expect(tensor.offset % tensorAlignment).toBe(0);
+        expect(tensor.length).toBe(4 * tensor.shape[0] * tensor.shape[1]);
+        expect(crc32(bytes.subarray(tensor.offset, tensor.offset + tensor.length))).toBe(tensor.crc32);
+      }
+    },
+  );
+
+  it('gives the same weights from float32, float16 and bfloat16 within the precision of each', async () => {
+    const half = await tensorsOf((await compile(join(tinyFolder, 'adapters/upper'), 'f16')).file);
+    const full = await tensorsOf((await compile(join(tinyFolder, 'variants/valid-fp32'), 'f32')).file);
+    const brain = await tensorsOf((await compile(join(tinyFolder, 'variants/valid-bf16'), 'bf16')).file);
+    expect([...full.keys()]).toEqual([...half.keys()]);
+    for (const [name, values] of half) {
+      // The float32 copy was made from the float16 file: no difference at all.
+      expect(full.get(name)).toEqual(values);
+      brain.get(name)?.forEach((value, i) => {
+        expect(Math.abs(value - (values[i] ?? 0))).toBeLessThanOrEqual(
+          2 ** -8 * Math.abs(values[i] ?? 0) + 1e-30,
+        );
+      });
+    }
+  });
+
+  it('applies rank_pattern and alpha_pattern', async () => {
+    const { file } = await compile(join(tinyFolder, 'adapters/hello'), 'patterns');
+    const header = await readCompiledHeader(file);
+    const ranks = Object.fromEntries(
+      header.tensors.map((t) => [t.module, t.half === 'A' ? t.shape[0] : t.shape[1]]),
+    );
+    expect(ranks['model.layers.1.self_attn.v_proj']).toBe(4);
+    expect(ranks['model.layers.0.self_attn.v_proj']).toBe(8);
+  });
+});
+
+const qProj = 'base_model.model.model.layers.0.self_attn.q_proj';
+const ramp = (count: number): number[] => Array.from({ length: count }, (_, i) => i / 64);
+const onePair = (rank = 2) => ({
+  [`${qProj}.lora_A.weight`]: float32([rank, 64], ramp(rank * 64)),
+  [`${qProj}.lora_B.weight`]: float32([64, rank], ramp(64 * rank)),
+});
+const oneTarget = { target_modules: ['model.layers.0.self_attn.q_proj'], r: 2, lora_alpha: 8 };
+
+describe('scaling and limits', () => {
+  it.each([
+    ['alpha / r', {}, 4],
+    ['alpha / sqrt(r) with use_rslora', { use_rslora: true }, 8 / Math.sqrt(2)],
+    ['the alpha of alpha_pattern', { alpha_pattern: { 'layers.0.self_attn.q_proj': 3 } }, 1.5],
+  ])('multiplies B, and only B, by %s', async (_, fields, scale) => {
+    const folder = await writeAdapter(
+      join(root, 'scaled'),
+      { ...oneTarget, ...fields },
+      safetensors(onePair()),
+    );
+    const tensors = await tensorsOf((await compile(folder, 'scaled.out')).file);
+    expect(tensors.get('model.layers.0.self_attn.q_proj A')).toEqual(new Float32Array(ramp(128)));
+    expect(tensors.get('model.layers.0.self_attn.q_proj B')).toEqual(
+      new Float32Array(ramp(128).map((v) => v * scale)),
+    );
+  });
+
+  it('refuses a weight that leaves the range of float32 by its scaling', async () => {
+    const tensors = {
+      ...onePair(),
+      [`${qProj}.lora_B.weight`]: float32([64, 2], new Array<number>(128).fill(3e38)),
+    };
+    const folder = await writeAdapter(join(root, 'overflow'), oneTarget, safetensors(tensors));
+    expect(await codeOf(() => compile(folder, 'overflow.out'))).toBe('ADAPTER_NOT_FINITE');
+  });
+
+  it.each([
+    ['above the limit', 2, 1],
+    ['of zero', 0, 256],
+  ])('refuses a rank %s', async (_, rank, maxRank) => {
+    const folder = await writeAdapter(
+      join(root, 'rank'),
+      { ...oneTarget, r: rank },
+      safetensors(onePair(rank)),
+    );
+    expect(await codeOf(() => compile(folder, 'rank.out', maxRank))).toBe('ADAPTER_RANK_LIMIT');
+  });
+
+  it('reads tensors whatever their order and the length of the header', async () => {
+    const reversed = Object.fromEntries(Object.entries(onePair()).reverse());
+    for (const padding of ['', ' ', '       ']) {
+      const file = safetensors(reversed);
+      const length = Number(file.readBigUInt64LE());
+      file.writeBigUInt64LE(BigInt(length + padding.length));
+      const padded = Buffer.concat([
+        file.subarray(0, 8 + length),
+        Buffer.from(padding),
+        file.subarray(8 + length),
+      ]);
+      const folder = await writeAdapter(join(root, 'order'), oneTarget, padded);
+      const tensors = await tensorsOf((await compile(folder, 'order.out')).file);
+      expect(tensors.get('model.layers.0.self_attn.q_proj A')).toEqual(new Float32Array(ramp(128)));
+    }
+  });
+});
+
+describe('a folder that is not an adapter', () => {
+  const good = () => writeAdapter(join(root, 'folder'), oneTarget, safetensors(onePair()));
+
+  it('names the missing configuration and the missing weights', async () => {
+    await rm(join(await good(), 'adapter_model.safetensors'));
+    expect(await codeOf(() => compile(join(root, 'folder'), 'x'))).toBe('ADAPTER_FILE_MISSING');
+    await rm(join(await good(), 'adapter_config.json'));
+    expect(await codeOf(() => compile(join(root, 'folder'), 'x'))).toBe('ADAPTER_CONFIG_INVALID');
+    expect(await codeOf(() => compile(join(root, 'nowhere'), 'x'))).toBe('ADAPTER_CONFIG_INVALID');
+  });
+
+  it('refuses weights as a pickle, also beside a safetensors file', async () => {
+    await writeFile(join(await good(), 'adapter_model.bin'), 'pickle');
+    expect(await codeOf(() => compile(join(root, 'folder'), 'x'))).toBe('ADAPTER_PICKLE');
+    await rm(join(root, 'folder', 'adapter_model.bin'));
+  });
+
+  it('refuses bytes after the last tensor', async () => {
+    const folder = await good();
+    await writeFile(
+      join(folder, 'adapter_model.safetensors'),
+      Buffer.concat([safetensors(onePair()), Buffer.of(0)]),
+    );
+    expect(await codeOf(() => compile(folder, 'x'))).toBe('ADAPTER_FILE_OVERSIZED');
+  });
+
+  it('keeps the compiled file that is there when a compilation fails', async () => {
+    const { file } = await compile(await good(), 'kept');
+    await mkdir(join(root, 'bad'), { recursive: true });
+    expect(await codeOf(() => compile(join(root, 'bad'), 'kept'))).not.toBe('none');
+    expect((await readCompiledHeader(file)).tensors).toHaveLength(2);
+  });
+});
+
+it('covers every site of the tiny model with all-linear', async () => {
+  const tensors = Object.fromEntries(
+    tinySites.flatMap(({ module, inFeatures, outFeatures }) => [
+      [`base_model.model.${module}.lora_A.weight`, float32([2, inFeatures], ramp(2 * inFeatures))],
+      [`base_model.model.${module}.lora_B.weight`, float32([outFeatures, 2], ramp(2 * outFeatures))],
+    ]),
+  );
+  const folder = await writeAdapter(
+    join(root, 'all'),
+    { ...oneTarget, target_modules: 'all-linear' },
+    safetensors(tensors),
+  );
+  const compiled = await compile(folder, 'all.out');
+  expect(compiled.targetModules).toEqual([
+    'down_proj',
+    'gate_proj',
+    'k_proj',
+    'o_proj',
+    'q_proj',
+    'up_proj',
+    'v_proj',
+  ]);
+});

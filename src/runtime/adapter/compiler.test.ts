@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { EngineInfo } from '../engine/engine.ts';
+import { codeOf, fixtureDigest, tinyFolder, tinyInfo } from './adapter-fixture.ts';
+import { createCompiler } from './compiler.ts';
+
+const info: EngineInfo = {
+  ...tinyInfo,
+  graphDigest: 'g',
+  executionProvider: 'cpu',
+  architecture: 'llama',
+  contextLength: 256,
+  vocabSize: 259,
+};
+
+const adapter = (name: string, digit = 'a') => ({
+  digest: fixtureDigest(digit),
+  folder: join(tinyFolder, name),
+  baseModel: 'tiny',
+});
+
+const never = new AbortController().signal;
+
+let dir: string;
+let compiler: ReturnType<typeof createCompiler>;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'adaptlet-compiler-'));
+  compiler = createCompiler({ dir, workers: 1, maxRank: 256 });
+});
+afterEach(async () => {
+  await compiler[Symbol.asyncDispose]();
+  await rm(dir, { recursive: true, force: true });
+});
+
+describe('compiling on a thread', () => {
+  it('makes one file and uses it again while it is intact', async () => {
+    const first = await compiler.compile(adapter('adapters/upper'), info, never);
+    const { ino } = await stat(first.file);
+    expect(await compiler.compile(adapter('adapters/upper'), info, never)).toEqual(first);
+    expect((await stat(first.file)).ino).toBe(ino);
+    expect(await readdir(dir)).toHaveLength(1);
+  });
+
+  it.each<[string, (file: string) => Promise<void>]>([
+    ['is too short', (file) => truncate(file, 100)],
+    ['is empty', (file) => truncate(file, 0)],
+    [
+      'has a damaged header',
+      async (file) => {
+        const bytes = await readFile(file);
+        bytes.writeUInt8(bytes.readUInt8(40) ^ 1, 40);
+        await writeFile(file, bytes);
+      },
+    ],
+  ])('makes the file again when it %s', async (_, damage) => {
+    const first = await compiler.compile(adapter('adapters/upper'), info, never);
+    const good = await readFile(first.file);
+    await damage(first.file);
+    expect(await compiler.compile(adapter('adapters/upper'), info, never)).toEqual(first);
+    expect(await readFile(first.file)).toEqual(good);
+  });
+
+  it('keeps a file for each base and engine version, and removes all of one adapter', async () => {
+    await compiler.compile(adapter('adapters/upper'), info, never);
+    await compiler.compile(adapter('adapters/upper'), { ...info, engineVersion: 'test 2' }, never);
+    await compiler.compile(adapter('adapters/upper'), { ...info, baseDigest: fixtureDigest('c') }, never);
+    await compiler.compile(adapter('adapters/hello', 'd'), info, never);
+    expect(await readdir(dir)).toHaveLength(4);
+    await compiler.remove(fixtureDigest('a'));
+    expect(await readdir(dir)).toHaveLength(1);
+  });
+
+  it('carries the code and the message of a refusal over the thread', async () => {
+    const refused = compiler.compile(adapter('variants/broken-nan'), info, never);
+    await expect(refused).rejects.toThrow(/q_proj.*NaN/);
+    expect(await codeOf(() => compiler.compile(adapter('variants/broken-dora'), info, never))).toBe(
+      'ADAPTER_DORA',
+    );
+    expect(await readdir(dir)).toEqual([]);
+  });
+
+  it('does not begin when the caller has left', async () => {
+    const reason = new Error('left');
+    await expect(compiler.compile(adapter('adapters/upper'), info, AbortSignal.abort(reason))).rejects.toBe(
+      reason,
+    );
+  });
+});
+
+it('deletes what a killed compilation left', async () => {
+  const left = join(dir, 'x.adaptlet.123.tmp');
+  await writeFile(left, 'half');
+  await createCompiler({ dir, workers: 1, maxRank: 256 })[Symbol.asyncDispose]();
+  expect(existsSync(left)).toBe(false);
+});

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Piscina } from 'piscina';
+import type { Digest } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { EngineInfo } from '../engine/engine.ts';
+import type { CompiledAdapter, Compiler } from '../residency/ports.ts';
+import type { CompileInput } from './compile.ts';
+import type { CompileOutcome } from './compile-worker.ts';
+import { readCompiledHeader } from './read-compiled.ts';
+
+export type CompilerOptions = {
+  /** Folder of the compiled files: a cache, which may be emptied whenever nothing is loaded from it. */
+  readonly dir: string;
+  /** Threads that compile. They end after being idle for a while. */
+  readonly workers: number;
+  /** The largest rank that is accepted. */
+  readonly maxRank: number;
+};
+
+const suffix = '.adaptlet';
+/** Idle threads cost memory on a small node; starting one takes some tens of milliseconds. */
+const idleMs = 10_000;
+
+const hex = (digest: Digest): string => digest.slice('sha256:'.length);
+
+/** One name per adapter, base and engine version; the digest in front, so that all files of an adapter are found. */
+const fileName = (digest: Digest, info: Pick<EngineInfo, 'baseDigest' | 'engineVersion'>): string => {
+  const version = createHash('sha256').update(info.engineVersion).digest('hex');
+  return `${hex(digest)}-${hex(info.baseDigest).slice(0, 16)}-${version.slice(0, 8)}${suffix}`;
+};
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ENOENT';
+
+/** The file that is there, when it is intact and for exactly this use; a torn or foreign one is deleted. */
+const reusable = async (input: CompileInput): Promise<CompiledAdapter | undefined> => {
+  try {
+    const header = await readCompiledHeader(input.outFile);
+    const fits =
+      header.adapterDigest === input.digest &&
+      header.baseDigest === input.info.baseDigest &&
+      header.engineVersion === input.info.engineVersion &&
+      header.rank <= input.maxRank;
+    if (fits) {
+      const { fileBytes: bytes, rank, targetModules } = header;
+      return { file: input.outFile, bytes, rank, targetModules };
+    }
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    if (!(error instanceof AdaptletError)) throw error;
+  }
+  await rm(input.outFile, { force: true });
+  return undefined;
+};
+
+/**
+ * Compiles adapters on a pool of threads and keeps the files.
+ *
+ * Guarantees: nothing is read, converted or written on the calling thread but the header of a file that is reused.
+ * A kill at any time leaves no torn file under a final name; left temporary files are deleted at the next start.
+ * Assumes: one process owns `dir`.
+ */
+export const createCompiler = (options: CompilerOptions): Compiler & AsyncDisposable => {
+  const { dir, workers, maxRank } = options;
+  mkdirSync(dir, { recursive: true });
+  for (const name of readdirSync(dir)) {
+    if (name.endsWith('.tmp')) rmSync(join(dir, name), { force: true });
+  }
+  const pool = new Piscina<CompileInput, CompileOutcome>({
+    filename: new URL('./compile-worker.ts', import.meta.url).href,
+    minThreads: 0,
+    maxThreads: workers,
+    idleTimeout: idleMs,
+  });
+  return {
+    async compile({ digest, folder }, info, signal) {
+      signal.throwIfAborted();
+      const { sites, baseDigest, engineVersion } = info;
+      const outFile = join(dir, fileName(digest, info));
+      const input = { folder, digest, info: { sites, baseDigest, engineVersion }, outFile, maxRank };
+      const present = await reusable(input);
+      if (present !== undefined) return present;
+      const outcome = await pool.run(input, { signal });
+      if (outcome.ok) return outcome.compiled;
+      throw new AdaptletError(outcome.code, outcome.what, { cause: outcome.cause });
+    },
+    async remove(digest) {
+      const names = (await readdir(dir)).filter((name) => name.startsWith(`${hex(digest)}-`));
+      await Promise.all(names.map((name) => rm(join(dir, name), { force: true })));
+    },
+    [Symbol.asyncDispose]: () => pool.destroy(),
+  };
+};

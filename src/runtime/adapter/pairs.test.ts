@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { codeOf, tinySites } from './adapter-fixture.ts';
+import { pairsOf } from './pairs.ts';
+import { parsePeftConfig } from './peft-config.ts';
+import type { TensorEntry } from './safetensors.ts';
+
+type Shapes = Readonly<Record<string, readonly number[]>>;
+
+const entriesOf = (shapes: Shapes, dtype = 'F16'): readonly TensorEntry[] =>
+  Object.entries(shapes).map(([name, shape]) => ({
+    name: `base_model.model.${name}`,
+    dtype,
+    shape,
+    begin: 0,
+    end: 0,
+  }));
+
+const pairs = (shapes: Shapes, fields: Record<string, unknown> = {}, dtype = 'F16') =>
+  pairsOf({
+    entries: entriesOf(shapes, dtype),
+    config: parsePeftConfig(
+      JSON.stringify({
+        peft_type: 'LORA',
+        target_modules: ['q_proj', 'v_proj'],
+        layers_to_transform: [0],
+        ...fields,
+      }),
+    ),
+    sites: tinySites,
+    maxRank: 16,
+  });
+
+const q = 'model.layers.0.self_attn.q_proj';
+const v = 'model.layers.0.self_attn.v_proj';
+const good: Shapes = {
+  [`${q}.lora_A.weight`]: [8, 64],
+  [`${q}.lora_B.weight`]: [64, 8],
+  [`${v}.lora_A.weight`]: [8, 64],
+  [`${v}.lora_B.weight`]: [32, 8],
+};
+
+it('pairs tensors with sites in the order of the sites', () => {
+  const reversed = Object.fromEntries(Object.entries(good).reverse());
+  expect(pairs(reversed).map((pair) => [pair.site.module, pair.rank, pair.scale])).toEqual([
+    [q, 8, 1],
+    [v, 8, 1],
+  ]);
+});
+
+const without = (name: string): Shapes =>
+  Object.fromEntries(Object.entries(good).filter(([key]) => key !== name));
+
+describe('tensors that are refused', () => {
+  it.each<[string, string, Shapes, Record<string, unknown>?]>([
+    ['a tensor that is not LoRA', 'ADAPTER_TENSOR_UNKNOWN', { ...good, 'lm_head.weight': [259, 64] }],
+    [
+      'an embedding pair',
+      'ADAPTER_TENSOR_UNKNOWN',
+      { ...good, 'model.embed_tokens.lora_embedding_A': [8, 259] },
+    ],
+    ['a DoRA magnitude', 'ADAPTER_DORA', { ...good, [`${q}.lora_magnitude_vector`]: [64] }],
+    ['a bias of B', 'ADAPTER_LORA_BIAS', { ...good, [`${q}.lora_B.bias`]: [64] }],
+    [
+      'one module that the base lacks',
+      'ADAPTER_TENSOR_UNKNOWN',
+      { ...good, 'lm_head.lora_A.weight': [8, 64] },
+    ],
+    [
+      'several modules that the base lacks',
+      'ADAPTER_WRONG_BASE',
+      { ...good, 'model.layers.2.q.lora_A.weight': [8, 64], 'model.layers.3.q.lora_A.weight': [8, 64] },
+    ],
+    ['a tensor of three dimensions', 'ADAPTER_SHAPE', { ...good, [`${q}.lora_A.weight`]: [1, 8, 64] }],
+    ['a B of other rows', 'ADAPTER_SHAPE', { ...good, [`${v}.lora_B.weight`]: [64, 8] }],
+    ['a missing A', 'ADAPTER_PAIR_INCOMPLETE', without(`${v}.lora_A.weight`)],
+    ['a missing B', 'ADAPTER_PAIR_INCOMPLETE', without(`${v}.lora_B.weight`)],
+    ['unequal ranks', 'ADAPTER_RANK_UNEQUAL', { ...good, [`${v}.lora_B.weight`]: [32, 4] }],
+    ['another rank than r', 'ADAPTER_RANK_NOT_CONFIG', good, { r: 4 }],
+    ['another rank than rank_pattern', 'ADAPTER_RANK_NOT_CONFIG', good, { rank_pattern: { v_proj: 4 } }],
+    ['a module that is not targeted', 'ADAPTER_TENSOR_UNTARGETED', good, { target_modules: ['q_proj'] }],
+    ['a module that is excluded', 'ADAPTER_TENSOR_UNTARGETED', good, { exclude_modules: ['v_proj'] }],
+    ['a targeted module without tensors', 'ADAPTER_TENSOR_MISSING', good, { layers_to_transform: null }],
+    [
+      'a target that matches nothing',
+      'ADAPTER_TARGET_UNMATCHED',
+      good,
+      { target_modules: ['q_proj', 'v_proj', 'x'] },
+    ],
+    ['no tensors at all', 'ADAPTER_TARGET_UNMATCHED', {}, { target_modules: ['x'] }],
+    ['no tensors and no targets', 'ADAPTER_TENSOR_MISSING', {}, { target_modules: [] }],
+  ])('%s: %s', async (_, code, shapes, fields = {}) => {
+    expect(await codeOf(() => pairs(shapes, fields))).toBe(code);
+  });
+
+  it('a type that is not a float of 16 or 32 bits', async () => {
+    expect(await codeOf(() => pairs(good, {}, 'F64'))).toBe('ADAPTER_DTYPE');
+    expect(await codeOf(() => pairs(good, {}, 'I8'))).toBe('ADAPTER_DTYPE');
+  });
+
+  it('a name without the prefix of PEFT', async () => {
+    const [entry] = entriesOf(good);
+    const config = parsePeftConfig('{"peft_type":"LORA","target_modules":["q_proj"]}');
+    const bare = [{ name: `${q}.lora_A.weight`, dtype: 'F16', shape: entry?.shape ?? [], begin: 0, end: 0 }];
+    expect(await codeOf(() => pairsOf({ entries: bare, config, sites: tinySites, maxRank: 16 }))).toBe(
+      'ADAPTER_TENSOR_UNKNOWN',
+    );
+  });
+});

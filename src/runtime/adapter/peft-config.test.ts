@@ -1,0 +1,141 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { adapterErrors } from '../../errors/adapter.ts';
+import { codeOf, tinyFolder } from './adapter-fixture.ts';
+import { parsePeftConfig } from './peft-config.ts';
+
+const parse = (fields: Record<string, unknown> = {}) =>
+  parsePeftConfig(JSON.stringify({ peft_type: 'LORA', target_modules: ['q_proj'], ...fields }));
+
+const q = 'model.layers.1.self_attn.q_proj';
+
+describe('rank and scaling', () => {
+  it('has the defaults of PEFT', () => {
+    expect(parse().rankOf(q)).toBe(8);
+    expect(parse().scalingOf(q)).toBe(1);
+  });
+
+  it.each([
+    ['the end of a name', { q_proj: 4 }, 4],
+    ['a longer end', { 'layers.1.self_attn.q_proj': 4 }, 4],
+    ['the whole name', { [q]: 4 }, 4],
+    ['an anchored expression', { '^model.layers.1.self_attn.q_proj': 4 }, 4],
+    ['an expression', { [String.raw`layers\.[01]\..*q_proj`]: 4 }, 4],
+    ['alternatives', { 'k_proj|q_proj': 4 }, 4],
+    ['the first of two keys', { q_proj: 4, 'self_attn.q_proj': 2 }, 4],
+    ['not a part of a name after no dot', { proj: 4 }, 8],
+    ['not the front of a name', { 'layers.1': 4 }, 8],
+  ])('matches %s in rank_pattern', (_, pattern, rank) => {
+    expect(parse({ rank_pattern: pattern }).rankOf(q)).toBe(rank);
+  });
+
+  it('divides the alpha of the module by the rank of the module, or by its root', () => {
+    const fields = { r: 8, lora_alpha: 32, rank_pattern: { q_proj: 4 }, alpha_pattern: { q_proj: 6 } };
+    expect(parse(fields).scalingOf(q)).toBe(1.5);
+    expect(parse({ ...fields, use_rslora: true }).scalingOf(q)).toBe(3);
+    expect(parse(fields).scalingOf('model.layers.1.self_attn.v_proj')).toBe(4);
+  });
+});
+
+describe('a field that changes the result', () => {
+  it.each([
+    ['ADAPTER_DORA', { use_dora: true }],
+    ['ADAPTER_BIAS', { bias: 'all' }],
+    ['ADAPTER_BIAS', { bias: 'lora_only' }],
+    ['ADAPTER_LORA_BIAS', { lora_bias: true }],
+    ['ADAPTER_MODULES_TO_SAVE', { modules_to_save: ['lm_head'] }],
+    ['ADAPTER_LAYER_REPLICATION', { layer_replication: [[0, 2]] }],
+    ['ADAPTER_QALORA', { use_qalora: true }],
+    ['ADAPTER_ALORA', { alora_invocation_tokens: [1] }],
+    ['ADAPTER_TRAINABLE_TOKENS', { trainable_token_indices: [1] }],
+    ['ADAPTER_TARGET_PARAMETERS', { target_parameters: ['experts.w'] }],
+    ['ADAPTER_INIT_CHANGES_BASE', { init_lora_weights: 'pissa_niter_16' }],
+    ['ADAPTER_INIT_CHANGES_BASE', { init_lora_weights: 'loftq' }],
+    ['ADAPTER_FIELD_UNKNOWN', { use_bdlora: { nblocks: 2 } }],
+    ['ADAPTER_FIELD_UNKNOWN', { ensure_weight_tying: true }],
+    ['ADAPTER_FIELD_UNKNOWN', { invented_config: 0 }],
+    ['ADAPTER_FIELD_UNKNOWN', { megatron_config: { a: 1 } }],
+    ['ADAPTER_PEFT_TYPE', { peft_type: 'LOHA' }],
+    ['ADAPTER_TASK_UNSUPPORTED', { task_type: 'SEQ_CLS' }],
+  ])('is refused with %s: %j', async (code, fields) => {
+    expect(await codeOf(() => parse(fields))).toBe(code);
+    expect(() => parse(fields)).toThrow(Object.keys(fields)[0]);
+  });
+
+  it('is accepted while it is off', () => {
+    parse({
+      use_dora: false,
+      bias: 'none',
+      modules_to_save: [],
+      layer_replication: null,
+      trainable_token_indices: {},
+      invented_config: null,
+      other: false,
+      init_lora_weights: 'gaussian',
+      megatron_core: 'megatron.core',
+      qalora_group_size: 16,
+      lora_dropout: 0.05,
+      fan_in_fan_out: true,
+      task_type: null,
+    });
+  });
+});
+
+describe('a configuration that cannot be read', () => {
+  it.each([
+    ['not JSON', 'nonsense'],
+    ['a list', '[]'],
+    ['no target_modules', '{"peft_type":"LORA"}'],
+    ['a rank that is not a whole number', '{"peft_type":"LORA","target_modules":[],"r":1.5}'],
+    ['a rank as text', '{"peft_type":"LORA","target_modules":[],"r":"8"}'],
+    ['an infinite alpha', '{"peft_type":"LORA","target_modules":[],"lora_alpha":1e999}'],
+    ['layers for an expression', '{"peft_type":"LORA","target_modules":"q","layers_to_transform":1}'],
+  ])('%s', async (_, text) => {
+    expect(await codeOf(() => parsePeftConfig(text))).toBe('ADAPTER_CONFIG_INVALID');
+  });
+
+  it.each([{ rank_pattern: { '(': 4 } }, { target_modules: '(?=x)' }, { exclude_modules: 'a'.repeat(5000) }])(
+    'names the expression that RE2 cannot read: %j',
+    async (fields) => {
+      expect(await codeOf(() => parse(fields))).toBe('ADAPTER_PATTERN_INVALID');
+    },
+  );
+
+  it('takes no long time for an expression that would hold a backtracking engine', () => {
+    const config = parse({ target_modules: '(a+)+b' });
+    const before = performance.now();
+    expect(config.targets.includes('a'.repeat(5000))).toBe(false);
+    expect(performance.now() - before).toBeLessThan(2000);
+  });
+});
+
+it('reads every configuration of the tiny model, the DoRA one excepted', async () => {
+  for (const kind of ['adapters', 'variants']) {
+    for (const name of readdirSync(join(tinyFolder, kind))) {
+      const text = readFileSync(join(tinyFolder, kind, name, 'adapter_config.json'), 'utf8');
+      expect(await codeOf(() => parsePeftConfig(text))).toBe(
+        name === 'broken-dora' ? 'ADAPTER_DORA' : 'none',
+      );
+    }
+  }
+});
+
+it('answers any JSON with a configuration or a code of the catalogue', async () => {
+  const field = fc.constantFrom(
+    'r',
+    'lora_alpha',
+    'rank_pattern',
+    'target_modules',
+    'layers_pattern',
+    '__proto__',
+    'x',
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.dictionary(field, fc.jsonValue()), async (fields) => {
+      const code = await codeOf(() => parse(fields));
+      expect(['none', ...Object.keys(adapterErrors)]).toContain(code);
+    }),
+  );
+});

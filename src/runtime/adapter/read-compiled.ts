@@ -1,0 +1,67 @@
+import { open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { z } from 'zod';
+import { digestSchema } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { type CompiledHeader, compiledMagic } from './compiled-file.ts';
+import { preambleBytes } from './compiled-layout.ts';
+
+const size = z.int().min(0);
+const schema = z.object({
+  format: z.literal(1),
+  adapterDigest: digestSchema,
+  baseDigest: digestSchema,
+  engineVersion: z.string(),
+  dtype: z.literal('float32'),
+  rank: size,
+  targetModules: z.array(z.string()),
+  tensors: z.array(
+    z.object({
+      module: z.string(),
+      half: z.enum(['A', 'B']),
+      shape: z.tuple([size, size]),
+      offset: size,
+      length: size,
+      crc32: size,
+    }),
+  ),
+  fileBytes: size,
+});
+
+const corrupt = (path: string, what: string, cause?: unknown): AdaptletError =>
+  new AdaptletError('ADAPTER_COMPILED_CORRUPT', `${path} ${what}`, cause === undefined ? {} : { cause });
+
+const parse = (path: string, bytes: Uint8Array): CompiledHeader => {
+  try {
+    return schema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+  } catch (error) {
+    throw corrupt(path, 'has a header that is not valid', error);
+  }
+};
+
+/**
+ * Reads the header of a compiled file and checks it against its checksum and the length of the file. The checksums of
+ * the tensors are left to whoever reads the tensors.
+ * @throws AdaptletError ADAPTER_COMPILED_CORRUPT; file system errors (ENOENT) as they are
+ */
+export const readCompiledHeader = async (path: string): Promise<CompiledHeader> => {
+  await using file = await open(path, 'r');
+  const { size: fileBytes } = await file.stat();
+  const preamble = Buffer.alloc(preambleBytes);
+  const { bytesRead } = await file.read(preamble, 0, preambleBytes, 0);
+  if (bytesRead < preambleBytes || preamble.toString('latin1', 0, 8) !== compiledMagic) {
+    throw corrupt(path, 'does not begin as a compiled adapter');
+  }
+  const headerBytes = preamble.readUInt32LE(8);
+  if (preambleBytes + headerBytes > fileBytes) throw corrupt(path, 'ends within its header');
+  const bytes = Buffer.alloc(headerBytes);
+  const read = await file.read(bytes, 0, headerBytes, preambleBytes);
+  if (read.bytesRead < headerBytes || crc32(bytes) !== preamble.readUInt32LE(12)) {
+    throw corrupt(path, 'has a header with a wrong checksum');
+  }
+  const header = parse(path, bytes);
+  if (header.fileBytes !== fileBytes) {
+    throw corrupt(path, `has ${fileBytes} bytes instead of ${header.fileBytes}`);
+  }
+  return header;
+};

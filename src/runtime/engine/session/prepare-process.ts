@@ -1,0 +1,48 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { open, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InferenceSession } from 'onnxruntime-node';
+import { alignWeights, type Move } from '../onnx/align-weights.ts';
+import { preparedFiles } from './prepared-files.ts';
+import { sessionOptions } from './runtime-options.ts';
+
+/**
+ * A process of its own that lets ONNX Runtime optimise a graph and write its weights in the layout of this processor:
+ * `node prepare-process.ts MODEL.onnx FOLDER THREADS`. It needs twice the memory of the weights, which a long-lived
+ * process would never give back.
+ */
+const [, , model = '', folder = '', threads = '1'] = process.argv;
+const unaligned = { graph: join(folder, 'unaligned.onnx'), weights: 'unaligned.bin' };
+
+const optimise = async (): Promise<void> => {
+  const options = sessionOptions(Number(threads), 'all', {
+    optimized_model_external_initializers_file_name: unaligned.weights,
+    optimized_model_external_initializers_min_size_in_bytes: '1024',
+    save_external_prepacked_constant_initializers: '1',
+  });
+  const session = await InferenceSession.create(model, {
+    ...options,
+    optimizedModelFilePath: unaligned.graph,
+  });
+  await session.release();
+};
+
+const copy = async (from: string, to: string, moves: readonly Move[]): Promise<void> => {
+  await using source = await open(from, 'r');
+  await using target = await open(to, 'wx');
+  for (const move of moves) {
+    const bytes = Buffer.alloc(move.length);
+    await source.read(bytes, 0, move.length, move.from);
+    await target.write(bytes, 0, move.length, move.to);
+  }
+  await target.sync();
+};
+
+await optimise();
+const aligned = alignWeights(readFileSync(unaligned.graph), preparedFiles.weights);
+await writeFile(join(folder, preparedFiles.graph), aligned.model, { flush: true });
+const weights = join(folder, unaligned.weights);
+// A graph whose weights are all tiny has no second file.
+if (existsSync(weights)) await copy(weights, join(folder, preparedFiles.weights), aligned.moves);
+await rm(weights, { force: true });
+await rm(unaligned.graph);

@@ -1,0 +1,102 @@
+import { execFile } from 'node:child_process';
+import { createReadStream, existsSync, readFileSync, utimesSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
+import { z } from 'zod';
+import { shortDigest, type Digest } from '../../../api/names.ts';
+import { syncFolder, writeDurable } from '../../../disk/durable.ts';
+import type { Clock } from '../../../time/clock.ts';
+import { preparedFiles } from './prepared-files.ts';
+import { machineKey, onnxRuntimeVersion } from './runtime-options.ts';
+
+const run = promisify(execFile);
+const program = fileURLToPath(new URL('./prepare-process.ts', import.meta.url));
+/** Prepared folders that stay: the one in use, and the one before it for the way back. */
+const keep = 2;
+
+const manifestSchema = z.object({
+  files: z.array(z.object({ name: z.string(), bytes: z.number(), crc32: z.number() })),
+});
+
+const checksum = async (path: string): Promise<{ readonly bytes: number; readonly crc32: number }> => {
+  let bytes = 0;
+  let sum = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 22 })) {
+    bytes += (chunk as Buffer).length;
+    sum = crc32(chunk as Buffer, sum);
+  }
+  return { bytes, crc32: sum };
+};
+
+/** True when every file has the content that was written. A flipped bit here would change answers without a word. */
+const isIntact = async (folder: string): Promise<boolean> => {
+  const manifest = join(folder, preparedFiles.manifest);
+  if (!existsSync(manifest)) return false;
+  const parsed = manifestSchema.safeParse(JSON.parse(readFileSync(manifest, 'utf8')));
+  if (!parsed.success) return false;
+  for (const file of parsed.data.files) {
+    const path = join(folder, file.name);
+    if (!existsSync(path)) return false;
+    const now = await checksum(path);
+    if (now.bytes !== file.bytes || now.crc32 !== file.crc32) return false;
+  }
+  return true;
+};
+
+const prepare = async (graph: string, folder: string, threads: number): Promise<void> => {
+  const temporary = `${folder}.${process.pid}.tmp`;
+  await rm(temporary, { recursive: true, force: true });
+  await mkdir(temporary, { recursive: true });
+  try {
+    await run(process.execPath, [program, graph, temporary, String(threads)]);
+    const files = [];
+    for (const name of [preparedFiles.graph, preparedFiles.weights]) {
+      const path = join(temporary, name);
+      // A graph whose weights are all tiny has no second file.
+      if (!existsSync(path)) continue;
+      await using handle = await open(path, 'r');
+      await handle.sync();
+      files.push({ name, ...(await checksum(path)) });
+    }
+    await writeDurable(join(temporary, preparedFiles.manifest), JSON.stringify({ files }));
+    await rm(folder, { recursive: true, force: true });
+    await rename(temporary, folder);
+    await syncFolder(join(folder, '..'));
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+};
+
+/** Removes what earlier base models and versions left, oldest use first, and what a kill left half-written. */
+const removeOld = async (root: string): Promise<void> => {
+  const folders = [];
+  for (const name of await readdir(root)) {
+    const path = join(root, name);
+    folders.push({ path, usedMs: name.endsWith('.tmp') ? 0 : (await stat(path)).mtimeMs });
+  }
+  folders.sort((a, b) => b.usedMs - a.usedMs);
+  const old = folders.filter((folder, index) => index >= keep || folder.usedMs === 0);
+  for (const { path } of old) await rm(path, { recursive: true, force: true });
+};
+
+/**
+ * A folder with the optimised graph of a base model and its weights, prepacked for this processor; made once per base
+ * model, ONNX Runtime and kind of machine, checked at every start. Sessions map the weights file, so that the base
+ * graph and the LoRA graph hold them once, as pages of a file.
+ */
+export const preparedWeights = async (
+  base: { readonly digest: Digest; readonly graph: string },
+  options: { readonly cacheDir: string; readonly threads: number; readonly clock: Clock },
+): Promise<string> => {
+  const root = join(options.cacheDir, 'prepared');
+  const folder = join(root, `${shortDigest(base.digest)}-${onnxRuntimeVersion}-${machineKey()}`);
+  if (!(await isIntact(folder))) await prepare(base.graph, folder, options.threads);
+  const now = new Date(options.clock.now());
+  utimesSync(folder, now, now);
+  await removeOld(root);
+  return folder;
+};

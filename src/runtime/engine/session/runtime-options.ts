@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { arch, cpus, platform } from 'node:os';
+import { env, type InferenceSession } from 'onnxruntime-node';
+
+export type SessionOptions = InferenceSession.SessionOptions;
+
+/** Version of ONNX Runtime, part of every key of what was made with it. */
+export const onnxRuntimeVersion = env.versions.node ?? env.versions.common;
+
+/** What `EngineInfo.engineVersion` says: version of the compiled format, then of ONNX Runtime. */
+export const engineVersion = `1+ort-${onnxRuntimeVersion}`;
+
+/** The provider that sessions run on. */
+export const executionProvider = 'cpu';
+
+/** Options of every session. Spinning is off: idle threads must leave the cores to what else runs on the device. */
+export const sessionOptions = (
+  threads: number,
+  level: 'all' | 'disabled',
+  config: Readonly<Record<string, string>> = {},
+): SessionOptions => ({
+  executionProviders: [executionProvider],
+  intraOpNumThreads: threads,
+  interOpNumThreads: 1,
+  graphOptimizationLevel: level,
+  // Warnings of the optimiser are of no use to those who run this.
+  logSeverityLevel: 3,
+  extra: { session: { intra_op: { allow_spinning: '0' }, ...config } },
+});
+
+/** Instruction sets of the processor, where the system tells them. */
+const cpuFlags = (): string => {
+  try {
+    return /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+  } catch {
+    // Not Linux: model and architecture have to do.
+    return '';
+  }
+};
+
+/** Short key of this kind of machine: prepacked weights are laid out for its instruction sets. */
+export const machineKey = (): string =>
+  createHash('sha256')
+    .update([platform(), arch(), cpus()[0]?.model ?? '', cpuFlags()].join('\n'))
+    .digest('hex')
+    .slice(0, 12);

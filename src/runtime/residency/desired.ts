@@ -1,0 +1,151 @@
+import type { Digest } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { AdapterResource, Versioned } from '../../plan/resources.ts';
+import type { Core } from './core.ts';
+import { Entry } from './entry.ts';
+import type { Ram } from './ram.ts';
+import type { Removals } from './removals.ts';
+import type { Work } from './work.ts';
+
+type Resource = Versioned<AdapterResource>;
+
+export type DesiredParts = {
+  readonly core: Core;
+  readonly ram: Ram;
+  readonly work: Work;
+  readonly removals: Removals;
+};
+
+/** Follows the plan: registers, updates, replaces and removes adapters; and those of single users outside it. */
+export class Desired {
+  readonly #parts: DesiredParts;
+
+  constructor(parts: DesiredParts) {
+    this.#parts = parts;
+  }
+
+  /** The whole set of adapters that the plan has for this runtime. */
+  apply(resources: readonly Resource[]): void {
+    const { core, work, removals } = this.#parts;
+    const wanted = new Map(resources.map((resource) => [resource.name, resource]));
+    for (const entry of [...core.entries.values()]) {
+      if (entry.planned && !wanted.has(entry.key)) this.#retire(entry);
+    }
+    for (const resource of wanted.values()) this.#put(resource);
+    removals.sweep();
+    work.reconsider();
+  }
+
+  #put(resource: Resource): void {
+    const { core } = this.#parts;
+    const entry = core.entries.get(resource.name);
+    if (entry === undefined) this.#add(resource, true);
+    else if (isReplaced(entry, resource)) this.#replace(entry, resource, true);
+    else this.#update(entry, resource);
+  }
+
+  #add(resource: Resource, planned: boolean): Entry {
+    const { core } = this.#parts;
+    const { digest, uid } = resource.body;
+    const entry = new Entry(resource, planned, digest ?? core.options.resolutions.get(uid));
+    entry.lastUse = core.tick();
+    core.entries.set(entry.key, entry);
+    return entry;
+  }
+
+  #replace(old: Entry, resource: Resource, planned: boolean): void {
+    const waiters = [...old.waiters];
+    old.waiters.clear();
+    this.#retire(old);
+    const fresh = this.#add(resource, planned);
+    for (const waiter of waiters) fresh.waiters.add(waiter);
+    this.#parts.work.kick(fresh);
+  }
+
+  #update(entry: Entry, resource: Resource): void {
+    const before = entry.resource;
+    entry.planned = true;
+    if (before.version === resource.version) return;
+    entry.resource = resource;
+    entry.digest ??= resource.body.digest;
+    // A pin by hand stays until the manifest itself says something new about it.
+    if (before.body.pinned !== resource.body.pinned) entry.pinned = resource.body.pinned;
+    entry.putOut = false;
+    if (judged(before) !== judged(resource)) this.#parts.work.reset(entry, 'the resource changed');
+  }
+
+  /** Registers an adapter that no plan has. Errors: QUEUE_FULL when as many as allowed are in use. */
+  ensure(resource: Resource): void {
+    const { core } = this.#parts;
+    const entry = core.entries.get(resource.name);
+    if (entry?.planned === true) return;
+    if (entry === undefined) {
+      this.#makePlace();
+      this.#add(resource, false);
+    } else if (entry.uid === resource.body.uid) entry.lastUse = core.tick();
+    else this.#replace(entry, resource, false);
+  }
+
+  #makePlace(): void {
+    const { core } = this.#parts;
+    const most = core.options.maxDynamic ?? 256;
+    const dynamic = [...core.entries.values()].filter((entry) => !entry.planned);
+    if (dynamic.length < most) return;
+    const [oldest] = dynamic
+      .filter((entry) => entry.references === 0 && entry.waiters.size === 0)
+      .sort((a, b) => a.lastUse - b.lastUse);
+    if (oldest === undefined) {
+      throw new AdaptletError('QUEUE_FULL', `all ${most} adapters of single users are in use`, {
+        retryAfterMs: 1_000,
+      });
+    }
+    this.#retire(oldest);
+  }
+
+  /** Unregister, drain, unload, and only then the disk: nothing is freed that is referenced. */
+  #retire(entry: Entry): void {
+    const { core, ram, work } = this.#parts;
+    core.entries.delete(entry.key);
+    core.retiring.add(entry);
+    const removed = new AdaptletError(
+      'MODEL_NOT_FOUND',
+      `adapter ${entry.key} was removed from this runtime`,
+    );
+    entry.cancelRetry?.();
+    entry.gone.abort(removed);
+    work.refuse(entry, removed);
+    if (entry.state.kind === 'Resident') ram.drain(entry, 'removed from the plan');
+    ram.pump();
+    void this.#finish(entry);
+  }
+
+  async #finish(entry: Entry): Promise<void> {
+    const { core, removals } = this.#parts;
+    const { resolutions, logger } = core.options;
+    try {
+      await entry.job;
+      await entry.unloading?.promise;
+      core.retiring.delete(entry);
+      entry.left.resolve();
+      if (![...core.all()].some((other) => other.uid === entry.uid)) await resolutions.forget(entry.uid);
+      await removals.collect(entry);
+    } catch (error) {
+      logger.error({ err: error, key: entry.key }, 'an adapter could not be removed completely');
+    }
+  }
+}
+
+/** Another object or another content under the same name: nothing of the old one may be taken over. */
+const isReplaced = (entry: Entry, { body }: Resource): boolean => {
+  const before = entry.resource.body;
+  if (body.uid !== entry.uid || body.baseModel !== before.baseModel) return true;
+  if (body.baseModelDigests.join() !== before.baseModelDigests.join()) return true;
+  return body.digest !== undefined && differs(body.digest, entry);
+};
+
+const differs = (digest: Digest, entry: Entry): boolean =>
+  entry.digest === undefined ? entry.state.kind === 'Fetching' : digest !== entry.digest;
+
+/** What a verdict about an adapter depends on. */
+const judged = ({ body }: Resource): string =>
+  JSON.stringify([body.uid, body.source, body.digest, body.validation]);

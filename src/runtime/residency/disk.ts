@@ -1,0 +1,170 @@
+import type { Digest } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { checkBase } from './base-match.ts';
+import type { Core } from './core.ts';
+import type { EngineWatch } from './engine-watch.ts';
+import type { Entry } from './entry.ts';
+import { Lane } from './lane.ts';
+import { withLimit } from './limit.ts';
+import type { Removals } from './removals.ts';
+
+/** Codes that say: the artifact on this disk is damaged, the publisher's may be good. */
+const damaged: ReadonlySet<string> = new Set(['ARTIFACT_CORRUPT', 'BLOB_CORRUPT', 'STORE_CORRUPT']);
+
+export const codeOf = (error: unknown): string => (error instanceof AdaptletError ? error.code : '');
+
+/** Brings adapters to the disk: Remote -> Fetching -> Stored -> Compiled. */
+export class Disk {
+  readonly #core: Core;
+  readonly #watch: EngineWatch;
+  readonly #removals: Removals;
+  readonly #loads: Lane;
+  readonly #fetches: Lane;
+  /** Two adapters with one content compile one after the other: the second finds the file. */
+  readonly #compiling = new Map<Digest, Promise<unknown>>();
+
+  constructor(core: Core, watch: EngineWatch, removals: Removals, loads: Lane) {
+    this.#core = core;
+    this.#watch = watch;
+    this.#removals = removals;
+    this.#loads = loads;
+    this.#fetches = new Lane(core.options.maxParallelFetches ?? 4);
+  }
+
+  /** True when the artifact is here and is not about to be removed. */
+  has(entry: Entry): boolean {
+    const { digest } = entry;
+    return (
+      digest !== undefined &&
+      this.#core.options.artifacts.stored(digest) !== undefined &&
+      this.#removals.underWay(digest) === undefined
+    );
+  }
+
+  /** Remote or Failed -> Stored. Errors: ADAPTER_BASE_MISMATCH, ADAPTER_DIGEST_CHANGED, those of the artifact part. */
+  async store(entry: Entry): Promise<void> {
+    const { baseModel } = this.#core.options;
+    checkBase(entry, baseModel, this.#knownBase());
+    if (entry.digest !== undefined) await this.#removals.underWay(entry.digest);
+    const found = entry.digest === undefined ? undefined : this.#core.options.artifacts.stored(entry.digest);
+    if (entry.state.kind === 'Remote' && entry.digest !== undefined && found !== undefined) {
+      entry.storedBytes = found.bytes;
+      this.#core.move(entry, { kind: 'Found', digest: entry.digest, storedBytes: found.bytes });
+      return;
+    }
+    await this.#fetches.run(entry, entry.gone.signal, () => this.#fetch(entry));
+  }
+
+  #knownBase(): Digest | undefined {
+    try {
+      return this.#core.options.engine.info().baseDigest;
+    } catch (error) {
+      // Not ready yet: it is checked before the compile.
+      if (codeOf(error) === 'ENGINE_DOWN') return undefined;
+      throw error;
+    }
+  }
+
+  async #fetch(entry: Entry): Promise<void> {
+    const { artifacts, clock, resolutions, fetchStallMs = 60_000 } = this.#core.options;
+    const { source, uid } = entry.resource.body;
+    const expected = entry.digest;
+    this.#core.move(entry, { kind: 'FetchStarted' });
+    try {
+      const limit = {
+        clock,
+        ms: fetchStallMs,
+        code: 'FETCH_STALLED',
+        what: `the fetch of adapter ${entry.key} made no progress`,
+      } as const;
+      const fetched = await withLimit(limit, entry.gone.signal, (signal, alive) =>
+        artifacts.fetch(source, expected, {
+          signal,
+          onProgress: ({ receivedBytes, totalBytes }) => {
+            entry.note = `received ${receivedBytes} of ${totalBytes} bytes`;
+            alive();
+          },
+        }),
+      );
+      if (expected !== undefined && fetched.digest !== expected) {
+        throw new AdaptletError(
+          'ADAPTER_DIGEST_CHANGED',
+          `the source of adapter ${entry.key} gives ${fetched.digest}, recorded is ${expected}`,
+        );
+      }
+      // Nothing may depend on a resolution that a power cut could take back.
+      if (resolutions.get(uid) !== fetched.digest) await resolutions.set(uid, fetched.digest);
+      entry.gone.signal.throwIfAborted();
+      entry.digest = fetched.digest;
+      entry.storedBytes = fetched.bytes;
+      entry.note = '';
+    } catch (error) {
+      entry.note = '';
+      if (entry.gone.signal.aborted) {
+        this.#core.move(entry, { kind: 'FetchStopped', reason: 'not wanted any more' });
+      }
+      throw error;
+    }
+    this.#core.move(entry, { kind: 'Fetched', digest: entry.digest, storedBytes: entry.storedBytes });
+    // Another adapter with this content was being removed meanwhile: its files may be gone again.
+    await this.#removals.underWay(entry.digest);
+    if (artifacts.stored(entry.digest) === undefined) {
+      this.#core.move(entry, { kind: 'ArtifactLost', reason: 'removed together with another adapter' });
+    }
+  }
+
+  /** Stored, or Failed with its artifact here -> Compiled. Errors: ADAPTER_BASE_MISMATCH, those of the adapter part. */
+  async compile(entry: Entry, repairs: Set<string>): Promise<void> {
+    const { signal } = entry.gone;
+    await this.#watch.ready(signal);
+    const { engine, baseModel, artifacts } = this.#core.options;
+    const info = engine.info();
+    checkBase(entry, baseModel, info.baseDigest);
+    const { digest } = entry;
+    if (digest === undefined)
+      throw new AdaptletError('INTERNAL', `adapter ${entry.key} is stored without a digest`);
+    try {
+      const compiled = await this.#loads.run(entry, signal, () => this.#compileAlone(entry, digest));
+      entry.compiled = compiled;
+      entry.bytes = compiled.bytes;
+      this.#core.move(entry, { kind: 'Built', digest, storedBytes: entry.storedBytes, compiled });
+    } catch (error) {
+      if (!damaged.has(codeOf(error)) || repairs.has('artifact')) throw error;
+      repairs.add('artifact');
+      const reason = error instanceof Error ? error.message : String(error);
+      await artifacts.quarantine(digest, reason);
+      if (entry.state.kind === 'Stored') this.#core.move(entry, { kind: 'ArtifactLost', reason });
+    }
+  }
+
+  async #compileAlone(entry: Entry, digest: Digest) {
+    const { signal } = entry.gone;
+    for (;;) {
+      const before = this.#compiling.get(digest);
+      if (before === undefined) break;
+      await ended(before);
+    }
+    signal.throwIfAborted();
+    const { compiler, artifacts, engine, clock, baseModel, stageLimitMs = 120_000 } = this.#core.options;
+    const limit = {
+      clock,
+      ms: stageLimitMs,
+      code: 'COMPILE_STALLED',
+      what: `the compile of adapter ${entry.key} did not end`,
+    } as const;
+    const work = withLimit(limit, signal, (inner) =>
+      compiler.compile({ digest, folder: artifacts.folder(digest), baseModel }, engine.info(), inner),
+    );
+    this.#compiling.set(digest, work);
+    try {
+      return await work;
+    } finally {
+      this.#compiling.delete(digest);
+    }
+  }
+}
+
+/** Waits for the end of someone else's work, whatever it is. */
+const ended = async (work: Promise<unknown>): Promise<void> => {
+  await Promise.allSettled([work]);
+};

@@ -1,0 +1,206 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Core } from './core.ts';
+import { codeOf, type Disk } from './disk.ts';
+import type { EngineWatch } from './engine-watch.ts';
+import { engineNameOf, type Entry } from './entry.ts';
+import type { Lane } from './lane.ts';
+import { isInRam } from './lifecycle.ts';
+import { unlessAborted } from './limit.ts';
+import type { Ram } from './ram.ts';
+import { examine, verdictKey } from './validation.ts';
+
+/** Ends of the engine process during loads of one adapter after which it is taken for the cause. */
+const mostEngineDeaths = 3;
+
+/** Codes of the engine that say: compile it again. */
+const compiledUnusable: ReadonlySet<string> = new Set([
+  'COMPILED_CORRUPT',
+  'COMPILED_FILE_CORRUPT',
+  'COMPILED_FILE_STALE',
+]);
+
+export type LoaderParts = {
+  readonly core: Core;
+  readonly watch: EngineWatch;
+  readonly disk: Disk;
+  readonly ram: Ram;
+  readonly loads: Lane;
+  /** The adapter is Resident. */
+  readonly arrived: (entry: Entry) => void;
+  /** There is no room for it; it stays Compiled. */
+  readonly noRoom: (entry: Entry, message: string) => void;
+};
+
+/** Brings one adapter as far as its goal asks, one state after the other; looks at the goal anew before each. */
+export class Loader {
+  readonly #parts: LoaderParts;
+
+  constructor(parts: LoaderParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves at the goal, or where no room is. Errors: why the adapter is to be Failed, or the reason of `gone`. */
+  async run(entry: Entry): Promise<void> {
+    const { disk } = this.#parts;
+    // What was repaired in this run: nothing is repaired twice, so that every run ends.
+    const repairs = new Set<string>();
+    while (!entry.reached) {
+      entry.gone.signal.throwIfAborted();
+      switch (entry.state.kind) {
+        case 'Remote':
+          await disk.store(entry);
+          break;
+        case 'Failed':
+          if (disk.has(entry)) await disk.compile(entry, repairs);
+          else await disk.store(entry);
+          break;
+        case 'Stored':
+          await disk.compile(entry, repairs);
+          break;
+        case 'Compiled':
+          if (!(await this.#load(entry, repairs))) return;
+          break;
+        case 'Draining':
+          await unlessAborted(entry.unloading?.promise ?? Promise.resolve(), entry.gone.signal);
+          break;
+        case 'Fetching':
+        case 'Loaded':
+        case 'Resident':
+          throw new AdaptletError(
+            'INTERNAL',
+            `adapter ${entry.key} is ${entry.state.kind} between two steps`,
+          );
+      }
+    }
+    entry.gone.signal.throwIfAborted();
+  }
+
+  /** One try to come from Compiled to Resident; false when there is no room. The state says how far it came. */
+  async #load(entry: Entry, repairs: Set<string>): Promise<boolean> {
+    const { core, watch, ram, loads } = this.#parts;
+    const { signal } = entry.gone;
+    const { engine, budgetBytes } = core.options;
+    await watch.ready(signal);
+    await this.#predecessors(entry);
+    if (entry.state.kind !== 'Compiled' || engine.state !== 'ready') return true;
+    const bytes = entry.bytes ?? entry.state.compiled.bytes;
+    if (bytes > budgetBytes) {
+      throw new AdaptletError(
+        'RESIDENCY_BUDGET',
+        `adapter ${entry.key} needs ${bytes} bytes of RAM, the budget is ${budgetBytes} bytes`,
+      );
+    }
+    const { life } = core;
+    const reservation = await ram.reserve(entry, bytes);
+    if (reservation.kind === 'unwanted') return true;
+    if (reservation.kind === 'refused') {
+      this.#parts.noRoom(entry, reservation.message);
+      return false;
+    }
+    entry.note = '';
+    try {
+      await loads.run(entry, signal, async () => {
+        // The engine ended while this waited for its place, and the reservation with it.
+        if (core.life === life && engine.state === 'ready') await this.#intoEngine(entry, bytes, repairs);
+      });
+    } finally {
+      if (entry.state.kind === 'Compiled' || entry.state.kind === 'Stored') ram.uncharge(entry);
+    }
+    return true;
+  }
+
+  /** A removed adapter of the same name and content leaves the engine first: both have one engine-side name. */
+  async #predecessors(entry: Entry): Promise<void> {
+    for (const other of this.#parts.core.retiring) {
+      if (other.key !== entry.key || other.digest !== entry.digest) continue;
+      await unlessAborted(other.left.promise, entry.gone.signal);
+    }
+  }
+
+  async #intoEngine(entry: Entry, reserved: number, repairs: Set<string>): Promise<void> {
+    const { core, ram } = this.#parts;
+    const { state, digest } = entry;
+    const { life } = core;
+    if (state.kind !== 'Compiled' || digest === undefined) return;
+    const engineName = engineNameOf(entry.key, digest);
+    let bytes: number;
+    try {
+      ({ bytes } = await core.options.engine.load(engineName, state.compiled.file));
+    } catch (error) {
+      if (await this.#engineEnded(entry, error, life)) return;
+      if (!compiledUnusable.has(codeOf(error)) || repairs.has('compiled')) throw error;
+      repairs.add('compiled');
+      core.options.logger.warn(
+        { err: error, key: entry.key },
+        'the compiled form of an adapter is built again',
+      );
+      await core.options.compiler.remove(digest);
+      core.move(entry, { kind: 'CompiledLost', reason: codeOf(error) });
+      return;
+    }
+    // Loaded by a process that ended before this line ran.
+    if (core.life !== life) return;
+    core.move(entry, { kind: 'Loaded', engineName, ramBytes: bytes });
+    entry.bytes = bytes;
+    if (bytes > reserved) {
+      // The engine needs more than the compiled bytes say: it comes back with the right reservation.
+      await ram.unload(entry, {
+        kind: 'Unloaded',
+        reason: `needs ${bytes} bytes, reserved were ${reserved}`,
+      });
+      return;
+    }
+    entry.charge = bytes;
+    await this.#validate(entry, engineName);
+  }
+
+  async #validate(entry: Entry, engineName: string): Promise<void> {
+    const { core, ram } = this.#parts;
+    const { digest } = entry;
+    const { life } = core;
+    const { engine, clock, verdicts, stageLimitMs = 120_000 } = core.options;
+    if (digest === undefined) return;
+    try {
+      entry.gone.signal.throwIfAborted();
+      const { validation } = entry.resource.body;
+      const key = verdictKey(digest, engine.info(), validation);
+      const known = verdicts.get(key) !== undefined;
+      if (!known) {
+        await examine({ engine, clock, limitMs: stageLimitMs }, engineName, validation, entry.gone.signal);
+        await this.#remember(entry, key);
+      }
+      if (core.life !== life) return;
+      entry.gone.signal.throwIfAborted();
+      core.move(entry, { kind: 'Passed', reason: known ? 'passed before' : 'passed its tests' });
+    } catch (error) {
+      if (await this.#engineEnded(entry, error, life)) return;
+      await ram.unload(entry, { kind: 'Unloaded', reason: codeOf(error) });
+      throw error;
+    }
+    this.#parts.arrived(entry);
+  }
+
+  async #remember(entry: Entry, key: string): Promise<void> {
+    const { verdicts, clock, logger } = this.#parts.core.options;
+    try {
+      await verdicts.set(key, new Date(clock.now()).toISOString());
+    } catch (error) {
+      // It passed; without the note the next load only examines it again.
+      logger.warn({ err: error, key: entry.key }, 'a verdict could not be written');
+    }
+  }
+
+  /**
+   * True when the engine process ended under the adapter, which says nothing about it. Throws the error when that
+   * happened again and again: one bad adapter must not keep the engine from living.
+   */
+  async #engineEnded(entry: Entry, error: unknown, life: number): Promise<boolean> {
+    const { core, watch, ram } = this.#parts;
+    if (codeOf(error) !== 'ENGINE_DOWN') return core.life !== life;
+    if (core.life === life) await watch.announced();
+    if (isInRam(entry.state)) ram.lost(entry);
+    entry.engineDeaths += 1;
+    if (entry.engineDeaths >= mostEngineDeaths) throw error;
+    return true;
+  }
+}

@@ -1,0 +1,195 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { AdapterResource, Versioned } from '../../plan/resources.ts';
+import type { AdapterView } from '../serving/serving.ts';
+import { Core, type ResidencyOptions, type Transition } from './core.ts';
+import { Desired } from './desired.ts';
+import { Disk } from './disk.ts';
+import { EngineWatch } from './engine-watch.ts';
+import type { Entry } from './entry.ts';
+import { type Fit, fitOf, viewsOf } from './facts.ts';
+import { Lane } from './lane.ts';
+import type { State } from './lifecycle.ts';
+import { unlessAborted } from './limit.ts';
+import { Loader } from './loader.ts';
+import { Ram } from './ram.ts';
+import { Removals } from './removals.ts';
+import { type Lease, reasonOf, Requests, unknownAdapter } from './requests.ts';
+import { Work } from './work.ts';
+
+export type { ResidencyOptions, Transition } from './core.ts';
+export type { Fit } from './facts.ts';
+export type { Lease } from './requests.ts';
+
+/** How long `close` waits for what cannot be interrupted. */
+const closeMs = 5_000;
+
+export type Usage = {
+  readonly budgetBytes: number;
+  readonly usedBytes: number;
+  /** Bytes on disk of the artifacts that adapters here have. */
+  readonly storedBytes: number;
+  /** Requests and preloads that wait for an adapter. */
+  readonly waiting: number;
+};
+
+/**
+ * Which adapters this runtime has, and where: from the source to the disk, into RAM and out of it.
+ *
+ * Guarantees: what a lease is held on stays in the engine until the lease is given back; nothing is leased that has
+ * not passed its probe and smoke tests; the RAM budget is never exceeded; adapters do not wait for each other's
+ * failures. Assumption: one residency per engine.
+ */
+export type Residency = {
+  /** The adapters of the plan, all of them. What is missing is drained and removed. */
+  apply(resources: readonly Versioned<AdapterResource>[]): void;
+  /** Registers an adapter that no plan has; the least recently used of them is dropped. Errors: QUEUE_FULL. */
+  ensure(resource: Versioned<AdapterResource>): void;
+  /** A lease at once, or undefined. */
+  tryAcquire(key: ObjectKey, options?: { readonly digest?: Digest }): Lease | undefined;
+  /**
+   * Waits until the adapter is Resident, loading it on demand. Errors: MODEL_NOT_FOUND, ADAPTER_NOT_AVAILABLE with the
+   * reason, QUEUE_FULL, ENGINE_DOWN when the runtime stops, or the reason of the signal.
+   */
+  acquire(
+    key: ObjectKey,
+    options: { readonly digest?: Digest; readonly signal: AbortSignal },
+  ): Promise<Lease>;
+  preload(key: ObjectKey, signal: AbortSignal): Promise<void>;
+  /** Out of RAM once its references ran out. Errors: MODEL_NOT_FOUND; VERB_REFUSED while a rollout holds it. */
+  evict(key: ObjectKey, signal: AbortSignal): Promise<void>;
+  /** Stays until the manifest changes `pinned`. Errors: MODEL_NOT_FOUND. */
+  pin(key: ObjectKey, pinned: boolean): void;
+  /** Forgets a failure. Errors: MODEL_NOT_FOUND. */
+  retry(key: ObjectKey): void;
+  /** Whether these fit into RAM together, beside what is pinned. */
+  fits(keys: readonly ObjectKey[]): Fit;
+  facts(): readonly AdapterView[];
+  state(key: ObjectKey): State | undefined;
+  isResident(key: ObjectKey, digest: Digest): boolean;
+  /** The digest of an adapter once it is known. */
+  resolved(key: ObjectKey): Digest | undefined;
+  usage(): Usage;
+  /** Called for every arrow of the lifecycle, in order; must not throw. The result ends it. */
+  onTransition(listener: (transition: Transition) => void): () => void;
+  /** Refuses who waits and stops the work under way. The engine and what it holds are closed by their owner. */
+  close(): Promise<void>;
+};
+
+export const createResidency = (options: ResidencyOptions): Residency => {
+  const core = new Core(options);
+  const loads = new Lane(options.maxParallelLoads);
+  const ram = new Ram(core, (entry) => {
+    work.kick(entry);
+    work.roomCame();
+  });
+  const watch = new EngineWatch(options.engine, options.clock, {
+    lost: () => {
+      ram.engineLost();
+    },
+    ready: () => {
+      work.reconsider();
+    },
+  });
+  const removals = new Removals(core);
+  const loader = new Loader({
+    core,
+    watch,
+    ram,
+    loads,
+    disk: new Disk(core, watch, removals, loads),
+    arrived: (entry) => {
+      requests.arrived(entry);
+    },
+    noRoom: (entry, message) => {
+      work.noRoom(entry, message);
+    },
+  });
+  const work = new Work(core, ram, (entry) => loader.run(entry));
+  const requests = new Requests(core, ram, work);
+  const desired = new Desired({ core, ram, work, removals });
+
+  const known = (key: ObjectKey): Entry => {
+    const entry = core.entries.get(key);
+    if (entry === undefined) throw unknownAdapter(key);
+    return entry;
+  };
+
+  const evict = async (key: ObjectKey, signal: AbortSignal): Promise<void> => {
+    const entry = known(key);
+    if (entry.held) {
+      throw new AdaptletError('VERB_REFUSED', `adapter ${key} is part of a rollout that is not settled`);
+    }
+    entry.putOut = true;
+    entry.warm = false;
+    ram.pump();
+    for (;;) {
+      if (signal.aborted) throw reasonOf(signal);
+      if (entry.state.kind === 'Resident') ram.drain(entry, 'put out by hand');
+      // A load that has begun is let end: it cannot be taken back halfway.
+      const busy = entry.unloading?.promise ?? (entry.charge > 0 ? entry.job : undefined);
+      if (busy === undefined) return;
+      await unlessAborted(busy, signal);
+    }
+  };
+
+  return {
+    apply: (resources) => {
+      desired.apply(resources);
+    },
+    ensure: (resource) => {
+      desired.ensure(resource);
+    },
+    tryAcquire: (key, { digest } = {}) => requests.tryAcquire(key, digest),
+    acquire: (key, { digest, signal }) => requests.acquire(key, digest, signal),
+    preload: (key, signal) => requests.preload(key, signal),
+    evict,
+    pin: (key, pinned) => {
+      known(key).pinned = pinned;
+      work.reconsider();
+    },
+    retry: (key) => {
+      const entry = known(key);
+      work.reset(entry, 'asked for by hand');
+      entry.blocked = false;
+      work.kick(entry);
+    },
+    fits: (keys) => fitOf(core, keys),
+    facts: () => viewsOf(core),
+    state: (key) => core.entries.get(key)?.state,
+    isResident: (key, digest) => {
+      const state = core.entries.get(key)?.state;
+      return state?.kind === 'Resident' && state.digest === digest;
+    },
+    resolved: (key) => core.entries.get(key)?.digest,
+    usage: () => ({
+      budgetBytes: options.budgetBytes,
+      usedBytes: ram.used,
+      storedBytes: [...core.entries.values()].reduce((bytes, entry) => bytes + entry.storedBytes, 0),
+      waiting: requests.waiting,
+    }),
+    onTransition: (listener) => {
+      core.listeners.add(listener);
+      return () => {
+        core.listeners.delete(listener);
+      };
+    },
+    close: async () => {
+      work.closed = true;
+      const stopping = new AdaptletError('ENGINE_DOWN', 'this runtime is stopping');
+      const jobs: Promise<void>[] = [];
+      for (const entry of core.all()) {
+        entry.cancelRetry?.();
+        entry.gone.abort(stopping);
+        work.refuse(entry, stopping);
+        if (entry.job !== undefined) jobs.push(entry.job);
+      }
+      ram.pump();
+      const late = Promise.withResolvers<void>();
+      const cancel = options.clock.after(closeMs, late.resolve);
+      await Promise.race([Promise.all(jobs), late.promise]);
+      cancel();
+      watch.close();
+    },
+  };
+};

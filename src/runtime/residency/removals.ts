@@ -1,0 +1,65 @@
+import type { Digest } from '../../api/names.ts';
+import type { Core } from './core.ts';
+import type { Entry } from './entry.ts';
+
+/** Takes artifacts and compiled files off the disk once no adapter has their digest any more. */
+export class Removals {
+  readonly #core: Core;
+  readonly #running = new Map<Digest, Promise<void>>();
+  /** Kept by `retain` although no adapter has them. */
+  readonly #retained = new Set<Digest>();
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** The removal of this digest that is under way, if any: nothing may rely on its files until it ended. */
+  underWay(digest: Digest): Promise<void> | undefined {
+    return this.#running.get(digest);
+  }
+
+  async collect(entry: Entry): Promise<void> {
+    const { digest } = entry;
+    if (digest === undefined || this.#inUse(digest)) return;
+    if (this.#core.options.retain?.(digest) === true) {
+      this.#retained.add(digest);
+      return;
+    }
+    if (entry.state.kind === 'Stored' || entry.state.kind === 'Compiled') {
+      this.#core.move(entry, { kind: 'ArtifactLost', reason: 'removed' });
+    }
+    await this.#remove(digest);
+  }
+
+  /** Looks again at what was retained. */
+  sweep(): void {
+    for (const digest of this.#retained) {
+      const inUse = this.#inUse(digest);
+      if (!inUse && this.#core.options.retain?.(digest) === true) continue;
+      this.#retained.delete(digest);
+      if (!inUse) void this.#remove(digest);
+    }
+  }
+
+  #inUse(digest: Digest): boolean {
+    for (const entry of this.#core.all()) if (entry.digest === digest) return true;
+    return false;
+  }
+
+  #remove(digest: Digest): Promise<void> {
+    const { artifacts, compiler, logger } = this.#core.options;
+    const work = async () => {
+      try {
+        await compiler.remove(digest);
+        await artifacts.remove(digest);
+      } catch (error) {
+        logger.warn({ err: error, digest }, 'an artifact could not be removed from the disk');
+      } finally {
+        this.#running.delete(digest);
+      }
+    };
+    const running = work();
+    this.#running.set(digest, running);
+    return running;
+  }
+}

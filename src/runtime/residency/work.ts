@@ -1,0 +1,122 @@
+import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import { backoffMs } from './backoff.ts';
+import type { Core } from './core.ts';
+import type { Entry } from './entry.ts';
+import { isInRam } from './lifecycle.ts';
+import type { Ram } from './ram.ts';
+import { byUrgency } from './urgency.ts';
+
+/** Why a request for this adapter is refused. */
+export const notAvailable = (
+  entry: Entry,
+  code: string,
+  what: string,
+  retryAfterMs?: number,
+): AdaptletError =>
+  new AdaptletError(
+    'ADAPTER_NOT_AVAILABLE',
+    `adapter ${entry.key} cannot serve (${code}): ${what}`,
+    retryAfterMs === undefined ? {} : { retryAfterMs },
+  );
+
+/** Starts work on adapters, one job each, and says what follows when a job fails. */
+export class Work {
+  closed = false;
+  readonly #core: Core;
+  readonly #ram: Ram;
+  readonly #run: (entry: Entry) => Promise<void>;
+
+  constructor(core: Core, ram: Ram, run: (entry: Entry) => Promise<void>) {
+    this.#core = core;
+    this.#ram = ram;
+    this.#run = run;
+  }
+
+  /** Starts what the goal of the adapter asks for, if that is possible now. */
+  kick(entry: Entry): void {
+    if (this.closed || entry.job !== undefined || entry.gone.signal.aborted || entry.reached) return;
+    if (entry.blocked && entry.waiters.size === 0) return;
+    if (!this.mayTry(entry)) return;
+    entry.blocked = false;
+    entry.job = this.#do(entry);
+  }
+
+  /** False while the adapter is Failed and it is not time for another try. */
+  mayTry(entry: Entry): boolean {
+    if (entry.state.kind !== 'Failed') return true;
+    return entry.state.failure.retry === 'Backoff' && this.#core.options.clock.monotonic() >= entry.retryAt;
+  }
+
+  async #do(entry: Entry): Promise<void> {
+    try {
+      await this.#run(entry);
+    } catch (error) {
+      if (!entry.gone.signal.aborted) this.#fail(entry, error);
+    }
+    entry.job = undefined;
+    this.kick(entry);
+  }
+
+  #fail(entry: Entry, cause: unknown): void {
+    const { clock, logger, random = () => 0 } = this.#core.options;
+    const error = asAdaptletError(cause, `adapter ${entry.key}`);
+    entry.note = '';
+    entry.attempts += 1;
+    if (isInRam(entry.state)) {
+      logger.error({ err: error, key: entry.key }, 'a defect: work on an adapter failed while it was in RAM');
+      return;
+    }
+    const { code, message, retry } = error;
+    this.#core.move(entry, { kind: 'Failed', failure: { code, message, retry, since: clock.now() } });
+    const delay = retry === 'Backoff' ? backoffMs(entry.attempts, random) : undefined;
+    if (delay !== undefined) {
+      entry.retryAt = clock.monotonic() + delay;
+      entry.cancelRetry?.();
+      entry.cancelRetry = clock.after(delay, () => {
+        this.kick(entry);
+      });
+    }
+    this.refuse(entry, notAvailable(entry, code, error.what, delay));
+  }
+
+  /** All who wait for the adapter get this error. */
+  refuse(entry: Entry, error: AdaptletError): void {
+    for (const waiter of entry.waiters) waiter.refused(error);
+    entry.waiters.clear();
+  }
+
+  /** Forgets a failure: the next try starts from the beginning. */
+  reset(entry: Entry, reason: string): void {
+    entry.cancelRetry?.();
+    entry.attempts = 0;
+    entry.engineDeaths = 0;
+    entry.retryAt = 0;
+    if (entry.state.kind === 'Failed') this.#core.move(entry, { kind: 'Reset', reason });
+  }
+
+  /** Stays Compiled: there is no room for it. */
+  noRoom(entry: Entry, message: string): void {
+    entry.blocked = true;
+    entry.note = message;
+    this.#core.options.logger.warn({ key: entry.key, reason: message }, 'an adapter finds no room in RAM');
+    this.refuse(entry, notAvailable(entry, 'RESIDENCY_BUDGET', message));
+  }
+
+  /** After a change of the plan, of a pin or of the engine: tries everything again, the most urgent first. */
+  reconsider(): void {
+    for (const entry of this.#core.entries.values()) entry.blocked = false;
+    this.#ram.pump();
+    for (const entry of [...this.#core.entries.values()].sort(byUrgency)) this.kick(entry);
+  }
+
+  /** An adapter left RAM: what found no room before is tried again where it fits without putting others out. */
+  roomCame(): void {
+    if (this.#ram.waiting > 0) return;
+    const blocked = [...this.#core.entries.values()].filter((entry) => entry.blocked).sort(byUrgency);
+    for (const entry of blocked) {
+      if ((entry.bytes ?? 0) > this.#ram.free) continue;
+      entry.blocked = false;
+      this.kick(entry);
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import { type ObjectKey, objectKey } from '../../../../api/names.ts';
+import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
+import type { Adapter, AdminServer } from '../../../../gen/adaptlet/inference/v1/admin.ts';
+import type { RolloutVerb, Steering } from '../../../serving/serving.ts';
+import { unary, type UnaryParts } from '../call.ts';
+import { adapterMessage, rolloutMessage, statusMessage } from './views.ts';
+
+export type AdminParts = UnaryParts & { readonly steering: Steering; readonly defaultNamespace: string };
+
+/** `adaptlet.inference.v1.Admin`: every verb of {@link Steering}. */
+export const adminService = (parts: AdminParts): AdminServer => {
+  const { steering } = parts;
+
+  const keyOf = (what: string, name: string): ObjectKey => {
+    const [first, second, ...more] = name.split('/');
+    if (first === undefined || first === '' || second === '' || more.length > 0)
+      throw new AdaptletError('REQUEST_INVALID', `${what} is "${name}", it must be namespace/name or name`);
+    return second === undefined ? objectKey(parts.defaultNamespace, first) : objectKey(first, second);
+  };
+
+  const adapter = (key: ObjectKey): { adapter: Adapter | undefined } => {
+    const view = steering.status().adapters.find((a) => a.key === key);
+    return { adapter: view === undefined ? undefined : adapterMessage(view) };
+  };
+
+  const verb = (method: string, name: RolloutVerb) =>
+    unary(parts, method, async ({ rollout }: { rollout: string }) => ({
+      rollout: rolloutMessage(await steering.rollout(keyOf('rollout', rollout), name)),
+    }));
+
+  return {
+    status: unary(parts, 'Admin/Status', () => statusMessage(steering.status())),
+    list: unary(parts, 'Admin/List', ({ namespace }) => ({
+      adapters: steering
+        .status()
+        .adapters.filter(({ key }) => namespace === '' || key.startsWith(`${namespace}/`))
+        .map(adapterMessage),
+    })),
+    preload: unary(parts, 'Admin/Preload', async (request, _headers, signal) => {
+      const key = keyOf('adapter', request.adapter);
+      await steering.preload(key, signal);
+      return adapter(key);
+    }),
+    pin: unary(parts, 'Admin/Pin', async (request) => {
+      const key = keyOf('adapter', request.adapter);
+      await steering.pin(key, request.pinned);
+      return adapter(key);
+    }),
+    evict: unary(parts, 'Admin/Evict', async (request, _headers, signal) => {
+      const key = keyOf('adapter', request.adapter);
+      await steering.evict(key, signal);
+      return adapter(key);
+    }),
+    rollback: verb('Admin/Rollback', 'rollback'),
+    promote: verb('Admin/Promote', 'promote'),
+    abort: verb('Admin/Abort', 'abort'),
+    retry: verb('Admin/Retry', 'retry'),
+  };
+};

@@ -1,0 +1,35 @@
+import type { Adapter, Rollout, StatusResponse } from '../../../../gen/adaptlet/inference/v1/admin.ts';
+import type { AdapterView, RolloutView, RuntimeStatus } from '../../../serving/serving.ts';
+
+/** Counts and sizes are whole and not negative on the wire. */
+const uint = (value: number): bigint => BigInt(Math.max(0, Math.round(value)));
+
+const budget = (b: RuntimeStatus['memory']) => ({
+  budgetBytes: uint(b.budgetBytes),
+  usedBytes: uint(b.usedBytes),
+});
+
+export const adapterMessage = (view: AdapterView): Adapter => ({
+  ...view,
+  storedBytes: uint(view.storedBytes),
+  residentBytes: uint(view.residentBytes),
+  targetModules: [...view.targetModules],
+});
+
+export const rolloutMessage = ({ served, ...view }: RolloutView): Rollout => ({
+  ...view,
+  servedStable: uint(served.stable),
+  servedCanary: uint(served.canary),
+});
+
+export const statusMessage = (status: RuntimeStatus): StatusResponse => {
+  return {
+    ...status,
+    memory: budget(status.memory),
+    disk: budget(status.disk),
+    manifests: { ...status.manifests, problems: [...status.manifests.problems] },
+    adapters: status.adapters.map(adapterMessage),
+    rollouts: status.rollouts.map(rolloutMessage),
+    routes: [...status.routes],
+  };
+};

@@ -1,0 +1,85 @@
+import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
+import { readHeaders, requestContext } from '../context.ts';
+import type { Parts } from '../exchange.ts';
+import { completions } from './completions.ts';
+import { modelObject } from './models.ts';
+import { problemResponse } from './problem.ts';
+import { chatPrompt, chatSchema, completionPrompt, completionSchema, parseBody } from './schemas.ts';
+import { chatShape, completionShape } from './shapes.ts';
+
+/** Bytes of a request's body. */
+export const maxBodyBytes = 4 << 20;
+
+/** The data plane on HTTP: OpenAI's API, probes and metrics. Needs no socket: `app.request()` answers. */
+export const createHttpApp = (parts: Parts): Hono => {
+  const { serving, telemetry } = parts;
+  const app = new Hono();
+
+  const limit = bodyLimit({
+    maxSize: maxBodyBytes,
+    onError: () =>
+      problemResponse(new AdaptletError('REQUEST_TOO_LARGE', `the body has more than ${maxBodyBytes} bytes`)),
+  });
+  const namespaceOf = (raw: Request): string =>
+    requestContext(readHeaders(raw.headers.entries()), { model: 'any' }, parts.defaultNamespace).namespace;
+
+  // Defaults are OpenAI's own; only a chat without a limit ends after 1,024 tokens, as memory is reserved for all of them.
+  app.post(
+    '/v1/completions',
+    limit,
+    completions(parts, {
+      shape: completionShape,
+      parse: (body) => parseBody(completionSchema, body),
+      prompt: completionPrompt,
+      defaults: { maxTokens: 16, temperature: 1 },
+    }),
+  );
+  app.post(
+    '/v1/chat/completions',
+    limit,
+    completions(parts, {
+      shape: chatShape,
+      parse: (body) => parseBody(chatSchema, body),
+      prompt: chatPrompt,
+      defaults: { maxTokens: 1024, temperature: 1 },
+    }),
+  );
+  app.get('/v1/models', (c) =>
+    c.json({ object: 'list', data: serving.models(namespaceOf(c.req.raw)).map(modelObject) }),
+  );
+  // Names have slashes (namespace/name) and colons (adapter:x).
+  app.get('/v1/models/:id{.+}', (c) =>
+    c.json(modelObject(serving.model(namespaceOf(c.req.raw), c.req.param('id')))),
+  );
+
+  app.get('/livez', (c) => c.text('ok\n'));
+  app.get('/readyz', (c) => {
+    const { ok, reason } = serving.ready();
+    return ok ? c.text('ok\n') : c.text(`${reason}\n`, 503);
+  });
+  app.get('/metrics', async (c) =>
+    c.body(await telemetry.metricsText(), 200, {
+      'content-type': 'text/plain; version=0.0.4; charset=utf-8',
+    }),
+  );
+
+  app.notFound((c) => {
+    const { error } = {
+      error: {
+        message: `There is nothing at ${c.req.method} ${c.req.path}.`,
+        type: 'invalid_request_error',
+        param: null,
+        code: 'not_found',
+      },
+    };
+    return c.json({ error }, 404);
+  });
+  app.onError((error) => {
+    const failure = asAdaptletError(error, 'http');
+    if (failure.code === 'INTERNAL') parts.log.error({ err: failure }, 'http request failed');
+    return problemResponse(failure);
+  });
+  return app;
+};

@@ -1,0 +1,130 @@
+import type { Context } from 'hono';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Prompt } from '../../engine/engine.ts';
+import { readHeaders, requestContext } from '../context.ts';
+import { Exchange, type Parts } from '../exchange.ts';
+import { generateRequest, type OptionDefaults } from '../options.ts';
+import { servedHeaders } from '../wire.ts';
+import { problemBody, problemResponse } from './problem.ts';
+import { type ChatBody, type CompletionBody, optionsOf } from './schemas.ts';
+import { type Head, type Shape, usageOf } from './shapes.ts';
+import { sse } from './sse.ts';
+
+export type Kind<Body extends CompletionBody | ChatBody> = {
+  readonly shape: Shape;
+  readonly parse: (body: unknown) => Body;
+  readonly prompt: (body: Body) => Prompt;
+  readonly defaults: OptionDefaults;
+};
+
+const readJson = async (c: Context): Promise<unknown> => {
+  // Anything else could be sent by a web page without asking first (a CORS simple request).
+  if (!/^application\/json\b/i.test(c.req.header('content-type') ?? ''))
+    throw new AdaptletError('REQUEST_INVALID', 'content-type must be application/json');
+  try {
+    return await c.req.json();
+  } catch (error) {
+    throw new AdaptletError('REQUEST_INVALID', 'the body is not JSON', { cause: error });
+  }
+};
+
+/** The data lines of a streamed answer. Its end, good or bad, ends the exchange. */
+async function* lines(
+  exchange: Exchange,
+  shape: Shape,
+  head: Head,
+  withUsage: boolean,
+): AsyncGenerator<string, void> {
+  // Clients that asked for usage expect the field in every chunk, null until the last.
+  const line = (chunk: object): string => JSON.stringify(withUsage ? { usage: null, ...chunk } : chunk);
+  let ended = false;
+  try {
+    const opening = shape.opening(head);
+    if (opening !== undefined) yield line(opening);
+    for await (const event of exchange.events()) {
+      if (event.kind === 'token') {
+        if (event.text !== '') yield line(shape.chunk(head, event.text));
+        continue;
+      }
+      yield line(shape.closing(head, event.finishReason));
+      if (withUsage) yield line(shape.usage(head, usageOf(event)));
+    }
+    yield '[DONE]';
+    ended = true;
+    exchange.end();
+  } catch (error) {
+    ended = true;
+    yield JSON.stringify(problemBody(exchange.fail(error)));
+  } finally {
+    if (!ended)
+      exchange.fail(new AdaptletError('REQUEST_CANCELLED', `the caller of ${shape.method} went away`));
+  }
+}
+
+const answer = async <Body extends CompletionBody | ChatBody>(
+  c: Context,
+  exchange: Exchange,
+  parts: Parts,
+  { shape, parse, prompt, defaults }: Kind<Body>,
+): Promise<Response> => {
+  const body = parse(await readJson(c));
+  const headers = readHeaders(c.req.raw.headers.entries());
+  const context = requestContext(
+    headers,
+    { model: body.model, user: body.user ?? undefined },
+    parts.defaultNamespace,
+  );
+  const request = generateRequest(prompt(body), optionsOf(body), defaults, parts.serving.base);
+  const { id, served } = await exchange.begin(context, request);
+  const head = {
+    id: shape.idPrefix + id,
+    created: Math.floor(parts.clock.now() / 1000),
+    model: body.model,
+    served,
+  };
+  const answerHeaders = new Headers(
+    servedHeaders(served).map(([key, value]): [string, string] => [key, value]),
+  );
+  if (body.stream !== true) {
+    const whole = shape.whole(head, await exchange.collect());
+    exchange.end();
+    return Response.json(whole, { headers: answerHeaders });
+  }
+  answerHeaders.set('content-type', 'text/event-stream; charset=utf-8');
+  answerHeaders.set('cache-control', 'no-cache');
+  // Proxies that buffer would hold the tokens back.
+  answerHeaders.set('x-accel-buffering', 'no');
+  const stream = sse(lines(exchange, shape, head, body.stream_options?.include_usage === true), {
+    clock: parts.clock,
+    slowClientMs: parts.slowClientMs,
+    onSlow: () =>
+      exchange.abort(
+        new AdaptletError(
+          'CLIENT_TOO_SLOW',
+          `${shape.method} waited ${parts.slowClientMs} ms for its reader`,
+        ),
+      ),
+    onGone: () => exchange.cancel(),
+  });
+  return new Response(stream, { headers: answerHeaders });
+};
+
+/** The handler of one kind of completion, whole or streamed. A client that disconnects ends the generation. */
+export const completions =
+  <Body extends CompletionBody | ChatBody>(parts: Parts, kind: Kind<Body>) =>
+  async (c: Context): Promise<Response> => {
+    const headers = readHeaders(c.req.raw.headers.entries());
+    const exchange = new Exchange(parts, { protocol: 'http', method: kind.shape.method, headers });
+    const { signal } = c.req.raw;
+    const onGone = (): void => exchange.cancel();
+    if (signal.aborted) onGone();
+    signal.addEventListener('abort', onGone, { once: true });
+    exchange.signal.addEventListener('abort', () => signal.removeEventListener('abort', onGone), {
+      once: true,
+    });
+    try {
+      return await answer(c, exchange, parts, kind);
+    } catch (error) {
+      return problemResponse(exchange.fail(error));
+    }
+  };

@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import type { Prompt } from '../../engine/engine.ts';
+import type { Options } from '../options.ts';
+import { FieldError } from './problem.ts';
+import { refuseUnsupported } from './unsupported.ts';
+
+/** Fields that both kinds of completion have. null is as good as absent. */
+const shared = {
+  model: z.string(),
+  max_tokens: z.number().nullish(),
+  temperature: z.number().nullish(),
+  top_p: z.number().nullish(),
+  /** vLLM's extension. */
+  top_k: z.number().nullish(),
+  seed: z.number().nullish(),
+  stop: z.union([z.string(), z.array(z.string())]).nullish(),
+  user: z.string().nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+};
+
+export const completionSchema = z.object({
+  ...shared,
+  prompt: z.union(
+    [z.string(), z.array(z.string()).length(1), z.array(z.int()), z.array(z.array(z.int())).length(1)],
+    {
+      error: 'must be one string, or one list of token ids',
+    },
+  ),
+});
+
+const textPart = z.object({ type: z.literal('text'), text: z.string() });
+
+export const chatSchema = z.object({
+  ...shared,
+  max_completion_tokens: z.number().nullish(),
+  messages: z.array(
+    z.object({
+      role: z.enum(['system', 'developer', 'user', 'assistant']),
+      content: z.union([z.string(), z.array(textPart)], {
+        error: 'must be a string or a list of text parts',
+      }),
+    }),
+  ),
+});
+
+export type CompletionBody = z.infer<typeof completionSchema>;
+export type ChatBody = z.infer<typeof chatSchema>;
+
+/** Errors: REQUEST_UNSUPPORTED, REQUEST_INVALID; both name the field. */
+export const parseBody = <T>(schema: z.ZodType<T>, body: unknown): T => {
+  if (typeof body === 'object' && body !== null) refuseUnsupported(body as Record<string, unknown>);
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const path = issue?.path.join('.') ?? '';
+  throw new FieldError(
+    'REQUEST_INVALID',
+    `${path === '' ? 'the body' : path}: ${issue?.message ?? 'is not valid'}`,
+    path,
+  );
+};
+
+export const completionPrompt = ({ prompt }: CompletionBody): Prompt => {
+  if (typeof prompt === 'string') return { kind: 'text', text: prompt };
+  const [first] = prompt;
+  if (typeof first === 'string') return { kind: 'text', text: first };
+  const ids = Array.isArray(first) ? first : prompt.filter((id) => typeof id === 'number');
+  return { kind: 'ids', ids };
+};
+
+/** `developer` is what newer OpenAI models call `system`; chat templates only know the latter. */
+export const chatPrompt = ({ messages }: ChatBody): Prompt => ({
+  kind: 'chat',
+  messages: messages.map(({ role, content }) => ({
+    role: role === 'developer' ? 'system' : role,
+    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
+  })),
+});
+
+export const optionsOf = (body: CompletionBody | ChatBody): Options => ({
+  maxTokens:
+    ('max_completion_tokens' in body ? body.max_completion_tokens : undefined) ??
+    body.max_tokens ??
+    undefined,
+  temperature: body.temperature ?? undefined,
+  topP: body.top_p ?? undefined,
+  // vLLM writes "off" as -1.
+  topK: body.top_k === -1 ? 0 : (body.top_k ?? undefined),
+  seed: body.seed ?? undefined,
+  stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? undefined),
+});

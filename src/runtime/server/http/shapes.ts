@@ -1,0 +1,92 @@
+import type { FinishReason } from '../../engine/engine.ts';
+import type { ServedBy } from '../../serving/serving.ts';
+import type { Answer } from '../exchange.ts';
+
+export type Usage = {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+};
+
+/** What every object of one answer says of itself. */
+export type Head = {
+  readonly id: string;
+  /** Unix time in seconds. */
+  readonly created: number;
+  readonly model: string;
+  readonly served: ServedBy;
+};
+
+/** How one kind of completion is written: as a whole, and in chunks. */
+export type Shape = {
+  readonly method: string;
+  readonly idPrefix: string;
+  readonly whole: (head: Head, answer: Answer) => object;
+  /** Before the first text; undefined: nothing. */
+  readonly opening: (head: Head) => object | undefined;
+  readonly chunk: (head: Head, text: string) => object;
+  readonly closing: (head: Head, finishReason: FinishReason) => object;
+  /** The last chunk, when the client asked for it. */
+  readonly usage: (head: Head, usage: Usage) => object;
+};
+
+export const usageOf = (done: Answer['done']): Usage => ({
+  prompt_tokens: done.promptTokens,
+  completion_tokens: done.completionTokens,
+  total_tokens: done.promptTokens + done.completionTokens,
+});
+
+/** `system_fingerprint` is what OpenAI calls the configuration that an answer came from: here the digest. */
+const headOf = ({ id, created, model, served }: Head, object: string) => ({
+  id,
+  object,
+  created,
+  model,
+  system_fingerprint: served.digest,
+});
+
+const textChoice = (text: string, finish: FinishReason | null) => [
+  { index: 0, text, logprobs: null, finish_reason: finish },
+];
+
+export const completionShape: Shape = {
+  method: '/v1/completions',
+  idPrefix: 'cmpl-',
+  whole: (head, answer) => ({
+    ...headOf(head, 'text_completion'),
+    choices: textChoice(answer.text, answer.done.finishReason),
+    usage: usageOf(answer.done),
+  }),
+  opening: () => undefined,
+  chunk: (head, text) => ({ ...headOf(head, 'text_completion'), choices: textChoice(text, null) }),
+  closing: (head, finish) => ({ ...headOf(head, 'text_completion'), choices: textChoice('', finish) }),
+  usage: (head, usage) => ({ ...headOf(head, 'text_completion'), choices: [], usage }),
+};
+
+const delta = (content: object, finish: FinishReason | null) => [
+  { index: 0, delta: content, logprobs: null, finish_reason: finish },
+];
+
+export const chatShape: Shape = {
+  method: '/v1/chat/completions',
+  idPrefix: 'chatcmpl-',
+  whole: (head, answer) => ({
+    ...headOf(head, 'chat.completion'),
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content: answer.text, refusal: null },
+        logprobs: null,
+        finish_reason: answer.done.finishReason,
+      },
+    ],
+    usage: usageOf(answer.done),
+  }),
+  opening: (head) => ({
+    ...headOf(head, 'chat.completion.chunk'),
+    choices: delta({ role: 'assistant', content: '' }, null),
+  }),
+  chunk: (head, content) => ({ ...headOf(head, 'chat.completion.chunk'), choices: delta({ content }, null) }),
+  closing: (head, finish) => ({ ...headOf(head, 'chat.completion.chunk'), choices: delta({}, finish) }),
+  usage: (head, usage) => ({ ...headOf(head, 'chat.completion.chunk'), choices: [], usage }),
+};

@@ -1,0 +1,47 @@
+import type { Clock } from '../../../time/clock.ts';
+
+export type SseOptions = {
+  readonly clock: Clock;
+  /** Milliseconds that the stream may wait for its reader. */
+  readonly slowClientMs: number;
+  /** The reader took nothing for that long. */
+  readonly onSlow: () => void;
+  /** The reader went away. */
+  readonly onGone: () => void;
+};
+
+/**
+ * Server-sent events from an iterator of data lines, pulled only as the reader takes them: a slow reader makes the
+ * iterator wait, and nothing piles up.
+ */
+export const sse = (lines: AsyncIterator<string>, options: SseOptions): ReadableStream<Uint8Array> => {
+  const encoder = new TextEncoder();
+  let stopTimer: (() => void) | undefined;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        stopTimer?.();
+        const next = await lines.next();
+        if (next.done === true) {
+          controller.close();
+          return;
+        }
+        controller.enqueue(encoder.encode(`data: ${next.value}\n\n`));
+        stopTimer = options.clock.after(options.slowClientMs, () => {
+          options.onSlow();
+          // The iterator sees why at its next step, and that step must come: nobody else pulls.
+          lines.next().then(
+            () => controller.error(new Error('the reader is too slow')),
+            (error: unknown) => controller.error(error),
+          );
+        });
+      },
+      async cancel() {
+        stopTimer?.();
+        options.onGone();
+        await lines.return?.();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+};

@@ -1,0 +1,55 @@
+import type { Clock } from '../../../time/clock.ts';
+import { systemClock } from '../../../time/clock.ts';
+import type { Log, Parts } from '../exchange.ts';
+import type { Readings } from '../telemetry/readings.ts';
+import { createTelemetry, type TelemetryOptions } from '../telemetry/telemetry.ts';
+import { FakeServing } from './fake-serving.ts';
+import { FakeSteering } from './fake-steering.ts';
+
+export const fakeReadings: Readings = {
+  ready: true,
+  memory: { usedBytes: 100, budgetBytes: 1000 },
+  disk: { usedBytes: 200, budgetBytes: 2000 },
+  adapters: { Resident: 2, Failed: 1 },
+  rollouts: [{ key: 'default/sql', weight: 20, effectiveWeight: 10 }],
+  requests: { running: 3, waiting: 4 },
+  lora: { max: 8, running: ['upper', 'sql'], waiting: [] },
+};
+
+const silent = (): void => undefined;
+export const silentLog: Log = { debug: silent, info: silent, warn: silent, error: silent };
+
+export type FakeParts = Parts & {
+  readonly serving: FakeServing;
+  readonly steering: FakeSteering;
+  readonly version: string;
+};
+
+/** Everything that a server needs, with nothing behind it. */
+export const fakeParts = (
+  overrides: Partial<Omit<Parts, 'serving' | 'clock'>> & {
+    readonly clock?: Clock;
+    readonly traces?: NonNullable<TelemetryOptions['traces']>;
+  } = {},
+): FakeParts => {
+  const { traces, clock = systemClock, ...rest } = overrides;
+  const telemetry = createTelemetry({
+    version: '0.1.0',
+    instance: 'i1',
+    clock,
+    readings: () => fakeReadings,
+    ...(traces === undefined ? {} : { traces }),
+  });
+  return {
+    serving: new FakeServing(),
+    steering: new FakeSteering(),
+    telemetry,
+    clock,
+    log: silentLog,
+    defaultNamespace: 'default',
+    requestTimeoutMs: 10_000,
+    slowClientMs: 5_000,
+    version: '0.1.0',
+    ...rest,
+  };
+};
