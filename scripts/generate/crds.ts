@@ -6,7 +6,12 @@ import { routeSpecSchema } from '../../src/api/route.ts';
 import { runtimeSpecSchema, runtimeStatusSchema } from '../../src/api/runtime.ts';
 import { type Schema, toStructural } from './structural.ts';
 
-type Column = { readonly name: string; readonly type: string; readonly jsonPath: string; readonly priority?: number };
+type Column = {
+  readonly name: string;
+  readonly type: string;
+  readonly jsonPath: string;
+  readonly priority?: number;
+};
 
 type Crd = {
   readonly kind: string;
@@ -43,7 +48,8 @@ const definitions: readonly Crd[] = [
     kind: 'AdapterRollout',
     plural: 'adapterrollouts',
     shortName: 'aro',
-    description: 'An AdapterRollout is the stable name that clients call; a change of its adapter happens step by step.',
+    description:
+      'An AdapterRollout is the stable name that clients call; a change of its adapter happens step by step.',
     spec: rolloutSpecSchema,
     status: rolloutStatusSchema,
     columns: [
@@ -60,7 +66,8 @@ const definitions: readonly Crd[] = [
     kind: 'AdapterRoute',
     plural: 'adapterroutes',
     shortName: 'art',
-    description: 'An AdapterRoute sends each request for a model name to a rollout, an adapter or the base model.',
+    description:
+      'An AdapterRoute sends each request for a model name to a rollout, an adapter or the base model.',
     spec: routeSpecSchema,
     status: noStatus,
     columns: [{ name: 'Model', type: 'string', jsonPath: '.spec.model' }, age],

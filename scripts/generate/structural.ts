@@ -38,7 +38,9 @@ const isExtension = (keyword: string): boolean => keyword.startsWith('x-kubernet
  * A keyword that it does not know is an error: nothing is lost silently. Lists are atomic unless they say otherwise.
  */
 export const toStructural = (schema: Schema, path = ''): Schema => {
-  const unknown = Object.keys(schema).find((k) => !kept.includes(k) && !nested.has(k) && !dropped.has(k) && !isExtension(k));
+  const unknown = Object.keys(schema).find(
+    (k) => !kept.includes(k) && !nested.has(k) && !dropped.has(k) && !isExtension(k),
+  );
   if (unknown !== undefined) {
     throw new Error(`${path || 'the schema'} has ${unknown}, which a structural schema cannot express`);
   }
@@ -59,7 +61,9 @@ export const toStructural = (schema: Schema, path = ''): Schema => {
 };
 
 const mapValues = (properties: Readonly<Record<string, Schema>>, path: string): Record<string, Schema> =>
-  Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, toStructural(value, `${path}.${name}`)]));
+  Object.fromEntries(
+    Object.entries(properties).map(([name, value]) => [name, toStructural(value, `${path}.${name}`)]),
+  );
 
 /** zod bounds every integer by what a double holds; Kubernetes has formats for that. */
 const integerBounds = (out: Record<string, unknown>): void => {

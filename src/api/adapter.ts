@@ -22,8 +22,8 @@ const immutabilityRule = (field: string): string =>
     ? `has(self.${field}) == has(oldSelf.${field}) && (!has(self.${field}) || self.${field} == oldSelf.${field})`
     : `self.${field} == oldSelf.${field}`;
 
-const tagMessage = 'spec.source.oci.image needs a tag or a digest, or set spec.digest';
-const digestMessage = 'spec.digest must equal the digest in spec.source.oci.image: keep one of the two';
+const tagMessage = 'needs a tag or a digest, or set spec.digest';
+const digestMessage = 'must equal the digest in spec.source.oci.image: keep one of the two';
 
 export const adapterSpecSchema = z
   .strictObject({
@@ -48,9 +48,13 @@ export const adapterSpecSchema = z
       })
       .optional(),
     priority: z.int().min(-1000).max(1000).default(0).meta({
-      description: 'From -1000 to 1000. Of two adapters that nobody uses the one with the lower priority is evicted first. Default 0.',
+      description:
+        'From -1000 to 1000. Of two adapters that nobody uses the one with the lower priority is evicted first. Default 0.',
     }),
-    pinned: z.boolean().default(false).meta({ description: 'Never evicted from RAM while it fits the budget. Default false.' }),
+    pinned: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Never evicted from RAM while it fits the budget. Default false.' }),
     preload: z
       .strictObject({
         tier: z.enum(['None', 'Disk', 'Memory']).default('None').meta({
@@ -82,13 +86,16 @@ export const adapterSpecSchema = z
     ...cel(
       {
         rule: "!has(self.source.oci) || has(self.digest) || self.source.oci.image.matches('(:[^/:@]+|@sha256:[0-9a-f]{64})$')",
-        message: tagMessage,
+        message: `spec.source.oci.image ${tagMessage}`,
       },
       {
         rule: "!has(self.source.oci) || !has(self.digest) || !self.source.oci.image.contains('@') || self.source.oci.image.endsWith('@' + self.digest)",
-        message: digestMessage,
+        message: `spec.digest ${digestMessage}`,
       },
-      ...immutableAdapterFields.map((field) => ({ rule: immutabilityRule(field), message: immutableMessage(field) })),
+      ...immutableAdapterFields.map((field) => ({
+        rule: immutabilityRule(field),
+        message: immutableMessage(field),
+      })),
     ),
   });
 export type AdapterSpec = z.infer<typeof adapterSpecSchema>;

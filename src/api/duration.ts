@@ -16,7 +16,8 @@ const form = 'must be a duration such as 500ms, 30s, 1m30s or 24h (units: ms, s,
 const read = (value: string): number | undefined => {
   if (value.length > 32 || !durationPattern.test(value)) return undefined;
   let sum = 0;
-  for (const [, count, unit] of value.matchAll(partPattern)) sum += Number(count) * (millisOf[unit ?? ''] ?? 0);
+  for (const [, count, unit] of value.matchAll(partPattern))
+    sum += Number(count) * (millisOf[unit ?? ''] ?? 0);
   return Math.round(sum);
 };
 

@@ -17,12 +17,17 @@ const reference = (component: string, tag: string): RegExp =>
 export const imagePattern = reference('[a-z0-9]+', `[A-Za-z0-9_]${tagRest}`);
 
 /** The same with `{user}` wherever a part of the repository or of the tag may stand. */
-export const imageTemplatePattern = reference('([a-z0-9]|\\{user\\})+', `([A-Za-z0-9_]|\\{user\\})([A-Za-z0-9._-]|\\{user\\})*`);
+export const imageTemplatePattern = reference(
+  '([a-z0-9]|\\{user\\})+',
+  `([A-Za-z0-9_]|\\{user\\})([A-Za-z0-9._-]|\\{user\\})*`,
+);
 
 const tail = /^[^@]*?(?::([^/@:]+))?(?:@(sha256:[0-9a-f]{64}))?$/;
 
 /** Tag and digest of a checked image reference. */
-export const imageVersion = (image: string): { readonly tag: string | undefined; readonly digest: Digest | undefined } => {
+export const imageVersion = (
+  image: string,
+): { readonly tag: string | undefined; readonly digest: Digest | undefined } => {
   const [, tag, digest] = tail.exec(image) ?? [];
   return { tag, digest: digest as Digest | undefined };
 };

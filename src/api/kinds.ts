@@ -6,7 +6,12 @@ import { rolloutSpecSchema } from './rollout.ts';
 import { routeSpecSchema } from './route.ts';
 
 const object = <K extends string, S extends z.ZodType>(kind: K, spec: S) =>
-  z.strictObject({ apiVersion: z.literal(apiVersion), kind: z.literal(kind), metadata: metadataSchema, spec });
+  z.strictObject({
+    apiVersion: z.literal(apiVersion),
+    kind: z.literal(kind),
+    metadata: metadataSchema,
+    spec,
+  });
 
 /** The objects that users write, as a file has them. */
 export const kinds = {

@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import { text } from './text.ts';
 
 /** group/version of every kind. */
@@ -22,9 +21,12 @@ export const objectKey = (namespace: string, name: string): ObjectKey => `${name
 export const shortDigest = (digest: Digest): string => digest.slice('sha256:'.length, 'sha256:'.length + 12);
 
 /** A DNS-1123 subdomain, as Kubernetes asks of object names. */
-export const nameSchema = text(253).regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/, {
-  error: 'must be lower-case letters, digits, "-" or "." and start and end with a letter or digit',
-});
+export const nameSchema = text(253).regex(
+  /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+  {
+    error: 'must be lower-case letters, digits, "-" or "." and start and end with a letter or digit',
+  },
+);
 
 /** A DNS-1123 label, as Kubernetes asks of namespaces. */
 export const namespaceSchema = text(63).regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, {

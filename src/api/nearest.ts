@@ -1,3 +1,5 @@
+const at = (list: readonly number[], index: number): number => list[index] ?? 0;
+
 /** Edit distance with transpositions (optimal string alignment), over UTF-16 units. */
 const distance = (a: string, b: string): number => {
   let beforeLast: number[] = [];
@@ -6,9 +8,9 @@ const distance = (a: string, b: string): number => {
     const row = [i];
     for (let j = 1; j <= b.length; j += 1) {
       const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      const at = (list: number[], index: number) => list[index] ?? 0;
       let best = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + cost);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, at(beforeLast, j - 2) + 1);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        best = Math.min(best, at(beforeLast, j - 2) + 1);
       row.push(best);
     }
     beforeLast = last;

@@ -52,9 +52,20 @@ export const parseManifests = (
     if (first === undefined) {
       seen.set(identity, line);
       documents.push(checked.document);
-    } else problems.push({ file, line, reason: `${identity} is in this file already, at line ${first}: remove one of the two` });
+    } else
+      problems.push({
+        file,
+        line,
+        reason: `${identity} is in this file already, at line ${first}: remove one of the two`,
+      });
   }
-  return { documents, problems: cut(problems.toSorted((a, b) => a.line - b.line), file) };
+  return {
+    documents,
+    problems: cut(
+      problems.toSorted((a, b) => a.line - b.line),
+      file,
+    ),
+  };
 };
 
 const maxProblems = 100;
@@ -89,13 +100,16 @@ const checkDocument = (yaml: YamlDocument, defaultNamespace: string): Checked =>
   return { document: { line, lineOf, manifest: { kind, metadata: parsedMeta, spec } as ParsedManifest } };
 };
 
+const shownAs = (value: unknown): string => (JSON.stringify(value) ?? 'null').slice(0, 80);
+
 type HeadProblem = { readonly field: string; readonly reason: string };
 
 const apiVersionProblem = (version: unknown, kind: unknown): HeadProblem | undefined => {
   if (version === apiVersion) return undefined;
   const field = 'apiVersion';
-  if (version === undefined) return { field, reason: `apiVersion is required: write apiVersion: ${apiVersion}` };
-  const shown = JSON.stringify(String(version).slice(0, 80));
+  if (version === undefined)
+    return { field, reason: `apiVersion is required: write apiVersion: ${apiVersion}` };
+  const shown = shownAs(version);
   const other = typeof version === 'string' && !version.startsWith('adaptlet.io/') && !isKind(String(kind));
   return {
     field,
@@ -114,6 +128,9 @@ const kindProblem = (kind: unknown): HeadProblem | undefined => {
     return { field, reason: 'an AdapterRuntime is written by Adaptlet, not by a file: remove it' };
   }
   const [hint] = typeof kind === 'string' ? nearest(kind, names) : [];
-  const shown = JSON.stringify(String(kind).slice(0, 80));
-  return { field, reason: `kind ${shown} is not known: ${hint === undefined ? `one of ${names.join(', ')}` : `did you mean ${hint}`}` };
+  const shown = shownAs(kind);
+  return {
+    field,
+    reason: `kind ${shown} is not known: ${hint === undefined ? `one of ${names.join(', ')}` : `did you mean ${hint}`}`,
+  };
 };

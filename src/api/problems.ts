@@ -21,20 +21,32 @@ const asPath = (path: readonly PropertyKey[]): Path =>
 
 const valueAt = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>(
-    (at, part) => (typeof at === 'object' && at !== null ? (at as Record<string | number, unknown>)[part] : undefined),
+    (at, part) =>
+      typeof at === 'object' && at !== null ? (at as Record<string | number, unknown>)[part] : undefined,
     value,
   );
 
 /** Turns the issues of a schema into problems of fields: one message form for everything that a user can get wrong. */
-export const fieldProblems = (kind: Kind, value: unknown, issues: readonly z.core.$ZodIssue[]): FieldProblem[] => {
-  const misspelled = new Set(issues.filter((i) => i.code === 'unrecognized_keys').map((i) => pathText(asPath(i.path))));
+export const fieldProblems = (
+  kind: Kind,
+  value: unknown,
+  issues: readonly z.core.$ZodIssue[],
+): FieldProblem[] => {
+  const misspelled = new Set(
+    issues.filter((i) => i.code === 'unrecognized_keys').map((i) => pathText(asPath(i.path))),
+  );
   return issues.flatMap((issue) => {
     const path = asPath(issue.path);
     if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownField(kind, path, key));
     // A field that is spelled wrong also makes its object incomplete: one mistake, one message.
     if (issue.code === 'custom' && misspelled.has(pathText(path))) return [];
     const reason = describe(issue, valueAt(value, path));
-    return [{ path, reason: reason === 'is required' ? `${pathText(path)} ${reason}` : `${pathText(path)}: ${reason}` }];
+    return [
+      {
+        path,
+        reason: reason === 'is required' ? `${pathText(path)} ${reason}` : `${pathText(path)}: ${reason}`,
+      },
+    ];
   });
 };
 
@@ -42,7 +54,8 @@ const unknownField = (kind: Kind, path: Path, key: string): FieldProblem => {
   const full = [...path, key];
   const name = pathText(full);
   const [hint] = nearest(key, fieldsAt(kind, path));
-  const reason = givenFields.get(name) ?? `unknown field ${name}${hint === undefined ? '' : `, did you mean ${hint}`}`;
+  const reason =
+    givenFields.get(name) ?? `unknown field ${name}${hint === undefined ? '' : `, did you mean ${hint}`}`;
   return { path: full, reason };
 };
 
@@ -57,20 +70,12 @@ const expected: Readonly<Record<string, string>> = {
 };
 
 const describe = (issue: z.core.$ZodIssue, value: unknown): string => {
-  switch (issue.code) {
-    case 'invalid_type':
-      return wrongType(issue.expected, value);
-    case 'invalid_value':
-      return wrongValue(issue.values.map(String), value);
-    case 'too_small':
-      return bound(issue.origin, Number(issue.minimum), 'least');
-    case 'too_big':
-      return bound(issue.origin, Number(issue.maximum), 'most');
-    case 'invalid_key':
-      return issue.issues.map((i) => i.message).join('; ');
-    default:
-      return issue.message;
-  }
+  if (issue.code === 'invalid_type') return wrongType(issue.expected, value);
+  if (issue.code === 'invalid_value') return wrongValue(issue.values.map(String), value);
+  if (issue.code === 'too_small') return bound(issue.origin, Number(issue.minimum), 'least');
+  if (issue.code === 'too_big') return bound(issue.origin, Number(issue.maximum), 'most');
+  if (issue.code === 'invalid_key') return issue.issues.map((i) => i.message).join('; ');
+  return issue.message;
 };
 
 const wrongType = (wanted: string, value: unknown): string => {

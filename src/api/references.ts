@@ -43,7 +43,9 @@ class ObjectSet {
     }
   }
   names(kind: 'adapters' | 'rollouts', namespace: string): string[] {
-    return [...this[kind].values()].filter((o) => o.metadata.namespace === namespace).map((o) => o.metadata.name);
+    return [...this[kind].values()]
+      .filter((o) => o.metadata.namespace === namespace)
+      .map((o) => o.metadata.name);
   }
   baseModelOf(namespace: string, target: Target): string | undefined {
     const adapter =
@@ -51,7 +53,9 @@ class ObjectSet {
       (target.rollout === undefined
         ? undefined
         : this.rollouts.get(objectKey(namespace, target.rollout))?.spec.adapter);
-    return adapter === undefined ? undefined : this.adapters.get(objectKey(namespace, adapter))?.spec.baseModel;
+    return adapter === undefined
+      ? undefined
+      : this.adapters.get(objectKey(namespace, adapter))?.spec.baseModel;
   }
 }
 
@@ -124,7 +128,13 @@ const zeroWeights = (rule: Rule): RuleFinding[] => {
   const path = ['targets'];
   return rule.fallback.length > 0
     ? [{ path, severity: 'Warning', reason: 'all weights are 0: every request goes to the fallback' }]
-    : [{ path, severity: 'Problem', reason: 'all weights are 0 and there is no fallback: no request can be answered' }];
+    : [
+        {
+          path,
+          severity: 'Problem',
+          reason: 'all weights are 0 and there is no fallback: no request can be answered',
+        },
+      ];
 };
 
 /** Name that clients send for an object. */

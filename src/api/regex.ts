@@ -39,9 +39,13 @@ const compile = (pattern: string): RE2JS => {
   try {
     return RE2JS.compile(pattern);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.replace(/^error parsing regexp: /, '') : String(cause);
-    throw new RangeError(`must be a regular expression in RE2 syntax (no look-around, no back-references): ${reason.slice(0, 120)}`, {
-      cause,
-    });
+    const reason =
+      cause instanceof Error ? cause.message.replace(/^error parsing regexp: /, '') : String(cause);
+    throw new RangeError(
+      `must be a regular expression in RE2 syntax (no look-around, no back-references): ${reason.slice(0, 120)}`,
+      {
+        cause,
+      },
+    );
   }
 };

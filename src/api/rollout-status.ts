@@ -12,7 +12,9 @@ const generation = z.int().min(0);
 export const boundAdapterSchema = z
   .strictObject({
     adapter: text(253).meta({ description: 'Name of the Adapter.' }),
-    uid: text(128).meta({ description: 'uid of the Adapter object: one that was deleted and created again is another.' }),
+    uid: text(128).meta({
+      description: 'uid of the Adapter object: one that was deleted and created again is another.',
+    }),
     digest: digestSchema.meta({ description: 'What it was resolved to.' }),
   })
   .meta({ description: 'An Adapter as the rollout bound it: name, object identity and content.' });
@@ -32,7 +34,9 @@ export type Condition = z.infer<typeof conditionSchema>;
 export const rolloutStatusSchema = z
   .strictObject({
     observedGeneration: generation.meta({ description: 'metadata.generation that this status is about.' }),
-    phase: z.enum(['Healthy', 'Progressing', 'Paused', 'Degraded']).meta({ description: 'The state in one word.' }),
+    phase: z
+      .enum(['Healthy', 'Progressing', 'Paused', 'Degraded'])
+      .meta({ description: 'The state in one word.' }),
     /** Grows by one with every decision that changes something. */
     revision: generation.meta({ description: 'Grows by one with every decision that changes something.' }),
     message: text(maxStatusMessage).meta({ description: 'What is going on, for people.' }),
@@ -41,7 +45,9 @@ export const rolloutStatusSchema = z
     canary: z
       .strictObject({
         ...boundAdapterSchema.shape,
-        seed: text(16).meta({ description: 'Seed of the split, 16 hexadecimal digits; constant for the life of the canary.' }),
+        seed: text(16).meta({
+          description: 'Seed of the split, 16 hexadecimal digits; constant for the life of the canary.',
+        }),
       })
       .meta({ description: 'The adapter that the rollout is moving to.' })
       .optional(),

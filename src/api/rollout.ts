@@ -16,7 +16,12 @@ export {
 /** Exactly one member is present. */
 export const stepSchema = exactlyOneOf(
   {
-    setWeight: z.int().min(0).max(100).meta({ description: 'Percent of requests for the canary, 0 to 100. Example: 20' }).optional(),
+    setWeight: z
+      .int()
+      .min(0)
+      .max(100)
+      .meta({ description: 'Percent of requests for the canary, 0 to 100. Example: 20' })
+      .optional(),
     pause: z
       .strictObject({
         duration: durationSchema
@@ -41,7 +46,8 @@ export type HashOn = z.infer<typeof hashOnSchema>;
 export const guardSchema = z
   .strictObject({
     maxConsecutiveErrors: z.int().min(1).max(1000).default(5).meta({
-      description: 'Errors of the canary in a row after which the node goes back to stable, 1 to 1000. Default 5.',
+      description:
+        'Errors of the canary in a row after which the node goes back to stable, 1 to 1000. Default 5.',
     }),
   })
   .meta({ description: 'Rollback on the node itself, without an operator, at the next request.' });
@@ -54,10 +60,13 @@ export const rolloutSpecSchema = z
         'Name of the Adapter that should serve, in the same namespace. A change of it starts a rollout. Example: sql-v2',
     }),
     runtimeSelector: selectorSchema
-      .meta({ description: 'Runtimes that the rollout applies to. Default: every runtime of the base model.' })
+      .meta({
+        description: 'Runtimes that the rollout applies to. Default: every runtime of the base model.',
+      })
       .optional(),
     revisionHistoryLimit: z.int().min(2).max(20).default(3).meta({
-      description: 'Former stable adapters that nodes keep on disk, so that a rollback never downloads; 2 to 20. Default 3.',
+      description:
+        'Former stable adapters that nodes keep on disk, so that a rollback never downloads; 2 to 20. Default 3.',
     }),
     rollbackWindow: z
       .strictObject({
@@ -86,7 +95,10 @@ export const rolloutSpecSchema = z
           hashOn: 'User',
         },
       })
-      .meta({ description: 'How traffic moves to the new adapter. Default: 5, 25 and 50 percent with a minute at each.' }),
+      .meta({
+        description:
+          'How traffic moves to the new adapter. Default: 5, 25 and 50 percent with a minute at each.',
+      }),
     guard: guardSchema.default({ maxConsecutiveErrors: 5 }),
   })
   .meta({ description: 'The stable name that clients call, and which Adapter should serve it.' });

@@ -5,11 +5,15 @@ import { maxRegexLength, regexProblem } from './regex.ts';
 import { hashOnSchema } from './rollout.ts';
 import { userSourceSchema } from './source.ts';
 import { cel, line, text } from './text.ts';
-import { duplicatesOf } from './unique.ts';
+import { duplicatesOf, repeatsOf } from './unique.ts';
 
 const targetShape = {
-  rollout: nameSchema.meta({ description: 'Name of an AdapterRollout of the namespace. Example: sql' }).optional(),
-  adapter: nameSchema.meta({ description: 'Name of an Adapter of the namespace. Example: sql-v2' }).optional(),
+  rollout: nameSchema
+    .meta({ description: 'Name of an AdapterRollout of the namespace. Example: sql' })
+    .optional(),
+  adapter: nameSchema
+    .meta({ description: 'Name of an Adapter of the namespace. Example: sql-v2' })
+    .optional(),
   base: z.literal(true).meta({ description: 'true: the base model without an adapter.' }).optional(),
 };
 const targetKeys = ['rollout', 'adapter', 'base'] as const;
@@ -25,11 +29,15 @@ export const weightedTargetSchema = exactlyOneOf(
   {
     ...targetShape,
     weight: z.int().min(0).max(1_000_000).default(1).meta({
-      description: 'Share of the requests, in proportion to the sum of the weights of the rule; 0 to 1000000, 0 is none. Default 1.',
+      description:
+        'Share of the requests, in proportion to the sum of the weights of the rule; 0 to 1000000, 0 is none. Default 1.',
     }),
   },
   targetKeys,
-  { example: 'rollout: sql', description: 'What serves, and for which share. Exactly one of rollout, adapter, base.' },
+  {
+    example: 'rollout: sql',
+    description: 'What serves, and for which share. Exactly one of rollout, adapter, base.',
+  },
 );
 export type WeightedTarget = z.infer<typeof weightedTargetSchema>;
 
@@ -40,11 +48,15 @@ const headerSchema = z
       .regex(/^[a-z0-9!#$%&'*+.^_`|~-]+$/, {
         error: 'must be a header name in lower case, as HTTP/2 and gRPC send it, for example x-department',
       })
-      .meta({ description: 'Name of the header (HTTP) or metadata key (gRPC), lower case. Example: x-department' }),
+      .meta({
+        description: 'Name of the header (HTTP) or metadata key (gRPC), lower case. Example: x-department',
+      }),
     type: z.enum(['Exact', 'Prefix', 'Regex']).default('Exact').meta({
       description: 'How the value is compared. Regex: RE2, must match the whole value. Default Exact.',
     }),
-    value: line(maxRegexLength).meta({ description: 'Value, prefix or pattern, at most 512 characters. Example: medical' }),
+    value: line(maxRegexLength).meta({
+      description: 'Value, prefix or pattern, at most 512 characters. Example: medical',
+    }),
   })
   .superRefine(({ type, value }, ctx) => {
     const problem = type === 'Regex' ? regexProblem(value) : undefined;
@@ -57,7 +69,11 @@ const idList = (what: string) =>
     .array(line(256))
     .min(1)
     .max(256)
-    .meta({ description: `Ids of ${what}, compared character by character; 1 to 256.`, 'x-kubernetes-list-type': 'set' });
+    .superRefine(repeatsOf)
+    .meta({
+      description: `Ids of ${what}, compared character by character; 1 to 256.`,
+      'x-kubernetes-list-type': 'set',
+    });
 
 const matchKeys = ['headers', 'user', 'tenant'] as const;
 const matchMessage = `must have at least one of ${matchKeys.join(', ')}; a rule without matches takes every request`;
@@ -68,12 +84,16 @@ export const matchSchema = z
       .array(headerSchema)
       .min(1)
       .max(16)
-      .meta({ description: 'Headers that must all match, 1 to 16. A header that is not there does not match.' })
+      .meta({
+        description: 'Headers that must all match, 1 to 16. A header that is not there does not match.',
+      })
       .optional(),
     user: exactlyOneOf(
       {
         in: idList('users').optional(),
-        prefix: line(256).meta({ description: 'What the id of the user must start with. Example: beta-' }).optional(),
+        prefix: line(256)
+          .meta({ description: 'What the id of the user must start with. Example: beta-' })
+          .optional(),
       },
       ['in', 'prefix'],
       { example: 'in: [u42]', description: 'Who asks (x-adaptlet-user). Exactly one of in, prefix.' },
@@ -94,7 +114,9 @@ export type Match = z.infer<typeof matchSchema>;
 /** One adapter per user without an object per user: `{user}` in the source is replaced by the checked user id. */
 export const perUserSchema = z
   .strictObject({
-    baseModel: modelNameSchema.meta({ description: 'Base model of the adapters of the users. Example: smollm2-135m' }),
+    baseModel: modelNameSchema.meta({
+      description: 'Base model of the adapters of the users. Example: smollm2-135m',
+    }),
     source: userSourceSchema,
   })
   .meta({
@@ -109,9 +131,13 @@ export const ruleSchema = exactlyOneOf(
       .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, {
         error: 'must be lower-case letters, digits or "-" and start and end with a letter or digit',
       })
-      .meta({ description: 'Name of the rule, unique in the route; answers carry it (x-adaptlet-rule). Example: medical' }),
+      .meta({
+        description:
+          'Name of the rule, unique in the route; answers carry it (x-adaptlet-rule). Example: medical',
+      }),
     matches: z.array(matchSchema).max(16).default([]).meta({
-      description: 'Alternatives, at most 16: the rule takes a request that fits one of them. Empty: every request.',
+      description:
+        'Alternatives, at most 16: the rule takes a request that fits one of them. Empty: every request.',
     }),
     targets: z
       .array(weightedTargetSchema)
@@ -127,7 +153,10 @@ export const ruleSchema = exactlyOneOf(
     }),
   },
   ['targets', 'perUser'],
-  { example: 'targets: [{rollout: sql}]', description: 'Where requests that fit go. Exactly one of targets, perUser.' },
+  {
+    example: 'targets: [{rollout: sql}]',
+    description: 'Where requests that fit go. Exactly one of targets, perUser.',
+  },
 );
 export type Rule = z.infer<typeof ruleSchema>;
 
@@ -149,5 +178,8 @@ export const routeSpecSchema = z
         }),
       }),
   })
-  .meta({ description: 'A name that clients call, and rules that send each request to a rollout, an adapter or the base model.' });
+  .meta({
+    description:
+      'A name that clients call, and rules that send each request to a rollout, an adapter or the base model.',
+  });
 export type RouteSpec = z.infer<typeof routeSpecSchema>;

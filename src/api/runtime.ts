@@ -3,7 +3,11 @@ import { digestSchema } from './names.ts';
 import { maxStatusMessage } from './rollout-status.ts';
 import { text } from './text.ts';
 
-const bytes = (what: string) => z.int().min(0).meta({ description: `${what}, in bytes.` });
+const bytes = (what: string) =>
+  z
+    .int()
+    .min(0)
+    .meta({ description: `${what}, in bytes.` });
 const count = (what: string) => z.int().min(0).max(1_000_000).meta({ description: what });
 
 const budget = (what: string) =>
@@ -22,7 +26,9 @@ export const runtimeStatusSchema = z
     baseModel: z
       .strictObject({
         name: text(128).meta({ description: 'Name of the base model.' }),
-        digest: digestSchema.meta({ description: 'Digest of its files; absent until it is loaded.' }).optional(),
+        digest: digestSchema
+          .meta({ description: 'Digest of its files; absent until it is loaded.' })
+          .optional(),
       })
       .meta({ description: 'The base model that is loaded there.' }),
     executionProvider: text(128).meta({ description: 'What runs the graph. Example: CPUExecutionProvider' }),

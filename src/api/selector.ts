@@ -1,12 +1,17 @@
 import { z } from 'zod';
 import { text } from './text.ts';
 
-const labelKey = text(317).regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/, {
-  error: 'must be a label key: an optional DNS prefix and "/", then at most 63 letters, digits, "-", "_" or "."',
-});
+const labelKey = text(317).regex(
+  /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
+  {
+    error:
+      'must be a label key: an optional DNS prefix and "/", then at most 63 letters, digits, "-", "_" or "."',
+  },
+);
 
 const labelValue = text(63).regex(/^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$/, {
-  error: 'must be a label value: at most 63 letters, digits, "-", "_" or ".", starting and ending with a letter or digit',
+  error:
+    'must be a label value: at most 63 letters, digits, "-", "_" or ".", starting and ending with a letter or digit',
 });
 
 const atMost = (max: number) => ({
@@ -26,7 +31,8 @@ export const selectorSchema = z
       .refine(selectorLimit.check, selectorLimit.message)
       .default({})
       .meta({
-        description: 'Labels that a runtime must have, all of them. Empty: every runtime. Example: {accelerator: npu}',
+        description:
+          'Labels that a runtime must have, all of them. Empty: every runtime. Example: {accelerator: npu}',
         maxProperties: 16,
       }),
   })
@@ -35,4 +41,6 @@ export type Selector = z.infer<typeof selectorSchema>;
 
 /** True when every label of the selector is there with that value. No selector selects everything. */
 export const selects = (selector: Selector | undefined, labels: Readonly<Record<string, string>>): boolean =>
-  Object.entries(selector?.matchLabels ?? {}).every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value);
+  Object.entries(selector?.matchLabels ?? {}).every(
+    ([key, value]) => Object.hasOwn(labels, key) && labels[key] === value,
+  );

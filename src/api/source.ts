@@ -9,8 +9,10 @@ const pathPattern = new RegExp(`^${segment}(/${segment})*$`);
 const pathTemplatePattern = new RegExp(`^${templateSegment}(/${templateSegment})*$`);
 
 const pathAdvice = (path: string): string => {
-  if (path.startsWith('/')) return 'must be relative to an import root of the runtime, not absolute: write team-a/sql-v2';
-  if (path.split('/').includes('..')) return 'must not have ".." segments: write a path below an import root of the runtime';
+  if (path.startsWith('/'))
+    return 'must be relative to an import root of the runtime, not absolute: write team-a/sql-v2';
+  if (path.split('/').includes('..'))
+    return 'must not have ".." segments: write a path below an import root of the runtime';
   return 'must be segments of letters, digits, ".", "_", "@", "+", "=" and "-" that do not start with ".", joined by single "/", for example team-a/sql-v2';
 };
 
@@ -22,23 +24,21 @@ export const sourceSchema = exactlyOneOf(
   {
     oci: z
       .strictObject({
-        image: text(512)
-          .regex(imagePattern, adviceOf(imageAdvice))
-          .meta({
-            description:
-              'registry/repository:tag or registry/repository@sha256:…. The registry is always written out. A tag is resolved once; a digest says what it must resolve to. Example: registry.example/team-a/sql:v2',
-          }),
+        image: text(512).regex(imagePattern, adviceOf(imageAdvice)).meta({
+          description:
+            'registry/repository:tag or registry/repository@sha256:…. The registry is always written out. A tag is resolved once; a digest says what it must resolve to. Example: registry.example/team-a/sql:v2',
+        }),
       })
-      .meta({ description: 'An artifact of an OCI registry: an image manifest with the files of a PEFT adapter.' })
+      .meta({
+        description: 'An artifact of an OCI registry: an image manifest with the files of a PEFT adapter.',
+      })
       .optional(),
     path: z
       .strictObject({
-        path: text(1024)
-          .regex(pathPattern, adviceOf(pathAdvice))
-          .meta({
-            description:
-              'Folder with adapter_config.json and adapter_model.safetensors, relative to an import root that the administrator of the runtime allowed. Example: team-a/sql-v2',
-          }),
+        path: text(1024).regex(pathPattern, adviceOf(pathAdvice)).meta({
+          description:
+            'Folder with adapter_config.json and adapter_model.safetensors, relative to an import root that the administrator of the runtime allowed. Example: team-a/sql-v2',
+        }),
       })
       .meta({ description: 'A folder on the node.' })
       .optional(),
@@ -100,6 +100,7 @@ export const userSourceSchema = exactlyOneOf(
   ['oci', 'path'],
   {
     example: `oci: {image: "${imageExample}"}`,
-    description: 'Where the adapter of each user comes from. Exactly one of oci, path; {user} stands for the id of the user.',
+    description:
+      'Where the adapter of each user comes from. Exactly one of oci, path; {user} stands for the id of the user.',
   },
 );

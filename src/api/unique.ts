@@ -14,3 +14,12 @@ export const duplicatesOf =
       }
     });
   };
+
+/** Check of a list of texts: no two are the same. The issue is put on the later one. */
+export const repeatsOf = (items: readonly string[], ctx: z.RefinementCtx): void => {
+  items.forEach((item, index) => {
+    const first = items.indexOf(item);
+    if (first === index) return;
+    ctx.addIssue({ code: 'custom', path: [index], message: `must be unique in the list, item ${first} is ${item} already` });
+  });
+};

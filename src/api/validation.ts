@@ -2,19 +2,23 @@ import { z } from 'zod';
 import { durationSchema } from './duration.ts';
 import { exactlyOneOf } from './exactly-one.ts';
 import { maxRegexLength, regexProblem } from './regex.ts';
-import { duplicatesOf } from './unique.ts';
 import { text } from './text.ts';
+import { duplicatesOf } from './unique.ts';
 
-const shortName = text(63)
-  .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, {
-    error: 'must be lower-case letters, digits or "-" and start and end with a letter or digit',
-  });
+const shortName = text(63).regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, {
+  error: 'must be lower-case letters, digits or "-" and start and end with a letter or digit',
+});
 
 const expectSchema = exactlyOneOf(
   {
-    contains: text(4096).min(1).meta({ description: 'Text that must occur in the answer. Example: "SELECT"' }).optional(),
+    contains: text(4096)
+      .min(1)
+      .meta({ description: 'Text that must occur in the answer. Example: "SELECT"' })
+      .optional(),
     equals: text(4096)
-      .meta({ description: 'The whole answer, character by character, white space included. Example: " MOON!"' })
+      .meta({
+        description: 'The whole answer, character by character, white space included. Example: " MOON!"',
+      })
       .optional(),
     regex: text(maxRegexLength)
       .min(1)
@@ -26,14 +30,22 @@ const expectSchema = exactlyOneOf(
       .optional(),
   },
   ['contains', 'equals', 'regex'],
-  { example: 'contains: SELECT', description: 'What the answer must be. Exactly one of contains, equals, regex.' },
+  {
+    example: 'contains: SELECT',
+    description: 'What the answer must be. Exactly one of contains, equals, regex.',
+  },
 );
 
 export const smokeTestSchema = z
   .strictObject({
     name: shortName.meta({ description: 'Name of the test, unique in the list. Example: select' }),
     prompt: text(16_384).min(1).meta({ description: 'Prompt, greedy decoding (temperature 0).' }),
-    maxTokens: z.int().min(1).max(1024).default(32).meta({ description: 'Most tokens to generate, 1 to 1024. Default 32.' }),
+    maxTokens: z
+      .int()
+      .min(1)
+      .max(1024)
+      .default(32)
+      .meta({ description: 'Most tokens to generate, 1 to 1024. Default 32.' }),
     expect: expectSchema,
   })
   .meta({ description: 'A prompt and what its answer must be.' });
@@ -47,7 +59,8 @@ export const validationSchema = z
       .superRefine(duplicatesOf('name'))
       .default([])
       .meta({
-        description: 'Prompts that the adapter must answer as expected before it may serve; at most 16. Default: none.',
+        description:
+          'Prompts that the adapter must answer as expected before it may serve; at most 16. Default: none.',
         'x-kubernetes-list-type': 'map',
         'x-kubernetes-list-map-keys': ['name'],
       }),

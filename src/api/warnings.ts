@@ -21,7 +21,8 @@ type SpecOf<K extends ParsedManifest['kind']> = Extract<ParsedManifest, { kind: 
 const adapterWarnings = ({ source, digest }: SpecOf<'Adapter'>): FieldProblem[] => {
   if (digest !== undefined) return [];
   if (source.path !== undefined) {
-    const reason = 'spec.source.path: in a cluster a path needs spec.digest, so that every node has the same files';
+    const reason =
+      'spec.source.path: in a cluster a path needs spec.digest, so that every node has the same files';
     return [{ path: ['spec', 'source', 'path'], reason }];
   }
   const version = imageVersion(source.oci?.image ?? '');

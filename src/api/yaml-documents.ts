@@ -16,9 +16,10 @@ export type YamlDocument = {
 export type YamlProblem = { readonly line: number; readonly reason: string };
 type Documents = { readonly documents: readonly YamlDocument[]; readonly problems: readonly YamlProblem[] };
 
+const refused = (reason: string): Documents => ({ documents: [], problems: [{ line: 1, reason }] });
+
 /** Splits a text into its YAML 1.2 documents; empty ones are left out. Never throws. */
 export const readDocuments = (text: string): Documents => {
-  const refused = (reason: string): Documents => ({ documents: [], problems: [{ line: 1, reason }] });
   if (text.length > maxManifestBytes || Buffer.byteLength(text) > maxManifestBytes) {
     return refused('the file is larger than 1 MiB: split it');
   }
@@ -37,7 +38,7 @@ export const readDocuments = (text: string): Documents => {
   }
 };
 
-const collect = (parsed: readonly Document.Parsed<ParsedNode>[], lines: LineCounter): Documents => {
+const collect = (parsed: readonly Document.Parsed[], lines: LineCounter): Documents => {
   const documents: YamlDocument[] = [];
   const problems: YamlProblem[] = [];
   const lineAt = (offset: number): number => lines.linePos(offset).line;

@@ -38,14 +38,22 @@ export const readTree = (root: Node): Tree | TreeProblem => {
 
 class TreeReader {
   #nodes = 0;
+  /** The outermost alias that is being followed: the place that a person can change. */
+  #via: Node | undefined;
   readonly #anchors = new Map<string, Node>();
   readonly #targets = new Map<Node, Node>();
 
   read(node: unknown, depth: number): unknown {
     this.#nodes += 1;
-    if (this.#nodes > maxNodes) throw new Refusal(node, tooMany);
-    if (depth > maxDepth) throw new Refusal(node, tooDeep);
-    if (isAlias(node)) return this.read(this.#follow(node), depth + 1);
+    if (this.#nodes > maxNodes) throw new Refusal(this.#via ?? node, tooMany);
+    if (depth > maxDepth) throw new Refusal(this.#via ?? node, tooDeep);
+    if (isAlias(node)) {
+      const outer = this.#via;
+      this.#via ??= node;
+      const value = this.read(this.#follow(node), depth + 1);
+      this.#via = outer;
+      return value;
+    }
     if (isScalar(node)) {
       if (node.anchor !== undefined) this.#anchors.set(node.anchor, node);
       return node.value;
@@ -59,7 +67,8 @@ class TreeReader {
     const entries = new Map<string, unknown>();
     for (const pair of node.items) {
       const key = keyOf(pair);
-      if (entries.has(key)) throw new Refusal(pair.key, `${key.slice(0, 80)} is written twice in the same map`);
+      if (entries.has(key))
+        throw new Refusal(pair.key, `${key.slice(0, 80)} is written twice in the same map`);
       entries.set(key, this.read(pair.value, depth + 1));
     }
     return Object.fromEntries(entries);
@@ -85,7 +94,8 @@ class TreeReader {
 
   #follow(alias: Node & { readonly source: string }): Node {
     const target = this.#anchors.get(alias.source);
-    if (target === undefined) throw new Refusal(alias, `alias *${alias.source.slice(0, 80)} has no anchor before it`);
+    if (target === undefined)
+      throw new Refusal(alias, `alias *${alias.source.slice(0, 80)} has no anchor before it`);
     this.#targets.set(alias, target);
     return target;
   }

@@ -113,13 +113,19 @@ const inOrder = (findings: readonly LintFinding[]): LintFinding[] =>
   findings.toSorted((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1));
 
 const printJson = ({ files, documents, problems, warnings }: Report, io: LintIo): void => {
-  const result = { files: files.length, objects: documents.length, problems: inOrder(problems), warnings: inOrder(warnings) };
+  const result = {
+    files: files.length,
+    objects: documents.length,
+    problems: inOrder(problems),
+    warnings: inOrder(warnings),
+  };
   io.out(`${JSON.stringify(result, undefined, 2)}\n`);
 };
 
 const printText = ({ files, documents, problems, warnings }: Report, io: LintIo): void => {
   const all = [...problems, ...warnings.map((w) => ({ ...w, reason: `warning: ${w.reason}` }))];
-  for (const { file, line, reason } of inOrder(all)) io.out(`${line === 0 ? file : `${file}:${line}`}: ${reason}\n`);
+  for (const { file, line, reason } of inOrder(all))
+    io.out(`${line === 0 ? file : `${file}:${line}`}: ${reason}\n`);
   const counts = [
     count(files.length, 'file'),
     count(documents.length, 'object'),
@@ -144,6 +150,9 @@ export const lintCommand = (): Command =>
       '\nPrints FILE:LINE: REASON for each problem and warning. Exit code 1 when there is a problem; warnings do not count.\n\nExample:\n  adaptlet lint examples',
     )
     .action(async (paths: string[], options: LintOptions) => {
-      const io: LintIo = { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(text) };
+      const io: LintIo = {
+        out: (text) => process.stdout.write(text),
+        err: (text) => process.stderr.write(text),
+      };
       process.exitCode = await lintFiles(paths, io, options);
     });

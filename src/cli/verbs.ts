@@ -1,8 +1,9 @@
+import type { ServiceError } from '@grpc/grpc-js';
 import { Command } from 'commander';
 import type { Adapter, AdminClient, Rollout } from '../gen/adaptlet/inference/v1/admin.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
 
-type Answer<T> = (error: Parameters<Parameters<AdminClient['status']>[1]>[0], value: T) => void;
+type Answer<T> = (error: ServiceError | null, value: T) => void;
 
 const rolloutVerbs: readonly [string, string, (c: AdminClient, rollout: string, done: Answer<{ rollout?: Rollout | undefined }>) => unknown][] = [
   ['promote', 'end the present pause of a rollout', (c, rollout, done) => c.promote({ rollout }, done)],

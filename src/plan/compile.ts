@@ -3,21 +3,27 @@ import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../api
 import { keyOf } from '../api/references.ts';
 import { selects } from '../api/selector.ts';
 import { byAge, nameConflicts } from './names.ts';
-import { type AdapterResource, type Plan, type Resource, resourceKey, type RouteResource } from './resources.ts';
+import {
+  type AdapterResource,
+  type Plan,
+  type Resource,
+  resourceKey,
+  type RouteResource,
+} from './resources.ts';
 import { type RuntimeView, splitOf } from './split.ts';
 import { tierOf, type Want, wantsOfRollouts } from './tiers.ts';
 import { versioned } from './version.ts';
 
 export type { RuntimeView } from './split.ts';
 
-/** Reason of an object that the plan leaves out, or whose client name it cannot give. */
-export type PlanProblemReason = 'NameConflict' | 'DuplicateObject';
-
+/** An object that the plan leaves out, or whose client name it cannot give. */
 export type PlanProblem = {
   readonly kind: Manifest['kind'];
   readonly key: ObjectKey;
-  readonly reason: PlanProblemReason;
-  readonly message: string;
+  /** For programs: the reason of a condition. */
+  readonly code: 'NameConflict' | 'DuplicateObject';
+  /** For people. */
+  readonly reason: string;
 };
 
 export type CompiledPlan = { readonly plan: Plan; readonly problems: readonly PlanProblem[] };
@@ -43,7 +49,9 @@ export const compilePlan = ({
   const { objects, problems: duplicates } = withoutDuplicates(manifests);
   const conflicts = nameConflicts(objects, runtime.baseModel);
   const refused = new Set(
-    conflicts.filter(({ object, name }) => object.kind !== 'Adapter' || name === runtime.baseModel).map((c) => c.object),
+    conflicts
+      .filter(({ object, name }) => object.kind !== 'Adapter' || name === runtime.baseModel)
+      .map((c) => c.object),
   );
   const accepted = objects.filter((object) => !refused.has(object));
 
@@ -64,7 +72,7 @@ export const compilePlan = ({
     plan: new Map(entries.toSorted(([a], [b]) => (a < b ? -1 : 1))),
     problems: [
       ...duplicates,
-      ...conflicts.map(({ object, message }) => problemOf(object, 'NameConflict', message)),
+      ...conflicts.map(({ object, reason }) => problemOf(object, 'NameConflict', reason)),
     ],
   };
 };
@@ -73,11 +81,11 @@ const isAdapter = (object: Manifest): object is AdapterObject => object.kind ===
 const isRollout = (object: Manifest): object is RolloutObject => object.kind === 'AdapterRollout';
 const isRoute = (object: Manifest): object is RouteObject => object.kind === 'AdapterRoute';
 
-const problemOf = (object: Manifest, reason: PlanProblemReason, message: string): PlanProblem => ({
+const problemOf = (object: Manifest, code: PlanProblem['code'], reason: string): PlanProblem => ({
   kind: object.kind,
   key: keyOf(object),
+  code,
   reason,
-  message: `${object.kind} ${keyOf(object)}: ${message}`,
 });
 
 /** An object that is there twice counts once, as its oldest. */
@@ -87,7 +95,8 @@ const withoutDuplicates = (manifests: readonly Manifest[]) => {
   const problems: PlanProblem[] = [];
   for (const object of manifests.toSorted(byAge)) {
     const identity = `${object.kind} ${keyOf(object)}`;
-    if (seen.has(identity)) problems.push(problemOf(object, 'DuplicateObject', 'it is there twice: the older one counts'));
+    if (seen.has(identity))
+      problems.push(problemOf(object, 'DuplicateObject', 'the object is there twice: the older one counts'));
     else {
       seen.add(identity);
       objects.push(object);
@@ -96,7 +105,11 @@ const withoutDuplicates = (manifests: readonly Manifest[]) => {
   return { objects, problems };
 };
 
-const adapterResource = (adapter: AdapterObject, want: Want | undefined, runtime: RuntimeView): AdapterResource => {
+const adapterResource = (
+  adapter: AdapterObject,
+  want: Want | undefined,
+  runtime: RuntimeView,
+): AdapterResource => {
   const { baseModel, baseModelDigests, source, digest, priority, pinned, validation } = adapter.spec;
   return {
     type: 'AdapterSpec',

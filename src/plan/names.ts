@@ -1,8 +1,8 @@
-import { clientNameOf, keyOf } from '../api/references.ts';
 import type { Manifest } from '../api/objects.ts';
+import { clientNameOf, keyOf } from '../api/references.ts';
 
 /** An object whose client name belongs to another. */
-export type NameConflict = { readonly object: Manifest; readonly name: string; readonly message: string };
+export type NameConflict = { readonly object: Manifest; readonly name: string; readonly reason: string };
 
 /** Where a runtime looks a name up, first to last; it also decides between objects of the same age and key. */
 const lookupOrder: readonly Manifest['kind'][] = ['AdapterRoute', 'AdapterRollout', 'Adapter'];
@@ -25,7 +25,7 @@ export const nameConflicts = (objects: readonly Manifest[], baseModel: string): 
   return objects.toSorted(byAge).flatMap((object): NameConflict[] => {
     const name = clientNameOf(object);
     if (name === baseModel) {
-      return [{ object, name, message: `the name ${name} is reserved for the base model: choose another` }];
+      return [{ object, name, reason: `the name ${name} is reserved for the base model: choose another` }];
     }
     const claim = `${object.metadata.namespace}/${name}`;
     const owner = owners.get(claim);
@@ -33,6 +33,12 @@ export const nameConflicts = (objects: readonly Manifest[], baseModel: string): 
       owners.set(claim, object);
       return [];
     }
-    return [{ object, name, message: `the name ${name} belongs to the older ${owner.kind} ${keyOf(owner)}: choose another` }];
+    return [
+      {
+        object,
+        name,
+        reason: `the name ${name} belongs to the older ${owner.kind} ${keyOf(owner)}: choose another`,
+      },
+    ];
   });
 };

@@ -39,7 +39,9 @@ const armsOf = (
   const { spec, status } = rollout;
   const none = (why: string): Arms => ({ weight: 0, message: `AdapterRollout ${keyOf(rollout)} ${why}` });
   if (!selects(spec.runtimeSelector, runtime.labels)) {
-    return none(`does not apply to this runtime: its runtimeSelector wants ${labelsText(spec.runtimeSelector)}`);
+    return none(
+      `does not apply to this runtime: its runtimeSelector wants ${labelsText(spec.runtimeSelector)}`,
+    );
   }
   if (status === undefined) return none('has no status yet: nothing was chosen to serve');
 
@@ -55,11 +57,15 @@ const armsOf = (
     ...(stable === undefined ? {} : { stable }),
     ...(canary === undefined ? {} : { canary }),
     weight: canary === undefined ? 0 : status.weights.canary,
-    message: stable === undefined ? none(foreign === undefined ? withoutStable(status.message) : `has nothing here: ${foreign}`).message : '',
+    message:
+      stable === undefined
+        ? none(foreign === undefined ? withoutStable(status.message) : `has nothing here: ${foreign}`).message
+        : '',
   };
 };
 
-const withoutStable = (message: string): string => `has no stable adapter yet${message === '' ? '' : `: ${message}`}`;
+const withoutStable = (message: string): string =>
+  `has no stable adapter yet${message === '' ? '' : `: ${message}`}`;
 
 const labelsText = (selector: Selector | undefined): string =>
   Object.entries(selector?.matchLabels ?? {})

@@ -9,7 +9,8 @@ export type Want = { readonly tier: PreloadTier; readonly held: boolean };
 const nothing: Want = { tier: 'None', held: false };
 const order: readonly PreloadTier[] = ['None', 'Disk', 'Memory'];
 
-const higher = (a: PreloadTier, b: PreloadTier): PreloadTier => (order.indexOf(a) >= order.indexOf(b) ? a : b);
+const higher = (a: PreloadTier, b: PreloadTier): PreloadTier =>
+  order.indexOf(a) >= order.indexOf(b) ? a : b;
 
 /**
  * Stable and canary are held in memory. The adapter that a rollout is asked for is brought to memory before anything

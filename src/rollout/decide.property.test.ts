@@ -31,7 +31,14 @@ type Happening =
 
 const happening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('name'), name }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('state'), name, state: fc.constantFrom('Pending', 'Resident', 'Failed') }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('state'),
+      name,
+      state: fc.constantFrom('Pending', 'Resident', 'Failed'),
+    }),
+  },
   fc.record({ do: fc.constant('forget'), name }),
   fc.record({ do: fc.constant('remove'), name }),
   fc.record({ do: fc.constant('recreate'), name, uid: fc.constantFrom('x', 'y') }),
@@ -89,11 +96,16 @@ const take = (world: World, { happenings, elapsedMs, verb }: Turn): Decision => 
 };
 
 /** What must hold after every decision, whatever came before. */
-const check = (world: World, before: RolloutStatus | undefined, { status, events, requeueAfterMs }: Decision): void => {
+const check = (
+  world: World,
+  before: RolloutStatus | undefined,
+  { status, events, requeueAfterMs }: Decision,
+): void => {
   rolloutStatusSchema.parse(status);
   const { stable, canary, weights, abort, history, phase } = status;
   expect(weights.canary + weights.stable).toBe(100);
-  if (weights.canary > 0) expect(canary !== undefined && abort === undefined && stable !== undefined).toBe(true);
+  if (weights.canary > 0)
+    expect(canary !== undefined && abort === undefined && stable !== undefined).toBe(true);
   if (canary !== undefined) expect(sameAdapter(canary, stable)).toBe(false);
   if (abort !== undefined) expect([phase, weights.canary]).toEqual(['Degraded', 0]);
   if (phase === 'Healthy') expect([stable !== undefined, canary]).toEqual([true, undefined]);
@@ -168,7 +180,8 @@ describe('decide, whatever happens in whatever order', () => {
         for (const each of names) world.adapter(each, { state: 'Resident', digest: digestOf(each.slice(1)) });
         world.edit({ paused: false }).decide({ verb: 'retry' });
         for (let i = 0; i < 14 && world.status?.phase !== 'Healthy'; i++) {
-          const waits = world.status?.conditions.some(({ reason }) => reason === 'AwaitingPromotion') === true;
+          const waits =
+            world.status?.conditions.some(({ reason }) => reason === 'AwaitingPromotion') === true;
           world.decide({ elapsedMs: 3_600_000, ...(waits ? { verb: 'promote' } : {}) });
         }
         expect(world.status).toMatchObject({ phase: 'Healthy', stable: { adapter: world.spec.adapter } });

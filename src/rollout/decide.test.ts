@@ -6,11 +6,17 @@ import { conditionReasons, eventReasons } from './reasons.ts';
 import { seedOf } from './splitter.ts';
 
 const minute = 60_000;
-const timed: Step[] = [{ setWeight: 10 }, { pause: { duration: '1m' } }, { setWeight: 50 }, { pause: { duration: '2m' } }];
+const timed: Step[] = [
+  { setWeight: 10 },
+  { pause: { duration: '1m' } },
+  { setWeight: 50 },
+  { pause: { duration: '2m' } },
+];
 const manual: Step[] = [{ setWeight: 10 }, { pause: {} }, { setWeight: 50 }, { pause: {} }];
 
 const condition = (status: RolloutStatus, type: string) => status.conditions.find((c) => c.type === type);
-const reasons = (decision: { events: readonly { reason: string }[] }): string[] => decision.events.map((e) => e.reason);
+const reasons = (decision: { events: readonly { reason: string }[] }): string[] =>
+  decision.events.map((e) => e.reason);
 
 describe('the first adapter', () => {
   it('is awaited with a message that says what for, then becomes stable without steps', () => {
@@ -20,7 +26,10 @@ describe('the first adapter', () => {
       message: 'waits for the Adapter v1, which does not exist yet',
       weights: { canary: 0, stable: 100 },
     });
-    expect(condition(world.decide().status, 'Available')).toMatchObject({ status: 'False', reason: 'NoStable' });
+    expect(condition(world.decide().status, 'Available')).toMatchObject({
+      status: 'False',
+      reason: 'NoStable',
+    });
     world.adapter('v1', { digest: undefined, state: 'Pending' });
     expect(world.decide().status.message).toBe('waits for the digest of v1');
     world.adapter('v1', { digest: digestOf('1'), reason: 'Fetching', message: '40 % of 5 MB' });
@@ -41,7 +50,11 @@ describe('the first adapter', () => {
   });
 
   it('degrades with the reason while it is refused, and heals when it is Resident after all', () => {
-    const world = new World(timed).adapter('v1', { state: 'Failed', reason: 'NAN', message: 'layer 3 has NaN' });
+    const world = new World(timed).adapter('v1', {
+      state: 'Failed',
+      reason: 'NAN',
+      message: 'layer 3 has NaN',
+    });
     const { status, events } = world.decide();
     expect(status).toMatchObject({ phase: 'Degraded', message: 'v1 cannot serve: NAN: layer 3 has NaN' });
     expect(events.map((e) => e.reason)).toEqual(['AdapterFailed']);
@@ -71,7 +84,11 @@ describe('steps', () => {
       digest: digestOf('2'),
       seed: seedOf('team-a', 'sql', digestOf('2')),
     });
-    expect(bound).toMatchObject({ phase: 'Progressing', weights: { canary: 0, stable: 100 }, step: { index: 0, total: 4 } });
+    expect(bound).toMatchObject({
+      phase: 'Progressing',
+      weights: { canary: 0, stable: 100 },
+      step: { index: 0, total: 4 },
+    });
     const started = world.adapter('v2', { state: 'Resident' }).decide({ elapsedMs: 10 * minute });
     expect(started.status).toMatchObject({
       phase: 'Paused',
@@ -84,9 +101,15 @@ describe('steps', () => {
 
   it('go on when the monotonic time of a pause has passed, and end with the canary as stable', () => {
     const world = underWay(timed);
-    expect(world.decide({ elapsedMs: 59_000 })).toMatchObject({ requeueAfterMs: 1_000, status: { weights: { canary: 10 } } });
+    expect(world.decide({ elapsedMs: 59_000 })).toMatchObject({
+      requeueAfterMs: 1_000,
+      status: { weights: { canary: 10 } },
+    });
     const second = world.decide({ elapsedMs: 1_000 });
-    expect(second.status).toMatchObject({ weights: { canary: 50, stable: 50 }, step: { index: 3, elapsedMs: 0 } });
+    expect(second.status).toMatchObject({
+      weights: { canary: 50, stable: 50 },
+      step: { index: 3, elapsedMs: 0 },
+    });
     world.decide({ elapsedMs: minute });
     const { status } = world.decide({ elapsedMs: minute });
     expect(status).toMatchObject({
@@ -104,7 +127,10 @@ describe('steps', () => {
     world.decide({ elapsedMs: 50_000 });
     world.status = rolloutStatusSchema.parse(JSON.parse(JSON.stringify(world.status)));
     world.now += 3_600_000;
-    expect(world.decide({ elapsedMs: 0 })).toMatchObject({ requeueAfterMs: 10_000, status: { weights: { canary: 10 } } });
+    expect(world.decide({ elapsedMs: 0 })).toMatchObject({
+      requeueAfterMs: 10_000,
+      status: { weights: { canary: 10 } },
+    });
   });
 
   it('write down the progress of a pause without a new revision', () => {
@@ -119,7 +145,10 @@ describe('steps', () => {
     const world = underWay(timed);
     world.decide({ elapsedMs: 20_000 });
     world.adapter('v2', { state: 'Pending', reason: 'Loading' });
-    expect(world.decide({ elapsedMs: 1_000 }).status).toMatchObject({ phase: 'Progressing', weights: { canary: 10 } });
+    expect(world.decide({ elapsedMs: 1_000 }).status).toMatchObject({
+      phase: 'Progressing',
+      weights: { canary: 10 },
+    });
     world.decide({ elapsedMs: 10 * minute });
     world.adapter('v2', { state: 'Resident' });
     const { status } = world.decide({ elapsedMs: 10 * minute });
@@ -128,24 +157,41 @@ describe('steps', () => {
 
   it('wait for promote where a pause has no duration; each request acts once', () => {
     const world = underWay(manual);
-    expect(world.decide({ elapsedMs: 1000 * minute })).toMatchObject({ status: { phase: 'Paused', step: { index: 1 } } });
+    expect(world.decide({ elapsedMs: 1000 * minute })).toMatchObject({
+      status: { phase: 'Paused', step: { index: 1 } },
+    });
     expect(world.decide().requeueAfterMs).toBeUndefined();
     const promoted = world.decide({ verb: 'promote', id: 'a' });
-    expect(promoted.status).toMatchObject({ weights: { canary: 50 }, step: { index: 3 }, lastHandledRequest: 'promote@a' });
+    expect(promoted.status).toMatchObject({
+      weights: { canary: 50 },
+      step: { index: 3 },
+      lastHandledRequest: 'promote@a',
+    });
     expect(world.decide({ verb: 'promote', id: 'a' }).status).toBe(promoted.status);
-    expect(world.decide({ verb: 'promote', id: 'b' }).status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' } });
+    expect(world.decide({ verb: 'promote', id: 'b' }).status).toMatchObject({
+      phase: 'Healthy',
+      stable: { adapter: 'v2' },
+    });
   });
 
   it('end a pause with a duration early on promote', () => {
     const world = underWay(timed);
-    expect(world.decide({ verb: 'promote' }).status).toMatchObject({ weights: { canary: 50 }, step: { index: 3 } });
+    expect(world.decide({ verb: 'promote' }).status).toMatchObject({
+      weights: { canary: 50 },
+      step: { index: 3 },
+    });
   });
 
   it('remember a promote that cannot act yet', () => {
     const world = underWay(manual);
     world.edit({ paused: true }).decide();
-    expect(world.decide({ verb: 'promote' }).status).toMatchObject({ phase: 'Paused', step: { index: 1, promoted: true } });
-    expect(world.edit({ paused: false }).decide().status).toMatchObject({ step: { index: 3, promoted: false } });
+    expect(world.decide({ verb: 'promote' }).status).toMatchObject({
+      phase: 'Paused',
+      step: { index: 1, promoted: true },
+    });
+    expect(world.edit({ paused: false }).decide().status).toMatchObject({
+      step: { index: 3, promoted: false },
+    });
   });
 
   it('freeze at their weight while spec.paused, without counting time', () => {
@@ -161,15 +207,25 @@ describe('steps', () => {
     const world = underWay(timed);
     world.decide({ elapsedMs: minute });
     const seed = world.status?.canary?.seed;
-    const { status, events } = world.edit({ steps: [{ pause: { duration: '1m' } }, { setWeight: 20 }, { pause: {} }] }).decide({
-      elapsedMs: 10 * minute,
+    const { status, events } = world
+      .edit({ steps: [{ pause: { duration: '1m' } }, { setWeight: 20 }, { pause: {} }] })
+      .decide({
+        elapsedMs: 10 * minute,
+      });
+    expect(status).toMatchObject({
+      weights: { canary: 0 },
+      step: { index: 0, total: 3, elapsedMs: 0 },
+      canary: { seed },
     });
-    expect(status).toMatchObject({ weights: { canary: 0 }, step: { index: 0, total: 3, elapsedMs: 0 }, canary: { seed } });
     expect(events.map((e) => e.reason)).toEqual(['RolloutRestarted']);
   });
 
   it('switch at once when there are none', () => {
-    expect(underWay([]).status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' }, history: [{ adapter: 'v1' }] });
+    expect(underWay([]).status).toMatchObject({
+      phase: 'Healthy',
+      stable: { adapter: 'v2' },
+      history: [{ adapter: 'v1' }],
+    });
   });
 });
 
@@ -196,14 +252,22 @@ describe('going back', () => {
     const other = underWay(timed);
     other.adapters.delete('v1');
     const { status } = other.edit({ adapter: 'v1' }).decide();
-    expect(status).toMatchObject({ weights: { canary: 0 }, completionStatus: 'RolledBack', phase: 'Degraded' });
+    expect(status).toMatchObject({
+      weights: { canary: 0 },
+      completionStatus: 'RolledBack',
+      phase: 'Degraded',
+    });
     expect(condition(status, 'Healthy')?.reason).toBe('AdapterRemoved');
   });
 
   it('skips the steps for a recent stable as soon as it is Resident', () => {
     const world = underWay([]);
     world.adapter('v1', { state: 'Pending' }).edit({ adapter: 'v1', steps: timed });
-    expect(world.decide().status).toMatchObject({ canary: { adapter: 'v1' }, weights: { canary: 0 }, phase: 'Progressing' });
+    expect(world.decide().status).toMatchObject({
+      canary: { adapter: 'v1' },
+      weights: { canary: 0 },
+      phase: 'Progressing',
+    });
     const { status } = world.adapter('v1', { state: 'Resident' }).decide();
     expect(status).toMatchObject({
       stable: { adapter: 'v1' },
@@ -217,13 +281,18 @@ describe('going back', () => {
     const world = underWay([]);
     world.edit({ adapter: 'v3' }).decide();
     expect(world.status?.history.map((h) => h.adapter)).toEqual(['v2', 'v1']);
-    expect(world.edit({ adapter: 'v1', steps: timed }).decide().status).toMatchObject({ weights: { canary: 10 } });
-    expect(underWay([]).edit({ adapter: 'v1', steps: timed, revisions: 0 }).decide().status.phase).toBe('Paused');
+    expect(world.edit({ adapter: 'v1', steps: timed }).decide().status).toMatchObject({
+      weights: { canary: 10 },
+    });
+    expect(underWay([]).edit({ adapter: 'v1', steps: timed, revisions: 0 }).decide().status.phase).toBe(
+      'Paused',
+    );
   });
 
   it('keeps at most revisionHistoryLimit former stables, newest first and each once', () => {
     const world = new World([]).edit({ revisions: 0, limit: 2 });
-    for (const name of ['v1', 'v2', 'v3', 'v4', 'v3', 'v5']) world.adapter(name).edit({ adapter: name }).decide();
+    for (const name of ['v1', 'v2', 'v3', 'v4', 'v3', 'v5'])
+      world.adapter(name).edit({ adapter: name }).decide();
     expect(world.status?.stable?.adapter).toBe('v5');
     expect(world.status?.history.map((h) => h.adapter)).toEqual(['v3', 'v4']);
   });
@@ -249,8 +318,16 @@ describe('another adapter while a canary is under way', () => {
     const world = underWay(timed).adapter('v3', { digest: undefined, state: 'Pending' });
     world.edit({ adapter: 'v3' }).decide();
     const { status } = world.decide({ elapsedMs: 100 * minute });
-    expect(status).toMatchObject({ canary: { adapter: 'v2' }, weights: { canary: 10 }, step: { index: 1 }, phase: 'Progressing' });
-    expect(world.decide({ verb: 'abort' }).status).toMatchObject({ weights: { canary: 0 }, phase: 'Degraded' });
+    expect(status).toMatchObject({
+      canary: { adapter: 'v2' },
+      weights: { canary: 10 },
+      step: { index: 1 },
+      phase: 'Progressing',
+    });
+    expect(world.decide({ verb: 'abort' }).status).toMatchObject({
+      weights: { canary: 0 },
+      phase: 'Degraded',
+    });
   });
 
   it('is what a deleted and recreated Adapter is', () => {
@@ -261,11 +338,20 @@ describe('another adapter while a canary is under way', () => {
 });
 
 describe('abort', () => {
-  const aborted = { phase: 'Degraded', weights: { canary: 0, stable: 100 }, completionStatus: 'Aborted', stable: { adapter: 'v1' } };
+  const aborted = {
+    phase: 'Degraded',
+    weights: { canary: 0, stable: 100 },
+    completionStatus: 'Aborted',
+    stable: { adapter: 'v1' },
+  };
 
   it.each([
     ['by hand', (w: World) => w.decide({ verb: 'abort' }), 'aborted by hand'],
-    ['by hand while paused', (w: World) => w.edit({ paused: true }).decide({ verb: 'abort' }), 'aborted by hand'],
+    [
+      'by hand while paused',
+      (w: World) => w.edit({ paused: true }).decide({ verb: 'abort' }),
+      'aborted by hand',
+    ],
     [
       'when the node holds the canary',
       (w: World) => {
@@ -298,7 +384,10 @@ describe('abort', () => {
     world.edit({ steps: [{ setWeight: 100 }] }).decide();
     world.adapter('v2', { state: 'Pending' }).decide();
     world.adapter('v2', { state: 'Resident' });
-    expect(world.decide({ verb: 'promote' })).toMatchObject({ status: aborted, events: [{ reason: 'RequestRefused' }] });
+    expect(world.decide({ verb: 'promote' })).toMatchObject({
+      status: aborted,
+      events: [{ reason: 'RequestRefused' }],
+    });
     expect(world.status).toMatchObject(aborted);
   });
 
@@ -325,7 +414,12 @@ describe('abort', () => {
     const seed = world.status?.canary?.seed;
     world.decide({ verb: 'abort' });
     const { status } = world.decide({ verb: 'retry' });
-    expect(status).toMatchObject({ phase: 'Paused', weights: { canary: 10 }, step: { index: 1, elapsedMs: 0 }, canary: { seed } });
+    expect(status).toMatchObject({
+      phase: 'Paused',
+      weights: { canary: 10 },
+      step: { index: 1, elapsedMs: 0 },
+      canary: { seed },
+    });
     expect(status.completionStatus).toBeUndefined();
   });
 
@@ -357,9 +451,15 @@ describe('a settled rollout', () => {
   it('is healthy while stable is on disk only, and degraded while stable is refused', () => {
     const world = new World([]).adapter('v1');
     const { revision } = world.decide().status;
-    expect(world.adapter('v1', { state: 'Pending' }).decide().status).toMatchObject({ phase: 'Healthy', revision });
+    expect(world.adapter('v1', { state: 'Pending' }).decide().status).toMatchObject({
+      phase: 'Healthy',
+      revision,
+    });
     world.adapter('v1', { state: 'Failed', reason: 'CORRUPT', message: 'crc of tensor 3' });
-    expect(world.decide().status).toMatchObject({ phase: 'Degraded', message: 'v1 cannot serve: CORRUPT: crc of tensor 3' });
+    expect(world.decide().status).toMatchObject({
+      phase: 'Degraded',
+      message: 'v1 cannot serve: CORRUPT: crc of tensor 3',
+    });
     expect(world.adapter('v1', { state: 'Resident' }).decide().status.phase).toBe('Healthy');
   });
 
@@ -368,7 +468,9 @@ describe('a settled rollout', () => {
     const paused = condition(world.decide().status, 'Paused')?.lastTransitionTime;
     world.now += minute;
     expect(condition(world.decide({ verb: 'promote' }).status, 'Paused')?.lastTransitionTime).toBe(paused);
-    expect(condition(world.decide({ verb: 'promote' }).status, 'Paused')?.lastTransitionTime).not.toBe(paused);
+    expect(condition(world.decide({ verb: 'promote' }).status, 'Paused')?.lastTransitionTime).not.toBe(
+      paused,
+    );
   });
 });
 

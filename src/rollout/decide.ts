@@ -48,10 +48,15 @@ export const decide = ({ rollout, facts, now, elapsedMs, request }: DecideInput)
   const standing = draft.stable === undefined ? firstRevision(draft, turn) : nextRevision(draft, turn);
 
   const { generation } = metadata;
-  const status = statusOf(draft, standing, before, { generation, now: at, historyLimit: spec.revisionHistoryLimit });
+  const status = statusOf(draft, standing, before, {
+    generation,
+    now: at,
+    historyLimit: spec.revisionHistoryLimit,
+  });
   const { phase, reason, message, requeueAfterMs } = standing;
   const isNews = phase === 'Degraded' && before?.message !== status.message;
-  if (isNews && (reason === 'AdapterFailed' || reason === 'AdapterRemoved')) draft.events.push({ reason, message });
+  if (isNews && (reason === 'AdapterFailed' || reason === 'AdapterRemoved'))
+    draft.events.push({ reason, message });
   return { status, events: draft.events, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
 };
 
@@ -74,7 +79,8 @@ const countedTime = (before: RolloutStatus | undefined, elapsedMs: number): numb
 
 /** Before there is a stable adapter: nothing to compare with, so the steps are skipped. */
 const firstRevision = (draft: Draft, { rollout, target, verb }: Turn): Standing => {
-  if (verb !== undefined) refuse(draft, verb, 'no canary is under way: this is the first adapter of the rollout');
+  if (verb !== undefined)
+    refuse(draft, verb, 'no canary is under way: this is the first adapter of the rollout');
   if (target.kind !== 'Resolved' || target.fact?.state !== 'Resident') return awaiting(target);
   if (rollout.spec.paused) return pausedBySpec(draft);
   becomeStable(draft, target.bound, 'Promoted');
@@ -159,7 +165,10 @@ const settled = (draft: Draft, fact: AdapterFact | undefined): Standing => {
 };
 
 const pausedBySpec = ({ step, weight }: Draft): Standing => {
-  const where = step === undefined ? 'before the first adapter' : `at step ${step.index + 1}/${step.total}, canary at ${weight} %`;
+  const where =
+    step === undefined
+      ? 'before the first adapter'
+      : `at step ${step.index + 1}/${step.total}, canary at ${weight} %`;
   return { phase: 'Paused', reason: 'PausedBySpec', message: `spec.paused holds it ${where}` };
 };
 
@@ -176,7 +185,11 @@ const awaiting = (target: Target): Standing => {
   const detail = why === '' ? '' : ` (${why})`;
   return target.kind === 'Unresolved'
     ? { phase: 'Progressing', reason: 'AwaitingDigest', message: `waits for the digest of ${name}${detail}` }
-    : { phase: 'Progressing', reason: 'AwaitingResident', message: `waits until ${name} is Resident${detail}` };
+    : {
+        phase: 'Progressing',
+        reason: 'AwaitingResident',
+        message: `waits until ${name} is Resident${detail}`,
+      };
 };
 
 const failed = (name: string, { reason, message }: AdapterFact): Standing => ({
@@ -185,4 +198,5 @@ const failed = (name: string, { reason, message }: AdapterFact): Standing => ({
   message: `${name} cannot serve: ${because(reason, message)}`,
 });
 
-const because = (reason: string, message: string): string => [reason, message].filter((part) => part !== '').join(': ');
+const because = (reason: string, message: string): string =>
+  [reason, message].filter((part) => part !== '').join(': ');

@@ -7,7 +7,13 @@ import type { AdapterFact, Held } from './facts.ts';
 /** For tests: a digest made of one hexadecimal digit. */
 export const digestOf = (digit: string): Digest => `sha256:${digit.repeat(64)}` as Digest;
 
-type SpecInput = { adapter?: string; steps?: readonly Step[]; paused?: boolean; revisions?: number; limit?: number };
+type SpecInput = {
+  adapter?: string;
+  steps?: readonly Step[];
+  paused?: boolean;
+  revisions?: number;
+  limit?: number;
+};
 
 /** For tests: a rollout, the adapters it may name, and a person who changes both. Decides like a controller does. */
 export class World {

@@ -4,8 +4,10 @@ import { digestOf } from './fixture.ts';
 import { type GuardOutcome, type GuardState, newGuard, observe } from './guard.ts';
 
 const limit = { maxConsecutiveErrors: 3 };
-const run = (outcomes: readonly GuardOutcome[], from: GuardState = newGuard('r1', digestOf('a'))): GuardState =>
-  outcomes.reduce((state, outcome, i) => observe(state, outcome, limit, `boom ${i}`), from);
+const run = (
+  outcomes: readonly GuardOutcome[],
+  from: GuardState = newGuard('r1', digestOf('a')),
+): GuardState => outcomes.reduce((state, outcome, i) => observe(state, outcome, limit, `boom ${i}`), from);
 
 describe('guard', () => {
   it('trips with the failure that completes the row, and says what the last error was', () => {
@@ -35,12 +37,17 @@ describe('guard', () => {
   });
 
   it('trips exactly when the row of failures between successes reaches the limit, also across a restart', () => {
-    const outcomes = fc.array(fc.constantFrom<GuardOutcome>('success', 'failure', 'neutral'), { maxLength: 40 });
+    const outcomes = fc.array(fc.constantFrom<GuardOutcome>('success', 'failure', 'neutral'), {
+      maxLength: 40,
+    });
     fc.assert(
       fc.property(outcomes, fc.nat(40), (all, restartAt) => {
         const first: unknown = JSON.parse(JSON.stringify(run(all.slice(0, restartAt))));
         const state = run(all.slice(restartAt), first as GuardState);
-        const rows = all.filter((o) => o !== 'neutral').join(' ').split('success');
+        const rows = all
+          .filter((o) => o !== 'neutral')
+          .join(' ')
+          .split('success');
         const expected = rows.some((row) => row.split('failure').length - 1 >= limit.maxConsecutiveErrors);
         expect(state.tripped !== undefined).toBe(expected);
       }),

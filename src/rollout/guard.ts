@@ -37,9 +37,14 @@ export const observe = (
   error = '',
 ): GuardState => {
   if (state.tripped !== undefined || outcome === 'neutral') return state;
-  if (outcome === 'success') return state.consecutiveErrors === 0 ? state : { ...state, consecutiveErrors: 0 };
+  if (outcome === 'success')
+    return state.consecutiveErrors === 0 ? state : { ...state, consecutiveErrors: 0 };
   const consecutiveErrors = state.consecutiveErrors + 1;
   if (consecutiveErrors < limit.maxConsecutiveErrors) return { ...state, consecutiveErrors };
   const last = error === '' ? '' : `, the last one: ${error.slice(0, maxQuoted)}`;
-  return { ...state, consecutiveErrors, tripped: { reason: `${consecutiveErrors} consecutive errors${last}` } };
+  return {
+    ...state,
+    consecutiveErrors,
+    tripped: { reason: `${consecutiveErrors} consecutive errors${last}` },
+  };
 };

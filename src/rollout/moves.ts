@@ -4,7 +4,8 @@ import { type Draft, sameAdapter } from './draft.ts';
 import { seedOf } from './splitter.ts';
 import { firstStep, stepsHash } from './steps.ts';
 
-const named = ({ adapter, digest }: { adapter: string; digest: Digest }): string => `${adapter}@${shortDigest(digest)}`;
+const named = ({ adapter, digest }: { adapter: string; digest: Digest }): string =>
+  `${adapter}@${shortDigest(digest)}`;
 
 /** Binds another canary, in place of the one that may be under way. Its weight is 0 until its steps run. */
 export const bindCanary = (
@@ -14,7 +15,10 @@ export const bindCanary = (
 ): void => {
   const former = draft.canary;
   if (former !== undefined) {
-    draft.events.push({ reason: 'Superseded', message: `canary ${named(former)} gives way to ${named(bound)}` });
+    draft.events.push({
+      reason: 'Superseded',
+      message: `canary ${named(former)} gives way to ${named(bound)}`,
+    });
   }
   draft.canary = { ...bound, seed: seedOf(rollout.namespace, rollout.name, bound.digest) };
   draft.weight = 0;
@@ -29,7 +33,10 @@ export const followEdit = (draft: Draft, steps: readonly Step[]): boolean => {
   if (draft.step?.hash === stepsHash(steps)) return false;
   draft.step = firstStep(steps);
   draft.weight = 0;
-  draft.events.push({ reason: 'RolloutRestarted', message: 'the steps were edited, the canary starts again at the first' });
+  draft.events.push({
+    reason: 'RolloutRestarted',
+    message: 'the steps were edited, the canary starts again at the first',
+  });
   return true;
 };
 

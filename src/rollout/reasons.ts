@@ -5,7 +5,7 @@ export const conditionReasons = {
   AwaitingResident: 'The Adapter is not ready to serve yet; no step advances until it is.',
   StepPaused: 'A pause step is waiting until its duration has passed.',
   AwaitingPromotion: 'A pause step without a duration is waiting for somebody to promote.',
-  PausedBySpec: 'spec.paused holds the rollout where it is.',
+  PausedBySpec: 'The field spec.paused holds the rollout where it is.',
   NotPaused: 'Nothing holds the rollout.',
   Completed: 'The stable adapter is the one that spec.adapter names.',
   Aborted: 'The canary was given up; stable serves every request until the spec changes or somebody retries.',

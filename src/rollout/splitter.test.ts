@@ -4,7 +4,8 @@ import { digestOf } from './fixture.ts';
 import { armOf, keyOf, pointOf, seedOf } from './splitter.ts';
 
 const seed = seedOf('team-a', 'sql', digestOf('a'));
-const users = (count: number, prefix = 'user-'): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+const users = (count: number, prefix = 'user-'): string[] =>
+  Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 const canaryShare = (keys: readonly string[], weight: number, of = seed): number =>
   keys.filter((key) => armOf(of, key, weight) === 'canary').length / keys.length;
 
@@ -26,7 +27,7 @@ describe('splitter', () => {
         (weight, digit, prefix) => {
           const share = canaryShare(users(500, prefix), weight, seedOf('team-a', 'sql', digestOf(digit)));
           // 5 points are 2.2 standard deviations at 50 %: single seeds may miss it, so the property allows 4 deviations.
-          const deviation = Math.sqrt((weight / 100) * (1 - weight / 100) / 500);
+          const deviation = Math.sqrt(((weight / 100) * (1 - weight / 100)) / 500);
           expect(Math.abs(share - weight / 100)).toBeLessThanOrEqual(4 * deviation + 1e-9);
         },
       ),

@@ -40,13 +40,21 @@ export const runSteps = (draft: Draft, steps: readonly Step[], elapsedMs: number
   let state = draft.step ?? firstStep(steps);
   let passed = elapsedMs;
   for (let step = steps[state.index]; step !== undefined; step = steps[state.index]) {
-    const waiting = step.pause === undefined || state.promoted ? undefined : waitIn(step.pause.duration, state, passed);
+    const waiting =
+      step.pause === undefined || state.promoted ? undefined : waitIn(step.pause.duration, state, passed);
     if (waiting !== undefined) {
       draft.step = { ...state, elapsedMs: waiting.elapsedMs };
-      return { phase: 'Paused', ...waiting.standing, message: `${waiting.standing.message}, canary at ${draft.weight} %` };
+      return {
+        phase: 'Paused',
+        ...waiting.standing,
+        message: `${waiting.standing.message}, canary at ${draft.weight} %`,
+      };
     }
     if (step.setWeight !== undefined && step.setWeight !== draft.weight) {
-      draft.events.push({ reason: 'WeightSet', message: `canary from ${draft.weight} to ${step.setWeight} %` });
+      draft.events.push({
+        reason: 'WeightSet',
+        message: `canary from ${draft.weight} to ${step.setWeight} %`,
+      });
       draft.weight = step.setWeight;
     }
     state = { ...state, index: state.index + 1, elapsedMs: 0, promoted: false };
@@ -57,7 +65,11 @@ export const runSteps = (draft: Draft, steps: readonly Step[], elapsedMs: number
 
 type Wait = { readonly elapsedMs: number; readonly standing: Omit<Standing, 'phase'> };
 
-const waitIn = (duration: string | undefined, state: NonNullable<Draft['step']>, passed: number): Wait | undefined => {
+const waitIn = (
+  duration: string | undefined,
+  state: NonNullable<Draft['step']>,
+  passed: number,
+): Wait | undefined => {
   const at = `step ${state.index + 1}/${state.total}`;
   const durationMs = durationOf(duration);
   const elapsedMs = state.elapsedMs + passed;
@@ -68,5 +80,8 @@ const waitIn = (duration: string | undefined, state: NonNullable<Draft['step']>,
   const leftMs = durationMs - elapsedMs;
   if (leftMs <= 0) return undefined;
   const message = `${at} pauses for ${duration}`;
-  return { elapsedMs, standing: { reason: 'StepPaused', message, requeueAfterMs: Math.min(leftMs, checkpointMs) } };
+  return {
+    elapsedMs,
+    standing: { reason: 'StepPaused', message, requeueAfterMs: Math.min(leftMs, checkpointMs) },
+  };
 };

@@ -42,11 +42,15 @@ export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[
 const promote = (draft: Draft, steps: readonly Step[]): void => {
   const { step } = draft;
   if (draft.abort !== undefined) refuse(draft, 'promote', 'the canary was given up; retry starts it again');
-  else if (step === undefined || steps[step.index]?.pause === undefined) refuse(draft, 'promote', 'no pause is under way');
+  else if (step === undefined || steps[step.index]?.pause === undefined)
+    refuse(draft, 'promote', 'no pause is under way');
   else if (step.promoted) refuse(draft, 'promote', 'the pause was ended already');
   else {
     // Acts in this decision, or as soon as the canary is Resident and nobody pauses the rollout any more.
     draft.step = { ...step, promoted: true };
-    draft.events.push({ reason: 'StepPromoted', message: `the pause of step ${step.index + 1}/${step.total} ends` });
+    draft.events.push({
+      reason: 'StepPromoted',
+      message: `the pause of step ${step.index + 1}/${step.total} ends`,
+    });
   }
 };

@@ -145,7 +145,10 @@ describe('scaling and limits', () => {
   it('refuses a weight that leaves the range of float32 by its scaling', async () => {
     const tensors = {
       ...onePair(),
-      [`${qProj}.lora_B.weight`]: float32([64, 2], new Array<number>(128).fill(3e38)),
+      [`${qProj}.lora_B.weight`]: float32(
+        [64, 2],
+        ramp(128).map(() => 3e38),
+      ),
     };
     const folder = await writeAdapter(join(root, 'overflow'), oneTarget, safetensors(tensors));
     expect(await codeOf(() => compile(folder, 'overflow.out'))).toBe('ADAPTER_NOT_FINITE');
@@ -164,7 +167,7 @@ describe('scaling and limits', () => {
   });
 
   it('reads tensors whatever their order and the length of the header', async () => {
-    const reversed = Object.fromEntries(Object.entries(onePair()).reverse());
+    const reversed = Object.fromEntries(Object.entries(onePair()).toReversed());
     for (const padding of ['', ' ', '       ']) {
       const file = safetensors(reversed);
       const length = Number(file.readBigUInt64LE());
@@ -181,9 +184,9 @@ describe('scaling and limits', () => {
   });
 });
 
-describe('a folder that is not an adapter', () => {
-  const good = () => writeAdapter(join(root, 'folder'), oneTarget, safetensors(onePair()));
+const good = () => writeAdapter(join(root, 'folder'), oneTarget, safetensors(onePair()));
 
+describe('a folder that is not an adapter', () => {
   it('names the missing configuration and the missing weights', async () => {
     await rm(join(await good(), 'adapter_model.safetensors'));
     expect(await codeOf(() => compile(join(root, 'folder'), 'x'))).toBe('ADAPTER_FILE_MISSING');

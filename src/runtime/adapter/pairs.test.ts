@@ -40,7 +40,7 @@ const good: Shapes = {
 };
 
 it('pairs tensors with sites in the order of the sites', () => {
-  const reversed = Object.fromEntries(Object.entries(good).reverse());
+  const reversed = Object.fromEntries(Object.entries(good).toReversed());
   expect(pairs(reversed).map((pair) => [pair.site.module, pair.rank, pair.scale])).toEqual([
     [q, 8, 1],
     [v, 8, 1],

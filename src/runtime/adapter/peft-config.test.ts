@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { adapterErrors } from '../../errors/adapter.ts';
 import { codeOf, tinyFolder } from './adapter-fixture.ts';

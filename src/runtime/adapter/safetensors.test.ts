@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { adapterErrors } from '../../errors/adapter.ts';
 import { codeOf, float32, rawSafetensors, safetensors } from './adapter-fixture.ts';
@@ -26,7 +26,7 @@ describe('a header that is refused', () => {
     ['a dtype named as a member of Object', tensor({ dtype: 'constructor' }), 'ADAPTER_HEADER_INVALID'],
     ['a negative dimension', tensor({ shape: [-2] }), 'ADAPTER_HEADER_INVALID'],
     ['a fractional dimension', tensor({ shape: [2.5] }), 'ADAPTER_HEADER_INVALID'],
-    ['too many dimensions', tensor({ shape: new Array(9).fill(1) }), 'ADAPTER_HEADER_INVALID'],
+    ['too many dimensions', tensor({ shape: Array.from({ length: 9 }, () => 1) }), 'ADAPTER_HEADER_INVALID'],
     ['one offset', tensor({ data_offsets: [0] }), 'ADAPTER_HEADER_INVALID'],
     ['an offset beyond exact integers', tensor({ data_offsets: [0, 2 ** 60] }), 'ADAPTER_HEADER_INVALID'],
     ['metadata that is not text', '{"__metadata__":{"a":1}}', 'ADAPTER_HEADER_INVALID'],
@@ -84,21 +84,22 @@ const tensors = fc.dictionary(
   // Names of digits alone would change their place in an object.
   fc.string().map((name) => `t${name}`),
   fc.tuple(dtypes, fc.array(fc.nat(5), { maxLength: 3 })).map(([[dtype, size], shape]) => ({
-    dtype: String(dtype),
+    dtype,
     shape,
-    data: new Uint8Array(shape.reduce((a, b) => a * b, Number(size))),
+    data: new Uint8Array(shape.reduce((a, b) => a * b, size)),
   })),
   { maxKeys: 6 },
 );
+
+const elementSize = (t: { shape: readonly number[]; data: Uint8Array }): number =>
+  t.data.length / t.shape.reduce((x, y) => x * y, 1) || 8;
 
 describe('properties', () => {
   it('reads back the name, dtype, shape and bytes of every tensor, largest elements first', () => {
     fc.assert(
       fc.property(tensors, (written) => {
         const order = Object.entries(written).sort(([, a], [, b]) => {
-          const size = (t: { shape: readonly number[]; data: Uint8Array }) =>
-            t.data.length / t.shape.reduce((x, y) => x * y, 1) || 8;
-          return size(b) - size(a);
+          return elementSize(b) - elementSize(a);
         });
         const read = parse(safetensors(Object.fromEntries(order)));
         expect(Object.fromEntries(read.map(({ name, dtype, shape }) => [name, { dtype, shape }]))).toEqual(

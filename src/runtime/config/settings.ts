@@ -37,6 +37,7 @@ export const settingsSchema = z.object({
   httpListen: z.string().default('127.0.0.1:8080').describe('Address of HTTP: OpenAI API, /metrics, /livez, /readyz.'),
   adminListen: z.string().optional().describe('Address of the Admin service. Default: a unix socket in the data folder.'),
   adapterMemory: bytes.prefault('256Mi').describe('RAM budget of adapters.'),
+  oneAdapter: z.enum(['true', 'false']).prefault('false').transform((text) => text === 'true').describe('RAM holds the base and one active adapter: stable steps down to disk while its canary serves.'),
   adapterDisk: bytes.prefault('2Gi').describe('Disk budget of adapters.'),
   threads: count(1, 256).prefault(1).describe('Threads of one inference step.'),
   maxConcurrent: count(1, 256).prefault(8).describe('Requests that are generated at the same time.'),

@@ -9,6 +9,8 @@ import type { Artifacts, Compiler, Logger, Resolutions, Verdicts } from './ports
 /** One arrow of the lifecycle, as it happened. `at`: wall time in milliseconds since the epoch. */
 export type Transition = {
   readonly key: ObjectKey;
+  /** Tells a removed adapter, which still leaves, from the new one of the same name. */
+  readonly uid: string;
   readonly from: StateKind;
   readonly to: StateKind;
   readonly reason: string;
@@ -82,7 +84,8 @@ export class Core {
     if (!next.ok) throw new AdaptletError('INTERNAL', `adapter ${entry.key}: ${next.refusal}`);
     entry.state = next.state;
     const { logger, clock } = this.options;
-    const keys = { key: entry.key, from, to: next.state.kind, reason: next.reason, at: clock.now() };
+    const { key, uid } = entry;
+    const keys = { key, uid, from, to: next.state.kind, reason: next.reason, at: clock.now() };
     logger[next.state.kind === 'Failed' ? 'warn' : 'debug'](keys, 'adapter changed its state');
     for (const listener of this.listeners) {
       try {

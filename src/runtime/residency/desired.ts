@@ -28,7 +28,7 @@ export class Desired {
   apply(resources: readonly Resource[]): void {
     const { core, work, removals } = this.#parts;
     const wanted = new Map(resources.map((resource) => [resource.name, resource]));
-    for (const entry of [...core.entries.values()]) {
+    for (const entry of core.entries.values()) {
       if (entry.planned && !wanted.has(entry.key)) this.#retire(entry);
     }
     for (const resource of wanted.values()) this.#put(resource);

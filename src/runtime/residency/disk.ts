@@ -42,7 +42,7 @@ export class Disk {
   }
 
   /** Remote or Failed -> Stored. Errors: ADAPTER_BASE_MISMATCH, ADAPTER_DIGEST_CHANGED, those of the artifact part. */
-  async store(entry: Entry): Promise<void> {
+  async store(entry: Entry, repairs: Set<string>): Promise<void> {
     const { baseModel } = this.#core.options;
     checkBase(entry, baseModel, this.#knownBase());
     if (entry.digest !== undefined) await this.#removals.underWay(entry.digest);
@@ -52,7 +52,7 @@ export class Disk {
       this.#core.move(entry, { kind: 'Found', digest: entry.digest, storedBytes: found.bytes });
       return;
     }
-    await this.#fetches.run(entry, entry.gone.signal, () => this.#fetch(entry));
+    await this.#fetches.run(entry, entry.gone.signal, () => this.#fetch(entry, repairs));
   }
 
   #knownBase(): Digest | undefined {
@@ -65,7 +65,7 @@ export class Disk {
     }
   }
 
-  async #fetch(entry: Entry): Promise<void> {
+  async #fetch(entry: Entry, repairs: Set<string>): Promise<void> {
     const { artifacts, clock, resolutions, fetchStallMs = 60_000 } = this.#core.options;
     const { source, uid } = entry.resource.body;
     const expected = entry.digest;
@@ -110,6 +110,13 @@ export class Disk {
     await this.#removals.underWay(entry.digest);
     if (artifacts.stored(entry.digest) === undefined) {
       this.#core.move(entry, { kind: 'ArtifactLost', reason: 'removed together with another adapter' });
+      if (repairs.has('removed')) {
+        throw new AdaptletError(
+          'INTERNAL',
+          `the artifact of adapter ${entry.key} is not on the disk after its fetch`,
+        );
+      }
+      repairs.add('removed');
     }
   }
 

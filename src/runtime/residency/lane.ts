@@ -3,11 +3,13 @@ import { byUrgency } from './urgency.ts';
 
 /**
  * Bounds how many adapters do the same thing at once; whoever is most urgent when a place frees goes next. At most one
- * place per adapter, so that the queue is bounded by the number of adapters.
+ * place in the queue per adapter, so that the queue is bounded by the number of adapters.
+ *
+ * An adapter under which the engine process ended takes all places: when it ends again, nobody else is suspected.
  */
 export class Lane {
   readonly #places: number;
-  readonly #waiting = new Map<Entry, () => void>();
+  readonly #waiting = new Map<Entry, (places: number) => void>();
   #taken = 0;
 
   constructor(places: number) {
@@ -16,39 +18,46 @@ export class Lane {
 
   /** Runs `work` in a place of the lane. Errors: those of the work, or the reason of the signal while it waits. */
   async run<T>(entry: Entry, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    await this.#enter(entry, signal);
+    signal.throwIfAborted();
+    const taken = await this.#enter(entry, signal);
     try {
       return await work();
     } finally {
-      this.#taken -= 1;
+      this.#taken -= taken;
       this.#next();
     }
   }
 
-  #enter(entry: Entry, signal: AbortSignal): Promise<void> {
-    if (this.#taken < this.#places) {
-      this.#taken += 1;
-      return Promise.resolve();
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+  #enter(entry: Entry, signal: AbortSignal): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
     const abort = () => {
       this.#waiting.delete(entry);
       reject(signal.reason);
+      this.#next();
     };
     signal.addEventListener('abort', abort, { once: true });
-    this.#waiting.set(entry, () => {
+    this.#waiting.set(entry, (places) => {
       signal.removeEventListener('abort', abort);
-      resolve();
+      resolve(places);
     });
+    this.#next();
     return promise;
   }
 
   #next(): void {
-    const [first] = [...this.#waiting.keys()].sort(byUrgency);
-    if (first === undefined || this.#taken >= this.#places) return;
-    this.#taken += 1;
-    const go = this.#waiting.get(first);
-    this.#waiting.delete(first);
-    go?.();
+    for (const entry of [...this.#waiting.keys()].sort(inOrder)) {
+      const needed = isSuspect(entry) ? this.#places : 1;
+      // Those behind wait as well, or one that needs all places would never get them.
+      if (this.#taken + needed > this.#places) return;
+      this.#taken += needed;
+      const go = this.#waiting.get(entry);
+      this.#waiting.delete(entry);
+      go?.(needed);
+    }
   }
 }
+
+const isSuspect = (entry: Entry): boolean => entry.engineDeaths > 0;
+
+const inOrder = (a: Entry, b: Entry): number =>
+  Number(isSuspect(a)) - Number(isSuspect(b)) || byUrgency(a, b);

@@ -123,7 +123,8 @@ export const transition = (state: State, event: LifecycleEvent): Next => {
         ? refused
         : to({ kind: 'Failed', failure: event.failure }, `${event.failure.code}: ${event.failure.message}`);
     case 'Reset':
-      // The resource changed or someone asked for a retry: the old verdict no longer binds.
-      return state.kind === 'Failed' ? to({ kind: 'Remote' }, event.reason) : refused;
+      break;
   }
+  // The resource changed or someone asked for a retry: the old verdict no longer binds.
+  return state.kind === 'Failed' ? to({ kind: 'Remote' }, event.reason) : refused;
 };

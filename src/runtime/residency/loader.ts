@@ -48,11 +48,11 @@ export class Loader {
       entry.gone.signal.throwIfAborted();
       switch (entry.state.kind) {
         case 'Remote':
-          await disk.store(entry);
+          await disk.store(entry, repairs);
           break;
         case 'Failed':
           if (disk.has(entry)) await disk.compile(entry, repairs);
-          else await disk.store(entry);
+          else await disk.store(entry, repairs);
           break;
         case 'Stored':
           await disk.compile(entry, repairs);
@@ -104,7 +104,7 @@ export class Loader {
         if (core.life === life && engine.state === 'ready') await this.#intoEngine(entry, bytes, repairs);
       });
     } finally {
-      if (entry.state.kind === 'Compiled' || entry.state.kind === 'Stored') ram.uncharge(entry);
+      if (!isInRam(entry.state)) ram.uncharge(entry);
     }
     return true;
   }
@@ -200,7 +200,12 @@ export class Loader {
     if (core.life === life) await watch.announced();
     if (isInRam(entry.state)) ram.lost(entry);
     entry.engineDeaths += 1;
-    if (entry.engineDeaths >= mostEngineDeaths) throw error;
-    return true;
+    if (entry.engineDeaths < mostEngineDeaths) return true;
+    const times = entry.engineDeaths;
+    throw new AdaptletError(
+      'ENGINE_DOWN',
+      `the engine process ended ${times} times in a row while adapter ${entry.key} was being loaded`,
+      { cause: error },
+    );
   }
 }

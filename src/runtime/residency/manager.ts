@@ -129,7 +129,9 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       // A load that has begun is let end: it cannot be taken back halfway.
       const busy = entry.unloading?.promise ?? (entry.charge > 0 ? entry.job : undefined);
       if (busy === undefined) return;
-      await unlessAborted(busy, signal);
+      await unlessAborted(busy, signal).catch((error: unknown) => {
+        throw signal.aborted ? reasonOf(signal) : error;
+      });
     }
   };
 

@@ -119,9 +119,9 @@ export class DataPath {
       failure = error;
       throw error;
     } finally {
-      this.#settle(acquired, outcome, failure);
-      // A consumer that leaves early ends the generation in the engine as well.
+      // A consumer that leaves early ends the generation in the engine first: until then the adapter is in use.
       await events.return?.();
+      this.#settle(acquired, outcome, failure);
     }
   }
 

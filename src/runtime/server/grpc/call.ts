@@ -63,8 +63,6 @@ export const servedMetadata = (served: ServedBy): Metadata => {
   return metadata;
 };
 
-export type UnaryParts = { readonly clock: Clock; readonly log: Log };
-
 /** Answers a unary call once. `fail` turns what was thrown into what the caller is told. */
 export const reply = async <Response>(
   callback: sendUnaryData<Response>,

@@ -66,14 +66,8 @@ export const createHttpApp = (parts: Parts): Hono => {
   );
 
   app.notFound((c) => {
-    const { error } = {
-      error: {
-        message: `There is nothing at ${c.req.method} ${c.req.path}.`,
-        type: 'invalid_request_error',
-        param: null,
-        code: 'not_found',
-      },
-    };
+    const message = `There is nothing at ${c.req.method} ${c.req.path}.`;
+    const error = { message, type: 'invalid_request_error', param: null, code: 'not_found' };
     return c.json({ error }, 404);
   });
   app.onError((error) => {

@@ -60,11 +60,9 @@ export class Counters {
   }
 
   async text(): Promise<string> {
-    const { resourceMetrics } = await this.#reader.collect();
-    // The exporter's own copy of the SDK declares the same enums a second time.
-    return this.#serializer.serialize(
-      resourceMetrics as unknown as Parameters<PrometheusSerializer['serialize']>[0],
-    );
+    const { resourceMetrics }: { resourceMetrics: unknown } = await this.#reader.collect();
+    // Same shape, but the exporter's own copy of the SDK declares the enums in it a second time.
+    return this.#serializer.serialize(resourceMetrics as Parameters<PrometheusSerializer['serialize']>[0]);
   }
 
   async close(): Promise<void> {

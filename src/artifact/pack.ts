@@ -1,0 +1,126 @@
+import { type Dirent } from 'node:fs';
+import { lstat, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Digest } from '../api/names.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { foreign } from '../errors/foreign.ts';
+import { digestOf } from './digest.ts';
+import type { DiskThread } from './disk-thread.ts';
+import { type ArtifactLimits, type Descriptor, mediaTypes, pathAnnotation, titleAnnotation } from './manifest.ts';
+
+/** A folder as an artifact: the manifest's bytes, and where each blob's bytes are. */
+export type Packed = {
+  readonly digest: Digest;
+  readonly manifest: Uint8Array;
+  readonly blobs: ReadonlyMap<Digest, { readonly path: string } | { readonly bytes: Uint8Array }>;
+  readonly bytes: number;
+};
+
+export const configFile = 'adapter_config.json';
+export const weightsFile = 'adapter_model.safetensors';
+
+/**
+ * The files of an adapter: weights, configuration, tokenizer, templates and what a reader wants to know. Anything else
+ * in the folder (checkpoints, optimizer states, hidden files, folders) is not part of it.
+ */
+const packedName = /^(?!\.)(.+\.(json|txt|jinja|safetensors|md)|tokenizer\.model|(LICENSE|NOTICE|README)(\..+)?)$/;
+const pickleName = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
+
+const mediaTypeOf = (name: string): string => {
+  if (name.endsWith('.safetensors')) return mediaTypes.weight;
+  return /\.(json|jinja|model)$/.test(name) ? mediaTypes.weightConfig : mediaTypes.doc;
+};
+
+/** Code units, not a locale: the order is part of the digest. */
+const byName = (a: Dirent, b: Dirent): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+
+const listFolder = async (folder: string): Promise<readonly Dirent[]> => {
+  try {
+    return (await readdir(folder, { withFileTypes: true })).sort(byName);
+  } catch (error) {
+    throw new AdaptletError('ARTIFACT_NOT_FOUND', `${folder} cannot be listed`, { cause: error });
+  }
+};
+
+const filesOf = async (folder: string, limits: ArtifactLimits): Promise<readonly string[]> => {
+  const entries = await listFolder(folder);
+  const pickle = entries.find((entry) => pickleName.test(entry.name));
+  if (pickle !== undefined) throw new AdaptletError('ADAPTER_PICKLE', `${folder} has ${pickle.name}`);
+  const packed = entries.filter((entry) => packedName.test(entry.name) && !entry.isDirectory());
+  const odd = packed.find((entry) => !entry.isFile());
+  if (odd !== undefined) {
+    throw new AdaptletError('ARTIFACT_FILE_REFUSED', `${folder}: ${foreign(odd.name)} is a link or no regular file`);
+  }
+  if (packed.length > limits.maxFiles) {
+    throw new AdaptletError('ARTIFACT_TOO_LARGE', `${folder} has ${packed.length} files, the limit is ${limits.maxFiles}`);
+  }
+  return packed.map((entry) => entry.name);
+};
+
+/**
+ * What a reader of the registry sees without the weights. Taken from adapter_config.json alone, so that the digest
+ * depends on nothing but the files. A configuration that cannot be read is for the compiler to refuse.
+ */
+const describe = async (folder: string): Promise<Uint8Array> => {
+  const text = await readFile(join(folder, configFile), 'utf8').catch(() => '{}');
+  let fields: Readonly<Record<string, unknown>> = {};
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) fields = { ...value };
+  } catch {
+    fields = {};
+  }
+  const { base_model_name_or_path: baseModel, r: rank, target_modules: targets, task_type: task } = fields;
+  const known = {
+    format: 'peft',
+    ...(typeof baseModel === 'string' ? { baseModel } : {}),
+    ...(typeof rank === 'number' ? { rank } : {}),
+    ...(Array.isArray(targets) ? { targets: targets.map(String).sort() } : {}),
+    ...(typeof targets === 'string' ? { targets } : {}),
+    ...(typeof task === 'string' ? { task } : {}),
+  };
+  return Buffer.from(JSON.stringify(known));
+};
+
+/**
+ * Packs a PEFT folder into an OCI image manifest: entries sorted by name, fixed media types, no times, no owners. The
+ * same files have the same digest wherever they lie.
+ *
+ * @throws AdaptletError ARTIFACT_NOT_FOUND, ARTIFACT_FILE_REFUSED, ARTIFACT_TOO_LARGE, ADAPTER_PICKLE
+ */
+export const packFolder = async (
+  folder: string,
+  options: { readonly disk: DiskThread; readonly limits: ArtifactLimits; readonly signal: AbortSignal },
+): Promise<Packed> => {
+  const names = await filesOf(folder, options.limits);
+  const sizes = await Promise.all(names.map(async (name) => (await lstat(join(folder, name))).size));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  if (total > options.limits.maxBytes) {
+    throw new AdaptletError('ARTIFACT_TOO_LARGE', `${folder} has ${total} bytes, the limit is ${options.limits.maxBytes}`);
+  }
+  if (!names.includes(weightsFile) && !names.includes(configFile)) {
+    throw new AdaptletError('ARTIFACT_NOT_FOUND', `${folder} has neither ${configFile} nor ${weightsFile}`);
+  }
+  const blobs = new Map<Digest, { path: string } | { bytes: Uint8Array }>();
+  const layers: Descriptor[] = [];
+  for (const name of names) {
+    const path = join(folder, name);
+    const { digest, size } = await options.disk.hash(path, options.signal);
+    blobs.set(digest, { path });
+    const annotations = { [pathAnnotation]: name, [titleAnnotation]: name };
+    layers.push({ mediaType: mediaTypeOf(name), digest, size, annotations });
+  }
+  const config = await describe(folder);
+  const configDigest = digestOf(config);
+  blobs.set(configDigest, { bytes: config });
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: mediaTypes.manifest,
+      artifactType: mediaTypes.artifact,
+      config: { mediaType: mediaTypes.config, digest: configDigest, size: config.length },
+      layers,
+    }),
+  );
+  return { digest: digestOf(manifest), manifest, blobs, bytes: total + config.length };
+};

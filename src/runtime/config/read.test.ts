@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { flagOf, readSettings, settingNames, variableOf } from './read.ts';
+
+const least = { model: 'models/tiny', dataDir: 'data' };
+
+describe('readSettings', () => {
+  it('makes folders absolute and names the base model after its folder', () => {
+    expect(readSettings(least, {}, '/srv')).toMatchObject({ model: '/srv/models/tiny', modelName: 'tiny', dataDir: '/srv/data' });
+  });
+
+  it('takes flags before variables before defaults', () => {
+    const environment = { ADAPTLET_THREADS: '3', ADAPTLET_MAX_QUEUE: '7' };
+    expect(readSettings({ ...least, threads: '2' }, environment, '/')).toMatchObject({ threads: 2, maxQueue: 7, maxConcurrent: 8 });
+  });
+
+  it('lets adapters come from the manifest folder unless import roots are given', () => {
+    expect(readSettings({ ...least, manifests: 'm' }, {}, '/srv').importRoots).toEqual(['/srv/m']);
+    expect(readSettings({ ...least, manifests: 'm', importRoots: 'a, /b' }, {}, '/srv').importRoots).toEqual(['/srv/a', '/b']);
+  });
+
+  it.each([
+    ['256Mi', 268_435_456],
+    ['1Gi', 1_073_741_824],
+    ['4096', 4096],
+  ])('reads the size %s', (text, bytes) => {
+    expect(readSettings({ ...least, adapterMemory: text }, {}, '/').adapterMemory).toBe(bytes);
+  });
+
+  it.each([
+    [{ dataDir: 'd' }, '--model (ADAPTLET_MODEL) is required'],
+    [{ ...least, threads: 'many' }, '--threads (ADAPTLET_THREADS) is "many"'],
+    [{ ...least, threads: '0' }, '--threads'],
+    [{ ...least, adapterMemory: '5MB' }, '256Mi'],
+    [{ ...least, labels: 'zone' }, 'key=value'],
+    [{ ...least, logLevel: 'loud' }, '--log-level'],
+    [{ ...least, oneAdapter: 'yes' }, '--one-adapter'],
+  ])('refuses %j and names the setting', (flags, words) => {
+    const read = () => readSettings(flags, {}, '/');
+    expect(read).toThrow(words);
+    expect(read).toThrow(AdaptletError);
+  });
+
+  it('gives every setting a flag and a variable of its own', () => {
+    expect(flagOf('grpcListen')).toBe('--grpc-listen');
+    expect(variableOf('grpcListen')).toBe('ADAPTLET_GRPC_LISTEN');
+    expect(new Set(settingNames.map(variableOf)).size).toBe(settingNames.length);
+  });
+});

@@ -1,0 +1,120 @@
+import { open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { CompiledHeader } from '../../adapter/compiled-file.ts';
+import { readCompiledHeader } from '../../adapter/read-compiled.ts';
+import type { Exclusive } from '../exclusive.ts';
+import type { GraphSession } from '../session/graph-session.ts';
+import type { Arena } from './arena.ts';
+import { checkHeader, type Expected } from './check-header.ts';
+import { LoadedAdapter } from './loaded-adapter.ts';
+
+export type AdapterTableParts = {
+  readonly arena: Arena;
+  readonly session: GraphSession;
+  readonly expected: Expected;
+  /** Shared with whoever runs steps. */
+  readonly steps: Exclusive;
+};
+
+/** Bytes per read: between two of them steps can run. */
+const chunkBytes = 8 << 20;
+
+/**
+ * The adapters in memory, by engine-side name.
+ *
+ * Guarantees: a name is found from the end of its load to the beginning of its unload; memory is freed only when no
+ * sequence uses it, between steps.
+ */
+export class AdapterTable {
+  readonly #parts: AdapterTableParts;
+  readonly #adapters = new Map<string, LoadedAdapter>();
+  /** One load at a time: blocks must not move while a file is read into one. */
+  readonly #loads = { tail: Promise.resolve() as Promise<unknown> };
+
+  constructor(parts: AdapterTableParts) {
+    this.#parts = parts;
+  }
+
+  /** The adapter of this name. Errors: ADAPTER_NOT_AVAILABLE. */
+  get(name: string): LoadedAdapter {
+    const adapter = this.#adapters.get(name);
+    if (adapter !== undefined) return adapter;
+    throw new AdaptletError('ADAPTER_NOT_AVAILABLE', `Adapter ${name} is not loaded in the engine`);
+  }
+
+  /**
+   * Reads a compiled file into memory and checks every byte of it. A name that is loaded already stays as it is.
+   * Errors: COMPILED_FILE_CORRUPT, COMPILED_FILE_STALE, ADAPTER_MEMORY_FULL.
+   */
+  load(name: string, file: string): Promise<LoadedAdapter> {
+    const loading = this.#loads.tail.then(async () => {
+      const adapter = this.#adapters.get(name) ?? (await this.#read(name, file));
+      this.#adapters.set(name, adapter);
+      return adapter;
+    });
+    this.#loads.tail = loading.catch(() => undefined);
+    return loading;
+  }
+
+  /** Takes the name away at once and frees the memory once the sequences that use it are over. */
+  async unload(name: string): Promise<void> {
+    const adapter = this.get(name);
+    this.#adapters.delete(name);
+    await adapter.idle();
+    await this.#parts.steps.run(() => {
+      adapter.free();
+    });
+  }
+
+  async #read(name: string, file: string): Promise<LoadedAdapter> {
+    const { arena, session, expected, steps } = this.#parts;
+    const header = await headerOf(file);
+    checkHeader(file, header, expected);
+    const adapter = await steps.run(() => new LoadedAdapter(name, header.tensors, { arena, session }));
+    try {
+      await readTensors(file, header, adapter);
+      adapter.complete();
+      return adapter;
+    } catch (error) {
+      await steps.run(() => {
+        adapter.free();
+      });
+      throw error;
+    }
+  }
+}
+
+const headerOf = async (file: string): Promise<CompiledHeader> => {
+  try {
+    return await readCompiledHeader(file);
+  } catch (cause) {
+    const what = cause instanceof AdaptletError ? cause.what : `${file} cannot be read: ${String(cause)}`;
+    throw new AdaptletError('COMPILED_FILE_CORRUPT', what, { cause });
+  }
+};
+
+/** Reads in chunks and checks each tensor as soon as it is whole, while its bytes are warm. */
+const readTensors = async (file: string, header: CompiledHeader, adapter: LoadedAdapter): Promise<void> => {
+  const target = adapter.bytesView();
+  const tensors = header.tensors.toSorted((a, b) => a.offset - b.offset);
+  let next = 0;
+  await using handle = await open(file, 'r');
+  for (let done = 0; done < target.length; ) {
+    const length = Math.min(chunkBytes, target.length - done);
+    const { bytesRead } = await handle.read(target, done, length, adapter.start + done);
+    if (bytesRead === 0) throw new AdaptletError('COMPILED_FILE_CORRUPT', `${file} ends early`);
+    done += bytesRead;
+    for (let tensor = tensors[next]; tensor !== undefined; tensor = tensors[next]) {
+      const from = tensor.offset - adapter.start;
+      if (from + tensor.length > done) break;
+      if (crc32(target.subarray(from, from + tensor.length)) !== tensor.crc32) {
+        throw new AdaptletError(
+          'COMPILED_FILE_CORRUPT',
+          `${file}: the bytes of ${tensor.module} ${tensor.half} do not match their checksum`,
+        );
+      }
+      next += 1;
+    }
+  }
+};

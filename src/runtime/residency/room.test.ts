@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type Holding, planRoom, type Wish } from './room.ts';
+
+const holding = (of: string, bytes: number, rest: Partial<Holding<string>> = {}): Holding<string> => ({
+  of,
+  bytes,
+  phase: 'resident',
+  references: 0,
+  protected: false,
+  wanted: false,
+  priority: 0,
+  lastUse: 0,
+  ...rest,
+});
+const wish = (of: string, bytes: number, rest: Partial<Wish<string>> = {}): Wish<string> => ({
+  of,
+  bytes,
+  patient: true,
+  overProtected: false,
+  wanted: false,
+  priority: 0,
+  ...rest,
+});
+
+test('what is free is granted without evicting anyone', () => {
+  expect(planRoom(30, [holding('a', 10)], [wish('b', 20)])).toEqual({ grant: ['b'], evict: [], refuse: [] });
+});
+
+test('victims are chosen by priority, then by last use, and no more of them than needed', () => {
+  const held = [
+    holding('high', 10, { priority: 5, lastUse: 1 }),
+    holding('recent', 10, { lastUse: 9 }),
+    holding('old', 10, { lastUse: 2 }),
+  ];
+  expect(planRoom(30, held, [wish('b', 10)]).evict).toEqual(['old']);
+  expect(planRoom(30, held, [wish('b', 20)]).evict).toEqual(['old', 'recent']);
+});
+
+test('what is referenced drains only when the unreferenced are not enough', () => {
+  const held = [holding('busy', 10, { references: 1, priority: -5 }), holding('idle', 10, { priority: 9 })];
+  expect(planRoom(20, held, [wish('b', 10)]).evict).toEqual(['idle']);
+  expect(planRoom(20, held, [wish('b', 20)]).evict).toEqual(['idle', 'busy']);
+});
+
+test('what is protected stays, and the refusal says how much that is', () => {
+  const held = [holding('stable', 20, { protected: true }), holding('idle', 5)];
+  expect(planRoom(30, held, [wish('b', 15)])).toEqual({
+    grant: [],
+    evict: [],
+    refuse: [{ of: 'b', fixedBytes: 20 }],
+  });
+});
+
+test('with a budget for one adapter the protected step down, after everyone else', () => {
+  const held = [holding('stable', 20, { protected: true, priority: -9 }), holding('idle', 5)];
+  expect(planRoom(30, held, [wish('b', 10, { overProtected: true })]).evict).toEqual(['idle', 'stable']);
+  expect(planRoom(30, held, [wish('b', 5, { overProtected: true })]).evict).toEqual([]);
+});
+
+test('a preload puts out only what is idle and has a weaker claim', () => {
+  const preload = wish('b', 10, { patient: false, wanted: true, priority: 1 });
+  expect(planRoom(10, [holding('a', 10, { priority: 9 })], [preload]).evict).toEqual(['a']);
+  expect(planRoom(10, [holding('a', 10, { references: 1 })], [preload]).refuse).toHaveLength(1);
+  expect(planRoom(10, [holding('a', 10, { wanted: true, priority: 1 })], [preload]).refuse).toHaveLength(1);
+  expect(planRoom(10, [holding('a', 10, { wanted: true, priority: 0 })], [preload]).evict).toEqual(['a']);
+});
+
+test('a small wish passes a big one that waits for a drain only when both fit together', () => {
+  const draining = [holding('a', 80, { phase: 'leaving', references: 1 })];
+  expect(planRoom(100, draining, [wish('big', 90), wish('small', 10)]).grant).toEqual(['small']);
+  expect(planRoom(100, draining, [wish('big', 90), wish('small', 11)]).grant).toEqual([]);
+});
+
+test('one that waits for a load to end keeps those behind from taking its bytes', () => {
+  const loading = [holding('a', 60, { phase: 'loading' })];
+  const plan = planRoom(100, loading, [wish('big', 90), wish('small', 10)]);
+  expect(plan).toEqual({ grant: [], evict: [], refuse: [] });
+});
+
+const anyHolding = fc.record({
+  bytes: fc.integer({ min: 1, max: 40 }),
+  phase: fc.constantFrom('loading', 'resident', 'leaving'),
+  references: fc.integer({ min: 0, max: 2 }),
+  protected: fc.boolean(),
+  wanted: fc.boolean(),
+  priority: fc.integer({ min: -2, max: 2 }),
+  lastUse: fc.nat(100),
+});
+const anyWish = fc.record({
+  bytes: fc.integer({ min: 1, max: 60 }),
+  patient: fc.boolean(),
+  overProtected: fc.constant(false),
+  wanted: fc.boolean(),
+  priority: fc.integer({ min: -2, max: 2 }),
+});
+
+test('grants never exceed what is free, victims are never protected, each wish has at most one answer', () => {
+  fc.assert(
+    fc.property(fc.array(anyHolding, { maxLength: 6 }), fc.array(anyWish, { maxLength: 5 }), (held, asked) => {
+      const holdings = held.map((h, of) => ({ ...h, of: `h${of}` })) as Holding<string>[];
+      const wishes = asked.map((w, of) => ({ ...w, of: `w${of}` }));
+      const used = holdings.reduce((sum, h) => sum + h.bytes, 0);
+      const budget = used + 30;
+      const { grant, evict, refuse } = planRoom(budget, holdings, wishes);
+      const granted = wishes.filter((w) => grant.includes(w.of)).reduce((sum, w) => sum + w.bytes, 0);
+      expect(used + granted).toBeLessThanOrEqual(budget);
+      for (const of of evict) {
+        const victim = holdings.find((h) => h.of === of);
+        expect(victim?.protected).toBe(false);
+        expect(victim?.phase).toBe('resident');
+      }
+      expect(new Set(evict).size).toBe(evict.length);
+      const answers = [...grant, ...refuse.map((r) => r.of)];
+      expect(new Set(answers).size).toBe(answers.length);
+    }),
+  );
+});

@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest';
+import type { Digest } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { FakeEngine, never, Script, settle } from './fake-ports.ts';
+import { examine, judgeAnswer, judgeProbe, verdictKey } from './validation.ts';
+
+const validation = { smokeTests: [], allowNoEffect: false };
+const digest = `sha256:${'a'.repeat(64)}` as Digest;
+
+const codeOf = (act: () => void): string => {
+  try {
+    act();
+    return 'passed';
+  } catch (error) {
+    return error instanceof AdaptletError ? error.code : String(error);
+  }
+};
+
+test.each([
+  [{ finite: true, maxDifference: 0.5 }, 'passed'],
+  [{ finite: true, maxDifference: 0 }, 'ADAPTER_NO_EFFECT'],
+  [{ finite: false, maxDifference: 0.5 }, 'ADAPTER_PROBE_NOT_FINITE'],
+  [{ finite: true, maxDifference: Number.NaN }, 'ADAPTER_PROBE_NOT_FINITE'],
+])('the probe %o is judged %s', (probe, verdict) => {
+  expect(codeOf(() => judgeProbe(probe, 'team/a', validation))).toBe(verdict);
+});
+
+test('an adapter without effect passes where that is allowed', () => {
+  judgeProbe({ finite: true, maxDifference: 0 }, 'team/a', { ...validation, allowNoEffect: true });
+});
+
+test.each([
+  [{ contains: 'moo' }, undefined],
+  [{ contains: 'sun' }, 'answered " MOON moo", which does not contain "sun"'],
+  [{ equals: ' MOON moo' }, undefined],
+  [{ equals: 'MOON' }, 'answered " MOON moo", expected "MOON"'],
+  [{ regex: '(?i)^ moon' }, undefined],
+  [{ regex: '^moon$' }, 'answered " MOON moo", which does not match "^moon$"'],
+])('an answer is held against %o', (expected, problem) => {
+  expect(judgeAnswer(' MOON moo', expected)).toBe(problem);
+});
+
+const smokeTest = { name: 'says-moon', prompt: 'moon:', maxTokens: 4, expect: { contains: 'moon' } };
+const examination = (maxLatency?: string) => {
+  const script = new Script();
+  const clock = new FakeClock();
+  const engine = new FakeEngine(script, () => 10);
+  const tests = { ...validation, smokeTests: [smokeTest], ...(maxLatency === undefined ? {} : { maxLatency }) };
+  const run = () => examine({ engine, clock, limitMs: 5_000 }, 'team/a--aaaaaaaaaaaa', tests, never());
+  return { script, clock, engine, run };
+};
+
+test('a smoke test that takes longer than allowed fails with both times', async () => {
+  const { script, clock, run } = examination('1s');
+  const answer = script.hold('generate a');
+  const running = run();
+  const outcome = expect(running).rejects.toThrow('took 1500 ms, allowed are 1000 ms');
+  await settle();
+  clock.advance(1_500);
+  answer.resolve();
+  await outcome;
+});
+
+test('a smoke test that never answers is given up', async () => {
+  const { script, clock, run } = examination();
+  script.hold('generate a');
+  const outcome = expect(run()).rejects.toMatchObject({ code: 'SMOKE_TEST_FAILED' });
+  await settle();
+  clock.advance(5_000);
+  await outcome;
+});
+
+test('an engine that ends during a smoke test is no verdict about the adapter', async () => {
+  const { script, engine, run } = examination();
+  script.hold('generate a');
+  const outcome = expect(run()).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
+  await settle();
+  engine.kill();
+  await outcome;
+});
+
+test('a verdict is for one content, graph, engine version and set of tests', () => {
+  const engine = new FakeEngine(new Script(), () => 10);
+  const info = engine.info();
+  const keys = [
+    verdictKey(digest, info, validation),
+    verdictKey(digest, { ...info, graphDigest: 'graph-2' }, validation),
+    verdictKey(digest, { ...info, engineVersion: '2' }, validation),
+    verdictKey(digest, info, { ...validation, smokeTests: [smokeTest] }),
+    verdictKey(`sha256:${'b'.repeat(64)}` as Digest, info, validation),
+  ];
+  expect(new Set(keys).size).toBe(keys.length);
+  expect(verdictKey(digest, info, { ...validation })).toBe(keys[0]);
+});

@@ -1,0 +1,83 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import { type Rule, ruleSchema } from '../../api/route.ts';
+import {
+  type AdapterResource,
+  type Plan,
+  type Resource,
+  type RouteResource,
+  resourceKey,
+  type SplitResource,
+} from '../../plan/resources.ts';
+import type { RequestContext } from '../serving/serving.ts';
+import type { ServingFacts } from './decision.ts';
+
+export const digestOf = (digit: string): Digest => `sha256:${digit.repeat(64)}` as Digest;
+
+/** For tests: a rule as a manifest would say it. */
+export const rule = (input: Record<string, unknown>): Rule => ruleSchema.parse(input);
+
+export const adapter = (key: string): AdapterResource => ({
+  type: 'AdapterSpec',
+  name: key as ObjectKey,
+  body: {
+    uid: `uid-${key}`,
+    baseModel: 'tiny',
+    baseModelDigests: [],
+    source: { path: { path: key } },
+    priority: 0,
+    pinned: false,
+    tier: 'None',
+    held: false,
+    validation: { smokeTests: [], allowNoEffect: false },
+  },
+});
+
+export const split = (key: string, change: Partial<SplitResource['body']> = {}): SplitResource => ({
+  type: 'Split',
+  name: key as ObjectKey,
+  body: {
+    uid: `uid-${key}`,
+    createdAt: '2026-01-01T00:00:00Z',
+    revision: 1,
+    stable: { adapter: 'v1', uid: 'uid-v1', digest: digestOf('1') },
+    weight: 0,
+    hashOn: 'User',
+    guard: { maxConsecutiveErrors: 5 },
+    message: '',
+    ...change,
+  },
+});
+
+/** For tests: the body of a split with v2 as canary. */
+export const withCanary = (weight: number): Partial<SplitResource['body']> => ({
+  canary: { adapter: 'v2', uid: 'uid-v2', digest: digestOf('2'), seed: '0123456789abcdef' },
+  weight,
+});
+
+export const routeOf = (
+  key: string,
+  model: string,
+  rules: readonly Rule[],
+  createdAt = '2026-01-01T00:00:00Z',
+): RouteResource => ({
+  type: 'Route',
+  name: key as ObjectKey,
+  body: { uid: `uid-${key}`, createdAt, model, rules },
+});
+
+export const planOf = (...resources: readonly Resource[]): Plan =>
+  new Map(resources.map((r) => [resourceKey(r), { ...r, version: JSON.stringify(r.body) }]));
+
+export const everythingResident: ServingFacts = { isResident: () => true, isHeld: () => false };
+
+export const context = (
+  model: string,
+  who: Partial<Omit<RequestContext, 'headers'>> & {
+    readonly headers?: Readonly<Record<string, string>>;
+  } = {},
+): RequestContext => ({
+  namespace: 'team-a',
+  model,
+  ...who,
+  headers: new Map(Object.entries(who.headers ?? {})),
+});

@@ -1,0 +1,66 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { RequestContext } from '../serving/serving.ts';
+
+/** HTTP headers, or gRPC metadata keys, that say who asks. */
+export const identityHeaders = {
+  user: 'x-adaptlet-user',
+  session: 'x-adaptlet-session',
+  tenant: 'x-adaptlet-tenant',
+} as const;
+
+/** Longest value of a user, a session or a tenant, in UTF-16 code units. */
+export const maxIdentityLength = 256;
+
+/** What the body of a request says: OpenAI `user`, parameters `user` and `session` of the Open Inference Protocol. */
+export type IdentityParameters = {
+  readonly user?: string | undefined;
+  readonly session?: string | undefined;
+};
+
+export type Identity = Pick<RequestContext, 'user' | 'session' | 'tenant'>;
+
+/** Control, format, private and unassigned characters, lone surrogates, line and paragraph separators. */
+const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
+
+/**
+ * Who asks. A header wins over the body: a gateway in front of the runtime sets headers, the client writes the body.
+ * Blanks around a value are dropped; an empty value counts as absent.
+ * Errors: REQUEST_INVALID for a value that is too long or has unprintable characters.
+ */
+export const identityOf = (
+  headers: ReadonlyMap<string, string>,
+  parameters: IdentityParameters = {},
+): Identity => {
+  const user = checked('user', headers.get(identityHeaders.user)) ?? checked('user', parameters.user);
+  const session =
+    checked('session', headers.get(identityHeaders.session)) ?? checked('session', parameters.session);
+  const tenant = checked('tenant', headers.get(identityHeaders.tenant));
+  return {
+    ...(user === undefined ? {} : { user }),
+    ...(session === undefined ? {} : { session }),
+    ...(tenant === undefined ? {} : { tenant }),
+  };
+};
+
+const checked = (what: keyof typeof identityHeaders, raw: string | undefined): string | undefined => {
+  const value = raw?.trim();
+  if (value === undefined || value === '') return undefined;
+  if (value.length > maxIdentityLength) {
+    throw new AdaptletError(
+      'REQUEST_INVALID',
+      `the ${what} (${identityHeaders[what]}) has ${value.length} characters, at most ${maxIdentityLength} are allowed`,
+    );
+  }
+  if (unprintable.test(value)) {
+    throw new AdaptletError(
+      'REQUEST_INVALID',
+      `the ${what} (${identityHeaders[what]}) has unprintable characters`,
+    );
+  }
+  return value;
+};
+
+const perUserPattern = /^[a-z0-9]([a-z0-9._-]{0,62})$/;
+
+/** True when a user id may become part of a path or of an image reference, as `perUser` rules do with it. */
+export const isPerUserId = (user: string): boolean => perUserPattern.test(user);

@@ -1,0 +1,43 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { editDistance, nearest } from './nearest.ts';
+
+/** The textbook recursion, for short words. */
+const reference = (a: string, b: string): number => {
+  if (a === '' || b === '') return a.length + b.length;
+  const options = [
+    reference(a.slice(1), b) + 1,
+    reference(a, b.slice(1)) + 1,
+    reference(a.slice(1), b.slice(1)) + (a[0] === b[0] ? 0 : 1),
+  ];
+  if (a.length > 1 && b.length > 1 && a[0] === b[1] && a[1] === b[0])
+    options.push(reference(a.slice(2), b.slice(2)) + 1);
+  return Math.min(...options);
+};
+
+describe('nearest names', () => {
+  it('measures edits as the textbook does, up to the limit', () => {
+    const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 6 });
+    fc.assert(
+      fc.property(word, word, fc.nat(6), (a, b, limit) => {
+        expect(editDistance(a, b, limit)).toBe(Math.min(reference(a, b), limit + 1));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('gives the nearest first, at most three, and none that are far away', () => {
+    expect(nearest('sqll', ['medical', 'sqlxy', 'sql-v1', 'sqly', 'seql', 'sql', 'sqla'])).toEqual([
+      'sql',
+      'sqla',
+      'sqly',
+    ]);
+    expect(nearest('sqll', ['sql-v1', 'seql', 'sql'])).toEqual(['sql', 'seql']);
+    expect(nearest('sqll', ['medical', 'summary'])).toEqual([]);
+    expect(nearest('asisstant', ['assistant'])).toEqual(['assistant']);
+  });
+
+  it('ignores what is too long to compare', () => {
+    expect(nearest('a'.repeat(100_000), ['a'.repeat(99_999)])).toEqual([]);
+  });
+});

@@ -1,0 +1,143 @@
+import { objectKey } from '../../api/names.ts';
+import type { Target } from '../../api/route.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { SplitResource } from '../../plan/resources.ts';
+import { armOf, keyOf } from '../../rollout/splitter.ts';
+import type { RequestContext } from '../serving/serving.ts';
+import type { Candidate, Decision, ServingFacts } from './decision.ts';
+import { isPerUserId } from './identity.ts';
+import { resolve } from './names.ts';
+import { type CompiledRule, partsOf, type RouteEntry, type RoutingTable } from './table.ts';
+
+/** A request on its way through the table. */
+type Passage = {
+  readonly table: RoutingTable;
+  readonly context: RequestContext;
+  readonly facts: ServingFacts;
+  readonly requestId: string;
+};
+
+/**
+ * Decides what may serve a request. Takes time in proportion to the rules of the one route that was asked for.
+ *
+ * Guarantees: never empty; only objects of the namespace that the name lies in; a canary is always followed by stable.
+ * Errors: MODEL_NOT_FOUND; REQUEST_INVALID where a rule needs a user id, has none and no fallback.
+ */
+export const route = (
+  table: RoutingTable,
+  context: RequestContext,
+  facts: ServingFacts,
+  requestId: string,
+): Decision => {
+  const passage = { table, context, facts, requestId };
+  const resolved = resolve(table, context.namespace, context.model);
+  switch (resolved.kind) {
+    case 'base':
+      return { candidates: [{ kind: 'base', rule: '' }] };
+    case 'adapter': {
+      const { name: key } = resolved.adapter;
+      return { candidates: [{ kind: 'adapter', key, rollout: '', rolloutUid: '', arm: '', rule: '' }] };
+    }
+    case 'rollout':
+      return { candidates: ofRollout(resolved.split, '', passage) };
+    case 'route':
+      return { candidates: ofRoute(resolved.route, passage) };
+  }
+};
+
+/**
+ * Percent of requests that this runtime gives the canary now: what the plan allows, or 0 while the canary is not
+ * Resident here or is held.
+ */
+export const effectiveWeight = ({ name, body }: SplitResource, facts: ServingFacts): number => {
+  const { canary, stable, uid, weight } = body;
+  if (canary === undefined || stable === undefined || weight <= 0) return 0;
+  const [namespace] = partsOf(name);
+  const key = objectKey(namespace, canary.adapter);
+  return facts.isResident(key, canary.digest) && !facts.isHeld(uid, canary.digest) ? weight : 0;
+};
+
+const ofRollout = (
+  split: SplitResource,
+  rule: string,
+  { context, facts, requestId }: Passage,
+): Candidate[] => {
+  const [namespace, rollout] = partsOf(split.name);
+  const { stable, canary, uid: rolloutUid, hashOn } = split.body;
+  if (stable === undefined) {
+    const why = split.body.message === '' ? 'it has no stable adapter yet' : split.body.message;
+    return [{ kind: 'unavailable', reason: `rollout ${split.name} cannot serve: ${why}`, rule }];
+  }
+  const candidate = (arm: 'stable' | 'canary', { adapter, digest }: typeof stable): Candidate => {
+    return { kind: 'adapter', key: objectKey(namespace, adapter), digest, rollout, rolloutUid, arm, rule };
+  };
+  const weight = effectiveWeight(split, facts);
+  const onCanary =
+    canary !== undefined &&
+    weight > 0 &&
+    armOf(canary.seed, keyOf(hashOn, { ...context, requestId }), weight) === 'canary';
+  // Stable is second: the canary may leave the RAM between this decision and the moment it is acquired.
+  return onCanary
+    ? [candidate('canary', canary), candidate('stable', stable)]
+    : [candidate('stable', stable)];
+};
+
+const ofRoute = (entry: RouteEntry, passage: Passage): Candidate[] => {
+  if (!entry.accepted) return [{ kind: 'unavailable', reason: entry.message, rule: '' }];
+  const rule = entry.rules.find(({ matches }) => matches(passage.context));
+  if (rule === undefined) {
+    return [{ kind: 'unavailable', reason: `no rule matches this request in route ${entry.key}`, rule: '' }];
+  }
+  const [namespace] = partsOf(entry.key);
+  const first = rule.perUser === undefined ? ofTargets(entry, rule, passage) : ofUser(entry, rule, passage);
+  return [...first, ...rule.fallback.flatMap((target) => ofTarget(target, namespace, rule.name, passage))];
+};
+
+const ofTargets = (entry: RouteEntry, rule: CompiledRule, passage: Passage): Candidate[] => {
+  const [namespace] = partsOf(entry.key);
+  const target = rule.pick?.(keyOf(rule.hashOn, { ...passage.context, requestId: passage.requestId }));
+  if (target !== undefined) return ofTarget(target, namespace, rule.name, passage);
+  return [
+    {
+      kind: 'unavailable',
+      reason: `rule ${rule.name} of route ${entry.key} has no target with a weight`,
+      rule: rule.name,
+    },
+  ];
+};
+
+const ofTarget = (target: Target, namespace: string, rule: string, passage: Passage): Candidate[] => {
+  const { splits, adapters } = passage.table;
+  const missing = (what: string): Candidate[] => [
+    { kind: 'unavailable', reason: `${what}, which rule ${rule} asks for, is not on this runtime`, rule },
+  ];
+  if (target.base === true) return [{ kind: 'base', rule }];
+  if (target.rollout !== undefined) {
+    const key = objectKey(namespace, target.rollout);
+    const split = splits.get(key);
+    return split === undefined ? missing(`rollout ${key}`) : ofRollout(split, rule, passage);
+  }
+  const key = objectKey(namespace, target.adapter ?? '');
+  if (!adapters.has(key)) return missing(`adapter ${key}`);
+  return [{ kind: 'adapter', key, rollout: '', rolloutUid: '', arm: '', rule }];
+};
+
+const ofUser = (entry: RouteEntry, rule: CompiledRule, { table, context }: Passage): Candidate[] => {
+  const { user } = context;
+  const { perUser: template, name } = rule;
+  const where = `rule ${name} of route ${entry.key}`;
+  if (template !== undefined && template.baseModel !== table.base.name) {
+    const reason = `${where} is for the base model ${template.baseModel}, this runtime has ${table.base.name}`;
+    return [{ kind: 'unavailable', reason, rule: name }];
+  }
+  if (template !== undefined && user !== undefined && isPerUserId(user)) {
+    const [namespace] = partsOf(entry.key);
+    return [{ kind: 'perUser', namespace, route: entry.name, user, template, rule: name }];
+  }
+  const reason =
+    user === undefined
+      ? `${where} needs a user id (header x-adaptlet-user), the request has none`
+      : `${where} needs a user id of at most 63 lower-case letters, digits, ".", "_", "-" that starts with a letter or digit`;
+  if (rule.fallback.length === 0) throw new AdaptletError('REQUEST_INVALID', reason);
+  return [{ kind: 'unavailable', reason, rule: name }];
+};

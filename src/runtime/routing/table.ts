@@ -1,0 +1,146 @@
+import type { ObjectKey } from '../../api/names.ts';
+import type { PerUser, Target } from '../../api/route.ts';
+import type { HashOn } from '../../api/rollout.ts';
+import type { AdapterResource, Plan, RouteResource, SplitResource, Versioned } from '../../plan/resources.ts';
+import type { RequestContext } from '../serving/serving.ts';
+import { compileMatches } from './match.ts';
+import { compilePick, type Pick } from './pick.ts';
+
+/** A rule with everything compiled that can be. Exactly one of pick, perUser is present in a rule that the schema passed. */
+export type CompiledRule = {
+  readonly name: string;
+  readonly matches: (context: RequestContext) => boolean;
+  readonly pick?: Pick;
+  readonly perUser?: PerUser;
+  readonly hashOn: HashOn;
+  readonly fallback: readonly Target[];
+};
+
+/** A route as it came, with its rules compiled; `accepted` false: it has no rules, and `message` says why. */
+export type RouteEntry = {
+  readonly key: ObjectKey;
+  readonly name: string;
+  readonly resource: Versioned<RouteResource>;
+  readonly rules: readonly CompiledRule[];
+  readonly accepted: boolean;
+  readonly message: string;
+};
+
+/** The names of one namespace. Routes are found by their `model`, the others by their object's name. */
+export type NamespaceNames = {
+  readonly routes: ReadonlyMap<string, RouteEntry>;
+  readonly rollouts: ReadonlyMap<string, Versioned<SplitResource>>;
+  readonly adapters: ReadonlyMap<string, Versioned<AdapterResource>>;
+};
+
+/** How requests find what serves them. Immutable: another plan makes another table, and a request uses one throughout. */
+export type RoutingTable = {
+  readonly base: { readonly name: string };
+  readonly namespaces: ReadonlyMap<string, NamespaceNames>;
+  readonly splits: ReadonlyMap<ObjectKey, Versioned<SplitResource>>;
+  readonly adapters: ReadonlyMap<ObjectKey, Versioned<AdapterResource>>;
+  /** Every route of the plan, also those that were not accepted. */
+  readonly routes: ReadonlyMap<ObjectKey, RouteEntry>;
+};
+
+type MutableNames = {
+  readonly routes: Map<string, RouteEntry>;
+  readonly rollouts: Map<string, Versioned<SplitResource>>;
+  readonly adapters: Map<string, Versioned<AdapterResource>>;
+};
+
+/**
+ * Compiles a plan. Rules of routes that did not change are taken over from `previous`.
+ *
+ * Guarantees: never throws for a bad resource: a route with a bad pattern, or whose model name is taken, is there with
+ * `accepted` false and its reason, and harms no other.
+ */
+export const buildTable = (
+  plan: Plan,
+  base: { readonly name: string },
+  previous?: RoutingTable,
+): RoutingTable => {
+  const namespaces = new Map<string, MutableNames>();
+  const splits = new Map<ObjectKey, Versioned<SplitResource>>();
+  const adapters = new Map<ObjectKey, Versioned<AdapterResource>>();
+  const routes = new Map<ObjectKey, RouteEntry>();
+  const found: Versioned<RouteResource>[] = [];
+
+  const namesOf = (namespace: string): MutableNames => {
+    const known = namespaces.get(namespace);
+    if (known !== undefined) return known;
+    const names = { routes: new Map(), rollouts: new Map(), adapters: new Map() };
+    namespaces.set(namespace, names);
+    return names;
+  };
+  for (const resource of plan.values()) {
+    const [namespace, name] = partsOf(resource.name);
+    switch (resource.type) {
+      case 'AdapterSpec':
+        adapters.set(resource.name, resource);
+        namesOf(namespace).adapters.set(name, resource);
+        break;
+      case 'Split':
+        splits.set(resource.name, resource);
+        namesOf(namespace).rollouts.set(name, resource);
+        break;
+      case 'Route':
+        found.push(resource);
+    }
+  }
+  for (const resource of found.toSorted(byAge)) {
+    const [namespace] = partsOf(resource.name);
+    const { model } = resource.body;
+    const names = namesOf(namespace);
+    const owner = names.routes.get(model);
+    const taken =
+      model === base.name
+        ? `the model name ${model} is reserved for the base model`
+        : owner && `the model name ${model} belongs to the older route ${owner.name}`;
+    const entry = taken === undefined ? compileRoute(resource, previous) : refusedRoute(resource, taken);
+    routes.set(resource.name, entry);
+    if (taken === undefined) names.routes.set(model, entry);
+  }
+  return { base, namespaces, splits, adapters, routes };
+};
+
+/** Namespace and name of a key; names of objects have no "/". */
+export const partsOf = (key: ObjectKey): readonly [namespace: string, name: string] => {
+  const slash = key.indexOf('/');
+  return [key.slice(0, slash), key.slice(slash + 1)];
+};
+
+/** The oldest first; among equally old ones the order is arbitrary but the same everywhere. */
+const byAge = (a: RouteResource, b: RouteResource): number => {
+  const [left, right] = [`${a.body.createdAt} ${a.name}`, `${b.body.createdAt} ${b.name}`];
+  return left < right ? -1 : left > right ? 1 : 0;
+};
+
+const refusedRoute = (resource: Versioned<RouteResource>, message: string): RouteEntry => {
+  const [, name] = partsOf(resource.name);
+  return { key: resource.name, name, resource, rules: [], accepted: false, message };
+};
+
+const compileRoute = (resource: Versioned<RouteResource>, previous: RoutingTable | undefined): RouteEntry => {
+  const before = previous?.routes.get(resource.name);
+  if (before?.accepted === true && before.resource.version === resource.version) return before;
+  const [namespace, name] = partsOf(resource.name);
+  const rules: CompiledRule[] = [];
+  for (const { name: rule, matches, targets, perUser, hashOn, fallback } of resource.body.rules) {
+    try {
+      rules.push({
+        name: rule,
+        matches: compileMatches(matches),
+        ...(targets === undefined ? {} : { pick: compilePick(namespace, name, rule, targets) }),
+        ...(perUser === undefined ? {} : { perUser }),
+        hashOn,
+        fallback,
+      });
+    } catch (error) {
+      // The whole route: without this rule, its requests would go where a later rule sends them.
+      const reason = error instanceof Error ? error.message : String(error);
+      return refusedRoute(resource, `rule ${rule} of route ${resource.name} cannot be used: ${reason}`);
+    }
+  }
+  return { key: resource.name, name, resource, rules, accepted: true, message: '' };
+};

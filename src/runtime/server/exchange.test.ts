@@ -1,0 +1,67 @@
+import { expect, test, vi } from 'vitest';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { requestContext } from './context.ts';
+import { Exchange } from './exchange.ts';
+import { generateRequest, grpcDefaults } from './options.ts';
+import { type FakeParts, fakeParts } from './testing/parts.ts';
+
+const begun = async (parts: FakeParts, text = 'abc') => {
+  const exchange = new Exchange(parts, { protocol: 'grpc', method: 'm', headers: new Map() });
+  const context = requestContext(new Map(), { model: 'sql' }, 'default');
+  const request = generateRequest({ kind: 'text', text }, {}, grpcDefaults, parts.serving.base);
+  await exchange.begin(context, request);
+  return exchange;
+};
+
+test('an answer is collected whole, and its end leaves nothing behind', async () => {
+  const parts = fakeParts();
+  const exchange = await begun(parts);
+  const { text, ids, done } = await exchange.collect();
+  expect({ text, ids, tokens: done.completionTokens }).toEqual({ text: 'ABC', ids: [65, 66, 67], tokens: 3 });
+  exchange.end();
+  await vi.waitFor(() => expect(parts.serving.finished).toBe(1));
+  expect(await parts.telemetry.metricsText()).toContain(
+    'adaptlet_requests_total{adapter="upper",rollout="sql",arm="stable",protocol="grpc",code="OK"} 1',
+  );
+});
+
+test('a deadline ends the generation with its own reason', async () => {
+  const clock = new FakeClock();
+  const parts = fakeParts({ clock, requestTimeoutMs: 50 });
+  const exchange = await begun(parts);
+  parts.serving.gate = async () => clock.advance(60);
+  const failure = exchange.fail(await exchange.collect().catch((error: unknown) => error));
+  expect(failure.code).toBe('DEADLINE_EXCEEDED');
+  expect(failure.message).toContain('within 50 ms');
+});
+
+test('a generation whose events were never read is still read to its end', async () => {
+  const parts = fakeParts();
+  const exchange = await begun(parts);
+  exchange.fail(new AdaptletError('REQUEST_INVALID', 'something else'));
+  await vi.waitFor(() => expect(parts.serving.finished).toBe(1));
+  expect(parts.serving.calls[0]?.signal.aborted).toBe(true);
+});
+
+test('a generation that ends without a last event is a defect, not an answer', async () => {
+  const parts = fakeParts();
+  const exchange = new Exchange(parts, { protocol: 'grpc', method: 'm', headers: new Map() });
+  parts.serving.generate = async () => ({
+    id: 'x',
+    served: { adapter: '', digest: parts.serving.base.digest, rollout: '', arm: 'base', rule: '' },
+    events: (async function* () {})(),
+  });
+  const context = requestContext(new Map(), { model: 'tiny' }, 'default');
+  await exchange.begin(
+    context,
+    generateRequest({ kind: 'text', text: 'x' }, {}, grpcDefaults, parts.serving.base),
+  );
+  await expect(exchange.collect()).rejects.toThrow(/without a last event/);
+});
+
+test('the reason of an aborted request wins over the errors that it causes', async () => {
+  const exchange = await begun(fakeParts());
+  exchange.cancel();
+  expect(exchange.fail(new Error('socket hang up')).code).toBe('REQUEST_CANCELLED');
+});

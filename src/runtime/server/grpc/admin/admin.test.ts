@@ -1,0 +1,138 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { credentials, status } from '@grpc/grpc-js';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { AdminClient } from '../../../../gen/adaptlet/inference/v1/admin.ts';
+import { startFakeGrpc, unaryCall } from '../../testing/grpc-client.ts';
+import { fakeParts } from '../../testing/parts.ts';
+import { startAdmin } from './server.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'admin-'));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+const start = async (address = `unix:${join(folder, 'admin.sock')}`) => {
+  const parts = fakeParts();
+  const server = await startAdmin({ ...parts, address });
+  const target = server.port === 0 ? address : `127.0.0.1:${server.port}`;
+  const admin = new AdminClient(target, credentials.createInsecure());
+  return {
+    steering: parts.steering,
+    server,
+    admin,
+    async [Symbol.asyncDispose]() {
+      admin.close();
+      await server.close(100);
+    },
+  };
+};
+
+test('status tells everything that the runtime knows', async () => {
+  await using fake = await start();
+  const { response } = await unaryCall((cb) => fake.admin.status({}, cb));
+  expect(response).toMatchObject({
+    baseModel: 'tiny',
+    uptimeMs: 1234.5,
+    memory: { budgetBytes: 1000n, usedBytes: 100n },
+    manifests: { problems: [{ file: 'a.yaml', line: 3, reason: 'bad' }] },
+    adapters: [
+      { key: 'default/upper', priority: -5, residentBytes: 100n, targetModules: ['q_proj', 'v_proj'] },
+    ],
+    rollouts: [{ key: 'default/sql', servedStable: 80n, servedCanary: 20n, effectiveWeight: 10 }],
+    routes: [{ model: 'assistant', accepted: true }],
+  });
+});
+
+test('every verb reaches steering, names without a namespace are in the default one', async () => {
+  await using fake = await start();
+  const { admin } = fake;
+  await unaryCall((cb) => admin.preload({ adapter: 'upper' }, cb));
+  await unaryCall((cb) => admin.pin({ adapter: 'team-a/x', pinned: true }, cb));
+  await unaryCall((cb) => admin.pin({ adapter: 'upper', pinned: false }, cb));
+  const evicted = await unaryCall((cb) => admin.evict({ adapter: 'upper' }, cb));
+  expect(evicted.response).toMatchObject({ adapter: { key: 'default/upper' } });
+  for (const verb of ['rollback', 'promote', 'abort', 'retry'] as const) {
+    const { response } = await unaryCall((cb) => admin[verb]({ rollout: 'sql' }, cb));
+    expect(response).toMatchObject({ rollout: { key: 'default/sql', step: '2/6' } });
+  }
+  expect(fake.steering.told).toEqual([
+    'preload default/upper',
+    'pin team-a/x true',
+    'pin default/upper false',
+    'evict default/upper',
+    'rollback default/sql',
+    'promote default/sql',
+    'abort default/sql',
+    'retry default/sql',
+  ]);
+  const listed = await unaryCall((cb) => admin.list({ namespace: 'other' }, cb));
+  expect(listed.response).toEqual({ adapters: [] });
+});
+
+test('a refused verb, an unknown rollout and a bad name have their own statuses', async () => {
+  await using fake = await start();
+  fake.steering.pinned = true;
+  const { admin } = fake;
+  await expect(unaryCall((cb) => admin.evict({ adapter: 'upper' }, cb))).rejects.toMatchObject({
+    code: status.FAILED_PRECONDITION,
+    details: expect.stringContaining('default/upper is pinned'),
+  });
+  await expect(unaryCall((cb) => admin.abort({ rollout: 'x' }, cb))).rejects.toMatchObject({
+    code: status.NOT_FOUND,
+  });
+  for (const adapter of ['', '/', 'a/', '/b', 'a/b/c'])
+    await expect(unaryCall((cb) => admin.preload({ adapter }, cb))).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
+});
+
+test('the socket opens for its own user only, and is gone after close', async () => {
+  const path = join(folder, 'admin.sock');
+  {
+    await using fake = await start();
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    expect(fake.server.port).toBe(0);
+  }
+  await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('a socket left by a killed process is replaced, one that answers is not', async () => {
+  const path = join(folder, 'admin.sock');
+  const dead = createServer().listen(path);
+  await new Promise((resolve) => {
+    dead.once('listening', resolve);
+  });
+  await expect(start()).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  // Closing a net.Server removes its file; a hard link survives as a dead socket does.
+  const { link } = await import('node:fs/promises');
+  await link(path, join(folder, 'left.sock'));
+  await new Promise((resolve) => {
+    dead.close(resolve);
+  });
+  await using fake = await start(`unix:${join(folder, 'left.sock')}`);
+  await expect(unaryCall((cb) => fake.admin.status({}, cb))).resolves.toBeDefined();
+});
+
+test('a path too long for a unix socket is a configuration error', async () => {
+  await expect(start(`unix:${join(folder, 'x'.repeat(120))}`)).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('too long'),
+  });
+});
+
+test('on TCP it has a port of its own, and the data port does not know it', async () => {
+  await using fake = await start('127.0.0.1:0');
+  expect(fake.server.port).toBeGreaterThan(0);
+  await using data = await startFakeGrpc();
+  const stranger = new AdminClient(data.address, credentials.createInsecure());
+  await expect(unaryCall((cb) => stranger.status({}, cb))).rejects.toMatchObject({
+    code: status.UNIMPLEMENTED,
+  });
+  stranger.close();
+});

@@ -1,0 +1,192 @@
+import { connect } from 'node:http2';
+import { type ClientReadableStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { expect, test, vi } from 'vitest';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import {
+  FinishReason,
+  GenerateRequest,
+  type GenerateResponse,
+} from '../../../gen/adaptlet/inference/v1/inference.ts';
+import { FakeClock } from '../../../time/fake-clock.ts';
+import { fakeDigest } from '../testing/fake-serving.ts';
+import { startFakeGrpc } from '../testing/grpc-client.ts';
+
+const request = (over: Parameters<typeof GenerateRequest.fromPartial>[0] = {}) =>
+  GenerateRequest.fromPartial({ model: 'assistant', prompt: { $case: 'text', value: 'abc' }, ...over });
+
+const read = async (stream: ClientReadableStream<GenerateResponse>) => {
+  const messages: GenerateResponse[] = [];
+  for await (const message of stream) messages.push(message as GenerateResponse);
+  return messages;
+};
+
+/** The error that ends a stream. */
+const failureOf = (stream: ClientReadableStream<GenerateResponse>) =>
+  read(stream).then(
+    () => expect.fail('the stream did not fail'),
+    (error: unknown) => error as ServiceError,
+  );
+
+const texts = (messages: GenerateResponse[]) =>
+  messages.map(({ event }) => (event?.$case === 'tokens' ? event.value.text : '')).join('');
+
+test('an answer streams its tokens and ends with what they cost; first and last tell what served', async () => {
+  await using fake = await startFakeGrpc();
+  const stream = fake.inference.generate(request());
+  const metadata = new Promise<Metadata>((resolve) => {
+    stream.once('metadata', resolve);
+  });
+  const messages = await read(stream);
+  expect(texts(messages)).toBe('ABC');
+  const served = {
+    adapter: 'upper',
+    digest: fakeDigest('a'),
+    rollout: 'sql',
+    arm: 'canary',
+    rule: 'überall',
+  };
+  expect(messages.map((m) => m.served)).toEqual([served, undefined, undefined, served]);
+  expect(messages.at(-1)?.event).toEqual({
+    $case: 'done',
+    value: {
+      id: 'r1',
+      finishReason: FinishReason.STOP,
+      usage: { promptTokens: 3, completionTokens: 3 },
+      timing: { queueMs: 1, prefillMs: 2, decodeMs: 3, switchMs: 0.5 },
+    },
+  });
+  expect((await metadata).getMap()).toMatchObject({
+    'x-adaptlet-arm': 'canary',
+    'x-adaptlet-rule': '%C3%BCberall',
+  });
+});
+
+test('every field of the request reaches the generation', async () => {
+  await using fake = await startFakeGrpc();
+  const metadata = new Metadata();
+  metadata.set('x-adaptlet-tenant', 'acme');
+  metadata.set('x-department', 'medical');
+  const stream = fake.inference.generate(
+    request({
+      namespace: 'team-a',
+      prompt: { $case: 'chat', value: { messages: [{ role: 'user', content: 'hi' }] } },
+      maxTokens: 5,
+      sampling: { temperature: 0.7, topP: 0.9, topK: 3, seed: 11n },
+      stop: ['x'],
+      user: 'anna',
+      session: 's1',
+    }),
+    metadata,
+  );
+  await read(stream);
+  const [call] = fake.parts.serving.calls;
+  expect(call?.context).toMatchObject({ namespace: 'team-a', user: 'anna', session: 's1', tenant: 'acme' });
+  expect(call?.context.headers.get('x-department')).toBe('medical');
+  expect(call?.request).toEqual({
+    prompt: { kind: 'chat', messages: [{ role: 'user', content: 'hi' }] },
+    maxTokens: 5,
+    sampling: { temperature: 0.7, topP: 0.9, topK: 3, seed: 11 },
+    stop: ['x'],
+  });
+});
+
+test('a request without a prompt, and one for an unknown model, fail with code and message', async () => {
+  await using fake = await startFakeGrpc();
+  const none = await failureOf(fake.inference.generate(GenerateRequest.fromPartial({ model: 'sql' })));
+  expect(none).toMatchObject({
+    code: status.INVALID_ARGUMENT,
+    details: expect.stringContaining('no prompt'),
+  });
+  const unknown = await failureOf(fake.inference.generate(request({ model: 'sqll' })));
+  expect(unknown.code).toBe(status.NOT_FOUND);
+  expect(unknown.metadata.get('x-adaptlet-error')).toEqual(['MODEL_NOT_FOUND']);
+});
+
+test('headers over their limit are refused before anything else', async () => {
+  await using fake = await startFakeGrpc();
+  const metadata = new Metadata();
+  metadata.set('x-big', 'x'.repeat(9000));
+  const failure = await failureOf(fake.inference.generate(request(), metadata));
+  expect(failure).toMatchObject({ code: status.INVALID_ARGUMENT, details: expect.stringContaining('x-big') });
+  expect(fake.parts.serving.calls).toEqual([]);
+});
+
+test('a failure in the middle keeps the tokens that came and says why it ended', async () => {
+  await using fake = await startFakeGrpc();
+  fake.parts.serving.failure = { error: new AdaptletError('ENGINE_DOWN', 'killed'), afterTokens: 2 };
+  const stream = fake.inference.generate(request());
+  const seen: GenerateResponse[] = [];
+  stream.on('data', (message: GenerateResponse) => seen.push(message));
+  const failure = await new Promise<ServiceError>((resolve) => {
+    stream.once('error', resolve);
+  });
+  expect(failure.code).toBe(status.UNAVAILABLE);
+  expect(texts(seen)).toBe('AB');
+});
+
+test('a client that cancels ends the generation with REQUEST_CANCELLED', async () => {
+  await using fake = await startFakeGrpc();
+  fake.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 5));
+  const stream = fake.inference.generate(
+    request({ prompt: { $case: 'text', value: 'x'.repeat(1000) }, maxTokens: 1000 }),
+  );
+  stream.once('data', () => stream.cancel());
+  await failureOf(stream);
+  await vi.waitFor(() => expect(fake.parts.serving.finished).toBe(1));
+  expect(fake.parts.serving.calls[0]?.signal.reason).toMatchObject({ code: 'REQUEST_CANCELLED' });
+  expect(await fake.parts.telemetry.metricsText()).toContain('code="REQUEST_CANCELLED"} 1');
+});
+
+test('the deadline of the call ends the generation with DEADLINE_EXCEEDED', async () => {
+  await using fake = await startFakeGrpc();
+  fake.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 20));
+  const failure = await failureOf(fake.inference.generate(request(), { deadline: Date.now() + 60 }));
+  expect(failure.code).toBe(status.DEADLINE_EXCEEDED);
+  await vi.waitFor(() => expect(fake.parts.serving.finished).toBe(1));
+  expect(fake.parts.serving.calls[0]?.signal.reason).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+});
+
+/** A client on bare HTTP/2 that takes nothing: grpc-js's own reads ahead without limit. */
+const requestWithoutReading = (address: string) => {
+  const session = connect(`http://${address}`);
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/adaptlet.inference.v1.Inference/Generate',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  const message = GenerateRequest.encode(request()).finish();
+  const frame = Buffer.alloc(5 + message.length);
+  frame.writeUInt32BE(message.length, 1);
+  frame.set(message, 5);
+  stream.end(frame);
+  return { close: () => session.destroy() };
+};
+
+test('a reader that stops reading makes the generation wait, and then ends it', async () => {
+  await using fake = await startFakeGrpc({ slowClientMs: 200 });
+  const { serving } = fake.parts;
+  let made = 0;
+  const generate = serving.generate.bind(serving);
+  serving.generate = async (context, wanted, signal) => {
+    const endless = async function* () {
+      for (; !signal.aborted; made++) yield { kind: 'token' as const, ids: [1], text: 'x'.repeat(2000) };
+    };
+    return { ...(await generate(context, wanted, signal)), events: endless() };
+  };
+  const client = requestWithoutReading(fake.address);
+  await vi.waitFor(() => expect(serving.calls[0]?.signal.aborted).toBe(true), { timeout: 5000 });
+  expect(serving.calls[0]?.signal.reason).toMatchObject({ code: 'CLIENT_TOO_SLOW' });
+  // The window of HTTP/2 (64 KiB), and what Node and grpc-js hold on the way.
+  expect(made).toBeLessThan(200);
+  client.close();
+});
+
+test('a runtime that no client gives a deadline has one of its own', async () => {
+  const clock = new FakeClock();
+  await using fake = await startFakeGrpc({ clock, requestTimeoutMs: 1000 });
+  fake.parts.serving.gate = async () => clock.advance(1001);
+  const failure = await failureOf(fake.inference.generate(request()));
+  expect(failure.code).toBe(status.DEADLINE_EXCEEDED);
+  expect(failure.metadata.get('x-adaptlet-error')).toEqual(['DEADLINE_EXCEEDED']);
+});

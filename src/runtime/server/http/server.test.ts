@@ -1,0 +1,64 @@
+import { expect, test, vi } from 'vitest';
+import { fakeParts } from '../testing/parts.ts';
+import { startHttp } from './server.ts';
+
+const start = async (overrides: Parameters<typeof fakeParts>[0] = {}) => {
+  const parts = fakeParts(overrides);
+  const server = await startHttp({ ...parts, address: '127.0.0.1:0' });
+  return {
+    parts,
+    url: `http://127.0.0.1:${server.port}`,
+    server,
+    [Symbol.asyncDispose]: () => server.close(100),
+  };
+};
+
+const streamRequest = (prompt: string): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ model: 'sql', prompt, stream: true, max_tokens: 2000 }),
+});
+
+test('a client whose connection breaks ends the generation, streamed or not', async () => {
+  await using http = await start();
+  http.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 5));
+  for (const stream of [true, false]) {
+    const client = new AbortController();
+    const request = streamRequest('x'.repeat(1000));
+    const body = JSON.stringify({ ...(JSON.parse(String(request.body)) as object), stream });
+    const response = fetch(`${http.url}/v1/completions`, { ...request, body, signal: client.signal });
+    const failed = response.then((r) => r.text()).catch((error: unknown) => error);
+    await vi.waitFor(() => expect(http.parts.serving.calls.length).toBe(stream ? 1 : 2));
+    client.abort();
+    await failed;
+    const finished = stream ? 1 : 2;
+    await vi.waitFor(() => expect(http.parts.serving.finished).toBe(finished));
+    expect(http.parts.serving.calls.at(-1)?.signal.reason).toMatchObject({ code: 'REQUEST_CANCELLED' });
+  }
+});
+
+test('closing lets a request under way finish and takes no new ones', async () => {
+  await using http = await start();
+  let open: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  http.parts.serving.gate = () => held;
+  const response = await fetch(`${http.url}/v1/completions`, streamRequest('abc'));
+  const closed = http.server.close(5000);
+  await expect(fetch(`${http.url}/livez`)).rejects.toThrow();
+  open();
+  expect(await response.text()).toContain('[DONE]');
+  await closed;
+});
+
+test('an address that is taken or malformed is a configuration error', async () => {
+  await using http = await start();
+  const taken = http.url.replace('http://', '');
+  await expect(startHttp({ ...http.parts, address: taken })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+  });
+  await expect(startHttp({ ...http.parts, address: 'nonsense' })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+  });
+});

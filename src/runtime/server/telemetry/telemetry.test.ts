@@ -1,0 +1,154 @@
+import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace';
+import { expect, test } from 'vitest';
+import { FakeClock } from '../../../time/fake-clock.ts';
+import { fakeDigest } from '../testing/fake-serving.ts';
+import { fakeReadings } from '../testing/parts.ts';
+import { labelBudgets } from './counters.ts';
+import { metrics, spans } from './names.ts';
+import { createTelemetry } from './telemetry.ts';
+
+const served = {
+  adapter: 'upper',
+  digest: fakeDigest('a'),
+  rollout: 'sql',
+  arm: 'canary',
+  rule: 'r',
+} as const;
+const context = { namespace: 'default', model: 'sql', headers: new Map() };
+
+const start = (exporter?: InMemorySpanExporter) => {
+  const clock = new FakeClock();
+  let readings = fakeReadings;
+  const telemetry = createTelemetry({
+    version: '0.1.0',
+    instance: 'i1',
+    clock,
+    readings: () => readings,
+    ...(exporter === undefined ? {} : { traces: { processor: new SimpleSpanProcessor({ exporter }) } }),
+  });
+  const request = (headers = new Map<string, string>()) =>
+    telemetry.request({ protocol: 'grpc', method: 'm', headers });
+  return { clock, telemetry, request, read: (r: typeof fakeReadings) => void (readings = r) };
+};
+
+test('a served request counts once, with its times and tokens', async () => {
+  const { clock, telemetry, request } = start();
+  const record = request();
+  record.routing(context);
+  clock.advance(20);
+  record.acquired('r1', served);
+  clock.advance(20);
+  record.token();
+  record.token();
+  clock.advance(200);
+  record.end({ code: 'OK', promptTokens: 5, completionTokens: 2 });
+  record.end({ code: 'INTERNAL', promptTokens: 5, completionTokens: 2 });
+  const text = await telemetry.metricsText();
+  const arm = 'adapter="upper",rollout="sql",arm="canary"';
+  expect(text).toContain(`adaptlet_requests_total{${arm},protocol="grpc",code="OK"} 1`);
+  expect(text).toContain(`adaptlet_request_duration_seconds_bucket{${arm},code="OK",le="0.25"} 1`);
+  expect(text).toContain(`adaptlet_request_duration_seconds_bucket{${arm},code="OK",le="0.1"} 0`);
+  expect(text).toContain(`adaptlet_time_to_first_token_seconds_sum{${arm}} 0.04`);
+  expect(text).toContain(`adaptlet_tokens_total{${arm},kind="prompt"} 5`);
+  expect(text).not.toContain('INTERNAL');
+});
+
+test('a request refused before it was served counts under its code', async () => {
+  const { telemetry, request } = start();
+  request().end({ code: 'MODEL_NOT_FOUND', promptTokens: 0, completionTokens: 0 });
+  expect(await telemetry.metricsText()).toContain(
+    'adaptlet_requests_total{adapter="",rollout="",arm="",protocol="grpc",code="MODEL_NOT_FOUND"} 1',
+  );
+});
+
+test('adapters beyond the budget of labels share the series "other"', async () => {
+  const { telemetry, request } = start();
+  for (let i = 0; i < labelBudgets.adapters + 10; i++) {
+    const record = request();
+    record.acquired('r', { ...served, adapter: `user-${i}` });
+    record.end({ code: 'OK', promptTokens: 0, completionTokens: 0 });
+  }
+  const text = await telemetry.metricsText();
+  const series = text.split('\n').filter((line) => line.startsWith('adaptlet_requests_total{'));
+  expect(series).toHaveLength(labelBudgets.adapters + 1);
+  expect(series.at(-1)).toContain('adapter="other"');
+  expect(series.at(-1)).toMatch(/ 10$/);
+});
+
+test('every metric has its exact name and its sentence', async () => {
+  const { clock, telemetry, request } = start();
+  const record = request();
+  record.acquired('r', served);
+  record.token();
+  record.end({ code: 'OK', promptTokens: 1, completionTokens: 1 });
+  telemetry.transition({ from: 'Loaded', to: 'Resident', reason: 'Probed' });
+  const text = await telemetry.metricsText();
+  for (const { name, help } of Object.values(metrics)) {
+    expect(text).toContain(`# HELP ${name} ${help}\n`);
+    expect(text).toMatch(new RegExp(`^# TYPE ${name} (counter|gauge|histogram)$`, 'm'));
+    expect(text).toMatch(new RegExp(`^${name}(_count|_sum|_bucket)?(\\{.*\\})? [0-9.e+]+$`, 'm'));
+  }
+  expect(text).toContain('adaptlet_adapter_transitions_total{from="Loaded",to="Resident",reason="Probed"} 1');
+  expect(text).toContain(
+    `vllm:lora_requests_info{max_lora="8",running_lora_adapters="upper,sql",waiting_lora_adapters=""} ${clock.now() / 1000}`,
+  );
+  expect(text).toContain('vllm:num_requests_running 3');
+  expect(text).toContain('adaptlet_rollout_effective_weight_percent{rollout="default/sql"} 10');
+});
+
+test('only the newest combination of adapters is exposed, and a rollout that is gone is gone', async () => {
+  const { telemetry, read } = start();
+  await telemetry.metricsText();
+  read({ ...fakeReadings, rollouts: [], lora: { max: 8, running: ['x"y\\z'], waiting: ['w'] } });
+  const lines = (await telemetry.metricsText())
+    .split('\n')
+    .filter((l) => /^(vllm:lora|adaptlet_rollout)/.test(l));
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toContain('running_lora_adapters="x\\"y\\\\z",waiting_lora_adapters="w"');
+});
+
+test('a request has one span, below it acquiring and generating, below the span of its caller', async () => {
+  const exporter = new InMemorySpanExporter();
+  const { request } = start(exporter);
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const record = request(new Map([['traceparent', traceparent]]));
+  record.routing(context);
+  record.acquired('r1', served);
+  record.token();
+  record.end({ code: 'OK', promptTokens: 1, completionTokens: 1 });
+  const finished = exporter.getFinishedSpans();
+  const named = (name: string): ReadableSpan | undefined => finished.find((span) => span.name === name);
+  const root = named(spans.request);
+  expect(finished.map(({ name }) => name).toSorted()).toEqual([spans.acquire, spans.generate, spans.request]);
+  expect(root?.spanContext().traceId).toBe('0af7651916cd43dd8448eb211c80319c');
+  expect(root?.parentSpanContext?.spanId).toBe('b7ad6b7169203331');
+  for (const child of [spans.acquire, spans.generate])
+    expect(named(child)?.parentSpanContext?.spanId).toBe(root?.spanContext().spanId);
+  expect(root?.attributes).toMatchObject({
+    'adaptlet.model': 'sql',
+    'adaptlet.adapter': 'upper',
+    'adaptlet.digest': fakeDigest('a'),
+    'adaptlet.rollout': 'sql',
+    'adaptlet.arm': 'canary',
+    'adaptlet.rule': 'r',
+    'adaptlet.code': 'OK',
+  });
+});
+
+test.each([
+  '',
+  'nonsense',
+  `00-${'0'.repeat(32)}-b7ad6b7169203331-01`,
+  `ff-${'1'.repeat(32)}-b7ad6b7169203331-01`,
+])('a traceparent "%s" that is not valid begins a new trace', (traceparent) => {
+  const exporter = new InMemorySpanExporter();
+  const { request } = start(exporter);
+  request(new Map([['traceparent', traceparent]])).end({
+    code: 'QUEUE_FULL',
+    promptTokens: 0,
+    completionTokens: 0,
+  });
+  const [span] = exporter.getFinishedSpans();
+  expect(span?.parentSpanContext).toBeUndefined();
+  expect(span?.status.message).toBe('QUEUE_FULL');
+});

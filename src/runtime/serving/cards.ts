@@ -1,0 +1,77 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import { objectKey } from '../../api/names.ts';
+import type { Residency } from '../residency/manager.ts';
+import { resolve } from '../routing/names.ts';
+import type { RoutingTable } from '../routing/table.ts';
+import type { ModelCard } from './serving.ts';
+
+type Base = { readonly name: string; readonly digest: Digest | ''; readonly startedAt: string };
+type Available = Pick<ModelCard, 'ready' | 'reason' | 'digest'>;
+
+const notHere: Available = { ready: false, reason: 'it is not on this runtime', digest: '' };
+
+/** Resident, or loadable on demand: an adapter is ready unless it failed or is not known. */
+const adapterOf = (residency: Residency, key: ObjectKey): Available => {
+  const state = residency.state(key);
+  if (state === undefined) return notHere;
+  const digest = residency.resolved(key) ?? '';
+  if (state.kind !== 'Failed') return { ready: true, reason: '', digest };
+  return { ready: false, reason: `${state.failure.code}: ${state.failure.message}`, digest };
+};
+
+/** What a client may send as `model`, and whether it would be answered. */
+export class Cards {
+  readonly #table: () => RoutingTable;
+  readonly #residency: Residency;
+  readonly #base: () => Base;
+
+  constructor(table: () => RoutingTable, residency: Residency, base: () => Base) {
+    this.#table = table;
+    this.#residency = residency;
+    this.#base = base;
+  }
+
+  /** The names of a namespace and the base model's. */
+  all(namespace: string): ModelCard[] {
+    const names = this.#table().namespaces.get(namespace);
+    const prefixed = [
+      ...[...(names?.routes.keys() ?? [])].map((name) => `route:${name}`),
+      ...[...(names?.rollouts.keys() ?? [])].map((name) => `rollout:${name}`),
+      ...[...(names?.adapters.keys() ?? [])].map((name) => `adapter:${name}`),
+    ];
+    const cards = prefixed.map((name) => this.one(namespace, name));
+    // A name that two objects have is answered by the first of them.
+    const byName = new Map(cards.toReversed().map((card) => [card.id, card]));
+    return [this.one(namespace, `base:${this.#base().name}`), ...byName.values()];
+  }
+
+  /** Errors: MODEL_NOT_FOUND with the nearest names. */
+  one(namespace: string, name: string): ModelCard {
+    const table = this.#table();
+    const found = resolve(table, namespace, name);
+    const base = this.#base();
+    const plain = name.replace(/^(route|rollout|adapter|base):/, '');
+    const card = (available: Available, createdAt: string): ModelCard => ({
+      id: plain,
+      kind: found.kind,
+      parent: base.name,
+      createdAt,
+      ...available,
+    });
+    switch (found.kind) {
+      case 'base':
+        return { ...card({ ready: base.digest !== '', reason: base.digest === '' ? 'the base model is loading' : '', digest: base.digest }, base.startedAt), parent: '' };
+      case 'route':
+        return card({ ready: found.route.accepted, reason: found.route.message, digest: '' }, found.route.resource.body.createdAt);
+      case 'rollout': {
+        const { stable, message, createdAt } = found.split.body;
+        if (stable === undefined) return card({ ready: false, reason: message, digest: '' }, createdAt);
+        const [owner = ''] = found.split.name.split('/');
+        const available = adapterOf(this.#residency, objectKey(owner, stable.adapter));
+        return card({ ...available, digest: stable.digest }, createdAt);
+      }
+      case 'adapter':
+        return card(adapterOf(this.#residency, found.adapter.name), base.startedAt);
+    }
+  }
+}

@@ -1,0 +1,205 @@
+import { describe, expect, it } from 'vitest';
+import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Plan, Resource } from '../../plan/resources.ts';
+import { resourceKey } from '../../plan/resources.ts';
+import { versioned } from '../../plan/version.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import type { Engine, GenerateEvent, GenerateInput } from '../engine/engine.ts';
+import type { Lease, Residency } from '../residency/manager.ts';
+import { buildTable } from '../routing/table.ts';
+import { DataPath } from './data-path.ts';
+import { Holds } from './holds.ts';
+import { ServedCounts } from './served-counts.ts';
+
+const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
+const good = digestOf('a');
+const next = digestOf('b');
+const baseDigest = digestOf('0');
+const key = (name: string) => objectKey('default', name);
+
+const adapter = (name: string): Resource => ({
+  type: 'AdapterSpec',
+  name: key(name),
+  body: {
+    uid: name,
+    baseModel: 'tiny',
+    baseModelDigests: [],
+    source: { path: { path: name } },
+    priority: 0,
+    pinned: false,
+    tier: 'None',
+    held: false,
+    validation: { smokeTests: [], allowNoEffect: false },
+  },
+});
+
+const split = (weight: number): Resource => ({
+  type: 'Split',
+  name: key('sql'),
+  body: {
+    uid: 'r1',
+    createdAt: '',
+    revision: 1,
+    stable: { adapter: 'good', uid: 'good', digest: good },
+    canary: { adapter: 'next', uid: 'next', digest: next, seed: '00000000000000aa' },
+    weight,
+    hashOn: 'User',
+    guard: { maxConsecutiveErrors: 2 },
+    message: '',
+  },
+});
+
+const route = (rules: unknown): Resource =>
+  ({ type: 'Route', name: key('front'), body: { uid: 'f', createdAt: '', model: 'front', rules } }) as Resource;
+
+const planOf = (...resources: Resource[]): Plan => new Map(resources.map((r) => [resourceKey(r), versioned(r)]));
+
+const done: GenerateEvent = {
+  kind: 'done',
+  finishReason: 'stop',
+  promptTokens: 1,
+  completionTokens: 1,
+  timing: { queueMs: 0, prefillMs: 0, decodeMs: 0, switchMs: 0 },
+};
+
+/** A data path over an engine that answers with the adapter's name, or fails as `fail` says. */
+const make = (plan: Plan, resident: Readonly<Record<string, Digest>>) => {
+  const asked: GenerateInput[] = [];
+  const references = new Map<string, number>();
+  const state = { fail: undefined as Error | undefined, failAfterFirst: false, refuse: new Map<string, AdaptletError>() };
+  const engine = {
+    info: () => ({ baseDigest }),
+    async *generate(input: GenerateInput): AsyncGenerator<GenerateEvent> {
+      asked.push(input);
+      if (state.fail !== undefined && !state.failAfterFirst) throw state.fail;
+      yield { kind: 'token', ids: [1], text: input.adapter ?? 'base' };
+      if (state.fail !== undefined) throw state.fail;
+      yield done;
+    },
+  } as unknown as Engine;
+  const lease = (k: ObjectKey): Lease => {
+    const name = k.split('/')[1] ?? '';
+    references.set(name, (references.get(name) ?? 0) + 1);
+    return {
+      engineName: `${k}--x`,
+      key: k,
+      name,
+      digest: resident[name] ?? good,
+      [Symbol.dispose]: () => references.set(name, (references.get(name) ?? 0) - 1),
+    };
+  };
+  const residency = {
+    isResident: (k: ObjectKey, digest: Digest) => resident[k.split('/')[1] ?? ''] === digest,
+    tryAcquire: (k: ObjectKey) => (resident[k.split('/')[1] ?? ''] === undefined ? undefined : lease(k)),
+    acquire: async (k: ObjectKey) => {
+      const refusal = state.refuse.get(k);
+      if (refusal !== undefined) throw refusal;
+      return lease(k);
+    },
+    ensure: () => undefined,
+  } as unknown as Residency;
+  const holds = new Holds(new FakeClock(), [], () => undefined);
+  holds.setGuards(new Map([['r1', { maxConsecutiveErrors: 2 }]]));
+  const counts = new ServedCounts();
+  const table = buildTable(plan, { name: 'tiny' });
+  const path = new DataPath({ engine, residency, holds, counts, table: () => table });
+  const request = { prompt: { kind: 'text', text: 'x' }, maxTokens: 4, sampling: { temperature: 0, topP: 1, topK: 0 }, stop: [] } as const;
+  const ask = async (model: string, user = 'u1', signal = new AbortController().signal) => {
+    const generation = await path.generate({ namespace: 'default', model, user, headers: new Map() }, request, signal);
+    const events = await Array.fromAsync(generation.events);
+    return { served: generation.served, events };
+  };
+  return { path, ask, asked, references, state, holds, counts, request };
+};
+
+const canaryPlan = planOf(adapter('good'), adapter('next'), split(100));
+
+describe('the data path', () => {
+  it('answers a base request without an adapter and names the base digest', async () => {
+    const { ask, asked } = make(planOf(), {});
+    const { served } = await ask('tiny');
+    expect(served).toEqual({ adapter: '', digest: baseDigest, rollout: '', arm: 'base', rule: '' });
+    expect(asked[0]?.adapter).toBeNull();
+  });
+
+  it('gives back its reference after the last event', async () => {
+    const { ask, references } = make(planOf(adapter('good')), { good });
+    expect((await ask('good')).served).toMatchObject({ adapter: 'good', digest: good, arm: '' });
+    expect(references.get('good')).toBe(0);
+  });
+
+  it('gives back its reference when the consumer leaves early', async () => {
+    const { path, references, request } = make(planOf(adapter('good')), { good });
+    const { events } = await path.generate(
+      { namespace: 'default', model: 'good', headers: new Map() },
+      request,
+      new AbortController().signal,
+    );
+    for await (const event of events) if (event.kind === 'token') break;
+    expect(references.get('good')).toBe(0);
+  });
+
+  it('gives back its reference when the engine refuses at once', async () => {
+    const { ask, references, state } = make(planOf(adapter('good')), { good });
+    state.fail = new AdaptletError('QUEUE_FULL', 'full');
+    await expect(ask('good')).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    expect(references.get('good')).toBe(0);
+  });
+
+  it('sends users of a resident canary to it and counts them', async () => {
+    const { ask, counts } = make(canaryPlan, { good, next });
+    expect((await ask('sql')).served).toMatchObject({ adapter: 'next', digest: next, rollout: 'sql', arm: 'canary' });
+    expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 1 });
+  });
+
+  it('gives a canary that is not resident no request at all', async () => {
+    const { ask } = make(canaryPlan, { good });
+    expect((await ask('sql')).served).toMatchObject({ adapter: 'good', arm: 'stable' });
+  });
+
+  it.each([false, true])('holds a failing canary from the next request on (failing after the first token: %s)', async (late) => {
+    const { ask, holds, state } = make(canaryPlan, { good, next });
+    state.fail = new AdaptletError('INTERNAL', 'it broke');
+    state.failAfterFirst = late;
+    for (let i = 0; i < 2; i++) await expect(ask('sql')).rejects.toMatchObject({ code: 'INTERNAL' });
+    state.fail = undefined;
+    expect(holds.isHeld('r1', next)).toBe(true);
+    expect((await ask('sql')).served).toMatchObject({ adapter: 'good', arm: 'stable' });
+  });
+
+  it.each(['REQUEST_CANCELLED', 'DEADLINE_EXCEEDED', 'QUEUE_FULL', 'REQUEST_INVALID'] as const)(
+    'does not blame a canary for %s',
+    async (code) => {
+      const { ask, holds, state } = make(canaryPlan, { good, next });
+      state.fail = new AdaptletError(code, 'not its fault');
+      for (let i = 0; i < 5; i++) await expect(ask('sql')).rejects.toMatchObject({ code });
+      expect(holds.isHeld('r1', next)).toBe(false);
+    },
+  );
+
+  it('goes on to the fallback of a rule, and says so, but never to base by itself', async () => {
+    const refused = new AdaptletError('ADAPTER_NOT_AVAILABLE', 'broken');
+    const rule = (name: string, user: string, fallback: unknown[]) => ({
+      name,
+      matches: [{ user: { in: [user] } }],
+      targets: [{ adapter: 'good', weight: 1 }],
+      hashOn: 'User',
+      fallback,
+    });
+    const { ask, state } = make(planOf(adapter('good'), route([rule('soft', 'a', [{ base: true }]), rule('hard', 'b', [])])), {});
+    state.refuse.set(key('good'), refused);
+    expect((await ask('front', 'a')).served).toMatchObject({ adapter: '', arm: 'base', rule: 'soft' });
+    await expect(ask('front', 'b')).rejects.toBe(refused);
+    await expect(ask('front', 'c')).rejects.toMatchObject({ code: 'ADAPTER_NOT_AVAILABLE' });
+  });
+
+  it('does not try a fallback for a caller who is gone', async () => {
+    const rules = [{ name: 'r', matches: [], targets: [{ adapter: 'good', weight: 1 }], hashOn: 'User', fallback: [{ base: true }] }];
+    const { ask, state, asked } = make(planOf(adapter('good'), route(rules)), {});
+    const gone = new AdaptletError('REQUEST_CANCELLED', 'left');
+    state.refuse.set(key('good'), gone);
+    await expect(ask('front', 'a', AbortSignal.abort(gone))).rejects.toBe(gone);
+    expect(asked).toEqual([]);
+  });
+});

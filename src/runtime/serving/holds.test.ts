@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import type { Digest } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import type { Hold } from '../state/memory.ts';
+import { Holds } from './holds.ts';
+
+const digest = `sha256:${'a'.repeat(64)}` as Digest;
+const other = `sha256:${'b'.repeat(64)}` as Digest;
+const limits = new Map([['r1', { maxConsecutiveErrors: 3 }]]);
+const error = new AdaptletError('INTERNAL', 'it broke');
+
+const make = (remembered: readonly Hold[] = []) => {
+  const seen: Hold[] = [];
+  const holds = new Holds(new FakeClock(), remembered, (hold) => seen.push(hold));
+  holds.setGuards(limits);
+  return { holds, seen };
+};
+
+describe('Holds', () => {
+  it('holds a canary after as many consecutive errors as its guard allows, and tells once', () => {
+    const { holds, seen } = make();
+    for (let i = 0; i < 2; i++) holds.observe('r1', digest, 'failure', error);
+    expect(holds.isHeld('r1', digest)).toBe(false);
+    for (let i = 0; i < 3; i++) holds.observe('r1', digest, 'failure', error);
+    expect(holds.isHeld('r1', digest)).toBe(true);
+    expect(seen).toMatchObject([{ rolloutUid: 'r1', canaryDigest: digest, cause: 'Guard' }]);
+    expect(seen[0]?.reason).toContain('3 consecutive errors');
+  });
+
+  it('starts counting anew after a success and does not count neutral ends', () => {
+    const { holds } = make();
+    for (const outcome of ['failure', 'failure', 'success', 'failure', 'neutral', 'failure', 'neutral'] as const) {
+      holds.observe('r1', digest, outcome, error);
+    }
+    expect(holds.isHeld('r1', digest)).toBe(false);
+  });
+
+  it('counts one death of the engine once, however many requests it took with it', () => {
+    const { holds } = make();
+    const down = new AdaptletError('ENGINE_DOWN', 'killed');
+    holds.engineDied();
+    for (let i = 0; i < 10; i++) holds.observe('r1', digest, 'failure', down);
+    expect(holds.isHeld('r1', digest)).toBe(false);
+    for (let death = 0; death < 2; death++) {
+      holds.engineDied();
+      holds.observe('r1', digest, 'failure', down);
+    }
+    expect(holds.isHeld('r1', digest)).toBe(true);
+  });
+
+  it('holds per digest: the next canary of the same rollout is not held', () => {
+    const { holds } = make();
+    holds.hold('r1', digest, 'BreakGlass', 'by hand');
+    expect([holds.isHeld('r1', digest), holds.isHeld('r1', other)]).toEqual([true, false]);
+  });
+
+  it('comes back from what was remembered, until it is released', () => {
+    const hold: Hold = { rolloutUid: 'r1', canaryDigest: digest, cause: 'Guard', reason: 'x', at: '2026-01-01T00:00:00Z' };
+    const { holds } = make([hold]);
+    expect(holds.isHeld('r1', digest)).toBe(true);
+    holds.release('r1');
+    expect(holds.all()).toEqual([]);
+  });
+
+  it('forgets what belongs to rollouts that are not in the plan any more', () => {
+    const { holds } = make();
+    holds.hold('r1', digest, 'BreakGlass', 'by hand');
+    holds.setGuards(new Map());
+    expect(holds.all()).toEqual([]);
+  });
+});

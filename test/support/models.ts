@@ -1,0 +1,19 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type RealModel = {
+  /** Folder of SmolLM2-135M int4; configuration and tokenizer lie in its parent. */
+  readonly modelDir: string;
+  /** Folder with its trained adapters, one folder each. */
+  readonly adapters: string;
+  /** Folder with the held-out rows of their tasks. */
+  readonly eval: string;
+};
+
+/** SmolLM2 with its adapters, in ADAPTLET_MODELS or beside the repository; undefined where it is not. */
+export const smollm = (): RealModel | undefined => {
+  const root = process.env['ADAPTLET_MODELS'] ?? join(import.meta.dirname, '../../../shared/models');
+  const modelDir = join(root, 'smollm2-135m/onnx-int4');
+  if (!existsSync(join(modelDir, 'model.onnx'))) return undefined;
+  return { modelDir, adapters: join(root, 'adapters'), eval: join(root, 'eval') };
+};
