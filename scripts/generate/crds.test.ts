@@ -14,6 +14,7 @@ type Rule = { readonly rule: string; readonly message: string };
 type Node = Schema & {
   readonly type?: string;
   readonly description?: string;
+  readonly pattern?: string;
   readonly properties?: Readonly<Record<string, Node>>;
   readonly items?: Node;
   readonly additionalProperties?: Node;
@@ -21,7 +22,11 @@ type Node = Schema & {
 };
 type Crd = {
   readonly spec: {
-    readonly names: { readonly kind: string; readonly shortNames: readonly string[]; readonly categories: readonly string[] };
+    readonly names: {
+      readonly kind: string;
+      readonly shortNames: readonly string[];
+      readonly categories: readonly string[];
+    };
     readonly versions: readonly {
       readonly subresources: unknown;
       readonly additionalPrinterColumns: readonly { readonly name: string; readonly jsonPath: string }[];
@@ -32,7 +37,8 @@ type Crd = {
 
 const definitions = [...generated.values()].map((text) => parse(text) as Crd);
 const schemaOf = (kind: string): Node => {
-  const schema = definitions.find((d) => d.spec.names.kind === kind)?.spec.versions[0]?.schema.openAPIV3Schema;
+  const schema = definitions.find((d) => d.spec.names.kind === kind)?.spec.versions[0]?.schema
+    .openAPIV3Schema;
   if (schema === undefined) throw new Error(`no CRD of ${kind}`);
   return schema;
 };
@@ -50,7 +56,9 @@ const nodes = (node: Node, path: string): (readonly [string, Node])[] => [
 ];
 const all = definitions.flatMap(({ spec }) => {
   const schema = schemaOf(spec.names.kind);
-  return ['spec', 'status'].flatMap((part) => nodes(schema.properties?.[part] ?? {}, `${spec.names.kind}.${part}`));
+  return ['spec', 'status'].flatMap((part) =>
+    nodes(schema.properties?.[part] ?? {}, `${spec.names.kind}.${part}`),
+  );
 });
 const breaking = (rule: (node: Node, path: string) => boolean): string[] =>
   all.filter(([path, node]) => !rule(node, path)).map(([path]) => path);
@@ -82,24 +90,86 @@ describe('the CustomResourceDefinitions', () => {
 
 describe('structural rules', () => {
   const allowed = new Set(['object', 'array', 'string', 'integer', 'number', 'boolean']);
-  const forbidden = ['oneOf', 'anyOf', 'allOf', 'not', '$ref', 'definitions', 'const', 'uniqueItems', 'patternProperties'];
+  const forbidden = [
+    'oneOf',
+    'anyOf',
+    'allOf',
+    'not',
+    '$ref',
+    'definitions',
+    'const',
+    'uniqueItems',
+    'patternProperties',
+  ];
   const rules: readonly (readonly [string, (node: Node, path: string) => boolean])[] = [
     ['gives every field a type', (n) => allowed.has(n.type ?? '')],
-    ['uses no keyword that the API server refuses or that has no place here', (n) => forbidden.every((k) => !(k in n))],
-    ['never closes an object with additionalProperties, nor mixes it with properties', (n) => n.additionalProperties === undefined || (typeof n.additionalProperties === 'object' && n.properties === undefined)],
+    [
+      'uses no keyword that the API server refuses or that has no place here',
+      (n) => forbidden.every((k) => !(k in n)),
+    ],
+    [
+      'never closes an object with additionalProperties, nor mixes it with properties',
+      (n) =>
+        n.additionalProperties === undefined ||
+        (typeof n.additionalProperties === 'object' && n.properties === undefined),
+    ],
     ['describes every field', (n, path) => /(\[\]|\{\})$/.test(path) || (n.description ?? '').length > 3],
-    ['bounds every list', (n) => n.type !== 'array' || (n.items !== undefined && typeof n.maxItems === 'number')],
-    ['says of every list how it is merged', (n) => n.type !== 'array' || typeof n['x-kubernetes-list-type'] === 'string'],
+    [
+      'bounds every list',
+      (n) => n.type !== 'array' || (n.items !== undefined && typeof n.maxItems === 'number'),
+    ],
+    [
+      'says of every list how it is merged',
+      (n) => n.type !== 'array' || typeof n['x-kubernetes-list-type'] === 'string',
+    ],
     ['bounds every text', (n) => n.type !== 'string' || 'maxLength' in n || 'enum' in n],
     ['bounds every map', (n) => n.additionalProperties === undefined || typeof n.maxProperties === 'number'],
-    ['gives every whole number a format that holds its bounds', (n) => n.type !== 'integer' || n.format === 'int64' || (n.format === 'int32' && Math.abs(Number(n.maximum)) < 2 ** 31)],
-    ['has no whole number below zero without saying so', (n) => n.type !== 'integer' || typeof n.minimum === 'number'],
-    ['has keys of map lists that are required texts', (n) => n['x-kubernetes-list-type'] !== 'map' || (n['x-kubernetes-list-map-keys'] as string[]).every((key) => n.items?.properties?.[key]?.type === 'string' && (n.items.required as string[]).includes(key))],
-    ['has sets of plain values only', (n) => n['x-kubernetes-list-type'] !== 'set' || n.items?.type === 'string'],
-    ['requires only fields that exist', (n) => ((n.required as string[] | undefined) ?? []).every((key) => n.properties?.[key] !== undefined)],
-    ['never requires a field that has a default', (n) => ((n.required as string[] | undefined) ?? []).every((key) => !('default' in (n.properties?.[key] ?? {})))],
-    ['has patterns that the API server, which is RE2, compiles', (n) => n.pattern === undefined || RE2JS.compile(String(n.pattern)) !== undefined],
-    ['has rules with messages', (n) => (n['x-kubernetes-validations'] ?? []).every(({ rule, message }) => rule !== '' && message.length > 10)],
+    [
+      'gives every whole number a format that holds its bounds',
+      (n) =>
+        n.type !== 'integer' ||
+        n.format === 'int64' ||
+        (n.format === 'int32' && Math.abs(Number(n.maximum)) < 2 ** 31),
+    ],
+    [
+      'has no whole number below zero without saying so',
+      (n) => n.type !== 'integer' || typeof n.minimum === 'number',
+    ],
+    [
+      'has keys of map lists that are required texts',
+      (n) =>
+        n['x-kubernetes-list-type'] !== 'map' ||
+        (n['x-kubernetes-list-map-keys'] as string[]).every(
+          (key) =>
+            n.items?.properties?.[key]?.type === 'string' && (n.items.required as string[]).includes(key),
+        ),
+    ],
+    [
+      'has sets of plain values only',
+      (n) => n['x-kubernetes-list-type'] !== 'set' || n.items?.type === 'string',
+    ],
+    [
+      'requires only fields that exist',
+      (n) => ((n.required as string[] | undefined) ?? []).every((key) => n.properties?.[key] !== undefined),
+    ],
+    [
+      'never requires a field that has a default',
+      (n) =>
+        ((n.required as string[] | undefined) ?? []).every(
+          (key) => !('default' in (n.properties?.[key] ?? {})),
+        ),
+    ],
+    [
+      'has patterns that the API server, which is RE2, compiles',
+      (n) => n.pattern === undefined || RE2JS.compile(n.pattern) !== undefined,
+    ],
+    [
+      'has rules with messages',
+      (n) =>
+        (n['x-kubernetes-validations'] ?? []).every(
+          ({ rule, message }) => rule !== '' && message.length > 10,
+        ),
+    ],
   ];
   it.each(rules)('%s', (_, rule) => {
     expect(breaking(rule)).toEqual([]);
@@ -111,7 +181,9 @@ const asCel = (value: unknown): CelInput => {
   if (Array.isArray(value)) return value.map(asCel);
   if (typeof value === 'number') return BigInt(value);
   if (typeof value !== 'object' || value === null) return value as CelInput;
-  return new Map(Object.entries(value).map(([key, member]) => [key === 'in' ? '__in__' : key, asCel(member)]));
+  return new Map(
+    Object.entries(value).map(([key, member]) => [key === 'in' ? '__in__' : key, asCel(member)]),
+  );
 };
 
 /** Messages of the rules that a value breaks, everywhere in it; transition rules only with an old value. */
@@ -149,15 +221,45 @@ describe('CEL rules', () => {
 
   const rows: readonly (readonly [string, string, object, string])[] = [
     ['no source', 'Adapter', adapter({ source: {} }), 'must have exactly one of oci, path,'],
-    ['two sources', 'Adapter', adapter({ source: { ...source, oci: { image: 'r.io/a:v1' } } }), 'must have exactly one of oci, path,'],
+    [
+      'two sources',
+      'Adapter',
+      adapter({ source: { ...source, oci: { image: 'r.io/a:v1' } } }),
+      'must have exactly one of oci, path,',
+    ],
     ['an image without a version', 'Adapter', oci('r.io:5000/a'), 'needs a tag or a digest'],
-    ['two digests', 'Adapter', oci(`r.io/a@${digest.replace('aa', 'bb')}`, { digest }), 'must equal the digest'],
+    [
+      'two digests',
+      'Adapter',
+      oci(`r.io/a@${digest.replace('aa', 'bb')}`, { digest }),
+      'must equal the digest',
+    ],
     ['an empty step', 'AdapterRollout', steps({}), 'must have exactly one of setWeight, pause'],
-    ['two verbs', 'AdapterRollout', steps({ setWeight: 1, pause: {} }), 'must have exactly one of setWeight, pause'],
-    ['two targets in one', 'AdapterRoute', route({ targets: [{ base: true, rollout: 'a' }] }), 'must have exactly one of rollout, adapter, base'],
-    ['targets and perUser', 'AdapterRoute', route({ perUser: {} }), 'must have exactly one of targets, perUser'],
+    [
+      'two verbs',
+      'AdapterRollout',
+      steps({ setWeight: 1, pause: {} }),
+      'must have exactly one of setWeight, pause',
+    ],
+    [
+      'two targets in one',
+      'AdapterRoute',
+      route({ targets: [{ base: true, rollout: 'a' }] }),
+      'must have exactly one of rollout, adapter, base',
+    ],
+    [
+      'targets and perUser',
+      'AdapterRoute',
+      route({ perUser: {} }),
+      'must have exactly one of targets, perUser',
+    ],
     ['an empty match', 'AdapterRoute', matching({}), 'must have at least one of headers, user, tenant'],
-    ['a user by list and prefix', 'AdapterRoute', matching({ user: { in: ['a'], prefix: 'b' } }), 'must have exactly one of in, prefix'],
+    [
+      'a user by list and prefix',
+      'AdapterRoute',
+      matching({ user: { in: ['a'], prefix: 'b' } }),
+      'must have exactly one of in, prefix',
+    ],
     ['two rules of one name', 'AdapterRoute', route({}, {}), 'names of rules must be unique'],
   ];
   it.each(rows)('refuse %s', (_, kind, object, message) => {
@@ -165,7 +267,12 @@ describe('CEL rules', () => {
   });
 
   it('accept an image with a tag, a digest, or a digest beside it', () => {
-    for (const good of [oci('r.io:5000/a:v1'), oci(`r.io/a@${digest}`), oci('r.io/a', { digest }), oci(`r.io/a@${digest}`, { digest })]) {
+    for (const good of [
+      oci('r.io:5000/a:v1'),
+      oci(`r.io/a@${digest}`),
+      oci('r.io/a', { digest }),
+      oci(`r.io/a@${digest}`, { digest }),
+    ]) {
       expect(broken(schemaOf('Adapter'), good)).toEqual([]);
     }
   });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { namespaceSchema, nameSchema } from './names.ts';
+import { nameSchema, namespaceSchema } from './names.ts';
 import { labelsSchema } from './selector.ts';
 import { text } from './text.ts';
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseManifests } from './parse.ts';
 
@@ -43,7 +43,8 @@ describe('parseManifests', () => {
   });
 
   it('gives a rollout the default strategy, whose pauses last a minute', () => {
-    const text = 'apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: sql}\nspec: {adapter: a}\n';
+    const text =
+      'apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: sql}\nspec: {adapter: a}\n';
     const spec = parse(text).documents[0]?.manifest.spec;
     expect(spec).toMatchObject({
       strategy: { canary: { steps: [{ setWeight: 5 }, { pause: { duration: '1m' } }, {}, {}, {}, {}] } },
@@ -73,14 +74,16 @@ describe('parseManifests', () => {
   });
 
   it('reads JSON as well', () => {
-    expect(said(JSON.stringify({ ...JSON.parse('{"apiVersion":"adaptlet.io/v1alpha1","kind":"Adapter"}') }))).toEqual([
-      '1: metadata is required',
-      '1: spec is required',
-    ]);
+    expect(
+      said(JSON.stringify({ ...JSON.parse('{"apiVersion":"adaptlet.io/v1alpha1","kind":"Adapter"}') })),
+    ).toEqual(['1: metadata is required', '1: spec is required']);
   });
 
   it('follows anchors and aliases, and puts a problem behind one at its own line', () => {
-    const text = adapter.replace('baseModel: tiny', 'baseModel: &base tiny\n  validation:\n    maxLatency: *base');
+    const text = adapter.replace(
+      'baseModel: tiny',
+      'baseModel: &base tiny\n  validation:\n    maxLatency: *base',
+    );
     expect(said(text)).toEqual([
       '7: spec.validation.maxLatency: must be a duration such as 500ms, 30s, 1m30s or 24h (units: ms, s, m, h)',
     ]);
@@ -95,19 +98,34 @@ describe('parseManifests', () => {
 
 describe('hostile texts', () => {
   const mebibyte = 1024 * 1024;
-  const bomb = Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${Array(10).fill(`*a${i}`).join(',')}]`);
+  const bomb = Array.from(
+    { length: 9 },
+    (_, i) => `a${i + 1}: &a${i + 1} [${Array(10).fill(`*a${i}`).join(',')}]`,
+  );
   const rows: readonly (readonly [string, string, string])[] = [
     ['a file above 1 MiB', ' '.repeat(mebibyte + 1), '1: the file is larger than 1 MiB: split it'],
-    ['a billion laughs', `a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n${bomb.join('\n')}`, '6: its aliases expand to too much: write the values out'],
+    [
+      'a billion laughs',
+      `a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n${bomb.join('\n')}`,
+      '6: its aliases expand to too much: write the values out',
+    ],
     ['an alias within its own anchor', 'a: &a\n  b: *a', '2: is nested more than 32 levels deep'],
     ['an alias without an anchor', 'a: *x', '1: alias *x has no anchor before it'],
     ['a megabyte of brackets', '['.repeat(mebibyte), '1: is nested more than 32 levels deep'],
     ['a megabyte of dashes', '- '.repeat(mebibyte / 2), '1: is nested more than 32 levels deep'],
-    ['a field that is written twice', `${adapter}  baseModel: other\n`, '7: baseModel is written twice in the same map'],
+    [
+      'a field that is written twice',
+      `${adapter}  baseModel: other\n`,
+      '7: baseModel is written twice in the same map',
+    ],
     ['a tab', 'a:\n\tb: 1', '2: a tab is used as indentation: YAML wants spaces'],
     ['a tag', 'a: !ruby/object 1', '1: is not YAML: Unresolved tag: !ruby/object'],
     ['a list as a name of a field', '? [a]\n: b', '1: a name of a field must be a plain text'],
-    ['a colon in a value', 'a: b: c', '1: a value has ": " in it, or a line is indented wrong: put the value in quotes'],
+    [
+      'a colon in a value',
+      'a: b: c',
+      '1: a value has ": " in it, or a line is indented wrong: put the value in quotes',
+    ],
     ['a text', 'hello', '1: must be an object with apiVersion, kind, metadata and spec'],
     ['a list', '- a', '1: must be an object with apiVersion, kind, metadata and spec'],
     ['an own __proto__', `${adapter}  __proto__: {pinned: true}\n`, '7: unknown field spec.__proto__'],
@@ -117,15 +135,45 @@ describe('hostile texts', () => {
   });
 
   it('never throws, whatever the text', () => {
-    const piece = fc.constantFrom('\n', '  ', '\t', '- ', ': ', '&a ', '*a', '[', '{', ']', '}', '---\n', '"', "'", '|', '>', '!', '#', '%', '?', 'a', '\0');
+    const piece = fc.constantFrom(
+      '\n',
+      '  ',
+      '\t',
+      '- ',
+      ': ',
+      '&a ',
+      '*a',
+      '[',
+      '{',
+      ']',
+      '}',
+      '---\n',
+      '"',
+      "'",
+      '|',
+      '>',
+      '!',
+      '#',
+      '%',
+      '?',
+      'a',
+      '\0',
+    );
     const line = fc.array(piece, { maxLength: 40 }).map((parts) => parts.join(''));
     fc.assert(
-      fc.property(fc.oneof(line, fc.string(), line.map((text) => adapter + text)), (text) => {
-        for (const { line: at, reason } of parse(text).problems) {
-          expect(at).toBeGreaterThan(0);
-          expect(reason).not.toBe('');
-        }
-      }),
+      fc.property(
+        fc.oneof(
+          line,
+          fc.string(),
+          line.map((text) => adapter + text),
+        ),
+        (text) => {
+          for (const { line: at, reason } of parse(text).problems) {
+            expect(at).toBeGreaterThan(0);
+            expect(reason).not.toBe('');
+          }
+        },
+      ),
       { numRuns: 500 },
     );
   });

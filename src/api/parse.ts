@@ -1,6 +1,6 @@
 import { isKind, kinds } from './kinds.ts';
-import { nearest } from './nearest.ts';
 import { apiVersion } from './names.ts';
+import { nearest } from './nearest.ts';
 import type { ParsedManifest, ParsedMeta } from './objects.ts';
 import { fieldProblems, type Path } from './problems.ts';
 import { readDocuments, type YamlDocument } from './yaml-documents.ts';

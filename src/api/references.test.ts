@@ -6,7 +6,8 @@ import { rolloutStatusSchema } from './rollout.ts';
 const head = 'apiVersion: adaptlet.io/v1alpha1';
 const adapter = (name: string, baseModel = 'tiny') =>
   `---\n${head}\nkind: Adapter\nmetadata: {name: ${name}}\nspec: {baseModel: ${baseModel}, source: {path: {path: a}}, digest: "sha256:${'0'.repeat(64)}"}\n`;
-const rollout = (name: string, to: string) => `---\n${head}\nkind: AdapterRollout\nmetadata: {name: ${name}}\nspec: {adapter: ${to}}\n`;
+const rollout = (name: string, to: string) =>
+  `---\n${head}\nkind: AdapterRollout\nmetadata: {name: ${name}}\nspec: {adapter: ${to}}\n`;
 const route = (model: string, rule: string) =>
   `---\n${head}\nkind: AdapterRoute\nmetadata: {name: route-${model}}\nspec: {model: ${model}, rules: [{name: r, ${rule}}]}\n`;
 
@@ -15,11 +16,14 @@ const objects = (...texts: string[]) => {
   expect(problems).toEqual([]);
   return documents.map((document) => document.manifest);
 };
-const said = (...texts: string[]) => referenceFindings(objects(...texts)).map((f) => `${f.severity} ${f.key} ${f.reason}`);
+const said = (...texts: string[]) =>
+  referenceFindings(objects(...texts)).map((f) => `${f.severity} ${f.key} ${f.reason}`);
 
 describe('referenceFindings', () => {
   it('has nothing to say about objects that fit together', () => {
-    expect(said(adapter('sql-v1'), rollout('sql', 'sql-v1'), route('assistant', 'targets: [{rollout: sql}]'))).toEqual([]);
+    expect(
+      said(adapter('sql-v1'), rollout('sql', 'sql-v1'), route('assistant', 'targets: [{rollout: sql}]')),
+    ).toEqual([]);
   });
   it('warns of a rollout to an Adapter that is not there, with the nearest name', () => {
     expect(said(adapter('sql-v1'), rollout('sql', 'sql-v2'))).toEqual([
@@ -64,7 +68,9 @@ describe('referenceFindings', () => {
       weights: { canary: 0, stable: 100 },
       conditions: [],
     });
-    const found = referenceFindings(manifests.map((m) => (m.kind === 'AdapterRollout' ? { ...m, status } : m)));
+    const found = referenceFindings(
+      manifests.map((m) => (m.kind === 'AdapterRollout' ? { ...m, status } : m)),
+    );
     expect(found.map((f) => `${f.severity} ${f.reason}`)).toEqual([
       'Problem spec.adapter: b is for the base model big, but the rollout serves a for tiny: use a rollout of its own',
     ]);

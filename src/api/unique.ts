@@ -20,6 +20,10 @@ export const repeatsOf = (items: readonly string[], ctx: z.RefinementCtx): void 
   items.forEach((item, index) => {
     const first = items.indexOf(item);
     if (first === index) return;
-    ctx.addIssue({ code: 'custom', path: [index], message: `must be unique in the list, item ${first} is ${item} already` });
+    ctx.addIssue({
+      code: 'custom',
+      path: [index],
+      message: `must be unique in the list, item ${first} is ${item} already`,
+    });
   });
 };

@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { settle } from '../errors/across-threads.ts';
+import { type ExtractInput, extract } from './extract.ts';
 
-/** Work of the disk thread. Runs beside the serving thread, so it may block. */
+/** Entry points of the disk thread, beside the serving thread: it may block. */
 
 const chunkBytes = 1024 * 1024;
 
 export type HashResult = { readonly hex: string; readonly size: number };
 
-/** sha256 and size of a file. */
-export const hashFile = (path: string): HashResult => {
-  const file = openSync(path, 'r');
+const hashFile = (path: string): HashResult => {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const hash = createHash('sha256');
     const chunk = Buffer.allocUnsafe(chunkBytes);
@@ -23,3 +24,6 @@ export const hashFile = (path: string): HashResult => {
     closeSync(file);
   }
 };
+
+export const hash = (path: string) => settle(() => hashFile(path));
+export const unpack = (input: ExtractInput) => settle(() => extract(input));

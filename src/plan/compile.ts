@@ -7,8 +7,8 @@ import {
   type AdapterResource,
   type Plan,
   type Resource,
-  resourceKey,
   type RouteResource,
+  resourceKey,
 } from './resources.ts';
 import { type RuntimeView, splitOf } from './split.ts';
 import { tierOf, type Want, wantsOfRollouts } from './tiers.ts';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type RolloutStatus, rolloutStatusSchema, type Step } from '../api/rollout.ts';
 import type { Decision } from './decide.ts';

@@ -3,32 +3,29 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { ObjectKey } from '../api/names.ts';
 import { createArtifacts } from '../artifact/artifacts.ts';
 import { ContentStore } from '../artifact/store.ts';
-import type { Plan } from '../plan/resources.ts';
 import type { Clock } from '../time/clock.ts';
 import { createCompiler } from './adapter/compiler.ts';
 import type { Settings } from './config/settings.ts';
 import { startEngine } from './engine/client.ts';
+import { PlanInForce } from './plan-in-force.ts';
+import { readings } from './readings.ts';
 import { createResidency } from './residency/manager.ts';
-import { rolloutView } from './rollout-views.ts';
-import { buildTable, type RoutingTable } from './routing/table.ts';
-import { startAdmin } from './server/grpc/admin/server.ts';
-import { startGrpc } from './server/grpc/server.ts';
-import { startHttp } from './server/http/server.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
+import { type Addresses, startServers } from './servers.ts';
 import { Cards } from './serving/cards.ts';
 import { DataPath } from './serving/data-path.ts';
 import { Holds } from './serving/holds.ts';
 import { ServedCounts } from './serving/served-counts.ts';
-import type { RolloutVerb, RuntimeStatus, Serving } from './serving/serving.ts';
+import type { Serving } from './serving/serving.ts';
 import { createSteering } from './serving/steering.ts';
 import { StandaloneController } from './standalone/controller.ts';
 import { followFolder } from './standalone/follow.ts';
-import { readings } from './readings.ts';
-import { memoryOf } from './state/memory.ts';
+import { rolloutVerb } from './standalone/verbs.ts';
+import { memoryOf, recall } from './state/memory.ts';
 import { rememberedResolutions, rememberedVerdicts } from './state/remembered.ts';
+import { StatusReport } from './status.ts';
 
 export type RuntimeParts = {
   readonly settings: Settings;
@@ -37,53 +34,33 @@ export type RuntimeParts = {
   readonly logger: Logger;
 };
 
-export type RunningRuntime = {
-  readonly grpcAddress: string;
-  readonly httpUrl: string;
-  readonly adminAddress: string;
+export type RunningRuntime = Addresses & {
   /** Ends new requests, lets those under way finish for a while, and gives everything back. */
   close(): Promise<void>;
 };
 
-/** How long requests may take to finish when the runtime stops. */
-const graceMs = 10_000;
+/** Milliseconds that a stream may wait for its reader before it is ended. */
 const slowClientMs = 30_000;
 
 /**
- * Puts a runtime together and starts it: state from disk, engine, last plan, servers, then the manifest folder.
+ * Puts a runtime together and starts it: what it remembers, engine, last plan, servers, then the manifest folder.
  * Resolves when it answers requests. Errors: CONFIG_INVALID, STORE_LOCKED, and those of the base model.
  */
 export const startRuntime = async ({ settings, version, clock, logger }: RuntimeParts): Promise<RunningRuntime> => {
-  const startedAt = new Date(clock.now()).toISOString();
-  const started = clock.monotonic();
+  const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };
   const instance = randomUUID();
-  await mkdir(settings.dataDir, { recursive: true });
-
+  const { dataDir, modelName: baseModel } = settings;
+  await mkdir(dataDir, { recursive: true });
   await using stack = new AsyncDisposableStack();
-  const store = stack.use(
-    await ContentStore.open({ root: join(settings.dataDir, 'store'), budgetBytes: settings.adapterDisk, logger }),
-  );
-  const memory = memoryOf(settings.dataDir);
-  const recall = async <T>(file: { read(): Promise<{ kind: string; value?: T; reason?: string }> }): Promise<T | undefined> => {
-    const found = await file.read();
-    if (found.kind === 'setAside') logger.error({ reason: found.reason }, 'a state file was set aside; going on without it');
-    return found.value;
-  };
-  const standalone = await recall(memory.standalone);
-  const holds = new Holds(clock, (await recall(memory.holds))?.holds ?? [], (hold) => {
-    logger.warn({ hold }, 'canary is held on this node');
-    rememberHolds();
-    controller.wake();
-  });
-  const rememberHolds = (): void => {
-    memory.holds.write({ holds: holds.all() }).catch((error: unknown) => {
-      logger.error({ error }, 'holds could not be written to disk');
-    });
-  };
 
+  const store = stack.use(
+    await ContentStore.open({ root: join(dataDir, 'store'), budgetBytes: settings.adapterDisk, logger }),
+  );
+  const memory = memoryOf(dataDir);
+  const remembered = await recall(memory, logger);
   const engine = await startEngine({
     modelDir: settings.model,
-    cacheDir: join(settings.dataDir, 'base'),
+    cacheDir: join(dataDir, 'base'),
     adapterBudgetBytes: settings.adapterMemory,
     threads: settings.threads,
     maxConcurrent: settings.maxConcurrent,
@@ -93,34 +70,22 @@ export const startRuntime = async ({ settings, version, clock, logger }: Runtime
     logger,
   });
   stack.defer(() => engine.close());
-  engine.onState((state) => {
-    logger.info({ state }, 'engine changed its state');
-    if (state === 'down') holds.engineDied();
-  });
-
   const compiler = stack.use(
     createCompiler({
-      dir: join(settings.dataDir, 'compiled'),
+      dir: join(dataDir, 'compiled'),
       workers: Math.max(1, Math.min(2, availableParallelism() - 1)),
       maxRank: settings.maxRank,
     }),
   );
   const residency = createResidency({
-    artifacts: createArtifacts({
-      store,
-      importRoots: settings.importRoots,
-      insecureRegistries: settings.insecureRegistries,
-      ...(settings.registryConfig === undefined ? {} : { registryConfig: settings.registryConfig }),
-      clock,
-      logger,
-    }),
+    artifacts: createArtifacts({ store, clock, logger, ...settings }),
     compiler,
     engine,
     clock,
     logger,
-    verdicts: rememberedVerdicts(memory.verdicts, (await recall(memory.verdicts))?.passed ?? {}),
-    resolutions: rememberedResolutions(memory.resolutions, (await recall(memory.resolutions))?.byUid ?? {}),
-    baseModel: settings.modelName,
+    verdicts: rememberedVerdicts(memory.verdicts, remembered.verdicts),
+    resolutions: rememberedResolutions(memory.resolutions, remembered.resolutions),
+    baseModel,
     budgetBytes: settings.adapterMemory,
     maxParallelLoads: 2,
     oneAdapter: settings.oneAdapter,
@@ -128,114 +93,112 @@ export const startRuntime = async ({ settings, version, clock, logger }: Runtime
   });
   stack.defer(() => residency.close());
 
-  let table: RoutingTable = buildTable(new Map(), { name: settings.modelName });
-  const uids = new Map<ObjectKey, string>();
-  const apply = (plan: Plan): void => {
-    const resources = [...plan.values()];
-    const adapters = resources.filter((r) => r.type === 'AdapterSpec');
-    uids.clear();
-    for (const { name, body } of adapters) uids.set(name, body.uid);
-    holds.setGuards(new Map(resources.flatMap((r) => (r.type === 'Split' ? [[r.body.uid, r.body.guard]] : []))));
-    table = buildTable(plan, { name: settings.modelName }, table);
-    residency.apply(adapters);
-  };
+  const holds = new Holds(clock, remembered.holds, {
+    held: () => controller.wake(),
+    changed: (all) => {
+      memory.holds.write({ holds: [...all] }).catch((error: unknown) => {
+        logger.error({ error }, 'holds could not be written to disk; a restart would forget them');
+      });
+    },
+    logger,
+  });
+  const plan = new PlanInForce({ residency, holds, baseModel });
   const controller = new StandaloneController(
     {
       clock,
       logger,
-      runtime: { baseModel: settings.modelName, labels: settings.labels },
+      runtime: { baseModel, labels: settings.labels },
       memory: memory.standalone,
       adapter: (key) => {
         const view = residency.facts().find((a) => a.key === key);
-        return view === undefined ? undefined : { ...view, uid: uids.get(key) ?? '' };
+        return view === undefined ? undefined : { ...view, uid: plan.uidOf(key) ?? '' };
       },
       holds: (uid) => holds.of(uid),
-      apply,
+      apply: (next) => plan.apply(next),
     },
-    standalone,
+    remembered.standalone,
   );
   stack.defer(() => controller.close());
 
   const counts = new ServedCounts();
-  const dataPath = new DataPath({ engine, residency, holds, counts, table: () => table });
-  const info = () => (engine.state === 'starting' && uids.size === 0 ? undefined : engine.info());
-  const cards = new Cards(() => table, residency, () => ({ name: settings.modelName, digest: info()?.baseDigest ?? '', startedAt }));
+  const dataPath = new DataPath({ engine, residency, holds, counts, table: () => plan.table });
+  const cards = new Cards(
+    () => plan.table,
+    residency,
+    () => ({ name: baseModel, digest: engine.info().baseDigest, startedAt: startedAt.wall }),
+  );
   const serving: Serving = {
     generate: (context, request, signal) => dataPath.generate(context, request, signal),
     models: (namespace) => cards.all(namespace),
     model: (namespace, name) => cards.one(namespace, name),
     get base() {
-      const known = engine.info();
-      return { name: settings.modelName, digest: known.baseDigest, contextLength: known.contextLength, vocabSize: known.vocabSize };
+      const { baseDigest: digest, contextLength, vocabSize } = engine.info();
+      return { name: baseModel, digest, contextLength, vocabSize };
     },
-    ready: () => ({ ok: engine.state === 'ready', reason: engine.state === 'ready' ? '' : `the engine is ${engine.state}` }),
+    ready: () => {
+      const ok = engine.state === 'ready';
+      return { ok, reason: ok ? '' : `the engine is ${engine.state}` };
+    },
   };
-  const facts = {
-    isResident: residency.isResident.bind(residency),
-    isHeld: holds.isHeld.bind(holds),
-  };
-  const view = (key: ObjectKey) => rolloutView(controller.rolloutOf(key), { table, facts, holds, counts });
-  const status = (): RuntimeStatus => ({
+  const status = new StatusReport({
     version,
     instance,
-    uptimeMs: clock.monotonic() - started,
-    baseModel: settings.modelName,
-    baseDigest: engine.info().baseDigest,
-    engine: engine.state,
-    executionProvider: engine.info().executionProvider,
-    memory: { budgetBytes: settings.adapterMemory, usedBytes: residency.usage().usedBytes },
-    disk: { budgetBytes: settings.adapterDisk, usedBytes: store.usedBytes },
-    manifests: { folder: settings.manifests ?? '', ...controller.folderReport() },
-    adapters: residency.facts(),
-    rollouts: controller.rollouts().map((r) => rolloutView(r, { table, facts, holds, counts })),
-    routes: [...table.routes.values()].map((r) => ({ key: r.key, model: r.resource.body.model, accepted: r.accepted, message: r.message })),
+    uptimeMs: () => clock.monotonic() - startedAt.monotonic,
+    baseModel,
+    manifests: settings.manifests ?? '',
+    diskBudgetBytes: settings.adapterDisk,
+    diskUsedBytes: () => store.usedBytes,
+    engine,
+    residency,
+    plan,
+    holds,
+    counts,
+    facts: dataPath.facts,
+    controller,
   });
-  const rolloutVerb = async (key: ObjectKey, verb: RolloutVerb) => {
-    const { metadata, status: before } = controller.rolloutOf(key);
-    // Held first: the canary gets no request from here on, whatever comes after.
-    if (verb === 'rollback' && before?.canary !== undefined) holds.hold(metadata.uid, before.canary.digest, 'BreakGlass', 'rolled back by hand on this node');
-    if (verb === 'retry') {
-      holds.release(metadata.uid);
-      rememberHolds();
-    }
-    await controller.request(key, verb);
-    return view(key);
-  };
-  const steering = createSteering({ residency, status, rolloutVerb });
-
+  const steering = createSteering({
+    residency,
+    status: () => status.now(),
+    rolloutVerb: async (key, verb) => status.rollout(await rolloutVerb(controller, holds, key, verb)),
+  });
   const telemetry = createTelemetry({
     version,
     instance,
     clock,
-    readings: () => readings(status(), residency.usage().waiting),
-    ...(process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] === undefined ? {} : { traces: { endpoint: process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] } }),
+    readings: () => readings(status.now(), residency.usage().waiting),
+    traces: settings.otlpEndpoint === undefined ? {} : { endpoint: settings.otlpEndpoint },
   });
   stack.defer(() => telemetry.close());
+
+  engine.onState((state) => {
+    logger.info({ state }, 'engine changed its state');
+    if (state === 'down') holds.engineDied();
+  });
   residency.onTransition((transition) => {
     telemetry.transition(transition);
     controller.wake();
   });
-
   controller.reconcile();
-  const shared = { serving, telemetry, clock, log: logger, defaultNamespace: settings.namespace, requestTimeoutMs: settings.requestTimeout, slowClientMs };
-  const grpc = await startGrpc({ ...shared, steering, address: settings.grpcListen, version });
-  stack.defer(() => grpc.close(graceMs));
-  const http = await startHttp({ ...shared, address: settings.httpListen });
-  stack.defer(() => http.close(graceMs));
-  const adminAddress = settings.adminListen ?? `unix:${join(settings.dataDir, 'admin.sock')}`;
-  const admin = await startAdmin({ ...shared, steering, address: adminAddress });
-  stack.defer(() => admin.close(graceMs));
+
+  const addresses = await startServers(
+    {
+      serving,
+      steering,
+      telemetry,
+      clock,
+      version,
+      log: logger,
+      defaultNamespace: settings.namespace,
+      requestTimeoutMs: settings.requestTimeout,
+      slowClientMs,
+    },
+    settings,
+    stack,
+  );
   if (settings.manifests !== undefined) {
     stack.use(await followFolder(settings.manifests, { controller, clock, namespace: settings.namespace }));
   }
-
+  logger.info(addresses, 'runtime is ready');
   const running = stack.move();
-  const at = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
-  logger.info({ grpc: at(settings.grpcListen, grpc.port), http: at(settings.httpListen, http.port) }, 'runtime is ready');
-  return {
-    grpcAddress: at(settings.grpcListen, grpc.port),
-    httpUrl: `http://${at(settings.httpListen, http.port)}`,
-    adminAddress,
-    close: () => running.disposeAsync(),
-  };
+  return { ...addresses, close: () => running.disposeAsync() };
 };

@@ -4,11 +4,11 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
 import type { Digest } from '../../api/names.ts';
+import { errnoOf, type Settled, unsettle } from '../../errors/across-threads.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import type { CompiledAdapter, Compiler } from '../residency/ports.ts';
 import type { CompileInput } from './compile.ts';
-import type { CompileOutcome } from './compile-worker.ts';
 import { readCompiledHeader } from './read-compiled.ts';
 
 export type CompilerOptions = {
@@ -32,9 +32,6 @@ const fileName = (digest: Digest, info: Pick<EngineInfo, 'baseDigest' | 'engineV
   return `${hex(digest)}-${hex(info.baseDigest).slice(0, 16)}-${version.slice(0, 8)}${suffix}`;
 };
 
-const isMissing = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'ENOENT';
-
 /** The file that is there, when it is intact and for exactly this use; a torn or foreign one is deleted. */
 const reusable = async (input: CompileInput): Promise<CompiledAdapter | undefined> => {
   try {
@@ -49,7 +46,7 @@ const reusable = async (input: CompileInput): Promise<CompiledAdapter | undefine
       return { file: input.outFile, bytes, rank, targetModules };
     }
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (errnoOf(error) === 'ENOENT') return undefined;
     if (!(error instanceof AdaptletError)) throw error;
   }
   await rm(input.outFile, { force: true });
@@ -69,7 +66,7 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
   for (const name of readdirSync(dir)) {
     if (name.endsWith('.tmp')) rmSync(join(dir, name), { force: true });
   }
-  const pool = new Piscina<CompileInput, CompileOutcome>({
+  const pool = new Piscina<CompileInput, Settled<CompiledAdapter>>({
     filename: new URL('./compile-worker.ts', import.meta.url).href,
     minThreads: 0,
     maxThreads: workers,
@@ -83,9 +80,7 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
       const input = { folder, digest, info: { sites, baseDigest, engineVersion }, outFile, maxRank };
       const present = await reusable(input);
       if (present !== undefined) return present;
-      const outcome = await pool.run(input, { signal });
-      if (outcome.ok) return outcome.compiled;
-      throw new AdaptletError(outcome.code, outcome.what, { cause: outcome.cause });
+      return unsettle(await pool.run(input, { signal }));
     },
     async remove(digest) {
       const names = (await readdir(dir)).filter((name) => name.startsWith(`${hex(digest)}-`));

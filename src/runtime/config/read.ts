@@ -5,7 +5,11 @@ import { type SettingName, type Settings, settingsSchema } from './settings.ts';
 const kebab = (name: string): string => name.replaceAll(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
 
 export const flagOf = (name: string): string => `--${kebab(name)}`;
-export const variableOf = (name: string): string => `ADAPTLET_${kebab(name).replaceAll('-', '_').toUpperCase()}`;
+/** OpenTelemetry's own variables keep their names, so that what sets them for other programs works here. */
+const foreignVariables: Readonly<Record<string, string>> = { otlpEndpoint: 'OTEL_EXPORTER_OTLP_ENDPOINT' };
+
+export const variableOf = (name: string): string =>
+  foreignVariables[name] ?? `ADAPTLET_${kebab(name).replaceAll('-', '_').toUpperCase()}`;
 export const settingNames = Object.keys(settingsSchema.shape) as SettingName[];
 
 /**

@@ -45,8 +45,9 @@ export const settingsSchema = z.object({
   maxRank: count(1, 4096).prefault(256).describe('Largest LoRA rank that is accepted.'),
   requestTimeout: count(1, 3_600_000).prefault(60_000).describe('Milliseconds that a request may take when its client gives no deadline.'),
   stallTimeout: count(1_000, 600_000).prefault(30_000).describe('Milliseconds without a sign of life after which the engine process is killed.'),
+  otlpEndpoint: z.url().optional().describe('OTLP/HTTP endpoint of a trace collector. Without it no traces are made.'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least level that is logged, as JSON lines on stderr.'),
 });
 
-export type Settings = z.output<typeof settingsSchema>;
+export type Settings = z.output<typeof settingsSchema> & { readonly modelName: string };
 export type SettingName = keyof Settings;

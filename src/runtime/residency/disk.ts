@@ -123,7 +123,7 @@ export class Disk {
   /** Stored, or Failed with its artifact here -> Compiled. Errors: ADAPTER_BASE_MISMATCH, those of the adapter part. */
   async compile(entry: Entry, repairs: Set<string>): Promise<void> {
     const { signal } = entry.gone;
-    await this.#watch.ready(signal);
+    await this.#watch.ready(entry);
     const { engine, baseModel, artifacts } = this.#core.options;
     const info = engine.info();
     checkBase(entry, baseModel, info.baseDigest);

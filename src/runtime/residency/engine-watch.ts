@@ -1,6 +1,8 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Engine, EngineState } from '../engine/engine.ts';
+import type { Entry } from './entry.ts';
+import { byUrgency } from './urgency.ts';
 
 /** How long the news of an end may come after the calls that it cut off. */
 const newsMs = 1_000;
@@ -9,7 +11,7 @@ const newsMs = 1_000;
 export class EngineWatch {
   readonly #engine: Engine;
   readonly #clock: Clock;
-  readonly #waiting = new Set<PromiseWithResolvers<void>>();
+  readonly #waiting = new Map<PromiseWithResolvers<void>, Entry>();
   readonly #mourning = new Set<() => void>();
   readonly #stop: () => void;
   #wasReady: boolean;
@@ -30,18 +32,19 @@ export class EngineWatch {
         on.lost();
         for (const go of this.#mourning) go();
       }
-      if (state === 'closed') for (const waiter of this.#waiting) waiter.reject(closed());
+      if (state === 'closed') for (const waiter of this.#waiting.keys()) waiter.reject(closed());
       return;
     }
     if (this.#wasReady) return;
     this.#wasReady = true;
-    // Who waited for the engine is more urgent than what is merely loaded again.
-    for (const waiter of this.#waiting) waiter.resolve();
+    const inOrder = [...this.#waiting].sort(([, a], [, b]) => byUrgency(a, b));
+    for (const [waiter] of inOrder) waiter.resolve();
     on.ready();
   }
 
-  /** Resolves when the engine can be called. Errors: ENGINE_DOWN once it is closed, or the signal's reason. */
-  async ready(signal: AbortSignal): Promise<void> {
+  /** Resolves when the engine can be called, the most urgent adapter first. Errors: ENGINE_DOWN once it is closed, or the reason of `gone`. */
+  async ready(entry: Entry): Promise<void> {
+    const { signal } = entry.gone;
     signal.throwIfAborted();
     if (this.#engine.state === 'ready') return;
     if (this.#engine.state === 'closed') throw closed();
@@ -49,7 +52,7 @@ export class EngineWatch {
     const abort = () => {
       waiter.reject(signal.reason);
     };
-    this.#waiting.add(waiter);
+    this.#waiting.set(waiter, entry);
     signal.addEventListener('abort', abort, { once: true });
     try {
       await waiter.promise;

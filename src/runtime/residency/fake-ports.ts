@@ -139,7 +139,7 @@ export type Shape = Partial<AdapterResource['body']>;
 
 /** An adapter `team/<name>` whose source is the path `<name>`. */
 export const adapter = (name: string, shape: Shape = {}): Versioned<AdapterResource> => {
-  const body = {
+  const body: AdapterResource['body'] = {
     uid: `uid-${name}`,
     baseModel: 'tiny',
     baseModelDigests: [],
@@ -150,7 +150,7 @@ export const adapter = (name: string, shape: Shape = {}): Versioned<AdapterResou
     held: false,
     validation: { smokeTests: [], allowNoEffect: false },
     ...shape,
-  } as const;
+  };
   return { type: 'AdapterSpec', name: objectKey('team', name), version: JSON.stringify(body), body };
 };
 
@@ -264,6 +264,7 @@ export const world = (shape: WorldShape = {}): World => {
 };
 
 /** Bytes that the engine holds. */
-export const loadedBytes = ({ engine }: World): number => [...engine.loaded.values()].reduce((a, b) => a + b, 0);
+export const loadedBytes = ({ engine }: World): number =>
+  [...engine.loaded.values()].reduce((a, b) => a + b, 0);
 
 export const stateOf = ({ residency }: World, name: string) => residency.state(key(name))?.kind;

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Digest } from '../../api/names.ts';
 import { isInRam, type LifecycleEvent, type State, type StateKind, transition } from './lifecycle.ts';
@@ -61,9 +61,9 @@ for (const state of states) {
 }
 
 test('a compiled form of another digest is refused', () => {
-  expect(transition({ kind: 'Stored', ...disk }, { kind: 'Built', ...disk, digest: other, compiled }).ok).toBe(
-    false,
-  );
+  expect(
+    transition({ kind: 'Stored', ...disk }, { kind: 'Built', ...disk, digest: other, compiled }).ok,
+  ).toBe(false);
 });
 
 test('whatever happens in whatever order, an adapter serves only after it passed, and drains before it is freed', () => {

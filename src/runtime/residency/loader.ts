@@ -80,7 +80,7 @@ export class Loader {
     const { core, watch, ram, loads } = this.#parts;
     const { signal } = entry.gone;
     const { engine, budgetBytes } = core.options;
-    await watch.ready(signal);
+    await watch.ready(entry);
     await this.#predecessors(entry);
     if (entry.state.kind !== 'Compiled' || engine.state !== 'ready') return true;
     const bytes = entry.bytes ?? entry.state.compiled.bytes;

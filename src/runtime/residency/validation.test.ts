@@ -46,7 +46,11 @@ const examination = (maxLatency?: string) => {
   const script = new Script();
   const clock = new FakeClock();
   const engine = new FakeEngine(script, () => 10);
-  const tests = { ...validation, smokeTests: [smokeTest], ...(maxLatency === undefined ? {} : { maxLatency }) };
+  const tests = {
+    ...validation,
+    smokeTests: [smokeTest],
+    ...(maxLatency === undefined ? {} : { maxLatency }),
+  };
   const run = () => examine({ engine, clock, limitMs: 5_000 }, 'team/a--aaaaaaaaaaaa', tests, never());
   return { script, clock, engine, run };
 };

@@ -13,7 +13,7 @@ type HeaderMatch = NonNullable<Match['headers']>[number];
 export const compileMatches = (matches: readonly Match[]): Test => {
   const alternatives = matches.map(compileMatch);
   if (alternatives.length === 0) return () => true;
-  return (context) => alternatives.some((matches) => matches(context));
+  return (context) => alternatives.some((accepts) => accepts(context));
 };
 
 const compileMatch = ({ headers = [], user, tenant }: Match): Test => {
@@ -46,14 +46,8 @@ const compileHeader = ({ name, type, value }: HeaderMatch): Test => {
 };
 
 const compileValue = (type: HeaderMatch['type'], value: string): ((given: string) => boolean) => {
-  switch (type) {
-    case 'Exact':
-      return (given) => given === value;
-    case 'Prefix':
-      return (given) => given.startsWith(value);
-    case 'Regex': {
-      const regex = compileRegex(value);
-      return (given) => regex.matches(given);
-    }
-  }
+  if (type === 'Exact') return (given) => given === value;
+  if (type === 'Prefix') return (given) => given.startsWith(value);
+  const regex = compileRegex(value);
+  return (given) => regex.matches(given);
 };

@@ -3,50 +3,65 @@ const maxCompared = 128;
 
 /**
  * Edits (insert, delete, replace, swap of neighbours) that make `a` out of `b`, by optimal string alignment; `limit + 1`
- * when there are more than `limit`.
+ * when there are more than `limit`. What both begin and end with is skipped, and of the rest only the diagonal band that
+ * can stay within the limit is computed: a mistyped name must cost little among ten thousand.
  */
 export const editDistance = (a: string, b: string, limit: number): number => {
   if (Math.abs(a.length - b.length) > limit) return limit + 1;
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    let least = i;
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1];
-      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const cost = Math.min(
-        at(last, j) + 1,
-        at(row, j - 1) + 1,
-        at(last, j - 1) + (same ? 0 : 1),
-        swapped ? at(beforeLast, j - 2) + 1 : Number.POSITIVE_INFINITY,
-      );
-      row.push(cost);
-      least = Math.min(least, cost);
-    }
-    if (least > limit) return limit + 1;
-    [beforeLast, last] = [last, row];
-  }
-  return Math.min(at(last, b.length), limit + 1);
+  const shorter = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < shorter && a.charCodeAt(start) === b.charCodeAt(start)) start++;
+  let end = 0;
+  while (end < shorter - start && a.charCodeAt(a.length - 1 - end) === b.charCodeAt(b.length - 1 - end))
+    end++;
+  return banded(a.slice(start, a.length - end), b.slice(start, b.length - end), limit);
 };
 
-const at = (row: readonly number[], index: number): number => row[index] ?? Number.POSITIVE_INFINITY;
+const banded = (a: string, b: string, limit: number): number => {
+  const tooFar = limit + 1;
+  if (a === '' || b === '') return a.length + b.length;
+  let beforeLast = new Uint8Array(b.length + 1);
+  let last = Uint8Array.from({ length: b.length + 1 }, (_, j) => Math.min(j, tooFar));
+  let row = new Uint8Array(b.length + 1);
+  for (let i = 1; i <= a.length; i++) {
+    const [from, to] = [Math.max(1, i - limit), Math.min(b.length, i + limit)];
+    const letter = a.charCodeAt(i - 1);
+    // What lies outside the band counts as too far.
+    row[from - 1] = from === 1 ? Math.min(i, tooFar) : tooFar;
+    if (to === i + limit) last[to] = tooFar;
+    let least = at(row, from - 1);
+    for (let j = from; j <= to; j++) {
+      const other = b.charCodeAt(j - 1);
+      let cost = Math.min(at(last, j) + 1, at(row, j - 1) + 1, at(last, j - 1) + (letter === other ? 0 : 1));
+      if (i > 1 && j > 1 && letter === b.charCodeAt(j - 2) && a.charCodeAt(i - 2) === other) {
+        cost = Math.min(cost, at(beforeLast, j - 2) + 1);
+      }
+      row[j] = Math.min(cost, tooFar);
+      if (cost < least) least = cost;
+    }
+    if (least > limit) return tooFar;
+    [beforeLast, last, row] = [last, row, beforeLast];
+  }
+  return at(last, b.length);
+};
+
+const at = (row: Uint8Array, index: number): number => row[index] ?? 0;
 
 /** The names nearest to what somebody wrote, at most `count`, the nearest first; none when all are too far away. */
 export const nearest = (wanted: string, names: Iterable<string>, count = 3): string[] => {
   if (wanted.length > maxCompared) return [];
-  // A third of the letters may be wrong, but not less than two.
-  let limit = Math.max(2, Math.floor(wanted.length / 3));
-  let found: { readonly name: string; readonly edits: number }[] = [];
+  // A third of the letters may be wrong, but not less than two, and in long names not more than eight.
+  let limit = Math.min(8, Math.max(2, Math.floor(wanted.length / 3)));
+  const found: { readonly name: string; readonly edits: number }[] = [];
   for (const name of names) {
-    if (name.length > maxCompared) continue;
     const edits = editDistance(wanted, name, limit);
     if (edits > limit) continue;
-    found = [...found, { name, edits }]
-      .sort((x, y) => x.edits - y.edits || (x.name < y.name ? -1 : 1))
-      .slice(0, count);
-    // Once there are enough, only what is as near as the worst of them is of interest.
-    if (found.length === count) limit = found.at(-1)?.edits ?? limit;
+    const place = found.findIndex((other) => other.edits > edits);
+    found.splice(place < 0 ? found.length : place, 0, { name, edits });
+    if (found.length > count) found.pop();
+    // Once there are enough, only what is nearer than the worst of them is of interest.
+    if (found.length === count) limit = (found.at(-1)?.edits ?? 0) - 1;
+    if (limit < 0) break;
   }
   return found.map(({ name }) => name);
 };

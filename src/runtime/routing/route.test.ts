@@ -25,31 +25,22 @@ const decide = (
   facts: ServingFacts = everythingResident,
   requestId = 'r1',
 ): readonly Candidate[] => route(table, context(model, who), facts, requestId).candidates;
+const brief1 = (c: Candidate): string => {
+  if (c.kind === 'adapter') return `${c.arm}:${c.key}${c.digest === undefined ? '' : `@${c.digest.at(-1)}`}`;
+  if (c.kind === 'perUser') return `perUser:${c.user}`;
+  return c.kind === 'base' ? 'base' : '-';
+};
 /** `arm:adapter@digit`, `base`, `perUser:user` or `-` of each candidate. */
-const brief = (candidates: readonly Candidate[]): string =>
-  candidates
-    .map((c) => {
-      switch (c.kind) {
-        case 'adapter':
-          return `${c.arm}:${c.key}${c.digest === undefined ? '' : `@${c.digest.at(-1)}`}`;
-        case 'perUser':
-          return `perUser:${c.user}`;
-        case 'base':
-          return 'base';
-        case 'unavailable':
-          return '-';
-      }
-    })
-    .join(' ');
+const brief = (candidates: readonly Candidate[]): string => candidates.map(brief1).join(' ');
 const users = Array.from({ length: 500 }, (_, i) => `u${i}`);
 
-describe('a rollout', () => {
-  const sql = (weight: number, change: Partial<SplitResource['body']> = {}) =>
-    tableOf(split('team-a/sql', { ...withCanary(weight), ...change }));
-  const canaryShare = (table: ReturnType<typeof buildTable>, facts = everythingResident): number =>
-    users.filter((user) => brief(decide(table, 'sql', { user }, facts)).startsWith('canary')).length /
-    users.length;
+const sql = (weight: number, change: Partial<SplitResource['body']> = {}) =>
+  tableOf(split('team-a/sql', { ...withCanary(weight), ...change }));
+const canaryShare = (table: ReturnType<typeof buildTable>, facts = everythingResident): number =>
+  users.filter((user) => brief(decide(table, 'sql', { user }, facts)).startsWith('canary')).length /
+  users.length;
 
+describe('a rollout', () => {
   it('serves stable by what it bound, and says which rollout it is', () => {
     expect(decide(tableOf(split('team-a/sql')), 'sql')).toEqual([
       {

@@ -1,4 +1,4 @@
-import { objectKey } from '../../api/names.ts';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { Target } from '../../api/route.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
@@ -31,18 +31,10 @@ export const route = (
 ): Decision => {
   const passage = { table, context, facts, requestId };
   const resolved = resolve(table, context.namespace, context.model);
-  switch (resolved.kind) {
-    case 'base':
-      return { candidates: [{ kind: 'base', rule: '' }] };
-    case 'adapter': {
-      const { name: key } = resolved.adapter;
-      return { candidates: [{ kind: 'adapter', key, rollout: '', rolloutUid: '', arm: '', rule: '' }] };
-    }
-    case 'rollout':
-      return { candidates: ofRollout(resolved.split, '', passage) };
-    case 'route':
-      return { candidates: ofRoute(resolved.route, passage) };
-  }
+  if (resolved.kind === 'base') return { candidates: [{ kind: 'base', rule: '' }] };
+  if (resolved.kind === 'adapter') return { candidates: [byName(resolved.adapter.name, '')] };
+  if (resolved.kind === 'rollout') return { candidates: ofRollout(resolved.split, '', passage) };
+  return { candidates: ofRoute(resolved.route, passage) };
 };
 
 /**
@@ -119,7 +111,12 @@ const ofTarget = (target: Target, namespace: string, rule: string, passage: Pass
   }
   const key = objectKey(namespace, target.adapter ?? '');
   if (!adapters.has(key)) return missing(`adapter ${key}`);
-  return [{ kind: 'adapter', key, rollout: '', rolloutUid: '', arm: '', rule }];
+  return [byName(key, rule)];
+};
+
+/** An Adapter that was asked for by its name: no rollout bound its digest. */
+const byName = (key: ObjectKey, rule: string): Candidate => {
+  return { kind: 'adapter', key, rollout: '', rolloutUid: '', arm: '', rule };
 };
 
 const ofUser = (entry: RouteEntry, rule: CompiledRule, { table, context }: Passage): Candidate[] => {

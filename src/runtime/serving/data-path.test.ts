@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
@@ -99,7 +100,11 @@ const make = (plan: Plan, resident: Readonly<Record<string, Digest>>) => {
     },
     ensure: () => undefined,
   } as unknown as Residency;
-  const holds = new Holds(new FakeClock(), [], () => undefined);
+  const holds = new Holds(new FakeClock(), [], {
+    held: () => undefined,
+    changed: () => undefined,
+    logger: pino({ enabled: false }),
+  });
   holds.setGuards(new Map([['r1', { maxConsecutiveErrors: 2 }]]));
   const counts = new ServedCounts();
   const table = buildTable(plan, { name: 'tiny' });

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Engine, GenerateEvent } from '../engine/engine.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
-import type { Candidate } from '../routing/decision.ts';
+import type { Candidate, ServingFacts } from '../routing/decision.ts';
 import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import type { Holds } from './holds.ts';
@@ -32,19 +32,21 @@ type Acquired = { readonly lease: Lease | undefined; readonly candidate: Candida
  */
 export class DataPath {
   readonly #parts: DataPathParts;
+  /** What routing asks at the moment of a request. */
+  readonly facts: ServingFacts;
 
   constructor(parts: DataPathParts) {
     this.#parts = parts;
+    this.facts = {
+      isResident: (key, digest) => parts.residency.isResident(key, digest),
+      isHeld: (rolloutUid, digest) => parts.holds.isHeld(rolloutUid, digest),
+    };
   }
 
   async generate(context: RequestContext, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
-    const { engine, residency, holds } = this.#parts;
+    const { engine, table } = this.#parts;
     const id = randomUUID();
-    const facts = {
-      isResident: (key: ObjectKey, digest: ServedBy['digest']) => residency.isResident(key, digest),
-      isHeld: (uid: string, digest: ServedBy['digest']) => holds.isHeld(uid, digest),
-    };
-    const { candidates } = route(this.#parts.table(), context, facts, id);
+    const { candidates } = route(table(), context, this.facts, id);
     const acquired = await this.#acquireFirst(candidates, signal);
     const input = { requestId: id, adapter: acquired.lease?.engineName ?? null, ...request };
     const events = engine.generate(input, signal)[Symbol.asyncIterator]();

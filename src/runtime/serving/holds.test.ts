@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
@@ -12,7 +13,8 @@ const error = new AdaptletError('INTERNAL', 'it broke');
 
 const make = (remembered: readonly Hold[] = []) => {
   const seen: Hold[] = [];
-  const holds = new Holds(new FakeClock(), remembered, (hold) => seen.push(hold));
+  const changed = (all: readonly Hold[]) => seen.splice(0, seen.length, ...all);
+  const holds = new Holds(new FakeClock(), remembered, { held: () => undefined, changed, logger: pino({ enabled: false }) });
   holds.setGuards(limits);
   return { holds, seen };
 };

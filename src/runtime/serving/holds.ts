@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import type { Digest } from '../../api/names.ts';
 import type { GuardSpec } from '../../api/rollout.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
@@ -7,6 +8,14 @@ import type { Hold } from '../state/memory.ts';
 import type { Outcome } from './outcome.ts';
 
 const idOf = (rolloutUid: string, digest: Digest): string => `${rolloutUid} ${digest}`;
+
+export type HoldListener = {
+  /** A canary lost its traffic: the rollout has to be decided anew. */
+  held(): void;
+  /** What has to be remembered is now this. */
+  changed(all: readonly Hold[]): void;
+  readonly logger: Pick<Logger, 'warn'>;
+};
 
 /**
  * What this node does not serve any more: a canary whose guard tripped, or one that was rolled back here by hand. Kept
@@ -19,14 +28,14 @@ export class Holds {
   readonly #guards = new Map<string, GuardState>();
   #limits: ReadonlyMap<string, GuardSpec> = new Map();
   readonly #clock: Clock;
-  readonly #onHold: (hold: Hold) => void;
+  readonly #listener: HoldListener;
   #engineDeaths = 0;
   /** The failures of one engine death are one failure: it may be nobody's fault. */
   readonly #deathCounted = new Map<string, number>();
 
-  constructor(clock: Clock, remembered: readonly Hold[], onHold: (hold: Hold) => void) {
+  constructor(clock: Clock, remembered: readonly Hold[], listener: HoldListener) {
     this.#clock = clock;
-    this.#onHold = onHold;
+    this.#listener = listener;
     for (const hold of remembered) this.#holds.set(idOf(hold.rolloutUid, hold.canaryDigest), hold);
   }
 
@@ -73,12 +82,15 @@ export class Holds {
     if (this.#holds.has(id)) return;
     const hold: Hold = { rolloutUid, canaryDigest, cause, reason, at: new Date(this.#clock.now()).toISOString() };
     this.#holds.set(id, hold);
-    this.#onHold(hold);
+    this.#listener.logger.warn(hold, 'canary is held on this node');
+    this.#listener.changed(this.all());
+    this.#listener.held();
   }
 
   /** Forgets what is held of a rollout, and its counts. */
   release(rolloutUid: string): void {
     for (const [id, hold] of this.#holds) if (hold.rolloutUid === rolloutUid) this.#holds.delete(id);
     for (const [id, guard] of this.#guards) if (guard.rolloutUid === rolloutUid) this.#guards.delete(id);
+    this.#listener.changed(this.all());
   }
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import { digestSchema } from '../../api/names.ts';
 import type { Manifest } from '../../api/objects.ts';
@@ -57,3 +58,21 @@ export const memoryOf = (dataDir: string) => {
   };
 };
 export type Memory = ReturnType<typeof memoryOf>;
+
+/** What a runtime remembered, each part absent when there is none yet or its file was bad. */
+export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
+  const valueOf = async <T>(file: StateFile<T>): Promise<T | undefined> => {
+    const found = await file.read();
+    if (found.kind === 'value') return found.value;
+    if (found.kind === 'setAside') {
+      logger.error({ reason: found.reason, setAside: found.setAside }, 'a state file was set aside; going on without it');
+    }
+    return undefined;
+  };
+  return {
+    standalone: await valueOf(memory.standalone),
+    holds: (await valueOf(memory.holds))?.holds ?? [],
+    resolutions: (await valueOf(memory.resolutions))?.byUid ?? {},
+    verdicts: (await valueOf(memory.verdicts))?.passed ?? {},
+  };
+};

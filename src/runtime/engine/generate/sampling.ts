@@ -37,32 +37,64 @@ type Candidate = { readonly id: number; readonly weight: number };
 /** Likeliest first; of equals the lower id, so that the order does not depend on the sort. */
 const byWeight = (a: Candidate, b: Candidate): number => b.weight - a.weight || a.id - b.id;
 
+/** The `count` likeliest, in order. Most tokens only cost the comparison with the last one kept. */
+const likeliest = (weights: Float64Array, count: number): Candidate[] => {
+  const kept: Candidate[] = [];
+  for (const [id, weight] of weights.entries()) {
+    const last = kept.at(-1);
+    if (kept.length === count && last !== undefined && weight <= last.weight) continue;
+    let low = 0;
+    for (let high = kept.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if ((kept[middle]?.weight ?? 0) >= weight) low = middle + 1;
+      else high = middle;
+    }
+    kept.splice(low, 0, { id, weight });
+    if (kept.length > count) kept.pop();
+  }
+  return kept;
+};
+
 /**
- * Tokens that can be drawn, not normalised. With top-p, tokens below (1-p)/vocabulary of the total are left out
- * before sorting: all of them together cannot reach the tail that top-p cuts off.
+ * Those of at least `floor`, likeliest first. With top-p, tokens below (1-p)/vocabulary of the total need no place in
+ * the order: all of them together do not reach what top-p cuts off.
  */
-const candidates = (logits: Float32Array, top: number, { temperature, topK, topP }: Sampling): Candidate[] => {
-  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - top) / temperature));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  const floor = topP < 1 ? ((1 - topP) * total) / weights.length : 0;
+const atLeast = (weights: Float64Array, floor: number): Candidate[] => {
   const all: Candidate[] = [];
-  for (const [id, weight] of weights.entries()) if (weight > 0 && weight >= floor) all.push({ id, weight });
-  if (topK === 0 && topP === 1) return all;
-  const sorted = all.sort(byWeight).slice(0, topK === 0 ? all.length : topK);
-  if (topP === 1) return sorted;
-  // top-p counts after top-k, as the reference implementations chain them.
-  const goal = topP * (topK === 0 ? total : sorted.reduce((sum, { weight }) => sum + weight, 0));
+  for (const [id, weight] of weights.entries()) if (weight >= floor) all.push({ id, weight });
+  return all.sort(byWeight);
+};
+
+/** The shortest beginning that holds `share` of `total`. */
+const nucleus = (sorted: readonly Candidate[], share: number, total: number): readonly Candidate[] => {
   let reached = 0;
-  const cut = sorted.findIndex(({ weight }) => {
+  const last = sorted.findIndex(({ weight }) => {
     reached += weight;
-    return reached >= goal;
+    return reached >= share * total;
   });
-  return cut < 0 ? sorted : sorted.slice(0, cut + 1);
+  return last < 0 ? sorted : sorted.slice(0, last + 1);
+};
+
+const sumOf = (all: readonly Candidate[]): number => all.reduce((sum, { weight }) => sum + weight, 0);
+
+/** Tokens that can be drawn, not normalised. top-p counts within what top-k left. */
+const candidates = (
+  logits: Float32Array,
+  top: number,
+  { temperature, topK, topP }: Sampling,
+): readonly Candidate[] => {
+  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - top) / temperature));
+  if (topK > 0) {
+    const kept = likeliest(weights, topK);
+    return topP < 1 ? nucleus(kept, topP, sumOf(kept)) : kept;
+  }
+  if (topP === 1) return Array.from(weights, (weight, id) => ({ id, weight }));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return nucleus(atLeast(weights, ((1 - topP) * total) / weights.length), topP, total);
 };
 
 const draw = (from: readonly Candidate[], random: () => number): number => {
-  const total = from.reduce((sum, { weight }) => sum + weight, 0);
-  let left = random() * total;
+  let left = random() * sumOf(from);
   for (const { id, weight } of from) {
     left -= weight;
     if (left < 0) return id;

@@ -102,15 +102,16 @@ export class GraphSession {
   }
 
   /**
-   * Runs the tokens after those in the cache. `rows` are the positions, counted from the first token of this step,
-   * whose logits are wanted: one block of vocabSize per row.
+   * Sets up a step for the tokens after those in the cache; the result runs it. `rows` are the positions, counted
+   * from the first token of this step, whose logits are wanted: one block of vocabSize per row. Between the two
+   * nothing else may be set up with the same feeds.
    */
-  async run(
+  prepare(
     feeds: Feeds,
     ids: readonly number[],
     cache: KvCache,
     rows: readonly number[],
-  ): Promise<StepResult> {
+  ): () => Promise<StepResult> {
     const { tensors } = feeds;
     const total = cache.length + ids.length;
     tensors[inputIds] = new Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
@@ -121,17 +122,29 @@ export class GraphSession {
       tensors[positionIds] = new Tensor('int64', positions, [1, ids.length]);
     }
     this.#setPast(tensors, cache);
-    try {
-      const outputs = await this.#session.run(tensors);
-      const present = this.#inputs.cache.map((entry) => outputOf(outputs, entry.present));
-      return {
-        logits: outputOf(outputs, logitsOutput).data as Float32Array,
-        cache: { length: total, tensors: present },
-      };
-    } finally {
-      // The feeds live as long as the adapter; the cache must not.
-      this.#setPast(tensors, this.#emptyCache);
-    }
+    return async () => {
+      try {
+        const outputs = await this.#session.run(tensors);
+        const present = this.#inputs.cache.map((entry) => outputOf(outputs, entry.present));
+        return {
+          logits: outputOf(outputs, logitsOutput).data as Float32Array,
+          cache: { length: total, tensors: present },
+        };
+      } finally {
+        // The feeds live as long as the adapter; the cache must not.
+        this.#setPast(tensors, this.#emptyCache);
+      }
+    };
+  }
+
+  /** {@link prepare}, and the step. */
+  async run(
+    feeds: Feeds,
+    ids: readonly number[],
+    cache: KvCache,
+    rows: readonly number[],
+  ): Promise<StepResult> {
+    return await this.prepare(feeds, ids, cache, rows)();
   }
 
   async release(): Promise<void> {

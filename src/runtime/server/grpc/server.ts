@@ -1,4 +1,4 @@
-import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerOptions, setLogger } from '@grpc/grpc-js';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { InferenceService } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { dataDescriptors } from '../../../gen/descriptors.ts';
@@ -6,7 +6,7 @@ import { HealthService } from '../../../gen/grpc/health/v1/health.ts';
 import { GRPCInferenceServiceService } from '../../../gen/inference/grpc_service.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Steering } from '../../serving/serving.ts';
-import type { Parts } from '../exchange.ts';
+import type { Log, Parts } from '../exchange.ts';
 import { inferenceService } from './generate.ts';
 import { createHealth } from './health.ts';
 import { oipService } from './oip/service.ts';
@@ -39,7 +39,16 @@ export type GrpcOptions = Parts & {
   readonly version: string;
 };
 
-export const createServer = (): Server => new Server(serverOptions);
+export const createServer = (log: Log): Server => {
+  // grpc-js writes plain text to stderr otherwise, between the JSON lines of the log.
+  const detail = (...parts: unknown[]): object => ({ detail: parts.map(String).join(' ') });
+  setLogger({
+    error: (...parts) => log.warn(detail(...parts), 'grpc'),
+    info: (...parts) => log.debug(detail(...parts), 'grpc'),
+    debug: (...parts) => log.debug(detail(...parts), 'grpc'),
+  });
+  return new Server(serverOptions);
+};
 
 /** Errors: CONFIG_INVALID when the address cannot be listened on. */
 export const listen = (server: Server, address: string): Promise<number> =>
@@ -67,7 +76,7 @@ export const closeServer = (server: Server, clock: Clock, graceMs: number): Prom
 
 /** The data plane on gRPC: Open Inference Protocol, Generate, health, reflection. */
 export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> => {
-  const server = createServer();
+  const server = createServer(options.log);
   const services = ['inference.GRPCInferenceService', 'adaptlet.inference.v1.Inference'];
   const health = createHealth(options, services, () => options.serving.ready().ok);
   server.addService(GRPCInferenceServiceService, oipService(options));

@@ -42,19 +42,21 @@ export const startHttp = async (options: HttpOptions): Promise<RunningHttp> => {
   const app = createHttpApp(options);
   // Globals stay Node's own: a library must not replace Request and Response for the whole process.
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-  const server = createServer(
-    { maxHeaderSize: 64 << 10, requestTimeout: 60_000, headersTimeout: 20_000 },
-    (req, res) => {
-      listener(req, res).catch((error: unknown) =>
-        options.log.warn({ err: error }, 'http connection failed'),
-      );
-    },
-  );
+  let closing = false;
+  const limits = { maxHeaderSize: 64 << 10, requestTimeout: 60_000, headersTimeout: 20_000 };
+  const server = createServer(limits, (req, res) => {
+    // A connection that is kept alive would keep the server open after its last answer.
+    res.once('close', () => {
+      if (closing) setImmediate(() => server.closeIdleConnections());
+    });
+    listener(req, res).catch((error: unknown) => options.log.warn({ err: error }, 'http connection failed'));
+  });
   const port = await listen(server, options.address);
   return {
     port,
     close: (graceMs) =>
       new Promise((resolve) => {
+        closing = true;
         const stopTimer = options.clock.after(graceMs, () => server.closeAllConnections());
         server.close(() => {
           stopTimer();

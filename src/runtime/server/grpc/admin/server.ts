@@ -14,7 +14,7 @@ export type AdminOptions = AdminParts & {
 /** Admin and reflection, on a listener of their own. Errors: CONFIG_INVALID when it cannot listen. */
 export const startAdmin = async (options: AdminOptions): Promise<RunningServer> => {
   const { address, clock } = options;
-  const server = createServer();
+  const server = createServer(options.log);
   server.addService(AdminService, adminService(options));
   addReflection(server, adminDescriptors);
   if (!address.startsWith('unix:')) {

@@ -1,0 +1,82 @@
+import { createReadStream } from 'node:fs';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { errnoOf } from '../errors/across-threads.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { foreign } from '../errors/foreign.ts';
+import { safeName } from './file-name.ts';
+import type { Compression } from './layers.ts';
+import { type TarEntry, tarEntries } from './tar.ts';
+
+export type ExtractInput = {
+  readonly archive: string;
+  readonly compression: Compression;
+  /** Existing folder. Files that are there already are never replaced. */
+  readonly target: string;
+  readonly maxBytes: number;
+  readonly maxFiles: number;
+};
+
+/** Headers and padding of an archive, beside the bytes of its files. */
+const overheadBytes = 16 * 1024 * 1024;
+
+const tooLarge = (what: string): AdaptletError => new AdaptletError('ARTIFACT_TOO_LARGE', `an archive unpacks to ${what}`);
+
+/** Stops a stream that unpacks to more than it may, whatever its headers say. */
+const bounded = async function* (source: AsyncIterable<Uint8Array>, most: number): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of source) {
+    bytes += chunk.length;
+    if (bytes > most) throw tooLarge(`more than ${most} bytes`);
+    yield chunk;
+  }
+};
+
+const unpacked = (archive: string, compression: Compression): AsyncIterable<Uint8Array> => {
+  const file = createReadStream(archive);
+  if (compression === 'none') return file;
+  const unpack = compression === 'gzip' ? createGunzip() : createZstdDecompress();
+  // Errors reach the reader of `unpack`.
+  return pipeline(file, unpack, () => {});
+};
+
+const writeEntry = async (entry: TarEntry, name: string, target: string): Promise<void> => {
+  const path = join(target, name);
+  await mkdir(dirname(path), { recursive: true });
+  try {
+    await using file = await open(path, 'wx', 0o600);
+    for await (const piece of entry.content) await file.writeFile(piece);
+    await file.sync();
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+    throw new AdaptletError('ARTIFACT_FILE_REFUSED', `an archive has the file ${foreign(name)} twice`, { cause: error });
+  }
+};
+
+/**
+ * Unpacks a tar archive below `target`: safe names only, no links, no devices, bounded bytes and files.
+ * @returns bytes of the files written
+ * @throws AdaptletError ARTIFACT_ARCHIVE_INVALID, ARTIFACT_FILE_REFUSED, ARTIFACT_TOO_LARGE
+ */
+export const extract = async (input: ExtractInput): Promise<number> => {
+  let bytes = 0;
+  let files = 0;
+  try {
+    const stream = bounded(unpacked(input.archive, input.compression), input.maxBytes + overheadBytes);
+    for await (const entry of tarEntries(stream)) {
+      if (entry.kind === 'folder') continue;
+      bytes += entry.size;
+      files++;
+      if (bytes > input.maxBytes) throw tooLarge(`more than ${input.maxBytes} bytes`);
+      if (files > input.maxFiles) throw tooLarge(`more than ${input.maxFiles} files`);
+      await writeEntry(entry, safeName(entry.name, 'an archive'), input.target);
+    }
+  } catch (error) {
+    const code = errnoOf(error);
+    if (error instanceof AdaptletError || code === undefined || !/^(Z_|ZSTD_|ERR_)/.test(code)) throw error;
+    throw new AdaptletError('ARTIFACT_ARCHIVE_INVALID', 'an archive cannot be decompressed', { cause: error });
+  }
+  return bytes;
+};

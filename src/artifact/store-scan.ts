@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Digest, isDigest } from '../api/names.ts';
+import { digestOf } from './digest.ts';
+import { layersOf } from './layers.ts';
+import { type ArtifactLimits, blobsOf, type Manifest, parseManifest, totalBytes } from './manifest.ts';
+import { filesFolder, manifestFile, namesIn, ownBytes, type StorePaths, sizeOf } from './store-files.ts';
+
+/** An artifact that is complete on the disk. `extraBytes` are those of unpacked or copied files. */
+export type StoredAdapter = {
+  readonly manifest: Manifest;
+  readonly bytes: number;
+  readonly extraBytes: number;
+};
+
+/** Something that the disk did not keep. */
+export type Damage = { readonly digest: Digest; readonly reason: string };
+
+export type Scan = {
+  readonly adapters: ReadonlyMap<Digest, StoredAdapter>;
+  /** Blobs of the size that some manifest says, and their sizes. */
+  readonly blobs: ReadonlyMap<Digest, number>;
+  readonly damagedAdapters: readonly Damage[];
+  readonly damagedBlobs: readonly Digest[];
+  /** Blobs that no artifact needs. */
+  readonly orphans: readonly Digest[];
+};
+
+const digestsIn = async (folder: string): Promise<readonly Digest[]> =>
+  (await namesIn(folder)).map((name) => `sha256:${name}`).filter(isDigest);
+
+const blobSizes = async (paths: StorePaths): Promise<ReadonlyMap<Digest, number>> => {
+  const sizes = new Map<Digest, number>();
+  for (const fan of await namesIn(paths.blobs)) {
+    for (const digest of await digestsIn(join(paths.blobs, fan))) {
+      sizes.set(digest, (await sizeOf(paths.blob(digest))) ?? 0);
+    }
+  }
+  return sizes;
+};
+
+const readStored = async (digest: Digest, paths: StorePaths, limits: ArtifactLimits): Promise<StoredAdapter | string> => {
+  const folder = paths.adapter(digest);
+  const bytes = await readFile(join(folder, manifestFile)).catch(() => undefined);
+  if (bytes === undefined || digestOf(bytes) !== digest) return 'its manifest is missing or damaged';
+  try {
+    const manifest = parseManifest(bytes, limits, digest);
+    for (const content of layersOf(manifest, digest)) {
+      if (content.kind === 'archive') continue;
+      const size = await sizeOf(join(folder, filesFolder, content.name));
+      if (size !== content.layer.size) return `its file ${content.name} is missing or has another size`;
+    }
+    const extraBytes = await ownBytes(join(folder, filesFolder));
+    return { manifest, bytes: totalBytes(manifest) + extraBytes, extraBytes };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+};
+
+/**
+ * Looks at what is on the disk: manifests by digest, everything else by size. Reads no content; see `scrub` for that.
+ * Changes nothing.
+ */
+export const scanStore = async (paths: StorePaths, limits: ArtifactLimits): Promise<Scan> => {
+  const sizes = await blobSizes(paths);
+  const adapters = new Map<Digest, StoredAdapter>();
+  const damagedAdapters: Damage[] = [];
+  const damagedBlobs = new Set<Digest>();
+  const needed = new Set<Digest>();
+  for (const digest of await digestsIn(paths.adapters)) {
+    const stored = await readStored(digest, paths, limits);
+    if (typeof stored === 'string') {
+      damagedAdapters.push({ digest, reason: stored });
+      continue;
+    }
+    const wrong = blobsOf(stored.manifest).filter((blob) => sizes.get(blob.digest) !== blob.size);
+    for (const blob of wrong) if (sizes.has(blob.digest)) damagedBlobs.add(blob.digest);
+    if (wrong[0] === undefined) {
+      adapters.set(digest, stored);
+      for (const blob of blobsOf(stored.manifest)) needed.add(blob.digest);
+    } else damagedAdapters.push({ digest, reason: `its blob ${wrong[0].digest} is missing or has another size` });
+  }
+  const blobs = new Map([...sizes].filter(([digest]) => needed.has(digest)));
+  const orphans = [...sizes.keys()].filter((digest) => !needed.has(digest) && !damagedBlobs.has(digest));
+  return { adapters, blobs, damagedAdapters, damagedBlobs: [...damagedBlobs], orphans };
+};

@@ -1,0 +1,44 @@
+import { AdaptletError } from './adaptlet-error.ts';
+import type { ErrorCode } from './catalogue.ts';
+
+type Carried = { readonly message: string; readonly stack: string | undefined; readonly errno: string | undefined };
+
+/** The outcome of work on another thread. Errors lose their class and code between threads, so they travel as values. */
+export type Settled<T> =
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly what: string; readonly cause: Carried | undefined }
+  | { readonly kind: 'failed'; readonly error: Carried };
+
+const carry = (error: unknown): Carried =>
+  error instanceof Error
+    ? { message: error.message, stack: error.stack, errno: errnoOf(error) }
+    : { message: String(error), stack: undefined, errno: undefined };
+
+const revive = ({ message, stack, errno }: Carried): Error => {
+  const error = new Error(message);
+  if (stack !== undefined) error.stack = stack;
+  return errno === undefined ? error : Object.assign(error, { code: errno });
+};
+
+/** The code of a system error (`ENOSPC`), or undefined. */
+export const errnoOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+/** Runs on the other thread. */
+export const settle = async <T>(run: () => T | Promise<T>): Promise<Settled<T>> => {
+  try {
+    return { kind: 'done', value: await run() };
+  } catch (error) {
+    if (!(error instanceof AdaptletError)) return { kind: 'failed', error: carry(error) };
+    const cause = error.cause === undefined ? undefined : carry(error.cause);
+    return { kind: 'refused', code: error.code, what: error.what, cause };
+  }
+};
+
+/** Gives the value, or throws what the other thread threw, with class and code. */
+export const unsettle = <T>(settled: Settled<T>): T => {
+  if (settled.kind === 'done') return settled.value;
+  if (settled.kind === 'failed') throw revive(settled.error);
+  const { code, what, cause } = settled;
+  throw new AdaptletError(code, what, cause === undefined ? {} : { cause: revive(cause) });
+};

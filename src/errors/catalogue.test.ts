@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest';
+import { AdaptletError, asAdaptletError } from './adaptlet-error.ts';
+import { catalogue, type ErrorCode } from './catalogue.ts';
+
+const codes = Object.keys(catalogue) as ErrorCode[];
+
+describe('the error catalogue', () => {
+  it.each(codes)('%s says what it means and what to do, in sentences', (code) => {
+    const { summary, advice } = catalogue[code];
+    expect(code).toMatch(/^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$/);
+    for (const text of [summary, advice]) expect(text).toMatch(/^(?:[A-Z]|`|[a-z_]+\.json ).*\.$/s);
+  });
+
+  it('says what happened and what to do in one message', () => {
+    const error = new AdaptletError('QUEUE_FULL', '128 requests wait.', { retryAfterMs: 500 });
+    expect(error.message).toBe(`128 requests wait. ${catalogue.QUEUE_FULL.advice}`);
+    expect(error).toMatchObject({ what: '128 requests wait', grpcStatus: 'RESOURCE_EXHAUSTED', httpStatus: 429, retry: 'Backoff' });
+  });
+
+  it('keeps an error of ours as it is and wraps a foreign one with its cause', () => {
+    const ours = new AdaptletError('QUEUE_FULL', 'x');
+    expect(asAdaptletError(ours, 'y')).toBe(ours);
+    const cause = new TypeError('boom');
+    expect(asAdaptletError(cause, 'loading')).toMatchObject({ code: 'INTERNAL', cause, what: 'loading: boom' });
+  });
+});

@@ -1,0 +1,44 @@
+import type { FinishReason } from '../engine.ts';
+import type { Detokenizer } from '../model/detokenizer.ts';
+import type { StopStrings } from '../model/stop-strings.ts';
+
+/** What one more token adds to an answer. */
+export type Piece = { readonly text: string; readonly finish: FinishReason | undefined };
+
+export type AnswerParts = {
+  readonly detokenizer: Detokenizer;
+  readonly stops: StopStrings;
+  readonly eosIds: ReadonlySet<number>;
+  readonly maxTokens: number;
+};
+
+/** Turns tokens into the text of an answer and says when it ends. An end token counts but has no text. */
+export class Answer {
+  readonly #parts: AnswerParts;
+  #tokens = 0;
+
+  constructor(parts: AnswerParts) {
+    this.#parts = parts;
+  }
+
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  push(id: number): Piece {
+    const { detokenizer, stops, eosIds, maxTokens } = this.#parts;
+    this.#tokens += 1;
+    if (eosIds.has(id)) return this.#end('', 'stop');
+    const { text, stopped } = stops.push(detokenizer.push(id));
+    if (stopped) return { text, finish: 'stop' };
+    return this.#tokens < maxTokens ? { text, finish: undefined } : this.#end(text, 'length');
+  }
+
+  /** What was held back comes out, unless it completes a stop string. */
+  #end(text: string, finish: FinishReason): Piece {
+    const { detokenizer, stops } = this.#parts;
+    const rest = stops.push(detokenizer.flush());
+    if (rest.stopped) return { text: text + rest.text, finish: 'stop' };
+    return { text: text + rest.text + stops.flush(), finish };
+  }
+}

@@ -1,0 +1,34 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { ProbeResult } from '../engine.ts';
+import type { Feeds, GraphSession } from '../session/graph-session.ts';
+
+const length = 16;
+
+/** The fixed input: tokens spread over the vocabulary, the same for every adapter of a base model. */
+export const probeIds = (vocabSize: number): readonly number[] =>
+  Array.from({ length }, (_, index) => Math.floor(((index + 0.5) / length) * vocabSize));
+
+/** Compares logits bit by bit at every position. */
+export const compareLogits = (logits: Float32Array, base: Float32Array): ProbeResult => {
+  if (logits.length !== base.length) {
+    throw new AdaptletError('INTERNAL', `The probe gave ${logits.length} logits, not ${base.length}`);
+  }
+  let finite = true;
+  let maxDifference = 0;
+  for (const [index, value] of logits.entries()) {
+    if (!Number.isFinite(value)) finite = false;
+    maxDifference = Math.max(maxDifference, Math.abs(value - (base[index] ?? 0)));
+  }
+  return { finite, maxDifference: finite ? maxDifference : Infinity };
+};
+
+/** Logits of the fixed input at every position. */
+export const probeLogits = async (
+  session: GraphSession,
+  feeds: Feeds,
+  vocabSize: number,
+): Promise<Float32Array> => {
+  const ids = probeIds(vocabSize);
+  const result = await session.run(feeds, ids, session.emptyCache(), [...ids.keys()]);
+  return result.logits;
+};

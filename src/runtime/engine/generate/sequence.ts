@@ -1,0 +1,120 @@
+import type { Clock } from '../../../time/clock.ts';
+import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
+import type { GenerateEvent } from '../engine.ts';
+import type { Feeds, GraphSession, KvCache } from '../session/graph-session.ts';
+import type { Answer } from './answer.ts';
+import type { Sampler } from './sampling.ts';
+
+/** Prompt tokens per step: others get their turn, and a caller who left is noticed, at least this often. */
+export const prefillChunk = 128;
+/** Token events that may be on their way to a caller who has not taken them. */
+export const eventWindow = 64;
+
+/** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
+export type Graph = {
+  readonly session: Pick<GraphSession, 'emptyCache' | 'prepare'>;
+  readonly feeds: () => Feeds;
+};
+
+export type SequenceParts = {
+  readonly id: number;
+  readonly adapter: LoadedAdapter | null;
+  readonly graph: Graph;
+  readonly promptIds: readonly number[];
+  readonly sampler: Sampler;
+  readonly answer: Answer;
+  readonly clock: Clock;
+  readonly emit: (event: GenerateEvent) => void;
+};
+
+/** One request on its way from prompt to last token. */
+export class Sequence {
+  readonly id: number;
+  readonly adapter: LoadedAdapter | null;
+  readonly #parts: SequenceParts;
+  readonly #admittedAt: number;
+  /** Tokens that the next step takes. */
+  #pending: readonly number[];
+  #cache: KvCache;
+  #window = eventWindow;
+  #cancelled = false;
+  #firstPickAt: number | undefined;
+  #switchMs = 0;
+  #prefillMs = 0;
+  #decodeMs = 0;
+
+  constructor(parts: SequenceParts) {
+    this.id = parts.id;
+    this.adapter = parts.adapter;
+    this.#parts = parts;
+    this.#admittedAt = parts.clock.monotonic();
+    this.#pending = parts.promptIds;
+    this.#cache = parts.graph.session.emptyCache();
+  }
+
+  get cancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  /** True unless it waits for its caller to take events. */
+  get runnable(): boolean {
+    return this.#window > 0;
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+  }
+
+  /** The caller took this many events. */
+  taken(events: number): void {
+    this.#window += events;
+  }
+
+  /**
+   * Runs one prompt chunk or one token; true when the answer is complete. `switched`: the step before was with another
+   * adapter. Errors: LOGITS_NOT_FINITE, and what ONNX Runtime throws.
+   */
+  async step(switched: boolean): Promise<boolean> {
+    const { clock, graph, promptIds } = this.#parts;
+    const pickedAt = clock.monotonic();
+    const ids = this.#pending.slice(0, prefillChunk);
+    const isPrefill = this.#cache.length < promptIds.length;
+    const isLastChunk = ids.length === this.#pending.length;
+    const run = graph.session.prepare(graph.feeds(), ids, this.#cache, [ids.length - 1]);
+    const runAt = clock.monotonic();
+    if (this.#firstPickAt === undefined) {
+      this.#firstPickAt = pickedAt;
+      this.#switchMs = switched ? runAt - pickedAt : 0;
+    }
+    const { logits, cache } = await run();
+    const ms = clock.monotonic() - runAt;
+    if (isPrefill) this.#prefillMs += ms;
+    else this.#decodeMs += ms;
+    this.#cache = cache;
+    this.#pending = this.#pending.slice(ids.length);
+    return isLastChunk && this.#take(logits);
+  }
+
+  #take(logits: Float32Array): boolean {
+    const { sampler, answer, emit } = this.#parts;
+    const id = sampler(logits);
+    const { text, finish } = answer.push(id);
+    this.#window -= 1;
+    emit({ kind: 'token', ids: [id], text });
+    this.#pending = [id];
+    if (finish === undefined) return false;
+    emit({
+      kind: 'done',
+      finishReason: finish,
+      promptTokens: this.#parts.promptIds.length,
+      completionTokens: answer.tokens,
+      timing: {
+        queueMs: (this.#firstPickAt ?? this.#admittedAt) - this.#admittedAt,
+        prefillMs: this.#prefillMs,
+        decodeMs: this.#decodeMs,
+        switchMs: this.#switchMs,
+      },
+    });
+    return true;
+  }
+}

@@ -1,0 +1,120 @@
+import type { Clock } from '../../../time/clock.ts';
+import type { Ending } from '../generate/scheduler.ts';
+import { type FromEngine, type StartOptions, type ToEngine, toWire } from '../protocol.ts';
+import { openBaseModel } from './base-model.ts';
+import { Host } from './host.ts';
+
+export type EngineProcessParts = {
+  readonly send: (message: FromEngine) => void;
+  readonly exit: (code: number) => void;
+  readonly warn: (message: string) => void;
+  readonly clock: Clock;
+  readonly random: () => number;
+};
+
+/** How often the process says that it lives while calls are under way. */
+const aliveMs = 250;
+
+/** The messages of the engine process: one dispatch, and the calls that are under way. */
+export class EngineProcess {
+  readonly #parts: EngineProcessParts;
+  readonly #calls = new Set<number>();
+  #host: Host | undefined;
+  #starting = false;
+  #stopping = false;
+
+  constructor(parts: EngineProcessParts) {
+    this.#parts = parts;
+    this.#beat();
+  }
+
+  receive(message: ToEngine): void {
+    switch (message.kind) {
+      case 'start':
+        void this.#start(message.options);
+        break;
+      case 'load':
+        void this.#answer(message.call, (host) => host.load(message.name, message.file));
+        break;
+      case 'unload':
+        void this.#answer(message.call, (host) => host.unload(message.name));
+        break;
+      case 'probe':
+        void this.#answer(message.call, (host) => host.probe(message.name));
+        break;
+      case 'generate':
+        this.#generate(message);
+        break;
+      case 'cancel':
+        this.#host?.cancel(message.call);
+        break;
+      case 'taken':
+        this.#host?.taken(message.call, message.events);
+        break;
+      case 'stop':
+        void this.#stop();
+        break;
+    }
+  }
+
+  async #start(options: StartOptions): Promise<void> {
+    const { send, exit, warn, clock, random } = this.#parts;
+    this.#starting = true;
+    try {
+      const base = await openBaseModel({ ...options, clock, warn });
+      this.#host = new Host(base, { ...options, clock, random });
+      send({ kind: 'ready', info: this.#host.info });
+    } catch (error) {
+      send({ kind: 'failed', error: toWire(error) });
+      exit(1);
+    } finally {
+      this.#starting = false;
+    }
+  }
+
+  async #answer(call: number, work: (host: Host) => Promise<object | void>): Promise<void> {
+    this.#calls.add(call);
+    try {
+      const value = await work(this.#ready());
+      this.#parts.send({ kind: 'answer', call, value: value as never });
+    } catch (error) {
+      this.#parts.send({ kind: 'error', call, error: toWire(error) });
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  #generate({ call, input }: Extract<ToEngine, { kind: 'generate' }>): void {
+    const { send } = this.#parts;
+    const ended = (ending: Ending): void => {
+      this.#calls.delete(call);
+      if (ending.kind === 'failed') send({ kind: 'error', call, error: toWire(ending.error) });
+    };
+    this.#calls.add(call);
+    try {
+      this.#ready().generate(call, input, (event) => send({ kind: 'event', call, event }), ended);
+    } catch (error) {
+      ended({ kind: 'failed', error });
+    }
+  }
+
+  /** The parent sends no call before `ready`. */
+  #ready(): Host {
+    if (this.#host === undefined) throw new Error('a call came before the base model was loaded');
+    return this.#host;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    await this.#host?.close();
+    this.#parts.exit(0);
+  }
+
+  #beat(): void {
+    this.#parts.clock.after(aliveMs, () => {
+      if (this.#starting || this.#calls.size > 0) this.#parts.send({ kind: 'alive' });
+      this.#beat();
+    });
+  }
+}

@@ -1,0 +1,178 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Clock } from '../../../time/clock.ts';
+import { AdapterTable } from '../adapters/adapter-table.ts';
+import { Arena } from '../adapters/arena.ts';
+import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
+import type { EngineInfo, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
+import { Exclusive } from '../exclusive.ts';
+import { Answer } from '../generate/answer.ts';
+import { compareLogits, probeLogits } from '../generate/probe.ts';
+import { checkSampling, makeSampler } from '../generate/sampling.ts';
+import { type Ending, Scheduler } from '../generate/scheduler.ts';
+import { type Graph, Sequence } from '../generate/sequence.ts';
+import { StopStrings } from '../model/stop-strings.ts';
+import { seededRandom } from '../random.ts';
+import type { Feeds } from '../session/graph-session.ts';
+import type { BaseModel } from './base-model.ts';
+
+export type HostOptions = {
+  readonly adapterBudgetBytes: number;
+  readonly maxConcurrent: number;
+  readonly maxQueue: number;
+  readonly clock: Clock;
+  /** Seeds of requests that bring none. */
+  readonly random: () => number;
+};
+
+/** The engine within its process: base model, adapters in memory, scheduler. */
+export class Host {
+  readonly #base: BaseModel;
+  readonly #options: HostOptions;
+  readonly #steps = new Exclusive();
+  readonly #adapters: AdapterTable;
+  readonly #scheduler: Scheduler;
+  readonly #baseGraph: Graph;
+  /** Rank 0 at every site: what the probe compares with. */
+  readonly #withoutAdapter: Feeds;
+  #probeOfBase: Float32Array | undefined;
+
+  constructor(base: BaseModel, options: HostOptions) {
+    const { sessions, info } = base;
+    this.#base = base;
+    this.#options = options;
+    const baseFeeds = sessions.base.feeds(new Map());
+    this.#baseGraph = { session: sessions.base, feeds: () => baseFeeds };
+    this.#withoutAdapter = sessions.lora.feeds(new Map());
+    this.#adapters = new AdapterTable({
+      arena: new Arena(options.adapterBudgetBytes),
+      session: sessions.lora,
+      expected: info,
+      steps: this.#steps,
+    });
+    this.#scheduler = new Scheduler({ ...options, steps: this.#steps });
+  }
+
+  get info(): EngineInfo {
+    return this.#base.info;
+  }
+
+  async load(name: string, file: string): Promise<{ readonly bytes: number; readonly ms: number }> {
+    const { clock } = this.#options;
+    const started = clock.monotonic();
+    const { bytes } = await this.#adapters.load(name, file);
+    return { bytes, ms: clock.monotonic() - started };
+  }
+
+  async unload(name: string): Promise<void> {
+    await this.#adapters.unload(name);
+  }
+
+  /** Errors: ADAPTER_NOT_AVAILABLE. */
+  async probe(name: string): Promise<ProbeResult> {
+    const { lora } = this.#base.sessions;
+    const { vocabSize } = this.info;
+    return await this.#using(this.#adapters.get(name), async (adapter) => {
+      const base = (this.#probeOfBase ??= await this.#steps.run(() =>
+        probeLogits(lora, this.#withoutAdapter, vocabSize),
+      ));
+      const logits = await this.#steps.run(() => probeLogits(lora, adapter.feeds, vocabSize));
+      return compareLogits(logits, base);
+    });
+  }
+
+  /**
+   * Admits a request; its events follow, then `ended` is called once. Errors, before anything ran: REQUEST_INVALID,
+   * PROMPT_TOO_LONG, ADAPTER_NOT_AVAILABLE, QUEUE_FULL.
+   */
+  generate(
+    id: number,
+    input: GenerateInput,
+    emit: (event: GenerateEvent) => void,
+    ended: (ending: Ending) => void,
+  ): void {
+    const adapter = input.adapter === null ? null : this.#adapters.get(input.adapter);
+    const sequence = this.#sequence(id, input, adapter, emit);
+    adapter?.acquire();
+    try {
+      this.#scheduler.submit(sequence, (ending) => {
+        adapter?.release();
+        ended(nameCulprit(ending, input.adapter));
+      });
+    } catch (error) {
+      adapter?.release();
+      throw error;
+    }
+  }
+
+  cancel(id: number): void {
+    this.#scheduler.cancel(id);
+  }
+
+  taken(id: number, events: number): void {
+    this.#scheduler.taken(id, events);
+  }
+
+  /** Ends what runs after its present step and frees the base model. */
+  async close(): Promise<void> {
+    this.#scheduler.stop();
+    await this.#steps.run(() => this.#base.sessions.release());
+  }
+
+  #sequence(
+    id: number,
+    input: GenerateInput,
+    adapter: LoadedAdapter | null,
+    emit: (event: GenerateEvent) => void,
+  ): Sequence {
+    const { codec, settings, sessions } = this.#base;
+    const { clock, random } = this.#options;
+    const { maxTokens, sampling } = input;
+    checkSampling(sampling);
+    const promptIds = codec.encode(input.prompt);
+    checkLength(promptIds.length, maxTokens, settings.contextLength);
+    return new Sequence({
+      id,
+      adapter,
+      graph: adapter === null ? this.#baseGraph : { session: sessions.lora, feeds: () => adapter.feeds },
+      promptIds,
+      sampler: makeSampler(sampling, seededRandom(sampling.seed ?? random() * 2 ** 32)),
+      answer: new Answer({
+        detokenizer: codec.detokenizer(promptIds),
+        stops: new StopStrings(input.stop),
+        eosIds: settings.eosIds,
+        maxTokens,
+      }),
+      clock,
+      emit,
+    });
+  }
+
+  /** Holds the adapter in memory while the work goes on. */
+  async #using<T>(adapter: LoadedAdapter, work: (adapter: LoadedAdapter) => Promise<T>): Promise<T> {
+    adapter.acquire();
+    try {
+      return await work(adapter);
+    } finally {
+      adapter.release();
+    }
+  }
+}
+
+const checkLength = (promptTokens: number, maxTokens: number, contextLength: number): void => {
+  if (!Number.isInteger(maxTokens) || maxTokens < 1) {
+    throw new AdaptletError('REQUEST_INVALID', `max_tokens is ${maxTokens}; it must be a whole number, 1 or more`);
+  }
+  if (promptTokens + maxTokens <= contextLength) return;
+  throw new AdaptletError(
+    'PROMPT_TOO_LONG',
+    `The prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for; the context holds ${contextLength}`,
+  );
+};
+
+/** An error in a step says which weights made it. */
+const nameCulprit = (ending: Ending, adapter: string | null): Ending => {
+  if (ending.kind !== 'failed' || !(ending.error instanceof AdaptletError)) return ending;
+  const { code, what } = ending.error;
+  const weights = adapter === null ? 'the base model' : `adapter ${adapter}`;
+  return { kind: 'failed', error: new AdaptletError(code, `${what} (${weights})`, { cause: ending.error }) };
+};

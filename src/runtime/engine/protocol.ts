@@ -1,0 +1,56 @@
+import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
+import type { EngineInfo, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
+
+/** What the engine process is started with. */
+export type StartOptions = {
+  readonly modelDir: string;
+  readonly cacheDir: string;
+  readonly adapterBudgetBytes: number;
+  readonly threads: number;
+  readonly maxConcurrent: number;
+  readonly maxQueue: number;
+};
+
+/** To the engine process. `call` numbers a call within the life of one process. */
+export type ToEngine =
+  | { readonly kind: 'start'; readonly options: StartOptions }
+  | { readonly kind: 'load'; readonly call: number; readonly name: string; readonly file: string }
+  | { readonly kind: 'unload'; readonly call: number; readonly name: string }
+  | { readonly kind: 'probe'; readonly call: number; readonly name: string }
+  | { readonly kind: 'generate'; readonly call: number; readonly input: GenerateInput }
+  /** The caller of `generate` left. */
+  | { readonly kind: 'cancel'; readonly call: number }
+  /** The caller of `generate` took this many token events: as many more may be sent. */
+  | { readonly kind: 'taken'; readonly call: number; readonly events: number }
+  | { readonly kind: 'stop' };
+
+/** An AdaptletError between processes. */
+export type WireError = { readonly code: ErrorCode; readonly what: string; readonly retryAfterMs?: number };
+
+/** What a call of one answer answers. */
+export type Answers = {
+  readonly load: { readonly bytes: number; readonly ms: number };
+  readonly unload: undefined;
+  readonly probe: ProbeResult;
+};
+
+/** From the engine process. */
+export type FromEngine =
+  | { readonly kind: 'ready'; readonly info: EngineInfo }
+  /** It could not start, and ends. */
+  | { readonly kind: 'failed'; readonly error: WireError }
+  | { readonly kind: 'answer'; readonly call: number; readonly value: Answers[keyof Answers] }
+  | { readonly kind: 'event'; readonly call: number; readonly event: GenerateEvent }
+  /** The call is over with an error. */
+  | { readonly kind: 'error'; readonly call: number; readonly error: WireError }
+  /** A sign of life while there is work but nothing to say. */
+  | { readonly kind: 'alive' };
+
+export const toWire = (error: unknown): WireError => {
+  const { code, what, retryAfterMs } = asAdaptletError(error, 'engine');
+  return retryAfterMs === undefined ? { code, what } : { code, what, retryAfterMs };
+};
+
+export const fromWire = ({ code, what, retryAfterMs }: WireError): AdaptletError =>
+  new AdaptletError(code, what, retryAfterMs === undefined ? {} : { retryAfterMs });

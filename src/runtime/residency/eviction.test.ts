@@ -1,0 +1,225 @@
+import { expect, test } from 'vitest';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { adapter, key, loadedBytes, never, settle, stateOf, world } from './fake-ports.ts';
+
+const acquire = (w: ReturnType<typeof world>, name: string, signal = never()) =>
+  w.residency.acquire(key(name), { signal });
+
+test('of the unreferenced the lowest priority leaves first, then the least recently used', async () => {
+  const w = world({ budgetBytes: 30 });
+  w.residency.apply([adapter('a', { priority: 1 }), adapter('b'), adapter('c'), adapter('d')]);
+  for (const name of ['a', 'b', 'c', 'b']) (await acquire(w, name))[Symbol.dispose]();
+  (await acquire(w, 'd'))[Symbol.dispose]();
+  expect(['a', 'b', 'c', 'd'].map((name) => stateOf(w, name))).toEqual([
+    'Resident',
+    'Resident',
+    'Compiled',
+    'Resident',
+  ]);
+});
+
+test('the bytes of a victim count until the engine has freed them', async () => {
+  const w = world({ budgetBytes: 10 });
+  w.residency.apply([adapter('a'), adapter('b')]);
+  (await acquire(w, 'a'))[Symbol.dispose]();
+  const unloading = w.script.hold('unload a');
+  const waiting = acquire(w, 'b');
+  await settle();
+  expect(w.script.count('load b')).toBe(0);
+  unloading.resolve();
+  using lease = await waiting;
+  expect(lease.name).toBe('b');
+  expect(w.residency.usage().usedBytes).toBe(10);
+});
+
+test('an engine that refuses to unload is asked again, and the bytes count meanwhile', async () => {
+  const w = world({ budgetBytes: 10 });
+  w.residency.apply([adapter('a'), adapter('b')]);
+  (await acquire(w, 'a'))[Symbol.dispose]();
+  w.script.fail('unload a', new Error('busy'));
+  const waiting = acquire(w, 'b');
+  await settle();
+  expect(w.residency.usage().usedBytes).toBe(10);
+  w.clock.advance(1_000);
+  using lease = await waiting;
+  expect(lease.name).toBe('b');
+});
+
+test('when everything is in use a request waits for a drain, and new requests do not keep it from coming', async () => {
+  const w = world({ budgetBytes: 10 });
+  w.residency.apply([adapter('a'), adapter('b')]);
+  const first = await acquire(w, 'a');
+  const b = acquire(w, 'b');
+  await settle();
+  expect(stateOf(w, 'a')).toBe('Draining');
+  const second = acquire(w, 'a');
+  await settle();
+  first[Symbol.dispose]();
+  const served = await b;
+  expect(served.name).toBe('b');
+  served[Symbol.dispose]();
+  using back = await second;
+  expect(back.name).toBe('a');
+  expect(loadedBytes(w)).toBe(10);
+});
+
+test('a request whose deadline ends while it waits for a drain leaves the adapter to those who use it', async () => {
+  const w = world({ budgetBytes: 10 });
+  w.residency.apply([adapter('a', { tier: 'Memory' }), adapter('b')]);
+  const using = await acquire(w, 'a');
+  const deadline = new AbortController();
+  const outcome = expect(acquire(w, 'b', deadline.signal)).rejects.toMatchObject({
+    code: 'DEADLINE_EXCEEDED',
+  });
+  await settle();
+  deadline.abort(new AdaptletError('DEADLINE_EXCEEDED', 'too late'));
+  await outcome;
+  using[Symbol.dispose]();
+  await settle();
+  expect(stateOf(w, 'a')).toBe('Resident');
+  expect(stateOf(w, 'b')).toBe('Compiled');
+});
+
+test('what a rollout holds or a pin keeps is never evicted; the refusal has the numbers', async () => {
+  const w = world({ budgetBytes: 25 });
+  w.residency.apply([adapter('stable', { held: true }), adapter('pinned', { pinned: true }), adapter('c')]);
+  (await acquire(w, 'pinned'))[Symbol.dispose]();
+  await expect(acquire(w, 'c')).rejects.toThrow(
+    'team/c needs 10 bytes of RAM; of the budget of 25 bytes 20 are held',
+  );
+  expect([stateOf(w, 'stable'), stateOf(w, 'pinned'), stateOf(w, 'c')]).toEqual([
+    'Resident',
+    'Resident',
+    'Compiled',
+  ]);
+  w.residency.pin(key('pinned'), false);
+  using lease = await acquire(w, 'c');
+  expect(lease.name).toBe('c');
+  expect(stateOf(w, 'pinned')).toBe('Compiled');
+});
+
+test('a canary is loaded beside its stable by putting out others, also those in use', async () => {
+  const w = world({ budgetBytes: 30 });
+  w.residency.apply([adapter('stable', { held: true }), adapter('x'), adapter('y')]);
+  const x = await acquire(w, 'x');
+  const y = await acquire(w, 'y');
+  w.residency.apply([
+    adapter('stable', { held: true }),
+    adapter('canary', { held: true, tier: 'Memory' }),
+    adapter('x'),
+    adapter('y'),
+  ]);
+  await settle();
+  expect(stateOf(w, 'canary')).toBe('Compiled');
+  x[Symbol.dispose]();
+  await settle();
+  expect([stateOf(w, 'stable'), stateOf(w, 'canary'), stateOf(w, 'x'), stateOf(w, 'y')]).toEqual([
+    'Resident',
+    'Resident',
+    'Compiled',
+    'Resident',
+  ]);
+  y[Symbol.dispose]();
+});
+
+test('a canary that does not fit beside its stable stays compiled, and `fits` says so with the numbers', async () => {
+  const w = world({ budgetBytes: 15 });
+  w.residency.apply([adapter('stable', { held: true })]);
+  await settle();
+  w.residency.apply([adapter('stable', { held: true }), adapter('canary', { held: true })]);
+  await settle();
+  expect([stateOf(w, 'stable'), stateOf(w, 'canary')]).toEqual(['Resident', 'Compiled']);
+  expect(w.residency.fits([key('stable'), key('canary')])).toMatchObject({
+    fits: false,
+    needBytes: 20,
+    budgetBytes: 15,
+    unknown: [],
+  });
+  expect(w.residency.facts()[0]?.message).toContain('needs 10 bytes');
+  w.residency.apply([adapter('stable'), adapter('canary', { held: true })]);
+  await settle();
+  expect(stateOf(w, 'canary')).toBe('Resident');
+});
+
+test('`fits` counts what is pinned beside, and names what has no known size', async () => {
+  const w = world({ budgetBytes: 25 });
+  w.residency.apply([
+    adapter('pinned', { pinned: true, tier: 'Memory' }),
+    adapter('a', { tier: 'Disk' }),
+    adapter('b', { tier: 'Disk' }),
+    adapter('c'),
+  ]);
+  await settle();
+  expect(w.residency.fits([key('a')])).toMatchObject({ fits: true, needBytes: 10, fixedBytes: 10 });
+  expect(w.residency.fits([key('a'), key('b')]).fits).toBe(false);
+  expect(w.residency.fits([key('c')]).unknown).toEqual([key('c')]);
+});
+
+test('with the budget for one adapter stable steps down for its canary, and a rollback brings it back from disk', async () => {
+  const w = world({ budgetBytes: 10, oneAdapter: true });
+  w.residency.apply([adapter('stable', { held: true })]);
+  await settle();
+  const inUse = await acquire(w, 'stable');
+  w.residency.apply([adapter('stable', { held: true }), adapter('canary', { held: true })]);
+  await settle();
+  expect(w.engine.loaded.size).toBe(1);
+  inUse[Symbol.dispose]();
+  await settle();
+  expect([stateOf(w, 'stable'), stateOf(w, 'canary')]).toEqual(['Compiled', 'Resident']);
+  expect(w.residency.fits([key('stable'), key('canary')]).fits).toBe(true);
+  const fetches = w.script.count('fetch stable');
+  using back = await acquire(w, 'stable');
+  expect(back.name).toBe('stable');
+  expect(w.script.count('fetch stable')).toBe(fetches);
+  await settle();
+  expect(stateOf(w, 'canary')).toBe('Compiled');
+});
+
+test('an adapter alone above the budget fails with both numbers and is not tried again by itself', async () => {
+  const w = world({ sizes: { huge: 200 } });
+  w.residency.apply([adapter('huge')]);
+  await expect(acquire(w, 'huge')).rejects.toThrow('needs 200 bytes of RAM, the budget is 100 bytes');
+  expect(w.residency.facts()[0]).toMatchObject({ state: 'Failed', reason: 'RESIDENCY_BUDGET' });
+  w.clock.advance(3_600_000);
+  await settle();
+  expect(w.script.count('compile huge')).toBe(1);
+});
+
+test('preloads fill the budget by priority and do not push each other out again', async () => {
+  const w = world({ budgetBytes: 25, maxParallelLoads: 1 });
+  const wanted = ['a', 'b', 'c', 'd'].map((name, i) => adapter(name, { tier: 'Memory', priority: i }));
+  w.residency.apply(wanted);
+  await settle();
+  expect(['a', 'b', 'c', 'd'].map((name) => stateOf(w, name))).toEqual([
+    'Compiled',
+    'Compiled',
+    'Resident',
+    'Resident',
+  ]);
+  const loads = w.script.calls.filter((call) => call.startsWith('load')).length;
+  w.residency.apply(wanted);
+  w.residency.apply(wanted);
+  await settle();
+  expect(w.script.calls.filter((call) => call.startsWith('load'))).toHaveLength(loads);
+});
+
+test('a preload that found no room comes in when something leaves for good', async () => {
+  const w = world({ budgetBytes: 10 });
+  w.residency.apply([adapter('a', { tier: 'Memory', priority: 1 }), adapter('b', { tier: 'Memory' })]);
+  await settle();
+  expect(stateOf(w, 'b')).toBe('Compiled');
+  await w.residency.evict(key('a'), never());
+  await settle();
+  expect([stateOf(w, 'a'), stateOf(w, 'b')]).toEqual(['Compiled', 'Resident']);
+});
+
+test('an adapter that needs more RAM than its compiled bytes say is counted with what it needs', async () => {
+  const w = world({ budgetBytes: 25 });
+  w.extra.set('b', 10);
+  w.residency.apply([adapter('a'), adapter('b')]);
+  (await acquire(w, 'a'))[Symbol.dispose]();
+  using lease = await acquire(w, 'b');
+  expect(lease.name).toBe('b');
+  expect(stateOf(w, 'a')).toBe('Compiled');
+  expect(w.residency.usage().usedBytes).toBe(20);
+});

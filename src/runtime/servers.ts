@@ -1,0 +1,34 @@
+import { join } from 'node:path';
+import type { Settings } from './config/settings.ts';
+import type { Parts } from './server/exchange.ts';
+import { startAdmin } from './server/grpc/admin/server.ts';
+import { startGrpc } from './server/grpc/server.ts';
+import { startHttp } from './server/http/server.ts';
+import type { Steering } from './serving/serving.ts';
+
+export type Addresses = { readonly grpcAddress: string; readonly httpUrl: string; readonly adminAddress: string };
+
+/** How long requests may take to finish when the runtime stops, in milliseconds. */
+const graceMs = 10_000;
+
+const withPort = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
+
+/** Starts gRPC, HTTP and Admin; the stack closes them. Errors: CONFIG_INVALID names the address that is taken. */
+export const startServers = async (
+  parts: Parts & { readonly steering: Steering; readonly version: string },
+  settings: Settings,
+  stack: AsyncDisposableStack,
+): Promise<Addresses> => {
+  const grpc = await startGrpc({ ...parts, address: settings.grpcListen });
+  stack.defer(() => grpc.close(graceMs));
+  const http = await startHttp({ ...parts, address: settings.httpListen });
+  stack.defer(() => http.close(graceMs));
+  const adminAddress = settings.adminListen ?? `unix:${join(settings.dataDir, 'admin.sock')}`;
+  const admin = await startAdmin({ ...parts, address: adminAddress });
+  stack.defer(() => admin.close(graceMs));
+  return {
+    grpcAddress: withPort(settings.grpcListen, grpc.port),
+    httpUrl: `http://${withPort(settings.httpListen, http.port)}`,
+    adminAddress: adminAddress.startsWith('unix:') ? adminAddress : withPort(adminAddress, admin.port),
+  };
+};

@@ -1,0 +1,38 @@
+import { afterAll, beforeAll, test } from 'vitest';
+import { startGrpc } from '../../../src/runtime/server/grpc/server.ts';
+import { startHttp } from '../../../src/runtime/server/http/server.ts';
+import { fakeParts } from '../../../src/runtime/server/testing/parts.ts';
+import { grpcurlClient } from './grpcurl.ts';
+import { openaiChat, openaiClient } from './openai.ts';
+import type { Target } from './target.ts';
+import { tritonClient, tritonPython } from './triton.ts';
+
+// The protocols alone: the servers are real, what they serve is a fake that answers with the prompt.
+let target: Target;
+let close: () => Promise<void>;
+
+beforeAll(async () => {
+  const parts = fakeParts();
+  const grpc = await startGrpc({ ...parts, address: '127.0.0.1:0' });
+  const http = await startHttp({ ...parts, address: '127.0.0.1:0' });
+  close = async () => {
+    await Promise.all([grpc.close(1000), http.close(1000)]);
+  };
+  target = {
+    grpcAddress: `127.0.0.1:${grpc.port}`,
+    httpUrl: `http://127.0.0.1:${http.port}`,
+    version: parts.version,
+    models: { base: 'tiny', adapter: 'upper', rollout: 'sql' },
+    sample: { prompt: 'moon: naïve', maxTokens: 32, base: 'moon: naïve', adapter: 'MOON: NAÏVE' },
+  };
+});
+afterAll(async () => {
+  await close();
+});
+
+openaiClient(() => target);
+openaiChat(() => target);
+
+const executable = await tritonPython();
+if (executable === undefined) test.skip('tritonclient: this machine has no python3');
+else tritonClient(() => target, executable);

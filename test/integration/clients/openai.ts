@@ -1,0 +1,102 @@
+import OpenAI from 'openai';
+import { describe, expect, test } from 'vitest';
+import type { Target } from './target.ts';
+
+/** What the official OpenAI client must be able to do, unchanged. */
+export const openaiClient = (of: () => Target): void => {
+  const client = (): OpenAI => new OpenAI({ baseURL: `${of().httpUrl}/v1`, apiKey: 'unused', maxRetries: 0 });
+  const greedy = () => ({ max_tokens: of().sample.maxTokens, temperature: 0 });
+
+  describe('the openai client', () => {
+    test('completes a prompt with the adapter that a rollout serves, and with the base model', async () => {
+      const { models, sample } = of();
+      for (const [model, expected] of [
+        [models.rollout, sample.adapter],
+        [models.adapter, sample.adapter],
+        [models.base, sample.base],
+      ] as const) {
+        const { choices, usage } = await client().completions.create({ model, prompt: sample.prompt, ...greedy() });
+        expect(choices[0]?.text.trim()).toBe(expected);
+        expect(usage?.completion_tokens).toBeGreaterThan(0);
+      }
+    });
+
+    test('sees in the headers what served', async () => {
+      const { models, sample } = of();
+      const request = client().completions.create({ model: models.rollout, prompt: sample.prompt, ...greedy() });
+      const { response } = await request.withResponse();
+      expect(response.headers.get('x-adaptlet-adapter')).toBe(models.adapter);
+      expect(response.headers.get('x-adaptlet-rollout')).toBe(models.rollout);
+      expect(response.headers.get('x-adaptlet-digest')).toMatch(/^sha256:[0-9a-f]{64}$/);
+    });
+
+    test('streams a completion that adds up to the whole one', async () => {
+      const { models, sample } = of();
+      const stream = await client().completions.create({
+        model: models.adapter,
+        prompt: sample.prompt,
+        ...greedy(),
+        stream: true,
+        stream_options: { include_usage: true },
+      });
+      let text = '';
+      let tokens: number | undefined;
+      for await (const chunk of stream) {
+        text += chunk.choices[0]?.text ?? '';
+        tokens = chunk.usage?.completion_tokens ?? tokens;
+      }
+      expect(text.trim()).toBe(sample.adapter);
+      expect(tokens).toBeGreaterThan(0);
+    });
+
+    test('lists the models, and finds one by its name', async () => {
+      const ids: string[] = [];
+      for await (const model of client().models.list()) ids.push(model.id);
+      const { models } = of();
+      expect(ids).toEqual(expect.arrayContaining([models.base, models.adapter, models.rollout]));
+      expect(await client().models.retrieve(models.adapter)).toMatchObject({ id: models.adapter, object: 'model' });
+    });
+
+    test('throws its own error classes', async () => {
+      const { models, sample } = of();
+      const ask = (body: object) =>
+        client().completions.create({ model: models.base, prompt: sample.prompt, ...body } as never);
+      await expect(ask({ model: 'no-such-model' })).rejects.toBeInstanceOf(OpenAI.NotFoundError);
+      await expect(ask({ n: 2 })).rejects.toBeInstanceOf(OpenAI.BadRequestError);
+      await expect(ask({ temperature: 9 })).rejects.toMatchObject({ status: 400, type: 'invalid_request_error' });
+    });
+
+    test('can leave a stream', async () => {
+      const { models, sample } = of();
+      const stream = await client().completions.create({
+        model: models.base,
+        prompt: sample.prompt,
+        ...greedy(),
+        stream: true,
+      });
+      for await (const _ of stream) break;
+      expect(stream.controller.signal.aborted).toBe(true);
+    });
+  });
+};
+
+/** Chat needs a base model with a chat template. */
+export const openaiChat = (of: () => Target): void => {
+  const client = (): OpenAI => new OpenAI({ baseURL: `${of().httpUrl}/v1`, apiKey: 'unused', maxRetries: 0 });
+
+  describe('the openai client, chatting', () => {
+    const body = () => ({
+      model: of().models.adapter,
+      messages: [{ role: 'user' as const, content: of().sample.prompt }],
+      max_completion_tokens: of().sample.maxTokens,
+      temperature: 0,
+    });
+
+    test('gets a message, whole and streamed the same', async () => {
+      const whole = await client().chat.completions.create(body());
+      expect(whole.choices[0]?.message).toMatchObject({ role: 'assistant' });
+      const streamed = client().chat.completions.stream(body());
+      expect((await streamed.finalMessage()).content).toBe(whole.choices[0]?.message.content);
+    });
+  });
+};

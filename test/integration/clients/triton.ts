@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { python } from '../../tools/python.ts';
+import type { Target } from './target.ts';
+
+const run = promisify(execFile);
+
+/** What an unchanged tritonclient must be able to do. `executable`: a Python that has it. */
+export const tritonClient = (of: () => Target, executable: string): void => {
+  describe('tritonclient', () => {
+    let seen: Record<string, unknown>;
+    beforeAll(async () => {
+      const { grpcAddress, models, sample } = of();
+      const script = join(import.meta.dirname, 'triton-check.py');
+      const args = [script, grpcAddress, models.adapter, 'no-such-model', sample.prompt, String(sample.maxTokens)];
+      const { stdout } = await run(executable, args, { timeout: 60_000 });
+      seen = JSON.parse(stdout) as Record<string, unknown>;
+    });
+
+    test('finds the server live and ready, and tells what it is', () => {
+      expect(seen).toMatchObject({ live: true, ready: true, model_ready: true, unknown_ready: false });
+      expect(seen).toHaveProperty('server.name', 'adaptlet');
+      expect(seen).toHaveProperty('server.extensions', expect.arrayContaining(['model_repository']));
+    });
+
+    test('reads the tensors of a model and the index of the repository', () => {
+      expect(seen).toHaveProperty('metadata.inputs.0', { name: 'text', datatype: 'BYTES', shape: ['1'] });
+      const { models } = of();
+      const entry = expect.objectContaining({ name: models.adapter, state: 'READY' });
+      expect(seen).toHaveProperty('index.models', expect.arrayContaining([entry]));
+    });
+
+    test('infers from text with the adapter, and from token ids', () => {
+      expect(String(seen['text']).trim()).toBe(of().sample.adapter);
+      expect(seen).toMatchObject({
+        id: '7',
+        version: expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+        finish_reason: expect.stringMatching(/^(stop|length)$/),
+        by_ids_outputs: ['token_ids'],
+      });
+      expect(seen['token_ids_shape']).toEqual([1, expect.any(Number)]);
+    });
+
+    test('gets errors with status and message', () => {
+      expect(seen).toHaveProperty('unknown.status', 'StatusCode.NOT_FOUND');
+      expect(seen).toHaveProperty('unknown.message', expect.stringContaining('no-such-model'));
+      expect(seen).toHaveProperty('invalid.status', 'StatusCode.INVALID_ARGUMENT');
+    });
+  });
+};
+
+/** A Python with tritonclient, or undefined when the machine has no python3. */
+export const tritonPython = (): Promise<string | undefined> => python(['tritonclient[grpc]==2.73.0']);
