@@ -198,6 +198,16 @@ const broken = (node: Node, self: unknown, old?: unknown): string[] => {
   return [...here, ...below];
 };
 
+const source = { path: { path: 'a' } };
+const digest = `sha256:${'a'.repeat(64)}`;
+const adapter = (fields: object) => ({ spec: { baseModel: 'tiny', source, ...fields } });
+const oci = (image: string, fields: object = {}) => adapter({ source: { oci: { image } }, ...fields });
+const steps = (...list: object[]) => ({ spec: { adapter: 'a', strategy: { canary: { steps: list } } } });
+const route = (...rules: object[]) => ({
+  spec: { model: 'm', rules: rules.map((rule) => ({ name: 'r', targets: [{ base: true }], ...rule })) },
+});
+const matching = (match: object) => route({ matches: [match] });
+
 describe('CEL rules', () => {
   it('hold for every example', () => {
     const files = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.yaml'));
@@ -208,16 +218,6 @@ describe('CEL rules', () => {
       }
     }
   });
-
-  const digest = `sha256:${'a'.repeat(64)}`;
-  const source = { path: { path: 'a' } };
-  const adapter = (fields: object) => ({ spec: { baseModel: 'tiny', source, ...fields } });
-  const oci = (image: string, fields: object = {}) => adapter({ source: { oci: { image } }, ...fields });
-  const steps = (...list: object[]) => ({ spec: { adapter: 'a', strategy: { canary: { steps: list } } } });
-  const route = (...rules: object[]) => ({
-    spec: { model: 'm', rules: rules.map((rule) => ({ name: 'r', targets: [{ base: true }], ...rule })) },
-  });
-  const matching = (match: object) => route({ matches: [match] });
 
   const rows: readonly (readonly [string, string, object, string])[] = [
     ['no source', 'Adapter', adapter({ source: {} }), 'must have exactly one of oci, path,'],

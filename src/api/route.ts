@@ -121,7 +121,7 @@ export const perUserSchema = z
   })
   .meta({
     description:
-      'One adapter per user without an object per user. A request without a user id, or whose id has other characters than letters, digits, "-", "_" and ".", goes to the fallback.',
+      'One adapter per user without an object per user. Only ids of 1 to 63 lower-case letters, digits, ".", "_" and "-" that start with a letter or digit take part; other requests go to the fallback.',
   });
 export type PerUser = z.infer<typeof perUserSchema>;
 

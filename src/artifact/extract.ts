@@ -22,10 +22,14 @@ export type ExtractInput = {
 /** Headers and padding of an archive, beside the bytes of its files. */
 const overheadBytes = 16 * 1024 * 1024;
 
-const tooLarge = (what: string): AdaptletError => new AdaptletError('ARTIFACT_TOO_LARGE', `an archive unpacks to ${what}`);
+const tooLarge = (what: string): AdaptletError =>
+  new AdaptletError('ARTIFACT_TOO_LARGE', `an archive unpacks to ${what}`);
 
 /** Stops a stream that unpacks to more than it may, whatever its headers say. */
-const bounded = async function* (source: AsyncIterable<Uint8Array>, most: number): AsyncGenerator<Uint8Array> {
+const bounded = async function* (
+  source: AsyncIterable<Uint8Array>,
+  most: number,
+): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;
@@ -51,7 +55,9 @@ const writeEntry = async (entry: TarEntry, name: string, target: string): Promis
     await file.sync();
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error;
-    throw new AdaptletError('ARTIFACT_FILE_REFUSED', `an archive has the file ${foreign(name)} twice`, { cause: error });
+    throw new AdaptletError('ARTIFACT_FILE_REFUSED', `an archive has the file ${foreign(name)} twice`, {
+      cause: error,
+    });
   }
 };
 
@@ -76,7 +82,9 @@ export const extract = async (input: ExtractInput): Promise<number> => {
   } catch (error) {
     const code = errnoOf(error);
     if (error instanceof AdaptletError || code === undefined || !/^(Z_|ZSTD_|ERR_)/.test(code)) throw error;
-    throw new AdaptletError('ARTIFACT_ARCHIVE_INVALID', 'an archive cannot be decompressed', { cause: error });
+    throw new AdaptletError('ARTIFACT_ARCHIVE_INVALID', 'an archive cannot be decompressed', {
+      cause: error,
+    });
   }
   return bytes;
 };

@@ -32,7 +32,10 @@ const contentOf = (layer: Descriptor, where: string): LayerContent => {
     : annotations[unpackAnnotation] === 'true' || (title === undefined && compression !== undefined);
   if (isArchive) return { kind: 'archive', layer, compression: compression ?? 'gzip' };
   if (name !== undefined) return { kind: 'file', layer, name: safeName(name, where) };
-  throw new AdaptletError('ARTIFACT_LAYER_UNKNOWN', `${where} has a layer of type ${foreign(mediaType)} without a name`);
+  throw new AdaptletError(
+    'ARTIFACT_LAYER_UNKNOWN',
+    `${where} has a layer of type ${foreign(mediaType)} without a name`,
+  );
 };
 
 /**
@@ -45,7 +48,10 @@ export const layersOf = (manifest: Manifest, where: string): readonly LayerConte
   for (const content of contents) {
     if (content.kind !== 'file') continue;
     if (names.has(content.name)) {
-      throw new AdaptletError('ARTIFACT_FILE_REFUSED', `${where} has the file ${foreign(content.name)} twice`);
+      throw new AdaptletError(
+        'ARTIFACT_FILE_REFUSED',
+        `${where} has the file ${foreign(content.name)} twice`,
+      );
     }
     names.add(content.name);
   }

@@ -59,7 +59,9 @@ const parseJson = (bytes: Uint8Array, where: string): unknown => {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (error) {
-    throw new AdaptletError('ARTIFACT_MANIFEST_INVALID', `${where}: the manifest is not JSON`, { cause: error });
+    throw new AdaptletError('ARTIFACT_MANIFEST_INVALID', `${where}: the manifest is not JSON`, {
+      cause: error,
+    });
   }
 };
 
@@ -67,14 +69,16 @@ const isIndex = (value: unknown): boolean =>
   typeof value === 'object' &&
   value !== null &&
   ('manifests' in value ||
-    ('mediaType' in value && (value.mediaType === mediaTypes.index || value.mediaType === mediaTypes.dockerList)));
+    ('mediaType' in value &&
+      (value.mediaType === mediaTypes.index || value.mediaType === mediaTypes.dockerList)));
 
 /** Every blob once; the same content may be two layers. */
 export const blobsOf = (manifest: Manifest): readonly Descriptor[] => [
   ...new Map([manifest.config, ...manifest.layers].map((d) => [d.digest, d])).values(),
 ];
 
-export const totalBytes = (manifest: Manifest): number => blobsOf(manifest).reduce((sum, d) => sum + d.size, 0);
+export const totalBytes = (manifest: Manifest): number =>
+  blobsOf(manifest).reduce((sum, d) => sum + d.size, 0);
 
 const checkLimits = (manifest: Manifest, limits: ArtifactLimits, where: string): void => {
   const bytes = totalBytes(manifest);

@@ -6,7 +6,13 @@ import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { foreign } from '../errors/foreign.ts';
 import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
-import { type ArtifactLimits, type Descriptor, mediaTypes, pathAnnotation, titleAnnotation } from './manifest.ts';
+import {
+  type ArtifactLimits,
+  type Descriptor,
+  mediaTypes,
+  pathAnnotation,
+  titleAnnotation,
+} from './manifest.ts';
 
 /** A folder as an artifact: the manifest's bytes, and where each blob's bytes are. */
 export type Packed = {
@@ -23,7 +29,8 @@ export const weightsFile = 'adapter_model.safetensors';
  * The files of an adapter: weights, configuration, tokenizer, templates and what a reader wants to know. Anything else
  * in the folder (checkpoints, optimizer states, hidden files, folders) is not part of it.
  */
-const packedName = /^(?!\.)(.+\.(json|txt|jinja|safetensors|md)|tokenizer\.model|(LICENSE|NOTICE|README)(\..+)?)$/;
+const packedName =
+  /^(?!\.)(.+\.(json|txt|jinja|safetensors|md)|tokenizer\.model|(LICENSE|NOTICE|README)(\..+)?)$/;
 const pickleName = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
 
 const mediaTypeOf = (name: string): string => {
@@ -49,10 +56,16 @@ const filesOf = async (folder: string, limits: ArtifactLimits): Promise<readonly
   const packed = entries.filter((entry) => packedName.test(entry.name) && !entry.isDirectory());
   const odd = packed.find((entry) => !entry.isFile());
   if (odd !== undefined) {
-    throw new AdaptletError('ARTIFACT_FILE_REFUSED', `${folder}: ${foreign(odd.name)} is a link or no regular file`);
+    throw new AdaptletError(
+      'ARTIFACT_FILE_REFUSED',
+      `${folder}: ${foreign(odd.name)} is a link or no regular file`,
+    );
   }
   if (packed.length > limits.maxFiles) {
-    throw new AdaptletError('ARTIFACT_TOO_LARGE', `${folder} has ${packed.length} files, the limit is ${limits.maxFiles}`);
+    throw new AdaptletError(
+      'ARTIFACT_TOO_LARGE',
+      `${folder} has ${packed.length} files, the limit is ${limits.maxFiles}`,
+    );
   }
   return packed.map((entry) => entry.name);
 };
@@ -96,7 +109,10 @@ export const packFolder = async (
   const sizes = await Promise.all(names.map(async (name) => (await lstat(join(folder, name))).size));
   const total = sizes.reduce((sum, size) => sum + size, 0);
   if (total > options.limits.maxBytes) {
-    throw new AdaptletError('ARTIFACT_TOO_LARGE', `${folder} has ${total} bytes, the limit is ${options.limits.maxBytes}`);
+    throw new AdaptletError(
+      'ARTIFACT_TOO_LARGE',
+      `${folder} has ${total} bytes, the limit is ${options.limits.maxBytes}`,
+    );
   }
   if (!names.includes(weightsFile) && !names.includes(configFile)) {
     throw new AdaptletError('ARTIFACT_NOT_FOUND', `${folder} has neither ${configFile} nor ${weightsFile}`);

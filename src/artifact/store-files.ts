@@ -65,7 +65,14 @@ export const syncFile = async (path: string): Promise<void> => {
 };
 
 /** File systems that have no hard links, or none across here. */
-const cannotLink: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EMLINK']);
+const cannotLink: ReadonlySet<string | undefined> = new Set([
+  'EPERM',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
+  'EXDEV',
+  'EMLINK',
+]);
 
 /** Gives a blob a second name, as a hard link where the file system has them. Resolves with the bytes that it took. */
 export const linkOrCopy = async (blob: string, path: string, bytes: number): Promise<number> => {

@@ -81,6 +81,8 @@ export const lockFolder = async (root: string): Promise<AsyncDisposable> => {
         await link(own, lock);
         break;
       } catch (error) {
+        // Gone: another starter took the lock just now, and cleared what lay about.
+        if (errnoOf(error) === 'ENOENT') throw locked(root, (await ownerOf(lock)) ?? 'unknown');
         if (errnoOf(error) !== 'EEXIST' || attempt === attempts) throw error;
         const owner = await ownerOf(lock);
         if (owner !== undefined) throw locked(root, owner);
@@ -105,6 +107,8 @@ export const lockFolder = async (root: string): Promise<AsyncDisposable> => {
 };
 
 const removeLeftovers = async (root: string, own: string): Promise<void> => {
-  const left = (await readdir(root)).filter((name) => name.startsWith(`${lockName}.`) && !own.endsWith(`/${name}`));
+  const left = (await readdir(root)).filter(
+    (name) => name.startsWith(`${lockName}.`) && !own.endsWith(`/${name}`),
+  );
   await Promise.all(left.map((name) => rm(join(root, name), { force: true })));
 };

@@ -39,7 +39,11 @@ const blobSizes = async (paths: StorePaths): Promise<ReadonlyMap<Digest, number>
   return sizes;
 };
 
-const readStored = async (digest: Digest, paths: StorePaths, limits: ArtifactLimits): Promise<StoredAdapter | string> => {
+const readStored = async (
+  digest: Digest,
+  paths: StorePaths,
+  limits: ArtifactLimits,
+): Promise<StoredAdapter | string> => {
   const folder = paths.adapter(digest);
   const bytes = await readFile(join(folder, manifestFile)).catch(() => undefined);
   if (bytes === undefined || digestOf(bytes) !== digest) return 'its manifest is missing or damaged';
@@ -78,7 +82,8 @@ export const scanStore = async (paths: StorePaths, limits: ArtifactLimits): Prom
     if (wrong[0] === undefined) {
       adapters.set(digest, stored);
       for (const blob of blobsOf(stored.manifest)) needed.add(blob.digest);
-    } else damagedAdapters.push({ digest, reason: `its blob ${wrong[0].digest} is missing or has another size` });
+    } else
+      damagedAdapters.push({ digest, reason: `its blob ${wrong[0].digest} is missing or has another size` });
   }
   const blobs = new Map([...sizes].filter(([digest]) => needed.has(digest)));
   const orphans = [...sizes.keys()].filter((digest) => !needed.has(digest) && !damagedBlobs.has(digest));

@@ -132,7 +132,10 @@ export const tarEntries = async function* (source: AsyncIterable<Uint8Array>): A
       const name = pax.get('path') ?? nameOf(header);
       pax = new Map();
       if (!['0', '\0', '5'].includes(type)) {
-        throw new AdaptletError('ARTIFACT_FILE_REFUSED', `${foreign(name)} of an archive is no regular file (type ${foreign(type)})`);
+        throw new AdaptletError(
+          'ARTIFACT_FILE_REFUSED',
+          `${foreign(name)} of an archive is no regular file (type ${foreign(type)})`,
+        );
       }
       let left = size;
       const content = async function* (): AsyncGenerator<Uint8Array> {

@@ -1,12 +1,21 @@
 import { AdaptletError } from './adaptlet-error.ts';
 import type { ErrorCode } from './catalogue.ts';
 
-type Carried = { readonly message: string; readonly stack: string | undefined; readonly errno: string | undefined };
+type Carried = {
+  readonly message: string;
+  readonly stack: string | undefined;
+  readonly errno: string | undefined;
+};
 
 /** The outcome of work on another thread. Errors lose their class and code between threads, so they travel as values. */
 export type Settled<T> =
   | { readonly kind: 'done'; readonly value: T }
-  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly what: string; readonly cause: Carried | undefined }
+  | {
+      readonly kind: 'refused';
+      readonly code: ErrorCode;
+      readonly what: string;
+      readonly cause: Carried | undefined;
+    }
   | { readonly kind: 'failed'; readonly error: Carried };
 
 const carry = (error: unknown): Carried =>

@@ -1,10 +1,11 @@
 import type { RolloutObject } from '../api/objects.ts';
 import type { RolloutStatus } from '../api/rollout.ts';
 import { type Draft, draftOf, type RolloutEvent, type Standing, sameAdapter } from './draft.ts';
-import type { AdapterFact, Facts } from './facts.ts';
+import type { Facts } from './facts.ts';
 import { becomeStable, bindCanary, dropCanary, followEdit, giveUp } from './moves.ts';
 import { statusOf } from './publish.ts';
 import type { RequestVerb, RolloutRequest } from './request.ts';
+import { awaiting, because, completed, pausedBySpec, settled } from './standing.ts';
 import { runSteps } from './steps.ts';
 import { type Target, targetOf } from './target.ts';
 import { applyVerb, refuse, takeRequest } from './verbs.ts';
@@ -102,13 +103,14 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
     if (verb !== undefined) refuse(draft, verb, 'no canary is under way');
     return awaiting(target);
   }
-  // An abort that arrives together with another adapter is about the rollout as a whole; the other verbs are about a step.
-  if (verb !== undefined && (verb === 'abort' || !isNew)) applyVerb(draft, verb, steps, turn.now);
+  // An abort that arrives together with another adapter is about the rollout as a whole; promote and retry are about a step.
+  const isInTime = verb === 'abort' || verb === 'rollback' || !isNew;
+  if (verb !== undefined && isInTime) applyVerb(draft, verb, steps, turn.now);
   else if (verb !== undefined) refuse(draft, verb, 'another canary was bound meanwhile');
 
   const trouble = troubleOf(draft.canary, turn);
   if (trouble !== undefined) giveUp(draft, trouble, turn.now);
-  return advance(draft, turn);
+  return advance(draft, isNew ? { ...turn, elapsedMs: 0 } : turn);
 };
 
 /** Why the canary must not go on, if so. */
@@ -116,8 +118,8 @@ const troubleOf = (canary: NonNullable<Draft['canary']>, { facts, target }: Turn
   const held = facts.held?.find(({ digest }) => digest === canary.digest);
   if (held !== undefined) return held.reason;
   if (target.kind !== 'Resolved' || target.fact === undefined) return undefined;
-  const { state, reason, message, baseModel } = target.fact;
-  if (state === 'Failed') return because(reason, message);
+  const { state, baseModel } = target.fact;
+  if (state === 'Failed') return because(target.fact);
   const ofStable = facts.stable?.baseModel;
   if (ofStable === undefined || ofStable === baseModel) return undefined;
   return `${canary.adapter} is for the base model ${baseModel}, stable for ${ofStable}`;
@@ -147,56 +149,3 @@ const advance = (draft: Draft, { rollout, target, elapsedMs }: Turn): Standing =
   becomeStable(draft, target.bound, 'Promoted');
   return completed(draft);
 };
-
-const completed = ({ stable }: Draft): Standing => ({
-  phase: 'Healthy',
-  reason: 'Completed',
-  message: `${stable?.adapter} serves`,
-});
-
-/** The spec asks for stable: only its own state matters. Not being in RAM is not an illness, it loads on demand. */
-const settled = (draft: Draft, fact: AdapterFact | undefined): Standing => {
-  const name = draft.stable?.adapter;
-  if (fact === undefined) {
-    const message = `Adapter ${name} was removed; what is loaded of it goes on serving`;
-    return { phase: 'Degraded', reason: 'AdapterRemoved', message };
-  }
-  return fact.state === 'Failed' ? failed(`${name}`, fact) : completed(draft);
-};
-
-const pausedBySpec = ({ step, weight }: Draft): Standing => {
-  const where =
-    step === undefined
-      ? 'before the first adapter'
-      : `at step ${step.index + 1}/${step.total}, canary at ${weight} %`;
-  return { phase: 'Paused', reason: 'PausedBySpec', message: `spec.paused holds it ${where}` };
-};
-
-/** The adapter of the spec cannot serve yet; says what is missing. */
-const awaiting = (target: Target): Standing => {
-  if (target.kind === 'Missing') {
-    const message = `waits for the Adapter ${target.name}, which does not exist yet`;
-    return { phase: 'Progressing', reason: 'AwaitingAdapter', message };
-  }
-  const name = target.kind === 'Unresolved' ? target.name : target.bound.adapter;
-  const { fact } = target;
-  if (fact?.state === 'Failed') return failed(name, fact);
-  const why = fact === undefined ? '' : because(fact.reason, fact.message);
-  const detail = why === '' ? '' : ` (${why})`;
-  return target.kind === 'Unresolved'
-    ? { phase: 'Progressing', reason: 'AwaitingDigest', message: `waits for the digest of ${name}${detail}` }
-    : {
-        phase: 'Progressing',
-        reason: 'AwaitingResident',
-        message: `waits until ${name} is Resident${detail}`,
-      };
-};
-
-const failed = (name: string, { reason, message }: AdapterFact): Standing => ({
-  phase: 'Degraded',
-  reason: 'AdapterFailed',
-  message: `${name} cannot serve: ${because(reason, message)}`,
-});
-
-const because = (reason: string, message: string): string =>
-  [reason, message].filter((part) => part !== '').join(': ');

@@ -21,8 +21,10 @@ export const refuse = (draft: Draft, verb: string, why: string): void => {
 export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[], now: string): void => {
   switch (verb) {
     case 'abort':
-      if (draft.abort === undefined) giveUp(draft, 'aborted by hand', now);
-      else refuse(draft, verb, 'it is aborted already');
+    // On a node, rollback holds the canary there first; for the rollout it is an abort with another reason.
+    case 'rollback':
+      if (draft.abort !== undefined) refuse(draft, verb, 'the canary was given up already');
+      else giveUp(draft, verb === 'abort' ? 'aborted by hand' : 'rolled back by hand', now);
       return;
     case 'retry':
       if (draft.abort === undefined) {

@@ -3,12 +3,10 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { createArtifacts } from '../artifact/artifacts.ts';
-import { ContentStore } from '../artifact/store.ts';
 import type { Clock } from '../time/clock.ts';
 import { createCompiler } from './adapter/compiler.ts';
 import type { Settings } from './config/settings.ts';
-import { startEngine } from './engine/client.ts';
+import { startReadyEngine } from './engine-start.ts';
 import { PlanInForce } from './plan-in-force.ts';
 import { readings } from './readings.ts';
 import { createResidency } from './residency/manager.ts';
@@ -26,6 +24,7 @@ import { rolloutVerb } from './standalone/verbs.ts';
 import { memoryOf, recall } from './state/memory.ts';
 import { rememberedResolutions, rememberedVerdicts } from './state/remembered.ts';
 import { StatusReport } from './status.ts';
+import { openStore } from './store.ts';
 
 export type RuntimeParts = {
   readonly settings: Settings;
@@ -53,12 +52,10 @@ export const startRuntime = async ({ settings, version, clock, logger }: Runtime
   await mkdir(dataDir, { recursive: true });
   await using stack = new AsyncDisposableStack();
 
-  const store = stack.use(
-    await ContentStore.open({ root: join(dataDir, 'store'), budgetBytes: settings.adapterDisk, logger }),
-  );
+  const { store, artifacts } = await openStore(settings, { clock, logger, random: Math.random }, stack);
   const memory = memoryOf(dataDir);
   const remembered = await recall(memory, logger);
-  const engine = await startEngine({
+  const engine = await startReadyEngine({
     modelDir: settings.model,
     cacheDir: join(dataDir, 'base'),
     adapterBudgetBytes: settings.adapterMemory,
@@ -78,7 +75,7 @@ export const startRuntime = async ({ settings, version, clock, logger }: Runtime
     }),
   );
   const residency = createResidency({
-    artifacts: createArtifacts({ store, clock, logger, ...settings }),
+    artifacts,
     compiler,
     engine,
     clock,
@@ -146,8 +143,7 @@ export const startRuntime = async ({ settings, version, clock, logger }: Runtime
     uptimeMs: () => clock.monotonic() - startedAt.monotonic,
     baseModel,
     manifests: settings.manifests ?? '',
-    diskBudgetBytes: settings.adapterDisk,
-    diskUsedBytes: () => store.usedBytes,
+    disk: () => store.usage,
     engine,
     residency,
     plan,

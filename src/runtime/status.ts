@@ -17,8 +17,7 @@ export type StatusParts = {
   readonly uptimeMs: () => number;
   readonly baseModel: string;
   readonly manifests: string;
-  readonly diskBudgetBytes: number;
-  readonly diskUsedBytes: () => number;
+  readonly disk: () => RuntimeStatus['disk'];
   readonly engine: Engine;
   readonly residency: Residency;
   readonly plan: PlanInForce;
@@ -48,7 +47,7 @@ export class StatusReport {
       engine: p.engine.state,
       executionProvider,
       memory: { budgetBytes, usedBytes },
-      disk: { budgetBytes: p.diskBudgetBytes, usedBytes: p.diskUsedBytes() },
+      disk: p.disk(),
       manifests: { folder: p.manifests, ...p.controller.folderReport() },
       adapters: p.residency.facts(),
       rollouts: p.controller.rollouts().map((r) => this.rollout(r)),

@@ -153,7 +153,7 @@ spec:
     matches: [{headers: [{name: x-department, value: accounting}]}]
     targets: [{adapter: digits}]
   - name: friends
-    matches: [{user: {in: [ann], prefix: friend-}}]
+    matches: [{user: {in: [ann]}}, {user: {prefix: friend-}}]
     targets: [{adapter: hello}]
   - name: tenant
     matches: [{tenant: {in: [acme]}}]

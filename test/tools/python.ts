@@ -34,7 +34,10 @@ const pythonVersion = async (): Promise<string | undefined> => {
 export const python = async (requirements: readonly string[]): Promise<string | undefined> => {
   const version = await pythonVersion();
   if (version === undefined) return undefined;
-  const key = createHash('sha256').update(JSON.stringify([version, ...requirements])).digest('hex').slice(0, 16);
+  const key = createHash('sha256')
+    .update(JSON.stringify([version, ...requirements]))
+    .digest('hex')
+    .slice(0, 16);
   const folder = join(cacheFolder(), key);
   const executable = join(folder, 'bin', 'python');
   if (await exists(executable)) return executable;

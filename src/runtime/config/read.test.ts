@@ -31,7 +31,7 @@ describe('readSettings', () => {
     [{ dataDir: 'd' }, '--model (ADAPTLET_MODEL) is required'],
     [{ ...least, threads: 'many' }, '--threads (ADAPTLET_THREADS) is "many"'],
     [{ ...least, threads: '0' }, '--threads'],
-    [{ ...least, adapterMemory: '5MB' }, '256Mi'],
+    [{ ...least, adapterMemory: '5 bananas' }, '256Mi'],
     [{ ...least, labels: 'zone' }, 'key=value'],
     [{ ...least, logLevel: 'loud' }, '--log-level'],
     [{ ...least, oneAdapter: 'yes' }, '--one-adapter'],

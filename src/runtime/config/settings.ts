@@ -1,7 +1,15 @@
 import { z } from 'zod';
+import { parseQuantity } from '../../api/quantity.ts';
 
-/** A size in bytes written as Kubernetes writes quantities: `268435456`, `256Mi`, `1Gi`. */
-const bytes = z.string().regex(/^\d+(Ki|Mi|Gi|Ti)?$/, { error: 'must be bytes such as 268435456, 256Mi or 1Gi' }).transform(toBytes);
+/** A size in bytes, written as Kubernetes writes quantities. */
+const bytes = z.string().transform((text, context): number => {
+  try {
+    return parseQuantity(text);
+  } catch (error) {
+    context.addIssue(error instanceof Error ? error.message : String(error));
+    return z.NEVER;
+  }
+});
 
 const count = (min: number, max: number) => z.coerce.number().pipe(z.int().min(min).max(max));
 
@@ -12,12 +20,6 @@ const labels = list.transform((pairs, context) => {
   if (entries.some((e) => e.length !== 2 || e[0] === '')) context.addIssue('must be key=value pairs separated by commas');
   return Object.fromEntries(entries.map(([key, value]) => [key, value ?? ''])) as Record<string, string>;
 });
-
-function toBytes(text: string): number {
-  const units = { Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 } as const;
-  const unit = /(Ki|Mi|Gi|Ti)$/.exec(text)?.[1] as keyof typeof units | undefined;
-  return Number.parseInt(text, 10) * (unit === undefined ? 1 : units[unit]);
-}
 
 /**
  * Every setting of `adaptlet serve`. A setting `someName` is the flag `--some-name` and the environment variable

@@ -6,9 +6,10 @@ import type { FromEngine, ToEngine } from './protocol.ts';
  * Entry point of the engine process. It talks to its parent over the IPC channel only and lives no longer than that
  * channel. Everything runs on this one thread: when a handler runs, no step does.
  */
-const send = (message: FromEngine): void => {
-  // Without a parent there is nobody to tell; `disconnect` ends the process.
-  if (process.connected) process.send?.(message);
+const send = (message: FromEngine, sent?: () => void): void => {
+  // Without a parent there is nobody to tell: `disconnect`, which comes next, ends the process.
+  if (process.connected) process.send?.(message, undefined, undefined, () => sent?.());
+  else sent?.();
 };
 const exit = (code: number): void => {
   process.exit(code);

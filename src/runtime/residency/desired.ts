@@ -48,7 +48,8 @@ export class Desired {
     const { core } = this.#parts;
     const { digest, uid } = resource.body;
     const entry = new Entry(resource, planned, digest ?? core.options.resolutions.get(uid));
-    entry.lastUse = core.tick();
+    // Nobody has used it; one that a request registers is about to be.
+    if (!planned) entry.lastUse = core.tick();
     core.entries.set(entry.key, entry);
     return entry;
   }

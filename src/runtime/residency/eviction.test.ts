@@ -223,3 +223,43 @@ test('an adapter that needs more RAM than its compiled bytes say is counted with
   expect(stateOf(w, 'a')).toBe('Compiled');
   expect(w.residency.usage().usedBytes).toBe(20);
 });
+
+test('an adapter that needs less RAM than its compiled bytes say is counted with what it needs', async () => {
+  const w = world();
+  w.extra.set('a', -4);
+  w.residency.apply([adapter('a', { tier: 'Memory' })]);
+  await settle();
+  expect(w.residency.usage().usedBytes).toBe(6);
+});
+
+test('a preload that found only adapters in use comes in once they are idle, after a while', async () => {
+  const w = world({ budgetBytes: 10 });
+  w.residency.apply([adapter('idle')]);
+  const lease = await acquire(w, 'idle');
+  w.residency.apply([adapter('idle'), adapter('wanted', { tier: 'Memory' })]);
+  await settle();
+  lease[Symbol.dispose]();
+  await settle();
+  expect(stateOf(w, 'wanted')).toBe('Compiled');
+  w.clock.advance(30_000);
+  await settle();
+  expect([stateOf(w, 'idle'), stateOf(w, 'wanted')]).toEqual(['Compiled', 'Resident']);
+});
+
+test('a request that gives up makes way for those behind it at once', async () => {
+  const w = world({ sizes: { a: 60, big: 90 } });
+  const loading = w.script.hold('load a');
+  w.residency.apply([adapter('a', { tier: 'Memory' }), adapter('big'), adapter('small')]);
+  await settle();
+  const caller = new AbortController();
+  const big = expect(acquire(w, 'big', caller.signal)).rejects.toMatchObject({ code: 'REQUEST_CANCELLED' });
+  await settle();
+  const small = acquire(w, 'small');
+  await settle();
+  expect(stateOf(w, 'small')).toBe('Compiled');
+  caller.abort();
+  await big;
+  using lease = await small;
+  expect(lease.name).toBe('small');
+  loading.resolve();
+});

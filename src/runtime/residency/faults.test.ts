@@ -190,6 +190,39 @@ describe('the end of the engine process', () => {
     expect(lease.name).toBe('a');
   });
 
+  test('while a load waits for its place takes its reservation: it makes another before it loads', async () => {
+    const w = world({ maxParallelLoads: 1 });
+    w.script.hold('load a');
+    w.residency.apply([adapter('a', { tier: 'Memory' }), adapter('b', { tier: 'Memory' })]);
+    await settle();
+    const loading = w.script.hold('load b');
+    w.engine.restart();
+    await settle();
+    expect(w.script.count('load b')).toBe(1);
+    const charged = () => w.residency.facts().find((f) => f.key === key('b'))?.residentBytes;
+    expect(charged()).toBe(10);
+    loading.resolve();
+    await settle();
+    expect([stateOf(w, 'a'), stateOf(w, 'b')]).toEqual(['Resident', 'Resident']);
+  });
+
+  test('right after a load leaves nothing that is taken for loaded', async () => {
+    const w = world();
+    const load = w.engine.load.bind(w.engine);
+    let first = true;
+    w.engine.load = (name) => {
+      if (!first) return load(name);
+      first = false;
+      queueMicrotask(() => {
+        w.engine.restart();
+      });
+      return Promise.resolve({ bytes: 10, ms: 1 });
+    };
+    w.residency.apply([adapter('a')]);
+    using lease = await acquire(w, 'a');
+    expect(w.engine.loaded.has(lease.engineName)).toBe(true);
+  });
+
   test('voids leases: giving them back later changes nothing', async () => {
     const w = world();
     w.residency.apply([adapter('a')]);

@@ -45,7 +45,7 @@ export class Lane {
   }
 
   #next(): void {
-    for (const entry of [...this.#waiting.keys()].sort(inOrder)) {
+    for (const entry of [...this.#waiting.keys()].sort(byUrgency)) {
       const needed = isSuspect(entry) ? this.#places : 1;
       // Those behind wait as well, or one that needs all places would never get them.
       if (this.#taken + needed > this.#places) return;
@@ -58,6 +58,3 @@ export class Lane {
 }
 
 const isSuspect = (entry: Entry): boolean => entry.engineDeaths > 0;
-
-const inOrder = (a: Entry, b: Entry): number =>
-  Number(isSuspect(a)) - Number(isSuspect(b)) || byUrgency(a, b);

@@ -365,3 +365,16 @@ test('a listener that throws harms nobody', async () => {
   await settle();
   expect(stateOf(w, 'a')).toBe('Resident');
 });
+
+test('a request is served whenever it comes, also in the moment in which a prefetch ends', async () => {
+  for (let moment = 0; moment < 40; moment++) {
+    const w = world();
+    const compiling = w.script.hold('compile a');
+    w.residency.apply([adapter('a', { tier: 'Disk' })]);
+    await settle();
+    compiling.resolve();
+    for (let i = 0; i < moment; i++) await Promise.resolve();
+    using lease = await w.residency.acquire(key('a'), { signal: never() });
+    expect(lease.name).toBe('a');
+  }
+});

@@ -80,8 +80,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
   const core = new Core(options);
   const loads = new Lane(options.maxParallelLoads);
   const ram = new Ram(core, (entry) => {
-    work.kick(entry);
-    work.roomCame();
+    work.left(entry);
   });
   const watch = new EngineWatch(options.engine, options.clock, {
     lost: () => {

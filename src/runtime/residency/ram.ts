@@ -146,8 +146,8 @@ export class Ram {
 
   /** To be called when a reference was given back. */
   released(entry: Entry): void {
+    // Nothing else waits for a reference: whoever needs room has made the adapter drain.
     if (entry.state.kind === 'Draining') this.#unloadWhenUnreferenced(entry, 'drained');
-    else this.pump();
   }
 
   #unloadWhenUnreferenced(entry: Entry, reason: string): void {

@@ -6,6 +6,9 @@ import { isInRam } from './lifecycle.ts';
 import type { Ram } from './ram.ts';
 import { byUrgency } from './urgency.ts';
 
+/** After which time an adapter that found no room, or was put out for a more urgent one, is tried again. */
+const blockedMs = 30_000;
+
 /** Why a request for this adapter is refused. */
 export const notAvailable = (
   entry: Entry,
@@ -96,10 +99,38 @@ export class Work {
 
   /** Stays Compiled: there is no room for it. */
   noRoom(entry: Entry, message: string): void {
+    if (entry.note !== message) {
+      this.#core.options.logger.warn({ key: entry.key, reason: message }, 'an adapter finds no room in RAM');
+    }
     entry.blocked = true;
     entry.note = message;
-    this.#core.options.logger.warn({ key: entry.key, reason: message }, 'an adapter finds no room in RAM');
     this.refuse(entry, notAvailable(entry, 'RESIDENCY_BUDGET', message));
+    this.#unblockLater(entry);
+  }
+
+  /** An adapter left RAM. What found no room before is tried again where it fits without putting others out. */
+  left(entry: Entry): void {
+    this.kick(entry);
+    if (entry.blocked) this.#unblockLater(entry);
+    if (this.#ram.waiting > 0) return;
+    const blocked = [...this.#core.entries.values()].filter((other) => other.blocked).sort(byUrgency);
+    for (const other of blocked) {
+      if ((other.bytes ?? 0) <= this.#ram.free) this.#unblock(other);
+    }
+  }
+
+  /** Seldom enough that a preload and a request that put each other out do not take turns all the time. */
+  #unblockLater(entry: Entry): void {
+    entry.cancelRetry?.();
+    if (entry.gone.signal.aborted) return;
+    entry.cancelRetry = this.#core.options.clock.after(blockedMs, () => {
+      if (entry.blocked) this.#unblock(entry);
+    });
+  }
+
+  #unblock(entry: Entry): void {
+    entry.blocked = false;
+    this.kick(entry);
   }
 
   /** After a change of the plan, of a pin or of the engine: tries everything again, the most urgent first. */
@@ -107,16 +138,5 @@ export class Work {
     for (const entry of this.#core.entries.values()) entry.blocked = false;
     this.#ram.pump();
     for (const entry of [...this.#core.entries.values()].sort(byUrgency)) this.kick(entry);
-  }
-
-  /** An adapter left RAM: what found no room before is tried again where it fits without putting others out. */
-  roomCame(): void {
-    if (this.#ram.waiting > 0) return;
-    const blocked = [...this.#core.entries.values()].filter((entry) => entry.blocked).sort(byUrgency);
-    for (const entry of blocked) {
-      if ((entry.bytes ?? 0) > this.#ram.free) continue;
-      entry.blocked = false;
-      this.kick(entry);
-    }
   }
 }

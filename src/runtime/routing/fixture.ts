@@ -1,4 +1,4 @@
-import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { ObjectKey } from '../../api/names.ts';
 import { type Rule, ruleSchema } from '../../api/route.ts';
 import {
   type AdapterResource,
@@ -8,10 +8,11 @@ import {
   resourceKey,
   type SplitResource,
 } from '../../plan/resources.ts';
+import { digestOf } from '../../rollout/fixture.ts';
 import type { RequestContext } from '../serving/serving.ts';
 import type { ServingFacts } from './decision.ts';
 
-export const digestOf = (digit: string): Digest => `sha256:${digit.repeat(64)}` as Digest;
+export { digestOf };
 
 /** For tests: a rule as a manifest would say it. */
 export const rule = (input: Record<string, unknown>): Rule => ruleSchema.parse(input);

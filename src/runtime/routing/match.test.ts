@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { rule, context } from './fixture.ts';
+import { context, rule } from './fixture.ts';
 import { compileMatches } from './match.ts';
 
 const matches = (match: Record<string, unknown>, ...others: Record<string, unknown>[]) =>

@@ -1,5 +1,5 @@
-import type { AdapterResource, SplitResource } from '../../plan/resources.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { AdapterResource, SplitResource } from '../../plan/resources.ts';
 import { nearest } from './nearest.ts';
 import type { NamespaceNames, RouteEntry, RoutingTable } from './table.ts';
 

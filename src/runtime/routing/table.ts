@@ -1,6 +1,6 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { PerUser, Target } from '../../api/route.ts';
 import type { HashOn } from '../../api/rollout.ts';
+import type { PerUser, Target } from '../../api/route.ts';
 import type { AdapterResource, Plan, RouteResource, SplitResource, Versioned } from '../../plan/resources.ts';
 import type { RequestContext } from '../serving/serving.ts';
 import { compileMatches } from './match.ts';

@@ -40,9 +40,11 @@ test('headers over a limit are refused, not cut short', () => {
 });
 
 test.each([
-  ['a user that is too long', { user: 'x'.repeat(257) }, /user is longer/],
-  ['a user with control characters', { user: 'a\nb' }, /control/],
-  ['a user with half a character', { user: '\ud800' }, /control/],
+  ['a user that is too long', { user: 'x'.repeat(257) }, /the user .* has 257 characters/],
+  ['a user with control characters', { user: 'a\nb' }, /unprintable/],
+  ['a user with half a character', { user: '\ud800' }, /unprintable/],
+  ['a model with control characters', { model: 'a\u0000' }, /model has unprintable/],
+  ['a namespace that is too long', { namespace: 'x'.repeat(513) }, /namespace is longer/],
   ['an empty model', { model: '' }, /model is empty/],
 ])('%s is refused', (_, asked, message) => {
   expect(() => context({}, asked)).toThrow(message);

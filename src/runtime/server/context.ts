@@ -1,5 +1,6 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { RequestContext } from '../serving/serving.ts';
+import { identityOf } from '../routing/identity.ts';
 import { wire } from './wire.ts';
 
 /** What a request may bring along. More is refused: a header cut short could route to the wrong adapter. */
@@ -8,8 +9,8 @@ export const headerLimits = {
   /** Characters of one value, and of all names and values together. */
   value: 8192,
   total: 32_768,
-  /** Characters of user, session, tenant, namespace and model. */
-  identity: 256,
+  /** Characters of model and namespace. */
+  name: 512,
 } as const;
 
 export type Headers = ReadonlyMap<string, string>;
@@ -39,12 +40,11 @@ export const readHeaders = (pairs: Iterable<readonly [string, string]>): Headers
   return headers;
 };
 
-const identity = (what: string, value: string | undefined): string | undefined => {
+/** A name to look up: checked before it goes into logs and messages. */
+const checkedName = (what: string, value: string | undefined): string | undefined => {
   if (value === undefined || value === '') return undefined;
-  if (value.length > headerLimits.identity)
-    refuse(`${what} is longer than ${headerLimits.identity} characters`);
-  // Control characters would end up in logs, labels and hash keys.
-  if (/\p{Cc}/u.test(value) || !value.isWellFormed()) refuse(`${what} has control characters`);
+  if (value.length > headerLimits.name) refuse(`${what} is longer than ${headerLimits.name} characters`);
+  if (/\p{C}/u.test(value)) refuse(`${what} has unprintable characters`);
   return value;
 };
 
@@ -58,17 +58,12 @@ export type Asked = {
 
 /** Who asks, for what. Errors: REQUEST_INVALID for an empty model or an identity over its limit. */
 export const requestContext = (headers: Headers, asked: Asked, defaultNamespace: string): RequestContext => {
-  const pick = (what: 'user' | 'session' | 'tenant' | 'namespace', body?: string): string | undefined =>
-    identity(wire[what], headers.get(wire[what])) ?? identity(what, body);
-  const user = pick('user', asked.user);
-  const session = pick('session', asked.session);
-  const tenant = pick('tenant');
+  const namespace =
+    checkedName('namespace', headers.get(wire.namespace)) ?? checkedName('namespace', asked.namespace);
   return {
-    namespace: pick('namespace', asked.namespace) ?? defaultNamespace,
-    model: identity('model', asked.model) ?? refuse('model is empty'),
-    ...(user === undefined ? {} : { user }),
-    ...(session === undefined ? {} : { session }),
-    ...(tenant === undefined ? {} : { tenant }),
+    namespace: namespace ?? defaultNamespace,
+    model: checkedName('model', asked.model) ?? refuse('model is empty'),
+    ...identityOf(headers, { user: asked.user, session: asked.session }),
     headers,
   };
 };

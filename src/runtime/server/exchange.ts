@@ -48,6 +48,7 @@ export class Exchange {
   readonly #method: string;
   #events: AsyncIterator<GenerateEvent> | undefined;
   #done: Done | undefined;
+  #verdict: AdaptletError | undefined;
   #ended = false;
 
   constructor(parts: Parts, call: Call) {
@@ -66,9 +67,17 @@ export class Exchange {
     return this.#controller.signal;
   }
 
-  /** Ends the request with a reason of ours. The first reason stays. */
+  /** Ends the request: DEADLINE_EXCEEDED or REQUEST_CANCELLED, as {@link Serving} asks. The first reason stays. */
   abort(reason: AdaptletError): void {
     if (!this.signal.aborted) this.#controller.abort(reason);
+  }
+
+  /** The caller took nothing for `slowClientMs`. Behind us that is a cancellation: no adapter is to blame. */
+  tooSlow(): void {
+    if (this.signal.aborted) return;
+    const what = `${this.#method} waited ${this.#parts.slowClientMs} ms for its reader`;
+    this.#verdict = new AdaptletError('CLIENT_TOO_SLOW', what);
+    this.cancel();
   }
 
   /** The caller went away. */
@@ -124,7 +133,7 @@ export class Exchange {
   /** The request failed; the result is what to tell the caller. */
   fail(error: unknown): AdaptletError {
     // What an aborted signal does to the code in between is a consequence: the reason is what happened.
-    const cause: unknown = this.signal.aborted ? this.signal.reason : error;
+    const cause: unknown = this.#verdict ?? (this.signal.aborted ? this.signal.reason : error);
     const failure = asAdaptletError(cause, this.#method);
     this.#finish(failure.code);
     if (failure.code === 'INTERNAL')

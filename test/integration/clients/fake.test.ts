@@ -1,11 +1,14 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, test } from 'vitest';
+import { dataDescriptors } from '../../../src/gen/descriptors.ts';
 import { startGrpc } from '../../../src/runtime/server/grpc/server.ts';
 import { startHttp } from '../../../src/runtime/server/http/server.ts';
 import { fakeParts } from '../../../src/runtime/server/testing/parts.ts';
 import { grpcurlClient } from './grpcurl.ts';
 import { openaiChat, openaiClient } from './openai.ts';
 import type { Target } from './target.ts';
-import { tritonClient, tritonPython } from './triton.ts';
+import { tritonClient, tritonProtocol, tritonPython } from './triton.ts';
 
 // The protocols alone: the servers are real, what they serve is a fake that answers with the prompt.
 let target: Target;
@@ -35,4 +38,14 @@ openaiChat(() => target);
 
 const executable = await tritonPython();
 if (executable === undefined) test.skip('tritonclient: this machine has no python3');
-else tritonClient(() => target, executable);
+else {
+  tritonClient(() => target, executable);
+  tritonProtocol(dataDescriptors, executable);
+}
+
+// Built from source by test/tools, where that can be done.
+const builder = join(import.meta.dirname, '../../tools/build.ts');
+type Builder = { readonly tool: (name: string) => Promise<string | undefined> };
+const grpcurl = existsSync(builder) ? await ((await import(builder)) as Builder).tool('grpcurl') : undefined;
+if (grpcurl === undefined) test.skip('grpcurl: it cannot be built on this machine');
+else grpcurlClient(() => target, grpcurl);

@@ -33,13 +33,23 @@ export const grpcurlClient = (of: () => Target, executable: string): void => {
     test('streams a generation from JSON', async () => {
       const { models, sample, grpcAddress } = of();
       const request = { model: models.rollout, text: sample.prompt, max_tokens: sample.maxTokens };
-      const text = await grpcurl('-d', JSON.stringify(request), grpcAddress, 'adaptlet.inference.v1.Inference/Generate');
+      const text = await grpcurl(
+        '-d',
+        JSON.stringify(request),
+        grpcAddress,
+        'adaptlet.inference.v1.Inference/Generate',
+      );
       const messages = JSON.parse(`[${text.trim().replaceAll(/\n\}\n\{/g, '\n},{')}]`) as {
         tokens?: { text?: string };
         served?: { adapter: string };
         done?: { usage: { completionTokens: number } };
       }[];
-      expect(messages.map((m) => m.tokens?.text ?? '').join('').trim()).toBe(sample.adapter);
+      expect(
+        messages
+          .map((m) => m.tokens?.text ?? '')
+          .join('')
+          .trim(),
+      ).toBe(sample.adapter);
       expect(messages[0]?.served?.adapter).toBe(models.adapter);
       expect(messages.at(-1)?.done?.usage.completionTokens).toBeGreaterThan(0);
     });
@@ -58,7 +68,12 @@ export const grpcurlClient = (of: () => Target, executable: string): void => {
           },
         ],
       };
-      const text = await grpcurl('-d', JSON.stringify(request), grpcAddress, 'inference.GRPCInferenceService/ModelInfer');
+      const text = await grpcurl(
+        '-d',
+        JSON.stringify(request),
+        grpcAddress,
+        'inference.GRPCInferenceService/ModelInfer',
+      );
       const { outputs } = JSON.parse(text) as { outputs: { contents: { bytesContents?: string[] } }[] };
       const answer = Buffer.from(outputs[0]?.contents.bytesContents?.[0] ?? '', 'base64').toString();
       expect(answer.trim()).toBe(sample.base);

@@ -1,4 +1,4 @@
-import OpenAI from 'openai';
+import { BadRequestError, NotFoundError, OpenAI } from 'openai';
 import { describe, expect, test } from 'vitest';
 import type { Target } from './target.ts';
 
@@ -15,7 +15,11 @@ export const openaiClient = (of: () => Target): void => {
         [models.adapter, sample.adapter],
         [models.base, sample.base],
       ] as const) {
-        const { choices, usage } = await client().completions.create({ model, prompt: sample.prompt, ...greedy() });
+        const { choices, usage } = await client().completions.create({
+          model,
+          prompt: sample.prompt,
+          ...greedy(),
+        });
         expect(choices[0]?.text.trim()).toBe(expected);
         expect(usage?.completion_tokens).toBeGreaterThan(0);
       }
@@ -23,7 +27,11 @@ export const openaiClient = (of: () => Target): void => {
 
     test('sees in the headers what served', async () => {
       const { models, sample } = of();
-      const request = client().completions.create({ model: models.rollout, prompt: sample.prompt, ...greedy() });
+      const request = client().completions.create({
+        model: models.rollout,
+        prompt: sample.prompt,
+        ...greedy(),
+      });
       const { response } = await request.withResponse();
       expect(response.headers.get('x-adaptlet-adapter')).toBe(models.adapter);
       expect(response.headers.get('x-adaptlet-rollout')).toBe(models.rollout);
@@ -54,16 +62,22 @@ export const openaiClient = (of: () => Target): void => {
       for await (const model of client().models.list()) ids.push(model.id);
       const { models } = of();
       expect(ids).toEqual(expect.arrayContaining([models.base, models.adapter, models.rollout]));
-      expect(await client().models.retrieve(models.adapter)).toMatchObject({ id: models.adapter, object: 'model' });
+      expect(await client().models.retrieve(models.adapter)).toMatchObject({
+        id: models.adapter,
+        object: 'model',
+      });
     });
 
     test('throws its own error classes', async () => {
       const { models, sample } = of();
       const ask = (body: object) =>
         client().completions.create({ model: models.base, prompt: sample.prompt, ...body } as never);
-      await expect(ask({ model: 'no-such-model' })).rejects.toBeInstanceOf(OpenAI.NotFoundError);
-      await expect(ask({ n: 2 })).rejects.toBeInstanceOf(OpenAI.BadRequestError);
-      await expect(ask({ temperature: 9 })).rejects.toMatchObject({ status: 400, type: 'invalid_request_error' });
+      await expect(ask({ model: 'no-such-model' })).rejects.toBeInstanceOf(NotFoundError);
+      await expect(ask({ n: 2 })).rejects.toBeInstanceOf(BadRequestError);
+      await expect(ask({ temperature: 9 })).rejects.toMatchObject({
+        status: 400,
+        type: 'invalid_request_error',
+      });
     });
 
     test('can leave a stream', async () => {
@@ -84,14 +98,14 @@ export const openaiClient = (of: () => Target): void => {
 export const openaiChat = (of: () => Target): void => {
   const client = (): OpenAI => new OpenAI({ baseURL: `${of().httpUrl}/v1`, apiKey: 'unused', maxRetries: 0 });
 
-  describe('the openai client, chatting', () => {
-    const body = () => ({
-      model: of().models.adapter,
-      messages: [{ role: 'user' as const, content: of().sample.prompt }],
-      max_completion_tokens: of().sample.maxTokens,
-      temperature: 0,
-    });
+  const body = () => ({
+    model: of().models.adapter,
+    messages: [{ role: 'user' as const, content: of().sample.prompt }],
+    max_completion_tokens: of().sample.maxTokens,
+    temperature: 0,
+  });
 
+  describe('the openai client, chatting', () => {
     test('gets a message, whole and streamed the same', async () => {
       const whole = await client().chat.completions.create(body());
       expect(whole.choices[0]?.message).toMatchObject({ role: 'assistant' });

@@ -14,7 +14,14 @@ export const tritonClient = (of: () => Target, executable: string): void => {
     beforeAll(async () => {
       const { grpcAddress, models, sample } = of();
       const script = join(import.meta.dirname, 'triton-check.py');
-      const args = [script, grpcAddress, models.adapter, 'no-such-model', sample.prompt, String(sample.maxTokens)];
+      const args = [
+        script,
+        grpcAddress,
+        models.adapter,
+        'no-such-model',
+        sample.prompt,
+        String(sample.maxTokens),
+      ];
       const { stdout } = await run(executable, args, { timeout: 60_000 });
       seen = JSON.parse(stdout) as Record<string, unknown>;
     });
@@ -48,6 +55,16 @@ export const tritonClient = (of: () => Target, executable: string): void => {
       expect(seen).toHaveProperty('unknown.message', expect.stringContaining('no-such-model'));
       expect(seen).toHaveProperty('invalid.status', 'StatusCode.INVALID_ARGUMENT');
     });
+  });
+};
+
+/** Field numbers and types are those that tritonclient was generated from. */
+export const tritonProtocol = (descriptors: string, executable: string): void => {
+  test("our messages have the numbers and types of tritonclient's", async () => {
+    const child = run(executable, [join(import.meta.dirname, 'proto-check.py')], { timeout: 60_000 });
+    child.child.stdin?.end(descriptors);
+    const { stdout } = await child;
+    expect(JSON.parse(stdout)).toEqual({ messages: 21, differences: [] });
   });
 };
 

@@ -3,12 +3,11 @@ import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { GenerateEvent } from '../engine.ts';
 import type { Feeds, GraphSession, KvCache } from '../session/graph-session.ts';
 import type { Answer } from './answer.ts';
+import { eventWindow } from './event-window.ts';
 import type { Sampler } from './sampling.ts';
 
 /** Prompt tokens per step: others get their turn, and a caller who left is noticed, at least this often. */
 export const prefillChunk = 128;
-/** Token events that may be on their way to a caller who has not taken them. */
-export const eventWindow = 64;
 
 /** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
 export type Graph = {

@@ -19,6 +19,7 @@ export type BaseModelOptions = {
   readonly clock: Clock;
   /** Told what does not stop the engine but costs something. */
   readonly warn: (message: string) => void;
+  readonly signal: AbortSignal;
 };
 
 /** A base model, ready to run. */

@@ -1,16 +1,19 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { Ending } from '../generate/scheduler.ts';
-import { type FromEngine, type StartOptions, type ToEngine, toWire } from '../protocol.ts';
+import { type Answers, type FromEngine, type StartOptions, type ToEngine, toWire } from '../protocol.ts';
 import { openBaseModel } from './base-model.ts';
 import { Host } from './host.ts';
 
 export type EngineProcessParts = {
-  readonly send: (message: FromEngine) => void;
+  /** `sent` is called once the message is on its way. */
+  readonly send: (message: FromEngine, sent?: () => void) => void;
   readonly exit: (code: number) => void;
   readonly warn: (message: string) => void;
   readonly clock: Clock;
   readonly random: () => number;
 };
+
+type Answer = Answers[keyof Answers];
 
 /** How often the process says that it lives while calls are under way. */
 const aliveMs = 250;
@@ -21,7 +24,7 @@ export class EngineProcess {
   readonly #calls = new Set<number>();
   #host: Host | undefined;
   #starting = false;
-  #stopping = false;
+  readonly #stopped = new AbortController();
 
   constructor(parts: EngineProcessParts) {
     this.#parts = parts;
@@ -37,7 +40,10 @@ export class EngineProcess {
         void this.#answer(message.call, (host) => host.load(message.name, message.file));
         break;
       case 'unload':
-        void this.#answer(message.call, (host) => host.unload(message.name));
+        void this.#answer(message.call, async (host) => {
+          await host.unload(message.name);
+          return undefined;
+        });
         break;
       case 'probe':
         void this.#answer(message.call, (host) => host.probe(message.name));
@@ -61,22 +67,23 @@ export class EngineProcess {
     const { send, exit, warn, clock, random } = this.#parts;
     this.#starting = true;
     try {
-      const base = await openBaseModel({ ...options, clock, warn });
+      const base = await openBaseModel({ ...options, clock, warn, signal: this.#stopped.signal });
       this.#host = new Host(base, { ...options, clock, random });
       send({ kind: 'ready', info: this.#host.info });
     } catch (error) {
-      send({ kind: 'failed', error: toWire(error) });
-      exit(1);
+      send({ kind: 'failed', error: toWire(error) }, () => {
+        exit(1);
+      });
     } finally {
       this.#starting = false;
     }
   }
 
-  async #answer(call: number, work: (host: Host) => Promise<object | void>): Promise<void> {
+  async #answer(call: number, work: (host: Host) => Promise<Answer>): Promise<void> {
     this.#calls.add(call);
     try {
       const value = await work(this.#ready());
-      this.#parts.send({ kind: 'answer', call, value: value as never });
+      this.#parts.send({ kind: 'answer', call, value });
     } catch (error) {
       this.#parts.send({ kind: 'error', call, error: toWire(error) });
     } finally {
@@ -105,8 +112,8 @@ export class EngineProcess {
   }
 
   async #stop(): Promise<void> {
-    if (this.#stopping) return;
-    this.#stopping = true;
+    if (this.#stopped.signal.aborted) return;
+    this.#stopped.abort();
     await this.#host?.close();
     this.#parts.exit(0);
   }

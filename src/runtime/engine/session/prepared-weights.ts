@@ -46,12 +46,13 @@ const isIntact = async (folder: string): Promise<boolean> => {
   return true;
 };
 
-const prepare = async (graph: string, folder: string, threads: number): Promise<void> => {
+const prepare = async (graph: string, folder: string, options: PreparedWeightsOptions): Promise<void> => {
   const temporary = `${folder}.${process.pid}.tmp`;
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
   try {
-    await run(process.execPath, [program, graph, temporary, String(threads)]);
+    const { signal, threads } = options;
+    await run(process.execPath, [program, graph, temporary, String(threads)], { signal, killSignal: 'SIGKILL' });
     const files = [];
     for (const name of [preparedFiles.graph, preparedFiles.weights]) {
       const path = join(temporary, name);
@@ -83,6 +84,13 @@ const removeOld = async (root: string): Promise<void> => {
   for (const { path } of old) await rm(path, { recursive: true, force: true });
 };
 
+export type PreparedWeightsOptions = {
+  readonly cacheDir: string;
+  readonly threads: number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+};
+
 /**
  * A folder with the optimised graph of a base model and its weights, prepacked for this processor; made once per base
  * model, ONNX Runtime and kind of machine, checked at every start. Sessions map the weights file, so that the base
@@ -90,11 +98,11 @@ const removeOld = async (root: string): Promise<void> => {
  */
 export const preparedWeights = async (
   base: { readonly digest: Digest; readonly graph: string },
-  options: { readonly cacheDir: string; readonly threads: number; readonly clock: Clock },
+  options: PreparedWeightsOptions,
 ): Promise<string> => {
   const root = join(options.cacheDir, 'prepared');
   const folder = join(root, `${shortDigest(base.digest)}-${onnxRuntimeVersion}-${machineKey()}`);
-  if (!(await isIntact(folder))) await prepare(base.graph, folder, options.threads);
+  if (!(await isIntact(folder))) await prepare(base.graph, folder, options);
   const now = new Date(options.clock.now());
   utimesSync(folder, now, now);
   await removeOld(root);

@@ -36,6 +36,7 @@ export type SessionsOptions = {
   readonly headSize: number;
   readonly clock: Clock;
   readonly warn: (message: string) => void;
+  readonly signal: AbortSignal;
 };
 
 /** The two graphs, and how to open them. */
@@ -82,6 +83,7 @@ const plainGraphs = (options: SessionsOptions): Graphs =>
 export const openSessions = async (options: SessionsOptions): Promise<Sessions> => {
   const expected = sitesOf(options.graph, options.family);
   const graphs = await preparedGraphs(options, expected).catch((error: unknown) => {
+    options.signal.throwIfAborted();
     options.warn(`prepared weights are not usable, each graph loads its own: ${String(error)}`);
     return plainGraphs(options);
   });

@@ -53,7 +53,10 @@ export const createHealth = (
     service: {
       check: unary(parts, 'Health/Check', ({ service }) => {
         if (!known.has(service))
-          throw new AdaptletError('MODEL_NOT_FOUND', `service ${service} is not known`);
+          throw new AdaptletError(
+            'MODEL_NOT_FOUND',
+            `service ${service} is not known; known are ${services.join(', ')}`,
+          );
         return { status: statusOf(service) };
       }),
       watch(call) {

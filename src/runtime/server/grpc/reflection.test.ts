@@ -2,10 +2,11 @@ import { Client, credentials } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
 import { startFakeGrpc } from '../testing/grpc-client.ts';
 
+const same = (bytes: Buffer): Buffer => bytes;
+
 /** ServerReflectionRequest{list_services: "*"} and the bytes of the answer as text. */
 const listServices = async (address: string, version: 'v1' | 'v1alpha'): Promise<string> => {
   const client = new Client(address, credentials.createInsecure());
-  const same = (bytes: Buffer): Buffer => bytes;
   const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
   const stream = client.makeBidiStreamRequest(path, same, same);
   try {

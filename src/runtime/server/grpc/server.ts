@@ -39,9 +39,10 @@ export type GrpcOptions = Parts & {
   readonly version: string;
 };
 
+const detail = (...parts: unknown[]): object => ({ detail: parts.map(String).join(' ') });
+
 export const createServer = (log: Log): Server => {
   // grpc-js writes plain text to stderr otherwise, between the JSON lines of the log.
-  const detail = (...parts: unknown[]): object => ({ detail: parts.map(String).join(' ') });
   setLogger({
     error: (...parts) => log.warn(detail(...parts), 'grpc'),
     info: (...parts) => log.debug(detail(...parts), 'grpc'),

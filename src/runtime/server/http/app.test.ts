@@ -340,7 +340,7 @@ describe('clients that leave or stall', () => {
     expect(made).toBe(1);
     clock.advance(1001);
     await vi.waitFor(() => expect(parts.serving.finished).toBe(1));
-    expect(parts.serving.calls[0]?.signal.reason).toMatchObject({ code: 'CLIENT_TOO_SLOW' });
+    expect(parts.serving.calls[0]?.signal.reason).toMatchObject({ code: 'REQUEST_CANCELLED' });
     expect(await parts.telemetry.metricsText()).toContain('code="CLIENT_TOO_SLOW"} 1');
   });
 

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Prompt } from '../../engine/engine.ts';
-import { readHeaders, requestContext } from '../context.ts';
+import { type Headers as RequestHeaders, readHeaders, requestContext } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
 import { generateRequest, type OptionDefaults } from '../options.ts';
 import { servedHeaders } from '../wire.ts';
@@ -49,9 +49,10 @@ async function* lines(
       yield line(shape.closing(head, event.finishReason));
       if (withUsage) yield line(shape.usage(head, usageOf(event)));
     }
-    yield '[DONE]';
+    // Before the last line is sent: many clients hang up as soon as they read it, and that is no cancellation.
     ended = true;
     exchange.end();
+    yield '[DONE]';
   } catch (error) {
     ended = true;
     yield JSON.stringify(problemBody(exchange.fail(error)));
@@ -65,10 +66,10 @@ const answer = async <Body extends CompletionBody | ChatBody>(
   c: Context,
   exchange: Exchange,
   parts: Parts,
+  headers: RequestHeaders,
   { shape, parse, prompt, defaults }: Kind<Body>,
 ): Promise<Response> => {
   const body = parse(await readJson(c));
-  const headers = readHeaders(c.req.raw.headers.entries());
   const context = requestContext(
     headers,
     { model: body.model, user: body.user ?? undefined },
@@ -97,13 +98,7 @@ const answer = async <Body extends CompletionBody | ChatBody>(
   const stream = sse(lines(exchange, shape, head, body.stream_options?.include_usage === true), {
     clock: parts.clock,
     slowClientMs: parts.slowClientMs,
-    onSlow: () =>
-      exchange.abort(
-        new AdaptletError(
-          'CLIENT_TOO_SLOW',
-          `${shape.method} waited ${parts.slowClientMs} ms for its reader`,
-        ),
-      ),
+    onSlow: () => exchange.tooSlow(),
     onGone: () => exchange.cancel(),
   });
   return new Response(stream, { headers: answerHeaders });
@@ -123,7 +118,7 @@ export const completions =
       once: true,
     });
     try {
-      return await answer(c, exchange, parts, kind);
+      return await answer(c, exchange, parts, headers, kind);
     } catch (error) {
       return problemResponse(exchange.fail(error));
     }

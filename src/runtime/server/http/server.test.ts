@@ -13,10 +13,10 @@ const start = async (overrides: Parameters<typeof fakeParts>[0] = {}) => {
   };
 };
 
-const streamRequest = (prompt: string): RequestInit => ({
+const completion = (prompt: string, stream: boolean): RequestInit => ({
   method: 'POST',
   headers: { 'content-type': 'application/json' },
-  body: JSON.stringify({ model: 'sql', prompt, stream: true, max_tokens: 2000 }),
+  body: JSON.stringify({ model: 'sql', prompt, stream, max_tokens: 2000 }),
 });
 
 test('a client whose connection breaks ends the generation, streamed or not', async () => {
@@ -24,9 +24,8 @@ test('a client whose connection breaks ends the generation, streamed or not', as
   http.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 5));
   for (const stream of [true, false]) {
     const client = new AbortController();
-    const request = streamRequest('x'.repeat(1000));
-    const body = JSON.stringify({ ...(JSON.parse(String(request.body)) as object), stream });
-    const response = fetch(`${http.url}/v1/completions`, { ...request, body, signal: client.signal });
+    const request = completion('x'.repeat(1000), stream);
+    const response = fetch(`${http.url}/v1/completions`, { ...request, signal: client.signal });
     const failed = response.then((r) => r.text()).catch((error: unknown) => error);
     await vi.waitFor(() => expect(http.parts.serving.calls.length).toBe(stream ? 1 : 2));
     client.abort();
@@ -39,12 +38,9 @@ test('a client whose connection breaks ends the generation, streamed or not', as
 
 test('closing lets a request under way finish and takes no new ones', async () => {
   await using http = await start();
-  let open: () => void = () => undefined;
-  const held = new Promise<void>((resolve) => {
-    open = resolve;
-  });
+  const { promise: held, resolve: open } = Promise.withResolvers<void>();
   http.parts.serving.gate = () => held;
-  const response = await fetch(`${http.url}/v1/completions`, streamRequest('abc'));
+  const response = await fetch(`${http.url}/v1/completions`, completion('abc', true));
   const closed = http.server.close(5000);
   await expect(fetch(`${http.url}/livez`)).rejects.toThrow();
   open();

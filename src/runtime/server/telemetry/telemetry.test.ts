@@ -1,11 +1,21 @@
-import { InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text as readText } from 'node:stream/consumers';
+import {
+  InMemorySpanExporter,
+  type ReadableSpan,
+  SimpleSpanProcessor,
+  type SpanProcessor,
+} from '@opentelemetry/sdk-trace';
 import { expect, test } from 'vitest';
+import { systemClock } from '../../../time/clock.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { fakeDigest } from '../testing/fake-serving.ts';
 import { fakeReadings } from '../testing/parts.ts';
 import { labelBudgets } from './counters.ts';
 import { metrics, spans } from './names.ts';
-import { createTelemetry } from './telemetry.ts';
+import { closeTimeoutMs, createTelemetry } from './telemetry.ts';
 
 const served = {
   adapter: 'upper',
@@ -151,4 +161,52 @@ test.each([
   const [span] = exporter.getFinishedSpans();
   expect(span?.parentSpanContext).toBeUndefined();
   expect(span?.status.message).toBe('QUEUE_FULL');
+});
+
+test('spans reach the collector at the endpoint, at the latest when telemetry is closed', async () => {
+  const received: { path: string | undefined; body: string }[] = [];
+  const collector = createServer((req, res) => {
+    const keep = async (): Promise<void> => {
+      received.push({ path: req.url, body: await readText(req) });
+      res.end();
+    };
+    void keep();
+  }).listen(0, '127.0.0.1');
+  await once(collector, 'listening');
+  const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
+  const telemetry = createTelemetry({
+    version: '0.1.0',
+    instance: 'i1',
+    clock: systemClock,
+    readings: () => fakeReadings,
+    traces: { endpoint },
+  });
+  telemetry
+    .request({ protocol: 'http', method: 'm', headers: new Map() })
+    .end({ code: 'OK', promptTokens: 0, completionTokens: 0 });
+  await telemetry.close();
+  collector.close();
+  expect(received).toHaveLength(1);
+  expect(received[0]?.path).toBe('/v1/traces');
+  expect(received[0]?.body).toContain(spans.request);
+});
+
+test('a collector that does not answer does not keep the runtime from stopping', async () => {
+  const clock = new FakeClock();
+  const processor: SpanProcessor = {
+    onStart: () => undefined,
+    onEnd: () => undefined,
+    forceFlush: () => Promise.resolve(),
+    shutdown: () => new Promise(() => undefined),
+  };
+  const telemetry = createTelemetry({
+    version: '0.1.0',
+    instance: 'i1',
+    clock,
+    readings: () => fakeReadings,
+    traces: { processor },
+  });
+  const closed = telemetry.close();
+  clock.advance(closeTimeoutMs);
+  await closed;
 });

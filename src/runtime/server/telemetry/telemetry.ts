@@ -41,6 +41,9 @@ export type TelemetryOptions = {
   readonly traces?: TraceTarget;
 };
 
+/** Milliseconds that the last spans may take to leave: a collector that is down must not hold up a restart. */
+export const closeTimeoutMs = 3000;
+
 /** Metrics and traces of one runtime. */
 export const createTelemetry = (options: TelemetryOptions): Telemetry => {
   const { clock, version, instance } = options;
@@ -85,7 +88,10 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
       return `${counted.trimEnd()}\n${exposition(gaugesOf(options.readings(), { version, instance }, clock.now()))}`;
     },
     async close() {
-      await Promise.all([counters.close(), traces?.close()]);
+      const late = new Promise<void>((resolve) => {
+        clock.after(closeTimeoutMs, resolve);
+      });
+      await Promise.race([Promise.all([counters.close(), traces?.close()]), late]);
     },
   };
 };

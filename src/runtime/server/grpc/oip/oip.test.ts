@@ -193,15 +193,16 @@ describe('the calls about the server and its models', () => {
   });
 });
 
-describe('the model repository', () => {
-  const load = (request: { repositoryName?: string; modelName?: string; parameters?: object }) =>
-    unaryCall((cb) =>
-      fake.oip.repositoryModelLoad({ repositoryName: '', modelName: '', ...request, parameters: {} }, cb),
-    );
+const load = (request: { repositoryName?: string; modelName?: string; parameters?: object }) =>
+  unaryCall((cb) =>
+    fake.oip.repositoryModelLoad({ repositoryName: '', modelName: '', ...request, parameters: {} }, cb),
+  );
 
+const index = (ready: boolean) =>
+  unaryCall((cb) => fake.oip.repositoryIndex({ repositoryName: '', ready }, cb));
+
+describe('the model repository', () => {
   test('the index has every name with its state and the reason', async () => {
-    const index = (ready: boolean) =>
-      unaryCall((cb) => fake.oip.repositoryIndex({ repositoryName: '', ready }, cb));
     const { response } = await index(false);
     expect(response).toHaveProperty('models.length', 5);
     expect(response).toMatchObject({

@@ -34,7 +34,7 @@ export const subjectOf = (request: LoadRequest, serving: Serving, defaultNamespa
       'VERB_REFUSED',
       `${asked} is a ${card.kind}: only an Adapter can be loaded or unloaded by hand`,
     );
-  return { card, key: keyOf(card, asked.includes('/') ? (asked.split('/')[0] ?? namespace) : namespace) };
+  return { card, key: keyOf(card, namespace) };
 };
 
 /** Errors: REQUEST_INVALID for a parameter that would change what is loaded. */

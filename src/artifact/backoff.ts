@@ -1,0 +1,58 @@
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Clock } from '../time/clock.ts';
+
+export type Backoff = {
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Attempts in a row without progress before giving up. */
+  readonly attempts: number;
+};
+
+const firstMs = 250;
+const longestMs = 30_000;
+/** A server may ask for more patience than that; the caller's own retry has more. */
+const longestRetryAfterMs = 60_000;
+
+const wait = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const leave = (): void => {
+      cancel();
+      reject(signal.reason);
+    };
+    const cancel = clock.after(ms, () => {
+      signal.removeEventListener('abort', leave);
+      resolve();
+    });
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, { once: true });
+  });
+
+/** Exponential with jitter; what the server asks for (Retry-After) counts where it is longer. */
+const delayOf = (attempt: number, error: AdaptletError, random: () => number): number => {
+  const own = Math.min(longestMs, firstMs * 2 ** attempt) * (0.5 + random() / 2);
+  return Math.max(own, Math.min(error.retryAfterMs ?? 0, longestRetryAfterMs));
+};
+
+/**
+ * Runs `attempt` until it succeeds, as long as it fails with REGISTRY_UNAVAILABLE. `progressed` says whether the last
+ * attempt got further than all before: then the count starts again.
+ */
+export const withBackoff = async <T>(
+  { clock, random, attempts }: Backoff,
+  signal: AbortSignal,
+  attempt: () => Promise<T>,
+  progressed: () => boolean = () => false,
+): Promise<T> => {
+  for (let failed = 0; ; ) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (!(error instanceof AdaptletError) || error.code !== 'REGISTRY_UNAVAILABLE') throw error;
+      failed = progressed() ? 1 : failed + 1;
+      if (failed >= attempts) throw error;
+      await wait(clock, delayOf(failed - 1, error, random), signal);
+    }
+  }
+};

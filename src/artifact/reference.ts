@@ -1,0 +1,44 @@
+import { imageAdvice, imagePattern } from '../api/image.ts';
+import { type Digest, isDigest } from '../api/names.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { foreign } from '../errors/foreign.ts';
+
+/** `registry/repository[:tag][@digest]`, taken apart. */
+export type ImageReference = {
+  /** Host with an optional port. */
+  readonly registry: string;
+  readonly repository: string;
+  readonly tag: string | undefined;
+  readonly digest: Digest | undefined;
+};
+
+/**
+ * Takes an image reference apart. Without tag and digest the tag is `latest`.
+ * @throws AdaptletError ARTIFACT_REFERENCE_INVALID
+ */
+export const parseReference = (image: string): ImageReference => {
+  if (image.length > 512 || !imagePattern.test(image)) {
+    throw new AdaptletError('ARTIFACT_REFERENCE_INVALID', `${foreign(image)} ${imageAdvice(image)}`);
+  }
+  const slash = image.indexOf('/');
+  const [path = '', digest] = image.slice(slash + 1).split('@');
+  const colon = path.indexOf(':');
+  const tag = colon === -1 ? undefined : path.slice(colon + 1);
+  return {
+    registry: image.slice(0, slash),
+    repository: colon === -1 ? path : path.slice(0, colon),
+    tag: tag ?? (digest === undefined ? 'latest' : undefined),
+    digest: digest !== undefined && isDigest(digest) ? digest : undefined,
+  };
+};
+
+const hostOf = (registry: string): string => registry.replace(/:\d+$/, '');
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+
+/** Whether a host is spoken to without encryption: this machine, or one that the administrator listed. */
+export const isPlainHttp = (registry: string, insecureHosts: readonly string[]): boolean =>
+  isLoopback(hostOf(registry)) ||
+  insecureHosts.includes(registry) ||
+  insecureHosts.includes(hostOf(registry));

@@ -1,0 +1,189 @@
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Clock } from '../time/clock.ts';
+import type { Credentials } from './docker-config.ts';
+import { type ImageReference, isPlainHttp } from './reference.ts';
+import { answerChallenge, denied } from './registry-auth.ts';
+
+export type RegistryHttpOptions = {
+  readonly fetch: typeof fetch;
+  readonly clock: Clock;
+  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
+  /** Hosts, with or without port, that are spoken to without encryption. This machine always is. */
+  readonly insecureHosts: readonly string[];
+  /** Time without a byte, in milliseconds, after which a connection counts as broken. */
+  readonly idleMs: number;
+};
+
+/** A response and the watch over its body. Dispose it when the body is read or not wanted. */
+export type Answer = AsyncDisposable & {
+  readonly response: Response;
+  /** Chunks of the body. Throws REGISTRY_UNAVAILABLE when it breaks off or stalls. */
+  readonly body: AsyncIterable<Uint8Array>;
+};
+
+type Headers = Readonly<Record<string, string>>;
+
+const maxRedirects = 5;
+
+const retryAfterMs = (response: Response, clock: Clock): number | undefined => {
+  const text = response.headers.get('retry-after');
+  if (text === null) return undefined;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - clock.now();
+  return Number.isFinite(ms) && ms > 0 ? ms : undefined;
+};
+
+/** Aborts when nothing was heard for `ms`. */
+const watchdog = (clock: Clock, ms: number) => {
+  const controller = new AbortController();
+  let cancel: (() => void) | undefined;
+  const heard = (): void => {
+    cancel?.();
+    cancel = clock.after(ms, () => {
+      controller.abort(new Error(`nothing was heard for ${ms} ms`));
+    });
+  };
+  heard();
+  return { signal: controller.signal, heard, stop: () => cancel?.() };
+};
+
+const unavailable = (url: URL, what: string, cause?: unknown, after?: number): AdaptletError =>
+  new AdaptletError('REGISTRY_UNAVAILABLE', `${url.origin}${url.pathname} ${what}`, {
+    ...(cause === undefined ? {} : { cause }),
+    ...(after === undefined ? {} : { retryAfterMs: after }),
+  });
+
+/** GET requests to registries: authentication, redirects, stalls. One attempt each; see `withBackoff`. */
+export class RegistryHttp {
+  readonly #options: RegistryHttpOptions;
+  /** Authorization by registry and repository, until the registry refuses it. In memory only. */
+  readonly #authorizations = new Map<string, string>();
+
+  constructor(options: RegistryHttpOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * GET below `/v2/<repository>/`. Answers with any status below 500 but 401, 403 and 429.
+   * @throws AdaptletError REGISTRY_DENIED, REGISTRY_INSECURE, REGISTRY_UNAVAILABLE
+   */
+  async get(reference: ImageReference, path: string, headers: Headers, signal: AbortSignal): Promise<Answer> {
+    const scheme = isPlainHttp(reference.registry, this.#options.insecureHosts) ? 'http' : 'https';
+    const url = new URL(`${scheme}://${reference.registry}/v2/${reference.repository}/${path}`);
+    const key = `${reference.registry}/${reference.repository}`;
+    const known = this.#authorizations.get(key);
+    const first = await this.#follow(url, withAuthorization(headers, known), signal);
+    if (first.response.status !== 401) return await refuse(first, reference);
+    await first[Symbol.asyncDispose]();
+    this.#authorizations.delete(key);
+    const challenge = first.response.headers.get('www-authenticate');
+    const authorization = await this.#authorize(challenge, reference, signal);
+    const second = await this.#follow(url, withAuthorization(headers, authorization), signal);
+    if (second.response.status === 401) {
+      await second[Symbol.asyncDispose]();
+      throw denied(reference, 'it refuses the credentials');
+    }
+    this.#authorizations.set(key, authorization);
+    return await refuse(second, reference);
+  }
+
+  async #authorize(
+    challenge: string | null,
+    reference: ImageReference,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const credentials = await this.#options.credentials(reference.registry);
+    const answers: Answer[] = [];
+    try {
+      return await answerChallenge(challenge, reference, credentials, async (url, headers) => {
+        const answer = await this.#send(url, headers, signal);
+        answers.push(answer);
+        return answer.response;
+      });
+    } finally {
+      for (const answer of answers) await answer[Symbol.asyncDispose]();
+    }
+  }
+
+  /** Redirects go to storage services: credentials stay with the origin that asked for them. */
+  async #follow(start: URL, headers: Headers, signal: AbortSignal): Promise<Answer> {
+    let url = start;
+    for (let hops = 0; hops <= maxRedirects; hops++) {
+      const { authorization: _, ...bare } = headers;
+      const answer = await this.#send(url, url.origin === start.origin ? headers : bare, signal);
+      const location = answer.response.headers.get('location');
+      if (![301, 302, 303, 307, 308].includes(answer.response.status) || location === null) return answer;
+      await answer[Symbol.asyncDispose]();
+      if (!URL.canParse(location, url.href)) throw unavailable(url, 'redirects to something that is no URL');
+      url = new URL(location, url);
+    }
+    throw unavailable(start, `redirects more than ${maxRedirects} times`);
+  }
+
+  async #send(url: URL, headers: Headers, signal: AbortSignal): Promise<Answer> {
+    this.#checkScheme(url);
+    const { clock, idleMs } = this.#options;
+    const watch = watchdog(clock, idleMs);
+    let response: Response;
+    try {
+      response = await this.#options.fetch(url, {
+        // Content-Encoding would make the bytes others than those of the digest.
+        headers: { 'accept-encoding': 'identity', 'user-agent': 'adaptlet', ...headers },
+        redirect: 'manual',
+        signal: AbortSignal.any([signal, watch.signal]),
+      });
+    } catch (error) {
+      watch.stop();
+      signal.throwIfAborted();
+      throw unavailable(url, 'did not answer', error);
+    }
+    const answer = watchedAnswer(url, response, watch, signal);
+    if (response.status < 500 && response.status !== 429) return answer;
+    await answer[Symbol.asyncDispose]();
+    throw unavailable(url, `answered ${response.status}`, undefined, retryAfterMs(response, clock));
+  }
+
+  #checkScheme(url: URL): void {
+    if (url.protocol === 'https:') return;
+    if (url.protocol === 'http:' && isPlainHttp(url.host, this.#options.insecureHosts)) return;
+    throw new AdaptletError('REGISTRY_INSECURE', `${url.protocol}//${url.host} is not HTTPS`);
+  }
+}
+
+const withAuthorization = (headers: Headers, authorization: string | undefined): Headers =>
+  authorization === undefined ? headers : { ...headers, authorization };
+
+const refuse = async (answer: Answer, reference: ImageReference): Promise<Answer> => {
+  if (answer.response.status !== 403) return answer;
+  await answer[Symbol.asyncDispose]();
+  throw denied(reference, 'it forbids access');
+};
+
+const watchedAnswer = (
+  url: URL,
+  response: Response,
+  watch: ReturnType<typeof watchdog>,
+  signal: AbortSignal,
+): Answer => {
+  const body = async function* (): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of response.body ?? []) {
+        watch.heard();
+        yield chunk;
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw unavailable(url, 'broke off', error);
+    } finally {
+      watch.stop();
+    }
+  };
+  return {
+    response,
+    body: body(),
+    async [Symbol.asyncDispose]() {
+      watch.stop();
+      // A body that was read, or broke, has nothing left to cancel.
+      if (response.body !== null && !response.body.locked) await response.body.cancel().catch(() => {});
+    },
+  };
+};

@@ -1,0 +1,139 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import type { Digest } from '../api/names.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { type Backoff, withBackoff } from './backoff.ts';
+import { digestOf } from './digest.ts';
+import { type Descriptor, maxManifestBytes, mediaTypes } from './manifest.ts';
+import type { ImageReference } from './reference.ts';
+import { type Answer, RegistryHttp, type RegistryHttpOptions } from './registry-http.ts';
+
+export type RegistryOptions = Omit<RegistryHttpOptions, 'clock'> & Backoff;
+
+/** Index types too: a registry then sends the index, and the message can say what it is. */
+const accept = [mediaTypes.manifest, mediaTypes.dockerManifest, mediaTypes.index, mediaTypes.dockerList].join(
+  ', ',
+);
+
+const named = ({ registry, repository }: ImageReference, version: string): string =>
+  `${registry}/${repository}${version.startsWith('sha256:') ? '@' : ':'}${version}`;
+
+const readAll = async (answer: Answer, most: number, what: string): Promise<Uint8Array> => {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of answer.body) {
+    size += chunk.length;
+    if (size > most) throw new AdaptletError('ARTIFACT_TOO_LARGE', `${what} has more than ${most} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+};
+
+const unexpected = (what: string, status: number): AdaptletError =>
+  status === 404
+    ? new AdaptletError('ARTIFACT_NOT_FOUND', `${what} is not in the registry`)
+    : new AdaptletError('REGISTRY_UNAVAILABLE', `${what}: the registry answered ${status}`);
+
+const writeFully = async (file: FileHandle, chunk: Uint8Array, position: number): Promise<void> => {
+  for (let done = 0; done < chunk.length; ) {
+    done += (await file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
+  }
+};
+
+/**
+ * Pulls from OCI registries (distribution specification 1.1): manifests by tag or digest, blobs with resume.
+ * Errors: REGISTRY_*, ARTIFACT_NOT_FOUND, ARTIFACT_TOO_LARGE, DIGEST_MISMATCH, ARTIFACT_CORRUPT.
+ */
+export class Registry {
+  readonly #http: RegistryHttp;
+  readonly #backoff: Backoff;
+
+  constructor(options: RegistryOptions) {
+    this.#http = new RegistryHttp(options);
+    this.#backoff = options;
+  }
+
+  /** The bytes of a manifest, checked against `version` when that is a digest. */
+  async manifest(reference: ImageReference, version: string, signal: AbortSignal): Promise<Uint8Array> {
+    const what = named(reference, version);
+    const bytes = await withBackoff(this.#backoff, signal, async () => {
+      await using answer = await this.#http.get(reference, `manifests/${version}`, { accept }, signal);
+      if (answer.response.status !== 200) throw unexpected(what, answer.response.status);
+      return await readAll(answer, maxManifestBytes, `the manifest of ${what}`);
+    });
+    const digest = digestOf(bytes);
+    if (version.startsWith('sha256:') && digest !== version) {
+      throw new AdaptletError('DIGEST_MISMATCH', `${what} came as ${digest}`);
+    }
+    return bytes;
+  }
+
+  /** The digest that a tag has now, or undefined when there is no such tag. */
+  async resolve(reference: ImageReference, tag: string, signal: AbortSignal): Promise<Digest | undefined> {
+    try {
+      return digestOf(await this.manifest(reference, tag, signal));
+    } catch (error) {
+      if (error instanceof AdaptletError && error.code === 'ARTIFACT_NOT_FOUND') return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Writes a blob to `path`, of which `have` bytes are there; goes on from there where the registry can. The digest is
+   * left to the store, which hashes the file. `onBytes` gets the bytes that the file has.
+   */
+  async blob(
+    reference: ImageReference,
+    blob: Descriptor,
+    target: { readonly path: string; readonly have: number },
+    signal: AbortSignal,
+    onBytes: (bytes: number) => void,
+  ): Promise<void> {
+    await using file = await open(target.path, target.have > 0 ? 'r+' : 'w', 0o600);
+    let have = target.have > blob.size ? 0 : target.have;
+    let furthest = have;
+    let progressed = false;
+    const attempt = async (): Promise<void> => {
+      progressed = false;
+      if (have < blob.size) {
+        await using answer = await this.#open(reference, blob, have, signal);
+        have = answer.response.status === 206 ? have : 0;
+        for await (const chunk of answer.body) {
+          if (have + chunk.length > blob.size) throw tooLong(blob);
+          await writeFully(file, chunk, have);
+          have += chunk.length;
+          if (have > furthest) progressed = true;
+          furthest = Math.max(furthest, have);
+          onBytes(have);
+        }
+      }
+      if (have < blob.size) {
+        throw new AdaptletError(
+          'REGISTRY_UNAVAILABLE',
+          `blob ${blob.digest} ended after ${have} of ${blob.size} bytes`,
+        );
+      }
+      await file.truncate(blob.size);
+    };
+    await withBackoff(this.#backoff, signal, attempt, () => progressed);
+  }
+
+  async #open(
+    reference: ImageReference,
+    blob: Descriptor,
+    have: number,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const range: Record<string, string> = have > 0 ? { range: `bytes=${have}-` } : {};
+    const answer = await this.#http.get(reference, `blobs/${blob.digest}`, range, signal);
+    const { status, headers } = answer.response;
+    const from = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '')?.[1];
+    if (status === 200 || (status === 206 && Number(from) === have)) return answer;
+    await answer[Symbol.asyncDispose]();
+    // The registry does not resume as it should: from the start.
+    if (have > 0 && (status === 206 || status === 416)) return await this.#open(reference, blob, 0, signal);
+    throw unexpected(`blob ${blob.digest} of ${reference.registry}/${reference.repository}`, status);
+  }
+}
+
+const tooLong = (blob: Descriptor): AdaptletError =>
+  new AdaptletError('ARTIFACT_CORRUPT', `blob ${blob.digest} came with more than its ${blob.size} bytes`);

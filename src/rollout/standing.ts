@@ -1,0 +1,58 @@
+import type { Draft, Standing } from './draft.ts';
+import type { AdapterFact } from './facts.ts';
+import type { Target } from './target.ts';
+
+/** The spec's adapter is stable. */
+export const completed = ({ stable }: Draft): Standing => ({
+  phase: 'Healthy',
+  reason: 'Completed',
+  message: `${stable?.adapter} serves`,
+});
+
+/** The spec asks for stable: only its own state matters. Not being in RAM is not an illness, it loads on demand. */
+export const settled = (draft: Draft, fact: AdapterFact | undefined): Standing => {
+  const name = draft.stable?.adapter;
+  if (fact === undefined) {
+    const message = `Adapter ${name} was removed; what is loaded of it goes on serving`;
+    return { phase: 'Degraded', reason: 'AdapterRemoved', message };
+  }
+  return fact.state === 'Failed' ? failed(`${name}`, fact) : completed(draft);
+};
+
+/** Somebody holds the rollout where it is. */
+export const pausedBySpec = ({ step, weight }: Draft): Standing => {
+  const where =
+    step === undefined
+      ? 'before the first adapter'
+      : `at step ${step.index + 1}/${step.total}, canary at ${weight} %`;
+  return { phase: 'Paused', reason: 'PausedBySpec', message: `spec.paused holds it ${where}` };
+};
+
+/** The adapter of the spec cannot serve yet; says what is missing. */
+export const awaiting = (target: Target): Standing => {
+  if (target.kind === 'Missing') {
+    const message = `waits for the Adapter ${target.name}, which does not exist yet`;
+    return { phase: 'Progressing', reason: 'AwaitingAdapter', message };
+  }
+  const name = target.kind === 'Unresolved' ? target.name : target.bound.adapter;
+  const { fact } = target;
+  if (fact?.state === 'Failed') return failed(name, fact);
+  const detail = fact === undefined || `${fact.reason}${fact.message}` === '' ? '' : ` (${because(fact)})`;
+  return target.kind === 'Unresolved'
+    ? { phase: 'Progressing', reason: 'AwaitingDigest', message: `waits for the digest of ${name}${detail}` }
+    : {
+        phase: 'Progressing',
+        reason: 'AwaitingResident',
+        message: `waits until ${name} is Resident${detail}`,
+      };
+};
+
+const failed = (name: string, fact: AdapterFact): Standing => ({
+  phase: 'Degraded',
+  reason: 'AdapterFailed',
+  message: `${name} cannot serve: ${because(fact)}`,
+});
+
+/** Why an adapter is not Resident, for people. */
+export const because = ({ reason, message }: AdapterFact): string =>
+  [reason, message].filter((part) => part !== '').join(': ') || 'no reason was given';

@@ -1,0 +1,174 @@
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Tensor } from 'onnxruntime-node';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { fixtureDigest, tinyFolder, tinySites } from '../../adapter/adapter-fixture.ts';
+import { compileAdapter } from '../../adapter/compile.ts';
+import { readCompiledHeader } from '../../adapter/read-compiled.ts';
+import { Exclusive } from '../exclusive.ts';
+import type { GraphSession } from '../session/graph-session.ts';
+import { AdapterTable } from './adapter-table.ts';
+import { Arena } from './arena.ts';
+import { checkHeader } from './check-header.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'adaptlet-table-'));
+const expected = { baseDigest: fixtureDigest('b'), engineVersion: 'test 1', sites: tinySites };
+const fileOf = (name: string): string => join(folder, `${name}.bin`);
+
+/** A session that only keeps what it would feed. */
+const session = { feeds: (lora: ReadonlyMap<string, Tensor>) => ({ tensors: Object.fromEntries(lora) }) } as unknown as GraphSession;
+
+const makeTable = (budget = 1 << 20) => {
+  const steps = new Exclusive();
+  const arena = new Arena(budget);
+  return { steps, arena, table: new AdapterTable({ arena, session, expected, steps }) };
+};
+
+const compile = (name: string): Promise<unknown> =>
+  compileAdapter({
+    folder: join(tinyFolder, 'adapters', name),
+    digest: fixtureDigest('a'),
+    info: expected,
+    outFile: fileOf(name),
+    maxRank: 64,
+  });
+
+beforeAll(async () => {
+  for (const name of ['upper', 'reverse', 'digits']) await compile(name);
+});
+
+const copyOf = async (name: string, change: (bytes: Buffer) => void): Promise<string> => {
+  const bytes = Buffer.from(readFileSync(fileOf(name)));
+  change(bytes);
+  const file = fileOf(`${name}-${Math.abs(bytes.readInt32LE(bytes.length - 4))}-changed`);
+  await writeFile(file, bytes);
+  return file;
+};
+
+describe('loading a compiled file', () => {
+  it('feeds exactly the values of the file', async () => {
+    const { table } = makeTable();
+    const adapter = await table.load('upper', fileOf('upper'));
+    const header = await readCompiledHeader(fileOf('upper'));
+    const file = readFileSync(fileOf('upper'));
+    const names = Object.keys(adapter.feeds.tensors);
+    expect(names).toHaveLength(header.tensors.length);
+    for (const { module, half, shape, offset, length } of header.tensors) {
+      const tensor = adapter.feeds.tensors[`lora.${module}.${half}`];
+      expect(tensor?.dims).toEqual(shape);
+      const values = tensor?.data as Float32Array;
+      expect(Buffer.from(values.buffer, values.byteOffset, values.byteLength).equals(file.subarray(offset, offset + length))).toBe(true);
+    }
+  });
+
+  it('keeps the values when other adapters go and memory is put together', async () => {
+    const { table, arena } = makeTable(0);
+    const reference = await makeTable().table.load('digits', fileOf('digits'));
+    await table.load('upper', fileOf('upper'));
+    const digits = await table.load('digits', fileOf('digits'));
+    const before = digits.feeds;
+    await table.unload('upper');
+    arena.allocate(arena.buffer.byteLength - digits.bytes - 64, () => undefined);
+    expect(digits.feeds).not.toBe(before);
+    for (const [name, tensor] of Object.entries(reference.feeds.tensors)) {
+      expect(digits.feeds.tensors[name]?.data).toEqual(tensor.data);
+    }
+  });
+
+  it('refuses a flipped bit anywhere in a tensor and gives the memory back', async () => {
+    const { table, arena } = makeTable();
+    const { tensors } = await readCompiledHeader(fileOf('upper'));
+    const file = await copyOf('upper', (bytes) => {
+      const at = tensors[3]!.offset + 5;
+      bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+    });
+    await expect(table.load('bad', file)).rejects.toMatchObject({
+      code: 'COMPILED_FILE_CORRUPT',
+      what: expect.stringContaining(`${tensors[3]!.module} ${tensors[3]!.half}`),
+    });
+    expect(arena.usedBytes).toBe(0);
+    expect(() => table.get('bad')).toThrow(expect.objectContaining({ code: 'ADAPTER_NOT_AVAILABLE' }));
+  });
+
+  it('refuses a file that is cut off, empty or not there', async () => {
+    const { table } = makeTable();
+    const file = await copyOf('digits', () => undefined);
+    for (const length of [30_000, 100, 0]) {
+      await truncate(file, length);
+      await expect(table.load('short', file)).rejects.toMatchObject({ code: 'COMPILED_FILE_CORRUPT' });
+    }
+    await expect(table.load('none', fileOf('none'))).rejects.toMatchObject({ code: 'COMPILED_FILE_CORRUPT' });
+  });
+
+  it('refuses a file for another base model or engine as stale', async () => {
+    const header = await readCompiledHeader(fileOf('upper'));
+    const stale = expect.objectContaining({ code: 'COMPILED_FILE_STALE' });
+    expect(() => checkHeader('f', header, { ...expected, baseDigest: fixtureDigest('c') })).toThrow(stale);
+    expect(() => checkHeader('f', header, { ...expected, engineVersion: 'test 2' })).toThrow(stale);
+  });
+
+  it.each([
+    ['overlapping tensors', (t: { offset: number }[]) => (t[1]!.offset = t[0]!.offset)],
+    ['a tensor outside the file', (t: { offset: number }[]) => (t.at(-1)!.offset += 1 << 20)],
+    ['a tensor that is not aligned', (t: { offset: number }[]) => (t.at(-1)!.offset += 4)],
+    ['a length that is not that of the shape', (t: { length: number }[]) => (t[0]!.length -= 4)],
+    ['half a pair', (t: object[]) => t.pop()],
+    ['a linear that the base model lacks', (t: { module: string }[]) => (t[0]!.module = 'model.layers.9.mlp.up_proj')],
+    ['a tensor that is there twice', (t: { module: string; half: string }[]) => (t[1]!.half = 'A')],
+  ])('refuses a header with %s', async (_, change) => {
+    const header = await readCompiledHeader(fileOf('upper'));
+    const tensors = structuredClone(header.tensors) as never[];
+    change(tensors);
+    expect(() => checkHeader('f', { ...header, tensors }, expected)).toThrow(
+      expect.objectContaining({ code: 'COMPILED_FILE_CORRUPT' }),
+    );
+  });
+
+  it('says with numbers when there is no room, and keeps what was there', async () => {
+    const { table, arena } = makeTable(0);
+    arena.allocate(arena.buffer.byteLength - 1024, () => undefined);
+    await expect(table.load('upper', fileOf('upper'))).rejects.toMatchObject({ code: 'ADAPTER_MEMORY_FULL' });
+    expect(() => table.get('upper')).toThrow();
+  });
+
+  it('loads a name once, also when it is asked for twice at the same time', async () => {
+    const { table, arena } = makeTable();
+    const [first, second] = await Promise.all([table.load('a', fileOf('upper')), table.load('a', fileOf('upper'))]);
+    expect(second).toBe(first);
+    expect(arena.usedBytes).toBe(first.bytes);
+  });
+});
+
+describe('unloading', () => {
+  it('hides the name at once and frees the memory when its last user is gone', async () => {
+    const { table, arena } = makeTable();
+    const adapter = await table.load('upper', fileOf('upper'));
+    adapter.acquire();
+    let freed = false;
+    const unloading = table.unload('upper').then(() => (freed = true));
+    expect(() => table.get('upper')).toThrow(/not loaded/);
+    const again = await table.load('upper', fileOf('upper'));
+    expect(again).not.toBe(adapter);
+    expect(freed).toBe(false);
+    expect(arena.usedBytes).toBe(2 * adapter.bytes);
+    adapter.release();
+    await unloading;
+    expect(arena.usedBytes).toBe(again.bytes);
+    expect(() => adapter.feeds).toThrow(/before it was read/);
+  });
+
+  it('does not free during a step', async () => {
+    const { table, arena, steps } = makeTable();
+    const adapter = await table.load('upper', fileOf('upper'));
+    const step = Promise.withResolvers<void>();
+    const running = steps.run(() => step.promise);
+    const unloading = table.unload('upper');
+    await new Promise(setImmediate);
+    expect(arena.usedBytes).toBe(adapter.bytes);
+    step.resolve();
+    await Promise.all([running, unloading]);
+    expect(arena.usedBytes).toBe(0);
+  });
+});

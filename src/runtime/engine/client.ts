@@ -1,0 +1,191 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Clock } from '../../time/clock.ts';
+import { EngineLife } from './client/engine-life.ts';
+import type { EngineLogger } from './client/logger.ts';
+import type { Engine, EngineInfo, EngineState, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
+import { eventWindow } from './generate/event-window.ts';
+import type { StartOptions } from './protocol.ts';
+
+export type EngineOptions = StartOptions & {
+  readonly clock: Clock;
+  readonly logger: EngineLogger;
+  /** Milliseconds without a sign of life, while calls are under way, after which the process is killed. */
+  readonly stallTimeoutMs: number;
+  /** For the jitter of restarts. */
+  readonly random?: () => number;
+};
+
+/** The engine, and what only its owner and fault tests need. */
+export type EngineClient = Engine & {
+  /** Of the process that runs now. */
+  readonly pid: number | undefined;
+  /** Why the process ended last, when it has not been ready since. */
+  readonly failure: AdaptletError | undefined;
+};
+
+const firstRestartMs = 100;
+const lastRestartMs = 10_000;
+/** A process that was ready for this long was well: the next restart is quick again. */
+const wellMs = 30_000;
+/** Events are acknowledged in groups. */
+const acknowledgeEvery = eventWindow / 2;
+/** Milliseconds after which a refused request may find a place. */
+const retryAfterMs = 1000;
+
+class ProcessEngine implements EngineClient {
+  readonly #options: EngineOptions;
+  readonly #listeners = new Set<(state: EngineState) => void>();
+  #state: EngineState = 'starting';
+  #life: EngineLife;
+  #info: EngineInfo | undefined;
+  #failure: AdaptletError | undefined;
+  #restarts = 0;
+  #readyAt: number | undefined;
+  #cancelRestart: () => void = () => undefined;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#life = this.#begin();
+  }
+
+  get state(): EngineState {
+    return this.#state;
+  }
+  get pid(): number | undefined {
+    return this.#life.pid;
+  }
+  get failure(): AdaptletError | undefined {
+    return this.#failure;
+  }
+
+  info(): EngineInfo {
+    if (this.#info !== undefined) return this.#info;
+    throw this.#down();
+  }
+
+  async load(name: string, file: string): Promise<{ readonly bytes: number; readonly ms: number }> {
+    return await this.#alive().ask({ kind: 'load', name, file });
+  }
+
+  async probe(name: string): Promise<ProbeResult> {
+    return await this.#alive().ask({ kind: 'probe', name });
+  }
+
+  async unload(name: string): Promise<void> {
+    await this.#alive().ask({ kind: 'unload', name });
+  }
+
+  /** Begins with the first `next()`: an iterable that nobody reads costs nothing. */
+  async *generate(input: GenerateInput, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
+    const cancelled = (): AdaptletError =>
+      new AdaptletError('REQUEST_CANCELLED', `Request ${input.requestId} was given up`, { cause: signal.reason });
+    if (signal.aborted) throw cancelled();
+    const life = this.#alive();
+    this.#checkRoom(life);
+    const { stream, taken, leave } = life.generate(input);
+    const abort = (): void => {
+      stream.fail(cancelled());
+      leave();
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      for (let unacknowledged = 1; ; unacknowledged += 1) {
+        const event = await stream.next();
+        if (event.kind === 'done') leave();
+        yield event;
+        if (event.kind === 'done') return;
+        if (unacknowledged === acknowledgeEvery) {
+          taken(unacknowledged);
+          unacknowledged = 0;
+        }
+      }
+    } finally {
+      signal.removeEventListener('abort', abort);
+      leave();
+    }
+  }
+
+  onState(listener: (state: EngineState) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#state !== 'closed') this.#become('closed');
+    this.#cancelRestart();
+    await this.#life.close();
+  }
+
+  #begin(): EngineLife {
+    const { clock, logger, stallTimeoutMs } = this.#options;
+    const { modelDir, cacheDir, adapterBudgetBytes, threads, maxConcurrent, maxQueue } = this.#options;
+    return new EngineLife({
+      start: { modelDir, cacheDir, adapterBudgetBytes, threads, maxConcurrent, maxQueue },
+      clock,
+      logger,
+      stallTimeoutMs,
+      onReady: (info) => {
+        this.#ready(info);
+      },
+      onEnd: (failure) => {
+        this.#ended(failure);
+      },
+    });
+  }
+
+  #ready(info: EngineInfo): void {
+    if (this.#state === 'closed') return;
+    this.#info = info;
+    this.#failure = undefined;
+    this.#readyAt = this.#options.clock.monotonic();
+    this.#options.logger.info({ pid: this.pid, baseDigest: info.baseDigest }, 'the engine is ready');
+    this.#become('ready');
+  }
+
+  #ended(failure: AdaptletError): void {
+    if (this.#state === 'closed') return;
+    const { clock, logger, random = Math.random } = this.#options;
+    if (this.#readyAt !== undefined && clock.monotonic() - this.#readyAt > wellMs) this.#restarts = 0;
+    this.#readyAt = undefined;
+    this.#failure = failure;
+    const longest = Math.min(lastRestartMs, firstRestartMs * 2 ** this.#restarts);
+    const delayMs = longest * (0.5 + random() / 2);
+    this.#restarts += 1;
+    logger.error({ err: failure, delayMs: Math.round(delayMs) }, 'the engine process ended and is started again');
+    this.#cancelRestart = clock.after(delayMs, () => {
+      this.#become('starting');
+      this.#life = this.#begin();
+    });
+    this.#become('down');
+  }
+
+  #become(state: EngineState): void {
+    this.#state = state;
+    for (const listener of this.#listeners) listener(state);
+  }
+
+  #alive(): EngineLife {
+    if (this.#state === 'ready') return this.#life;
+    throw this.#down();
+  }
+
+  #down(): AdaptletError {
+    const why = this.#failure === undefined ? '' : `: ${this.#failure.what}`;
+    return new AdaptletError('ENGINE_DOWN', `The engine is ${this.#state}${why}`, { cause: this.#failure });
+  }
+
+  /** The process refuses as well, but only between steps: messages must not pile up before it. */
+  #checkRoom(life: EngineLife): void {
+    const { maxConcurrent, maxQueue } = this.#options;
+    if (life.streams < maxConcurrent + maxQueue) return;
+    throw new AdaptletError('QUEUE_FULL', `${life.streams} requests run or wait in the engine`, { retryAfterMs });
+  }
+}
+
+/**
+ * Starts the engine process for a base model and keeps it running: it is started again, with growing delays, whenever
+ * it ends or gives no sign of life.
+ */
+export const startEngine = (options: EngineOptions): EngineClient => new ProcessEngine(options);

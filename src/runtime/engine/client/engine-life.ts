@@ -1,0 +1,223 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Clock } from '../../../time/clock.ts';
+import type { EngineInfo, GenerateInput } from '../engine.ts';
+import { type Answers, type FromEngine, fromWire, type StartOptions, type ToEngine } from '../protocol.ts';
+import { EventStream } from './event-stream.ts';
+import type { EngineLogger } from './logger.ts';
+import { Watchdog } from './watchdog.ts';
+
+const program = fileURLToPath(new URL('../process.ts', import.meta.url));
+/** The first start of a large model prepares its weights, which can be silent for long. */
+const startLimitMs = 600_000;
+/** How long a close waits for the present step. */
+const closeLimitMs = 10_000;
+
+export type EngineLifeOptions = {
+  readonly start: StartOptions;
+  readonly clock: Clock;
+  readonly logger: EngineLogger;
+  /** Milliseconds of silence, with calls under way, after which the process is killed. */
+  readonly stallTimeoutMs: number;
+  readonly onReady: (info: EngineInfo) => void;
+  /** The process is gone; comes before its calls are rejected. */
+  readonly onEnd: (failure: AdaptletError) => void;
+};
+
+type Call =
+  | { readonly kind: 'answer'; readonly resolve: (value: Answers[keyof Answers]) => void; readonly reject: (error: Error) => void }
+  | { readonly kind: 'stream'; readonly stream: EventStream };
+
+type Question = Extract<ToEngine, { kind: keyof Answers }>;
+
+/** One engine process from its start to its end, and the calls that it was given. */
+export class EngineLife {
+  readonly #options: EngineLifeOptions;
+  readonly #child: ChildProcess;
+  readonly #watchdog: Watchdog;
+  readonly #calls = new Map<number, Call>();
+  readonly #gone = Promise.withResolvers<void>();
+  #nextCall = 1;
+  #streams = 0;
+  #ready = false;
+  #ended = false;
+  #failure: AdaptletError | undefined;
+
+  constructor(options: EngineLifeOptions) {
+    this.#options = options;
+    // Only the IPC channel and the two pipes: the sockets of this process are closed on exec.
+    this.#child = fork(program, [], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      execArgv: [],
+    });
+    this.#watchdog = new Watchdog({
+      clock: options.clock,
+      limitMs: () => this.#silenceLimit(),
+      onStall: (silentMs) => {
+        options.logger.error({ pid: this.pid, silentMs }, 'the engine process gives no sign of life and is killed');
+        this.kill();
+      },
+    });
+    this.#listen();
+    this.#send({ kind: 'start', options: options.start });
+  }
+
+  get pid(): number | undefined {
+    return this.#ended ? undefined : this.#child.pid;
+  }
+
+  /** Requests under way, those that wait in the process included. */
+  get streams(): number {
+    return this.#streams;
+  }
+
+  ask<K extends keyof Answers>(question: DistributiveOmit<Question, 'call'> & { kind: K }): Promise<Answers[K]> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answers[keyof Answers]>();
+    const call = this.#open({ kind: 'answer', resolve, reject });
+    this.#send({ ...question, call });
+    // The process answers each question in its own form.
+    return promise as Promise<Answers[K]>;
+  }
+
+  /** Starts a request. `taken` says that its reader took events, `leave` that it wants no more. */
+  generate(input: GenerateInput): {
+    readonly stream: EventStream;
+    readonly taken: (events: number) => void;
+    readonly leave: () => void;
+  } {
+    const stream = new EventStream();
+    const call = this.#open({ kind: 'stream', stream });
+    let left = false;
+    this.#streams += 1;
+    this.#send({ kind: 'generate', call, input });
+    return {
+      stream,
+      taken: (events) => {
+        this.#send({ kind: 'taken', call, events });
+      },
+      leave: () => {
+        if (left) return;
+        left = true;
+        this.#streams -= 1;
+        if (this.#calls.delete(call)) this.#send({ kind: 'cancel', call });
+      },
+    };
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** Lets the present step end; kills when that takes too long. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    this.#send({ kind: 'stop' });
+    const cancel = this.#options.clock.after(closeLimitMs, () => {
+      this.kill();
+    });
+    await this.#gone.promise;
+    cancel();
+  }
+
+  #silenceLimit(): number | undefined {
+    if (!this.#ready) return startLimitMs;
+    return this.#calls.size > 0 ? this.#options.stallTimeoutMs : undefined;
+  }
+
+  #open(call: Call): number {
+    if (this.#calls.size === 0) this.#watchdog.heard();
+    const number = this.#nextCall;
+    this.#nextCall += 1;
+    this.#calls.set(number, call);
+    return number;
+  }
+
+  #send(message: ToEngine): void {
+    if (!this.#child.connected) return;
+    this.#child.send(message, (error) => {
+      // The process ended while it was written: `exit` says so to everyone.
+      if (error !== null) this.#options.logger.debug({ err: error }, 'a message did not reach the engine process');
+    });
+  }
+
+  #listen(): void {
+    const { logger } = this.#options;
+    const child = this.#child;
+    child.on('message', (message: FromEngine) => {
+      this.#watchdog.heard();
+      this.#receive(message);
+    });
+    child.once('error', (error) => {
+      this.#end(`could not be started: ${error.message}`);
+    });
+    child.once('exit', (code, signal) => {
+      this.#end(signal === null ? `ended with code ${code}` : `was ended by ${signal}`);
+    });
+    for (const output of [child.stdout, child.stderr]) {
+      if (output === null) continue;
+      createInterface({ input: output }).on('line', (line) => {
+        logger.warn({ pid: child.pid, line }, 'the engine process says');
+      });
+    }
+  }
+
+  #receive(message: FromEngine): void {
+    if (this.#ended) return;
+    switch (message.kind) {
+      case 'ready':
+        this.#ready = true;
+        this.#options.onReady(message.info);
+        break;
+      case 'failed':
+        this.#failure = fromWire(message.error);
+        break;
+      case 'answer':
+        this.#settle(message.call, 'answer')?.resolve(message.value);
+        break;
+      case 'event':
+        this.#deliver(message);
+        break;
+      case 'error':
+        this.#refuse(message.call, fromWire(message.error));
+        break;
+      case 'alive':
+        break;
+    }
+  }
+
+  #deliver({ call: number, event }: Extract<FromEngine, { kind: 'event' }>): void {
+    const call = this.#calls.get(number);
+    // Not there: its caller left while the event was on its way.
+    if (call?.kind !== 'stream') return;
+    call.stream.push(event);
+    if (event.kind === 'done') this.#calls.delete(number);
+  }
+
+  #settle<K extends Call['kind']>(number: number, kind: K): Extract<Call, { kind: K }> | undefined {
+    const call = this.#calls.get(number);
+    this.#calls.delete(number);
+    return call?.kind === kind ? (call as Extract<Call, { kind: K }>) : undefined;
+  }
+
+  #refuse(number: number, error: Error): void {
+    const call = this.#calls.get(number);
+    this.#calls.delete(number);
+    if (call?.kind === 'answer') call.reject(error);
+    else call?.stream.fail(error);
+  }
+
+  #end(how: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#watchdog.stop();
+    const what = `The engine process ${this.#child.pid ?? ''} ${how}`;
+    this.#options.onEnd(this.#failure ?? new AdaptletError('ENGINE_DOWN', what));
+    for (const number of [...this.#calls.keys()]) this.#refuse(number, new AdaptletError('ENGINE_DOWN', what));
+    this.#gone.resolve();
+  }
+}
+
+type DistributiveOmit<T, K extends string> = T extends unknown ? Omit<T, K> : never;

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { Detokenizer } from '../model/detokenizer.ts';
+import { StopStrings } from '../model/stop-strings.ts';
+import { Answer } from './answer.ts';
+
+const eos = 0;
+const decode = (ids: readonly number[]): string =>
+  new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id !== eos)));
+
+const answer = (maxTokens: number, stops: string[] = []): Answer =>
+  new Answer({ detokenizer: new Detokenizer(decode), stops: new StopStrings(stops), eosIds: new Set([eos]), maxTokens });
+
+const read = (from: Answer, text: string): { text: string; finish: string | undefined } => {
+  let out = '';
+  for (const id of new TextEncoder().encode(text)) {
+    const piece = from.push(id);
+    out += piece.text;
+    if (piece.finish !== undefined) return { text: out, finish: piece.finish };
+  }
+  return { text: out, finish: undefined };
+};
+
+describe('an answer', () => {
+  it('ends at an end token, which counts but has no text', () => {
+    const from = answer(10);
+    expect(read(from, 'hi\0')).toEqual({ text: 'hi', finish: 'stop' });
+    expect(from.tokens).toBe(3);
+  });
+
+  it('ends with its last token, and what was held back for a stop string comes out', () => {
+    expect(read(answer(3, ['cd']), 'abcd')).toEqual({ text: 'abc', finish: 'length' });
+    expect(read(answer(10, ['cd']), 'abc\0')).toEqual({ text: 'abc', finish: 'stop' });
+  });
+
+  it('ends before a stop string', () => {
+    expect(read(answer(10, ['cd']), 'abcdef')).toEqual({ text: 'ab', finish: 'stop' });
+    expect(read(answer(4, ['cd']), 'abcd')).toEqual({ text: 'ab', finish: 'stop' });
+  });
+});

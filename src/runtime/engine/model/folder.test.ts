@@ -1,0 +1,95 @@
+import { mkdtempSync } from 'node:fs';
+import { cp, mkdir, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readGraph } from '../onnx/graph.ts';
+import { tinyModel, tinyModelFolder } from '../onnx/graph-fixture.ts';
+import { digestModel } from './digest.ts';
+import { openModelFolder, weightFilesOf } from './folder.ts';
+import { readSettings } from './settings.ts';
+
+const scratch = (): string => mkdtempSync(join(tmpdir(), 'adaptlet-model-'));
+
+/** The tiny model with all files in one folder. */
+const flatCopy = async (): Promise<string> => {
+  const folder = scratch();
+  await cp(tinyModelFolder('fp32'), folder, { recursive: true });
+  for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json']) {
+    await cp(join(tinyModelFolder('fp32'), '..', name), join(folder, name));
+  }
+  return folder;
+};
+
+const digestOf = (folder: string, cacheDir = scratch()): Promise<string> => {
+  const model = openModelFolder(folder);
+  return digestModel(model, weightFilesOf(model, readGraph(tinyModel('fp32'))), cacheDir);
+};
+
+describe('the folder of a base model', () => {
+  it('has its configuration beside the graph or in the parent folder', async () => {
+    const flat = await flatCopy();
+    expect(openModelFolder(flat).config).toBe(join(flat, 'config.json'));
+    expect(openModelFolder(tinyModelFolder('fp32')).config).toBe(join(tinyModelFolder('fp32'), '../config.json'));
+  });
+
+  it('tells the context, the vocabulary and the end tokens', () => {
+    expect(readSettings(openModelFolder(tinyModelFolder('fp32')))).toEqual({
+      modelType: 'llama',
+      contextLength: 256,
+      vocabSize: 259,
+      headSize: 16,
+      eosIds: new Set([2]),
+    });
+  });
+
+  it('is refused with the name of the file that it lacks', async () => {
+    const folder = scratch();
+    expect(() => openModelFolder(folder)).toThrow(/model\.onnx is not in/);
+    await writeFile(join(folder, 'model.onnx'), '');
+    expect(() => openModelFolder(folder)).toThrow(expect.objectContaining({ code: 'MODEL_FILE_MISSING' }));
+  });
+
+  it('is refused with the field of a configuration that is not right', async () => {
+    const folder = await flatCopy();
+    await writeFile(join(folder, 'config.json'), '{"model_type": "llama", "vocab_size": -1}');
+    expect(() => readSettings(openModelFolder(folder))).toThrow(/config\.json: .*vocab_size/s);
+  });
+
+  it.each(['../secret', '/etc/passwd', 'a/../../b'])('may not take weights from %s', (location) => {
+    const model = openModelFolder(tinyModelFolder('fp32'));
+    const graph = { ...readGraph(tinyModel('fp32')), initializers: new Map([['w', { dims: [], dataType: 1, location }]]) };
+    expect(() => weightFilesOf(model, graph)).toThrow(/from outside its folder/);
+  });
+});
+
+describe('the digest of a base model', () => {
+  it('is the same for the same files in another folder and layout', async () => {
+    expect(await digestOf(await flatCopy())).toBe(await digestOf(tinyModelFolder('fp32')));
+  });
+
+  it('changes with each file that changes answers', async () => {
+    const seen = new Set([await digestOf(tinyModelFolder('fp32'))]);
+    for (const name of ['model.onnx.data', 'tokenizer.json', 'tokenizer_config.json', 'config.json', 'genai_config.json']) {
+      const folder = await flatCopy();
+      await writeFile(join(folder, name), `changed ${name}`);
+      seen.add(await digestOf(folder));
+    }
+    expect(seen.size).toBe(6);
+  });
+
+  it('is remembered until a size or a modification time changes', async () => {
+    const folder = await flatCopy();
+    const cache = join(scratch(), 'cache');
+    await mkdir(cache);
+    const first = await digestOf(folder, cache);
+    const weights = join(folder, 'model.onnx.data');
+    const old = openModelFolder(folder);
+    expect(old.folder).toBe(folder);
+    await writeFile(join(folder, 'generation_config.json'), '{"eos_token_id": [2, 1], "more": 1}');
+    const second = await digestOf(folder, cache);
+    expect(second).not.toBe(first);
+    await utimes(weights, 1, 1);
+    expect(await digestOf(folder, cache)).toBe(second);
+  });
+});

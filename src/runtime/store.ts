@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { type Artifacts, createArtifacts } from '../artifact/artifacts.ts';
+import { startDiskThread } from '../artifact/disk-thread.ts';
+import { readCredentials } from '../artifact/docker-config.ts';
+import { ContentStore } from '../artifact/store.ts';
+import type { Clock } from '../time/clock.ts';
+import type { Settings } from './config/settings.ts';
+
+/** Attempts in a row without progress before a fetch is reported as failed; residency tries again later by itself. */
+const attempts = 5;
+/** Milliseconds without a byte after which a connection to a registry counts as broken. */
+const idleMs = 20_000;
+
+/**
+ * Opens the content store of a runtime and the sources behind it; the stack closes them.
+ * Errors: STORE_LOCKED when another process owns the folder.
+ */
+export const openStore = async (
+  settings: Settings,
+  parts: { readonly clock: Clock; readonly logger: Logger; readonly random: () => number },
+  stack: AsyncDisposableStack,
+): Promise<{ readonly store: ContentStore; readonly artifacts: Artifacts }> => {
+  const { clock, logger, random } = parts;
+  const disk = stack.use(startDiskThread());
+  const store = stack.use(
+    await ContentStore.open({ root: join(settings.dataDir, 'store'), budgetBytes: settings.adapterDisk, disk }),
+  );
+  for (const damage of store.damage) logger.warn(damage, 'a damaged artifact was taken out of the store');
+  const { registryConfig } = settings;
+  const artifacts = createArtifacts({
+    store,
+    disk,
+    importRoots: settings.importRoots,
+    registry: {
+      fetch,
+      clock,
+      random,
+      attempts,
+      idleMs,
+      insecureHosts: settings.insecureRegistries,
+      credentials: async (registry) =>
+        registryConfig === undefined ? undefined : await readCredentials(registryConfig, registry),
+    },
+    onQuarantine: (digest, reason) => logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
+  });
+  return { store, artifacts };
+};
