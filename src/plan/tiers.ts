@@ -13,7 +13,7 @@ const higher = (a: PreloadTier, b: PreloadTier): PreloadTier =>
   order.indexOf(a) >= order.indexOf(b) ? a : b;
 
 /**
- * Stable and canary are held in memory. The adapter that a rollout is asked for is brought to memory before anything
+ * Stable and a canary under way are held in memory. The adapter that a rollout is asked for is brought to memory before anything
  * is bound to it. Former stables stay on disk, as many as the history limit says: a rollback never downloads.
  */
 export const wantsOfRollouts = (
@@ -27,8 +27,11 @@ export const wantsOfRollouts = (
       const present = wants.get(key) ?? nothing;
       wants.set(key, { tier: higher(present.tier, asked.tier), held: present.held || asked.held });
     };
-    for (const bound of [status?.stable, status?.canary]) {
-      if (bound !== undefined) want(bound.adapter, { tier: 'Memory', held: true });
+    if (status?.stable !== undefined) want(status.stable.adapter, { tier: 'Memory', held: true });
+    if (status?.canary !== undefined) {
+      // A canary that was given up serves nobody: it stays near for a retry, but not in anybody's way.
+      const wanted: Want = status.abort === undefined ? { tier: 'Memory', held: true } : { tier: 'Disk', held: false };
+      want(status.canary.adapter, wanted);
     }
     // What was given up is not brought to memory again; a new object of that name has another uid and is.
     const next = adapters.get(objectKey(metadata.namespace, spec.adapter));

@@ -2,10 +2,10 @@ import type { RolloutObject } from '../api/objects.ts';
 import type { RolloutStatus } from '../api/rollout.ts';
 import { type Draft, draftOf, type RolloutEvent, type Standing, sameAdapter } from './draft.ts';
 import type { Facts } from './facts.ts';
-import { becomeStable, bindCanary, dropCanary, followEdit, giveUp } from './moves.ts';
+import { becomeStable, bindCanary, dropCanary, followEdit, giveUp, goBack } from './moves.ts';
 import { statusOf } from './publish.ts';
 import type { RequestVerb, RolloutRequest } from './request.ts';
-import { awaiting, because, completed, pausedBySpec, settled } from './standing.ts';
+import { awaiting, because, completed, givenUp, pausedBySpec, settled } from './standing.ts';
 import { runSteps } from './steps.ts';
 import { type Target, targetOf } from './target.ts';
 import { applyVerb, refuse, takeRequest } from './verbs.ts';
@@ -92,13 +92,15 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   const { rollout, target, verb } = turn;
   const { metadata, spec } = rollout;
   const { steps } = spec.strategy.canary;
+  const named = { namespace: metadata.namespace, name: metadata.name };
   if (target.kind === 'Resolved' && sameAdapter(target.bound, draft.stable)) {
-    if (verb !== undefined) refuse(draft, verb, 'no canary is under way');
+    if (verb === 'rollback' && draft.canary === undefined && goBack(draft, { ...named, steps }, turn.now)) return givenUp(draft);
+    if (verb !== undefined) refuse(draft, verb, verb === 'rollback' ? 'there is no former stable' : 'no canary is under way');
     dropCanary(draft);
     return settled(draft, target.fact);
   }
   const isNew = target.kind === 'Resolved' && !sameAdapter(target.bound, draft.canary);
-  if (isNew) bindCanary(draft, target.bound, { namespace: metadata.namespace, name: metadata.name, steps });
+  if (isNew) bindCanary(draft, target.bound, { ...named, steps });
   if (draft.canary === undefined) {
     if (verb !== undefined) refuse(draft, verb, 'no canary is under way');
     return awaiting(target);
@@ -129,10 +131,7 @@ const troubleOf = (canary: NonNullable<Draft['canary']>, { facts, target }: Turn
 const advance = (draft: Draft, { rollout, target, elapsedMs }: Turn): Standing => {
   const { strategy, paused, rollbackWindow } = rollout.spec;
   const { steps } = strategy.canary;
-  if (draft.abort !== undefined) {
-    const message = `canary was given up, stable serves every request: ${draft.abort.reason}`;
-    return { phase: 'Degraded', reason: 'Aborted', message };
-  }
+  if (draft.abort !== undefined) return givenUp(draft);
   // The spec names something whose content is not known: the canary is not wanted any more, but nothing replaces it yet.
   if (target.kind !== 'Resolved') return awaiting(target);
   const edited = followEdit(draft, steps);

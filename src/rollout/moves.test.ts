@@ -132,6 +132,39 @@ describe('another adapter while a canary is under way', () => {
   });
 });
 
+describe('rolling back by hand what is settled', () => {
+  it('makes the former stable serve in one decision, and stays there until a retry', () => {
+    const world = new World([{ setWeight: 10 }, { pause: {} }]).adapter('v1').adapter('v2');
+    world.decide();
+    world.edit({ adapter: 'v2' }).decide();
+    world.decide({ verb: 'promote' });
+    expect(world.status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' } });
+    const { status } = world.decide({ verb: 'rollback' });
+    expect(status).toMatchObject({
+      phase: 'Degraded',
+      stable: { adapter: 'v1' },
+      canary: { adapter: 'v2' },
+      weights: { canary: 0, stable: 100 },
+      abort: { reason: 'rolled back by hand' },
+      history: [],
+    });
+    expect(world.decide().status).toBe(status);
+    expect(world.decide({ verb: 'retry' }).status).toMatchObject({ phase: 'Paused', weights: { canary: 10 } });
+  });
+
+  it('is refused when there is no former stable', () => {
+    const world = new World([]).adapter('v1');
+    world.decide();
+    expect(reasons(world.decide({ verb: 'rollback' }))).toEqual(['RequestRefused']);
+  });
+
+  it('asks for nothing more when the canary was given up already', () => {
+    const world = underWay(timed);
+    world.decide({ verb: 'abort' });
+    expect(reasons(world.decide({ verb: 'rollback' }))).toEqual([]);
+  });
+});
+
 describe('abort', () => {
   const aborted = {
     phase: 'Degraded',

@@ -62,6 +62,30 @@ export const giveUp = (draft: Draft, reason: string, now: string): void => {
   draft.events.push({ reason: 'Aborted', message: `canary ${named(draft.canary)} was given up: ${reason}` });
 };
 
+export const rolledBackByHand = 'rolled back by hand';
+
+/**
+ * Goes back from a settled stable to the one before it, in one step: the former stable becomes a canary that was given
+ * up, so that the spec, which still names it, starts nothing by itself and `retry` begins its steps.
+ * Returns false when there is none before it.
+ */
+export const goBack = (
+  draft: Draft,
+  rollout: { readonly namespace: string; readonly name: string; readonly steps: readonly Step[] },
+  now: string,
+): boolean => {
+  const [previous, ...older] = draft.history;
+  const former = draft.stable;
+  if (previous === undefined || former === undefined) return false;
+  draft.stable = previous;
+  draft.history = older;
+  draft.canary = { ...former, seed: seedOf(rollout.namespace, rollout.name, former.digest) };
+  draft.step = firstStep(rollout.steps);
+  draft.events.push({ reason: 'RolledBack', message: `${named(previous)} is stable again, ${named(former)} was rolled back` });
+  giveUp(draft, rolledBackByHand, now);
+  return true;
+};
+
 /** Makes an adapter stable, in one step with everything that follows from it. */
 export const becomeStable = (draft: Draft, bound: BoundAdapter, how: 'Promoted' | 'FastRolledBack'): void => {
   const former = draft.stable;

@@ -19,6 +19,13 @@ export const settled = (draft: Draft, fact: AdapterFact | undefined): Standing =
   return fact.state === 'Failed' ? failed(`${name}`, fact) : completed(draft);
 };
 
+/** The canary was given up and stays so until another adapter, or a retry. */
+export const givenUp = ({ abort }: Draft): Standing => ({
+  phase: 'Degraded',
+  reason: 'Aborted',
+  message: `canary was given up, stable serves every request: ${abort?.reason}`,
+});
+
 /** Somebody holds the rollout where it is. */
 export const pausedBySpec = ({ step, weight }: Draft): Standing => {
   const where =

@@ -1,6 +1,6 @@
 import type { Step } from '../api/rollout.ts';
 import type { Draft } from './draft.ts';
-import { giveUp } from './moves.ts';
+import { giveUp, rolledBackByHand } from './moves.ts';
 import { isRequestVerb, type RequestVerb, type RolloutRequest, requestText } from './request.ts';
 import { firstStep } from './steps.ts';
 
@@ -21,10 +21,12 @@ export const refuse = (draft: Draft, verb: string, why: string): void => {
 export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[], now: string): void => {
   switch (verb) {
     case 'abort':
-    // On a node, rollback holds the canary there first; for the rollout it is an abort with another reason.
+      if (draft.abort === undefined) giveUp(draft, 'aborted by hand', now);
+      else refuse(draft, verb, 'the canary was given up already');
+      return;
     case 'rollback':
-      if (draft.abort !== undefined) refuse(draft, verb, 'the canary was given up already');
-      else giveUp(draft, verb === 'abort' ? 'aborted by hand' : 'rolled back by hand', now);
+      // What it asks for is the case when the guard was faster: nobody in a hurry needs an error then.
+      giveUp(draft, rolledBackByHand, now);
       return;
     case 'retry':
       if (draft.abort === undefined) {

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { ObjectKey } from '../api/names.ts';
 import type { Clock } from '../time/clock.ts';
 import { createCompiler } from './adapter/compiler.ts';
 import type { Settings } from './config/settings.ts';
@@ -152,10 +153,14 @@ export const startRuntime = async ({ settings, version, clock, logger }: Runtime
     facts: dataPath.facts,
     controller,
   });
+  const retryAdapter = (key: ObjectKey): void => {
+    if (residency.state(key)?.kind === 'Failed') residency.retry(key);
+  };
+  const verbs = { controller, holds, retryAdapter };
   const steering = createSteering({
     residency,
     status: () => status.now(),
-    rolloutVerb: async (key, verb) => status.rollout(await rolloutVerb(controller, holds, key, verb)),
+    rolloutVerb: async (key, verb) => status.rollout(await rolloutVerb(verbs, key, verb)),
   });
   const telemetry = createTelemetry({
     version,

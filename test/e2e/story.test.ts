@@ -203,9 +203,9 @@ spec:
 
 describe('the manifest folder', () => {
   it('reports a bad file with its line and changes nothing', async () => {
-    await node.write('shout.yaml', 'apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: shout}\nspec:\n  adaptr: digits\n');
+    await node.write('shout.yaml', 'apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: shout}\nspec:\n  adapter: upper\n  adaptr: digits\n');
     const problem = await waitFor('the problem', async () => (await node.client.status()).manifests?.problems[0]);
-    expect(problem).toMatchObject({ file: 'shout.yaml', line: 5 });
+    expect(problem).toMatchObject({ file: 'shout.yaml', line: 6 });
     expect(problem.reason).toContain('adaptr');
     expect((await ask('shout')).served.adapter).toBe('upper');
     await node.write('shout.yaml', yaml.rollout('shout', 'upper', '{setWeight: 50}, {pause: {}}'));

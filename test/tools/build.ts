@@ -66,7 +66,9 @@ const build = async (name: ToolName, target: string): Promise<boolean> => {
   if (code !== 0) throw new Error(`go build of ${name} failed:\n${output}`);
   // Two test runs may build at once: the last one wins, both are whole.
   renameSync(temporary, target);
-  process.stderr.write(`built ${name} in ${((performance.now() - started) / 1000).toFixed(0)} s: ${target}\n`);
+  process.stderr.write(
+    `built ${name} in ${((performance.now() - started) / 1000).toFixed(0)} s: ${target}\n`,
+  );
   return true;
 };
 
@@ -88,7 +90,9 @@ if (import.meta.main) {
   for (const name of toolNames) {
     const path = await tool(name);
     if (path === undefined) {
-      process.stderr.write('go is not installed: nothing built, the tests that need these tools are skipped\n');
+      process.stderr.write(
+        'go is not installed: nothing built, the tests that need these tools are skipped\n',
+      );
       process.exitCode = 1;
       break;
     }

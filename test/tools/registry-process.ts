@@ -1,11 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 
 /** A registry on a loopback port. */
 export type RegistryProcess = AsyncDisposable & { readonly host: string };
 
-export type RegistryAuth = { readonly kind: 'basic' | 'bearer'; readonly user: string; readonly password: string };
+export type RegistryAuth = {
+  readonly kind: 'basic' | 'bearer';
+  readonly user: string;
+  readonly password: string;
+};
 
 const ended = async (child: ChildProcess): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null) return;
@@ -19,6 +24,7 @@ export const startRegistry = async (
   options: { readonly dir?: string; readonly auth?: RegistryAuth } = {},
 ): Promise<RegistryProcess> => {
   const { dir, auth } = options;
+  if (dir !== undefined) await mkdir(dir, { recursive: true });
   const args = [
     ...(dir === undefined ? [] : ['-dir', dir]),
     ...(auth === undefined ? [] : ['-auth', auth.kind, '-user', auth.user, '-password', auth.password]),

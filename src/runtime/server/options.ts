@@ -18,7 +18,7 @@ export type OptionDefaults = { readonly maxTokens: number; readonly temperature:
 export const grpcDefaults: OptionDefaults = { maxTokens: 256, temperature: 0 };
 
 /** Stop strings of one request, and characters of one. */
-export const stopLimits = { count: 16, length: 256 } as const;
+const stopLimits = { count: 16, length: 256 } as const;
 
 const refuse = (what: string): never => {
   throw new AdaptletError('REQUEST_INVALID', what);

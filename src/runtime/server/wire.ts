@@ -27,7 +27,7 @@ export const wire = {
 } as const;
 
 /** Names may hold any text, headers only printable ASCII: the rest is percent-encoded as UTF-8. */
-export const headerValue = (text: string): string =>
+const headerValue = (text: string): string =>
   text.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (c) => encodeURIComponent(c));
 
 /** The headers that tell what produced an answer. Empty ones are left out. */

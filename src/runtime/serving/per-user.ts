@@ -27,7 +27,8 @@ export const perUserResource = (candidate: Extract<Candidate, { kind: 'perUser' 
   const uid = createHash('sha256').update(JSON.stringify([namespace, route, rule, user, source])).digest('hex').slice(0, 32);
   return {
     type: 'AdapterSpec',
-    name: objectKey(namespace, `${route}.${rule}.${user}`),
+    // No object has a `/` in its name: this one is nobody's else.
+    name: objectKey(namespace, `${route}/${rule}/${user}`),
     version: uid,
     body: {
       uid,

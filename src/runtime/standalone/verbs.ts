@@ -1,8 +1,15 @@
-import type { ObjectKey } from '../../api/names.ts';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { Holds } from '../serving/holds.ts';
 import type { RolloutVerb } from '../serving/serving.ts';
 import type { StandaloneController } from './controller.ts';
+
+export type VerbParts = {
+  readonly controller: StandaloneController;
+  readonly holds: Holds;
+  /** Forgets why an adapter failed, so that it is tried again. */
+  readonly retryAdapter: (key: ObjectKey) => void;
+};
 
 /**
  * Carries out what a person asks of a rollout on this node.
@@ -10,8 +17,7 @@ import type { StandaloneController } from './controller.ts';
  * Guarantee: from a rollback on, the canary gets no request here, whatever comes after.
  */
 export const rolloutVerb = async (
-  controller: StandaloneController,
-  holds: Holds,
+  { controller, holds, retryAdapter }: VerbParts,
   key: ObjectKey,
   verb: RolloutVerb,
 ): Promise<RolloutObject> => {
@@ -19,6 +25,9 @@ export const rolloutVerb = async (
   if (verb === 'rollback' && status?.canary !== undefined) {
     holds.hold(metadata.uid, status.canary.digest, 'BreakGlass', 'rolled back by hand on this node');
   }
-  if (verb === 'retry') holds.release(metadata.uid);
+  if (verb === 'retry') {
+    holds.release(metadata.uid);
+    if (status?.canary !== undefined) retryAdapter(objectKey(metadata.namespace, status.canary.adapter));
+  }
   return controller.request(key, verb);
 };

@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, test } from 'vitest';
 import { dataDescriptors } from '../../../src/gen/descriptors.ts';
 import { startGrpc } from '../../../src/runtime/server/grpc/server.ts';
 import { startHttp } from '../../../src/runtime/server/http/server.ts';
 import { fakeParts } from '../../../src/runtime/server/testing/parts.ts';
+import { tool } from '../../tools/build.ts';
 import { grpcurlClient } from './grpcurl.ts';
 import { openaiChat, openaiClient } from './openai.ts';
 import type { Target } from './target.ts';
@@ -43,9 +42,6 @@ else {
   tritonProtocol(dataDescriptors, executable);
 }
 
-// Built from source by test/tools, where that can be done.
-const builder = join(import.meta.dirname, '../../tools/build.ts');
-type Builder = { readonly tool: (name: string) => Promise<string | undefined> };
-const grpcurl = existsSync(builder) ? await ((await import(builder)) as Builder).tool('grpcurl') : undefined;
-if (grpcurl === undefined) test.skip('grpcurl: it cannot be built on this machine');
+const grpcurl = await tool('grpcurl');
+if (grpcurl === undefined) test.skip('grpcurl: this machine has no go to build it with');
 else grpcurlClient(() => target, grpcurl);

@@ -33,7 +33,7 @@ class FakeSequence implements Schedulable {
     this.window += events;
   }
   async step(switched: boolean): Promise<boolean> {
-    await Promise.resolve();
+    await new Promise(setImmediate);
     this.switches.push(switched);
     this.#log.push(this.id);
     this.window -= 1;
@@ -55,7 +55,7 @@ const start = (maxConcurrent = 8, maxQueue = 8) => {
     });
   /** Lets everything run that can. */
   const settle = async (): Promise<void> => {
-    for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+    for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
   };
   return { log, endings, steps, scheduler, submit, settle };
 };

@@ -114,18 +114,17 @@ export class Scheduler {
 
   async #step(entry: Entry): Promise<void> {
     const { sequence, ended } = entry;
-    // To the end of the row: the others come first now.
-    this.#remove(this.#active, entry);
-    this.#active.push(entry);
     try {
       const complete = await this.#options.steps.run(async () => {
         const switched = this.#last !== undefined && this.#last !== sequence.adapter;
         this.#last = sequence.adapter;
         return await sequence.step(switched);
       });
-      if (!complete) return;
+      // To the end of the row, behind those who came during the step.
+      if (!complete) this.#fill();
       this.#remove(this.#active, entry);
-      ended({ kind: 'complete' });
+      if (complete) ended({ kind: 'complete' });
+      else this.#active.push(entry);
     } catch (error) {
       this.#remove(this.#active, entry);
       ended({ kind: 'failed', error });

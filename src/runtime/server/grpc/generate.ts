@@ -93,7 +93,7 @@ const stream = async (call: Call, exchange: Exchange, parts: Parts): Promise<voi
   for await (const event of exchange.events()) {
     const tell = first || event.kind === 'done' ? { ...served } : undefined;
     first = false;
-    if (!call.write(messageOf(event, id, tell)) && false) await drained(call, exchange, parts);
+    if (!call.write(messageOf(event, id, tell))) await drained(call, exchange, parts);
   }
 };
 

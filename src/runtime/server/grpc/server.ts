@@ -13,7 +13,7 @@ import { oipService } from './oip/service.ts';
 import { addReflection } from './reflection.ts';
 
 /** Bytes of one message. A prompt that fills any context fits many times over. */
-export const maxMessageBytes = 4 << 20;
+const maxMessageBytes = 4 << 20;
 
 const serverOptions: ServerOptions = {
   'grpc.max_receive_message_length': maxMessageBytes,

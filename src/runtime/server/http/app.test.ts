@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
@@ -337,6 +338,7 @@ describe('clients that leave or stall', () => {
     const response = await post('/v1/completions', { model: 'sql', prompt: 'abcdef', stream: true });
     const reader = response.body?.getReader();
     await reader?.read();
+    await setImmediate();
     expect(made).toBe(1);
     clock.advance(1001);
     await vi.waitFor(() => expect(parts.serving.finished).toBe(1));

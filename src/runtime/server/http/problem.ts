@@ -29,7 +29,7 @@ const typeOf = (status: number): string => {
 };
 
 /** HTTP has a status of its own for a body that is too large. */
-export const httpStatusOf = (error: AdaptletError): number =>
+const httpStatusOf = (error: AdaptletError): number =>
   error.code === 'REQUEST_TOO_LARGE' ? 413 : error.httpStatus;
 
 export const problemBody = (error: AdaptletError): ProblemBody => ({

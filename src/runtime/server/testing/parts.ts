@@ -17,7 +17,7 @@ export const fakeReadings: Readings = {
 };
 
 const silent = (): void => undefined;
-export const silentLog: Log = { debug: silent, info: silent, warn: silent, error: silent };
+const silentLog: Log = { debug: silent, info: silent, warn: silent, error: silent };
 
 export type FakeParts = Parts & {
   readonly serving: FakeServing;

@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compareLogits } from '../../src/runtime/engine/generate/probe.ts';
+import { smollm } from '../support/models.ts';
+import { allLogits, exportedLogits, type OpenModel, openModel, readConfig } from './support/open-model.ts';
+import { compileFor, sameBits, scratch } from './support/tiny.ts';
+
+const real = smollm();
+
+describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../shared/models)', () => {
+  let model: OpenModel;
+  const folder = scratch();
+  const prompt = '<|im_start|>user\nPlease ship 4 chairs to Maria in Lisbon.<|im_end|>\n<|im_start|>assistant\n';
+
+  beforeAll(async () => {
+    if (real !== undefined) model = await openModel(real.modelDir, folder);
+  });
+  afterAll(() => model?.sessions.release());
+
+  it('runs on prepared weights, with LoRA at all 210 linears wired', () => {
+    expect(model.warnings).toEqual([]);
+    expect(model.info.sites).toHaveLength(210);
+  });
+
+  it('is bit-equal to the exported graph without an adapter and with rank 0', async () => {
+    const modelDir = real?.modelDir ?? '';
+    const { base, lora } = model.sessions;
+    const ids = model.codec.encode({ kind: 'text', text: prompt });
+    const shape = { ...readConfig(modelDir), headSize: model.settings.headSize };
+    const exported = await exportedLogits(modelDir, shape, ids);
+    expect(exported.every(Number.isFinite)).toBe(true);
+    expect(sameBits(await allLogits(base, base.feeds(new Map()), ids), exported)).toBe(true);
+    expect(sameBits(await allLogits(lora, lora.feeds(new Map()), ids), exported)).toBe(true);
+  });
+
+  it('answers a conversation in its chat template as the prompt of the task is written', () => {
+    const messages = [{ role: 'user', content: 'Please ship 4 chairs to Maria in Lisbon.' }];
+    const chat = model.codec.decode(model.codec.encode({ kind: 'chat', messages }));
+    expect(chat).toContain('user\nPlease ship 4 chairs to Maria in Lisbon.');
+    expect(chat.endsWith('assistant\n')).toBe(true);
+  });
+
+  it('changes with each of its adapters', async () => {
+    const { lora } = model.sessions;
+    const ids = model.codec.encode({ kind: 'text', text: prompt });
+    const base = await allLogits(lora, lora.feeds(new Map()), ids);
+    for (const name of ['json-extract-v1', 'json-extract-v2', 'pirate']) {
+      const file = await compileFor(model.info, join(real?.adapters ?? '', name), folder);
+      const { feeds } = await model.adapters.load(name, file);
+      const result = compareLogits(await allLogits(lora, feeds, ids), base);
+      expect(result).toMatchObject({ finite: true });
+      expect(result.maxDifference).toBeGreaterThan(1);
+    }
+  });
+});

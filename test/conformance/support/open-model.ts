@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { AdapterTable } from '../../../src/runtime/engine/adapters/adapter-table.ts';
+import { Arena } from '../../../src/runtime/engine/adapters/arena.ts';
+import { Exclusive } from '../../../src/runtime/engine/exclusive.ts';
+import { type BaseModel, openBaseModel } from '../../../src/runtime/engine/host/base-model.ts';
+import type { Feeds, GraphSession } from '../../../src/runtime/engine/session/graph-session.ts';
+import { systemClock } from '../../../src/time/clock.ts';
+
+export type OpenModel = BaseModel & { readonly adapters: AdapterTable; readonly warnings: readonly string[] };
+
+/** Opens a base model in this process, as the engine process does. */
+export const openModel = async (modelDir: string, cacheDir: string): Promise<OpenModel> => {
+  const warnings: string[] = [];
+  const base = await openBaseModel({
+    modelDir,
+    cacheDir,
+    threads: 1,
+    clock: systemClock,
+    warn: (message) => warnings.push(message),
+    signal: new AbortController().signal,
+  });
+  const adapters = new AdapterTable({
+    arena: new Arena(64 << 20),
+    session: base.sessions.lora,
+    expected: base.info,
+    steps: new Exclusive(),
+  });
+  return { ...base, adapters, warnings };
+};
+
+/** Logits of every position. */
+export const allLogits = async (session: GraphSession, feeds: Feeds, ids: readonly number[]): Promise<Float32Array> => {
+  const { logits } = await session.run(feeds, ids, session.emptyCache(), [...ids.keys()]);
+  return logits;
+};
+
+/** Logits of every position by the graph as it was exported, run by nothing of ours. */
+export const exportedLogits = async (
+  modelDir: string,
+  shape: { readonly layers: number; readonly kvHeads: number; readonly headSize: number },
+  ids: readonly number[],
+): Promise<Float32Array> => {
+  const session = await InferenceSession.create(join(modelDir, 'model.onnx'), { intraOpNumThreads: 1 });
+  const feeds: Record<string, Tensor> = {
+    input_ids: new Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]),
+    attention_mask: new Tensor('int64', new BigInt64Array(ids.length).fill(1n), [1, ids.length]),
+  };
+  const empty = new Tensor('float32', new Float32Array(0), [1, shape.kvHeads, 0, shape.headSize]);
+  for (let layer = 0; layer < shape.layers; layer += 1) {
+    feeds[`past_key_values.${layer}.key`] = empty;
+    feeds[`past_key_values.${layer}.value`] = empty;
+  }
+  const { logits } = await session.run(feeds);
+  await session.release();
+  return logits?.data as Float32Array;
+};
+
+/** Greedy tokens, at most `count`, the end token included. */
+export const greedy = async (
+  session: GraphSession,
+  feeds: Feeds,
+  prompt: readonly number[],
+  options: { readonly eosIds: ReadonlySet<number>; readonly count: number },
+): Promise<number[]> => {
+  const out: number[] = [];
+  let cache = session.emptyCache();
+  let ids = prompt;
+  while (out.length < options.count) {
+    const step = await session.run(feeds, ids, cache, [ids.length - 1]);
+    const next = step.logits.reduce((best, value, id) => (value > (step.logits[best] ?? -Infinity) ? id : best), 0);
+    out.push(next);
+    if (options.eosIds.has(next)) break;
+    cache = step.cache;
+    ids = [next];
+  }
+  return out;
+};
+
+export const readConfig = (modelDir: string): { readonly layers: number; readonly kvHeads: number } => {
+  const config = JSON.parse(readFileSync(join(modelDir, '../config.json'), 'utf8')) as Record<string, number>;
+  return { layers: config['num_hidden_layers'] ?? 0, kvHeads: config['num_key_value_heads'] ?? 0 };
+};

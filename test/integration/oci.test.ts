@@ -1,0 +1,347 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Digest } from '../../src/api/names.ts';
+import { type Artifacts, createArtifacts } from '../../src/artifact/artifacts.ts';
+import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
+import { readCredentials } from '../../src/artifact/docker-config.ts';
+import { defaultLimits } from '../../src/artifact/manifest.ts';
+import { packFolder } from '../../src/artifact/pack.ts';
+import { ContentStore } from '../../src/artifact/store.ts';
+import { AdaptletError } from '../../src/errors/adaptlet-error.ts';
+import { systemClock } from '../../src/time/clock.ts';
+import { tool } from '../tools/build.ts';
+import { type RegistryAuth, type RegistryProcess, startRegistry } from '../tools/registry-process.ts';
+
+const adapters = fileURLToPath(new URL('../fixtures/models/tiny/adapters', import.meta.url));
+const [registryTool, oras] = [await tool('registry'), await tool('oras')];
+const missing = registryTool === undefined || oras === undefined;
+const reason = missing ? ' (SKIPPED: go is not installed, so the registry and oras cannot be built)' : '';
+
+const never = new AbortController().signal;
+const execute = promisify(execFile);
+
+let root: string;
+let disk: DiskThread;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'adaptlet-oci-'));
+  disk = startDiskThread();
+});
+afterAll(async () => {
+  await disk[Symbol.asyncDispose]();
+  await rm(root, { recursive: true, force: true });
+});
+
+/** A node of its own: an empty store and a client. */
+const node = async (name: string, dockerConfig?: string): Promise<Artifacts & AsyncDisposable> => {
+  const store = await ContentStore.open({ root: join(root, name), budgetBytes: 64 * 1024 ** 2, disk });
+  const artifacts = createArtifacts({
+    store,
+    disk,
+    importRoots: [adapters],
+    registry: {
+      fetch,
+      clock: systemClock,
+      random: Math.random,
+      attempts: 3,
+      idleMs: 5000,
+      insecureHosts: [],
+      credentials: (host) =>
+        dockerConfig === undefined ? Promise.resolve(undefined) : readCredentials(dockerConfig, host),
+    },
+  });
+  return { ...artifacts, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+};
+
+const pull = (artifacts: Artifacts, image: string, expected?: Digest) =>
+  artifacts.fetch({ oci: { image } }, expected, { signal: never });
+
+const refusal = async (run: Promise<unknown>): Promise<string> => {
+  const error: unknown = await run.then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  return error instanceof AdaptletError ? error.code : String(error);
+};
+
+/** Runs the real oras; resolves with the digest that it prints. */
+const orasRun = async (args: readonly string[], cwd: string): Promise<Digest> => {
+  const { stdout } = await execute(oras ?? '', [...args], { cwd, env: { ...process.env, HOME: root } });
+  return (/Digest: (sha256:[0-9a-f]{64})/.exec(stdout)?.[1] ?? '') as Digest;
+};
+
+const adapterFiles = ['adapter_config.json', 'adapter_model.safetensors'];
+
+const push = (image: string, name: string, auth?: RegistryAuth): Promise<Digest> => {
+  const login = auth === undefined ? [] : ['--username', auth.user, '--password', auth.password];
+  return orasRun(['push', '--plain-http', ...login, image, ...adapterFiles], join(adapters, name));
+};
+
+const expectFiles = async (folder: string, name: string, files = adapterFiles): Promise<void> => {
+  expect((await readdir(folder)).sort()).toEqual(files);
+  for (const file of files) {
+    expect(await readFile(join(folder, file))).toEqual(await readFile(join(adapters, name, file)));
+  }
+};
+
+const writeDockerConfig = async (name: string, host: string, auth: RegistryAuth): Promise<string> => {
+  const path = join(root, name);
+  const value = Buffer.from(`${auth.user}:${auth.password}`).toString('base64');
+  await writeFile(path, JSON.stringify({ auths: { [`http://${host}/v2/`]: { auth: value } } }));
+  return path;
+};
+
+/** Forwards to the registry; `tamper` may answer a request itself. */
+type Tamper = (path: string, range: string | undefined) => { readonly cutAfter: number } | undefined;
+const startProxy = async (
+  target: string,
+  tamper: Tamper,
+): Promise<AsyncDisposable & { readonly host: string }> => {
+  const server: Server = createServer((incoming, outgoing) => {
+    const { url: path = '/', headers, method } = incoming;
+    const cut = tamper(path, headers.range);
+    const forward = request(`http://${target}${path}`, { method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      let sent = 0;
+      answer.on('data', (chunk: Buffer) => {
+        const piece = cut === undefined ? chunk : chunk.subarray(0, Math.max(0, cut.cutAfter - sent));
+        sent += piece.length;
+        outgoing.write(piece, () => {
+          if (cut !== undefined && sent >= cut.cutAfter) outgoing.destroy();
+        });
+      });
+      answer.on('end', () => outgoing.end());
+    });
+    forward.on('error', () => outgoing.destroy());
+    forward.end();
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    host: `127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+};
+
+describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras${reason}`, () => {
+  let open: RegistryProcess;
+  let blobs: string;
+  beforeAll(async () => {
+    blobs = join(root, 'registry');
+    open = await startRegistry(registryTool ?? '', { dir: blobs });
+  });
+  afterAll(async () => {
+    await open[Symbol.asyncDispose]();
+  });
+
+  it('has the digest that oras printed, and the same bytes, by tag and by digest', async () => {
+    const pushed = await push(`${open.host}/team/upper:v1`, 'upper');
+    await using artifacts = await node('plain');
+    const fetched = await pull(artifacts, `${open.host}/team/upper:v1`);
+    expect(fetched.digest).toBe(pushed);
+    expect(artifacts.stored(pushed)).toMatchObject({ bytes: fetched.bytes });
+    await expectFiles(artifacts.folder(pushed), 'upper');
+    await artifacts.remove(pushed);
+    expect(artifacts.stored(pushed)).toBeUndefined();
+    expect((await pull(artifacts, `${open.host}/team/upper@${pushed}`)).digest).toBe(pushed);
+  });
+
+  it('reports progress up to all bytes', async () => {
+    await push(`${open.host}/team/hello:v1`, 'hello');
+    await using artifacts = await node('progress');
+    const seen: number[] = [];
+    let total = 0;
+    const onProgress = (p: { receivedBytes: number; totalBytes: number }) => {
+      seen.push(p.receivedBytes);
+      total = p.totalBytes;
+    };
+    await artifacts.fetch({ oci: { image: `${open.host}/team/hello:v1` } }, undefined, {
+      signal: never,
+      onProgress,
+    });
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    expect(seen.at(-1)).toBe(total);
+  });
+
+  it('reads a folder that oras packed into one archive', async () => {
+    const folder = join(root, 'as-folder');
+    await cp(join(adapters, 'hello'), join(folder, 'hello'), { recursive: true });
+    const pushed = await orasRun(['push', '--plain-http', `${open.host}/team/folder:v1`, 'hello/'], folder);
+    await using artifacts = await node('folder');
+    expect((await pull(artifacts, `${open.host}/team/folder:v1`)).digest).toBe(pushed);
+    await expectFiles(artifacts.folder(pushed), 'hello');
+  });
+
+  it('gives a folder on the node and the same folder in the registry one digest', async () => {
+    const packed = await packFolder(join(adapters, 'digits'), { disk, limits: defaultLimits, signal: never });
+    const layout = join(root, 'layout');
+    await mkdir(join(layout, 'blobs/sha256'), { recursive: true });
+    await writeFile(join(layout, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+    const put = (digest: Digest, bytes: Uint8Array) =>
+      writeFile(join(layout, 'blobs/sha256', digest.slice('sha256:'.length)), bytes);
+    await put(packed.digest, packed.manifest);
+    for (const [digest, blob] of packed.blobs) {
+      await put(digest, 'path' in blob ? await readFile(blob.path) : blob.bytes);
+    }
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const manifests = [{ mediaType, digest: packed.digest, size: packed.manifest.length }];
+    await writeFile(join(layout, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
+    const from = `${layout}@${packed.digest}`;
+    await orasRun(['cp', '--from-oci-layout', '--to-plain-http', from, `${open.host}/team/digits:v1`], root);
+
+    await using artifacts = await node('pull-packed');
+    expect((await pull(artifacts, `${open.host}/team/digits:v1`)).digest).toBe(packed.digest);
+    await using local = await node('path-packed');
+    const imported = await local.fetch({ path: { path: 'digits' } }, undefined, { signal: never });
+    expect(imported.digest).toBe(packed.digest);
+    await expectFiles(local.folder(imported.digest), 'digits');
+  });
+
+  it('goes on where a connection broke off', async () => {
+    const pushed = await push(`${open.host}/team/reverse:v1`, 'reverse');
+    const ranges: (string | undefined)[] = [];
+    let cuts = 0;
+    await using proxy = await startProxy(open.host, (path, range) => {
+      if (!path.includes('/blobs/')) return undefined;
+      ranges.push(range);
+      return cuts++ < 3 ? { cutAfter: 600 } : undefined;
+    });
+    await using artifacts = await node('resume');
+    expect((await pull(artifacts, `${proxy.host}/team/reverse:v1`)).digest).toBe(pushed);
+    await expectFiles(artifacts.folder(pushed), 'reverse');
+    expect(ranges).toContain('bytes=600-');
+  });
+
+  it('keeps what arrived when it gives up, for the next attempt', async () => {
+    const pushed = await push(`${open.host}/team/partial:v1`, 'reverse');
+    const ranges: (string | undefined)[] = [];
+    let works = false;
+    await using proxy = await startProxy(open.host, (path, range) => {
+      if (!path.includes('/blobs/')) return undefined;
+      ranges.push(range);
+      return works ? undefined : { cutAfter: range === undefined ? 600 : 0 };
+    });
+    await using artifacts = await node('give-up');
+    expect(await refusal(pull(artifacts, `${proxy.host}/team/partial:v1`))).toBe('REGISTRY_UNAVAILABLE');
+    works = true;
+    ranges.length = 0;
+    expect((await pull(artifacts, `${proxy.host}/team/partial:v1`)).digest).toBe(pushed);
+    expect(ranges).toContain('bytes=600-');
+  });
+
+  it('refuses a blob that is damaged in the registry, and takes it once it is sound again', async () => {
+    const pushed = await push(`${open.host}/team/damaged:v1`, 'upper');
+    await using probe = await node('damage-probe');
+    const folder = (await pull(probe, `${open.host}/team/damaged:v1`), probe.folder(pushed));
+    const weights = await readFile(join(folder, 'adapter_model.safetensors'));
+    const stored = await findBlob(blobs, weights);
+    await writeFile(stored, Buffer.concat([weights.subarray(0, -1), Buffer.of(weights.at(-1)! ^ 1)])); // not empty
+    await using artifacts = await node('damaged');
+    const code = await refusal(pull(artifacts, `${open.host}/team/damaged:v1`));
+    await writeFile(stored, weights);
+    expect(code).toBe('ARTIFACT_CORRUPT');
+    expect(artifacts.stored(pushed)).toBeUndefined();
+    expect((await pull(artifacts, `${open.host}/team/damaged:v1`)).digest).toBe(pushed);
+  });
+
+  it('says that a tag, a repository or a digest is not there', async () => {
+    await push(`${open.host}/team/there:v1`, 'upper');
+    await using artifacts = await node('absent');
+    const absent = `sha256:${'0'.repeat(64)}`;
+    for (const image of ['team/there:v2', 'team/nowhere:v1', `team/there@${absent}`]) {
+      expect(await refusal(pull(artifacts, `${open.host}/${image}`))).toBe('ARTIFACT_NOT_FOUND');
+    }
+  });
+
+  it('pulls the pinned digest when the tag has moved on, and says what the tag has when the digest is gone', async () => {
+    const first = await push(`${open.host}/team/moving:v1`, 'upper');
+    const second = await push(`${open.host}/team/moving:v1`, 'hello');
+    await using artifacts = await node('moved');
+    expect((await pull(artifacts, `${open.host}/team/moving:v1`, first)).digest).toBe(first);
+    const gone = `sha256:${'1'.repeat(64)}` as Digest;
+    const refused = pull(artifacts, `${open.host}/team/moving:v1`, gone);
+    await expect(refused).rejects.toThrow(second);
+    expect(await refusal(refused)).toBe('DIGEST_MISMATCH');
+    expect(await refusal(pull(artifacts, `${open.host}/team/moving@${first}`, second))).toBe(
+      'DIGEST_MISMATCH',
+    );
+  });
+
+  it('refuses an index', async () => {
+    await push(`${open.host}/team/index:one`, 'upper');
+    await orasRun(
+      ['manifest', 'index', 'create', '--plain-http', `${open.host}/team/index:all`, 'one'],
+      root,
+    );
+    await using artifacts = await node('index');
+    expect(await refusal(pull(artifacts, `${open.host}/team/index:all`))).toBe('ARTIFACT_INDEX');
+  });
+
+  it('answers a registry that is not there as one that may come back', async () => {
+    await using gone = await startProxy(open.host, () => undefined);
+    const { host } = gone;
+    await gone[Symbol.asyncDispose]();
+    await using artifacts = await node('unreachable');
+    expect(await refusal(pull(artifacts, `${host}/team/upper:v1`))).toBe('REGISTRY_UNAVAILABLE');
+  });
+
+  describe.each(['basic', 'bearer'] as const)('behind %s authentication', (kind) => {
+    const auth = { kind, user: 'edge', password: 'pass:word' };
+    let closed: RegistryProcess;
+    let image: string;
+    let pushed: Digest;
+    beforeAll(async () => {
+      closed = await startRegistry(registryTool ?? '', { auth });
+      image = `${closed.host}/team/upper:v1`;
+      pushed = await push(image, 'upper', auth);
+    });
+    afterAll(async () => {
+      await closed[Symbol.asyncDispose]();
+    });
+
+    it('pulls with the credentials of a docker config', async () => {
+      await using artifacts = await node(
+        `${kind}-good`,
+        await writeDockerConfig(`${kind}.json`, closed.host, auth),
+      );
+      expect((await pull(artifacts, image)).digest).toBe(pushed);
+      await expectFiles(artifacts.folder(pushed), 'upper');
+    });
+
+    it('says that the credentials are wrong, and does not repeat them', async () => {
+      const wrong = await writeDockerConfig(`${kind}-wrong.json`, closed.host, {
+        ...auth,
+        password: 'hunter2',
+      });
+      await using artifacts = await node(`${kind}-wrong`, wrong);
+      const refused = pull(artifacts, image);
+      await expect(refused).rejects.not.toThrow('hunter2');
+      expect(await refusal(refused)).toBe('REGISTRY_DENIED');
+    });
+
+    it('says that there are no credentials', async () => {
+      await using artifacts = await node(`${kind}-none`, join(root, 'no-such-config.json'));
+      expect(await refusal(pull(artifacts, image))).toBe('REGISTRY_DENIED');
+    });
+  });
+});
+
+/** The file of the registry's folder with these bytes. */
+const findBlob = async (folder: string, bytes: Uint8Array): Promise<string> => {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && (await readFile(path)).equals(bytes)) return path;
+  }
+  throw new Error('the registry has no such blob');
+};
