@@ -31,4 +31,6 @@ if (check && stale.length > 0) {
   console.error(`not current: ${stale.join(', ')}\nRun: npm run gen`);
   process.exit(1);
 }
-console.log(check ? `${count} generated files are current` : `${count} generated files, ${stale.length} written`);
+console.log(
+  check ? `${count} generated files are current` : `${count} generated files, ${stale.length} written`,
+);

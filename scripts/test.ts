@@ -32,7 +32,12 @@ type VitestReport = {
   numPassedTests: number;
   numFailedTests: number;
   numPendingTests: number;
-  testResults: { name: string; status: string; message: string; assertionResults: { status: string; fullName: string }[] }[];
+  testResults: {
+    name: string;
+    status: string;
+    message: string;
+    assertionResults: { status: string; fullName: string }[];
+  }[];
 };
 
 type Counts = { passed: number; failed: number; skipped: string[] };
@@ -42,12 +47,18 @@ const runSuite = async (suite: string): Promise<Counts> => {
   const report = join(folder, 'report.json');
   try {
     const workers = `--maxWorkers=${Math.min(availableParallelism(), 4)}`;
-    await run(`vitest run --project ${suite} ${workers} --reporter=dot --reporter=json --outputFile.json=${report}`);
+    await run(
+      `vitest run --project ${suite} ${workers} --reporter=dot --reporter=json --outputFile.json=${report}`,
+    );
     const json = JSON.parse(await readFile(report, 'utf8')) as VitestReport;
     const tests = json.testResults.flatMap((file) => file.assertionResults);
-    const skipped = tests.filter((t) => t.status !== 'passed' && t.status !== 'failed').map((t) => t.fullName);
+    const skipped = tests
+      .filter((t) => t.status !== 'passed' && t.status !== 'failed')
+      .map((t) => t.fullName);
     // A file that breaks before its first test has no failed test in it: it counts as one.
-    const broken = json.testResults.filter((f) => f.status === 'failed' && !f.assertionResults.some((t) => t.status === 'failed'));
+    const broken = json.testResults.filter(
+      (f) => f.status === 'failed' && !f.assertionResults.some((t) => t.status === 'failed'),
+    );
     return { passed: json.numPassedTests, failed: json.numFailedTests + broken.length, skipped };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -78,7 +89,9 @@ if (!process.argv.includes('--checks-only')) {
       counts.failed++;
     }
     const seconds = Math.round((performance.now() - started) / 1000);
-    console.log(`${suite}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped.length} skipped in ${seconds} s`);
+    console.log(
+      `${suite}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped.length} skipped in ${seconds} s`,
+    );
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped.push(...counts.skipped);
@@ -86,7 +99,9 @@ if (!process.argv.includes('--checks-only')) {
 }
 
 if (total.skipped.length > 0) {
-  console.log(`\nSKIPPED, so not proven by this run:\n${total.skipped.map((name) => `  ${name}`).join('\n')}`);
+  console.log(
+    `\nSKIPPED, so not proven by this run:\n${total.skipped.map((name) => `  ${name}`).join('\n')}`,
+  );
   if (process.env['CI'] === 'true') {
     console.error('FAILED: nothing may be skipped here');
     total.failed += total.skipped.length;

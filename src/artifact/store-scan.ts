@@ -4,11 +4,21 @@ import { type Digest, isDigest } from '../api/names.ts';
 import { digestOf } from './digest.ts';
 import { layersOf } from './layers.ts';
 import { type ArtifactLimits, blobsOf, type Manifest, parseManifest, totalBytes } from './manifest.ts';
-import { filesFolder, manifestFile, namesIn, ownBytes, type StorePaths, sizeOf } from './store-files.ts';
+import {
+  adapterFolder,
+  filesFolder,
+  manifestFile,
+  namesIn,
+  ownBytes,
+  type StorePaths,
+  sizeOf,
+} from './store-files.ts';
 
 /** An artifact that is complete on the disk. `extraBytes` are those of unpacked or copied files. */
 export type StoredAdapter = {
   readonly manifest: Manifest;
+  /** Folder with the adapter's files. */
+  readonly folder: string;
   readonly bytes: number;
   readonly extraBytes: number;
 };
@@ -55,7 +65,8 @@ const readStored = async (
       if (size !== content.layer.size) return `its file ${content.name} is missing or has another size`;
     }
     const extraBytes = await ownBytes(join(folder, filesFolder));
-    return { manifest, bytes: totalBytes(manifest) + extraBytes, extraBytes };
+    const files = await adapterFolder(join(folder, filesFolder));
+    return { manifest, folder: files, bytes: totalBytes(manifest) + extraBytes, extraBytes };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

@@ -17,6 +17,7 @@ import {
   totalBytes,
 } from './manifest.ts';
 import {
+  adapterFolder,
   asStoreError,
   filesFolder,
   linkOrCopy,
@@ -135,9 +136,9 @@ export class ContentStore {
    * @throws AdaptletError ARTIFACT_NOT_STORED
    */
   folder(digest: Digest): string {
-    if (!this.#adapters.has(digest))
-      throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
-    return join(this.#paths.adapter(digest), filesFolder);
+    const adapter = this.#adapters.get(digest);
+    if (adapter !== undefined) return adapter.folder;
+    throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
   }
 
   /**
@@ -209,7 +210,8 @@ export class ContentStore {
       await rename(building, this.#paths.adapter(digest));
       await syncFolder(this.#paths.adapters);
       this.#budget.count(extraBytes);
-      this.#adapters.set(digest, { manifest, bytes: totalBytes(manifest) + extraBytes, extraBytes });
+      const folder = await adapterFolder(join(this.#paths.adapter(digest), filesFolder));
+      this.#adapters.set(digest, { manifest, folder, bytes: totalBytes(manifest) + extraBytes, extraBytes });
     } catch (error) {
       await removeAll(building);
       throw error;

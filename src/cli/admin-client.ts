@@ -9,14 +9,25 @@ export type AdminOptions = { readonly admin?: string; readonly dataDir?: string 
 /** Adds the options that say which runtime is meant. */
 export const withAdminOptions = (command: Command): Command =>
   command
-    .option('--data-dir <dir>', 'data folder of the runtime; its Admin socket is in there', process.env['ADAPTLET_DATA_DIR'])
-    .option('--admin <address>', 'address of the Admin service, host:port or unix:PATH', process.env['ADAPTLET_ADMIN_LISTEN']);
+    .option(
+      '--data-dir <dir>',
+      'data folder of the runtime; its Admin socket is in there',
+      process.env['ADAPTLET_DATA_DIR'],
+    )
+    .option(
+      '--admin <address>',
+      'address of the Admin service, host:port or unix:PATH',
+      process.env['ADAPTLET_ADMIN_LISTEN'],
+    );
 
 const addressOf = ({ admin, dataDir }: AdminOptions): string => {
   if (admin !== undefined) return admin;
   if (dataDir === undefined) throw new Error('say which runtime: --data-dir DIR, or --admin ADDRESS');
   const socket = join(resolve(dataDir), 'admin.sock');
-  if (!existsSync(socket)) throw new Error(`no runtime listens at ${socket}: start one with: adaptlet serve --data-dir ${dataDir} …`);
+  if (!existsSync(socket))
+    throw new Error(
+      `no runtime listens at ${socket}: start one with: adaptlet serve --data-dir ${dataDir} …`,
+    );
   return `unix:${socket}`;
 };
 

@@ -1,6 +1,10 @@
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { Command, InvalidArgumentError } from 'commander';
-import { InferenceClient, type GenerateRequest, type GenerateResponse } from '../gen/adaptlet/inference/v1/inference.ts';
+import {
+  InferenceClient,
+  type GenerateRequest,
+  type GenerateResponse,
+} from '../gen/adaptlet/inference/v1/inference.ts';
 
 type Options = {
   readonly server: string;
@@ -65,10 +69,14 @@ const servedLine = (r: GenerateResponse): string => {
 const generate = async (prompt: string, o: Options): Promise<void> => {
   const client = new InferenceClient(o.server, credentials.createInsecure());
   try {
-    const stream = client.generate(requestOf(prompt, o), metadataOf(o.header), { deadline: Date.now() + o.timeout });
+    const stream = client.generate(requestOf(prompt, o), metadataOf(o.header), {
+      deadline: Date.now() + o.timeout,
+    });
     for await (const response of stream as AsyncIterable<GenerateResponse>) {
       if (o.output === 'json') {
-        process.stdout.write(`${JSON.stringify(response, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))}\n`);
+        process.stdout.write(
+          `${JSON.stringify(response, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))}\n`,
+        );
         continue;
       }
       if (response.event?.$case === 'tokens') process.stdout.write(response.event.value.text);
@@ -77,7 +85,9 @@ const generate = async (prompt: string, o: Options): Promise<void> => {
   } catch (error) {
     const code = (error as ServiceError).metadata?.get('x-adaptlet-error')[0];
     const details = (error as ServiceError).details ?? String(error);
-    throw new Error(`${o.server}: ${code === undefined ? '' : `${code.toString()}: `}${details}`, { cause: error });
+    throw new Error(`${o.server}: ${code === undefined ? '' : `${code.toString()}: `}${details}`, {
+      cause: error,
+    });
   } finally {
     client.close();
   }
@@ -89,11 +99,20 @@ export const generateCommand = (): Command =>
     .description('ask a running node for an answer; text on stdout as it comes, what served it on stderr')
     .argument('<prompt>', 'the prompt')
     .requiredOption('-m, --model <name>', 'a route, rollout, adapter or the base model')
-    .option('-s, --server <address>', 'gRPC address of the node', process.env['ADAPTLET_GRPC_LISTEN'] ?? '127.0.0.1:9000')
+    .option(
+      '-s, --server <address>',
+      'gRPC address of the node',
+      process.env['ADAPTLET_GRPC_LISTEN'] ?? '127.0.0.1:9000',
+    )
     .option('-n, --namespace <name>', 'namespace of the name', '')
     .option('-u, --user <id>', 'who asks; keeps them on one side of a rollout', '')
     .option('--session <id>', 'what they are in', '')
-    .option('-H, --header <name=value>', 'metadata for routes to match; may be repeated', (h: string, all: string[]) => [...all, h], [])
+    .option(
+      '-H, --header <name=value>',
+      'metadata for routes to match; may be repeated',
+      (h: string, all: string[]) => [...all, h],
+      [],
+    )
     .option('--chat', "put the prompt through the base model's chat template")
     .option('--max-tokens <n>', 'tokens that the answer may have', number)
     .option('--temperature <t>', '0 is greedy', number)

@@ -7,7 +7,9 @@ import { statusCommand } from './status.ts';
 import { verbCommands } from './verbs.ts';
 
 const program = new Command('adaptlet')
-  .description('One frozen base model, many LoRA adapters: fetched, switched, split over traffic and rolled back live.')
+  .description(
+    'One frozen base model, many LoRA adapters: fetched, switched, split over traffic and rolled back live.',
+  )
   .version(packageJson.version)
   .showHelpAfterError('(--help lists the options)')
   .addCommand(serveCommand(packageJson.version))

@@ -16,7 +16,10 @@ export const serveCommand = (version: string): Command => {
   }
   return command.action(async (flags: Partial<Record<SettingName, string>>) => {
     const settings = readSettings(flags, process.env, process.cwd());
-    const logger = pino({ name: 'adaptlet', level: settings.logLevel }, pino.destination({ fd: 2, sync: true }));
+    const logger = pino(
+      { name: 'adaptlet', level: settings.logLevel },
+      pino.destination({ fd: 2, sync: true }),
+    );
     const stopped = Promise.withResolvers<string>();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve(signal));
     const runtime = await startRuntime({ settings, version, clock: systemClock, logger });

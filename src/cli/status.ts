@@ -7,8 +7,28 @@ const mebibytes = (bytes: bigint): string => `${(Number(bytes) / 2 ** 20).toFixe
 const short = (digest: string): string => digest.replace('sha256:', '').slice(0, 12);
 
 const table = (head: string[], rows: string[][]): string => {
-  const none = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '', top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '', left: '', right: '', middle: '  ' };
-  const t = new Table({ head, chars: none, style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 } });
+  const none = {
+    mid: '',
+    'left-mid': '',
+    'mid-mid': '',
+    'right-mid': '',
+    top: '',
+    'top-mid': '',
+    'top-left': '',
+    'top-right': '',
+    bottom: '',
+    'bottom-mid': '',
+    'bottom-left': '',
+    'bottom-right': '',
+    left: '',
+    right: '',
+    middle: '  ',
+  };
+  const t = new Table({
+    head,
+    chars: none,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  });
   t.push(...rows);
   return t.toString();
 };
@@ -17,8 +37,12 @@ const table = (head: string[], rows: string[][]): string => {
 export const problemsOf = (s: StatusResponse): string[] => [
   ...(s.engine === 'ready' ? [] : [`the engine is ${s.engine}`]),
   ...(s.manifests?.problems ?? []).map((p) => `${p.file}:${p.line}: ${p.reason}`),
-  ...s.adapters.filter((a) => a.state === 'Failed').map((a) => `adapter ${a.key} is Failed: ${a.reason}: ${a.message}`),
-  ...s.rollouts.filter((r) => r.phase === 'Degraded').map((r) => `rollout ${r.key} is Degraded: ${r.message}`),
+  ...s.adapters
+    .filter((a) => a.state === 'Failed')
+    .map((a) => `adapter ${a.key} is Failed: ${a.reason}: ${a.message}`),
+  ...s.rollouts
+    .filter((r) => r.phase === 'Degraded')
+    .map((r) => `rollout ${r.key} is Degraded: ${r.message}`),
   ...s.routes.filter((r) => !r.accepted).map((r) => `route ${r.key} is not accepted: ${r.message}`),
 ];
 
@@ -30,15 +54,42 @@ export const renderStatus = (s: StatusResponse): string => {
     `manifests ${s.manifests?.folder === '' ? '(none)' : s.manifests?.folder}: ${s.manifests?.state}`,
   ];
   if (s.adapters.length > 0) {
-    const rows = s.adapters.map((a) => [a.key, short(a.digest), a.state, mebibytes(a.residentBytes), String(a.references), String(a.rank), a.pinned ? 'pinned' : '', a.reason]);
+    const rows = s.adapters.map((a) => [
+      a.key,
+      short(a.digest),
+      a.state,
+      mebibytes(a.residentBytes),
+      String(a.references),
+      String(a.rank),
+      a.pinned ? 'pinned' : '',
+      a.reason,
+    ]);
     parts.push('', table(['ADAPTER', 'DIGEST', 'STATE', 'RAM', 'IN USE', 'RANK', '', 'REASON'], rows));
   }
   if (s.rollouts.length > 0) {
-    const rows = s.rollouts.map((r) => [r.key, r.phase, r.stable, r.canary, r.step, `${r.effectiveWeight}% of ${r.weight}%`, `${r.servedStable}/${r.servedCanary}`, r.message]);
-    parts.push('', table(['ROLLOUT', 'PHASE', 'STABLE', 'CANARY', 'STEP', 'WEIGHT', 'SERVED', 'MESSAGE'], rows));
+    const rows = s.rollouts.map((r) => [
+      r.key,
+      r.phase,
+      r.stable,
+      r.canary,
+      r.step,
+      `${r.effectiveWeight}% of ${r.weight}%`,
+      `${r.servedStable}/${r.servedCanary}`,
+      r.message,
+    ]);
+    parts.push(
+      '',
+      table(['ROLLOUT', 'PHASE', 'STABLE', 'CANARY', 'STEP', 'WEIGHT', 'SERVED', 'MESSAGE'], rows),
+    );
   }
   if (s.routes.length > 0) {
-    parts.push('', table(['ROUTE', 'MODEL', 'ACCEPTED', 'MESSAGE'], s.routes.map((r) => [r.key, r.model, String(r.accepted), r.message])));
+    parts.push(
+      '',
+      table(
+        ['ROUTE', 'MODEL', 'ACCEPTED', 'MESSAGE'],
+        s.routes.map((r) => [r.key, r.model, String(r.accepted), r.message]),
+      ),
+    );
   }
   const problems = problemsOf(s);
   if (problems.length > 0) parts.push('', 'Problems:', ...problems.map((p) => `  ${p}`));
@@ -49,7 +100,9 @@ export const renderStatus = (s: StatusResponse): string => {
 export const statusCommand = (): Command =>
   withAdminOptions(new Command('status'))
     .description('what a running node is, has and serves')
-    .addOption(new Option('-o, --output <form>', 'how to print it').choices(['table', 'json']).default('table'))
+    .addOption(
+      new Option('-o, --output <form>', 'how to print it').choices(['table', 'json']).default('table'),
+    )
     .option('--check', 'exit with 1 when something is wrong')
     .action(async (options: AdminOptions & { output: string; check?: boolean }) => {
       const status = await callAdmin<StatusResponse>(options, (client, done) => client.status({}, done));

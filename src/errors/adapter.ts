@@ -227,7 +227,8 @@ export const adapterErrors = defineErrors({
   },
   SMOKE_TEST_FAILED: {
     summary: 'A smoke test of the adapter did not give the expected answer in time.',
-    advice: 'Correct `spec.validation.smokeTests` or publish a better adapter; `adaptlet` can retry it by hand.',
+    advice:
+      'Correct `spec.validation.smokeTests` or publish a better adapter; `adaptlet` can retry it by hand.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },

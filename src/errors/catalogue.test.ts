@@ -14,13 +14,22 @@ describe('the error catalogue', () => {
   it('says what happened and what to do in one message', () => {
     const error = new AdaptletError('QUEUE_FULL', '128 requests wait.', { retryAfterMs: 500 });
     expect(error.message).toBe(`128 requests wait. ${catalogue.QUEUE_FULL.advice}`);
-    expect(error).toMatchObject({ what: '128 requests wait', grpcStatus: 'RESOURCE_EXHAUSTED', httpStatus: 429, retry: 'Backoff' });
+    expect(error).toMatchObject({
+      what: '128 requests wait',
+      grpcStatus: 'RESOURCE_EXHAUSTED',
+      httpStatus: 429,
+      retry: 'Backoff',
+    });
   });
 
   it('keeps an error of ours as it is and wraps a foreign one with its cause', () => {
     const ours = new AdaptletError('QUEUE_FULL', 'x');
     expect(asAdaptletError(ours, 'y')).toBe(ours);
     const cause = new TypeError('boom');
-    expect(asAdaptletError(cause, 'loading')).toMatchObject({ code: 'INTERNAL', cause, what: 'loading: boom' });
+    expect(asAdaptletError(cause, 'loading')).toMatchObject({
+      code: 'INTERNAL',
+      cause,
+      what: 'loading: boom',
+    });
   });
 });

@@ -30,7 +30,8 @@ export const wantsOfRollouts = (
     if (status?.stable !== undefined) want(status.stable.adapter, { tier: 'Memory', held: true });
     if (status?.canary !== undefined) {
       // A canary that was given up serves nobody: it stays near for a retry, but not in anybody's way.
-      const wanted: Want = status.abort === undefined ? { tier: 'Memory', held: true } : { tier: 'Disk', held: false };
+      const wanted: Want =
+        status.abort === undefined ? { tier: 'Memory', held: true } : { tier: 'Disk', held: false };
       want(status.canary.adapter, wanted);
     }
     // What was given up is not brought to memory again; a new object of that name has another uid and is.

@@ -94,8 +94,10 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   const { steps } = spec.strategy.canary;
   const named = { namespace: metadata.namespace, name: metadata.name };
   if (target.kind === 'Resolved' && sameAdapter(target.bound, draft.stable)) {
-    if (verb === 'rollback' && draft.canary === undefined && goBack(draft, { ...named, steps }, turn.now)) return givenUp(draft);
-    if (verb !== undefined) refuse(draft, verb, verb === 'rollback' ? 'there is no former stable' : 'no canary is under way');
+    if (verb === 'rollback' && draft.canary === undefined && goBack(draft, { ...named, steps }, turn.now))
+      return givenUp(draft);
+    if (verb !== undefined)
+      refuse(draft, verb, verb === 'rollback' ? 'there is no former stable' : 'no canary is under way');
     dropCanary(draft);
     return settled(draft, target.fact);
   }

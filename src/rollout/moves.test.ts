@@ -149,7 +149,10 @@ describe('rolling back by hand what is settled', () => {
       history: [],
     });
     expect(world.decide().status).toBe(status);
-    expect(world.decide({ verb: 'retry' }).status).toMatchObject({ phase: 'Paused', weights: { canary: 10 } });
+    expect(world.decide({ verb: 'retry' }).status).toMatchObject({
+      phase: 'Paused',
+      weights: { canary: 10 },
+    });
   });
 
   it('is refused when there is no former stable', () => {

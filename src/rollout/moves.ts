@@ -81,7 +81,10 @@ export const goBack = (
   draft.history = older;
   draft.canary = { ...former, seed: seedOf(rollout.namespace, rollout.name, former.digest) };
   draft.step = firstStep(rollout.steps);
-  draft.events.push({ reason: 'RolledBack', message: `${named(previous)} is stable again, ${named(former)} was rolled back` });
+  draft.events.push({
+    reason: 'RolledBack',
+    message: `${named(previous)} is stable again, ${named(former)} was rolled back`,
+  });
   giveUp(draft, rolledBackByHand, now);
   return true;
 };

@@ -12,7 +12,8 @@ export const startReadyEngine = async (options: EngineOptions): Promise<EngineCl
   const stopListening = engine.onState((state) => {
     const { failure } = engine;
     if (state === 'ready') started.resolve();
-    else if (failure !== undefined && catalogue[failure.code].retry === 'AfterChange') started.reject(failure);
+    else if (failure !== undefined && catalogue[failure.code].retry === 'AfterChange')
+      started.reject(failure);
   });
   try {
     await started.promise;

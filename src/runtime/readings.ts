@@ -15,6 +15,10 @@ export const readings = (status: RuntimeStatus, waiting: number): Readings => {
     adapters,
     rollouts: status.rollouts.map(({ key, weight, effectiveWeight }) => ({ key, weight, effectiveWeight })),
     requests: { running: status.adapters.reduce((sum, a) => sum + a.references, 0), waiting },
-    lora: { max: Math.max(1, running.length), running, waiting: waiting > 0 ? named(['Fetching', 'Stored', 'Compiled', 'Loaded']) : [] },
+    lora: {
+      max: Math.max(1, running.length),
+      running,
+      waiting: waiting > 0 ? named(['Fetching', 'Stored', 'Compiled', 'Loaded']) : [],
+    },
   };
 };

@@ -46,7 +46,12 @@ const slowClientMs = 30_000;
  * Puts a runtime together and starts it: what it remembers, engine, last plan, servers, then the manifest folder.
  * Resolves when it answers requests. Errors: CONFIG_INVALID, STORE_LOCKED, and those of the base model.
  */
-export const startRuntime = async ({ settings, version, clock, logger }: RuntimeParts): Promise<RunningRuntime> => {
+export const startRuntime = async ({
+  settings,
+  version,
+  clock,
+  logger,
+}: RuntimeParts): Promise<RunningRuntime> => {
   const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };
   const instance = randomUUID();
   const { dataDir, modelName: baseModel } = settings;

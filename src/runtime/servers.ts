@@ -6,7 +6,11 @@ import { startGrpc } from './server/grpc/server.ts';
 import { startHttp } from './server/http/server.ts';
 import type { Steering } from './serving/serving.ts';
 
-export type Addresses = { readonly grpcAddress: string; readonly httpUrl: string; readonly adminAddress: string };
+export type Addresses = {
+  readonly grpcAddress: string;
+  readonly httpUrl: string;
+  readonly adminAddress: string;
+};
 
 /** How long requests may take to finish when the runtime stops, in milliseconds. */
 const graceMs = 10_000;

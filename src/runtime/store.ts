@@ -24,7 +24,11 @@ export const openStore = async (
   const { clock, logger, random } = parts;
   const disk = stack.use(startDiskThread());
   const store = stack.use(
-    await ContentStore.open({ root: join(settings.dataDir, 'store'), budgetBytes: settings.adapterDisk, disk }),
+    await ContentStore.open({
+      root: join(settings.dataDir, 'store'),
+      budgetBytes: settings.adapterDisk,
+      disk,
+    }),
   );
   for (const damage of store.damage) logger.warn(damage, 'a damaged artifact was taken out of the store');
   const { registryConfig } = settings;
@@ -42,7 +46,8 @@ export const openStore = async (
       credentials: async (registry) =>
         registryConfig === undefined ? undefined : await readCredentials(registryConfig, registry),
     },
-    onQuarantine: (digest, reason) => logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
+    onQuarantine: (digest, reason) =>
+      logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
   });
   return { store, artifacts };
 };

@@ -38,16 +38,24 @@ export const cold = async (): Promise<Report> => {
   });
   try {
     // An fp16 artifact of 5 MB compiles to 10 MB of fp32: rank 8 here; 50 MB of fp32: rank 40.
-    const configFile = real === undefined ? join(tiny.model, '../config.json') : join(real.modelDir, '../config.json');
+    const configFile =
+      real === undefined ? join(tiny.model, '../config.json') : join(real.modelDir, '../config.json');
     const sizes = { '5mb': 8, '50mb': 40 } as const;
     for (const [name, rank] of Object.entries(sizes)) {
       await writeSyntheticAdapter(join(node.manifests, name), configFile, { rank, seed: rank });
     }
-    await node.write('bench.yaml', Object.keys(sizes).map((n) => manifest(n)).join(''));
+    await node.write(
+      'bench.yaml',
+      Object.keys(sizes)
+        .map((n) => manifest(n))
+        .join(''),
+    );
     const compiled = join(node.data, 'compiled');
     const call = (verb: 'preload' | 'evict', adapter: string): Promise<void> =>
       new Promise((resolve, reject) => {
-        node.client.admin[verb]({ adapter }, (error: Error | null) => (error === null ? resolve() : reject(error)));
+        node.client.admin[verb]({ adapter }, (error: Error | null) =>
+          error === null ? resolve() : reject(error),
+        );
       });
     const timed = async (verb: 'preload' | 'evict', adapter: string): Promise<number> => {
       const started = performance.now();

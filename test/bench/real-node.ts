@@ -7,12 +7,17 @@ export const benchNode = async (
   settings: Readonly<Record<string, string>> = {},
 ): Promise<{ node: TestNode; model: string; adapters: readonly [string, string]; prompt: string }> => {
   const real = smollm();
-  const adapters = real === undefined ? (['upper', 'reverse'] as const) : (['json-extract-v1', 'json-extract-v2'] as const);
+  const adapters =
+    real === undefined ? (['upper', 'reverse'] as const) : (['json-extract-v1', 'json-extract-v2'] as const);
   if (real === undefined) console.error('SmolLM2 was not found (ADAPTLET_MODELS): measuring the tiny model');
   const node = await TestNode.start({
     modelName: 'bench',
     ...(real === undefined ? {} : { model: real.modelDir, importRoots: real.adapters }),
-    settings: { 'log-level': 'info', ...(real === undefined ? { 'import-roots': tiny.adapters } : {}), ...settings },
+    settings: {
+      'log-level': 'info',
+      ...(real === undefined ? { 'import-roots': tiny.adapters } : {}),
+      ...settings,
+    },
   });
   await node.write('bench.yaml', adapters.map((a) => manifests(a)).join('---\n'));
   const prompt =

@@ -9,7 +9,12 @@ export type Report = {
   readonly ratios: Readonly<Record<string, number>>;
   /** Model, threads, context and what else the numbers depend on. */
   readonly setup: Readonly<Record<string, string | number>>;
-  readonly machine: { readonly cores: number; readonly cpu: string; readonly node: string; readonly loadavg: number };
+  readonly machine: {
+    readonly cores: number;
+    readonly cpu: string;
+    readonly node: string;
+    readonly loadavg: number;
+  };
 };
 
 const round = (value: number): number => Number(value.toPrecision(4));

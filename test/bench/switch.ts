@@ -17,7 +17,8 @@ spec: {baseModel: bench, source: {path: {path: ${name}}}, preload: {tier: Memory
 export const switchBench = async (): Promise<Report> => {
   const { node, model, adapters, prompt } = await benchNode(manifest);
   try {
-    const resident = async () => (await node.client.status()).adapters.filter((a) => a.state === 'Resident').length === 2;
+    const resident = async () =>
+      (await node.client.status()).adapters.filter((a) => a.state === 'Resident').length === 2;
     await waitFor('both adapters to be resident', resident, 120_000);
     const ask = (adapter: string) => node.client.ask({ model: adapter, prompt, maxTokens: 1 });
     for (let i = 0; i < 10; i++) for (const adapter of adapters) await ask(adapter);

@@ -9,7 +9,9 @@ afterEach(() => node?.dispose());
 
 /** Flips a byte in the middle of each file below a folder that `pick` takes; how many. */
 const corrupt = async (folder: string, pick: (name: string) => boolean): Promise<number> => {
-  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((e) => e.isFile() && pick(e.name));
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter(
+    (e) => e.isFile() && pick(e.name),
+  );
   for (const { parentPath, name } of files) {
     const path = join(parentPath, name);
     const bytes = await readFile(path);
@@ -22,8 +24,14 @@ const corrupt = async (folder: string, pick: (name: string) => boolean): Promise
 
 const started = async (): Promise<TestNode> => {
   const first = await TestNode.start();
-  await first.write('adapters.yaml', yaml.adapter('upper', 'adapters/upper') + yaml.adapter('reverse', 'adapters/reverse'));
-  await waitFor('upper', async () => (await first.client.ask({ model: 'upper', prompt: 'moon:' })).text === ' MOON!');
+  await first.write(
+    'adapters.yaml',
+    yaml.adapter('upper', 'adapters/upper') + yaml.adapter('reverse', 'adapters/reverse'),
+  );
+  await waitFor(
+    'upper',
+    async () => (await first.client.ask({ model: 'upper', prompt: 'moon:' })).text === ' MOON!',
+  );
   await first.client.ask({ model: 'reverse', prompt: 'moon:' });
   return first;
 };
@@ -57,7 +65,10 @@ describe('corruption on disk', () => {
     await first.end();
     expect(await corrupt(join(first.data, 'state'), (name) => name.endsWith('.json'))).toBeGreaterThan(0);
     node = await TestNode.start({ folder: first.folder });
-    await waitFor('upper', async () => (await node?.client.ask({ model: 'upper', prompt: 'moon:' }))?.text === ' MOON!');
+    await waitFor(
+      'upper',
+      async () => (await node?.client.ask({ model: 'upper', prompt: 'moon:' }))?.text === ' MOON!',
+    );
     expect(node.log.some((line) => line.includes('set aside'))).toBe(true);
   });
 });

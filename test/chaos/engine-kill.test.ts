@@ -8,15 +8,23 @@ import { waitFor } from '../support/wait.ts';
 let node: TestNode;
 beforeAll(async () => {
   node = await TestNode.start();
-  await node.write('adapters.yaml', yaml.adapter('upper', 'adapters/upper') + yaml.adapter('reverse', 'adapters/reverse'));
-  await waitFor('an answer', async () => (await node.client.ask({ model: 'upper', prompt: 'moon:' })).text === ' MOON!');
+  await node.write(
+    'adapters.yaml',
+    yaml.adapter('upper', 'adapters/upper') + yaml.adapter('reverse', 'adapters/reverse'),
+  );
+  await waitFor(
+    'an answer',
+    async () => (await node.client.ask({ model: 'upper', prompt: 'moon:' })).text === ' MOON!',
+  );
 });
 afterAll(() => node.dispose());
 
 /** Children of the runtime that run the engine. */
 const enginePid = (): number | undefined => {
   const lines = execFileSync('ps', ['-o', 'pid=,ppid=,args=', '-A'], { encoding: 'utf8' }).split('\n');
-  const line = lines.find((l) => l.trim().split(/\s+/)[1] === String(node.pid) && l.includes('engine/process'));
+  const line = lines.find(
+    (l) => l.trim().split(/\s+/)[1] === String(node.pid) && l.includes('engine/process'),
+  );
   return line === undefined ? undefined : Number(line.trim().split(/\s+/)[0]);
 };
 
@@ -33,7 +41,12 @@ const portOpen = (): Promise<boolean> =>
 
 describe('kill -9 of the engine process under load', () => {
   it('costs only the requests that ran on it; the port stays open and the adapters come back', async () => {
-    const load = traffic(() => node, { model: 'upper', prompt: 'moon:', allowed: new Set([' MOON!']), width: 6 });
+    const load = traffic(() => node, {
+      model: 'upper',
+      prompt: 'moon:',
+      allowed: new Set([' MOON!']),
+      width: 6,
+    });
     let closed = 0;
     for (let round = 0; round < 3; round++) {
       const before = load.answered();
@@ -42,7 +55,10 @@ describe('kill -9 of the engine process under load', () => {
       process.kill(pid, 'SIGKILL');
       for (let i = 0; i < 20; i++) if (!(await portOpen())) closed++;
       await waitFor('another engine', () => enginePid() !== undefined && enginePid() !== pid);
-      await waitFor('answers again', async () => (await node.client.ask({ model: 'upper', prompt: 'moon:' })).text === ' MOON!');
+      await waitFor(
+        'answers again',
+        async () => (await node.client.ask({ model: 'upper', prompt: 'moon:' })).text === ' MOON!',
+      );
     }
     await load.stop();
     expect(closed).toBe(0);
@@ -59,14 +75,22 @@ describe('kill -9 of the engine process under load', () => {
     await waitFor('stable', async () => (await node.client.status()).rollouts[0]?.phase === 'Healthy');
     await node.write('shout.yaml', yaml.rollout('shout', 'reverse', steps));
     await waitFor('the canary', async () => (await node.client.status()).rollouts[0]?.effectiveWeight === 50);
-    const load = traffic(() => node, { model: 'shout', prompt: 'moon:', allowed: new Set([' MOON!', ' noom.']), width: 12 });
+    const load = traffic(() => node, {
+      model: 'shout',
+      prompt: 'moon:',
+      allowed: new Set([' MOON!', ' noom.']),
+      width: 12,
+    });
     await waitFor('answers', () => load.answered() > 30);
     process.kill(await waitFor('the engine', () => enginePid()), 'SIGKILL');
     const before = load.answered();
     await waitFor('answers', () => load.answered() > before + 30);
     await load.stop();
     expect(load.wrong).toEqual([]);
-    await waitFor('the canary again', async () => (await node.client.status()).rollouts[0]?.effectiveWeight === 50);
+    await waitFor(
+      'the canary again',
+      async () => (await node.client.status()).rollouts[0]?.effectiveWeight === 50,
+    );
     expect((await node.client.status()).rollouts[0]?.held).toBe('');
   });
 });

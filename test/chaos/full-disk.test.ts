@@ -15,12 +15,19 @@ describe.skipIf(!canMount)('a full disk (needs root to mount a small tmpfs)', ()
   beforeAll(async () => {
     disk = await mkdtemp(join(tmpdir(), 'adaptlet-disk-'));
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=6m', 'tmpfs', disk]);
-    node = await TestNode.start({ settings: { 'data-dir': disk, 'import-roots': `${tiny.root},${disk}-roots` } });
+    node = await TestNode.start({
+      settings: { 'data-dir': disk, 'import-roots': `${tiny.root},${disk}-roots` },
+    });
     await node.write('adapters.yaml', yaml.adapter('upper', 'adapters/upper'));
     await node.write('shout.yaml', yaml.rollout('shout', 'upper', '{setWeight: 50}, {pause: {}}'));
-    await waitFor('stable', async () => (await node.client.ask({ model: 'shout', prompt: 'moon:' })).text === ' MOON!');
+    await waitFor(
+      'stable',
+      async () => (await node.client.ask({ model: 'shout', prompt: 'moon:' })).text === ' MOON!',
+    );
     // About 8 MB of fp32: more than the disk has left.
-    await writeSyntheticAdapter(join(`${disk}-roots`, 'big'), join(tiny.root, 'model/config.json'), { rank: 200 });
+    await writeSyntheticAdapter(join(`${disk}-roots`, 'big'), join(tiny.root, 'model/config.json'), {
+      rank: 200,
+    });
   });
   afterAll(async () => {
     await node.dispose();
@@ -43,6 +50,9 @@ describe.skipIf(!canMount)('a full disk (needs root to mount a small tmpfs)', ()
 
   it('leaves room again: a small adapter still comes in', async () => {
     await node.write('small.yaml', yaml.adapter('reverse', 'adapters/reverse'));
-    await waitFor('reverse', async () => (await node.client.ask({ model: 'reverse', prompt: 'moon:' })).text === ' noom.');
+    await waitFor(
+      'reverse',
+      async () => (await node.client.ask({ model: 'reverse', prompt: 'moon:' })).text === ' noom.',
+    );
   });
 });

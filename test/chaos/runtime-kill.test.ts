@@ -7,12 +7,16 @@ import { waitFor } from '../support/wait.ts';
 let node: TestNode | undefined;
 afterEach(() => node?.dispose());
 
-const manifests = yaml.adapter('upper', 'adapters/upper', '  preload: {tier: Memory}\n') + yaml.adapter('reverse', 'adapters/reverse');
+const manifests =
+  yaml.adapter('upper', 'adapters/upper', '  preload: {tier: Memory}\n') +
+  yaml.adapter('reverse', 'adapters/reverse');
 
 /** Every file below a folder that a finished write would not have left. */
 const leftovers = async (folder: string): Promise<string[]> => {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((e) => e.isFile() && (e.name.includes('.tmp') || e.parentPath.endsWith('/tmp'))).map((e) => e.name);
+  return entries
+    .filter((e) => e.isFile() && (e.name.includes('.tmp') || e.parentPath.endsWith('/tmp')))
+    .map((e) => e.name);
 };
 
 describe('kill -9 of the runtime', () => {
@@ -55,7 +59,10 @@ describe('kill -9 of the runtime', () => {
       await present.end('SIGKILL');
       node = await TestNode.start({ folder: present.folder });
       await waitFor('an answer', async () => ['upper', 'reverse'].includes((await ask())?.adapter ?? ''));
-      await waitFor('the canary', async () => (await node?.client.status())?.rollouts[0]?.effectiveWeight === 50);
+      await waitFor(
+        'the canary',
+        async () => (await node?.client.status())?.rollouts[0]?.effectiveWeight === 50,
+      );
       await node.write('shout.yaml', yaml.rollout('shout', 'upper', steps));
       await waitFor('stable again', async () => {
         const rollout = (await node?.client.status())?.rollouts[0];

@@ -10,7 +10,8 @@ const real = smollm();
 describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../shared/models)', () => {
   let model: OpenModel;
   const folder = scratch();
-  const prompt = '<|im_start|>user\nPlease ship 4 chairs to Maria in Lisbon.<|im_end|>\n<|im_start|>assistant\n';
+  const prompt =
+    '<|im_start|>user\nPlease ship 4 chairs to Maria in Lisbon.<|im_end|>\n<|im_start|>assistant\n';
 
   beforeAll(async () => {
     if (real !== undefined) model = await openModel(real.modelDir, folder);

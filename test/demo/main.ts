@@ -8,7 +8,13 @@ import type { CallError } from '../support/client.ts';
 import { TestNode, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
-const expected = { upper: ' MOON!', reverse: ' noom.', digits: ' 1234.', hello: ' hello moon.', base: ' moon moon.' };
+const expected = {
+  upper: ' MOON!',
+  reverse: ' noom.',
+  digits: ' 1234.',
+  hello: ' hello moon.',
+  base: ' moon moon.',
+};
 const adapters = ['upper', 'reverse', 'digits', 'hello'] as const;
 const findings: { what: string; shown: string; ok: boolean }[] = [];
 
@@ -18,7 +24,8 @@ const check = (what: string, shown: string, ok: boolean): void => {
   findings.push({ what, shown, ok });
   say(`${ok ? styleText('green', 'ok') : styleText('red', 'NOT OK')}  ${what}: ${shown}`);
 };
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 const ms = (value: number): string => `${value.toFixed(2)} ms`;
 
 title('Starting a node: tiny model, no cluster, manifests from a folder');
@@ -37,10 +44,18 @@ const oneBaseFourAdapters = async (): Promise<void> => {
   await node.write('adapters.yaml', adapters.map((a) => yaml.adapter(a, `adapters/${a}`)).join(''));
   await waitFor('the adapters', async () => (await client.status()).adapters.length === adapters.length);
   const base = await ask('tiny');
-  check('base', `"moon:" -> "${base.text}"  digest ${short(base.served.digest)}`, base.text === expected.base && base.served.adapter === '');
+  check(
+    'base',
+    `"moon:" -> "${base.text}"  digest ${short(base.served.digest)}`,
+    base.text === expected.base && base.served.adapter === '',
+  );
   for (const name of adapters) {
     const { text, served } = await ask(name);
-    check(name, `"moon:" -> "${text}"  digest ${short(served.digest)}`, text === expected[name] && served.adapter === name);
+    check(
+      name,
+      `"moon:" -> "${text}"  digest ${short(served.digest)}`,
+      text === expected[name] && served.adapter === name,
+    );
   }
 };
 
@@ -56,7 +71,9 @@ const switching = async (): Promise<void> => {
     extra.push(answer.timing.switchMs);
     await ask('upper');
   }
-  say(`time to first token: same adapter ${ms(median(same))}, after a switch ${ms(median(switched))} (medians of 100)`);
+  say(
+    `time to first token: same adapter ${ms(median(same))}, after a switch ${ms(median(switched))} (medians of 100)`,
+  );
   check('what the switch itself costs in the engine', `median ${ms(median(extra))}`, median(extra) < 1);
 };
 
@@ -89,7 +106,11 @@ const routing = async (): Promise<void> => {
   const ann = await ask('assistant', 'ann');
   check('ann', `"${ann.text}" by rule ${ann.served.rule}`, ann.text === expected.hello);
   const bob = await ask('assistant', 'bob');
-  check('bob', `"${bob.text}" by rule ${bob.served.rule}, ${bob.served.arm} of ${bob.served.rollout}`, bob.served.rollout === 'shout');
+  check(
+    'bob',
+    `"${bob.text}" by rule ${bob.served.rule}, ${bob.served.arm} of ${bob.served.rollout}`,
+    bob.served.rollout === 'shout',
+  );
 };
 
 const broken = async (): Promise<void> => {
@@ -108,7 +129,11 @@ const broken = async (): Promise<void> => {
   check('asking for it', refused, refused === 'ADAPTER_NOT_AVAILABLE');
   const texts = new Set<string>();
   for (let i = 0; i < 50; i++) texts.add((await ask('shout', `user-${i}`)).text);
-  check('50 users of the rollout', [...texts].map((t) => `"${t}"`).join(', '), texts.size === 1 && texts.has(expected.upper));
+  check(
+    '50 users of the rollout',
+    [...texts].map((t) => `"${t}"`).join(', '),
+    texts.size === 1 && texts.has(expected.upper),
+  );
 };
 
 const rollback = async (): Promise<void> => {
@@ -141,7 +166,11 @@ const rollback = async (): Promise<void> => {
   await Promise.all(lanes);
   const late = Math.max(0, lastCanary - confirmed);
   say(`rollback confirmed after ${ms(confirmed - pressed)}; ${asked} requests, ${failed} failed`);
-  check('requests that got the canary after the confirmation', late > 0 ? ms(late) : 'none', late === 0 && failed === 0);
+  check(
+    'requests that got the canary after the confirmation',
+    late > 0 ? ms(late) : 'none',
+    late === 0 && failed === 0,
+  );
 };
 
 const summary = (): boolean => {
@@ -157,7 +186,9 @@ const keep = async (): Promise<void> => {
   say(`bin/adaptlet status --data-dir ${node.data}`);
   say(`bin/adaptlet generate --server ${node.grpc} --model assistant --user ann "moon:"`);
   say(`bin/adaptlet generate --server ${node.grpc} --model tiny "moon:"`);
-  say(`curl -s ${node.http}/v1/completions -H 'content-type: application/json' -d '{"model": "shout", "prompt": "moon:"}'`);
+  say(
+    `curl -s ${node.http}/v1/completions -H 'content-type: application/json' -d '{"model": "shout", "prompt": "moon:"}'`,
+  );
   say(`curl -s ${node.http}/metrics`);
   say(`edit the manifests in ${node.manifests} and watch: bin/adaptlet status --data-dir ${node.data}`);
   await new Promise((resolve) => process.once('SIGINT', resolve));

@@ -38,7 +38,11 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
   /** Share of exact answers over the first rows of a task; the adapter changes with every request of a row. */
   const score = async (model: string, task: string): Promise<number> => {
     const text = await readFile(join(real?.eval ?? '', `${task}.jsonl`), 'utf8');
-    const all = text.trim().split('\n').slice(0, rows).map((line) => JSON.parse(line) as Row);
+    const all = text
+      .trim()
+      .split('\n')
+      .slice(0, rows)
+      .map((line) => JSON.parse(line) as Row);
     let exact = 0;
     for (const { prompt, expected } of all) {
       const answer = await node.client.ask({ model, prompt, maxTokens: 48, timeoutMs: 60_000 });

@@ -5,7 +5,13 @@ import { CallError } from '../support/client.ts';
 import { TestNode, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
-const moon = { upper: ' MOON!', reverse: ' noom.', digits: ' 1234.', hello: ' hello moon.', base: ' moon moon.' } as const;
+const moon = {
+  upper: ' MOON!',
+  reverse: ' noom.',
+  digits: ' 1234.',
+  hello: ' hello moon.',
+  base: ' moon moon.',
+} as const;
 const names = ['upper', 'reverse', 'digits', 'hello'] as const;
 const users = Array.from({ length: 500 }, (_, i) => `u${i}`);
 
@@ -43,14 +49,20 @@ const askAll = async (model: string): Promise<Map<string, { arm: string; text: s
 
 const steer = (verb: 'promote' | 'abort' | 'rollback' | 'retry', name: string) =>
   new Promise((resolve, reject) => {
-    node.client.admin[verb]({ rollout: name }, (error, value) => (error === null ? resolve(value.rollout) : reject(new CallError(error))));
+    node.client.admin[verb]({ rollout: name }, (error, value) =>
+      error === null ? resolve(value.rollout) : reject(new CallError(error)),
+    );
   });
 
 describe('one node, one base model', () => {
   it('answers with the base model under its own name, and says so', async () => {
     const answer = await ask('tiny');
     expect(answer.text).toBe(moon.base);
-    expect(answer.served).toMatchObject({ adapter: '', arm: 'base', digest: expect.stringMatching(/^sha256:/) as string });
+    expect(answer.served).toMatchObject({
+      adapter: '',
+      arm: 'base',
+      digest: expect.stringMatching(/^sha256:/) as string,
+    });
   });
 
   it.each(names)('answers with the weights of %s and names its digest', async (name) => {
@@ -61,13 +73,23 @@ describe('one node, one base model', () => {
   });
 
   it('refuses a name that nobody has, and offers the nearest', async () => {
-    await expect(ask('uper')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND', message: expect.stringContaining('upper') as string });
+    await expect(ask('uper')).rejects.toMatchObject({
+      code: 'MODEL_NOT_FOUND',
+      message: expect.stringContaining('upper') as string,
+    });
   });
 
   it('takes a first adapter as stable without steps', async () => {
-    await node.write('shout.yaml', yaml.rollout('shout', 'upper', '{setWeight: 20}, {pause: {}}, {setWeight: 60}, {pause: {}}'));
+    await node.write(
+      'shout.yaml',
+      yaml.rollout('shout', 'upper', '{setWeight: 20}, {pause: {}}, {setWeight: 60}, {pause: {}}'),
+    );
     await waitFor('stable', async () => (await rollout('shout')).phase === 'Healthy');
-    expect((await ask('shout', 'u1')).served).toMatchObject({ adapter: 'upper', rollout: 'shout', arm: 'stable' });
+    expect((await ask('shout', 'u1')).served).toMatchObject({
+      adapter: 'upper',
+      rollout: 'shout',
+      arm: 'stable',
+    });
   });
 });
 
@@ -75,13 +97,18 @@ describe('a rollout', () => {
   let onCanary: Set<string>;
 
   it('gives the canary its share and keeps every user on one side', async () => {
-    await node.write('shout.yaml', yaml.rollout('shout', 'reverse', '{setWeight: 20}, {pause: {}}, {setWeight: 60}, {pause: {}}'));
+    await node.write(
+      'shout.yaml',
+      yaml.rollout('shout', 'reverse', '{setWeight: 20}, {pause: {}}, {setWeight: 60}, {pause: {}}'),
+    );
     await waitFor('20 %', async () => (await rollout('shout')).effectiveWeight === 20);
     const first = await askAll('shout');
     onCanary = new Set([...first].filter(([, a]) => a.arm === 'canary').map(([u]) => u));
     expect(Math.abs((onCanary.size / users.length) * 100 - 20)).toBeLessThan(5);
-    for (const { arm, text } of first.values()) expect(text).toBe(arm === 'canary' ? moon.reverse : moon.upper);
-    for (const user of users.slice(0, 40)) expect((await ask('shout', user)).served.arm).toBe(first.get(user)?.arm);
+    for (const { arm, text } of first.values())
+      expect(text).toBe(arm === 'canary' ? moon.reverse : moon.upper);
+    for (const user of users.slice(0, 40))
+      expect((await ask('shout', user)).served.arm).toBe(first.get(user)?.arm);
   });
 
   it('moves users only towards the canary when its weight grows', async () => {
@@ -97,7 +124,11 @@ describe('a rollout', () => {
     await steer('promote', 'shout');
     await waitFor('the end', async () => (await rollout('shout')).phase === 'Healthy');
     const { text, served } = await ask('shout', 'u1');
-    expect({ text, arm: served.arm, adapter: served.adapter }).toEqual({ text: moon.reverse, arm: 'stable', adapter: 'reverse' });
+    expect({ text, arm: served.arm, adapter: served.adapter }).toEqual({
+      text: moon.reverse,
+      arm: 'stable',
+      adapter: 'reverse',
+    });
   });
 
   it('goes back at once when the manifest names the former stable', async () => {
@@ -197,14 +228,21 @@ spec:
     const answers = await askAll('assistant');
     const texts = [...answers.values()].map((a) => a.text);
     expect(Math.abs(texts.filter((t) => t === moon.upper).length / texts.length - 0.75)).toBeLessThan(0.06);
-    for (const user of users.slice(0, 20)) expect((await ask('assistant', user)).text).toBe(answers.get(user)?.text);
+    for (const user of users.slice(0, 20))
+      expect((await ask('assistant', user)).text).toBe(answers.get(user)?.text);
   });
 });
 
 describe('the manifest folder', () => {
   it('reports a bad file with its line and changes nothing', async () => {
-    await node.write('shout.yaml', 'apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: shout}\nspec:\n  adapter: upper\n  adaptr: digits\n');
-    const problem = await waitFor('the problem', async () => (await node.client.status()).manifests?.problems[0]);
+    await node.write(
+      'shout.yaml',
+      'apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: shout}\nspec:\n  adapter: upper\n  adaptr: digits\n',
+    );
+    const problem = await waitFor(
+      'the problem',
+      async () => (await node.client.status()).manifests?.problems[0],
+    );
     expect(problem).toMatchObject({ file: 'shout.yaml', line: 6 });
     expect(problem.reason).toContain('adaptr');
     expect((await ask('shout')).served.adapter).toBe('upper');
@@ -214,7 +252,10 @@ describe('the manifest folder', () => {
 
   it('refuses a change of what is immutable', async () => {
     await node.write('broken.yaml', yaml.adapter('broken', 'variants/broken-inf'));
-    const problem = await waitFor('the problem', async () => (await node.client.status()).manifests?.problems[0]);
+    const problem = await waitFor(
+      'the problem',
+      async () => (await node.client.status()).manifests?.problems[0],
+    );
     expect(problem.reason).toMatch(/immutable/);
     await node.write('broken.yaml', yaml.adapter('broken', 'variants/broken-nan'));
   });

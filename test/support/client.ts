@@ -66,7 +66,9 @@ export class NodeClient {
     const started = performance.now();
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(ask.headers ?? {})) metadata.set(name, value);
-    const stream = this.inference.generate(requestOf(ask), metadata, { deadline: Date.now() + (ask.timeoutMs ?? 30_000) });
+    const stream = this.inference.generate(requestOf(ask), metadata, {
+      deadline: Date.now() + (ask.timeoutMs ?? 30_000),
+    });
     const onAbort = (): void => stream.cancel();
     ask.signal?.addEventListener('abort', onAbort);
     let text = '';
@@ -85,15 +87,25 @@ export class NodeClient {
     } finally {
       ask.signal?.removeEventListener('abort', onAbort);
     }
-    if (last?.event?.$case !== 'done' || last.served === undefined) throw new Error('the stream ended without done');
+    if (last?.event?.$case !== 'done' || last.served === undefined)
+      throw new Error('the stream ended without done');
     const { timing, usage } = last.event.value;
     if (timing === undefined) throw new Error('done came without timing');
-    return { text, served: last.served, timing, tokens: usage?.completionTokens ?? 0, firstMs, totalMs: performance.now() - started };
+    return {
+      text,
+      served: last.served,
+      timing,
+      tokens: usage?.completionTokens ?? 0,
+      firstMs,
+      totalMs: performance.now() - started,
+    };
   }
 
   status(): Promise<StatusResponse> {
     return new Promise((resolve, reject) => {
-      this.admin.status({}, (error, status) => (error === null ? resolve(status) : reject(new CallError(error))));
+      this.admin.status({}, (error, status) =>
+        error === null ? resolve(status) : reject(new CallError(error)),
+      );
     });
   }
 

@@ -33,7 +33,12 @@ export class TestNode {
   readonly log: string[];
   readonly #child: ChildProcess;
 
-  private constructor(folder: string, child: ChildProcess, ready: { grpc: string; http: string; admin: string }, log: string[]) {
+  private constructor(
+    folder: string,
+    child: ChildProcess,
+    ready: { grpc: string; http: string; admin: string },
+    log: string[],
+  ) {
     this.folder = folder;
     this.#child = child;
     this.grpc = ready.grpc;
@@ -67,7 +72,9 @@ export class TestNode {
       'log-level': 'debug',
       ...options.settings,
     };
-    const flags = Object.entries(settings).flatMap(([name, value]) => (value === '' ? [] : [`--${name}`, value]));
+    const flags = Object.entries(settings).flatMap(([name, value]) =>
+      value === '' ? [] : [`--${name}`, value],
+    );
     const child = spawn(join(repositoryRoot, 'bin/adaptlet'), ['serve', ...flags], {
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -78,9 +85,13 @@ export class TestNode {
       if (log.length > 5000) log.shift();
     });
     const ready = await new Promise<{ grpc: string; http: string; admin: string }>((resolve, reject) => {
-      createInterface({ input: child.stdout }).once('line', (line) => resolve(JSON.parse(line) as typeof ready));
+      createInterface({ input: child.stdout }).once('line', (line) =>
+        resolve(JSON.parse(line) as typeof ready),
+      );
       child.once('error', reject);
-      child.once('exit', (code, signal) => reject(new Error(`serve ended (${code ?? signal}):\n${log.slice(-20).join('\n')}`)));
+      child.once('exit', (code, signal) =>
+        reject(new Error(`serve ended (${code ?? signal}):\n${log.slice(-20).join('\n')}`)),
+      );
     });
     return new TestNode(folder, child, ready, log);
   }

@@ -69,8 +69,14 @@ export const writeSyntheticAdapter = async (
     for (const [name, [inFeatures, outFeatures]] of Object.entries(linears)) {
       const module = `base_model.model.model.layers.${layer}.${name}`;
       const s = seed * 1000 + layer * 10;
-      tensors[`${module}.lora_A.weight`] = { shape: [rank, inFeatures], data: noise(rank * inFeatures, s, scale) };
-      tensors[`${module}.lora_B.weight`] = { shape: [outFeatures, rank], data: noise(outFeatures * rank, s + 1, scale) };
+      tensors[`${module}.lora_A.weight`] = {
+        shape: [rank, inFeatures],
+        data: noise(rank * inFeatures, s, scale),
+      };
+      tensors[`${module}.lora_B.weight`] = {
+        shape: [outFeatures, rank],
+        data: noise(outFeatures * rank, s + 1, scale),
+      };
     }
   }
   await mkdir(folder, { recursive: true });

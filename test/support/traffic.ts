@@ -6,7 +6,12 @@ export type Failure = { readonly code: string; readonly message: string };
 /** Keeps asking, `width` requests at a time, until stopped; every text must be one of `allowed`. */
 export const traffic = (
   node: () => TestNode,
-  options: { readonly model: string; readonly prompt: string; readonly allowed: ReadonlySet<string>; readonly width?: number },
+  options: {
+    readonly model: string;
+    readonly prompt: string;
+    readonly allowed: ReadonlySet<string>;
+    readonly width?: number;
+  },
 ) => {
   let running = true;
   let answered = 0;
@@ -16,7 +21,11 @@ export const traffic = (
   const loop = async (lane: number): Promise<void> => {
     for (let i = 0; running; i++) {
       try {
-        const { text, served } = await node().client.ask({ model: options.model, prompt: options.prompt, user: `t${lane}-${i % 50}` });
+        const { text, served } = await node().client.ask({
+          model: options.model,
+          prompt: options.prompt,
+          user: `t${lane}-${i % 50}`,
+        });
         answered++;
         adapters.set(served.adapter, (adapters.get(served.adapter) ?? 0) + 1);
         if (!options.allowed.has(text)) wrong.push(text);

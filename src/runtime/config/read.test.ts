@@ -6,17 +6,28 @@ const least = { model: 'models/tiny', dataDir: 'data' };
 
 describe('readSettings', () => {
   it('makes folders absolute and names the base model after its folder', () => {
-    expect(readSettings(least, {}, '/srv')).toMatchObject({ model: '/srv/models/tiny', modelName: 'tiny', dataDir: '/srv/data' });
+    expect(readSettings(least, {}, '/srv')).toMatchObject({
+      model: '/srv/models/tiny',
+      modelName: 'tiny',
+      dataDir: '/srv/data',
+    });
   });
 
   it('takes flags before variables before defaults', () => {
     const environment = { ADAPTLET_THREADS: '3', ADAPTLET_MAX_QUEUE: '7' };
-    expect(readSettings({ ...least, threads: '2' }, environment, '/')).toMatchObject({ threads: 2, maxQueue: 7, maxConcurrent: 8 });
+    expect(readSettings({ ...least, threads: '2' }, environment, '/')).toMatchObject({
+      threads: 2,
+      maxQueue: 7,
+      maxConcurrent: 8,
+    });
   });
 
   it('lets adapters come from the manifest folder unless import roots are given', () => {
     expect(readSettings({ ...least, manifests: 'm' }, {}, '/srv').importRoots).toEqual(['/srv/m']);
-    expect(readSettings({ ...least, manifests: 'm', importRoots: 'a, /b' }, {}, '/srv').importRoots).toEqual(['/srv/a', '/b']);
+    expect(readSettings({ ...least, manifests: 'm', importRoots: 'a, /b' }, {}, '/srv').importRoots).toEqual([
+      '/srv/a',
+      '/b',
+    ]);
   });
 
   it.each([

@@ -78,7 +78,9 @@ class ProcessEngine implements EngineClient {
   /** Begins with the first `next()`: an iterable that nobody reads costs nothing. */
   async *generate(input: GenerateInput, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
     const cancelled = (): AdaptletError =>
-      new AdaptletError('REQUEST_CANCELLED', `Request ${input.requestId} was given up`, { cause: signal.reason });
+      new AdaptletError('REQUEST_CANCELLED', `Request ${input.requestId} was given up`, {
+        cause: signal.reason,
+      });
     if (signal.aborted) throw cancelled();
     const life = this.#alive();
     this.#checkRoom(life);
@@ -153,7 +155,10 @@ class ProcessEngine implements EngineClient {
     const longest = Math.min(lastRestartMs, firstRestartMs * 2 ** this.#restarts);
     const delayMs = longest * (0.5 + random() / 2);
     this.#restarts += 1;
-    logger.error({ err: failure, delayMs: Math.round(delayMs) }, 'the engine process ended and is started again');
+    logger.error(
+      { err: failure, delayMs: Math.round(delayMs) },
+      'the engine process ended and is started again',
+    );
     this.#cancelRestart = clock.after(delayMs, () => {
       this.#become('starting');
       this.#life = this.#begin();
@@ -180,7 +185,9 @@ class ProcessEngine implements EngineClient {
   #checkRoom(life: EngineLife): void {
     const { maxConcurrent, maxQueue } = this.#options;
     if (life.streams < maxConcurrent + maxQueue) return;
-    throw new AdaptletError('QUEUE_FULL', `${life.streams} requests run or wait in the engine`, { retryAfterMs });
+    throw new AdaptletError('QUEUE_FULL', `${life.streams} requests run or wait in the engine`, {
+      retryAfterMs,
+    });
   }
 }
 

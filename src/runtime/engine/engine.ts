@@ -44,6 +44,8 @@ export type GenerateInput = {
   readonly adapter: string | null;
   readonly prompt: Prompt;
   readonly maxTokens: number;
+  /** True: fewer tokens where the context leaves less. Absent or false: PROMPT_TOO_LONG then. */
+  readonly fitContext?: boolean;
   readonly sampling: Sampling;
   /** Generation ends before the first of these; it is not part of the text. */
   readonly stop: readonly string[];

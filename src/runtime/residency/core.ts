@@ -42,8 +42,8 @@ export type ResidencyOptions = {
   /** Milliseconds after which a compile or a smoke test is given up. Default 120,000. */
   readonly stageLimitMs?: number;
   /**
-   * The budget holds one adapter: stable steps down to Compiled for its canary, and pinned ones for a request, once
-   * they are unreferenced. Default false: what is held or pinned never leaves RAM.
+   * The budget holds one adapter: what is held or pinned steps down to Compiled, once it is unreferenced, for a request
+   * and for what the plan wants in RAM for the first time. Default false: what is held or pinned never leaves RAM.
    */
   readonly oneAdapter?: boolean;
   /** True keeps the artifact of a removed adapter on disk, e.g. the history of a rollout. Default: keeps none. */

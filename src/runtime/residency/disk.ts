@@ -8,8 +8,8 @@ import { Lane } from './lane.ts';
 import { withLimit } from './limit.ts';
 import type { Removals } from './removals.ts';
 
-/** Codes that say: the artifact on this disk is damaged, the publisher's may be good. */
-const damaged: ReadonlySet<string> = new Set(['ARTIFACT_CORRUPT', 'BLOB_CORRUPT', 'STORE_CORRUPT']);
+/** Codes that say: the artifact on this disk is damaged or gone, the publisher's may be good. */
+const damaged: ReadonlySet<string> = new Set(['ARTIFACT_CORRUPT', 'ARTIFACT_NOT_STORED']);
 
 export const codeOf = (error: unknown): string => (error instanceof AdaptletError ? error.code : '');
 
@@ -97,13 +97,14 @@ export class Disk {
       entry.gone.signal.throwIfAborted();
       entry.digest = fetched.digest;
       entry.storedBytes = fetched.bytes;
+      entry.fetched = true;
       entry.note = '';
     } catch (error) {
       entry.note = '';
       if (entry.gone.signal.aborted) {
         this.#core.move(entry, { kind: 'FetchStopped', reason: 'not wanted any more' });
       }
-      throw error;
+      throw asChanged(entry, error);
     }
     this.#core.move(entry, { kind: 'Fetched', digest: entry.digest, storedBytes: entry.storedBytes });
     // Another adapter with this content was being removed meanwhile: its files may be gone again.
@@ -136,7 +137,7 @@ export class Disk {
       entry.bytes = compiled.bytes;
       this.#core.move(entry, { kind: 'Built', digest, storedBytes: entry.storedBytes, compiled });
     } catch (error) {
-      if (!damaged.has(codeOf(error)) || repairs.has('artifact')) throw error;
+      if (repairs.has('artifact') || !mayBeDamaged(entry, codeOf(error))) throw error;
       repairs.add('artifact');
       const reason = error instanceof Error ? error.message : String(error);
       await artifacts.quarantine(digest, reason);
@@ -170,6 +171,23 @@ export class Disk {
     }
   }
 }
+
+/**
+ * What was on the disk before this process began may have rotted there: then its files are refused like bad ones, and
+ * one fetch tells the difference.
+ */
+const mayBeDamaged = (entry: Entry, code: string): boolean =>
+  damaged.has(code) || (!entry.fetched && code.startsWith('ADAPTER_'));
+
+/** A source that has lost the content recorded for a uid; a digest in the manifest is the author's own word. */
+const asChanged = (entry: Entry, error: unknown): unknown =>
+  codeOf(error) === 'DIGEST_MISMATCH' && entry.resource.body.digest === undefined
+    ? new AdaptletError(
+        'ADAPTER_DIGEST_CHANGED',
+        `the source of adapter ${entry.key} no longer gives ${entry.digest}, which is recorded for it`,
+        { cause: error },
+      )
+    : error;
 
 /** Waits for the end of someone else's work, whatever it is. */
 const ended = async (work: Promise<unknown>): Promise<void> => {

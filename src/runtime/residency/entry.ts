@@ -31,6 +31,8 @@ export class Entry {
   /** Fixed once known: named by the resource, or resolved by the first fetch. */
   digest: Digest | undefined;
   storedBytes = 0;
+  /** By this process: the files are as the digest says. */
+  fetched = false;
   compiled: CompiledAdapter | undefined;
   /** What it needs in RAM: the compiled bytes, or what the engine reported. */
   bytes: number | undefined;

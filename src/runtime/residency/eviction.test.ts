@@ -263,3 +263,30 @@ test('a request that gives up makes way for those behind it at once', async () =
   expect(lease.name).toBe('small');
   loading.resolve();
 });
+
+test('with the budget for one adapter what the plan wants next is tried once, and then only on request', async () => {
+  const w = world({ budgetBytes: 10, oneAdapter: true });
+  const plan = [adapter('stable', { held: true, tier: 'Memory' }), adapter('next', { tier: 'Memory' })];
+  w.residency.apply(plan.slice(0, 1));
+  await settle();
+  w.residency.apply(plan);
+  await settle();
+  expect([stateOf(w, 'stable'), stateOf(w, 'next')]).toEqual(['Compiled', 'Resident']);
+  (await acquire(w, 'stable'))[Symbol.dispose]();
+  w.residency.apply(plan);
+  w.clock.advance(60_000);
+  await settle();
+  expect([stateOf(w, 'stable'), stateOf(w, 'next')]).toEqual(['Resident', 'Compiled']);
+});
+
+test('a preload that was put out for a request does not come back at once, but after a while', async () => {
+  const w = world({ budgetBytes: 10 });
+  w.residency.apply([adapter('wanted', { tier: 'Memory' }), adapter('b')]);
+  await settle();
+  (await acquire(w, 'b'))[Symbol.dispose]();
+  await settle();
+  expect(stateOf(w, 'b')).toBe('Resident');
+  w.clock.advance(30_000);
+  await settle();
+  expect([stateOf(w, 'wanted'), stateOf(w, 'b')]).toEqual(['Resident', 'Compiled']);
+});

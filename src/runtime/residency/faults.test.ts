@@ -124,6 +124,22 @@ describe('a digest', () => {
     expect(w.residency.resolved(key('a'))).toBe(w.digest('recorded'));
   });
 
+  test('that the source has no more is told as a change of the source, unless the manifest itself names it', async () => {
+    for (const [pinned, code] of [
+      [false, 'ADAPTER_DIGEST_CHANGED'],
+      [true, 'DIGEST_MISMATCH'],
+    ] as const) {
+      const w = world();
+      w.resolutions.set('uid-a', w.digest('recorded'));
+      w.script.fail('fetch a', new AdaptletError('DIGEST_MISMATCH', 'the tag moved'));
+      w.residency.apply([
+        adapter('a', { tier: 'Disk', ...(pinned ? { digest: w.digest('recorded') } : {}) }),
+      ]);
+      await settle();
+      expect(reasonOf(w, 'a')).toBe(code);
+    }
+  });
+
   test('is resolved anew for a new uid of the same name', async () => {
     const w = world();
     w.residency.apply([adapter('a', { tier: 'Memory' })]);
@@ -139,6 +155,36 @@ describe('a digest', () => {
 const corrupt = () => new AdaptletError('COMPILED_FILE_CORRUPT', 'crc32 differs');
 
 describe('a corrupt file', () => {
+  const refused = () => new AdaptletError('ADAPTER_NO_EFFECT', 'stands for any refusal of files');
+  const fromDisk = (): World => {
+    const before = world();
+    return world({
+      disk: new Map([[before.digest('a'), 5]]),
+      resolved: new Map([['uid-a', before.digest('a')]]),
+    });
+  };
+
+  test('of an artifact that was on the disk already is fetched again, once', async () => {
+    const w = fromDisk();
+    w.digest('a');
+    w.script.fail('compile a', refused());
+    w.residency.apply([adapter('a')]);
+    using lease = await acquire(w, 'a');
+    expect(lease.name).toBe('a');
+    expect([w.script.count('quarantine a'), w.script.count('fetch a')]).toEqual([1, 1]);
+  });
+
+  test('that is as bad when it is fetched again is the fault of who published it', async () => {
+    const w = fromDisk();
+    w.digest('a');
+    w.script.fail('compile a', refused(), 3);
+    w.residency.apply([adapter('a')]);
+    await expect(acquire(w, 'a')).rejects.toThrow('stands for any refusal');
+    w.residency.retry(key('a'));
+    await expect(acquire(w, 'a')).rejects.toThrow('stands for any refusal');
+    expect([w.script.count('quarantine a'), w.script.count('fetch a')]).toEqual([1, 1]);
+  });
+
   test('in compiled form is compiled again, once', async () => {
     const w = world();
     w.script.fail('load a', corrupt());
@@ -185,6 +231,7 @@ describe('the end of the engine process', () => {
     await settle();
     loading.reject(new AdaptletError('ENGINE_DOWN', 'cut'));
     await settle();
+    expect(w.script.count('load a')).toBe(1);
     w.engine.restart();
     using lease = await waiting;
     expect(lease.name).toBe('a');
@@ -310,6 +357,21 @@ describe('the end of the engine process', () => {
     await settle();
     expect([stateOf(w, 'good'), stateOf(w, 'bad')]).toEqual(['Resident', 'Failed']);
     expect(w.residency.facts()[0]?.message).toContain('ended 3 times in a row while adapter team/bad');
+  });
+
+  test('makes those suspect that were being loaded: from then on each is loaded alone', async () => {
+    const w = world({ maxParallelLoads: 2 });
+    for (const name of ['good', 'bad']) w.script.hold(`load ${name}`);
+    w.residency.apply([adapter('good', { tier: 'Memory' }), adapter('bad', { tier: 'Memory' })]);
+    await settle();
+    expect([w.script.count('load good'), w.script.count('load bad')]).toEqual([1, 1]);
+    const loading = w.script.hold('load good');
+    w.engine.restart();
+    await settle();
+    expect([w.script.count('load good'), w.script.count('load bad')]).toEqual([2, 1]);
+    loading.resolve();
+    await settle();
+    expect([stateOf(w, 'good'), stateOf(w, 'bad')]).toEqual(['Resident', 'Resident']);
   });
 
   test('while requests wait: they wait on within their deadline, and a closed engine refuses them', async () => {

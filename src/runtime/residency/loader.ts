@@ -14,6 +14,7 @@ const mostEngineDeaths = 3;
 
 /** Codes of the engine that say: compile it again. */
 const compiledUnusable: ReadonlySet<string> = new Set([
+  'ADAPTER_COMPILED_CORRUPT',
   'COMPILED_CORRUPT',
   'COMPILED_FILE_CORRUPT',
   'COMPILED_FILE_STALE',

@@ -126,15 +126,18 @@ export class Ram {
 
   #wishes(): Wish<Entry>[] {
     const { oneAdapter = false } = this.#core.options;
-    return [...this.#pending.keys()].sort(byUrgency).map((entry) => ({
-      of: entry,
-      bytes: this.#pending.get(entry)?.bytes ?? 0,
-      patient: isPatient(entry),
-      // Without someone who waits, only the canary's first time: two held ones would take turns for ever.
-      overProtected: oneAdapter && (entry.waiters.size > 0 || (entry.held && !entry.passedOnce)),
-      wanted: entry.wantedInRam,
-      priority: entry.priority,
-    }));
+    return [...this.#pending.keys()].sort(byUrgency).map((entry) => {
+      // Without someone who waits, only its first time here: two that the plan wants would take turns for ever.
+      const firstTime = oneAdapter && entry.wantedInRam && !entry.passedOnce;
+      return {
+        of: entry,
+        bytes: this.#pending.get(entry)?.bytes ?? 0,
+        patient: isPatient(entry) || firstTime,
+        overProtected: firstTime || (oneAdapter && entry.waiters.size > 0),
+        wanted: entry.wantedInRam,
+        priority: entry.priority,
+      };
+    });
   }
 
   /** No new requests from here on; unloads once the last reference is gone. */

@@ -11,6 +11,7 @@ test('without options a request is greedy and short', () => {
   expect(request({})).toEqual({
     prompt: { kind: 'text', text: 'x' },
     maxTokens: 256,
+    fitContext: true,
     sampling: { temperature: 0, topP: 1, topK: 0 },
     stop: [],
   });

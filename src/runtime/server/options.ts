@@ -62,6 +62,8 @@ export const generateRequest = (
       context,
       true,
     ),
+    // Who names no number gets what there is room for; who names one is told when there is not.
+    ...(options.maxTokens === undefined ? { fitContext: true } : {}),
     sampling: {
       temperature: within('temperature', options.temperature ?? defaults.temperature, 0, 2, false),
       topP: topP === 0 ? refuse('top_p is 0, it must be above 0') : topP,

@@ -60,9 +60,22 @@ export class Cards {
     });
     switch (found.kind) {
       case 'base':
-        return { ...card({ ready: base.digest !== '', reason: base.digest === '' ? 'the base model is loading' : '', digest: base.digest }, base.startedAt), parent: '' };
+        return {
+          ...card(
+            {
+              ready: base.digest !== '',
+              reason: base.digest === '' ? 'the base model is loading' : '',
+              digest: base.digest,
+            },
+            base.startedAt,
+          ),
+          parent: '',
+        };
       case 'route':
-        return card({ ready: found.route.accepted, reason: found.route.message, digest: '' }, found.route.resource.body.createdAt);
+        return card(
+          { ready: found.route.accepted, reason: found.route.message, digest: '' },
+          found.route.resource.body.createdAt,
+        );
       case 'rollout': {
         const { stable, message, createdAt } = found.split.body;
         if (stable === undefined) return card({ ready: false, reason: message, digest: '' }, createdAt);

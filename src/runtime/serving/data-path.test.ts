@@ -52,9 +52,14 @@ const split = (weight: number): Resource => ({
 });
 
 const route = (rules: unknown): Resource =>
-  ({ type: 'Route', name: key('front'), body: { uid: 'f', createdAt: '', model: 'front', rules } }) as Resource;
+  ({
+    type: 'Route',
+    name: key('front'),
+    body: { uid: 'f', createdAt: '', model: 'front', rules },
+  }) as Resource;
 
-const planOf = (...resources: Resource[]): Plan => new Map(resources.map((r) => [resourceKey(r), versioned(r)]));
+const planOf = (...resources: Resource[]): Plan =>
+  new Map(resources.map((r) => [resourceKey(r), versioned(r)]));
 
 const done: GenerateEvent = {
   kind: 'done',
@@ -68,7 +73,11 @@ const done: GenerateEvent = {
 const make = (plan: Plan, resident: Readonly<Record<string, Digest>>) => {
   const asked: GenerateInput[] = [];
   const references = new Map<string, number>();
-  const state = { fail: undefined as Error | undefined, failAfterFirst: false, refuse: new Map<string, AdaptletError>() };
+  const state = {
+    fail: undefined as Error | undefined,
+    failAfterFirst: false,
+    refuse: new Map<string, AdaptletError>(),
+  };
   const engine = {
     info: () => ({ baseDigest }),
     async *generate(input: GenerateInput): AsyncGenerator<GenerateEvent> {
@@ -109,9 +118,18 @@ const make = (plan: Plan, resident: Readonly<Record<string, Digest>>) => {
   const counts = new ServedCounts();
   const table = buildTable(plan, { name: 'tiny' });
   const path = new DataPath({ engine, residency, holds, counts, table: () => table });
-  const request = { prompt: { kind: 'text', text: 'x' }, maxTokens: 4, sampling: { temperature: 0, topP: 1, topK: 0 }, stop: [] } as const;
+  const request = {
+    prompt: { kind: 'text', text: 'x' },
+    maxTokens: 4,
+    sampling: { temperature: 0, topP: 1, topK: 0 },
+    stop: [],
+  } as const;
   const ask = async (model: string, user = 'u1', signal = new AbortController().signal) => {
-    const generation = await path.generate({ namespace: 'default', model, user, headers: new Map() }, request, signal);
+    const generation = await path.generate(
+      { namespace: 'default', model, user, headers: new Map() },
+      request,
+      signal,
+    );
     const events = await Array.fromAsync(generation.events);
     return { served: generation.served, events };
   };
@@ -154,7 +172,12 @@ describe('the data path', () => {
 
   it('sends users of a resident canary to it and counts them', async () => {
     const { ask, counts } = make(canaryPlan, { good, next });
-    expect((await ask('sql')).served).toMatchObject({ adapter: 'next', digest: next, rollout: 'sql', arm: 'canary' });
+    expect((await ask('sql')).served).toMatchObject({
+      adapter: 'next',
+      digest: next,
+      rollout: 'sql',
+      arm: 'canary',
+    });
     expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 1 });
   });
 
@@ -163,15 +186,18 @@ describe('the data path', () => {
     expect((await ask('sql')).served).toMatchObject({ adapter: 'good', arm: 'stable' });
   });
 
-  it.each([false, true])('holds a failing canary from the next request on (failing after the first token: %s)', async (late) => {
-    const { ask, holds, state } = make(canaryPlan, { good, next });
-    state.fail = new AdaptletError('INTERNAL', 'it broke');
-    state.failAfterFirst = late;
-    for (let i = 0; i < 2; i++) await expect(ask('sql')).rejects.toMatchObject({ code: 'INTERNAL' });
-    state.fail = undefined;
-    expect(holds.isHeld('r1', next)).toBe(true);
-    expect((await ask('sql')).served).toMatchObject({ adapter: 'good', arm: 'stable' });
-  });
+  it.each([false, true])(
+    'holds a failing canary from the next request on (failing after the first token: %s)',
+    async (late) => {
+      const { ask, holds, state } = make(canaryPlan, { good, next });
+      state.fail = new AdaptletError('INTERNAL', 'it broke');
+      state.failAfterFirst = late;
+      for (let i = 0; i < 2; i++) await expect(ask('sql')).rejects.toMatchObject({ code: 'INTERNAL' });
+      state.fail = undefined;
+      expect(holds.isHeld('r1', next)).toBe(true);
+      expect((await ask('sql')).served).toMatchObject({ adapter: 'good', arm: 'stable' });
+    },
+  );
 
   it.each(['REQUEST_CANCELLED', 'DEADLINE_EXCEEDED', 'QUEUE_FULL', 'REQUEST_INVALID'] as const)(
     'does not blame a canary for %s',
@@ -192,7 +218,10 @@ describe('the data path', () => {
       hashOn: 'User',
       fallback,
     });
-    const { ask, state } = make(planOf(adapter('good'), route([rule('soft', 'a', [{ base: true }]), rule('hard', 'b', [])])), {});
+    const { ask, state } = make(
+      planOf(adapter('good'), route([rule('soft', 'a', [{ base: true }]), rule('hard', 'b', [])])),
+      {},
+    );
     state.refuse.set(key('good'), refused);
     expect((await ask('front', 'a')).served).toMatchObject({ adapter: '', arm: 'base', rule: 'soft' });
     await expect(ask('front', 'b')).rejects.toBe(refused);
@@ -200,7 +229,15 @@ describe('the data path', () => {
   });
 
   it('does not try a fallback for a caller who is gone', async () => {
-    const rules = [{ name: 'r', matches: [], targets: [{ adapter: 'good', weight: 1 }], hashOn: 'User', fallback: [{ base: true }] }];
+    const rules = [
+      {
+        name: 'r',
+        matches: [],
+        targets: [{ adapter: 'good', weight: 1 }],
+        hashOn: 'User',
+        fallback: [{ base: true }],
+      },
+    ];
     const { ask, state, asked } = make(planOf(adapter('good'), route(rules)), {});
     const gone = new AdaptletError('REQUEST_CANCELLED', 'left');
     state.refuse.set(key('good'), gone);

@@ -22,7 +22,11 @@ export type DataPathParts = {
 };
 
 /** What was acquired for a request: a lease on an adapter, or the base model. */
-type Acquired = { readonly lease: Lease | undefined; readonly candidate: Candidate; readonly served: ServedBy };
+type Acquired = {
+  readonly lease: Lease | undefined;
+  readonly candidate: Candidate;
+  readonly served: ServedBy;
+};
 
 /**
  * Routes, acquires and generates.
@@ -43,7 +47,11 @@ export class DataPath {
     };
   }
 
-  async generate(context: RequestContext, request: GenerateRequest, signal: AbortSignal): Promise<Generation> {
+  async generate(
+    context: RequestContext,
+    request: GenerateRequest,
+    signal: AbortSignal,
+  ): Promise<Generation> {
     const { engine, table } = this.#parts;
     const id = randomUUID();
     const { candidates } = route(table(), context, this.facts, id);
@@ -79,7 +87,13 @@ export class DataPath {
     const { rule } = candidate;
     switch (candidate.kind) {
       case 'base': {
-        const served: ServedBy = { adapter: '', digest: engine.info().baseDigest, rollout: '', arm: 'base', rule };
+        const served: ServedBy = {
+          adapter: '',
+          digest: engine.info().baseDigest,
+          rollout: '',
+          arm: 'base',
+          rule,
+        };
         return { lease: undefined, candidate, served };
       }
       case 'unavailable':
@@ -88,7 +102,11 @@ export class DataPath {
         const resource = perUserResource(candidate);
         residency.ensure(resource);
         const lease = await residency.acquire(resource.name, { signal });
-        return { lease, candidate, served: { adapter: lease.name, digest: lease.digest, rollout: '', arm: '', rule } };
+        return {
+          lease,
+          candidate,
+          served: { adapter: lease.name, digest: lease.digest, rollout: '', arm: '', rule },
+        };
       }
       case 'adapter': {
         const { key, digest, rollout, arm } = candidate;
@@ -96,10 +114,17 @@ export class DataPath {
         const ready = residency.tryAcquire(key, bound);
         // A canary serves from RAM or not at all: its users must not wait for what stable answers at once.
         if (ready === undefined && arm === 'canary') {
-          throw new AdaptletError('ADAPTER_NOT_AVAILABLE', `canary ${key} of rollout ${rollout} left the RAM a moment ago`);
+          throw new AdaptletError(
+            'ADAPTER_NOT_AVAILABLE',
+            `canary ${key} of rollout ${rollout} left the RAM a moment ago`,
+          );
         }
         const lease = ready ?? (await residency.acquire(key, { ...bound, signal }));
-        return { lease, candidate, served: { adapter: lease.name, digest: lease.digest, rollout, arm, rule } };
+        return {
+          lease,
+          candidate,
+          served: { adapter: lease.name, digest: lease.digest, rollout, arm, rule },
+        };
       }
     }
   }
@@ -132,6 +157,7 @@ export class DataPath {
     if (candidate.kind !== 'adapter' || candidate.rolloutUid === '' || candidate.arm === '') return;
     const [namespace = ''] = candidate.key.split('/');
     if (outcome === 'success') this.#parts.counts.add(objectKey(namespace, candidate.rollout), candidate.arm);
-    if (candidate.arm === 'canary') this.#parts.holds.observe(candidate.rolloutUid, served.digest, outcome, error);
+    if (candidate.arm === 'canary')
+      this.#parts.holds.observe(candidate.rolloutUid, served.digest, outcome, error);
   }
 }

@@ -14,7 +14,11 @@ const error = new AdaptletError('INTERNAL', 'it broke');
 const make = (remembered: readonly Hold[] = []) => {
   const seen: Hold[] = [];
   const changed = (all: readonly Hold[]) => seen.splice(0, seen.length, ...all);
-  const holds = new Holds(new FakeClock(), remembered, { held: () => undefined, changed, logger: pino({ enabled: false }) });
+  const holds = new Holds(new FakeClock(), remembered, {
+    held: () => undefined,
+    changed,
+    logger: pino({ enabled: false }),
+  });
   holds.setGuards(limits);
   return { holds, seen };
 };
@@ -32,7 +36,15 @@ describe('Holds', () => {
 
   it('starts counting anew after a success and does not count neutral ends', () => {
     const { holds } = make();
-    for (const outcome of ['failure', 'failure', 'success', 'failure', 'neutral', 'failure', 'neutral'] as const) {
+    for (const outcome of [
+      'failure',
+      'failure',
+      'success',
+      'failure',
+      'neutral',
+      'failure',
+      'neutral',
+    ] as const) {
       holds.observe('r1', digest, outcome, error);
     }
     expect(holds.isHeld('r1', digest)).toBe(false);
@@ -58,7 +70,13 @@ describe('Holds', () => {
   });
 
   it('comes back from what was remembered, until it is released', () => {
-    const hold: Hold = { rolloutUid: 'r1', canaryDigest: digest, cause: 'Guard', reason: 'x', at: '2026-01-01T00:00:00Z' };
+    const hold: Hold = {
+      rolloutUid: 'r1',
+      canaryDigest: digest,
+      cause: 'Guard',
+      reason: 'x',
+      at: '2026-01-01T00:00:00Z',
+    };
     const { holds } = make([hold]);
     expect(holds.isHeld('r1', digest)).toBe(true);
     holds.release('r1');

@@ -80,7 +80,13 @@ export class Holds {
   hold(rolloutUid: string, canaryDigest: Digest, cause: Hold['cause'], reason: string): void {
     const id = idOf(rolloutUid, canaryDigest);
     if (this.#holds.has(id)) return;
-    const hold: Hold = { rolloutUid, canaryDigest, cause, reason, at: new Date(this.#clock.now()).toISOString() };
+    const hold: Hold = {
+      rolloutUid,
+      canaryDigest,
+      cause,
+      reason,
+      at: new Date(this.#clock.now()).toISOString(),
+    };
     this.#holds.set(id, hold);
     this.#listener.logger.warn(hold, 'canary is held on this node');
     this.#listener.changed(this.all());

@@ -15,4 +15,6 @@ const neutralCodes: ReadonlySet<string> = new Set([
 
 /** What a failed request tells the guard. Everything that is neither neutral nor a success counts against the arm. */
 export const outcomeOf = (error: unknown): Outcome =>
-  error instanceof AdaptletError && (neutralCodes.has(error.code) || error.grpcStatus === 'INVALID_ARGUMENT') ? 'neutral' : 'failure';
+  error instanceof AdaptletError && (neutralCodes.has(error.code) || error.grpcStatus === 'INVALID_ARGUMENT')
+    ? 'neutral'
+    : 'failure';

@@ -14,17 +14,25 @@ const sourceFor = (source: Source, user: string): Source => {
     ...(source.path === undefined ? {} : { path: { path: fill(source.path.path, user) } }),
   });
   if (filled.success) return filled.data;
-  throw new AdaptletError('REQUEST_INVALID', `user id ${user} does not make a valid source: ${filled.error.issues[0]?.message}`);
+  throw new AdaptletError(
+    'REQUEST_INVALID',
+    `user id ${user} does not make a valid source: ${filled.error.issues[0]?.message}`,
+  );
 };
 
 /**
  * The adapter of one user, made from the template of a `perUser` rule. Routing has checked the user id: lower-case
  * letters, digits, `.`, `_`, `-`, so that it is safe inside a path or an image reference.
  */
-export const perUserResource = (candidate: Extract<Candidate, { kind: 'perUser' }>): Versioned<AdapterResource> => {
+export const perUserResource = (
+  candidate: Extract<Candidate, { kind: 'perUser' }>,
+): Versioned<AdapterResource> => {
   const { namespace, route, rule, user, template } = candidate;
   const source = sourceFor(template.source, user);
-  const uid = createHash('sha256').update(JSON.stringify([namespace, route, rule, user, source])).digest('hex').slice(0, 32);
+  const uid = createHash('sha256')
+    .update(JSON.stringify([namespace, route, rule, user, source]))
+    .digest('hex')
+    .slice(0, 32);
   return {
     type: 'AdapterSpec',
     // No object has a `/` in its name: this one is nobody's else.

@@ -29,6 +29,8 @@ export type ServedBy = {
 export type GenerateRequest = {
   readonly prompt: Prompt;
   readonly maxTokens: number;
+  /** True: fewer tokens where the context leaves less. Absent or false: PROMPT_TOO_LONG then. */
+  readonly fitContext?: boolean;
   readonly sampling: Sampling;
   readonly stop: readonly string[];
 };

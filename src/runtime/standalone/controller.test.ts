@@ -12,7 +12,10 @@ import { mergeScan } from './folder-state.ts';
 const digestOf = (name: string) => `sha256:${Buffer.from(name).toString('hex').padEnd(64, '0')}` as Digest;
 const adapter = (name: string) =>
   `apiVersion: adaptlet.io/v1alpha1\nkind: Adapter\nmetadata: {name: ${name}}\nspec:\n  baseModel: tiny\n  source: {path: {path: ${name}}}\n---\n`;
-const rollout = (name: string, steps = '{setWeight: 20}, {pause: {duration: 1m}}, {setWeight: 60}, {pause: {}}') =>
+const rollout = (
+  name: string,
+  steps = '{setWeight: 20}, {pause: {duration: 1m}}, {setWeight: 60}, {pause: {}}',
+) =>
   `apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: sql}\nspec:\n  adapter: ${name}\n  strategy: {canary: {steps: [${steps}]}}\n`;
 const sql = objectKey('default', 'sql');
 
@@ -39,7 +42,14 @@ const make = (remembered?: StandaloneMemory, failing = { write: false }) => {
         const name = key.split('/')[1] ?? '';
         const state = states.get(name);
         if (state === undefined) return undefined;
-        return { uid: uids.get(key) ?? '', digest: digestOf(name), state: 'Resident', reason: '', message: '', ...state };
+        return {
+          uid: uids.get(key) ?? '',
+          digest: digestOf(name),
+          state: 'Resident',
+          reason: '',
+          message: '',
+          ...state,
+        };
       },
       holds: () => holds,
       apply: (next) => {
@@ -55,7 +65,10 @@ const make = (remembered?: StandaloneMemory, failing = { write: false }) => {
     const scanned = Object.entries(files).map(([file, text]) => ({ file, text }));
     const parse = (text: string, file: string) => parseManifests(text, file, { defaultNamespace: 'default' });
     const identity = { newUid: () => `uid-${++uid}`, now: '2026-01-01T00:00:00Z' };
-    controller.folderChanged(mergeScan(controller.files, scanned, parse, identity, (m) => controller.inUse(m)), 'm');
+    controller.folderChanged(
+      mergeScan(controller.files, scanned, parse, identity, (m) => controller.inUse(m)),
+      'm',
+    );
     controller.reconcile();
   };
   const split = () => (plan.get(`Split ${sql}`) as SplitResource | undefined)?.body;
@@ -101,7 +114,9 @@ describe('the standalone controller', () => {
   it('refuses a verb that does not apply, with the reason', async () => {
     const node = settledOn('a');
     await expect(node.controller.request(sql, 'promote')).rejects.toMatchObject({ code: 'VERB_REFUSED' });
-    await expect(node.controller.request(objectKey('default', 'none'), 'promote')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
+    await expect(node.controller.request(objectKey('default', 'none'), 'promote')).rejects.toMatchObject({
+      code: 'MODEL_NOT_FOUND',
+    });
   });
 
   it('takes all weight from a canary that is held', () => {

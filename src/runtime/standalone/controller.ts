@@ -22,7 +22,9 @@ export type ControllerParts = {
   readonly memory: Pick<StateFile<StandaloneMemory>, 'write'>;
   /** State of an Adapter here; undefined while the plan does not hold it. */
   readonly adapter: (key: ObjectKey) => AdapterState | undefined;
-  readonly holds: (rolloutUid: string) => readonly { readonly canaryDigest: string; readonly reason: string }[];
+  readonly holds: (
+    rolloutUid: string,
+  ) => readonly { readonly canaryDigest: string; readonly reason: string }[];
   /** Puts a plan in force, as a whole. */
   readonly apply: (plan: Plan) => void;
 };
@@ -106,7 +108,9 @@ export class StandaloneController {
   inUse(m: Manifest): boolean {
     if (m.kind !== 'Adapter') return false;
     const { uid } = m.metadata;
-    return [...this.#statuses.values()].some((s) => [s.stable, s.canary, ...s.history].some((bound) => bound?.uid === uid));
+    return [...this.#statuses.values()].some((s) =>
+      [s.stable, s.canary, ...s.history].some((bound) => bound?.uid === uid),
+    );
   }
 
   /** Facts changed: decide again soon; many calls make one reconcile. */
@@ -160,7 +164,8 @@ export class StandaloneController {
     const decision = decide({ rollout, facts, now: clock.now(), elapsedMs, request });
     this.#statuses.set(key, decision.status);
     this.#decidedAt.set(key, now);
-    for (const { reason, message } of decision.events) logger.info({ rollout: key, reason, message }, 'rollout');
+    for (const { reason, message } of decision.events)
+      logger.info({ rollout: key, reason, message }, 'rollout');
     const refused = decision.events.find((e) => e.reason === 'RequestRefused')?.message;
     return { requeueAfterMs: decision.requeueAfterMs, refused };
   }
@@ -180,12 +185,17 @@ export class StandaloneController {
   }
 
   #locate(problem: { readonly key: string; readonly reason: string }): ManifestProblem {
-    const file = Object.entries(this.#files).find(([, objects]) => objects.some((m) => keyOf(m) === problem.key))?.[0];
+    const file = Object.entries(this.#files).find(([, objects]) =>
+      objects.some((m) => keyOf(m) === problem.key),
+    )?.[0];
     return { file: file ?? '', line: 0, reason: `${problem.key}: ${problem.reason}` };
   }
 
   async #remember(): Promise<void> {
-    const value = { files: structuredClone(this.#files), rollouts: Object.fromEntries(this.#statuses) } as StandaloneMemory;
+    const value = {
+      files: structuredClone(this.#files),
+      rollouts: Object.fromEntries(this.#statuses),
+    } as StandaloneMemory;
     const text = JSON.stringify(value);
     if (text === this.#written) return;
     this.#written = text;
@@ -193,7 +203,10 @@ export class StandaloneController {
       await this.#parts.memory.write(value);
     } catch (error) {
       this.#written = '';
-      this.#parts.logger.error({ error }, 'the plan in force could not be written to disk; a restart would use an older one');
+      this.#parts.logger.error(
+        { error },
+        'the plan in force could not be written to disk; a restart would use an older one',
+      );
     }
   }
 }

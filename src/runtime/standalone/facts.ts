@@ -15,7 +15,9 @@ export type AdapterState = {
 
 type Sources = {
   readonly adapter: (key: ObjectKey) => AdapterState | undefined;
-  readonly holds: (rolloutUid: string) => readonly { readonly canaryDigest: string; readonly reason: string }[];
+  readonly holds: (
+    rolloutUid: string,
+  ) => readonly { readonly canaryDigest: string; readonly reason: string }[];
 };
 
 /** The facts of this one runtime that a rollout is decided with. */

@@ -1,19 +1,40 @@
 import { describe, expect, it } from 'vitest';
 import type { Manifest } from '../../api/objects.ts';
 import { parseManifests } from '../../api/parse.ts';
-import { dropUnused, type FolderState, mergeScan, objectsOf, removedFile, type ScannedFile } from './folder-state.ts';
+import {
+  dropUnused,
+  type FolderState,
+  mergeScan,
+  objectsOf,
+  removedFile,
+  type ScannedFile,
+} from './folder-state.ts';
 
 const parse = (text: string, file: string) => parseManifests(text, file, { defaultNamespace: 'default' });
 const adapter = (name: string, path = name, extra = '') =>
   `apiVersion: adaptlet.io/v1alpha1\nkind: Adapter\nmetadata: {name: ${name}}\nspec:\n  baseModel: tiny\n  source: {path: {path: ${path}}}\n${extra}---\n`;
 
 let count = 0;
-const merge = (before: FolderState, files: Record<string, string>, inUse: (m: Manifest) => boolean = () => false) => {
+const merge = (
+  before: FolderState,
+  files: Record<string, string>,
+  inUse: (m: Manifest) => boolean = () => false,
+) => {
   const scanned: ScannedFile[] = Object.entries(files).map(([file, text]) => ({ file, text }));
-  return mergeScan(before, scanned, parse, { newUid: () => `uid-${++count}`, now: '2026-01-01T00:00:00Z' }, inUse);
+  return mergeScan(
+    before,
+    scanned,
+    parse,
+    { newUid: () => `uid-${++count}`, now: '2026-01-01T00:00:00Z' },
+    inUse,
+  );
 };
-const names = (state: FolderState) => objectsOf(state).map((m) => m.metadata.name).sort();
-const uidOf = (state: FolderState, name: string) => objectsOf(state).find((m) => m.metadata.name === name)?.metadata.uid;
+const names = (state: FolderState) =>
+  objectsOf(state)
+    .map((m) => m.metadata.name)
+    .sort();
+const uidOf = (state: FolderState, name: string) =>
+  objectsOf(state).find((m) => m.metadata.name === name)?.metadata.uid;
 
 describe('mergeScan', () => {
   it('gives each new object an identity, and keeps it while the object exists', () => {

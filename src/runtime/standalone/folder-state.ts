@@ -18,7 +18,11 @@ export type ParsedFile = {
   readonly problems: readonly ManifestProblem[];
 };
 
-export type Merged = { readonly state: FolderState; readonly problems: readonly ManifestProblem[]; readonly held: string };
+export type Merged = {
+  readonly state: FolderState;
+  readonly problems: readonly ManifestProblem[];
+  readonly held: string;
+};
 
 /** Identity of an object in a folder: kind and key. */
 export const identityOf = (m: Pick<ParsedManifest, 'kind' | 'metadata'>): string =>
@@ -50,7 +54,8 @@ export const mergeScan = (
   inUse: (m: Manifest) => boolean,
 ): Merged => {
   if (files.length === 0 && Object.keys(before).length > 0) {
-    const held = 'the folder has no manifest files any more; the last plan stays. Remove objects one by one, and keep a file (it may be empty) to remove the last';
+    const held =
+      'the folder has no manifest files any more; the last plan stays. Remove objects one by one, and keep a file (it may be empty) to remove the last';
     return { state: before, problems: [], held };
   }
   const present = new Map(objectsOf(before).map((m) => [identityOf(m), m]));
@@ -59,15 +64,23 @@ export const mergeScan = (
   const problems: ManifestProblem[] = [];
 
   // Files that already own their objects go first, so that a copy in another file cannot take them over.
-  const ordered = files.toSorted((a, b) => Number(b.file in before) - Number(a.file in before) || (a.file < b.file ? -1 : 1));
+  const ordered = files.toSorted(
+    (a, b) => Number(b.file in before) - Number(a.file in before) || (a.file < b.file ? -1 : 1),
+  );
   for (const { file, text, reason } of ordered) {
     const parsed: ParsedFile =
       text === undefined
         ? { documents: [], problems: [{ file, line: 0, reason: reason ?? 'cannot be read' }] }
         : parse(text, file);
-    const found = [...parsed.problems, ...parsed.documents.flatMap((d) => conflictsOf(d, file, owner, present))];
+    const found = [
+      ...parsed.problems,
+      ...parsed.documents.flatMap((d) => conflictsOf(d, file, owner, present)),
+    ];
     problems.push(...found);
-    const objects = found.length > 0 ? (before[file] ?? []) : parsed.documents.map((d) => withIdentity(d.manifest, present, identity));
+    const objects =
+      found.length > 0
+        ? (before[file] ?? [])
+        : parsed.documents.map((d) => withIdentity(d.manifest, present, identity));
     for (const object of objects) owner.set(identityOf(object), file);
     state[file] = objects;
   }
@@ -84,10 +97,17 @@ const conflictsOf = (
 ): ManifestProblem[] => {
   const { line, manifest } = document;
   const other = owner.get(identityOf(manifest));
-  if (other !== undefined) return [{ file, line, reason: `${identityOf(manifest)} is defined in ${other} already; remove one of the two` }];
+  if (other !== undefined)
+    return [
+      { file, line, reason: `${identityOf(manifest)} is defined in ${other} already; remove one of the two` },
+    ];
   const old = present.get(identityOf(manifest));
   if (old?.kind !== 'Adapter' || manifest.kind !== 'Adapter') return [];
-  return immutabilityProblems(old.spec, manifest.spec).map((reason) => ({ file, line, reason: `${identityOf(manifest)}: ${reason}` }));
+  return immutabilityProblems(old.spec, manifest.spec).map((reason) => ({
+    file,
+    line,
+    reason: `${identityOf(manifest)}: ${reason}`,
+  }));
 };
 
 const withIdentity = (

@@ -28,7 +28,9 @@ export const scanFolder = async (folder: string): Promise<ScannedFile[]> => {
 const signatureOf = async (folder: string): Promise<string> => {
   try {
     const names = (await readdir(folder)).filter(isManifest).sort();
-    const stats = await Promise.all(names.map((n) => stat(join(folder, n), { bigint: true }).catch(() => undefined)));
+    const stats = await Promise.all(
+      names.map((n) => stat(join(folder, n), { bigint: true }).catch(() => undefined)),
+    );
     return names.map((n, i) => `${n} ${stats[i]?.ino} ${stats[i]?.size} ${stats[i]?.mtimeNs}`).join('\n');
   } catch {
     // Unreadable is a state of its own: the scan that follows reports why.
@@ -42,7 +44,12 @@ export type FolderWatch = { close(): void };
  * Calls `onChange` after the folder changed, soon by the kernel's word and at the latest after `pollMs`: some file
  * systems and every mount that is swapped (a ConfigMap) give no word. One call at a time.
  */
-export const watchFolder = (folder: string, onChange: () => Promise<void>, clock: Clock, pollMs = 1000): FolderWatch => {
+export const watchFolder = (
+  folder: string,
+  onChange: () => Promise<void>,
+  clock: Clock,
+  pollMs = 1000,
+): FolderWatch => {
   let closed = false;
   let seen: string | undefined;
   let busy = false;

@@ -20,7 +20,11 @@ const metaSchema = z.object({
 const manifestSchema = z.custom<Manifest>(
   (value) =>
     z
-      .object({ kind: z.enum(['Adapter', 'AdapterRollout', 'AdapterRoute']), metadata: metaSchema, spec: z.record(z.string(), z.unknown()) })
+      .object({
+        kind: z.enum(['Adapter', 'AdapterRollout', 'AdapterRoute']),
+        metadata: metaSchema,
+        spec: z.record(z.string(), z.unknown()),
+      })
       .safeParse(value).success,
 );
 
@@ -65,7 +69,10 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
     const found = await file.read();
     if (found.kind === 'value') return found.value;
     if (found.kind === 'setAside') {
-      logger.error({ reason: found.reason, setAside: found.setAside }, 'a state file was set aside; going on without it');
+      logger.error(
+        { reason: found.reason, setAside: found.setAside },
+        'a state file was set aside; going on without it',
+      );
     }
     return undefined;
   };

@@ -3,7 +3,10 @@ import type { Resolutions, Verdicts } from '../residency/ports.ts';
 import type { Memory } from './memory.ts';
 
 /** Digests that sources resolved to, by uid of their Adapter, kept in a state file. */
-export const rememberedResolutions = (file: Memory['resolutions'], known: Readonly<Record<string, Digest>>): Resolutions => {
+export const rememberedResolutions = (
+  file: Memory['resolutions'],
+  known: Readonly<Record<string, Digest>>,
+): Resolutions => {
   const byUid = new Map(Object.entries(known));
   const write = (): Promise<void> => file.write({ byUid: Object.fromEntries(byUid) });
   return {
@@ -22,7 +25,10 @@ export const rememberedResolutions = (file: Memory['resolutions'], known: Readon
 const maxVerdicts = 10_000;
 
 /** Passed probes and smoke tests, kept in a state file. */
-export const rememberedVerdicts = (file: Memory['verdicts'], known: Readonly<Record<string, string>>): Verdicts => {
+export const rememberedVerdicts = (
+  file: Memory['verdicts'],
+  known: Readonly<Record<string, string>>,
+): Verdicts => {
   const passed = new Map(Object.entries(known));
   return {
     get: (key) => passed.get(key),

@@ -31,7 +31,11 @@ export const openModel = async (modelDir: string, cacheDir: string): Promise<Ope
 };
 
 /** Logits of every position. */
-export const allLogits = async (session: GraphSession, feeds: Feeds, ids: readonly number[]): Promise<Float32Array> => {
+export const allLogits = async (
+  session: GraphSession,
+  feeds: Feeds,
+  ids: readonly number[],
+): Promise<Float32Array> => {
   const { logits } = await session.run(feeds, ids, session.emptyCache(), [...ids.keys()]);
   return logits;
 };
@@ -69,7 +73,10 @@ export const greedy = async (
   let ids = prompt;
   while (out.length < options.count) {
     const step = await session.run(feeds, ids, cache, [ids.length - 1]);
-    const next = step.logits.reduce((best, value, id) => (value > (step.logits[best] ?? -Infinity) ? id : best), 0);
+    const next = step.logits.reduce(
+      (best, value, id) => (value > (step.logits[best] ?? -Infinity) ? id : best),
+      0,
+    );
     out.push(next);
     if (options.eosIds.has(next)) break;
     cache = step.cache;

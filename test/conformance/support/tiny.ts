@@ -16,7 +16,13 @@ type Golden = {
   readonly vocab_size: number;
   readonly prompts: readonly { readonly text: string; readonly input_ids: readonly number[] }[];
   readonly models: Readonly<
-    Record<string, { readonly logits_file: string; readonly greedy: readonly { readonly ids: readonly number[]; readonly text: string }[] }>
+    Record<
+      string,
+      {
+        readonly logits_file: string;
+        readonly greedy: readonly { readonly ids: readonly number[]; readonly text: string }[];
+      }
+    >
   >;
 };
 
@@ -34,8 +40,9 @@ export const goldenLogits = (name: string): readonly Float32Array[] => {
   });
 };
 
-export const greedyOf = (name: string): readonly { readonly ids: readonly number[]; readonly text: string }[] =>
-  golden.models[name]?.greedy ?? [];
+export const greedyOf = (
+  name: string,
+): readonly { readonly ids: readonly number[]; readonly text: string }[] => golden.models[name]?.greedy ?? [];
 
 /** Compiles an adapter's folder for an engine; the file lies in `outFolder`. */
 export const compileFor = async (info: EngineInfo, folder: string, outFolder: string): Promise<string> => {

@@ -18,7 +18,9 @@ const expected = { baseDigest: fixtureDigest('b'), engineVersion: 'test 1', site
 const fileOf = (name: string): string => join(folder, `${name}.bin`);
 
 /** A session that only keeps what it would feed. */
-const session = { feeds: (lora: ReadonlyMap<string, Tensor>) => ({ tensors: Object.fromEntries(lora) }) } as unknown as GraphSession;
+const session = {
+  feeds: (lora: ReadonlyMap<string, Tensor>) => ({ tensors: Object.fromEntries(lora) }),
+} as unknown as GraphSession;
 
 const makeTable = (budget = 1 << 20) => {
   const steps = new Exclusive();
@@ -59,7 +61,11 @@ describe('loading a compiled file', () => {
       const tensor = adapter.feeds.tensors[`lora.${module}.${half}`];
       expect(tensor?.dims).toEqual(shape);
       const values = tensor?.data as Float32Array;
-      expect(Buffer.from(values.buffer, values.byteOffset, values.byteLength).equals(file.subarray(offset, offset + length))).toBe(true);
+      expect(
+        Buffer.from(values.buffer, values.byteOffset, values.byteLength).equals(
+          file.subarray(offset, offset + length),
+        ),
+      ).toBe(true);
     }
   });
 
@@ -115,7 +121,10 @@ describe('loading a compiled file', () => {
     ['a tensor that is not aligned', (t: { offset: number }[]) => (t.at(-1)!.offset += 4)],
     ['a length that is not that of the shape', (t: { length: number }[]) => (t[0]!.length -= 4)],
     ['half a pair', (t: object[]) => t.pop()],
-    ['a linear that the base model lacks', (t: { module: string }[]) => (t[0]!.module = 'model.layers.9.mlp.up_proj')],
+    [
+      'a linear that the base model lacks',
+      (t: { module: string }[]) => (t[0]!.module = 'model.layers.9.mlp.up_proj'),
+    ],
     ['a tensor that is there twice', (t: { module: string; half: string }[]) => (t[1]!.half = 'A')],
   ])('refuses a header with %s', async (_, change) => {
     const header = await readCompiledHeader(fileOf('upper'));
@@ -135,7 +144,10 @@ describe('loading a compiled file', () => {
 
   it('loads a name once, also when it is asked for twice at the same time', async () => {
     const { table, arena } = makeTable();
-    const [first, second] = await Promise.all([table.load('a', fileOf('upper')), table.load('a', fileOf('upper'))]);
+    const [first, second] = await Promise.all([
+      table.load('a', fileOf('upper')),
+      table.load('a', fileOf('upper')),
+    ]);
     expect(second).toBe(first);
     expect(arena.usedBytes).toBe(first.bytes);
   });

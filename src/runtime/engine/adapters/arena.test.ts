@@ -18,7 +18,8 @@ const own = (arena: Arena, bytes: number, value: number): Owned => {
 };
 
 const isWhole = (arena: Arena, { block, value, seenAt }: Owned): boolean =>
-  seenAt === block.offset && new Uint8Array(arena.buffer, seenAt, block.bytes).every((byte) => byte === value);
+  seenAt === block.offset &&
+  new Uint8Array(arena.buffer, seenAt, block.bytes).every((byte) => byte === value);
 
 describe('the arena', () => {
   it('never loses or overlaps a byte, whatever comes and goes, and tells owners of every move', () => {
@@ -70,7 +71,10 @@ describe('the arena', () => {
   it('says how much is free when there is no room', () => {
     const arena = new Arena(4096);
     expect(() => arena.allocate(2 * slack, () => undefined)).toThrow(
-      expect.objectContaining({ code: 'ADAPTER_MEMORY_FULL', message: expect.stringContaining('4096 of 4096 are free') }),
+      expect.objectContaining({
+        code: 'ADAPTER_MEMORY_FULL',
+        message: expect.stringContaining('4096 of 4096 are free'),
+      }),
     );
   });
 

@@ -20,7 +20,10 @@ const checkPlace = (file: string, tensor: CompiledTensor, from: number, fileByte
     throw corrupt(file, `${label} has ${length} bytes for the shape [${shape.join(', ')}]`);
   }
   if (offset % tensorAlignment !== 0 || offset < from || offset + length > fileBytes) {
-    throw corrupt(file, `${label} at ${offset} with ${length} bytes overlaps another or lies outside the file`);
+    throw corrupt(
+      file,
+      `${label} at ${offset} with ${length} bytes overlaps another or lies outside the file`,
+    );
   }
 };
 
@@ -40,7 +43,12 @@ const checkPairs = (file: string, tensors: readonly CompiledTensor[], sites: rea
     if (site === undefined) throw corrupt(file, `the base model has no linear ${module}`);
     if (a === undefined || b === undefined) throw corrupt(file, `${module} lacks half of its pair`);
     const rank = a.shape[0];
-    if (rank < 1 || a.shape[1] !== site.inFeatures || b.shape[0] !== site.outFeatures || b.shape[1] !== rank) {
+    if (
+      rank < 1 ||
+      a.shape[1] !== site.inFeatures ||
+      b.shape[0] !== site.outFeatures ||
+      b.shape[1] !== rank
+    ) {
       throw corrupt(file, `${module} has the shapes [${a.shape.join(', ')}] and [${b.shape.join(', ')}]`);
     }
   }

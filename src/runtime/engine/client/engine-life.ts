@@ -27,7 +27,11 @@ export type EngineLifeOptions = {
 };
 
 type Call =
-  | { readonly kind: 'answer'; readonly resolve: (value: Answers[keyof Answers]) => void; readonly reject: (error: Error) => void }
+  | {
+      readonly kind: 'answer';
+      readonly resolve: (value: Answers[keyof Answers]) => void;
+      readonly reject: (error: Error) => void;
+    }
   | { readonly kind: 'stream'; readonly stream: EventStream };
 
 type Question = Extract<ToEngine, { kind: keyof Answers }>;
@@ -57,7 +61,10 @@ export class EngineLife {
       clock: options.clock,
       limitMs: () => this.#silenceLimit(),
       onStall: (silentMs) => {
-        options.logger.error({ pid: this.pid, silentMs }, 'the engine process gives no sign of life and is killed');
+        options.logger.error(
+          { pid: this.pid, silentMs },
+          'the engine process gives no sign of life and is killed',
+        );
         this.kill();
       },
     });
@@ -74,7 +81,9 @@ export class EngineLife {
     return this.#streams;
   }
 
-  ask<K extends keyof Answers>(question: DistributiveOmit<Question, 'call'> & { kind: K }): Promise<Answers[K]> {
+  ask<K extends keyof Answers>(
+    question: DistributiveOmit<Question, 'call'> & { kind: K },
+  ): Promise<Answers[K]> {
     const { promise, resolve, reject } = Promise.withResolvers<Answers[keyof Answers]>();
     const call = this.#open({ kind: 'answer', resolve, reject });
     this.#send({ ...question, call });
@@ -139,7 +148,8 @@ export class EngineLife {
     if (!this.#child.connected) return;
     this.#child.send(message, (error) => {
       // The process ended while it was written: `exit` says so to everyone.
-      if (error !== null) this.#options.logger.debug({ err: error }, 'a message did not reach the engine process');
+      if (error !== null)
+        this.#options.logger.debug({ err: error }, 'a message did not reach the engine process');
     });
   }
 
@@ -215,7 +225,8 @@ export class EngineLife {
     this.#watchdog.stop();
     const what = `The engine process ${this.#child.pid ?? ''} ${how}`;
     this.#options.onEnd(this.#failure ?? new AdaptletError('ENGINE_DOWN', what));
-    for (const number of [...this.#calls.keys()]) this.#refuse(number, new AdaptletError('ENGINE_DOWN', what));
+    for (const number of [...this.#calls.keys()])
+      this.#refuse(number, new AdaptletError('ENGINE_DOWN', what));
     this.#gone.resolve();
   }
 }

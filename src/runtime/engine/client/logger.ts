@@ -1,2 +1,5 @@
 /** The part of a pino logger that the engine uses: keys first, a constant message second. */
-export type EngineLogger = Record<'debug' | 'info' | 'warn' | 'error', (keys: object, message: string) => void>;
+export type EngineLogger = Record<
+  'debug' | 'info' | 'warn' | 'error',
+  (keys: object, message: string) => void
+>;

@@ -42,7 +42,11 @@ describe('the watchdog', () => {
     const clock = new FakeClock();
     const stalls: number[] = [];
     const timers: (() => void)[] = [];
-    const frozen = { now: () => clock.now(), monotonic: () => clock.monotonic(), after: (_: number, fn: () => void) => (timers.push(fn), () => undefined) };
+    const frozen = {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      after: (_: number, fn: () => void) => (timers.push(fn), () => undefined),
+    };
     new Watchdog({ clock: frozen, limitMs: () => 1000, onStall: (ms) => stalls.push(ms) });
     clock.advance(30_000);
     timers.shift()?.();

@@ -8,7 +8,12 @@ const decode = (ids: readonly number[]): string =>
   new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id !== eos)));
 
 const answer = (maxTokens: number, stops: string[] = []): Answer =>
-  new Answer({ detokenizer: new Detokenizer(decode), stops: new StopStrings(stops), eosIds: new Set([eos]), maxTokens });
+  new Answer({
+    detokenizer: new Detokenizer(decode),
+    stops: new StopStrings(stops),
+    eosIds: new Set([eos]),
+    maxTokens,
+  });
 
 const read = (from: Answer, text: string): { text: string; finish: string | undefined } => {
   let out = '';

@@ -29,7 +29,8 @@ describe('sampling', () => {
 
   it('draws each token as often as its probability says', () => {
     const expected = softmax([...logits]);
-    for (const [id, share] of shares(all).entries()) expect(Math.abs(share - expected[id]!)).toBeLessThan(0.03);
+    for (const [id, share] of shares(all).entries())
+      expect(Math.abs(share - expected[id]!)).toBeLessThan(0.03);
   });
 
   it('draws flatter when hot and sharper when cold', () => {
@@ -68,7 +69,11 @@ describe('sampling', () => {
 
   it('finds the same candidates as sorting everything would', () => {
     const values = fc.array(fc.float({ min: -20, max: 20, noNaN: true }), { minLength: 1, maxLength: 60 });
-    const range = fc.record({ topK: fc.nat(70), topP: fc.double({ min: 0.01, max: 1, noNaN: true }), at: fc.double({ min: 0, max: 0.999, noNaN: true }) });
+    const range = fc.record({
+      topK: fc.nat(70),
+      topP: fc.double({ min: 0.01, max: 1, noNaN: true }),
+      at: fc.double({ min: 0, max: 0.999, noNaN: true }),
+    });
     fc.assert(
       fc.property(values, range, (list, { topK, topP, at }) => {
         const array = Float32Array.from(list);

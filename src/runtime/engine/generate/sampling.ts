@@ -9,7 +9,8 @@ const outOfRange = (field: string, value: number, range: string): AdaptletError 
 
 /** Errors: REQUEST_INVALID with the field. */
 export const checkSampling = ({ temperature, topK, topP, seed }: Sampling): void => {
-  if (!Number.isFinite(temperature) || temperature < 0) throw outOfRange('temperature', temperature, '0 or more');
+  if (!Number.isFinite(temperature) || temperature < 0)
+    throw outOfRange('temperature', temperature, '0 or more');
   if (!Number.isInteger(topK) || topK < 0) throw outOfRange('top_k', topK, 'a whole number, 0 or more');
   if (!(topP > 0 && topP <= 1)) throw outOfRange('top_p', topP, 'above 0 and at most 1');
   if (seed !== undefined && !Number.isFinite(seed)) throw outOfRange('seed', seed, 'a number');

@@ -66,7 +66,11 @@ describe('the scheduler', () => {
     for (const id of [1, 2, 3]) submit(new FakeSequence(id, 3, log));
     await settle();
     expect(log).toEqual([1, 2, 3, 1, 2, 3, 1, 2, 3]);
-    expect([...endings]).toEqual([[1, 'complete'], [2, 'complete'], [3, 'complete']]);
+    expect([...endings]).toEqual([
+      [1, 'complete'],
+      [2, 'complete'],
+      [3, 'complete'],
+    ]);
   });
 
   it('lets a short request pass a long one', async () => {

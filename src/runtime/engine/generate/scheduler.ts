@@ -4,10 +4,15 @@ import type { Exclusive } from '../exclusive.ts';
 import type { Sequence } from './sequence.ts';
 
 /** How a sequence ended: complete, cancelled, or with an error. */
-export type Ending = { readonly kind: 'complete' | 'cancelled' } | { readonly kind: 'failed'; readonly error: unknown };
+export type Ending =
+  | { readonly kind: 'complete' | 'cancelled' }
+  | { readonly kind: 'failed'; readonly error: unknown };
 
 /** What the scheduler needs of a sequence. */
-export type Schedulable = Pick<Sequence, 'id' | 'adapter' | 'cancelled' | 'runnable' | 'cancel' | 'taken' | 'step'>;
+export type Schedulable = Pick<
+  Sequence,
+  'id' | 'adapter' | 'cancelled' | 'runnable' | 'cancel' | 'taken' | 'step'
+>;
 
 export type SchedulerOptions = {
   /** Sequences that take turns, and sequences that wait for a place among them. */
@@ -49,7 +54,9 @@ export class Scheduler {
     const { maxConcurrent, maxQueue } = this.#options;
     if (this.#stopped) throw new AdaptletError('ENGINE_DOWN', 'The engine is closing');
     if (this.size >= maxConcurrent + maxQueue) {
-      throw new AdaptletError('QUEUE_FULL', `${this.size} requests run or wait in the engine`, { retryAfterMs });
+      throw new AdaptletError('QUEUE_FULL', `${this.size} requests run or wait in the engine`, {
+        retryAfterMs,
+      });
     }
     this.#waiting.push({ sequence, ended });
     this.#wake();

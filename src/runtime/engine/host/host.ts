@@ -126,10 +126,10 @@ export class Host {
   ): Sequence {
     const { codec, settings, sessions } = this.#base;
     const { clock, random } = this.#options;
-    const { maxTokens, sampling } = input;
+    const { sampling } = input;
     checkSampling(sampling);
     const promptIds = codec.encode(input.prompt);
-    checkLength(promptIds.length, maxTokens, settings.contextLength);
+    const maxTokens = tokensFor(input, promptIds.length, settings.contextLength);
     return new Sequence({
       id,
       adapter,
@@ -158,11 +158,18 @@ export class Host {
   }
 }
 
-const checkLength = (promptTokens: number, maxTokens: number, contextLength: number): void => {
+/** Tokens that the answer may have. Errors: REQUEST_INVALID, PROMPT_TOO_LONG. */
+const tokensFor = (input: GenerateInput, promptTokens: number, contextLength: number): number => {
+  const { maxTokens, fitContext = false } = input;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
-    throw new AdaptletError('REQUEST_INVALID', `max_tokens is ${maxTokens}; it must be a whole number, 1 or more`);
+    throw new AdaptletError(
+      'REQUEST_INVALID',
+      `max_tokens is ${maxTokens}; it must be a whole number, 1 or more`,
+    );
   }
-  if (promptTokens + maxTokens <= contextLength) return;
+  const left = contextLength - promptTokens;
+  if (maxTokens <= left) return maxTokens;
+  if (fitContext && left > 0) return left;
   throw new AdaptletError(
     'PROMPT_TOO_LONG',
     `The prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for; the context holds ${contextLength}`,

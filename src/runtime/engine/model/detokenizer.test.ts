@@ -24,7 +24,17 @@ describe('the detokenizer', () => {
 
   it('never gives out part of a character', () => {
     const detokenizer = new Detokenizer(decodeBytes);
-    expect(pieces(detokenizer, new TextEncoder().encode('a€😀b'))).toEqual(['a', '', '', '€', '', '', '', '😀', 'b']);
+    expect(pieces(detokenizer, new TextEncoder().encode('a€😀b'))).toEqual([
+      'a',
+      '',
+      '',
+      '€',
+      '',
+      '',
+      '',
+      '😀',
+      'b',
+    ]);
   });
 
   it('gives a real replacement character once what follows shows that it is one', () => {

@@ -30,7 +30,9 @@ describe('the folder of a base model', () => {
   it('has its configuration beside the graph or in the parent folder', async () => {
     const flat = await flatCopy();
     expect(openModelFolder(flat).config).toBe(join(flat, 'config.json'));
-    expect(openModelFolder(tinyModelFolder('fp32')).config).toBe(join(tinyModelFolder('fp32'), '../config.json'));
+    expect(openModelFolder(tinyModelFolder('fp32')).config).toBe(
+      join(tinyModelFolder('fp32'), '../config.json'),
+    );
   });
 
   it('tells the context, the vocabulary and the end tokens', () => {
@@ -58,7 +60,10 @@ describe('the folder of a base model', () => {
 
   it.each(['../secret', '/etc/passwd', 'a/../../b'])('may not take weights from %s', (location) => {
     const model = openModelFolder(tinyModelFolder('fp32'));
-    const graph = { ...readGraph(tinyModel('fp32')), initializers: new Map([['w', { dims: [], dataType: 1, location }]]) };
+    const graph = {
+      ...readGraph(tinyModel('fp32')),
+      initializers: new Map([['w', { dims: [], dataType: 1, location }]]),
+    };
     expect(() => weightFilesOf(model, graph)).toThrow(/from outside its folder/);
   });
 });
@@ -70,7 +75,13 @@ describe('the digest of a base model', () => {
 
   it('changes with each file that changes answers', async () => {
     const seen = new Set([await digestOf(tinyModelFolder('fp32'))]);
-    for (const name of ['model.onnx.data', 'tokenizer.json', 'tokenizer_config.json', 'config.json', 'genai_config.json']) {
+    for (const name of [
+      'model.onnx.data',
+      'tokenizer.json',
+      'tokenizer_config.json',
+      'config.json',
+      'genai_config.json',
+    ]) {
       const folder = await flatCopy();
       await writeFile(join(folder, name), `changed ${name}`);
       seen.add(await digestOf(folder));

@@ -54,10 +54,16 @@ export const weightFilesOf = (model: ModelFolder, graph: Graph): readonly string
   return [...names].sort().map((name) => {
     const path = join(model.folder, name);
     if (isAbsolute(name) || normalize(name).split(sep).includes('..')) {
-      throw new AdaptletError('MODEL_INVALID', `${model.graph} takes weights from outside its folder: ${JSON.stringify(name)}`);
+      throw new AdaptletError(
+        'MODEL_INVALID',
+        `${model.graph} takes weights from outside its folder: ${JSON.stringify(name)}`,
+      );
     }
     if (!existsSync(path)) {
-      throw new AdaptletError('MODEL_FILE_MISSING', `${name}, the weights of ${model.graph}, is not in ${model.folder}`);
+      throw new AdaptletError(
+        'MODEL_FILE_MISSING',
+        `${name}, the weights of ${model.graph}, is not in ${model.folder}`,
+      );
     }
     return path;
   });

@@ -47,10 +47,11 @@ export const readModelJson = <T>(path: string, schema: z.ZodType<T>): T => {
 export const readSettings = (model: ModelFolder): ModelSettings => {
   const config = readModelJson(model.config, configSchema);
   const generation =
-    model.generationConfig === undefined ? undefined : readModelJson(model.generationConfig, generationSchema);
+    model.generationConfig === undefined
+      ? undefined
+      : readModelJson(model.generationConfig, generationSchema);
   const genai = model.genaiConfig === undefined ? undefined : readModelJson(model.genaiConfig, genaiSchema);
-  const eosIds =
-    generation?.eos_token_id ?? genai?.model.eos_token_id ?? config.eos_token_id ?? [];
+  const eosIds = generation?.eos_token_id ?? genai?.model.eos_token_id ?? config.eos_token_id ?? [];
   return {
     modelType: config.model_type,
     contextLength: Math.min(config.max_position_embeddings, genai?.model.context_length ?? Infinity),

@@ -46,7 +46,9 @@ const parseTemplate = (model: ModelFolder, text: string): Template => {
   try {
     return new Template(text);
   } catch (cause) {
-    throw new AdaptletError('MODEL_INVALID', `The chat template of ${model.folder}: ${String(cause)}`, { cause });
+    throw new AdaptletError('MODEL_INVALID', `The chat template of ${model.folder}: ${String(cause)}`, {
+      cause,
+    });
   }
 };
 
@@ -54,7 +56,10 @@ const openChat = (model: ModelFolder, config: TokenizerConfig): Chat => {
   const text = templateText(model, config);
   if (text === undefined) {
     return () => {
-      throw new AdaptletError('REQUEST_INVALID', 'messages: the base model has no chat template; send a text prompt');
+      throw new AdaptletError(
+        'REQUEST_INVALID',
+        'messages: the base model has no chat template; send a text prompt',
+      );
     };
   }
   const template = parseTemplate(model, text);
@@ -65,7 +70,9 @@ const openChat = (model: ModelFolder, config: TokenizerConfig): Chat => {
       return template.render({ ...tokens, messages: [...messages], add_generation_prompt: true });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new AdaptletError('REQUEST_INVALID', `messages: the chat template refuses them: ${reason}`, { cause });
+      throw new AdaptletError('REQUEST_INVALID', `messages: the chat template refuses them: ${reason}`, {
+        cause,
+      });
     }
   };
 };
@@ -82,7 +89,10 @@ const openTokenizer = (model: ModelFolder, config: TokenizerConfig): Tokenizer =
 const checkIds = (ids: readonly number[], vocabSize: number): readonly number[] => {
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
   if (wrong === undefined) return ids;
-  throw new AdaptletError('REQUEST_INVALID', `prompt: token ${wrong} is not in the vocabulary of ${vocabSize}`);
+  throw new AdaptletError(
+    'REQUEST_INVALID',
+    `prompt: token ${wrong} is not in the vocabulary of ${vocabSize}`,
+  );
 };
 
 /** Opens the tokenizer and chat template of a base model. Errors: MODEL_INVALID. */

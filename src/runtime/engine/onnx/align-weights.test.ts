@@ -9,7 +9,11 @@ const entry = (key: string, value: string): Buffer =>
 const tensor = (name: string, ...external: Buffer[]): Buffer =>
   contentField(
     graphField.initializer,
-    Buffer.concat([integerField(tensorField.dataType, elementType.float), contentField(tensorField.name, name), ...external]),
+    Buffer.concat([
+      integerField(tensorField.dataType, elementType.float),
+      contentField(tensorField.name, name),
+      ...external,
+    ]),
   );
 
 const model = (...tensors: Buffer[]): Buffer => contentField(modelField.graph, Buffer.concat(tensors));
@@ -18,7 +22,13 @@ describe('aligning the weights of an optimised graph', () => {
   it('gives every buffer, prepacked ones too, a place at a multiple of 64', () => {
     const before = model(
       tensor('a', entry('location', 'old'), entry('offset', '0'), entry('length', '100')),
-      tensor('b', entry('location', 'old'), entry('offset', '100'), entry('length', '10'), entry('prepacked_0', 'K+7|110;33;0|143;5;1')),
+      tensor(
+        'b',
+        entry('location', 'old'),
+        entry('offset', '100'),
+        entry('length', '10'),
+        entry('prepacked_0', 'K+7|110;33;0|143;5;1'),
+      ),
     );
     const after = alignWeights(before, 'new.bin');
     expect(after.moves).toEqual([

@@ -39,7 +39,11 @@ export const familyOf = (modelType: string): Family => {
  * suffix (`MatMul_Q4G32`), so only the beginning counts.
  */
 const linearNode = /^\/model\/layers\.(\d+)\/(attn|self_attn|mlp)\/([a-z][a-z_]*_proj)\/(?:MatMul|Gemm)/;
-const blockInPeft: Readonly<Record<string, string>> = { attn: 'self_attn', self_attn: 'self_attn', mlp: 'mlp' };
+const blockInPeft: Readonly<Record<string, string>> = {
+  attn: 'self_attn',
+  self_attn: 'self_attn',
+  mlp: 'mlp',
+};
 
 export type LinearName = { readonly layer: number; readonly linear: string };
 

@@ -38,7 +38,9 @@ export const handMade = (graph: HandMadeGraph): Buffer => {
       ),
     ),
     ...inputs.map((name) => contentField(graphField.input, valueInfoMessage(name, elementType.float, ['n']))),
-    ...outputs.map((name) => contentField(graphField.output, valueInfoMessage(name, elementType.float, ['n']))),
+    ...outputs.map((name) =>
+      contentField(graphField.output, valueInfoMessage(name, elementType.float, ['n'])),
+    ),
   ]);
   return Buffer.concat([integerField(1, 8), contentField(modelField.graph, content)]);
 };

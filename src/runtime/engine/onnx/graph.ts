@@ -191,7 +191,9 @@ const importsDomain = (model: Buffer, fields: readonly Field[], domain: string):
     .filter((field) => field.number === modelField.opsetImport)
     .map((field) => contentOf(model, field))
     .some((opset) =>
-      readFields(opset).some((field) => field.number === opsetField.domain && textOf(opset, field) === domain),
+      readFields(opset).some(
+        (field) => field.number === opsetField.domain && textOf(opset, field) === domain,
+      ),
     );
 
 /** The model with the changes, and with ONNX Runtime's own operators imported. */

@@ -8,16 +8,32 @@ import { inject } from './inject.ts';
 import { readFields, textOf } from './wire.ts';
 
 const llama = familyOf('llama');
-const refused = (code: string, text: RegExp) => expect.objectContaining({ code, message: expect.stringMatching(text) });
+const refused = (code: string, text: RegExp) =>
+  expect.objectContaining({ code, message: expect.stringMatching(text) });
 
 describe('injecting LoRA into a graph', () => {
-  it.each(['fp32', 'int4'] as const)('finds the 14 linears of the tiny %s model under their PEFT names', (precision) => {
-    const { sites } = inject(tinyModel(precision), llama);
-    expect(sites).toHaveLength(14);
-    expect(sites).toContainEqual({ module: 'model.layers.0.self_attn.q_proj', inFeatures: 64, outFeatures: 64 });
-    expect(sites).toContainEqual({ module: 'model.layers.1.self_attn.v_proj', inFeatures: 64, outFeatures: 32 });
-    expect(sites).toContainEqual({ module: 'model.layers.1.mlp.down_proj', inFeatures: 128, outFeatures: 64 });
-  });
+  it.each(['fp32', 'int4'] as const)(
+    'finds the 14 linears of the tiny %s model under their PEFT names',
+    (precision) => {
+      const { sites } = inject(tinyModel(precision), llama);
+      expect(sites).toHaveLength(14);
+      expect(sites).toContainEqual({
+        module: 'model.layers.0.self_attn.q_proj',
+        inFeatures: 64,
+        outFeatures: 64,
+      });
+      expect(sites).toContainEqual({
+        module: 'model.layers.1.self_attn.v_proj',
+        inFeatures: 64,
+        outFeatures: 32,
+      });
+      expect(sites).toContainEqual({
+        module: 'model.layers.1.mlp.down_proj',
+        inFeatures: 128,
+        outFeatures: 64,
+      });
+    },
+  );
 
   it('leaves every other node as it was, byte for byte', () => {
     const before = readGraph(tinyModel('int4'));
@@ -80,7 +96,10 @@ describe('injecting LoRA into a graph', () => {
 
   it('refuses a layer that is missing between others', () => {
     const [first, third] = [llamaLayer(0), llamaLayer(2)];
-    const graph = { nodes: [...first.nodes, ...third.nodes], weights: { ...first.weights, ...third.weights } };
+    const graph = {
+      nodes: [...first.nodes, ...third.nodes],
+      weights: { ...first.weights, ...third.weights },
+    };
     expect(() => inject(handMade(graph), llama)).toThrow(refused('MODEL_UNSUPPORTED', /Layer 1/));
   });
 
@@ -94,7 +113,9 @@ describe('injecting LoRA into a graph', () => {
     const layer = llamaLayer(0);
     const name = 'model.layers.0.self_attn.q_proj.lora_A.weight';
     const graph = { ...layer, weights: { ...layer.weights, [name]: [4, 0] }, inputs: ['x', name] };
-    expect(() => inject(handMade(graph), llama)).toThrow(refused('MODEL_UNSUPPORTED', /overridable initializers.*lora_A/));
+    expect(() => inject(handMade(graph), llama)).toThrow(
+      refused('MODEL_UNSUPPORTED', /overridable initializers.*lora_A/),
+    );
   });
 
   it('refuses an architecture that it does not know, with those that it does', () => {

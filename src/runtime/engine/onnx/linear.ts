@@ -38,7 +38,8 @@ const checkForm = (graph: Graph, node: Node): void => {
   }
   if (node.opType !== 'MatMulNBits') return;
   const bits = integerAttribute(node, 'bits') ?? 4;
-  if (bits !== 4 && bits !== 8) throw unsupported(`Node ${node.name} has weights of ${bits} bits, not 4 or 8`);
+  if (bits !== 4 && bits !== 8)
+    throw unsupported(`Node ${node.name} has weights of ${bits} bits, not 4 or 8`);
   const used = node.inputs.filter((input) => input !== '').length;
   if (used !== 3 && used !== 4) throw unsupported(`Node ${node.name} has ${used} inputs, not 3 or 4`);
 };
@@ -59,7 +60,8 @@ export const linearsOf = (graph: Graph, family: Family): readonly Linear[] => {
     if (features === undefined) continue;
     const layer = found.get(name.layer) ?? new Set<string>();
     found.set(name.layer, layer);
-    if (layer.has(name.linear)) throw unsupported(`The graph has ${moduleName(name)} twice, again in ${node.name}`);
+    if (layer.has(name.linear))
+      throw unsupported(`The graph has ${moduleName(name)} twice, again in ${node.name}`);
     layer.add(name.linear);
     if (!family.linears.includes(name.linear)) continue;
     checkForm(graph, node);
@@ -75,7 +77,9 @@ const checkComplete = (
   found: ReadonlyMap<number, ReadonlySet<string>>,
 ): void => {
   if (found.size === 0) {
-    const names = graph.nodes.filter((node) => featuresOf(graph, node) !== undefined).map((node) => node.name);
+    const names = graph.nodes
+      .filter((node) => featuresOf(graph, node) !== undefined)
+      .map((node) => node.name);
     throw unsupported(
       `No node of the graph maps to a linear of the family ${family.name}; its linears are ${names.slice(0, 20).join(', ') || 'none'}`,
     );

@@ -19,7 +19,9 @@ describe('gathering rows before lm_head', () => {
       { opType: 'MatMul', name: 'head', inputs: ['hidden', 'w'], outputs: ['raw'] },
       { opType: 'Tanh', name: 'cap', inputs: ['raw'], outputs: ['logits'] },
     ];
-    const graph = readGraph(gatherLogitsRows(handMade({ nodes, weights: { w: [4, 9] }, outputs: ['logits'] })));
+    const graph = readGraph(
+      gatherLogitsRows(handMade({ nodes, weights: { w: [4, 9] }, outputs: ['logits'] })),
+    );
     expect(graph.nodes.map((node) => node.opType)).toEqual(['Gather', 'MatMul', 'Tanh']);
   });
 

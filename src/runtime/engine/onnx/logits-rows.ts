@@ -46,7 +46,10 @@ export const gatherLogitsRows = (model: Buffer): Buffer => {
   const features = featuresOf(graph, head);
   const [hidden] = head.inputs;
   if (features === undefined || hidden === undefined || head.opType === 'Gemm') {
-    throw new AdaptletError('MODEL_UNSUPPORTED', `lm_head is ${head.opType}; it must take [batch, rows, hidden]`);
+    throw new AdaptletError(
+      'MODEL_UNSUPPORTED',
+      `lm_head is ${head.opType}; it must take [batch, rows, hidden]`,
+    );
   }
   const wanted = `${hidden}.wanted`;
   const gather = nodeMessage({
@@ -61,7 +64,10 @@ export const gatherLogitsRows = (model: Buffer): Buffer => {
     newInputs: [valueInfoMessage(logitsRowsInput, elementType.int64, ['rows'])],
     staleShapes,
     outputs: new Map([
-      [logitsOutput, valueInfoMessage(logitsOutput, elementType.float, ['batch_size', 'rows', features.outFeatures])],
+      [
+        logitsOutput,
+        valueInfoMessage(logitsOutput, elementType.float, ['batch_size', 'rows', features.outFeatures]),
+      ],
     ]),
   });
 };

@@ -7,7 +7,9 @@ describe('the protobuf reader', () => {
   it('gives back fields that together are the message, byte for byte', () => {
     const field = fc.oneof(
       fc.tuple(fc.integer({ min: 1, max: 2 ** 28 }), fc.nat()).map(([n, value]) => integerField(n, value)),
-      fc.tuple(fc.integer({ min: 1, max: 2 ** 28 }), fc.uint8Array()).map(([n, bytes]) => contentField(n, Buffer.from(bytes))),
+      fc
+        .tuple(fc.integer({ min: 1, max: 2 ** 28 }), fc.uint8Array())
+        .map(([n, bytes]) => contentField(n, Buffer.from(bytes))),
     );
     fc.assert(
       fc.property(fc.array(field), (parts) => {

@@ -62,7 +62,8 @@ export const readFields = (message: Buffer): readonly Field[] => {
     const tag = readShortVarint(message, start, to);
     const number = Math.floor(tag.value / 8);
     const wire = tag.value % 8;
-    if (number === 0 || !isWireType(wire)) throw malformed(`a tag of field ${number} and type ${wire}`, start);
+    if (number === 0 || !isWireType(wire))
+      throw malformed(`a tag of field ${number} and type ${wire}`, start);
     let valueStart = tag.end;
     let end: number;
     if (wire === wireType.varint) end = readVarint(message, valueStart, to).end;

@@ -56,18 +56,15 @@ export class GraphSession {
    * Opens a graph; `sites` are its linears with LoRA inputs.
    * Errors: MODEL_UNSUPPORTED, MODEL_INVALID.
    */
-  static async open(
-    graph: Buffer,
-    sites: readonly Site[],
-    options: GraphOptions,
-  ): Promise<GraphSession> {
+  static async open(graph: Buffer, sites: readonly Site[], options: GraphOptions): Promise<GraphSession> {
     const level = options.optimised ? 'disabled' : 'all';
     const config = { model_external_initializers_file_folder_path: options.weightsFolder };
-    const session = await InferenceSession.create(graph, sessionOptions(options.threads, level, config)).catch(
-      (cause: unknown) => {
-        throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
-      },
-    );
+    const session = await InferenceSession.create(
+      graph,
+      sessionOptions(options.threads, level, config),
+    ).catch((cause: unknown) => {
+      throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
+    });
     try {
       const names = sites.flatMap(({ module }) => [inputOf(module, 'A'), inputOf(module, 'B')]);
       return new GraphSession(session, readStepInputs(session, names), sites, options.headSize);
@@ -95,7 +92,10 @@ export class GraphSession {
     const known = new Set(this.#session.inputNames);
     const stray = [...lora.keys(), ...Object.keys(tensors)].filter((name) => !known.has(name));
     if (stray.length > 0 || Object.keys(tensors).length !== known.size) {
-      throw new AdaptletError('INTERNAL', `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`);
+      throw new AdaptletError(
+        'INTERNAL',
+        `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`,
+      );
     }
     // From here on only values change: a name that the graph does not know cannot get in.
     return { tensors: Object.seal(tensors) };

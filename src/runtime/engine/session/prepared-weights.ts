@@ -52,7 +52,10 @@ const prepare = async (graph: string, folder: string, options: PreparedWeightsOp
   await mkdir(temporary, { recursive: true });
   try {
     const { signal, threads } = options;
-    await run(process.execPath, [program, graph, temporary, String(threads)], { signal, killSignal: 'SIGKILL' });
+    await run(process.execPath, [program, graph, temporary, String(threads)], {
+      signal,
+      killSignal: 'SIGKILL',
+    });
     const files = [];
     for (const name of [preparedFiles.graph, preparedFiles.weights]) {
       const path = join(temporary, name);

@@ -42,7 +42,12 @@ export const readStepInputs = (session: InferenceSession, loraNames: readonly st
   if (cache.length === 0 || absent.length > 0) {
     throw unsupported(`The graph has ${cache.length} past inputs, ${absent.length} without a present output`);
   }
-  return { names, hasPositions: there.has(positionIds), cache, kvHeads: kvHeadsOf(session, cache[0]?.past ?? '') };
+  return {
+    names,
+    hasPositions: there.has(positionIds),
+    cache,
+    kvHeads: kvHeadsOf(session, cache[0]?.past ?? ''),
+  };
 };
 
 const kvHeadsOf = (session: InferenceSession, past: string): number => {
@@ -52,5 +57,7 @@ const kvHeadsOf = (session: InferenceSession, past: string): number => {
   }
   const [, kvHeads] = input.shape;
   if (input.shape.length === 4 && typeof kvHeads === 'number') return kvHeads;
-  throw unsupported(`The input ${past} has the shape [${input.shape.join(', ')}], not [batch, heads, past, size]`);
+  throw unsupported(
+    `The input ${past} has the shape [${input.shape.join(', ')}], not [batch, heads, past, size]`,
+  );
 };

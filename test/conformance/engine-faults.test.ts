@@ -1,0 +1,214 @@
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { platform } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { EngineState } from '../../src/runtime/engine/engine.ts';
+import { smollm } from '../support/models.ts';
+import { waitFor } from '../support/wait.ts';
+import { ask, babble, request, startTiny, type TestEngine } from './support/engine.ts';
+import { scratch, tinyModel } from './support/tiny.ts';
+
+const failsWith = (code: string, text = '') =>
+  expect.objectContaining({ code, message: expect.stringContaining(text) });
+
+const started: TestEngine[] = [];
+const start = async (...options: Parameters<typeof startTiny>): Promise<TestEngine> => {
+  const tiny = await startTiny(...options);
+  started.push(tiny);
+  return tiny;
+};
+afterEach(async () => {
+  for (const { engine } of started.splice(0)) await engine.close();
+});
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const states = ({ engine }: TestEngine): EngineState[] => {
+  const seen: EngineState[] = [];
+  engine.onState((state) => seen.push(state));
+  return seen;
+};
+
+describe('an engine process that is killed under load', () => {
+  it('fails every call under way with ENGINE_DOWN, is back by itself, and has nothing loaded', async () => {
+    const tiny = await start();
+    const { engine, files } = tiny;
+    const seen = states(tiny);
+    for (let round = 0; round < 3; round += 1) {
+      await engine.load('upper', files['upper'] ?? '');
+      const calls = [
+        ...Array.from({ length: 6 }, () => ask(engine, babble('upper', 200))),
+        engine.load('reverse', files['reverse'] ?? ''),
+        engine.probe('upper'),
+      ];
+      const outcomes = Promise.allSettled(calls);
+      process.kill(engine.pid ?? 0, 'SIGKILL');
+      for (const outcome of await outcomes) {
+        if (outcome.status === 'rejected')
+          expect(outcome.reason).toEqual(failsWith('ENGINE_DOWN', 'SIGKILL'));
+      }
+      expect((await outcomes).filter(({ status }) => status === 'rejected').length).toBeGreaterThanOrEqual(6);
+      await waitFor('the engine again', () => engine.state === 'ready');
+      await expect(ask(engine, request('upper', 'moon:'))).rejects.toEqual(
+        failsWith('ADAPTER_NOT_AVAILABLE'),
+      );
+      await engine.load('upper', files['upper'] ?? '');
+      expect((await ask(engine, request('upper', 'moon:'))).text).toBe(' MOON!');
+      await engine.unload('upper');
+    }
+    expect(seen).toEqual([
+      'down',
+      'starting',
+      'ready',
+      'down',
+      'starting',
+      'ready',
+      'down',
+      'starting',
+      'ready',
+    ]);
+  });
+
+  it('refuses calls while it is down, with the reason', async () => {
+    const { engine, files } = await start({ random: () => 1 });
+    process.kill(engine.pid ?? 0, 'SIGKILL');
+    await waitFor('the end', () => engine.state === 'down');
+    expect(engine.failure).toEqual(failsWith('ENGINE_DOWN', 'SIGKILL'));
+    await expect(engine.load('upper', files['upper'] ?? '')).rejects.toEqual(failsWith('ENGINE_DOWN'));
+    await expect(ask(engine, request(null, 'moon:'))).rejects.toEqual(failsWith('ENGINE_DOWN'));
+    // What it was stays known.
+    expect(engine.info().vocabSize).toBe(259);
+    await waitFor('the engine again', () => engine.state === 'ready');
+    expect(engine.failure).toBeUndefined();
+  });
+});
+
+describe('an engine process that hangs', () => {
+  it('is killed after the stall timeout, while calls are under way, and started again', async () => {
+    const { engine, log } = await start({ stallTimeoutMs: 1200 });
+    const pid = engine.pid ?? 0;
+    const call = ask(engine, babble(null, 200));
+    process.kill(pid, 'SIGSTOP');
+    await expect(call).rejects.toEqual(failsWith('ENGINE_DOWN', 'SIGKILL'));
+    expect(log.some(({ message }) => message.includes('no sign of life'))).toBe(true);
+    await waitFor('another process', () => engine.state === 'ready' && engine.pid !== pid);
+    expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
+  });
+
+  it('is not killed for being idle or for a reader who takes his time', async () => {
+    const { engine } = await start({ stallTimeoutMs: 600 });
+    const pid = engine.pid;
+    const slow = engine.generate(babble(null, 200), new AbortController().signal)[Symbol.asyncIterator]();
+    await slow.next();
+    const since = performance.now();
+    await waitFor('three stall timeouts', () => performance.now() - since > 1800);
+    expect(engine.pid).toBe(pid);
+    await slow.return?.();
+  });
+});
+
+describe('an engine process and its parent', () => {
+  it('does not end by SIGINT or SIGTERM: its parent says when', async () => {
+    const { engine } = await start();
+    const pid = engine.pid ?? 0;
+    process.kill(pid, 'SIGINT');
+    process.kill(pid, 'SIGTERM');
+    expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
+    expect(engine.pid).toBe(pid);
+  });
+
+  it('ends by itself when the parent was killed', async () => {
+    const client = join(import.meta.dirname, '../../src/runtime/engine/client.ts');
+    const clock = join(import.meta.dirname, '../../src/time/clock.ts');
+    const quiet = '{debug(){}, info(){}, warn(){}, error(){}}';
+    const code = `
+      import { startEngine } from ${JSON.stringify(client)};
+      import { systemClock } from ${JSON.stringify(clock)};
+      const engine = startEngine({ modelDir: ${JSON.stringify(tinyModel('fp32'))}, cacheDir: ${JSON.stringify(scratch())},
+        adapterBudgetBytes: 1 << 20, threads: 1, maxConcurrent: 1, maxQueue: 1, clock: systemClock, stallTimeoutMs: 5000, logger: ${quiet} });
+      engine.onState((state) => { if (state === 'ready') console.log(engine.pid); });`;
+    const parent = spawn(process.execPath, ['--input-type=module', '--eval', code], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const line = await new Promise<string>((resolve) =>
+      parent.stdout.once('data', (data: Buffer) => resolve(data.toString())),
+    );
+    const pid = Number(line.trim());
+    expect(isAlive(pid)).toBe(true);
+    parent.kill('SIGKILL');
+    await waitFor('the end of the engine process', () => !isAlive(pid));
+  });
+
+  it.runIf(platform() === 'linux')('has no socket of its parent', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { engine } = await start();
+    const sockets = (pid: number | string): Set<string> =>
+      new Set(
+        readdirSync(`/proc/${pid}/fd`)
+          .map((fd) => {
+            try {
+              return readlinkSync(`/proc/${pid}/fd/${fd}`);
+            } catch {
+              // The descriptor of this very listing.
+              return '';
+            }
+          })
+          .filter((link) => link.startsWith('socket:')),
+      );
+    const inodes = readFileSync('/proc/self/net/tcp', 'utf8')
+      .split('\n')
+      .map((row) => `socket:[${row.trim().split(/\s+/)[9]}]`);
+    const listening = [...sockets('self')].filter((socket) => inodes.includes(socket));
+    expect(listening.length).toBeGreaterThan(0);
+    for (const socket of listening) expect(sockets(engine.pid ?? 0)).not.toContain(socket);
+    server.close();
+  });
+});
+
+describe('a base model that cannot be loaded', () => {
+  it('leaves the engine down with the reason, and it goes on trying', async () => {
+    const folder = scratch();
+    const modelDir = join(folder, 'nothing');
+    await expect(startTiny({ modelDir }, folder)).rejects.toThrow();
+  }, 60_000);
+});
+
+describe('prepared weights', () => {
+  it('that rotted on disk are made again: answers stay right', async () => {
+    const folder = scratch();
+    const first = await startTiny({}, folder);
+    await first.engine.close();
+    const [name = ''] = await readdir(join(folder, 'cache/prepared'));
+    const weights = join(folder, 'cache/prepared', name, 'weights.bin');
+    const bytes = await readFile(weights);
+    const rotten = Buffer.from(bytes);
+    rotten.fill(0x7f, 1000, 200_000);
+    await writeFile(weights, rotten);
+    const { engine } = await start({}, folder);
+    expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
+    expect((await readFile(weights)).equals(bytes)).toBe(true);
+  });
+
+  it('that cannot be written cost memory, not service', async () => {
+    const folder = scratch();
+    await writeFile(join(folder, 'file'), '');
+    const tiny = await startTiny({}, folder);
+    expect((await ask(tiny.engine, request(null, 'moon:'))).text).toBe(' moon moon.');
+    await tiny.engine.close();
+  });
+});
+
+it('finds SmolLM2 by ADAPTLET_MODELS or beside the repository, never by an absolute path', () => {
+  expect(smollm()?.modelDir.endsWith('smollm2-135m/onnx-int4') ?? true).toBe(true);
+});
