@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { platform } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { EngineState } from '../../src/runtime/engine/engine.ts';
 import { smollm } from '../support/models.ts';
 import { waitFor } from '../support/wait.ts';
-import { ask, babble, request, startTiny, type TestEngine } from './support/engine.ts';
+import { ask, babble, launchTiny, request, startTiny, type TestEngine } from './support/engine.ts';
 import { scratch, tinyModel } from './support/tiny.ts';
 
 const failsWith = (code: string, text = '') =>
@@ -32,6 +32,21 @@ const isAlive = (pid: number): boolean => {
     return false;
   }
 };
+
+/** Sockets among the open files of a process, as `socket:[inode]`. */
+const sockets = (pid: number | string): Set<string> =>
+  new Set(
+    readdirSync(`/proc/${pid}/fd`)
+      .map((fd) => {
+        try {
+          return readlinkSync(`/proc/${pid}/fd/${fd}`);
+        } catch {
+          // The descriptor of this very listing.
+          return '';
+        }
+      })
+      .filter((link) => link.startsWith('socket:')),
+  );
 
 const states = ({ engine }: TestEngine): EngineState[] => {
   const seen: EngineState[] = [];
@@ -153,19 +168,6 @@ describe('an engine process and its parent', () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { engine } = await start();
-    const sockets = (pid: number | string): Set<string> =>
-      new Set(
-        readdirSync(`/proc/${pid}/fd`)
-          .map((fd) => {
-            try {
-              return readlinkSync(`/proc/${pid}/fd/${fd}`);
-            } catch {
-              // The descriptor of this very listing.
-              return '';
-            }
-          })
-          .filter((link) => link.startsWith('socket:')),
-      );
     const inodes = readFileSync('/proc/self/net/tcp', 'utf8')
       .split('\n')
       .map((row) => `socket:[${row.trim().split(/\s+/)[9]}]`);
@@ -177,11 +179,29 @@ describe('an engine process and its parent', () => {
 });
 
 describe('a base model that cannot be loaded', () => {
-  it('leaves the engine down with the reason, and it goes on trying', async () => {
+  it('leaves the engine down with the reason, and is looked for again', async () => {
     const folder = scratch();
-    const modelDir = join(folder, 'nothing');
-    await expect(startTiny({ modelDir }, folder)).rejects.toThrow();
-  }, 60_000);
+    const { engine, log } = launchTiny({ modelDir: join(folder, 'model') }, folder);
+    await waitFor('the reason', () => engine.failure !== undefined);
+    expect(engine.failure).toEqual(failsWith('MODEL_FILE_MISSING', 'model.onnx'));
+    expect(() => engine.info()).toThrow(failsWith('ENGINE_DOWN', 'model.onnx'));
+    await cp(tinyModel('fp32'), join(folder, 'model'), { recursive: true });
+    for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) {
+      await cp(join(tinyModel('fp32'), '..', name), join(folder, name));
+    }
+    await waitFor('the engine', () => engine.state === 'ready');
+    expect(engine.failure).toBeUndefined();
+    expect(log.some(({ level, message }) => level === 'error' && message.includes('started again'))).toBe(
+      true,
+    );
+    await engine.close();
+  });
+
+  it('can be closed while it is being loaded', async () => {
+    const { engine } = launchTiny();
+    await engine.close();
+    expect(engine.pid).toBeUndefined();
+  });
 });
 
 describe('prepared weights', () => {
@@ -202,10 +222,13 @@ describe('prepared weights', () => {
 
   it('that cannot be written cost memory, not service', async () => {
     const folder = scratch();
-    await writeFile(join(folder, 'file'), '');
-    const tiny = await startTiny({}, folder);
-    expect((await ask(tiny.engine, request(null, 'moon:'))).text).toBe(' moon moon.');
-    await tiny.engine.close();
+    await mkdir(join(folder, 'cache'));
+    await writeFile(join(folder, 'cache/prepared'), 'a file where a folder should be');
+    const { engine, log } = await start({}, folder);
+    expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
+    await waitFor('the warning', () =>
+      log.some(({ keys }) => JSON.stringify(keys).includes('prepared weights are not usable')),
+    );
   });
 });
 

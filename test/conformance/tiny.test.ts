@@ -29,6 +29,8 @@ const tolerance = 1e-4;
 const none = new Map<string, Tensor>();
 const loaded = (model: OpenModel, name: string) => model.adapters.get(name).feeds;
 
+const zeros = (count: number): Float32Array => new Float32Array(count);
+
 describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => {
   let model: OpenModel;
 
@@ -102,7 +104,6 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
     const tensors = new Map<string, Tensor>();
     for (const [index, { module, inFeatures, outFeatures }] of lora.sites.entries()) {
       const rank = [0, 1, 4, 8, 16][index % 5]!;
-      const zeros = (count: number) => new Float32Array(count);
       tensors.set(inputOf(module, 'A'), new Tensor('float32', zeros(rank * inFeatures), [rank, inFeatures]));
       tensors.set(
         inputOf(module, 'B'),

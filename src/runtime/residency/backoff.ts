@@ -1,6 +1,6 @@
-export type Backoff = { readonly firstMs: number; readonly mostMs: number };
+type Backoff = { readonly firstMs: number; readonly mostMs: number };
 
-export const retryBackoff: Backoff = { firstMs: 1_000, mostMs: 300_000 };
+const retryBackoff: Backoff = { firstMs: 1_000, mostMs: 300_000 };
 
 /** Milliseconds until the next try after `attempts` failures in a row; up to half of it is taken off by `random`. */
 export const backoffMs = (attempts: number, random: () => number, backoff: Backoff = retryBackoff): number =>

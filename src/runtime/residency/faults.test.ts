@@ -154,20 +154,20 @@ describe('a digest', () => {
 
 const corrupt = () => new AdaptletError('COMPILED_FILE_CORRUPT', 'crc32 differs');
 
-describe('a corrupt file', () => {
-  const refused = () => new AdaptletError('ADAPTER_NO_EFFECT', 'stands for any refusal of files');
-  const fromDisk = (): World => {
-    const before = world();
-    return world({
-      disk: new Map([[before.digest('a'), 5]]),
-      resolved: new Map([['uid-a', before.digest('a')]]),
-    });
-  };
+const badFiles = () => new AdaptletError('ADAPTER_NO_EFFECT', 'stands for any refusal of files');
+const fromDisk = (): World => {
+  const before = world();
+  return world({
+    disk: new Map([[before.digest('a'), 5]]),
+    resolved: new Map([['uid-a', before.digest('a')]]),
+  });
+};
 
+describe('a corrupt file', () => {
   test('of an artifact that was on the disk already is fetched again, once', async () => {
     const w = fromDisk();
     w.digest('a');
-    w.script.fail('compile a', refused());
+    w.script.fail('compile a', badFiles());
     w.residency.apply([adapter('a')]);
     using lease = await acquire(w, 'a');
     expect(lease.name).toBe('a');
@@ -177,7 +177,7 @@ describe('a corrupt file', () => {
   test('that is as bad when it is fetched again is the fault of who published it', async () => {
     const w = fromDisk();
     w.digest('a');
-    w.script.fail('compile a', refused(), 3);
+    w.script.fail('compile a', badFiles(), 3);
     w.residency.apply([adapter('a')]);
     await expect(acquire(w, 'a')).rejects.toThrow('stands for any refusal');
     w.residency.retry(key('a'));

@@ -4,7 +4,7 @@ import type { RetryClass } from '../../errors/define.ts';
 import type { CompiledAdapter } from './ports.ts';
 
 /** Why an adapter is Failed. */
-export type Failure = {
+type Failure = {
   readonly code: ErrorCode;
   /** What happened, where, and what to do. */
   readonly message: string;

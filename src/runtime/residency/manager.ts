@@ -17,14 +17,12 @@ import { Removals } from './removals.ts';
 import { type Lease, reasonOf, Requests, unknownAdapter } from './requests.ts';
 import { Work } from './work.ts';
 
-export type { ResidencyOptions, Transition } from './core.ts';
-export type { Fit } from './facts.ts';
 export type { Lease } from './requests.ts';
 
 /** How long `close` waits for what cannot be interrupted. */
 const closeMs = 5_000;
 
-export type Usage = {
+type Usage = {
   readonly budgetBytes: number;
   readonly usedBytes: number;
   /** Bytes on disk of the artifacts that adapters here have. */

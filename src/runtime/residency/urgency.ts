@@ -1,10 +1,10 @@
 import type { Entry } from './entry.ts';
 
 /** Who waits for a load, from the most to the least urgent. */
-export type Urgency = 'request' | 'rollout' | 'preload' | 'warm' | 'prefetch';
+type Urgency = 'request' | 'rollout' | 'preload' | 'warm' | 'prefetch';
 const order: Readonly<Record<Urgency, number>> = { request: 0, rollout: 1, preload: 2, warm: 3, prefetch: 4 };
 
-export const urgencyOf = (entry: Entry): Urgency => {
+const urgencyOf = (entry: Entry): Urgency => {
   for (const waiter of entry.waiters) if (waiter.kind === 'request') return 'request';
   if (entry.held || entry.waiters.size > 0) return 'rollout';
   if (entry.goal !== 'ram') return 'prefetch';

@@ -19,11 +19,11 @@ export type TestEngine = {
   readonly files: Readonly<Record<string, string>>;
 };
 
-/** An engine process on the tiny model, ready, nothing loaded. */
-export const startTiny = async (
+/** An engine process on the tiny model that has just been started. */
+export const launchTiny = (
   options: Partial<EngineOptions> = {},
   folder = scratch(),
-): Promise<TestEngine> => {
+): Omit<TestEngine, 'files'> => {
   const log: LogLine[] = [];
   const write = (level: string) => (keys: object, message: string) => void log.push({ level, message, keys });
   const engine = startEngine({
@@ -38,6 +38,15 @@ export const startTiny = async (
     logger: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
     ...options,
   });
+  return { engine, log, folder };
+};
+
+/** An engine process on the tiny model, ready, nothing loaded. */
+export const startTiny = async (
+  options: Partial<EngineOptions> = {},
+  folder = scratch(),
+): Promise<TestEngine> => {
+  const { engine, log } = launchTiny(options, folder);
   await waitFor('the engine', () => engine.state === 'ready');
   const files: Record<string, string> = {};
   for (const name of tinyAdapters) {

@@ -225,8 +225,7 @@ export class EngineLife {
     this.#watchdog.stop();
     const what = `The engine process ${this.#child.pid ?? ''} ${how}`;
     this.#options.onEnd(this.#failure ?? new AdaptletError('ENGINE_DOWN', what));
-    for (const number of [...this.#calls.keys()])
-      this.#refuse(number, new AdaptletError('ENGINE_DOWN', what));
+    for (const number of this.#calls.keys()) this.#refuse(number, new AdaptletError('ENGINE_DOWN', what));
     this.#gone.resolve();
   }
 }

@@ -47,9 +47,10 @@ describe('the watchdog', () => {
       monotonic: () => clock.monotonic(),
       after: (_: number, fn: () => void) => (timers.push(fn), () => undefined),
     };
-    new Watchdog({ clock: frozen, limitMs: () => 1000, onStall: (ms) => stalls.push(ms) });
+    const watchdog = new Watchdog({ clock: frozen, limitMs: () => 1000, onStall: (ms) => stalls.push(ms) });
     clock.advance(30_000);
     timers.shift()?.();
+    watchdog.stop();
     expect(stalls).toEqual([]);
   });
 });

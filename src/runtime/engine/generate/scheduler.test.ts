@@ -43,6 +43,11 @@ class FakeSequence implements Schedulable {
   }
 }
 
+/** Lets everything run that can. */
+const settle = async (): Promise<void> => {
+  for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
+};
+
 const start = (maxConcurrent = 8, maxQueue = 8) => {
   const log: number[] = [];
   const endings = new Map<number, Ending['kind']>();
@@ -53,16 +58,12 @@ const start = (maxConcurrent = 8, maxQueue = 8) => {
       expect(endings.has(sequence.id)).toBe(false);
       endings.set(sequence.id, ending.kind);
     });
-  /** Lets everything run that can. */
-  const settle = async (): Promise<void> => {
-    for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
-  };
-  return { log, endings, steps, scheduler, submit, settle };
+  return { log, endings, steps, scheduler, submit };
 };
 
 describe('the scheduler', () => {
   it('gives every active sequence one step in turn', async () => {
-    const { log, submit, settle, endings } = start();
+    const { log, submit, endings } = start();
     for (const id of [1, 2, 3]) submit(new FakeSequence(id, 3, log));
     await settle();
     expect(log).toEqual([1, 2, 3, 1, 2, 3, 1, 2, 3]);
@@ -74,7 +75,7 @@ describe('the scheduler', () => {
   });
 
   it('lets a short request pass a long one', async () => {
-    const { log, submit, settle, endings } = start();
+    const { log, submit, endings } = start();
     submit(new FakeSequence(1, 50, log));
     submit(new FakeSequence(2, 2, log));
     await settle();
@@ -82,7 +83,7 @@ describe('the scheduler', () => {
   });
 
   it('lets no more than maxConcurrent take turns; the others follow in order', async () => {
-    const { log, submit, settle } = start(2);
+    const { log, submit } = start(2);
     for (const id of [1, 2, 3, 4]) submit(new FakeSequence(id, 2, log));
     await settle();
     expect(log.indexOf(3)).toBeGreaterThan(log.lastIndexOf(1));
@@ -98,7 +99,7 @@ describe('the scheduler', () => {
   });
 
   it('ends a cancelled sequence before its next step, running or waiting', async () => {
-    const { log, submit, settle, endings, scheduler } = start(1);
+    const { log, submit, endings, scheduler } = start(1);
     const running = new FakeSequence(1, 1000, log);
     submit(running);
     submit(new FakeSequence(2, 1, log));
@@ -112,7 +113,7 @@ describe('the scheduler', () => {
   });
 
   it('ends a sequence whose step fails, and only that one', async () => {
-    const { log, submit, settle, endings } = start();
+    const { log, submit, endings } = start();
     submit(new FakeSequence(1, 3, log, { failAt: 1 }));
     submit(new FakeSequence(2, 3, log));
     await settle();
@@ -121,7 +122,7 @@ describe('the scheduler', () => {
   });
 
   it('leaves out a sequence whose caller does not take its events, until it does', async () => {
-    const { log, submit, settle, endings, scheduler } = start();
+    const { log, submit, endings, scheduler } = start();
     const slow = new FakeSequence(1, 5, log);
     slow.window = 2;
     submit(slow);
@@ -135,7 +136,7 @@ describe('the scheduler', () => {
   });
 
   it('tells a step when the one before was with another adapter', async () => {
-    const { log, submit, settle } = start();
+    const { log, submit } = start();
     const a = adapter('a');
     const first = new FakeSequence(1, 2, log, { adapter: a });
     const second = new FakeSequence(2, 2, log, { adapter: a });
@@ -148,7 +149,7 @@ describe('the scheduler', () => {
   });
 
   it('stops after the present step and takes nothing more', async () => {
-    const { log, submit, settle, endings, scheduler } = start(1);
+    const { log, submit, endings, scheduler } = start(1);
     submit(new FakeSequence(1, 1000, log));
     submit(new FakeSequence(2, 1, log));
     await new Promise(setImmediate);

@@ -103,15 +103,10 @@ export const openTextCodec = (model: ModelFolder, vocabSize: number): TextCodec 
   const decode = (ids: readonly number[]): string =>
     tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false });
   const idsOf = (prompt: Prompt): readonly number[] => {
-    switch (prompt.kind) {
-      case 'ids':
-        return checkIds(prompt.ids, vocabSize);
-      case 'text':
-        return tokenizer.encode(prompt.text).ids;
-      case 'chat':
-        // The template writes the special tokens itself.
-        return tokenizer.encode(chat(prompt.messages), { add_special_tokens: false }).ids;
-    }
+    if (prompt.kind === 'ids') return checkIds(prompt.ids, vocabSize);
+    if (prompt.kind === 'text') return tokenizer.encode(prompt.text).ids;
+    // The template writes the special tokens itself.
+    return tokenizer.encode(chat(prompt.messages), { add_special_tokens: false }).ids;
   };
   return {
     encode(prompt) {

@@ -58,10 +58,10 @@ const graphsFrom = (
   return { base, lora: model, sites, ...weights };
 };
 
-const sameSites = (a: readonly Site[], b: readonly Site[]): boolean => {
-  const key = (site: Site): string => `${site.module} ${site.inFeatures} ${site.outFeatures}`;
-  return a.map(key).sort().join('\n') === b.map(key).sort().join('\n');
-};
+const keyOf = (site: Site): string => `${site.module} ${site.inFeatures} ${site.outFeatures}`;
+
+const sameSites = (a: readonly Site[], b: readonly Site[]): boolean =>
+  a.map(keyOf).sort().join('\n') === b.map(keyOf).sort().join('\n');
 
 /** LoRA is injected into the optimised graph, so that both graphs fit the same prepacked weights. */
 const preparedGraphs = async (options: SessionsOptions, expected: readonly Site[]): Promise<Graphs> => {

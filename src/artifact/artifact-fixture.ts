@@ -1,0 +1,84 @@
+import { writeFile } from 'node:fs/promises';
+import type { Digest } from '../api/names.ts';
+import type { WriteBlob } from './blob-pool.ts';
+import { digestOf } from './digest.ts';
+import { type Descriptor, mediaTypes, titleAnnotation } from './manifest.ts';
+
+/** Artifacts made by hand, for tests. */
+
+export type FixtureArtifact = {
+  readonly digest: Digest;
+  readonly manifest: Uint8Array;
+  readonly blobs: ReadonlyMap<Digest, Uint8Array>;
+};
+
+export type FixtureLayer = { readonly bytes: Uint8Array } & Pick<Descriptor, 'mediaType' | 'annotations'>;
+
+const describe = ({ bytes, ...rest }: FixtureLayer): Descriptor => ({
+  ...rest,
+  digest: digestOf(bytes),
+  size: bytes.length,
+});
+
+/** An artifact of any layers. */
+export const artifactOf = (layers: readonly FixtureLayer[]): FixtureArtifact => {
+  const config = { mediaType: mediaTypes.config, bytes: Buffer.from('{}') };
+  const manifest = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: mediaTypes.manifest,
+      config: describe(config),
+      layers: layers.map(describe),
+    }),
+  );
+  const blobs = new Map([config, ...layers].map(({ bytes }) => [digestOf(bytes), bytes]));
+  return { digest: digestOf(manifest), manifest, blobs };
+};
+
+/** A named file as a layer, as oras pushes it. */
+export const fileLayer = (name: string, content: string | Uint8Array): FixtureLayer => ({
+  mediaType: mediaTypes.weight,
+  annotations: { [titleAnnotation]: name },
+  bytes: Buffer.from(content),
+});
+
+/** An artifact of named files. */
+export const filesArtifact = (files: Readonly<Record<string, string>>): FixtureArtifact =>
+  artifactOf(Object.entries(files).map(([name, content]) => fileLayer(name, content)));
+
+/** Writes the blobs of an artifact whole. */
+export const writer =
+  (artifact: FixtureArtifact): WriteBlob =>
+  async (blob, path) => {
+    await writeFile(path, artifact.blobs.get(blob.digest) ?? '');
+  };
+
+/** The code of the error that a call throws, or `none`. */
+export const codeOf = async (run: () => unknown): Promise<string> => {
+  try {
+    await run();
+    return 'none';
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  }
+};
+
+/** A tar archive. `type` is the flag of the format: `0` a file, `5` a folder, `2` a symbolic link. */
+export const tarOf = (
+  entries: readonly { readonly name: string; readonly content?: string; readonly type?: string }[],
+): Buffer => {
+  const parts = entries.flatMap(({ name, content = '', type = '0' }) => {
+    const body = Buffer.from(content);
+    const header = Buffer.alloc(512);
+    header.write(name, 0, 100, 'utf8');
+    header.write('0000644\0', 100, 'latin1');
+    header.write(`${body.length.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
+    header.write('        ', 148, 'latin1');
+    header.write(type, 156, 'latin1');
+    header.write('ustar\u000000', 257, 'latin1');
+    const sum = header.reduce((total, byte) => total + byte, 0);
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    return [header, body, Buffer.alloc((512 - (body.length % 512)) % 512)];
+  });
+  return Buffer.concat([...parts, Buffer.alloc(1024)]);
+};

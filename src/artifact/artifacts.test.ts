@@ -1,0 +1,124 @@
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Digest } from '../api/names.ts';
+import { systemClock } from '../time/clock.ts';
+import { codeOf } from './artifact-fixture.ts';
+import { type Artifacts, createArtifacts } from './artifacts.ts';
+import { type DiskThread, startDiskThread } from './disk-thread.ts';
+import { readCredentials } from './docker-config.ts';
+import { ContentStore } from './store.ts';
+
+const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
+const never = new AbortController().signal;
+
+let disk: DiskThread;
+let root: string;
+let imports: string;
+let store: ContentStore;
+let artifacts: Artifacts;
+beforeAll(() => {
+  disk = startDiskThread();
+});
+afterAll(() => disk[Symbol.asyncDispose]());
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'adaptlet-artifacts-'));
+  imports = join(root, 'imports');
+  await cp(upper, join(imports, 'team/upper'), { recursive: true });
+  store = await ContentStore.open({ root: join(root, 'store'), budgetBytes: 10_000_000, disk });
+  artifacts = createArtifacts({
+    store,
+    disk,
+    importRoots: [join(root, 'absent'), imports],
+    registry: {
+      fetch: () => Promise.reject(new TypeError('no network')),
+      clock: systemClock,
+      random: () => 0,
+      attempts: 1,
+      idleMs: 1000,
+      insecureHosts: [],
+      credentials: () => Promise.resolve(undefined),
+    },
+  });
+});
+afterEach(async () => {
+  await store[Symbol.asyncDispose]();
+  await rm(root, { recursive: true, force: true });
+});
+
+const fetchPath = (path: string, expected?: Digest) =>
+  artifacts.fetch({ path: { path } }, expected, { signal: never });
+
+describe('a path source', () => {
+  it('is stored under the digest of its files', async () => {
+    const { digest, bytes } = await fetchPath('team/upper');
+    expect(artifacts.stored(digest)?.bytes).toBe(bytes);
+    const copy = await readFile(join(artifacts.folder(digest), 'adapter_model.safetensors'));
+    expect(copy).toEqual(await readFile(join(upper, 'adapter_model.safetensors')));
+    await rm(imports, { recursive: true });
+    expect((await fetchPath('team/upper', digest)).digest).toBe(digest);
+  });
+
+  it('is refused when it has another digest than the pinned one', async () => {
+    const pinned = `sha256:${'0'.repeat(64)}` as Digest;
+    expect(await codeOf(() => fetchPath('team/upper', pinned))).toBe('DIGEST_MISMATCH');
+    expect(store.usage.usedBytes).toBe(0);
+  });
+
+  it('must lie below an import root, also once links are followed', async () => {
+    await cp(upper, join(root, 'outside'), { recursive: true });
+    await symlink(join(root, 'outside'), join(imports, 'link'));
+    await mkdir(`${imports}-sibling`);
+    for (const path of ['link', '../outside', join(root, 'outside'), '../imports-sibling', '..', '.']) {
+      expect(await codeOf(() => fetchPath(path)), path).toBe('SOURCE_NOT_ALLOWED');
+    }
+    expect(await codeOf(() => fetchPath('team/none'))).toBe('ARTIFACT_NOT_FOUND');
+  });
+
+  it('is set aside by quarantine and fetched again', async () => {
+    const { digest } = await fetchPath('team/upper');
+    await artifacts.quarantine(digest, 'test');
+    expect(artifacts.stored(digest)).toBeUndefined();
+    expect((await fetchPath('team/upper', digest)).digest).toBe(digest);
+  });
+});
+
+it('does not begin when the caller has left', async () => {
+  const signal = AbortSignal.abort(new Error('left'));
+  await expect(artifacts.fetch({ path: { path: 'team/upper' } }, undefined, { signal })).rejects.toThrow(
+    'left',
+  );
+});
+
+it('says that a registry cannot be reached', async () => {
+  const image = 'r.example/a:v1';
+  expect(await codeOf(() => artifacts.fetch({ oci: { image } }, undefined, { signal: never }))).toBe(
+    'REGISTRY_UNAVAILABLE',
+  );
+});
+
+describe('credentials of a docker config', () => {
+  const read = async (content: unknown, registry: string) => {
+    const path = join(root, 'config.json');
+    await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+    return await readCredentials(path, registry);
+  };
+  const auth = Buffer.from('u:p:q').toString('base64');
+
+  it('are found by host, whatever the form of the key', async () => {
+    const found = { username: 'u', password: 'p:q' };
+    expect(await read({ auths: { 'r.example:5000': { auth } } }, 'r.example:5000')).toEqual(found);
+    expect(await read({ auths: { 'https://r.example/v1/': { auth } } }, 'r.example')).toEqual(found);
+    expect(await read({ auths: { r: { username: 'u', password: 'p:q' } } }, 'r')).toEqual(found);
+    expect(await read({ auths: { 'r.example': { auth } } }, 'other.example')).toBeUndefined();
+    expect(await read({ credsStore: 'desktop' }, 'r.example')).toBeUndefined();
+    expect(await readCredentials(join(root, 'absent.json'), 'r.example')).toBeUndefined();
+  });
+
+  it('are never part of a message', async () => {
+    expect(await codeOf(() => read('secret', 'r'))).toBe('CREDENTIALS_INVALID');
+    await expect(read('secret', 'r')).rejects.not.toThrow('secret');
+  });
+});
