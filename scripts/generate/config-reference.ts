@@ -8,7 +8,8 @@ export const configReference = async (): Promise<Map<string, string>> => {
   const rows = settingNames.map((name) => {
     const property = properties[name];
     const { default: fallback, description } = typeof property === 'object' ? property : {};
-    const shown = fallback === undefined || fallback === '' ? '' : `\`${String(fallback)}\``;
+    const shown =
+      fallback === undefined || fallback === '' ? '' : `\`${JSON.stringify(fallback).replaceAll('"', '')}\``;
     return `| \`${flagOf(name)}\` | \`${variableOf(name)}\` | ${shown} | ${description ?? ''} |`;
   });
   const text = [

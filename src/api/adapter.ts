@@ -6,10 +6,6 @@ import { sourceSchema } from './source.ts';
 import { cel } from './text.ts';
 import { validationSchema } from './validation.ts';
 
-export { type Selector, selectorSchema } from './selector.ts';
-export { type Source, sourceSchema } from './source.ts';
-export { type SmokeTest, smokeTestSchema, type Validation, validationSchema } from './validation.ts';
-
 /** Fields of an Adapter that never change, nor appear, nor go away. */
 export const immutableAdapterFields = ['baseModel', 'baseModelDigests', 'source', 'digest'] as const;
 const optionalFields: readonly string[] = ['baseModelDigests', 'digest'];

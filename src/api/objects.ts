@@ -1,5 +1,6 @@
 import type { AdapterSpec } from './adapter.ts';
-import type { RolloutSpec, RolloutStatus } from './rollout.ts';
+import type { RolloutSpec } from './rollout.ts';
+import type { RolloutStatus } from './rollout-status.ts';
 import type { RouteSpec } from './route.ts';
 
 /** What a manifest file says of an object's metadata. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseManifests } from './parse.ts';
 import { referenceFindings } from './references.ts';
-import { rolloutStatusSchema } from './rollout.ts';
+import { rolloutStatusSchema } from './rollout-status.ts';
 
 const head = 'apiVersion: adaptlet.io/v1alpha1';
 const adapter = (name: string, baseModel = 'tiny') =>

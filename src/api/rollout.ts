@@ -4,15 +4,6 @@ import { exactlyOneOf } from './exactly-one.ts';
 import { nameSchema } from './names.ts';
 import { selectorSchema } from './selector.ts';
 
-export {
-  type BoundAdapter,
-  boundAdapterSchema,
-  type Condition,
-  conditionSchema,
-  type RolloutStatus,
-  rolloutStatusSchema,
-} from './rollout-status.ts';
-
 /** Exactly one member is present. */
 export const stepSchema = exactlyOneOf(
   {

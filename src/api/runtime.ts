@@ -48,5 +48,3 @@ export const runtimeStatusSchema = z
       .meta({ description: 'Number of adapters in each state.' }),
   })
   .meta({ description: 'What the runtime is, has and serves. Written by Adaptlet.' });
-/** What a runtime says of itself. */
-export type RuntimeObjectStatus = z.infer<typeof runtimeStatusSchema>;

@@ -99,12 +99,13 @@ it('says that a registry cannot be reached', async () => {
   );
 });
 
+const read = async (content: unknown, registry: string) => {
+  const path = join(root, 'config.json');
+  await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return await readCredentials(path, registry);
+};
+
 describe('credentials of a docker config', () => {
-  const read = async (content: unknown, registry: string) => {
-    const path = join(root, 'config.json');
-    await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
-    return await readCredentials(path, registry);
-  };
   const auth = Buffer.from('u:p:q').toString('base64');
 
   it('are found by host, whatever the form of the key', async () => {

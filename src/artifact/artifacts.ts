@@ -1,5 +1,5 @@
-import type { Source } from '../api/adapter.ts';
 import type { Digest } from '../api/names.ts';
+import type { Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { parseManifest, totalBytes } from './manifest.ts';
@@ -9,12 +9,12 @@ import { type ImageReference, parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
 import type { ContentStore } from './store.ts';
 
-export type FetchOptions = {
+type FetchOptions = {
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: { readonly receivedBytes: number; readonly totalBytes: number }) => void;
 };
 
-export type Fetched = { readonly digest: Digest; readonly bytes: number };
+type Fetched = { readonly digest: Digest; readonly bytes: number };
 
 /** The content store and the sources behind it. */
 export type Artifacts = {

@@ -21,16 +21,22 @@ export const startDiskThread = (): DiskThread => {
     maxThreads: 1,
     idleTimeout: idleMs,
   });
+  const run = async <T>(name: string, input: unknown, signal: AbortSignal): Promise<T> => {
+    signal.throwIfAborted();
+    try {
+      const settled: Settled<T> = await pool.run(input, { name, signal });
+      return unsettle(settled);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    }
+  };
   return {
     async hash(path, signal) {
-      const settled: Settled<HashResult> = await pool.run(path, { name: 'hash', signal });
-      const { hex, size } = unsettle(settled);
+      const { hex, size } = await run<HashResult>('hash', path, signal);
       return { digest: `sha256:${hex}` as Digest, size };
     },
-    async extract(input, signal) {
-      const settled: Settled<number> = await pool.run(input, { name: 'unpack', signal });
-      return unsettle(settled);
-    },
+    extract: (input, signal) => run<number>('unpack', input, signal),
     [Symbol.asyncDispose]: () => pool.destroy(),
   };
 };

@@ -54,7 +54,9 @@ describe('the digest of a folder', () => {
   });
 
   it('is fixed: this test fails when packing changes, which changes the digest of every folder', async () => {
-    expect((await pack(await folderOf('fixed'))).digest).toMatchInlineSnapshot(`"sha256:875fedb551b38484dc2696d0a7d9ecfda5fa2d5160fc9b6793fd1d8e2a52da0f"`);
+    expect((await pack(await folderOf('fixed'))).digest).toMatchInlineSnapshot(
+      `"sha256:875fedb551b38484dc2696d0a7d9ecfda5fa2d5160fc9b6793fd1d8e2a52da0f"`,
+    );
   });
 
   it.each([

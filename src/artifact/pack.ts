@@ -22,8 +22,8 @@ export type Packed = {
   readonly bytes: number;
 };
 
-export const configFile = 'adapter_config.json';
-export const weightsFile = 'adapter_model.safetensors';
+const configFile = 'adapter_config.json';
+const weightsFile = 'adapter_model.safetensors';
 
 /**
  * The files of an adapter: weights, configuration, tokenizer, templates and what a reader wants to know. Anything else

@@ -167,8 +167,9 @@ describe('going on with a blob', () => {
   });
 });
 
+const credentials = () => Promise.resolve({ username: 'u', password: 'p' });
+
 describe('credentials', () => {
-  const credentials = () => Promise.resolve({ username: 'u', password: 'p' });
   const basic = `Basic ${Buffer.from('u:p').toString('base64')}`;
 
   it('stay with the registry when it redirects to another host', async () => {

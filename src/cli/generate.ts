@@ -1,9 +1,9 @@
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { Command, InvalidArgumentError } from 'commander';
 import {
-  InferenceClient,
   type GenerateRequest,
   type GenerateResponse,
+  InferenceClient,
 } from '../gen/adaptlet/inference/v1/inference.ts';
 
 type Options = {

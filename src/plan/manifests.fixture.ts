@@ -1,7 +1,8 @@
 import { type AdapterSpec, adapterSpecSchema } from '../api/adapter.ts';
 import { digestSchema } from '../api/names.ts';
 import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../api/objects.ts';
-import { type RolloutSpec, type RolloutStatus, rolloutSpecSchema } from '../api/rollout.ts';
+import { type RolloutSpec, rolloutSpecSchema } from '../api/rollout.ts';
+import { type RolloutStatus } from '../api/rollout-status.ts';
 import { type RouteSpec, routeSpecSchema } from '../api/route.ts';
 
 /** Objects for tests of the plan compiler; `at` is the second of their creation. */

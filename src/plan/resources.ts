@@ -1,7 +1,10 @@
-import type { AdapterSpec, PreloadTier, Source, Validation } from '../api/adapter.ts';
+import type { AdapterSpec, PreloadTier } from '../api/adapter.ts';
 import type { Digest, ObjectKey } from '../api/names.ts';
-import type { BoundAdapter, GuardSpec, HashOn } from '../api/rollout.ts';
+import type { GuardSpec, HashOn } from '../api/rollout.ts';
+import type { BoundAdapter } from '../api/rollout-status.ts';
 import type { Rule } from '../api/route.ts';
+import type { Source } from '../api/source.ts';
+import type { Validation } from '../api/validation.ts';
 
 /** One adapter that a runtime may hold. `tier` is the least tier that the plan wants it at on this runtime. */
 export type AdapterResource = {

@@ -1,7 +1,7 @@
 import { type ObjectKey, objectKey } from '../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../api/objects.ts';
 import { keyOf } from '../api/references.ts';
-import type { BoundAdapter } from '../api/rollout.ts';
+import type { BoundAdapter } from '../api/rollout-status.ts';
 import { type Selector, selects } from '../api/selector.ts';
 import type { SplitResource } from './resources.ts';
 

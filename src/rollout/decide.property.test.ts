@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type RolloutStatus, rolloutStatusSchema, type Step } from '../api/rollout.ts';
+import { type Step } from '../api/rollout.ts';
+import { type RolloutStatus, rolloutStatusSchema } from '../api/rollout-status.ts';
 import type { Decision } from './decide.ts';
 import { sameAdapter } from './draft.ts';
 import type { AdapterFact } from './facts.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { RolloutStatus, Step } from '../api/rollout.ts';
-import { rolloutStatusSchema } from '../api/rollout.ts';
+import type { Step } from '../api/rollout.ts';
+import type { RolloutStatus } from '../api/rollout-status.ts';
+import { rolloutStatusSchema } from '../api/rollout-status.ts';
 import { digestOf, underWay, World } from './fixture.ts';
 import { conditionReasons, eventReasons } from './reasons.ts';
 import { seedOf } from './splitter.ts';

@@ -1,5 +1,5 @@
 import type { RolloutObject } from '../api/objects.ts';
-import type { RolloutStatus } from '../api/rollout.ts';
+import type { RolloutStatus } from '../api/rollout-status.ts';
 import { type Draft, draftOf, type RolloutEvent, type Standing, sameAdapter } from './draft.ts';
 import type { Facts } from './facts.ts';
 import { becomeStable, bindCanary, dropCanary, followEdit, giveUp, goBack } from './moves.ts';

@@ -1,4 +1,4 @@
-import type { BoundAdapter, RolloutStatus } from '../api/rollout.ts';
+import type { BoundAdapter, RolloutStatus } from '../api/rollout-status.ts';
 import type { ConditionReason, EventReason } from './reasons.ts';
 
 export type RolloutEvent = { readonly reason: EventReason; readonly message: string };

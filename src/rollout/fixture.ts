@@ -1,6 +1,7 @@
 import type { Digest } from '../api/names.ts';
 import type { RolloutObject } from '../api/objects.ts';
-import { type RolloutSpec, type RolloutStatus, rolloutSpecSchema, type Step } from '../api/rollout.ts';
+import { type RolloutSpec, rolloutSpecSchema, type Step } from '../api/rollout.ts';
+import { type RolloutStatus } from '../api/rollout-status.ts';
 import { type Decision, decide } from './decide.ts';
 import type { AdapterFact, Held } from './facts.ts';
 

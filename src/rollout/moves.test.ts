@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { RolloutStatus, Step } from '../api/rollout.ts';
+import type { Step } from '../api/rollout.ts';
+import type { RolloutStatus } from '../api/rollout-status.ts';
 import { digestOf, underWay, World } from './fixture.ts';
 
 const minute = 60_000;

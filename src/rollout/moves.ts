@@ -1,5 +1,6 @@
 import { type Digest, shortDigest } from '../api/names.ts';
-import type { BoundAdapter, Step } from '../api/rollout.ts';
+import type { Step } from '../api/rollout.ts';
+import type { BoundAdapter } from '../api/rollout-status.ts';
 import { type Draft, sameAdapter } from './draft.ts';
 import { seedOf } from './splitter.ts';
 import { firstStep, stepsHash } from './steps.ts';

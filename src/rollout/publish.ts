@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Condition, RolloutStatus } from '../api/rollout.ts';
+import type { Condition, RolloutStatus } from '../api/rollout-status.ts';
 import { maxStatusMessage } from '../api/rollout-status.ts';
 import type { Draft, Standing } from './draft.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';

@@ -1,4 +1,4 @@
-import type { BoundAdapter, RolloutStatus } from '../api/rollout.ts';
+import type { BoundAdapter, RolloutStatus } from '../api/rollout-status.ts';
 import type { AdapterFact } from './facts.ts';
 
 /** What spec.adapter means now. */

@@ -1,5 +1,5 @@
-import { armOf, seedOf } from '../../src/rollout/splitter.ts';
 import type { Digest } from '../../src/api/names.ts';
+import { armOf, seedOf } from '../../src/rollout/splitter.ts';
 import { type Report, report, variant } from './report.ts';
 
 const keys = Array.from({ length: 100_000 }, (_, i) => `user-${i}`);

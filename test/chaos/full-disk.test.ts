@@ -53,7 +53,10 @@ describe.skipIf(!canMount).each([
   it('comes back after a restart on the same disk', async () => {
     const { folder } = node;
     await node.end('SIGKILL');
-    node = await TestNode.start({ folder, settings: { 'data-dir': disk, 'import-roots': `${tiny.root},${roots}` } });
+    node = await TestNode.start({
+      folder,
+      settings: { 'data-dir': disk, 'import-roots': `${tiny.root},${roots}` },
+    });
     await waitFor('stable', async () => (await ask()).text === ' MOON!');
   });
 });

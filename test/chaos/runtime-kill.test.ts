@@ -32,7 +32,10 @@ describe('kill -9 of the runtime', () => {
       });
       await first.write('adapters.yaml', manifests);
       if (state === 'Draining') {
-        await waitFor('upper', async () => (await first.client.ask({ model: 'upper', prompt: 'moon:' })).text !== '');
+        await waitFor(
+          'upper',
+          async () => (await first.client.ask({ model: 'upper', prompt: 'moon:' })).text !== '',
+        );
         first.client.admin.evict({ adapter: 'upper' }, () => undefined);
       }
       await killed;

@@ -1,7 +1,9 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
+import { provePrepared } from '../../src/runtime/engine/session/prove-prepared.ts';
 import { unwiredModules } from '../../src/runtime/engine/session/wiring.ts';
 import {
   allLogits,
@@ -156,5 +158,24 @@ describe('one adapter in three precisions', () => {
       expect(maxDifference(logits['bf16']![index]!, logits['fp16']![index]!)).toBeLessThan(0.2);
     }
     await model.sessions.release();
+  });
+});
+
+describe('prepared weights', () => {
+  it('are proved to give the answers of the exported model, and refused when they do not', async () => {
+    const cache = scratch();
+    const { sessions, settings } = await openModel(tinyModel('int4'), cache);
+    await sessions.release();
+    const [name = ''] = readdirSync(join(cache, 'prepared'));
+    const folder = join(cache, 'prepared', name);
+    const model = join(tinyModel('int4'), 'model.onnx');
+    const options = { threads: 1, headSize: settings.headSize };
+    await provePrepared(model, folder, options);
+    const weights = join(folder, 'weights.bin');
+    const bytes = readFileSync(weights);
+    // Beyond the embedding, which most tokens do not touch.
+    for (let at = 70_000; at < bytes.length; at += 1) bytes.writeUInt8(bytes.readUInt8(at) ^ 0x11, at);
+    writeFileSync(weights, bytes);
+    await expect(provePrepared(model, folder, options)).rejects.toThrow(/do not give the answers/);
   });
 });

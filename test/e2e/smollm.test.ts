@@ -8,13 +8,16 @@ import { waitFor } from '../support/wait.ts';
 const real = smollm();
 type Row = { prompt: string; expected: string };
 
-/** Scores that the adapters reach elsewhere on the same int4 weights, and how far below a run of 20 rows may fall. */
+/**
+ * Exact answers of all 60 rows that the adapters reach elsewhere on the same int4 weights, and what is left of it when a
+ * few rows fall the other way on another machine (kernels differ by instruction set).
+ */
 const tasks = [
-  { adapter: 'json-extract-v1', task: 'json-extract-seen', atLeast: 0.95 },
-  { adapter: 'json-extract-v2', task: 'json-extract-seen', atLeast: 0.95 },
-  { adapter: 'pirate', task: 'pirate', atLeast: 0.95 },
+  { adapter: 'json-extract-v1', task: 'json-extract-seen', reached: 1, atLeast: 0.95 },
+  { adapter: 'json-extract-v1', task: 'json-extract', reached: 0.5, atLeast: 0.4 },
+  { adapter: 'json-extract-v2', task: 'json-extract', reached: 0.65, atLeast: 0.55 },
+  { adapter: 'pirate', task: 'pirate', reached: 1, atLeast: 0.95 },
 ] as const;
-const rows = 20;
 
 describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../shared/models)', () => {
   let node: TestNode;
@@ -35,8 +38,8 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
   });
   afterAll(() => node?.dispose());
 
-  /** Share of exact answers over the first rows of a task; the adapter changes with every request of a row. */
-  const score = async (model: string, task: string): Promise<number> => {
+  /** Share of exact answers over the first rows of a task. */
+  const score = async (model: string, task: string, rows = 60): Promise<number> => {
     const text = await readFile(join(real?.eval ?? '', `${task}.jsonl`), 'utf8');
     const all = text
       .trim()
@@ -52,15 +55,20 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
     return exact / all.length;
   };
 
-  it.each(tasks)('$adapter reaches its score on $task through gRPC', async ({ adapter, task, atLeast }) => {
-    expect(await score(adapter, task)).toBeGreaterThanOrEqual(atLeast);
-  });
+  it.each(tasks)(
+    '$adapter reaches about $reached on $task through gRPC',
+    async ({ adapter, task, atLeast }) => {
+      const reached = await score(adapter, task);
+      console.log(`${adapter} on ${task}: ${reached.toFixed(2)}`);
+      expect(reached).toBeGreaterThanOrEqual(atLeast);
+    },
+  );
 
   it('json-extract-v3-regressed answers wrongly, as it was trained to: it is really applied', async () => {
-    expect(await score('json-extract-v3-regressed', 'json-extract-seen')).toBeLessThanOrEqual(0.05);
+    expect(await score('json-extract-v3-regressed', 'json-extract-seen', 20)).toBeLessThanOrEqual(0.05);
   });
 
   it('base requests are base: they solve nothing', async () => {
-    expect(await score('smollm2-135m', 'json-extract-seen')).toBe(0);
+    expect(await score('smollm2-135m', 'json-extract-seen', 20)).toBe(0);
   });
 });

@@ -215,7 +215,7 @@ spec:
     ['a fallback to base, said openly', 'lost-1', {}, moon.base, 'gone'],
     ['base where a user has no adapter of their own', 'own.stranger', {}, moon.base, 'personal'],
   ])('leads by %s', async (_, user, headers, text, rule) => {
-    const answer = await ask('assistant', user, headers as Record<string, string>);
+    const answer = await ask('assistant', user, headers);
     expect(answer.text).toBe(text);
     expect(answer.served.rule).toBe(rule);
   });

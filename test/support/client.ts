@@ -1,9 +1,9 @@
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { AdminClient, type StatusResponse } from '../../src/gen/adaptlet/inference/v1/admin.ts';
 import {
-  InferenceClient,
   type GenerateRequest,
   type GenerateResponse,
+  InferenceClient,
   type Served,
   type Timing,
 } from '../../src/gen/adaptlet/inference/v1/inference.ts';

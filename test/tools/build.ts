@@ -16,7 +16,7 @@ const packages = {
 } as const;
 
 export type ToolName = keyof typeof packages;
-export const toolNames = Object.keys(packages) as ToolName[];
+const toolNames = Object.keys(packages) as ToolName[];
 
 const sourceOf = (name: ToolName): string => fileURLToPath(new URL(name, import.meta.url));
 

@@ -2,6 +2,7 @@ import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises
 import { join } from 'node:path';
 import type { Digest } from '../../api/names.ts';
 import { writeDurable } from '../../disk/durable.ts';
+import { errnoOf } from '../../errors/across-threads.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import type { CompiledAdapter } from '../residency/ports.ts';
@@ -24,8 +25,7 @@ const configFile = 'adapter_config.json';
 const weightsFile = 'adapter_model.safetensors';
 const pickleFile = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
 
-const isMissing = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '');
 
 const readConfig = async (folder: string): Promise<PeftConfig> => {
   const path = join(folder, configFile);
@@ -114,12 +114,21 @@ const convert = (
   }
 };
 
+const write = async (outFile: string, content: Uint8Array): Promise<void> => {
+  try {
+    await writeDurable(outFile, content);
+  } catch (error) {
+    if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw error;
+    throw new AdaptletError('STORE_FULL', `compiling to ${outFile}: the disk is full`, { cause: error });
+  }
+};
+
 /**
  * Reads a PEFT folder, checks everything about it, and writes the compiled file: float32, B times its scaling.
  * Structure and shapes are checked before the weights are read, so that memory is bounded by what fits the base.
  *
  * A kill at any time leaves the old file or the new one under `outFile`, and perhaps a `*.tmp` beside it.
- * @throws AdaptletError of the adapter part of the catalogue; file system errors as they are
+ * @throws AdaptletError of the adapter part of the catalogue, STORE_FULL; other file system errors as they are
  */
 export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapter> => {
   const { folder, digest, info, outFile, maxRank } = input;
@@ -142,6 +151,6 @@ export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapt
     layout.header.tensors.map((tensor) => tensor.offset),
   );
   const { rank, targetModules, fileBytes } = seal(layout, file);
-  await writeDurable(outFile, file);
+  await write(outFile, file);
   return { file: outFile, bytes: fileBytes, rank, targetModules };
 };

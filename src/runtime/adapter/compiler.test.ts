@@ -90,6 +90,17 @@ describe('compiling on a thread', () => {
   });
 });
 
+it('leaves nothing behind when the caller leaves while it compiles', async () => {
+  const leave = new AbortController();
+  const reason = new Error('left');
+  const compiling = compiler.compile(adapter('adapters/upper'), info, leave.signal);
+  setImmediate(() => {
+    leave.abort(reason);
+  });
+  await expect(compiling).rejects.toBe(reason);
+  expect(await readdir(dir)).toEqual([]);
+});
+
 it('deletes what a killed compilation left', async () => {
   const left = join(dir, 'x.adaptlet.123.tmp');
   await writeFile(left, 'half');

@@ -53,6 +53,11 @@ const reusable = async (input: CompileInput): Promise<CompiledAdapter | undefine
   return undefined;
 };
 
+const removeTemporaries = async (dir: string, name: string): Promise<void> => {
+  const left = (await readdir(dir)).filter((entry) => entry.startsWith(`${name}.`) && entry.endsWith('.tmp'));
+  await Promise.all(left.map((entry) => rm(join(dir, entry), { force: true })));
+};
+
 /**
  * Compiles adapters on a pool of threads and keeps the files.
  *
@@ -80,7 +85,14 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
       const input = { folder, digest, info: { sites, baseDigest, engineVersion }, outFile, maxRank };
       const present = await reusable(input);
       if (present !== undefined) return present;
-      return unsettle(await pool.run(input, { signal }));
+      try {
+        return unsettle(await pool.run(input, { signal }));
+      } catch (error) {
+        if (!signal.aborted) throw error;
+        // The thread was stopped in the middle of its work.
+        await removeTemporaries(dir, fileName(digest, info));
+        throw signal.reason;
+      }
     },
     async remove(digest) {
       const names = (await readdir(dir)).filter((name) => name.startsWith(`${hex(digest)}-`));

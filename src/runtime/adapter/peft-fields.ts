@@ -5,7 +5,7 @@ import { foreign } from '../../errors/foreign.ts';
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Fields that `peft-config.ts` reads and applies. */
-export const appliedFields: ReadonlySet<string> = new Set([
+const appliedFields: ReadonlySet<string> = new Set([
   'peft_type',
   'task_type',
   'base_model_name_or_path',

@@ -1,6 +1,6 @@
 import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
-import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import type { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import type { State } from './lifecycle.ts';
 import type { CompiledAdapter } from './ports.ts';
 

@@ -2,7 +2,7 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Core } from './core.ts';
 import { codeOf, type Disk } from './disk.ts';
 import type { EngineWatch } from './engine-watch.ts';
-import { engineNameOf, type Entry } from './entry.ts';
+import { type Entry, engineNameOf } from './entry.ts';
 import type { Lane } from './lane.ts';
 import { isInRam } from './lifecycle.ts';
 import { unlessAborted } from './limit.ts';

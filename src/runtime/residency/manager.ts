@@ -14,7 +14,7 @@ import { unlessAborted } from './limit.ts';
 import { Loader } from './loader.ts';
 import { Ram } from './ram.ts';
 import { Removals } from './removals.ts';
-import { type Lease, reasonOf, Requests, unknownAdapter } from './requests.ts';
+import { type Lease, Requests, reasonOf, unknownAdapter } from './requests.ts';
 import { Work } from './work.ts';
 
 export type { Lease } from './requests.ts';
@@ -115,7 +115,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
   const evict = async (key: ObjectKey, signal: AbortSignal): Promise<void> => {
     const entry = known(key);
     if (entry.held) {
-      throw new AdaptletError('VERB_REFUSED', `adapter ${key} is part of a rollout that is not settled`);
+      throw new AdaptletError('VERB_REFUSED', `adapter ${key} is what a rollout serves or moves to`);
     }
     entry.putOut = true;
     entry.warm = false;

@@ -1,5 +1,5 @@
-import type { Source } from '../../api/adapter.ts';
 import type { Digest } from '../../api/names.ts';
+import type { Source } from '../../api/source.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 
 export type FetchProgress = { readonly receivedBytes: number; readonly totalBytes: number };

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { SmokeTest, Validation } from '../../api/adapter.ts';
 import { parseDuration } from '../../api/duration.ts';
 import type { Digest } from '../../api/names.ts';
 import { compileRegex } from '../../api/regex.ts';
+import type { SmokeTest, Validation } from '../../api/validation.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Engine, EngineInfo, ProbeResult } from '../engine/engine.ts';

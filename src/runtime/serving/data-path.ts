@@ -10,7 +10,7 @@ import type { Holds } from './holds.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import { perUserResource } from './per-user.ts';
 import type { ServedCounts } from './served-counts.ts';
-import type { Generation, GenerateRequest, RequestContext, ServedBy } from './serving.ts';
+import type { GenerateRequest, Generation, RequestContext, ServedBy } from './serving.ts';
 
 export type DataPathParts = {
   readonly engine: Engine;

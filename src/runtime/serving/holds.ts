@@ -71,7 +71,7 @@ export class Holds {
       if (this.#deathCounted.get(id) === this.#engineDeaths) return;
       this.#deathCounted.set(id, this.#engineDeaths);
     }
-    const message = error instanceof Error ? error.message : String(error ?? '');
+    const message = error instanceof Error ? error.message : '';
     const next = observe(this.#guards.get(id) ?? newGuard(rolloutUid, digest), outcome, limit, message);
     this.#guards.set(id, next);
     if (next.tripped !== undefined) this.hold(rolloutUid, digest, 'Guard', next.tripped.reason);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { Manifest, RolloutObject } from '../../api/objects.ts';
-import type { RolloutStatus } from '../../api/rollout.ts';
+import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { compilePlan } from '../../plan/compile.ts';
 import type { Plan } from '../../plan/resources.ts';

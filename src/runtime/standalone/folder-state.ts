@@ -123,5 +123,5 @@ const withIdentity = (
     generation: (old?.metadata.generation ?? 1) + (changed ? 1 : 0),
     creationTimestamp: old?.metadata.creationTimestamp ?? identity.now,
   };
-  return { ...parsed, metadata } as Manifest;
+  return { ...parsed, metadata };
 };

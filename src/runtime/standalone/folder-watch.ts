@@ -50,37 +50,35 @@ export const watchFolder = (
   clock: Clock,
   pollMs = 1000,
 ): FolderWatch => {
-  let closed = false;
-  let seen: string | undefined;
-  let busy = false;
-  let again = false;
-  let cancel = (): void => undefined;
+  const polls = { closed: false, busy: false, again: false, seen: '', cancel: (): void => undefined };
 
+  const schedule = (ms: number): void => {
+    polls.cancel();
+    if (!polls.closed) polls.cancel = clock.after(ms, () => void look());
+  };
   const look = async (): Promise<void> => {
-    if (closed) return;
-    if (busy) {
-      again = true;
+    if (polls.busy) {
+      polls.again = true;
       return;
     }
-    busy = true;
-    const signature = await signatureOf(folder);
-    if (signature !== seen) {
-      seen = signature;
-      await onChange();
+    polls.busy = true;
+    try {
+      const signature = await signatureOf(folder);
+      if (signature !== polls.seen) {
+        polls.seen = signature;
+        await onChange();
+      }
+    } finally {
+      polls.busy = false;
+      schedule(polls.again ? 0 : pollMs);
+      polls.again = false;
     }
-    busy = false;
-    cancel();
-    cancel = clock.after(again ? 0 : pollMs, () => void look());
-    again = false;
   };
 
   let watcher: ReturnType<typeof watch> | undefined;
   try {
     // Editors write in several steps; a short wait sees the last of them.
-    watcher = watch(folder, { persistent: false }, () => {
-      cancel();
-      cancel = clock.after(30, () => void look());
-    });
+    watcher = watch(folder, { persistent: false }, () => schedule(30));
     watcher.on('error', () => watcher?.close());
   } catch {
     // No notification here (folder missing, too many watches): polling alone finds the change.
@@ -89,8 +87,8 @@ export const watchFolder = (
   void look();
   return {
     close() {
-      closed = true;
-      cancel();
+      polls.closed = true;
+      polls.cancel();
       watcher?.close();
     },
   };

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { digestSchema } from '../../api/names.ts';
 import type { Manifest } from '../../api/objects.ts';
-import { rolloutStatusSchema } from '../../api/rollout.ts';
+import { rolloutStatusSchema } from '../../api/rollout-status.ts';
 import { StateFile } from './state-file.ts';
 
 const metaSchema = z.object({

@@ -19,7 +19,7 @@ export type StateRead<T> =
 export class StateFile<T> {
   readonly #path: string;
   readonly #schema: z.ZodType<T>;
-  #writing: Promise<void> | undefined;
+  #isWriting = false;
   #next: { value: T; done: PromiseWithResolvers<void> } | undefined;
 
   constructor(path: string, schema: z.ZodType<T>) {
@@ -52,11 +52,12 @@ export class StateFile<T> {
     this.#next ??= { value, done: Promise.withResolvers<void>() };
     this.#next.value = value;
     const { promise } = this.#next.done;
-    this.#writing ??= this.#drain();
+    if (!this.#isWriting) void this.#drain();
     return promise;
   }
 
   async #drain(): Promise<void> {
+    this.#isWriting = true;
     while (this.#next !== undefined) {
       const { value, done } = this.#next;
       this.#next = undefined;
@@ -65,9 +66,9 @@ export class StateFile<T> {
         await writeDurable(this.#path, JSON.stringify({ format: 1, crc32: crc32(body), body }));
         done.resolve();
       } catch (error) {
-        done.reject(error as Error);
+        done.reject(error);
       }
     }
-    this.#writing = undefined;
+    this.#isWriting = false;
   }
 }

@@ -1,9 +1,9 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Digest } from '../../../src/api/names.ts';
 import { compileAdapter } from '../../../src/runtime/adapter/compile.ts';
 import type { EngineInfo } from '../../../src/runtime/engine/engine.ts';
-import type { Digest } from '../../../src/api/names.ts';
 
 /** The tiny model, its adapters and what they must answer. */
 export const tinyFolder = join(import.meta.dirname, '../../fixtures/models/tiny');

@@ -1,5 +1,3 @@
-import { open } from 'node:fs/promises';
-import { crc32 } from 'node:zlib';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { CompiledHeader } from '../../adapter/compiled-file.ts';
 import { readCompiledHeader } from '../../adapter/read-compiled.ts';
@@ -8,6 +6,7 @@ import type { GraphSession } from '../session/graph-session.ts';
 import type { Arena } from './arena.ts';
 import { checkHeader, type Expected } from './check-header.ts';
 import { LoadedAdapter } from './loaded-adapter.ts';
+import { readTensors } from './read-tensors.ts';
 
 export type AdapterTableParts = {
   readonly arena: Arena;
@@ -16,9 +15,6 @@ export type AdapterTableParts = {
   /** Shared with whoever runs steps. */
   readonly steps: Exclusive;
 };
-
-/** Bytes per read: between two of them steps can run. */
-const chunkBytes = 8 << 20;
 
 /**
  * The adapters in memory, by engine-side name.
@@ -73,7 +69,7 @@ export class AdapterTable {
     checkHeader(file, header, expected);
     const adapter = await steps.run(() => new LoadedAdapter(name, header.tensors, { arena, session }));
     try {
-      await readTensors(file, header, adapter);
+      await readTensors(file, header.tensors, { bytes: adapter.bytesView(), start: adapter.start });
       adapter.complete();
       return adapter;
     } catch (error) {
@@ -91,30 +87,5 @@ const headerOf = async (file: string): Promise<CompiledHeader> => {
   } catch (cause) {
     const what = cause instanceof AdaptletError ? cause.what : `${file} cannot be read: ${String(cause)}`;
     throw new AdaptletError('COMPILED_FILE_CORRUPT', what, { cause });
-  }
-};
-
-/** Reads in chunks and checks each tensor as soon as it is whole, while its bytes are warm. */
-const readTensors = async (file: string, header: CompiledHeader, adapter: LoadedAdapter): Promise<void> => {
-  const target = adapter.bytesView();
-  const tensors = header.tensors.toSorted((a, b) => a.offset - b.offset);
-  let next = 0;
-  await using handle = await open(file, 'r');
-  for (let done = 0; done < target.length; ) {
-    const length = Math.min(chunkBytes, target.length - done);
-    const { bytesRead } = await handle.read(target, done, length, adapter.start + done);
-    if (bytesRead === 0) throw new AdaptletError('COMPILED_FILE_CORRUPT', `${file} ends early`);
-    done += bytesRead;
-    for (let tensor = tensors[next]; tensor !== undefined; tensor = tensors[next]) {
-      const from = tensor.offset - adapter.start;
-      if (from + tensor.length > done) break;
-      if (crc32(target.subarray(from, from + tensor.length)) !== tensor.crc32) {
-        throw new AdaptletError(
-          'COMPILED_FILE_CORRUPT',
-          `${file}: the bytes of ${tensor.module} ${tensor.half} do not match their checksum`,
-        );
-      }
-      next += 1;
-    }
   }
 };

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { digestSchema, type Digest } from '../../../api/names.ts';
+import { type Digest, digestSchema } from '../../../api/names.ts';
 import { writeDurable } from '../../../disk/durable.ts';
+import { readChunks } from '../read-chunks.ts';
 import type { ModelFolder } from './folder.ts';
 
 /** A file of the base model under the name that goes into the digest, so that a moved folder keeps its digest. */
@@ -33,7 +34,7 @@ const stampOf = ({ name, path }: NamedFile): string => {
 
 const hashFile = async (path: string): Promise<string> => {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  for await (const chunk of readChunks(path)) hash.update(chunk);
   return hash.digest('hex');
 };
 

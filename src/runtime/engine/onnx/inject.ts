@@ -1,5 +1,5 @@
-import type { Site } from '../engine.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Site } from '../engine.ts';
 import type { Family } from './families.ts';
 import { applyEdit, type Graph, type Node, readGraph } from './graph.ts';
 import { linearsOf } from './linear.ts';

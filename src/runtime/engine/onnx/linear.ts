@@ -1,5 +1,5 @@
-import type { Site } from '../engine.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Site } from '../engine.ts';
 import { type Family, linearOfNode, moduleName } from './families.ts';
 import { type Graph, integerAttribute, type Node } from './graph.ts';
 import { elementType } from './schema.ts';

@@ -1,3 +1,4 @@
+import type { Node } from './graph.ts';
 import {
   attributeField,
   attributeType,
@@ -9,7 +10,6 @@ import {
   valueInfoField,
 } from './schema.ts';
 import { contentField, contentOf, integerField, readFields } from './wire.ts';
-import type { Node } from './graph.ts';
 
 export type NewNode = {
   readonly opType: string;

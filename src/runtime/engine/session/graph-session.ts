@@ -1,6 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Site } from '../engine.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Site } from '../engine.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { sessionOptions } from './runtime-options.ts';

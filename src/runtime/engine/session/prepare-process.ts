@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
 import { preparedFiles } from './prepared-files.ts';
+import { provePrepared } from './prove-prepared.ts';
 import { sessionOptions } from './runtime-options.ts';
 
 /**
  * A process of its own that lets ONNX Runtime optimise a graph and write its weights in the layout of this processor:
- * `node prepare-process.ts MODEL.onnx FOLDER THREADS`. It needs twice the memory of the weights, which a long-lived
+ * `node prepare-process.ts MODEL.onnx FOLDER THREADS HEAD_SIZE`. It needs twice the memory of the weights, which a long-lived
  * process would never give back.
  */
-const [, , model = '', folder = '', threads = '1'] = process.argv;
+const [, , model = '', folder = '', threads = '1', headSize = '1'] = process.argv;
 const unaligned = { graph: join(folder, 'unaligned.onnx'), weights: 'unaligned.bin' };
 
 const optimise = async (): Promise<void> => {
@@ -46,3 +47,4 @@ const weights = join(folder, unaligned.weights);
 if (existsSync(weights)) await copy(weights, join(folder, preparedFiles.weights), aligned.moves);
 await rm(weights, { force: true });
 await rm(unaligned.graph);
+await provePrepared(model, folder, { threads: Number(threads), headSize: Number(headSize) });

@@ -1,14 +1,15 @@
 import { execFile } from 'node:child_process';
-import { createReadStream, existsSync, readFileSync, utimesSync } from 'node:fs';
+import { existsSync, readFileSync, utimesSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
-import { shortDigest, type Digest } from '../../../api/names.ts';
+import { type Digest, shortDigest } from '../../../api/names.ts';
 import { syncFolder, writeDurable } from '../../../disk/durable.ts';
 import type { Clock } from '../../../time/clock.ts';
+import { readChunks } from '../read-chunks.ts';
 import { preparedFiles } from './prepared-files.ts';
 import { machineKey, onnxRuntimeVersion } from './runtime-options.ts';
 
@@ -24,9 +25,9 @@ const manifestSchema = z.object({
 const checksum = async (path: string): Promise<{ readonly bytes: number; readonly crc32: number }> => {
   let bytes = 0;
   let sum = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 22 })) {
-    bytes += (chunk as Buffer).length;
-    sum = crc32(chunk as Buffer, sum);
+  for await (const chunk of readChunks(path)) {
+    bytes += chunk.length;
+    sum = crc32(chunk, sum);
   }
   return { bytes, crc32: sum };
 };
@@ -51,8 +52,8 @@ const prepare = async (graph: string, folder: string, options: PreparedWeightsOp
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
   try {
-    const { signal, threads } = options;
-    await run(process.execPath, [program, graph, temporary, String(threads)], {
+    const { signal, threads, headSize } = options;
+    await run(process.execPath, [program, graph, temporary, String(threads), String(headSize)], {
       signal,
       killSignal: 'SIGKILL',
     });
@@ -90,13 +91,15 @@ const removeOld = async (root: string): Promise<void> => {
 export type PreparedWeightsOptions = {
   readonly cacheDir: string;
   readonly threads: number;
+  readonly headSize: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 };
 
 /**
  * A folder with the optimised graph of a base model and its weights, prepacked for this processor; made once per base
- * model, ONNX Runtime and kind of machine, checked at every start. Sessions map the weights file, so that the base
+ * model, ONNX Runtime and kind of machine, proved to give the
+ * model's answers when it is made, and checked at every start. Sessions map the weights file, so that the base
  * graph and the LoRA graph hold them once, as pages of a file.
  */
 export const preparedWeights = async (

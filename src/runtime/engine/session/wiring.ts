@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
-import type { Site } from '../engine.ts';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Site } from '../engine.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { seededRandom } from '../random.ts';
 import type { GraphSession, LoraTensors } from './graph-session.ts';

@@ -1,9 +1,9 @@
 import {
   type handleUnaryCall,
   Metadata,
-  type sendUnaryData,
   type ServerUnaryCall,
   type ServerWritableStream,
+  type sendUnaryData,
 } from '@grpc/grpc-js';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';

@@ -1,13 +1,13 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import {
-  HealthCheckResponse_ServingStatus as ServingStatus,
   type HealthCheckRequest,
   type HealthCheckResponse,
   type HealthServer,
+  HealthCheckResponse_ServingStatus as ServingStatus,
 } from '../../../gen/grpc/health/v1/health.ts';
 import type { Clock } from '../../../time/clock.ts';
-import { unary, type UnaryParts } from './call.ts';
+import { type UnaryParts, unary } from './call.ts';
 import { toServiceError } from './status.ts';
 
 /** Milliseconds between two looks at readiness while somebody watches. */

@@ -1,5 +1,5 @@
-import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import type { ErrorCode } from '../../../errors/catalogue.ts';
 import type { ServedBy } from '../../serving/serving.ts';
 import { LabelBudget } from './label-budget.ts';

@@ -3,8 +3,8 @@ import {
   createTraceState,
   ROOT_CONTEXT,
   type Span,
-  trace,
   type Tracer,
+  trace,
 } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';

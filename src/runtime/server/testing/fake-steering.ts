@@ -1,4 +1,4 @@
-import { objectKey, type ObjectKey } from '../../../api/names.ts';
+import { type ObjectKey, objectKey } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type {
   AdapterView,

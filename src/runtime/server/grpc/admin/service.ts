@@ -2,7 +2,7 @@ import { type ObjectKey, objectKey } from '../../../../api/names.ts';
 import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
 import type { Adapter, AdminServer } from '../../../../gen/adaptlet/inference/v1/admin.ts';
 import type { RolloutVerb, Steering } from '../../../serving/serving.ts';
-import { unary, type UnaryParts } from '../call.ts';
+import { type UnaryParts, unary } from '../call.ts';
 import { adapterMessage, rolloutMessage, statusMessage } from './views.ts';
 
 export type AdminParts = UnaryParts & { readonly steering: Steering; readonly defaultNamespace: string };

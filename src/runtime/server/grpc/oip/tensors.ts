@@ -1,8 +1,8 @@
 import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
 import type {
   InferTensorContents,
-  ModelInferRequest,
   ModelInferRequest_InferInputTensor as InputTensor,
+  ModelInferRequest,
 } from '../../../../gen/inference/grpc_service.ts';
 
 const refuse = (what: string): never => {

@@ -1,0 +1,53 @@
+import { existsSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Tensor } from 'onnxruntime-node';
+import { describe, expect, it } from 'vitest';
+import type { GraphSession } from './graph-session.ts';
+import { proveWiring, unwiredModules } from './wiring.ts';
+
+const sites = ['a', 'b', 'c'].map((module) => ({ module, inFeatures: 4, outFeatures: 4 }));
+
+/** A session whose logits answer to the modules in `wired` only; `bad` is what they become. */
+const session = (wired: readonly string[], bad = 2): GraphSession & { runs: number } => {
+  const fake = {
+    sites,
+    runs: 0,
+    emptyCache: () => ({ length: 0, tensors: [] }),
+    feeds: (lora: ReadonlyMap<string, Tensor>) => ({ tensors: Object.fromEntries(lora) }),
+    run: (feeds: { tensors: Record<string, Tensor> }) => {
+      fake.runs += 1;
+      const moved = wired.some(
+        (module) => `lora.${module}.A` in feeds.tensors && `lora.${module}.B` in feeds.tensors,
+      );
+      return Promise.resolve({ logits: Float32Array.of(1, moved ? bad : 1) });
+    },
+  };
+  return fake as unknown as GraphSession & { runs: number };
+};
+
+describe('the wiring test', () => {
+  it('finds the linears that ignore their adapter', async () => {
+    expect(await unwiredModules(session(['a', 'c']))).toEqual(['b']);
+    expect(await unwiredModules(session(['a', 'b', 'c']))).toEqual([]);
+  });
+
+  it('does not take NaN for an answer', async () => {
+    expect(await unwiredModules(session(['a', 'b', 'c'], NaN))).toEqual(['a', 'b', 'c']);
+  });
+
+  it('refuses a graph by name of the linear, and remembers only a good verdict', async () => {
+    const cache = mkdtempSync(join(tmpdir(), 'adaptlet-wiring-'));
+    await expect(proveWiring(session(['a']), 'graph', cache)).rejects.toMatchObject({
+      code: 'MODEL_WIRING_BROKEN',
+      message: expect.stringContaining('2 of 3 linears ignore their adapter: b, c'),
+    });
+    expect(existsSync(join(cache, 'wiring/graph'))).toBe(false);
+    await proveWiring(session(['a', 'b', 'c']), 'graph', cache);
+    const again = session(['a', 'b', 'c']);
+    await proveWiring(again, 'graph', cache);
+    expect(again.runs).toBe(0);
+    await proveWiring(again, 'another graph', cache);
+    expect(again.runs).toBe(4);
+  });
+});

@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, test } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+import { grpcurlClient } from '../integration/clients/grpcurl.ts';
+import { openaiChat, openaiClient } from '../integration/clients/openai.ts';
+import type { Target } from '../integration/clients/target.ts';
+import { tritonClient, tritonPython } from '../integration/clients/triton.ts';
+import { TestNode, yaml } from '../support/node.ts';
+import { waitFor } from '../support/wait.ts';
+import { tool } from '../tools/build.ts';
+
+// The same clients as in test/integration/clients, against a whole node with the tiny model.
+let node: TestNode;
+let target: Target;
+
+beforeAll(async () => {
+  node = await TestNode.start();
+  await node.write(
+    'adapters.yaml',
+    yaml.adapter('upper', 'adapters/upper') + yaml.adapter('reverse', 'adapters/reverse'),
+  );
+  await node.write('sql.yaml', yaml.rollout('sql', 'upper', '{setWeight: 20}, {pause: {}}'));
+  await waitFor('stable', async () => (await node.client.status()).rollouts[0]?.phase === 'Healthy');
+  target = {
+    grpcAddress: node.grpc,
+    httpUrl: node.http,
+    version: packageJson.version,
+    models: { base: 'tiny', adapter: 'upper', rollout: 'sql' },
+    sample: { prompt: 'moon:', maxTokens: 16, base: 'moon moon.', adapter: 'MOON!' },
+  };
+});
+afterAll(() => node.dispose());
+
+openaiClient(() => target);
+openaiChat(() => target);
+
+const python = await tritonPython();
+if (python === undefined) test.skip('tritonclient: this machine has no python3');
+else {
+  // It unloads and loads an adapter by hand: one that no rollout holds.
+  const free = () => ({
+    ...target,
+    models: { ...target.models, adapter: 'reverse' },
+    sample: { ...target.sample, adapter: 'noom.' },
+  });
+  tritonClient(free, python);
+}
+
+const grpcurl = await tool('grpcurl');
+if (grpcurl === undefined) test.skip('grpcurl: this machine has no go to build it with');
+else grpcurlClient(() => target, grpcurl);
