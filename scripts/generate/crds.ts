@@ -1,7 +1,8 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { adapterSpecSchema } from '../../src/api/adapter.ts';
-import { rolloutSpecSchema, rolloutStatusSchema } from '../../src/api/rollout.ts';
+import { rolloutSpecSchema } from '../../src/api/rollout.ts';
+import { rolloutStatusSchema } from '../../src/api/rollout-status.ts';
 import { routeSpecSchema } from '../../src/api/route.ts';
 import { runtimeSpecSchema, runtimeStatusSchema } from '../../src/api/runtime.ts';
 import { type Schema, toStructural } from './structural.ts';
