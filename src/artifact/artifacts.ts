@@ -22,6 +22,8 @@ export type Artifacts = {
   fetch(source: Source, expected: Digest | undefined, options: FetchOptions): Promise<Fetched>;
   stored(digest: Digest): { readonly bytes: number } | undefined;
   folder(digest: Digest): string;
+  /** Errors: ARTIFACT_CORRUPT when what is on the disk is not what was stored. */
+  verify(digest: Digest, signal: AbortSignal): Promise<void>;
   remove(digest: Digest): Promise<void>;
   quarantine(digest: Digest, reason: string): Promise<void>;
 };
@@ -130,6 +132,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     },
     stored: (digest) => store.stored(digest),
     folder: (digest) => store.folder(digest),
+    verify: (digest, signal) => store.verify(digest, signal),
     remove: (digest) => store.remove(digest),
     async quarantine(digest, reason) {
       options.onQuarantine?.(digest, reason);

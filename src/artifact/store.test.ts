@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { codeOf, type FixtureArtifact, filesArtifact, writer } from './artifact-fixture.ts';
+import { artifactOf, codeOf, type FixtureArtifact, filesArtifact, tarOf, writer } from './artifact-fixture.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { ContentStore } from './store.ts';
@@ -241,6 +241,28 @@ describe('damage on the disk', () => {
     expect(await readdir(join(root, 'quarantine'))).toEqual([hexOf(weightsOf('1'))]);
     expect(await add(one)).toBe(one.digest);
     expect(await store.scrub(never)).toEqual([]);
+  });
+
+  it('is found when an artifact is about to be used', async () => {
+    await add(one);
+    await store.verify(one.digest, never);
+    await flip();
+    expect(await codeOf(() => store.verify(one.digest, never))).toBe('ARTIFACT_CORRUPT');
+    expect(await codeOf(() => store.verify(two.digest, never))).toBe('ARTIFACT_NOT_STORED');
+  });
+
+  it('of unpacked files is undone: they are unpacked again before they are used', async () => {
+    const tar = tarOf([
+      { name: 'adapter_config.json', content: '{"r":1}' },
+      { name: 'adapter_model.safetensors', content: weights('1') },
+    ]);
+    const packed = artifactOf([{ mediaType: 'application/vnd.oci.image.layer.v1.tar', bytes: tar }]);
+    await add(packed);
+    const file = join(store.folder(packed.digest), 'adapter_model.safetensors');
+    await writeFile(file, weights('9'));
+    await store.verify(packed.digest, never);
+    expect(await readFile(file, 'utf8')).toBe(weights('1'));
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
   });
 
   it('is set aside by quarantine, sound blobs are not', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
 import { syncFolder } from '../disk/durable.ts';
@@ -168,6 +168,25 @@ export class ContentStore {
     if (adapter === undefined) return;
     await this.#forget(digest, adapter);
     for (const blob of blobsOf(adapter.manifest)) await this.#pool.release(blob.digest);
+  }
+
+  /**
+   * Reads an artifact whole before it is used: its blobs must still have their digests, and files that are copies of
+   * them (unpacked, or on a file system without links) are made anew from them.
+   * @throws AdaptletError ARTIFACT_NOT_STORED, ARTIFACT_CORRUPT
+   */
+  async verify(digest: Digest, signal: AbortSignal): Promise<void> {
+    const adapter = this.#adapters.get(digest);
+    if (adapter === undefined) throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
+    for (const blob of blobsOf(adapter.manifest)) {
+      if (await this.#pool.isSound(blob.digest, signal)) continue;
+      throw new AdaptletError('ARTIFACT_CORRUPT', `blob ${blob.digest} of ${digest} is damaged on this disk`);
+    }
+    if (adapter.extraBytes === 0) return;
+    const bytes = await readFile(join(this.#paths.adapter(digest), manifestFile));
+    using _hold = this.#pool.hold(blobsOf(adapter.manifest));
+    await this.#forget(digest, adapter);
+    await this.#commit(digest, bytes, adapter.manifest, signal);
   }
 
   /** Takes an artifact out, its damaged blobs aside; sound ones that nobody else needs are removed. */

@@ -1,7 +1,6 @@
-import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { TestNode, yaml } from '../support/node.ts';
+import { enginePid, TestNode, yaml } from '../support/node.ts';
 import { traffic } from '../support/traffic.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -18,15 +17,6 @@ beforeAll(async () => {
   );
 });
 afterAll(() => node.dispose());
-
-/** Children of the runtime that run the engine. */
-const enginePid = (): number | undefined => {
-  const lines = execFileSync('ps', ['-o', 'pid=,ppid=,args=', '-A'], { encoding: 'utf8' }).split('\n');
-  const line = lines.find(
-    (l) => l.trim().split(/\s+/)[1] === String(node.pid) && l.includes('engine/process'),
-  );
-  return line === undefined ? undefined : Number(line.trim().split(/\s+/)[0]);
-};
 
 const portOpen = (): Promise<boolean> =>
   new Promise((resolve) => {
@@ -51,10 +41,10 @@ describe('kill -9 of the engine process under load', () => {
     for (let round = 0; round < 3; round++) {
       const before = load.answered();
       await waitFor('answers', () => load.answered() > before + 30);
-      const pid = await waitFor('the engine', () => enginePid());
+      const pid = await waitFor('the engine', () => enginePid(node));
       process.kill(pid, 'SIGKILL');
       for (let i = 0; i < 20; i++) if (!(await portOpen())) closed++;
-      await waitFor('another engine', () => enginePid() !== undefined && enginePid() !== pid);
+      await waitFor('another engine', () => enginePid(node) !== undefined && enginePid(node) !== pid);
       await waitFor(
         'answers again',
         async () => (await node.client.ask({ model: 'upper', prompt: 'moon:' })).text === ' MOON!',
@@ -82,7 +72,7 @@ describe('kill -9 of the engine process under load', () => {
       width: 12,
     });
     await waitFor('answers', () => load.answered() > 30);
-    process.kill(await waitFor('the engine', () => enginePid()), 'SIGKILL');
+    process.kill(await waitFor('the engine', () => enginePid(node)), 'SIGKILL');
     const before = load.answered();
     await waitFor('answers', () => load.answered() > before + 30);
     await load.stop();

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -119,6 +119,13 @@ export class TestNode {
     await rm(this.folder, { recursive: true, force: true });
   }
 }
+
+/** Process id of the node's engine process, while it has one. */
+export const enginePid = (node: TestNode): number | undefined => {
+  const lines = execFileSync('ps', ['-o', 'pid=,ppid=,args=', '-A'], { encoding: 'utf8' }).split('\n');
+  const line = lines.find((l) => l.trim().split(/\s+/)[1] === String(node.pid) && l.includes('engine/process'));
+  return line === undefined ? undefined : Number(line.trim().split(/\s+/)[0]);
+};
 
 /** Manifests as text. */
 export const yaml = {

@@ -15,9 +15,6 @@ import { machineKey, onnxRuntimeVersion } from './runtime-options.ts';
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('./prepare-process.ts', import.meta.url));
-/** Prepared folders that stay: the one in use, and the one before it for the way back. */
-const keep = 2;
-
 const manifestSchema = z.object({
   files: z.array(z.object({ name: z.string(), bytes: z.number(), crc32: z.number() })),
 });
@@ -32,13 +29,21 @@ const checksum = async (path: string): Promise<{ readonly bytes: number; readonl
   return { bytes, crc32: sum };
 };
 
+type PreparedFile = z.infer<typeof manifestSchema>['files'][number];
+
+/** The files of a folder; one that cannot be right when there is no manifest. */
+const readManifest = (folder: string): readonly PreparedFile[] => {
+  try {
+    return manifestSchema.parse(JSON.parse(readFileSync(join(folder, preparedFiles.manifest), 'utf8'))).files;
+  } catch {
+    // Not there, torn, or of another version: all of it is made again.
+    return [{ name: preparedFiles.manifest, bytes: -1, crc32: 0 }];
+  }
+};
+
 /** True when every file has the content that was written. A flipped bit here would change answers without a word. */
 const isIntact = async (folder: string): Promise<boolean> => {
-  const manifest = join(folder, preparedFiles.manifest);
-  if (!existsSync(manifest)) return false;
-  const parsed = manifestSchema.safeParse(JSON.parse(readFileSync(manifest, 'utf8')));
-  if (!parsed.success) return false;
-  for (const file of parsed.data.files) {
+  for (const file of readManifest(folder)) {
     const path = join(folder, file.name);
     if (!existsSync(path)) return false;
     const now = await checksum(path);
@@ -76,15 +81,16 @@ const prepare = async (graph: string, folder: string, options: PreparedWeightsOp
   }
 };
 
-/** Removes what earlier base models and versions left, oldest use first, and what a kill left half-written. */
-const removeOld = async (root: string): Promise<void> => {
-  const folders = [];
+/** Removes what a kill left half-written, and all but the latest of what earlier base models and versions left. */
+const removeOld = async (root: string, current: string): Promise<void> => {
+  const others = [];
   for (const name of await readdir(root)) {
     const path = join(root, name);
-    folders.push({ path, usedMs: name.endsWith('.tmp') ? 0 : (await stat(path)).mtimeMs });
+    if (path === current) continue;
+    others.push({ path, usedMs: name.endsWith('.tmp') ? -1 : (await stat(path)).mtimeMs });
   }
-  folders.sort((a, b) => b.usedMs - a.usedMs);
-  const old = folders.filter((folder, index) => index >= keep || folder.usedMs === 0);
+  others.sort((a, b) => b.usedMs - a.usedMs);
+  const old = others.filter(({ usedMs }, index) => index > 0 || usedMs < 0);
   for (const { path } of old) await rm(path, { recursive: true, force: true });
 };
 
@@ -98,9 +104,8 @@ export type PreparedWeightsOptions = {
 
 /**
  * A folder with the optimised graph of a base model and its weights, prepacked for this processor; made once per base
- * model, ONNX Runtime and kind of machine, proved to give the
- * model's answers when it is made, and checked at every start. Sessions map the weights file, so that the base
- * graph and the LoRA graph hold them once, as pages of a file.
+ * model, ONNX Runtime and kind of machine, proved to give the model's answers when it is made, and checked at every
+ * start. Sessions map the weights file, so that the base graph and the LoRA graph hold them once, as pages of a file.
  */
 export const preparedWeights = async (
   base: { readonly digest: Digest; readonly graph: string },
@@ -111,6 +116,6 @@ export const preparedWeights = async (
   if (!(await isIntact(folder))) await prepare(base.graph, folder, options);
   const now = new Date(options.clock.now());
   utimesSync(folder, now, now);
-  await removeOld(root);
+  await removeOld(root, folder);
   return folder;
 };

@@ -1,0 +1,107 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestNode, tiny } from '../support/node.ts';
+import { waitFor } from '../support/wait.ts';
+import { tool } from '../tools/build.ts';
+import { type RegistryProcess, startRegistry } from '../tools/registry-process.ts';
+
+const execute = promisify(execFile);
+const [registryTool, oras] = [await tool('registry'), await tool('oras')];
+const missing = registryTool === undefined || oras === undefined;
+const auth = { kind: 'basic', user: 'edge', password: 'secret' } as const;
+
+/** Pushes a PEFT folder with the real oras and returns the digest that it prints. */
+const push = async (host: string, repository: string, adapter: string): Promise<string> => {
+  const files = ['adapter_config.json', 'adapter_model.safetensors'];
+  const login = ['--username', auth.user, '--password', auth.password, '--plain-http'];
+  const { stdout } = await execute(oras ?? '', ['push', ...login, `${host}/${repository}`, ...files], {
+    cwd: join(tiny.adapters, adapter),
+  });
+  return /Digest: (sha256:[0-9a-f]{64})/.exec(stdout)?.[1] ?? '';
+};
+
+const adapter = (name: string, image: string, extra = '') =>
+  `apiVersion: adaptlet.io/v1alpha1\nkind: Adapter\nmetadata: {name: ${name}}\nspec:\n  baseModel: tiny\n  source: {oci: {image: "${image}"}}\n${extra}---\n`;
+
+describe.skipIf(missing)('adapters from an OCI registry (needs go to build the registry and oras)', () => {
+  let registry: RegistryProcess;
+  let folder: string;
+  let node: TestNode;
+  let digest: string;
+
+  beforeAll(async () => {
+    registry = await startRegistry(registryTool ?? '', { auth });
+    folder = await mkdtemp(join(tmpdir(), 'adaptlet-oci-'));
+    const login = Buffer.from(`${auth.user}:${auth.password}`).toString('base64');
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: { [registry.host]: { auth: login } } }));
+    digest = await push(registry.host, 'team/upper:v1', 'upper');
+    await push(registry.host, 'users/ann:current', 'hello');
+    node = await TestNode.start({ settings: { 'registry-config': join(folder, 'config.json') } });
+    await node.write(
+      'adapters.yaml',
+      adapter('upper', `${registry.host}/team/upper:v1`) +
+        adapter('none', `${registry.host}/team/none:v1`) +
+        adapter('pinned', `${registry.host}/team/upper:v1`, `  digest: sha256:${'0'.repeat(64)}\n`),
+    );
+    await node.write(
+      'route.yaml',
+      `apiVersion: adaptlet.io/v1alpha1
+kind: AdapterRoute
+metadata: {name: mine}
+spec:
+  model: mine
+  rules:
+  - name: personal
+    perUser: {baseModel: tiny, source: {oci: {image: "${registry.host}/users/{user}:current"}}}
+    fallback: [{base: true}]
+`,
+    );
+    await waitFor('the manifests', async () => (await node.client.status()).routes.length === 1);
+  });
+  afterAll(async () => {
+    await node.dispose();
+    await registry[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
+  });
+
+  const ask = (model: string, user = '') => node.client.ask({ model, prompt: 'moon:', user });
+
+  it('are fetched on demand with Basic credentials and served under the digest that oras printed', async () => {
+    const { text, served } = await ask('upper');
+    expect(text).toBe(' MOON!');
+    expect(served.digest).toBe(digest);
+  });
+
+  it('can be one for each user, without an object for each', async () => {
+    const ann = await ask('mine', 'ann');
+    expect([ann.text, ann.served.rule]).toEqual([' hello moon.', 'personal']);
+    const bob = await ask('mine', 'bob');
+    expect([bob.text, bob.served.adapter]).toEqual([' moon moon.', '']);
+  });
+
+  it('that do not exist are refused with the reason', async () => {
+    await expect(ask('none')).rejects.toMatchObject({
+      code: 'ADAPTER_NOT_AVAILABLE',
+      message: expect.stringContaining('ARTIFACT_NOT_FOUND') as string,
+    });
+  });
+
+  it('that have another digest than the manifest says never serve', async () => {
+    await expect(ask('pinned')).rejects.toMatchObject({
+      code: 'ADAPTER_NOT_AVAILABLE',
+      message: expect.stringContaining('DIGEST_MISMATCH') as string,
+    });
+  });
+
+  it('go on serving after a restart while the registry is down', async () => {
+    const { folder: home } = node;
+    await node.end();
+    await registry[Symbol.asyncDispose]();
+    node = await TestNode.start({ folder: home, settings: { 'registry-config': join(folder, 'config.json') } });
+    expect((await ask('upper')).text).toBe(' MOON!');
+  });
+});

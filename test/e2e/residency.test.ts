@@ -1,0 +1,90 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { TestNode, yaml } from '../support/node.ts';
+import { waitFor } from '../support/wait.ts';
+
+let node: TestNode | undefined;
+afterEach(() => node?.dispose());
+
+const names = ['upper', 'reverse', 'digits', 'hello'] as const;
+const moon = { upper: ' MOON!', reverse: ' noom.', digits: ' 1234.', hello: ' hello moon.' } as const;
+
+const started = async (settings: Record<string, string>, extra: Partial<Record<string, string>> = {}) => {
+  const present = await TestNode.start({ settings });
+  node = present;
+  const manifests = names.map((n) => yaml.adapter(n, `adapters/${n}`, extra[n] ?? ''));
+  await present.write('adapters.yaml', manifests.join(''));
+  await waitFor('the adapters', async () => (await present.client.status()).adapters.length === 4);
+  return present;
+};
+const resident = async (present: TestNode) =>
+  (await present.client.status()).adapters.filter((a) => a.state === 'Resident').map((a) => a.key.slice('default/'.length));
+
+// Compiled sizes in bytes: upper 36,800, reverse 69,568, digits 47,000, hello 26,000, roughly.
+describe('a RAM budget that holds some of the adapters', () => {
+  it('is never exceeded, and every adapter still answers with its own weights', async () => {
+    const present = await started({ 'adapter-memory': '120000' });
+    for (let round = 0; round < 5; round++) {
+      await Promise.all(
+        names.map(async (name) => {
+          const { text, served } = await present.client.ask({ model: name, prompt: 'moon:' });
+          expect([text, served.adapter]).toEqual([moon[name], name]);
+        }),
+      );
+      const { memory } = await present.client.status();
+      expect(Number(memory?.usedBytes)).toBeLessThanOrEqual(120_000);
+    }
+    expect((await resident(present)).length).toBeLessThan(4);
+  });
+
+  it('keeps what is pinned, and lets go of the lowest priority first', async () => {
+    const present = await started({ 'adapter-memory': '120000' }, { hello: '  pinned: true\n', upper: '  priority: 10\n' });
+    for (const name of ['hello', 'upper', 'digits', 'reverse', 'digits', 'reverse'] as const) {
+      expect((await present.client.ask({ model: name, prompt: 'moon:' })).text).toBe(moon[name]);
+    }
+    expect(await resident(present)).toEqual(expect.arrayContaining(['hello']));
+  });
+
+  it('refuses an adapter that alone is larger, with the numbers', async () => {
+    const present = await started({ 'adapter-memory': '60000' });
+    await expect(present.client.ask({ model: 'reverse', prompt: 'moon:' })).rejects.toMatchObject({
+      code: 'ADAPTER_NOT_AVAILABLE',
+      message: expect.stringMatching(/69568 bytes.*60000/s) as string,
+    });
+    expect((await present.client.ask({ model: 'upper', prompt: 'moon:' })).text).toBe(moon.upper);
+  });
+});
+
+describe('a RAM budget for one adapter', () => {
+  it('holds one at a time and still rolls out and back', async () => {
+    const present = await started({ 'adapter-memory': '70000', 'one-adapter': 'true' });
+    const steps = '{setWeight: 50}, {pause: {}}';
+    const rollout = async () => (await present.client.status()).rollouts[0];
+    await present.write('shout.yaml', yaml.rollout('shout', 'upper', steps));
+    await waitFor('stable', async () => (await rollout())?.phase === 'Healthy');
+    for (const name of names) {
+      expect((await present.client.ask({ model: name, prompt: 'moon:' })).text).toBe(moon[name]);
+      expect((await resident(present)).length).toBeLessThanOrEqual(1);
+    }
+    await present.write('shout.yaml', yaml.rollout('shout', 'hello', '{setWeight: 100}'));
+    await waitFor('hello', async () => (await rollout())?.stable === 'hello');
+    expect((await present.client.ask({ model: 'shout', prompt: 'moon:' })).text).toBe(moon.hello);
+    await present.write('shout.yaml', yaml.rollout('shout', 'upper', steps));
+    await waitFor('upper', async () => (await present.client.ask({ model: 'shout', prompt: 'moon:' })).text === moon.upper);
+  });
+});
+
+describe('a RAM budget that cannot hold stable and canary together', () => {
+  it('does not start the rollout, says so with the numbers, and stable goes on', async () => {
+    const present = await started({ 'adapter-memory': '80000' });
+    await present.write('shout.yaml', yaml.rollout('shout', 'upper', '{setWeight: 50}, {pause: {}}'));
+    const rollout = async () => (await present.client.status()).rollouts[0];
+    await waitFor('stable', async () => (await rollout())?.phase === 'Healthy');
+    await present.write('shout.yaml', yaml.rollout('shout', 'reverse', '{setWeight: 50}, {pause: {}}'));
+    const waiting = await waitFor('the message', async () => {
+      const r = await rollout();
+      return r !== undefined && /80000/.test(r.message) && r;
+    });
+    expect(waiting.effectiveWeight).toBe(0);
+    expect((await present.client.ask({ model: 'shout', prompt: 'moon:', user: 'u' })).text).toBe(moon.upper);
+  });
+});
