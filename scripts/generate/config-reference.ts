@@ -1,16 +1,9 @@
-import { z } from 'zod';
-import { flagOf, settingNames, variableOf } from '../../src/runtime/config/read.ts';
-import { settingsSchema } from '../../src/runtime/config/settings.ts';
+import { describeSettings } from '../../src/runtime/config/describe.ts';
 
 /** docs/reference/configuration.md: the settings of `adaptlet serve` as a table. */
 export const configReference = async (): Promise<Map<string, string>> => {
-  const { properties = {} } = z.toJSONSchema(settingsSchema, { io: 'input', unrepresentable: 'any' });
-  const rows = settingNames.map((name) => {
-    const property = properties[name];
-    const { default: fallback, description } = typeof property === 'object' ? property : {};
-    const shown =
-      fallback === undefined || fallback === '' ? '' : `\`${JSON.stringify(fallback).replaceAll('"', '')}\``;
-    return `| \`${flagOf(name)}\` | \`${variableOf(name)}\` | ${shown} | ${description ?? ''} |`;
+  const rows = describeSettings().map(({ flag, variable, fallback, text }) => {
+    return `| \`${flag}\` | \`${variable}\` | ${fallback === '' ? '' : `\`${fallback}\``} | ${text} |`;
   });
   const text = [
     '# Configuration of `adaptlet serve`',

@@ -177,7 +177,8 @@ export class ContentStore {
    */
   async verify(digest: Digest, signal: AbortSignal): Promise<void> {
     const adapter = this.#adapters.get(digest);
-    if (adapter === undefined) throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
+    if (adapter === undefined)
+      throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
     for (const blob of blobsOf(adapter.manifest)) {
       if (await this.#pool.isSound(blob.digest, signal)) continue;
       throw new AdaptletError('ARTIFACT_CORRUPT', `blob ${blob.digest} of ${digest} is damaged on this disk`);

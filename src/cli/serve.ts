@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander';
 import { pino } from 'pino';
-import { flagOf, readSettings, settingNames, variableOf } from '../runtime/config/read.ts';
-import { type SettingName, settingsSchema } from '../runtime/config/settings.ts';
-import { startRuntime } from '../runtime/runtime.ts';
+import { describeSettings } from '../runtime/config/describe.ts';
+import { readSettings } from '../runtime/config/read.ts';
+import type { SettingName } from '../runtime/config/settings.ts';
 import { systemClock } from '../time/clock.ts';
 
 /** `adaptlet serve`: one flag a setting, named and described by src/runtime/config. */
@@ -10,9 +10,9 @@ export const serveCommand = (version: string): Command => {
   const command = new Command('serve').description(
     'run a node: load the base model, follow a folder of manifests, answer gRPC and HTTP until SIGTERM',
   );
-  for (const name of settingNames) {
-    const description = settingsSchema.shape[name].description ?? '';
-    command.addOption(new Option(`${flagOf(name)} <value>`, `${description} [${variableOf(name)}]`));
+  for (const { flag, variable, fallback, text } of describeSettings()) {
+    const note = fallback === '' ? variable : `${variable}, default ${fallback}`;
+    command.addOption(new Option(`${flag} <value>`, `${text} [${note}]`));
   }
   return command.action(async (flags: Partial<Record<SettingName, string>>) => {
     const settings = readSettings(flags, process.env, process.cwd());
@@ -22,6 +22,8 @@ export const serveCommand = (version: string): Command => {
     );
     const stopped = Promise.withResolvers<string>();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve(signal));
+    // Loaded here: the other commands start in a third of the time without it.
+    const { startRuntime } = await import('../runtime/runtime.ts');
     const runtime = await startRuntime({ settings, version, clock: systemClock, logger });
     process.stdout.write(
       `${JSON.stringify({ ready: true, grpc: runtime.grpcAddress, http: runtime.httpUrl, admin: runtime.adminAddress })}\n`,

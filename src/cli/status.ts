@@ -74,7 +74,7 @@ export const renderStatus = (s: StatusResponse): string => {
       r.canary,
       r.step,
       `${r.effectiveWeight}% of ${r.weight}%`,
-      `${r.servedStable}/${r.servedCanary}`,
+      `${r.servedStable} stable, ${r.servedCanary} canary`,
       r.message,
     ]);
     parts.push(

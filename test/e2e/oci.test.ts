@@ -37,7 +37,10 @@ describe.skipIf(missing)('adapters from an OCI registry (needs go to build the r
     registry = await startRegistry(registryTool ?? '', { auth });
     folder = await mkdtemp(join(tmpdir(), 'adaptlet-oci-'));
     const login = Buffer.from(`${auth.user}:${auth.password}`).toString('base64');
-    await writeFile(join(folder, 'config.json'), JSON.stringify({ auths: { [registry.host]: { auth: login } } }));
+    await writeFile(
+      join(folder, 'config.json'),
+      JSON.stringify({ auths: { [registry.host]: { auth: login } } }),
+    );
     digest = await push(registry.host, 'team/upper:v1', 'upper');
     await push(registry.host, 'users/ann:current', 'hello');
     node = await TestNode.start({ settings: { 'registry-config': join(folder, 'config.json') } });
@@ -101,7 +104,10 @@ spec:
     const { folder: home } = node;
     await node.end();
     await registry[Symbol.asyncDispose]();
-    node = await TestNode.start({ folder: home, settings: { 'registry-config': join(folder, 'config.json') } });
+    node = await TestNode.start({
+      folder: home,
+      settings: { 'registry-config': join(folder, 'config.json') },
+    });
     expect((await ask('upper')).text).toBe(' MOON!');
   });
 });

@@ -17,7 +17,9 @@ const started = async (settings: Record<string, string>, extra: Partial<Record<s
   return present;
 };
 const resident = async (present: TestNode) =>
-  (await present.client.status()).adapters.filter((a) => a.state === 'Resident').map((a) => a.key.slice('default/'.length));
+  (await present.client.status()).adapters
+    .filter((a) => a.state === 'Resident')
+    .map((a) => a.key.slice('default/'.length));
 
 // Compiled sizes in bytes: upper 36,800, reverse 69,568, digits 47,000, hello 26,000, roughly.
 describe('a RAM budget that holds some of the adapters', () => {
@@ -37,7 +39,10 @@ describe('a RAM budget that holds some of the adapters', () => {
   });
 
   it('keeps what is pinned, and lets go of the lowest priority first', async () => {
-    const present = await started({ 'adapter-memory': '120000' }, { hello: '  pinned: true\n', upper: '  priority: 10\n' });
+    const present = await started(
+      { 'adapter-memory': '120000' },
+      { hello: '  pinned: true\n', upper: '  priority: 10\n' },
+    );
     for (const name of ['hello', 'upper', 'digits', 'reverse', 'digits', 'reverse'] as const) {
       expect((await present.client.ask({ model: name, prompt: 'moon:' })).text).toBe(moon[name]);
     }
@@ -69,7 +74,10 @@ describe('a RAM budget for one adapter', () => {
     await waitFor('hello', async () => (await rollout())?.stable === 'hello');
     expect((await present.client.ask({ model: 'shout', prompt: 'moon:' })).text).toBe(moon.hello);
     await present.write('shout.yaml', yaml.rollout('shout', 'upper', steps));
-    await waitFor('upper', async () => (await present.client.ask({ model: 'shout', prompt: 'moon:' })).text === moon.upper);
+    await waitFor(
+      'upper',
+      async () => (await present.client.ask({ model: 'shout', prompt: 'moon:' })).text === moon.upper,
+    );
   });
 });
 

@@ -18,7 +18,9 @@ const steps = '{setWeight: 30}, {pause: {}}, {setWeight: 80}, {pause: {}}';
 const rollout = async () => (await node.client.status()).rollouts.find((r) => r.key === 'default/shout');
 const steer = (verb: 'promote' | 'abort' | 'rollback' | 'retry') =>
   new Promise((resolve, reject) => {
-    node.client.admin[verb]({ rollout: 'shout' }, (error, value) => (error === null ? resolve(value) : reject(error)));
+    node.client.admin[verb]({ rollout: 'shout' }, (error, value) =>
+      error === null ? resolve(value) : reject(error),
+    );
   });
 
 describe('under traffic', () => {
@@ -29,7 +31,8 @@ describe('under traffic', () => {
       const before = load.answered();
       await waitFor('answers', () => load.answered() > before + 20);
     };
-    const weight = (percent: number) => waitFor(`${percent} %`, async () => (await rollout())?.effectiveWeight === percent);
+    const weight = (percent: number) =>
+      waitFor(`${percent} %`, async () => (await rollout())?.effectiveWeight === percent);
     const phase = (name: string) => waitFor(name, async () => (await rollout())?.phase === name);
 
     for (const [next, back] of [
@@ -73,7 +76,12 @@ describe('under traffic', () => {
 
   it('switching adapters with every request answers each with its own weights', async () => {
     const moon = { upper: ' MOON!', reverse: ' noom.', digits: ' 1234.', hello: ' hello moon.' } as const;
-    await node.write('adapters.yaml', Object.keys(moon).map((n) => yaml.adapter(n, `adapters/${n}`)).join(''));
+    await node.write(
+      'adapters.yaml',
+      Object.keys(moon)
+        .map((n) => yaml.adapter(n, `adapters/${n}`))
+        .join(''),
+    );
     await waitFor('all', async () => (await node.client.status()).adapters.length >= 5);
     const lanes = Object.entries(moon).map(async ([name, text]) => {
       for (let i = 0; i < 50; i++) {

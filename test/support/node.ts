@@ -123,7 +123,9 @@ export class TestNode {
 /** Process id of the node's engine process, while it has one. */
 export const enginePid = (node: TestNode): number | undefined => {
   const lines = execFileSync('ps', ['-o', 'pid=,ppid=,args=', '-A'], { encoding: 'utf8' }).split('\n');
-  const line = lines.find((l) => l.trim().split(/\s+/)[1] === String(node.pid) && l.includes('engine/process'));
+  const line = lines.find(
+    (l) => l.trim().split(/\s+/)[1] === String(node.pid) && l.includes('engine/process'),
+  );
   return line === undefined ? undefined : Number(line.trim().split(/\s+/)[0]);
 };
 
