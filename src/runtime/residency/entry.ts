@@ -104,6 +104,11 @@ export class Entry {
     return this.wantedInRam || this.resource.body.tier === 'Disk' ? 'disk' : 'none';
   }
 
+  /** Put out for someone more urgent, or without room: left alone until its time comes or someone waits for it. */
+  get parked(): boolean {
+    return this.blocked && this.waiters.size === 0;
+  }
+
   /** True when nothing is left to do for the goal. */
   get reached(): boolean {
     const { goal, state } = this;

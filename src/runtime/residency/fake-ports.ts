@@ -14,6 +14,8 @@ const digestOf = (text: string): Digest =>
 /** Lets everything run that does not wait for a test. */
 export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+const mostCalls = 5_000;
+
 /** What a call of a port does instead of succeeding at once. Calls are named `fetch a`, `load a`, … by adapter. */
 export class Script {
   readonly calls: string[] = [];
@@ -36,6 +38,8 @@ export class Script {
 
   async enter(call: string): Promise<void> {
     this.calls.push(call);
+    // Work that never comes to rest would keep the test itself from going on.
+    if (this.calls.length > mostCalls) await new Promise<void>(() => {});
     await this.#next.get(call)?.shift()?.();
   }
 

@@ -45,7 +45,8 @@ export class Loader {
     const { disk } = this.#parts;
     // What was repaired in this run: nothing is repaired twice, so that every run ends.
     const repairs = new Set<string>();
-    while (!entry.reached) {
+    // Parked: it arrived, and was evicted before this line ran.
+    while (!entry.reached && !entry.parked) {
       entry.gone.signal.throwIfAborted();
       switch (entry.state.kind) {
         case 'Remote':

@@ -160,6 +160,7 @@ class Player {
 
   check(): void {
     const { residency, engine } = this.w;
+    expect(this.w.script.calls.length, 'work comes to rest').toBeLessThan(2_000);
     expect(loadedBytes(this.w)).toBeLessThanOrEqual(budgetBytes);
     expect(residency.usage().usedBytes).toBeLessThanOrEqual(budgetBytes);
     for (const [engineName, leases] of this.used) {

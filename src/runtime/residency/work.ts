@@ -38,7 +38,7 @@ export class Work {
   /** Starts what the goal of the adapter asks for, if that is possible now. */
   kick(entry: Entry): void {
     if (this.closed || entry.job !== undefined || entry.gone.signal.aborted || entry.reached) return;
-    if (entry.blocked && entry.waiters.size === 0) return;
+    if (entry.parked) return;
     if (!this.mayTry(entry)) return;
     entry.blocked = false;
     entry.job = this.#do(entry);
