@@ -15,7 +15,8 @@ export const compareLogits = (logits: Float32Array, base: Float32Array): ProbeRe
   }
   let finite = true;
   let maxDifference = 0;
-  for (const [index, value] of logits.entries()) {
+  for (let index = 0; index < logits.length; index += 1) {
+    const value = logits[index] ?? NaN;
     if (!Number.isFinite(value)) finite = false;
     maxDifference = Math.max(maxDifference, Math.abs(value - (base[index] ?? 0)));
   }
