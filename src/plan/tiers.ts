@@ -37,7 +37,8 @@ export const wantsOfRollouts = (
     // What was given up is not brought to memory again; a new object of that name has another uid and is.
     const next = adapters.get(objectKey(metadata.namespace, spec.adapter));
     if (next !== undefined && next.metadata.uid !== status?.abort?.uid) {
-      want(spec.adapter, { tier: 'Memory', held: false });
+      // The first one is held as a stable would be: adapters that are merely preloaded must not keep it out.
+      want(spec.adapter, { tier: 'Memory', held: status?.stable === undefined });
     }
     for (const former of status?.history.slice(0, spec.revisionHistoryLimit) ?? []) {
       want(former.adapter, { tier: 'Disk', held: false });

@@ -25,7 +25,7 @@ import { rolloutVerb } from './standalone/verbs.ts';
 import { memoryOf, recall } from './state/memory.ts';
 import { rememberedResolutions, rememberedVerdicts } from './state/remembered.ts';
 import { StatusReport } from './status.ts';
-import { openStore } from './store.ts';
+import { openStore, scrubInBackground } from './store.ts';
 
 export type RuntimeParts = {
   readonly settings: Settings;
@@ -204,6 +204,7 @@ export const startRuntime = async ({
   if (settings.manifests !== undefined) {
     stack.use(await followFolder(settings.manifests, { controller, clock, namespace: settings.namespace }));
   }
+  scrubInBackground(store, logger, stack);
   logger.info(addresses, 'runtime is ready');
   const running = stack.move();
   return { ...addresses, close: () => running.disposeAsync() };

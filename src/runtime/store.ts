@@ -13,6 +13,26 @@ const attempts = 5;
 const idleMs = 20_000;
 
 /**
+ * Reads every stored blob once, in the background and off this thread; what is damaged is set aside and fetched again
+ * when it is needed. The stack stops it.
+ */
+export const scrubInBackground = (store: ContentStore, logger: Logger, stack: AsyncDisposableStack): void => {
+  const stop = new AbortController();
+  const scrubbing = store.scrub(stop.signal).then(
+    (found) => {
+      for (const damage of found) logger.warn(damage, 'a stored artifact is damaged and was set aside');
+    },
+    (error: unknown) => {
+      if (!stop.signal.aborted) logger.error({ err: error }, 'the check of stored artifacts did not end');
+    },
+  );
+  stack.defer(async () => {
+    stop.abort();
+    await scrubbing;
+  });
+};
+
+/**
  * Opens the content store of a runtime and the sources behind it; the stack closes them.
  * Errors: STORE_LOCKED when another process owns the folder.
  */

@@ -78,13 +78,14 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
     idleTimeout: idleMs,
   });
   return {
-    async compile({ digest, folder }, info, signal) {
+    async compile({ digest, folder, verify }, info, signal) {
       signal.throwIfAborted();
       const { sites, baseDigest, engineVersion } = info;
       const outFile = join(dir, fileName(digest, info));
       const input = { folder, digest, info: { sites, baseDigest, engineVersion }, outFile, maxRank };
       const present = await reusable(input);
       if (present !== undefined) return present;
+      await verify(signal);
       try {
         return unsettle(await pool.run(input, { signal }));
       } catch (error) {

@@ -42,7 +42,7 @@ export type ResidencyOptions = {
   /** Milliseconds after which a compile or a smoke test is given up. Default 120,000. */
   readonly stageLimitMs?: number;
   /**
-   * The budget holds one adapter: what is held or pinned steps down to Compiled, once it is unreferenced, for a request
+   * One adapter at a time is in RAM, however small: what is held or pinned steps down to Compiled, once it is unreferenced, for a request
    * and for what the plan wants in RAM for the first time. Default false: what is held or pinned never leaves RAM.
    */
   readonly oneAdapter?: boolean;

@@ -72,6 +72,10 @@ export class Desired {
     // A pin by hand stays until the manifest itself says something new about it.
     if (before.body.pinned !== resource.body.pinned) entry.pinned = resource.body.pinned;
     entry.putOut = false;
+    if (!before.body.held && resource.body.held) {
+      entry.hadTurn = false;
+      entry.blocked = false;
+    }
     if (judged(before) !== judged(resource)) this.#parts.work.reset(entry, 'the resource changed');
   }
 

@@ -153,7 +153,7 @@ export class Disk {
       await ended(before);
     }
     signal.throwIfAborted();
-    const { compiler, artifacts, engine, clock, baseModel, stageLimitMs = 120_000 } = this.#core.options;
+    const { compiler, artifacts, engine, clock, stageLimitMs = 120_000 } = this.#core.options;
     const limit = {
       clock,
       ms: stageLimitMs,
@@ -161,7 +161,11 @@ export class Disk {
       what: `the compile of adapter ${entry.key} did not end`,
     } as const;
     const work = withLimit(limit, signal, (inner) =>
-      compiler.compile({ digest, folder: artifacts.folder(digest), baseModel }, engine.info(), inner),
+      compiler.compile(
+        { digest, folder: artifacts.folder(digest), verify: (s) => artifacts.verify(digest, s) },
+        engine.info(),
+        inner,
+      ),
     );
     this.#compiling.set(digest, work);
     try {

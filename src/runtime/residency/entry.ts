@@ -51,8 +51,8 @@ export class Entry {
   putOut = false;
   /** Found no room as a preload; tried again when room may have come. */
   blocked = false;
-  /** Passed its probe and smoke tests at least once since it was registered. */
-  passedOnce = false;
+  /** Was Resident at least once since the plan came to hold it, or since it was registered. */
+  hadTurn = false;
   /** What holds it up, or how far a fetch is; '' when nothing is to be said. */
   note = '';
 

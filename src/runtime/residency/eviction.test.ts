@@ -175,6 +175,21 @@ test('with the budget for one adapter stable steps down for its canary, and a ro
   expect(stateOf(w, 'canary')).toBe('Compiled');
 });
 
+test('with one adapter at a time small ones take turns, and one that comes to be held gets its turn again', async () => {
+  const w = world({ budgetBytes: 100, oneAdapter: true, sizes: { stable: 10, next: 10 } });
+  w.residency.apply([adapter('stable', { held: true }), adapter('next')]);
+  await settle();
+  (await acquire(w, 'next'))[Symbol.dispose]();
+  await settle();
+  expect(w.engine.loaded.size).toBe(1);
+  (await acquire(w, 'stable'))[Symbol.dispose]();
+  await settle();
+  expect([stateOf(w, 'stable'), stateOf(w, 'next')]).toEqual(['Resident', 'Compiled']);
+  w.residency.apply([adapter('stable', { held: true }), adapter('next', { held: true })]);
+  await settle();
+  expect([stateOf(w, 'stable'), stateOf(w, 'next')]).toEqual(['Compiled', 'Resident']);
+});
+
 test('an adapter alone above the budget fails with both numbers and is not tried again by itself', async () => {
   const w = world({ sizes: { huge: 200 } });
   w.residency.apply([adapter('huge')]);

@@ -215,6 +215,7 @@ export const world = (shape: WorldShape = {}): World => {
     },
     stored: (d) => (disk.has(d) ? { bytes: disk.get(d) ?? 0 } : undefined),
     folder: (d) => `/store/${d}`,
+    verify: (d) => script.enter(`verify ${names.get(d)}`),
     async remove(d) {
       await script.enter(`remove ${names.get(d)}`);
       disk.delete(d);
@@ -225,8 +226,9 @@ export const world = (shape: WorldShape = {}): World => {
     },
   };
   const compiler: Compiler = {
-    async compile({ digest: d }) {
+    async compile({ digest: d, verify }, _info, signal) {
       const name = names.get(d) ?? 'unknown';
+      await verify(signal);
       await script.enter(`compile ${name}`);
       return { file: `/compiled/${name}`, bytes: sizeOf(name), rank: 8, targetModules: ['q_proj'] };
     },

@@ -174,6 +174,17 @@ describe('a corrupt file', () => {
     expect([w.script.count('quarantine a'), w.script.count('fetch a')]).toEqual([1, 1]);
   });
 
+  test('of an artifact that rotted is found before it is compiled, and fetched again', async () => {
+    const w = world();
+    w.script.fail('verify a', new AdaptletError('ARTIFACT_CORRUPT', 'its digest is another'));
+    w.residency.apply([adapter('a')]);
+    using lease = await acquire(w, 'a');
+    expect(lease.name).toBe('a');
+    expect([w.script.count('quarantine a'), w.script.count('fetch a'), w.script.count('compile a')]).toEqual([
+      1, 2, 1,
+    ]);
+  });
+
   test('that is as bad when it is fetched again is the fault of who published it', async () => {
     const w = fromDisk();
     w.digest('a');

@@ -19,6 +19,8 @@ export type Artifacts = {
   stored(digest: Digest): { readonly bytes: number } | undefined;
   /** Folder with the artifact's files under their own names. Throws when it is not stored. */
   folder(digest: Digest): string;
+  /** Reads a stored artifact whole, before it is compiled. Errors: ARTIFACT_CORRUPT, ARTIFACT_NOT_STORED. */
+  verify(digest: Digest, signal: AbortSignal): Promise<void>;
   remove(digest: Digest): Promise<void>;
   /** Sets a corrupt artifact aside, so that the next fetch brings it again. */
   quarantine(digest: Digest, reason: string): Promise<void>;
@@ -33,9 +35,16 @@ export type CompiledAdapter = {
 
 /** Reads, validates and converts an adapter off the serving thread. Implemented in src/runtime/adapter. */
 export type Compiler = {
-  /** Uses the compiled file that is there when it is intact. Errors: the adapter part of the catalogue. */
+  /**
+   * Uses the compiled file that is there when it is intact; else calls `verify` and makes it from the folder. Errors:
+   * the adapter part of the catalogue, those of `verify`.
+   */
   compile(
-    adapter: { readonly digest: Digest; readonly folder: string; readonly baseModel: string },
+    adapter: {
+      readonly digest: Digest;
+      readonly folder: string;
+      readonly verify: (signal: AbortSignal) => Promise<void>;
+    },
     info: EngineInfo,
     signal: AbortSignal,
   ): Promise<CompiledAdapter>;

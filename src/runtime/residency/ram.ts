@@ -104,6 +104,12 @@ export class Ram {
     }
   }
 
+  /** Bytes that an adapter takes of the budget when room is divided: all of it where one adapter is to be in RAM. */
+  #place(bytes: number): number {
+    const { oneAdapter = false, budgetBytes } = this.#core.options;
+    return oneAdapter ? budgetBytes : bytes;
+  }
+
   #holdings(): Holding<Entry>[] {
     const holdings: Holding<Entry>[] = [];
     for (const entry of this.#core.all()) {
@@ -112,7 +118,7 @@ export class Ram {
       const phase = kind === 'Resident' ? 'resident' : kind === 'Draining' ? 'leaving' : 'loading';
       holdings.push({
         of: entry,
-        bytes: entry.charge,
+        bytes: this.#place(entry.charge),
         phase,
         references: entry.references,
         protected: entry.protected,
@@ -128,10 +134,10 @@ export class Ram {
     const { oneAdapter = false } = this.#core.options;
     return [...this.#pending.keys()].sort(byUrgency).map((entry) => {
       // Without someone who waits, only its first time here: two that the plan wants would take turns for ever.
-      const firstTime = oneAdapter && entry.wantedInRam && !entry.passedOnce;
+      const firstTime = oneAdapter && entry.wantedInRam && !entry.hadTurn;
       return {
         of: entry,
-        bytes: this.#pending.get(entry)?.bytes ?? 0,
+        bytes: this.#place(this.#pending.get(entry)?.bytes ?? 0),
         patient: isPatient(entry) || firstTime,
         overProtected: firstTime || (oneAdapter && entry.waiters.size > 0),
         wanted: entry.wantedInRam,

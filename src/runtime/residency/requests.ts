@@ -138,7 +138,7 @@ export class Requests {
     entry.engineDeaths = 0;
     entry.warm = false;
     entry.blocked = false;
-    entry.passedOnce = true;
+    entry.hadTurn = true;
     entry.note = '';
     entry.lastUse = this.#core.tick();
     const waiters = [...entry.waiters];
