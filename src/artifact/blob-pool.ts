@@ -29,7 +29,7 @@ export class BlobPool {
   readonly #isUsed: (digest: Digest) => boolean;
   readonly #blobs: Map<Digest, number>;
   readonly #held = new Map<Digest, number>();
-  readonly #writing = new Map<Digest, Promise<void>>();
+  readonly #turns = new Map<Digest, Promise<void>>();
   /** Bytes of blobs that broke off; counted in the budget. */
   readonly #partials = new Map<Digest, number>();
 
@@ -87,16 +87,18 @@ export class BlobPool {
     reservation: Reservation,
     signal: AbortSignal,
   ): Promise<void> {
-    const { digest } = blob;
-    const run = (): Promise<void> => this.#bringAlone(blob, write, reservation, signal);
-    const before = this.#writing.get(digest) ?? Promise.resolve();
-    const mine = before.then(run, run);
-    this.#writing.set(digest, mine);
-    try {
-      await mine;
-    } finally {
-      if (this.#writing.get(digest) === mine) this.#writing.delete(digest);
-    }
+    await this.#alone(blob.digest, () => this.#bringAlone(blob, write, reservation, signal));
+  }
+
+  /**
+   * Reads a blob; calls `lose` when it is damaged. Left alone is what an artifact is just being put together with: that
+   * was read when it came.
+   */
+  async audit(digest: Digest, signal: AbortSignal, lose: () => Promise<void>): Promise<void> {
+    await this.#alone(digest, async () => {
+      if (!this.#blobs.has(digest) || (await this.isSound(digest, signal))) return;
+      if (!this.#held.has(digest)) await lose();
+    });
   }
 
   /** Removes a blob that nobody needs. */
@@ -127,6 +129,18 @@ export class BlobPool {
     const target = join(this.#paths.quarantine, hexOf(digest));
     this.#budget.count(size - ((await sizeOf(target)) ?? 0));
     await rename(this.#paths.blob(digest), target);
+  }
+
+  /** One at a time writes a blob or takes it away. */
+  async #alone(digest: Digest, work: () => Promise<void>): Promise<void> {
+    const before = this.#turns.get(digest) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    this.#turns.set(digest, mine);
+    try {
+      await mine;
+    } finally {
+      if (this.#turns.get(digest) === mine) this.#turns.delete(digest);
+    }
   }
 
   async #bringAlone(

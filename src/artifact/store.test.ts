@@ -250,6 +250,19 @@ describe('damage on the disk', () => {
     expect(await store.scrub(never)).toEqual([]);
   });
 
+  it('is repaired by a fetch while a scrub runs, whichever comes first', async () => {
+    for (let round = 0; round < 20; round++) {
+      await add(one);
+      await flip();
+      const scrubbing = store.scrub(never);
+      await store.quarantine(one.digest, never);
+      await add(one);
+      await scrubbing;
+      await add(one);
+      await store.verify(one.digest, never);
+    }
+  });
+
   it('is found when an artifact is about to be used', async () => {
     await add(one);
     await store.verify(one.digest, never);

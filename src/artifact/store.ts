@@ -79,6 +79,7 @@ export class ContentStore {
   readonly #lock: AsyncDisposable;
   readonly #adapters: Map<Digest, StoredAdapter>;
   readonly #pool: BlobPool;
+  #takingOut: Promise<void> = Promise.resolve();
 
   /**
    * Takes the lock, drops what was on its way, and checks what is there by size.
@@ -152,6 +153,8 @@ export class ContentStore {
     const manifest = parseManifest(bytes, this.limits, digest);
     layersOf(manifest, digest);
     const blobs = blobsOf(manifest);
+    // What is just being taken out is out, whole, before anything is put together with it.
+    await this.#alone(async () => undefined);
     using _hold = this.#pool.hold(blobs);
     using reservation = await this.#pool.reserve(blobs, digest);
     for (const blob of blobs) await this.#pool.bring(blob, write, reservation, signal);
@@ -192,12 +195,16 @@ export class ContentStore {
 
   /** Takes an artifact out, its damaged blobs aside; sound ones that nobody else needs are removed. */
   async quarantine(digest: Digest, signal: AbortSignal): Promise<void> {
-    const adapter = this.#adapters.get(digest);
-    if (adapter === undefined) return;
-    for (const blob of blobsOf(adapter.manifest)) {
-      if (!(await this.#pool.isSound(blob.digest, signal))) await this.#lose(blob.digest);
-    }
-    await this.remove(digest);
+    await this.#alone(async () => {
+      const adapter = this.#adapters.get(digest);
+      if (adapter === undefined) return;
+      for (const blob of blobsOf(adapter.manifest)) {
+        await this.#pool.audit(blob.digest, signal, async () => {
+          await this.#lose(blob.digest);
+        });
+      }
+      await this.remove(digest);
+    });
   }
 
   /** Reads every blob; takes damaged ones aside and the artifacts that need them out. Resolves with those. */
@@ -205,11 +212,22 @@ export class ContentStore {
     const damage: Damage[] = [];
     for (const blob of this.#pool.digests()) {
       signal.throwIfAborted();
-      if (this.#usersOf(blob).length === 0 || (await this.#pool.isSound(blob, signal))) continue;
-      const lost = await this.#lose(blob);
-      damage.push(...lost.map((digest) => ({ digest, reason: `its blob ${blob} is damaged` })));
+      if (this.#usersOf(blob).length === 0) continue;
+      await this.#alone(() =>
+        this.#pool.audit(blob, signal, async () => {
+          const lost = await this.#lose(blob);
+          damage.push(...lost.map((digest) => ({ digest, reason: `its blob ${blob} is damaged` })));
+        }),
+      );
     }
     return damage;
+  }
+
+  /** One at a time takes damaged things out; `add` and the others wait for it. */
+  #alone(work: () => Promise<void>): Promise<void> {
+    const mine = this.#takingOut.then(work, work);
+    this.#takingOut = mine;
+    return mine;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -292,13 +310,18 @@ export class ContentStore {
     this.#budget.count(-adapter.extraBytes);
   }
 
+  /** Sets a damaged blob aside and takes out the artifacts that need it, whole: what lay beside it is not trusted. */
   async #lose(blob: Digest): Promise<readonly Digest[]> {
     const users = this.#usersOf(blob);
+    const beside: Digest[] = [];
     for (const digest of users) {
       const adapter = this.#adapters.get(digest);
-      if (adapter !== undefined) await this.#forget(digest, adapter);
+      if (adapter === undefined) continue;
+      await this.#forget(digest, adapter);
+      beside.push(...blobsOf(adapter.manifest).map((b) => b.digest));
     }
     await this.#pool.setAside(blob);
+    for (const other of beside) await this.#pool.release(other);
     return users;
   }
 }
