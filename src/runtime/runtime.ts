@@ -61,6 +61,10 @@ export const startRuntime = async ({
   const { store, artifacts } = await openStore(settings, { clock, logger, random: Math.random }, stack);
   const memory = memoryOf(dataDir);
   const remembered = await recall(memory, logger);
+  logger.info(
+    { model: settings.model },
+    'loading the base model; the first time, its weights are prepared for this machine',
+  );
   const engine = await startReadyEngine({
     modelDir: settings.model,
     cacheDir: join(dataDir, 'base'),
@@ -171,7 +175,12 @@ export const startRuntime = async ({
     version,
     instance,
     clock,
-    readings: () => readings(status.now(), residency.usage().waiting),
+    readings: () =>
+      readings(status.now(), {
+        inEngine: dataPath.inEngine,
+        maxConcurrent: settings.maxConcurrent,
+        forAdapter: residency.usage().waiting,
+      }),
     traces: settings.otlpEndpoint === undefined ? {} : { endpoint: settings.otlpEndpoint },
   });
   stack.defer(() => telemetry.close());

@@ -142,7 +142,7 @@ class ProcessEngine implements EngineClient {
     this.#info = info;
     this.#failure = undefined;
     this.#readyAt = this.#options.clock.monotonic();
-    this.#options.logger.info({ pid: this.pid, baseDigest: info.baseDigest }, 'the engine is ready');
+    this.#options.logger.info({ enginePid: this.pid, baseDigest: info.baseDigest }, 'the engine is ready');
     this.#become('ready');
   }
 

@@ -36,6 +36,7 @@ type Acquired = {
  */
 export class DataPath {
   readonly #parts: DataPathParts;
+  #inEngine = 0;
   /** What routing asks at the moment of a request. */
   readonly facts: ServingFacts;
 
@@ -45,6 +46,11 @@ export class DataPath {
       isResident: (key, digest) => parts.residency.isResident(key, digest),
       isHeld: (rolloutUid, digest) => parts.holds.isHeld(rolloutUid, digest),
     };
+  }
+
+  /** Requests that the engine runs or has in its queue. */
+  get inEngine(): number {
+    return this.#inEngine;
   }
 
   async generate(
@@ -58,6 +64,7 @@ export class DataPath {
     const acquired = await this.#acquireFirst(candidates, signal);
     const input = { requestId: id, adapter: acquired.lease?.engineName ?? null, ...request };
     const events = engine.generate(input, signal)[Symbol.asyncIterator]();
+    this.#inEngine++;
     try {
       // The first event tells whether the engine admits the request at all: an error here is still a plain error.
       const first = await events.next();
@@ -153,6 +160,7 @@ export class DataPath {
   }
 
   #settle({ lease, candidate, served }: Acquired, outcome: Outcome, error: unknown): void {
+    this.#inEngine--;
     lease?.[Symbol.dispose]();
     if (candidate.kind !== 'adapter' || candidate.rolloutUid === '' || candidate.arm === '') return;
     const [namespace = ''] = candidate.key.split('/');
