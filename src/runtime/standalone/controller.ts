@@ -142,7 +142,7 @@ export class StandaloneController {
     this.#forgetRemoved();
     this.#files = dropUnused(this.#files, (m) => this.inUse(m));
     const { plan, problems } = compilePlan({ manifests: this.#objects(), runtime });
-    this.#planProblems = problems.map((reason) => this.#locate(reason));
+    this.#planProblems = [...problems, ...this.#foreign()].map((problem) => this.#locate(problem));
     apply(plan);
     void this.#remember();
     this.#cancelTimer();
@@ -176,6 +176,16 @@ export class StandaloneController {
       if (m.kind !== 'AdapterRollout') return m;
       const status = this.#statuses.get(keyOf(m));
       return status === undefined ? m : { ...m, status };
+    });
+  }
+
+  /** In a cluster another node may have that base model; in a folder for this one node it is most likely a slip. */
+  #foreign(): { readonly key: string; readonly reason: string }[] {
+    const { baseModel } = this.#parts.runtime;
+    return this.#objects().flatMap((m) => {
+      if (m.kind !== 'Adapter' || m.spec.baseModel === baseModel) return [];
+      const reason = `is for the base model ${m.spec.baseModel}, this runtime has ${baseModel}: it is not served here`;
+      return [{ key: keyOf(m), reason }];
     });
   }
 
