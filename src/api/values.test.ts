@@ -4,7 +4,6 @@ import { adapterSpecSchema } from './adapter.ts';
 import { parseDuration } from './duration.ts';
 import { imageVersion } from './image.ts';
 import { immutabilityProblems } from './immutable.ts';
-import { nearest } from './nearest.ts';
 import { parseQuantity } from './quantity.ts';
 import { compileRegex } from './regex.ts';
 import { selects } from './selector.ts';
@@ -114,20 +113,6 @@ describe('immutabilityProblems', () => {
     ],
   ])('refuses %s', (_, before, after, field) => {
     expect(immutabilityProblems(before, after)).toEqual(fixed(field));
-  });
-});
-
-describe('nearest', () => {
-  it('finds letters that are swapped, missing, added or in another case', () => {
-    expect(nearest('piority', ['pinned', 'priority'])).toEqual(['priority']);
-    expect(nearest('setWieght', ['pause', 'setWeight'])).toEqual(['setWeight']);
-    expect(nearest('MEMORY', ['None', 'Disk', 'Memory'])).toEqual(['Memory']);
-  });
-  it('finds nothing where nothing is near', () => {
-    expect(nearest('colour', ['digest', 'source'])).toEqual([]);
-  });
-  it('orders by distance, then by name', () => {
-    expect(nearest('sql-v1', ['sql-v9', 'sql-v2', 'sql-v1'], 3)).toEqual(['sql-v1', 'sql-v2', 'sql-v9']);
   });
 });
 

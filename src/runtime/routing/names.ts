@@ -1,6 +1,7 @@
+import { nearest } from '../../api/nearest.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { foreign } from '../../errors/foreign.ts';
 import type { AdapterResource, SplitResource } from '../../plan/resources.ts';
-import { nearest } from './nearest.ts';
 import type { NamespaceNames, RouteEntry, RoutingTable } from './table.ts';
 
 /** What the name that a client sent as `model` stands for. */
@@ -73,9 +74,6 @@ function* namesOf(
   if (kind === undefined || kind === 'base') yield base;
 }
 
-/** As JSON, so that control characters of a caller never reach a log or a terminal, and cut. */
-const quoted = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
-
 const notFound = (
   { base, namespaces }: RoutingTable,
   model: string,
@@ -84,7 +82,7 @@ const notFound = (
   name: string,
 ): AdaptletError => {
   const all = new Set(namesOf(base.name, namespaces.get(namespace), kind));
-  const near = nearest(name, all);
+  const near = nearest(name, all, 3);
   const some = [...all].slice(0, 5);
   const more = all.size > some.length ? ` and ${all.size - some.length} more` : '';
   const offer =
@@ -93,6 +91,6 @@ const notFound = (
       : some.length > 0
         ? `it has ${some.join(', ')}${more}`
         : 'it has none';
-  const what = `there is no ${kind ?? 'model'} ${quoted(model)} in the namespace ${quoted(namespace)}; ${offer}`;
+  const what = `there is no ${kind ?? 'model'} ${foreign(model)} in the namespace ${foreign(namespace)}; ${offer}`;
   return new AdaptletError('MODEL_NOT_FOUND', what);
 };

@@ -15,7 +15,7 @@ const reference = (a: string, b: string): number => {
   return Math.min(...options);
 };
 
-describe('nearest names', () => {
+describe('editDistance', () => {
   it('measures edits as the textbook does, up to the limit', () => {
     const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 6 });
     fc.assert(
@@ -25,16 +25,26 @@ describe('nearest names', () => {
       { numRuns: 300 },
     );
   });
+});
 
-  it('gives the nearest first, at most three, and none that are far away', () => {
-    expect(nearest('sqll', ['medical', 'sqxy', 'sql-v1', 'sqly', 'seql', 'sql', 'sqla'])).toEqual([
-      'sqly',
-      'sql',
-      'sqla',
-    ]);
-    expect(nearest('sqll', ['sql-v1', 'seql', 'sql'])).toEqual(['sql', 'seql']);
-    expect(nearest('sqll', ['medical', 'summary'])).toEqual([]);
+describe('nearest', () => {
+  it('finds letters that are swapped, missing, added or in another case', () => {
+    expect(nearest('piority', ['pinned', 'priority'])).toEqual(['priority']);
+    expect(nearest('setWieght', ['pause', 'setWeight'])).toEqual(['setWeight']);
+    expect(nearest('MEMORY', ['None', 'Disk', 'Memory'])).toEqual(['Memory']);
     expect(nearest('asisstant', ['assistant'])).toEqual(['assistant']);
+  });
+
+  it('finds nothing where nothing is near', () => {
+    expect(nearest('colour', ['digest', 'source'])).toEqual([]);
+    expect(nearest('sqll', ['medical', 'summary'])).toEqual([]);
+  });
+
+  it('orders by distance, then by name, whatever the order of the candidates', () => {
+    const names = ['sql-v9', 'medical', 'sql-v2', 'sql-v1', 'sql-v3', 'sql-v1x'];
+    for (const candidates of [names, names.toReversed()]) {
+      expect(nearest('sql-v1', candidates, 3)).toEqual(['sql-v1', 'sql-v1x', 'sql-v2']);
+    }
   });
 
   it('ignores what is too long to compare', () => {
