@@ -4,9 +4,12 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { apiReference } from './generate/api-reference.ts';
+import { commandLineReference } from './generate/command-line-reference.ts';
 import { configReference } from './generate/config-reference.ts';
 import { crds } from './generate/crds.ts';
 import { errorReference } from './generate/error-reference.ts';
+import { metricsReference } from './generate/metrics-reference.ts';
 import { protos } from './generate/protos.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -14,7 +17,16 @@ const check = process.argv.includes('--check');
 const stale: string[] = [];
 let count = 0;
 
-for (const make of [protos, crds, errorReference, configReference]) {
+const generators = [
+  protos,
+  crds,
+  apiReference,
+  commandLineReference,
+  configReference,
+  errorReference,
+  metricsReference,
+];
+for (const make of generators) {
   for (const [path, content] of await make()) {
     count++;
     const file = join(root, path);

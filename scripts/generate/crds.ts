@@ -14,7 +14,7 @@ type Column = {
   readonly priority?: number;
 };
 
-type Crd = {
+export type Crd = {
   readonly kind: string;
   readonly plural: string;
   readonly shortName: string;
@@ -29,7 +29,8 @@ const noStatus = z.strictObject({}).meta({ description: 'Nothing is reported yet
 
 const age: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 
-const definitions: readonly Crd[] = [
+/** Every kind of the API. */
+export const definitions: readonly Crd[] = [
   {
     kind: 'Adapter',
     plural: 'adapters',
@@ -92,7 +93,8 @@ const definitions: readonly Crd[] = [
   },
 ];
 
-const structural = (schema: z.ZodType): Schema =>
+/** The structural schema of a spec or a status. */
+export const structural = (schema: z.ZodType): Schema =>
   toStructural(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Schema);
 
 const objectSchema = ({ description, spec, status }: Crd): Schema => ({

@@ -27,7 +27,7 @@ export const stepSchema = exactlyOneOf(
 );
 export type Step = z.infer<typeof stepSchema>;
 
-/** What makes a request sticky: the first of User, Session that the request carries, or the value of a header, or nothing. */
+/** What makes a request sticky. */
 export const hashOnSchema = z.enum(['User', 'Session', 'Request']).meta({
   description:
     'What keeps a caller on one side. User: the user id, else the session, else each request by itself. Session: the session, else each request. Request: each request by itself. Default User.',

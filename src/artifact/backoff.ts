@@ -1,4 +1,5 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { backoffMs } from '../time/backoff.ts';
 import type { Clock } from '../time/clock.ts';
 
 export type Backoff = {
@@ -9,8 +10,7 @@ export type Backoff = {
   readonly attempts: number;
 };
 
-const firstMs = 250;
-const longestMs = 30_000;
+const delays = { firstMs: 250, longestMs: 30_000 };
 /** A server may ask for more patience than that; the caller's own retry has more. */
 const longestRetryAfterMs = 60_000;
 
@@ -28,11 +28,9 @@ const wait = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', leave, { once: true });
   });
 
-/** Exponential with jitter; what the server asks for (Retry-After) counts where it is longer. */
-const delayOf = (attempt: number, error: AdaptletError, random: () => number): number => {
-  const own = Math.min(longestMs, firstMs * 2 ** attempt) * (0.5 + random() / 2);
-  return Math.max(own, Math.min(error.retryAfterMs ?? 0, longestRetryAfterMs));
-};
+/** What the server asks for (Retry-After) counts where it is longer. */
+const delayOf = (failures: number, error: AdaptletError, random: () => number): number =>
+  Math.max(backoffMs(failures, random, delays), Math.min(error.retryAfterMs ?? 0, longestRetryAfterMs));
 
 /**
  * Runs `attempt` until it succeeds, as long as it fails with REGISTRY_UNAVAILABLE. `progressed` says whether the last
@@ -52,7 +50,7 @@ export const withBackoff = async <T>(
       if (!(error instanceof AdaptletError) || error.code !== 'REGISTRY_UNAVAILABLE') throw error;
       failed = progressed() ? 1 : failed + 1;
       if (failed >= attempts) throw error;
-      await wait(clock, delayOf(failed - 1, error, random), signal);
+      await wait(clock, delayOf(failed, error, random), signal);
     }
   }
 };

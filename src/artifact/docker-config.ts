@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { errnoOf } from '../errors/across-threads.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { errnoOf } from '../errors/errno.ts';
 
 export type Credentials = { readonly username: string; readonly password: string };
 

@@ -5,7 +5,8 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { artifactErrors } from '../errors/artifact.ts';
-import { codeOf, tarOf } from './artifact-fixture.ts';
+import { codeOf } from '../errors/code-of.fixture.ts';
+import { tarOf } from './artifact.fixture.ts';
 import { extract } from './extract.ts';
 import type { Compression } from './layers.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { artifactOf, codeOf, type FixtureLayer, fileLayer } from './artifact-fixture.ts';
+import { codeOf } from '../errors/code-of.fixture.ts';
+import { artifactOf, type FixtureLayer, fileLayer } from './artifact.fixture.ts';
 import { layersOf } from './layers.ts';
 import { defaultLimits, parseManifest } from './manifest.ts';
 

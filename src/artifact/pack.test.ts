@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { codeOf } from './artifact-fixture.ts';
+import { codeOf } from '../errors/code-of.fixture.ts';
 import { digestOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { layersOf } from './layers.ts';

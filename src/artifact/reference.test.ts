@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { codeOf } from './artifact-fixture.ts';
+import { codeOf } from '../errors/code-of.fixture.ts';
 import { parseChallenges } from './challenge.ts';
 import { safeName } from './file-name.ts';
 import { isPlainHttp, parseReference } from './reference.ts';

@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
-import { codeOf } from './artifact-fixture.ts';
 import { digestOf } from './digest.ts';
 import { parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
@@ -51,7 +51,7 @@ const client = (options: Partial<RegistryOptions> = {}) => {
   const registry = new Registry({
     fetch,
     clock,
-    random: () => 1,
+    random: () => 0,
     attempts: 4,
     idleMs: 300,
     insecureHosts: [],

@@ -2,8 +2,8 @@ import { constants } from 'node:fs';
 import { copyFile, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Digest } from '../api/names.ts';
-import { errnoOf } from '../errors/across-threads.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { errnoOf, isDiskFull } from '../errors/errno.ts';
 import { hexOf } from './digest.ts';
 
 /** Where things lie below the root of a store. */
@@ -101,8 +101,7 @@ export const ownBytes = async (folder: string): Promise<number> => {
 
 /** A full disk as an error of the catalogue; anything else as it is. */
 export const asStoreError = (error: unknown, what: string): unknown => {
-  const code = errnoOf(error);
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  if (!isDiskFull(error)) return error;
   return new AdaptletError('STORE_FULL', `${what}: the disk is full`, { cause: error });
 };
 

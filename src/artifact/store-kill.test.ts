@@ -20,7 +20,7 @@ const module = (name: string): string => JSON.stringify(fileURLToPath(new URL(na
 const busy = (): string => `
 const { ContentStore } = await import(${module('store.ts')});
 const { startDiskThread } = await import(${module('disk-thread.ts')});
-const { filesArtifact, writer } = await import(${module('artifact-fixture.ts')});
+const { filesArtifact, writer } = await import(${module('artifact.fixture.ts')});
 const signal = new AbortController().signal;
 const store = await ContentStore.open({ root: ${JSON.stringify(root)}, budgetBytes: 1e9, disk: startDiskThread() });
 console.log('begin');

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { link, open, readdir, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { errnoOf } from '../errors/across-threads.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { errnoOf } from '../errors/errno.ts';
 
 const lockName = 'lock';
 const attempts = 5;

@@ -7,14 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import {
-  artifactOf,
-  codeOf,
-  type FixtureArtifact,
-  filesArtifact,
-  tarOf,
-  writer,
-} from './artifact-fixture.ts';
+import { codeOf } from '../errors/code-of.fixture.ts';
+import { artifactOf, type FixtureArtifact, filesArtifact, tarOf, writer } from './artifact.fixture.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { ContentStore } from './store.ts';

@@ -1,33 +1,23 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
 import { syncFolder } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { buildFolder } from './artifact-folder.ts';
 import { BlobPool, type WriteBlob } from './blob-pool.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
-import { type LayerContent, layersOf } from './layers.ts';
+import { layersOf } from './layers.ts';
+import { type ArtifactLimits, blobsOf, defaultLimits, type Manifest, parseManifest } from './manifest.ts';
 import {
-  type ArtifactLimits,
-  blobsOf,
-  defaultLimits,
-  type Manifest,
-  parseManifest,
-  totalBytes,
-} from './manifest.ts';
-import {
-  adapterFolder,
   asStoreError,
-  filesFolder,
-  linkOrCopy,
   manifestFile,
   namesIn,
   removeAll,
   type StorePaths,
   sizeOf,
   storePaths,
-  syncFile,
 } from './store-files.ts';
 import { lockFolder } from './store-lock.ts';
 import { type Damage, type Scan, type StoredAdapter, scanStore } from './store-scan.ts';
@@ -159,7 +149,7 @@ export class ContentStore {
     using reservation = await this.#pool.reserve(blobs, digest);
     for (const blob of blobs) await this.#pool.bring(blob, write, reservation, signal);
     try {
-      await this.#commit(digest, bytes, manifest, signal);
+      await this.#build(digest, bytes, manifest, signal);
     } catch (error) {
       throw asStoreError(error, `storing ${digest}`);
     }
@@ -190,7 +180,7 @@ export class ContentStore {
     const bytes = await readFile(join(this.#paths.adapter(digest), manifestFile));
     using _hold = this.#pool.hold(blobsOf(adapter.manifest));
     await this.#forget(digest, adapter);
-    await this.#commit(digest, bytes, adapter.manifest, signal);
+    await this.#build(digest, bytes, adapter.manifest, signal);
   }
 
   /** Takes an artifact out, its damaged blobs aside; sound ones that nobody else needs are removed. */
@@ -234,63 +224,9 @@ export class ContentStore {
     await this.#lock[Symbol.asyncDispose]();
   }
 
-  /** Builds the folder beside its place and moves it there as a whole. */
-  async #commit(digest: Digest, bytes: Uint8Array, manifest: Manifest, signal: AbortSignal): Promise<void> {
-    const building = join(this.#paths.tmp, hexOf(digest));
-    await removeAll(building);
-    try {
-      const extraBytes = await this.#buildFiles(join(building, filesFolder), manifest, digest, signal);
-      const manifestPath = join(building, manifestFile);
-      await writeFile(manifestPath, bytes);
-      await syncFile(manifestPath);
-      await syncFolder(join(building, filesFolder));
-      await syncFolder(building);
-      await rename(building, this.#paths.adapter(digest));
-      await syncFolder(this.#paths.adapters);
-      this.#budget.count(extraBytes);
-      const folder = await adapterFolder(join(this.#paths.adapter(digest), filesFolder));
-      this.#adapters.set(digest, { manifest, folder, bytes: totalBytes(manifest) + extraBytes, extraBytes });
-    } catch (error) {
-      await removeAll(building);
-      throw error;
-    }
-  }
-
-  async #buildFiles(
-    target: string,
-    manifest: Manifest,
-    digest: Digest,
-    signal: AbortSignal,
-  ): Promise<number> {
-    await mkdir(target, { recursive: true });
-    let extraBytes = 0;
-    for (const content of layersOf(manifest, digest)) {
-      const blob = this.#paths.blob(content.layer.digest);
-      extraBytes +=
-        content.kind === 'file'
-          ? await linkOrCopy(blob, join(target, content.name), content.layer.size)
-          : await this.#unpack(blob, content, target, extraBytes, signal);
-    }
-    return extraBytes;
-  }
-
-  async #unpack(
-    archive: string,
-    { compression }: Extract<LayerContent, { kind: 'archive' }>,
-    target: string,
-    before: number,
-    signal: AbortSignal,
-  ): Promise<number> {
-    const { maxBytes: most, maxFiles } = this.limits;
-    const room = Math.max(0, this.#budget.free - before);
-    const maxBytes = Math.min(most - before, room);
-    try {
-      return await this.#disk.extract({ archive, compression, target, maxBytes, maxFiles }, signal);
-    } catch (error) {
-      const isFull =
-        error instanceof AdaptletError && error.code === 'ARTIFACT_TOO_LARGE' && maxBytes === room;
-      throw isFull ? new AdaptletError('STORE_FULL', error.what, { cause: error }) : error;
-    }
+  async #build(digest: Digest, bytes: Uint8Array, manifest: Manifest, signal: AbortSignal): Promise<void> {
+    const parts = { paths: this.#paths, disk: this.#disk, limits: this.limits, budget: this.#budget };
+    this.#adapters.set(digest, await buildFolder(parts, { digest, bytes, manifest }, signal));
   }
 
   #usersOf(blob: Digest): readonly Digest[] {

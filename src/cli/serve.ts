@@ -24,7 +24,13 @@ export const serveCommand = (version: string): Command => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve(signal));
     // Loaded here: the other commands start in a third of the time without it.
     const { startRuntime } = await import('../runtime/runtime.ts');
-    const runtime = await startRuntime({ settings, version, clock: systemClock, logger });
+    const starting = startRuntime({ settings, version, clock: systemClock, logger });
+    const runtime = await Promise.race([starting, stopped.promise]);
+    if (typeof runtime === 'string') {
+      // Weights may be prepared for minutes. Nothing is lost: every file is written so that a kill leaves it whole.
+      logger.info({ signal: runtime }, 'stopped before it was ready');
+      process.exit(0);
+    }
     process.stdout.write(
       `${JSON.stringify({ ready: true, grpc: runtime.grpcAddress, http: runtime.httpUrl, admin: runtime.adminAddress })}\n`,
     );

@@ -1,5 +1,6 @@
 import { AdaptletError } from './adaptlet-error.ts';
 import type { ErrorCode } from './catalogue.ts';
+import { errnoOf } from './errno.ts';
 
 type Carried = {
   readonly message: string;
@@ -28,10 +29,6 @@ const revive = ({ message, stack, errno }: Carried): Error => {
   if (stack !== undefined) error.stack = stack;
   return errno === undefined ? error : Object.assign(error, { code: errno });
 };
-
-/** The code of a system error (`ENOSPC`), or undefined. */
-export const errnoOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 
 /** Runs on the other thread. */
 export const settle = async <T>(run: () => T | Promise<T>): Promise<Settled<T>> => {

@@ -207,12 +207,6 @@ export const adapterErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
-  ADAPTER_COMPILED_CORRUPT: {
-    summary: 'The compiled form of an adapter is torn or damaged.',
-    advice: 'Nothing to do: it is deleted and made again from the stored adapter.',
-    grpc: 'DATA_LOSS',
-    retry: 'Backoff',
-  },
   ADAPTER_NO_EFFECT: {
     summary: 'The adapter leaves the output of the base model as it is, bit for bit.',
     advice: 'Publish the trained weights, or set `spec.validation.allowNoEffect` when this is intended.',

@@ -62,3 +62,7 @@ export const asAdaptletError = (error: unknown, where: string): AdaptletError =>
     : new AdaptletError('INTERNAL', `${where}: ${error instanceof Error ? error.message : String(error)}`, {
         cause: error,
       });
+
+/** The code of an error of ours; '' of any other. */
+export const errorCodeOf = (error: unknown): ErrorCode | '' =>
+  error instanceof AdaptletError ? error.code : '';

@@ -1,5 +1,4 @@
 import { adapterErrors } from './adapter.ts';
-import { apiErrors } from './api.ts';
 import { artifactErrors } from './artifact.ts';
 import { engineErrors } from './engine.ts';
 import { requestErrors } from './request.ts';
@@ -7,7 +6,6 @@ import { runtimeErrors } from './runtime.ts';
 
 /** Every error that Adaptlet can answer with. docs/reference/errors.md is generated from it. */
 export const catalogue = {
-  ...apiErrors,
   ...adapterErrors,
   ...artifactErrors,
   ...engineErrors,

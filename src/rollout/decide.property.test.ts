@@ -1,11 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fakeDigest } from '../api/names.fixture.ts';
 import { type Step } from '../api/rollout.ts';
 import { type RolloutStatus, rolloutStatusSchema } from '../api/rollout-status.ts';
 import type { Decision } from './decide.ts';
 import { sameAdapter } from './draft.ts';
 import type { AdapterFact } from './facts.ts';
-import { digestOf, World } from './fixture.ts';
+import { World } from './world.fixture.ts';
 
 const names = ['v1', 'v2', 'v3', 'v4'] as const;
 const name = fc.constantFrom(...names);
@@ -75,7 +76,7 @@ const happen = (world: World, what: Happening): void => {
       world.adapters.delete(what.name);
       return;
     case 'recreate':
-      world.adapter(what.name, { uid: `${what.name}-${what.uid}`, digest: digestOf(what.name.slice(1)) });
+      world.adapter(what.name, { uid: `${what.name}-${what.uid}`, digest: fakeDigest(what.name.slice(1)) });
       return;
     case 'steps':
       world.edit({ steps: what.steps });
@@ -84,7 +85,7 @@ const happen = (world: World, what: Happening): void => {
       world.edit({ paused: what.paused });
       return;
     case 'hold':
-      world.held = [...world.held, { digest: digestOf(what.name.slice(1)), reason: 'errors' }];
+      world.held = [...world.held, { digest: fakeDigest(what.name.slice(1)), reason: 'errors' }];
       return;
     case 'release':
       world.held = [];
@@ -206,7 +207,8 @@ describe('decide, whatever happens in whatever order', () => {
         const world = worldOf(start);
         for (const one of turns) take(world, one);
         world.held = [];
-        for (const each of names) world.adapter(each, { state: 'Resident', digest: digestOf(each.slice(1)) });
+        for (const each of names)
+          world.adapter(each, { state: 'Resident', digest: fakeDigest(each.slice(1)) });
         world.edit({ paused: false }).decide({ verb: 'retry' });
         for (let i = 0; i < 14 && world.status?.phase !== 'Healthy'; i++) {
           const waits =

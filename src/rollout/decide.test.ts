@@ -1,23 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { fakeDigest } from '../api/names.fixture.ts';
 import type { Step } from '../api/rollout.ts';
-import type { RolloutStatus } from '../api/rollout-status.ts';
 import { rolloutStatusSchema } from '../api/rollout-status.ts';
-import { digestOf, underWay, World } from './fixture.ts';
 import { conditionReasons, eventReasons } from './reasons.ts';
 import { seedOf } from './splitter.ts';
+import { condition, minute, reasons, timed, underWay, World } from './world.fixture.ts';
 
-const minute = 60_000;
-const timed: Step[] = [
-  { setWeight: 10 },
-  { pause: { duration: '1m' } },
-  { setWeight: 50 },
-  { pause: { duration: '2m' } },
-];
 const manual: Step[] = [{ setWeight: 10 }, { pause: {} }, { setWeight: 50 }, { pause: {} }];
-
-const condition = (status: RolloutStatus, type: string) => status.conditions.find((c) => c.type === type);
-const reasons = (decision: { events: readonly { reason: string }[] }): string[] =>
-  decision.events.map((e) => e.reason);
 
 describe('the first adapter', () => {
   it('is awaited with a message that says what for, then becomes stable without steps', () => {
@@ -33,13 +22,13 @@ describe('the first adapter', () => {
     });
     world.adapter('v1', { digest: undefined, state: 'Pending' });
     expect(world.decide().status.message).toBe('waits for the digest of v1');
-    world.adapter('v1', { digest: digestOf('1'), reason: 'Fetching', message: '40 % of 5 MB' });
+    world.adapter('v1', { digest: fakeDigest('1'), reason: 'Fetching', message: '40 % of 5 MB' });
     expect(world.decide().status.message).toBe('waits until v1 is Resident (Fetching: 40 % of 5 MB)');
     world.adapter('v1', { state: 'Resident' });
     const { status, events } = world.decide();
     expect(status).toMatchObject({
       phase: 'Healthy',
-      stable: { adapter: 'v1', uid: 'uid-v1', digest: digestOf('1') },
+      stable: { adapter: 'v1', uid: 'uid-v1', digest: fakeDigest('1') },
       completionStatus: 'Promoted',
       revision: 4,
     });
@@ -77,13 +66,13 @@ describe('steps', () => {
     world.decide();
     world.adapter('v2', { state: 'Pending', digest: undefined }).edit({ adapter: 'v2' });
     expect(world.decide().status.canary).toBeUndefined();
-    world.adapter('v2', { digest: digestOf('2') });
+    world.adapter('v2', { digest: fakeDigest('2') });
     const bound = world.decide({ elapsedMs: 10 * minute }).status;
     expect(bound.canary).toEqual({
       adapter: 'v2',
       uid: 'uid-v2',
-      digest: digestOf('2'),
-      seed: seedOf('team-a', 'sql', digestOf('2')),
+      digest: fakeDigest('2'),
+      seed: seedOf('team-a', 'sql', fakeDigest('2')),
     });
     expect(bound).toMatchObject({
       phase: 'Progressing',

@@ -1,12 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { digestOf } from './fixture.ts';
+import { fakeDigest } from '../api/names.fixture.ts';
 import { type GuardOutcome, type GuardState, newGuard, observe } from './guard.ts';
 
 const limit = { maxConsecutiveErrors: 3 };
 const run = (
   outcomes: readonly GuardOutcome[],
-  from: GuardState = newGuard('r1', digestOf('a')),
+  from: GuardState = newGuard('r1', fakeDigest('a')),
 ): GuardState => outcomes.reduce((state, outcome, i) => observe(state, outcome, limit, `boom ${i}`), from);
 
 describe('guard', () => {

@@ -1,19 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Step } from '../api/rollout.ts';
-import type { RolloutStatus } from '../api/rollout-status.ts';
-import { digestOf, underWay, World } from './fixture.ts';
-
-const minute = 60_000;
-const timed: Step[] = [
-  { setWeight: 10 },
-  { pause: { duration: '1m' } },
-  { setWeight: 50 },
-  { pause: { duration: '2m' } },
-];
-
-const condition = (status: RolloutStatus, type: string) => status.conditions.find((c) => c.type === type);
-const reasons = (decision: { events: readonly { reason: string }[] }): string[] =>
-  decision.events.map((e) => e.reason);
+import { fakeDigest } from '../api/names.fixture.ts';
+import { condition, minute, reasons, timed, underWay, World } from './world.fixture.ts';
 
 describe('going back', () => {
   it('drops the canary in one decision when the spec names stable again, also while paused', () => {
@@ -187,7 +174,7 @@ describe('abort', () => {
     [
       'by rollback, although the node already holds the canary',
       (w: World) => {
-        w.held = [{ digest: digestOf('2'), reason: 'held here by hand' }];
+        w.held = [{ digest: fakeDigest('2'), reason: 'held here by hand' }];
         return w.decide({ verb: 'rollback' });
       },
       'rolled back by hand',
@@ -195,7 +182,7 @@ describe('abort', () => {
     [
       'when the node holds the canary',
       (w: World) => {
-        w.held = [{ digest: digestOf('2'), reason: '5 consecutive errors' }];
+        w.held = [{ digest: fakeDigest('2'), reason: '5 consecutive errors' }];
         return w.decide();
       },
       '5 consecutive errors',
@@ -213,7 +200,7 @@ describe('abort', () => {
   ])('%s takes all traffic from the canary in one decision', (_, act, reason) => {
     const world = underWay(timed);
     const { status, events } = act(world);
-    expect(status).toMatchObject({ ...aborted, abort: { reason, uid: 'uid-v2', digest: digestOf('2') } });
+    expect(status).toMatchObject({ ...aborted, abort: { reason, uid: 'uid-v2', digest: fakeDigest('2') } });
     expect(events.map((e) => e.reason)).toEqual(['Aborted']);
     expect(world.decide({ elapsedMs: 100 * minute }).status).toMatchObject(aborted);
   });
@@ -241,7 +228,7 @@ describe('abort', () => {
 
   it('ends with another canary', () => {
     const world = underWay(timed);
-    world.held = [{ digest: digestOf('2'), reason: 'errors' }];
+    world.held = [{ digest: fakeDigest('2'), reason: 'errors' }];
     world.decide();
     const { status } = world.edit({ adapter: 'v3' }).decide();
     expect(status).toMatchObject({ canary: { adapter: 'v3' }, weights: { canary: 10 }, phase: 'Paused' });
@@ -265,14 +252,14 @@ describe('abort', () => {
 
   it('happens again in the decision of a retry while the reason is still there', () => {
     const world = underWay([{ setWeight: 10 }, { pause: {} }]);
-    world.held = [{ digest: digestOf('2'), reason: 'errors' }];
+    world.held = [{ digest: fakeDigest('2'), reason: 'errors' }];
     world.decide();
     expect(world.edit({ steps: [] }).decide({ verb: 'retry' }).status).toMatchObject(aborted);
   });
 
   it('ignores holds of other digests', () => {
     const world = underWay(timed);
-    world.held = [{ digest: digestOf('3'), reason: 'errors' }];
+    world.held = [{ digest: fakeDigest('3'), reason: 'errors' }];
     expect(world.decide().status.phase).toBe('Paused');
   });
 });

@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fakeDigest } from '../api/names.fixture.ts';
 import type { Digest } from '../api/names.ts';
-import { digestOf } from './fixture.ts';
 import { armOf, keyOf, pointOf, seedOf } from './splitter.ts';
 
-const seed = seedOf('team-a', 'sql', digestOf('a'));
+const seed = seedOf('team-a', 'sql', fakeDigest('a'));
 const users = (count: number, prefix = 'user-'): string[] =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 const canaryShare = (keys: readonly string[], weight: number, of = seed): number =>
@@ -73,7 +73,7 @@ describe('splitter', () => {
   });
 
   it('meets other users with the next canary: two seeds are independent, by a chi-square test over 10 x 10 cells', () => {
-    const other = seedOf('team-a', 'sql', digestOf('b'));
+    const other = seedOf('team-a', 'sql', fakeDigest('b'));
     const cells = Array.from({ length: 100 }, () => 0);
     for (const key of users(100_000)) {
       const cell = Math.floor(pointOf(seed, key) / 100_000) * 10 + Math.floor(pointOf(other, key) / 100_000);
@@ -85,9 +85,9 @@ describe('splitter', () => {
   it('makes seeds of 16 hexadecimal digits that depend on namespace, name and digest', () => {
     const seeds = [
       seed,
-      seedOf('team-b', 'sql', digestOf('a')),
-      seedOf('team-a', 'sql2', digestOf('a')),
-      seedOf('team-a', 'sql', digestOf('b')),
+      seedOf('team-b', 'sql', fakeDigest('a')),
+      seedOf('team-a', 'sql2', fakeDigest('a')),
+      seedOf('team-a', 'sql', fakeDigest('b')),
     ];
     expect(new Set(seeds).size).toBe(4);
     for (const one of seeds) expect(one).toMatch(/^[0-9a-f]{16}$/);

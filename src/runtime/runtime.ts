@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { ObjectKey } from '../api/names.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
 import { createCompiler } from './adapter/compiler.ts';
 import type { Settings } from './config/settings.ts';
@@ -42,6 +43,15 @@ export type RunningRuntime = Addresses & {
 /** Milliseconds that a stream may wait for its reader before it is ended. */
 const slowClientMs = 30_000;
 
+const makeDataFolder = async (folder: string): Promise<void> => {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new AdaptletError('CONFIG_INVALID', `--data-dir ${folder} cannot be used: ${why}`, { cause: error });
+  }
+};
+
 /**
  * Puts a runtime together and starts it: what it remembers, engine, last plan, servers, then the manifest folder.
  * Resolves when it answers requests. Errors: CONFIG_INVALID, STORE_LOCKED, and those of the base model.
@@ -55,7 +65,7 @@ export const startRuntime = async ({
   const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };
   const instance = randomUUID();
   const { dataDir, modelName: baseModel } = settings;
-  await mkdir(dataDir, { recursive: true });
+  await makeDataFolder(dataDir);
   await using stack = new AsyncDisposableStack();
 
   const { store, artifacts } = await openStore(settings, { clock, logger, random: Math.random }, stack);

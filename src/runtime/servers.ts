@@ -23,13 +23,18 @@ export const startServers = async (
   settings: Settings,
   stack: AsyncDisposableStack,
 ): Promise<Addresses> => {
+  const running: { close(graceMs: number): Promise<void> }[] = [];
+  // All at the same time: what is stopping takes no new request on any of them.
+  stack.defer(async () => {
+    await Promise.all(running.map((server) => server.close(graceMs)));
+  });
   const grpc = await startGrpc({ ...parts, address: settings.grpcListen });
-  stack.defer(() => grpc.close(graceMs));
+  running.push(grpc);
   const http = await startHttp({ ...parts, address: settings.httpListen });
-  stack.defer(() => http.close(graceMs));
+  running.push(http);
   const adminAddress = settings.adminListen ?? `unix:${join(settings.dataDir, 'admin.sock')}`;
   const admin = await startAdmin({ ...parts, address: adminAddress });
-  stack.defer(() => admin.close(graceMs));
+  running.push(admin);
   return {
     grpcAddress: withPort(settings.grpcListen, grpc.port),
     httpUrl: `http://${withPort(settings.httpListen, http.port)}`,

@@ -14,7 +14,7 @@ import { readCredentials } from '../../src/artifact/docker-config.ts';
 import { defaultLimits } from '../../src/artifact/manifest.ts';
 import { packFolder } from '../../src/artifact/pack.ts';
 import { ContentStore } from '../../src/artifact/store.ts';
-import { AdaptletError } from '../../src/errors/adaptlet-error.ts';
+import { codeOf } from '../../src/errors/code-of.fixture.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { tool } from '../tools/build.ts';
 import { type RegistryAuth, type RegistryProcess, startRegistry } from '../tools/registry-process.ts';
@@ -62,13 +62,7 @@ const node = async (name: string, dockerConfig?: string): Promise<Artifacts & As
 const pull = (artifacts: Artifacts, image: string, expected?: Digest) =>
   artifacts.fetch({ oci: { image } }, expected, { signal: never });
 
-const refusal = async (run: Promise<unknown>): Promise<string> => {
-  const error: unknown = await run.then(
-    () => undefined,
-    (e: unknown) => e,
-  );
-  return error instanceof AdaptletError ? error.code : String(error);
-};
+const refusal = (run: Promise<unknown>): Promise<string> => codeOf(() => run);
 
 /** Runs the real oras; resolves with the digest that it prints. */
 const orasRun = async (args: readonly string[], cwd: string): Promise<Digest> => {

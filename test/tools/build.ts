@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cacheFolder } from './cache.ts';
 
 /**
  * Foreign tools that tests speak to, built from pinned sources into the user's cache: a registry, oras and grpcurl.
@@ -19,9 +19,6 @@ export type ToolName = keyof typeof packages;
 const toolNames = Object.keys(packages) as ToolName[];
 
 const sourceOf = (name: ToolName): string => fileURLToPath(new URL(name, import.meta.url));
-
-const cacheFolder = (): string =>
-  join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'adaptlet', 'tools');
 
 /** The key of a build: equal sources and pins, equal tool. */
 const keyOf = (name: ToolName): string => {
@@ -78,7 +75,7 @@ const building = new Map<ToolName, Promise<string | undefined>>();
 export const tool = (name: ToolName): Promise<string | undefined> => {
   const known = building.get(name);
   if (known !== undefined) return known;
-  const path = join(cacheFolder(), `${name}-${keyOf(name)}`);
+  const path = join(cacheFolder('tools'), `${name}-${keyOf(name)}`);
   const result = existsSync(path)
     ? Promise.resolve(path)
     : build(name, path).then((built) => (built ? path : undefined));

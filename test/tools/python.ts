@@ -1,14 +1,11 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, mkdir, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { cacheFolder } from './cache.ts';
 
 const run = promisify(execFile);
-
-const cacheFolder = (): string =>
-  join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'adaptlet', 'python');
 
 const exists = (path: string): Promise<boolean> =>
   access(path).then(
@@ -38,12 +35,12 @@ export const python = async (requirements: readonly string[]): Promise<string | 
     .update(JSON.stringify([version, ...requirements]))
     .digest('hex')
     .slice(0, 16);
-  const folder = join(cacheFolder(), key);
+  const folder = join(cacheFolder('python'), key);
   const executable = join(folder, 'bin', 'python');
   if (await exists(executable)) return executable;
   // Made beside its place and moved there whole: a test that is killed leaves nothing half done to be found.
   const draft = `${folder}.${process.pid}`;
-  await mkdir(cacheFolder(), { recursive: true });
+  await mkdir(cacheFolder('python'), { recursive: true });
   try {
     await run('python3', ['-m', 'venv', draft]);
     const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...requirements];

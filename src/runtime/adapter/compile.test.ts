@@ -4,18 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fakeDigest } from '../../api/names.fixture.ts';
+import { codeOf } from '../../errors/code-of.fixture.ts';
+import { compileAdapter } from './compile.ts';
+import { compiledMagic, tensorAlignment } from './compiled-file.ts';
 import {
-  codeOf,
-  fixtureDigest,
+  brokenVariants,
   float32,
   safetensors,
   tinyFolder,
   tinyInfo,
   tinySites,
   writeAdapter,
-} from './adapter-fixture.ts';
-import { compileAdapter } from './compile.ts';
-import { compiledMagic, tensorAlignment } from './compiled-file.ts';
+} from './peft-folder.fixture.ts';
 import { readCompiledHeader } from './read-compiled.ts';
 
 let root: string;
@@ -27,7 +28,7 @@ afterAll(async () => {
 });
 
 const compile = (folder: string, name: string, maxRank = 256) =>
-  compileAdapter({ folder, digest: fixtureDigest('a'), info: tinyInfo, outFile: join(root, name), maxRank });
+  compileAdapter({ folder, digest: fakeDigest('a'), info: tinyInfo, outFile: join(root, name), maxRank });
 
 /** Tensors of a compiled file by `module half`. */
 const tensorsOf = async (file: string): Promise<ReadonlyMap<string, Float32Array>> => {
@@ -39,20 +40,6 @@ const tensorsOf = async (file: string): Promise<ReadonlyMap<string, Float32Array
       return [`${t.module} ${t.half}`, new Float32Array(copy.buffer)];
     }),
   );
-};
-
-const brokenVariants = {
-  'broken-config-r': 'ADAPTER_RANK_NOT_CONFIG',
-  'broken-dora': 'ADAPTER_DORA',
-  'broken-header': 'ADAPTER_HEADER_TOO_LARGE',
-  'broken-inf': 'ADAPTER_NOT_FINITE',
-  'broken-missing-b': 'ADAPTER_PAIR_INCOMPLETE',
-  'broken-nan': 'ADAPTER_NOT_FINITE',
-  'broken-rank': 'ADAPTER_RANK_UNEQUAL',
-  'broken-shape': 'ADAPTER_SHAPE',
-  'broken-truncated': 'ADAPTER_FILE_TRUNCATED',
-  'broken-unknown-key': 'ADAPTER_TENSOR_UNKNOWN',
-  'broken-wrong-base': 'ADAPTER_WRONG_BASE',
 };
 
 describe('the adapters of the tiny model', () => {
@@ -80,7 +67,7 @@ describe('the adapters of the tiny model', () => {
         rank: header.rank,
         targetModules: header.targetModules,
       });
-      expect(header).toMatchObject({ adapterDigest: fixtureDigest('a'), baseDigest: tinyInfo.baseDigest });
+      expect(header).toMatchObject({ adapterDigest: fakeDigest('a'), baseDigest: tinyInfo.baseDigest });
       for (const tensor of header.tensors) {
         expect(tensor.offset % tensorAlignment).toBe(0);
         expect(tensor.length).toBe(4 * tensor.shape[0] * tensor.shape[1]);

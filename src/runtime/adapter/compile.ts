@@ -2,8 +2,8 @@ import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises
 import { join } from 'node:path';
 import type { Digest } from '../../api/names.ts';
 import { writeDurable } from '../../disk/durable.ts';
-import { errnoOf } from '../../errors/across-threads.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { errnoOf, isDiskFull } from '../../errors/errno.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import type { CompiledAdapter } from '../residency/ports.ts';
 import { layOut, seal } from './compiled-layout.ts';
@@ -118,7 +118,7 @@ const write = async (outFile: string, content: Uint8Array): Promise<void> => {
   try {
     await writeDurable(outFile, content);
   } catch (error) {
-    if (!['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '')) throw error;
+    if (!isDiskFull(error)) throw error;
     throw new AdaptletError('STORE_FULL', `compiling to ${outFile}: the disk is full`, { cause: error });
   }
 };

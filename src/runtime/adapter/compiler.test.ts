@@ -3,9 +3,11 @@ import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fakeDigest } from '../../api/names.fixture.ts';
+import { codeOf } from '../../errors/code-of.fixture.ts';
 import type { EngineInfo } from '../engine/engine.ts';
-import { codeOf, fixtureDigest, tinyFolder, tinyInfo } from './adapter-fixture.ts';
 import { createCompiler } from './compiler.ts';
+import { tinyFolder, tinyInfo } from './peft-folder.fixture.ts';
 
 const info: EngineInfo = {
   ...tinyInfo,
@@ -17,7 +19,7 @@ const info: EngineInfo = {
 };
 
 const adapter = (name: string, digit = 'a') => ({
-  digest: fixtureDigest(digit),
+  digest: fakeDigest(digit),
   folder: join(tinyFolder, name),
   verify: async () => undefined,
 });
@@ -66,10 +68,10 @@ describe('compiling on a thread', () => {
   it('keeps a file for each base and engine version, and removes all of one adapter', async () => {
     await compiler.compile(adapter('adapters/upper'), info, never);
     await compiler.compile(adapter('adapters/upper'), { ...info, engineVersion: 'test 2' }, never);
-    await compiler.compile(adapter('adapters/upper'), { ...info, baseDigest: fixtureDigest('c') }, never);
+    await compiler.compile(adapter('adapters/upper'), { ...info, baseDigest: fakeDigest('c') }, never);
     await compiler.compile(adapter('adapters/hello', 'd'), info, never);
     expect(await readdir(dir)).toHaveLength(4);
-    await compiler.remove(fixtureDigest('a'));
+    await compiler.remove(fakeDigest('a'));
     expect(await readdir(dir)).toHaveLength(1);
   });
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { codeOf, tinySites } from './adapter-fixture.ts';
+import { codeOf } from '../../errors/code-of.fixture.ts';
 import { pairsOf } from './pairs.ts';
 import { parsePeftConfig } from './peft-config.ts';
+import { tinySites } from './peft-folder.fixture.ts';
 import type { TensorEntry } from './safetensors.ts';
 
 type Shapes = Readonly<Record<string, readonly number[]>>;

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { adapterErrors } from '../../errors/adapter.ts';
-import { codeOf, tinyFolder } from './adapter-fixture.ts';
+import { codeOf } from '../../errors/code-of.fixture.ts';
 import { parsePeftConfig } from './peft-config.ts';
+import { tinyFolder } from './peft-folder.fixture.ts';
 
 const parse = (fields: Record<string, unknown> = {}) =>
   parsePeftConfig(JSON.stringify({ peft_type: 'LORA', target_modules: ['q_proj'], ...fields }));

@@ -29,7 +29,7 @@ const schema = z.object({
 });
 
 const corrupt = (path: string, what: string, cause?: unknown): AdaptletError =>
-  new AdaptletError('ADAPTER_COMPILED_CORRUPT', `${path} ${what}`, cause === undefined ? {} : { cause });
+  new AdaptletError('COMPILED_FILE_CORRUPT', `${path} ${what}`, cause === undefined ? {} : { cause });
 
 const parse = (path: string, bytes: Uint8Array): CompiledHeader => {
   try {
@@ -42,7 +42,7 @@ const parse = (path: string, bytes: Uint8Array): CompiledHeader => {
 /**
  * Reads the header of a compiled file and checks it against its checksum and the length of the file. The checksums of
  * the tensors are left to whoever reads the tensors.
- * @throws AdaptletError ADAPTER_COMPILED_CORRUPT; file system errors (ENOENT) as they are
+ * @throws AdaptletError COMPILED_FILE_CORRUPT; file system errors (ENOENT) as they are
  */
 export const readCompiledHeader = async (path: string): Promise<CompiledHeader> => {
   await using file = await open(path, 'r');

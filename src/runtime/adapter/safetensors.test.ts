@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { adapterErrors } from '../../errors/adapter.ts';
-import { codeOf, float32, rawSafetensors, safetensors } from './adapter-fixture.ts';
+import { codeOf } from '../../errors/code-of.fixture.ts';
+import { float32, rawSafetensors, safetensors } from './peft-folder.fixture.ts';
 import { headerLength, maxHeaderBytes, parseHeader } from './safetensors.ts';
 
 /** Reads a whole file held in memory, as compile.ts reads one on disk. */

@@ -1,10 +1,11 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { Artifacts } from '../../artifact/artifacts.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Entry } from './entry.ts';
 import { type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
-import type { Artifacts, Compiler, Logger, Resolutions, Verdicts } from './ports.ts';
+import type { Compiler, Logger, Resolutions, Verdicts } from './ports.ts';
 
 /** One arrow of the lifecycle, as it happened. `at`: wall time in milliseconds since the epoch. */
 export type Transition = {

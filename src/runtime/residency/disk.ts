@@ -1,5 +1,5 @@
 import type { Digest } from '../../api/names.ts';
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import { checkBase } from './base-match.ts';
 import type { Core } from './core.ts';
 import type { EngineWatch } from './engine-watch.ts';
@@ -10,8 +10,6 @@ import type { Removals } from './removals.ts';
 
 /** Codes that say: the artifact on this disk is damaged or gone, the publisher's may be good. */
 const damaged: ReadonlySet<string> = new Set(['ARTIFACT_CORRUPT', 'ARTIFACT_NOT_STORED']);
-
-export const codeOf = (error: unknown): string => (error instanceof AdaptletError ? error.code : '');
 
 /** Brings adapters to the disk: Remote -> Fetching -> Stored -> Compiled. */
 export class Disk {
@@ -60,7 +58,7 @@ export class Disk {
       return this.#core.options.engine.info().baseDigest;
     } catch (error) {
       // Not ready yet: it is checked before the compile.
-      if (codeOf(error) === 'ENGINE_DOWN') return undefined;
+      if (errorCodeOf(error) === 'ENGINE_DOWN') return undefined;
       throw error;
     }
   }
@@ -137,7 +135,7 @@ export class Disk {
       entry.bytes = compiled.bytes;
       this.#core.move(entry, { kind: 'Built', digest, storedBytes: entry.storedBytes, compiled });
     } catch (error) {
-      if (repairs.has('artifact') || !mayBeDamaged(entry, codeOf(error))) throw error;
+      if (repairs.has('artifact') || !mayBeDamaged(entry, errorCodeOf(error))) throw error;
       repairs.add('artifact');
       const reason = error instanceof Error ? error.message : String(error);
       await artifacts.quarantine(digest, reason);
@@ -185,7 +183,7 @@ const mayBeDamaged = (entry: Entry, code: string): boolean =>
 
 /** A source that has lost the content recorded for a uid; a digest in the manifest is the author's own word. */
 const asChanged = (entry: Entry, error: unknown): unknown =>
-  codeOf(error) === 'DIGEST_MISMATCH' && entry.resource.body.digest === undefined
+  errorCodeOf(error) === 'DIGEST_MISMATCH' && entry.resource.body.digest === undefined
     ? new AdaptletError(
         'ADAPTER_DIGEST_CHANGED',
         `the source of adapter ${entry.key} no longer gives ${entry.digest}, which is recorded for it`,

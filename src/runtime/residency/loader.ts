@@ -1,6 +1,6 @@
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { Core } from './core.ts';
-import { codeOf, type Disk } from './disk.ts';
+import type { Disk } from './disk.ts';
 import type { EngineWatch } from './engine-watch.ts';
 import { type Entry, engineNameOf } from './entry.ts';
 import type { Lane } from './lane.ts';
@@ -13,12 +13,7 @@ import { examine, verdictKey } from './validation.ts';
 const mostEngineDeaths = 3;
 
 /** Codes of the engine that say: compile it again. */
-const compiledUnusable: ReadonlySet<string> = new Set([
-  'ADAPTER_COMPILED_CORRUPT',
-  'COMPILED_CORRUPT',
-  'COMPILED_FILE_CORRUPT',
-  'COMPILED_FILE_STALE',
-]);
+const compiledUnusable: ReadonlySet<string> = new Set(['COMPILED_FILE_CORRUPT', 'COMPILED_FILE_STALE']);
 
 export type LoaderParts = {
   readonly core: Core;
@@ -130,14 +125,14 @@ export class Loader {
       ({ bytes } = await core.options.engine.load(engineName, state.compiled.file));
     } catch (error) {
       if (await this.#engineEnded(entry, error, life)) return;
-      if (!compiledUnusable.has(codeOf(error)) || repairs.has('compiled')) throw error;
+      if (!compiledUnusable.has(errorCodeOf(error)) || repairs.has('compiled')) throw error;
       repairs.add('compiled');
       core.options.logger.warn(
         { err: error, key: entry.key },
         'the compiled form of an adapter is built again',
       );
       await core.options.compiler.remove(digest);
-      core.move(entry, { kind: 'CompiledLost', reason: codeOf(error) });
+      core.move(entry, { kind: 'CompiledLost', reason: errorCodeOf(error) });
       return;
     }
     // Loaded by a process that ended before this line ran.
@@ -176,7 +171,7 @@ export class Loader {
       core.move(entry, { kind: 'Passed', reason: known ? 'passed before' : 'passed its tests' });
     } catch (error) {
       if (await this.#engineEnded(entry, error, life)) return;
-      await ram.unload(entry, { kind: 'Unloaded', reason: codeOf(error) });
+      await ram.unload(entry, { kind: 'Unloaded', reason: errorCodeOf(error) });
       throw error;
     }
     this.#parts.arrived(entry);
@@ -198,7 +193,7 @@ export class Loader {
    */
   async #engineEnded(entry: Entry, error: unknown, life: number): Promise<boolean> {
     const { core, watch, ram } = this.#parts;
-    if (codeOf(error) !== 'ENGINE_DOWN') return core.life !== life;
+    if (errorCodeOf(error) !== 'ENGINE_DOWN') return core.life !== life;
     if (core.life === life) await watch.announced();
     if (isInRam(entry.state)) ram.lost(entry);
     entry.engineDeaths += 1;

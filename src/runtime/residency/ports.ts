@@ -1,30 +1,5 @@
 import type { Digest } from '../../api/names.ts';
-import type { Source } from '../../api/source.ts';
 import type { EngineInfo } from '../engine/engine.ts';
-
-export type FetchProgress = { readonly receivedBytes: number; readonly totalBytes: number };
-
-/** The content store and the sources behind it, as residency uses them. Implemented in src/artifact. */
-export type Artifacts = {
-  /**
-   * Brings an artifact to the disk and verifies its digest; resolves once it survives a power cut.
-   * `expected` absent: whatever the source has now. Errors: the artifact part of the catalogue.
-   */
-  fetch(
-    source: Source,
-    expected: Digest | undefined,
-    options: { readonly signal: AbortSignal; readonly onProgress?: (p: FetchProgress) => void },
-  ): Promise<{ readonly digest: Digest; readonly bytes: number }>;
-  /** Bytes on disk of a stored artifact, or undefined when it is not here. */
-  stored(digest: Digest): { readonly bytes: number } | undefined;
-  /** Folder with the artifact's files under their own names. Throws when it is not stored. */
-  folder(digest: Digest): string;
-  /** Reads a stored artifact whole, before it is compiled. Errors: ARTIFACT_CORRUPT, ARTIFACT_NOT_STORED. */
-  verify(digest: Digest, signal: AbortSignal): Promise<void>;
-  remove(digest: Digest): Promise<void>;
-  /** Sets a corrupt artifact aside, so that the next fetch brings it again. */
-  quarantine(digest: Digest, reason: string): Promise<void>;
-};
 
 export type CompiledAdapter = {
   readonly file: string;

@@ -1,33 +1,26 @@
 import { expect, test } from 'vitest';
 import type { Digest } from '../../api/names.ts';
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { codeOf } from '../../errors/code-of.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { FakeEngine, never, Script, settle } from './fake-ports.ts';
+import { FakeEngine, Script } from './fake-engine.ts';
+import { never, settle } from './fake-ports.ts';
 import { examine, judgeAnswer, judgeProbe, verdictKey } from './validation.ts';
 
 const validation = { smokeTests: [], allowNoEffect: false };
 const digest = `sha256:${'a'.repeat(64)}` as Digest;
 
-const codeOf = (act: () => void): string => {
-  try {
-    act();
-    return 'passed';
-  } catch (error) {
-    return error instanceof AdaptletError ? error.code : String(error);
-  }
-};
-
 test.each([
-  [{ finite: true, maxDifference: 0.5 }, 'passed'],
+  [{ finite: true, maxDifference: 0.5 }, 'none'],
   [{ finite: true, maxDifference: 0 }, 'ADAPTER_NO_EFFECT'],
   [{ finite: false, maxDifference: 0.5 }, 'ADAPTER_PROBE_NOT_FINITE'],
   [{ finite: true, maxDifference: Number.NaN }, 'ADAPTER_PROBE_NOT_FINITE'],
-])('the probe %o is judged %s', (probe, verdict) => {
-  expect(codeOf(() => judgeProbe(probe, 'team/a', validation))).toBe(verdict);
+])('the probe %o is judged %s', async (probe, verdict) => {
+  expect(await codeOf(() => judgeProbe(probe, 'team/a', validation))).toBe(verdict);
 });
 
-test('an adapter without effect passes where that is allowed', () => {
-  judgeProbe({ finite: true, maxDifference: 0 }, 'team/a', { ...validation, allowNoEffect: true });
+test('an adapter without effect passes where that is allowed', async () => {
+  const allowed = { ...validation, allowNoEffect: true };
+  expect(await codeOf(() => judgeProbe({ finite: true, maxDifference: 0 }, 'team/a', allowed))).toBe('none');
 });
 
 test.each([

@@ -1,10 +1,12 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
-import { backoffMs } from './backoff.ts';
+import { backoffMs } from '../../time/backoff.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 import { isInRam } from './lifecycle.ts';
 import type { Ram } from './ram.ts';
 import { byUrgency } from './urgency.ts';
+
+const retryDelays = { firstMs: 1_000, longestMs: 300_000 };
 
 /** After which time an adapter that found no room, or was put out for a more urgent one, is tried again. */
 const blockedMs = 30_000;
@@ -71,7 +73,7 @@ export class Work {
     }
     const { code, message, retry } = error;
     this.#core.move(entry, { kind: 'Failed', failure: { code, message, retry, since: clock.now() } });
-    const delay = retry === 'Backoff' ? backoffMs(entry.attempts, random) : undefined;
+    const delay = retry === 'Backoff' ? backoffMs(entry.attempts, random, retryDelays) : undefined;
     if (delay !== undefined) {
       entry.retryAt = clock.monotonic() + delay;
       entry.cancelRetry?.();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { context, rule } from './fixture.ts';
 import { compileMatches } from './match.ts';
+import { context, rule } from './plan.fixture.ts';
 
 const matches = (match: Record<string, unknown>, ...others: Record<string, unknown>[]) =>
   compileMatches(rule({ name: 'r', matches: [match, ...others], targets: [{ base: true }] }).matches);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { adapter, planOf, routeOf, rule, split } from './fixture.ts';
 import { resolve } from './names.ts';
+import { adapter, planOf, routeOf, rule, split } from './plan.fixture.ts';
 import { buildTable } from './table.ts';
 
 const toBase = [rule({ name: 'all', targets: [{ base: true }] })];

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fakeDigest } from '../../api/names.fixture.ts';
 import type { WeightedTarget } from '../../api/route.ts';
 import { armOf, seedOf } from '../../rollout/splitter.ts';
-import { digestOf } from './fixture.ts';
 import { compilePick } from './pick.ts';
 
 const keys = Array.from({ length: 100_000 }, (_, i) => `user-${i}`);
@@ -69,7 +69,7 @@ describe('the split of a rule', () => {
   it('cuts independently of a rollout behind it and of other rules', () => {
     const choose = pick(abc(1, 1, 0));
     const neighbour = compilePick('team-a', 'assistant', 'other', abc(1, 1, 0));
-    const seed = seedOf('team-a', 'a', digestOf('a'));
+    const seed = seedOf('team-a', 'a', fakeDigest('a'));
     const cells = new Map<string, number>();
     for (const key of keys) {
       const cell = `${label(choose(key))} ${label(neighbour(key))} ${armOf(seed, key, 50)}`;

@@ -1,18 +1,18 @@
 import { RE2JS } from 're2js';
 import { describe, expect, it, vi } from 'vitest';
+import { fakeDigest } from '../../api/names.fixture.ts';
 import type { Resource, SplitResource } from '../../plan/resources.ts';
 import type { Candidate, ServingFacts } from './decision.ts';
 import {
   adapter,
   context,
-  digestOf,
   everythingResident,
   planOf,
   routeOf,
   rule,
   split,
   withCanary,
-} from './fixture.ts';
+} from './plan.fixture.ts';
 import { effectiveWeight, route } from './route.ts';
 import { buildTable } from './table.ts';
 
@@ -46,7 +46,7 @@ describe('a rollout', () => {
       {
         kind: 'adapter',
         key: 'team-a/v1',
-        digest: digestOf('1'),
+        digest: fakeDigest('1'),
         rollout: 'sql',
         rolloutUid: 'uid-team-a/sql',
         arm: 'stable',
@@ -64,12 +64,12 @@ describe('a rollout', () => {
 
   it('gives the canary nobody while it is not Resident with that very digest, or is held', () => {
     const loading: ServingFacts = {
-      isResident: (_, digest) => digest !== digestOf('2'),
+      isResident: (_, digest) => digest !== fakeDigest('2'),
       isHeld: () => false,
     };
     const held: ServingFacts = {
       isResident: () => true,
-      isHeld: (uid, digest) => uid === 'uid-team-a/sql' && digest === digestOf('2'),
+      isHeld: (uid, digest) => uid === 'uid-team-a/sql' && digest === fakeDigest('2'),
     };
     for (const facts of [loading, held]) {
       expect(canaryShare(sql(100), facts)).toBe(0);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ObjectKey } from '../../api/names.ts';
 import type { Rule } from '../../api/route.ts';
-import { context, everythingResident, planOf, routeOf, rule } from './fixture.ts';
+import { context, everythingResident, planOf, routeOf, rule } from './plan.fixture.ts';
 import { route } from './route.ts';
 import { buildTable } from './table.ts';
 

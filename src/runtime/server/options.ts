@@ -29,16 +29,46 @@ const within = (name: string, value: number, min: number, max: number, whole: bo
     ? value
     : refuse(`${name} is ${value}, it must be ${whole ? 'a whole number ' : ''}from ${min} to ${max}`);
 
-const checkedPrompt = (prompt: Prompt, base: Serving['base']): Prompt => {
-  if (prompt.kind === 'text') return prompt.text === '' ? refuse('the prompt is empty') : prompt;
-  if (prompt.kind === 'chat') return prompt.messages.length === 0 ? refuse('messages is empty') : prompt;
+/**
+ * Characters that one token may stand for on average. No language comes near; without a bound the engine would turn
+ * megabytes into tokens, while everybody waits, only to find that they are too many.
+ */
+const maxCharactersPerToken = 16;
+
+const tooLong = (what: string, context: number): never => {
+  throw new AdaptletError('PROMPT_TOO_LONG', `the prompt has ${what}; the context holds ${context} tokens`);
+};
+
+const checkedText = (texts: readonly string[], context: number): void => {
+  const characters = texts.reduce((sum, text) => sum + text.length, 0);
+  if (characters > context * maxCharactersPerToken) tooLong(`${characters} characters`, context);
+};
+
+const checkedPrompt = (prompt: Prompt, base: Serving['base'], context: number): Prompt => {
+  if (prompt.kind === 'text') {
+    checkedText([prompt.text], context);
+    return prompt.text === '' ? refuse('the prompt is empty') : prompt;
+  }
+  if (prompt.kind === 'chat') {
+    // A chat template gives every message a token at least.
+    if (prompt.messages.length > context) tooLong(`${prompt.messages.length} messages`, context);
+    checkedText(
+      prompt.messages.map(({ content }) => content),
+      context,
+    );
+    return prompt.messages.length === 0 ? refuse('messages is empty') : prompt;
+  }
   if (prompt.ids.length === 0) refuse('the prompt is empty');
+  if (prompt.ids.length > context) tooLong(`${prompt.ids.length} tokens`, context);
   const limit = base.vocabSize > 0 ? base.vocabSize : Number.MAX_SAFE_INTEGER;
   const bad = prompt.ids.find((id) => !Number.isSafeInteger(id) || id < 0 || id >= limit);
   return bad === undefined ? prompt : refuse(`token id ${bad} is not in the vocabulary of ${base.vocabSize}`);
 };
 
-/** A checked request. Errors: REQUEST_INVALID names the field by the name that all protocols have in common. */
+/**
+ * A checked request. Errors: REQUEST_INVALID names the field by the name that all protocols have in common;
+ * PROMPT_TOO_LONG when it is plain before anything is turned into tokens.
+ */
 export const generateRequest = (
   prompt: Prompt,
   options: Options,
@@ -54,7 +84,7 @@ export const generateRequest = (
     refuse(`a stop string has more than ${stopLimits.length} characters`);
   const topP = within('top_p', options.topP ?? 1, 0, 1, false);
   return {
-    prompt: checkedPrompt(prompt, base),
+    prompt: checkedPrompt(prompt, base, context),
     maxTokens: within(
       'max_tokens',
       options.maxTokens ?? Math.min(defaults.maxTokens, context),

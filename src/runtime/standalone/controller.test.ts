@@ -157,7 +157,7 @@ describe('the standalone controller', () => {
     node.folder({ 'r.yaml': rollout('a') });
     expect(node.plan().has('AdapterSpec default/a')).toBe(true);
     expect(node.plan().has('AdapterSpec default/b')).toBe(false);
-    node.folder({ 'r.yaml': '' });
+    node.folder({ 'r.yaml': '# none\n' });
     expect([...node.plan().keys()]).toEqual([]);
   });
 

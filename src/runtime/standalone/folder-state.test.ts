@@ -86,9 +86,35 @@ describe('mergeScan', () => {
 
   it('lets the last object go when its file stays', () => {
     const first = merge({}, { 'a.yaml': adapter('a') });
-    const second = merge(first.state, { 'a.yaml': '' });
+    const second = merge(first.state, { 'a.yaml': '# nothing\n' });
     expect(second).toMatchObject({ held: '', problems: [] });
     expect(names(second.state)).toEqual([]);
+  });
+
+  it('takes a file without a byte for one that is being written', () => {
+    const first = merge({}, { 'a.yaml': adapter('a'), 'b.yaml': adapter('b') });
+    const second = merge(first.state, { 'a.yaml': '', 'b.yaml': adapter('b') });
+    expect(names(second.state)).toEqual(['a', 'b']);
+    expect(second.problems).toMatchObject([{ file: 'a.yaml', line: 0 }]);
+    expect(merge({}, { 'a.yaml': '' }).problems).toEqual([]);
+  });
+
+  it('leaves an object with the file that has it, also when the copy is in a file that sorts before', () => {
+    const first = merge({}, { 'a.yaml': adapter('a'), 'b.yaml': adapter('b') });
+    const second = merge(first.state, { 'a.yaml': adapter('a') + adapter('b'), 'b.yaml': adapter('b') });
+    expect(second.problems).toMatchObject([{ file: 'a.yaml' }]);
+    expect(names(second.state)).toEqual(['a', 'b']);
+  });
+
+  it('has an object once when it moved out of a file that is refused for something else', () => {
+    const first = merge({}, { 'a.yaml': adapter('c'), 'b.yaml': adapter('a') + adapter('b') });
+    const second = merge(first.state, {
+      'a.yaml': adapter('c') + adapter('b'),
+      'b.yaml': adapter('a', 'other'),
+    });
+    expect(second.problems).toMatchObject([{ file: 'b.yaml' }]);
+    expect(names(second.state)).toEqual(['a', 'b', 'c']);
+    expect(uidOf(second.state, 'b')).toBe(uidOf(first.state, 'b'));
   });
 
   it('leaves an object with the file that had it first', () => {

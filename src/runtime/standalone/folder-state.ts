@@ -41,7 +41,7 @@ export const dropUnused = (state: FolderState, inUse: (m: Manifest) => boolean):
  * What the folder says now, on top of what it said before. Pure.
  *
  * Guarantees: a file that is bad in any way changes nothing, its objects stay as they were when it was last good.
- * A folder without any manifest file after one with some changes nothing either: an unmounted or emptied folder
+ * A file without a byte is one that is being written. A folder without any manifest file after one with some changes nothing either: an unmounted or emptied folder
  * never empties a node. An object keeps its uid while it exists, also when it moves between files; one that was
  * removed and comes back is a new object. One that is removed while `inUse` stays until it is not: what serves is
  * never pulled away.
@@ -55,38 +55,56 @@ export const mergeScan = (
 ): Merged => {
   if (files.length === 0 && Object.keys(before).length > 0) {
     const held =
-      'the folder has no manifest files any more; the last plan stays. Remove objects one by one, and keep a file (it may be empty) to remove the last';
+      'the folder has no manifest files any more; the last plan stays. Remove objects one by one, and keep a file with a comment to remove the last';
     return { state: before, problems: [], held };
   }
   const present = new Map(objectsOf(before).map((m) => [identityOf(m), m]));
-  const owner = new Map<string, string>();
+  const read = files
+    .toSorted((a, b) => (a.file < b.file ? -1 : 1))
+    .map((scanned) => ({ file: scanned.file, ...contentsOf(scanned, before, parse) }));
+  const owner = ownersOf(before, read);
   const state: Record<string, readonly Manifest[]> = {};
   const problems: ManifestProblem[] = [];
-
-  // Files that already own their objects go first, so that a copy in another file cannot take them over.
-  const ordered = files.toSorted(
-    (a, b) => Number(b.file in before) - Number(a.file in before) || (a.file < b.file ? -1 : 1),
-  );
-  for (const { file, text, reason } of ordered) {
-    const parsed: ParsedFile =
-      text === undefined
-        ? { documents: [], problems: [{ file, line: 0, reason: reason ?? 'cannot be read' }] }
-        : parse(text, file);
-    const found = [
-      ...parsed.problems,
-      ...parsed.documents.flatMap((d) => conflictsOf(d, file, owner, present)),
-    ];
+  for (const { file, documents, problems: bad } of read) {
+    const found = [...bad, ...documents.flatMap((d) => conflictsOf(d, file, owner, present))];
     problems.push(...found);
     const objects =
       found.length > 0
-        ? (before[file] ?? [])
-        : parsed.documents.map((d) => withIdentity(d.manifest, present, identity));
+        ? (before[file] ?? []).filter((m) => (owner.get(identityOf(m)) ?? file) === file)
+        : documents.map((d) => withIdentity(d.manifest, present, identity));
     for (const object of objects) owner.set(identityOf(object), file);
     state[file] = objects;
   }
   const removed = [...present.values()].filter((m) => !owner.has(identityOf(m)) && inUse(m));
   if (removed.length > 0) state[removedFile] = removed;
   return { state, problems, held: '' };
+};
+
+const contentsOf = (
+  { file, text, reason }: ScannedFile,
+  before: FolderState,
+  parse: (text: string, file: string) => ParsedFile,
+): ParsedFile => {
+  const bad = (why: string): ParsedFile => ({ documents: [], problems: [{ file, line: 0, reason: why }] });
+  if (text === undefined) return bad(reason ?? 'cannot be read');
+  // What `command > file` leaves until the command writes, and what a full disk leaves.
+  if (text === '' && (before[file] ?? []).length > 0)
+    return bad('has no bytes; its objects stay. Remove the file, or leave a comment in it, to remove them');
+  return parse(text, file);
+};
+
+/** The file that has an object already keeps it: a copy elsewhere cannot take it over. */
+const ownersOf = (
+  before: FolderState,
+  read: readonly (ParsedFile & { readonly file: string })[],
+): Map<string, string> => {
+  const owner = new Map<string, string>();
+  for (const { file, documents, problems } of read) {
+    const had = (before[file] ?? []).map(identityOf);
+    const has = new Set(documents.map((d) => identityOf(d.manifest)));
+    for (const id of had) if (problems.length > 0 || has.has(id)) owner.set(id, file);
+  }
+  return owner;
 };
 
 const conflictsOf = (
@@ -97,7 +115,7 @@ const conflictsOf = (
 ): ManifestProblem[] => {
   const { line, manifest } = document;
   const other = owner.get(identityOf(manifest));
-  if (other !== undefined)
+  if (other !== undefined && other !== file)
     return [
       { file, line, reason: `${identityOf(manifest)} is defined in ${other} already; remove one of the two` },
     ];

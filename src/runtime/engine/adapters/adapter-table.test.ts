@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Tensor } from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { fixtureDigest, tinyFolder, tinySites } from '../../adapter/adapter-fixture.ts';
+import { fakeDigest } from '../../../api/names.fixture.ts';
 import { compileAdapter } from '../../adapter/compile.ts';
+import { tinyFolder, tinySites } from '../../adapter/peft-folder.fixture.ts';
 import { readCompiledHeader } from '../../adapter/read-compiled.ts';
 import { Exclusive } from '../exclusive.ts';
 import type { GraphSession } from '../session/graph-session.ts';
@@ -14,7 +15,7 @@ import { Arena } from './arena.ts';
 import { checkHeader } from './check-header.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'adaptlet-table-'));
-const expected = { baseDigest: fixtureDigest('b'), engineVersion: 'test 1', sites: tinySites };
+const expected = { baseDigest: fakeDigest('b'), engineVersion: 'test 1', sites: tinySites };
 const fileOf = (name: string): string => join(folder, `${name}.bin`);
 
 /** A session that only keeps what it would feed. */
@@ -31,7 +32,7 @@ const makeTable = (budget = 1 << 20) => {
 const compile = (name: string): Promise<unknown> =>
   compileAdapter({
     folder: join(tinyFolder, 'adapters', name),
-    digest: fixtureDigest('a'),
+    digest: fakeDigest('a'),
     info: expected,
     outFile: fileOf(name),
     maxRank: 64,
@@ -111,7 +112,7 @@ describe('loading a compiled file', () => {
   it('refuses a file for another base model or engine as stale', async () => {
     const header = await readCompiledHeader(fileOf('upper'));
     const stale = expect.objectContaining({ code: 'COMPILED_FILE_STALE' });
-    expect(() => checkHeader('f', header, { ...expected, baseDigest: fixtureDigest('c') })).toThrow(stale);
+    expect(() => checkHeader('f', header, { ...expected, baseDigest: fakeDigest('c') })).toThrow(stale);
     expect(() => checkHeader('f', header, { ...expected, engineVersion: 'test 2' })).toThrow(stale);
   });
 

@@ -53,16 +53,6 @@ export const writer =
     await writeFile(path, artifact.blobs.get(blob.digest) ?? '');
   };
 
-/** The code of the error that a call throws, or `none`. */
-export const codeOf = async (run: () => unknown): Promise<string> => {
-  try {
-    await run();
-    return 'none';
-  } catch (error) {
-    return error instanceof Error && 'code' in error ? String(error.code) : String(error);
-  }
-};
-
 /** A tar archive. `type` is the flag of the format: `0` a file, `5` a folder, `2` a symbolic link. */
 export const tarOf = (
   entries: readonly { readonly name: string; readonly content?: string; readonly type?: string }[],

@@ -1,12 +1,27 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Digest } from '../../api/names.ts';
+import { fakeDigest } from '../../api/names.fixture.ts';
 import type { Site } from '../engine/engine.ts';
 
 /** Adapters for tests: made by hand, and those of the tiny model. */
 
 export const tinyFolder = fileURLToPath(new URL('../../../test/fixtures/models/tiny', import.meta.url));
+
+/** Broken adapters of the tiny model, below `variants`, and what each is refused with. */
+export const brokenVariants = {
+  'broken-config-r': 'ADAPTER_RANK_NOT_CONFIG',
+  'broken-dora': 'ADAPTER_DORA',
+  'broken-header': 'ADAPTER_HEADER_TOO_LARGE',
+  'broken-inf': 'ADAPTER_NOT_FINITE',
+  'broken-missing-b': 'ADAPTER_PAIR_INCOMPLETE',
+  'broken-nan': 'ADAPTER_NOT_FINITE',
+  'broken-rank': 'ADAPTER_RANK_UNEQUAL',
+  'broken-shape': 'ADAPTER_SHAPE',
+  'broken-truncated': 'ADAPTER_FILE_TRUNCATED',
+  'broken-unknown-key': 'ADAPTER_TENSOR_UNKNOWN',
+  'broken-wrong-base': 'ADAPTER_WRONG_BASE',
+} as const;
 
 const widths: Readonly<Record<string, readonly [number, number]>> = {
   'self_attn.q_proj': [64, 64],
@@ -27,9 +42,7 @@ export const tinySites: readonly Site[] = [0, 1].flatMap((layer) =>
   })),
 );
 
-export const fixtureDigest = (digit: string): Digest => `sha256:${digit.repeat(64)}` as Digest;
-
-export const tinyInfo = { sites: tinySites, baseDigest: fixtureDigest('b'), engineVersion: 'test 1' };
+export const tinyInfo = { sites: tinySites, baseDigest: fakeDigest('b'), engineVersion: 'test 1' };
 
 export type FixtureTensor = {
   readonly dtype: string;
@@ -76,14 +89,4 @@ export const writeAdapter = async (
   await writeFile(join(folder, 'adapter_config.json'), JSON.stringify({ peft_type: 'LORA', ...config }));
   await writeFile(join(folder, 'adapter_model.safetensors'), weights);
   return folder;
-};
-
-/** The code that a function throws with, or `none`. */
-export const codeOf = async (run: () => unknown): Promise<string> => {
-  try {
-    await run();
-    return 'none';
-  } catch (error) {
-    return error instanceof Error && 'code' in error ? String(error.code) : String(error);
-  }
 };

@@ -1,12 +1,9 @@
-import type { Digest } from '../api/names.ts';
+import { fakeDigest } from '../api/names.fixture.ts';
 import type { RolloutObject } from '../api/objects.ts';
 import { type RolloutSpec, rolloutSpecSchema, type Step } from '../api/rollout.ts';
 import { type RolloutStatus } from '../api/rollout-status.ts';
 import { type Decision, decide } from './decide.ts';
 import type { AdapterFact, Held } from './facts.ts';
-
-/** For tests: a digest made of one hexadecimal digit. */
-export const digestOf = (digit: string): Digest => `sha256:${digit.repeat(64)}` as Digest;
 
 type SpecInput = {
   adapter?: string;
@@ -64,7 +61,7 @@ export class World {
   adapter(name: string, change: Partial<AdapterFact> = {}): this {
     const known = this.adapters.get(name) ?? {
       uid: `uid-${name}`,
-      digest: digestOf(name.slice(1)),
+      digest: fakeDigest(name.slice(1)),
       state: 'Resident',
       reason: '',
       message: '',
@@ -93,6 +90,22 @@ export class World {
     return decision;
   }
 }
+
+/** One minute in milliseconds. */
+export const minute = 60_000;
+
+/** Two weights, with pauses of one and two minutes. */
+export const timed: readonly Step[] = [
+  { setWeight: 10 },
+  { pause: { duration: '1m' } },
+  { setWeight: 50 },
+  { pause: { duration: '2m' } },
+];
+
+export const condition = (status: RolloutStatus, type: string) =>
+  status.conditions.find((c) => c.type === type);
+
+export const reasons = ({ events }: Pick<Decision, 'events'>): string[] => events.map((e) => e.reason);
 
 /** For tests: stable v1, and v2 as canary in the first pause of `steps`. */
 export const underWay = (steps: readonly Step[]): World => {

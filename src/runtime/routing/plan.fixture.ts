@@ -1,5 +1,7 @@
+import { fakeDigest } from '../../api/names.fixture.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import { type Rule, ruleSchema } from '../../api/route.ts';
+import { adapterResource } from '../../plan/resources.fixture.ts';
 import {
   type AdapterResource,
   type Plan,
@@ -8,30 +10,13 @@ import {
   resourceKey,
   type SplitResource,
 } from '../../plan/resources.ts';
-import { digestOf } from '../../rollout/fixture.ts';
 import type { RequestContext } from '../serving/serving.ts';
 import type { ServingFacts } from './decision.ts';
-
-export { digestOf };
 
 /** For tests: a rule as a manifest would say it. */
 export const rule = (input: Record<string, unknown>): Rule => ruleSchema.parse(input);
 
-export const adapter = (key: string): AdapterResource => ({
-  type: 'AdapterSpec',
-  name: key as ObjectKey,
-  body: {
-    uid: `uid-${key}`,
-    baseModel: 'tiny',
-    baseModelDigests: [],
-    source: { path: { path: key } },
-    priority: 0,
-    pinned: false,
-    tier: 'None',
-    held: false,
-    validation: { smokeTests: [], allowNoEffect: false },
-  },
-});
+export const adapter = (key: string): AdapterResource => adapterResource(key as ObjectKey);
 
 export const split = (key: string, change: Partial<SplitResource['body']> = {}): SplitResource => ({
   type: 'Split',
@@ -40,7 +25,7 @@ export const split = (key: string, change: Partial<SplitResource['body']> = {}):
     uid: `uid-${key}`,
     createdAt: '2026-01-01T00:00:00Z',
     revision: 1,
-    stable: { adapter: 'v1', uid: 'uid-v1', digest: digestOf('1') },
+    stable: { adapter: 'v1', uid: 'uid-v1', digest: fakeDigest('1') },
     weight: 0,
     hashOn: 'User',
     guard: { maxConsecutiveErrors: 5 },
@@ -51,7 +36,7 @@ export const split = (key: string, change: Partial<SplitResource['body']> = {}):
 
 /** For tests: the body of a split with v2 as canary. */
 export const withCanary = (weight: number): Partial<SplitResource['body']> => ({
-  canary: { adapter: 'v2', uid: 'uid-v2', digest: digestOf('2'), seed: '0123456789abcdef' },
+  canary: { adapter: 'v2', uid: 'uid-v2', digest: fakeDigest('2'), seed: '0123456789abcdef' },
   weight,
 });
 

@@ -1,0 +1,60 @@
+import type { Command } from 'commander';
+import { generateCommand } from '../../src/cli/generate.ts';
+import { lintCommand } from '../../src/cli/lint.ts';
+import { statusCommand } from '../../src/cli/status.ts';
+import { verbCommands } from '../../src/cli/verbs.ts';
+import { code, table } from './table.ts';
+
+const usageOf = (command: Command): string => {
+  const words = command.registeredArguments.map((argument) => {
+    const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return ['adaptlet', command.name(), ...words].join(' ');
+};
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+
+const optionRows = (command: Command): readonly (readonly string[])[] =>
+  command.options.map((option) => {
+    const { defaultValue: value } = option as { readonly defaultValue?: unknown };
+    const isNothing = value === undefined || value === '' || (Array.isArray(value) && value.length === 0);
+    return [
+      code(option.flags),
+      isNothing ? '' : code(typeof value === 'string' ? value : JSON.stringify(value)),
+      option.description,
+    ];
+  });
+
+/** docs/reference/command-line.md: the commands besides `serve`, whose flags are in configuration.md. */
+export const commandLineReference = async (): Promise<Map<string, string>> => {
+  const verbs = verbCommands();
+  const talking = [statusCommand(), generateCommand(), lintCommand()];
+  const text = [
+    '# Command line',
+    '',
+    'Results go to stdout, everything else to stderr; exit code 1 is a failure. The flags of `adaptlet serve` are in',
+    '[configuration.md](configuration.md). Generated from src/cli.',
+    '',
+    ...talking.flatMap((command) => [
+      `## \`${usageOf(command)}\``,
+      '',
+      sentence(command.description()),
+      '',
+      ...table(['option', 'default', 'what'], optionRows(command)),
+      '',
+    ]),
+    '## Verbs',
+    '',
+    ...table(
+      ['command', 'what it does'],
+      verbs.map((command) => [code(usageOf(command)), command.description()]),
+    ),
+    '',
+    'All of them take:',
+    '',
+    ...table(['option', 'default', 'what'], verbs[0] === undefined ? [] : optionRows(verbs[0])),
+    '',
+  ].join('\n');
+  return new Map([['docs/reference/command-line.md', text]]);
+};

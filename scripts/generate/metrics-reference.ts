@@ -1,0 +1,21 @@
+import { attributes, metrics, spans } from '../../src/runtime/server/telemetry/names.ts';
+import { code, table } from './table.ts';
+
+/** docs/reference/metrics.md: what /metrics has, and what traces carry. */
+export const metricsReference = async (): Promise<Map<string, string>> => {
+  const text = [
+    '# Metrics and traces',
+    '',
+    'Generated from src/runtime/server/telemetry/names.ts. How to look at them: docs/how-to/watch-a-node.md.',
+    '',
+    ...table(
+      ['metric of GET /metrics', 'what'],
+      Object.values(metrics).map(({ name, help }) => [code(name), help]),
+    ),
+    '',
+    `A request is the span ${code(spans.request)}, with ${code(spans.acquire)} and ${code(spans.generate)} in it.`,
+    `Attributes: ${Object.values(attributes).map(code).join(', ')}.`,
+    '',
+  ].join('\n');
+  return new Map([['docs/reference/metrics.md', text]]);
+};
