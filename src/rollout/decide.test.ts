@@ -219,6 +219,24 @@ describe('steps', () => {
   });
 });
 
+describe('room in RAM', () => {
+  it('is told by the condition Schedulable, with the numbers, while the canary waits at weight 0', () => {
+    const world = new World([{ setWeight: 10 }, { pause: {} }]).adapter('v1');
+    world.decide();
+    world.adapter('v2', { state: 'Pending' }).edit({ adapter: 'v2' });
+    world.room = { fits: false, message: 'v1 30 + v2 50 need 80 bytes, the budget is 60 bytes' };
+    const { status } = world.decide();
+    expect(status.weights.canary).toBe(0);
+    expect(status.conditions.find((c) => c.type === 'Schedulable')).toMatchObject({
+      status: 'False',
+      reason: 'NoRoom',
+      message: 'v1 30 + v2 50 need 80 bytes, the budget is 60 bytes',
+    });
+    world.room = undefined;
+    expect(world.decide().status.conditions.find((c) => c.type === 'Schedulable')?.status).toBe('True');
+  });
+});
+
 describe('a settled rollout', () => {
   it('refuses verbs that need a canary, and unknown ones, once and with the reason', () => {
     const world = new World([]).adapter('v1');

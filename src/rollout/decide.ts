@@ -49,7 +49,7 @@ export const decide = ({ rollout, facts, now, elapsedMs, request }: DecideInput)
   const standing = draft.stable === undefined ? firstRevision(draft, turn) : nextRevision(draft, turn);
 
   const { generation } = metadata;
-  const status = statusOf(draft, standing, before, {
+  const status = statusOf(draft, standing, before, facts.room, {
     generation,
     now: at,
     historyLimit: spec.revisionHistoryLimit,

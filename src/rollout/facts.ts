@@ -25,6 +25,8 @@ export type Facts = {
   readonly target?: AdapterFact | undefined;
   /** Of the Adapter that status.stable names, where it is another one; absent when it is not known. */
   readonly stable?: AdapterFact | undefined;
+  /** Whether stable and the target fit into RAM together, with the numbers; absent while a size is not known. */
+  readonly room?: { readonly fits: boolean; readonly message: string } | undefined;
   /** Every hold of this rollout; those of other digests are ignored. */
   readonly held?: readonly Held[] | undefined;
 };

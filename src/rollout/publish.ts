@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Condition, RolloutStatus } from '../api/rollout-status.ts';
 import { maxStatusMessage } from '../api/rollout-status.ts';
 import type { Draft, Standing } from './draft.ts';
+import type { Facts } from './facts.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
 const cut = (message: string): string => message.slice(0, maxStatusMessage);
@@ -13,7 +14,11 @@ type Observation = {
   readonly message: string;
 };
 
-const observations = ({ phase, reason, message }: Standing, stable: Draft['stable']): Observation[] => [
+const observations = (
+  { phase, reason, message }: Standing,
+  stable: Draft['stable'],
+  room: Facts['room'],
+): Observation[] => [
   { type: 'Progressing', holds: phase === 'Progressing', reason, message },
   phase === 'Paused'
     ? { type: 'Paused', holds: true, reason, message }
@@ -22,6 +27,9 @@ const observations = ({ phase, reason, message }: Standing, stable: Draft['stabl
     ? { type: 'Available', holds: false, reason: 'NoStable', message }
     : { type: 'Available', holds: true, reason: 'StableServes', message: `${stable.adapter} is stable` },
   { type: 'Healthy', holds: phase === 'Healthy', reason, message },
+  room === undefined || room.fits
+    ? { type: 'Schedulable', holds: true, reason: 'FitsInRam', message: 'stable and canary fit into RAM' }
+    : { type: 'Schedulable', holds: false, reason: 'NoRoom', message: room.message },
 ];
 
 /**
@@ -32,15 +40,18 @@ export const statusOf = (
   draft: Draft,
   standing: Standing,
   before: RolloutStatus | undefined,
+  room: Facts['room'],
   at: { readonly generation: number; readonly now: string; readonly historyLimit: number },
 ): RolloutStatus => {
   const { stable, canary, weight, step, abort, completionStatus, lastHandledRequest } = draft;
-  const conditions = observations(standing, stable).map(({ type, holds, reason, message }): Condition => {
-    const status = holds ? 'True' : 'False';
-    const old = before?.conditions.find((condition) => condition.type === type);
-    const lastTransitionTime = old?.status === status ? old.lastTransitionTime : at.now;
-    return { type, status, reason, message: cut(message), lastTransitionTime };
-  });
+  const conditions = observations(standing, stable, room).map(
+    ({ type, holds, reason, message }): Condition => {
+      const status = holds ? 'True' : 'False';
+      const old = before?.conditions.find((condition) => condition.type === type);
+      const lastTransitionTime = old?.status === status ? old.lastTransitionTime : at.now;
+      return { type, status, reason, message: cut(message), lastTransitionTime };
+    },
+  );
   const next: RolloutStatus = {
     observedGeneration: at.generation,
     phase: standing.phase,

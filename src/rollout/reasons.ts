@@ -13,6 +13,8 @@ export const conditionReasons = {
   AdapterRemoved: 'The Adapter object of stable was removed; what is loaded goes on serving.',
   StableServes: 'There is a stable adapter.',
   NoStable: 'No adapter has become stable yet.',
+  FitsInRam: 'Stable and canary fit into the RAM budget together, as far as their sizes are known.',
+  NoRoom: 'The RAM budget cannot hold stable and canary together; the rollout does not start.',
 } as const;
 export type ConditionReason = keyof typeof conditionReasons;
 
@@ -40,5 +42,6 @@ export const conditionTypes = {
   Paused: 'The rollout waits: for a pause step, for a person, or because spec.paused says so.',
   Available: 'There is a stable adapter for every request.',
   Healthy: 'Stable is what the spec asks for.',
+  Schedulable: 'There is room for stable and canary at the same time.',
 } as const;
 export type ConditionType = keyof typeof conditionTypes;

@@ -3,7 +3,7 @@ import type { RolloutObject } from '../api/objects.ts';
 import { type RolloutSpec, rolloutSpecSchema, type Step } from '../api/rollout.ts';
 import { type RolloutStatus } from '../api/rollout-status.ts';
 import { type Decision, decide } from './decide.ts';
-import type { AdapterFact, Held } from './facts.ts';
+import type { AdapterFact, Facts, Held } from './facts.ts';
 
 type SpecInput = {
   adapter?: string;
@@ -17,6 +17,7 @@ type SpecInput = {
 export class World {
   readonly adapters = new Map<string, AdapterFact>();
   held: Held[] = [];
+  room: Facts['room'];
   now = Date.parse('2026-01-01T00:00:00Z');
   status: RolloutStatus | undefined;
   generation = 1;
@@ -81,6 +82,7 @@ export class World {
         target: this.adapters.get(this.#spec.adapter),
         stable: stable === undefined ? undefined : this.adapters.get(stable.adapter),
         held: this.held,
+        room: this.room,
       },
       now: this.now,
       elapsedMs,

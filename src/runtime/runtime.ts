@@ -48,7 +48,9 @@ const makeDataFolder = async (folder: string): Promise<void> => {
     await mkdir(folder, { recursive: true });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new AdaptletError('CONFIG_INVALID', `--data-dir ${folder} cannot be used: ${why}`, { cause: error });
+    throw new AdaptletError('CONFIG_INVALID', `--data-dir ${folder} cannot be used: ${why}`, {
+      cause: error,
+    });
   }
 };
 
@@ -126,11 +128,14 @@ export const startRuntime = async ({
       logger,
       runtime: { baseModel, labels: settings.labels },
       memory: memory.standalone,
-      adapter: (key) => {
-        const view = residency.facts().find((a) => a.key === key);
-        return view === undefined ? undefined : { ...view, uid: plan.uidOf(key) ?? '' };
+      node: {
+        adapter: (key) => {
+          const view = residency.view(key);
+          return view === undefined ? undefined : { ...view, uid: plan.uidOf(key) ?? '' };
+        },
+        holds: (uid) => holds.of(uid),
+        fits: (keys) => residency.fits(keys),
       },
-      holds: (uid) => holds.of(uid),
       apply: (next) => plan.apply(next),
     },
     remembered.standalone,

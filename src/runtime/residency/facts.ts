@@ -42,7 +42,8 @@ export const fitOf = (core: Core, keys: readonly ObjectKey[]): Fit => {
   };
 };
 
-const viewOf = (entry: Entry): AdapterView => ({
+/** One adapter as status shows it. */
+export const viewOf = (entry: Entry): AdapterView => ({
   key: entry.key,
   digest: entry.digest ?? '',
   state: entry.state.kind,

@@ -7,7 +7,7 @@ import { Desired } from './desired.ts';
 import { Disk } from './disk.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Entry } from './entry.ts';
-import { type Fit, fitOf, viewsOf } from './facts.ts';
+import { type Fit, fitOf, viewOf, viewsOf } from './facts.ts';
 import { Lane } from './lane.ts';
 import type { State } from './lifecycle.ts';
 import { unlessAborted } from './limit.ts';
@@ -63,6 +63,8 @@ export type Residency = {
   /** Whether these fit into RAM together, beside what is pinned. */
   fits(keys: readonly ObjectKey[]): Fit;
   facts(): readonly AdapterView[];
+  /** One adapter, in constant time. */
+  view(key: ObjectKey): AdapterView | undefined;
   state(key: ObjectKey): State | undefined;
   isResident(key: ObjectKey, digest: Digest): boolean;
   /** The digest of an adapter once it is known. */
@@ -155,6 +157,10 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     },
     fits: (keys) => fitOf(core, keys),
     facts: () => viewsOf(core),
+    view: (key) => {
+      const entry = core.entries.get(key);
+      return entry === undefined ? undefined : viewOf(entry);
+    },
     state: (key) => core.entries.get(key)?.state,
     isResident: (key, digest) => {
       const state = core.entries.get(key)?.state;

@@ -38,20 +38,23 @@ const make = (remembered?: StandaloneMemory, failing = { write: false }) => {
           written.push(value);
         },
       },
-      adapter: (key) => {
-        const name = key.split('/')[1] ?? '';
-        const state = states.get(name);
-        if (state === undefined) return undefined;
-        return {
-          uid: uids.get(key) ?? '',
-          digest: digestOf(name),
-          state: 'Resident',
-          reason: '',
-          message: '',
-          ...state,
-        };
+      node: {
+        adapter: (key) => {
+          const name = key.split('/')[1] ?? '';
+          const state = states.get(name);
+          if (state === undefined) return undefined;
+          return {
+            uid: uids.get(key) ?? '',
+            digest: digestOf(name),
+            state: 'Resident',
+            reason: '',
+            message: '',
+            ...state,
+          };
+        },
+        holds: () => holds,
+        fits: () => ({ fits: true, message: '', unknown: [] }),
       },
-      holds: () => holds,
       apply: (next) => {
         plan = next;
         uids.clear();

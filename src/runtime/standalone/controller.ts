@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type ObjectKey, objectKey } from '../../api/names.ts';
+import type { ObjectKey } from '../../api/names.ts';
 import type { Manifest, RolloutObject } from '../../api/objects.ts';
+import { keyOf } from '../../api/references.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { compilePlan } from '../../plan/compile.ts';
+import { compilePlan, type PlanProblem } from '../../plan/compile.ts';
 import type { Plan } from '../../plan/resources.ts';
 import { decide } from '../../rollout/decide.ts';
 import type { RolloutRequest } from '../../rollout/request.ts';
@@ -12,7 +13,8 @@ import type { Clock } from '../../time/clock.ts';
 import type { ManifestProblem } from '../serving/serving.ts';
 import type { StandaloneMemory } from '../state/memory.ts';
 import type { StateFile } from '../state/state-file.ts';
-import { type AdapterState, factsOf } from './facts.ts';
+import { factsOf, type NodeFacts } from './facts.ts';
+import { type FolderIndex, indexOf } from './folder-index.ts';
 import { dropUnused, type FolderState, type Merged, objectsOf } from './folder-state.ts';
 
 export type ControllerParts = {
@@ -20,11 +22,7 @@ export type ControllerParts = {
   readonly logger: Logger;
   readonly runtime: { readonly baseModel: string; readonly labels: Readonly<Record<string, string>> };
   readonly memory: Pick<StateFile<StandaloneMemory>, 'write'>;
-  /** State of an Adapter here; undefined while the plan does not hold it. */
-  readonly adapter: (key: ObjectKey) => AdapterState | undefined;
-  readonly holds: (
-    rolloutUid: string,
-  ) => readonly { readonly canaryDigest: string; readonly reason: string }[];
+  readonly node: NodeFacts;
   /** Puts a plan in force, as a whole. */
   readonly apply: (plan: Plan) => void;
 };
@@ -43,6 +41,7 @@ export type FolderReport = { readonly state: string; readonly problems: readonly
 export class StandaloneController {
   readonly #parts: ControllerParts;
   #files: FolderState;
+  #index: FolderIndex;
   #report: FolderReport = { state: 'none', problems: [] };
   #planProblems: readonly ManifestProblem[] = [];
   readonly #statuses: Map<ObjectKey, RolloutStatus>;
@@ -51,11 +50,14 @@ export class StandaloneController {
   #woken = false;
   #closed = false;
   #cancelTimer = (): void => undefined;
-  #written = '';
+  /** The files that the plan in force was compiled from. */
+  #filesInForce: FolderState | undefined;
+  #remembered: Promise<void> = Promise.resolve();
 
   constructor(parts: ControllerParts, memory: StandaloneMemory | undefined) {
     this.#parts = parts;
     this.#files = memory?.files ?? {};
+    this.#index = indexOf(this.#files);
     this.#statuses = new Map(Object.entries(memory?.rollouts ?? {})) as Map<ObjectKey, RolloutStatus>;
   }
 
@@ -68,13 +70,13 @@ export class StandaloneController {
   }
 
   rollouts(): RolloutObject[] {
-    return this.#objects().filter((m) => m.kind === 'AdapterRollout');
+    return [...this.#index.rollouts.values()].map((rollout) => this.#withStatus(rollout));
   }
 
   rolloutOf(key: ObjectKey): RolloutObject {
-    const found = this.rollouts().find((r) => keyOf(r) === key);
+    const found = this.#index.rollouts.get(key);
     if (found === undefined) throw new AdaptletError('MODEL_NOT_FOUND', `there is no AdapterRollout ${key}`);
-    return found;
+    return this.#withStatus(found);
   }
 
   /** What a scan of the folder found; `unreadable` when the folder itself could not be read. */
@@ -89,7 +91,7 @@ export class StandaloneController {
     for (const { file, line, reason } of this.#report.problems) {
       this.#parts.logger.warn({ file, line, reason }, 'manifest file is not used');
     }
-    this.#files = merged.state;
+    this.#setFiles(merged.state);
     this.reconcile();
   }
 
@@ -100,7 +102,7 @@ export class StandaloneController {
     this.#requests.push({ key, request });
     const refusal = this.reconcile().get(`${key} ${request.id}`);
     if (refusal !== undefined) throw new AdaptletError('VERB_REFUSED', `rollout ${key}: ${refusal}`);
-    await this.#remember();
+    await this.#remembered;
     return this.rolloutOf(key);
   }
 
@@ -123,31 +125,43 @@ export class StandaloneController {
     });
   }
 
-  /** Decides about every rollout and puts the plan in force. Returns why requests were refused, by `key id`. */
+  /**
+   * Decides about every rollout, and where something is decided anew puts another plan in force and remembers it.
+   * Returns why requests were refused, by `key id`.
+   */
   reconcile(): ReadonlyMap<string, string> {
-    const { clock, runtime, apply } = this.#parts;
     const requests = this.#requests;
     this.#requests = [];
     const refusals = new Map<string, string>();
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const rollout of this.rollouts()) {
-      const key = keyOf(rollout);
+    let isNew = this.#forgetRemoved();
+    for (const key of this.#index.rollouts.keys()) {
       const asked = requests.filter((r) => r.key === key);
       for (const { request } of asked.length > 0 ? asked : [{ request: undefined }]) {
-        const { requeueAfterMs, refused } = this.#decideOne(this.rolloutOf(key), request);
-        if (request !== undefined && refused !== undefined) refusals.set(`${key} ${request.id}`, refused);
-        nextMs = Math.min(nextMs, requeueAfterMs ?? Number.POSITIVE_INFINITY);
+        const decided = this.#decideOne(this.rolloutOf(key), request);
+        if (request !== undefined && decided.refused !== undefined)
+          refusals.set(`${key} ${request.id}`, decided.refused);
+        nextMs = Math.min(nextMs, decided.requeueAfterMs ?? Number.POSITIVE_INFINITY);
+        isNew ||= decided.isNew;
       }
     }
-    this.#forgetRemoved();
-    this.#files = dropUnused(this.#files, (m) => this.inUse(m));
-    const { plan, problems } = compilePlan({ manifests: this.#objects(), runtime });
-    this.#planProblems = [...problems, ...this.#foreign()].map((problem) => this.#locate(problem));
-    apply(plan);
-    void this.#remember();
+    this.#setFiles(dropUnused(this.#files, (m) => this.inUse(m)));
+    if (isNew || this.#files !== this.#filesInForce) this.#putInForce();
     this.#cancelTimer();
-    if (Number.isFinite(nextMs)) this.#cancelTimer = clock.after(nextMs, () => this.wake());
+    if (Number.isFinite(nextMs)) this.#cancelTimer = this.#parts.clock.after(nextMs, () => this.wake());
     return refusals;
+  }
+
+  #putInForce(): void {
+    const { runtime, apply } = this.#parts;
+    const manifests = objectsOf(this.#files).map((m) =>
+      m.kind === 'AdapterRollout' ? this.#withStatus(m) : m,
+    );
+    const { plan, problems } = compilePlan({ manifests, runtime });
+    this.#planProblems = [...problems, ...this.#foreign()].map((problem) => this.#locate(problem));
+    this.#filesInForce = this.#files;
+    apply(plan);
+    this.#remembered = this.#remember();
   }
 
   close(): void {
@@ -156,69 +170,72 @@ export class StandaloneController {
   }
 
   #decideOne(rollout: RolloutObject, request: RolloutRequest | undefined) {
-    const { clock, logger } = this.#parts;
+    const { clock, logger, node } = this.#parts;
     const key = keyOf(rollout);
     const now = clock.monotonic();
     const elapsedMs = now - (this.#decidedAt.get(key) ?? now);
-    const facts = factsOf(rollout, this.#objects(), this.#parts);
-    const decision = decide({ rollout, facts, now: clock.now(), elapsedMs, request });
-    this.#statuses.set(key, decision.status);
+    const facts = factsOf(rollout, this.#index.adapters, node);
+    const { status, events, requeueAfterMs } = decide({
+      rollout,
+      facts,
+      now: clock.now(),
+      elapsedMs,
+      request,
+    });
+    this.#statuses.set(key, status);
     this.#decidedAt.set(key, now);
-    for (const { reason, message } of decision.events)
-      logger.info({ rollout: key, reason, message }, 'rollout');
-    const refused = decision.events.find((e) => e.reason === 'RequestRefused')?.message;
-    return { requeueAfterMs: decision.requeueAfterMs, refused };
+    for (const { reason, message } of events) logger.info({ rollout: key, reason, message }, 'rollout');
+    const refused = events.find((e) => e.reason === 'RequestRefused')?.message;
+    return { requeueAfterMs, refused, isNew: status !== rollout.status };
   }
 
-  /** Every object, rollouts with their status. */
-  #objects(): Manifest[] {
-    return objectsOf(this.#files).map((m) => {
-      if (m.kind !== 'AdapterRollout') return m;
-      const status = this.#statuses.get(keyOf(m));
-      return status === undefined ? m : { ...m, status };
-    });
+  #setFiles(files: FolderState): void {
+    if (files === this.#files) return;
+    this.#files = files;
+    this.#index = indexOf(files);
+  }
+
+  #withStatus(rollout: RolloutObject): RolloutObject {
+    const status = this.#statuses.get(keyOf(rollout));
+    return status === undefined ? rollout : { ...rollout, status };
   }
 
   /** In a cluster another node may have that base model; in a folder for this one node it is most likely a slip. */
-  #foreign(): { readonly key: string; readonly reason: string }[] {
+  #foreign(): Pick<PlanProblem, 'kind' | 'key' | 'reason'>[] {
     const { baseModel } = this.#parts.runtime;
-    return this.#objects().flatMap((m) => {
-      if (m.kind !== 'Adapter' || m.spec.baseModel === baseModel) return [];
-      const reason = `is for the base model ${m.spec.baseModel}, this runtime has ${baseModel}: it is not served here`;
-      return [{ key: keyOf(m), reason }];
+    return [...this.#index.adapters].flatMap(([key, { kind, spec }]) => {
+      if (spec.baseModel === baseModel) return [];
+      const reason = `is for the base model ${spec.baseModel}, this runtime has ${baseModel}: it is not served here`;
+      return [{ kind, key, reason }];
     });
   }
 
-  #forgetRemoved(): void {
-    const present = new Set(this.rollouts().map((r) => keyOf(r)));
-    for (const key of this.#statuses.keys()) if (!present.has(key)) this.#statuses.delete(key);
+  /** True when there was something to forget. */
+  #forgetRemoved(): boolean {
+    const removed = [...this.#statuses.keys()].filter((key) => !this.#index.rollouts.has(key));
+    for (const key of removed) {
+      this.#statuses.delete(key);
+      this.#decidedAt.delete(key);
+    }
+    return removed.length > 0;
   }
 
-  #locate(problem: { readonly key: string; readonly reason: string }): ManifestProblem {
-    const file = Object.entries(this.#files).find(([, objects]) =>
-      objects.some((m) => keyOf(m) === problem.key),
-    )?.[0];
-    return { file: file ?? '', line: 0, reason: `${problem.key}: ${problem.reason}` };
+  #locate({ kind, key, reason }: Pick<PlanProblem, 'kind' | 'key' | 'reason'>): ManifestProblem {
+    return { file: this.#index.fileOf(kind, key), line: 0, reason: `${key}: ${reason}` };
   }
 
   async #remember(): Promise<void> {
-    const value = {
-      files: structuredClone(this.#files),
+    const value: StandaloneMemory = {
+      files: Object.fromEntries(Object.entries(this.#files).map(([file, objects]) => [file, [...objects]])),
       rollouts: Object.fromEntries(this.#statuses),
-    } as StandaloneMemory;
-    const text = JSON.stringify(value);
-    if (text === this.#written) return;
-    this.#written = text;
+    };
     try {
       await this.#parts.memory.write(value);
     } catch (error) {
-      this.#written = '';
       this.#parts.logger.error(
-        { error },
+        { err: error },
         'the plan in force could not be written to disk; a restart would use an older one',
       );
     }
   }
 }
-
-const keyOf = (m: Manifest): ObjectKey => objectKey(m.metadata.namespace, m.metadata.name);

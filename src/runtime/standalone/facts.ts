@@ -1,5 +1,5 @@
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
-import type { Manifest, RolloutObject } from '../../api/objects.ts';
+import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 import type { AdapterFact, Facts } from '../../rollout/facts.ts';
 
@@ -13,37 +13,57 @@ export type AdapterState = {
   readonly message: string;
 };
 
-type Sources = {
+/** What this node knows, as rollouts ask for it. */
+export type NodeFacts = {
+  /** State of an Adapter here; undefined while the plan does not hold it. */
   readonly adapter: (key: ObjectKey) => AdapterState | undefined;
   readonly holds: (
     rolloutUid: string,
   ) => readonly { readonly canaryDigest: string; readonly reason: string }[];
+  /** Whether adapters fit into RAM together; `unknown`: those whose size is not known yet. */
+  readonly fits: (keys: readonly ObjectKey[]) => {
+    readonly fits: boolean;
+    readonly message: string;
+    readonly unknown: readonly ObjectKey[];
+  };
 };
 
 /** The facts of this one runtime that a rollout is decided with. */
-export const factsOf = (rollout: RolloutObject, objects: readonly Manifest[], sources: Sources): Facts => {
+export const factsOf = (
+  rollout: RolloutObject,
+  adapters: ReadonlyMap<ObjectKey, AdapterObject>,
+  node: NodeFacts,
+): Facts => {
   const { namespace, uid } = rollout.metadata;
-  const fact = (name: string): AdapterFact | undefined => {
-    const object = objects.find(
-      (m) => m.kind === 'Adapter' && m.metadata.namespace === namespace && m.metadata.name === name,
-    );
-    if (object?.kind !== 'Adapter') return undefined;
-    const here = sources.adapter(objectKey(namespace, name));
-    const current = here?.uid === object.metadata.uid ? here : undefined;
-    return {
-      uid: object.metadata.uid,
-      digest: current === undefined || current.digest === '' ? undefined : current.digest,
-      state: stateOf(current),
-      reason: current?.reason ?? '',
-      message: current?.message ?? '',
-      baseModel: object.spec.baseModel,
-    };
-  };
-  const stable = rollout.status?.stable?.adapter;
+  const { stable } = rollout.status ?? {};
+  const target = objectKey(namespace, rollout.spec.adapter);
+  const former = stable === undefined ? undefined : objectKey(namespace, stable.adapter);
+  const room = former === undefined ? undefined : node.fits([former, target]);
   return {
-    target: fact(rollout.spec.adapter),
-    stable: stable === undefined || stable === rollout.spec.adapter ? undefined : fact(stable),
-    held: sources.holds(uid).map((h) => ({ digest: h.canaryDigest as Digest, reason: h.reason })),
+    target: factOf(target, adapters, node),
+    stable: former === undefined || former === target ? undefined : factOf(former, adapters, node),
+    ...(room === undefined || room.unknown.length > 0 ? {} : { room }),
+    held: node.holds(uid).map((h) => ({ digest: h.canaryDigest as Digest, reason: h.reason })),
+  };
+};
+
+const factOf = (
+  key: ObjectKey,
+  adapters: ReadonlyMap<ObjectKey, AdapterObject>,
+  node: NodeFacts,
+): AdapterFact | undefined => {
+  const object = adapters.get(key);
+  if (object === undefined) return undefined;
+  const here = node.adapter(key);
+  // What residency has under this name may still be a former object of it.
+  const current = here?.uid === object.metadata.uid ? here : undefined;
+  return {
+    uid: object.metadata.uid,
+    digest: current === undefined || current.digest === '' ? undefined : current.digest,
+    state: stateOf(current),
+    reason: current?.reason ?? '',
+    message: current?.message ?? '',
+    baseModel: object.spec.baseModel,
   };
 };
 

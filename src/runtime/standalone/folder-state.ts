@@ -34,6 +34,7 @@ export const objectsOf = (state: FolderState): Manifest[] => Object.values(state
 export const dropUnused = (state: FolderState, inUse: (m: Manifest) => boolean): FolderState => {
   const { [removedFile]: removed = [], ...files } = state;
   const kept = removed.filter(inUse);
+  if (kept.length === removed.length) return state;
   return kept.length === 0 ? files : { ...files, [removedFile]: kept };
 };
 
