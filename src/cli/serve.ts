@@ -36,5 +36,7 @@ export const serveCommand = (version: string): Command => {
     );
     logger.info({ signal: await stopped.promise }, 'stopping');
     await runtime.close();
+    // A connection that its client keeps open, and that no server can reach any more, must not keep the process.
+    process.exit(0);
   });
 };

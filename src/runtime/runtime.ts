@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { access, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -46,6 +46,7 @@ const slowClientMs = 30_000;
 const makeDataFolder = async (folder: string): Promise<void> => {
   try {
     await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new AdaptletError('CONFIG_INVALID', `--data-dir ${folder} cannot be used: ${why}`, {

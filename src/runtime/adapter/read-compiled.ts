@@ -5,6 +5,7 @@ import { digestSchema } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type CompiledHeader, compiledMagic } from './compiled-file.ts';
 import { preambleBytes } from './compiled-layout.ts';
+import type { KnownHeaders } from './known-headers.ts';
 
 const size = z.int().min(0);
 const schema = z.object({
@@ -31,9 +32,9 @@ const schema = z.object({
 const corrupt = (path: string, what: string, cause?: unknown): AdaptletError =>
   new AdaptletError('COMPILED_FILE_CORRUPT', `${path} ${what}`, cause === undefined ? {} : { cause });
 
-const parse = (path: string, bytes: Uint8Array): CompiledHeader => {
+const parse = (path: string, bytes: Buffer): CompiledHeader => {
   try {
-    return schema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
+    return schema.parse(JSON.parse(bytes.toString('utf8')));
   } catch (error) {
     throw corrupt(path, 'has a header that is not valid', error);
   }
@@ -41,10 +42,11 @@ const parse = (path: string, bytes: Uint8Array): CompiledHeader => {
 
 /**
  * Reads the header of a compiled file and checks it against its checksum and the length of the file. The checksums of
- * the tensors are left to whoever reads the tensors.
+ * the tensors are left to whoever reads the tensors. Parsing 420 tensors takes milliseconds: `known` saves it for a file that
+ * is read again.
  * @throws AdaptletError COMPILED_FILE_CORRUPT; file system errors (ENOENT) as they are
  */
-export const readCompiledHeader = async (path: string): Promise<CompiledHeader> => {
+export const readCompiledHeader = async (path: string, known?: KnownHeaders): Promise<CompiledHeader> => {
   await using file = await open(path, 'r');
   const { size: fileBytes } = await file.stat();
   const preamble = Buffer.alloc(preambleBytes);
@@ -59,9 +61,10 @@ export const readCompiledHeader = async (path: string): Promise<CompiledHeader> 
   if (read.bytesRead < headerBytes || crc32(bytes) !== preamble.readUInt32LE(12)) {
     throw corrupt(path, 'has a header with a wrong checksum');
   }
-  const header = parse(path, bytes);
+  const header = known?.get(path, bytes) ?? parse(path, bytes);
   if (header.fileBytes !== fileBytes) {
     throw corrupt(path, `has ${fileBytes} bytes instead of ${header.fileBytes}`);
   }
+  known?.set(path, bytes, header);
   return header;
 };

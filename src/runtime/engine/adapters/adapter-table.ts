@@ -1,5 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { CompiledHeader } from '../../adapter/compiled-file.ts';
+import { KnownHeaders } from '../../adapter/known-headers.ts';
 import { readCompiledHeader } from '../../adapter/read-compiled.ts';
 import type { Exclusive } from '../exclusive.ts';
 import type { GraphSession } from '../session/graph-session.ts';
@@ -25,6 +26,7 @@ export type AdapterTableParts = {
 export class AdapterTable {
   readonly #parts: AdapterTableParts;
   readonly #adapters = new Map<string, LoadedAdapter>();
+  readonly #headers = new KnownHeaders();
   /** One load at a time: blocks must not move while a file is read into one. */
   readonly #loads = { tail: Promise.resolve() as Promise<unknown> };
 
@@ -65,7 +67,7 @@ export class AdapterTable {
 
   async #read(name: string, file: string): Promise<LoadedAdapter> {
     const { arena, session, expected, steps } = this.#parts;
-    const header = await headerOf(file);
+    const header = await headerOf(file, this.#headers);
     checkHeader(file, header, expected);
     const adapter = await steps.run(() => new LoadedAdapter(name, header.tensors, { arena, session }));
     try {
@@ -81,9 +83,9 @@ export class AdapterTable {
   }
 }
 
-const headerOf = async (file: string): Promise<CompiledHeader> => {
+const headerOf = async (file: string, known: KnownHeaders): Promise<CompiledHeader> => {
   try {
-    return await readCompiledHeader(file);
+    return await readCompiledHeader(file, known);
   } catch (cause) {
     const what = cause instanceof AdaptletError ? cause.what : `${file} cannot be read: ${String(cause)}`;
     throw new AdaptletError('COMPILED_FILE_CORRUPT', what, { cause });
