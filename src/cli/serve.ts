@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander';
-import { pino } from 'pino';
 import { describeSettings } from '../runtime/config/describe.ts';
 import { readSettings } from '../runtime/config/read.ts';
 import type { SettingName } from '../runtime/config/settings.ts';
 import { systemClock } from '../time/clock.ts';
+import { openLog } from './log.ts';
 
 /** `adaptlet serve`: one flag a setting, named and described by src/runtime/config. */
 export const serveCommand = (version: string): Command => {
@@ -16,10 +16,7 @@ export const serveCommand = (version: string): Command => {
   }
   return command.action(async (flags: Partial<Record<SettingName, string>>) => {
     const settings = readSettings(flags, process.env, process.cwd());
-    const logger = pino(
-      { name: 'adaptlet', level: settings.logLevel },
-      pino.destination({ fd: 2, sync: true }),
-    );
+    const { logger, exit } = openLog(settings.logLevel);
     const stopped = Promise.withResolvers<string>();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve(signal));
     // Loaded here: the other commands start in a third of the time without it.
@@ -29,7 +26,7 @@ export const serveCommand = (version: string): Command => {
     if (typeof runtime === 'string') {
       // Weights may be prepared for minutes. Nothing is lost: every file is written so that a kill leaves it whole.
       logger.info({ signal: runtime }, 'stopped before it was ready');
-      process.exit(0);
+      return exit();
     }
     process.stdout.write(
       `${JSON.stringify({ ready: true, grpc: runtime.grpcAddress, http: runtime.httpUrl, admin: runtime.adminAddress })}\n`,
@@ -37,6 +34,6 @@ export const serveCommand = (version: string): Command => {
     logger.info({ signal: await stopped.promise }, 'stopping');
     await runtime.close();
     // A connection that its client keeps open, and that no server can reach any more, must not keep the process.
-    process.exit(0);
+    await exit();
   });
 };

@@ -18,14 +18,15 @@ const idleMs = 20_000;
  */
 export const scrubInBackground = (store: ContentStore, logger: Logger, stack: AsyncDisposableStack): void => {
   const stop = new AbortController();
-  const scrubbing = store.scrub(stop.signal).then(
-    (found) => {
-      for (const damage of found) logger.warn(damage, 'a stored artifact is damaged and was set aside');
-    },
-    (error: unknown) => {
+  const scrub = async (): Promise<void> => {
+    try {
+      for (const damage of await store.scrub(stop.signal))
+        logger.warn(damage, 'a stored artifact is damaged and was set aside');
+    } catch (error) {
       if (!stop.signal.aborted) logger.error({ err: error }, 'the check of stored artifacts did not end');
-    },
-  );
+    }
+  };
+  const scrubbing = scrub();
   stack.defer(async () => {
     stop.abort();
     await scrubbing;

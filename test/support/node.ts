@@ -104,6 +104,11 @@ export class TestNode {
     await rm(join(this.manifests, file));
   }
 
+  /** From here on nobody reads what the node logs. */
+  stallLog(): void {
+    this.#child.stderr?.pause();
+  }
+
   /** Sends a signal and waits for the end of the process. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     this.client.close();

@@ -44,3 +44,15 @@ test('an empty prompt and a token outside the vocabulary are refused', () => {
   expect(() => request({}, { kind: 'chat', messages: [] })).toThrow(/empty/);
   expect(() => request({}, { kind: 'ids', ids: [1, 100] })).toThrow(/token id 100/);
 });
+
+test('a prompt that cannot fit is refused before anything is turned into tokens', () => {
+  const text = 'x'.repeat(512 * 16 + 1);
+  for (const prompt of [
+    { kind: 'text', text },
+    { kind: 'chat', messages: [{ role: 'user', content: text }] },
+    { kind: 'chat', messages: Array.from({ length: 513 }, () => ({ role: 'user', content: '' })) },
+    { kind: 'ids', ids: Array.from({ length: 513 }, () => 1) },
+  ] as const)
+    expect(() => request({}, prompt)).toThrow(/the context holds 512 tokens/);
+  expect(request({}, { kind: 'text', text: text.slice(1) }).prompt.kind).toBe('text');
+});

@@ -81,10 +81,12 @@ export const watchFolder = (
   let pending: { signature: string; readonly since: number } | undefined;
   /** The next look is the idle one, that the kernel's word brings forward. */
   let idle = false;
-  let cancel = (): void => undefined;
+  /** The kernel's word came during a look. */
+  let told = false;
+  let cancel: (() => void) | undefined;
 
   const next = (ms: number): void => {
-    cancel();
+    cancel?.();
     if (!closed) cancel = clock.after(ms, () => void look());
   };
   /** How long to look on when the folder is not as it was. */
@@ -114,8 +116,6 @@ export const watchFolder = (
     idle = pending === undefined;
     next(idle && told ? soonMs : ms);
   };
-  /** The kernel's word came during a look. */
-  let told = false;
   const hear = (): void => {
     told = true;
     if (!idle) return;
@@ -135,7 +135,7 @@ export const watchFolder = (
   return {
     close() {
       closed = true;
-      cancel();
+      cancel?.();
       watcher?.close();
     },
   };

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -47,6 +47,23 @@ describe('StateFile', () => {
   it('sets a file aside whose content does not fit the schema', async () => {
     await new StateFile(join(folder, 'x.json'), z.object({ n: z.string() })).write({ n: 'seven' });
     expect(await file().read()).toMatchObject({ kind: 'setAside' });
+  });
+
+  it('clears away what a killed process was writing', async () => {
+    await file().write({ n: 7 });
+    await writeFile(join(folder, 'x.json.0123abcd.tmp'), '{"form');
+    expect(await file().read()).toEqual({ kind: 'value', value: { n: 7 } });
+    expect(await readdir(folder)).toEqual(['x.json']);
+  });
+
+  it('sets aside what the disk cannot read as a file', async () => {
+    await mkdir(join(folder, 'x.json'));
+    expect(await file().read()).toMatchObject({
+      kind: 'setAside',
+      reason: expect.stringContaining('EISDIR'),
+    });
+    await file().write({ n: 7 });
+    expect(await file().read()).toEqual({ kind: 'value', value: { n: 7 } });
   });
 
   it('reports a write that fails and writes the next one', async () => {

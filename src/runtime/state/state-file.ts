@@ -1,15 +1,17 @@
-import { readFile, rename } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { readdir, readFile, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { writeDurable } from '../../disk/durable.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { errnoOf } from '../../errors/errno.ts';
 
 const envelope = z.object({ format: z.literal(1), crc32: z.int(), body: z.string() });
 
 export type StateRead<T> =
   | { readonly kind: 'value'; readonly value: T }
   | { readonly kind: 'absent' }
-  /** The file was torn, corrupt or of another version; it was renamed to `setAside` and the runtime goes on without it. */
+  /** Torn, corrupt, on a bad sector or of another version: it was renamed to `setAside`, the runtime goes on without it. */
   | { readonly kind: 'setAside'; readonly setAside: string; readonly reason: string };
 
 /**
@@ -27,23 +29,26 @@ export class StateFile<T> {
     this.#schema = schema;
   }
 
+  /** Reads what an earlier process wrote, and clears away what it could not finish. */
   async read(): Promise<StateRead<T>> {
-    let text: string;
     try {
-      text = await readFile(this.#path, 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'absent' };
-      throw error;
-    }
-    try {
+      await this.#removeUnfinished();
+      const text = await readFile(this.#path, 'utf8');
       const { body, crc32: expected } = envelope.parse(JSON.parse(text));
       if (crc32(body) !== expected) throw new Error('its checksum does not match');
       return { kind: 'value', value: this.#schema.parse(JSON.parse(body)) };
     } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === 'ENOENT') return { kind: 'absent' };
+      const why = error instanceof Error ? error.message : String(error);
+      // A worn disk must not keep a node from starting; what only needs other permissions is not lost.
+      if (errno !== undefined && errno !== 'EIO' && errno !== 'EISDIR')
+        throw new AdaptletError('CONFIG_INVALID', `--data-dir: ${this.#path} cannot be read: ${why}`, {
+          cause: error,
+        });
       const setAside = `${this.#path}.bad`;
       await rename(this.#path, setAside);
-      const reason = error instanceof Error ? error.message : String(error);
-      return { kind: 'setAside', setAside, reason: `${basename(this.#path)}: ${reason}` };
+      return { kind: 'setAside', setAside, reason: `${basename(this.#path)}: ${why}` };
     }
   }
 
@@ -54,6 +59,14 @@ export class StateFile<T> {
     const { promise } = this.#next.done;
     if (!this.#isWriting) void this.#drain();
     return promise;
+  }
+
+  async #removeUnfinished(): Promise<void> {
+    const folder = dirname(this.#path);
+    const unfinished = (await readdir(folder)).filter(
+      (name) => name.startsWith(`${basename(this.#path)}.`) && name.endsWith('.tmp'),
+    );
+    await Promise.all(unfinished.map((name) => rm(join(folder, name), { force: true })));
   }
 
   async #drain(): Promise<void> {

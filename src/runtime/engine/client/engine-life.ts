@@ -12,8 +12,8 @@ import { Watchdog } from './watchdog.ts';
 const program = fileURLToPath(new URL('../process.ts', import.meta.url));
 /** The first start of a large model prepares its weights, which can be silent for long. */
 const startLimitMs = 600_000;
-/** How long a close waits for the present step. */
-const closeLimitMs = 10_000;
+/** How long a close waits for the present step. The process has nothing to lose: this is for a quiet log. */
+const closeLimitMs = 3_000;
 
 export type EngineLifeOptions = {
   readonly start: StartOptions;

@@ -70,8 +70,10 @@ export const createHttpApp = (parts: Parts): Hono => {
     const error = { message, type: 'invalid_request_error', param: null, code: 'not_found' };
     return c.json({ error }, 404);
   });
-  app.onError((error) => {
-    const failure = asAdaptletError(error, 'http');
+  app.onError((error, c) => {
+    const failure = c.req.raw.signal.aborted
+      ? new AdaptletError('REQUEST_CANCELLED', `the caller of ${c.req.path} went away`, { cause: error })
+      : asAdaptletError(error, 'http');
     if (failure.code === 'INTERNAL') parts.log.error({ err: failure }, 'http request failed');
     return problemResponse(failure);
   });
