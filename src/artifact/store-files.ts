@@ -99,10 +99,13 @@ export const ownBytes = async (folder: string): Promise<number> => {
   return bytes;
 };
 
-/** A full disk as an error of the catalogue; anything else as it is. */
+/** A disk that is full, read-only or broken as an error of the catalogue; anything else as it is. */
 export const asStoreError = (error: unknown, what: string): unknown => {
-  if (!isDiskFull(error)) return error;
-  return new AdaptletError('STORE_FULL', `${what}: the disk is full`, { cause: error });
+  if (isDiskFull(error))
+    return new AdaptletError('STORE_FULL', `${what}: the disk is full`, { cause: error });
+  const errno = errnoOf(error);
+  if (errno !== 'EROFS' && errno !== 'EIO') return error;
+  return new AdaptletError('STORE_UNUSABLE', `${what}: ${errno}`, { cause: error });
 };
 
 export const removeAll = (path: string): Promise<void> => rm(path, { recursive: true, force: true });

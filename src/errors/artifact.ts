@@ -14,6 +14,13 @@ export const artifactErrors = defineErrors({
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
+  STORE_UNUSABLE: {
+    summary: 'The disk of the content store is read-only or answers with errors.',
+    advice:
+      'Check the disk and its mount; what is in RAM goes on serving, and the fetch is tried again by itself.',
+    grpc: 'UNAVAILABLE',
+    retry: 'Backoff',
+  },
   ARTIFACT_NOT_STORED: {
     summary: 'An artifact is not in the content store.',
     advice: 'Nothing to do: it is fetched when it is needed again.',
