@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
 import { TestNode, yaml } from '../support/node.ts';
@@ -22,13 +25,9 @@ describe('adaptlet without a node', () => {
   });
 
   it('says that a base model folder is none', async () => {
-    const { code, stderr } = await adaptlet(
-      'serve',
-      '--model',
-      'docs',
-      '--data-dir',
-      `/tmp/adaptlet-none-${process.pid}`,
-    );
+    const data = await mkdtemp(join(tmpdir(), 'adaptlet-none-'));
+    const { code, stderr } = await adaptlet('serve', '--model', 'docs', '--data-dir', data);
+    await rm(data, { recursive: true });
     expect(code).toBe(1);
     expect(stderr).toContain('model.onnx');
   });

@@ -91,6 +91,11 @@ const writeDockerConfig = async (name: string, host: string, auth: RegistryAuth)
   return path;
 };
 
+const afterTurns = (turns: number, run: () => void): void => {
+  if (turns === 0) run();
+  else setImmediate(() => afterTurns(turns - 1, run));
+};
+
 /** Forwards to the registry; `tamper` may answer a request itself. */
 type Damage = { readonly cutAfter?: number; readonly flip?: boolean };
 type Tamper = (path: string, range: string | undefined) => Damage | undefined;
@@ -109,7 +114,9 @@ const startProxy = async (
         if (flip) piece.writeUInt8(piece.readUInt8(0) ^ 1, 0);
         sent += piece.length;
         outgoing.write(piece, () => {
-          if (sent >= cutAfter) outgoing.destroy();
+          // The client is in this process: after some turns of the loop it has read what was sent. A connection that
+          // breaks before that may take the bytes with it.
+          if (sent >= cutAfter) afterTurns(50, () => outgoing.destroy());
         });
       });
       answer.on('end', () => outgoing.end());
