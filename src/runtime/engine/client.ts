@@ -1,14 +1,15 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
+import type { Log } from '../log.ts';
 import { EngineLife } from './client/engine-life.ts';
-import type { EngineLogger } from './client/logger.ts';
 import type { Engine, EngineInfo, EngineState, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
 import { eventWindow } from './generate/event-window.ts';
 import type { StartOptions } from './protocol.ts';
 
 export type EngineOptions = StartOptions & {
   readonly clock: Clock;
-  readonly logger: EngineLogger;
+  readonly logger: Log;
   /** Milliseconds without a sign of life, while calls are under way, after which the process is killed. */
   readonly stallTimeoutMs: number;
   /** For the jitter of restarts. */
@@ -23,8 +24,7 @@ export type EngineClient = Engine & {
   readonly failure: AdaptletError | undefined;
 };
 
-const firstRestartMs = 100;
-const lastRestartMs = 10_000;
+const restartDelays = { firstMs: 100, longestMs: 10_000 };
 /** A process that was ready for this long was well: the next restart is quick again. */
 const wellMs = 30_000;
 /** Events are acknowledged in groups. */
@@ -152,9 +152,8 @@ class ProcessEngine implements EngineClient {
     if (this.#readyAt !== undefined && clock.monotonic() - this.#readyAt > wellMs) this.#restarts = 0;
     this.#readyAt = undefined;
     this.#failure = failure;
-    const longest = Math.min(lastRestartMs, firstRestartMs * 2 ** this.#restarts);
-    const delayMs = longest * (0.5 + random() / 2);
     this.#restarts += 1;
+    const delayMs = backoffMs(this.#restarts, random, restartDelays);
     logger.error(
       { err: failure, delayMs: Math.round(delayMs) },
       'the engine process ended and is started again',

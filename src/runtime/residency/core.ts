@@ -3,9 +3,10 @@ import type { Artifacts } from '../../artifact/artifacts.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Log } from '../log.ts';
 import type { Entry } from './entry.ts';
 import { type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
-import type { Compiler, Logger, Resolutions, Verdicts } from './ports.ts';
+import type { Compiler, Resolutions, Verdicts } from './ports.ts';
 
 /** One arrow of the lifecycle, as it happened. `at`: wall time in milliseconds since the epoch. */
 export type Transition = {
@@ -25,7 +26,7 @@ export type ResidencyOptions = {
   readonly clock: Clock;
   readonly verdicts: Verdicts;
   readonly resolutions: Resolutions;
-  readonly logger: Logger;
+  readonly logger: Log;
   /** Name of the base model that this runtime announces. */
   readonly baseModel: string;
   /** RAM budget of adapters in bytes, counted in compiled bytes. */

@@ -41,11 +41,3 @@ export type Resolutions = {
   /** The uid is gone from the plan. */
   forget(uid: string): Promise<void>;
 };
-
-/** The part of a pino logger that residency uses: keys first, a constant message second. */
-export type Logger = {
-  debug(keys: object, message: string): void;
-  info(keys: object, message: string): void;
-  warn(keys: object, message: string): void;
-  error(keys: object, message: string): void;
-};

@@ -1,12 +1,10 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { GenerateEvent } from '../engine/engine.ts';
+import type { Log } from '../log.ts';
 import type { GenerateRequest, Generation, RequestContext, Serving } from '../serving/serving.ts';
 import type { Headers } from './context.ts';
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';
-
-/** What each server logs to; pino's Logger is one. */
-export type Log = Record<'debug' | 'info' | 'warn' | 'error', (keys: object, message: string) => void>;
 
 /** What every protocol needs to answer a request. */
 export type Parts = {

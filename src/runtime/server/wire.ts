@@ -2,12 +2,6 @@ import type { ServedBy } from '../serving/serving.ts';
 
 /** Metadata keys and header names of the data plane. The same on gRPC and HTTP. */
 export const wire = {
-  /** Who asks; sticky splits hash it. */
-  user: 'x-adaptlet-user',
-  /** The conversation that a request belongs to. */
-  session: 'x-adaptlet-session',
-  /** On whose behalf. */
-  tenant: 'x-adaptlet-tenant',
   /** Where names are looked up. */
   namespace: 'x-adaptlet-namespace',
   /** Of a response: name of the Adapter; absent when the base model answered. */

@@ -1,4 +1,5 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { ManifestProblem } from '../../api/parse.ts';
 import type { GenerateEvent, Prompt, Sampling } from '../engine/engine.ts';
 
 /** Who asks, for what. Header names are lower-case. */
@@ -104,8 +105,6 @@ export type RolloutView = {
   readonly served: { readonly stable: number; readonly canary: number };
   readonly held: string;
 };
-
-export type ManifestProblem = { readonly file: string; readonly line: number; readonly reason: string };
 
 export type RuntimeStatus = {
   readonly version: string;

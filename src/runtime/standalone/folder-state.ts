@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { immutabilityProblems } from '../../api/immutable.ts';
 import { objectKey } from '../../api/names.ts';
 import type { Manifest, ParsedManifest } from '../../api/objects.ts';
-import type { ManifestProblem } from '../serving/serving.ts';
+import type { ManifestProblem } from '../../api/parse.ts';
 
 /** One manifest file as a scan found it. `text` is absent when it could not be read; then `reason` says why. */
 export type ScannedFile = { readonly file: string; readonly text?: string; readonly reason?: string };

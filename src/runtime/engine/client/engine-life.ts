@@ -3,10 +3,10 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
+import type { Log } from '../../log.ts';
 import type { EngineInfo, GenerateInput } from '../engine.ts';
 import { type Answers, type FromEngine, fromWire, type StartOptions, type ToEngine } from '../protocol.ts';
 import { EventStream } from './event-stream.ts';
-import type { EngineLogger } from './logger.ts';
 import { Watchdog } from './watchdog.ts';
 
 const program = fileURLToPath(new URL('../process.ts', import.meta.url));
@@ -18,7 +18,7 @@ const closeLimitMs = 3_000;
 export type EngineLifeOptions = {
   readonly start: StartOptions;
   readonly clock: Clock;
-  readonly logger: EngineLogger;
+  readonly logger: Log;
   /** Milliseconds of silence, with calls under way, after which the process is killed. */
   readonly stallTimeoutMs: number;
   readonly onReady: (info: EngineInfo) => void;

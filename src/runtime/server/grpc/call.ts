@@ -7,9 +7,10 @@ import {
 } from '@grpc/grpc-js';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
+import type { Log } from '../../log.ts';
 import type { ServedBy } from '../../serving/serving.ts';
 import { type Headers, readHeaders } from '../context.ts';
-import { Exchange, type Log, type Parts } from '../exchange.ts';
+import { Exchange, type Parts } from '../exchange.ts';
 import { servedHeaders } from '../wire.ts';
 import { toServiceError } from './status.ts';
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../time/clock.ts';
 import { systemClock } from '../../../time/clock.ts';
-import type { Log, Parts } from '../exchange.ts';
+import type { Log } from '../../log.ts';
+import type { Parts } from '../exchange.ts';
 import type { Readings } from '../telemetry/readings.ts';
 import { createTelemetry, type TelemetryOptions } from '../telemetry/telemetry.ts';
 import { FakeServing } from './fake-serving.ts';
