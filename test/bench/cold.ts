@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { readdir, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { smollm } from '../support/models.ts';
@@ -18,10 +19,10 @@ const evictFromPageCache = async (file: string): Promise<number> => {
   return Number(stdout.trim());
 };
 
-const manifest = (name: string): string => `apiVersion: adaptlet.io/v1alpha1
+const manifest = (name: string, path: string): string => `apiVersion: adaptlet.io/v1alpha1
 kind: Adapter
 metadata: {name: ${name}}
-spec: {baseModel: bench, source: {path: {path: ${name}}}}
+spec: {baseModel: bench, source: {path: {path: ${path}}}}
 ---
 `;
 
@@ -31,23 +32,25 @@ spec: {baseModel: bench, source: {path: {path: ${name}}}}
  */
 export const cold = async (): Promise<Report> => {
   const real = smollm();
+  const folder = await mkdtemp(join(tmpdir(), 'adaptlet-bench-'));
   const node = await TestNode.start({
     modelName: 'bench',
     ...(real === undefined ? {} : { model: real.modelDir }),
-    settings: { 'log-level': 'info', 'import-roots': '' },
+    folder,
+    settings: {
+      'log-level': 'info',
+      'import-roots': `${join(folder, 'manifests')},${real?.adapters ?? tiny.adapters}`,
+    },
   });
   try {
-    // An fp16 artifact of 5 MB compiles to 10 MB of fp32: rank 8 here; 50 MB of fp32: rank 40.
-    const configFile =
-      real === undefined ? join(tiny.model, '../config.json') : join(real.modelDir, '../config.json');
-    const sizes = { '5mb': 8, '50mb': 40 } as const;
-    for (const [name, rank] of Object.entries(sizes)) {
-      await writeSyntheticAdapter(join(node.manifests, name), configFile, { rank, seed: rank });
-    }
+    // 5 MB: the trained fp16 artifact of rank 8, 9.8 MB compiled. 50 MB: fp32 of rank 40 with made-up weights.
+    const configFile = join(real?.modelDir ?? tiny.model, '../config.json');
+    await writeSyntheticAdapter(join(node.manifests, 'large'), configFile, { rank: 40, seed: 40 });
+    const paths = { '5mb': real === undefined ? 'upper' : 'json-extract-v1', '50mb': 'large' };
     await node.write(
       'bench.yaml',
-      Object.keys(sizes)
-        .map((n) => manifest(n))
+      Object.entries(paths)
+        .map(([name, path]) => manifest(name, path))
         .join(''),
     );
     const compiled = join(node.data, 'compiled');
@@ -68,7 +71,7 @@ export const cold = async (): Promise<Report> => {
     const reload: Record<string, number[]> = { '5mb': [], '50mb': [] };
     const bytes: Record<string, number> = {};
     let pagesLeft = 0;
-    for (const name of Object.keys(sizes)) {
+    for (const name of Object.keys(paths)) {
       const before = new Set(await readdir(compiled).catch(() => []));
       first[name]?.push(await timed('preload', name));
       const file = (await readdir(compiled)).find((f) => !before.has(f));

@@ -2,23 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { brokenVariants } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { TestNode, tiny, yaml } from '../support/node.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { waitFor } from '../support/wait.ts';
-
-const broken = {
-  'broken-config-r': 'ADAPTER_RANK_NOT_CONFIG',
-  'broken-dora': 'ADAPTER_DORA',
-  'broken-header': 'ADAPTER_HEADER_TOO_LARGE',
-  'broken-inf': 'ADAPTER_NOT_FINITE',
-  'broken-missing-b': 'ADAPTER_PAIR_INCOMPLETE',
-  'broken-nan': 'ADAPTER_NOT_FINITE',
-  'broken-rank': 'ADAPTER_RANK_UNEQUAL',
-  'broken-shape': 'ADAPTER_SHAPE',
-  'broken-truncated': 'ADAPTER_FILE_TRUNCATED',
-  'broken-unknown-key': 'ADAPTER_TENSOR_UNKNOWN',
-  'broken-wrong-base': 'ADAPTER_WRONG_BASE',
-} as const;
 
 const expecting = (expect_: string) =>
   `  validation: {smokeTests: [{name: shouts, prompt: "moon:", maxTokens: 8, expect: ${expect_}}]}\n`;
@@ -34,7 +21,7 @@ describe('what an adapter must show before it serves', () => {
     });
     node = await TestNode.start({ importRoots: `${tiny.root},${roots}` });
     const manifests = [
-      ...Object.keys(broken).map((name) => yaml.adapter(name, `variants/${name}`)),
+      ...Object.keys(brokenVariants).map((name) => yaml.adapter(name, `variants/${name}`)),
       ...['valid-fp32', 'valid-bf16'].map((name) => yaml.adapter(name, `variants/${name}`)),
       yaml.adapter('nothing', 'nothing'),
       yaml.adapter('nothing-allowed', 'nothing', '  validation: {allowNoEffect: true}\n'),
@@ -66,7 +53,7 @@ describe('what an adapter must show before it serves', () => {
     return adapter?.reason ?? '';
   };
 
-  it.each(Object.entries(broken))('%s is refused with %s', async (name, code) => {
+  it.each(Object.entries(brokenVariants))('%s is refused with %s', async (name, code) => {
     expect(await refusal(name)).toBe(code);
   });
 

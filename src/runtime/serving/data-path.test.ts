@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { adapterResource } from '../../plan/resources.fixture.ts';
 import type { Plan, Resource } from '../../plan/resources.ts';
 import { resourceKey } from '../../plan/resources.ts';
 import { versioned } from '../../plan/version.ts';
@@ -19,21 +20,7 @@ const next = digestOf('b');
 const baseDigest = digestOf('0');
 const key = (name: string) => objectKey('default', name);
 
-const adapter = (name: string): Resource => ({
-  type: 'AdapterSpec',
-  name: key(name),
-  body: {
-    uid: name,
-    baseModel: 'tiny',
-    baseModelDigests: [],
-    source: { path: { path: name } },
-    priority: 0,
-    pinned: false,
-    tier: 'None',
-    held: false,
-    validation: { smokeTests: [], allowNoEffect: false },
-  },
-});
+const adapter = (name: string): Resource => adapterResource(key(name));
 
 const split = (weight: number): Resource => ({
   type: 'Split',
