@@ -42,10 +42,10 @@ export const dropUnused = (state: FolderState, inUse: (m: Manifest) => boolean):
  * What the folder says now, on top of what it said before. Pure.
  *
  * Guarantees: a file that is bad in any way changes nothing, its objects stay as they were when it was last good.
- * A file without a byte is one that is being written. A folder without any manifest file after one with some changes nothing either: an unmounted or emptied folder
- * never empties a node. An object keeps its uid while it exists, also when it moves between files; one that was
- * removed and comes back is a new object. One that is removed while `inUse` stays until it is not: what serves is
- * never pulled away.
+ * Neither does a file that was cut to 0 bytes, nor a folder without any manifest file after one with some: an
+ * unmounted or emptied folder never empties a node. An object keeps its uid while it exists, also when it moves between
+ * files; one that was removed and comes back is a new object. One that is removed while `inUse` stays until it is not:
+ * what serves is never pulled away.
  */
 export const mergeScan = (
   before: FolderState,
