@@ -81,7 +81,9 @@ describe('the CustomResourceDefinitions', () => {
       for (const { jsonPath } of spec.versions[0]?.additionalPrinterColumns ?? []) {
         if (jsonPath.startsWith('.metadata.')) continue;
         let node: Node | undefined = schemaOf(spec.names.kind);
-        for (const part of jsonPath.slice(1).split('.')) node = node?.properties?.[part];
+        // Of a filter on a list (`conditions[?(@.type=="Ready")].status`) the field that it looks into.
+        const path = jsonPath.slice(1).replaceAll(/\[\?\(.*?\)\]/g, '.[]');
+        for (const part of path.split('.')) node = part === '[]' ? node?.items : node?.properties?.[part];
         expect(node, `${spec.names.kind}${jsonPath}`).toBeDefined();
       }
     }

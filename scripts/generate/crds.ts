@@ -1,10 +1,13 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { adapterSpecSchema } from '../../src/api/adapter.ts';
+import { adapterStatusSchema } from '../../src/api/adapter-status.ts';
 import { rolloutSpecSchema } from '../../src/api/rollout.ts';
 import { rolloutStatusSchema } from '../../src/api/rollout-status.ts';
 import { routeSpecSchema } from '../../src/api/route.ts';
+import { routeStatusSchema } from '../../src/api/route-status.ts';
 import { runtimeSpecSchema, runtimeStatusSchema } from '../../src/api/runtime.ts';
+import type { CelRule } from '../../src/api/text.ts';
 import { type Schema, toStructural } from './structural.ts';
 
 type Column = {
@@ -22,10 +25,9 @@ export type Crd = {
   readonly spec: z.ZodType;
   readonly status: z.ZodType;
   readonly columns: readonly Column[];
+  /** Rules about an object as a whole. */
+  readonly rules?: readonly CelRule[];
 };
-
-/** Nothing is written there yet; the subresource is on from the start, because turning it on later breaks clients. */
-const noStatus = z.strictObject({}).meta({ description: 'Nothing is reported yet.' });
 
 const age: Column = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 
@@ -37,12 +39,24 @@ export const definitions: readonly Crd[] = [
     shortName: 'ad',
     description: 'An Adapter is one immutable adapter artifact for one base model, pinned by digest.',
     spec: adapterSpecSchema,
-    status: noStatus,
+    status: adapterStatusSchema,
+    rules: [
+      {
+        rule: '!has(oldSelf.status) || !has(oldSelf.status.digest) || (has(self.status) && has(self.status.digest) && self.status.digest == oldSelf.status.digest)',
+        message: 'status.digest never changes once it is set: create a new Adapter for other content',
+      },
+    ],
     columns: [
       { name: 'Base', type: 'string', jsonPath: '.spec.baseModel' },
-      { name: 'Preload', type: 'string', jsonPath: '.spec.preload.tier' },
+      { name: 'Resident', type: 'integer', jsonPath: '.status.runtimes.resident' },
+      { name: 'Desired', type: 'integer', jsonPath: '.status.runtimes.desired' },
+      { name: 'Failed', type: 'integer', jsonPath: '.status.runtimes.failed' },
+      { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+      { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason', priority: 1 },
+      { name: 'Size', type: 'integer', jsonPath: '.status.sizeBytes', priority: 1 },
+      { name: 'Rank', type: 'integer', jsonPath: '.status.rank', priority: 1 },
       { name: 'Priority', type: 'integer', jsonPath: '.spec.priority', priority: 1 },
-      { name: 'Digest', type: 'string', jsonPath: '.spec.digest', priority: 1 },
+      { name: 'Digest', type: 'string', jsonPath: '.status.digest', priority: 1 },
       age,
     ],
   },
@@ -54,12 +68,21 @@ export const definitions: readonly Crd[] = [
       'An AdapterRollout is the stable name that clients call; a change of its adapter happens step by step.',
     spec: rolloutSpecSchema,
     status: rolloutStatusSchema,
+    rules: [
+      {
+        rule: '!has(oldSelf.status) || !has(oldSelf.status.leaderEpoch) || (has(self.status) && has(self.status.leaderEpoch) && self.status.leaderEpoch >= oldSelf.status.leaderEpoch)',
+        message: 'status.leaderEpoch never decreases: a later leader has decided already',
+      },
+    ],
     columns: [
       { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
       { name: 'Stable', type: 'string', jsonPath: '.status.stable.adapter' },
       { name: 'Canary', type: 'string', jsonPath: '.status.canary.adapter' },
       { name: 'Step', type: 'integer', jsonPath: '.status.step.index' },
       { name: 'Weight', type: 'integer', jsonPath: '.status.weights.canary' },
+      { name: 'Observed', type: 'integer', jsonPath: '.status.weights.observedCanary' },
+      { name: 'Ready', type: 'integer', jsonPath: '.status.runtimes.ready' },
+      { name: 'Desired', type: 'integer', jsonPath: '.status.runtimes.desired' },
       { name: 'Message', type: 'string', jsonPath: '.status.message', priority: 1 },
       age,
     ],
@@ -71,8 +94,14 @@ export const definitions: readonly Crd[] = [
     description:
       'An AdapterRoute sends each request for a model name to a rollout, an adapter or the base model.',
     spec: routeSpecSchema,
-    status: noStatus,
-    columns: [{ name: 'Model', type: 'string', jsonPath: '.spec.model' }, age],
+    status: routeStatusSchema,
+    columns: [
+      { name: 'Model', type: 'string', jsonPath: '.spec.model' },
+      { name: 'Accepted', type: 'string', jsonPath: '.status.conditions[?(@.type=="Accepted")].status' },
+      { name: 'Programmed', type: 'integer', jsonPath: '.status.runtimes.programmed' },
+      { name: 'Desired', type: 'integer', jsonPath: '.status.runtimes.desired' },
+      age,
+    ],
   },
   {
     kind: 'AdapterRuntime',
@@ -83,7 +112,8 @@ export const definitions: readonly Crd[] = [
     status: runtimeStatusSchema,
     columns: [
       { name: 'Base', type: 'string', jsonPath: '.status.baseModel.name' },
-      { name: 'Ready', type: 'boolean', jsonPath: '.status.ready' },
+      { name: 'Connected', type: 'string', jsonPath: '.status.conditions[?(@.type=="Connected")].status' },
+      { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
       { name: 'Resident', type: 'integer', jsonPath: '.status.adapters.resident' },
       { name: 'Failed', type: 'integer', jsonPath: '.status.adapters.failed' },
       { name: 'Provider', type: 'string', jsonPath: '.status.executionProvider', priority: 1 },
@@ -97,7 +127,7 @@ export const definitions: readonly Crd[] = [
 export const structural = (schema: z.ZodType): Schema =>
   toStructural(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Schema);
 
-const objectSchema = ({ description, spec, status }: Crd): Schema => ({
+const objectSchema = ({ description, spec, status, rules }: Crd): Schema => ({
   type: 'object',
   description,
   required: ['spec'],
@@ -108,6 +138,7 @@ const objectSchema = ({ description, spec, status }: Crd): Schema => ({
     spec: structural(spec),
     status: structural(status),
   },
+  ...(rules === undefined ? {} : { 'x-kubernetes-validations': rules }),
 });
 
 /** One CustomResourceDefinition as an object. */

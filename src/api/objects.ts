@@ -1,7 +1,9 @@
 import type { AdapterSpec } from './adapter.ts';
+import type { AdapterStatus } from './adapter-status.ts';
 import type { RolloutSpec } from './rollout.ts';
 import type { RolloutStatus } from './rollout-status.ts';
 import type { RouteSpec } from './route.ts';
+import type { RouteStatus } from './route-status.ts';
 
 /** What a manifest file says of an object's metadata. */
 export type ParsedMeta = {
@@ -18,7 +20,12 @@ export type Meta = ParsedMeta & {
   readonly creationTimestamp: string;
 };
 
-export type AdapterObject = { readonly kind: 'Adapter'; readonly metadata: Meta; readonly spec: AdapterSpec };
+export type AdapterObject = {
+  readonly kind: 'Adapter';
+  readonly metadata: Meta;
+  readonly spec: AdapterSpec;
+  readonly status?: AdapterStatus;
+};
 export type RolloutObject = {
   readonly kind: 'AdapterRollout';
   readonly metadata: Meta;
@@ -29,6 +36,7 @@ export type RouteObject = {
   readonly kind: 'AdapterRoute';
   readonly metadata: Meta;
   readonly spec: RouteSpec;
+  readonly status?: RouteStatus;
 };
 /** The kinds that users write. */
 export type Manifest = AdapterObject | RolloutObject | RouteObject;

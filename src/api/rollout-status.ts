@@ -1,12 +1,8 @@
 import { z } from 'zod';
+import { conditionsSchema, generation, maxStatusMessage, time } from './condition.ts';
 import { digestSchema } from './names.ts';
 import { text } from './text.ts';
 
-/** Longest message of a status or a condition, in characters. Writers cut theirs to it. */
-export const maxStatusMessage = 4096;
-
-const time = text(40).meta({ description: 'RFC 3339 time.' });
-const generation = z.int().min(0);
 
 /** An Adapter as a rollout bound it: name, object identity and content. */
 export const boundAdapterSchema = z
@@ -20,16 +16,19 @@ export const boundAdapterSchema = z
   .meta({ description: 'An Adapter as the rollout bound it: name, object identity and content.' });
 export type BoundAdapter = z.infer<typeof boundAdapterSchema>;
 
-export const conditionSchema = z
+const runtimes = (what: string) => z.int().min(0).max(1_000_000).meta({ description: what });
+
+export const rolloutRuntimesSchema = z
   .strictObject({
-    type: text(316).min(1).meta({ description: 'What the condition is about, in CamelCase.' }),
-    status: z.enum(['True', 'False', 'Unknown']).meta({ description: 'Whether it holds.' }),
-    reason: text(1024).meta({ description: 'Why, as one CamelCase word for programs.' }),
-    message: text(maxStatusMessage).meta({ description: 'Why, for people.' }),
-    lastTransitionTime: time.meta({ description: 'RFC 3339 time of the last change of status.' }),
+    desired: runtimes('Connected runtimes that the rollout applies to.'),
+    updated: runtimes('Of these, those that follow the present status.'),
+    ready: runtimes('Of these, those where the adapter that the rollout asks for is Resident.'),
+    failed: runtimes('Of these, those that refused it.'),
+    held: runtimes('Of these, those that hold the canary back.'),
+    offline: runtimes('Runtimes that it applies to and that are not connected.'),
   })
-  .meta({ description: 'One observation about the object.' });
-export type Condition = z.infer<typeof conditionSchema>;
+  .meta({ description: 'Number of runtimes in each state. Only in a cluster.' });
+export type RolloutRuntimes = z.infer<typeof rolloutRuntimesSchema>;
 
 export const rolloutStatusSchema = z
   .strictObject({
@@ -48,6 +47,10 @@ export const rolloutStatusSchema = z
         seed: text(16).meta({
           description: 'Seed of the split, 16 hexadecimal digits; constant for the life of the canary.',
         }),
+        attempt: z.int().min(1).max(1_000_000).default(1).meta({
+          description:
+            'Counts from 1; each retry adds one. What a node held back or refused in an earlier attempt, it tries again.',
+        }),
       })
       .meta({ description: 'The adapter that the rollout is moving to.' })
       .optional(),
@@ -61,6 +64,15 @@ export const rolloutStatusSchema = z
       .strictObject({
         canary: z.int().min(0).max(100).meta({ description: 'Percent allowed for the canary.' }),
         stable: z.int().min(0).max(100).meta({ description: 'Percent left for stable.' }),
+        observedCanary: z
+          .int()
+          .min(0)
+          .max(100)
+          .meta({
+            description:
+              'Percent of requests that the canary really answered at the present weight, over all runtimes that report; absent without requests.',
+          })
+          .optional(),
       })
       .meta({ description: 'Percent of requests for each side.' }),
     /** hash: of the strategy's steps; another hash restarts at step 0. elapsedMs: of the present pause, monotonic. */
@@ -87,14 +99,13 @@ export const rolloutStatusSchema = z
       .enum(['Promoted', 'FastPromoted', 'Aborted', 'RolledBack', 'FastRolledBack', 'Superseded'])
       .meta({ description: 'How the last rollout ended.' })
       .optional(),
-    conditions: z
-      .array(conditionSchema)
-      .max(16)
-      .meta({
-        description: 'Observations about the rollout.',
-        'x-kubernetes-list-type': 'map',
-        'x-kubernetes-list-map-keys': ['type'],
-      }),
+    runtimes: rolloutRuntimesSchema.optional(),
+    conditions: conditionsSchema,
+    leaderEpoch: z
+      .int()
+      .min(0)
+      .meta({ description: 'Term of the leader that wrote this status; it never decreases.' })
+      .optional(),
     lastHandledRequest: text(256)
       .meta({ description: 'The annotation adaptlet.io/request that was answered last.' })
       .optional(),

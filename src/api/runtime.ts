@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { conditionsSchema, maxStatusMessage, time } from './condition.ts';
 import { digestSchema } from './names.ts';
-import { maxStatusMessage } from './rollout-status.ts';
 import { text } from './text.ts';
 
 const bytes = (what: string) =>
@@ -12,7 +12,7 @@ const count = (what: string) => z.int().min(0).max(1_000_000).meta({ description
 
 const budget = (what: string) =>
   z
-    .strictObject({ budgetBytes: bytes('Most that may be used'), usedBytes: bytes('What is used now') })
+    .strictObject({ budgetBytes: bytes('Most that may be used'), usedBytes: bytes('What is used') })
     .meta({ description: what });
 
 /** An AdapterRuntime has nothing for users to set yet. */
@@ -20,15 +20,16 @@ export const runtimeSpecSchema = z.strictObject({}).meta({ description: 'Nothing
 
 export const runtimeStatusSchema = z
   .strictObject({
+    kind: z.enum(['Node', 'Pod']).meta({
+      description: 'What it serves. Node: every pod of its node (DaemonSet). Pod: the pod that it is in (sidecar).',
+    }),
+    node: text(253).meta({ description: 'Name of the Node that it runs on.' }).optional(),
+    pod: text(253).meta({ description: 'Name of the Pod that it runs in.' }).optional(),
     version: text(64).meta({ description: 'Version of Adaptlet that runs there.' }),
-    ready: z.boolean().meta({ description: 'Requests can be answered.' }),
-    message: text(maxStatusMessage).meta({ description: 'Why it is not ready; empty when it is.' }),
     baseModel: z
       .strictObject({
         name: text(128).meta({ description: 'Name of the base model.' }),
-        digest: digestSchema
-          .meta({ description: 'Digest of its files; absent until it is loaded.' })
-          .optional(),
+        digest: digestSchema.meta({ description: 'Digest of its files.' }).optional(),
       })
       .meta({ description: 'The base model that is loaded there.' }),
     executionProvider: text(128).meta({ description: 'What runs the graph. Example: CPUExecutionProvider' }),
@@ -36,15 +37,33 @@ export const runtimeStatusSchema = z
     disk: budget('Disk for adapters.'),
     adapters: z
       .strictObject({
-        remote: count('Known, not here.'),
-        fetching: count('On the way here.'),
+        known: count('Adapters that it was told about.'),
         stored: count('On disk, digest verified.'),
-        compiled: count('On disk, converted for the engine.'),
-        loaded: count('In RAM, not validated yet.'),
         resident: count('In RAM, validated, ready for the next token.'),
-        draining: count('Leaving RAM once its requests are over.'),
         failed: count('Refused, or could not be brought here.'),
       })
       .meta({ description: 'Number of adapters in each state.' }),
+    refused: z
+      .array(
+        z
+          .strictObject({
+            resource: text(512).meta({ description: 'What was refused, for example: Route team-a/assistant' }),
+            reason: text(maxStatusMessage).meta({ description: 'Why, for people.' }),
+          })
+          .meta({ description: 'A part of the plan that the runtime refused; its former version goes on.' }),
+      )
+      .max(10)
+      .meta({ description: 'Parts of the plan that it refused, at most 10.', 'x-kubernetes-list-type': 'atomic' }),
+    heldRollouts: z
+      .array(text(512))
+      .max(10)
+      .meta({
+        description: 'Rollouts (namespace/name) whose canary it holds back, at most 10.',
+        'x-kubernetes-list-type': 'atomic',
+      }),
+    connectedSince: time.meta({ description: 'RFC 3339 time of the last connection.' }).optional(),
+    disconnectedAt: time.meta({ description: 'RFC 3339 time when it went away.' }).optional(),
+    conditions: conditionsSchema,
   })
   .meta({ description: 'What the runtime is, has and serves. Written by Adaptlet.' });
+export type RuntimeObjectStatus = z.infer<typeof runtimeStatusSchema>;

@@ -1,6 +1,8 @@
 import { adapterErrors } from './adapter.ts';
 import { artifactErrors } from './artifact.ts';
+import { controlErrors } from './control.ts';
 import { engineErrors } from './engine.ts';
+import { kubeErrors } from './kube.ts';
 import { requestErrors } from './request.ts';
 import { runtimeErrors } from './runtime.ts';
 
@@ -8,7 +10,9 @@ import { runtimeErrors } from './runtime.ts';
 export const catalogue = {
   ...adapterErrors,
   ...artifactErrors,
+  ...controlErrors,
   ...engineErrors,
+  ...kubeErrors,
   ...requestErrors,
   ...runtimeErrors,
 };

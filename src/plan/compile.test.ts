@@ -18,7 +18,7 @@ const splitBody = (manifests: readonly Manifest[], view: RuntimeView = runtime) 
 
 const canaryStatus = aStatus({
   stable: bound('sql-v1'),
-  canary: { ...bound('sql-v2'), seed: '0123456789abcdef' },
+  canary: { ...bound('sql-v2'), seed: '0123456789abcdef', attempt: 1 },
   weights: { canary: 20, stable: 80 },
   history: [bound('sql-v0'), bound('old-1'), bound('old-2'), bound('old-3')],
 });
@@ -104,9 +104,9 @@ describe('the split of a rollout', () => {
     expect(splitBody([...both, aRollout({ name: 'sql' }, { adapter: 'sql-v2' }, canaryStatus)])).toEqual({
       uid: 'AdapterRollout-team-a-sql',
       createdAt: '2023-11-14T22:13:20.000Z',
-      revision: 7,
       stable: bound('sql-v1'),
-      canary: { ...bound('sql-v2'), seed: '0123456789abcdef' },
+      former: bound('sql-v0'),
+      canary: { ...bound('sql-v2'), seed: '0123456789abcdef', attempt: 1 },
       weight: 20,
       hashOn: 'User',
       guard: { maxConsecutiveErrors: 5 },

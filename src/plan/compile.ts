@@ -110,7 +110,8 @@ const adapterResource = (
   want: Want | undefined,
   runtime: RuntimeView,
 ): AdapterResource => {
-  const { baseModel, baseModelDigests, source, digest, priority, pinned, validation } = adapter.spec;
+  const { baseModel, baseModelDigests, source, priority, pinned, validation } = adapter.spec;
+  const digest = adapter.spec.digest ?? adapter.status?.digest;
   return {
     type: 'AdapterSpec',
     name: keyOf(adapter),

@@ -33,10 +33,11 @@ export type SplitResource = {
   readonly body: {
     readonly uid: string;
     readonly createdAt: string;
-    /** Revision of the rollout's status that this was compiled from. */
-    readonly revision: number;
     readonly stable?: BoundAdapter;
-    readonly canary?: BoundAdapter & { readonly seed: string };
+    /** The stable before this one: what a rollback by hand on the node goes back to. */
+    readonly former?: BoundAdapter;
+    /** A higher `attempt` than before: what this node held back or refused is tried again. */
+    readonly canary?: BoundAdapter & { readonly seed: string; readonly attempt: number };
     /** Percent of requests allowed for the canary, 0 to 100. */
     readonly weight: number;
     readonly hashOn: HashOn;

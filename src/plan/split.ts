@@ -8,7 +8,7 @@ import type { SplitResource } from './resources.ts';
 /** What the plan needs to know of the runtime that it is for. */
 export type RuntimeView = { readonly baseModel: string; readonly labels: Readonly<Record<string, string>> };
 
-type Arms = Pick<SplitResource['body'], 'stable' | 'canary' | 'weight' | 'message'>;
+type Arms = Pick<SplitResource['body'], 'stable' | 'former' | 'canary' | 'weight' | 'message'>;
 
 /**
  * How a rollout divides its traffic on this runtime. It is compiled from the status alone: weights and arms that are
@@ -24,7 +24,6 @@ export const splitOf = (
   body: {
     uid: rollout.metadata.uid,
     createdAt: rollout.metadata.creationTimestamp,
-    revision: rollout.status?.revision ?? 0,
     ...armsOf(rollout, adapters, runtime),
     hashOn: rollout.spec.strategy.canary.hashOn,
     guard: rollout.spec.guard,
@@ -52,9 +51,11 @@ const armsOf = (
   };
   const stable = otherBase(status.stable) === undefined ? status.stable : undefined;
   const canary = otherBase(status.canary) === undefined ? status.canary : undefined;
+  const [former] = status.history;
   const foreign = otherBase(status.stable);
   return {
     ...(stable === undefined ? {} : { stable }),
+    ...(former === undefined || otherBase(former) !== undefined ? {} : { former }),
     ...(canary === undefined ? {} : { canary }),
     weight: canary === undefined ? 0 : status.weights.canary,
     message:

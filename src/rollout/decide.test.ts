@@ -73,6 +73,7 @@ describe('steps', () => {
       uid: 'uid-v2',
       digest: fakeDigest('2'),
       seed: seedOf('team-a', 'sql', fakeDigest('2')),
+      attempt: 1,
     });
     expect(bound).toMatchObject({
       phase: 'Progressing',

@@ -21,6 +21,8 @@ export type DecideInput = {
    */
   readonly elapsedMs: number;
   readonly request?: RolloutRequest | undefined;
+  /** Term of the leader that decides; absent on a node of its own. */
+  readonly leaderEpoch?: number | undefined;
 };
 
 export type Decision = {
@@ -39,7 +41,7 @@ export type Decision = {
  * Assumes: `elapsedMs` starts anew with each decision whose status was kept; a `retry` comes with facts from after holds
  * were released and failed loads were started again: what is still wrong aborts it in the same decision.
  */
-export const decide = ({ rollout, facts, now, elapsedMs, request }: DecideInput): Decision => {
+export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }: DecideInput): Decision => {
   const { metadata, spec, status: before } = rollout;
   const draft = draftOf(before);
   const at = new Date(now).toISOString();
@@ -49,10 +51,11 @@ export const decide = ({ rollout, facts, now, elapsedMs, request }: DecideInput)
   const standing = draft.stable === undefined ? firstRevision(draft, turn) : nextRevision(draft, turn);
 
   const { generation } = metadata;
-  const status = statusOf(draft, standing, before, facts.room, {
+  const status = statusOf(draft, standing, before, facts, {
     generation,
     now: at,
     historyLimit: spec.revisionHistoryLimit,
+    leaderEpoch,
   });
   const { phase, reason, message, requeueAfterMs } = standing;
   const isNews = phase === 'Degraded' && before?.message !== status.message;

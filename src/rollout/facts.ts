@@ -1,4 +1,5 @@
 import type { Digest } from '../api/names.ts';
+import type { RolloutRuntimes } from '../api/rollout-status.ts';
 
 /** What is known about an Adapter object and its state where it should serve. */
 export type AdapterFact = {
@@ -29,4 +30,12 @@ export type Facts = {
   readonly room?: { readonly fits: boolean; readonly message: string } | undefined;
   /** Every hold of this rollout; those of other digests are ignored. */
   readonly held?: readonly Held[] | undefined;
+  /** What was observed of the runtimes, for people: written into the status as it is. Absent on a node of its own. */
+  readonly fleet?: Fleet | undefined;
+};
+
+export type Fleet = {
+  readonly runtimes: RolloutRuntimes;
+  /** Percent that the canary answered at the present weight; absent without requests. */
+  readonly observedCanary?: number | undefined;
 };

@@ -21,7 +21,7 @@ export const bindCanary = (
       message: `canary ${named(former)} gives way to ${named(bound)}`,
     });
   }
-  draft.canary = { ...bound, seed: seedOf(rollout.namespace, rollout.name, bound.digest) };
+  draft.canary = { ...bound, seed: seedOf(rollout.namespace, rollout.name, bound.digest), attempt: 1 };
   draft.weight = 0;
   draft.step = firstStep(rollout.steps);
   draft.abort = undefined;
@@ -80,7 +80,7 @@ export const goBack = (
   if (previous === undefined || former === undefined) return false;
   draft.stable = previous;
   draft.history = older;
-  draft.canary = { ...former, seed: seedOf(rollout.namespace, rollout.name, former.digest) };
+  draft.canary = { ...former, seed: seedOf(rollout.namespace, rollout.name, former.digest), attempt: 1 };
   draft.step = firstStep(rollout.steps);
   draft.events.push({
     reason: 'RolledBack',

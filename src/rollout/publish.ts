@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Condition, RolloutStatus } from '../api/rollout-status.ts';
-import { maxStatusMessage } from '../api/rollout-status.ts';
+import { type Condition, maxStatusMessage } from '../api/condition.ts';
+import type { RolloutStatus } from '../api/rollout-status.ts';
 import type { Draft, Standing } from './draft.ts';
 import type { Facts } from './facts.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
@@ -34,14 +34,20 @@ const observations = (
 
 /**
  * The status that a draft amounts to. The very object `before` when nothing is different. `revision` grows by one when
- * anything but the progress of a pause is: progress is written down, but it decides nothing.
+ * anything is that was decided: the progress of a pause and what was observed of the runtimes are written down, but
+ * decide nothing.
  */
 export const statusOf = (
   draft: Draft,
   standing: Standing,
   before: RolloutStatus | undefined,
-  room: Facts['room'],
-  at: { readonly generation: number; readonly now: string; readonly historyLimit: number },
+  { room, fleet }: Pick<Facts, 'room' | 'fleet'>,
+  at: {
+    readonly generation: number;
+    readonly now: string;
+    readonly historyLimit: number;
+    readonly leaderEpoch: number | undefined;
+  },
 ): RolloutStatus => {
   const { stable, canary, weight, step, abort, completionStatus, lastHandledRequest } = draft;
   const conditions = observations(standing, stable, room).map(
@@ -60,17 +66,27 @@ export const statusOf = (
     ...(stable === undefined ? {} : { stable }),
     ...(canary === undefined ? {} : { canary }),
     history: draft.history.slice(0, at.historyLimit),
-    weights: { canary: weight, stable: 100 - weight },
+    weights: {
+      canary: weight,
+      stable: 100 - weight,
+      ...(fleet?.observedCanary === undefined ? {} : { observedCanary: fleet.observedCanary }),
+    },
     ...(step === undefined ? {} : { step }),
     ...(abort === undefined ? {} : { abort: { ...abort, reason: cut(abort.reason) } }),
     ...(completionStatus === undefined ? {} : { completionStatus }),
+    ...(fleet === undefined ? {} : { runtimes: fleet.runtimes }),
     conditions,
+    ...(at.leaderEpoch === undefined ? {} : { leaderEpoch: at.leaderEpoch }),
     ...(lastHandledRequest === undefined ? {} : { lastHandledRequest }),
   };
   if (isDeepStrictEqual(next, before)) return before ?? next;
-  const decided = !isDeepStrictEqual(withoutProgress(next), withoutProgress(before));
+  const decided = !isDeepStrictEqual(decisionsOf(next), decisionsOf(before));
   return { ...next, revision: next.revision + (decided ? 1 : 0) };
 };
 
-const withoutProgress = (status: RolloutStatus | undefined): unknown =>
-  status?.step === undefined ? status : { ...status, step: { ...status.step, elapsedMs: 0 } };
+/** A status without progress and observations. */
+const decisionsOf = (status: RolloutStatus | undefined): unknown => {
+  if (status === undefined) return undefined;
+  const { runtimes: _, leaderEpoch: __, weights, step, ...decisions } = status;
+  return { ...decisions, weight: weights.canary, step: step && { ...step, elapsedMs: 0 } };
+};

@@ -35,6 +35,7 @@ export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[
       }
       draft.abort = undefined;
       draft.completionStatus = undefined;
+      if (draft.canary !== undefined) draft.canary = { ...draft.canary, attempt: draft.canary.attempt + 1 };
       draft.step = firstStep(steps);
       draft.events.push({ reason: 'Retried', message: 'the canary starts again at the first step' });
       return;

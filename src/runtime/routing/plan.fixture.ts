@@ -24,7 +24,6 @@ export const split = (key: string, change: Partial<SplitResource['body']> = {}):
   body: {
     uid: `uid-${key}`,
     createdAt: '2026-01-01T00:00:00Z',
-    revision: 1,
     stable: { adapter: 'v1', uid: 'uid-v1', digest: fakeDigest('1') },
     weight: 0,
     hashOn: 'User',
@@ -36,7 +35,7 @@ export const split = (key: string, change: Partial<SplitResource['body']> = {}):
 
 /** For tests: the body of a split with v2 as canary. */
 export const withCanary = (weight: number): Partial<SplitResource['body']> => ({
-  canary: { adapter: 'v2', uid: 'uid-v2', digest: fakeDigest('2'), seed: '0123456789abcdef' },
+  canary: { adapter: 'v2', uid: 'uid-v2', digest: fakeDigest('2'), seed: '0123456789abcdef', attempt: 1 },
   weight,
 });
 

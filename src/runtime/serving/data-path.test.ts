@@ -28,9 +28,8 @@ const split = (weight: number): Resource => ({
   body: {
     uid: 'r1',
     createdAt: '',
-    revision: 1,
     stable: { adapter: 'good', uid: 'good', digest: good },
-    canary: { adapter: 'next', uid: 'next', digest: next, seed: '00000000000000aa' },
+    canary: { adapter: 'next', uid: 'next', digest: next, seed: '00000000000000aa', attempt: 1 },
     weight,
     hashOn: 'User',
     guard: { maxConsecutiveErrors: 2 },

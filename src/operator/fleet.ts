@@ -1,0 +1,94 @@
+import type { Digest, ObjectKey } from '../api/names.ts';
+import type { Revision } from '../control/revision.ts';
+
+/** `namespace/name` of an AdapterRuntime. */
+export type RuntimeKey = ObjectKey;
+
+export type AdapterState = {
+  readonly uid: string;
+  readonly digest: Digest | '';
+  /** Remote, Fetching, Stored, Compiled, Loaded, Resident, Draining or Failed. */
+  readonly state: string;
+  /** Code of the error catalogue when Failed, else ''. */
+  readonly reason: string;
+  readonly message: string;
+  /** Failed, and not tried again by itself. */
+  readonly isFinal: boolean;
+  readonly storedBytes: number;
+  readonly residentBytes: number;
+  readonly rank: number;
+  readonly targetModules: readonly string[];
+};
+
+export type HeldCanary = {
+  readonly digest: Digest;
+  readonly cause: 'Guard' | 'BreakGlass';
+  readonly reason: string;
+  readonly attempt: number;
+};
+
+export type RolloutState = {
+  readonly uid: string;
+  /** What the runtime follows; '' for none. */
+  readonly stableDigest: Digest | '';
+  readonly canaryDigest: Digest | '';
+  readonly attempt: number;
+  readonly weight: number;
+  readonly effectiveWeight: number;
+  /** Answered since the instance started, while canaryDigest had this weight. */
+  readonly served: { readonly stable: number; readonly canary: number };
+  readonly holds: readonly HeldCanary[];
+};
+
+export type Usage = { readonly budgetBytes: number; readonly usedBytes: number };
+
+/** What is known of one runtime, from its reports. */
+export type RuntimeState = {
+  readonly key: RuntimeKey;
+  readonly kind: 'Node' | 'Pod';
+  readonly instance: string;
+  readonly connectionSeq: bigint;
+  readonly connected: boolean;
+  /** Wall times in milliseconds. */
+  readonly connectedAt: number;
+  readonly disconnectedAt?: number;
+  readonly info: {
+    readonly version: string;
+    readonly baseModel: string;
+    readonly baseDigest: Digest | '';
+    readonly executionProvider: string;
+    readonly node: string;
+    readonly pod: string;
+    /** uid of the Node or Pod that owns the AdapterRuntime; '' when there is none. */
+    readonly ownerUid: string;
+  };
+  readonly ready: boolean;
+  readonly message: string;
+  readonly memory: Usage;
+  readonly disk: Usage;
+  readonly adapters: ReadonlyMap<ObjectKey, AdapterState>;
+  readonly rollouts: ReadonlyMap<ObjectKey, RolloutState>;
+  /** The newest revision whose commit it answered. */
+  readonly acknowledged: Revision;
+  /** What it refuses, by resource key (`type name`), with the reason. */
+  readonly refused: ReadonlyMap<string, string>;
+  readonly removalsHeld?: { readonly count: number; readonly fingerprint: string; readonly remainingMs: number };
+};
+
+export type FleetChange = {
+  readonly runtime: RuntimeKey;
+  /** It connected or went away. */
+  readonly connection: boolean;
+  readonly adapters: ReadonlySet<ObjectKey>;
+  readonly rollouts: ReadonlySet<ObjectKey>;
+  /** It answered a commit, or refuses something else than before. */
+  readonly acknowledged: boolean;
+};
+
+/** The runtimes of all replicas, as the leader knows them. */
+export type Fleet = {
+  get(key: RuntimeKey): RuntimeState | undefined;
+  all(): Iterable<RuntimeState>;
+  /** The result ends it. */
+  onChange(listener: (change: FleetChange) => void): () => void;
+};

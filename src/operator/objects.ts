@@ -1,0 +1,50 @@
+import type { ObjectKey } from '../api/names.ts';
+import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../api/objects.ts';
+import type { FieldProblem } from '../api/problems.ts';
+import type { RuntimeObjectStatus } from '../api/runtime.ts';
+import type { Revision } from '../control/revision.ts';
+import type { KubeMetadata } from '../kube/object.ts';
+
+export type RuntimeObject = {
+  readonly kind: 'AdapterRuntime';
+  readonly metadata: Meta;
+  readonly status?: RuntimeObjectStatus;
+};
+
+/** An object of the API server, read once for each resourceVersion. */
+export type Read<T> = {
+  readonly key: ObjectKey;
+  readonly resourceVersion: string;
+  readonly metadata: KubeMetadata;
+  /** Absent when the spec is not valid, with the problems that say why. A status that is not valid is left out. */
+  readonly object?: T;
+  readonly problems: readonly FieldProblem[];
+};
+
+export type ObjectChange<T> = {
+  readonly type: 'added' | 'updated' | 'deleted';
+  readonly key: ObjectKey;
+  readonly object: Read<T>;
+  readonly before?: Read<T> | undefined;
+};
+
+/** The objects of one kind, in all namespaces. The same version is the same object reference. */
+export type Collection<T> = {
+  get(key: ObjectKey): Read<T> | undefined;
+  list(): Iterable<Read<T>>;
+  /** The result ends it. */
+  onChange(listener: (change: ObjectChange<T>) => void): () => void;
+};
+
+/** What this replica has seen of the API server. */
+export type Objects = {
+  readonly adapters: Collection<AdapterObject>;
+  readonly rollouts: Collection<RolloutObject>;
+  readonly routes: Collection<RouteObject>;
+  readonly runtimes: Collection<RuntimeObject>;
+  revision(): Revision;
+  /** Called after the revision moved on, also without a change of an object. The result ends it. */
+  onProgress(listener: () => void): () => void;
+  /** Not ok: a collection never synced, fails or is silent; then nothing may be sent to runtimes. */
+  health(): { readonly ok: boolean; readonly reason: string };
+};
