@@ -109,6 +109,11 @@ export const rolloutStatusSchema = z
     lastHandledRequest: text(256)
       .meta({ description: 'The annotation adaptlet.io/request that was answered last.' })
       .optional(),
+    lastRefusal: text(maxStatusMessage)
+      .meta({
+        description: 'Why the request that was answered last was refused; absent when it was carried out.',
+      })
+      .optional(),
   })
   .meta({ description: 'Where the rollout stands. Written by Adaptlet.' });
 export type RolloutStatus = z.infer<typeof rolloutStatusSchema>;

@@ -54,6 +54,26 @@ export const runtimeStatusSchema = z
       )
       .max(10)
       .meta({ description: 'Parts of the plan that it refused, at most 10.', 'x-kubernetes-list-type': 'atomic' }),
+    rollouts: z
+      .array(
+        z
+          .strictObject({
+            rollout: text(512).meta({ description: 'namespace/name of the AdapterRollout.' }),
+            adapter: text(253).meta({ description: 'Name of its canary.' }),
+            state: text(32).meta({ description: 'State of the canary there. Example: Resident' }),
+            weight: z.int().min(0).max(100).meta({
+              description: 'Percent of requests that the canary gets there; 0 while it is not Resident or held.',
+            }),
+          })
+          .meta({ description: 'One rollout under way there.' }),
+      )
+      .max(64)
+      .meta({
+        description: 'Rollouts with a canary under way there, at most 64.',
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['rollout'],
+      })
+      .optional(),
     heldRollouts: z
       .array(text(512))
       .max(10)

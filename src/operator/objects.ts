@@ -16,7 +16,10 @@ export type Read<T> = {
   readonly key: ObjectKey;
   readonly resourceVersion: string;
   readonly metadata: KubeMetadata;
-  /** Absent when the spec is not valid, with the problems that say why. A status that is not valid is left out. */
+  /**
+   * Absent when the spec or the status is not valid; `problems` say why. A status that cannot be read is not "none":
+   * a decision made without it would undo what is in force.
+   */
   readonly object?: T;
   readonly problems: readonly FieldProblem[];
 };

@@ -22,6 +22,8 @@ export type Draft = {
   abort: RolloutStatus['abort'];
   completionStatus: RolloutStatus['completionStatus'];
   lastHandledRequest: string | undefined;
+  /** Why that request was refused. */
+  lastRefusal: string | undefined;
   readonly events: RolloutEvent[];
 };
 
@@ -34,6 +36,7 @@ export const draftOf = (status: RolloutStatus | undefined): Draft => ({
   abort: status?.abort,
   completionStatus: status?.completionStatus,
   lastHandledRequest: status?.lastHandledRequest,
+  lastRefusal: status?.lastRefusal,
   events: [],
 });
 

@@ -49,7 +49,7 @@ export const statusOf = (
     readonly leaderEpoch: number | undefined;
   },
 ): RolloutStatus => {
-  const { stable, canary, weight, step, abort, completionStatus, lastHandledRequest } = draft;
+  const { stable, canary, weight, step, abort, completionStatus, lastHandledRequest, lastRefusal } = draft;
   const conditions = observations(standing, stable, room).map(
     ({ type, holds, reason, message }): Condition => {
       const status = holds ? 'True' : 'False';
@@ -78,6 +78,7 @@ export const statusOf = (
     conditions,
     ...(at.leaderEpoch === undefined ? {} : { leaderEpoch: at.leaderEpoch }),
     ...(lastHandledRequest === undefined ? {} : { lastHandledRequest }),
+    ...(lastRefusal === undefined ? {} : { lastRefusal: cut(lastRefusal) }),
   };
   if (isDeepStrictEqual(next, before)) return before ?? next;
   const decided = !isDeepStrictEqual(decisionsOf(next), decisionsOf(before));

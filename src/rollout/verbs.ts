@@ -8,13 +8,15 @@ import { firstStep } from './steps.ts';
 export const takeRequest = (draft: Draft, request: RolloutRequest | undefined): RequestVerb | undefined => {
   if (request === undefined || requestText(request) === draft.lastHandledRequest) return undefined;
   draft.lastHandledRequest = requestText(request);
+  draft.lastRefusal = undefined;
   if (isRequestVerb(request.verb)) return request.verb;
   refuse(draft, request.verb, 'there is no such verb');
   return undefined;
 };
 
 export const refuse = (draft: Draft, verb: string, why: string): void => {
-  draft.events.push({ reason: 'RequestRefused', message: `${verb}: ${why}` });
+  draft.lastRefusal = `${verb}: ${why}`;
+  draft.events.push({ reason: 'RequestRefused', message: draft.lastRefusal });
 };
 
 /** Applies a verb to a canary that was under way before this decision. */

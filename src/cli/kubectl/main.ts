@@ -1,0 +1,26 @@
+import { Command } from 'commander';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { completionCommands } from './completion.ts';
+import { getCommand } from './get.ts';
+import { listCommand } from './list.ts';
+import { statusCommand } from './status.ts';
+import { verbCommands } from './verbs.ts';
+import { whoGetsCommand } from './who-gets.ts';
+
+const commands = [getCommand(), listCommand(), statusCommand(), ...verbCommands(), whoGetsCommand()];
+
+const program = new Command('kubectl-adaptlet')
+  .description('See and steer adapters and their rollouts in a cluster.')
+  .version(packageJson.version)
+  .showHelpAfterError('(--help lists the options)');
+for (const command of commands) program.addCommand(command);
+const [completion, complete] = completionCommands(commands);
+if (completion !== undefined) program.addCommand(completion);
+if (complete !== undefined) program.addCommand(complete, { hidden: true });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

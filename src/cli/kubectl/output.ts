@@ -1,0 +1,73 @@
+import { styleText } from 'node:util';
+import Table from 'cli-table3';
+import { Option } from 'commander';
+import { stringify } from 'yaml';
+import type { KubeObject } from '../../kube/object.ts';
+
+export type OutputOptions = { readonly output?: 'json' | 'yaml' };
+
+export const outputOption = (): Option =>
+  new Option('-o, --output <format>', 'json or yaml: the objects as they are').choices(['json', 'yaml']);
+
+/** An object, or a list of them, as kubectl would print it. */
+export const printObject = (value: unknown, format: 'json' | 'yaml'): string =>
+  format === 'json'
+    ? `${JSON.stringify(value, null, 2)}\n`
+    : stringify(value, { aliasDuplicateObjects: false, lineWidth: 0 });
+
+/** What `kubectl get -o json` of several objects is. */
+export const asList = (items: readonly KubeObject[]) => ({ apiVersion: 'v1', kind: 'List', items });
+
+const bare = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '   ',
+};
+
+/** A table as kubectl prints them. */
+export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
+  const lines = new Table({
+    chars: bare,
+    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
+  });
+  lines.push([...head], ...rows.map((row) => [...row]));
+  return `${lines
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')}\n`;
+};
+
+/** Time since, as kubectl prints it: the two largest units at most. */
+export const since = (then: string, now: number): string => {
+  const seconds = Math.max(0, Math.floor((now - Date.parse(then)) / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 10) return seconds % 60 === 0 ? `${minutes}m` : `${minutes}m${seconds % 60}s`;
+  if (minutes < 180) return `${minutes}m`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours}h`;
+  return `${Math.floor(hours / 24)}d`;
+};
+
+type Tone = 'good' | 'bad' | 'waiting' | 'quiet';
+const colours = { good: 'green', bad: 'red', waiting: 'yellow', quiet: 'gray' } as const;
+const icons: Readonly<Record<Tone, string>> = { good: '✔', bad: '✖', waiting: '◌', quiet: '○' };
+
+/** A sign that also says its meaning without colours. */
+export const icon = (tone: Tone): string => styleText(colours[tone], icons[tone]);
+
+export const toneOfPhase = (phase: string): Tone =>
+  phase === 'Healthy' ? 'good' : phase === 'Degraded' ? 'bad' : 'waiting';

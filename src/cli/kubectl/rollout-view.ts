@@ -1,0 +1,126 @@
+import { shortDigest } from '../../api/names.ts';
+import type { RolloutObject } from '../../api/objects.ts';
+import type { BoundAdapter } from '../../api/rollout-status.ts';
+import { selects } from '../../api/selector.ts';
+import type { RuntimeObject } from '../../operator/objects.ts';
+import { icon, since, toneOfPhase } from './output.ts';
+
+const named = ({ adapter, digest }: BoundAdapter): string => `${adapter}@${shortDigest(digest)}`;
+
+const line = (label: string, text: string): string => `${`${label}:`.padEnd(12)}${text}`;
+
+const stepText = ({ status }: RolloutObject): string => {
+  const step = status?.step;
+  return step === undefined ? '' : `, step ${Math.min(step.index + 1, step.total)}/${step.total}`;
+};
+
+const weightText = ({ status }: RolloutObject): string => {
+  if (status?.canary === undefined) return '';
+  const { canary, observedCanary } = status.weights;
+  return `, weight ${canary} %${observedCanary === undefined ? '' : `, observed ${observedCanary} %`}`;
+};
+
+const runtimesText = (runtimes: NonNullable<RolloutObject['status']>['runtimes']): string =>
+  runtimes === undefined
+    ? 'nothing is reported yet'
+    : `${runtimes.desired} desired, ${runtimes.updated} updated, ${runtimes.ready} ready, ${runtimes.failed} failed, ${runtimes.held} held, ${runtimes.offline} offline`;
+
+const header = (rollout: RolloutObject): string[] => {
+  const { metadata, spec, status } = rollout;
+  const phase = status?.phase ?? 'Progressing';
+  return [
+    line('Name', metadata.name),
+    line('Namespace', metadata.namespace),
+    line('Status', `${icon(toneOfPhase(phase))} ${phase}`),
+    line('Message', status?.message ?? 'no decision was made yet: does an operator run?'),
+    line('Strategy', `canary${stepText(rollout)}${weightText(rollout)}`),
+    ...(spec.paused ? [line('Paused', 'by spec.paused')] : []),
+    line('Runtimes', runtimesText(status?.runtimes)),
+  ];
+};
+
+type Row = { readonly depth: number; readonly text: string; readonly state: string; readonly info: string };
+
+const isConnected = ({ status }: RuntimeObject): boolean =>
+  status?.conditions.some(({ type, status: holds }) => type === 'Connected' && holds === 'True') ?? false;
+
+const runtimeRow = (runtime: RuntimeObject, rollout: RolloutObject, now: number): Row => {
+  const { metadata, status } = runtime;
+  const key = `${rollout.metadata.namespace}/${rollout.metadata.name}`;
+  if (!isConnected(runtime)) {
+    const gone = status?.disconnectedAt;
+    const state = `offline${gone === undefined ? '' : ` ${since(gone, now)}`}`;
+    return { depth: 2, text: `${icon('quiet')} ${metadata.name}`, state, info: '' };
+  }
+  const here = status?.rollouts?.find((r) => r.rollout === key);
+  const held = status?.heldRollouts.includes(key) ?? false;
+  const state = here?.state ?? 'not reported yet';
+  const tone = held || state === 'Failed' ? 'bad' : state === 'Resident' ? 'good' : 'waiting';
+  const info = [...(held ? ['held'] : []), ...(here === undefined ? [] : [`${here.weight} %`])].join(', ');
+  return { depth: 2, text: `${icon(tone)} ${metadata.name}`, state, info };
+};
+
+const treeRows = (rollout: RolloutObject, runtimes: readonly RuntimeObject[], now: number): Row[] => {
+  const { spec, status } = rollout;
+  const applying = runtimes.filter(({ metadata }) => selects(spec.runtimeSelector, metadata.labels));
+  const arms: Row[] = [];
+  if (status?.canary !== undefined) {
+    const info = status.abort === undefined ? `canary, ${status.weights.canary} %` : 'given up';
+    const tone = status.abort === undefined ? 'waiting' : 'bad';
+    arms.push({ depth: 1, text: `${icon(tone)} ${named(status.canary)}`, state: '', info });
+    arms.push(...applying.map((runtime) => runtimeRow(runtime, rollout, now)));
+  }
+  if (status?.stable !== undefined) {
+    const info = `stable, ${status.weights.stable} %`;
+    arms.push({ depth: 1, text: `${icon('good')} ${named(status.stable)}`, state: '', info });
+    if (status.canary === undefined) {
+      const offline = applying.filter((runtime) => !isConnected(runtime));
+      arms.push(...offline.map((runtime) => runtimeRow(runtime, rollout, now)));
+    }
+  }
+  for (const former of status?.history ?? [])
+    arms.push({ depth: 1, text: `${icon('quiet')} ${named(former)}`, state: '', info: 'former' });
+  const phase = status?.phase ?? 'Progressing';
+  const root = {
+    depth: 0,
+    text: `${icon(toneOfPhase(phase))} ${rollout.metadata.name}`,
+    state: phase,
+    info: '',
+  };
+  return [root, ...arms];
+};
+
+// biome-ignore format: one escape sequence
+const withoutColours = (text: string): string => text.replaceAll(/\u001b\[[0-9;]*m/g, '');
+const pad = (text: string, width: number): string =>
+  text + ' '.repeat(Math.max(0, width - [...withoutColours(text)].length));
+
+/** Draws the branches: a row is the last of its parent when no later row of its depth comes before a shallower one. */
+const branches = (rows: readonly Row[]): string[] =>
+  rows.map(({ depth, text }, index) => {
+    const goesOn = (level: number): boolean => {
+      const next = rows.slice(index + 1).find((row) => row.depth <= level);
+      return next?.depth === level;
+    };
+    const trunk = Array.from({ length: Math.max(0, depth - 1) }, (_, i) => (goesOn(i + 1) ? '│  ' : '   '));
+    return `${trunk.join('')}${depth === 0 ? '' : goesOn(depth) ? '├─ ' : '└─ '}${text}`;
+  });
+
+/** What `kubectl adaptlet get rollout` shows: where the rollout stands, and which runtime is how far. */
+export const rolloutView = (
+  rollout: RolloutObject,
+  runtimes: readonly RuntimeObject[],
+  now: number,
+): string => {
+  const rows = treeRows(rollout, runtimes, now);
+  const names = ['NAME', ...branches(rows)];
+  const states = ['STATUS', ...rows.map(({ state }) => state)];
+  const widthOf = (texts: readonly string[]): number =>
+    Math.max(...texts.map((text) => [...withoutColours(text)].length)) + 3;
+  const [nameWidth, stateWidth] = [widthOf(names), widthOf(states)];
+  const infos = ['INFO', ...rows.map(({ info }) => info)];
+  const lines = names.map((name, i) =>
+    `${pad(name, nameWidth)}${pad(states[i] ?? '', stateWidth)}${infos[i]}`.trimEnd(),
+  );
+  return `${[...header(rollout), '', ...lines].join('\n')}\n`;
+};

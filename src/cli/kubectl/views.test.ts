@@ -1,0 +1,219 @@
+import { describe, expect, it } from 'vitest';
+import type { Digest } from '../../api/names.ts';
+import type { RolloutObject } from '../../api/objects.ts';
+import type { RolloutStatus } from '../../api/rollout-status.ts';
+import type { KubeObject } from '../../kube/object.ts';
+import type { RuntimeObject } from '../../operator/objects.ts';
+import { readRollout } from '../../operator/read.ts';
+import { seedOf } from '../../rollout/splitter.ts';
+import { completionsOf } from './completion.ts';
+import { getCommand } from './get.ts';
+import { listCommand } from './list.ts';
+import { since, table } from './output.ts';
+import { rolloutView } from './rollout-view.ts';
+import { verdictOf } from './status.ts';
+import { undoTarget, verbCommands } from './verbs.ts';
+import { assignmentOf } from './who-gets.ts';
+
+const now = Date.parse('2026-03-01T12:00:00Z');
+const digest = (digit: string) => `sha256:${digit.repeat(64)}` as Digest;
+const bound = (adapter: string, digit: string) => ({ adapter, uid: `uid-${adapter}`, digest: digest(digit) });
+const [v0, v1, v2] = [bound('sql-v0', '0'), bound('sql-v1', '1'), bound('sql-v2', '2')];
+const canary = { ...v2, seed: seedOf('team-a', 'sql', v2.digest), attempt: 1 };
+
+const status = (change: Partial<RolloutStatus> = {}): RolloutStatus => ({
+  observedGeneration: 2,
+  phase: 'Paused',
+  revision: 7,
+  message: 'waits for promotion',
+  stable: v1,
+  canary,
+  history: [v0],
+  weights: { canary: 20, stable: 80, observedCanary: 19 },
+  step: { index: 1, total: 4, hash: 'h', elapsedMs: 0, promoted: false },
+  runtimes: { desired: 2, updated: 2, ready: 1, failed: 0, held: 1, offline: 1 },
+  conditions: [],
+  ...change,
+});
+
+const raw = (adapter: string, given: RolloutStatus | undefined, generation = 2): KubeObject => ({
+  apiVersion: 'adaptlet.io/v1alpha1',
+  kind: 'AdapterRollout',
+  metadata: {
+    namespace: 'team-a',
+    name: 'sql',
+    uid: 'uid-sql',
+    resourceVersion: '9',
+    generation,
+    creationTimestamp: '2026-03-01T10:00:00Z',
+  },
+  spec: { adapter },
+  ...(given === undefined ? {} : { status: given }),
+});
+const rollout = (adapter: string, given?: RolloutStatus, generation = 2): RolloutObject => {
+  const { object, problems } = readRollout(raw(adapter, given, generation));
+  if (object === undefined) throw new Error(JSON.stringify(problems));
+  return object;
+};
+
+const runtime = (name: string, change: Partial<NonNullable<RuntimeObject['status']>>): RuntimeObject => ({
+  kind: 'AdapterRuntime',
+  metadata: {
+    namespace: 'adaptlet-system',
+    name,
+    uid: name,
+    generation: 1,
+    creationTimestamp: '2026-03-01T10:00:00Z',
+    annotations: {},
+    labels: {},
+  },
+  status: {
+    kind: 'Node',
+    version: '0.1.0',
+    baseModel: { name: 'tiny' },
+    executionProvider: 'CPUExecutionProvider',
+    memory: { budgetBytes: 1, usedBytes: 0 },
+    disk: { budgetBytes: 1, usedBytes: 0 },
+    adapters: { known: 1, stored: 1, resident: 1, failed: 0 },
+    refused: [],
+    heldRollouts: [],
+    conditions: [
+      { type: 'Connected', status: 'True', reason: 'Connected', message: '', lastTransitionTime: '' },
+    ],
+    ...change,
+  },
+});
+const offline = {
+  disconnectedAt: '2026-03-01T09:00:00Z',
+  conditions: [
+    {
+      type: 'Connected',
+      status: 'False' as const,
+      reason: 'Disconnected',
+      message: '',
+      lastTransitionTime: '',
+    },
+  ],
+};
+
+// biome-ignore format: one escape sequence
+const plain = (text: string): string => text.replaceAll(/\u001b\[[0-9;]*m/g, '');
+
+describe('the view of a rollout', () => {
+  const here = (weight: number) => [{ rollout: 'team-a/sql', adapter: 'sql-v2', state: 'Resident', weight }];
+  const runtimes = [
+    runtime('node-1', { rollouts: here(20) }),
+    runtime('node-2', { rollouts: here(0), heldRollouts: ['team-a/sql'] }),
+    runtime('node-3', offline),
+  ];
+
+  it('shows a canary under way and how far each runtime is', () => {
+    expect(plain(rolloutView(rollout('sql-v2', status()), runtimes, now))).toMatchSnapshot();
+  });
+
+  it('shows a settled rollout with its former adapters', () => {
+    const settled = rollout(
+      'sql-v1',
+      status({ phase: 'Healthy', message: 'sql-v1 serves', weights: { canary: 0, stable: 100 } }),
+    );
+    const { canary: _, step: __, ...rest } = settled.status ?? status();
+    expect(plain(rolloutView({ ...settled, status: rest }, runtimes, now))).toMatchSnapshot();
+  });
+
+  it('says that nobody decided yet', () => {
+    expect(plain(rolloutView(rollout('sql-v1'), [], now))).toContain('does an operator run?');
+  });
+});
+
+describe('status for scripts', () => {
+  it.each([
+    [status({ phase: 'Healthy' }), 2, { done: true, exitCode: 0 }],
+    [status({ phase: 'Degraded' }), 2, { done: true, exitCode: 1 }],
+    [status({ phase: 'Paused' }), 2, { done: false, exitCode: 1 }],
+    [status({ phase: 'Healthy' }), 3, { done: false, exitCode: 1 }],
+    [undefined, 1, { done: false, exitCode: 1 }],
+  ])('waits, ends well or fails', (given, generation, verdict) => {
+    expect(verdictOf(rollout('sql-v2', given, generation))).toMatchObject(verdict);
+  });
+});
+
+describe('undo', () => {
+  it('goes back to stable while a canary is under way', () => {
+    expect(undoTarget(raw('sql-v2', status()))).toEqual({ adapter: 'sql-v1' });
+  });
+  it('goes back to the stable before when the rollout is settled', () => {
+    expect(undoTarget(raw('sql-v1', status()))).toEqual({ adapter: 'sql-v0' });
+  });
+  it('refuses where nothing was before', () => {
+    expect(undoTarget(raw('sql-v1', status({ history: [] })))).toMatchObject({
+      refusal: expect.stringContaining('nothing served before') as string,
+    });
+  });
+});
+
+describe('who-gets', () => {
+  it('assigns about as many users to the canary as its weight says', () => {
+    const users = Array.from({ length: 1000 }, (_, i) => `u${i}`);
+    const arms = users.map((user) => assignmentOf(rollout('sql-v2', status()), { user }).arm);
+    const share = arms.filter((arm) => arm === 'canary').length / users.length;
+    expect(Math.abs(share - 0.2)).toBeLessThan(0.05);
+  });
+  it('names adapter and digest of the side', () => {
+    expect(
+      assignmentOf(rollout('sql-v2', status({ weights: { canary: 100, stable: 0 } })), {}),
+    ).toMatchObject({
+      arm: 'canary',
+      adapter: 'sql-v2',
+      digest: v2.digest,
+    });
+  });
+  it('does not guess for a caller that nothing sticks to', () => {
+    expect(assignmentOf(rollout('sql-v2', status()), {})).toMatchObject({ arm: 'none' });
+  });
+});
+
+describe('completion', () => {
+  const commands = [getCommand(), listCommand(), ...verbCommands()];
+  const names = (kind: string) => Promise.resolve(kind === 'rollouts' ? ['sql', 'chat'] : ['sql-v1']);
+  it.each([
+    [['pro'], ['promote']],
+    [
+      ['list', 'r'],
+      ['rollouts', 'routes', 'runtimes'],
+    ],
+    [['get', ''], ['rollout']],
+    [['get', 'rollout', 's'], ['sql']],
+    [
+      ['promote', ''],
+      ['sql', 'chat'],
+    ],
+    [['promote', '--na'], ['--namespace']],
+    [['undo', 'sql', '--to', ''], ['sql-v1']],
+    [['nonsense', ''], []],
+  ])('offers what may come next after %j', async (words, offered) => {
+    expect(await completionsOf(commands, words, names)).toEqual(offered);
+  });
+});
+
+describe('tables and times', () => {
+  it('print as kubectl prints them', () => {
+    expect(
+      table(
+        ['NAME', 'PHASE'],
+        [
+          ['sql', 'Healthy'],
+          ['assistant', ''],
+        ],
+      ),
+    ).toBe('NAME        PHASE\nsql         Healthy\nassistant\n');
+  });
+  it.each([
+    [5, '5s'],
+    [125, '2m5s'],
+    [1200, '20m'],
+    [4 * 3600, '4h'],
+    [3 * 86_400, '3d'],
+  ])('%i seconds are %s', (seconds, text) => {
+    expect(since(new Date(now - seconds * 1000).toISOString(), now)).toBe(text);
+  });
+});

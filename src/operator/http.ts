@@ -1,0 +1,41 @@
+import { createServer, type ServerResponse } from 'node:http';
+import { listenOn } from '../settings/address.ts';
+
+export type HttpPages = {
+  /** Prometheus' text format. */
+  readonly metrics: () => string;
+  /** Whether runtimes may be served. */
+  readonly ready: () => { readonly ok: boolean; readonly reason: string };
+};
+
+const answer = (response: ServerResponse, status: number, text: string): void => {
+  response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text);
+};
+
+/** /metrics, /livez and /readyz of a replica. The stack closes it. Errors: CONFIG_INVALID. */
+export const startHttp = async (
+  address: string,
+  pages: HttpPages,
+  stack: AsyncDisposableStack,
+): Promise<number> => {
+  const server = createServer({ maxHeaderSize: 16 << 10, requestTimeout: 10_000 }, (request, response) => {
+    switch (request.url?.split('?')[0]) {
+      case '/metrics':
+        return answer(response, 200, pages.metrics());
+      case '/livez':
+        return answer(response, 200, 'ok\n');
+      case '/readyz': {
+        const { ok, reason } = pages.ready();
+        return answer(response, ok ? 200 : 503, ok ? 'ok\n' : `${reason}\n`);
+      }
+      default:
+        return answer(response, 404, 'there is /metrics, /livez and /readyz\n');
+    }
+  });
+  const port = await listenOn(server, address);
+  stack.defer(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return port;
+};

@@ -1,0 +1,76 @@
+import type { z } from 'zod';
+import { adapterSpecSchema } from '../api/adapter.ts';
+import { adapterStatusSchema } from '../api/adapter-status.ts';
+import { type ObjectKey, objectKey } from '../api/names.ts';
+import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../api/objects.ts';
+import { type FieldProblem, fieldProblems } from '../api/problems.ts';
+import { rolloutSpecSchema } from '../api/rollout.ts';
+import { rolloutStatusSchema } from '../api/rollout-status.ts';
+import { routeSpecSchema } from '../api/route.ts';
+import { routeStatusSchema } from '../api/route-status.ts';
+import { runtimeStatusSchema } from '../api/runtime.ts';
+import type { KubeMetadata, KubeObject } from '../kube/object.ts';
+import type { Read, RuntimeObject } from './objects.ts';
+
+const metaOf = (metadata: KubeMetadata): Meta => ({
+  namespace: metadata.namespace ?? '',
+  name: metadata.name,
+  uid: metadata.uid,
+  generation: metadata.generation ?? 1,
+  creationTimestamp: metadata.creationTimestamp,
+  annotations: metadata.annotations ?? {},
+  labels: metadata.labels ?? {},
+});
+
+type UserKind = (AdapterObject | RolloutObject | RouteObject)['kind'];
+
+/** Reads what the API server let through; what it cannot check (patterns) and what a newer CRD allows is found here. */
+const reader =
+  <S, T>(kind: UserKind, specSchema: z.ZodType<S>, statusSchema: z.ZodType<T>) =>
+  (raw: KubeObject): Read<{ kind: UserKind; metadata: Meta; spec: S; status?: T }> => {
+    const { metadata } = raw;
+    const base = { key: keyOf(metadata), resourceVersion: metadata.resourceVersion, metadata };
+    const spec = specSchema.safeParse(raw.spec);
+    const status = isAbsent(raw.status) ? undefined : statusSchema.safeParse(raw.status);
+    const problems: FieldProblem[] = [
+      ...(spec.success ? [] : fieldProblems(kind, raw, underField('spec', spec.error.issues))),
+      ...(status?.success === false
+        ? fieldProblems(kind, raw, underField('status', status.error.issues))
+        : []),
+    ];
+    if (!spec.success || status?.success === false) return { ...base, problems };
+    const object = { kind, metadata: metaOf(metadata), spec: spec.data };
+    return { ...base, object: status === undefined ? object : { ...object, status: status.data }, problems };
+  };
+
+const keyOf = ({ namespace, name }: KubeMetadata): ObjectKey => objectKey(namespace ?? '', name);
+
+/** A status that nobody has written yet. */
+const isAbsent = (status: unknown): boolean =>
+  status === undefined || status === null || (typeof status === 'object' && Object.keys(status).length === 0);
+
+const underField = (field: string, issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] =>
+  issues.map((issue) => ({ ...issue, path: [field, ...issue.path] }));
+
+export const readAdapter = reader('Adapter', adapterSpecSchema, adapterStatusSchema) as (
+  raw: KubeObject,
+) => Read<AdapterObject>;
+export const readRollout = reader('AdapterRollout', rolloutSpecSchema, rolloutStatusSchema) as (
+  raw: KubeObject,
+) => Read<RolloutObject>;
+export const readRoute = reader('AdapterRoute', routeSpecSchema, routeStatusSchema) as (
+  raw: KubeObject,
+) => Read<RouteObject>;
+
+/** Only we write an AdapterRuntime's status: one that cannot be read is written anew. */
+export const readRuntime = ({ metadata, status }: KubeObject): Read<RuntimeObject> => {
+  const parsed = runtimeStatusSchema.safeParse(status);
+  const object = { kind: 'AdapterRuntime' as const, metadata: metaOf(metadata) };
+  return {
+    key: keyOf(metadata),
+    resourceVersion: metadata.resourceVersion,
+    metadata,
+    object: parsed.success ? { ...object, status: parsed.data } : object,
+    problems: [],
+  };
+};

@@ -1,0 +1,15 @@
+import type { ResourceType } from '../kube/object.ts';
+
+const ours = (kind: string, plural: string): ResourceType => ({
+  group: 'adaptlet.io',
+  version: 'v1alpha1',
+  kind,
+  plural,
+  namespaced: true,
+});
+
+/** Our kinds as the REST API knows them. */
+export const adapterType = ours('Adapter', 'adapters');
+export const rolloutType = ours('AdapterRollout', 'adapterrollouts');
+export const routeType = ours('AdapterRoute', 'adapterroutes');
+export const runtimeType = ours('AdapterRuntime', 'adapterruntimes');

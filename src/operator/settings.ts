@@ -1,0 +1,76 @@
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import { duration, list } from '../settings/values.ts';
+
+/** Every setting of `adaptlet operator`. docs/reference/configuration.md is generated from this. */
+export const operatorSettingsSchema = z.object({
+  kubeconfig: z
+    .string()
+    .optional()
+    .describe('A kubeconfig. Default: the ServiceAccount of the pod, else ~/.kube/config.'),
+  namespace: z
+    .string()
+    .default('adaptlet-system')
+    .describe('Namespace of the operator: its Lease, its certificate authority, its runtimes.'),
+  identity: z
+    .string()
+    .optional()
+    .describe('Name of this replica, unique among them. Default: the name of the host.'),
+  listen: z
+    .string()
+    .default('127.0.0.1:9443')
+    .describe('Address of gRPC for runtimes and other replicas, with TLS.'),
+  address: z
+    .string()
+    .optional()
+    .describe('host:port at which other replicas reach this one. Default: the address that it listens on.'),
+  httpListen: z.string().default('127.0.0.1:8081').describe('Address of HTTP: /metrics, /livez, /readyz.'),
+  serviceNames: list
+    .prefault('')
+    .describe(
+      'DNS names and IP addresses in the certificate, separated by commas. Default: adaptlet-operator.NAMESPACE.svc, its short forms and localhost.',
+    ),
+  runtimeAccounts: list
+    .prefault('')
+    .describe(
+      'ServiceAccounts (namespace/name, separated by commas) whose pods may connect as the runtime of their node. Default: NAMESPACE/adaptlet-runtime.',
+    ),
+  registryConfig: z
+    .string()
+    .optional()
+    .describe('A docker config.json with credentials of OCI registries, for the resolution of tags.'),
+  insecureRegistries: list
+    .prefault('')
+    .describe('Registry hosts that are reached over plain HTTP, separated by commas. Loopback always is.'),
+  leaseDuration: duration
+    .prefault('15s')
+    .describe(
+      'Time after which another replica may lead when the leader is silent. It renews every third of it.',
+    ),
+  otlpEndpoint: z
+    .url()
+    .optional()
+    .describe('OTLP/HTTP endpoint of a trace collector. Without it no traces are made.'),
+  logLevel: z
+    .enum(['debug', 'info', 'warn', 'error'])
+    .default('info')
+    .describe('Least level that is logged, as JSON lines on stderr.'),
+});
+
+type Given = z.output<typeof operatorSettingsSchema>;
+export type OperatorSettings = Given & { readonly identity: string };
+
+/** Fills in the defaults that follow from other settings. */
+export const completeSettings = (given: Given): OperatorSettings => {
+  const { namespace, serviceNames, runtimeAccounts } = given;
+  const service = `adaptlet-operator.${namespace}`;
+  return {
+    ...given,
+    identity: given.identity ?? hostname(),
+    serviceNames:
+      serviceNames.length > 0
+        ? serviceNames
+        : [`${service}.svc`, `${service}.svc.cluster.local`, service, 'localhost', '127.0.0.1'],
+    runtimeAccounts: runtimeAccounts.length > 0 ? runtimeAccounts : [`${namespace}/adaptlet-runtime`],
+  };
+};

@@ -1,0 +1,26 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+
+/** Reads `host:port`, with IPv6 hosts in brackets; no host is every address. Errors: CONFIG_INVALID. */
+export const parseAddress = (address: string): { readonly host: string; readonly port: number } => {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(address) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined || Number(port) > 65_535)
+    throw new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: it must be host:port`);
+  return { host: host === '' ? '::' : host, port: Number(port) };
+};
+
+/** Lets a server listen on `host:port` and gives the port. Errors: CONFIG_INVALID when it cannot. */
+export const listenOn = async (server: Server, address: string): Promise<number> => {
+  try {
+    server.listen(parseAddress(address));
+    await once(server, 'listening');
+  } catch (error) {
+    if (error instanceof AdaptletError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${why}`, { cause: error });
+  }
+  return (server.address() as AddressInfo).port;
+};
