@@ -2,10 +2,10 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check gen format bench clean
+.PHONY: help setup demo demo-cluster test check gen format bench clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 node_modules/.ready: package.json package-lock.json
 	@echo "==> installing the npm packages, Node 24 among them (about a minute, once)"
@@ -17,6 +17,9 @@ setup: node_modules/.ready ## install what everything else needs
 
 demo: setup ## the main job on the tiny model; KEEP=1 leaves it running
 	@node test/demo/main.ts $(if $(KEEP),--keep)
+
+demo-cluster: setup ## the same with an API server, two operators and three runtimes; KEEP=1 leaves it running
+	@node test/demo/cluster.ts $(if $(KEEP),--keep)
 
 test: setup ## formatting, lint, types, then every test suite
 	@node scripts/test.ts

@@ -17,7 +17,7 @@ export default defineConfig({
     projects: [
       project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts'], 20_000),
       project('conformance', ['test/conformance/**/*.test.ts'], 120_000, false),
-      project('integration', ['test/integration/**/*.test.ts'], 120_000, false),
+      project('integration', ['test/integration/**/*.test.ts', 'test/cluster/**/*.test.ts'], 120_000, false),
       project('chaos', ['test/chaos/**/*.test.ts'], 180_000, false),
       project('e2e', ['test/e2e/**/*.test.ts'], 600_000, false),
     ],

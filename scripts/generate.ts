@@ -4,6 +4,7 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { chartFiles } from '../cdk8s/chart-files.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { commandLineReference } from './generate/command-line-reference.ts';
 import { configReference } from './generate/config-reference.ts';
@@ -20,6 +21,7 @@ let count = 0;
 const generators = [
   protos,
   crds,
+  chartFiles,
   apiReference,
   commandLineReference,
   configReference,

@@ -1,16 +1,18 @@
 import type { Command } from 'commander';
+import { digestCommand } from '../../src/cli/digest.ts';
 import { generateCommand } from '../../src/cli/generate.ts';
+import { kubectlCommands } from '../../src/cli/kubectl/commands.ts';
 import { lintCommand } from '../../src/cli/lint.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { verbCommands } from '../../src/cli/verbs.ts';
 import { code, table } from './table.ts';
 
-const usageOf = (command: Command): string => {
+const usageOf = (command: Command, program = 'adaptlet'): string => {
   const words = command.registeredArguments.map((argument) => {
     const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
     return argument.required ? `<${name}>` : `[${name}]`;
   });
-  return ['adaptlet', command.name(), ...words].join(' ');
+  return [program, command.name(), ...words].join(' ');
 };
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
@@ -29,7 +31,7 @@ const optionRows = (command: Command): readonly (readonly string[])[] =>
 /** docs/reference/command-line.md: the commands besides `serve`, whose flags are in configuration.md. */
 export const commandLineReference = async (): Promise<Map<string, string>> => {
   const verbs = verbCommands();
-  const talking = [statusCommand(), generateCommand(), lintCommand()];
+  const talking = [statusCommand(), generateCommand(), lintCommand(), digestCommand()];
   const text = [
     '# Command line',
     '',
@@ -55,6 +57,18 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     '',
     ...table(['option', 'default', 'what'], verbs[0] === undefined ? [] : optionRows(verbs[0])),
     '',
+    '## `kubectl adaptlet`',
+    '',
+    'The plug-in is `bin/kubectl-adaptlet`; kubectl finds it on the PATH.',
+    '',
+    ...kubectlCommands().flatMap((command) => [
+      `### \`${usageOf(command, 'kubectl adaptlet')}\``,
+      '',
+      sentence(command.description()),
+      '',
+      ...table(['option', 'default', 'what'], optionRows(command)),
+      '',
+    ]),
   ].join('\n');
   return new Map([['docs/reference/command-line.md', text]]);
 };

@@ -1,21 +1,36 @@
-import { describeSettings } from '../../src/runtime/config/describe.ts';
+import { operatorSettingsSchema } from '../../src/operator/settings.ts';
+import { settingsSchema } from '../../src/runtime/config/settings.ts';
+import { describeSettings } from '../../src/settings/settings.ts';
 import { code, table } from './table.ts';
 
-/** docs/reference/configuration.md: the settings of `adaptlet serve`. */
+const programs = [
+  { command: 'adaptlet serve', schema: settingsSchema, source: 'src/runtime/config/settings.ts' },
+  { command: 'adaptlet operator', schema: operatorSettingsSchema, source: 'src/operator/settings.ts' },
+];
+
+/** docs/reference/configuration.md: the settings of the programs that run for long. */
 export const configReference = async (): Promise<Map<string, string>> => {
-  const rows = describeSettings().map(({ flag, variable, fallback, text }) => [
-    code(flag),
-    code(variable),
-    code(fallback),
-    text,
-  ]);
   const text = [
-    '# Configuration of `adaptlet serve`',
+    '# Configuration',
     '',
-    'A flag wins over its environment variable. Generated from src/runtime/config/settings.ts.',
+    'A flag wins over its environment variable.',
     '',
-    ...table(['flag', 'variable', 'default', 'what'], rows),
-    '',
+    ...programs.flatMap(({ command, schema, source }) => [
+      `## ${code(command)}`,
+      '',
+      `Generated from ${source}.`,
+      '',
+      ...table(
+        ['flag', 'variable', 'default', 'what'],
+        describeSettings(schema).map(({ flag, variable, fallback, text }) => [
+          code(flag),
+          code(variable),
+          code(fallback),
+          text,
+        ]),
+      ),
+      '',
+    ]),
   ].join('\n');
   return new Map([['docs/reference/configuration.md', text]]);
 };

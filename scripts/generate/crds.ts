@@ -52,7 +52,12 @@ export const definitions: readonly Crd[] = [
       { name: 'Desired', type: 'integer', jsonPath: '.status.runtimes.desired' },
       { name: 'Failed', type: 'integer', jsonPath: '.status.runtimes.failed' },
       { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
-      { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason', priority: 1 },
+      {
+        name: 'Reason',
+        type: 'string',
+        jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
+        priority: 1,
+      },
       { name: 'Size', type: 'integer', jsonPath: '.status.sizeBytes', priority: 1 },
       { name: 'Rank', type: 'integer', jsonPath: '.status.rank', priority: 1 },
       { name: 'Priority', type: 'integer', jsonPath: '.spec.priority', priority: 1 },

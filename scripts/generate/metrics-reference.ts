@@ -1,3 +1,4 @@
+import { operatorMetrics } from '../../src/operator/metrics.ts';
 import { attributes, metrics, spans } from '../../src/runtime/server/telemetry/names.ts';
 import { code, table } from './table.ts';
 
@@ -12,6 +13,17 @@ export const metricsReference = async (): Promise<Map<string, string>> => {
       ['metric of GET /metrics', 'what'],
       Object.values(metrics).map(({ name, help }) => [code(name), help]),
     ),
+    '',
+    '## The operator',
+    '',
+    'Generated from src/operator/metrics.ts. A reconcile is a span of its own.',
+    '',
+    ...table(
+      ['metric of GET /metrics', 'what'],
+      Object.values(operatorMetrics).map(({ name, help }) => [code(name), help]),
+    ),
+    '',
+    '## Traces of a runtime',
     '',
     `A request is the span ${code(spans.request)}, with ${code(spans.acquire)} and ${code(spans.generate)} in it.`,
     `Attributes: ${Object.values(attributes).map(code).join(', ')}.`,

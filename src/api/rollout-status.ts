@@ -3,7 +3,6 @@ import { conditionsSchema, generation, maxStatusMessage, time } from './conditio
 import { digestSchema } from './names.ts';
 import { text } from './text.ts';
 
-
 /** An Adapter as a rollout bound it: name, object identity and content. */
 export const boundAdapterSchema = z
   .strictObject({

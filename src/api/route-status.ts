@@ -13,13 +13,10 @@ export const routeStatusSchema = z
         programmed: count('Of these, those that route by this generation.'),
       })
       .meta({ description: 'Number of runtimes in each state.' }),
-    unresolved: z
-      .array(text(512))
-      .max(16)
-      .meta({
-        description: 'What its rules name and what does not exist, at most 16.',
-        'x-kubernetes-list-type': 'atomic',
-      }),
+    unresolved: z.array(text(512)).max(16).meta({
+      description: 'What its rules name and what does not exist, at most 16.',
+      'x-kubernetes-list-type': 'atomic',
+    }),
     conditions: conditionsSchema,
   })
   .meta({ description: 'Whether the route is in force. Written by Adaptlet.' });

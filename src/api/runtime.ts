@@ -21,7 +21,8 @@ export const runtimeSpecSchema = z.strictObject({}).meta({ description: 'Nothing
 export const runtimeStatusSchema = z
   .strictObject({
     kind: z.enum(['Node', 'Pod']).meta({
-      description: 'What it serves. Node: every pod of its node (DaemonSet). Pod: the pod that it is in (sidecar).',
+      description:
+        'What it serves. Node: every pod of its node (DaemonSet). Pod: the pod that it is in (sidecar).',
     }),
     node: text(253).meta({ description: 'Name of the Node that it runs on.' }).optional(),
     pod: text(253).meta({ description: 'Name of the Pod that it runs in.' }).optional(),
@@ -47,13 +48,18 @@ export const runtimeStatusSchema = z
       .array(
         z
           .strictObject({
-            resource: text(512).meta({ description: 'What was refused, for example: Route team-a/assistant' }),
+            resource: text(512).meta({
+              description: 'What was refused, for example: Route team-a/assistant',
+            }),
             reason: text(maxStatusMessage).meta({ description: 'Why, for people.' }),
           })
           .meta({ description: 'A part of the plan that the runtime refused; its former version goes on.' }),
       )
       .max(10)
-      .meta({ description: 'Parts of the plan that it refused, at most 10.', 'x-kubernetes-list-type': 'atomic' }),
+      .meta({
+        description: 'Parts of the plan that it refused, at most 10.',
+        'x-kubernetes-list-type': 'atomic',
+      }),
     rollouts: z
       .array(
         z
@@ -62,7 +68,8 @@ export const runtimeStatusSchema = z
             adapter: text(253).meta({ description: 'Name of its canary.' }),
             state: text(32).meta({ description: 'State of the canary there. Example: Resident' }),
             weight: z.int().min(0).max(100).meta({
-              description: 'Percent of requests that the canary gets there; 0 while it is not Resident or held.',
+              description:
+                'Percent of requests that the canary gets there; 0 while it is not Resident or held.',
             }),
           })
           .meta({ description: 'One rollout under way there.' }),
@@ -74,13 +81,10 @@ export const runtimeStatusSchema = z
         'x-kubernetes-list-map-keys': ['rollout'],
       })
       .optional(),
-    heldRollouts: z
-      .array(text(512))
-      .max(10)
-      .meta({
-        description: 'Rollouts (namespace/name) whose canary it holds back, at most 10.',
-        'x-kubernetes-list-type': 'atomic',
-      }),
+    heldRollouts: z.array(text(512)).max(10).meta({
+      description: 'Rollouts (namespace/name) whose canary it holds back, at most 10.',
+      'x-kubernetes-list-type': 'atomic',
+    }),
     connectedSince: time.meta({ description: 'RFC 3339 time of the last connection.' }).optional(),
     disconnectedAt: time.meta({ description: 'RFC 3339 time when it went away.' }).optional(),
     conditions: conditionsSchema,

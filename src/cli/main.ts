@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
+import { digestCommand } from './digest.ts';
 import { generateCommand } from './generate.ts';
 import { lintCommand } from './lint.ts';
+import { operatorCommand } from './operator.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
 import { verbCommands } from './verbs.ts';
@@ -13,7 +15,9 @@ const program = new Command('adaptlet')
   .version(packageJson.version)
   .showHelpAfterError('(--help lists the options)')
   .addCommand(serveCommand(packageJson.version))
+  .addCommand(operatorCommand(packageJson.version))
   .addCommand(lintCommand())
+  .addCommand(digestCommand())
   .addCommand(statusCommand())
   .addCommand(generateCommand());
 for (const command of verbCommands()) program.addCommand(command);

@@ -1,20 +1,20 @@
 import { Command, Option } from 'commander';
-import { describeSettings } from '../runtime/config/describe.ts';
 import { readSettings } from '../runtime/config/read.ts';
-import type { SettingName } from '../runtime/config/settings.ts';
+import { settingsSchema } from '../runtime/config/settings.ts';
+import { describeSettings, type Given } from '../settings/settings.ts';
 import { systemClock } from '../time/clock.ts';
 import { openLog } from './log.ts';
 
 /** `adaptlet serve`: one flag a setting, named and described by src/runtime/config. */
 export const serveCommand = (version: string): Command => {
   const command = new Command('serve').description(
-    'run a node: load the base model, follow a folder of manifests, answer gRPC and HTTP until SIGTERM',
+    'run a node: load the base model, follow a folder of manifests or an operator, answer gRPC and HTTP until SIGTERM',
   );
-  for (const { flag, variable, fallback, text } of describeSettings()) {
+  for (const { flag, variable, fallback, text } of describeSettings(settingsSchema)) {
     const note = fallback === '' ? variable : `${variable}, default ${fallback}`;
     command.addOption(new Option(`${flag} <value>`, `${text} [${note}]`));
   }
-  return command.action(async (flags: Partial<Record<SettingName, string>>) => {
+  return command.action(async (flags: Given) => {
     const settings = readSettings(flags, process.env, process.cwd());
     const { logger, exit } = openLog(settings.logLevel);
     const stopped = Promise.withResolvers<string>();

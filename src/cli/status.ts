@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
-import { StatusResponse } from '../gen/adaptlet/inference/v1/admin.ts';
+import { type Operator, StatusResponse } from '../gen/adaptlet/inference/v1/admin.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
 
 const mebibytes = (bytes: bigint): string => `${(Number(bytes) / 2 ** 20).toFixed(1)} MiB`;
@@ -33,10 +33,43 @@ const table = (head: string[], rows: string[][]): string => {
   return t.toString();
 };
 
+const seconds = (ms: bigint): string => `${Math.ceil(Number(ms) / 1000)} s`;
+
+const operatorProblems = (operator: Operator | undefined): string[] => {
+  if (operator === undefined) return [];
+  const { address, state, since, lastError, refused, removalsHeld, notSaved } = operator;
+  return [
+    ...(state === 'connected' || state === 'none'
+      ? []
+      : [
+          `operator ${address} is not connected since ${since}: ${lastError === '' ? state : lastError.trim()}`,
+        ]),
+    ...refused.map((r) => `${r.key} is refused, what it was before stays in force: ${r.reason}`),
+    ...(removalsHeld === undefined
+      ? []
+      : [
+          `${removalsHeld.count} removals are held back for ${seconds(removalsHeld.remainingMs)}: adaptlet confirm-removals lets them happen now`,
+        ]),
+    ...(notSaved === '' ? [] : [`the plan in force is not on the disk: ${notSaved}`]),
+  ];
+};
+
+/** What the plan comes from, one line. */
+const sourceLine = ({ manifests, operator }: StatusResponse): string => {
+  if (operator === undefined)
+    return `manifests ${manifests?.folder === '' ? '(none)' : manifests?.folder}: ${manifests?.state}`;
+  const { address, state, since, replica, clusterUid, revision } = operator;
+  const where = address === '' ? '(none)' : address;
+  const at = replica === '' ? '' : ` to ${replica}`;
+  const cluster = clusterUid === '' ? 'no cluster yet' : `cluster ${clusterUid} at ${revision}`;
+  return `operator ${where}: ${state}${at} since ${since}, ${cluster}`;
+};
+
 /** What is wrong, one line each; empty when all is well. */
 export const problemsOf = (s: StatusResponse): string[] => [
   ...(s.engine === 'ready' ? [] : [`the engine is ${s.engine}`]),
   ...(s.manifests?.problems ?? []).map((p) => `${p.file}:${p.line}: ${p.reason}`),
+  ...operatorProblems(s.operator),
   ...s.adapters
     .filter((a) => a.state === 'Failed')
     .map((a) => `adapter ${a.key} is Failed: ${a.reason}: ${a.message}`),
@@ -51,7 +84,7 @@ export const renderStatus = (s: StatusResponse): string => {
   const parts = [
     `${s.baseModel} ${short(s.baseDigest)}  engine ${s.engine} (${s.executionProvider})  up ${Math.round(s.uptimeMs / 1000)} s  version ${s.version}`,
     `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,
-    `manifests ${s.manifests?.folder === '' ? '(none)' : s.manifests?.folder}: ${s.manifests?.state}`,
+    sourceLine(s),
   ];
   if (s.adapters.length > 0) {
     const rows = s.adapters.map((a) => [

@@ -2,6 +2,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { Command } from 'commander';
 import type { Adapter, AdminClient, Rollout } from '../gen/adaptlet/inference/v1/admin.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
+import { operatorCommands } from './trust-cluster.ts';
 
 type Answer<T> = (error: ServiceError | null, value: T) => void;
 
@@ -39,7 +40,7 @@ const adapterVerbs: readonly [
   ],
 ];
 
-/** `adaptlet promote|abort|rollback|retry ROLLOUT` and `adaptlet preload|pin|unpin|evict ADAPTER`. */
+/** `adaptlet promote|abort|rollback|retry ROLLOUT`, `adaptlet preload|pin|unpin|evict ADAPTER`, and about the operator. */
 export const verbCommands = (): Command[] => [
   ...rolloutVerbs.map(([verb, description, call]) =>
     withAdminOptions(new Command(verb))
@@ -65,4 +66,5 @@ export const verbCommands = (): Command[] => [
         );
       }),
   ),
+  ...operatorCommands(),
 ];

@@ -1,3 +1,6 @@
+import { z } from 'zod';
+import type { Revision as WireRevision } from '../gen/adaptlet/control/v1/control.ts';
+
 /**
  * How far a replica had seen each kind of object: the resourceVersion of its collection, as its last event, bookmark or
  * list had it. Only versions of one collection are compared with each other
@@ -17,3 +20,33 @@ export const noRevision: Revision = { adapters: 0n, rollouts: 0n, routes: 0n, ru
 
 /** True when `a` has seen everything that `b` has: a partial order, so neither may cover the other. */
 export const covers = (a: Revision, b: Revision): boolean => parts.every((part) => a[part] >= b[part]);
+
+/** For logs and reasons: `adapters 12, rollouts 40, routes 3, runtimes 7`. */
+export const revisionText = (revision: Revision): string =>
+  parts.map((part) => `${part} ${revision[part]}`).join(', ');
+
+export const revisionToWire = (revision: Revision): WireRevision => ({ ...revision });
+
+/** What is absent has seen nothing. */
+export const revisionFromWire = (wire: WireRevision | undefined): Revision => wire ?? noRevision;
+
+/** JSON has no integers of 64 bits: the parts are decimal texts there. */
+const partSchema = z
+  .string()
+  .regex(/^[0-9]{1,20}$/)
+  .transform((digits) => BigInt(digits));
+
+/** Reads what {@link revisionToJson} wrote. */
+export const revisionSchema = z.strictObject({
+  adapters: partSchema,
+  rollouts: partSchema,
+  routes: partSchema,
+  runtimes: partSchema,
+});
+
+export const revisionToJson = ({ adapters, rollouts, routes, runtimes }: Revision) => ({
+  adapters: String(adapters),
+  rollouts: String(rollouts),
+  routes: String(routes),
+  runtimes: String(runtimes),
+});

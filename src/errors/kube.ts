@@ -10,13 +10,15 @@ export const kubeErrors = defineErrors({
   },
   KUBE_UNAUTHORIZED: {
     summary: 'The Kubernetes API server does not accept the credentials.',
-    advice: 'Check the kubeconfig, or the ServiceAccount token of the pod; a renewed token is read by itself.',
+    advice:
+      'Check the kubeconfig, or the ServiceAccount token of the pod; a renewed token is read by itself.',
     grpc: 'UNAUTHENTICATED',
     retry: 'Backoff',
   },
   KUBE_FORBIDDEN: {
     summary: 'The Kubernetes API server does not allow the operation.',
-    advice: 'Grant the verb that the message names; the ClusterRole of the Helm chart has every one that is used.',
+    advice:
+      'Grant the verb that the message names; the ClusterRole of the Helm chart has every one that is used.',
     grpc: 'PERMISSION_DENIED',
     retry: 'Backoff',
   },

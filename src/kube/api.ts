@@ -20,7 +20,9 @@ export type KubeApi = {
   readonly request: <T = unknown>(request: KubeRequest) => Promise<T>;
   /**
    * A watch: one parsed JSON document per line. The iterable ends when the server ends the stream, and throws
-   * KUBE_UNAVAILABLE when it breaks off, is silent for longer than `silentMs`, or sends what is not JSON.
+   * KUBE_UNAVAILABLE when it breaks off, is silent for longer than `silentMs`, or sends what is not JSON or too long; the
+   * reason of the signal when that fires. A reader that leaves early closes the connection; so does the signal, which
+   * whoever does not read to the end has to fire.
    */
   readonly stream: (request: {
     readonly path: string;

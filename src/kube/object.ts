@@ -42,13 +42,22 @@ export const apiVersionOf = ({ group, version }: ResourceType): string =>
   group === '' ? version : `${group}/${version}`;
 
 /** `namespace/name`, or `name` for objects of the cluster. The key of caches and queues. */
-export const keyOfObject = ({ metadata }: { readonly metadata: Pick<KubeMetadata, 'name' | 'namespace'> }): string =>
+export const keyOfObject = ({
+  metadata,
+}: {
+  readonly metadata: Pick<KubeMetadata, 'name' | 'namespace'>;
+}): string =>
   metadata.namespace === undefined || metadata.namespace === ''
     ? metadata.name
     : `${metadata.namespace}/${metadata.name}`;
 
 /** Path of a collection (namespace undefined: of all namespaces), of one object, or of a subresource of it. */
-export const pathOf = (type: ResourceType, namespace?: string, name?: string, subresource?: string): string => {
+export const pathOf = (
+  type: ResourceType,
+  namespace?: string,
+  name?: string,
+  subresource?: string,
+): string => {
   const parts = [
     type.group === '' ? 'api' : `apis/${type.group}`,
     type.version,

@@ -72,7 +72,11 @@ export type RuntimeState = {
   readonly acknowledged: Revision;
   /** What it refuses, by resource key (`type name`), with the reason. */
   readonly refused: ReadonlyMap<string, string>;
-  readonly removalsHeld?: { readonly count: number; readonly fingerprint: string; readonly remainingMs: number };
+  readonly removalsHeld?: {
+    readonly count: number;
+    readonly fingerprint: string;
+    readonly remainingMs: number;
+  };
 };
 
 export type FleetChange = {

@@ -19,7 +19,7 @@ export const startHttp = async (
   stack: AsyncDisposableStack,
 ): Promise<number> => {
   const server = createServer({ maxHeaderSize: 16 << 10, requestTimeout: 10_000 }, (request, response) => {
-    switch (request.url?.split('?')[0]) {
+    switch (request.url?.split('?')[0] ?? '') {
       case '/metrics':
         return answer(response, 200, pages.metrics());
       case '/livez':

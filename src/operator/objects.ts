@@ -45,7 +45,15 @@ export type Objects = {
   readonly rollouts: Collection<RolloutObject>;
   readonly routes: Collection<RouteObject>;
   readonly runtimes: Collection<RuntimeObject>;
+  /**
+   * The newest change of each kind that is in these objects: what a plan that was compiled from them may claim. An idle
+   * collection does not move on, so replicas that saw the same changes claim the same.
+   */
   revision(): Revision;
+  /** How far each kind was seen, by events, lists and bookmarks: at least `revision`. */
+  seen(): Revision;
+  /** Looks anew at the kinds of which less was seen than `needed`, without waiting for an event or a bookmark. */
+  catchUp(needed: Revision): void;
   /** Called after the revision moved on, also without a change of an object. The result ends it. */
   onProgress(listener: () => void): () => void;
   /** Not ok: a collection never synced, fails or is silent; then nothing may be sent to runtimes. */

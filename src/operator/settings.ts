@@ -43,9 +43,9 @@ export const operatorSettingsSchema = z.object({
     .prefault('')
     .describe('Registry hosts that are reached over plain HTTP, separated by commas. Loopback always is.'),
   leaseDuration: duration
-    .prefault('15s')
+    .prefault('20s')
     .describe(
-      'Time after which another replica may lead when the leader is silent. It renews every third of it.',
+      'Time after which another replica may lead when the leader is silent. It is renewed every 0.4 of it.',
     ),
   otlpEndpoint: z
     .url()

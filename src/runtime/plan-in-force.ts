@@ -1,8 +1,16 @@
-import type { ObjectKey } from '../api/names.ts';
-import type { Plan } from '../plan/resources.ts';
+import { type ObjectKey, objectKey } from '../api/names.ts';
+import type { Plan, SplitResource } from '../plan/resources.ts';
 import type { Residency } from './residency/manager.ts';
-import { buildTable, type RoutingTable } from './routing/table.ts';
+import { buildTable, partsOf, type RoutingTable } from './routing/table.ts';
 import type { Holds } from './serving/holds.ts';
+import type { ServedCounts } from './serving/served-counts.ts';
+
+type PlanParts = {
+  readonly residency: Residency;
+  readonly holds: Holds;
+  readonly counts: ServedCounts;
+  readonly baseModel: string;
+};
 
 /**
  * The plan that this runtime follows: what requests are routed by, what residency holds, which guards watch.
@@ -10,11 +18,11 @@ import type { Holds } from './serving/holds.ts';
  * Guarantee: a request sees the table of one plan, as a whole.
  */
 export class PlanInForce {
-  readonly #parts: { readonly residency: Residency; readonly holds: Holds; readonly baseModel: string };
+  readonly #parts: PlanParts;
   readonly #uids = new Map<ObjectKey, string>();
   #table: RoutingTable;
 
-  constructor(parts: { readonly residency: Residency; readonly holds: Holds; readonly baseModel: string }) {
+  constructor(parts: PlanParts) {
     this.#parts = parts;
     this.#table = buildTable(new Map(), { name: parts.baseModel });
   }
@@ -29,15 +37,31 @@ export class PlanInForce {
   }
 
   apply(plan: Plan): void {
-    const { residency, holds, baseModel } = this.#parts;
+    const { residency, holds, counts, baseModel } = this.#parts;
+    const before = this.#table;
     const resources = [...plan.values()];
     const adapters = resources.filter((r) => r.type === 'AdapterSpec');
     const splits = resources.filter((r) => r.type === 'Split');
     this.#uids.clear();
     for (const { name, body } of adapters) this.#uids.set(name, body.uid);
-    holds.setGuards(new Map(splits.map((s) => [s.body.uid, s.body.guard])));
+    holds.follow(new Map(splits.map((s) => [s.body.uid, s.body])));
+    counts.keep(new Set(splits.map((s) => s.body.uid)), new Set(splits.map((s) => s.name)));
     // Routing first: from here on nothing new asks for what residency is about to drain.
-    this.#table = buildTable(plan, { name: baseModel }, this.#table);
+    this.#table = buildTable(plan, { name: baseModel }, before);
     residency.apply(adapters);
+    for (const split of splits) {
+      const again = triedAgain(before.splits.get(split.name), split);
+      if (again !== undefined && residency.state(again)?.kind === 'Failed') residency.retry(again);
+    }
   }
 }
+
+/** The canary that a person had tried again: what this node refused in an earlier attempt counts no more. */
+const triedAgain = (before: SplitResource | undefined, now: SplitResource): ObjectKey | undefined => {
+  const { canary, uid } = now.body;
+  const former = before?.body.canary;
+  if (canary === undefined || former === undefined || before?.body.uid !== uid) return undefined;
+  if (canary.uid !== former.uid || canary.attempt <= former.attempt) return undefined;
+  const [namespace] = partsOf(now.name);
+  return objectKey(namespace, canary.adapter);
+};

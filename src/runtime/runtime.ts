@@ -3,26 +3,25 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { ObjectKey } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
 import { createCompiler } from './adapter/compiler.ts';
 import type { Settings } from './config/settings.ts';
 import { startReadyEngine } from './engine-start.ts';
+import { openSource } from './open-source.ts';
 import { PlanInForce } from './plan-in-force.ts';
 import { readings } from './readings.ts';
 import { createResidency } from './residency/manager.ts';
+import type { RoutingTable } from './routing/table.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
 import { type Addresses, startServers } from './servers.ts';
 import { Cards } from './serving/cards.ts';
 import { DataPath } from './serving/data-path.ts';
+import { servingFacts } from './serving/facts.ts';
 import { Holds } from './serving/holds.ts';
 import { ServedCounts } from './serving/served-counts.ts';
 import type { Serving } from './serving/serving.ts';
 import { createSteering } from './serving/steering.ts';
-import { StandaloneController } from './standalone/controller.ts';
-import { followFolder } from './standalone/follow.ts';
-import { rolloutVerb } from './standalone/verbs.ts';
 import { memoryOf, recall } from './state/memory.ts';
 import { rememberedResolutions, rememberedVerdicts } from './state/remembered.ts';
 import { StatusReport } from './status.ts';
@@ -56,7 +55,8 @@ const makeDataFolder = async (folder: string): Promise<void> => {
 };
 
 /**
- * Puts a runtime together and starts it: what it remembers, engine, last plan, servers, then the manifest folder.
+ * Puts a runtime together and starts it: what it remembers, engine, last plan, servers, then what the plan comes
+ * from.
  * Resolves when it answers requests. Errors: CONFIG_INVALID, STORE_LOCKED, and those of the base model.
  */
 export const startRuntime = async ({
@@ -114,42 +114,50 @@ export const startRuntime = async ({
   stack.defer(() => residency.close());
 
   const holds = new Holds(clock, remembered.holds, {
-    held: () => controller.wake(),
-    changed: (all) => {
+    held: () => source.wake(),
+    changed: (all) =>
       memory.holds.write({ holds: [...all] }).catch((error: unknown) => {
-        logger.error({ error }, 'holds could not be written to disk; a restart would forget them');
-      });
-    },
+        logger.error({ err: error }, 'holds could not be written to disk; a restart would forget them');
+      }),
     logger,
   });
-  const plan = new PlanInForce({ residency, holds, baseModel });
-  const controller = new StandaloneController(
-    {
-      clock,
-      logger,
-      runtime: { baseModel, labels: settings.labels },
-      memory: memory.standalone,
-      node: {
-        adapter: (key) => {
-          const view = residency.view(key);
-          return view === undefined ? undefined : { ...view, uid: plan.uidOf(key) ?? '' };
-        },
-        holds: (uid) => holds.of(uid),
-        fits: (keys) => residency.fits(keys),
-      },
-      apply: (next) => plan.apply(next),
-    },
-    remembered.standalone,
-  );
-  stack.defer(() => controller.close());
-
-  const counts = new ServedCounts();
-  const dataPath = new DataPath({ engine, residency, holds, counts, table: () => plan.table });
-  const cards = new Cards(
-    () => plan.table,
+  const counts = new ServedCounts(() => source.counted());
+  const plan = new PlanInForce({ residency, holds, counts, baseModel });
+  const ready = () => {
+    const ok = engine.state === 'ready';
+    return { ok, reason: ok ? '' : `the engine is ${engine.state}` };
+  };
+  const facts = servingFacts(residency, holds);
+  const source = openSource({
+    settings,
+    clock,
+    logger,
+    memory,
+    remembered,
     residency,
-    () => ({ name: baseModel, digest: engine.info().baseDigest, startedAt: startedAt.wall }),
-  );
+    plan,
+    holds,
+    node: {
+      adapters: () => residency.facts(),
+      counts,
+      facts,
+      memory: () => residency.usage(),
+      disk: () => store.usage,
+      ready,
+    },
+    introduction: () => {
+      const { baseDigest, executionProvider } = engine.info();
+      return { instance, version, baseDigest, executionProvider };
+    },
+  });
+  stack.defer(() => source.close());
+
+  const { demand } = source;
+  const table = (): RoutingTable => plan.table;
+  const dataPath = new DataPath({ engine, residency, holds, counts, facts, table, demand });
+  const cards = new Cards(table, residency, facts, () => {
+    return { name: baseModel, digest: engine.info().baseDigest, startedAt: startedAt.wall };
+  });
   const serving: Serving = {
     generate: (context, request, signal) => dataPath.generate(context, request, signal),
     models: (namespace) => cards.all(namespace),
@@ -158,34 +166,29 @@ export const startRuntime = async ({
       const { baseDigest: digest, contextLength, vocabSize } = engine.info();
       return { name: baseModel, digest, contextLength, vocabSize };
     },
-    ready: () => {
-      const ok = engine.state === 'ready';
-      return { ok, reason: ok ? '' : `the engine is ${engine.state}` };
-    },
+    ready,
   };
   const status = new StatusReport({
     version,
     instance,
     uptimeMs: () => clock.monotonic() - startedAt.monotonic,
     baseModel,
-    manifests: settings.manifests ?? '',
     disk: () => store.usage,
     engine,
     residency,
     plan,
     holds,
     counts,
-    facts: dataPath.facts,
-    controller,
+    facts,
+    source,
   });
-  const retryAdapter = (key: ObjectKey): void => {
-    if (residency.state(key)?.kind === 'Failed') residency.retry(key);
-  };
-  const verbs = { controller, holds, retryAdapter };
   const steering = createSteering({
     residency,
+    demand,
     status: () => status.now(),
-    rolloutVerb: async (key, verb) => status.rollout(await rolloutVerb(verbs, key, verb)),
+    rolloutVerb: async (key, verb) => status.rollout(await source.verb(key, verb)),
+    trustCluster: () => source.trustCluster(),
+    confirmRemovals: () => source.confirmRemovals(),
   });
   const telemetry = createTelemetry({
     version,
@@ -204,12 +207,13 @@ export const startRuntime = async ({
   engine.onState((state) => {
     logger.info({ state }, 'engine changed its state');
     if (state === 'down') holds.engineDied();
+    source.wake();
   });
   residency.onTransition((transition) => {
     telemetry.transition(transition);
-    controller.wake();
+    source.wake();
   });
-  controller.reconcile();
+  source.resume();
 
   const addresses = await startServers(
     {
@@ -226,9 +230,7 @@ export const startRuntime = async ({
     settings,
     stack,
   );
-  if (settings.manifests !== undefined) {
-    stack.use(await followFolder(settings.manifests, { controller, clock, namespace: settings.namespace }));
-  }
+  await source.follow();
   scrubInBackground(store, logger, stack);
   logger.info(addresses, 'runtime is ready');
   const running = stack.move();

@@ -1,11 +1,4 @@
-import {
-  type Context,
-  createTraceState,
-  ROOT_CONTEXT,
-  type Span,
-  type Tracer,
-  trace,
-} from '@opentelemetry/api';
+import type { Tracer } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
@@ -41,24 +34,3 @@ export const createTraces = (
   const provider = new TracerProvider({ resource, spanProcessors });
   return { tracer: provider.getTracer('adaptlet', build.version), close: () => provider.shutdown() };
 };
-
-/** The caller's span from `traceparent` and `tracestate` (https://www.w3.org/TR/trace-context/), else a new trace. */
-export const remoteContext = (headers: { get(name: string): string | undefined }): Context => {
-  const [, version, traceId, spanId, flags] =
-    /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/.exec(
-      headers.get('traceparent') ?? '',
-    ) ?? [];
-  if (version === undefined || version === 'ff' || traceId === undefined || spanId === undefined)
-    return ROOT_CONTEXT;
-  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return ROOT_CONTEXT;
-  const state = headers.get('tracestate');
-  return trace.setSpanContext(ROOT_CONTEXT, {
-    traceId,
-    spanId,
-    traceFlags: Number.parseInt(flags ?? '00', 16) & 1,
-    isRemote: true,
-    ...(state === undefined ? {} : { traceState: createTraceState(state) }),
-  });
-};
-
-export const childOf = (span: Span): Context => trace.setSpan(ROOT_CONTEXT, span);

@@ -3,11 +3,12 @@
  * Progress goes to stderr.
  */
 import { cold } from './cold.ts';
+import { control } from './control.ts';
 import type { Report } from './report.ts';
 import { split } from './split.ts';
 import { switchBench } from './switch.ts';
 
-const benches: Record<string, () => Promise<Report>> = { switch: switchBench, cold, split };
+const benches: Record<string, () => Promise<Report>> = { switch: switchBench, cold, split, control };
 
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
 const json = process.argv.includes('--json');

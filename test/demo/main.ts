@@ -2,31 +2,16 @@
  * The main job, with real requests on the tiny model. `--keep` leaves the node running and prints commands to try.
  * Exits with 1 when anything is not as it says.
  */
-import { styleText } from 'node:util';
 import type { Rollout } from '../../src/gen/adaptlet/inference/v1/admin.ts';
 import type { CallError } from '../support/client.ts';
+import { moon } from '../support/moon.ts';
 import { TestNode, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
+import { Findings, median, ms, say, title } from './findings.ts';
 
-const expected = {
-  upper: ' MOON!',
-  reverse: ' noom.',
-  digits: ' 1234.',
-  hello: ' hello moon.',
-  base: ' moon moon.',
-};
 const adapters = ['upper', 'reverse', 'digits', 'hello'] as const;
-const findings: { what: string; shown: string; ok: boolean }[] = [];
-
-const title = (text: string): void => console.log(`\n${styleText('bold', text)}`);
-const say = (text: string): void => console.log(`  ${text}`);
-const check = (what: string, shown: string, ok: boolean): void => {
-  findings.push({ what, shown, ok });
-  say(`${ok ? styleText('green', 'ok') : styleText('red', 'NOT OK')}  ${what}: ${shown}`);
-};
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-const ms = (value: number): string => `${value.toFixed(2)} ms`;
+const findings = new Findings();
+const check = findings.check.bind(findings);
 
 title('Starting a node: tiny model, no cluster, manifests from a folder');
 const node = await TestNode.start({ settings: { 'log-level': 'info' } });
@@ -47,14 +32,14 @@ const oneBaseFourAdapters = async (): Promise<void> => {
   check(
     'base',
     `"moon:" -> "${base.text}"  digest ${short(base.served.digest)}`,
-    base.text === expected.base && base.served.adapter === '',
+    base.text === moon.base && base.served.adapter === '',
   );
   for (const name of adapters) {
     const { text, served } = await ask(name);
     check(
       name,
       `"moon:" -> "${text}"  digest ${short(served.digest)}`,
-      text === expected[name] && served.adapter === name,
+      text === moon[name] && served.adapter === name,
     );
   }
 };
@@ -104,7 +89,7 @@ const routing = async (): Promise<void> => {
   );
   await waitFor('the route', async () => (await client.status()).routes.length === 1);
   const ann = await ask('assistant', 'ann');
-  check('ann', `"${ann.text}" by rule ${ann.served.rule}`, ann.text === expected.hello);
+  check('ann', `"${ann.text}" by rule ${ann.served.rule}`, ann.text === moon.hello);
   const bob = await ask('assistant', 'bob');
   check(
     'bob',
@@ -132,7 +117,7 @@ const broken = async (): Promise<void> => {
   check(
     '50 users of the rollout',
     [...texts].map((t) => `"${t}"`).join(', '),
-    texts.size === 1 && texts.has(expected.upper),
+    texts.size === 1 && texts.has(moon.upper),
   );
 };
 
@@ -173,14 +158,6 @@ const rollback = async (): Promise<void> => {
   );
 };
 
-const summary = (): boolean => {
-  title('Summary');
-  for (const { what, shown, ok } of findings) say(`${ok ? 'ok    ' : 'NOT OK'}  ${what}: ${shown}`);
-  const bad = findings.filter((f) => !f.ok).length;
-  console.log(`\n${findings.length - bad} of ${findings.length} as promised`);
-  return bad === 0;
-};
-
 const keep = async (): Promise<void> => {
   title('The node is still running; Ctrl-C ends it');
   say(`bin/adaptlet status --data-dir ${node.data}`);
@@ -197,7 +174,7 @@ const keep = async (): Promise<void> => {
 let ok = false;
 try {
   for (const part of [oneBaseFourAdapters, switching, canary, routing, broken, rollback]) await part();
-  ok = summary();
+  ok = findings.summary();
   if (process.argv.includes('--keep')) await keep();
 } finally {
   await node.dispose();

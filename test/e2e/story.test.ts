@@ -2,16 +2,10 @@ import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CallError } from '../support/client.ts';
+import { moon } from '../support/moon.ts';
 import { TestNode, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
-const moon = {
-  upper: ' MOON!',
-  reverse: ' noom.',
-  digits: ' 1234.',
-  hello: ' hello moon.',
-  base: ' moon moon.',
-} as const;
 const names = ['upper', 'reverse', 'digits', 'hello'] as const;
 const users = Array.from({ length: 500 }, (_, i) => `u${i}`);
 

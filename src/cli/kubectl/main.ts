@@ -1,13 +1,9 @@
 import { Command } from 'commander';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { kubectlCommands } from './commands.ts';
 import { completionCommands } from './completion.ts';
-import { getCommand } from './get.ts';
-import { listCommand } from './list.ts';
-import { statusCommand } from './status.ts';
-import { verbCommands } from './verbs.ts';
-import { whoGetsCommand } from './who-gets.ts';
 
-const commands = [getCommand(), listCommand(), statusCommand(), ...verbCommands(), whoGetsCommand()];
+const commands = kubectlCommands();
 
 const program = new Command('kubectl-adaptlet')
   .description('See and steer adapters and their rollouts in a cluster.')

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import { shortDigest } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
@@ -90,10 +91,9 @@ const treeRows = (rollout: RolloutObject, runtimes: readonly RuntimeObject[], no
   return [root, ...arms];
 };
 
-// biome-ignore format: one escape sequence
-const withoutColours = (text: string): string => text.replaceAll(/\u001b\[[0-9;]*m/g, '');
-const pad = (text: string, width: number): string =>
-  text + ' '.repeat(Math.max(0, width - [...withoutColours(text)].length));
+/** Columns that a text takes on a terminal, without its colours. */
+const widthOf = (text: string): number => Array.from(stripVTControlCharacters(text)).length;
+const pad = (text: string, width: number): string => text + ' '.repeat(Math.max(0, width - widthOf(text)));
 
 /** Draws the branches: a row is the last of its parent when no later row of its depth comes before a shallower one. */
 const branches = (rows: readonly Row[]): string[] =>
@@ -115,9 +115,8 @@ export const rolloutView = (
   const rows = treeRows(rollout, runtimes, now);
   const names = ['NAME', ...branches(rows)];
   const states = ['STATUS', ...rows.map(({ state }) => state)];
-  const widthOf = (texts: readonly string[]): number =>
-    Math.max(...texts.map((text) => [...withoutColours(text)].length)) + 3;
-  const [nameWidth, stateWidth] = [widthOf(names), widthOf(states)];
+  const columnOf = (texts: readonly string[]): number => Math.max(...texts.map(widthOf)) + 3;
+  const [nameWidth, stateWidth] = [columnOf(names), columnOf(states)];
   const infos = ['INFO', ...rows.map(({ info }) => info)];
   const lines = names.map((name, i) =>
     `${pad(name, nameWidth)}${pad(states[i] ?? '', stateWidth)}${infos[i]}`.trimEnd(),

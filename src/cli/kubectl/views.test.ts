@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
@@ -96,8 +97,7 @@ const offline = {
   ],
 };
 
-// biome-ignore format: one escape sequence
-const plain = (text: string): string => text.replaceAll(/\u001b\[[0-9;]*m/g, '');
+const plain = stripVTControlCharacters;
 
 describe('the view of a rollout', () => {
   const here = (weight: number) => [{ rollout: 'team-a/sql', adapter: 'sql-v2', state: 'Resident', weight }];

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { flagOf, readSettings, settingNames, variableOf } from './read.ts';
+import { flagOf, variableOf } from '../../settings/settings.ts';
+import { readSettings } from './read.ts';
+import { settingsSchema } from './settings.ts';
 
 const least = { model: 'models/tiny', dataDir: 'data' };
 
@@ -55,6 +57,35 @@ describe('readSettings', () => {
   it('gives every setting a flag and a variable of its own', () => {
     expect(flagOf('grpcListen')).toBe('--grpc-listen');
     expect(variableOf('grpcListen')).toBe('ADAPTLET_GRPC_LISTEN');
-    expect(new Set(settingNames.map(variableOf)).size).toBe(settingNames.length);
+    const names = Object.keys(settingsSchema.shape);
+    expect(new Set(names.map(variableOf)).size).toBe(names.length);
+  });
+
+  const operator = { ...least, operator: 'operator.adaptlet-system.svc:9443', operatorCa: 'ca.crt' };
+
+  it('reads how to reach an operator, and who this runtime is there', () => {
+    const settings = readSettings(
+      { ...operator, runtimeKind: 'pod', operatorToken: '/var/token' },
+      {},
+      '/srv',
+    );
+    expect(settings).toMatchObject({
+      operator: 'operator.adaptlet-system.svc:9443',
+      operatorCa: '/srv/ca.crt',
+      operatorToken: '/var/token',
+      runtimeNamespace: 'default',
+      runtimeKind: 'pod',
+      runtimeName: expect.stringMatching(/^[a-z0-9.-]+$/),
+    });
+  });
+
+  it.each([
+    ['a folder as well', { ...operator, manifests: 'm' }, '--manifests and --operator are both given'],
+    ['no authority', { ...least, operator: 'o:1' }, '--operator-ca (ADAPTLET_OPERATOR_CA) is required'],
+    ['no port', { ...operator, operator: 'o' }, 'must be host:port'],
+    ['a name that no object can have', { ...operator, runtimeName: 'Node_1' }, '--runtime-name'],
+    ['another kind', { ...operator, runtimeKind: 'device' }, '--runtime-kind'],
+  ])('refuses an operator with %s', (_, flags, words) => {
+    expect(() => readSettings(flags, {}, '/srv')).toThrow(words);
   });
 });

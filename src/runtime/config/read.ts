@@ -1,42 +1,20 @@
+import { hostname } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { type SettingName, type Settings, settingsSchema } from './settings.ts';
-
-const kebab = (name: string): string => name.replaceAll(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
-
-export const flagOf = (name: string): string => `--${kebab(name)}`;
-/** OpenTelemetry's own variables keep their names, so that what sets them for other programs works here. */
-const foreignVariables: Readonly<Record<string, string>> = { otlpEndpoint: 'OTEL_EXPORTER_OTLP_ENDPOINT' };
-
-export const variableOf = (name: string): string =>
-  foreignVariables[name] ?? `ADAPTLET_${kebab(name).replaceAll('-', '_').toUpperCase()}`;
-export const settingNames = Object.keys(settingsSchema.shape) as SettingName[];
+import { flagOf, type Given, readSettings as readFrom, variableOf } from '../../settings/settings.ts';
+import { type Settings, settingsSchema } from './settings.ts';
 
 /**
  * Settings from flags over environment variables over defaults; folders made absolute.
  * Errors: CONFIG_INVALID names the flag and the variable of each bad setting.
  */
 export const readSettings = (
-  flags: Readonly<Partial<Record<string, string>>>,
+  flags: Given,
   environment: Readonly<Record<string, string | undefined>>,
   cwd: string,
 ): Settings => {
-  const given = Object.fromEntries(
-    settingNames.flatMap((name) => {
-      const text = flags[name] ?? environment[variableOf(name)];
-      return text === undefined || text === '' ? [] : [[name, text]];
-    }),
-  );
-  const parsed = settingsSchema.safeParse(given);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => {
-      const name = String(issue.path[0]);
-      const missing = given[name] === undefined;
-      return `${flagOf(name)} (${variableOf(name)}) ${missing ? 'is required' : `is "${given[name]}": ${issue.message}`}`;
-    });
-    throw new AdaptletError('CONFIG_INVALID', problems.join('; '), { cause: parsed.error });
-  }
-  const s = parsed.data;
+  const s = readFrom(settingsSchema, flags, environment);
+  checkSource(s);
   const absolute = (path: string): string => resolve(cwd, path);
   const model = absolute(s.model);
   const roots = s.importRoots.length > 0 ? s.importRoots : s.manifests === undefined ? [] : [s.manifests];
@@ -44,9 +22,27 @@ export const readSettings = (
     ...s,
     model,
     modelName: s.modelName ?? basename(model),
+    runtimeName: s.runtimeName ?? hostname().toLowerCase(),
     dataDir: absolute(s.dataDir),
     ...(s.manifests === undefined ? {} : { manifests: absolute(s.manifests) }),
     importRoots: roots.map(absolute),
+    ...(s.operatorCa === undefined ? {} : { operatorCa: absolute(s.operatorCa) }),
+    ...(s.operatorToken === undefined ? {} : { operatorToken: absolute(s.operatorToken) }),
     ...(s.registryConfig === undefined ? {} : { registryConfig: absolute(s.registryConfig) }),
   };
+};
+
+/** One source of the plan at most, and never an operator that anybody could be. */
+const checkSource = (s: { [key in 'manifests' | 'operator' | 'operatorCa']?: string | undefined }): void => {
+  if (s.operator === undefined) return;
+  if (s.manifests !== undefined)
+    throw new AdaptletError(
+      'CONFIG_INVALID',
+      `${flagOf('manifests')} and ${flagOf('operator')} are both given: a runtime follows one of them`,
+    );
+  if (s.operatorCa === undefined)
+    throw new AdaptletError(
+      'CONFIG_INVALID',
+      `${flagOf('operatorCa')} (${variableOf('operatorCa')}) is required with ${flagOf('operator')}`,
+    );
 };

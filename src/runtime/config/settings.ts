@@ -1,31 +1,6 @@
 import { z } from 'zod';
-import { parseQuantity } from '../../api/quantity.ts';
-
-/** A size in bytes, written as Kubernetes writes quantities. */
-const bytes = z.string().transform((text, context): number => {
-  try {
-    return parseQuantity(text);
-  } catch (error) {
-    context.addIssue(error instanceof Error ? error.message : String(error));
-    return z.NEVER;
-  }
-});
-
-const count = (min: number, max: number) => z.coerce.number().pipe(z.int().min(min).max(max));
-
-const list = z.string().transform((text) =>
-  text
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== ''),
-);
-
-const labels = list.transform((pairs, context) => {
-  const entries = pairs.map((pair) => pair.split('=', 2));
-  if (entries.some((e) => e.length !== 2 || e[0] === ''))
-    context.addIssue('must be key=value pairs separated by commas');
-  return Object.fromEntries(entries.map(([key, value]) => [key, value ?? ''])) as Record<string, string>;
-});
+import { nameSchema, namespaceSchema } from '../../api/names.ts';
+import { bytes, count, labels, list } from '../../settings/values.ts';
 
 /**
  * Every setting of `adaptlet serve`. A setting `someName` is the flag `--some-name` and the environment variable
@@ -44,7 +19,38 @@ export const settingsSchema = z.object({
   manifests: z
     .string()
     .optional()
-    .describe('Folder of manifests to follow. Without it the runtime serves its last plan from disk.'),
+    .describe(
+      'Folder of manifests to follow. Without it and without an operator the runtime serves its last plan from disk.',
+    ),
+  operator: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:]+\]|[^:/\s]+):\d{1,5}$/, { error: 'must be host:port' })
+    .optional()
+    .describe('Address of the operator to follow, host:port, in place of a folder of manifests.'),
+  operatorCa: z
+    .string()
+    .optional()
+    .describe(
+      'PEM file with the certificates, one or more, that vouch for the operator. Read anew for each connection.',
+    ),
+  operatorToken: z
+    .string()
+    .optional()
+    .describe(
+      "File with the token that the operator knows this runtime by: a pod's projected ServiceAccount token. Read anew for each connection.",
+    ),
+  runtimeNamespace: namespaceSchema
+    .default('default')
+    .describe('Namespace of the AdapterRuntime that stands for this runtime at the operator.'),
+  runtimeName: nameSchema
+    .optional()
+    .describe(
+      'Name of that AdapterRuntime: of the Node that it serves, or of the Pod. Default: the name of this machine.',
+    ),
+  runtimeKind: z
+    .enum(['node', 'pod'])
+    .default('node')
+    .describe('What this runtime serves: its node (as a DaemonSet does) or its pod (as a sidecar does).'),
   dataDir: z
     .string()
     .min(1)
@@ -105,5 +111,8 @@ export const settingsSchema = z.object({
     .describe('Least level that is logged, as JSON lines on stderr.'),
 });
 
-export type Settings = z.output<typeof settingsSchema> & { readonly modelName: string };
+export type Settings = z.output<typeof settingsSchema> & {
+  readonly modelName: string;
+  readonly runtimeName: string;
+};
 export type SettingName = keyof Settings;

@@ -1,5 +1,6 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { PerUser } from '../../api/route.ts';
+import type { SplitAtRequest } from '../serving/served-counts.ts';
 import type { Arm } from '../serving/serving.ts';
 
 /** What may serve a request, in order of preference. */
@@ -10,7 +11,8 @@ export type Candidate =
       /** What a rollout bound; absent when the Adapter was asked for by name. */
       readonly digest?: Digest;
       readonly rollout: string;
-      readonly rolloutUid: string;
+      /** The rollout that chose; absent when the Adapter was asked for by name. */
+      readonly split?: SplitAtRequest;
       readonly arm: Arm | '';
       readonly rule: string;
     }
@@ -24,7 +26,13 @@ export type Candidate =
     }
   | { readonly kind: 'base'; readonly rule: string }
   /** Known but without anything to serve it now; `reason` goes to the caller when nothing after it serves. */
-  | { readonly kind: 'unavailable'; readonly reason: string; readonly rule: string };
+  | {
+      readonly kind: 'unavailable';
+      readonly reason: string;
+      readonly rule: string;
+      /** Adapter that the plan does not have here: an operator may bring it. */
+      readonly missing?: ObjectKey;
+    };
 
 /** The first that can serve does; those after the first are the rule's fallbacks. Never empty. */
 export type Decision = { readonly candidates: readonly Candidate[] };
@@ -33,6 +41,6 @@ export type Decision = { readonly candidates: readonly Candidate[] };
 export type ServingFacts = {
   /** True while this adapter with this digest is Resident and validated. */
   isResident(key: ObjectKey, digest: Digest): boolean;
-  /** True while the node holds a rollout's canary back: guard tripped or rolled back by hand. */
-  isHeld(rolloutUid: string, canaryDigest: Digest): boolean;
+  /** True while the node holds a digest back for a rollout: guard tripped or rolled back by hand. */
+  isHeld(rolloutUid: string, digest: Digest): boolean;
 };

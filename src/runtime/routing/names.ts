@@ -1,3 +1,4 @@
+import { nameSchema, namespaceSchema, type ObjectKey, objectKey } from '../../api/names.ts';
 import { nearest } from '../../api/nearest.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
@@ -25,6 +26,17 @@ export const resolve = (table: RoutingTable, callersNamespace: string, model: st
   const found = find(table, kind, namespace ?? callersNamespace, name, namespace === undefined);
   if (found !== undefined) return found;
   throw notFound(table, model, kind, namespace ?? callersNamespace, name);
+};
+
+/**
+ * The Adapter that `model` may stand for, when it is well formed; undefined for every name that can be none. For
+ * looking it up elsewhere: what clients send goes no further unchecked.
+ */
+export const adapterAskedFor = (callersNamespace: string, model: string): ObjectKey | undefined => {
+  const { kind, namespace = callersNamespace, name } = readName(model, callersNamespace);
+  if (kind !== undefined && kind !== 'adapter') return undefined;
+  const wellFormed = namespaceSchema.safeParse(namespace).success && nameSchema.safeParse(name).success;
+  return wellFormed ? objectKey(namespace, name) : undefined;
 };
 
 type ModelName = {

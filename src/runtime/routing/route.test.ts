@@ -48,7 +48,7 @@ describe('a rollout', () => {
         key: 'team-a/v1',
         digest: fakeDigest('1'),
         rollout: 'sql',
-        rolloutUid: 'uid-team-a/sql',
+        split: { key: 'team-a/sql', uid: 'uid-team-a/sql', canaryDigest: '', weight: 0 },
         arm: 'stable',
         rule: '',
       },
@@ -111,7 +111,7 @@ describe('an adapter or the base model', () => {
   it('serves when it is asked for by its name', () => {
     const table = tableOf(adapter('team-a/v1'));
     expect(decide(table, 'v1')).toEqual([
-      { kind: 'adapter', key: 'team-a/v1', rollout: '', rolloutUid: '', arm: '', rule: '' },
+      { kind: 'adapter', key: 'team-a/v1', rollout: '', arm: '', rule: '' },
     ]);
     expect(decide(table, 'tiny')).toEqual([{ kind: 'base', rule: '' }]);
     expect(() => decide(table, 'v9')).toThrow(expect.objectContaining({ code: 'MODEL_NOT_FOUND' }));

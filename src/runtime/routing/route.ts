@@ -1,4 +1,5 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
+import type { BoundAdapter } from '../../api/rollout-status.ts';
 import type { Target } from '../../api/route.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
@@ -49,19 +50,30 @@ export const effectiveWeight = ({ name, body }: SplitResource, facts: ServingFac
   return facts.isResident(key, canary.digest) && !facts.isHeld(uid, canary.digest) ? weight : 0;
 };
 
+/**
+ * What the stable arm is answered by: stable itself, or the one before it while a person holds stable back on this node.
+ */
+export const stableHere = (
+  { stable, former, uid }: SplitResource['body'],
+  facts: ServingFacts,
+): BoundAdapter | undefined =>
+  stable !== undefined && former !== undefined && facts.isHeld(uid, stable.digest) ? former : stable;
+
 const ofRollout = (
   split: SplitResource,
   rule: string,
   { context, facts, requestId }: Passage,
 ): Candidate[] => {
   const [namespace, rollout] = partsOf(split.name);
-  const { stable, canary, uid: rolloutUid, hashOn } = split.body;
+  const { canary, uid, hashOn } = split.body;
+  const stable = stableHere(split.body, facts);
   if (stable === undefined) {
     const why = split.body.message === '' ? 'it has no stable adapter yet' : split.body.message;
     return [{ kind: 'unavailable', reason: `rollout ${split.name} cannot serve: ${why}`, rule }];
   }
-  const candidate = (arm: 'stable' | 'canary', { adapter, digest }: typeof stable): Candidate => {
-    return { kind: 'adapter', key: objectKey(namespace, adapter), digest, rollout, rolloutUid, arm, rule };
+  const at = { key: split.name, uid, canaryDigest: canary?.digest ?? '', weight: split.body.weight } as const;
+  const candidate = (arm: 'stable' | 'canary', { adapter, digest }: BoundAdapter): Candidate => {
+    return { kind: 'adapter', key: objectKey(namespace, adapter), digest, rollout, split: at, arm, rule };
   };
   const weight = effectiveWeight(split, facts);
   const onCanary =
@@ -100,23 +112,27 @@ const ofTargets = (entry: RouteEntry, rule: CompiledRule, passage: Passage): Can
 
 const ofTarget = (target: Target, namespace: string, rule: string, passage: Passage): Candidate[] => {
   const { splits, adapters } = passage.table;
-  const missing = (what: string): Candidate[] => [
-    { kind: 'unavailable', reason: `${what}, which rule ${rule} asks for, is not on this runtime`, rule },
-  ];
+  const absent = (what: string): Extract<Candidate, { kind: 'unavailable' }> => {
+    return {
+      kind: 'unavailable',
+      reason: `${what}, which rule ${rule} asks for, is not on this runtime`,
+      rule,
+    };
+  };
   if (target.base === true) return [{ kind: 'base', rule }];
   if (target.rollout !== undefined) {
     const key = objectKey(namespace, target.rollout);
     const split = splits.get(key);
-    return split === undefined ? missing(`rollout ${key}`) : ofRollout(split, rule, passage);
+    return split === undefined ? [absent(`rollout ${key}`)] : ofRollout(split, rule, passage);
   }
   const key = objectKey(namespace, target.adapter ?? '');
-  if (!adapters.has(key)) return missing(`adapter ${key}`);
+  if (!adapters.has(key)) return [{ ...absent(`adapter ${key}`), missing: key }];
   return [byName(key, rule)];
 };
 
 /** An Adapter that was asked for by its name: no rollout bound its digest. */
 const byName = (key: ObjectKey, rule: string): Candidate => {
-  return { kind: 'adapter', key, rollout: '', rolloutUid: '', arm: '', rule };
+  return { kind: 'adapter', key, rollout: '', arm: '', rule };
 };
 
 const ofUser = (entry: RouteEntry, rule: CompiledRule, { table, context }: Passage): Candidate[] => {

@@ -1,7 +1,9 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import { objectKey } from '../../api/names.ts';
 import type { Residency } from '../residency/manager.ts';
+import type { ServingFacts } from '../routing/decision.ts';
 import { resolve } from '../routing/names.ts';
+import { stableHere } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import type { ModelCard } from './serving.ts';
 
@@ -23,11 +25,13 @@ const adapterOf = (residency: Residency, key: ObjectKey): Available => {
 export class Cards {
   readonly #table: () => RoutingTable;
   readonly #residency: Residency;
+  readonly #facts: ServingFacts;
   readonly #base: () => Base;
 
-  constructor(table: () => RoutingTable, residency: Residency, base: () => Base) {
+  constructor(table: () => RoutingTable, residency: Residency, facts: ServingFacts, base: () => Base) {
     this.#table = table;
     this.#residency = residency;
+    this.#facts = facts;
     this.#base = base;
   }
 
@@ -77,7 +81,8 @@ export class Cards {
           found.route.resource.body.createdAt,
         );
       case 'rollout': {
-        const { stable, message, createdAt } = found.split.body;
+        const { message, createdAt } = found.split.body;
+        const stable = stableHere(found.split.body, this.#facts);
         if (stable === undefined) return card({ ready: false, reason: message, digest: '' }, createdAt);
         const [owner = ''] = found.split.name.split('/');
         const available = adapterOf(this.#residency, objectKey(owner, stable.adapter));

@@ -11,6 +11,8 @@ import type { Engine, GenerateEvent, GenerateInput } from '../engine/engine.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
 import { buildTable } from '../routing/table.ts';
 import { DataPath } from './data-path.ts';
+import type { Brought, Demand } from './demand.ts';
+import { servingFacts } from './facts.ts';
 import { Holds } from './holds.ts';
 import { ServedCounts } from './served-counts.ts';
 
@@ -56,7 +58,7 @@ const done: GenerateEvent = {
 };
 
 /** A data path over an engine that answers with the adapter's name, or fails as `fail` says. */
-const make = (plan: Plan, resident: Readonly<Record<string, Digest>>) => {
+const make = (plan: Plan, resident: Readonly<Record<string, Digest>>, demand?: Demand) => {
   const asked: GenerateInput[] = [];
   const references = new Map<string, number>();
   const state = {
@@ -97,13 +99,24 @@ const make = (plan: Plan, resident: Readonly<Record<string, Digest>>) => {
   } as unknown as Residency;
   const holds = new Holds(new FakeClock(), [], {
     held: () => undefined,
-    changed: () => undefined,
+    changed: async () => undefined,
     logger: pino({ enabled: false }),
   });
-  holds.setGuards(new Map([['r1', { maxConsecutiveErrors: 2 }]]));
+  holds.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 2 } }]]));
   const counts = new ServedCounts();
-  const table = buildTable(plan, { name: 'tiny' });
-  const path = new DataPath({ engine, residency, holds, counts, table: () => table });
+  const tables = { now: buildTable(plan, { name: 'tiny' }) };
+  const arrive = (...more: Resource[]) => {
+    tables.now = buildTable(new Map([...plan, ...planOf(...more)]), { name: 'tiny' });
+  };
+  const path = new DataPath({
+    engine,
+    residency,
+    holds,
+    counts,
+    facts: servingFacts(residency, holds),
+    table: () => tables.now,
+    demand,
+  });
   const request = {
     prompt: { kind: 'text', text: 'x' },
     maxTokens: 4,
@@ -119,7 +132,7 @@ const make = (plan: Plan, resident: Readonly<Record<string, Digest>>) => {
     const events = await Array.fromAsync(generation.events);
     return { served: generation.served, events };
   };
-  return { path, ask, asked, references, state, holds, counts, request };
+  return { path, ask, arrive, asked, references, state, holds, counts, request };
 };
 
 const canaryPlan = planOf(adapter('good'), adapter('next'), split(100));
@@ -230,4 +243,67 @@ describe('the data path', () => {
     await expect(ask('front', 'a', AbortSignal.abort(gone))).rejects.toBe(gone);
     expect(asked).toEqual([]);
   });
+
+  const toRoute = (adapterName: string, fallback: unknown[] = []) =>
+    route([
+      { name: 'r', matches: [], targets: [{ adapter: adapterName, weight: 1 }], hashOn: 'User', fallback },
+    ]);
+
+  /** Where `brought` says what comes of asking; the adapter `rare` arrives when it is `here`. */
+  const withDemand = (plan: Plan, brought: Brought) => {
+    const wanted: string[] = [];
+    const node = make(
+      plan,
+      { rare: good },
+      {
+        bring: async (name) => {
+          wanted.push(name);
+          if (brought === 'here') node.arrive(adapter('rare'));
+          return brought;
+        },
+        used: (name) => void wanted.push(`used ${name}`),
+      },
+    );
+    return { ...node, wanted };
+  };
+
+  it('brings an adapter that the plan does not have, once, by its name or as the target of a rule', async () => {
+    const byName = withDemand(planOf(), 'here');
+    expect((await byName.ask('rare')).served).toMatchObject({ adapter: 'rare' });
+    expect((await byName.ask('rare')).served).toMatchObject({ adapter: 'rare' });
+    expect(byName.wanted).toEqual(['default/rare', 'used default/rare', 'used default/rare']);
+    const byRule = withDemand(planOf(toRoute('rare', [{ base: true }])), 'here');
+    expect((await byRule.ask('front')).served).toMatchObject({ adapter: 'rare', rule: 'r' });
+  });
+
+  it.each<[Brought, string]>([
+    ['unknown', 'the operator knows none either'],
+    ['away', 'the operator, which might know it, is not connected'],
+    ['late', 'did not answer in time'],
+  ])('says what came of asking for a name: %s', async (brought, words) => {
+    const { ask } = withDemand(planOf(), brought);
+    await expect(ask('rare')).rejects.toMatchObject({
+      code: 'MODEL_NOT_FOUND',
+      message: expect.stringContaining(words),
+    });
+    const byRule = withDemand(planOf(toRoute('rare')), brought);
+    await expect(byRule.ask('front')).rejects.toMatchObject({
+      code: 'ADAPTER_NOT_AVAILABLE',
+      message: expect.stringContaining(words),
+    });
+  });
+
+  it('goes on to the fallback of a rule when its target does not come', async () => {
+    const { ask } = withDemand(planOf(toRoute('rare', [{ base: true }])), 'unknown');
+    expect((await ask('front')).served).toMatchObject({ arm: 'base', rule: 'r' });
+  });
+
+  it.each(['Rare', 'rollout:rare', 'route:rare', 'a/b/c', '../rare', 'rare ', 'UP/rare'])(
+    'asks nobody for what no Adapter can be called: %s',
+    async (model) => {
+      const { ask, wanted } = withDemand(planOf(), 'here');
+      await expect(ask(model)).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
+      expect(wanted).toEqual([]);
+    },
+  );
 });

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Engine, GenerateEvent } from '../engine/engine.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
-import type { Candidate, ServingFacts } from '../routing/decision.ts';
+import type { Candidate, Decision, ServingFacts } from '../routing/decision.ts';
 import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
+import type { Demand } from './demand.ts';
 import type { Holds } from './holds.ts';
+import { routeOnDemand } from './on-demand.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import { perUserResource } from './per-user.ts';
 import type { ServedCounts } from './served-counts.ts';
@@ -17,8 +18,12 @@ export type DataPathParts = {
   readonly residency: Residency;
   readonly holds: Holds;
   readonly counts: ServedCounts;
+  /** What routing asks at the moment of a request. */
+  readonly facts: ServingFacts;
   /** The table of the plan in force; swapped as a whole. */
   readonly table: () => RoutingTable;
+  /** Absent: the plan has all names there are. */
+  readonly demand?: Demand | undefined;
 };
 
 /** What was acquired for a request: a lease on an adapter, or the base model. */
@@ -37,15 +42,9 @@ type Acquired = {
 export class DataPath {
   readonly #parts: DataPathParts;
   #inEngine = 0;
-  /** What routing asks at the moment of a request. */
-  readonly facts: ServingFacts;
 
   constructor(parts: DataPathParts) {
     this.#parts = parts;
-    this.facts = {
-      isResident: (key, digest) => parts.residency.isResident(key, digest),
-      isHeld: (rolloutUid, digest) => parts.holds.isHeld(rolloutUid, digest),
-    };
   }
 
   /** Requests that the engine runs or has in its queue. */
@@ -58,9 +57,11 @@ export class DataPath {
     request: GenerateRequest,
     signal: AbortSignal,
   ): Promise<Generation> {
-    const { engine, table } = this.#parts;
+    const { engine, table, facts, demand } = this.#parts;
     const id = randomUUID();
-    const { candidates } = route(table(), context, this.facts, id);
+    const decide = (): Decision => route(table(), context, facts, id);
+    const candidates =
+      demand === undefined ? decide().candidates : await routeOnDemand(decide, context, demand, signal);
     const acquired = await this.#acquireFirst(candidates, signal);
     const input = { requestId: id, adapter: acquired.lease?.engineName ?? null, ...request };
     const events = engine.generate(input, signal)[Symbol.asyncIterator]();
@@ -117,6 +118,7 @@ export class DataPath {
       }
       case 'adapter': {
         const { key, digest, rollout, arm } = candidate;
+        if (rollout === '') this.#parts.demand?.used(key);
         const bound = digest === undefined ? {} : { digest };
         const ready = residency.tryAcquire(key, bound);
         // A canary serves from RAM or not at all: its users must not wait for what stable answers at once.
@@ -162,10 +164,9 @@ export class DataPath {
   #settle({ lease, candidate, served }: Acquired, outcome: Outcome, error: unknown): void {
     this.#inEngine--;
     lease?.[Symbol.dispose]();
-    if (candidate.kind !== 'adapter' || candidate.rolloutUid === '' || candidate.arm === '') return;
-    const [namespace = ''] = candidate.key.split('/');
-    if (outcome === 'success') this.#parts.counts.add(objectKey(namespace, candidate.rollout), candidate.arm);
-    if (candidate.arm === 'canary')
-      this.#parts.holds.observe(candidate.rolloutUid, served.digest, outcome, error);
+    if (candidate.kind !== 'adapter' || candidate.split === undefined || candidate.arm === '') return;
+    const { split, arm } = candidate;
+    if (outcome === 'success') this.#parts.counts.add(split, arm);
+    if (arm === 'canary') this.#parts.holds.observe(split.uid, served.digest, outcome, error);
   }
 }

@@ -3,23 +3,25 @@ import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import type { Hold } from '../state/memory.ts';
-import { Holds } from './holds.ts';
+import { type Hold, holdSchema } from '../state/memory.ts';
+import { Holds, type Watched } from './holds.ts';
 
 const digest = `sha256:${'a'.repeat(64)}` as Digest;
 const other = `sha256:${'b'.repeat(64)}` as Digest;
-const limits = new Map([['r1', { maxConsecutiveErrors: 3 }]]);
+const limits = new Map([['r1', { guard: { maxConsecutiveErrors: 3 } }]]);
 const error = new AdaptletError('INTERNAL', 'it broke');
 
 const make = (remembered: readonly Hold[] = []) => {
   const seen: Hold[] = [];
-  const changed = (all: readonly Hold[]) => seen.splice(0, seen.length, ...all);
+  const changed = async (all: readonly Hold[]) => {
+    seen.splice(0, seen.length, ...all);
+  };
   const holds = new Holds(new FakeClock(), remembered, {
     held: () => undefined,
     changed,
     logger: pino({ enabled: false }),
   });
-  holds.setGuards(limits);
+  holds.follow(limits);
   return { holds, seen };
 };
 
@@ -30,7 +32,7 @@ describe('Holds', () => {
     expect(holds.isHeld('r1', digest)).toBe(false);
     for (let i = 0; i < 3; i++) holds.observe('r1', digest, 'failure', error);
     expect(holds.isHeld('r1', digest)).toBe(true);
-    expect(seen).toMatchObject([{ rolloutUid: 'r1', canaryDigest: digest, cause: 'Guard' }]);
+    expect(seen).toMatchObject([{ rolloutUid: 'r1', digest, cause: 'Guard' }]);
     expect(seen[0]?.reason).toContain('3 consecutive errors');
   });
 
@@ -72,10 +74,12 @@ describe('Holds', () => {
   it('comes back from what was remembered, until it is released', () => {
     const hold: Hold = {
       rolloutUid: 'r1',
-      canaryDigest: digest,
+      digest,
       cause: 'Guard',
       reason: 'x',
       at: '2026-01-01T00:00:00Z',
+      arm: 'canary',
+      attempt: 1,
     };
     const { holds } = make([hold]);
     expect(holds.isHeld('r1', digest)).toBe(true);
@@ -86,7 +90,54 @@ describe('Holds', () => {
   it('forgets what belongs to rollouts that are not in the plan any more', () => {
     const { holds } = make();
     holds.hold('r1', digest, 'BreakGlass', 'by hand');
-    holds.setGuards(new Map());
+    holds.follow(new Map());
     expect(holds.all()).toEqual([]);
+  });
+
+  const bound = (of: Digest) => ({ adapter: 'x', uid: 'x', digest: of });
+  const canaryOf = (of: Digest, attempt = 1) => ({ ...bound(of), seed: '00', attempt });
+  const guard = { maxConsecutiveErrors: 3 };
+  const follow = (holds: Holds, arms: Omit<Watched, 'guard'>) =>
+    holds.follow(new Map([['r1', { guard, ...arms }]]));
+
+  it.each<[string, Omit<Watched, 'guard'>, boolean]>([
+    ['a step of the same attempt', { stable: bound(other), canary: canaryOf(digest, 2) }, true],
+    ['the end of the rollout', { stable: bound(other) }, true],
+    ['a plan without anything that serves', {}, true],
+    ['a higher attempt', { stable: bound(other), canary: canaryOf(digest, 3) }, false],
+    ['another canary', { stable: bound(digest), canary: canaryOf(other) }, false],
+    ['its promotion', { stable: bound(digest) }, false],
+  ])('keeps or forgets a held canary: after %s', (_, arms, isHeld) => {
+    const { holds, seen } = make();
+    follow(holds, { stable: bound(other), canary: canaryOf(digest, 2) });
+    holds.hold('r1', digest, 'Guard', 'x');
+    expect(holds.all()).toMatchObject([{ attempt: 2, arm: 'canary' }]);
+    follow(holds, arms);
+    expect(holds.isHeld('r1', digest)).toBe(isHeld);
+    expect(seen).toHaveLength(isHeld ? 1 : 0);
+  });
+
+  it.each<[string, Omit<Watched, 'guard'>, boolean]>([
+    ['a canary under way', { stable: bound(digest), canary: canaryOf(other) }, true],
+    ['another stable', { stable: bound(other) }, false],
+  ])('keeps or forgets a held stable: with %s', (_, arms, isHeld) => {
+    const { holds } = make();
+    follow(holds, { stable: bound(digest) });
+    holds.hold('r1', digest, 'BreakGlass', 'by hand', 'stable');
+    follow(holds, arms);
+    expect(holds.isHeld('r1', digest)).toBe(isHeld);
+  });
+
+  it('reads what an older version wrote', () => {
+    const old = { rolloutUid: 'r1', canaryDigest: digest, cause: 'Guard', reason: 'x', at: '' };
+    expect(holdSchema.parse(old)).toEqual({
+      rolloutUid: 'r1',
+      digest,
+      cause: 'Guard',
+      reason: 'x',
+      at: '',
+      arm: 'canary',
+      attempt: 1,
+    });
   });
 });

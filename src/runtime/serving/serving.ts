@@ -106,6 +106,29 @@ export type RolloutView = {
   readonly held: string;
 };
 
+/** Connection to the operator, and what it could not do here. */
+export type OperatorView = {
+  /** host:port; '' when the last plan is followed without an operator. */
+  readonly address: string;
+  /** connected, connecting, waiting (for the next try), untrusted or none. */
+  readonly state: string;
+  /** RFC 3339 time since which it is connected, or is not. */
+  readonly since: string;
+  /** Why the last connection ended or could not be made; '' when none did. */
+  readonly lastError: string;
+  /** Replica that answers; '' while there is none. */
+  readonly replica: string;
+  /** uid of the cluster that is followed; '' before the first connection. */
+  readonly clusterUid: string;
+  /** resourceVersions that the plan has seen: adapters/rollouts/routes/runtimes. */
+  readonly revision: string;
+  readonly refused: readonly { readonly key: string; readonly version: string; readonly reason: string }[];
+  /** Removals that are held back; absent when there are none. */
+  readonly removalsHeld?: { readonly count: number; readonly remainingMs: number };
+  /** Why the plan in force is not on the disk; '' when it is. */
+  readonly notSaved: string;
+};
+
 export type RuntimeStatus = {
   readonly version: string;
   readonly instance: string;
@@ -121,6 +144,8 @@ export type RuntimeStatus = {
     readonly state: string;
     readonly problems: readonly ManifestProblem[];
   };
+  /** Absent: no operator is followed. */
+  readonly operator?: OperatorView;
   readonly adapters: readonly AdapterView[];
   readonly rollouts: readonly RolloutView[];
   readonly routes: readonly {
@@ -133,8 +158,16 @@ export type RuntimeStatus = {
 
 export type RolloutVerb = 'promote' | 'abort' | 'retry' | 'rollback';
 
+/** What a person says about the operator that a node follows. Errors: VERB_REFUSED where it does not apply. */
+export type OperatorVerbs = {
+  /** Accepts whatever cluster answers next. */
+  trustCluster(): Promise<void>;
+  /** Lets removals happen that are held back; resolves to how many. */
+  confirmRemovals(): Promise<number>;
+};
+
 /** Steering by hand: `adaptlet` on the node, gRPC Admin, Triton's repository calls. */
-export type Steering = {
+export type Steering = OperatorVerbs & {
   status(): RuntimeStatus;
   /** To Resident; waits until it is. */
   preload(key: ObjectKey, signal: AbortSignal): Promise<void>;

@@ -17,9 +17,7 @@ export type AdapterState = {
 export type NodeFacts = {
   /** State of an Adapter here; undefined while the plan does not hold it. */
   readonly adapter: (key: ObjectKey) => AdapterState | undefined;
-  readonly holds: (
-    rolloutUid: string,
-  ) => readonly { readonly canaryDigest: string; readonly reason: string }[];
+  readonly holds: (rolloutUid: string) => readonly { readonly digest: Digest; readonly reason: string }[];
   /** Whether adapters fit into RAM together; `unknown`: those whose size is not known yet. */
   readonly fits: (keys: readonly ObjectKey[]) => {
     readonly fits: boolean;
@@ -43,7 +41,7 @@ export const factsOf = (
     target: factOf(target, adapters, node),
     stable: former === undefined || former === target ? undefined : factOf(former, adapters, node),
     ...(room === undefined || room.unknown.length > 0 ? {} : { room }),
-    held: node.holds(uid).map((h) => ({ digest: h.canaryDigest as Digest, reason: h.reason })),
+    held: node.holds(uid).map(({ digest, reason }) => ({ digest, reason })),
   };
 };
 

@@ -29,5 +29,7 @@ export const rolloutVerb = async (
     holds.release(metadata.uid);
     if (status?.canary !== undefined) retryAdapter(objectKey(metadata.namespace, status.canary.adapter));
   }
-  return controller.request(key, verb);
+  const decided = await controller.request(key, verb);
+  await holds.saved();
+  return decided;
 };

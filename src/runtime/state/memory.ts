@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { digestSchema } from '../../api/names.ts';
 import type { Manifest } from '../../api/objects.ts';
 import { rolloutStatusSchema } from '../../api/rollout-status.ts';
+import { heldPlanSchema, type heldPlanToJson, type ReadHeldPlan } from '../../control/held-plan.ts';
 import { StateFile } from './state-file.ts';
 
 const metaSchema = z.object({
@@ -35,15 +36,29 @@ export const standaloneSchema = z.object({
 });
 export type StandaloneMemory = z.infer<typeof standaloneSchema>;
 
-/** A canary that this node does not serve any more: its guard tripped, or someone rolled it back here. */
-export const holdSchema = z.object({
-  rolloutUid: z.string(),
-  canaryDigest: digestSchema,
-  cause: z.enum(['Guard', 'BreakGlass']),
-  reason: z.string(),
-  at: z.string(),
-});
-export type Hold = z.infer<typeof holdSchema>;
+/** Files of 0.1 knew holds of canaries only. */
+const renamed = (value: unknown): unknown => {
+  if (typeof value !== 'object' || value === null || !('canaryDigest' in value)) return value;
+  const { canaryDigest: digest, ...rest } = value;
+  return { digest, ...rest };
+};
+
+/** A digest that this node does not serve for a rollout any more: its guard tripped, or someone rolled it back here. */
+export const holdSchema = z.preprocess(
+  renamed,
+  z.object({
+    rolloutUid: z.string(),
+    digest: digestSchema,
+    /** What the digest was when it was held. */
+    arm: z.enum(['stable', 'canary']).default('canary'),
+    cause: z.enum(['Guard', 'BreakGlass']),
+    reason: z.string(),
+    at: z.string(),
+    /** Of the canary: a higher one in the plan releases the hold. */
+    attempt: z.int().min(1).default(1),
+  }),
+);
+export type Hold = z.output<typeof holdSchema>;
 
 const holdsSchema = z.object({ holds: z.array(holdSchema) });
 /** Digest that the source of an Adapter (by uid) resolved to. */
@@ -51,21 +66,32 @@ const resolutionsSchema = z.object({ byUid: z.record(z.string(), digestSchema) }
 /** Result of probe and smoke tests by key (adapter, graph, engine version, tests); keys are made by residency. */
 const verdictsSchema = z.object({ passed: z.record(z.string(), z.string()) });
 
+/** The connection to an operator: the highest number that it may have had, and names that requests asked for. */
+const linkSchema = z.object({ reservedSeq: z.int().min(0), subscriptions: z.array(z.string()) });
+export type LinkMemory = z.infer<typeof linkSchema>;
+
+/** What the plan came from last: it is what a runtime that is told of nothing goes on with. */
+const sourceSchema = z.object({ follows: z.enum(['manifests', 'operator']) });
+
 /** The state files of one runtime, below `<data folder>/state/`. */
 export const memoryOf = (dataDir: string) => {
-  const at = <T>(name: string, schema: z.ZodType<T>) => new StateFile(join(dataDir, 'state', name), schema);
+  const at = <T, Written = T>(name: string, schema: z.ZodType<T>) =>
+    new StateFile<T, Written>(join(dataDir, 'state', name), schema);
   return {
     standalone: at('standalone.json', standaloneSchema),
     holds: at('holds.json', holdsSchema),
     resolutions: at('resolutions.json', resolutionsSchema),
     verdicts: at('verdicts.json', verdictsSchema),
+    source: at('source.json', sourceSchema),
+    plan: at<ReadHeldPlan, ReturnType<typeof heldPlanToJson>>('plan.json', heldPlanSchema),
+    link: at('link.json', linkSchema),
   };
 };
 export type Memory = ReturnType<typeof memoryOf>;
 
 /** What a runtime remembered, each part absent when there is none yet or its file was bad. */
 export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
-  const valueOf = async <T>(file: StateFile<T>): Promise<T | undefined> => {
+  const valueOf = async <T>(file: Pick<StateFile<T>, 'read'>): Promise<T | undefined> => {
     const found = await file.read();
     if (found.kind === 'value') return found.value;
     if (found.kind === 'setAside') {
@@ -76,10 +102,18 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
     }
     return undefined;
   };
+  const plan = await valueOf(memory.plan);
+  for (const problem of plan?.problems ?? []) {
+    logger.error({ problem }, 'a part of the plan on disk is damaged; the operator sends it again');
+  }
   return {
+    source: (await valueOf(memory.source))?.follows,
+    plan: plan?.held,
+    link: await valueOf(memory.link),
     standalone: await valueOf(memory.standalone),
     holds: (await valueOf(memory.holds))?.holds ?? [],
     resolutions: (await valueOf(memory.resolutions))?.byUid ?? {},
     verdicts: (await valueOf(memory.verdicts))?.passed ?? {},
   };
 };
+export type Recalled = Awaited<ReturnType<typeof recall>>;

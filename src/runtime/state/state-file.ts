@@ -18,11 +18,11 @@ export type StateRead<T> =
  * One piece of what a runtime remembers: a JSON file that is replaced in one step and checked when it is read.
  * Writes run one after the other; of several that wait only the newest is written.
  */
-export class StateFile<T> {
+export class StateFile<T, Written = T> {
   readonly #path: string;
   readonly #schema: z.ZodType<T>;
   #isWriting = false;
-  #next: { value: T; done: PromiseWithResolvers<void> } | undefined;
+  #next: { value: Written; done: PromiseWithResolvers<void> } | undefined;
 
   constructor(path: string, schema: z.ZodType<T>) {
     this.#path = path;
@@ -53,7 +53,7 @@ export class StateFile<T> {
   }
 
   /** Resolves when this value, or a newer one, is on the disk. */
-  write(value: T): Promise<void> {
+  write(value: Written): Promise<void> {
     this.#next ??= { value, done: Promise.withResolvers<void>() };
     this.#next.value = value;
     const { promise } = this.#next.done;

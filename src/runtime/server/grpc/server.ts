@@ -23,7 +23,7 @@ const serverOptions: ServerOptions = {
   // A peer that vanished without a word (a board that lost power) is noticed within 50 seconds.
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 20_000,
-  'grpc.enable_channelz': 0,
+  // Not without channelz: grpc-js knows its connections only by it, and forceShutdown would cut none.
 };
 
 export type RunningServer = {

@@ -1,8 +1,6 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
-import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { listenOn } from '../../../settings/address.ts';
 import type { Parts } from '../exchange.ts';
 import { createHttpApp } from './app.ts';
 
@@ -15,26 +13,6 @@ export type RunningHttp = {
   readonly port: number;
   /** Ends new requests at once, waits for those under way for at most `graceMs`, then cuts them. */
   close(graceMs: number): Promise<void>;
-};
-
-const parseAddress = (address: string): { host: string; port: number } => {
-  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(address) ?? [];
-  const host = bracketed ?? plain;
-  if (host === undefined || Number(port) > 65_535)
-    throw new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: it must be host:port`);
-  return { host: host === '' ? '::' : host, port: Number(port) };
-};
-
-const listen = async (server: Server, address: string): Promise<number> => {
-  try {
-    server.listen(parseAddress(address));
-    await once(server, 'listening');
-  } catch (error) {
-    if (error instanceof AdaptletError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
-    throw new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${why}`, { cause: error });
-  }
-  return (server.address() as AddressInfo).port;
 };
 
 /** Starts HTTP. Errors: CONFIG_INVALID when the address cannot be listened on. */
@@ -51,7 +29,7 @@ export const startHttp = async (options: HttpOptions): Promise<RunningHttp> => {
     });
     listener(req, res).catch((error: unknown) => options.log.warn({ err: error }, 'http connection failed'));
   });
-  const port = await listen(server, options.address);
+  const port = await listenOn(server, options.address);
   return {
     port,
     close: (graceMs) =>

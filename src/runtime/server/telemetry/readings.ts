@@ -1,4 +1,4 @@
-import type { Gauge } from './exposition.ts';
+import type { Reading } from '../../../telemetry/exposition.ts';
 import { metrics } from './names.ts';
 
 /** The state of the runtime at the moment of a scrape. */
@@ -24,7 +24,7 @@ export type Readings = {
   };
 };
 
-const gauge = (metric: { name: string; help: string }, value: number): Gauge => ({
+const gauge = (metric: { name: string; help: string }, value: number): Reading => ({
   ...metric,
   samples: [{ labels: {}, value }],
 });
@@ -33,14 +33,17 @@ const perRollout = (
   metric: { name: string; help: string },
   rollouts: Readings['rollouts'],
   value: (r: Readings['rollouts'][number]) => number,
-): Gauge => ({ ...metric, samples: rollouts.map((r) => ({ labels: { rollout: r.key }, value: value(r) })) });
+): Reading => ({
+  ...metric,
+  samples: rollouts.map((r) => ({ labels: { rollout: r.key }, value: value(r) })),
+});
 
 /** Everything that is read at a scrape, as gauges. `nowMs` is wall time. */
 export const gaugesOf = (
   readings: Readings,
   build: { readonly version: string; readonly instance: string },
   nowMs: number,
-): Gauge[] => [
+): Reading[] => [
   gauge(metrics.ready, readings.ready ? 1 : 0),
   gauge(metrics.memoryUsed, readings.memory.usedBytes),
   gauge(metrics.memoryBudget, readings.memory.budgetBytes),

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../../errors/catalogue.ts';
 import type { RequestContext, ServedBy } from '../../serving/serving.ts';
 import type { Headers } from '../context.ts';
 import { attributes, spans } from './names.ts';
-import { childOf, remoteContext } from './traces.ts';
+import { childOf, remoteContext } from './trace-context.ts';
 
 export type RequestOutcome = {
   readonly code: ErrorCode | 'OK';

@@ -1,11 +1,11 @@
+import { exposition } from '../../../telemetry/exposition.ts';
+import { createTraces, type TraceTarget } from '../../../telemetry/traces.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { RequestContext, ServedBy } from '../../serving/serving.ts';
 import type { Headers } from '../context.ts';
 import { Counters } from './counters.ts';
-import { exposition } from './exposition.ts';
 import { gaugesOf, type Readings } from './readings.ts';
 import { type RequestOutcome, RequestSpans } from './request-spans.ts';
-import { createTraces, type TraceTarget } from './traces.ts';
 
 /** What is written down about one request while it runs. */
 export type RequestRecord = {
@@ -48,7 +48,7 @@ export const closeTimeoutMs = 3000;
 export const createTelemetry = (options: TelemetryOptions): Telemetry => {
   const { clock, version, instance } = options;
   const counters = new Counters();
-  const traces = createTraces(options.traces ?? {}, { version, instance });
+  const traces = createTraces(options.traces ?? {}, { service: 'adaptlet-runtime', version, instance });
   return {
     request({ protocol, method, headers }) {
       const start = clock.monotonic();

@@ -30,6 +30,18 @@ export class FakeSteering implements Steering {
         state: 'Applied',
         problems: [{ file: 'a.yaml', line: 3, reason: 'bad' }],
       },
+      operator: {
+        address: 'operator:9443',
+        state: 'connected',
+        since: '2026-01-01T00:00:00Z',
+        lastError: '',
+        replica: 'operator-0',
+        clusterUid: 'c1',
+        revision: '1/2/3/4',
+        refused: [{ key: 'Route default/x', version: 'v', reason: 'bad' }],
+        removalsHeld: { count: 9, remainingMs: 1500.5 },
+        notSaved: '',
+      },
       adapters: [this.#adapter()],
       rollouts: [this.#rollout()],
       routes: [{ key: objectKey('default', 'assistant'), model: 'assistant', accepted: true, message: '' }],
@@ -55,6 +67,15 @@ export class FakeSteering implements Steering {
     if (key !== 'default/sql') throw new AdaptletError('MODEL_NOT_FOUND', `no rollout ${key}`);
     this.told.push(`${verb} ${key}`);
     return this.#rollout();
+  }
+
+  async trustCluster(): Promise<void> {
+    this.told.push('trustCluster');
+  }
+
+  async confirmRemovals(): Promise<number> {
+    this.told.push('confirmRemovals');
+    return 7;
   }
 
   #adapter(): AdapterView {

@@ -42,6 +42,45 @@ export interface StatusResponse {
   adapters: Adapter[];
   rollouts: Rollout[];
   routes: Route[];
+  /** Absent: the runtime follows no operator. */
+  operator: Operator | undefined;
+}
+
+export interface Operator {
+  /** host:port; empty when the last plan is followed without an operator. */
+  address: string;
+  /** connected, connecting, waiting (for the next try), untrusted or none. */
+  state: string;
+  /** RFC 3339 time since which it is connected, or is not. */
+  since: string;
+  /** Why the last connection ended or could not be made; empty when none did. */
+  lastError: string;
+  /** Name of the replica that answers; empty while there is none. */
+  replica: string;
+  /** uid of the cluster that is followed; empty before the first connection. */
+  clusterUid: string;
+  /** How far the plan has seen Adapters, rollouts, routes and runtimes: resourceVersions with a slash between them. */
+  revision: string;
+  /** Resources that this runtime does not take; the former versions stay in force. */
+  refused: RefusedResource[];
+  /** Absent: no removals are held back. */
+  removalsHeld:
+    | HeldRemovals
+    | undefined;
+  /** Why the plan in force is not on the disk; empty when it is. */
+  notSaved: string;
+}
+
+export interface RefusedResource {
+  key: string;
+  version: string;
+  reason: string;
+}
+
+export interface HeldRemovals {
+  count: number;
+  /** Milliseconds until they happen by themselves. */
+  remainingMs: bigint;
 }
 
 export interface Budget {
@@ -173,6 +212,20 @@ export interface RetryResponse {
   rollout: Rollout | undefined;
 }
 
+export interface TrustClusterRequest {
+}
+
+export interface TrustClusterResponse {
+}
+
+export interface ConfirmRemovalsRequest {
+}
+
+export interface ConfirmRemovalsResponse {
+  /** Number of resources that were removed. */
+  removed: number;
+}
+
 function createBaseStatusRequest(): StatusRequest {
   return {};
 }
@@ -240,6 +293,7 @@ function createBaseStatusResponse(): StatusResponse {
     adapters: [],
     rollouts: [],
     routes: [],
+    operator: undefined,
   };
 }
 
@@ -283,6 +337,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     for (const v of message.routes) {
       Route.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.operator !== undefined) {
+      Operator.encode(message.operator, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -404,6 +461,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.routes.push(Route.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.operator = Operator.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -451,6 +516,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         ? object.rollouts.map((e: any) => Rollout.fromJSON(e))
         : [],
       routes: globalThis.Array.isArray(object?.routes) ? object.routes.map((e: any) => Route.fromJSON(e)) : [],
+      operator: isSet(object.operator) ? Operator.fromJSON(object.operator) : undefined,
     };
   },
 
@@ -495,6 +561,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.routes?.length) {
       obj.routes = message.routes.map((e) => Route.toJSON(e));
     }
+    if (message.operator !== undefined) {
+      obj.operator = Operator.toJSON(message.operator);
+    }
     return obj;
   },
 
@@ -520,6 +589,448 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.adapters = object.adapters?.map((e) => Adapter.fromPartial(e)) || [];
     message.rollouts = object.rollouts?.map((e) => Rollout.fromPartial(e)) || [];
     message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
+    message.operator = (object.operator !== undefined && object.operator !== null)
+      ? Operator.fromPartial(object.operator)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseOperator(): Operator {
+  return {
+    address: "",
+    state: "",
+    since: "",
+    lastError: "",
+    replica: "",
+    clusterUid: "",
+    revision: "",
+    refused: [],
+    removalsHeld: undefined,
+    notSaved: "",
+  };
+}
+
+export const Operator: MessageFns<Operator> = {
+  encode(message: Operator, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.since !== "") {
+      writer.uint32(26).string(message.since);
+    }
+    if (message.lastError !== "") {
+      writer.uint32(34).string(message.lastError);
+    }
+    if (message.replica !== "") {
+      writer.uint32(42).string(message.replica);
+    }
+    if (message.clusterUid !== "") {
+      writer.uint32(50).string(message.clusterUid);
+    }
+    if (message.revision !== "") {
+      writer.uint32(58).string(message.revision);
+    }
+    for (const v of message.refused) {
+      RefusedResource.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.removalsHeld !== undefined) {
+      HeldRemovals.encode(message.removalsHeld, writer.uint32(74).fork()).join();
+    }
+    if (message.notSaved !== "") {
+      writer.uint32(82).string(message.notSaved);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Operator {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOperator();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.since = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.lastError = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.replica = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.clusterUid = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.revision = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.refused.push(RefusedResource.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.removalsHeld = HeldRemovals.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.notSaved = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Operator {
+    return {
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      since: isSet(object.since) ? globalThis.String(object.since) : "",
+      lastError: isSet(object.lastError)
+        ? globalThis.String(object.lastError)
+        : isSet(object.last_error)
+        ? globalThis.String(object.last_error)
+        : "",
+      replica: isSet(object.replica) ? globalThis.String(object.replica) : "",
+      clusterUid: isSet(object.clusterUid)
+        ? globalThis.String(object.clusterUid)
+        : isSet(object.cluster_uid)
+        ? globalThis.String(object.cluster_uid)
+        : "",
+      revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
+      refused: globalThis.Array.isArray(object?.refused)
+        ? object.refused.map((e: any) => RefusedResource.fromJSON(e))
+        : [],
+      removalsHeld: isSet(object.removalsHeld)
+        ? HeldRemovals.fromJSON(object.removalsHeld)
+        : isSet(object.removals_held)
+        ? HeldRemovals.fromJSON(object.removals_held)
+        : undefined,
+      notSaved: isSet(object.notSaved)
+        ? globalThis.String(object.notSaved)
+        : isSet(object.not_saved)
+        ? globalThis.String(object.not_saved)
+        : "",
+    };
+  },
+
+  toJSON(message: Operator): unknown {
+    const obj: any = {};
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.since !== "") {
+      obj.since = message.since;
+    }
+    if (message.lastError !== "") {
+      obj.lastError = message.lastError;
+    }
+    if (message.replica !== "") {
+      obj.replica = message.replica;
+    }
+    if (message.clusterUid !== "") {
+      obj.clusterUid = message.clusterUid;
+    }
+    if (message.revision !== "") {
+      obj.revision = message.revision;
+    }
+    if (message.refused?.length) {
+      obj.refused = message.refused.map((e) => RefusedResource.toJSON(e));
+    }
+    if (message.removalsHeld !== undefined) {
+      obj.removalsHeld = HeldRemovals.toJSON(message.removalsHeld);
+    }
+    if (message.notSaved !== "") {
+      obj.notSaved = message.notSaved;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Operator>): Operator {
+    return Operator.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Operator>): Operator {
+    const message = createBaseOperator();
+    message.address = object.address ?? "";
+    message.state = object.state ?? "";
+    message.since = object.since ?? "";
+    message.lastError = object.lastError ?? "";
+    message.replica = object.replica ?? "";
+    message.clusterUid = object.clusterUid ?? "";
+    message.revision = object.revision ?? "";
+    message.refused = object.refused?.map((e) => RefusedResource.fromPartial(e)) || [];
+    message.removalsHeld = (object.removalsHeld !== undefined && object.removalsHeld !== null)
+      ? HeldRemovals.fromPartial(object.removalsHeld)
+      : undefined;
+    message.notSaved = object.notSaved ?? "";
+    return message;
+  },
+};
+
+function createBaseRefusedResource(): RefusedResource {
+  return { key: "", version: "", reason: "" };
+}
+
+export const RefusedResource: MessageFns<RefusedResource> = {
+  encode(message: RefusedResource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefusedResource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusedResource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RefusedResource {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: RefusedResource): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RefusedResource>): RefusedResource {
+    return RefusedResource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RefusedResource>): RefusedResource {
+    const message = createBaseRefusedResource();
+    message.key = object.key ?? "";
+    message.version = object.version ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseHeldRemovals(): HeldRemovals {
+  return { count: 0, remainingMs: 0n };
+}
+
+export const HeldRemovals: MessageFns<HeldRemovals> = {
+  encode(message: HeldRemovals, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.remainingMs !== 0n) {
+      if (BigInt.asUintN(64, message.remainingMs) !== message.remainingMs) {
+        throw new globalThis.Error("value provided for field message.remainingMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.remainingMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldRemovals {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldRemovals();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.remainingMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldRemovals {
+    return {
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      remainingMs: isSet(object.remainingMs)
+        ? BigInt(object.remainingMs)
+        : isSet(object.remaining_ms)
+        ? BigInt(object.remaining_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: HeldRemovals): unknown {
+    const obj: any = {};
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.remainingMs !== 0n) {
+      obj.remainingMs = message.remainingMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldRemovals>): HeldRemovals {
+    return HeldRemovals.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldRemovals>): HeldRemovals {
+    const message = createBaseHeldRemovals();
+    message.count = object.count ?? 0;
+    message.remainingMs = (object.remainingMs !== undefined && object.remainingMs !== null)
+      ? BigInt(object.remainingMs)
+      : 0n;
     return message;
   },
 };
@@ -2595,6 +3106,229 @@ export const RetryResponse: MessageFns<RetryResponse> = {
   },
 };
 
+function createBaseTrustClusterRequest(): TrustClusterRequest {
+  return {};
+}
+
+export const TrustClusterRequest: MessageFns<TrustClusterRequest> = {
+  encode(_: TrustClusterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrustClusterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrustClusterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): TrustClusterRequest {
+    return {};
+  },
+
+  toJSON(_: TrustClusterRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<TrustClusterRequest>): TrustClusterRequest {
+    return TrustClusterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<TrustClusterRequest>): TrustClusterRequest {
+    const message = createBaseTrustClusterRequest();
+    return message;
+  },
+};
+
+function createBaseTrustClusterResponse(): TrustClusterResponse {
+  return {};
+}
+
+export const TrustClusterResponse: MessageFns<TrustClusterResponse> = {
+  encode(_: TrustClusterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrustClusterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrustClusterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): TrustClusterResponse {
+    return {};
+  },
+
+  toJSON(_: TrustClusterResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<TrustClusterResponse>): TrustClusterResponse {
+    return TrustClusterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<TrustClusterResponse>): TrustClusterResponse {
+    const message = createBaseTrustClusterResponse();
+    return message;
+  },
+};
+
+function createBaseConfirmRemovalsRequest(): ConfirmRemovalsRequest {
+  return {};
+}
+
+export const ConfirmRemovalsRequest: MessageFns<ConfirmRemovalsRequest> = {
+  encode(_: ConfirmRemovalsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmRemovalsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmRemovalsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ConfirmRemovalsRequest {
+    return {};
+  },
+
+  toJSON(_: ConfirmRemovalsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfirmRemovalsRequest>): ConfirmRemovalsRequest {
+    return ConfirmRemovalsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ConfirmRemovalsRequest>): ConfirmRemovalsRequest {
+    const message = createBaseConfirmRemovalsRequest();
+    return message;
+  },
+};
+
+function createBaseConfirmRemovalsResponse(): ConfirmRemovalsResponse {
+  return { removed: 0 };
+}
+
+export const ConfirmRemovalsResponse: MessageFns<ConfirmRemovalsResponse> = {
+  encode(message: ConfirmRemovalsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.removed !== 0) {
+      writer.uint32(8).uint32(message.removed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmRemovalsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmRemovalsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.removed = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConfirmRemovalsResponse {
+    return { removed: isSet(object.removed) ? globalThis.Number(object.removed) : 0 };
+  },
+
+  toJSON(message: ConfirmRemovalsResponse): unknown {
+    const obj: any = {};
+    if (message.removed !== 0) {
+      obj.removed = Math.round(message.removed);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfirmRemovalsResponse>): ConfirmRemovalsResponse {
+    return ConfirmRemovalsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConfirmRemovalsResponse>): ConfirmRemovalsResponse {
+    const message = createBaseConfirmRemovalsResponse();
+    message.removed = object.removed ?? 0;
+    return message;
+  },
+};
+
 /**
  * Steering a runtime by hand, without the operator (break-glass). Served on an address of its own, by default a unix
  * socket in the data folder: never on the port of the data plane.
@@ -2694,6 +3428,29 @@ export const AdminService = {
     responseSerialize: (value: RetryResponse): Buffer => Buffer.from(RetryResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RetryResponse => RetryResponse.decode(value),
   },
+  /** Follows whatever cluster the operator that answers next belongs to. */
+  trustCluster: {
+    path: "/adaptlet.inference.v1.Admin/TrustCluster" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TrustClusterRequest): Buffer => Buffer.from(TrustClusterRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TrustClusterRequest => TrustClusterRequest.decode(value),
+    responseSerialize: (value: TrustClusterResponse): Buffer =>
+      Buffer.from(TrustClusterResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TrustClusterResponse => TrustClusterResponse.decode(value),
+  },
+  /** Lets the removals happen now that are held back because they take away more than half of the plan. */
+  confirmRemovals: {
+    path: "/adaptlet.inference.v1.Admin/ConfirmRemovals" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ConfirmRemovalsRequest): Buffer =>
+      Buffer.from(ConfirmRemovalsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ConfirmRemovalsRequest => ConfirmRemovalsRequest.decode(value),
+    responseSerialize: (value: ConfirmRemovalsResponse): Buffer =>
+      Buffer.from(ConfirmRemovalsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ConfirmRemovalsResponse => ConfirmRemovalsResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServer extends UntypedServiceImplementation {
@@ -2715,6 +3472,10 @@ export interface AdminServer extends UntypedServiceImplementation {
   abort: handleUnaryCall<AbortRequest, AbortResponse>;
   /** Starts an aborted or held rollout again. */
   retry: handleUnaryCall<RetryRequest, RetryResponse>;
+  /** Follows whatever cluster the operator that answers next belongs to. */
+  trustCluster: handleUnaryCall<TrustClusterRequest, TrustClusterResponse>;
+  /** Lets the removals happen now that are held back because they take away more than half of the plan. */
+  confirmRemovals: handleUnaryCall<ConfirmRemovalsRequest, ConfirmRemovalsResponse>;
 }
 
 export interface AdminClient extends Client {
@@ -2855,6 +3616,38 @@ export interface AdminClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RetryResponse) => void,
+  ): ClientUnaryCall;
+  /** Follows whatever cluster the operator that answers next belongs to. */
+  trustCluster(
+    request: TrustClusterRequest,
+    callback: (error: ServiceError | null, response: TrustClusterResponse) => void,
+  ): ClientUnaryCall;
+  trustCluster(
+    request: TrustClusterRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TrustClusterResponse) => void,
+  ): ClientUnaryCall;
+  trustCluster(
+    request: TrustClusterRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TrustClusterResponse) => void,
+  ): ClientUnaryCall;
+  /** Lets the removals happen now that are held back because they take away more than half of the plan. */
+  confirmRemovals(
+    request: ConfirmRemovalsRequest,
+    callback: (error: ServiceError | null, response: ConfirmRemovalsResponse) => void,
+  ): ClientUnaryCall;
+  confirmRemovals(
+    request: ConfirmRemovalsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ConfirmRemovalsResponse) => void,
+  ): ClientUnaryCall;
+  confirmRemovals(
+    request: ConfirmRemovalsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ConfirmRemovalsResponse) => void,
   ): ClientUnaryCall;
 }
 

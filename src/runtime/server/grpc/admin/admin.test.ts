@@ -46,6 +46,12 @@ test('status tells everything that the runtime knows', async () => {
     ],
     rollouts: [{ key: 'default/sql', servedStable: 80n, servedCanary: 20n, effectiveWeight: 10 }],
     routes: [{ model: 'assistant', accepted: true }],
+    operator: {
+      address: 'operator:9443',
+      state: 'connected',
+      refused: [{ key: 'Route default/x', reason: 'bad' }],
+      removalsHeld: { count: 9, remainingMs: 1501n },
+    },
   });
 });
 
@@ -73,6 +79,14 @@ test('every verb reaches steering, names without a namespace are in the default 
   ]);
   const listed = await unaryCall((cb) => admin.list({ namespace: 'other' }, cb));
   expect(listed.response).toEqual({ adapters: [] });
+});
+
+test('what a person says about the operator reaches steering', async () => {
+  await using fake = await start();
+  await unaryCall((cb) => fake.admin.trustCluster({}, cb));
+  const { response } = await unaryCall((cb) => fake.admin.confirmRemovals({}, cb));
+  expect(response).toEqual({ removed: 7 });
+  expect(fake.steering.told).toEqual(['trustCluster', 'confirmRemovals']);
 });
 
 test('a refused verb, an unknown rollout and a bad name have their own statuses', async () => {

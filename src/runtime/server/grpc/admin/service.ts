@@ -55,5 +55,12 @@ export const adminService = (parts: AdminParts): AdminServer => {
     promote: verb('Admin/Promote', 'promote'),
     abort: verb('Admin/Abort', 'abort'),
     retry: verb('Admin/Retry', 'retry'),
+    trustCluster: unary(parts, 'Admin/TrustCluster', async () => {
+      await steering.trustCluster();
+      return {};
+    }),
+    confirmRemovals: unary(parts, 'Admin/ConfirmRemovals', async () => ({
+      removed: await steering.confirmRemovals(),
+    })),
   };
 };

@@ -1,5 +1,10 @@
-import type { Adapter, Rollout, StatusResponse } from '../../../../gen/adaptlet/inference/v1/admin.ts';
-import type { AdapterView, RolloutView, RuntimeStatus } from '../../../serving/serving.ts';
+import type {
+  Adapter,
+  Operator,
+  Rollout,
+  StatusResponse,
+} from '../../../../gen/adaptlet/inference/v1/admin.ts';
+import type { AdapterView, OperatorView, RolloutView, RuntimeStatus } from '../../../serving/serving.ts';
 
 /** Counts and sizes are whole and not negative on the wire. */
 const uint = (value: number): bigint => BigInt(Math.max(0, Math.round(value)));
@@ -22,9 +27,20 @@ export const rolloutMessage = ({ served, ...view }: RolloutView): Rollout => ({
   servedCanary: uint(served.canary),
 });
 
+const operatorMessage = ({ removalsHeld, refused, ...view }: OperatorView): Operator => ({
+  ...view,
+  refused: [...refused],
+  removalsHeld:
+    removalsHeld === undefined
+      ? undefined
+      : { count: removalsHeld.count, remainingMs: uint(removalsHeld.remainingMs) },
+});
+
 export const statusMessage = (status: RuntimeStatus): StatusResponse => {
+  const { operator } = status;
   return {
     ...status,
+    operator: operator === undefined ? undefined : operatorMessage(operator),
     memory: budget(status.memory),
     disk: budget(status.disk),
     manifests: { ...status.manifests, problems: [...status.manifests.problems] },

@@ -1,0 +1,66 @@
+/** A rule of a Role or a ClusterRole. */
+export type Rule = {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly verbs: readonly string[];
+};
+
+const group = 'adaptlet.io';
+const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'] as const;
+const written = kinds.filter((kind) => kind !== 'adapterruntimes');
+
+/** The Lease by which replicas agree on a leader. */
+export const leaseName = 'adaptlet-operator';
+/** The Secret and the ConfigMap of the certificate authority; runtimes mount the ConfigMap by this name. */
+export const authorityName = 'adaptlet-ca';
+
+/** What the operator may do in every namespace. */
+export const operatorClusterRules: readonly Rule[] = [
+  { apiGroups: [group], resources: kinds, verbs: ['list', 'watch'] },
+  // The finalizer that keeps an Adapter while a rollout needs it.
+  { apiGroups: [group], resources: ['adapters'], verbs: ['patch'] },
+  // Server-side apply of an object that is not there needs both.
+  { apiGroups: [group], resources: ['adapterruntimes'], verbs: ['create', 'patch'] },
+  { apiGroups: [group], resources: kinds.map((kind) => `${kind}/status`), verbs: ['update'] },
+  // Of an Adapter that is not valid only the conditions are written, and its digest stays.
+  { apiGroups: [group], resources: ['adapters/status'], verbs: ['patch'] },
+  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+  { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
+  // The uid of kube-system names the cluster; a namespace that terminates lets its adapters go.
+  { apiGroups: [''], resources: ['namespaces'], verbs: ['get'] },
+  {
+    apiGroups: ['apiextensions.k8s.io'],
+    resources: ['customresourcedefinitions'],
+    resourceNames: kinds.map((kind) => `${kind}.${group}`),
+    verbs: ['get'],
+  },
+];
+
+/** `create` cannot be bound to a name: the API server does not know the name yet when it decides. */
+const owned = (apiGroup: string, resource: string, name: string): readonly Rule[] => [
+  { apiGroups: [apiGroup], resources: [resource], verbs: ['create'] },
+  { apiGroups: [apiGroup], resources: [resource], resourceNames: [name], verbs: ['get', 'update'] },
+];
+
+/** What the operator may do in its own namespace. */
+export const operatorNamespaceRules: readonly Rule[] = [
+  ...owned('coordination.k8s.io', 'leases', leaseName),
+  ...owned('', 'secrets', authorityName),
+  ...owned('', 'configmaps', authorityName),
+];
+
+/** What those who may view a namespace may do with our kinds. */
+export const viewRules: readonly Rule[] = [
+  { apiGroups: [group], resources: kinds, verbs: ['get', 'list', 'watch'] },
+];
+
+/** What those who may edit a namespace may do with our kinds. Only the operator makes an AdapterRuntime. */
+export const editRules: readonly Rule[] = [
+  {
+    apiGroups: [group],
+    resources: written,
+    verbs: ['create', 'delete', 'deletecollection', 'patch', 'update'],
+  },
+  { apiGroups: [group], resources: ['adapterruntimes'], verbs: ['patch', 'update'] },
+];

@@ -1,0 +1,96 @@
+{{- define "adaptlet.selector" -}}
+app.kubernetes.io/name: adaptlet
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "adaptlet.commonLabels" -}}
+app.kubernetes.io/name: adaptlet
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "adaptlet.labels" -}}
+{{ include "adaptlet.commonLabels" .root }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* Labels of pods: without the chart's version, which alone is no reason to replace them. */}}
+{{- define "adaptlet.podLabels" -}}
+{{ include "adaptlet.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+{{- with .extra }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "adaptlet.podAnnotations" -}}
+{{- $all := dict }}
+{{- if .root.Values.metrics.annotations }}
+{{- $all = dict "prometheus.io/scrape" "true" "prometheus.io/port" (toString .port) "prometheus.io/path" "/metrics" }}
+{{- end }}
+{{- with merge (deepCopy .extra) $all -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "adaptlet.image" -}}
+{{- $image := .Values.image -}}
+{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}{{ with $image.digest }}@{{ . }}{{ end }}
+{{- end }}
+
+{{- define "adaptlet.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ int64 .Values.runAsUser }}
+runAsGroup: {{ int64 .Values.runAsUser }}
+fsGroup: {{ int64 .Values.runAsUser }}
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "adaptlet.containerSecurity" -}}
+allowPrivilegeEscalation: false
+capabilities: {drop: [ALL]}
+readOnlyRootFilesystem: true
+{{- end }}
+
+{{- define "adaptlet.probes" -}}
+startupProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 5
+  failureThreshold: {{ div (add .startSeconds 4) 5 }}
+  timeoutSeconds: 5
+livenessProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 10
+  failureThreshold: 3
+  timeoutSeconds: 5
+readinessProbe:
+  httpGet: {path: /readyz, port: http}
+  periodSeconds: 5
+  failureThreshold: 2
+  timeoutSeconds: 5
+{{- end }}
+
+{{/* Where pods run: the same values for the operator and the runtime. */}}
+{{- define "adaptlet.placement" -}}
+{{- $set := dict }}
+{{- range $key := list "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
+{{- with get $ $key }}
+{{- $_ := set $set $key . }}
+{{- end }}
+{{- end }}
+{{- if $set }}
+{{- toYaml $set }}
+{{- end }}
+{{- end }}
+
+{{/* A docker config.json from a Secret, as the setting registry-config wants it. */}}
+{{- define "adaptlet.registryVolume" -}}
+- name: registry
+  secret:
+    secretName: {{ . }}
+    items: [{key: .dockerconfigjson, path: config.json}]
+{{- end }}

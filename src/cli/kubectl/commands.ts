@@ -1,0 +1,15 @@
+import type { Command } from 'commander';
+import { getCommand } from './get.ts';
+import { listCommand } from './list.ts';
+import { statusCommand } from './status.ts';
+import { verbCommands } from './verbs.ts';
+import { whoGetsCommand } from './who-gets.ts';
+
+/** Everything that the plug-in does in a cluster. */
+export const kubectlCommands = (): Command[] => [
+  getCommand(),
+  listCommand(),
+  statusCommand(),
+  ...verbCommands(),
+  whoGetsCommand(),
+];

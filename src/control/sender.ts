@@ -1,0 +1,217 @@
+import type { Refusal as WireRefusal } from '../gen/adaptlet/control/v1/control.ts';
+import type { Plan, Versioned } from '../plan/resources.ts';
+import { resourceKey } from '../plan/resources.ts';
+import { isClientName, namespaceOf } from './key.ts';
+import { covers, type Revision } from './revision.ts';
+import { differenceOf, type Selection, selectionOf } from './selection.ts';
+import { maxSubscriptions } from './subscriptions.ts';
+
+/** What a runtime should hold, as this replica sees it now. */
+export type Target = {
+  /** Everything that was compiled for the runtime; the sender chooses what it is sent. */
+  readonly plan: Plan;
+  /** How far the replica had seen the objects that the plan was compiled from. */
+  readonly revision: Revision;
+  /**
+   * Resource keys that must neither change nor go, because their object is there and not valid now. While a Split or a
+   * Route is among them, adapters of its namespace that nothing else wants stay as they are too: it may be what wants
+   * them. An Adapter that is deleted goes.
+   */
+  readonly withheld: ReadonlySet<string>;
+  /** False: not now. The key is asked about again the next time. */
+  readonly mayRemove: (key: string) => boolean;
+  /** Fingerprint of the removals that a person confirmed; '': none. */
+  readonly confirmedRemovals: string;
+};
+
+/** One change: everything in it goes out in one go, `commit` last. */
+export type Batch = {
+  readonly puts: readonly Versioned[];
+  readonly removes: readonly string[];
+  /** Subscribed names that nothing has: the subscription to them ends. */
+  readonly unknown: readonly string[];
+  readonly commit: {
+    readonly nonce: bigint;
+    readonly revision: Revision;
+    readonly confirmedRemovals: string;
+  };
+};
+
+export type Refused = { readonly version: string; readonly reason: string };
+
+/**
+ * The operator's side of one stream: knows what the runtime holds and what to send next. A new one for each stream.
+ *
+ * Guarantees:
+ * - One batch is unanswered at a time. What happens meanwhile is one difference afterwards: a slow runtime gets the
+ *   newest state and never a queue of old ones.
+ * - What the runtime holds at that version is not sent; what it refused is not sent again at that version.
+ * - Nothing is sent from a state that has not seen what the runtime has.
+ */
+export class Sender {
+  readonly #held: Map<string, string>;
+  /** Keys that the runtime was told to remove: it may hold them back, so they may be there still. */
+  readonly #removed = new Set<string>();
+  readonly #refused = new Map<string, Refused>();
+  /** What was looked at last, and the keys at which the runtime did not hold exactly that. */
+  #before: Selection | undefined;
+  #open = new Set<string>();
+  #reached: Revision;
+  #subscriptions: Set<string>;
+  #confirmed = '';
+  #nonce = 0n;
+  #batch: Batch | undefined;
+
+  /** All from the Hello. `held` is copied; `subscriptions` is checked as {@link subscribe} does. */
+  constructor({
+    held,
+    revision,
+    subscriptions,
+  }: {
+    readonly held: ReadonlyMap<string, string>;
+    readonly revision: Revision;
+    readonly subscriptions: Iterable<string>;
+  }) {
+    this.#held = new Map(held);
+    this.#reached = revision;
+    this.#subscriptions = namesOf(subscriptions);
+  }
+
+  /** The revision of the last commit that the runtime answered; before that, of its Hello. */
+  get reached(): Revision {
+    return this.#reached;
+  }
+
+  /** What the runtime refuses now, by resource key. */
+  get refused(): ReadonlyMap<string, Refused> {
+    return this.#refused;
+  }
+
+  /** True while a batch is not answered. */
+  get inFlight(): boolean {
+    return this.#batch !== undefined;
+  }
+
+  /** True when the runtime has seen something that this state has not: the replica waits, and gives up after a while. */
+  behind({ revision }: Pick<Target, 'revision'>): boolean {
+    return !covers(revision, this.#batch?.commit.revision ?? this.#reached);
+  }
+
+  /**
+   * Every name that the runtime asks for; replaces the former ones. What is not a name is left out. A name that nothing
+   * has is answered once (`Batch.unknown`), which ends the subscription to it.
+   */
+  subscribe(names: Iterable<string>): void {
+    this.#subscriptions = namesOf(names);
+  }
+
+  /**
+   * What to send to come to the target; it counts as sent. Undefined: nothing differs, a batch is unanswered, or the
+   * state is behind the runtime.
+   */
+  next(target: Target): Batch | undefined {
+    if (this.#batch !== undefined || this.behind(target)) return undefined;
+    const selection = selectionOf(target.plan, this.#subscriptions);
+    const { puts, removes } = this.#changes(selection, target);
+    const unknown = this.#unknown(selection.unknown, target.withheld);
+    const confirms = target.confirmedRemovals !== '' && target.confirmedRemovals !== this.#confirmed;
+    if (puts.length + removes.length + unknown.length === 0 && !confirms) return undefined;
+    this.#nonce += 1n;
+    this.#confirmed = target.confirmedRemovals;
+    const { revision, confirmedRemovals } = target;
+    this.#batch = { puts, removes, unknown, commit: { nonce: this.#nonce, revision, confirmedRemovals } };
+    return this.#batch;
+  }
+
+  /** The runtime answered. False: that commit is not the one it was sent; the stream makes no sense any more. */
+  acknowledged(nonce: bigint, refused: readonly WireRefusal[]): boolean {
+    const batch = this.#batch;
+    if (batch === undefined || batch.commit.nonce !== nonce) return false;
+    this.#batch = undefined;
+    this.#reached = batch.commit.revision;
+    const reasons = new Map(refused.map(({ key, reason }) => [key, reason]));
+    for (const resource of batch.puts) {
+      const key = resourceKey(resource);
+      const reason = reasons.get(key);
+      if (reason === undefined) {
+        this.#held.set(key, resource.version);
+        this.#refused.delete(key);
+        this.#open.delete(key);
+      } else {
+        this.#refused.set(key, { version: resource.version, reason });
+        // The put ended the removal that was held back. Something may be there, and must go when the key does.
+        if (this.#removed.has(key)) this.#held.set(key, unknownVersion);
+      }
+      this.#removed.delete(key);
+    }
+    for (const key of batch.removes) {
+      this.#held.delete(key);
+      this.#open.delete(key);
+      this.#removed.add(key);
+    }
+    return true;
+  }
+
+  #changes({ base, extra, unknown }: Selection, { withheld, mayRemove, plan }: Target): Changes {
+    const keeps = keeping(withheld);
+    const open = new Set<string>();
+    const puts: Versioned[] = [];
+    const removes: string[] = [];
+    for (const key of this.#candidates(base, extra).sort()) {
+      const held = this.#held.get(key);
+      const wanted = extra.get(key) ?? base.get(key);
+      if (held !== wanted?.version) open.add(key);
+      if (wanted === undefined || held === wanted.version) this.#refused.delete(key);
+      if (wanted === undefined) {
+        if (held !== undefined && !keeps(key, plan.get(key)) && mayRemove(key)) removes.push(key);
+      } else if (held !== wanted.version && this.#refused.get(key)?.version !== wanted.version) {
+        if (!keeps(key, held === undefined ? undefined : wanted)) puts.push(wanted);
+      }
+    }
+    this.#open = open;
+    this.#before = { base, extra, unknown };
+    return { puts, removes };
+  }
+
+  /** Every key at which something can differ. Most plans differ little from the one before. */
+  #candidates(base: Plan, extra: Plan): string[] {
+    const before = this.#before;
+    const keys =
+      before === undefined
+        ? [...this.#held.keys(), ...base.keys()]
+        : [...this.#open, ...before.extra.keys(), ...differenceOf(before.base, base)];
+    return [...new Set([...keys, ...extra.keys()])];
+  }
+
+  /** An answer ends the subscription: the runtime forgets the name, and asks anew with the next request for it. */
+  #unknown(names: readonly string[], withheld: ReadonlySet<string>): string[] {
+    if (names.length === 0) return [];
+    const exists = (name: string): boolean =>
+      withheld.has(`AdapterSpec ${name}`) || withheld.has(`Split ${name}`) || withheld.has(`Route ${name}`);
+    const unknown = names.filter((name) => !exists(name));
+    for (const name of unknown) this.#subscriptions.delete(name);
+    return unknown;
+  }
+}
+
+type Changes = Pick<Batch, 'puts' | 'removes'>;
+
+/** Of what the runtime holds or does not hold: no version equals it. */
+const unknownVersion = '';
+
+/** Whether a key stays as it is on the runtime. `next`: what the plan has for a key that the runtime holds. */
+type Keeps = (key: string, next: Versioned | undefined) => boolean;
+
+const keeping = (withheld: ReadonlySet<string>): Keeps => {
+  if (withheld.size === 0) return () => false;
+  const users = new Set([...withheld].filter((key) => !key.startsWith('AdapterSpec ')).map(namespaceOf));
+  return (key, next) =>
+    withheld.has(key) ||
+    (next?.type === 'AdapterSpec' &&
+      next.body.tier === 'None' &&
+      !next.body.held &&
+      users.has(namespaceOf(key)));
+};
+
+const namesOf = (names: Iterable<string>): Set<string> =>
+  new Set([...names].filter(isClientName).slice(-maxSubscriptions));

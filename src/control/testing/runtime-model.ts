@@ -1,0 +1,219 @@
+import { expect } from 'vitest';
+import { resourceKey, type Versioned } from '../../plan/resources.ts';
+import type { Clock } from '../../time/clock.ts';
+import { heldPlanSchema, heldPlanToJson, noHeldPlan } from '../held-plan.ts';
+import { namespaceOf } from '../key.ts';
+import { Receiver } from '../receiver.ts';
+import { noRevision, type Revision } from '../revision.ts';
+import { selectionOf } from '../selection.ts';
+import type { Batch } from '../sender.ts';
+import { Subscriptions } from '../subscriptions.ts';
+import { type Refusal, resourceToWire } from '../wire.ts';
+import { type ApiModel, refusedModel } from './api-model.ts';
+
+/** Why a plan in force may differ from what was compiled; kept beside what is on the disk. */
+type Excuses = {
+  /** Refused version by key. */
+  readonly refused: ReadonlyMap<string, string>;
+  /** Keys that a damaged file lost. */
+  readonly lost: ReadonlySet<string>;
+  /** Keys that the gate did not let go. */
+  readonly gated: ReadonlySet<string>;
+};
+
+/** A batch as it travels, with what only the model knows. */
+export type Parcel = { readonly batch: Batch; readonly gated: ReadonlySet<string> };
+
+export type Crash = 'None' | 'BeforePersist' | 'BeforeAck';
+
+/**
+ * A runtime with its disk. Every plan that comes into force is checked: it is what was compiled for its revision, apart
+ * from what is refused, held back, withheld or gated; the revision never falls; one step takes away half at most.
+ */
+export class RuntimeModel {
+  readonly #api: ApiModel;
+  readonly #clock: Clock;
+  readonly #index: number;
+  readonly subscriptions = new Subscriptions();
+  receiver: Receiver;
+  #disk = JSON.stringify(heldPlanToJson(noHeldPlan));
+  #excuses: Excuses = { refused: new Map(), lost: new Set(), gated: new Set() };
+  #reached: Revision = noRevision;
+  /** Refused when their removal was held back: the other side cannot know what is there. */
+  readonly #uncertain = new Set<string>();
+  /** Spoils the next resource that arrives. */
+  corrupt = false;
+
+  constructor(api: ApiModel, clock: Clock, index: number) {
+    this.#api = api;
+    this.#clock = clock;
+    this.#index = index;
+    this.receiver = this.#start();
+  }
+
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Of what is on the disk. */
+  get reached(): Revision {
+    return this.#reached;
+  }
+
+  hello(): ReturnType<Receiver['hello']> {
+    this.#uncertain.clear();
+    return this.receiver.hello();
+  }
+
+  restart(): void {
+    this.receiver = this.#start();
+    this.#check();
+  }
+
+  /** One resource of the file is not what it was. */
+  damage(n: number): void {
+    const file = JSON.parse(this.#disk);
+    if (file.resources.length === 0) return;
+    const item = file.resources[n % file.resources.length];
+    item.body = { ...item.body, uid: 'damaged' };
+    this.#disk = JSON.stringify(file);
+  }
+
+  put(resource: Versioned): void {
+    const key = resourceKey(resource);
+    const held = this.receiver.plan.get(key)?.version;
+    const waits = this.receiver.held().removals.some((removal) => removal.key === key);
+    const isSpare = held === resource.version && !waits && !this.#uncertain.has(key);
+    expect(isSpare, `${key} is sent though it is held`).toBe(false);
+    const plan = this.receiver.plan;
+    const wire = resourceToWire(resource);
+    this.receiver.put(this.corrupt ? { ...wire, body: wire.body.subarray(1) } : wire);
+    this.corrupt = false;
+    expect(this.receiver.plan, 'a plan changes with a commit only').toBe(plan);
+  }
+
+  /** What it answers; `Crashed` when it did not come to that. */
+  commit({ batch, gated }: Parcel, crash: Crash): readonly Refusal[] | 'Rejected' | 'Crashed' {
+    const before = this.receiver.plan;
+    const waiting = new Set(this.receiver.held().removals.map(({ key }) => key));
+    const overdue = new Set(
+      this.receiver
+        .held()
+        .removals.filter((r) => r.remainingMs === 0)
+        .map((r) => r.key),
+    );
+    const done = this.receiver.commit(batch.commit);
+    if (done.outcome === 'Rejected') {
+      expect(done.why).toBe('Stale');
+      expect(isBelow(batch.commit.revision, this.#reached), 'only a stale commit is refused').toBe(true);
+      return 'Rejected';
+    }
+    if (crash === 'BeforePersist') return 'Crashed';
+    const refused = new Map(this.#excuses.refused);
+    const lost = new Set(this.#excuses.lost);
+    for (const resource of batch.puts) {
+      const key = resourceKey(resource);
+      const isRefused = done.refused.some((one) => one.key === key);
+      if (isRefused) refused.set(key, resource.version);
+      else refused.delete(key);
+      if (!isRefused) lost.delete(key);
+      if (isRefused && waiting.has(key)) this.#uncertain.add(key);
+    }
+    for (const key of batch.removes) refused.delete(key);
+    this.#excuses = { refused, lost, gated };
+    this.#persist();
+    if (batch.commit.confirmedRemovals === '') this.#checkBrake(before, overdue);
+    this.#check();
+    return crash === 'BeforeAck' ? 'Crashed' : done.refused;
+  }
+
+  /** Time went by. */
+  due(): void {
+    const before = this.receiver.removals;
+    const after = this.receiver.removalsDue();
+    if (after === undefined) return;
+    expect(before?.remainingMs).toBe(0);
+    this.#persist();
+    this.#check();
+  }
+
+  /** Once the world is quiet: exactly what the newest state says, apart from what it refuses or what is not valid. */
+  expectConverged(): void {
+    const { plan, withheld } = this.#api.compiledAt(this.#api.newest, this.#index);
+    const { base, extra } = selectionOf(plan, this.subscriptions.names);
+    const wanted = new Map([...base, ...extra]);
+    for (const key of new Set([...wanted.keys(), ...this.receiver.plan.keys()])) {
+      if (this.#stays(key) || withheld.has(key)) continue;
+      if (wanted.get(key) !== undefined && this.#refuses(wanted.get(key))) continue;
+      expect(this.receiver.plan.get(key)?.version, `${key} at the end`).toBe(wanted.get(key)?.version);
+    }
+  }
+
+  #refuses(resource: Versioned | undefined): boolean {
+    return resource?.type === 'Route' && resource.body.model === refusedModel;
+  }
+
+  #start(): Receiver {
+    const { held, problems } = heldPlanSchema.parse(JSON.parse(this.#disk));
+    if (problems.length > 0) {
+      const all: { key: string }[] = JSON.parse(this.#disk).resources;
+      const read = new Set(held.resources.map(resourceKey));
+      const lost = all.map(({ key }) => key).filter((key) => !read.has(key));
+      this.#excuses = { ...this.#excuses, lost: new Set([...this.#excuses.lost, ...lost]) };
+    }
+    return new Receiver({
+      held,
+      clock: this.#clock,
+      check: (resource) => (this.#refuses(resource) ? 'not this one' : undefined),
+    });
+  }
+
+  #persist(): void {
+    this.#disk = JSON.stringify(heldPlanToJson(this.receiver.held()));
+    expect(isBelow(this.receiver.revision, this.#reached), 'the revision never falls').toBe(false);
+    this.#reached = this.receiver.revision;
+  }
+
+  #checkBrake(before: ReadonlyMap<string, unknown>, overdue: ReadonlySet<string>): void {
+    const gone = [...before.keys()].filter((key) => !this.receiver.plan.has(key) && !overdue.has(key)).length;
+    if (before.size >= 4)
+      expect(gone, 'one step takes away half at most').toBeLessThanOrEqual(before.size / 2);
+  }
+
+  /** The plan in force is no torn one. */
+  #check(): void {
+    const { revision, plan } = this.receiver;
+    const compiled = this.#api.compiledAt(revision, this.#index);
+    const waits = new Set(this.receiver.held().removals.map(({ key }) => key));
+    const { refused, lost, gated } = this.#excuses;
+    for (const [key, { version }] of plan) {
+      const wanted = compiled.plan.get(key);
+      const isExcused =
+        compiled.withheld.has(key) || waits.has(key) || gated.has(key) || this.#stays(key, revision);
+      if (wanted?.version === version || isExcused) continue;
+      if (wanted !== undefined && refused.get(key) === wanted.version) continue;
+      expect.fail(`${key} is not what was compiled for its revision`);
+    }
+    for (const [key, { version }] of selectionOf(compiled.plan, []).base) {
+      if (plan.has(key) || lost.has(key) || compiled.withheld.has(key) || refused.get(key) === version)
+        continue;
+      expect.fail(`${key} was compiled for this revision and is not there`);
+    }
+  }
+
+  /** Nothing wants the adapter, but something in its namespace is not valid that may. */
+  #stays(key: string, revision: Revision = this.#api.newest): boolean {
+    const { plan, withheld } = this.#api.compiledAt(revision, this.#index);
+    const next = plan.get(key);
+    return (
+      next?.type === 'AdapterSpec' &&
+      next.body.tier === 'None' &&
+      !next.body.held &&
+      [...withheld].some((one) => !one.startsWith('AdapterSpec ') && namespaceOf(one) === namespaceOf(key))
+    );
+  }
+}
+
+/** In any part. Not by what is tested here. */
+export const isBelow = (a: Revision, b: Revision): boolean =>
+  a.adapters < b.adapters || a.rollouts < b.rollouts || a.routes < b.routes || a.runtimes < b.runtimes;

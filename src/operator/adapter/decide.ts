@@ -1,0 +1,195 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { AdapterStatus } from '../../api/adapter-status.ts';
+import { imageVersion } from '../../api/image.ts';
+import type { Digest } from '../../api/names.ts';
+import type { AdapterObject } from '../../api/objects.ts';
+import { conditionOf, conditionsOf, cut, listed, type Observed, verdictsOf } from '../conditions.ts';
+import type { Use } from '../uses.ts';
+import { failuresOf, type Seen } from './failures.ts';
+import { contentOf, countsOf, type Holder, isFailed, isSatisfied } from './observe.ts';
+import type { ConditionReason, ConditionType } from './reasons.ts';
+import type { Resolution } from './resolver.ts';
+
+type AdapterCondition = Observed<ConditionType, ConditionReason>;
+
+/** Where the digest of an Adapter comes from. Tag: a registry has to be asked. */
+export type DigestSource =
+  | { readonly kind: 'Known'; readonly digest: Digest; readonly how: 'Pinned' | 'TagResolved' }
+  | { readonly kind: 'Tag'; readonly image: string }
+  | { readonly kind: 'Required' };
+
+/** A digest that was written once wins over everything: it never changes. */
+export const digestSourceOf = ({ spec, status }: AdapterObject): DigestSource => {
+  const image = spec.source.oci?.image;
+  const pinned = spec.digest ?? (image === undefined ? undefined : imageVersion(image).digest);
+  const digest = status?.digest ?? pinned;
+  if (digest !== undefined)
+    return { kind: 'Known', digest, how: pinned === undefined ? 'TagResolved' : 'Pinned' };
+  return image === undefined ? { kind: 'Required' } : { kind: 'Tag', image };
+};
+
+export type AdapterInput = {
+  readonly adapter: AdapterObject;
+  readonly source: DigestSource;
+  /** Of the tag, where the source is one. */
+  readonly resolution: Resolution | undefined;
+  readonly nameConflict: string | undefined;
+  readonly uses: readonly Use[];
+  readonly holders: readonly Holder[];
+  readonly seen: Seen;
+  readonly now: string;
+  /** The term has just begun, see graceMs. */
+  readonly isNewTerm: boolean;
+};
+
+export type AdapterDecision = {
+  readonly status: AdapterStatus;
+  readonly seen: Seen;
+  /** Decision: something that programs act on is different. Observation: only counts and messages. */
+  readonly change: 'None' | 'Observation' | 'Decision';
+};
+
+export const digestOf = (source: DigestSource, resolution: Resolution | undefined): Digest | undefined => {
+  if (source.kind === 'Known') return source.digest;
+  return source.kind === 'Tag' && resolution?.kind === 'Resolved' ? resolution.digest : undefined;
+};
+
+/** The status of an Adapter: pure. While runtimes of a new term are silent, what was written about runtimes stays. */
+export const decideAdapter = (input: AdapterInput): AdapterDecision => {
+  const { adapter, source, resolution, holders, now, isNewTerm } = input;
+  const before = adapter.status;
+  const digest = digestOf(source, resolution);
+  const isUnheard = before !== undefined && holders.some(({ isSilent }) => isSilent);
+  const { failures, seen } = failuresOf(holders, before?.failures ?? [], input.seen, { now, isNewTerm });
+  const aboutRuntimes: Observed[] = isUnheard
+    ? (['Compatible', 'Ready'] as const).flatMap((type) => conditionOf(before.conditions, type) ?? [])
+    : [compatible(adapter, holders), ready(input, digest)];
+  const observed = [accepted(input), resolved(source, resolution), inUse(input.uses), ...aboutRuntimes];
+  const status: AdapterStatus = {
+    observedGeneration: adapter.metadata.generation,
+    ...(digest === undefined ? {} : { digest }),
+    ...contentOf(holders, before),
+    runtimes: isUnheard ? before.runtimes : countsOf(holders),
+    failures: isUnheard ? before.failures : failures,
+    conditions: conditionsOf(observed, before?.conditions, now),
+  };
+  return { status, seen, change: changeOf(before, status) };
+};
+
+const changeOf = (before: AdapterStatus | undefined, after: AdapterStatus): AdapterDecision['change'] => {
+  if (isDeepStrictEqual(before, after)) return 'None';
+  return isDeepStrictEqual(decisionsOf(before), decisionsOf(after)) ? 'Observation' : 'Decision';
+};
+
+const decisionsOf = (status: AdapterStatus | undefined): unknown =>
+  status && [status.observedGeneration, status.digest, verdictsOf(status.conditions)];
+
+const accepted = ({ nameConflict }: AdapterInput): AdapterCondition =>
+  nameConflict === undefined
+    ? { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'clients may call it by its name' }
+    : {
+        type: 'Accepted',
+        status: 'False',
+        reason: 'NameConflict',
+        message: `${nameConflict}; rollouts and routes may still use it`,
+      };
+
+const resolved = (source: DigestSource, resolution: Resolution | undefined): AdapterCondition => {
+  const type = 'Resolved';
+  if (source.kind === 'Known') {
+    return { type, status: 'True', reason: source.how, message: `the digest is ${source.digest}` };
+  }
+  if (source.kind === 'Required') {
+    const message =
+      'spec.source.path: in a cluster a path needs spec.digest, so that every node has the same files: create a new Adapter with spec.digest set';
+    return { type, status: 'False', reason: 'DigestRequired', message };
+  }
+  if (resolution?.kind === 'Resolved') {
+    return { type, status: 'True', reason: 'TagResolved', message: `the digest is ${resolution.digest}` };
+  }
+  if (resolution?.kind === 'Failed') {
+    return {
+      type,
+      status: 'False',
+      reason: 'ResolveFailed',
+      message: `${resolution.code}: ${resolution.message}`,
+    };
+  }
+  return { type, status: 'Unknown', reason: 'Resolving', message: `asks for ${source.image}` };
+};
+
+const inUse = (uses: readonly Use[]): AdapterCondition => {
+  if (uses.length === 0) {
+    return { type: 'InUse', status: 'False', reason: 'NotReferenced', message: 'no rollout uses it' };
+  }
+  const byRollout = Map.groupBy(uses, ({ rollout }) => rollout);
+  const named = [...byRollout].map(
+    ([rollout, all]) => `AdapterRollout ${rollout} (${all.map(({ as }) => as).join(', ')})`,
+  );
+  return { type: 'InUse', status: 'True', reason: 'Referenced', message: listed(named, 10) };
+};
+
+/** Failures that say that the adapter and the base model do not go together. */
+const misfits: ReadonlySet<string> = new Set([
+  'ADAPTER_WRONG_BASE',
+  'ADAPTER_BASE_MISMATCH',
+  'ADAPTER_SHAPE',
+  'ADAPTER_TENSOR_UNKNOWN',
+]);
+
+const compatible = ({ spec }: AdapterObject, holders: readonly Holder[]): AdapterCondition => {
+  const type = 'Compatible';
+  if (holders.length === 0) {
+    return { type, status: 'Unknown', reason: 'NoRuntime', message: noRuntime(spec.baseModel) };
+  }
+  const builds: readonly string[] | undefined = spec.baseModelDigests;
+  const others = holders.filter(
+    ({ baseDigest }) => baseDigest !== '' && builds?.includes(baseDigest) === false,
+  );
+  if (others.length > 0) {
+    const where = namesOf(others);
+    const message = `spec.baseModelDigests does not list the build of ${spec.baseModel} on ${where}`;
+    return { type, status: 'False', reason: 'OtherBuild', message };
+  }
+  const misfit = holders.find(({ state }) => state?.state === 'Failed' && misfits.has(state.reason));
+  if (misfit !== undefined) {
+    return { type, status: 'False', reason: 'Refused', message: failureText(misfit) };
+  }
+  return holders.some(({ state }) => state?.state === 'Resident' || state?.state === 'Loaded')
+    ? { type, status: 'True', reason: 'Validated', message: `it fits ${spec.baseModel}` }
+    : { type, status: 'Unknown', reason: 'NotTried', message: 'no runtime has loaded it yet' };
+};
+
+const ready = ({ adapter, uses, holders }: AdapterInput, digest: Digest | undefined): AdapterCondition => {
+  const type = 'Ready';
+  const no = (reason: ConditionReason, message: string): AdapterCondition => ({
+    type,
+    status: 'False',
+    reason,
+    message,
+  });
+  if (digest === undefined) return no('NotResolved', 'its digest is not known, see Resolved');
+  const { preload, baseModel } = adapter.spec;
+  const isWanted = preload.tier !== 'None' || uses.length > 0;
+  if (isWanted && holders.length === 0) return no('NoRuntime', noRuntime(baseModel));
+  const desired = holders.filter(({ tier }) => tier !== 'None');
+  const missing = desired.filter((holder) => !isSatisfied(holder));
+  const failed = (desired.length === 0 ? holders : missing).find(isFailed);
+  const count = `${desired.length - missing.length} of ${desired.length} runtimes have it`;
+  if (failed !== undefined) {
+    return no('Failed', desired.length === 0 ? failureText(failed) : `${count}; ${failureText(failed)}`);
+  }
+  if (missing.length > 0) return no('NotEverywhere', `${count}; not ${namesOf(missing)}`);
+  return desired.length === 0
+    ? { type, status: 'True', reason: 'OnDemand', message: 'it is brought when a request asks for it' }
+    : { type, status: 'True', reason: 'EverywhereReady', message: count };
+};
+
+const noRuntime = (baseModel: string): string => `no runtime with the base model ${baseModel} is connected`;
+const namesOf = (holders: readonly Holder[]): string =>
+  listed(
+    holders.map(({ key }) => key),
+    3,
+  );
+const failureText = ({ key, state }: Holder): string =>
+  cut(`${key}: ${[state?.reason, state?.message].filter(Boolean).join(': ')}`, 1000);

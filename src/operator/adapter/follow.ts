@@ -1,0 +1,88 @@
+import type { ObjectKey } from '../../api/names.ts';
+import type { Enqueue } from '../controller.ts';
+import { changesPlace } from '../presence.ts';
+import { adaptersNamedBy } from '../uses.ts';
+import type { AdapterParts } from './controller.ts';
+
+/** Milliseconds in which reports about an adapter are gathered. */
+const reportMs = 1000;
+/** The same for connections, which touch many adapters: gathered first, then spread. */
+const gatherMs = 500;
+const connectionMs = 1500;
+/** The same for what rollouts report: only the number of runtimes that serve depends on it. */
+const servingMs = 5000;
+
+/**
+ * Wants each Adapter once, and again when something changed that its status shows. A connection touches the adapters
+ * that the runtime has, and those that are wanted somewhere; all of them only when a base model comes or goes.
+ */
+export const followAdapters = (parts: AdapterParts, enqueue: Enqueue): (() => void) => {
+  const { clock, objects, fleet, uses, claims, resolver, presences } = parts;
+  const known = (key: ObjectKey, afterMs: number): void => {
+    if (objects.adapters.get(key) !== undefined) enqueue(key, afterMs);
+  };
+  const namedBy = (rollouts: Iterable<ObjectKey>, afterMs: number): void => {
+    for (const rollout of rollouts) {
+      const read = objects.rollouts.get(rollout);
+      if (read !== undefined) for (const key of adaptersNamedBy(read)) known(key, afterMs);
+    }
+  };
+  const wanted = (afterMs: number): void => {
+    for (const { key, object } of objects.adapters.list()) {
+      const isPreloaded = object !== undefined && object.spec.preload.tier !== 'None';
+      if (isPreloaded || hasAny(uses.rolloutsOf(key))) enqueue(key, afterMs);
+    }
+  };
+  let models = new Set<string>();
+  let cancel: (() => void) | undefined;
+  const gather = (afterMs: number): void => {
+    cancel ??= clock.after(afterMs, () => {
+      cancel = undefined;
+      sweep();
+    });
+  };
+  const sweep = (): void => {
+    wanted(connectionMs);
+    const { runtimes, changesInMs } = presences.now();
+    const now = new Set(runtimes.flatMap((r) => (r.presence === 'Away' ? [] : [r.baseModel])));
+    const isSame = now.size === models.size && [...now].every((model) => models.has(model));
+    models = now;
+    if (!isSame) for (const { key } of objects.adapters.list()) enqueue(key, connectionMs);
+    if (changesInMs !== undefined) gather(changesInMs);
+  };
+
+  const stops = [
+    objects.adapters.onChange(({ key }) => enqueue(key, 0)),
+    objects.rollouts.onChange(({ object, before }) => {
+      const keys = new Set([
+        ...adaptersNamedBy(object),
+        ...(before === undefined ? [] : adaptersNamedBy(before)),
+      ]);
+      for (const key of keys) known(key, 0);
+    }),
+    objects.runtimes.onChange((change) => {
+      if (changesPlace(change)) gather(gatherMs);
+    }),
+    claims.onChange((kind, key) => {
+      if (kind === 'Adapter') enqueue(key, 50);
+      if (kind === 'AdapterRollout') namedBy([key], reportMs);
+    }),
+    resolver.onChange((key) => enqueue(key, 0)),
+    fleet.onChange(({ runtime, connection, adapters, rollouts }) => {
+      if (connection) {
+        gather(gatherMs);
+        for (const key of fleet.get(runtime)?.adapters.keys() ?? []) known(key, connectionMs);
+      }
+      for (const key of adapters) known(key, reportMs);
+      namedBy(rollouts, servingMs);
+    }),
+  ];
+  for (const { key } of objects.adapters.list()) enqueue(key, 0);
+  gather(gatherMs);
+  return () => {
+    cancel?.();
+    for (const stop of stops) stop();
+  };
+};
+
+const hasAny = (items: Iterable<unknown>): boolean => items[Symbol.iterator]().next().done !== true;

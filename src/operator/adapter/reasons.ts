@@ -1,0 +1,46 @@
+/** Types of the conditions of an Adapter, with what each one means. */
+export const conditionTypes = {
+  Accepted: 'The spec is valid and clients can call the Adapter by its name.',
+  Resolved: 'The digest of the artifact is known, and fixed from then on.',
+  InUse: 'A rollout uses the Adapter: its object is kept.',
+  Compatible: 'The Adapter fits the base model that runtimes have.',
+  Ready: 'It is where it should be; on demand: nothing is known that keeps it from serving.',
+} as const;
+export type ConditionType = keyof typeof conditionTypes;
+
+/** Reasons of the conditions of an Adapter, with what each one means. */
+export const conditionReasons = {
+  Accepted: 'The spec is valid and the name is its own.',
+  NameConflict: 'The name belongs to an older object or to a base model.',
+  InvalidSpec: 'The spec is not valid; the message says which fields.',
+  Pinned: 'The spec names the digest.',
+  TagResolved: 'The tag was resolved once; a tag that moves changes nothing.',
+  Resolving: 'The registry is being asked for the digest of the tag.',
+  ResolveFailed: 'The registry did not give a digest; it is asked again.',
+  DigestRequired: 'A path source needs spec.digest in a cluster.',
+  Referenced: 'The rollouts that the message names use it.',
+  NotReferenced: 'No rollout uses it: it may be deleted.',
+  NoRuntime: 'No runtime with its base model is connected.',
+  OtherBuild: 'Runtimes have a build of the base model that spec.baseModelDigests does not list.',
+  Refused: 'A runtime found that it does not fit the base model.',
+  Validated: 'A runtime has loaded and validated it.',
+  NotTried: 'No runtime has loaded it yet.',
+  OnDemand: 'Nothing asks for it ahead of requests, and nothing is known against it.',
+  EverywhereReady: 'Every runtime that should hold it does.',
+  NotEverywhere: 'Not every runtime that should hold it does yet.',
+  Failed: 'A runtime refused it or could not get it.',
+  NotResolved: 'Its digest is not known.',
+} as const;
+export type ConditionReason = keyof typeof conditionReasons;
+
+/** Reasons of the events of an Adapter, with what each one means. */
+export const eventReasons = {
+  Resolved: 'The digest is known.',
+  ResolveFailed: 'The registry did not give a digest.',
+  DigestRequired: 'A path source needs spec.digest in a cluster.',
+  NameConflict: 'The name belongs to an older object or to a base model.',
+  InvalidSpec: 'The spec is not valid, or the status cannot be read.',
+  Failed: 'A runtime refused it or could not get it.',
+  Kept: 'The object is being deleted and is kept while rollouts use it.',
+} as const;
+export type EventReason = keyof typeof eventReasons;

@@ -1,0 +1,212 @@
+import { performance } from 'node:perf_hooks';
+import pino from 'pino';
+import { describe, expect, it } from 'vitest';
+import { fakeDigest } from '../api/names.fixture.ts';
+import { type ObjectKey, objectKey } from '../api/names.ts';
+import { keyOf } from '../api/references.ts';
+import { WorkQueue } from '../kube/queue.ts';
+import { anAdapter, aRollout, aRoute } from '../plan/manifests.fixture.ts';
+import { FakeClock } from '../time/fake-clock.ts';
+import { AdapterController } from './adapter/controller.ts';
+import { Resolver } from './adapter/resolver.ts';
+import type { Controller } from './controller.ts';
+import { NameClaims } from './name-claims.ts';
+import { Presences } from './presence.ts';
+import { RolloutController } from './rollout/controller.ts';
+import { RouteController } from './route/controller.ts';
+import { RuntimeController } from './runtime/controller.ts';
+import { FakeCluster } from './testing/fake-cluster.ts';
+import {
+  anAdapterState,
+  aRolloutState,
+  aRuntimeObject,
+  aRuntimeStatus,
+  FakeFleet,
+  runtimeKey,
+} from './testing/fake-fleet.ts';
+import { Uses } from './uses.ts';
+
+/** All controllers on queues, and runtimes that load what rollouts name and follow what is written. */
+class Stage {
+  readonly cluster = new FakeCluster();
+  readonly fleet = new FakeFleet();
+  readonly clock = new FakeClock();
+  readonly #queues: WorkQueue<ObjectKey>[] = [];
+  runs = 0;
+
+  lead(): void {
+    const { cluster, fleet, clock } = this;
+    const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
+    const { writer, recorder } = cluster;
+    const base = { clock, term, objects: cluster, fleet, writer, recorder };
+    const presences = new Presences(base);
+    const claims = new NameClaims(cluster, presences);
+    const uses = new Uses(cluster.rollouts);
+    const resolver = new Resolver({ clock, random: () => 0, resolve: async () => fakeDigest('f') });
+    const isTerminating = async () => false;
+    const controllers: Controller[] = [
+      new RolloutController({ ...base, presences, claims, uses }),
+      new AdapterController({ ...base, presences, claims, uses, resolver, isTerminating }),
+      new RouteController({ ...base, presences, claims }),
+      new RuntimeController(base),
+    ];
+    for (const controller of controllers) {
+      const queue = new WorkQueue<ObjectKey>({
+        name: controller.name,
+        clock,
+        random: () => 0,
+        logger: pino({ enabled: false }),
+        workers: 2,
+      });
+      queue.run((key, signal) => {
+        this.runs++;
+        return controller.reconcile(key, signal);
+      });
+      controller.follow((key, afterMs) => queue.add(key, { afterMs }));
+      this.#queues.push(queue);
+    }
+  }
+
+  /** Lets time pass in small steps, with everything that is due in between. */
+  async pass(ms: number, { follow = true } = {}): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 50) {
+      for (let turn = 0; turn < 3; turn++) await Promise.all(this.#queues.map((queue) => queue.idle()));
+      if (follow) this.follow();
+      this.clock.advance(50);
+    }
+    for (let turn = 0; turn < 3; turn++) await Promise.all(this.#queues.map((queue) => queue.idle()));
+  }
+
+  /** Every runtime loads what it should and follows the rollouts. */
+  follow(): void {
+    for (const { key } of this.fleet.all()) {
+      const adapters = new Map<ObjectKey, ReturnType<typeof anAdapterState>>();
+      const rollouts = new Map<ObjectKey, ReturnType<typeof aRolloutState>>();
+      for (const { object } of this.cluster.rollouts.server.values()) {
+        if (object === undefined) continue;
+        const { status, spec, metadata } = object;
+        for (const name of [spec.adapter, status?.stable?.adapter, status?.canary?.adapter]) {
+          const adapter = this.cluster.adapters.server.get(objectKey(metadata.namespace, name ?? ''))?.object;
+          const digest = adapter?.status?.digest;
+          if (adapter === undefined || digest === undefined) continue;
+          adapters.set(
+            keyOf(adapter),
+            anAdapterState(adapter.metadata.uid, digest, 'Resident', { storedBytes: 9 }),
+          );
+        }
+        rollouts.set(
+          keyOf(object),
+          aRolloutState(metadata.uid, {
+            stableDigest: status?.stable?.digest ?? '',
+            canaryDigest: status?.canary?.digest ?? '',
+            attempt: status?.canary?.attempt ?? 0,
+            weight: status?.weights.canary ?? 0,
+            effectiveWeight: status?.weights.canary ?? 0,
+          }),
+        );
+      }
+      const text = (value: unknown): string => JSON.stringify(value);
+      const before = this.fleet.get(key);
+      const isSame =
+        text([...(before?.adapters ?? [])]) === text([...adapters]) &&
+        text([...(before?.rollouts ?? [])]) === text([...rollouts]);
+      if (!isSame) this.fleet.report(key, { adapters, rollouts });
+    }
+  }
+}
+
+const sql = objectKey('team-a', 'sql');
+
+describe('the controllers together', () => {
+  it('bring a rollout from nothing to stable, then through its steps', async () => {
+    const stage = new Stage();
+    for (const name of ['a', 'b', 'c']) {
+      stage.cluster.apply(aRuntimeObject(runtimeKey(name)));
+      stage.fleet.report(runtimeKey(name));
+    }
+    stage.lead();
+    stage.cluster.apply(anAdapter({ name: 'v1' }, { source: { oci: { image: 'registry.example/sql:v1' } } }));
+    stage.cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v1' }));
+    await stage.pass(3000);
+    const status = () => stage.cluster.rollouts.server.get(sql)?.object?.status;
+    expect(status()).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v1', digest: fakeDigest('f') } });
+
+    const v2 = anAdapter({ name: 'v2' }, { digest: fakeDigest('2') });
+    stage.cluster.apply(v2);
+    const { status: before, ...rollout } = stage.cluster.rollouts.server.get(sql)!.object!;
+    stage.cluster.apply(
+      {
+        ...rollout,
+        spec: { ...rollout.spec, adapter: 'v2' },
+        metadata: { ...rollout.metadata, generation: 2 },
+        ...(before && { status: before }),
+      },
+      { generation: 2 },
+    );
+    // A prune takes the stable Adapter away in the same apply.
+    const v1 = stage.cluster.adapters.server.get(objectKey('team-a', 'v1'))!;
+    stage.cluster.apply(v1.object!, { deletionTimestamp: '2026-01-01T00:00:00Z' });
+    await stage.pass(2000);
+    expect(status()).toMatchObject({
+      stable: { adapter: 'v1' },
+      canary: { adapter: 'v2' },
+      weights: { canary: 5 },
+    });
+    expect(stage.cluster.adapters.server.get(v1.key)?.metadata.finalizers).toEqual(['adaptlet.io/in-use']);
+    await stage.pass(190_000);
+    expect(status()).toMatchObject({
+      phase: 'Healthy',
+      stable: { adapter: 'v2' },
+      history: [{ adapter: 'v1' }],
+    });
+    expect(stage.cluster.runtimes.server.get(runtimeKey('a'))?.object?.status?.adapters).toMatchObject({
+      resident: 1,
+    });
+  });
+
+  it('write nothing while nothing happens', async () => {
+    const stage = new Stage();
+    for (const name of ['a', 'b', 'c']) {
+      stage.cluster.apply(aRuntimeObject(runtimeKey(name)));
+      stage.fleet.report(runtimeKey(name));
+    }
+    stage.cluster.apply(anAdapter({ name: 'v1' }, { digest: fakeDigest('1') }));
+    stage.cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v1' }));
+    stage.cluster.apply(aRoute({ name: 'assistant' }));
+    stage.lead();
+    await stage.pass(60_000);
+    const writes = stage.cluster.writes.length;
+    const { runs } = stage;
+    await stage.pass(60_000);
+    expect(stage.cluster.writes.slice(writes)).toEqual([]);
+    expect(stage.runs).toBe(runs);
+  });
+
+  it('decide about a thousand runtimes within milliseconds', async () => {
+    const stage = new Stage();
+    const adapters = new Map<ObjectKey, ReturnType<typeof anAdapterState>>();
+    const rollouts = new Map<ObjectKey, ReturnType<typeof aRolloutState>>();
+    for (let i = 0; i < 200; i++) {
+      const adapter = anAdapter({ name: `v${i}` }, { digest: fakeDigest('1') });
+      const rollout = aRollout({ name: `sql${i}` }, { adapter: `v${i}` });
+      stage.cluster.apply(adapter, { finalizers: ['adaptlet.io/in-use'] });
+      stage.cluster.apply(rollout);
+      adapters.set(keyOf(adapter), anAdapterState(adapter.metadata.uid, fakeDigest('1'), 'Resident'));
+      rollouts.set(keyOf(rollout), aRolloutState(rollout.metadata.uid));
+    }
+    for (let i = 0; i < 1000; i++) {
+      stage.cluster.apply(aRuntimeObject(runtimeKey(`n${i}`), { zone: 'north' }, aRuntimeStatus(true)));
+      stage.fleet.report(runtimeKey(`n${i}`), { adapters, rollouts });
+    }
+    const start = performance.now();
+    stage.lead();
+    await stage.pass(100, { follow: false });
+    const perRun = (performance.now() - start) / stage.runs;
+    const stables = [...stage.cluster.rollouts.server.values()].filter(
+      ({ object }) => object?.status?.stable,
+    );
+    expect(stables).toHaveLength(200);
+    // About one on an idle machine; work that grows with the square of the fleet takes hundreds.
+    expect(perRun).toBeLessThan(50);
+  });
+});

@@ -1,0 +1,204 @@
+import type { ChannelCredentials, ClientDuplexStream } from '@grpc/grpc-js';
+import type { ObjectKey } from '../../api/names.ts';
+import {
+  ControlClient,
+  type RelayRequest,
+  type RelayResponse,
+} from '../../gen/adaptlet/control/v1/control.ts';
+import type { Log } from '../../kube/log.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { RuntimeKey } from '../fleet.ts';
+import type { FleetStore, LocalEvent } from './store.ts';
+import { type Part, runtimeToWire } from './to-wire.ts';
+
+/** Where the leader is, as its Lease says. */
+export type Leader = { readonly identity: string; readonly address: string };
+
+export type RelayClientOptions = {
+  readonly fleet: FleetStore;
+  /** Name of this replica. */
+  readonly replica: string;
+  /** Undefined: nobody leads, or nobody knows. */
+  readonly leader: () => Leader | undefined;
+  readonly isLeader: () => boolean;
+  /** Calls the listener when one of the two may say something else. The result ends it. */
+  readonly onLeader: (listener: () => void) => () => void;
+  /** With this replica's certificate. */
+  readonly credentials: ChannelCredentials;
+  /** Name in the certificates of replicas. */
+  readonly serverName: string;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly logger: Log;
+};
+
+const delays = { firstMs: 200, longestMs: 10_000 };
+/** The Lease may name somebody who does not lead any more; the next one is known within this time. */
+const notLeaderMs = 2_000;
+/** Changes of so many milliseconds are told together. */
+const gatherMs = 50;
+const maxMessageBytes = 16 << 20;
+
+type Told = { readonly adapters: Set<ObjectKey>; readonly rollouts: Set<ObjectKey> };
+type Due = 'Whole' | 'Gone' | Told;
+
+type Attempt = {
+  readonly leader: Leader;
+  readonly client: ControlClient;
+  readonly call: ClientDuplexStream<RelayRequest, RelayResponse>;
+  /** What is to be told of each runtime. Never more than what is known of it. */
+  readonly due: Map<RuntimeKey, Due>;
+  stopTimer: (() => void) | undefined;
+  blocked: boolean;
+  ended: boolean;
+};
+
+/**
+ * Tells the leader what the runtimes of this replica report: everything when it connects, then what changed. What the
+ * leader does not take yet is not queued: it gets the state of when it does.
+ */
+export class RelayClient {
+  readonly #options: RelayClientOptions;
+  readonly #ends: (() => void)[];
+  #attempt: Attempt | undefined;
+  #failures = 0;
+  #stopWaiting = (): void => undefined;
+  #closed = false;
+
+  constructor(options: RelayClientOptions) {
+    this.#options = options;
+    this.#ends = [
+      options.onLeader(() => this.#leaderChanged()),
+      options.fleet.onLocal((event) => this.#note(event)),
+    ];
+    this.#connect();
+  }
+
+  /** `connected`: 1 while a stream to the leader is open, `failures`: streams in a row that ended at once. */
+  readings(): { readonly connected: number; readonly failures: number } {
+    return { connected: Number(this.#attempt !== undefined), failures: this.#failures };
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const end of this.#ends) end();
+    this.#stopWaiting();
+    if (this.#attempt !== undefined) this.#retire(this.#attempt);
+  }
+
+  #leaderChanged(): void {
+    const leader = this.#options.leader();
+    const attempt = this.#attempt;
+    if (attempt !== undefined && same(attempt.leader, leader) && !this.#options.isLeader()) return;
+    this.#failures = 0;
+    if (attempt !== undefined) this.#retire(attempt);
+    this.#connect();
+  }
+
+  #connect(): void {
+    this.#stopWaiting();
+    const { leader: leaderNow, isLeader, replica, fleet, credentials, serverName } = this.#options;
+    const leader = isLeader() ? undefined : leaderNow();
+    if (this.#closed || this.#attempt !== undefined || leader === undefined) return;
+    const client = new ControlClient(leader.address, credentials, {
+      'grpc.ssl_target_name_override': serverName,
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.keepalive_time_ms': 10_000,
+      'grpc.keepalive_timeout_ms': 5_000,
+      'grpc.max_send_message_length': maxMessageBytes,
+      'grpc.enable_retries': 0,
+      'grpc.enable_channelz': 0,
+    });
+    const call = client.relay();
+    const due = new Map<RuntimeKey, Due>();
+    const attempt: Attempt = {
+      leader,
+      client,
+      call,
+      due,
+      stopTimer: undefined,
+      blocked: false,
+      ended: false,
+    };
+    this.#attempt = attempt;
+    call.on('data', ({ notLeader }: RelayResponse) => {
+      if (notLeader) this.#end(attempt, 'it does not lead', notLeaderMs);
+      else this.#failures = 0;
+    });
+    // `status` says the same, also without an error.
+    call.on('error', () => undefined);
+    call.on('status', ({ details }: { details: string }) =>
+      this.#end(attempt, details || 'it ended the stream'),
+    );
+    call.on('drain', () => {
+      attempt.blocked = false;
+      this.#flush(attempt);
+    });
+    call.write({ message: { $case: 'hello', value: { replica } } });
+    for (const { key } of fleet.locals()) due.set(key, 'Whole');
+    this.#flush(attempt);
+  }
+
+  #end(attempt: Attempt, why: string, delayMs?: number): void {
+    if (attempt.ended) return;
+    this.#retire(attempt);
+    this.#failures += 1;
+    const { clock, random, logger } = this.#options;
+    const { identity, address } = attempt.leader;
+    logger.info({ leader: identity, address, reason: why }, 'no relay to the leader; it is tried again');
+    this.#stopWaiting = clock.after(delayMs ?? backoffMs(this.#failures, random, delays), () =>
+      this.#connect(),
+    );
+  }
+
+  #retire(attempt: Attempt): void {
+    attempt.ended = true;
+    attempt.stopTimer?.();
+    attempt.call.cancel();
+    attempt.client.close();
+    if (this.#attempt === attempt) this.#attempt = undefined;
+  }
+
+  #note({ key, change }: LocalEvent): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    const { due } = attempt;
+    if (change === 'Opened') due.set(key, 'Whole');
+    else if (change === 'Gone') due.set(key, 'Gone');
+    else {
+      const told = due.get(key) ?? { adapters: new Set(), rollouts: new Set() };
+      due.set(key, told);
+      if (typeof told !== 'string') {
+        for (const adapter of change.adapters) told.adapters.add(adapter);
+        for (const rollout of change.rollouts) told.rollouts.add(rollout);
+      }
+    }
+    attempt.stopTimer ??= this.#options.clock.after(gatherMs, () => {
+      attempt.stopTimer = undefined;
+      this.#flush(attempt);
+    });
+  }
+
+  #flush(attempt: Attempt): void {
+    for (const [key, due] of attempt.due) {
+      if (attempt.blocked || attempt.ended) return;
+      attempt.due.delete(key);
+      const message = this.#messageOf(key, due);
+      if (message !== undefined) attempt.blocked = !attempt.call.write({ message });
+    }
+  }
+
+  #messageOf(key: RuntimeKey, due: Due): RelayRequest['message'] {
+    const state = this.#options.fleet.get(key);
+    if (state === undefined) return undefined;
+    const part: Part = due === 'Gone' ? { adapters: new Set(), rollouts: new Set() } : due;
+    const value = runtimeToWire(state, part);
+    if (due !== 'Gone') return { $case: 'runtime', value };
+    return value.identity === undefined ? undefined : { $case: 'gone', value: value.identity };
+  }
+}
+
+const same = (a: Leader, b: Leader | undefined): boolean =>
+  a.identity === b?.identity && a.address === b.address;

@@ -1,0 +1,262 @@
+import type { ObjectKey } from '../../api/names.ts';
+import { noRevision } from '../../control/revision.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from '../fleet.ts';
+import { type Change, maxReported, type Update } from './update.ts';
+
+/** Who tells of a runtime: this replica itself, or one connection of another. */
+export type Source = { readonly name: string };
+
+/** The streams of this replica. */
+export const local: Source = { name: 'local' };
+
+/** A runtime that no replica has for so long is shown as disconnected. */
+export const graceMs = 10_000;
+/** A runtime that is away for longer is forgotten; its AdapterRuntime has what is to be remembered. */
+const forgetMs = 3_600_000;
+
+type Entry = {
+  state: RuntimeState & {
+    readonly adapters: Map<ObjectKey, AdapterState>;
+    readonly rollouts: Map<ObjectKey, RolloutState>;
+  };
+  /** Who has it; undefined: nobody. */
+  holder: Source | undefined;
+  stopGrace: (() => void) | undefined;
+};
+
+/** What happened to a runtime of this replica's own streams. */
+export type LocalEvent = { readonly key: RuntimeKey; readonly change: FleetChange | 'Opened' | 'Gone' };
+
+const nothing: ReadonlySet<ObjectKey> = new Set();
+
+/**
+ * What is known of runtimes, merged from the streams of this replica and what others relay.
+ *
+ * Guarantees, in whatever order sources tell:
+ * - Of two connections of one runtime the higher connectionSeq counts. A lower one counts only when it was opened later
+ *   than the one that is over: then the runtime lost its disk.
+ * - Only who has a runtime can say that it is gone, and it is shown as disconnected only when nobody has it for 10
+ *   seconds: a runtime that moves from one replica to another never is.
+ * - Counters are cumulative: telling something twice changes nothing.
+ */
+export class FleetStore implements Fleet {
+  readonly #clock: Clock;
+  readonly #entries = new Map<RuntimeKey, Entry>();
+  readonly #listeners = new Set<(change: FleetChange) => void>();
+  readonly #localListeners = new Set<(event: LocalEvent) => void>();
+
+  constructor({ clock }: { readonly clock: Clock }) {
+    this.#clock = clock;
+  }
+
+  get(key: RuntimeKey): RuntimeState | undefined {
+    return this.#entries.get(key)?.state;
+  }
+  *all(): Iterable<RuntimeState> {
+    for (const { state } of this.#entries.values()) yield state;
+  }
+  onChange(listener: (change: FleetChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Runtimes that are connected to this replica. */
+  *locals(): Iterable<RuntimeState> {
+    for (const { state, holder } of this.#entries.values()) if (holder === local) yield state;
+  }
+  /** What the streams of this replica told, for a relay. The result ends it. */
+  onLocal(listener: (event: LocalEvent) => void): () => void {
+    this.#localListeners.add(listener);
+    return () => void this.#localListeners.delete(listener);
+  }
+
+  /**
+   * Takes in an update. False: it is about a connection that does not count, or that was never opened.
+   * Errors: HELLO_INVALID when the runtime would have more entries than anyone has.
+   */
+  update(source: Source, update: Update): boolean {
+    const known = this.#entries.get(update.key);
+    if (
+      known !== undefined &&
+      known.holder === source &&
+      known.state.connectionSeq === update.connectionSeq
+    ) {
+      this.#apply(known, update, { connection: false, opened: false });
+      return true;
+    }
+    if (update.opened === undefined || !counts(known, source, update, update.opened)) return false;
+    const isSame = known !== undefined && known.state.connectionSeq === update.connectionSeq;
+    const entry = isSame ? known : this.#open(known, update, update.opened);
+    // The same connection, told anew by a source that reconnected, is no news.
+    const connection = !isSame || !known.state.connected;
+    entry.stopGrace?.();
+    entry.stopGrace = undefined;
+    entry.holder = source;
+    this.#apply(entry, update, { connection, opened: true }, isSame ? undefined : known);
+    return true;
+  }
+
+  /** The source no longer has this connection. */
+  gone(source: Source, key: RuntimeKey, connectionSeq?: bigint): void {
+    const entry = this.#entries.get(key);
+    if (entry?.holder !== source) return;
+    if (connectionSeq !== undefined && entry.state.connectionSeq !== connectionSeq) return;
+    this.#lose(entry);
+  }
+
+  /** The source is gone, with everything that it had. */
+  lost(source: Source): void {
+    for (const entry of this.#entries.values()) if (entry.holder === source) this.#lose(entry);
+  }
+
+  close(): void {
+    for (const { stopGrace } of this.#entries.values()) stopGrace?.();
+    this.#listeners.clear();
+    this.#localListeners.clear();
+  }
+
+  #open(known: Entry | undefined, update: Update, opened: NonNullable<Update['opened']>): Entry {
+    known?.stopGrace?.();
+    const { key, kind, instance, connectionSeq } = update;
+    const entry: Entry = {
+      state: {
+        key,
+        kind,
+        instance,
+        connectionSeq,
+        ...opened,
+        connected: true,
+        ready: false,
+        message: '',
+        memory: { budgetBytes: 0, usedBytes: 0 },
+        disk: { budgetBytes: 0, usedBytes: 0 },
+        adapters: new Map(),
+        rollouts: new Map(),
+        acknowledged: noRevision,
+        refused: new Map(),
+      },
+      holder: undefined,
+      stopGrace: undefined,
+    };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  #apply(
+    entry: Entry,
+    update: Update,
+    { connection, opened }: { readonly connection: boolean; readonly opened: boolean },
+    former?: Entry,
+  ): void {
+    const { state } = entry;
+    const touched = {
+      adapters: new Set(former?.state.adapters.keys() ?? []),
+      rollouts: new Set(former?.state.rollouts.keys() ?? []),
+    };
+    const { change } = update;
+    if (change !== undefined) merge(entry, change, touched);
+    const { disconnectedAt: _, ...rest } = state;
+    entry.state = {
+      ...rest,
+      connected: true,
+      ...(change?.memory === undefined ? {} : { memory: change.memory }),
+      ...(change?.disk === undefined ? {} : { disk: change.disk }),
+      ...(change?.ready === undefined ? {} : { ready: change.ready.ok, message: change.ready.message }),
+      ...(update.acknowledged === undefined ? {} : { acknowledged: update.acknowledged }),
+      ...(update.refused === undefined ? {} : { refused: update.refused }),
+    };
+    if (change?.removalsHeld !== undefined) entry.state = withRemovals(entry.state, change.removalsHeld);
+    const told: FleetChange = {
+      runtime: update.key,
+      connection,
+      ...touched,
+      acknowledged: update.acknowledged !== undefined || update.refused !== undefined,
+    };
+    this.#tell(told);
+    if (entry.holder === local) this.#tellLocal({ key: update.key, change: opened ? 'Opened' : told });
+  }
+
+  #lose(entry: Entry): void {
+    const { key } = entry.state;
+    const wasLocal = entry.holder === local;
+    const lostAt = this.#clock.now();
+    entry.holder = undefined;
+    entry.stopGrace?.();
+    entry.stopGrace = this.#clock.after(graceMs, () => {
+      entry.stopGrace = undefined;
+      entry.state = { ...entry.state, connected: false, disconnectedAt: lostAt };
+      this.#tell({
+        runtime: key,
+        connection: true,
+        adapters: nothing,
+        rollouts: nothing,
+        acknowledged: false,
+      });
+      this.#forget();
+    });
+    if (wasLocal) this.#tellLocal({ key, change: 'Gone' });
+  }
+
+  #forget(): void {
+    const before = this.#clock.now() - forgetMs;
+    for (const [key, { state }] of this.#entries) {
+      if (!state.connected && (state.disconnectedAt ?? 0) < before) this.#entries.delete(key);
+    }
+  }
+
+  #tell(change: FleetChange): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+  #tellLocal(event: LocalEvent): void {
+    for (const listener of this.#localListeners) listener(event);
+  }
+}
+
+/** Whether a connection that a source opens is the one that counts from now on. */
+const counts = (
+  known: Entry | undefined,
+  source: Source,
+  { connectionSeq }: Update,
+  { connectedAt }: NonNullable<Update['opened']>,
+): boolean => {
+  if (known === undefined || connectionSeq > known.state.connectionSeq) return true;
+  // A stream that is here is nowhere else.
+  if (connectionSeq === known.state.connectionSeq) return known.holder !== local || source === local;
+  return !known.state.connected && connectedAt > known.state.connectedAt;
+};
+
+type Touched = { readonly adapters: Set<ObjectKey>; readonly rollouts: Set<ObjectKey> };
+
+const merge = ({ state }: Entry, change: Change, touched: Touched): void => {
+  mergeInto(state.adapters, change.adapters, change.gone, change.whole, touched.adapters);
+  mergeInto(state.rollouts, change.rollouts, change.goneRollouts, change.whole, touched.rollouts);
+};
+
+const mergeInto = <T>(
+  into: Map<ObjectKey, T>,
+  changed: ReadonlyMap<ObjectKey, T>,
+  gone: readonly ObjectKey[],
+  whole: boolean,
+  touched: Set<ObjectKey>,
+): void => {
+  const removed = whole ? [...into.keys()].filter((key) => !changed.has(key)) : gone;
+  for (const key of removed) if (into.delete(key)) touched.add(key);
+  for (const [key, value] of changed) {
+    if (!into.has(key) && into.size >= maxReported) {
+      throw new AdaptletError('HELLO_INVALID', `the runtime reports more than ${maxReported} entries`);
+    }
+    into.set(key, value);
+    touched.add(key);
+  }
+};
+
+const withRemovals = (
+  state: Entry['state'],
+  held: NonNullable<RuntimeState['removalsHeld']>,
+): Entry['state'] => {
+  if (held.count > 0) return { ...state, removalsHeld: held };
+  const { removalsHeld: _, ...rest } = state;
+  return rest;
+};

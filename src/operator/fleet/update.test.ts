@@ -1,0 +1,128 @@
+import { describe, expect, it } from 'vitest';
+import { digestSchema, objectKey } from '../../api/names.ts';
+import { AdapterReport, Hold, Report, RolloutReport } from '../../gen/adaptlet/control/v1/control.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { RelayedRuntimes } from './relay-server.ts';
+import { FleetStore, local } from './store.ts';
+import { runtimeToWire } from './to-wire.ts';
+import { changeFromWire, maxReported } from './update.ts';
+
+const digest = digestSchema.parse(`sha256:${'a'.repeat(64)}`);
+const report = (more: Partial<Report>): Report => ({ ...Report.create(), ...more });
+const adapter = (more: Partial<AdapterReport> = {}): AdapterReport => ({
+  ...AdapterReport.create(),
+  key: 'team-a/one',
+  digest,
+  state: 'Stored',
+  ...more,
+});
+const rollout = (more: Partial<RolloutReport> = {}): RolloutReport => ({
+  ...RolloutReport.create(),
+  key: 'team-a/r',
+  ...more,
+});
+
+describe('a report', () => {
+  it.each<[string, Partial<Report>]>([
+    ['a key that is none', { adapters: [adapter({ key: '../../etc' })] }],
+    ['a digest that is none', { adapters: [adapter({ digest: 'sha256:1' })] }],
+    ['an end of nothing', { goneRollouts: [''] }],
+    ['more entries than anyone has', { gone: Array.from({ length: maxReported + 1 }, () => 'a/b') }],
+  ])('is refused with %s', (_, more) => {
+    expect(() => changeFromWire(report(more))).toThrow(expect.objectContaining({ code: 'HELLO_INVALID' }));
+  });
+
+  it('is cut where it is too long, and its numbers are kept in bounds', () => {
+    const long = 'x'.repeat(100_000);
+    const modules = Array.from({ length: 1_000 }, () => long);
+    const change = changeFromWire(
+      report({
+        adapters: [
+          adapter({
+            message: long,
+            reason: long,
+            state: long,
+            targetModules: modules,
+            storedBytes: 2n ** 64n - 1n,
+          }),
+        ],
+        rollouts: [
+          rollout({
+            weight: 4_000_000_000,
+            holds: Array.from({ length: 1_000 }, () => Hold.create({ digest })),
+          }),
+        ],
+      }),
+    );
+    const state = change.adapters.get(objectKey('team-a', 'one'));
+    expect(state?.message).toHaveLength(4_096);
+    expect(state?.targetModules).toHaveLength(64);
+    expect(state?.storedBytes).toBe(Number.MAX_SAFE_INTEGER);
+    expect(change.rollouts.get(objectKey('team-a', 'r'))).toMatchObject({ weight: 100 });
+    expect(change.rollouts.get(objectKey('team-a', 'r'))?.holds).toHaveLength(64);
+  });
+
+  it('leaves a hold of an unknown cause to people', () => {
+    const holds = [Hold.create({ digest, cause: 'Weather' }), Hold.create({ digest, cause: 'Guard' })];
+    const change = changeFromWire(report({ rollouts: [rollout({ holds })] }));
+    expect(change.rollouts.get(objectKey('team-a', 'r'))?.holds.map(({ cause }) => cause)).toEqual([
+      'BreakGlass',
+      'Guard',
+    ]);
+  });
+
+  it('is the same after a relay', () => {
+    const key = objectKey('nodes', 'n1');
+    const [from, to] = [0, 1].map(() => new FleetStore({ clock: new FakeClock() }));
+    const info = {
+      version: '1',
+      baseModel: 'm',
+      baseDigest: digest,
+      executionProvider: 'e',
+      node: 'n1',
+      pod: 'p',
+      ownerUid: 'o',
+    };
+    from?.update(local, {
+      key,
+      kind: 'Pod',
+      instance: 'i',
+      connectionSeq: 2n ** 63n,
+      opened: { connectedAt: 1_700_000_000_123, info },
+      acknowledged: { adapters: 1n, rollouts: 2n, routes: 3n, runtimes: 2n ** 63n },
+      refused: new Map([['Route team-a/x', 'why']]),
+      change: changeFromWire(
+        report({
+          whole: true,
+          adapters: [adapter({ storedBytes: 5n, targetModules: ['q'], isFinal: true })],
+          rollouts: [
+            rollout({
+              canaryDigest: digest,
+              servedCanary: 7n,
+              holds: [{ digest, cause: 'Guard', reason: 'r', attempt: 2 }],
+            }),
+          ],
+          memory: { budgetBytes: 9n, usedBytes: 4n },
+          ready: true,
+          message: 'm',
+          removalsHeld: { count: 2, fingerprint: 'f', remainingMs: 10n },
+        }),
+      ),
+    });
+    const state = from?.get(key);
+    if (from === undefined || to === undefined || state === undefined) throw new Error('there is no state');
+    const relayed = new RelayedRuntimes(to, { name: 'b' });
+    relayed.take({ message: { $case: 'hello', value: { replica: 'b' } } });
+    relayed.take({ message: { $case: 'runtime', value: runtimeToWire(state, 'Whole') } });
+    expect(to.get(key)).toEqual(state);
+    relayed.close();
+    to.close();
+  });
+
+  it('is taken from no relay without a Hello', () => {
+    const relayed = new RelayedRuntimes(new FleetStore({ clock: new FakeClock() }), { name: 'b' });
+    expect(() =>
+      relayed.take({ message: { $case: 'gone', value: { namespace: 'a', name: 'b', kind: 1 } } }),
+    ).toThrow(expect.objectContaining({ code: 'HELLO_INVALID' }));
+  });
+});

@@ -1,0 +1,146 @@
+import { maxStatusMessage } from '../../api/condition.ts';
+import { type Digest, isDigest, type ObjectKey } from '../../api/names.ts';
+import { isClientName } from '../../control/key.ts';
+import type { Revision } from '../../control/revision.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { foreign } from '../../errors/foreign.ts';
+import type {
+  AdapterReport,
+  Hold,
+  Refusal,
+  Report,
+  RolloutReport,
+  Usage as WireUsage,
+} from '../../gen/adaptlet/control/v1/control.ts';
+import type { AdapterState, HeldCanary, RolloutState, RuntimeKey, RuntimeState, Usage } from '../fleet.ts';
+
+/** What a report says, checked and bounded. Absent: as before. */
+export type Change = {
+  /** It has everything: what is not in it is gone. */
+  readonly whole: boolean;
+  readonly adapters: ReadonlyMap<ObjectKey, AdapterState>;
+  readonly gone: readonly ObjectKey[];
+  readonly rollouts: ReadonlyMap<ObjectKey, RolloutState>;
+  readonly goneRollouts: readonly ObjectKey[];
+  readonly memory?: Usage;
+  readonly disk?: Usage;
+  readonly ready?: { readonly ok: boolean; readonly message: string };
+  readonly removalsHeld?: NonNullable<RuntimeState['removalsHeld']>;
+};
+
+/** Something about one connection of a runtime. */
+export type Update = {
+  readonly key: RuntimeKey;
+  readonly kind: RuntimeState['kind'];
+  readonly instance: string;
+  readonly connectionSeq: bigint;
+  /** There in the first update about a connection from one source. */
+  readonly opened?: Pick<RuntimeState, 'info' | 'connectedAt'>;
+  readonly change?: Change;
+  readonly acknowledged?: Revision;
+  readonly refused?: ReadonlyMap<string, string>;
+};
+
+/** Most adapters, and most rollouts, of one report and of one runtime. */
+export const maxReported = 50_000;
+const maxName = 128;
+const maxModules = 64;
+const maxModule = 256;
+const maxHolds = 64;
+const maxRefused = 10_000;
+
+/** Reads what a runtime reports. Errors: HELLO_INVALID for what no runtime sends; long texts are cut. */
+export const changeFromWire = (report: Report): Change => {
+  const { adapters, rollouts, gone, goneRollouts } = report;
+  for (const list of [adapters, rollouts, gone, goneRollouts]) {
+    if (list.length > maxReported)
+      throw invalid(`a report has ${list.length} entries, at most ${maxReported}`);
+  }
+  return {
+    whole: report.whole,
+    adapters: new Map(adapters.map((each) => [keyFrom(each.key), adapterFrom(each)])),
+    gone: gone.map(keyFrom),
+    rollouts: new Map(rollouts.map((each) => [keyFrom(each.key), rolloutFrom(each)])),
+    goneRollouts: goneRollouts.map(keyFrom),
+    ...(report.memory === undefined ? {} : { memory: usageFrom(report.memory) }),
+    ...(report.disk === undefined ? {} : { disk: usageFrom(report.disk) }),
+    ...(report.ready === undefined
+      ? {}
+      : { ready: { ok: report.ready, message: report.message.slice(0, maxStatusMessage) } }),
+    ...(report.removalsHeld === undefined
+      ? {}
+      : {
+          removalsHeld: {
+            count: report.removalsHeld.count,
+            fingerprint: report.removalsHeld.fingerprint.slice(0, maxName),
+            remainingMs: numberFrom(report.removalsHeld.remainingMs),
+          },
+        }),
+  };
+};
+
+/** Reasons by resource key. Errors: HELLO_INVALID. */
+export const refusedFromWire = (refused: readonly Refusal[]): ReadonlyMap<string, string> => {
+  if (refused.length > maxRefused)
+    throw invalid(`${refused.length} resources are refused, at most ${maxRefused}`);
+  return new Map(refused.map(({ key, reason }) => [key.slice(0, 400), reason.slice(0, 512)]));
+};
+
+const invalid = (what: string): AdaptletError => new AdaptletError('HELLO_INVALID', what);
+
+const keyFrom = (key: string): ObjectKey => {
+  if (!isClientName(key)) throw invalid(`a report is about ${foreign(key)}, which is no namespace/name`);
+  return key as ObjectKey;
+};
+
+const digestFrom = (digest: string): Digest | '' => {
+  if (digest === '' || isDigest(digest)) return digest;
+  throw invalid(`a report has ${foreign(digest)} where a digest belongs`);
+};
+
+/** Numbers above 2^53 lose their last digits. */
+const numberFrom = (value: bigint): number => Math.min(Number(value), Number.MAX_SAFE_INTEGER);
+
+const usageFrom = ({ budgetBytes, usedBytes }: WireUsage): Usage => ({
+  budgetBytes: numberFrom(budgetBytes),
+  usedBytes: numberFrom(usedBytes),
+});
+
+const adapterFrom = (report: AdapterReport): AdapterState => ({
+  uid: report.uid.slice(0, maxName),
+  digest: digestFrom(report.digest),
+  // A newer runtime may have states that are not known here.
+  state: report.state.slice(0, maxName),
+  reason: report.reason.slice(0, maxName),
+  message: report.message.slice(0, maxStatusMessage),
+  isFinal: report.isFinal,
+  storedBytes: numberFrom(report.storedBytes),
+  residentBytes: numberFrom(report.residentBytes),
+  rank: report.rank,
+  targetModules: report.targetModules.slice(0, maxModules).map((name) => name.slice(0, maxModule)),
+});
+
+const rolloutFrom = (report: RolloutReport): RolloutState => ({
+  uid: report.uid.slice(0, maxName),
+  stableDigest: digestFrom(report.stableDigest),
+  canaryDigest: digestFrom(report.canaryDigest),
+  attempt: report.attempt,
+  weight: Math.min(100, report.weight),
+  effectiveWeight: Math.min(100, report.effectiveWeight),
+  served: { stable: numberFrom(report.servedStable), canary: numberFrom(report.servedCanary) },
+  holds: report.holds.slice(0, maxHolds).flatMap(holdFrom),
+});
+
+const holdFrom = ({ digest, cause, reason, attempt }: Hold): HeldCanary[] => {
+  const held = digestFrom(digest);
+  if (held === '') return [];
+  // A cause that is not known here is left to people, as one that a person set on the node.
+  return [
+    {
+      digest: held,
+      cause: cause === 'Guard' ? 'Guard' : 'BreakGlass',
+      reason: reason.slice(0, maxStatusMessage),
+      attempt,
+    },
+  ];
+};

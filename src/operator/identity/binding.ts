@@ -1,0 +1,50 @@
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { TokenIdentity } from './token-review.ts';
+
+/** What a runtime says it is: the namespace and name of its AdapterRuntime. */
+export type Claim = { readonly kind: 'Node' | 'Pod'; readonly namespace: string; readonly name: string };
+
+/** A runtime whose claim its token proves. */
+export type BoundRuntime = Claim & {
+  readonly key: ObjectKey;
+  readonly node: string;
+  readonly pod: string;
+  /** uid of the Node or Pod that it serves; '' when the API server did not say. */
+  readonly ownerUid: string;
+};
+
+/**
+ * A runtime of a node: its token names that node, its ServiceAccount is of the claimed namespace and one of
+ * `nodeAccounts` (`namespace/name`). A runtime of a pod: its token names that pod, of that namespace.
+ *
+ * Errors: PEER_IDENTITY.
+ */
+export const bind = (
+  { kind, namespace, name }: Claim,
+  token: TokenIdentity,
+  nodeAccounts: ReadonlySet<string>,
+): BoundRuntime => {
+  const refuse = (why: string): AdaptletError =>
+    new AdaptletError('PEER_IDENTITY', `${kind} ${namespace}/${name} is not accepted: ${why}`);
+  const account = `${token.namespace}/${token.serviceAccount}`;
+  if (token.namespace !== namespace) throw refuse(`the token belongs to the ServiceAccount ${account}`);
+  if (token.pod === '') throw refuse('the token is bound to no pod; mount a projected one');
+  if (kind === 'Node') {
+    if (!nodeAccounts.has(account)) throw refuse(`the ServiceAccount ${account} may not serve nodes`);
+    if (token.node !== name) {
+      throw refuse(
+        token.node === '' ? 'the token names no node' : `the token belongs to the node ${token.node}`,
+      );
+    }
+  } else if (token.pod !== name) throw refuse(`the token belongs to the pod ${token.pod}`);
+  return {
+    kind,
+    namespace,
+    name,
+    key: objectKey(namespace, name),
+    node: token.node,
+    pod: token.pod,
+    ownerUid: kind === 'Node' ? token.nodeUid : token.podUid,
+  };
+};

@@ -1,0 +1,186 @@
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPair,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from 'node:crypto';
+import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { promisify } from 'node:util';
+import { bits, boolean, integer, octets, oid, sequence, set, tagged, time, utf8 } from './der.ts';
+
+/** A certificate and its private key (PKCS #8), in PEM. */
+export type KeyPair = { readonly certificate: string; readonly key: string };
+
+/** Wall times in milliseconds; certificates have whole seconds. */
+export type Validity = { readonly from: number; readonly until: number };
+
+export type Subject = { readonly organization?: string; readonly name: string };
+
+const newKey = (): Promise<{ publicKey: KeyObject; privateKey: KeyObject }> =>
+  promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
+
+/**
+ * A self-signed certificate that may sign those of servers and clients, and no other authority.
+ *
+ * @param name its common name; another one for each authority, so that chains are found by name
+ */
+export const issueAuthority = async (name: string, validity: Validity): Promise<KeyPair> => {
+  const subject = { name };
+  const { publicKey, privateKey } = await newKey();
+  const extensions = [
+    extension('2.5.29.19', true, sequence(boolean(true), integer(0n))),
+    // keyCertSign and cRLSign.
+    extension('2.5.29.15', true, bits(Uint8Array.of(0b0000_0110), 1)),
+  ];
+  return signed(
+    { subject, issuer: subject, validity, publicKey, extensions },
+    privateKey,
+    publicKey,
+    privateKey,
+  );
+};
+
+/**
+ * A certificate for a server that is also a client of its like. It never outlives the authority.
+ *
+ * @param names DNS names and IP addresses that it is for
+ */
+export const issueCertificate = async (
+  authority: KeyPair,
+  { subject, names, validity }: { subject: Subject; names: readonly string[]; validity: Validity },
+): Promise<KeyPair> => {
+  const { publicKey, privateKey } = await newKey();
+  const { validTo, publicKey: issuerKey } = new X509Certificate(authority.certificate);
+  const issuer = { name: authorityName(authority.certificate) };
+  const extensions = [
+    extension('2.5.29.19', true, sequence()),
+    // digitalSignature.
+    extension('2.5.29.15', true, bits(Uint8Array.of(0b1000_0000), 7)),
+    // serverAuth and clientAuth.
+    extension('2.5.29.37', false, sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.2'))),
+    extension('2.5.29.17', false, sequence(...names.map(generalName))),
+  ];
+  const until = Math.min(validity.until, Date.parse(validTo));
+  const body = { subject, issuer, validity: { from: validity.from, until }, publicKey, extensions };
+  return signed(body, privateKey, issuerKey, authority.key);
+};
+
+type Body = {
+  readonly subject: Subject;
+  readonly issuer: Subject;
+  readonly validity: Validity;
+  readonly publicKey: KeyObject;
+  readonly extensions: readonly Buffer[];
+};
+
+/** RFC 5280, 4.1. */
+const signed = (
+  { subject, issuer, validity, publicKey, extensions }: Body,
+  key: KeyObject,
+  issuerKey: KeyObject,
+  signingKey: KeyObject | string,
+): KeyPair => {
+  const ecdsaWithSha256 = sequence(oid('1.2.840.10045.4.3.2'));
+  const body = sequence(
+    tagged(0, integer(2n), true),
+    // 127 random bits: unique, positive, at most 20 octets.
+    integer(BigInt(`0x${randomBytes(16).toString('hex')}`) >> 1n),
+    ecdsaWithSha256,
+    nameOf(issuer),
+    sequence(time(validity.from), time(validity.until)),
+    nameOf(subject),
+    publicKey.export({ type: 'spki', format: 'der' }),
+    tagged(
+      3,
+      sequence(
+        ...extensions,
+        extension('2.5.29.14', false, octets(keyId(publicKey))),
+        extension('2.5.29.35', false, sequence(tagged(0, keyId(issuerKey), false))),
+      ),
+      true,
+    ),
+  );
+  const certificate = sequence(body, ecdsaWithSha256, bits(sign('sha256', body, signingKey)));
+  return {
+    certificate: pem('CERTIFICATE', certificate),
+    key: String(key.export({ type: 'pkcs8', format: 'pem' })),
+  };
+};
+
+const pem = (label: string, content: Buffer): string => {
+  const lines = content.toString('base64').match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+};
+
+const nameOf = ({ organization, name }: Subject): Buffer =>
+  sequence(
+    ...(organization === undefined ? [] : [set(sequence(oid('2.5.4.10'), utf8(organization)))]),
+    set(sequence(oid('2.5.4.3'), utf8(name.slice(0, maxCommonName)))),
+  );
+
+/** ub-common-name of RFC 5280, appendix A. */
+const maxCommonName = 64;
+
+const extension = (id: string, critical: boolean, value: Buffer): Buffer =>
+  sequence(oid(id), ...(critical ? [boolean(true)] : []), octets(value));
+
+/** RFC 7093, 2, method 1: the leftmost 160 bits of the hash of the subjectPublicKey. */
+const keyId = (key: KeyObject): Buffer => {
+  const { x, y } = key.export({ format: 'jwk' });
+  const point = Buffer.concat([
+    Buffer.from([4]),
+    Buffer.from(x ?? '', 'base64url'),
+    Buffer.from(y ?? '', 'base64url'),
+  ]);
+  return createHash('sha256').update(point).digest().subarray(0, 20);
+};
+
+const generalName = (name: string): Buffer => {
+  const address = addressBytes(name);
+  return address === undefined ? tagged(2, Buffer.from(name, 'ascii'), false) : tagged(7, address, false);
+};
+
+/** The 4 or 16 bytes of an IP address; undefined for a DNS name. */
+const addressBytes = (name: string): Buffer | undefined => {
+  if (isIPv4(name)) return Buffer.from(name.split('.').map(Number));
+  if (!isIPv6(name)) return undefined;
+  const { address } = new SocketAddress({ address: name, family: 'ipv6' });
+  const [head = '', tail] = address.split('::');
+  const [first, last] = [groups(head), groups(tail)];
+  const all = [...first, ...Array.from({ length: 8 - first.length - last.length }, () => 0), ...last];
+  return Buffer.from(all.flatMap((group) => [group >> 8, group & 0xff]));
+};
+
+/** The 16-bit groups of one side of `::`. */
+const groups = (part: string | undefined): number[] =>
+  (part ?? '')
+    .split(':')
+    .filter((group) => group !== '')
+    .flatMap((group) => {
+      if (!group.includes('.')) return [Number.parseInt(group, 16)];
+      const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number);
+      return [a * 256 + b, c * 256 + d];
+    });
+
+/** True when the private key belongs to the certificate. */
+export const isPair = ({ certificate, key }: KeyPair): boolean => {
+  const read = new X509Certificate(certificate);
+  const fromKey = createPublicKey(key).export({ type: 'spki', format: 'pem' });
+  return read.publicKey.export({ type: 'spki', format: 'pem' }) === fromKey;
+};
+
+/** Common name of an authority that `issueAuthority` made. Errors: RangeError for another one. */
+export const authorityName = (certificate: string): string => {
+  const { subject, publicKey, ca } = new X509Certificate(certificate);
+  const name = /^CN=([\w .-]{1,64})$/.exec(subject)?.[1];
+  if (name === undefined || !ca || publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') {
+    throw new RangeError('it is not an authority with a common name alone and a key on the curve P-256');
+  }
+  return name;
+};
+
+/** When a certificate ends, as wall time in milliseconds. */
+export const endOf = (certificate: string): number => Date.parse(new X509Certificate(certificate).validTo);

@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto';
+import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
+import type { KubeApi } from '../../kube/api.ts';
+import type { Log } from '../../kube/log.ts';
+import type { Clock } from '../../time/clock.ts';
+
+/** Whom a token belongs to, as the API server says. '' for what it does not say. */
+export type TokenIdentity = {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly pod: string;
+  readonly podUid: string;
+  readonly node: string;
+  readonly nodeUid: string;
+};
+
+/** Audience that a token must have been made for. */
+export const audience = 'adaptlet';
+
+/** Milliseconds that a review counts; never longer than the token. */
+const freshMs = 60_000;
+/** While the API server does not answer, a review counts so long. */
+const staleMs = 300_000;
+/** A token that was refused is not asked about again for so long. */
+const refusedMs = 10_000;
+/** A token is not used for its last moments. */
+const marginMs = 5_000;
+/** Most tokens that are remembered; the oldest review gives way. */
+const maxRemembered = 20_000;
+/** Longest token. */
+const maxTokenLength = 16 << 10;
+
+type Known = {
+  /** Monotonic times. */
+  readonly reviewedAt: number;
+  readonly endsAt: number;
+  readonly result: TokenIdentity | AdaptletError;
+};
+
+export type TokenReviewOptions = { readonly api: KubeApi; readonly clock: Clock; readonly logger: Log };
+
+/**
+ * Asks the API server whom ServiceAccount tokens belong to.
+ *
+ * Guarantees: one question at a time for a token; tokens are kept as hashes only; an answer counts for a minute, and
+ * for five while the API server does not answer, but never longer than the token itself.
+ */
+export class TokenReviews {
+  readonly #api: KubeApi;
+  readonly #clock: Clock;
+  readonly #logger: Log;
+  readonly #known = new Map<string, Known>();
+  readonly #asked = new Map<string, Promise<TokenIdentity>>();
+  readonly #readings = { asked: 0, refused: 0, failed: 0, stale: 0 };
+
+  constructor({ api, clock, logger }: TokenReviewOptions) {
+    this.#api = api;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  readings(): Readonly<{ asked: number; refused: number; failed: number; stale: number }> {
+    return { ...this.#readings };
+  }
+
+  /** Errors: RUNTIME_UNAUTHENTICATED; REPLICA_UNAVAILABLE when the API server cannot be asked. */
+  async review(token: string): Promise<TokenIdentity> {
+    if (token === '' || token.length > maxTokenLength) {
+      throw new AdaptletError('RUNTIME_UNAUTHENTICATED', 'there is no token, or it is too long');
+    }
+    const hash = createHash('sha256').update(token).digest('base64');
+    const known = this.#known.get(hash);
+    const now = this.#clock.monotonic();
+    if (known !== undefined && now < known.endsAt) {
+      const isRefusal = known.result instanceof AdaptletError;
+      if (now - known.reviewedAt < (isRefusal ? refusedMs : freshMs)) return accepted(known.result);
+    }
+    const asked = this.#asked.get(hash) ?? this.#ask(token, hash).finally(() => this.#asked.delete(hash));
+    this.#asked.set(hash, asked);
+    return asked;
+  }
+
+  async #ask(token: string, hash: string): Promise<TokenIdentity> {
+    const known = this.#known.get(hash);
+    this.#readings.asked += 1;
+    let status: ReviewStatus | undefined;
+    try {
+      const review = await this.#api.request<{ readonly status?: ReviewStatus }>({
+        method: 'POST',
+        path: '/apis/authentication.k8s.io/v1/tokenreviews',
+        body: {
+          apiVersion: 'authentication.k8s.io/v1',
+          kind: 'TokenReview',
+          spec: { token, audiences: [audience] },
+        },
+      });
+      status = review.status;
+    } catch (error) {
+      this.#readings.failed += 1;
+      const now = this.#clock.monotonic();
+      const isUsable = known !== undefined && now - known.reviewedAt < staleMs && now < known.endsAt;
+      if (isUsable && !(known.result instanceof AdaptletError)) {
+        this.#readings.stale += 1;
+        this.#logger.warn(
+          { err: error, pod: known.result.pod },
+          'the API server cannot review a token; its last answer still counts',
+        );
+        return known.result;
+      }
+      throw new AdaptletError(
+        'REPLICA_UNAVAILABLE',
+        `the API server cannot review the token: ${errorCodeOf(error)}`,
+        {
+          cause: error,
+        },
+      );
+    }
+    const result = identityOf(status);
+    if (result instanceof AdaptletError) this.#readings.refused += 1;
+    this.#remember(hash, result, token);
+    return accepted(result);
+  }
+
+  #remember(hash: string, result: Known['result'], token: string): void {
+    const now = this.#clock.monotonic();
+    const left = lifeLeft(token, this.#clock.now());
+    this.#known.delete(hash);
+    this.#known.set(hash, { reviewedAt: now, endsAt: now + left - marginMs, result });
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= maxRemembered) break;
+      this.#known.delete(oldest);
+    }
+  }
+}
+
+const accepted = (result: Known['result']): TokenIdentity => {
+  // A new error each time: its stack is the caller's.
+  if (result instanceof AdaptletError) throw new AdaptletError(result.code, result.what);
+  return result;
+};
+
+type ReviewStatus = {
+  readonly authenticated?: boolean;
+  readonly error?: string;
+  readonly audiences?: readonly string[];
+  readonly user?: {
+    readonly username?: string;
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
+};
+
+const identityOf = (status: ReviewStatus | undefined): TokenIdentity | AdaptletError => {
+  if (status?.authenticated !== true) {
+    return new AdaptletError(
+      'RUNTIME_UNAUTHENTICATED',
+      `the API server does not accept the token${status?.error === undefined ? '' : `: ${status.error.slice(0, 300)}`}`,
+    );
+  }
+  // An API server that knows no audiences answers without them: such a token may have been made for anybody.
+  if (status.audiences?.includes(audience) !== true) {
+    return new AdaptletError('RUNTIME_UNAUTHENTICATED', `the token is not for the audience ${audience}`);
+  }
+  const { username = '', extra = {} } = status.user ?? {};
+  const [, namespace, serviceAccount] = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username) ?? [];
+  if (namespace === undefined || serviceAccount === undefined) {
+    return new AdaptletError('RUNTIME_UNAUTHENTICATED', 'the token is not that of a ServiceAccount');
+  }
+  const value = (name: string): string => {
+    const values = extra[`authentication.kubernetes.io/${name}`] ?? [];
+    return values.length === 1 ? (values[0] ?? '') : '';
+  };
+  return {
+    namespace,
+    serviceAccount,
+    pod: value('pod-name'),
+    podUid: value('pod-uid'),
+    node: value('node-name'),
+    nodeUid: value('node-uid'),
+  };
+};
+
+/** Milliseconds until the token ends, as it says itself; the API server has verified it. 0 when it does not say. */
+const lifeLeft = (token: string, now: number): number => {
+  try {
+    const [, payload = ''] = token.split('.');
+    const { exp } = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as { exp?: unknown };
+    return typeof exp === 'number' ? Math.max(0, exp * 1000 - now) : 0;
+  } catch {
+    // Not a JWT: it is asked about each time.
+    return 0;
+  }
+};

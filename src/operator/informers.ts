@@ -1,0 +1,82 @@
+import type { Logger } from 'pino';
+import type { Revision } from '../control/revision.ts';
+import type { KubeApi } from '../kube/api.ts';
+import type { Cache } from '../kube/cache.ts';
+import { createInformer } from '../kube/informer.ts';
+import type { KubeObject, ResourceType } from '../kube/object.ts';
+import type { Clock } from '../time/clock.ts';
+import type { Collection, ObjectChange, Objects, Read } from './objects.ts';
+import { readAdapter, readRollout, readRoute, readRuntime } from './read.ts';
+import { adapterType, rolloutType, routeType, runtimeType } from './resource-types.ts';
+
+export type InformerParts = {
+  readonly api: KubeApi;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+};
+
+const collectionOf = <T>(cache: Cache<Read<T>>): Collection<T> => ({
+  get: (key) => cache.get(key),
+  list: () => cache.list(),
+  onChange: (listener) => cache.onChange((change) => listener(change as ObjectChange<T>)),
+});
+
+/** Our four kinds in all namespaces, as this replica sees them. The stack ends the watches. */
+export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack): Objects & Synced => {
+  const informerOf = <T>(type: ResourceType, project: (raw: KubeObject) => Read<T>) => {
+    const logger = parts.logger.child({ kind: type.kind });
+    const informer = createInformer({ ...parts, logger, type, project });
+    stack.defer(() => informer.close());
+    return { ...informer, kind: type.kind };
+  };
+  const informers = {
+    adapters: informerOf(adapterType, readAdapter),
+    rollouts: informerOf(rolloutType, readRollout),
+    routes: informerOf(routeType, readRoute),
+    runtimes: informerOf(runtimeType, readRuntime),
+  };
+  const all = Object.values(informers);
+  for (const informer of all) informer.start();
+  const revisionOf = (version: (cache: Cache<unknown>) => bigint): Revision => ({
+    adapters: version(informers.adapters.cache),
+    rollouts: version(informers.rollouts.cache),
+    routes: version(informers.routes.cache),
+    runtimes: version(informers.runtimes.cache),
+  });
+  return {
+    adapters: collectionOf(informers.adapters.cache),
+    rollouts: collectionOf(informers.rollouts.cache),
+    routes: collectionOf(informers.routes.cache),
+    runtimes: collectionOf(informers.runtimes.cache),
+    revision: () => revisionOf((cache) => cache.changeVersion),
+    seen: () => revisionOf((cache) => cache.resourceVersion),
+    catchUp: (needed) => {
+      for (const [part, { cache, refresh }] of Object.entries(informers))
+        if (cache.resourceVersion < needed[part as keyof Revision]) refresh();
+    },
+    onProgress: (listener) => {
+      const ends = all.flatMap(({ cache }) => [cache.onProgress(listener), cache.onChange(listener)]);
+      return () => {
+        for (const end of ends) end();
+      };
+    },
+    health: () => {
+      for (const { kind, cache } of all) {
+        const health = cache.health();
+        if (!health.ok) return { ok: false, reason: `${kind}: ${health.reason}` };
+      }
+      return { ok: true, reason: '' };
+    },
+    whenSynced: async (signal) => {
+      await Promise.all(all.map((informer) => informer.whenSynced(signal)));
+    },
+    sizes: () => all.map(({ kind, cache }) => ({ kind, count: cache.size, synced: cache.health().ok })),
+  };
+};
+
+export type Synced = {
+  /** Resolves once every collection was listed. Errors: the reason of the signal. */
+  whenSynced(signal: AbortSignal): Promise<void>;
+  sizes(): readonly { readonly kind: string; readonly count: number; readonly synced: boolean }[];
+};

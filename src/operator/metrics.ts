@@ -1,0 +1,135 @@
+import type { QueueReadings } from '../kube/queue.ts';
+import { exposition, type Reading } from '../telemetry/exposition.ts';
+import type { RequestCount } from './counted-api.ts';
+import type { RuntimeState } from './fleet.ts';
+import type { SyncServerReadings } from './sync/server.ts';
+
+/** Every metric of the operator, with one sentence each. docs/reference/metrics.md is generated from this. */
+export const operatorMetrics = {
+  info: { name: 'adaptlet_operator_info', help: 'Version and name of this replica; always 1.' },
+  leader: { name: 'adaptlet_operator_leader', help: '1 on the replica that leads.' },
+  epoch: { name: 'adaptlet_operator_leader_epoch', help: 'Term of the present leader.' },
+  objects: { name: 'adaptlet_operator_objects', help: 'Objects that this replica has seen, by kind.' },
+  synced: {
+    name: 'adaptlet_operator_cache_healthy',
+    help: '1 while the watch of a kind can be relied on.',
+  },
+  requests: {
+    name: 'adaptlet_operator_api_requests_total',
+    help: 'Requests to the API server, by method and result.',
+  },
+  runtimes: { name: 'adaptlet_operator_runtimes', help: 'Runtimes that the leader knows, by connection.' },
+  streams: { name: 'adaptlet_operator_sync_streams', help: 'Runtimes that are connected to this replica.' },
+  relays: { name: 'adaptlet_operator_relays', help: 'Replicas that relay reports to this one.' },
+  commits: { name: 'adaptlet_operator_sync_commits_total', help: 'Changes that were sent to runtimes.' },
+  puts: { name: 'adaptlet_operator_sync_puts_total', help: 'Resources that were sent to runtimes.' },
+  removes: { name: 'adaptlet_operator_sync_removes_total', help: 'Removals that were sent to runtimes.' },
+  bytes: {
+    name: 'adaptlet_operator_sync_sent_bytes_total',
+    help: 'Bytes of the resources that were sent to runtimes.',
+  },
+  refusals: {
+    name: 'adaptlet_operator_sync_refusals_total',
+    help: 'Resources that runtimes did not take; the former versions went on.',
+  },
+  removalsWaiting: {
+    name: 'adaptlet_operator_removals_waiting',
+    help: 'Removals that wait until they are certain.',
+  },
+  compilations: {
+    name: 'adaptlet_operator_plan_compilations_total',
+    help: 'Plans that were compiled, for all runtimes of one kind at once.',
+  },
+  compileSeconds: {
+    name: 'adaptlet_operator_plan_compile_seconds_total',
+    help: 'Time that the compilation of plans took.',
+  },
+  queueDepth: { name: 'adaptlet_operator_queue_depth', help: 'Objects that wait for a controller.' },
+  queueWait: {
+    name: 'adaptlet_operator_queue_wait_seconds',
+    help: 'How long the oldest of them has waited.',
+  },
+  queueFailing: {
+    name: 'adaptlet_operator_queue_failing',
+    help: 'Objects whose last run failed, by controller.',
+  },
+  certificateUntil: {
+    name: 'adaptlet_operator_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate of this replica ends.',
+  },
+  eventsDropped: { name: 'adaptlet_operator_events_dropped_total', help: 'Events that could not be told.' },
+} as const;
+
+export type OperatorReadings = {
+  readonly version: string;
+  readonly identity: string;
+  readonly isLeader: boolean;
+  readonly epoch: number;
+  readonly objects: readonly { readonly kind: string; readonly count: number; readonly synced: boolean }[];
+  readonly requests: readonly RequestCount[];
+  readonly runtimes: Iterable<RuntimeState>;
+  readonly sync: SyncServerReadings;
+  readonly queues: readonly (QueueReadings & { readonly controller: string })[];
+  readonly eventsDropped: number;
+};
+
+type Metric = { readonly name: string; readonly help: string };
+const m = operatorMetrics;
+
+const one = (
+  { name, help }: Metric,
+  value: number,
+  labels: Reading['samples'][number]['labels'] = {},
+): Reading => ({
+  name,
+  help,
+  type: name.endsWith('_total') ? 'counter' : 'gauge',
+  samples: [{ labels, value }],
+});
+
+const many = <T>(
+  { name, help }: Metric,
+  items: readonly T[],
+  sample: (item: T) => Reading['samples'][number],
+): Reading => ({
+  name,
+  help,
+  type: name.endsWith('_total') ? 'counter' : 'gauge',
+  samples: items.map(sample),
+});
+
+const connections = (runtimes: Iterable<RuntimeState>) => {
+  const counts = { connected: 0, disconnected: 0 };
+  for (const { connected } of runtimes) counts[connected ? 'connected' : 'disconnected']++;
+  return Object.entries(counts);
+};
+
+/** What a replica is doing, in Prometheus' text format. */
+export const metricsText = (r: OperatorReadings): string =>
+  exposition([
+    one(m.info, 1, { version: r.version, replica: r.identity }),
+    one(m.leader, Number(r.isLeader)),
+    one(m.epoch, r.epoch),
+    many(m.objects, r.objects, ({ kind, count }) => ({ labels: { kind }, value: count })),
+    many(m.synced, r.objects, ({ kind, synced }) => ({ labels: { kind }, value: Number(synced) })),
+    many(m.requests, r.requests, ({ method, code, count }) => ({ labels: { method, code }, value: count })),
+    many(m.runtimes, connections(r.runtimes), ([state, value]) => ({ labels: { state }, value })),
+    one(m.streams, r.sync.streams),
+    one(m.relays, r.sync.relays),
+    one(m.commits, r.sync.commits),
+    one(m.puts, r.sync.puts),
+    one(m.removes, r.sync.removes),
+    one(m.bytes, r.sync.bytes),
+    one(m.refusals, r.sync.refusals),
+    one(m.removalsWaiting, r.sync.gate.waiting),
+    one(m.compilations, r.sync.plans.compilations),
+    one(m.compileSeconds, r.sync.plans.milliseconds / 1000),
+    many(m.queueDepth, r.queues, ({ controller, depth }) => ({ labels: { controller }, value: depth })),
+    many(m.queueWait, r.queues, ({ controller, oldestWaitMs }) => ({
+      labels: { controller },
+      value: oldestWaitMs / 1000,
+    })),
+    many(m.queueFailing, r.queues, ({ controller, failing }) => ({ labels: { controller }, value: failing })),
+    one(m.certificateUntil, r.sync.authority.certificateUntil / 1000),
+    one(m.eventsDropped, r.eventsDropped),
+  ]);

@@ -1,0 +1,74 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Manifest } from '../api/objects.ts';
+import { keyOf } from '../api/references.ts';
+import { anAdapter, aRollout, aRoute } from '../plan/manifests.fixture.ts';
+import { nameConflicts } from '../plan/names.ts';
+import { FakeClock } from '../time/fake-clock.ts';
+import { NameClaims } from './name-claims.ts';
+import { Presences } from './presence.ts';
+import { FakeCluster } from './testing/fake-cluster.ts';
+import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from './testing/fake-fleet.ts';
+
+const start = () => {
+  const cluster = new FakeCluster();
+  const clock = new FakeClock();
+  const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
+  const presences = new Presences({ clock, term, objects: cluster, fleet: new FakeFleet() });
+  return { cluster, claims: new NameClaims(cluster, presences) };
+};
+
+const name = fc.constantFrom('sql', 'tiny', 'a', 'b');
+const object: fc.Arbitrary<Manifest> = fc.oneof(
+  fc.record({ name, at: fc.nat(5) }).map((identity): Manifest => anAdapter(identity)),
+  fc.record({ name, at: fc.nat(5) }).map((identity): Manifest => aRollout(identity, { adapter: 'x' })),
+  fc
+    .record({ name, at: fc.nat(5), model: name })
+    .map(({ model, ...identity }): Manifest => aRoute(identity, { model })),
+);
+
+describe('claims of names', () => {
+  it('are what the plan compiler makes of the same objects, whatever came in whatever order', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(object, fc.boolean()), { maxLength: 20 }),
+        fc.boolean(),
+        (changes, hasRuntime) => {
+          const { cluster, claims } = start();
+          if (hasRuntime) cluster.apply(aRuntimeObject(runtimeKey('n'), {}, aRuntimeStatus(true)));
+          const present = new Map<string, Manifest>();
+          for (const [one, stays] of changes) {
+            const identity = `${one.kind} ${keyOf(one)}`;
+            const key = cluster.apply(one);
+            present.set(identity, one);
+            if (stays) continue;
+            cluster.remove(one.kind, key);
+            present.delete(identity);
+          }
+          const objects = [...present.values()];
+          const expected = nameConflicts(objects, hasRuntime ? 'tiny' : '');
+          for (const one of objects) {
+            expect(claims.conflictOf(one)).toBe(expected.find((conflict) => conflict.object === one)?.reason);
+          }
+        },
+      ),
+    );
+  });
+
+  it('tell of the others that a change gives a name to or takes it from', () => {
+    const { cluster, claims } = start();
+    const told: string[] = [];
+    claims.onChange((kind, key) => void told.push(`${kind} ${key}`));
+    const key = cluster.apply(anAdapter({ name: 'sql', at: 0 }));
+    cluster.apply(aRollout({ name: 'sql', at: 1 }, { adapter: 'x' }));
+    expect(told.splice(0)).toEqual(['Adapter team-a/sql']);
+    cluster.apply(aRollout({ name: 'sql', at: 1 }, { adapter: 'y' }));
+    expect(told.splice(0)).toEqual([]);
+    cluster.remove('Adapter', key);
+    expect(told.splice(0)).toEqual(['AdapterRollout team-a/sql']);
+    cluster.apply(
+      aRuntimeObject(runtimeKey('n'), {}, { ...aRuntimeStatus(true), baseModel: { name: 'sql' } }),
+    );
+    expect(told).toEqual(['AdapterRollout team-a/sql']);
+  });
+});

@@ -1,0 +1,205 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { connectKube } from '../kube/client.ts';
+import { EventRecorder } from '../kube/events.ts';
+import { createElection, type Election } from '../kube/lease.ts';
+import { createTraces } from '../telemetry/traces.ts';
+import type { Clock } from '../time/clock.ts';
+import { countRequests } from './counted-api.ts';
+import { FleetStore } from './fleet/store.ts';
+import { startHttp } from './http.ts';
+import { Authority } from './identity/authority.ts';
+import { TokenReviews } from './identity/token-review.ts';
+import { followObjects } from './informers.ts';
+import { metricsText } from './metrics.ts';
+import type { Objects } from './objects.ts';
+import type { OperatorSettings } from './settings.ts';
+import { createSyncServer } from './sync/server.ts';
+import { tagResolver } from './tags.ts';
+import { type RunningTerm, startTerm } from './term.ts';
+import { createRecorder, createWriter } from './writer.ts';
+
+export type OperatorParts = {
+  readonly settings: OperatorSettings;
+  readonly version: string;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
+  /** Ends a start that waits for the API server. */
+  readonly signal: AbortSignal;
+};
+
+export type RunningOperator = {
+  /** host:port of gRPC. */
+  readonly grpcAddress: string;
+  readonly httpUrl: string;
+  close(): Promise<void>;
+};
+
+/** Name of the Lease, in the namespace of the operator. */
+const leaseName = 'adaptlet-operator';
+const addressAnnotation = 'adaptlet.io/address';
+/** Part of the lease between two renewals: see docs/adr/0016. */
+const renewPart = 0.4;
+const retryPart = 0.15;
+/** Milliseconds that streams and requests may take to end when the operator stops. */
+const graceMs = 5_000;
+
+/** The highest term that any status names: a Lease that was deleted must not begin again below it. */
+const lastEpoch = ({ rollouts }: Objects): number => {
+  let highest = 0;
+  for (const { object } of rollouts.list()) highest = Math.max(highest, object?.status?.leaderEpoch ?? 0);
+  return highest;
+};
+
+const withPort = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
+
+/**
+ * Starts a replica: follows the API server, serves runtimes, and takes part in the election; whoever leads runs the
+ * controllers. Resolves when runtimes are served. Errors: CONFIG_INVALID, KUBE_UNAUTHORIZED without a cluster, the
+ * reason of the signal.
+ */
+export const startOperator = async (parts: OperatorParts): Promise<RunningOperator> => {
+  const { settings, version, clock, random, logger, signal } = parts;
+  const { namespace, identity, serviceNames, leaseDuration } = settings;
+  await using stack = new AsyncDisposableStack();
+
+  const traces = createTraces(
+    { endpoint: settings.otlpEndpoint },
+    { service: 'adaptlet-operator', version, instance: identity },
+  );
+  stack.defer(async () => traces?.close());
+  const { kubeconfig } = settings;
+  const connection = connectKube({ ...(kubeconfig === undefined ? {} : { kubeconfig }), clock, logger });
+  stack.defer(() => connection.close());
+  const api = countRequests(connection);
+  logger.info({ server: connection.server }, 'following the API server');
+  const objects = followObjects({ api, clock, random, logger }, stack);
+  await objects.whenSynced(signal);
+
+  const names = serviceNames as [string, ...string[]];
+  const authority = await Authority.open(
+    { api, namespace, replica: identity, names, clock, logger, random },
+    signal,
+  );
+  stack.defer(() => authority.close());
+  const fleet = new FleetStore({ clock });
+  const leadership = new Set<() => void>();
+  // The Lease names the address that is listened on, and who listens asks who leads.
+  let candidate: Election | undefined;
+  const sync = createSyncServer({
+    api,
+    objects,
+    fleet,
+    authority,
+    tokens: new TokenReviews({ api, clock, logger }),
+    nodeAccounts: settings.runtimeAccounts,
+    replica: identity,
+    serverName: names[0],
+    address: settings.listen,
+    leader: () => candidate?.holder(),
+    isLeader: () => candidate?.isLeader ?? false,
+    onLeader: (listener) => {
+      leadership.add(listener);
+      return () => void leadership.delete(listener);
+    },
+    clock,
+    logger,
+    random,
+  });
+  stack.defer(() => sync.close(graceMs));
+  await sync.start();
+
+  const events = new EventRecorder({
+    api,
+    clock,
+    random,
+    logger,
+    controller: 'adaptlet.io/operator',
+    instance: identity,
+  });
+  stack.defer(() => events.close());
+  const election = createElection({
+    api,
+    namespace,
+    name: leaseName,
+    // Two lives of one pod are two candidates.
+    identity: `${identity}_${randomUUID()}`,
+    address: settings.address ?? sync.address,
+    addressAnnotation,
+    leaseMs: leaseDuration,
+    renewEveryMs: leaseDuration * renewPart,
+    retryEveryMs: leaseDuration * retryPart,
+    lastEpoch: () => lastEpoch(objects),
+    clock,
+    random,
+    logger,
+  });
+  let term: { readonly epoch: number; readonly running: RunningTerm } | undefined;
+  let ending: Promise<void> = Promise.resolve();
+  const endTerm = (): void => {
+    if (term === undefined) return;
+    const { running, epoch } = term;
+    term = undefined;
+    logger.info({ epoch }, 'this replica does not lead any more');
+    ending = ending.then(() => running.close());
+  };
+  const follow = (): void => {
+    const { isLeader, epoch } = election;
+    if (term !== undefined && (!isLeader || term.epoch !== epoch)) endTerm();
+    if (isLeader && term === undefined) {
+      logger.info({ epoch }, 'this replica leads');
+      const running = startTerm({
+        term: { epoch, since: clock.monotonic(), fence: () => election.fence() },
+        api,
+        objects,
+        fleet,
+        clock,
+        random,
+        logger,
+        writer: createWriter(api),
+        recorder: createRecorder(events),
+        resolve: tagResolver(settings, { clock, random }),
+        tracer: traces?.tracer,
+      });
+      term = { epoch, running };
+    }
+    for (const listener of leadership) listener();
+  };
+  candidate = election;
+  election.onChange(follow);
+  election.start();
+  stack.defer(async () => {
+    endTerm();
+    await ending;
+    await election.close();
+  });
+
+  const httpPort = await startHttp(
+    settings.httpListen,
+    {
+      ready: () => objects.health(),
+      metrics: () =>
+        metricsText({
+          version,
+          identity,
+          isLeader: election.isLeader,
+          epoch: election.epoch,
+          objects: objects.sizes(),
+          requests: api.counts(),
+          runtimes: fleet.all(),
+          sync: sync.readings(),
+          queues: term?.running.readings() ?? [],
+          eventsDropped: events.dropped,
+        }),
+    },
+    stack,
+  );
+  const running = stack.move();
+  return {
+    grpcAddress: sync.address,
+    httpUrl: `http://${withPort(settings.httpListen, httpPort)}`,
+    close: () => running.disposeAsync(),
+  };
+};

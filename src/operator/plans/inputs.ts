@@ -1,0 +1,28 @@
+import type { AdapterObject, RolloutObject, RouteObject } from '../../api/objects.ts';
+import { canonicalJson } from '../../plan/canonical.ts';
+import type { Read } from '../objects.ts';
+
+/** Fields of a status that tell people and never reach a plan. Whatever else changes is compiled. */
+const reported: ReadonlySet<string> = new Set([
+  'conditions',
+  'observedGeneration',
+  'runtimes',
+  'failures',
+  'sizeBytes',
+  'rank',
+  'targetModules',
+  'leaderEpoch',
+  'lastHandledRequest',
+]);
+
+/**
+ * Text of everything in an object that a plan may depend on: while it is the same, no plan changes. So the counts that
+ * the leader writes into statuses cost no compilation.
+ */
+export const inputOf = ({ metadata, object }: Read<AdapterObject | RolloutObject | RouteObject>): string => {
+  if (object === undefined) return `${metadata.uid} invalid`;
+  const status = Object.entries(object.status ?? {}).filter(([field]) => !reported.has(field));
+  const hasStatus = object.status !== undefined;
+  // The generation grows with every change of the spec.
+  return `${metadata.uid} ${metadata.generation} ${hasStatus} ${canonicalJson(Object.fromEntries(status))}`;
+};

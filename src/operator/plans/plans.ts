@@ -1,0 +1,208 @@
+import type { ObjectKey } from '../../api/names.ts';
+import type { AdapterObject, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { Revision } from '../../control/revision.ts';
+import type { Plan } from '../../plan/resources.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Collection, Objects } from '../objects.ts';
+import { inputOf } from './inputs.ts';
+import { planOf, type Snapshot, snapshotOf } from './snapshot.ts';
+import { Selectors } from './views.ts';
+
+/** The plan of one runtime at one moment. */
+export type RuntimePlan = {
+  readonly plan: Plan;
+  readonly withheld: ReadonlySet<string>;
+  /** The newest change of each kind that is in it. */
+  readonly revision: Revision;
+  /** Everything up to here is in it: what it is compared by. */
+  readonly seen: Revision;
+};
+
+/** A connected runtime. */
+export type Following = {
+  /** Undefined: there is no AdapterRuntime, or its first plan is being compiled. */
+  plan(): RuntimePlan | undefined;
+  close(): void;
+};
+
+/** Bursts of changes are compiled together, at most once in so many milliseconds. */
+const leastPauseMs = 10;
+
+type View = {
+  readonly name: string;
+  readonly baseModel: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** A plan whose resources this one may share until it is compiled. */
+  readonly seed: Plan | undefined;
+  compiled: ({ readonly plan: Plan; readonly snapshot: Snapshot } & Reached) | undefined;
+};
+
+type Reached = Pick<RuntimePlan, 'revision' | 'seen'>;
+
+type Follower = {
+  readonly key: ObjectKey;
+  readonly baseModel: string;
+  readonly changed: () => void;
+  view: View | undefined;
+};
+
+/**
+ * The plans of all connected runtimes. Runtimes that see the objects alike share one, and all plans share the resources
+ * that did not change.
+ *
+ * Guarantees: a plan is of the state at its revision or a newer one; a change that cannot matter compiles nothing;
+ * between two views others get their turn.
+ */
+export class Plans {
+  readonly #objects: Objects;
+  readonly #clock: Clock;
+  readonly #followers = new Set<Follower>();
+  readonly #ends: (() => void)[];
+  readonly #views = new Map<string, View>();
+  #snapshot: Snapshot | undefined;
+  #selectors: Selectors | undefined;
+  /** Followers that may belong to another view than before. */
+  #unplaced = false;
+  #stopTimer: (() => void) | undefined;
+  #ranAt = Number.NEGATIVE_INFINITY;
+  readonly #readings = { compilations: 0, milliseconds: 0 };
+
+  constructor({ objects, clock }: { readonly objects: Objects; readonly clock: Clock }) {
+    this.#objects = objects;
+    this.#clock = clock;
+    const stale = (): void => {
+      this.#snapshot = undefined;
+      this.#selectors = undefined;
+      this.#unplaced = true;
+      this.#schedule();
+    };
+    this.#ends = [
+      whenInputChanges(objects.adapters, stale),
+      whenInputChanges(objects.rollouts, stale),
+      whenInputChanges(objects.routes, stale),
+      objects.runtimes.onChange(({ key }) => {
+        if (![...this.#followers].some((follower) => follower.key === key)) return;
+        this.#unplaced = true;
+        this.#schedule();
+      }),
+    ];
+  }
+
+  /** `changed` is called when `plan()` may be another one. */
+  follow(key: ObjectKey, baseModel: string, changed: () => void): Following {
+    const follower: Follower = { key, baseModel, changed, view: undefined };
+    this.#followers.add(follower);
+    this.#unplaced = true;
+    this.#schedule();
+    return {
+      plan: () => this.#planOf(follower),
+      close: () => {
+        this.#followers.delete(follower);
+        this.#unplaced = true;
+        this.#schedule();
+      },
+    };
+  }
+
+  readings(): { readonly views: number; readonly compilations: number; readonly milliseconds: number } {
+    return { views: this.#views.size, ...this.#readings };
+  }
+
+  close(): void {
+    this.#stopTimer?.();
+    for (const end of this.#ends) end();
+    this.#followers.clear();
+    this.#views.clear();
+  }
+
+  #planOf({ view }: Follower): RuntimePlan | undefined {
+    if (view?.compiled === undefined) return undefined;
+    const { plan, snapshot, ...reached } = view.compiled;
+    // Nothing that matters came since: the plan is that of now as well.
+    const isOfNow = snapshot === this.#snapshot && !this.#unplaced;
+    return { plan, withheld: snapshot.withheld, ...(isOfNow ? this.#reached() : reached) };
+  }
+
+  #reached(): Reached {
+    return { revision: this.#objects.revision(), seen: this.#objects.seen() };
+  }
+
+  #schedule(): void {
+    if (this.#stopTimer !== undefined) return;
+    const pause = Math.max(0, this.#ranAt + leastPauseMs - this.#clock.monotonic());
+    this.#stopTimer = this.#clock.after(pause, () => {
+      this.#stopTimer = undefined;
+      this.#run();
+    });
+  }
+
+  /** Compiles one view; the rest in the next turns. */
+  #run(): void {
+    if (this.#followers.size === 0) {
+      this.#views.clear();
+      return;
+    }
+    // Before anything is looked at: what comes meanwhile may be in the plan, what came before is.
+    const reached = this.#reached();
+    this.#snapshot ??= snapshotOf(this.#objects);
+    const told = this.#place();
+    const view = [...this.#views.values()].find(({ compiled }) => compiled?.snapshot !== this.#snapshot);
+    if (view !== undefined) {
+      this.#compile(view, this.#snapshot, reached);
+      for (const follower of this.#followers) if (follower.view === view) told.add(follower);
+    }
+    const isLast = [...this.#views.values()].every(({ compiled }) => compiled?.snapshot === this.#snapshot);
+    // Only a whole round counts for the pause: its views are one change.
+    if (isLast) this.#ranAt = this.#clock.monotonic();
+    else this.#schedule();
+    for (const follower of told) if (this.#followers.has(follower)) follower.changed();
+  }
+
+  #compile(view: View, snapshot: Snapshot, reached: Reached): void {
+    const startedAt = this.#clock.monotonic();
+    view.compiled = { plan: planOf(snapshot, view, view.compiled?.plan ?? view.seed), snapshot, ...reached };
+    this.#readings.compilations += 1;
+    this.#readings.milliseconds += this.#clock.monotonic() - startedAt;
+  }
+
+  /** Gives every follower its view. The result: those that have another one now. */
+  #place(): Set<Follower> {
+    const moved = new Set<Follower>();
+    if (!this.#unplaced) return moved;
+    this.#unplaced = false;
+    this.#selectors ??= Selectors.of(this.#objects.adapters.list(), this.#objects.rollouts.list());
+    const used = new Set<View>();
+    for (const follower of this.#followers) {
+      const runtime = this.#objects.runtimes.get(follower.key)?.object;
+      // Labels of an AdapterRuntime that was deleted a moment ago would be a guess: nothing is sent until it is back.
+      const view = runtime === undefined ? undefined : this.#viewOf(follower, runtime.metadata.labels);
+      if (view !== follower.view) moved.add(follower);
+      follower.view = view;
+      if (view !== undefined) used.add(view);
+    }
+    for (const [name, view] of this.#views) if (!used.has(view)) this.#views.delete(name);
+    return moved;
+  }
+
+  #viewOf({ baseModel, view: former }: Follower, labels: View['labels']): View {
+    const selectors = (this.#selectors ??= Selectors.of(
+      this.#objects.adapters.list(),
+      this.#objects.rollouts.list(),
+    ));
+    const name = `${selectors.text}\n${selectors.viewOf(baseModel, labels)}`;
+    let view = this.#views.get(name);
+    if (view === undefined) {
+      view = { name, baseModel, labels, seed: former?.compiled?.plan ?? former?.seed, compiled: undefined };
+      this.#views.set(name, view);
+    }
+    return view;
+  }
+}
+
+type Input = AdapterObject | RolloutObject | RouteObject;
+
+const whenInputChanges = <T extends Input>(collection: Collection<T>, changed: () => void): (() => void) =>
+  collection.onChange(({ type, object, before }) => {
+    if (type === 'updated' && before !== undefined && inputOf(before) === inputOf(object)) return;
+    changed();
+  });

@@ -1,0 +1,105 @@
+import type { ObjectKey } from '../api/names.ts';
+import { canonicalJson } from '../plan/canonical.ts';
+import { conditionOf } from './conditions.ts';
+import { type ControllerParts, graceMs } from './controller.ts';
+import type { RuntimeKey, RuntimeState } from './fleet.ts';
+import type { ObjectChange, RuntimeObject } from './objects.ts';
+
+/**
+ * Connected: its reports count. Silent: it was connected when this term began, and may report any moment. Away: not
+ * connected.
+ */
+export type Presence = 'Connected' | 'Silent' | 'Away';
+
+export type PresentRuntime = {
+  readonly key: RuntimeKey;
+  readonly labels: Readonly<Record<string, string>>;
+  /** '' while it is not known. */
+  readonly baseModel: string;
+  readonly presence: Presence;
+  /** What it reported. */
+  readonly state: RuntimeState | undefined;
+};
+
+export type RuntimesNow = {
+  /** In the order of their keys. */
+  readonly runtimes: readonly PresentRuntime[];
+  /** Milliseconds until the silent ones count as away; absent when none is silent. */
+  readonly changesInMs?: number;
+};
+
+type Written = Pick<PresentRuntime, 'key' | 'labels' | 'baseModel'> & { readonly wasConnected: boolean };
+
+const writtenOf = (key: ObjectKey, object: RuntimeObject | undefined): Written => ({
+  key,
+  labels: object?.metadata.labels ?? {},
+  baseModel: object?.status?.baseModel.name ?? '',
+  wasConnected: conditionOf(object?.status?.conditions, 'Connected')?.status === 'True',
+});
+
+/** Whether a change of an AdapterRuntime changes which rollouts and adapters it is for. */
+export const changesPlace = ({ type, object, before }: ObjectChange<RuntimeObject>): boolean => {
+  if (type !== 'updated' || before === undefined) return true;
+  const [now, then] = [object, before].map((read) => {
+    const { labels, baseModel } = writtenOf(read.key, read.object);
+    return canonicalJson({ labels, baseModel });
+  });
+  return now !== then;
+};
+
+/**
+ * Every AdapterRuntime with what its runtime reported. One that has no object yet is not in it: what selects runtimes
+ * selects by the labels of the object.
+ */
+export class Presences {
+  readonly #parts: Pick<ControllerParts, 'clock' | 'term' | 'objects' | 'fleet'>;
+  readonly #written = new Map<RuntimeKey, Written>();
+  /** In the order of their keys; undefined after one came or went. */
+  #sorted: RuntimeKey[] | undefined;
+  readonly #stop: () => void;
+
+  constructor(parts: Pick<ControllerParts, 'clock' | 'term' | 'objects' | 'fleet'>) {
+    this.#parts = parts;
+    const { runtimes } = parts.objects;
+    this.#stop = runtimes.onChange(({ type, key, object }) => {
+      if (type === 'deleted' || !this.#written.has(key)) this.#sorted = undefined;
+      if (type === 'deleted') this.#written.delete(key);
+      else this.#written.set(key, writtenOf(key, object.object));
+    });
+    for (const { key, object } of runtimes.list()) this.#written.set(key, writtenOf(key, object));
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  now(): RuntimesNow {
+    const { clock, term, fleet } = this.#parts;
+    this.#sorted ??= [...this.#written.keys()].sort();
+    const graceLeft = term.since + graceMs - clock.monotonic();
+    let isAnySilent = false;
+    const runtimes: PresentRuntime[] = [];
+    for (const key of this.#sorted) {
+      const written = this.#written.get(key);
+      if (written === undefined) continue;
+      const { labels, baseModel, wasConnected } = written;
+      const state = fleet.get(key);
+      const isSilent = state === undefined && wasConnected && graceLeft > 0;
+      isAnySilent ||= isSilent;
+      const away = isSilent ? 'Silent' : 'Away';
+      runtimes.push({
+        key,
+        labels,
+        baseModel: state?.info.baseModel ?? baseModel,
+        presence: state?.connected === true ? 'Connected' : away,
+        state,
+      });
+    }
+    return { runtimes, ...(isAnySilent ? { changesInMs: graceLeft } : {}) };
+  }
+
+  /** Base models that runtimes have, or had when they were last here. */
+  baseModels(): ReadonlySet<string> {
+    return new Set(this.now().runtimes.flatMap(({ baseModel }) => (baseModel === '' ? [] : [baseModel])));
+  }
+}

@@ -1,0 +1,33 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { RolloutStatus } from '../../api/rollout-status.ts';
+import { verdictsOf } from '../conditions.ts';
+
+/**
+ * What a new status is worth. Decision: something is different for runtimes, programs or people. Observation: only
+ * counts, shares and messages are. Progress: only the time of the present pause. None: nothing, or only the term.
+ */
+export type Change = 'None' | 'Progress' | 'Observation' | 'Decision';
+
+export const changeOf = (before: RolloutStatus | undefined, after: RolloutStatus): Change => {
+  if (before === undefined) return 'Decision';
+  if (!isDeepStrictEqual(decisionsOf(before), decisionsOf(after))) return 'Decision';
+  if (!isDeepStrictEqual(observationsOf(before), observationsOf(after))) return 'Observation';
+  return before.step?.elapsedMs === after.step?.elapsedMs ? 'None' : 'Progress';
+};
+
+const decisionsOf = (status: RolloutStatus): unknown => {
+  const { message: _, revision: __, runtimes: ___, leaderEpoch: ____, ...rest } = status;
+  const { weights, step, conditions, ...decisions } = rest;
+  return {
+    ...decisions,
+    weight: weights.canary,
+    step: step && { ...step, elapsedMs: 0 },
+    conditions: verdictsOf(conditions),
+  };
+};
+
+const observationsOf = ({ message, conditions, runtimes, weights }: RolloutStatus): unknown => ({
+  messages: [message, ...conditions.map((condition) => condition.message)],
+  runtimes,
+  observedCanary: weights.observedCanary,
+});

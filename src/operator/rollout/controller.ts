@@ -1,0 +1,144 @@
+import type { ObjectKey } from '../../api/names.ts';
+import type { RolloutObject } from '../../api/objects.ts';
+import { parseRequest, type RolloutRequest } from '../../rollout/request.ts';
+import { cut, listed } from '../conditions.ts';
+import { type Controller, type ControllerParts, type OperatorEvent, soonest } from '../controller.ts';
+import type { NameClaims } from '../name-claims.ts';
+import type { Read } from '../objects.ts';
+import type { Presences } from '../presence.ts';
+import type { Uses } from '../uses.ts';
+import { lookAgainMs, versionOf, Writes } from '../writes.ts';
+import { followRollouts } from './follow.ts';
+import type { eventReasons } from './reasons.ts';
+import { type Memory, newMemory, type TurnEvent, turnOf } from './turn.ts';
+import { viewOf } from './view.ts';
+
+export type RolloutParts = ControllerParts & {
+  readonly presences: Presences;
+  readonly claims: NameClaims;
+  readonly uses: Uses;
+};
+
+/** Annotation in which a person asks for a verb. */
+const requestAnnotation = 'adaptlet.io/request';
+
+/** Events of what went wrong. */
+const warnings: ReadonlySet<string> = new Set([
+  'Aborted',
+  'AdapterFailed',
+  'AdapterRemoved',
+  'RequestRefused',
+  'NameConflict',
+  'InvalidSpec',
+]);
+
+type Own = keyof typeof eventReasons;
+type Reading = Read<RolloutObject>;
+
+/**
+ * Decides about each AdapterRollout with the facts of all runtimes, by the state machine that a node alone uses.
+ *
+ * Guarantees: everything effective is in the status, which is written against the version that was decided from; events
+ * are recorded once the write succeeded; a version that is known to be replaced is not decided from again.
+ */
+export class RolloutController implements Controller {
+  readonly name = 'rollout';
+  readonly #parts: RolloutParts;
+  readonly #writes: Writes;
+  readonly #memories = new Map<ObjectKey, Memory>();
+  /** What was complained about by an event, once per object and complaint. */
+  readonly #complaints = new Map<ObjectKey, string>();
+
+  constructor(parts: RolloutParts) {
+    this.#parts = parts;
+    this.#writes = new Writes('AdapterRollout', parts);
+  }
+
+  readonly follow: Controller['follow'] = (enqueue) => followRollouts(this.#parts, enqueue);
+
+  readonly reconcile: Controller['reconcile'] = async (key, signal) => {
+    const read = this.#parts.objects.rollouts.get(key);
+    if (read === undefined) {
+      this.#memories.delete(key);
+      this.#complaints.delete(key);
+      this.#writes.forget(key);
+      return {};
+    }
+    if (read.metadata.deletionTimestamp !== undefined) return {};
+    if (read.object === undefined) {
+      const why = read.problems.map(({ reason }) => reason);
+      this.#complain(read, 'InvalidSpec', listed(why, 10, '; '));
+      return {};
+    }
+    if (this.#writes.isBehind(read)) return { requeueAfterMs: lookAgainMs };
+    return this.#decide(read, read.object, signal);
+  };
+
+  async #decide(read: Reading, rollout: RolloutObject, signal: AbortSignal) {
+    const { clock, term, objects, presences, claims } = this.#parts;
+    const { key } = read;
+    const { runtimes, changesInMs } = presences.now();
+    const view = viewOf({
+      rollout,
+      objects,
+      runtimes,
+      nameConflict: claims.conflictOf(rollout),
+    });
+    const turn = turnOf({
+      view,
+      memory: this.#memoryOf(key, rollout.metadata.uid),
+      now: clock.now(),
+      monotonic: clock.monotonic(),
+      epoch: term.epoch,
+      request: this.#requestOf(read),
+    });
+    const { write, requeueAfterMs } = turn;
+    if (write !== undefined) {
+      const written = await this.#writes.write(read, (writer, of) =>
+        writer.replaceStatus(of, write.status, signal),
+      );
+      // The cache brings what was written meanwhile, and with it another run.
+      if (written !== 'Written') return written === 'Gone' ? {} : { requeueAfterMs: lookAgainMs };
+      for (const event of write.events) this.#record(read, event);
+    }
+    this.#memories.set(key, turn.memory);
+    return soonest(requeueAfterMs, changesInMs);
+  }
+
+  #memoryOf(key: ObjectKey, uid: string): Memory {
+    const memory = this.#memories.get(key);
+    return memory?.uid === uid ? memory : newMemory(uid);
+  }
+
+  #requestOf(read: Reading): RolloutRequest | undefined {
+    const asked = read.metadata.annotations?.[requestAnnotation];
+    if (asked === undefined) return undefined;
+    const request = parseRequest(asked);
+    if (request === undefined) {
+      const note = `the annotation ${requestAnnotation} is ${JSON.stringify(cut(asked, 100))}: write <verb>@<id> with an id that was not used before, as kubectl adaptlet does`;
+      this.#complain(read, 'RequestRefused', note);
+    }
+    return request;
+  }
+
+  #complain(read: Reading, reason: Own, note: string): void {
+    const complaint = `${read.metadata.uid} ${reason} ${note}`;
+    if (this.#complaints.get(read.key) === complaint) return;
+    this.#complaints.set(read.key, complaint);
+    this.#record(read, { reason, message: note });
+  }
+
+  #record(
+    read: Reading,
+    { reason, message }: { readonly reason: TurnEvent['reason'] | Own; readonly message: string },
+  ): void {
+    const event: OperatorEvent = {
+      regarding: versionOf('AdapterRollout', read),
+      type: warnings.has(reason) ? 'Warning' : 'Normal',
+      reason,
+      note: cut(message, 1024),
+      action: 'Decide',
+    };
+    this.#parts.recorder.record(event);
+  }
+}

@@ -1,0 +1,73 @@
+import type { ObjectKey } from '../../api/names.ts';
+import type { Enqueue } from '../controller.ts';
+import type { RolloutState, RuntimeKey } from '../fleet.ts';
+import { changesPlace } from '../presence.ts';
+import type { RolloutParts } from './controller.ts';
+
+/** Milliseconds in which reports that change decisions are gathered. */
+const reportMs = 50;
+/** The same for connections and labels, which touch every rollout. */
+const connectionMs = 200;
+/** The same for counts of requests, which decide nothing. */
+const countsMs = 5000;
+
+/** What of a report a decision may depend on; the counts are left out. */
+const decisive = (state: RolloutState | undefined): string =>
+  state === undefined
+    ? ''
+    : JSON.stringify([
+        state.uid,
+        state.stableDigest,
+        state.canaryDigest,
+        state.attempt,
+        state.weight,
+        state.holds.map(({ digest, cause, attempt, reason }) => [digest, cause, attempt, reason]),
+      ]);
+
+/** Wants each rollout once, and again when something changed that a decision about it looks at. */
+export const followRollouts = (
+  { objects, fleet, uses, claims }: RolloutParts,
+  enqueue: Enqueue,
+): (() => void) => {
+  const all = (afterMs: number): void => {
+    for (const { key } of objects.rollouts.list()) enqueue(key, afterMs);
+  };
+  const users = (adapters: Iterable<ObjectKey>, afterMs: number): void => {
+    for (const adapter of adapters) for (const key of uses.rolloutsOf(adapter)) enqueue(key, afterMs);
+  };
+  const last = new Map<RuntimeKey, Map<ObjectKey, string>>();
+  /** True when more than counts changed in what the runtime says of the rollout. */
+  const isDecisive = (runtime: RuntimeKey, rollout: ObjectKey): boolean => {
+    const known = last.get(runtime) ?? new Map<ObjectKey, string>();
+    last.set(runtime, known);
+    const now = decisive(fleet.get(runtime)?.rollouts.get(rollout));
+    const before = known.get(rollout);
+    if (now === '') known.delete(rollout);
+    else known.set(rollout, now);
+    return now !== before;
+  };
+
+  const stops = [
+    objects.rollouts.onChange(({ key }) => enqueue(key, 0)),
+    objects.adapters.onChange(({ key }) => users([key], 0)),
+    objects.runtimes.onChange((change) => {
+      if (changesPlace(change)) all(connectionMs);
+    }),
+    claims.onChange((kind, key) => {
+      if (kind === 'AdapterRollout') enqueue(key, reportMs);
+    }),
+    fleet.onChange(({ runtime, connection, adapters, rollouts }) => {
+      if (connection) {
+        all(connectionMs);
+        // One that went away counts for a little longer.
+        if (fleet.get(runtime) === undefined) last.delete(runtime);
+      }
+      users(adapters, reportMs);
+      for (const key of rollouts) enqueue(key, isDecisive(runtime, key) ? reportMs : countsMs);
+    }),
+  ];
+  all(0);
+  return () => {
+    for (const stop of stops) stop();
+  };
+};

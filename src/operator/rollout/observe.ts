@@ -1,0 +1,60 @@
+import type { RolloutStatus } from '../../api/rollout-status.ts';
+import type { Fleet } from '../../rollout/facts.ts';
+import { type Attempt, attemptOf, isHeld, isRefused, isResident } from './facts.ts';
+import type { Member, RolloutView } from './view.ts';
+
+/** What the runtimes make of a status that was decided: counts, and the share that the canary really answered. */
+export const observe = (view: RolloutView, status: RolloutStatus): Fleet => {
+  const { members, target, offline, rollout } = view;
+  const attempt = attemptOf(status, false);
+  const count = (holds: (member: Member) => boolean): number => members.filter(holds).length;
+  const observedCanary = shareOf(members, status, attempt, rollout.status?.weights.observedCanary);
+  return {
+    runtimes: {
+      desired: members.length,
+      updated: count((member) => isUpdated(member, status, attempt)),
+      ready: count((member) => isResident(member, target?.digest)),
+      failed: target === undefined ? 0 : count((member) => isRefused(member, target, attempt)),
+      held: count((member) => isHeld(member, attempt)),
+      offline,
+    },
+    ...(observedCanary === undefined ? {} : { observedCanary }),
+  };
+};
+
+/** The runtime follows the plan that this status amounts to. */
+const isUpdated = (
+  { report, isSilent }: Member,
+  { stable, canary, weights }: RolloutStatus,
+  attempt: Attempt | undefined,
+): boolean =>
+  report !== undefined &&
+  !isSilent &&
+  report.stableDigest === (stable?.digest ?? '') &&
+  report.canaryDigest === (canary?.digest ?? '') &&
+  report.weight === weights.canary &&
+  (attempt === undefined || report.attempt >= attempt.attempt);
+
+/**
+ * Percent of requests that the canary answered, over the runtimes that report this canary at this weight; undefined
+ * without requests. Steady counts must not make writes: a former value stays until the share is a whole point away.
+ */
+const shareOf = (
+  members: readonly Member[],
+  { canary, weights }: RolloutStatus,
+  attempt: Attempt | undefined,
+  former: number | undefined,
+): number | undefined => {
+  if (canary === undefined || attempt === undefined) return undefined;
+  let ofCanary = 0;
+  let all = 0;
+  for (const { report } of members) {
+    if (report?.canaryDigest !== canary.digest || report.weight !== weights.canary) continue;
+    ofCanary += report.served.canary;
+    all += report.served.canary + report.served.stable;
+  }
+  if (all < 1) return undefined;
+  const share = (100 * ofCanary) / all;
+  if (former !== undefined && Math.abs(share - former) < 1) return former;
+  return Math.min(100, Math.max(0, Math.round(share)));
+};

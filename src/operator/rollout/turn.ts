@@ -1,0 +1,166 @@
+import type { RolloutStatus } from '../../api/rollout-status.ts';
+import { type DecideInput, decide } from '../../rollout/decide.ts';
+import type { RolloutEvent } from '../../rollout/draft.ts';
+import type { Facts } from '../../rollout/facts.ts';
+import { type RolloutRequest, requestText } from '../../rollout/request.ts';
+import { conditionOf, conditionsOf } from '../conditions.ts';
+import { type Change, changeOf } from './change.ts';
+import { attemptOf, factsOf } from './facts.ts';
+import { observe } from './observe.ts';
+import type { AcceptedReason } from './reasons.ts';
+import { acceptedType, type RolloutView } from './view.ts';
+
+/** Milliseconds between two writes that only say what was observed. */
+export const observationMs = 10_000;
+/** Milliseconds that a first observation waits for others. */
+export const settleMs = 1000;
+/** Progress of a pause is written at least so often. */
+export const checkpointMs = 30_000;
+/** Milliseconds that a decision waits for the finalizer of the Adapter that it would bind. */
+export const keepMs = 2000;
+/** Look again after so many milliseconds; what is waited for comes as a change, as a rule. */
+const lookAgainMs = 1000;
+
+/** What one process remembers of a rollout between decisions. Monotonic times in milliseconds. */
+export type Memory = {
+  readonly uid: string;
+  /** When the decision was made whose status is in force, or the first one of this term; absent before that. */
+  readonly decidedAt?: number;
+  /** When an observation was written last. */
+  readonly observedAt: number;
+  /** Since when there is an observation that was not written. */
+  readonly unwrittenSince?: number;
+  /** Since when the Adapter that would be bound has no finalizer. */
+  readonly unkeptSince?: number;
+};
+
+export const newMemory = (uid: string): Memory => ({ uid, observedAt: Number.NEGATIVE_INFINITY });
+
+export type TurnInput = {
+  readonly view: RolloutView;
+  readonly memory: Memory;
+  /** Wall time. */
+  readonly now: number;
+  readonly monotonic: number;
+  readonly epoch: number;
+  readonly request: RolloutRequest | undefined;
+};
+
+export type Turn = {
+  readonly memory: Memory;
+  /** Present when it is to be written now. */
+  readonly write?: {
+    readonly status: RolloutStatus;
+    readonly events: readonly TurnEvent[];
+    readonly change: Change;
+  };
+  readonly requeueAfterMs?: number;
+};
+
+export type TurnEvent = Omit<RolloutEvent, 'reason'> & {
+  readonly reason: RolloutEvent['reason'] | 'NameConflict';
+};
+
+/**
+ * One decision about a rollout over all runtimes, and whether it is worth a write now: pure.
+ *
+ * Guarantees: decisions are written at once, observations at most every 10 s, the progress of a pause every 30 s.
+ * Nothing is decided from the silence of runtimes that a new leader has not heard of yet, but what they said before and
+ * what people ask for.
+ */
+export const turnOf = (input: TurnInput): Turn => {
+  const { view, monotonic, request } = input;
+  const status = view.rollout.status;
+  const memory = remembered(input);
+  const isAsked = request !== undefined && requestText(request) !== status?.lastHandledRequest;
+  if (memory.unkeptSince !== undefined && monotonic - memory.unkeptSince < keepMs) {
+    return { memory, requeueAfterMs: lookAgainMs };
+  }
+  const retrying = isAsked && request.verb === 'retry' && status?.abort !== undefined;
+  const facts = factsOf(view, attemptOf(status, retrying));
+  if (isUnheard(view, facts) && !isAsked) return { memory, requeueAfterMs: lookAgainMs };
+  return weigh(input, memory, facts);
+};
+
+const remembered = ({ view, memory, monotonic }: TurnInput): Memory => {
+  const { unkeptSince, ...rest } = memory;
+  const waits = view.target !== undefined && !view.target.isKept && !view.target.isDeleting;
+  return waits ? { ...rest, unkeptSince: unkeptSince ?? monotonic } : rest;
+};
+
+/** Runtimes are expected to report, the spec is what it was, and nothing that is known is a reason to act. */
+const isUnheard = ({ rollout, members }: RolloutView, { target, held = [] }: Facts): boolean =>
+  members.some(({ isSilent }) => isSilent) &&
+  rollout.status?.observedGeneration === rollout.metadata.generation &&
+  target?.state !== 'Failed' &&
+  held.length === 0;
+
+const weigh = (input: TurnInput, { decidedAt = input.monotonic, ...memory }: Memory, facts: Facts): Turn => {
+  const { view, now, monotonic, epoch, request } = input;
+  const elapsedMs = monotonic - decidedAt;
+  const base: DecideInput = { rollout: view.rollout, facts, now, elapsedMs, request, leaderEpoch: epoch };
+  // Who follows a status can be said once it is there: the decision does not depend on it.
+  const fleet = observe(view, decide(base).status);
+  const decision = decide({ ...base, facts: { ...facts, fleet } });
+  const { status, isNewConflict } = withAccepted(decision.status, view, new Date(now).toISOString());
+  const change = changeOf(view.written, status);
+  const events: TurnEvent[] = [...decision.events];
+  if (isNewConflict) events.push({ reason: 'NameConflict', message: view.nameConflict ?? '' });
+
+  const unwrittenSince = change === 'Observation' ? (memory.unwrittenSince ?? monotonic) : undefined;
+  const { unwrittenSince: _, ...rest } = memory;
+  const kept: Memory = { ...rest, decidedAt };
+  const dueInMs = dueIn(change, { decidedAt, observedAt: memory.observedAt }, unwrittenSince, monotonic);
+  if (change === 'None' || dueInMs > 0) {
+    const requeueAfterMs = Math.min(
+      decision.requeueAfterMs ?? Number.POSITIVE_INFINITY,
+      change === 'None' ? Number.POSITIVE_INFINITY : dueInMs,
+    );
+    return {
+      memory: unwrittenSince === undefined ? kept : { ...kept, unwrittenSince },
+      ...(Number.isFinite(requeueAfterMs) ? { requeueAfterMs } : {}),
+    };
+  }
+  return {
+    memory: {
+      ...kept,
+      decidedAt: monotonic,
+      observedAt: change === 'Observation' ? monotonic : kept.observedAt,
+    },
+    write: { status, events, change },
+    ...(decision.requeueAfterMs === undefined ? {} : { requeueAfterMs: decision.requeueAfterMs }),
+  };
+};
+
+const dueIn = (
+  change: Change,
+  { decidedAt, observedAt }: { readonly decidedAt: number; readonly observedAt: number },
+  unwrittenSince: number | undefined,
+  now: number,
+): number => {
+  if (change === 'Observation') {
+    return Math.max((unwrittenSince ?? now) + settleMs, observedAt + observationMs) - now;
+  }
+  return change === 'Progress' ? decidedAt + checkpointMs - now : 0;
+};
+
+const withAccepted = (status: RolloutStatus, { nameConflict, written }: RolloutView, now: string) => {
+  const accepted = conditionOf(written?.conditions, acceptedType);
+  const reason: AcceptedReason = nameConflict === undefined ? 'Accepted' : 'NameConflict';
+  const conditions = conditionsOf(
+    [
+      {
+        type: acceptedType,
+        status: nameConflict === undefined ? 'True' : 'False',
+        reason,
+        message: nameConflict ?? 'its name is its own',
+      },
+    ],
+    accepted === undefined ? [] : [accepted],
+    now,
+  );
+  return {
+    status: { ...status, conditions: [...status.conditions, ...conditions] },
+    isNewConflict: nameConflict !== undefined && accepted?.status !== 'False',
+  };
+};

@@ -1,0 +1,168 @@
+import type { ObjectKey } from '../../api/names.ts';
+import type { RouteObject } from '../../api/objects.ts';
+import type { RouteStatus } from '../../api/route-status.ts';
+import { conditionOf, cut } from '../conditions.ts';
+import { type Controller, type ControllerParts, type Enqueue, soonest } from '../controller.ts';
+import type { NameClaims } from '../name-claims.ts';
+import type { ObjectChange, Read } from '../objects.ts';
+import type { Presences } from '../presence.ts';
+import { lookAgainMs, versionOf, Writes } from '../writes.ts';
+import { changeOf, decideRoute, type RouteMember } from './decide.ts';
+import { type EventReason, eventReasons } from './reasons.ts';
+import { findingsOf } from './references.ts';
+
+export type RouteParts = ControllerParts & { readonly presences: Presences; readonly claims: NameClaims };
+
+/** Milliseconds between two writes of one route. */
+const writeMs = 1000;
+/** Milliseconds in which changes of runtimes and of other objects are gathered. */
+const gatherMs = 500;
+
+type Reading = Read<RouteObject>;
+type Memory = {
+  readonly uid: string;
+  readonly generation: number;
+  /** A runtime that answered a plan with this version of the collection has this generation. */
+  readonly since: bigint;
+  writtenAt: number;
+  /** What was written last, where the object cannot say: its spec is not valid. */
+  written: RouteStatus | undefined;
+};
+
+const noFindings = { missing: [], warnings: [] };
+
+/** Keeps the status of each AdapterRoute. Nothing effective is in it: plans are compiled from the spec alone. */
+export class RouteController implements Controller {
+  readonly name = 'route';
+  readonly #parts: RouteParts;
+  readonly #writes: Writes;
+  readonly #memories = new Map<ObjectKey, Memory>();
+
+  constructor(parts: RouteParts) {
+    this.#parts = parts;
+    this.#writes = new Writes('AdapterRoute', parts);
+  }
+
+  readonly follow: Controller['follow'] = (enqueue) => followRoutes(this.#parts, enqueue);
+
+  readonly reconcile: Controller['reconcile'] = async (key, signal) => {
+    const { objects, clock, claims, presences } = this.#parts;
+    const read = objects.routes.get(key);
+    if (read === undefined) {
+      this.#memories.delete(key);
+      this.#writes.forget(key);
+      return {};
+    }
+    if (read.metadata.deletionTimestamp !== undefined) return {};
+    const memory = this.#memoryOf(read);
+    if (this.#writes.isBehind(read)) return { requeueAfterMs: lookAgainMs };
+    const { object } = read;
+    const before = object === undefined ? memory.written : object.status;
+    const { changesInMs } = presences.now();
+    const status = decideRoute({
+      generation: memory.generation,
+      problems: object === undefined ? read.problems.map(({ reason }) => reason) : [],
+      nameConflict: object === undefined ? undefined : claims.conflictOf(object),
+      findings: object === undefined ? noFindings : findingsOf(object, objects),
+      members: this.#membersOf(key, memory),
+      before,
+      now: new Date(clock.now()).toISOString(),
+    });
+    if (changeOf(before, status) === 'None') return soonest(changesInMs);
+    const monotonic = clock.monotonic();
+    const dueInMs = memory.writtenAt + writeMs - monotonic;
+    if (dueInMs > 0) return soonest(dueInMs, changesInMs);
+    const written = await this.#writes.write(read, (writer, of) => writer.replaceStatus(of, status, signal));
+    if (written !== 'Written') return written === 'Conflict' ? { requeueAfterMs: lookAgainMs } : {};
+    memory.writtenAt = monotonic;
+    memory.written = status;
+    this.#tell(read, before, status);
+    return soonest(changesInMs);
+  };
+
+  #membersOf(key: ObjectKey, { since }: Memory): RouteMember[] {
+    const { runtimes } = this.#parts.presences.now();
+    return runtimes.flatMap(({ key: runtime, presence, state }): RouteMember[] => {
+      if (presence === 'Away') return [];
+      const isReached = state !== undefined && state.acknowledged.routes >= since;
+      const refusal = state?.refused.get(`Route ${key}`);
+      return [{ key: runtime, isSilent: presence === 'Silent', isReached, refusal }];
+    });
+  }
+
+  /**
+   * Writes of the status move the version of the route on, and runtimes do not hear of them: what counts is the version
+   * at which this generation was first seen. A new leader sees it late; where everybody had it, they have it still.
+   */
+  #memoryOf({ key, metadata, resourceVersion, object }: Reading): Memory {
+    const { uid, generation = 1 } = metadata;
+    const known = this.#memories.get(key);
+    if (known?.uid === uid && known.generation === generation) return known;
+    const { observedGeneration, runtimes } = object?.status ?? {};
+    const everybodyHadIt =
+      known === undefined &&
+      observedGeneration === generation &&
+      runtimes !== undefined &&
+      runtimes.programmed === runtimes.desired &&
+      runtimes.desired > 0;
+    const memory: Memory = {
+      uid,
+      generation,
+      since: everybodyHadIt ? 0n : BigInt(resourceVersion),
+      writtenAt: known?.writtenAt ?? Number.NEGATIVE_INFINITY,
+      written: known?.uid === uid ? known.written : undefined,
+    };
+    this.#memories.set(key, memory);
+    return memory;
+  }
+
+  #tell(read: Reading, before: RouteStatus | undefined, status: RouteStatus): void {
+    for (const { type, reason, message } of status.conditions) {
+      if (!isEventReason(reason) || conditionOf(before?.conditions, type)?.reason === reason) continue;
+      this.#parts.recorder.record({
+        regarding: versionOf('AdapterRoute', read),
+        type: 'Warning',
+        reason,
+        note: cut(message, 1024),
+        action: 'Observe',
+      });
+    }
+  }
+}
+
+const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(eventReasons, reason);
+
+/** Wants each route once, and again when it, what it may name, or what runtimes say of it changed. */
+const followRoutes = ({ objects, fleet, claims }: RouteParts, enqueue: Enqueue): (() => void) => {
+  const all = (): void => {
+    for (const { key } of objects.routes.list()) enqueue(key, gatherMs);
+  };
+  const ofNamespace = ({ object: { metadata } }: ObjectChange<unknown>): void => {
+    for (const { key, metadata: route } of objects.routes.list()) {
+      if (route.namespace === metadata.namespace) enqueue(key, gatherMs);
+    }
+  };
+  const stops = [
+    objects.routes.onChange(({ key }) => enqueue(key, 0)),
+    objects.adapters.onChange((change) => {
+      if (change.type !== 'updated') ofNamespace(change);
+    }),
+    objects.rollouts.onChange((change) => {
+      const isSame = change.object.object?.spec.adapter === change.before?.object?.spec.adapter;
+      if (change.type !== 'updated' || !isSame) ofNamespace(change);
+    }),
+    objects.runtimes.onChange(({ type }) => {
+      if (type !== 'updated') all();
+    }),
+    claims.onChange((kind, key) => {
+      if (kind === 'AdapterRoute') enqueue(key, 50);
+    }),
+    fleet.onChange(({ connection, acknowledged }) => {
+      if (connection || acknowledged) all();
+    }),
+  ];
+  for (const { key } of objects.routes.list()) enqueue(key, 0);
+  return () => {
+    for (const stop of stops) stop();
+  };
+};

@@ -1,0 +1,114 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ObjectKey } from '../../api/names.ts';
+import type { RouteStatus } from '../../api/route-status.ts';
+import { conditionOf, conditionsOf, cut, listed, type Observed, verdictsOf } from '../conditions.ts';
+import type { ConditionReason, ConditionType } from './reasons.ts';
+import type { RouteFindings } from './references.ts';
+
+/** A connected runtime, as far as one route is concerned. */
+export type RouteMember = {
+  readonly key: ObjectKey;
+  readonly isSilent: boolean;
+  /** It answered a plan that has this generation of the route. */
+  readonly isReached: boolean;
+  /** Why it refuses the route, if so. */
+  readonly refusal: string | undefined;
+};
+
+export type RouteInput = {
+  readonly generation: number;
+  /** What is wrong with the spec. */
+  readonly problems: readonly string[];
+  readonly nameConflict: string | undefined;
+  readonly findings: RouteFindings;
+  readonly members: readonly RouteMember[];
+  readonly before: RouteStatus | undefined;
+  readonly now: string;
+};
+
+type RouteCondition = Observed<ConditionType, ConditionReason>;
+
+const maxUnresolved = 16;
+
+/** The status of an AdapterRoute: pure. While runtimes of a new term are silent, what was written about them stays. */
+export const decideRoute = (input: RouteInput): RouteStatus => {
+  const { generation, findings, members, before, now } = input;
+  const acceptance = accepted(input);
+  const isUnheard = before?.observedGeneration === generation && members.some(({ isSilent }) => isSilent);
+  const written = isUnheard ? conditionOf(before.conditions, 'Programmed') : undefined;
+  const inForce = acceptance.status === 'True' ? members.filter(isProgrammed) : [];
+  return {
+    observedGeneration: generation,
+    runtimes: isUnheard ? before.runtimes : { desired: members.length, programmed: inForce.length },
+    unresolved: findings.missing.slice(0, maxUnresolved).map((one) => cut(one, 512)),
+    conditions: conditionsOf(
+      [
+        acceptance,
+        resolvedRefs(input),
+        written ?? programmed(acceptance.status === 'True', members, inForce.length),
+      ],
+      before?.conditions,
+      now,
+    ),
+  };
+};
+
+/** None: nothing is different. Decision: something that programs act on is. */
+export const changeOf = (
+  before: RouteStatus | undefined,
+  after: RouteStatus,
+): 'None' | 'Observation' | 'Decision' => {
+  if (isDeepStrictEqual(before, after)) return 'None';
+  if (before?.observedGeneration !== after.observedGeneration) return 'Decision';
+  const isSame = isDeepStrictEqual(verdictsOf(before.conditions), verdictsOf(after.conditions));
+  return isSame ? 'Observation' : 'Decision';
+};
+
+const isProgrammed = ({ isReached, refusal, isSilent }: RouteMember): boolean =>
+  isReached && refusal === undefined && !isSilent;
+
+const accepted = ({ problems, nameConflict }: RouteInput): RouteCondition => {
+  const type = 'Accepted';
+  if (problems.length > 0) {
+    return { type, status: 'False', reason: 'InvalidSpec', message: listed(problems, 10, '; ') };
+  }
+  return nameConflict === undefined
+    ? { type, status: 'True', reason: 'Accepted', message: 'clients may call it by its model name' }
+    : { type, status: 'False', reason: 'NameConflict', message: `spec.model: ${nameConflict}` };
+};
+
+const resolvedRefs = ({ problems, findings: { missing, warnings } }: RouteInput): RouteCondition => {
+  const type = 'ResolvedRefs';
+  if (problems.length > 0) {
+    return { type, status: 'Unknown', reason: 'NotChecked', message: 'the spec is not valid' };
+  }
+  if (missing.length > 0) {
+    return { type, status: 'False', reason: 'TargetMissing', message: listed(missing, maxUnresolved, '; ') };
+  }
+  return warnings.length > 0
+    ? {
+        type,
+        status: 'True',
+        reason: 'ResolvedWithWarnings',
+        message: listed(warnings, maxUnresolved, '; '),
+      }
+    : { type, status: 'True', reason: 'Resolved', message: 'everything that the rules name exists' };
+};
+
+const programmed = (isAccepted: boolean, members: readonly RouteMember[], count: number): RouteCondition => {
+  const type = 'Programmed';
+  if (!isAccepted)
+    return { type, status: 'False', reason: 'NotAccepted', message: 'no runtime gets the route' };
+  if (members.length === 0) {
+    return { type, status: 'False', reason: 'NoRuntime', message: 'no runtime is connected' };
+  }
+  const message = `${count} of ${members.length} connected runtimes route by it`;
+  const refused = members.find(({ refusal }) => refusal !== undefined);
+  if (refused !== undefined) {
+    const quoted = `${refused.key} refuses it: ${cut(refused.refusal ?? '', 2000)}`;
+    return { type, status: 'False', reason: 'Refused', message: `${message}; ${quoted}` };
+  }
+  return count === members.length
+    ? { type, status: 'True', reason: 'Programmed', message }
+    : { type, status: 'False', reason: 'Pending', message };
+};

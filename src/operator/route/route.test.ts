@@ -1,0 +1,210 @@
+import { describe, expect, it } from 'vitest';
+import { objectKey } from '../../api/names.ts';
+import type { RouteSpec } from '../../api/route.ts';
+import { noRevision } from '../../control/revision.ts';
+import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { NameClaims } from '../name-claims.ts';
+import { Presences } from '../presence.ts';
+import { FakeCluster } from '../testing/fake-cluster.ts';
+import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from '../testing/fake-fleet.ts';
+import { RouteController } from './controller.ts';
+
+const key = objectKey('team-a', 'assistant');
+
+class World {
+  readonly cluster = new FakeCluster();
+  readonly fleet = new FakeFleet();
+  readonly clock = new FakeClock();
+  controller = this.elect();
+
+  elect(): RouteController {
+    const { cluster, fleet, clock } = this;
+    const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
+    const { writer, recorder } = cluster;
+    const parts = { clock, term, objects: cluster, fleet, writer, recorder };
+    const presences = new Presences(parts);
+    this.controller = new RouteController({
+      ...parts,
+      presences,
+      claims: new NameClaims(cluster, presences),
+    });
+    return this.controller;
+  }
+  join(...names: string[]): this {
+    for (const name of names) {
+      this.cluster.apply(aRuntimeObject(runtimeKey(name), {}, aRuntimeStatus(true)));
+      this.fleet.report(runtimeKey(name));
+    }
+    return this;
+  }
+  /** The runtimes answer a plan of what is at the server now. */
+  acknowledge(...names: string[]): this {
+    const routes = BigInt(this.cluster.routes.server.get(key)?.resourceVersion ?? '0');
+    for (const name of names)
+      this.fleet.report(runtimeKey(name), { acknowledged: { ...noRevision, routes } });
+    return this;
+  }
+  route(spec: Partial<RouteSpec> = {}, generation = 1): this {
+    const { metadata, ...rest } = aRoute({ name: 'assistant' }, spec);
+    const status = this.cluster.routes.server.get(key)?.object?.status;
+    this.cluster.apply(
+      { ...rest, metadata: { ...metadata, generation }, ...(status && { status }) },
+      { generation },
+    );
+    return this;
+  }
+  async run(): Promise<void> {
+    this.clock.advance(1000);
+    await this.controller.reconcile(key, new AbortController().signal);
+  }
+  get status() {
+    const status = this.cluster.routes.server.get(key)?.object?.status;
+    if (status === undefined) throw new Error('there is no status');
+    return status;
+  }
+  get verdicts(): string[] {
+    return this.status.conditions.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
+  }
+}
+
+const toRollout = (rollout: string): Partial<RouteSpec> => ({
+  rules: [{ name: 'all', matches: [], hashOn: 'User', targets: [{ rollout, weight: 1 }], fallback: [] }],
+});
+
+describe('the route controller', () => {
+  it('says how many runtimes route by it', async () => {
+    const world = new World().join('a', 'b').route().acknowledge('a');
+    await world.run();
+    expect(world.status.runtimes).toEqual({ desired: 2, programmed: 1 });
+    expect(world.verdicts).toEqual([
+      'Accepted=True Accepted',
+      'ResolvedRefs=True Resolved',
+      'Programmed=False Pending',
+    ]);
+    await world.acknowledge('b').run();
+    expect(world.verdicts[2]).toBe('Programmed=True Programmed');
+  });
+
+  it('is not put back by its own writes', async () => {
+    const world = new World().join('a').route().acknowledge('a');
+    for (let turn = 0; turn < 5; turn++) await world.run();
+    expect(world.verdicts[2]).toBe('Programmed=True Programmed');
+    expect(world.cluster.writes).toHaveLength(1);
+    world.elect();
+    await world.run();
+    expect(world.cluster.writes).toHaveLength(1);
+  });
+
+  it('asks for another answer when the spec changes', async () => {
+    const world = new World().join('a').route().acknowledge('a');
+    await world.run();
+    await world.route({ model: 'helper' }, 2).run();
+    expect(world.status).toMatchObject({ observedGeneration: 2, runtimes: { programmed: 0 } });
+    await world.acknowledge('a').run();
+    expect(world.status.runtimes).toEqual({ desired: 1, programmed: 1 });
+  });
+
+  it('quotes a runtime that refuses it', async () => {
+    const world = new World().join('a', 'b').route().acknowledge('a', 'b');
+    world.fleet.report(runtimeKey('b'), { refused: new Map([[`Route ${key}`, 'too many rules']]) });
+    await world.run();
+    expect(world.status.conditions[2]).toMatchObject({
+      reason: 'Refused',
+      message: '1 of 2 connected runtimes route by it; edge/b refuses it: too many rules',
+    });
+    expect(world.cluster.events.map(({ reason }) => reason)).toEqual(['Refused']);
+  });
+
+  it('names targets that do not exist, with what may be meant', async () => {
+    const world = new World().join('a').route(toRollout('sqll'));
+    world.cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v1' }));
+    await world.run();
+    expect(world.status.unresolved).toEqual([
+      'spec.rules[0]: there is no AdapterRollout sqll in namespace team-a, did you mean sql',
+    ]);
+    expect(world.verdicts[1]).toBe('ResolvedRefs=False TargetMissing');
+    await world.route(toRollout('sql'), 2).run();
+    expect(world.verdicts[1]).toBe('ResolvedRefs=True Resolved');
+    expect(world.status.unresolved).toEqual([]);
+  });
+
+  it('warns of a rule that answers nobody', async () => {
+    const spec = toRollout('sql');
+    const rules = spec.rules?.map((rule) => ({ ...rule, targets: [{ rollout: 'sql', weight: 0 }] })) ?? [];
+    const world = new World().route({ rules });
+    world.cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v1' }));
+    await world.run();
+    expect(world.verdicts).toEqual([
+      'Accepted=True Accepted',
+      'ResolvedRefs=True ResolvedWithWarnings',
+      'Programmed=False NoRuntime',
+    ]);
+  });
+
+  it('is not accepted while an older object has its name, and says which', async () => {
+    const world = new World().join('a').route().acknowledge('a');
+    world.cluster.apply(anAdapter({ name: 'assistant', at: -5 }));
+    await world.run();
+    expect(world.status.conditions[0]).toMatchObject({
+      reason: 'NameConflict',
+      message: 'spec.model: the name assistant belongs to the older Adapter team-a/assistant: choose another',
+    });
+    expect(world.verdicts[2]).toBe('Programmed=False NotAccepted');
+  });
+
+  it('is not accepted with the name of a base model', async () => {
+    const world = new World().join('a').route({ model: 'tiny' });
+    await world.run();
+    expect(world.verdicts[0]).toBe('Accepted=False NameConflict');
+  });
+
+  it('says which fields are wrong, once', async () => {
+    const world = new World().join('a');
+    world.cluster.apply(aRoute({ name: 'assistant' }), {}, [
+      { path: ['spec', 'rules'], reason: 'spec.rules: bad' },
+    ]);
+    for (let turn = 0; turn < 3; turn++) await world.run();
+    expect(world.cluster.writes).toHaveLength(1);
+    expect(world.cluster.writes[0]?.status).toMatchObject({
+      conditions: [
+        { reason: 'InvalidSpec', message: 'spec.rules: bad' },
+        { reason: 'NotChecked' },
+        { reason: 'NotAccepted' },
+      ],
+    });
+  });
+
+  it('keeps what is written while a new leader waits for reports', async () => {
+    const world = new World().join('a', 'b').route().acknowledge('a', 'b');
+    await world.run();
+    world.fleet.forget(runtimeKey('b'));
+    world.elect();
+    await world.run();
+    expect(world.status.runtimes).toEqual({ desired: 2, programmed: 2 });
+    world.clock.advance(30_000);
+    await world.run();
+    expect(world.status.runtimes).toEqual({ desired: 1, programmed: 1 });
+  });
+
+  it('writes once a second at most', async () => {
+    const world = new World().join('a', 'b').route();
+    await world.run();
+    world.acknowledge('a');
+    const result = await world.controller.reconcile(key, new AbortController().signal);
+    expect(result).toEqual({ requeueAfterMs: 1000 });
+    expect(world.cluster.writes).toHaveLength(1);
+  });
+
+  it('is wanted again when what it may name comes or goes', () => {
+    const world = new World().route();
+    const wanted: string[] = [];
+    const stop = world.controller.follow((which, afterMs) => void wanted.push(`${which} ${afterMs}`));
+    world.cluster.apply(anAdapter({ name: 'v1' }));
+    world.cluster.apply(anAdapter({ name: 'v1', namespace: 'other' }));
+    world.cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v1' }));
+    world.cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v1' }));
+    stop();
+    expect(wanted).toEqual([`${key} 0`, `${key} 500`, `${key} 500`]);
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { fakeDigest } from '../../api/names.fixture.ts';
+import { objectKey } from '../../api/names.ts';
+import { aRollout, aStatus } from '../../plan/manifests.fixture.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { FakeCluster } from '../testing/fake-cluster.ts';
+import {
+  anAdapterState,
+  aRolloutState,
+  aRuntimeObject,
+  aRuntimeStatus,
+  FakeFleet,
+  runtimeKey,
+} from '../testing/fake-fleet.ts';
+import { RuntimeController } from './controller.ts';
+
+const key = runtimeKey('a');
+const start = ({ written = false } = {}) => {
+  const cluster = new FakeCluster();
+  const fleet = new FakeFleet();
+  const clock = new FakeClock();
+  cluster.apply(aRuntimeObject(key, {}, written ? aRuntimeStatus(true) : undefined));
+  const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
+  const { writer, recorder } = cluster;
+  const controller = new RuntimeController({ clock, term, objects: cluster, fleet, writer, recorder });
+  const run = () => controller.reconcile(key, new AbortController().signal);
+  const status = () => cluster.runtimes.server.get(key)?.object?.status;
+  return { cluster, fleet, clock, controller, run, status };
+};
+
+describe('the runtime controller', () => {
+  it('writes what a runtime reports, and an event that it connected', async () => {
+    const { fleet, run, status, cluster } = start();
+    fleet.report(key);
+    await run();
+    expect(status()).toMatchObject({ version: '0.1.0' });
+    expect(cluster.events.map(({ reason }) => reason)).toEqual(['Connected']);
+  });
+
+  it('leaves the status of a runtime alone that is not heard of yet, for thirty seconds', async () => {
+    const { run, status, cluster, clock } = start({ written: true });
+    expect(await run()).toEqual({ requeueAfterMs: 30_000 });
+    expect(cluster.writes).toEqual([]);
+    clock.advance(30_000);
+    await run();
+    expect(status()?.conditions[0]).toMatchObject({ type: 'Connected', status: 'False' });
+    expect(cluster.events.map(({ reason }) => reason)).toEqual(['Disconnected']);
+    await run();
+    expect(cluster.writes).toHaveLength(1);
+  });
+
+  it('writes counts at most every ten seconds, and what matters soon', async () => {
+    const { run, fleet, cluster, clock } = start();
+    fleet.report(key);
+    await run();
+    for (let second = 1; second <= 9; second++) {
+      clock.advance(1000);
+      const name = objectKey('team-a', `v${second}`);
+      const adapters = new Map(fleet.get(key)?.adapters).set(
+        name,
+        anAdapterState('u', fakeDigest('1'), 'Stored'),
+      );
+      fleet.report(key, { adapters });
+      expect(await run()).toEqual({ requeueAfterMs: (10 - second) * 1000 });
+    }
+    expect(cluster.writes).toHaveLength(1);
+    fleet.report(key, { ready: false, message: 'engine is down' });
+    await run();
+    expect(cluster.writes).toHaveLength(2);
+    expect(cluster.events.at(-1)).toMatchObject({ reason: 'NotServing', note: 'engine is down' });
+  });
+
+  it('shows canaries under way by the names that rollouts have for them', async () => {
+    const { run, fleet, cluster, status } = start();
+    const canary = { adapter: 'v2', uid: 'u2', digest: fakeDigest('2'), seed: '0', attempt: 1 };
+    const rollout = cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v2' }, aStatus({ canary })));
+    fleet.report(key, {
+      adapters: new Map([[objectKey('team-a', 'v2'), anAdapterState('u2', fakeDigest('2'), 'Loaded')]]),
+      rollouts: new Map([
+        [rollout, aRolloutState('uid', { canaryDigest: fakeDigest('2'), effectiveWeight: 7 })],
+      ]),
+    });
+    await run();
+    expect(status()?.rollouts).toEqual([
+      { rollout: 'team-a/sql', adapter: 'v2', state: 'Loaded', weight: 7 },
+    ]);
+  });
+
+  it('wants a runtime for each thing that happens to it, and nothing after its end', () => {
+    const { controller, fleet, cluster } = start();
+    const wanted: string[] = [];
+    const stop = controller.follow((which, afterMs) => void wanted.push(`${which} ${afterMs}`));
+    fleet.report(key);
+    fleet.report(key, { refused: new Map() });
+    fleet.report(key, { message: '' });
+    cluster.apply(aRuntimeObject(key, { zone: 'north' }));
+    stop();
+    fleet.report(key, { ready: false });
+    expect(wanted).toEqual(['edge/a 0', 'edge/a 500', 'edge/a 200', 'edge/a 2000', 'edge/a 0']);
+  });
+});

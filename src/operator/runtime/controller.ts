@@ -1,0 +1,136 @@
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import type { RuntimeObjectStatus } from '../../api/runtime.ts';
+import { conditionOf, cut } from '../conditions.ts';
+import {
+  type Controller,
+  type ControllerParts,
+  type Enqueue,
+  graceMs,
+  inGrace,
+  soonest,
+} from '../controller.ts';
+import type { RuntimeState } from '../fleet.ts';
+import type { Read, RuntimeObject } from '../objects.ts';
+import { lookAgainMs, versionOf, Writes } from '../writes.ts';
+import { changeOf, decideRuntime, type UnderWay } from './decide.ts';
+import { type EventReason, eventReasons } from './reasons.ts';
+
+/** Milliseconds between two writes of one AdapterRuntime, and between two that only say what was observed. */
+const writeMs = 1000;
+const observationMs = 10_000;
+/** Milliseconds in which reports are gathered. */
+const reportMs = 200;
+/** The same for connections: the first report follows at once. */
+const connectionMs = 500;
+/** The same for what decides nothing. */
+const countsMs = 2000;
+
+type Reading = Read<RuntimeObject>;
+/** Monotonic times. */
+type Memory = { readonly uid: string; writtenAt: number };
+
+/** Keeps the status of each AdapterRuntime; the object itself is made by whoever the runtime connects to. */
+export class RuntimeController implements Controller {
+  readonly name = 'runtime';
+  readonly #parts: ControllerParts;
+  readonly #writes: Writes;
+  readonly #memories = new Map<ObjectKey, Memory>();
+
+  constructor(parts: ControllerParts) {
+    this.#parts = parts;
+    this.#writes = new Writes('AdapterRuntime', parts);
+  }
+
+  readonly follow: Controller['follow'] = (enqueue) => followRuntimes(this.#parts, enqueue);
+
+  readonly reconcile: Controller['reconcile'] = async (key, signal) => {
+    const { objects, fleet, clock, term } = this.#parts;
+    const read = objects.runtimes.get(key);
+    if (read?.object === undefined) {
+      this.#memories.delete(key);
+      this.#writes.forget(key);
+      return {};
+    }
+    if (read.metadata.deletionTimestamp !== undefined) return {};
+    if (this.#writes.isBehind(read)) return { requeueAfterMs: lookAgainMs };
+    const { metadata, status: before } = read.object;
+    const state = fleet.get(key);
+    const isSilent = state === undefined && inGrace(this.#parts);
+    const monotonic = clock.monotonic();
+    const graceEndsInMs = isSilent ? term.since + graceMs - monotonic : undefined;
+    const status = decideRuntime({
+      namespace: metadata.namespace,
+      name: metadata.name,
+      before,
+      state,
+      isSilent,
+      underWay: state === undefined ? [] : this.#underWayAt(state),
+      now: new Date(clock.now()).toISOString(),
+    });
+    if (status === undefined) return soonest(graceEndsInMs);
+    const change = changeOf(before, status);
+    if (change === 'None') return soonest(graceEndsInMs);
+    const memory = this.#memoryOf(key, metadata.uid);
+    const pauseMs = change === 'Decision' ? writeMs : observationMs;
+    const dueInMs = memory.writtenAt + pauseMs - monotonic;
+    if (dueInMs > 0) return soonest(dueInMs);
+    const written = await this.#writes.write(read, (writer, of) => writer.replaceStatus(of, status, signal));
+    if (written !== 'Written') return written === 'Conflict' ? { requeueAfterMs: lookAgainMs } : {};
+    memory.writtenAt = monotonic;
+    this.#tell(read, before, status);
+    return {};
+  };
+
+  #underWayAt({ rollouts, adapters }: RuntimeState): UnderWay[] {
+    return [...rollouts].flatMap(([rollout, report]): UnderWay[] => {
+      if (report.canaryDigest === '') return [];
+      const object = this.#parts.objects.rollouts.get(rollout)?.object;
+      const canary = object?.status?.canary;
+      if (object === undefined || canary?.digest !== report.canaryDigest) return [];
+      const { adapter } = canary;
+      const here = adapters.get(objectKey(object.metadata.namespace, adapter));
+      const state = here?.uid === canary.uid ? here.state : 'Remote';
+      return [{ rollout, adapter, state, weight: Math.min(100, report.effectiveWeight) }];
+    });
+  }
+
+  #memoryOf(key: ObjectKey, uid: string): Memory {
+    const known = this.#memories.get(key);
+    if (known?.uid === uid) return known;
+    const memory = { uid, writtenAt: Number.NEGATIVE_INFINITY };
+    this.#memories.set(key, memory);
+    return memory;
+  }
+
+  #tell(read: Reading, before: RuntimeObjectStatus | undefined, status: RuntimeObjectStatus): void {
+    for (const { type, reason, message } of status.conditions) {
+      const isOld = conditionOf(before?.conditions, type)?.reason === reason;
+      // Of a runtime that went away one event says everything.
+      const isEcho = reason === 'Disconnected' && type !== 'Connected';
+      if (isOld || isEcho || !isEventReason(reason)) continue;
+      this.#parts.recorder.record({
+        regarding: versionOf('AdapterRuntime', read),
+        type: reason === 'Connected' ? 'Normal' : 'Warning',
+        reason,
+        note: cut(message, 1024),
+        action: 'Observe',
+      });
+    }
+  }
+}
+
+const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(eventReasons, reason);
+
+/** Wants each runtime once, and again when its object or what it reports changed. */
+const followRuntimes = ({ objects, fleet }: ControllerParts, enqueue: Enqueue): (() => void) => {
+  const stops = [
+    objects.runtimes.onChange(({ key }) => enqueue(key, 0)),
+    fleet.onChange(({ runtime, connection, acknowledged }) => {
+      enqueue(runtime, connection ? connectionMs : acknowledged ? reportMs : countsMs);
+    }),
+  ];
+  for (const { key } of objects.runtimes.list()) enqueue(key, 0);
+  return () => {
+    for (const stop of stops) stop();
+  };
+};

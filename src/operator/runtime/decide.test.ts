@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest';
+import { fakeDigest } from '../../api/names.fixture.ts';
+import { objectKey } from '../../api/names.ts';
+import { type RuntimeObjectStatus, runtimeStatusSchema } from '../../api/runtime.ts';
+import type { RuntimeState } from '../fleet.ts';
+import { anAdapterState, aRolloutState, aRuntimeState, runtimeKey } from '../testing/fake-fleet.ts';
+import { changeOf, decideRuntime, type UnderWay } from './decide.ts';
+
+const now = '2026-01-01T00:00:00.000Z';
+const later = '2026-01-01T01:00:00.000Z';
+
+const decide = (
+  state: RuntimeState | undefined,
+  before?: RuntimeObjectStatus,
+  more: { isSilent?: boolean; now?: string; underWay?: readonly UnderWay[] } = {},
+): RuntimeObjectStatus | undefined =>
+  decideRuntime({
+    namespace: 'edge',
+    name: 'a',
+    before,
+    state,
+    isSilent: false,
+    underWay: [],
+    now,
+    ...more,
+  });
+const here = (more: Partial<RuntimeState> = {}): RuntimeState => aRuntimeState(runtimeKey('a'), more);
+const written = (more: Partial<RuntimeState> = {}): RuntimeObjectStatus => {
+  const status = decide(here(more));
+  if (status === undefined) throw new Error('nothing was decided');
+  return runtimeStatusSchema.parse(JSON.parse(JSON.stringify(status)));
+};
+const conditionIn = (status: RuntimeObjectStatus | undefined, type: string) =>
+  status?.conditions.find((condition) => condition.type === type);
+
+describe('the status of a runtime', () => {
+  it('says what it is, has and serves', () => {
+    const adapters = new Map(
+      ['Resident', 'Stored', 'Remote', 'Failed'].map((state, index) => [
+        objectKey('team-a', `v${index}`),
+        anAdapterState(`uid-${index}`, fakeDigest('1'), state),
+      ]),
+    );
+    const hold = { digest: fakeDigest('2'), cause: 'Guard', reason: 'errors', attempt: 1 } as const;
+    const rollouts = new Map([[objectKey('team-a', 'sql'), aRolloutState('uid', { holds: [hold] })]]);
+    const info = { ...here().info, baseDigest: fakeDigest('b') };
+    expect(decide(here({ adapters, rollouts, info }))).toMatchObject({
+      kind: 'Node',
+      node: 'a',
+      baseModel: { name: 'tiny', digest: fakeDigest('b') },
+      adapters: { known: 4, stored: 2, resident: 1, failed: 1 },
+      heldRollouts: ['team-a/sql'],
+      connectedSince: '2023-11-14T22:13:20.000Z',
+    });
+  });
+
+  it('is written anew only when use moved by more than five percent of the budget', () => {
+    const before = written();
+    const used = (usedBytes: number) => here({ memory: { budgetBytes: 1000, usedBytes } });
+    expect(decide(used(50), before)).toBe(before);
+    expect(decide(used(51), before)).toMatchObject({ memory: { usedBytes: 51 } });
+    expect(changeOf(before, decide(used(51), before) ?? before)).toBe('Observation');
+  });
+
+  it('brings the exact use along with anything else', () => {
+    const memory = { budgetBytes: 1000, usedBytes: 3 };
+    const next = decide(here({ memory, ready: false, message: 'loads' }), written());
+    expect(next).toMatchObject({ memory: { usedBytes: 3 } });
+    expect(changeOf(written(), next ?? written())).toBe('Decision');
+  });
+
+  it('keeps times of transitions', () => {
+    const next = decide(here({ ready: false, message: 'loads' }), written(), { now: later });
+    expect(conditionIn(next, 'Ready')).toMatchObject({ status: 'False', lastTransitionTime: later });
+    expect(conditionIn(next, 'Connected')).toMatchObject({ status: 'True', lastTransitionTime: now });
+  });
+
+  it('names refusals, at most ten, within the bounds of the CRD', () => {
+    const refused = new Map(
+      Array.from({ length: 30 }, (_, i) => [`Route team-a/r${i}`, `${'🙂'.repeat(3000)}${i}`]),
+    );
+    const status = written({ refused });
+    expect(status.refused).toHaveLength(10);
+    expect(conditionIn(status, 'InSync')).toMatchObject({
+      status: 'False',
+      message: expect.stringMatching(/and 20 more/),
+    });
+    expect(decide(here({ refused }), status)).toBe(status);
+  });
+
+  it('shows the command that lets held removals happen, as one shell word', () => {
+    const held = { count: 70, fingerprint: 'f1; rm -rf /', remainingMs: 1000 };
+    const message = conditionIn(written({ removalsHeld: held }), 'RemovalsHeld')?.message;
+    expect(message).toContain(
+      'kubectl -n edge annotate adr a adaptlet.io/confirm-removals=f1__rm_-rf__ --overwrite',
+    );
+    expect(
+      decide(here({ removalsHeld: { ...held, remainingMs: 1 } }), written({ removalsHeld: held })),
+    ).toEqual(written({ removalsHeld: held }));
+  });
+
+  it('lists the rollouts under way in a fixed order', () => {
+    const underWay = ['team-b/x', 'team-a/y'].map((rollout) => ({
+      rollout,
+      adapter: 'v2',
+      state: 'Resident',
+      weight: 5,
+    }));
+    expect(decide(here(), undefined, { underWay })?.rollouts?.map(({ rollout }) => rollout)).toEqual([
+      'team-a/y',
+      'team-b/x',
+    ]);
+  });
+});
+
+describe('a runtime that is away', () => {
+  it('keeps what it had, with the time when it left', () => {
+    const before = written();
+    const gone = here({ connected: false, disconnectedAt: Date.parse(now) });
+    const status = decide(gone, before, { now: later });
+    expect(status).toMatchObject({ ...before, disconnectedAt: now, conditions: expect.anything() });
+    expect(status?.conditions.map((c) => `${c.type}=${c.status}`)).toEqual([
+      'Connected=False',
+      'Ready=Unknown',
+      'InSync=Unknown',
+      'RemovalsHeld=Unknown',
+    ]);
+    expect(decide(gone, status, { now: later })).toBe(status);
+    expect(decide(undefined, status, { now: later })).toBe(status);
+  });
+
+  it('comes back without the time when it left', () => {
+    const gone = decide(here({ connected: false, disconnectedAt: 0 }), written());
+    expect(decide(here(), gone, { now })).not.toHaveProperty('disconnectedAt');
+  });
+
+  it('is not said to be away while a new leader waits for its report', () => {
+    const before = written();
+    expect(decide(undefined, before, { isSilent: true })).toBe(before);
+    expect(conditionIn(decide(undefined, before), 'Connected')?.status).toBe('False');
+  });
+
+  it('has no status before anything is known of it', () => {
+    expect(decide(undefined)).toBeUndefined();
+  });
+});

@@ -1,0 +1,174 @@
+import { isDeepStrictEqual } from 'node:util';
+import { isDigest } from '../../api/names.ts';
+import type { RuntimeObjectStatus } from '../../api/runtime.ts';
+import { conditionOf, conditionsOf, cut, listed, type Observed, verdictsOf } from '../conditions.ts';
+import type { RuntimeState, Usage } from '../fleet.ts';
+import type { ConditionReason, ConditionType } from './reasons.ts';
+
+/** A rollout whose canary the runtime follows, with the name of its canary. */
+export type UnderWay = {
+  readonly rollout: string;
+  readonly adapter: string;
+  readonly state: string;
+  readonly weight: number;
+};
+
+export type RuntimeInput = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly before: RuntimeObjectStatus | undefined;
+  /** Undefined: nothing was heard of it in this term. */
+  readonly state: RuntimeState | undefined;
+  /** Nothing was heard of it yet, but it may report any moment. */
+  readonly isSilent: boolean;
+  readonly underWay: readonly UnderWay[];
+  readonly now: string;
+};
+
+type RuntimeCondition = Observed<ConditionType, ConditionReason>;
+
+const maxListed = 10;
+const maxUnderWay = 64;
+/** Part of a budget by which its use has to move before that alone is written. */
+const usageStep = 0.05;
+const onDisk: ReadonlySet<string> = new Set(['Stored', 'Compiled', 'Loaded', 'Resident', 'Draining']);
+
+/**
+ * The status of an AdapterRuntime: pure; undefined when nothing is known. The very object `before` when nothing is
+ * different, or only the use of RAM and disk by a little.
+ */
+export const decideRuntime = (input: RuntimeInput): RuntimeObjectStatus | undefined => {
+  const { before, state, isSilent } = input;
+  if (state === undefined && (before === undefined || isSilent)) return before;
+  const next = state?.connected === true ? connected(input, state) : disconnected(input);
+  if (next === undefined || before === undefined) return next;
+  const unmoved = { ...next, memory: before.memory, disk: before.disk };
+  const isNear = near(before.memory, next.memory) && near(before.disk, next.disk);
+  return isNear && isDeepStrictEqual(unmoved, before) ? before : next;
+};
+
+/** Decision: something that programs act on, or that a person must see, is different. */
+export const changeOf = (
+  before: RuntimeObjectStatus | undefined,
+  after: RuntimeObjectStatus,
+): 'None' | 'Observation' | 'Decision' => {
+  if (before === after) return 'None';
+  return isDeepStrictEqual(decisionsOf(before), decisionsOf(after)) ? 'Observation' : 'Decision';
+};
+
+const decisionsOf = (status: RuntimeObjectStatus | undefined): unknown => {
+  if (status === undefined) return undefined;
+  const { memory: _, disk: __, adapters: ___, rollouts: ____, conditions, ...rest } = status;
+  return { ...rest, conditions: verdictsOf(conditions) };
+};
+
+const near = (before: Usage, after: Usage): boolean =>
+  before.budgetBytes === after.budgetBytes &&
+  Math.abs(before.usedBytes - after.usedBytes) <= usageStep * after.budgetBytes;
+
+const factsOf = (state: RuntimeState): Omit<RuntimeObjectStatus, 'conditions' | 'disconnectedAt'> => {
+  const { info, kind } = state;
+  const states = [...state.adapters.values()].map((adapter) => adapter.state);
+  const held = [...state.rollouts].flatMap(([key, { holds }]) => (holds.length > 0 ? [cut(key, 512)] : []));
+  return {
+    kind,
+    ...(info.node === '' ? {} : { node: cut(info.node, 253) }),
+    ...(info.pod === '' ? {} : { pod: cut(info.pod, 253) }),
+    version: cut(info.version, 64),
+    baseModel: {
+      name: cut(info.baseModel, 128),
+      ...(isDigest(info.baseDigest) ? { digest: info.baseDigest } : {}),
+    },
+    executionProvider: cut(info.executionProvider, 128),
+    memory: { ...state.memory },
+    disk: { ...state.disk },
+    adapters: {
+      known: states.length,
+      stored: states.filter((one) => onDisk.has(one)).length,
+      resident: states.filter((one) => one === 'Resident').length,
+      failed: states.filter((one) => one === 'Failed').length,
+    },
+    refused: [...state.refused]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .slice(0, maxListed)
+      .map(([resource, reason]) => ({ resource: cut(resource, 512), reason: cut(reason) })),
+    heldRollouts: held.sort().slice(0, maxListed),
+    connectedSince: new Date(state.connectedAt).toISOString(),
+  };
+};
+
+const connected = (
+  { before, underWay, now, ...name }: RuntimeInput,
+  state: RuntimeState,
+): RuntimeObjectStatus => ({
+  ...factsOf(state),
+  rollouts: underWay
+    .toSorted((a, b) => (a.rollout < b.rollout ? -1 : 1))
+    .slice(0, maxUnderWay)
+    .map((one) => ({ ...one, rollout: cut(one.rollout, 512), state: cut(one.state, 32) })),
+  conditions: conditionsOf(
+    [
+      { type: 'Connected', status: 'True', reason: 'Connected', message: 'a replica has a stream with it' },
+      readiness(state),
+      inSync(state),
+      removals(state, name),
+    ],
+    before?.conditions,
+    now,
+  ),
+});
+
+/** What it was, had and served when it was last here stays: it goes on with that. */
+const disconnected = ({ before, state, now }: RuntimeInput): RuntimeObjectStatus | undefined => {
+  if (before !== undefined && conditionOf(before.conditions, 'Connected')?.status === 'False') return before;
+  const at = state?.disconnectedAt === undefined ? now : new Date(state.disconnectedAt).toISOString();
+  const facts = before ?? (state === undefined ? undefined : factsOf(state));
+  if (facts === undefined) return undefined;
+  const message = `no replica has a stream with it since ${at}; it goes on with the last plan that it has`;
+  const unknown = (['Ready', 'InSync', 'RemovalsHeld'] as const).map(
+    (type): RuntimeCondition => ({
+      type,
+      status: 'Unknown',
+      reason: 'Disconnected',
+      message: 'it is not connected',
+    }),
+  );
+  const gone: RuntimeCondition = { type: 'Connected', status: 'False', reason: 'Disconnected', message };
+  return {
+    ...facts,
+    disconnectedAt: at,
+    conditions: conditionsOf([gone, ...unknown], before?.conditions, now),
+  };
+};
+
+const readiness = ({ ready, message }: RuntimeState): RuntimeCondition =>
+  ready
+    ? { type: 'Ready', status: 'True', reason: 'Serving', message: message || 'it can answer requests' }
+    : { type: 'Ready', status: 'False', reason: 'NotServing', message: message || 'it gives no reason' };
+
+const inSync = ({ refused }: RuntimeState): RuntimeCondition => {
+  const type = 'InSync';
+  if (refused.size === 0) {
+    return { type, status: 'True', reason: 'NothingRefused', message: 'every part of its plan is in force' };
+  }
+  const named = [...refused.keys()].sort();
+  const message = `it refuses ${listed(named, maxListed)}; their former versions go on`;
+  return { type, status: 'False', reason: 'Refused', message };
+};
+
+const removals = (
+  { removalsHeld }: RuntimeState,
+  { namespace, name }: Pick<RuntimeInput, 'namespace' | 'name'>,
+): RuntimeCondition => {
+  const type = 'RemovalsHeld';
+  if (removalsHeld === undefined || removalsHeld.count === 0) {
+    return { type, status: 'False', reason: 'NoRemovalsHeld', message: 'nothing is held back' };
+  }
+  const { count, fingerprint } = removalsHeld;
+  const command = `kubectl -n ${namespace} annotate adr ${name} adaptlet.io/confirm-removals=${word(fingerprint)} --overwrite`;
+  const message = `${count} removals (${word(fingerprint)}) take away more than half of what it holds and are held back for a while; to let them happen now: ${command}`;
+  return { type, status: 'True', reason: 'ManyRemovals', message };
+};
+
+/** It ends in a command that people copy: what a runtime sends as a fingerprint must not become more than one word. */
+const word = (fingerprint: string): string => fingerprint.replaceAll(/[^A-Za-z0-9._:-]/g, '_').slice(0, 128);

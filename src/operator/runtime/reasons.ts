@@ -1,0 +1,31 @@
+/** Types of the conditions of an AdapterRuntime, with what each one means. */
+export const conditionTypes = {
+  Connected: 'A replica of the operator has a stream with the runtime.',
+  Ready: 'The runtime says that it can answer requests.',
+  InSync: 'The runtime refuses no part of its plan.',
+  RemovalsHeld: 'The runtime holds removals back, because they take away more than half of what it holds.',
+} as const;
+export type ConditionType = keyof typeof conditionTypes;
+
+/** Reasons of the conditions of an AdapterRuntime, with what each one means. */
+export const conditionReasons = {
+  Connected: 'A replica of the operator has a stream with it.',
+  Disconnected: 'No replica has a stream with it; it goes on with the last plan that it has.',
+  Serving: 'It says that it can answer requests.',
+  NotServing: 'It says that it cannot answer requests; the message is its own.',
+  NothingRefused: 'Every part of its plan is in force.',
+  Refused: 'It refused parts of its plan; their former versions go on.',
+  ManyRemovals: 'Removals wait for a confirmation, or for time to pass.',
+  NoRemovalsHeld: 'Nothing is held back.',
+} as const;
+export type ConditionReason = keyof typeof conditionReasons;
+
+/** Reasons of the events of an AdapterRuntime, with what each one means. */
+export const eventReasons = {
+  Connected: 'It connected.',
+  Disconnected: 'It went away.',
+  NotServing: 'It says that it cannot answer requests.',
+  Refused: 'It refused parts of its plan.',
+  ManyRemovals: 'It holds removals back.',
+} as const;
+export type EventReason = keyof typeof eventReasons;

@@ -1,0 +1,113 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Pace } from './pace.ts';
+import { toStreamError } from './stream-error.ts';
+
+/**
+ * One stream of grpc-js, read message by message and written with backpressure.
+ *
+ * Guarantees: the next message is read when the last one was handled; a write waits until the other side takes it; it
+ * ends once, and `signal` is aborted then, with the reason.
+ */
+export class Channel<In, Out> {
+  readonly #call: ServerDuplexStream<In, Out>;
+  readonly #clock: Clock;
+  readonly #pace: Pace | undefined;
+  readonly #ended = new AbortController();
+  readonly #waiting: In[] = [];
+  #wake: (() => void) | undefined;
+  /** The other side will send no more. */
+  #closed = false;
+
+  /** `pace`: how fast it is read; absent: as fast as it comes. */
+  constructor(call: ServerDuplexStream<In, Out>, clock: Clock, pace?: Pace) {
+    this.#call = call;
+    this.#clock = clock;
+    this.#pace = pace;
+    call.on('data', (message: In) => {
+      if (this.signal.aborted) return;
+      call.pause();
+      this.#waiting.push(message);
+      this.#wake?.();
+    });
+    call.on('end', () => {
+      this.#closed = true;
+      this.#wake?.();
+    });
+    const left = (): void => this.#abort(new AdaptletError('REQUEST_CANCELLED', 'the other side went away'));
+    call.on('cancelled', left);
+    call.on('close', left);
+    // What grpc-js has to say comes as `cancelled` or `close`; without a listener it would end the process.
+    call.on('error', () => undefined);
+    call.pause();
+  }
+
+  /** Aborted when the stream is over. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** The next message; undefined when the other side sends no more. Errors: the reason of `signal`. */
+  async read(): Promise<In | undefined> {
+    for (;;) {
+      this.signal.throwIfAborted();
+      const message = this.#waiting.shift();
+      if (message !== undefined) {
+        const pause = this.#pace?.next() ?? 0;
+        if (pause > 0) await this.#pause(pause);
+        return message;
+      }
+      if (this.#closed) return undefined;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        this.#call.resume();
+      });
+      this.#wake = undefined;
+    }
+  }
+
+  /** Resolves when the other side takes more. Errors: the reason of `signal`. */
+  async write(message: Out): Promise<void> {
+    this.signal.throwIfAborted();
+    if (this.#call.write(message)) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#call.off('drain', done);
+        this.signal.removeEventListener('abort', done);
+        resolve();
+      };
+      this.#call.on('drain', done);
+      this.signal.addEventListener('abort', done, { once: true });
+    });
+    this.signal.throwIfAborted();
+  }
+
+  /** Ends the stream: without an error, or with one. */
+  end(error?: AdaptletError): void {
+    if (this.signal.aborted) return;
+    if (error === undefined) this.#call.end();
+    else this.#call.emit('error', toStreamError(error));
+    this.#abort(error ?? new AdaptletError('REQUEST_CANCELLED', 'the stream is over'));
+  }
+
+  #abort(reason: AdaptletError): void {
+    if (this.signal.aborted) return;
+    this.#ended.abort(reason);
+    this.#wake?.();
+    // Reads to the end: grpc-js keeps a stream for as long as something is unread.
+    this.#call.resume();
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stop();
+        this.signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const stop = this.#clock.after(ms, done);
+      this.signal.addEventListener('abort', done, { once: true });
+    });
+  }
+}

@@ -1,0 +1,170 @@
+import { covers, type Revision, revisionToWire } from '../../control/revision.ts';
+import { type Batch, Sender, type Target } from '../../control/sender.ts';
+import { resourceToWire } from '../../control/wire.ts';
+import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Ack, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { RuntimePlan } from '../plans/plans.ts';
+import type { Channel } from './channel.ts';
+import type { ReadHello } from './hello.ts';
+import type { SyncReadings } from './readings.ts';
+
+/** How long a runtime may take nothing, or leave a commit unanswered. It answers once the plan is on its disk. */
+export const answerMs = 60_000;
+
+export type DeliveryParts = {
+  readonly channel: Channel<unknown, SyncResponse>;
+  readonly clock: Clock;
+  readonly readings: SyncReadings;
+  /** Undefined: there is none now. */
+  readonly plan: () => RuntimePlan | undefined;
+  readonly mayRemove: (key: string) => boolean;
+  readonly confirmedRemovals: () => string;
+  /** False: what this replica sees may be old, so nothing is sent. */
+  readonly isHealthy: () => boolean;
+};
+
+/**
+ * Brings one runtime to the newest plan: one commit at a time, whatever happens meanwhile.
+ *
+ * A runtime that takes nothing costs one commit of memory: bodies are shared between runtimes, and the difference to the
+ * newest plan is only made when the last commit was answered.
+ */
+export class Delivery {
+  readonly #parts: DeliveryParts;
+  readonly #sender: Sender;
+  #writing = false;
+  /** Something kept the last look from sending: it is looked again when that may have changed. */
+  #held = false;
+  #stopTimer = (): void => undefined;
+  #progressAt = 0;
+
+  constructor(
+    parts: DeliveryParts,
+    { held, revision, subscriptions, clusterUid }: ReadHello,
+    cluster: string,
+  ) {
+    this.#parts = parts;
+    // What a runtime saw of another cluster orders nothing here.
+    const reached =
+      clusterUid === cluster ? revision : { adapters: 0n, rollouts: 0n, routes: 0n, runtimes: 0n };
+    this.#sender = new Sender({ held, revision: reached, subscriptions });
+    parts.channel.signal.addEventListener('abort', () => this.#stopTimer(), { once: true });
+  }
+
+  /** The newest revision whose commit was answered. */
+  get reached(): Revision {
+    return this.#sender.reached;
+  }
+
+  /** Reasons of what the runtime refuses now, by key. */
+  refused(): ReadonlyMap<string, string> {
+    return new Map([...this.#sender.refused].map(([key, { reason }]) => [key, reason]));
+  }
+
+  subscribe(names: readonly string[]): void {
+    this.#sender.subscribe(names);
+    this.look();
+  }
+
+  /** Errors: HELLO_INVALID for an answer to what was not sent. */
+  acknowledged({ nonce, refused }: Ack): void {
+    if (this.#writing || !this.#sender.acknowledged(nonce, refused)) {
+      throw new AdaptletError(
+        'HELLO_INVALID',
+        `the runtime answers the commit ${nonce}, which it was not sent`,
+      );
+    }
+    this.#stopTimer();
+    const { readings } = this.#parts;
+    readings.acknowledged += 1;
+    readings.refusals += refused.length;
+    this.look();
+  }
+
+  /** What kept the last look from sending may be over. */
+  resume(): void {
+    if (this.#held) this.look();
+  }
+
+  /** Sends what leads to the newest plan, unless a commit is under way. */
+  look(): void {
+    const { channel, isHealthy } = this.#parts;
+    if (this.#writing || this.#sender.inFlight || channel.signal.aborted) return;
+    this.#held = !isHealthy();
+    if (this.#held) return;
+    const target = this.#target();
+    this.#held = target === undefined || this.#sender.behind(target);
+    const batch = target === undefined ? undefined : this.#sender.next(target);
+    if (batch !== undefined) void this.#send(batch);
+  }
+
+  #target(): Target | undefined {
+    const { plan: planNow, mayRemove, confirmedRemovals } = this.#parts;
+    const now = planNow();
+    if (now === undefined) return undefined;
+    const { plan, withheld, seen } = now;
+    // Everything up to `seen` is in the plan: it may claim what the runtime has seen already, also where no object tells
+    // of it any more.
+    const { reached } = this.#sender;
+    const revision = covers(seen, reached) ? newest(now.revision, reached) : now.revision;
+    return { plan, withheld, revision, mayRemove, confirmedRemovals: confirmedRemovals() };
+  }
+
+  async #send({ puts, removes, unknown, commit }: Batch): Promise<void> {
+    const { channel, readings } = this.#parts;
+    const write = async (message: NonNullable<SyncResponse['message']>): Promise<void> => {
+      await channel.write({ message });
+      this.#progressAt = this.#parts.clock.monotonic();
+    };
+    this.#writing = true;
+    this.#watch(commit.nonce);
+    try {
+      for (const resource of puts) {
+        const value = resourceToWire(resource);
+        readings.bytes += value.body.length;
+        await write({ $case: 'put', value });
+      }
+      for (const value of removes) await write({ $case: 'remove', value });
+      if (unknown.length > 0) await write({ $case: 'unknown', value: { names: [...unknown] } });
+      readings.commits += 1;
+      readings.puts += puts.length;
+      readings.removes += removes.length;
+      // A runtime that answers at once finds everything in order.
+      this.#writing = false;
+      await write({ $case: 'commit', value: { ...commit, revision: revisionToWire(commit.revision) } });
+    } catch (error) {
+      channel.end(asAdaptletError(error, 'writing to a runtime'));
+    }
+  }
+
+  /** Ends the stream when nothing moves for too long. */
+  #watch(nonce: bigint): void {
+    const { channel, clock, readings } = this.#parts;
+    this.#progressAt = clock.monotonic();
+    const wait = (ms: number): void => {
+      this.#stopTimer = clock.after(ms, () => {
+        const left = this.#progressAt + answerMs - clock.monotonic();
+        if (left > 0) {
+          wait(left);
+          return;
+        }
+        readings.unanswered += 1;
+        channel.end(
+          new AdaptletError(
+            'REPLICA_UNAVAILABLE',
+            `the commit ${nonce} was not answered within ${answerMs} ms`,
+          ),
+        );
+      });
+    };
+    wait(answerMs);
+  }
+}
+
+const newest = (a: Revision, b: Revision): Revision => ({
+  adapters: a.adapters > b.adapters ? a.adapters : b.adapters,
+  rollouts: a.rollouts > b.rollouts ? a.rollouts : b.rollouts,
+  routes: a.routes > b.routes ? a.routes : b.routes,
+  runtimes: a.runtimes > b.runtimes ? a.runtimes : b.runtimes,
+});

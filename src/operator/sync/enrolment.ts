@@ -1,0 +1,122 @@
+import { apiVersion } from '../../api/names.ts';
+import { covers, revisionText } from '../../control/revision.ts';
+import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { KubeApi } from '../../kube/api.ts';
+import { pathOf } from '../../kube/object.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { BoundRuntime } from '../identity/binding.ts';
+import type { Objects } from '../objects.ts';
+import { runtimeType } from '../resource-types.ts';
+import type { ReadHello } from './hello.ts';
+import { until } from './until.ts';
+
+/** Owns the labels of a runtime on its AdapterRuntime; other labels belong to who set them. */
+export const fieldManager = 'adaptlet-runtime';
+
+/** Keys of the labels that the runtime set: how a label that it no longer has is noticed. */
+export const labelKeysAnnotation = 'adaptlet.io/runtime-labels';
+
+/** How long a runtime waits for this replica to see what it must. Shorter than the runtime waits for a Welcome. */
+const patienceMs = 12_000;
+/** Events that are under way come within this time; after it the replica looks by itself. */
+const eventMs = 500;
+
+export type EnrolmentParts = { readonly api: KubeApi; readonly objects: Objects; readonly clock: Clock };
+
+/**
+ * Gives a runtime its AdapterRuntime, and waits until this replica has seen it and everything that the runtime has.
+ * Nothing is written when it is as it should be.
+ *
+ * Errors: REPLICA_UNAVAILABLE, REPLICA_BEHIND, the reason of the signal.
+ */
+export const enrol = async (
+  { api, objects, clock }: EnrolmentParts,
+  runtime: BoundRuntime,
+  hello: ReadHello,
+  clusterUid: string,
+  signal: AbortSignal,
+): Promise<void> => {
+  const isThere = (): boolean => isEnrolled(objects, runtime, hello);
+  const wait = { clock, ms: patienceMs, signal };
+  if (!isThere()) {
+    await apply(api, runtime, hello, signal);
+    const seen = await until(isThere, (look) => objects.runtimes.onChange(look), wait);
+    if (!seen) {
+      const { reason } = objects.health();
+      throw new AdaptletError(
+        'REPLICA_UNAVAILABLE',
+        `this replica does not see the AdapterRuntime ${runtime.key} that it wrote${reason === '' ? '' : `: ${reason}`}`,
+      );
+    }
+  }
+  // Revisions of another cluster mean nothing here; the runtime decides about it when it reads the Welcome.
+  if (hello.clusterUid !== clusterUid) return;
+  const covered = (ms: number): Promise<boolean> =>
+    until(
+      () => covers(objects.seen(), hello.revision),
+      (look) => objects.onProgress(look),
+      { ...wait, ms },
+    );
+  let isCovered = await covered(eventMs);
+  if (!isCovered) {
+    // A quiet collection says only once a minute how far it was seen.
+    objects.catchUp(hello.revision);
+    isCovered = await covered(patienceMs);
+  }
+  if (!isCovered) {
+    throw new AdaptletError(
+      'REPLICA_BEHIND',
+      `${runtime.key} has seen ${revisionText(hello.revision)}, this replica only ${revisionText(objects.seen())}`,
+    );
+  }
+};
+
+const labelKeys = (labels: Readonly<Record<string, string>>): string => Object.keys(labels).sort().join(',');
+
+const isEnrolled = (objects: Objects, { key, ownerUid }: BoundRuntime, { labels }: ReadHello): boolean => {
+  const metadata = objects.runtimes.get(key)?.metadata;
+  if (metadata === undefined || metadata.deletionTimestamp !== undefined) return false;
+  return (
+    Object.entries(labels).every(([label, value]) => metadata.labels?.[label] === value) &&
+    (metadata.annotations?.[labelKeysAnnotation] ?? '') === labelKeys(labels) &&
+    (ownerUid === '' || metadata.ownerReferences?.some(({ uid }) => uid === ownerUid) === true)
+  );
+};
+
+const apply = async (
+  api: KubeApi,
+  { key, kind, namespace, name, ownerUid }: BoundRuntime,
+  { labels }: ReadHello,
+  signal: AbortSignal,
+): Promise<void> => {
+  const keys = labelKeys(labels);
+  const owner = { apiVersion: 'v1', kind, name, uid: ownerUid };
+  try {
+    await api.request({
+      method: 'PATCH',
+      path: pathOf(runtimeType, namespace, name),
+      // The administrator of the node has the last word about its labels.
+      query: { fieldManager, force: 'true' },
+      contentType: 'application/apply-patch+yaml',
+      body: {
+        apiVersion,
+        kind: runtimeType.kind,
+        metadata: {
+          name,
+          namespace,
+          labels,
+          ...(keys === '' ? {} : { annotations: { [labelKeysAnnotation]: keys } }),
+          ...(ownerUid === '' ? {} : { ownerReferences: [owner] }),
+        },
+        spec: {},
+      },
+      signal,
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    const { what } = asAdaptletError(error, 'writing');
+    throw new AdaptletError('REPLICA_UNAVAILABLE', `the AdapterRuntime ${key} cannot be written: ${what}`, {
+      cause: error,
+    });
+  }
+};

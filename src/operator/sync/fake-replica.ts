@@ -1,0 +1,141 @@
+import type { Log } from '../../kube/log.ts';
+import type { KubeMetadata } from '../../kube/object.ts';
+import type { FakeClock } from '../../time/fake-clock.ts';
+import type { Leader } from '../fleet/relay-client.ts';
+import { FleetStore } from '../fleet/store.ts';
+import { Authority } from '../identity/authority.ts';
+import { FakeApi } from '../identity/fake-api.ts';
+import { TokenReviews } from '../identity/token-review.ts';
+import { FakeObjects } from '../plans/fake-objects.ts';
+import { createSyncServer, type SyncServer } from './server.ts';
+
+const definition = { metadata: {}, status: { conditions: [{ type: 'Established', status: 'True' }] } };
+
+/** The API server of a test: reviews tokens, has the CRDs, and shows AdapterRuntimes to the replicas that watch. */
+export class TestApi extends FakeApi {
+  readonly watchers: FakeObjects[] = [];
+  /** Thrown by every request while it is set. */
+  down: Error | undefined;
+
+  constructor() {
+    super();
+    this.put('/api/v1/namespaces/kube-system', { metadata: { name: 'kube-system', uid: 'cluster-1' } });
+    this.intercept = ({ path, method, body }) => {
+      if (this.down !== undefined) throw this.down;
+      if (path.endsWith('/tokenreviews'))
+        return { status: review((body as { spec: { token: string } }).spec.token) };
+      if (path.includes('/customresourcedefinitions/')) return definition;
+      if (method === 'PATCH' && path.includes('/adapterruntimes/')) this.#show(body);
+      return undefined;
+    };
+  }
+
+  #show(body: unknown): void {
+    const { metadata } = body as { metadata: Applied };
+    const { name, namespace, labels, annotations, ownerReferences } = metadata;
+    // A watch tells of it after the write was answered.
+    setImmediate(() => {
+      for (const objects of this.watchers) {
+        objects.runtime(namespace, name, { ...labels }, { ...annotations }, ownerReferences ?? []);
+      }
+    });
+  }
+}
+
+type Applied = Required<Pick<KubeMetadata, 'name' | 'namespace'>> &
+  Pick<KubeMetadata, 'labels' | 'annotations' | 'ownerReferences'>;
+
+const user = (account: string, extra: Record<string, string>) => ({
+  authenticated: true,
+  audiences: ['adaptlet'],
+  user: {
+    username: `system:serviceaccount:${account}`,
+    extra: Object.fromEntries(
+      Object.entries(extra).map(([key, value]) => [`authentication.kubernetes.io/${key}`, [value]]),
+    ),
+  },
+});
+
+const review = (token: string): object => {
+  const [kind, who = ''] = token.split('.')[0]?.split('-at-') ?? [];
+  if (kind === 'node') {
+    return user('adaptlet-system:adaptlet-runtime', {
+      'pod-name': `pod-of-${who}`,
+      'node-name': who,
+      'node-uid': `uid-of-${who}`,
+    });
+  }
+  if (kind === 'pod')
+    return user('team-a:default', { 'pod-name': who, 'pod-uid': `uid-of-${who}`, 'node-name': 'n' });
+  return { authenticated: false };
+};
+
+/** The token of a pod on that node, as `TestApi` reviews it. */
+export const nodeToken = (node = 'node-1'): string => `node-at-${node}.${expiry}.x`;
+export const podToken = (pod: string): string => `pod-at-${pod}.${expiry}.x`;
+const expiry = Buffer.from(JSON.stringify({ exp: 4_000_000_000 })).toString('base64url');
+
+export type Lease = { leader: Leader | undefined; listeners: Set<() => void> };
+
+/** One replica with everything around it made by hand. */
+export type TestReplica = {
+  readonly name: string;
+  readonly objects: FakeObjects;
+  readonly fleet: FleetStore;
+  readonly authority: Authority;
+  readonly server: SyncServer;
+};
+
+/** Two lives of one replica are two candidates. */
+const candidate = (name: string): string => `${name}_1`;
+
+const random = (): number => 0.5;
+
+export const startReplica = async (
+  name: string,
+  { api, clock, lease, logger }: { api: TestApi; clock: FakeClock; lease: Lease; logger: Log },
+): Promise<TestReplica> => {
+  const objects = new FakeObjects();
+  api.watchers.push(objects);
+  const fleet = new FleetStore({ clock });
+  const authority = await Authority.open(
+    {
+      api,
+      namespace: 'adaptlet-system',
+      replica: name,
+      names: ['localhost', '127.0.0.1'],
+      clock,
+      logger,
+      random,
+    },
+    new AbortController().signal,
+  );
+  const server = createSyncServer({
+    api,
+    objects,
+    fleet,
+    authority,
+    clock,
+    logger,
+    random,
+    tokens: new TokenReviews({ api, clock, logger }),
+    nodeAccounts: ['adaptlet-system/adaptlet-runtime'],
+    replica: name,
+    serverName: 'localhost',
+    address: '127.0.0.1:0',
+    leader: () => lease.leader,
+    isLeader: () => lease.leader?.identity === candidate(name),
+    onLeader: (listener) => {
+      lease.listeners.add(listener);
+      return () => void lease.listeners.delete(listener);
+    },
+  });
+  await server.start();
+  return { name, objects, fleet, authority, server };
+};
+
+export const setLeader = (lease: Lease, leader: TestReplica | undefined): void => {
+  lease.leader =
+    leader === undefined ? undefined : { identity: candidate(leader.name), address: leader.server.address };
+  for (const listener of lease.listeners) listener();
+};

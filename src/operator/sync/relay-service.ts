@@ -1,0 +1,98 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { RelayRequest, RelayResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Log } from '../../kube/log.ts';
+import type { Clock } from '../../time/clock.ts';
+import { RelayedRuntimes } from '../fleet/relay-server.ts';
+import type { FleetStore } from '../fleet/store.ts';
+import { replicaOf } from '../identity/credentials.ts';
+import { Channel } from './channel.ts';
+
+export type RelayParts = {
+  readonly fleet: FleetStore;
+  readonly isLeader: () => boolean;
+  readonly clock: Clock;
+  readonly logger: Log;
+};
+
+type RelayChannel = Channel<RelayRequest, RelayResponse>;
+
+/** The leader's side of the relays of all other replicas: one stream of each counts, the newest. */
+export class RelayService {
+  readonly #parts: RelayParts;
+  readonly #channels = new Map<string, RelayChannel>();
+
+  constructor(parts: RelayParts) {
+    this.#parts = parts;
+  }
+
+  get size(): number {
+    return this.#channels.size;
+  }
+
+  /** This replica may lead, or not lead any more. */
+  leadershipChanged(): void {
+    if (this.#parts.isLeader()) return;
+    for (const channel of this.#channels.values()) void this.#refuse(channel);
+  }
+
+  /** This replica is going. */
+  close(): void {
+    for (const channel of this.#channels.values()) {
+      channel.end(new AdaptletError('REPLICA_UNAVAILABLE', 'this replica is going'));
+    }
+  }
+
+  /** Serves until the stream is over. Never throws. */
+  async run(call: ServerDuplexStream<RelayRequest, RelayResponse>): Promise<void> {
+    const { fleet, clock, logger } = this.#parts;
+    const channel: RelayChannel = new Channel(call, clock);
+    const replica = replicaOf(call.getAuthContext().sslPeerCertificate);
+    if (replica === undefined) {
+      channel.end(
+        new AdaptletError('PEER_IDENTITY', 'only replicas of the operator relay, with their certificate'),
+      );
+      return;
+    }
+    const source = { name: `${replica} (relay)` };
+    const runtimes = new RelayedRuntimes(fleet, source);
+    try {
+      if (!this.#parts.isLeader()) {
+        await this.#refuse(channel);
+        return;
+      }
+      this.#channels
+        .get(replica)
+        ?.end(new AdaptletError('CONNECTION_REPLACED', `a newer relay of ${replica} came`));
+      this.#channels.set(replica, channel);
+      logger.info({ replica }, 'a replica relays its runtimes');
+      // The other side knows by this that the stream works.
+      await channel.write({ notLeader: false });
+      for (;;) {
+        const request = await channel.read();
+        if (request === undefined) break;
+        runtimes.take(request);
+      }
+      channel.end();
+    } catch (error) {
+      const failure = asAdaptletError(error, 'taking in a relay');
+      logger.info({ replica, err: failure }, 'a relay ended');
+      channel.end(failure);
+    } finally {
+      runtimes.close();
+      if (this.#channels.get(replica) === channel) this.#channels.delete(replica);
+    }
+  }
+
+  async #refuse(channel: RelayChannel): Promise<void> {
+    try {
+      await channel.write({ notLeader: true });
+    } catch (error) {
+      this.#parts.logger.debug(
+        { err: error },
+        'a relay went away before it was told that this replica does not lead',
+      );
+    }
+    channel.end();
+  }
+}

@@ -1,0 +1,171 @@
+import { credentials } from '@grpc/grpc-js';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { waitFor } from '../../../test/support/wait.ts';
+import { digestSchema, objectKey } from '../../api/names.ts';
+import { AdapterReport, ControlClient, type RelayResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { type Lease, nodeToken, setLeader, startReplica, TestApi, type TestReplica } from './fake-replica.ts';
+import { FakeRuntime } from './fake-runtime.ts';
+
+const silent = (): void => undefined;
+const logger = { debug: silent, info: silent, warn: silent, error: silent };
+const digest = digestSchema.parse(`sha256:${'0'.repeat(64)}`);
+const key = objectKey('adaptlet-system', 'node-1');
+const one = objectKey('team-a', 'one');
+
+let api: TestApi;
+let clock: FakeClock;
+let lease: Lease;
+let a: TestReplica;
+let b: TestReplica;
+let runtimes: FakeRuntime[];
+
+beforeEach(async () => {
+  api = new TestApi();
+  clock = new FakeClock(Date.now());
+  lease = { leader: undefined, listeners: new Set() };
+  runtimes = [];
+  a = await startReplica('operator-a', { api, clock, lease, logger });
+  b = await startReplica('operator-b', { api, clock, lease, logger });
+});
+const stop = async (replica: TestReplica): Promise<void> => {
+  let isClosed = false;
+  const closing = (async () => {
+    await replica.server.close(500);
+    isClosed = true;
+  })();
+  await waitFor('the end', () => {
+    clock.advance(500);
+    return isClosed;
+  });
+  await closing;
+};
+afterEach(async () => {
+  for (const runtime of runtimes) runtime.close();
+  await Promise.all([a, b].map(stop));
+  for (const { authority } of [a, b]) authority.close();
+});
+
+const eventually = <T>(what: string, look: () => T | undefined | false): Promise<T> =>
+  waitFor(
+    what,
+    () => {
+      clock.advance(20);
+      return look();
+    },
+    10_000,
+  );
+const connect = async (to: TestReplica, connectionSeq = 1n): Promise<FakeRuntime> => {
+  const runtime = new FakeRuntime(to.server.address, to.authority.credentials().bundle, nodeToken());
+  runtimes.push(runtime);
+  runtime.hello({ connectionSeq });
+  await eventually('a Welcome', () => runtime.welcomed);
+  return runtime;
+};
+const adapters = (state: string) => [{ ...AdapterReport.create(), key: one, digest, state }];
+const stateAt = (replica: TestReplica): string | undefined =>
+  replica.fleet.get(key)?.adapters.get(one)?.state;
+
+describe('the relay', () => {
+  it('tells the leader what runtimes of other replicas report, over mutual TLS', async () => {
+    setLeader(lease, a);
+    const runtime = await connect(b);
+    runtime.report({ whole: true, adapters: adapters('Stored'), ready: true, message: 'ok' });
+    await eventually('everything', () => stateAt(a) === 'Stored');
+    expect(a.fleet.get(key)).toMatchObject({
+      kind: 'Node',
+      connected: true,
+      ready: true,
+      instance: 'instance-1',
+      connectionSeq: 1n,
+      info: { node: 'node-1', ownerUid: 'uid-of-node-1', baseModel: 'tiny' },
+    });
+    runtime.report({ adapters: adapters('Resident') });
+    await eventually('a change', () => stateAt(a) === 'Resident');
+    runtime.report({ gone: [one] });
+    await eventually('its end', () => a.fleet.get(key)?.adapters.size === 0);
+  });
+
+  it('tells everything anew to the next leader', async () => {
+    setLeader(lease, a);
+    const runtime = await connect(b);
+    runtime.report({ whole: true, adapters: adapters('Stored') });
+    await eventually('a report', () => stateAt(a) === 'Stored');
+    const second = new FakeRuntime(a.server.address, a.authority.credentials().bundle, nodeToken('node-2'));
+    runtimes.push(second);
+    second.hello({}, 'node-2');
+    await eventually('a Welcome', () => second.welcomed);
+    second.report({ whole: true });
+    setLeader(lease, b);
+    await eventually('the other one', () => b.fleet.get(objectKey('adaptlet-system', 'node-2'))?.connected);
+    expect(stateAt(b)).toBe('Stored');
+  });
+
+  it('waits for the next leader when the one in the Lease does not lead', async () => {
+    lease.leader = { identity: 'operator-c', address: a.server.address };
+    for (const listener of lease.listeners) listener();
+    const runtime = await connect(b);
+    runtime.report({ whole: true, adapters: adapters('Stored') });
+    await eventually('the answer', () => b.server.readings().relay.failures > 0);
+    expect(a.fleet.get(key)).toBeUndefined();
+    setLeader(lease, a);
+    await eventually('a report', () => stateAt(a) === 'Stored');
+  });
+
+  it('shows a runtime that moves from one replica to the other as connected all the time', async () => {
+    setLeader(lease, a);
+    const seen: boolean[] = [];
+    a.fleet.onChange(() => seen.push(a.fleet.get(key)?.connected === true));
+    const first = await connect(b);
+    first.report({ whole: true, adapters: adapters('Stored') });
+    await eventually('a report', () => stateAt(a) === 'Stored');
+    const next = await connect(a, 2n);
+    next.report({ whole: true, adapters: adapters('Resident') });
+    await eventually('the newer report', () => stateAt(a) === 'Resident');
+    first.close();
+    await eventually('the end there', () => b.server.readings().streams === 0);
+    for (let passed = 0; passed < 15; passed++) await eventually('time', () => (clock.advance(1_000), true));
+    expect(a.fleet.get(key)).toMatchObject({ connected: true, connectionSeq: 2n });
+    expect(new Set(seen)).toEqual(new Set([true]));
+  });
+
+  it('lets a runtime be gone 10 seconds after the replica that had it', async () => {
+    setLeader(lease, a);
+    const runtime = await connect(b);
+    runtime.report({ whole: true });
+    await eventually('a report', () => a.fleet.get(key)?.connected);
+    await stop(b);
+    await eventually('the end of the relay', () => a.server.readings().relays === 0);
+    await waitFor('the grace', () => (clock.advance(2_000), a.fleet.get(key)?.connected === false));
+  });
+
+  it.each(['no certificate', 'the certificate of a stranger'])(
+    'takes nothing from who has %s',
+    async (what) => {
+      setLeader(lease, a);
+      const stranger = await startReplica('operator-b', { api: new TestApi(), clock, lease, logger });
+      const bundle = Buffer.from(a.authority.credentials().bundle);
+      const { key: own, certificate } = stranger.authority.credentials();
+      const channel =
+        what === 'no certificate'
+          ? credentials.createSsl(bundle)
+          : credentials.createSsl(bundle, Buffer.from(own), Buffer.from(certificate));
+      const client = new ControlClient(a.server.address, channel, {
+        'grpc.ssl_target_name_override': 'localhost',
+      });
+      const call = client.relay();
+      const answers: RelayResponse[] = [];
+      call.on('data', (answer: RelayResponse) => answers.push(answer));
+      call.on('error', () => undefined);
+      const ended = new Promise<number>((resolve) =>
+        call.on('status', ({ code }: { code: number }) => resolve(code)),
+      );
+      call.write({ message: { $case: 'hello', value: { replica: 'operator-b' } } });
+      expect(await ended).toBe(7);
+      expect(answers).toEqual([]);
+      client.close();
+      await stop(stranger);
+      stranger.authority.close();
+    },
+  );
+});

@@ -1,0 +1,227 @@
+import { Server, type ServerOptions } from '@grpc/grpc-js';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { type ControlServer, ControlService } from '../../gen/adaptlet/control/v1/control.ts';
+import type { KubeApi } from '../../kube/api.ts';
+import type { Log } from '../../kube/log.ts';
+import type { Clock } from '../../time/clock.ts';
+import { type Leader, RelayClient } from '../fleet/relay-client.ts';
+import type { FleetStore } from '../fleet/store.ts';
+import type { Authority } from '../identity/authority.ts';
+import { channelCredentials, serverCredentials } from '../identity/credentials.ts';
+import type { TokenReviews } from '../identity/token-review.ts';
+import type { Objects } from '../objects.ts';
+import { Plans } from '../plans/plans.ts';
+import { RemovalGate } from '../plans/removal-gate.ts';
+import { clusterUidOf } from './cluster-uid.ts';
+import { Connections } from './connections.ts';
+import { noReadings, type SyncReadings } from './readings.ts';
+import { RelayService } from './relay-service.ts';
+import { confirmAnnotation, Session, type SessionParts } from './session.ts';
+import { toStreamError } from './stream-error.ts';
+
+export type SyncServerOptions = {
+  readonly api: KubeApi;
+  readonly objects: Objects;
+  readonly fleet: FleetStore;
+  readonly authority: Authority;
+  readonly tokens: TokenReviews;
+  /** ServiceAccounts (`namespace/name`) whose pods may serve their node. */
+  readonly nodeAccounts: readonly string[];
+  /** Name of this replica. */
+  readonly replica: string;
+  /** Name in the certificates of replicas: the first of the authority's. */
+  readonly serverName: string;
+  /** `host:port`, port 0 for any free one. */
+  readonly address: string;
+  readonly leader: () => Leader | undefined;
+  readonly isLeader: () => boolean;
+  /** Calls the listener when `leader` or `isLeader` may say something else. The result ends it. */
+  readonly onLeader: (listener: () => void) => () => void;
+  readonly clock: Clock;
+  readonly logger: Log;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly maxStreams?: number;
+};
+
+/** Streams of runtimes that one replica takes. */
+const defaultMaxStreams = 5_000;
+/** When a replica goes, its streams end over this time, so that the others are not dialled by all at once. */
+const spreadMs = 2_000;
+
+const serverOptions: ServerOptions = {
+  // Everything that a runtime with tens of thousands of adapters reports.
+  'grpc.max_receive_message_length': 16 << 20,
+  'grpc.max_send_message_length': 4 << 20,
+  'grpc.max_concurrent_streams': 16,
+  // A runtime that vanished without a word is noticed within 50 seconds.
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.enable_channelz': 0,
+};
+
+export type SyncServer = {
+  /** `host:port` that it listens on; after `start`. */
+  readonly address: string;
+  /** Errors: CONFIG_INVALID when the address cannot be listened on. */
+  start(): Promise<void>;
+  /** Takes no new stream, ends those that there are over two seconds, waits for at most `graceMs`. */
+  close(graceMs: number): Promise<void>;
+  readings(): SyncServerReadings;
+};
+
+export type SyncServerReadings = SyncReadings & {
+  readonly streams: number;
+  readonly relays: number;
+  readonly plans: ReturnType<Plans['readings']>;
+  readonly gate: ReturnType<RemovalGate['readings']>;
+  readonly tokens: ReturnType<TokenReviews['readings']>;
+  readonly authority: ReturnType<Authority['readings']>;
+  readonly relay: ReturnType<RelayClient['readings']>;
+};
+
+/** Serves runtimes on every replica, and the relays of the others on the leader. */
+export const createSyncServer = (options: SyncServerOptions): SyncServer => {
+  const {
+    objects,
+    fleet,
+    authority,
+    tokens,
+    clock,
+    logger,
+    random,
+    maxStreams = defaultMaxStreams,
+  } = options;
+  const readings = noReadings();
+  const plans = new Plans({ objects, clock });
+  const gate = new RemovalGate(options);
+  const parts: SessionParts = {
+    api: options.api,
+    objects,
+    fleet,
+    plans,
+    gate,
+    tokens,
+    readings,
+    clock,
+    logger,
+    random,
+    nodeAccounts: new Set(options.nodeAccounts),
+    connections: new Connections(clock),
+    clusterUid: clusterUidOf(options.api),
+    replica: options.replica,
+  };
+  const sessions = new Set<Session>();
+  const relayService = new RelayService({ fleet, isLeader: options.isLeader, clock, logger });
+  let relayClient: RelayClient | undefined;
+  const server = new Server(serverOptions);
+  let port = 0;
+  let closing = false;
+
+  const service: ControlServer = {
+    sync: (call) => {
+      if (closing || sessions.size >= maxStreams) {
+        const why = closing ? 'this replica is going' : `this replica has ${sessions.size} streams already`;
+        call.on('error', () => undefined);
+        call.emit('error', toStreamError(new AdaptletError('REPLICA_UNAVAILABLE', why)));
+        return;
+      }
+      const session = new Session(call, parts);
+      sessions.add(session);
+      void session.run().finally(() => sessions.delete(session));
+    },
+    relay: (call) => void relayService.run(call),
+  };
+  server.addService(ControlService, service);
+
+  const ends = [
+    gate.onOpen(() => {
+      for (const session of sessions) session.changed();
+    }),
+    objects.onProgress(() => {
+      for (const session of sessions) session.progressed();
+    }),
+    objects.runtimes.onChange(({ type, key, object, before }) => {
+      const session = parts.connections.get(key);
+      if (!(session instanceof Session)) return;
+      if (type === 'deleted') session.vanished();
+      const confirmed = (read: typeof before): string | undefined =>
+        read?.metadata.annotations?.[confirmAnnotation];
+      if (type === 'updated' && confirmed(object) !== confirmed(before)) session.changed();
+    }),
+    options.onLeader(() => relayService.leadershipChanged()),
+  ];
+
+  return {
+    get address() {
+      return `${options.address.slice(0, options.address.lastIndexOf(':'))}:${port}`;
+    },
+    start: async () => {
+      port = await listen(server, options.address, authority);
+      relayClient = new RelayClient({ ...options, credentials: channelCredentials(authority) });
+      logger.info({ port }, 'runtimes are served');
+    },
+    close: async (graceMs) => {
+      closing = true;
+      await endSpread([...sessions], { clock, ms: Math.min(spreadMs, graceMs) });
+      relayClient?.close();
+      relayService.close();
+      for (const end of ends) end();
+      await shutDown(server, clock, graceMs);
+      plans.close();
+      gate.close();
+    },
+    readings: () => ({
+      ...readings,
+      streams: sessions.size,
+      relays: relayService.size,
+      plans: plans.readings(),
+      gate: gate.readings(),
+      tokens: tokens.readings(),
+      authority: authority.readings(),
+      relay: relayClient?.readings() ?? { connected: 0, failures: 0 },
+    }),
+  };
+};
+
+const listen = (server: Server, address: string, authority: Authority): Promise<number> =>
+  new Promise((resolve, reject) => {
+    server.bindAsync(address, serverCredentials(authority), (error, port) => {
+      if (error === null) resolve(port);
+      else
+        reject(
+          new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${error.message}`, {
+            cause: error,
+          }),
+        );
+    });
+  });
+
+/** Ends streams evenly over `ms`. */
+const endSpread = async (
+  sessions: readonly Session[],
+  { clock, ms }: { readonly clock: Clock; readonly ms: number },
+): Promise<void> => {
+  const ended = sessions.map(
+    (session, index) =>
+      new Promise<void>((resolve) => {
+        clock.after((ms * index) / sessions.length, () => {
+          session.end(new AdaptletError('REPLICA_UNAVAILABLE', 'this replica is going'));
+          resolve();
+        });
+      }),
+  );
+  await Promise.all(ended);
+};
+
+const shutDown = (server: Server, clock: Clock, graceMs: number): Promise<void> =>
+  new Promise((resolve) => {
+    const stopTimer = clock.after(graceMs, () => {
+      server.forceShutdown();
+      resolve();
+    });
+    server.tryShutdown(() => {
+      stopTimer();
+      resolve();
+    });
+  });

@@ -1,0 +1,282 @@
+import type { Metadata, ServerDuplexStream } from '@grpc/grpc-js';
+import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Report, SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import type { KubeApi } from '../../kube/api.ts';
+import type { Log } from '../../kube/log.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import type { Clock } from '../../time/clock.ts';
+import { type FleetStore, local } from '../fleet/store.ts';
+import { changeFromWire, type Update } from '../fleet/update.ts';
+import { type BoundRuntime, bind } from '../identity/binding.ts';
+import type { TokenReviews } from '../identity/token-review.ts';
+import type { Objects } from '../objects.ts';
+import type { Following, Plans } from '../plans/plans.ts';
+import type { RemovalGate } from '../plans/removal-gate.ts';
+import { Channel } from './channel.ts';
+import type { Connections, Stream } from './connections.ts';
+import { Delivery } from './delivery.ts';
+import { enrol } from './enrolment.ts';
+import { type ReadHello, readHello } from './hello.ts';
+import { Pace } from './pace.ts';
+import type { SyncReadings } from './readings.ts';
+
+/** On an AdapterRuntime: the fingerprint of removals that a person confirms. */
+export const confirmAnnotation = 'adaptlet.io/confirm-removals';
+
+/** How long a new stream may say nothing. */
+const helloMs = 10_000;
+const retryDelays = { firstMs: 1_000, longestMs: 60_000 };
+/** Most names of one Subscribe. */
+const maxNames = 10_000;
+
+export type SessionParts = {
+  readonly api: KubeApi;
+  readonly objects: Objects;
+  readonly fleet: FleetStore;
+  readonly plans: Plans;
+  readonly gate: RemovalGate;
+  readonly tokens: TokenReviews;
+  /** ServiceAccounts (`namespace/name`) whose pods may serve their node. */
+  readonly nodeAccounts: ReadonlySet<string>;
+  readonly connections: Connections;
+  readonly clusterUid: () => Promise<string>;
+  readonly replica: string;
+  readonly readings: SyncReadings;
+  readonly clock: Clock;
+  readonly logger: Log;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+};
+
+/** The stream of one runtime, from its token to its end. */
+export class Session implements Stream {
+  readonly #parts: SessionParts;
+  readonly #channel: Channel<SyncRequest, SyncResponse>;
+  readonly #metadata: Metadata;
+  #delivery: Delivery | undefined;
+  /** Stops the wait for the next try to write the AdapterRuntime anew. */
+  #again: (() => void) | undefined;
+  #enrol: (() => Promise<void>) | undefined;
+
+  constructor(call: ServerDuplexStream<SyncRequest, SyncResponse>, parts: SessionParts) {
+    this.#parts = parts;
+    this.#channel = new Channel(call, parts.clock, new Pace(parts.clock));
+    this.#metadata = call.metadata;
+  }
+
+  end(error: AdaptletError): void {
+    if (error.code === 'CONNECTION_REPLACED') this.#parts.readings.replaced += 1;
+    this.#channel.end(error);
+  }
+
+  /** What this replica sees moved on. */
+  progressed(): void {
+    this.#delivery?.resume();
+  }
+
+  /** Something about the plan may be other than before, also that keys may be removed. */
+  changed(): void {
+    this.#delivery?.look();
+  }
+
+  /** Its AdapterRuntime is gone, and the runtime is here: it gets another one. */
+  vanished(): void {
+    if (this.#again === undefined) void this.#enrolAgain(1);
+  }
+
+  /** Serves until the stream is over. Never throws. */
+  async run(): Promise<void> {
+    const { readings, logger } = this.#parts;
+    let served: BoundRuntime | undefined;
+    try {
+      const { runtime, hello } = await this.#greet();
+      served = runtime;
+      await this.#serve(runtime, hello);
+      this.#channel.end();
+    } catch (error) {
+      const failure = asAdaptletError(error, 'serving a runtime');
+      if (served === undefined) readings.refused += 1;
+      const keys = { runtime: served?.key ?? '', err: failure };
+      // A runtime that leaves is no failure of anything.
+      if (failure.code === 'REQUEST_CANCELLED') logger.debug(keys, 'a stream of a runtime ended');
+      else if (failure.code === 'INTERNAL') logger.error(keys, 'a stream of a runtime failed');
+      else logger.info(keys, 'a stream of a runtime was ended');
+      this.#channel.end(failure);
+    }
+  }
+
+  /** Who is there, proved by its token, and what it says of itself. */
+  async #greet(): Promise<{ runtime: BoundRuntime; hello: ReadHello }> {
+    const { tokens, nodeAccounts } = this.#parts;
+    // Nothing is read before the token is accepted.
+    const identity = await tokens.review(bearerOf(this.#metadata));
+    const first = await this.#first();
+    if (first?.message?.$case !== 'hello') {
+      throw new AdaptletError('HELLO_INVALID', 'the first message is no Hello');
+    }
+    const hello = readHello(first.message.value);
+    return { hello, runtime: bind(hello.claim, identity, nodeAccounts) };
+  }
+
+  async #first(): Promise<SyncRequest | undefined> {
+    const stopTimer = this.#parts.clock.after(helloMs, () => {
+      this.#channel.end(new AdaptletError('HELLO_INVALID', `there was no Hello within ${helloMs} ms`));
+    });
+    try {
+      return await this.#channel.read();
+    } finally {
+      stopTimer();
+    }
+  }
+
+  async #serve(runtime: BoundRuntime, hello: ReadHello): Promise<void> {
+    const { connections, fleet, plans, logger, readings, replica } = this.#parts;
+    const { key } = runtime;
+    const { signal } = this.#channel;
+    connections.admit(key, hello.connectionSeq, this);
+    let following: Following | undefined;
+    try {
+      const clusterUid = await this.#clusterUid();
+      this.#enrol = () => enrol(this.#parts, runtime, hello, clusterUid, signal);
+      await this.#enrol();
+      await this.#channel.write({ message: { $case: 'welcome', value: { clusterUid, replica } } });
+      readings.accepted += 1;
+      logger.info({ runtime: key, version: hello.version }, 'a runtime connected');
+      following = plans.follow(key, hello.baseModel, () => this.changed());
+      this.#delivery = this.#deliveryTo(runtime, hello, clusterUid, following);
+      await this.#listen(runtime, hello, this.#delivery);
+    } finally {
+      this.#again?.();
+      following?.close();
+      fleet.gone(local, key, hello.connectionSeq);
+      connections.release(key, this);
+    }
+  }
+
+  async #enrolAgain(tries: number): Promise<void> {
+    const { clock, random, logger } = this.#parts;
+    this.#again = () => undefined;
+    try {
+      await this.#enrol?.();
+      this.#again = undefined;
+    } catch (error) {
+      if (this.#channel.signal.aborted) return;
+      logger.warn(
+        { err: error, tries },
+        'an AdapterRuntime was deleted and cannot be written anew; it is tried again',
+      );
+      this.#again = clock.after(
+        backoffMs(tries, random, retryDelays),
+        () => void this.#enrolAgain(tries + 1),
+      );
+    }
+  }
+
+  async #clusterUid(): Promise<string> {
+    try {
+      return await this.#parts.clusterUid();
+    } catch (error) {
+      const { what } = asAdaptletError(error, 'reading the namespace kube-system');
+      throw new AdaptletError('REPLICA_UNAVAILABLE', `the cluster is not known yet: ${what}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #deliveryTo({ key }: BoundRuntime, hello: ReadHello, clusterUid: string, following: Following): Delivery {
+    const { objects, gate, clock, readings } = this.#parts;
+    return new Delivery(
+      {
+        channel: this.#channel,
+        clock,
+        readings,
+        plan: () => following.plan(),
+        mayRemove: gate.mayRemove,
+        confirmedRemovals: () => objects.runtimes.get(key)?.metadata.annotations?.[confirmAnnotation] ?? '',
+        isHealthy: () => objects.health().ok,
+      },
+      hello,
+      clusterUid,
+    );
+  }
+
+  /** Reads until the runtime sends no more. Errors: HELLO_INVALID, the reason of the signal. */
+  async #listen(runtime: BoundRuntime, hello: ReadHello, delivery: Delivery): Promise<void> {
+    const reporting = new Reporting(this.#parts, runtime, hello, delivery);
+    for (;;) {
+      const request = await this.#channel.read();
+      if (request === undefined) return;
+      const { message } = request;
+      switch (message?.$case) {
+        case 'ack':
+          delivery.acknowledged(message.value);
+          reporting.acknowledged();
+          break;
+        case 'subscribe':
+          if (message.value.names.length > maxNames) {
+            throw new AdaptletError('HELLO_INVALID', `the runtime asks for more than ${maxNames} names`);
+          }
+          delivery.subscribe(message.value.names);
+          break;
+        case 'report':
+          reporting.report(message.value);
+          break;
+        case 'hello':
+          throw new AdaptletError('HELLO_INVALID', 'there was a second Hello');
+        case undefined:
+          // Of a newer protocol; nothing that this side needs.
+          break;
+      }
+    }
+  }
+}
+
+/** Tells the fleet what a runtime reports. It is known there from its first report on, which has everything. */
+class Reporting {
+  readonly #parts: SessionParts;
+  readonly #update: Update;
+  readonly #delivery: Delivery;
+  #opened: NonNullable<Update['opened']> | undefined;
+
+  constructor(parts: SessionParts, runtime: BoundRuntime, hello: ReadHello, delivery: Delivery) {
+    this.#parts = parts;
+    this.#delivery = delivery;
+    const { key, kind, node, pod, ownerUid } = runtime;
+    const { instance, connectionSeq, version, baseModel, baseDigest, executionProvider } = hello;
+    this.#update = { key, kind, instance, connectionSeq };
+    this.#opened = {
+      connectedAt: parts.clock.now(),
+      info: { version, baseModel, baseDigest, executionProvider, node, pod, ownerUid },
+    };
+  }
+
+  report(report: Report): void {
+    const { fleet, readings } = this.#parts;
+    readings.reports += 1;
+    const change = changeFromWire(report);
+    const opened = this.#opened;
+    if (opened === undefined) {
+      fleet.update(local, { ...this.#update, change });
+      return;
+    }
+    if (!change.whole) throw new AdaptletError('HELLO_INVALID', 'the first report does not have everything');
+    this.#opened = undefined;
+    fleet.update(local, { ...this.#update, opened, change, ...this.#reached() });
+  }
+
+  acknowledged(): void {
+    if (this.#opened === undefined) this.#parts.fleet.update(local, { ...this.#update, ...this.#reached() });
+  }
+
+  #reached(): Pick<Update, 'acknowledged' | 'refused'> {
+    return {
+      acknowledged: this.#delivery.reached,
+      refused: this.#delivery.refused(),
+    };
+  }
+}
+
+const bearerOf = (metadata: Metadata): string => {
+  const [value] = metadata.get('authorization');
+  return (typeof value === 'string' ? /^Bearer ([\w.~+/=-]+)$/i.exec(value)?.[1] : undefined) ?? '';
+};

@@ -1,0 +1,35 @@
+import { readCredentials } from '../artifact/docker-config.ts';
+import { parseReference } from '../artifact/reference.ts';
+import { Registry } from '../artifact/registry.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Clock } from '../time/clock.ts';
+import type { Resolve } from './adapter/resolver.ts';
+import type { OperatorSettings } from './settings.ts';
+
+/** The resolver repeats what fails, with a backoff of its own for each registry. */
+const attempts = 1;
+const idleMs = 20_000;
+
+/** Asks OCI registries what their tags mean now. */
+export const tagResolver = (
+  { registryConfig, insecureRegistries }: Pick<OperatorSettings, 'registryConfig' | 'insecureRegistries'>,
+  { clock, random }: { readonly clock: Clock; readonly random: () => number },
+): Resolve => {
+  const registry = new Registry({
+    fetch,
+    clock,
+    random,
+    attempts,
+    idleMs,
+    insecureHosts: insecureRegistries,
+    credentials: async (host) =>
+      registryConfig === undefined ? undefined : await readCredentials(registryConfig, host),
+  });
+  return async (image, signal) => {
+    const reference = parseReference(image);
+    const tag = reference.tag ?? 'latest';
+    const digest = await registry.resolve(reference, tag, signal);
+    if (digest === undefined) throw new AdaptletError('ARTIFACT_NOT_FOUND', `${image} does not exist`);
+    return digest;
+  };
+};

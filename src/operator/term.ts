@@ -1,0 +1,99 @@
+import { SpanStatusCode, type Tracer } from '@opentelemetry/api';
+import type { Logger } from 'pino';
+import type { ObjectKey } from '../api/names.ts';
+import { errorCodeOf } from '../errors/adaptlet-error.ts';
+import type { KubeApi } from '../kube/api.ts';
+import { type KubeObject, pathOf, type ResourceType } from '../kube/object.ts';
+import { type QueueReadings, WorkQueue } from '../kube/queue.ts';
+import { AdapterController } from './adapter/controller.ts';
+import { type Resolve, Resolver } from './adapter/resolver.ts';
+import type { Controller, ControllerParts } from './controller.ts';
+import { NameClaims } from './name-claims.ts';
+import { Presences } from './presence.ts';
+import { RolloutController } from './rollout/controller.ts';
+import { RouteController } from './route/controller.ts';
+import { RuntimeController } from './runtime/controller.ts';
+import { Uses } from './uses.ts';
+
+export type TermParts = ControllerParts & {
+  readonly api: KubeApi;
+  readonly resolve: Resolve;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly tracer: Tracer | undefined;
+};
+
+/** Keys of one kind that are worked on at the same time. */
+const workers = 4;
+
+const namespaceType: ResourceType = {
+  group: '',
+  version: 'v1',
+  kind: 'Namespace',
+  plural: 'namespaces',
+  namespaced: false,
+};
+
+/** The controllers of one term of leadership, running. */
+export type RunningTerm = {
+  readonly readings: () => readonly (QueueReadings & { readonly controller: string })[];
+  /** Ends what is under way. */
+  close(): Promise<void>;
+};
+
+export const startTerm = (parts: TermParts): RunningTerm => {
+  const { api, objects, clock, random, logger, tracer } = parts;
+  const presences = new Presences(parts);
+  const claims = new NameClaims(objects, presences);
+  const uses = new Uses(objects.rollouts);
+  const resolver = new Resolver(parts);
+  const isTerminating = async (namespace: string, signal: AbortSignal): Promise<boolean> => {
+    const path = pathOf(namespaceType, undefined, namespace);
+    const { metadata } = await api.request<KubeObject>({ method: 'GET', path, signal });
+    return metadata.deletionTimestamp !== undefined;
+  };
+  const shared = { ...parts, presences, claims, uses };
+  const controllers: readonly Controller[] = [
+    new RolloutController(shared),
+    new AdapterController({ ...shared, resolver, isTerminating }),
+    new RouteController(shared),
+    new RuntimeController(shared),
+  ];
+  const running = controllers.map((controller) => {
+    const log = logger.child({ controller: controller.name });
+    const queue = new WorkQueue<ObjectKey>({ name: controller.name, clock, random, logger: log, workers });
+    const unfollow = controller.follow((key, afterMs) => queue.add(key, { afterMs }));
+    queue.run((key, signal) => traced(tracer, controller, key, signal));
+    return { name: controller.name, queue, unfollow };
+  });
+  return {
+    readings: () => running.map(({ name, queue }) => ({ controller: name, ...queue.readings() })),
+    close: async () => {
+      for (const { unfollow } of running) unfollow();
+      await Promise.all(running.map(({ queue }) => queue.close()));
+      resolver.close();
+      uses.close();
+      claims.close();
+      presences.close();
+    },
+  };
+};
+
+/** Runs a key within a span. A term that is over is no failure: its queue is about to be closed. */
+const traced = async (
+  tracer: Tracer | undefined,
+  controller: Controller,
+  key: ObjectKey,
+  signal: AbortSignal,
+): Promise<{ readonly requeueAfterMs?: number }> => {
+  const span = tracer?.startSpan(`reconcile ${controller.name}`, { attributes: { 'adaptlet.key': key } });
+  try {
+    return await controller.reconcile(key, signal);
+  } catch (error) {
+    if (errorCodeOf(error) === 'NOT_LEADER') return {};
+    span?.setStatus({ code: SpanStatusCode.ERROR, message: String(error) });
+    throw error;
+  } finally {
+    span?.end();
+  }
+};

@@ -1,0 +1,156 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import { objectKey } from '../../api/names.ts';
+import type { RuntimeObjectStatus } from '../../api/runtime.ts';
+import { noRevision } from '../../control/revision.ts';
+import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from '../fleet.ts';
+import type { RuntimeObject } from '../objects.ts';
+
+/** For tests: runtimes of which a test says what they report. */
+export class FakeFleet implements Fleet {
+  readonly #states = new Map<RuntimeKey, RuntimeState>();
+  readonly #listeners = new Set<(change: FleetChange) => void>();
+
+  get(key: RuntimeKey): RuntimeState | undefined {
+    return this.#states.get(key);
+  }
+  all(): Iterable<RuntimeState> {
+    return this.#states.values();
+  }
+  onChange(listener: (change: FleetChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Reports, and says what of it is new. */
+  report(key: RuntimeKey, more: Partial<RuntimeState> = {}): void {
+    const before = this.#states.get(key);
+    const state = { ...(before ?? aRuntimeState(key)), ...more };
+    this.#states.set(key, state);
+    const change: FleetChange = {
+      runtime: key,
+      connection: before?.connected !== state.connected,
+      adapters: changedKeys(state.adapters, before?.adapters),
+      rollouts: changedKeys(state.rollouts, before?.rollouts),
+      acknowledged: before?.acknowledged !== state.acknowledged || before.refused !== state.refused,
+    };
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  forget(key: RuntimeKey): void {
+    this.#states.delete(key);
+    const none = new Set<ObjectKey>();
+    const change = { runtime: key, connection: true, adapters: none, rollouts: none, acknowledged: true };
+    for (const listener of this.#listeners) listener(change);
+  }
+}
+
+const changedKeys = (
+  now: ReadonlyMap<ObjectKey, unknown>,
+  then: ReadonlyMap<ObjectKey, unknown> | undefined,
+): ReadonlySet<ObjectKey> =>
+  new Set([...now.keys(), ...(then?.keys() ?? [])].filter((key) => now.get(key) !== then?.get(key)));
+
+export const runtimeKey = (name: string): RuntimeKey => objectKey('edge', name);
+
+const budget = { budgetBytes: 1000, usedBytes: 0 };
+
+export const aRuntimeState = (key: RuntimeKey, more: Partial<RuntimeState> = {}): RuntimeState => ({
+  key,
+  kind: 'Node',
+  instance: `instance-${key}`,
+  connectionSeq: 1n,
+  connected: true,
+  connectedAt: 1_700_000_000_000,
+  info: {
+    version: '0.1.0',
+    baseModel: 'tiny',
+    baseDigest: '',
+    executionProvider: 'CPUExecutionProvider',
+    node: key.slice(key.indexOf('/') + 1),
+    pod: '',
+    ownerUid: '',
+  },
+  ready: true,
+  message: '',
+  memory: budget,
+  disk: budget,
+  adapters: new Map(),
+  rollouts: new Map(),
+  acknowledged: noRevision,
+  refused: new Map(),
+  ...more,
+});
+
+export const anAdapterState = (
+  uid: string,
+  digest: Digest | '',
+  state: string,
+  more: Partial<AdapterState> = {},
+): AdapterState => ({
+  uid,
+  digest,
+  state,
+  reason: '',
+  message: '',
+  isFinal: false,
+  storedBytes: 0,
+  residentBytes: 0,
+  rank: 0,
+  targetModules: [],
+  ...more,
+});
+
+export const aRolloutState = (uid: string, more: Partial<RolloutState> = {}): RolloutState => ({
+  uid,
+  stableDigest: '',
+  canaryDigest: '',
+  attempt: 0,
+  weight: 0,
+  effectiveWeight: 0,
+  served: { stable: 0, canary: 0 },
+  holds: [],
+  ...more,
+});
+
+/** The AdapterRuntime of a runtime; with a status it is written as connected. */
+export const aRuntimeObject = (
+  key: RuntimeKey,
+  labels: Readonly<Record<string, string>> = {},
+  status?: RuntimeObjectStatus,
+): RuntimeObject => {
+  const [namespace = '', name = ''] = key.split('/');
+  return {
+    kind: 'AdapterRuntime',
+    metadata: {
+      namespace,
+      name,
+      uid: `uid-${name}`,
+      generation: 1,
+      creationTimestamp: '2026-01-01T00:00:00Z',
+      annotations: {},
+      labels,
+    },
+    ...(status === undefined ? {} : { status }),
+  };
+};
+
+export const aRuntimeStatus = (connected: boolean): RuntimeObjectStatus => ({
+  kind: 'Node',
+  version: '0.1.0',
+  baseModel: { name: 'tiny' },
+  executionProvider: 'CPUExecutionProvider',
+  memory: budget,
+  disk: budget,
+  adapters: { known: 0, stored: 0, resident: 0, failed: 0 },
+  refused: [],
+  heldRollouts: [],
+  conditions: [
+    {
+      type: 'Connected',
+      status: connected ? 'True' : 'False',
+      reason: connected ? 'Connected' : 'Disconnected',
+      message: '',
+      lastTransitionTime: '2026-01-01T00:00:00.000Z',
+    },
+  ],
+});

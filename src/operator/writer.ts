@@ -1,0 +1,46 @@
+import type { KubeApi } from '../kube/api.ts';
+import { patchMerge, updateStatus } from '../kube/apply.ts';
+import type { EventRecorder } from '../kube/events.ts';
+import { apiVersionOf, type KubeObject, type ResourceType } from '../kube/object.ts';
+import type { ControlledKind, Recorder, Version, Writer } from './controller.ts';
+import { adapterType, rolloutType, routeType, runtimeType } from './resource-types.ts';
+
+/** Owner of what the operator writes, in managedFields. */
+const fieldManager = 'adaptlet-operator';
+
+const types: Readonly<Record<ControlledKind, ResourceType>> = {
+  Adapter: adapterType,
+  AdapterRollout: rolloutType,
+  AdapterRoute: routeType,
+  AdapterRuntime: runtimeType,
+};
+
+const objectOf = ({ kind, namespace, name, uid, resourceVersion }: Version): KubeObject => ({
+  apiVersion: apiVersionOf(types[kind]),
+  kind,
+  metadata: { namespace, name, uid, resourceVersion, creationTimestamp: '' },
+});
+
+/** The writes of controllers over the API server. */
+export const createWriter = (api: KubeApi): Writer => ({
+  replaceStatus: async (of, status, signal) => {
+    await updateStatus(api, types[of.kind], { ...objectOf(of), status }, { fieldManager, signal });
+  },
+  mergeStatus: async (of, status, signal) => {
+    const options = { fieldManager, signal, subresource: 'status' as const };
+    await patchMerge(api, types[of.kind], objectOf(of), { status }, options);
+  },
+  setFinalizers: async (of, finalizers, signal) => {
+    await patchMerge(
+      api,
+      types[of.kind],
+      objectOf(of),
+      { metadata: { finalizers } },
+      { fieldManager, signal },
+    );
+  },
+});
+
+export const createRecorder = (events: EventRecorder): Recorder => ({
+  record: ({ regarding, ...event }) => events.record({ ...event, regarding: objectOf(regarding) }),
+});

@@ -1,0 +1,77 @@
+import type { ObjectKey } from '../api/names.ts';
+import { AdaptletError, errorCodeOf } from '../errors/adaptlet-error.ts';
+import type { ControlledKind, ControllerParts, Version, Writer } from './controller.ts';
+import type { Read } from './objects.ts';
+
+/** Conflict: somebody was faster; the cache will show it. Gone: there is no such object any more. */
+export type Written = 'Written' | 'Conflict' | 'Gone';
+
+/** Milliseconds after which a cache that did not move on is believed all the same. */
+const patienceMs = 10_000;
+/** Look again after so many milliseconds; the change of the cache comes first, as a rule. */
+export const lookAgainMs = 1000;
+
+/** How an object is named in a write and in events. */
+export const versionOf = (
+  kind: ControlledKind,
+  read: Pick<Read<unknown>, 'resourceVersion' | 'metadata'>,
+): Version => ({
+  kind,
+  namespace: read.metadata.namespace ?? '',
+  name: read.metadata.name,
+  uid: read.metadata.uid,
+  resourceVersion: read.resourceVersion,
+});
+
+/**
+ * The writes of one controller. Each is fenced and based on the version that was read.
+ *
+ * Guarantees: while the cache still has a version that a write of ours replaced, or that lost against another writer,
+ * `isBehind` is true: nothing is decided from it a second time.
+ */
+export class Writes {
+  readonly #kind: ControlledKind;
+  readonly #parts: Pick<ControllerParts, 'clock' | 'term' | 'writer'>;
+  /** Versions that are known to be replaced. */
+  readonly #outdated = new Map<ObjectKey, { readonly resourceVersion: string; readonly since: number }>();
+
+  constructor(kind: ControlledKind, parts: Pick<ControllerParts, 'clock' | 'term' | 'writer'>) {
+    this.#kind = kind;
+    this.#parts = parts;
+  }
+
+  isBehind({ key, resourceVersion }: Pick<Read<unknown>, 'key' | 'resourceVersion'>): boolean {
+    const outdated = this.#outdated.get(key);
+    if (outdated === undefined) return false;
+    const isOld = outdated.resourceVersion === resourceVersion;
+    if (isOld && this.#parts.clock.monotonic() - outdated.since < patienceMs) return true;
+    this.#outdated.delete(key);
+    return false;
+  }
+
+  forget(key: ObjectKey): void {
+    this.#outdated.delete(key);
+  }
+
+  /** Errors: NOT_LEADER, KUBE_* but for conflicts and objects that are gone. */
+  async write(
+    read: Pick<Read<unknown>, 'key' | 'resourceVersion' | 'metadata'>,
+    how: (writer: Writer, of: Version) => Promise<void>,
+  ): Promise<Written> {
+    const { clock, term, writer } = this.#parts;
+    if (term.fence() !== term.epoch) {
+      throw new AdaptletError('NOT_LEADER', `term ${term.epoch} is over, a later one has begun`);
+    }
+    try {
+      await how(writer, versionOf(this.#kind, read));
+    } catch (error) {
+      const code = errorCodeOf(error);
+      if (code === 'KUBE_NOT_FOUND') return 'Gone';
+      if (code !== 'KUBE_CONFLICT') throw error;
+      this.#outdated.set(read.key, { resourceVersion: read.resourceVersion, since: clock.monotonic() });
+      return 'Conflict';
+    }
+    this.#outdated.set(read.key, { resourceVersion: read.resourceVersion, since: clock.monotonic() });
+    return 'Written';
+  }
+}

@@ -1,0 +1,109 @@
+import type { Logger } from 'pino';
+import type { ObjectKey } from '../api/names.ts';
+import { Identity_Kind } from '../gen/adaptlet/control/v1/control.ts';
+import type { Clock } from '../time/clock.ts';
+import type { Settings } from './config/settings.ts';
+import type { PlanInForce } from './plan-in-force.ts';
+import type { PlanSource } from './plan-source.ts';
+import type { Residency } from './residency/manager.ts';
+import type { Holds } from './serving/holds.ts';
+import { StandaloneController } from './standalone/controller.ts';
+import { standaloneSource } from './standalone/source.ts';
+import type { Memory, Recalled } from './state/memory.ts';
+import { tlsDialer } from './sync/dial.ts';
+import { type Introduction, type SyncParts, SyncSource } from './sync/source.ts';
+
+export type SourceParts = {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly memory: Memory;
+  readonly remembered: Recalled;
+  readonly residency: Residency;
+  readonly plan: PlanInForce;
+  readonly holds: Holds;
+  readonly node: SyncParts['node'];
+  readonly introduction: () => Pick<
+    Introduction,
+    'instance' | 'version' | 'baseDigest' | 'executionProvider'
+  >;
+};
+
+/**
+ * What the plan comes from: the operator or the folder that the settings name, else what it came from last. Nothing is
+ * in force yet, and nothing is followed.
+ */
+export const openSource = (parts: SourceParts): PlanSource => {
+  const { settings, memory, remembered, logger } = parts;
+  const given =
+    settings.operator === undefined
+      ? settings.manifests === undefined
+        ? undefined
+        : 'manifests'
+      : 'operator';
+  if (given !== undefined && given !== remembered.source) {
+    memory.source.write({ follows: given }).catch((error: unknown) => {
+      logger.error({ err: error }, 'what the plan comes from could not be written to disk');
+    });
+  }
+  return (given ?? remembered.source) === 'operator' ? operatorSource(parts) : folderSource(parts);
+};
+
+const operatorSource = (parts: SourceParts): PlanSource => {
+  const { settings, introduction, remembered } = parts;
+  const { operator: address, operatorCa: caFile, operatorToken: tokenFile } = settings;
+  return new SyncSource({
+    ...parts,
+    random: Math.random,
+    operator:
+      address === undefined || caFile === undefined
+        ? undefined
+        : { address, dial: tlsDialer({ address, caFile, tokenFile }) },
+    introduction: () => ({
+      ...introduction(),
+      identity: {
+        namespace: settings.runtimeNamespace,
+        name: settings.runtimeName,
+        kind: settings.runtimeKind === 'pod' ? Identity_Kind.POD : Identity_Kind.NODE,
+      },
+      baseModel: settings.modelName,
+      labels: settings.labels,
+    }),
+    remembered: { plan: remembered.plan, link: remembered.link },
+  });
+};
+
+const folderSource = ({
+  settings,
+  clock,
+  logger,
+  memory,
+  remembered,
+  residency,
+  plan,
+  holds,
+}: SourceParts): PlanSource => {
+  const controller = new StandaloneController(
+    {
+      clock,
+      logger,
+      runtime: { baseModel: settings.modelName, labels: settings.labels },
+      memory: memory.standalone,
+      node: {
+        adapter: (key) => {
+          const view = residency.view(key);
+          return view === undefined ? undefined : { ...view, uid: plan.uidOf(key) ?? '' };
+        },
+        holds: (uid) => holds.of(uid),
+        fits: (keys) => residency.fits(keys),
+      },
+      apply: (next) => plan.apply(next),
+    },
+    remembered.standalone,
+  );
+  const retryAdapter = (key: ObjectKey): void => {
+    if (residency.state(key)?.kind === 'Failed') residency.retry(key);
+  };
+  const { manifests, namespace } = settings;
+  return standaloneSource({ controller, holds, retryAdapter, clock, manifests, namespace });
+};

@@ -1,0 +1,60 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Candidate, Decision } from '../routing/decision.ts';
+import { adapterAskedFor } from '../routing/names.ts';
+import type { Brought, Demand } from './demand.ts';
+import type { RequestContext } from './serving.ts';
+
+/** What the caller is told in addition when a name could not be brought. */
+const why: Record<Brought, string> = {
+  here: '',
+  unknown: 'the operator knows none either',
+  away: 'the operator, which might know it, is not connected',
+  late: 'the operator, which might know it, did not answer in time',
+  busy: 'too many unknown names are being looked up at the operator',
+};
+
+/**
+ * Routes; an Adapter that the plan does not have is asked for once, and then the request is routed again.
+ * Errors: those of `route`, with what came of asking.
+ */
+export const routeOnDemand = async (
+  route: () => Decision,
+  context: RequestContext,
+  demand: Demand,
+  signal: AbortSignal,
+): Promise<readonly Candidate[]> => {
+  const first = attempt(route);
+  const missing =
+    'refusal' in first
+      ? adapterAskedFor(context.namespace, context.model)
+      : first.candidates.flatMap((c) => (c.kind === 'unavailable' ? (c.missing ?? []) : []))[0];
+  if (missing === undefined) {
+    if ('refusal' in first) throw first.refusal;
+    return first.candidates;
+  }
+  const brought = await demand.bring(missing, signal);
+  signal.throwIfAborted();
+  const second = brought === 'here' ? attempt(route) : first;
+  if ('refusal' in second) throw explained(second.refusal, brought);
+  return second.candidates.map((candidate) =>
+    candidate.kind === 'unavailable' && candidate.missing === missing && why[brought] !== ''
+      ? { ...candidate, reason: `${candidate.reason}; ${why[brought]}` }
+      : candidate,
+  );
+};
+
+type Attempt = Decision | { readonly refusal: AdaptletError };
+
+const attempt = (route: () => Decision): Attempt => {
+  try {
+    return route();
+  } catch (error) {
+    if (error instanceof AdaptletError && error.code === 'MODEL_NOT_FOUND') return { refusal: error };
+    throw error;
+  }
+};
+
+const explained = (refusal: AdaptletError, brought: Brought): AdaptletError =>
+  why[brought] === ''
+    ? refusal
+    : new AdaptletError(refusal.code, `${refusal.what}; ${why[brought]}`, { cause: refusal });

@@ -1,0 +1,72 @@
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { SplitResource } from '../../plan/resources.ts';
+import type { Residency } from '../residency/manager.ts';
+import { partsOf, type RoutingTable } from '../routing/table.ts';
+import type { Holds } from '../serving/holds.ts';
+import type { RolloutVerb } from '../serving/serving.ts';
+
+export type BreakGlassParts = {
+  readonly table: () => RoutingTable;
+  readonly holds: Holds;
+  readonly residency: Pick<Residency, 'state' | 'retry'>;
+};
+
+const byHand = 'rolled back by hand on this node';
+
+/** States in which an adapter needs no download. */
+const here: ReadonlySet<string> = new Set(['Stored', 'Compiled', 'Loaded', 'Resident', 'Draining']);
+
+const refused = (key: ObjectKey, why: string): AdaptletError =>
+  new AdaptletError('VERB_REFUSED', `rollout ${key}: ${why}`);
+
+/**
+ * What a person may do to a rollout on a node that follows an operator: take it back, and give it free again. It is in
+ * force at once and reported; the operator decides about the others. Resolves once a restart would remember it.
+ * Errors: MODEL_NOT_FOUND; VERB_REFUSED.
+ */
+export const breakGlass = async (
+  parts: BreakGlassParts,
+  key: ObjectKey,
+  verb: RolloutVerb,
+): Promise<void> => {
+  const split = parts.table().splits.get(key);
+  if (split === undefined) throw new AdaptletError('MODEL_NOT_FOUND', `there is no AdapterRollout ${key}`);
+  if (verb === 'rollback') rollBack(parts, split);
+  else if (verb === 'retry') retry(parts, split);
+  else {
+    const command = `kubectl adaptlet ${verb} ${partsOf(key)[1]} -n ${partsOf(key)[0]}`;
+    throw refused(key, `an operator decides about it: use \`${command}\``);
+  }
+  await parts.holds.saved();
+};
+
+const rollBack = ({ holds, residency }: BreakGlassParts, { name, body }: SplitResource): void => {
+  const { uid, stable, canary, former } = body;
+  if (canary !== undefined) {
+    holds.hold(uid, canary.digest, 'BreakGlass', byHand);
+    return;
+  }
+  if (stable === undefined) throw refused(name, 'nothing serves it yet');
+  if (holds.isHeld(uid, stable.digest)) return;
+  if (former === undefined) throw refused(name, `there is no stable adapter before ${stable.adapter}`);
+  const [namespace] = partsOf(name);
+  const state = residency.state(objectKey(namespace, former.adapter))?.kind;
+  // What would have to be downloaded first helps nobody who breaks the glass.
+  if (state === undefined || !here.has(state)) {
+    throw refused(name, `${former.adapter}, the one before, is ${state ?? 'not'} here`);
+  }
+  holds.hold(uid, stable.digest, 'BreakGlass', byHand, 'stable');
+};
+
+const retry = ({ holds, residency }: BreakGlassParts, { name, body }: SplitResource): void => {
+  const [namespace] = partsOf(name);
+  const failed = [body.canary, body.stable]
+    .flatMap((bound) => (bound === undefined ? [] : [objectKey(namespace, bound.adapter)]))
+    .filter((adapter) => residency.state(adapter)?.kind === 'Failed');
+  if (failed.length === 0 && holds.of(body.uid).length === 0) {
+    throw refused(name, 'nothing of it is held back or failed on this node');
+  }
+  holds.release(body.uid);
+  for (const adapter of failed) residency.retry(adapter);
+};

@@ -1,0 +1,223 @@
+import type { Logger } from 'pino';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Ack, Hello, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Dial, SyncStream } from './dial.ts';
+import { type Current, Outbox } from './outbox.ts';
+
+type Message<Case extends string> = Extract<SyncResponse['message'], { $case: Case }>['value'];
+
+/** What a connection is for. Its methods are called in the order of the stream, and never for a former stream. */
+export type Peer = Current & {
+  hello(): Promise<Hello>;
+  /** Errors: CLUSTER_UNTRUSTED. */
+  welcome(welcome: Message<'welcome'>): void;
+  put(resource: Message<'put'>): void;
+  remove(key: string): void;
+  /** Resolves with what to answer, once that may be said. Errors end the stream. */
+  commit(commit: Message<'commit'>): Promise<Ack>;
+  unknown(names: readonly string[]): void;
+  /** The stream ended, or none came about. */
+  broken(): void;
+};
+
+export type ConnectionState = {
+  readonly kind: 'connecting' | 'connected' | 'waiting' | 'untrusted' | 'closed';
+  /** Since when it is connected, or is not: wall time in milliseconds since the epoch. */
+  readonly since: number;
+  readonly replica: string;
+  /** Why the last stream ended; '' when none did. */
+  readonly lastError: string;
+};
+
+export type ConnectionParts = {
+  readonly dial: Dial;
+  readonly peer: Peer;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'debug'>;
+  /** From [0, 1); spreads reconnects. */
+  readonly random: () => number;
+};
+
+const delays = { firstMs: 200, longestMs: 30_000 };
+/** Of another cluster: only a person can change that. */
+const untrustedMs = 60_000;
+/** An operator that takes the connection and says nothing is none. */
+const welcomeMs = 15_000;
+/** Streams that end sooner count as failures in a row. */
+const stableMs = 10_000;
+
+type Attempt = {
+  stream: SyncStream | undefined;
+  readonly outbox: Outbox;
+  /** The names changed after the Hello was made, and before its answer came. */
+  subscribe: boolean;
+  ended: boolean;
+};
+
+/**
+ * The connection to the operator: dials, speaks the protocol, and dials again for ever, with growing pauses.
+ *
+ * Guarantees: one stream at a time; `peer.broken` before the next one.
+ */
+export class Connection {
+  readonly #parts: ConnectionParts;
+  #state: ConnectionState;
+  #attempt: Attempt | undefined;
+  #failures = 0;
+  #cancelTimer = (): void => undefined;
+
+  constructor(parts: ConnectionParts) {
+    this.#parts = parts;
+    this.#state = { kind: 'closed', since: parts.clock.now(), replica: '', lastError: '' };
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** The names that are asked for are others. Without a stream the next Hello has them. */
+  subscribe(): void {
+    if (this.#attempt === undefined) return;
+    if (this.#state.kind === 'connected') this.#attempt.outbox.subscribe();
+    else this.#attempt.subscribe = true;
+  }
+
+  /** There is something to report. */
+  report(): void {
+    if (this.#state.kind === 'connected') this.#attempt?.outbox.report();
+  }
+
+  start(): void {
+    if (this.#state.kind === 'closed') void this.#connect();
+  }
+
+  /** Ends the stream that there is and dials again at once. */
+  restart(why: string): void {
+    if (this.#state.kind === 'closed') return;
+    const { kind } = this.#state;
+    this.#failures = 0;
+    if (kind === 'waiting' || kind === 'untrusted') void this.#connect();
+    else if (this.#attempt !== undefined) this.#end(this.#attempt, why, 0);
+  }
+
+  close(): void {
+    this.#enter('closed', { lastError: this.#state.lastError });
+    this.#cancelTimer();
+    const attempt = this.#attempt;
+    if (attempt === undefined) return;
+    this.#retire(attempt);
+    this.#parts.peer.broken();
+  }
+
+  async #connect(): Promise<void> {
+    const { dial, peer, clock } = this.#parts;
+    this.#cancelTimer();
+    this.#enter('connecting', { lastError: this.#state.lastError });
+    const attempt: Attempt = {
+      stream: undefined,
+      outbox: new Outbox((message, sent) => attempt.stream?.send(message, sent), peer),
+      subscribe: false,
+      ended: false,
+    };
+    this.#attempt = attempt;
+    try {
+      const hello = await peer.hello();
+      if (attempt.ended) return;
+      const stream = await dial({
+        message: (message) => this.#take(attempt, message),
+        closed: (why) => this.#end(attempt, why),
+      });
+      attempt.stream = stream;
+      if (attempt.ended) {
+        stream.cancel();
+        return;
+      }
+      this.#cancelTimer = clock.after(welcomeMs, () => {
+        this.#end(attempt, `the operator said nothing within ${welcomeMs} ms`);
+      });
+      stream.send({ message: { $case: 'hello', value: hello } }, () => undefined);
+    } catch (error) {
+      this.#end(attempt, reasonOf(error));
+    }
+  }
+
+  #take(attempt: Attempt, { message }: SyncResponse): void {
+    if (attempt.ended || message === undefined) return;
+    const { peer } = this.#parts;
+    try {
+      if (message.$case === 'welcome') {
+        this.#welcome(attempt, message.value);
+        return;
+      }
+      if (this.#state.kind !== 'connected') throw new Error(`${message.$case} came before the Welcome`);
+      if (message.$case === 'put') peer.put(message.value);
+      else if (message.$case === 'remove') peer.remove(message.value);
+      else if (message.$case === 'unknown') peer.unknown(message.value.names);
+      else void this.#commit(attempt, message.value);
+    } catch (error) {
+      const isUntrusted = error instanceof AdaptletError && error.code === 'CLUSTER_UNTRUSTED';
+      this.#end(attempt, reasonOf(error), isUntrusted ? untrustedMs : undefined);
+    }
+  }
+
+  #welcome(attempt: Attempt, welcome: Message<'welcome'>): void {
+    if (this.#state.kind !== 'connecting') throw new Error('a second Welcome came');
+    const { peer, clock, logger } = this.#parts;
+    peer.welcome(welcome);
+    this.#cancelTimer();
+    this.#enter('connected', { replica: welcome.replica, lastError: '' });
+    this.#cancelTimer = clock.after(stableMs, () => {
+      this.#failures = 0;
+    });
+    logger.info({ replica: welcome.replica, cluster: welcome.clusterUid }, 'connected to the operator');
+    const { outbox, subscribe } = attempt;
+    if (subscribe) outbox.subscribe();
+    outbox.report();
+  }
+
+  async #commit(attempt: Attempt, commit: Message<'commit'>): Promise<void> {
+    try {
+      const ack = await this.#parts.peer.commit(commit);
+      attempt.outbox.ack(ack);
+    } catch (error) {
+      this.#end(attempt, reasonOf(error));
+    }
+  }
+
+  #retire(attempt: Attempt): void {
+    attempt.ended = true;
+    attempt.outbox.close();
+    attempt.stream?.cancel();
+    if (this.#attempt === attempt) this.#attempt = undefined;
+  }
+
+  #end(attempt: Attempt, why: string, delayMs?: number): void {
+    if (attempt.ended) return;
+    const { peer, clock, logger, random } = this.#parts;
+    this.#retire(attempt);
+    this.#cancelTimer();
+    peer.broken();
+    this.#failures++;
+    const isNew = why !== this.#state.lastError;
+    logger[isNew ? 'warn' : 'debug'](
+      { reason: why },
+      'no connection to the operator; the plan stays in force',
+    );
+    this.#enter(delayMs === untrustedMs ? 'untrusted' : 'waiting', { lastError: why });
+    const delay = delayMs ?? backoffMs(this.#failures, random, delays);
+    this.#cancelTimer = clock.after(delay, () => void this.#connect());
+  }
+
+  #enter(
+    kind: ConnectionState['kind'],
+    rest: { readonly replica?: string; readonly lastError: string },
+  ): void {
+    const isTurn = (kind === 'connected') !== (this.#state.kind === 'connected');
+    const since = isTurn ? this.#parts.clock.now() : this.#state.since;
+    this.#state = { kind, since, replica: '', ...rest };
+  }
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

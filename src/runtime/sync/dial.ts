@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { type ChannelOptions, credentials, Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { ControlClient, type SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Send } from './outbox.ts';
+
+/** What a stream tells. After `closed` nothing more. */
+export type StreamListener = {
+  message(message: SyncResponse): void;
+  closed(why: string): void;
+};
+
+export type SyncStream = {
+  readonly send: Send;
+  /** Ends it from this side; `closed` is still called. */
+  cancel(): void;
+};
+
+/** Opens a stream. Errors: whatever keeps it from being tried, such as a file that cannot be read. */
+export type Dial = (listener: StreamListener) => Promise<SyncStream>;
+
+export type Keepalive = { readonly everyMs: number; readonly timeoutMs: number };
+
+/**
+ * A stream whose other end is gone is noticed within 30 s. An HTTP/2 ping and its answer are 17 bytes each, in TLS 39,
+ * with the headers of TCP and IP 91; with the acknowledgement of TCP (52) 234 bytes in 20 s, or 0.09 kbit/s: an idle
+ * node sends and receives nothing else.
+ */
+const idleKeepalive: Keepalive = { everyMs: 20_000, timeoutMs: 10_000 };
+
+export type DialOptions = {
+  /** host:port. */
+  readonly address: string;
+  /** PEM, one certificate or several. Read for each stream, so that a new authority needs no restart. */
+  readonly caFile: string;
+  /** Read for each stream: tokens expire. */
+  readonly tokenFile?: string | undefined;
+  readonly keepalive?: Keepalive;
+};
+
+/** Longest message in bytes; a resource has at most 2 MiB. */
+const maxMessageBytes = 8 << 20;
+
+/** TLS knows no server names that are IP addresses: those are only compared with the certificate. */
+const ipOptions = (host: string): ChannelOptions =>
+  isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'adaptlet-operator' };
+
+const hostOf = (address: string): string =>
+  address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+
+/** Streams over TLS. Each has a connection of its own. */
+export const tlsDialer =
+  ({ address, caFile, tokenFile, keepalive = idleKeepalive }: DialOptions): Dial =>
+  async (listener) => {
+    const metadata = new Metadata();
+    if (tokenFile !== undefined) {
+      metadata.set('authorization', `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`);
+    }
+    const host = hostOf(address);
+    const secure = credentials.createSsl(await readFile(caFile), null, null, {
+      checkServerIdentity: (_name: string, certificate: PeerCertificate) =>
+        checkServerIdentity(host, certificate),
+    });
+    const client = new ControlClient(address, secure, {
+      ...ipOptions(host),
+      'grpc.keepalive_time_ms': keepalive.everyMs,
+      'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
+      'grpc.max_receive_message_length': maxMessageBytes,
+      'grpc.max_send_message_length': maxMessageBytes,
+      // Connections that others made, with other authorities, are not taken over.
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_retries': 0,
+      'grpc.enable_channelz': 0,
+    });
+    const call = client.sync(metadata);
+    call.on('data', (message: SyncResponse) => listener.message(message));
+    // `status` says the same, also without an error.
+    call.on('error', () => undefined);
+    call.on('status', ({ code, details }: StatusObject) => {
+      client.close();
+      listener.closed(code === status.OK ? 'the operator ended the stream' : `${status[code]}: ${details}`);
+    });
+    return {
+      send: (message, sent) => {
+        call.write(message, (error: Error | null | undefined) => {
+          if (error === null || error === undefined) sent();
+        });
+      },
+      cancel: () => call.cancel(),
+    };
+  };

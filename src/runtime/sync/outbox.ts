@@ -1,0 +1,74 @@
+import type { Ack, Report, Subscribe, SyncRequest } from '../../gen/adaptlet/control/v1/control.ts';
+
+/** What is sent as it is at the moment when it can be sent. */
+export type Current = {
+  readonly subscribe: () => Subscribe;
+  /** Undefined: nothing is to be told. */
+  readonly report: () => Report | undefined;
+};
+
+/** Hands one message to the stream; `sent` is called when the stream takes the next. */
+export type Send = (message: SyncRequest, sent: () => void) => void;
+
+/**
+ * The one write path of a stream. Subscriptions and reports are state: while the stream takes nothing only their need
+ * is remembered, so that a slow stream costs no memory and gets the newest afterwards. Answers to commits go first and
+ * are all sent; the operator waits for each before its next commit.
+ */
+export class Outbox {
+  readonly #send: Send;
+  readonly #current: Current;
+  readonly #acks: Ack[] = [];
+  #subscribe = false;
+  #report = false;
+  #busy = false;
+  #closed = false;
+
+  constructor(send: Send, current: Current) {
+    this.#send = send;
+    this.#current = current;
+  }
+
+  ack(ack: Ack): void {
+    this.#acks.push(ack);
+    this.#pump();
+  }
+
+  subscribe(): void {
+    this.#subscribe = true;
+    this.#pump();
+  }
+
+  report(): void {
+    this.#report = true;
+    this.#pump();
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  #pump(): void {
+    if (this.#busy || this.#closed) return;
+    const message = this.#next();
+    if (message === undefined) return;
+    this.#busy = true;
+    this.#send({ message }, () => {
+      this.#busy = false;
+      this.#pump();
+    });
+  }
+
+  #next(): SyncRequest['message'] {
+    const ack = this.#acks.shift();
+    if (ack !== undefined) return { $case: 'ack', value: ack };
+    if (this.#subscribe) {
+      this.#subscribe = false;
+      return { $case: 'subscribe', value: this.#current.subscribe() };
+    }
+    if (!this.#report) return undefined;
+    this.#report = false;
+    const report = this.#current.report();
+    return report === undefined ? undefined : { $case: 'report', value: report };
+  }
+}

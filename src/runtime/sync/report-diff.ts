@@ -1,0 +1,122 @@
+import type { AdapterReport, Report, RolloutReport, Usage } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Snapshot } from './snapshot.ts';
+
+const empty: Report = {
+  whole: false,
+  adapters: [],
+  gone: [],
+  rollouts: [],
+  goneRollouts: [],
+  memory: undefined,
+  disk: undefined,
+  ready: undefined,
+  message: '',
+  removalsHeld: undefined,
+};
+
+export const wholeReport = (now: Snapshot): Report => ({
+  ...empty,
+  whole: true,
+  adapters: [...now.adapters.values()],
+  rollouts: [...now.rollouts.values()],
+  memory: now.memory,
+  disk: now.disk,
+  ready: now.ready,
+  message: now.message,
+  removalsHeld: now.removalsHeld,
+});
+
+/**
+ * What is different since `before`, with the snapshot as the other end knows it afterwards; undefined: nothing.
+ *
+ * A rollout is told about when anything but its counts changed; its counts alone when `counters`. Use of RAM and disk
+ * is told with any other news, and by itself when it moved by more than a hundredth of its budget.
+ */
+export const reportSince = (
+  before: Snapshot,
+  now: Snapshot,
+  counters: boolean,
+): { readonly report: Report; readonly told: Snapshot } | undefined => {
+  const adapters = changed(before.adapters, now.adapters, adapterSign);
+  const rollouts = changed(before.rollouts, now.rollouts, (r) =>
+    counters ? `${rolloutSign(r)} ${r.servedStable} ${r.servedCanary}` : rolloutSign(r),
+  );
+  const gone = missing(before.adapters, now.adapters);
+  const goneRollouts = missing(before.rollouts, now.rollouts);
+  const readiness = before.ready !== now.ready || before.message !== now.message;
+  const removals =
+    before.removalsHeld?.count !== now.removalsHeld?.count ||
+    before.removalsHeld?.fingerprint !== now.removalsHeld?.fingerprint;
+  const news =
+    adapters.length + rollouts.length + gone.length + goneRollouts.length > 0 || readiness || removals;
+  const memory = news ? differs(before.memory, now.memory) : moved(before.memory, now.memory);
+  const disk = news ? differs(before.disk, now.disk) : moved(before.disk, now.disk);
+  if (!news && !memory && !disk) return undefined;
+  const none = { count: 0, fingerprint: '', remainingMs: 0n };
+  return {
+    report: {
+      ...empty,
+      adapters,
+      rollouts,
+      gone,
+      goneRollouts,
+      ...(memory ? { memory: now.memory } : {}),
+      ...(disk ? { disk: now.disk } : {}),
+      ...(readiness ? { ready: now.ready, message: now.message } : {}),
+      ...(removals ? { removalsHeld: now.removalsHeld ?? none } : {}),
+    },
+    told: {
+      ...now,
+      rollouts: toldRollouts(before.rollouts, now.rollouts, rollouts),
+      memory: memory ? now.memory : before.memory,
+      disk: disk ? now.disk : before.disk,
+    },
+  };
+};
+
+const changed = <T extends AdapterReport | RolloutReport>(
+  before: ReadonlyMap<string, T>,
+  now: ReadonlyMap<string, T>,
+  sign: (value: T) => string,
+): T[] =>
+  [...now].flatMap(([key, value]) => {
+    const old = before.get(key);
+    return old === undefined || sign(old) !== sign(value) ? [value] : [];
+  });
+
+const missing = (before: ReadonlyMap<string, unknown>, now: ReadonlyMap<string, unknown>): string[] =>
+  [...before.keys()].filter((key) => !now.has(key));
+
+/** Counts that were not sent stay as they were told. */
+const toldRollouts = (
+  before: Snapshot['rollouts'],
+  now: Snapshot['rollouts'],
+  sent: readonly RolloutReport[],
+): Snapshot['rollouts'] => {
+  const told = new Set(sent.map(({ key }) => key));
+  return new Map([...now].map(([key, value]) => [key, told.has(key) ? value : (before.get(key) ?? value)]));
+};
+
+const adapterSign = (a: AdapterReport): string =>
+  JSON.stringify([
+    a.uid,
+    a.digest,
+    a.state,
+    a.reason,
+    a.message,
+    String(a.storedBytes),
+    String(a.residentBytes),
+    a.rank,
+    a.targetModules,
+  ]);
+
+const rolloutSign = (r: RolloutReport): string =>
+  JSON.stringify([r.uid, r.stableDigest, r.canaryDigest, r.attempt, r.weight, r.effectiveWeight, r.holds]);
+
+const differs = (a: Usage, b: Usage): boolean =>
+  a.usedBytes !== b.usedBytes || a.budgetBytes !== b.budgetBytes;
+
+const moved = (a: Usage, b: Usage): boolean => {
+  const by = a.usedBytes > b.usedBytes ? a.usedBytes - b.usedBytes : b.usedBytes - a.usedBytes;
+  return a.budgetBytes !== b.budgetBytes || by * 100n > b.budgetBytes;
+};

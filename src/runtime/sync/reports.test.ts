@@ -1,0 +1,183 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Report } from '../../gen/adaptlet/control/v1/control.ts';
+import {
+  AdapterReport as Adapter,
+  type AdapterReport,
+  RolloutReport,
+} from '../../gen/adaptlet/control/v1/control.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { Reports } from './reports.ts';
+import type { Snapshot } from './snapshot.ts';
+
+const adapter = (key: string, more: Partial<AdapterReport> = {}) =>
+  Adapter.fromPartial({ key, uid: `uid-${key}`, state: 'Stored', ...more });
+
+/** Reports over a snapshot that a test changes, to another end that reads at once. */
+const make = () => {
+  const clock = new FakeClock();
+  const now = {
+    adapters: new Map([['t/a', adapter('t/a')]]),
+    rollouts: new Map([['t/sql', RolloutReport.fromPartial({ key: 't/sql', uid: 'r' })]]),
+    memory: { budgetBytes: 1_000n, usedBytes: 0n },
+    disk: { budgetBytes: 1_000n, usedBytes: 0n },
+    ready: true,
+    message: '',
+    removalsHeld: undefined as Snapshot['removalsHeld'],
+  };
+  const sent: { readonly at: number; readonly report: Report }[] = [];
+  const reports: Reports = new Reports({
+    clock,
+    snapshot: () => ({ ...now, adapters: new Map(now.adapters), rollouts: new Map(now.rollouts) }),
+    due: () => {
+      const report = reports.next();
+      if (report !== undefined) sent.push({ at: clock.monotonic(), report });
+    },
+  });
+  reports.open();
+  reports.changed();
+  clock.advance(0);
+  const count = (stable: number) => {
+    now.rollouts.set(
+      't/sql',
+      RolloutReport.fromPartial({ key: 't/sql', uid: 'r', servedStable: BigInt(stable) }),
+    );
+    reports.counted();
+  };
+  return { clock, now, sent, reports, count };
+};
+
+describe('reports', () => {
+  it('begin with everything', () => {
+    const { sent } = make();
+    expect(sent).toMatchObject([
+      { report: { whole: true, adapters: [{ key: 't/a' }], rollouts: [{ key: 't/sql' }], ready: true } },
+    ]);
+  });
+
+  it('of states come at once, and at most every 50 ms', () => {
+    const { clock, now, sent, reports } = make();
+    clock.advance(1_000);
+    const start = clock.monotonic();
+    for (let ms = 0; ms < 500; ms++) {
+      now.adapters.set('t/a', adapter('t/a', { state: `s${ms}` }));
+      reports.changed();
+      clock.advance(1);
+    }
+    const times = sent.slice(1).map(({ at }) => at - start);
+    expect(times[0]).toBeLessThanOrEqual(1);
+    expect(times.length).toBeLessThanOrEqual(11);
+    clock.advance(50);
+    expect(sent.at(-1)?.report.adapters).toMatchObject([{ state: 's499' }]);
+  });
+
+  it('of counts come every two seconds at most, and only while they grow', () => {
+    const { clock, sent, count } = make();
+    for (let n = 1; n <= 100; n++) {
+      count(n);
+      clock.advance(100);
+    }
+    expect(sent.length).toBeLessThanOrEqual(7);
+    clock.advance(60_000);
+    expect(sent.at(-1)?.report).toMatchObject({ adapters: [], rollouts: [{ servedStable: 100n }] });
+    const before = sent.length;
+    clock.advance(600_000);
+    expect(sent).toHaveLength(before);
+  });
+
+  it('are not sent when a state came back to what it was', () => {
+    const { clock, now, sent, reports } = make();
+    now.adapters.set('t/a', adapter('t/a', { state: 'Failed' }));
+    reports.changed();
+    now.adapters.set('t/a', adapter('t/a'));
+    clock.advance(1_000);
+    expect(sent).toHaveLength(1);
+  });
+
+  it('tell the use of RAM by itself only when it moved by more than a hundredth of the budget', () => {
+    const { clock, now, sent, reports } = make();
+    const use = (usedBytes: bigint) => {
+      now.memory = { budgetBytes: 1_000n, usedBytes };
+      reports.changed();
+      clock.advance(100);
+    };
+    for (const bytes of [3n, 6n, 9n]) use(bytes);
+    expect(sent).toHaveLength(1);
+    use(11n);
+    expect(sent.at(-1)?.report).toMatchObject({ memory: { usedBytes: 11n }, disk: undefined, adapters: [] });
+    now.adapters.set('t/a', adapter('t/a', { state: 'Resident' }));
+    use(12n);
+    expect(sent.at(-1)?.report).toMatchObject({
+      memory: { usedBytes: 12n },
+      adapters: [{ state: 'Resident' }],
+    });
+  });
+
+  it('follow how far a fetch is without a change of state, and stop when it ends', () => {
+    const { clock, now, sent, reports } = make();
+    now.adapters.set('t/a', adapter('t/a', { state: 'Fetching', message: '1 of 9 MiB' }));
+    reports.changed();
+    clock.advance(100);
+    now.adapters.set('t/a', adapter('t/a', { state: 'Fetching', message: '5 of 9 MiB' }));
+    clock.advance(2_000);
+    expect(sent.at(-1)?.report.adapters).toMatchObject([{ message: '5 of 9 MiB' }]);
+    now.adapters.set('t/a', adapter('t/a'));
+    clock.advance(2_000);
+    const before = sent.length;
+    clock.advance(60_000);
+    expect(sent).toHaveLength(before);
+  });
+
+  it('tell held removals once, whatever time is left, and their end', () => {
+    const { clock, now, sent, reports } = make();
+    for (const remainingMs of [600_000n, 500_000n, 400_000n]) {
+      now.removalsHeld = { count: 3, fingerprint: 'f', remainingMs };
+      reports.changed();
+      clock.advance(100);
+    }
+    expect(sent).toHaveLength(2);
+    now.removalsHeld = undefined;
+    reports.changed();
+    clock.advance(100);
+    expect(sent.at(-1)?.report.removalsHeld).toMatchObject({ count: 0 });
+  });
+
+  it('begin anew with everything on the next stream', () => {
+    const { sent, reports } = make();
+    reports.close();
+    expect(reports.next()).toBeUndefined();
+    reports.open();
+    expect(reports.next()).toMatchObject({ whole: true, adapters: sent[0]?.report.adapters });
+  });
+
+  it('put together are always the newest state, whatever changed when', () => {
+    const step = fc.record({
+      key: fc.constantFrom('t/a', 't/b', 't/c'),
+      what: fc.constantFrom('state', 'remove', 'serve', 'rollout'),
+      ms: fc.integer({ min: 0, max: 300 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const { clock, now, sent, reports, count } = make();
+        for (const [i, { key, what, ms }] of steps.entries()) {
+          if (what === 'state') now.adapters.set(key, adapter(key, { state: `s${i}` }));
+          else if (what === 'remove') now.adapters.delete(key);
+          else if (what === 'serve') count(i);
+          else now.rollouts.set(key, RolloutReport.fromPartial({ key, uid: 'r', effectiveWeight: i }));
+          reports.changed();
+          clock.advance(ms);
+        }
+        clock.advance(5_000);
+        const adapters = new Map<string, AdapterReport>();
+        const rollouts = new Map<string, RolloutReport>();
+        for (const { report } of sent) {
+          for (const a of report.adapters) adapters.set(a.key, a);
+          for (const key of report.gone) adapters.delete(key);
+          for (const r of report.rollouts) rollouts.set(r.key, r);
+        }
+        expect(Object.fromEntries(adapters)).toEqual(Object.fromEntries(now.adapters));
+        expect(Object.fromEntries(rollouts)).toEqual(Object.fromEntries(now.rollouts));
+      }),
+    );
+  });
+});

@@ -1,0 +1,98 @@
+import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
+import type {
+  AdapterReport,
+  RemovalsHeld,
+  RolloutReport,
+  Usage,
+} from '../../gen/adaptlet/control/v1/control.ts';
+import type { SplitResource } from '../../plan/resources.ts';
+import type { PlanInForce } from '../plan-in-force.ts';
+import type { ServingFacts } from '../routing/decision.ts';
+import { effectiveWeight } from '../routing/route.ts';
+import type { Holds } from '../serving/holds.ts';
+import type { ServedCounts } from '../serving/served-counts.ts';
+import type { AdapterView, RuntimeStatus } from '../serving/serving.ts';
+
+/** All that a runtime tells an operator, at one moment. Keys are `namespace/name`. */
+export type Snapshot = {
+  readonly adapters: ReadonlyMap<string, AdapterReport>;
+  readonly rollouts: ReadonlyMap<string, RolloutReport>;
+  readonly memory: Usage;
+  readonly disk: Usage;
+  readonly ready: boolean;
+  readonly message: string;
+  readonly removalsHeld: RemovalsHeld | undefined;
+};
+
+export type SnapshotParts = {
+  readonly plan: Pick<PlanInForce, 'table' | 'uidOf'>;
+  readonly adapters: () => readonly AdapterView[];
+  readonly holds: Pick<Holds, 'of'>;
+  readonly counts: Pick<ServedCounts, 'while'>;
+  readonly facts: ServingFacts;
+  readonly memory: () => RuntimeStatus['memory'];
+  readonly disk: () => RuntimeStatus['disk'];
+  readonly ready: () => { readonly ok: boolean; readonly reason: string };
+};
+
+export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | undefined): Snapshot => {
+  const { ok, reason } = parts.ready();
+  return {
+    // Adapters of single users are not objects of a cluster: they are in no plan, and nobody else's business.
+    adapters: new Map(
+      parts.adapters().flatMap((view) => {
+        const uid = parts.plan.uidOf(view.key);
+        return uid === undefined ? [] : [[view.key, adapterReport(view, uid)]];
+      }),
+    ),
+    rollouts: new Map(
+      [...parts.plan.table.splits.values()].map((split) => [split.name, rolloutReport(split, parts)]),
+    ),
+    memory: usage(parts.memory()),
+    disk: usage(parts.disk()),
+    ready: ok,
+    message: reason,
+    removalsHeld,
+  };
+};
+
+const bytes = (value: number): bigint => BigInt(Math.max(0, Math.round(value)));
+
+const usage = ({ budgetBytes, usedBytes }: RuntimeStatus['memory']): Usage => ({
+  budgetBytes: bytes(budgetBytes),
+  usedBytes: bytes(usedBytes),
+});
+
+const adapterReport = (view: AdapterView, uid: string): AdapterReport => {
+  const { key, digest, state, reason, message, storedBytes, residentBytes, rank, targetModules } = view;
+  return {
+    key,
+    uid,
+    digest,
+    state,
+    reason,
+    message,
+    isFinal: state === 'Failed' && catalogue[reason as ErrorCode]?.retry !== 'Backoff',
+    storedBytes: bytes(storedBytes),
+    residentBytes: bytes(residentBytes),
+    rank,
+    targetModules: [...targetModules],
+  };
+};
+
+const rolloutReport = (split: SplitResource, { holds, counts, facts }: SnapshotParts): RolloutReport => {
+  const { uid, stable, canary, weight } = split.body;
+  const served = counts.while(uid, canary?.digest ?? '', weight);
+  return {
+    key: split.name,
+    uid,
+    stableDigest: stable?.digest ?? '',
+    canaryDigest: canary?.digest ?? '',
+    attempt: canary?.attempt ?? 0,
+    weight,
+    effectiveWeight: effectiveWeight(split, facts),
+    servedStable: bytes(served.stable),
+    servedCanary: bytes(served.canary),
+    holds: holds.of(uid).map(({ digest, cause, reason, attempt }) => ({ digest, cause, reason, attempt })),
+  };
+};

@@ -1,0 +1,249 @@
+import type { Logger } from 'pino';
+import type { ObjectKey } from '../../api/names.ts';
+import type { HeldPlan } from '../../control/held-plan.ts';
+import { Receiver } from '../../control/receiver.ts';
+import { revisionToWire } from '../../control/revision.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Hello } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { PlanInForce } from '../plan-in-force.ts';
+import type { PlanSource } from '../plan-source.ts';
+import type { Residency } from '../residency/manager.ts';
+import { partsOf } from '../routing/table.ts';
+import type { Holds } from '../serving/holds.ts';
+import type { OperatorView } from '../serving/serving.ts';
+import type { LinkMemory } from '../state/memory.ts';
+import { breakGlass } from './break-glass.ts';
+import { checkResource } from './check-resource.ts';
+import { Connection, type Peer } from './connection.ts';
+import type { Dial } from './dial.ts';
+import { NameLookup } from './name-lookup.ts';
+import { type HeldPlanJson, PlanFollower } from './plan-follower.ts';
+import { Reports } from './reports.ts';
+import { ConnectionSequence } from './sequence.ts';
+import { type SnapshotParts, takeSnapshot } from './snapshot.ts';
+import { decidedOf } from './views.ts';
+
+/** Version of the protocol that this runtime speaks. */
+const protocol = 1;
+
+/** What the Hello says of this runtime. */
+export type Introduction = Pick<
+  Hello,
+  'identity' | 'instance' | 'version' | 'baseModel' | 'baseDigest' | 'executionProvider' | 'labels'
+>;
+
+export type SyncParts = {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  /** host:port of the operator and how to reach it; absent: the last plan stays in force. */
+  readonly operator: { readonly address: string; readonly dial: Dial } | undefined;
+  readonly introduction: () => Introduction;
+  readonly remembered: { readonly plan: HeldPlan | undefined; readonly link: LinkMemory | undefined };
+  readonly memory: {
+    readonly plan: { write(plan: HeldPlanJson): Promise<void> };
+    readonly link: { write(link: LinkMemory): Promise<void> };
+  };
+  readonly plan: Pick<PlanInForce, 'apply' | 'table' | 'uidOf'>;
+  readonly holds: Holds;
+  readonly residency: Pick<Residency, 'state' | 'retry'>;
+  /** What reports are made of, besides plan and holds. */
+  readonly node: Omit<SnapshotParts, 'plan' | 'holds'>;
+};
+
+/** The stream of an operator, and what it decided. */
+export class SyncSource implements PlanSource {
+  readonly #parts: SyncParts;
+  readonly #receiver: Receiver;
+  readonly #follower: PlanFollower;
+  readonly #reports: Reports;
+  readonly #sequence: ConnectionSequence;
+  readonly #connection: Connection | undefined;
+  readonly #startedAt: number;
+  #link: LinkMemory;
+  #linked: Promise<void> = Promise.resolve();
+  readonly demand: NameLookup;
+
+  constructor(parts: SyncParts) {
+    const { clock, logger, plan, holds, node, memory, remembered, operator, random } = parts;
+    this.#parts = parts;
+    this.#startedAt = clock.now();
+    this.#link = remembered.link ?? { reservedSeq: 0, subscriptions: [] };
+    this.#receiver = new Receiver({
+      ...(remembered.plan === undefined ? {} : { held: remembered.plan }),
+      clock,
+      check: (resource) => checkResource(resource, plan.table.base),
+    });
+    this.#follower = new PlanFollower({
+      receiver: this.#receiver,
+      clock,
+      logger,
+      write: (held) => memory.plan.write(held),
+      apply: (next) => {
+        plan.apply(next);
+        this.demand.applied();
+        this.#reports.changed();
+      },
+      changed: () => this.#reports.changed(),
+    });
+    this.#reports = new Reports({
+      clock,
+      snapshot: () => takeSnapshot({ ...node, plan, holds }, this.#follower.removalsHeld),
+      due: () => this.#connection?.report(),
+    });
+    this.#sequence = new ConnectionSequence(this.#link.reservedSeq, {
+      clock,
+      logger,
+      reserve: (reservedSeq) => this.#remember({ ...this.#link, reservedSeq }),
+    });
+    this.demand = new NameLookup({
+      clock,
+      names: this.#link.subscriptions,
+      has: (name) => this.#has(name),
+      canAsk: () => ['connected', 'connecting'].includes(this.#connection?.state.kind ?? 'closed'),
+      changed: () => this.#connection?.subscribe(),
+      remember: () => {
+        const subscriptions = [...this.demand.remembered];
+        this.#remember({ ...this.#link, subscriptions }).catch((error: unknown) => {
+          logger.error({ err: error }, 'names that were asked for could not be written to disk');
+        });
+      },
+    });
+    if (operator !== undefined) {
+      this.#connection = new Connection({ dial: operator.dial, peer: this.#peer(), clock, logger, random });
+    }
+  }
+
+  resume(): void {
+    // Before the first commit there is nothing to put in force: holds of a plan that the disk lost stay.
+    if (this.#receiver.plan.size > 0) this.#parts.plan.apply(this.#receiver.plan);
+  }
+
+  async follow(): Promise<void> {
+    this.#connection?.start();
+  }
+
+  async close(): Promise<void> {
+    this.#connection?.close();
+    this.#reports.close();
+    this.demand.close();
+    await Promise.all([this.#follower.close(), this.#parts.holds.saved(), this.#linked]);
+  }
+
+  wake(): void {
+    this.#reports.changed();
+  }
+
+  counted(): void {
+    this.#reports.counted();
+  }
+
+  rollouts() {
+    const { plan, holds } = this.#parts;
+    return [...plan.table.splits.values()].map((split) => decidedOf(split, holds.of(split.body.uid)));
+  }
+
+  async verb(key: ObjectKey, verb: Parameters<PlanSource['verb']>[1]) {
+    const { plan, holds, residency } = this.#parts;
+    await breakGlass({ table: () => plan.table, holds, residency }, key, verb);
+    this.#reports.changed();
+    const split = plan.table.splits.get(key);
+    if (split === undefined) throw new AdaptletError('MODEL_NOT_FOUND', `AdapterRollout ${key} was removed`);
+    return decidedOf(split, holds.of(split.body.uid));
+  }
+
+  report(): ReturnType<PlanSource['report']> {
+    return { manifests: { folder: '', state: 'none', problems: [] }, operator: this.#view() };
+  }
+
+  async trustCluster(): Promise<void> {
+    const connection = this.#following();
+    const former = this.#receiver.clusterUid;
+    this.#receiver.trust();
+    await this.#follower.save();
+    this.#parts.logger.warn({ former }, 'the next cluster that answers is followed');
+    connection.restart('another cluster is to be followed');
+  }
+
+  async confirmRemovals(): Promise<number> {
+    this.#following();
+    const removed = await this.#follower.confirmRemovals();
+    if (removed === 0) throw new AdaptletError('VERB_REFUSED', 'no removals are held back');
+    return removed;
+  }
+
+  #following(): Connection {
+    if (this.#connection !== undefined) return this.#connection;
+    throw new AdaptletError('VERB_REFUSED', 'this node follows no operator now');
+  }
+
+  #peer(): Peer {
+    return {
+      hello: async () => {
+        const connectionSeq = await this.#sequence.next();
+        const { clusterUid, revision, held } = this.#receiver.hello();
+        return {
+          protocol,
+          ...this.#parts.introduction(),
+          connectionSeq,
+          clusterUid,
+          revision: revisionToWire(revision),
+          held,
+          subscriptions: this.demand.names,
+        };
+      },
+      welcome: ({ clusterUid }) => {
+        this.#follower.welcome(clusterUid);
+        this.#reports.open();
+      },
+      put: (resource) => this.#follower.put(resource),
+      remove: (key) => this.#follower.remove(key),
+      commit: (commit) => this.#follower.commit(commit),
+      unknown: (names) => this.demand.unknown(names),
+      broken: () => {
+        this.#reports.close();
+        this.#follower.broken();
+      },
+      subscribe: () => ({ names: this.demand.names }),
+      report: () => this.#reports.next(),
+    };
+  }
+
+  #has(name: ObjectKey): boolean {
+    const { table } = this.#parts.plan;
+    const [namespace, plain] = partsOf(name);
+    return (
+      table.adapters.has(name) ||
+      table.splits.has(name) ||
+      table.namespaces.get(namespace)?.routes.has(plain) === true
+    );
+  }
+
+  #remember(link: LinkMemory): Promise<void> {
+    this.#link = link;
+    const written = this.#parts.memory.link.write(link);
+    // Who asks for it hears of the error.
+    this.#linked = written.catch(() => undefined);
+    return written;
+  }
+
+  #view(): OperatorView {
+    const state = this.#connection?.state;
+    const { revision, clusterUid, removals } = this.#receiver;
+    return {
+      address: this.#parts.operator?.address ?? '',
+      state: state?.kind ?? 'none',
+      since: new Date(state?.since ?? this.#startedAt).toISOString(),
+      lastError: state?.lastError ?? '',
+      replica: state?.replica ?? '',
+      clusterUid,
+      revision: `${revision.adapters}/${revision.rollouts}/${revision.routes}/${revision.runtimes}`,
+      refused: this.#follower.refused,
+      ...(removals === undefined
+        ? {}
+        : { removalsHeld: { count: removals.count, remainingMs: removals.remainingMs } }),
+      notSaved: this.#follower.notSaved,
+    };
+  }
+}

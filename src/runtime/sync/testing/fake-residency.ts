@@ -1,0 +1,59 @@
+import { type Digest, type ObjectKey } from '../../../api/names.ts';
+import type { AdapterResource, Versioned } from '../../../plan/resources.ts';
+import type { Residency } from '../../residency/manager.ts';
+import type { AdapterView } from '../../serving/serving.ts';
+
+/** Adapters of the plan in the states that a test says; Remote when it says nothing. */
+export class FakeResidency {
+  readonly states = new Map<
+    string,
+    { readonly state: string; readonly digest?: string; readonly reason?: string }
+  >();
+  readonly retried: ObjectKey[] = [];
+  readonly applied: string[][] = [];
+  #resources: readonly Versioned<AdapterResource>[] = [];
+
+  apply(resources: readonly Versioned<AdapterResource>[]): void {
+    this.#resources = resources;
+    this.applied.push(resources.map(({ name }) => name));
+  }
+
+  facts(): AdapterView[] {
+    return this.#resources.map(({ name, body }) => {
+      const { state = 'Remote', digest = body.digest ?? '', reason = '' } = this.states.get(name) ?? {};
+      return {
+        key: name,
+        digest: digest as Digest,
+        state,
+        reason,
+        message: '',
+        pinned: body.pinned,
+        priority: body.priority,
+        references: 0,
+        storedBytes: 10,
+        residentBytes: state === 'Resident' ? 20 : 0,
+        rank: 8,
+        targetModules: ['q_proj'],
+      };
+    });
+  }
+
+  state(key: ObjectKey): { kind: string } | undefined {
+    const view = this.facts().find((one) => one.key === key);
+    return view === undefined ? undefined : { kind: view.state };
+  }
+
+  isResident(key: ObjectKey, digest: Digest): boolean {
+    const found = this.states.get(key);
+    return found?.state === 'Resident' && found.digest === digest;
+  }
+
+  retry(key: ObjectKey): void {
+    this.retried.push(key);
+  }
+
+  /** As the parts that follow a plan know it. */
+  get whole(): Residency {
+    return this as unknown as Residency;
+  }
+}

@@ -1,0 +1,93 @@
+import { type Logger, pino } from 'pino';
+import { Identity_Kind } from '../../../gen/adaptlet/control/v1/control.ts';
+import { type Clock, systemClock } from '../../../time/clock.ts';
+import { PlanInForce } from '../../plan-in-force.ts';
+import { servingFacts } from '../../serving/facts.ts';
+import { Holds } from '../../serving/holds.ts';
+import { ServedCounts } from '../../serving/served-counts.ts';
+import { memoryOf, recall } from '../../state/memory.ts';
+import type { Dial } from '../dial.ts';
+import { type HeldPlanJson } from '../plan-follower.ts';
+import { SyncSource } from '../source.ts';
+import { FakeResidency } from './fake-residency.ts';
+
+export type TestNodeOptions = {
+  /** Data folder; that of an earlier node for a restart. */
+  readonly folder: string;
+  readonly dial?: Dial | undefined;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  /** Called before the plan is written. */
+  readonly beforeWrite?: (plan: HeldPlanJson) => Promise<void>;
+};
+
+/** A runtime that follows an operator, without an engine. */
+export const startTestNode = async (options: TestNodeOptions) => {
+  const { folder, dial, clock = systemClock, logger = pino({ enabled: false }), beforeWrite } = options;
+  const memory = memoryOf(folder);
+  const remembered = await recall(memory, logger);
+  const residency = new FakeResidency();
+  const usage = { memory: { budgetBytes: 1000, usedBytes: 0 }, disk: { budgetBytes: 1000, usedBytes: 0 } };
+  const counts = new ServedCounts(() => source.counted());
+  const holds = new Holds(clock, remembered.holds, {
+    held: () => source.wake(),
+    changed: (all) => memory.holds.write({ holds: [...all] }),
+    logger,
+  });
+  const plan = new PlanInForce({ residency: residency.whole, holds, counts, baseModel: 'tiny' });
+  const facts = servingFacts(residency, holds);
+  const source = new SyncSource({
+    clock,
+    logger,
+    random: () => 0.5,
+    operator: dial === undefined ? undefined : { address: 'operator:9443', dial },
+    introduction: () => ({
+      identity: { namespace: 'adaptlet-system', name: 'node-1', kind: Identity_Kind.NODE },
+      instance: 'instance-1',
+      version: '0.1.0',
+      baseModel: 'tiny',
+      baseDigest: `sha256:${'b'.repeat(64)}`,
+      executionProvider: 'cpu',
+      labels: { zone: 'a' },
+    }),
+    remembered: { plan: remembered.plan, link: remembered.link },
+    memory: {
+      link: memory.link,
+      plan: {
+        write: async (held) => {
+          await beforeWrite?.(held);
+          await memory.plan.write(held);
+        },
+      },
+    },
+    plan,
+    holds,
+    residency: residency.whole,
+    node: {
+      adapters: () => residency.facts(),
+      counts,
+      facts,
+      memory: () => usage.memory,
+      disk: () => usage.disk,
+      ready: () => ({ ok: true, reason: '' }),
+    },
+  });
+  source.resume();
+  await source.follow();
+  return {
+    source,
+    residency,
+    plan,
+    holds,
+    counts,
+    facts,
+    usage,
+    memory,
+    get operator() {
+      const { operator } = source.report();
+      if (operator === undefined) throw new Error('a node that follows an operator says so');
+      return operator;
+    },
+    [Symbol.asyncDispose]: () => source.close(),
+  };
+};

@@ -1,0 +1,156 @@
+import { bad, badForParser, type Fields, good, manifest, type Row } from './manifests.ts';
+
+const rollout = (fields: Fields = {}) => manifest('AdapterRollout', { adapter: 'sql-v1', ...fields });
+const steps = (...list: unknown[]) => rollout({ strategy: { canary: { steps: list } } });
+
+export const rolloutRows: readonly Row[] = [
+  good(
+    'an AdapterRollout as in the documentation',
+    `apiVersion: adaptlet.io/v1alpha1
+kind: AdapterRollout
+metadata: {name: sql}
+spec:
+  adapter: sql-v2
+  strategy:
+    canary:
+      steps:
+      - setWeight: 5
+      - pause: {duration: 10m}
+      - setWeight: 50
+      - pause: {}
+`,
+  ),
+  good('only an adapter', rollout()),
+  good(
+    'every field of an AdapterRollout',
+    rollout({
+      runtimeSelector: { matchLabels: { accelerator: 'npu' } },
+      revisionHistoryLimit: 20,
+      rollbackWindow: { revisions: 0 },
+      paused: true,
+      strategy: { canary: { steps: [{ setWeight: 0 }, { setWeight: 100 }], hashOn: 'Session' } },
+      guard: { maxConsecutiveErrors: 1 },
+    }),
+  ),
+  good('no steps at all', steps()),
+  good('as many steps as allowed', steps(...Array.from({ length: 64 }, (_, i) => ({ setWeight: i })))),
+
+  bad('no adapter', manifest('AdapterRollout', {}), 'spec.adapter: Required value'),
+  bad(
+    'an adapter in another namespace',
+    rollout({ adapter: 'team-b/sql' }),
+    'spec.adapter: Invalid value: "team-b/sql": spec.adapter in body should match',
+  ),
+  bad(
+    'an adapter in capitals',
+    rollout({ adapter: 'SQL' }),
+    'spec.adapter: Invalid value: "SQL": spec.adapter in body should match',
+  ),
+  bad(
+    'a history that is too short',
+    rollout({ revisionHistoryLimit: 1 }),
+    'spec.revisionHistoryLimit: Invalid value: 1: spec.revisionHistoryLimit in body should be greater than or equal to 2',
+  ),
+  bad(
+    'a history that is too long',
+    rollout({ revisionHistoryLimit: 21 }),
+    'spec.revisionHistoryLimit: Invalid value: 21: spec.revisionHistoryLimit in body should be less than or equal to 20',
+  ),
+  bad(
+    'a rollback window below zero',
+    rollout({ rollbackWindow: { revisions: -1 } }),
+    'spec.rollbackWindow.revisions: Invalid value: -1: spec.rollbackWindow.revisions in body should be greater than or equal to 0',
+  ),
+  bad(
+    'paused as a text',
+    rollout({ paused: 'true' }),
+    'spec.paused: Invalid value: "string": spec.paused in body must be of type boolean: "string"',
+  ),
+  bad(
+    'a strategy of a later version',
+    rollout({ strategy: { blueGreen: {} } }),
+    'unknown field "spec.strategy.blueGreen"',
+  ),
+  bad('a strategy without a canary', rollout({ strategy: {} }), 'spec.strategy.canary: Required value'),
+  bad(
+    'a canary without steps',
+    rollout({ strategy: { canary: {} } }),
+    'spec.strategy.canary.steps: Required value',
+  ),
+  bad(
+    'a weight above 100',
+    steps({ setWeight: 101 }),
+    'spec.strategy.canary.steps[0].setWeight: Invalid value: 101: spec.strategy.canary.steps[0].setWeight in body should be less than or equal to 100',
+  ),
+  bad(
+    'a weight with a percent sign',
+    steps({ setWeight: '20%' }),
+    'spec.strategy.canary.steps[0].setWeight: Invalid value: "string": spec.strategy.canary.steps[0].setWeight in body must be of type integer: "string"',
+  ),
+  bad(
+    'a weight with a fraction',
+    steps({ setWeight: 2.5 }),
+    'spec.strategy.canary.steps[0].setWeight: Invalid value: "number": spec.strategy.canary.steps[0].setWeight in body must be of type integer: "number"',
+  ),
+  bad(
+    'an empty step',
+    steps({ setWeight: 1 }, {}),
+    'spec.strategy.canary.steps[1]: Invalid value: "object": must have exactly one of setWeight, pause, for example setWeight: 20',
+  ),
+  bad(
+    'a step with two verbs',
+    steps({ setWeight: 1, pause: {} }),
+    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of setWeight, pause, for example setWeight: 20',
+  ),
+  bad(
+    'a step that is spelled wrong',
+    steps({ setWieght: 5 }),
+    'unknown field "spec.strategy.canary.steps[0].setWieght"',
+  ),
+  bad(
+    'a step that is a text',
+    steps('pause'),
+    'spec.strategy.canary.steps[0]: Invalid value: "string": spec.strategy.canary.steps[0] in body must be of type object: "string"',
+  ),
+  bad(
+    'a pause that is written as nothing',
+    steps({ pause: null }),
+    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of setWeight, pause, for example setWeight: 20',
+  ),
+  bad(
+    'a pause for days',
+    steps({ pause: { duration: '1d' } }),
+    'spec.strategy.canary.steps[0].pause.duration: Invalid value: "1d": spec.strategy.canary.steps[0].pause.duration in body should match',
+  ),
+  bad(
+    'a pause that is a number',
+    steps({ pause: { duration: 60 } }),
+    'spec.strategy.canary.steps[0].pause.duration: Invalid value: "integer": spec.strategy.canary.steps[0].pause.duration in body must be of type string: "integer"',
+  ),
+  bad(
+    'too many steps',
+    steps(...Array.from({ length: 65 }, () => ({ setWeight: 1 }))),
+    'spec.strategy.canary.steps: Too many: 65: must have at most 64 items',
+  ),
+  bad(
+    'steps that are a map',
+    rollout({ strategy: { canary: { steps: {} } } }),
+    'spec.strategy.canary.steps: Invalid value: "object": spec.strategy.canary.steps in body must be of type array: "object"',
+  ),
+  bad(
+    'a hashOn in the wrong case',
+    rollout({ strategy: { canary: { steps: [], hashOn: 'user' } } }),
+    'spec.strategy.canary.hashOn: Unsupported value: "user": supported values: "User", "Session", "Request"',
+  ),
+  bad(
+    'a guard that never fires',
+    rollout({ guard: { maxConsecutiveErrors: 0 } }),
+    'spec.guard.maxConsecutiveErrors: Invalid value: 0: spec.guard.maxConsecutiveErrors in body should be greater than or equal to 1',
+  ),
+  badForParser(
+    'a pause of years',
+    steps({ pause: { duration: '9000h' } }),
+    'spec.strategy.canary.steps[0].pause.duration: must be at most 8784h',
+    'no rule of the schema bounds it',
+  ),
+];

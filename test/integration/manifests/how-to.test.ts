@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Cluster, startCluster, toolPath } from '../../cluster/index.ts';
+import { helmEnvironment, runProgram } from './helm.ts';
+
+const page = readFileSync(join(import.meta.dirname, '../../../docs/how-to/install-on-k3s.md'), 'utf8');
+
+/** The shell blocks of the page, in their order. */
+const blocks = [...page.matchAll(/^( *)```sh\n([\s\S]*?)^ *```$/gm)].map(([, , text = '']) => text.trim());
+
+describe('docs/how-to/install-on-k3s.md', () => {
+  let cluster: Cluster;
+  beforeAll(async () => {
+    cluster = await startCluster({ controllerManager: true });
+  });
+  afterAll(() => cluster?.close());
+
+  it('has commands that work one after the other on a real API server', async () => {
+    expect(blocks).toHaveLength(5);
+    const path = [
+      dirname(await toolPath('helm')),
+      dirname(await toolPath('kubectl')),
+      process.env['PATH'],
+    ].join(':');
+    for (const block of blocks) {
+      const result = await runProgram('bash', ['-ec', block], {
+        ...helmEnvironment(cluster.kubeconfig),
+        PATH: path,
+      });
+      expect(result, block).toMatchObject({ code: 0 });
+      expect(result.stderr, block).not.toMatch(/warning|error/i);
+    }
+    const { stdout } = await cluster.kubectl('get', 'crd,clusterrole', '-o', 'name');
+    expect(stdout).not.toContain('adaptlet');
+  });
+});

@@ -1,0 +1,54 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { chart, type Manifest, nameOf, readValues, rendered, valueSets, valuesFile } from './helm.ts';
+import { leavesOf, valueAt, without } from './paths.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'adaptlet-values-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** For people to compare: CRDs have files of their own, and a release changes the version everywhere. */
+const readable = (manifests: readonly Manifest[]): string =>
+  manifests
+    .map((manifest) => (manifest.kind === 'CustomResourceDefinition' ? { ...manifest, spec: '…' } : manifest))
+    .map((manifest) => stringify(manifest, { aliasDuplicateObjects: false, lineWidth: 120 }))
+    .join('---\n')
+    .replaceAll(packageJson.version, 'VERSION');
+
+describe('what the chart renders', () => {
+  it('is, with its defaults, as reviewed', async () => {
+    await expect(readable(await rendered())).toMatchFileSnapshot('snapshots/defaults.yaml');
+  });
+
+  it.for(valueSets)('is, with values/%s.yaml, as reviewed', async (set) => {
+    const manifests = await rendered('-f', valuesFile(set));
+    await expect(readable(manifests)).toMatchFileSnapshot(`snapshots/${set}.yaml`);
+  });
+
+  it('depends on every value, each of which is set in one of these', async () => {
+    const known = leavesOf(readValues(join(chart, 'values.yaml')));
+    const matters = new Set<string>();
+    const file = join(folder, 'values.yaml');
+    for (const set of valueSets) {
+      const values = readValues(valuesFile(set));
+      const whole = JSON.stringify(await rendered('-f', valuesFile(set)));
+      for (const path of known.filter((leaf) => valueAt(values, leaf) !== undefined)) {
+        writeFileSync(file, stringify(without(values, path)));
+        // A value without which the chart refuses the others matters too.
+        const rest = await rendered('-f', file).catch((error: unknown) => String(error));
+        if (JSON.stringify(rest) !== whole) matters.add(path.join('.'));
+      }
+    }
+    expect(known.map((path) => path.join('.')).filter((name) => !matters.has(name))).toEqual([]);
+  });
+
+  it('names nothing twice', async () => {
+    for (const set of valueSets) {
+      const names = (await rendered('-f', valuesFile(set))).map(nameOf);
+      expect(names).toEqual([...new Set(names)]);
+    }
+  });
+});

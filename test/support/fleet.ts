@@ -1,0 +1,220 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { RolloutStatus } from '../../src/api/rollout-status.ts';
+import type { RuntimeObjectStatus } from '../../src/api/runtime.ts';
+import { type Cluster, startCluster, toolPath } from '../cluster/index.ts';
+import { type CliResult, kubectlAdaptlet } from './cli.ts';
+import { FrontDoor } from './front-door.ts';
+import { repositoryRoot, TestNode, tiny } from './node.ts';
+import { TestOperator } from './operator.ts';
+import { waitFor } from './wait.ts';
+
+const run = promisify(execFile);
+
+export type FleetOptions = {
+  readonly replicas?: number;
+  readonly runtimes?: number;
+  /** Settings of every operator, and of every runtime. */
+  readonly operatorSettings?: Readonly<Record<string, string>>;
+  readonly nodeSettings?: Readonly<Record<string, string>>;
+  readonly cluster?: Cluster;
+  readonly say?: (text: string) => void;
+};
+
+export const systemNamespace = 'adaptlet-system';
+
+/**
+ * The main job in one place: a real API server, replicas of the operator and runtimes on the tiny model, all of them
+ * processes, with the rights and the identities that the Helm chart gives them.
+ */
+export class TestFleet implements AsyncDisposable {
+  readonly cluster: Cluster;
+  /** Where the objects of the tests live. */
+  readonly namespace: string;
+  readonly operators: TestOperator[] = [];
+  readonly nodes: TestNode[] = [];
+  /** Stands for the Service of the operator: what runtimes dial. */
+  readonly door: FrontDoor;
+  readonly folder: string;
+  readonly #options: FleetOptions;
+  readonly #ownsCluster: boolean;
+
+  private constructor(
+    cluster: Cluster,
+    namespace: string,
+    door: FrontDoor,
+    folder: string,
+    options: FleetOptions,
+  ) {
+    this.cluster = cluster;
+    this.namespace = namespace;
+    this.door = door;
+    this.folder = folder;
+    this.#options = options;
+    this.#ownsCluster = options.cluster === undefined;
+  }
+
+  static async start(options: FleetOptions = {}): Promise<TestFleet> {
+    const say = options.say ?? (() => undefined);
+    const cluster = options.cluster ?? (await startCluster({ controllerManager: true }));
+    const folder = await mkdtemp(join(tmpdir(), 'adaptlet-fleet-'));
+    say(`an API server at ${cluster.server}`);
+    await installChart(cluster);
+    const namespace = await cluster.createNamespace('team');
+    const door = new FrontDoor();
+    const fleet = new TestFleet(cluster, namespace, door, folder, options);
+    await Promise.all(Array.from({ length: options.replicas ?? 2 }, (_, i) => fleet.startOperator(i)));
+    say(`${fleet.operators.length} replicas of the operator`);
+    await Promise.all(Array.from({ length: options.runtimes ?? 3 }, (_, i) => fleet.startNode(i)));
+    say(`${fleet.nodes.length} runtimes`);
+    return fleet;
+  }
+
+  async startOperator(index: number): Promise<TestOperator> {
+    const kubeconfig = await this.cluster.serviceAccountKubeconfig({
+      namespace: systemNamespace,
+      name: 'adaptlet-operator',
+    });
+    const operator = await TestOperator.start({
+      kubeconfig,
+      namespace: systemNamespace,
+      identity: `operator-${index}`,
+      settings: { 'lease-duration': '3s', ...this.#options.operatorSettings },
+    });
+    this.operators[index] = operator;
+    this.door.route(`operator-${index}`, operator.grpc);
+    return operator;
+  }
+
+  async startNode(index: number, more: Readonly<Record<string, string>> = {}): Promise<TestNode> {
+    const node = `node-${index}`;
+    const pod = `adaptlet-runtime-${index}`;
+    const account = { namespace: systemNamespace, serviceAccount: 'adaptlet-runtime' };
+    const known = await this.cluster.kubectl('-n', systemNamespace, 'get', 'pod', pod);
+    if (known.code !== 0) await this.cluster.createPod({ ...account, name: pod, node });
+    const token = join(this.folder, `${node}.token`);
+    const text = await this.cluster.token({ ...account, audience: 'adaptlet', boundPod: pod });
+    await writeFile(token, text, { mode: 0o600 });
+    const started = await TestNode.start({
+      folder: join(this.folder, node),
+      settings: {
+        manifests: '',
+        operator: await this.door.addressOf(node),
+        'operator-ca': await this.authority(),
+        'operator-token': token,
+        'runtime-namespace': systemNamespace,
+        'runtime-name': node,
+        namespace: this.namespace,
+        ...this.#options.nodeSettings,
+        ...more,
+      },
+    });
+    this.nodes[index] = started;
+    return started;
+  }
+
+  /** Path of a file with the bundle that the operator publishes for runtimes. */
+  async authority(): Promise<string> {
+    const path = join(this.folder, 'ca.crt');
+    const bundle = await waitFor('the certificate authority', async () =>
+      this.cluster.kubectlOk([
+        '-n',
+        systemNamespace,
+        'get',
+        'configmap',
+        'adaptlet-ca',
+        '-o',
+        'jsonpath={.data.ca\\.crt}',
+      ]),
+    );
+    await writeFile(path, bundle);
+    return path;
+  }
+
+  apply(yaml: string): Promise<string> {
+    return this.cluster.kubectlOk(['-n', this.namespace, 'apply', '-f', '-'], yaml);
+  }
+
+  /** Runs kubectl-adaptlet in the namespace of the tests. */
+  plugin(...args: readonly string[]): Promise<CliResult> {
+    return kubectlAdaptlet(...args, '--kubeconfig', this.cluster.kubeconfig, '-n', this.namespace);
+  }
+
+  async get<T>(kind: string, name: string, namespace = this.namespace): Promise<T | undefined> {
+    const found = await this.cluster.kubectl('-n', namespace, 'get', kind, name, '-o', 'json');
+    return found.code === 0 ? (JSON.parse(found.stdout) as T) : undefined;
+  }
+
+  /** Status of a rollout; undefined while there is none. */
+  async rollout(name: string): Promise<RolloutStatus | undefined> {
+    return (await this.get<{ status?: RolloutStatus }>('aro', name))?.status;
+  }
+
+  async runtime(index: number): Promise<RuntimeObjectStatus | undefined> {
+    const found = await this.get<{ status?: RuntimeObjectStatus }>('adr', `node-${index}`, systemNamespace);
+    return found?.status;
+  }
+
+  /** Bytes that the replicas wrote to runtimes, without those of TLS and HTTP/2, by their own count. */
+  async sentBytes(): Promise<number> {
+    const texts = await Promise.all(this.operators.map((operator) => operator.metrics()));
+    return texts.reduce(
+      (sum, text) => sum + Number(/^adaptlet_operator_sync_sent_bytes_total (\d+)$/m.exec(text)?.[1] ?? 0),
+      0,
+    );
+  }
+
+  /** The replica that leads, by its own metrics. */
+  async leader(): Promise<TestOperator> {
+    return waitFor('a leader', async () => {
+      for (const operator of this.operators) {
+        if (operator.isRunning && /^adaptlet_operator_leader 1$/m.test(await operator.metrics()))
+          return operator;
+      }
+      return undefined;
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.end('SIGKILL')));
+    await Promise.all(this.operators.map((operator) => operator.end('SIGKILL')));
+    this.door.close();
+    if (this.#ownsCluster) await this.cluster.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Installs the chart as a user would: CRDs, rights, accounts and the workloads, which nothing runs here. */
+const installChart = async (cluster: Cluster): Promise<void> => {
+  const helm = await toolPath('helm');
+  const chart = join(repositoryRoot, 'charts/adaptlet');
+  const args = ['install', 'adaptlet', chart, '-n', systemNamespace, '--create-namespace'];
+  await run(helm, [...args, '--kubeconfig', cluster.kubeconfig]);
+  await cluster.kubectlOk([
+    'wait',
+    '--for=condition=Established',
+    '--timeout=30s',
+    '-f',
+    join(repositoryRoot, 'crds'),
+  ]);
+};
+
+const digests = new Map<string, Promise<string>>();
+
+/** Digest of a folder of adapters, as `adaptlet digest` prints it. */
+export const digestOfFolder = (path: string): Promise<string> => {
+  const known = digests.get(path);
+  if (known !== undefined) return known;
+  const found = run(join(repositoryRoot, 'bin/adaptlet'), ['digest', join(tiny.root, path)]).then(
+    ({ stdout }) => stdout.trim(),
+  );
+  digests.set(path, found);
+  return found;
+};
+
+/** An Adapter of the tiny model for a cluster, where a path needs a digest. */
+export const clusterAdapter = async (name: string, path: string, extra = ''): Promise<string> =>
+  `apiVersion: adaptlet.io/v1alpha1\nkind: Adapter\nmetadata: {name: ${name}}\nspec:\n  baseModel: tiny\n  source: {path: {path: ${path}}}\n  digest: ${await digestOfFolder(path)}\n${extra}---\n`;
