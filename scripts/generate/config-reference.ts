@@ -10,7 +10,7 @@ const programs = [
 
 /** docs/reference/configuration.md: the settings of the programs that run for long. */
 export const configReference = async (): Promise<Map<string, string>> => {
-  const text = [
+  const page = [
     '# Configuration',
     '',
     'A flag wins over its environment variable.',
@@ -32,5 +32,5 @@ export const configReference = async (): Promise<Map<string, string>> => {
       '',
     ]),
   ].join('\n');
-  return new Map([['docs/reference/configuration.md', text]]);
+  return new Map([['docs/reference/configuration.md', page]]);
 };

@@ -115,4 +115,3 @@ export type Settings = z.output<typeof settingsSchema> & {
   readonly modelName: string;
   readonly runtimeName: string;
 };
-export type SettingName = keyof Settings;
