@@ -5,7 +5,8 @@ import type { Draft, Standing } from './draft.ts';
 import type { Facts } from './facts.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
-const cut = (message: string): string => message.slice(0, maxStatusMessage);
+/** Well-formed: the API server would store something else than half a character, and every look would differ from it. */
+const cut = (message: string): string => message.slice(0, maxStatusMessage).toWellFormed();
 
 type Observation = {
   readonly type: ConditionType;

@@ -185,7 +185,7 @@ describe('an operator and its runtimes', () => {
     await fleet.apply(await clusterAdapter('broken', 'variants/broken-nan'));
     await point('broken');
     const status = await phase('Degraded');
-    expect(status.message).toContain('broken');
+    expect(status.message).toContain('ADAPTER_NOT_FINITE');
     for (const node of fleet.nodes) expect((await askMoon(node, 'shout')).text).toBe(moon.upper);
     const adapter = await waitFor('failures', async () => {
       const found = await fleet.get<{ status?: { failures: { reason: string }[] } }>('ad', 'broken');
