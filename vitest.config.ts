@@ -9,6 +9,8 @@ const project = (name: string, include: string[], timeout: number, parallel = tr
     hookTimeout: timeout,
     fileParallelism: parallel,
     pool: 'forks' as const,
+    // Tests load ONNX Runtime themselves, without the engine process that says it.
+    env: { ORT_DISABLE_TELEMETRY: '1' },
   },
 });
 

@@ -2,14 +2,16 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { Log } from '../../log.ts';
 import type { EngineInfo, GenerateInput } from '../engine.ts';
 import { type Answers, type FromEngine, fromWire, type StartOptions, type ToEngine } from '../protocol.ts';
 import { EventStream } from './event-stream.ts';
 import { Watchdog } from './watchdog.ts';
 
 const program = fileURLToPath(new URL('../process.ts', import.meta.url));
+/** ONNX Runtime would report sessions, and an identity of the device that it keeps on disk, to its maker. */
+const noTelemetry = { ORT_DISABLE_TELEMETRY: '1' };
 /** The first start of a large model prepares its weights, which can be silent for long. */
 const startLimitMs = 600_000;
 /** How long a close waits for the present step. The process has nothing to lose: this is for a quiet log. */
@@ -56,6 +58,7 @@ export class EngineLife {
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: [],
+      env: { ...process.env, ...noTelemetry },
     });
     this.#watchdog = new Watchdog({
       clock: options.clock,
