@@ -1,4 +1,4 @@
-import { text } from './text.ts';
+import { celMatches, formed, matching } from './text.ts';
 
 declare const brand: unique symbol;
 /** A length of time in milliseconds. */
@@ -34,7 +34,13 @@ export const parseDuration = (value: string): Millis => {
   return ms as Millis;
 };
 
+/** So many digits of each unit that CEL can add them up; what has more is above the limit. */
+const countable =
+  /^(0*([0-9]{1,12}(\.[0-9]+)?ms|[0-9]{1,9}(\.[0-9]+)?s|[0-9]{1,7}(\.[0-9]+)?m|[0-9]{1,5}(\.[0-9]+)?h))+$/;
+
 /** A field that holds a Go-style duration as text; {@link parseDuration} reads it. */
-export const durationSchema = text(32)
-  .regex(durationPattern, { error: form, abort: true })
-  .refine((value) => (read(value) ?? 0) <= longest, { error: 'must be at most 8784h' });
+export const durationSchema = formed(32, matching(durationPattern, form), {
+  holds: (value) => (read(value) ?? 0) <= longest,
+  rule: `${celMatches(countable)} && duration(self) <= duration("8784h")`,
+  advice: 'must be at most 8784h',
+});

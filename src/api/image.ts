@@ -1,4 +1,5 @@
 import type { Digest } from './names.ts';
+import { matching, notMatching, type Requirement } from './text.ts';
 
 const label = '[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?';
 const port = ':[0-9]{1,5}';
@@ -14,10 +15,9 @@ const reference = (component: string, tag: string): RegExp =>
  * `registry/repository[:tag][@digest]`, as the distribution project defines references
  * (https://github.com/distribution/reference), except that the registry is never left out.
  */
-export const imagePattern = reference('[a-z0-9]+', `[A-Za-z0-9_]${tagRest}`);
+const imagePattern = reference('[a-z0-9]+', `[A-Za-z0-9_]${tagRest}`);
 
-/** The same with `{user}` wherever a part of the repository or of the tag may stand. */
-export const imageTemplatePattern = reference(
+const imageTemplatePattern = reference(
   '([a-z0-9]|\\{user\\})+',
   `([A-Za-z0-9_]|\\{user\\})([A-Za-z0-9._-]|\\{user\\})*`,
 );
@@ -32,15 +32,20 @@ export const imageVersion = (
   return { tag, digest: digest as Digest | undefined };
 };
 
-/** Why an image reference is refused, in words that say what to write. */
-export const imageAdvice = (image: string): string => {
-  const example = 'registry.example/team-a/sql:v2';
-  if (/^[a-z]+:\/\//.test(image)) return `must not start with a scheme: write ${example}`;
-  if (!/^[^/]*[.:\]][^/]*\//.test(image) && !image.startsWith('localhost/')) {
-    return `must start with the host of the registry: write ${example}`;
-  }
-  if (/[A-Z]/.test(image.slice(image.indexOf('/')).split(/[:@]/)[0] ?? '')) {
-    return `must have a repository in lower case: write ${example}`;
-  }
-  return `must be an image reference, registry/repository:tag or registry/repository@sha256:…, for example ${example}`;
-};
+const example = 'registry.example/team-a/sql:v2';
+
+const hostAndCase: readonly Requirement[] = [
+  notMatching(/^[a-z]+:\/\//, `must not start with a scheme: write ${example}`),
+  matching(/^(localhost|[^/]*[.:\]][^/]*)\//, `must start with the host of the registry: write ${example}`),
+  notMatching(/^[^/]*\/[^:@]*[A-Z]/, `must have a repository in lower case: write ${example}`),
+];
+const advice = `must be an image reference, registry/repository:tag or registry/repository@sha256:…, for example ${example}`;
+
+/** What an image reference must be. */
+export const imageForm: readonly Requirement[] = [...hostAndCase, matching(imagePattern, advice)];
+
+/** The same with `{user}` wherever a part of the repository or of the tag may stand. */
+export const imageTemplateForm: readonly Requirement[] = [
+  ...hostAndCase,
+  matching(imageTemplatePattern, advice),
+];

@@ -1,4 +1,4 @@
-import { text } from './text.ts';
+import { formed, matching } from './text.ts';
 
 /** group/version of every kind. */
 export const apiVersion = 'adaptlet.io/v1alpha1';
@@ -21,27 +21,41 @@ export const objectKey = (namespace: string, name: string): ObjectKey => `${name
 export const shortDigest = (digest: Digest): string => digest.slice('sha256:'.length, 'sha256:'.length + 12);
 
 /** A DNS-1123 subdomain, as Kubernetes asks of object names. */
-export const nameSchema = text(253).regex(
-  /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
-  {
-    error: 'must be lower-case letters, digits, "-" or "." and start and end with a letter or digit',
-  },
+export const nameSchema = formed(
+  253,
+  matching(
+    /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+    'must be lower-case letters, digits, "-" or "." and start and end with a letter or digit',
+  ),
 );
 
-/** A DNS-1123 label, as Kubernetes asks of namespaces. */
-export const namespaceSchema = text(63).regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, {
-  error: 'must be lower-case letters, digits or "-" and start and end with a letter or digit',
-});
+/** A DNS-1123 label. */
+const dnsLabel = () =>
+  formed(
+    63,
+    matching(
+      /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
+      'must be lower-case letters, digits or "-" and start and end with a letter or digit',
+    ),
+  );
+/** The name of something inside of an object. */
+export const labelNameSchema = dnsLabel();
+/** A namespace, as Kubernetes asks of it. */
+export const namespaceSchema = dnsLabel();
 
 /**
  * A name that clients send as `model`: of a route or of a base model. No "/" and no ":": those say which namespace
  * and which kind of object is meant (`team-a/sql`, `rollout:sql`).
  */
-export const modelNameSchema = text(128).regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, {
-  error:
+export const modelNameSchema = formed(
+  128,
+  matching(
+    /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/,
     'must be letters, digits, ".", "_" or "-" and start and end with a letter or digit; "/" and ":" are not part of a model name',
-});
+  ),
+);
 
-export const digestSchema = text(71)
-  .regex(digestPattern, { error: 'must be sha256: followed by 64 lowercase hexadecimal digits' })
-  .transform((value) => value as Digest);
+export const digestSchema = formed(
+  71,
+  matching(digestPattern, 'must be sha256: followed by 64 lowercase hexadecimal digits'),
+).transform((value) => value as Digest);

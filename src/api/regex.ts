@@ -1,4 +1,5 @@
 import { RE2JS } from 're2js';
+import type { CelRule } from './text.ts';
 
 /** Longest pattern that a manifest may hold, in characters. */
 export const maxRegexLength = 512;
@@ -35,17 +36,22 @@ export const regexProblem = (pattern: string): string | undefined => {
   }
 };
 
+const advice = 'must be a regular expression in RE2 syntax (no look-around, no back-references)';
+
+/** The same in CEL: a pattern that does not compile is an error of the rule, which the API server tells with the message. */
+export const compiles = (pattern: string): CelRule => ({
+  rule: `"".matches(${pattern}) in [true, false]`,
+  message: advice,
+});
+
 const compile = (pattern: string): RE2JS => {
   try {
     return RE2JS.compile(pattern);
   } catch (cause) {
     const reason =
       cause instanceof Error ? cause.message.replace(/^error parsing regexp: /, '') : String(cause);
-    throw new RangeError(
-      `must be a regular expression in RE2 syntax (no look-around, no back-references): ${reason.slice(0, 120)}`,
-      {
-        cause,
-      },
-    );
+    throw new RangeError(`${advice}: ${reason.slice(0, 120)}`, {
+      cause,
+    });
   }
 };

@@ -15,6 +15,8 @@ export const boundAdapterSchema = z
   .meta({ description: 'An Adapter as the rollout bound it: name, object identity and content.' });
 export type BoundAdapter = z.infer<typeof boundAdapterSchema>;
 
+const attempt = z.int().max(1_000_000);
+
 const runtimes = (what: string) => z.int().min(0).max(1_000_000).meta({ description: what });
 
 export const rolloutRuntimesSchema = z
@@ -35,8 +37,10 @@ export const rolloutStatusSchema = z
     phase: z
       .enum(['Healthy', 'Progressing', 'Paused', 'Degraded'])
       .meta({ description: 'The state in one word.' }),
-    /** Grows by one with every decision that changes something. */
-    revision: generation.meta({ description: 'Grows by one with every decision that changes something.' }),
+    revision: generation.meta({
+      description:
+        'Grows by one with every decision that changes something; messages, counts and progress are no decisions.',
+    }),
     message: text(maxStatusMessage).meta({ description: 'What is going on, for people.' }),
     stable: boundAdapterSchema.meta({ description: 'The adapter that the rollout serves.' }).optional(),
     /** seed: 16 hexadecimal digits, see rollout/splitter. */
@@ -46,12 +50,19 @@ export const rolloutStatusSchema = z
         seed: text(16).meta({
           description: 'Seed of the split, 16 hexadecimal digits; constant for the life of the canary.',
         }),
-        attempt: z.int().min(1).max(1_000_000).default(1).meta({
+        attempt: attempt.min(1).default(1).meta({
           description:
-            'Counts from 1; each retry adds one. What a node held back or refused in an earlier attempt, it tries again.',
+            'Number of this attempt. What a node held back in an earlier one counts no more; what it refused, it tries again after a retry.',
         }),
       })
       .meta({ description: 'The adapter that the rollout is moving to.' })
+      .optional(),
+    attempts: attempt
+      .min(0)
+      .meta({
+        description:
+          'Attempts of the rollout so far; it never decreases. Each canary that is bound and each retry is one. Absent: none.',
+      })
       .optional(),
     /** Former stables, newest first, at most revisionHistoryLimit. */
     history: z

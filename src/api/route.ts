@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { exactlyOneOf } from './exactly-one.ts';
-import { modelNameSchema, nameSchema } from './names.ts';
-import { maxRegexLength, regexProblem } from './regex.ts';
+import { labelNameSchema, modelNameSchema, nameSchema } from './names.ts';
+import { compiles, maxRegexLength, regexProblem } from './regex.ts';
 import { hashOnSchema } from './rollout.ts';
 import { userSourceSchema } from './source.ts';
-import { cel, line, text } from './text.ts';
+import { cel, formed, line, matching } from './text.ts';
 import { duplicatesOf, repeatsOf } from './unique.ts';
 
 const targetShape = {
@@ -41,13 +41,18 @@ export const weightedTargetSchema = exactlyOneOf(
 );
 export type WeightedTarget = z.infer<typeof weightedTargetSchema>;
 
+const pattern = compiles('self.value');
+
 const headerSchema = z
   .strictObject({
-    name: text(128)
+    name: formed(
+      128,
+      matching(
+        /^[a-z0-9!#$%&'*+.^_`|~-]+$/,
+        'must be a header name in lower case, as HTTP/2 and gRPC send it, for example x-department',
+      ),
+    )
       .min(1)
-      .regex(/^[a-z0-9!#$%&'*+.^_`|~-]+$/, {
-        error: 'must be a header name in lower case, as HTTP/2 and gRPC send it, for example x-department',
-      })
       .meta({
         description: 'Name of the header (HTTP) or metadata key (gRPC), lower case. Example: x-department',
       }),
@@ -62,7 +67,10 @@ const headerSchema = z
     const problem = type === 'Regex' ? regexProblem(value) : undefined;
     if (problem !== undefined) ctx.addIssue({ code: 'custom', path: ['value'], message: problem });
   })
-  .meta({ description: 'A header and what it must be.' });
+  .meta({
+    description: 'A header and what it must be.',
+    ...cel({ rule: `self.type != "Regex" || ${pattern.rule}`, message: `value ${pattern.message}` }),
+  });
 
 const idList = (what: string) =>
   z
@@ -127,14 +135,10 @@ export type PerUser = z.infer<typeof perUserSchema>;
 
 export const ruleSchema = exactlyOneOf(
   {
-    name: text(63)
-      .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, {
-        error: 'must be lower-case letters, digits or "-" and start and end with a letter or digit',
-      })
-      .meta({
-        description:
-          'Name of the rule, unique in the route; answers carry it (x-adaptlet-rule). Example: medical',
-      }),
+    name: labelNameSchema.meta({
+      description:
+        'Name of the rule, unique in the route; answers carry it (x-adaptlet-rule). Example: medical',
+    }),
     matches: z.array(matchSchema).max(16).default([]).meta({
       description:
         'Alternatives, at most 16: the rule takes a request that fits one of them. Empty: every request.',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { conditionsSchema, maxStatusMessage, time } from './condition.ts';
+import { conditionsSchema, generation, maxStatusMessage, time } from './condition.ts';
 import { digestSchema } from './names.ts';
 import { text } from './text.ts';
 
@@ -20,6 +20,9 @@ export const runtimeSpecSchema = z.strictObject({}).meta({ description: 'Nothing
 
 export const runtimeStatusSchema = z
   .strictObject({
+    observedGeneration: generation
+      .meta({ description: 'metadata.generation that this status is about.' })
+      .optional(),
     kind: z.enum(['Node', 'Pod']).meta({
       description:
         'What it serves. Node: every pod of its node (DaemonSet). Pod: the pod that it is in (sidecar).',

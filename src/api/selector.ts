@@ -1,18 +1,19 @@
 import { z } from 'zod';
-import { text } from './text.ts';
+import { cel, formed, matching } from './text.ts';
 
-const labelKey = text(317).regex(
+const keyForm = matching(
   /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/,
-  {
-    error:
-      'must be a label key: an optional DNS prefix and "/", then at most 63 letters, digits, "-", "_" or "."',
-  },
+  'must be a label key: an optional DNS prefix and "/", then at most 63 letters, digits, "-", "_" or "."',
 );
+const labelKey = formed(317, keyForm);
 
-const labelValue = text(63).regex(/^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$/, {
-  error:
+const labelValue = formed(
+  63,
+  matching(
+    /^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$/,
     'must be a label value: at most 63 letters, digits, "-", "_" or ".", starting and ending with a letter or digit',
-});
+  ),
+);
 
 const atMost = (max: number) => ({
   check: (value: Readonly<Record<string, string>>) => Object.keys(value).length <= max,
@@ -34,6 +35,10 @@ export const selectorSchema = z
         description:
           'Labels that a runtime must have, all of them. Empty: every runtime. Example: {accelerator: npu}',
         maxProperties: 16,
+        ...cel({
+          rule: `self.all(key, key.size() <= 317 && ${keyForm.rule.replace('self', 'key')})`,
+          message: `each key ${keyForm.advice}`,
+        }),
       }),
   })
   .meta({ description: 'Selects runtimes by their labels.' });

@@ -1,13 +1,10 @@
 import { z } from 'zod';
 import { durationSchema } from './duration.ts';
 import { exactlyOneOf } from './exactly-one.ts';
-import { maxRegexLength, regexProblem } from './regex.ts';
-import { text } from './text.ts';
+import { labelNameSchema } from './names.ts';
+import { compiles, maxRegexLength, regexProblem } from './regex.ts';
+import { cel, text } from './text.ts';
 import { duplicatesOf } from './unique.ts';
-
-const shortName = text(63).regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, {
-  error: 'must be lower-case letters, digits or "-" and start and end with a letter or digit',
-});
 
 const expectSchema = exactlyOneOf(
   {
@@ -26,7 +23,10 @@ const expectSchema = exactlyOneOf(
         const problem = regexProblem(value);
         if (problem !== undefined) ctx.addIssue({ code: 'custom', message: problem });
       })
-      .meta({ description: 'RE2 pattern that must occur in the answer. Example: "(?i)^\\s*select "' })
+      .meta({
+        description: 'RE2 pattern that must occur in the answer. Example: "(?i)^\\s*select "',
+        ...cel(compiles('self')),
+      })
       .optional(),
   },
   ['contains', 'equals', 'regex'],
@@ -38,7 +38,7 @@ const expectSchema = exactlyOneOf(
 
 export const smokeTestSchema = z
   .strictObject({
-    name: shortName.meta({ description: 'Name of the test, unique in the list. Example: select' }),
+    name: labelNameSchema.meta({ description: 'Name of the test, unique in the list. Example: select' }),
     prompt: text(16_384).min(1).meta({ description: 'Prompt, greedy decoding (temperature 0).' }),
     maxTokens: z
       .int()

@@ -1,5 +1,6 @@
-import { imageAdvice, imagePattern } from '../api/image.ts';
+import { imageForm } from '../api/image.ts';
 import { type Digest, isDigest } from '../api/names.ts';
+import { adviceOn } from '../api/text.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { foreign } from '../errors/foreign.ts';
 
@@ -17,9 +18,9 @@ export type ImageReference = {
  * @throws AdaptletError ARTIFACT_REFERENCE_INVALID
  */
 export const parseReference = (image: string): ImageReference => {
-  if (image.length > 512 || !imagePattern.test(image)) {
-    throw new AdaptletError('ARTIFACT_REFERENCE_INVALID', `${foreign(image)} ${imageAdvice(image)}`);
-  }
+  const advice = image.length > 512 ? 'must have at most 512 characters' : adviceOn(image, imageForm);
+  if (advice !== undefined)
+    throw new AdaptletError('ARTIFACT_REFERENCE_INVALID', `${foreign(image)} ${advice}`);
   const slash = image.indexOf('/');
   const [path = '', digest] = image.slice(slash + 1).split('@');
   const colon = path.indexOf(':');

@@ -3,12 +3,13 @@ import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../api
 import { keyOf } from '../api/references.ts';
 import { selects } from '../api/selector.ts';
 import { byAge, nameConflicts } from './names.ts';
+import { Remembered } from './remembered.ts';
 import {
   type AdapterResource,
   type Plan,
-  type Resource,
   type RouteResource,
   resourceKey,
+  type Versioned,
 } from './resources.ts';
 import { type RuntimeView, splitOf } from './split.ts';
 import { tierOf, type Want, wantsOfRollouts } from './tiers.ts';
@@ -30,7 +31,7 @@ export type CompiledPlan = { readonly plan: Plan; readonly problems: readonly Pl
 
 /**
  * Compiles the objects of all namespaces to what one runtime must hold and how it must route. Pure; the order of the
- * manifests does not matter.
+ * manifests does not matter. An object must never be changed in place: what was compiled from it once is used again.
  *
  * - Adapters of another base model are not in the plan.
  * - A rollout whose runtimeSelector leaves this runtime out, or without a status, or whose adapters are for another
@@ -60,14 +61,14 @@ export const compilePlan = ({
   const applying = rollouts.filter(({ spec }) => selects(spec.runtimeSelector, runtime.labels));
   const wants = wantsOfRollouts(applying, adapters);
 
-  const resources: Resource[] = [
+  const resources: Versioned[] = [
     ...[...adapters.values()]
       .filter(({ spec }) => spec.baseModel === runtime.baseModel)
       .map((adapter) => adapterResource(adapter, wants.get(keyOf(adapter)), runtime)),
     ...rollouts.map((rollout) => splitOf(rollout, adapters, runtime)),
     ...accepted.filter(isRoute).map(routeResource),
   ];
-  const entries = resources.map((resource) => [resourceKey(resource), versioned(resource)] as const);
+  const entries = resources.map((resource) => [resourceKey(resource), resource] as const);
   return {
     plan: new Map(entries.toSorted(([a], [b]) => (a < b ? -1 : 1))),
     problems: [
@@ -90,53 +91,65 @@ const problemOf = (object: Manifest, code: PlanProblem['code'], reason: string):
 
 /** An object that is there twice counts once, as its oldest. */
 const withoutDuplicates = (manifests: readonly Manifest[]) => {
-  const seen = new Set<string>();
-  const objects: Manifest[] = [];
-  const problems: PlanProblem[] = [];
-  for (const object of manifests.toSorted(byAge)) {
+  const oldest = new Map<string, Manifest>();
+  const others: Manifest[] = [];
+  for (const object of manifests) {
     const identity = `${object.kind} ${keyOf(object)}`;
-    if (seen.has(identity))
-      problems.push(problemOf(object, 'DuplicateObject', 'the object is there twice: the older one counts'));
-    else {
-      seen.add(identity);
-      objects.push(object);
-    }
+    const known = oldest.get(identity);
+    const isOlder = known !== undefined && byAge(object, known) < 0;
+    if (known === undefined || isOlder) oldest.set(identity, object);
+    if (known !== undefined) others.push(isOlder ? known : object);
   }
-  return { objects, problems };
+  const reason = 'the object is there twice: the older one counts';
+  return {
+    objects: [...oldest.values()],
+    problems: others.toSorted(byAge).map((object) => problemOf(object, 'DuplicateObject', reason)),
+  };
 };
+
+const adapterResources = new Remembered<AdapterObject, Versioned<AdapterResource>>();
 
 const adapterResource = (
   adapter: AdapterObject,
   want: Want | undefined,
   runtime: RuntimeView,
-): AdapterResource => {
-  const { baseModel, baseModelDigests, source, priority, pinned, validation } = adapter.spec;
-  const digest = adapter.spec.digest ?? adapter.status?.digest;
-  return {
-    type: 'AdapterSpec',
-    name: keyOf(adapter),
-    body: {
-      uid: adapter.metadata.uid,
-      baseModel,
-      baseModelDigests: baseModelDigests ?? [],
-      source,
-      ...(digest === undefined ? {} : { digest }),
-      priority,
-      pinned,
-      tier: tierOf(adapter, want, runtime.labels),
-      held: want?.held ?? false,
-      validation,
-    },
-  };
+): Versioned<AdapterResource> => {
+  const tier = tierOf(adapter, want, runtime.labels);
+  const held = want?.held ?? false;
+  return adapterResources.of(adapter, `${tier} ${held}`, () => {
+    const { baseModel, baseModelDigests, source, priority, pinned, validation } = adapter.spec;
+    const digest = adapter.spec.digest ?? adapter.status?.digest;
+    return versioned({
+      type: 'AdapterSpec',
+      name: keyOf(adapter),
+      body: {
+        uid: adapter.metadata.uid,
+        baseModel,
+        baseModelDigests: baseModelDigests ?? [],
+        source,
+        ...(digest === undefined ? {} : { digest }),
+        priority,
+        pinned,
+        tier,
+        held,
+        validation,
+      },
+    });
+  });
 };
 
-const routeResource = (route: RouteObject): RouteResource => ({
-  type: 'Route',
-  name: keyOf(route),
-  body: {
-    uid: route.metadata.uid,
-    createdAt: route.metadata.creationTimestamp,
-    model: route.spec.model,
-    rules: route.spec.rules,
-  },
-});
+const routeResources = new Remembered<RouteObject, Versioned<RouteResource>>();
+
+const routeResource = (route: RouteObject): Versioned<RouteResource> =>
+  routeResources.of(route, '', () =>
+    versioned({
+      type: 'Route',
+      name: keyOf(route),
+      body: {
+        uid: route.metadata.uid,
+        createdAt: route.metadata.creationTimestamp,
+        model: route.spec.model,
+        rules: route.spec.rules,
+      },
+    }),
+  );

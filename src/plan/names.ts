@@ -16,29 +16,27 @@ export const byAge = (a: Manifest, b: Manifest): number =>
 
 const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
+const claimOf = (object: Manifest): string => `${object.metadata.namespace}/${clientNameOf(object)}`;
+
 /**
  * Which objects do not get the name that clients would call them by. A name belongs to one object of a namespace, the
  * oldest; the name of the base model belongs to the base model in every namespace.
  */
 export const nameConflicts = (objects: readonly Manifest[], baseModel: string): NameConflict[] => {
   const owners = new Map<string, Manifest>();
-  return objects.toSorted(byAge).flatMap((object): NameConflict[] => {
+  for (const object of objects) {
+    const owner = owners.get(claimOf(object));
+    if (owner === undefined || byAge(object, owner) < 0) owners.set(claimOf(object), object);
+  }
+  const conflictOf = (object: Manifest): NameConflict[] => {
     const name = clientNameOf(object);
     if (name === baseModel) {
       return [{ object, name, reason: `the name ${name} is reserved for the base model: choose another` }];
     }
-    const claim = `${object.metadata.namespace}/${name}`;
-    const owner = owners.get(claim);
-    if (owner === undefined) {
-      owners.set(claim, object);
-      return [];
-    }
-    return [
-      {
-        object,
-        name,
-        reason: `the name ${name} belongs to the older ${owner.kind} ${keyOf(owner)}: choose another`,
-      },
-    ];
-  });
+    const owner = owners.get(claimOf(object));
+    if (owner === undefined || owner === object) return [];
+    const reason = `the name ${name} belongs to the older ${owner.kind} ${keyOf(owner)}: choose another`;
+    return [{ object, name, reason }];
+  };
+  return objects.flatMap(conflictOf).toSorted((a, b) => byAge(a.object, b.object));
 };

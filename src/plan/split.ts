@@ -3,12 +3,16 @@ import type { AdapterObject, RolloutObject } from '../api/objects.ts';
 import { keyOf } from '../api/references.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
 import { type Selector, selects } from '../api/selector.ts';
-import type { SplitResource } from './resources.ts';
+import { Remembered } from './remembered.ts';
+import type { SplitResource, Versioned } from './resources.ts';
+import { versioned } from './version.ts';
 
 /** What the plan needs to know of the runtime that it is for. */
 export type RuntimeView = { readonly baseModel: string; readonly labels: Readonly<Record<string, string>> };
 
 type Arms = Pick<SplitResource['body'], 'stable' | 'former' | 'canary' | 'weight' | 'message'>;
+
+const splits = new Remembered<RolloutObject, Versioned<SplitResource>>();
 
 /**
  * How a rollout divides its traffic on this runtime. It is compiled from the status alone: weights and arms that are
@@ -18,17 +22,23 @@ export const splitOf = (
   rollout: RolloutObject,
   adapters: ReadonlyMap<ObjectKey, AdapterObject>,
   runtime: RuntimeView,
-): SplitResource => ({
-  type: 'Split',
-  name: keyOf(rollout),
-  body: {
-    uid: rollout.metadata.uid,
-    createdAt: rollout.metadata.creationTimestamp,
-    ...armsOf(rollout, adapters, runtime),
-    hashOn: rollout.spec.strategy.canary.hashOn,
-    guard: rollout.spec.guard,
-  },
-});
+): Versioned<SplitResource> => {
+  const arms = armsOf(rollout, adapters, runtime);
+  // All that the arms have is of the rollout: only which of them there are, and the message, depends on anything else.
+  return splits.of(rollout, `${Object.keys(arms).join(' ')} ${arms.message}`, () =>
+    versioned({
+      type: 'Split',
+      name: keyOf(rollout),
+      body: {
+        uid: rollout.metadata.uid,
+        createdAt: rollout.metadata.creationTimestamp,
+        ...arms,
+        hashOn: rollout.spec.strategy.canary.hashOn,
+        guard: rollout.spec.guard,
+      },
+    }),
+  );
+};
 
 const armsOf = (
   rollout: RolloutObject,

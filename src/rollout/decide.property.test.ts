@@ -85,7 +85,7 @@ const happen = (world: World, what: Happening): void => {
       world.edit({ paused: what.paused });
       return;
     case 'hold':
-      world.held = [...world.held, { digest: fakeDigest(what.name.slice(1)), reason: 'errors' }];
+      world.hold(what.name);
       return;
     case 'release':
       world.held = [];
@@ -128,6 +128,11 @@ const check = (
   const grown = status.revision - (before?.revision ?? 0);
   expect([0, 1]).toContain(grown);
   if (grown === 0) expect(events).toEqual([]);
+  const { attempts = 0 } = status;
+  expect(attempts).toBeGreaterThanOrEqual(before?.attempts ?? 0);
+  if (canary !== undefined) expect(canary.attempt).toBe(attempts);
+  if (canary !== undefined && !sameAdapter(canary, before?.canary))
+    expect(canary.attempt).toBeGreaterThan(before?.attempts ?? 0);
 
   if (before?.stable === undefined || sameAdapter(before.stable, stable)) return;
   if (verb === 'rollback' && before.canary === undefined) {
@@ -140,7 +145,10 @@ const check = (
   const fact = world.adapters.get(world.spec.adapter);
   expect([stable?.adapter, stable?.uid, fact?.state]).toEqual([world.spec.adapter, fact?.uid, 'Resident']);
   expect(sameAdapter(before.stable, history[0])).toBe(true);
-  expect(world.held.some(({ digest }) => digest === stable?.digest)).toBe(false);
+  const { digest, attempt = 1 } = sameAdapter(before.canary ?? before.stable, stable)
+    ? (before.canary ?? {})
+    : {};
+  expect(world.held.some((held) => held.digest === digest && held.attempt >= attempt)).toBe(false);
 };
 
 const story = fc.record({

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { conditionOf } from '../api/condition.ts';
+import { kstatusOf } from '../api/kstatus.fixture.ts';
 import { fakeDigest } from '../api/names.fixture.ts';
 import type { Step } from '../api/rollout.ts';
 import { rolloutStatusSchema } from '../api/rollout-status.ts';
@@ -36,7 +38,7 @@ describe('the first adapter', () => {
     expect(status.step).toBeUndefined();
     expect(events.map((e) => e.reason)).toEqual(['Promoted']);
     expect(condition(status, 'Available')?.status).toBe('True');
-    expect(condition(status, 'Healthy')?.status).toBe('True');
+    expect(condition(status, 'Ready')?.status).toBe('True');
   });
 
   it('degrades with the reason while it is refused, and heals when it is Resident after all', () => {
@@ -212,11 +214,13 @@ describe('steps', () => {
   });
 
   it('switch at once when there are none', () => {
-    expect(underWay([]).status).toMatchObject({
+    const { status } = underWay([]);
+    expect(status).toMatchObject({
       phase: 'Healthy',
       stable: { adapter: 'v2' },
       history: [{ adapter: 'v1' }],
     });
+    expect(conditionOf(status?.conditions, 'Healthy')?.status).toBe('True');
   });
 });
 
@@ -262,6 +266,37 @@ describe('a settled rollout', () => {
       message: 'v1 cannot serve: CORRUPT: crc of tensor 3',
     });
     expect(world.adapter('v1', { state: 'Resident' }).decide().status.phase).toBe('Healthy');
+  });
+
+  it('has a new revision when something is decided, not when a message is another', () => {
+    const world = new World([]).adapter('v1', { state: 'Pending', reason: 'Fetching', message: '40 %' });
+    const { revision, message } = world.decide().status;
+    const fetched = world.adapter('v1', { message: '80 %' }).decide().status;
+    expect(fetched.message).not.toBe(message);
+    expect(condition(fetched, 'Ready')?.message).toBe(fetched.message);
+    expect(fetched.revision).toBe(revision);
+    world.adapter('v1', { state: 'Failed', reason: 'NAN', message: 'on node a' });
+    expect(world.decide()).toMatchObject({
+      status: { revision: revision + 1 },
+      events: [{ reason: 'AdapterFailed' }],
+    });
+    world.adapter('v1', { message: 'on node a, node b' });
+    expect(world.decide()).toMatchObject({
+      status: { revision: revision + 1, message: 'v1 cannot serve: NAN: on node a, node b' },
+      events: [],
+    });
+  });
+
+  it('is read by kstatus as done, on its way or stuck', () => {
+    const world = new World(manual).adapter('v1', { state: 'Pending' });
+    const read = (options = {}) => kstatusOf(world.generation, world.decide(options).status);
+    expect(read()).toBe('InProgress');
+    world.adapter('v1', { state: 'Resident' });
+    expect(read()).toBe('Current');
+    world.adapter('v2').edit({ adapter: 'v2' });
+    expect([read(), world.status?.phase]).toEqual(['InProgress', 'Paused']);
+    expect(read({ verb: 'abort' })).toBe('Failed');
+    expect(read({ verb: 'retry' })).toBe('InProgress');
   });
 
   it('changes lastTransitionTime of a condition with its status only', () => {

@@ -38,8 +38,8 @@ export type Decision = {
  *
  * Guarantees: at most one canary; stable is replaced only by an adapter that is Resident at that moment; a canary that
  * is given up has weight 0 in the same decision; deciding again with the same facts changes nothing.
- * Assumes: `elapsedMs` starts anew with each decision whose status was kept; a `retry` comes with facts from after holds
- * were released and failed loads were started again: what is still wrong aborts it in the same decision.
+ * Assumes: `elapsedMs` starts anew with each decision whose status was kept; a `retry` comes with facts from after failed
+ * loads were started again: what is still wrong aborts it in the same decision.
  */
 export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }: DecideInput): Decision => {
   const { metadata, spec, status: before } = rollout;
@@ -58,7 +58,8 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
     leaderEpoch,
   });
   const { phase, reason, message, requeueAfterMs } = standing;
-  const isNews = phase === 'Degraded' && before?.message !== status.message;
+  const isNews =
+    phase === 'Degraded' && before?.revision !== status.revision && before?.message !== status.message;
   if (isNews && (reason === 'AdapterFailed' || reason === 'AdapterRemoved'))
     draft.events.push({ reason, message });
   return { status, events: draft.events, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
@@ -122,7 +123,9 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
 
 /** Why the canary must not go on, if so. */
 const troubleOf = (canary: NonNullable<Draft['canary']>, { facts, target }: Turn): string | undefined => {
-  const held = facts.held?.find(({ digest }) => digest === canary.digest);
+  const held = facts.held?.find(
+    ({ digest, attempt }) => digest === canary.digest && attempt >= canary.attempt,
+  );
   if (held !== undefined) return held.reason;
   if (target.kind !== 'Resolved' || target.fact === undefined) return undefined;
   const { state, baseModel } = target.fact;

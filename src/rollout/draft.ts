@@ -15,6 +15,8 @@ export type Standing = {
 export type Draft = {
   stable: BoundAdapter | undefined;
   canary: RolloutStatus['canary'];
+  /** Attempts so far; that of the canary is the last one. */
+  attempts: number;
   history: readonly BoundAdapter[];
   /** Percent allowed for the canary. */
   weight: number;
@@ -30,6 +32,7 @@ export type Draft = {
 export const draftOf = (status: RolloutStatus | undefined): Draft => ({
   stable: status?.stable,
   canary: status?.canary,
+  attempts: Math.max(status?.attempts ?? 0, status?.canary?.attempt ?? 0),
   history: status?.history ?? [],
   weight: status?.weights.canary ?? 0,
   step: status?.step,

@@ -18,8 +18,11 @@ export type AdapterFact = {
   readonly baseModel: string;
 };
 
-/** A digest that the node holds back for this rollout: the guard tripped, or it was rolled back by hand. */
-export type Held = { readonly digest: Digest; readonly reason: string };
+/**
+ * A digest that a node holds back for this rollout: the guard tripped, or it was rolled back by hand. It is about the
+ * attempt in which it was made.
+ */
+export type Held = { readonly digest: Digest; readonly attempt: number; readonly reason: string };
 
 export type Facts = {
   /** Of the Adapter that spec.adapter names; absent while there is no such object. */
@@ -28,8 +31,10 @@ export type Facts = {
   readonly stable?: AdapterFact | undefined;
   /** Whether stable and the target fit into RAM together, with the numbers; absent while a size is not known. */
   readonly room?: { readonly fits: boolean; readonly message: string } | undefined;
-  /** Every hold of this rollout; those of other digests are ignored. */
+  /** Every hold of this rollout; those of other digests and of earlier attempts are ignored. */
   readonly held?: readonly Held[] | undefined;
+  /** Why no runtime serves the rollout, whatever is decided: its name belongs to another object. */
+  readonly nameConflict?: string | undefined;
   /** What was observed of the runtimes, for people: written into the status as it is. Absent on a node of its own. */
   readonly fleet?: Fleet | undefined;
 };

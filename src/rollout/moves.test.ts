@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../api/names.fixture.ts';
+import { rolloutStatusSchema } from '../api/rollout-status.ts';
 import { condition, minute, reasons, timed, underWay, World } from './world.fixture.ts';
 
 describe('going back', () => {
@@ -30,7 +31,7 @@ describe('going back', () => {
       completionStatus: 'RolledBack',
       phase: 'Degraded',
     });
-    expect(condition(status, 'Healthy')?.reason).toBe('AdapterRemoved');
+    expect(condition(status, 'Ready')?.reason).toBe('AdapterRemoved');
   });
 
   it('skips the steps for a recent stable as soon as it is Resident', () => {
@@ -173,18 +174,12 @@ describe('abort', () => {
     ],
     [
       'by rollback, although the node already holds the canary',
-      (w: World) => {
-        w.held = [{ digest: fakeDigest('2'), reason: 'held here by hand' }];
-        return w.decide({ verb: 'rollback' });
-      },
+      (w: World) => w.hold('v2', 'held here by hand').decide({ verb: 'rollback' }),
       'rolled back by hand',
     ],
     [
       'when the node holds the canary',
-      (w: World) => {
-        w.held = [{ digest: fakeDigest('2'), reason: '5 consecutive errors' }];
-        return w.decide();
-      },
+      (w: World) => w.hold('v2', '5 consecutive errors').decide(),
       '5 consecutive errors',
     ],
     [
@@ -228,8 +223,7 @@ describe('abort', () => {
 
   it('ends with another canary', () => {
     const world = underWay(timed);
-    world.held = [{ digest: fakeDigest('2'), reason: 'errors' }];
-    world.decide();
+    world.hold('v2').decide();
     const { status } = world.edit({ adapter: 'v3' }).decide();
     expect(status).toMatchObject({ canary: { adapter: 'v3' }, weights: { canary: 10 }, phase: 'Paused' });
     expect(status.abort).toBeUndefined();
@@ -251,15 +245,58 @@ describe('abort', () => {
   });
 
   it('happens again in the decision of a retry while the reason is still there', () => {
-    const world = underWay([{ setWeight: 10 }, { pause: {} }]);
-    world.held = [{ digest: fakeDigest('2'), reason: 'errors' }];
+    const world = underWay([{ setWeight: 10 }, { pause: {} }]).adapter('v2', { state: 'Failed' });
     world.decide();
     expect(world.edit({ steps: [] }).decide({ verb: 'retry' }).status).toMatchObject(aborted);
   });
 
   it('ignores holds of other digests', () => {
     const world = underWay(timed);
-    world.held = [{ digest: fakeDigest('3'), reason: 'errors' }];
-    expect(world.decide().status.phase).toBe('Paused');
+    expect(world.hold('v3').decide().status.phase).toBe('Paused');
+  });
+});
+
+describe('attempts', () => {
+  const again = (world: World, ...events: ((w: World) => unknown)[]): World => {
+    for (const event of events) event(world);
+    return world;
+  };
+  const abort = (w: World) => w.decide({ verb: 'abort' });
+  const back = (w: World) => w.edit({ adapter: 'v1' }).decide();
+  const point = (w: World) => w.edit({ adapter: 'v2' }).decide();
+  const other = (w: World) => w.edit({ adapter: 'v3' }).decide();
+  const retry = (w: World) => w.decide({ verb: 'retry' });
+
+  it.each([
+    ['a retry', [abort, retry], 2],
+    ['an abort, stable again and the same canary again', [abort, back, point], 2],
+    ['stable again and the same canary again', [back, point], 2],
+    ['another canary in between', [other, point], 3],
+    ['a retry before it was bound again', [abort, retry, back, point], 3],
+  ] as const)('a canary that starts after %s is a higher attempt than any before', (_, events, attempt) => {
+    const world = again(underWay(timed).hold('v2'), ...events);
+    expect(world.status).toMatchObject({ canary: { adapter: 'v2', attempt }, attempts: attempt });
+    // What a node held back before, and may still report, is about an attempt that is over.
+    expect(world.decide().status).toMatchObject({ phase: 'Paused', weights: { canary: 10 } });
+    expect(world.hold('v2', 'errors again').decide().status).toMatchObject({
+      phase: 'Degraded',
+      abort: { reason: 'errors again' },
+      weights: { canary: 0 },
+    });
+  });
+
+  it('of a stable that was rolled back and comes again is a higher one as well', () => {
+    const world = underWay([]);
+    world.decide({ verb: 'rollback' });
+    expect(world.status).toMatchObject({ canary: { adapter: 'v2', attempt: 2 } });
+    expect(world.decide({ verb: 'retry' }).status).toMatchObject({ stable: { adapter: 'v2' }, attempts: 3 });
+  });
+
+  it('go on from the canary of a status that was written without a count', () => {
+    const world = underWay(timed);
+    retry(again(world, abort));
+    const { attempts: _, ...older } = world.status ?? {};
+    world.status = rolloutStatusSchema.parse(older);
+    expect(again(world, back).status).toMatchObject({ attempts: 2 });
   });
 });

@@ -8,6 +8,9 @@ import { firstStep, stepsHash } from './steps.ts';
 const named = ({ adapter, digest }: { adapter: string; digest: Digest }): string =>
   `${adapter}@${shortDigest(digest)}`;
 
+/** Number of the attempt that begins: higher than that of every hold that any node may still have. */
+export const nextAttempt = (draft: Draft): number => ++draft.attempts;
+
 /** Binds another canary, in place of the one that may be under way. Its weight is 0 until its steps run. */
 export const bindCanary = (
   draft: Draft,
@@ -21,7 +24,8 @@ export const bindCanary = (
       message: `canary ${named(former)} gives way to ${named(bound)}`,
     });
   }
-  draft.canary = { ...bound, seed: seedOf(rollout.namespace, rollout.name, bound.digest), attempt: 1 };
+  const seed = seedOf(rollout.namespace, rollout.name, bound.digest);
+  draft.canary = { ...bound, seed, attempt: nextAttempt(draft) };
   draft.weight = 0;
   draft.step = firstStep(rollout.steps);
   draft.abort = undefined;
@@ -80,7 +84,8 @@ export const goBack = (
   if (previous === undefined || former === undefined) return false;
   draft.stable = previous;
   draft.history = older;
-  draft.canary = { ...former, seed: seedOf(rollout.namespace, rollout.name, former.digest), attempt: 1 };
+  const seed = seedOf(rollout.namespace, rollout.name, former.digest);
+  draft.canary = { ...former, seed, attempt: nextAttempt(draft) };
   draft.step = firstStep(rollout.steps);
   draft.events.push({
     reason: 'RolledBack',

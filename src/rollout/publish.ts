@@ -1,48 +1,57 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Condition, maxStatusMessage } from '../api/condition.ts';
+import { conditionsOf, cut, type Observed, type Progress, readiness, verdictsOf } from '../api/condition.ts';
 import type { RolloutStatus } from '../api/rollout-status.ts';
 import type { Draft, Standing } from './draft.ts';
 import type { Facts } from './facts.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
-/** Well-formed: the API server would store something else than half a character, and every look would differ from it. */
-const cut = (message: string): string => message.slice(0, maxStatusMessage).toWellFormed();
+type RolloutCondition = Observed<ConditionType, ConditionReason>;
 
-type Observation = {
-  readonly type: ConditionType;
-  readonly holds: boolean;
-  readonly reason: ConditionReason;
-  readonly message: string;
+const progressOf: Readonly<Record<Standing['phase'], Progress>> = {
+  Healthy: 'Current',
+  Progressing: 'InProgress',
+  Paused: 'InProgress',
+  Degraded: 'Failed',
 };
+
+const is = (
+  type: ConditionType,
+  holds: boolean,
+  reason: ConditionReason,
+  message: string,
+): RolloutCondition => ({ type, status: holds ? 'True' : 'False', reason, message });
 
 const observations = (
   { phase, reason, message }: Standing,
   stable: Draft['stable'],
-  room: Facts['room'],
-): Observation[] => [
-  { type: 'Progressing', holds: phase === 'Progressing', reason, message },
+  { room, nameConflict }: Pick<Facts, 'room' | 'nameConflict'>,
+): RolloutCondition[] => [
+  is('Progressing', phase === 'Progressing', reason, message),
   phase === 'Paused'
-    ? { type: 'Paused', holds: true, reason, message }
-    : { type: 'Paused', holds: false, reason: 'NotPaused', message: 'nothing holds the rollout' },
+    ? is('Paused', true, reason, message)
+    : is('Paused', false, 'NotPaused', 'nothing holds the rollout'),
   stable === undefined
-    ? { type: 'Available', holds: false, reason: 'NoStable', message }
-    : { type: 'Available', holds: true, reason: 'StableServes', message: `${stable.adapter} is stable` },
-  { type: 'Healthy', holds: phase === 'Healthy', reason, message },
+    ? is('Available', false, 'NoStable', message)
+    : is('Available', true, 'StableServes', `${stable.adapter} is stable`),
+  is('Healthy', phase === 'Healthy', reason, message),
   room === undefined || room.fits
-    ? { type: 'Schedulable', holds: true, reason: 'FitsInRam', message: 'stable and canary fit into RAM' }
-    : { type: 'Schedulable', holds: false, reason: 'NoRoom', message: room.message },
+    ? is('Schedulable', true, 'FitsInRam', 'stable and canary fit into RAM')
+    : is('Schedulable', false, 'NoRoom', room.message),
+  ...(nameConflict === undefined
+    ? readiness(progressOf[phase], reason, message)
+    : readiness<ConditionReason>('Failed', 'NameConflict', nameConflict)),
 ];
 
 /**
  * The status that a draft amounts to. The very object `before` when nothing is different. `revision` grows by one when
- * anything is that was decided: the progress of a pause and what was observed of the runtimes are written down, but
- * decide nothing.
+ * anything is that was decided: messages, the progress of a pause and what was observed of the runtimes are written
+ * down, but decide nothing.
  */
 export const statusOf = (
   draft: Draft,
   standing: Standing,
   before: RolloutStatus | undefined,
-  { room, fleet }: Pick<Facts, 'room' | 'fleet'>,
+  { room, fleet, nameConflict }: Pick<Facts, 'room' | 'fleet' | 'nameConflict'>,
   at: {
     readonly generation: number;
     readonly now: string;
@@ -50,15 +59,9 @@ export const statusOf = (
     readonly leaderEpoch: number | undefined;
   },
 ): RolloutStatus => {
-  const { stable, canary, weight, step, abort, completionStatus, lastHandledRequest, lastRefusal } = draft;
-  const conditions = observations(standing, stable, room).map(
-    ({ type, holds, reason, message }): Condition => {
-      const status = holds ? 'True' : 'False';
-      const old = before?.conditions.find((condition) => condition.type === type);
-      const lastTransitionTime = old?.status === status ? old.lastTransitionTime : at.now;
-      return { type, status, reason, message: cut(message), lastTransitionTime };
-    },
-  );
+  const { stable, canary, attempts, weight, step, abort, completionStatus } = draft;
+  const { lastHandledRequest, lastRefusal } = draft;
+  const observed = observations(standing, stable, { room, nameConflict });
   const next: RolloutStatus = {
     observedGeneration: at.generation,
     phase: standing.phase,
@@ -66,6 +69,7 @@ export const statusOf = (
     message: cut(standing.message),
     ...(stable === undefined ? {} : { stable }),
     ...(canary === undefined ? {} : { canary }),
+    ...(attempts === 0 ? {} : { attempts }),
     history: draft.history.slice(0, at.historyLimit),
     weights: {
       canary: weight,
@@ -76,7 +80,7 @@ export const statusOf = (
     ...(abort === undefined ? {} : { abort: { ...abort, reason: cut(abort.reason) } }),
     ...(completionStatus === undefined ? {} : { completionStatus }),
     ...(fleet === undefined ? {} : { runtimes: fleet.runtimes }),
-    conditions,
+    conditions: conditionsOf(observed, before?.conditions, at.now),
     ...(at.leaderEpoch === undefined ? {} : { leaderEpoch: at.leaderEpoch }),
     ...(lastHandledRequest === undefined ? {} : { lastHandledRequest }),
     ...(lastRefusal === undefined ? {} : { lastRefusal: cut(lastRefusal) }),
@@ -86,9 +90,14 @@ export const statusOf = (
   return { ...next, revision: next.revision + (decided ? 1 : 0) };
 };
 
-/** A status without progress and observations. */
+/** A status without messages, progress and observations. */
 const decisionsOf = (status: RolloutStatus | undefined): unknown => {
   if (status === undefined) return undefined;
-  const { runtimes: _, leaderEpoch: __, weights, step, ...decisions } = status;
-  return { ...decisions, weight: weights.canary, step: step && { ...step, elapsedMs: 0 } };
+  const { runtimes: _, leaderEpoch: __, message: ___, weights, step, conditions, ...decisions } = status;
+  return {
+    ...decisions,
+    weight: weights.canary,
+    step: step && { ...step, elapsedMs: 0 },
+    conditions: verdictsOf(conditions),
+  };
 };

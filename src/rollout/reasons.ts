@@ -1,3 +1,5 @@
+import { readyTypes } from '../api/condition.ts';
+
 /** Reasons of the conditions of an AdapterRollout, with what each one means. */
 export const conditionReasons = {
   AwaitingAdapter: 'The Adapter that spec.adapter names does not exist yet.',
@@ -14,6 +16,7 @@ export const conditionReasons = {
   StableServes: 'There is a stable adapter.',
   NoStable: 'No adapter has become stable yet.',
   FitsInRam: 'Stable and canary fit into the RAM budget together, as far as their sizes are known.',
+  NameConflict: 'The name belongs to an older object: no runtime serves the rollout.',
   NoRoom: 'The RAM budget cannot hold stable and canary together; the rollout does not start.',
 } as const;
 export type ConditionReason = keyof typeof conditionReasons;
@@ -41,7 +44,9 @@ export const conditionTypes = {
   Progressing: 'The rollout is on its way and nothing holds it.',
   Paused: 'The rollout waits: for a pause step, for a person, or because spec.paused says so.',
   Available: 'There is a stable adapter for every request.',
-  Healthy: 'Stable is what the spec asks for.',
+  Healthy: 'Stable is what the spec asks for: the phase, for `kubectl wait`.',
   Schedulable: 'There is room for stable and canary at the same time.',
+  ...readyTypes,
+  Ready: 'Stable is what the spec asks for, and serves under the name of the rollout.',
 } as const;
 export type ConditionType = keyof typeof conditionTypes;

@@ -1,6 +1,6 @@
 import type { Step } from '../api/rollout.ts';
 import type { Draft } from './draft.ts';
-import { giveUp, rolledBackByHand } from './moves.ts';
+import { giveUp, nextAttempt, rolledBackByHand } from './moves.ts';
 import { isRequestVerb, type RequestVerb, type RolloutRequest, requestText } from './request.ts';
 import { firstStep } from './steps.ts';
 
@@ -37,7 +37,7 @@ export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[
       }
       draft.abort = undefined;
       draft.completionStatus = undefined;
-      if (draft.canary !== undefined) draft.canary = { ...draft.canary, attempt: draft.canary.attempt + 1 };
+      if (draft.canary !== undefined) draft.canary = { ...draft.canary, attempt: nextAttempt(draft) };
       draft.step = firstStep(steps);
       draft.events.push({ reason: 'Retried', message: 'the canary starts again at the first step' });
       return;

@@ -72,6 +72,15 @@ export class World {
     return this;
   }
 
+  /** A node holds an adapter back, as nodes do: in the attempt of the canary that it is, else in the first. */
+  hold(name: string, reason = 'errors'): this {
+    const digest = fakeDigest(name.slice(1));
+    const { canary } = this.status ?? {};
+    const attempt = canary?.digest === digest ? canary.attempt : 1;
+    this.held = [...this.held, { digest, attempt, reason }];
+    return this;
+  }
+
   decide(options: { elapsedMs?: number; verb?: string; id?: string } = {}): Decision {
     const { elapsedMs = 0, verb, id = `r${++this.#requests}` } = options;
     this.now += elapsedMs;

@@ -276,11 +276,11 @@ describe('the largest objects', () => {
     Array.from({ length: count }, (_, i) => of(i));
 
   it('an AdapterRoute at all its bounds passes its rules within the budget of the API server', async () => {
-    const headers = many(16, (i) => ({ name: `h${i}`, value: 'v' }));
+    const headers = many(16, (i) => ({ name: `h${i}`.padEnd(16, 'x'), type: 'Regex', value: '(a|b)*c' }));
     const rule = (i: number) => ({
-      name: `rule-${i}`,
+      name: `rule-${i}`.padEnd(63, 'x'),
       matches: many(16, () => ({ headers, user: { in: ['u'] }, tenant: { in: ['t'] } })),
-      targets: many(16, () => ({ rollout: 'sql' })),
+      targets: many(16, () => ({ rollout: 's'.repeat(253) })),
       fallback: many(8, () => ({ base: true })),
     });
     await create('AdapterRoute', 'largest', { model: 'm', rules: many(64, rule) });
@@ -290,7 +290,7 @@ describe('the largest objects', () => {
     const smokeTests = many(16, (i) => ({
       name: `t${i}`,
       prompt: 'p'.repeat(16_384),
-      expect: { contains: 'x'.repeat(4096) },
+      expect: { regex: 'x'.repeat(512) },
     }));
     await create('Adapter', 'largest', { ...base, validation: { smokeTests } });
   });

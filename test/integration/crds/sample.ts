@@ -6,16 +6,25 @@ export type Schema = {
   readonly additionalProperties?: Schema;
   readonly items?: Schema;
   readonly enum?: readonly unknown[];
-  readonly pattern?: string;
+  readonly 'x-kubernetes-validations'?: readonly { readonly rule: string }[];
   readonly minimum?: number;
   readonly maximum?: number;
 };
 
 const texts = ['x', `sha256:${'0'.repeat(64)}`, '1s', '2026-01-02T03:04:05Z', '0'.repeat(16), 'a/x'];
 
-const sampleText = (pattern: string): string => {
-  const found = texts.find((text) => new RegExp(pattern, 'u').test(text));
-  if (found === undefined) throw new Error(`sample.ts knows no text that matches ${pattern}`);
+/** The patterns that the rules of a text ask for. */
+const patternsOf = ({ 'x-kubernetes-validations': rules = [] }: Schema): RegExp[] =>
+  rules.flatMap(({ rule }) =>
+    [...rule.matchAll(/self\.matches\(("(?:[^"\\]|\\.)*")\)/g)].map(
+      ([, quoted = '""']) => new RegExp(JSON.parse(quoted) as string, 'u'),
+    ),
+  );
+
+const sampleText = (schema: Schema): string => {
+  const patterns = patternsOf(schema);
+  const found = texts.find((text) => patterns.every((pattern) => pattern.test(text)));
+  if (found === undefined) throw new Error(`sample.ts knows no text that matches ${patterns.join(' and ')}`);
   return found;
 };
 
@@ -30,7 +39,7 @@ export const sampleOf = (schema: Schema): unknown => {
     case 'array':
       return schema.items === undefined ? [] : [sampleOf(schema.items)];
     case 'string':
-      return sampleText(schema.pattern ?? '');
+      return sampleText(schema);
     case 'integer':
     case 'number':
       return Math.min(Math.max(1, schema.minimum ?? 1), schema.maximum ?? 1);
