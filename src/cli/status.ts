@@ -1,37 +1,10 @@
-import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import { type Operator, StatusResponse } from '../gen/adaptlet/inference/v1/admin.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
+import { table } from './table.ts';
 
 const mebibytes = (bytes: bigint): string => `${(Number(bytes) / 2 ** 20).toFixed(1)} MiB`;
 const short = (digest: string): string => digest.replace('sha256:', '').slice(0, 12);
-
-const table = (head: string[], rows: string[][]): string => {
-  const none = {
-    mid: '',
-    'left-mid': '',
-    'mid-mid': '',
-    'right-mid': '',
-    top: '',
-    'top-mid': '',
-    'top-left': '',
-    'top-right': '',
-    bottom: '',
-    'bottom-mid': '',
-    'bottom-left': '',
-    'bottom-right': '',
-    left: '',
-    right: '',
-    middle: '  ',
-  };
-  const t = new Table({
-    head,
-    chars: none,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  });
-  t.push(...rows);
-  return t.toString();
-};
 
 const seconds = (ms: bigint): string => `${Math.ceil(Number(ms) / 1000)} s`;
 
@@ -97,7 +70,10 @@ export const renderStatus = (s: StatusResponse): string => {
       a.pinned ? 'pinned' : '',
       a.reason,
     ]);
-    parts.push('', table(['ADAPTER', 'DIGEST', 'STATE', 'RAM', 'IN USE', 'RANK', '', 'REASON'], rows));
+    parts.push(
+      '',
+      table(['ADAPTER', 'DIGEST', 'STATE', 'RAM', 'IN USE', 'RANK', '', 'REASON'], rows).trimEnd(),
+    );
   }
   if (s.rollouts.length > 0) {
     const rows = s.rollouts.map((r) => [
@@ -112,7 +88,7 @@ export const renderStatus = (s: StatusResponse): string => {
     ]);
     parts.push(
       '',
-      table(['ROLLOUT', 'PHASE', 'STABLE', 'CANARY', 'STEP', 'WEIGHT', 'SERVED', 'MESSAGE'], rows),
+      table(['ROLLOUT', 'PHASE', 'STABLE', 'CANARY', 'STEP', 'WEIGHT', 'SERVED', 'MESSAGE'], rows).trimEnd(),
     );
   }
   if (s.routes.length > 0) {
@@ -121,7 +97,7 @@ export const renderStatus = (s: StatusResponse): string => {
       table(
         ['ROUTE', 'MODEL', 'ACCEPTED', 'MESSAGE'],
         s.routes.map((r) => [r.key, r.model, String(r.accepted), r.message]),
-      ),
+      ).trimEnd(),
     );
   }
   const problems = problemsOf(s);

@@ -1,22 +1,11 @@
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { repositoryRoot } from './node.ts';
-
-export type CliResult = { readonly code: number; readonly stdout: string; readonly stderr: string };
+import { repositoryRoot } from './process.ts';
+import { type ProgramResult, runProgram } from './program.ts';
 
 const program =
   (name: string) =>
-  (...args: readonly string[]): Promise<CliResult> =>
-    new Promise((resolve) => {
-      execFile(
-        join(repositoryRoot, 'bin', name),
-        [...args],
-        { cwd: repositoryRoot },
-        (error, stdout, stderr) => {
-          resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
-        },
-      );
-    });
+  (...args: readonly string[]): Promise<ProgramResult> =>
+    runProgram(join(repositoryRoot, 'bin', name), args);
 
 /** Runs `adaptlet` as a person would. */
 export const adaptlet = program('adaptlet');

@@ -1,15 +1,17 @@
 import type { Command } from 'commander';
 import { pino } from 'pino';
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { KubeApi } from '../../kube/api.ts';
+import { parseDuration } from '../../api/duration.ts';
+import { nearest } from '../../api/nearest.ts';
+import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import { connectKube } from '../../kube/client.ts';
-import { type KubeObject, pathOf, type ResourceType } from '../../kube/object.ts';
+import { apiVersionOf, type KubeObject, pathOf, type ResourceType } from '../../kube/object.ts';
 import { systemClock } from '../../time/clock.ts';
 
 export type ClusterOptions = {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly namespace?: string;
+  readonly requestTimeout?: string;
 };
 
 /** Adds the options that every kubectl command has. */
@@ -17,59 +19,112 @@ export const withCluster = (command: Command): Command =>
   command
     .option('-n, --namespace <namespace>', 'namespace; default: that of the context')
     .option('--context <name>', 'context of the kubeconfig')
-    .option('--kubeconfig <file>', 'path of a kubeconfig');
+    .option('--kubeconfig <file>', 'path of a kubeconfig')
+    .option('--request-timeout <duration>', 'how long one request may take, such as 5s', '30s');
 
+/** The objects of a namespace. Every method may fail with KUBE_* errors. */
 export type Cluster = {
-  readonly api: KubeApi;
   readonly namespace: string;
-  get(type: ResourceType, name: string): Promise<KubeObject>;
-  list(type: ResourceType, options?: { readonly allNamespaces?: boolean }): Promise<KubeObject[]>;
+  /** @throws AdaptletError KUBE_NOT_FOUND, with the name that was probably meant, or that the CRDs are missing */
+  get(type: ResourceType, name: string, signal?: AbortSignal): Promise<KubeObject>;
+  /** By name. @throws AdaptletError KUBE_NOT_FOUND where the CRDs are missing */
+  list(
+    type: ResourceType,
+    options?: { readonly allNamespaces?: boolean; readonly signal?: AbortSignal },
+  ): Promise<KubeObject[]>;
+  /** By a JSON merge patch. Errors as of `get`; KUBE_CONFLICT. */
+  patch(type: ResourceType, name: string, body: unknown): Promise<KubeObject>;
   [Symbol.dispose](): void;
 };
 
-/** Errors: those of the API server, and KUBE_UNAUTHORIZED without a kubeconfig. */
-export const connect = ({ kubeconfig, context, namespace }: ClusterOptions): Cluster => {
+/** Errors: KUBE_UNAUTHORIZED without a kubeconfig; RangeError of a duration. */
+export const connect = ({ kubeconfig, context, namespace, requestTimeout }: ClusterOptions): Cluster => {
   const connection = connectKube({
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
+    ...(requestTimeout === undefined ? {} : { limits: { requestMs: parseDuration(requestTimeout) } }),
     clock: systemClock,
     logger: pino({ enabled: false }),
   });
   const inNamespace = namespace ?? connection.namespace;
+
+  const list: Cluster['list'] = async (type, { allNamespaces = false, signal } = {}) => {
+    const items: KubeObject[] = [];
+    let next = '';
+    do {
+      const page: ListPage = await connection.request<ListPage>({
+        method: 'GET',
+        path: pathOf(type, allNamespaces ? undefined : inNamespace),
+        query: { limit: '500', ...(next === '' ? {} : { continue: next }) },
+        ...(signal === undefined ? {} : { signal }),
+      });
+      items.push(...page.items.map((item) => shown(item, type)));
+      next = page.metadata.continue ?? '';
+    } while (next !== '');
+    return items.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  };
+
+  /** Says of an object, or of a kind, that is not there what could have been meant. */
+  const orMissing = async <T>(
+    type: ResourceType,
+    name: string | undefined,
+    asked: Promise<T>,
+  ): Promise<T> => {
+    try {
+      return await asked;
+    } catch (error) {
+      if (errorCodeOf(error) !== 'KUBE_NOT_FOUND') throw error;
+      if (name === undefined) throw new AdaptletError('KUBE_NOT_FOUND', withoutKind(type, connection.server));
+      const known = await orMissing(type, undefined, list(type));
+      const [meant] = nearest(
+        name,
+        known.map(({ metadata }) => metadata.name),
+      );
+      const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+      const what = `there is no ${type.kind} ${name} in the namespace ${inNamespace}${hint}`;
+      throw new AdaptletError('KUBE_NOT_FOUND', what, { cause: error });
+    }
+  };
+
   return {
-    api: connection,
     namespace: inNamespace,
-    get: (type, name) => connection.request({ method: 'GET', path: pathOf(type, inNamespace, name) }),
-    async list(type, { allNamespaces = false } = {}) {
-      const items: KubeObject[] = [];
-      let next: string | undefined = '';
-      do {
-        const page: ListPage = await connection.request<ListPage>({
-          method: 'GET',
-          path: pathOf(type, allNamespaces ? undefined : inNamespace),
-          query: { limit: '500', ...(next === '' ? {} : { continue: next }) },
-        });
-        items.push(...page.items.map((item) => withKind(item, type)));
-        next = page.metadata.continue;
-      } while (next !== undefined && next !== '');
-      return items.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+    list: (type, options) => orMissing(type, undefined, list(type, options)),
+    get: async (type, name, signal) => {
+      const path = pathOf(type, inNamespace, name);
+      const request = { method: 'GET' as const, path, ...(signal === undefined ? {} : { signal }) };
+      return shown(await orMissing(type, name, connection.request<Listed>(request)), type);
     },
+    patch: (type, name, body) =>
+      orMissing(
+        type,
+        name,
+        connection.request<KubeObject>({
+          method: 'PATCH',
+          path: pathOf(type, inNamespace, name),
+          query: { fieldManager: 'kubectl-adaptlet' },
+          contentType: 'application/merge-patch+json',
+          body,
+        }),
+      ),
     [Symbol.dispose]: () => connection.close(),
   };
 };
 
-type ListPage = { readonly items: readonly KubeObject[]; readonly metadata: { readonly continue?: string } };
+type Listed = KubeObject & { readonly metadata: { readonly managedFields?: unknown } };
+type ListPage = { readonly items: readonly Listed[]; readonly metadata: { readonly continue?: string } };
 
-/** Items of a list come without their kind. */
-const withKind = (item: KubeObject, { group, version, kind }: ResourceType): KubeObject => ({
-  ...item,
-  apiVersion: `${group}/${version}`,
-  kind,
-});
+/** As kubectl shows it: items of a list come without their kind, and nobody reads managedFields. */
+const shown = (object: Listed, type: ResourceType): KubeObject => {
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, apiVersion: apiVersionOf(type), kind: type.kind, metadata };
+};
 
 const nameOf = ({ metadata }: KubeObject): string => `${metadata.namespace ?? ''}/${metadata.name}`;
 
-/** The object in the form that the rest of Adaptlet reads. Errors: INTERNAL with what this version cannot read. */
+const withoutKind = ({ kind }: ResourceType, server: string): string =>
+  `the cluster at ${server} does not know the kind ${kind}: install Adaptlet in it, by the Helm chart charts/adaptlet; its CRDs alone: kubectl apply --server-side -f crds`;
+
+/** The object in the form that the rest of Adaptlet reads. Errors: KUBE_INVALID with what this version cannot read. */
 export const mustRead = <T>(
   { object, problems }: { readonly object?: T; readonly problems: readonly { readonly reason: string }[] },
   what: string,

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { getCommand } from './get.ts';
+import { getCommand, watchCommand } from './get.ts';
 import { listCommand } from './list.ts';
 import { statusCommand } from './status.ts';
 import { verbCommands } from './verbs.ts';
@@ -9,6 +9,7 @@ import { whoGetsCommand } from './who-gets.ts';
 export const kubectlCommands = (): Command[] => [
   getCommand(),
   listCommand(),
+  watchCommand(),
   statusCommand(),
   ...verbCommands(),
   whoGetsCommand(),

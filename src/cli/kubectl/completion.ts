@@ -1,6 +1,7 @@
-import { Argument, Command } from 'commander';
-import { adapterType, rolloutType } from '../../operator/resource-types.ts';
-import { connect } from './cluster.ts';
+import { Argument, Command, type Option } from 'commander';
+import { adapterType, namespaceType, rolloutType } from '../../operator/resource-types.ts';
+import { type ClusterOptions, connect } from './cluster.ts';
+import { listedKinds } from './list.ts';
 
 const scripts: Readonly<Record<string, string>> = {
   bash: `_kubectl_adaptlet() {
@@ -21,28 +22,70 @@ compdef _kubectl_adaptlet kubectl-adaptlet
 `,
 };
 
+/** Objects whose names may be completed. */
+type NamedKind = 'rollouts' | 'adapters' | 'namespaces';
+type Names = (kind: NamedKind, options: ClusterOptions) => Promise<readonly string[]>;
+
+/** What stands before the word that is being typed. */
+type Given = {
+  readonly words: readonly string[];
+  readonly options: Readonly<Record<string, string>>;
+  /** The option whose value comes next. */
+  readonly pending: Option | undefined;
+};
+
+const givenTo = (command: Command, typed: readonly string[]): Given => {
+  const words: string[] = [];
+  const options: Record<string, string> = {};
+  let pending: Option | undefined;
+  for (const word of typed) {
+    const [flag = '', value] = word.split('=', 2);
+    const option = word.startsWith('-')
+      ? command.options.find(({ short, long }) => flag === short || flag === long)
+      : undefined;
+    if (pending !== undefined) options[pending.attributeName()] = word;
+    else if (option?.required === true && value !== undefined) options[option.attributeName()] = value;
+    else if (!word.startsWith('-')) words.push(word);
+    pending = pending === undefined && option?.required === true && value === undefined ? option : undefined;
+  }
+  return { words, options, pending };
+};
+
+/** Options whose value is the name of an object. */
+const namedByOption: Readonly<Record<string, NamedKind>> = { namespace: 'namespaces', to: 'adapters' };
+
 /** Words that may stand where the last of `words` is being typed. Names of objects come from the cluster. */
 export const completionsOf = async (
   commands: readonly Command[],
   words: readonly string[],
-  names: (kind: 'rollouts' | 'adapters') => Promise<readonly string[]>,
+  names: Names,
 ): Promise<readonly string[]> => {
   const typed = words.at(-1) ?? '';
   const starting = (all: readonly string[]): string[] => all.filter((word) => word.startsWith(typed));
   if (words.length <= 1) return starting(commands.map((command) => command.name()));
   const command = commands.find((candidate) => candidate.name() === words[0]);
   if (command === undefined) return [];
+  const given = givenTo(command, words.slice(1, -1));
+  if (given.pending !== undefined) {
+    const kind = namedByOption[given.pending.attributeName()];
+    return starting(given.pending.argChoices ?? (kind === undefined ? [] : await names(kind, given.options)));
+  }
   if (typed.startsWith('-')) return starting(command.options.flatMap(({ long }) => long ?? []));
-  const given = words.slice(1, -1).filter((word) => !word.startsWith('-'));
-  if (command.name() === 'list') return starting(['adapters', 'rollouts', 'routes', 'runtimes']);
-  if (command.name() === 'completion') return starting(Object.keys(scripts));
-  if (command.name() === 'get' && given.length === 0) return starting(['rollout']);
-  return starting(await names(words.at(-2) === '--to' ? 'adapters' : 'rollouts'));
+  const argument = command.registeredArguments[given.words.length];
+  if (argument === undefined) return [];
+  if (argument.argChoices !== undefined) return starting(argument.argChoices);
+  if (argument.name() === 'kind') return starting(command.name() === 'list' ? listedKinds : ['rollout']);
+  return starting(await names('rollouts', given.options));
 };
 
-const namesInCluster = async (kind: 'rollouts' | 'adapters'): Promise<readonly string[]> => {
-  using cluster = connect({});
-  const found = await cluster.list(kind === 'rollouts' ? rolloutType : adapterType);
+const types = { rollouts: rolloutType, adapters: adapterType, namespaces: namespaceType } as const;
+
+/** Nobody waits longer for a suggestion. */
+const requestTimeout = '3s';
+
+const namesInCluster: Names = async (kind, options) => {
+  using cluster = connect({ ...options, requestTimeout });
+  const found = await cluster.list(types[kind]);
   return found.map(({ metadata }) => metadata.name);
 };
 

@@ -1,23 +1,28 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import type { KubeObject } from '../../kube/object.ts';
-import { readRollout, readRuntime } from '../../operator/read.ts';
-import { rolloutType, runtimeType } from '../../operator/resource-types.ts';
-import { type Cluster, type ClusterOptions, connect, mustRead, withCluster } from './cluster.ts';
-import { asList, type OutputOptions, outputOption, printObject } from './output.ts';
-import { rolloutView } from './rollout-view.ts';
+import { nearest } from '../../api/nearest.ts';
+import { rolloutType } from '../../operator/resource-types.ts';
+import { type ClusterOptions, connect, withCluster } from './cluster.ts';
+import { looks } from './looks.ts';
+import { type OutputOptions, outputOption, printObject } from './output.ts';
+import { createScreen, lookAt, pictureOf } from './picture.ts';
 
 /** Milliseconds between two looks of `--watch`. */
 const everyMs = 1000;
 
-const runtimesOf = async (cluster: Cluster): Promise<KubeObject[]> =>
-  await cluster.list(runtimeType, { allNamespaces: true });
+type GetOptions = ClusterOptions & OutputOptions & { readonly watch?: boolean };
 
-const show = async (cluster: Cluster, name: string): Promise<string> => {
-  const raw = await cluster.get(rolloutType, name);
-  const rollout = mustRead(readRollout(raw), `AdapterRollout ${cluster.namespace}/${name}`);
-  const runtimes = (await runtimesOf(cluster)).flatMap((r) => readRuntime(r).object ?? []);
-  return rolloutView(rollout, runtimes, Date.now());
+const show = async (name: string, options: GetOptions): Promise<void> => {
+  using cluster = connect(options);
+  if (options.output !== undefined) {
+    process.stdout.write(printObject(await cluster.get(rolloutType, name), options.output));
+    return;
+  }
+  const screen = createScreen();
+  const look = async () => pictureOf(cluster, await lookAt(cluster, name), Date.now());
+  for await (const text of looks(look, everyMs)) {
+    screen(text);
+    if (options.watch !== true) return;
+  }
 };
 
 /** `kubectl adaptlet get rollout NAME`. */
@@ -28,27 +33,18 @@ export const getCommand = (): Command =>
     .argument('<name>', 'name of the AdapterRollout')
     .option('-w, --watch', 'go on showing it until Ctrl-C')
     .addOption(outputOption())
-    .action(
-      async (kind: string, name: string, options: ClusterOptions & OutputOptions & { watch?: boolean }) => {
-        if (!/^(adapter)?rollouts?$|^aro$/.test(kind))
-          throw new Error(
-            `there is only "get rollout NAME"; for ${kind} use "kubectl adaptlet list ${kind}"`,
-          );
-        using cluster = connect(options);
-        if (options.output !== undefined) {
-          const raw = await cluster.get(rolloutType, name);
-          process.stdout.write(printObject(asList([raw, ...(await runtimesOf(cluster))]), options.output));
-          return;
-        }
-        let shown = await show(cluster, name);
-        process.stdout.write(shown);
-        while (options.watch === true) {
-          await sleep(everyMs);
-          const now = await show(cluster, name);
-          if (now === shown) continue;
-          shown = now;
-          // On a terminal the new picture takes the place of the old one; in a file they follow each other.
-          process.stdout.write(process.stdout.isTTY ? `\u001b[2J\u001b[H${now}` : `\n${now}`);
-        }
-      },
-    );
+    .action((kind: string, name: string, options: GetOptions) => {
+      if (/^(adapter)?rollouts?$|^aro$/.test(kind)) return show(name, options);
+      const hint =
+        nearest(kind, ['rollout']).length > 0
+          ? 'did you mean rollout?'
+          : `for others use "kubectl adaptlet list ${kind}"`;
+      throw new Error(`there is only "get rollout NAME", not "get ${kind}"; ${hint}`);
+    });
+
+/** `kubectl adaptlet watch ROLLOUT`: `get rollout ROLLOUT --watch`. */
+export const watchCommand = (): Command =>
+  withCluster(new Command('watch'))
+    .description('show a rollout and its runtimes, and go on until Ctrl-C')
+    .argument('<rollout>', 'name of the AdapterRollout')
+    .action((name: string, options: ClusterOptions) => show(name, { ...options, watch: true }));

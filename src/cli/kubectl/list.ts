@@ -1,11 +1,13 @@
 import { Command } from 'commander';
 import type { Condition } from '../../api/condition.ts';
 import { shortDigest } from '../../api/names.ts';
+import { nearest } from '../../api/nearest.ts';
 import type { KubeObject, ResourceType } from '../../kube/object.ts';
 import { readAdapter, readRollout, readRoute, readRuntime } from '../../operator/read.ts';
 import { adapterType, rolloutType, routeType, runtimeType } from '../../operator/resource-types.ts';
+import { table } from '../table.ts';
 import { type ClusterOptions, connect, withCluster } from './cluster.ts';
-import { asList, type OutputOptions, outputOption, printObject, since, table } from './output.ts';
+import { asList, type OutputOptions, outputOption, printObject, since } from './output.ts';
 
 type Listing = {
   readonly type: ResourceType;
@@ -84,8 +86,11 @@ const listings: Readonly<Record<string, Listing>> = {
   },
 };
 
+/** Words for what can be listed. */
+export const listedKinds: readonly string[] = Object.keys(listings);
+
 const kindOf = (word: string): string | undefined =>
-  Object.keys(listings).find((kind) =>
+  listedKinds.find((kind) =>
     [kind, kind.slice(0, -1), `adapter${kind}`, `adapter${kind.slice(0, -1)}`].includes(word.toLowerCase()),
   );
 
@@ -99,8 +104,11 @@ export const listCommand = (): Command =>
     .action(async (word: string, options: ClusterOptions & OutputOptions & { allNamespaces?: boolean }) => {
       const kind = kindOf(word);
       const listing = kind === undefined ? undefined : listings[kind];
-      if (listing === undefined)
-        throw new Error(`there is no kind ${word}; use one of ${Object.keys(listings).join(', ')}`);
+      if (listing === undefined) {
+        const [meant] = nearest(word, listedKinds);
+        const hint = meant === undefined ? `use one of ${listedKinds.join(', ')}` : `did you mean ${meant}?`;
+        throw new Error(`there is no kind ${word}; ${hint}`);
+      }
       using cluster = connect(options);
       const all = options.allNamespaces === true;
       const items = await cluster.list(listing.type, { allNamespaces: all });

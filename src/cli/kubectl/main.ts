@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { textOf } from './advice.ts';
 import { kubectlCommands } from './commands.ts';
 import { completionCommands } from './completion.ts';
 
@@ -17,6 +18,6 @@ if (complete !== undefined) program.addCommand(complete, { hidden: true });
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`error: ${textOf(error)}\n`);
   process.exitCode = 1;
 }

@@ -1,5 +1,4 @@
 import { styleText } from 'node:util';
-import Table from 'cli-table3';
 import { Option } from 'commander';
 import { stringify } from 'yaml';
 import type { KubeObject } from '../../kube/object.ts';
@@ -17,38 +16,6 @@ export const printObject = (value: unknown, format: 'json' | 'yaml'): string =>
 
 /** What `kubectl get -o json` of several objects is. */
 export const asList = (items: readonly KubeObject[]) => ({ apiVersion: 'v1', kind: 'List', items });
-
-const bare = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '   ',
-};
-
-/** A table as kubectl prints them. */
-export const table = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
-  const lines = new Table({
-    chars: bare,
-    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
-  });
-  lines.push([...head], ...rows.map((row) => [...row]));
-  return `${lines
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n')}\n`;
-};
 
 /** Time since, as kubectl prints it: the two largest units at most. */
 export const since = (then: string, now: number): string => {

@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { parseDuration } from '../../api/duration.ts';
 import type { RolloutObject } from '../../api/objects.ts';
-import { readRollout } from '../../operator/read.ts';
-import { rolloutType } from '../../operator/resource-types.ts';
-import { type Cluster, type ClusterOptions, connect, mustRead, withCluster } from './cluster.ts';
+import { type ClusterOptions, connect, withCluster } from './cluster.ts';
+import { looks } from './looks.ts';
 import { type OutputOptions, outputOption, printObject } from './output.ts';
+import { createScreen, lookAt, pictureOf } from './picture.ts';
 
 /** How long between two looks, in milliseconds. */
 const everyMs = 500;
@@ -22,10 +21,44 @@ export const verdictOf = ({ metadata, status }: RolloutObject): Verdict => {
   return { done: false, exitCode: 1, text };
 };
 
-type StatusOptions = ClusterOptions & OutputOptions & { watch: boolean; timeout: string };
+/** `watch`: true draws the tree, false looks once; without it each new verdict is a line. */
+type StatusOptions = ClusterOptions & OutputOptions & { readonly watch?: boolean; readonly timeout: string };
 
-const read = async (cluster: Cluster, name: string): Promise<RolloutObject> =>
-  mustRead(readRollout(await cluster.get(rolloutType, name)), `AdapterRollout ${cluster.namespace}/${name}`);
+const wait = async (name: string, options: StatusOptions): Promise<void> => {
+  using cluster = connect(options);
+  const deadline = AbortSignal.timeout(parseDuration(options.timeout));
+  const line = createLine();
+  const screen = createScreen();
+  let last: RolloutObject | undefined;
+  process.exitCode = 1;
+  try {
+    for await (const rollout of looks(() => lookAt(cluster, name, deadline), everyMs, deadline)) {
+      last = rollout;
+      const { done, exitCode, text } = verdictOf(rollout);
+      if (options.output === undefined && options.watch !== true) line(`${text}\n`);
+      if (options.output === undefined && options.watch === true)
+        screen(await pictureOf(cluster, rollout, Date.now(), deadline));
+      if (!done && options.watch !== false) continue;
+      process.exitCode = exitCode;
+      break;
+    }
+  } catch (error) {
+    if (!deadline.aborted) throw error;
+    const what = last === undefined ? 'the API server did not answer' : `${name} did not become Healthy`;
+    process.stderr.write(`${what} within ${options.timeout}\n`);
+  }
+  if (options.output !== undefined && last !== undefined)
+    process.stdout.write(printObject(last.status ?? {}, options.output));
+};
+
+/** Writes a line unless it is the one before. */
+const createLine = (): ((text: string) => void) => {
+  let written = '';
+  return (text) => {
+    if (text !== written) process.stdout.write(text);
+    written = text;
+  };
+};
 
 /** `kubectl adaptlet status ROLLOUT`. Exits with 1 when it is Degraded or did not become Healthy in time. */
 export const statusCommand = (): Command =>
@@ -33,26 +66,7 @@ export const statusCommand = (): Command =>
     .description('wait until a rollout is Healthy; exit code 1 when it is Degraded or the time is over')
     .argument('<rollout>', 'name of the AdapterRollout')
     .option('--timeout <duration>', 'how long to wait, such as 30s or 10m', '10m')
+    .option('-w, --watch', 'show the rollout and its runtimes meanwhile')
     .option('--no-watch', 'look once: exit code 1 unless it is Healthy')
     .addOption(outputOption())
-    .action(async (name: string, options: StatusOptions) => {
-      using cluster = connect(options);
-      const end = performance.now() + parseDuration(options.timeout);
-      let shown = '';
-      for (;;) {
-        const rollout = await read(cluster, name);
-        const verdict = verdictOf(rollout);
-        if (options.output === undefined && verdict.text !== shown) process.stdout.write(`${verdict.text}\n`);
-        shown = verdict.text;
-        const late = performance.now() >= end;
-        if (verdict.done || late || !options.watch) {
-          if (options.output !== undefined)
-            process.stdout.write(printObject(rollout.status ?? {}, options.output));
-          if (late && !verdict.done && options.watch)
-            process.stderr.write(`${name} did not become Healthy within ${options.timeout}\n`);
-          process.exitCode = verdict.exitCode;
-          return;
-        }
-        await sleep(everyMs);
-      }
-    });
+    .action(wait);

@@ -1,42 +1,48 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
-import { type KubeObject, pathOf } from '../../kube/object.ts';
+import { parseDuration } from '../../api/duration.ts';
+import type { RolloutStatus } from '../../api/rollout-status.ts';
+import type { KubeObject } from '../../kube/object.ts';
 import { readRollout } from '../../operator/read.ts';
-import { rolloutType } from '../../operator/resource-types.ts';
+import { adapterType, rolloutType } from '../../operator/resource-types.ts';
 import { requestText } from '../../rollout/request.ts';
 import { type Cluster, type ClusterOptions, connect, mustRead, withCluster } from './cluster.ts';
+import { looks } from './looks.ts';
+import { lookAt } from './picture.ts';
 
-/** Milliseconds for the operator to answer a request. */
-const answerMs = 15_000;
-
-const patch = (cluster: Cluster, name: string, body: unknown): Promise<KubeObject> =>
-  cluster.api.request({
-    method: 'PATCH',
-    path: pathOf(rolloutType, cluster.namespace, name),
-    query: { fieldManager: 'kubectl-adaptlet' },
-    contentType: 'application/merge-patch+json',
-    body,
-  });
+/** How long the operator may take to answer a request. */
+const answerTimeout = '15s';
+/** Milliseconds between two looks for the answer. */
+const everyMs = 100;
 
 /** Asks the operator for a verb by the annotation and waits for its answer. Errors: the refusal; no answer in time. */
-const request = async (cluster: Cluster, name: string, verb: string): Promise<string> => {
+const request = async (cluster: Cluster, name: string, verb: string, timeout: string): Promise<string> => {
+  const deadline = AbortSignal.timeout(parseDuration(timeout));
   const asked = requestText({ verb, id: randomUUID() });
-  await patch(cluster, name, { metadata: { annotations: { 'adaptlet.io/request': asked } } });
-  const end = performance.now() + answerMs;
-  for (;;) {
-    const raw = await cluster.get(rolloutType, name);
-    const { status } = mustRead(readRollout(raw), `AdapterRollout ${cluster.namespace}/${name}`);
-    if (status?.lastHandledRequest === asked) {
-      if (status.lastRefusal !== undefined) throw new Error(`${name}: ${status.lastRefusal}`);
-      return `${status.phase}: ${status.message}`;
-    }
-    if (performance.now() > end)
-      throw new Error(
-        `no operator answered within ${answerMs / 1000} s; the request stays and is answered when one runs: kubectl get lease -A | grep adaptlet`,
-      );
-    await sleep(100);
+  await cluster.patch(rolloutType, name, { metadata: { annotations: { 'adaptlet.io/request': asked } } });
+  const answer = await answerTo(asked, cluster, name, deadline);
+  if (answer === undefined)
+    throw new Error(
+      `no operator answered within ${timeout}; the request stays and is answered when one runs: kubectl get lease -A | grep adaptlet`,
+    );
+  if (answer.lastRefusal !== undefined) throw new Error(`${name}: ${answer.lastRefusal}`);
+  return `${answer.phase}: ${answer.message}`;
+};
+
+/** The status that handled the request; undefined when the deadline came first. */
+const answerTo = async (
+  asked: string,
+  cluster: Cluster,
+  name: string,
+  deadline: AbortSignal,
+): Promise<RolloutStatus | undefined> => {
+  try {
+    for await (const { status } of looks(() => lookAt(cluster, name, deadline), everyMs, deadline))
+      if (status?.lastHandledRequest === asked) return status;
+  } catch (error) {
+    if (!deadline.aborted) throw error;
   }
+  return undefined;
 };
 
 /** Where `undo` goes: back to stable while a canary is under way, else to the stable before. */
@@ -50,31 +56,41 @@ export const undoTarget = (raw: KubeObject): { readonly adapter: string } | { re
     : { adapter: former.adapter };
 };
 
-const verb = (
-  name: string,
-  description: string,
-  act: (c: Cluster, rollout: string) => Promise<string>,
-): Command =>
-  withCluster(new Command(name))
-    .description(description)
-    .argument('<rollout>', 'name of the AdapterRollout')
-    .action(async (rollout: string, options: ClusterOptions) => {
-      using cluster = connect(options);
-      process.stdout.write(`${rollout}: ${await act(cluster, rollout)}\n`);
-    });
+const onRollout = (name: string, description: string): Command =>
+  withCluster(new Command(name)).description(description).argument('<rollout>', 'name of the AdapterRollout');
 
-const setPaused =
-  (paused: boolean) =>
-  async (cluster: Cluster, name: string): Promise<string> => {
-    await patch(cluster, name, { spec: { paused } });
-    return paused ? 'paused: it stays where it is until "kubectl adaptlet resume"' : 'resumed';
-  };
+const act = async (
+  rollout: string,
+  options: ClusterOptions,
+  how: (cluster: Cluster) => Promise<string>,
+): Promise<void> => {
+  using cluster = connect(options);
+  process.stdout.write(`${rollout}: ${await how(cluster)}\n`);
+};
+
+/** A verb that the operator carries out. */
+const asked = (verb: string, description: string): Command =>
+  onRollout(verb, description)
+    .option('--timeout <duration>', 'how long the operator may take to answer', answerTimeout)
+    .action((rollout: string, options: ClusterOptions & { readonly timeout: string }) =>
+      act(rollout, options, (cluster) => request(cluster, rollout, verb, options.timeout)),
+    );
+
+/** A change of spec.paused. */
+const pausing = (verb: string, paused: boolean, description: string): Command =>
+  onRollout(verb, description).action((rollout: string, options: ClusterOptions) =>
+    act(rollout, options, async (cluster) => {
+      await cluster.patch(rolloutType, rollout, { spec: { paused } });
+      return paused ? 'paused: it stays where it is until "kubectl adaptlet resume"' : 'resumed';
+    }),
+  );
 
 const undo = async (cluster: Cluster, name: string, to: string | undefined): Promise<string> => {
   const raw = await cluster.get(rolloutType, name);
+  if (to !== undefined) await cluster.get(adapterType, to);
   const target = to === undefined ? undoTarget(raw) : { adapter: to };
   if ('refusal' in target) throw new Error(`${name}: ${target.refusal}`);
-  await patch(cluster, name, {
+  await cluster.patch(rolloutType, name, {
     // Somebody may have moved on meanwhile: an undo of what they did is not what was asked for.
     metadata: { resourceVersion: raw.metadata.resourceVersion },
     spec: { adapter: target.adapter },
@@ -84,19 +100,14 @@ const undo = async (cluster: Cluster, name: string, to: string | undefined): Pro
 
 /** `kubectl adaptlet promote|abort|retry|pause|resume|undo ROLLOUT`. */
 export const verbCommands = (): Command[] => [
-  verb('promote', 'end the present pause of a rollout', (c, name) => request(c, name, 'promote')),
-  verb('abort', 'give the canary up; stable serves every request', (c, name) => request(c, name, 'abort')),
-  verb('retry', 'start an aborted or held canary again at the first step', (c, name) =>
-    request(c, name, 'retry'),
-  ),
-  verb('pause', 'hold a rollout where it is (spec.paused)', setPaused(true)),
-  verb('resume', 'let a paused rollout go on', setPaused(false)),
-  withCluster(new Command('undo'))
-    .description('point the rollout back at stable, or, when it is settled, at the stable before')
-    .argument('<rollout>', 'name of the AdapterRollout')
+  asked('promote', 'end the present pause of a rollout'),
+  asked('abort', 'give the canary up; stable serves every request'),
+  asked('retry', 'start an aborted or held canary again at the first step'),
+  pausing('pause', true, 'hold a rollout where it is (spec.paused)'),
+  pausing('resume', false, 'let a paused rollout go on'),
+  onRollout('undo', 'point the rollout back at stable, or, when it is settled, at the stable before')
     .option('--to <adapter>', 'name of the Adapter to go back to')
-    .action(async (rollout: string, options: ClusterOptions & { to?: string }) => {
-      using cluster = connect(options);
-      process.stdout.write(`${rollout}: ${await undo(cluster, rollout, options.to)}\n`);
-    }),
+    .action((rollout: string, options: ClusterOptions & { readonly to?: string }) =>
+      act(rollout, options, (cluster) => undo(cluster, rollout, options.to)),
+    ),
 ];

@@ -7,12 +7,13 @@ import type { KubeObject } from '../../kube/object.ts';
 import type { RuntimeObject } from '../../operator/objects.ts';
 import { readRollout } from '../../operator/read.ts';
 import { seedOf } from '../../rollout/splitter.ts';
+import { table } from '../table.ts';
 import { completionsOf } from './completion.ts';
 import { getCommand } from './get.ts';
 import { listCommand } from './list.ts';
-import { since, table } from './output.ts';
+import { since } from './output.ts';
 import { rolloutView } from './rollout-view.ts';
-import { verdictOf } from './status.ts';
+import { statusCommand, verdictOf } from './status.ts';
 import { undoTarget, verbCommands } from './verbs.ts';
 import { assignmentOf } from './who-gets.ts';
 
@@ -173,8 +174,9 @@ describe('who-gets', () => {
 });
 
 describe('completion', () => {
-  const commands = [getCommand(), listCommand(), ...verbCommands()];
-  const names = (kind: string) => Promise.resolve(kind === 'rollouts' ? ['sql', 'chat'] : ['sql-v1']);
+  const commands = [getCommand(), listCommand(), statusCommand(), ...verbCommands()];
+  const known = { rollouts: ['sql', 'chat'], adapters: ['sql-v1'], namespaces: ['team-a'] };
+  const names = (kind: keyof typeof known) => Promise.resolve(known[kind]);
   it.each([
     [['pro'], ['promote']],
     [
@@ -189,6 +191,15 @@ describe('completion', () => {
     ],
     [['promote', '--na'], ['--namespace']],
     [['undo', 'sql', '--to', ''], ['sql-v1']],
+    [['get', '-n', 'team-a', ''], ['rollout']],
+    [['get', '--namespace=team-a', 'rollout', 'c'], ['chat']],
+    [['promote', 'sql', ''], []],
+    [['status', '-n', 't'], ['team-a']],
+    [
+      ['list', '-o', ''],
+      ['json', 'yaml'],
+    ],
+    [['status', 'sql', '--timeout', ''], []],
     [['nonsense', ''], []],
   ])('offers what may come next after %j', async (words, offered) => {
     expect(await completionsOf(commands, words, names)).toEqual(offered);

@@ -1,10 +1,9 @@
 import { Command } from 'commander';
 import type { RolloutObject } from '../../api/objects.ts';
-import { readRollout } from '../../operator/read.ts';
-import { rolloutType } from '../../operator/resource-types.ts';
 import { armOf, keyOf } from '../../rollout/splitter.ts';
-import { type ClusterOptions, connect, mustRead, withCluster } from './cluster.ts';
+import { type ClusterOptions, connect, withCluster } from './cluster.ts';
 import { type OutputOptions, outputOption, printObject } from './output.ts';
+import { lookAt } from './picture.ts';
 
 export type Caller = { readonly user?: string | undefined; readonly session?: string | undefined };
 
@@ -56,8 +55,7 @@ export const whoGetsCommand = (): Command =>
     .addOption(outputOption())
     .action(async (name: string, options: ClusterOptions & OutputOptions & Caller) => {
       using cluster = connect(options);
-      const raw = await cluster.get(rolloutType, name);
-      const found = assignmentOf(mustRead(readRollout(raw), `AdapterRollout ${name}`), options);
+      const found = assignmentOf(await lookAt(cluster, name), options);
       if (options.output !== undefined) {
         process.stdout.write(printObject(found, options.output));
         return;
