@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster, toolPath } from '../../cluster/index.ts';
-import { helmEnvironment, runProgram } from './helm.ts';
+import { runProgram } from '../../support/program.ts';
+import { helmEnvironment } from './helm.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../../docs/how-to/install-on-k3s.md'), 'utf8');
 
@@ -25,8 +26,7 @@ describe('docs/how-to/install-on-k3s.md', () => {
     ].join(':');
     for (const block of blocks) {
       const result = await runProgram('bash', ['-ec', block], {
-        ...helmEnvironment(cluster.kubeconfig),
-        PATH: path,
+        env: { ...helmEnvironment(cluster.kubeconfig), PATH: path },
       });
       expect(result, block).toMatchObject({ code: 0 });
       expect(result.stderr, block).not.toMatch(/warning|error/i);

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster } from '../../cluster/index.ts';
+import type { ProgramResult } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
-import { chart, helm, manifestsOf, namespace, type Result, render, valueSets, valuesFile } from './helm.ts';
+import { chart, helm, manifestsOf, namespace, render, valueSets, valuesFile } from './helm.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'adaptlet-install-'));
 let cluster: Cluster;
@@ -26,11 +27,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const onCluster = (...args: readonly string[]): Promise<Result> => helm(args, cluster.kubeconfig);
+const onCluster = (...args: readonly string[]): Promise<ProgramResult> => helm(args, cluster.kubeconfig);
 const inNamespace = ['-n', namespace];
 
 /** Success, and nothing that the API server warns of. */
-const expectClean = ({ code, stderr }: Result): void =>
+const expectClean = ({ code, stderr }: ProgramResult): void =>
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
 
 const adapter = JSON.stringify({

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, sharedCluster } from '../../cluster/index.ts';
-import { type Manifest, manifestsOf, rendered, runProgram, valuesFile } from './helm.ts';
+import { runProgram } from '../../support/program.ts';
+import { type Manifest, manifestsOf, rendered, valuesFile } from './helm.ts';
 
 type Workload = Manifest & { readonly spec: { readonly template: { readonly spec: object } } };
 

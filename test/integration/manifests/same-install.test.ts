@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { chartFiles } from '../../../cdk8s/chart-files.ts';
-import { chart, type Manifest, manifestsOf, nameOf, rendered, runProgram } from './helm.ts';
+import { runProgram } from '../../support/program.ts';
+import { chart, type Manifest, manifestsOf, nameOf, rendered } from './helm.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'adaptlet-synth-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
