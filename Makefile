@@ -18,7 +18,7 @@ setup: node_modules/.ready ## install what everything else needs
 demo: setup ## the main job on the tiny model; KEEP=1 leaves it running
 	@node test/demo/main.ts $(if $(KEEP),--keep)
 
-demo-cluster: setup ## the same with an API server, two operators and three runtimes; KEEP=1 leaves it running
+demo-cluster: setup ## the same in a cluster: an API server, two replicas of the operator, three runtimes; KEEP=1
 	@node test/demo/cluster.ts $(if $(KEEP),--keep)
 
 test: setup ## formatting, lint, types, then every test suite
@@ -33,7 +33,7 @@ gen: setup ## write the generated files: protos, CRDs, reference pages
 format: setup ## format the code
 	@npm run -s format
 
-bench: setup ## benchmarks; BENCH=switch|cold|split
+bench: setup ## benchmarks; BENCH=switch|cold|split|control
 	@node test/bench/main.ts $(BENCH)
 
 clean: ## remove what set-up made
