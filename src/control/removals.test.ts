@@ -66,6 +66,21 @@ class Runtime {
 
 const keys = (from: number, to: number): string[] => adapters(to).slice(from).map(resourceKey);
 
+describe('removals of more than half of the rollouts', () => {
+  const splits = ['a', 'b', 'c', 'd'].map((name) => split(name));
+
+  it('are held back however many adapters stay', () => {
+    const runtime = new Runtime(...adapters(20), ...splits);
+    runtime.commit({ remove: splits.slice(0, 2).map(resourceKey) });
+    expect(runtime.size).toBe(22);
+    expect(runtime.commit({ remove: splits.slice(2).map(resourceKey) })).toMatchObject({ changed: false });
+    expect([runtime.size, runtime.held?.count]).toEqual([22, 2]);
+    runtime.clock.advance(10 * minute);
+    runtime.receiver.removalsDue();
+    expect(runtime.size).toBe(20);
+  });
+});
+
 describe('removals of at most half of what is held', () => {
   it('happen at once', () => {
     const runtime = new Runtime(...adapters(10));

@@ -25,6 +25,15 @@ export type RemovalLimits = {
 
 export const removalLimits: RemovalLimits = { windowMs: 60_000, holdMs: 600_000, leastResources: 4 };
 
+/**
+ * By what a removal is measured: everything that is held, and what clients call by name. Many adapters must not outweigh
+ * the few rollouts and routes without which none of them answers.
+ */
+const measures: readonly ((key: string) => boolean)[] = [
+  () => true,
+  (key) => !key.startsWith('AdapterSpec '),
+];
+
 /** Parts of the window; the largest plan of each is remembered. */
 const samples = 12;
 
@@ -32,8 +41,8 @@ const samples = 12;
 type Past = { readonly plan: Plan; readonly until: number };
 
 /**
- * The mass-removal brake of a runtime: what takes away more than half of what was held at some time of the last minute
- * waits for ten minutes or for a person, so that an operator that sees nothing does not empty the nodes. Removals that
+ * The mass-removal brake of a runtime: what takes away more than half of what was held at some time of the last minute,
+ * or more than half of the rollouts and routes in it, waits for ten minutes or for a person, so that an operator that sees nothing does not empty the nodes. Removals that
  * trickle in, and those that wait, count together.
  *
  * Why several plans are compared and not the one at the start of the window: a runtime that was filled within the
@@ -183,12 +192,13 @@ export class Removals {
   #isMass(before: Plan, after: Plan): boolean {
     const now = this.#clock.monotonic();
     const recent = this.#past.filter(({ until }) => now - until <= this.#limits.windowMs);
-    return [before, ...recent.map(({ plan }) => plan)].some((plan) => {
-      if (plan.size < this.#limits.leastResources) return false;
-      let gone = 0;
-      for (const key of plan.keys()) if (!after.has(key)) gone += 1;
-      return gone * 2 > plan.size;
-    });
+    return [before, ...recent.map(({ plan }) => plan)].some((plan) =>
+      measures.some((counts) => {
+        const held = [...plan.keys()].filter(counts);
+        const gone = held.filter((key) => !after.has(key));
+        return held.length >= this.#limits.leastResources && gone.length * 2 > held.length;
+      }),
+    );
   }
 }
 

@@ -101,7 +101,7 @@ export const artifactErrors = defineErrors({
   },
   REGISTRY_DENIED: {
     summary: 'The registry refused the credentials, or asks for some.',
-    advice: 'Give the runtime credentials for this registry, or correct them.',
+    advice: 'Give whoever asks, the runtime or the operator, credentials for this registry, or correct them.',
     grpc: 'PERMISSION_DENIED',
     retry: 'AfterChange',
   },

@@ -1,7 +1,7 @@
+import type { Log } from '../telemetry/log.ts';
 import type { Clock } from '../time/clock.ts';
 import { CacheIndex, type IndexFunctions } from './cache-index.ts';
 import { type Health, Liveness, type LivenessLimits } from './cache-liveness.ts';
-import type { Log } from './log.ts';
 import { type KubeObject, keyOfObject } from './object.ts';
 
 /** What happened to one object. `before` is what the cache held until now. */

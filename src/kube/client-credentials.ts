@@ -4,8 +4,8 @@ import { dirname, resolve } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Log } from '../telemetry/log.ts';
 import type { Clock } from '../time/clock.ts';
-import type { Log } from './log.ts';
 
 /** Options of an HTTP request that authenticate it. */
 export type Credentials = Readonly<

@@ -2,11 +2,11 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { errnoOf } from '../errors/errno.ts';
+import type { Log } from '../telemetry/log.ts';
 import type { Clock } from '../time/clock.ts';
 import type { KubeApi, KubeRequest } from './api.ts';
 import { CredentialSource, type Credentials } from './client-credentials.ts';
 import { type Call, errorOfAnswer, readText, unavailable } from './client-errors.ts';
-import type { Log } from './log.ts';
 import { readWatchStream } from './watch-stream.ts';
 
 export type KubeOptions = {

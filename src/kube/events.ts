@@ -1,11 +1,11 @@
 import { errorCodeOf } from '../errors/adaptlet-error.ts';
+import type { Log } from '../telemetry/log.ts';
 import { backoffMs } from '../time/backoff.ts';
 import type { Clock } from '../time/clock.ts';
 import type { KubeApi } from './api.ts';
 import { type EventNote, type Reporter, sameEventKey } from './events-object.ts';
 import { RecentMap } from './events-recent.ts';
 import { EventWriter, type ToldEvent } from './events-writer.ts';
-import type { Log } from './log.ts';
 import { type Rate, TokenBucket } from './token-bucket.ts';
 
 export type EventRecorderOptions = Reporter & {

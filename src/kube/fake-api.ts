@@ -24,21 +24,24 @@ const merge = (target: unknown, patch: unknown): unknown => {
 };
 
 /**
- * As much of an API server as src/kube needs: objects at their paths, revisions, preconditions of writes by
- * resourceVersion and uid, the status subresource, merge patches. Not: watches, lists, server-side apply, schemas.
+ * An API server for tests of what reads and writes single objects: objects at their paths, revisions, preconditions of
+ * writes by resourceVersion and uid, the status subresource, merge patches, server-side apply without owners of fields.
+ * Not: watches, lists, schemas.
  */
 export class FakeApi implements KubeApi {
   readonly objects = new Map<string, Stored>();
-  /** Every request that arrived, in order. */
+  /** Every request that was served, in order. */
   readonly requests: KubeRequest[] = [];
-  /** Comes before each request; what it throws is the answer. */
-  before: (request: KubeRequest) => void | Promise<void> = () => {};
+  /** Comes before each request. What it gives is the answer, what it throws the error; undefined: it is served. */
+  before: (request: KubeRequest) => unknown = () => undefined;
   #revision = 100;
 
   async request<T>(request: KubeRequest): Promise<T> {
     request.signal?.throwIfAborted();
-    await this.before(request);
-    return this.serve(request) as T;
+    const answer = await this.before(request);
+    if (answer === undefined) return this.serve(request) as T;
+    this.requests.push(request);
+    return answer as T;
   }
 
   async stream(): Promise<AsyncIterable<unknown>> {
@@ -62,6 +65,7 @@ export class FakeApi implements KubeApi {
             : { ...body, ...('status' in old ? { status: old['status'] } : {}) },
         );
       case 'PATCH':
+        if (request.contentType === 'application/apply-patch+yaml') return this.#apply(path, body);
         if (request.contentType !== 'application/merge-patch+json')
           throw new AdaptletError('KUBE_INVALID', `this fake knows no ${request.contentType}`);
         return this.#update(path, body, (old) => merge(old, body) as Body);
@@ -73,6 +77,16 @@ export class FakeApi implements KubeApi {
     }
   }
 
+  /** Puts an object at its path, as if somebody else had written it. */
+  put(path: string, object: Body): Stored {
+    const revision = ++this.#revision;
+    return this.#store(
+      path,
+      { ...object, metadata: { uid: `uid-${revision}`, ...object.metadata } },
+      revision,
+    );
+  }
+
   #at(path: string): Stored {
     const found = this.objects.get(path);
     if (found === undefined) throw notFound(path);
@@ -82,8 +96,12 @@ export class FakeApi implements KubeApi {
   #create(collection: string, body: Body): Stored {
     const path = `${collection}/${body.metadata?.name}`;
     if (this.objects.has(path)) throw conflict(`${path} exists already`);
-    const revision = ++this.#revision;
-    return this.#store(path, { ...body, metadata: { ...body.metadata, uid: `uid-${revision}` } }, revision);
+    const { uid: _, ...metadata } = body.metadata ?? {};
+    return this.put(path, { ...body, metadata });
+  }
+
+  #apply(path: string, body: Body): Stored {
+    return this.put(path, merge(this.objects.get(path), body) as Body);
   }
 
   #update(at: string, body: Body, change: (old: Stored, isStatus: boolean) => Body): Stored {

@@ -10,7 +10,6 @@ import {
   isClaimedBy,
   isReleased,
   type Lease,
-  type RecordOptions,
   released,
 } from './lease-record.ts';
 import { LeaseRequests } from './lease-requests.ts';
@@ -19,8 +18,7 @@ import { microTime } from './micro-time.ts';
 
 /** The candidate behind `createElection`: reads the record, decides, writes it, and tells who leads. */
 export class LeaseElector implements Election {
-  readonly #options: ElectionOptions &
-    RecordOptions & { readonly renewEveryMs: number; readonly retryEveryMs: number };
+  readonly #options: ElectionOptions;
   readonly #requests: LeaseRequests;
   readonly #observation: Observation;
   readonly #listeners = new Set<(leadership: Leadership) => void>();
@@ -40,8 +38,7 @@ export class LeaseElector implements Election {
   #closing: Promise<void> | undefined;
 
   constructor(options: ElectionOptions) {
-    const usual = { leaseMs: 15_000, renewEveryMs: 5000, retryEveryMs: 2000 };
-    this.#options = { ...usual, ...options };
+    this.#options = options;
     // A fifth of the lease: there is time for another try, and one more.
     this.#requests = new LeaseRequests({ ...options, requestMs: this.#options.leaseMs / 5 });
     this.#observation = new Observation(options.clock, this.#options.leaseMs);

@@ -1,17 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { seeded as randomFrom } from '../../test/support/random.ts';
 import { type Candidate, type Fate, LeaseWorld, leasePath } from './lease-world.fixture.ts';
-
-/** Numbers in [0, 1) that a seed decides (mulberry32). */
-const randomOf = (seed: number): (() => number) => {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-};
 
 type Trouble =
   | { do: 'pause' | 'crash' | 'close'; who: number; forMs: number }
@@ -141,7 +131,7 @@ it('has one leader at a time, with a growing epoch, and at the end one that all 
       fc.boolean(),
       fc.array(trouble, { maxLength: 12 }),
       async (seed, seeded, troubles) => {
-        const story = new Story(randomOf(seed), seeded);
+        const story = new Story(randomFrom(seed).next, seeded);
         await story.pass(20_000);
         for (const one of troubles) await story.suffer(one);
         story.world.fate = () => ({ upMs: 5, downMs: 5 });

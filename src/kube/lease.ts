@@ -1,8 +1,8 @@
+import type { Log } from '../telemetry/log.ts';
 import type { Clock } from '../time/clock.ts';
 import type { KubeApi } from './api.ts';
 import { LeaseElector } from './lease-elector.ts';
 import type { Holder } from './lease-record.ts';
-import type { Log } from './log.ts';
 
 export type ElectionOptions = {
   readonly api: KubeApi;
@@ -19,9 +19,9 @@ export type ElectionOptions = {
    * The same for all candidates: who leads acts for 80 % of it after a renewal was sent, and the others wait for all of
    * it after they saw the renewal.
    */
-  readonly leaseMs?: number;
-  readonly renewEveryMs?: number;
-  readonly retryEveryMs?: number;
+  readonly leaseMs: number;
+  readonly renewEveryMs: number;
+  readonly retryEveryMs: number;
   /**
    * The highest epoch that was written anywhere. An epoch given out is above it, also when the Lease, which has the
    * last one, was deleted. Default: none is known.

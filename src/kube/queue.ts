@@ -1,7 +1,7 @@
 import { AdaptletError, errorCodeOf } from '../errors/adaptlet-error.ts';
+import type { Log } from '../telemetry/log.ts';
 import { backoffMs, type Delays } from '../time/backoff.ts';
 import type { Clock } from '../time/clock.ts';
-import type { Log } from './log.ts';
 import { Heap } from './queue-heap.ts';
 import { type Rate, TokenBucket } from './token-bucket.ts';
 

@@ -34,6 +34,7 @@ const listing: ReflectorState = initialState;
 const paging: ReflectorState = { ...counts, at: 'listing', next: { token: 't', version: '10' } };
 const asked: ReflectorState = { ...counts, seen: 10n, at: 'watching', stream: 'asked' };
 const open: ReflectorState = { ...asked, stream: 'open' };
+const checking: ReflectorState = { ...counts, seen: 10n, at: 'checking' };
 const heard: ReflectorState = { ...asked, stream: 'heard' };
 const waiting = (state: Partial<Waiting>): Waiting => ({
   ...counts,
@@ -117,28 +118,28 @@ describe('a reflector', () => {
       'pauses when a watch ended without a word',
       open,
       { type: 'ended' },
-      waiting({ seen: 10n, resume: 'watch' }),
+      waiting({ seen: 10n, resume: 'check' }),
       [],
     ],
     [
       'resumes where it was after a connection broke',
       heard,
       { type: 'failed', error: error('KUBE_UNAVAILABLE') },
-      waiting({ seen: 10n, resume: 'watch' }),
+      waiting({ seen: 10n, resume: 'check' }),
       ['failed'],
     ],
     [
       'does not count a server that is away as a stream that breaks',
       asked,
       { type: 'failed', error: error('KUBE_UNAVAILABLE') },
-      waiting({ seen: 10n, resume: 'watch' }),
+      waiting({ seen: 10n, resume: 'check' }),
       ['failed'],
     ],
     [
       'counts streams that break before their first event',
       open,
       { type: 'failed', error: error('KUBE_UNAVAILABLE') },
-      waiting({ seen: 10n, stuck: 1, resume: 'watch' }),
+      waiting({ seen: 10n, stuck: 1, resume: 'check' }),
       ['failed'],
     ],
     [
@@ -152,7 +153,7 @@ describe('a reflector', () => {
       'keeps watching for the permission to watch, without a list',
       asked,
       { type: 'failed', error: error('KUBE_FORBIDDEN') },
-      waiting({ seen: 10n, resume: 'watch' }),
+      waiting({ seen: 10n, resume: 'check' }),
       ['failed'],
     ],
     [
@@ -184,11 +185,32 @@ describe('a reflector', () => {
       [],
     ],
     [
-      'watches after waiting',
-      waiting({ seen: 10n, resume: 'watch', stuck: 1 }),
+      'asks how far the server is after waiting',
+      waiting({ seen: 10n, resume: 'check', stuck: 1 }),
       { type: 'waited' },
+      { ...checking, failures: 1, stuck: 1 },
+      [],
+    ],
+    [
+      'watches on from where it was when the server is that far',
+      { ...checking, failures: 1, stuck: 1 },
+      page('10', 'more'),
       { ...asked, failures: 1, stuck: 1 },
       [],
+    ],
+    [
+      'does not watch a server that went back, which would say nothing',
+      checking,
+      page('9'),
+      waiting({ seen: 10n, resume: 'check' }),
+      ['failed'],
+    ],
+    [
+      'asks again when the server does not answer',
+      checking,
+      { type: 'failed', error: error('KUBE_UNAVAILABLE') },
+      waiting({ seen: 10n, resume: 'check' }),
+      ['failed'],
     ],
   ];
 

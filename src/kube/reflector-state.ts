@@ -3,12 +3,12 @@ import { versionOf } from './cache.ts';
 import type { KubeObject } from './object.ts';
 
 /**
- * Where a reflector is. The states are those of kube-rs' watcher, with waiting added.
+ * Where a reflector is. The states are those of kube-rs' watcher, with waiting and checking added.
  * `seen`: version up to which the cache has the collection; 0 before the first list.
  * `failures`: in a row, for the backoff. Only an event ends the row: an answer that is followed by a failure again and
  * again would else be asked for without a pause.
  */
-export type ReflectorState = Listing | Watching | Waiting;
+export type ReflectorState = Listing | Watching | Waiting | Checking;
 
 export type Listing = Counts & {
   readonly at: 'listing';
@@ -26,8 +26,15 @@ export type Waiting = Counts & {
   readonly at: 'waiting';
   /** The server's own wish, in milliseconds. */
   readonly retryAfterMs: number | undefined;
-  readonly resume: 'list' | 'watch' | { readonly page: NonNullable<Listing['next']> };
+  readonly resume: 'list' | 'check' | { readonly page: NonNullable<Listing['next']> };
 };
+
+/**
+ * Asks how far the server is, with a list of one object, before a watch that broke goes on where it was. A server takes
+ * a watch from a version that it does not have (etcd was restored from a backup), and then says nothing: not what is
+ * older than that version, nor a bookmark.
+ */
+export type Checking = Counts & { readonly at: 'checking' };
 
 type Counts = {
   readonly seen: bigint;
@@ -88,6 +95,10 @@ export const transition = (state: ReflectorState, input: ReflectorInput): Transi
       break;
     case 'watching':
       return watched(state, input);
+    case 'checking':
+      if (input.type === 'page') return checked(state, versionOf(input.version));
+      if (input.type === 'failed') return waiting(state, input.error, 'check');
+      break;
     case 'waiting':
       if (input.type === 'waited') return { state: afterWaiting(state), actions: [] };
       break;
@@ -133,6 +144,11 @@ const listFailed = (state: Listing, error: AdaptletError): Transition => {
   return waiting(state, error, restart ? 'list' : { page: state.next });
 };
 
+const checked = (state: Checking, at: bigint): Transition =>
+  at < state.seen
+    ? waiting(state, wentBack(state.seen, at), 'check')
+    : { state: { ...countsOf(state), at: 'watching', stream: 'asked' }, actions: [] };
+
 const waiting = (state: Counts, error: AdaptletError, resume: Waiting['resume']): Transition => ({
   state: {
     ...countsOf(state),
@@ -146,7 +162,7 @@ const waiting = (state: Counts, error: AdaptletError, resume: Waiting['resume'])
 
 const afterWaiting = (state: Waiting): ReflectorState => {
   const counts = countsOf(state);
-  if (state.resume === 'watch') return { ...counts, at: 'watching', stream: 'asked' };
+  if (state.resume === 'check') return { ...counts, at: 'checking' };
   return { ...counts, at: 'listing', next: state.resume === 'list' ? undefined : state.resume.page };
 };
 
@@ -174,7 +190,7 @@ const watched = (state: Watching, input: ReflectorInput): Transition => {
               at: 'waiting',
               failures: state.failures + 1,
               retryAfterMs: undefined,
-              resume: 'watch',
+              resume: 'check',
             },
             actions: [],
           };
@@ -203,5 +219,5 @@ const watchFailed = (state: Watching, error: AdaptletError): Transition => {
   if (error.code === 'KUBE_GONE' || error.code === 'KUBE_INVALID') return waiting(state, error, 'list');
   // Connections break; the version is still good. But what is broken in the stream itself would come again.
   const stuck = state.stream === 'open' ? state.stuck + 1 : state.stuck;
-  return waiting({ ...state, stuck }, error, stuck >= maxStuck ? 'list' : 'watch');
+  return waiting({ ...state, stuck }, error, stuck >= maxStuck ? 'list' : 'check');
 };

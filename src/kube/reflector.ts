@@ -1,12 +1,11 @@
+import type { Log } from '../telemetry/log.ts';
 import { backoffMs } from '../time/backoff.ts';
 import type { Clock } from '../time/clock.ts';
 import type { KubeApi } from './api.ts';
 import type { ObjectCache } from './cache.ts';
-import type { Log } from './log.ts';
 import { pathOf, type ResourceType } from './object.ts';
 import {
   initialState,
-  type Listing,
   type ReflectorAction,
   type ReflectorInput,
   type ReflectorState,
@@ -89,7 +88,9 @@ export class Reflector<T> {
   async #step(): Promise<void> {
     switch (this.#state.at) {
       case 'listing':
-        return await this.#readPage(this.#state);
+        return await this.#readPage(this.#timing.pageSize, this.#state.next?.token);
+      case 'checking':
+        return await this.#readPage(1);
       case 'watching':
         return await this.#watch(this.#state);
       case 'waiting':
@@ -105,7 +106,7 @@ export class Reflector<T> {
     return labelSelector === undefined ? {} : { labelSelector };
   }
 
-  async #readPage({ next }: Listing): Promise<void> {
+  async #readPage(limit: number, token?: string): Promise<void> {
     const { api, type } = this.#options;
     let input: ReflectorInput;
     try {
@@ -114,8 +115,8 @@ export class Reflector<T> {
         path: this.#path,
         query: {
           ...this.#selector,
-          limit: String(this.#timing.pageSize),
-          ...(next === undefined ? {} : { continue: next.token }),
+          limit: String(limit),
+          ...(token === undefined ? {} : { continue: token }),
         },
         signal: this.#signal,
       });

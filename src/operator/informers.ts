@@ -5,6 +5,7 @@ import type { Cache } from '../kube/cache.ts';
 import { createInformer } from '../kube/informer.ts';
 import type { KubeObject, ResourceType } from '../kube/object.ts';
 import type { Clock } from '../time/clock.ts';
+import { spaced } from '../time/spaced.ts';
 import type { Collection, ObjectChange, Objects, Read } from './objects.ts';
 import { readAdapter, readRollout, readRoute, readRuntime } from './read.ts';
 import { adapterType, rolloutType, routeType, runtimeType } from './resource-types.ts';
@@ -22,13 +23,22 @@ const collectionOf = <T>(cache: Cache<Read<T>>): Collection<T> => ({
   onChange: (listener) => cache.onChange((change) => listener(change as ObjectChange<T>)),
 });
 
+/**
+ * Least milliseconds between two lists of a kind that are read because a runtime has seen more: what a runtime says it
+ * has seen is not proved, so runtimes must not decide how often the API server is asked. Less than half of the time for
+ * which a runtime waits.
+ */
+const catchUpMs = 5_000;
+
 /** Our four kinds in all namespaces, as this replica sees them. The stack ends the watches. */
 export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack): Objects & Synced => {
   const informerOf = <T>(type: ResourceType, project: (raw: KubeObject) => Read<T>) => {
     const logger = parts.logger.child({ kind: type.kind });
     const informer = createInformer({ ...parts, logger, type, project });
     stack.defer(() => informer.close());
-    return { ...informer, kind: type.kind };
+    const refresh = spaced(() => informer.refresh(), { clock: parts.clock, gapMs: catchUpMs });
+    stack.defer(() => refresh.close());
+    return { ...informer, kind: type.kind, catchUp: refresh.ask };
   };
   const informers = {
     adapters: informerOf(adapterType, readAdapter),
@@ -52,8 +62,8 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
     revision: () => revisionOf((cache) => cache.changeVersion),
     seen: () => revisionOf((cache) => cache.resourceVersion),
     catchUp: (needed) => {
-      for (const [part, { cache, refresh }] of Object.entries(informers))
-        if (cache.resourceVersion < needed[part as keyof Revision]) refresh();
+      for (const [part, { cache, catchUp }] of Object.entries(informers))
+        if (cache.resourceVersion < needed[part as keyof Revision]) catchUp();
     },
     onProgress: (listener) => {
       const ends = all.flatMap(({ cache }) => [cache.onProgress(listener), cache.onChange(listener)]);

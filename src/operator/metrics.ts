@@ -20,7 +20,15 @@ export const operatorMetrics = {
   },
   runtimes: { name: 'adaptlet_operator_runtimes', help: 'Runtimes that the leader knows, by connection.' },
   streams: { name: 'adaptlet_operator_sync_streams', help: 'Runtimes that are connected to this replica.' },
+  hellos: {
+    name: 'adaptlet_operator_sync_hellos_total',
+    help: 'Streams of runtimes that began here, by result: accepted, refused; replaced: ended by a newer one.',
+  },
   relays: { name: 'adaptlet_operator_relays', help: 'Replicas that relay reports to this one.' },
+  relayConnected: {
+    name: 'adaptlet_operator_relay_connected',
+    help: '1 while this replica relays reports to the leader; 0 on the leader itself.',
+  },
   commits: { name: 'adaptlet_operator_sync_commits_total', help: 'Changes that were sent to runtimes.' },
   puts: { name: 'adaptlet_operator_sync_puts_total', help: 'Resources that were sent to runtimes.' },
   removes: { name: 'adaptlet_operator_sync_removes_total', help: 'Removals that were sent to runtimes.' },
@@ -32,9 +40,17 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_sync_refusals_total',
     help: 'Resources that runtimes did not take; the former versions went on.',
   },
+  unanswered: {
+    name: 'adaptlet_operator_sync_unanswered_total',
+    help: 'Changes that a runtime did not answer in time; its stream was ended.',
+  },
   removalsWaiting: {
     name: 'adaptlet_operator_removals_waiting',
     help: 'Removals that wait until they are certain.',
+  },
+  removalChecksFailing: {
+    name: 'adaptlet_operator_removal_checks_failing',
+    help: 'Looks at the CRDs in a row that found them not in order: nothing is removed meanwhile.',
   },
   compilations: {
     name: 'adaptlet_operator_plan_compilations_total',
@@ -49,13 +65,21 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_queue_wait_seconds',
     help: 'How long the oldest of them has waited.',
   },
+  queueRun: {
+    name: 'adaptlet_operator_queue_run_seconds',
+    help: 'How long the longest run that is under way has taken.',
+  },
   queueFailing: {
     name: 'adaptlet_operator_queue_failing',
     help: 'Objects whose last run failed, by controller.',
   },
   certificateUntil: {
     name: 'adaptlet_operator_certificate_expiry_timestamp_seconds',
-    help: 'When the certificate of this replica ends.',
+    help: 'When the certificate of this replica ends, in Unix time.',
+  },
+  tokenReviews: {
+    name: 'adaptlet_operator_token_reviews_total',
+    help: 'Questions about tokens, by result: asked, refused, failed; stale: answered by the last answer.',
   },
   eventsDropped: { name: 'adaptlet_operator_events_dropped_total', help: 'Events that could not be told.' },
 } as const;
@@ -76,17 +100,6 @@ export type OperatorReadings = {
 type Metric = { readonly name: string; readonly help: string };
 const m = operatorMetrics;
 
-const one = (
-  { name, help }: Metric,
-  value: number,
-  labels: Reading['samples'][number]['labels'] = {},
-): Reading => ({
-  name,
-  help,
-  type: name.endsWith('_total') ? 'counter' : 'gauge',
-  samples: [{ labels, value }],
-});
-
 const many = <T>(
   { name, help }: Metric,
   items: readonly T[],
@@ -97,6 +110,9 @@ const many = <T>(
   type: name.endsWith('_total') ? 'counter' : 'gauge',
   samples: items.map(sample),
 });
+
+const one = (metric: Metric, value: number, labels: Reading['samples'][number]['labels'] = {}): Reading =>
+  many(metric, [value], () => ({ labels, value }));
 
 const connections = (runtimes: Iterable<RuntimeState>) => {
   const counts = { connected: 0, disconnected: 0 };
@@ -115,13 +131,20 @@ export const metricsText = (r: OperatorReadings): string =>
     many(m.requests, r.requests, ({ method, code, count }) => ({ labels: { method, code }, value: count })),
     many(m.runtimes, connections(r.runtimes), ([state, value]) => ({ labels: { state }, value })),
     one(m.streams, r.sync.streams),
+    many(m.hellos, ['accepted', 'refused', 'replaced'] as const, (result) => ({
+      labels: { result },
+      value: r.sync[result],
+    })),
     one(m.relays, r.sync.relays),
+    one(m.relayConnected, r.sync.relay.connected),
     one(m.commits, r.sync.commits),
     one(m.puts, r.sync.puts),
     one(m.removes, r.sync.removes),
     one(m.bytes, r.sync.bytes),
     one(m.refusals, r.sync.refusals),
+    one(m.unanswered, r.sync.unanswered),
     one(m.removalsWaiting, r.sync.gate.waiting),
+    one(m.removalChecksFailing, r.sync.gate.failures),
     one(m.compilations, r.sync.plans.compilations),
     one(m.compileSeconds, r.sync.plans.milliseconds / 1000),
     many(m.queueDepth, r.queues, ({ controller, depth }) => ({ labels: { controller }, value: depth })),
@@ -129,7 +152,12 @@ export const metricsText = (r: OperatorReadings): string =>
       labels: { controller },
       value: oldestWaitMs / 1000,
     })),
+    many(m.queueRun, r.queues, ({ controller, longestRunMs }) => ({
+      labels: { controller },
+      value: longestRunMs / 1000,
+    })),
     many(m.queueFailing, r.queues, ({ controller, failing }) => ({ labels: { controller }, value: failing })),
     one(m.certificateUntil, r.sync.authority.certificateUntil / 1000),
+    many(m.tokenReviews, Object.entries(r.sync.tokens), ([result, value]) => ({ labels: { result }, value })),
     one(m.eventsDropped, r.eventsDropped),
   ]);

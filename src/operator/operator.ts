@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import { logGrpc } from '../grpc/server.ts';
 import { connectKube } from '../kube/client.ts';
 import { EventRecorder } from '../kube/events.ts';
-import { createElection, type Election } from '../kube/lease.ts';
+import { createElection } from '../kube/lease.ts';
 import { createTraces } from '../telemetry/traces.ts';
 import type { Clock } from '../time/clock.ts';
 import { countRequests } from './counted-api.ts';
@@ -11,12 +12,13 @@ import { startHttp } from './http.ts';
 import { Authority } from './identity/authority.ts';
 import { TokenReviews } from './identity/token-review.ts';
 import { followObjects } from './informers.ts';
+import { Leadership } from './leadership.ts';
 import { metricsText } from './metrics.ts';
 import type { Objects } from './objects.ts';
 import type { OperatorSettings } from './settings.ts';
 import { createSyncServer } from './sync/server.ts';
 import { tagResolver } from './tags.ts';
-import { type RunningTerm, startTerm } from './term.ts';
+import { startTerm } from './term.ts';
 import { createRecorder, createWriter } from './writer.ts';
 
 export type OperatorParts = {
@@ -63,6 +65,7 @@ const withPort = (address: string, port: number): string => address.replace(/:\d
 export const startOperator = async (parts: OperatorParts): Promise<RunningOperator> => {
   const { settings, version, clock, random, logger, signal } = parts;
   const { namespace, identity, serviceNames, leaseDuration } = settings;
+  logGrpc(logger);
   await using stack = new AsyncDisposableStack();
 
   const traces = createTraces(
@@ -85,9 +88,32 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   );
   stack.defer(() => authority.close());
   const fleet = new FleetStore({ clock });
-  const leadership = new Set<() => void>();
-  // The Lease names the address that is listened on, and who listens asks who leads.
-  let candidate: Election | undefined;
+  const events = new EventRecorder({
+    api,
+    clock,
+    random,
+    logger,
+    controller: 'adaptlet.io/operator',
+    instance: identity,
+  });
+  stack.defer(() => events.close());
+  const leadership = new Leadership({
+    start: (term) =>
+      startTerm({
+        term,
+        api,
+        objects,
+        fleet,
+        clock,
+        random,
+        logger,
+        writer: createWriter(api),
+        recorder: createRecorder(events),
+        resolve: tagResolver(settings, { clock, random }),
+        tracer: traces?.tracer,
+      }),
+    clock,
+  });
   const sync = createSyncServer({
     api,
     objects,
@@ -98,12 +124,9 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     replica: identity,
     serverName: names[0],
     address: settings.listen,
-    leader: () => candidate?.holder(),
-    isLeader: () => candidate?.isLeader ?? false,
-    onLeader: (listener) => {
-      leadership.add(listener);
-      return () => void leadership.delete(listener);
-    },
+    leader: leadership.holder,
+    isLeader: () => leadership.isLeader,
+    onLeader: leadership.onChange,
     clock,
     logger,
     random,
@@ -111,15 +134,6 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   stack.defer(() => sync.close(graceMs));
   await sync.start();
 
-  const events = new EventRecorder({
-    api,
-    clock,
-    random,
-    logger,
-    controller: 'adaptlet.io/operator',
-    instance: identity,
-  });
-  stack.defer(() => events.close());
   const election = createElection({
     api,
     namespace,
@@ -136,45 +150,8 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     random,
     logger,
   });
-  let term: { readonly epoch: number; readonly running: RunningTerm } | undefined;
-  let ending: Promise<void> = Promise.resolve();
-  const endTerm = (): void => {
-    if (term === undefined) return;
-    const { running, epoch } = term;
-    term = undefined;
-    logger.info({ epoch }, 'this replica does not lead any more');
-    ending = ending.then(() => running.close());
-  };
-  const follow = (): void => {
-    const { isLeader, epoch } = election;
-    if (term !== undefined && (!isLeader || term.epoch !== epoch)) endTerm();
-    if (isLeader && term === undefined) {
-      logger.info({ epoch }, 'this replica leads');
-      const running = startTerm({
-        term: { epoch, since: clock.monotonic(), fence: () => election.fence() },
-        api,
-        objects,
-        fleet,
-        clock,
-        random,
-        logger,
-        writer: createWriter(api),
-        recorder: createRecorder(events),
-        resolve: tagResolver(settings, { clock, random }),
-        tracer: traces?.tracer,
-      });
-      term = { epoch, running };
-    }
-    for (const listener of leadership) listener();
-  };
-  candidate = election;
-  election.onChange(follow);
-  election.start();
-  stack.defer(async () => {
-    endTerm();
-    await ending;
-    await election.close();
-  });
+  leadership.join(election);
+  stack.defer(() => leadership.close());
 
   const httpPort = await startHttp(
     settings.httpListen,
@@ -184,13 +161,13 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         metricsText({
           version,
           identity,
-          isLeader: election.isLeader,
-          epoch: election.epoch,
+          isLeader: leadership.isLeader,
+          epoch: leadership.epoch,
           objects: objects.sizes(),
           requests: api.counts(),
           runtimes: fleet.all(),
           sync: sync.readings(),
-          queues: term?.running.readings() ?? [],
+          queues: leadership.readings(),
           eventsDropped: events.dropped,
         }),
     },

@@ -1,6 +1,6 @@
+import { conditionOf } from '../api/condition.ts';
 import type { ObjectKey } from '../api/names.ts';
 import { canonicalJson } from '../plan/canonical.ts';
-import { conditionOf } from './conditions.ts';
 import { type ControllerParts, graceMs } from './controller.ts';
 import type { RuntimeKey, RuntimeState } from './fleet.ts';
 import type { ObjectChange, RuntimeObject } from './objects.ts';

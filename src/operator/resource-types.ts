@@ -13,3 +13,11 @@ export const adapterType = ours('Adapter', 'adapters');
 export const rolloutType = ours('AdapterRollout', 'adapterrollouts');
 export const routeType = ours('AdapterRoute', 'adapterroutes');
 export const runtimeType = ours('AdapterRuntime', 'adapterruntimes');
+
+export const namespaceType: ResourceType = {
+  group: '',
+  version: 'v1',
+  kind: 'Namespace',
+  plural: 'namespaces',
+  namespaced: false,
+};

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { duration, list } from '../settings/values.ts';
+import { duration, list, logLevel, otlpEndpoint } from '../settings/values.ts';
 
 /** Every setting of `adaptlet operator`. docs/reference/configuration.md is generated from this. */
 export const operatorSettingsSchema = z.object({
@@ -47,14 +47,8 @@ export const operatorSettingsSchema = z.object({
     .describe(
       'Time after which another replica may lead when the leader is silent. It is renewed every 0.4 of it.',
     ),
-  otlpEndpoint: z
-    .url()
-    .optional()
-    .describe('OTLP/HTTP endpoint of a trace collector. Without it no traces are made.'),
-  logLevel: z
-    .enum(['debug', 'info', 'warn', 'error'])
-    .default('info')
-    .describe('Least level that is logged, as JSON lines on stderr.'),
+  otlpEndpoint,
+  logLevel,
 });
 
 type Given = z.output<typeof operatorSettingsSchema>;

@@ -3,13 +3,14 @@ import type { Logger } from 'pino';
 import type { ObjectKey } from '../api/names.ts';
 import { errorCodeOf } from '../errors/adaptlet-error.ts';
 import type { KubeApi } from '../kube/api.ts';
-import { type KubeObject, pathOf, type ResourceType } from '../kube/object.ts';
+import { type KubeObject, pathOf } from '../kube/object.ts';
 import { type QueueReadings, WorkQueue } from '../kube/queue.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { type Resolve, Resolver } from './adapter/resolver.ts';
 import type { Controller, ControllerParts } from './controller.ts';
 import { NameClaims } from './name-claims.ts';
 import { Presences } from './presence.ts';
+import { namespaceType } from './resource-types.ts';
 import { RolloutController } from './rollout/controller.ts';
 import { RouteController } from './route/controller.ts';
 import { RuntimeController } from './runtime/controller.ts';
@@ -25,14 +26,6 @@ export type TermParts = ControllerParts & {
 
 /** Keys of one kind that are worked on at the same time. */
 const workers = 4;
-
-const namespaceType: ResourceType = {
-  group: '',
-  version: 'v1',
-  kind: 'Namespace',
-  plural: 'namespaces',
-  namespaced: false,
-};
 
 /** The controllers of one term of leadership, running. */
 export type RunningTerm = {

@@ -35,3 +35,13 @@ export const labels = list.transform((pairs, context) => {
     context.addIssue('must be key=value pairs separated by commas');
   return Object.fromEntries(entries.map(([key, value]) => [key, value ?? ''])) as Record<string, string>;
 });
+
+export const otlpEndpoint = z
+  .url()
+  .optional()
+  .describe('OTLP/HTTP endpoint of a trace collector. Without it no traces are made.');
+
+export const logLevel = z
+  .enum(['debug', 'info', 'warn', 'error'])
+  .default('info')
+  .describe('Least level that is logged, as JSON lines on stderr.');

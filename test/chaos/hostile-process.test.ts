@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
-import { enginePid, repositoryRoot, TestNode, tiny, yaml } from '../support/node.ts';
+import { enginePid, TestNode, tiny, yaml } from '../support/node.ts';
+import { repositoryRoot } from '../support/process.ts';
 import { traffic } from '../support/traffic.ts';
 import { waitFor } from '../support/wait.ts';
 

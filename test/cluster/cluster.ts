@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ProgramResult } from '../support/program.ts';
 import { waitFor } from '../support/wait.ts';
 import { kubeconfig } from './certificates.ts';
-import { type KubectlResult, runKubectl } from './kubectl.ts';
+import { runKubectl } from './kubectl.ts';
 
 const crds = join(import.meta.dirname, '../../crds');
 
@@ -53,7 +54,7 @@ export abstract class Cluster implements AsyncDisposable {
   }
 
   /** Runs the real kubectl as cluster-admin. */
-  kubectl(...args: readonly string[]): Promise<KubectlResult> {
+  kubectl(...args: readonly string[]): Promise<ProgramResult> {
     return this.kubectlWith({}, ...args);
   }
 
@@ -61,7 +62,7 @@ export abstract class Cluster implements AsyncDisposable {
   kubectlWith(
     options: { readonly stdin?: string; readonly kubeconfig?: string },
     ...args: readonly string[]
-  ): Promise<KubectlResult> {
+  ): Promise<ProgramResult> {
     return runKubectl(args, {
       kubeconfig: this.kubeconfig,
       cache: join(this.folder, 'kubectl-cache'),
@@ -168,6 +169,10 @@ export abstract class Cluster implements AsyncDisposable {
    * memory: after {@link restartApiServer} they get 410 Gone.
    */
   abstract compactEtcd(): Promise<void>;
+  /** Keeps what etcd has now, for {@link restoreEtcd}. */
+  abstract backUpEtcd(): Promise<void>;
+  /** The whole cluster is as it was at the backup, with its versions. Returns when the API server is ready. */
+  abstract restoreEtcd(): Promise<void>;
   abstract close(): Promise<void>;
 
   async restartApiServer(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void> {

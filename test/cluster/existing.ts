@@ -52,6 +52,12 @@ export class ExistingCluster extends Cluster {
   compactEtcd(): Promise<void> {
     return Promise.reject(notControlled('compact etcd'));
   }
+  backUpEtcd(): Promise<void> {
+    return Promise.reject(notControlled('back up etcd'));
+  }
+  restoreEtcd(): Promise<void> {
+    return Promise.reject(notControlled('restore etcd'));
+  }
   override async createNamespace(prefix?: string): Promise<string> {
     const name = await super.createNamespace(prefix);
     this.#namespaces.push(name);

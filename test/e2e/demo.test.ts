@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
-import { repositoryRoot } from '../support/node.ts';
+import { repositoryRoot } from '../support/process.ts';
 
 it('the demo shows everything that it promises', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [join(repositoryRoot, 'test/demo/main.ts')]);

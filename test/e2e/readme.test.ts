@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { repositoryRoot } from '../support/node.ts';
+import { repositoryRoot } from '../support/process.ts';
 import { waitFor } from '../support/wait.ts';
 
 const run = promisify(execFile);

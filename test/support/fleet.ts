@@ -6,10 +6,12 @@ import { promisify } from 'node:util';
 import type { RolloutStatus } from '../../src/api/rollout-status.ts';
 import type { RuntimeObjectStatus } from '../../src/api/runtime.ts';
 import { type Cluster, startCluster, toolPath } from '../cluster/index.ts';
-import { type CliResult, kubectlAdaptlet } from './cli.ts';
+import { kubectlAdaptlet } from './cli.ts';
 import { FrontDoor } from './front-door.ts';
-import { repositoryRoot, TestNode, tiny } from './node.ts';
-import { TestOperator } from './operator.ts';
+import { type NodeOptions, TestNode, tiny } from './node.ts';
+import { type OperatorOptions, TestOperator } from './operator.ts';
+import { repositoryRoot } from './process.ts';
+import type { ProgramResult } from './program.ts';
 import { waitFor } from './wait.ts';
 
 const run = promisify(execFile);
@@ -19,6 +21,7 @@ export type FleetOptions = {
   readonly runtimes?: number;
   /** Settings of every operator, and of every runtime. */
   readonly operatorSettings?: Readonly<Record<string, string>>;
+  readonly operatorEnv?: Readonly<Record<string, string>>;
   readonly nodeSettings?: Readonly<Record<string, string>>;
   readonly cluster?: Cluster;
   readonly say?: (text: string) => void;
@@ -41,6 +44,8 @@ export class TestFleet implements AsyncDisposable {
   readonly folder: string;
   readonly #options: FleetOptions;
   readonly #ownsCluster: boolean;
+  readonly #operatorOptions: OperatorOptions[] = [];
+  readonly #nodeOptions: NodeOptions[] = [];
 
   private constructor(
     cluster: Cluster,
@@ -78,12 +83,21 @@ export class TestFleet implements AsyncDisposable {
       namespace: systemNamespace,
       name: 'adaptlet-operator',
     });
-    const operator = await TestOperator.start({
+    this.#operatorOptions[index] = {
       kubeconfig,
       namespace: systemNamespace,
       identity: `operator-${index}`,
       settings: { 'lease-duration': '3s', ...this.#options.operatorSettings },
-    });
+      env: this.#options.operatorEnv,
+    };
+    return this.restartOperator(index);
+  }
+
+  /** Starts an operator as it was started before; unlike {@link startOperator} also without an API server. */
+  async restartOperator(index: number): Promise<TestOperator> {
+    const options = this.#operatorOptions[index];
+    if (options === undefined) throw new Error(`operator ${index} was never started`);
+    const operator = await TestOperator.start(options);
     this.operators[index] = operator;
     this.door.route(`operator-${index}`, operator.grpc);
     return operator;
@@ -98,7 +112,7 @@ export class TestFleet implements AsyncDisposable {
     const token = join(this.folder, `${node}.token`);
     const text = await this.cluster.token({ ...account, audience: 'adaptlet', boundPod: pod });
     await writeFile(token, text, { mode: 0o600 });
-    const started = await TestNode.start({
+    this.#nodeOptions[index] = {
       folder: join(this.folder, node),
       settings: {
         manifests: '',
@@ -111,7 +125,18 @@ export class TestFleet implements AsyncDisposable {
         ...this.#options.nodeSettings,
         ...more,
       },
-    });
+    };
+    return this.restartNode(index);
+  }
+
+  /**
+   * Starts a runtime as it was started before, with its folder; unlike {@link startNode} also without an API server.
+   * `env`: for this process.
+   */
+  async restartNode(index: number, env: Readonly<Record<string, string>> = {}): Promise<TestNode> {
+    const options = this.#nodeOptions[index];
+    if (options === undefined) throw new Error(`runtime ${index} was never started`);
+    const started = await TestNode.start({ ...options, env });
     this.nodes[index] = started;
     return started;
   }
@@ -139,7 +164,7 @@ export class TestFleet implements AsyncDisposable {
   }
 
   /** Runs kubectl-adaptlet in the namespace of the tests. */
-  plugin(...args: readonly string[]): Promise<CliResult> {
+  plugin(...args: readonly string[]): Promise<ProgramResult> {
     return kubectlAdaptlet(...args, '--kubeconfig', this.cluster.kubeconfig, '-n', this.namespace);
   }
 
@@ -181,7 +206,7 @@ export class TestFleet implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.end('SIGKILL')));
     await Promise.all(this.operators.map((operator) => operator.end('SIGKILL')));
-    this.door.close();
+    await this.door.close();
     if (this.#ownsCluster) await this.cluster.close();
     await rm(this.folder, { recursive: true, force: true });
   }

@@ -1,11 +1,9 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { NodeClient } from './client.ts';
-
-export const repositoryRoot = join(import.meta.dirname, '../..');
+import { AdaptletProcess, repositoryRoot } from './process.ts';
 export const tiny = {
   model: join(repositoryRoot, 'test/fixtures/models/tiny/model/onnx-fp32'),
   adapters: join(repositoryRoot, 'test/fixtures/models/tiny/adapters'),
@@ -23,6 +21,9 @@ export type NodeOptions = {
   readonly env?: Readonly<Record<string, string>>;
 };
 
+/** Addresses of a running node. */
+type Ready = { readonly grpc: string; readonly http: string; readonly admin: string };
+
 /** A real `adaptlet serve` process on free ports, with its own manifest and data folders. */
 export class TestNode {
   readonly folder: string;
@@ -30,26 +31,22 @@ export class TestNode {
   readonly grpc: string;
   readonly http: string;
   readonly admin: string;
-  readonly log: string[];
-  readonly #child: ChildProcess;
+  readonly log: readonly string[];
+  readonly #process: AdaptletProcess<Ready>;
 
-  private constructor(
-    folder: string,
-    child: ChildProcess,
-    ready: { grpc: string; http: string; admin: string },
-    log: string[],
-  ) {
+  private constructor(folder: string, started: AdaptletProcess<Ready>) {
+    const { grpc, http, admin } = started.ready;
     this.folder = folder;
-    this.#child = child;
-    this.grpc = ready.grpc;
-    this.http = ready.http;
-    this.admin = ready.admin;
-    this.log = log;
-    this.client = new NodeClient(ready.grpc, ready.admin);
+    this.grpc = grpc;
+    this.http = http;
+    this.admin = admin;
+    this.log = started.log;
+    this.client = new NodeClient(grpc, admin);
+    this.#process = started;
   }
 
   get pid(): number {
-    return this.#child.pid ?? -1;
+    return this.#process.pid;
   }
   get manifests(): string {
     return join(this.folder, 'manifests');
@@ -72,28 +69,7 @@ export class TestNode {
       'log-level': 'debug',
       ...options.settings,
     };
-    const flags = Object.entries(settings).flatMap(([name, value]) =>
-      value === '' ? [] : [`--${name}`, value],
-    );
-    const child = spawn(join(repositoryRoot, 'bin/adaptlet'), ['serve', ...flags], {
-      env: { ...process.env, ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const log: string[] = [];
-    createInterface({ input: child.stderr }).on('line', (line) => {
-      log.push(line);
-      if (log.length > 5000) log.shift();
-    });
-    const ready = await new Promise<{ grpc: string; http: string; admin: string }>((resolve, reject) => {
-      createInterface({ input: child.stdout }).once('line', (line) =>
-        resolve(JSON.parse(line) as typeof ready),
-      );
-      child.once('error', reject);
-      child.once('exit', (code, signal) =>
-        reject(new Error(`serve ended (${code ?? signal}):\n${log.slice(-20).join('\n')}`)),
-      );
-    });
-    return new TestNode(folder, child, ready, log);
+    return new TestNode(folder, await AdaptletProcess.start<Ready>('serve', { settings, env: options.env }));
   }
 
   /** Writes a manifest file in one step, as `kubectl` or an editor would. */
@@ -106,17 +82,13 @@ export class TestNode {
 
   /** From here on nobody reads what the node logs. */
   stallLog(): void {
-    this.#child.stderr?.pause();
+    this.#process.stallLog();
   }
 
   /** Sends a signal and waits for the end of the process. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     this.client.close();
-    const child = this.#child;
-    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    child.kill(signal);
-    return exit;
+    return this.#process.end(signal);
   }
 
   async dispose(): Promise<void> {

@@ -1,14 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { repositoryRoot } from './node.ts';
+import { AdaptletProcess } from './process.ts';
 
 export type OperatorOptions = {
   readonly kubeconfig: string;
   readonly namespace: string;
   readonly identity: string;
   readonly settings?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>> | undefined;
 };
+
+/** Addresses of a running operator: `grpc` is host:port, `http` a URL. */
+type Ready = { readonly grpc: string; readonly http: string };
 
 /** A real `adaptlet operator` process on free ports. */
 export class TestOperator {
@@ -16,27 +17,22 @@ export class TestOperator {
   /** host:port of gRPC. */
   readonly grpc: string;
   readonly http: string;
-  readonly log: string[];
-  readonly #child: ChildProcess;
+  readonly log: readonly string[];
+  readonly #process: AdaptletProcess<Ready>;
 
-  private constructor(
-    identity: string,
-    child: ChildProcess,
-    ready: { grpc: string; http: string },
-    log: string[],
-  ) {
+  private constructor(identity: string, started: AdaptletProcess<Ready>) {
     this.identity = identity;
-    this.#child = child;
-    this.grpc = ready.grpc;
-    this.http = ready.http;
-    this.log = log;
+    this.grpc = started.ready.grpc;
+    this.http = started.ready.http;
+    this.log = started.log;
+    this.#process = started;
   }
 
   get pid(): number {
-    return this.#child.pid ?? -1;
+    return this.#process.pid;
   }
   get isRunning(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
+    return this.#process.isRunning;
   }
 
   static async start(options: OperatorOptions): Promise<TestOperator> {
@@ -49,26 +45,8 @@ export class TestOperator {
       'log-level': 'debug',
       ...options.settings,
     };
-    const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
-    const child = spawn(join(repositoryRoot, 'bin/adaptlet'), ['operator', ...flags], {
-      env: process.env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const log: string[] = [];
-    createInterface({ input: child.stderr }).on('line', (line) => {
-      log.push(line);
-      if (log.length > 20_000) log.shift();
-    });
-    const ready = await new Promise<{ grpc: string; http: string }>((resolve, reject) => {
-      createInterface({ input: child.stdout }).once('line', (line) =>
-        resolve(JSON.parse(line) as typeof ready),
-      );
-      child.once('error', reject);
-      child.once('exit', (code, signal) =>
-        reject(new Error(`operator ended (${code ?? signal}):\n${log.slice(-20).join('\n')}`)),
-      );
-    });
-    return new TestOperator(options.identity, child, ready, log);
+    const { identity, env } = options;
+    return new TestOperator(identity, await AdaptletProcess.start<Ready>('operator', { settings, env }));
   }
 
   async metrics(): Promise<string> {
@@ -76,14 +54,11 @@ export class TestOperator {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
+    this.#process.signal(signal);
   }
 
   /** Sends a signal and waits for the end of the process. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    if (!this.isRunning) return;
-    const exit = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.kill(signal);
-    await exit;
+    await this.#process.end(signal);
   }
 }

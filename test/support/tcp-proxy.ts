@@ -7,6 +7,8 @@ export type TcpProxy = AsyncDisposable & {
   readonly port: number;
   /** Connections that are open now. */
   readonly open: number;
+  /** Bytes that came from the server. */
+  readonly received: number;
   /** Resets every connection; new ones are let through. */
   readonly cut: () => void;
   /** Resets every connection, and new ones until `accept`. */
@@ -19,19 +21,31 @@ export type TcpProxy = AsyncDisposable & {
   readonly slowDown: (bytes: number | undefined) => void;
 };
 
-/** A proxy on the loopback of this machine. */
-export const startTcpProxy = async (port: number, host = '127.0.0.1'): Promise<TcpProxy> => {
+/** Connects to a server. Errors: what the system says. */
+export const connectTo = async (port: number, host = '127.0.0.1'): Promise<Socket> => {
+  const socket = connect({ port, host, allowHalfOpen: true });
+  await once(socket, 'connect');
+  return socket;
+};
+
+/** A proxy on the loopback of this machine. `reach` connects to the server that a new connection goes to. */
+export const startTcpProxy = async (reach: () => Promise<Socket>): Promise<TcpProxy> => {
   const sockets = new Set<Socket>();
+  let received = 0;
   let refusing = false;
   let bytesPerSecond: number | undefined;
   let frozen: PromiseWithResolvers<void> | undefined;
 
   /** One direction, with the backpressure of a pipe. */
-  const pass = async (from: Socket, to: Socket, limited: boolean): Promise<void> => {
+  const pass = async (from: Socket, to: Socket, fromServer: boolean): Promise<void> => {
     try {
       for await (const chunk of from as AsyncIterable<Buffer>) {
         await frozen?.promise;
-        if (limited && bytesPerSecond !== undefined) await sleep((chunk.length / bytesPerSecond) * 1000);
+        if (fromServer) {
+          received += chunk.length;
+          if (bytesPerSecond !== undefined) await sleep((chunk.length / bytesPerSecond) * 1000);
+        }
+        if (to.destroyed) break;
         if (!to.write(chunk)) await Promise.race([once(to, 'drain'), once(to, 'close')]);
       }
       to.end();
@@ -41,20 +55,25 @@ export const startTcpProxy = async (port: number, host = '127.0.0.1'): Promise<T
     }
   };
 
-  const server = createServer({ allowHalfOpen: true }, (client) => {
-    if (refusing) {
+  const keep = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    socket.on('error', () => socket.destroy());
+  };
+  const join = async (client: Socket): Promise<void> => {
+    keep(client);
+    const upstream = refusing ? undefined : await reach().catch(() => undefined);
+    if (upstream === undefined || refusing || client.destroyed) {
       client.resetAndDestroy();
+      upstream?.resetAndDestroy();
       return;
     }
-    const upstream = connect({ port, host, allowHalfOpen: true });
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
-      socket.on('error', () => socket.destroy());
-    }
+    keep(upstream);
     void pass(client, upstream, false);
     void pass(upstream, client, true);
-  });
+  };
+
+  const server = createServer({ allowHalfOpen: true }, (client) => void join(client));
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
@@ -69,6 +88,9 @@ export const startTcpProxy = async (port: number, host = '127.0.0.1'): Promise<T
     port: (server.address() as AddressInfo).port,
     get open() {
       return sockets.size / 2;
+    },
+    get received() {
+      return received;
     },
     cut,
     refuse: () => {

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { kstatusOf } from '../../api/kstatus.fixture.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
@@ -15,7 +16,7 @@ describe('the digest of an Adapter', () => {
     const other = new AdapterWorld().tag(`registry.example/sql@${fakeDigest('2')}`);
     await other.settle();
     expect(other.status.digest).toBe(fakeDigest('2'));
-    expect([...world.questions, ...other.questions]).toEqual([]);
+    expect([...world.questions, ...other.questions, ...world.reasons, ...other.reasons]).toEqual([]);
     expect(other.condition('Resolved')).toBe(`True Pinned: the digest is ${fakeDigest('2')}`);
   });
 
@@ -28,7 +29,7 @@ describe('the digest of an Adapter', () => {
     await setImmediate();
     await world.settle();
     expect(world.status.digest).toBe(digest);
-    expect(world.reasons).toEqual(['Resolved']);
+    expect(world.reasons).toEqual(['TagResolved']);
     world.takeOver();
     await world.settle();
     expect(world.questions).toHaveLength(1);
@@ -57,7 +58,7 @@ describe('the digest of an Adapter', () => {
     await setImmediate();
     await world.settle();
     expect(world.condition('Resolved')).toBe(
-      'False ResolveFailed: ARTIFACT_NOT_FOUND: sql:v1 is not in the registry',
+      'False ResolveFailed: ARTIFACT_NOT_FOUND: sql:v1 is not in the registry. Check the name and the tag, and that the artifact was pushed.',
     );
     expect(world.reasons).toEqual(['ResolveFailed']);
   });
@@ -202,6 +203,25 @@ describe('the status of an Adapter', () => {
     expect(world.reasons).toContain('Failed');
   });
 
+  it('is read by kstatus as done, on its way or stuck', async () => {
+    const read = (world: AdapterWorld) => kstatusOf(1, world.status);
+    const world = new AdapterWorld().adapter({ digest, preload: { tier: 'Disk' } });
+    await world.settle();
+    expect(read(world)).toBe('InProgress');
+    await world.join('a').state('a', 'Remote').settle();
+    expect(read(world)).toBe('InProgress');
+    await world.state('a', 'Failed', { reason: 'ARTIFACT_UNAVAILABLE', isFinal: false }).settle();
+    expect(read(world)).toBe('InProgress');
+    await world.state('a', 'Failed', { reason: 'ADAPTER_SHAPE', isFinal: true }).settle();
+    expect(read(world)).toBe('Failed');
+    await world.state('a', 'Stored').settle();
+    expect(read(world)).toBe('Current');
+    const path = new AdapterWorld().adapter({});
+    await path.settle();
+    expect(path.condition('Resolved')).toMatch(/^False DigestRequired/);
+    expect(read(path)).toBe('Failed');
+  });
+
   it('is enough on disk where only the disk is asked for', async () => {
     const world = new AdapterWorld()
       .join('a')
@@ -282,7 +302,13 @@ describe('the status of an Adapter', () => {
     await world.run();
     await world.run();
     expect(world.cluster.writes).toHaveLength(1);
-    expect(world.cluster.writes[0]?.status).toMatchObject({ conditions: [{ reason: 'InvalidSpec' }] });
+    expect(world.cluster.writes[0]?.status).toMatchObject({
+      conditions: [
+        { type: 'Accepted', reason: 'InvalidSpec' },
+        { type: 'Ready', status: 'False' },
+        { type: 'Stalled', status: 'True' },
+      ],
+    });
     expect(world.cluster.writes[0]?.status).not.toHaveProperty('digest');
     expect(world.reasons).toEqual(['InvalidSpec']);
   });

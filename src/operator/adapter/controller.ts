@@ -1,8 +1,9 @@
 import type { AdapterStatus } from '../../api/adapter-status.ts';
+import { conditionOf, conditionsOf, cut, readiness } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
-import { conditionOf, conditionsOf, cut, listed } from '../conditions.ts';
 import { type Controller, type ControllerParts, inGrace, type Requeue, soonest } from '../controller.ts';
+import { listed } from '../listed.ts';
 import type { NameClaims } from '../name-claims.ts';
 import type { Read } from '../objects.ts';
 import type { Presences } from '../presence.ts';
@@ -170,7 +171,9 @@ export class AdapterController implements Controller {
     const isSpec = read.problems.every(({ path }) => path[0] !== 'status');
     if (!this.#isNews(read, memory, 'InvalidSpec', message)) return {};
     if (isSpec) {
-      const observed = [{ type: 'Accepted', status: 'False', reason: 'InvalidSpec', message }] as const;
+      const reason = 'InvalidSpec';
+      const accepted = { type: 'Accepted', status: 'False', reason, message } as const;
+      const observed = [accepted, ...readiness('Failed', reason, message)];
       const status = {
         observedGeneration: read.metadata.generation ?? 1,
         runtimes: { desired: 0, stored: 0, resident: 0, serving: 0, failed: 0 },
@@ -191,12 +194,9 @@ export class AdapterController implements Controller {
       if (now === undefined || !reasons.includes(now.reason) || now.reason === then?.reason) return;
       this.#record(read, now.reason as EventReason, now.message);
     };
-    news('Resolved', ['ResolveFailed', 'DigestRequired']);
+    news('Resolved', ['TagResolved', 'ResolveFailed', 'DigestRequired']);
     news('Accepted', ['NameConflict']);
     news('Ready', ['Failed']);
-    if (before?.digest === undefined && status.digest !== undefined) {
-      this.#record(read, 'Resolved', `the digest is ${status.digest}`);
-    }
   }
 
   #memoryOf({ key, metadata: { uid } }: Reading): Memory {
@@ -232,7 +232,7 @@ export class AdapterController implements Controller {
   }
 
   #record(read: Reading, reason: EventReason, note: string): void {
-    const type = reason === 'Resolved' || reason === 'Kept' ? 'Normal' : 'Warning';
+    const type = reason === 'TagResolved' || reason === 'Kept' ? 'Normal' : 'Warning';
     const regarding = versionOf('Adapter', read);
     this.#parts.recorder.record({ regarding, type, reason, note: cut(note, 1024), action: 'Observe' });
   }

@@ -1,9 +1,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AdapterStatus } from '../../api/adapter-status.ts';
+import {
+  conditionOf,
+  conditionsOf,
+  cut,
+  type Observed,
+  readiness,
+  readyTypes,
+  verdictsOf,
+} from '../../api/condition.ts';
 import { imageVersion } from '../../api/image.ts';
 import type { Digest } from '../../api/names.ts';
 import type { AdapterObject } from '../../api/objects.ts';
-import { conditionOf, conditionsOf, cut, listed, type Observed, verdictsOf } from '../conditions.ts';
+import { listed } from '../listed.ts';
 import type { Use } from '../uses.ts';
 import { failuresOf, type Seen } from './failures.ts';
 import { contentOf, countsOf, type Holder, isFailed, isSatisfied } from './observe.ts';
@@ -62,8 +71,8 @@ export const decideAdapter = (input: AdapterInput): AdapterDecision => {
   const isUnheard = before !== undefined && holders.some(({ isSilent }) => isSilent);
   const { failures, seen } = failuresOf(holders, before?.failures ?? [], input.seen, { now, isNewTerm });
   const aboutRuntimes: Observed[] = isUnheard
-    ? (['Compatible', 'Ready'] as const).flatMap((type) => conditionOf(before.conditions, type) ?? [])
-    : [compatible(adapter, holders), ready(input, digest)];
+    ? ['Compatible', ...Object.keys(readyTypes)].flatMap((type) => conditionOf(before.conditions, type) ?? [])
+    : [compatible(adapter, holders), ...ready(input, digest)];
   const observed = [accepted(input), resolved(source, resolution), inUse(input.uses), ...aboutRuntimes];
   const status: AdapterStatus = {
     observedGeneration: adapter.metadata.generation,
@@ -160,30 +169,36 @@ const compatible = ({ spec }: AdapterObject, holders: readonly Holder[]): Adapte
     : { type, status: 'Unknown', reason: 'NotTried', message: 'no runtime has loaded it yet' };
 };
 
-const ready = ({ adapter, uses, holders }: AdapterInput, digest: Digest | undefined): AdapterCondition => {
-  const type = 'Ready';
-  const no = (reason: ConditionReason, message: string): AdapterCondition => ({
-    type,
-    status: 'False',
-    reason,
-    message,
-  });
-  if (digest === undefined) return no('NotResolved', 'its digest is not known, see Resolved');
+const ready = (
+  { adapter, source, uses, holders }: AdapterInput,
+  digest: Digest | undefined,
+): AdapterCondition[] => {
+  if (digest === undefined) {
+    // A tag that a registry does not give is asked for again; a path never gets a digest.
+    const progress = source.kind === 'Required' ? 'Failed' : 'InProgress';
+    return readiness(progress, 'NotResolved', 'its digest is not known, see Resolved');
+  }
   const { preload, baseModel } = adapter.spec;
   const isWanted = preload.tier !== 'None' || uses.length > 0;
-  if (isWanted && holders.length === 0) return no('NoRuntime', noRuntime(baseModel));
+  if (isWanted && holders.length === 0) return readiness('InProgress', 'NoRuntime', noRuntime(baseModel));
   const desired = holders.filter(({ tier }) => tier !== 'None');
   const missing = desired.filter((holder) => !isSatisfied(holder));
-  const failed = (desired.length === 0 ? holders : missing).find(isFailed);
+  const failures = (desired.length === 0 ? holders : missing).filter(isFailed);
   const count = `${desired.length - missing.length} of ${desired.length} runtimes have it`;
+  const failed = failures.find(isRefused) ?? failures[0];
   if (failed !== undefined) {
-    return no('Failed', desired.length === 0 ? failureText(failed) : `${count}; ${failureText(failed)}`);
+    const message = desired.length === 0 ? failureText(failed) : `${count}; ${failureText(failed)}`;
+    return readiness(isRefused(failed) ? 'Failed' : 'InProgress', 'Failed', message);
   }
-  if (missing.length > 0) return no('NotEverywhere', `${count}; not ${namesOf(missing)}`);
+  if (missing.length > 0)
+    return readiness('InProgress', 'NotEverywhere', `${count}; not ${namesOf(missing)}`);
   return desired.length === 0
-    ? { type, status: 'True', reason: 'OnDemand', message: 'it is brought when a request asks for it' }
-    : { type, status: 'True', reason: 'EverywhereReady', message: count };
+    ? readiness('Current', 'OnDemand', 'it is brought when a request asks for it')
+    : readiness('Current', 'EverywhereReady', count);
 };
+
+/** Nothing tries it again by itself. */
+const isRefused = ({ state }: Holder): boolean => state?.state === 'Failed' && state.isFinal;
 
 const noRuntime = (baseModel: string): string => `no runtime with the base model ${baseModel} is connected`;
 const namesOf = (holders: readonly Holder[]): string =>

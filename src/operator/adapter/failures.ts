@@ -1,6 +1,6 @@
 import type { AdapterStatus } from '../../api/adapter-status.ts';
+import { cut } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
-import { cut } from '../conditions.ts';
 import { type Holder, isFailed } from './observe.ts';
 
 /** When the failures of runtimes were first seen; '' for one that was there when this term began. */

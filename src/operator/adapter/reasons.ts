@@ -1,9 +1,12 @@
+import { readyTypes } from '../../api/condition.ts';
+
 /** Types of the conditions of an Adapter, with what each one means. */
 export const conditionTypes = {
   Accepted: 'The spec is valid and clients can call the Adapter by its name.',
   Resolved: 'The digest of the artifact is known, and fixed from then on.',
   InUse: 'A rollout uses the Adapter: its object is kept.',
   Compatible: 'The Adapter fits the base model that runtimes have.',
+  ...readyTypes,
   Ready: 'It is where it should be; on demand: nothing is known that keeps it from serving.',
 } as const;
 export type ConditionType = keyof typeof conditionTypes;
@@ -35,7 +38,7 @@ export type ConditionReason = keyof typeof conditionReasons;
 
 /** Reasons of the events of an Adapter, with what each one means. */
 export const eventReasons = {
-  Resolved: 'The digest is known.',
+  TagResolved: 'The digest of the tag is known, and fixed from now on.',
   ResolveFailed: 'The registry did not give a digest.',
   DigestRequired: 'A path source needs spec.digest in a cluster.',
   NameConflict: 'The name belongs to an older object or to a base model.',

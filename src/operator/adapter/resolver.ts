@@ -126,10 +126,10 @@ export class Resolver {
       registry.failures = 0;
       job.state = { kind: 'Resolved', digest };
     } catch (error) {
-      const { code, what, retry } = asAdaptletError(error, job.image);
+      const { code, message, retry } = asAdaptletError(error, job.image);
       const now = clock.monotonic();
       job.failures++;
-      job.state = { kind: 'Failed', code, message: what };
+      job.state = { kind: 'Failed', code, message };
       if (retry === 'Backoff') {
         registry.failures++;
         registry.notBefore = now + backoffMs(registry.failures, random, registryDelays);

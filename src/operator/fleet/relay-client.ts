@@ -5,7 +5,7 @@ import {
   type RelayRequest,
   type RelayResponse,
 } from '../../gen/adaptlet/control/v1/control.ts';
-import type { Log } from '../../kube/log.ts';
+import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { RuntimeKey } from '../fleet.ts';

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { digestSchema, type ObjectKey, objectKey } from '../../api/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { AdapterState, FleetChange } from '../fleet.ts';
-import { FleetStore, graceMs, local, type Source } from './store.ts';
+import { disconnectedAfterMs, FleetStore, local, type Source } from './store.ts';
 import type { Change, Update } from './update.ts';
 
 const digest = digestSchema.parse(`sha256:${'a'.repeat(64)}`);
@@ -103,7 +103,7 @@ describe('the fleet', () => {
     fleet.gone(local, node, 9n);
     const late = { ...opened(1n, { [one]: 'Stored' }), opened: { info, connectedAt: 20_000 } };
     expect(fleet.update(b, late)).toBe(false);
-    clock.advance(graceMs);
+    clock.advance(disconnectedAfterMs);
     expect(fleet.update(b, opened(1n))).toBe(false);
     expect(fleet.update(b, late)).toBe(true);
     expect(fleet.get(node)).toMatchObject({ connected: true, connectionSeq: 1n });
@@ -112,10 +112,10 @@ describe('the fleet', () => {
   it.each(['gone first', 'gone late'])('never shows a runtime as disconnected that moves: %s', (order) => {
     fleet.update(b, opened(1n));
     if (order === 'gone first') fleet.gone(b, node);
-    clock.advance(graceMs - 1);
+    clock.advance(disconnectedAfterMs - 1);
     fleet.update(local, opened(2n));
     if (order === 'gone late') fleet.gone(b, node);
-    clock.advance(10 * graceMs);
+    clock.advance(10 * disconnectedAfterMs);
     expect(fleet.get(node)).toMatchObject({ connected: true });
     expect(fleet.get(node)).not.toHaveProperty('disconnectedAt');
     expect(changes.filter(({ connection }) => connection)).toHaveLength(2);
@@ -125,7 +125,7 @@ describe('the fleet', () => {
     fleet.update(local, opened(1n, { [one]: 'Resident' }));
     clock.advance(5_000);
     fleet.gone(local, node, 1n);
-    clock.advance(graceMs);
+    clock.advance(disconnectedAfterMs);
     expect(fleet.get(node)).toMatchObject({ connected: false, disconnectedAt: 5_000 });
     expect(adapters()).toEqual([`${one} Resident`]);
     expect(changes.at(-1)).toMatchObject({ connection: true });
@@ -134,10 +134,10 @@ describe('the fleet', () => {
   it('keeps what a replica relayed while that replica reconnects', () => {
     fleet.update(b, opened(1n, { [one]: 'Resident' }));
     fleet.lost(b);
-    clock.advance(graceMs - 1);
+    clock.advance(disconnectedAfterMs - 1);
     const again: Source = { name: 'b' };
     fleet.update(again, opened(1n, { [one]: 'Resident' }));
-    clock.advance(graceMs);
+    clock.advance(disconnectedAfterMs);
     expect(fleet.get(node)?.connected).toBe(true);
     expect(changes.map(({ connection }) => connection)).toEqual([true, false]);
     // What the former stream still had on its way.
@@ -165,10 +165,10 @@ describe('the fleet', () => {
   it('forgets a runtime that has been away for an hour', () => {
     fleet.update(local, opened(1n));
     fleet.gone(local, node);
-    clock.advance(graceMs + 3_600_001);
+    clock.advance(disconnectedAfterMs + 3_600_001);
     fleet.update(local, { ...opened(1n), key: objectKey('nodes', 'n2') });
     fleet.gone(local, objectKey('nodes', 'n2'));
-    clock.advance(graceMs);
+    clock.advance(disconnectedAfterMs);
     expect([...fleet.all()].map(({ key }) => key)).toEqual(['nodes/n2']);
   });
 
@@ -243,7 +243,7 @@ describe('reports in any order', () => {
         const queues = [...streams.values()];
         for (const pick of order) queues[pick % queues.length]?.shift()?.apply(store);
         for (const queue of queues) for (const message of queue) message.apply(store);
-        time.advance(graceMs);
+        time.advance(disconnectedAfterMs);
         const last = connections.at(-1);
         expect(store.get(node)).toMatchObject({ connected: true, connectionSeq: BigInt(connections.length) });
         expect(store.get(node)?.adapters.get(one)?.state).toBe(last?.states.at(-1));

@@ -12,7 +12,7 @@ export type Source = { readonly name: string };
 export const local: Source = { name: 'local' };
 
 /** A runtime that no replica has for so long is shown as disconnected. */
-export const graceMs = 10_000;
+export const disconnectedAfterMs = 10_000;
 /** A runtime that is away for longer is forgotten; its AdapterRuntime has what is to be remembered. */
 const forgetMs = 3_600_000;
 
@@ -184,7 +184,7 @@ export class FleetStore implements Fleet {
     const lostAt = this.#clock.now();
     entry.holder = undefined;
     entry.stopGrace?.();
-    entry.stopGrace = this.#clock.after(graceMs, () => {
+    entry.stopGrace = this.#clock.after(disconnectedAfterMs, () => {
       entry.stopGrace = undefined;
       entry.state = { ...entry.state, connected: false, disconnectedAt: lostAt };
       this.#tell({

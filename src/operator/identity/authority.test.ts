@@ -1,12 +1,12 @@
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { FakeApi } from '../../kube/fake-api.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { Authority, type Credentials } from './authority.ts';
+import { day, openAuthority } from './authority.fixture.ts';
+import type { Authority, Credentials } from './authority.ts';
 import { endOf } from './certificate.ts';
-import { FakeApi } from './fake-api.ts';
 
-const day = 86_400_000;
 const secretPath = '/api/v1/namespaces/adaptlet-system/secrets/adaptlet-ca';
 const bundlePath = '/api/v1/namespaces/adaptlet-system/configmaps/adaptlet-ca';
 
@@ -18,25 +18,7 @@ const note = (_: object, message: string): void => void lines.push(message);
 const logger = { debug: note, info: note, warn: note, error: note };
 
 const replica = async (name: string): Promise<Authority> => {
-  const authority = await Authority.open(
-    {
-      api,
-      namespace: 'adaptlet-system',
-      replica: name,
-      names: ['localhost', '127.0.0.1'],
-      clock,
-      logger,
-      random: () => 0.5,
-      lifetimes: {
-        authority: 40 * day,
-        renewBefore: 20 * day,
-        publish: 5 * day,
-        certificate: 2 * day,
-        lag: day,
-      },
-    },
-    new AbortController().signal,
-  );
+  const authority = await openAuthority(name, { api, clock, logger });
   open.push(authority);
   return authority;
 };
@@ -135,7 +117,7 @@ describe('the certificate authority', () => {
   it('does not sign before the bundle with it is really there', async () => {
     const a = await replica('a');
     const denied = new AdaptletError('KUBE_FORBIDDEN', 'configmaps');
-    api.intercept = ({ method, path }) => {
+    api.before = ({ method, path }) => {
       if (method === 'PUT' && path === bundlePath) throw denied;
     };
     for (let passed = 0; passed < 30; passed++) await pass(day);
@@ -148,21 +130,21 @@ describe('the certificate authority', () => {
   it('goes on without the API server: the certificate is renewed by the authority that is known', async () => {
     const a = await replica('a');
     const first = a.credentials();
-    api.intercept = () => {
+    api.before = () => {
       throw new AdaptletError('KUBE_UNAVAILABLE', 'down');
     };
     for (let hour = 0; hour < 40; hour++) await pass(3_600_000);
     expect(a.credentials().certificate).not.toBe(first.certificate);
     expect(a.credentials().bundle).toBe(first.bundle);
     expect(endOf(a.credentials().certificate)).toBeGreaterThan(clock.now());
-    api.intercept = () => undefined;
+    api.before = () => undefined;
     await pass(60_000);
     expect(a.readings().failures).toBe(0);
   });
 
   it('waits for an API server that does not answer yet', async () => {
     let refused = 0;
-    api.intercept = () => {
+    api.before = () => {
       if (refused >= 3) return undefined;
       refused += 1;
       throw new AdaptletError('KUBE_UNAVAILABLE', 'starting');
@@ -196,8 +178,8 @@ describe('the certificate authority', () => {
   it('keeps what works when somebody damages the Secret, and says so', async () => {
     const a = await replica('a');
     const before = a.credentials();
-    const secret = api.objects.get(secretPath) ?? { metadata: {} };
-    const data = { ...(secret['data'] as object), 'current.key': Buffer.from('x').toString('base64') };
+    const secret = api.objects.get(secretPath);
+    const data = { ...(secret?.['data'] as object), 'current.key': Buffer.from('x').toString('base64') };
     api.put(secretPath, { ...secret, data });
     await pass(60_000);
     expect(a.credentials()).toEqual(before);

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/api.ts';
-import type { Log } from '../../kube/log.ts';
+import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import {

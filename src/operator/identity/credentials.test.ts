@@ -8,40 +8,21 @@ import {
 } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { waitFor } from '../../../test/support/wait.ts';
+import { FakeApi } from '../../kube/fake-api.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { Authority, replicaRole } from './authority.ts';
+import { day, openAuthority } from './authority.fixture.ts';
+import { type Authority, replicaRole } from './authority.ts';
 import { issueCertificate } from './certificate.ts';
 import { channelCredentials, replicaOf, serverCredentials } from './credentials.ts';
-import { FakeApi } from './fake-api.ts';
 
-const day = 86_400_000;
-const silent = (): void => undefined;
-const logger = { debug: silent, info: silent, warn: silent, error: silent };
 const closers: (() => void)[] = [];
 afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
 const open = async (api: FakeApi, clock: FakeClock, replica: string): Promise<Authority> => {
-  const authority = await Authority.open(
-    {
-      api,
-      namespace: 'adaptlet-system',
-      replica,
-      names: ['localhost', '127.0.0.1'],
-      clock,
-      logger,
-      random: () => 0.5,
-      lifetimes: {
-        authority: 40 * day,
-        renewBefore: 20 * day,
-        publish: 5 * day,
-        certificate: 2 * day,
-        lag: day,
-      },
-    },
-    new AbortController().signal,
-  );
+  const authority = await openAuthority(replica, { api, clock, logger: silentLog });
   closers.push(() => authority.close());
   return authority;
 };

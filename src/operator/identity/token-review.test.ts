@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { FakeApi } from '../../kube/fake-api.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { FakeApi } from './fake-api.ts';
 import { TokenReviews } from './token-review.ts';
 
 let api: FakeApi;
 let clock: FakeClock;
 let reviews: TokenReviews;
 let answer: unknown;
-const silent = (): void => undefined;
 
 const user = {
   username: 'system:serviceaccount:adaptlet-system:adaptlet-runtime',
@@ -31,14 +31,14 @@ beforeEach(() => {
   api = new FakeApi();
   clock = new FakeClock();
   answer = { status: good };
-  api.intercept = () => {
+  api.before = () => {
     if (answer instanceof Error) throw answer;
     return answer;
   };
   reviews = new TokenReviews({
     api,
     clock,
-    logger: { debug: silent, info: silent, warn: silent, error: silent },
+    logger: silentLog,
   });
 });
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/api.ts';
-import type { Log } from '../../kube/log.ts';
+import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 
 /** Whom a token belongs to, as the API server says. '' for what it does not say. */

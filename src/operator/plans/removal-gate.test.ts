@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { FakeApi } from '../../kube/fake-api.ts';
 import { anAdapter, aRoute } from '../../plan/manifests.fixture.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { FakeApi } from '../identity/fake-api.ts';
 import { FakeObjects } from './fake-objects.ts';
 import { RemovalGate } from './removal-gate.ts';
 
@@ -18,7 +19,6 @@ let gate: RemovalGate;
 let answers: (name: string) => unknown;
 let warnings: number;
 let opened: number;
-const silent = (): void => undefined;
 
 beforeEach(() => {
   objects = new FakeObjects();
@@ -27,7 +27,7 @@ beforeEach(() => {
   answers = () => established;
   warnings = 0;
   opened = 0;
-  api.intercept = ({ path }) => answers(path.split('/').at(-1) ?? '');
+  api.before = ({ path }) => answers(path.split('/').at(-1) ?? '');
   const warn = (): void => {
     warnings += 1;
   };
@@ -36,7 +36,7 @@ beforeEach(() => {
     objects,
     clock,
     random: () => 0,
-    logger: { debug: silent, info: silent, warn, error: silent },
+    logger: { ...silentLog, warn },
   });
   gate.onOpen(() => {
     opened += 1;

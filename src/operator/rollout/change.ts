@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import { verdictsOf } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import { verdictsOf } from '../conditions.ts';
 
 /**
  * What a new status is worth. Decision: something is different for runtimes, programs or people. Observation: only

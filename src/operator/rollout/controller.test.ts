@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { kstatusOf } from '../../api/kstatus.fixture.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
 import { runtimeKey } from '../testing/fake-fleet.ts';
@@ -50,6 +51,22 @@ describe('the rollout controller', () => {
     const world = (await underWay('a', 'b')).hold('b', 'BreakGlass');
     await world.ask('promote@1').run();
     expect(world.status).toMatchObject({ weights: { canary: 50 }, phase: 'Paused' });
+  });
+
+  it('tries a canary that is bound again although a node that was away still holds the attempt before', async () => {
+    const world = (await underWay('a', 'b')).sync().hold('b', 'Guard');
+    await world.run();
+    await world.spec({ adapter: 'v1' }).run();
+    await world.sync(['a']).spec({ adapter: 'v2' }).run();
+    await world.sync(['a']).run();
+    expect(world.status).toMatchObject({
+      phase: 'Paused',
+      canary: { adapter: 'v2', attempt: 2 },
+      weights: { canary: 10 },
+      runtimes: { held: 0 },
+    });
+    await world.sync().hold('b', 'Guard').run();
+    expect(world.status).toMatchObject({ phase: 'Degraded', attempts: 2, weights: { canary: 0 } });
   });
 
   it('retries although the runtimes still report the failure of the attempt before', async () => {
@@ -114,6 +131,7 @@ describe('the rollout controller', () => {
       reason: 'NameConflict',
     });
     expect(world.status.stable).toBeUndefined();
+    expect(kstatusOf(1, world.status)).toBe('Failed');
     expect(world.reasons.filter((reason) => reason === 'NameConflict')).toHaveLength(1);
     world.cluster.remove(
       'AdapterRoute',
@@ -121,6 +139,7 @@ describe('the rollout controller', () => {
     );
     await world.run();
     expect(world.status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v1' } });
+    expect(kstatusOf(1, world.status)).toBe('Current');
   });
 
   it('leaves a rollout that is being deleted alone', async () => {

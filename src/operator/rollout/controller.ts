@@ -1,8 +1,9 @@
+import { cut } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import { parseRequest, type RolloutRequest } from '../../rollout/request.ts';
-import { cut, listed } from '../conditions.ts';
 import { type Controller, type ControllerParts, type OperatorEvent, soonest } from '../controller.ts';
+import { listed } from '../listed.ts';
 import type { NameClaims } from '../name-claims.ts';
 import type { Read } from '../objects.ts';
 import type { Presences } from '../presence.ts';

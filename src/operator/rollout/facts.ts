@@ -1,7 +1,8 @@
+import { cut } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
-import { cut, listed } from '../conditions.ts';
 import type { AdapterState } from '../fleet.ts';
+import { listed } from '../listed.ts';
 import type { FactReason } from './reasons.ts';
 import type { AdapterView, Member, RolloutView } from './view.ts';
 
@@ -60,6 +61,7 @@ export const factsOf = (view: RolloutView, attempt: Attempt | undefined): Facts 
     target: target === undefined ? undefined : targetFact(view, target, attempt),
     stable: stable === undefined || stable.uid === target?.uid ? undefined : stableFact(view, stable),
     held: attempt === undefined ? [] : guardsOf(view.members, attempt),
+    nameConflict: view.nameConflict,
   };
 };
 
@@ -74,7 +76,10 @@ const guardsOf = (members: readonly Member[], attempt: Attempt): Held[] => {
     tripped.map(({ name }) => name),
     maxNamed,
   );
-  return [{ digest: first.digest, reason: `the guard tripped on ${where}: ${cut(first.reason, 1000)}` }];
+  const { digest } = first;
+  return [
+    { digest, attempt: first.attempt, reason: `the guard tripped on ${where}: ${cut(first.reason, 1000)}` },
+  ];
 };
 
 const targetFact = (view: RolloutView, adapter: AdapterView, attempt: Attempt | undefined): AdapterFact => {

@@ -1,9 +1,9 @@
+import { conditionOf, conditionsOf } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { type DecideInput, decide } from '../../rollout/decide.ts';
 import type { RolloutEvent } from '../../rollout/draft.ts';
 import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
-import { conditionOf, conditionsOf } from '../conditions.ts';
 import { type Change, changeOf } from './change.ts';
 import { attemptOf, factsOf } from './facts.ts';
 import { observe } from './observe.ts';

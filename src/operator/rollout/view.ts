@@ -1,9 +1,9 @@
+import { conditionOf } from '../../api/condition.ts';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
 import { inUseFinalizer } from '../adapter/finalizer.ts';
-import { conditionOf } from '../conditions.ts';
 import type { AdapterState, RolloutState } from '../fleet.ts';
 import type { Objects, Read } from '../objects.ts';
 import type { PresentRuntime } from '../presence.ts';

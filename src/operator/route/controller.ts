@@ -1,7 +1,7 @@
+import { conditionOf, cut, readyTypes } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RouteObject } from '../../api/objects.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
-import { conditionOf, cut } from '../conditions.ts';
 import { type Controller, type ControllerParts, type Enqueue, soonest } from '../controller.ts';
 import type { NameClaims } from '../name-claims.ts';
 import type { ObjectChange, Read } from '../objects.ts';
@@ -118,7 +118,9 @@ export class RouteController implements Controller {
 
   #tell(read: Reading, before: RouteStatus | undefined, status: RouteStatus): void {
     for (const { type, reason, message } of status.conditions) {
-      if (!isEventReason(reason) || conditionOf(before?.conditions, type)?.reason === reason) continue;
+      const isOld = conditionOf(before?.conditions, type)?.reason === reason;
+      const isEcho = Object.hasOwn(readyTypes, type);
+      if (isOld || isEcho || !isEventReason(reason)) continue;
       this.#parts.recorder.record({
         regarding: versionOf('AdapterRoute', read),
         type: 'Warning',

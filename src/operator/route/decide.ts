@@ -1,7 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
+import {
+  conditionOf,
+  conditionsOf,
+  cut,
+  type Observed,
+  type Progress,
+  readiness,
+  verdictsOf,
+} from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
-import { conditionOf, conditionsOf, cut, listed, type Observed, verdictsOf } from '../conditions.ts';
+import { listed } from '../listed.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 import type { RouteFindings } from './references.ts';
 
@@ -36,17 +45,16 @@ export const decideRoute = (input: RouteInput): RouteStatus => {
   const acceptance = accepted(input);
   const isUnheard = before?.observedGeneration === generation && members.some(({ isSilent }) => isSilent);
   const written = isUnheard ? conditionOf(before.conditions, 'Programmed') : undefined;
-  const inForce = acceptance.status === 'True' ? members.filter(isProgrammed) : [];
+  const refs = resolvedRefs(input);
+  const isAccepted = acceptance.status === 'True';
+  const inForce = isAccepted ? members.filter(isProgrammed) : [];
+  const inPlace = written ?? programmed(isAccepted, members, inForce.length);
   return {
     observedGeneration: generation,
     runtimes: isUnheard ? before.runtimes : { desired: members.length, programmed: inForce.length },
     unresolved: findings.missing.slice(0, maxUnresolved).map((one) => cut(one, 512)),
     conditions: conditionsOf(
-      [
-        acceptance,
-        resolvedRefs(input),
-        written ?? programmed(acceptance.status === 'True', members, inForce.length),
-      ],
+      [acceptance, refs, inPlace, ...ready(acceptance, refs, inPlace)],
       before?.conditions,
       now,
     ),
@@ -112,3 +120,14 @@ const programmed = (isAccepted: boolean, members: readonly RouteMember[], count:
     ? { type, status: 'True', reason: 'Programmed', message }
     : { type, status: 'False', reason: 'Pending', message };
 };
+
+/** What is missing may be created, and a runtime may connect; another spec or a runtime that refuses it needs somebody. */
+const ready = (acceptance: RouteCondition, refs: RouteCondition, inPlace: Observed): Observed[] => {
+  if (acceptance.status !== 'True') return readyAs('Failed', acceptance);
+  if (inPlace.reason === 'Refused') return readyAs('Failed', inPlace);
+  if (refs.status !== 'True') return readyAs('InProgress', refs);
+  return readyAs(inPlace.status === 'True' ? 'Current' : 'InProgress', inPlace);
+};
+
+const readyAs = (progress: Progress, { reason, message }: Observed): Observed[] =>
+  readiness(progress, reason, message);

@@ -1,8 +1,12 @@
+import { readyTypes } from '../../api/condition.ts';
+
 /** Types of the conditions of an AdapterRoute, with what each one means. */
 export const conditionTypes = {
   Accepted: 'The spec is valid and clients can call the route by its model name.',
   ResolvedRefs: 'Everything that its rules name exists.',
   Programmed: 'Every connected runtime routes by it.',
+  ...readyTypes,
+  Ready: 'It is accepted, what it names exists, and every connected runtime routes by it.',
 } as const;
 export type ConditionType = keyof typeof conditionTypes;
 

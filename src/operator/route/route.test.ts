@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { kstatusOf } from '../../api/kstatus.fixture.ts';
 import { objectKey } from '../../api/names.ts';
 import type { RouteSpec } from '../../api/route.ts';
 import { noRevision } from '../../control/revision.ts';
@@ -81,9 +82,11 @@ describe('the route controller', () => {
       'Accepted=True Accepted',
       'ResolvedRefs=True Resolved',
       'Programmed=False Pending',
+      'Ready=False Pending',
+      'Reconciling=True Pending',
     ]);
     await world.acknowledge('b').run();
-    expect(world.verdicts[2]).toBe('Programmed=True Programmed');
+    expect(world.verdicts.slice(2)).toEqual(['Programmed=True Programmed', 'Ready=True Programmed']);
   });
 
   it('is not put back by its own writes', async () => {
@@ -114,6 +117,7 @@ describe('the route controller', () => {
       message: '1 of 2 connected runtimes route by it; edge/b refuses it: too many rules',
     });
     expect(world.cluster.events.map(({ reason }) => reason)).toEqual(['Refused']);
+    expect(kstatusOf(1, world.status)).toBe('Failed');
   });
 
   it('names targets that do not exist, with what may be meant', async () => {
@@ -124,6 +128,7 @@ describe('the route controller', () => {
       'spec.rules[0]: there is no AdapterRollout sqll in namespace team-a, did you mean sql',
     ]);
     expect(world.verdicts[1]).toBe('ResolvedRefs=False TargetMissing');
+    expect(kstatusOf(1, world.status)).toBe('InProgress');
     await world.route(toRollout('sql'), 2).run();
     expect(world.verdicts[1]).toBe('ResolvedRefs=True Resolved');
     expect(world.status.unresolved).toEqual([]);
@@ -139,6 +144,8 @@ describe('the route controller', () => {
       'Accepted=True Accepted',
       'ResolvedRefs=True ResolvedWithWarnings',
       'Programmed=False NoRuntime',
+      'Ready=False NoRuntime',
+      'Reconciling=True NoRuntime',
     ]);
   });
 
@@ -151,6 +158,7 @@ describe('the route controller', () => {
       message: 'spec.model: the name assistant belongs to the older Adapter team-a/assistant: choose another',
     });
     expect(world.verdicts[2]).toBe('Programmed=False NotAccepted');
+    expect(kstatusOf(1, world.status)).toBe('Failed');
   });
 
   it('is not accepted with the name of a base model', async () => {
@@ -171,8 +179,11 @@ describe('the route controller', () => {
         { reason: 'InvalidSpec', message: 'spec.rules: bad' },
         { reason: 'NotChecked' },
         { reason: 'NotAccepted' },
+        { type: 'Ready', status: 'False', reason: 'InvalidSpec' },
+        { type: 'Stalled', status: 'True', reason: 'InvalidSpec' },
       ],
     });
+    expect(world.cluster.events.map(({ reason }) => reason)).toEqual(['InvalidSpec']);
   });
 
   it('keeps what is written while a new leader waits for reports', async () => {

@@ -1,6 +1,6 @@
+import { conditionOf, cut } from '../../api/condition.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
-import { conditionOf, cut } from '../conditions.ts';
 import {
   type Controller,
   type ControllerParts,
@@ -61,6 +61,7 @@ export class RuntimeController implements Controller {
     const status = decideRuntime({
       namespace: metadata.namespace,
       name: metadata.name,
+      generation: metadata.generation,
       before,
       state,
       isSilent,
@@ -105,8 +106,8 @@ export class RuntimeController implements Controller {
   #tell(read: Reading, before: RuntimeObjectStatus | undefined, status: RuntimeObjectStatus): void {
     for (const { type, reason, message } of status.conditions) {
       const isOld = conditionOf(before?.conditions, type)?.reason === reason;
-      // Of a runtime that went away one event says everything.
-      const isEcho = reason === 'Disconnected' && type !== 'Connected';
+      // Of a runtime that went away, or does not serve, one event says everything.
+      const isEcho = (reason === 'Disconnected' && type !== 'Connected') || type === 'Reconciling';
       if (isOld || isEcho || !isEventReason(reason)) continue;
       this.#parts.recorder.record({
         regarding: versionOf('AdapterRuntime', read),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { kstatusOf } from '../../api/kstatus.fixture.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { objectKey } from '../../api/names.ts';
 import { type RuntimeObjectStatus, runtimeStatusSchema } from '../../api/runtime.ts';
@@ -17,6 +18,7 @@ const decide = (
   decideRuntime({
     namespace: 'edge',
     name: 'a',
+    generation: 1,
     before,
     state,
     isSilent: false,
@@ -73,6 +75,14 @@ describe('the status of a runtime', () => {
     const next = decide(here({ ready: false, message: 'loads' }), written(), { now: later });
     expect(conditionIn(next, 'Ready')).toMatchObject({ status: 'False', lastTransitionTime: later });
     expect(conditionIn(next, 'Connected')).toMatchObject({ status: 'True', lastTransitionTime: now });
+  });
+
+  it('is read by kstatus as done while it serves, else as on its way', () => {
+    const read = (state: RuntimeState) => kstatusOf(1, decide(state, written()) ?? { conditions: [] });
+    expect(read(here())).toBe('Current');
+    expect(read(here({ ready: false, message: 'loads' }))).toBe('InProgress');
+    expect(read(here({ connected: false }))).toBe('InProgress');
+    expect(written()).toMatchObject({ observedGeneration: 1 });
   });
 
   it('names refusals, at most ten, within the bounds of the CRD', () => {

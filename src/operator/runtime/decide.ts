@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
+import { conditionOf, conditionsOf, cut, type Observed, readiness, verdictsOf } from '../../api/condition.ts';
 import { isDigest } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
-import { conditionOf, conditionsOf, cut, listed, type Observed, verdictsOf } from '../conditions.ts';
 import type { RuntimeState, Usage } from '../fleet.ts';
+import { listed } from '../listed.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
 /** A rollout whose canary the runtime follows, with the name of its canary. */
@@ -16,6 +17,7 @@ export type UnderWay = {
 export type RuntimeInput = {
   readonly namespace: string;
   readonly name: string;
+  readonly generation: number;
   readonly before: RuntimeObjectStatus | undefined;
   /** Undefined: nothing was heard of it in this term. */
   readonly state: RuntimeState | undefined;
@@ -98,9 +100,10 @@ const factsOf = (state: RuntimeState): Omit<RuntimeObjectStatus, 'conditions' | 
 };
 
 const connected = (
-  { before, underWay, now, ...name }: RuntimeInput,
+  { before, underWay, now, generation, ...name }: RuntimeInput,
   state: RuntimeState,
 ): RuntimeObjectStatus => ({
+  observedGeneration: generation,
   ...factsOf(state),
   rollouts: underWay
     .toSorted((a, b) => (a.rollout < b.rollout ? -1 : 1))
@@ -109,7 +112,7 @@ const connected = (
   conditions: conditionsOf(
     [
       { type: 'Connected', status: 'True', reason: 'Connected', message: 'a replica has a stream with it' },
-      readiness(state),
+      ...ready(state),
       inSync(state),
       removals(state, name),
     ],
@@ -119,32 +122,31 @@ const connected = (
 });
 
 /** What it was, had and served when it was last here stays: it goes on with that. */
-const disconnected = ({ before, state, now }: RuntimeInput): RuntimeObjectStatus | undefined => {
+const disconnected = ({ before, state, now, generation }: RuntimeInput): RuntimeObjectStatus | undefined => {
   if (before !== undefined && conditionOf(before.conditions, 'Connected')?.status === 'False') return before;
   const at = state?.disconnectedAt === undefined ? now : new Date(state.disconnectedAt).toISOString();
   const facts = before ?? (state === undefined ? undefined : factsOf(state));
   if (facts === undefined) return undefined;
   const message = `no replica has a stream with it since ${at}; it goes on with the last plan that it has`;
-  const unknown = (['Ready', 'InSync', 'RemovalsHeld'] as const).map(
-    (type): RuntimeCondition => ({
-      type,
-      status: 'Unknown',
-      reason: 'Disconnected',
-      message: 'it is not connected',
-    }),
-  );
+  const why = { reason: 'Disconnected', message: 'it is not connected' } as const;
+  const unknown: RuntimeCondition[] = [
+    ...readiness('Unknown', why.reason, why.message),
+    { type: 'InSync', status: 'Unknown', ...why },
+    { type: 'RemovalsHeld', status: 'Unknown', ...why },
+  ];
   const gone: RuntimeCondition = { type: 'Connected', status: 'False', reason: 'Disconnected', message };
   return {
     ...facts,
+    observedGeneration: generation,
     disconnectedAt: at,
     conditions: conditionsOf([gone, ...unknown], before?.conditions, now),
   };
 };
 
-const readiness = ({ ready, message }: RuntimeState): RuntimeCondition =>
-  ready
-    ? { type: 'Ready', status: 'True', reason: 'Serving', message: message || 'it can answer requests' }
-    : { type: 'Ready', status: 'False', reason: 'NotServing', message: message || 'it gives no reason' };
+const ready = ({ ready: isReady, message }: RuntimeState): RuntimeCondition[] =>
+  isReady
+    ? readiness('Current', 'Serving', message || 'it can answer requests')
+    : readiness('InProgress', 'NotServing', message || 'it gives no reason');
 
 const inSync = ({ refused }: RuntimeState): RuntimeCondition => {
   const type = 'InSync';

@@ -1,6 +1,9 @@
+import { readyTypes } from '../../api/condition.ts';
+
 /** Types of the conditions of an AdapterRuntime, with what each one means. */
 export const conditionTypes = {
   Connected: 'A replica of the operator has a stream with the runtime.',
+  ...readyTypes,
   Ready: 'The runtime says that it can answer requests.',
   InSync: 'The runtime refuses no part of its plan.',
   RemovalsHeld: 'The runtime holds removals back, because they take away more than half of what it holds.',

@@ -1,10 +1,10 @@
-import type { Log } from '../../kube/log.ts';
+import { FakeApi } from '../../kube/fake-api.ts';
 import type { KubeMetadata } from '../../kube/object.ts';
+import type { Log } from '../../telemetry/log.ts';
 import type { FakeClock } from '../../time/fake-clock.ts';
 import type { Leader } from '../fleet/relay-client.ts';
 import { FleetStore } from '../fleet/store.ts';
 import { Authority } from '../identity/authority.ts';
-import { FakeApi } from '../identity/fake-api.ts';
 import { TokenReviews } from '../identity/token-review.ts';
 import { FakeObjects } from '../plans/fake-objects.ts';
 import { createSyncServer, type SyncServer } from './server.ts';
@@ -20,7 +20,7 @@ export class TestApi extends FakeApi {
   constructor() {
     super();
     this.put('/api/v1/namespaces/kube-system', { metadata: { name: 'kube-system', uid: 'cluster-1' } });
-    this.intercept = ({ path, method, body }) => {
+    this.before = ({ path, method, body }) => {
       if (this.down !== undefined) throw this.down;
       if (path.endsWith('/tokenreviews'))
         return { status: review((body as { spec: { token: string } }).spec.token) };

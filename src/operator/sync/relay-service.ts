@@ -1,7 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { RelayRequest, RelayResponse } from '../../gen/adaptlet/control/v1/control.ts';
-import type { Log } from '../../kube/log.ts';
+import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { RelayedRuntimes } from '../fleet/relay-server.ts';
 import type { FleetStore } from '../fleet/store.ts';

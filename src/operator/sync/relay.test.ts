@@ -3,12 +3,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { waitFor } from '../../../test/support/wait.ts';
 import { digestSchema, objectKey } from '../../api/names.ts';
 import { AdapterReport, ControlClient, type RelayResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { type Lease, nodeToken, setLeader, startReplica, TestApi, type TestReplica } from './fake-replica.ts';
 import { FakeRuntime } from './fake-runtime.ts';
 
-const silent = (): void => undefined;
-const logger = { debug: silent, info: silent, warn: silent, error: silent };
+const logger = silentLog;
 const digest = digestSchema.parse(`sha256:${'0'.repeat(64)}`);
 const key = objectKey('adaptlet-system', 'node-1');
 const one = objectKey('team-a', 'one');

@@ -1,8 +1,9 @@
 import { Server, type ServerOptions } from '@grpc/grpc-js';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type ControlServer, ControlService } from '../../gen/adaptlet/control/v1/control.ts';
+import { closeServer, listen } from '../../grpc/server.ts';
 import type { KubeApi } from '../../kube/api.ts';
-import type { Log } from '../../kube/log.ts';
+import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type Leader, RelayClient } from '../fleet/relay-client.ts';
 import type { FleetStore } from '../fleet/store.ts';
@@ -156,7 +157,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       return `${options.address.slice(0, options.address.lastIndexOf(':'))}:${port}`;
     },
     start: async () => {
-      port = await listen(server, options.address, authority);
+      port = await listen(server, options.address, serverCredentials(authority));
       relayClient = new RelayClient({ ...options, credentials: channelCredentials(authority) });
       logger.info({ port }, 'runtimes are served');
     },
@@ -166,7 +167,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       relayClient?.close();
       relayService.close();
       for (const end of ends) end();
-      await shutDown(server, clock, graceMs);
+      await closeServer(server, clock, graceMs);
       plans.close();
       gate.close();
     },
@@ -182,19 +183,6 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     }),
   };
 };
-
-const listen = (server: Server, address: string, authority: Authority): Promise<number> =>
-  new Promise((resolve, reject) => {
-    server.bindAsync(address, serverCredentials(authority), (error, port) => {
-      if (error === null) resolve(port);
-      else
-        reject(
-          new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${error.message}`, {
-            cause: error,
-          }),
-        );
-    });
-  });
 
 /** Ends streams evenly over `ms`. */
 const endSpread = async (
@@ -212,15 +200,3 @@ const endSpread = async (
   );
   await Promise.all(ended);
 };
-
-const shutDown = (server: Server, clock: Clock, graceMs: number): Promise<void> =>
-  new Promise((resolve) => {
-    const stopTimer = clock.after(graceMs, () => {
-      server.forceShutdown();
-      resolve();
-    });
-    server.tryShutdown(() => {
-      stopTimer();
-      resolve();
-    });
-  });

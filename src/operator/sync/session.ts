@@ -1,12 +1,11 @@
 import type { Metadata, ServerDuplexStream } from '@grpc/grpc-js';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Report, SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import type { SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import type { KubeApi } from '../../kube/api.ts';
-import type { Log } from '../../kube/log.ts';
+import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type FleetStore, local } from '../fleet/store.ts';
-import { changeFromWire, type Update } from '../fleet/update.ts';
 import { type BoundRuntime, bind } from '../identity/binding.ts';
 import type { TokenReviews } from '../identity/token-review.ts';
 import type { Objects } from '../objects.ts';
@@ -19,6 +18,7 @@ import { enrol } from './enrolment.ts';
 import { type ReadHello, readHello } from './hello.ts';
 import { Pace } from './pace.ts';
 import type { SyncReadings } from './readings.ts';
+import { Reporting } from './reporting.ts';
 
 /** On an AdapterRuntime: the fingerprint of removals that a person confirms. */
 export const confirmAnnotation = 'adaptlet.io/confirm-removals';
@@ -26,6 +26,8 @@ export const confirmAnnotation = 'adaptlet.io/confirm-removals';
 /** How long a new stream may say nothing. */
 const helloMs = 10_000;
 const retryDelays = { firstMs: 1_000, longestMs: 60_000 };
+/** An AdapterRuntime that was not deleted for so long is no longer one that is deleted again and again. */
+const calmMs = 180_000;
 /** Most names of one Subscribe. */
 const maxNames = 10_000;
 
@@ -57,6 +59,9 @@ export class Session implements Stream {
   /** Stops the wait for the next try to write the AdapterRuntime anew. */
   #again: (() => void) | undefined;
   #enrol: (() => Promise<void>) | undefined;
+  /** Deletions of its AdapterRuntime in a row, and when the last one was. */
+  #deletions = 0;
+  #deletedAt = Number.NEGATIVE_INFINITY;
 
   constructor(call: ServerDuplexStream<SyncRequest, SyncResponse>, parts: SessionParts) {
     this.#parts = parts;
@@ -79,9 +84,22 @@ export class Session implements Stream {
     this.#delivery?.look();
   }
 
-  /** Its AdapterRuntime is gone, and the runtime is here: it gets another one. */
+  /**
+   * Its AdapterRuntime is gone, and the runtime is here: it gets another one; ever later when that is deleted as well,
+   * as the garbage collector does while the Node or Pod that owns it does not exist.
+   */
   vanished(): void {
-    if (this.#again === undefined) void this.#enrolAgain(1);
+    if (this.#again !== undefined) return;
+    const { clock, random } = this.#parts;
+    const now = clock.monotonic();
+    this.#deletions = now - this.#deletedAt > calmMs ? 0 : this.#deletions + 1;
+    this.#deletedAt = now;
+    if (this.#deletions === 0) void this.#enrolAgain(1);
+    else
+      this.#again = clock.after(
+        backoffMs(this.#deletions, random, retryDelays),
+        () => void this.#enrolAgain(1),
+      );
   }
 
   /** Serves until the stream is over. Never throws. */
@@ -228,51 +246,6 @@ export class Session implements Stream {
           break;
       }
     }
-  }
-}
-
-/** Tells the fleet what a runtime reports. It is known there from its first report on, which has everything. */
-class Reporting {
-  readonly #parts: SessionParts;
-  readonly #update: Update;
-  readonly #delivery: Delivery;
-  #opened: NonNullable<Update['opened']> | undefined;
-
-  constructor(parts: SessionParts, runtime: BoundRuntime, hello: ReadHello, delivery: Delivery) {
-    this.#parts = parts;
-    this.#delivery = delivery;
-    const { key, kind, node, pod, ownerUid } = runtime;
-    const { instance, connectionSeq, version, baseModel, baseDigest, executionProvider } = hello;
-    this.#update = { key, kind, instance, connectionSeq };
-    this.#opened = {
-      connectedAt: parts.clock.now(),
-      info: { version, baseModel, baseDigest, executionProvider, node, pod, ownerUid },
-    };
-  }
-
-  report(report: Report): void {
-    const { fleet, readings } = this.#parts;
-    readings.reports += 1;
-    const change = changeFromWire(report);
-    const opened = this.#opened;
-    if (opened === undefined) {
-      fleet.update(local, { ...this.#update, change });
-      return;
-    }
-    if (!change.whole) throw new AdaptletError('HELLO_INVALID', 'the first report does not have everything');
-    this.#opened = undefined;
-    fleet.update(local, { ...this.#update, opened, change, ...this.#reached() });
-  }
-
-  acknowledged(): void {
-    if (this.#opened === undefined) this.#parts.fleet.update(local, { ...this.#update, ...this.#reached() });
-  }
-
-  #reached(): Pick<Update, 'acknowledged' | 'refused'> {
-    return {
-      acknowledged: this.#delivery.reached,
-      refused: this.#delivery.refused(),
-    };
   }
 }
 

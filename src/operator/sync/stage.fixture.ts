@@ -3,6 +3,7 @@ import { waitFor } from '../../../test/support/wait.ts';
 import { digestSchema } from '../../api/names.ts';
 import type { Hello } from '../../gen/adaptlet/control/v1/control.ts';
 import { anAdapter } from '../../plan/manifests.fixture.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { type Lease, nodeToken, startReplica, TestApi, type TestReplica } from './fake-replica.ts';
 import { FakeRuntime } from './fake-runtime.ts';
@@ -11,9 +12,6 @@ export const digest = digestSchema.parse(`sha256:${'0'.repeat(64)}`);
 /** An Adapter that every runtime of its base model is sent. */
 export const adapter = (name: string, more = {}) =>
   anAdapter({ name }, { digest, preload: { tier: 'Disk' }, ...more });
-
-const silent = (): void => undefined;
-export const silentLogger = { debug: silent, info: silent, warn: silent, error: silent };
 
 /** A replica for each test of a file, and runtimes that connect to it. Time goes on only when it is waited for. */
 export class Stage {
@@ -33,7 +31,7 @@ export class Stage {
         api: this.api,
         clock: this.clock,
         lease: this.lease,
-        logger: silentLogger,
+        logger: silentLog,
       });
     });
     afterEach(async () => {

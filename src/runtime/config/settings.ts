@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { nameSchema, namespaceSchema } from '../../api/names.ts';
-import { bytes, count, labels, list } from '../../settings/values.ts';
+import { bytes, count, labels, list, logLevel, otlpEndpoint } from '../../settings/values.ts';
 
 /**
  * Every setting of `adaptlet serve`. A setting `someName` is the flag `--some-name` and the environment variable
@@ -101,14 +101,8 @@ export const settingsSchema = z.object({
   stallTimeout: count(1_000, 600_000)
     .prefault(30_000)
     .describe('Milliseconds without a sign of life after which the engine process is killed.'),
-  otlpEndpoint: z
-    .url()
-    .optional()
-    .describe('OTLP/HTTP endpoint of a trace collector. Without it no traces are made.'),
-  logLevel: z
-    .enum(['debug', 'info', 'warn', 'error'])
-    .default('info')
-    .describe('Least level that is logged, as JSON lines on stderr.'),
+  otlpEndpoint,
+  logLevel,
 });
 
 export type Settings = z.output<typeof settingsSchema> & {

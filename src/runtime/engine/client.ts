@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Log } from '../log.ts';
 import { EngineLife } from './client/engine-life.ts';
 import type { Engine, EngineInfo, EngineState, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
 import { eventWindow } from './generate/event-window.ts';

@@ -1,9 +1,10 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { Artifacts } from '../../artifact/artifacts.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
+import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Log } from '../log.ts';
 import type { Entry } from './entry.ts';
 import { type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
 import type { Compiler, Resolutions, Verdicts } from './ports.ts';
@@ -15,7 +16,10 @@ export type Transition = {
   readonly uid: string;
   readonly from: StateKind;
   readonly to: StateKind;
+  /** For people: names files, tensors and numbers. */
   readonly reason: string;
+  /** For programs: the event, or the code of the error catalogue when it failed. */
+  readonly cause: Exclude<LifecycleEvent['kind'], 'Failed'> | ErrorCode;
   readonly at: number;
 };
 
@@ -87,7 +91,8 @@ export class Core {
     entry.state = next.state;
     const { logger, clock } = this.options;
     const { key, uid } = entry;
-    const keys = { key, uid, from, to: next.state.kind, reason: next.reason, at: clock.now() };
+    const cause = event.kind === 'Failed' ? event.failure.code : event.kind;
+    const keys = { key, uid, from, to: next.state.kind, reason: next.reason, cause, at: clock.now() };
     logger[next.state.kind === 'Failed' ? 'warn' : 'debug'](keys, 'adapter changed its state');
     for (const listener of this.listeners) {
       try {

@@ -48,6 +48,7 @@ describe('a failure', () => {
     w.residency.apply([adapter('a', { tier: 'Memory' })]);
     await settle();
     expect([stateOf(w, 'a'), reasonOf(w, 'a')]).toEqual(['Failed', 'ADAPTER_NO_EFFECT']);
+    expect(w.arrows.at(-1)?.cause).toBe('ADAPTER_NO_EFFECT');
     expect(w.engine.loaded.size).toBe(0);
     w.clock.advance(3_600_000);
     w.residency.apply([adapter('a', { tier: 'Memory', priority: 1 })]);

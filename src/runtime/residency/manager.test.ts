@@ -18,6 +18,7 @@ test('an adapter without a tier stays remote until a request asks for it', async
     'Compiled>Loaded',
     'Loaded>Resident',
   ]);
+  expect(w.arrows.map((t) => t.cause)).toEqual(['FetchStarted', 'Fetched', 'Built', 'Loaded', 'Passed']);
   expect(w.residency.isResident(key('a'), w.digest('a'))).toBe(true);
   expect(w.residency.isResident(key('a'), w.digest('b'))).toBe(false);
 });

@@ -1,7 +1,7 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { GenerateEvent } from '../engine/engine.ts';
-import type { Log } from '../log.ts';
 import type { GenerateRequest, Generation, RequestContext, Serving } from '../serving/serving.ts';
 import type { Headers } from './context.ts';
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';

@@ -23,7 +23,7 @@ const sql = objectKey('default', 'sql');
 const make = (remembered?: StandaloneMemory, failing = { write: false }) => {
   const clock = new FakeClock();
   const states = new Map<string, Partial<AdapterState>>();
-  const holds: { digest: Digest; reason: string }[] = [];
+  const holds: { digest: Digest; attempt: number; reason: string }[] = [];
   const written: StandaloneMemory[] = [];
   let plan: Plan = new Map();
   const uids = new Map<ObjectKey, string>();
@@ -125,7 +125,7 @@ describe('the standalone controller', () => {
   it('takes all weight from a canary that is held', () => {
     const node = settledOn('a');
     node.folder({ 'a.yaml': adapter('a') + adapter('b'), 'r.yaml': rollout('b') });
-    node.holds.push({ digest: digestOf('b'), reason: 'guard' });
+    node.holds.push({ digest: digestOf('b'), attempt: 1, reason: 'guard' });
     node.controller.reconcile();
     expect(node.split()).toMatchObject({ weight: 0, stable: { adapter: 'a' } });
     expect(node.controller.rolloutOf(sql).status).toMatchObject({ phase: 'Degraded' });

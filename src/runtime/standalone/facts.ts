@@ -1,7 +1,7 @@
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
-import type { AdapterFact, Facts } from '../../rollout/facts.ts';
+import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
 
 /** What residency says of one adapter. */
 export type AdapterState = {
@@ -17,7 +17,7 @@ export type AdapterState = {
 export type NodeFacts = {
   /** State of an Adapter here; undefined while the plan does not hold it. */
   readonly adapter: (key: ObjectKey) => AdapterState | undefined;
-  readonly holds: (rolloutUid: string) => readonly { readonly digest: Digest; readonly reason: string }[];
+  readonly holds: (rolloutUid: string) => readonly Held[];
   /** Whether adapters fit into RAM together; `unknown`: those whose size is not known yet. */
   readonly fits: (keys: readonly ObjectKey[]) => {
     readonly fits: boolean;
@@ -41,7 +41,7 @@ export const factsOf = (
     target: factOf(target, adapters, node),
     stable: former === undefined || former === target ? undefined : factOf(former, adapters, node),
     ...(room === undefined || room.unknown.length > 0 ? {} : { room }),
-    held: node.holds(uid).map(({ digest, reason }) => ({ digest, reason })),
+    held: node.holds(uid),
   };
 };
 

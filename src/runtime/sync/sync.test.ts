@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { connectTo, startTcpProxy } from '../../../test/support/tcp-proxy.ts';
 import { waitFor } from '../../../test/support/wait.ts';
 import { adapter, arm, at, route, split } from '../../control/plans.fixture.ts';
 import type { Resource } from '../../plan/resources.ts';
 import { type DialOptions, tlsDialer } from './dial.ts';
 import { type Authority, issue, makeAuthority, type ServerCertificate } from './testing/certificates.ts';
 import { FakeOperator } from './testing/fake-operator.ts';
-import { TcpProxy } from './testing/tcp-proxy.ts';
 import { startTestNode, type TestNodeOptions } from './testing/test-node.ts';
 
 let certificates: string;
@@ -252,8 +252,7 @@ describe('the connection to an operator', () => {
   });
 
   it('notices a half-open stream by its keepalive, and comes back when bytes flow again', async () => {
-    const proxy = await TcpProxy.start(() => operator.port);
-    nodes.defer(() => proxy.close());
+    const proxy = nodes.use(await startTcpProxy(() => connectTo(operator.port)));
     const keepalive = { everyMs: 300, timeoutMs: 300 };
     const node = await start({ to: { address: `127.0.0.1:${proxy.port}`, keepalive } });
     (await operator.stream()).welcome();

@@ -8,7 +8,7 @@ import { connectKube } from '../../../src/kube/client.ts';
 import { pathOf, type ResourceType } from '../../../src/kube/object.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Cluster, startCluster } from '../../cluster/index.ts';
-import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts';
+import { connectTo, startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts';
 import { waitFor } from '../../support/wait.ts';
 import { authorOf, configMaps, converged, follow, held, unhealthy } from './follower.ts';
 
@@ -39,7 +39,7 @@ const open = async (kubeconfig: string, proxy?: TcpProxy) => {
 };
 
 const proxied = async (): Promise<TcpProxy> => {
-  const proxy = await startTcpProxy(Number(new URL(cluster.server).port));
+  const proxy = await startTcpProxy(() => connectTo(Number(new URL(cluster.server).port)));
   onTestFinished(() => proxy[Symbol.asyncDispose]());
   return proxy;
 };

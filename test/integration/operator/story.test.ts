@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
+import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -39,6 +39,11 @@ const answers = async (model: string) =>
       return texts;
     }),
   );
+/** Waits as scripts, Argo CD and Flux do: by conditions alone. */
+const kubectlWait = (type: string, ...objects: readonly string[]) => {
+  const condition = `--for=condition=${type}`;
+  return fleet.cluster.kubectlOk(['-n', fleet.namespace, 'wait', condition, '--timeout=30s', ...objects]);
+};
 const plugin = (...args: readonly string[]) => fleet.plugin(...args);
 
 describe('an operator and its runtimes', () => {
@@ -67,6 +72,7 @@ describe('an operator and its runtimes', () => {
   it('moves the same users to the canary on every runtime', async () => {
     await point('reverse');
     await weight(20);
+    await kubectlWait('Reconciling', 'aro/shout');
     const [first, ...others] = await answers('shout');
     const canary = users.filter((user) => first?.get(user) === moon.reverse);
     expect(canary.length / users.length).toBeGreaterThan(0.1);
@@ -171,6 +177,11 @@ describe('an operator and its runtimes', () => {
     }
   });
 
+  it('is waited for by kubectl wait, whatever the kind', async () => {
+    for (const kind of ['ad', 'aro', 'art']) await kubectlWait('Ready', kind, '--all');
+    await kubectlWait('Ready', 'adr', '--all', '-n', systemNamespace);
+  });
+
   it('brings an adapter that nothing preloads when a request asks for it', async () => {
     await fleet.apply(await clusterAdapter('rare', 'adapters/digits'));
     const [node] = fleet.nodes;
@@ -184,6 +195,7 @@ describe('an operator and its runtimes', () => {
   it('refuses a broken adapter on every runtime and keeps stable', async () => {
     await fleet.apply(await clusterAdapter('broken', 'variants/broken-nan'));
     await point('broken');
+    await kubectlWait('Stalled', 'aro/shout', 'ad/broken');
     const status = await phase('Degraded');
     expect(status.message).toContain('ADAPTER_NOT_FINITE');
     for (const node of fleet.nodes) expect((await askMoon(node, 'shout')).text).toBe(moon.upper);

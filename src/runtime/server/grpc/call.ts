@@ -6,8 +6,8 @@ import {
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { Log } from '../../log.ts';
 import type { ServedBy } from '../../serving/serving.ts';
 import { type Headers, readHeaders } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';

@@ -1,11 +1,10 @@
-import { Server, ServerCredentials, type ServerOptions, setLogger } from '@grpc/grpc-js';
-import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { Server, type ServerOptions } from '@grpc/grpc-js';
 import { InferenceService } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { dataDescriptors } from '../../../gen/descriptors.ts';
 import { HealthService } from '../../../gen/grpc/health/v1/health.ts';
 import { GRPCInferenceServiceService } from '../../../gen/inference/grpc_service.ts';
-import type { Clock } from '../../../time/clock.ts';
-import type { Log } from '../../log.ts';
+import { closeServer, listen, logGrpc } from '../../../grpc/server.ts';
+import type { Log } from '../../../telemetry/log.ts';
 import type { Steering } from '../../serving/serving.ts';
 import type { Parts } from '../exchange.ts';
 import { inferenceService } from './generate.ts';
@@ -40,45 +39,10 @@ export type GrpcOptions = Parts & {
   readonly version: string;
 };
 
-const detail = (...parts: unknown[]): object => ({ detail: parts.map(String).join(' ') });
-
 export const createServer = (log: Log): Server => {
-  // grpc-js writes plain text to stderr otherwise, between the JSON lines of the log.
-  setLogger({
-    error: (...parts) => log.warn(detail(...parts), 'grpc'),
-    info: (...parts) => log.debug(detail(...parts), 'grpc'),
-    debug: (...parts) => log.debug(detail(...parts), 'grpc'),
-  });
+  logGrpc(log);
   return new Server(serverOptions);
 };
-
-/** Errors: CONFIG_INVALID when the address cannot be listened on. */
-export const listen = (server: Server, address: string): Promise<number> =>
-  new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      // On a unix socket grpc-js reports 1.
-      if (error === null) resolve(address.startsWith('unix:') ? 0 : port);
-      else
-        reject(
-          new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${error.message}`, {
-            cause: error,
-          }),
-        );
-    });
-  });
-
-export const closeServer = (server: Server, clock: Clock, graceMs: number): Promise<void> =>
-  new Promise((resolve) => {
-    const stopTimer = clock.after(graceMs, () => {
-      server.forceShutdown();
-      // grpc-js goes on waiting for connections that never became HTTP/2: whoever opened them decides when they end.
-      resolve();
-    });
-    server.tryShutdown(() => {
-      stopTimer();
-      resolve();
-    });
-  });
 
 /** The data plane on gRPC: Open Inference Protocol, Generate, health, reflection. */
 export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> => {

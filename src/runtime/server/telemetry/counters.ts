@@ -14,8 +14,8 @@ class ScrapeReader extends MetricReader {
 /** Seconds. From one decode step of a small model to the longest request that is allowed by default. */
 const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** Distinct adapters, rollouts and transition reasons that get series of their own. */
-export const labelBudgets = { adapters: 100, rollouts: 100, reasons: 100 } as const;
+/** Distinct adapters and rollouts that get series of their own. */
+export const labelBudgets = { adapters: 100, rollouts: 100 } as const;
 
 export type Labels = {
   readonly served: ServedBy | undefined;
@@ -30,7 +30,6 @@ export class Counters {
   readonly #serializer = new PrometheusSerializer('', false, undefined, true, true);
   readonly #adapters = new LabelBudget(labelBudgets.adapters);
   readonly #rollouts = new LabelBudget(labelBudgets.rollouts);
-  readonly #reasons = new LabelBudget(labelBudgets.reasons);
   readonly #meter = this.#provider.getMeter('adaptlet');
   readonly #requests = this.#counter(metrics.requests);
   readonly #tokens = this.#counter(metrics.tokens);
@@ -55,8 +54,8 @@ export class Counters {
     this.#firstToken.record(seconds, this.#arm(served));
   }
 
-  transition(from: string, to: string, reason: string): void {
-    this.#transitions.add(1, { from, to, reason: this.#reasons.bounded(reason) });
+  transition(from: string, to: string, cause: string): void {
+    this.#transitions.add(1, { from, to, cause });
   }
 
   async text(): Promise<string> {

@@ -18,7 +18,7 @@ export const metrics = {
   },
   transitions: {
     name: 'adaptlet_adapter_transitions_total',
-    help: 'Changes of state of adapters on this runtime, by state before, state after and reason.',
+    help: 'Changes of state of adapters on this runtime, by state before, state after and cause: the event, or the error code.',
   },
   memoryUsed: { name: 'adaptlet_memory_used_bytes', help: 'RAM that adapters hold.' },
   memoryBudget: { name: 'adaptlet_memory_budget_bytes', help: 'RAM that adapters may hold.' },

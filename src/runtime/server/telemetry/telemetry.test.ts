@@ -91,14 +91,14 @@ test('every metric has its exact name and its sentence', async () => {
   record.acquired('r', served);
   record.token();
   record.end({ code: 'OK', promptTokens: 1, completionTokens: 1 });
-  telemetry.transition({ from: 'Loaded', to: 'Resident', reason: 'Probed' });
+  telemetry.transition({ from: 'Loaded', to: 'Resident', cause: 'Passed' });
   const text = await telemetry.metricsText();
   for (const { name, help } of Object.values(metrics)) {
     expect(text).toContain(`# HELP ${name} ${help}\n`);
     expect(text).toMatch(new RegExp(`^# TYPE ${name} (counter|gauge|histogram)$`, 'm'));
     expect(text).toMatch(new RegExp(`^${name}(_count|_sum|_bucket)?(\\{.*\\})? [0-9.e+]+$`, 'm'));
   }
-  expect(text).toContain('adaptlet_adapter_transitions_total{from="Loaded",to="Resident",reason="Probed"} 1');
+  expect(text).toContain('adaptlet_adapter_transitions_total{from="Loaded",to="Resident",cause="Passed"} 1');
   expect(text).toContain(
     `vllm:lora_requests_info{max_lora="8",running_lora_adapters="upper,sql",waiting_lora_adapters=""} ${clock.now() / 1000}`,
   );

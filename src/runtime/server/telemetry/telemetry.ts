@@ -25,8 +25,8 @@ export type Telemetry = {
     readonly method: string;
     readonly headers: Headers;
   }): RequestRecord;
-  /** An adapter changed its state. `reason` is a constant or an error code, never free text. */
-  transition(change: { readonly from: string; readonly to: string; readonly reason: string }): void;
+  /** An adapter changed its state. `cause` is one of few constants, or an error code. */
+  transition(change: { readonly from: string; readonly to: string; readonly cause: string }): void;
   /** Prometheus' text format. */
   metricsText(): Promise<string>;
   close(): Promise<void>;
@@ -80,8 +80,8 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
         },
       };
     },
-    transition({ from, to, reason }) {
-      counters.transition(from, to, reason);
+    transition({ from, to, cause }) {
+      counters.transition(from, to, cause);
     },
     async metricsText() {
       const counted = await counters.text();

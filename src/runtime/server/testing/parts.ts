@@ -1,6 +1,6 @@
+import { silentLog } from '../../../telemetry/log.fixture.ts';
 import type { Clock } from '../../../time/clock.ts';
 import { systemClock } from '../../../time/clock.ts';
-import type { Log } from '../../log.ts';
 import type { Parts } from '../exchange.ts';
 import type { Readings } from '../telemetry/readings.ts';
 import { createTelemetry, type TelemetryOptions } from '../telemetry/telemetry.ts';
@@ -16,9 +16,6 @@ export const fakeReadings: Readings = {
   requests: { running: 3, waiting: 4 },
   lora: { max: 8, running: ['upper', 'sql'], waiting: [] },
 };
-
-const silent = (): void => undefined;
-const silentLog: Log = { debug: silent, info: silent, warn: silent, error: silent };
 
 export type FakeParts = Parts & {
   readonly serving: FakeServing;

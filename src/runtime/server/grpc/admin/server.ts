@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { AdminService } from '../../../../gen/adaptlet/inference/v1/admin.ts';
 import { adminDescriptors } from '../../../../gen/descriptors.ts';
+import { closeServer, listen } from '../../../../grpc/server.ts';
 import { addReflection } from '../reflection.ts';
-import { closeServer, createServer, listen, type RunningServer } from '../server.ts';
+import { createServer, type RunningServer } from '../server.ts';
 import { type AdminParts, adminService } from './service.ts';
 import { bindPrivately } from './unix-socket.ts';
 

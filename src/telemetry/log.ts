@@ -1,2 +1,2 @@
-/** What the parts of a runtime log to: keys first, a constant message second. A pino logger is one. */
+/** What parts log to: keys first, a constant message second. A pino logger is one. */
 export type Log = Record<'debug' | 'info' | 'warn' | 'error', (keys: object, message: string) => void>;

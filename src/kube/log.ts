@@ -1,2 +1,0 @@
-/** What the parts of src/kube log to: keys first, a constant message second. A pino logger is one. */
-export type Log = Record<'debug' | 'info' | 'warn' | 'error', (keys: object, message: string) => void>;

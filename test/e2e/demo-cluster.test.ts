@@ -1,0 +1,45 @@
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, it, onTestFinished } from 'vitest';
+import { repositoryRoot } from '../support/process.ts';
+import { waitFor } from '../support/wait.ts';
+
+const run = promisify(execFile);
+
+it('the demo of a cluster shows everything that it promises, and leaves nothing behind', async () => {
+  const mark = randomUUID();
+  const temporary = await mkdtemp(join(tmpdir(), 'adaptlet-demo-'));
+  onTestFinished(() => rm(temporary, { recursive: true, force: true }));
+  /** Processes that the demo started, however deep: they inherit its environment. */
+  const processes = async (): Promise<string[]> => {
+    const { stdout } = await run('ps', ['axeww', '-o', 'pid=,args='], { maxBuffer: 64 << 20 });
+    return stdout.split('\n').filter((line) => line.includes(mark));
+  };
+  const demo = run(process.execPath, [join(repositoryRoot, 'test/demo/cluster.ts')], {
+    env: { ...process.env, DEMO_MARK: mark, TMPDIR: temporary },
+  });
+  let hasEnded = false;
+  const ended = demo.finally(() => {
+    hasEnded = true;
+  });
+  ended.catch(() => undefined); // thrown below
+
+  // Itself, etcd, the API server, its controllers, two replicas, three runtimes with an engine each.
+  await waitFor('all of it', async () => hasEnded || (await processes()).length >= 12, 120_000);
+  const { stdout } = await ended;
+  const [, good, all] = /(\d+) of (\d+) as promised/.exec(stdout) ?? [];
+  expect(Number(all)).toBeGreaterThanOrEqual(10);
+  expect(good).toBe(all);
+  expect(stdout).not.toContain('NOT OK');
+
+  expect(await processes()).toEqual([]);
+  // ONNX Runtime leaves files of its own.
+  const left = (await readdir(temporary)).filter((name) => name.startsWith('adaptlet-'));
+  const inMemory = await readdir('/dev/shm').catch(() => []);
+  left.push(...inMemory.filter((name) => name.startsWith(`adaptlet-cluster-${demo.child.pid}-`)));
+  expect(left).toEqual([]);
+});

@@ -1,0 +1,192 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { operatorClusterRules, operatorNamespaceRules, type Rule } from '../../../cdk8s/rbac.ts';
+import { startCluster } from '../../cluster/index.ts';
+import { type AuditedRequest, AuditLog } from '../../support/audit.ts';
+import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
+import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
+import { waitFor } from '../../support/wait.ts';
+
+const account = (name: string): string => `system:serviceaccount:${systemNamespace}:${name}`;
+const [operator, runtime] = [account('adaptlet-operator'), account('adaptlet-runtime')];
+
+/** One verb on one resource; `name` where the rule names objects. */
+type Right = Omit<Rule, 'apiGroups' | 'resources' | 'resourceNames' | 'verbs'> & {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+  readonly name: string | undefined;
+  /** The role that grants it, as the API server calls it. */
+  readonly role: string;
+};
+
+const rightsOf = (rules: readonly Rule[], role: string): Right[] =>
+  rules.flatMap(({ apiGroups, resources, resourceNames, verbs }) =>
+    verbs.flatMap((verb) =>
+      apiGroups.flatMap((group) =>
+        resources.flatMap((resource) =>
+          (resourceNames ?? [undefined]).map((name) => ({ verb, group, resource, name, role })),
+        ),
+      ),
+    ),
+  );
+
+const granted = [
+  ...rightsOf(operatorClusterRules, 'of ClusterRole "adaptlet-operator"'),
+  ...rightsOf(operatorNamespaceRules, 'of Role "adaptlet-operator"'),
+];
+
+/**
+ * Whether a request needed a right. A server-side apply that made its object (201) needed `create` as well: the API
+ * server asks for it, and notes only the patch.
+ */
+const needed = (request: AuditedRequest, right: Right): boolean =>
+  (request.verb === right.verb ||
+    (right.verb === 'create' && request.verb === 'patch' && request.code === 201)) &&
+  request.group === right.group &&
+  request.resource === right.resource &&
+  (right.name === undefined || request.name === right.name) &&
+  request.allowedBy.includes(right.role);
+
+const textOf = ({ verb, group, resource, name }: Right): string =>
+  `${verb} ${group}/${resource}${name === undefined ? '' : ` ${name}`}`;
+
+const stack = new AsyncDisposableStack();
+let audit: AuditLog;
+let fleet: TestFleet;
+beforeAll(async () => {
+  audit = stack.use(await AuditLog.of([operator, runtime]));
+  const cluster = stack.use(await startCluster({ controllerManager: true, apiServerFlags: audit.flags }));
+  fleet = stack.use(await TestFleet.start({ cluster, replicas: 2, runtimes: 2 }));
+  for (const name of ['upper', 'reverse']) await fleet.apply(await clusterAdapter(name, `adapters/${name}`));
+});
+afterAll(() => stack.disposeAsync());
+
+const point = (adapter: string, steps: string) => fleet.apply(rolloutYaml('shout', adapter, steps));
+const phase = (wanted: string) =>
+  waitFor(`phase ${wanted}`, async () => (await fleet.rollout('shout'))?.phase === wanted);
+const kubectl = (...args: readonly string[]) => fleet.cluster.kubectlOk(args);
+const inTeam = (...args: readonly string[]) => kubectl('-n', fleet.namespace, ...args);
+const gone = (kind: string, name: string) =>
+  waitFor(`the end of ${kind} ${name}`, async () => (await fleet.get(kind, name)) === undefined);
+
+describe('an operator with the rights of the chart', () => {
+  it('brings a canary, gives it up twice, and goes back', async () => {
+    await point('upper', '{setWeight: 100}');
+    await phase('Healthy');
+    await point('reverse', '{setWeight: 20}, {pause: {}}');
+    await phase('Paused');
+    for (const verb of ['abort', 'retry', 'abort'])
+      expect(await fleet.plugin(verb, 'shout')).toMatchObject({ code: 0 });
+    await phase('Degraded');
+    await point('upper', '{setWeight: 100}');
+    await phase('Healthy');
+  });
+
+  it('routes, and takes a deleted route back', async () => {
+    await fleet.apply(
+      'apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRoute\nmetadata: {name: assistant}\nspec:\n  model: assistant\n  rules: [{name: all, targets: [{rollout: shout}]}]\n',
+    );
+    const answer = (node: TestFleet['nodes'][number]) => askMoon(node, 'assistant').then(({ text }) => text);
+    for (const node of fleet.nodes)
+      await waitFor('the route', async () => (await answer(node)) === moon.upper);
+    await waitFor('programmed', async () => {
+      const route = await fleet.get<{ status?: { runtimes: { programmed: number } } }>('art', 'assistant');
+      return route?.status?.runtimes.programmed === 2;
+    });
+    await inTeam('delete', 'art', 'assistant');
+    for (const node of fleet.nodes)
+      await waitFor('the end of the route', () =>
+        answer(node).then(
+          () => false,
+          (error: { code?: string }) => error.code === 'MODEL_NOT_FOUND',
+        ),
+      );
+  });
+
+  it('says of an Adapter that a laxer CRD let through that it is not valid', async () => {
+    const regex = 'spec/properties/validation/properties/smokeTests/items/properties/expect/properties/regex';
+    const path = `/spec/versions/0/schema/openAPIV3Schema/properties/${regex}/x-kubernetes-validations`;
+    const laxer = JSON.stringify([{ op: 'add', path, value: [] }]);
+    await kubectl('patch', 'crd', 'adapters.adaptlet.io', '--type=json', '-p', laxer);
+    const test = '{name: t, prompt: "moon:", maxTokens: 4, expect: {regex: "(?=x)"}}';
+    const yaml = await clusterAdapter(
+      'lookahead',
+      'adapters/digits',
+      `  validation: {smokeTests: [${test}]}\n`,
+    );
+    await waitFor('the laxer CRD', () => fleet.apply(yaml));
+    await waitFor('the verdict', async () => {
+      const found = await fleet.get<{ status?: { conditions: { reason: string }[] } }>('ad', 'lookahead');
+      return found?.status?.conditions.some(({ reason }) => reason === 'InvalidSpec');
+    });
+  });
+
+  it('lets a deleted Adapter go once no rollout needs it', async () => {
+    await inTeam('delete', 'ad', 'upper', '--wait=false');
+    await waitFor('the event that it is kept', async () =>
+      (await inTeam('get', 'events.events.k8s.io', '-o', 'jsonpath={..reason}')).split(' ').includes('Kept'),
+    );
+    expect(await fleet.get('ad', 'upper')).toBeDefined();
+    await inTeam('delete', 'aro', 'shout');
+    await gone('ad', 'upper');
+  });
+
+  it('repairs the certificate authority when another replica leads', async () => {
+    const authority = (kind: string, ...more: readonly string[]) =>
+      kubectl('-n', systemNamespace, ...more, kind, 'adaptlet-ca');
+    const published = async (): Promise<string> => {
+      const text = await kubectl('-n', systemNamespace, 'get', 'configmap', 'adaptlet-ca', '-o', 'json');
+      return (JSON.parse(text) as { data: { 'ca.crt': string } }).data['ca.crt'];
+    };
+    const patch = (kind: string, body: unknown) =>
+      authority(kind, 'patch', '--type=merge', '-p', JSON.stringify(body));
+    const bundle = await published();
+    const over = { 'former.crt': bundle, 'former.until': '2020-01-01T00:00:00.000Z' };
+    await patch('secret', { stringData: over });
+    await patch('configmap', { data: { 'ca.crt': '' } });
+    const leader = await fleet.leader();
+    await leader.end('SIGTERM');
+    expect(await fleet.leader()).not.toBe(leader);
+    await fleet.startOperator(fleet.operators.indexOf(leader));
+    expect(await published()).toBe(bundle);
+    expect(await authority('secret', 'get', '-o', 'jsonpath={.data}')).not.toContain('former');
+    await waitFor('both runtimes', async () => {
+      const all = await Promise.all([0, 1].map((i) => fleet.runtime(i)));
+      return all.every((status) =>
+        status?.conditions.some(({ type, status: is }) => type === 'Connected' && is === 'True'),
+      );
+    });
+  });
+
+  it('was never refused anything', async () => {
+    const requests = await audit.requests();
+    expect(requests.length).toBeGreaterThan(50);
+    expect(requests.filter(({ code }) => code === 403)).toEqual([]);
+  });
+
+  it('needed everything that it may do', async () => {
+    const requests = await audit.requests();
+    const unused = granted.filter((right) => !requests.some((request) => needed(request, right)));
+    expect(unused.map(textOf)).toEqual([]);
+  });
+
+  it('may not read what is not its own', async () => {
+    const can = async (user: string, ...what: readonly string[]): Promise<string> =>
+      (
+        await fleet.cluster.kubectl('auth', 'can-i', ...what, '-n', systemNamespace, `--as=${user}`)
+      ).stdout.trim();
+    expect(await can(operator, 'get', 'secrets/adaptlet-ca')).toBe('yes');
+    expect(await can(operator, 'get', 'secrets/other')).toBe('no');
+    expect(await can(operator, 'list', 'secrets')).toBe('no');
+    expect(await can(operator, 'delete', 'adapters.adaptlet.io')).toBe('no');
+  });
+});
+
+it('a runtime asks the API server for nothing, and could not', async () => {
+  const requests = await audit.requests();
+  expect(requests.filter(({ user }) => user === runtime)).toEqual([]);
+  for (const what of ['adapters.adaptlet.io', 'secrets', 'configmaps']) {
+    const { stdout } = await fleet.cluster.kubectl('auth', 'can-i', 'get', what, `--as=${runtime}`);
+    expect(stdout.trim()).toBe('no');
+  }
+});

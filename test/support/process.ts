@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+export const repositoryRoot = join(import.meta.dirname, '../..');
+
+/** Lines of log that are kept, the newest. */
+const keptLines = 20_000;
+
+export type ProcessOptions = {
+  /** Flags by name; '' leaves one out. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** On top of those of this process. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+};
+
+/** A real `adaptlet` process that says in one line of JSON where it listens. */
+export class AdaptletProcess<Ready> {
+  readonly ready: Ready;
+  /** Lines of stderr. */
+  readonly log: readonly string[];
+  readonly #child: ChildProcess;
+
+  private constructor(ready: Ready, log: readonly string[], child: ChildProcess) {
+    this.ready = ready;
+    this.log = log;
+    this.#child = child;
+  }
+
+  /** Resolves once it listens. Errors: its last lines when it ended before. */
+  static async start<Ready>(
+    command: 'serve' | 'operator',
+    { settings, env }: ProcessOptions,
+  ): Promise<AdaptletProcess<Ready>> {
+    const flags = Object.entries(settings).flatMap(([name, value]) =>
+      value === '' ? [] : [`--${name}`, value],
+    );
+    const child = spawn(join(repositoryRoot, 'bin/adaptlet'), [command, ...flags], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const log: string[] = [];
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      log.push(line);
+      if (log.length > keptLines) log.shift();
+    });
+    const ready = await new Promise<Ready>((resolve, reject) => {
+      createInterface({ input: child.stdout }).once('line', (line) => resolve(JSON.parse(line) as Ready));
+      child.once('error', reject);
+      child.once('exit', (code, signal) =>
+        reject(new Error(`${command} ended (${code ?? signal}):\n${log.slice(-20).join('\n')}`)),
+      );
+    });
+    return new AdaptletProcess(ready, log, child);
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** From here on nobody reads what it logs. */
+  stallLog(): void {
+    this.#child.stderr?.pause();
+  }
+
+  /** Sends a signal and waits for the end; gives the exit code, null after a signal that ended it. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (!this.isRunning) return this.#child.exitCode;
+    const exit = new Promise<number | null>((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill(signal);
+    return exit;
+  }
+}
