@@ -1,16 +1,20 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CelInput, run } from '@bufbuild/cel';
+import * as fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { crds } from './crds.ts';
+import { durationSchema } from '../../src/api/duration.ts';
+import { digestSchema, labelNameSchema, modelNameSchema, nameSchema } from '../../src/api/names.ts';
+import { sourceSchema, userSourceSchema } from '../../src/api/source.ts';
+import { crds, structural } from './crds.ts';
 import type { Schema } from './structural.ts';
 
 const root = join(import.meta.dirname, '../..');
 const generated = await crds();
 
-type Rule = { readonly rule: string; readonly message: string };
+type Rule = { readonly rule: string; readonly message: string; readonly messageExpression?: string };
 type Node = Schema & {
   readonly type?: string;
   readonly description?: string;
@@ -166,6 +170,10 @@ describe('structural rules', () => {
       (n) => n.pattern === undefined || RE2JS.compile(n.pattern) !== undefined,
     ],
     [
+      'has no pattern beside a rule: the API server would look at the pattern and not at the rule',
+      (n) => n.pattern === undefined || n['x-kubernetes-validations'] === undefined,
+    ],
+    [
       'has rules with messages',
       (n) =>
         (n['x-kubernetes-validations'] ?? []).every(
@@ -193,7 +201,10 @@ const broken = (node: Node, self: unknown, old?: unknown): string[] => {
   const here = (node['x-kubernetes-validations'] ?? [])
     .filter(({ rule }) => old !== undefined || !rule.includes('oldSelf'))
     .filter(({ rule }) => run(rule, { self: asCel(self), oldSelf: asCel(old ?? {}) }) !== true)
-    .map(({ message }) => message);
+    .map(({ message, messageExpression }) => {
+      const made = messageExpression === undefined ? message : run(messageExpression, { self: asCel(self) });
+      return typeof made === 'string' ? made : `the rule ${messageExpression} makes no text`;
+    });
   if (Array.isArray(self)) return [...here, ...self.flatMap((item) => broken(node.items ?? {}, item))];
   if (typeof self !== 'object' || self === null) return here;
   const below = Object.entries(self).flatMap(([key, member]) => broken(node.properties?.[key] ?? {}, member));
@@ -277,6 +288,32 @@ describe('CEL rules', () => {
     ]) {
       expect(broken(schemaOf('Adapter'), good)).toEqual([]);
     }
+  });
+
+  const alphabet = ['a', 'B', '1', '.', '..', '-', '_', '/', ':', '@', 's', 'm', 'h', '{user}', '{', ' '];
+  const parts = [...alphabet, '8784', 'r.io/', 'localhost', ':5000', '://', 'ms', 'sha256:', 'a'.repeat(64)];
+  const written = fc.array(fc.constantFrom(...parts), { maxLength: 7 }).map((list) => list.join(''));
+  it.each([
+    ['a name', nameSchema],
+    ['a label', labelNameSchema],
+    ['a model name', modelNameSchema],
+    ['a digest', digestSchema],
+    ['a duration', durationSchema],
+    ['an image', sourceSchema.shape.oci.unwrap().shape.image],
+    ['a path', sourceSchema.shape.path.unwrap().shape.path],
+    ['an image per user', userSourceSchema.shape.oci.unwrap().shape.image],
+    ['a path per user', userSourceSchema.shape.path.unwrap().shape.path],
+  ])('say of %s what our parser says of it', (_, schema) => {
+    const node = structural(schema);
+    fc.assert(
+      fc.property(written, (value) => {
+        const parsed = schema.safeParse(value);
+        const ours = parsed.success ? [] : parsed.error.issues.map(({ message }) => message);
+        fc.pre(value.length <= Number(node.maxLength));
+        expect(broken(node, value)).toEqual(ours);
+      }),
+      { numRuns: 400 },
+    );
   });
 
   it.each([

@@ -105,6 +105,7 @@ export const definitions: readonly Crd[] = [
       { name: 'Accepted', type: 'string', jsonPath: '.status.conditions[?(@.type=="Accepted")].status' },
       { name: 'Programmed', type: 'integer', jsonPath: '.status.runtimes.programmed' },
       { name: 'Desired', type: 'integer', jsonPath: '.status.runtimes.desired' },
+      { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
       age,
     ],
   },

@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adaptlet } from '../../support/cli.ts';
+import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
+import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
+import type { TestNode } from '../../support/node.ts';
+import { traffic } from '../../support/traffic.ts';
+import { waitFor } from '../../support/wait.ts';
+
+let fleet: TestFleet;
+let load: ReturnType<typeof traffic>[] = [];
+beforeAll(async () => {
+  fleet = await TestFleet.start({ runtimes: 2 });
+  for (const name of ['upper', 'reverse', 'hello'] as const)
+    await fleet.apply(await clusterAdapter(name, `adapters/${name}`));
+  await point('shout', 'upper');
+  await answers('shout', moon.upper);
+});
+afterAll(async () => {
+  await Promise.all(load.map((lane) => lane.stop()));
+  await fleet[Symbol.asyncDispose]();
+});
+
+const point = (name: string, adapter: string) => fleet.apply(rolloutYaml(name, adapter, '{setWeight: 100}'));
+const answers = (model: string, text: string, nodes = fleet.nodes) =>
+  waitFor(
+    `${text} of ${model}`,
+    async () => {
+      const texts = await Promise.all(nodes.map(async (node) => (await askMoon(node, model)).text));
+      return texts.every((each) => each === text);
+    },
+    60_000,
+  );
+/** The versions that are lost: while the restored cluster has not made as many again, it is known as one that went back. */
+const spendVersions = async (count: number) => {
+  const items = Array.from({ length: count }, (_, i) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: `spent-${i}` },
+  }));
+  const list = { apiVersion: 'v1', kind: 'List', items };
+  await fleet.cluster.kubectlOk(['-n', fleet.namespace, 'create', '-f', '-'], JSON.stringify(list));
+};
+const follow = (allowed: readonly string[]) => {
+  load = [0, 1].map((i) =>
+    traffic(() => fleet.nodes[i] as TestNode, {
+      model: 'shout',
+      prompt: 'moon:',
+      allowed: new Set(allowed),
+    }),
+  );
+};
+const stop = async () => {
+  for (const lane of load) await lane.stop();
+  for (const { failures, wrong } of load) expect({ failures, wrong }).toEqual({ failures: [], wrong: [] });
+};
+
+describe('an etcd that comes back from an older backup', () => {
+  it('is noticed by replicas that run: they are not ready and say what to do; nothing changes on a node', async () => {
+    await fleet.cluster.backUpEtcd();
+    await spendVersions(300);
+    await point('shout', 'reverse');
+    await point('late', 'hello');
+    await answers('shout', moon.reverse);
+    await answers('late', moon.hello);
+    follow([moon.reverse]);
+    await fleet.cluster.restoreEtcd();
+    const said = await waitFor(
+      'replicas that are not ready',
+      async () => {
+        const all = await Promise.all(fleet.operators.map((each) => fetch(`${each.http}/readyz`)));
+        return all.every(({ status }) => status === 503) && Promise.all(all.map((each) => each.text()));
+      },
+      90_000,
+    );
+    for (const text of said) expect(text).toContain('went back');
+    await answers('late', moon.hello);
+  });
+
+  it('is not followed through replicas that were started anew: runtimes keep their plan and say how to go on', async () => {
+    for (const index of [0, 1]) {
+      await fleet.operators[index]?.end('SIGKILL');
+      await fleet.startOperator(index);
+    }
+    for (const node of fleet.nodes) {
+      await waitFor(
+        'the advice',
+        async () => (await node.client.status()).operator?.lastError.includes('`adaptlet trust-cluster`'),
+        60_000,
+      );
+    }
+    await answers('shout', moon.reverse);
+    await answers('late', moon.hello);
+    await stop();
+  });
+
+  it('is followed by the runtime where a person says so, and by no other', async () => {
+    follow([moon.reverse, moon.upper]);
+    const [first, second] = fleet.nodes as [TestNode, TestNode];
+    await adaptlet('trust-cluster', '--admin', first.admin);
+    await answers('shout', moon.upper, [first]);
+    await answers('shout', moon.reverse, [second]);
+    await adaptlet('trust-cluster', '--admin', second.admin);
+    await answers('shout', moon.upper);
+    await stop();
+    await point('shout', 'reverse');
+    await answers('shout', moon.reverse);
+  });
+});
