@@ -42,8 +42,8 @@ type Past = { readonly plan: Plan; readonly until: number };
 
 /**
  * The mass-removal brake of a runtime: what takes away more than half of what was held at some time of the last minute,
- * or more than half of the rollouts and routes in it, waits for ten minutes or for a person, so that an operator that sees nothing does not empty the nodes. Removals that
- * trickle in, and those that wait, count together.
+ * or more than half of the rollouts and routes in it, waits for ten minutes or for a person, so that an operator that
+ * sees nothing does not empty the nodes. Removals that trickle in, and those that wait, count together.
  *
  * Why several plans are compared and not the one at the start of the window: a runtime that was filled within the
  * minute had nothing there.

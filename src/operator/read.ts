@@ -31,7 +31,7 @@ const reader =
     const { metadata } = raw;
     const base = { key: keyOf(metadata), resourceVersion: metadata.resourceVersion, metadata };
     const spec = specSchema.safeParse(raw.spec);
-    const status = isAbsent(raw.status) ? undefined : statusSchema.safeParse(raw.status);
+    const status = isAbsent(raw.status) ? undefined : parseStatus(statusSchema, raw.status);
     const problems: FieldProblem[] = [
       ...(spec.success ? [] : fieldProblems(kind, raw, underField('spec', spec.error.issues))),
       ...(status?.success === false
@@ -49,6 +49,24 @@ const keyOf = ({ namespace, name }: KubeMetadata): ObjectKey => objectKey(namesp
 const isAbsent = (status: unknown): boolean =>
   status === undefined || status === null || (typeof status === 'object' && Object.keys(status).length === 0);
 
+/** A later operator may have written fields that this one does not know: they are left out, and the rest is read. */
+const parseStatus = <T>(schema: z.ZodType<T>, status: unknown): z.ZodSafeParseResult<T> => {
+  const parsed = schema.safeParse(status);
+  if (parsed.success) return parsed;
+  const known = structuredClone(status);
+  for (const issue of parsed.error.issues) {
+    if (issue.code === 'unrecognized_keys') for (const key of issue.keys) remove(known, [...issue.path, key]);
+  }
+  return schema.safeParse(known);
+};
+
+/** Takes the member at `path` out of a JSON value. */
+const remove = (value: unknown, [key, ...below]: readonly PropertyKey[]): void => {
+  if (typeof value !== 'object' || value === null || key === undefined) return;
+  if (below.length === 0) Reflect.deleteProperty(value, key);
+  else remove(Reflect.get(value, key), below);
+};
+
 const underField = (field: string, issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] =>
   issues.map((issue) => ({ ...issue, path: [field, ...issue.path] }));
 
@@ -64,7 +82,7 @@ export const readRoute = reader('AdapterRoute', routeSpecSchema, routeStatusSche
 
 /** Only we write an AdapterRuntime's status: one that cannot be read is written anew. */
 export const readRuntime = ({ metadata, status }: KubeObject): Read<RuntimeObject> => {
-  const parsed = runtimeStatusSchema.safeParse(status);
+  const parsed = parseStatus(runtimeStatusSchema, status);
   const object = { kind: 'AdapterRuntime' as const, metadata: metaOf(metadata) };
   return {
     key: keyOf(metadata),

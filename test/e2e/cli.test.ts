@@ -93,13 +93,13 @@ describe('adaptlet with a node', () => {
       RAM N MiB of N MiB  disk N MiB of N MiB
       manifests FOLDER/manifests: ok
 
-      ADAPTER          DIGEST        STATE     RAM      IN USE  RANK     REASON
-      default/broken   DIGEST  Failed    N MiB  0       0        ADAPTER_HEADER_TOO_LARGE
-      default/reverse                Remote    N MiB  0       0
-      default/upper    DIGEST  Resident  N MiB  0       4
+      ADAPTER           DIGEST         STATE      RAM       IN USE   RANK       REASON
+      default/broken    DIGEST   Failed     N MiB   0        0          ADAPTER_HEADER_TOO_LARGE
+      default/reverse                  Remote     N MiB   0        0
+      default/upper     DIGEST   Resident   N MiB   0        4
 
-      ROLLOUT        PHASE    STABLE  CANARY  STEP  WEIGHT    SERVED              MESSAGE
-      default/shout  Healthy  upper                 0% of 0%  1 stable, 0 canary  upper serves
+      ROLLOUT         PHASE     STABLE   CANARY   STEP   WEIGHT     SERVED               MESSAGE
+      default/shout   Healthy   upper                    0% of 0%   1 stable, 0 canary   upper serves
 
       Problems:
         adapter default/broken is Failed: ADAPTER_HEADER_TOO_LARGE: adapter_model.safetensors: says that its header has 1099511627776 bytes, the limit is 16777216. The file is damaged or hostile: get it again from where it was trained.

@@ -88,9 +88,11 @@ describe('kubectl adaptlet', () => {
   });
 
   it('shows a rollout as a tree, and as the object that kubectl has', async () => {
-    const tree = await ok('get', 'rollout', 'shout');
+    const tree = await waitFor('a report of each runtime', async () => {
+      const shown = await ok('get', 'rollout', 'shout');
+      return /node-0 +Resident +20 %/.test(shown) && /node-1 +Resident +20 %/.test(shown) && shown;
+    });
     expect(tree).toMatch(/reverse@[0-9a-f]{12} +canary, 20 %/);
-    expect(tree).toMatch(/node-0 +Resident +20 %/);
     expect(tree).toMatch(/upper@[0-9a-f]{12} +stable, 80 %/);
     const object: unknown = JSON.parse(
       await fleet.cluster.kubectlOk(['-n', fleet.namespace, 'get', 'aro', 'shout', '-o', 'json']),
