@@ -3,6 +3,7 @@ import { backoffMs } from '../time/backoff.ts';
 import type { Clock } from '../time/clock.ts';
 import type { KubeApi } from './api.ts';
 import type { ObjectCache } from './cache.ts';
+import { unavailable } from './client-errors.ts';
 import { pathOf, type ResourceType } from './object.ts';
 import {
   initialState,
@@ -33,6 +34,8 @@ export type ReflectorTiming = {
   readonly pageSize: number;
   /** Milliseconds of silence after which a watch counts as dead: two bookmarks did not come. */
   readonly silentMs: number;
+  /** Milliseconds for a check: one object is little, and a connection that is dead costs no more than this. */
+  readonly checkMs: number;
   readonly firstDelayMs: number;
   readonly longestDelayMs: number;
 };
@@ -40,6 +43,7 @@ export type ReflectorTiming = {
 const defaultTiming: ReflectorTiming = {
   pageSize: 500,
   silentMs: 130_000,
+  checkMs: 10_000,
   firstDelayMs: 250,
   longestDelayMs: 30_000,
 };
@@ -90,7 +94,7 @@ export class Reflector<T> {
       case 'listing':
         return await this.#readPage(this.#timing.pageSize, this.#state.next?.token);
       case 'checking':
-        return await this.#readPage(1);
+        return await this.#check();
       case 'watching':
         return await this.#watch(this.#state);
       case 'waiting':
@@ -106,7 +110,20 @@ export class Reflector<T> {
     return labelSelector === undefined ? {} : { labelSelector };
   }
 
-  async #readPage(limit: number, token?: string): Promise<void> {
+  async #check(): Promise<void> {
+    const { checkMs } = this.#timing;
+    const deadline = new AbortController();
+    const cancel = this.#options.clock.after(checkMs, () => {
+      deadline.abort(unavailable(this.#call, `no answer within ${checkMs} ms`));
+    });
+    try {
+      await this.#readPage(1, undefined, AbortSignal.any([this.#signal, deadline.signal]));
+    } finally {
+      cancel();
+    }
+  }
+
+  async #readPage(limit: number, token?: string, signal = this.#signal): Promise<void> {
     const { api, type } = this.#options;
     let input: ReflectorInput;
     try {
@@ -118,7 +135,7 @@ export class Reflector<T> {
           limit: String(limit),
           ...(token === undefined ? {} : { continue: token }),
         },
-        signal: this.#signal,
+        signal,
       });
       input = inputOfPage(this.#call, type, body);
     } catch (error) {

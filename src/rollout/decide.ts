@@ -98,8 +98,12 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   const { steps } = spec.strategy.canary;
   const named = { namespace: metadata.namespace, name: metadata.name };
   if (target.kind === 'Resolved' && sameAdapter(target.bound, draft.stable)) {
-    if (verb === 'rollback' && draft.canary === undefined && goBack(draft, { ...named, steps }, turn.now))
-      return givenUp(draft);
+    if (verb === 'rollback' && draft.canary === undefined && goBack(draft, { ...named, steps }, turn.now)) {
+      // Both had the name that the spec names, and no object has it any more: it means the one that is stable now.
+      if (target.fact !== undefined || draft.stable?.adapter !== spec.adapter) return givenUp(draft);
+      dropCanary(draft);
+      return settled(draft, target.fact);
+    }
     if (verb !== undefined)
       refuse(draft, verb, verb === 'rollback' ? 'there is no former stable' : 'no canary is under way');
     dropCanary(draft);

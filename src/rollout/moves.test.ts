@@ -285,6 +285,17 @@ describe('attempts', () => {
     });
   });
 
+  it('of a held canary that is retried in the decision in which its steps are gone is promoted at once', () => {
+    const world = underWay(timed).hold('v2');
+    expect(world.edit({ steps: [] }).decide().status).toMatchObject({ abort: {}, attempts: 1 });
+    expect(world.edit({ steps: timed }).decide().status).toMatchObject({ abort: {}, attempts: 1 });
+    expect(world.edit({ steps: [] }).decide({ verb: 'retry' }).status).toMatchObject({
+      phase: 'Healthy',
+      stable: { adapter: 'v2' },
+      attempts: 2,
+    });
+  });
+
   it('of a stable that was rolled back and comes again is a higher one as well', () => {
     const world = underWay([]);
     world.decide({ verb: 'rollback' });

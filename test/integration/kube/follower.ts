@@ -24,10 +24,13 @@ export const follow = async (
   options: Partial<InformerOptions<KubeObject>> = {},
 ) => {
   let lists = 0;
+  let checks = 0;
   let watches = 0;
   const counting: KubeApi = {
     request: (request) => {
-      lists += 1;
+      // A list of one object checks how far the server is; pages of lists are longer.
+      if (request.query?.['limit'] === '1') checks += 1;
+      else lists += 1;
       return api.request(request);
     },
     stream: (request) => {
@@ -61,6 +64,7 @@ export const follow = async (
     changes,
     told: () => changes.map(({ type, key }) => `${type} ${key.split('/').at(-1)}`),
     lists: () => lists,
+    checks: () => checks,
     watches: () => watches,
     progress: () => progress,
   };

@@ -99,6 +99,7 @@ describe('a cache of the real API server', () => {
     await write.create('last');
     await converged(follower, write);
     expect(follower.lists()).toBe(1);
+    expect(follower.checks()).toBeGreaterThanOrEqual(10);
     expect(follower.watches()).toBeGreaterThan(10);
     expect(follower.told().filter((line) => line.startsWith('deleted'))).toHaveLength(7);
   });
@@ -140,16 +141,25 @@ describe('a cache of the real API server', () => {
   it('waits for a server that hangs', async () => {
     const namespace = await cluster.createNamespace();
     const write = await author(namespace);
-    const follower = await follow(await open(cluster.kubeconfig), namespace, { timing: { silentMs: 1500 } });
+    const follower = await follow(await open(cluster.kubeconfig), namespace, {
+      timing: { silentMs: 1500, checkMs: 700 },
+      limits: { failingMs: 500 },
+    });
+    await write.create('a');
+    await converged(follower, write);
     cluster.pauseApiServer();
     try {
-      const asked = follower.watches();
-      await waitFor('another watch', () => follower.watches() > asked + 1);
+      const asked = follower.checks();
+      await waitFor('another check', () => follower.checks() > asked + 1);
+      await unhealthy(follower, 'no answer within 700 ms');
+      expect(follower.cache.size).toBe(1);
     } finally {
       cluster.resumeApiServer();
     }
-    await write.create('a');
+    await write.create('b');
     await converged(follower, write);
+    await waitFor('health', () => follower.cache.health().ok);
+    expect(follower.told()).toEqual(['added a', 'added b']);
   });
 
   it('lists anew when its version was compacted, and tells what it missed once', async () => {
@@ -249,7 +259,8 @@ describe('a cache of the real API server', () => {
     // Permission is checked when a watch begins; the one that is open goes on.
     await waitFor('the first deletion', () => follower.cache.size === 1);
     proxy.cut();
-    await unhealthy(follower, 'cannot watch resource "configmaps"');
+    // The check comes before the next watch, and needs the permission to list.
+    await unhealthy(follower, 'cannot list resource "configmaps"');
     expect(follower.cache.size).toBe(1);
     await write.remove('b');
     await grantReading(namespace);
