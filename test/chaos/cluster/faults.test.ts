@@ -213,7 +213,7 @@ describe('under traffic, with no failed request', () => {
         const answers = await Promise.all(fleet.operators.map((o) => fetch(`${o.http}/readyz`)));
         return answers.every(({ status }) => status === 503);
       },
-      90_000,
+      110_000,
     );
     await settled('digits');
     for (const node of fleet.nodes) expect((await node.client.status()).rollouts.length).toBeGreaterThan(1);
