@@ -25,7 +25,7 @@ export const controlErrors = defineErrors({
   PEER_IDENTITY: {
     summary: 'The token or the certificate belongs to somebody else than who connects says it is.',
     advice:
-      'Check the name and the namespace that the runtime is given, and runtimeAccounts of the operator.',
+      'Check the name and the namespace that the runtime is given, and runtimeAccounts of the operator. Between replicas it ends within a minute, when both have read the Secret of the authority.',
     grpc: 'PERMISSION_DENIED',
     retry: 'AfterChange',
   },

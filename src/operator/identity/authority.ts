@@ -36,8 +36,11 @@ export type AuthorityOptions = {
 /** What this replica shows to others, and by what it verifies them. PEM. */
 export type Credentials = KeyPair & { readonly bundle: string };
 
-/** How often the Secret is looked at, with up to a fifth less. */
-const refreshMs = 300_000;
+/**
+ * How often the Secret is looked at, with up to a fifth less. A Secret that was deleted and made anew by one replica
+ * parts it from the others for as long: they do not relay to each other.
+ */
+const refreshMs = 60_000;
 const retryDelays = { firstMs: 1_000, longestMs: 60_000 };
 /** Certificates start a little before now: clocks of nodes differ. */
 const backdateMs = 3_600_000;

@@ -100,8 +100,8 @@ describe('a rotation of the certificate authority, under traffic and with replic
   });
 
   it('goes on when the replica that promotes it is killed in the middle, while the other still has the old one', async () => {
-    // In the days for which the next one is published every replica has looked at the Secret, which it does every 4 to
-    // 5 minutes; here only a restart makes it look. One that has not does not take the relay of a replica that signs by
+    // In the days for which the next one is published every replica has looked at the Secret, which it does every
+    // minute; here a restart makes it look at once. One that has not does not take the relay of a replica that signs by
     // the next one, and when it leads it counts the runtimes of the other as away after 10 s.
     await restart(1);
     // As a mounted ConfigMap would be by then.
