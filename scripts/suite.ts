@@ -1,0 +1,68 @@
+/** Runs one suite of tests by vitest and says what came of it. */
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const bin = join(root, 'node_modules/.bin');
+const environment = { ...process.env, PATH: `${bin}:${process.env['PATH']}` };
+
+type VitestReport = {
+  testResults: {
+    name: string;
+    status: string;
+    message: string;
+    assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
+  }[];
+};
+
+export type Failure = { file: string; test: string; message: string };
+export type Outcome = { passed: number; skipped: string[]; failures: Failure[] };
+
+/** Runs a command in the project's root with its tools on the path; answers the exit code. */
+export const run = (command: string): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const child = spawn('bash', ['-c', command], { cwd: root, env: environment, stdio: 'inherit' });
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code ?? 1));
+  });
+
+/** A file that breaks before its first test has no failed test in it: it counts as one failure. */
+const failuresOf = (file: VitestReport['testResults'][number]): Failure[] => {
+  const failed = file.assertionResults.filter((t) => t.status === 'failed');
+  const name = relative(root, file.name);
+  if (failed.length === 0)
+    return file.status === 'failed' ? [{ file: name, test: '(the whole file)', message: file.message }] : [];
+  return failed.map((t) => ({ file: name, test: t.fullName, message: t.failureMessages.join('\n') }));
+};
+
+/** Runs the suite, or only those of its files that are named. */
+export const runSuite = async (suite: string, files: readonly string[] = []): Promise<Outcome> => {
+  const folder = await mkdtemp(join(tmpdir(), 'adaptlet-test-'));
+  const report = join(folder, 'report.json');
+  try {
+    const workers = `--maxWorkers=${Math.min(availableParallelism(), 4)}`;
+    await run(
+      `vitest run --project ${suite} ${workers} --reporter=dot --reporter=json --outputFile.json=${report} ${files.join(' ')}`,
+    );
+    const json = JSON.parse(await readFile(report, 'utf8')) as VitestReport;
+    const tests = json.testResults.flatMap((file) => file.assertionResults);
+    return {
+      passed: tests.filter((t) => t.status === 'passed').length,
+      skipped: tests.filter((t) => !['passed', 'failed'].includes(t.status)).map((t) => t.fullName),
+      failures: json.testResults.flatMap(failuresOf),
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+};
+
+/** Each failure with the first lines of its message. */
+export const describeFailures = (failures: readonly Failure[]): string =>
+  failures
+    .map(({ file, test, message }) => {
+      const lines = message.split('\n').slice(0, 12);
+      return [`  ${file}: ${test}`, ...lines.map((line) => `      ${line.slice(0, 400)}`)].join('\n');
+    })
+    .join('\n');
