@@ -5,7 +5,10 @@ import { AdapterTable } from '../../../src/runtime/engine/adapters/adapter-table
 import { Arena } from '../../../src/runtime/engine/adapters/arena.ts';
 import { Exclusive } from '../../../src/runtime/engine/exclusive.ts';
 import { type BaseModel, openBaseModel } from '../../../src/runtime/engine/host/base-model.ts';
-import type { Feeds, GraphSession } from '../../../src/runtime/engine/session/graph-session.ts';
+import { NativeMemory } from '../../../src/runtime/engine/ort/memory.ts';
+import { OrtTensor } from '../../../src/runtime/engine/ort/tensor.ts';
+import type { Feeds } from '../../../src/runtime/engine/session/feeds.ts';
+import type { GraphSession } from '../../../src/runtime/engine/session/graph-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 
 export type OpenModel = BaseModel & { readonly adapters: AdapterTable; readonly warnings: readonly string[] };
@@ -36,8 +39,14 @@ export const allLogits = async (
   feeds: Feeds,
   ids: readonly number[],
 ): Promise<Float32Array> => {
-  const { logits } = await session.run(feeds, ids, session.emptyCache(), [...ids.keys()]);
-  return logits;
+  return await session.logitsOf(feeds, ids, [...ids.keys()]);
+};
+
+/** A tensor with memory of its own, which tests do not give back. */
+export const tensorOf = (values: Float32Array, shape: readonly number[]): OrtTensor => {
+  const memory = new NativeMemory(values.byteLength);
+  new Float32Array(memory.buffer, 0, values.length).set(values);
+  return new OrtTensor('float32', shape, memory.address);
 };
 
 /** Logits of every position by the graph as it was exported, run by nothing of ours. */
@@ -69,19 +78,19 @@ export const greedy = async (
   options: { readonly eosIds: ReadonlySet<number>; readonly count: number },
 ): Promise<number[]> => {
   const out: number[] = [];
-  let cache = session.emptyCache();
+  const cache = session.newCache(prompt.length + options.count);
   let ids = prompt;
   while (out.length < options.count) {
-    const step = await session.run(feeds, ids, cache, [ids.length - 1]);
-    const next = step.logits.reduce(
-      (best, value, id) => (value > (step.logits[best] ?? -Infinity) ? id : best),
+    const logits = await session.prepare(feeds, ids, cache, [ids.length - 1])();
+    const next = logits.reduce(
+      (best, value, id) => (value > (logits[best] ?? -Infinity) ? id : best),
       0,
     );
     out.push(next);
     if (options.eosIds.has(next)) break;
-    cache = step.cache;
     ids = [next];
   }
+  cache.release();
   return out;
 };
 

@@ -2,17 +2,19 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Tensor } from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../../api/names.fixture.ts';
 import { compileAdapter } from '../../adapter/compile.ts';
 import { tinyFolder, tinySites } from '../../adapter/peft-folder.fixture.ts';
 import { readCompiledHeader } from '../../adapter/read-compiled.ts';
 import { Exclusive } from '../exclusive.ts';
+import { elementsOf, type OrtTensor } from '../ort/tensor.ts';
+import type { LoraTensors } from '../session/feeds.ts';
 import type { GraphSession } from '../session/graph-session.ts';
 import { AdapterTable } from './adapter-table.ts';
 import { Arena } from './arena.ts';
 import { checkHeader } from './check-header.ts';
+import type { LoadedAdapter } from './loaded-adapter.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'adaptlet-table-'));
 const expected = { baseDigest: fakeDigest('b'), engineVersion: 'test 1', sites: tinySites };
@@ -20,8 +22,15 @@ const fileOf = (name: string): string => join(folder, `${name}.bin`);
 
 /** A session that only keeps what it would feed. */
 const session = {
-  feeds: (lora: ReadonlyMap<string, Tensor>) => ({ tensors: Object.fromEntries(lora) }),
+  feeds: (lora: LoraTensors) => ({ lora, release: () => undefined }),
 } as unknown as GraphSession;
+
+/** What the session of these tests would feed. */
+const fed = (adapter: LoadedAdapter): LoraTensors => (adapter.feeds as unknown as { lora: LoraTensors }).lora;
+
+/** The values of a tensor in an arena. */
+const valuesOf = (arena: Arena, tensor: OrtTensor): Float32Array =>
+  new Float32Array(arena.buffer, Number(tensor.address - arena.address), elementsOf(tensor.shape));
 
 const makeTable = (budget = 1 << 20) => {
   const steps = new Exclusive();
@@ -52,16 +61,15 @@ const copyOf = async (name: string, change: (bytes: Buffer) => void): Promise<st
 
 describe('loading a compiled file', () => {
   it('feeds exactly the values of the file', async () => {
-    const { table } = makeTable();
+    const { table, arena } = makeTable();
     const adapter = await table.load('upper', fileOf('upper'));
     const header = await readCompiledHeader(fileOf('upper'));
     const file = readFileSync(fileOf('upper'));
-    const names = Object.keys(adapter.feeds.tensors);
-    expect(names).toHaveLength(header.tensors.length);
+    expect(fed(adapter).size).toBe(header.tensors.length);
     for (const { module, half, shape, offset, length } of header.tensors) {
-      const tensor = adapter.feeds.tensors[`lora.${module}.${half}`];
-      expect(tensor?.dims).toEqual(shape);
-      const values = tensor?.data as Float32Array;
+      const tensor = fed(adapter).get(`lora.${module}.${half}`)!;
+      expect(tensor.shape).toEqual(shape);
+      const values = valuesOf(arena, tensor);
       expect(
         Buffer.from(values.buffer, values.byteOffset, values.byteLength).equals(
           file.subarray(offset, offset + length),
@@ -72,15 +80,16 @@ describe('loading a compiled file', () => {
 
   it('keeps the values when other adapters go and memory is put together', async () => {
     const { table, arena } = makeTable(0);
-    const reference = await makeTable().table.load('digits', fileOf('digits'));
+    const other = makeTable();
+    const reference = await other.table.load('digits', fileOf('digits'));
     await table.load('upper', fileOf('upper'));
     const digits = await table.load('digits', fileOf('digits'));
     const before = digits.feeds;
     await table.unload('upper');
     arena.allocate(arena.buffer.byteLength - digits.bytes - 64, () => undefined);
     expect(digits.feeds).not.toBe(before);
-    for (const [name, tensor] of Object.entries(reference.feeds.tensors)) {
-      expect(digits.feeds.tensors[name]?.data).toEqual(tensor.data);
+    for (const [name, tensor] of fed(reference)) {
+      expect(valuesOf(arena, fed(digits).get(name)!)).toEqual(valuesOf(other.arena, tensor));
     }
   });
 

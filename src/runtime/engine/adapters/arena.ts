@@ -1,4 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { NativeMemory } from '../ort/memory.ts';
 
 /** Bytes that every block begins at a multiple of. */
 const alignment = 64;
@@ -19,12 +20,21 @@ const roundUp = (bytes: number): number => Math.ceil(bytes / alignment) * alignm
  * Assumes that calls come between steps. A block that was freed must not be read again.
  */
 export class Arena {
-  readonly buffer: ArrayBuffer;
+  readonly #memory: NativeMemory;
   /** In order of their offsets. */
   readonly #places: Place[] = [];
 
   constructor(budgetBytes: number) {
-    this.buffer = new ArrayBuffer(roundUp(budgetBytes) + slack);
+    this.#memory = new NativeMemory(roundUp(budgetBytes) + slack);
+  }
+
+  get buffer(): ArrayBuffer {
+    return this.#memory.buffer;
+  }
+
+  /** Of the first byte. */
+  get address(): bigint {
+    return this.#memory.address;
   }
 
   get usedBytes(): number {

@@ -1,8 +1,9 @@
-import { Tensor } from 'onnxruntime-node';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { CompiledTensor } from '../../adapter/compiled-file.ts';
 import { inputOf } from '../onnx/inject.ts';
-import type { Feeds, GraphSession } from '../session/graph-session.ts';
+import { OrtTensor } from '../ort/tensor.ts';
+import type { Feeds } from '../session/feeds.ts';
+import type { GraphSession } from '../session/graph-session.ts';
 import type { Arena, Block } from './arena.ts';
 
 /** An adapter in memory: its bytes in the arena, and the feeds made of them. */
@@ -31,8 +32,10 @@ export class LoadedAdapter {
     this.#start = Math.min(...tensors.map((tensor) => tensor.offset));
     const end = Math.max(...tensors.map((tensor) => tensor.offset + tensor.length));
     this.#block = parts.arena.allocate(end - this.#start, () => {
-      // The views pointed to where the bytes were.
-      if (this.#feeds !== undefined) this.#feeds = this.#buildFeeds();
+      // The tensors pointed to where the bytes were.
+      if (this.#feeds === undefined) return;
+      this.#feeds.release();
+      this.#feeds = this.#buildFeeds();
     });
   }
 
@@ -82,16 +85,16 @@ export class LoadedAdapter {
     if (this.#users > 0) {
       throw new AdaptletError('INTERNAL', `Adapter ${this.name} is in use by ${this.#users} sequences`);
     }
+    this.#feeds?.release();
     this.#feeds = undefined;
     this.#arena.free(this.#block);
   }
 
   #buildFeeds(): Feeds {
-    const lora = new Map<string, Tensor>();
-    for (const { module, half, shape, offset, length } of this.#tensors) {
-      const at = this.#block.offset + offset - this.#start;
-      const values = new Float32Array(this.#arena.buffer, at, length / Float32Array.BYTES_PER_ELEMENT);
-      lora.set(inputOf(module, half), new Tensor('float32', values, shape));
+    const lora = new Map<string, OrtTensor>();
+    for (const { module, half, shape, offset } of this.#tensors) {
+      const address = this.#arena.address + BigInt(this.#block.offset + offset - this.#start);
+      lora.set(inputOf(module, half), new OrtTensor('float32', shape, address));
     }
     return this.#session.feeds(lora);
   }

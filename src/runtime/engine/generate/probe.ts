@@ -1,6 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { ProbeResult } from '../engine.ts';
-import type { Feeds, GraphSession } from '../session/graph-session.ts';
+import type { Feeds } from '../session/feeds.ts';
+import type { GraphSession } from '../session/graph-session.ts';
 
 const length = 16;
 
@@ -24,12 +25,7 @@ export const compareLogits = (logits: Float32Array, base: Float32Array): ProbeRe
 };
 
 /** Logits of the fixed input at every position. */
-export const probeLogits = async (
-  session: GraphSession,
-  feeds: Feeds,
-  vocabSize: number,
-): Promise<Float32Array> => {
-  const ids = probeIds(vocabSize);
-  const result = await session.run(feeds, ids, session.emptyCache(), [...ids.keys()]);
-  return result.logits;
+export const probeLogits = async (session: GraphSession, feeds: Feeds): Promise<Float32Array> => {
+  const ids = probeIds(session.vocabSize);
+  return await session.logitsOf(feeds, ids, [...ids.keys()]);
 };

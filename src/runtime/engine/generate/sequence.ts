@@ -1,7 +1,9 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { GenerateEvent } from '../engine.ts';
-import type { Feeds, GraphSession, KvCache } from '../session/graph-session.ts';
+import type { Feeds } from '../session/feeds.ts';
+import type { GraphSession } from '../session/graph-session.ts';
+import type { KvCache } from '../session/kv-cache.ts';
 import type { Answer } from './answer.ts';
 import { eventWindow } from './event-window.ts';
 import type { Sampler } from './sampling.ts';
@@ -11,7 +13,7 @@ export const prefillChunk = 128;
 
 /** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
 export type Graph = {
-  readonly session: Pick<GraphSession, 'emptyCache' | 'prepare'>;
+  readonly session: Pick<GraphSession, 'newCache' | 'prepare'>;
   readonly feeds: () => Feeds;
 };
 
@@ -20,6 +22,8 @@ export type SequenceParts = {
   readonly adapter: LoadedAdapter | null;
   readonly graph: Graph;
   readonly promptIds: readonly number[];
+  /** Tokens of prompt and answer at most. */
+  readonly capacity: number;
   readonly sampler: Sampler;
   readonly answer: Answer;
   readonly clock: Clock;
@@ -34,7 +38,8 @@ export class Sequence {
   readonly #admittedAt: number;
   /** Tokens that the next step takes. */
   #pending: readonly number[];
-  #cache: KvCache;
+  /** From the first step on. */
+  #cache: KvCache | undefined;
   #window = eventWindow;
   #cancelled = false;
   #firstPickAt: number | undefined;
@@ -48,7 +53,6 @@ export class Sequence {
     this.#parts = parts;
     this.#admittedAt = parts.clock.monotonic();
     this.#pending = parts.promptIds;
-    this.#cache = parts.graph.session.emptyCache();
   }
 
   get cancelled(): boolean {
@@ -74,24 +78,30 @@ export class Sequence {
    * adapter. Errors: LOGITS_NOT_FINITE, and what ONNX Runtime throws.
    */
   async step(switched: boolean): Promise<boolean> {
-    const { clock, graph, promptIds } = this.#parts;
+    const { clock, graph, promptIds, capacity } = this.#parts;
     const pickedAt = clock.monotonic();
     const ids = this.#pending.slice(0, prefillChunk);
-    const isPrefill = this.#cache.length < promptIds.length;
+    const cache = (this.#cache ??= graph.session.newCache(capacity));
+    const isPrefill = cache.length < promptIds.length;
     const isLastChunk = ids.length === this.#pending.length;
-    const run = graph.session.prepare(graph.feeds(), ids, this.#cache, [ids.length - 1]);
+    const run = graph.session.prepare(graph.feeds(), ids, cache, [ids.length - 1]);
     const runAt = clock.monotonic();
     if (this.#firstPickAt === undefined) {
       this.#firstPickAt = pickedAt;
       this.#switchMs = switched ? runAt - pickedAt : 0;
     }
-    const { logits, cache } = await run();
+    const logits = await run();
     const ms = clock.monotonic() - runAt;
     if (isPrefill) this.#prefillMs += ms;
     else this.#decodeMs += ms;
-    this.#cache = cache;
     this.#pending = this.#pending.slice(ids.length);
     return isLastChunk && this.#take(logits);
+  }
+
+  /** Frees its keys and values. Once it is over, between steps. */
+  release(): void {
+    this.#cache?.release();
+    this.#cache = undefined;
   }
 
   #take(logits: Float32Array): boolean {

@@ -12,7 +12,7 @@ import { type Ending, Scheduler } from '../generate/scheduler.ts';
 import { type Graph, Sequence } from '../generate/sequence.ts';
 import { StopStrings } from '../model/stop-strings.ts';
 import { seededRandom } from '../random.ts';
-import type { Feeds } from '../session/graph-session.ts';
+import type { Feeds } from '../session/feeds.ts';
 import type { BaseModel } from './base-model.ts';
 
 export type HostOptions = {
@@ -70,12 +70,11 @@ export class Host {
   /** Errors: ADAPTER_NOT_AVAILABLE. */
   async probe(name: string): Promise<ProbeResult> {
     const { lora } = this.#base.sessions;
-    const { vocabSize } = this.info;
     return await this.#using(this.#adapters.get(name), async (adapter) => {
       const base = (this.#probeOfBase ??= await this.#steps.run(() =>
-        probeLogits(lora, this.#withoutAdapter, vocabSize),
+        probeLogits(lora, this.#withoutAdapter),
       ));
-      const logits = await this.#steps.run(() => probeLogits(lora, adapter.feeds, vocabSize));
+      const logits = await this.#steps.run(() => probeLogits(lora, adapter.feeds));
       return compareLogits(logits, base);
     });
   }
@@ -95,6 +94,7 @@ export class Host {
     adapter?.acquire();
     try {
       this.#scheduler.submit(sequence, (ending) => {
+        sequence.release();
         adapter?.release();
         ended(nameCulprit(ending, input.adapter));
       });
@@ -135,6 +135,7 @@ export class Host {
       adapter,
       graph: adapter === null ? this.#baseGraph : { session: sessions.lora, feeds: () => adapter.feeds },
       promptIds,
+      capacity: promptIds.length + maxTokens,
       sampler: makeSampler(sampling, seededRandom(sampling.seed ?? random() * 2 ** 32)),
       answer: new Answer({
         detokenizer: codec.detokenizer(promptIds),

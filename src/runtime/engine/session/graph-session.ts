@@ -1,24 +1,16 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../engine.ts';
+import { readGraph } from '../onnx/graph.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
+import { NativeMemory, PointerTable, StringTable } from '../ort/memory.ts';
+import { OnnxSession } from '../ort/session.ts';
+import { OrtTensor } from '../ort/tensor.ts';
+import { Feeds, type LoraTensors } from './feeds.ts';
+import { AppendingCache, InPlaceCache, type KvCache } from './kv-cache.ts';
 import { sessionOptions } from './runtime-options.ts';
+import { Int64Buffer, LogitsBuffer } from './step-buffers.ts';
 import { attentionMask, inputIds, positionIds, readStepInputs, type StepInputs } from './step-inputs.ts';
-
-/** One half of an adapter's pairs for every site that it targets, by graph input. */
-export type LoraTensors = ReadonlyMap<string, Tensor>;
-
-/**
- * Everything that one adapter feeds, built once: building 420 entries per step would cost as much as the switch
- * itself. It can only be made by the session that it is for, with exactly that session's inputs.
- */
-export type Feeds = { readonly tensors: Record<string, Tensor> };
-
-/** Keys and values of the tokens so far. */
-export type KvCache = { readonly length: number; readonly tensors: readonly Tensor[] };
-
-export type StepResult = { readonly logits: Float32Array; readonly cache: KvCache };
 
 export type GraphOptions = {
   /** Folder with the files that the graph names for its weights. */
@@ -30,26 +22,50 @@ export type GraphOptions = {
   readonly headSize: number;
 };
 
-/** A loaded graph that runs one sequence at a time. */
+/** Tensors without elements need an address too. */
+const nowhere = new NativeMemory(0).address;
+
+/** Attention that can write the new keys and values behind the old ones, in the same memory. */
+const inPlaceAttention = 'GroupQueryAttention';
+
+const writesInPlace = (graph: Buffer, presents: readonly string[]): boolean => {
+  const made = new Set(
+    readGraph(graph)
+      .nodes.filter(({ opType }) => opType === inPlaceAttention)
+      .flatMap(({ outputs }) => outputs),
+  );
+  return presents.every((name) => made.has(name));
+};
+
+/** A loaded decoder graph that runs one step of one sequence at a time. */
 export class GraphSession {
   readonly sites: readonly Site[];
-  readonly #session: InferenceSession;
-  readonly #inputs: StepInputs;
-  readonly #emptyCache: KvCache;
-  #ones = new BigInt64Array(0);
+  readonly vocabSize: number;
+  readonly #session: OnnxSession;
+  readonly #step: StepInputs;
+  readonly #inPlace: boolean;
+  readonly #inputNames: StringTable;
+  readonly #outputNames: StringTable;
+  readonly #outputs: PointerTable;
+  /** Feeds that say "no adapter here", shared by all that target only some of the sites. */
+  readonly #rankZero: LoraTensors;
+  readonly #ids = new Int64Buffer();
+  readonly #rows = new Int64Buffer();
+  readonly #ones = new Int64Buffer(() => 1n);
+  readonly #positions = new Int64Buffer(BigInt);
+  readonly #logits = new LogitsBuffer();
 
-  private constructor(
-    session: InferenceSession,
-    inputs: StepInputs,
-    sites: readonly Site[],
-    headSize: number,
-  ) {
+  private constructor(session: OnnxSession, step: StepInputs, sites: readonly Site[], inPlace: boolean) {
     this.#session = session;
-    this.#inputs = inputs;
+    this.#step = step;
+    this.#inPlace = inPlace;
     this.sites = sites;
-    const shape = [1, inputs.kvHeads, 0, headSize];
-    const empty = new Tensor('float32', new Float32Array(0), shape);
-    this.#emptyCache = { length: 0, tensors: inputs.cache.map(() => empty) };
+    this.vocabSize = step.vocabSize;
+    const lora = sites.flatMap(({ module }) => [inputOf(module, 'A'), inputOf(module, 'B')]);
+    this.#inputNames = new StringTable([...step.names, ...step.cache.map(({ past }) => past), ...lora]);
+    this.#outputNames = new StringTable([logitsOutput, ...step.cache.map(({ present }) => present)]);
+    this.#outputs = new PointerTable(Array.from({ length: this.#outputNames.length }, () => 0n));
+    this.#rankZero = rankZeroOf(sites);
   }
 
   /**
@@ -57,117 +73,118 @@ export class GraphSession {
    * Errors: MODEL_UNSUPPORTED, MODEL_INVALID.
    */
   static async open(graph: Buffer, sites: readonly Site[], options: GraphOptions): Promise<GraphSession> {
-    const level = options.optimised ? 'disabled' : 'all';
-    const config = { model_external_initializers_file_folder_path: options.weightsFolder };
-    const session = await InferenceSession.create(
-      graph,
-      sessionOptions(options.threads, level, config),
-    ).catch((cause: unknown) => {
+    const { threads, optimised, weightsFolder, headSize } = options;
+    const session = await OnnxSession.open(graph, {
+      ...sessionOptions(threads, optimised ? 'none' : 'all'),
+      weightsFolder,
+    }).catch((cause: unknown) => {
       throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
     });
     try {
       const names = sites.flatMap(({ module }) => [inputOf(module, 'A'), inputOf(module, 'B')]);
-      return new GraphSession(session, readStepInputs(session, names), sites, options.headSize);
+      const step = readStepInputs(session, names, headSize);
+      const presents = step.cache.map(({ present }) => present);
+      return new GraphSession(session, step, sites, writesInPlace(graph, presents));
     } catch (error) {
-      await session.release();
+      session.release();
       throw error;
     }
   }
 
-  emptyCache(): KvCache {
-    return this.#emptyCache;
+  /** Room for the keys and values of a sequence of up to `capacity` tokens. */
+  newCache(capacity: number): KvCache {
+    const { cacheShape } = this.#step;
+    return this.#inPlace ? new InPlaceCache(cacheShape, capacity) : new AppendingCache(cacheShape, capacity);
   }
 
-  /** Feeds of an adapter; a site that it does not target gets rank 0. Errors: INTERNAL when a tensor fits no input. */
+  /**
+   * Feeds of an adapter, which own its tensors from now on; a site that it does not target gets rank 0.
+   * Errors: INTERNAL when a tensor fits no input.
+   */
   feeds(lora: LoraTensors): Feeds {
-    const tensors: Record<string, Tensor> = {};
-    const none = new Tensor('int64', new BigInt64Array(0), [0]);
-    for (const name of this.#inputs.names) tensors[name] = none;
-    for (const { module, inFeatures, outFeatures } of this.sites) {
-      const a = inputOf(module, 'A');
-      const b = inputOf(module, 'B');
-      tensors[a] = lora.get(a) ?? new Tensor('float32', new Float32Array(0), [0, inFeatures]);
-      tensors[b] = lora.get(b) ?? new Tensor('float32', new Float32Array(0), [outFeatures, 0]);
+    const stray = [...lora.keys()].filter((name) => !this.#rankZero.has(name));
+    if (stray.length > 0) {
+      throw new AdaptletError('INTERNAL', `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`);
     }
-    const known = new Set(this.#session.inputNames);
-    const stray = [...lora.keys(), ...Object.keys(tensors)].filter((name) => !known.has(name));
-    if (stray.length > 0 || Object.keys(tensors).length !== known.size) {
-      throw new AdaptletError(
-        'INTERNAL',
-        `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`,
-      );
-    }
-    // From here on only values change: a name that the graph does not know cannot get in.
-    return { tensors: Object.seal(tensors) };
+    const stepValues = Array.from({ length: this.#step.names.length + this.#step.cache.length }, () => 0n);
+    const loraValues = [...this.#rankZero].map(([name, none]) => (lora.get(name) ?? none).value);
+    return new Feeds(new PointerTable([...stepValues, ...loraValues]), [...lora.values()]);
   }
 
   /**
    * Sets up a step for the tokens after those in the cache; the result runs it. `rows` are the positions, counted
-   * from the first token of this step, whose logits are wanted: one block of vocabSize per row. Between the two
-   * nothing else may be set up with the same feeds.
+   * from the first token of this step, whose logits are wanted: one block of vocabSize per row, valid until the next
+   * step of this session. Between the two nothing else may be set up.
    */
   prepare(
     feeds: Feeds,
     ids: readonly number[],
     cache: KvCache,
     rows: readonly number[],
-  ): () => Promise<StepResult> {
-    const { tensors } = feeds;
+  ): () => Promise<Float32Array> {
     const total = cache.length + ids.length;
-    tensors[inputIds] = new Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
-    tensors[attentionMask] = new Tensor('int64', this.#mask(total), [1, total]);
-    tensors[logitsRowsInput] = new Tensor('int64', BigInt64Array.from(rows, BigInt), [rows.length]);
-    if (this.#inputs.hasPositions) {
-      const positions = BigInt64Array.from(ids, (_, index) => BigInt(cache.length + index));
-      tensors[positionIds] = new Tensor('int64', positions, [1, ids.length]);
+    const { past, present } = cache.step(total);
+    const logits = this.#logits.room([1, rows.length, this.vocabSize]);
+    const inputs = this.#stepTensors(ids, cache.length, rows);
+    for (const [place, tensor] of [...inputs, ...past].entries()) feeds.values.set(place, tensor.value);
+    for (const [place, tensor] of [logits.tensor, ...present].entries()) {
+      this.#outputs.set(place, tensor.value);
     }
-    this.#setPast(tensors, cache);
     return async () => {
       try {
-        const outputs = await this.#session.run(tensors);
-        const present = this.#inputs.cache.map((entry) => outputOf(outputs, entry.present));
-        return {
-          logits: outputOf(outputs, logitsOutput).data as Float32Array,
-          cache: { length: total, tensors: present },
-        };
+        await this.#session.run(
+          { names: this.#inputNames, values: feeds.values },
+          { names: this.#outputNames, values: this.#outputs },
+        );
+        cache.advance(total);
+        return logits.values;
       } finally {
-        // The feeds live as long as the adapter; the cache must not.
-        this.#setPast(tensors, this.#emptyCache);
+        for (const tensor of [...inputs, logits.tensor]) tensor.release();
       }
     };
   }
 
-  /** {@link prepare}, and the step. */
-  async run(
-    feeds: Feeds,
-    ids: readonly number[],
-    cache: KvCache,
-    rows: readonly number[],
-  ): Promise<StepResult> {
-    return await this.prepare(feeds, ids, cache, rows)();
-  }
-
-  async release(): Promise<void> {
-    await this.#session.release();
-  }
-
-  #setPast(tensors: Record<string, Tensor>, cache: KvCache): void {
-    for (const [index, { past }] of this.#inputs.cache.entries()) {
-      const tensor = cache.tensors[index];
-      if (tensor === undefined) throw new AdaptletError('INTERNAL', `The KV cache has no tensor for ${past}`);
-      tensors[past] = tensor;
+  /** Logits of the wanted rows of a sequence of its own. */
+  async logitsOf(feeds: Feeds, ids: readonly number[], rows: readonly number[]): Promise<Float32Array> {
+    const cache = this.newCache(ids.length);
+    try {
+      const logits = await this.prepare(feeds, ids, cache, rows)();
+      return logits.slice();
+    } finally {
+      cache.release();
     }
   }
 
-  /** A row of ones, from one buffer that grows. */
-  #mask(length: number): BigInt64Array {
-    if (this.#ones.length < length) this.#ones = new BigInt64Array(2 * length).fill(1n);
-    return this.#ones.subarray(0, length);
+  /** Frees everything but caches and feeds that were made here. Not during a step. */
+  release(): void {
+    this.#session.release();
+    for (const tensor of this.#rankZero.values()) tensor.release();
+    for (const owned of [this.#inputNames, this.#outputNames, this.#outputs]) owned.free();
+    for (const buffer of [this.#ids, this.#rows, this.#ones, this.#positions, this.#logits]) buffer.free();
+  }
+
+  /** In the order of {@link StepInputs.names}. */
+  #stepTensors(ids: readonly number[], before: number, rows: readonly number[]): readonly OrtTensor[] {
+    const tensors: Readonly<Record<string, () => OrtTensor>> = {
+      [inputIds]: () => this.#ids.tensorOf(ids, [1, ids.length]),
+      [attentionMask]: () => this.#ones.tensor([1, before + ids.length]),
+      [logitsRowsInput]: () => this.#rows.tensorOf(rows, [rows.length]),
+      [positionIds]: () => this.#positions.tensor([1, ids.length], before),
+    };
+    return this.#step.names.map((name) => {
+      const make = tensors[name];
+      if (make === undefined) throw new AdaptletError('INTERNAL', `Nothing feeds the input ${name}`);
+      return make();
+    });
   }
 }
 
-const outputOf = (outputs: InferenceSession.OnnxValueMapType, name: string): Tensor => {
-  const tensor = outputs[name];
-  if (tensor === undefined) throw new AdaptletError('INTERNAL', `ONNX Runtime gave no output ${name}`);
-  return tensor;
+/** In the order in which the graph's LoRA inputs are fed. */
+const rankZeroOf = (sites: readonly Site[]): LoraTensors => {
+  const none = new Map<string, OrtTensor>();
+  for (const { module, inFeatures, outFeatures } of sites) {
+    none.set(inputOf(module, 'A'), new OrtTensor('float32', [0, inFeatures], nowhere));
+    none.set(inputOf(module, 'B'), new OrtTensor('float32', [outFeatures, 0], nowhere));
+  }
+  return none;
 };

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { InferenceSession } from 'onnxruntime-node';
+import { dirname, join } from 'node:path';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
+import { OnnxSession } from '../ort/session.ts';
 import { preparedFiles } from './prepared-files.ts';
 import { provePrepared } from './prove-prepared.ts';
 import { sessionOptions } from './runtime-options.ts';
@@ -16,16 +16,17 @@ const [, , model = '', folder = '', threads = '1', headSize = '1'] = process.arg
 const unaligned = { graph: join(folder, 'unaligned.onnx'), weights: 'unaligned.bin' };
 
 const optimise = async (): Promise<void> => {
-  const options = sessionOptions(Number(threads), 'all', {
-    optimized_model_external_initializers_file_name: unaligned.weights,
-    optimized_model_external_initializers_min_size_in_bytes: '1024',
-    save_external_prepacked_constant_initializers: '1',
+  const session = await OnnxSession.open(readFileSync(model), {
+    ...sessionOptions(Number(threads), 'all'),
+    weightsFolder: dirname(model),
+    optimisedFile: unaligned.graph,
+    config: {
+      'session.optimized_model_external_initializers_file_name': unaligned.weights,
+      'session.optimized_model_external_initializers_min_size_in_bytes': '1024',
+      'session.save_external_prepacked_constant_initializers': '1',
+    },
   });
-  const session = await InferenceSession.create(model, {
-    ...options,
-    optimizedModelFilePath: unaligned.graph,
-  });
-  await session.release();
+  session.release();
 };
 
 const copy = async (from: string, to: string, moves: readonly Move[]): Promise<void> => {

@@ -17,8 +17,10 @@ const logitsOf = async (
     ...place,
     ...options,
   });
-  const { logits } = await session.run(session.feeds(new Map()), ids, session.emptyCache(), [...ids.keys()]);
-  await session.release();
+  const feeds = session.feeds(new Map());
+  const logits = await session.logitsOf(feeds, ids, [...ids.keys()]);
+  feeds.release();
+  session.release();
   return logits;
 };
 

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
-import { env, type InferenceSession } from 'onnxruntime-node';
-
-export type SessionOptions = InferenceSession.SessionOptions;
+import { ort } from '../ort/library.ts';
+import type { OnnxSessionOptions } from '../ort/session.ts';
 
 /** Version of ONNX Runtime, part of every key of what was made with it. */
-export const onnxRuntimeVersion = env.versions.node ?? env.versions.common;
+export const onnxRuntimeVersion = ort.version;
 
 /** What `EngineInfo.engineVersion` says: version of the compiled format, then of ONNX Runtime. */
 export const engineVersion = `1+ort-${onnxRuntimeVersion}`;
@@ -17,17 +16,8 @@ export const executionProvider = 'cpu';
 /** Options of every session. Spinning is off: idle threads must leave the cores to what else runs on the device. */
 export const sessionOptions = (
   threads: number,
-  level: 'all' | 'disabled',
-  config: Readonly<Record<string, string>> = {},
-): SessionOptions => ({
-  executionProviders: [executionProvider],
-  intraOpNumThreads: threads,
-  interOpNumThreads: 1,
-  graphOptimizationLevel: level,
-  // Warnings of the optimiser are of no use to those who run this.
-  logSeverityLevel: 3,
-  extra: { session: { intra_op: { allow_spinning: '0' }, ...config } },
-});
+  optimise: OnnxSessionOptions['optimise'],
+): OnnxSessionOptions => ({ threads, optimise, spin: false, providers: [] });
 
 /** Instruction sets of the processor, where the system tells them. */
 const cpuFlags = (): string => {

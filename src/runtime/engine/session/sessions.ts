@@ -22,7 +22,7 @@ export type Sessions = {
   readonly base: GraphSession;
   readonly lora: GraphSession;
   readonly graphDigest: string;
-  release(): Promise<void>;
+  release(): void;
 };
 
 export type SessionsOptions = {
@@ -97,9 +97,9 @@ export const openSessions = async (options: SessionsOptions): Promise<Sessions> 
     base,
     lora,
     graphDigest,
-    release: async () => {
-      await base.release();
-      await lora.release();
+    release: () => {
+      base.release();
+      lora.release();
     },
   };
 };

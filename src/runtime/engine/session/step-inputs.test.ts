@@ -1,5 +1,5 @@
-import type { InferenceSession } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
+import type { ElementType } from '../ort/tensor.ts';
 import { readStepInputs } from './step-inputs.ts';
 
 const names = [
@@ -12,55 +12,66 @@ const names = [
 
 const session = (
   inputNames: readonly string[],
-  type = 'float32',
+  type: ElementType = 'float32',
   shape: (string | number)[] = ['b', 2, 'past', 'd'],
-) =>
-  ({
-    inputNames,
-    outputNames: ['logits', 'present.0.key', 'present.0.value'],
-    inputMetadata: inputNames.map((name) => ({ name, isTensor: true, type, shape })),
-  }) as unknown as InferenceSession;
+  vocabSize: string | number = 259,
+) => ({
+  inputs: inputNames.map((name) => ({ name, type, shape })),
+  outputs: ['logits', 'present.0.key', 'present.0.value'].map((name) => ({
+    name,
+    type: 'float32' as const,
+    shape: ['b', 'rows', vocabSize],
+  })),
+});
+
+const read = (from: ReturnType<typeof session>, loraNames: readonly string[] = []) =>
+  readStepInputs(from, loraNames, 16);
 
 const unsupported = (text: string) =>
   expect.objectContaining({ code: 'MODEL_UNSUPPORTED', message: expect.stringContaining(text) });
 
 describe("the inputs of a decoder's step", () => {
   it('are read with the cache in the order of the graph', () => {
-    const inputs = readStepInputs(session([...names, 'lora.x.A', 'lora.x.B']), ['lora.x.A', 'lora.x.B']);
-    expect(inputs).toMatchObject({
-      hasPositions: false,
-      kvHeads: 2,
+    const inputs = read(session([...names, 'lora.x.A', 'lora.x.B']), ['lora.x.A', 'lora.x.B']);
+    expect(inputs).toEqual({
+      names: ['input_ids', 'attention_mask', 'logits_rows'],
+      cacheShape: { entries: 2, kvHeads: 2, headSize: 16 },
+      vocabSize: 259,
       cache: [
         { past: 'past_key_values.0.key', present: 'present.0.key' },
         { past: 'past_key_values.0.value', present: 'present.0.value' },
       ],
     });
-    expect(readStepInputs(session([...names, 'position_ids']), []).hasPositions).toBe(true);
+    expect(read(session([...names, 'position_ids'])).names).toContain('position_ids');
   });
 
   it('must be exactly those that are fed: ONNX Runtime ignores others without a word', () => {
-    expect(() => readStepInputs(session(names), ['lora.x.A'])).toThrow(
+    expect(() => read(session(names), ['lora.x.A'])).toThrow(
       unsupported('lacks the inputs [lora.x.A]'),
     );
-    expect(() => readStepInputs(session([...names, 'lora.x.A']), [])).toThrow(
+    expect(() => read(session([...names, 'lora.x.A']))).toThrow(
       unsupported('[lora.x.A] that nothing feeds'),
     );
-    expect(() => readStepInputs(session([...names, 'use_cache_branch']), [])).toThrow(
+    expect(() => read(session([...names, 'use_cache_branch']))).toThrow(
       unsupported('use_cache_branch'),
     );
   });
 
   it('must have a cache in float32 of four dimensions, with its outputs', () => {
     const [, , ...rest] = names;
-    expect(() => readStepInputs(session(names, 'float16'), [])).toThrow(unsupported('is not float32'));
-    expect(() => readStepInputs(session(names, 'float32', ['b', 'past', 2]), [])).toThrow(
+    expect(() => read(session(names, 'float16'))).toThrow(unsupported('is not float32'));
+    expect(() => read(session(names, 'float32', ['b', 'past', 2]))).toThrow(
       unsupported('[b, past, 2]'),
     );
-    expect(() => readStepInputs(session([...names, 'past_key_values.1.key']), [])).toThrow(
+    expect(() => read(session([...names, 'past_key_values.1.key']))).toThrow(
       unsupported('1 without a present output'),
     );
-    expect(() => readStepInputs(session(['input_ids', 'attention_mask', ...rest.slice(-1)]), [])).toThrow(
+    expect(() => read(session(['input_ids', 'attention_mask', ...rest.slice(-1)]))).toThrow(
       unsupported('0 past inputs'),
     );
+  });
+
+  it('must have logits of a fixed vocabulary', () => {
+    expect(() => read(session(names, 'float32', undefined, 'vocab'))).toThrow(unsupported('fixed vocabulary'));
   });
 });

@@ -1,14 +1,16 @@
-import type { InferenceSession } from 'onnxruntime-node';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { logitsRowsInput } from '../onnx/logits-rows.ts';
+import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
+import type { OnnxSession, TensorInfo } from '../ort/session.ts';
+import type { CacheShape } from './kv-cache.ts';
 
 /** The inputs and outputs of a decoder graph that change with every step. */
 export type StepInputs = {
-  readonly names: ReadonlySet<string>;
-  readonly hasPositions: boolean;
+  /** In the order in which a step feeds them; the cache follows. */
+  readonly names: readonly string[];
   /** Past input and present output of each layer's keys and values, in the same order. */
   readonly cache: readonly { readonly past: string; readonly present: string }[];
-  readonly kvHeads: number;
+  readonly cacheShape: CacheShape;
+  readonly vocabSize: number;
 };
 
 export const inputIds = 'input_ids';
@@ -23,14 +25,18 @@ const unsupported = (what: string): AdaptletError => new AdaptletError('MODEL_UN
  * inputs of a step. ONNX Runtime ignores a feed that it does not know, so a difference here would be a silently wrong
  * answer later. Errors: MODEL_UNSUPPORTED.
  */
-export const readStepInputs = (session: InferenceSession, loraNames: readonly string[]): StepInputs => {
-  const there = new Set(session.inputNames);
-  const cache = session.inputNames
+export const readStepInputs = (
+  session: Pick<OnnxSession, 'inputs' | 'outputs'>,
+  loraNames: readonly string[],
+  headSize: number,
+): StepInputs => {
+  const there = new Set(session.inputs.map(({ name }) => name));
+  const cache = [...there]
     .filter((name) => pastPattern.test(name))
     .map((past) => ({ past, present: past.replace('past_key_values', 'present') }));
-  const names = new Set([inputIds, attentionMask, logitsRowsInput, ...cache.map(({ past }) => past)]);
-  if (there.has(positionIds)) names.add(positionIds);
-  const expected = new Set([...names, ...loraNames]);
+  const names = [inputIds, attentionMask, logitsRowsInput];
+  if (there.has(positionIds)) names.push(positionIds);
+  const expected = new Set([...names, ...cache.map(({ past }) => past), ...loraNames]);
   const missing = [...expected].filter((name) => !there.has(name));
   const surplus = [...there].filter((name) => !expected.has(name));
   if (missing.length > 0 || surplus.length > 0) {
@@ -38,26 +44,36 @@ export const readStepInputs = (session: InferenceSession, loraNames: readonly st
       `The graph lacks the inputs [${missing.slice(0, 5).join(', ')}] and has [${surplus.slice(0, 5).join(', ')}] that nothing feeds`,
     );
   }
-  const absent = cache.filter(({ present }) => !session.outputNames.includes(present));
+  const absent = cache.filter(({ present }) => !session.outputs.some(({ name }) => name === present));
   if (cache.length === 0 || absent.length > 0) {
     throw unsupported(`The graph has ${cache.length} past inputs, ${absent.length} without a present output`);
   }
+  const kvHeads = kvHeadsOf(session.inputs.filter(({ name }) => pastPattern.test(name)));
   return {
     names,
-    hasPositions: there.has(positionIds),
     cache,
-    kvHeads: kvHeadsOf(session, cache[0]?.past ?? ''),
+    cacheShape: { entries: cache.length, kvHeads, headSize },
+    vocabSize: vocabSizeOf(session.outputs.find(({ name }) => name === logitsOutput)),
   };
 };
 
-const kvHeadsOf = (session: InferenceSession, past: string): number => {
-  const input = session.inputMetadata.find(({ name }) => name === past);
-  if (input?.isTensor !== true || input.type !== 'float32') {
-    throw unsupported(`The input ${past} is not float32`);
+const isFixed = (size: number | string | undefined): size is number => typeof size === 'number';
+
+const kvHeadsOf = (pasts: readonly TensorInfo[]): number => {
+  const [first] = pasts;
+  const kvHeads = first?.shape[1];
+  for (const { name, type, shape } of pasts) {
+    if (type !== 'float32') throw unsupported(`The input ${name} is not float32`);
+    if (shape.length === 4 && isFixed(kvHeads) && shape[1] === kvHeads) continue;
+    throw unsupported(
+      `The input ${name} has the shape [${shape.join(', ')}], not [batch, ${kvHeads} heads, past, size]`,
+    );
   }
-  const [, kvHeads] = input.shape;
-  if (input.shape.length === 4 && typeof kvHeads === 'number') return kvHeads;
-  throw unsupported(
-    `The input ${past} has the shape [${input.shape.join(', ')}], not [batch, heads, past, size]`,
-  );
+  return isFixed(kvHeads) ? kvHeads : 0;
+};
+
+const vocabSizeOf = (logits: TensorInfo | undefined): number => {
+  const size = logits?.shape.at(-1);
+  if (logits?.type === 'float32' && isFixed(size)) return size;
+  throw unsupported(`The graph has no float32 output ${logitsOutput} of a fixed vocabulary`);
 };

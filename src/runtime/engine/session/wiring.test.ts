@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
+import type { LoraTensors } from './feeds.ts';
 import type { GraphSession } from './graph-session.ts';
 import { proveWiring, unwiredModules } from './wiring.ts';
 
@@ -13,14 +13,11 @@ const session = (wired: readonly string[], bad = 2): GraphSession & { runs: numb
   const fake = {
     sites,
     runs: 0,
-    emptyCache: () => ({ length: 0, tensors: [] }),
-    feeds: (lora: ReadonlyMap<string, Tensor>) => ({ tensors: Object.fromEntries(lora) }),
-    run: (feeds: { tensors: Record<string, Tensor> }) => {
+    feeds: (lora: LoraTensors) => ({ lora, release: () => undefined }),
+    logitsOf: ({ lora }: { lora: LoraTensors }) => {
       fake.runs += 1;
-      const moved = wired.some(
-        (module) => `lora.${module}.A` in feeds.tensors && `lora.${module}.B` in feeds.tensors,
-      );
-      return Promise.resolve({ logits: Float32Array.of(1, moved ? bad : 1) });
+      const moved = wired.some((module) => lora.has(`lora.${module}.A`) && lora.has(`lora.${module}.B`));
+      return Promise.resolve(Float32Array.of(1, moved ? bad : 1));
     },
   };
   return fake as unknown as GraphSession & { runs: number };

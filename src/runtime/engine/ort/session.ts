@@ -1,0 +1,164 @@
+import { allocator, env, type Handle, ort, stringAt } from './library.ts';
+import { type PointerTable, readPointers, type StringTable } from './memory.ts';
+import { type ElementType, elementTypeOf } from './tensor.ts';
+
+/** An input or output of a graph. A dimension without a fixed size has its symbol, or an empty string. */
+export type TensorInfo = {
+  readonly name: string;
+  /** Undefined for what is no tensor of a type that is handled here. */
+  readonly type: ElementType | undefined;
+  readonly shape: readonly (number | string)[];
+};
+
+export type OnnxSessionOptions = {
+  /** Threads of one run. */
+  readonly threads: number;
+  /** `all` optimises the graph; `none` takes it as it is, because it was optimised before. */
+  readonly optimise: 'all' | 'none';
+  /** Idle threads wait busily for the next work. */
+  readonly spin: boolean;
+  /** In order of preference; what no provider takes runs on the CPU. */
+  readonly providers: readonly ExecutionProvider[];
+  /** Where external weights are looked for. */
+  readonly weightsFolder?: string;
+  /** Writes the optimised graph here. */
+  readonly optimisedFile?: string;
+  /** Further `session.*` entries. */
+  readonly config?: Readonly<Record<string, string>>;
+};
+
+/** An execution provider besides the CPU, by the name that ONNX Runtime's C API takes, with its options. */
+export type ExecutionProvider = {
+  readonly name: string;
+  readonly options: Readonly<Record<string, string>>;
+};
+
+const levels = { all: 99, none: 0 } as const;
+
+const sessionOptions = (options: OnnxSessionOptions): Handle => {
+  const handle = ort.get('CreateSessionOptions');
+  const { threads, optimise, spin, weightsFolder, optimisedFile, config = {} } = options;
+  ort.call('SetIntraOpNumThreads', handle, threads);
+  ort.call('SetInterOpNumThreads', handle, 1);
+  ort.call('SetSessionGraphOptimizationLevel', handle, levels[optimise]);
+  if (optimisedFile !== undefined) ort.call('SetOptimizedModelFilePath', handle, optimisedFile);
+  const entries = {
+    'session.intra_op.allow_spinning': spin ? '1' : '0',
+    ...(weightsFolder === undefined
+      ? {}
+      : { 'session.model_external_initializers_file_folder_path': weightsFolder }),
+    ...config,
+  };
+  for (const [key, value] of Object.entries(entries)) ort.call('AddSessionConfigEntry', handle, key, value);
+  return handle;
+};
+
+const nameAt = (session: Handle, kind: 'Input' | 'Output', index: number): string => {
+  const address = ort.get(`SessionGet${kind}Name`, session, index, allocator);
+  try {
+    return stringAt(address);
+  } finally {
+    ort.call('AllocatorFree', allocator, address);
+  }
+};
+
+/** Sizes of the dimensions; those that vary have their symbol. */
+const shapeOf = (info: Handle): readonly (number | string)[] => {
+  const rank = ort.count('GetDimensionsCount', info);
+  const sizes = readPointers(rank, (room) => ort.call('GetDimensions', info, room, rank));
+  const symbols = readPointers(rank, (room) => ort.call('GetSymbolicDimensions', info, room, rank));
+  return sizes.map((bits, index) => {
+    const size = BigInt.asIntN(64, bits ?? 0n);
+    const symbol = symbols[index];
+    return size >= 0n ? Number(size) : symbol === undefined ? '' : stringAt(symbol);
+  });
+};
+
+const infoAt = (session: Handle, kind: 'Input' | 'Output', index: number): TensorInfo => {
+  const name = nameAt(session, kind, index);
+  const type = ort.get(`SessionGet${kind}TypeInfo`, session, index);
+  try {
+    const out: [unknown] = [null];
+    ort.call('CastTypeInfoToTensorInfo', type, out);
+    // It belongs to the type.
+    const [info] = out;
+    if (typeof info !== 'bigint') return { name, type: undefined, shape: [] };
+    return { name, type: elementTypeOf(ort.count('GetTensorElementType', info)), shape: shapeOf(info) };
+  } finally {
+    ort.release('TypeInfo', type);
+  }
+};
+
+/** What one run takes: names and values, position by position. They stay as they are until it is over. */
+export type RunInputs = { readonly names: StringTable; readonly values: PointerTable };
+/** What it fills. A value of 0 is allocated by ONNX Runtime, and the caller has to release it. */
+export type RunOutputs = RunInputs;
+
+/**
+ * A graph that ONNX Runtime has loaded. Runs are on another thread, so the process answers meanwhile.
+ *
+ * Assumes one run at a time.
+ */
+export class OnnxSession {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  #session: Handle | undefined;
+  readonly #runOptions: Handle;
+
+  private constructor(session: Handle) {
+    this.#session = session;
+    this.#runOptions = ort.get('CreateRunOptions');
+    const read = (kind: 'Input' | 'Output'): readonly TensorInfo[] =>
+      Array.from({ length: ort.count(`SessionGet${kind}Count`, session) }, (_, index) =>
+        infoAt(session, kind, index),
+      );
+    this.inputs = read('Input');
+    this.outputs = read('Output');
+  }
+
+  /** Errors: OnnxRuntimeError when the graph, its weights or an option is refused. */
+  static async open(graph: Uint8Array, options: OnnxSessionOptions): Promise<OnnxSession> {
+    const handle = sessionOptions(options);
+    try {
+      return new OnnxSession(await ort.getAsync('CreateSessionFromArray', env, graph, graph.length, handle));
+    } finally {
+      ort.release('SessionOptions', handle);
+    }
+  }
+
+  /** Errors: OnnxRuntimeError, also when it was terminated. */
+  async run(inputs: RunInputs, outputs: RunOutputs): Promise<void> {
+    await ort.callAsync(
+      'Run',
+      this.#alive(),
+      this.#runOptions,
+      inputs.names.address,
+      inputs.values.address,
+      inputs.values.length,
+      outputs.names.address,
+      outputs.values.length,
+      outputs.values.address,
+    );
+  }
+
+  /** Lets the present run end before its next operator, with an error; and every later one until `resume`. */
+  terminate(): void {
+    ort.call('RunOptionsSetTerminate', this.#runOptions);
+  }
+
+  resume(): void {
+    ort.call('RunOptionsUnsetTerminate', this.#runOptions);
+  }
+
+  /** Frees the graph. Not during a run. */
+  release(): void {
+    ort.release('Session', this.#alive());
+    ort.release('RunOptions', this.#runOptions);
+    this.#session = undefined;
+  }
+
+  #alive(): Handle {
+    if (this.#session === undefined) throw new Error('the session was released before');
+    return this.#session;
+  }
+}

@@ -1,0 +1,68 @@
+import { cpuMemory, type Handle, ort } from './library.ts';
+
+/** ONNXTensorElementDataType, and bytes per element, of the types that are fed or read here. */
+const elementTypes = {
+  float32: { code: 1, bytes: 4 },
+  uint8: { code: 2, bytes: 1 },
+  int8: { code: 3, bytes: 1 },
+  uint16: { code: 4, bytes: 2 },
+  int16: { code: 5, bytes: 2 },
+  int32: { code: 6, bytes: 4 },
+  int64: { code: 7, bytes: 8 },
+  bool: { code: 9, bytes: 1 },
+  float16: { code: 10, bytes: 2 },
+  float64: { code: 11, bytes: 8 },
+  uint32: { code: 12, bytes: 4 },
+  uint64: { code: 13, bytes: 8 },
+} as const;
+
+export type ElementType = keyof typeof elementTypes;
+
+export const elementBytes = (type: ElementType): number => elementTypes[type].bytes;
+
+/** The element type of an ONNX code; undefined for those that are not handled here, such as strings. */
+export const elementTypeOf = (code: number): ElementType | undefined =>
+  (Object.keys(elementTypes) as ElementType[]).find((type) => elementTypes[type].code === code);
+
+export const elementsOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+
+/**
+ * A tensor over memory that someone else owns and keeps for as long as the tensor is used. Release it once no run uses
+ * it.
+ */
+export class OrtTensor {
+  readonly type: ElementType;
+  readonly shape: readonly number[];
+  /** Of the first element. */
+  readonly address: bigint;
+  #value: Handle | undefined;
+
+  /** Errors: OnnxRuntimeError for a negative dimension. */
+  constructor(type: ElementType, shape: readonly number[], address: bigint) {
+    this.type = type;
+    this.shape = shape;
+    this.address = address;
+    const bytes = elementsOf(shape) * elementBytes(type);
+    const dimensions = BigInt64Array.from(shape, BigInt);
+    const { code } = elementTypes[type];
+    this.#value = ort.get(
+      'CreateTensorWithDataAsOrtValue',
+      cpuMemory,
+      address,
+      bytes,
+      dimensions,
+      shape.length,
+      code,
+    );
+  }
+
+  get value(): Handle {
+    if (this.#value === undefined) throw new Error('the tensor was released before');
+    return this.#value;
+  }
+
+  release(): void {
+    ort.release('Value', this.value);
+    this.#value = undefined;
+  }
+}

@@ -1,0 +1,62 @@
+import { NativeMemory } from '../ort/memory.ts';
+import { OrtTensor } from '../ort/tensor.ts';
+
+/** Numbers that a step feeds, in memory that grows and stays. */
+export class Int64Buffer {
+  readonly #fill: (index: number) => bigint;
+  #memory = new NativeMemory(0);
+
+  /** `fill` says what stands at an index before anything is set. */
+  constructor(fill: (index: number) => bigint = () => 0n) {
+    this.#fill = fill;
+  }
+
+  /** The tensor of what stands from `from` on. Tensors from before may not be used after a larger one was made. */
+  tensor(shape: readonly number[], from = 0): OrtTensor {
+    const count = shape.reduce((product, size) => product * size, 1);
+    this.#makeRoom(from + count);
+    return new OrtTensor('int64', shape, this.#memory.address + BigInt(from * BigInt64Array.BYTES_PER_ELEMENT));
+  }
+
+  /** The tensor of these values. */
+  tensorOf(values: readonly number[], shape: readonly number[]): OrtTensor {
+    this.#makeRoom(values.length);
+    const room = new BigInt64Array(this.#memory.buffer);
+    for (const [index, value] of values.entries()) room[index] = BigInt(value);
+    return this.tensor(shape);
+  }
+
+  free(): void {
+    this.#memory.free();
+  }
+
+  #makeRoom(count: number): void {
+    if (this.#memory.bytes >= count * BigInt64Array.BYTES_PER_ELEMENT) return;
+    this.#memory.free();
+    this.#memory = new NativeMemory(2 * count * BigInt64Array.BYTES_PER_ELEMENT);
+    const room = new BigInt64Array(this.#memory.buffer);
+    for (let index = 0; index < room.length; index += 1) room[index] = this.#fill(index);
+  }
+}
+
+/** Room for the logits of a step. */
+export class LogitsBuffer {
+  #memory = new NativeMemory(0);
+
+  /** The tensor to fill, and the same memory as numbers: valid until the next call. */
+  room(shape: readonly number[]): { readonly tensor: OrtTensor; readonly values: Float32Array } {
+    const count = shape.reduce((product, size) => product * size, 1);
+    if (this.#memory.bytes < count * Float32Array.BYTES_PER_ELEMENT) {
+      this.#memory.free();
+      this.#memory = new NativeMemory(count * Float32Array.BYTES_PER_ELEMENT);
+    }
+    return {
+      tensor: new OrtTensor('float32', shape, this.#memory.address),
+      values: new Float32Array(this.#memory.buffer, 0, count),
+    };
+  }
+
+  free(): void {
+    this.#memory.free();
+  }
+}
