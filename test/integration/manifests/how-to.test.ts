@@ -17,6 +17,13 @@ describe('docs/how-to/install-on-k3s.md', () => {
   });
   afterAll(() => cluster?.close());
 
+  /** What a command that does not end may wait for. */
+  const whatIsLeft = async (): Promise<string> => {
+    const state = '{range .items[*]}{.metadata.name} {.metadata.deletionTimestamp} {.metadata.finalizers} {.status.conditions}{"\\n"}{end}';
+    const { stdout } = await cluster.kubectl('get', 'crd,namespace', '-o', `jsonpath=${state}`);
+    return stdout;
+  };
+
   it('has commands that work one after the other on a real API server', async () => {
     expect(blocks).toHaveLength(5);
     const path = [
@@ -25,10 +32,11 @@ describe('docs/how-to/install-on-k3s.md', () => {
       process.env['PATH'],
     ].join(':');
     for (const block of blocks) {
-      const result = await runProgram('bash', ['-ec', block], {
+      const result = await runProgram('timeout', ['90', 'bash', '-ec', block], {
         env: { ...helmEnvironment(cluster.kubeconfig), PATH: path },
       });
-      expect(result, block).toMatchObject({ code: 0 });
+      const left = result.code === 0 ? '' : await whatIsLeft();
+      expect(result, `${block}\n${left}`).toMatchObject({ code: 0 });
       expect(result.stderr, block).not.toMatch(/warning|error/i);
     }
     const { stdout } = await cluster.kubectl('get', 'crd,clusterrole', '-o', 'name');
