@@ -58,6 +58,8 @@ const statusFunctions = {
   GetAvailableProviders: [125, '_Out_ void **names, _Out_ int *count'],
   ReleaseAvailableProviders: [126, 'void *names, int count'],
   AddSessionConfigEntry: [130, 'void *options, const char *key, const char *value'],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *options, void *cuda'],
+  CreateCUDAProviderOptions: [205, '_Out_ void **out'],
   SessionOptionsAppendExecutionProvider: [
     216,
     'void *options, const char *name, void *keys, void *values, size_t count',
@@ -72,6 +74,7 @@ const releaseFunctions = {
   TypeInfo: 98,
   TensorTypeAndShapeInfo: 99,
   SessionOptions: 100,
+  CUDAProviderOptions: 208,
 } as const;
 
 /** The version of OrtApi that has all of them. */
@@ -190,13 +193,14 @@ const asHandle = (name: string, value: unknown): Handle => {
 /** ONNX Runtime's C API. One per process. */
 export const ort = new OrtLibrary();
 
-const logErrorsOnly = 3;
+/** Errors come back as status; its log would say them once more. */
+const logFatalOnly = 4;
 const arenaAllocator = 1;
 const defaultMemory = 0;
 
 /** What everything else is made with. */
 const createEnvironment = (): { readonly env: Handle; readonly cpuMemory: Handle; readonly allocator: Handle } => {
-  const env = ort.get('CreateEnv', logErrorsOnly, 'adaptlet');
+  const env = ort.get('CreateEnv', logFatalOnly, 'adaptlet');
   ort.call('DisableTelemetryEvents', env);
   return {
     env,

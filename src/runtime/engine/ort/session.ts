@@ -1,4 +1,5 @@
 import { allocator, env, type Handle, ort, stringAt } from './library.ts';
+import { appendProvider } from './providers.ts';
 import { type PointerTable, readPointers, type StringTable } from './memory.ts';
 import { type ElementType, elementTypeOf } from './tensor.ts';
 
@@ -17,20 +18,14 @@ export type OnnxSessionOptions = {
   readonly optimise: 'all' | 'none';
   /** Idle threads wait busily for the next work. */
   readonly spin: boolean;
-  /** In order of preference; what no provider takes runs on the CPU. */
-  readonly providers: readonly ExecutionProvider[];
+  /** By ONNX Runtime's name; what it does not take runs on the CPU. */
+  readonly provider: string;
   /** Where external weights are looked for. */
   readonly weightsFolder?: string;
   /** Writes the optimised graph here. */
   readonly optimisedFile?: string;
   /** Further `session.*` entries. */
   readonly config?: Readonly<Record<string, string>>;
-};
-
-/** An execution provider besides the CPU, by the name that ONNX Runtime's C API takes, with its options. */
-export type ExecutionProvider = {
-  readonly name: string;
-  readonly options: Readonly<Record<string, string>>;
 };
 
 const levels = { all: 99, none: 0 } as const;
@@ -50,6 +45,7 @@ const sessionOptions = (options: OnnxSessionOptions): Handle => {
     ...config,
   };
   for (const [key, value] of Object.entries(entries)) ort.call('AddSessionConfigEntry', handle, key, value);
+  appendProvider(handle, options.provider);
   return handle;
 };
 

@@ -8,16 +8,15 @@ import { OnnxSession } from '../ort/session.ts';
 import { OrtTensor } from '../ort/tensor.ts';
 import { Feeds, type LoraTensors } from './feeds.ts';
 import { AppendingCache, InPlaceCache, type KvCache } from './kv-cache.ts';
-import { sessionOptions } from './runtime-options.ts';
+import { type RunOptions, sessionOptions } from './runtime-options.ts';
 import { Int64Buffer, LogitsBuffer } from './step-buffers.ts';
 import { attentionMask, inputIds, positionIds, readStepInputs, type StepInputs } from './step-inputs.ts';
 
-export type GraphOptions = {
+export type GraphOptions = RunOptions & {
   /** Folder with the files that the graph names for its weights. */
   readonly weightsFolder: string;
   /** The graph went through ONNX Runtime's optimiser already. */
   readonly optimised: boolean;
-  readonly threads: number;
   /** Size of one attention head. */
   readonly headSize: number;
 };
@@ -73,9 +72,9 @@ export class GraphSession {
    * Errors: MODEL_UNSUPPORTED, MODEL_INVALID.
    */
   static async open(graph: Buffer, sites: readonly Site[], options: GraphOptions): Promise<GraphSession> {
-    const { threads, optimised, weightsFolder, headSize } = options;
+    const { optimised, weightsFolder, headSize } = options;
     const session = await OnnxSession.open(graph, {
-      ...sessionOptions(threads, optimised ? 'none' : 'all'),
+      ...sessionOptions(options, optimised ? 'none' : 'all'),
       weightsFolder,
     }).catch((cause: unknown) => {
       throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
@@ -108,7 +107,7 @@ export class GraphSession {
     }
     const stepValues = Array.from({ length: this.#step.names.length + this.#step.cache.length }, () => 0n);
     const loraValues = [...this.#rankZero].map(([name, none]) => (lora.get(name) ?? none).value);
-    return new Feeds(new PointerTable([...stepValues, ...loraValues]), [...lora.values()]);
+    return new Feeds(this, new PointerTable([...stepValues, ...loraValues]), [...lora.values()]);
   }
 
   /**
@@ -122,6 +121,7 @@ export class GraphSession {
     cache: KvCache,
     rows: readonly number[],
   ): () => Promise<Float32Array> {
+    if (feeds.maker !== this) throw new AdaptletError('INTERNAL', 'The feeds are of another session');
     const total = cache.length + ids.length;
     const { past, present } = cache.step(total);
     const logits = this.#logits.room([1, rows.length, this.vocabSize]);
@@ -180,7 +180,7 @@ export class GraphSession {
 }
 
 /** In the order in which the graph's LoRA inputs are fed. */
-const rankZeroOf = (sites: readonly Site[]): LoraTensors => {
+export const rankZeroOf = (sites: readonly Site[]): LoraTensors => {
   const none = new Map<string, OrtTensor>();
   for (const { module, inFeatures, outFeatures } of sites) {
     none.set(inputOf(module, 'A'), new OrtTensor('float32', [0, inFeatures], nowhere));

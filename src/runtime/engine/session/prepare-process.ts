@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { encoderConfig } from '../encode/encoder-session.ts';
+import { provePreparedEncoder } from '../encode/prove-prepared-encoder.ts';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
 import { OnnxSession } from '../ort/session.ts';
 import { preparedFiles } from './prepared-files.ts';
@@ -9,18 +11,19 @@ import { sessionOptions } from './runtime-options.ts';
 
 /**
  * A process of its own that lets ONNX Runtime optimise a graph and write its weights in the layout of this processor:
- * `node prepare-process.ts MODEL.onnx FOLDER THREADS HEAD_SIZE`. It needs twice the memory of the weights, which a long-lived
+ * `node prepare-process.ts MODEL.onnx FOLDER THREADS HEAD_SIZE TASK`. It needs twice the memory of the weights, which a long-lived
  * process would never give back.
  */
-const [, , model = '', folder = '', threads = '1', headSize = '1'] = process.argv;
+const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate'] = process.argv;
 const unaligned = { graph: join(folder, 'unaligned.onnx'), weights: 'unaligned.bin' };
 
 const optimise = async (): Promise<void> => {
   const session = await OnnxSession.open(readFileSync(model), {
-    ...sessionOptions(Number(threads), 'all'),
+    ...sessionOptions({ threads: Number(threads) }, 'all'),
     weightsFolder: dirname(model),
     optimisedFile: unaligned.graph,
     config: {
+      ...(task === 'embed' ? encoderConfig : {}),
       'session.optimized_model_external_initializers_file_name': unaligned.weights,
       'session.optimized_model_external_initializers_min_size_in_bytes': '1024',
       'session.save_external_prepacked_constant_initializers': '1',
@@ -48,4 +51,5 @@ const weights = join(folder, unaligned.weights);
 if (existsSync(weights)) await copy(weights, join(folder, preparedFiles.weights), aligned.moves);
 await rm(weights, { force: true });
 await rm(unaligned.graph);
-await provePrepared(model, folder, { threads: Number(threads), headSize: Number(headSize) });
+if (task === 'embed') await provePreparedEncoder(model, folder, Number(threads));
+else await provePrepared(model, folder, { threads: Number(threads), headSize: Number(headSize) });

@@ -57,8 +57,8 @@ const prepare = async (graph: string, folder: string, options: PreparedWeightsOp
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
   try {
-    const { signal, threads, headSize } = options;
-    await run(process.execPath, [program, graph, temporary, String(threads), String(headSize)], {
+    const { signal, threads, headSize, task = 'generate' } = options;
+    await run(process.execPath, [program, graph, temporary, String(threads), String(headSize), task], {
       signal,
       killSignal: 'SIGKILL',
     });
@@ -98,6 +98,8 @@ export type PreparedWeightsOptions = {
   readonly cacheDir: string;
   readonly threads: number;
   readonly headSize: number;
+  /** Default: generate. */
+  readonly task?: 'generate' | 'embed';
   readonly clock: Clock;
   readonly signal: AbortSignal;
 };

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
 import { ort } from '../ort/library.ts';
+import { cpuProvider } from '../ort/providers.ts';
 import type { OnnxSessionOptions } from '../ort/session.ts';
 
 /** Version of ONNX Runtime, part of every key of what was made with it. */
@@ -10,14 +11,19 @@ export const onnxRuntimeVersion = ort.version;
 /** What `EngineInfo.engineVersion` says: version of the compiled format, then of ONNX Runtime. */
 export const engineVersion = `1+ort-${onnxRuntimeVersion}`;
 
-/** The provider that sessions run on. */
-export const executionProvider = 'cpu';
+export type RunOptions = {
+  readonly threads: number;
+  /** Idle threads of a step wait busily for its next operator. Default: false. */
+  readonly spin?: boolean | undefined;
+  /** Default: the CPU. */
+  readonly provider?: string | undefined;
+};
 
-/** Options of every session. Spinning is off: idle threads must leave the cores to what else runs on the device. */
+/** Options of every session. With one thread nobody waits, so nothing spins. */
 export const sessionOptions = (
-  threads: number,
+  { threads, spin = false, provider = cpuProvider }: RunOptions,
   optimise: OnnxSessionOptions['optimise'],
-): OnnxSessionOptions => ({ threads, optimise, spin: false, providers: [] });
+): OnnxSessionOptions => ({ threads, optimise, spin: spin && threads > 1, provider });
 
 /** Instruction sets of the processor, where the system tells them. */
 const cpuFlags = (): string => {

@@ -9,7 +9,9 @@ import type { Family } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { inject, sitesOf } from '../onnx/inject.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
+import { cpuProvider } from '../ort/providers.ts';
 import { GraphSession } from './graph-session.ts';
+import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
 import { preparedFiles } from './prepared-files.ts';
 import { preparedWeights } from './prepared-weights.ts';
 import { proveWiring } from './wiring.ts';
@@ -21,6 +23,8 @@ import { proveWiring } from './wiring.ts';
 export type Sessions = {
   readonly base: GraphSession;
   readonly lora: GraphSession;
+  /** Graphs for adapters; the full one is `lora`. */
+  readonly graphs: LoraGraphs;
   readonly graphDigest: string;
   release(): void;
 };
@@ -33,7 +37,9 @@ export type SessionsOptions = {
   readonly digest: Digest;
   readonly cacheDir: string;
   readonly threads: number;
+  readonly spin?: boolean;
   readonly headSize: number;
+  readonly provider: string;
   readonly clock: Clock;
   readonly warn: (message: string) => void;
   readonly signal: AbortSignal;
@@ -60,7 +66,7 @@ const graphsFrom = (
 
 const keyOf = (site: Site): string => `${site.module} ${site.inFeatures} ${site.outFeatures}`;
 
-const sameSites = (a: readonly Site[], b: readonly Site[]): boolean =>
+export const sameSites = (a: readonly Site[], b: readonly Site[]): boolean =>
   a.map(keyOf).sort().join('\n') === b.map(keyOf).sort().join('\n');
 
 /** LoRA is injected into the optimised graph, so that both graphs fit the same prepacked weights. */
@@ -79,27 +85,40 @@ const plainGraphs = (options: SessionsOptions): Graphs =>
     optimised: false,
   });
 
-/** Opens both graphs. Errors: MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN. */
-export const openSessions = async (options: SessionsOptions): Promise<Sessions> => {
-  const expected = sitesOf(options.graph, options.family);
-  const graphs = await preparedGraphs(options, expected).catch((error: unknown) => {
+const usableGraphs = async (options: SessionsOptions, expected: readonly Site[]): Promise<Graphs> => {
+  // Other providers have their own layouts of weights.
+  if (options.provider !== cpuProvider) return plainGraphs(options);
+  return await preparedGraphs(options, expected).catch((error: unknown) => {
     options.signal.throwIfAborted();
     options.warn(`prepared weights are not usable, each graph loads its own: ${String(error)}`);
     return plainGraphs(options);
   });
+};
+
+/** Opens both graphs. Errors: MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN. */
+export const openSessions = async (options: SessionsOptions): Promise<Sessions> => {
+  const expected = sitesOf(options.graph, options.family);
+  const graphs = await usableGraphs(options, expected);
   const { weightsFolder, optimised, sites } = graphs;
-  const graphOptions = { weightsFolder, optimised, threads: options.threads, headSize: options.headSize };
+  const { threads, spin = false, headSize, provider } = options;
+  const graphOptions = { weightsFolder, optimised, threads, spin, headSize, provider };
   const base = await GraphSession.open(graphs.base, [], graphOptions);
   const lora = await GraphSession.open(graphs.lora, sites, graphOptions);
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
   await proveWiring(lora, graphDigest, options.cacheDir);
+  const openSubset: OpenSubset = async (wanted) => {
+    const subset = inject(graphs.base, options.family, wanted);
+    return await GraphSession.open(subset.model, subset.sites, graphOptions);
+  };
+  const loraGraphs = new LoraGraphs({ full: lora, openSubset, warn: options.warn });
   return {
     base,
     lora,
+    graphs: loraGraphs,
     graphDigest,
     release: () => {
       base.release();
-      lora.release();
+      loraGraphs.release();
     },
   };
 };
