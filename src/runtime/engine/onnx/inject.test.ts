@@ -11,6 +11,19 @@ const llama = familyOf('llama');
 const refused = (code: string, text: RegExp) =>
   expect.objectContaining({ code, message: expect.stringMatching(text) });
 
+/** A layer with q, k and v in one node and gate and up in another; o and down take 4 features. */
+const fusedLayer = (qkv: number, gateUp: number): Buffer => {
+  const { nodes, weights } = llamaLayer(0);
+  const [q, , , o, gate, , down] = nodes;
+  const fused = [
+    { ...q!, name: '/model/layers.0/attn/qkv_proj/MatMul', inputs: ['x', 'qkv'] },
+    o!,
+    { ...gate!, name: '/model/layers.0/mlp/gate_up_proj/MatMul', inputs: ['x', 'gateUp'] },
+    down!,
+  ];
+  return handMade({ nodes: fused, weights: { ...weights, qkv: [4, qkv], gateUp: [4, gateUp] } });
+};
+
 describe('injecting LoRA into a graph', () => {
   it.each(['fp32', 'int4'] as const)(
     'finds the 14 linears of the tiny %s model under their PEFT names',
@@ -85,13 +98,107 @@ describe('injecting LoRA into a graph', () => {
     );
   });
 
-  it('refuses a graph with fused q, k and v, and says what it lacks', () => {
-    const { nodes, weights } = llamaLayer(0);
-    const [q, , , ...rest] = nodes;
-    const fused = [{ ...q!, name: '/model/layers.0/attn/qkv_proj/MatMul' }, ...rest];
-    expect(() => inject(handMade({ nodes: fused, ...(weights && { weights }) }), llama)).toThrow(
-      refused('MODEL_UNSUPPORTED', /lacks self_attn\.q_proj, self_attn\.k_proj, self_attn\.v_proj.*qkv_proj/),
+  it('gives q, k and v their columns of a fused node, and takes gate and up from one', () => {
+    const { model, sites } = inject(fusedLayer(8, 8), llama);
+    const features = Object.fromEntries(sites.map((site) => [site.module.slice(15), site.outFeatures]));
+    expect(features).toMatchObject({ 'self_attn.q_proj': 4, 'self_attn.k_proj': 2, 'self_attn.v_proj': 2 });
+    expect(features).toMatchObject({ 'mlp.gate_proj': 4, 'mlp.up_proj': 4 });
+    const { nodes } = readGraph(model);
+    const concat = nodes.find(({ name }) => name === 'lora./model/layers.0/attn/qkv_proj/MatMul.concat');
+    expect(concat?.inputs).toEqual(
+      ['q', 'k', 'v'].map((part) => `lora.model.layers.0.self_attn.${part}_proj.delta`),
     );
+  });
+
+  it.each([
+    ['leave halves to k and v', 7, 8, /qkv_proj\/MatMul has 7 columns; q, k, v would take 4 \+ 1\.5 \+ 1\.5/],
+    ['leave nothing to k and v', 4, 8, /has 4 columns; q, k, v would take 4 \+ 0 \+ 0/],
+    ['are not shared evenly by the heads', 10, 8, /has 10 columns; q, k, v would take 4 \+ 3 \+ 3/],
+    [
+      'are more than gate and up take',
+      8,
+      9,
+      /gate_up_proj\/MatMul has 9 columns; gate, up would take 4 \+ 4/,
+    ],
+  ])('refuses a fused node whose columns %s', (_, qkv, gateUp, text) => {
+    expect(() => inject(fusedLayer(qkv, gateUp), llama)).toThrow(refused('MODEL_UNSUPPORTED', text));
+  });
+
+  it("splits what phi3's fused module adds where its nodes are apart", () => {
+    const { sites, model } = inject(handMade(llamaLayer(0)), familyOf('phi3'));
+    expect(sites.map(({ module, outFeatures }) => [module, outFeatures])).toEqual([
+      ['model.layers.0.self_attn.qkv_proj', 18],
+      ['model.layers.0.self_attn.o_proj', 6],
+      ['model.layers.0.mlp.gate_up_proj', 12],
+      ['model.layers.0.mlp.down_proj', 6],
+    ]);
+    const split = readGraph(model).nodes.filter(({ opType }) => opType === 'Split');
+    expect(split.map(({ outputs }) => outputs.length)).toEqual([3, 2]);
+  });
+
+  it('refuses a fused module whose nodes take different inputs', () => {
+    const { nodes, weights } = llamaLayer(0);
+    const apart = nodes.map((node, index) =>
+      index === 1 ? { ...node, inputs: ['z', ...node.inputs.slice(1)] } : node,
+    );
+    expect(() => inject(handMade({ nodes: apart, weights: weights ?? {} }), familyOf('phi3'))).toThrow(
+      refused(
+        'MODEL_UNSUPPORTED',
+        /qkv_proj has no one input: .*q_proj\/MatMul takes x, .*k_proj\/MatMul takes z/,
+      ),
+    );
+  });
+
+  it('says what a layer lacks and what it has', () => {
+    const { nodes, weights } = llamaLayer(0);
+    expect(() => inject(handMade({ nodes: nodes.slice(2), weights: weights ?? {} }), llama)).toThrow(
+      refused(
+        'MODEL_UNSUPPORTED',
+        /Layer 0.* lacks self_attn\.q_proj, self_attn\.k_proj; it has .*v_proj\/MatMul/,
+      ),
+    );
+  });
+
+  it('refuses a linear that is there twice', () => {
+    const { nodes, weights } = llamaLayer(0);
+    const again = { ...nodes[0]!, name: '/model/layers.0/self_attn/qkv_proj/MatMul' };
+    expect(() => inject(handMade({ nodes: [...nodes, again], weights: weights ?? {} }), llama)).toThrow(
+      refused('MODEL_UNSUPPORTED', /q of layer 0 twice, in .*q_proj\/MatMul and .*qkv_proj\/MatMul/),
+    );
+  });
+
+  it.each([
+    [
+      'with a transposed input',
+      { opType: 'Gemm', attributes: { transA: 1 } },
+      /q_proj.* multiplies its input transposed/,
+    ],
+    ['that the optimiser scaled', { opType: 'FusedMatMul' }, /q_proj.* is fused with what follows/],
+    [
+      'of two bits',
+      { opType: 'MatMulNBits', attributes: { K: 4, N: 6, bits: 2 }, inputs: ['x', 'w', 's'] },
+      /q_proj.* has weights of 2 bits/,
+    ],
+    [
+      'without scales',
+      { opType: 'MatMulNBits', attributes: { K: 4, N: 6, bits: 4 } },
+      /q_proj.* has 2 inputs, not 3 or more/,
+    ],
+  ])('refuses a linear %s', (_, change, text) => {
+    const { nodes, weights } = llamaLayer(0);
+    const [q, ...rest] = nodes;
+    const changed = { nodes: [{ ...q!, ...change }, ...rest], weights: weights ?? {} };
+    expect(() => inject(handMade(changed), llama)).toThrow(refused('MODEL_UNSUPPORTED', text));
+  });
+
+  it.each([3, 4, 5, 6])('takes MatMulNBits with %i inputs', (count) => {
+    const { nodes, weights } = llamaLayer(0);
+    const inputs = ['x', 'w', 'scales', 'zeros', 'order', 'bias'].slice(0, count);
+    const attributes = { K: 4, N: 6, bits: 4 };
+    const quantised = nodes.map((node) => ({ ...node, opType: 'MatMulNBits', inputs, attributes }));
+    const { sites } = inject(handMade({ nodes: quantised, weights: weights ?? {} }), llama);
+    expect(sites).toHaveLength(7);
+    expect(sites[0]).toMatchObject({ inFeatures: 4, outFeatures: 6 });
   });
 
   it('refuses a layer that is missing between others', () => {
@@ -116,6 +223,22 @@ describe('injecting LoRA into a graph', () => {
     expect(() => inject(handMade(graph), llama)).toThrow(
       refused('MODEL_UNSUPPORTED', /overridable initializers.*lora_A/),
     );
+  });
+
+  it('refuses attention that keeps a window of its keys and values', () => {
+    const { nodes, weights } = llamaLayer(0);
+    const attention = {
+      opType: 'GroupQueryAttention',
+      name: '/model/layers.0/attn/GroupQueryAttention',
+      inputs: ['q'],
+      outputs: ['y'],
+    };
+    const graphWith = (attributes: Record<string, number>): Buffer =>
+      handMade({ nodes: [...nodes, { ...attention, attributes }], weights: weights ?? {} });
+    expect(() => inject(graphWith({ sliding_window_cache: 1 }), llama)).toThrow(
+      refused('MODEL_UNSUPPORTED', /GroupQueryAttention keeps only a window/),
+    );
+    expect(inject(graphWith({ local_window_size: 64 }), llama).sites).toHaveLength(7);
   });
 
   it('refuses an architecture that it does not know, with those that it does', () => {

@@ -9,7 +9,7 @@ import {
   typeField,
   valueInfoField,
 } from './schema.ts';
-import { contentField, contentOf, integerField, readFields } from './wire.ts';
+import { contentField, type Field, integerField, readFields, textOf } from './wire.ts';
 
 export type NewNode = {
   readonly opType: string;
@@ -17,10 +17,23 @@ export type NewNode = {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly domain?: string;
-  readonly attributes?: Readonly<Record<string, number>>;
+  readonly attributes?: Readonly<Record<string, number | readonly number[]>>;
 };
 
-/** A NodeProto. Attributes are non-negative integers. */
+const attributeMessage = (name: string, value: number | readonly number[]): Buffer =>
+  typeof value === 'number'
+    ? Buffer.concat([
+        contentField(attributeField.name, name),
+        integerField(attributeField.integer, value),
+        integerField(attributeField.type, attributeType.integer),
+      ])
+    : Buffer.concat([
+        contentField(attributeField.name, name),
+        ...value.map((one) => integerField(attributeField.integers, one)),
+        integerField(attributeField.type, attributeType.integers),
+      ]);
+
+/** A NodeProto. Attributes are integers or lists of them. */
 export const nodeMessage = (node: NewNode): Buffer =>
   Buffer.concat([
     ...node.inputs.map((input) => contentField(nodeField.input, input)),
@@ -28,14 +41,7 @@ export const nodeMessage = (node: NewNode): Buffer =>
     contentField(nodeField.name, node.name),
     contentField(nodeField.opType, node.opType),
     ...Object.entries(node.attributes ?? {}).map(([name, value]) =>
-      contentField(
-        nodeField.attribute,
-        Buffer.concat([
-          contentField(attributeField.name, name),
-          integerField(attributeField.integer, value),
-          integerField(attributeField.type, attributeType.integer),
-        ]),
-      ),
+      contentField(nodeField.attribute, attributeMessage(name, value)),
     ),
     ...(node.domain === undefined ? [] : [contentField(nodeField.domain, node.domain)]),
   ]);
@@ -64,15 +70,25 @@ export const valueInfoMessage = (
   ]);
 };
 
-/** The node with its first input or output under another name; all else byte for byte. */
-export const renameFirst = (node: Node, which: 'input' | 'output', name: string): Buffer => {
-  let done = false;
-  return Buffer.concat(
-    readFields(node.bytes).map((field) => {
-      if (done || field.number !== nodeField[which]) return node.bytes.subarray(field.start, field.end);
-      contentOf(node.bytes, field);
-      done = true;
-      return contentField(nodeField[which], name);
-    }),
+const mapFields = (node: Node, change: (field: Field) => Buffer | undefined): Buffer =>
+  Buffer.concat(
+    readFields(node.bytes).map((field) => change(field) ?? node.bytes.subarray(field.start, field.end)),
   );
+
+/** The node with its first output under another name; all else byte for byte. */
+export const renameOutput = (node: Node, name: string): Buffer => {
+  let done = false;
+  return mapFields(node, (field) => {
+    if (done || field.number !== nodeField.output) return undefined;
+    done = true;
+    return contentField(nodeField.output, name);
+  });
 };
+
+/** The node with another value wherever it took the old one; all else byte for byte. */
+export const renameInput = (node: Node, from: string, to: string): Buffer =>
+  mapFields(node, (field) =>
+    field.number === nodeField.input && textOf(node.bytes, field) === from
+      ? contentField(nodeField.input, to)
+      : undefined,
+  );

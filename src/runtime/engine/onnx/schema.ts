@@ -12,8 +12,8 @@ export const graphField = {
   valueInfo: 13,
 } as const;
 export const nodeField = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
-export const attributeField = { name: 1, integer: 3, type: 20 } as const;
-export const attributeType = { integer: 2 } as const;
+export const attributeField = { name: 1, integer: 3, integers: 8, type: 20 } as const;
+export const attributeType = { integer: 2, integers: 7 } as const;
 export const tensorField = { dims: 1, dataType: 2, name: 8, externalData: 13 } as const;
 export const entryField = { key: 1, value: 2 } as const;
 export const valueInfoField = { name: 1, type: 2 } as const;

@@ -95,7 +95,16 @@ export const integerOf = (message: Buffer, field: Field): number => {
   return Number(BigInt.asIntN(64, readVarint(message, field.valueStart, field.end).value));
 };
 
+/** Negative numbers take ten bytes: protobuf writes them as 64 bits of two's complement. */
+const negativeVarint = (value: number): Buffer => {
+  const out: number[] = [];
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest >= 0x80n; rest >>= 7n) out.push(Number(rest & 0x7fn) + 0x80);
+  return Buffer.from([...out, Number(rest)]);
+};
+
 const varint = (value: number): Buffer => {
+  if (value < 0) return negativeVarint(value);
   const out: number[] = [];
   let rest = value;
   while (rest >= 0x80) {
@@ -106,7 +115,7 @@ const varint = (value: number): Buffer => {
   return Buffer.from(out);
 };
 
-/** A field with a non-negative number. */
+/** A field with an integer. */
 export const integerField = (number: number, value: number): Buffer =>
   Buffer.concat([varint(number * 8 + wireType.varint), varint(value)]);
 
