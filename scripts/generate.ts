@@ -5,13 +5,16 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { chartFiles } from '../cdk8s/chart-files.ts';
+import { adapterSupport } from './generate/adapter-support.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { commandLineReference } from './generate/command-line-reference.ts';
 import { configReference } from './generate/config-reference.ts';
 import { crds } from './generate/crds.ts';
 import { errorReference } from './generate/error-reference.ts';
 import { metricsReference } from './generate/metrics-reference.ts';
+import { performanceReference } from './generate/performance.ts';
 import { protos } from './generate/protos.ts';
+import { providerReference } from './generate/provider-reference.ts';
 
 const root = join(import.meta.dirname, '..');
 const check = process.argv.includes('--check');
@@ -22,11 +25,14 @@ const generators = [
   protos,
   crds,
   chartFiles,
+  adapterSupport,
   apiReference,
   commandLineReference,
   configReference,
   errorReference,
   metricsReference,
+  performanceReference,
+  providerReference,
 ];
 for (const make of generators) {
   for (const [path, content] of await make()) {

@@ -9,8 +9,9 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_PATTERN_INVALID: {
-    summary: 'A regular expression in adapter_config.json cannot be read.',
-    advice: 'Use RE2 syntax (no look-around, no back-references) or a list of module names.',
+    summary: 'A regular expression in adapter_config.json cannot be read, or RE2 cannot express it.',
+    advice:
+      'Use no look-around, back-references, atomic groups or possessive quantifiers, or list the module names.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -77,6 +78,61 @@ export const adapterErrors = defineErrors({
   ADAPTER_TARGET_PARAMETERS: {
     summary: 'The adapter targets parameters instead of modules.',
     advice: 'Train it with `target_modules` only.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_ARROW: {
+    summary: 'The adapter is an Arrow router, which mixes several adapters token by token.',
+    advice: 'Publish one of the adapters that it mixes, whose `arrow_config` is null.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_BDLORA: {
+    summary: 'The adapter has block-diagonal matrices (BD-LoRA).',
+    advice: 'Train it without `use_bdlora`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_KASA: {
+    summary: 'The adapter uses KaSA, which cuts singular values off the weights of the base model.',
+    advice: 'Train it without `kasa_config`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_MEGATRON: {
+    summary: 'The adapter was made for layers of Megatron, which PEFT loads with Megatron only.',
+    advice: 'Train it on the Transformers model, without `megatron_config`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_MONTECLORA: {
+    summary: 'The adapter uses MonteCLoRA, which stores the state of a sampler beside its matrices.',
+    advice: 'Train it without `monteclora_config`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_VELORA: {
+    summary: 'The adapter uses VeLoRA, which stores projections of its training beside its matrices.',
+    advice: 'Train it without `velora_config`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_EMBEDDING: {
+    summary: 'The adapter changes or carries the token embedding or the output layer of the base model.',
+    advice: 'Train it without `embed_tokens` and `lm_head`, and save it with `save_embedding_layers=False`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_HEAD_INVALID: {
+    summary: 'The classification head of the adapter is incomplete or does not fit the base model.',
+    advice:
+      'Save an adapter of BertForSequenceClassification with PEFT: `classifier.weight` and `classifier.bias`, and use a base model that gives `pooler_output`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_LABELS_INVALID: {
+    summary: 'The labels of a classifier cannot be read, or are not as many as its head has.',
+    advice: 'Put `labels.json` with `{"labels": [...]}` into the folder of the adapter, one label for each class.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -166,7 +222,7 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_TARGET_UNMATCHED: {
-    summary: 'An entry of target_modules matches no tensor of the adapter.',
+    summary: 'An entry of target_modules matches no module of the base model that LoRA can reach.',
     advice: 'Remove the entry that the message names, or save the adapter again.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',

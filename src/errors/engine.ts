@@ -33,6 +33,13 @@ export const engineErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
+  PROVIDER_NOT_AVAILABLE: {
+    summary: 'No execution provider that was required works on this machine.',
+    advice:
+      'Check the device, its plugin and its libraries in the container, name other providers, or set requireProvider to false to run on the CPU.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   COMPILED_FILE_CORRUPT: {
     summary: 'The compiled form of an adapter is damaged.',
     advice: 'It is built again from the stored artifact; check the disk when this repeats.',
@@ -54,6 +61,24 @@ export const engineErrors = defineErrors({
   PROMPT_TOO_LONG: {
     summary: 'Prompt and answer together do not fit the context of the base model.',
     advice: 'Shorten the prompt or ask for fewer tokens.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
+  TASK_UNSUPPORTED: {
+    summary: 'The base model does something else than what the request asks for.',
+    advice: 'Use the calls that the message names, or a node whose base model does it.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
+  CLASSIFIER_MISSING: {
+    summary: 'A classification is asked of something that has no classification head.',
+    advice: 'Ask an adapter that was trained for sequence classification, or ask for embeddings.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
+  INFER_FAILED: {
+    summary: 'The graph of the base model could not be run with the tensors of the request.',
+    advice: 'Compare sizes and values with what the model takes; the message has what ONNX Runtime says.',
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },

@@ -6,17 +6,22 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { errnoOf, isDiskFull } from '../../errors/errno.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import type { CompiledAdapter } from '../residency/ports.ts';
+import { type HeadTensors, splitHead } from './classifier.ts';
+import type { CompiledHeader } from './compiled-file.ts';
 import { layOut, seal } from './compiled-layout.ts';
+import { readLabels } from './labels.ts';
 import { type Pair, pairsOf } from './pairs.ts';
 import { maxConfigBytes, type PeftConfig, parsePeftConfig } from './peft-config.ts';
 import { headerLength, parseHeader, type TensorEntry } from './safetensors.ts';
+import type { AdapterBase } from './peft-fields.ts';
 import { writeFloat32 } from './weights.ts';
+import { unwrapped, wrapped, wrapperOf } from './wrapped-sites.ts';
 
 export type CompileInput = {
   /** PEFT folder: adapter_config.json and adapter_model.safetensors. */
   readonly folder: string;
   readonly digest: Digest;
-  readonly info: Pick<EngineInfo, 'sites' | 'baseDigest' | 'engineVersion'>;
+  readonly info: Pick<EngineInfo, 'sites' | 'baseDigest' | 'engineVersion' | 'encoder'>;
   readonly outFile: string;
   readonly maxRank: number;
 };
@@ -27,7 +32,7 @@ const pickleFile = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
 
 const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '');
 
-const readConfig = async (folder: string): Promise<PeftConfig> => {
+const readConfig = async (folder: string, base: AdapterBase): Promise<PeftConfig> => {
   const path = join(folder, configFile);
   try {
     const { size } = await stat(path);
@@ -37,7 +42,7 @@ const readConfig = async (folder: string): Promise<PeftConfig> => {
         `${configFile} has ${size} bytes, the limit is ${maxConfigBytes}`,
       );
     }
-    return parsePeftConfig(await readFile(path, 'utf8'));
+    return parsePeftConfig(await readFile(path, 'utf8'), base);
   } catch (error) {
     if (!isMissing(error)) throw error;
     throw new AdaptletError('ADAPTER_CONFIG_INVALID', `${configFile} is missing in ${folder}`, {
@@ -114,6 +119,28 @@ const convert = (
   }
 };
 
+const convertHead = (
+  { weight, bias }: HeadTensors,
+  { head }: CompiledHeader,
+  data: ArrayBuffer,
+  file: Buffer<ArrayBuffer>,
+): void => {
+  if (head === undefined) return;
+  for (const [entry, { offset, length }] of [[weight, head.weight] as const, [bias, head.bias] as const]) {
+    const target = new Float32Array(file.buffer, file.byteOffset + offset, length / Float32Array.BYTES_PER_ELEMENT);
+    writeFloat32(entry, data, 1, target);
+  }
+};
+
+/** What residency has to know of a compiled file. */
+export const compiledFrom = (
+  file: string,
+  { rank, targetModules, fileBytes, head }: CompiledHeader,
+): CompiledAdapter => {
+  const compiled = { file, bytes: fileBytes, rank, targetModules };
+  return head === undefined ? compiled : { ...compiled, labels: head.labels };
+};
+
 const write = async (outFile: string, content: Uint8Array): Promise<void> => {
   try {
     await writeDurable(outFile, content);
@@ -133,12 +160,16 @@ const write = async (outFile: string, content: Uint8Array): Promise<void> => {
 export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapter> => {
   const { folder, digest, info, outFile, maxRank } = input;
   await refusePickle(folder);
-  const config = await readConfig(folder);
+  const config = await readConfig(folder, info.encoder === undefined ? 'generate' : 'embed');
   await using weights = await openWeights(folder);
   const { entries, dataStart, dataBytes } = await readEntries(weights);
-  const pairs = pairsOf({ entries, config, sites: info.sites, maxRank });
+  const { lora, head } = splitHead(entries, config, info.encoder);
+  const wrapper = wrapperOf(lora, info.encoder?.wrappers ?? []);
+  const sites = wrapped(info.sites, wrapper);
+  const pairs = unwrapped(pairsOf({ entries: lora, config, sites, maxRank }), wrapper);
+  const labels = head === undefined ? undefined : await readLabels(folder, head.labels);
   const identity = { adapterDigest: digest, baseDigest: info.baseDigest, engineVersion: info.engineVersion };
-  const layout = layOut(identity, pairs);
+  const layout = layOut(identity, pairs, labels === undefined || head === undefined ? undefined : { ...labels, features: head.features });
   const data = await readAt(weights, dataBytes, dataStart);
   if (data.length !== dataBytes) {
     throw new AdaptletError('ADAPTER_FILE_TRUNCATED', `${weightsFile} became shorter while it was read`);
@@ -150,7 +181,8 @@ export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapt
     file,
     layout.header.tensors.map((tensor) => tensor.offset),
   );
-  const { rank, targetModules, fileBytes } = seal(layout, file);
+  if (head !== undefined) convertHead(head, layout.header, data.buffer, file);
+  const header = seal(layout, file);
   await write(outFile, file);
-  return { file: outFile, bytes: fileBytes, rank, targetModules };
+  return compiledFrom(outFile, header);
 };

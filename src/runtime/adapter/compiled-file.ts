@@ -23,6 +23,18 @@ export type CompiledTensor = {
   readonly crc32: number;
 };
 
+/** Where a part of a head is in the file, float32 row by row. */
+type CompiledPart = { readonly offset: number; readonly length: number; readonly crc32: number };
+
+/** The linear of a sequence classifier: logits = weight · pooled + bias. weight: [labels, features]; bias: [labels]. */
+export type CompiledHead = {
+  readonly labels: readonly string[];
+  /** What makes probabilities of the logits. */
+  readonly activation: 'softmax' | 'sigmoid' | 'none';
+  readonly weight: CompiledPart;
+  readonly bias: CompiledPart;
+};
+
 export type CompiledHeader = {
   readonly format: 1;
   readonly adapterDigest: Digest;
@@ -33,6 +45,8 @@ export type CompiledHeader = {
   readonly rank: number;
   readonly targetModules: readonly string[];
   readonly tensors: readonly CompiledTensor[];
+  /** Of an adapter that classifies. */
+  readonly head?: CompiledHead | undefined;
   /** Length of the whole file in bytes. */
   readonly fileBytes: number;
 };

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { Digest } from '../../api/names.ts';
-import { type CompiledHeader, type CompiledTensor, compiledMagic, tensorAlignment } from './compiled-file.ts';
+import { type CompiledHead, type CompiledHeader, type CompiledTensor, compiledMagic, tensorAlignment } from './compiled-file.ts';
 import type { Pair } from './pairs.ts';
 
 /** For whom a compiled file is. */
@@ -38,19 +38,43 @@ const place = (pairs: readonly Pair[], start: number): { tensors: CompiledTensor
   return { tensors, end: at };
 };
 
+/** A head that is laid out: its labels, and the features that it takes. */
+export type HeadLayout = Pick<CompiledHead, 'labels' | 'activation'> & { readonly features: number };
+
+const placeHead = (
+  { labels, activation, features }: HeadLayout,
+  start: number,
+): { readonly head: CompiledHead; readonly end: number } => {
+  const part = (at: number, values: number) => ({
+    offset: align(at),
+    length: values * Float32Array.BYTES_PER_ELEMENT,
+    crc32: 0,
+  });
+  const weight = part(start, labels.length * features);
+  const bias = part(weight.offset + weight.length, labels.length);
+  return { head: { labels, activation, weight, bias }, end: bias.offset + bias.length };
+};
+
 const encode = (header: CompiledHeader): Uint8Array => new TextEncoder().encode(JSON.stringify(header));
 
 /** The header's length depends on the numbers in it: it is measured with the longest ones and filled up with spaces. */
 const headerRoom = (header: CompiledHeader): number => {
   const longest = Number.MAX_SAFE_INTEGER;
   const tensors = header.tensors.map((tensor) => ({ ...tensor, offset: longest, crc32: 0xff_ff_ff_ff }));
-  return encode({ ...header, tensors, fileBytes: longest }).length;
+  const part = { offset: longest, length: longest, crc32: 0xff_ff_ff_ff };
+  const head = header.head === undefined ? {} : { head: { ...header.head, weight: part, bias: part } };
+  return encode({ ...header, ...head, tensors, fileBytes: longest }).length;
 };
 
 /** Lays out a compiled file. `targetModules` of the header are kinds (`q_proj`), as PEFT lists them. */
-export const layOut = (identity: CompiledIdentity, pairs: readonly Pair[]): Layout => {
+export const layOut = (
+  identity: CompiledIdentity,
+  pairs: readonly Pair[],
+  classifier?: HeadLayout,
+): Layout => {
   const header = (start: number): CompiledHeader => {
     const { tensors, end } = place(pairs, start);
+    const headed = classifier === undefined ? undefined : placeHead(classifier, end);
     return {
       format: 1,
       ...identity,
@@ -58,7 +82,8 @@ export const layOut = (identity: CompiledIdentity, pairs: readonly Pair[]): Layo
       rank: Math.max(...pairs.map((pair) => pair.rank)),
       targetModules: [...new Set(pairs.map((pair) => kindOf(pair.site.module)))].sort(),
       tensors,
-      fileBytes: end,
+      ...(headed === undefined ? {} : { head: headed.head }),
+      fileBytes: headed?.end ?? end,
     };
   };
   const headerBytes = headerRoom(header(0));
@@ -67,11 +92,16 @@ export const layOut = (identity: CompiledIdentity, pairs: readonly Pair[]): Layo
 
 /** Fills in the checksums and writes preamble and header into `file`, whose tensors are already there. */
 export const seal = (layout: Layout, file: Buffer): CompiledHeader => {
-  const tensors = layout.header.tensors.map((tensor) => ({
-    ...tensor,
-    crc32: crc32(file.subarray(tensor.offset, tensor.offset + tensor.length)),
-  }));
-  const header = { ...layout.header, tensors };
+  const summed = <T extends { readonly offset: number; readonly length: number }>(part: T) => ({
+    ...part,
+    crc32: crc32(file.subarray(part.offset, part.offset + part.length)),
+  });
+  const { head } = layout.header;
+  const header = {
+    ...layout.header,
+    tensors: layout.header.tensors.map(summed),
+    ...(head === undefined ? {} : { head: { ...head, weight: summed(head.weight), bias: summed(head.bias) } }),
+  };
   const room = file.subarray(preambleBytes, preambleBytes + layout.headerBytes);
   room.fill(' ');
   room.set(encode(header));

@@ -16,6 +16,7 @@ const info: EngineInfo = {
   architecture: 'llama',
   contextLength: 256,
   vocabSize: 259,
+  task: 'generate',
 };
 
 const adapter = (name: string, digit = 'a') => ({

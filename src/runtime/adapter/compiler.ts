@@ -9,7 +9,7 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { errnoOf } from '../../errors/errno.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import type { CompiledAdapter, Compiler } from '../residency/ports.ts';
-import type { CompileInput } from './compile.ts';
+import { type CompileInput, compiledFrom } from './compile.ts';
 import { readCompiledHeader } from './read-compiled.ts';
 
 export type CompilerOptions = {
@@ -43,8 +43,7 @@ const reusable = async (input: CompileInput): Promise<CompiledAdapter | undefine
       header.engineVersion === input.info.engineVersion &&
       header.rank <= input.maxRank;
     if (fits) {
-      const { fileBytes: bytes, rank, targetModules } = header;
-      return { file: input.outFile, bytes, rank, targetModules };
+      return compiledFrom(input.outFile, header);
     }
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
@@ -81,9 +80,9 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
   return {
     async compile({ digest, folder, verify }, info, signal) {
       signal.throwIfAborted();
-      const { sites, baseDigest, engineVersion } = info;
+      const { sites, baseDigest, engineVersion, encoder } = info;
       const outFile = join(dir, fileName(digest, info));
-      const input = { folder, digest, info: { sites, baseDigest, engineVersion }, outFile, maxRank };
+      const input = { folder, digest, info: { sites, baseDigest, engineVersion, ...(encoder === undefined ? {} : { encoder }) }, outFile, maxRank };
       const present = await reusable(input);
       if (present !== undefined) return present;
       await verify(signal);

@@ -48,23 +48,26 @@ it('pairs tensors with sites in the order of the sites', () => {
   ]);
 });
 
+it('takes an entry of target_modules whose modules are all excluded', () => {
+  const fields = { target_modules: ['q_proj', 'v_proj', 'k_proj'], exclude_modules: ['k_proj'] };
+  expect(pairs(good, fields)).toHaveLength(2);
+});
+
 const without = (name: string): Shapes =>
   Object.fromEntries(Object.entries(good).filter(([key]) => key !== name));
 
 describe('tensors that are refused', () => {
   it.each<[string, string, Shapes, Record<string, unknown>?]>([
-    ['a tensor that is not LoRA', 'ADAPTER_TENSOR_UNKNOWN', { ...good, 'lm_head.weight': [259, 64] }],
-    [
-      'an embedding pair',
-      'ADAPTER_TENSOR_UNKNOWN',
-      { ...good, 'model.embed_tokens.lora_embedding_A': [8, 259] },
-    ],
+    ['a tensor that is not LoRA', 'ADAPTER_TENSOR_UNKNOWN', { ...good, 'model.norm.weight': [64] }],
+    ['a whole output layer', 'ADAPTER_EMBEDDING', { ...good, 'lm_head.weight': [259, 64] }],
+    ['an embedding pair', 'ADAPTER_EMBEDDING', { ...good, 'model.tokens.lora_embedding_A': [8, 259] }],
+    ['LoRA on the output layer', 'ADAPTER_EMBEDDING', { ...good, 'lm_head.lora_A.weight': [8, 64] }],
     ['a DoRA magnitude', 'ADAPTER_DORA', { ...good, [`${q}.lora_magnitude_vector`]: [64] }],
     ['a bias of B', 'ADAPTER_LORA_BIAS', { ...good, [`${q}.lora_B.bias`]: [64] }],
     [
       'one module that the base lacks',
       'ADAPTER_TENSOR_UNKNOWN',
-      { ...good, 'lm_head.lora_A.weight': [8, 64] },
+      { ...good, 'model.router.lora_A.weight': [8, 64] },
     ],
     [
       'several modules that the base lacks',

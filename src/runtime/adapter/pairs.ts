@@ -30,7 +30,11 @@ const floats: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
 const refuse = (code: ErrorCode, what: string): AdaptletError =>
   new AdaptletError(code, `adapter_model.safetensors: ${what}`);
 
+/** Names of the token embedding and of the output layer; PEFT stores their base weights beside an adapter of them. */
+const embedding = /(?:^|\.)(?:embed_tokens|lm_head|wte|word_embeddings)(?:\.|$)/;
+
 const codeOfForeignTensor = (name: string): ErrorCode => {
+  if (/\.lora_embedding_[AB]$/.test(name) || embedding.test(name)) return 'ADAPTER_EMBEDDING';
   if (name.endsWith('.lora_magnitude_vector') || name.includes('.lora_magnitude_vector.'))
     return 'ADAPTER_DORA';
   if (name.endsWith('.lora_B.bias')) return 'ADAPTER_LORA_BIAS';
@@ -96,6 +100,8 @@ const checkBase = ({ lacking, misfits }: Fit, modules: number, input: PairInput)
   const trainedOn = input.config.baseModelName;
   const origin = trainedOn === undefined ? '' : ` (it says it was trained on ${foreign(trainedOn)})`;
   const first = lacking[0];
+  const layer = lacking.find((module) => embedding.test(module));
+  if (layer !== undefined) throw refuse('ADAPTER_EMBEDDING', `it has LoRA on ${foreign(layer)}`);
   if (lacking.length > 1 || (modules > 1 && lacking.length + misfits.length === modules)) {
     const example = first === undefined ? misfits[0] : `no module ${foreign(first)} here`;
     throw refuse(
@@ -163,9 +169,12 @@ export const pairsOf = (input: PairInput): readonly Pair[] => {
       throw refuse('ADAPTER_TENSOR_MISSING', `module ${foreign(site.module)} is targeted and has no tensors`);
     }
   }
-  const [unmatched] = input.config.targets.unmatched([...modules.keys()]);
+  const [unmatched] = input.config.targets.unmatched([...sites.keys()]);
   if (unmatched !== undefined) {
-    throw refuse('ADAPTER_TARGET_UNMATCHED', `target_modules entry ${foreign(unmatched)} matches no tensor`);
+    throw refuse(
+      'ADAPTER_TARGET_UNMATCHED',
+      `target_modules entry ${foreign(unmatched)} matches no module of the base`,
+    );
   }
   if (pairs.length === 0) throw refuse('ADAPTER_TENSOR_MISSING', 'the file has no LoRA pair');
   return pairs;

@@ -28,6 +28,7 @@ describe('rank and scaling', () => {
     ['the first of two keys', { q_proj: 4, 'self_attn.q_proj': 2 }, 4],
     ['not a part of a name after no dot', { proj: 4 }, 8],
     ['not the front of a name', { 'layers.1': 4 }, 8],
+    ['the front, where PEFT does: beside a closed group', { 'layers)|(model': 4 }, 4],
   ])('matches %s in rank_pattern', (_, pattern, rank) => {
     expect(parse({ rank_pattern: pattern }).rankOf(q)).toBe(rank);
   });
@@ -54,10 +55,14 @@ describe('a field that changes the result', () => {
     ['ADAPTER_TARGET_PARAMETERS', { target_parameters: ['experts.w'] }],
     ['ADAPTER_INIT_CHANGES_BASE', { init_lora_weights: 'pissa_niter_16' }],
     ['ADAPTER_INIT_CHANGES_BASE', { init_lora_weights: 'loftq' }],
-    ['ADAPTER_FIELD_UNKNOWN', { use_bdlora: { nblocks: 2 } }],
-    ['ADAPTER_FIELD_UNKNOWN', { ensure_weight_tying: true }],
+    ['ADAPTER_BDLORA', { use_bdlora: { nblocks: 2 } }],
+    ['ADAPTER_ARROW', { arrow_config: {} }],
+    ['ADAPTER_KASA', { kasa_config: {} }],
+    ['ADAPTER_MONTECLORA', { monteclora_config: {} }],
+    ['ADAPTER_VELORA', { velora_config: {} }],
+    ['ADAPTER_MEGATRON', { megatron_config: { a: 1 } }],
+    ['ADAPTER_INIT_CHANGES_BASE', { init_lora_weights: 'lora_ga' }],
     ['ADAPTER_FIELD_UNKNOWN', { invented_config: 0 }],
-    ['ADAPTER_FIELD_UNKNOWN', { megatron_config: { a: 1 } }],
     ['ADAPTER_PEFT_TYPE', { peft_type: 'LOHA' }],
     ['ADAPTER_TASK_UNSUPPORTED', { task_type: 'SEQ_CLS' }],
   ])('is refused with %s: %j', async (code, fields) => {
@@ -74,7 +79,9 @@ describe('a field that changes the result', () => {
       trainable_token_indices: {},
       invented_config: null,
       other: false,
-      init_lora_weights: 'gaussian',
+      init_lora_weights: 'mica',
+      ensure_weight_tying: true,
+      megatron_config: {},
       megatron_core: 'megatron.core',
       qalora_group_size: 16,
       lora_dropout: 0.05,
@@ -92,7 +99,10 @@ describe('a configuration that cannot be read', () => {
     ['a rank that is not a whole number', '{"peft_type":"LORA","target_modules":[],"r":1.5}'],
     ['a rank as text', '{"peft_type":"LORA","target_modules":[],"r":"8"}'],
     ['an infinite alpha', '{"peft_type":"LORA","target_modules":[],"lora_alpha":1e999}'],
-    ['layers for an expression', '{"peft_type":"LORA","target_modules":"q","layers_to_transform":1}'],
+    ['layers for an expression', '{"peft_type":"LORA","target_modules":"q","layers_to_transform":[]}'],
+    ['a list of layers for an expression', '{"peft_type":"LORA","target_modules":"q","layers_pattern":"h"}'],
+    ['a list of layers alone', '{"peft_type":"LORA","target_modules":["q"],"layers_pattern":["h"]}'],
+    ['a field twice', '{"peft_type":"LORA","target_modules":["q"],"r":4,"r":8}'],
   ])('%s', async (_, text) => {
     expect(await codeOf(() => parsePeftConfig(text))).toBe('ADAPTER_CONFIG_INVALID');
   });
@@ -110,6 +120,13 @@ describe('a configuration that cannot be read', () => {
     expect(config.targets.includes('a'.repeat(5000))).toBe(false);
     expect(performance.now() - before).toBeLessThan(2000);
   });
+});
+
+it('takes an empty layers_pattern for none', () => {
+  for (const layers_pattern of ['', []]) {
+    const { targets } = parse({ layers_to_transform: [1], layers_pattern });
+    expect([q, q.replace('1', '2')].map(targets.includes)).toEqual([true, false]);
+  }
 });
 
 it('reads every configuration of the tiny model, the DoRA one excepted', async () => {

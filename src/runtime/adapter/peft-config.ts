@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
+import { duplicateKey } from './json-keys.ts';
 import { patternTable } from './module-pattern.ts';
-import { refuseUnsupportedFields } from './peft-fields.ts';
+import { type AdapterBase, refuseUnsupportedFields } from './peft-fields.ts';
 import { type Targets, targetsOf } from './target-modules.ts';
 
 /** A configuration is some kilobytes; more than this is not one. */
@@ -16,6 +17,8 @@ export type PeftConfig = {
   /** The factor of B·A: alpha/r, or alpha/sqrt(r) with use_rslora. */
   readonly scalingOf: (module: string) => number;
   readonly targets: Targets;
+  /** It has a head for sequence classification. */
+  readonly classifies: boolean;
 };
 
 const rank = z.int().min(0);
@@ -37,39 +40,60 @@ const schema = z.looseObject({
 
 const parseJson = (text: string): Readonly<Record<string, unknown>> => {
   let value: unknown;
+  let twice: string | undefined;
   try {
     value = JSON.parse(text);
+    twice = duplicateKey(text);
   } catch (error) {
     throw new AdaptletError('ADAPTER_CONFIG_INVALID', 'adapter_config.json is not JSON', { cause: error });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new AdaptletError('ADAPTER_CONFIG_INVALID', 'adapter_config.json is not a JSON object');
   }
+  if (twice !== undefined) {
+    throw new AdaptletError('ADAPTER_CONFIG_INVALID', `adapter_config.json has ${foreign(twice)} twice`);
+  }
   return { ...value };
 };
 
-const asList = <T>(value: T | readonly T[] | null | undefined): readonly T[] =>
-  value === null || value === undefined ? [] : Array.isArray(value) ? value : [value as T];
+const isSet = (value: unknown): boolean => value !== null && value !== undefined;
+
+/** As PEFT does, an empty text is no entry. */
+const asList = <T>(value: T | readonly T[] | null | undefined): readonly T[] => {
+  if (value === null || value === undefined || value === '') return [];
+  return Array.isArray(value) ? value : [value as T];
+};
+
+/** PEFT does not load these: refused rather than guessed at. */
+const refuseContradictions = (config: z.infer<typeof schema>): void => {
+  const { target_modules: targets, layers_to_transform: layers, layers_pattern: pattern } = config;
+  const field = isSet(layers) ? 'layers_to_transform' : 'layers_pattern';
+  if (typeof targets === 'string' && (isSet(layers) || isSet(pattern))) {
+    throw new AdaptletError(
+      'ADAPTER_CONFIG_INVALID',
+      `adapter_config.json: ${field} needs target_modules as a list, which is a string`,
+    );
+  }
+  if (!isSet(layers) && asList(pattern).length > 0) {
+    throw new AdaptletError(
+      'ADAPTER_CONFIG_INVALID',
+      'adapter_config.json: layers_pattern has no meaning without layers_to_transform',
+    );
+  }
+};
 
 const layersOf = (config: z.infer<typeof schema>): readonly number[] | undefined => {
   const layers = asList(config.layers_to_transform);
-  if (layers.length === 0) return undefined;
-  if (typeof config.target_modules === 'string') {
-    throw new AdaptletError(
-      'ADAPTER_CONFIG_INVALID',
-      'adapter_config.json: layers_to_transform needs target_modules as a list, which is a string',
-    );
-  }
-  return layers;
+  return layers.length === 0 ? undefined : layers;
 };
 
 /**
  * Reads adapter_config.json as PEFT does, and refuses every field that changes the result and is not built.
  * @throws AdaptletError ADAPTER_CONFIG_INVALID, ADAPTER_PATTERN_INVALID and the codes of peft-fields.ts
  */
-export const parsePeftConfig = (text: string): PeftConfig => {
+export const parsePeftConfig = (text: string, base: AdapterBase = 'generate'): PeftConfig => {
   const fields = parseJson(text);
-  refuseUnsupportedFields(fields);
+  refuseUnsupportedFields(fields, base);
   const parsed = schema.safeParse(fields);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
@@ -80,12 +104,14 @@ export const parsePeftConfig = (text: string): PeftConfig => {
     );
   }
   const config = parsed.data;
+  refuseContradictions(config);
   const ranks = patternTable('rank_pattern', config.rank_pattern ?? {});
   const alphas = patternTable('alpha_pattern', config.alpha_pattern ?? {});
   const rankOf = (module: string): number => ranks(module) ?? config.r;
   return {
     baseModelName: config.base_model_name_or_path ?? undefined,
     rankOf,
+    classifies: fields['task_type'] === 'SEQ_CLS',
     scalingOf: (module) => {
       const r = rankOf(module);
       return (alphas(module) ?? config.lora_alpha) / (config.use_rslora === true ? Math.sqrt(r) : r);

@@ -23,11 +23,13 @@ const appliedFields: ReadonlySet<string> = new Set([
 /**
  * Fields that cannot change the result of a trained adapter: training only, provenance, or of a feature that has its
  * own switch. fan_in_fan_out belongs here: it says how the base weight is stored, which matters when a delta is merged
- * into it; A and B, run beside the base linear, have the same shapes either way.
+ * into it; A and B, run beside the base linear, have the same shapes either way. ensure_weight_tying acts on embeddings
+ * only, whose tensors are refused.
  */
 const inertFields: ReadonlySet<string> = new Set([
   'auto_mapping',
   'corda_config',
+  'ensure_weight_tying',
   'eva_config',
   'fan_in_fan_out',
   'inference_mode',
@@ -43,6 +45,12 @@ const inertFields: ReadonlySet<string> = new Set([
 
 /** Fields that change the result and are not built, each with its own code. */
 const refusedFields: Readonly<Record<string, ErrorCode>> = {
+  arrow_config: 'ADAPTER_ARROW',
+  kasa_config: 'ADAPTER_KASA',
+  megatron_config: 'ADAPTER_MEGATRON',
+  monteclora_config: 'ADAPTER_MONTECLORA',
+  use_bdlora: 'ADAPTER_BDLORA',
+  velora_config: 'ADAPTER_VELORA',
   use_dora: 'ADAPTER_DORA',
   bias: 'ADAPTER_BIAS',
   lora_bias: 'ADAPTER_LORA_BIAS',
@@ -54,7 +62,10 @@ const refusedFields: Readonly<Record<string, ErrorCode>> = {
   target_parameters: 'ADAPTER_TARGET_PARAMETERS',
 };
 
-/** Initialisations that leave the base weights as they are. PiSSA, OLoRA, CorDA, LoRA-GA and LoftQ do not. */
+/**
+ * Initialisations that leave the base weights as they are. PiSSA, OLoRA, CorDA, LoRA-GA and LoftQ do not: what such an
+ * adapter was trained on is not the base. Converted when it was saved, it says `true` here.
+ */
 const plainInitialisations: ReadonlySet<unknown> = new Set([
   undefined,
   null,
@@ -62,36 +73,59 @@ const plainInitialisations: ReadonlySet<unknown> = new Set([
   false,
   'gaussian',
   'eva',
+  'mica',
   'orthogonal',
 ]);
 
+/** Fields that PEFT reads as a configuration of their own: an empty map is one with every default, and on. */
+const subConfigurations: ReadonlySet<string> = new Set([
+  'arrow_config',
+  'kasa_config',
+  'monteclora_config',
+  'use_bdlora',
+  'velora_config',
+]);
+
 /** Null, false, an empty string, list or map: the feature is off. */
-const isOff = (value: unknown): boolean =>
-  value === null ||
-  value === undefined ||
-  value === false ||
-  value === '' ||
-  (typeof value === 'object' && Object.keys(value).length === 0);
+const isOff = (field: string, value: unknown): boolean => {
+  if (value === null || value === undefined || value === false || value === '') return true;
+  if (field === 'bias') return value === 'none';
+  if (typeof value !== 'object' || subConfigurations.has(field)) return false;
+  return Object.keys(value).length === 0;
+};
 
 const shown = (value: unknown): string => foreign(JSON.stringify(value) ?? 'undefined', 80);
 
 const refuse = (code: ErrorCode, field: string, value: unknown): AdaptletError =>
   new AdaptletError(code, `adapter_config.json: ${foreign(field)} is ${shown(value)}`);
 
+/** `task_type` of adapters that a base model takes: a decoder's, and an encoder's. Absent is always right. */
+const tasks = { generate: ['CAUSAL_LM'], embed: ['SEQ_CLS', 'FEATURE_EXTRACTION'] } as const;
+export type AdapterBase = keyof typeof tasks;
+
+/** What PEFT puts into modules_to_save of a sequence classifier, whichever of the two the model has. */
+const headModules: ReadonlySet<unknown> = new Set(['classifier', 'score']);
+
+/** The head of a sequence classifier, and nothing else. */
+const isHead = (fields: Fields, base: AdapterBase): boolean => {
+  const { task_type: task, modules_to_save: modules } = fields;
+  return base === 'embed' && task === 'SEQ_CLS' && Array.isArray(modules) && modules.every((m) => headModules.has(m));
+};
+
 /**
  * Lets through only configurations whose whole effect is in {@link appliedFields}; nothing is ignored that could
  * change the result.
  * @throws AdaptletError with the code of the feature, or ADAPTER_FIELD_UNKNOWN
  */
-export const refuseUnsupportedFields = (fields: Fields): void => {
+export const refuseUnsupportedFields = (fields: Fields, base: AdapterBase = 'generate'): void => {
   const { peft_type: type, task_type: task, init_lora_weights: init } = fields;
   if (type !== 'LORA') throw refuse('ADAPTER_PEFT_TYPE', 'peft_type', type);
   for (const [field, value] of Object.entries(fields)) {
     const code = Object.hasOwn(refusedFields, field) ? refusedFields[field] : undefined;
-    if (code !== undefined && !isOff(value) && !(field === 'bias' && value === 'none'))
-      throw refuse(code, field, value);
+    if (code === undefined || isOff(field, value)) continue;
+    if (field !== 'modules_to_save' || !isHead(fields, base)) throw refuse(code, field, value);
   }
-  if (!isOff(task) && task !== 'CAUSAL_LM') throw refuse('ADAPTER_TASK_UNSUPPORTED', 'task_type', task);
+  if (!isOff('task_type', task) && !tasks[base].some((one) => one === task)) throw refuse('ADAPTER_TASK_UNSUPPORTED', 'task_type', task);
   if (!plainInitialisations.has(init)) throw refuse('ADAPTER_INIT_CHANGES_BASE', 'init_lora_weights', init);
   for (const [field, value] of Object.entries(fields)) {
     const known =
@@ -99,6 +133,6 @@ export const refuseUnsupportedFields = (fields: Fields): void => {
       inertFields.has(field) ||
       Object.hasOwn(refusedFields, field) ||
       field === 'init_lora_weights';
-    if (!known && !isOff(value)) throw refuse('ADAPTER_FIELD_UNKNOWN', field, value);
+    if (!known && !isOff(field, value)) throw refuse('ADAPTER_FIELD_UNKNOWN', field, value);
   }
 };

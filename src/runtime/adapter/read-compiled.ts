@@ -8,6 +8,7 @@ import { preambleBytes } from './compiled-layout.ts';
 import type { KnownHeaders } from './known-headers.ts';
 
 const size = z.int().min(0);
+const part = z.object({ offset: size, length: size, crc32: size });
 const schema = z.object({
   format: z.literal(1),
   adapterDigest: digestSchema,
@@ -26,6 +27,14 @@ const schema = z.object({
       crc32: size,
     }),
   ),
+  head: z
+    .object({
+      labels: z.array(z.string()),
+      activation: z.enum(['softmax', 'sigmoid', 'none']),
+      weight: part,
+      bias: part,
+    })
+    .optional(),
   fileBytes: size,
 });
 

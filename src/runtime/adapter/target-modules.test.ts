@@ -19,6 +19,7 @@ const rows: readonly (readonly [
   ['an expression by the whole name', { targetModules: String.raw`.*\.0\..*q_proj` }, [q0]],
   ['an expression that matches a part: nothing', { targetModules: 'q_proj' }, []],
   ['all-linear without the output layer', { targetModules: 'all-linear' }, [q0, q11, nested]],
+  ['all-linear in any case', { targetModules: 'All-Linear' }, [q0, q11, nested]],
   ['without excluded ends', { targetModules: 'all-linear', excludeModules: ['up_proj'] }, [q0, q11]],
   ['without an excluded expression', { targetModules: 'all-linear', excludeModules: '.*layers.*' }, [nested]],
   ['only some layers', { targetModules: ['q_proj', 'up_proj'], layersToTransform: [1, 11] }, [q11]],
@@ -27,6 +28,21 @@ const rows: readonly (readonly [
     'layers by a named list',
     { targetModules: ['up_proj'], layersToTransform: [3], layersPattern: ['blocks'] },
     [nested],
+  ],
+  [
+    'layers by their first number, not by that of an expert',
+    { targetModules: ['up_proj'], layersToTransform: [3] },
+    [nested],
+  ],
+  [
+    'not by a later number',
+    { targetModules: ['up_proj'], layersToTransform: [7], layersPattern: ['blocks'] },
+    [],
+  ],
+  [
+    'nothing where an expression matches without a number',
+    { targetModules: ['q_proj'], layersToTransform: [0], layersPattern: ['model|layers'] },
+    [],
   ],
   [
     'nothing where the named list is absent',
@@ -42,7 +58,7 @@ describe('modules that carry LoRA', () => {
   });
 });
 
-it('finds the entries that match no tensor', () => {
+it('finds the entries that match no module', () => {
   expect(targetsOf({ ...off, targetModules: ['q_proj', 'k_proj'] }).unmatched(all)).toEqual(['k_proj']);
   expect(targetsOf({ ...off, targetModules: 'k.*' }).unmatched(all)).toEqual(['k.*']);
   expect(targetsOf({ ...off, targetModules: 'all-linear' }).unmatched(all)).toEqual([]);

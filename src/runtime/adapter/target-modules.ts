@@ -11,25 +11,35 @@ export type TargetFields = {
 export type Targets = {
   /** Whether PEFT puts LoRA on the module of this name. */
   readonly includes: (module: string) => boolean;
-  /** Entries of target_modules that match none of these modules. */
+  /** Entries of target_modules that match none of these modules, excluded ones counted. */
   readonly unmatched: (modules: readonly string[]) => readonly string[];
 };
 
 /** The output layer, which `all-linear` leaves out. */
 const isOutputLayer = (module: string): boolean => module === 'lm_head' || module.endsWith('.lm_head');
 
+/**
+ * The layer of a module: its first number, or the first below a name of layers_pattern. Later numbers count something
+ * else, such as the experts of a layer.
+ */
 const layerOf = (fields: TargetFields): ((module: string) => number | undefined) => {
   const expressions =
     fields.layersPattern.length === 0
-      ? [{ source: 'default', expression: String.raw`.*\.[^.]*\.(\d+)\.` }]
-      : fields.layersPattern.map((source) => ({ source, expression: String.raw`.*\.${source}\.(\d+)\.` }));
+      ? [{ source: 'default', expression: String.raw`.*?\.[^.]*\.(?P<idx>\d+)\.` }]
+      : fields.layersPattern.map((source) => ({
+          source,
+          expression: String.raw`(?:^|.*?\.)${source}\.(?P<idx>\d+)\.`,
+        }));
   const patterns = expressions.map(({ source, expression }) =>
     compilePattern('layers_pattern', source, expression),
   );
   return (module) => {
     for (const pattern of patterns) {
       const matcher = pattern.matcher(module);
-      if (matcher.lookingAt()) return Number(matcher.group(1));
+      if (!matcher.lookingAt()) continue;
+      // Null where an alternative of the expression matched that has no number.
+      const index = matcher.group('idx');
+      return index === null ? undefined : Number(index);
     }
     return undefined;
   };
@@ -44,7 +54,8 @@ const excluder = (exclude: readonly string[] | string | undefined): ((module: st
 
 const includer = (fields: TargetFields): ((module: string) => boolean) => {
   const { targetModules: targets, layersToTransform: layers } = fields;
-  if (targets === 'all-linear') return (module) => !isOutputLayer(module);
+  if (typeof targets === 'string' && targets.toLowerCase() === 'all-linear')
+    return (module) => !isOutputLayer(module);
   if (typeof targets === 'string') {
     const pattern = compilePattern('target_modules', targets, targets);
     return (module) => pattern.matches(module);

@@ -90,10 +90,47 @@ export const settingsSchema = z.object({
     ),
   adapterDisk: bytes.prefault('2Gi').describe('Disk budget of adapters.'),
   threads: count(1, 256).prefault(1).describe('Threads of one inference step.'),
+  spin: z
+    .enum(['true', 'false'])
+    .prefault('true')
+    .transform((text) => text === 'true')
+    .describe(
+      'With 2 threads or more: they wait busily within a step. Much faster on cores of their own, much slower on cores that others use too: set it to false there.',
+    ),
+  executionProviders: list
+    .prefault('')
+    .describe(
+      'Execution providers in order of preference, by the names of ONNX Runtime, separated by commas. Default: those for `deviceResources`, then the CPU.',
+    ),
+  deviceResources: list
+    .prefault('')
+    .describe('Extended resources that this pod has from device plugins, such as nvidia.com/gpu.'),
+  requireProvider: z
+    .enum(['true', 'false'])
+    .prefault('false')
+    .transform((text) => text === 'true')
+    .describe('Refuses to start when none of the execution providers works, in place of the CPU.'),
   maxConcurrent: count(1, 256).prefault(8).describe('Requests that are generated at the same time.'),
   maxQueue: count(0, 10_000)
     .prefault(128)
     .describe('Requests that may wait; one more is refused with QUEUE_FULL.'),
+  maxBatch: count(1, 1024)
+    .prefault(16)
+    .describe(
+      'Encoders and graphs of plain tensors: texts or rows of several requests that are run together. 1: each request by itself.',
+    ),
+  maxBatchDelay: count(0, 1000)
+    .prefault(0)
+    .describe('Milliseconds that a text or row waits for others before a batch that is not full is run.'),
+  pooling: z
+    .enum(['mean', 'cls', 'pooler'])
+    .optional()
+    .describe('How an encoder makes one vector of a text, where its files do not say it. Default: mean.'),
+  normalize: z
+    .enum(['true', 'false'])
+    .prefault('true')
+    .transform((text) => text === 'true')
+    .describe('Embeddings have the length 1, where the files of the encoder do not say it.'),
   maxRank: count(1, 4096).prefault(256).describe('Largest LoRA rank that is accepted.'),
   requestTimeout: count(1, 3_600_000)
     .prefault(60_000)

@@ -7,11 +7,11 @@ import { Exclusive } from '../../../src/runtime/engine/exclusive.ts';
 import { type BaseModel, openBaseModel } from '../../../src/runtime/engine/host/base-model.ts';
 import { NativeMemory } from '../../../src/runtime/engine/ort/memory.ts';
 import { OrtTensor } from '../../../src/runtime/engine/ort/tensor.ts';
-import type { Feeds } from '../../../src/runtime/engine/session/feeds.ts';
+import type { Feeds, LoraTensors } from '../../../src/runtime/engine/session/feeds.ts';
 import type { GraphSession } from '../../../src/runtime/engine/session/graph-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 
-export type OpenModel = BaseModel & { readonly adapters: AdapterTable; readonly warnings: readonly string[] };
+export type OpenModel = BaseModel & { readonly adapters: AdapterTable<GraphSession>; readonly warnings: readonly string[] };
 
 /** Opens a base model in this process, as the engine process does. */
 export const openModel = async (modelDir: string, cacheDir: string): Promise<OpenModel> => {
@@ -26,21 +26,25 @@ export const openModel = async (modelDir: string, cacheDir: string): Promise<Ope
   });
   const adapters = new AdapterTable({
     arena: new Arena(64 << 20),
-    session: base.sessions.lora,
+    graphFor: (modules) => base.sessions.graphs.graphFor(modules),
     expected: base.info,
     steps: new Exclusive(),
   });
   return { ...base, adapters, warnings };
 };
 
+/** A graph and what is fed to it: a loaded adapter, or {@link withLora}. */
+export type Runnable = { readonly graph: GraphSession; readonly feeds: Feeds };
+
+/** A graph with these tensors, or with none: rank 0. */
+export const withLora = (graph: GraphSession, lora: LoraTensors = new Map()): Runnable => ({
+  graph,
+  feeds: graph.feeds(lora),
+});
+
 /** Logits of every position. */
-export const allLogits = async (
-  session: GraphSession,
-  feeds: Feeds,
-  ids: readonly number[],
-): Promise<Float32Array> => {
-  return await session.logitsOf(feeds, ids, [...ids.keys()]);
-};
+export const allLogits = ({ graph, feeds }: Runnable, ids: readonly number[]): Promise<Float32Array> =>
+  graph.logitsOf(feeds, ids, [...ids.keys()]);
 
 /** A tensor with memory of its own, which tests do not give back. */
 export const tensorOf = (values: Float32Array, shape: readonly number[]): OrtTensor => {
@@ -72,16 +76,15 @@ export const exportedLogits = async (
 
 /** Greedy tokens, at most `count`, the end token included. */
 export const greedy = async (
-  session: GraphSession,
-  feeds: Feeds,
+  { graph, feeds }: Runnable,
   prompt: readonly number[],
   options: { readonly eosIds: ReadonlySet<number>; readonly count: number },
 ): Promise<number[]> => {
   const out: number[] = [];
-  const cache = session.newCache(prompt.length + options.count);
+  const cache = graph.newCache(prompt.length + options.count);
   let ids = prompt;
   while (out.length < options.count) {
-    const logits = await session.prepare(feeds, ids, cache, [ids.length - 1])();
+    const logits = await graph.prepare(feeds, ids, cache, [ids.length - 1])();
     const next = logits.reduce(
       (best, value, id) => (value > (logits[best] ?? -Infinity) ? id : best),
       0,

@@ -1,0 +1,88 @@
+import { maxPatternLength } from '../../src/runtime/adapter/module-pattern.ts';
+import { maxConfigBytes } from '../../src/runtime/adapter/peft-config.ts';
+import { brokenVariants } from '../../src/runtime/adapter/peft-folder.fixture.ts';
+import { maxHeaderBytes } from '../../src/runtime/adapter/safetensors.ts';
+import { exactnessCases, exactTolerance, made } from '../../test/conformance/support/exactness-cases.ts';
+import { code, table } from './table.ts';
+
+const exactnessTest = '[exactness.test.ts](../../test/conformance/exactness.test.ts)';
+const compileTest = '[compile.test.ts](../../src/runtime/adapter/compile.test.ts)';
+
+const refused = (error: string): string => `refused: [\`${error}\`](errors.md)`;
+
+const inFile = ' in the file';
+
+const shown = (setting: string): string =>
+  setting.endsWith(inFile) ? `${code(setting.slice(0, -inFile.length))}${inFile}` : code(setting);
+
+const cases = (exact: boolean): readonly string[] =>
+  table(
+    ['what', 'PEFT setting', 'result', 'proven in'],
+    exactnessCases
+      .filter((row) => (row.result === 'exact') === exact)
+      .map(({ name, what, setting, result }) => [
+        what,
+        shown(setting),
+        exact ? `exact within ${exactTolerance}` : refused(result ?? 'no expectation'),
+        `${exactnessTest}: ${code(name)}`,
+      ]),
+  );
+
+/** docs/reference/adapter-support.md: what of PEFT is served exactly, and what is refused. */
+export const adapterSupport = async (): Promise<Map<string, string>> => {
+  const text = [
+    '# Adapters that are supported',
+    '',
+    'An adapter is a folder that PEFT saved: `adapter_config.json` and `adapter_model.safetensors`. Adaptlet answers as',
+    'PEFT does with it, or it is refused by a code that says why; nothing in it is ignored that could change an answer. Each',
+    `row below is an adapter that PEFT ${made.peft} made (test/fixtures/adapters/make.py) and a test of it. Exact means`,
+    `that no logit differs from those of PEFT in float32 by more than ${exactTolerance}, where logits reach 12.8. Generated`,
+    'from test/conformance/support/exactness-cases.ts.',
+    '',
+    '## Exact',
+    '',
+    ...cases(true),
+    '',
+    '## Refused',
+    '',
+    ...cases(false),
+    '',
+    '## Damaged files',
+    '',
+    ...table(
+      ['variant of test/fixtures/models/tiny', 'result', 'proven in'],
+      Object.entries(brokenVariants).map(([name, error]) => [code(name), refused(error), compileTest]),
+    ),
+    '',
+    '## Limits',
+    '',
+    ...table(
+      ['of', 'limit'],
+      [
+        [
+          'rank of a module',
+          'from 1 to `maxRank` ([configuration](configuration.md)); it may differ by module',
+        ],
+        ['types of tensors', 'F32, F16 and BF16, mixed as they come; F16 and BF16 are computed in float32'],
+        ['files', '`adapter_config.json` and `adapter_model.safetensors`; pickle files are refused'],
+        ['`adapter_config.json`', `${maxConfigBytes} bytes, no field twice`],
+        ['header of the safetensors file', `${maxHeaderBytes} bytes`],
+        [
+          'expressions',
+          `${maxPatternLength} characters of Python's \`re\` without look-around, back-references, atomic groups and possessive quantifiers; flags i, m and s at the start, repetitions up to 1000`,
+        ],
+        ['modules', 'linears inside the layers; neither the token embedding nor the output layer'],
+      ],
+    ),
+    '',
+    '## Where PEFT goes on and Adaptlet does not',
+    '',
+    'PEFT drops tensors of modules that are not targets, makes up targets that have no tensors, and ignores entries of',
+    '`target_modules` that match nothing and fields that it does not know. Each is the sign of a folder whose two files',
+    'do not belong together, and is refused. Keys of `rank_pattern` and `alpha_pattern` that match nothing are ignored, as',
+    'PEFT ignores them. PEFT sorts these keys when it saves: where two match one module, the answer is what PEFT gives after',
+    'loading the files, which may not be what was trained.',
+    '',
+  ].join('\n');
+  return new Map([['docs/reference/adapter-support.md', text]]);
+};

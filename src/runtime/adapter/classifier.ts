@@ -1,0 +1,70 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { foreign } from '../../errors/foreign.ts';
+import type { EncoderInfo } from '../engine/tasks.ts';
+import type { PeftConfig } from './peft-config.ts';
+import type { TensorEntry } from './safetensors.ts';
+
+/** The tensors of a classification head. */
+export type HeadTensors = {
+  readonly weight: TensorEntry;
+  readonly bias: TensorEntry;
+  readonly labels: number;
+  readonly features: number;
+};
+
+/** What PEFT calls the head in BertForSequenceClassification. */
+const headModule = 'classifier';
+const headTensor = /^base_model\.model\.(classifier|score)\.(.+)$/;
+const floats: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
+/** More labels are no classification: the head would weigh more than the adapter. */
+const maxLabels = 10_000;
+
+const refuse = (what: string): AdaptletError =>
+  new AdaptletError('ADAPTER_HEAD_INVALID', `adapter_model.safetensors: ${what}`);
+
+const checkTensor = (entry: TensorEntry | undefined, name: string, shape: readonly (number | undefined)[]): TensorEntry => {
+  if (entry === undefined) throw refuse(`the head has no ${name}`);
+  if (!floats.has(entry.dtype)) throw refuse(`${foreign(entry.name)} has the type ${entry.dtype}`);
+  const fits =
+    entry.shape.length === shape.length &&
+    shape.every((size, at) => size === undefined || entry.shape[at] === size);
+  if (fits) return entry;
+  const wanted = shape.map((size) => size ?? 'labels').join(', ');
+  throw refuse(`${foreign(entry.name)} has the shape [${entry.shape.join(', ')}], not [${wanted}]`);
+};
+
+/** The head among the tensors of an adapter. Errors: ADAPTER_HEAD_INVALID. */
+const headOf = (entries: readonly TensorEntry[], features: number): HeadTensors => {
+  const parts = new Map(entries.map((entry) => [headTensor.exec(entry.name)?.slice(1).join('.') ?? '', entry]));
+  const [stray] = [...parts.keys()].filter(
+    (name) => name !== `${headModule}.weight` && name !== `${headModule}.bias`,
+  );
+  if (stray !== undefined) {
+    throw refuse(`the head has a part ${foreign(stray)}; this base model takes one linear, ${headModule}`);
+  }
+  const weight = checkTensor(parts.get(`${headModule}.weight`), `${headModule}.weight`, [undefined, features]);
+  const [labels = 0] = weight.shape;
+  if (labels < 1 || labels > maxLabels) throw refuse(`the head has ${labels} labels, allowed are 1 to ${maxLabels}`);
+  const bias = checkTensor(parts.get(`${headModule}.bias`), `${headModule}.bias`, [labels]);
+  return { weight, bias, labels, features };
+};
+
+/**
+ * Takes the head out of the tensors of an adapter; what is left is LoRA. An adapter for sequence classification has one,
+ * any other has none.
+ *
+ * Errors: ADAPTER_HEAD_INVALID, ADAPTER_TENSOR_UNKNOWN.
+ */
+export const splitHead = (
+  entries: readonly TensorEntry[],
+  config: Pick<PeftConfig, 'classifies'>,
+  encoder: EncoderInfo | undefined,
+): { readonly lora: readonly TensorEntry[]; readonly head: HeadTensors | undefined } => {
+  if (!config.classifies) return { lora: entries, head: undefined };
+  if (encoder?.headFeatures === undefined) {
+    throw refuse('it classifies, and the base model gives no pooler_output that a head could take');
+  }
+  const ofHead = entries.filter(({ name }) => headTensor.test(name));
+  const lora = entries.filter(({ name }) => !headTensor.test(name));
+  return { lora, head: headOf(ofHead, encoder.headFeatures) };
+};

@@ -1,0 +1,22 @@
+import { describe, expect, it } from 'vitest';
+import { deviceProviders, providersFor } from './device-providers.ts';
+
+describe('the execution providers for the devices of a pod', () => {
+  it('are those of the table, best first, each once', () => {
+    expect(providersFor(['nvidia.com/gpu', 'nvidia.com/mig-1g.5gb', 'gpu.intel.com/xe'])).toEqual([
+      'TensorrtExecutionProvider',
+      'CUDAExecutionProvider',
+      'OpenVINOExecutionProvider',
+    ]);
+    expect(providersFor(['huawei.com/Ascend310P'])).toEqual(['CANNExecutionProvider']);
+  });
+
+  it('are none for what the table lacks', () => {
+    expect(providersFor(['cpu', 'memory', 'squat.ai/video', 'nvidia.com/gpus'])).toEqual([]);
+  });
+
+  it('come from a table that names each resource once', () => {
+    const names = deviceProviders.map(({ resource }) => resource);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});

@@ -1,0 +1,42 @@
+/**
+ * Extended resources that device plugins offer to pods, and the execution providers of ONNX Runtime that use such a device,
+ * best first. docs/reference/execution-providers.md is generated from this.
+ */
+export type DeviceProviders = {
+  /** Name of the resource; a `*` stands for any text. */
+  readonly resource: string;
+  readonly device: string;
+  readonly providers: readonly string[];
+};
+
+const nvidia = ['TensorrtExecutionProvider', 'CUDAExecutionProvider'] as const;
+const openVino = ['OpenVINOExecutionProvider'] as const;
+
+export const deviceProviders: readonly DeviceProviders[] = [
+  { resource: 'nvidia.com/gpu', device: 'NVIDIA GPU, also Jetson', providers: nvidia },
+  { resource: 'nvidia.com/gpu.shared', device: 'NVIDIA GPU, shared in time', providers: nvidia },
+  { resource: 'nvidia.com/mig-*', device: 'Part of an NVIDIA GPU', providers: nvidia },
+  { resource: 'amd.com/gpu', device: 'AMD GPU', providers: ['MIGraphXExecutionProvider'] },
+  { resource: 'gpu.intel.com/i915', device: 'Intel GPU', providers: openVino },
+  { resource: 'gpu.intel.com/xe', device: 'Intel GPU', providers: openVino },
+  { resource: 'npu.intel.com/accel', device: 'Intel NPU', providers: openVino },
+  {
+    resource: 'huawei.com/Ascend*',
+    device: 'Huawei Ascend NPU',
+    providers: ['CANNExecutionProvider'],
+  },
+];
+
+const matches = (pattern: string, resource: string): boolean => {
+  const [before = '', after] = pattern.split('*');
+  return after === undefined ? pattern === resource : resource.startsWith(before) && resource.endsWith(after);
+};
+
+/** Providers for the devices of a pod, in the order of its resources; none for resources that the table lacks. */
+export const providersFor = (resources: readonly string[]): readonly string[] => [
+  ...new Set(
+    resources.flatMap(
+      (resource) => deviceProviders.find(({ resource: pattern }) => matches(pattern, resource))?.providers ?? [],
+    ),
+  ),
+];
