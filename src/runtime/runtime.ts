@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
 import { createCompiler } from './adapter/compiler.ts';
+import { providersFor } from './config/device-providers.ts';
 import type { Settings } from './config/settings.ts';
 import { startReadyEngine } from './engine-start.ts';
 import { openSource } from './open-source.ts';
@@ -83,8 +84,18 @@ export const startRuntime = async ({
     cacheDir: join(dataDir, 'base'),
     adapterBudgetBytes: settings.adapterMemory,
     threads: settings.threads,
+    spin: settings.spin,
+    executionProviders:
+      settings.executionProviders.length > 0
+        ? settings.executionProviders
+        : providersFor(settings.deviceResources),
+    requireProvider: settings.requireProvider,
     maxConcurrent: settings.maxConcurrent,
     maxQueue: settings.maxQueue,
+    maxBatch: settings.maxBatch,
+    maxBatchDelayMs: settings.maxBatchDelay,
+    ...(settings.pooling === undefined ? {} : { pooling: settings.pooling }),
+    normalize: settings.normalize,
     stallTimeoutMs: settings.stallTimeout,
     clock,
     logger,
@@ -160,11 +171,21 @@ export const startRuntime = async ({
   });
   const serving: Serving = {
     generate: (context, request, signal) => dataPath.generate(context, request, signal),
+    encode: (context, request, signal) => dataPath.encode(context, request, signal),
+    infer: (context, request, signal) => dataPath.infer(context, request, signal),
     models: (namespace) => cards.all(namespace),
     model: (namespace, name) => cards.one(namespace, name),
     get base() {
-      const { baseDigest: digest, contextLength, vocabSize } = engine.info();
-      return { name: baseModel, digest, contextLength, vocabSize };
+      const { baseDigest: digest, contextLength, vocabSize, task, encoder, tensors } = engine.info();
+      return {
+        name: baseModel,
+        digest,
+        contextLength,
+        vocabSize,
+        task,
+        ...(encoder === undefined ? {} : { encoder }),
+        ...(tensors === undefined ? {} : { tensors }),
+      };
     },
     ready,
   };

@@ -197,6 +197,23 @@ describe('a base model that cannot be loaded', () => {
     await engine.close();
   });
 
+  it('is not served by the CPU in place of a provider that is required', async () => {
+    const executionProviders = ['QNNExecutionProvider'];
+    const { engine } = launchTiny({ executionProviders, requireProvider: true });
+    await waitFor('the reason', () => engine.failure !== undefined);
+    expect(engine.failure).toEqual(failsWith('PROVIDER_NOT_AVAILABLE', 'QNNExecutionProvider'));
+    await engine.close();
+  });
+
+  it('runs on the CPU where a provider that is only wanted does not work, and says so', async () => {
+    const { engine, log } = launchTiny({ executionProviders: ['QNNExecutionProvider'] });
+    await waitFor('the engine', () => engine.state === 'ready');
+    expect(engine.info().executionProvider).toBe('CPUExecutionProvider');
+    const said = log.filter(({ level }) => level === 'warn').map(({ keys }) => JSON.stringify(keys));
+    expect(said.join()).toContain('QNNExecutionProvider is not usable here');
+    await engine.close();
+  });
+
   it('can be closed while it is being loaded', async () => {
     const { engine } = launchTiny();
     await engine.close();

@@ -20,7 +20,7 @@ describe('the engine process', () => {
       architecture: 'llama',
       contextLength: 256,
       vocabSize: 259,
-      executionProvider: 'cpu',
+      executionProvider: 'CPUExecutionProvider',
       engineVersion: expect.stringMatching(/^1\+ort-\d/),
       graphDigest: expect.stringMatching(/^[0-9a-f]{64}$/),
     });

@@ -76,7 +76,7 @@ describe('a node that follows an operator', () => {
       version: '0.1.0',
       baseModel: 'tiny',
       baseDigest: expect.stringContaining('sha256:'),
-      executionProvider: 'cpu',
+      executionProvider: 'CPUExecutionProvider',
       labels: { zone: 'a' },
       clusterUid: '',
       revision: at(0),

@@ -1,9 +1,13 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { GenerateEvent, Prompt } from '../../engine/engine.ts';
+import type { GenerateEvent, Prompt, TakenLogprob, TokenLogprob } from '../../engine/engine.ts';
+import type { EncodeResult, InferResult } from '../../engine/tasks.ts';
 import type {
+  Answered,
+  EncodeRequest,
   GenerateRequest,
   Generation,
+  InferRequest,
   ModelCard,
   RequestContext,
   ServedBy,
@@ -36,12 +40,36 @@ const textOf = (prompt: Prompt): string => {
   return prompt.messages.map(({ role, content }) => `${role}:${content}`).join('\n');
 };
 
+const scoredToken = (token: string, logprob: number): TokenLogprob => ({
+  id: token.codePointAt(0) ?? 0,
+  token,
+  bytes: [...Buffer.from(token)],
+  logprob,
+});
+
+/** The token is the likeliest; the letters from a on follow. */
+const scored = (token: string, top: number): TakenLogprob => ({
+  ...scoredToken(token, -0.5),
+  top: Array.from({ length: top }, (_, rank) =>
+    rank === 0 ? scoredToken(token, -0.5) : scoredToken(String.fromCodePoint(96 + rank), -rank - 0.5),
+  ),
+});
+
 /**
  * Serving without an engine: the answer is the prompt, one character a token, in capitals where an adapter serves.
  * It keeps what it was asked, can be held before each token, and fails when told to.
  */
 export class FakeServing implements Serving {
-  readonly base = { name: 'tiny', digest: fakeDigest('b'), contextLength: 2048, vocabSize: 70_000 };
+  base: Serving['base'] & { readonly digest: Digest } = {
+    name: 'tiny',
+    digest: fakeDigest('b'),
+    contextLength: 2048,
+    vocabSize: 70_000,
+    task: 'generate',
+  };
+  /** Requests that were answered as a whole. */
+  readonly encoded: { readonly context: RequestContext; readonly request: EncodeRequest }[] = [];
+  readonly inferred: { readonly context: RequestContext; readonly request: InferRequest }[] = [];
   readonly calls: {
     readonly context: RequestContext;
     readonly request: GenerateRequest;
@@ -92,8 +120,55 @@ export class FakeServing implements Serving {
     return { id: `r${this.calls.length}`, served: by, events: this.#events(request, by, signal) };
   }
 
+  /** A classification by what capitals it has where an adapter serves and one is not ruled out, else [length, 1]. */
+  async encode(
+    context: RequestContext,
+    request: EncodeRequest,
+    signal: AbortSignal,
+  ): Promise<Answered<EncodeResult>> {
+    this.encoded.push({ context, request });
+    const by = this.#servedBy(context);
+    await this.gate();
+    signal.throwIfAborted();
+    const lengths = request.texts.map((text) => (text.kind === 'text' ? text.text.length : text.ids.length));
+    const counted = { promptTokens: lengths.reduce((sum, length) => sum + length, 0), truncated: [] };
+    const classifies = by.adapter !== '' && request.output !== 'embedding';
+    if (!classifies && request.output === 'classification') {
+      throw new AdaptletError('CLASSIFIER_MISSING', 'The base model has no classification head');
+    }
+    const labels = ['short', 'long'];
+    const rows = lengths.map((length) => ({
+      label: length > 5 ? 'long' : 'short',
+      logits: [0, length],
+      probabilities: length > 5 ? [0.25, 0.75] : [0.75, 0.25],
+    }));
+    const result: EncodeResult = classifies
+      ? { kind: 'classification', labels, rows, ...counted }
+      : { kind: 'embedding', rows: lengths.map((length) => Float32Array.of(length, 0.5)), ...counted };
+    return { id: `e${this.encoded.length}`, served: by, result };
+  }
+
+  /** The same tensors again. */
+  async infer(context: RequestContext, request: InferRequest): Promise<Answered<InferResult>> {
+    this.inferred.push({ context, request });
+    return {
+      id: `i${this.inferred.length}`,
+      served: this.#servedBy(context),
+      result: { outputs: request.inputs },
+    };
+  }
+
+  #servedBy(context: RequestContext): ServedBy {
+    const { reason } = this.model(context.namespace, context.model);
+    if (reason !== '') throw new AdaptletError('ADAPTER_NOT_AVAILABLE', reason, { retryAfterMs: 1500 });
+    if (this.failure !== undefined) throw this.failure.error;
+    const by = served[context.model];
+    if (by === undefined) throw new AdaptletError('INTERNAL', `the fake does not serve ${context.model}`);
+    return by;
+  }
+
   async *#events(
-    { prompt, maxTokens, stop }: GenerateRequest,
+    { prompt, maxTokens, stop, logprobs }: GenerateRequest,
     by: ServedBy,
     signal: AbortSignal,
   ): AsyncGenerator<GenerateEvent> {
@@ -107,7 +182,8 @@ export class FakeServing implements Serving {
         await this.gate();
         signal.throwIfAborted();
         if (this.failure?.afterTokens === i) throw this.failure.error;
-        yield { kind: 'token', ids: [text.codePointAt(0) ?? 0], text };
+        const scores = logprobs === undefined ? {} : { logprobs: [scored(text, logprobs)] };
+        yield { kind: 'token', ids: [text.codePointAt(0) ?? 0], text, ...scores };
       }
       yield {
         kind: 'done',

@@ -22,7 +22,7 @@ export class FakeSteering implements Steering {
       baseModel: 'tiny',
       baseDigest: fakeDigest('b'),
       engine: 'ready',
-      executionProvider: 'cpu',
+      executionProvider: 'CPUExecutionProvider',
       memory: { budgetBytes: 1000, usedBytes: 100 },
       disk: { budgetBytes: 2000, usedBytes: 200 },
       manifests: {

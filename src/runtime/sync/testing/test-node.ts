@@ -47,7 +47,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
       version: '0.1.0',
       baseModel: 'tiny',
       baseDigest: `sha256:${'b'.repeat(64)}`,
-      executionProvider: 'cpu',
+      executionProvider: 'CPUExecutionProvider',
       labels: { zone: 'a' },
     }),
     remembered: { plan: remembered.plan, link: remembered.link },
