@@ -40,8 +40,9 @@ const requestOf = (prompt: string, o: Options): GenerateRequest => ({
       ? { $case: 'chat', value: { messages: [{ role: 'user', content: prompt }] } }
       : { $case: 'text', value: prompt },
   maxTokens: o.maxTokens,
-  sampling: { temperature: o.temperature, topP: undefined, topK: undefined, seed: o.seed },
+  sampling: { temperature: o.temperature, topP: undefined, topK: undefined, seed: o.seed, logitBias: {} },
   stop: [],
+  stopTokenIds: [],
   user: o.user,
   session: o.session,
 });

@@ -23,7 +23,7 @@ export const engineErrors = defineErrors({
   MODEL_UNSUPPORTED: {
     summary: 'The base model has a form that adapters cannot be added to.',
     advice:
-      'Export it with the model builder of ONNX Runtime GenAI, in float32 or int4, with fuse_qkv=false and without LoRA inputs.',
+      'Export it with the model builder of ONNX Runtime GenAI, in float32 or int4, or with optimum in float32, without LoRA inputs.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },

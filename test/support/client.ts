@@ -48,6 +48,7 @@ const requestOf = (ask: Ask): GenerateRequest => ({
   maxTokens: ask.maxTokens ?? 16,
   sampling: undefined,
   stop: [],
+  stopTokenIds: [],
   user: ask.user ?? '',
   session: ask.session ?? '',
 });

@@ -10,9 +10,21 @@ export type RealModel = {
   readonly eval: string;
 };
 
+/** ADAPTLET_MODELS, or the folder beside the repository; it need not exist. */
+export const modelsFolder = (): string =>
+  process.env['ADAPTLET_MODELS'] ?? join(import.meta.dirname, '../../../shared/models');
+
+/** MiniLM with its classifiers; undefined where it is not. */
+export const minilm = (): RealModel | undefined => {
+  const root = join(modelsFolder(), 'minilm');
+  const modelDir = join(root, 'onnx-int8');
+  if (!existsSync(join(modelDir, 'model.onnx'))) return undefined;
+  return { modelDir, adapters: join(root, 'adapters'), eval: join(root, 'eval') };
+};
+
 /** SmolLM2 with its adapters, in ADAPTLET_MODELS or beside the repository; undefined where it is not. */
 export const smollm = (): RealModel | undefined => {
-  const root = process.env['ADAPTLET_MODELS'] ?? join(import.meta.dirname, '../../../shared/models');
+  const root = modelsFolder();
   const modelDir = join(root, 'smollm2-135m/onnx-int4');
   if (!existsSync(join(modelDir, 'model.onnx'))) return undefined;
   return { modelDir, adapters: join(root, 'adapters'), eval: join(root, 'eval') };

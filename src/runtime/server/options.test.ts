@@ -17,6 +17,16 @@ test('without options a request is greedy and short', () => {
   });
 });
 
+test('what is asked for is passed on, and what is not asked for is absent', () => {
+  const sampling = { minP: 0, repetitionPenalty: 1, frequencyPenalty: 2, presencePenalty: -2, seed: 0 };
+  expect(request({ ...sampling, logitBias: { 99: -100 }, logprobs: 0, stopTokenIds: [99] })).toMatchObject({
+    sampling: { ...sampling, logitBias: [[99, -100]] },
+    logprobs: 0,
+    stopTokenIds: [99],
+  });
+  expect(request({ logitBias: {}, stopTokenIds: [] })).toEqual(request({}));
+});
+
 test('the default length never exceeds a small context', () => {
   const small = { ...base, contextLength: 64 };
   expect(generateRequest({ kind: 'text', text: 'x' }, {}, grpcDefaults, small).maxTokens).toBe(64);
@@ -32,6 +42,24 @@ test.each<[string, Options, RegExp]>([
   ['top_p above 1', { topP: 1.1 }, /top_p/],
   ['a negative top_k', { topK: -1 }, /top_k/],
   ['a seed that a number cannot hold', { seed: 2 ** 60 }, /seed/],
+  ['min_p above 1', { minP: 1.1 }, /min_p is 1.1, it must be from 0 to 1/],
+  ['repetition_penalty 0', { repetitionPenalty: 0 }, /repetition_penalty is 0, it must be above 0/],
+  ['repetition_penalty above 10', { repetitionPenalty: 11 }, /repetition_penalty is 11/],
+  ['frequency_penalty below -2', { frequencyPenalty: -2.1 }, /frequency_penalty is -2.1/],
+  ['presence_penalty above 2', { presencePenalty: 3 }, /presence_penalty is 3, it must be from -2 to 2/],
+  ['a presence_penalty that is not a number', { presencePenalty: Number.NaN }, /presence_penalty is NaN/],
+  ['a bias of no token', { logitBias: { x: 1 } }, /logit_bias: x is not a token id/],
+  ['a bias outside the vocabulary', { logitBias: { 100: 1 } }, /logit_bias: token id 100/],
+  ['a bias above 100', { logitBias: { 1: 101 } }, /logit_bias of token 1 is 101/],
+  [
+    'too many biases',
+    { logitBias: Object.fromEntries(Array.from({ length: 1025 }, (_, id) => [id, 1])) },
+    /1025 tokens/,
+  ],
+  ['logprobs above 20', { logprobs: 21 }, /logprobs is 21, it must be a whole number from 0 to 20/],
+  ['a stop token outside the vocabulary', { stopTokenIds: [100] }, /stop_token_ids: token id 100/],
+  ['too many stop tokens', { stopTokenIds: Array.from({ length: 17 }, () => 1) }, /17 tokens/],
+  ['half of a character as a stop string', { stop: ['a\uDE00'] }, /surrogate/],
   ['too many stop strings', { stop: Array.from({ length: 17 }, () => 'x') }, /17 strings/],
   ['a stop string that is too long', { stop: ['x'.repeat(257)] }, /stop string/],
 ])('%s is refused by name', (_, options, message) => {

@@ -1,15 +1,16 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Prompt } from '../engine/engine.ts';
 import type { GenerateRequest, Serving } from '../serving/serving.ts';
+import { outside, refuse, within } from './range.ts';
+import { type SamplingOptions, samplingOf } from './sampling-options.ts';
 
 /** What a client may ask of a generation, as every protocol reads it. Absent ones take the protocol's default. */
-export type Options = {
+export type Options = SamplingOptions & {
   readonly maxTokens?: number | undefined;
-  readonly temperature?: number | undefined;
-  readonly topP?: number | undefined;
-  readonly topK?: number | undefined;
-  readonly seed?: number | undefined;
   readonly stop?: readonly string[] | undefined;
+  readonly stopTokenIds?: readonly number[] | undefined;
+  /** How many of the likeliest tokens besides the one that was taken; undefined: no log probabilities. */
+  readonly logprobs?: number | undefined;
 };
 
 export type OptionDefaults = { readonly maxTokens: number; readonly temperature: number };
@@ -17,17 +18,11 @@ export type OptionDefaults = { readonly maxTokens: number; readonly temperature:
 /** gRPC: greedy, 256 tokens. */
 export const grpcDefaults: OptionDefaults = { maxTokens: 256, temperature: 0 };
 
-/** Stop strings of one request, and characters of one. */
-const stopLimits = { count: 16, length: 256 } as const;
+/** Stop strings of one request, characters of one, and stop tokens. */
+const stopLimits = { count: 16, length: 256, tokens: 16 } as const;
 
-const refuse = (what: string): never => {
-  throw new AdaptletError('REQUEST_INVALID', what);
-};
-
-const within = (name: string, value: number, min: number, max: number, whole: boolean): number =>
-  Number.isFinite(value) && value >= min && value <= max && (!whole || Number.isInteger(value))
-    ? value
-    : refuse(`${name} is ${value}, it must be ${whole ? 'a whole number ' : ''}from ${min} to ${max}`);
+/** Likeliest tokens with each token: what OpenAI allows. */
+const maxLogprobs = 20;
 
 /**
  * Characters that one token may stand for on average. No language comes near; without a bound the engine would turn
@@ -44,7 +39,11 @@ const checkedText = (texts: readonly string[], context: number): void => {
   if (characters > context * maxCharactersPerToken) tooLong(`${characters} characters`, context);
 };
 
-const checkedPrompt = (prompt: Prompt, base: Serving['base'], context: number): Prompt => {
+const checkedPrompt = (
+  prompt: Prompt,
+  base: Pick<Serving['base'], 'contextLength' | 'vocabSize'>,
+  context: number,
+): Prompt => {
   if (prompt.kind === 'text') {
     checkedText([prompt.text], context);
     return prompt.text === '' ? refuse('the prompt is empty') : prompt;
@@ -60,9 +59,31 @@ const checkedPrompt = (prompt: Prompt, base: Serving['base'], context: number): 
   }
   if (prompt.ids.length === 0) refuse('the prompt is empty');
   if (prompt.ids.length > context) tooLong(`${prompt.ids.length} tokens`, context);
-  const limit = base.vocabSize > 0 ? base.vocabSize : Number.MAX_SAFE_INTEGER;
-  const bad = prompt.ids.find((id) => !Number.isSafeInteger(id) || id < 0 || id >= limit);
+  const bad = outside(prompt.ids, base.vocabSize);
   return bad === undefined ? prompt : refuse(`token id ${bad} is not in the vocabulary of ${base.vocabSize}`);
+};
+
+const checkedStops = (stop: readonly string[]): readonly string[] => {
+  const stops = stop.filter((s) => s !== '');
+  if (stops.length > stopLimits.count)
+    refuse(`stop has ${stops.length} strings, at most ${stopLimits.count} are allowed`);
+  if (stops.some((s) => s.length > stopLimits.length))
+    refuse(`a stop string has more than ${stopLimits.length} characters`);
+  // It would cut a character in two.
+  if (stops.some((s) => !s.isWellFormed())) refuse('a stop string has half of a surrogate pair');
+  return stops;
+};
+
+const checkedStopTokens = (
+  ids: readonly number[],
+  { vocabSize }: Pick<Serving['base'], 'vocabSize'>,
+): readonly number[] => {
+  if (ids.length > stopLimits.tokens)
+    refuse(`stop_token_ids has ${ids.length} tokens, at most ${stopLimits.tokens} are allowed`);
+  const bad = outside(ids, vocabSize);
+  return bad === undefined
+    ? ids
+    : refuse(`stop_token_ids: token id ${bad} is not in the vocabulary of ${vocabSize}`);
 };
 
 /**
@@ -73,35 +94,22 @@ export const generateRequest = (
   prompt: Prompt,
   options: Options,
   defaults: OptionDefaults,
-  base: Serving['base'],
+  base: Pick<Serving['base'], 'contextLength' | 'vocabSize'>,
 ): GenerateRequest => {
   // The context length is 0 until the base model is loaded for the first time.
   const context = base.contextLength > 0 ? base.contextLength : Number.MAX_SAFE_INTEGER;
-  const stop = (options.stop ?? []).filter((s) => s !== '');
-  if (stop.length > stopLimits.count)
-    refuse(`stop has ${stop.length} strings, at most ${stopLimits.count} are allowed`);
-  if (stop.some((s) => s.length > stopLimits.length))
-    refuse(`a stop string has more than ${stopLimits.length} characters`);
-  const topP = within('top_p', options.topP ?? 1, 0, 1, false);
+  const { maxTokens = Math.min(defaults.maxTokens, context), stopTokenIds = [], logprobs } = options;
+  const stopTokens = checkedStopTokens(stopTokenIds, base);
   return {
     prompt: checkedPrompt(prompt, base, context),
-    maxTokens: within(
-      'max_tokens',
-      options.maxTokens ?? Math.min(defaults.maxTokens, context),
-      1,
-      context,
-      true,
-    ),
+    maxTokens: within('max_tokens', maxTokens, { min: 1, max: context, whole: true }),
     // Who names no number gets what there is room for; who names one is told when there is not.
     ...(options.maxTokens === undefined ? { fitContext: true } : {}),
-    sampling: {
-      temperature: within('temperature', options.temperature ?? defaults.temperature, 0, 2, false),
-      topP: topP === 0 ? refuse('top_p is 0, it must be above 0') : topP,
-      topK: within('top_k', options.topK ?? 0, 0, 2 ** 31 - 1, true),
-      ...(options.seed === undefined
-        ? {}
-        : { seed: within('seed', options.seed, 0, Number.MAX_SAFE_INTEGER, true) }),
-    },
-    stop,
+    sampling: samplingOf(options, defaults.temperature, base.vocabSize),
+    stop: checkedStops(options.stop ?? []),
+    ...(stopTokens.length === 0 ? {} : { stopTokenIds: stopTokens }),
+    ...(logprobs === undefined
+      ? {}
+      : { logprobs: within('logprobs', logprobs, { min: 0, max: maxLogprobs, whole: true }) }),
   };
 };

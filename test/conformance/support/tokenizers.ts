@@ -25,8 +25,6 @@ export type Encodings = {
         readonly decoded: readonly (string | null)[];
         readonly long: Readonly<Record<string, Digest>>;
         readonly random: readonly { readonly ids: readonly number[]; readonly text: string }[];
-        /** Texts with special tokens in them, read as text. */
-        readonly plain: Readonly<Record<string, readonly number[]>>;
         readonly truncated?: Readonly<Record<string, readonly (readonly number[])[]>>;
       }
     >

@@ -57,6 +57,27 @@ export const openaiClient = (of: () => Target): void => {
       expect(tokens).toBeGreaterThan(0);
     });
 
+    test('gets the log probabilities of the tokens of a completion', async () => {
+      const { models, sample } = of();
+      const { choices } = await client().completions.create({
+        model: models.base,
+        prompt: sample.prompt,
+        ...greedy(),
+        logprobs: 2,
+      });
+      const { logprobs, text } = choices[0]!;
+      const { tokens = [], token_logprobs = [], top_logprobs = [], text_offset = [] } = logprobs ?? {};
+      expect(tokens.join('').startsWith(text)).toBe(true);
+      expect(text_offset.map((at, index) => text.slice(at, text_offset[index + 1])).join('')).toBe(text);
+      for (const [index, logprob] of token_logprobs.entries()) {
+        expect(logprob).toBeLessThanOrEqual(0);
+        // Greedy: the token is the likeliest one.
+        expect(Math.max(...Object.values(top_logprobs[index] ?? {}))).toBe(logprob);
+        expect(top_logprobs[index]?.[tokens[index] ?? '']).toBe(logprob);
+      }
+      expect(token_logprobs.length).toBeGreaterThan(0);
+    });
+
     test('lists the models, and finds one by its name', async () => {
       const ids: string[] = [];
       for await (const model of client().models.list()) ids.push(model.id);
@@ -111,6 +132,22 @@ export const openaiChat = (of: () => Target): void => {
       expect(whole.choices[0]?.message).toMatchObject({ role: 'assistant' });
       const streamed = client().chat.completions.stream(body());
       expect((await streamed.finalMessage()).content).toBe(whole.choices[0]?.message.content);
+    });
+
+    test('gets log probabilities whose bytes are the message, whole and streamed the same', async () => {
+      const scored = { ...body(), logprobs: true, top_logprobs: 3 };
+      const whole = await client().chat.completions.create(scored);
+      const { logprobs, message } = whole.choices[0]!;
+      const content = logprobs?.content ?? [];
+      const bytes = content.flatMap((token) => token.bytes ?? []);
+      expect(Buffer.from(bytes).toString('utf8')).toBe(message.content);
+      expect(content).toHaveLength(whole.usage?.completion_tokens ?? 0);
+      for (const { logprob, top_logprobs } of content) {
+        expect(top_logprobs).toHaveLength(3);
+        expect(top_logprobs[0]?.logprob).toBe(logprob);
+      }
+      const streamed = await client().chat.completions.stream(scored).finalChatCompletion();
+      expect(streamed.choices[0]?.logprobs?.content).toEqual(content);
     });
   });
 };

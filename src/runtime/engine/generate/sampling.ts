@@ -1,26 +1,39 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Sampling } from '../engine.ts';
+import { candidates } from './candidates.ts';
+import { makePenalties } from './penalties.ts';
 
-/**
- * Picks the next token from the logits of one position. Loops here are by index: an iterator over a vocabulary costs
- * a tenth of a step.
- */
+/** Picks the next token from the logits of one position, which stay as they are. */
 export type Sampler = (logits: Float32Array) => number;
 
 const outOfRange = (field: string, value: number, range: string): AdaptletError =>
   new AdaptletError('REQUEST_INVALID', `${field} is ${value}; it must be ${range}`);
 
+const checkFinite = (fields: Readonly<Record<string, number>>): void => {
+  for (const [field, value] of Object.entries(fields))
+    if (!Number.isFinite(value)) throw outOfRange(field, value, 'a number');
+};
+
 /** Errors: REQUEST_INVALID with the field. */
-export const checkSampling = ({ temperature, topK, topP, seed }: Sampling): void => {
+export const checkSampling = (sampling: Sampling): void => {
+  const { temperature, topK, topP, seed = 0, minP = 0, repetitionPenalty = 1, logitBias = [] } = sampling;
+  const { frequencyPenalty = 0, presencePenalty = 0 } = sampling;
   if (!Number.isFinite(temperature) || temperature < 0)
     throw outOfRange('temperature', temperature, '0 or more');
   if (!Number.isInteger(topK) || topK < 0) throw outOfRange('top_k', topK, 'a whole number, 0 or more');
   if (!(topP > 0 && topP <= 1)) throw outOfRange('top_p', topP, 'above 0 and at most 1');
-  if (seed !== undefined && !Number.isFinite(seed)) throw outOfRange('seed', seed, 'a number');
+  if (!(minP >= 0 && minP <= 1)) throw outOfRange('min_p', minP, 'from 0 to 1');
+  if (!(repetitionPenalty > 0 && repetitionPenalty < Infinity))
+    throw outOfRange('repetition_penalty', repetitionPenalty, 'above 0');
+  checkFinite({ seed, frequency_penalty: frequencyPenalty, presence_penalty: presencePenalty });
+  for (const [id, bias] of logitBias) checkFinite({ [`logit_bias of token ${id}`]: bias });
 };
 
-/** The most likely token; of equals the first. Errors: LOGITS_NOT_FINITE. */
-const mostLikely = (logits: Float32Array): number => {
+/**
+ * The most likely token; of equals the first. Errors: LOGITS_NOT_FINITE. By index: an iterator over a vocabulary costs
+ * a tenth of a step.
+ */
+const mostLikely = (logits: Float32Array | Float64Array): number => {
   let best = 0;
   let bestLogit = -Infinity;
   let sum = 0;
@@ -37,64 +50,13 @@ const mostLikely = (logits: Float32Array): number => {
   throw new AdaptletError('LOGITS_NOT_FINITE', 'The logits of a step are NaN or infinite');
 };
 
-type Candidate = { readonly id: number; readonly weight: number };
-
-/** Likeliest first; of equals the lower id, so that the order does not depend on the sort. */
-const byWeight = (a: Candidate, b: Candidate): number => b.weight - a.weight || a.id - b.id;
-
-/** The `count` likeliest, in order. Most tokens only cost the comparison with the last one kept. */
-const likeliest = (weights: Float64Array, count: number): Candidate[] => {
-  const kept: Candidate[] = [];
-  let least = -Infinity;
-  for (let id = 0; id < weights.length; id += 1) {
-    const weight = weights[id] ?? 0;
-    if (weight <= least) continue;
-    let low = 0;
-    for (let high = kept.length; low < high; ) {
-      const middle = (low + high) >> 1;
-      if ((kept[middle]?.weight ?? 0) >= weight) low = middle + 1;
-      else high = middle;
-    }
-    kept.splice(low, 0, { id, weight });
-    if (kept.length > count) kept.pop();
-    if (kept.length === count) least = kept.at(-1)?.weight ?? least;
-  }
-  return kept;
-};
-
-/**
- * Those of at least `floor`, likeliest first. With top-p, tokens below (1-p)/vocabulary of the total need no place in
- * the order: all of them together do not reach what top-p cuts off.
- */
-const atLeast = (weights: Float64Array, floor: number): Candidate[] => {
-  const all: Candidate[] = [];
-  for (let id = 0; id < weights.length; id += 1) {
-    const weight = weights[id] ?? 0;
-    if (weight >= floor) all.push({ id, weight });
-  }
-  return all.sort(byWeight);
-};
-
-/** The shortest beginning that holds `share` of `total`. */
-const nucleus = (sorted: readonly Candidate[], share: number, total: number): readonly Candidate[] => {
-  let reached = 0;
-  const last = sorted.findIndex(({ weight }) => {
-    reached += weight;
-    return reached >= share * total;
-  });
-  return last < 0 ? sorted : sorted.slice(0, last + 1);
-};
-
-const sumOf = (all: readonly Candidate[]): number => all.reduce((sum, { weight }) => sum + weight, 0);
-
-/** Tokens that top-k and top-p leave, not normalised. top-p counts within what top-k left. */
-const candidates = (weights: Float64Array, { topK, topP }: Sampling): readonly Candidate[] => {
-  if (topK > 0) {
-    const kept = likeliest(weights, topK);
-    return topP < 1 ? nucleus(kept, topP, sumOf(kept)) : kept;
-  }
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return nucleus(atLeast(weights, ((1 - topP) * total) / weights.length), topP, total);
+/** Probabilities after temperature, as multiples of the likeliest one's. Errors: LOGITS_NOT_FINITE. */
+export const weightsOf = (logits: Float32Array | Float64Array, temperature: number): Float64Array => {
+  const top = logits[mostLikely(logits)] ?? 0;
+  const weights = new Float64Array(logits.length);
+  for (let id = 0; id < weights.length; id += 1)
+    weights[id] = Math.exp(((logits[id] ?? 0) - top) / temperature);
+  return weights;
 };
 
 /** Index of a weight, as often as its share says. */
@@ -111,24 +73,41 @@ const draw = (weights: ArrayLike<number>, random: () => number): number => {
   return 0;
 };
 
-/**
- * A sampler for one request. Temperature 0 is greedy. Of the logits, temperature is applied first, then top-k, then
- * top-p. The sampler throws LOGITS_NOT_FINITE.
- */
-export const makeSampler = (sampling: Sampling, random: () => number): Sampler => {
-  const { temperature, topK, topP } = sampling;
+const makePick = (
+  sampling: Sampling,
+  random: () => number,
+): ((logits: Float32Array | Float64Array) => number) => {
+  const { temperature, topK, topP, minP = 0 } = sampling;
   if (temperature === 0) return mostLikely;
   return (logits) => {
-    const top = logits[mostLikely(logits)] ?? 0;
-    const weights = new Float64Array(logits.length);
-    for (let id = 0; id < weights.length; id += 1)
-      weights[id] = Math.exp(((logits[id] ?? 0) - top) / temperature);
-    if (topK === 0 && topP === 1) return draw(weights, random);
+    const weights = weightsOf(logits, temperature);
+    if (topK === 0 && topP === 1 && minP === 0) return draw(weights, random);
     const left = candidates(weights, sampling);
     const index = draw(
       left.map(({ weight }) => weight),
       random,
     );
     return left[index]?.id ?? 0;
+  };
+};
+
+/**
+ * A sampler for one request; it remembers what it picked. Bias and penalties change the logits, then temperature, then
+ * top-k, top-p and min-p choose; see {@link Sampling}. The sampler throws LOGITS_NOT_FINITE.
+ */
+export const makeSampler = (
+  sampling: Sampling,
+  random: () => number,
+  promptIds: readonly number[] = [],
+): Sampler => {
+  const pick = makePick(sampling, random);
+  const penalties = makePenalties(sampling, promptIds);
+  if (penalties === undefined) return pick;
+  return (logits) => {
+    const changed = new Float64Array(logits);
+    penalties.apply(changed);
+    const id = pick(changed);
+    penalties.took(id);
+    return id;
   };
 };

@@ -6,6 +6,7 @@ import type { GraphSession } from '../session/graph-session.ts';
 import type { KvCache } from '../session/kv-cache.ts';
 import type { Answer } from './answer.ts';
 import { eventWindow } from './event-window.ts';
+import { type LogprobParts, takenLogprob } from './logprobs.ts';
 import type { Sampler } from './sampling.ts';
 
 /** Prompt tokens per step: others get their turn, and a caller who left is noticed, at least this often. */
@@ -25,6 +26,8 @@ export type SequenceParts = {
   /** Tokens of prompt and answer at most. */
   readonly capacity: number;
   readonly sampler: Sampler;
+  /** Of each token, when the request wants them. */
+  readonly logprobs: LogprobParts | undefined;
   readonly answer: Answer;
   readonly clock: Clock;
   readonly emit: (event: GenerateEvent) => void;
@@ -105,11 +108,16 @@ export class Sequence {
   }
 
   #take(logits: Float32Array): boolean {
-    const { sampler, answer, emit } = this.#parts;
+    const { sampler, answer, emit, logprobs } = this.#parts;
     const id = sampler(logits);
     const { text, finish } = answer.push(id);
     this.#window -= 1;
-    emit({ kind: 'token', ids: [id], text });
+    emit({
+      kind: 'token',
+      ids: [id],
+      text,
+      ...(logprobs === undefined ? {} : { logprobs: [takenLogprob(logits, id, logprobs)] }),
+    });
     this.#pending = [id];
     if (finish === undefined) return false;
     emit({

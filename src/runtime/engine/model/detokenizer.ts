@@ -10,6 +10,17 @@ const context = 4;
 /** Above this many tokens the window is made smaller; only bytes that never form a character get to the second. */
 const windowGoal = 16;
 const windowLimit = 64;
+/** Tokens that what is held back can lie in: 3 marks for at most 3 bytes each, and some without any text. */
+const pending = 12;
+
+/** The last few tokens; more where these have no text, as a space in front may depend on there being some. */
+const lastWithText = (decode: Decode, ids: readonly number[], least: number): readonly number[] => {
+  for (let count = least; count < ids.length; count *= 4) {
+    const last = ids.slice(-count);
+    if (decode(last) !== '') return last;
+  }
+  return ids;
+};
 
 /**
  * Text of a growing list of tokens, piece by piece. A token can end in the middle of a character: its first bytes are
@@ -21,12 +32,15 @@ export class Detokenizer {
   #window: readonly number[];
   /** Characters of the window's text that were given out. */
   #given: number;
+  /** Text of the prompt, until it is certain how it ends: its last bytes may be no character, or the answer's first. */
+  #prompt: string | undefined;
 
   /** `before` are the tokens of the prompt, whose text is not given out. */
   constructor(decode: Decode, before: readonly number[] = []) {
     this.#decode = decode;
-    this.#window = before.slice(-context);
-    this.#given = decode(this.#window).replace(unfinished, '').length;
+    this.#window = lastWithText(decode, before, context);
+    this.#prompt = decode(this.#window);
+    this.#given = this.#prompt.replace(unfinished, '').length;
   }
 
   /** The text that the next token makes certain; often, but not always, the token's own. */
@@ -34,24 +48,40 @@ export class Detokenizer {
     this.#window = [...this.#window, id];
     const text = this.#decode(this.#window);
     const certain = text.replace(unfinished, '');
+    if (certain.length > this.#given) this.#leavePrompt(text);
     const piece = certain.slice(this.#given);
     this.#given = Math.max(this.#given, certain.length);
-    if (this.#window.length > windowLimit) return piece + this.flush();
-    if (this.#window.length > windowGoal && certain.length === text.length) this.#shrink(text);
+    if (this.#window.length > windowLimit) this.#cut();
+    else if (this.#window.length > windowGoal && certain.length === text.length) this.#shrink(text);
     return piece;
   }
 
   /** What was held back. The bytes of an unfinished character stay replacement marks. */
   flush(): string {
-    const rest = this.#decode(this.#window).slice(this.#given);
+    const text = this.#decode(this.#window);
+    this.#leavePrompt(text);
+    const rest = text.slice(this.#given);
     this.#window = [];
     this.#given = 0;
     return rest;
   }
 
+  /** Marks that the prompt ended with and that did not become a character are the prompt's. */
+  #leavePrompt(text: string): void {
+    if (this.#prompt !== undefined && text.startsWith(this.#prompt))
+      this.#given = Math.max(this.#given, this.#prompt.length);
+    this.#prompt = undefined;
+  }
+
+  /** Forgets old tokens whatever they are. A text that begins within a character still ends as it did. */
+  #cut(): void {
+    this.#window = lastWithText(this.#decode, this.#window.slice(-windowLimit), pending);
+    this.#given = this.#decode(this.#window).replace(unfinished, '').length;
+  }
+
   /** Forgets old tokens, unless the text of the young ones depends on them. */
   #shrink(text: string): void {
-    const young = this.#window.slice(-context);
+    const young = lastWithText(this.#decode, this.#window, context);
     const youngText = this.#decode(young);
     if (youngText.startsWith(replacement) || !text.endsWith(youngText)) return;
     this.#window = young;

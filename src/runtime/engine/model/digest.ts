@@ -8,11 +8,11 @@ import { readChunks } from '../read-chunks.ts';
 import type { ModelFolder } from './folder.ts';
 
 /** A file of the base model under the name that goes into the digest, so that a moved folder keeps its digest. */
-type NamedFile = { readonly name: string; readonly path: string };
+export type NamedFile = { readonly name: string; readonly path: string };
 
 const rememberedSchema = z.object({ files: z.array(z.string()), digest: digestSchema });
 
-const filesOf = (model: ModelFolder, weights: readonly string[]): readonly NamedFile[] => [
+export const filesOf = (model: ModelFolder, weights: readonly string[]): readonly NamedFile[] => [
   { name: 'graph', path: model.graph },
   ...weights.map((path, index) => ({ name: `weights-${index}`, path })),
   { name: 'config', path: model.config },
@@ -55,10 +55,16 @@ export const digestModel = async (
   model: ModelFolder,
   weights: readonly string[],
   cacheDir: string,
+): Promise<Digest> => await digestFiles(model.folder, filesOf(model, weights), cacheDir);
+
+/** {@link digestModel} of a base model with other files. */
+export const digestFiles = async (
+  folder: string,
+  files: readonly NamedFile[],
+  cacheDir: string,
 ): Promise<Digest> => {
-  const files = filesOf(model, weights);
   const stamps = files.map(stampOf);
-  const place = createHash('sha256').update(model.folder).digest('hex').slice(0, 12);
+  const place = createHash('sha256').update(folder).digest('hex').slice(0, 12);
   const memory = join(cacheDir, `base-digest-${place}.json`);
   const known = recall(memory);
   if (known !== undefined && known.files.join('\n') === stamps.join('\n')) return known.digest;

@@ -48,7 +48,10 @@ export const openModelFolder = (folder: string): ModelFolder => {
  * The files with the weights of a graph, sorted. Errors: MODEL_INVALID when one lies outside the model's folder,
  * MODEL_FILE_MISSING.
  */
-export const weightFilesOf = (model: ModelFolder, graph: Graph): readonly string[] => {
+export const weightFilesOf = (
+  model: Pick<ModelFolder, 'folder' | 'graph'>,
+  graph: Graph,
+): readonly string[] => {
   const names = new Set<string>();
   for (const { location } of graph.initializers.values()) if (location !== undefined) names.add(location);
   return [...names].sort().map((name) => {

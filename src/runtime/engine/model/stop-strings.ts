@@ -10,6 +10,18 @@ const overlap = (text: string, stop: string): number => {
 };
 
 /**
+ * Where the text ends: before the stop string that is complete first, and of those that are complete together before
+ * the longest. So it does not matter how the text is cut into tokens.
+ */
+const endOf = (text: string, stops: readonly string[]): number | undefined => {
+  const found = stops
+    .map((stop) => ({ start: text.indexOf(stop), length: stop.length }))
+    .filter(({ start }) => start >= 0);
+  const [first] = found.sort((a, b) => a.start + a.length - (b.start + b.length) || a.start - b.start);
+  return first?.start;
+};
+
+/**
  * Ends a text before the first stop string. A stop string may span tokens, so an end of the text that could become
  * one is held back.
  */
@@ -23,10 +35,10 @@ export class StopStrings {
 
   push(piece: string): StopResult {
     const text = this.#held + piece;
-    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-    if (found.length > 0) {
+    const end = endOf(text, this.#stops);
+    if (end !== undefined) {
       this.#held = '';
-      return { text: text.slice(0, Math.min(...found)), stopped: true };
+      return { text: text.slice(0, end), stopped: true };
     }
     const keep = Math.max(0, ...this.#stops.map((stop) => overlap(text, stop)));
     this.#held = text.slice(text.length - keep);

@@ -1,86 +1,62 @@
-import { readFileSync } from 'node:fs';
-import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { z } from 'zod';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { ChatMessage, Prompt } from '../engine.ts';
+import { openChatTemplate } from './chat-template.ts';
+import { correctedFile } from './corrections.ts';
 import { Detokenizer } from './detokenizer.ts';
 import type { ModelFolder } from './folder.ts';
-import { readModelJson } from './settings.ts';
+import { GuardedContent, guardedFile } from './guarded-content.ts';
+import { PieceCache } from './piece-cache.ts';
+import { openTokenTexts, type TokenText } from './token-text.ts';
+import {
+  readTokenizerConfig,
+  readTokenizerFile,
+  type TokenizerConfig,
+  type TokenizerFile,
+} from './tokenizer-config.ts';
 
 /** Text to tokens and back, as the base model was trained. */
 export type TextCodec = {
-  /** Token ids of a prompt. Errors: REQUEST_INVALID. */
+  /**
+   * Token ids of a prompt. A special token that is spelled out is one in a text, and plain text in the messages of a
+   * conversation. Half of a surrogate pair counts as U+FFFD. Errors: REQUEST_INVALID.
+   */
   encode(prompt: Prompt): readonly number[];
+  /**
+   * What an encoder reads of a text: its tokens with the special ones around them. What is over `limit` is left out at
+   * the end of the text. All of them are attended to, and their type is 0.
+   */
+  encodeInput(text: string, limit: number): readonly number[];
+  /** Tokens that an encoder's tokenizer.json cuts its input to. */
+  readonly inputLimit: number | undefined;
   /** Text of tokens; special tokens are left out. */
   decode(ids: readonly number[]): string;
+  /** One token by itself. */
+  describe(id: number): TokenText;
   /** Text of an answer, piece by piece, that follows the prompt. */
   detokenizer(promptIds: readonly number[]): Detokenizer;
 };
 
-const specialToken = z
-  .union([z.string(), z.object({ content: z.string() }).transform((token) => token.content)])
-  .nullish();
-const configSchema = z.looseObject({
-  chat_template: z
-    .union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))])
-    .nullish(),
-  bos_token: specialToken,
-  eos_token: specialToken,
-  pad_token: specialToken,
-  unk_token: specialToken,
-});
-type TokenizerConfig = z.infer<typeof configSchema>;
-
-/** Renders a conversation to the prompt text. Errors: REQUEST_INVALID. */
-type Chat = (messages: readonly ChatMessage[]) => string;
-
-const templateText = (model: ModelFolder, config: TokenizerConfig): string | undefined => {
-  if (model.chatTemplate !== undefined) return readFileSync(model.chatTemplate, 'utf8');
-  const own = config.chat_template;
-  if (typeof own === 'string') return own;
-  return own?.find(({ name }) => name === 'default')?.template;
+/** The package's own types do not resolve; this is what is used of them. */
+type TokenizerModel = {
+  encode(text: string, options?: { add_special_tokens: boolean }): { readonly ids: readonly number[] };
+  decode(
+    ids: readonly number[],
+    options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
+  ): string;
+  id_to_token(id: number): string | undefined;
+  /** BPE has a cache; other kinds have none. */
+  readonly model: { cache?: Pick<PieceCache<readonly string[]>, 'get' | 'put'> };
 };
 
-const parseTemplate = (model: ModelFolder, text: string): Template => {
+/** Pieces of text whose tokens are remembered. */
+const cachedPieces = 10_000;
+
+const openTokenizer = (model: ModelFolder, file: TokenizerFile, config: TokenizerConfig): TokenizerModel => {
   try {
-    return new Template(text);
-  } catch (cause) {
-    throw new AdaptletError('MODEL_INVALID', `The chat template of ${model.folder}: ${String(cause)}`, {
-      cause,
-    });
-  }
-};
-
-const openChat = (model: ModelFolder, config: TokenizerConfig): Chat => {
-  const text = templateText(model, config);
-  if (text === undefined) {
-    return () => {
-      throw new AdaptletError(
-        'REQUEST_INVALID',
-        'messages: the base model has no chat template; send a text prompt',
-      );
-    };
-  }
-  const template = parseTemplate(model, text);
-  const { bos_token, eos_token, pad_token, unk_token } = config;
-  const tokens = { bos_token, eos_token, pad_token, unk_token };
-  return (messages) => {
-    try {
-      return template.render({ ...tokens, messages: [...messages], add_generation_prompt: true });
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new AdaptletError('REQUEST_INVALID', `messages: the chat template refuses them: ${reason}`, {
-        cause,
-      });
-    }
-  };
-};
-
-const openTokenizer = (model: ModelFolder, config: TokenizerConfig): Tokenizer => {
-  const file = readModelJson(model.tokenizer, z.looseObject({}));
-  try {
-    return new Tokenizer(file, config);
+    const tokenizer: TokenizerModel = new Tokenizer(correctedFile(file), config);
+    if (tokenizer.model.cache !== undefined) tokenizer.model.cache = new PieceCache(cachedPieces);
+    return tokenizer;
   } catch (cause) {
     throw new AdaptletError('MODEL_INVALID', `${model.tokenizer}: ${String(cause)}`, { cause });
   }
@@ -95,26 +71,57 @@ const checkIds = (ids: readonly number[], vocabSize: number): readonly number[] 
   );
 };
 
-/** Opens the tokenizer and chat template of a base model. Errors: MODEL_INVALID. */
+const wellFormed = (messages: readonly ChatMessage[]): ChatMessage[] =>
+  messages.map(({ role, content }) => ({ role: role.toWellFormed(), content: content.toWellFormed() }));
+
+/** The template writes the special tokens itself. */
+const asRendered = { add_special_tokens: false } as const;
+
+/** Opens the tokenizer and chat template of a base model. Errors: MODEL_INVALID, MODEL_UNSUPPORTED. */
 export const openTextCodec = (model: ModelFolder, vocabSize: number): TextCodec => {
-  const config = readModelJson(model.tokenizerConfig, configSchema);
-  const tokenizer = openTokenizer(model, config);
-  const chat = openChat(model, config);
-  const decode = (ids: readonly number[]): string =>
-    tokenizer.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+  const config = readTokenizerConfig(model);
+  const file = readTokenizerFile(model);
+  const tokenizer = openTokenizer(model, file, config);
+  const chat = openChatTemplate(model, config);
+  const guard = new GuardedContent(file);
+  let guarded: TokenizerModel | undefined;
+
+  const encodeChat = (messages: readonly ChatMessage[]): readonly number[] => {
+    if (!guard.needed(messages)) return tokenizer.encode(chat(messages), asRendered).ids;
+    // Hardly ever needed, and as large as the other one.
+    guarded ??= openTokenizer(model, guardedFile(file), config);
+    return guarded.encode(guard.mark(chat(guard.hide(messages))), asRendered).ids;
+  };
   const idsOf = (prompt: Prompt): readonly number[] => {
     if (prompt.kind === 'ids') return checkIds(prompt.ids, vocabSize);
-    if (prompt.kind === 'text') return tokenizer.encode(prompt.text).ids;
-    // The template writes the special tokens itself.
-    return tokenizer.encode(chat(prompt.messages), { add_special_tokens: false }).ids;
+    if (prompt.kind === 'text') return tokenizer.encode(prompt.text.toWellFormed()).ids;
+    return encodeChat(wellFormed(prompt.messages));
   };
+  const decode = (ids: readonly number[]): string => {
+    const known = ids.filter((id) => tokenizer.id_to_token(id) !== undefined);
+    // The package refuses an empty list.
+    if (known.length === 0) return '';
+    return tokenizer.decode(known, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+  };
+  // Special tokens that stand before a text: how far in its first token is.
+  const before = tokenizer.encode('a').ids.indexOf(tokenizer.encode('a', asRendered).ids[0] ?? 0);
   return {
     encode(prompt) {
       const ids = idsOf(prompt);
       if (ids.length > 0) return ids;
       throw new AdaptletError('REQUEST_INVALID', 'prompt: it has no tokens');
     },
+    encodeInput(text, limit) {
+      const whole = text.toWellFormed();
+      const ids = tokenizer.encode(whole).ids;
+      if (ids.length <= limit) return ids;
+      const own = tokenizer.encode(whole, asRendered).ids.length;
+      const kept = Math.max(0, limit - (ids.length - own));
+      return [...ids.slice(0, before + kept), ...ids.slice(before + own)];
+    },
+    inputLimit: file.truncation?.max_length,
     decode,
+    describe: openTokenTexts((id) => tokenizer.id_to_token(id), file),
     detokenizer: (promptIds) => new Detokenizer(decode, promptIds),
   };
 };

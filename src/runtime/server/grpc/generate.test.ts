@@ -71,8 +71,20 @@ test('every field of the request reaches the generation', async () => {
       namespace: 'team-a',
       prompt: { $case: 'chat', value: { messages: [{ role: 'user', content: 'hi' }] } },
       maxTokens: 5,
-      sampling: { temperature: 0.7, topP: 0.9, topK: 3, seed: 11n },
+      sampling: {
+        temperature: 0.7,
+        topP: 0.9,
+        topK: 3,
+        seed: 11n,
+        minP: 0.05,
+        repetitionPenalty: 1.1,
+        frequencyPenalty: 0.2,
+        presencePenalty: -0.3,
+        logitBias: { 5: 1.5 },
+      },
       stop: ['x'],
+      stopTokenIds: [9],
+      logprobs: 3,
       user: 'anna',
       session: 's1',
     }),
@@ -85,8 +97,41 @@ test('every field of the request reaches the generation', async () => {
   expect(call?.request).toEqual({
     prompt: { kind: 'chat', messages: [{ role: 'user', content: 'hi' }] },
     maxTokens: 5,
-    sampling: { temperature: 0.7, topP: 0.9, topK: 3, seed: 11 },
+    sampling: {
+      temperature: 0.7,
+      topP: 0.9,
+      topK: 3,
+      seed: 11,
+      minP: 0.05,
+      repetitionPenalty: 1.1,
+      frequencyPenalty: 0.2,
+      presencePenalty: -0.3,
+      logitBias: [[5, 1.5]],
+    },
     stop: ['x'],
+    stopTokenIds: [9],
+    logprobs: 3,
+  });
+});
+
+test('log probabilities come with the tokens that they are of, and only when asked for', async () => {
+  await using fake = await startFakeGrpc();
+  const tokens = async (logprobs?: number) => {
+    const messages = await read(fake.inference.generate(request({ maxTokens: 1, logprobs })));
+    return messages[0]?.event?.value;
+  };
+  expect(await tokens()).toMatchObject({ ids: [65], logprobs: [] });
+  expect(await tokens(2)).toMatchObject({
+    ids: [65],
+    logprobs: [
+      {
+        taken: { id: 65, token: 'A', bytes: Buffer.from('A'), logprob: -0.5 },
+        top: [
+          { token: 'A', logprob: -0.5 },
+          { token: 'a', logprob: -1.5 },
+        ],
+      },
+    ],
   });
 });
 

@@ -5,12 +5,15 @@ import {
   type GenerateRequest,
   type GenerateResponse,
   type InferenceServer,
+  type Tokens,
+  type TokenLogprob as WireLogprob,
 } from '../../../gen/adaptlet/inference/v1/inference.ts';
-import type { GenerateEvent, Prompt } from '../../engine/engine.ts';
+import type { GenerateEvent, Prompt, TokenLogprob } from '../../engine/engine.ts';
 import { requestContext } from '../context.ts';
 import type { Exchange, Parts } from '../exchange.ts';
-import { generateRequest, grpcDefaults } from '../options.ts';
+import { generateRequest, grpcDefaults, type Options } from '../options.ts';
 import { exchangeOf, headersOf, servedMetadata } from './call.ts';
+import { encodeCalls } from './encode.ts';
 import { toServiceError } from './status.ts';
 
 const method = 'Inference/Generate';
@@ -27,13 +30,35 @@ const promptOf = (prompt: GenerateRequest['prompt']): Prompt => {
 const seedOf = (seed: bigint | undefined): number | undefined =>
   seed === undefined ? undefined : Number(seed);
 
+const optionsOf = ({ maxTokens, sampling, stop, stopTokenIds, logprobs }: GenerateRequest): Options => ({
+  ...sampling,
+  seed: seedOf(sampling?.seed),
+  maxTokens,
+  stop,
+  stopTokenIds,
+  logprobs,
+});
+
+const logprobOf = ({ id, token, bytes, logprob }: TokenLogprob): WireLogprob => ({
+  id,
+  token,
+  bytes: bytes === undefined ? undefined : Buffer.from(bytes),
+  logprob,
+});
+
+const tokensOf = ({ text, ids, logprobs = [] }: Extract<GenerateEvent, { kind: 'token' }>): Tokens => ({
+  text,
+  ids: [...ids],
+  logprobs: logprobs.map(({ top, ...taken }) => ({ taken: logprobOf(taken), top: top.map(logprobOf) })),
+});
+
 const messageOf = (
   event: GenerateEvent,
   id: string,
   served: GenerateResponse['served'],
 ): GenerateResponse => {
   if (event.kind === 'token') {
-    return { served, event: { $case: 'tokens', value: { text: event.text, ids: [...event.ids] } } };
+    return { served, event: { $case: 'tokens', value: tokensOf(event) } };
   }
   const { promptTokens, completionTokens, timing } = event;
   return {
@@ -78,14 +103,7 @@ const stream = async (call: Call, exchange: Exchange, parts: Parts): Promise<voi
     { model, namespace, user, session },
     parts.defaultNamespace,
   );
-  const options = {
-    maxTokens: request.maxTokens,
-    temperature: request.sampling?.temperature,
-    topP: request.sampling?.topP,
-    topK: request.sampling?.topK,
-    seed: seedOf(request.sampling?.seed),
-    stop: request.stop,
-  };
+  const options = optionsOf(request);
   const wanted = generateRequest(promptOf(request.prompt), options, grpcDefaults, parts.serving.base);
   const { id, served } = await exchange.begin(context, wanted);
   call.sendMetadata(servedMetadata(served));
@@ -112,6 +130,7 @@ const answer = async (call: Call, parts: Parts): Promise<void> => {
 
 /** `adaptlet.inference.v1.Inference`. */
 export const inferenceService = (parts: Parts): InferenceServer => ({
+  ...encodeCalls(parts),
   generate(call) {
     void answer(call, parts);
   },

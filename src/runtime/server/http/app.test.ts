@@ -3,32 +3,8 @@ import { describe, expect, test, vi } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { fakeDigest } from '../testing/fake-serving.ts';
-import { fakeParts } from '../testing/parts.ts';
-import { createHttpApp, maxBodyBytes } from './app.ts';
-
-const start = (overrides: Parameters<typeof fakeParts>[0] = {}) => {
-  const parts = fakeParts(overrides);
-  const app = createHttpApp(parts);
-  const post = (path: string, body: unknown, init: RequestInit = {}) =>
-    app.request(path, {
-      method: 'POST',
-      body: typeof body === 'string' ? body : JSON.stringify(body),
-      ...init,
-      headers: {
-        'content-type': 'application/json',
-        ...(init.headers as Record<string, string> | undefined),
-      },
-    });
-  return { parts, app, post };
-};
-
-/** The data lines of a stream of server-sent events. */
-const dataLines = (text: string): unknown[] =>
-  text
-    .split('\n\n')
-    .filter((event) => event !== '')
-    .map((event) => event.replace(/^data: /, ''))
-    .map((data) => (data === '[DONE]' ? data : (JSON.parse(data) as unknown)));
+import { dataLines, startFakeHttp as start } from '../testing/http-app.ts';
+import { maxBodyBytes } from './app.ts';
 
 describe('completions', () => {
   test("an answer has OpenAI's shape and tells what served", async () => {
@@ -200,7 +176,23 @@ describe('refusals', () => {
     ['/v1/completions', 'best_of', { ...text, best_of: 3 }, 'best_of', /not supported/],
     ['/v1/completions', 'echo', { ...text, echo: true }, 'echo', /not supported/],
     ['/v1/completions', 'suffix', { ...text, suffix: 'y' }, 'suffix', /not supported/],
-    ['/v1/completions', 'logprobs', { ...text, logprobs: 1 }, 'logprobs', /not supported/],
+    ['/v1/completions', 'logprobs that are no number', { ...text, logprobs: true }, 'logprobs', /a number/],
+    [
+      '/v1/completions',
+      'prompt_logprobs',
+      { ...text, prompt_logprobs: 1 },
+      'prompt_logprobs',
+      /not supported/,
+    ],
+    ['/v1/chat/completions', 'a number of logprobs', { ...chat, logprobs: 3 }, 'logprobs', /boolean/],
+    [
+      '/v1/chat/completions',
+      'top_logprobs alone',
+      { ...chat, top_logprobs: 3 },
+      'top_logprobs',
+      /needs logprobs: true/,
+    ],
+    ['/v1/chat/completions', 'a bias by text', { ...chat, logit_bias: { 1: 'x' } }, 'logit_bias.1', /number/],
     ['/v1/chat/completions', 'tools', { ...chat, tools: [{ type: 'function' }] }, 'tools', /not supported/],
     [
       '/v1/chat/completions',
@@ -209,13 +201,7 @@ describe('refusals', () => {
       'response_format',
       /not supported/,
     ],
-    [
-      '/v1/chat/completions',
-      'penalties',
-      { ...chat, presence_penalty: 0.5 },
-      'presence_penalty',
-      /not supported/,
-    ],
+    ['/v1/chat/completions', 'min_tokens', { ...chat, min_tokens: 5 }, 'min_tokens', /not supported/],
     ['/v1/completions', 'two prompts', { model: 'sql', prompt: ['a', 'b'] }, 'prompt', /one string/],
     ['/v1/completions', 'no model', { prompt: 'a' }, 'model', /model/],
     [

@@ -1,11 +1,13 @@
 import type { Context } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Prompt } from '../../engine/engine.ts';
-import { type Headers as RequestHeaders, readHeaders, requestContext } from '../context.ts';
-import { Exchange, type Parts } from '../exchange.ts';
+import { type Headers as RequestHeaders, requestContext } from '../context.ts';
+import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest, type OptionDefaults } from '../options.ts';
 import { servedHeaders } from '../wire.ts';
-import { problemBody, problemResponse } from './problem.ts';
+import { handler, readJson } from './handler.ts';
+import { endOf } from './logprobs.ts';
+import { problemBody } from './problem.ts';
 import { type ChatBody, type CompletionBody, optionsOf } from './schemas.ts';
 import { type Head, type Shape, usageOf } from './shapes.ts';
 import { sse } from './sse.ts';
@@ -15,17 +17,6 @@ export type Kind<Body extends CompletionBody | ChatBody> = {
   readonly parse: (body: unknown) => Body;
   readonly prompt: (body: Body) => Prompt;
   readonly defaults: OptionDefaults;
-};
-
-const readJson = async (c: Context): Promise<unknown> => {
-  // Anything else could be sent by a web page without asking first (a CORS simple request).
-  if (!/^application\/json\b/i.test(c.req.header('content-type') ?? ''))
-    throw new AdaptletError('REQUEST_INVALID', 'content-type must be application/json');
-  try {
-    return await c.req.json();
-  } catch (error) {
-    throw new AdaptletError('REQUEST_INVALID', 'the body is not JSON', { cause: error });
-  }
 };
 
 /** The data lines of a streamed answer. Its end, good or bad, ends the exchange. */
@@ -38,12 +29,17 @@ async function* lines(
   // Clients that asked for usage expect the field in every chunk, null until the last.
   const line = (chunk: object): string => JSON.stringify(withUsage ? { usage: null, ...chunk } : chunk);
   let ended = false;
+  // Where in the answer the next token begins.
+  let offset = 0;
   try {
     const opening = shape.opening(head);
     if (opening !== undefined) yield line(opening);
     for await (const event of exchange.events()) {
       if (event.kind === 'token') {
-        if (event.text !== '') yield line(shape.chunk(head, event.text));
+        const scored = event.logprobs === undefined ? undefined : { tokens: event.logprobs, offset };
+        // Each token tells its probability, also while its text is held back.
+        if (event.text !== '' || scored !== undefined) yield line(shape.chunk(head, event.text, scored));
+        if (scored !== undefined) offset = endOf(scored);
         continue;
       }
       yield line(shape.closing(head, event.finishReason));
@@ -87,7 +83,9 @@ const answer = async <Body extends CompletionBody | ChatBody>(
     servedHeaders(served).map(([key, value]): [string, string] => [key, value]),
   );
   if (body.stream !== true) {
-    const whole = shape.whole(head, await exchange.collect());
+    const made = await exchange.collect();
+    const scored = request.logprobs === undefined ? undefined : { tokens: made.logprobs, offset: 0 };
+    const whole = shape.whole(head, made, scored);
     exchange.end();
     return Response.json(whole, { headers: answerHeaders });
   }
@@ -105,21 +103,5 @@ const answer = async <Body extends CompletionBody | ChatBody>(
 };
 
 /** The handler of one kind of completion, whole or streamed. A client that disconnects ends the generation. */
-export const completions =
-  <Body extends CompletionBody | ChatBody>(parts: Parts, kind: Kind<Body>) =>
-  async (c: Context): Promise<Response> => {
-    const headers = readHeaders(c.req.raw.headers.entries());
-    const exchange = new Exchange(parts, { protocol: 'http', method: kind.shape.method, headers });
-    const { signal } = c.req.raw;
-    const onGone = (): void => exchange.cancel();
-    if (signal.aborted) onGone();
-    signal.addEventListener('abort', onGone, { once: true });
-    exchange.signal.addEventListener('abort', () => signal.removeEventListener('abort', onGone), {
-      once: true,
-    });
-    try {
-      return await answer(c, exchange, parts, headers, kind);
-    } catch (error) {
-      return problemResponse(exchange.fail(error));
-    }
-  };
+export const completions = <Body extends CompletionBody | ChatBody>(parts: Parts, kind: Kind<Body>) =>
+  handler(parts, kind.shape.method, (c, exchange, headers) => answer(c, exchange, parts, headers, kind));

@@ -13,6 +13,13 @@ const shared = {
   /** vLLM's extension. */
   top_k: z.number().nullish(),
   seed: z.number().nullish(),
+  frequency_penalty: z.number().nullish(),
+  presence_penalty: z.number().nullish(),
+  logit_bias: z.record(z.string(), z.number()).nullish(),
+  /** vLLM's extensions. */
+  min_p: z.number().nullish(),
+  repetition_penalty: z.number().nullish(),
+  stop_token_ids: z.array(z.number()).nullish(),
   stop: z.union([z.string(), z.array(z.string())]).nullish(),
   user: z.string().nullish(),
   stream: z.boolean().nullish(),
@@ -21,6 +28,8 @@ const shared = {
 
 export const completionSchema = z.object({
   ...shared,
+  /** How many of the likeliest tokens; 0 is the token alone. */
+  logprobs: z.union([z.number(), z.literal(false)], { error: 'must be a number' }).nullish(),
   prompt: z.union(
     [z.string(), z.array(z.string()).length(1), z.array(z.int()), z.array(z.array(z.int())).length(1)],
     {
@@ -34,6 +43,8 @@ const textPart = z.object({ type: z.literal('text'), text: z.string() });
 export const chatSchema = z.object({
   ...shared,
   max_completion_tokens: z.number().nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.number().nullish(),
   messages: z.array(
     z.object({
       role: z.enum(['system', 'developer', 'user', 'assistant']),
@@ -78,6 +89,15 @@ export const chatPrompt = ({ messages }: ChatBody): Prompt => ({
   })),
 });
 
+/** A chat says with one field whether, and with the other how many; a completion says both with one. */
+const logprobsOf = (body: CompletionBody | ChatBody): number | undefined => {
+  if ('prompt' in body) return typeof body.logprobs === 'number' ? body.logprobs : undefined;
+  const { logprobs, top_logprobs: top } = body;
+  if (logprobs === true) return top ?? 0;
+  if ((top ?? 0) === 0) return undefined;
+  throw new FieldError('REQUEST_INVALID', `top_logprobs is ${top}, it needs logprobs: true`, 'top_logprobs');
+};
+
 export const optionsOf = (body: CompletionBody | ChatBody): Options => ({
   maxTokens:
     ('max_completion_tokens' in body ? body.max_completion_tokens : undefined) ??
@@ -88,5 +108,12 @@ export const optionsOf = (body: CompletionBody | ChatBody): Options => ({
   // vLLM writes "off" as -1.
   topK: body.top_k === -1 ? 0 : (body.top_k ?? undefined),
   seed: body.seed ?? undefined,
+  minP: body.min_p ?? undefined,
+  repetitionPenalty: body.repetition_penalty ?? undefined,
+  frequencyPenalty: body.frequency_penalty ?? undefined,
+  presencePenalty: body.presence_penalty ?? undefined,
+  logitBias: body.logit_bias ?? undefined,
   stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? undefined),
+  stopTokenIds: body.stop_token_ids ?? undefined,
+  logprobs: logprobsOf(body),
 });

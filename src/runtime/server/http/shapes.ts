@@ -1,6 +1,7 @@
 import type { FinishReason } from '../../engine/engine.ts';
 import type { ServedBy } from '../../serving/serving.ts';
 import type { Answer } from '../exchange.ts';
+import { chatLogprobs, completionLogprobs, type Scored } from './logprobs.ts';
 
 export type Usage = {
   readonly prompt_tokens: number;
@@ -21,10 +22,11 @@ export type Head = {
 export type Shape = {
   readonly method: string;
   readonly idPrefix: string;
-  readonly whole: (head: Head, answer: Answer) => object;
+  /** `scored`: its tokens with their log probabilities, where the client asked for them. */
+  readonly whole: (head: Head, answer: Answer, scored: Scored | undefined) => object;
   /** Before the first text; undefined: nothing. */
   readonly opening: (head: Head) => object | undefined;
-  readonly chunk: (head: Head, text: string) => object;
+  readonly chunk: (head: Head, text: string, scored: Scored | undefined) => object;
   readonly closing: (head: Head, finishReason: FinishReason) => object;
   /** The last chunk, when the client asked for it. */
   readonly usage: (head: Head, usage: Usage) => object;
@@ -45,38 +47,51 @@ const headOf = ({ id, created, model, served }: Head, object: string) => ({
   system_fingerprint: served.digest,
 });
 
-const textChoice = (text: string, finish: FinishReason | null) => [
-  { index: 0, text, logprobs: null, finish_reason: finish },
+const textChoice = (text: string, finish: FinishReason | null, scored?: Scored) => [
+  {
+    index: 0,
+    text,
+    logprobs: scored === undefined ? null : completionLogprobs(scored),
+    finish_reason: finish,
+  },
 ];
 
 export const completionShape: Shape = {
   method: '/v1/completions',
   idPrefix: 'cmpl-',
-  whole: (head, answer) => ({
+  whole: (head, answer, scored) => ({
     ...headOf(head, 'text_completion'),
-    choices: textChoice(answer.text, answer.done.finishReason),
+    choices: textChoice(answer.text, answer.done.finishReason, scored),
     usage: usageOf(answer.done),
   }),
   opening: () => undefined,
-  chunk: (head, text) => ({ ...headOf(head, 'text_completion'), choices: textChoice(text, null) }),
+  chunk: (head, text, scored) => ({
+    ...headOf(head, 'text_completion'),
+    choices: textChoice(text, null, scored),
+  }),
   closing: (head, finish) => ({ ...headOf(head, 'text_completion'), choices: textChoice('', finish) }),
   usage: (head, usage) => ({ ...headOf(head, 'text_completion'), choices: [], usage }),
 };
 
-const delta = (content: object, finish: FinishReason | null) => [
-  { index: 0, delta: content, logprobs: null, finish_reason: finish },
+const delta = (content: object, finish: FinishReason | null, scored?: Scored) => [
+  {
+    index: 0,
+    delta: content,
+    logprobs: scored === undefined ? null : chatLogprobs(scored),
+    finish_reason: finish,
+  },
 ];
 
 export const chatShape: Shape = {
   method: '/v1/chat/completions',
   idPrefix: 'chatcmpl-',
-  whole: (head, answer) => ({
+  whole: (head, answer, scored) => ({
     ...headOf(head, 'chat.completion'),
     choices: [
       {
         index: 0,
         message: { role: 'assistant', content: answer.text, refusal: null },
-        logprobs: null,
+        logprobs: scored === undefined ? null : chatLogprobs(scored),
         finish_reason: answer.done.finishReason,
       },
     ],
@@ -86,7 +101,10 @@ export const chatShape: Shape = {
     ...headOf(head, 'chat.completion.chunk'),
     choices: delta({ role: 'assistant', content: '' }, null),
   }),
-  chunk: (head, content) => ({ ...headOf(head, 'chat.completion.chunk'), choices: delta({ content }, null) }),
+  chunk: (head, content, scored) => ({
+    ...headOf(head, 'chat.completion.chunk'),
+    choices: delta({ content }, null, scored),
+  }),
   closing: (head, finish) => ({ ...headOf(head, 'chat.completion.chunk'), choices: delta({}, finish) }),
   usage: (head, usage) => ({ ...headOf(head, 'chat.completion.chunk'), choices: [], usage }),
 };

@@ -12,9 +12,12 @@ import {
   Client,
   type ClientOptions,
   type ClientReadableStream,
+  type ClientUnaryCall,
   type handleServerStreamingCall,
+  type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
+  type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
@@ -74,11 +77,11 @@ export interface GenerateRequest {
   model: string;
   prompt:
     | //
-    /** Tokenised as it is, without a chat template. */
+    /** Tokenised as it is, without a chat template. A special token that is spelled out is one. */
     { $case: "text"; value: string }
     | { $case: "tokenIds"; value: TokenIds }
     | //
-    /** Put through the base model's chat template. */
+    /** Put through the base model's chat template. A special token that a message spells out is plain text. */
     { $case: "chat"; value: Chat }
     | undefined;
   /** Tokens that the answer may have. Absent: 256. */
@@ -92,6 +95,12 @@ export interface GenerateRequest {
   user: string;
   /** The conversation that the request belongs to. x-adaptlet-session wins over it. */
   session: string;
+  /** Log probabilities with each token, and those of that many likeliest tokens; at most 20. Absent: none. */
+  logprobs?:
+    | number
+    | undefined;
+  /** Tokens that end the answer as the model's own end tokens do; at most 16. */
+  stopTokenIds: number[];
 }
 
 export interface TokenIds {
@@ -108,6 +117,10 @@ export interface ChatMessage {
   content: string;
 }
 
+/**
+ * Applied in this order: logit_bias, repetition_penalty, frequency_penalty and presence_penalty, temperature, top_k,
+ * top_p, min_p.
+ */
 export interface Sampling {
   /** 0 to 2. Absent or 0: greedy. */
   temperature?:
@@ -122,7 +135,32 @@ export interface Sampling {
     | number
     | undefined;
   /** Same seed, same tokens. */
-  seed?: bigint | undefined;
+  seed?:
+    | bigint
+    | undefined;
+  /** 0 to 1: least probability of a token, as a share of the likeliest one's. Absent or 0: off. */
+  minP?:
+    | number
+    | undefined;
+  /** Above 0, up to 10: makes tokens of prompt and answer less likely, below 1 more. Absent or 1: off. */
+  repetitionPenalty?:
+    | number
+    | undefined;
+  /** -2 to 2: taken from a token's logit for each time that the answer has it. Absent or 0: off. */
+  frequencyPenalty?:
+    | number
+    | undefined;
+  /** -2 to 2: taken from a token's logit when the answer has it. Absent or 0: off. */
+  presencePenalty?:
+    | number
+    | undefined;
+  /** -100 to 100 by token id: added to its logit; at most 1,024 tokens. */
+  logitBias: { [key: number]: number };
+}
+
+export interface Sampling_LogitBiasEntry {
+  key: number;
+  value: number;
 }
 
 export interface GenerateResponse {
@@ -148,6 +186,29 @@ export interface Tokens {
   /** May be empty while a character is not complete yet. */
   text: string;
   ids: number[];
+  /** One for each id, where asked for. */
+  logprobs: TakenLogprob[];
+}
+
+/** A token of the answer, and what else the model found likely in its place. */
+export interface TakenLogprob {
+  taken:
+    | TokenLogprob
+    | undefined;
+  /** Likeliest first. */
+  top: TokenLogprob[];
+}
+
+export interface TokenLogprob {
+  id: number;
+  /** The token by itself. "bytes:" and its bytes in hexadecimal where they are no text. */
+  token: string;
+  /** What it adds to the text, in UTF-8. Absent for special tokens, which have no text. */
+  bytes?:
+    | Buffer
+    | undefined;
+  /** Natural logarithm of its probability by the model alone: before bias, penalties, temperature and filters. */
+  logprob: number;
 }
 
 export interface Done {
@@ -173,6 +234,78 @@ export interface Timing {
   switchMs: number;
 }
 
+export interface EmbedRequest {
+  /** As in GenerateRequest. */
+  namespace: string;
+  model: string;
+  inputs: EncoderInput[];
+  user: string;
+  session: string;
+}
+
+export interface ClassifyRequest {
+  /** As in GenerateRequest. */
+  namespace: string;
+  model: string;
+  inputs: EncoderInput[];
+  user: string;
+  session: string;
+}
+
+export interface EncoderInput {
+  input:
+    | //
+    /** Cut at its end to what the model reads. */
+    { $case: "text"; value: string }
+    | //
+    /** All tokens of a text, special ones included. Refused when the model reads fewer. */
+    { $case: "tokenIds"; value: TokenIds }
+    | undefined;
+}
+
+export interface EmbedResponse {
+  /** What made the answer. */
+  served:
+    | Served
+    | undefined;
+  /** The request's id in logs and traces. */
+  id: string;
+  /** One for each input, in order. */
+  embeddings: Embedding[];
+  /** completion_tokens is 0. */
+  usage: Usage | undefined;
+}
+
+export interface Embedding {
+  values: number[];
+  /** The text was longer than what the model reads. */
+  truncated: boolean;
+}
+
+export interface ClassifyResponse {
+  /** What made the answer. */
+  served:
+    | Served
+    | undefined;
+  /** The request's id in logs and traces. */
+  id: string;
+  /** What the numbers of each classification stand for, in order. */
+  labels: string[];
+  /** One for each input, in order. */
+  classifications: Classification[];
+  /** completion_tokens is 0. */
+  usage: Usage | undefined;
+}
+
+export interface Classification {
+  /** The label of the largest logit. */
+  label: string;
+  probabilities: number[];
+  logits: number[];
+  /** The text was longer than what the model reads. */
+  truncated: boolean;
+}
+
 function createBaseGenerateRequest(): GenerateRequest {
   return {
     namespace: "",
@@ -183,6 +316,8 @@ function createBaseGenerateRequest(): GenerateRequest {
     stop: [],
     user: "",
     session: "",
+    logprobs: undefined,
+    stopTokenIds: [],
   };
 }
 
@@ -219,6 +354,16 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
     }
     if (message.session !== "") {
       writer.uint32(82).string(message.session);
+    }
+    if (message.logprobs !== undefined) {
+      writer.uint32(88).uint32(message.logprobs);
+    }
+    if (message.stopTokenIds.length !== 0) {
+      writer.uint32(98).fork();
+      for (const v of message.stopTokenIds) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -316,6 +461,32 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
             message.session = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.logprobs = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag === 96) {
+              message.stopTokenIds.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 98) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.stopTokenIds.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -350,6 +521,12 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
       stop: globalThis.Array.isArray(object?.stop) ? object.stop.map((e: any) => globalThis.String(e)) : [],
       user: isSet(object.user) ? globalThis.String(object.user) : "",
       session: isSet(object.session) ? globalThis.String(object.session) : "",
+      logprobs: isSet(object.logprobs) ? globalThis.Number(object.logprobs) : undefined,
+      stopTokenIds: globalThis.Array.isArray(object?.stopTokenIds)
+        ? object.stopTokenIds.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.stop_token_ids)
+        ? object.stop_token_ids.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -382,6 +559,12 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
     }
     if (message.session !== "") {
       obj.session = message.session;
+    }
+    if (message.logprobs !== undefined) {
+      obj.logprobs = Math.round(message.logprobs);
+    }
+    if (message.stopTokenIds?.length) {
+      obj.stopTokenIds = message.stopTokenIds.map((e) => Math.round(e));
     }
     return obj;
   },
@@ -420,6 +603,8 @@ export const GenerateRequest: MessageFns<GenerateRequest> = {
     message.stop = object.stop?.map((e) => e) || [];
     message.user = object.user ?? "";
     message.session = object.session ?? "";
+    message.logprobs = object.logprobs ?? undefined;
+    message.stopTokenIds = object.stopTokenIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -662,7 +847,17 @@ export const ChatMessage: MessageFns<ChatMessage> = {
 };
 
 function createBaseSampling(): Sampling {
-  return { temperature: undefined, topP: undefined, topK: undefined, seed: undefined };
+  return {
+    temperature: undefined,
+    topP: undefined,
+    topK: undefined,
+    seed: undefined,
+    minP: undefined,
+    repetitionPenalty: undefined,
+    frequencyPenalty: undefined,
+    presencePenalty: undefined,
+    logitBias: {},
+  };
 }
 
 export const Sampling: MessageFns<Sampling> = {
@@ -682,6 +877,21 @@ export const Sampling: MessageFns<Sampling> = {
       }
       writer.uint32(32).uint64(message.seed);
     }
+    if (message.minP !== undefined) {
+      writer.uint32(41).double(message.minP);
+    }
+    if (message.repetitionPenalty !== undefined) {
+      writer.uint32(49).double(message.repetitionPenalty);
+    }
+    if (message.frequencyPenalty !== undefined) {
+      writer.uint32(57).double(message.frequencyPenalty);
+    }
+    if (message.presencePenalty !== undefined) {
+      writer.uint32(65).double(message.presencePenalty);
+    }
+    globalThis.Object.entries(message.logitBias).forEach(([key, value]: [string, number]) => {
+      Sampling_LogitBiasEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
+    });
     return writer;
   },
 
@@ -730,6 +940,49 @@ export const Sampling: MessageFns<Sampling> = {
             message.seed = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.minP = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.repetitionPenalty = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.frequencyPenalty = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.presencePenalty = reader.double();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            const entry9 = Sampling_LogitBiasEntry.decode(reader, reader.uint32());
+            if (entry9.value !== undefined) {
+              message.logitBias[entry9.key] = entry9.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -756,6 +1009,53 @@ export const Sampling: MessageFns<Sampling> = {
         ? globalThis.Number(object.top_k)
         : undefined,
       seed: isSet(object.seed) ? BigInt(object.seed) : undefined,
+      minP: isSet(object.minP)
+        ? globalThis.Number(object.minP)
+        : isSet(object.min_p)
+        ? globalThis.Number(object.min_p)
+        : undefined,
+      repetitionPenalty: isSet(object.repetitionPenalty)
+        ? globalThis.Number(object.repetitionPenalty)
+        : isSet(object.repetition_penalty)
+        ? globalThis.Number(object.repetition_penalty)
+        : undefined,
+      frequencyPenalty: isSet(object.frequencyPenalty)
+        ? globalThis.Number(object.frequencyPenalty)
+        : isSet(object.frequency_penalty)
+        ? globalThis.Number(object.frequency_penalty)
+        : undefined,
+      presencePenalty: isSet(object.presencePenalty)
+        ? globalThis.Number(object.presencePenalty)
+        : isSet(object.presence_penalty)
+        ? globalThis.Number(object.presence_penalty)
+        : undefined,
+      logitBias: isObject(object.logitBias)
+        ? (globalThis.Object.entries(object.logitBias) as [string, any][]).reduce(
+          (acc: { [key: number]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, globalThis.Number(key), {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.logit_bias)
+        ? (globalThis.Object.entries(object.logit_bias) as [string, any][]).reduce(
+          (acc: { [key: number]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, globalThis.Number(key), {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -773,6 +1073,27 @@ export const Sampling: MessageFns<Sampling> = {
     if (message.seed !== undefined) {
       obj.seed = message.seed.toString();
     }
+    if (message.minP !== undefined) {
+      obj.minP = floatToJson(message.minP);
+    }
+    if (message.repetitionPenalty !== undefined) {
+      obj.repetitionPenalty = floatToJson(message.repetitionPenalty);
+    }
+    if (message.frequencyPenalty !== undefined) {
+      obj.frequencyPenalty = floatToJson(message.frequencyPenalty);
+    }
+    if (message.presencePenalty !== undefined) {
+      obj.presencePenalty = floatToJson(message.presencePenalty);
+    }
+    if (message.logitBias) {
+      const entries = globalThis.Object.entries(message.logitBias) as [string, number][];
+      if (entries.length > 0) {
+        obj.logitBias = {};
+        entries.forEach(([k, v]) => {
+          obj.logitBias[k] = floatToJson(v);
+        });
+      }
+    }
     return obj;
   },
 
@@ -785,6 +1106,104 @@ export const Sampling: MessageFns<Sampling> = {
     message.topP = object.topP ?? undefined;
     message.topK = object.topK ?? undefined;
     message.seed = (object.seed !== undefined && object.seed !== null) ? BigInt(object.seed) : undefined;
+    message.minP = object.minP ?? undefined;
+    message.repetitionPenalty = object.repetitionPenalty ?? undefined;
+    message.frequencyPenalty = object.frequencyPenalty ?? undefined;
+    message.presencePenalty = object.presencePenalty ?? undefined;
+    message.logitBias = (globalThis.Object.entries(object.logitBias ?? {}) as [string, number][]).reduce(
+      (acc: { [key: number]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[globalThis.Number(key)] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseSampling_LogitBiasEntry(): Sampling_LogitBiasEntry {
+  return { key: 0, value: 0 };
+}
+
+export const Sampling_LogitBiasEntry: MessageFns<Sampling_LogitBiasEntry> = {
+  encode(message: Sampling_LogitBiasEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== 0) {
+      writer.uint32(8).uint32(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Sampling_LogitBiasEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSampling_LogitBiasEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.key = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Sampling_LogitBiasEntry {
+    return {
+      key: isSet(object.key) ? globalThis.Number(object.key) : 0,
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: Sampling_LogitBiasEntry): unknown {
+    const obj: any = {};
+    if (message.key !== 0) {
+      obj.key = Math.round(message.key);
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Sampling_LogitBiasEntry>): Sampling_LogitBiasEntry {
+    return Sampling_LogitBiasEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Sampling_LogitBiasEntry>): Sampling_LogitBiasEntry {
+    const message = createBaseSampling_LogitBiasEntry();
+    message.key = object.key ?? 0;
+    message.value = object.value ?? 0;
     return message;
   },
 };
@@ -1042,7 +1461,7 @@ export const Served: MessageFns<Served> = {
 };
 
 function createBaseTokens(): Tokens {
-  return { text: "", ids: [] };
+  return { text: "", ids: [], logprobs: [] };
 }
 
 export const Tokens: MessageFns<Tokens> = {
@@ -1056,6 +1475,9 @@ export const Tokens: MessageFns<Tokens> = {
         writer.uint32(v);
       }
       writer.join();
+    }
+    for (const v of message.logprobs) {
+      TakenLogprob.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1099,6 +1521,14 @@ export const Tokens: MessageFns<Tokens> = {
 
             break;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.logprobs.push(TakenLogprob.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1115,6 +1545,9 @@ export const Tokens: MessageFns<Tokens> = {
     return {
       text: isSet(object.text) ? globalThis.String(object.text) : "",
       ids: globalThis.Array.isArray(object?.ids) ? object.ids.map((e: any) => globalThis.Number(e)) : [],
+      logprobs: globalThis.Array.isArray(object?.logprobs)
+        ? object.logprobs.map((e: any) => TakenLogprob.fromJSON(e))
+        : [],
     };
   },
 
@@ -1126,6 +1559,9 @@ export const Tokens: MessageFns<Tokens> = {
     if (message.ids?.length) {
       obj.ids = message.ids.map((e) => Math.round(e));
     }
+    if (message.logprobs?.length) {
+      obj.logprobs = message.logprobs.map((e) => TakenLogprob.toJSON(e));
+    }
     return obj;
   },
 
@@ -1136,6 +1572,211 @@ export const Tokens: MessageFns<Tokens> = {
     const message = createBaseTokens();
     message.text = object.text ?? "";
     message.ids = object.ids?.map((e) => e) || [];
+    message.logprobs = object.logprobs?.map((e) => TakenLogprob.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTakenLogprob(): TakenLogprob {
+  return { taken: undefined, top: [] };
+}
+
+export const TakenLogprob: MessageFns<TakenLogprob> = {
+  encode(message: TakenLogprob, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taken !== undefined) {
+      TokenLogprob.encode(message.taken, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.top) {
+      TokenLogprob.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TakenLogprob {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTakenLogprob();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taken = TokenLogprob.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.top.push(TokenLogprob.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TakenLogprob {
+    return {
+      taken: isSet(object.taken) ? TokenLogprob.fromJSON(object.taken) : undefined,
+      top: globalThis.Array.isArray(object?.top) ? object.top.map((e: any) => TokenLogprob.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: TakenLogprob): unknown {
+    const obj: any = {};
+    if (message.taken !== undefined) {
+      obj.taken = TokenLogprob.toJSON(message.taken);
+    }
+    if (message.top?.length) {
+      obj.top = message.top.map((e) => TokenLogprob.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TakenLogprob>): TakenLogprob {
+    return TakenLogprob.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TakenLogprob>): TakenLogprob {
+    const message = createBaseTakenLogprob();
+    message.taken = (object.taken !== undefined && object.taken !== null)
+      ? TokenLogprob.fromPartial(object.taken)
+      : undefined;
+    message.top = object.top?.map((e) => TokenLogprob.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTokenLogprob(): TokenLogprob {
+  return { id: 0, token: "", bytes: undefined, logprob: 0 };
+}
+
+export const TokenLogprob: MessageFns<TokenLogprob> = {
+  encode(message: TokenLogprob, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    if (message.token !== "") {
+      writer.uint32(18).string(message.token);
+    }
+    if (message.bytes !== undefined) {
+      writer.uint32(26).bytes(message.bytes);
+    }
+    if (message.logprob !== 0) {
+      writer.uint32(33).double(message.logprob);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TokenLogprob {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTokenLogprob();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.bytes = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.logprob = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TokenLogprob {
+    return {
+      id: isSet(object.id) ? globalThis.Number(object.id) : 0,
+      token: isSet(object.token) ? globalThis.String(object.token) : "",
+      bytes: isSet(object.bytes) ? Buffer.from(bytesFromBase64(object.bytes)) : undefined,
+      logprob: isSet(object.logprob) ? globalThis.Number(object.logprob) : 0,
+    };
+  },
+
+  toJSON(message: TokenLogprob): unknown {
+    const obj: any = {};
+    if (message.id !== 0) {
+      obj.id = Math.round(message.id);
+    }
+    if (message.token !== "") {
+      obj.token = message.token;
+    }
+    if (message.bytes !== undefined) {
+      obj.bytes = base64FromBytes(message.bytes);
+    }
+    if (message.logprob !== 0) {
+      obj.logprob = floatToJson(message.logprob);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TokenLogprob>): TokenLogprob {
+    return TokenLogprob.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TokenLogprob>): TokenLogprob {
+    const message = createBaseTokenLogprob();
+    message.id = object.id ?? 0;
+    message.token = object.token ?? "";
+    message.bytes = object.bytes ?? undefined;
+    message.logprob = object.logprob ?? 0;
     return message;
   },
 };
@@ -1489,8 +2130,881 @@ export const Timing: MessageFns<Timing> = {
   },
 };
 
+function createBaseEmbedRequest(): EmbedRequest {
+  return { namespace: "", model: "", inputs: [], user: "", session: "" };
+}
+
+export const EmbedRequest: MessageFns<EmbedRequest> = {
+  encode(message: EmbedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    for (const v of message.inputs) {
+      EncoderInput.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.user !== "") {
+      writer.uint32(34).string(message.user);
+    }
+    if (message.session !== "") {
+      writer.uint32(42).string(message.session);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EmbedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEmbedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.inputs.push(EncoderInput.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EmbedRequest {
+    return {
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      inputs: globalThis.Array.isArray(object?.inputs) ? object.inputs.map((e: any) => EncoderInput.fromJSON(e)) : [],
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      session: isSet(object.session) ? globalThis.String(object.session) : "",
+    };
+  },
+
+  toJSON(message: EmbedRequest): unknown {
+    const obj: any = {};
+    if (message.namespace !== "") {
+      obj.namespace = message.namespace;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.inputs?.length) {
+      obj.inputs = message.inputs.map((e) => EncoderInput.toJSON(e));
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.session !== "") {
+      obj.session = message.session;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EmbedRequest>): EmbedRequest {
+    return EmbedRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EmbedRequest>): EmbedRequest {
+    const message = createBaseEmbedRequest();
+    message.namespace = object.namespace ?? "";
+    message.model = object.model ?? "";
+    message.inputs = object.inputs?.map((e) => EncoderInput.fromPartial(e)) || [];
+    message.user = object.user ?? "";
+    message.session = object.session ?? "";
+    return message;
+  },
+};
+
+function createBaseClassifyRequest(): ClassifyRequest {
+  return { namespace: "", model: "", inputs: [], user: "", session: "" };
+}
+
+export const ClassifyRequest: MessageFns<ClassifyRequest> = {
+  encode(message: ClassifyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    for (const v of message.inputs) {
+      EncoderInput.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.user !== "") {
+      writer.uint32(34).string(message.user);
+    }
+    if (message.session !== "") {
+      writer.uint32(42).string(message.session);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClassifyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClassifyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.inputs.push(EncoderInput.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClassifyRequest {
+    return {
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      inputs: globalThis.Array.isArray(object?.inputs) ? object.inputs.map((e: any) => EncoderInput.fromJSON(e)) : [],
+      user: isSet(object.user) ? globalThis.String(object.user) : "",
+      session: isSet(object.session) ? globalThis.String(object.session) : "",
+    };
+  },
+
+  toJSON(message: ClassifyRequest): unknown {
+    const obj: any = {};
+    if (message.namespace !== "") {
+      obj.namespace = message.namespace;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.inputs?.length) {
+      obj.inputs = message.inputs.map((e) => EncoderInput.toJSON(e));
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.session !== "") {
+      obj.session = message.session;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClassifyRequest>): ClassifyRequest {
+    return ClassifyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClassifyRequest>): ClassifyRequest {
+    const message = createBaseClassifyRequest();
+    message.namespace = object.namespace ?? "";
+    message.model = object.model ?? "";
+    message.inputs = object.inputs?.map((e) => EncoderInput.fromPartial(e)) || [];
+    message.user = object.user ?? "";
+    message.session = object.session ?? "";
+    return message;
+  },
+};
+
+function createBaseEncoderInput(): EncoderInput {
+  return { input: undefined };
+}
+
+export const EncoderInput: MessageFns<EncoderInput> = {
+  encode(message: EncoderInput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.input?.$case) {
+      case "text":
+        writer.uint32(10).string(message.input.value);
+        break;
+      case "tokenIds":
+        TokenIds.encode(message.input.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EncoderInput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEncoderInput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.input = { $case: "text", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.input = { $case: "tokenIds", value: TokenIds.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EncoderInput {
+    return {
+      input: isSet(object.text)
+        ? { $case: "text", value: globalThis.String(object.text) }
+        : isSet(object.tokenIds)
+        ? { $case: "tokenIds", value: TokenIds.fromJSON(object.tokenIds) }
+        : isSet(object.token_ids)
+        ? { $case: "tokenIds", value: TokenIds.fromJSON(object.token_ids) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: EncoderInput): unknown {
+    const obj: any = {};
+    if (message.input?.$case === "text") {
+      obj.text = message.input.value;
+    } else if (message.input?.$case === "tokenIds") {
+      obj.tokenIds = TokenIds.toJSON(message.input.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EncoderInput>): EncoderInput {
+    return EncoderInput.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EncoderInput>): EncoderInput {
+    const message = createBaseEncoderInput();
+    switch (object.input?.$case) {
+      case "text": {
+        if (object.input?.value !== undefined && object.input?.value !== null) {
+          message.input = { $case: "text", value: object.input.value };
+        }
+        break;
+      }
+      case "tokenIds": {
+        if (object.input?.value !== undefined && object.input?.value !== null) {
+          message.input = { $case: "tokenIds", value: TokenIds.fromPartial(object.input.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseEmbedResponse(): EmbedResponse {
+  return { served: undefined, id: "", embeddings: [], usage: undefined };
+}
+
+export const EmbedResponse: MessageFns<EmbedResponse> = {
+  encode(message: EmbedResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.served !== undefined) {
+      Served.encode(message.served, writer.uint32(10).fork()).join();
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    for (const v of message.embeddings) {
+      Embedding.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.usage !== undefined) {
+      Usage.encode(message.usage, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EmbedResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEmbedResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.served = Served.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.embeddings.push(Embedding.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.usage = Usage.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EmbedResponse {
+    return {
+      served: isSet(object.served) ? Served.fromJSON(object.served) : undefined,
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      embeddings: globalThis.Array.isArray(object?.embeddings)
+        ? object.embeddings.map((e: any) => Embedding.fromJSON(e))
+        : [],
+      usage: isSet(object.usage) ? Usage.fromJSON(object.usage) : undefined,
+    };
+  },
+
+  toJSON(message: EmbedResponse): unknown {
+    const obj: any = {};
+    if (message.served !== undefined) {
+      obj.served = Served.toJSON(message.served);
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.embeddings?.length) {
+      obj.embeddings = message.embeddings.map((e) => Embedding.toJSON(e));
+    }
+    if (message.usage !== undefined) {
+      obj.usage = Usage.toJSON(message.usage);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EmbedResponse>): EmbedResponse {
+    return EmbedResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EmbedResponse>): EmbedResponse {
+    const message = createBaseEmbedResponse();
+    message.served = (object.served !== undefined && object.served !== null)
+      ? Served.fromPartial(object.served)
+      : undefined;
+    message.id = object.id ?? "";
+    message.embeddings = object.embeddings?.map((e) => Embedding.fromPartial(e)) || [];
+    message.usage = (object.usage !== undefined && object.usage !== null) ? Usage.fromPartial(object.usage) : undefined;
+    return message;
+  },
+};
+
+function createBaseEmbedding(): Embedding {
+  return { values: [], truncated: false };
+}
+
+export const Embedding: MessageFns<Embedding> = {
+  encode(message: Embedding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.values.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.values) {
+        writer.float(v);
+      }
+      writer.join();
+    }
+    if (message.truncated !== false) {
+      writer.uint32(16).bool(message.truncated);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Embedding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEmbedding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 13) {
+              message.values.push(reader.float());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.values.push(reader.float());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.truncated = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Embedding {
+    return {
+      values: globalThis.Array.isArray(object?.values) ? object.values.map((e: any) => globalThis.Number(e)) : [],
+      truncated: isSet(object.truncated) ? globalThis.Boolean(object.truncated) : false,
+    };
+  },
+
+  toJSON(message: Embedding): unknown {
+    const obj: any = {};
+    if (message.values?.length) {
+      obj.values = message.values.map((e) => floatToJson(e));
+    }
+    if (message.truncated !== false) {
+      obj.truncated = message.truncated;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Embedding>): Embedding {
+    return Embedding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Embedding>): Embedding {
+    const message = createBaseEmbedding();
+    message.values = object.values?.map((e) => e) || [];
+    message.truncated = object.truncated ?? false;
+    return message;
+  },
+};
+
+function createBaseClassifyResponse(): ClassifyResponse {
+  return { served: undefined, id: "", labels: [], classifications: [], usage: undefined };
+}
+
+export const ClassifyResponse: MessageFns<ClassifyResponse> = {
+  encode(message: ClassifyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.served !== undefined) {
+      Served.encode(message.served, writer.uint32(10).fork()).join();
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    for (const v of message.labels) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.classifications) {
+      Classification.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.usage !== undefined) {
+      Usage.encode(message.usage, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClassifyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClassifyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.served = Served.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.labels.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.classifications.push(Classification.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.usage = Usage.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ClassifyResponse {
+    return {
+      served: isSet(object.served) ? Served.fromJSON(object.served) : undefined,
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      labels: globalThis.Array.isArray(object?.labels) ? object.labels.map((e: any) => globalThis.String(e)) : [],
+      classifications: globalThis.Array.isArray(object?.classifications)
+        ? object.classifications.map((e: any) => Classification.fromJSON(e))
+        : [],
+      usage: isSet(object.usage) ? Usage.fromJSON(object.usage) : undefined,
+    };
+  },
+
+  toJSON(message: ClassifyResponse): unknown {
+    const obj: any = {};
+    if (message.served !== undefined) {
+      obj.served = Served.toJSON(message.served);
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.labels?.length) {
+      obj.labels = message.labels;
+    }
+    if (message.classifications?.length) {
+      obj.classifications = message.classifications.map((e) => Classification.toJSON(e));
+    }
+    if (message.usage !== undefined) {
+      obj.usage = Usage.toJSON(message.usage);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ClassifyResponse>): ClassifyResponse {
+    return ClassifyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClassifyResponse>): ClassifyResponse {
+    const message = createBaseClassifyResponse();
+    message.served = (object.served !== undefined && object.served !== null)
+      ? Served.fromPartial(object.served)
+      : undefined;
+    message.id = object.id ?? "";
+    message.labels = object.labels?.map((e) => e) || [];
+    message.classifications = object.classifications?.map((e) => Classification.fromPartial(e)) || [];
+    message.usage = (object.usage !== undefined && object.usage !== null) ? Usage.fromPartial(object.usage) : undefined;
+    return message;
+  },
+};
+
+function createBaseClassification(): Classification {
+  return { label: "", probabilities: [], logits: [], truncated: false };
+}
+
+export const Classification: MessageFns<Classification> = {
+  encode(message: Classification, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.label !== "") {
+      writer.uint32(10).string(message.label);
+    }
+    if (message.probabilities.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.probabilities) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.logits.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.logits) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.truncated !== false) {
+      writer.uint32(32).bool(message.truncated);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Classification {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClassification();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 17) {
+              message.probabilities.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.probabilities.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 25) {
+              message.logits.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.logits.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.truncated = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Classification {
+    return {
+      label: isSet(object.label) ? globalThis.String(object.label) : "",
+      probabilities: globalThis.Array.isArray(object?.probabilities)
+        ? object.probabilities.map((e: any) => globalThis.Number(e))
+        : [],
+      logits: globalThis.Array.isArray(object?.logits) ? object.logits.map((e: any) => globalThis.Number(e)) : [],
+      truncated: isSet(object.truncated) ? globalThis.Boolean(object.truncated) : false,
+    };
+  },
+
+  toJSON(message: Classification): unknown {
+    const obj: any = {};
+    if (message.label !== "") {
+      obj.label = message.label;
+    }
+    if (message.probabilities?.length) {
+      obj.probabilities = message.probabilities.map((e) => floatToJson(e));
+    }
+    if (message.logits?.length) {
+      obj.logits = message.logits.map((e) => floatToJson(e));
+    }
+    if (message.truncated !== false) {
+      obj.truncated = message.truncated;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Classification>): Classification {
+    return Classification.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Classification>): Classification {
+    const message = createBaseClassification();
+    message.label = object.label ?? "";
+    message.probabilities = object.probabilities?.map((e) => e) || [];
+    message.logits = object.logits?.map((e) => e) || [];
+    message.truncated = object.truncated ?? false;
+    return message;
+  },
+};
+
 /**
- * Text generation with the adapter that the request's model, route and user lead to.
+ * Text generation, embeddings and classification with the adapter that the request's model, route and user lead to.
  *
  * Metadata of a request: x-adaptlet-user, x-adaptlet-session, x-adaptlet-tenant, x-adaptlet-namespace; all of it can
  * be matched by routes. Metadata of an answer: x-adaptlet-adapter, -digest, -rollout, -arm, -rule.
@@ -1513,6 +3027,26 @@ export const InferenceService = {
     responseSerialize: (value: GenerateResponse): Buffer => Buffer.from(GenerateResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GenerateResponse => GenerateResponse.decode(value),
   },
+  /** Embeds texts. The base model has to be an encoder. */
+  embed: {
+    path: "/adaptlet.inference.v1.Inference/Embed" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EmbedRequest): Buffer => Buffer.from(EmbedRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EmbedRequest => EmbedRequest.decode(value),
+    responseSerialize: (value: EmbedResponse): Buffer => Buffer.from(EmbedResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EmbedResponse => EmbedResponse.decode(value),
+  },
+  /** Classifies texts by an adapter with a classification head. The base model has to be an encoder. */
+  classify: {
+    path: "/adaptlet.inference.v1.Inference/Classify" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ClassifyRequest): Buffer => Buffer.from(ClassifyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ClassifyRequest => ClassifyRequest.decode(value),
+    responseSerialize: (value: ClassifyResponse): Buffer => Buffer.from(ClassifyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClassifyResponse => ClassifyResponse.decode(value),
+  },
 } as const;
 
 export interface InferenceServer extends UntypedServiceImplementation {
@@ -1521,6 +3055,10 @@ export interface InferenceServer extends UntypedServiceImplementation {
    * cancelling it stops within one step.
    */
   generate: handleServerStreamingCall<GenerateRequest, GenerateResponse>;
+  /** Embeds texts. The base model has to be an encoder. */
+  embed: handleUnaryCall<EmbedRequest, EmbedResponse>;
+  /** Classifies texts by an adapter with a classification head. The base model has to be an encoder. */
+  classify: handleUnaryCall<ClassifyRequest, ClassifyResponse>;
 }
 
 export interface InferenceClient extends Client {
@@ -1534,6 +3072,38 @@ export interface InferenceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<GenerateResponse>;
+  /** Embeds texts. The base model has to be an encoder. */
+  embed(
+    request: EmbedRequest,
+    callback: (error: ServiceError | null, response: EmbedResponse) => void,
+  ): ClientUnaryCall;
+  embed(
+    request: EmbedRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EmbedResponse) => void,
+  ): ClientUnaryCall;
+  embed(
+    request: EmbedRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EmbedResponse) => void,
+  ): ClientUnaryCall;
+  /** Classifies texts by an adapter with a classification head. The base model has to be an encoder. */
+  classify(
+    request: ClassifyRequest,
+    callback: (error: ServiceError | null, response: ClassifyResponse) => void,
+  ): ClientUnaryCall;
+  classify(
+    request: ClassifyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ClassifyResponse) => void,
+  ): ClientUnaryCall;
+  classify(
+    request: ClassifyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ClassifyResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const InferenceClient = makeGenericClientConstructor(
@@ -1544,6 +3114,14 @@ export const InferenceClient = makeGenericClientConstructor(
   service: typeof InferenceService;
   serviceName: string;
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  return globalThis.Buffer.from(arr).toString("base64");
+}
 
 function floatToJson(value: number | null | undefined): number | string | null | undefined {
   return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
@@ -1557,6 +3135,10 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

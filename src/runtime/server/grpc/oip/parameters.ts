@@ -32,7 +32,11 @@ const numbers = {
   temperature: 'temperature',
   top_p: 'topP',
   top_k: 'topK',
+  min_p: 'minP',
   seed: 'seed',
+  repetition_penalty: 'repetitionPenalty',
+  frequency_penalty: 'frequencyPenalty',
+  presence_penalty: 'presencePenalty',
 } as const satisfies Record<string, keyof Options>;
 const known = [...Object.keys(numbers), 'stop', 'user', 'session'];
 
@@ -40,6 +44,16 @@ export type InferParameters = {
   readonly options: Options;
   readonly user?: string;
   readonly session?: string;
+};
+
+/** Parameters of a ModelInfer request that generates nothing: who asks. Errors: REQUEST_INVALID. */
+export const identityParameters = (
+  parameters: ModelInferRequest['parameters'],
+): Omit<InferParameters, 'options'> => {
+  const unknown = Object.keys(parameters).find((name) => name !== 'user' && name !== 'session');
+  if (unknown !== undefined) refuse(`parameter ${unknown} is not known; known are user, session`);
+  const { options: _, ...identity } = inferParameters(parameters);
+  return identity;
 };
 
 /** Parameters of a ModelInfer request. Errors: REQUEST_INVALID for an unknown one or one of another type. */

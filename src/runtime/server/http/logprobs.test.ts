@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest';
+import { dataLines, startFakeHttp as start } from '../testing/http-app.ts';
+
+describe('log probabilities of a completion', () => {
+  test('stand beside the tokens, with where these begin', async () => {
+    const { post } = start();
+    const body = { model: 'tiny', prompt: 'a\u{1F600}b', logprobs: 2 };
+    const { choices } = (await (await post('/v1/completions', body)).json()) as { choices: object[] };
+    expect(choices).toEqual([
+      {
+        index: 0,
+        text: 'a\u{1F600}b',
+        finish_reason: 'stop',
+        logprobs: {
+          tokens: ['a', '\u{1F600}', 'b'],
+          token_logprobs: [-0.5, -0.5, -0.5],
+          // The token that was taken is one of them: for `a` the second likeliest is `a` itself.
+          top_logprobs: [{ a: -0.5 }, { '\u{1F600}': -0.5, a: -1.5 }, { b: -0.5, a: -1.5 }],
+          text_offset: [0, 1, 2],
+        },
+      },
+    ]);
+    const lines = dataLines(await (await post('/v1/completions', { ...body, stream: true })).text());
+    expect(lines.slice(0, 3)).toMatchObject([
+      { choices: [{ text: 'a', logprobs: { tokens: ['a'], text_offset: [0] } }] },
+      { choices: [{ text: '\u{1F600}', logprobs: { tokens: ['\u{1F600}'], text_offset: [1] } }] },
+      { choices: [{ text: 'b', logprobs: { tokens: ['b'], text_offset: [2] } }] },
+    ]);
+    expect(lines[3]).toMatchObject({ choices: [{ logprobs: null, finish_reason: 'stop' }] });
+  });
+});
+
+describe('log probabilities of a chat', () => {
+  const ask = { model: 'tiny', messages: [{ role: 'user', content: 'é' }], max_tokens: 1 };
+
+  test('are those of each token, with its bytes, whole and streamed', async () => {
+    const { post } = start();
+    const body = { ...ask, logprobs: true, top_logprobs: 2 };
+    const content = [
+      {
+        token: 'u',
+        logprob: -0.5,
+        bytes: [117],
+        top_logprobs: [
+          { token: 'u', logprob: -0.5, bytes: [117] },
+          { token: 'a', logprob: -1.5, bytes: [97] },
+        ],
+      },
+    ];
+    const whole = (await (await post('/v1/chat/completions', body)).json()) as object;
+    expect(whole).toMatchObject({ choices: [{ logprobs: { content, refusal: null } }] });
+    const lines = dataLines(await (await post('/v1/chat/completions', { ...body, stream: true })).text());
+    expect(lines[1]).toMatchObject({
+      choices: [{ delta: { content: 'u' }, logprobs: { content, refusal: null } }],
+    });
+  });
+
+  test('have none of the likeliest tokens when only logprobs is true, and are null when it is not', async () => {
+    const { post } = start();
+    const choiceOf = async (body: object): Promise<unknown> => {
+      const { choices } = (await (await post('/v1/chat/completions', body)).json()) as { choices: unknown[] };
+      return choices[0];
+    };
+    expect(await choiceOf({ ...ask, logprobs: true })).toMatchObject({
+      logprobs: { content: [{ token: 'u', top_logprobs: [] }] },
+    });
+    expect(await choiceOf({ ...ask, logprobs: false, top_logprobs: 0 })).toMatchObject({ logprobs: null });
+  });
+
+  test('come with each token while its text is held back, and special tokens have no bytes', async () => {
+    const { parts, post } = start();
+    const generate = parts.serving.generate.bind(parts.serving);
+    const taken = (id: number, bytes?: number[]) => ({
+      id,
+      token: bytes === undefined ? '<end>' : 'bytes:\\xc3',
+      ...(bytes === undefined ? {} : { bytes }),
+      logprob: -1,
+      top: [],
+    });
+    parts.serving.generate = async (context, wanted, signal) => {
+      const generation = await generate(context, wanted, signal);
+      const events = async function* () {
+        yield { kind: 'token' as const, ids: [1], text: '', logprobs: [taken(1, [0xc3])] };
+        yield { kind: 'token' as const, ids: [2], text: 'é', logprobs: [taken(2, [0xa9])] };
+        yield { kind: 'token' as const, ids: [3], text: '', logprobs: [taken(3)] };
+        for await (const event of generation.events) if (event.kind === 'done') yield event;
+      };
+      return { ...generation, events: events() };
+    };
+    const lines = dataLines(
+      await (await post('/v1/chat/completions', { ...ask, logprobs: true, stream: true })).text(),
+    );
+    expect(lines.slice(1, 4)).toMatchObject([
+      { choices: [{ delta: { content: '' }, logprobs: { content: [{ bytes: [0xc3] }] } }] },
+      { choices: [{ delta: { content: 'é' }, logprobs: { content: [{ bytes: [0xa9] }] } }] },
+      { choices: [{ delta: { content: '' }, logprobs: { content: [{ token: '<end>', bytes: null }] } }] },
+    ]);
+  });
+});

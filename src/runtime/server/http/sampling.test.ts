@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { startFakeHttp as start } from '../testing/http-app.ts';
+
+test('penalties, min_p, logit_bias and stop tokens reach the generation', async () => {
+  const { parts, post } = start();
+  const response = await post('/v1/completions', {
+    model: 'sql',
+    prompt: 'a',
+    min_p: 0.1,
+    repetition_penalty: 1.2,
+    frequency_penalty: 0.5,
+    presence_penalty: -2,
+    logit_bias: { 65: -100, 66: 2.5 },
+    stop_token_ids: [7],
+  });
+  expect(response.status).toBe(200);
+  const { request } = parts.serving.calls[0]!;
+  expect(request.sampling).toEqual({
+    temperature: 1,
+    topP: 1,
+    topK: 0,
+    minP: 0.1,
+    repetitionPenalty: 1.2,
+    frequencyPenalty: 0.5,
+    presencePenalty: -2,
+    logitBias: [
+      [65, -100],
+      [66, 2.5],
+    ],
+  });
+  expect(request.stopTokenIds).toEqual([7]);
+  expect(request).not.toHaveProperty('logprobs');
+});
