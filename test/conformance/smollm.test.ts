@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareLogits } from '../../src/runtime/engine/generate/probe.ts';
 import { smollm } from '../support/models.ts';
-import { allLogits, exportedLogits, type OpenModel, openModel, readConfig } from './support/open-model.ts';
+import { allLogits, exportedLogits, type OpenModel, openModel, readConfig, withLora } from './support/open-model.ts';
 import { compileFor, sameBits, scratch } from './support/tiny.ts';
 
 const real = smollm();
@@ -30,8 +30,8 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
     const shape = { ...readConfig(modelDir), headSize: model.settings.headSize };
     const exported = await exportedLogits(modelDir, shape, ids);
     expect(exported.every(Number.isFinite)).toBe(true);
-    expect(sameBits(await allLogits(base, base.feeds(new Map()), ids), exported)).toBe(true);
-    expect(sameBits(await allLogits(lora, lora.feeds(new Map()), ids), exported)).toBe(true);
+    expect(sameBits(await allLogits(withLora(base), ids), exported)).toBe(true);
+    expect(sameBits(await allLogits(withLora(lora), ids), exported)).toBe(true);
   });
 
   it('answers a conversation in its chat template as the prompt of the task is written', () => {
@@ -44,11 +44,11 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
   it('changes with each of its adapters', async () => {
     const { lora } = model.sessions;
     const ids = model.codec.encode({ kind: 'text', text: prompt });
-    const base = await allLogits(lora, lora.feeds(new Map()), ids);
+    const base = await allLogits(withLora(lora), ids);
     for (const name of ['json-extract-v1', 'json-extract-v2', 'pirate']) {
       const file = await compileFor(model.info, join(real?.adapters ?? '', name), folder);
-      const { feeds } = await model.adapters.load(name, file);
-      const result = compareLogits(await allLogits(lora, feeds, ids), base);
+      const adapter = await model.adapters.load(name, file);
+      const result = compareLogits(await allLogits(adapter, ids), base);
       expect(result).toMatchObject({ finite: true });
       expect(result.maxDifference).toBeGreaterThan(1);
     }

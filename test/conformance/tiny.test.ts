@@ -13,6 +13,7 @@ import {
   openModel,
   readConfig,
   tensorOf,
+  withLora,
 } from './support/open-model.ts';
 import {
   compileFor,
@@ -29,8 +30,7 @@ import {
 
 /** Largest absolute difference to the reference's logits, which reach 12.8. */
 const tolerance = 1e-4;
-const none = new Map<string, OrtTensor>();
-const loaded = (model: OpenModel, name: string) => model.adapters.get(name).feeds;
+const loaded = (model: OpenModel, name: string) => model.adapters.get(name);
 
 const zeros = (count: number): Float32Array => new Float32Array(count);
 
@@ -54,12 +54,12 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
 
   if (precision === 'fp32')
     it('gives the logits of the reference at every position, base and each adapter', async () => {
-      const { base, lora } = model.sessions;
+      const { base } = model.sessions;
       for (const [index, { input_ids }] of golden.prompts.entries()) {
-        const logits = await allLogits(base, base.feeds(none), input_ids);
+        const logits = await allLogits(withLora(base), input_ids);
         expect(maxDifference(logits, goldenLogits('base')[index]!)).toBeLessThanOrEqual(tolerance);
         for (const name of tinyAdapters) {
-          const adapted = await allLogits(lora, loaded(model, name), input_ids);
+          const adapted = await allLogits(loaded(model, name), input_ids);
           expect(maxDifference(adapted, goldenLogits(name)[index]!)).toBeLessThanOrEqual(tolerance);
           expect(maxDifference(adapted, logits)).toBeGreaterThan(1);
         }
@@ -67,14 +67,13 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
     });
 
   it('gives the greedy tokens and text of the reference, base and each adapter', async () => {
-    const { base, lora } = model.sessions;
+    const { base } = model.sessions;
     for (const [index, { text, input_ids }] of golden.prompts.entries()) {
       expect(model.codec.encode({ kind: 'text', text })).toEqual(input_ids);
       const options = { eosIds: model.settings.eosIds, count: 32 };
       for (const name of ['base', ...tinyAdapters]) {
-        const session = name === 'base' ? base : lora;
-        const feeds = name === 'base' ? base.feeds(none) : loaded(model, name);
-        const ids = await greedy(session, feeds, input_ids, options);
+        const from = name === 'base' ? withLora(base) : loaded(model, name);
+        const ids = await greedy(from, input_ids, options);
         expect(ids).toEqual(greedyOf(name)[index]?.ids);
         expect(model.codec.decode(ids)).toBe(greedyOf(name)[index]?.text);
       }
@@ -87,19 +86,19 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
     for (const { input_ids } of golden.prompts) {
       const exported = await exportedLogits(tinyModel(precision), shape, input_ids);
       expect(exported.every(Number.isFinite)).toBe(true);
-      expect(sameBits(await allLogits(base, base.feeds(none), input_ids), exported)).toBe(true);
-      expect(sameBits(await allLogits(lora, lora.feeds(none), input_ids), exported)).toBe(true);
+      expect(sameBits(await allLogits(withLora(base), input_ids), exported)).toBe(true);
+      expect(sameBits(await allLogits(withLora(lora), input_ids), exported)).toBe(true);
     }
   });
 
   it('leaves no trace of an adapter on what runs after it', async () => {
-    const { base, lora } = model.sessions;
+    const { base } = model.sessions;
     const ids = golden.prompts[1]!.input_ids;
-    const before = await allLogits(lora, loaded(model, 'upper'), ids);
-    const plain = await allLogits(base, base.feeds(none), ids);
-    await allLogits(lora, loaded(model, 'reverse'), ids);
-    expect(sameBits(await allLogits(lora, loaded(model, 'upper'), ids), before)).toBe(true);
-    expect(sameBits(await allLogits(base, base.feeds(none), ids), plain)).toBe(true);
+    const before = await allLogits(loaded(model, 'upper'), ids);
+    const plain = await allLogits(withLora(base), ids);
+    await allLogits(loaded(model, 'reverse'), ids);
+    expect(sameBits(await allLogits(loaded(model, 'upper'), ids), before)).toBe(true);
+    expect(sameBits(await allLogits(withLora(base), ids), plain)).toBe(true);
   });
 
   it('takes different ranks at different linears', async () => {
@@ -114,21 +113,40 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
       );
     }
     const ids = golden.prompts[0]!.input_ids;
-    const mixed = await allLogits(lora, lora.feeds(tensors), ids);
-    expect(maxDifference(mixed, await allLogits(lora, lora.feeds(none), ids))).toBe(0);
+    const mixed = await allLogits(withLora(lora, tensors), ids);
+    expect(maxDifference(mixed, await allLogits(withLora(lora), ids))).toBe(0);
   });
 
   it('gives the same for a prompt in one step and in several', async () => {
-    const { lora } = model.sessions;
     const ids = golden.prompts[3]!.input_ids;
-    const feeds = loaded(model, 'upper');
-    const whole = await lora.logitsOf(feeds, ids, [ids.length - 1]);
-    const cache = lora.newCache(ids.length);
-    await lora.prepare(feeds, ids.slice(0, 3), cache, [2])();
-    const rest = await lora.prepare(feeds, ids.slice(3), cache, [ids.length - 4])();
+    const { graph, feeds } = loaded(model, 'upper');
+    const whole = await graph.logitsOf(feeds, ids, [ids.length - 1]);
+    const cache = graph.newCache(ids.length);
+    await graph.prepare(feeds, ids.slice(0, 3), cache, [2])();
+    const rest = await graph.prepare(feeds, ids.slice(3), cache, [ids.length - 4])();
     expect(cache.length).toBe(ids.length);
     // Fewer rows per step are another kernel, which for int4 rounds activations differently.
     expect(maxDifference(rest, whole)).toBeLessThan(precision === 'fp32' ? tolerance : 0.5);
+  });
+
+  it('gives the same bits on the graph for some linears as on the one for all', async () => {
+    const { lora, graphs } = model.sessions;
+    const kinds = ['self_attn.q_proj', 'self_attn.v_proj'];
+    const sites = lora.sites.filter(({ module }) => kinds.some((kind) => module.endsWith(kind)));
+    const graph = await graphs.graphFor(sites.map(({ module }) => module));
+    expect(graph.sites).toEqual(sites);
+    const adapter = () =>
+      new Map(
+        sites.flatMap(({ module, inFeatures, outFeatures }) => [
+          [inputOf(module, 'A'), tensorOf(new Float32Array(2 * inFeatures).fill(0.1), [2, inFeatures])],
+          [inputOf(module, 'B'), tensorOf(new Float32Array(2 * outFeatures).fill(0.2), [outFeatures, 2])],
+        ]),
+      );
+    const ids = golden.prompts[2]!.input_ids;
+    const part = await allLogits(withLora(graph, adapter()), ids);
+    expect(sameBits(part, await allLogits(withLora(lora, adapter()), ids))).toBe(true);
+    expect(maxDifference(part, await allLogits(withLora(lora), ids))).toBeGreaterThan(1e-3);
+    await expect(allLogits({ graph, feeds: lora.feeds(new Map()) }, ids)).rejects.toThrow(/another session/);
   });
 
   it('has every LoRA input wired to the logits', async () => {
@@ -140,7 +158,6 @@ describe('one adapter in three precisions', () => {
   it('agrees within what the precision of the file allows', async () => {
     const folder = scratch();
     const model = await openModel(tinyModel('fp32'), folder);
-    const { lora } = model.sessions;
     const files = {
       fp16: join(tinyFolder, 'adapters/upper'),
       fp32: join(tinyFolder, 'variants/valid-fp32'),
@@ -148,11 +165,11 @@ describe('one adapter in three precisions', () => {
     };
     const logits: Record<string, Float32Array[]> = {};
     for (const [name, path] of Object.entries(files)) {
-      const { feeds } = await model.adapters.load(name, await compileFor(model.info, path, folder));
+      const adapter = await model.adapters.load(name, await compileFor(model.info, path, folder));
       logits[name] = [];
-      for (const { input_ids } of golden.prompts) logits[name].push(await allLogits(lora, feeds, input_ids));
+      for (const { input_ids } of golden.prompts) logits[name].push(await allLogits(adapter, input_ids));
       const options = { eosIds: model.settings.eosIds, count: 32 };
-      const ids = await greedy(lora, feeds, golden.prompts[1]!.input_ids, options);
+      const ids = await greedy(adapter, golden.prompts[1]!.input_ids, options);
       expect(model.codec.decode(ids)).toBe(' MOON!');
     }
     for (const index of golden.prompts.keys()) {

@@ -3,15 +3,15 @@ import type { CompiledHeader } from '../../adapter/compiled-file.ts';
 import { KnownHeaders } from '../../adapter/known-headers.ts';
 import { readCompiledHeader } from '../../adapter/read-compiled.ts';
 import type { Exclusive } from '../exclusive.ts';
-import type { GraphSession } from '../session/graph-session.ts';
 import type { Arena } from './arena.ts';
 import { checkHeader, type Expected } from './check-header.ts';
-import { LoadedAdapter } from './loaded-adapter.ts';
+import { type FeedMaker, LoadedAdapter } from './loaded-adapter.ts';
 import { readTensors } from './read-tensors.ts';
 
-export type AdapterTableParts = {
+export type AdapterTableParts<G extends FeedMaker> = {
   readonly arena: Arena;
-  readonly session: GraphSession;
+  /** The graph for an adapter that targets these modules. */
+  readonly graphFor: (modules: ReadonlySet<string>) => Promise<G>;
   readonly expected: Expected;
   /** Shared with whoever runs steps. */
   readonly steps: Exclusive;
@@ -23,19 +23,19 @@ export type AdapterTableParts = {
  * Guarantees: a name is found from the end of its load to the beginning of its unload; memory is freed only when no
  * sequence uses it, between steps.
  */
-export class AdapterTable {
-  readonly #parts: AdapterTableParts;
-  readonly #adapters = new Map<string, LoadedAdapter>();
+export class AdapterTable<G extends FeedMaker = FeedMaker> {
+  readonly #parts: AdapterTableParts<G>;
+  readonly #adapters = new Map<string, LoadedAdapter<G>>();
   readonly #headers = new KnownHeaders();
   /** One load at a time: blocks must not move while a file is read into one. */
   readonly #loads = { tail: Promise.resolve() as Promise<unknown> };
 
-  constructor(parts: AdapterTableParts) {
+  constructor(parts: AdapterTableParts<G>) {
     this.#parts = parts;
   }
 
   /** The adapter of this name. Errors: ADAPTER_NOT_AVAILABLE. */
-  get(name: string): LoadedAdapter {
+  get(name: string): LoadedAdapter<G> {
     const adapter = this.#adapters.get(name);
     if (adapter !== undefined) return adapter;
     throw new AdaptletError('ADAPTER_NOT_AVAILABLE', `Adapter ${name} is not loaded in the engine`);
@@ -45,7 +45,7 @@ export class AdapterTable {
    * Reads a compiled file into memory and checks every byte of it. A name that is loaded already stays as it is.
    * Errors: COMPILED_FILE_CORRUPT, COMPILED_FILE_STALE, ADAPTER_MEMORY_FULL.
    */
-  load(name: string, file: string): Promise<LoadedAdapter> {
+  load(name: string, file: string): Promise<LoadedAdapter<G>> {
     const loading = this.#loads.tail.then(async () => {
       const adapter = this.#adapters.get(name) ?? (await this.#read(name, file));
       this.#adapters.set(name, adapter);
@@ -65,11 +65,12 @@ export class AdapterTable {
     });
   }
 
-  async #read(name: string, file: string): Promise<LoadedAdapter> {
-    const { arena, session, expected, steps } = this.#parts;
+  async #read(name: string, file: string): Promise<LoadedAdapter<G>> {
+    const { arena, graphFor, expected, steps } = this.#parts;
     const header = await headerOf(file, this.#headers);
     checkHeader(file, header, expected);
-    const adapter = await steps.run(() => new LoadedAdapter(name, header.tensors, { arena, session }));
+    const graph = await steps.run(() => graphFor(new Set(header.tensors.map(({ module }) => module))));
+    const adapter = await steps.run(() => new LoadedAdapter(name, header.tensors, { arena, graph }));
     try {
       await readTensors(file, header.tensors, { bytes: adapter.bytesView(), start: adapter.start });
       adapter.complete();

@@ -2,15 +2,17 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { CompiledTensor } from '../../adapter/compiled-file.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { OrtTensor } from '../ort/tensor.ts';
-import type { Feeds } from '../session/feeds.ts';
-import type { GraphSession } from '../session/graph-session.ts';
+import type { Feeds, LoraTensors } from '../session/feeds.ts';
 import type { Arena, Block } from './arena.ts';
 
-/** An adapter in memory: its bytes in the arena, and the feeds made of them. */
-export class LoadedAdapter {
+/** What makes feeds: a graph with LoRA inputs. */
+export type FeedMaker = { readonly feeds: (lora: LoraTensors) => Feeds };
+
+/** An adapter in memory: its bytes in the arena, and the feeds made of them for the graph that it runs on. */
+export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   readonly name: string;
+  readonly graph: G;
   readonly #arena: Arena;
-  readonly #session: GraphSession;
   readonly #block: Block;
   readonly #tensors: readonly CompiledTensor[];
   /** File offset of the first byte of the block. */
@@ -23,11 +25,11 @@ export class LoadedAdapter {
   constructor(
     name: string,
     tensors: readonly CompiledTensor[],
-    parts: { readonly arena: Arena; readonly session: GraphSession },
+    parts: { readonly arena: Arena; readonly graph: G },
   ) {
     this.name = name;
     this.#arena = parts.arena;
-    this.#session = parts.session;
+    this.graph = parts.graph;
     this.#tensors = tensors;
     this.#start = Math.min(...tensors.map((tensor) => tensor.offset));
     const end = Math.max(...tensors.map((tensor) => tensor.offset + tensor.length));
@@ -96,6 +98,6 @@ export class LoadedAdapter {
       const address = this.#arena.address + BigInt(this.#block.offset + offset - this.#start);
       lora.set(inputOf(module, half), new OrtTensor('float32', shape, address));
     }
-    return this.#session.feeds(lora);
+    return this.graph.feeds(lora);
   }
 }

@@ -1,6 +1,6 @@
 import koffi from 'koffi';
 import { type Handle, ort } from './library.ts';
-import { readPointers } from './memory.ts';
+import { NativeMemory } from './memory.ts';
 import { type ElementType, elementBytes, elementsOf, elementTypeOf } from './tensor.ts';
 
 /** What a run computed, row by row. */
@@ -10,18 +10,22 @@ export type OutputTensor = {
   readonly data: Uint8Array<ArrayBuffer>;
 };
 
-/** A copy of the bytes at an address: what belongs to ONNX Runtime goes when its tensor does. */
-const copyOf = (address: Handle, bytes: number): Uint8Array<ArrayBuffer> => {
+/** A copy of a tensor's bytes: what belongs to ONNX Runtime goes when the tensor does. One without elements has no address. */
+const bytesOf = (value: Handle, bytes: number): Uint8Array<ArrayBuffer> => {
   if (bytes === 0) return new Uint8Array();
-  return new Uint8Array(koffi.view(address, bytes)).slice();
+  return new Uint8Array(koffi.view(ort.get('GetTensorMutableData', value), bytes)).slice();
 };
 
 const shapeOf = (info: Handle): readonly number[] => {
   const rank = ort.count('GetDimensionsCount', info);
   if (rank === 0) return [];
-  return readPointers(rank, (room) => ort.call('GetDimensions', info, room, rank)).map((size) =>
-    Number(BigInt.asIntN(64, size)),
-  );
+  const memory = new NativeMemory(rank * BigInt64Array.BYTES_PER_ELEMENT);
+  try {
+    ort.call('GetDimensions', info, memory.address, rank);
+    return [...new BigInt64Array(memory.buffer)].map(Number);
+  } finally {
+    memory.free();
+  }
 };
 
 const read = (value: Handle): OutputTensor => {
@@ -30,18 +34,25 @@ const read = (value: Handle): OutputTensor => {
     const type = elementTypeOf(ort.count('GetTensorElementType', info));
     if (type === undefined) throw new Error('an output is no tensor of numbers');
     const shape = shapeOf(info);
-    const data = copyOf(ort.get('GetTensorMutableData', value), elementsOf(shape) * elementBytes(type));
-    return { type, shape, data };
+    return { type, shape, data: bytesOf(value, elementsOf(shape) * elementBytes(type)) };
   } finally {
     ort.release('TensorTypeAndShapeInfo', info);
   }
 };
 
-/** Reads an output that ONNX Runtime allocated, and gives it back. Errors: OnnxRuntimeError. */
-export const takeOutput = (value: Handle): OutputTensor => {
+/**
+ * Reads outputs that ONNX Runtime allocated, and gives all of them back, whatever comes of reading one.
+ * Errors: OnnxRuntimeError.
+ */
+export const takeOutputs = (values: readonly Handle[]): readonly OutputTensor[] => {
   try {
-    return read(value);
+    return values.map(read);
   } finally {
-    ort.release('Value', value);
+    releaseOutputs(values);
   }
+};
+
+/** Gives back what a run allocated; one that failed may have made some of its outputs. */
+export const releaseOutputs = (values: readonly Handle[]): void => {
+  for (const value of values) if (value !== 0n) ort.release('Value', value);
 };

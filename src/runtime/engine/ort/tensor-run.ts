@@ -1,12 +1,11 @@
-import type { Handle } from './library.ts';
 import { PointerTable, StringTable } from './memory.ts';
-import { type OutputTensor, takeOutput } from './output.ts';
+import { type OutputTensor, releaseOutputs, takeOutputs } from './output.ts';
 import type { OnnxSession } from './session.ts';
 
 /**
  * Runs a graph for some of its outputs, whose sizes ONNX Runtime decides.
  *
- * Assumes one run at a time.
+ * Assumes one run at a time, and few different sets of outputs: their names are kept.
  */
 export class TensorRun {
   readonly #session: OnnxSession;
@@ -22,27 +21,22 @@ export class TensorRun {
   /** The outputs of these names, in their order. Errors: OnnxRuntimeError. */
   async run(values: PointerTable, outputs: readonly string[]): Promise<readonly OutputTensor[]> {
     const table = new PointerTable(outputs.map(() => 0n));
-    const taken: OutputTensor[] = [];
+    const made = (): readonly bigint[] => outputs.map((_, place) => table.get(place));
     try {
-      await this.#session.run(
-        { names: this.#inputNames, values },
-        { names: this.#namesOf(outputs), values: table },
-      );
+      const names = this.#namesOf(outputs);
+      await this.#session.run({ names: this.#inputNames, values }, { names, values: table }).catch((error: unknown) => {
+        releaseOutputs(made());
+        throw error;
+      });
+      return takeOutputs(made());
     } finally {
-      for (const index of outputs.keys()) this.#take(table.get(index), taken);
       table.free();
     }
-    return taken;
   }
 
   free(): void {
     this.#inputNames.free();
     for (const names of this.#outputNames.values()) names.free();
-  }
-
-  /** A run that failed may have made some of its outputs. */
-  #take(value: Handle, taken: OutputTensor[]): void {
-    if (value !== 0n) taken.push(takeOutput(value));
   }
 
   #namesOf(outputs: readonly string[]): StringTable {

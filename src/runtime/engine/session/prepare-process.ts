@@ -18,11 +18,13 @@ const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'gener
 const unaligned = { graph: join(folder, 'unaligned.onnx'), weights: 'unaligned.bin' };
 
 const optimise = async (): Promise<void> => {
+  const options = sessionOptions({ threads: Number(threads) }, 'all');
   const session = await OnnxSession.open(readFileSync(model), {
-    ...sessionOptions({ threads: Number(threads) }, 'all'),
+    ...options,
     weightsFolder: dirname(model),
     optimisedFile: unaligned.graph,
     config: {
+      ...options.config,
       ...(task === 'embed' ? encoderConfig : {}),
       'session.optimized_model_external_initializers_file_name': unaligned.weights,
       'session.optimized_model_external_initializers_min_size_in_bytes': '1024',

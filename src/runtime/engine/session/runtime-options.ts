@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
+import { linearFusions } from '../onnx/linear-fusions.ts';
 import { ort } from '../ort/library.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import type { OnnxSessionOptions } from '../ort/session.ts';
@@ -23,7 +24,13 @@ export type RunOptions = {
 export const sessionOptions = (
   { threads, spin = false, provider = cpuProvider }: RunOptions,
   optimise: OnnxSessionOptions['optimise'],
-): OnnxSessionOptions => ({ threads, optimise, spin: spin && threads > 1, provider });
+): OnnxSessionOptions => ({
+  threads,
+  optimise,
+  spin: spin && threads > 1,
+  provider,
+  config: { 'optimization.disable_specified_optimizers': linearFusions },
+});
 
 /** Instruction sets of the processor, where the system tells them. */
 const cpuFlags = (): string => {
@@ -35,9 +42,9 @@ const cpuFlags = (): string => {
   }
 };
 
-/** Short key of this kind of machine: prepacked weights are laid out for its instruction sets. */
+/** Short key of this kind of machine and of how graphs are optimised: prepacked weights are laid out for both. */
 export const machineKey = (): string =>
   createHash('sha256')
-    .update([platform(), arch(), cpus()[0]?.model ?? '', cpuFlags()].join('\n'))
+    .update([platform(), arch(), cpus()[0]?.model ?? '', cpuFlags(), linearFusions].join('\n'))
     .digest('hex')
     .slice(0, 12);
