@@ -95,7 +95,7 @@ export const settingsSchema = z.object({
     .prefault('true')
     .transform((text) => text === 'true')
     .describe(
-      'With 2 threads or more: they wait busily within a step. Much faster on cores of their own, much slower on cores that others use too: set it to false there.',
+      'With 2 threads or more: they wait busily for 20 microseconds between the operators of a step. On cores of their own steps take about 0.65 times as long, on busy cores 1.3 to 2 times: set it to false there.',
     ),
   executionProviders: list
     .prefault('')
@@ -119,7 +119,7 @@ export const settingsSchema = z.object({
     .describe(
       'Encoders and graphs of plain tensors: texts or rows of several requests that are run together. 1: each request by itself.',
     ),
-  maxBatchDelay: count(0, 1000)
+  maxBatchDelay: count(0, 60_000)
     .prefault(0)
     .describe('Milliseconds that a text or row waits for others before a batch that is not full is run.'),
   pooling: z

@@ -16,7 +16,7 @@ export type OnnxSessionOptions = {
   readonly threads: number;
   /** `all` optimises the graph; `none` takes it as it is, because it was optimised before. */
   readonly optimise: 'all' | 'none';
-  /** Idle threads wait busily for the next work. */
+  /** Threads wait busily for the next operator, for a moment that is longer than the gaps within a run. */
   readonly spin: boolean;
   /** By ONNX Runtime's name; what it does not take runs on the CPU. */
   readonly provider: string;
@@ -27,6 +27,9 @@ export type OnnxSessionOptions = {
   /** Further `session.*` entries. */
   readonly config?: Readonly<Record<string, string>>;
 };
+
+/** As fast as ONNX Runtime's own default, and far less of what others could use (docs/adr/0020). */
+const spinMicroseconds = '20';
 
 const levels = { all: 99, none: 0 } as const;
 
@@ -39,6 +42,7 @@ const sessionOptions = (options: OnnxSessionOptions): Handle => {
   if (optimisedFile !== undefined) ort.call('SetOptimizedModelFilePath', handle, optimisedFile);
   const entries = {
     'session.intra_op.allow_spinning': spin ? '1' : '0',
+    ...(spin ? { 'session.intra_op.spin_duration_us': spinMicroseconds } : {}),
     ...(weightsFolder === undefined
       ? {}
       : { 'session.model_external_initializers_file_folder_path': weightsFolder }),
