@@ -129,6 +129,20 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
     expect(maxDifference(rest, whole)).toBeLessThan(precision === 'fp32' ? tolerance : 0.5);
   });
 
+  it('ends a step that is interrupted, and answers as before after it', async () => {
+    const { graph, feeds } = loaded(model, 'upper');
+    const ids = Array.from({ length: 120 }, (_, index) => 3 + index);
+    const cache = graph.newCache(2 * ids.length);
+    const before = (await graph.prepare(feeds, ids, cache, [0])()).slice();
+    const interrupted = graph.prepare(feeds, ids, cache, [0])();
+    graph.interrupt();
+    await expect(interrupted).rejects.toThrow(/terminate/);
+    expect(cache.length).toBe(ids.length);
+    cache.release();
+    const again = await graph.logitsOf(feeds, ids, [0]);
+    expect(sameBits(again, before)).toBe(true);
+  });
+
   it('gives the same bits on the graph for some linears as on the one for all', async () => {
     const { lora, graphs } = model.sessions;
     const kinds = ['self_attn.q_proj', 'self_attn.v_proj'];

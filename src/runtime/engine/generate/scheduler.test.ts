@@ -74,6 +74,15 @@ describe('the scheduler', () => {
     ]);
   });
 
+  it('takes a step that fails because its request was cancelled for cancelled', async () => {
+    const { log, submit, endings, scheduler } = start();
+    submit(new FakeSequence(1, 3, log, { failAt: 2 }));
+    await new Promise(setImmediate);
+    scheduler.cancel(1);
+    await settle();
+    expect([...endings]).toEqual([[1, 'cancelled']]);
+  });
+
   it('lets a short request pass a long one', async () => {
     const { log, submit, endings } = start();
     submit(new FakeSequence(1, 50, log));

@@ -62,7 +62,7 @@ export class Scheduler {
     this.#wake();
   }
 
-  /** Ends it before its next step. */
+  /** Ends it, within its present step. */
   cancel(id: number): void {
     this.#find(id)?.sequence.cancel();
     this.#wake();
@@ -134,7 +134,7 @@ export class Scheduler {
       else this.#active.push(entry);
     } catch (error) {
       this.#remove(this.#active, entry);
-      ended({ kind: 'failed', error });
+      ended(sequence.cancelled ? { kind: 'cancelled' } : { kind: 'failed', error });
     }
   }
 

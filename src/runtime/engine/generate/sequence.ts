@@ -14,7 +14,7 @@ export const prefillChunk = 128;
 
 /** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
 export type Graph = {
-  readonly session: Pick<GraphSession, 'newCache' | 'prepare'>;
+  readonly session: Pick<GraphSession, 'newCache' | 'prepare' | 'interrupt'>;
   readonly feeds: () => Feeds;
 };
 
@@ -45,6 +45,7 @@ export class Sequence {
   #cache: KvCache | undefined;
   #window = eventWindow;
   #cancelled = false;
+  #running = false;
   #firstPickAt: number | undefined;
   #switchMs = 0;
   #prefillMs = 0;
@@ -67,8 +68,10 @@ export class Sequence {
     return this.#window > 0;
   }
 
+  /** A step of it that runs ends at once, by an error. */
   cancel(): void {
     this.#cancelled = true;
+    if (this.#running) this.#parts.graph.session.interrupt();
   }
 
   /** The caller took this many events. */
@@ -93,12 +96,21 @@ export class Sequence {
       this.#firstPickAt = pickedAt;
       this.#switchMs = switched ? runAt - pickedAt : 0;
     }
-    const logits = await run();
+    const logits = await this.#whileRunning(run);
     const ms = clock.monotonic() - runAt;
     if (isPrefill) this.#prefillMs += ms;
     else this.#decodeMs += ms;
     this.#pending = this.#pending.slice(ids.length);
     return isLastChunk && this.#take(logits);
+  }
+
+  async #whileRunning<T>(run: () => Promise<T>): Promise<T> {
+    this.#running = true;
+    try {
+      return await run();
+    } finally {
+      this.#running = false;
+    }
   }
 
   /** Frees its keys and values. Once it is over, between steps. */

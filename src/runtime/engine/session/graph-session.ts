@@ -132,6 +132,7 @@ export class GraphSession {
     }
     return async () => {
       try {
+        this.#session.resume();
         await this.#session.run(
           { names: this.#inputNames, values: feeds.values },
           { names: this.#outputNames, values: this.#outputs },
@@ -142,6 +143,11 @@ export class GraphSession {
         for (const tensor of [...inputs, logits.tensor]) tensor.release();
       }
     };
+  }
+
+  /** Ends the step that runs before its next operator: it rejects, and its cache holds what it held. */
+  interrupt(): void {
+    this.#session.terminate();
   }
 
   /** Logits of the wanted rows of a sequence of its own. */

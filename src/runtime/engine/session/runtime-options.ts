@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
+import { compiledFormat } from '../../adapter/compiled-file.ts';
 import { linearFusions } from '../onnx/linear-fusions.ts';
 import { ort } from '../ort/library.ts';
 import { cpuProvider } from '../ort/providers.ts';
@@ -10,7 +11,7 @@ import type { OnnxSessionOptions } from '../ort/session.ts';
 export const onnxRuntimeVersion = ort.version;
 
 /** What `EngineInfo.engineVersion` says: version of the compiled format, then of ONNX Runtime. */
-export const engineVersion = `1+ort-${onnxRuntimeVersion}`;
+export const engineVersion = `${compiledFormat}+ort-${onnxRuntimeVersion}`;
 
 export type RunOptions = {
   readonly threads: number;
