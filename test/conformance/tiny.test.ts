@@ -132,12 +132,23 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
   it('ends a step that is interrupted, and answers as before after it', async () => {
     const { graph, feeds } = loaded(model, 'upper');
     const ids = Array.from({ length: 120 }, (_, index) => 3 + index);
-    const cache = graph.newCache(2 * ids.length);
+    const cache = graph.newCache(ids.length);
     const before = (await graph.prepare(feeds, ids, cache, [0])()).slice();
-    const interrupted = graph.prepare(feeds, ids, cache, [0])();
-    graph.interrupt();
-    await expect(interrupted).rejects.toThrow(/terminate/);
-    expect(cache.length).toBe(ids.length);
+    /** The error of a step that is interrupted; a small model may be through before. */
+    const interruptOnce = async (): Promise<string> => {
+      const room = graph.newCache(ids.length);
+      const running = graph.prepare(feeds, ids, room, [0])();
+      graph.interrupt();
+      const outcome = await running.then(() => 'through', String);
+      expect(room.length).toBe(outcome === 'through' ? ids.length : 0);
+      room.release();
+      return outcome;
+    };
+    const outcomes: string[] = [];
+    while (outcomes.length < 200 && (outcomes.at(-1) ?? 'through') === 'through') {
+      outcomes.push(await interruptOnce());
+    }
+    expect(outcomes.at(-1)).toMatch(/terminate/);
     cache.release();
     const again = await graph.logitsOf(feeds, ids, [0]);
     expect(sameBits(again, before)).toBe(true);
