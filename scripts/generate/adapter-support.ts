@@ -8,6 +8,12 @@ import { code, table } from './table.ts';
 const exactnessTest = '[exactness.test.ts](../../test/conformance/exactness.test.ts)';
 const compileTest = '[compile.test.ts](../../src/runtime/adapter/compile.test.ts)';
 
+const encoderTest = '[encoder-exactness.test.ts](../../test/conformance/encoder-exactness.test.ts)';
+const minilmTest = '[minilm.test.ts](../../test/conformance/minilm.test.ts)';
+const classifierTest = '[classifier.test.ts](../../src/runtime/adapter/classifier.test.ts)';
+/** Of that test. */
+const encoderTolerance = 0.00001;
+
 const refused = (error: string): string => `refused: [\`${error}\`](errors.md)`;
 
 const inFile = ' in the file';
@@ -42,6 +48,32 @@ export const adapterSupport = async (): Promise<Map<string, string>> => {
     '## Exact',
     '',
     ...cases(true),
+    '',
+    '## Encoders',
+    '',
+    'On an encoder of the BERT family; anything else that an adapter saves beside its pairs is refused as below.',
+    '',
+    ...table(
+      ['what', 'PEFT setting', 'result', 'proven in'],
+      [
+        [
+          'sequence classification, its head applied to `pooler_output`',
+          code('task_type="SEQ_CLS"'),
+          `exact within ${encoderTolerance} in float32`,
+          encoderTest,
+        ],
+        ['a head beside 8-bit weights', code('task_type="SEQ_CLS"'), 'within 0.2 of float32, where logits reach 4.3', minilmTest],
+        ['embeddings', code('task_type="FEATURE_EXTRACTION"'), 'exact', `${encoderTest}, ${classifierTest}`],
+        [
+          'a head that is incomplete, not one linear, or of another width',
+          code('modules_to_save=["classifier"]'),
+          refused('ADAPTER_HEAD_INVALID'),
+          classifierTest,
+        ],
+        ['a module beside the head', code('modules_to_save=["pooler"]'), refused('ADAPTER_MODULES_TO_SAVE'), classifierTest],
+        ['a classifier on a decoder', code('task_type="SEQ_CLS"'), refused('ADAPTER_TASK_UNSUPPORTED'), classifierTest],
+      ],
+    ),
     '',
     '## Refused',
     '',

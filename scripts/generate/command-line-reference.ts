@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { convertCommand } from '../../src/cli/convert.ts';
 import { digestCommand } from '../../src/cli/digest.ts';
 import { generateCommand } from '../../src/cli/generate.ts';
 import { kubectlCommands } from '../../src/cli/kubectl/commands.ts';
@@ -31,7 +32,7 @@ const optionRows = (command: Command): readonly (readonly string[])[] =>
 /** docs/reference/command-line.md: the commands besides `serve`, whose flags are in configuration.md. */
 export const commandLineReference = async (): Promise<Map<string, string>> => {
   const verbs = verbCommands();
-  const talking = [statusCommand(), generateCommand(), lintCommand(), digestCommand()];
+  const talking = [statusCommand(), generateCommand(), lintCommand(), digestCommand(), convertCommand()];
   const text = [
     '# Command line',
     '',

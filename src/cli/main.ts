@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
+import { convertCommand } from './convert.ts';
 import { digestCommand } from './digest.ts';
 import { generateCommand } from './generate.ts';
 import { lintCommand } from './lint.ts';
@@ -17,6 +18,7 @@ const program = new Command('adaptlet')
   .addCommand(serveCommand(packageJson.version))
   .addCommand(operatorCommand(packageJson.version))
   .addCommand(lintCommand())
+  .addCommand(convertCommand())
   .addCommand(digestCommand())
   .addCommand(statusCommand())
   .addCommand(generateCommand());

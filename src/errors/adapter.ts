@@ -192,9 +192,33 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_DTYPE: {
-    summary: 'A tensor has a type other than F32, F16 or BF16.',
-    advice: 'Save the adapter in float32, float16 or bfloat16.',
+    summary: 'A tensor has a type other than F32, F16, BF16, or I8 with its scales.',
+    advice: 'Save the adapter in float32, float16 or bfloat16; `adaptlet convert` makes int8 of it.',
     grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_SCALE_INVALID: {
+    summary: 'An int8 tensor has no scales, or scales that are not one positive float32 number for each of its rows.',
+    advice: 'Make the int8 adapter again with `adaptlet convert` from the one that was trained.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_FLOAT16_RANGE: {
+    summary: 'A weight is too large for float16, whose largest number is 65504.',
+    advice: 'Leave the adapter in the type that it has, or convert it to int8.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  ADAPTER_CONVERTED: {
+    summary: 'The adapter to convert is int8 already; every conversion adds its error to those before.',
+    advice: 'Convert the adapter that was trained.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  CONVERT_TARGET_EXISTS: {
+    summary: 'The folder that a converted adapter would be written to is there already.',
+    advice: 'Name a folder that does not exist; nothing is overwritten.',
+    grpc: 'ALREADY_EXISTS',
     retry: 'AfterChange',
   },
   ADAPTER_WRONG_BASE: {

@@ -2,12 +2,12 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
 import type { EncoderInfo } from '../engine/tasks.ts';
 import type { PeftConfig } from './peft-config.ts';
-import type { TensorEntry } from './safetensors.ts';
+import type { WeightEntry } from './scales.ts';
 
 /** The tensors of a classification head. */
 export type HeadTensors = {
-  readonly weight: TensorEntry;
-  readonly bias: TensorEntry;
+  readonly weight: WeightEntry;
+  readonly bias: WeightEntry;
   readonly labels: number;
   readonly features: number;
 };
@@ -22,7 +22,7 @@ const maxLabels = 10_000;
 const refuse = (what: string): AdaptletError =>
   new AdaptletError('ADAPTER_HEAD_INVALID', `adapter_model.safetensors: ${what}`);
 
-const checkTensor = (entry: TensorEntry | undefined, name: string, shape: readonly (number | undefined)[]): TensorEntry => {
+const checkTensor = (entry: WeightEntry | undefined, name: string, shape: readonly (number | undefined)[]): WeightEntry => {
   if (entry === undefined) throw refuse(`the head has no ${name}`);
   if (!floats.has(entry.dtype)) throw refuse(`${foreign(entry.name)} has the type ${entry.dtype}`);
   const fits =
@@ -34,7 +34,7 @@ const checkTensor = (entry: TensorEntry | undefined, name: string, shape: readon
 };
 
 /** The head among the tensors of an adapter. Errors: ADAPTER_HEAD_INVALID. */
-const headOf = (entries: readonly TensorEntry[], features: number): HeadTensors => {
+const headOf = (entries: readonly WeightEntry[], features: number): HeadTensors => {
   const parts = new Map(entries.map((entry) => [headTensor.exec(entry.name)?.slice(1).join('.') ?? '', entry]));
   const [stray] = [...parts.keys()].filter(
     (name) => name !== `${headModule}.weight` && name !== `${headModule}.bias`,
@@ -56,10 +56,10 @@ const headOf = (entries: readonly TensorEntry[], features: number): HeadTensors 
  * Errors: ADAPTER_HEAD_INVALID, ADAPTER_TENSOR_UNKNOWN.
  */
 export const splitHead = (
-  entries: readonly TensorEntry[],
+  entries: readonly WeightEntry[],
   config: Pick<PeftConfig, 'classifies'>,
-  encoder: EncoderInfo | undefined,
-): { readonly lora: readonly TensorEntry[]; readonly head: HeadTensors | undefined } => {
+  encoder: Pick<EncoderInfo, 'headFeatures'> | undefined,
+): { readonly lora: readonly WeightEntry[]; readonly head: HeadTensors | undefined } => {
   if (!config.classifies) return { lora: entries, head: undefined };
   if (encoder?.headFeatures === undefined) {
     throw refuse('it classifies, and the base model gives no pooler_output that a head could take');

@@ -7,10 +7,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import { compileAdapter } from './compile.ts';
-import { compiledMagic, tensorAlignment } from './compiled-file.ts';
+import { compiledMagic, type StoredType, storedBytes, tensorAlignment } from './compiled-file.ts';
+import { compiledValues } from './compiled-values.fixture.ts';
+import { memoryLayout } from './memory-layout.ts';
 import {
   brokenVariants,
+  type FixtureTensor,
   float32,
+  int8,
   safetensors,
   tinyFolder,
   tinyInfo,
@@ -31,16 +35,8 @@ const compile = (folder: string, name: string, maxRank = 256) =>
   compileAdapter({ folder, digest: fakeDigest('a'), info: tinyInfo, outFile: join(root, name), maxRank });
 
 /** Tensors of a compiled file by `module half`. */
-const tensorsOf = async (file: string): Promise<ReadonlyMap<string, Float32Array>> => {
-  const header = await readCompiledHeader(file);
-  const bytes = readFileSync(file);
-  return new Map(
-    header.tensors.map((t) => {
-      const copy = new Uint8Array(bytes.subarray(t.offset, t.offset + t.length));
-      return [`${t.module} ${t.half}`, new Float32Array(copy.buffer)];
-    }),
-  );
-};
+const tensorsOf = async (file: string): Promise<ReadonlyMap<string, Float32Array>> =>
+  (await compiledValues(file)).values;
 
 describe('the adapters of the tiny model', () => {
   it('has a code here for each broken variant', async () => {
@@ -64,13 +60,14 @@ describe('the adapters of the tiny model', () => {
       expect(bytes.toString('latin1', 0, 8)).toBe(compiledMagic);
       expect(compiled).toMatchObject({
         bytes: bytes.length,
+        ramBytes: memoryLayout(header.tensors).bytes,
         rank: header.rank,
         targetModules: header.targetModules,
       });
       expect(header).toMatchObject({ adapterDigest: fakeDigest('a'), baseDigest: tinyInfo.baseDigest });
       for (const tensor of header.tensors) {
         expect(tensor.offset % tensorAlignment).toBe(0);
-        expect(tensor.length).toBe(4 * tensor.shape[0] * tensor.shape[1]);
+        expect(tensor.length).toBe(storedBytes(tensor.dtype, tensor.shape));
         expect(crc32(bytes.subarray(tensor.offset, tensor.offset + tensor.length))).toBe(tensor.crc32);
       }
     },
@@ -168,6 +165,62 @@ describe('scaling and limits', () => {
       const tensors = await tensorsOf((await compile(folder, 'order.out')).file);
       expect(tensors.get('model.layers.0.self_attn.q_proj A')).toEqual(new Float32Array(ramp(128)));
     }
+  });
+});
+
+/** The pair of {@link onePair} with int8 tensors and their scales. */
+const int8Pair = (
+  scales: readonly number[] = Array.from({ length: 64 }, (_, row) => (row + 1) / 512),
+): Readonly<Record<string, FixtureTensor>> => ({
+  [`${qProj}.lora_A.weight_scale`]: float32([2], [0.5, 0.1]),
+  [`${qProj}.lora_B.weight_scale`]: float32([64], scales),
+  [`${qProj}.lora_A.weight`]: int8([2, 64], ramp(128).map((v) => 64 * v - 64)),
+  [`${qProj}.lora_B.weight`]: int8([64, 2], ramp(128).map((v) => 64 * v - 100)),
+});
+
+describe('what is stored', () => {
+  const dtypesOf = async (file: string): Promise<StoredType[]> => {
+    const { tensors } = await readCompiledHeader(file);
+    return [...new Set(tensors.map(({ dtype }) => dtype))];
+  };
+
+  it.each([
+    ['adapters/upper', 'float16'],
+    ['variants/valid-bf16', 'bfloat16'],
+    ['variants/valid-fp32', 'float32'],
+  ])('keeps the type of %s, %s', async (name, dtype) => {
+    const { file, bytes, ramBytes } = await compile(join(tinyFolder, name), 'typed');
+    expect(await dtypesOf(file)).toEqual([dtype]);
+    if (dtype !== 'float32') expect(bytes).toBeLessThan(ramBytes);
+  });
+
+  it('reads int8 as int8 times the scale of the row in float32, and B times alpha / r', async () => {
+    const folder = await writeAdapter(join(root, 'int8'), oneTarget, safetensors(int8Pair()));
+    const { file } = await compile(folder, 'int8.out');
+    expect(await dtypesOf(file)).toEqual(['int8']);
+    const tensors = await tensorsOf(file);
+    const tenth = Math.fround(0.1);
+    expect(tensors.get('model.layers.0.self_attn.q_proj A')).toEqual(
+      Float32Array.from({ length: 128 }, (_, i) => (i - 64) * (i < 64 ? 0.5 : tenth)),
+    );
+    expect(tensors.get('model.layers.0.self_attn.q_proj B')).toEqual(
+      Float32Array.from({ length: 128 }, (_, i) => ((i - 100) * (Math.floor(i / 2) + 1)) / 128),
+    );
+  });
+
+  it.each([0, -0.5, Number.NaN, Number.POSITIVE_INFINITY])('refuses the scale %d', async (scale) => {
+    const scales = Array.from({ length: 64 }, (_, row) => (row === 7 ? scale : 1));
+    const folder = await writeAdapter(join(root, 'scale'), oneTarget, safetensors(int8Pair(scales)));
+    await expect(compile(folder, 'scale.out')).rejects.toMatchObject({
+      code: 'ADAPTER_SCALE_INVALID',
+      message: expect.stringMatching(/lora_B\.weight_scale.* has the scale .* for row 7/),
+    });
+  });
+
+  it('refuses int8 whose values leave the range of float32 by the scales', async () => {
+    const scales = Array.from({ length: 64 }, () => 1e38);
+    const folder = await writeAdapter(join(root, 'large'), oneTarget, safetensors(int8Pair(scales)));
+    expect(await codeOf(() => compile(folder, 'large.out'))).toBe('ADAPTER_NOT_FINITE');
   });
 });
 

@@ -1,9 +1,7 @@
-import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Digest } from '../../api/names.ts';
 import { writeDurable } from '../../disk/durable.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { errnoOf, isDiskFull } from '../../errors/errno.ts';
+import { isDiskFull } from '../../errors/errno.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import type { CompiledAdapter } from '../residency/ports.ts';
 import { type HeadTensors, splitHead } from './classifier.ts';
@@ -11,10 +9,8 @@ import type { CompiledHeader } from './compiled-file.ts';
 import { layOut, seal } from './compiled-layout.ts';
 import { readLabels } from './labels.ts';
 import { type Pair, pairsOf } from './pairs.ts';
-import { maxConfigBytes, type PeftConfig, parsePeftConfig } from './peft-config.ts';
-import { headerLength, parseHeader, type TensorEntry } from './safetensors.ts';
-import type { AdapterBase } from './peft-fields.ts';
-import { writeFloat32 } from './weights.ts';
+import { openPeftFolder } from './peft-folder.ts';
+import { storeTensor } from './weights.ts';
 import { unwrapped, wrapped, wrapperOf } from './wrapped-sites.ts';
 
 export type CompileInput = {
@@ -26,118 +22,39 @@ export type CompileInput = {
   readonly maxRank: number;
 };
 
-const configFile = 'adapter_config.json';
-const weightsFile = 'adapter_model.safetensors';
-const pickleFile = /^adapter_model\.(bin|pt|pth|pkl|ckpt)$/;
-
-const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '');
-
-const readConfig = async (folder: string, base: AdapterBase): Promise<PeftConfig> => {
-  const path = join(folder, configFile);
-  try {
-    const { size } = await stat(path);
-    if (size > maxConfigBytes) {
-      throw new AdaptletError(
-        'ADAPTER_CONFIG_INVALID',
-        `${configFile} has ${size} bytes, the limit is ${maxConfigBytes}`,
-      );
-    }
-    return parsePeftConfig(await readFile(path, 'utf8'), base);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-    throw new AdaptletError('ADAPTER_CONFIG_INVALID', `${configFile} is missing in ${folder}`, {
-      cause: error,
-    });
-  }
-};
-
-const refusePickle = async (folder: string): Promise<void> => {
-  const found = (await readdir(folder).catch((): string[] => [])).find((name) => pickleFile.test(name));
-  if (found !== undefined) throw new AdaptletError('ADAPTER_PICKLE', `${folder} has ${found}`);
-};
-
-/** Reads exactly `length` bytes, or as many as there are. */
-const readAt = async (
-  file: FileHandle,
-  length: number,
-  position: number,
-): Promise<Uint8Array<ArrayBuffer>> => {
-  const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await file.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0) return bytes.subarray(0, done);
-    done += bytesRead;
-  }
-  return bytes;
-};
-
-type Weights = {
-  readonly entries: readonly TensorEntry[];
-  readonly dataStart: number;
-  readonly dataBytes: number;
-};
-
-const readEntries = async (file: FileHandle): Promise<Weights> => {
-  const { size } = await file.stat();
-  const length = headerLength(await readAt(file, 8, 0), size, weightsFile);
-  const dataStart = 8 + length;
-  const dataBytes = size - dataStart;
-  return {
-    entries: parseHeader(await readAt(file, length, 8), dataBytes, weightsFile),
-    dataStart,
-    dataBytes,
-  };
-};
-
-const openWeights = async (folder: string): Promise<FileHandle> => {
-  try {
-    return await open(join(folder, weightsFile), 'r');
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-    throw new AdaptletError('ADAPTER_FILE_MISSING', `${weightsFile} is missing in ${folder}`, {
-      cause: error,
-    });
-  }
-};
-
-const convert = (
+const storePairs = (
   pairs: readonly Pair[],
+  { tensors }: CompiledHeader,
   data: ArrayBuffer,
   file: Buffer<ArrayBuffer>,
-  offsets: readonly number[],
 ): void => {
-  const target = (entry: TensorEntry, index: number): Float32Array =>
-    new Float32Array(
-      file.buffer,
-      file.byteOffset + (offsets[index] ?? 0),
-      (entry.shape[0] ?? 0) * (entry.shape[1] ?? 0),
-    );
-  for (const [index, { a, b, scale }] of pairs.entries()) {
-    writeFloat32(a, data, 1, target(a, 2 * index));
-    writeFloat32(b, data, scale, target(b, 2 * index + 1));
+  const halves = pairs.flatMap(({ a, b, scale }) => [
+    { entry: a, factor: 1 },
+    { entry: b, factor: scale },
+  ]);
+  for (const [index, tensor] of tensors.entries()) {
+    const half = halves[index];
+    if (half !== undefined) storeTensor(half.entry, data, half.factor, tensor, file);
   }
 };
 
-const convertHead = (
+const storeHead = (
   { weight, bias }: HeadTensors,
   { head }: CompiledHeader,
   data: ArrayBuffer,
   file: Buffer<ArrayBuffer>,
 ): void => {
   if (head === undefined) return;
-  for (const [entry, { offset, length }] of [[weight, head.weight] as const, [bias, head.bias] as const]) {
-    const target = new Float32Array(file.buffer, file.byteOffset + offset, length / Float32Array.BYTES_PER_ELEMENT);
-    writeFloat32(entry, data, 1, target);
-  }
+  storeTensor(weight, data, 1, { dtype: 'float32', ...head.weight }, file);
+  storeTensor(bias, data, 1, { dtype: 'float32', ...head.bias }, file);
 };
 
 /** What residency has to know of a compiled file. */
 export const compiledFrom = (
   file: string,
-  { rank, targetModules, fileBytes, head }: CompiledHeader,
+  { rank, targetModules, fileBytes, ramBytes, head }: CompiledHeader,
 ): CompiledAdapter => {
-  const compiled = { file, bytes: fileBytes, rank, targetModules };
+  const compiled = { file, bytes: fileBytes, ramBytes, rank, targetModules };
   return head === undefined ? compiled : { ...compiled, labels: head.labels };
 };
 
@@ -151,7 +68,8 @@ const write = async (outFile: string, content: Uint8Array): Promise<void> => {
 };
 
 /**
- * Reads a PEFT folder, checks everything about it, and writes the compiled file: float32, B times its scaling.
+ * Reads a PEFT folder, checks everything about it, and writes the compiled file: each tensor as the artifact has it, with
+ * the factor of B beside it.
  * Structure and shapes are checked before the weights are read, so that memory is bounded by what fits the base.
  *
  * A kill at any time leaves the old file or the new one under `outFile`, and perhaps a `*.tmp` beside it.
@@ -159,29 +77,19 @@ const write = async (outFile: string, content: Uint8Array): Promise<void> => {
  */
 export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapter> => {
   const { folder, digest, info, outFile, maxRank } = input;
-  await refusePickle(folder);
-  const config = await readConfig(folder, info.encoder === undefined ? 'generate' : 'embed');
-  await using weights = await openWeights(folder);
-  const { entries, dataStart, dataBytes } = await readEntries(weights);
-  const { lora, head } = splitHead(entries, config, info.encoder);
+  await using peft = await openPeftFolder(folder, info.encoder === undefined ? 'generate' : 'embed');
+  const { config } = peft;
+  const { lora, head } = splitHead(peft.entries, config, info.encoder);
   const wrapper = wrapperOf(lora, info.encoder?.wrappers ?? []);
   const sites = wrapped(info.sites, wrapper);
   const pairs = unwrapped(pairsOf({ entries: lora, config, sites, maxRank }), wrapper);
   const labels = head === undefined ? undefined : await readLabels(folder, head.labels);
   const identity = { adapterDigest: digest, baseDigest: info.baseDigest, engineVersion: info.engineVersion };
   const layout = layOut(identity, pairs, labels === undefined || head === undefined ? undefined : { ...labels, features: head.features });
-  const data = await readAt(weights, dataBytes, dataStart);
-  if (data.length !== dataBytes) {
-    throw new AdaptletError('ADAPTER_FILE_TRUNCATED', `${weightsFile} became shorter while it was read`);
-  }
+  const data = await peft.readData();
   const file = Buffer.from(new ArrayBuffer(layout.header.fileBytes));
-  convert(
-    pairs,
-    data.buffer,
-    file,
-    layout.header.tensors.map((tensor) => tensor.offset),
-  );
-  if (head !== undefined) convertHead(head, layout.header, data.buffer, file);
+  storePairs(pairs, layout.header, data, file);
+  if (head !== undefined) storeHead(head, layout.header, data, file);
   const header = seal(layout, file);
   await write(outFile, file);
   return compiledFrom(outFile, header);

@@ -12,15 +12,39 @@ import type { Digest } from '../../api/names.ts';
 export const compiledMagic = 'ADPTLT01';
 export const tensorAlignment = 64;
 
-/** One half of a LoRA pair. A: [rank, inFeatures]. B: [outFeatures, rank], already multiplied by alpha/rank. */
+/** Version of the format: 2 stores tensors as the artifact has them, 1 stored float32. */
+export const compiledFormat = 2;
+
+/**
+ * How a tensor is stored. Of int8, the float32 scales of its rows come first, then the values; a value stands for
+ * int8 times the scale of its row, rounded to float32.
+ */
+export const storedTypes = ['float32', 'float16', 'bfloat16', 'int8'] as const;
+export type StoredType = (typeof storedTypes)[number];
+
+/**
+ * One half of a LoRA pair. A: [rank, inFeatures]. B: [outFeatures, rank]. What the engine computes with is a stored
+ * value times `scale`, rounded to float32 once.
+ */
 export type CompiledTensor = {
   readonly module: string;
   readonly half: 'A' | 'B';
   readonly shape: readonly [number, number];
+  readonly dtype: StoredType;
+  /** Of a B its alpha/rank; 1 of an A, and of float32, which is stored as it is computed with. */
+  readonly scale: number;
   /** Bytes from the start of the file, and length in bytes. */
   readonly offset: number;
   readonly length: number;
   readonly crc32: number;
+};
+
+/** Bytes that a tensor takes in a file. */
+export const storedBytes = (dtype: StoredType, [rows, columns]: readonly [number, number]): number => {
+  const values = rows * columns;
+  if (dtype === 'float32') return values * Float32Array.BYTES_PER_ELEMENT;
+  if (dtype === 'int8') return rows * Float32Array.BYTES_PER_ELEMENT + values;
+  return values * Uint16Array.BYTES_PER_ELEMENT;
 };
 
 /** Where a part of a head is in the file, float32 row by row. */
@@ -36,11 +60,10 @@ export type CompiledHead = {
 };
 
 export type CompiledHeader = {
-  readonly format: 1;
+  readonly format: typeof compiledFormat;
   readonly adapterDigest: Digest;
   readonly baseDigest: Digest;
   readonly engineVersion: string;
-  readonly dtype: 'float32';
   /** The largest rank of any pair. */
   readonly rank: number;
   readonly targetModules: readonly string[];
@@ -49,4 +72,6 @@ export type CompiledHeader = {
   readonly head?: CompiledHead | undefined;
   /** Length of the whole file in bytes. */
   readonly fileBytes: number;
+  /** What it takes in the memory of the engine, where every value is float32. */
+  readonly ramBytes: number;
 };

@@ -1,7 +1,17 @@
 import { crc32 } from 'node:zlib';
 import type { Digest } from '../../api/names.ts';
-import { type CompiledHead, type CompiledHeader, type CompiledTensor, compiledMagic, tensorAlignment } from './compiled-file.ts';
+import {
+  type CompiledHead,
+  type CompiledHeader,
+  type CompiledTensor,
+  compiledFormat,
+  compiledMagic,
+  storedBytes,
+  tensorAlignment,
+} from './compiled-file.ts';
+import { memoryLayout } from './memory-layout.ts';
 import type { Pair } from './pairs.ts';
+import { storedTypeOf } from './weights.ts';
 
 /** For whom a compiled file is. */
 export type CompiledIdentity = {
@@ -23,15 +33,18 @@ const kindOf = (module: string): string => module.slice(module.lastIndexOf('.') 
 const place = (pairs: readonly Pair[], start: number): { tensors: CompiledTensor[]; end: number } => {
   const tensors: CompiledTensor[] = [];
   let at = start;
-  for (const { site, rank } of pairs) {
+  for (const { site, rank, a, b, scale: ofB } of pairs) {
     const halves = [
-      { half: 'A', shape: [rank, site.inFeatures] },
-      { half: 'B', shape: [site.outFeatures, rank] },
+      { half: 'A', shape: [rank, site.inFeatures], entry: a, factor: 1 },
+      { half: 'B', shape: [site.outFeatures, rank], entry: b, factor: ofB },
     ] as const;
-    for (const { half, shape } of halves) {
+    for (const { half, shape, entry, factor } of halves) {
+      const dtype = storedTypeOf(entry);
       const offset = align(at);
-      const length = shape[0] * shape[1] * Float32Array.BYTES_PER_ELEMENT;
-      tensors.push({ module: site.module, half, shape, offset, length, crc32: 0 });
+      const length = storedBytes(dtype, shape);
+      // Float32 is stored as it is computed with: such a file is read to where it stays.
+      const scale = dtype === 'float32' ? 1 : factor;
+      tensors.push({ module: site.module, half, shape, dtype, scale, offset, length, crc32: 0 });
       at = offset + length;
     }
   }
@@ -41,19 +54,24 @@ const place = (pairs: readonly Pair[], start: number): { tensors: CompiledTensor
 /** A head that is laid out: its labels, and the features that it takes. */
 export type HeadLayout = Pick<CompiledHead, 'labels' | 'activation'> & { readonly features: number };
 
+const headPart = (at: number, values: number) => ({
+  offset: align(at),
+  length: values * Float32Array.BYTES_PER_ELEMENT,
+  crc32: 0,
+});
+
 const placeHead = (
   { labels, activation, features }: HeadLayout,
   start: number,
 ): { readonly head: CompiledHead; readonly end: number } => {
-  const part = (at: number, values: number) => ({
-    offset: align(at),
-    length: values * Float32Array.BYTES_PER_ELEMENT,
-    crc32: 0,
-  });
-  const weight = part(start, labels.length * features);
-  const bias = part(weight.offset + weight.length, labels.length);
+  const weight = headPart(start, labels.length * features);
+  const bias = headPart(weight.offset + weight.length, labels.length);
   return { head: { labels, activation, weight, bias }, end: bias.offset + bias.length };
 };
+
+/** What an adapter takes in the memory of the engine: its block, and its head on the heap. */
+export const ramBytesOf = (tensors: readonly CompiledTensor[], head: CompiledHead | undefined): number =>
+  memoryLayout(tensors).bytes + (head === undefined ? 0 : head.weight.length + head.bias.length);
 
 const encode = (header: CompiledHeader): Uint8Array => new TextEncoder().encode(JSON.stringify(header));
 
@@ -63,7 +81,7 @@ const headerRoom = (header: CompiledHeader): number => {
   const tensors = header.tensors.map((tensor) => ({ ...tensor, offset: longest, crc32: 0xff_ff_ff_ff }));
   const part = { offset: longest, length: longest, crc32: 0xff_ff_ff_ff };
   const head = header.head === undefined ? {} : { head: { ...header.head, weight: part, bias: part } };
-  return encode({ ...header, ...head, tensors, fileBytes: longest }).length;
+  return encode({ ...header, ...head, tensors, fileBytes: longest, ramBytes: longest }).length;
 };
 
 /** Lays out a compiled file. `targetModules` of the header are kinds (`q_proj`), as PEFT lists them. */
@@ -76,14 +94,14 @@ export const layOut = (
     const { tensors, end } = place(pairs, start);
     const headed = classifier === undefined ? undefined : placeHead(classifier, end);
     return {
-      format: 1,
+      format: compiledFormat,
       ...identity,
-      dtype: 'float32',
       rank: Math.max(...pairs.map((pair) => pair.rank)),
       targetModules: [...new Set(pairs.map((pair) => kindOf(pair.site.module)))].sort(),
       tensors,
       ...(headed === undefined ? {} : { head: headed.head }),
       fileBytes: headed?.end ?? end,
+      ramBytes: ramBytesOf(tensors, headed?.head),
     };
   };
   const headerBytes = headerRoom(header(0));

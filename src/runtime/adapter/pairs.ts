@@ -3,25 +3,25 @@ import type { ErrorCode } from '../../errors/catalogue.ts';
 import { foreign } from '../../errors/foreign.ts';
 import type { Site } from '../engine/engine.ts';
 import type { PeftConfig } from './peft-config.ts';
-import type { TensorEntry } from './safetensors.ts';
+import type { WeightEntry } from './scales.ts';
 
 /** An A/B pair that fits its site. `scale` is what B has to be multiplied by. */
 export type Pair = {
   readonly site: Site;
   readonly rank: number;
   readonly scale: number;
-  readonly a: TensorEntry;
-  readonly b: TensorEntry;
+  readonly a: WeightEntry;
+  readonly b: WeightEntry;
 };
 
 export type PairInput = {
-  readonly entries: readonly TensorEntry[];
+  readonly entries: readonly WeightEntry[];
   readonly config: PeftConfig;
   readonly sites: readonly Site[];
   readonly maxRank: number;
 };
 
-type Halves = { a?: TensorEntry; b?: TensorEntry };
+type Halves = { a?: WeightEntry; b?: WeightEntry };
 type Fit = { readonly lacking: readonly string[]; readonly misfits: readonly string[] };
 
 const tensorName = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
@@ -41,7 +41,7 @@ const codeOfForeignTensor = (name: string): ErrorCode => {
   return 'ADAPTER_TENSOR_UNKNOWN';
 };
 
-const byModule = (entries: readonly TensorEntry[]): ReadonlyMap<string, Halves> => {
+const byModule = (entries: readonly WeightEntry[]): ReadonlyMap<string, Halves> => {
   const modules = new Map<string, Halves>();
   for (const entry of entries) {
     const [, module, half] = tensorName.exec(entry.name) ?? [];
@@ -57,7 +57,7 @@ const byModule = (entries: readonly TensorEntry[]): ReadonlyMap<string, Halves> 
         `tensor ${foreign(entry.name)} has ${entry.shape.length} dimensions instead of 2`,
       );
     }
-    if (!floats.has(entry.dtype)) {
+    if (!floats.has(entry.dtype) && entry.scales === undefined) {
       throw refuse('ADAPTER_DTYPE', `tensor ${foreign(entry.name)} has type ${entry.dtype}`);
     }
     const halves = modules.get(module) ?? {};
@@ -150,6 +150,19 @@ const pairOf = (module: string, { a, b }: Halves, site: Site, input: PairInput):
     );
   }
   return { site, rank, scale: input.config.scalingOf(module), a, b };
+};
+
+/** The linears that the tensors of an adapter are for, as far as they say so: what stands for the base without one. */
+export const sitesOf = (entries: readonly WeightEntry[]): readonly Site[] => {
+  const sites = new Map<string, Site>();
+  for (const { name, shape } of entries) {
+    const [, module, half] = tensorName.exec(name) ?? [];
+    if (module === undefined || embedding.test(module)) continue;
+    const site = sites.get(module) ?? { module, inFeatures: 0, outFeatures: 0 };
+    const [rows = 0, columns = 0] = shape;
+    sites.set(module, half === 'A' ? { ...site, inFeatures: columns } : { ...site, outFeatures: rows });
+  }
+  return [...sites.values()];
 };
 
 /**

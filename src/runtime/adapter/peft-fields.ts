@@ -99,8 +99,12 @@ const shown = (value: unknown): string => foreign(JSON.stringify(value) ?? 'unde
 const refuse = (code: ErrorCode, field: string, value: unknown): AdaptletError =>
   new AdaptletError(code, `adapter_config.json: ${foreign(field)} is ${shown(value)}`);
 
-/** `task_type` of adapters that a base model takes: a decoder's, and an encoder's. Absent is always right. */
-const tasks = { generate: ['CAUSAL_LM'], embed: ['SEQ_CLS', 'FEATURE_EXTRACTION'] } as const;
+/** `task_type` of adapters that a base model takes: a decoder's, an encoder's, and either's. Absent is always right. */
+const tasks = {
+  generate: ['CAUSAL_LM'],
+  embed: ['SEQ_CLS', 'FEATURE_EXTRACTION'],
+  any: ['CAUSAL_LM', 'SEQ_CLS', 'FEATURE_EXTRACTION'],
+} as const;
 export type AdapterBase = keyof typeof tasks;
 
 /** What PEFT puts into modules_to_save of a sequence classifier, whichever of the two the model has. */
@@ -109,7 +113,7 @@ const headModules: ReadonlySet<unknown> = new Set(['classifier', 'score']);
 /** The head of a sequence classifier, and nothing else. */
 const isHead = (fields: Fields, base: AdapterBase): boolean => {
   const { task_type: task, modules_to_save: modules } = fields;
-  return base === 'embed' && task === 'SEQ_CLS' && Array.isArray(modules) && modules.every((m) => headModules.has(m));
+  return base !== 'generate' && task === 'SEQ_CLS' && Array.isArray(modules) && modules.every((m) => headModules.has(m));
 };
 
 /**

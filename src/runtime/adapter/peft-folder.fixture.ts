@@ -57,6 +57,13 @@ export const float32 = (shape: readonly number[], values: readonly number[]): Fi
   data: new Uint8Array(new Float32Array(values).buffer),
 });
 
+/** An int8 tensor of the given values, row by row. */
+export const int8 = (shape: readonly number[], values: readonly number[]): FixtureTensor => ({
+  dtype: 'I8',
+  shape,
+  data: new Uint8Array(new Int8Array(values).buffer),
+});
+
 /** A safetensors file around a header that may say anything. */
 export const rawSafetensors = (header: string | Uint8Array, data: Uint8Array): Buffer => {
   const json = Buffer.from(header);

@@ -3,18 +3,17 @@ import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { digestSchema } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { type CompiledHeader, compiledMagic } from './compiled-file.ts';
+import { type CompiledHeader, compiledFormat, compiledMagic, storedTypes } from './compiled-file.ts';
 import { preambleBytes } from './compiled-layout.ts';
 import type { KnownHeaders } from './known-headers.ts';
 
 const size = z.int().min(0);
 const part = z.object({ offset: size, length: size, crc32: size });
 const schema = z.object({
-  format: z.literal(1),
+  format: z.literal(compiledFormat),
   adapterDigest: digestSchema,
   baseDigest: digestSchema,
   engineVersion: z.string(),
-  dtype: z.literal('float32'),
   rank: size,
   targetModules: z.array(z.string()),
   tensors: z.array(
@@ -22,6 +21,8 @@ const schema = z.object({
       module: z.string(),
       half: z.enum(['A', 'B']),
       shape: z.tuple([size, size]),
+      dtype: z.enum(storedTypes),
+      scale: z.number(),
       offset: size,
       length: size,
       crc32: size,
@@ -36,15 +37,24 @@ const schema = z.object({
     })
     .optional(),
   fileBytes: size,
+  ramBytes: size,
 });
+
+/** Of every version: what says which one it is. */
+const versionSchema = z.looseObject({ format: size });
 
 const corrupt = (path: string, what: string, cause?: unknown): AdaptletError =>
   new AdaptletError('COMPILED_FILE_CORRUPT', `${path} ${what}`, cause === undefined ? {} : { cause });
 
 const parse = (path: string, bytes: Buffer): CompiledHeader => {
   try {
-    return schema.parse(JSON.parse(bytes.toString('utf8')));
+    const header: unknown = JSON.parse(bytes.toString('utf8'));
+    const { format } = versionSchema.parse(header);
+    if (format === compiledFormat) return schema.parse(header);
+    const what = `${path} has format ${format}, this engine reads ${compiledFormat}`;
+    throw new AdaptletError('COMPILED_FILE_STALE', what);
   } catch (error) {
+    if (error instanceof AdaptletError) throw error;
     throw corrupt(path, 'has a header that is not valid', error);
   }
 };
@@ -53,7 +63,7 @@ const parse = (path: string, bytes: Buffer): CompiledHeader => {
  * Reads the header of a compiled file and checks it against its checksum and the length of the file. The checksums of
  * the tensors are left to whoever reads the tensors. Parsing 420 tensors takes milliseconds: `known` saves it for a file that
  * is read again.
- * @throws AdaptletError COMPILED_FILE_CORRUPT; file system errors (ENOENT) as they are
+ * @throws AdaptletError COMPILED_FILE_CORRUPT, COMPILED_FILE_STALE; file system errors (ENOENT) as they are
  */
 export const readCompiledHeader = async (path: string, known?: KnownHeaders): Promise<CompiledHeader> => {
   await using file = await open(path, 'r');

@@ -4,6 +4,7 @@ import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import { EngineLife } from './client/engine-life.ts';
 import type { Engine, EngineInfo, EngineState, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
+import type { EncodeInput, EncodeResult, InferInput, InferResult } from './tasks.ts';
 import { eventWindow } from './generate/event-window.ts';
 import type { StartOptions } from './protocol.ts';
 
@@ -107,6 +108,14 @@ class ProcessEngine implements EngineClient {
     }
   }
 
+  async encode(input: EncodeInput, signal: AbortSignal): Promise<EncodeResult> {
+    return await this.#admitted(signal).request({ kind: 'encode', input }, signal);
+  }
+
+  async infer(input: InferInput, signal: AbortSignal): Promise<InferResult> {
+    return await this.#admitted(signal).request({ kind: 'infer', input }, signal);
+  }
+
   onState(listener: (state: EngineState) => void): () => void {
     this.#listeners.add(listener);
     return () => {
@@ -121,10 +130,9 @@ class ProcessEngine implements EngineClient {
   }
 
   #begin(): EngineLife {
-    const { clock, logger, stallTimeoutMs } = this.#options;
-    const { modelDir, cacheDir, adapterBudgetBytes, threads, maxConcurrent, maxQueue } = this.#options;
+    const { clock, logger, stallTimeoutMs, random: _, ...start } = this.#options;
     return new EngineLife({
-      start: { modelDir, cacheDir, adapterBudgetBytes, threads, maxConcurrent, maxQueue },
+      start,
       clock,
       logger,
       stallTimeoutMs,
@@ -173,6 +181,16 @@ class ProcessEngine implements EngineClient {
   #alive(): EngineLife {
     if (this.#state === 'ready') return this.#life;
     throw this.#down();
+  }
+
+  /** The process that takes one more request. Errors: ENGINE_DOWN, QUEUE_FULL, REQUEST_CANCELLED. */
+  #admitted(signal: AbortSignal): EngineLife {
+    if (signal.aborted) {
+      throw new AdaptletError('REQUEST_CANCELLED', 'The request was given up', { cause: signal.reason });
+    }
+    const life = this.#alive();
+    this.#checkRoom(life);
+    return life;
   }
 
   #down(): AdaptletError {

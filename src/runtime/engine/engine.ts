@@ -1,4 +1,13 @@
 import type { Digest } from '../../api/names.ts';
+import type {
+  EncodeInput,
+  EncodeResult,
+  EncoderInfo,
+  InferInput,
+  InferResult,
+  Task,
+  TensorsInfo,
+} from './tasks.ts';
 
 /** A linear of the base model that LoRA can reach. */
 export type Site = {
@@ -21,6 +30,11 @@ export type EngineInfo = {
   readonly contextLength: number;
   readonly vocabSize: number;
   readonly sites: readonly Site[];
+  readonly task: Task;
+  /** Of the task `embed`. */
+  readonly encoder?: EncoderInfo;
+  /** Of the task `infer`. */
+  readonly tensors?: TensorsInfo;
 };
 
 export type ChatMessage = { readonly role: string; readonly content: string };
@@ -30,12 +44,28 @@ export type Prompt =
   | { readonly kind: 'ids'; readonly ids: readonly number[] }
   | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[] };
 
-/** temperature 0 is greedy. topK 0 and topP 1 switch those filters off. Same seed, same tokens. */
+/**
+ * How a token is picked from the logits. Applied in this order: logit bias, repetition penalty, frequency and presence
+ * penalty, temperature, top-k, top-p, min-p. Same seed, same tokens.
+ */
 export type Sampling = {
+  /** 0: the likeliest token, whatever the filters say. */
   readonly temperature: number;
+  /** 1: off. */
   readonly topP: number;
+  /** 0: off. */
   readonly topK: number;
   readonly seed?: number;
+  /** Least probability of a token, as a share of the likeliest one's. 0: off. */
+  readonly minP?: number;
+  /** Divides positive logits, and multiplies negative ones, of tokens that prompt or answer have (CTRL, arXiv:1909.05858). 1: off. */
+  readonly repetitionPenalty?: number;
+  /** Taken from a logit for each time that the answer has the token (OpenAI). 0: off. */
+  readonly frequencyPenalty?: number;
+  /** Taken from a logit when the answer has the token (OpenAI). 0: off. */
+  readonly presencePenalty?: number;
+  /** Added to the logits of tokens. */
+  readonly logitBias?: readonly (readonly [id: number, bias: number])[];
 };
 
 export type GenerateInput = {
@@ -49,7 +79,25 @@ export type GenerateInput = {
   readonly sampling: Sampling;
   /** Generation ends before the first of these; it is not part of the text. */
   readonly stop: readonly string[];
+  /** Tokens that end the answer as the model's own end tokens do. */
+  readonly stopTokenIds?: readonly number[];
+  /** Log probabilities with each token, and those of that many likeliest tokens. Absent: none. */
+  readonly logprobs?: number;
 };
+
+/** A token and how likely the model finds it. */
+export type TokenLogprob = {
+  readonly id: number;
+  /** The token by itself; `bytes:\xf0\x9f` where its bytes are no text. */
+  readonly token: string;
+  /** What it adds to the text, in UTF-8; absent for special tokens, which have no text. */
+  readonly bytes?: readonly number[];
+  /** Natural logarithm of its probability by the model alone: before bias, penalties, temperature and filters. */
+  readonly logprob: number;
+};
+
+/** The token that was taken, and the likeliest ones in its place, likeliest first. */
+export type TakenLogprob = TokenLogprob & { readonly top: readonly TokenLogprob[] };
 
 export type FinishReason = 'stop' | 'length';
 
@@ -63,7 +111,13 @@ export type Timing = {
 };
 
 export type GenerateEvent =
-  | { readonly kind: 'token'; readonly ids: readonly number[]; readonly text: string }
+  | {
+      readonly kind: 'token';
+      readonly ids: readonly number[];
+      readonly text: string;
+      /** One for each id, where asked for. */
+      readonly logprobs?: readonly TakenLogprob[];
+    }
   | {
       readonly kind: 'done';
       readonly finishReason: FinishReason;
@@ -98,6 +152,10 @@ export type Engine = {
   unload(name: string): Promise<void>;
   /** Ends with one `done`; aborting the signal stops it within one step and throws REQUEST_CANCELLED. */
   generate(input: GenerateInput, signal: AbortSignal): AsyncIterable<GenerateEvent>;
+  /** Embeds or classifies texts. Errors: TASK_UNSUPPORTED, CLASSIFIER_MISSING, PROMPT_TOO_LONG, QUEUE_FULL and others. */
+  encode(input: EncodeInput, signal: AbortSignal): Promise<EncodeResult>;
+  /** Runs a graph of plain tensors. Errors: TASK_UNSUPPORTED, REQUEST_INVALID, QUEUE_FULL. */
+  infer(input: InferInput, signal: AbortSignal): Promise<InferResult>;
   onState(listener: (state: EngineState) => void): () => void;
   close(): Promise<void>;
 };

@@ -1,6 +1,7 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import type { EngineInfo, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
+import type { EncodeInput, EncodeResult, InferInput, InferResult } from './tasks.ts';
 
 /** What the engine process is started with. */
 export type StartOptions = {
@@ -8,8 +9,21 @@ export type StartOptions = {
   readonly cacheDir: string;
   readonly adapterBudgetBytes: number;
   readonly threads: number;
+  /** Idle threads of a step wait busily for its next operator. */
+  readonly spin?: boolean;
+  /** In order of preference, by ONNX Runtime's names; empty or absent: the CPU. */
+  readonly executionProviders?: readonly string[];
+  /** Fails rather than run on the CPU in their place. */
+  readonly requireProvider?: boolean;
   readonly maxConcurrent: number;
   readonly maxQueue: number;
+  /** Rows of one run, of encoders and plain tensors. Absent: 16. */
+  readonly maxBatch?: number;
+  /** Milliseconds that a row may wait for others. Absent: 0. */
+  readonly maxBatchDelayMs?: number;
+  /** Of an encoder whose files do not say it. */
+  readonly pooling?: 'mean' | 'cls' | 'pooler';
+  readonly normalize?: boolean;
 };
 
 /** To the engine process. `call` numbers a call within the life of one process. */
@@ -19,7 +33,9 @@ export type ToEngine =
   | { readonly kind: 'unload'; readonly call: number; readonly name: string }
   | { readonly kind: 'probe'; readonly call: number; readonly name: string }
   | { readonly kind: 'generate'; readonly call: number; readonly input: GenerateInput }
-  /** The caller of `generate` left. */
+  | { readonly kind: 'encode'; readonly call: number; readonly input: EncodeInput }
+  | { readonly kind: 'infer'; readonly call: number; readonly input: InferInput }
+  /** The caller of `generate`, `encode` or `infer` left. */
   | { readonly kind: 'cancel'; readonly call: number }
   /** The caller of `generate` took this many token events: as many more may be sent. */
   | { readonly kind: 'taken'; readonly call: number; readonly events: number }
@@ -33,6 +49,8 @@ export type Answers = {
   readonly load: { readonly bytes: number; readonly ms: number };
   readonly unload: undefined;
   readonly probe: ProbeResult;
+  readonly encode: EncodeResult;
+  readonly infer: InferResult;
 };
 
 /** From the engine process. */

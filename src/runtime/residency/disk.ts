@@ -132,7 +132,7 @@ export class Disk {
     try {
       const compiled = await this.#loads.run(entry, signal, () => this.#compileAlone(entry, digest));
       entry.compiled = compiled;
-      entry.bytes = compiled.bytes;
+      entry.bytes = compiled.ramBytes;
       this.#core.move(entry, { kind: 'Built', digest, storedBytes: entry.storedBytes, compiled });
     } catch (error) {
       if (repairs.has('artifact') || !mayBeDamaged(entry, errorCodeOf(error))) throw error;

@@ -34,7 +34,7 @@ export class Entry {
   /** By this process: the files are as the digest says. */
   fetched = false;
   compiled: CompiledAdapter | undefined;
-  /** What it needs in RAM: the compiled bytes, or what the engine reported. */
+  /** What it needs in RAM: what its compiled file says, or what the engine reported. */
   bytes: number | undefined;
 
   pinned: boolean;

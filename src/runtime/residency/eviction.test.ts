@@ -228,7 +228,7 @@ test('a preload that found no room comes in when something leaves for good', asy
   expect([stateOf(w, 'a'), stateOf(w, 'b')]).toEqual(['Compiled', 'Resident']);
 });
 
-test('an adapter that needs more RAM than its compiled bytes say is counted with what it needs', async () => {
+test('an adapter that needs more RAM than its compiled file says is counted with what it needs', async () => {
   const w = world({ budgetBytes: 25 });
   w.extra.set('b', 10);
   w.residency.apply([adapter('a'), adapter('b')]);
@@ -239,7 +239,7 @@ test('an adapter that needs more RAM than its compiled bytes say is counted with
   expect(w.residency.usage().usedBytes).toBe(20);
 });
 
-test('an adapter that needs less RAM than its compiled bytes say is counted with what it needs', async () => {
+test('an adapter that needs less RAM than its compiled file says is counted with what it needs', async () => {
   const w = world();
   w.extra.set('a', -4);
   w.residency.apply([adapter('a', { tier: 'Memory' })]);

@@ -56,6 +56,7 @@ export const viewOf = (entry: Entry): AdapterView => ({
   residentBytes: entry.charge,
   rank: entry.compiled?.rank ?? 0,
   targetModules: entry.compiled?.targetModules ?? [],
+  ...(entry.compiled?.labels === undefined ? {} : { labels: entry.compiled.labels }),
 });
 
 /** All adapters by name; a removed one is listed until it has left the engine, unless another took its name. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Digest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Engine, EngineInfo, EngineState, GenerateInput, ProbeResult } from '../engine/engine.ts';
+import type { EncodeInput, EncodeResult, InferResult, Task } from '../engine/tasks.ts';
 
 /** The digest of a text. */
 export const digestOf = (text: string): Digest =>
@@ -51,6 +52,9 @@ export class FakeEngine implements Engine {
   readonly bytesOf: (name: string) => number;
   probeResult: ProbeResult = { finite: true, maxDifference: 1 };
   answer = 'moon';
+  task: Task = 'generate';
+  /** An adapter of an encoder has a head. */
+  classifies = true;
   baseDigest = digestOf('base');
   readonly #listeners = new Set<(state: EngineState) => void>();
   readonly #cut = new Set<(error: Error) => void>();
@@ -70,6 +74,7 @@ export class FakeEngine implements Engine {
       contextLength: 64,
       vocabSize: 100,
       sites: [],
+      task: this.task,
     };
   }
 
@@ -105,6 +110,18 @@ export class FakeEngine implements Engine {
     yield { kind: 'token', ids: [1], text: this.answer } as const;
     const timing = { queueMs: 0, prefillMs: 1, decodeMs: 1, switchMs: 0 };
     yield { kind: 'done', finishReason: 'stop', promptTokens: 1, completionTokens: 1, timing } as const;
+  }
+  async encode(input: EncodeInput): Promise<EncodeResult> {
+    await this.#call(`encode ${nameOf(input.adapter ?? 'base')}`);
+    const counted = { promptTokens: 1, truncated: [] };
+    if (!this.classifies) return { kind: 'embedding', rows: [], ...counted };
+    const row = { label: this.answer, logits: [1], probabilities: [1] };
+    const rows = input.texts.map(() => row);
+    return { kind: 'classification', labels: [this.answer], rows, ...counted };
+  }
+  async infer(): Promise<InferResult> {
+    await this.#call('infer base');
+    return { outputs: [] };
   }
   onState(listener: (state: EngineState) => void): () => void {
     this.#listeners.add(listener);

@@ -33,7 +33,7 @@ export type World = {
   /** Content that a source gives; the digest follows from it. Default: the name of the path. */
   readonly content: Map<string, string>;
   readonly digest: (name: string) => Digest;
-  /** RAM that the engine reports beyond the compiled bytes. */
+  /** RAM that the engine reports beyond what the compiled file says. */
   readonly extra: Map<string, number>;
 };
 
@@ -90,7 +90,7 @@ export const world = (shape: WorldShape = {}): World => {
       const name = names.get(d) ?? 'unknown';
       await verify(signal);
       await script.enter(`compile ${name}`);
-      return { file: `/compiled/${name}`, bytes: sizeOf(name), rank: 8, targetModules: ['q_proj'] };
+      return { file: `/compiled/${name}`, bytes: Math.ceil(sizeOf(name) / 2), ramBytes: sizeOf(name), rank: 8, targetModules: ['q_proj'] };
     },
     async remove(d) {
       await script.enter(`uncompile ${names.get(d)}`);

@@ -5,7 +5,7 @@ import { isInRam, type LifecycleEvent, type State, type StateKind, transition } 
 
 const digest = `sha256:${'a'.repeat(64)}` as Digest;
 const other = `sha256:${'b'.repeat(64)}` as Digest;
-const compiled = { file: '/f', bytes: 10, rank: 8, targetModules: ['q_proj'] };
+const compiled = { file: '/f', bytes: 10, ramBytes: 20, rank: 8, targetModules: ['q_proj'] };
 const disk = { digest, storedBytes: 5 };
 const ram = { ...disk, compiled, engineName: 'team/a--aaaaaaaaaaaa', ramBytes: 10 };
 const failure = { code: 'INTERNAL', message: 'm', retry: 'Backoff', since: 1 } as const;

@@ -80,7 +80,7 @@ export class Loader {
     await watch.ready(entry);
     await this.#predecessors(entry);
     if (entry.state.kind !== 'Compiled' || engine.state !== 'ready') return true;
-    const bytes = entry.bytes ?? entry.state.compiled.bytes;
+    const bytes = entry.bytes ?? entry.state.compiled.ramBytes;
     if (bytes > budgetBytes) {
       throw new AdaptletError(
         'RESIDENCY_BUDGET',
@@ -140,7 +140,7 @@ export class Loader {
     core.move(entry, { kind: 'Loaded', engineName, ramBytes: bytes });
     entry.bytes = bytes;
     if (bytes > reserved) {
-      // The engine needs more than the compiled bytes say: it comes back with the right reservation.
+      // The engine needs more than its compiled file says: it comes back with the right reservation.
       await ram.unload(entry, {
         kind: 'Unloaded',
         reason: `needs ${bytes} bytes, reserved were ${reserved}`,

@@ -3,9 +3,14 @@ import type { EngineInfo } from '../engine/engine.ts';
 
 export type CompiledAdapter = {
   readonly file: string;
+  /** Of the file. */
   readonly bytes: number;
+  /** In the memory of the engine, where every value is float32: what the RAM budget is charged. */
+  readonly ramBytes: number;
   readonly rank: number;
   readonly targetModules: readonly string[];
+  /** Of an adapter that classifies. */
+  readonly labels?: readonly string[];
 };
 
 /** Reads, validates and converts an adapter off the serving thread. Implemented in src/runtime/adapter. */

@@ -68,6 +68,17 @@ test('a smoke test that never answers is given up', async () => {
   await outcome;
 });
 
+test('a smoke test of a classifier compares its label; embeddings are no answer', async () => {
+  const { engine, script, run } = examination();
+  engine.task = 'embed';
+  await run();
+  expect(script.calls).toEqual(['probe a', 'encode a']);
+  engine.answer = 'sun';
+  await expect(run()).rejects.toThrow('answered "sun", which does not contain "moon"');
+  engine.classifies = false;
+  await expect(run()).rejects.toThrow('the adapter gives embeddings, which are no text');
+});
+
 test('an engine that ends during a smoke test is no verdict about the adapter', async () => {
   const { script, engine, run } = examination();
   script.hold('generate a');

@@ -54,6 +54,22 @@ export type Examiner = {
   readonly limitMs: number;
 };
 
+/** What an adapter that classifies answers is a label. */
+const labelOf = async (
+  engine: Engine,
+  engineName: string,
+  test: SmokeTest,
+  signal: AbortSignal,
+): Promise<{ readonly text: string; readonly queueMs: number }> => {
+  const requestId = `smoke ${engineName} ${test.name}`;
+  const texts = [{ kind: 'text', text: test.prompt }] as const;
+  const input = { requestId, adapter: engineName, texts, output: 'any' } as const;
+  const result = await engine.encode(input, signal);
+  if (result.kind === 'classification') return { text: result.rows[0]?.label ?? '', queueMs: 0 };
+  const what = `${engineName}: smoke test ${test.name} cannot be run: the adapter gives embeddings, which are no text`;
+  throw new AdaptletError('SMOKE_TEST_FAILED', what);
+};
+
 const runSmokeTest = async (
   { engine, clock, limitMs }: Examiner,
   engineName: string,
@@ -73,6 +89,7 @@ const runSmokeTest = async (
       sampling: { temperature: 0, topP: 1, topK: 0 },
       stop: [],
     } as const;
+    if (engine.info().task === 'embed') return await labelOf(engine, engineName, test, signal);
     const answer = { text: '', queueMs: 0 };
     for await (const event of engine.generate(input, signal)) {
       if (event.kind === 'token') answer.text += event.text;

@@ -1,8 +1,8 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { GenerateEvent } from '../engine/engine.ts';
-import type { GenerateRequest, Generation, RequestContext, Serving } from '../serving/serving.ts';
+import type { GenerateEvent, TakenLogprob } from '../engine/engine.ts';
+import type { Answered, GenerateRequest, Generation, RequestContext, Serving } from '../serving/serving.ts';
 import type { Headers } from './context.ts';
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';
 
@@ -30,7 +30,13 @@ export type Call = {
 type Done = Extract<GenerateEvent, { kind: 'done' }>;
 
 /** Text and ids of a whole answer. */
-export type Answer = { readonly text: string; readonly ids: readonly number[]; readonly done: Done };
+export type Answer = {
+  readonly text: string;
+  readonly ids: readonly number[];
+  /** One for each id; empty when they were not asked for. */
+  readonly logprobs: readonly TakenLogprob[];
+  readonly done: Done;
+};
 
 /**
  * One request from its arrival to its end: the signal that ends it, its telemetry and its generation.
@@ -46,6 +52,7 @@ export class Exchange {
   readonly #method: string;
   #events: AsyncIterator<GenerateEvent> | undefined;
   #done: Done | undefined;
+  #promptTokens = 0;
   #verdict: AdaptletError | undefined;
   #ended = false;
 
@@ -94,6 +101,21 @@ export class Exchange {
     return { id, served };
   }
 
+  /** A request that is answered as a whole, with what served it. */
+  async once<Result>(
+    context: RequestContext,
+    ask: (serving: Serving, signal: AbortSignal) => Promise<Answered<Result>>,
+    promptTokensOf: (result: Result) => number,
+  ): Promise<Answered<Result>> {
+    this.signal.throwIfAborted();
+    this.#record.routing(context);
+    const answered = await ask(this.#parts.serving, this.signal);
+    this.#record.acquired(answered.id, answered.served);
+    this.#promptTokens = promptTokensOf(answered.result);
+    this.signal.throwIfAborted();
+    return answered;
+  }
+
   /** The events of the generation up to and with `done`. Throws what ended it otherwise. */
   async *events(): AsyncGenerator<GenerateEvent, void> {
     const events = this.#events;
@@ -115,10 +137,12 @@ export class Exchange {
   async collect(): Promise<Answer> {
     let text = '';
     const ids: number[] = [];
+    const logprobs: TakenLogprob[] = [];
     for await (const event of this.events()) {
-      if (event.kind === 'done') return { text, ids, done: event };
+      if (event.kind === 'done') return { text, ids, logprobs, done: event };
       text += event.text;
-      for (const id of event.ids) ids.push(id);
+      ids.push(...event.ids);
+      logprobs.push(...(event.logprobs ?? []));
     }
     throw new AdaptletError('INTERNAL', `the generation of ${this.#method} has no last event`);
   }
@@ -150,7 +174,7 @@ export class Exchange {
     this.#stopTimer();
     this.#record.end({
       code,
-      promptTokens: this.#done?.promptTokens ?? 0,
+      promptTokens: this.#done?.promptTokens ?? this.#promptTokens,
       completionTokens: this.#done?.completionTokens ?? 0,
     });
     this.cancel();

@@ -8,7 +8,7 @@ import type { RoutingTable } from '../routing/table.ts';
 import type { ModelCard } from './serving.ts';
 
 type Base = { readonly name: string; readonly digest: Digest | ''; readonly startedAt: string };
-type Available = Pick<ModelCard, 'ready' | 'reason' | 'digest'>;
+type Available = Pick<ModelCard, 'ready' | 'reason' | 'digest' | 'labels'>;
 
 const notHere: Available = { ready: false, reason: 'it is not on this runtime', digest: '' };
 
@@ -17,7 +17,10 @@ const adapterOf = (residency: Residency, key: ObjectKey): Available => {
   const state = residency.state(key);
   if (state === undefined) return notHere;
   const digest = residency.resolved(key) ?? '';
-  if (state.kind !== 'Failed') return { ready: true, reason: '', digest };
+  const labels = residency.view(key)?.labels;
+  if (state.kind !== 'Failed') {
+    return { ready: true, reason: '', digest, ...(labels === undefined ? {} : { labels }) };
+  }
   return { ready: false, reason: `${state.failure.code}: ${state.failure.message}`, digest };
 };
 

@@ -8,6 +8,7 @@ import { resourceKey } from '../../plan/resources.ts';
 import { versioned } from '../../plan/version.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { Engine, GenerateEvent, GenerateInput } from '../engine/engine.ts';
+import type { EncodeInput, Task } from '../engine/tasks.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
 import { buildTable } from '../routing/table.ts';
 import { DataPath } from './data-path.ts';
@@ -60,14 +61,21 @@ const done: GenerateEvent = {
 /** A data path over an engine that answers with the adapter's name, or fails as `fail` says. */
 const make = (plan: Plan, resident: Readonly<Record<string, Digest>>, demand?: Demand) => {
   const asked: GenerateInput[] = [];
+  const encoded: EncodeInput[] = [];
   const references = new Map<string, number>();
   const state = {
     fail: undefined as Error | undefined,
     failAfterFirst: false,
+    task: 'generate' as Task,
     refuse: new Map<string, AdaptletError>(),
   };
   const engine = {
-    info: () => ({ baseDigest }),
+    info: () => ({ baseDigest, task: state.task }),
+    encode: async (input: EncodeInput) => {
+      encoded.push(input);
+      if (state.fail !== undefined) throw state.fail;
+      return { kind: 'embedding', rows: [], promptTokens: 0, truncated: [] };
+    },
     async *generate(input: GenerateInput): AsyncGenerator<GenerateEvent> {
       asked.push(input);
       if (state.fail !== undefined && !state.failAfterFirst) throw state.fail;
@@ -132,7 +140,13 @@ const make = (plan: Plan, resident: Readonly<Record<string, Digest>>, demand?: D
     const events = await Array.fromAsync(generation.events);
     return { served: generation.served, events };
   };
-  return { path, ask, arrive, asked, references, state, holds, counts, request };
+  const embed = async (model: string) =>
+    await path.encode(
+      { namespace: 'default', model, user: 'u1', headers: new Map() },
+      { texts: [{ kind: 'text', text: 'x' }], output: 'embedding' },
+      new AbortController().signal,
+    );
+  return { path, ask, embed, encoded, arrive, asked, references, state, holds, counts, request };
 };
 
 const canaryPlan = planOf(adapter('good'), adapter('next'), split(100));
@@ -167,6 +181,29 @@ describe('the data path', () => {
     state.fail = new AdaptletError('QUEUE_FULL', 'full');
     await expect(ask('good')).rejects.toMatchObject({ code: 'QUEUE_FULL' });
     expect(references.get('good')).toBe(0);
+  });
+
+  it('answers a request for embeddings by the same routes, counts and guards', async () => {
+    const { embed, encoded, counts, holds, references, state } = make(canaryPlan, { good, next });
+    state.task = 'embed';
+    expect((await embed('sql')).served).toMatchObject({ adapter: 'next', digest: next, arm: 'canary' });
+    expect(encoded[0]).toMatchObject({ adapter: 'default/next--x', output: 'embedding' });
+    expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 1 });
+    state.fail = new AdaptletError('LOGITS_NOT_FINITE', 'NaN');
+    for (let i = 0; i < 2; i++) await expect(embed('sql')).rejects.toMatchObject({ code: 'LOGITS_NOT_FINITE' });
+    expect(holds.isHeld('r1', next)).toBe(true);
+    expect(references.get('next')).toBe(0);
+  });
+
+  it('refuses what the base model does not do before it acquires anything', async () => {
+    const { embed, ask, references, state } = make(canaryPlan, { good, next });
+    await expect(embed('sql')).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED' });
+    state.task = 'embed';
+    await expect(ask('sql')).rejects.toMatchObject({
+      code: 'TASK_UNSUPPORTED',
+      message: expect.stringContaining('/v1/embeddings'),
+    });
+    expect(references.size).toBe(0);
   });
 
   it('sends users of a resident canary to it and counts them', async () => {

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Engine, GenerateEvent } from '../engine/engine.ts';
+import { refuseTask } from '../engine/refuse-task.ts';
+import type { EncodeResult, InferResult, Task } from '../engine/tasks.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
 import type { Candidate, Decision, ServingFacts } from '../routing/decision.ts';
 import { route } from '../routing/route.ts';
@@ -11,7 +13,15 @@ import { routeOnDemand } from './on-demand.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import { perUserResource } from './per-user.ts';
 import type { ServedCounts } from './served-counts.ts';
-import type { GenerateRequest, Generation, RequestContext, ServedBy } from './serving.ts';
+import type {
+  Answered,
+  EncodeRequest,
+  GenerateRequest,
+  Generation,
+  InferRequest,
+  RequestContext,
+  ServedBy,
+} from './serving.ts';
 
 export type DataPathParts = {
   readonly engine: Engine;
@@ -57,12 +67,9 @@ export class DataPath {
     request: GenerateRequest,
     signal: AbortSignal,
   ): Promise<Generation> {
-    const { engine, table, facts, demand } = this.#parts;
+    const { engine } = this.#parts;
     const id = randomUUID();
-    const decide = (): Decision => route(table(), context, facts, id);
-    const candidates =
-      demand === undefined ? decide().candidates : await routeOnDemand(decide, context, demand, signal);
-    const acquired = await this.#acquireFirst(candidates, signal);
+    const acquired = await this.#admit('generate', id, context, signal);
     const input = { requestId: id, adapter: acquired.lease?.engineName ?? null, ...request };
     const events = engine.generate(input, signal)[Symbol.asyncIterator]();
     this.#inEngine++;
@@ -70,6 +77,55 @@ export class DataPath {
       // The first event tells whether the engine admits the request at all: an error here is still a plain error.
       const first = await events.next();
       return { id, served: acquired.served, events: this.#relay(first, events, acquired) };
+    } catch (error) {
+      this.#settle(acquired, outcomeOf(error), error);
+      throw error;
+    }
+  }
+
+  async encode(
+    context: RequestContext,
+    request: EncodeRequest,
+    signal: AbortSignal,
+  ): Promise<Answered<EncodeResult>> {
+    const id = randomUUID();
+    const acquired = await this.#admit('embed', id, context, signal);
+    const input = { requestId: id, adapter: acquired.lease?.engineName ?? null, ...request };
+    return await this.#whole(id, acquired, () => this.#parts.engine.encode(input, signal));
+  }
+
+  async infer(
+    context: RequestContext,
+    request: InferRequest,
+    signal: AbortSignal,
+  ): Promise<Answered<InferResult>> {
+    const id = randomUUID();
+    const acquired = await this.#admit('infer', id, context, signal);
+    return await this.#whole(id, acquired, () => this.#parts.engine.infer({ requestId: id, ...request }, signal));
+  }
+
+  /** Routes and acquires. A base model that does something else is refused before an adapter is loaded for it. */
+  async #admit(asked: Task, id: string, context: RequestContext, signal: AbortSignal): Promise<Acquired> {
+    const { engine, table, facts, demand } = this.#parts;
+    const { task } = engine.info();
+    if (task !== asked) throw refuseTask(task, asked);
+    const decide = (): Decision => route(table(), context, facts, id);
+    const candidates =
+      demand === undefined ? decide().candidates : await routeOnDemand(decide, context, demand, signal);
+    return await this.#acquireFirst(candidates, signal);
+  }
+
+  /** A request that the engine answers at once. */
+  async #whole<Result>(
+    id: string,
+    acquired: Acquired,
+    ask: () => Promise<Result>,
+  ): Promise<Answered<Result>> {
+    this.#inEngine++;
+    try {
+      const result = await ask();
+      this.#settle(acquired, 'success', undefined);
+      return { id, served: acquired.served, result };
     } catch (error) {
       this.#settle(acquired, outcomeOf(error), error);
       throw error;

@@ -1,6 +1,15 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { ManifestProblem } from '../../api/parse.ts';
 import type { GenerateEvent, Prompt, Sampling } from '../engine/engine.ts';
+import type {
+  EncodeInput,
+  EncodeResult,
+  EncoderInfo,
+  InferInput,
+  InferResult,
+  Task,
+  TensorsInfo,
+} from '../engine/tasks.ts';
 
 /** Who asks, for what. Header names are lower-case. */
 export type RequestContext = {
@@ -34,6 +43,9 @@ export type GenerateRequest = {
   readonly fitContext?: boolean;
   readonly sampling: Sampling;
   readonly stop: readonly string[];
+  readonly stopTokenIds?: readonly number[];
+  /** See {@link GenerateInput}. */
+  readonly logprobs?: number;
 };
 
 export type Generation = {
@@ -41,6 +53,12 @@ export type Generation = {
   readonly served: ServedBy;
   readonly events: AsyncIterable<GenerateEvent>;
 };
+
+export type EncodeRequest = Pick<EncodeInput, 'texts' | 'output'>;
+export type InferRequest = Pick<InferInput, 'inputs'>;
+
+/** A request that was answered as a whole. */
+export type Answered<Result> = { readonly id: string; readonly served: ServedBy; readonly result: Result };
 
 /** One name that a client may send as `model`. */
 export type ModelCard = {
@@ -52,6 +70,8 @@ export type ModelCard = {
   readonly digest: Digest | '';
   readonly parent: string;
   readonly createdAt: string;
+  /** Of an adapter that classifies, once it was compiled here. */
+  readonly labels?: readonly string[];
 };
 
 /** The data path behind every protocol. */
@@ -62,6 +82,10 @@ export type Serving = {
    * The events must be consumed or the signal aborted. `signal.reason` is DEADLINE_EXCEEDED or REQUEST_CANCELLED.
    */
   generate(context: RequestContext, request: GenerateRequest, signal: AbortSignal): Promise<Generation>;
+  /** Embeds or classifies texts. Errors as of `generate`, and TASK_UNSUPPORTED, CLASSIFIER_MISSING, PROMPT_TOO_LONG. */
+  encode(context: RequestContext, request: EncodeRequest, signal: AbortSignal): Promise<Answered<EncodeResult>>;
+  /** Runs a graph of plain tensors. Errors as of `generate`, and TASK_UNSUPPORTED, INFER_FAILED. */
+  infer(context: RequestContext, request: InferRequest, signal: AbortSignal): Promise<Answered<InferResult>>;
   models(namespace: string): readonly ModelCard[];
   /** Resolves a name to its card. Throws MODEL_NOT_FOUND with the nearest names. */
   model(namespace: string, name: string): ModelCard;
@@ -70,6 +94,11 @@ export type Serving = {
     readonly digest: Digest | '';
     readonly contextLength: number;
     readonly vocabSize: number;
+    readonly task: Task;
+    /** Of the task `embed`. */
+    readonly encoder?: EncoderInfo;
+    /** Of the task `infer`. */
+    readonly tensors?: TensorsInfo;
   };
   /** True while requests can be answered: base loaded, engine up, last plan applied. */
   ready(): { readonly ok: boolean; readonly reason: string };
@@ -89,6 +118,8 @@ export type AdapterView = {
   readonly residentBytes: number;
   readonly rank: number;
   readonly targetModules: readonly string[];
+  /** Of an adapter that classifies, once it was compiled. */
+  readonly labels?: readonly string[];
 };
 
 export type RolloutView = {

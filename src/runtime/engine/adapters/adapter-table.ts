@@ -1,6 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { CompiledHeader } from '../../adapter/compiled-file.ts';
 import { KnownHeaders } from '../../adapter/known-headers.ts';
+import { memoryLayout } from '../../adapter/memory-layout.ts';
 import { readCompiledHeader } from '../../adapter/read-compiled.ts';
 import type { Exclusive } from '../exclusive.ts';
 import type { Arena } from './arena.ts';
@@ -70,9 +71,16 @@ export class AdapterTable<G extends FeedMaker = FeedMaker> {
     const header = await headerOf(file, this.#headers);
     checkHeader(file, header, expected);
     const graph = await steps.run(() => graphFor(new Set(header.tensors.map(({ module }) => module))));
-    const adapter = await steps.run(() => new LoadedAdapter(name, header.tensors, { arena, graph }));
+    const layout = memoryLayout(header.tensors);
+    const adapter = await steps.run(() => new LoadedAdapter(name, layout, { arena, graph }));
     try {
-      await readTensors(file, header.tensors, { bytes: adapter.bytesView(), start: adapter.start });
+      const reading = readTensors(file, layout, adapter.bytesView());
+      try {
+        adapter.prepare();
+      } finally {
+        // Also when that failed: the memory is given back once nothing writes to it.
+        await reading;
+      }
       adapter.complete();
       return adapter;
     } catch (error) {
@@ -88,7 +96,7 @@ const headerOf = async (file: string, known: KnownHeaders): Promise<CompiledHead
   try {
     return await readCompiledHeader(file, known);
   } catch (cause) {
-    const what = cause instanceof AdaptletError ? cause.what : `${file} cannot be read: ${String(cause)}`;
-    throw new AdaptletError('COMPILED_FILE_CORRUPT', what, { cause });
+    if (cause instanceof AdaptletError) throw cause;
+    throw new AdaptletError('COMPILED_FILE_CORRUPT', `${file} cannot be read: ${String(cause)}`, { cause });
   }
 };

@@ -1,6 +1,7 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { type CompiledHeader, type CompiledTensor, tensorAlignment } from '../../adapter/compiled-file.ts';
+import { type CompiledHeader, type CompiledTensor, storedBytes, tensorAlignment } from '../../adapter/compiled-file.ts';
+import { ramBytesOf } from '../../adapter/compiled-layout.ts';
 import type { Site } from '../engine.ts';
 
 /** What a compiled file must have been made for. */
@@ -14,10 +15,10 @@ const corrupt = (file: string, what: string): AdaptletError =>
   new AdaptletError('COMPILED_FILE_CORRUPT', `${file}: ${what}`);
 
 const checkPlace = (file: string, tensor: CompiledTensor, from: number, fileBytes: number): void => {
-  const { module, half, shape, offset, length } = tensor;
+  const { module, half, shape, dtype, offset, length } = tensor;
   const label = `${module} ${half}`;
-  if (length !== shape[0] * shape[1] * Float32Array.BYTES_PER_ELEMENT) {
-    throw corrupt(file, `${label} has ${length} bytes for the shape [${shape.join(', ')}]`);
+  if (length !== storedBytes(dtype, shape)) {
+    throw corrupt(file, `${label} has ${length} bytes for ${dtype} of the shape [${shape.join(', ')}]`);
   }
   if (offset % tensorAlignment !== 0 || offset < from || offset + length > fileBytes) {
     throw corrupt(
@@ -72,4 +73,6 @@ export const checkHeader = (file: string, header: CompiledHeader, expected: Expe
     end = tensor.offset + tensor.length;
   }
   checkPairs(file, header.tensors, expected.sites);
+  const ramBytes = ramBytesOf(header.tensors, header.head);
+  if (header.ramBytes !== ramBytes) throw corrupt(file, `it takes ${ramBytes} bytes of memory, not ${header.ramBytes}`);
 };

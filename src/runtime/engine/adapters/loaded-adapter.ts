@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { CompiledTensor } from '../../adapter/compiled-file.ts';
+import type { MemoryLayout } from '../../adapter/memory-layout.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { OrtTensor } from '../ort/tensor.ts';
 import type { Feeds, LoraTensors } from '../session/feeds.ts';
@@ -14,26 +14,23 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   readonly graph: G;
   readonly #arena: Arena;
   readonly #block: Block;
-  readonly #tensors: readonly CompiledTensor[];
-  /** File offset of the first byte of the block. */
-  readonly #start: number;
+  readonly #layout: MemoryLayout;
   #feeds: Feeds | undefined;
+  #whole = false;
   #users = 0;
   #idle: PromiseWithResolvers<void> | undefined;
 
   /** Takes room in the arena. Errors: ADAPTER_MEMORY_FULL. Between steps only. */
   constructor(
     name: string,
-    tensors: readonly CompiledTensor[],
+    layout: MemoryLayout,
     parts: { readonly arena: Arena; readonly graph: G },
   ) {
     this.name = name;
     this.#arena = parts.arena;
     this.graph = parts.graph;
-    this.#tensors = tensors;
-    this.#start = Math.min(...tensors.map((tensor) => tensor.offset));
-    const end = Math.max(...tensors.map((tensor) => tensor.offset + tensor.length));
-    this.#block = parts.arena.allocate(end - this.#start, () => {
+    this.#layout = layout;
+    this.#block = parts.arena.allocate(layout.bytes, () => {
       // The tensors pointed to where the bytes were.
       if (this.#feeds === undefined) return;
       this.#feeds.release();
@@ -45,23 +42,24 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
     return this.#block.bytes;
   }
 
-  /** File offset that the block begins with. */
-  get start(): number {
-    return this.#start;
-  }
-
   /** The memory to read the file into. Valid until the next change of the arena. */
   bytesView(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#arena.buffer, this.#block.offset, this.#block.bytes);
   }
 
+  /** Builds the feeds, which need only the place: done while the bytes come, it costs a load nothing. */
+  prepare(): void {
+    this.#feeds ??= this.#buildFeeds();
+  }
+
   /** The bytes are there and right: from now on it can run. */
   complete(): void {
-    this.#feeds = this.#buildFeeds();
+    this.prepare();
+    this.#whole = true;
   }
 
   get feeds(): Feeds {
-    if (this.#feeds !== undefined) return this.#feeds;
+    if (this.#whole && this.#feeds !== undefined) return this.#feeds;
     throw new AdaptletError('INTERNAL', `Adapter ${this.name} was used before it was read`);
   }
 
@@ -89,13 +87,15 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
     }
     this.#feeds?.release();
     this.#feeds = undefined;
+    this.#whole = false;
     this.#arena.free(this.#block);
   }
 
   #buildFeeds(): Feeds {
     const lora = new Map<string, OrtTensor>();
-    for (const { module, half, shape, offset } of this.#tensors) {
-      const address = this.#arena.address + BigInt(this.#block.offset + offset - this.#start);
+    for (const { tensor, at } of this.#layout.places) {
+      const { module, half, shape } = tensor;
+      const address = this.#arena.address + BigInt(this.#block.offset + at);
       lora.set(inputOf(module, half), new OrtTensor('float32', shape, address));
     }
     return this.graph.feeds(lora);

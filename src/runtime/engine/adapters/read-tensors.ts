@@ -1,50 +1,101 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { CompiledTensor } from '../../adapter/compiled-file.ts';
+import type { MemoryLayout, Place } from '../../adapter/memory-layout.ts';
+import { widening } from '../../adapter/widen.ts';
 
-/** Bytes per read, and reads under way at the same time: what is there is checked while the next comes. */
-const chunkBytes = 2 << 20;
-const depth = 3;
+/** Bytes per read, and reads under way at the same time: what is there is widened while the next comes. */
+const chunkBytes = 1 << 20;
+const depth = 4;
+/** Values that are widened before events, and the sampling of running answers, get their turn: about half a millisecond. */
+const sliceValues = 1 << 19;
 
-/** Where the tensors of a file go: `bytes` takes what the file has from `start` on. */
-export type Target = { readonly bytes: Uint8Array<ArrayBuffer>; readonly start: number };
+type Block = Uint8Array<ArrayBuffer>;
+/** Resolves after whatever else waits on this thread. */
+type Pause = () => Promise<unknown>;
 
-const readChunk = async (handle: FileHandle, file: string, target: Target, from: number): Promise<number> => {
-  const end = Math.min(from + chunkBytes, target.bytes.length);
+const readChunk = async (
+  handle: FileHandle,
+  file: string,
+  { fileStart, readBytes }: MemoryLayout,
+  target: Block,
+  from: number,
+): Promise<number> => {
+  const end = Math.min(from + chunkBytes, readBytes);
   for (let at = from; at < end; ) {
-    const { bytesRead } = await handle.read(target.bytes, at, end - at, target.start + at);
+    const { bytesRead } = await handle.read(target, at, end - at, fileStart + at);
     if (bytesRead === 0) throw new AdaptletError('COMPILED_FILE_CORRUPT', `${file} ends early`);
     at += bytesRead;
   }
   return end;
 };
 
-const checkTensor = (file: string, tensor: CompiledTensor, { bytes, start }: Target): void => {
-  const from = tensor.offset - start;
-  if (crc32(bytes.subarray(from, from + tensor.length)) === tensor.crc32) return;
+const checkTensor = (file: string, tensor: CompiledTensor, stored: Uint8Array): void => {
+  if (crc32(stored) === tensor.crc32) return;
   throw new AdaptletError(
     'COMPILED_FILE_CORRUPT',
     `${file}: the bytes of ${tensor.module} ${tensor.half} do not match their checksum`,
   );
 };
 
+/** Widens tensors in slices, and lets others have their turn between two. */
+class Widener {
+  readonly #block: Block;
+  readonly #pause: Pause;
+  #left = sliceValues;
+
+  constructor(block: Block, pause: Pause) {
+    this.#block = block;
+    this.#pause = pause;
+  }
+
+  /** `storedAt`: where in the block the stored bytes begin. */
+  async widen({ tensor, at }: Place, storedAt: number): Promise<void> {
+    const { dtype, shape } = tensor;
+    const { buffer, byteOffset } = this.#block;
+    const count = shape[0] * shape[1];
+    const inPlace = dtype === 'float32' && at === storedAt;
+    const target = new Float32Array(buffer, byteOffset + at, count);
+    const widen = inPlace ? undefined : widening(tensor, buffer, byteOffset + storedAt, target);
+    for (let from = 0; from < count; ) {
+      const to = Math.min(count, from + this.#left);
+      widen?.(from, to);
+      await this.#spend(to - from);
+      from = to;
+    }
+  }
+
+  async #spend(values: number): Promise<void> {
+    this.#left -= values;
+    if (this.#left > 0) return;
+    await this.#pause();
+    this.#left = sliceValues;
+  }
+}
+
 /**
- * Reads the tensors of a compiled file and compares each with its checksum, as soon as it is whole. Steps can run
- * meanwhile. When it returns or throws, nothing writes to the target any more.
+ * Reads the tensors of a compiled file into their block, compares each with its checksum as soon as it is whole, and
+ * widens it to float32 while the next ones come. Steps can run meanwhile. When it returns or throws, nothing writes to
+ * the block any more.
  *
  * Errors: COMPILED_FILE_CORRUPT, and those of the file system.
  */
 export const readTensors = async (
   file: string,
-  tensors: readonly CompiledTensor[],
-  target: Target,
+  layout: MemoryLayout,
+  block: Block,
+  pause: Pause = setImmediate,
 ): Promise<void> => {
+  const { readAt, readBytes, fileStart, places } = layout;
+  const stored = block.subarray(readAt, readAt + readBytes);
+  const widener = new Widener(block, pause);
   await using handle = await open(file, 'r');
   const reads: Promise<number>[] = [];
   const startReads = (count: number): void => {
-    while (reads.length < count && reads.length * chunkBytes < target.bytes.length) {
-      const read = readChunk(handle, file, target, reads.length * chunkBytes);
+    while (reads.length < count && reads.length * chunkBytes < readBytes) {
+      const read = readChunk(handle, file, layout, stored, reads.length * chunkBytes);
       // It may fail before its turn comes; whoever awaits it still hears of it.
       read.catch(() => undefined);
       reads.push(read);
@@ -53,12 +104,14 @@ export const readTensors = async (
   try {
     let done = 0;
     let next = 0;
-    for (const tensor of tensors.toSorted((a, b) => a.offset - b.offset)) {
-      for (const end = tensor.offset + tensor.length - target.start; done < end; next += 1) {
+    for (const place of places) {
+      const from = place.tensor.offset - fileStart;
+      for (const end = from + place.tensor.length; done < end; next += 1) {
         startReads(next + depth);
-        done = (await reads[next]) ?? target.bytes.length;
+        done = (await reads[next]) ?? readBytes;
       }
-      checkTensor(file, tensor, target);
+      checkTensor(file, place.tensor, stored.subarray(from, from + place.tensor.length));
+      await widener.widen(place, readAt + from);
     }
   } finally {
     await Promise.allSettled(reads);

@@ -94,6 +94,33 @@ export class EngineLife {
     return promise as Promise<Answers[K]>;
   }
 
+  /**
+   * A request that is answered as a whole. It counts like one of `generate`; when the signal is aborted the process is
+   * told. Errors: REQUEST_CANCELLED.
+   */
+  async request<K extends 'encode' | 'infer'>(
+    question: DistributiveOmit<Question, 'call'> & { kind: K },
+    signal: AbortSignal,
+  ): Promise<Answers[K]> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answers[keyof Answers]>();
+    const call = this.#open({ kind: 'answer', resolve, reject });
+    const leave = (): void => {
+      if (!this.#calls.delete(call)) return;
+      this.#send({ kind: 'cancel', call });
+      reject(new AdaptletError('REQUEST_CANCELLED', 'The request was given up', { cause: signal.reason }));
+    };
+    signal.addEventListener('abort', leave, { once: true });
+    this.#streams += 1;
+    this.#send({ ...question, call });
+    try {
+      // As in `ask`.
+      return (await promise) as Answers[K];
+    } finally {
+      this.#streams -= 1;
+      signal.removeEventListener('abort', leave);
+    }
+  }
+
   /** Starts a request. `taken` says that its reader took events, `leave` that it wants no more. */
   generate(input: GenerateInput): {
     readonly stream: EventStream;

@@ -8,14 +8,16 @@ import { type ModelSettings, readSettings } from '../model/settings.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import { readGraph } from '../onnx/graph.ts';
-import { engineVersion, executionProvider } from '../session/runtime-options.ts';
+import { chooseProvider, type ProviderWish } from '../session/choose-provider.ts';
+import { engineVersion } from '../session/runtime-options.ts';
 import { openSessions, type Sessions } from '../session/sessions.ts';
 
-export type BaseModelOptions = {
+export type BaseModelOptions = Partial<ProviderWish> & {
   readonly modelDir: string;
   /** Folder for what is made once per base model: its digest, prepared weights, the wiring's verdict. */
   readonly cacheDir: string;
   readonly threads: number;
+  readonly spin?: boolean;
   readonly clock: Clock;
   /** Told what does not stop the engine but costs something. */
   readonly warn: (message: string) => void;
@@ -30,7 +32,12 @@ export type BaseModel = {
   readonly info: EngineInfo;
 };
 
-const infoOf = (digest: Digest, settings: ModelSettings, sessions: Sessions): EngineInfo => ({
+const infoOf = (
+  digest: Digest,
+  settings: ModelSettings,
+  sessions: Sessions,
+  executionProvider: string,
+): EngineInfo => ({
   baseDigest: digest,
   graphDigest: sessions.graphDigest,
   engineVersion,
@@ -39,11 +46,12 @@ const infoOf = (digest: Digest, settings: ModelSettings, sessions: Sessions): En
   contextLength: settings.contextLength,
   vocabSize: settings.vocabSize,
   sites: sessions.lora.sites,
+  task: 'generate',
 });
 
 /**
  * Opens the base model in a folder. Errors: MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED,
- * MODEL_WIRING_BROKEN.
+ * MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE.
  */
 export const openBaseModel = async (options: BaseModelOptions): Promise<BaseModel> => {
   const model = openModelFolder(options.modelDir);
@@ -53,6 +61,8 @@ export const openBaseModel = async (options: BaseModelOptions): Promise<BaseMode
   const digest = await digestModel(model, weightFilesOf(model, graph), options.cacheDir);
   const codec = openTextCodec(model, settings.vocabSize);
   const { headSize } = settings;
-  const sessions = await openSessions({ ...options, model, graph, family, digest, headSize });
-  return { settings, codec, sessions, info: infoOf(digest, settings, sessions) };
+  const { executionProviders = [], requireProvider = false, warn } = options;
+  const provider = await chooseProvider({ executionProviders, requireProvider }, warn);
+  const sessions = await openSessions({ ...options, model, graph, family, digest, headSize, provider });
+  return { settings, codec, sessions, info: infoOf(digest, settings, sessions, provider) };
 };

@@ -1,8 +1,9 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { Ending } from '../generate/scheduler.ts';
 import { type Answers, type FromEngine, type StartOptions, type ToEngine, toWire } from '../protocol.ts';
-import { openBaseModel } from './base-model.ts';
-import { Host } from './host.ts';
+import { refuseTask } from '../refuse-task.ts';
+import type { EngineHost } from './engine-host.ts';
+import { openHost } from './open-host.ts';
 
 export type EngineProcessParts = {
   /** `sent` is called once the message is on its way. */
@@ -22,7 +23,7 @@ const aliveMs = 250;
 export class EngineProcess {
   readonly #parts: EngineProcessParts;
   readonly #calls = new Set<number>();
-  #host: Host | undefined;
+  #host: EngineHost | undefined;
   #starting = false;
   readonly #stopped = new AbortController();
 
@@ -51,11 +52,23 @@ export class EngineProcess {
       case 'generate':
         this.#generate(message);
         break;
+      case 'encode':
+        void this.#answer(message.call, async (host) => {
+          if (host.encode === undefined) throw refuseTask(host.info.task, 'embed');
+          return await host.encode(message.call, message.input);
+        });
+        break;
+      case 'infer':
+        void this.#answer(message.call, async (host) => {
+          if (host.infer === undefined) throw refuseTask(host.info.task, 'infer');
+          return await host.infer(message.call, message.input);
+        });
+        break;
       case 'cancel':
         this.#host?.cancel(message.call);
         break;
       case 'taken':
-        this.#host?.taken(message.call, message.events);
+        this.#host?.taken?.(message.call, message.events);
         break;
       case 'stop':
         void this.#stop();
@@ -67,8 +80,7 @@ export class EngineProcess {
     const { send, exit, warn, clock, random } = this.#parts;
     this.#starting = true;
     try {
-      const base = await openBaseModel({ ...options, clock, warn, signal: this.#stopped.signal });
-      this.#host = new Host(base, { ...options, clock, random });
+      this.#host = await openHost({ ...options, clock, warn, random, signal: this.#stopped.signal });
       send({ kind: 'ready', info: this.#host.info });
     } catch (error) {
       send({ kind: 'failed', error: toWire(error) }, () => {
@@ -79,7 +91,7 @@ export class EngineProcess {
     }
   }
 
-  async #answer(call: number, work: (host: Host) => Promise<Answer>): Promise<void> {
+  async #answer(call: number, work: (host: EngineHost) => Promise<Answer>): Promise<void> {
     this.#calls.add(call);
     try {
       const value = await work(this.#ready());
@@ -99,14 +111,16 @@ export class EngineProcess {
     };
     this.#calls.add(call);
     try {
-      this.#ready().generate(call, input, (event) => send({ kind: 'event', call, event }), ended);
+      const host = this.#ready();
+      if (host.generate === undefined) throw refuseTask(host.info.task, 'generate');
+      host.generate(call, input, (event) => send({ kind: 'event', call, event }), ended);
     } catch (error) {
       ended({ kind: 'failed', error });
     }
   }
 
   /** The parent sends no call before `ready`. */
-  #ready(): Host {
+  #ready(): EngineHost {
     if (this.#host === undefined) throw new Error('a call came before the base model was loaded');
     return this.#host;
   }

@@ -13,6 +13,7 @@ import { type Graph, Sequence } from '../generate/sequence.ts';
 import { StopStrings } from '../model/stop-strings.ts';
 import { seededRandom } from '../random.ts';
 import type { Feeds } from '../session/feeds.ts';
+import type { GraphSession } from '../session/graph-session.ts';
 import type { BaseModel } from './base-model.ts';
 
 export type HostOptions = {
@@ -29,7 +30,7 @@ export class Host {
   readonly #base: BaseModel;
   readonly #options: HostOptions;
   readonly #steps = new Exclusive();
-  readonly #adapters: AdapterTable;
+  readonly #adapters: AdapterTable<GraphSession>;
   readonly #scheduler: Scheduler;
   readonly #baseGraph: Graph;
   /** Rank 0 at every site: what the probe compares with. */
@@ -45,7 +46,7 @@ export class Host {
     this.#withoutAdapter = sessions.lora.feeds(new Map());
     this.#adapters = new AdapterTable({
       arena: new Arena(options.adapterBudgetBytes),
-      session: sessions.lora,
+      graphFor: (modules) => sessions.graphs.graphFor(modules),
       expected: info,
       steps: this.#steps,
     });
@@ -74,7 +75,7 @@ export class Host {
       const base = (this.#probeOfBase ??= await this.#steps.run(() =>
         probeLogits(lora, this.#withoutAdapter),
       ));
-      const logits = await this.#steps.run(() => probeLogits(lora, adapter.feeds));
+      const logits = await this.#steps.run(() => probeLogits(adapter.graph, adapter.feeds));
       return compareLogits(logits, base);
     });
   }
@@ -121,10 +122,10 @@ export class Host {
   #sequence(
     id: number,
     input: GenerateInput,
-    adapter: LoadedAdapter | null,
+    adapter: LoadedAdapter<GraphSession> | null,
     emit: (event: GenerateEvent) => void,
   ): Sequence {
-    const { codec, settings, sessions } = this.#base;
+    const { codec, settings } = this.#base;
     const { clock, random } = this.#options;
     const { sampling } = input;
     checkSampling(sampling);
@@ -133,14 +134,16 @@ export class Host {
     return new Sequence({
       id,
       adapter,
-      graph: adapter === null ? this.#baseGraph : { session: sessions.lora, feeds: () => adapter.feeds },
+      graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
       promptIds,
       capacity: promptIds.length + maxTokens,
-      sampler: makeSampler(sampling, seededRandom(sampling.seed ?? random() * 2 ** 32)),
+      sampler: makeSampler(sampling, seededRandom(sampling.seed ?? random() * 2 ** 32), promptIds),
+      logprobs:
+        input.logprobs === undefined ? undefined : { top: input.logprobs, describe: (id) => codec.describe(id) },
       answer: new Answer({
         detokenizer: codec.detokenizer(promptIds),
         stops: new StopStrings(input.stop),
-        eosIds: settings.eosIds,
+        eosIds: new Set([...settings.eosIds, ...(input.stopTokenIds ?? [])]),
         maxTokens,
       }),
       clock,
@@ -149,7 +152,10 @@ export class Host {
   }
 
   /** Holds the adapter in memory while the work goes on. */
-  async #using<T>(adapter: LoadedAdapter, work: (adapter: LoadedAdapter) => Promise<T>): Promise<T> {
+  async #using<T>(
+    adapter: LoadedAdapter<GraphSession>,
+    work: (adapter: LoadedAdapter<GraphSession>) => Promise<T>,
+  ): Promise<T> {
     adapter.acquire();
     try {
       return await work(adapter);

@@ -94,8 +94,9 @@ const findLibrary = (): string => {
 };
 
 const pointerBytes = 8;
+/** 0 for none. */
 const pointerAt = (address: Handle, place: number): Handle =>
-  koffi.decode(address, place * pointerBytes, 'void *') as Handle;
+  (koffi.decode(address, place * pointerBytes, 'void *') as Handle | null) ?? 0n;
 
 /** A C string in memory of someone else. */
 export const stringAt = (address: Handle): string => koffi.decode(address, 'char', -1) as string;
@@ -133,7 +134,7 @@ class OrtLibrary {
     const status = await new Promise<Handle | null>((resolve, reject) => {
       this.#function(name).async(...args, (error: unknown, result) => {
         if (error === null || error === undefined) resolve(result);
-        else reject(error instanceof Error ? error : new Error(String(error)));
+        else reject(error instanceof Error ? error : new Error(`${name} was not called`));
       });
     });
     this.#check(status);

@@ -68,9 +68,10 @@ const shapeOf = (info: Handle): readonly (number | string)[] => {
   const sizes = readPointers(rank, (room) => ort.call('GetDimensions', info, room, rank));
   const symbols = readPointers(rank, (room) => ort.call('GetSymbolicDimensions', info, room, rank));
   return sizes.map((bits, index) => {
-    const size = BigInt.asIntN(64, bits ?? 0n);
-    const symbol = symbols[index];
-    return size >= 0n ? Number(size) : symbol === undefined ? '' : stringAt(symbol);
+    const size = BigInt.asIntN(64, bits);
+    const symbol = symbols[index] ?? 0n;
+    if (size >= 0n) return Number(size);
+    return symbol === 0n ? '' : stringAt(symbol);
   });
 };
 

@@ -19,14 +19,15 @@ export type ProviderWish = {
 const irVersionField = 1;
 const graphNameField = 2;
 
+const oneNumber = (name: string): Buffer => valueInfoMessage(name, elementType.float, [1]);
+
 /** The smallest graph: y = x. */
 const identityModel = (): Buffer => {
-  const value = (name: string): Buffer => valueInfoMessage(name, elementType.float, [1]);
   const graph = Buffer.concat([
     contentField(graphField.node, nodeMessage({ opType: 'Identity', name: 'same', inputs: ['x'], outputs: ['y'] })),
     contentField(graphNameField, 'identity'),
-    contentField(graphField.input, value('x')),
-    contentField(graphField.output, value('y')),
+    contentField(graphField.input, oneNumber('x')),
+    contentField(graphField.output, oneNumber('y')),
   ]);
   return Buffer.concat([
     integerField(irVersionField, 8),

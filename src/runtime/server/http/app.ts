@@ -4,6 +4,7 @@ import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.t
 import { readHeaders, requestContext } from '../context.ts';
 import type { Parts } from '../exchange.ts';
 import { completions } from './completions.ts';
+import { classify, embeddings } from './encode.ts';
 import { modelObject } from './models.ts';
 import { problemResponse } from './problem.ts';
 import { chatPrompt, chatSchema, completionPrompt, completionSchema, parseBody } from './schemas.ts';
@@ -46,6 +47,8 @@ export const createHttpApp = (parts: Parts): Hono => {
       defaults: { maxTokens: 1024, temperature: 1 },
     }),
   );
+  app.post('/v1/embeddings', limit, embeddings(parts));
+  app.post('/v1/classify', limit, classify(parts));
   app.get('/v1/models', (c) =>
     c.json({ object: 'list', data: serving.models(namespaceOf(c.req.raw)).map(modelObject) }),
   );

@@ -1,13 +1,9 @@
 import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
-import type {
-  InferParameter,
-  InferTensorContents,
-  ModelInferRequest,
-  ModelInferResponse,
-} from '../../../../gen/inference/grpc_service.ts';
+import type { ModelInferRequest, ModelInferResponse } from '../../../../gen/inference/grpc_service.ts';
 import type { Prompt } from '../../../engine/engine.ts';
 import type { ServedBy } from '../../../serving/serving.ts';
 import type { Answer } from '../../exchange.ts';
+import { noContents, servedParameters } from './response.ts';
 import { encodeBytes, encodeInt64, inputData, readIds, readText } from './tensors.ts';
 
 const refuse = (what: string): never => {
@@ -59,22 +55,6 @@ export const readOutputs = (request: ModelInferRequest): OutputName[] => {
   return [...new Set(names)];
 };
 
-const noContents: InferTensorContents = {
-  boolContents: [],
-  intContents: [],
-  int64Contents: [],
-  uintContents: [],
-  uint64Contents: [],
-  fp32Contents: [],
-  fp64Contents: [],
-  bytesContents: [],
-};
-
-const text = (value: string): InferParameter => ({ parameterChoice: { $case: 'stringParam', value } });
-const int = (value: number): InferParameter => ({
-  parameterChoice: { $case: 'int64Param', value: BigInt(value) },
-});
-
 /** The answer: raw when the request was raw, typed contents otherwise. */
 export const inferResponse = (
   request: ModelInferRequest,
@@ -101,14 +81,10 @@ export const inferResponse = (
     modelName: request.modelName,
     modelVersion: served.digest,
     id: request.id,
-    parameters: {
-      adapter: text(served.adapter),
-      rollout: text(served.rollout),
-      arm: text(served.arm),
-      rule: text(served.rule),
-      prompt_tokens: int(done.promptTokens),
-      completion_tokens: int(done.completionTokens),
-    },
+    parameters: servedParameters(served, {
+      prompt_tokens: done.promptTokens,
+      completion_tokens: done.completionTokens,
+    }),
     outputs: parts.map(({ tensor, contents }) => ({
       ...tensor,
       parameters: {},

@@ -75,6 +75,10 @@ describe('ModelInfer', () => {
         temperature: { parameterChoice: { $case: 'doubleParam', value: 0.5 } },
         top_k: { parameterChoice: { $case: 'uint64Param', value: 4n } },
         seed: { parameterChoice: { $case: 'int64Param', value: 9n } },
+        min_p: { parameterChoice: { $case: 'doubleParam', value: 0.25 } },
+        repetition_penalty: { parameterChoice: { $case: 'doubleParam', value: 1.5 } },
+        frequency_penalty: { parameterChoice: { $case: 'int64Param', value: 1n } },
+        presence_penalty: { parameterChoice: { $case: 'doubleParam', value: -0.5 } },
         stop: { parameterChoice: { $case: 'stringParam', value: '["!","?"]' } },
         user: { parameterChoice: { $case: 'stringParam', value: 'anna' } },
         session: { parameterChoice: { $case: 'stringParam', value: 's1' } },
@@ -82,7 +86,19 @@ describe('ModelInfer', () => {
     });
     expect(fake.parts.serving.calls.at(-1)).toMatchObject({
       context: { user: 'anna', session: 's1', model: 'tiny', namespace: 'default' },
-      request: { maxTokens: 3, sampling: { temperature: 0.5, topK: 4, seed: 9 }, stop: ['!', '?'] },
+      request: {
+        maxTokens: 3,
+        sampling: {
+          temperature: 0.5,
+          topK: 4,
+          seed: 9,
+          minP: 0.25,
+          repetitionPenalty: 1.5,
+          frequencyPenalty: 1,
+          presencePenalty: -0.5,
+        },
+        stop: ['!', '?'],
+      },
     });
     expect(metadata.get('x-adaptlet-adapter')).toEqual([]);
     expect(metadata.get('x-adaptlet-arm')).toEqual(['base']);

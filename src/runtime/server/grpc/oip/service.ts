@@ -10,7 +10,8 @@ import { type Headers, requestContext } from '../../context.ts';
 import type { Exchange, Parts } from '../../exchange.ts';
 import { generateRequest, grpcDefaults } from '../../options.ts';
 import { exchangeOf, headersOf, reply, servedMetadata, unary } from '../call.ts';
-import { inferResponse, readOutputs, readPrompt, tensors } from './infer.ts';
+import { type InferAnswer, type InferCall, inferTensors, inferTexts, tensorsOf } from './answers.ts';
+import { inferResponse, readOutputs, readPrompt } from './infer.ts';
 import { inferParameters } from './parameters.ts';
 import { refuseParameters, repositoryIndex, subjectOf } from './repository.ts';
 
@@ -30,7 +31,16 @@ const expectVersion = (model: string, version: string, digest: string): void => 
     );
 };
 
-const infer = async (request: ModelInferRequest, headers: Headers, exchange: Exchange, parts: Parts) => {
+/** Answers by what the base model does. */
+const infer = async (call: InferCall): Promise<InferAnswer> => {
+  const { task } = call.parts.serving.base;
+  if (task === 'generate') return await inferPrompt(call);
+  const answer = await (task === 'embed' ? inferTexts(call) : inferTensors(call));
+  expectVersion(call.request.modelName, call.request.modelVersion, answer.served.digest);
+  return answer;
+};
+
+const inferPrompt = async ({ request, headers, exchange, parts }: InferCall): Promise<InferAnswer> => {
   const { options, ...identity } = inferParameters(request.parameters);
   const context = requestContext(headers, { model: request.modelName, ...identity }, parts.defaultNamespace);
   // Before anything is generated: what is asked for must exist.
@@ -48,7 +58,8 @@ const modelInfer =
     let exchange: Exchange | undefined;
     const answer = async (): Promise<ModelInferResponse> => {
       exchange = exchangeOf(parts, call, method);
-      const { served, response } = await infer(call.request, headersOf(call.metadata), exchange, parts);
+      const headers = headersOf(call.metadata);
+      const { served, response } = await infer({ request: call.request, headers, exchange, parts });
       exchange.end();
       call.sendMetadata(servedMetadata(served));
       return response;
@@ -85,8 +96,7 @@ export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
         name,
         versions: card.digest === '' ? [] : [card.digest],
         platform: 'onnxruntime_onnx',
-        inputs: tensors.inputs.map((t) => ({ ...t, shape: [...t.shape] })),
-        outputs: tensors.outputs.map((t) => ({ ...t, shape: [...t.shape] })),
+        ...tensorsOf(serving.base, card.labels),
       };
     }),
     modelInfer: modelInfer(parts),

@@ -52,7 +52,7 @@ const expectType = ({ tensor }: InputData, datatype: string): void => {
 };
 
 /** The typed list of an input; any other list that is filled is refused. */
-const typed = <K extends keyof InferTensorContents>(
+export const typed = <K extends keyof InferTensorContents>(
   input: InputData,
   key: K,
   wire: string,
@@ -90,6 +90,20 @@ export const readText = (input: InputData): string => {
   if (list.length !== 1 || only === undefined)
     return refuse(`input ${name} has ${list.length} elements of data for 1 element of shape`);
   return decodeText(only, name);
+};
+
+/** The strings of a BYTES [n] or [n,1] input. */
+export const readTexts = (input: InputData): string[] => {
+  expectType(input, 'BYTES');
+  const { name, shape } = input.tensor;
+  const column = shape.length === 2 && shape[1] === 1n;
+  if ((shape.length !== 1 && !column) || shape.some((size) => size < 1n))
+    refuse(`input ${name} has shape [${shape.join(',')}], it must be [n] or [n,1]`);
+  const list =
+    input.raw === undefined ? typed(input, 'bytesContents', 'bytes_contents') : rawBytes(input.raw, name);
+  if (BigInt(list.length) !== shape[0])
+    refuse(`input ${name} has ${list.length} elements of data for ${shape[0]} of shape`);
+  return list.map((bytes) => decodeText(bytes, name));
 };
 
 /** The numbers of an INT64 [n] or [1,n] input. */

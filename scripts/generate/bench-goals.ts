@@ -1,0 +1,56 @@
+import type { Report } from '../../test/bench/report.ts';
+
+/** What a bench has to reach. */
+export type Goal = {
+  readonly bench: string;
+  /** A ratio, or `results.KEY.median` or `.p99`. */
+  readonly key: string;
+  readonly what: string;
+  readonly bound: 'at most' | 'at least';
+  readonly value: number;
+};
+
+const most = (bench: string, key: string, value: number, what: string): Goal => ({
+  bench,
+  key,
+  what,
+  bound: 'at most',
+  value,
+});
+const least = (bench: string, key: string, value: number, what: string): Goal => ({
+  ...most(bench, key, value, what),
+  bound: 'at least',
+});
+
+export const goals: readonly Goal[] = [
+  most('overhead', 'base', 1.03, 'decode step without an adapter over the uninjected graph, 1 thread'),
+  most('overhead', 'qv_r8', 1.08, 'the same with rank 8 on q and v'),
+  most('overhead', 'all_r8_t1', 1.25, 'the same with rank 8 on all linears'),
+  most('overhead', 'all_r8_t2', 1.35, 'the same with 2 threads'),
+  least('peers', 'decode_base_over_genai', 1, 'tokens per second over GenAI, no adapter, 1 thread'),
+  least('peers', 'decode_r8_over_genai', 1, 'tokens per second over GenAI, rank 8, 1 thread'),
+  least('peers', 'decode_base_over_genai_t2', 1, 'tokens per second over GenAI, no adapter, 2 threads'),
+  least('peers', 'decode_r8_over_genai_t2', 1, 'tokens per second over GenAI, rank 8, 2 threads'),
+  least('peers', 'decode_base_over_genai_t2_spin', 1, 'the same without an adapter, our threads spin too'),
+  least('peers', 'decode_r8_over_genai_t2_spin', 1, 'the same with rank 8, our threads spin too'),
+  most('peers', 'ready_5mb_over_genai', 1, 'cold file to first token over GenAI, 5 MB adapter'),
+  most('peers', 'ready_49mb_over_genai', 1, 'cold file to first token over GenAI, 49 MB adapter'),
+  most('memory', 'pss_over_bytes', 1.1, 'memory that loaded adapters add over the bytes of their files'),
+  most('memory', 'anonymous_over_bytes', 1.1, 'the same, pages of no file only'),
+  most('memory', 'growth', 1.02, 'memory after the load/evict cycles over before'),
+  most('memory', 'growth_anonymous', 1.02, 'the same, pages of no file only'),
+  most('switch', 'switch_over_same', 1.02, 'time to first token after another adapter over the same one'),
+  most('switch', 'results.switch_extra.p99', 1, 'what the engine adds to a switch, p99, ms'),
+  most('cold', 'results.cold_5mb.median', 10, 'cold compiled file of a 5 MB adapter to Resident, ms'),
+  most('cold', 'results.cold_50mb.median', 100, 'the same for 50 MB, ms'),
+];
+
+/** The number of a goal's key; undefined when the report has none. */
+export const valueOf = ({ ratios, results }: Report, key: string): number | undefined => {
+  const [, name = '', part] = /^results\.(\w+)\.(median|p99)$/.exec(key) ?? [];
+  if (part === 'median' || part === 'p99') return results[name]?.[part];
+  return ratios[key];
+};
+
+export const isReached = ({ bound, value }: Goal, measured: number): boolean =>
+  bound === 'at most' ? measured <= value : measured >= value;

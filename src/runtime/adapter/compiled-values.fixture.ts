@@ -1,0 +1,36 @@
+import { readFile } from 'node:fs/promises';
+import type { CompiledHeader, CompiledTensor } from './compiled-file.ts';
+import { readCompiledHeader } from './read-compiled.ts';
+
+/** One value as the description of the format says, read on its own. */
+const valueAt = (bytes: DataView, { dtype, shape, offset, scale }: CompiledTensor, at: number): number => {
+  switch (dtype) {
+    case 'float32':
+      return bytes.getFloat32(offset + 4 * at, true) * scale;
+    case 'float16':
+      return bytes.getFloat16(offset + 2 * at, true) * scale;
+    case 'bfloat16': {
+      const wide = new DataView(new ArrayBuffer(4));
+      wide.setUint16(2, bytes.getUint16(offset + 2 * at, true), true);
+      return wide.getFloat32(0, true) * scale;
+    }
+    case 'int8': {
+      const ofRow = bytes.getFloat32(offset + 4 * Math.floor(at / shape[1]), true);
+      return Math.fround(bytes.getInt8(offset + 4 * shape[0] + at) * ofRow) * scale;
+    }
+  }
+};
+
+/** What the engine has to compute with, by `module half`. */
+export const compiledValues = async (
+  file: string,
+): Promise<{ readonly header: CompiledHeader; readonly values: ReadonlyMap<string, Float32Array> }> => {
+  const header = await readCompiledHeader(file);
+  const content = await readFile(file);
+  const bytes = new DataView(content.buffer, content.byteOffset, content.length);
+  const values = header.tensors.map((tensor): [string, Float32Array] => [
+    `${tensor.module} ${tensor.half}`,
+    Float32Array.from({ length: tensor.shape[0] * tensor.shape[1] }, (_, at) => valueAt(bytes, tensor, at)),
+  ]);
+  return { header, values: new Map(values) };
+};

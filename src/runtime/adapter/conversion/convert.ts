@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { errnoOf } from '../../../errors/errno.ts';
+import { foreign } from '../../../errors/foreign.ts';
+import { splitHead } from '../classifier.ts';
+import { readLabels } from '../labels.ts';
+import { pairsOf, sitesOf } from '../pairs.ts';
+import { configFile, openPeftFolder, weightsFile } from '../peft-folder.ts';
+import type { WeightEntry } from '../scales.ts';
+import { floatsOf } from '../weights.ts';
+import { Deviation, type StatedError } from './deviation.ts';
+import { encode, type Precision, schemes } from './precision.ts';
+import { type FileTensor, safetensorsFile } from './safetensors-file.ts';
+
+export type ConversionInput = {
+  /** PEFT folder. */
+  readonly folder: string;
+  /** Must not exist; its parent must. */
+  readonly outFolder: string;
+  readonly to: Precision;
+  readonly maxRank: number;
+};
+
+/** What became of an adapter. Bytes are those of adapter_model.safetensors. */
+export type Conversion = {
+  readonly to: Precision;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  readonly error: StatedError;
+};
+
+/** What a node reads of a folder besides the weights; the last two are there for classifiers. */
+const companions = [configFile, 'labels.json', 'config.json'];
+
+const refuseExisting = async (folder: string): Promise<void> => {
+  try {
+    await stat(folder);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  throw new AdaptletError('CONVERT_TARGET_EXISTS', `${folder} exists`);
+};
+
+const refuseConverted = (entries: readonly WeightEntry[]): void => {
+  const converted = entries.find(({ scales }) => scales !== undefined);
+  if (converted === undefined) return;
+  throw new AdaptletError('ADAPTER_CONVERTED', `${weightsFile}: tensor ${foreign(converted.name)} is int8`);
+};
+
+/** The features of a head as its own weight says them; the base model is not here to ask. */
+const featuresOf = (entries: readonly WeightEntry[]): number =>
+  entries.find(({ name }) => name === 'base_model.model.classifier.weight')?.shape[1] ?? 0;
+
+type Parts = {
+  readonly matrices: readonly { readonly entry: WeightEntry; readonly scale: number }[];
+  /** Kept as they are: a head is small. */
+  readonly head: readonly WeightEntry[];
+  readonly data: ArrayBuffer;
+};
+
+/** Reads an adapter as a node would, with its own tensors in place of a base model. */
+const readParts = async ({ folder, maxRank }: ConversionInput): Promise<Parts> => {
+  await using peft = await openPeftFolder(folder, 'any');
+  const { config, entries } = peft;
+  refuseConverted(entries);
+  const { lora, head } = splitHead(entries, config, { headFeatures: featuresOf(entries) });
+  const pairs = pairsOf({ entries: lora, config, sites: sitesOf(lora), maxRank });
+  if (head !== undefined) await readLabels(folder, head.labels);
+  return {
+    matrices: pairs.flatMap(({ a, b, scale }) => [
+      { entry: a, scale: 1 },
+      { entry: b, scale },
+    ]),
+    head: head === undefined ? [] : [head.weight, head.bias],
+    data: await peft.readData(),
+  };
+};
+
+/** Also what was converted must be within float32 once it is scaled. */
+const checkScaled = (name: string, values: Float32Array, scale: number): void => {
+  const at = values.findIndex((value) => !Number.isFinite(Math.fround(value * scale)));
+  if (at < 0) return;
+  const what = `tensor ${foreign(name)} has ${values[at]} at element ${at} once converted (scaled by ${scale})`;
+  throw new AdaptletError('ADAPTER_NOT_FINITE', what);
+};
+
+const convertTensors = ({ matrices, head, data }: Parts, to: Precision) => {
+  const tensors: FileTensor[] = [];
+  const deviation = new Deviation();
+  for (const { entry, scale } of matrices) {
+    const { name, shape } = entry;
+    const [rows = 0, columns = 0] = shape;
+    floatsOf(entry, data, scale);
+    const values = floatsOf(entry, data, 1);
+    const encoded = encode({ name, shape: [rows, columns], values }, to);
+    checkScaled(name, encoded.values, scale);
+    deviation.add(name, values, encoded.values);
+    tensors.push(...encoded.tensors);
+  }
+  for (const entry of head) {
+    floatsOf(entry, data, 1);
+    const { name, dtype, shape, begin, end } = entry;
+    tensors.push({ name, dtype, shape, data: new Uint8Array(data, begin, end - begin) });
+  }
+  return { tensors, error: deviation.stated };
+};
+
+const metadataOf = (to: Precision, error: StatedError): Readonly<Record<string, string>> => ({
+  // Transformers refuses a file that does not say it.
+  format: 'pt',
+  adaptlet_precision: to,
+  adaptlet_scheme: schemes[to],
+  adaptlet_error: JSON.stringify(error),
+});
+
+const copyCompanions = async (folder: string, outFolder: string): Promise<void> => {
+  for (const name of companions) {
+    try {
+      // Not copyFile: a folder of the store is read-only, what is made here is not.
+      await writeFile(join(outFolder, name), await readFile(join(folder, name)));
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+  }
+};
+
+/**
+ * Writes a PEFT folder again with its matrices in another precision, and states the error.
+ *
+ * Errors: CONVERT_TARGET_EXISTS, ADAPTER_CONVERTED, ADAPTER_FLOAT16_RANGE, and whatever a node refuses that can be told
+ * without the base model; file system errors as they are.
+ */
+export const convertAdapter = async (input: ConversionInput): Promise<Conversion> => {
+  const { folder, outFolder, to } = input;
+  await refuseExisting(outFolder);
+  const { tensors, error } = convertTensors(await readParts(input), to);
+  const file = safetensorsFile(tensors, metadataOf(to, error));
+  const { size: bytesBefore } = await stat(join(folder, weightsFile));
+  const making = `${outFolder}.${randomUUID().slice(0, 8)}.tmp`;
+  await mkdir(making);
+  try {
+    await copyCompanions(folder, making);
+    await writeFile(join(making, weightsFile), file);
+    await refuseExisting(outFolder);
+    await rename(making, outFolder);
+  } catch (failure) {
+    await rm(making, { recursive: true, force: true });
+    throw failure;
+  }
+  return { to, bytesBefore, bytesAfter: file.length, error };
+};

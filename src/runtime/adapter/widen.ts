@@ -1,0 +1,72 @@
+import type { CompiledTensor, StoredType } from './compiled-file.ts';
+
+/** Writes the float32 values from index `from` up to `to` of one tensor. */
+export type Widen = (from: number, to: number) => void;
+
+type Stored = Pick<CompiledTensor, 'dtype' | 'shape' | 'scale'>;
+
+const patterns = 2 ** 16;
+const everyPattern = (): Uint16Array<ArrayBuffer> => Uint16Array.from({ length: patterns }, (_, bits) => bits);
+
+const makers = {
+  float16: () => Float32Array.from(new Float16Array(everyPattern().buffer)),
+  // bfloat16 is the upper half of a float32.
+  bfloat16: () => new Float32Array(Uint32Array.from(everyPattern(), (bits) => bits << 16).buffer),
+};
+const tables = new Map<StoredType, Float32Array>();
+
+/** The value of each of the 65,536 bit patterns: looking one up is faster than any conversion in JavaScript. */
+const tableOf = (dtype: 'float16' | 'bfloat16'): Float32Array => {
+  const table = tables.get(dtype) ?? makers[dtype]();
+  tables.set(dtype, table);
+  return table;
+};
+
+const sixteenBits =
+  (table: Float32Array, source: Uint16Array, target: Float32Array, scale: number): Widen =>
+  (from, to) => {
+    if (scale === 1) {
+      for (let i = from; i < to; i++) target[i] = table[source[i] ?? 0] ?? 0;
+    } else {
+      for (let i = from; i < to; i++) target[i] = (table[source[i] ?? 0] ?? 0) * scale;
+    }
+  };
+
+const eightBits =
+  (scales: Float32Array, source: Int8Array, target: Float32Array, scale: number): Widen =>
+  (from, to) => {
+    const columns = source.length / scales.length;
+    for (let at = from; at < to; ) {
+      const row = Math.floor(at / columns);
+      const ofRow = scales[row] ?? 0;
+      const end = Math.min(to, (row + 1) * columns);
+      for (; at < end; at++) target[at] = Math.fround((source[at] ?? 0) * ofRow) * scale;
+    }
+  };
+
+/**
+ * Makes float32 of a stored tensor: value times scale, in double precision, rounded once. The stored bytes begin at
+ * `byteOffset` of `buffer`. They and the target may overlap when the target ends no later than they do and values are
+ * widened in order.
+ */
+export const widening = (
+  { dtype, shape: [rows, columns], scale }: Stored,
+  buffer: ArrayBuffer,
+  byteOffset: number,
+  target: Float32Array,
+): Widen => {
+  const count = rows * columns;
+  if (dtype === 'float32') {
+    const source = new Float32Array(buffer, byteOffset, count);
+    return (from, to) => {
+      if (scale === 1) target.set(source.subarray(from, to), from);
+      else for (let i = from; i < to; i++) target[i] = (source[i] ?? 0) * scale;
+    };
+  }
+  if (dtype === 'int8') {
+    // Copied: the target may grow over them.
+    const scales = new Float32Array(buffer, byteOffset, rows).slice();
+    return eightBits(scales, new Int8Array(buffer, byteOffset + scales.byteLength, count), target, scale);
+  }
+  return sixteenBits(tableOf(dtype), new Uint16Array(buffer, byteOffset, count), target, scale);
+};

@@ -1,0 +1,115 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Clock } from '../../../time/clock.ts';
+import type { EngineInfo } from '../engine.ts';
+import { digestFiles, filesOf } from '../model/digest.ts';
+import { type ModelFolder, weightFilesOf } from '../model/folder.ts';
+import { readSettings } from '../model/settings.ts';
+import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
+import { familyOf } from '../onnx/families.ts';
+import type { Graph } from '../onnx/graph.ts';
+import { chooseProvider, type ProviderWish } from '../session/choose-provider.ts';
+import { engineVersion } from '../session/runtime-options.ts';
+import type { EncoderInfo } from '../tasks.ts';
+import { embeddingOutput, type EncoderOutputs } from './encoder-graph.ts';
+import type { EncoderSession } from './encoder-session.ts';
+import { type EncoderSessions, openEncoderSessions } from './encoder-sessions.ts';
+import { type PoolingConfig, type PoolingOptions, readPoolingConfig } from './pooling-config.ts';
+
+export type EncoderModelOptions = Partial<ProviderWish> &
+  PoolingOptions & {
+    readonly cacheDir: string;
+    readonly threads: number;
+    readonly spin?: boolean;
+    readonly clock: Clock;
+    readonly warn: (message: string) => void;
+    readonly signal: AbortSignal;
+  };
+
+/** An encoder, ready to run. */
+export type EncoderModel = {
+  readonly codec: TextCodec;
+  readonly sessions: EncoderSessions;
+  readonly info: EngineInfo & { readonly encoder: EncoderInfo };
+  /** Output of the graph that embeddings are made of, and the one that heads take. */
+  readonly embedding: string;
+  readonly pooler: string | undefined;
+};
+
+/** sentence-transformers' files lie beside the graph or, like the tokenizer, in the parent folder. */
+const finder =
+  (folder: string) =>
+  (file: string): string | undefined =>
+    [join(folder, file), join(dirname(folder), file)].find((path) => existsSync(path));
+
+/** Numbers per text of an output: a fixed size of the graph, or what one run gives. */
+const sizeOf = async (session: EncoderSession, output: string): Promise<number> => {
+  const feeds = session.feeds(new Map());
+  try {
+    const [result] = await session.encode(feeds, [[3, 5]], [output]);
+    return result?.shape.at(-1) ?? 0;
+  } finally {
+    feeds.release();
+  }
+};
+
+const encoderInfo = async (
+  session: EncoderSession,
+  config: PoolingConfig,
+  limits: { readonly positions: number; readonly wrappers: readonly string[]; readonly normalize: boolean },
+): Promise<EncoderInfo> => {
+  const { outputs } = session;
+  const pooling = poolingOf(config, outputs);
+  return {
+    dimensions: await sizeOf(session, embeddingOutput(outputs, pooling)),
+    maxTokens: Math.min(config.maxTokens ?? Infinity, limits.positions),
+    pooling,
+    // What the graph pools by itself is what its maker wanted, of length 1 or not.
+    normalize: config.normalize ?? (pooling !== 'model' && limits.normalize),
+    ...(outputs.pooler === undefined ? {} : { headFeatures: await sizeOf(session, outputs.pooler) }),
+    wrappers: limits.wrappers,
+  };
+};
+
+/** A graph that pools by itself is taken at its word. */
+const poolingOf = ({ pooling }: PoolingConfig, { sentence }: EncoderOutputs): EncoderInfo['pooling'] =>
+  sentence === undefined ? pooling : 'model';
+
+/**
+ * Opens an encoder. Errors: MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN,
+ * PROVIDER_NOT_AVAILABLE.
+ */
+export const openEncoderModel = async (
+  model: ModelFolder,
+  graph: Graph,
+  options: EncoderModelOptions,
+): Promise<EncoderModel> => {
+  const settings = readSettings(model);
+  const family = familyOf(settings.modelType);
+  const config = readPoolingConfig(finder(model.folder), options);
+  const pooling = config.files.map((path, index) => ({ name: `pooling-${index}`, path }));
+  const files = [...filesOf(model, weightFilesOf(model, graph)), ...pooling];
+  const digest = await digestFiles(model.folder, files, options.cacheDir);
+  const codec = openTextCodec(model, settings.vocabSize);
+  const { executionProviders = [], requireProvider = false, warn } = options;
+  const provider = await chooseProvider({ executionProviders, requireProvider }, warn);
+  const sessions = await openEncoderSessions({ ...options, model, graph, family, digest, provider });
+  const { wrappers } = family;
+  const { normalize = true } = options;
+  const limits = { positions: settings.contextLength, wrappers, normalize };
+  const encoder = await encoderInfo(sessions.base, config, limits);
+  const info = {
+    baseDigest: digest,
+    graphDigest: sessions.graphDigest,
+    engineVersion,
+    executionProvider: provider,
+    architecture: settings.modelType,
+    contextLength: encoder.maxTokens,
+    vocabSize: settings.vocabSize,
+    sites: sessions.lora.sites,
+    task: 'embed',
+    encoder,
+  } as const;
+  const { outputs } = sessions.base;
+  return { codec, sessions, info, embedding: embeddingOutput(outputs, encoder.pooling), pooler: outputs.pooler };
+};

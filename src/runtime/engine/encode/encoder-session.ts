@@ -1,0 +1,151 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Site } from '../engine.ts';
+import { inputOf } from '../onnx/inject.ts';
+import { linearFusions } from '../onnx/linear-fusions.ts';
+import { PointerTable } from '../ort/memory.ts';
+import { OnnxSession } from '../ort/session.ts';
+import type { OrtTensor } from '../ort/tensor.ts';
+import { TensorRun } from '../ort/tensor-run.ts';
+import { Feeds, type LoraTensors } from '../session/feeds.ts';
+import { rankZeroOf } from '../session/graph-session.ts';
+import { type RunOptions, sessionOptions } from '../session/runtime-options.ts';
+import { Int64Buffer } from '../session/step-buffers.ts';
+import {
+  attentionMask,
+  type EncoderOutputs,
+  inputIds,
+  readEncoderInputs,
+  readEncoderOutputs,
+  tokenTypeIds,
+} from './encoder-graph.ts';
+
+export type EncoderGraphOptions = RunOptions & {
+  /** Folder with the files that the graph names for its weights. */
+  readonly weightsFolder: string;
+  /** The graph went through ONNX Runtime's optimiser already. */
+  readonly optimised: boolean;
+};
+
+/** The same for both graphs, so that rank 0 has the bits of no adapter. */
+export const encoderConfig: Readonly<Record<string, string>> = {
+  'optimization.disable_specified_optimizers': linearFusions,
+};
+
+/** One output of a run: [texts, …] row by row, `perText` numbers each. */
+export type EncoderValues = {
+  readonly values: Float32Array;
+  readonly shape: readonly number[];
+  readonly perText: number;
+};
+
+/** A loaded encoder graph. Assumes one run at a time. */
+export class EncoderSession {
+  readonly sites: readonly Site[];
+  readonly outputs: EncoderOutputs;
+  readonly #session: OnnxSession;
+  readonly #run: TensorRun;
+  readonly #inputs: readonly string[];
+  readonly #rankZero: LoraTensors;
+  readonly #ids = new Int64Buffer();
+  readonly #mask = new Int64Buffer();
+  readonly #types = new Int64Buffer();
+
+  private constructor(session: OnnxSession, sites: readonly Site[]) {
+    const lora = sites.flatMap(({ module }) => [inputOf(module, 'A'), inputOf(module, 'B')]);
+    this.sites = sites;
+    this.#session = session;
+    this.#inputs = readEncoderInputs(session, lora);
+    this.outputs = readEncoderOutputs(session);
+    this.#run = new TensorRun(session, [...this.#inputs, ...lora]);
+    this.#rankZero = rankZeroOf(sites);
+  }
+
+  /**
+   * Opens a graph; `sites` are its linears with LoRA inputs. Errors: MODEL_UNSUPPORTED, MODEL_INVALID.
+   */
+  static async open(
+    graph: Buffer,
+    sites: readonly Site[],
+    options: EncoderGraphOptions,
+  ): Promise<EncoderSession> {
+    const { optimised, weightsFolder } = options;
+    const session = await OnnxSession.open(graph, {
+      ...sessionOptions(options, optimised ? 'none' : 'all'),
+      weightsFolder,
+      config: encoderConfig,
+    }).catch((cause: unknown) => {
+      throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
+    });
+    try {
+      return new EncoderSession(session, sites);
+    } catch (error) {
+      session.release();
+      throw error;
+    }
+  }
+
+  /** See GraphSession.feeds. Errors: INTERNAL when a tensor fits no input. */
+  feeds(lora: LoraTensors): Feeds {
+    const stray = [...lora.keys()].filter((name) => !this.#rankZero.has(name));
+    if (stray.length > 0) {
+      throw new AdaptletError('INTERNAL', `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`);
+    }
+    const loraValues = [...this.#rankZero].map(([name, none]) => (lora.get(name) ?? none).value);
+    return new Feeds(this, new PointerTable([...this.#inputs.map(() => 0n), ...loraValues]), [...lora.values()]);
+  }
+
+  /** Outputs, by name, of texts that are padded to the longest; padding is not attended to. */
+  async encode(
+    feeds: Feeds,
+    texts: readonly (readonly number[])[],
+    outputs: readonly string[],
+  ): Promise<readonly EncoderValues[]> {
+    if (feeds.maker !== this) throw new AdaptletError('INTERNAL', 'Feeds of another graph would land in other inputs');
+    const inputs = this.#tensors(texts);
+    for (const [place, tensor] of inputs.entries()) feeds.values.set(place, tensor.value);
+    try {
+      const results = await this.#run.run(feeds.values, outputs);
+      return results.map(({ data, shape }) => {
+        const values = new Float32Array(data.buffer);
+        return { values, shape, perText: values.length / texts.length };
+      });
+    } finally {
+      for (const tensor of inputs) tensor.release();
+    }
+  }
+
+  /** Everything that the graph gives for one text, one output after the other. */
+  async logitsOf(feeds: Feeds, ids: readonly number[]): Promise<Float32Array> {
+    const names = Object.values(this.outputs).filter((name) => name !== undefined);
+    const results = await this.encode(feeds, [ids], names);
+    return Float32Array.from(results.flatMap(({ values }) => [...values]));
+  }
+
+  /** Frees everything but feeds that were made here. Not during a run. */
+  release(): void {
+    this.#session.release();
+    this.#run.free();
+    for (const tensor of this.#rankZero.values()) tensor.release();
+    for (const buffer of [this.#ids, this.#mask, this.#types]) buffer.free();
+  }
+
+  #tensors(texts: readonly (readonly number[])[]): readonly OrtTensor[] {
+    const longest = Math.max(...texts.map((ids) => ids.length));
+    const shape = [texts.length, longest];
+    const padded = (value: (id: number) => number): readonly number[] =>
+      texts.flatMap((ids) => Array.from({ length: longest }, (_, at) => {
+        const id = ids[at];
+        return id === undefined ? 0 : value(id);
+      }));
+    const tensors: Readonly<Record<string, () => OrtTensor>> = {
+      [inputIds]: () => this.#ids.tensorOf(padded((id) => id), shape),
+      [attentionMask]: () => this.#mask.tensorOf(padded(() => 1), shape),
+      [tokenTypeIds]: () => this.#types.tensor(shape),
+    };
+    return this.#inputs.map((name) => {
+      const make = tensors[name];
+      if (make === undefined) throw new AdaptletError('INTERNAL', `Nothing feeds the input ${name}`);
+      return make();
+    });
+  }
+}

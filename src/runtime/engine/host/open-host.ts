@@ -1,0 +1,34 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { EncoderHost, type EncoderHostOptions } from '../encode/encoder-host.ts';
+import { openEncoderModel } from '../encode/encoder-model.ts';
+import type { PoolingOptions } from '../encode/pooling-config.ts';
+import { InferHost } from '../infer/infer-host.ts';
+import { openInferModel } from '../infer/infer-model.ts';
+import { openModelFolder } from '../model/folder.ts';
+import { readGraph } from '../onnx/graph.ts';
+import { type BaseModelOptions, openBaseModel } from './base-model.ts';
+import type { EngineHost } from './engine-host.ts';
+import { Host, type HostOptions } from './host.ts';
+import { taskOf } from './task-of.ts';
+
+export type OpenHostOptions = BaseModelOptions & HostOptions & Partial<EncoderHostOptions> & PoolingOptions;
+
+/** Rows of one run, and milliseconds that one waits for others, unless told otherwise. */
+const defaults = { maxBatch: 16, maxBatchDelayMs: 0 };
+
+/**
+ * Opens the base model in a folder and what answers with it. Errors: MODEL_FILE_MISSING, MODEL_INVALID,
+ * MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE.
+ */
+export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
+  const options = { ...defaults, ...given };
+  const { modelDir } = options;
+  const path = join(modelDir, 'model.onnx');
+  // A folder without a graph is refused by whoever looks for the other files as well.
+  const graph = existsSync(path) ? readGraph(readFileSync(path)) : undefined;
+  const task = graph === undefined ? 'generate' : taskOf(modelDir, graph);
+  if (graph === undefined || task === 'generate') return new Host(await openBaseModel(options), options);
+  if (task === 'infer') return new InferHost(await openInferModel(modelDir, graph, options), options);
+  return new EncoderHost(await openEncoderModel(openModelFolder(modelDir), graph, options), options);
+};

@@ -1,0 +1,92 @@
+import type { ElementType } from './ort/tensor.ts';
+
+/**
+ * What a base model does: `generate` text token by token; `embed` texts, and classify them by adapters with a head;
+ * `infer`: take tensors and give tensors.
+ */
+export type Task = 'generate' | 'embed' | 'infer';
+
+/** How the states of a text's tokens become one vector. */
+export type Pooling = 'mean' | 'cls' | 'pooler' | 'model';
+
+/** An encoder, as requests and adapters have to know it. */
+export type EncoderInfo = {
+  /** Numbers of an embedding. */
+  readonly dimensions: number;
+  /** Tokens of a text, special ones included; what is longer is cut at its end. */
+  readonly maxTokens: number;
+  /** `model`: the graph pools by itself. */
+  readonly pooling: Pooling;
+  /** Embeddings are divided by their length. */
+  readonly normalize: boolean;
+  /** Numbers that a classification head takes; absent where the graph does not give them. */
+  readonly headFeatures?: number;
+  /** What PEFT may put before the names of all modules, see Family. */
+  readonly wrappers: readonly string[];
+};
+
+/** A tensor that a graph takes or gives. -1: any size. */
+export type TensorSpec = {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: readonly number[];
+};
+
+/** A graph of plain tensors. */
+export type TensorsInfo = {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  /** Rows of several requests are run together. */
+  readonly batching: boolean;
+};
+
+/** A text, or the tokens of one with the special ones. */
+export type EncoderText =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'ids'; readonly ids: readonly number[] };
+
+export type EncodeInput = {
+  readonly requestId: string;
+  /** Engine-side name of a loaded adapter, or null for the base model. */
+  readonly adapter: string | null;
+  readonly texts: readonly EncoderText[];
+  /** `any`: a classification where the adapter has a head, else embeddings. */
+  readonly output: 'embedding' | 'classification' | 'any';
+};
+
+/** What a head says of one text. All in the order of the labels. */
+export type Classification = {
+  readonly label: string;
+  readonly logits: readonly number[];
+  readonly probabilities: readonly number[];
+};
+
+type Counted = {
+  /** Tokens that were read of all texts, special ones included. */
+  readonly promptTokens: number;
+  /** Places of the texts that were cut. */
+  readonly truncated: readonly number[];
+};
+
+/** One row for each text, in the order of the texts. */
+export type EncodeResult = Counted &
+  (
+    | { readonly kind: 'embedding'; readonly rows: readonly Float32Array[] }
+    | {
+        readonly kind: 'classification';
+        readonly labels: readonly string[];
+        readonly rows: readonly Classification[];
+      }
+  );
+
+/** Values of a tensor, row by row, little-endian. */
+export type NamedTensor = TensorSpec & { readonly data: Uint8Array<ArrayBuffer> };
+
+export type InferInput = {
+  readonly requestId: string;
+  /** All inputs of the graph. */
+  readonly inputs: readonly NamedTensor[];
+};
+
+/** All outputs of the graph. */
+export type InferResult = { readonly outputs: readonly NamedTensor[] };

@@ -1,0 +1,104 @@
+import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
+import type {
+  InferParameter,
+  InferTensorContents,
+  ModelInferRequest,
+  ModelInferResponse,
+} from '../../../../gen/inference/grpc_service.ts';
+import type { NamedTensor } from '../../../engine/tasks.ts';
+import type { ServedBy } from '../../../serving/serving.ts';
+import { contentsOf, datatypeOf } from './datatypes.ts';
+import { encodeBytes } from './tensors.ts';
+
+export const noContents: InferTensorContents = {
+  boolContents: [],
+  intContents: [],
+  int64Contents: [],
+  uintContents: [],
+  uint64Contents: [],
+  fp32Contents: [],
+  fp64Contents: [],
+  bytesContents: [],
+};
+
+/** An output that is answered: numbers, or strings in one dimension. */
+export type OutputTensor = NamedTensor | { readonly name: string; readonly texts: readonly string[] };
+
+const text = (value: string): InferParameter => ({ parameterChoice: { $case: 'stringParam', value } });
+const int = (value: number): InferParameter => ({
+  parameterChoice: { $case: 'int64Param', value: BigInt(value) },
+});
+
+/** What answered, and further counts. */
+export const servedParameters = (
+  { adapter, rollout, arm, rule }: ServedBy,
+  counts: Readonly<Record<string, number>>,
+): Record<string, InferParameter> => ({
+  adapter: text(adapter),
+  rollout: text(rollout),
+  arm: text(arm),
+  rule: text(rule),
+  ...Object.fromEntries(Object.entries(counts).map(([name, count]) => [name, int(count)])),
+});
+
+const refuse = (what: string): never => {
+  throw new AdaptletError('REQUEST_INVALID', what);
+};
+
+/** Names of the outputs that are asked for, in order; all of them when none is named. Errors: REQUEST_INVALID. */
+export const askedOutputs = (request: ModelInferRequest, known: readonly string[]): readonly string[] => {
+  if (request.outputs.length === 0) return known;
+  const names = request.outputs.map(({ name, parameters }) => {
+    const [parameter] = Object.keys(parameters);
+    if (parameter !== undefined) refuse(`parameter ${parameter} of output ${name} is not known`);
+    return known.includes(name) ? name : refuse(`output ${name} is not known; known are ${known.join(', ')}`);
+  });
+  return [...new Set(names)];
+};
+
+type Written = {
+  readonly tensor: { readonly name: string; readonly datatype: string; readonly shape: bigint[] };
+  readonly contents: () => InferTensorContents;
+  readonly raw: () => Buffer;
+};
+
+const write = (output: OutputTensor): Written => {
+  if ('texts' in output) {
+    const { name, texts } = output;
+    return {
+      tensor: { name, datatype: 'BYTES', shape: [BigInt(texts.length)] },
+      contents: () => ({ ...noContents, bytesContents: texts.map((one) => Buffer.from(one, 'utf8')) }),
+      raw: () => Buffer.concat(texts.map(encodeBytes)),
+    };
+  }
+  const { name, type, shape, data } = output;
+  return {
+    tensor: { name, datatype: datatypeOf(type), shape: shape.map(BigInt) },
+    contents: () => ({ ...noContents, ...contentsOf(output) }),
+    raw: () => Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+  };
+};
+
+/** Raw when the request was raw, or when an output has no typed form; typed contents otherwise. */
+export const tensorsResponse = (
+  request: ModelInferRequest,
+  served: ServedBy,
+  counts: Readonly<Record<string, number>>,
+  outputs: readonly OutputTensor[],
+): ModelInferResponse => {
+  const needsRaw = outputs.some((output) => 'type' in output && contentsOf(output) === undefined);
+  const raw = needsRaw || request.rawInputContents.length > 0;
+  const written = outputs.map(write);
+  return {
+    modelName: request.modelName,
+    modelVersion: served.digest,
+    id: request.id,
+    parameters: servedParameters(served, counts),
+    outputs: written.map(({ tensor, contents }) => ({
+      ...tensor,
+      parameters: {},
+      contents: raw ? undefined : contents(),
+    })),
+    rawOutputContents: raw ? written.map((one) => one.raw()) : [],
+  };
+};

@@ -1,0 +1,142 @@
+import { z } from 'zod';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { EncodeResult, EncoderText } from '../../engine/tasks.ts';
+import type { EncodeRequest } from '../../serving/serving.ts';
+import { requestContext } from '../context.ts';
+import { encodeRequest } from '../encode-options.ts';
+import type { Parts } from '../exchange.ts';
+import { servedHeaders } from '../wire.ts';
+import { handler, readJson } from './handler.ts';
+import { FieldError } from './problem.ts';
+import { parseBody } from './schemas.ts';
+
+const shared = {
+  model: z.string(),
+  user: z.string().nullish(),
+  input: z.union([z.string(), z.array(z.string()), z.array(z.int()), z.array(z.array(z.int()))], {
+    error: 'must be a string, a list of strings, or token ids of one text or of several',
+  }),
+};
+
+const embeddingsSchema = z.object({
+  ...shared,
+  encoding_format: z.enum(['float', 'base64']).nullish(),
+});
+const classifySchema = z.object(shared);
+
+type Body = z.infer<typeof classifySchema>;
+
+/** Fields of OpenAI's API, and of vLLM's extension of it, that would change the answer and that Adaptlet does not do. */
+const unsupported = [
+  'dimensions',
+  'truncate_prompt_tokens',
+  'messages',
+  'normalize',
+  'softmax',
+  'activation',
+  'use_activation',
+] as const;
+
+/** Errors: REQUEST_INVALID, REQUEST_UNSUPPORTED; both name the field. */
+const parse = <T extends Body>(schema: z.ZodType<T>, body: unknown): T => {
+  const fields = new Map(Object.entries(typeof body === 'object' && body !== null ? body : {}));
+  const field = unsupported.find((name) => fields.has(name) && fields.get(name) !== null);
+  if (field !== undefined) throw new FieldError('REQUEST_UNSUPPORTED', `${field} is not supported`, field);
+  return parseBody(schema, body);
+};
+
+const textsOf = (input: Body['input']): readonly EncoderText[] => {
+  if (typeof input === 'string') return [{ kind: 'text', text: input }];
+  // Numbers are the tokens of one text.
+  const ids = input.filter((item) => typeof item === 'number');
+  if (ids.length > 0) return [{ kind: 'ids', ids }];
+  return input.flatMap((item): EncoderText[] => {
+    if (typeof item === 'string') return [{ kind: 'text', text: item }];
+    return typeof item === 'number' ? [] : [{ kind: 'ids', ids: item }];
+  });
+};
+
+const usageOf = ({ promptTokens }: EncodeResult) => ({
+  prompt_tokens: promptTokens,
+  total_tokens: promptTokens,
+});
+
+/** Says of an input that it was cut; OpenAI has no such field. */
+const cut = ({ truncated }: EncodeResult, index: number) =>
+  truncated.includes(index) ? { truncated: true } : {};
+
+type Kind<B extends Body> = {
+  readonly method: string;
+  readonly output: EncodeRequest['output'];
+  readonly schema: z.ZodType<B>;
+  /** What the object says of itself besides the data. */
+  readonly head: (id: string, created: number) => object;
+  readonly data: (result: EncodeResult, body: B) => readonly object[];
+};
+
+const encoding = <B extends Body>(parts: Parts, kind: Kind<B>) =>
+  handler(parts, kind.method, async (c, exchange, headers) => {
+    const body = parse(kind.schema, await readJson(c));
+    const { model, user } = body;
+    const context = requestContext(headers, { model, user: user ?? undefined }, parts.defaultNamespace);
+    const request = encodeRequest(textsOf(body.input), kind.output, parts.serving.base);
+    const { id, served, result } = await exchange.once(
+      context,
+      (serving, signal) => serving.encode(context, request, signal),
+      ({ promptTokens }) => promptTokens,
+    );
+    const whole = {
+      ...kind.head(id, Math.floor(parts.clock.now() / 1000)),
+      object: 'list',
+      model,
+      system_fingerprint: served.digest,
+      data: kind.data(result, body),
+      usage: usageOf(result),
+    };
+    exchange.end();
+    return Response.json(whole, { headers: servedHeaders(served).map(([key, value]) => [key, value]) });
+  });
+
+const shown = (row: Float32Array, format: 'float' | 'base64'): string | readonly number[] =>
+  format === 'base64' ? Buffer.from(row.buffer, row.byteOffset, row.byteLength).toString('base64') : [...row];
+
+/** `POST /v1/embeddings`, as OpenAI has it. */
+export const embeddings = (parts: Parts) =>
+  encoding(parts, {
+    method: '/v1/embeddings',
+    output: 'embedding',
+    schema: embeddingsSchema,
+    head: () => ({}),
+    data: (result, { encoding_format: format }) => {
+      if (result.kind !== 'embedding') throw notAskedFor();
+      return result.rows.map((row, index) => ({
+        object: 'embedding',
+        index,
+        embedding: shown(row, format ?? 'float'),
+        ...cut(result, index),
+      }));
+    },
+  });
+
+/** `POST /v1/classify`, as vLLM has it, with the logits. */
+export const classify = (parts: Parts) =>
+  encoding(parts, {
+    method: '/v1/classify',
+    output: 'classification',
+    schema: classifySchema,
+    head: (id, created) => ({ id: `classify-${id}`, created }),
+    data: (result) => {
+      if (result.kind !== 'classification') throw notAskedFor();
+      return result.rows.map(({ label, probabilities, logits }, index) => ({
+        index,
+        label,
+        probs: probabilities,
+        num_classes: result.labels.length,
+        logits,
+        ...cut(result, index),
+      }));
+    },
+  });
+
+const notAskedFor = (): AdaptletError =>
+  new AdaptletError('INTERNAL', 'the engine answered something else than what was asked for');
