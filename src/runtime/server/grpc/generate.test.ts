@@ -185,7 +185,9 @@ test('a client that cancels ends the generation with REQUEST_CANCELLED', async (
 test('the deadline of the call ends the generation with DEADLINE_EXCEEDED', async () => {
   await using fake = await startFakeGrpc();
   fake.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 20));
-  const failure = await failureOf(fake.inference.generate(request(), { deadline: Date.now() + 60 }));
+  const long = request({ prompt: { $case: 'text', value: 'x'.repeat(1000) }, maxTokens: 1000 });
+  // Long enough for the call to reach the server, and far less than the answer takes.
+  const failure = await failureOf(fake.inference.generate(long, { deadline: Date.now() + 1000 }));
   expect(failure.code).toBe(status.DEADLINE_EXCEEDED);
   await vi.waitFor(() => expect(fake.parts.serving.finished).toBe(1));
   expect(fake.parts.serving.calls[0]?.signal.reason).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
