@@ -19,7 +19,10 @@ const errorLines = ({ relative, maxAbs, maxAbsTensor }: StatedError): readonly s
       ];
 
 /** What a person reads of a conversion. */
-export const conversionText = (folder: string, { to, bytesBefore, bytesAfter, error }: Conversion): string => {
+export const conversionText = (
+  folder: string,
+  { to, bytesBefore, bytesAfter, error }: Conversion,
+): string => {
   const size = `${megabytes(bytesAfter)} instead of ${megabytes(bytesBefore)}`;
   return [`${folder}: ${error.tensors} tensors as ${to}, ${size}`, ...errorLines(error), ''].join('\n');
 };
@@ -27,7 +30,9 @@ export const conversionText = (folder: string, { to, bytesBefore, bytesAfter, er
 /** `adaptlet convert`. */
 export const convertCommand = (): Command =>
   new Command('convert')
-    .description('write an adapter again, smaller, and state the error: before it is published, never on a node')
+    .description(
+      'write an adapter again, smaller, and state the error: before it is published, never on a node',
+    )
     .argument('<folder>', 'PEFT folder with adapter_config.json and adapter_model.safetensors')
     .argument('<out>', 'PEFT folder to write; must not exist')
     .addOption(new Option('--to <precision>', 'what to store').choices(precisions).makeOptionMandatory())
@@ -44,6 +49,7 @@ export const convertCommand = (): Command =>
         to,
         maxRank: maxRank.parse(undefined),
       });
-      const text = output === 'json' ? `${JSON.stringify(conversion, undefined, 2)}\n` : conversionText(out, conversion);
+      const text =
+        output === 'json' ? `${JSON.stringify(conversion, undefined, 2)}\n` : conversionText(out, conversion);
       process.stdout.write(text);
     });

@@ -132,7 +132,8 @@ export const adapterErrors = defineErrors({
   },
   ADAPTER_LABELS_INVALID: {
     summary: 'The labels of a classifier cannot be read, or are not as many as its head has.',
-    advice: 'Put `labels.json` with `{"labels": [...]}` into the folder of the adapter, one label for each class.',
+    advice:
+      'Put `labels.json` with `{"labels": [...]}` into the folder of the adapter, one label for each class.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -198,7 +199,8 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_SCALE_INVALID: {
-    summary: 'An int8 tensor has no scales, or scales that are not one positive float32 number for each of its rows.',
+    summary:
+      'An int8 tensor has no scales, or scales that are not one positive float32 number for each of its rows.',
     advice: 'Make the int8 adapter again with `adaptlet convert` from the one that was trained.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',

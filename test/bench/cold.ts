@@ -1,23 +1,14 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { smollm } from '../support/models.ts';
 import { TestNode, tiny } from '../support/node.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { waitFor } from '../support/wait.ts';
+import { dropFromPageCache } from './page-cache.ts';
 import { type Report, report, variant } from './report.ts';
 
 const rounds = 15;
-const exec = promisify(execFile);
-
-/** Drops a file from the page cache (posix_fadvise DONTNEED, through dd) and says how many of its pages are left. */
-const evictFromPageCache = async (file: string): Promise<number> => {
-  await exec('dd', [`if=${file}`, 'iflag=nocache', 'count=0']);
-  const { stdout } = await exec('fincore', ['--noheadings', '--raw', '--output', 'PAGES', file]);
-  return Number(stdout.trim());
-};
 
 const manifest = (name: string, path: string): string => `apiVersion: adaptlet.io/v1alpha1
 kind: Adapter
@@ -43,7 +34,7 @@ export const cold = async (): Promise<Report> => {
     },
   });
   try {
-    // 5 MB: the trained fp16 artifact of rank 8, 9.8 MB compiled. 50 MB: fp32 of rank 40 with made-up weights.
+    // 5 MB: the trained fp16 artifact of rank 8, as large compiled. 50 MB: fp32 of rank 40 with made-up weights.
     const configFile = join(real?.modelDir ?? tiny.model, '../config.json');
     await writeSyntheticAdapter(join(node.manifests, 'large'), configFile, { rank: 40, seed: 40 });
     const paths = { '5mb': real === undefined ? 'upper' : 'json-extract-v1', '50mb': 'large' };
@@ -79,7 +70,7 @@ export const cold = async (): Promise<Report> => {
       bytes[name] = (await stat(join(compiled, file))).size;
       for (let i = 0; i < rounds; i++) {
         await call('evict', name);
-        pagesLeft += await evictFromPageCache(join(compiled, file));
+        pagesLeft += await dropFromPageCache(join(compiled, file));
         reload[name]?.push(await timed('preload', name));
       }
       await call('evict', name);

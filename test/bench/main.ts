@@ -4,11 +4,22 @@
  */
 import { cold } from './cold.ts';
 import { control } from './control.ts';
+import { memory } from './memory.ts';
+import { overhead } from './overhead.ts';
+import { peers } from './peers.ts';
 import type { Report } from './report.ts';
 import { split } from './split.ts';
 import { switchBench } from './switch.ts';
 
-const benches: Record<string, () => Promise<Report>> = { switch: switchBench, cold, split, control };
+const benches: Record<string, () => Promise<Report>> = {
+  switch: switchBench,
+  cold,
+  split,
+  control,
+  overhead,
+  memory,
+  peers,
+};
 
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
 const json = process.argv.includes('--json');
@@ -18,7 +29,9 @@ if (unknown.length > 0 || (json && names.length !== 1)) {
   process.exit(2);
 }
 
-for (const name of names.length > 0 ? names : Object.keys(benches)) {
+// Without names all but the one that installs gigabytes.
+const usual = Object.keys(benches).filter((name) => name !== 'peers');
+for (const name of names.length > 0 ? names : usual) {
   const result = await benches[name]?.();
   if (result === undefined) continue;
   if (json) {

@@ -11,7 +11,7 @@ import { seededRandom } from '../../src/runtime/engine/random.ts';
 import type { EncodeInput, EncodeResult } from '../../src/runtime/engine/tasks.ts';
 import { bertFixture, bertHidden, writeBertModel } from './support/bert-model.ts';
 import { mergeAdapter } from './support/merge-weights.ts';
-import { aboutFixture, type Adapter, distance, fixtureGraph, openGraph } from './support/onnx-fixture.ts';
+import { type Adapter, aboutFixture, distance, fixtureGraph, openGraph } from './support/onnx-fixture.ts';
 import { type OpenEncoder, openEncoder } from './support/open-encoder.ts';
 import { compileFor, scratch } from './support/tiny.ts';
 
@@ -66,7 +66,14 @@ const merged = (): Buffer => {
   const tensors: Adapter = new Map(
     adapter.flatMap(({ module, a, b }) => [
       [inputOf(module, 'A'), new Tensor('float32', Float32Array.from(a.values), a.shape)] as const,
-      [inputOf(module, 'B'), new Tensor('float32', Float32Array.from(b.values, (value) => 3 * value), b.shape)] as const,
+      [
+        inputOf(module, 'B'),
+        new Tensor(
+          'float32',
+          Float32Array.from(b.values, (value) => 3 * value),
+          b.shape,
+        ),
+      ] as const,
     ]),
   );
   return mergeAdapter(fixtureGraph(bertFixture), aboutFixture(bertFixture), tensors);
@@ -79,11 +86,20 @@ const referencesOf = async (graph: Buffer): Promise<readonly Reference[]> => {
   const session = await openGraph(graph, 'all');
   const references: Reference[] = [];
   for (const ids of texts) {
-    const tensor = (values: readonly number[]) => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, ids.length]);
+    const tensor = (values: readonly number[]) =>
+      new Tensor('int64', BigInt64Array.from(values, BigInt), [1, ids.length]);
     const zeros = ids.map(() => 0);
-    const feeds = { input_ids: tensor(ids), attention_mask: tensor(ids.map(() => 1)), token_type_ids: tensor(zeros) };
+    const feeds = {
+      input_ids: tensor(ids),
+      attention_mask: tensor(ids.map(() => 1)),
+      token_type_ids: tensor(zeros),
+    };
     const { last_hidden_state: states, pooler_output: pooled } = await session.run(feeds);
-    references.push({ states: states?.data as Float32Array, pooled: pooled?.data as Float32Array, length: ids.length });
+    references.push({
+      states: states?.data as Float32Array,
+      pooled: pooled?.data as Float32Array,
+      length: ids.length,
+    });
   }
   await session.release();
   return references;
@@ -202,14 +218,21 @@ describe('an encoder in float32, against the adapter merged into its weights', (
     bytes[at] = (bytes[at] ?? 0) ^ 1;
     const damaged = `${file}.damaged`;
     writeFileSync(damaged, bytes);
-    await expect(encoder.host.load('damaged', damaged)).rejects.toMatchObject({ code: 'COMPILED_FILE_CORRUPT' });
+    await expect(encoder.host.load('damaged', damaged)).rejects.toMatchObject({
+      code: 'COMPILED_FILE_CORRUPT',
+    });
     await expect(encode(encoder.host, { adapter: 'damaged' })).rejects.toMatchObject({
       code: 'ADAPTER_NOT_AVAILABLE',
     });
   });
 
   it('has room for a request as soon as one that waits is given up', async () => {
-    const { host } = await openWith({ maxConcurrent: 1, maxQueue: 0, maxBatch: texts.length, maxBatchDelayMs: 600_000 });
+    const { host } = await openWith({
+      maxConcurrent: 1,
+      maxQueue: 0,
+      maxBatch: texts.length,
+      maxBatchDelayMs: 600_000,
+    });
     const [first] = texts;
     const waiting = encode(host, { texts: [{ kind: 'ids', ids: first ?? [] }] });
     await expect(encode(host, {})).rejects.toMatchObject({ code: 'QUEUE_FULL' });
@@ -225,6 +248,8 @@ describe('an encoder in float32, against the adapter merged into its weights', (
     const unloaded = host.unload('classifier');
     expect(await running).toMatchObject({ kind: 'embedding' });
     await unloaded;
-    await expect(encode(host, { adapter: 'classifier' })).rejects.toMatchObject({ code: 'ADAPTER_NOT_AVAILABLE' });
+    await expect(encode(host, { adapter: 'classifier' })).rejects.toMatchObject({
+      code: 'ADAPTER_NOT_AVAILABLE',
+    });
   });
 });

@@ -37,7 +37,12 @@ let asked = 0;
 const input = (texts: number, adapter: string | null = null) => {
   asked += 1;
   const tokens = { kind: 'ids', ids: [3, 5, 7] } as const;
-  return { requestId: String(asked), adapter, texts: Array.from({ length: texts }, () => tokens), output: 'embedding' } as const;
+  return {
+    requestId: String(asked),
+    adapter,
+    texts: Array.from({ length: texts }, () => tokens),
+    output: 'embedding',
+  } as const;
 };
 const never = new AbortController().signal;
 
@@ -46,7 +51,13 @@ describe('an encoder in its process', () => {
     const engine = await start();
     expect(engine.info()).toMatchObject({
       task: 'embed',
-      encoder: { dimensions: bertHidden, headFeatures: bertHidden, maxTokens: 16, pooling: 'mean', normalize: true },
+      encoder: {
+        dimensions: bertHidden,
+        headFeatures: bertHidden,
+        maxTokens: 16,
+        pooling: 'mean',
+        normalize: true,
+      },
     });
     const result = await engine.encode(input(2), never);
     expect(result).toMatchObject({ kind: 'embedding', promptTokens: 6, truncated: [] });
@@ -62,7 +73,9 @@ describe('an encoder in its process', () => {
     const [one, two] = [engine.encode(input(1), never), engine.encode(input(1), never)];
     expect((await one).rows).toHaveLength(1);
     expect((await two).rows).toHaveLength(1);
-    await expect(engine.encode(input(1), AbortSignal.abort())).rejects.toMatchObject({ code: 'REQUEST_CANCELLED' });
+    await expect(engine.encode(input(1), AbortSignal.abort())).rejects.toMatchObject({
+      code: 'REQUEST_CANCELLED',
+    });
   });
 
   it('refuses more requests than may wait, and forgets those that are over', async () => {
@@ -81,10 +94,17 @@ describe('an encoder in its process', () => {
     const engine = await start();
     const prompt = { kind: 'text', text: 'x' } as const;
     const sampling = { temperature: 0, topK: 0, topP: 1 };
-    const generation = engine.generate({ requestId: 'g', adapter: null, prompt, maxTokens: 1, sampling, stop: [] }, never);
+    const generation = engine.generate(
+      { requestId: 'g', adapter: null, prompt, maxTokens: 1, sampling, stop: [] },
+      never,
+    );
     await expect(Array.fromAsync(generation)).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED' });
-    await expect(engine.infer({ requestId: 'i', inputs: [] }, never)).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED' });
-    await expect(engine.encode(input(2, 'nobody'), never)).rejects.toMatchObject({ code: 'ADAPTER_NOT_AVAILABLE' });
+    await expect(engine.infer({ requestId: 'i', inputs: [] }, never)).rejects.toMatchObject({
+      code: 'TASK_UNSUPPORTED',
+    });
+    await expect(engine.encode(input(2, 'nobody'), never)).rejects.toMatchObject({
+      code: 'ADAPTER_NOT_AVAILABLE',
+    });
   });
 
   it('fails its requests when it is killed, and answers again after its restart', async () => {

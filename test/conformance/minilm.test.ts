@@ -52,7 +52,8 @@ describe.skipIf(real === undefined)('MiniLM int8 (ADAPTLET_MODELS or ../shared/m
     });
   };
   const golden = (): readonly Golden[] =>
-    (JSON.parse(readFileSync(join(real?.eval ?? '', 'golden-logits.json'), 'utf8')) as { intent: Golden[] }).intent;
+    (JSON.parse(readFileSync(join(real?.eval ?? '', 'golden-logits.json'), 'utf8')) as { intent: Golden[] })
+      .intent;
   const rows = (): readonly Row[] =>
     readFileSync(join(real?.eval ?? '', 'intent.jsonl'), 'utf8')
       .trim()

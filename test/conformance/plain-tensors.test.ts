@@ -38,7 +38,10 @@ const infer = async (host: EngineHost, ...inputs: readonly NamedTensor[]) => {
   calls += 1;
   const result = await host.infer?.(calls, { requestId: String(calls), inputs });
   return Object.fromEntries(
-    (result?.outputs ?? []).map(({ name, shape, data }) => [name, { shape, values: [...new Float32Array(data.buffer)] }]),
+    (result?.outputs ?? []).map(({ name, shape, data }) => [
+      name,
+      { shape, values: [...new Float32Array(data.buffer)] },
+    ]),
   );
 };
 
@@ -65,7 +68,10 @@ describe('a graph of plain tensors', () => {
   });
 
   it('runs requests that wait together, and gives each its own rows', async () => {
-    const [one, two] = await Promise.all([infer(host, rows([1, 2])), infer(host, rows([3, 4], [5, 6], [7, 8]))]);
+    const [one, two] = await Promise.all([
+      infer(host, rows([1, 2])),
+      infer(host, rows([3, 4], [5, 6], [7, 8])),
+    ]);
     expect(one).toEqual({
       y: { shape: [1, 2], values: [2, 4] },
       run: { shape: [1], values: [4] },
@@ -123,5 +129,4 @@ describe('a graph of plain tensors', () => {
     expect([one['run']?.values, two['run']?.values]).toEqual([[1], [1]]);
     expect(two['y']?.values).toEqual([6, 8]);
   });
-
 });

@@ -80,14 +80,17 @@ describe('adapters in another precision, on the tiny model', () => {
     }
   });
 
-  it.each(tinyAdapters)('int8 of %s answers as it was trained to, near the logits of the reference', async (name) => {
-    const options = { eosIds: model.settings.eosIds, count: 32 };
-    for (const [index, { input_ids }] of golden.prompts.entries()) {
-      const ids = await greedy(model.adapters.get(`${name}-int8`), input_ids, options);
-      expect(ids).toEqual(greedyOf(name)[index]?.ids);
-      const lost = maxDifference(await logitsOf(`${name}-int8`, input_ids), goldenLogits(name)[index]!);
-      expect(lost).toBeGreaterThan(1e-4);
-      expect(lost).toBeLessThan(0.5);
-    }
-  });
+  it.each(tinyAdapters)(
+    'int8 of %s answers as it was trained to, near the logits of the reference',
+    async (name) => {
+      const options = { eosIds: model.settings.eosIds, count: 32 };
+      for (const [index, { input_ids }] of golden.prompts.entries()) {
+        const ids = await greedy(model.adapters.get(`${name}-int8`), input_ids, options);
+        expect(ids).toEqual(greedyOf(name)[index]?.ids);
+        const lost = maxDifference(await logitsOf(`${name}-int8`, input_ids), goldenLogits(name)[index]!);
+        expect(lost).toBeGreaterThan(1e-4);
+        expect(lost).toBeLessThan(0.5);
+      }
+    },
+  );
 });

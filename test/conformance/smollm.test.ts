@@ -2,7 +2,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareLogits } from '../../src/runtime/engine/generate/probe.ts';
 import { smollm } from '../support/models.ts';
-import { allLogits, exportedLogits, type OpenModel, openModel, readConfig, withLora } from './support/open-model.ts';
+import {
+  allLogits,
+  exportedLogits,
+  type OpenModel,
+  openModel,
+  readConfig,
+  withLora,
+} from './support/open-model.ts';
 import { compileFor, sameBits, scratch } from './support/tiny.ts';
 
 const real = smollm();

@@ -107,10 +107,7 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
     for (const [index, { module, inFeatures, outFeatures }] of lora.sites.entries()) {
       const rank = [0, 1, 4, 8, 16][index % 5]!;
       tensors.set(inputOf(module, 'A'), tensorOf(zeros(rank * inFeatures), [rank, inFeatures]));
-      tensors.set(
-        inputOf(module, 'B'),
-        tensorOf(zeros(outFeatures * rank), [outFeatures, rank]),
-      );
+      tensors.set(inputOf(module, 'B'), tensorOf(zeros(outFeatures * rank), [outFeatures, rank]));
     }
     const ids = golden.prompts[0]!.input_ids;
     const mixed = await allLogits(withLora(lora, tensors), ids);

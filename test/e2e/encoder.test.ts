@@ -1,9 +1,9 @@
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
-import { promisify } from 'node:util';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { credentials, status } from '@grpc/grpc-js';
 import { BadRequestError, OpenAI } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -89,7 +89,10 @@ spec: {adapter: intent, strategy: {canary: {steps: [{setWeight: 50}]}}}
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as Row);
-    const response = await post('/v1/classify', { model: 'route-intent', input: rows.map(({ text }) => text) });
+    const response = await post('/v1/classify', {
+      model: 'route-intent',
+      input: rows.map(({ text }) => text),
+    });
     expect(response.status).toBe(200);
     const { data } = (await response.json()) as Classified;
     const right = data.filter(({ label }, index) => label === rows[index]?.label).length;
@@ -125,7 +128,10 @@ spec: {adapter: intent, strategy: {canary: {steps: [{setWeight: 50}]}}}
   it('answers the commands of docs/how-to/embeddings-and-classification.md', async () => {
     const answers: unknown[] = [];
     for (const command of blocks('sh').filter((text) => text.startsWith('curl'))) {
-      const { stdout } = await run('bash', ['-c', command.replace('localhost:8080', new URL(node.http).host)]);
+      const { stdout } = await run('bash', [
+        '-c',
+        command.replace('localhost:8080', new URL(node.http).host),
+      ]);
       answers.push(JSON.parse(stdout));
     }
     expect(answers).toMatchObject([
@@ -144,7 +150,10 @@ spec: {adapter: intent, strategy: {canary: {steps: [{setWeight: 50}]}}}
   });
 
   it('answers ModelInfer: labels where an adapter classifies, else embeddings, and tells both before', async () => {
-    const adapter = await infer(oip, { modelName: 'intent', inputs: [textInput('wake me up at 7', 'play jazz')] });
+    const adapter = await infer(oip, {
+      modelName: 'intent',
+      inputs: [textInput('wake me up at 7', 'play jazz')],
+    });
     expect(adapter.response).toMatchObject({ modelVersion: digest });
     const [label, probabilities] = adapter.response.outputs;
     expect(label?.contents?.bytesContents.map(String)).toEqual(['alarm', 'music']);

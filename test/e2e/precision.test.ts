@@ -19,68 +19,80 @@ const precisions = ['float16', 'int8'] as const;
 /** Rows of 60 that a converted adapter may lose: what a last bit of a weight can turn over on another machine. */
 const mayLose = 2;
 
-describe.skipIf(real === undefined)('converted adapters of SmolLM2-135M int4 (ADAPTLET_MODELS or ../shared/models)', () => {
-  let folder: string;
-  let node: TestNode | undefined;
+describe.skipIf(real === undefined)(
+  'converted adapters of SmolLM2-135M int4 (ADAPTLET_MODELS or ../shared/models)',
+  () => {
+    let folder: string;
+    let node: TestNode | undefined;
 
-  const manifest = (name: string): string =>
-    `apiVersion: adaptlet.io/v1alpha1\nkind: Adapter\nmetadata: {name: ${name}}\nspec: {baseModel: smollm2-135m, source: {path: {path: ${name}}}}\n`;
+    const manifest = (name: string): string =>
+      `apiVersion: adaptlet.io/v1alpha1\nkind: Adapter\nmetadata: {name: ${name}}\nspec: {baseModel: smollm2-135m, source: {path: {path: ${name}}}}\n`;
 
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'adaptlet-precision-'));
-    const names: string[] = [];
-    for (const { adapter } of tasks) {
-      const original = join(folder, adapter);
-      await cp(join(real?.adapters ?? '', adapter), original, { recursive: true });
-      names.push(adapter);
-      for (const to of precisions) {
-        const { code, stdout, stderr } = await adaptlet('convert', original, `${original}-${to}`, '--to', to);
-        expect(code, stderr).toBe(0);
-        console.log(stdout.replaceAll(`${folder}/`, '').trim());
-        names.push(`${adapter}-${to}`);
+    beforeAll(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'adaptlet-precision-'));
+      const names: string[] = [];
+      for (const { adapter } of tasks) {
+        const original = join(folder, adapter);
+        await cp(join(real?.adapters ?? '', adapter), original, { recursive: true });
+        names.push(adapter);
+        for (const to of precisions) {
+          const { code, stdout, stderr } = await adaptlet(
+            'convert',
+            original,
+            `${original}-${to}`,
+            '--to',
+            to,
+          );
+          expect(code, stderr).toBe(0);
+          console.log(stdout.replaceAll(`${folder}/`, '').trim());
+          names.push(`${adapter}-${to}`);
+        }
       }
-    }
-    node = await TestNode.start({
-      model: real?.modelDir ?? '',
-      modelName: 'smollm2-135m',
-      importRoots: folder,
-      settings: { threads: '2', 'log-level': 'info' },
+      node = await TestNode.start({
+        model: real?.modelDir ?? '',
+        modelName: 'smollm2-135m',
+        importRoots: folder,
+        settings: { threads: '2', 'log-level': 'info' },
+      });
+      await node.write('adapters.yaml', names.map(manifest).join('---\n'));
+      await waitFor(
+        'the adapters',
+        async () => (await node?.client.status())?.adapters.length === names.length,
+      );
     });
-    await node.write('adapters.yaml', names.map(manifest).join('---\n'));
-    await waitFor('the adapters', async () => (await node?.client.status())?.adapters.length === names.length);
-  });
-  afterAll(async () => {
-    await node?.dispose();
-    await rm(folder, { recursive: true, force: true });
-  });
+    afterAll(async () => {
+      await node?.dispose();
+      await rm(folder, { recursive: true, force: true });
+    });
 
-  /** Exact answers over the rows of a task. */
-  const score = async (model: string, task: string): Promise<number> => {
-    const text = await readFile(join(real?.eval ?? '', `${task}.jsonl`), 'utf8');
-    let exact = 0;
-    for (const line of text.trim().split('\n').slice(0, 60)) {
-      const { prompt, expected } = JSON.parse(line) as Row;
-      const answer = await node?.client.ask({ model, prompt, maxTokens: 48, timeoutMs: 60_000 });
-      expect(answer?.served.adapter).toBe(model);
-      if (answer?.text === expected) exact++;
-    }
-    return exact;
-  };
+    /** Exact answers over the rows of a task. */
+    const score = async (model: string, task: string): Promise<number> => {
+      const text = await readFile(join(real?.eval ?? '', `${task}.jsonl`), 'utf8');
+      let exact = 0;
+      for (const line of text.trim().split('\n').slice(0, 60)) {
+        const { prompt, expected } = JSON.parse(line) as Row;
+        const answer = await node?.client.ask({ model, prompt, maxTokens: 48, timeoutMs: 60_000 });
+        expect(answer?.served.adapter).toBe(model);
+        if (answer?.text === expected) exact++;
+      }
+      return exact;
+    };
 
-  it.each(tasks)('answer $task as $adapter does', async ({ adapter, task }) => {
-    const before = await score(adapter, task);
-    expect(before).toBeGreaterThanOrEqual(57);
-    const scores: Record<string, number> = { original: before };
-    for (const to of precisions) {
-      const after = await score(`${adapter}-${to}`, task);
-      scores[to] = after;
-      expect(after, to).toBeGreaterThanOrEqual(before - mayLose);
-    }
-    console.log(`${adapter} on ${task}, exact answers of 60: ${JSON.stringify(scores)}`);
-  });
+    it.each(tasks)('answer $task as $adapter does', async ({ adapter, task }) => {
+      const before = await score(adapter, task);
+      expect(before).toBeGreaterThanOrEqual(57);
+      const scores: Record<string, number> = { original: before };
+      for (const to of precisions) {
+        const after = await score(`${adapter}-${to}`, task);
+        scores[to] = after;
+        expect(after, to).toBeGreaterThanOrEqual(before - mayLose);
+      }
+      console.log(`${adapter} on ${task}, exact answers of 60: ${JSON.stringify(scores)}`);
+    });
 
-  it.each(tasks)('$adapter is smaller as int8', async ({ adapter }) => {
-    const size = async (name: string) => (await stat(join(folder, name, 'adapter_model.safetensors'))).size;
-    expect(await size(`${adapter}-int8`)).toBeLessThan(0.7 * (await size(adapter)));
-  });
-});
+    it.each(tasks)('$adapter is smaller as int8', async ({ adapter }) => {
+      const size = async (name: string) => (await stat(join(folder, name, 'adapter_model.safetensors'))).size;
+      expect(await size(`${adapter}-int8`)).toBeLessThan(0.7 * (await size(adapter)));
+    });
+  },
+);

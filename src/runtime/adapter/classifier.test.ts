@@ -47,7 +47,8 @@ const folderWith = async (
 ): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-classifier-'));
   await writeAdapter(folder, { ...config, ...over }, safetensors(tensors));
-  for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), JSON.stringify(content));
+  for (const [name, content] of Object.entries(files))
+    await writeFile(join(folder, name), JSON.stringify(content));
   return folder;
 };
 
@@ -78,7 +79,8 @@ describe('an adapter that classifies', () => {
     if (header.head === undefined) throw new Error('no head');
     expect(floatsAt(bytes, header.head.weight)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(floatsAt(bytes, header.head.bias)).toEqual([7, 8, 9]);
-    for (const part of [...header.tensors, header.head.weight, header.head.bias]) expect(part.offset % 64).toBe(0);
+    for (const part of [...header.tensors, header.head.weight, header.head.bias])
+      expect(part.offset % 64).toBe(0);
     expect(header.fileBytes).toBe(bytes.length);
   });
 
@@ -92,11 +94,26 @@ describe('an adapter that classifies', () => {
   });
 
   it.each<[string, Files, readonly string[], string]>([
-    ['labels.json before config.json', { 'labels.json': { labels: ['x', 'y', 'z'] }, 'config.json': { id2label: { 0: 'a' } } }, ['x', 'y', 'z'], 'softmax'],
+    [
+      'labels.json before config.json',
+      { 'labels.json': { labels: ['x', 'y', 'z'] }, 'config.json': { id2label: { 0: 'a' } } },
+      ['x', 'y', 'z'],
+      'softmax',
+    ],
     ['config.json', { 'config.json': { id2label: { 2: 'c', 0: 'a', 1: 'b' } } }, ['a', 'b', 'c'], 'softmax'],
     ['their numbers', {}, ['LABEL_0', 'LABEL_1', 'LABEL_2'], 'softmax'],
-    ['their numbers, of a regression', { 'config.json': { problem_type: 'regression' } }, ['LABEL_0', 'LABEL_1', 'LABEL_2'], 'none'],
-    ['their numbers, several at once', { 'config.json': { problem_type: 'multi_label_classification' } }, ['LABEL_0', 'LABEL_1', 'LABEL_2'], 'sigmoid'],
+    [
+      'their numbers, of a regression',
+      { 'config.json': { problem_type: 'regression' } },
+      ['LABEL_0', 'LABEL_1', 'LABEL_2'],
+      'none',
+    ],
+    [
+      'their numbers, several at once',
+      { 'config.json': { problem_type: 'multi_label_classification' } },
+      ['LABEL_0', 'LABEL_1', 'LABEL_2'],
+      'sigmoid',
+    ],
   ])('has labels by %s', async (_, files, labels, activation) => {
     const { file } = await compile(await folderWith(undefined, {}, files));
     expect((await readCompiledHeader(file)).head).toMatchObject({ labels, activation });
@@ -150,10 +167,30 @@ describe('an adapter that classifies', () => {
   });
 
   it.each<[string, Files, string, RegExp]>([
-    ['too few', { 'labels.json': { labels: ['a'] } }, 'ADAPTER_LABELS_INVALID', /names 1 labels; the head has 3/],
-    ['one that is there twice', { 'labels.json': { labels: ['a', 'a', 'b'] } }, 'ADAPTER_LABELS_INVALID', /twice/],
-    ['a hole', { 'config.json': { id2label: { 0: 'a', 1: 'b', 3: 'd' } } }, 'ADAPTER_LABELS_INVALID', /none of the number 2/],
-    ['a file that is none', { 'labels.json': ['a', 'b', 'c'] }, 'ADAPTER_LABELS_INVALID', /labels\.json is not/],
+    [
+      'too few',
+      { 'labels.json': { labels: ['a'] } },
+      'ADAPTER_LABELS_INVALID',
+      /names 1 labels; the head has 3/,
+    ],
+    [
+      'one that is there twice',
+      { 'labels.json': { labels: ['a', 'a', 'b'] } },
+      'ADAPTER_LABELS_INVALID',
+      /twice/,
+    ],
+    [
+      'a hole',
+      { 'config.json': { id2label: { 0: 'a', 1: 'b', 3: 'd' } } },
+      'ADAPTER_LABELS_INVALID',
+      /none of the number 2/,
+    ],
+    [
+      'a file that is none',
+      { 'labels.json': ['a', 'b', 'c'] },
+      'ADAPTER_LABELS_INVALID',
+      /labels\.json is not/,
+    ],
   ])('is refused with labels of which there are %s', async (_, files, code, message) => {
     await expect(compile(await folderWith(undefined, {}, files))).rejects.toMatchObject({
       code,
@@ -192,7 +229,9 @@ describe('an adapter of an encoder without a head', () => {
 
   it('is refused with a head that it does not announce, and when it was trained to generate', async () => {
     const over = { task_type: 'FEATURE_EXTRACTION', modules_to_save: null };
-    await expect(compile(await folderWith(undefined, over))).rejects.toMatchObject({ code: 'ADAPTER_TENSOR_UNKNOWN' });
+    await expect(compile(await folderWith(undefined, over))).rejects.toMatchObject({
+      code: 'ADAPTER_TENSOR_UNKNOWN',
+    });
     const causal = { task_type: 'CAUSAL_LM', modules_to_save: null };
     await expect(compile(await folderWith(lora(), causal))).rejects.toMatchObject({
       code: 'ADAPTER_TASK_UNSUPPORTED',

@@ -22,7 +22,11 @@ const maxLabels = 10_000;
 const refuse = (what: string): AdaptletError =>
   new AdaptletError('ADAPTER_HEAD_INVALID', `adapter_model.safetensors: ${what}`);
 
-const checkTensor = (entry: WeightEntry | undefined, name: string, shape: readonly (number | undefined)[]): WeightEntry => {
+const checkTensor = (
+  entry: WeightEntry | undefined,
+  name: string,
+  shape: readonly (number | undefined)[],
+): WeightEntry => {
   if (entry === undefined) throw refuse(`the head has no ${name}`);
   if (!floats.has(entry.dtype)) throw refuse(`${foreign(entry.name)} has the type ${entry.dtype}`);
   const fits =
@@ -35,16 +39,22 @@ const checkTensor = (entry: WeightEntry | undefined, name: string, shape: readon
 
 /** The head among the tensors of an adapter. Errors: ADAPTER_HEAD_INVALID. */
 const headOf = (entries: readonly WeightEntry[], features: number): HeadTensors => {
-  const parts = new Map(entries.map((entry) => [headTensor.exec(entry.name)?.slice(1).join('.') ?? '', entry]));
+  const parts = new Map(
+    entries.map((entry) => [headTensor.exec(entry.name)?.slice(1).join('.') ?? '', entry]),
+  );
   const [stray] = [...parts.keys()].filter(
     (name) => name !== `${headModule}.weight` && name !== `${headModule}.bias`,
   );
   if (stray !== undefined) {
     throw refuse(`the head has a part ${foreign(stray)}; this base model takes one linear, ${headModule}`);
   }
-  const weight = checkTensor(parts.get(`${headModule}.weight`), `${headModule}.weight`, [undefined, features]);
+  const weight = checkTensor(parts.get(`${headModule}.weight`), `${headModule}.weight`, [
+    undefined,
+    features,
+  ]);
   const [labels = 0] = weight.shape;
-  if (labels < 1 || labels > maxLabels) throw refuse(`the head has ${labels} labels, allowed are 1 to ${maxLabels}`);
+  if (labels < 1 || labels > maxLabels)
+    throw refuse(`the head has ${labels} labels, allowed are 1 to ${maxLabels}`);
   const bias = checkTensor(parts.get(`${headModule}.bias`), `${headModule}.bias`, [labels]);
   return { weight, bias, labels, features };
 };

@@ -174,8 +174,14 @@ const int8Pair = (
 ): Readonly<Record<string, FixtureTensor>> => ({
   [`${qProj}.lora_A.weight_scale`]: float32([2], [0.5, 0.1]),
   [`${qProj}.lora_B.weight_scale`]: float32([64], scales),
-  [`${qProj}.lora_A.weight`]: int8([2, 64], ramp(128).map((v) => 64 * v - 64)),
-  [`${qProj}.lora_B.weight`]: int8([64, 2], ramp(128).map((v) => 64 * v - 100)),
+  [`${qProj}.lora_A.weight`]: int8(
+    [2, 64],
+    ramp(128).map((v) => 64 * v - 64),
+  ),
+  [`${qProj}.lora_B.weight`]: int8(
+    [64, 2],
+    ramp(128).map((v) => 64 * v - 100),
+  ),
 });
 
 describe('what is stored', () => {

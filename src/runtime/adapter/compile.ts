@@ -85,7 +85,11 @@ export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapt
   const pairs = unwrapped(pairsOf({ entries: lora, config, sites, maxRank }), wrapper);
   const labels = head === undefined ? undefined : await readLabels(folder, head.labels);
   const identity = { adapterDigest: digest, baseDigest: info.baseDigest, engineVersion: info.engineVersion };
-  const layout = layOut(identity, pairs, labels === undefined || head === undefined ? undefined : { ...labels, features: head.features });
+  const layout = layOut(
+    identity,
+    pairs,
+    labels === undefined || head === undefined ? undefined : { ...labels, features: head.features },
+  );
   const data = await peft.readData();
   const file = Buffer.from(new ArrayBuffer(layout.header.fileBytes));
   storePairs(pairs, layout.header, data, file);

@@ -118,7 +118,9 @@ export const seal = (layout: Layout, file: Buffer): CompiledHeader => {
   const header = {
     ...layout.header,
     tensors: layout.header.tensors.map(summed),
-    ...(head === undefined ? {} : { head: { ...head, weight: summed(head.weight), bias: summed(head.bias) } }),
+    ...(head === undefined
+      ? {}
+      : { head: { ...head, weight: summed(head.weight), bias: summed(head.bias) } }),
   };
   const room = file.subarray(preambleBytes, preambleBytes + layout.headerBytes);
   room.fill(' ');

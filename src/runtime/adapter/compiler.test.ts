@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
@@ -55,6 +56,16 @@ describe('compiling on a thread', () => {
       async (file) => {
         const bytes = await readFile(file);
         bytes.writeUInt8(bytes.readUInt8(40) ^ 1, 40);
+        await writeFile(file, bytes);
+      },
+    ],
+    [
+      'has the format before',
+      async (file) => {
+        const bytes = await readFile(file);
+        const header = bytes.subarray(16, 16 + bytes.readUInt32LE(8));
+        header.write(header.toString().replace('"format":2', '"format":1'));
+        bytes.writeUInt32LE(crc32(header), 12);
         await writeFile(file, bytes);
       },
     ],

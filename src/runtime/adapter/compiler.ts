@@ -82,7 +82,13 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
       signal.throwIfAborted();
       const { sites, baseDigest, engineVersion, encoder } = info;
       const outFile = join(dir, fileName(digest, info));
-      const input = { folder, digest, info: { sites, baseDigest, engineVersion, ...(encoder === undefined ? {} : { encoder }) }, outFile, maxRank };
+      const input = {
+        folder,
+        digest,
+        info: { sites, baseDigest, engineVersion, ...(encoder === undefined ? {} : { encoder }) },
+        outFile,
+        maxRank,
+      };
       const present = await reusable(input);
       if (present !== undefined) return present;
       await verify(signal);

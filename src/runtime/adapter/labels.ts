@@ -12,9 +12,7 @@ const maxFileBytes = 1024 * 1024;
 const labelsSchema = z.object({ labels: z.array(z.string()) });
 const configSchema = z.object({
   id2label: z.record(z.string(), z.string()).nullish(),
-  problem_type: z
-    .enum(['single_label_classification', 'multi_label_classification', 'regression'])
-    .nullish(),
+  problem_type: z.enum(['single_label_classification', 'multi_label_classification', 'regression']).nullish(),
 });
 
 const invalid = (what: string, cause?: unknown): AdaptletError =>
@@ -33,12 +31,15 @@ const readJson = async <T>(folder: string, name: string, schema: z.ZodType<T>): 
   }
 };
 
-const byNumber = (id2label: Readonly<Record<string, string>> | null | undefined): readonly string[] | undefined => {
+const byNumber = (
+  id2label: Readonly<Record<string, string>> | null | undefined,
+): readonly string[] | undefined => {
   if (id2label === null || id2label === undefined) return undefined;
   const count = Object.keys(id2label).length;
   return Array.from({ length: count }, (_, id) => {
     const label = id2label[String(id)];
-    if (label === undefined) throw invalid(`config.json: id2label has ${count} labels and none of the number ${id}`);
+    if (label === undefined)
+      throw invalid(`config.json: id2label has ${count} labels and none of the number ${id}`);
     return label;
   });
 };

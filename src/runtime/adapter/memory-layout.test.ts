@@ -8,10 +8,17 @@ const align = (bytes: number): number => Math.ceil(bytes / tensorAlignment) * te
 
 /** Tensors of any types and shapes, as a file has them from byte 4,096 on. */
 const files = fc
-  .array(fc.tuple(fc.constantFrom(...storedTypes), fc.integer({ min: 1, max: 70 }), fc.integer({ min: 1, max: 70 })), {
-    minLength: 1,
-    maxLength: 8,
-  })
+  .array(
+    fc.tuple(
+      fc.constantFrom(...storedTypes),
+      fc.integer({ min: 1, max: 70 }),
+      fc.integer({ min: 1, max: 70 }),
+    ),
+    {
+      minLength: 1,
+      maxLength: 8,
+    },
+  )
   .map((tensors) => {
     let end = 4096;
     return tensors.map(([dtype, rows, columns], index): CompiledTensor => {

@@ -113,7 +113,12 @@ const headModules: ReadonlySet<unknown> = new Set(['classifier', 'score']);
 /** The head of a sequence classifier, and nothing else. */
 const isHead = (fields: Fields, base: AdapterBase): boolean => {
   const { task_type: task, modules_to_save: modules } = fields;
-  return base !== 'generate' && task === 'SEQ_CLS' && Array.isArray(modules) && modules.every((m) => headModules.has(m));
+  return (
+    base !== 'generate' &&
+    task === 'SEQ_CLS' &&
+    Array.isArray(modules) &&
+    modules.every((m) => headModules.has(m))
+  );
 };
 
 /**
@@ -129,7 +134,8 @@ export const refuseUnsupportedFields = (fields: Fields, base: AdapterBase = 'gen
     if (code === undefined || isOff(field, value)) continue;
     if (field !== 'modules_to_save' || !isHead(fields, base)) throw refuse(code, field, value);
   }
-  if (!isOff('task_type', task) && !tasks[base].some((one) => one === task)) throw refuse('ADAPTER_TASK_UNSUPPORTED', 'task_type', task);
+  if (!isOff('task_type', task) && !tasks[base].some((one) => one === task))
+    throw refuse('ADAPTER_TASK_UNSUPPORTED', 'task_type', task);
   if (!plainInitialisations.has(init)) throw refuse('ADAPTER_INIT_CHANGES_BASE', 'init_lora_weights', init);
   for (const [field, value] of Object.entries(fields)) {
     const known =

@@ -31,7 +31,9 @@ export const joinScales = (entries: readonly TensorEntry[]): readonly WeightEntr
     const weight = byName.get(name.slice(0, -scaleSuffix.length));
     if (weight === undefined) throw refuse(`${foreign(name)} has scales for a tensor that is not there`);
     if (weight.dtype !== 'I8') {
-      throw refuse(`${foreign(name)} has scales for ${foreign(weight.name)}, which has type ${weight.dtype}, not I8`);
+      throw refuse(
+        `${foreign(name)} has scales for ${foreign(weight.name)}, which has type ${weight.dtype}, not I8`,
+      );
     }
   }
   return entries
@@ -40,7 +42,9 @@ export const joinScales = (entries: readonly TensorEntry[]): readonly WeightEntr
       if (entry.dtype !== 'I8') return entry;
       const scales = byName.get(`${entry.name}${scaleSuffix}`);
       if (scales === undefined) {
-        throw refuse(`${foreign(entry.name)} is int8 and has no scales in ${foreign(`${entry.name}${scaleSuffix}`)}`);
+        throw refuse(
+          `${foreign(entry.name)} is int8 and has no scales in ${foreign(`${entry.name}${scaleSuffix}`)}`,
+        );
       }
       checkScales(entry, scales);
       return { ...entry, scales };

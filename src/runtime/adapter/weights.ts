@@ -2,8 +2,8 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
 import { type CompiledTensor, type StoredType, storedBytes } from './compiled-file.ts';
 import type { TensorEntry } from './safetensors.ts';
-import { widening } from './widen.ts';
 import type { WeightEntry } from './scales.ts';
+import { widening } from './widen.ts';
 
 const storedAs: Readonly<Record<string, StoredType>> = {
   F32: 'float32',

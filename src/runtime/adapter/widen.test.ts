@@ -20,25 +20,33 @@ const bfloat16 = (bits: number): number => {
 const half = new Float16Array(every.buffer);
 
 describe('widening', () => {
-  it.each([1, 2, 0.7, 16 / Math.sqrt(3)])('gives value times %d rounded once for every bit pattern', (scale) => {
-    const ofHalf = Float32Array.from(every, (bits) => (half[bits] ?? 0) * scale);
-    const ofBrain = Float32Array.from(every, (bits) => bfloat16(bits) * scale);
-    expect(widened('float16', scale)).toEqual(ofHalf);
-    expect(widened('bfloat16', scale)).toEqual(ofBrain);
-    // toEqual takes 0 for -0 apart from bits: these are finite ones by their bits.
-    expect(bitsOf(widened('float16', scale)).slice(0, 0x7c00)).toEqual(bitsOf(ofHalf).slice(0, 0x7c00));
-    expect(bitsOf(widened('float16', scale)).slice(0x8000, 0xfc00)).toEqual(bitsOf(ofHalf).slice(0x8000, 0xfc00));
-  });
+  it.each([1, 2, 0.7, 16 / Math.sqrt(3)])(
+    'gives value times %d rounded once for every bit pattern',
+    (scale) => {
+      const ofHalf = Float32Array.from(every, (bits) => (half[bits] ?? 0) * scale);
+      const ofBrain = Float32Array.from(every, (bits) => bfloat16(bits) * scale);
+      expect(widened('float16', scale)).toEqual(ofHalf);
+      expect(widened('bfloat16', scale)).toEqual(ofBrain);
+      // toEqual takes 0 for -0 apart from bits: these are finite ones by their bits.
+      expect(bitsOf(widened('float16', scale)).slice(0, 0x7c00)).toEqual(bitsOf(ofHalf).slice(0, 0x7c00));
+      expect(bitsOf(widened('float16', scale)).slice(0x8000, 0xfc00)).toEqual(
+        bitsOf(ofHalf).slice(0x8000, 0xfc00),
+      );
+    },
+  );
 
   it('gives int8 times the scale of its row in float32, then times the scale of the tensor', () => {
-    const stored = new Uint8Array(2 * 4 + 6);
-    new Float32Array(stored.buffer, 0, 2).set([0.1, 3]);
-    new Int8Array(stored.buffer, 8).set([1, -127, 127, 0, -128, 5]);
-    const target = new Float32Array(6);
-    widening({ dtype: 'int8', shape: [2, 3], scale: 0.3 }, stored.buffer, 0, target)(0, 6);
-    const tenth = Math.fround(0.1);
-    const values = [tenth, -127 * tenth, 127 * tenth, 0, -384, 15];
-    expect(target).toEqual(Float32Array.from(values, (value) => Math.fround(value) * 0.3));
+    const scales = Float32Array.from({ length: 100 }, (_, row) => (row + 1) / 7);
+    const values = Int8Array.from({ length: 25_600 }, (_, at) => at);
+    const stored = new Uint8Array([...new Uint8Array(scales.buffer), ...new Uint8Array(values.buffer)]);
+    const target = new Float32Array(values.length);
+    widening({ dtype: 'int8', shape: [100, 256], scale: 0.3 }, stored.buffer, 0, target)(0, values.length);
+    const rounded = Float32Array.from(values, (value, at) => value * (scales[at >> 8] ?? 0));
+    expect(target).toEqual(Float32Array.from(rounded, (value) => value * 0.3));
+    // Rounding once gives other bits.
+    expect(target).not.toEqual(
+      Float32Array.from(values, (value, at) => value * (scales[at >> 8] ?? 0) * 0.3),
+    );
   });
 
   it.each(['float32', 'float16', 'int8'] as const)('gives the same in parts as at once for %s', (dtype) => {
@@ -47,7 +55,13 @@ describe('widening', () => {
     widening({ dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, whole)(0, 35);
     const parts = new Float32Array(35);
     const widen = widening({ dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, parts);
-    for (const [from, to] of [[0, 3], [3, 17], [17, 18], [18, 35]] as const) widen(from, to);
+    for (const [from, to] of [
+      [0, 3],
+      [3, 17],
+      [17, 18],
+      [18, 35],
+    ] as const)
+      widen(from, to);
     expect(parts).toEqual(whole);
   });
 });

@@ -6,7 +6,8 @@ export type Widen = (from: number, to: number) => void;
 type Stored = Pick<CompiledTensor, 'dtype' | 'shape' | 'scale'>;
 
 const patterns = 2 ** 16;
-const everyPattern = (): Uint16Array<ArrayBuffer> => Uint16Array.from({ length: patterns }, (_, bits) => bits);
+const everyPattern = (): Uint16Array<ArrayBuffer> =>
+  Uint16Array.from({ length: patterns }, (_, bits) => bits);
 
 const makers = {
   float16: () => Float32Array.from(new Float16Array(everyPattern().buffer)),
@@ -36,11 +37,12 @@ const eightBits =
   (scales: Float32Array, source: Int8Array, target: Float32Array, scale: number): Widen =>
   (from, to) => {
     const columns = source.length / scales.length;
-    for (let at = from; at < to; ) {
-      const row = Math.floor(at / columns);
+    let at = from;
+    for (let row = Math.floor(from / columns); at < to; row++) {
       const ofRow = scales[row] ?? 0;
       const end = Math.min(to, (row + 1) * columns);
-      for (; at < end; at++) target[at] = Math.fround((source[at] ?? 0) * ofRow) * scale;
+      if (scale === 1) for (; at < end; at++) target[at] = (source[at] ?? 0) * ofRow;
+      else for (; at < end; at++) target[at] = Math.fround((source[at] ?? 0) * ofRow) * scale;
     }
   };
 

@@ -6,7 +6,9 @@ const prefix = 'base_model.model.';
 
 /** The wrapper that all tensors name, of those that the base model may have; '' when they name none. */
 export const wrapperOf = (entries: readonly TensorEntry[], wrappers: readonly string[]): string =>
-  wrappers.find((wrapper) => entries.length > 0 && entries.every(({ name }) => name.startsWith(prefix + wrapper))) ?? '';
+  wrappers.find(
+    (wrapper) => entries.length > 0 && entries.every(({ name }) => name.startsWith(prefix + wrapper)),
+  ) ?? '';
 
 /**
  * The linears of the base model by the names that the trained class had for them. PEFT matches its patterns with those: an

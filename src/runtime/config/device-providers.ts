@@ -36,7 +36,8 @@ const matches = (pattern: string, resource: string): boolean => {
 export const providersFor = (resources: readonly string[]): readonly string[] => [
   ...new Set(
     resources.flatMap(
-      (resource) => deviceProviders.find(({ resource: pattern }) => matches(pattern, resource))?.providers ?? [],
+      (resource) =>
+        deviceProviders.find(({ resource: pattern }) => matches(pattern, resource))?.providers ?? [],
     ),
   ),
 ];

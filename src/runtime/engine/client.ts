@@ -4,9 +4,9 @@ import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import { EngineLife } from './client/engine-life.ts';
 import type { Engine, EngineInfo, EngineState, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
-import type { EncodeInput, EncodeResult, InferInput, InferResult } from './tasks.ts';
 import { eventWindow } from './generate/event-window.ts';
 import type { StartOptions } from './protocol.ts';
+import type { EncodeInput, EncodeResult, InferInput, InferResult } from './tasks.ts';
 
 export type EngineOptions = StartOptions & {
   readonly clock: Clock;

@@ -90,7 +90,13 @@ export const world = (shape: WorldShape = {}): World => {
       const name = names.get(d) ?? 'unknown';
       await verify(signal);
       await script.enter(`compile ${name}`);
-      return { file: `/compiled/${name}`, bytes: Math.ceil(sizeOf(name) / 2), ramBytes: sizeOf(name), rank: 8, targetModules: ['q_proj'] };
+      return {
+        file: `/compiled/${name}`,
+        bytes: Math.ceil(sizeOf(name) / 2),
+        ramBytes: sizeOf(name),
+        rank: 8,
+        targetModules: ['q_proj'],
+      };
     },
     async remove(d) {
       await script.enter(`uncompile ${names.get(d)}`);

@@ -190,7 +190,8 @@ describe('the data path', () => {
     expect(encoded[0]).toMatchObject({ adapter: 'default/next--x', output: 'embedding' });
     expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 1 });
     state.fail = new AdaptletError('LOGITS_NOT_FINITE', 'NaN');
-    for (let i = 0; i < 2; i++) await expect(embed('sql')).rejects.toMatchObject({ code: 'LOGITS_NOT_FINITE' });
+    for (let i = 0; i < 2; i++)
+      await expect(embed('sql')).rejects.toMatchObject({ code: 'LOGITS_NOT_FINITE' });
     expect(holds.isHeld('r1', next)).toBe(true);
     expect(references.get('next')).toBe(0);
   });

@@ -101,7 +101,9 @@ export class DataPath {
   ): Promise<Answered<InferResult>> {
     const id = randomUUID();
     const acquired = await this.#admit('infer', id, context, signal);
-    return await this.#whole(id, acquired, () => this.#parts.engine.infer({ requestId: id, ...request }, signal));
+    return await this.#whole(id, acquired, () =>
+      this.#parts.engine.infer({ requestId: id, ...request }, signal),
+    );
   }
 
   /** Routes and acquires. A base model that does something else is refused before an adapter is loaded for it. */

@@ -83,7 +83,11 @@ export type Serving = {
    */
   generate(context: RequestContext, request: GenerateRequest, signal: AbortSignal): Promise<Generation>;
   /** Embeds or classifies texts. Errors as of `generate`, and TASK_UNSUPPORTED, CLASSIFIER_MISSING, PROMPT_TOO_LONG. */
-  encode(context: RequestContext, request: EncodeRequest, signal: AbortSignal): Promise<Answered<EncodeResult>>;
+  encode(
+    context: RequestContext,
+    request: EncodeRequest,
+    signal: AbortSignal,
+  ): Promise<Answered<EncodeResult>>;
   /** Runs a graph of plain tensors. Errors as of `generate`, and TASK_UNSUPPORTED, INFER_FAILED. */
   infer(context: RequestContext, request: InferRequest, signal: AbortSignal): Promise<Answered<InferResult>>;
   models(namespace: string): readonly ModelCard[];

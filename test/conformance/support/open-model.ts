@@ -11,7 +11,10 @@ import type { Feeds, LoraTensors } from '../../../src/runtime/engine/session/fee
 import type { GraphSession } from '../../../src/runtime/engine/session/graph-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 
-export type OpenModel = BaseModel & { readonly adapters: AdapterTable<GraphSession>; readonly warnings: readonly string[] };
+export type OpenModel = BaseModel & {
+  readonly adapters: AdapterTable<GraphSession>;
+  readonly warnings: readonly string[];
+};
 
 /** Opens a base model in this process, as the engine process does. */
 export const openModel = async (modelDir: string, cacheDir: string): Promise<OpenModel> => {
@@ -85,10 +88,7 @@ export const greedy = async (
   let ids = prompt;
   while (out.length < options.count) {
     const logits = await graph.prepare(feeds, ids, cache, [ids.length - 1])();
-    const next = logits.reduce(
-      (best, value, id) => (value > (logits[best] ?? -Infinity) ? id : best),
-      0,
-    );
+    const next = logits.reduce((best, value, id) => (value > (logits[best] ?? -Infinity) ? id : best), 0);
     out.push(next);
     if (options.eosIds.has(next)) break;
     ids = [next];

@@ -19,7 +19,8 @@ describe('docs/how-to/install-on-k3s.md', () => {
 
   /** What a command that does not end may wait for. */
   const whatIsLeft = async (): Promise<string> => {
-    const state = '{range .items[*]}{.metadata.name} {.metadata.deletionTimestamp} {.metadata.finalizers} {.status.conditions}{"\\n"}{end}';
+    const state =
+      '{range .items[*]}{.metadata.name} {.metadata.deletionTimestamp} {.metadata.finalizers} {.status.conditions}{"\\n"}{end}';
     const { stdout } = await cluster.kubectl('get', 'crd,namespace', '-o', `jsonpath=${state}`);
     return stdout;
   };

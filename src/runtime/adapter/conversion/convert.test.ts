@@ -6,7 +6,14 @@ import { fakeDigest } from '../../../api/names.fixture.ts';
 import { codeOf } from '../../../errors/code-of.fixture.ts';
 import { compileAdapter } from '../compile.ts';
 import { compiledValues } from '../compiled-values.fixture.ts';
-import { brokenVariants, float32, safetensors, tinyFolder, tinyInfo, writeAdapter } from '../peft-folder.fixture.ts';
+import {
+  brokenVariants,
+  float32,
+  safetensors,
+  tinyFolder,
+  tinyInfo,
+  writeAdapter,
+} from '../peft-folder.fixture.ts';
 import { headerLength } from '../safetensors.ts';
 import { convertAdapter } from './convert.ts';
 import type { Precision } from './precision.ts';
@@ -66,7 +73,9 @@ describe('converting', () => {
     expect(lost).toBeLessThan(error.relative.worst);
     expect(error.relative.worst).toBeLessThan(0.01);
     expect(error.relative.overall).toBeLessThanOrEqual(error.relative.worst);
-    const named = `${error.maxAbsTensor.replace('base_model.model.', '').replace(/\.lora_([AB])\.weight$/, ' $1')}`;
+    const named = error.maxAbsTensor
+      .replace('base_model.model.', '')
+      .replace(/\.lora_([AB])\.weight$/, ' $1');
     expect([...before.keys()]).toContain(named);
   });
 
@@ -79,16 +88,21 @@ describe('converting', () => {
     expect((await weightsOf(again)).equals(await weightsOf(out))).toBe(true);
   });
 
-  it.each(['int8', 'float16'] as const)('writes the same bytes of the same %s, with the error in the metadata', async (to) => {
-    const { error } = await convert(upper, to);
-    const other = join(root, `other-${to}`);
-    await convert(upper, to, other);
-    expect((await weightsOf(other)).equals(await weightsOf(out))).toBe(true);
-    const { __metadata__: metadata } = await headerOf(out);
-    expect(metadata).toMatchObject({ format: 'pt', adaptlet_precision: to });
-    expect(JSON.parse(String(metadata?.['adaptlet_error']))).toEqual(error);
-    expect(await readFile(join(out, 'adapter_config.json'))).toEqual(await readFile(join(upper, 'adapter_config.json')));
-  });
+  it.each(['int8', 'float16'] as const)(
+    'writes the same bytes of the same %s, with the error in the metadata',
+    async (to) => {
+      const { error } = await convert(upper, to);
+      const other = join(root, `other-${to}`);
+      await convert(upper, to, other);
+      expect((await weightsOf(other)).equals(await weightsOf(out))).toBe(true);
+      const { __metadata__: metadata } = await headerOf(out);
+      expect(metadata).toMatchObject({ format: 'pt', adaptlet_precision: to });
+      expect(JSON.parse(String(metadata?.['adaptlet_error']))).toEqual(error);
+      expect(await readFile(join(out, 'adapter_config.json'))).toEqual(
+        await readFile(join(upper, 'adapter_config.json')),
+      );
+    },
+  );
 
   it('keeps a classification head and its labels as they are', async () => {
     const layer = 'base_model.model.encoder.layer.0.attention.self.query';
@@ -143,7 +157,11 @@ describe('what is not converted', () => {
     });
 
   it('to float16, a weight beyond its range; nothing is left behind', async () => {
-    const folder = await writeAdapter(join(root, 'range'), { target_modules: ['q'], r: 1 }, oneLinear('q', 70_000));
+    const folder = await writeAdapter(
+      join(root, 'range'),
+      { target_modules: ['q'], r: 1 },
+      oneLinear('q', 70_000),
+    );
     await expect(convert(folder, 'float16')).rejects.toMatchObject({
       code: 'ADAPTER_FLOAT16_RANGE',
       message: expect.stringMatching(/q\.lora_B\.weight.*70000 at element 1/),
@@ -157,8 +175,27 @@ describe('what is not converted', () => {
     expect(await codeOf(() => convert(folder, 'int8'))).toBe('ADAPTER_NOT_FINITE');
   });
 
+  it('a weight that rounding makes infinite, in float32 or once it is scaled', async () => {
+    const values = [
+      [1, 3.4028234663852886e38],
+      [2, 1.7014117331926443e38],
+    ] as const;
+    for (const [alpha, value] of values) {
+      const fields = { target_modules: ['q'], r: 1, lora_alpha: alpha };
+      const folder = await writeAdapter(join(root, 'edge'), fields, oneLinear('q', value));
+      await expect(convert(folder, 'int8')).rejects.toMatchObject({
+        code: 'ADAPTER_NOT_FINITE',
+        message: expect.stringMatching(/lora_B\.weight.* once converted/),
+      });
+    }
+  });
+
   it('an adapter of the output layer', async () => {
-    const folder = await writeAdapter(join(root, 'head'), { target_modules: ['lm_head'], r: 1 }, oneLinear('lm_head', 1));
+    const folder = await writeAdapter(
+      join(root, 'head'),
+      { target_modules: ['lm_head'], r: 1 },
+      oneLinear('lm_head', 1),
+    );
     expect(await codeOf(() => convert(folder, 'int8'))).toBe('ADAPTER_EMBEDDING');
   });
 });

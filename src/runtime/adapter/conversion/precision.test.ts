@@ -67,7 +67,10 @@ describe('int8', () => {
 
 describe('float16', () => {
   it('rounds to the nearest, ties to even', () => {
-    const { values, tensors } = encode(matrixOf([1, 4], [1 + 2 ** -11, 1 + 3 * 2 ** -11, 65_504, 2 ** -26]), 'float16');
+    const { values, tensors } = encode(
+      matrixOf([1, 4], [1 + 2 ** -11, 1 + 3 * 2 ** -11, 65_504, 2 ** -26]),
+      'float16',
+    );
     expect([...values]).toEqual([1, 1 + 2 ** -9, 65_504, 0]);
     expect(tensors.map(({ dtype, data }) => [dtype, data.length])).toEqual([['F16', 8]]);
   });

@@ -10,7 +10,11 @@ export type FileTensor = {
 const alignment = 8;
 
 const elementBytes = ({ data, shape }: FileTensor): number =>
-  data.length / Math.max(1, shape.reduce((product, size) => product * size, 1));
+  data.length /
+  Math.max(
+    1,
+    shape.reduce((product, size) => product * size, 1),
+  );
 
 const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   a.name < b.name ? -1 : a.name > b.name ? 1 : 0;

@@ -1,6 +1,11 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { type CompiledHeader, type CompiledTensor, storedBytes, tensorAlignment } from '../../adapter/compiled-file.ts';
+import {
+  type CompiledHeader,
+  type CompiledTensor,
+  storedBytes,
+  tensorAlignment,
+} from '../../adapter/compiled-file.ts';
 import { ramBytesOf } from '../../adapter/compiled-layout.ts';
 import type { Site } from '../engine.ts';
 
@@ -74,5 +79,6 @@ export const checkHeader = (file: string, header: CompiledHeader, expected: Expe
   }
   checkPairs(file, header.tensors, expected.sites);
   const ramBytes = ramBytesOf(header.tensors, header.head);
-  if (header.ramBytes !== ramBytes) throw corrupt(file, `it takes ${ramBytes} bytes of memory, not ${header.ramBytes}`);
+  if (header.ramBytes !== ramBytes)
+    throw corrupt(file, `it takes ${ramBytes} bytes of memory, not ${header.ramBytes}`);
 };

@@ -21,11 +21,7 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   #idle: PromiseWithResolvers<void> | undefined;
 
   /** Takes room in the arena. Errors: ADAPTER_MEMORY_FULL. Between steps only. */
-  constructor(
-    name: string,
-    layout: MemoryLayout,
-    parts: { readonly arena: Arena; readonly graph: G },
-  ) {
+  constructor(name: string, layout: MemoryLayout, parts: { readonly arena: Arena; readonly graph: G }) {
     this.name = name;
     this.#arena = parts.arena;
     this.graph = parts.graph;

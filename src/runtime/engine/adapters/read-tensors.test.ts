@@ -54,16 +54,19 @@ describe('reading tensors', () => {
     expect([...arena.subarray(0, 64), ...arena.subarray(-64)].every((byte) => byte === 0)).toBe(true);
   });
 
-  it.each(['int8', 'float32'] as const)('lets others have their turn after half a million values of %s', async (dtype) => {
-    const { file, tensors } = await large('turns', [dtype, dtype, dtype]);
-    const layout = memoryLayout(tensors);
-    let turns = 0;
-    const pause = async (): Promise<void> => {
-      turns += 1;
-    };
-    await readTensors(file, layout, new Uint8Array(layout.bytes), pause);
-    expect(turns).toBe(Math.floor((3 * 1100 * 1001) / 2 ** 19));
-  });
+  it.each(['int8', 'float32'] as const)(
+    'lets others have their turn after half a million values of %s',
+    async (dtype) => {
+      const { file, tensors } = await large('turns', [dtype, dtype, dtype]);
+      const layout = memoryLayout(tensors);
+      let turns = 0;
+      const pause = async (): Promise<void> => {
+        turns += 1;
+      };
+      await readTensors(file, layout, new Uint8Array(layout.bytes), pause);
+      expect(turns).toBe(Math.floor((3 * 1100 * 1001) / 2 ** 19));
+    },
+  );
 
   it('refuses a damaged byte of an int8 scale', async () => {
     const { file, bytes, tensors } = await large('damaged', ['int8']);

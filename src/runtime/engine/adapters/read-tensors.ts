@@ -7,8 +7,8 @@ import type { MemoryLayout, Place } from '../../adapter/memory-layout.ts';
 import { widening } from '../../adapter/widen.ts';
 
 /** Bytes per read, and reads under way at the same time: what is there is widened while the next comes. */
-const chunkBytes = 1 << 20;
-const depth = 4;
+const chunkBytes = 512 << 10;
+const depth = 8;
 /** Values that are widened before events, and the sampling of running answers, get their turn: about half a millisecond. */
 const sliceValues = 1 << 19;
 

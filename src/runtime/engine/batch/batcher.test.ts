@@ -22,7 +22,11 @@ describe('the next batch', () => {
     ['rows times the longest', [piece('a', { length: 5 }), piece('b'), piece('c')], 'ab'],
     ['a long piece that would make the others long', [piece('a'), piece('b', { length: 9 })], 'a'],
     ['a piece over the limits by itself', [piece('a', { rows: 9 }), piece('b')], 'a'],
-    ['a piece without a key by itself', [piece('a', { key: undefined }), piece('b', { key: undefined })], 'a'],
+    [
+      'a piece without a key by itself',
+      [piece('a', { key: undefined }), piece('b', { key: undefined })],
+      'a',
+    ],
     ['no later piece before an earlier one', [piece('a'), piece('b', { rows: 3 }), piece('c')], 'a'],
   ])('takes %s', (_, waiting, expected) => {
     expect(names(nextBatch(waiting, limits))).toBe(expected);

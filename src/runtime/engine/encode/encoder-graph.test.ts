@@ -2,7 +2,11 @@ import { describe, expect, it } from 'vitest';
 import type { TensorInfo } from '../ort/session.ts';
 import { embeddingOutput, readEncoderInputs, readEncoderOutputs } from './encoder-graph.ts';
 
-const tensor = (name: string, shape: TensorInfo['shape'], type: TensorInfo['type'] = 'int64'): TensorInfo => ({
+const tensor = (
+  name: string,
+  shape: TensorInfo['shape'],
+  type: TensorInfo['type'] = 'int64',
+): TensorInfo => ({
   name,
   shape,
   type,
@@ -15,11 +19,9 @@ describe('the inputs of an encoder', () => {
   it('are tokens, mask, types where it has them, and exactly the LoRA inputs', () => {
     const lora = tensor('lora.q.A', ['rank', 4], 'float32');
     expect(readEncoderInputs({ inputs: [ids, mask] }, [])).toEqual(['input_ids', 'attention_mask']);
-    expect(readEncoderInputs({ inputs: [mask, tensor('token_type_ids', open), ids, lora] }, ['lora.q.A'])).toEqual([
-      'input_ids',
-      'attention_mask',
-      'token_type_ids',
-    ]);
+    expect(
+      readEncoderInputs({ inputs: [mask, tensor('token_type_ids', open), ids, lora] }, ['lora.q.A']),
+    ).toEqual(['input_ids', 'attention_mask', 'token_type_ids']);
   });
 
   it.each<[string, readonly TensorInfo[], readonly string[], RegExp]>([

@@ -25,7 +25,10 @@ const outputNames = {
 const unsupported = (what: string): AdaptletError => new AdaptletError('MODEL_UNSUPPORTED', what);
 
 /** True for graphs that this engine takes as encoders. */
-export const isEncoder = (graph: { readonly inputs: readonly string[]; readonly outputs: readonly string[] }): boolean =>
+export const isEncoder = (graph: {
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}): boolean =>
   graph.inputs.includes(inputIds) &&
   Object.values(outputNames).some((names) => names.some((name) => graph.outputs.includes(name)));
 
@@ -80,7 +83,9 @@ export const readEncoderInputs = (
 
 /** The output that embeddings are made of. Errors: MODEL_UNSUPPORTED. */
 export const embeddingOutput = (outputs: EncoderOutputs, pooling: Pooling): string => {
-  const name = { mean: outputs.hidden, cls: outputs.hidden, pooler: outputs.pooler, model: outputs.sentence }[pooling];
+  const name = { mean: outputs.hidden, cls: outputs.hidden, pooler: outputs.pooler, model: outputs.sentence }[
+    pooling
+  ];
   if (name !== undefined) return name;
   const there = Object.values(outputs).filter((output) => output !== undefined);
   throw unsupported(`The graph gives [${there.join(', ')}], which the pooling ${pooling} cannot be made of`);

@@ -11,7 +11,7 @@ import type { Graph } from '../onnx/graph.ts';
 import { chooseProvider, type ProviderWish } from '../session/choose-provider.ts';
 import { engineVersion } from '../session/runtime-options.ts';
 import type { EncoderInfo } from '../tasks.ts';
-import { embeddingOutput, type EncoderOutputs } from './encoder-graph.ts';
+import { type EncoderOutputs, embeddingOutput } from './encoder-graph.ts';
 import type { EncoderSession } from './encoder-session.ts';
 import { type EncoderSessions, openEncoderSessions } from './encoder-sessions.ts';
 import { type PoolingConfig, type PoolingOptions, readPoolingConfig } from './pooling-config.ts';
@@ -111,5 +111,11 @@ export const openEncoderModel = async (
     encoder,
   } as const;
   const { outputs } = sessions.base;
-  return { codec, sessions, info, embedding: embeddingOutput(outputs, encoder.pooling), pooler: outputs.pooler };
+  return {
+    codec,
+    sessions,
+    info,
+    embedding: embeddingOutput(outputs, encoder.pooling),
+    pooler: outputs.pooler,
+  };
 };

@@ -88,10 +88,15 @@ export class EncoderSession {
   feeds(lora: LoraTensors): Feeds {
     const stray = [...lora.keys()].filter((name) => !this.#rankZero.has(name));
     if (stray.length > 0) {
-      throw new AdaptletError('INTERNAL', `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`);
+      throw new AdaptletError(
+        'INTERNAL',
+        `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`,
+      );
     }
     const loraValues = [...this.#rankZero].map(([name, none]) => (lora.get(name) ?? none).value);
-    return new Feeds(this, new PointerTable([...this.#inputs.map(() => 0n), ...loraValues]), [...lora.values()]);
+    return new Feeds(this, new PointerTable([...this.#inputs.map(() => 0n), ...loraValues]), [
+      ...lora.values(),
+    ]);
   }
 
   /** Outputs, by name, of texts that are padded to the longest; padding is not attended to. */
@@ -100,7 +105,8 @@ export class EncoderSession {
     texts: readonly (readonly number[])[],
     outputs: readonly string[],
   ): Promise<readonly EncoderValues[]> {
-    if (feeds.maker !== this) throw new AdaptletError('INTERNAL', 'Feeds of another graph would land in other inputs');
+    if (feeds.maker !== this)
+      throw new AdaptletError('INTERNAL', 'Feeds of another graph would land in other inputs');
     const inputs = this.#tensors(texts);
     for (const [place, tensor] of inputs.entries()) feeds.values.set(place, tensor.value);
     try {
@@ -133,13 +139,23 @@ export class EncoderSession {
     const longest = Math.max(...texts.map((ids) => ids.length));
     const shape = [texts.length, longest];
     const padded = (value: (id: number) => number): readonly number[] =>
-      texts.flatMap((ids) => Array.from({ length: longest }, (_, at) => {
-        const id = ids[at];
-        return id === undefined ? 0 : value(id);
-      }));
+      texts.flatMap((ids) =>
+        Array.from({ length: longest }, (_, at) => {
+          const id = ids[at];
+          return id === undefined ? 0 : value(id);
+        }),
+      );
     const tensors: Readonly<Record<string, () => OrtTensor>> = {
-      [inputIds]: () => this.#ids.tensorOf(padded((id) => id), shape),
-      [attentionMask]: () => this.#mask.tensorOf(padded(() => 1), shape),
+      [inputIds]: () =>
+        this.#ids.tensorOf(
+          padded((id) => id),
+          shape,
+        ),
+      [attentionMask]: () =>
+        this.#mask.tensorOf(
+          padded(() => 1),
+          shape,
+        ),
       [tokenTypeIds]: () => this.#types.tensor(shape),
     };
     return this.#inputs.map((name) => {

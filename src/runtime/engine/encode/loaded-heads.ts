@@ -25,14 +25,20 @@ const readPart = async (file: string, part: CompiledHead['weight'], what: string
  *
  * Errors: COMPILED_FILE_CORRUPT, and those of the file system.
  */
-export const readHead = async (file: string, { headFeatures = 0 }: EncoderInfo): Promise<Head | undefined> => {
+export const readHead = async (
+  file: string,
+  { headFeatures = 0 }: EncoderInfo,
+): Promise<Head | undefined> => {
   const { head } = await readCompiledHeader(file);
   if (head === undefined) return undefined;
   const weight = await readPart(file, head.weight, 'weight');
   const bias = await readPart(file, head.bias, 'bias');
   const count = head.labels.length;
   if (count === 0 || bias.length !== count || weight.length !== count * headFeatures) {
-    throw corrupt(file, `the head has ${weight.length} weights and ${bias.length} biases for ${count} labels`);
+    throw corrupt(
+      file,
+      `the head has ${weight.length} weights and ${bias.length} biases for ${count} labels`,
+    );
   }
   return { labels: head.labels, weight, bias, activation: head.activation };
 };

@@ -1,6 +1,5 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -18,14 +17,24 @@ const folderOf = async (files: Readonly<Record<string, unknown>>) => {
 const read = async (files: Readonly<Record<string, unknown>>, pooling?: 'cls') =>
   readPoolingConfig(await folderOf(files), { pooling });
 
-const module = (kind: string, path: string) => ({ idx: 0, name: '0', path, type: `sentence_transformers.models.${kind}` });
+const module = (kind: string, path: string) => ({
+  idx: 0,
+  name: '0',
+  path,
+  type: `sentence_transformers.models.${kind}`,
+});
 const modules = [module('Transformer', ''), module('Pooling', '1_Pooling')];
 const mean = { word_embedding_dimension: 384, pooling_mode_mean_tokens: true, pooling_mode_cls_token: false };
 const cls = { pooling_mode_mean_tokens: false, pooling_mode_cls_token: true };
 
 describe('how a model pools', () => {
   it('is the mean over its tokens where nothing says it, or what the node was told', async () => {
-    expect(await read({})).toEqual({ pooling: 'mean', normalize: undefined, maxTokens: undefined, files: [] });
+    expect(await read({})).toEqual({
+      pooling: 'mean',
+      normalize: undefined,
+      maxTokens: undefined,
+      files: [],
+    });
     expect((await read({}, 'cls')).pooling).toBe('cls');
   });
 
@@ -55,9 +64,21 @@ describe('how a model pools', () => {
   });
 
   it.each<[string, Readonly<Record<string, unknown>>, RegExp]>([
-    ['another pooling', { '1_Pooling/config.json': { pooling_mode_max_tokens: true } }, /pooling_mode_max_tokens/],
-    ['two poolings', { '1_Pooling/config.json': { ...mean, pooling_mode_cls_token: true } }, /mean_tokens, pooling_mode_cls/],
-    ['a module that is not known', { 'modules.json': [...modules, module('Dense', '2_Dense')] }, /models\.Dense/],
+    [
+      'another pooling',
+      { '1_Pooling/config.json': { pooling_mode_max_tokens: true } },
+      /pooling_mode_max_tokens/,
+    ],
+    [
+      'two poolings',
+      { '1_Pooling/config.json': { ...mean, pooling_mode_cls_token: true } },
+      /mean_tokens, pooling_mode_cls/,
+    ],
+    [
+      'a module that is not known',
+      { 'modules.json': [...modules, module('Dense', '2_Dense')] },
+      /models\.Dense/,
+    ],
     ['a pooling outside of the folder', { 'modules.json': [module('Pooling', '../x')] }, /\.\.\/x/],
     [
       'a prompt before every text',

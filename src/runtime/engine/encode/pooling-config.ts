@@ -61,7 +61,10 @@ const readModules = (path: string): Modules => {
     if (kind === 'Transformer') continue;
     if (kind === 'Normalize') normalize = true;
     else if (kind === 'Pooling' && /^\w[\w.-]*$/.test(module.path)) poolingPath = module.path;
-    else throw unsupported(`${path} has a module of the type ${foreign(module.type)} in ${foreign(module.path)}`);
+    else
+      throw unsupported(
+        `${path} has a module of the type ${foreign(module.type)} in ${foreign(module.path)}`,
+      );
   }
   return { poolingPath, normalize };
 };

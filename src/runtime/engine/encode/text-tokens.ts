@@ -14,7 +14,10 @@ type Codec = Pick<TextCodec, 'encode' | 'encodeInput'>;
 
 const givenIds = (ids: readonly number[], place: number, codec: Codec, limit: number): readonly number[] => {
   if (ids.length > limit) {
-    throw new AdaptletError('PROMPT_TOO_LONG', `Input ${place} has ${ids.length} tokens; the model reads ${limit}`);
+    throw new AdaptletError(
+      'PROMPT_TOO_LONG',
+      `Input ${place} has ${ids.length} tokens; the model reads ${limit}`,
+    );
   }
   return codec.encode({ kind: 'ids', ids });
 };

@@ -139,7 +139,9 @@ export class Host {
       capacity: promptIds.length + maxTokens,
       sampler: makeSampler(sampling, seededRandom(sampling.seed ?? random() * 2 ** 32), promptIds),
       logprobs:
-        input.logprobs === undefined ? undefined : { top: input.logprobs, describe: (token) => codec.describe(token) },
+        input.logprobs === undefined
+          ? undefined
+          : { top: input.logprobs, describe: (token) => codec.describe(token) },
       answer: new Answer({
         detokenizer: codec.detokenizer(promptIds),
         stops: new StopStrings(input.stop),

@@ -15,7 +15,9 @@ export class RequestRoom {
   /** A place until it is disposed of or left. Errors: QUEUE_FULL. */
   enter(request: number): Disposable {
     if (this.#inside.size >= this.#most) {
-      throw new AdaptletError('QUEUE_FULL', `${this.#inside.size} requests run or wait in the engine`, { retryAfterMs });
+      throw new AdaptletError('QUEUE_FULL', `${this.#inside.size} requests run or wait in the engine`, {
+        retryAfterMs,
+      });
     }
     this.#inside.add(request);
     return {

@@ -14,8 +14,20 @@ describe('the task of a base model', () => {
     ['embed', 'states of tokens', ['input_ids', 'attention_mask'], ['last_hidden_state'], withTokenizer],
     ['embed', 'a vector of a text', ['input_ids'], ['token_embeddings', 'sentence_embedding'], withTokenizer],
     ['infer', 'a graph without a tokenizer', ['pixels'], ['scores'], folder],
-    ['generate', 'an encoder that classifies by itself, which is refused later', ['input_ids'], ['logits'], withTokenizer],
-    ['embed', 'an encoder whose tokenizer is missing, which is said later', ['input_ids'], ['pooler_output'], folder],
+    [
+      'generate',
+      'an encoder that classifies by itself, which is refused later',
+      ['input_ids'],
+      ['logits'],
+      withTokenizer,
+    ],
+    [
+      'embed',
+      'an encoder whose tokenizer is missing, which is said later',
+      ['input_ids'],
+      ['pooler_output'],
+      folder,
+    ],
     ['generate', 'other inputs beside a tokenizer', ['text'], ['scores'], withTokenizer],
   ] as const)('is %s for %s', (task, _, inputs, outputs, place) => {
     expect(taskOf(place, { inputs, outputs })).toBe(task);

@@ -14,7 +14,8 @@ const checkInput = (input: NamedTensor, spec: TensorSpec): void => {
     shape.length === spec.shape.length &&
     spec.shape.every((size, at) => size === -1 || size === shape[at]) &&
     shape.every((size) => Number.isSafeInteger(size) && size >= 0);
-  if (!fits) throw refuse(`input ${name} has the shape ${shown(shape)}, the model takes ${shown(spec.shape)}`);
+  if (!fits)
+    throw refuse(`input ${name} has the shape ${shown(shape)}, the model takes ${shown(spec.shape)}`);
   const bytes = elementsOf(shape) * elementBytes(type);
   if (data.length !== bytes) {
     throw refuse(`input ${name} has ${data.length} bytes of data, its shape ${shown(shape)} needs ${bytes}`);

@@ -62,7 +62,10 @@ export class InferHost implements EngineHost {
     const inputs = inOrder(input.inputs, specs);
     const rows = batching ? commonRows(inputs) : 1;
     if (rows === undefined) {
-      throw new AdaptletError('REQUEST_INVALID', 'the inputs have different first dimensions, which the model takes as rows');
+      throw new AdaptletError(
+        'REQUEST_INVALID',
+        'the inputs have different first dimensions, which the model takes as rows',
+      );
     }
     const key = batching && rows > 0 ? formOf(inputs) : undefined;
     const [result] = await this.#batcher.add([{ request: id, key, rows, length: 1, work: inputs }]);
@@ -108,4 +111,7 @@ export class InferHost implements EngineHost {
 }
 
 const noAdapters = (): AdaptletError =>
-  new AdaptletError('TASK_UNSUPPORTED', 'The base model is a graph of plain tensors, which takes no adapters');
+  new AdaptletError(
+    'TASK_UNSUPPORTED',
+    'The base model is a graph of plain tensors, which takes no adapters',
+  );

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { resolve, join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { EngineInfo } from '../engine.ts';
 import { digestFiles } from '../model/digest.ts';
 import { weightFilesOf } from '../model/folder.ts';

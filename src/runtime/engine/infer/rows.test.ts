@@ -27,7 +27,10 @@ describe('rows of several requests', () => {
     const split = splitRows(joined, [1, 2]);
     expect(split?.map((outputs) => outputs.map(valuesOf))).toEqual([
       [[1, 2], [7]],
-      [[3, 4, 5, 6], [8, 9]],
+      [
+        [3, 4, 5, 6],
+        [8, 9],
+      ],
     ]);
     expect(split?.[1]?.[0]?.shape).toEqual([2, 2]);
   });

@@ -200,7 +200,11 @@ const arenaAllocator = 1;
 const defaultMemory = 0;
 
 /** What everything else is made with. */
-const createEnvironment = (): { readonly env: Handle; readonly cpuMemory: Handle; readonly allocator: Handle } => {
+const createEnvironment = (): {
+  readonly env: Handle;
+  readonly cpuMemory: Handle;
+  readonly allocator: Handle;
+} => {
   const env = ort.get('CreateEnv', logFatalOnly, 'adaptlet');
   ort.call('DisableTelemetryEvents', env);
   return {

@@ -23,7 +23,8 @@ const tinyRun = (session: OnnxSession, tokens: number) => {
   new BigInt64Array(memory.buffer, maskAt, tokens).fill(1n);
   const values = session.inputs.map(({ name }) => {
     if (name === 'input_ids') return new OrtTensor('int64', [1, tokens], memory.address);
-    if (name === 'attention_mask') return new OrtTensor('int64', [1, tokens], memory.address + BigInt(maskAt));
+    if (name === 'attention_mask')
+      return new OrtTensor('int64', [1, tokens], memory.address + BigInt(maskAt));
     return new OrtTensor('float32', [1, 2, 0, 16], memory.address);
   });
   const logitsAt = 1 << 13;

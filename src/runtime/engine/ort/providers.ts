@@ -1,4 +1,4 @@
-import { type Handle, ort, stringAt, pointersAt } from './library.ts';
+import { type Handle, ort, pointersAt, stringAt } from './library.ts';
 import { StringTable } from './memory.ts';
 
 /** Providers of ONNX Runtime's own name; the CPU is always there and takes what no other one does. */

@@ -24,10 +24,12 @@ export class TensorRun {
     const made = (): readonly bigint[] => outputs.map((_, place) => table.get(place));
     try {
       const names = this.#namesOf(outputs);
-      await this.#session.run({ names: this.#inputNames, values }, { names, values: table }).catch((error: unknown) => {
-        releaseOutputs(made());
-        throw error;
-      });
+      await this.#session
+        .run({ names: this.#inputNames, values }, { names, values: table })
+        .catch((error: unknown) => {
+          releaseOutputs(made());
+          throw error;
+        });
       return takeOutputs(made());
     } finally {
       table.free();

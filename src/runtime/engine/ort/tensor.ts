@@ -24,7 +24,8 @@ export const elementBytes = (type: ElementType): number => elementTypes[type].by
 export const elementTypeOf = (code: number): ElementType | undefined =>
   (Object.keys(elementTypes) as ElementType[]).find((type) => elementTypes[type].code === code);
 
-export const elementsOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+export const elementsOf = (shape: readonly number[]): number =>
+  shape.reduce((product, size) => product * size, 1);
 
 /**
  * A tensor over memory that someone else owns and keeps for as long as the tensor is used. Release it once no run uses

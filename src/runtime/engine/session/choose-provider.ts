@@ -24,7 +24,10 @@ const oneNumber = (name: string): Buffer => valueInfoMessage(name, elementType.f
 /** The smallest graph: y = x. */
 const identityModel = (): Buffer => {
   const graph = Buffer.concat([
-    contentField(graphField.node, nodeMessage({ opType: 'Identity', name: 'same', inputs: ['x'], outputs: ['y'] })),
+    contentField(
+      graphField.node,
+      nodeMessage({ opType: 'Identity', name: 'same', inputs: ['x'], outputs: ['y'] }),
+    ),
     contentField(graphNameField, 'identity'),
     contentField(graphField.input, oneNumber('x')),
     contentField(graphField.output, oneNumber('y')),
@@ -70,7 +73,10 @@ export const chooseProvider = async (
     }
   }
   if (requireProvider && executionProviders.length > 0) {
-    throw new AdaptletError('PROVIDER_NOT_AVAILABLE', `None of the execution providers is usable: ${refused.join('; ')}`);
+    throw new AdaptletError(
+      'PROVIDER_NOT_AVAILABLE',
+      `None of the execution providers is usable: ${refused.join('; ')}`,
+    );
   }
   return cpuProvider;
 };

@@ -103,7 +103,10 @@ export class GraphSession {
   feeds(lora: LoraTensors): Feeds {
     const stray = [...lora.keys()].filter((name) => !this.#rankZero.has(name));
     if (stray.length > 0) {
-      throw new AdaptletError('INTERNAL', `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`);
+      throw new AdaptletError(
+        'INTERNAL',
+        `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`,
+      );
     }
     const stepValues = Array.from({ length: this.#step.names.length + this.#step.cache.length }, () => 0n);
     const loraValues = [...this.#rankZero].map(([name, none]) => (lora.get(name) ?? none).value);

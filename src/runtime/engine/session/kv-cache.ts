@@ -27,7 +27,12 @@ export type KvCache = {
 const entryBytes = ({ kvHeads, headSize }: CacheShape, tokens: number): number =>
   kvHeads * tokens * headSize * Float32Array.BYTES_PER_ELEMENT;
 
-const tensorsOver = (memory: NativeMemory, shape: CacheShape, tokens: number, room: number): readonly OrtTensor[] =>
+const tensorsOver = (
+  memory: NativeMemory,
+  shape: CacheShape,
+  tokens: number,
+  room: number,
+): readonly OrtTensor[] =>
   Array.from({ length: shape.entries }, (_, entry) => {
     const address = memory.address + BigInt(entry * entryBytes(shape, room));
     return new OrtTensor('float32', [1, shape.kvHeads, tokens, shape.headSize], address);
@@ -39,7 +44,10 @@ const releaseAll = (tensors: readonly OrtTensor[]): void => {
 
 const checkRoom = (total: number, capacity: number): void => {
   if (total <= capacity) return;
-  throw new AdaptletError('INTERNAL', `A step ends at ${total} tokens; its KV cache has room for ${capacity}`);
+  throw new AdaptletError(
+    'INTERNAL',
+    `A step ends at ${total} tokens; its KV cache has room for ${capacity}`,
+  );
 };
 
 /** For graphs whose attention writes new rows where the old ones are (GroupQueryAttention): nothing is copied. */

@@ -15,7 +15,8 @@ const fakeGraph = (of: readonly Site[], wrong = 0) => {
     sites: of,
     released: false,
     feeds: (lora: LoraTensors) => ({ lora, release: () => undefined }) as unknown as Feeds,
-    logitsOf: async (feeds: Feeds) => Float32Array.of((feeds as unknown as { lora: LoraTensors }).lora.size + wrong),
+    logitsOf: async (feeds: Feeds) =>
+      Float32Array.of((feeds as unknown as { lora: LoraTensors }).lora.size + wrong),
     release: () => {
       graph.released = true;
     },
@@ -39,7 +40,8 @@ const makeGraphs = (wrong = 0) => {
   return { graphs, full, opened, warnings };
 };
 
-const of = (...names: string[]) => [0, 1].map((layer) => names.map((name) => `model.layers.${layer}.${name}`)).flat();
+const of = (...names: string[]) =>
+  [0, 1].map((layer) => names.map((name) => `model.layers.${layer}.${name}`)).flat();
 const q = 'self_attn.q_proj';
 const v = 'self_attn.v_proj';
 

@@ -42,7 +42,8 @@ export class LoraGraphs {
   /** The graph for an adapter that targets these modules. */
   async graphFor(modules: Iterable<string>): Promise<GraphSession> {
     const kinds = new Set([...modules].map(kindOf));
-    const share = this.full.sites.filter(({ module }) => kinds.has(kindOf(module))).length / this.full.sites.length;
+    const share =
+      this.full.sites.filter(({ module }) => kinds.has(kindOf(module))).length / this.full.sites.length;
     if (share > worthwhileShare) return this.full;
     const known = this.#subsets.find((subset) => [...kinds].every((kind) => subset.kinds.has(kind)));
     if (known !== undefined) return known.session;

@@ -15,7 +15,11 @@ export class Int64Buffer {
   tensor(shape: readonly number[], from = 0): OrtTensor {
     const count = shape.reduce((product, size) => product * size, 1);
     this.#makeRoom(from + count);
-    return new OrtTensor('int64', shape, this.#memory.address + BigInt(from * BigInt64Array.BYTES_PER_ELEMENT));
+    return new OrtTensor(
+      'int64',
+      shape,
+      this.#memory.address + BigInt(from * BigInt64Array.BYTES_PER_ELEMENT),
+    );
   }
 
   /** The tensor of these values. */

@@ -46,23 +46,15 @@ describe("the inputs of a decoder's step", () => {
   });
 
   it('must be exactly those that are fed: ONNX Runtime ignores others without a word', () => {
-    expect(() => read(session(names), ['lora.x.A'])).toThrow(
-      unsupported('lacks the inputs [lora.x.A]'),
-    );
-    expect(() => read(session([...names, 'lora.x.A']))).toThrow(
-      unsupported('[lora.x.A] that nothing feeds'),
-    );
-    expect(() => read(session([...names, 'use_cache_branch']))).toThrow(
-      unsupported('use_cache_branch'),
-    );
+    expect(() => read(session(names), ['lora.x.A'])).toThrow(unsupported('lacks the inputs [lora.x.A]'));
+    expect(() => read(session([...names, 'lora.x.A']))).toThrow(unsupported('[lora.x.A] that nothing feeds'));
+    expect(() => read(session([...names, 'use_cache_branch']))).toThrow(unsupported('use_cache_branch'));
   });
 
   it('must have a cache in float32 of four dimensions, with its outputs', () => {
     const [, , ...rest] = names;
     expect(() => read(session(names, 'float16'))).toThrow(unsupported('is not float32'));
-    expect(() => read(session(names, 'float32', ['b', 'past', 2]))).toThrow(
-      unsupported('[b, past, 2]'),
-    );
+    expect(() => read(session(names, 'float32', ['b', 'past', 2]))).toThrow(unsupported('[b, past, 2]'));
     expect(() => read(session([...names, 'past_key_values.1.key']))).toThrow(
       unsupported('1 without a present output'),
     );
@@ -72,6 +64,8 @@ describe("the inputs of a decoder's step", () => {
   });
 
   it('must have logits of a fixed vocabulary', () => {
-    expect(() => read(session(names, 'float32', undefined, 'vocab'))).toThrow(unsupported('fixed vocabulary'));
+    expect(() => read(session(names, 'float32', undefined, 'vocab'))).toThrow(
+      unsupported('fixed vocabulary'),
+    );
   });
 });

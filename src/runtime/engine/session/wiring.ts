@@ -91,11 +91,7 @@ export const sameAnswers = async (part: GraphSession, whole: GraphSession): Prom
  * Proves once per graph that each LoRA input alone changes the logits. The verdict is kept in `cacheDir`.
  * Errors: MODEL_WIRING_BROKEN.
  */
-export const proveWiring = async (
-  session: Wired,
-  graphDigest: string,
-  cacheDir: string,
-): Promise<void> => {
+export const proveWiring = async (session: Wired, graphDigest: string, cacheDir: string): Promise<void> => {
   const verdict = join(cacheDir, 'wiring', graphDigest);
   if (existsSync(verdict)) return;
   const unwired = await unwiredModules(session);

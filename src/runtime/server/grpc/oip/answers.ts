@@ -55,7 +55,15 @@ export const inferTensors = async (call: InferCall): Promise<InferAnswer> => {
 
 type Spec = { readonly name: string; readonly datatype: string; readonly shape: bigint[] };
 
-const specOf = ({ name, datatype, shape }: { name: string; datatype: string; shape: readonly bigint[] }): Spec => ({
+const specOf = ({
+  name,
+  datatype,
+  shape,
+}: {
+  name: string;
+  datatype: string;
+  shape: readonly bigint[];
+}): Spec => ({
   name,
   datatype,
   shape: [...shape],

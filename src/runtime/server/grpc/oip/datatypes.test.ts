@@ -53,7 +53,11 @@ describe('tensors of numbers', () => {
 
   it.each<[string, Input, RegExp]>([
     ['a datatype that is none', { name: 'x', datatype: 'BYTES', shape: [1n] }, /input x has datatype BYTES/],
-    ['contents of another type', { name: 'x', datatype: 'INT8', shape: [1n], contents: { fp32Contents: [1] } }, /int_contents/],
+    [
+      'contents of another type',
+      { name: 'x', datatype: 'INT8', shape: [1n], contents: { fp32Contents: [1] } },
+      /int_contents/,
+    ],
     ['no contents', { name: 'x', datatype: 'FP32', shape: [1n] }, /no contents/],
     [
       'a parameter',

@@ -16,7 +16,8 @@ type Datatype = {
   readonly decode: (bytes: Uint8Array<ArrayBuffer>) => number[] | bigint[] | boolean[];
 };
 
-const bytesOf = (view: { readonly buffer: ArrayBuffer }): Uint8Array<ArrayBuffer> => new Uint8Array(view.buffer);
+const bytesOf = (view: { readonly buffer: ArrayBuffer }): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(view.buffer);
 const numbers = (values: Numbers): number[] => values.map(Number);
 const bigints = (values: Numbers): bigint[] => values.map((value) => BigInt(value));
 
@@ -128,7 +129,12 @@ export const readTensor = (input: InputData): NamedTensor => {
   const form = datatypes[type];
   if (!('list' in form)) return refuse(`input ${name} is ${datatype}, which has to be in raw_input_contents`);
   const empty = sizes.some((size) => size === 0) && input.tensor.contents === undefined;
-  return { name, type, shape: sizes, data: empty ? new Uint8Array() : form.encode(typed(input, form.list, form.wire)) };
+  return {
+    name,
+    type,
+    shape: sizes,
+    data: empty ? new Uint8Array() : form.encode(typed(input, form.list, form.wire)),
+  };
 };
 
 /** The typed contents of a tensor; undefined for FP16, which has none. */

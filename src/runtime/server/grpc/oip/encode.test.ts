@@ -95,7 +95,11 @@ describe('ModelInfer of an encoder', () => {
     ['no input', {}, /exactly one: text/],
     ['tokens', { inputs: [{ ...text('a'), name: 'input_ids' }] }, /inputs are \[input_ids\]/],
     ['another datatype', { inputs: [{ ...text('a'), datatype: 'INT64' }] }, /must be BYTES/],
-    ['a shape of two columns', { inputs: [{ ...text('a', 'b'), shape: [1n, 2n] }] }, /must be \[n\] or \[n,1\]/],
+    [
+      'a shape of two columns',
+      { inputs: [{ ...text('a', 'b'), shape: [1n, 2n] }] },
+      /must be \[n\] or \[n,1\]/,
+    ],
     ['fewer texts than its shape', { inputs: [{ ...text('a'), shape: [2n] }] }, /1 elements of data for 2/],
     ['an unknown output', { inputs: [text('a')], outputs: [{ name: 'x' }] }, /known are embedding, label/],
     [
@@ -134,9 +138,15 @@ describe('ModelInfer of a graph of plain tensors', () => {
       { name: 'x', datatype: 'INT16', shape: [1n, 2n], contents: { intContents: [1, -2] } },
     ]);
     const bytes = Buffer.from(Int16Array.of(1, -2).buffer);
-    const raw = await infer({ modelName: 'tiny', inputs: [{ ...x, contents: undefined }], rawInputContents: [bytes] });
+    const raw = await infer({
+      modelName: 'tiny',
+      inputs: [{ ...x, contents: undefined }],
+      rawInputContents: [bytes],
+    });
     expect(raw.response.rawOutputContents).toEqual([bytes]);
-    expect(fake.parts.serving.inferred.at(-1)?.request.inputs).toMatchObject([{ type: 'int16', shape: [1, 2] }]);
+    expect(fake.parts.serving.inferred.at(-1)?.request.inputs).toMatchObject([
+      { type: 'int16', shape: [1, 2] },
+    ]);
   });
 
   test('ModelMetadata tells its tensors', async () => {

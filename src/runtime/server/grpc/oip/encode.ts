@@ -67,8 +67,16 @@ export const encoderOutputs = (request: ModelInferRequest, result: EncodeResult)
   const { rows } = result;
   const all: Readonly<Record<(typeof classification)[number], () => OutputTensor>> = {
     label: () => ({ name: 'label', texts: rows.map(({ label }) => label) }),
-    probabilities: () => matrix('probabilities', rows.map(({ probabilities }) => probabilities)),
-    logits: () => matrix('logits', rows.map(({ logits }) => logits)),
+    probabilities: () =>
+      matrix(
+        'probabilities',
+        rows.map(({ probabilities }) => probabilities),
+      ),
+    logits: () =>
+      matrix(
+        'logits',
+        rows.map(({ logits }) => logits),
+      ),
   };
   const asked = request.outputs.map(({ name }) => name);
   const order = asked.length === 0 ? classification : classification.filter((name) => asked.includes(name));

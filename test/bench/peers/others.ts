@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { copyFile, link, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { openModelFolder, weightFilesOf } from '../../../src/runtime/engine/model/folder.ts';
+import { readSettings } from '../../../src/runtime/engine/model/settings.ts';
+import { familyOf } from '../../../src/runtime/engine/onnx/families.ts';
+import { readGraph } from '../../../src/runtime/engine/onnx/graph.ts';
+import { inject } from '../../../src/runtime/engine/onnx/inject.ts';
+import { madeOnce, nodeLlamaCpp, pythonWith, run, script, smollmGguf } from './install.ts';
+import type { PeerKind } from './peer.ts';
+import { startPeerProcess } from './peer-process.ts';
+
+const versions = {
+  genai: '0.18.0',
+  onnxruntime: '1.32.0',
+  peft: '0.21.2',
+  transformers: '4.57.6',
+  torch: '2.7.1',
+  nodeLlamaCpp: '3.22.1',
+};
+
+const genaiPython = (): Promise<string> =>
+  pythonWith('onnxruntime-genai', versions.genai, [
+    `onnxruntime-genai==${versions.genai}`,
+    `onnxruntime==${versions.onnxruntime}`,
+    'numpy',
+    'onnx',
+    'safetensors',
+  ]);
+
+const genaiConfigSchema = z.looseObject({
+  model: z.looseObject({ decoder: z.looseObject({ session_options: z.looseObject({}) }) }),
+});
+
+/** GenAI's configuration of the model, for so many threads. All else is as its builder wrote it. */
+const genaiConfig = async (modelDir: string, threads: number): Promise<string> => {
+  const text = await readFile(join(modelDir, 'genai_config.json'), 'utf8');
+  const config = genaiConfigSchema.parse(JSON.parse(text));
+  const { decoder } = config.model;
+  const session_options = { ...decoder.session_options, intra_op_num_threads: threads };
+  return JSON.stringify({
+    ...config,
+    model: { ...config.model, decoder: { ...decoder, session_options, filename: 'model.onnx' } },
+  });
+};
+
+/** Our injected graph, or the exported one, in a folder with its weights; one folder per number of threads. */
+const genaiFolder = async (
+  modelDir: string,
+  python: string,
+  options: { readonly threads: number; readonly lora: boolean },
+): Promise<string> => {
+  const { threads, lora } = options;
+  const model = openModelFolder(modelDir);
+  const exported = readGraph(await readFile(model.graph));
+  const weights = weightFilesOf(model, exported);
+  const graph = lora ? inject(exported.model, familyOf(readSettings(model).modelType)).model : exported.model;
+  const digest = createHash('sha256').update(graph).digest('hex').slice(0, 12);
+  const folder = await madeOnce('genai-model', digest, async (made) => {
+    for (const path of weights) await copyFile(path, join(made, basename(path)));
+    if (!lora) return writeFile(join(made, 'model.onnx'), graph);
+    await writeFile(join(made, 'injected.onnx'), graph);
+    await run(python, [script('to_genai_graph.py'), join(made, 'injected.onnx'), join(made, 'model.onnx')]);
+  });
+  // ONNX Runtime wants weights inside the folder; links cost nothing.
+  const own = join(folder, `threads-${threads}`);
+  await mkdir(own, { recursive: true });
+  for (const name of ['model.onnx', ...weights.map((path) => basename(path))]) {
+    await link(join(folder, name), join(own, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  }
+  await writeFile(join(own, 'genai_config.json'), await genaiConfig(modelDir, threads));
+  return own;
+};
+
+/**
+ * ONNX Runtime GenAI. `lora`: on our injected graph, with adapters; else on the exported graph, its fastest way to
+ * answer from the base model.
+ */
+export const genai = (modelDir: string, lora: boolean): PeerKind => ({
+  name: lora ? 'genai' : 'genai-base',
+  what: `onnxruntime-genai ${versions.genai}, onnxruntime ${versions.onnxruntime}, ${lora ? 'injected' : 'exported'} graph`,
+  install: async () => {
+    await genaiFolder(modelDir, await genaiPython(), { threads: 1, lora });
+  },
+  adapterFile: lora
+    ? async (peftFolder, out) => {
+        await run(await genaiPython(), [script('to_onnx_adapter.py'), peftFolder, `${out}.onnx_adapter`]);
+        return `${out}.onnx_adapter`;
+      }
+    : undefined,
+  start: async (threads) => {
+    const python = await genaiPython();
+    const folder = await genaiFolder(modelDir, python, { threads, lora });
+    return startPeerProcess(python, [script('peer_genai.py'), folder], { ORT_DISABLE_TELEMETRY: '1' });
+  },
+});
+
+const peftPython = (): Promise<string> =>
+  pythonWith('peft', versions.peft, [
+    `torch==${versions.torch}`,
+    `transformers==${versions.transformers}`,
+    `peft==${versions.peft}`,
+    'gguf',
+  ]);
+
+const hfFolder = async (): Promise<string> => {
+  const [python, gguf] = [await peftPython(), await smollmGguf()];
+  return madeOnce('smollm2-float32', versions.transformers, (made) =>
+    run(python, [script('gguf_to_folder.py'), gguf, made]),
+  );
+};
+
+/** torch and PEFT in float32. */
+export const peft = (): PeerKind => ({
+  name: 'peft',
+  what: `peft ${versions.peft}, transformers ${versions.transformers}, torch ${versions.torch}, float32`,
+  install: async () => void (await hfFolder()),
+  adapterFile: async (peftFolder) => peftFolder,
+  start: async (threads) =>
+    startPeerProcess(await peftPython(), [script('peer_peft.py'), await hfFolder(), String(threads)]),
+});
+
+const ggufPython = (): Promise<string> => pythonWith('gguf', '1', ['gguf', 'numpy', 'safetensors']);
+
+const headsSchema = z.object({ num_attention_heads: z.number(), num_key_value_heads: z.number() });
+
+/** llama.cpp through node-llama-cpp, on the Q4_1 file that the ONNX model was made of. */
+export const llama = (configFile: string): PeerKind => ({
+  name: 'llama',
+  what: `node-llama-cpp ${versions.nodeLlamaCpp}, GGUF Q4_1`,
+  install: async () => {
+    await nodeLlamaCpp(versions.nodeLlamaCpp);
+    await smollmGguf();
+    await ggufPython();
+  },
+  adapterFile: async (peftFolder, out) => {
+    const heads = headsSchema.parse(JSON.parse(await readFile(configFile, 'utf8')));
+    const { num_attention_heads, num_key_value_heads } = heads;
+    const args = [peftFolder, `${out}.gguf`, String(num_attention_heads), String(num_key_value_heads)];
+    await run(await ggufPython(), [script('to_gguf_adapter.py'), ...args]);
+    return `${out}.gguf`;
+  },
+  start: async (threads) => {
+    const entry = await nodeLlamaCpp(versions.nodeLlamaCpp);
+    const args = [script('peer-llama.ts'), entry, await smollmGguf(), String(threads)];
+    return startPeerProcess(process.execPath, args);
+  },
+});

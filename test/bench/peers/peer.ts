@@ -1,0 +1,41 @@
+/** When the tokens of a greedy answer came, in milliseconds from the request, and which they were. */
+export type Timed = { readonly atMs: readonly number[]; readonly ids: readonly number[] };
+
+/** A running program that answers from the base model, ours or another's. One request at a time. */
+export type Peer = {
+  /** Of the process whose memory counts. */
+  readonly pid: number;
+  /** Makes a file that {@link PeerKind.adapterFile} wrote usable; milliseconds. */
+  load(name: string, file: string): Promise<number>;
+  unload(name: string): Promise<void>;
+  /** Greedy; `adapter` null asks the base model. */
+  generate(adapter: string | null, ids: readonly number[], tokens: number): Promise<Timed>;
+  close(): Promise<void>;
+};
+
+/** How a peer is made ready and started. */
+export type PeerKind = {
+  readonly name: string;
+  /** What it is, with versions. */
+  readonly what: string;
+  /** Installs what it needs, once per machine. */
+  install(): Promise<void>;
+  /** Writes a PEFT folder in the form that the peer loads; undefined for one that has no adapters. */
+  readonly adapterFile: ((peftFolder: string, out: string) => Promise<string>) | undefined;
+  start(threads: number): Promise<Peer>;
+  /** Numbers of threads that it is measured with; undefined: all. */
+  readonly onlyThreads?: readonly number[];
+};
+
+/** Adapter files of one peer: rank 8 on every linear, and a large one. */
+export type AdapterFiles = { readonly r8: string; readonly large: string };
+
+/** A peer under way; `files` undefined for one without adapters. Adapter `r8` is loaded. */
+export type Running = {
+  readonly name: string;
+  readonly peer: Peer;
+  readonly files: AdapterFiles | undefined;
+};
+
+/** Milliseconds to the first token. */
+export const firstMs = ({ atMs }: Timed): number => atMs[0] ?? Number.NaN;

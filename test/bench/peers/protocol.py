@@ -1,0 +1,46 @@
+"""How a peer talks to the bench: one JSON object a line, questions on stdin, answers on what was stdout."""
+
+import json
+import os
+import sys
+import time
+
+# Libraries print to stdout: from here on that goes to stderr.
+_answers = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)
+
+
+def milliseconds_since(started):
+    return (time.perf_counter() - started) * 1e3
+
+
+def timed(work):
+    started = time.perf_counter()
+    work()
+    return {"ms": milliseconds_since(started)}
+
+
+def serve(started, load, unload, generate):
+    """Says how long the start took, then answers until stdin ends.
+
+    load(name, file) and unload(name) are timed here. generate(adapter, ids, tokens) gives the greedy tokens one by
+    one; adapter None asks the base model.
+    """
+
+    def answer_generate(question):
+        begun = time.perf_counter()
+        at_ms, ids = [], []
+        for token in generate(question["adapter"], question["ids"], question["tokens"]):
+            ids.append(token)
+            at_ms.append(milliseconds_since(begun))
+        return {"atMs": at_ms, "ids": ids}
+
+    answers = {
+        "load": lambda q: timed(lambda: load(q["name"], q["file"])),
+        "unload": lambda q: timed(lambda: unload(q["name"])),
+        "generate": answer_generate,
+    }
+    print(json.dumps({"ms": milliseconds_since(started)}), file=_answers)
+    for line in sys.stdin:
+        question = json.loads(line)
+        print(json.dumps(answers[question["do"]](question)), file=_answers)

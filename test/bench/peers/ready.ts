@@ -1,0 +1,57 @@
+import { cp, rm } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { dropFolderFromPageCache } from '../page-cache.ts';
+import { quantile } from '../report.ts';
+import { shuffler } from '../rounds.ts';
+import { firstMs, type Peer, type Running } from './peer.ts';
+import type { Series } from './series.ts';
+
+const sizes = { '5mb': 'r8', '49mb': 'large' } as const;
+
+const freshCopy = async (from: string, to: string): Promise<string> => {
+  const copy = to + extname(from);
+  await cp(from, copy, { recursive: true });
+  return copy;
+};
+
+const first = async (peer: Peer, adapter: string, prompt: readonly number[]): Promise<number> =>
+  firstMs(await peer.generate(adapter, prompt, 1));
+
+/**
+ * From a file of an adapter out of the page cache to the first token, less the time to the first token when the adapter
+ * is loaded. A fresh copy each time: peers remember paths and keep files mapped.
+ */
+export const readyRounds = async (
+  peers: readonly Running[],
+  prompt: readonly number[],
+  options: { readonly folder: string; readonly rounds: number; readonly series: Series },
+): Promise<number> => {
+  let pagesLeft = 0;
+  const { folder, rounds, series } = options;
+  const shuffle = shuffler(99);
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const { name, peer, files } of shuffle(peers)) {
+      if (files === undefined) continue;
+      for (const [size, which] of Object.entries(sizes)) {
+        const adapter = `${size}-${round}`;
+        const copy = await freshCopy(files[which], join(folder, `${name}-${adapter}`));
+        pagesLeft += await dropFolderFromPageCache(copy);
+        const load = await peer.load(adapter, copy);
+        const cold = load + (await first(peer, adapter, prompt));
+        const resident = quantile(
+          [
+            await first(peer, adapter, prompt),
+            await first(peer, adapter, prompt),
+            await first(peer, adapter, prompt),
+          ],
+          0.5,
+        );
+        series.add(`ready_${size}_${name}`, cold - resident);
+        await peer.unload(adapter);
+        await rm(copy, { recursive: true });
+      }
+    }
+    console.error(`peers: ready, round ${round} of ${rounds}`);
+  }
+  return pagesLeft;
+};

@@ -1,0 +1,59 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { quantile } from './report.ts';
+
+const kibPerMib = 1024;
+const settleMs = 500;
+
+/** MiB of a process and of all that it started. */
+export type ProcessMemory = {
+  /** Proportional set size: private pages, and its part of those that are shared. Other programs change that part. */
+  readonly pss: number;
+  /** Pages of no file. */
+  readonly anonymous: number;
+};
+
+const memoryOfOne = async (pid: number): Promise<ProcessMemory> => {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const of = (field: string) =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]) / kibPerMib;
+  return { pss: of('Pss'), anonymous: of('Pss_Anon') };
+};
+
+const childrenOf = async (pid: number): Promise<readonly number[]> => {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const lists = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '')),
+  );
+  return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
+};
+
+export const memoryOf = async (pid: number): Promise<ProcessMemory> => {
+  let { pss, anonymous } = await memoryOfOne(pid);
+  for (const child of await childrenOf(pid)) {
+    // It can end meanwhile.
+    const below = await memoryOf(child).catch(() => ({ pss: 0, anonymous: 0 }));
+    pss += below.pss;
+    anonymous += below.anonymous;
+  }
+  return { pss, anonymous };
+};
+
+/** The middle of some readings with pauses between them: garbage of JavaScript comes and goes. */
+export const settledMemory = async (pid: number): Promise<ProcessMemory> => {
+  const readings: ProcessMemory[] = [];
+  for (let i = 0; i < 5; i += 1) {
+    await sleep(settleMs);
+    readings.push(await memoryOf(pid));
+  }
+  return {
+    pss: quantile(
+      readings.map(({ pss }) => pss),
+      0.5,
+    ),
+    anonymous: quantile(
+      readings.map(({ anonymous }) => anonymous),
+      0.5,
+    ),
+  };
+};
