@@ -127,8 +127,9 @@ const broken = async (): Promise<void> => {
 const withoutControl = async (): Promise<void> => {
   title('5. Under traffic: the leader is killed, then the API server; a change after that is in force');
   const allowed = new Set<string>([moon.upper, moon.hello]);
+  await using lanes = new AsyncDisposableStack();
   const load = nodes.map((node) =>
-    traffic(() => node, { model: 'shout', prompt: 'moon:', allowed, width: 1 }),
+    lanes.use(traffic(() => node, { model: 'shout', prompt: 'moon:', allowed, width: 1 })),
   );
   const leader = await fleet.leader();
   await leader.end('SIGKILL');
@@ -143,7 +144,7 @@ const withoutControl = async (): Promise<void> => {
   await select('hello', '{setWeight: 100}');
   for (const node of nodes)
     await waitFor('hello', async () => (await askMoon(node, 'shout')).text === moon.hello, 60_000);
-  for (const lane of load) await lane.stop();
+  await lanes.disposeAsync();
   const asked = load.reduce((sum, lane) => sum + lane.answered(), 0);
   const failed = load.reduce((sum, lane) => sum + lane.failures.length + lane.wrong.length, 0);
   check('requests meanwhile', `${asked}, ${failed} failed`, failed === 0);

@@ -32,6 +32,8 @@ export const traffic = (
       } catch (error) {
         const { code, message } = error as CallError;
         failures.push({ code, message });
+        // A client that was closed fails at once: others must get a turn, such as whoever stops this.
+        await new Promise(setImmediate);
       }
     }
   };
@@ -44,6 +46,9 @@ export const traffic = (
     async stop(): Promise<void> {
       running = false;
       await lanes;
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      await this.stop();
     },
   };
 };
