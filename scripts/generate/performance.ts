@@ -55,11 +55,11 @@ const overheadChart = ({ ratios, setup }: Report): string => {
 };
 
 const us = 'Adaptlet';
-const spinning = 'Adaptlet, spinning';
-const isOurs = (label: string): boolean => label === us || label === spinning;
+const still = 'Adaptlet, no spinning';
+const isOurs = (label: string): boolean => label === us || label === still;
 const peerNames: readonly (readonly [name: string, label: string])[] = [
   ['adaptlet', us],
-  ['adaptlet-spin', spinning],
+  ['adaptlet-no-spin', still],
   ['genai-base', 'GenAI'],
   ['genai', 'GenAI'],
   ['llama', 'llama.cpp'],

@@ -22,8 +22,8 @@ const rivals = { base: 'genai-base', r8: 'genai' } as const;
 /** All of them, or those that ADAPTLET_BENCH_PEERS names, ours always. */
 const chosenKinds = (model: BenchBase): readonly PeerKind[] => {
   const all = [
-    ours(model.modelDir, false),
     ours(model.modelDir, true),
+    ours(model.modelDir, false),
     genai(model.modelDir, true),
     genai(model.modelDir, false),
     llama(model.configFile),
@@ -138,7 +138,7 @@ const decodeRatios = (series: Series): readonly (readonly [string, number | unde
         ] as const;
       return [
         over('genai', rivals[arm]),
-        over('genai', rivals[arm], `${own}-spin`, '_spin'),
+        over('genai', rivals[arm], `${own}-no-spin`, '_no_spin'),
         over('llama', 'llama'),
         over('peft', 'peft'),
       ];

@@ -89,7 +89,7 @@ describe('adaptlet with a node', () => {
       .replaceAll(/[\d.]+ MiB/g, 'N MiB')
       .replaceAll(/ +$/gm, '');
     expect(stable).toMatchInlineSnapshot(`
-      "tiny DIGEST  engine ready (cpu)  up N s  version 0.1.0
+      "tiny DIGEST  engine ready (CPUExecutionProvider)  up N s  version 0.1.0
       RAM N MiB of N MiB  disk N MiB of N MiB
       manifests FOLDER/manifests: ok
 

@@ -6,15 +6,15 @@ import type { PeerKind } from './peer.ts';
 const adapterBudgetBytes = 256 << 20;
 
 /**
- * The engine process as a node uses it: messages between processes, text and sampling included. `spin`: with idle threads
- * that wait busily, as GenAI's do by default; it makes a difference from two threads on.
+ * The engine process as a node uses it: messages between processes, text and sampling included. `spin`: threads
+ * wait busily within a step, as a node's and GenAI's do by default; it makes a difference from two threads on.
  */
 export const ours = (modelDir: string, spin: boolean): PeerKind => {
   let info: EngineInfo | undefined;
   return {
-    name: spin ? 'adaptlet-spin' : 'adaptlet',
-    what: `the engine process of this repository${spin ? ', idle threads spin' : ''}`,
-    ...(spin ? { onlyThreads: [2] } : {}),
+    name: spin ? 'adaptlet' : 'adaptlet-no-spin',
+    what: `the engine process of this repository${spin ? '' : ', without spinning'}`,
+    ...(spin ? {} : { onlyThreads: [2] }),
     install: async () => {
       await using engine = await benchEngine({ modelDir, adapterBudgetBytes, threads: 1 });
       info = engine.info();

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { Ending } from '../generate/scheduler.ts';
 import { type Answers, type FromEngine, type StartOptions, type ToEngine, toWire } from '../protocol.ts';
+import type { GenerateEvent } from '../engine.ts';
 import { refuseTask } from '../refuse-task.ts';
 import type { EngineHost } from './engine-host.ts';
 import { openHost } from './open-host.ts';
@@ -15,6 +16,14 @@ export type EngineProcessParts = {
 };
 
 type Answer = Answers[keyof Answers];
+
+/**
+ * Does it in its turn, once the next step was started: what a token costs to send then passes while that runs on its
+ * own thread.
+ */
+const whileItRuns = (work: () => void): void => {
+  setImmediate(work);
+};
 
 /** How often the process says that it lives while calls are under way. */
 const aliveMs = 250;
@@ -106,14 +115,19 @@ export class EngineProcess {
   #generate({ call, input }: Extract<ToEngine, { kind: 'generate' }>): void {
     const { send } = this.#parts;
     const ended = (ending: Ending): void => {
-      this.#calls.delete(call);
-      if (ending.kind === 'failed') send({ kind: 'error', call, error: toWire(ending.error) });
+      whileItRuns(() => {
+        this.#calls.delete(call);
+        if (ending.kind === 'failed') send({ kind: 'error', call, error: toWire(ending.error) });
+      });
     };
     this.#calls.add(call);
     try {
       const host = this.#ready();
       if (host.generate === undefined) throw refuseTask(host.info.task, 'generate');
-      host.generate(call, input, (event) => send({ kind: 'event', call, event }), ended);
+      const emit = (event: GenerateEvent): void => {
+        whileItRuns(() => send({ kind: 'event', call, event }));
+      };
+      host.generate(call, input, emit, ended);
     } catch (error) {
       ended({ kind: 'failed', error });
     }
@@ -129,7 +143,7 @@ export class EngineProcess {
     if (this.#stopped.signal.aborted) return;
     this.#stopped.abort();
     await this.#host?.close();
-    this.#parts.exit(0);
+    whileItRuns(() => this.#parts.exit(0));
   }
 
   #beat(): void {
