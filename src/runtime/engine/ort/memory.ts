@@ -15,25 +15,34 @@ const release = libc.func('void free(void *address)');
  */
 export class NativeMemory {
   readonly address: bigint;
-  readonly buffer: ArrayBuffer;
+  readonly bytes: number;
+  /** Made when it is asked for: V8 takes what it sees for memory of its own, and collects garbage to make room. */
+  #view: ArrayBuffer | undefined;
+  #freed = false;
 
   constructor(bytes: number) {
     const out: [unknown] = [null];
     const code: unknown = posixMemalign(out, alignment, Math.max(alignment, bytes));
     if (code !== 0 || typeof out[0] !== 'bigint') throw new RangeError(`no memory for ${bytes} bytes`);
     this.address = out[0];
-    this.buffer = koffi.view(this.address, bytes);
+    this.bytes = bytes;
   }
 
-  get bytes(): number {
-    return this.buffer.byteLength;
+  get buffer(): ArrayBuffer {
+    this.#checkAlive();
+    return (this.#view ??= koffi.view(this.address, this.bytes));
   }
 
   free(): void {
-    if (this.buffer.detached) throw new Error('the memory was freed before');
+    this.#checkAlive();
     // Takes the bytes away from every view.
-    this.buffer.transfer();
+    this.#view?.transfer();
+    this.#freed = true;
     release(this.address);
+  }
+
+  #checkAlive(): void {
+    if (this.#freed) throw new Error('the memory was freed before');
   }
 }
 
