@@ -31,8 +31,6 @@ export const goals: readonly Goal[] = [
   least('peers', 'decode_r8_over_genai', 1, 'tokens per second over GenAI, rank 8, 1 thread'),
   least('peers', 'decode_base_over_genai_t2', 1, 'tokens per second over GenAI, no adapter, 2 threads'),
   least('peers', 'decode_r8_over_genai_t2', 1, 'tokens per second over GenAI, rank 8, 2 threads'),
-  least('peers', 'decode_base_over_genai_t2_no_spin', 0, 'the same without an adapter, our threads do not spin'),
-  least('peers', 'decode_r8_over_genai_t2_no_spin', 0, 'the same with rank 8, our threads do not spin'),
   most('peers', 'ready_5mb_over_genai', 1, 'cold file to first token over GenAI, 5 MB adapter'),
   most('peers', 'ready_49mb_over_genai', 1, 'cold file to first token over GenAI, 49 MB adapter'),
   most('memory', 'pss_over_bytes', 1.1, 'memory that loaded adapters add over the bytes of their files'),
