@@ -90,6 +90,7 @@ export const startRuntime = async ({
         ? settings.executionProviders
         : providersFor(settings.deviceResources),
     requireProvider: settings.requireProvider,
+    onnxRuntimeLibrary: settings.onnxRuntimeLibrary,
     maxConcurrent: settings.maxConcurrent,
     maxQueue: settings.maxQueue,
     maxBatch: settings.maxBatch,

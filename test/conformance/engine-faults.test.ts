@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EngineState } from '../../src/runtime/engine/engine.ts';
+import { ort } from '../../src/runtime/engine/ort/library.ts';
 import { smollm } from '../support/models.ts';
 import { waitFor } from '../support/wait.ts';
 import { ask, babble, launchTiny, request, startTiny, type TestEngine } from './support/engine.ts';
@@ -211,6 +212,22 @@ describe('a base model that cannot be loaded', () => {
     expect(engine.info().executionProvider).toBe('CPUExecutionProvider');
     const said = log.filter(({ level }) => level === 'warn').map(({ keys }) => JSON.stringify(keys));
     expect(said.join()).toContain('QNNExecutionProvider is not usable here');
+    await engine.close();
+  });
+
+  it('runs on the ONNX Runtime that is named, and says when that cannot be loaded', async () => {
+    const folder = scratch();
+    const onnxRuntimeLibrary = join(folder, 'libonnxruntime.so');
+    const wrong = launchTiny({ onnxRuntimeLibrary }, folder);
+    await waitFor('the reason', () =>
+      wrong.log.some(({ keys }) => JSON.stringify(keys).includes(`${onnxRuntimeLibrary} cannot be loaded`)),
+    );
+    await wrong.engine.close();
+    await symlink(ort.path, onnxRuntimeLibrary);
+    const { engine } = launchTiny({ onnxRuntimeLibrary }, folder);
+    await waitFor('the engine', () => engine.state === 'ready');
+    expect(readFileSync(`/proc/${engine.pid}/environ`, 'utf8')).toContain(`LIBRARY=${onnxRuntimeLibrary}`);
+    expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
     await engine.close();
   });
 

@@ -102,6 +102,13 @@ export const settingsSchema = z.object({
     .describe(
       'Execution providers in order of preference, by the names of ONNX Runtime, separated by commas. Default: those for `deviceResources`, then the CPU.',
     ),
+  onnxRuntimeLibrary: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Path of a libonnxruntime, 1.22 or newer, that was built for a device. Default: the one of the npm package.',
+    ),
   deviceResources: list
     .prefault('')
     .describe('Extended resources that this pod has from device plugins, such as nvidia.com/gpu.'),

@@ -11,6 +11,8 @@ export type StartOptions = {
   readonly threads: number;
   /** Idle threads of a step wait busily for its next operator. */
   readonly spin?: boolean;
+  /** Path of a libonnxruntime in place of the one that the npm package ships. */
+  readonly onnxRuntimeLibrary?: string | undefined;
   /** In order of preference, by ONNX Runtime's names; empty or absent: the CPU. */
   readonly executionProviders?: readonly string[];
   /** Fails rather than run on the CPU in their place. */

@@ -5,6 +5,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { EngineInfo, GenerateInput } from '../engine.ts';
+import { libraryVariable } from '../library-variable.ts';
 import { type Answers, type FromEngine, fromWire, type StartOptions, type ToEngine } from '../protocol.ts';
 import { EventStream } from './event-stream.ts';
 import { Watchdog } from './watchdog.ts';
@@ -12,6 +13,9 @@ import { Watchdog } from './watchdog.ts';
 const program = fileURLToPath(new URL('../process.ts', import.meta.url));
 /** ONNX Runtime would report sessions, and an identity of the device that it keeps on disk, to its maker. */
 const noTelemetry = { ORT_DISABLE_TELEMETRY: '1' };
+/** What has to be in the environment before the library is loaded. */
+const libraryOf = ({ onnxRuntimeLibrary }: StartOptions): Readonly<Record<string, string>> =>
+  onnxRuntimeLibrary === undefined ? {} : { [libraryVariable]: onnxRuntimeLibrary };
 /** The first start of a large model prepares its weights, which can be silent for long. */
 const startLimitMs = 600_000;
 /** How long a close waits for the present step. The process has nothing to lose: this is for a quiet log. */
@@ -58,7 +62,7 @@ export class EngineLife {
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: [],
-      env: { ...process.env, ...noTelemetry },
+      env: { ...process.env, ...noTelemetry, ...libraryOf(options.start) },
     });
     this.#watchdog = new Watchdog({
       clock: options.clock,

@@ -3,6 +3,7 @@ import { arch, platform } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
+import { libraryVariable } from '../library-variable.ts';
 
 /** The address of something that ONNX Runtime owns. */
 export type Handle = bigint;
@@ -83,8 +84,10 @@ const apiVersion = 22;
 type StatusFunction = keyof typeof statusFunctions;
 type Native = KoffiFunc<(...args: unknown[]) => Handle | null>;
 
-/** The library that onnxruntime-node brings for this system. */
+/** The library that the environment names, or the one that onnxruntime-node brings for this system. */
 const findLibrary = (): string => {
+  const named = process.env[libraryVariable];
+  if (named !== undefined && named !== '') return named;
   const binaries = fileURLToPath(new URL('../bin/', import.meta.resolve('onnxruntime-node')));
   const [napi = ''] = readdirSync(binaries).filter((name) => name.startsWith('napi-v'));
   const folder = join(binaries, napi, platform(), arch());
@@ -98,6 +101,16 @@ const pointerBytes = 8;
 const pointerAt = (address: Handle, place: number): Handle =>
   (koffi.decode(address, place * pointerBytes, 'void *') as Handle | null) ?? 0n;
 
+const load = (path: string): LibraryHandle => {
+  try {
+    return koffi.load(path);
+  } catch (cause) {
+    throw new Error(`${path} cannot be loaded as ONNX Runtime (${libraryVariable}): ${String(cause)}`, {
+      cause,
+    });
+  }
+};
+
 /** A C string in memory of someone else. */
 export const stringAt = (address: Handle): string => koffi.decode(address, 'char', -1) as string;
 
@@ -107,13 +120,14 @@ export const pointersAt = (address: Handle, count: number): readonly Handle[] =>
 
 class OrtLibrary {
   readonly version: string;
+  readonly path = findLibrary();
   /** The library is unloaded when nothing holds it, whatever points into it. */
   readonly #library: LibraryHandle;
   readonly #api: Handle;
   readonly #functions = new Map<string, Native>();
 
   constructor() {
-    this.#library = koffi.load(findLibrary());
+    this.#library = load(this.path);
     const getApiBase = this.#library.func('void *OrtGetApiBase()') as unknown as () => Handle;
     const base = getApiBase();
     const getApi = koffi.decode(pointerAt(base, 0), koffi.proto('void *(uint32_t version)')) as Native;

@@ -43,9 +43,9 @@ const cpuFlags = (): string => {
   }
 };
 
-/** Short key of this kind of machine and of how graphs are optimised: prepacked weights are laid out for both. */
+/** Short key of this kind of machine, of the library and of how graphs are optimised: prepacked weights are laid out for all. */
 export const machineKey = (): string =>
   createHash('sha256')
-    .update([platform(), arch(), cpus()[0]?.model ?? '', cpuFlags(), linearFusions].join('\n'))
+    .update([platform(), arch(), cpus()[0]?.model ?? '', cpuFlags(), linearFusions, ort.path].join('\n'))
     .digest('hex')
     .slice(0, 12);
