@@ -21,7 +21,7 @@ const resident = async (present: TestNode) =>
     .filter((a) => a.state === 'Resident')
     .map((a) => a.key.slice('default/'.length));
 
-// Compiled sizes in bytes: upper 36,800, reverse 69,568, digits 47,000, hello 26,000, roughly.
+// Bytes in RAM: upper 32,768, reverse 65,536, digits 22,528, hello 12,800.
 describe('a RAM budget that holds some of the adapters', () => {
   it('is never exceeded, and every adapter still answers with its own weights', async () => {
     const present = await started({ 'adapter-memory': '120000' });
@@ -53,7 +53,7 @@ describe('a RAM budget that holds some of the adapters', () => {
     const present = await started({ 'adapter-memory': '60000' });
     await expect(present.client.ask({ model: 'reverse', prompt: 'moon:' })).rejects.toMatchObject({
       code: 'ADAPTER_NOT_AVAILABLE',
-      message: expect.stringMatching(/69568 bytes.*60000/s) as string,
+      message: expect.stringMatching(/65536 bytes.*60000/s) as string,
     });
     expect((await present.client.ask({ model: 'upper', prompt: 'moon:' })).text).toBe(moon.upper);
   });
