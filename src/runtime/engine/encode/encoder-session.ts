@@ -1,13 +1,9 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../engine.ts';
-import { inputOf } from '../onnx/inject.ts';
-import { linearFusions } from '../onnx/linear-fusions.ts';
-import { PointerTable } from '../ort/memory.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
 import { TensorRun } from '../ort/tensor-run.ts';
-import { Feeds, type LoraTensors } from '../session/feeds.ts';
-import { rankZeroOf } from '../session/graph-session.ts';
+import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../session/feeds.ts';
 import { type RunOptions, sessionOptions } from '../session/runtime-options.ts';
 import { Int64Buffer } from '../session/step-buffers.ts';
 import {
@@ -26,11 +22,6 @@ export type EncoderGraphOptions = RunOptions & {
   readonly optimised: boolean;
 };
 
-/** The same for both graphs, so that rank 0 has the bits of no adapter. */
-export const encoderConfig: Readonly<Record<string, string>> = {
-  'optimization.disable_specified_optimizers': linearFusions,
-};
-
 /** One output of a run: [texts, …] row by row, `perText` numbers each. */
 export type EncoderValues = {
   readonly values: Float32Array;
@@ -45,19 +36,18 @@ export class EncoderSession {
   readonly #session: OnnxSession;
   readonly #run: TensorRun;
   readonly #inputs: readonly string[];
-  readonly #rankZero: LoraTensors;
+  readonly #lora: LoraInputs;
   readonly #ids = new Int64Buffer();
   readonly #mask = new Int64Buffer();
   readonly #types = new Int64Buffer();
 
   private constructor(session: OnnxSession, sites: readonly Site[]) {
-    const lora = sites.flatMap(({ module }) => [inputOf(module, 'A'), inputOf(module, 'B')]);
+    this.#lora = new LoraInputs(sites);
     this.sites = sites;
     this.#session = session;
-    this.#inputs = readEncoderInputs(session, lora);
+    this.#inputs = readEncoderInputs(session, this.#lora.names);
     this.outputs = readEncoderOutputs(session);
-    this.#run = new TensorRun(session, [...this.#inputs, ...lora]);
-    this.#rankZero = rankZeroOf(sites);
+    this.#run = new TensorRun(session, [...this.#inputs, ...this.#lora.names]);
   }
 
   /**
@@ -72,7 +62,6 @@ export class EncoderSession {
     const session = await OnnxSession.open(graph, {
       ...sessionOptions(options, optimised ? 'none' : 'all'),
       weightsFolder,
-      config: encoderConfig,
     }).catch((cause: unknown) => {
       throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
     });
@@ -86,17 +75,7 @@ export class EncoderSession {
 
   /** See GraphSession.feeds. Errors: INTERNAL when a tensor fits no input. */
   feeds(lora: LoraTensors): Feeds {
-    const stray = [...lora.keys()].filter((name) => !this.#rankZero.has(name));
-    if (stray.length > 0) {
-      throw new AdaptletError(
-        'INTERNAL',
-        `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`,
-      );
-    }
-    const loraValues = [...this.#rankZero].map(([name, none]) => (lora.get(name) ?? none).value);
-    return new Feeds(this, new PointerTable([...this.#inputs.map(() => 0n), ...loraValues]), [
-      ...lora.values(),
-    ]);
+    return this.#lora.feeds(this, this.#inputs.length, lora);
   }
 
   /** Outputs, by name, of texts that are padded to the longest; padding is not attended to. */
@@ -105,8 +84,7 @@ export class EncoderSession {
     texts: readonly (readonly number[])[],
     outputs: readonly string[],
   ): Promise<readonly EncoderValues[]> {
-    if (feeds.maker !== this)
-      throw new AdaptletError('INTERNAL', 'Feeds of another graph would land in other inputs');
+    checkMaker(feeds, this);
     const inputs = this.#tensors(texts);
     for (const [place, tensor] of inputs.entries()) feeds.values.set(place, tensor.value);
     try {
@@ -131,7 +109,7 @@ export class EncoderSession {
   release(): void {
     this.#session.release();
     this.#run.free();
-    for (const tensor of this.#rankZero.values()) tensor.release();
+    this.#lora.release();
     for (const buffer of [this.#ids, this.#mask, this.#types]) buffer.free();
   }
 

@@ -3,10 +3,10 @@ import type { Site } from '../engine.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
-import { NativeMemory, PointerTable, StringTable } from '../ort/memory.ts';
+import { PointerTable, StringTable } from '../ort/memory.ts';
 import { OnnxSession } from '../ort/session.ts';
-import { OrtTensor } from '../ort/tensor.ts';
-import { Feeds, type LoraTensors } from './feeds.ts';
+import type { OrtTensor } from '../ort/tensor.ts';
+import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from './feeds.ts';
 import { AppendingCache, InPlaceCache, type KvCache } from './kv-cache.ts';
 import { type RunOptions, sessionOptions } from './runtime-options.ts';
 import { Int64Buffer, LogitsBuffer } from './step-buffers.ts';
@@ -20,9 +20,6 @@ export type GraphOptions = RunOptions & {
   /** Size of one attention head. */
   readonly headSize: number;
 };
-
-/** Tensors without elements need an address too. */
-const nowhere = new NativeMemory(0).address;
 
 /** Attention that can write the new keys and values behind the old ones, in the same memory. */
 const inPlaceAttention = 'GroupQueryAttention';
@@ -46,8 +43,7 @@ export class GraphSession {
   readonly #inputNames: StringTable;
   readonly #outputNames: StringTable;
   readonly #outputs: PointerTable;
-  /** Feeds that say "no adapter here", shared by all that target only some of the sites. */
-  readonly #rankZero: LoraTensors;
+  readonly #lora: LoraInputs;
   readonly #ids = new Int64Buffer();
   readonly #rows = new Int64Buffer();
   readonly #ones = new Int64Buffer(() => 1n);
@@ -60,11 +56,11 @@ export class GraphSession {
     this.#inPlace = inPlace;
     this.sites = sites;
     this.vocabSize = step.vocabSize;
-    const lora = sites.flatMap(({ module }) => [inputOf(module, 'A'), inputOf(module, 'B')]);
-    this.#inputNames = new StringTable([...step.names, ...step.cache.map(({ past }) => past), ...lora]);
+    this.#lora = new LoraInputs(sites);
+    const pasts = step.cache.map(({ past }) => past);
+    this.#inputNames = new StringTable([...step.names, ...pasts, ...this.#lora.names]);
     this.#outputNames = new StringTable([logitsOutput, ...step.cache.map(({ present }) => present)]);
     this.#outputs = new PointerTable(Array.from({ length: this.#outputNames.length }, () => 0n));
-    this.#rankZero = rankZeroOf(sites);
   }
 
   /**
@@ -101,16 +97,8 @@ export class GraphSession {
    * Errors: INTERNAL when a tensor fits no input.
    */
   feeds(lora: LoraTensors): Feeds {
-    const stray = [...lora.keys()].filter((name) => !this.#rankZero.has(name));
-    if (stray.length > 0) {
-      throw new AdaptletError(
-        'INTERNAL',
-        `Feeds differ from the graph's inputs: ${stray.slice(0, 5).join(', ')}`,
-      );
-    }
-    const stepValues = Array.from({ length: this.#step.names.length + this.#step.cache.length }, () => 0n);
-    const loraValues = [...this.#rankZero].map(([name, none]) => (lora.get(name) ?? none).value);
-    return new Feeds(this, new PointerTable([...stepValues, ...loraValues]), [...lora.values()]);
+    const { names, cache } = this.#step;
+    return this.#lora.feeds(this, names.length + cache.length, lora);
   }
 
   /**
@@ -124,7 +112,7 @@ export class GraphSession {
     cache: KvCache,
     rows: readonly number[],
   ): () => Promise<Float32Array> {
-    if (feeds.maker !== this) throw new AdaptletError('INTERNAL', 'The feeds are of another session');
+    checkMaker(feeds, this);
     const total = cache.length + ids.length;
     const { past, present } = cache.step(total);
     const logits = this.#logits.room([1, rows.length, this.vocabSize]);
@@ -167,7 +155,7 @@ export class GraphSession {
   /** Frees everything but caches and feeds that were made here. Not during a step. */
   release(): void {
     this.#session.release();
-    for (const tensor of this.#rankZero.values()) tensor.release();
+    this.#lora.release();
     for (const owned of [this.#inputNames, this.#outputNames, this.#outputs]) owned.free();
     for (const buffer of [this.#ids, this.#rows, this.#ones, this.#positions, this.#logits]) buffer.free();
   }
@@ -187,13 +175,3 @@ export class GraphSession {
     });
   }
 }
-
-/** In the order in which the graph's LoRA inputs are fed. */
-export const rankZeroOf = (sites: readonly Site[]): LoraTensors => {
-  const none = new Map<string, OrtTensor>();
-  for (const { module, inFeatures, outFeatures } of sites) {
-    none.set(inputOf(module, 'A'), new OrtTensor('float32', [0, inFeatures], nowhere));
-    none.set(inputOf(module, 'B'), new OrtTensor('float32', [outFeatures, 0], nowhere));
-  }
-  return none;
-};

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { encoderConfig } from '../encode/encoder-session.ts';
 import { provePreparedEncoder } from '../encode/prove-prepared-encoder.ts';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
 import { OnnxSession } from '../ort/session.ts';
@@ -25,7 +24,6 @@ const optimise = async (): Promise<void> => {
     optimisedFile: unaligned.graph,
     config: {
       ...options.config,
-      ...(task === 'embed' ? encoderConfig : {}),
       'session.optimized_model_external_initializers_file_name': unaligned.weights,
       'session.optimized_model_external_initializers_min_size_in_bytes': '1024',
       'session.save_external_prepacked_constant_initializers': '1',
