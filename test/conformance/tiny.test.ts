@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
 import type { OrtTensor } from '../../src/runtime/engine/ort/tensor.ts';
-import { provePrepared } from '../../src/runtime/engine/session/prove-prepared.ts';
+import { decoderAnswers, provePrepared } from '../../src/runtime/engine/session/prove-prepared.ts';
 import { unwiredModules } from '../../src/runtime/engine/session/wiring.ts';
 import {
   allLogits,
@@ -210,13 +210,13 @@ describe('prepared weights', () => {
     const [name = ''] = readdirSync(join(cache, 'prepared'));
     const folder = join(cache, 'prepared', name);
     const model = join(tinyModel('int4'), 'model.onnx');
-    const options = { threads: 1, headSize: settings.headSize };
-    await provePrepared(model, folder, options);
+    const answersOf = decoderAnswers({ threads: 1, headSize: settings.headSize });
+    await provePrepared(model, folder, answersOf);
     const weights = join(folder, 'weights.bin');
     const bytes = readFileSync(weights);
     // Beyond the embedding, which most tokens do not touch.
     for (let at = 70_000; at < bytes.length; at += 1) bytes.writeUInt8(bytes.readUInt8(at) ^ 0x11, at);
     writeFileSync(weights, bytes);
-    await expect(provePrepared(model, folder, options)).rejects.toThrow(/do not give the answers/);
+    await expect(provePrepared(model, folder, answersOf)).rejects.toThrow(/do not give the answers/);
   });
 });

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { provePreparedEncoder } from '../encode/prove-prepared-encoder.ts';
+import { encoderAnswers } from '../encode/encoder-answers.ts';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
 import { OnnxSession } from '../ort/session.ts';
 import { preparedFiles } from './prepared-files.ts';
-import { provePrepared } from './prove-prepared.ts';
+import { decoderAnswers, provePrepared } from './prove-prepared.ts';
 import { sessionOptions } from './runtime-options.ts';
 
 /**
@@ -51,5 +51,8 @@ const weights = join(folder, unaligned.weights);
 if (existsSync(weights)) await copy(weights, join(folder, preparedFiles.weights), aligned.moves);
 await rm(weights, { force: true });
 await rm(unaligned.graph);
-if (task === 'embed') await provePreparedEncoder(model, folder, Number(threads));
-else await provePrepared(model, folder, { threads: Number(threads), headSize: Number(headSize) });
+const answersOf =
+  task === 'embed'
+    ? encoderAnswers(Number(threads))
+    : decoderAnswers({ threads: Number(threads), headSize: Number(headSize) });
+await provePrepared(model, folder, answersOf);
