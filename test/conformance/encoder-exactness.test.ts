@@ -1,3 +1,4 @@
+import { transposed } from '../../src/runtime/adapter/transpose.ts';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
@@ -70,8 +71,12 @@ const merged = (): Buffer => {
         inputOf(module, 'B'),
         new Tensor(
           'float32',
-          Float32Array.from(b.values, (value) => 3 * value),
-          b.shape,
+          transposed(
+            Float32Array.from(b.values, (value) => 3 * value),
+            b.shape[0]!,
+            b.shape[1]!,
+          ),
+          b.shape.toReversed(),
         ),
       ] as const,
     ]),

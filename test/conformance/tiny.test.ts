@@ -107,7 +107,7 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
     for (const [index, { module, inFeatures, outFeatures }] of lora.sites.entries()) {
       const rank = [0, 1, 4, 8, 16][index % 5]!;
       tensors.set(inputOf(module, 'A'), tensorOf(zeros(rank * inFeatures), [rank, inFeatures]));
-      tensors.set(inputOf(module, 'B'), tensorOf(zeros(outFeatures * rank), [outFeatures, rank]));
+      tensors.set(inputOf(module, 'B'), tensorOf(zeros(rank * outFeatures), [rank, outFeatures]));
     }
     const ids = golden.prompts[0]!.input_ids;
     const mixed = await allLogits(withLora(lora, tensors), ids);
@@ -161,7 +161,7 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
       new Map(
         sites.flatMap(({ module, inFeatures, outFeatures }) => [
           [inputOf(module, 'A'), tensorOf(new Float32Array(2 * inFeatures).fill(0.1), [2, inFeatures])],
-          [inputOf(module, 'B'), tensorOf(new Float32Array(2 * outFeatures).fill(0.2), [outFeatures, 2])],
+          [inputOf(module, 'B'), tensorOf(new Float32Array(2 * outFeatures).fill(0.2), [2, outFeatures])],
         ]),
       );
     const ids = golden.prompts[2]!.input_ids;

@@ -12,19 +12,21 @@ import type { Digest } from '../../api/names.ts';
 export const compiledMagic = 'ADPTLT01';
 export const tensorAlignment = 64;
 
-/** Version of the format: 2 stores tensors as the artifact has them, 1 stored float32. */
-export const compiledFormat = 2;
+/** Version of the format: 3 stores B transposed, 2 stored it as PEFT has it, 1 stored float32. */
+export const compiledFormat = 3;
 
 /**
- * How a tensor is stored. Of int8, the float32 scales of its rows come first, then the values; a value stands for
- * int8 times the scale of its row, rounded to float32.
+ * How a tensor is stored. Of int8, the float32 scales of its features come first, then the values; a value stands for
+ * int8 times the scale of its feature, rounded to float32. Features are the rows of a half as PEFT has it: the ranks of
+ * A, and the output features of B, which are columns here.
  */
 export const storedTypes = ['float32', 'float16', 'bfloat16', 'int8'] as const;
 export type StoredType = (typeof storedTypes)[number];
 
 /**
- * One half of a LoRA pair. A: [rank, inFeatures]. B: [outFeatures, rank]. What the engine computes with is a stored
- * value times `scale`, rounded to float32 once.
+ * One half of a LoRA pair. A: [rank, inFeatures]. B: [rank, outFeatures], transposed, so that adapters of different ranks
+ * stand one behind the other without gaps. What the engine computes with is a stored value times `scale`, rounded to
+ * float32 once.
  */
 export type CompiledTensor = {
   readonly module: string;
@@ -39,11 +41,18 @@ export type CompiledTensor = {
   readonly crc32: number;
 };
 
+type Stored = Pick<CompiledTensor, 'half' | 'shape' | 'dtype'>;
+
+/** Scales that an int8 tensor has. */
+export const scalesOf = ({ half, shape }: Pick<Stored, 'half' | 'shape'>): number =>
+  half === 'A' ? shape[0] : shape[1];
+
 /** Bytes that a tensor takes in a file. */
-export const storedBytes = (dtype: StoredType, [rows, columns]: readonly [number, number]): number => {
-  const values = rows * columns;
+export const storedBytes = (tensor: Stored): number => {
+  const { dtype, shape } = tensor;
+  const values = shape[0] * shape[1];
   if (dtype === 'float32') return values * Float32Array.BYTES_PER_ELEMENT;
-  if (dtype === 'int8') return rows * Float32Array.BYTES_PER_ELEMENT + values;
+  if (dtype === 'int8') return scalesOf(tensor) * Float32Array.BYTES_PER_ELEMENT + values;
   return values * Uint16Array.BYTES_PER_ELEMENT;
 };
 

@@ -36,12 +36,12 @@ const place = (pairs: readonly Pair[], start: number): { tensors: CompiledTensor
   for (const { site, rank, a, b, scale: ofB } of pairs) {
     const halves = [
       { half: 'A', shape: [rank, site.inFeatures], entry: a, factor: 1 },
-      { half: 'B', shape: [site.outFeatures, rank], entry: b, factor: ofB },
+      { half: 'B', shape: [rank, site.outFeatures], entry: b, factor: ofB },
     ] as const;
     for (const { half, shape, entry, factor } of halves) {
       const dtype = storedTypeOf(entry);
       const offset = align(at);
-      const length = storedBytes(dtype, shape);
+      const length = storedBytes({ half, shape, dtype });
       // Float32 is stored as it is computed with: such a file is read to where it stays.
       const scale = dtype === 'float32' ? 1 : factor;
       tensors.push({ module: site.module, half, shape, dtype, scale, offset, length, crc32: 0 });

@@ -3,7 +3,8 @@ import type { CompiledHeader, CompiledTensor } from './compiled-file.ts';
 import { readCompiledHeader } from './read-compiled.ts';
 
 /** One value as the description of the format says, read on its own. */
-const valueAt = (bytes: DataView, { dtype, shape, offset, scale }: CompiledTensor, at: number): number => {
+const valueAt = (bytes: DataView, tensor: CompiledTensor, at: number): number => {
+  const { half, dtype, shape, offset, scale } = tensor;
   switch (dtype) {
     case 'float32':
       return bytes.getFloat32(offset + 4 * at, true) * scale;
@@ -15,13 +16,15 @@ const valueAt = (bytes: DataView, { dtype, shape, offset, scale }: CompiledTenso
       return wide.getFloat32(0, true) * scale;
     }
     case 'int8': {
-      const ofRow = bytes.getFloat32(offset + 4 * Math.floor(at / shape[1]), true);
-      return Math.fround(bytes.getInt8(offset + 4 * shape[0] + at) * ofRow) * scale;
+      // Ranks are the rows of both; the scales of B are of its output features, the columns.
+      const [scales, feature] = half === 'A' ? [shape[0], Math.floor(at / shape[1])] : [shape[1], at % shape[1]];
+      const ofFeature = bytes.getFloat32(offset + 4 * feature, true);
+      return Math.fround(bytes.getInt8(offset + 4 * scales + at) * ofFeature) * scale;
     }
   }
 };
 
-/** What the engine has to compute with, by `module half`. */
+/** What the engine has to compute with, by `module half`: A [rank, in], B [rank, out]. */
 export const compiledValues = async (
   file: string,
 ): Promise<{ readonly header: CompiledHeader; readonly values: ReadonlyMap<string, Float32Array> }> => {

@@ -64,7 +64,7 @@ describe('compiling on a thread', () => {
       async (file) => {
         const bytes = await readFile(file);
         const header = bytes.subarray(16, 16 + bytes.readUInt32LE(8));
-        header.write(header.toString().replace('"format":2', '"format":1'));
+        header.write(header.toString().replace('"format":3', '"format":2'));
         bytes.writeUInt32LE(crc32(header), 12);
         await writeFile(file, bytes);
       },

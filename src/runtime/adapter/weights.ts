@@ -1,8 +1,9 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
-import { type CompiledTensor, type StoredType, storedBytes } from './compiled-file.ts';
+import type { CompiledTensor, StoredType } from './compiled-file.ts';
 import type { TensorEntry } from './safetensors.ts';
 import type { WeightEntry } from './scales.ts';
+import { type Matrix, transposed } from './transpose.ts';
 import { widening } from './widen.ts';
 
 const storedAs: Readonly<Record<string, StoredType>> = {
@@ -50,33 +51,59 @@ const checkScales = ({ name }: TensorEntry, scales: Float32Array): void => {
   );
 };
 
-const copyStored = (entry: WeightEntry, data: ArrayBuffer, target: Uint8Array): void => {
-  const { scales, begin, end } = entry;
-  const values = new Uint8Array(data, begin, end - begin);
-  if (scales === undefined) {
-    target.set(values);
-    return;
-  }
-  checkScales(scales, new Float32Array(data, scales.begin, scales.shape[0] ?? 0));
-  target.set(new Uint8Array(data, scales.begin, scales.end - scales.begin));
-  target.set(values, scales.end - scales.begin);
-};
-
-/** The values of a tensor as float32 times `scale`. Errors: ADAPTER_NOT_FINITE, ADAPTER_SCALE_INVALID. */
-export const floatsOf = (entry: WeightEntry, data: ArrayBuffer, scale: number): Float32Array => {
-  const [rows = 0, columns = 1] = entry.shape;
-  const dtype = storedTypeOf(entry);
-  const stored = new Uint8Array(storedBytes(dtype, [rows, columns]));
-  copyStored(entry, data, stored);
-  const values = new Float32Array(rows * columns);
-  widening({ dtype, shape: [rows, columns], scale }, stored.buffer, 0, values)(0, values.length);
-  checkFinite(values, entry.name, scale);
+/** The scales of an int8 tensor, none of other types. Errors: ADAPTER_SCALE_INVALID. */
+const scalesFrom = ({ scales }: WeightEntry, data: ArrayBuffer): Float32Array => {
+  if (scales === undefined) return new Float32Array(0);
+  const values = new Float32Array(data.slice(scales.begin, scales.end));
+  checkScales(scales, values);
   return values;
 };
 
+const views = { float32: Float32Array, float16: Uint16Array, bfloat16: Uint16Array, int8: Int8Array } as const;
+
+/** A tensor as the artifact has it. */
+type Source = {
+  readonly dtype: StoredType;
+  readonly scales: Float32Array;
+  readonly values: Float32Array | Uint16Array | Int8Array;
+  readonly shape: readonly [number, number];
+};
+
+const sourceOf = (entry: WeightEntry, data: ArrayBuffer): Source => {
+  const [rows = 0, columns = 1] = entry.shape;
+  const dtype = storedTypeOf(entry);
+  const values = new views[dtype](data.slice(entry.begin, entry.end));
+  return { dtype, scales: scalesFrom(entry, data), values, shape: [rows, columns] };
+};
+
+const bytesOf = (values: Source['values']): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+
+/** Scales and values of a tensor, one behind the other. */
+const stored = ({ scales, values }: Pick<Source, 'scales' | 'values'>): Uint8Array<ArrayBuffer> => {
+  const bytes = new Uint8Array(scales.byteLength + values.byteLength);
+  bytes.set(bytesOf(scales));
+  bytes.set(bytesOf(values), scales.byteLength);
+  return bytes;
+};
+
+/** The values as float32 times `scale`. Errors: ADAPTER_NOT_FINITE. */
+const widened = (source: Source, name: string, scale: number): Float32Array => {
+  const { dtype, shape } = source;
+  const values = new Float32Array(shape[0] * shape[1]);
+  // As the artifact has it, the features of both halves are rows.
+  widening({ half: 'A', dtype, shape, scale }, stored(source).buffer, 0, values)(0, values.length);
+  checkFinite(values, name, scale);
+  return values;
+};
+
+/** The values of a tensor as float32 times `scale`. Errors: ADAPTER_NOT_FINITE, ADAPTER_SCALE_INVALID. */
+export const floatsOf = (entry: WeightEntry, data: ArrayBuffer, scale: number): Float32Array =>
+  widened(sourceOf(entry, data), entry.name, scale);
+
 /**
- * Writes a tensor into a compiled file: as it is stored, or float32 times the scale. `data` is the data section of the
- * artifact's file, whose offsets the reader has checked.
+ * Writes a tensor into a compiled file: as it is stored, or float32 times the scale, and B transposed. `data` is the
+ * data section of the artifact's file, whose offsets the reader has checked.
  *
  * Errors: ADAPTER_NOT_FINITE, also when a weight leaves the range of float32 by the scale; ADAPTER_SCALE_INVALID.
  */
@@ -84,11 +111,16 @@ export const storeTensor = (
   entry: WeightEntry,
   data: ArrayBuffer,
   scale: number,
-  { dtype, offset, length }: Pick<CompiledTensor, 'dtype' | 'offset' | 'length'>,
+  tensor: Pick<CompiledTensor, 'dtype' | 'offset' | 'length'> & { readonly half?: CompiledTensor['half'] },
   file: Uint8Array<ArrayBuffer>,
 ): void => {
-  const values = floatsOf(entry, data, scale);
+  const { dtype, offset, length, half } = tensor;
+  const source = sourceOf(entry, data);
+  const floats = widened(source, entry.name, scale);
+  const [rows, columns] = source.shape;
+  const matrix = <T extends Matrix>(values: T): T =>
+    half === 'B' ? transposed(values, rows, columns) : values;
   const target = file.subarray(offset, offset + length);
-  if (dtype === 'float32') target.set(new Uint8Array(values.buffer));
-  else copyStored(entry, data, target);
+  if (dtype === 'float32') target.set(bytesOf(matrix(floats)));
+  else target.set(stored({ scales: source.scales, values: matrix(source.values) }));
 };

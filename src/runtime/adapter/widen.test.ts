@@ -8,7 +8,7 @@ const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buf
 /** Bits of the float32 values; a NaN may have any payload, and no compiled file has one. */
 const widened = (dtype: 'float16' | 'bfloat16', scale: number): Float32Array => {
   const target = new Float32Array(every.length);
-  widening({ dtype, shape, scale }, every.buffer, 0, target)(0, every.length);
+  widening({ half: 'A', dtype, shape, scale }, every.buffer, 0, target)(0, every.length);
   return target;
 };
 
@@ -40,7 +40,7 @@ describe('widening', () => {
     const values = Int8Array.from({ length: 25_600 }, (_, at) => at);
     const stored = new Uint8Array([...new Uint8Array(scales.buffer), ...new Uint8Array(values.buffer)]);
     const target = new Float32Array(values.length);
-    widening({ dtype: 'int8', shape: [100, 256], scale: 0.3 }, stored.buffer, 0, target)(0, values.length);
+    widening({ half: 'A', dtype: 'int8', shape: [100, 256], scale: 0.3 }, stored.buffer, 0, target)(0, values.length);
     const rounded = Float32Array.from(values, (value, at) => value * (scales[at >> 8] ?? 0));
     expect(target).toEqual(Float32Array.from(rounded, (value) => value * 0.3));
     // Rounding once gives other bits.
@@ -49,12 +49,27 @@ describe('widening', () => {
     );
   });
 
-  it.each(['float32', 'float16', 'int8'] as const)('gives the same in parts as at once for %s', (dtype) => {
+  it('gives int8 of a B times the scale of its column', () => {
+    const scales = Float32Array.of(0.1, 10, 3);
+    const values = Int8Array.of(1, 2, 3, -4, 5, -128);
+    const stored = new Uint8Array([...new Uint8Array(scales.buffer), ...new Uint8Array(values.buffer)]);
+    const target = new Float32Array(6);
+    widening({ half: 'B', dtype: 'int8', shape: [2, 3], scale: 0.3 }, stored.buffer, 0, target)(0, 6);
+    const rounded = Float32Array.from(values, (value, at) => value * (scales[at % 3] ?? 0));
+    expect(target).toEqual(Float32Array.from(rounded, (value) => value * 0.3));
+  });
+
+  it.each([
+    ['A', 'float32'],
+    ['A', 'float16'],
+    ['A', 'int8'],
+    ['B', 'int8'],
+  ] as const)('gives the same in parts as at once for %s of %s', (half, dtype) => {
     const stored = new Uint8Array(4 * 35 + 20).map((_, i) => (i * 37) % 61);
     const whole = new Float32Array(35);
-    widening({ dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, whole)(0, 35);
+    widening({ half, dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, whole)(0, 35);
     const parts = new Float32Array(35);
-    const widen = widening({ dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, parts);
+    const widen = widening({ half, dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, parts);
     for (const [from, to] of [
       [0, 3],
       [3, 17],

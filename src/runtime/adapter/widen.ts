@@ -1,9 +1,9 @@
-import type { CompiledTensor, StoredType } from './compiled-file.ts';
+import { type CompiledTensor, type StoredType, scalesOf } from './compiled-file.ts';
 
 /** Writes the float32 values from index `from` up to `to` of one tensor. */
 export type Widen = (from: number, to: number) => void;
 
-type Stored = Pick<CompiledTensor, 'dtype' | 'shape' | 'scale'>;
+type Stored = Pick<CompiledTensor, 'half' | 'dtype' | 'shape' | 'scale'>;
 
 const patterns = 2 ** 16;
 const everyPattern = (): Uint16Array<ArrayBuffer> =>
@@ -33,7 +33,8 @@ const sixteenBits =
     }
   };
 
-const eightBits =
+/** Of A: one scale per row. */
+const scaledRows =
   (scales: Float32Array, source: Int8Array, target: Float32Array, scale: number): Widen =>
   (from, to) => {
     const columns = source.length / scales.length;
@@ -46,18 +47,29 @@ const eightBits =
     }
   };
 
+/** Of B: one scale per column. */
+const scaledColumns =
+  (scales: Float32Array, source: Int8Array, target: Float32Array, scale: number): Widen =>
+  (from, to) => {
+    let column = from % scales.length;
+    for (let at = from; at < to; at++) {
+      target[at] = Math.fround((source[at] ?? 0) * (scales[column] ?? 0)) * scale;
+      column = column + 1 === scales.length ? 0 : column + 1;
+    }
+  };
+
 /**
  * Makes float32 of a stored tensor: value times scale, in double precision, rounded once. The stored bytes begin at
  * `byteOffset` of `buffer`. They and the target may overlap when the target ends no later than they do and values are
  * widened in order.
  */
 export const widening = (
-  { dtype, shape: [rows, columns], scale }: Stored,
+  { half, dtype, shape, scale }: Stored,
   buffer: ArrayBuffer,
   byteOffset: number,
   target: Float32Array,
 ): Widen => {
-  const count = rows * columns;
+  const count = shape[0] * shape[1];
   if (dtype === 'float32') {
     const source = new Float32Array(buffer, byteOffset, count);
     return (from, to) => {
@@ -67,8 +79,9 @@ export const widening = (
   }
   if (dtype === 'int8') {
     // Copied: the target may grow over them.
-    const scales = new Float32Array(buffer, byteOffset, rows).slice();
-    return eightBits(scales, new Int8Array(buffer, byteOffset + scales.byteLength, count), target, scale);
+    const scales = new Float32Array(buffer, byteOffset, scalesOf({ half, shape })).slice();
+    const source = new Int8Array(buffer, byteOffset + scales.byteLength, count);
+    return (half === 'A' ? scaledRows : scaledColumns)(scales, source, target, scale);
   }
   return sixteenBits(tableOf(dtype), new Uint16Array(buffer, byteOffset, count), target, scale);
 };

@@ -83,7 +83,7 @@ const floats = (tensor: Tensor | undefined): Float32Array => {
   throw new Error('the adapter lacks a module');
 };
 
-/** Adds rows `from`… of B·A to the columns of one weight. */
+/** Adds columns `from`… of (A transposed)·B, B [rank, out], to those of one weight. */
 const addTo = (
   weight: Float32Array,
   place: WeightPlace,
@@ -97,10 +97,11 @@ const addTo = (
   const { a, b, inFeatures, from } = delta;
   const rank = a.length / inFeatures;
   const columns = weight.length / inFeatures;
+  const outFeatures = b.length / rank;
   for (let row = 0; row < place.count; row += 1) {
     for (let k = 0; k < inFeatures; k += 1) {
       let sum = 0;
-      for (let r = 0; r < rank; r += 1) sum += b[(from + row) * rank + r]! * a[r * inFeatures + k]!;
+      for (let r = 0; r < rank; r += 1) sum += b[r * outFeatures + from + row]! * a[r * inFeatures + k]!;
       const column = place.first + row;
       const at = place.layout === 'kn' ? k * columns + column : column * inFeatures + k;
       weight[at]! += sum / (place.factor ?? 1);

@@ -58,7 +58,7 @@ export const someAdapter = (sites: readonly Site[]): Adapter => {
   for (const [index, { module, inFeatures, outFeatures }] of sites.entries()) {
     const rank = 1 + (index % 3);
     tensors.set(inputOf(module, 'A'), new Tensor('float32', values(rank * inFeatures), [rank, inFeatures]));
-    tensors.set(inputOf(module, 'B'), new Tensor('float32', values(outFeatures * rank), [outFeatures, rank]));
+    tensors.set(inputOf(module, 'B'), new Tensor('float32', values(rank * outFeatures), [rank, outFeatures]));
   }
   return tensors;
 };
@@ -75,7 +75,7 @@ export const loraFeeds = (sites: readonly Site[], adapter: Adapter): Feeds => {
   for (const { module, inFeatures, outFeatures } of sites) {
     const [a, b] = [inputOf(module, 'A'), inputOf(module, 'B')];
     feeds[a] = adapter.get(a) ?? new Tensor('float32', new Float32Array(0), [0, inFeatures]);
-    feeds[b] = adapter.get(b) ?? new Tensor('float32', new Float32Array(0), [outFeatures, 0]);
+    feeds[b] = adapter.get(b) ?? new Tensor('float32', new Float32Array(0), [0, outFeatures]);
   }
   return feeds;
 };

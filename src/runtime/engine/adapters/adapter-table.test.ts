@@ -132,7 +132,7 @@ describe('loading a compiled file', () => {
     const { table } = makeTable();
     const file = await copyOf('upper', (bytes) => {
       const header = bytes.subarray(16, 16 + bytes.readUInt32LE(8));
-      header.write(header.toString().replace('"format":2', '"format":1'));
+      header.write(header.toString().replace('"format":3', '"format":2'));
       bytes.writeUInt32LE(crc32(header), 12);
     });
     await expect(table.load('old', file)).rejects.toMatchObject({ code: 'COMPILED_FILE_STALE' });

@@ -22,7 +22,7 @@ const corrupt = (file: string, what: string): AdaptletError =>
 const checkPlace = (file: string, tensor: CompiledTensor, from: number, fileBytes: number): void => {
   const { module, half, shape, dtype, offset, length } = tensor;
   const label = `${module} ${half}`;
-  if (length !== storedBytes(dtype, shape)) {
+  if (length !== storedBytes(tensor)) {
     throw corrupt(file, `${label} has ${length} bytes for ${dtype} of the shape [${shape.join(', ')}]`);
   }
   if (offset % tensorAlignment !== 0 || offset < from || offset + length > fileBytes) {
@@ -52,8 +52,8 @@ const checkPairs = (file: string, tensors: readonly CompiledTensor[], sites: rea
     if (
       rank < 1 ||
       a.shape[1] !== site.inFeatures ||
-      b.shape[0] !== site.outFeatures ||
-      b.shape[1] !== rank
+      b.shape[1] !== site.outFeatures ||
+      b.shape[0] !== rank
     ) {
       throw corrupt(file, `${module} has the shapes [${a.shape.join(', ')}] and [${b.shape.join(', ')}]`);
     }

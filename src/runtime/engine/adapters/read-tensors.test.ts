@@ -20,9 +20,10 @@ const large = async (name: string, dtypes: readonly StoredType[]) => {
   let end = 64;
   const placed = dtypes.map((dtype, index) => {
     const offset = Math.ceil(end / 64) * 64;
-    const length = storedBytes(dtype, shape);
+    const half = index % 2 === 0 ? ('A' as const) : ('B' as const);
+    const length = storedBytes({ half, dtype, shape });
     end = offset + length;
-    return { module: `m${index}`, half: 'A' as const, shape, dtype, scale: 0.75, offset, length };
+    return { module: `m${index}`, half, shape, dtype, scale: 0.75, offset, length };
   });
   const bytes = new Uint8Array(end).map((_, i) => (i * 7919) % 59);
   const file = join(folder, name);

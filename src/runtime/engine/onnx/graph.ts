@@ -1,13 +1,17 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import {
   attributeField,
+  dimensionField,
   entryField,
   graphField,
   microsoftDomain,
   modelField,
   nodeField,
   opsetField,
+  shapeField,
   tensorField,
+  tensorTypeField,
+  typeField,
   valueInfoField,
 } from './schema.ts';
 import {
@@ -106,6 +110,33 @@ const nameOf = (valueInfo: Buffer): string => {
   return field === undefined ? '' : textOf(valueInfo, field);
 };
 
+/** What nested messages of these fields hold, one in the other. */
+const nested = (message: Buffer, path: readonly number[]): Buffer =>
+  path.reduce((outer, number) => {
+    const field = readFields(outer).find((f) => f.number === number);
+    return field === undefined ? Buffer.alloc(0) : contentOf(outer, field);
+  }, message);
+
+const readDimension = (dimension: Buffer): number | string => {
+  const [field] = readFields(dimension);
+  if (field?.number === dimensionField.value) return integerOf(dimension, field);
+  return field?.number === dimensionField.symbol ? textOf(dimension, field) : '';
+};
+
+/** Sizes or symbols of the dimensions of a graph's input; undefined when the graph does not have it. */
+export const inputShape = (graph: Graph, name: string): readonly (number | string)[] | undefined => {
+  const message = contentOf(graph.model, onlyGraph(graph.model, readFields(graph.model)));
+  const input = readFields(message)
+    .filter((field) => field.number === graphField.input)
+    .map((field) => contentOf(message, field))
+    .find((info) => nameOf(info) === name);
+  if (input === undefined) return undefined;
+  const shape = nested(input, [valueInfoField.type, typeField.tensor, tensorTypeField.shape]);
+  return readFields(shape)
+    .filter((field) => field.number === shapeField.dimension)
+    .map((field) => readDimension(contentOf(shape, field)));
+};
+
 /** Value of an integer attribute of a node, or undefined. */
 export const integerAttribute = (node: Node, name: string): number | undefined => {
   for (const field of readFields(node.bytes)) {
@@ -162,10 +193,13 @@ export type GraphEdit = {
   readonly staleShapes: ReadonlySet<string>;
   /** New ValueInfo messages of graph outputs, by name. */
   readonly outputs: ReadonlyMap<string, Buffer>;
+  /** ValueInfo messages of values within the graph that it may lack, by name. */
+  readonly shapes?: ReadonlyMap<string, Buffer>;
 };
 
 const editGraph = (graph: Buffer, nodes: readonly Node[], edit: GraphEdit): Buffer => {
   const parts: Buffer[] = [];
+  const shapes = new Map(edit.shapes);
   let nodeIndex = 0;
   for (const field of readFields(graph)) {
     const original = graph.subarray(field.start, field.end);
@@ -176,12 +210,16 @@ const editGraph = (graph: Buffer, nodes: readonly Node[], edit: GraphEdit): Buff
       if (replacement === undefined) parts.push(original);
       else parts.push(...replacement.map((bytes) => contentField(graphField.node, bytes)));
     } else if (field.number === graphField.valueInfo) {
-      if (!edit.staleShapes.has(nameOf(contentOf(graph, field)))) parts.push(original);
+      const name = nameOf(contentOf(graph, field));
+      if (edit.staleShapes.has(name)) continue;
+      shapes.delete(name);
+      parts.push(original);
     } else if (field.number === graphField.output) {
       const output = edit.outputs.get(nameOf(contentOf(graph, field)));
       parts.push(output === undefined ? original : contentField(graphField.output, output));
     } else parts.push(original);
   }
+  parts.push(...[...shapes.values()].map((bytes) => contentField(graphField.valueInfo, bytes)));
   parts.push(...edit.newInputs.map((bytes) => contentField(graphField.input, bytes)));
   return Buffer.concat(parts);
 };

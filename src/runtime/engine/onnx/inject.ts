@@ -1,11 +1,11 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../engine.ts';
 import type { Family } from './families.ts';
-import { applyEdit, type Graph, integerAttribute, readGraph } from './graph.ts';
+import { applyEdit, type Graph, inputShape, integerAttribute, readGraph } from './graph.ts';
 import { inputOf, loraNodes } from './lora-nodes.ts';
 import { valueInfoMessage } from './messages.ts';
 import { elementType } from './schema.ts';
-import { linearsOf } from './sites.ts';
+import { type Linear, linearsOf } from './sites.ts';
 
 export { inputOf } from './lora-nodes.ts';
 
@@ -49,12 +49,31 @@ export const sitesOf = (graph: Graph, family: Family): readonly Site[] => {
 };
 
 /**
- * Adds LoRA to each module of the family: y = linear(x) + (x·Aᵀ)·Bᵀ, A [rank, in] and B [out, rank] as PEFT has
- * them, alpha/rank already in B, both as plain required inputs. Where a node computes several modules, or a module is
- * several nodes, each module gets its columns. Rank 0 gives exact zeros.
+ * Shapes of the sums, which ONNX Runtime cannot infer from inputs without one. Optimisers look at them, and attention
+ * takes a query without a known shape for queries, keys and values in one.
+ */
+const shapesOfSums = (graph: Graph, linears: readonly Linear[]): ReadonlyMap<string, Buffer> => {
+  // Optimisers compare symbols: these are the ones that everything computed from the tokens has.
+  const [batch = 'batch', sequence = 'sequence'] = inputShape(graph, 'input_ids') ?? [];
+  return new Map(
+    linears
+      .flatMap(({ blocks }) => blocks)
+      .map(({ node, columns }) => {
+        const [y = ''] = node.outputs;
+        const rows = node.opType === 'Gemm' ? [`${y}.rows`] : [batch, sequence];
+        return [y, valueInfoMessage(y, elementType.float, [...rows, columns])];
+      }),
+  );
+};
+
+/**
+ * Adds LoRA to each module of the family: y = linear(x) + (x·Aᵀ)·B, A [rank, in] and B [rank, out], alpha/rank already
+ * in B, both as plain required inputs. Where a node computes several modules, or a module is several nodes, each module
+ * gets its columns. Rank 0 gives exact zeros.
  *
- * Each module has its own symbolic rank: with a shared symbol ONNX Runtime's memory planner re-uses buffers
- * between linears and fails when an adapter mixes ranks.
+ * The inputs have no shape, so that the same graph takes one adapter for all rows of a batch, or [rows, rank, in] and
+ * [rows, rank, out] with one for each. Nor could they share a symbol for the rank: ONNX Runtime's memory planner would
+ * re-use buffers between linears and fail when an adapter mixes ranks.
  *
  * `wanted` leaves other modules as they are. Errors: MODEL_INVALID, MODEL_UNSUPPORTED.
  */
@@ -67,14 +86,12 @@ export const inject = (
   refuseForeign(graph);
   const linears = linearsOf(graph, family).filter(({ site }) => wanted(site));
   const sites = linears.map(({ site }) => site);
-  const newInputs = sites.flatMap(({ module, inFeatures, outFeatures }) => {
-    const rank = `rank.${module}`;
-    return [
-      valueInfoMessage(inputOf(module, 'A'), elementType.float, [rank, inFeatures]),
-      valueInfoMessage(inputOf(module, 'B'), elementType.float, [outFeatures, rank]),
-    ];
-  });
+  const newInputs = sites.flatMap(({ module }) => [
+    valueInfoMessage(inputOf(module, 'A'), elementType.float),
+    valueInfoMessage(inputOf(module, 'B'), elementType.float),
+  ]);
   const nodes = loraNodes(graph.nodes, linears);
-  const edited = applyEdit(graph, { nodes, newInputs, staleShapes: new Set(), outputs: new Map() });
+  const shapes = shapesOfSums(graph, linears);
+  const edited = applyEdit(graph, { nodes, newInputs, staleShapes: new Set(), outputs: new Map(), shapes });
   return { model: edited, sites };
 };

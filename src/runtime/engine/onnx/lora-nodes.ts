@@ -26,7 +26,8 @@ const splitNodes = (
 };
 
 /**
- * (x·Aᵀ)·Bᵀ, taken apart where the module's columns are in several nodes. It is the delta that is split, along its
+ * (x·Aᵀ)·B, B [rank, out] as the engine has it; with one more dimension in front of both, each row of the batch has a
+ * pair of its own. It is taken apart where the module's columns are in several nodes. It is the delta that is split, along its
  * features: a split of A or B would have a dimension of 0 when the rank is 0, which ONNX Runtime refuses.
  */
 const moduleNodes = (linear: Linear): readonly NewNode[] => {
@@ -37,7 +38,7 @@ const moduleNodes = (linear: Linear): readonly NewNode[] => {
   const fused = { opType: 'FusedMatMul', domain: microsoftDomain, attributes: { transB: 1 } };
   const product = [
     { ...fused, name: `lora.${module}.down`, inputs: [input, inputOf(module, 'A')], outputs: [low] },
-    { ...fused, name: `lora.${module}.up`, inputs: [low, inputOf(module, 'B')], outputs: [delta] },
+    { opType: 'MatMul', name: `lora.${module}.up`, inputs: [low, inputOf(module, 'B')], outputs: [delta] },
   ];
   if (blocks.length === 1) return product;
   const outputs = blocks.map((_, index) => deltaOf(linear, index));

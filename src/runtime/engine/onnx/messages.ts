@@ -46,23 +46,27 @@ export const nodeMessage = (node: NewNode): Buffer =>
     ...(node.domain === undefined ? [] : [contentField(nodeField.domain, node.domain)]),
   ]);
 
-/** A ValueInfoProto of a tensor; text dimensions are symbols. */
+const shapeMessage = (shape: readonly (number | string)[]): Buffer =>
+  Buffer.concat(
+    shape.map((dimension) =>
+      contentField(
+        shapeField.dimension,
+        typeof dimension === 'number'
+          ? integerField(dimensionField.value, dimension)
+          : contentField(dimensionField.symbol, dimension),
+      ),
+    ),
+  );
+
+/** A ValueInfoProto of a tensor; text dimensions are symbols. Without a shape any number of dimensions may be fed. */
 export const valueInfoMessage = (
   name: string,
   element: number,
-  shape: readonly (number | string)[],
+  shape?: readonly (number | string)[],
 ): Buffer => {
-  const dimensions = shape.map((dimension) =>
-    contentField(
-      shapeField.dimension,
-      typeof dimension === 'number'
-        ? integerField(dimensionField.value, dimension)
-        : contentField(dimensionField.symbol, dimension),
-    ),
-  );
   const tensor = Buffer.concat([
     integerField(tensorTypeField.elementType, element),
-    contentField(tensorTypeField.shape, Buffer.concat(dimensions)),
+    ...(shape === undefined ? [] : [contentField(tensorTypeField.shape, shapeMessage(shape))]),
   ]);
   return Buffer.concat([
     contentField(valueInfoField.name, name),

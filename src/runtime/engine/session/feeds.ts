@@ -44,7 +44,7 @@ export class LoraInputs {
     const none = new Map<string, OrtTensor>();
     for (const { module, inFeatures, outFeatures } of sites) {
       none.set(inputOf(module, 'A'), new OrtTensor('float32', [0, inFeatures], nowhere));
-      none.set(inputOf(module, 'B'), new OrtTensor('float32', [outFeatures, 0], nowhere));
+      none.set(inputOf(module, 'B'), new OrtTensor('float32', [0, outFeatures], nowhere));
     }
     this.#rankZero = none;
     this.names = [...none.keys()];

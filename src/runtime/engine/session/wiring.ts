@@ -29,7 +29,7 @@ const perturbation = (site: Site, memory: NativeMemory, from: number, random: ()
   const b = a + BigInt(inFeatures * bytes);
   return new Map([
     [inputOf(module, 'A'), new OrtTensor('float32', [1, inFeatures], a)],
-    [inputOf(module, 'B'), new OrtTensor('float32', [outFeatures, 1], b)],
+    [inputOf(module, 'B'), new OrtTensor('float32', [1, outFeatures], b)],
   ]);
 };
 
