@@ -93,6 +93,9 @@ export const startRuntime = async ({
     onnxRuntimeLibrary: settings.onnxRuntimeLibrary,
     maxConcurrent: settings.maxConcurrent,
     maxQueue: settings.maxQueue,
+    kvBudgetBytes: settings.kvMemory,
+    batchBudgetBytes: settings.batchMemory,
+    maxDecodeStallMs: settings.maxDecodeStall,
     maxBatch: settings.maxBatch,
     maxBatchDelayMs: settings.maxBatchDelay,
     ...(settings.pooling === undefined ? {} : { pooling: settings.pooling }),
@@ -121,6 +124,7 @@ export const startRuntime = async ({
     budgetBytes: settings.adapterMemory,
     maxParallelLoads: 2,
     oneAdapter: settings.oneAdapter,
+    evictionPolicy: settings.evictionPolicy,
     random: Math.random,
   });
   stack.defer(() => residency.close());

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { nameSchema, namespaceSchema } from '../../api/names.ts';
 import { bytes, count, labels, list, logLevel, otlpEndpoint } from '../../settings/values.ts';
+import { evictionPolicyNames } from '../residency/eviction-policy.ts';
 
 /**
  * Every setting of `adaptlet serve`. A setting `someName` is the flag `--some-name` and the environment variable
@@ -88,6 +89,12 @@ export const settingsSchema = z.object({
     .describe(
       'RAM holds the base and one active adapter: stable steps down to disk while its canary serves.',
     ),
+  evictionPolicy: z
+    .enum(evictionPolicyNames)
+    .prefault('hit-density')
+    .describe(
+      'Which adapter leaves RAM first, of those with one priority that nobody uses, holds or has pinned. hit-density: the one whose place saves the least reloading, by how often and how lately it was used, size and time to load; lru: the least recently used.',
+    ),
   adapterDisk: bytes.prefault('2Gi').describe('Disk budget of adapters.'),
   threads: count(1, 256).prefault(1).describe('Threads of one inference step.'),
   spin: z
@@ -117,7 +124,22 @@ export const settingsSchema = z.object({
     .prefault('false')
     .transform((text) => text === 'true')
     .describe('Refuses to start when none of the execution providers works, in place of the CPU.'),
-  maxConcurrent: count(1, 256).prefault(8).describe('Requests that are generated at the same time.'),
+  maxConcurrent: count(1, 256)
+    .prefault(8)
+    .describe('Requests that are generated at the same time: rows that decode together, whatever their adapters.'),
+  kvMemory: bytes
+    .prefault('512Mi')
+    .describe(
+      'Memory for keys and values. A request runs once its prompt and the most tokens that it asked for fit; what is left keeps the latest conversations.',
+    ),
+  batchMemory: bytes
+    .prefault('256Mi')
+    .describe(
+      'Memory for copies of the adapters that decode together, one for each of maxConcurrent rows; taken when different adapters run at the same time. An adapter whose rank does not fit runs by itself.',
+    ),
+  maxDecodeStall: count(1, 60_000)
+    .prefault(100)
+    .describe('Milliseconds that the prompt of one request may keep the others from their next token.'),
   maxQueue: count(0, 10_000)
     .prefault(128)
     .describe('Requests that may wait; one more is refused with QUEUE_FULL.'),

@@ -30,6 +30,8 @@ const restartDelays = { firstMs: 100, longestMs: 10_000 };
 const wellMs = 30_000;
 /** Events are acknowledged in groups. */
 const acknowledgeEvery = eventWindow / 2;
+/** Requests that the process may not have decided about. */
+const mostUndecided = 64;
 /** Milliseconds after which a refused request may find a place. */
 const retryAfterMs = 1000;
 
@@ -84,7 +86,7 @@ class ProcessEngine implements EngineClient {
       });
     if (signal.aborted) throw cancelled();
     const life = this.#alive();
-    this.#checkRoom(life);
+    this.#checkRoom(life, mostUndecided);
     const { stream, taken, leave } = life.generate(input);
     const abort = (): void => {
       stream.fail(cancelled());
@@ -198,10 +200,13 @@ class ProcessEngine implements EngineClient {
     return new AdaptletError('ENGINE_DOWN', `The engine is ${this.#state}${why}`, { cause: this.#failure });
   }
 
-  /** The process refuses as well, but only between steps: messages must not pile up before it. */
-  #checkRoom(life: EngineLife): void {
+  /**
+   * The process decides whom its full queue lets go; it does so between steps. What comes meanwhile must not pile up before
+   * it.
+   */
+  #checkRoom(life: EngineLife, undecided = 0): void {
     const { maxConcurrent, maxQueue } = this.#options;
-    if (life.streams < maxConcurrent + maxQueue) return;
+    if (life.streams < maxConcurrent + maxQueue + undecided) return;
     throw new AdaptletError('QUEUE_FULL', `${life.streams} requests run or wait in the engine`, {
       retryAfterMs,
     });

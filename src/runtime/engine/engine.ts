@@ -83,6 +83,12 @@ export type GenerateInput = {
   readonly stopTokenIds?: readonly number[];
   /** Log probabilities with each token, and those of that many likeliest tokens. Absent: none. */
   readonly logprobs?: number;
+  /** Whose request it is: places are shared out fairly between tenants. Absent: the one without a name. */
+  readonly tenant?: string;
+  /** The conversation that it is part of: keys and values of an earlier request of it may be used again. Absent: none. */
+  readonly session?: string;
+  /** From -1000 to 1000; a higher one goes first. Absent: 0. */
+  readonly priority?: number;
 };
 
 /** A token and how likely the model finds it. */
@@ -122,6 +128,8 @@ export type GenerateEvent =
       readonly kind: 'done';
       readonly finishReason: FinishReason;
       readonly promptTokens: number;
+      /** Those of the prompt whose keys and values were there from an earlier request of the session. Absent: 0. */
+      readonly cachedTokens?: number;
       readonly completionTokens: number;
       readonly timing: Timing;
     };

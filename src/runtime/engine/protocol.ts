@@ -19,6 +19,12 @@ export type StartOptions = {
   readonly requireProvider?: boolean;
   readonly maxConcurrent: number;
   readonly maxQueue: number;
+  /** Memory for keys and values of the requests that run. Absent: 512 MiB. */
+  readonly kvBudgetBytes?: number;
+  /** Memory for copies of the adapters that decode together. Absent: 256 MiB. */
+  readonly batchBudgetBytes?: number;
+  /** Milliseconds that a prompt may keep others from their next token. Absent: 100. */
+  readonly maxDecodeStallMs?: number;
   /** Rows of one run, of encoders and plain tensors. Absent: 16. */
   readonly maxBatch?: number;
   /** Milliseconds that a row may wait for others. Absent: 0. */

@@ -42,6 +42,28 @@ describe('identity', () => {
     );
   });
 
+  it.each([
+    ['0', 0],
+    [' 7 ', 7],
+    ['+1000', 1000],
+    ['-1000', -1000],
+  ])('reads the priority %j', (value, priority) => {
+    expect(identityOf(headers({ 'x-adaptlet-priority': value }))).toEqual({ priority });
+  });
+
+  it.each(['1001', '-1001', '1.5', '1e2', '0x10', 'high', '5, 5', '--1', '٣'])(
+    'refuses the priority %j and says what it can be',
+    (value) => {
+      expect(() => identityOf(headers({ 'x-adaptlet-priority': value }))).toThrow(
+        /priority \(x-adaptlet-priority\) must be a whole number from -1000 to 1000/,
+      );
+    },
+  );
+
+  it('takes an empty priority for none', () => {
+    expect(identityOf(headers({ 'x-adaptlet-priority': ' ' }))).toEqual({});
+  });
+
   it('never lets a user id that could leave its folder into a path', () => {
     for (const id of ['u42', 'a', 'anna.b_c-d', 'a..b']) expect(isPerUserId(id)).toBe(true);
     for (const id of ['', '.', '..', '../x', '-a', 'A', 'ä', 'a/b', 'a\\b', 'a\n', 'a b', 'a'.repeat(64)]) {

@@ -1,15 +1,19 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { RequestContext } from '../serving/serving.ts';
 
-/** HTTP headers, or gRPC metadata keys, that say who asks. */
+/** HTTP headers, or gRPC metadata keys, that say who asks, and how urgently. */
 export const identityHeaders = {
   user: 'x-adaptlet-user',
   session: 'x-adaptlet-session',
   tenant: 'x-adaptlet-tenant',
+  priority: 'x-adaptlet-priority',
 } as const;
 
 /** Longest value of a user, a session or a tenant, in UTF-16 code units. */
 export const maxIdentityLength = 256;
+
+/** A priority lies from its negative to it. */
+const maxPriority = 1000;
 
 /** What the body of a request says: OpenAI `user`, parameters `user` and `session` of the Open Inference Protocol. */
 export type IdentityParameters = {
@@ -17,7 +21,7 @@ export type IdentityParameters = {
   readonly session?: string | undefined;
 };
 
-export type Identity = Pick<RequestContext, 'user' | 'session' | 'tenant'>;
+export type Identity = Pick<RequestContext, 'user' | 'session' | 'tenant' | 'priority'>;
 
 /** Control, format, private and unassigned characters, lone surrogates, line and paragraph separators. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
@@ -25,7 +29,7 @@ const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
 /**
  * Who asks. A header wins over the body: a gateway in front of the runtime sets headers, the client writes the body.
  * Blanks around a value are dropped; an empty value counts as absent.
- * Errors: REQUEST_INVALID for a value that is too long or has unprintable characters.
+ * Errors: REQUEST_INVALID for a value that is too long or has unprintable characters, and for a priority that is none.
  */
 export const identityOf = (
   headers: ReadonlyMap<string, string>,
@@ -35,10 +39,12 @@ export const identityOf = (
   const session =
     checked('session', headers.get(identityHeaders.session)) ?? checked('session', parameters.session);
   const tenant = checked('tenant', headers.get(identityHeaders.tenant));
+  const priority = priorityOf(headers.get(identityHeaders.priority));
   return {
     ...(user === undefined ? {} : { user }),
     ...(session === undefined ? {} : { session }),
     ...(tenant === undefined ? {} : { tenant }),
+    ...(priority === undefined ? {} : { priority }),
   };
 };
 
@@ -58,6 +64,18 @@ const checked = (what: keyof typeof identityHeaders, raw: string | undefined): s
     );
   }
   return value;
+};
+
+/** Never from the body: a proxy that strips or sets the header decides for all protocols. */
+const priorityOf = (raw: string | undefined): number | undefined => {
+  const value = raw?.trim();
+  if (value === undefined || value === '') return undefined;
+  const priority = /^[+-]?\d{1,4}$/.test(value) ? Number(value) : Number.NaN;
+  if (Math.abs(priority) <= maxPriority) return priority;
+  throw new AdaptletError(
+    'REQUEST_INVALID',
+    `the priority (${identityHeaders.priority}) must be a whole number from -${maxPriority} to ${maxPriority}`,
+  );
 };
 
 const perUserPattern = /^[a-z0-9]([a-z0-9._-]{0,62})$/;

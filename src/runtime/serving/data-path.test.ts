@@ -66,6 +66,7 @@ const make = (plan: Plan, resident: Readonly<Record<string, Digest>>, demand?: D
   const state = {
     fail: undefined as Error | undefined,
     failAfterFirst: false,
+    admits: true,
     task: 'generate' as Task,
     refuse: new Map<string, AdaptletError>(),
   };
@@ -76,8 +77,9 @@ const make = (plan: Plan, resident: Readonly<Record<string, Digest>>, demand?: D
       if (state.fail !== undefined) throw state.fail;
       return { kind: 'embedding', rows: [], promptTokens: 0, truncated: [] };
     },
-    async *generate(input: GenerateInput): AsyncGenerator<GenerateEvent> {
+    async *generate(input: GenerateInput, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
       asked.push(input);
+      if (!state.admits) await new Promise((_, reject) => signal.addEventListener('abort', reject));
       if (state.fail !== undefined && !state.failAfterFirst) throw state.fail;
       yield { kind: 'token', ids: [1], text: input.adapter ?? 'base' };
       if (state.fail !== undefined) throw state.fail;
@@ -159,6 +161,20 @@ describe('the data path', () => {
     expect(asked[0]?.adapter).toBeNull();
   });
 
+  it('tells the engine whose request it is, and which session it may continue', async () => {
+    const { path, asked, request } = make(planOf(), {});
+    const context = { namespace: 'default', model: 'tiny', headers: new Map(), user: 'u1', session: 's1' };
+    const { events } = await path.generate(
+      { ...context, tenant: 'acme', priority: 5 },
+      request,
+      new AbortController().signal,
+    );
+    await Array.fromAsync(events);
+    expect(asked).toMatchObject([
+      { tenant: 'acme', session: '["default","acme","u1","s1"]', priority: 5, maxTokens: 4 },
+    ]);
+  });
+
   it('gives back its reference after the last event', async () => {
     const { ask, references } = make(planOf(adapter('good')), { good });
     expect((await ask('good')).served).toMatchObject({ adapter: 'good', digest: good, arm: '' });
@@ -174,6 +190,18 @@ describe('the data path', () => {
     );
     for await (const event of events) if (event.kind === 'token') break;
     expect(references.get('good')).toBe(0);
+  });
+
+  it('gives back its reference when its caller leaves while it waits in the queue of the engine', async () => {
+    const { path, ask, asked, references, state } = make(planOf(adapter('good')), { good });
+    state.admits = false;
+    const caller = new AbortController();
+    const answer = ask('good', 'u1', caller.signal);
+    await expect.poll(() => asked.length).toBe(1);
+    expect([references.get('good'), path.inEngine]).toEqual([1, 1]);
+    caller.abort();
+    await expect(answer).rejects.toBeDefined();
+    expect([references.get('good'), path.inEngine]).toEqual([0, 0]);
   });
 
   it('gives back its reference when the engine refuses at once', async () => {

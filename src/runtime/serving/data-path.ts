@@ -12,6 +12,7 @@ import type { Holds } from './holds.ts';
 import { routeOnDemand } from './on-demand.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import { perUserResource } from './per-user.ts';
+import { scopeOf } from './request-scope.ts';
 import type { ServedCounts } from './served-counts.ts';
 import type {
   Answered,
@@ -70,7 +71,8 @@ export class DataPath {
     const { engine } = this.#parts;
     const id = randomUUID();
     const acquired = await this.#admit('generate', id, context, signal);
-    const input = { requestId: id, adapter: acquired.lease?.engineName ?? null, ...request };
+    const adapter = acquired.lease?.engineName ?? null;
+    const input = { requestId: id, adapter, ...request, ...scopeOf(context) };
     const events = engine.generate(input, signal)[Symbol.asyncIterator]();
     this.#inEngine++;
     try {

@@ -19,6 +19,8 @@ export type RequestContext = {
   readonly user?: string;
   readonly session?: string;
   readonly tenant?: string;
+  /** From -1000 to 1000; absent: 0. */
+  readonly priority?: number;
   readonly headers: ReadonlyMap<string, string>;
 };
 

@@ -41,6 +41,7 @@ export const openEncoder = async (
     maxQueue: 200,
     maxBatch: 16,
     maxBatchDelayMs: 0,
+    batchBudgetBytes: 16 << 20,
     clock: systemClock,
     ...options,
   });

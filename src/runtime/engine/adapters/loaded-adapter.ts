@@ -8,10 +8,28 @@ import type { Arena, Block } from './arena.ts';
 /** What makes feeds: a graph with LoRA inputs. */
 export type FeedMaker = { readonly feeds: (lora: LoraTensors) => Feeds };
 
+/** Where the halves of a pair are in memory: A [rank, in] and B [rank, out], float32. */
+export type PairAt = { readonly rank: number; readonly a: bigint; readonly b: bigint };
+
+/** A pair by its offsets in the block. */
+type PairPlace = { readonly rank: number; readonly a: number; readonly b: number };
+
+const pairPlaces = ({ places }: MemoryLayout): ReadonlyMap<string, PairPlace> => {
+  const pairs = new Map<string, PairPlace>();
+  for (const { tensor, at } of places) {
+    const pair = pairs.get(tensor.module) ?? { rank: tensor.shape[0], a: 0, b: 0 };
+    pairs.set(tensor.module, tensor.half === 'A' ? { ...pair, a: at } : { ...pair, b: at });
+  }
+  return pairs;
+};
+
 /** An adapter in memory: its bytes in the arena, and the feeds made of them for the graph that it runs on. */
 export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   readonly name: string;
   readonly graph: G;
+  /** The largest of its pairs. */
+  readonly rank: number;
+  readonly #pairs: ReadonlyMap<string, PairPlace>;
   readonly #arena: Arena;
   readonly #block: Block;
   readonly #layout: MemoryLayout;
@@ -26,6 +44,8 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
     this.#arena = parts.arena;
     this.graph = parts.graph;
     this.#layout = layout;
+    this.#pairs = pairPlaces(layout);
+    this.rank = Math.max(...[...this.#pairs.values()].map(({ rank }) => rank));
     this.#block = parts.arena.allocate(layout.bytes, () => {
       // The tensors pointed to where the bytes were.
       if (this.#feeds === undefined) return;
@@ -57,6 +77,20 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   get feeds(): Feeds {
     if (this.#whole && this.#feeds !== undefined) return this.#feeds;
     throw new AdaptletError('INTERNAL', `Adapter ${this.name} was used before it was read`);
+  }
+
+  /** Those that it targets. */
+  get modules(): readonly string[] {
+    return [...this.#pairs.keys()];
+  }
+
+  /** The pair of a module, where it is now; undefined for one that it does not target. Valid until the next change of the arena. */
+  pairAt(module: string): PairAt | undefined {
+    const pair = this.#pairs.get(module);
+    if (pair === undefined) return undefined;
+    if (!this.#whole) throw new AdaptletError('INTERNAL', `Adapter ${this.name} was used before it was read`);
+    const start = this.#arena.address + BigInt(this.#block.offset);
+    return { rank: pair.rank, a: start + BigInt(pair.a), b: start + BigInt(pair.b) };
   }
 
   /** One more sequence uses it. */

@@ -1,5 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
+import { AdapterRows } from '../adapters/adapter-rows.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
@@ -13,8 +14,9 @@ import type { Feeds } from '../session/feeds.ts';
 import type { EncodeInput, EncodeResult } from '../tasks.ts';
 import type { EncoderModel } from './encoder-model.ts';
 import { classify, type Head } from './head.ts';
-import { adapterLanes, baseLanes, type Lane, type Lanes, runLane } from './lanes.ts';
+import { adapterLanes, baseLanes, type Lane, type Lanes } from './lanes.ts';
 import { headBytes, readHead } from './loaded-heads.ts';
+import { MixedTexts, type Text } from './mixed-texts.ts';
 import { unitVector } from './pooling.ts';
 import { tokensOf } from './text-tokens.ts';
 
@@ -26,10 +28,10 @@ export type EncoderHostOptions = {
   readonly maxBatch: number;
   /** Milliseconds that a text may wait for others. */
   readonly maxBatchDelayMs: number;
+  /** Memory for copies of adapters whose texts run together. */
+  readonly batchBudgetBytes: number;
   readonly clock: Clock;
 };
-
-type Work = { readonly lane: Lane; readonly ids: readonly number[] };
 
 /** Tokens of one run, padding included. */
 const maxBatchTokens = 4096;
@@ -43,7 +45,8 @@ export class EncoderHost implements EngineHost {
   readonly #heads = new WeakMap<LoadedAdapter, Head>();
   readonly #lanes = new WeakMap<LoadedAdapter, Lanes>();
   readonly #base: Lanes;
-  readonly #batcher: Batcher<Work, Float32Array>;
+  readonly #batcher: Batcher<Text, Float32Array>;
+  readonly #mixed: MixedTexts;
   readonly #room: RequestRoom;
   /** Rank 0 at every site: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
@@ -61,11 +64,15 @@ export class EncoderHost implements EngineHost {
       expected: info,
       steps: this.#steps,
     });
+    const { maxBatch, maxBatchDelayMs, batchBudgetBytes, clock } = options;
+    const { lora, mixedSites: sites } = sessions;
+    const copies = { sites, rows: maxBatch, budgetBytes: batchBudgetBytes };
+    this.#mixed = new MixedTexts(lora, sites.length > 0 ? new AdapterRows(lora, copies) : undefined, maxBatch);
     this.#batcher = new Batcher({
-      limits: { maxRows: options.maxBatch, maxTokens: maxBatchTokens },
-      maxDelayMs: options.maxBatchDelayMs,
-      clock: options.clock,
-      run: (batch) => this.#steps.run(() => runBatch(batch.map(({ work }) => work))),
+      limits: { maxRows: maxBatch, maxTokens: maxBatchTokens },
+      maxDelayMs: maxBatchDelayMs,
+      clock,
+      run: (batch) => this.#steps.run(() => this.#mixed.run(batch.map(({ work }) => work))),
     });
   }
 
@@ -109,17 +116,18 @@ export class EncoderHost implements EngineHost {
     using _place = this.#room.enter(id);
     const adapter = input.adapter === null ? undefined : this.#adapters.get(input.adapter);
     const head = this.#headFor(input, adapter);
-    const lane = this.#lanesOf(adapter)[head === undefined ? 'embedding' : 'pooler'];
+    const lane: Lane = this.#lanesOf(adapter)[head === undefined ? 'embedding' : 'pooler'];
     const { encoder } = this.#model.info;
     const { ids, promptTokens, truncated } = tokensOf(input.texts, this.#model.codec, encoder.maxTokens);
     adapter?.acquire();
     try {
       const pieces = ids.map((tokens) => ({
         request: id,
-        key: lane,
+        // Texts of one output run together, whatever their adapters.
+        key: lane.output,
         rows: 1,
         length: tokens.length,
-        work: { lane, ids: tokens },
+        work: { lane, adapter: adapter ?? null, ids: tokens },
       }));
       const rows = await this.#batcher.add(pieces);
       checkFinite(rows, input.adapter);
@@ -142,7 +150,10 @@ export class EncoderHost implements EngineHost {
   /** Ends after the present run and frees the base model. */
   async close(): Promise<void> {
     this.#batcher.stop();
-    await this.#steps.run(() => this.#model.sessions.release());
+    await this.#steps.run(() => {
+      this.#mixed.release();
+      this.#model.sessions.release();
+    });
   }
 
   async #readHead(name: string, file: string): Promise<Head | undefined> {
@@ -172,15 +183,6 @@ export class EncoderHost implements EngineHost {
     return lanes;
   }
 }
-
-const runBatch = async (batch: readonly Work[]): Promise<readonly Float32Array[]> => {
-  const [first] = batch;
-  if (first === undefined) return [];
-  return await runLane(
-    first.lane,
-    batch.map(({ ids }) => ids),
-  );
-};
 
 const checkFinite = (rows: readonly Float32Array[], adapter: string | null): void => {
   if (rows.every((row) => row.every(Number.isFinite))) return;

@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
+import type { Site } from '../engine.ts';
 import { type ModelGraphsOptions, modelGraphs } from '../session/model-graphs.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { proveWiring } from '../session/wiring.ts';
 import { EncoderSession } from './encoder-session.ts';
+import { mixedSites } from './prove-texts.ts';
 
 /** An encoder, loaded twice over one copy of its weights, as decoders are: see session/sessions.ts. */
 export type EncoderSessions = {
   readonly base: EncoderSession;
   readonly lora: EncoderSession;
+  /** Where texts that run together can have different adapters. */
+  readonly mixedSites: readonly Site[];
   readonly graphDigest: string;
   release(): void;
 };
@@ -31,6 +35,7 @@ export const openEncoderSessions = async (options: EncoderSessionsOptions): Prom
   return {
     base,
     lora,
+    mixedSites: await mixedSites(lora, { graphDigest, cacheDir: options.cacheDir }),
     graphDigest,
     release: () => {
       base.release();

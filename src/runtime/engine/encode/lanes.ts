@@ -4,7 +4,7 @@ import type { EncoderModel } from './encoder-model.ts';
 import type { EncoderSession, EncoderValues } from './encoder-session.ts';
 import { firstState, meanState } from './pooling.ts';
 
-/** What texts are run with and for. Texts of one lane are run together. */
+/** What texts are run with and for. */
 export type Lane = {
   readonly session: EncoderSession;
   /** Feeds can be rebuilt between steps, so they are asked for. */
@@ -40,13 +40,11 @@ export const adapterLanes = (model: EncoderModel, adapter: LoadedAdapter): Lanes
 const rowOf = ({ values, perText }: EncoderValues, row: number): Float32Array =>
   values.subarray(row * perText, (row + 1) * perText);
 
-/** Runs texts of one lane together: one vector for each. */
-export const runLane = async (
-  lane: Lane,
-  texts: readonly (readonly number[])[],
-): Promise<readonly Float32Array[]> => {
-  const [result] = await lane.session.encode(lane.feeds(), texts, [lane.output]);
-  if (result === undefined) return [];
+/** One vector for each text of a run, each by its own lane. */
+export const poolEach = (
+  result: EncoderValues,
+  texts: readonly { readonly lane: Lane; readonly ids: readonly number[] }[],
+): readonly Float32Array[] => {
   const size = result.shape.at(-1) ?? 0;
-  return texts.map((ids, row) => lane.pool(rowOf(result, row), size, ids.length));
+  return texts.map(({ lane, ids }, row) => lane.pool(rowOf(result, row), size, ids.length));
 };

@@ -1,170 +1,331 @@
 import { describe, expect, it } from 'vitest';
-import { Exclusive } from '../exclusive.ts';
-import { type Ending, type Schedulable, Scheduler } from './scheduler.ts';
+import { FakeSequence, startScheduler, turns } from './scheduler.fixture.ts';
 
-type Name = Schedulable['adapter'];
-const adapter = (name: string): Name => ({ name }) as unknown as Name;
+const queueFull = expect.objectContaining({ code: 'QUEUE_FULL' });
 
-/** A sequence of a given number of steps that writes down when it runs. */
-class FakeSequence implements Schedulable {
-  readonly id: number;
-  readonly adapter: Name;
-  readonly switches: boolean[] = [];
-  cancelled = false;
-  window = Infinity;
-  #left: number;
-  readonly #log: number[];
-  readonly #failAt: number;
+/** The steps that a sequence took part in. */
+const stepsOf = (log: readonly string[], id: number): readonly string[] =>
+  log.filter((step) => step.split(' ').slice(1).includes(String(id)));
 
-  constructor(id: number, steps: number, log: number[], options: { adapter?: Name; failAt?: number } = {}) {
-    this.id = id;
-    this.#left = steps;
-    this.#log = log;
-    this.adapter = options.adapter ?? null;
-    this.#failAt = options.failAt ?? -1;
-  }
-  get runnable(): boolean {
-    return this.window > 0;
-  }
-  cancel(): void {
-    this.cancelled = true;
-  }
-  taken(events: number): void {
-    this.window += events;
-  }
-  async step(switched: boolean): Promise<boolean> {
-    await new Promise(setImmediate);
-    this.switches.push(switched);
-    this.#log.push(this.id);
-    this.window -= 1;
-    this.#left -= 1;
-    if (this.#left === this.#failAt) throw new Error('broken');
-    return this.#left === 0;
-  }
-}
-
-/** Lets everything run that can. */
-const settle = async (): Promise<void> => {
-  for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
-};
-
-const start = (maxConcurrent = 8, maxQueue = 8) => {
-  const log: number[] = [];
-  const endings = new Map<number, Ending['kind']>();
-  const steps = new Exclusive();
-  const scheduler = new Scheduler({ maxConcurrent, maxQueue, steps });
-  const submit = (sequence: FakeSequence): void =>
-    scheduler.submit(sequence, (ending) => {
-      expect(endings.has(sequence.id)).toBe(false);
-      endings.set(sequence.id, ending.kind);
-    });
-  return { log, endings, steps, scheduler, submit };
-};
-
-describe('the scheduler', () => {
-  it('gives every active sequence one step in turn', async () => {
-    const { log, submit, endings } = start();
-    for (const id of [1, 2, 3]) submit(new FakeSequence(id, 3, log));
+describe('the steps of the scheduler', () => {
+  it('give all that decode their next token at once', async () => {
+    const { log, submit, settle, kinds } = startScheduler();
+    for (const id of [1, 2, 3]) submit(new FakeSequence(id, { prompt: 1, answer: 2 }));
     await settle();
-    expect(log).toEqual([1, 2, 3, 1, 2, 3, 1, 2, 3]);
-    expect([...endings]).toEqual([
-      [1, 'complete'],
-      [2, 'complete'],
-      [3, 'complete'],
+    expect(log).toEqual(['decode 1 2 3', 'decode 1 2 3']);
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
+  });
+
+  it('are in turns for a prompt and for all that decode', async () => {
+    const { log, submit, settle } = startScheduler();
+    for (const id of [1, 2, 3]) submit(new FakeSequence(id, { answer: 4 }));
+    await settle();
+    expect(log).toEqual([
+      'fill 1',
+      'decode 1',
+      'fill 2',
+      'decode 1 2',
+      'fill 3',
+      'decode 1 2 3',
+      'decode 2 3',
+      'decode 3',
     ]);
   });
 
-  it('takes a step that fails because its request was cancelled for cancelled', async () => {
-    const { log, submit, endings, scheduler } = start();
-    submit(new FakeSequence(1, 3, log, { failAt: 2 }));
-    await new Promise(setImmediate);
-    scheduler.cancel(1);
+  it('take as much of a prompt as is useful while nobody waits for a token', async () => {
+    const { places, submit, settle } = startScheduler({ maxDecodeStallMs: 20 });
+    submit(new FakeSequence(1, { prompt: 300, answer: 1 }));
     await settle();
-    expect([...endings]).toEqual([[1, 'cancelled']]);
+    expect(places.pieces).toEqual([128, 128, 44]);
   });
 
-  it('lets a short request pass a long one', async () => {
-    const { log, submit, endings } = start();
-    submit(new FakeSequence(1, 50, log));
-    submit(new FakeSequence(2, 2, log));
+  it('take pieces of a prompt that are over in time for those that wait for a token, also on a slow machine', async () => {
+    const { places, log, submit, settle } = startScheduler({ maxDecodeStallMs: 40 });
+    submit(new FakeSequence(1, { prompt: 1, answer: 50 }));
+    await turns(1);
+    places.msPerToken = 2;
+    submit(new FakeSequence(2, { prompt: 100, answer: 1 }));
+    await settle();
+    expect(places.pieces).toEqual([32, 16, 16, 16, 16, 4]);
+    expect(log.slice(0, 6)).toEqual(['decode 1', 'fill 2', 'decode 1', 'fill 2', 'decode 1', 'fill 2']);
+  });
+
+  it('are for the prompt of whoever had less, before that of others', async () => {
+    const { log, submit, settle } = startScheduler();
+    const [a, b] = [{ tenant: 'a' }, { tenant: 'b' }];
+    submit(new FakeSequence(1, { prompt: 400, answer: 1, flow: a }));
+    submit(new FakeSequence(2, { prompt: 130, answer: 1, flow: b }));
+    await settle();
+    expect(log.slice(0, 2)).toEqual(['fill 2', 'fill 2']);
+  });
+
+  it('let a short request pass a long one', async () => {
+    const { submit, settle, endings } = startScheduler();
+    submit(new FakeSequence(1, { answer: 50 }));
+    submit(new FakeSequence(2, { answer: 2 }));
     await settle();
     expect([...endings.keys()]).toEqual([2, 1]);
   });
 
-  it('lets no more than maxConcurrent take turns; the others follow in order', async () => {
-    const { log, submit } = start(2);
-    for (const id of [1, 2, 3, 4]) submit(new FakeSequence(id, 2, log));
+  it('are without a sequence whose caller does not take its events, until it does', async () => {
+    const { log, submit, settle, kinds, scheduler } = startScheduler();
+    submit(new FakeSequence(1, { answer: 5, window: 2 }));
+    submit(new FakeSequence(2, { answer: 4 }));
     await settle();
-    expect(log.indexOf(3)).toBeGreaterThan(log.lastIndexOf(1));
-    expect(log.indexOf(4)).toBeGreaterThan(log.indexOf(3));
+    expect(stepsOf(log, 1)).toHaveLength(2);
+    expect(kinds()).toEqual({ 2: 'complete' });
+    scheduler.taken(1, 3);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete' });
   });
 
-  it('refuses one more than fits with QUEUE_FULL and a time to come back', () => {
-    const { log, submit } = start(1, 2);
-    for (const id of [1, 2, 3]) submit(new FakeSequence(id, 1, log));
-    expect(() => submit(new FakeSequence(4, 1, log))).toThrow(
+  it('that fail for one sequence end that one only', async () => {
+    const { log, submit, settle, endings, kinds } = startScheduler();
+    submit(new FakeSequence(1, { answer: 3, failAt: 2 }));
+    submit(new FakeSequence(2, { answer: 3 }));
+    submit(new FakeSequence(3, { answer: 3, failAt: 1 }));
+    await settle();
+    expect(kinds()).toEqual({ 1: 'failed', 2: 'complete', 3: 'failed' });
+    expect(endings.get(1)).toMatchObject({ error: { message: 'broken' } });
+    expect(stepsOf(log, 1)).toHaveLength(2);
+    expect(stepsOf(log, 3)).toEqual(['fill 3']);
+  });
+});
+
+describe('places', () => {
+  it('are for maxConcurrent at most; the others follow in order', async () => {
+    const { places, submit, settle } = startScheduler({ maxConcurrent: 2, rows: 9 });
+    for (const id of [1, 2, 3, 4]) submit(new FakeSequence(id));
+    await turns(2);
+    expect([...places.placed].map(({ id }) => id)).toEqual([1, 2]);
+    await settle();
+    expect(places.firsts).toEqual([1, 2, 3, 4]);
+  });
+
+  it('are waited for while there is no room, by the next one and by those behind it', async () => {
+    const { places, submit, settle, kinds } = startScheduler({ tokens: 20 });
+    submit(new FakeSequence(1, { prompt: 10, answer: 5 }));
+    submit(new FakeSequence(2, { prompt: 10, answer: 5 }));
+    submit(new FakeSequence(3, { prompt: 2, answer: 1 }));
+    await turns(3);
+    expect([...places.placed].map(({ id }) => id)).toEqual([1]);
+    await settle();
+    expect(places.firsts).toEqual([1, 2, 3]);
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
+  });
+
+  it('go in turns to tenants, whoever asked for more of them', async () => {
+    const { places, submit, settle } = startScheduler({ maxConcurrent: 1, maxQueue: 9 });
+    for (const id of [1, 2, 3, 4]) submit(new FakeSequence(id, { flow: { tenant: 'a' } }));
+    for (const id of [5, 6]) submit(new FakeSequence(id, { flow: { tenant: 'b' } }));
+    await settle();
+    expect(places.firsts).toEqual([1, 5, 2, 6, 3, 4]);
+  });
+
+  it('go to higher priorities first', async () => {
+    const { places, submit, settle } = startScheduler({ maxConcurrent: 1, maxQueue: 9 });
+    submit(new FakeSequence(1));
+    submit(new FakeSequence(2));
+    submit(new FakeSequence(3, { flow: { priority: 1 } }));
+    await settle();
+    expect(places.firsts).toEqual([3, 1, 2]);
+  });
+});
+
+describe('a request more than fits', () => {
+  it('is refused with QUEUE_FULL and a time to come back, before anything was done', async () => {
+    const { submit, settle, endings, kinds } = startScheduler({ maxConcurrent: 1, maxQueue: 2 });
+    for (const id of [1, 2, 3]) submit(new FakeSequence(id));
+    expect(() => submit(new FakeSequence(4))).toThrow(
       expect.objectContaining({ code: 'QUEUE_FULL', retryAfterMs: 1000 }),
+    );
+    expect([...endings]).toEqual([]);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
+  });
+
+  it('may come back when those that wait are done, at the rate of late', async () => {
+    const { clock, submit, settle } = startScheduler({ maxConcurrent: 1, maxQueue: 4 });
+    for (const id of [1, 2, 3]) {
+      submit(new FakeSequence(id, { prompt: 1, answer: 1 }));
+      await settle();
+      clock.advance(2000);
+    }
+    // Two requests in six seconds, since the first was over.
+    for (const id of [4, 5, 6, 7, 8]) submit(new FakeSequence(id));
+    expect(() => submit(new FakeSequence(9))).toThrow(
+      expect.objectContaining({ code: 'QUEUE_FULL', retryAfterMs: 15_000 }),
     );
   });
 
-  it('ends a cancelled sequence before its next step, running or waiting', async () => {
-    const { log, submit, endings, scheduler } = start(1);
-    const running = new FakeSequence(1, 1000, log);
-    submit(running);
-    submit(new FakeSequence(2, 1, log));
-    await new Promise(setImmediate);
+  it('takes the place of the newest one of a tenant that fills the queue, which hears QUEUE_FULL', async () => {
+    const { submit, settle, endings, kinds } = startScheduler({ maxConcurrent: 1, maxQueue: 2 });
+    for (const id of [1, 2, 3]) submit(new FakeSequence(id, { flow: { tenant: 'greedy' } }));
+    submit(new FakeSequence(4, { flow: { tenant: 'other' } }));
+    expect([...endings]).toEqual([[3, { kind: 'failed', error: queueFull }]]);
+    expect(() => submit(new FakeSequence(5, { flow: { tenant: 'greedy' } }))).toThrow(queueFull);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'failed', 4: 'complete' });
+  });
+
+  it('is none that was paused: it has its place in the queue', async () => {
+    const { submit, settle, kinds, log } = startScheduler({ maxConcurrent: 2, maxQueue: 1 });
+    const greedy = { tenant: 'greedy' };
+    for (const id of [1, 2]) submit(new FakeSequence(id, { prompt: 1, answer: 40, flow: greedy }));
+    await turns(12);
+    submit(new FakeSequence(3, { prompt: 1, answer: 40, flow: { tenant: 'other' } }));
+    await turns(1);
+    expect(log).toContain('pause 2');
+    expect(() => submit(new FakeSequence(4, { flow: greedy }))).toThrow(queueFull);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
+  });
+});
+
+describe('a request that is cancelled', () => {
+  it('ends before its next step, running or waiting', async () => {
+    const { log, submit, settle, scheduler, kinds } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { answer: 1000 }));
+    submit(new FakeSequence(2));
+    await turns(3);
     scheduler.cancel(2);
     scheduler.cancel(1);
     const steps = log.length;
+    await turns(1);
+    expect(kinds()).toEqual({ 1: 'cancelled', 2: 'cancelled' });
     await settle();
-    expect(log.length).toBeLessThanOrEqual(steps + 1);
-    expect(Object.fromEntries(endings)).toEqual({ 1: 'cancelled', 2: 'cancelled' });
+    expect(log).toHaveLength(steps);
   });
 
-  it('ends a sequence whose step fails, and only that one', async () => {
-    const { log, submit, endings } = start();
-    submit(new FakeSequence(1, 3, log, { failAt: 1 }));
-    submit(new FakeSequence(2, 3, log));
+  it('has its step interrupted, which makes it cancelled and not failed', async () => {
+    const { places, submit, settle, scheduler, kinds } = startScheduler();
+    submit(new FakeSequence(1, { failAt: 1 }));
+    await turns(1);
+    scheduler.cancel(1);
+    expect(places.interrupted).toEqual([1]);
     await settle();
-    expect(Object.fromEntries(endings)).toEqual({ 1: 'failed', 2: 'complete' });
-    expect(log.filter((id) => id === 1)).toHaveLength(2);
+    expect(kinds()).toEqual({ 1: 'cancelled' });
   });
 
-  it('leaves out a sequence whose caller does not take its events, until it does', async () => {
-    const { log, submit, endings, scheduler } = start();
-    const slow = new FakeSequence(1, 5, log);
-    slow.window = 2;
-    submit(slow);
-    submit(new FakeSequence(2, 4, log));
+  it('ends at once when its caller does not take its events, or when it is paused', async () => {
+    const { log, places, submit, settle, scheduler, kinds } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { prompt: 1, answer: 9, window: 8 }));
     await settle();
-    expect(log.filter((id) => id === 1)).toHaveLength(2);
-    expect(endings.get(2)).toBe('complete');
-    scheduler.taken(1, 3);
+    submit(new FakeSequence(2, { prompt: 1, answer: 9, window: 2, flow: { priority: 1 } }));
     await settle();
-    expect(endings.get(1)).toBe('complete');
+    expect(log).toContain('pause 1');
+    scheduler.cancel(1);
+    await turns(1);
+    expect(kinds()).toEqual({ 1: 'cancelled' });
+    expect(places.paused.size).toBe(0);
+    scheduler.cancel(2);
+    await turns(1);
+    expect(kinds()).toEqual({ 1: 'cancelled', 2: 'cancelled' });
+    expect(scheduler.size).toBe(0);
   });
 
-  it('tells a step when the one before was with another adapter', async () => {
-    const { log, submit } = start();
-    const a = adapter('a');
-    const first = new FakeSequence(1, 2, log, { adapter: a });
-    const second = new FakeSequence(2, 2, log, { adapter: a });
-    const base = new FakeSequence(3, 2, log);
-    for (const sequence of [first, second, base]) submit(sequence);
+  it('is nobody when the number is not known', async () => {
+    const { submit, settle, scheduler, kinds } = startScheduler();
+    submit(new FakeSequence(1));
+    scheduler.cancel(2);
     await settle();
-    expect(first.switches).toEqual([false, true]);
-    expect(second.switches).toEqual([false, false]);
-    expect(base.switches).toEqual([true, true]);
+    scheduler.cancel(1);
+    expect(kinds()).toEqual({ 1: 'complete' });
   });
+});
 
-  it('stops after the present step and takes nothing more', async () => {
-    const { log, submit, endings, scheduler } = start(1);
-    submit(new FakeSequence(1, 1000, log));
-    submit(new FakeSequence(2, 1, log));
-    await new Promise(setImmediate);
+describe('the scheduler that is stopped', () => {
+  it('cancels everything after the present step and takes nothing more', async () => {
+    const { log, submit, settle, scheduler, kinds, places } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { answer: 1000 }));
+    submit(new FakeSequence(2));
+    await turns(3);
     scheduler.stop();
+    const steps = log.length;
     await settle();
-    expect(Object.fromEntries(endings)).toEqual({ 1: 'cancelled', 2: 'cancelled' });
-    expect(() => submit(new FakeSequence(3, 1, log))).toThrow(/closing/);
+    expect(kinds()).toEqual({ 1: 'cancelled', 2: 'cancelled' });
+    expect(log).toHaveLength(steps);
+    expect(places.placed.size).toBe(0);
+    expect(() => submit(new FakeSequence(3))).toThrow(expect.objectContaining({ code: 'ENGINE_DOWN' }));
+  });
+});
+
+describe('a tenant without a place', () => {
+  const [greedy, other] = [{ tenant: 'greedy' }, { tenant: 'other' }];
+  const long = { prompt: 1, answer: 40 };
+
+  it('gets one at once from a tenant with several, whose paused request comes back and gives all of its tokens', async () => {
+    const { log, submit, settle, kinds, places } = startScheduler({ maxConcurrent: 3 });
+    const greedies = [1, 2, 3].map((id) => submit(new FakeSequence(id, { ...long, flow: greedy })));
+    await turns(12);
+    submit(new FakeSequence(4, { prompt: 5, answer: 9, flow: other }));
+    await turns(2);
+    expect([...places.placed].map(({ id }) => id)).toEqual([1, 2, 4]);
+    expect(places.paused.has(greedies[2]!)).toBe(true);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete', 4: 'complete' });
+    expect(greedies.map(({ given }) => given)).toEqual([40, 40, 40]);
+    expect(log.filter((step) => step.startsWith('pause'))).toEqual(['pause 3']);
+    expect(stepsOf(log, 3).filter((step) => step.startsWith('fill'))).toEqual([]);
+  });
+
+  it('waits while none can be paused, and gets the next place that is free', async () => {
+    const { places, log, submit, settle } = startScheduler({ maxConcurrent: 2, refusesPause: () => true });
+    for (const id of [1, 2, 3]) submit(new FakeSequence(id, { ...long, flow: greedy }));
+    await turns(12);
+    submit(new FakeSequence(4, { ...long, flow: other }));
+    await settle();
+    expect(log.some((step) => step.startsWith('pause'))).toBe(false);
+    expect(places.firsts).toEqual([1, 2, 4, 3]);
+  });
+
+  it('gets the only one in turns, so that neither waits for the whole answer of the other', async () => {
+    const { log, submit, settle, kinds } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { prompt: 1, answer: 500, flow: greedy }));
+    await turns(2);
+    submit(new FakeSequence(2, { prompt: 1, answer: 500, flow: other }));
+    await settle();
+    const pauses = log.filter((step) => step.startsWith('pause'));
+    expect(pauses.length).toBeGreaterThan(2);
+    expect(pauses.every((step, at) => step === `pause ${1 + (at % 2)}`)).toBe(true);
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete' });
+  });
+});
+
+describe('a request of a higher priority', () => {
+  it('takes the place of a lower one, which goes on after it', async () => {
+    const { places, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { prompt: 1, answer: 30 }));
+    await turns(12);
+    submit(new FakeSequence(2, { prompt: 5, answer: 30, flow: { priority: 1 } }));
+    await turns(2);
+    expect([...places.placed].map(({ id }) => id)).toEqual([2]);
+    await settle();
+    expect([...endings]).toEqual([
+      [2, { kind: 'complete' }],
+      [1, { kind: 'complete' }],
+    ]);
+  });
+
+  it('waits for those that have just got their places', async () => {
+    const { log, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { prompt: 1, answer: 8 }));
+    await turns(2);
+    submit(new FakeSequence(2, { flow: { priority: 1 } }));
+    await settle();
+    expect(log.some((step) => step.startsWith('pause'))).toBe(false);
+    expect([...endings.keys()]).toEqual([1, 2]);
+  });
+});
+
+describe('requests that are paused', () => {
+  it('go on when the one that is next has no room beside what is saved for them', async () => {
+    const { submit, settle, kinds } = startScheduler({ maxConcurrent: 2, tokens: 100 });
+    for (const id of [1, 2]) submit(new FakeSequence(id, { prompt: 1, answer: 40, flow: { tenant: 'a' } }));
+    await turns(12);
+    // Needs all of the room.
+    submit(new FakeSequence(3, { prompt: 60, answer: 40, flow: { tenant: 'b' } }));
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
   });
 });

@@ -1,7 +1,12 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
+import type { Clock } from '../../../time/clock.ts';
 import type { Exclusive } from '../exclusive.ts';
-import type { Sequence } from './sequence.ts';
+import { CompletionRate } from './completion-rate.ts';
+import { FairQueue, type Flow } from './fair-queue.ts';
+import { FillPace } from './fill-pace.ts';
+import { victimsFor } from './preemption.ts';
+import { retryAfterMs } from './retry-after.ts';
+import type { Outcome } from './rows.ts';
 
 /** How a sequence ended: complete, cancelled, or with an error. */
 export type Ending =
@@ -9,62 +14,102 @@ export type Ending =
   | { readonly kind: 'failed'; readonly error: unknown };
 
 /** What the scheduler needs of a sequence. */
-export type Schedulable = Pick<
-  Sequence,
-  'id' | 'adapter' | 'cancelled' | 'runnable' | 'cancel' | 'taken' | 'step'
->;
-
-export type SchedulerOptions = {
-  /** Sequences that take turns, and sequences that wait for a place among them. */
-  readonly maxConcurrent: number;
-  readonly maxQueue: number;
-  readonly steps: Exclusive;
+export type Schedulable = {
+  readonly id: number;
+  readonly flow: Flow;
+  readonly promptTokens: number;
+  /** Tokens that steps have still to take: one while it decodes. */
+  readonly pending: number;
+  readonly cancelled: boolean;
+  /** False while its caller does not take events. */
+  readonly runnable: boolean;
+  cancel(): void;
+  taken(events: number): void;
 };
 
-type Entry = { readonly sequence: Schedulable; readonly ended: (ending: Ending) => void };
+/** Where sequences run. See `Rows`. */
+export type Places<S> = {
+  place(sequence: S): boolean;
+  leave(sequence: S): void;
+  pause(sequence: S): boolean;
+  interrupt(sequence: S): void;
+  fill(sequence: S, most: number): Promise<Outcome>;
+  decode(sequences: readonly S[]): Promise<ReadonlyMap<S, Outcome>>;
+};
 
-/** Milliseconds after which a refused request may find a place. */
-const retryAfterMs = 1000;
+export type SchedulerOptions<S> = {
+  readonly places: Places<S>;
+  /** Sequences that have a place, and sequences that wait for one. */
+  readonly maxConcurrent: number;
+  readonly maxQueue: number;
+  /** Milliseconds that a prompt may keep the others from their next token. */
+  readonly maxDecodeStallMs: number;
+  readonly steps: Exclusive;
+  readonly clock: Clock;
+};
+
+type Entry<S> = {
+  readonly flow: Flow;
+  readonly sequence: S;
+  readonly ended: (ending: Ending) => void;
+  /** Tokens since it got its place. */
+  tokens: number;
+};
+
+/** Service is counted in tokens: one of a prompt is cheaper than one of an answer (Sheng et al., OSDI 2024). */
+const answerTokenCost = 2;
 
 /**
- * Gives each active sequence one step in turn. A sequence whose caller does not take its events sits out, but keeps
- * its place. Waiting ones follow in the order in which they came.
+ * Decides who runs: places go to those that wait by {@link FairQueue}, if need be from those that have had more
+ * ({@link victimsFor}); steps alternate between one for all that decode and a piece of one prompt.
+ *
+ * A sequence whose caller does not take its events sits out, but keeps its place.
  *
  * Guarantees: `ended` is called once per sequence, and no step of it runs after that.
  */
-export class Scheduler {
-  readonly #options: SchedulerOptions;
-  readonly #active: Entry[] = [];
-  readonly #waiting: Entry[] = [];
+export class Scheduler<S extends Schedulable> {
+  readonly #options: SchedulerOptions<S>;
+  readonly #queue: FairQueue<Entry<S>>;
+  /** In the order in which they got their places. */
+  readonly #running: Entry<S>[] = [];
+  readonly #pace: FillPace;
+  readonly #completions: CompletionRate;
   #pumping = false;
   #stopped = false;
-  /** Adapter of the step before; undefined before the first. */
-  #last: LoadedAdapter | null | undefined;
+  #filledLast = false;
 
-  constructor(options: SchedulerOptions) {
+  constructor(options: SchedulerOptions<S>) {
     this.#options = options;
+    this.#queue = new FairQueue({ maxLength: options.maxQueue });
+    this.#pace = new FillPace(options.maxDecodeStallMs);
+    this.#completions = new CompletionRate(options.clock);
   }
 
   get size(): number {
-    return this.#active.length + this.#waiting.length;
+    return this.#running.length + this.#queue.size;
   }
 
-  /** Errors: QUEUE_FULL, ENGINE_DOWN after `stop`, before anything was done. */
-  submit(sequence: Schedulable, ended: (ending: Ending) => void): void {
-    const { maxConcurrent, maxQueue } = this.#options;
+  /**
+   * Errors: QUEUE_FULL, ENGINE_DOWN after `stop`, before anything was done. A request of a tenant that fills the queue ends
+   * with QUEUE_FULL when another tenant's needs its place in it.
+   */
+  submit(sequence: S, ended: (ending: Ending) => void): void {
     if (this.#stopped) throw new AdaptletError('ENGINE_DOWN', 'The engine is closing');
-    if (this.size >= maxConcurrent + maxQueue) {
-      throw new AdaptletError('QUEUE_FULL', `${this.size} requests run or wait in the engine`, {
-        retryAfterMs,
-      });
-    }
-    this.#waiting.push({ sequence, ended });
+    const entry: Entry<S> = { flow: sequence.flow, sequence, ended, tokens: 0 };
+    const { maxConcurrent, maxQueue } = this.#options;
+    // Those for whom a place is free wait for it no longer than the present step.
+    const dropped = this.#queue.push(entry, maxQueue + Math.max(0, maxConcurrent - this.#running.length));
+    if (dropped === entry) throw this.#full();
+    dropped?.ended({ kind: 'failed', error: this.#full() });
     this.#wake();
   }
 
-  /** Ends it, within its present step. */
+  /** Ends it, within the present step. */
   cancel(id: number): void {
-    this.#find(id)?.sequence.cancel();
+    const entry = this.#find(id);
+    if (entry === undefined) return;
+    entry.sequence.cancel();
+    this.#options.places.interrupt(entry.sequence);
     this.#wake();
   }
 
@@ -76,12 +121,26 @@ export class Scheduler {
   /** Cancels everything; nothing runs after the present step. */
   stop(): void {
     this.#stopped = true;
-    for (const { sequence } of [...this.#active, ...this.#waiting]) sequence.cancel();
+    for (const { sequence } of this.#all()) {
+      sequence.cancel();
+      this.#options.places.interrupt(sequence);
+    }
     this.#wake();
   }
 
-  #find(id: number): Entry | undefined {
-    return [...this.#active, ...this.#waiting].find(({ sequence }) => sequence.id === id);
+  #all(): readonly Entry<S>[] {
+    return [...this.#running, ...this.#queue.items()];
+  }
+
+  #find(id: number): Entry<S> | undefined {
+    return this.#all().find(({ sequence }) => sequence.id === id);
+  }
+
+  #full(): AdaptletError {
+    const after = retryAfterMs(this.#queue.size, this.#completions.perSecond);
+    return new AdaptletError('QUEUE_FULL', `${this.size} requests run or wait in the engine`, {
+      retryAfterMs: after,
+    });
   }
 
   #wake(): void {
@@ -92,54 +151,119 @@ export class Scheduler {
   }
 
   async #pump(): Promise<void> {
+    // What was submitted together is admitted together.
+    await Promise.resolve();
     for (;;) {
       this.#dropCancelled();
-      this.#fill();
-      const entry = this.#active.find(({ sequence }) => sequence.runnable);
-      if (entry === undefined) break;
-      await this.#step(entry);
+      this.#admit();
+      const step = this.#pick();
+      if (step === undefined) break;
+      await this.#options.steps.run(step);
     }
     this.#pumping = false;
   }
 
   #dropCancelled(): void {
-    for (const list of [this.#active, this.#waiting]) {
-      for (const entry of list.filter(({ sequence }) => sequence.cancelled)) {
-        this.#remove(list, entry);
-        entry.ended({ kind: 'cancelled' });
-      }
+    for (const entry of this.#all().filter(({ sequence }) => sequence.cancelled)) {
+      this.#end(entry, { kind: 'cancelled' });
     }
   }
 
-  #fill(): void {
-    while (!this.#stopped && this.#active.length < this.#options.maxConcurrent) {
-      const next = this.#waiting.shift();
+  /** Gives places to those that wait, as far as there are any, or as others have to make way. */
+  #admit(): void {
+    while (!this.#stopped) {
+      const next = this.#queue.next();
       if (next === undefined) return;
-      this.#active.push(next);
+      const placed = this.#makePlace(next) ? next : this.#comeBack();
+      if (placed === undefined) return;
+      this.#queue.started(placed, placed.tokens === 0 ? placed.sequence.pending : 0);
+      placed.tokens = 0;
+      this.#running.push(placed);
     }
   }
 
-  async #step(entry: Entry): Promise<void> {
-    const { sequence, ended } = entry;
-    try {
-      const complete = await this.#options.steps.run(async () => {
-        const switched = this.#last !== undefined && this.#last !== sequence.adapter;
-        this.#last = sequence.adapter;
-        return await sequence.step(switched);
-      });
-      // To the end of the row, behind those who came during the step.
-      if (!complete) this.#fill();
-      this.#remove(this.#active, entry);
-      if (complete) ended({ kind: 'complete' });
-      else this.#active.push(entry);
-    } catch (error) {
-      this.#remove(this.#active, entry);
-      ended(sequence.cancelled ? { kind: 'cancelled' } : { kind: 'failed', error });
+  /** What is saved for those that are paused can take the room of the next one: they have to end before it then. */
+  #comeBack(): Entry<S> | undefined {
+    if (this.#running.length > 0) return undefined;
+    const { places } = this.#options;
+    return this.#queue.items().find(({ tokens, sequence }) => tokens > 0 && places.place(sequence));
+  }
+
+  #makePlace(next: Entry<S>): boolean {
+    const { places, maxConcurrent } = this.#options;
+    if (this.#running.length < maxConcurrent && places.place(next.sequence)) return true;
+    const decoding = this.#running.filter(({ sequence }) => sequence.pending === 1);
+    const victims = victimsFor(
+      next.flow,
+      decoding.map((entry) => ({ sequence: entry, flow: entry.flow, tokens: entry.tokens })),
+      (a, b) => this.#queue.beyond(a, b),
+    );
+    for (const victim of victims) {
+      if (!places.pause(victim.sequence)) continue;
+      this.#running.splice(this.#running.indexOf(victim), 1);
+      this.#queue.pushBack(victim);
+      if (places.place(next.sequence)) return true;
+    }
+    return false;
+  }
+
+  /** The next step: prompts and tokens take turns. */
+  #pick(): (() => Promise<void>) | undefined {
+    const ready = this.#running.filter(({ sequence }) => sequence.runnable);
+    const decoding = ready.filter(({ sequence }) => sequence.pending === 1);
+    const filling = this.#leastServed(ready.filter(({ sequence }) => sequence.pending > 1));
+    if (filling !== undefined && !(this.#filledLast && decoding.length > 0)) {
+      return () => this.#fill(filling, decoding.length > 0);
+    }
+    return decoding.length === 0 ? undefined : () => this.#decode(decoding);
+  }
+
+  /** Whose prompt goes on: the highest priority, of that whoever had least. */
+  #leastServed(entries: readonly Entry<S>[]): Entry<S> | undefined {
+    const [first] = entries.toSorted(
+      (a, b) => b.flow.priority - a.flow.priority || this.#queue.beyond(a.flow, b.flow),
+    );
+    return first;
+  }
+
+  async #fill(entry: Entry<S>, othersWait: boolean): Promise<void> {
+    const { places, clock } = this.#options;
+    const { sequence } = entry;
+    this.#filledLast = true;
+    const before = sequence.pending;
+    const started = clock.monotonic();
+    const outcome = await places.fill(sequence, this.#pace.most(othersWait));
+    if (outcome.kind !== 'failed') this.#pace.ran(before - sequence.pending, clock.monotonic() - started);
+    this.#settle(entry, outcome);
+  }
+
+  async #decode(entries: readonly Entry<S>[]): Promise<void> {
+    this.#filledLast = false;
+    const outcomes = await this.#options.places.decode(entries.map(({ sequence }) => sequence));
+    for (const entry of entries) {
+      entry.tokens += 1;
+      this.#queue.charge(entry.flow, answerTokenCost);
+      this.#settle(entry, outcomes.get(entry.sequence) ?? { kind: 'goes-on' });
     }
   }
 
-  #remove(list: Entry[], entry: Entry): void {
-    const index = list.indexOf(entry);
-    if (index >= 0) list.splice(index, 1);
+  #settle(entry: Entry<S>, outcome: Outcome): void {
+    if (outcome.kind === 'goes-on') return;
+    if (outcome.kind === 'complete') this.#completions.count();
+    // Whoever was cancelled while the step ran hears of that, not of how the step ended.
+    this.#end(entry, entry.sequence.cancelled ? { kind: 'cancelled' } : asEnding(outcome));
+  }
+
+  #end(entry: Entry<S>, ending: Ending): void {
+    const index = this.#running.indexOf(entry);
+    if (index >= 0) {
+      this.#running.splice(index, 1);
+      this.#queue.ended(entry);
+    } else this.#queue.remove(entry);
+    this.#options.places.leave(entry.sequence);
+    entry.ended(ending);
   }
 }
+
+const asEnding = (outcome: Exclude<Outcome, { readonly kind: 'goes-on' }>): Ending =>
+  outcome.kind === 'failed' ? outcome : { kind: 'complete' };

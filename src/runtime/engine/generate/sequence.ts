@@ -1,3 +1,4 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { GenerateEvent } from '../engine.ts';
@@ -6,21 +7,20 @@ import type { GraphSession } from '../session/graph-session.ts';
 import type { KvCache } from '../session/kv-cache.ts';
 import type { Answer } from './answer.ts';
 import { eventWindow } from './event-window.ts';
+import type { Flow } from './fair-queue.ts';
 import { type LogprobParts, takenLogprob } from './logprobs.ts';
 import type { Sampler } from './sampling.ts';
 
-/** Prompt tokens per step: others get their turn, and a caller who left is noticed, at least this often. */
-export const prefillChunk = 128;
-
 /** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
-export type Graph = {
-  readonly session: Pick<GraphSession, 'newCache' | 'prepare' | 'interrupt'>;
-  readonly feeds: () => Feeds;
-};
+export type Graph = { readonly session: GraphSession; readonly feeds: () => Feeds };
 
 export type SequenceParts = {
   readonly id: number;
-  readonly adapter: LoadedAdapter | null;
+  readonly flow: Flow;
+  /** Within which keys and values of earlier requests may be used. */
+  readonly scope: string | undefined;
+  readonly adapter: LoadedAdapter<GraphSession> | null;
+  /** What runs this sequence by itself. */
   readonly graph: Graph;
   readonly promptIds: readonly number[];
   /** Tokens of prompt and answer at most. */
@@ -33,30 +33,61 @@ export type SequenceParts = {
   readonly emit: (event: GenerateEvent) => void;
 };
 
-/** One request on its way from prompt to last token. */
+/** When a step was picked and when it ran, in milliseconds, and whether the one before was with another adapter. */
+export type StepTimes = {
+  readonly pickedAt: number;
+  readonly runAt: number;
+  readonly doneAt: number;
+  readonly switched: boolean;
+};
+
+/** One request on its way from prompt to last token: its tokens, how many of them are in its cache, what it says. */
 export class Sequence {
   readonly id: number;
-  readonly adapter: LoadedAdapter | null;
+  readonly flow: Flow;
+  readonly adapter: LoadedAdapter<GraphSession> | null;
+  readonly graph: Graph;
+  readonly scope: string | undefined;
+  /** Tokens of prompt and answer at most. */
+  readonly capacity: number;
+  readonly promptTokens: number;
   readonly #parts: SequenceParts;
   readonly #admittedAt: number;
-  /** Tokens that the next step takes. */
-  #pending: readonly number[];
-  /** From the first step on. */
+  /** Of prompt and answer. */
+  readonly #ids: number[];
   #cache: KvCache | undefined;
   #window = eventWindow;
   #cancelled = false;
-  #running = false;
-  #firstPickAt: number | undefined;
-  #switchMs = 0;
+  #first: StepTimes | undefined;
+  #reused = 0;
   #prefillMs = 0;
   #decodeMs = 0;
 
   constructor(parts: SequenceParts) {
     this.id = parts.id;
+    this.flow = parts.flow;
     this.adapter = parts.adapter;
+    this.graph = parts.graph;
+    this.scope = parts.scope;
+    this.capacity = parts.capacity;
+    this.promptTokens = parts.promptIds.length;
     this.#parts = parts;
     this.#admittedAt = parts.clock.monotonic();
-    this.#pending = parts.promptIds;
+    this.#ids = [...parts.promptIds];
+  }
+
+  get ids(): readonly number[] {
+    return this.#ids;
+  }
+
+  /** Tokens that steps have still to take: one while it decodes. */
+  get pending(): number {
+    return this.#ids.length - (this.#cache?.length ?? 0);
+  }
+
+  /** Tokens that it may give yet. */
+  get left(): number {
+    return this.capacity - this.#ids.length;
   }
 
   get cancelled(): boolean {
@@ -68,10 +99,8 @@ export class Sequence {
     return this.#window > 0;
   }
 
-  /** A step of it that runs ends at once, by an error. */
   cancel(): void {
     this.#cancelled = true;
-    if (this.#running) this.#parts.graph.session.interrupt();
   }
 
   /** The caller took this many events. */
@@ -80,43 +109,40 @@ export class Sequence {
   }
 
   /**
-   * Runs one prompt chunk or one token; true when the answer is complete. `switched`: the step before was with another
-   * adapter. Errors: LOGITS_NOT_FINITE, and what ONNX Runtime throws.
+   * Where its keys and values are from now on; those of its first `cache.length` tokens are there already, `reused` of
+   * them from an earlier request.
    */
-  async step(switched: boolean): Promise<boolean> {
-    const { clock, graph, promptIds, capacity } = this.#parts;
-    const pickedAt = clock.monotonic();
-    const ids = this.#pending.slice(0, prefillChunk);
-    const cache = (this.#cache ??= graph.session.newCache(capacity));
-    const isPrefill = cache.length < promptIds.length;
-    const isLastChunk = ids.length === this.#pending.length;
-    const run = graph.session.prepare(graph.feeds(), ids, cache, [ids.length - 1]);
-    const runAt = clock.monotonic();
-    if (this.#firstPickAt === undefined) {
-      this.#firstPickAt = pickedAt;
-      this.#switchMs = switched ? runAt - pickedAt : 0;
-    }
-    const logits = await this.#whileRunning(run);
-    const ms = clock.monotonic() - runAt;
-    if (isPrefill) this.#prefillMs += ms;
-    else this.#decodeMs += ms;
-    this.#pending = this.#pending.slice(ids.length);
-    return isLastChunk && this.#take(logits);
+  place(cache: KvCache, reused = 0): void {
+    this.#cache = cache;
+    this.#reused += reused;
   }
 
-  async #whileRunning<T>(run: () => Promise<T>): Promise<T> {
-    this.#running = true;
-    try {
-      return await run();
-    } finally {
-      this.#running = false;
-    }
+  get cache(): KvCache {
+    if (this.#cache === undefined) throw new AdaptletError('INTERNAL', 'The sequence has no place to run in');
+    return this.#cache;
   }
 
-  /** Frees its keys and values. Once it is over, between steps. */
-  release(): void {
-    this.#cache?.release();
+  /** The cache is no longer its own. */
+  leave(): void {
     this.#cache = undefined;
+  }
+
+  /** The next tokens to be run, `most` at most. */
+  next(most: number): readonly number[] {
+    const { length } = this.cache;
+    return this.#ids.slice(length, length + most);
+  }
+
+  /**
+   * A step took tokens of it; with the logits of the last one where that completes what is pending. True when the answer
+   * is complete. Errors: LOGITS_NOT_FINITE.
+   */
+  stepped(times: StepTimes, logits: Float32Array | undefined): boolean {
+    this.#first ??= times;
+    const ms = times.doneAt - times.runAt;
+    if (this.#parts.answer.tokens === 0) this.#prefillMs += ms;
+    else this.#decodeMs += ms;
+    return logits !== undefined && this.#take(logits);
   }
 
   #take(logits: Float32Array): boolean {
@@ -130,20 +156,30 @@ export class Sequence {
       text,
       ...(logprobs === undefined ? {} : { logprobs: [takenLogprob(logits, id, logprobs)] }),
     });
-    this.#pending = [id];
+    this.#ids.push(id);
     if (finish === undefined) return false;
     emit({
       kind: 'done',
       finishReason: finish,
-      promptTokens: this.#parts.promptIds.length,
+      promptTokens: this.promptTokens,
+      cachedTokens: this.#reused,
       completionTokens: answer.tokens,
-      timing: {
-        queueMs: (this.#firstPickAt ?? this.#admittedAt) - this.#admittedAt,
-        prefillMs: this.#prefillMs,
-        decodeMs: this.#decodeMs,
-        switchMs: this.#switchMs,
-      },
+      timing: this.#timing(),
     });
     return true;
+  }
+
+  #timing(): Extract<GenerateEvent, { kind: 'done' }>['timing'] {
+    const { pickedAt, runAt, switched } = this.#first ?? {
+      pickedAt: this.#admittedAt,
+      runAt: 0,
+      switched: false,
+    };
+    return {
+      queueMs: pickedAt - this.#admittedAt,
+      prefillMs: this.#prefillMs,
+      decodeMs: this.#decodeMs,
+      switchMs: switched ? runAt - pickedAt : 0,
+    };
   }
 }

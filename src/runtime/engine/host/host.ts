@@ -1,5 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
+import { AdapterRows } from '../adapters/adapter-rows.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
@@ -7,6 +8,7 @@ import type { EngineInfo, GenerateEvent, GenerateInput, ProbeResult } from '../e
 import { Exclusive } from '../exclusive.ts';
 import { Answer } from '../generate/answer.ts';
 import { compareLogits, probeLogits } from '../generate/probe.ts';
+import { Rows } from '../generate/rows.ts';
 import { checkSampling, makeSampler } from '../generate/sampling.ts';
 import { type Ending, Scheduler } from '../generate/scheduler.ts';
 import { type Graph, Sequence } from '../generate/sequence.ts';
@@ -20,6 +22,11 @@ export type HostOptions = {
   readonly adapterBudgetBytes: number;
   readonly maxConcurrent: number;
   readonly maxQueue: number;
+  /** Memory for keys and values, and for the copies of adapters that decode together. */
+  readonly kvBudgetBytes: number;
+  readonly batchBudgetBytes: number;
+  /** Milliseconds that a prompt may keep others from their next token. */
+  readonly maxDecodeStallMs: number;
   readonly clock: Clock;
   /** Seeds of requests that bring none. */
   readonly random: () => number;
@@ -31,8 +38,10 @@ export class Host {
   readonly #options: HostOptions;
   readonly #steps = new Exclusive();
   readonly #adapters: AdapterTable<GraphSession>;
-  readonly #scheduler: Scheduler;
+  readonly #rows: Rows;
+  readonly #scheduler: Scheduler<Sequence>;
   readonly #baseGraph: Graph;
+  readonly #room: TokenRoom;
   /** Rank 0 at every site: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
   #probeOfBase: Float32Array | undefined;
@@ -50,7 +59,27 @@ export class Host {
       expected: info,
       steps: this.#steps,
     });
-    this.#scheduler = new Scheduler({ ...options, steps: this.#steps });
+    const { maxConcurrent, kvBudgetBytes, batchBudgetBytes, clock } = options;
+    this.#room = tokenRoom(base, kvBudgetBytes);
+    const together = sessions.rowsTogether;
+    this.#rows = new Rows({
+      places: maxConcurrent,
+      kv: together ? sessions.base.newRows({ rows: maxConcurrent, capacity: this.#room.tokens }) : undefined,
+      kvBudgetBytes,
+      base: this.#baseGraph,
+      mixed: together
+        ? {
+            session: sessions.lora,
+            adapters: new AdapterRows(sessions.lora, {
+              sites: sessions.lora.sites,
+              rows: maxConcurrent,
+              budgetBytes: batchBudgetBytes,
+            }),
+          }
+        : undefined,
+      clock,
+    });
+    this.#scheduler = new Scheduler({ ...options, places: this.#rows, steps: this.#steps });
   }
 
   get info(): EngineInfo {
@@ -95,7 +124,6 @@ export class Host {
     adapter?.acquire();
     try {
       this.#scheduler.submit(sequence, (ending) => {
-        sequence.release();
         adapter?.release();
         ended(nameCulprit(ending, input.adapter));
       });
@@ -116,7 +144,10 @@ export class Host {
   /** Ends what runs after its present step and frees the base model. */
   async close(): Promise<void> {
     this.#scheduler.stop();
-    await this.#steps.run(() => this.#base.sessions.release());
+    await this.#steps.run(() => {
+      this.#rows.release();
+      this.#base.sessions.release();
+    });
   }
 
   #sequence(
@@ -127,12 +158,14 @@ export class Host {
   ): Sequence {
     const { codec, settings } = this.#base;
     const { clock, random } = this.#options;
-    const { sampling } = input;
+    const { sampling, tenant = '', priority = 0 } = input;
     checkSampling(sampling);
     const promptIds = codec.encode(input.prompt);
-    const maxTokens = tokensFor(input, promptIds.length, settings.contextLength);
+    const maxTokens = tokensFor(input, promptIds.length, this.#room);
     return new Sequence({
       id,
+      flow: { tenant, adapter: input.adapter, priority },
+      scope: input.session,
       adapter,
       graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
       promptIds,
@@ -167,8 +200,18 @@ export class Host {
   }
 }
 
+/** Tokens of prompt and answer that there is room for, and where. */
+type TokenRoom = { readonly tokens: number; readonly of: string };
+
+/** The context of the model, or the memory for keys and values where that is less. */
+const tokenRoom = ({ settings, sessions }: BaseModel, kvBudgetBytes: number): TokenRoom => {
+  const context = { tokens: settings.contextLength, of: 'the context' };
+  const memory = { tokens: sessions.base.tokensIn(kvBudgetBytes), of: 'the memory for keys and values (--kv-memory)' };
+  return memory.tokens < context.tokens ? memory : context;
+};
+
 /** Tokens that the answer may have. Errors: REQUEST_INVALID, PROMPT_TOO_LONG. */
-const tokensFor = (input: GenerateInput, promptTokens: number, contextLength: number): number => {
+const tokensFor = (input: GenerateInput, promptTokens: number, room: TokenRoom): number => {
   const { maxTokens, fitContext = false } = input;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
     throw new AdaptletError(
@@ -176,12 +219,12 @@ const tokensFor = (input: GenerateInput, promptTokens: number, contextLength: nu
       `max_tokens is ${maxTokens}; it must be a whole number, 1 or more`,
     );
   }
-  const left = contextLength - promptTokens;
+  const left = room.tokens - promptTokens;
   if (maxTokens <= left) return maxTokens;
   if (fitContext && left > 0) return left;
   throw new AdaptletError(
     'PROMPT_TOO_LONG',
-    `The prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for; the context holds ${contextLength}`,
+    `The prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for; ${room.of} holds ${room.tokens}`,
   );
 };
 

@@ -12,10 +12,22 @@ import type { EngineHost } from './engine-host.ts';
 import { Host, type HostOptions } from './host.ts';
 import { taskOf } from './task-of.ts';
 
-export type OpenHostOptions = BaseModelOptions & HostOptions & Partial<EncoderHostOptions> & PoolingOptions;
+/** What has a default. */
+type Tuning = Pick<HostOptions, 'kvBudgetBytes' | 'batchBudgetBytes' | 'maxDecodeStallMs'> &
+  Pick<EncoderHostOptions, 'maxBatch' | 'maxBatchDelayMs'>;
 
-/** Rows of one run, and milliseconds that one waits for others, unless told otherwise. */
-const defaults = { maxBatch: 16, maxBatchDelayMs: 0 };
+export type OpenHostOptions = BaseModelOptions &
+  Omit<HostOptions & EncoderHostOptions, keyof Tuning> &
+  Partial<Tuning> &
+  PoolingOptions;
+
+const defaults: Tuning = {
+  kvBudgetBytes: 512 << 20,
+  batchBudgetBytes: 256 << 20,
+  maxDecodeStallMs: 100,
+  maxBatch: 16,
+  maxBatchDelayMs: 0,
+};
 
 /**
  * Opens the base model in a folder and what answers with it. Errors: MODEL_FILE_MISSING, MODEL_INVALID,

@@ -1,12 +1,9 @@
 import koffi from 'koffi';
+import { allocate, free } from './libc.ts';
 import { pointersAt } from './library.ts';
 
 /** Fits every instruction set that kernels load with. */
 const alignment = 64;
-
-const libc = koffi.load(null);
-const posixMemalign = libc.func('int posix_memalign(_Out_ void **out, size_t alignment, size_t bytes)');
-const release = libc.func('void free(void *address)');
 
 /**
  * Memory outside the heap of JavaScript, whose address stays. Large ones cost no RAM until they are written to.
@@ -21,10 +18,7 @@ export class NativeMemory {
   #freed = false;
 
   constructor(bytes: number) {
-    const out: [unknown] = [null];
-    const code: unknown = posixMemalign(out, alignment, Math.max(alignment, bytes));
-    if (code !== 0 || typeof out[0] !== 'bigint') throw new RangeError(`no memory for ${bytes} bytes`);
-    this.address = out[0];
+    this.address = allocate(Math.max(alignment, bytes), alignment);
     this.bytes = bytes;
   }
 
@@ -38,7 +32,7 @@ export class NativeMemory {
     // Takes the bytes away from every view.
     this.#view?.transfer();
     this.#freed = true;
-    release(this.address);
+    free(this.address);
   }
 
   #checkAlive(): void {

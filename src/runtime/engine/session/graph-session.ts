@@ -7,9 +7,10 @@ import { PointerTable, StringTable } from '../ort/memory.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
 import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from './feeds.ts';
-import { AppendingCache, InPlaceCache, type KvCache } from './kv-cache.ts';
+import { AppendingCache, InPlaceCache, type KvCache, tokenBytes } from './kv-cache.ts';
+import { KvRows, rowTokens } from './kv-rows.ts';
 import { type RunOptions, sessionOptions } from './runtime-options.ts';
-import { Int64Buffer, LogitsBuffer } from './step-buffers.ts';
+import { Int64Buffer, LogitsBuffer, MaskBuffer } from './step-buffers.ts';
 import { attentionMask, inputIds, positionIds, readStepInputs, type StepInputs } from './step-inputs.ts';
 
 export type GraphOptions = RunOptions & {
@@ -33,7 +34,16 @@ const writesInPlace = (graph: Buffer, presents: readonly string[]): boolean => {
   return presents.every((name) => made.has(name));
 };
 
-/** A loaded decoder graph that runs one step of one sequence at a time. */
+/** Sequences of one step: their tokens, as many of each, and how many of each are in the cache already. */
+export type StepRows = {
+  readonly ids: readonly (readonly number[])[];
+  readonly before: readonly number[];
+};
+
+/** Keys and values that a step feeds and fills, of all layers. */
+export type StepCache = { readonly past: readonly OrtTensor[]; readonly present: readonly OrtTensor[] };
+
+/** A loaded decoder graph that runs one step at a time. */
 export class GraphSession {
   readonly sites: readonly Site[];
   readonly vocabSize: number;
@@ -47,7 +57,9 @@ export class GraphSession {
   readonly #ids = new Int64Buffer();
   readonly #rows = new Int64Buffer();
   readonly #ones = new Int64Buffer(() => 1n);
+  readonly #mask = new MaskBuffer();
   readonly #positions = new Int64Buffer(BigInt);
+  readonly #rowPositions = new Int64Buffer();
   readonly #logits = new LogitsBuffer();
 
   private constructor(session: OnnxSession, step: StepInputs, sites: readonly Site[], inPlace: boolean) {
@@ -86,6 +98,20 @@ export class GraphSession {
     }
   }
 
+  /**
+   * Room for the keys and values of sequences that decode together; undefined where attention appends them to what it
+   * was fed: such a graph takes one sequence at a time. Any graph of the same base model may use it.
+   */
+  newRows(size: { readonly rows: number; readonly capacity: number }): KvRows | undefined {
+    return this.#inPlace ? new KvRows(this.#step.cacheShape, size) : undefined;
+  }
+
+  /** Tokens of one sequence whose keys and values fit so many bytes. */
+  tokensIn(bytes: number): number {
+    const { cacheShape } = this.#step;
+    return this.#inPlace ? rowTokens(cacheShape, bytes) : Math.floor(bytes / 2 / tokenBytes(cacheShape));
+  }
+
   /** Room for the keys and values of a sequence of up to `capacity` tokens. */
   newCache(capacity: number): KvCache {
     const { cacheShape } = this.#step;
@@ -112,11 +138,29 @@ export class GraphSession {
     cache: KvCache,
     rows: readonly number[],
   ): () => Promise<Float32Array> {
-    checkMaker(feeds, this);
     const total = cache.length + ids.length;
-    const { past, present } = cache.step(total);
-    const logits = this.#logits.room([1, rows.length, this.vocabSize]);
-    const inputs = this.#stepTensors(ids, cache.length, rows);
+    const run = this.prepareRows(feeds, { ids: [ids], before: [cache.length] }, cache.step(total), rows);
+    return async () => {
+      const logits = await run();
+      cache.advance(total);
+      return logits;
+    };
+  }
+
+  /**
+   * As {@link prepare}, for several sequences whose keys and values are next to each other: logits of the wanted positions
+   * row by row. Rows with different numbers of tokens before take one token each: of more, attention would need to know
+   * where each begins.
+   */
+  prepareRows(
+    feeds: Feeds,
+    rows: StepRows,
+    { past, present }: StepCache,
+    wanted: readonly number[],
+  ): () => Promise<Float32Array> {
+    checkMaker(feeds, this);
+    const logits = this.#logits.room([rows.ids.length, wanted.length, this.vocabSize]);
+    const inputs = this.#stepTensors(rows, wanted);
     for (const [place, tensor] of [...inputs, ...past].entries()) feeds.values.set(place, tensor.value);
     for (const [place, tensor] of [logits.tensor, ...present].entries()) {
       this.#outputs.set(place, tensor.value);
@@ -128,7 +172,6 @@ export class GraphSession {
           { names: this.#inputNames, values: feeds.values },
           { names: this.#outputNames, values: this.#outputs },
         );
-        cache.advance(total);
         return logits.values;
       } finally {
         for (const tensor of [...inputs, logits.tensor]) tensor.release();
@@ -157,16 +200,29 @@ export class GraphSession {
     this.#session.release();
     this.#lora.release();
     for (const owned of [this.#inputNames, this.#outputNames, this.#outputs]) owned.free();
-    for (const buffer of [this.#ids, this.#rows, this.#ones, this.#positions, this.#logits]) buffer.free();
+    const buffers = [this.#ids, this.#rows, this.#ones, this.#mask, this.#positions, this.#rowPositions];
+    for (const buffer of [...buffers, this.#logits]) buffer.free();
   }
 
   /** In the order of {@link StepInputs.names}. */
-  #stepTensors(ids: readonly number[], before: number, rows: readonly number[]): readonly OrtTensor[] {
+  #stepTensors({ ids, before }: StepRows, wanted: readonly number[]): readonly OrtTensor[] {
+    const [{ length: tokens } = []] = ids;
+    const shape = [ids.length, tokens];
+    const [first = 0] = before;
     const tensors: Readonly<Record<string, () => OrtTensor>> = {
-      [inputIds]: () => this.#ids.tensorOf(ids, [1, ids.length]),
-      [attentionMask]: () => this.#ones.tensor([1, before + ids.length]),
-      [logitsRowsInput]: () => this.#rows.tensorOf(rows, [rows.length]),
-      [positionIds]: () => this.#positions.tensor([1, ids.length], before),
+      [inputIds]: () => this.#ids.tensorOf(ids.flat(), shape),
+      [attentionMask]: () =>
+        before.every((count) => count === first)
+          ? this.#ones.tensor([ids.length, first + tokens])
+          : this.#mask.tensor(before.map((count) => count + tokens)),
+      [logitsRowsInput]: () => this.#rows.tensorOf(wanted, [wanted.length]),
+      [positionIds]: () =>
+        ids.length === 1
+          ? this.#positions.tensor(shape, first)
+          : this.#rowPositions.tensorOf(
+              before.flatMap((count) => Array.from({ length: tokens }, (_, at) => count + at)),
+              shape,
+            ),
     };
     return this.#step.names.map((name) => {
       const make = tensors[name];

@@ -27,6 +27,9 @@ export type KvCache = {
 const entryBytes = ({ kvHeads, headSize }: CacheShape, tokens: number): number =>
   kvHeads * tokens * headSize * Float32Array.BYTES_PER_ELEMENT;
 
+/** Bytes of the keys and values of one token in all layers. */
+export const tokenBytes = (shape: CacheShape): number => shape.entries * entryBytes(shape, 1);
+
 const tensorsOver = (
   memory: NativeMemory,
   shape: CacheShape,
@@ -42,7 +45,8 @@ const releaseAll = (tensors: readonly OrtTensor[]): void => {
   for (const tensor of tensors) tensor.release();
 };
 
-const checkRoom = (total: number, capacity: number): void => {
+/** Errors: INTERNAL above the capacity. */
+export const checkRoom = (total: number, capacity: number): void => {
   if (total <= capacity) return;
   throw new AdaptletError(
     'INTERNAL',

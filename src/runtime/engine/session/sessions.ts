@@ -4,6 +4,7 @@ import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { GraphSession } from './graph-session.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
 import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
+import { proveRows } from './prove-rows.ts';
 import type { RunOptions } from './runtime-options.ts';
 import { proveWiring } from './wiring.ts';
 
@@ -16,6 +17,8 @@ export type Sessions = {
   readonly lora: GraphSession;
   /** Graphs for adapters; the full one is `lora`. */
   readonly graphs: LoraGraphs;
+  /** True when rows of different lengths and adapters can run together. */
+  readonly rowsTogether: boolean;
   readonly graphDigest: string;
   release(): void;
 };
@@ -32,6 +35,7 @@ export const openSessions = async (options: SessionsOptions): Promise<Sessions> 
   const lora = await GraphSession.open(graphs.lora, sites, graphOptions);
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
   await proveWiring(lora, graphDigest, options.cacheDir);
+  const rowsTogether = await proveRows({ base, lora }, { ...options, graphDigest });
   const openSubset: OpenSubset = async (wanted) => {
     const subset = inject(graphs.base, options.family, wanted);
     return await GraphSession.open(subset.model, subset.sites, graphOptions);
@@ -41,6 +45,7 @@ export const openSessions = async (options: SessionsOptions): Promise<Sessions> 
     base,
     lora,
     graphs: loraGraphs,
+    rowsTogether,
     graphDigest,
     release: () => {
       base.release();

@@ -1,5 +1,5 @@
 import { NativeMemory } from '../ort/memory.ts';
-import { OrtTensor } from '../ort/tensor.ts';
+import { elementsOf, OrtTensor } from '../ort/tensor.ts';
 
 /** Numbers that a step feeds, in memory that grows and stays. */
 export class Int64Buffer {
@@ -13,13 +13,19 @@ export class Int64Buffer {
 
   /** The tensor of what stands from `from` on. Tensors from before may not be used after a larger one was made. */
   tensor(shape: readonly number[], from = 0): OrtTensor {
-    const count = shape.reduce((product, size) => product * size, 1);
+    const count = elementsOf(shape);
     this.#makeRoom(from + count);
     return new OrtTensor(
       'int64',
       shape,
       this.#memory.address + BigInt(from * BigInt64Array.BYTES_PER_ELEMENT),
     );
+  }
+
+  /** A tensor to be filled, and the same memory as numbers. */
+  room(shape: readonly number[]): { readonly tensor: OrtTensor; readonly values: BigInt64Array } {
+    const tensor = this.tensor(shape);
+    return { tensor, values: new BigInt64Array(this.#memory.buffer, 0, elementsOf(shape)) };
   }
 
   /** The tensor of these values. */
@@ -43,13 +49,31 @@ export class Int64Buffer {
   }
 }
 
+/** The attention mask of rows of different lengths, in memory that grows and stays. */
+export class MaskBuffer {
+  readonly #buffer = new Int64Buffer();
+
+  /** [rows, longest]: of each row as many ones as it is long, then zeros. */
+  tensor(lengths: readonly number[]): OrtTensor {
+    const longest = Math.max(...lengths);
+    const { tensor, values } = this.#buffer.room([lengths.length, longest]);
+    values.fill(0n);
+    for (const [row, length] of lengths.entries()) values.fill(1n, row * longest, row * longest + length);
+    return tensor;
+  }
+
+  free(): void {
+    this.#buffer.free();
+  }
+}
+
 /** Room for the logits of a step. */
 export class LogitsBuffer {
   #memory = new NativeMemory(0);
 
   /** The tensor to fill, and the same memory as numbers: valid until the next call. */
   room(shape: readonly number[]): { readonly tensor: OrtTensor; readonly values: Float32Array } {
-    const count = shape.reduce((product, size) => product * size, 1);
+    const count = elementsOf(shape);
     if (this.#memory.bytes < count * Float32Array.BYTES_PER_ELEMENT) {
       this.#memory.free();
       this.#memory = new NativeMemory(count * Float32Array.BYTES_PER_ELEMENT);

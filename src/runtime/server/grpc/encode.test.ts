@@ -34,7 +34,7 @@ describe('Embed', () => {
         { values: [3, 0.5], truncated: false },
         { values: [2, 0.5], truncated: false },
       ],
-      usage: { promptTokens: 5, completionTokens: 0 },
+      usage: { promptTokens: 5, completionTokens: 0, cachedTokens: 0 },
     });
     expect(metadata.get('x-adaptlet-digest')).toEqual([fakeDigest('a')]);
     expect(fake.parts.serving.encoded.at(-1)).toMatchObject({ context: { user: 'anna', model: 'sql' } });

@@ -60,7 +60,7 @@ const encoding =
     void reply(callback, answer, (error) => exchange?.fail(error) ?? asAdaptletError(error, method));
   };
 
-const usageOf = ({ promptTokens }: EncodeResult) => ({ promptTokens, completionTokens: 0 });
+const usageOf = ({ promptTokens }: EncodeResult) => ({ promptTokens, completionTokens: 0, cachedTokens: 0 });
 
 const embedResponse = ({ id, served, result }: Answered<EncodeResult>): EmbedResponse => {
   if (result.kind !== 'embedding') throw notAskedFor();

@@ -51,7 +51,7 @@ test('an answer streams its tokens and ends with what they cost; first and last 
     value: {
       id: 'r1',
       finishReason: FinishReason.STOP,
-      usage: { promptTokens: 3, completionTokens: 3 },
+      usage: { promptTokens: 3, completionTokens: 3, cachedTokens: 0 },
       timing: { queueMs: 1, prefillMs: 2, decodeMs: 3, switchMs: 0.5 },
     },
   });
@@ -65,6 +65,7 @@ test('every field of the request reaches the generation', async () => {
   await using fake = await startFakeGrpc();
   const metadata = new Metadata();
   metadata.set('x-adaptlet-tenant', 'acme');
+  metadata.set('x-adaptlet-priority', '-5');
   metadata.set('x-department', 'medical');
   const stream = fake.inference.generate(
     request({
@@ -92,7 +93,13 @@ test('every field of the request reaches the generation', async () => {
   );
   await read(stream);
   const [call] = fake.parts.serving.calls;
-  expect(call?.context).toMatchObject({ namespace: 'team-a', user: 'anna', session: 's1', tenant: 'acme' });
+  expect(call?.context).toMatchObject({
+    namespace: 'team-a',
+    user: 'anna',
+    session: 's1',
+    tenant: 'acme',
+    priority: -5,
+  });
   expect(call?.context.headers.get('x-department')).toBe('medical');
   expect(call?.request).toEqual({
     prompt: { kind: 'chat', messages: [{ role: 'user', content: 'hi' }] },
@@ -156,6 +163,18 @@ test('headers over their limit are refused before anything else', async () => {
   expect(fake.parts.serving.calls).toEqual([]);
 });
 
+test('a priority that is none is refused', async () => {
+  await using fake = await startFakeGrpc();
+  const metadata = new Metadata();
+  metadata.set('x-adaptlet-priority', 'urgent');
+  const failure = await failureOf(fake.inference.generate(request(), metadata));
+  expect(failure).toMatchObject({
+    code: status.INVALID_ARGUMENT,
+    details: expect.stringContaining('x-adaptlet-priority'),
+  });
+  expect(fake.parts.serving.calls).toEqual([]);
+});
+
 test('a failure in the middle keeps the tokens that came and says why it ended', async () => {
   await using fake = await startFakeGrpc();
   fake.parts.serving.failure = { error: new AdaptletError('ENGINE_DOWN', 'killed'), afterTokens: 2 };
@@ -191,6 +210,24 @@ test('the deadline of the call ends the generation with DEADLINE_EXCEEDED', asyn
   expect(failure.code).toBe(status.DEADLINE_EXCEEDED);
   await vi.waitFor(() => expect(fake.parts.serving.finished).toBe(1));
   expect(fake.parts.serving.calls[0]?.signal.reason).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+});
+
+test('a call that waits for a place gives it up when it is cancelled, and when its deadline passes', async () => {
+  await using fake = await startFakeGrpc();
+  const { serving } = fake.parts;
+  serving.admits = false;
+  const cancelled = fake.inference.generate(request());
+  const failure = failureOf(cancelled);
+  await vi.waitFor(() => expect(serving.waiting).toBe(1));
+  cancelled.cancel();
+  expect((await failure).code).toBe(status.CANCELLED);
+  await vi.waitFor(() => expect(serving.waiting).toBe(0));
+  expect(serving.calls[0]?.signal.reason).toMatchObject({ code: 'REQUEST_CANCELLED' });
+  const late = failureOf(fake.inference.generate(request(), { deadline: Date.now() + 1000 }));
+  await vi.waitFor(() => expect(serving.waiting).toBe(1));
+  expect((await late).code).toBe(status.DEADLINE_EXCEEDED);
+  await vi.waitFor(() => expect(serving.waiting).toBe(0));
+  expect(serving.calls[1]?.signal.reason).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
 });
 
 /** A client on bare HTTP/2 that takes nothing: grpc-js's own reads ahead without limit. */

@@ -60,7 +60,7 @@ const messageOf = (
   if (event.kind === 'token') {
     return { served, event: { $case: 'tokens', value: tokensOf(event) } };
   }
-  const { promptTokens, completionTokens, timing } = event;
+  const { promptTokens, cachedTokens = 0, completionTokens, timing } = event;
   return {
     served,
     event: {
@@ -68,7 +68,7 @@ const messageOf = (
       value: {
         id,
         finishReason: event.finishReason === 'stop' ? FinishReason.STOP : FinishReason.LENGTH,
-        usage: { promptTokens, completionTokens },
+        usage: { promptTokens, completionTokens, cachedTokens },
         timing: { ...timing },
       },
     },

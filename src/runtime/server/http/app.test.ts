@@ -60,7 +60,9 @@ describe('completions', () => {
         stop: 'x',
         user: 'anna',
       },
-      { headers: { 'x-adaptlet-session': 's1', 'x-department': 'medical' } },
+      {
+        headers: { 'x-adaptlet-session': 's1', 'x-adaptlet-priority': '12', 'x-department': 'medical' },
+      },
     );
     const [plain, full] = parts.serving.calls;
     expect(plain?.request).toMatchObject({
@@ -73,8 +75,21 @@ describe('completions', () => {
       sampling: { temperature: 0, topP: 0.5, topK: 3, seed: 4 },
       stop: ['x'],
     });
-    expect(full?.context).toMatchObject({ user: 'anna', session: 's1', namespace: 'default' });
+    expect(plain?.context).not.toHaveProperty('priority');
+    expect(full?.context).toMatchObject({ user: 'anna', session: 's1', namespace: 'default', priority: 12 });
     expect(full?.context.headers.get('x-department')).toBe('medical');
+  });
+
+  test('a priority that is none is refused', async () => {
+    const { parts, post } = start();
+    const headers = { 'x-adaptlet-priority': '1.5' };
+    const response = await post('/v1/completions', { model: 'sql', prompt: 'a' }, { headers });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toHaveProperty(
+      'error.message',
+      expect.stringContaining('x-adaptlet-priority'),
+    );
+    expect(parts.serving.calls).toEqual([]);
   });
 
   test('a stream has one chunk a token, then the end', async () => {

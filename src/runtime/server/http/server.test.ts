@@ -36,6 +36,25 @@ test('a client whose connection breaks ends the generation, streamed or not', as
   }
 });
 
+test('a request that waits for a place gives it up when its connection breaks', async () => {
+  await using http = await start();
+  const { serving } = http.parts;
+  serving.admits = false;
+  for (const stream of [true, false]) {
+    const client = new AbortController();
+    const response = fetch(`${http.url}/v1/completions`, {
+      ...completion('abc', stream),
+      signal: client.signal,
+    });
+    const failed = response.catch((error: unknown) => error);
+    await vi.waitFor(() => expect(serving.waiting).toBe(1));
+    client.abort();
+    await failed;
+    await vi.waitFor(() => expect(serving.waiting).toBe(0));
+    expect(serving.calls.at(-1)?.signal.reason).toMatchObject({ code: 'REQUEST_CANCELLED' });
+  }
+});
+
 test('closing lets a request under way finish and takes no new ones', async () => {
   await using http = await start();
   const { promise: held, resolve: open } = Promise.withResolvers<void>();

@@ -7,6 +7,8 @@ export type Usage = {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Of the prompt, where keys and values of an earlier request of the session were used again. */
+  readonly prompt_tokens_details?: { readonly cached_tokens: number };
 };
 
 /** What every object of one answer says of itself. */
@@ -36,6 +38,9 @@ export const usageOf = (done: Answer['done']): Usage => ({
   prompt_tokens: done.promptTokens,
   completion_tokens: done.completionTokens,
   total_tokens: done.promptTokens + done.completionTokens,
+  ...(done.cachedTokens === undefined || done.cachedTokens === 0
+    ? {}
+    : { prompt_tokens_details: { cached_tokens: done.cachedTokens } }),
 });
 
 /** `system_fingerprint` is what OpenAI calls the configuration that an answer came from: here the digest. */

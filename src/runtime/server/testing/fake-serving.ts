@@ -83,6 +83,10 @@ export class FakeServing implements Serving {
     card('tiny', 'base', fakeDigest('b')),
   ];
   readiness = { ok: true, reason: '' };
+  /** False: requests wait for a place until their signal is aborted. */
+  admits = true;
+  /** Requests that wait for a place. */
+  waiting = 0;
   /** Awaited before each token. */
   gate: () => Promise<void> = () => Promise.resolve();
   /** Thrown at admission, or after that many tokens. */
@@ -114,6 +118,7 @@ export class FakeServing implements Serving {
     const { reason } = this.model(context.namespace, context.model);
     if (reason !== '') throw new AdaptletError('ADAPTER_NOT_AVAILABLE', reason, { retryAfterMs: 1500 });
     if (this.failure !== undefined && this.failure.afterTokens === undefined) throw this.failure.error;
+    if (!this.admits) await this.#queue(signal);
     await Promise.resolve();
     const by = served[context.model];
     if (by === undefined) throw new AdaptletError('INTERNAL', `the fake does not serve ${context.model}`);
@@ -146,6 +151,18 @@ export class FakeServing implements Serving {
       ? { kind: 'classification', labels, rows, ...counted }
       : { kind: 'embedding', rows: lengths.map((length) => Float32Array.of(length, 0.5)), ...counted };
     return { id: `e${this.encoded.length}`, served: by, result };
+  }
+
+  async #queue(signal: AbortSignal): Promise<void> {
+    this.waiting++;
+    const { promise, reject } = Promise.withResolvers<never>();
+    signal.addEventListener('abort', () => reject(signal.reason as AdaptletError));
+    if (signal.aborted) reject(signal.reason as AdaptletError);
+    try {
+      await promise;
+    } finally {
+      this.waiting--;
+    }
   }
 
   /** The same tensors again. */

@@ -222,6 +222,8 @@ export interface Done {
 export interface Usage {
   promptTokens: number;
   completionTokens: number;
+  /** Of the prompt: those whose keys and values were there from an earlier request of the session. */
+  cachedTokens: number;
 }
 
 /** Milliseconds. */
@@ -1905,7 +1907,7 @@ export const Done: MessageFns<Done> = {
 };
 
 function createBaseUsage(): Usage {
-  return { promptTokens: 0, completionTokens: 0 };
+  return { promptTokens: 0, completionTokens: 0, cachedTokens: 0 };
 }
 
 export const Usage: MessageFns<Usage> = {
@@ -1915,6 +1917,9 @@ export const Usage: MessageFns<Usage> = {
     }
     if (message.completionTokens !== 0) {
       writer.uint32(16).uint32(message.completionTokens);
+    }
+    if (message.cachedTokens !== 0) {
+      writer.uint32(24).uint32(message.cachedTokens);
     }
     return writer;
   },
@@ -1948,6 +1953,14 @@ export const Usage: MessageFns<Usage> = {
             message.completionTokens = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cachedTokens = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1972,6 +1985,11 @@ export const Usage: MessageFns<Usage> = {
         : isSet(object.completion_tokens)
         ? globalThis.Number(object.completion_tokens)
         : 0,
+      cachedTokens: isSet(object.cachedTokens)
+        ? globalThis.Number(object.cachedTokens)
+        : isSet(object.cached_tokens)
+        ? globalThis.Number(object.cached_tokens)
+        : 0,
     };
   },
 
@@ -1983,6 +2001,9 @@ export const Usage: MessageFns<Usage> = {
     if (message.completionTokens !== 0) {
       obj.completionTokens = Math.round(message.completionTokens);
     }
+    if (message.cachedTokens !== 0) {
+      obj.cachedTokens = Math.round(message.cachedTokens);
+    }
     return obj;
   },
 
@@ -1993,6 +2014,7 @@ export const Usage: MessageFns<Usage> = {
     const message = createBaseUsage();
     message.promptTokens = object.promptTokens ?? 0;
     message.completionTokens = object.completionTokens ?? 0;
+    message.cachedTokens = object.cachedTokens ?? 0;
     return message;
   },
 };
@@ -3007,7 +3029,8 @@ export const Classification: MessageFns<Classification> = {
  * Text generation, embeddings and classification with the adapter that the request's model, route and user lead to.
  *
  * Metadata of a request: x-adaptlet-user, x-adaptlet-session, x-adaptlet-tenant, x-adaptlet-namespace; all of it can
- * be matched by routes. Metadata of an answer: x-adaptlet-adapter, -digest, -rollout, -arm, -rule.
+ * be matched by routes. x-adaptlet-priority: which of the requests that wait goes first.
+ * Metadata of an answer: x-adaptlet-adapter, -digest, -rollout, -arm, -rule.
  * Errors: the gRPC status, a message that says what to do, and the trailers x-adaptlet-error (a code of the error
  * catalogue) and, where waiting helps, retry-after in seconds.
  * buf:lint:ignore SERVICE_SUFFIX

@@ -104,6 +104,20 @@ describe('ModelInfer', () => {
     expect(metadata.get('x-adaptlet-arm')).toEqual(['base']);
   });
 
+  test('the priority comes from the metadata, and one that is none is refused', async () => {
+    const asking = (priority: string) => {
+      const metadata = new Metadata();
+      metadata.set('x-adaptlet-priority', priority);
+      return infer({ inputs: [typedText('a')] }, metadata);
+    };
+    await asking('-7');
+    expect(fake.parts.serving.calls.at(-1)).toMatchObject({ context: { priority: -7 } });
+    await expect(asking('2000')).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining('x-adaptlet-priority'),
+    });
+  });
+
   const text = (over: object) => ({ inputs: [{ ...typedText('x'), ...over }] });
   test.each<[string, Partial_, RegExp]>([
     ['no input', {}, /exactly one/],

@@ -1,0 +1,74 @@
+import type { AdapterRows } from '../adapters/adapter-rows.ts';
+import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
+import type { Feeds } from '../session/feeds.ts';
+import type { EncoderSession } from './encoder-session.ts';
+import { type Lane, poolEach } from './lanes.ts';
+
+/** A text that waits to be run. */
+export type Text = {
+  readonly lane: Lane;
+  /** Null: the base model. */
+  readonly adapter: LoadedAdapter | null;
+  readonly ids: readonly number[];
+};
+
+type Numbered = Text & { readonly place: number };
+
+/** Runs texts of one output together, each with its adapter: one vector for each. */
+export class MixedTexts {
+  readonly #lora: EncoderSession;
+  readonly #rows: AdapterRows | undefined;
+  readonly #most: number;
+
+  /** `rows`: undefined where texts of different adapters cannot run together. `most`: texts of one run. */
+  constructor(lora: EncoderSession, rows: AdapterRows | undefined, most: number) {
+    this.#lora = lora;
+    this.#rows = rows;
+    this.#most = most;
+  }
+
+  async run(texts: readonly Text[]): Promise<readonly Float32Array[]> {
+    const vectors: Float32Array[] = [];
+    const numbered = texts.map((text, place): Numbered => ({ ...text, place }));
+    for (const group of this.#groups(numbered)) {
+      for (const [index, vector] of (await this.#runGroup(group)).entries()) {
+        const text = group[index];
+        if (text !== undefined) vectors[text.place] = vector;
+      }
+    }
+    return vectors;
+  }
+
+  release(): void {
+    this.#rows?.release();
+  }
+
+  /** All together where each has a row for its adapter; those whose rank does not fit, by adapter. */
+  #groups(texts: readonly Numbered[]): readonly (readonly Numbered[])[] {
+    const fits = ({ adapter }: Numbered): boolean => this.#rows?.takes(adapter) ?? false;
+    const lanes = Map.groupBy(texts, ({ lane }) => lane);
+    if (lanes.size <= 1 || texts.length > this.#most) return [...lanes.values()];
+    const alone = texts.filter((text) => !fits(text));
+    const mixed = texts.filter(fits);
+    return [mixed, ...Map.groupBy(alone, ({ lane }) => lane).values()].filter(({ length }) => length > 0);
+  }
+
+  async #runGroup(texts: readonly Numbered[]): Promise<readonly Float32Array[]> {
+    const [first] = texts;
+    if (first === undefined) return [];
+    const { session, feeds } = this.#with(first, texts);
+    const ids = texts.map((text) => text.ids);
+    const [result] = await session.encode(feeds, ids, [first.lane.output]);
+    return result === undefined ? [] : poolEach(result, texts);
+  }
+
+  #with(
+    { lane }: Text,
+    texts: readonly Text[],
+  ): { readonly session: EncoderSession; readonly feeds: Feeds } {
+    if (texts.every((text) => text.lane === lane)) return { session: lane.session, feeds: lane.feeds() };
+    const adapters = texts.map(({ adapter }) => adapter);
+    if (this.#rows === undefined) throw new RangeError('texts of different adapters cannot run together here');
+    return { session: this.#lora, feeds: this.#rows.feeds(0, adapters) };
+  }
+}

@@ -1,0 +1,347 @@
+import * as fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { KvRows } from '../session/kv-rows.ts';
+import { pagedShape, readTokens, writeTokens, writtenTokens } from '../session/kv-rows.fixture.ts';
+import { KvMemory } from './kv-memory.ts';
+
+const shape = pagedShape;
+/** Of up to 64 tokens in a row, whose memory comes in pages; saved tokens take their own bytes. */
+const page = 8 * 4096;
+const tokenBytes = 512;
+const capacity = 256;
+const rows = 4;
+
+const opened: { memory: KvMemory; kv: KvRows }[] = [];
+const open = (budgetBytes: number) => {
+  const kv = new KvRows(shape, { rows, capacity });
+  const memory = new KvMemory(kv, budgetBytes);
+  opened.push({ memory, kv });
+  return { memory, kv };
+};
+afterEach(() => {
+  for (const { memory, kv } of opened.splice(0)) {
+    memory.release();
+    kv.release();
+  }
+});
+
+const write = (kv: KvRows, row: number, tokens: number, seed: number): void =>
+  writeTokens(kv, shape, row, tokens, seed);
+const bytesOf = (heads: readonly Float32Array[]): Buffer =>
+  Buffer.concat(heads.map(({ buffer }) => Buffer.from(buffer)));
+const expectTokens = (kv: KvRows, row: number, tokens: number, seed: number): void => {
+  const [there, written] = [readTokens(kv, shape, row, tokens), writtenTokens(shape, tokens, seed)];
+  expect(bytesOf(there).equals(bytesOf(written))).toBe(true);
+};
+
+const idsOf = (count: number, from = 0): readonly number[] => Array.from({ length: count }, (_, at) => from + at);
+
+describe('room for requests', () => {
+  it('is reserved for their longest case, and refused beyond the budget until others end', () => {
+    const { memory } = open(4 * page);
+    expect(memory.reserve({}, 0, 65)).toBe(true);
+    expect(memory.usedBytes).toBe(2 * page);
+    expect(memory.reserve({}, 1, 129)).toBe(false);
+    expect(memory.usedBytes).toBe(2 * page);
+    expect(memory.reserve({}, 1, 128)).toBe(true);
+    expect(memory.reserve({}, 2, 1)).toBe(false);
+    memory.free(1);
+    expect(memory.reserve({}, 2, 64)).toBe(true);
+  });
+
+  it('goes with a sequence that moves to another row', () => {
+    const { memory, kv } = open(4 * page);
+    memory.reserve({}, 3, 256);
+    write(kv, 3, 70, 1);
+    memory.move(3, 0, 70);
+    expectTokens(kv, 0, 70, 1);
+    expect(memory.usedBytes).toBe(4 * page);
+    expect(memory.reserve({}, 1, 1)).toBe(false);
+    memory.free(0);
+    expect(memory.reserve({}, 1, 256)).toBe(true);
+  });
+
+  it('is not taken up by what was written into a row before', () => {
+    const { memory, kv } = open(4 * page);
+    memory.reserve({}, 0, 256);
+    write(kv, 0, 256, 1);
+    memory.free(0);
+    expect(memory.reserve({}, 0, 10)).toBe(true);
+    expect(memory.reserve({}, 1, 192)).toBe(true);
+    expect(memory.usedBytes).toBe(4 * page);
+  });
+
+  it('is made of free rows, which give their memory back', () => {
+    const { memory, kv } = open(4 * page);
+    memory.reserve({}, 0, 256);
+    write(kv, 0, 256, 1);
+    memory.free(0);
+    expect(memory.usedBytes).toBe(4 * page);
+    expect(memory.reserve({}, 1, 64)).toBe(true);
+    expect(memory.usedBytes).toBe(page);
+    expect(kv.heldBytes(0)).toBe(0);
+  });
+});
+
+describe('a sequence that is paused', () => {
+  it('comes back with every byte, in another row', () => {
+    const { memory, kv } = open(8 * page);
+    const owner = {};
+    memory.reserve(owner, 0, 100);
+    write(kv, 0, 70, 1);
+    memory.pause(owner, 0, 70);
+    expect(memory.usedBytes).toBe(2 * page + 70 * tokenBytes);
+    memory.reserve({}, 0, 100);
+    write(kv, 0, 100, 2);
+    expect(memory.reserve(owner, 2, 100)).toBe(true);
+    expect(memory.resume(owner, 2)).toBe(70);
+    expectTokens(kv, 2, 70, 1);
+    expect(memory.usedBytes).toBe(4 * page);
+  });
+
+  it('has nothing to come back to a second time, nor once it is forgotten', () => {
+    const { memory, kv } = open(8 * page);
+    const [owner, other] = [{}, {}];
+    for (const [row, who] of [owner, other].entries()) {
+      memory.reserve(who, row, 20);
+      write(kv, row, 20, row + 1);
+      memory.pause(who, row, 20);
+    }
+    memory.forget(other);
+    expect(memory.resume(other, 1)).toBe(0);
+    expect(memory.resume(owner, 1)).toBe(20);
+    expect(memory.resume(owner, 2)).toBe(0);
+    memory.forget(owner);
+  });
+
+  it('leaves its room to others, less what is saved, which does not stand in its own way', () => {
+    const { memory, kv } = open(4 * page);
+    const owner = {};
+    memory.reserve(owner, 0, 256);
+    write(kv, 0, 64, 1);
+    expect(memory.canPause(0, 64)).toBe(false);
+    expect(memory.reserve({}, 1, 1)).toBe(false);
+    const wider = open(5 * page);
+    wider.memory.reserve(owner, 0, 256);
+    write(wider.kv, 0, 64, 1);
+    expect(wider.memory.canPause(0, 64)).toBe(true);
+    wider.memory.pause(owner, 0, 64);
+    expect(wider.memory.reserve({}, 1, 257)).toBe(false);
+    expect(wider.memory.reserve({}, 1, 256)).toBe(true);
+    wider.memory.free(1);
+    expect(wider.memory.reserve(owner, 0, 256)).toBe(true);
+    expect(wider.memory.resume(owner, 0)).toBe(64);
+  });
+
+  it('is refused where it, or one that is paused already, could not come back beside the others', () => {
+    const { memory, kv } = open(5 * page);
+    const [long, short] = [{}, {}];
+    memory.reserve(long, 0, 256);
+    write(kv, 0, 40, 1);
+    expect(memory.canPause(0, 40)).toBe(true);
+    memory.pause(long, 0, 40);
+    memory.reserve(short, 1, 128);
+    write(kv, 1, 30, 2);
+    expect(memory.canPause(1, 24)).toBe(true);
+    expect(memory.canPause(1, 25)).toBe(false);
+  });
+});
+
+describe('prefixes of conversations', () => {
+  /** Keeps tokens of a request that is over. */
+  const keep = (
+    { memory, kv }: ReturnType<typeof open>,
+    key: string,
+    tokens: number,
+    { seed = 1, row = 0, from = 0 } = {},
+  ): void => {
+    write(kv, row, tokens, seed);
+    memory.keep(key, idsOf(tokens, from), row);
+  };
+
+  it('are put into a row as far as a request begins like them', () => {
+    const { memory, kv } = open(16 * page);
+    keep({ memory, kv }, 'a', 50);
+    expect(memory.reuse('a', [...idsOf(30), 99, 98], 2)).toBe(30);
+    expectTokens(kv, 2, 30, 1);
+    expect(memory.reuse('a', idsOf(80), 3)).toBe(50);
+    expectTokens(kv, 3, 50, 1);
+  });
+
+  it('leave one token to be run: its logits are needed', () => {
+    const { memory, kv } = open(16 * page);
+    keep({ memory, kv }, 'a', 50);
+    expect(memory.reuse('a', idsOf(50), 1)).toBe(49);
+    expect(memory.reuse('a', idsOf(17), 1)).toBe(16);
+    expect(memory.reuse('a', idsOf(16), 1)).toBe(0);
+  });
+
+  it('are not used where fewer than 16 tokens are the same, nor kept of fewer', () => {
+    const { memory, kv } = open(16 * page);
+    keep({ memory, kv }, 'a', 50);
+    expect(memory.reuse('a', [...idsOf(15), 99, ...idsOf(40)], 1)).toBe(0);
+    expect(memory.reuse('a', [...idsOf(16), 99, ...idsOf(40)], 1)).toBe(16);
+    expect(memory.reuse('a', idsOf(40, 1), 1)).toBe(0);
+    keep({ memory, kv }, 'b', 15);
+    expect(memory.prefixes).toBe(1);
+    keep({ memory, kv }, 'b', 16);
+    expect(memory.prefixes).toBe(2);
+  });
+
+  it('are of their key only, and of its latest request', () => {
+    const { memory, kv } = open(16 * page);
+    keep({ memory, kv }, 'a', 50);
+    expect(memory.reuse('b', idsOf(50), 1)).toBe(0);
+    keep({ memory, kv }, 'a', 40, { seed: 2, from: 100 });
+    expect(memory.prefixes).toBe(1);
+    expect(memory.reuse('a', idsOf(50), 1)).toBe(0);
+    expect(memory.reuse('a', idsOf(50, 100), 1)).toBe(40);
+    expectTokens(kv, 1, 40, 2);
+    keep({ memory, kv }, 'a', 10);
+    expect(memory.reuse('a', idsOf(50, 100), 1)).toBe(0);
+  });
+
+  it('make way for requests, those that were used longest ago first', () => {
+    const { memory, kv } = open(4 * page);
+    // Of 128 bytes less than a page each; rows hold nothing once they are needed.
+    for (const key of ['a', 'b', 'c']) keep({ memory, kv }, key, 60);
+    expect(memory.reserve({}, 1, 64)).toBe(true);
+    expect(memory.prefixes).toBe(3);
+    expect(memory.reuse('a', idsOf(61), 1)).toBe(60);
+    expect(memory.reserve({}, 2, 64)).toBe(true);
+    expect(memory.prefixes).toBe(2);
+    expect(memory.reuse('b', idsOf(61), 3)).toBe(0);
+    expect(memory.reserve({}, 3, 64)).toBe(true);
+    expect(memory.reuse('c', idsOf(61), 3)).toBe(0);
+    expect(memory.reuse('a', idsOf(61), 3)).toBe(60);
+    expect(memory.reserve({}, 0, 64)).toBe(true);
+    expect(memory.prefixes).toBe(0);
+  });
+
+  it('are kept of a request that ends although all memory is reserved for it', () => {
+    const { memory, kv } = open(4 * page);
+    memory.reserve({}, 0, 256);
+    write(kv, 0, 60, 1);
+    memory.free(0);
+    memory.keep('a', idsOf(60), 0);
+    expect(memory.usedBytes).toBeLessThanOrEqual(4 * page);
+    expect(memory.reuse('a', idsOf(61), 1)).toBe(60);
+    expectTokens(kv, 1, 60, 1);
+  });
+
+  it('are kept only as far as the budget has room', () => {
+    const { memory, kv } = open(page);
+    memory.reserve({}, 0, 64);
+    keep({ memory, kv }, 'a', 60);
+    expect(memory.prefixes).toBe(0);
+    expect(memory.usedBytes).toBe(page);
+  });
+});
+
+describe('requests that come, pause, come back, move and go at random', () => {
+  type Owner = { readonly seed: number; readonly tokens: number; readonly written: number };
+
+  const size = fc.integer({ min: 2, max: capacity });
+  const place = fc.nat(rows - 1);
+  const command = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('come' as const), row: place, tokens: size, part: fc.nat(99) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('pause' as const), row: place }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('back' as const), row: place, which: fc.nat(9) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('go' as const), row: place, key: fc.constantFrom('a', 'b', 'c') }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('move' as const), row: place, to: place }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), which: fc.nat(9) }) },
+  );
+  type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
+
+  /** What {@link Rows} does with the memory, without steps. */
+  class Machine {
+    readonly kv: KvRows;
+    readonly memory: KvMemory;
+    readonly running = new Map<number, Owner>();
+    readonly paused: Owner[] = [];
+    #seeds = 0;
+
+    constructor(budget: number) {
+      ({ kv: this.kv, memory: this.memory } = open(budget));
+    }
+
+    do(command: Command): void {
+      if (command.kind === 'forget') {
+        const [owner] = this.paused.splice(command.which % Math.max(1, this.paused.length), 1);
+        if (owner !== undefined) this.memory.forget(owner);
+        return;
+      }
+      const owner = this.running.get(command.row);
+      if (command.kind === 'come' || command.kind === 'back') {
+        if (owner !== undefined) return;
+        if (command.kind === 'come') this.#come(command.row, command.tokens, command.part);
+        else this.back(command.row, command.which % Math.max(1, this.paused.length));
+      } else if (owner === undefined) return;
+      else if (command.kind === 'pause') this.#pause(command.row, owner);
+      else if (command.kind === 'go') this.go(command.row, owner, command.key);
+      else this.#move(command.row, command.to, owner);
+    }
+
+    #come(row: number, tokens: number, part: number): void {
+      const owner: Owner = { seed: (this.#seeds = (this.#seeds % 9) + 1), tokens, written: 1 + Math.floor((part / 100) * (tokens - 1)) };
+      if (!this.memory.reserve(owner, row, tokens)) return;
+      write(this.kv, row, owner.written, owner.seed);
+      this.running.set(row, owner);
+    }
+
+    #pause(row: number, owner: Owner): void {
+      if (!this.memory.canPause(row, owner.written)) return;
+      this.memory.pause(owner, row, owner.written);
+      this.running.delete(row);
+      this.paused.push(owner);
+    }
+
+    /** True when it is back. */
+    back(row: number, which: number): boolean {
+      const owner = this.paused[which];
+      if (owner === undefined || !this.memory.reserve(owner, row, owner.tokens)) return false;
+      expect(this.memory.resume(owner, row)).toBe(owner.written);
+      this.paused.splice(which, 1);
+      this.running.set(row, owner);
+      return true;
+    }
+
+    go(row: number, { written, seed }: Owner, key: string): void {
+      this.memory.free(row);
+      this.memory.keep(key, idsOf(written, seed * 1000), row);
+      this.running.delete(row);
+    }
+
+    #move(from: number, to: number, owner: Owner): void {
+      if (this.running.has(to)) return;
+      this.memory.move(from, to, owner.written);
+      this.running.delete(from);
+      this.running.set(to, owner);
+    }
+
+    check(budget: number): void {
+      expect(this.memory.usedBytes).toBeLessThanOrEqual(budget);
+      for (const [row, { written, seed }] of this.running) expectTokens(this.kv, row, written, seed);
+    }
+  }
+
+  it('never take more than the budget, keep every byte, and all come back once the others ended', () => {
+    const budgets = fc.integer({ min: 4, max: 9 }).map((pages) => pages * page);
+    fc.assert(
+      fc.property(budgets, fc.array(command, { minLength: 20, maxLength: 80 }), (budget, commands) => {
+        const machine = new Machine(budget);
+        for (const step of commands) {
+          machine.do(step);
+          machine.check(budget);
+        }
+        for (const [row, owner] of [...machine.running]) machine.go(row, owner, 'a');
+        while (machine.paused.length > 0) {
+          expect(machine.back(1, 0)).toBe(true);
+          machine.check(budget);
+          machine.go(1, machine.running.get(1)!, 'b');
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import type { Flow } from './fair-queue.ts';
+import { type Running, victimsFor } from './preemption.ts';
+
+const flow = (tenant: string, priority = 0): Flow => ({ tenant, adapter: null, priority });
+
+/** A sequence that has given enough tokens to make way; its name begins with its tenant's. */
+const running = (name: string, { tokens = 100, priority = 0 } = {}): Running<string> => ({
+  sequence: name,
+  flow: flow(name.charAt(0), priority),
+  tokens,
+});
+
+/** Tenant a had so much more service than everybody else. */
+const aheadBy =
+  (service: number) =>
+  (a: Flow, b: Flow): number =>
+    (a.tenant === 'a' ? service : 0) - (b.tenant === 'a' ? service : 0);
+
+const victims = (
+  waiting: Flow,
+  rows: readonly Running<string>[],
+  ahead: (a: Flow, b: Flow) => number = () => 0,
+): readonly string[] => victimsFor(waiting, rows, ahead);
+
+describe('who makes way for a tenant without a row', () => {
+  it('is at once the latest of a tenant with two or more, first of the one with most', () => {
+    const rows = ['c1', 'a1', 'a2', 'a3', 'c2'].map((name) => running(name));
+    expect(victims(flow('b'), rows)).toEqual(['a3', 'a2', 'a1', 'c2', 'c1']);
+  });
+
+  it('is the only row of another tenant in turns: once that is a turn ahead', () => {
+    const rows = [running('a1'), running('c1')];
+    expect(victims(flow('b'), rows)).toEqual([]);
+    expect(victims(flow('b'), rows, aheadBy(256))).toEqual([]);
+    expect(victims(flow('b'), rows, aheadBy(257))).toEqual(['a1']);
+  });
+});
+
+describe('who makes way for a tenant with rows', () => {
+  const rows = ['b1', 'a1', 'a2', 'a3'].map((name) => running(name));
+
+  it('is one of a tenant with two more, when that has had more service', () => {
+    expect(victims(flow('b'), rows, aheadBy(64))).toEqual([]);
+    expect(victims(flow('b'), rows, aheadBy(65))).toEqual(['a3', 'a2', 'a1']);
+  });
+
+  it('is one of a tenant with one more only when that is a turn ahead', () => {
+    const close = rows.slice(0, -1);
+    expect(victims(flow('b'), close, aheadBy(256))).toEqual([]);
+    expect(victims(flow('b'), close, aheadBy(257))).toEqual(['a2', 'a1']);
+  });
+
+  it('is nobody of a tenant with as many or fewer, whatever it had', () => {
+    expect(victims(flow('b'), [running('a1'), running('b1')], aheadBy(1e6))).toEqual([]);
+    expect(victims(flow('b'), [running('a1'), running('b1'), running('b2')], aheadBy(1e6))).toEqual([]);
+  });
+});
+
+describe('whoever waits', () => {
+  it('takes no place of its own tenant', () => {
+    expect(victims(flow('a'), [running('a1'), running('a2')], aheadBy(1e6))).toEqual([]);
+  });
+
+  it('takes no place of one that gave fewer than eight tokens since it got it', () => {
+    const rows = [running('a1', { tokens: 7 }), running('a2', { tokens: 8 }), running('a3', { tokens: 0 })];
+    expect(victims(flow('b'), rows)).toEqual(['a2']);
+    expect(victims(flow('b', 1), rows)).toEqual(['a2']);
+  });
+
+  it('takes the place of a lower priority, the lowest first, also of its own tenant', () => {
+    const rows = [running('a1', { priority: 1 }), running('b1'), running('a2', { priority: 2 })];
+    expect(victims(flow('b', 2), rows)).toEqual(['b1', 'a1']);
+  });
+
+  it('takes no place of a higher priority', () => {
+    const rows = [running('a1', { priority: 1 }), running('a2', { priority: 1 })];
+    expect(victims(flow('b'), rows, aheadBy(1e6))).toEqual([]);
+  });
+
+  it('takes places of lower priorities before those of its own', () => {
+    const rows = ['a1', 'a2', 'a3'].map((name) => running(name, { priority: 1 }));
+    expect(victims(flow('b', 1), [running('c1'), ...rows])).toEqual(['c1', 'a3', 'a2', 'a1']);
+  });
+});

@@ -1,0 +1,45 @@
+import type { Flow } from './fair-queue.ts';
+
+/** A sequence that could make way: its flow, and the tokens that it gave since it got its place. */
+export type Running<S> = { readonly sequence: S; readonly flow: Flow; readonly tokens: number };
+
+/** Tokens that whoever got a place gives at least: saving and restoring keys and values must not eat up the gain. */
+const leastTokens = 8;
+/** Service, in weighted tokens, that a tenant is ahead by before one of its rows goes to another with fewer rows. */
+const aheadByRow = 64;
+/** The same when the other would get its first row and the tenant lose its last one. */
+const aheadByTurn = 256;
+
+const rowsOf = <S>(running: readonly Running<S>[], { tenant }: Flow): number =>
+  running.filter(({ flow }) => flow.tenant === tenant).length;
+
+const mayTake = <S>(
+  victim: Running<S>,
+  waiting: Flow,
+  running: readonly Running<S>[],
+  ahead: (a: Flow, b: Flow) => number,
+): boolean => {
+  if (victim.tokens < leastTokens) return false;
+  if (victim.flow.priority !== waiting.priority) return victim.flow.priority < waiting.priority;
+  if (victim.flow.tenant === waiting.tenant) return false;
+  const [theirs, own] = [rowsOf(running, victim.flow), rowsOf(running, waiting)];
+  if (theirs > own + 1) return own === 0 || ahead(victim.flow, waiting) > aheadByRow;
+  return theirs === own + 1 && ahead(victim.flow, waiting) > aheadByTurn;
+};
+
+/**
+ * Who makes way for a request that waits while no place is free, the best first: lower priorities, then sequences of
+ * tenants with more rows, the one that got its place last. A tenant without a row gets one at once from a tenant with two
+ * or more; from one with a single row it gets it in turns. Requests of one tenant do not make way for each other.
+ * `ahead`: how much more service the tenant of the first flow had.
+ */
+export const victimsFor = <S>(
+  waiting: Flow,
+  running: readonly Running<S>[],
+  ahead: (a: Flow, b: Flow) => number,
+): readonly S[] =>
+  running
+    .map((victim, place) => ({ victim, place, rows: rowsOf(running, victim.flow) }))
+    .filter(({ victim }) => mayTake(victim, waiting, running, ahead))
+    .sort((a, b) => a.victim.flow.priority - b.victim.flow.priority || b.rows - a.rows || b.place - a.place)
+    .map(({ victim }) => victim.sequence);

@@ -1,0 +1,230 @@
+import { FakeClock } from '../../../time/fake-clock.ts';
+import { Exclusive } from '../exclusive.ts';
+import type { Flow } from './fair-queue.ts';
+import type { Outcome } from './rows.ts';
+import { type Ending, type Places, type Schedulable, Scheduler } from './scheduler.ts';
+
+export type FakeParts = {
+  readonly prompt?: number;
+  readonly answer?: number;
+  readonly flow?: Partial<Flow>;
+  /** The step that would give this token fails. */
+  readonly failAt?: number;
+  /** Events that its caller takes. */
+  readonly window?: number;
+};
+
+/** A sequence that counts. */
+export class FakeSequence implements Schedulable {
+  readonly id: number;
+  readonly flow: Flow;
+  readonly promptTokens: number;
+  readonly answer: number;
+  readonly failAt: number;
+  cancelled = false;
+  window: number;
+  placed = false;
+  given = 0;
+  /** Tokens whose keys and values there are. */
+  cached = 0;
+
+  constructor(id: number, { prompt = 5, answer = 3, flow, failAt = 0, window = Infinity }: FakeParts = {}) {
+    this.id = id;
+    this.flow = { tenant: '', adapter: null, priority: 0, ...flow };
+    this.promptTokens = prompt;
+    this.answer = answer;
+    this.failAt = failAt;
+    this.window = window;
+  }
+
+  /** Tokens at most: what a place is taken for. */
+  get size(): number {
+    return this.promptTokens + this.answer;
+  }
+  get pending(): number {
+    return this.promptTokens + this.given - (this.placed ? this.cached : 0);
+  }
+  get runnable(): boolean {
+    return this.window > 0;
+  }
+  cancel(): void {
+    this.cancelled = true;
+  }
+  taken(events: number): void {
+    this.window += events;
+  }
+}
+
+export type Room = {
+  readonly rows: number;
+  /** Tokens of all that have a place or are paused. */
+  readonly tokens: number;
+  readonly refusesPause: (sequence: FakeSequence) => boolean;
+};
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
+
+/**
+ * Places with as much room as {@link Rows} would say, where steps take a turn of the event loop. They throw when the
+ * scheduler breaks a rule of theirs, which ends the test.
+ */
+export class FakePlaces implements Places<FakeSequence> {
+  readonly log: string[] = [];
+  /** Sizes of the pieces of prompts. */
+  readonly pieces: number[] = [];
+  /** In the order in which they first got a place. */
+  readonly firsts: number[] = [];
+  readonly placed = new Set<FakeSequence>();
+  readonly paused = new Set<FakeSequence>();
+  readonly over = new Set<FakeSequence>();
+  readonly interrupted: number[] = [];
+  msPerToken = 1;
+  readonly #room: Room;
+  readonly #clock: FakeClock;
+  #running = false;
+  #filled = false;
+
+  constructor(room: Room, clock: FakeClock) {
+    this.#room = room;
+    this.#clock = clock;
+  }
+
+  place(sequence: FakeSequence): boolean {
+    this.#between();
+    must(!this.placed.has(sequence) && !this.over.has(sequence), `${sequence.id} waits`);
+    const reserved = sum([...this.placed].map(({ size }) => size));
+    const saved = sum([...this.paused].filter((one) => one !== sequence).map(({ cached }) => cached));
+    if (this.placed.size >= this.#room.rows || reserved + saved + sequence.size > this.#room.tokens) return false;
+    if (!this.paused.delete(sequence)) this.firsts.push(sequence.id);
+    this.placed.add(sequence);
+    sequence.placed = true;
+    return true;
+  }
+
+  leave(sequence: FakeSequence): void {
+    this.#between();
+    this.placed.delete(sequence);
+    this.paused.delete(sequence);
+    this.over.add(sequence);
+    sequence.placed = false;
+  }
+
+  pause(sequence: FakeSequence): boolean {
+    this.#between();
+    must(this.placed.has(sequence) && sequence.pending === 1, `${sequence.id} decodes`);
+    const all = [...this.paused, sequence];
+    const needed = sum(all.map(({ cached }) => cached)) + Math.max(...all.map(({ size }) => size));
+    if (needed > this.#room.tokens || this.#room.refusesPause(sequence)) return false;
+    this.placed.delete(sequence);
+    this.paused.add(sequence);
+    sequence.placed = false;
+    this.log.push(`pause ${sequence.id}`);
+    return true;
+  }
+
+  interrupt(sequence: FakeSequence): void {
+    this.interrupted.push(sequence.id);
+  }
+
+  async fill(sequence: FakeSequence, most: number): Promise<Outcome> {
+    must(!this.#filled || this.#decoding().length === 0, 'prompts and tokens take turns');
+    this.#filled = true;
+    const tokens = Math.min(most, sequence.pending);
+    this.log.push(`fill ${sequence.id}`);
+    this.pieces.push(tokens);
+    await this.#step([sequence]);
+    this.#clock.advance(tokens * this.msPerToken);
+    sequence.cached += tokens;
+    return sequence.pending === 0 ? give(sequence) : { kind: 'goes-on' };
+  }
+
+  async decode(sequences: readonly FakeSequence[]): Promise<ReadonlyMap<FakeSequence, Outcome>> {
+    const decoding = this.#decoding();
+    must(decoding.length === sequences.length, 'all that decode run in one step');
+    for (const sequence of sequences) must(decoding.includes(sequence), `${sequence.id} decodes`);
+    this.#filled = false;
+    this.log.push(`decode ${sequences.map(({ id }) => id).join(' ')}`);
+    await this.#step(sequences);
+    return new Map(
+      sequences.map((sequence) => {
+        sequence.cached += 1;
+        return [sequence, give(sequence)];
+      }),
+    );
+  }
+
+  #decoding(): readonly FakeSequence[] {
+    return [...this.placed].filter(({ pending, runnable }) => pending === 1 && runnable);
+  }
+
+  async #step(sequences: readonly FakeSequence[]): Promise<void> {
+    this.#between();
+    for (const sequence of sequences) {
+      must(this.placed.has(sequence), `${sequence.id} has a place`);
+      must(sequence.runnable && !sequence.cancelled, `${sequence.id} may run`);
+    }
+    this.#running = true;
+    await new Promise(setImmediate);
+    this.#running = false;
+  }
+
+  #between(): void {
+    must(!this.#running, 'nothing changes during a step');
+  }
+}
+
+const must = (holds: boolean, rule: string): void => {
+  if (!holds) throw new Error(`broken rule: ${rule}`);
+};
+
+const give = (sequence: FakeSequence): Outcome => {
+  if (sequence.given + 1 === sequence.failAt) return { kind: 'failed', error: new Error('broken') };
+  sequence.given += 1;
+  sequence.window -= 1;
+  return { kind: sequence.given === sequence.answer ? 'complete' : 'goes-on' };
+};
+
+/** Lets steps run. */
+export const turns = async (count: number): Promise<void> => {
+  for (let turn = 0; turn < count; turn += 1) await new Promise(setImmediate);
+};
+
+export type StartOptions = Partial<Room> & {
+  readonly maxConcurrent?: number;
+  readonly maxQueue?: number;
+  readonly maxDecodeStallMs?: number;
+};
+
+/** A scheduler over such places. */
+export const startScheduler = (options: StartOptions = {}) => {
+  const { maxConcurrent = 8, maxQueue = 8, maxDecodeStallMs = 100 } = options;
+  const { rows = maxConcurrent, tokens = Infinity, refusesPause = () => false } = options;
+  const clock = new FakeClock();
+  const places = new FakePlaces({ rows, tokens, refusesPause }, clock);
+  const endings = new Map<number, Ending>();
+  const scheduler = new Scheduler<FakeSequence>({
+    places,
+    maxConcurrent,
+    maxQueue,
+    maxDecodeStallMs,
+    steps: new Exclusive(),
+    clock,
+  });
+  const submit = (sequence: FakeSequence): FakeSequence => {
+    scheduler.submit(sequence, (ending) => {
+      must(!endings.has(sequence.id), `${sequence.id} ends once`);
+      endings.set(sequence.id, ending);
+    });
+    return sequence;
+  };
+  /** Lets everything run that can. */
+  const settle = async (): Promise<void> => {
+    for (let before = -1; before !== places.log.length; ) {
+      before = places.log.length;
+      await turns(4);
+    }
+  };
+  const kinds = (): Readonly<Record<number, Ending['kind']>> =>
+    Object.fromEntries([...endings].map(([id, { kind }]) => [id, kind]));
+  return { clock, places, scheduler, submit, settle, endings, kinds, log: places.log };
+};

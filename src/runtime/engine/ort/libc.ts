@@ -1,0 +1,53 @@
+import { platform } from 'node:os';
+import koffi from 'koffi';
+
+const libc = koffi.load(null);
+const posixMemalign = libc.func('int posix_memalign(_Out_ void **out, size_t alignment, size_t bytes)');
+const cFree = libc.func('void free(void *address)');
+const cMmap = libc.func('intptr_t mmap(void *at, size_t bytes, int protection, int flags, int file, int64_t offset)');
+const cMunmap = libc.func('int munmap(void *address, size_t bytes)');
+const cMadvise = libc.func('int madvise(void *address, size_t bytes, int advice)');
+const cCopy = libc.func('void *memmove(void *to, void *from, size_t bytes)');
+const cFill = libc.func('void *memset(void *at, int byte, size_t bytes)');
+
+/** Of <sys/mman.h>: reading and writing; private, of no file, without a claim on memory before it is written to. */
+const readWrite = 3;
+const reserved = platform() === 'darwin' ? 0x1042 : 0x4022;
+const dontNeed = 4;
+
+/** Memory at a multiple of `alignment`. Errors: RangeError. */
+export const allocate = (bytes: number, alignment: number): bigint => {
+  const out: [unknown] = [null];
+  const code: unknown = posixMemalign(out, alignment, bytes);
+  if (code !== 0 || typeof out[0] !== 'bigint') throw new RangeError(`no memory for ${bytes} bytes`);
+  return out[0];
+};
+
+export const free = (address: bigint): void => {
+  cFree(address);
+};
+
+/** Addresses whose pages come when they are written to, filled with zeros. Errors: RangeError. */
+export const reserve = (bytes: number): bigint => {
+  const address = BigInt(cMmap(0n, bytes, readWrite, reserved, -1, 0) as number | bigint);
+  if (address === -1n) throw new RangeError(`no addresses for ${bytes} bytes`);
+  return address;
+};
+
+export const unreserve = (address: bigint, bytes: number): void => {
+  cMunmap(address, bytes);
+};
+
+/** Gives pages of reserved memory back to the system; what was in them is gone. */
+export const discard = (address: bigint, bytes: number): void => {
+  cMadvise(address, bytes, dontNeed);
+};
+
+/** Areas may overlap. */
+export const copy = (to: bigint, from: bigint, bytes: number): void => {
+  cCopy(to, from, bytes);
+};
+
+export const zero = (at: bigint, bytes: number): void => {
+  cFill(at, 0, bytes);
+};
