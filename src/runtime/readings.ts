@@ -1,8 +1,15 @@
+import type { EngineLoad } from './engine/engine.ts';
 import type { Readings } from './server/telemetry/readings.ts';
 import type { AdapterView, RuntimeStatus } from './serving/serving.ts';
 
 /** Requests under way; `inEngine` run there or wait for their turn, `forAdapter` wait until an adapter is in RAM. */
-export type Load = { readonly inEngine: number; readonly maxConcurrent: number; readonly forAdapter: number };
+export type Load = {
+  readonly inEngine: number;
+  readonly maxConcurrent: number;
+  readonly forAdapter: number;
+  /** Of the engine process; undefined when it did nothing yet. */
+  readonly engine: EngineLoad | undefined;
+};
 
 const nameOf = ({ key }: AdapterView): string => key.slice(key.indexOf('/') + 1);
 
@@ -29,6 +36,7 @@ export const readings = (status: RuntimeStatus, load: Load): Readings => {
     adapters,
     rollouts: status.rollouts.map(({ key, weight, effectiveWeight }) => ({ key, weight, effectiveWeight })),
     requests: { running, waiting: load.inEngine - running + load.forAdapter },
+    engine: load.engine,
     lora: {
       max: capacityOf(status),
       running: inState('Resident'),

@@ -225,6 +225,7 @@ export const startRuntime = async ({
         inEngine: dataPath.inEngine,
         maxConcurrent: settings.maxConcurrent,
         forAdapter: residency.usage().waiting,
+        engine: engine.now,
       }),
     traces: settings.otlpEndpoint === undefined ? {} : { endpoint: settings.otlpEndpoint },
   });

@@ -75,6 +75,18 @@ describe('what a node tells of itself', () => {
     expect(text).toMatch(/state="Failed"\} 1$/m);
   });
 
+  it('counts what the engine decoded, and says that nothing is held once all is answered', async () => {
+    const metric = async (name: string): Promise<number> => {
+      const text = await (await fetch(`${node.http}/metrics`)).text();
+      return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
+    };
+    const before = await metric('adaptlet_decoded_tokens_total');
+    await node.client.ask({ model: 'shout', prompt: 'moon:' });
+    await waitFor('the counts', async () => (await metric('adaptlet_decoded_tokens_total')) > before);
+    expect(await metric('adaptlet_decode_steps_total')).toBeGreaterThan(0);
+    await waitFor('idleness', async () => (await metric('vllm:kv_cache_usage_perc')) === 0);
+  });
+
   it('is live and ready', async () => {
     expect((await fetch(`${node.http}/livez`)).status).toBe(200);
     expect((await fetch(`${node.http}/readyz`)).status).toBe(200);

@@ -3,7 +3,15 @@ import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import { EngineLife } from './client/engine-life.ts';
-import type { Engine, EngineInfo, EngineState, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
+import type {
+  Engine,
+  EngineInfo,
+  EngineLoad,
+  EngineState,
+  GenerateEvent,
+  GenerateInput,
+  ProbeResult,
+} from './engine.ts';
 import { eventWindow } from './generate/event-window.ts';
 import type { StartOptions } from './protocol.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from './tasks.ts';
@@ -21,6 +29,8 @@ export type EngineOptions = StartOptions & {
 export type EngineClient = Engine & {
   /** Of the process that runs now. */
   readonly pid: number | undefined;
+  /** What the process did a moment ago; undefined when it did nothing yet. */
+  readonly now: EngineLoad | undefined;
   /** Why the process ended last, when it has not been ready since. */
   readonly failure: AdaptletError | undefined;
 };
@@ -56,6 +66,9 @@ class ProcessEngine implements EngineClient {
   }
   get pid(): number | undefined {
     return this.#life.pid;
+  }
+  get now(): EngineLoad | undefined {
+    return this.#life.load;
   }
   get failure(): AdaptletError | undefined {
     return this.#failure;

@@ -141,6 +141,21 @@ export type ProbeResult = {
   readonly maxDifference: number;
 };
 
+/** What the engine does at the moment; totals are since its process began. */
+export type EngineLoad = {
+  /** Requests that have a place, and requests that wait for one. */
+  readonly running: number;
+  readonly waiting: number;
+  /** Bytes of keys and values that requests have reserved or saved, and what they may have. */
+  readonly kvUsedBytes: number;
+  readonly kvBudgetBytes: number;
+  /** Requests that made way for others so far. */
+  readonly preemptions: number;
+  /** Decode steps so far, and the tokens that they gave: rows of a step on average. */
+  readonly decodeSteps: number;
+  readonly decodedTokens: number;
+};
+
 export type EngineState = 'starting' | 'ready' | 'down' | 'closed';
 
 /**

@@ -1,6 +1,6 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
-import type { EngineInfo, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
+import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from './engine.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from './tasks.ts';
 
 /** What the engine process is started with. */
@@ -71,7 +71,7 @@ export type FromEngine =
   /** The call is over with an error. */
   | { readonly kind: 'error'; readonly call: number; readonly error: WireError }
   /** A sign of life while there is work but nothing to say. */
-  | { readonly kind: 'alive' };
+  | { readonly kind: 'alive'; readonly load?: EngineLoad | undefined };
 
 export const toWire = (error: unknown): WireError => {
   const { code, what, retryAfterMs } = asAdaptletError(error, 'engine');

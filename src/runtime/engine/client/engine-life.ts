@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { EngineInfo, GenerateInput } from '../engine.ts';
+import type { EngineInfo, EngineLoad, GenerateInput } from '../engine.ts';
 import { libraryVariable } from '../library-variable.ts';
 import { type Answers, type FromEngine, fromWire, type StartOptions, type ToEngine } from '../protocol.ts';
 import { EventStream } from './event-stream.ts';
@@ -53,6 +53,7 @@ export class EngineLife {
   #streams = 0;
   #ready = false;
   #ended = false;
+  #load: EngineLoad | undefined;
   #failure: AdaptletError | undefined;
 
   constructor(options: EngineLifeOptions) {
@@ -81,6 +82,11 @@ export class EngineLife {
 
   get pid(): number | undefined {
     return this.#ended ? undefined : this.#child.pid;
+  }
+
+  /** What it did a moment ago; undefined before it did anything. */
+  get load(): EngineLoad | undefined {
+    return this.#ended ? undefined : this.#load;
   }
 
   /** Requests under way, those that wait in the process included. */
@@ -228,6 +234,7 @@ export class EngineLife {
         this.#refuse(message.call, fromWire(message.error));
         break;
       case 'alive':
+        this.#load = message.load;
         break;
     }
   }

@@ -45,6 +45,11 @@ export class KvMemory {
     return bytes;
   }
 
+  /** Bytes that are reserved or saved for requests. */
+  get claimedBytes(): number {
+    return this.#reservedBytes() + this.#pausedBytes();
+  }
+
   get prefixes(): number {
     return this.#prefixes.size;
   }
@@ -55,8 +60,7 @@ export class KvMemory {
    */
   reserve(owner: object, row: number, tokens: number): boolean {
     const needed = this.#kv.bytesFor(tokens);
-    const reserved = [...this.#reserved.values()].reduce((sum, bytes) => sum + bytes, 0);
-    if (reserved + this.#pausedBytes(owner) + needed > this.#budgetBytes) return false;
+    if (this.#reservedBytes() + this.#pausedBytes(owner) + needed > this.#budgetBytes) return false;
     this.#take(row, needed);
     this.#makeRoom();
     return true;
@@ -133,6 +137,10 @@ export class KvMemory {
   release(): void {
     for (const owner of [...this.#paused.keys()]) this.forget(owner);
     for (const key of [...this.#prefixes.keys()]) this.#drop(key);
+  }
+
+  #reservedBytes(): number {
+    return [...this.#reserved.values()].reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** What is saved for all but one. */

@@ -141,6 +141,11 @@ export class Rows {
     return outcomes;
   }
 
+  /** Bytes of keys and values that are reserved or saved for requests. */
+  get claimedBytes(): number {
+    return this.#memory?.claimedBytes ?? 0;
+  }
+
   /** Between steps, once nothing has a place. */
   release(): void {
     this.#memory?.release();

@@ -1,5 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
+import type { EngineLoad } from '../engine.ts';
 import type { Exclusive } from '../exclusive.ts';
 import { CompletionRate } from './completion-rate.ts';
 import { FairQueue, type Flow } from './fair-queue.ts';
@@ -77,12 +78,18 @@ export class Scheduler<S extends Schedulable> {
   #pumping = false;
   #stopped = false;
   #filledLast = false;
+  readonly #done = { preemptions: 0, decodeSteps: 0, decodedTokens: 0 };
 
   constructor(options: SchedulerOptions<S>) {
     this.#options = options;
     this.#queue = new FairQueue({ maxLength: options.maxQueue });
     this.#pace = new FillPace(options.maxDecodeStallMs);
     this.#completions = new CompletionRate(options.clock);
+  }
+
+  /** What it does at the moment, and did so far. */
+  get load(): Omit<EngineLoad, 'kvUsedBytes' | 'kvBudgetBytes'> {
+    return { running: this.#running.length, waiting: this.#queue.size, ...this.#done };
   }
 
   get size(): number {
@@ -202,6 +209,7 @@ export class Scheduler<S extends Schedulable> {
       if (!places.pause(victim.sequence)) continue;
       this.#running.splice(this.#running.indexOf(victim), 1);
       this.#queue.pushBack(victim);
+      this.#done.preemptions += 1;
       if (places.place(next.sequence)) return true;
     }
     return false;
@@ -240,6 +248,8 @@ export class Scheduler<S extends Schedulable> {
   async #decode(entries: readonly Entry<S>[]): Promise<void> {
     this.#filledLast = false;
     const outcomes = await this.#options.places.decode(entries.map(({ sequence }) => sequence));
+    this.#done.decodeSteps += 1;
+    this.#done.decodedTokens += entries.length;
     for (const entry of entries) {
       entry.tokens += 1;
       this.#queue.charge(entry.flow, answerTokenCost);

@@ -1,4 +1,4 @@
-import type { EngineInfo, ProbeResult } from '../engine.ts';
+import type { EngineInfo, EngineLoad, ProbeResult } from '../engine.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../tasks.ts';
 import type { Host } from './host.ts';
 
@@ -12,6 +12,8 @@ export type EngineHost = {
   taken?: Host['taken'];
   encode?(id: number, input: EncodeInput): Promise<EncodeResult>;
   infer?(id: number, input: InferInput): Promise<InferResult>;
+  /** What it does at the moment; absent where nothing decodes. */
+  readonly now?: () => EngineLoad;
   /** The caller of this request left. */
   cancel(id: number): void;
   close(): Promise<void>;

@@ -34,6 +34,7 @@ export class EngineProcess {
   readonly #calls = new Set<number>();
   #host: EngineHost | undefined;
   #starting = false;
+  #wasBusy = false;
   readonly #stopped = new AbortController();
 
   constructor(parts: EngineProcessParts) {
@@ -148,7 +149,10 @@ export class EngineProcess {
 
   #beat(): void {
     this.#parts.clock.after(aliveMs, () => {
-      if (this.#starting || this.#calls.size > 0) this.#parts.send({ kind: 'alive' });
+      const busy = this.#starting || this.#calls.size > 0;
+      // Once more when it became idle: what it does now is nothing.
+      if (busy || this.#wasBusy) this.#parts.send({ kind: 'alive', load: this.#host?.now?.() });
+      this.#wasBusy = busy;
       this.#beat();
     });
   }

@@ -4,7 +4,7 @@ import { AdapterRows } from '../adapters/adapter-rows.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
-import type { EngineInfo, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
+import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
 import { Exclusive } from '../exclusive.ts';
 import { Answer } from '../generate/answer.ts';
 import { compareLogits, probeLogits } from '../generate/probe.ts';
@@ -140,6 +140,11 @@ export class Host {
   taken(id: number, events: number): void {
     this.#scheduler.taken(id, events);
   }
+
+  readonly now = (): EngineLoad => {
+    const { kvBudgetBytes } = this.#options;
+    return { ...this.#scheduler.load, kvUsedBytes: this.#rows.claimedBytes, kvBudgetBytes };
+  };
 
   /** Ends what runs after its present step and frees the base model. */
   async close(): Promise<void> {

@@ -47,6 +47,19 @@ export const metrics = {
     name: 'vllm:num_requests_waiting',
     help: 'Requests that wait for the engine or for an adapter.',
   },
+  kvCacheUsage: {
+    name: 'vllm:kv_cache_usage_perc',
+    help: 'Share of the memory for keys and values that requests have reserved or saved; 1 is all of it.',
+  },
+  decodeSteps: { name: 'adaptlet_decode_steps_total', help: 'Decode steps of this engine process.' },
+  decodedTokens: {
+    name: 'adaptlet_decoded_tokens_total',
+    help: 'Tokens that decode steps gave. By their number: how many requests decode together.',
+  },
+  preemptions: {
+    name: 'adaptlet_preemptions_total',
+    help: 'Requests that made way for those of another tenant or of a higher priority, and went on later.',
+  },
 } as const;
 
 /** Names of spans. */

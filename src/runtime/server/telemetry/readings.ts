@@ -1,4 +1,5 @@
 import type { Reading } from '../../../telemetry/exposition.ts';
+import type { EngineLoad } from '../../engine/engine.ts';
 import { metrics } from './names.ts';
 
 /** The state of the runtime at the moment of a scrape. */
@@ -14,6 +15,8 @@ export type Readings = {
     readonly effectiveWeight: number;
   }[];
   readonly requests: { readonly running: number; readonly waiting: number };
+  /** Undefined when the engine process did nothing yet. */
+  readonly engine: EngineLoad | undefined;
   readonly lora: {
     /** How many adapters may be Resident at a time. */
     readonly max: number;
@@ -37,6 +40,14 @@ const perRollout = (
   ...metric,
   samples: rollouts.map((r) => ({ labels: { rollout: r.key }, value: value(r) })),
 });
+
+const counter = (metric: { name: string; help: string }, value: number): Reading => ({
+  ...gauge(metric, value),
+  type: 'counter',
+});
+
+const shareUsed = (engine: EngineLoad | undefined): number =>
+  engine === undefined || engine.kvBudgetBytes === 0 ? 0 : engine.kvUsedBytes / engine.kvBudgetBytes;
 
 /** Everything that is read at a scrape, as gauges. `nowMs` is wall time. */
 export const gaugesOf = (
@@ -71,4 +82,8 @@ export const gaugesOf = (
   },
   gauge(metrics.requestsRunning, readings.requests.running),
   gauge(metrics.requestsWaiting, readings.requests.waiting),
+  gauge(metrics.kvCacheUsage, shareUsed(readings.engine)),
+  counter(metrics.decodeSteps, readings.engine?.decodeSteps ?? 0),
+  counter(metrics.decodedTokens, readings.engine?.decodedTokens ?? 0),
+  counter(metrics.preemptions, readings.engine?.preemptions ?? 0),
 ];

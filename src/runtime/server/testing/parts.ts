@@ -14,6 +14,15 @@ export const fakeReadings: Readings = {
   adapters: { Resident: 2, Failed: 1 },
   rollouts: [{ key: 'default/sql', weight: 20, effectiveWeight: 10 }],
   requests: { running: 3, waiting: 4 },
+  engine: {
+    running: 2,
+    waiting: 1,
+    kvUsedBytes: 30,
+    kvBudgetBytes: 120,
+    preemptions: 4,
+    decodeSteps: 10,
+    decodedTokens: 35,
+  },
   lora: { max: 8, running: ['upper', 'sql'], waiting: [] },
 };
 
