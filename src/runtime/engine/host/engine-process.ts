@@ -34,7 +34,8 @@ export class EngineProcess {
   readonly #calls = new Set<number>();
   #host: EngineHost | undefined;
   #starting = false;
-  #wasBusy = false;
+  /** Something was asked since the last sign of life. */
+  #asked = false;
   readonly #stopped = new AbortController();
 
   constructor(parts: EngineProcessParts) {
@@ -103,6 +104,7 @@ export class EngineProcess {
 
   async #answer(call: number, work: (host: EngineHost) => Promise<Answer>): Promise<void> {
     this.#calls.add(call);
+    this.#asked = true;
     try {
       const value = await work(this.#ready());
       this.#parts.send({ kind: 'answer', call, value });
@@ -122,6 +124,7 @@ export class EngineProcess {
       });
     };
     this.#calls.add(call);
+    this.#asked = true;
     try {
       const host = this.#ready();
       if (host.generate === undefined) throw refuseTask(host.info.task, 'generate');
@@ -149,10 +152,9 @@ export class EngineProcess {
 
   #beat(): void {
     this.#parts.clock.after(aliveMs, () => {
-      const busy = this.#starting || this.#calls.size > 0;
       // Once more when it became idle: what it does now is nothing.
-      if (busy || this.#wasBusy) this.#parts.send({ kind: 'alive', load: this.#host?.now?.() });
-      this.#wasBusy = busy;
+      if (this.#starting || this.#asked) this.#parts.send({ kind: 'alive', load: this.#host?.now?.() });
+      this.#asked = this.#calls.size > 0;
       this.#beat();
     });
   }
