@@ -3,7 +3,6 @@ import { seededRandom } from '../../src/runtime/engine/random.ts';
 import { FakeClock } from '../../src/time/fake-clock.ts';
 import { type Ask, type Asked, type Crowd, runCrowd, type Send } from '../bench/traffic/crowd.ts';
 import { Greedy } from '../bench/traffic/greedy.ts';
-import { promptsThatGoOn } from '../bench/traffic/prompts.ts';
 import { exponentialMs } from '../bench/traffic/random-arrivals.ts';
 import {
   firstTokensMs,
@@ -177,7 +176,6 @@ describe('one with many requests', () => {
     requests[1]?.end();
     await settle();
     expect(requests.map((one) => one.ask.adapter)).toEqual(['a0', 'a1', 'a2', 'a3']);
-    expect(greedy.answers).toEqual([1]);
     await greedy[Symbol.asyncDispose]();
     expect(requests).toHaveLength(4);
   });
@@ -202,31 +200,5 @@ describe('one with many requests', () => {
     requests[2]?.end(new Error('the engine is down'));
     await expect(greedy.begun(1)).rejects.toThrow('the engine is down');
     await expect(greedy[Symbol.asyncDispose]()).rejects.toThrow('the engine is down');
-  });
-});
-
-describe('prompts that go on', () => {
-  const texts = [
-    [1, 2, 3],
-    [4, 5, 6],
-    [7, 8, 9],
-  ];
-  /** Answers that end early where one of the adapters has such a prompt. */
-  const endsEarly =
-    (...prompts: readonly string[]): Send =>
-    async ({ adapter, prompt, maxTokens }, token) => {
-      const tokens = prompts.includes(`${adapter}: ${prompt.join(',')}`) ? maxTokens - 1 : maxTokens;
-      for (let i = 0; i < tokens; i += 1) token();
-    };
-  const options = { lengths: [1, 2], adapters: ['a', null], maxTokens: 4 };
-
-  test('are those that no adapter answers with an early end, cut to the lengths', async () => {
-    expect(await promptsThatGoOn(endsEarly(), texts, options)).toEqual([[1], [4, 5]]);
-    expect(await promptsThatGoOn(endsEarly('null: 1'), texts, options)).toEqual([[4], [7, 8]]);
-  });
-
-  test('are an error where there are too few', async () => {
-    const send = endsEarly('a: 1', 'null: 7,8');
-    await expect(promptsThatGoOn(send, texts, options)).rejects.toThrow('1 found');
   });
 });

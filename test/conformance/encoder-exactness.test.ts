@@ -1,10 +1,10 @@
-import { transposed } from '../../src/runtime/adapter/transpose.ts';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { float32, safetensors, writeAdapter } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { readCompiledHeader } from '../../src/runtime/adapter/read-compiled.ts';
+import { transposed } from '../../src/runtime/adapter/transpose.ts';
 import type { EncoderHostOptions } from '../../src/runtime/engine/encode/encoder-host.ts';
 import type { PoolingOptions } from '../../src/runtime/engine/encode/pooling-config.ts';
 import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';

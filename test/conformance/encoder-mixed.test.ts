@@ -11,7 +11,11 @@ const real = minilm();
 /** Kernels add up in another order, and activations are rounded to 8 bits. */
 const tolerance = 1e-3;
 
-const texts = ['will it rain tomorrow', 'play some jazz', 'transfer five dollars to anna, please, and tell her why'];
+const texts = [
+  'will it rain tomorrow',
+  'play some jazz',
+  'transfer five dollars to anna, please, and tell her why',
+];
 
 const farthest = (a: Float32Array, b: Float32Array): number =>
   a.reduce((most, value, index) => Math.max(most, Math.abs(value - (b[index] ?? NaN))), 0);
@@ -25,14 +29,24 @@ describe.skipIf(real === undefined)('texts of different adapters in one run of M
   const write = async (name: string, rank: number, kinds: readonly string[]): Promise<string> => {
     const random = seededRandom(rank);
     const values = (count: number): number[] => Array.from({ length: count }, () => random() - 0.5);
-    const sites = encoder.model.info.sites.filter(({ module }) => kinds.some((kind) => module.endsWith(kind)));
+    const sites = encoder.model.info.sites.filter(({ module }) =>
+      kinds.some((kind) => module.endsWith(kind)),
+    );
     const tensors = Object.fromEntries(
       sites.flatMap(({ module, inFeatures, outFeatures }) => [
         [`base_model.model.${module}.lora_A.weight`, float32([rank, inFeatures], values(rank * inFeatures))],
-        [`base_model.model.${module}.lora_B.weight`, float32([outFeatures, rank], values(outFeatures * rank))],
+        [
+          `base_model.model.${module}.lora_B.weight`,
+          float32([outFeatures, rank], values(outFeatures * rank)),
+        ],
       ]),
     );
-    const config = { task_type: 'FEATURE_EXTRACTION', r: rank, lora_alpha: rank / 8, target_modules: [...kinds] };
+    const config = {
+      task_type: 'FEATURE_EXTRACTION',
+      r: rank,
+      lora_alpha: rank / 8,
+      target_modules: [...kinds],
+    };
     return await writeAdapter(join(folder, name), config, safetensors(tensors));
   };
 

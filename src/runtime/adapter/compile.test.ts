@@ -92,9 +92,7 @@ describe('the adapters of the tiny model', () => {
   it('applies rank_pattern and alpha_pattern', async () => {
     const { file } = await compile(join(tinyFolder, 'adapters/hello'), 'patterns');
     const header = await readCompiledHeader(file);
-    const ranks = Object.fromEntries(
-      header.tensors.map((t) => [t.module, t.shape[0]]),
-    );
+    const ranks = Object.fromEntries(header.tensors.map((t) => [t.module, t.shape[0]]));
     expect(ranks['model.layers.1.self_attn.v_proj']).toBe(4);
     expect(ranks['model.layers.0.self_attn.v_proj']).toBe(8);
   });
@@ -213,7 +211,12 @@ describe('what is stored', () => {
       Float32Array.from({ length: 128 }, (_, i) => (i - 64) * (i < 64 ? 0.5 : tenth)),
     );
     expect(tensors.get('model.layers.0.self_attn.q_proj B')).toEqual(
-      Float32Array.from(asRanks(Array.from({ length: 128 }, (_, i) => ((i - 100) * (Math.floor(i / 2) + 1)) / 128), 2)),
+      Float32Array.from(
+        asRanks(
+          Array.from({ length: 128 }, (_, i) => ((i - 100) * (Math.floor(i / 2) + 1)) / 128),
+          2,
+        ),
+      ),
     );
   });
 

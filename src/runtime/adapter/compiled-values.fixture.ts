@@ -17,7 +17,8 @@ const valueAt = (bytes: DataView, tensor: CompiledTensor, at: number): number =>
     }
     case 'int8': {
       // Ranks are the rows of both; the scales of B are of its output features, the columns.
-      const [scales, feature] = half === 'A' ? [shape[0], Math.floor(at / shape[1])] : [shape[1], at % shape[1]];
+      const [scales, feature] =
+        half === 'A' ? [shape[0], Math.floor(at / shape[1])] : [shape[1], at % shape[1]];
       const ofFeature = bytes.getFloat32(offset + 4 * feature, true);
       return Math.fround(bytes.getInt8(offset + 4 * scales + at) * ofFeature) * scale;
     }

@@ -59,7 +59,12 @@ const scalesFrom = ({ scales }: WeightEntry, data: ArrayBuffer): Float32Array =>
   return values;
 };
 
-const views = { float32: Float32Array, float16: Uint16Array, bfloat16: Uint16Array, int8: Int8Array } as const;
+const views = {
+  float32: Float32Array,
+  float16: Uint16Array,
+  bfloat16: Uint16Array,
+  int8: Int8Array,
+} as const;
 
 /** A tensor as the artifact has it. */
 type Source = {

@@ -40,7 +40,12 @@ describe('widening', () => {
     const values = Int8Array.from({ length: 25_600 }, (_, at) => at);
     const stored = new Uint8Array([...new Uint8Array(scales.buffer), ...new Uint8Array(values.buffer)]);
     const target = new Float32Array(values.length);
-    widening({ half: 'A', dtype: 'int8', shape: [100, 256], scale: 0.3 }, stored.buffer, 0, target)(0, values.length);
+    widening(
+      { half: 'A', dtype: 'int8', shape: [100, 256], scale: 0.3 },
+      stored.buffer,
+      0,
+      target,
+    )(0, values.length);
     const rounded = Float32Array.from(values, (value, at) => value * (scales[at >> 8] ?? 0));
     expect(target).toEqual(Float32Array.from(rounded, (value) => value * 0.3));
     // Rounding once gives other bits.

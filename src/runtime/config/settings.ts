@@ -126,7 +126,9 @@ export const settingsSchema = z.object({
     .describe('Refuses to start when none of the execution providers works, in place of the CPU.'),
   maxConcurrent: count(1, 256)
     .prefault(8)
-    .describe('Requests that are generated at the same time: rows that decode together, whatever their adapters.'),
+    .describe(
+      'Requests that are generated at the same time: rows that decode together, whatever their adapters.',
+    ),
   kvMemory: bytes
     .prefault('512Mi')
     .describe(

@@ -123,6 +123,8 @@ export type GenerateEvent =
       readonly text: string;
       /** One for each id, where asked for. */
       readonly logprobs?: readonly TakenLogprob[];
+      /** With the first token: milliseconds of the steps that led to it, all that came between them left out. */
+      readonly firstTokenMs?: number;
     }
   | {
       readonly kind: 'done';

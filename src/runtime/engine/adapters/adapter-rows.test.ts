@@ -96,13 +96,22 @@ const rowOf = (feeds: Feeds, name: string, row: number): Float32Array => {
 };
 
 /** What must stand in a row: the values of its adapter, then zeros. */
-const expected = (adapter: FakeAdapter | null, module: string, half: 'A' | 'B', rank: number): Float32Array => {
+const expected = (
+  adapter: FakeAdapter | null,
+  module: string,
+  half: 'A' | 'B',
+  rank: number,
+): Float32Array => {
   const row = new Float32Array(rank * featuresOf(module, half));
   if (adapter?.modules.includes(module) === true) row.set(adapter.values(module, half));
   return row;
 };
 
-const checkRows = (feeds: Feeds, adapters: readonly (FakeAdapter | null | undefined)[], rank: number): void => {
+const checkRows = (
+  feeds: Feeds,
+  adapters: readonly (FakeAdapter | null | undefined)[],
+  rank: number,
+): void => {
   expect(lora(feeds).size).toBe(4);
   for (const { module } of sites) {
     for (const half of ['A', 'B'] as const) {
@@ -195,7 +204,11 @@ describe('adapters of different requests, row by row', () => {
     const [first, second] = [new FakeAdapter(1, 4), new FakeAdapter(2, 4)];
     expect([copies.holds(1, first), copies.holds(1, null)]).toEqual([false, false]);
     copies.feeds(1, [first, null]);
-    expect([copies.holds(1, first), copies.holds(1, second), copies.holds(2, null)]).toEqual([true, false, true]);
+    expect([copies.holds(1, first), copies.holds(1, second), copies.holds(2, null)]).toEqual([
+      true,
+      false,
+      true,
+    ]);
   });
 
   it('can be fed from any row on', () => {
@@ -265,7 +278,11 @@ describe('the memory for copies', () => {
 
   it('is given back with all feeds that were made', () => {
     const { copies, graph } = open();
-    for (const count of [1, 2, 3]) copies.feeds(0, Array.from({ length: count }, () => null));
+    for (const count of [1, 2, 3])
+      copies.feeds(
+        0,
+        Array.from({ length: count }, () => null),
+      );
     expect(graph.kept).toBe(3);
     copies.release();
     expect(graph.kept).toBe(0);

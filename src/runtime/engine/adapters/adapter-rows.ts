@@ -117,7 +117,8 @@ export class AdapterRows {
   #layOut(rank: number): void {
     const { places, bytes } = this.#placesFor(rank);
     const { budgetBytes } = this.#options;
-    if (bytes > budgetBytes) throw new RangeError(`rows of rank ${rank} take ${bytes} of ${budgetBytes} bytes`);
+    if (bytes > budgetBytes)
+      throw new RangeError(`rows of rank ${rank} take ${bytes} of ${budgetBytes} bytes`);
     this.#releaseFeeds();
     this.#address ??= reserve(budgetBytes);
     this.#rank = rank;

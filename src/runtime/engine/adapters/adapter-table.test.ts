@@ -51,7 +51,7 @@ const compile = (name: string): Promise<CompiledAdapter> =>
   });
 
 beforeAll(async () => {
-  for (const name of ['upper', 'reverse', 'digits']) await compile(`adapters/${name}`);
+  for (const name of ['upper', 'reverse', 'digits', 'hello']) await compile(`adapters/${name}`);
 });
 
 const copyOf = async (name: string, change: (bytes: Buffer) => void): Promise<string> => {
@@ -94,6 +94,34 @@ describe('loading a compiled file', () => {
     for (const [name, tensor] of fed(reference)) {
       expect(valuesOf(arena, fed(digits).get(name)!)).toEqual(valuesOf(other.arena, tensor));
     }
+  });
+
+  it('says where the pair of each module is, of which rank, also after memory was put together', async () => {
+    const { table, arena } = makeTable(0);
+    await table.load('upper', fileOf('upper'));
+    const hello = await table.load('hello', fileOf('hello'));
+    const check = (): void => {
+      const ranks = hello.modules.map((module) => {
+        const [a, b] = (['A', 'B'] as const).map((half) => fed(hello).get(`lora.${module}.${half}`)!);
+        expect(hello.pairAt(module)).toEqual({ rank: a!.shape[0], a: a!.address, b: b!.address });
+        return a!.shape[0]!;
+      });
+      expect(hello.rank).toBe(Math.max(...ranks));
+    };
+    expect(hello.modules.toSorted()).toEqual(
+      [
+        ...new Set([...fed(hello).keys()].map((name) => name.slice('lora.'.length, -'.A'.length))),
+      ].toSorted(),
+    );
+    check();
+    const before = hello.pairAt(hello.modules[0]!);
+    await table.unload('upper');
+    arena.allocate(arena.buffer.byteLength - hello.bytes - 64, () => undefined);
+    expect(hello.pairAt(hello.modules[0]!)).not.toEqual(before);
+    check();
+    expect(hello.pairAt('model.layers.9.self_attn.q_proj')).toBeUndefined();
+    await table.unload('hello');
+    expect(() => hello.pairAt(hello.modules[0]!)).toThrow(/before it was read/);
   });
 
   it('refuses a flipped bit anywhere in a tensor and gives the memory back', async () => {

@@ -67,7 +67,11 @@ export class EncoderHost implements EngineHost {
     const { maxBatch, maxBatchDelayMs, batchBudgetBytes, clock } = options;
     const { lora, mixedSites: sites } = sessions;
     const copies = { sites, rows: maxBatch, budgetBytes: batchBudgetBytes };
-    this.#mixed = new MixedTexts(lora, sites.length > 0 ? new AdapterRows(lora, copies) : undefined, maxBatch);
+    this.#mixed = new MixedTexts(
+      lora,
+      sites.length > 0 ? new AdapterRows(lora, copies) : undefined,
+      maxBatch,
+    );
     this.#batcher = new Batcher({
       limits: { maxRows: maxBatch, maxTokens: maxBatchTokens },
       maxDelayMs: maxBatchDelayMs,

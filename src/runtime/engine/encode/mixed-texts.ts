@@ -62,13 +62,11 @@ export class MixedTexts {
     return result === undefined ? [] : poolEach(result, texts);
   }
 
-  #with(
-    { lane }: Text,
-    texts: readonly Text[],
-  ): { readonly session: EncoderSession; readonly feeds: Feeds } {
+  #with({ lane }: Text, texts: readonly Text[]): { readonly session: EncoderSession; readonly feeds: Feeds } {
     if (texts.every((text) => text.lane === lane)) return { session: lane.session, feeds: lane.feeds() };
     const adapters = texts.map(({ adapter }) => adapter);
-    if (this.#rows === undefined) throw new RangeError('texts of different adapters cannot run together here');
+    if (this.#rows === undefined)
+      throw new RangeError('texts of different adapters cannot run together here');
     return { session: this.#lora, feeds: this.#rows.feeds(0, adapters) };
   }
 }

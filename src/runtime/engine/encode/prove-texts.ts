@@ -54,7 +54,11 @@ const textsAreTheirOwn = async (session: EncoderSession, sites: readonly Site[])
   using second = new Perturbation(sites, 3, strength);
   const adapters = [first, second, null];
   const bytes = sites.reduce((sum, site) => sum + site.inFeatures + site.outFeatures + 32, 0);
-  const rows = new AdapterRows(session, { sites, rows: texts.length, budgetBytes: 16 * texts.length * bytes });
+  const rows = new AdapterRows(session, {
+    sites,
+    rows: texts.length,
+    budgetBytes: 16 * texts.length * bytes,
+  });
   const alones: (readonly Float32Array[])[] = [];
   for (const adapter of adapters) {
     const feeds = session.feeds(adapter?.tensors() ?? new Map());

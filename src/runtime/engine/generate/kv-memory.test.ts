@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { KvRows } from '../session/kv-rows.ts';
 import { pagedShape, readTokens, writeTokens, writtenTokens } from '../session/kv-rows.fixture.ts';
+import { KvRows } from '../session/kv-rows.ts';
 import { KvMemory } from './kv-memory.ts';
 
 const shape = pagedShape;
@@ -34,7 +34,8 @@ const expectTokens = (kv: KvRows, row: number, tokens: number, seed: number): vo
   expect(bytesOf(there).equals(bytesOf(written))).toBe(true);
 };
 
-const idsOf = (count: number, from = 0): readonly number[] => Array.from({ length: count }, (_, at) => from + at);
+const idsOf = (count: number, from = 0): readonly number[] =>
+  Array.from({ length: count }, (_, at) => from + at);
 
 describe('room for requests', () => {
   it('is reserved for their longest case, and refused beyond the budget until others end', () => {
@@ -133,6 +134,18 @@ describe('a sequence that is paused', () => {
     expect(wider.memory.resume(owner, 0)).toBe(64);
   });
 
+  it('comes back into what is left beside others: what is saved for it goes there', () => {
+    const { memory, kv } = open(4 * page);
+    const [owner, other] = [{}, {}];
+    for (const [row, who] of [owner, other].entries()) memory.reserve(who, row, 128);
+    write(kv, 0, 64, 1);
+    memory.pause(owner, 0, 64);
+    expect(memory.reserve({}, 0, 128)).toBe(false);
+    expect(memory.reserve(owner, 0, 128)).toBe(true);
+    expect(memory.resume(owner, 0)).toBe(64);
+    expect(memory.usedBytes).toBe(4 * page);
+  });
+
   it('is refused where it, or one that is paused already, could not come back beside the others', () => {
     const { memory, kv } = open(5 * page);
     const [long, short] = [{}, {}];
@@ -144,6 +157,24 @@ describe('a sequence that is paused', () => {
     write(kv, 1, 30, 2);
     expect(memory.canPause(1, 24)).toBe(true);
     expect(memory.canPause(1, 25)).toBe(false);
+  });
+});
+
+describe('room that others could make', () => {
+  it('is what is reserved for them less what is saved of them', () => {
+    const { memory, kv } = open(4 * page);
+    const [owner, other] = [{}, {}];
+    for (const [row, who] of [owner, other].entries()) memory.reserve(who, row, 128);
+    const both = [0, 1].map((row) => ({ row, tokens: 64 }));
+    expect(memory.fitsWithout({}, 1, [])).toBe(false);
+    expect(memory.fitsWithout({}, 64, both.slice(1))).toBe(true);
+    expect(memory.fitsWithout({}, 65, both.slice(1))).toBe(false);
+    expect(memory.fitsWithout({}, 128, both)).toBe(true);
+    expect(memory.fitsWithout({}, 129, both)).toBe(false);
+    write(kv, 0, 64, 1);
+    memory.pause(owner, 0, 64);
+    expect(memory.fitsWithout({}, 65, [])).toBe(false);
+    expect(memory.fitsWithout(owner, 128, [])).toBe(true);
   });
 });
 
@@ -244,10 +275,25 @@ describe('requests that come, pause, come back, move and go at random', () => {
   const size = fc.integer({ min: 2, max: capacity });
   const place = fc.nat(rows - 1);
   const command = fc.oneof(
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('come' as const), row: place, tokens: size, part: fc.nat(99) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant('come' as const),
+        row: place,
+        tokens: size,
+        part: fc.nat(99),
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('pause' as const), row: place }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('back' as const), row: place, which: fc.nat(9) }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant('go' as const), row: place, key: fc.constantFrom('a', 'b', 'c') }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant('go' as const),
+        row: place,
+        key: fc.constantFrom('a', 'b', 'c'),
+      }),
+    },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('move' as const), row: place, to: place }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), which: fc.nat(9) }) },
   );
@@ -283,7 +329,11 @@ describe('requests that come, pause, come back, move and go at random', () => {
     }
 
     #come(row: number, tokens: number, part: number): void {
-      const owner: Owner = { seed: (this.#seeds = (this.#seeds % 9) + 1), tokens, written: 1 + Math.floor((part / 100) * (tokens - 1)) };
+      const owner: Owner = {
+        seed: (this.#seeds = (this.#seeds % 9) + 1),
+        tokens,
+        written: 1 + Math.floor((part / 100) * (tokens - 1)),
+      };
       if (!this.memory.reserve(owner, row, tokens)) return;
       write(this.kv, row, owner.written, owner.seed);
       this.running.set(row, owner);

@@ -78,6 +78,20 @@ export class KvMemory {
     this.#reserved.delete(row);
   }
 
+  /** True when there would be room for `owner`, a sequence of so many tokens, once these rows were paused. */
+  fitsWithout(
+    owner: object,
+    tokens: number,
+    rows: readonly { readonly row: number; readonly tokens: number }[],
+  ): boolean {
+    const claimed = this.#reservedBytes() + this.#pausedBytes(owner);
+    const gained = rows.reduce(
+      (sum, paused) => sum + (this.#reserved.get(paused.row) ?? 0) - paused.tokens * this.#kv.tokenBytes,
+      0,
+    );
+    return claimed - gained + this.#kv.bytesFor(tokens) <= this.#budgetBytes;
+  }
+
   /** True when a sequence can be paused, and all that are paused come back once nothing runs. */
   canPause(row: number, tokens: number): boolean {
     const saved = this.#pausedBytes() + tokens * this.#kv.tokenBytes;

@@ -43,7 +43,9 @@ export class RowPlaces<S> {
    * A row at an end of the taken ones, and a free one between them that its sequence could move to, so that runs become
    * shorter; undefined when there is none. `costOf`: what moving a sequence costs; undefined when it does not pay.
    */
-  gap(costOf: (sequence: S) => number | undefined): { readonly from: number; readonly to: number } | undefined {
+  gap(
+    costOf: (sequence: S) => number | undefined,
+  ): { readonly from: number; readonly to: number } | undefined {
     const taken = [...this.#rows.keys()].filter((row) => this.#rows[row] !== undefined);
     const [first, last] = [taken[0], taken.at(-1)];
     if (first === undefined || last === undefined) return undefined;

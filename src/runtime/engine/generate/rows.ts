@@ -80,15 +80,22 @@ export class Rows {
     return true;
   }
 
-  /** The sequence is over: its place is free. Its keys and values may serve the next request of its conversation. */
-  leave(sequence: Sequence): void {
+  /** The sequence is over: its place is free. Its keys and values, if they are good, serve the next request of its conversation. */
+  leave(sequence: Sequence, areGood: boolean): void {
     this.#memory?.forget(sequence);
     const row = this.#rowOf.get(sequence);
     if (row === undefined) return;
-    const [key, ids] = [prefixKey(sequence), sequence.ids.slice(0, sequence.cache.length)];
+    const key = areGood ? prefixKey(sequence) : undefined;
+    const ids = sequence.ids.slice(0, sequence.cache.length);
     this.#free(sequence, row);
     // What was reserved for the answer is free: it must not push out what is kept.
     if (key !== undefined) this.#memory?.keep(key, ids, row);
+  }
+
+  /** True when the sequence would have room once the others were paused: else they would be in vain. */
+  fitsWithout(sequence: Sequence, others: readonly Sequence[]): boolean {
+    const rows = others.map((other) => ({ row: this.#rowOf.get(other) ?? -1, tokens: other.cache.length }));
+    return this.#memory?.fitsWithout(sequence, sequence.capacity, rows) ?? false;
   }
 
   /** Saves a sequence's keys and values and takes its place away; false when that is not possible. */

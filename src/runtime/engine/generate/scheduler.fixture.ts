@@ -94,7 +94,8 @@ export class FakePlaces implements Places<FakeSequence> {
     must(!this.placed.has(sequence) && !this.over.has(sequence), `${sequence.id} waits`);
     const reserved = sum([...this.placed].map(({ size }) => size));
     const saved = sum([...this.paused].filter((one) => one !== sequence).map(({ cached }) => cached));
-    if (this.placed.size >= this.#room.rows || reserved + saved + sequence.size > this.#room.tokens) return false;
+    if (this.placed.size >= this.#room.rows || reserved + saved + sequence.size > this.#room.tokens)
+      return false;
     if (!this.paused.delete(sequence)) this.firsts.push(sequence.id);
     this.placed.add(sequence);
     sequence.placed = true;
@@ -107,6 +108,12 @@ export class FakePlaces implements Places<FakeSequence> {
     this.paused.delete(sequence);
     this.over.add(sequence);
     sequence.placed = false;
+  }
+
+  fitsWithout(sequence: FakeSequence, others: readonly FakeSequence[]): boolean {
+    const reserved = [...this.placed].filter((one) => !others.includes(one)).map(({ size }) => size);
+    const saved = [...this.paused, ...others].filter((one) => one !== sequence).map(({ cached }) => cached);
+    return sum(reserved) + sum(saved) + sequence.size <= this.#room.tokens;
   }
 
   pause(sequence: FakeSequence): boolean {

@@ -14,15 +14,31 @@ const parts: fc.Arbitrary<FakeParts> = fc.record({
   prompt: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 60 })),
   answer: fc.integer({ min: 1, max: 60 }),
   flow,
-  failAt: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: 1, max: 30 }) }),
-  window: fc.oneof({ weight: 3, arbitrary: fc.constant(Infinity) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 9 }) }),
+  failAt: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(0) },
+    { weight: 1, arbitrary: fc.integer({ min: 1, max: 30 }) },
+  ),
+  window: fc.oneof(
+    { weight: 3, arbitrary: fc.constant(Infinity) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 9 }) },
+  ),
 });
 const which = fc.nat(99);
 const event = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('come' as const), parts }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('run' as const), turns: fc.integer({ min: 1, max: 20 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('run' as const), turns: fc.integer({ min: 1, max: 20 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('cancel' as const), which }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('take' as const), which, events: fc.integer({ min: 1, max: 20 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('take' as const),
+      which,
+      events: fc.integer({ min: 1, max: 20 }),
+    }),
+  },
 );
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 
@@ -36,7 +52,10 @@ const settings = fc.record({
 });
 
 /** Plays events, then lets everything come to its end; what the places throw ends the run. */
-const play = async (given: typeof settings extends fc.Arbitrary<infer T> ? T : never, events: readonly Event[]) => {
+const play = async (
+  given: typeof settings extends fc.Arbitrary<infer T> ? T : never,
+  events: readonly Event[],
+) => {
   const { refused, ...options } = given;
   const scheduled = startScheduler({ ...options, refusesPause: ({ id }) => refused.includes(id % 5) });
   const { scheduler, submit } = scheduled;
@@ -113,7 +132,9 @@ test('whoever waits gets a place after a bounded number of steps, however many o
       let ids = 1;
       const come = ({ failAt: _, ...rest }: FakeParts): void => {
         try {
-          submit(new FakeSequence(ids++, { ...rest, window: Infinity, flow: { ...rest.flow, tenant: 'busy' } }));
+          submit(
+            new FakeSequence(ids++, { ...rest, window: Infinity, flow: { ...rest.flow, tenant: 'busy' } }),
+          );
         } catch (error) {
           expect(error).toMatchObject({ code: 'QUEUE_FULL' });
         }

@@ -319,13 +319,30 @@ describe('a request of a higher priority', () => {
 });
 
 describe('requests that are paused', () => {
-  it('go on when the one that is next has no room beside what is saved for them', async () => {
-    const { submit, settle, kinds } = startScheduler({ maxConcurrent: 2, tokens: 100 });
-    for (const id of [1, 2]) submit(new FakeSequence(id, { prompt: 1, answer: 40, flow: { tenant: 'a' } }));
+  const [a, b, c] = ['a', 'b', 'c'].map((tenant) => ({ tenant }));
+  const long = { prompt: 1, answer: 40 };
+  /** Needs all of the room. */
+  const large = { prompt: 60, answer: 40 };
+
+  it('are none that would make way in vain', async () => {
+    const { log, places, submit, settle } = startScheduler({ maxConcurrent: 2, tokens: 100 });
+    for (const id of [1, 2]) submit(new FakeSequence(id, { ...long, flow: a! }));
     await turns(12);
-    // Needs all of the room.
-    submit(new FakeSequence(3, { prompt: 60, answer: 40, flow: { tenant: 'b' } }));
+    submit(new FakeSequence(3, { ...large, flow: b! }));
     await settle();
-    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
+    expect(log.filter((step) => step.startsWith('pause'))).toEqual([]);
+    expect(places.firsts).toEqual([1, 2, 3]);
+  });
+
+  it('go on when the one that is next has no room beside what is saved for them', async () => {
+    const { log, submit, settle, endings } = startScheduler({ maxConcurrent: 2, tokens: 100 });
+    for (const id of [1, 2]) submit(new FakeSequence(id, { ...long, flow: a! }));
+    await turns(12);
+    submit(new FakeSequence(3, { ...long, answer: 50, flow: b! }));
+    await turns(2);
+    expect(log).toContain('pause 2');
+    submit(new FakeSequence(4, { ...large, flow: { ...c, priority: 1 } }));
+    await settle();
+    expect([...endings.keys()]).toEqual([1, 3, 2, 4]);
   });
 });

@@ -31,7 +31,8 @@ export type Schedulable = {
 /** Where sequences run. See `Rows`. */
 export type Places<S> = {
   place(sequence: S): boolean;
-  leave(sequence: S): void;
+  leave(sequence: S, areGood: boolean): void;
+  fitsWithout(sequence: S, others: readonly S[]): boolean;
   pause(sequence: S): boolean;
   interrupt(sequence: S): void;
   fill(sequence: S, most: number): Promise<Outcome>;
@@ -205,6 +206,8 @@ export class Scheduler<S extends Schedulable> {
       decoding.map((entry) => ({ sequence: entry, flow: entry.flow, tokens: entry.tokens })),
       (a, b) => this.#queue.beyond(a, b),
     );
+    const sequences = victims.map(({ sequence }) => sequence);
+    if (victims.length === 0 || !places.fitsWithout(next.sequence, sequences)) return false;
     for (const victim of victims) {
       if (!places.pause(victim.sequence)) continue;
       this.#running.splice(this.#running.indexOf(victim), 1);
@@ -270,7 +273,8 @@ export class Scheduler<S extends Schedulable> {
       this.#running.splice(index, 1);
       this.#queue.ended(entry);
     } else this.#queue.remove(entry);
-    this.#options.places.leave(entry.sequence);
+    // What a failed step computed is not to be built upon.
+    this.#options.places.leave(entry.sequence, ending.kind !== 'failed');
     entry.ended(ending);
   }
 }

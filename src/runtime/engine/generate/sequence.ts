@@ -155,6 +155,7 @@ export class Sequence {
       ids: [id],
       text,
       ...(logprobs === undefined ? {} : { logprobs: [takenLogprob(logits, id, logprobs)] }),
+      ...(answer.tokens === 1 ? { firstTokenMs: this.#prefillMs } : {}),
     });
     this.#ids.push(id);
     if (finish === undefined) return false;

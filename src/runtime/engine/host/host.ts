@@ -211,7 +211,10 @@ type TokenRoom = { readonly tokens: number; readonly of: string };
 /** The context of the model, or the memory for keys and values where that is less. */
 const tokenRoom = ({ settings, sessions }: BaseModel, kvBudgetBytes: number): TokenRoom => {
   const context = { tokens: settings.contextLength, of: 'the context' };
-  const memory = { tokens: sessions.base.tokensIn(kvBudgetBytes), of: 'the memory for keys and values (--kv-memory)' };
+  const memory = {
+    tokens: sessions.base.tokensIn(kvBudgetBytes),
+    of: 'the memory for keys and values (--kv-memory)',
+  };
   return memory.tokens < context.tokens ? memory : context;
 };
 

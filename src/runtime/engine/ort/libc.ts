@@ -4,7 +4,9 @@ import koffi from 'koffi';
 const libc = koffi.load(null);
 const posixMemalign = libc.func('int posix_memalign(_Out_ void **out, size_t alignment, size_t bytes)');
 const cFree = libc.func('void free(void *address)');
-const cMmap = libc.func('intptr_t mmap(void *at, size_t bytes, int protection, int flags, int file, int64_t offset)');
+const cMmap = libc.func(
+  'intptr_t mmap(void *at, size_t bytes, int protection, int flags, int file, int64_t offset)',
+);
 const cMunmap = libc.func('int munmap(void *address, size_t bytes)');
 const cMadvise = libc.func('int madvise(void *address, size_t bytes, int advice)');
 const cCopy = libc.func('void *memmove(void *to, void *from, size_t bytes)');

@@ -33,13 +33,7 @@ const headsOf = (kv: KvRows, { entries, kvHeads, headSize }: Shape, row: number)
 };
 
 /** Writes tokens of a row as a step would: another number everywhere, which depends on `seed`. */
-export const writeTokens = (
-  kv: KvRows,
-  shape: Shape,
-  row: number,
-  tokens: number,
-  seed: number,
-): void => {
+export const writeTokens = (kv: KvRows, shape: Shape, row: number, tokens: number, seed: number): void => {
   kv.writes(row, tokens);
   for (const [head, at] of headsOf(kv, shape, row).entries()) {
     putNumbers(at, tokensOf(shape, tokens, seed, head));
@@ -48,7 +42,8 @@ export const writeTokens = (
 
 const tokensOf = ({ headSize }: Shape, tokens: number, seed: number, head: number): Float32Array => {
   const numbers = new Float32Array(tokens * headSize);
-  for (let index = 0; index < numbers.length; index += 1) numbers[index] = seed * 1e6 + head * 2e4 + index + 1;
+  for (let index = 0; index < numbers.length; index += 1)
+    numbers[index] = seed * 1e6 + head * 2e4 + index + 1;
   return numbers;
 };
 

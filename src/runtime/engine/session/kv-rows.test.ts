@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { KvRows, RowCache, rowTokens } from './kv-rows.ts';
 import { pagedShape, readTokens, writeTokens, writtenTokens } from './kv-rows.fixture.ts';
+import { KvRows, RowCache, rowTokens } from './kv-rows.ts';
 
 const shape = pagedShape;
 /** Keys and values of a token, and a page of each head of each layer. */
@@ -117,7 +117,9 @@ describe('tokens that are saved', () => {
     const internal = expect.objectContaining({ code: 'INTERNAL' });
     expect(() => short.restore(0, saved)).toThrow(internal);
     expect(() => long.restore(0, saved, 66)).toThrow(internal);
-    expect(() => long.restore(0, { tokens: 1, bytes: tokenBytes, release: () => undefined })).toThrow(internal);
+    expect(() => long.restore(0, { tokens: 1, bytes: tokenBytes, release: () => undefined })).toThrow(
+      internal,
+    );
     saved.release();
   });
 });
@@ -129,7 +131,8 @@ describe('a row that moves', () => {
     kv.move(2, 0, 66);
     expect(readTokens(kv, shape, 0, 66)).toEqual(writtenTokens(shape, 66, 3));
     expect(readTokens(kv, shape, 0, 70, 66)).toEqual(zeros(4));
-    for (const row of [1, 3]) expect(readTokens(kv, shape, row, 70)).toEqual(writtenTokens(shape, 70, row + 1));
+    for (const row of [1, 3])
+      expect(readTokens(kv, shape, row, 70)).toEqual(writtenTokens(shape, 70, row + 1));
     expect(kv.heldBytes(0)).toBe(2 * pagesBytes);
     kv.move(0, 3, 5);
     expect(readTokens(kv, shape, 3, 5)).toEqual(writtenTokens(shape, 5, 3));
@@ -146,7 +149,8 @@ describe('a row that is discarded', () => {
     kv.discard(1);
     expect(readTokens(kv, shape, 1, 128)).toEqual(zeros(128));
     expect(kv.heldBytes(1)).toBe(0);
-    for (const row of [0, 2]) expect(readTokens(kv, shape, row, 128)).toEqual(writtenTokens(shape, 128, row + 1));
+    for (const row of [0, 2])
+      expect(readTokens(kv, shape, row, 128)).toEqual(writtenTokens(shape, 128, row + 1));
     writeTokens(kv, shape, 1, 128, 9);
     expect(readTokens(kv, shape, 1, 128)).toEqual(writtenTokens(shape, 128, 9));
   });
@@ -155,7 +159,8 @@ describe('a row that is discarded', () => {
     const kv = open(3, 100);
     for (const row of [0, 1, 2]) writeTokens(kv, shape, row, 100, row + 1);
     kv.discard(1);
-    for (const row of [0, 2]) expect(readTokens(kv, shape, row, 100)).toEqual(writtenTokens(shape, 100, row + 1));
+    for (const row of [0, 2])
+      expect(readTokens(kv, shape, row, 100)).toEqual(writtenTokens(shape, 100, row + 1));
     const left = readTokens(kv, shape, 1, 100).map((head) => head.filter((value) => value !== 0).length);
     // The parts of two pages at the ends at most.
     for (const count of left) expect(count).toBeLessThan((2 * 4096) / 4);

@@ -1,0 +1,108 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { AdapterRows } from '../../src/runtime/engine/adapters/adapter-rows.ts';
+import { GraphSession } from '../../src/runtime/engine/session/graph-session.ts';
+import { proveRows } from '../../src/runtime/engine/session/prove-rows.ts';
+import { stepsDuring } from './support/host.ts';
+import { type OpenModel, openModel } from './support/open-model.ts';
+import { scratch, tinyModel } from './support/tiny.ts';
+
+type Given = Parameters<GraphSession['prepareRows']>;
+
+describe('the proof that rows can run together', () => {
+  let model: OpenModel;
+  beforeAll(async () => {
+    model = await openModel(tinyModel('fp32'), scratch());
+  });
+  afterAll(() => model.sessions.release());
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  const prove = async (cacheDir = scratch()) => {
+    const warnings: string[] = [];
+    const warn = (message: string) => void warnings.push(message);
+    const together = await proveRows(model.sessions, { graphDigest: 'graph', cacheDir, warn });
+    return { together, warnings, kept: existsSync(join(cacheDir, 'rows/graph')) };
+  };
+
+  /** Changes what steps of several rows are given, and what they give. */
+  const disturb = (
+    before: (given: Given) => Given,
+    after: (logits: Float32Array, rows: number) => void = () => undefined,
+  ): void => {
+    const { prepareRows } = GraphSession.prototype;
+    vi.spyOn(GraphSession.prototype, 'prepareRows').mockImplementation(function (
+      this: GraphSession,
+      ...given: Given
+    ) {
+      const rows = given[1].ids.length;
+      const run = prepareRows.apply(this, rows > 1 ? before(given) : given);
+      return async () => {
+        const logits = await run();
+        if (rows > 1) after(logits, rows);
+        return logits;
+      };
+    });
+  };
+
+  it('is made once for a graph', async () => {
+    const cacheDir = scratch();
+    expect(await prove(cacheDir)).toEqual({ together: true, warnings: [], kept: true });
+    const { result, steps } = await stepsDuring(() => prove(cacheDir));
+    expect(result).toEqual({ together: true, warnings: [], kept: true });
+    expect(steps).toEqual([]);
+  });
+
+  it.each<[string, (given: Given) => Given, ((logits: Float32Array, rows: number) => void)?]>([
+    [
+      'rows get the answers of others',
+      (given) => given,
+      (logits, rows) => logits.copyWithin(0, logits.length / rows, (2 * logits.length) / rows),
+    ],
+    [
+      'all rows get the length of the first',
+      ([feeds, rows, ...more]) => [
+        feeds,
+        { ...rows, before: rows.before.map(() => rows.before[0]!) },
+        ...more,
+      ],
+    ],
+    [
+      'rows get the tokens of others',
+      ([feeds, rows, ...more]) => [feeds, { ...rows, ids: rows.ids.toReversed() }, ...more],
+    ],
+    ['answers are not finite', (given) => given, (logits) => logits.fill(NaN)],
+  ])('fails where %s: it warns, and does not remember that', async (_, before, after) => {
+    disturb(before, after);
+    expect(await prove()).toEqual({
+      together: false,
+      warnings: [expect.stringContaining('requests run one by one')],
+      kept: false,
+    });
+  });
+
+  it('fails where rows get the adapters of others', async () => {
+    const { feeds } = AdapterRows.prototype;
+    vi.spyOn(AdapterRows.prototype, 'feeds').mockImplementation(function (
+      this: AdapterRows,
+      first,
+      adapters,
+    ) {
+      return feeds.call(this, first, [adapters[1], adapters[0], ...adapters.slice(2)]);
+    });
+    expect(await prove()).toMatchObject({ together: false, kept: false });
+  });
+
+  it('fails where the graph refuses several rows', async () => {
+    disturb(() => {
+      throw new Error('a batch of 1 only');
+    });
+    expect(await prove()).toEqual({
+      together: false,
+      warnings: [expect.stringContaining('a batch of 1 only')],
+      kept: false,
+    });
+  });
+});

@@ -1,0 +1,241 @@
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
+import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
+import { endless, stepsDuring, TestHost } from './support/host.ts';
+import { fixtureGraph } from './support/onnx-fixture.ts';
+import { compileFor, golden, scratch, tinyFolder, tinyModel } from './support/tiny.ts';
+
+/** Of a row of up to 64 tokens: a page of each of two heads of keys and values of two layers. */
+const rowBytes = 8 * 4096;
+const cache = scratch();
+const open = (options: Parameters<typeof TestHost.tiny>[1] = {}): Promise<TestHost> =>
+  TestHost.tiny(tinyModel('fp32'), options, cache);
+
+/** True when no request gave a token between two of another one. */
+const oneAfterTheOther = (tokens: readonly number[]): boolean =>
+  tokens.filter((id, at) => id !== tokens[at - 1]).length === new Set(tokens).size;
+
+const few: readonly GenerateInput[] = [
+  endless(null, 'moon:', 20),
+  endless('upper', 'fish:', 30),
+  endless('hello', 'x', 25),
+  endless('digits', 'star: dog: ', 15),
+];
+
+describe('the memory for keys and values', () => {
+  let alone: readonly (readonly number[])[];
+  beforeAll(async () => {
+    const host = await open();
+    alone = await host.alone(few);
+    await host.close();
+  });
+
+  it('that has room for one request lets them run one after the other', async () => {
+    const host = await open({ kvBudgetBytes: rowBytes });
+    const { result, steps } = await stepsDuring(() => host.together(few));
+    expect(result).toEqual(alone);
+    expect(Math.max(...steps.map(({ rows }) => rows))).toBe(1);
+    expect(oneAfterTheOther(host.tokens)).toBe(true);
+    await host.close();
+  });
+
+  it('that has room for two lets two run at a time', async () => {
+    const host = await open({ kvBudgetBytes: 2 * rowBytes });
+    const { result, steps } = await stepsDuring(() => host.together(few));
+    expect(result).toEqual(alone);
+    expect(Math.max(...steps.map(({ rows }) => rows))).toBe(2);
+    await host.close();
+  });
+
+  it('that has no room for a request, ever, refuses it and says what holds how much', async () => {
+    const host = await open({ kvBudgetBytes: rowBytes });
+    const refusal = expect.objectContaining({
+      code: 'PROMPT_TOO_LONG',
+      message: expect.stringMatching(
+        /memory for keys and values \(--kv-memory\) holds 64$|--kv-memory\) holds 64\b/,
+      ),
+    });
+    expect(() => host.start(endless(null, 'moon:', 60))).toThrow(refusal);
+    expect((await host.ask(endless(null, 'moon:', 59))).ids).toHaveLength(59);
+    const fitted = await host.ask(endless(null, 'moon:', 1000, { fitContext: true }));
+    expect(fitted.ids).toHaveLength(59);
+    await host.close();
+  });
+
+  it('refuses what is longer than the context by that, where it is larger', async () => {
+    const host = await open();
+    expect(() => host.start(endless(null, 'moon:', 252))).toThrow(
+      expect.objectContaining({
+        code: 'PROMPT_TOO_LONG',
+        message: expect.stringMatching(/the context holds 256\b/),
+      }),
+    );
+    await host.close();
+  });
+});
+
+describe('a request of a session', () => {
+  let host: TestHost;
+  const prompt = golden.prompts.flatMap(({ input_ids }) => input_ids);
+  const first = (adapter: string | null, session: string): GenerateInput =>
+    endless(adapter, '', 12, { session, prompt: { kind: 'ids', ids: prompt } });
+  /** The next one of the conversation: all of the first one and more. */
+  const nextOf = (input: GenerateInput, answer: readonly number[]): GenerateInput => ({
+    ...input,
+    prompt: { kind: 'ids', ids: [...prompt, ...answer, 61, 62, 63] },
+  });
+
+  beforeAll(async () => {
+    host = await open({ maxConcurrent: 2 });
+  });
+  afterAll(() => host.close());
+
+  it('uses keys and values of the one before again, and gives what it gives without', async () => {
+    for (const adapter of [null, 'upper']) {
+      const before = await host.ask(first(adapter, 'one'));
+      expect(before.done.cachedTokens ?? 0).toBe(0);
+      const next = nextOf(first(adapter, 'one'), before.ids);
+      const { session: _, ...without } = next;
+      const fresh = await host.ask(without);
+      expect(fresh.done.cachedTokens ?? 0).toBe(0);
+      const reused = await host.ask(next);
+      // The last token of the answer was not run.
+      expect(reused.done.cachedTokens).toBe(before.done.promptTokens + before.ids.length - 1);
+      expect(reused.done.promptTokens).toBe(fresh.done.promptTokens);
+      expect(reused.ids).toEqual(fresh.ids);
+    }
+  });
+
+  it('uses nothing of another adapter, and gives what its own gives alone', async () => {
+    const input = first(null, 'flip');
+    const { session: _, ...without } = input;
+    await host.ask(input);
+    const alone = await host.ask({ ...without, adapter: 'reverse' });
+    const flipped = await host.ask({ ...input, adapter: 'reverse' });
+    expect(flipped.done.cachedTokens ?? 0).toBe(0);
+    expect(flipped.ids).toEqual(alone.ids);
+    const back = await host.ask(input);
+    expect(back.done.cachedTokens).toBe(back.done.promptTokens - 1);
+    expect(back.ids).toEqual((await host.ask(without)).ids);
+  });
+
+  it('uses nothing of another session', async () => {
+    await host.ask(first('upper', 'mine'));
+    const other = await host.ask(first('upper', 'yours'));
+    expect(other.done.cachedTokens ?? 0).toBe(0);
+  });
+
+  it('uses what one that was cancelled left of its prompt and answer', async () => {
+    const input = endless('hello', 'moon: fish: star: dog: ', 100, { session: 'left' });
+    const left = host.start(input);
+    await left.given(20);
+    left.cancel();
+    await expect(left.answer).rejects.toThrow('cancelled');
+    const again = await host.ask(input);
+    expect(again.done.cachedTokens).toBe(again.done.promptTokens - 1);
+    const { session: _, ...without } = input;
+    expect(again.ids).toEqual((await host.ask(without)).ids);
+  });
+
+  it('makes way for requests and is computed again', async () => {
+    const small = await open({ kvBudgetBytes: 2 * rowBytes });
+    const input = first(null, 'one');
+    const expected = await small.ask(input);
+    expect((await small.ask(input)).done.cachedTokens).toBeGreaterThan(0);
+    await small.ask(endless(null, 'x', 100));
+    const again = await small.ask(input);
+    expect(again.done.cachedTokens ?? 0).toBe(0);
+    expect(again.ids).toEqual(expected.ids);
+    await small.close();
+  });
+});
+
+describe('requests that are paused for another tenant', () => {
+  const greedy = [
+    endless('upper', 'moon:', 120, { tenant: 'greedy' }),
+    endless(null, 'fish:', 120, { tenant: 'greedy' }),
+    endless('upper', 'x', 120, {
+      tenant: 'greedy',
+      sampling: { temperature: 3, topK: 0, topP: 1, seed: 7, logitBias: [[2, -1000]] },
+    }),
+  ];
+  const other = endless('reverse', 'star:', 40, { tenant: 'other' });
+
+  it.each([
+    ['with room for all that is saved', 64 << 20],
+    // Two places, and 80 tokens that are saved.
+    ['with little room', 2 * 2 * rowBytes + 80 * 512],
+  ])('give the tokens that they give alone, %s', async (_, kvBudgetBytes) => {
+    const host = await open({ maxConcurrent: 2, kvBudgetBytes });
+    const expected = await host.alone([...greedy, other]);
+    const running = greedy.map((input) => host.start(input));
+    await running[0]!.given(20);
+    const before = host.tokens.length;
+    const late = host.start(other);
+    const { ids } = await late.answer;
+    expect(ids).toEqual(expected[3]);
+    // It did not wait for one of them to end, of which one went on.
+    const given = (id: number): number => host.tokens.filter((of) => of === id).length;
+    expect(host.tokens.indexOf(late.id) - before).toBeLessThan(10);
+    expect(running.map(({ id }) => given(id)).every((tokens) => tokens < 120)).toBe(true);
+    const answers = await Promise.all(running.map(({ answer }) => answer));
+    expect(answers.map((answer) => answer.ids)).toEqual(expected.slice(0, 3));
+    expect(answers.every(({ done }) => (done.cachedTokens ?? 0) === 0)).toBe(true);
+    await host.close();
+  });
+});
+
+describe('a graph whose attention appends keys and values', () => {
+  /** A model folder around a graph that optimum exported, with the tiny model's tokenizer. */
+  const folder = (): string => {
+    const root = join(scratch(), 'model');
+    mkdirSync(root);
+    writeFileSync(join(root, 'model.onnx'), fixtureGraph('optimum-llama'));
+    for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+      copyFileSync(join(tinyFolder, 'model', name), join(root, name));
+    }
+    const tiny = JSON.parse(readFileSync(join(tinyFolder, 'model/config.json'), 'utf8')) as object;
+    const config = {
+      ...tiny,
+      hidden_size: 24,
+      intermediate_size: 28,
+      num_attention_heads: 2,
+      num_key_value_heads: 1,
+      max_position_embeddings: 32,
+      vocab_size: 20,
+    };
+    writeFileSync(join(root, 'config.json'), JSON.stringify(config));
+    return root;
+  };
+  const ask = (adapter: string | null, ids: readonly number[], maxTokens: number): GenerateInput =>
+    endless(adapter, '', maxTokens, { prompt: { kind: 'ids', ids } });
+
+  it('takes one sequence at a time, several in turns, and is right', async () => {
+    const model = folder();
+    const host = await TestHost.open(model);
+    expect(host.sessions.rowsTogether).toBe(false);
+    expect(host.warnings).toEqual([]);
+    const adapter = scratch();
+    await writeSyntheticAdapter(adapter, join(model, 'config.json'), { rank: 4, scale: 2 });
+    await host.host.load('some', await compileFor(host.host.info, adapter, scratch()));
+    const inputs = [
+      ask(null, [3, 5, 7], 20),
+      ask('some', [3, 5, 7], 20),
+      ask(null, [11], 30),
+      ask(
+        'some',
+        Array.from({ length: 24 }, (_, at) => 3 + (at % 15)),
+        8,
+      ),
+    ].map((input) => ({ ...input, session: 'one' }));
+    const expected = await host.alone(inputs);
+    expect(expected[1]).not.toEqual(expected[0]);
+    const { result, steps } = await stepsDuring(() => host.together(inputs));
+    expect(result).toEqual(expected);
+    expect(new Set(steps.map(({ rows }) => rows))).toEqual(new Set([1]));
+    expect(oneAfterTheOther(host.tokens.slice(-78))).toBe(false);
+    await host.close();
+  });
+});

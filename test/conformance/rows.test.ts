@@ -1,0 +1,236 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { AdapterRows } from '../../src/runtime/engine/adapters/adapter-rows.ts';
+import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
+import { GraphSession } from '../../src/runtime/engine/session/graph-session.ts';
+import { RowCache } from '../../src/runtime/engine/session/kv-rows.ts';
+import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
+import { withNaN } from './support/engine.ts';
+import { endless, stepsDuring, TestHost } from './support/host.ts';
+import { openModel, withLora } from './support/open-model.ts';
+import {
+  compileFor,
+  golden,
+  maxDifference,
+  scratch,
+  tinyAdapters,
+  tinyFolder,
+  tinyModel,
+} from './support/tiny.ts';
+
+/** Largest difference of logits, which reach 12.8, between a row by itself and beside others. */
+const tolerance = { fp32: 1e-4, int4: 1e-4 } as const;
+
+/** Requests with four adapters and none, of different lengths: of one token, of more than a piece of a prompt. */
+const eight: readonly GenerateInput[] = [
+  endless(null, 'moon:', 40),
+  endless('upper', 'fish:', 30),
+  endless('reverse', 'star:', 50),
+  endless('digits', 'dog:', 20),
+  endless('hello', 'red:', 45),
+  endless('upper', 'red'.repeat(50), 35),
+  endless(null, 'x', 60),
+  endless('reverse', 'moon: fish: star: '.repeat(8), 25),
+];
+
+describe.each(['fp32', 'int4'] as const)('rows that run together on the tiny model in %s', (precision) => {
+  const cache = scratch();
+  let host: TestHost;
+  let alone: readonly (readonly number[])[];
+
+  beforeAll(async () => {
+    host = await TestHost.tiny(tinyModel(precision), {}, cache);
+    alone = await host.alone(eight);
+  });
+  afterAll(() => host.close());
+
+  it('are proven to be their own when the model is opened', () => {
+    expect(host.warnings).toEqual([]);
+    expect(host.sessions.rowsTogether).toBe(true);
+    // Answers differ, so that a row with the answer of another one shows.
+    expect(new Set(alone.map((ids) => ids.slice(0, 8).join(' '))).size).toBe(8);
+  });
+
+  it('give the logits that each gives alone, whatever its length and adapter', async () => {
+    const model = await openModel(tinyModel(precision), cache);
+    const { lora } = model.sessions;
+    const adapters = [];
+    for (const name of tinyAdapters) {
+      const file = await compileFor(model.info, join(tinyFolder, 'adapters', name), cache);
+      adapters.push(await model.adapters.load(name, file));
+    }
+    const rows = [...adapters, null].map((adapter, index) => ({
+      adapter,
+      from: adapter ?? withLora(lora),
+      prompt: golden.prompts.slice(0, index + 1).flatMap(({ input_ids }) => input_ids),
+    }));
+    const kv = lora.newRows({ rows: rows.length, capacity: 64 })!;
+    const copies = new AdapterRows(lora, { sites: lora.sites, rows: rows.length, budgetBytes: 64 << 20 });
+    const single: Float32Array[] = [];
+    for (const [row, { from, prompt }] of rows.entries()) {
+      const own = from.graph.newCache(64);
+      await from.graph.prepare(from.feeds, prompt, own, [prompt.length - 1])();
+      single.push((await from.graph.prepare(from.feeds, [100 + row], own, [0])()).slice());
+      await from.graph.prepare(from.feeds, prompt, new RowCache(kv, row), [prompt.length - 1])();
+    }
+    const feeds = copies.feeds(
+      0,
+      rows.map(({ adapter }) => adapter),
+    );
+    const span = kv.span(0, rows.length);
+    const step = { ids: rows.map((_, row) => [100 + row]), before: rows.map(({ prompt }) => prompt.length) };
+    const logits = await lora.prepareRows(feeds, step, { past: span, present: span }, [0])();
+    for (const [row, expected] of single.entries()) {
+      const got = logits.slice(row * lora.vocabSize, (row + 1) * lora.vocabSize);
+      expect(maxDifference(got, expected)).toBeLessThanOrEqual(tolerance[precision]);
+      for (const other of single.filter((_, at) => at !== row))
+        expect(maxDifference(got, other)).toBeGreaterThan(1);
+    }
+    copies.release();
+    kv.release();
+    model.sessions.release();
+  });
+
+  it('give the tokens that each gives alone, with four adapters and none at once', async () => {
+    for (let round = 0; round < 2; round += 1) {
+      const { result, steps } = await stepsDuring(() => host.together(eight));
+      expect(result).toEqual(alone);
+      expect(Math.max(...steps.map(({ rows }) => rows))).toBe(8);
+      expect(steps.length).toBeLessThan(alone.flat().length / 2);
+    }
+  });
+
+  it('of one adapter run on its own graph', async () => {
+    const inputs = [
+      endless('digits', 'moon:', 30),
+      endless('digits', 'x', 40),
+      endless('digits', 'red'.repeat(20), 20),
+    ];
+    const expected = await host.alone(inputs);
+    const { result, steps } = await stepsDuring(() => host.together(inputs));
+    expect(result).toEqual(expected);
+    expect(Math.max(...steps.map(({ rows }) => rows))).toBe(3);
+    // The adapter targets few kinds of linears.
+    expect(new Set(steps.map(({ graph }) => graph)).size).toBe(1);
+    expect(steps[0]!.graph).not.toBe(host.sessions.lora);
+  });
+
+  it('come and go in the middle of others', async () => {
+    const [first, second, third, fourth, fifth, sixth, seventh, eighth] =
+      eight as readonly GenerateInput[] & {
+        readonly length: 8;
+      };
+    const long = host.start(seventh!);
+    await long.given(5);
+    const early = [first!, fourth!].map((input) => host.start(input));
+    const gone = host.start(sixth!);
+    await early[1]!.given(10);
+    gone.cancel();
+    await expect(gone.answer).rejects.toThrow('cancelled');
+    const late = [second!, third!, fifth!, eighth!].map((input) => host.start(input));
+    await early[0]!.answer;
+    const again = host.start(sixth!);
+    const answers = await Promise.all([long, ...early, ...late, again].map(({ answer }) => answer));
+    expect(answers.map(({ ids }) => ids)).toEqual([6, 0, 3, 1, 2, 4, 7, 5].map((at) => alone[at]));
+  });
+
+  it('that give no finite logits end, also beside others, which go on and come after them as they do alone', async () => {
+    const file = await compileFor(host.host.info, join(tinyFolder, 'adapters/digits'), cache);
+    await host.host.load('broken', await withNaN(file));
+    const broken = [endless('broken', 'x', 20), endless('broken', 'red'.repeat(50), 20)].map((input) => {
+      const { answer } = host.start(input);
+      return expect(answer).rejects.toMatchObject({ code: 'LOGITS_NOT_FINITE' });
+    });
+    const beside = eight.slice(0, 6);
+    expect(await host.together(beside)).toEqual(alone.slice(0, 6));
+    await Promise.all(broken);
+    expect(await host.together(eight)).toEqual(alone);
+    await host.host.unload('broken');
+  });
+
+  it('are run again one by one when a step of several fails', async () => {
+    const { prepareRows } = GraphSession.prototype;
+    let failures = 0;
+    const spy = vi.spyOn(GraphSession.prototype, 'prepareRows').mockImplementation(function (
+      this: GraphSession,
+      ...given: Parameters<GraphSession['prepareRows']>
+    ) {
+      const run = prepareRows.apply(this, given);
+      if (given[1].ids.length === 1 || failures > 20) return run;
+      failures += 1;
+      return async () => {
+        await run();
+        throw new Error('broken');
+      };
+    });
+    const answers = await host.together(eight);
+    spy.mockRestore();
+    expect(failures).toBeGreaterThan(10);
+    expect(answers).toEqual(alone);
+  });
+
+  it('leave nothing of themselves to those that come into their rows later', async () => {
+    await host.together(eight.map((input) => ({ ...input, maxTokens: 60 })));
+    const short = [endless(null, 'x', 3), endless('upper', 'ab', 4), endless('hello', 'c', 5)];
+    const expected = await host.alone(short);
+    await host.together(eight);
+    expect(await host.together(short)).toEqual(expected);
+  });
+});
+
+describe('rows of adapters that do not fit beside others', () => {
+  const cache = scratch();
+  const inputs = eight.slice(0, 5);
+  let alone: readonly (readonly number[])[];
+
+  beforeAll(async () => {
+    const host = await TestHost.tiny(tinyModel('fp32'), {}, cache);
+    alone = await host.alone(inputs);
+    await host.close();
+  });
+
+  it('run by themselves and are right, with no memory for copies at all', async () => {
+    const host = await TestHost.tiny(tinyModel('fp32'), { batchBudgetBytes: 0 }, cache);
+    const both = [...inputs, ...inputs.slice(0, 2)];
+    const { result, steps } = await stepsDuring(() => host.together(both));
+    expect(result).toEqual([...alone, ...alone.slice(0, 2)]);
+    // Two of the base model, two of one adapter; what is between rides along.
+    expect(Math.max(...steps.map(({ rows }) => rows))).toBeGreaterThan(1);
+    await host.close();
+  });
+
+  it('run by themselves and are right when they are of a high rank, beside small ones that run together', async () => {
+    // Copies of rank 16 for eight rows: 2048 features in and out of all linears.
+    const host = await TestHost.tiny(tinyModel('fp32'), { batchBudgetBytes: 8 * 16 * 2048 * 4 }, cache);
+    const folder = join(scratch(), 'large');
+    await writeSyntheticAdapter(folder, join(tinyFolder, 'model/config.json'), { rank: 64, scale: 0.3 });
+    await host.host.load('large', await compileFor(host.host.info, folder, cache));
+    const mixed = [endless('large', 'moon:', 40), ...inputs, endless('large', 'x', 30)];
+    const expected = [
+      ...(await host.alone(mixed.slice(0, 1))),
+      ...alone,
+      ...(await host.alone(mixed.slice(-1))),
+    ];
+    expect(expected[0]).not.toEqual((await host.alone([endless(null, 'moon:', 40)]))[0]);
+    const { result, steps } = await stepsDuring(() => host.together(mixed));
+    expect(result).toEqual(expected);
+    expect(steps.some(({ rows, graph }) => rows > 4 && graph === host.sessions.lora)).toBe(true);
+    await host.close();
+  });
+});
+
+describe('a long prompt beside a request that waits for its tokens', () => {
+  it('runs in pieces between those tokens, and changes none of either', async () => {
+    const host = await TestHost.tiny(tinyModel('fp32'), { maxDecodeStallMs: 0 });
+    const [decoding, long] = [endless(null, 'x', 60), endless('upper', 'red'.repeat(50), 20)];
+    const expected = await host.alone([decoding, long]);
+    const first = host.start(decoding);
+    await first.given(5);
+    const before = host.tokens.length;
+    const second = host.start(long);
+    expect([(await first.answer).ids, (await second.answer).ids]).toEqual(expected);
+    // 150 tokens in pieces of 16 at most.
+    expect(host.tokens.indexOf(second.id) - before).toBeGreaterThanOrEqual(9);
+    await host.close();
+  });
+});

@@ -1,0 +1,164 @@
+import { join } from 'node:path';
+import { vi } from 'vitest';
+import type { GenerateEvent, GenerateInput } from '../../../src/runtime/engine/engine.ts';
+import { openBaseModel } from '../../../src/runtime/engine/host/base-model.ts';
+import { Host, type HostOptions } from '../../../src/runtime/engine/host/host.ts';
+import { GraphSession } from '../../../src/runtime/engine/session/graph-session.ts';
+import type { Sessions } from '../../../src/runtime/engine/session/sessions.ts';
+import { systemClock } from '../../../src/time/clock.ts';
+import { type Answer, request } from './engine.ts';
+import { compileFor, scratch, tinyAdapters, tinyFolder } from './tiny.ts';
+
+/** Never ends before its length: the model's own end token is not drawn. */
+export const endless = (
+  adapter: string | null,
+  text: string,
+  maxTokens: number,
+  more: Partial<GenerateInput> = {},
+): GenerateInput =>
+  request(adapter, text, {
+    maxTokens,
+    sampling: { temperature: 0, topK: 0, topP: 1, logitBias: [[2, -1000]] },
+    ...more,
+  });
+
+export type Asked = {
+  readonly id: number;
+  readonly answer: Promise<Answer>;
+  /** Resolves once it has given so many tokens. */
+  given(tokens: number): Promise<void>;
+  cancel(): void;
+};
+
+/** An engine in this process, without a process of its own. */
+export class TestHost {
+  readonly warnings: readonly string[];
+  readonly sessions: Sessions;
+  readonly host: Host;
+  /** Numbers of requests, one for each token, in the order in which they were given. */
+  readonly tokens: number[] = [];
+  #ids = 0;
+
+  private constructor(host: Host, sessions: Sessions, warnings: readonly string[]) {
+    this.host = host;
+    this.sessions = sessions;
+    this.warnings = warnings;
+  }
+
+  static async open(
+    modelDir: string,
+    options: Partial<HostOptions> = {},
+    cacheDir = scratch(),
+  ): Promise<TestHost> {
+    const warnings: string[] = [];
+    const base = await openBaseModel({
+      modelDir,
+      cacheDir,
+      threads: 1,
+      clock: systemClock,
+      warn: (message) => warnings.push(message),
+      signal: new AbortController().signal,
+    });
+    const host = new Host(base, {
+      adapterBudgetBytes: 64 << 20,
+      maxConcurrent: 8,
+      maxQueue: 16,
+      kvBudgetBytes: 64 << 20,
+      batchBudgetBytes: 64 << 20,
+      // Pieces of prompts of one size, whatever the machine does: int4 rounds differently in smaller ones.
+      maxDecodeStallMs: 1e9,
+      clock: systemClock,
+      random: () => 0.5,
+      ...options,
+    });
+    return new TestHost(host, base.sessions, warnings);
+  }
+
+  /** The same with the tiny model's adapters. */
+  static async tiny(
+    modelDir: string,
+    options: Partial<HostOptions> = {},
+    cacheDir = scratch(),
+  ): Promise<TestHost> {
+    const test = await TestHost.open(modelDir, options, cacheDir);
+    for (const name of tinyAdapters) {
+      const file = await compileFor(test.host.info, join(tinyFolder, 'adapters', name), cacheDir);
+      await test.host.load(name, file);
+    }
+    return test;
+  }
+
+  start(input: GenerateInput): Asked {
+    const id = (this.#ids += 1);
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const waiting: { readonly tokens: number; readonly reached: () => void }[] = [];
+    const ids: number[] = [];
+    let text = '';
+    let done: Answer['done'] | undefined;
+    const emit = (event: GenerateEvent): void => {
+      if (event.kind === 'done') {
+        done = event;
+        return;
+      }
+      text += event.text;
+      ids.push(...event.ids);
+      this.tokens.push(id);
+      this.host.taken(id, 1);
+      for (const { tokens, reached } of waiting) if (ids.length >= tokens) reached();
+    };
+    this.host.generate(id, input, emit, (ending) => {
+      if (ending.kind === 'failed') reject(ending.error);
+      else if (done === undefined) reject(new Error(ending.kind));
+      else resolve({ text, ids, done });
+    });
+    return {
+      id,
+      answer: promise,
+      given: (tokens) => new Promise((reached) => waiting.push({ tokens, reached })),
+      cancel: () => this.host.cancel(id),
+    };
+  }
+
+  ask(input: GenerateInput): Promise<Answer> {
+    return this.start(input).answer;
+  }
+
+  /** Tokens that each gives alone, without a session. */
+  async alone(inputs: readonly GenerateInput[]): Promise<readonly (readonly number[])[]> {
+    const answers: (readonly number[])[] = [];
+    for (const { session: _, ...input } of inputs) answers.push((await this.ask(input)).ids);
+    return answers;
+  }
+
+  async together(inputs: readonly GenerateInput[]): Promise<readonly (readonly number[])[]> {
+    const answers = await Promise.all(inputs.map((input) => this.ask(input)));
+    return answers.map(({ ids }) => ids);
+  }
+
+  close(): Promise<void> {
+    return this.host.close();
+  }
+}
+
+/** How many rows each step takes while `work` goes on, and on which graph. */
+export const stepsDuring = async <T>(
+  work: () => Promise<T>,
+): Promise<{
+  readonly result: T;
+  readonly steps: readonly { readonly rows: number; readonly graph: GraphSession }[];
+}> => {
+  const steps: { readonly rows: number; readonly graph: GraphSession }[] = [];
+  const prepareRows = GraphSession.prototype.prepareRows;
+  const spy = vi.spyOn(GraphSession.prototype, 'prepareRows').mockImplementation(function (
+    this: GraphSession,
+    ...given: Parameters<GraphSession['prepareRows']>
+  ) {
+    steps.push({ rows: given[1].ids.length, graph: this });
+    return prepareRows.apply(this, given);
+  });
+  try {
+    return { result: await work(), steps };
+  } finally {
+    spy.mockRestore();
+  }
+};
