@@ -26,11 +26,21 @@ export const likeliest = (weights: ArrayLike<number>, count: number): Candidate[
   return kept;
 };
 
+/** What makes weights of logits: multiples of the weight of the largest one, `top`. */
+export type Scale = { readonly top: number; readonly temperature: number };
+
+const weightOf = (logit: number, { top, temperature }: Scale): number => Math.exp((logit - top) / temperature);
+
+/** The weight of every token, written into `weights`. */
+export const allWeights = (logits: ArrayLike<number>, scale: Scale, weights: Float64Array): void => {
+  for (let id = 0; id < weights.length; id += 1) weights[id] = weightOf(logits[id] ?? 0, scale);
+};
+
 /** Those of at least `floor`, by id. */
-const atLeast = (weights: Float64Array, floor: number): Candidate[] => {
+const atLeast = (values: ArrayLike<number>, floor: number): Candidate[] => {
   const all: Candidate[] = [];
-  for (let id = 0; id < weights.length; id += 1) {
-    const weight = weights[id] ?? 0;
+  for (let id = 0; id < values.length; id += 1) {
+    const weight = values[id] ?? 0;
     if (weight >= floor) all.push({ id, weight });
   }
   return all;
@@ -46,29 +56,47 @@ const nucleus = (sorted: readonly Candidate[], share: number, total: number): re
   return last < 0 ? sorted : sorted.slice(0, last + 1);
 };
 
-const sumOf = (all: readonly Candidate[]): number => all.reduce((sum, { weight }) => sum + weight, 0);
+const sumOf = (all: ArrayLike<number>): number => {
+  let sum = 0;
+  for (let index = 0; index < all.length; index += 1) sum += all[index] ?? 0;
+  return sum;
+};
+
+/** Candidates whose weights are logits, with their weights. Exponentials of a whole vocabulary cost more than choosing from it. */
+const weighed = (all: readonly Candidate[], scale: Scale): readonly Candidate[] =>
+  all.map(({ id, weight }) => ({ id, weight: weightOf(weight, scale) }));
 
 /**
- * What top-k and then top-p leave, likeliest first. top-p counts within what top-k left. Alone it needs no place in the
- * order for tokens below (1-p)/vocabulary of the total: all of them together do not reach what it cuts off.
+ * What top-p leaves of all tokens, likeliest first. It needs no place in the order for tokens below (1-p)/vocabulary of
+ * the total: all of them together do not reach what it cuts off.
  */
-const topKThenP = (weights: Float64Array, { topK, topP }: Sampling): readonly Candidate[] => {
-  if (topK > 0) {
-    const kept = likeliest(weights, topK);
-    return topP < 1 ? nucleus(kept, topP, sumOf(kept)) : kept;
-  }
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
+const topPOfAll = (
+  logits: ArrayLike<number>,
+  scale: Scale,
+  { topP, weights }: { readonly topP: number; readonly weights: Float64Array },
+): readonly Candidate[] => {
+  allWeights(logits, scale, weights);
+  const total = sumOf(weights);
   return nucleus(atLeast(weights, ((1 - topP) * total) / weights.length).sort(byWeight), topP, total);
 };
 
 /**
- * Tokens that top-k, top-p and then min-p leave of unnormalised probabilities. min-p is a share of the likeliest one's
- * probability, which the filters before do not change.
+ * Tokens that top-k, top-p within what that left, and then min-p leave, with their weights. min-p is a share of the likeliest
+ * one's probability, which the filters before do not change. One of the three is on. `weights` is room for all of them.
  */
-export const candidates = (weights: Float64Array, sampling: Sampling): readonly Candidate[] => {
-  const { topK, topP, minP = 0 } = sampling;
-  const floor = minP * weights.reduce((most, weight) => Math.max(most, weight), 0);
-  if (topK === 0 && topP === 1) return atLeast(weights, floor);
-  const left = topKThenP(weights, sampling);
-  return minP === 0 ? left : left.filter(({ weight }) => weight >= floor);
+export const candidates = (
+  logits: Float32Array | Float64Array,
+  { topK, topP, minP = 0, temperature }: Sampling,
+  { top, weights }: { readonly top: number; readonly weights: Float64Array },
+): readonly Candidate[] => {
+  const scale = { top, temperature };
+  if (topK === 0 && topP === 1) {
+    // A little lower than min-p says: it is the weight that decides.
+    const near = atLeast(logits, top + temperature * Math.log(minP) - temperature * 1e-6);
+    return weighed(near, scale).filter(({ weight }) => weight >= minP);
+  }
+  if (topK === 0) return topPOfAll(logits, scale, { topP, weights }).filter(({ weight }) => weight >= minP);
+  const kept = weighed(likeliest(logits, topK), scale);
+  const left = topP < 1 ? nucleus(kept, topP, sumOf(kept.map(({ weight }) => weight))) : kept;
+  return left.filter(({ weight }) => weight >= minP);
 };

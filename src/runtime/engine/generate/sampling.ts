@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Sampling } from '../engine.ts';
-import { candidates } from './candidates.ts';
+import { allWeights, candidates } from './candidates.ts';
 import { makePenalties } from './penalties.ts';
 
 /** Picks the next token from the logits of one position, which stay as they are. */
@@ -50,15 +50,6 @@ const mostLikely = (logits: Float32Array | Float64Array): number => {
   throw new AdaptletError('LOGITS_NOT_FINITE', 'The logits of a step are NaN or infinite');
 };
 
-/** Probabilities after temperature, as multiples of the likeliest one's. Errors: LOGITS_NOT_FINITE. */
-export const weightsOf = (logits: Float32Array | Float64Array, temperature: number): Float64Array => {
-  const top = logits[mostLikely(logits)] ?? 0;
-  const weights = new Float64Array(logits.length);
-  for (let id = 0; id < weights.length; id += 1)
-    weights[id] = Math.exp(((logits[id] ?? 0) - top) / temperature);
-  return weights;
-};
-
 /** Index of a weight, as often as its share says. */
 const draw = (weights: ArrayLike<number>, random: () => number): number => {
   let total = 0;
@@ -79,10 +70,16 @@ const makePick = (
 ): ((logits: Float32Array | Float64Array) => number) => {
   const { temperature, topK, topP, minP = 0 } = sampling;
   if (temperature === 0) return mostLikely;
+  // Kept from token to token: a vocabulary of them each time would keep the garbage collector busy.
+  let weights = new Float64Array(0);
   return (logits) => {
-    const weights = weightsOf(logits, temperature);
-    if (topK === 0 && topP === 1 && minP === 0) return draw(weights, random);
-    const left = candidates(weights, sampling);
+    if (weights.length !== logits.length) weights = new Float64Array(logits.length);
+    const top = logits[mostLikely(logits)] ?? 0;
+    if (topK === 0 && topP === 1 && minP === 0) {
+      allWeights(logits, { top, temperature }, weights);
+      return draw(weights, random);
+    }
+    const left = candidates(logits, sampling, { top, weights });
     const index = draw(
       left.map(({ weight }) => weight),
       random,
