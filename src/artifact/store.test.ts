@@ -67,6 +67,14 @@ describe('adding and removing', () => {
     expect(await codeOf(() => store.folder(two.digest))).toBe('ARTIFACT_NOT_STORED');
   });
 
+  it('adds an artifact once that is asked for several times at once', async () => {
+    const digests = await Promise.all(Array.from({ length: 8 }, () => add(one)));
+    expect(new Set(digests)).toEqual(new Set([one.digest]));
+    expect(store.usage.usedBytes).toBe(bytesOfOne);
+    await Promise.all([store.remove(one.digest), store.remove(one.digest), add(two)]);
+    expect(store.list()).toEqual([two.digest]);
+  });
+
   it('writes a blob once when two artifacts that share it come at once', async () => {
     const written: Digest[] = [];
     const counting = (artifact: FixtureArtifact) =>

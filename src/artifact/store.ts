@@ -21,6 +21,7 @@ import {
 } from './store-files.ts';
 import { lockFolder } from './store-lock.ts';
 import { type Damage, type Scan, type StoredAdapter, scanStore } from './store-scan.ts';
+import { Turns } from './turns.ts';
 
 export type StoreOptions = {
   readonly root: string;
@@ -57,7 +58,7 @@ const count = async (budget: DiskBudget, paths: StorePaths, scan: Scan): Promise
  *
  * Guarantees: an artifact is there complete or not at all, also after a kill, a power cut or a full disk; what it holds
  * had its digest when it was written; blobs stay within the budget.
- * Assumes that one caller at a time adds or removes the same digest.
+ * Several callers may add, read whole or remove the same digest: they take turns.
  */
 export class ContentStore {
   readonly limits: ArtifactLimits;
@@ -70,6 +71,7 @@ export class ContentStore {
   readonly #adapters: Map<Digest, StoredAdapter>;
   readonly #pool: BlobPool;
   #takingOut: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns<Digest>();
 
   /**
    * Takes the lock, drops what was on its way, and checks what is there by size.
@@ -139,6 +141,10 @@ export class ContentStore {
    */
   async add(bytes: Uint8Array, write: WriteBlob, signal: AbortSignal): Promise<Digest> {
     const digest = digestOf(bytes);
+    return await this.#turns.take(digest, () => this.#add(digest, bytes, write, signal), signal);
+  }
+
+  async #add(digest: Digest, bytes: Uint8Array, write: WriteBlob, signal: AbortSignal): Promise<Digest> {
     if (this.#adapters.has(digest)) return digest;
     const manifest = parseManifest(bytes, this.limits, digest);
     layersOf(manifest, digest);
@@ -157,10 +163,12 @@ export class ContentStore {
   }
 
   async remove(digest: Digest): Promise<void> {
-    const adapter = this.#adapters.get(digest);
-    if (adapter === undefined) return;
-    await this.#forget(digest, adapter);
-    for (const blob of blobsOf(adapter.manifest)) await this.#pool.release(blob.digest);
+    await this.#turns.take(digest, async () => {
+      const adapter = this.#adapters.get(digest);
+      if (adapter === undefined) return;
+      await this.#forget(digest, adapter);
+      for (const blob of blobsOf(adapter.manifest)) await this.#pool.release(blob.digest);
+    });
   }
 
   /**
@@ -169,6 +177,10 @@ export class ContentStore {
    * @throws AdaptletError ARTIFACT_NOT_STORED, ARTIFACT_CORRUPT
    */
   async verify(digest: Digest, signal: AbortSignal): Promise<void> {
+    await this.#turns.take(digest, () => this.#verify(digest, signal), signal);
+  }
+
+  async #verify(digest: Digest, signal: AbortSignal): Promise<void> {
     const adapter = this.#adapters.get(digest);
     if (adapter === undefined)
       throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);

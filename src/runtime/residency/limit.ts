@@ -1,21 +1,7 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import type { Clock } from '../../time/clock.ts';
-
-/** The work's own result, or the reason of the signal when that comes first: work that ignores a signal holds nobody up. */
-export const unlessAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => {
-    reject(signal.reason);
-  };
-  if (signal.aborted) abort();
-  else signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-};
+import { unlessAborted } from '../../time/unless-aborted.ts';
 
 export type Limit = {
   readonly clock: Clock;

@@ -5,7 +5,7 @@ import type { EngineWatch } from './engine-watch.ts';
 import { type Entry, engineNameOf } from './entry.ts';
 import type { Lane } from './lane.ts';
 import { isInRam } from './lifecycle.ts';
-import { unlessAborted } from './limit.ts';
+import { unlessAborted } from '../../time/unless-aborted.ts';
 import type { Ram } from './ram.ts';
 import { examine, verdictKey } from './validation.ts';
 

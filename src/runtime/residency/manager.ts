@@ -10,7 +10,7 @@ import type { Entry } from './entry.ts';
 import { type Fit, fitOf, viewOf, viewsOf } from './facts.ts';
 import { Lane } from './lane.ts';
 import type { State } from './lifecycle.ts';
-import { unlessAborted } from './limit.ts';
+import { unlessAborted } from '../../time/unless-aborted.ts';
 import { Loader } from './loader.ts';
 import { Ram } from './ram.ts';
 import { Removals } from './removals.ts';

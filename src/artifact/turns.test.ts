@@ -1,0 +1,52 @@
+import { expect, it } from 'vitest';
+import { Turns } from './turns.ts';
+
+const gate = () => Promise.withResolvers<void>();
+
+it('does work for one key one after the other, and for others meanwhile', async () => {
+  const turns = new Turns<string>();
+  const [first, log] = [gate(), [] as string[]];
+  const work = (name: string, until?: Promise<void>) => async (): Promise<void> => {
+    log.push(`${name} begins`);
+    await until;
+    log.push(`${name} ends`);
+  };
+  const all = [
+    turns.take('a', work('a1', first.promise)),
+    turns.take('a', work('a2')),
+    turns.take('b', work('b1')),
+  ];
+  await all[2];
+  expect(log).toEqual(['a1 begins', 'b1 begins', 'b1 ends']);
+  first.resolve();
+  await Promise.all(all);
+  expect(log.slice(3)).toEqual(['a1 ends', 'a2 begins', 'a2 ends']);
+});
+
+it('goes on after work that failed', async () => {
+  const turns = new Turns<string>();
+  const failing = turns.take('a', async () => {
+    throw new Error('broken');
+  });
+  const next = turns.take('a', async () => 'done');
+  await expect(failing).rejects.toThrow('broken');
+  expect(await next).toBe('done');
+});
+
+it('lets one who waits give up at once, and keeps the order of the others', async () => {
+  const turns = new Turns<string>();
+  const [first, caller] = [gate(), new AbortController()];
+  const running = turns.take('a', () => first.promise);
+  const gaveUp = turns.take('a', async () => 'never', caller.signal);
+  let lastBegan = false;
+  const last = turns.take('a', async () => {
+    lastBegan = true;
+  });
+  caller.abort(new Error('left'));
+  await expect(gaveUp).rejects.toThrow('left');
+  await new Promise(setImmediate);
+  expect(lastBegan).toBe(false);
+  first.resolve();
+  await Promise.all([running, last]);
+  expect(lastBegan).toBe(true);
+});
