@@ -48,6 +48,7 @@ describe('readSettings', () => {
     [{ ...least, labels: 'zone' }, 'key=value'],
     [{ ...least, logLevel: 'loud' }, '--log-level'],
     [{ ...least, oneAdapter: 'yes' }, '--one-adapter'],
+    [{ ...least, evictionPolicy: 'fifo' }, '--eviction-policy'],
   ])('refuses %j and names the setting', (flags, words) => {
     const read = () => readSettings(flags, {}, '/');
     expect(read).toThrow(words);

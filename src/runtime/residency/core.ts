@@ -6,8 +6,10 @@ import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Entry } from './entry.ts';
+import { createEvictionPolicy, type EvictionPolicy, type EvictionPolicyName } from './eviction-policy.ts';
 import { type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
 import type { Compiler, Resolutions, Verdicts } from './ports.ts';
+import { reloadMs } from './reload-cost.ts';
 
 /** One arrow of the lifecycle, as it happened. `at`: wall time in milliseconds since the epoch. */
 export type Transition = {
@@ -52,6 +54,8 @@ export type ResidencyOptions = {
    * and for what the plan wants in RAM for the first time. Default false: what is held or pinned never leaves RAM.
    */
   readonly oneAdapter?: boolean;
+  /** Who leaves RAM first of those with one priority that nobody uses, holds or has pinned. Default lru. */
+  readonly evictionPolicy?: EvictionPolicyName;
   /** True keeps the artifact of a removed adapter on disk, e.g. the history of a rollout. Default: keeps none. */
   readonly retain?: (digest: Digest) => boolean;
   /** From [0, 1); spreads retries. Default: no spread. */
@@ -67,16 +71,29 @@ export class Core {
   readonly listeners = new Set<(t: Transition) => void>();
   /** Grows by one each time the engine process ended: what was loaded or referenced in another life is void. */
   life = 0;
+  readonly policy: EvictionPolicy;
   #ticks = 0;
 
   constructor(options: ResidencyOptions) {
     this.options = options;
+    this.policy = createEvictionPolicy(options.evictionPolicy ?? 'lru');
   }
 
   /** A number higher than all before. */
   tick(): number {
     this.#ticks += 1;
     return this.#ticks;
+  }
+
+  /** A request begins to use the adapter, or a preload has brought it into RAM for one. */
+  used(entry: Entry): void {
+    entry.lastUse = this.tick();
+    this.policy.used(entry.key);
+  }
+
+  /** What its place in RAM is worth, compared with others at this moment. */
+  worth({ key, charge }: Entry): number {
+    return this.policy.worth({ key, bytes: charge, reloadMs: reloadMs(charge) });
   }
 
   *all(): IterableIterator<Entry> {

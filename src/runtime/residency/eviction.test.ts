@@ -18,6 +18,46 @@ test('of the unreferenced the lowest priority leaves first, then the least recen
   ]);
 });
 
+test.each([
+  ['lru', ['Compiled', 'Compiled', 'Resident']],
+  ['hit-density', ['Resident', 'Compiled', 'Compiled']],
+] as const)(
+  '%s: an adapter used often and others used once share RAM for two',
+  async (evictionPolicy, states) => {
+    const w = world({ budgetBytes: 20, evictionPolicy });
+    w.residency.apply(['often', 'one', 'two', 'three'].map((name) => adapter(name)));
+    for (const name of ['often', 'often', 'often', 'one', 'two', 'three']) {
+      (await acquire(w, name))[Symbol.dispose]();
+    }
+    expect(['often', 'one', 'two'].map((name) => stateOf(w, name))).toEqual(states);
+    expect(stateOf(w, 'three')).toBe('Resident');
+  },
+);
+
+test('hit-density: a newcomer worth less than all others is served, and leaves first once nobody uses it', async () => {
+  const w = world({ budgetBytes: 20, evictionPolicy: 'hit-density' });
+  w.residency.apply(['a', 'b', 'new', 'newer'].map((name) => adapter(name)));
+  for (const name of ['a', 'b', 'a', 'b', 'a']) (await acquire(w, name))[Symbol.dispose]();
+  const lease = await acquire(w, 'new');
+  expect([stateOf(w, 'a'), stateOf(w, 'b'), stateOf(w, 'new')]).toEqual(['Resident', 'Compiled', 'Resident']);
+  // In use it is no victim while someone idle is there.
+  (await acquire(w, 'b'))[Symbol.dispose]();
+  expect([stateOf(w, 'a'), stateOf(w, 'new')]).toEqual(['Compiled', 'Resident']);
+  await acquire(w, 'a', never()).then((other) => other[Symbol.dispose]());
+  lease[Symbol.dispose]();
+  (await acquire(w, 'newer'))[Symbol.dispose]();
+  expect(stateOf(w, 'new')).toBe('Compiled');
+});
+
+test('hit-density: a preload counts as a use, so that the next miss does not put it out at once', async () => {
+  const w = world({ budgetBytes: 20, evictionPolicy: 'hit-density' });
+  w.residency.apply(['a', 'b', 'c'].map((name) => adapter(name)));
+  (await acquire(w, 'a'))[Symbol.dispose]();
+  await w.residency.preload(key('b'), never());
+  (await acquire(w, 'c'))[Symbol.dispose]();
+  expect(['a', 'b', 'c'].map((name) => stateOf(w, name))).toEqual(['Compiled', 'Resident', 'Resident']);
+});
+
 test('the bytes of a victim count until the engine has freed them', async () => {
   const w = world({ budgetBytes: 10 });
   w.residency.apply([adapter('a'), adapter('b')]);

@@ -112,8 +112,9 @@ export class Ram {
 
   #holdings(): Holding<Entry>[] {
     const holdings: Holding<Entry>[] = [];
-    for (const entry of this.#core.all()) {
-      if (entry.charge === 0) continue;
+    const charged = [...this.#core.all()].filter((entry) => entry.charge > 0);
+    this.#core.policy.divided(charged.length);
+    for (const entry of charged) {
       const { kind } = entry.state;
       const phase = kind === 'Resident' ? 'resident' : kind === 'Draining' ? 'leaving' : 'loading';
       holdings.push({
@@ -124,6 +125,7 @@ export class Ram {
         protected: entry.protected,
         wanted: entry.wantedInRam,
         priority: entry.priority,
+        worth: this.#core.worth(entry),
         lastUse: entry.lastUse,
       });
     }

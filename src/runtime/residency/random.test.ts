@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { type EvictionPolicyName, evictionPolicyNames } from './eviction-policy.ts';
 import { adapter, key, loadedBytes, settle, type World, world } from './fake-ports.ts';
 import type { Lease } from './manager.ts';
 
@@ -60,8 +61,8 @@ class Player {
   /** Leases of the present life of the engine, by engine-side name. */
   readonly used = new Map<string, number>();
 
-  constructor(oneAdapter: boolean) {
-    this.w = world({ budgetBytes, sizes, oneAdapter, maxParallelLoads: 2 });
+  constructor(oneAdapter: boolean, evictionPolicy: EvictionPolicyName) {
+    this.w = world({ budgetBytes, sizes, oneAdapter, evictionPolicy, maxParallelLoads: 2 });
     this.w.residency.apply(names.map((n) => adapter(n)));
     const unload = this.w.engine.unload.bind(this.w.engine);
     this.w.engine.unload = (engineName) => {
@@ -206,9 +207,10 @@ test('whatever happens in whatever order: the budget holds, nothing in use is un
   await fc.assert(
     fc.asyncProperty(
       fc.boolean(),
+      fc.constantFrom(...evictionPolicyNames),
       fc.array(fc.tuple(op, fc.boolean()), { minLength: 5, maxLength: 60 }),
-      async (oneAdapter, history) => {
-        const player = new Player(oneAdapter);
+      async (oneAdapter, policy, history) => {
+        const player = new Player(oneAdapter, policy);
         for (const [step, pause] of history) {
           player.play(step);
           if (pause) await settle();

@@ -143,6 +143,8 @@ export class Requests {
     entry.lastUse = this.#core.tick();
     const waiters = [...entry.waiters];
     entry.waiters.clear();
+    // Someone means to use it soon; a request counts when it gets its lease.
+    if (!waiters.some(({ kind }) => kind === 'request')) this.#core.used(entry);
     for (const waiter of waiters) waiter.granted(entry);
     this.#ram.pump();
   }
@@ -153,7 +155,7 @@ export class Requests {
     const { life } = this.#core;
     let open = true;
     entry.references += 1;
-    entry.lastUse = this.#core.tick();
+    this.#core.used(entry);
     return {
       engineName: state.engineName,
       key,

@@ -10,6 +10,7 @@ const holding = (of: string, bytes: number, rest: Partial<Holding<string>> = {})
   protected: false,
   wanted: false,
   priority: 0,
+  worth: 0,
   lastUse: 0,
   ...rest,
 });
@@ -35,6 +36,16 @@ test('victims are chosen by priority, then by last use, and no more of them than
   ];
   expect(planRoom(30, held, [wish('b', 10)]).evict).toEqual(['old']);
   expect(planRoom(30, held, [wish('b', 20)]).evict).toEqual(['old', 'recent']);
+});
+
+test('of one priority the least worth leaves first, whenever it was used', () => {
+  const held = [
+    holding('dear', 10, { worth: 2, lastUse: 1 }),
+    holding('cheap', 10, { worth: 1, lastUse: 9 }),
+    holding('cheap and old', 10, { worth: 1, lastUse: 2 }),
+    holding('cheap and important', 10, { worth: 0, priority: 1 }),
+  ];
+  expect(planRoom(40, held, [wish('b', 30)]).evict).toEqual(['cheap and old', 'cheap', 'dear']);
 });
 
 test('what is referenced drains only when the unreferenced are not enough', () => {
@@ -85,6 +96,7 @@ const anyHolding = fc.record({
   protected: fc.boolean(),
   wanted: fc.boolean(),
   priority: fc.integer({ min: -2, max: 2 }),
+  worth: fc.nat(3),
   lastUse: fc.nat(100),
 });
 const anyWish = fc.record({
@@ -116,6 +128,32 @@ test('grants never exceed what is free, victims are never protected, each wish h
         expect(new Set(evict).size).toBe(evict.length);
         const answers = [...grant, ...refuse.map((r) => r.of)];
         expect(new Set(answers).size).toBe(answers.length);
+      },
+    ),
+  );
+});
+
+test('whatever the worth: no one in use leaves for a request while someone idle of any priority stays, and no one of higher priority before lower', () => {
+  fc.assert(
+    fc.property(
+      fc.array(anyHolding, { maxLength: 8 }),
+      fc.integer({ min: 1, max: 60 }),
+      fc.nat(30),
+      (held, bytes, free) => {
+        const holdings = held.map((h, of) => ({ ...h, of: `h${of}` })) as Holding<string>[];
+        const budget = holdings.reduce((sum, h) => sum + h.bytes, 0) + free;
+        const { evict } = planRoom(budget, holdings, [wish('b', bytes)]);
+        const leaves = holdings.filter(({ of }) => evict.includes(of));
+        const stays = holdings.filter((h) => h.phase === 'resident' && !h.protected && !evict.includes(h.of));
+        for (const victim of leaves) {
+          expect(victim.protected).toBe(false);
+          for (const other of stays) {
+            if (victim.references > 0) expect(other.references).toBeGreaterThan(0);
+            if (victim.references > 0 !== other.references > 0) continue;
+            expect(victim.priority).toBeLessThanOrEqual(other.priority);
+            if (victim.priority === other.priority) expect(victim.worth).toBeLessThanOrEqual(other.worth);
+          }
+        }
       },
     ),
   );

@@ -8,6 +8,8 @@ export type Holding<T> = {
   readonly protected: boolean;
   readonly wanted: boolean;
   readonly priority: number;
+  /** By the policy of eviction; compared only between holdings of one call. */
+  readonly worth: number;
   readonly lastUse: number;
 };
 
@@ -35,11 +37,12 @@ export type RoomPlan<T> = {
   readonly refuse: readonly { readonly of: T; readonly fixedBytes: number }[];
 };
 
-/** The first victim first: unprotected, unreferenced, lowest priority, least recently used. */
-const byWorth = <T>(a: Holding<T>, b: Holding<T>): number =>
+/** The first victim first: unprotected, unreferenced, lowest priority, least worth, least recently used. */
+const byClaim = <T>(a: Holding<T>, b: Holding<T>): number =>
   Number(a.protected) - Number(b.protected) ||
   Number(a.references > 0) - Number(b.references > 0) ||
   a.priority - b.priority ||
+  a.worth - b.worth ||
   a.lastUse - b.lastUse;
 
 const weaker = <T>(victim: Holding<T>, wish: Wish<T>): boolean =>
@@ -66,7 +69,7 @@ export const planRoom = <T>(
   const grant: T[] = [];
   const evict: T[] = [];
   const refuse: { of: T; fixedBytes: number }[] = [];
-  const candidates = holdings.filter((h) => h.phase === 'resident').sort(byWorth);
+  const candidates = holdings.filter((h) => h.phase === 'resident').sort(byClaim);
   // Bytes that are free at this moment, and bytes free or coming that nobody more urgent has a claim to.
   let free = budgetBytes - sum(holdings);
   let unclaimed = free + sum(holdings.filter((h) => h.phase === 'leaving'));
