@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-cluster test check gen format bench clean
+.PHONY: help setup demo demo-cluster test soak check gen format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ demo-cluster: setup ## the same in a cluster: an API server, two replicas of the
 
 test: setup ## formatting, lint, types, then every test suite
 	@node scripts/test.ts
+
+soak: setup ## an hour of disturbances that no answer may show; SOAK="--model smollm --seconds 600"
+	@node test/soak/main.ts $(SOAK)
 
 check: setup ## formatting, lint, types, generated files; no tests
 	@node scripts/test.ts --checks-only

@@ -42,19 +42,27 @@ export type Llama = {
   readonly head_dim?: number;
 };
 
+export type SyntheticAdapter = {
+  readonly rank: number;
+  readonly seed?: number;
+  readonly scale?: number;
+  /** Target modules, such as `q_proj`. Absent: every linear. */
+  readonly modules?: readonly string[];
+};
+
 /**
- * Writes a PEFT folder with random weights on every linear of a llama model: an adapter of any size for benches and for
+ * Writes a PEFT folder with random weights on linears of a llama model: an adapter of any size for benches and for
  * faults.
  */
 export const writeSyntheticAdapter = async (
   folder: string,
   configFile: string,
-  options: { readonly rank: number; readonly seed?: number; readonly scale?: number },
+  options: SyntheticAdapter,
 ): Promise<void> => {
   const c = JSON.parse(await readFile(configFile, 'utf8')) as Llama;
   const head = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   const [q, kv] = [c.num_attention_heads * head, c.num_key_value_heads * head];
-  const linears: Record<string, [inFeatures: number, outFeatures: number]> = {
+  const all: Record<string, [inFeatures: number, outFeatures: number]> = {
     'self_attn.q_proj': [c.hidden_size, q],
     'self_attn.k_proj': [c.hidden_size, kv],
     'self_attn.v_proj': [c.hidden_size, kv],
@@ -63,7 +71,10 @@ export const writeSyntheticAdapter = async (
     'mlp.up_proj': [c.hidden_size, c.intermediate_size],
     'mlp.down_proj': [c.intermediate_size, c.hidden_size],
   };
-  const { rank, seed = 1, scale = 0.02 } = options;
+  const { rank, seed = 1, scale = 0.02, modules } = options;
+  const linears = Object.fromEntries(
+    Object.entries(all).filter(([name]) => modules?.includes(name.split('.')[1] ?? '') ?? true),
+  );
   const tensors: Record<string, Tensor> = {};
   for (let layer = 0; layer < c.num_hidden_layers; layer++) {
     for (const [name, [inFeatures, outFeatures]] of Object.entries(linears)) {

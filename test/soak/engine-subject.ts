@@ -1,0 +1,42 @@
+import { AdaptletError } from '../../src/errors/adaptlet-error.ts';
+import type { EngineClient } from '../../src/runtime/engine/client.ts';
+import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
+import type { Plan } from './requests.ts';
+import type { Resident } from './residents.ts';
+import type { Part, Subject } from './traffic.ts';
+
+/** An engine process under test; its targets are what is in its memory, undefined for the base model. */
+export const engineSubject = (engine: EngineClient): Subject<Resident | undefined> => {
+  let sent = 0;
+  return {
+    async *open(plan, resident, signal): AsyncGenerator<Part> {
+      sent += 1;
+      const adapter = resident?.adapter ?? null;
+      for await (const event of engine.generate(inputOf(plan, resident, sent), signal)) {
+        if (event.kind === 'token') yield { kind: 'token', adapter, ids: event.ids, text: event.text };
+        else {
+          const { finishReason: finish, promptTokens, completionTokens, cachedTokens = 0 } = event;
+          yield { kind: 'done', adapter, finish, promptTokens, completionTokens, cachedTokens };
+        }
+      }
+    },
+    codeOf: (error) => (error instanceof AdaptletError ? error.code : undefined),
+  };
+};
+
+const inputOf = (
+  { promptIds, maxTokens, sampling, tenant, session, priority }: Plan,
+  resident: Resident | undefined,
+  number: number,
+): GenerateInput => ({
+  requestId: `soak-${number}`,
+  adapter: resident?.engineName ?? null,
+  prompt: { kind: 'ids', ids: promptIds },
+  maxTokens,
+  sampling,
+  stop: [],
+  // Who asks, and in which conversation, may change when an answer comes, never what it says.
+  tenant,
+  priority,
+  ...(session === undefined ? {} : { session }),
+});
