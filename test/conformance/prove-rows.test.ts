@@ -2,9 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { AdapterRows } from '../../src/runtime/engine/adapters/adapter-rows.ts';
-import { GraphSession } from '../../src/runtime/engine/session/graph-session.ts';
+import type { GraphSession } from '../../src/runtime/engine/session/graph-session.ts';
 import { proveRows } from '../../src/runtime/engine/session/prove-rows.ts';
-import { stepsDuring } from './support/host.ts';
+import { fixtureFolder } from './support/fixture-folder.ts';
+import { aroundSteps, stepsDuring } from './support/host.ts';
+import { fixtureNames } from './support/onnx-fixture.ts';
 import { type OpenModel, openModel } from './support/open-model.ts';
 import { scratch, tinyModel } from './support/tiny.ts';
 
@@ -16,9 +18,8 @@ describe('the proof that rows can run together', () => {
     model = await openModel(tinyModel('fp32'), scratch());
   });
   afterAll(() => model.sessions.release());
-  afterEach(() => {
-    vi.restoreAllMocks();
-  });
+  let restore = (): void => undefined;
+  afterEach(() => restore());
 
   const prove = async (cacheDir = scratch()) => {
     const warnings: string[] = [];
@@ -32,13 +33,9 @@ describe('the proof that rows can run together', () => {
     before: (given: Given) => Given,
     after: (logits: Float32Array, rows: number) => void = () => undefined,
   ): void => {
-    const { prepareRows } = GraphSession.prototype;
-    vi.spyOn(GraphSession.prototype, 'prepareRows').mockImplementation(function (
-      this: GraphSession,
-      ...given: Given
-    ) {
+    restore = aroundSteps((given, prepare) => {
       const rows = given[1].ids.length;
-      const run = prepareRows.apply(this, rows > 1 ? before(given) : given);
+      const run = prepare(rows > 1 ? before(given) : given);
       return async () => {
         const logits = await run();
         if (rows > 1) after(logits, rows);
@@ -84,14 +81,12 @@ describe('the proof that rows can run together', () => {
   });
 
   it('fails where rows get the adapters of others', async () => {
-    const { feeds } = AdapterRows.prototype;
-    vi.spyOn(AdapterRows.prototype, 'feeds').mockImplementation(function (
-      this: AdapterRows,
-      first,
-      adapters,
-    ) {
+    const feeds = Reflect.get(AdapterRows.prototype, 'feeds');
+    const spy = vi.spyOn(AdapterRows.prototype, 'feeds');
+    spy.mockImplementation(function (this: AdapterRows, first, adapters) {
       return feeds.call(this, first, [adapters[1], adapters[0], ...adapters.slice(2)]);
     });
+    restore = () => spy.mockRestore();
     expect(await prove()).toMatchObject({ together: false, kept: false });
   });
 
@@ -105,4 +100,16 @@ describe('the proof that rows can run together', () => {
       kept: false,
     });
   });
+});
+
+describe('graphs of real exporters', () => {
+  it.each(fixtureNames.filter((name) => !name.startsWith('bert')))(
+    '%s: runs rows together where its attention writes in place, and one at a time elsewhere',
+    async (name) => {
+      const { sessions, warnings } = await openModel(fixtureFolder(name), scratch());
+      expect(warnings).toEqual([]);
+      expect(sessions.rowsTogether).toBe(name.startsWith('builder'));
+      sessions.release();
+    },
+  );
 });

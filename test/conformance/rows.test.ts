@@ -1,12 +1,11 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AdapterRows } from '../../src/runtime/engine/adapters/adapter-rows.ts';
 import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
-import { GraphSession } from '../../src/runtime/engine/session/graph-session.ts';
 import { RowCache } from '../../src/runtime/engine/session/kv-rows.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { withNaN } from './support/engine.ts';
-import { endless, stepsDuring, TestHost } from './support/host.ts';
+import { aroundSteps, eight, endless, stepsDuring, TestHost } from './support/host.ts';
 import { openModel, withLora } from './support/open-model.ts';
 import {
   compileFor,
@@ -20,18 +19,6 @@ import {
 
 /** Largest difference of logits, which reach 12.8, between a row by itself and beside others. */
 const tolerance = { fp32: 1e-4, int4: 1e-4 } as const;
-
-/** Requests with four adapters and none, of different lengths: of one token, of more than a piece of a prompt. */
-const eight: readonly GenerateInput[] = [
-  endless(null, 'moon:', 40),
-  endless('upper', 'fish:', 30),
-  endless('reverse', 'star:', 50),
-  endless('digits', 'dog:', 20),
-  endless('hello', 'red:', 45),
-  endless('upper', 'red'.repeat(50), 35),
-  endless(null, 'x', 60),
-  endless('reverse', 'moon: fish: star: '.repeat(8), 25),
-];
 
 describe.each(['fp32', 'int4'] as const)('rows that run together on the tiny model in %s', (precision) => {
   const cache = scratch();
@@ -149,13 +136,9 @@ describe.each(['fp32', 'int4'] as const)('rows that run together on the tiny mod
   });
 
   it('are run again one by one when a step of several fails', async () => {
-    const { prepareRows } = GraphSession.prototype;
     let failures = 0;
-    const spy = vi.spyOn(GraphSession.prototype, 'prepareRows').mockImplementation(function (
-      this: GraphSession,
-      ...given: Parameters<GraphSession['prepareRows']>
-    ) {
-      const run = prepareRows.apply(this, given);
+    const restore = aroundSteps((given, prepare) => {
+      const run = prepare(given);
       if (given[1].ids.length === 1 || failures > 20) return run;
       failures += 1;
       return async () => {
@@ -164,7 +147,7 @@ describe.each(['fp32', 'int4'] as const)('rows that run together on the tiny mod
       };
     });
     const answers = await host.together(eight);
-    spy.mockRestore();
+    restore();
     expect(failures).toBeGreaterThan(10);
     expect(answers).toEqual(alone);
   });

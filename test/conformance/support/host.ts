@@ -22,6 +22,21 @@ export const endless = (
     ...more,
   });
 
+/**
+ * Requests with four adapters and none, of different lengths: of one token, of more than a piece of a prompt. No token of
+ * them is as likely as another one within 5e-4, so that rounding changes none.
+ */
+export const eight: readonly GenerateInput[] = [
+  endless(null, 'moon:', 40),
+  endless('upper', 'fish:', 30),
+  endless('reverse', 'star:', 50),
+  endless('digits', 'dog:', 20),
+  endless('hello', 'red:', 45),
+  endless('upper', 'red'.repeat(50), 35),
+  endless(null, 'x', 60),
+  endless('reverse', 'moon: fish: star: '.repeat(8), 25),
+];
+
 export type Asked = {
   readonly id: number;
   readonly answer: Promise<Answer>;
@@ -140,25 +155,39 @@ export class TestHost {
   }
 }
 
-/** How many rows each step takes while `work` goes on, and on which graph. */
-export const stepsDuring = async <T>(
-  work: () => Promise<T>,
-): Promise<{
-  readonly result: T;
-  readonly steps: readonly { readonly rows: number; readonly graph: GraphSession }[];
-}> => {
-  const steps: { readonly rows: number; readonly graph: GraphSession }[] = [];
-  const prepareRows = GraphSession.prototype.prepareRows;
+type StepGiven = Parameters<GraphSession['prepareRows']>;
+type StepRun = ReturnType<GraphSession['prepareRows']>;
+
+/** Lets `around` set up all steps, until the result is called. */
+export const aroundSteps = (
+  around: (given: StepGiven, prepare: (given: StepGiven) => StepRun, graph: GraphSession) => StepRun,
+): (() => void) => {
+  const prepareRows = Reflect.get(GraphSession.prototype, 'prepareRows');
   const spy = vi.spyOn(GraphSession.prototype, 'prepareRows').mockImplementation(function (
     this: GraphSession,
-    ...given: Parameters<GraphSession['prepareRows']>
+    ...given: StepGiven
   ) {
-    steps.push({ rows: given[1].ids.length, graph: this });
-    return prepareRows.apply(this, given);
+    return around(given, (changed) => prepareRows.apply(this, changed), this);
+  });
+  return () => spy.mockRestore();
+};
+
+/** A step: its rows, the tokens of each, and its graph. */
+export type Step = { readonly rows: number; readonly tokens: number; readonly graph: GraphSession };
+
+/** The steps that are run while `work` goes on. */
+export const stepsDuring = async <T>(
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly steps: readonly Step[] }> => {
+  const steps: Step[] = [];
+  const restore = aroundSteps((given, prepare, graph) => {
+    const [, { ids }] = given;
+    steps.push({ rows: ids.length, tokens: ids[0]?.length ?? 0, graph });
+    return prepare(given);
   });
   try {
     return { result: await work(), steps };
   } finally {
-    spy.mockRestore();
+    restore();
   }
 };

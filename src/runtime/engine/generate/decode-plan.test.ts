@@ -8,9 +8,11 @@ const adapters = ['a', 'b', 'c', null] as const satisfies readonly Adapter[];
 
 /** Rows by number; `-`: nobody wants a token there, `.`: the base model. */
 const rowsOf = (text: string): readonly DecodeRow<Adapter>[] =>
-  [...text].flatMap((letter, row) =>
-    letter === '-' ? [] : [{ row, adapter: letter === '.' ? null : (letter as 'a' | 'b' | 'c') }],
-  );
+  text
+    .split('')
+    .flatMap((letter, row) =>
+      letter === '-' ? [] : [{ row, adapter: letter === '.' ? null : (letter as 'a' | 'b' | 'c') }],
+    );
 
 const plan = (text: string, mixing: readonly Adapter[] = adapters, together = true) =>
   planDecode(rowsOf(text), { together, mixes: (adapter) => mixing.includes(adapter) });

@@ -249,6 +249,18 @@ describe('prefixes of conversations', () => {
     expect(memory.prefixes).toBe(0);
   });
 
+  it('wait for the request that they are for, although its room takes all that there is', () => {
+    const { memory, kv } = open(2 * page);
+    memory.reserve({}, 0, 64);
+    write(kv, 0, 40, 5);
+    memory.free(0);
+    memory.keep('mine', idsOf(40), 0);
+    expect(memory.reserve({}, 1, 128, 'mine')).toBe(true);
+    expect(memory.reuse('mine', idsOf(50), 1)).toBe(40);
+    expectTokens(kv, 1, 40, 5);
+    expect(memory.usedBytes).toBeLessThanOrEqual(2 * page);
+  });
+
   it('are kept of a request that ends although all memory is reserved for it', () => {
     const { memory, kv } = open(4 * page);
     memory.reserve({}, 0, 256);
@@ -274,7 +286,7 @@ describe('requests that come, pause, come back, move and go at random', () => {
 
   const size = fc.integer({ min: 2, max: capacity });
   const place = fc.nat(rows - 1);
-  const command = fc.oneof(
+  const change = fc.oneof(
     {
       weight: 3,
       arbitrary: fc.record({
@@ -297,7 +309,7 @@ describe('requests that come, pause, come back, move and go at random', () => {
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('move' as const), row: place, to: place }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), which: fc.nat(9) }) },
   );
-  type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
+  type Change = typeof change extends fc.Arbitrary<infer T> ? T : never;
 
   /** What {@link Rows} does with the memory, without steps. */
   class Machine {
@@ -311,21 +323,21 @@ describe('requests that come, pause, come back, move and go at random', () => {
       ({ kv: this.kv, memory: this.memory } = open(budget));
     }
 
-    do(command: Command): void {
-      if (command.kind === 'forget') {
-        const [owner] = this.paused.splice(command.which % Math.max(1, this.paused.length), 1);
+    do(one: Change): void {
+      if (one.kind === 'forget') {
+        const [owner] = this.paused.splice(one.which % Math.max(1, this.paused.length), 1);
         if (owner !== undefined) this.memory.forget(owner);
         return;
       }
-      const owner = this.running.get(command.row);
-      if (command.kind === 'come' || command.kind === 'back') {
+      const owner = this.running.get(one.row);
+      if (one.kind === 'come' || one.kind === 'back') {
         if (owner !== undefined) return;
-        if (command.kind === 'come') this.#come(command.row, command.tokens, command.part);
-        else this.back(command.row, command.which % Math.max(1, this.paused.length));
+        if (one.kind === 'come') this.#come(one.row, one.tokens, one.part);
+        else this.back(one.row, one.which % Math.max(1, this.paused.length));
       } else if (owner === undefined) return;
-      else if (command.kind === 'pause') this.#pause(command.row, owner);
-      else if (command.kind === 'go') this.go(command.row, owner, command.key);
-      else this.#move(command.row, command.to, owner);
+      else if (one.kind === 'pause') this.#pause(one.row, owner);
+      else if (one.kind === 'go') this.go(one.row, owner, one.key);
+      else this.#move(one.row, one.to, owner);
     }
 
     #come(row: number, tokens: number, part: number): void {
@@ -378,13 +390,13 @@ describe('requests that come, pause, come back, move and go at random', () => {
   it('never take more than the budget, keep every byte, and all come back once the others ended', () => {
     const budgets = fc.integer({ min: 4, max: 9 }).map((pages) => pages * page);
     fc.assert(
-      fc.property(budgets, fc.array(command, { minLength: 20, maxLength: 80 }), (budget, commands) => {
+      fc.property(budgets, fc.array(change, { minLength: 20, maxLength: 80 }), (budget, changes) => {
         const machine = new Machine(budget);
-        for (const step of commands) {
+        for (const step of changes) {
           machine.do(step);
           machine.check(budget);
         }
-        for (const [row, owner] of [...machine.running]) machine.go(row, owner, 'a');
+        for (const [row, owner] of machine.running) machine.go(row, owner, 'a');
         while (machine.paused.length > 0) {
           expect(machine.back(1, 0)).toBe(true);
           machine.check(budget);

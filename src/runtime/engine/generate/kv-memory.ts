@@ -56,13 +56,13 @@ export class KvMemory {
 
   /**
    * Reserves room in a free row for `owner`, a sequence of so many tokens; false when others have to end first. What is
-   * saved for it goes into the row and does not count.
+   * saved for it goes into the row and does not count; nor does what is kept under `spared`, until {@link reuse} took it.
    */
-  reserve(owner: object, row: number, tokens: number): boolean {
+  reserve(owner: object, row: number, tokens: number, spared?: string): boolean {
     const needed = this.#kv.bytesFor(tokens);
     if (this.#reservedBytes() + this.#pausedBytes(owner) + needed > this.#budgetBytes) return false;
     this.#take(row, needed);
-    this.#makeRoom();
+    this.#makeRoom(spared);
     return true;
   }
 
@@ -139,18 +139,20 @@ export class KvMemory {
     const prefix = this.#prefixes.get(key);
     if (prefix === undefined) return 0;
     const tokens = Math.min(commonLength(prefix.ids, ids), ids.length - 1);
-    if (tokens < leastTokens) return 0;
-    this.#kv.restore(row, prefix.saved, tokens);
-    // The latest last.
-    this.#prefixes.delete(key);
-    this.#prefixes.set(key, prefix);
-    return tokens;
+    if (tokens >= leastTokens) {
+      this.#kv.restore(row, prefix.saved, tokens);
+      // The latest last.
+      this.#prefixes.delete(key);
+      this.#prefixes.set(key, prefix);
+    }
+    this.#makeRoom();
+    return tokens >= leastTokens ? tokens : 0;
   }
 
   /** Between steps. */
   release(): void {
-    for (const owner of [...this.#paused.keys()]) this.forget(owner);
-    for (const key of [...this.#prefixes.keys()]) this.#drop(key);
+    for (const owner of this.#paused.keys()) this.forget(owner);
+    for (const key of this.#prefixes.keys()) this.#drop(key);
   }
 
   #reservedBytes(): number {
@@ -177,13 +179,13 @@ export class KvMemory {
   }
 
   /** Free rows give their memory back first, then the prefixes that were used longest ago. */
-  #makeRoom(): void {
+  #makeRoom(spared?: string): void {
     for (let row = 0; row < this.#kv.rows && this.usedBytes > this.#budgetBytes; row += 1) {
       if (!this.#reserved.has(row)) this.#kv.discard(row);
     }
-    for (const key of [...this.#prefixes.keys()]) {
+    for (const key of this.#prefixes.keys()) {
       if (this.usedBytes <= this.#budgetBytes) return;
-      this.#drop(key);
+      if (key !== spared) this.#drop(key);
     }
   }
 }

@@ -8,7 +8,7 @@ const none = (): boolean => false;
 /** Rows by name; `-`: free. */
 const placesOf = (text: string): RowPlaces<string> => {
   const places = new RowPlaces<string>(text.length);
-  for (const [row, name] of [...text].entries()) if (name !== '-') places.take(row, name);
+  for (const [row, name] of text.split('').entries()) if (name !== '-') places.take(row, name);
   return places;
 };
 
@@ -108,7 +108,9 @@ describe('rows that are taken and left at random', () => {
             if (name !== undefined) here.delete(name);
             places.leave(step.row);
           }
-          const there = [...shown(places, rows)].filter((name) => name !== '-');
+          const there = shown(places, rows)
+            .split('')
+            .filter((name) => name !== '-');
           expect(there.toSorted()).toEqual([...here].toSorted());
           expect(places.free).toHaveLength(rows - here.size);
         }

@@ -65,16 +65,11 @@ export class Rows {
     const { kv, mixed } = this.#parts;
     const row = this.#places.choose((at) => mixed?.adapters.holds(at, sequence.adapter) ?? false);
     if (row === undefined) return false;
-    if (kv === undefined || this.#memory === undefined) {
-      sequence.place(sequence.graph.session.newCache(sequence.capacity));
-    } else {
-      if (!this.#memory.reserve(sequence, row, sequence.capacity)) return false;
-      const cache = new RowCache(kv, row);
-      const resumed = this.#memory.resume(sequence, row);
-      const reused = resumed > 0 ? 0 : this.#reuse(this.#memory, sequence, row);
-      cache.advance(resumed + reused);
-      sequence.place(cache, reused);
-    }
+    const placed =
+      kv === undefined || this.#memory === undefined
+        ? this.#placeApart(sequence)
+        : this.#placeInRow(sequence, { kv, memory: this.#memory, row });
+    if (!placed) return false;
     this.#places.take(row, sequence);
     this.#rowOf.set(sequence, row);
     return true;
@@ -150,7 +145,7 @@ export class Rows {
 
   /** Bytes of keys and values that are reserved or saved for requests. */
   get claimedBytes(): number {
-    return this.#memory?.claimedBytes ?? 0;
+    return this.#memory?.claimedBytes ?? this.#apartBytes();
   }
 
   /** Between steps, once nothing has a place. */
@@ -168,9 +163,34 @@ export class Rows {
     this.#rowOf.delete(sequence);
   }
 
-  #reuse(memory: KvMemory, sequence: Sequence, row: number): number {
+  #placeInRow(
+    sequence: Sequence,
+    { kv, memory, row }: { readonly kv: KvRows; readonly memory: KvMemory; readonly row: number },
+  ): boolean {
     const key = prefixKey(sequence);
-    return key === undefined ? 0 : memory.reuse(key, sequence.ids, row);
+    if (!memory.reserve(sequence, row, sequence.capacity, key)) return false;
+    const cache = new RowCache(kv, row);
+    const resumed = memory.resume(sequence, row);
+    const reused = resumed > 0 || key === undefined ? 0 : memory.reuse(key, sequence.ids, row);
+    cache.advance(resumed + reused);
+    sequence.place(cache, reused);
+    return true;
+  }
+
+  /** A cache of its own, for graphs that append to what they are fed. */
+  #placeApart(sequence: Sequence): boolean {
+    const { session } = sequence.graph;
+    const bytes = session.cacheBytes(sequence.capacity);
+    if (this.#apartBytes() + bytes > this.#parts.kvBudgetBytes) return false;
+    sequence.place(session.newCache(sequence.capacity));
+    return true;
+  }
+
+  #apartBytes(): number {
+    return [...this.#rowOf.keys()].reduce(
+      (sum, { graph, capacity }) => sum + graph.session.cacheBytes(capacity),
+      0,
+    );
   }
 
   /** A row at an end moves into a free one between the others: each step is shorter then. */

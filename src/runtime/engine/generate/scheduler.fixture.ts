@@ -77,6 +77,8 @@ export class FakePlaces implements Places<FakeSequence> {
   readonly placed = new Set<FakeSequence>();
   readonly paused = new Set<FakeSequence>();
   readonly over = new Set<FakeSequence>();
+  /** Those whose keys and values may be built upon. */
+  readonly good: number[] = [];
   readonly interrupted: number[] = [];
   msPerToken = 1;
   readonly #room: Room;
@@ -102,8 +104,9 @@ export class FakePlaces implements Places<FakeSequence> {
     return true;
   }
 
-  leave(sequence: FakeSequence): void {
+  leave(sequence: FakeSequence, areGood: boolean): void {
     this.#between();
+    if (areGood) this.good.push(sequence.id);
     this.placed.delete(sequence);
     this.paused.delete(sequence);
     this.over.add(sequence);

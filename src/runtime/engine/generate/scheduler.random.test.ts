@@ -130,10 +130,15 @@ test('whoever waits gets a place after a bounded number of steps, however many o
       const { refused: _refused, ...options } = given;
       const { submit, places, scheduler, log } = startScheduler({ ...options, maxQueue: 6 });
       let ids = 1;
-      const come = ({ failAt: _, ...rest }: FakeParts): void => {
+      const come = (rest: FakeParts): void => {
         try {
           submit(
-            new FakeSequence(ids++, { ...rest, window: Infinity, flow: { ...rest.flow, tenant: 'busy' } }),
+            new FakeSequence(ids++, {
+              ...rest,
+              failAt: 0,
+              window: Infinity,
+              flow: { ...rest.flow, tenant: 'busy' },
+            }),
           );
         } catch (error) {
           expect(error).toMatchObject({ code: 'QUEUE_FULL' });

@@ -92,6 +92,20 @@ describe('the steps of the scheduler', () => {
   });
 });
 
+describe('keys and values of a request that is over', () => {
+  it('are good for the next one of its conversation, unless a step of it failed', async () => {
+    const { places, submit, settle, scheduler, kinds } = startScheduler();
+    submit(new FakeSequence(1));
+    submit(new FakeSequence(2, { failAt: 2 }));
+    submit(new FakeSequence(3, { answer: 100 }));
+    await turns(12);
+    scheduler.cancel(3);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'failed', 3: 'cancelled' });
+    expect(places.good).toEqual([1, 3]);
+  });
+});
+
 describe('places', () => {
   it('are for maxConcurrent at most; the others follow in order', async () => {
     const { places, submit, settle } = startScheduler({ maxConcurrent: 2, rows: 9 });
@@ -338,7 +352,7 @@ describe('requests that are paused', () => {
     const { log, submit, settle, endings } = startScheduler({ maxConcurrent: 2, tokens: 100 });
     for (const id of [1, 2]) submit(new FakeSequence(id, { ...long, flow: a! }));
     await turns(12);
-    submit(new FakeSequence(3, { ...long, answer: 50, flow: b! }));
+    submit(new FakeSequence(3, { ...long, flow: b! }));
     await turns(2);
     expect(log).toContain('pause 2');
     submit(new FakeSequence(4, { ...large, flow: { ...c, priority: 1 } }));

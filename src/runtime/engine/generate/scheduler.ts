@@ -173,7 +173,7 @@ export class Scheduler<S extends Schedulable> {
 
   #dropCancelled(): void {
     for (const entry of this.#all().filter(({ sequence }) => sequence.cancelled)) {
-      this.#end(entry, { kind: 'cancelled' });
+      this.#end(entry, { kind: 'cancelled' }, true);
     }
   }
 
@@ -264,17 +264,18 @@ export class Scheduler<S extends Schedulable> {
     if (outcome.kind === 'goes-on') return;
     if (outcome.kind === 'complete') this.#completions.count();
     // Whoever was cancelled while the step ran hears of that, not of how the step ended.
-    this.#end(entry, entry.sequence.cancelled ? { kind: 'cancelled' } : asEnding(outcome));
+    const ending = entry.sequence.cancelled ? ({ kind: 'cancelled' } as const) : asEnding(outcome);
+    this.#end(entry, ending, outcome.kind === 'complete');
   }
 
-  #end(entry: Entry<S>, ending: Ending): void {
+  /** `areGood`: its keys and values; what a failed step computed is not to be built upon. */
+  #end(entry: Entry<S>, ending: Ending, areGood: boolean): void {
     const index = this.#running.indexOf(entry);
     if (index >= 0) {
       this.#running.splice(index, 1);
       this.#queue.ended(entry);
     } else this.#queue.remove(entry);
-    // What a failed step computed is not to be built upon.
-    this.#options.places.leave(entry.sequence, ending.kind !== 'failed');
+    this.#options.places.leave(entry.sequence, areGood);
     entry.ended(ending);
   }
 }

@@ -112,6 +112,11 @@ export class GraphSession {
     return this.#inPlace ? rowTokens(cacheShape, bytes) : Math.floor(bytes / 2 / tokenBytes(cacheShape));
   }
 
+  /** Bytes that the cache of a sequence of so many tokens takes, apart from rows. */
+  cacheBytes(tokens: number): number {
+    return (this.#inPlace ? 1 : 2) * tokens * tokenBytes(this.#step.cacheShape);
+  }
+
   /** Room for the keys and values of a sequence of up to `capacity` tokens. */
   newCache(capacity: number): KvCache {
     const { cacheShape } = this.#step;
