@@ -18,20 +18,30 @@ const usageOf = (command: Command, program = 'adaptlet'): string => {
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
-const optionRows = (command: Command): readonly (readonly string[])[] =>
-  command.options.map((option) => {
-    const { defaultValue: value } = option as { readonly defaultValue?: unknown };
-    const isNothing = value === undefined || value === '' || (Array.isArray(value) && value.length === 0);
-    return [
-      code(option.flags),
-      isNothing ? '' : code(typeof value === 'string' ? value : JSON.stringify(value)),
-      option.description,
-    ];
-  });
+const optionRows = (
+  command: Command,
+  isMeant: (flags: string) => boolean = () => true,
+): readonly (readonly string[])[] =>
+  command.options
+    .filter(({ flags }) => isMeant(flags))
+    .map((option) => {
+      const { defaultValue: value } = option as { readonly defaultValue?: unknown };
+      const isNothing = value === undefined || value === '' || (Array.isArray(value) && value.length === 0);
+      return [
+        code(option.flags),
+        isNothing ? '' : code(typeof value === 'string' ? value : JSON.stringify(value)),
+        option.description,
+      ];
+    });
 
 /** docs/reference/command-line.md: the commands besides `serve`, whose flags are in configuration.md. */
 export const commandLineReference = async (): Promise<Map<string, string>> => {
   const verbs = verbCommands();
+  const isShared = (flags: string): boolean =>
+    verbs.every(({ options }) => options.some((option) => option.flags === flags));
+  const ownFlags = ({ options }: Command): string =>
+    options.flatMap(({ flags }) => (isShared(flags) ? [] : [` [${flags}]`])).join('');
+  const sharedRows = verbs[0] === undefined ? [] : optionRows(verbs[0], isShared);
   const talking = [statusCommand(), generateCommand(), lintCommand(), digestCommand(), convertCommand()];
   const text = [
     '# Command line',
@@ -51,12 +61,12 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     '',
     ...table(
       ['command', 'what it does'],
-      verbs.map((command) => [code(usageOf(command)), command.description()]),
+      verbs.map((command) => [code(`${usageOf(command)}${ownFlags(command)}`), command.description()]),
     ),
     '',
     'All of them take:',
     '',
-    ...table(['option', 'default', 'what'], verbs[0] === undefined ? [] : optionRows(verbs[0])),
+    ...table(['option', 'default', 'what'], sharedRows),
     '',
     '## `kubectl adaptlet`',
     '',

@@ -247,12 +247,30 @@ describe('CEL rules', () => {
       oci(`r.io/a@${digest.replace('aa', 'bb')}`, { digest }),
       'must equal the digest',
     ],
-    ['an empty step', 'AdapterRollout', steps({}), 'must have exactly one of setWeight, pause'],
+    [
+      'two strategies',
+      'AdapterRollout',
+      { spec: { adapter: 'a', strategy: { canary: { steps: [] }, blueGreen: {} } } },
+      'must have exactly one of canary, blueGreen',
+    ],
+    [
+      'a switch by itself that a person should make',
+      'AdapterRollout',
+      { spec: { adapter: 'a', strategy: { blueGreen: { autoPromotion: false, autoPromotionAfter: '5m' } } } },
+      'autoPromotionAfter needs autoPromotion: true',
+    ],
+    [
+      'a share of runtimes that is no percentage',
+      'AdapterRollout',
+      steps({ preload: { successThreshold: '101%' } }),
+      'must be a whole percentage from 1% to 100%',
+    ],
+    ['an empty step', 'AdapterRollout', steps({}), 'must have exactly one of preload, setWeight, pause'],
     [
       'two verbs',
       'AdapterRollout',
       steps({ setWeight: 1, pause: {} }),
-      'must have exactly one of setWeight, pause',
+      'must have exactly one of preload, setWeight, pause',
     ],
     [
       'two targets in one',

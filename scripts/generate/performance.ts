@@ -125,9 +125,83 @@ const memoryChart = (report: Report): string => {
   });
 };
 
-const charts: Readonly<Record<string, Readonly<Record<string, (report: Report) => string>>>> = {
+/** Every way of every program that was measured; undefined where a report has no lots. */
+const lotChart = (report: Report): string | undefined => {
+  const ways = [
+    ['together', 'one batch'],
+    ['one_by_one', 'one by one'],
+    ['two_processes', 'two processes'],
+  ] as const;
+  const rows = (size: number, threads: number): readonly Row[] =>
+    peerNames.flatMap(([name, label]) =>
+      ways.map(([how, way]) => ({
+        key: `lot${size}_${name}_${how}_t${threads}`,
+        label: `${label.replace(' (float32)', '')}, ${way}`,
+      })),
+    );
+  const group = (size: number, threads: number) => ({
+    label: `${size} requests, ${threads} thread${threads > 1 ? 's' : ''}`,
+    bars: barsOf(
+      Object.fromEntries(
+        Object.entries(medians(report)).map(([key, ms]) => [
+          key,
+          (size * Number(report.setup['lot_tokens']) * 1000) / ms,
+        ]),
+      ),
+      rows(size, threads),
+      { text: (value) => value.toFixed(0), ours: (label) => label === `${us}, one batch` },
+    ),
+  });
+  const groups = [group(4, 1), group(4, 2), group(8, 1), group(8, 2)];
+  if (groups.every(({ bars }) => bars.length === 0)) return undefined;
+  return barChart({
+    title: 'Requests for different adapters at once, tokens per second',
+    subtitle: `${report.setup['model']}, prompts of ${report.setup['lot_prompt_tokens']} tokens and prefill included; more is better`,
+    groups,
+  });
+};
+
+const mixedChart = (report: Report): string => {
+  const group = (threads: number, suffix: string) => ({
+    label: threads === 1 ? '1 thread' : `${threads} threads`,
+    bars: barsOf(
+      medians(report),
+      [
+        ['base8', 'no adapter, 8 rows'],
+        ['same8', 'one adapter, 8 rows'],
+        ['mixed8', '8 adapters, 8 rows'],
+        ['mixed_ranks8', 'ranks 8, 16, 64, 8 rows'],
+        ['same4', 'one adapter, 4 rows'],
+        ['mixed4', '4 adapters, 4 rows'],
+        ['same_sequential', 'one adapter, 1 row'],
+        ['sequential8', '8 adapters, 1 row'],
+      ].map(([arm, label = '']) => ({ key: `tps_${arm}${suffix}`, label })),
+      {
+        text: (value) => value.toFixed(0),
+        ours: (label) =>
+          label.startsWith('8 adapters') || label.startsWith('4 adapters') || label.startsWith('ranks'),
+      },
+    ),
+  });
+  return barChart({
+    title: 'Tokens per second while all rows are taken',
+    subtitle: `${report.setup['model']}, prompts of ${report.setup['prompt_tokens']} tokens, answers of ${report.setup['answer_tokens']}; more is better`,
+    groups: [group(2, ''), group(1, '_t1')],
+  });
+};
+
+/** Pictures of a report, by file; undefined where it has no numbers for one. */
+type Charts = Readonly<Record<string, (report: Report) => string | undefined>>;
+
+const charts: Readonly<Record<string, Charts>> = {
   overhead: { 'overhead.svg': overheadChart },
-  peers: { 'peers-decode.svg': decodeChart, 'peers-ready.svg': readyChart, 'peers-memory.svg': memoryChart },
+  peers: {
+    'peers-decode.svg': decodeChart,
+    'peers-ready.svg': readyChart,
+    'peers-memory.svg': memoryChart,
+    'peers-mixed.svg': lotChart,
+  },
+  mixed: { 'mixed.svg': mixedChart },
 };
 
 /** Everything that a saved report says, as tables. */
@@ -174,8 +248,10 @@ export const performanceReference = async (): Promise<Map<string, string>> => {
     // Written by `npm run -s bench -- NAME --json`.
     const report = JSON.parse(await readFile(join(root, folder, file), 'utf8')) as Report;
     reports.push(report);
-    for (const [name, draw] of Object.entries(charts[report.bench] ?? {}))
-      made.set(`${folder}/${name}`, draw(report));
+    for (const [name, draw] of Object.entries(charts[report.bench] ?? {})) {
+      const picture = draw(report);
+      if (picture !== undefined) made.set(`${folder}/${name}`, picture);
+    }
   }
   const head = [
     '# Numbers of the benches',

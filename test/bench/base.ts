@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Digest } from '../../src/api/names.ts';
 import { compileAdapter } from '../../src/runtime/adapter/compile.ts';
 import type { EngineClient, EngineOptions } from '../../src/runtime/engine/client.ts';
-import type { EngineInfo, GenerateInput } from '../../src/runtime/engine/engine.ts';
+import type { EngineInfo, GenerateInput, Sampling } from '../../src/runtime/engine/engine.ts';
 import { startReadyEngine } from '../../src/runtime/engine-start.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { modelsFolder, smollm } from '../support/models.ts';
@@ -59,17 +59,18 @@ export const scratchFolder = (): Disposable & { readonly path: string } => {
 export const compileFor = async (info: EngineInfo, folder: string, outFile: string) =>
   compileAdapter({ folder, digest: `sha256:${'b'.repeat(64)}` as Digest, info, outFile, maxRank: 256 });
 
-/** An engine process that is ready, for one stream at a time. */
+/** An engine process that is ready, for one stream at a time unless told otherwise. */
 export const benchEngine = async (
-  options: Pick<EngineOptions, 'modelDir' | 'adapterBudgetBytes' | 'threads' | 'spin'>,
+  options: Pick<EngineOptions, 'modelDir' | 'adapterBudgetBytes' | 'threads' | 'spin'> &
+    Partial<Pick<EngineOptions, 'maxConcurrent' | 'maxQueue'>>,
 ): Promise<EngineClient & AsyncDisposable> => {
   const quiet = (): void => undefined;
   const say = (keys: object, message: string): void => console.error(message, keys);
   const engine = await startReadyEngine({
-    ...options,
-    cacheDir: benchCache('engine'),
     maxConcurrent: 1,
     maxQueue: 1,
+    ...options,
+    cacheDir: benchCache('engine'),
     clock: systemClock,
     stallTimeoutMs: 60_000,
     logger: { debug: quiet, info: quiet, warn: say, error: say },
@@ -85,6 +86,7 @@ export const timedAnswer = async (
   adapter: string | null,
   prompt: GenerateInput['prompt'],
   maxTokens: number,
+  sampling: Partial<Sampling> = {},
 ): Promise<Timed> => {
   const started = performance.now();
   const input: GenerateInput = {
@@ -92,7 +94,7 @@ export const timedAnswer = async (
     adapter,
     prompt,
     maxTokens,
-    sampling: { temperature: 0, topK: 0, topP: 1 },
+    sampling: { temperature: 0, topK: 0, topP: 1, ...sampling },
     stop: [],
   };
   const atMs: number[] = [];

@@ -2,12 +2,18 @@
  * `npm run -s bench -- NAME [--json]`: runs one benchmark; with --json prints exactly one JSON line on stdout.
  * Progress goes to stderr.
  */
+import { cache } from './cache.ts';
 import { cold } from './cold.ts';
 import { control } from './control.ts';
+import { fairness } from './fairness.ts';
+import { judgeBench } from './judge.ts';
+import { many } from './many.ts';
 import { memory } from './memory.ts';
+import { mixed } from './mixed.ts';
 import { overhead } from './overhead.ts';
 import { peers } from './peers.ts';
 import type { Report } from './report.ts';
+import { rollback } from './rollback.ts';
 import { split } from './split.ts';
 import { switchBench } from './switch.ts';
 
@@ -18,6 +24,12 @@ const benches: Record<string, () => Promise<Report>> = {
   control,
   overhead,
   memory,
+  cache,
+  many,
+  mixed,
+  fairness,
+  judge: judgeBench,
+  rollback,
   peers,
 };
 

@@ -3,6 +3,16 @@ import { smollm } from '../support/models.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { type BenchBase, benchBase, scratchFolder } from './base.ts';
 import { decodeRounds, decodeTokens, promptThatGoesOn, sameTokens } from './peers/decode.ts';
+import {
+  type LotProgram,
+  lotAdapters,
+  lotProgram,
+  lotPromptTokens,
+  lotRatios,
+  lotRounds,
+  lotSizes,
+  lotTokens,
+} from './peers/lots.ts';
 import { genai, llama, peft } from './peers/others.ts';
 import { ours } from './peers/ours.ts';
 import type { AdapterFiles, Peer, PeerKind, Running } from './peers/peer.ts';
@@ -15,6 +25,9 @@ import { roundsOf } from './rounds.ts';
 
 const rounds = roundsOf(9);
 const threadCounts = [1, 2] as const;
+const lotRoundsOf = { 1: roundsOf(3), 2: roundsOf(4) } as const;
+/** Parts of this bench: one stream, and lots of requests for several adapters. */
+const parts = process.env['ADAPTLET_BENCH_PARTS']?.split(',') ?? ['single', 'lots'];
 const own = 'adaptlet';
 /** With what GenAI answers fastest: from the exported graph without an adapter, from the injected one with one. */
 const rivals = { base: 'genai-base', r8: 'genai' } as const;
@@ -22,8 +35,8 @@ const rivals = { base: 'genai-base', r8: 'genai' } as const;
 /** All of them, or those that ADAPTLET_BENCH_PEERS names, ours always. */
 const chosenKinds = (model: BenchBase): readonly PeerKind[] => {
   const all = [
-    ours(model.modelDir, true),
-    ours(model.modelDir, false),
+    ours(model.modelDir, { spin: true }),
+    ours(model.modelDir, { spin: false }),
     genai(model.modelDir, true),
     genai(model.modelDir, false),
     llama(model.configFile),
@@ -155,22 +168,17 @@ const readyRatios = (series: Series): readonly (readonly [string, number | undef
     }),
   );
 
-/**
- * What a single stream gets from us, ONNX Runtime GenAI, llama.cpp and PEFT on the same model and adapters: all of them
- * running, asked one at a time in random order. Decode: tokens per second of us over the other's. Ready: our time from
- * a cold adapter file to the first token over the other's, the time to a first token with the adapter loaded taken off.
- */
-export const peers = async (): Promise<Report> => {
-  using scratch = scratchFolder();
-  const model = benchBase('peers');
-  if (smollm() === undefined)
-    throw new Error('peers needs SmolLM2: the peers have no tiny model to compare with');
-  const { there, leftOut } = await installed(chosenKinds(model));
-  await writeSyntheticAdapter(join(scratch.path, 'large'), model.configFile, { rank: 40, seed: 40 });
-  const files = new Map<string, AdapterFiles | undefined>();
-  for (const kind of there) files.set(kind.name, await writeFiles(kind, model, scratch.path));
+/** What a single stream gets: decode, ready and memory. Returns what the report's setup says of it. */
+const singleStreams = async (
+  there: readonly PeerKind[],
+  model: BenchBase,
+  options: { readonly folder: string; readonly series: Series },
+): Promise<Report['setup']> => {
+  const { folder, series } = options;
   const prompts = promptsOf(model.modelDir);
-  const series = new Series();
+  await writeSyntheticAdapter(join(folder, 'large'), model.configFile, { rank: 40, seed: 40 });
+  const files = new Map<string, AdapterFiles | undefined>();
+  for (const kind of there) files.set(kind.name, await writeFiles(kind, model, folder));
   const agreement: Record<string, string> = {};
   let pagesLeft = 0;
   for (const threads of threadCounts) {
@@ -185,13 +193,59 @@ export const peers = async (): Promise<Report> => {
       });
       if (threads !== 1) continue;
       Object.assign(agreement, await agreementOf(started, prompts.task));
-      pagesLeft = await readyRounds(started, prompts.short, { folder: scratch.path, rounds, series });
+      pagesLeft = await readyRounds(started, prompts.short, { folder, rounds, series });
     } finally {
       await Promise.all(started.map(({ peer }) => peer.close()));
     }
   }
-  const ratios = [...decodeRatios(series), ...readyRatios(series)];
-  return report('peers', 'ms (per token; to the first token; mib: MiB)', {
+  return { pages_left_in_cache: pagesLeft, ...agreement };
+};
+
+/** What requests for several adapters get that come at once. Returns what the report's setup says of it. */
+const lots = async (
+  there: readonly PeerKind[],
+  model: BenchBase,
+  options: { readonly folder: string; readonly series: Series },
+): Promise<Report['setup']> => {
+  const { folder, series } = options;
+  const ourKind = ours(model.modelDir, { spin: true, rows: Math.max(...lotSizes) });
+  await ourKind.install();
+  const adapters = await lotAdapters(model, folder);
+  const programs: LotProgram[] = [];
+  for (const kind of [ourKind, ...there.filter(({ name }) => !name.startsWith(own))]) {
+    const program = await lotProgram(kind, adapters, folder);
+    if (program !== undefined) programs.push(program);
+  }
+  const agreement: Record<string, string> = {};
+  const texts = promptsOf(model.modelDir).long;
+  for (const threads of threadCounts)
+    await lotRounds(programs, { threads, rounds: lotRoundsOf[threads], texts, series, agreement });
+  return { lot_prompt_tokens: lotPromptTokens, lot_tokens: lotTokens, ...agreement };
+};
+
+/**
+ * What a single stream gets from us, ONNX Runtime GenAI, llama.cpp and PEFT on the same model and adapters: all of them
+ * running, asked one at a time in random order. Decode: tokens per second of us over the other's. Ready: our time from
+ * a cold adapter file to the first token over the other's, the time to a first token with the adapter loaded taken off.
+ * Lots: tokens per second of requests for several adapters at once, ours in one batch over each other's best way.
+ */
+export const peers = async (): Promise<Report> => {
+  using scratch = scratchFolder();
+  const model = benchBase('peers');
+  if (smollm() === undefined)
+    throw new Error('peers needs SmolLM2: the peers have no tiny model to compare with');
+  const { there, leftOut } = await installed(chosenKinds(model));
+  const options = { folder: scratch.path, series: new Series() };
+  const { series } = options;
+  const setup: Record<string, string | number> = {};
+  if (parts.includes('single')) Object.assign(setup, await singleStreams(there, model, options));
+  if (parts.includes('lots')) Object.assign(setup, await lots(there, model, options));
+  const ratios = [
+    ...decodeRatios(series),
+    ...readyRatios(series),
+    ...lotRatios(series, own, ['genai', 'llama', 'peft']),
+  ];
+  return report('peers', 'ms (per token; to the first token; of a whole lot; mib: MiB)', {
     results: Object.fromEntries([...series.all].map(([key, values]) => [key, variant(values)])),
     ratios: Object.fromEntries(ratios.flatMap(([key, value]) => (value === undefined ? [] : [[key, value]]))),
     setup: {
@@ -199,10 +253,9 @@ export const peers = async (): Promise<Report> => {
       prompt_tokens: promptTokens,
       decode_tokens: decodeTokens,
       rounds,
-      pages_left_in_cache: pagesLeft,
       left_out: leftOut.join(' ') || 'none',
       ...Object.fromEntries(there.map(({ name, what }) => [`peer_${name}`, what])),
-      ...agreement,
+      ...setup,
     },
   });
 };

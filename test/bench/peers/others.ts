@@ -55,13 +55,18 @@ const genaiFolder = async (
   const model = openModelFolder(modelDir);
   const exported = readGraph(await readFile(model.graph));
   const weights = weightFilesOf(model, exported);
-  const graph = lora ? inject(exported.model, familyOf(readSettings(model).modelType)).model : exported.model;
-  const digest = createHash('sha256').update(graph).digest('hex').slice(0, 12);
+  const injected = lora ? inject(exported.model, familyOf(readSettings(model).modelType)) : undefined;
+  const graph = injected?.model ?? exported.model;
+  const hash = createHash('sha256').update(graph);
+  if (lora) hash.update(await readFile(script('to_genai_graph.py')));
+  const digest = hash.digest('hex').slice(0, 12);
   const folder = await madeOnce('genai-model', digest, async (made) => {
     for (const path of weights) await copyFile(path, join(made, basename(path)));
-    if (!lora) return writeFile(join(made, 'model.onnx'), graph);
-    await writeFile(join(made, 'injected.onnx'), graph);
-    await run(python, [script('to_genai_graph.py'), join(made, 'injected.onnx'), join(made, 'model.onnx')]);
+    if (injected === undefined) return writeFile(join(made, 'model.onnx'), graph);
+    const [source, sites] = [join(made, 'injected.onnx'), join(made, 'sites.json')];
+    await writeFile(source, graph);
+    await writeFile(sites, JSON.stringify(injected.sites));
+    await run(python, [script('to_genai_graph.py'), source, sites, join(made, 'model.onnx')]);
   });
   // ONNX Runtime wants weights inside the folder; links cost nothing.
   const own = join(folder, `threads-${threads}`);
@@ -94,7 +99,9 @@ export const genai = (modelDir: string, lora: boolean): PeerKind => ({
   start: async (threads) => {
     const python = await genaiPython();
     const folder = await genaiFolder(modelDir, python, { threads, lora });
-    return startPeerProcess(python, [script('peer_genai.py'), folder], { ORT_DISABLE_TELEMETRY: '1' });
+    return startPeerProcess(python, [script('peer_genai.py'), folder], {
+      env: { ORT_DISABLE_TELEMETRY: '1' },
+    });
   },
 });
 
@@ -120,7 +127,9 @@ export const peft = (): PeerKind => ({
   install: async () => void (await hfFolder()),
   adapterFile: async (peftFolder) => peftFolder,
   start: async (threads) =>
-    startPeerProcess(await peftPython(), [script('peer_peft.py'), await hfFolder(), String(threads)]),
+    startPeerProcess(await peftPython(), [script('peer_peft.py'), await hfFolder(), String(threads)], {
+      together: true,
+    }),
 });
 
 const ggufPython = (): Promise<string> => pythonWith('gguf', '1', ['gguf', 'numpy', 'safetensors']);

@@ -1,15 +1,20 @@
 import type { EngineInfo } from '../../../src/runtime/engine/engine.ts';
 import { benchEngine, compileFor, timedAnswer } from '../base.ts';
-import type { PeerKind } from './peer.ts';
+import { noEnd } from '../traffic/no-end.ts';
+import type { LotAsk, PeerKind } from './peer.ts';
 
 /** Room for what the bench has loaded at a time. */
 const adapterBudgetBytes = 256 << 20;
 
-/**
- * The engine process as a node uses it: messages between processes, text and sampling included. `spin`: threads
- * wait busily within a step, as a node's and GenAI's do by default; it makes a difference from two threads on.
- */
-export const ours = (modelDir: string, spin: boolean): PeerKind => {
+export type OursOptions = {
+  /** Threads wait busily within a step, as a node's and GenAI's do by default; it counts from two threads on. */
+  readonly spin: boolean;
+  /** Sequences that decode together. Above 1 answers never end before they have all tokens, as the others' do not. */
+  readonly rows?: number;
+};
+
+/** The engine process as a node uses it: messages between processes, text and sampling included. */
+export const ours = (modelDir: string, { spin, rows = 1 }: OursOptions): PeerKind => {
   let info: EngineInfo | undefined;
   return {
     name: spin ? 'adaptlet' : 'adaptlet-no-spin',
@@ -24,7 +29,10 @@ export const ours = (modelDir: string, spin: boolean): PeerKind => {
       return (await compileFor(info, peftFolder, `${out}.bin`)).file;
     },
     start: async (threads) => {
-      const engine = await benchEngine({ modelDir, adapterBudgetBytes, threads, spin });
+      const more = { maxConcurrent: rows, maxQueue: rows };
+      const engine = await benchEngine({ modelDir, adapterBudgetBytes, threads, spin, ...more });
+      const answer = (adapter: string | null, ids: readonly number[], tokens: number) =>
+        timedAnswer(engine, adapter, { kind: 'ids', ids }, tokens, rows > 1 ? noEnd(modelDir) : {});
       return {
         pid: engine.pid ?? -1,
         load: async (name, file) => {
@@ -33,7 +41,11 @@ export const ours = (modelDir: string, spin: boolean): PeerKind => {
           return performance.now() - started;
         },
         unload: (name) => engine.unload(name),
-        generate: (adapter, ids, tokens) => timedAnswer(engine, adapter, { kind: 'ids', ids }, tokens),
+        generate: answer,
+        ...(rows > 1 && {
+          generateTogether: (asks: readonly LotAsk[], tokens: number) =>
+            Promise.all(asks.map(({ adapter, ids }) => answer(adapter, ids, tokens))),
+        }),
         close: () => engine.close(),
       };
     },

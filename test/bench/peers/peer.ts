@@ -1,7 +1,10 @@
 /** When the tokens of a greedy answer came, in milliseconds from the request, and which they were. */
 export type Timed = { readonly atMs: readonly number[]; readonly ids: readonly number[] };
 
-/** A running program that answers from the base model, ours or another's. One request at a time. */
+/** A request of a lot. */
+export type LotAsk = { readonly adapter: string; readonly ids: readonly number[] };
+
+/** A running program that answers from the base model, ours or another's. One call at a time. */
 export type Peer = {
   /** Of the process whose memory counts. */
   readonly pid: number;
@@ -10,6 +13,8 @@ export type Peer = {
   unload(name: string): Promise<void>;
   /** Greedy; `adapter` null asks the base model. */
   generate(adapter: string | null, ids: readonly number[], tokens: number): Promise<Timed>;
+  /** Greedy answers to prompts of one length in one batch, each with its own adapter; absent: it cannot. */
+  generateTogether?(asks: readonly LotAsk[], tokens: number): Promise<readonly Timed[]>;
   close(): Promise<void>;
 };
 

@@ -49,4 +49,18 @@ def generate(adapter, ids, tokens):
         step = torch.tensor([[token]])
 
 
-serve(started, load=load, unload=unload, generate=generate)
+def together(adapters, prompts, tokens):
+    wrapped.base_model.enable_adapter_layers()
+    past = None
+    step = torch.tensor(prompts)
+    for _ in range(tokens):
+        out = wrapped(
+            input_ids=step, past_key_values=past, use_cache=True, logits_to_keep=1, adapter_names=adapters
+        )
+        past = out.past_key_values
+        taken = out.logits[:, -1].argmax(dim=-1)
+        yield taken.tolist()
+        step = taken[:, None]
+
+
+serve(started, load=load, unload=unload, generate=generate, together=together)

@@ -1,0 +1,118 @@
+import { conditionReasons } from '../../src/rollout/reasons.ts';
+import { eventNames, exploreTransitions, type State, type Transition } from './rollout-transitions.ts';
+import { code, table } from './table.ts';
+
+const path = 'docs/reference/rollouts.md';
+
+const phases = ['Progressing', 'Paused', 'Healthy', 'Degraded'];
+const reasons = Object.keys(conditionReasons);
+const rank = ({ phase, reason }: State): number => phases.indexOf(phase) * 100 + reasons.indexOf(reason);
+const byState = (a: State, b: State): number => rank(a) - rank(b);
+
+const meaningOf = (reason: string): string =>
+  Object.entries(conditionReasons).find(([name]) => name === reason)?.[1] ?? '';
+
+/** Events between two phases, with the phases in their order. */
+const diagram = (transitions: readonly Transition[]): readonly string[] => [
+  '```mermaid',
+  'stateDiagram-v2',
+  '  [*] --> Progressing: created',
+  ...phases.flatMap((from) =>
+    phases.flatMap((to) => {
+      const between = transitions.filter(
+        (one) => one.from.phase === from && one.to.some(({ phase }) => phase === to),
+      );
+      const events = eventNames.filter((name) => between.some(({ event }) => event === name));
+      return from === to || events.length === 0 ? [] : [`  ${from} --> ${to}: ${events.join('<br/>')}`];
+    }),
+  ),
+  '```',
+];
+
+const changes = ({ from, to }: Transition): boolean => to.some(({ reason }) => reason !== from.reason);
+
+const transitionRows = (transitions: readonly Transition[]): readonly (readonly string[])[] =>
+  transitions
+    .filter(changes)
+    .toSorted((a, b) => byState(a.from, b.from) || eventNames.indexOf(a.event) - eventNames.indexOf(b.event))
+    .map(({ from, event, to }) => [
+      code(from.reason),
+      event,
+      to
+        .toSorted(byState)
+        .map(({ reason }) => code(reason))
+        .join(', '),
+    ]);
+
+const prose = `# Rollouts
+
+What an AdapterRollout does, and what makes it do so. Fields: [api.md](api.md); step by step:
+[roll-out-in-a-cluster.md](../how-to/roll-out-in-a-cluster.md). A node without a cluster and the operator run the same code.
+
+## Strategies and steps
+
+- \`canary\`: a list of steps. \`setWeight\` allows the canary a share; \`pause\` waits for a time, or for a person;
+  \`preload\` waits until the connected runtimes have the canary Resident.
+- \`blueGreen\`: the steps \`preload: {}\`, a pause (for \`autoPromotionAfter\`; until somebody promotes with
+  \`autoPromotion: false\`; else none) and \`setWeight: 100\`.
+
+Runtimes load a canary from the start: \`preload\` only waits, and every step waits for the same. Without a preload step, or
+with \`preload: {}\`, all connected runtimes must be ready, and the rollout stands still while one of them is not. With
+\`successThreshold: 90%\` nine of ten are enough, from that step to the next preload; the others serve stable until they are
+ready. A runtime that *refuses* the canary aborts the rollout whatever the threshold. Runtimes that are offline count nowhere.
+
+There is no \`scaleDownDelay\`: the former stable keeps its place in RAM after a switch until something else needs the room, and
+stays on disk as long as it is in \`status.history\`. Going back never downloads.
+
+## Deadline
+
+A rollout that waits for its adapter (\`AwaitingAdapter\`, \`AwaitingDigest\`, \`AwaitingResident\`) without progress for
+\`progressDeadline\` (10m) is Degraded with the reason \`ProgressDeadlineExceeded\`, and goes on as soon as the adapter comes;
+\`abortOnProgressDeadline: true\` gives the canary up instead. Progress is another thing to wait for, or one more runtime that
+is ready. Pauses do not count, nor does time in which the operator was down or no runtime was connected; an edit of the spec
+starts the time anew. \`status.progress\` has it.
+
+## Verbs
+
+| verb | what it does | completionStatus |
+|---|---|---|
+| promote | ends the present pause | \`Promoted\` after the last step |
+| promote --full | skips all remaining steps, as soon as the canary is ready and nothing pauses the rollout | \`FastPromoted\` |
+| abort | weight 0 in one decision; Degraded until the spec changes or a retry | \`Aborted\` |
+| retry | starts what was aborted again at the first step | |
+| rollback | on a node: abort, or back to the stable before when no canary is under way | \`Aborted\` |
+| undo | changes \`spec.adapter\`: to stable, to the one before, or \`--to-revision N\` of \`status.history\` (1 is the newest) | \`RolledBack\`, \`FastRolledBack\` within \`rollbackWindow\`, else \`Promoted\` |
+| pause, resume | \`spec.paused\` | |
+
+\`undo\`, \`pause\` and \`resume\` change the spec, so they belong to \`kubectl adaptlet\`; \`adaptlet\` on a node says where the
+spec is. \`kubectl wait --for=condition=Healthy aro/NAME\` waits for the end, \`kubectl adaptlet status NAME\` also fails early.
+
+## States
+
+The rest is generated: every event below was tried in every situation that two Adapters and three steps can get into, with
+the code that decides. A state is the reason of the condition Progressing; each belongs to one phase.
+`;
+
+/** docs/reference/rollouts.md: what a rollout does, and every transition that its state machine has. */
+export const rolloutReference = async (): Promise<Map<string, string>> => {
+  const transitions = exploreTransitions();
+  const states = [...new Map(transitions.map(({ from }) => [from.reason, from])).values()].toSorted(byState);
+  const text = [
+    prose,
+    ...table(
+      ['phase', 'reason', 'what it means'],
+      states.map(({ phase, reason }) => [phase, code(reason), meaningOf(reason)]),
+    ),
+    '',
+    ...diagram(transitions),
+    '',
+    '## Transitions',
+    '',
+    'More than one next state: which, depends on what else is the case. An event that is not listed for a state changes nothing',
+    'there, is refused, or cannot happen. "It" is the Adapter that the spec names.',
+    '',
+    ...table(['state', 'event', 'next'], transitionRows(transitions)),
+    '',
+  ].join('\n');
+  return new Map([[path, text]]);
+};

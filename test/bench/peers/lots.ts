@@ -1,0 +1,177 @@
+import { join } from 'node:path';
+import { smollm } from '../../support/models.ts';
+import { writeSyntheticAdapter } from '../../support/synthetic-adapter.ts';
+import type { BenchBase } from '../base.ts';
+import { quantile } from '../report.ts';
+import { shuffler } from '../rounds.ts';
+import type { LotAsk, Peer, PeerKind } from './peer.ts';
+import type { Series } from './series.ts';
+import { isAskedAgain, type Lot, type Measured, type Way, wayOfTwo, waysOfOne } from './ways.ts';
+
+/** Requests of a lot, each for another adapter. */
+export const lotSizes = [4, 8] as const;
+export const lotPromptTokens = 64;
+export const lotTokens = 32;
+
+/** PEFT folders by name: four trained ones, then random ones of rank 8 on every linear. */
+export const lotAdapters = async (model: BenchBase, folder: string): Promise<ReadonlyMap<string, string>> => {
+  const trained = smollm()?.adapters ?? '';
+  const names = ['json-extract-v1', 'json-extract-v2', 'json-extract-v3-regressed', 'pirate'];
+  const folders = new Map(names.map((name) => [name, join(trained, name)]));
+  for (let seed = 1; folders.size < Math.max(...lotSizes); seed += 1) {
+    const made = join(folder, `random-${seed}`);
+    await writeSyntheticAdapter(made, model.configFile, { rank: 8, seed });
+    folders.set(`random-${seed}`, made);
+  }
+  return folders;
+};
+
+/** A program, and its files of the adapters by name. */
+export type LotProgram = { readonly kind: PeerKind; readonly files: ReadonlyMap<string, string> };
+
+/** undefined for one that has no adapters. */
+export const lotProgram = async (
+  kind: PeerKind,
+  adapters: ReadonlyMap<string, string>,
+  folder: string,
+): Promise<LotProgram | undefined> => {
+  const { adapterFile, name } = kind;
+  if (adapterFile === undefined) return undefined;
+  const files = new Map<string, string>();
+  for (const [adapter, source] of adapters)
+    files.set(adapter, await adapterFile(source, join(folder, `lot-${name}-${adapter}`)));
+  return { kind, files };
+};
+
+const startLoaded = async ({ kind, files }: LotProgram, threads: number): Promise<Peer> => {
+  const peer = await kind.start(threads);
+  for (const [name, file] of files) await peer.load(name, file);
+  return peer;
+};
+
+const keyOf = (size: number, { program, how }: Pick<Way, 'program' | 'how'>, threads: number): string =>
+  `lot${size}_${program}_${how}_t${threads}`;
+
+const checkLengths = ({ program, how }: Way, { answers }: Lot, asks: readonly LotAsk[]): void => {
+  if (answers.length === asks.length && answers.every(({ length }) => length === lotTokens)) return;
+  const lengths = answers.map(({ length }) => length).join(', ');
+  throw new Error(`${program} ${how} gave answers of ${lengths} tokens, not ${asks.length} of ${lotTokens}`);
+};
+
+/** How many of our first 16 tokens of each answer the other program gives as well, from the first on. */
+const sameAs = (mine: Lot, its: Lot): string => {
+  const compared = 16;
+  const same = mine.answers.map((ids, i) => {
+    const differs = ids.slice(0, compared).findIndex((id, at) => id !== its.answers[i]?.[at]);
+    return differs < 0 ? compared : differs;
+  });
+  return `${same.reduce((sum, one) => sum + one, 0)} of ${compared * same.length}`;
+};
+
+export type LotOptions = {
+  readonly threads: number;
+  readonly rounds: number;
+  readonly texts: readonly (readonly number[])[];
+  readonly series: Series;
+  /** Told, per program, how many of its tokens are ours. */
+  readonly agreement: Record<string, string>;
+};
+
+const measureWays = async (
+  ways: readonly Way[],
+  asks: readonly LotAsk[],
+  { threads, rounds, series, agreement }: LotOptions,
+): Promise<void> => {
+  const shuffle = shuffler(threads);
+  const largest = new Map<string, Lot>();
+  const measured = (size: number, { program, how }: Way): Measured => {
+    const ms = series.get(keyOf(size, { program, how }, threads)) ?? [];
+    return { program, how, ms: quantile(ms, 0.5) };
+  };
+  for (const way of ways) await way.run(asks, 2);
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const size of lotSizes) {
+      const again =
+        round === 1
+          ? ways
+          : ways.filter((way) =>
+              isAskedAgain(
+                measured(size, way),
+                ways.map((one) => measured(size, one)),
+                round,
+              ),
+            );
+      for (const way of shuffle(again)) {
+        const lot = await way.run(asks.slice(0, size), lotTokens);
+        checkLengths(way, lot, asks.slice(0, size));
+        series.add(keyOf(size, way, threads), lot.ms);
+        if (size === asks.length) largest.set(way.program.concat(' ', way.how), lot);
+      }
+    }
+    console.error(`peers: lots with ${threads} thread(s), round ${round} of ${rounds}`);
+  }
+  const [reference] = ways;
+  const mine = reference && largest.get(reference.program.concat(' ', reference.how));
+  for (const { program, how } of ways) {
+    const its = largest.get(program.concat(' ', how));
+    if (mine !== undefined && its !== undefined && its !== mine)
+      agreement[`lot_same_tokens_${program}_${how}_t${threads}`] = sameAs(mine, its);
+  }
+};
+
+/**
+ * The time that each program needs for a lot of requests that come at once, each for another adapter: in every way
+ * that it can. `programs`: ours first, whose tokens the others' are compared with. With two threads a program may also run twice with one
+ * thread each.
+ */
+export const lotRounds = async (programs: readonly LotProgram[], options: LotOptions): Promise<void> => {
+  const { threads, texts } = options;
+  const running: Peer[] = [];
+  const start = async (program: LotProgram, threadCount: number): Promise<Peer> => {
+    const peer = await startLoaded(program, threadCount);
+    running.push(peer);
+    return peer;
+  };
+  try {
+    const ways: Way[] = [];
+    for (const program of programs) {
+      const { name } = program.kind;
+      console.error(`peers: starting ${name} for lots, ${threads} thread(s)`);
+      ways.push(...waysOfOne(name, await start(program, threads)));
+      if (threads === 2) ways.push(wayOfTwo(name, [await start(program, 1), await start(program, 1)]));
+    }
+    const adapters = [...(programs[0]?.files.keys() ?? [])];
+    const asks = adapters.map((adapter, i) => ({ adapter, ids: (texts[i] ?? []).slice(0, lotPromptTokens) }));
+    await measureWays(ways, asks, options);
+  } finally {
+    await Promise.all(running.map((peer) => peer.close()));
+  }
+};
+
+const bestOf = (series: Series, prefix: string, suffixes: readonly string[]): number | undefined => {
+  const all = [...series.all].filter(
+    ([key]) => key.startsWith(prefix) && suffixes.some((suffix) => key.endsWith(suffix)),
+  );
+  return all.length === 0 ? undefined : Math.min(...all.map(([, values]) => quantile(values, 0.5)));
+};
+
+/**
+ * How many times as fast as another program's best way our batch is. On two cores one thread, or one process per core, is a
+ * way as well; `_t1`: one thread for everyone.
+ */
+export const lotRatios = (
+  series: Series,
+  own: string,
+  others: readonly string[],
+): readonly (readonly [string, number | undefined])[] =>
+  lotSizes.flatMap((size) =>
+    ([2, 1] as const).flatMap((threads) => {
+      const suffix = threads === 1 ? '_t1' : '';
+      const mine = series.get(keyOf(size, { program: own, how: 'together' }, threads));
+      return others.map((program) => {
+        const its = bestOf(series, `lot${size}_${program}_`, threads === 1 ? ['_t1'] : ['_t1', '_t2']);
+        const ratio = mine === undefined || its === undefined ? undefined : its / quantile(mine, 0.5);
+        return [`mixed${size}_over_${program}${suffix}`, ratio] as const;
+      });
+    }),
+  );
