@@ -109,9 +109,7 @@ describe('loading a compiled file', () => {
       expect(hello.rank).toBe(Math.max(...ranks));
     };
     expect(hello.modules.toSorted()).toEqual(
-      [
-        ...new Set([...fed(hello).keys()].map((name) => name.slice('lora.'.length, -'.A'.length))),
-      ].toSorted(),
+      [...new Set([...fed(hello).keys()].map((name) => name.slice('lora.'.length, -'.A'.length)))].toSorted(),
     );
     check();
     const before = hello.pairAt(hello.modules[0]!);

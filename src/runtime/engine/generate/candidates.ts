@@ -29,7 +29,8 @@ export const likeliest = (weights: ArrayLike<number>, count: number): Candidate[
 /** What makes weights of logits: multiples of the weight of the largest one, `top`. */
 export type Scale = { readonly top: number; readonly temperature: number };
 
-const weightOf = (logit: number, { top, temperature }: Scale): number => Math.exp((logit - top) / temperature);
+const weightOf = (logit: number, { top, temperature }: Scale): number =>
+  Math.exp((logit - top) / temperature);
 
 /** The weight of every token, written into `weights`. */
 export const allWeights = (logits: ArrayLike<number>, scale: Scale, weights: Float64Array): void => {

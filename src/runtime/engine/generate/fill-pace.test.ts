@@ -9,42 +9,50 @@ const measured = (maxStallMs: number, msPerToken: number): FillPace => {
 };
 
 describe('the piece of a prompt that runs at once', () => {
-  it('is as large as is useful when nobody waits, however slow', () => {
-    expect(measured(100, 50).most(false)).toBe(128);
-  });
-
-  it('is what fits the time that others may wait, in steps of 16 tokens', () => {
-    expect(measured(100, 2).most(true)).toBe(48);
-    expect(measured(100, 1.001).most(true)).toBe(96);
-    expect(measured(200, 2).most(true)).toBe(96);
+  it.each([
+    [100, 1, 64],
+    [100, 2, 32],
+    [200, 2, 64],
+    [100, 0.5, 128],
+    [100, 5, 16],
+  ])('fits about the %d ms that others may wait, at %d ms a token: %d', (stall, ms, tokens) => {
+    expect(measured(stall, ms).most).toBe(tokens);
   });
 
   it('is 16 tokens at least: fewer take as long', () => {
-    expect(measured(100, 1000).most(true)).toBe(16);
-    expect(measured(0, 1).most(true)).toBe(16);
+    expect(measured(100, 1000).most).toBe(16);
+    expect(measured(0, 1).most).toBe(16);
   });
 
-  it('is never larger than what is useful', () => {
-    expect(measured(100, 0.01).most(true)).toBe(128);
+  it('is 128 tokens at most', () => {
+    expect(measured(100, 0.001).most).toBe(128);
   });
 
-  it('is guessed before anything was measured', () => {
-    expect(new FillPace(100).most(true)).toBe(96);
+  it('is 64 before anything was measured', () => {
+    expect(new FillPace(100).most).toBe(64);
   });
 
-  it('follows a machine that becomes slower, little by little', () => {
+  it('stays as it is while the speed stays about the same', () => {
     const pace = measured(100, 1);
-    pace.ran(100, 400);
-    expect(pace.most(true)).toBe(48);
+    for (let run = 0; run < 200; run += 1) {
+      pace.ran(100, run % 2 === 0 ? 75 : 150);
+      expect(pace.most).toBe(64);
+    }
+  });
+
+  it('follows a machine that becomes slower, and faster again', () => {
+    const pace = measured(100, 1);
     for (let run = 0; run < 50; run += 1) pace.ran(100, 400);
-    expect(pace.most(true)).toBe(16);
+    expect(pace.most).toBe(16);
+    for (let run = 0; run < 50; run += 1) pace.ran(100, 40);
+    expect(pace.most).toBe(128);
   });
 
   it('is not changed by pieces that are too short to say anything', () => {
-    const pace = measured(100, 1.001);
+    const pace = measured(100, 1);
     for (let run = 0; run < 50; run += 1) pace.ran(15, 15_000);
-    expect(pace.most(true)).toBe(96);
+    expect(pace.most).toBe(64);
     pace.ran(16, 16_000);
-    expect(pace.most(true)).toBe(16);
+    expect(pace.most).toBe(16);
   });
 });

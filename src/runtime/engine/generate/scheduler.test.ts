@@ -32,21 +32,29 @@ describe('the steps of the scheduler', () => {
     ]);
   });
 
-  it('take as much of a prompt as is useful while nobody waits for a token', async () => {
-    const { places, submit, settle } = startScheduler({ maxDecodeStallMs: 20 });
-    submit(new FakeSequence(1, { prompt: 300, answer: 1 }));
-    await settle();
-    expect(places.pieces).toEqual([128, 128, 44]);
+  it('cut a prompt the same way whether somebody waits for a token or not', async () => {
+    const piecesBeside = async (others: number): Promise<readonly number[]> => {
+      const { places, submit, settle } = startScheduler({ maxDecodeStallMs: 100 });
+      places.msPerToken = 1;
+      for (let other = 0; other < others; other += 1)
+        submit(new FakeSequence(2 + other, { prompt: 1, answer: 50 }));
+      await turns(1);
+      submit(new FakeSequence(1, { prompt: 150, answer: 1 }));
+      await settle();
+      return places.pieces;
+    };
+    expect(await piecesBeside(0)).toEqual([64, 64, 22]);
+    expect(await piecesBeside(3)).toEqual([64, 64, 22]);
   });
 
   it('take pieces of a prompt that are over in time for those that wait for a token, also on a slow machine', async () => {
     const { places, log, submit, settle } = startScheduler({ maxDecodeStallMs: 40 });
     submit(new FakeSequence(1, { prompt: 1, answer: 50 }));
     await turns(1);
-    places.msPerToken = 2;
-    submit(new FakeSequence(2, { prompt: 100, answer: 1 }));
+    places.msPerToken = 4;
+    submit(new FakeSequence(2, { prompt: 130, answer: 1 }));
     await settle();
-    expect(places.pieces).toEqual([32, 16, 16, 16, 16, 4]);
+    expect(places.pieces).toEqual([64, 16, 16, 16, 16, 2]);
     expect(log.slice(0, 6)).toEqual(['decode 1', 'fill 2', 'decode 1', 'fill 2', 'decode 1', 'fill 2']);
   });
 
@@ -180,6 +188,17 @@ describe('a request more than fits', () => {
     expect(() => submit(new FakeSequence(5, { flow: { tenant: 'greedy' } }))).toThrow(queueFull);
     await settle();
     expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'failed', 4: 'complete' });
+  });
+
+  it('is none that takes the place of one that has left, also while a step still runs', async () => {
+    const { scheduler, submit, settle, kinds } = startScheduler({ maxConcurrent: 1, maxQueue: 2 });
+    for (const id of [1, 2, 3]) submit(new FakeSequence(id));
+    await turns(1);
+    for (const id of [1, 3]) scheduler.cancel(id);
+    for (const id of [4, 5]) submit(new FakeSequence(id));
+    expect(() => submit(new FakeSequence(6))).toThrow(queueFull);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'cancelled', 2: 'complete', 3: 'cancelled', 4: 'complete', 5: 'complete' });
   });
 
   it('is none that was paused: it has its place in the queue', async () => {

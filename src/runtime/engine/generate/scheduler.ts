@@ -105,8 +105,10 @@ export class Scheduler<S extends Schedulable> {
     if (this.#stopped) throw new AdaptletError('ENGINE_DOWN', 'The engine is closing');
     const entry: Entry<S> = { flow: sequence.flow, sequence, ended, tokens: 0 };
     const { maxConcurrent, maxQueue } = this.#options;
-    // Those for whom a place is free wait for it no longer than the present step.
-    const dropped = this.#queue.push(entry, maxQueue + Math.max(0, maxConcurrent - this.#running.length));
+    // Those for whom a place is free, and those who leave, wait no longer than the present step.
+    const leaving = this.#all().filter((other) => other.sequence.cancelled).length;
+    const free = Math.max(0, maxConcurrent - this.#running.length);
+    const dropped = this.#queue.push(entry, maxQueue + free + leaving);
     if (dropped === entry) throw this.#full();
     dropped?.ended({ kind: 'failed', error: this.#full() });
     this.#wake();
@@ -224,7 +226,7 @@ export class Scheduler<S extends Schedulable> {
     const decoding = ready.filter(({ sequence }) => sequence.pending === 1);
     const filling = this.#leastServed(ready.filter(({ sequence }) => sequence.pending > 1));
     if (filling !== undefined && !(this.#filledLast && decoding.length > 0)) {
-      return () => this.#fill(filling, decoding.length > 0);
+      return () => this.#fill(filling);
     }
     return decoding.length === 0 ? undefined : () => this.#decode(decoding);
   }
@@ -237,13 +239,13 @@ export class Scheduler<S extends Schedulable> {
     return first;
   }
 
-  async #fill(entry: Entry<S>, othersWait: boolean): Promise<void> {
+  async #fill(entry: Entry<S>): Promise<void> {
     const { places, clock } = this.#options;
     const { sequence } = entry;
     this.#filledLast = true;
     const before = sequence.pending;
     const started = clock.monotonic();
-    const outcome = await places.fill(sequence, this.#pace.most(othersWait));
+    const outcome = await places.fill(sequence, this.#pace.most);
     if (outcome.kind !== 'failed') this.#pace.ran(before - sequence.pending, clock.monotonic() - started);
     this.#settle(entry, outcome);
   }

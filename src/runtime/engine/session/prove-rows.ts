@@ -42,70 +42,80 @@ const alone = async (session: GraphSession, feeds: Feeds): Promise<readonly Floa
   return answers;
 };
 
-/** Logits of all cases in one step, each with its own adapter: the first two with those that are given, the last without. */
+/** Logits of all cases in one step that feeds `decode`; their prompts by themselves before it, with `fills`. */
 const together = async (
   { lora }: Graphs,
-  adapters: readonly { readonly adapter: Perturbation | null; readonly feeds: Feeds }[],
+  fills: readonly Feeds[],
+  decode: Feeds,
 ): Promise<readonly Float32Array[]> => {
-  const rows = cases.length;
-  const kv = lora.newRows({ rows, capacity: 16 });
+  const kv = lora.newRows({ rows: cases.length, capacity: 16 });
   if (kv === undefined) return [];
-  const bytes = lora.sites.reduce((sum, site) => sum + site.inFeatures + site.outFeatures + 32, 0);
-  const copies = new AdapterRows(lora, { sites: lora.sites, rows, budgetBytes: 16 * rows * bytes });
   try {
     for (const [row, { prompt }] of cases.entries()) {
-      const { feeds } = adapters[row] ?? {};
+      const feeds = fills[row];
       if (feeds === undefined) return [];
       await lora.prepare(feeds, prompt, new RowCache(kv, row), [prompt.length - 1])();
     }
-    const span = kv.span(0, rows);
+    const span = kv.span(0, cases.length);
     const step = {
       ids: cases.map(({ next }) => [next]),
       before: cases.map(({ prompt }) => prompt.length),
     };
-    const feeds = copies.feeds(
-      0,
-      adapters.map(({ adapter }) => adapter),
-    );
-    const logits = await lora.prepareRows(feeds, step, { past: span, present: span }, [0])();
+    const logits = await lora.prepareRows(decode, step, { past: span, present: span }, [0])();
     return cases.map((_, row) => logits.slice(row * lora.vocabSize, (row + 1) * lora.vocabSize));
   } finally {
-    copies.release();
     kv.release();
   }
 };
 
 /**
  * True when each row is near what its adapter gives for its tokens by itself, and far from everything else. `alones`: by
- * adapter, for the tokens of each row; the adapter of a row has the number of the row.
+ * adapter, for the tokens of each row; `adapterOf` is the number of a row's adapter, unless told otherwise that of the row.
  */
 export const eachIsItsOwn = (
   rows: readonly Float32Array[],
   alones: readonly (readonly Float32Array[])[],
+  adapterOf: (row: number) => number = (row) => row,
 ): boolean =>
   rows.length > 0 &&
   rows.every((row, at) => {
-    const own = distance(row, alones[at]?.[at] ?? new Float32Array(0));
+    const own = distance(row, alones[adapterOf(at)]?.[at] ?? new Float32Array(0));
     const others = alones.flatMap((answers, adapter) =>
-      answers.filter((_, of) => adapter !== at || of !== at).map((answer) => distance(row, answer)),
+      answers
+        .filter((_, of) => adapter !== adapterOf(at) || of !== at)
+        .map((answer) => distance(row, answer)),
     );
     return own <= mostShare * Math.min(...others);
   });
 
+/** Each row with its own adapter, by copies; then all with the first one, fed once. */
 const rowsAreTheirOwn = async (graphs: Graphs): Promise<boolean> => {
   const { lora } = graphs;
   using first = new Perturbation(lora.sites, 2, strength);
   using second = new Perturbation(lora.sites, 3, strength);
-  const adapters = [first, second, null].map((adapter) => ({
-    adapter,
-    feeds: lora.feeds(adapter?.tensors() ?? new Map()),
-  }));
+  const adapters = [first, second, null];
+  const bytes = lora.sites.reduce((sum, site) => sum + site.inFeatures + site.outFeatures + 32, 0);
+  const copies = new AdapterRows(lora, {
+    sites: lora.sites,
+    rows: cases.length,
+    budgetBytes: 16 * cases.length * bytes,
+  });
+  const feeds = adapters.map((adapter) => lora.feeds(adapter?.tensors() ?? new Map()));
   try {
     const alones: (readonly Float32Array[])[] = [];
-    for (const { feeds } of adapters) alones.push(await alone(lora, feeds));
-    return eachIsItsOwn(await together(graphs, adapters), alones);
+    for (const own of feeds) alones.push(await alone(lora, own));
+    if (!eachIsItsOwn(await together(graphs, feeds, copies.feeds(0, adapters)), alones)) return false;
+    const [one] = feeds;
+    if (one === undefined) return false;
+    const rows = await together(
+      graphs,
+      cases.map(() => one),
+      one,
+    );
+    return eachIsItsOwn(rows, alones, () => 0);
   } finally {
-    for (const { feeds } of adapters) feeds.release();
+    for (const own of feeds) own.release();
+    copies.release();
   }
 };
 
