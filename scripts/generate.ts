@@ -15,6 +15,7 @@ import { metricsReference } from './generate/metrics-reference.ts';
 import { performanceReference } from './generate/performance.ts';
 import { protos } from './generate/protos.ts';
 import { providerReference } from './generate/provider-reference.ts';
+import { rolloutReference } from './generate/rollout-reference.ts';
 
 const root = join(import.meta.dirname, '..');
 const check = process.argv.includes('--check');
@@ -33,6 +34,7 @@ const generators = [
   metricsReference,
   performanceReference,
   providerReference,
+  rolloutReference,
 ];
 for (const make of generators) {
   for (const [path, content] of await make()) {

@@ -44,3 +44,14 @@ export const durationSchema = formed(32, matching(durationPattern, form), {
   rule: `${celMatches(countable)} && duration(self) <= duration("8784h")`,
   advice: 'must be at most 8784h',
 });
+
+/** Like {@link durationSchema}, from `least` to `most`, which are durations as well. */
+export const durationBetween = (least: string, most: string) =>
+  formed(32, matching(durationPattern, form), {
+    holds: (value) => {
+      const ms = read(value) ?? 0;
+      return ms >= parseDuration(least) && ms <= parseDuration(most);
+    },
+    rule: `${celMatches(countable)} && duration(self) >= duration("${least}") && duration(self) <= duration("${most}")`,
+    advice: `must be from ${least} to ${most}`,
+  });

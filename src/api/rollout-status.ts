@@ -93,8 +93,22 @@ export const rolloutStatusSchema = z
         hash: text(128).meta({ description: 'Hash of the steps; another one restarts at step 0.' }),
         elapsedMs: z.number().min(0).meta({ description: 'Milliseconds spent in the present pause.' }),
         promoted: z.boolean().meta({ description: 'Somebody ended the present pause by hand.' }),
+        full: z
+          .boolean()
+          .meta({ description: 'Somebody promoted the canary past its remaining steps.' })
+          .optional(),
       })
       .meta({ description: 'Where in the steps the rollout is.' })
+      .optional(),
+    progress: z
+      .strictObject({
+        reason: text(64).meta({ description: 'What it waits for, as the reason of a condition.' }),
+        waitedMs: z.number().min(0).meta({
+          description: 'Milliseconds of waiting without progress, monotonic; at most spec.progressDeadline.',
+        }),
+        ready: runtimes('Runtimes that were ready when it progressed last.'),
+      })
+      .meta({ description: 'How long it has waited for its adapter; absent while it does not wait.' })
       .optional(),
     abort: z
       .strictObject({

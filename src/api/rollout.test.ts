@@ -18,10 +18,41 @@ const rows: readonly Row[] = [
   ],
   [
     'a strategy that comes later',
-    rollout({ strategy: { blueGreen: {} } }),
-    'spec.strategy.canary is required',
-    'unknown field spec.strategy.blueGreen',
+    rollout({ strategy: { shadow: {} } }),
+    'unknown field spec.strategy.shadow',
   ],
+  [
+    'no strategy in a strategy',
+    rollout({ strategy: {} }),
+    'spec.strategy: must have exactly one of canary, blueGreen, for example blueGreen: {}; it has none',
+  ],
+  [
+    'two strategies',
+    rollout({ strategy: { canary: { steps: [] }, blueGreen: {} } }),
+    'spec.strategy: must have exactly one of canary, blueGreen, for example blueGreen: {}; it has canary, blueGreen: remove all but one',
+  ],
+  [
+    'a switch by itself after a time that a person should make',
+    rollout({ strategy: { blueGreen: { autoPromotion: false, autoPromotionAfter: '5m' } } }),
+    'spec.strategy.blueGreen: autoPromotionAfter needs autoPromotion: true; leave it out to wait for a person',
+  ],
+  [
+    'a time to keep the former stable in RAM',
+    rollout({ strategy: { blueGreen: { scaleDownDelay: '30s' } } }),
+    'unknown field spec.strategy.blueGreen.scaleDownDelay',
+  ],
+  [
+    'a share of runtimes that is no percentage',
+    steps({ preload: { successThreshold: '0%' } }),
+    'spec.strategy.canary.steps[0].preload.successThreshold: must be a whole percentage from 1% to 100%, such as 90%',
+  ],
+  [
+    'a deadline without a unit',
+    rollout({ progressDeadline: '600' }),
+    'spec.progressDeadline: must be a duration such as 500ms, 30s, 1m30s or 24h (units: ms, s, m, h)',
+  ],
+  ['blue-green with its defaults', rollout({ strategy: { blueGreen: {} } })],
+  ['a preload of most runtimes', steps({ preload: { successThreshold: '90%' } }, { preload: {} })],
   [
     'a weight above 100',
     steps({ setWeight: 101 }),
@@ -30,12 +61,12 @@ const rows: readonly Row[] = [
   [
     'an empty step',
     steps({}),
-    `spec.strategy.canary.steps[0]: must have exactly one of setWeight, pause, for example setWeight: 20; it has none`,
+    `spec.strategy.canary.steps[0]: must have exactly one of preload, setWeight, pause, for example setWeight: 20; it has none`,
   ],
   [
     'a step with two verbs',
     steps({ setWeight: 1, pause: {} }),
-    `spec.strategy.canary.steps[0]: must have exactly one of setWeight, pause, for example setWeight: 20; it has setWeight, pause: remove all but one`,
+    `spec.strategy.canary.steps[0]: must have exactly one of preload, setWeight, pause, for example setWeight: 20; it has setWeight, pause: remove all but one`,
   ],
   [
     'a step that is spelled wrong',

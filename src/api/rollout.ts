@@ -1,12 +1,28 @@
 import { z } from 'zod';
-import { durationSchema } from './duration.ts';
+import { durationBetween, durationSchema } from './duration.ts';
 import { exactlyOneOf } from './exactly-one.ts';
 import { nameSchema } from './names.ts';
+import { percentSchema } from './percent.ts';
 import { selectorSchema } from './selector.ts';
+import { cel } from './text.ts';
 
 /** Exactly one member is present. */
 export const stepSchema = exactlyOneOf(
   {
+    preload: z
+      .strictObject({
+        successThreshold: percentSchema
+          .meta({
+            description:
+              'Share of the connected runtimes that is enough, from this step on. The others serve stable until they are ready. Example: 90%. Default: all of them.',
+          })
+          .optional(),
+      })
+      .meta({
+        description:
+          'Waits until the connected runtimes have the canary Resident. They load it from the start in any case.',
+      })
+      .optional(),
     setWeight: z
       .int()
       .min(0)
@@ -22,8 +38,8 @@ export const stepSchema = exactlyOneOf(
       .meta({ description: 'Waits before the next step. `pause: {}` waits until somebody promotes.' })
       .optional(),
   },
-  ['setWeight', 'pause'],
-  { example: 'setWeight: 20', description: 'One step. Exactly one of setWeight, pause.' },
+  ['preload', 'setWeight', 'pause'],
+  { example: 'setWeight: 20', description: 'One step. Exactly one of preload, setWeight, pause.' },
 );
 export type Step = z.infer<typeof stepSchema>;
 
@@ -34,14 +50,94 @@ export const hashOnSchema = z.enum(['User', 'Session', 'Request']).meta({
 });
 export type HashOn = z.infer<typeof hashOnSchema>;
 
+const canarySchema = z
+  .strictObject({
+    steps: z.array(stepSchema).max(64).meta({
+      description:
+        'Steps in their order, at most 64; after the last one the canary is stable. An empty list switches at once, when the canary is ready.',
+    }),
+    hashOn: hashOnSchema.default('User'),
+  })
+  .meta({ description: 'Raises the share of the new adapter step by step.' });
+
+const promotionAdvice = 'autoPromotionAfter needs autoPromotion: true; leave it out to wait for a person';
+
+const blueGreenSchema = z
+  .strictObject({
+    autoPromotion: z.boolean().default(true).meta({
+      description:
+        'Switches without a person. false: waits, with the new adapter ready everywhere, until somebody promotes. Default true.',
+    }),
+    autoPromotionAfter: durationSchema
+      .meta({
+        description: 'How long the new adapter is ready before the switch. Example: 5m. Default: at once.',
+      })
+      .optional(),
+  })
+  .superRefine(({ autoPromotion, autoPromotionAfter }, ctx) => {
+    if (autoPromotion || autoPromotionAfter === undefined) return;
+    ctx.addIssue({ code: 'custom', message: promotionAdvice });
+  })
+  .meta({
+    description: 'Loads the new adapter on every connected runtime, then gives it all traffic in one step.',
+    ...cel({
+      rule: '!has(self.autoPromotionAfter) || !has(self.autoPromotion) || self.autoPromotion',
+      message: promotionAdvice,
+    }),
+  });
+export type BlueGreen = z.infer<typeof blueGreenSchema>;
+
+/** Exactly one member is present; src/rollout/strategy makes steps of either. */
+export const strategySchema = exactlyOneOf(
+  { canary: canarySchema.optional(), blueGreen: blueGreenSchema.optional() },
+  ['canary', 'blueGreen'],
+  {
+    example: 'blueGreen: {}',
+    description: 'How traffic moves to the new adapter. Exactly one of canary, blueGreen.',
+  },
+);
+export type Strategy = z.infer<typeof strategySchema>;
+
+/** What makes a caller sticky. Blue-green never has callers on both sides: there it does not matter. */
+export const hashOnOf = ({ canary }: Strategy): HashOn => canary?.hashOn ?? 'User';
+
 export const guardSchema = z
   .strictObject({
     maxConsecutiveErrors: z.int().min(1).max(1000).default(5).meta({
       description:
         'Errors of the canary in a row after which the node goes back to stable, 1 to 1000. Default 5.',
     }),
+    maxErrorRatio: percentSchema
+      .meta({
+        description:
+          "The node goes back to stable when more than this share of the canary's requests in the window failed. Example: 20%. Default: only errors in a row count.",
+      })
+      .optional(),
+    maxLatency: durationBetween('1ms', '1h')
+      .meta({
+        description:
+          "The node goes back to stable when more than half of the canary's requests in the window took longer, unless the same is true of stable. Of generated text it is the time that the engine itself takes up to the first token, without waiting; of embeddings and classifications the whole answer. Example: 500ms. Default: latency does not count.",
+      })
+      .optional(),
+    minRequests: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .meta({
+        description:
+          'Requests of the canary in the window, for maxErrorRatio and maxLatency; stable is compared with when it has as many. 1 to 100000. Default 20.',
+      })
+      .optional(),
+    window: durationBetween('1s', '1h')
+      .meta({
+        description: 'How far back maxErrorRatio and maxLatency look, 1s to 1h. Default 60s.',
+      })
+      .optional(),
   })
-  .meta({ description: 'Rollback on the node itself, without an operator, at the next request.' });
+  .meta({
+    description:
+      'Rollback on the node itself, without an operator, at the next request. Errors are answers that the adapter fails to give: not finite, of a wrong shape, an exception, an end of the engine. Mistakes of the caller, cancellations, deadlines and a full queue do not count.',
+  });
 export type GuardSpec = z.infer<typeof guardSchema>;
 
 export const rolloutSpecSchema = z
@@ -68,18 +164,15 @@ export const rolloutSpecSchema = z
       .default({ revisions: 1 })
       .meta({ description: 'Going back to a recent stable adapter skips the steps.' }),
     paused: z.boolean().default(false).meta({ description: 'Holds the rollout where it is. Default false.' }),
-    strategy: z
-      .strictObject({
-        canary: z
-          .strictObject({
-            steps: z.array(stepSchema).max(64).meta({
-              description:
-                'Steps in their order, at most 64; after the last one the canary is stable. An empty list switches at once, when the canary is ready.',
-            }),
-            hashOn: hashOnSchema.default('User'),
-          })
-          .meta({ description: 'Raises the share of the new adapter step by step.' }),
-      })
+    progressDeadline: durationSchema.default('10m').meta({
+      description:
+        'How long the rollout may wait for its adapter without any progress before it is Degraded; it still goes on when the adapter comes. Pauses do not count, and neither do runtimes that are offline. Default 10m.',
+    }),
+    abortOnProgressDeadline: z
+      .boolean()
+      .default(false)
+      .meta({ description: 'Gives the canary up when the progress deadline has passed. Default false.' }),
+    strategy: strategySchema
       .default({
         canary: {
           steps: [5, 25, 50].flatMap((setWeight) => [{ setWeight }, { pause: { duration: '1m' } }]),
@@ -88,7 +181,7 @@ export const rolloutSpecSchema = z
       })
       .meta({
         description:
-          'How traffic moves to the new adapter. Default: 5, 25 and 50 percent with a minute at each.',
+          'How traffic moves to the new adapter. Exactly one of canary, blueGreen. Default: canary with 5, 25 and 50 percent and a minute at each.',
       }),
     guard: guardSchema.default({ maxConsecutiveErrors: 5 }),
   })

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { adapterSpecSchema } from './adapter.ts';
-import { parseDuration } from './duration.ts';
+import { durationBetween, parseDuration } from './duration.ts';
 import { imageVersion } from './image.ts';
 import { immutabilityProblems } from './immutable.ts';
 import { parseQuantity } from './quantity.ts';
@@ -31,6 +31,16 @@ describe('parseDuration', () => {
         expect(parseDuration(`${h}h${m}m${s}s`)).toBe(((h * 60 + m) * 60 + s) * 1000);
       }),
     );
+  });
+});
+
+describe('durationBetween', () => {
+  it('takes both ends and what is between them, and says what they are', () => {
+    const schema = durationBetween('1s', '1h');
+    for (const text of ['1s', '1000ms', '59m', '1h']) expect(schema.safeParse(text).success).toBe(true);
+    for (const text of ['0s', '999ms', '1h1ms']) {
+      expect(schema.safeParse(text).error?.issues).toMatchObject([{ message: 'must be from 1s to 1h' }]);
+    }
   });
 });
 

@@ -33,7 +33,7 @@ const adapterWarnings = ({ source, digest }: SpecOf<'Adapter'>): FieldProblem[] 
 
 const rolloutWarnings = ({ strategy }: SpecOf<'AdapterRollout'>): FieldProblem[] => {
   let weight = 0;
-  return strategy.canary.steps.flatMap((step, index) => {
+  return (strategy.canary?.steps ?? []).flatMap((step, index) => {
     const before = weight;
     weight = step.setWeight ?? weight;
     if (weight >= before) return [];

@@ -1,17 +1,28 @@
 import type { ServiceError } from '@grpc/grpc-js';
 import { Command } from 'commander';
-import type { Adapter, AdminClient, Rollout } from '../gen/adaptlet/inference/v1/admin.ts';
+import type { Adapter, AdminClient, Rollout, StatusResponse } from '../gen/adaptlet/inference/v1/admin.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
 import { operatorCommands } from './trust-cluster.ts';
 
 type Answer<T> = (error: ServiceError | null, value: T) => void;
 
+type VerbOptions = AdminOptions & { readonly full?: boolean };
+
 const rolloutVerbs: readonly [
   string,
   string,
-  (c: AdminClient, rollout: string, done: Answer<{ rollout?: Rollout | undefined }>) => unknown,
+  (
+    c: AdminClient,
+    rollout: string,
+    done: Answer<{ rollout?: Rollout | undefined }>,
+    options: VerbOptions,
+  ) => unknown,
 ][] = [
-  ['promote', 'end the present pause of a rollout', (c, rollout, done) => c.promote({ rollout }, done)],
+  [
+    'promote',
+    'end the present pause of a rollout',
+    (c, rollout, done, { full = false }) => c.promote({ rollout, full }, done),
+  ],
   ['abort', 'end a rollout; stable serves', (c, rollout, done) => c.abort({ rollout }, done)],
   [
     'rollback',
@@ -40,19 +51,63 @@ const adapterVerbs: readonly [
   ],
 ];
 
-/** `adaptlet promote|abort|rollback|retry ROLLOUT`, `adaptlet preload|pin|unpin|evict ADAPTER`, and about the operator. */
+/** What changes the spec, which lies elsewhere: people who are used to these words get told where. */
+const specVerbs: readonly { readonly verb: string; readonly description: string; readonly change: string }[] =
+  [
+    {
+      verb: 'undo',
+      description: 'say where spec.adapter is set back (rollback acts on this node at once)',
+      change: 'set spec.adapter back',
+    },
+    { verb: 'pause', description: 'say where spec.paused is set', change: 'set spec.paused: true' },
+    { verb: 'resume', description: 'say where spec.paused is taken back', change: 'set spec.paused: false' },
+  ];
+
+/** Why this node does not do it, and who does. Pure. */
+export const specIsElsewhere = (
+  { verb, change }: { readonly verb: string; readonly change: string },
+  name: string,
+  { rollouts, manifests, operator }: Pick<StatusResponse, 'rollouts' | 'manifests' | 'operator'>,
+): string => {
+  const known = rollouts.find(({ key }) => key === name || key.endsWith(`/${name}`));
+  if (known === undefined) return `there is no AdapterRollout ${name} here`;
+  const [namespace, rollout] = known.key.split('/');
+  if (operator !== undefined)
+    return `${known.key}: the spec is in the cluster: use \`kubectl adaptlet ${verb} ${rollout} -n ${namespace}\``;
+  const folder = manifests?.folder === '' ? undefined : manifests?.folder;
+  const where = folder === undefined ? 'its manifest' : `its manifest in ${folder}`;
+  return `${known.key}: this node only follows the spec: ${change} in ${where}`;
+};
+
+const refusal = (spec: (typeof specVerbs)[number]): Command =>
+  withAdminOptions(new Command(spec.verb))
+    .description(spec.description)
+    .argument('<rollout>', 'name, or namespace/name')
+    .action(async (name: string, options: AdminOptions) => {
+      const status = await callAdmin<StatusResponse>(options, (client, done) => client.status({}, done));
+      throw new Error(specIsElsewhere(spec, name, status));
+    });
+
+const rolloutCommand = (verb: string, description: string): Command => {
+  const command = withAdminOptions(new Command(verb))
+    .description(description)
+    .argument('<rollout>', 'name, or namespace/name');
+  return verb === 'promote'
+    ? command.option('--full', 'skip all remaining steps instead of only the present pause')
+    : command;
+};
+
+/** `adaptlet promote|abort|rollback|retry|undo|pause|resume ROLLOUT`, `adaptlet preload|pin|unpin|evict ADAPTER`, and about the operator. */
 export const verbCommands = (): Command[] => [
   ...rolloutVerbs.map(([verb, description, call]) =>
-    withAdminOptions(new Command(verb))
-      .description(description)
-      .argument('<rollout>', 'name, or namespace/name')
-      .action(async (name: string, options: AdminOptions) => {
-        const { rollout } = await callAdmin<{ rollout?: Rollout | undefined }>(options, (client, done) =>
-          call(client, name, done),
-        );
-        process.stdout.write(`${rollout?.key ?? name}: ${rollout?.phase ?? ''}, ${rollout?.message ?? ''}\n`);
-      }),
+    rolloutCommand(verb, description).action(async (name: string, options: VerbOptions) => {
+      const { rollout } = await callAdmin<{ rollout?: Rollout | undefined }>(options, (client, done) =>
+        call(client, name, done, options),
+      );
+      process.stdout.write(`${rollout?.key ?? name}: ${rollout?.phase ?? ''}, ${rollout?.message ?? ''}\n`);
+    }),
   ),
+  ...specVerbs.map(refusal),
   ...adapterVerbs.map(([verb, description, call]) =>
     withAdminOptions(new Command(verb))
       .description(description)

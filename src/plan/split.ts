@@ -1,6 +1,7 @@
 import { type ObjectKey, objectKey } from '../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../api/objects.ts';
 import { keyOf } from '../api/references.ts';
+import { hashOnOf } from '../api/rollout.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
 import { type Selector, selects } from '../api/selector.ts';
 import { Remembered } from './remembered.ts';
@@ -33,7 +34,7 @@ export const splitOf = (
         uid: rollout.metadata.uid,
         createdAt: rollout.metadata.creationTimestamp,
         ...arms,
-        hashOn: rollout.spec.strategy.canary.hashOn,
+        hashOn: hashOnOf(rollout.spec.strategy),
         guard: rollout.spec.guard,
       },
     }),

@@ -299,6 +299,23 @@ describe('a settled rollout', () => {
     expect(read({ verb: 'retry' })).toBe('InProgress');
   });
 
+  it('has a condition Healthy that says the same as the phase and as Ready, for kubectl wait', () => {
+    const world = new World(manual).adapter('v1', { state: 'Pending' });
+    const read = (options = {}) => {
+      const { phase, conditions } = world.decide(options).status;
+      return [phase, conditionOf(conditions, 'Healthy')?.status, conditionOf(conditions, 'Ready')?.status];
+    };
+    expect(read()).toEqual(['Progressing', 'False', 'False']);
+    expect(read({ elapsedMs: 10 * minute })).toEqual(['Degraded', 'False', 'False']);
+    world.adapter('v1', { state: 'Resident' });
+    expect(read()).toEqual(['Healthy', 'True', 'True']);
+    world.adapter('v2').edit({ adapter: 'v2' });
+    expect(read()).toEqual(['Paused', 'False', 'False']);
+    expect(read({ verb: 'abort' })).toEqual(['Degraded', 'False', 'False']);
+    world.edit({ adapter: 'v1' });
+    expect(read()).toEqual(['Healthy', 'True', 'True']);
+  });
+
   it('changes lastTransitionTime of a condition with its status only', () => {
     const world = underWay(manual);
     const paused = condition(world.decide().status, 'Paused')?.lastTransitionTime;

@@ -1,12 +1,15 @@
 import type { RolloutObject } from '../api/objects.ts';
 import type { RolloutStatus } from '../api/rollout-status.ts';
+import { withDeadline } from './deadline.ts';
 import { type Draft, draftOf, type RolloutEvent, type Standing, sameAdapter } from './draft.ts';
 import type { Facts } from './facts.ts';
 import { becomeStable, bindCanary, dropCanary, followEdit, giveUp, goBack } from './moves.ts';
 import { statusOf } from './publish.ts';
+import { isReadyFor } from './readiness.ts';
 import type { RequestVerb, RolloutRequest } from './request.ts';
 import { awaiting, because, completed, givenUp, pausedBySpec, settled } from './standing.ts';
 import { runSteps } from './steps.ts';
+import { stepsOf } from './strategy.ts';
 import { type Target, targetOf } from './target.ts';
 import { applyVerb, refuse, takeRequest } from './verbs.ts';
 
@@ -36,7 +39,8 @@ export type Decision = {
 /**
  * One decision about one rollout: pure, so that a node without a cluster and the operator decide alike.
  *
- * Guarantees: at most one canary; stable is replaced only by an adapter that is Resident at that moment; a canary that
+ * Guarantees: at most one canary; stable is replaced only by an adapter that is Resident at that moment, everywhere or on
+ * as many of the connected runtimes as a preload step asks for; a canary that
  * is given up has weight 0 in the same decision; deciding again with the same facts changes nothing.
  * Assumes: `elapsedMs` starts anew with each decision whose status was kept; a `retry` comes with facts from after failed
  * loads were started again: what is still wrong aborts it in the same decision.
@@ -48,9 +52,19 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
   const target = targetOf(spec.adapter, facts.target, before);
   const verb = takeRequest(draft, request);
   const turn: Turn = { rollout, facts, target, verb, now: at, elapsedMs: countedTime(before, elapsedMs) };
-  const standing = draft.stable === undefined ? firstRevision(draft, turn) : nextRevision(draft, turn);
-
   const { generation } = metadata;
+  const standing = withDeadline(
+    draft,
+    draft.stable === undefined ? firstRevision(draft, turn) : nextRevision(draft, turn),
+    {
+      spec,
+      fact: facts.target,
+      elapsedMs,
+      edited: before?.observedGeneration !== generation,
+      now: at,
+    },
+  );
+
   const status = statusOf(draft, standing, before, facts, {
     generation,
     now: at,
@@ -60,10 +74,14 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
   const { phase, reason, message, requeueAfterMs } = standing;
   const isNews =
     phase === 'Degraded' && before?.revision !== status.revision && before?.message !== status.message;
-  if (isNews && (reason === 'AdapterFailed' || reason === 'AdapterRemoved'))
-    draft.events.push({ reason, message });
+  if (isNews && isTrouble(reason)) draft.events.push({ reason, message });
   return { status, events: draft.events, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
 };
+
+/** Why a rollout is Degraded without a move that has an event of its own. */
+const troubles = ['AdapterFailed', 'AdapterRemoved', 'ProgressDeadlineExceeded'] as const;
+const isTrouble = (reason: string): reason is (typeof troubles)[number] =>
+  troubles.some((trouble) => trouble === reason);
 
 /** What one decision looks at. */
 type Turn = {
@@ -95,7 +113,7 @@ const firstRevision = (draft: Draft, { rollout, target, verb }: Turn): Standing 
 const nextRevision = (draft: Draft, turn: Turn): Standing => {
   const { rollout, target, verb } = turn;
   const { metadata, spec } = rollout;
-  const { steps } = spec.strategy.canary;
+  const steps = stepsOf(spec.strategy);
   const named = { namespace: metadata.namespace, name: metadata.name };
   if (target.kind === 'Resolved' && sameAdapter(target.bound, draft.stable)) {
     if (verb === 'rollback' && draft.canary === undefined && goBack(draft, { ...named, steps }, turn.now)) {
@@ -142,21 +160,22 @@ const troubleOf = (canary: NonNullable<Draft['canary']>, { facts, target }: Turn
 /** The canary is bound; how far it gets. */
 const advance = (draft: Draft, { rollout, target, elapsedMs }: Turn): Standing => {
   const { strategy, paused, rollbackWindow } = rollout.spec;
-  const { steps } = strategy.canary;
+  const steps = stepsOf(strategy);
   if (draft.abort !== undefined) return givenUp(draft);
   // The spec names something whose content is not known: the canary is not wanted any more, but nothing replaces it yet.
   if (target.kind !== 'Resolved') return awaiting(target);
   const edited = followEdit(draft, steps);
   if (paused) return pausedBySpec(draft);
-  if (target.fact?.state !== 'Resident') return awaiting(target);
+  if (!isReadyFor(target.fact, steps, draft.step?.index ?? 0)) return awaiting(target);
 
   const recent = draft.history.slice(0, rollbackWindow.revisions);
   if (recent.some((old) => sameAdapter(old, target.bound))) {
     becomeStable(draft, target.bound, 'FastRolledBack');
     return completed(draft);
   }
-  const waiting = runSteps(draft, steps, edited ? 0 : elapsedMs);
+  const skipped = draft.step?.full === true;
+  const waiting = runSteps(draft, steps, { target, elapsedMs: edited ? 0 : elapsedMs });
   if (waiting !== undefined) return waiting;
-  becomeStable(draft, target.bound, 'Promoted');
+  becomeStable(draft, target.bound, skipped ? 'FastPromoted' : 'Promoted');
   return completed(draft);
 };

@@ -21,6 +21,7 @@ export type Draft = {
   /** Percent allowed for the canary. */
   weight: number;
   step: RolloutStatus['step'];
+  progress: RolloutStatus['progress'];
   abort: RolloutStatus['abort'];
   completionStatus: RolloutStatus['completionStatus'];
   lastHandledRequest: string | undefined;
@@ -36,6 +37,7 @@ export const draftOf = (status: RolloutStatus | undefined): Draft => ({
   history: status?.history ?? [],
   weight: status?.weights.canary ?? 0,
   step: status?.step,
+  progress: status?.progress,
   abort: status?.abort,
   completionStatus: status?.completionStatus,
   lastHandledRequest: status?.lastHandledRequest,

@@ -16,6 +16,8 @@ export type AdapterFact = {
   /** The same for people. */
   readonly message: string;
   readonly baseModel: string;
+  /** Connected runtimes that it should serve on, and how many of them have it Resident. Absent on a node of its own. */
+  readonly runtimes?: { readonly ready: number; readonly connected: number } | undefined;
 };
 
 /**

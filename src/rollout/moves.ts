@@ -28,6 +28,7 @@ export const bindCanary = (
   draft.canary = { ...bound, seed, attempt: nextAttempt(draft) };
   draft.weight = 0;
   draft.step = firstStep(rollout.steps);
+  draft.progress = undefined;
   draft.abort = undefined;
   draft.completionStatus = former === undefined ? undefined : 'Superseded';
   draft.events.push({ reason: 'RolloutStarted', message: `canary is ${named(bound)}` });
@@ -96,7 +97,11 @@ export const goBack = (
 };
 
 /** Makes an adapter stable, in one step with everything that follows from it. */
-export const becomeStable = (draft: Draft, bound: BoundAdapter, how: 'Promoted' | 'FastRolledBack'): void => {
+export const becomeStable = (
+  draft: Draft,
+  bound: BoundAdapter,
+  how: 'Promoted' | 'FastPromoted' | 'FastRolledBack',
+): void => {
   const former = draft.stable;
   const kept = draft.history.filter((old) => !sameAdapter(old, bound) && !sameAdapter(old, former));
   draft.history = former === undefined ? kept : [former, ...kept];

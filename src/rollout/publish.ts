@@ -44,7 +44,7 @@ const observations = (
 
 /**
  * The status that a draft amounts to. The very object `before` when nothing is different. `revision` grows by one when
- * anything is that was decided: messages, the progress of a pause and what was observed of the runtimes are written
+ * anything is that was decided: messages, the time of a pause or a wait and what was observed of the runtimes are written
  * down, but decide nothing.
  */
 export const statusOf = (
@@ -59,7 +59,7 @@ export const statusOf = (
     readonly leaderEpoch: number | undefined;
   },
 ): RolloutStatus => {
-  const { stable, canary, attempts, weight, step, abort, completionStatus } = draft;
+  const { stable, canary, attempts, weight, step, progress, abort, completionStatus } = draft;
   const { lastHandledRequest, lastRefusal } = draft;
   const observed = observations(standing, stable, { room, nameConflict });
   const next: RolloutStatus = {
@@ -77,6 +77,7 @@ export const statusOf = (
       ...(fleet?.observedCanary === undefined ? {} : { observedCanary: fleet.observedCanary }),
     },
     ...(step === undefined ? {} : { step }),
+    ...(progress === undefined ? {} : { progress }),
     ...(abort === undefined ? {} : { abort: { ...abort, reason: cut(abort.reason) } }),
     ...(completionStatus === undefined ? {} : { completionStatus }),
     ...(fleet === undefined ? {} : { runtimes: fleet.runtimes }),
@@ -93,7 +94,16 @@ export const statusOf = (
 /** A status without messages, progress and observations. */
 const decisionsOf = (status: RolloutStatus | undefined): unknown => {
   if (status === undefined) return undefined;
-  const { runtimes: _, leaderEpoch: __, message: ___, weights, step, conditions, ...decisions } = status;
+  const {
+    runtimes: _,
+    leaderEpoch: __,
+    message: ___,
+    progress: ____,
+    weights,
+    step,
+    conditions,
+    ...decisions
+  } = status;
   return {
     ...decisions,
     weight: weights.canary,

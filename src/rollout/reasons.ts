@@ -12,6 +12,8 @@ export const conditionReasons = {
   Completed: 'The stable adapter is the one that spec.adapter names.',
   Aborted: 'The canary was given up; stable serves every request until the spec changes or somebody retries.',
   AdapterFailed: 'The Adapter was refused and cannot serve.',
+  ProgressDeadlineExceeded:
+    'The adapter was awaited for spec.progressDeadline without any progress; the rollout goes on when it comes.',
   AdapterRemoved: 'The Adapter object of stable was removed; what is loaded goes on serving.',
   StableServes: 'There is a stable adapter.',
   NoStable: 'No adapter has become stable yet.',
@@ -27,7 +29,9 @@ export const eventReasons = {
   RolloutRestarted: 'The steps were edited: the canary starts again at the first one.',
   WeightSet: 'A step changed the weight that the canary is allowed.',
   StepPromoted: 'Somebody ended a pause by hand.',
+  StepsSkipped: 'Somebody promoted the canary past its remaining steps.',
   Promoted: 'The canary became stable.',
+  FastPromoted: 'The canary became stable without its remaining steps.',
   FastRolledBack: 'A recent stable adapter became stable again without steps.',
   RolledBack: 'The spec went back to stable: the canary was dropped.',
   Superseded: 'Another adapter took the place of the canary.',
@@ -36,6 +40,7 @@ export const eventReasons = {
   RequestRefused: 'A request by hand does not apply in the present state.',
   AdapterFailed: 'The Adapter was refused and cannot serve.',
   AdapterRemoved: 'The Adapter object of stable was removed.',
+  ProgressDeadlineExceeded: 'The adapter was awaited for spec.progressDeadline without any progress.',
 } as const;
 export type EventReason = keyof typeof eventReasons;
 

@@ -1,4 +1,4 @@
-const verbs = ['promote', 'abort', 'rollback', 'retry'] as const;
+const verbs = ['promote', 'promote-full', 'abort', 'rollback', 'retry'] as const;
 export type RequestVerb = (typeof verbs)[number];
 
 /** Something that a person asked of a rollout. The id makes it act once. `verb` may be one that nobody knows. */

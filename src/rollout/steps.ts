@@ -2,12 +2,17 @@ import { parseDuration } from '../api/duration.ts';
 import type { Step } from '../api/rollout.ts';
 import type { Draft, Standing } from './draft.ts';
 import { hash64Hex } from './hash.ts';
+import { isReadyFor } from './readiness.ts';
+import { awaiting } from './standing.ts';
+import type { Target } from './target.ts';
 
-/** Progress of a pause is written down at least so often: a restart loses no more than this. */
-const checkpointMs = 30_000;
+/** Time that counts is written down at least so often: a restart loses no more than this. */
+export const checkpointMs = 30_000;
 
-const stepText = ({ setWeight, pause }: Step): string =>
-  setWeight === undefined ? `pause ${pause?.duration ?? ''}` : `setWeight ${setWeight}`;
+const stepText = ({ setWeight, pause, preload }: Step): string => {
+  if (preload !== undefined) return `preload ${preload.successThreshold ?? ''}`;
+  return setWeight === undefined ? `pause ${pause?.duration ?? ''}` : `setWeight ${setWeight}`;
+};
 
 /** Changes when the steps do; the order of keys in a manifest does not matter. */
 export const stepsHash = (steps: readonly Step[]): string => hash64Hex(steps.map(stepText).join('\n'));
@@ -20,8 +25,8 @@ export const firstStep = (steps: readonly Step[]): NonNullable<Draft['step']> =>
   promoted: false,
 });
 
-/** Duration of a pause in milliseconds; undefined: until somebody promotes. */
-const durationOf = (duration: string | undefined): number | undefined => {
+/** A duration in milliseconds; undefined: there is none. */
+export const durationOf = (duration: string | undefined): number | undefined => {
   if (duration === undefined) return undefined;
   try {
     return parseDuration(duration);
@@ -31,12 +36,18 @@ const durationOf = (duration: string | undefined): number | undefined => {
   }
 };
 
+type Resolved = Extract<Target, { kind: 'Resolved' }>;
+
 /**
  * Runs steps until one of them waits. `elapsedMs` is what passed since the last decision and counts for the present
  * pause only: the weight after it was not in force meanwhile.
  * Returns undefined when all steps are done.
  */
-export const runSteps = (draft: Draft, steps: readonly Step[], elapsedMs: number): Standing | undefined => {
+export const runSteps = (
+  draft: Draft,
+  steps: readonly Step[],
+  { target, elapsedMs }: { readonly target: Resolved; readonly elapsedMs: number },
+): Standing | undefined => {
   let state = draft.step ?? firstStep(steps);
   let passed = elapsedMs;
   for (let step = steps[state.index]; step !== undefined; step = steps[state.index]) {
@@ -49,6 +60,10 @@ export const runSteps = (draft: Draft, steps: readonly Step[], elapsedMs: number
         ...waiting.standing,
         message: `${waiting.standing.message}, canary at ${draft.weight} %`,
       };
+    }
+    if (step.preload !== undefined && !isReadyFor(target.fact, steps, state.index)) {
+      draft.step = state;
+      return awaiting(target);
     }
     if (step.setWeight !== undefined && step.setWeight !== draft.weight) {
       draft.events.push({

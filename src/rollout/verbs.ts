@@ -43,12 +43,17 @@ export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[
       return;
     case 'promote':
       promote(draft, steps);
+      return;
+    case 'promote-full':
+      promoteFully(draft, steps);
   }
 };
 
+const givenUpAlready = 'the canary was given up; retry starts it again';
+
 const promote = (draft: Draft, steps: readonly Step[]): void => {
   const { step } = draft;
-  if (draft.abort !== undefined) refuse(draft, 'promote', 'the canary was given up; retry starts it again');
+  if (draft.abort !== undefined) refuse(draft, 'promote', givenUpAlready);
   else if (step === undefined || steps[step.index]?.pause === undefined)
     refuse(draft, 'promote', 'no pause is under way');
   else if (step.promoted) refuse(draft, 'promote', 'the pause was ended already');
@@ -59,5 +64,17 @@ const promote = (draft: Draft, steps: readonly Step[]): void => {
       reason: 'StepPromoted',
       message: `the pause of step ${step.index + 1}/${step.total} ends`,
     });
+  }
+};
+
+/** Goes past all steps. Like a promote, it acts as soon as the canary is ready and nobody pauses the rollout. */
+const promoteFully = (draft: Draft, steps: readonly Step[]): void => {
+  const step = draft.step ?? firstStep(steps);
+  if (draft.abort !== undefined) refuse(draft, 'promote-full', givenUpAlready);
+  else if (step.full === true) refuse(draft, 'promote-full', 'the remaining steps were skipped already');
+  else {
+    draft.step = { ...firstStep(steps), index: steps.length, full: true };
+    const message = `skips what remains from step ${Math.min(step.index + 1, step.total)}/${step.total} on`;
+    draft.events.push({ reason: 'StepsSkipped', message });
   }
 };

@@ -1,6 +1,6 @@
 import { fakeDigest } from '../api/names.fixture.ts';
 import type { RolloutObject } from '../api/objects.ts';
-import { type RolloutSpec, rolloutSpecSchema, type Step } from '../api/rollout.ts';
+import { type BlueGreen, type RolloutSpec, rolloutSpecSchema, type Step } from '../api/rollout.ts';
 import { type RolloutStatus } from '../api/rollout-status.ts';
 import { type Decision, decide } from './decide.ts';
 import type { AdapterFact, Facts, Held } from './facts.ts';
@@ -11,6 +11,10 @@ type SpecInput = {
   paused?: boolean;
   revisions?: number;
   limit?: number;
+  /** Instead of steps of a canary. */
+  blueGreen?: Partial<BlueGreen> | undefined;
+  deadline?: string;
+  abortOnDeadline?: boolean;
 };
 
 /** For tests: a rollout, the adapters it may name, and a person who changes both. Decides like a controller does. */
@@ -21,21 +25,44 @@ export class World {
   now = Date.parse('2026-01-01T00:00:00Z');
   status: RolloutStatus | undefined;
   generation = 1;
-  #spec: { adapter: string; steps: readonly Step[]; paused: boolean; revisions: number; limit: number };
+  #spec: SpecInput & { adapter: string; steps: readonly Step[] };
+  #parsed: RolloutSpec | undefined;
   #requests = 0;
 
   constructor(steps: readonly Step[]) {
     this.#spec = { adapter: 'v1', steps, paused: false, revisions: 1, limit: 3 };
   }
 
+  /** Another one that is in the same state; what happens to it does not happen to this one. */
+  clone(): World {
+    const copy = new World(this.#spec.steps);
+    copy.#spec = this.#spec;
+    copy.#parsed = this.#parsed;
+    copy.#requests = this.#requests;
+    for (const [name, fact] of this.adapters) copy.adapters.set(name, fact);
+    copy.held = this.held;
+    copy.room = this.room;
+    copy.now = this.now;
+    copy.status = this.status;
+    copy.generation = this.generation;
+    return copy;
+  }
+
   get spec(): RolloutSpec {
-    const { adapter, steps, paused, revisions, limit } = this.#spec;
+    this.#parsed ??= this.#parse();
+    return this.#parsed;
+  }
+
+  #parse(): RolloutSpec {
+    const { adapter, steps, paused, revisions, limit, blueGreen, deadline, abortOnDeadline } = this.#spec;
     return rolloutSpecSchema.parse({
       adapter,
       paused,
       revisionHistoryLimit: limit,
       rollbackWindow: { revisions },
-      strategy: { canary: { steps } },
+      strategy: blueGreen === undefined ? { canary: { steps } } : { blueGreen },
+      progressDeadline: deadline,
+      abortOnProgressDeadline: abortOnDeadline,
     });
   }
 
@@ -54,6 +81,7 @@ export class World {
 
   edit(change: SpecInput): this {
     this.#spec = { ...this.#spec, ...change };
+    this.#parsed = undefined;
     this.generation++;
     return this;
   }

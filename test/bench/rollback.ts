@@ -14,6 +14,14 @@ export const rollback = async (): Promise<Report> => {
   return report('rollback', 'ms', {
     results: { guard: variant(guard.ms), operator_abort: variant(abort) },
     ratios: { failed_requests: guard.failedBeyond },
-    setup: { model: 'tiny fp32', trips: guard.tripped, lanes: 12, weight: 50, runtimes, operators: 1 },
+    setup: {
+      model: 'tiny fp32',
+      trips: guard.tripped,
+      lanes: 12,
+      places: 12,
+      weight: 50,
+      runtimes,
+      operators: 1,
+    },
   });
 };

@@ -1,24 +1,27 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { enginePid, TestNode, yaml } from '../support/node.ts';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { enginePid, TestNode, tiny, yaml } from '../support/node.ts';
+import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { traffic } from '../support/traffic.ts';
 import { waitFor } from '../support/wait.ts';
 
 const steps = '{setWeight: 100}, {pause: {}}';
 const strict = '  guard: {maxConsecutiveErrors: 1}\n';
 let node: TestNode;
-beforeAll(async () => {
-  node = await TestNode.start();
-  await node.write(
-    'adapters.yaml',
-    yaml.adapter('upper', 'adapters/upper') + yaml.adapter('reverse', 'adapters/reverse'),
-  );
-  await node.write('shout.yaml', yaml.rollout('shout', 'upper', steps, strict));
-  await waitFor('stable', async () => (await rollout())?.phase === 'Healthy');
-});
-afterAll(() => node.dispose());
 const rollout = async () => (await node.client.status()).rollouts[0];
 
 describe('the guard of a rollout', () => {
+  beforeAll(async () => {
+    node = await TestNode.start();
+    await node.write(
+      'adapters.yaml',
+      yaml.adapter('upper', 'adapters/upper') + yaml.adapter('reverse', 'adapters/reverse'),
+    );
+    await node.write('shout.yaml', yaml.rollout('shout', 'upper', steps, strict));
+    await waitFor('stable', async () => (await rollout())?.phase === 'Healthy');
+  });
+  afterAll(() => node.dispose());
+
   it('takes a canary whose requests fail out of service on this node, without anybody', async () => {
     await node.write('shout.yaml', yaml.rollout('shout', 'reverse', steps, strict));
     await waitFor('the canary', async () => (await rollout())?.effectiveWeight === 100);
@@ -63,5 +66,94 @@ describe('the guard of a rollout', () => {
     });
     await waitFor('the canary', async () => (await rollout())?.effectiveWeight === 50);
     expect((await rollout())?.held).toBe('');
+  });
+});
+
+describe('a canary that begins to fail under load, on a node without anybody', () => {
+  const canaryOf = async (path: string, guard: string): Promise<void> => {
+    await node.write('adapters.yaml', yaml.adapter('upper', 'adapters/upper') + yaml.adapter('next', path));
+    await node.write('shout.yaml', yaml.rollout('shout', 'upper', '{setWeight: 50}, {pause: {}}', guard));
+    await waitFor('stable', async () => (await rollout())?.phase === 'Healthy');
+    await node.write('shout.yaml', yaml.rollout('shout', 'next', '{setWeight: 50}, {pause: {}}', guard));
+    await waitFor('the canary', async () => (await rollout())?.effectiveWeight === 50);
+  };
+  const heldReason = () =>
+    waitFor('the guard', async () => {
+      const held = (await rollout())?.held;
+      return held !== '' && held;
+    });
+  afterEach(() => node.dispose());
+
+  it('fails no request beyond those that it takes to cross the limit', async () => {
+    // As many places as there are requests: what goes from the canary to stable must find one although all are taken.
+    node = await TestNode.start({ settings: { 'max-concurrent': '2', 'max-queue': '10' } });
+    // Answers as `reverse`, but NaN where the prompt has a '='.
+    await canaryOf(
+      'variants/brittle',
+      '  guard: {maxConsecutiveErrors: 1000, maxErrorRatio: 20%, minRequests: 10}\n',
+    );
+    const good = traffic(() => node, {
+      model: 'shout',
+      prompt: 'moon:',
+      allowed: new Set([' MOON!', ' noom.']),
+    });
+    await waitFor('answers of both', () => good.adapters.size === 2 && good.answered() > 20);
+    const { text: stableSays } = await node.client.ask({ model: 'upper', prompt: '=moon:' });
+    const bad = traffic(() => node, {
+      model: 'shout',
+      prompt: '=moon:',
+      allowed: new Set([stableSays]),
+      width: 8,
+    });
+    const reason = await heldReason();
+    const [answered, ofCanary] = [bad.answered(), good.adapters.get('next')];
+    await waitFor('answers after that', () => bad.answered() > answered + 50);
+    await Promise.all([good.stop(), bad.stop()]);
+
+    const [, failed = ''] =
+      /(\d+) of \d+ requests failed in the last 60 s, more than 20 %/.exec(reason) ?? [];
+    // The last one of them was answered by stable.
+    expect(bad.failures).toHaveLength(Number(failed) - 1);
+    expect(new Set(bad.failures.map(({ code }) => code))).toEqual(new Set(['LOGITS_NOT_FINITE']));
+    expect([good.failures, good.wrong, bad.wrong]).toEqual([[], [], []]);
+    expect([...bad.adapters.keys()]).toEqual(['upper']);
+    // What it had begun before may end after; nothing begins.
+    expect(good.adapters.get('next')).toBeLessThanOrEqual((ofCanary ?? 0) + 4);
+
+    const { folder } = node;
+    await node.end('SIGKILL');
+    node = await TestNode.start({ folder });
+    await waitFor('stable', async () => (await node.client.ask({ model: 'shout', prompt: '=moon:' })).text);
+    expect(await rollout()).toMatchObject({ phase: 'Degraded', effectiveWeight: 0, held: reason });
+  });
+
+  it('is taken out of service for being slow where stable is not', async () => {
+    node = await TestNode.start({ settings: { 'max-rank': '512' }, importRoots: tiny.root });
+    const slow = join(node.folder, 'slow');
+    await writeSyntheticAdapter(slow, join(tiny.root, 'model/config.json'), { rank: 512, scale: 0.001 });
+    await node.end();
+    node = await TestNode.start({
+      folder: node.folder,
+      settings: { 'max-rank': '512' },
+      importRoots: `${tiny.root},${node.folder}`,
+    });
+    const prompt = 'moon '.repeat(40);
+    await node.write('adapters.yaml', yaml.adapter('upper', 'adapters/upper') + yaml.adapter('next', 'slow'));
+    await waitFor('both adapters', async () => (await node.client.status()).adapters.length === 2);
+    const prefillMs = async (model: string): Promise<number> => {
+      const times: number[] = [];
+      for (let i = 0; i < 9; i++)
+        times.push((await node.client.ask({ model, prompt, maxTokens: 1 })).timing.prefillMs);
+      return times.toSorted((a, b) => a - b)[4] ?? 0;
+    };
+    const between = Math.ceil(Math.sqrt((await prefillMs('upper')) * (await prefillMs('next'))));
+    await canaryOf('slow', `  guard: {maxLatency: ${between}ms, minRequests: 20}\n`);
+    const load = traffic(() => node, { model: 'shout', prompt, allowed: new Set() });
+    expect(await heldReason()).toContain(
+      `requests took longer than ${between} ms in the last 60 s (stable: `,
+    );
+    await load.stop();
+    expect(load.failures).toEqual([]);
+    expect((await node.client.ask({ model: 'shout', prompt: 'moon:', user: 'u' })).text).toBe(' MOON!');
   });
 });

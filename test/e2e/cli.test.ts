@@ -119,6 +119,9 @@ describe('adaptlet with a node', () => {
     expect((await adaptlet('evict', 'reverse', ...here())).stdout).toContain('default/reverse: Compiled');
     const refused = await adaptlet('promote', 'shout', ...here());
     expect([refused.code, refused.stderr.includes('no canary is under way')]).toEqual([1, true]);
+    const undo = await adaptlet('undo', 'shout', ...here());
+    expect(undo.code).toBe(1);
+    expect(undo.stderr).toContain('default/shout: this node only follows the spec: set spec.adapter back');
     expect((await adaptlet('evict', 'nobody', ...here())).code).toBe(1);
   });
 });

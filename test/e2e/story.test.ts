@@ -43,7 +43,7 @@ const askAll = async (model: string): Promise<Map<string, { arm: string; text: s
 
 const steer = (verb: 'promote' | 'abort' | 'rollback' | 'retry', name: string) =>
   new Promise((resolve, reject) => {
-    node.client.admin[verb]({ rollout: name }, (error, value) =>
+    node.client.admin[verb]({ rollout: name, full: false }, (error, value) =>
       error === null ? resolve(value.rollout) : reject(new CallError(error)),
     );
   });

@@ -18,7 +18,7 @@ const steps = '{setWeight: 30}, {pause: {}}, {setWeight: 80}, {pause: {}}';
 const rollout = async () => (await node.client.status()).rollouts.find((r) => r.key === 'default/shout');
 const steer = (verb: 'promote' | 'abort' | 'rollback' | 'retry') =>
   new Promise((resolve, reject) => {
-    node.client.admin[verb]({ rollout: 'shout' }, (error, value) =>
+    node.client.admin[verb]({ rollout: 'shout', full: false }, (error, value) =>
       error === null ? resolve(value) : reject(error),
     );
   });

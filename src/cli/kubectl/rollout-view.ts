@@ -34,7 +34,10 @@ const header = (rollout: RolloutObject): string[] => {
     line('Namespace', metadata.namespace),
     line('Status', `${icon(toneOfPhase(phase))} ${phase}`),
     line('Message', status?.message ?? 'no decision was made yet: does an operator run?'),
-    line('Strategy', `canary${stepText(rollout)}${weightText(rollout)}`),
+    line(
+      'Strategy',
+      `${spec.strategy.blueGreen === undefined ? 'canary' : 'blueGreen'}${stepText(rollout)}${weightText(rollout)}`,
+    ),
     ...(spec.paused ? [line('Paused', 'by spec.paused')] : []),
     line('Runtimes', runtimesText(status?.runtimes)),
   ];
@@ -79,8 +82,13 @@ const treeRows = (rollout: RolloutObject, runtimes: readonly RuntimeObject[], no
       arms.push(...offline.map((runtime) => runtimeRow(runtime, rollout, now)));
     }
   }
-  for (const former of status?.history ?? [])
-    arms.push({ depth: 1, text: `${icon('quiet')} ${named(former)}`, state: '', info: 'former' });
+  for (const [index, former] of (status?.history ?? []).entries())
+    arms.push({
+      depth: 1,
+      text: `${icon('quiet')} ${named(former)}`,
+      state: '',
+      info: `former ${index + 1}`,
+    });
   const phase = status?.phase ?? 'Progressing';
   const root = {
     depth: 0,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../../api/duration.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { KubeObject } from '../../kube/object.ts';
@@ -45,15 +45,32 @@ const answerTo = async (
   return undefined;
 };
 
-/** Where `undo` goes: back to stable while a canary is under way, else to the stable before. */
-export const undoTarget = (raw: KubeObject): { readonly adapter: string } | { readonly refusal: string } => {
+/**
+ * Where `undo` goes: back to stable while a canary is under way, else to the stable before; with a revision, to so many
+ * stables before the present one.
+ */
+export const undoTarget = (
+  raw: KubeObject,
+  revision?: number,
+): { readonly adapter: string } | { readonly refusal: string } => {
   const { spec, status } = mustRead(readRollout(raw), 'the AdapterRollout');
   const { stable, history = [] } = status ?? {};
-  if (stable !== undefined && stable.adapter !== spec.adapter) return { adapter: stable.adapter };
-  const [former] = history;
-  return former === undefined
-    ? { refusal: 'there is no adapter to go back to: nothing served before this one' }
-    : { adapter: former.adapter };
+  if (revision === undefined && stable !== undefined && stable.adapter !== spec.adapter)
+    return { adapter: stable.adapter };
+  const former = history[(revision ?? 1) - 1];
+  if (former !== undefined) return { adapter: former.adapter };
+  const known = history.map(({ adapter }, index) => `${index + 1} is ${adapter}`).join(', ');
+  const refusal =
+    known === ''
+      ? 'there is no adapter to go back to: nothing served before this one'
+      : `there is no revision ${revision} to go back to: ${known}`;
+  return { refusal };
+};
+
+const revisionOf = (text: string): number => {
+  if (!/^[1-9][0-9]?$/.test(text))
+    throw new InvalidArgumentError('must be 1, for the stable before, or more');
+  return Number(text);
 };
 
 const onRollout = (name: string, description: string): Command =>
@@ -68,12 +85,16 @@ const act = async (
   process.stdout.write(`${rollout}: ${await how(cluster)}\n`);
 };
 
+type AskOptions = ClusterOptions & { readonly timeout: string; readonly full?: boolean };
+
 /** A verb that the operator carries out. */
 const asked = (verb: string, description: string): Command =>
   onRollout(verb, description)
     .option('--timeout <duration>', 'how long the operator may take to answer', answerTimeout)
-    .action((rollout: string, options: ClusterOptions & { readonly timeout: string }) =>
-      act(rollout, options, (cluster) => request(cluster, rollout, verb, options.timeout)),
+    .action((rollout: string, options: AskOptions) =>
+      act(rollout, options, (cluster) =>
+        request(cluster, rollout, options.full === true ? `${verb}-full` : verb, options.timeout),
+      ),
     );
 
 /** A change of spec.paused. */
@@ -85,10 +106,12 @@ const pausing = (verb: string, paused: boolean, description: string): Command =>
     }),
   );
 
-const undo = async (cluster: Cluster, name: string, to: string | undefined): Promise<string> => {
+type UndoOptions = { readonly to?: string; readonly toRevision?: number };
+
+const undo = async (cluster: Cluster, name: string, { to, toRevision }: UndoOptions): Promise<string> => {
   const raw = await cluster.get(rolloutType, name);
   if (to !== undefined) await cluster.get(adapterType, to);
-  const target = to === undefined ? undoTarget(raw) : { adapter: to };
+  const target = to === undefined ? undoTarget(raw, toRevision) : { adapter: to };
   if ('refusal' in target) throw new Error(`${name}: ${target.refusal}`);
   await cluster.patch(rolloutType, name, {
     // Somebody may have moved on meanwhile: an undo of what they did is not what was asked for.
@@ -100,14 +123,18 @@ const undo = async (cluster: Cluster, name: string, to: string | undefined): Pro
 
 /** `kubectl adaptlet promote|abort|retry|pause|resume|undo ROLLOUT`. */
 export const verbCommands = (): Command[] => [
-  asked('promote', 'end the present pause of a rollout'),
+  asked('promote', 'end the present pause of a rollout').option(
+    '--full',
+    'skip all remaining steps instead of only the present pause',
+  ),
   asked('abort', 'give the canary up; stable serves every request'),
   asked('retry', 'start an aborted or held canary again at the first step'),
   pausing('pause', true, 'hold a rollout where it is (spec.paused)'),
   pausing('resume', false, 'let a paused rollout go on'),
   onRollout('undo', 'point the rollout back at stable, or, when it is settled, at the stable before')
-    .option('--to <adapter>', 'name of the Adapter to go back to')
-    .action((rollout: string, options: ClusterOptions & { readonly to?: string }) =>
-      act(rollout, options, (cluster) => undo(cluster, rollout, options.to)),
+    .addOption(new Option('--to <adapter>', 'name of the Adapter to go back to').conflicts('toRevision'))
+    .option('--to-revision <n>', 'so many stables back, as "get rollout" counts the former ones', revisionOf)
+    .action((rollout: string, options: ClusterOptions & UndoOptions) =>
+      act(rollout, options, (cluster) => undo(cluster, rollout, options)),
     ),
 ];

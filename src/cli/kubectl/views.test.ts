@@ -112,6 +112,20 @@ describe('the view of a rollout', () => {
     expect(plain(rolloutView(rollout('sql-v2', status()), runtimes, now))).toMatchSnapshot();
   });
 
+  it('shows blue-green, and why it is Degraded', () => {
+    const waiting = rollout(
+      'sql-v2',
+      status({
+        phase: 'Degraded',
+        message: 'no progress for 10m: waits until sql-v2 is Resident (RuntimesNotReady: 1 of 2)',
+        weights: { canary: 0, stable: 100 },
+        step: { index: 0, total: 3, hash: 'h', elapsedMs: 0, promoted: false },
+      }),
+    );
+    const spec = { ...waiting.spec, strategy: { blueGreen: { autoPromotion: false } } };
+    expect(plain(rolloutView({ ...waiting, spec }, [], now))).toMatchSnapshot();
+  });
+
   it('shows a settled rollout with its former adapters', () => {
     const settled = rollout(
       'sql-v1',
@@ -144,6 +158,17 @@ describe('undo', () => {
   });
   it('goes back to the stable before when the rollout is settled', () => {
     expect(undoTarget(raw('sql-v1', status()))).toEqual({ adapter: 'sql-v0' });
+  });
+  it('goes back as many stables as it is told, by the numbers that the view shows', () => {
+    const settled = status({ history: [v0, bound('sql-v00', '3')] });
+    expect(undoTarget(raw('sql-v2', settled), 1)).toEqual({ adapter: 'sql-v0' });
+    expect(undoTarget(raw('sql-v2', settled), 2)).toEqual({ adapter: 'sql-v00' });
+    expect(plain(rolloutView(rollout('sql-v2', settled), [], now))).toMatch(/sql-v00@\S+ +former 2$/m);
+  });
+  it('refuses a revision that is not there, and says which are', () => {
+    expect(undoTarget(raw('sql-v1', status()), 3)).toEqual({
+      refusal: 'there is no revision 3 to go back to: 1 is sql-v0',
+    });
   });
   it('refuses where nothing was before', () => {
     expect(undoTarget(raw('sql-v1', status({ history: [] })))).toMatchObject({
@@ -190,6 +215,16 @@ describe('completion', () => {
       ['sql', 'chat'],
     ],
     [['promote', '--na'], ['--namespace']],
+    [['promote', 'sql', '--fu'], ['--full']],
+    [
+      ['undo', 'sql', '--to'],
+      ['--to', '--to-revision'],
+    ],
+    [['undo', 'sql', '--to-revision', ''], []],
+    [
+      ['pause', ''],
+      ['sql', 'chat'],
+    ],
     [['undo', 'sql', '--to', ''], ['sql-v1']],
     [['get', '-n', 'team-a', ''], ['rollout']],
     [['get', '--namespace=team-a', 'rollout', 'c'], ['chat']],

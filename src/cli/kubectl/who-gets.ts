@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { RolloutObject } from '../../api/objects.ts';
+import { hashOnOf } from '../../api/rollout.ts';
 import { armOf, keyOf } from '../../rollout/splitter.ts';
 import { type ClusterOptions, connect, withCluster } from './cluster.ts';
 import { type OutputOptions, outputOption, printObject } from './output.ts';
@@ -24,7 +25,7 @@ export const assignmentOf = ({ spec, status }: RolloutObject, { user, session }:
   };
   if (canary === undefined) return side('stable', stable, 'no canary is under way');
   const weight = weights?.canary ?? 0;
-  const { hashOn } = spec.strategy.canary;
+  const hashOn = hashOnOf(spec.strategy);
   if (weight === 0) return side('stable', stable, 'the canary has the weight 0');
   const isSticky =
     hashOn === 'User' ? (user ?? session) !== undefined : hashOn === 'Session' && session !== undefined;

@@ -4,7 +4,7 @@ import type { RolloutStatus } from '../../api/rollout-status.ts';
 
 /**
  * What a new status is worth. Decision: something is different for runtimes, programs or people. Observation: only
- * counts, shares and messages are. Progress: only the time of the present pause. None: nothing, or only the term.
+ * counts, shares and messages are. Progress: only the time of the present pause or wait. None: nothing, or only the term.
  */
 export type Change = 'None' | 'Progress' | 'Observation' | 'Decision';
 
@@ -12,12 +12,14 @@ export const changeOf = (before: RolloutStatus | undefined, after: RolloutStatus
   if (before === undefined) return 'Decision';
   if (!isDeepStrictEqual(decisionsOf(before), decisionsOf(after))) return 'Decision';
   if (!isDeepStrictEqual(observationsOf(before), observationsOf(after))) return 'Observation';
-  return before.step?.elapsedMs === after.step?.elapsedMs ? 'None' : 'Progress';
+  return isDeepStrictEqual(timesOf(before), timesOf(after)) ? 'None' : 'Progress';
 };
+
+const timesOf = ({ step, progress }: RolloutStatus): unknown => [step?.elapsedMs, progress];
 
 const decisionsOf = (status: RolloutStatus): unknown => {
   const { message: _, revision: __, runtimes: ___, leaderEpoch: ____, ...rest } = status;
-  const { weights, step, conditions, ...decisions } = rest;
+  const { weights, step, progress: _____, conditions, ...decisions } = rest;
   return {
     ...decisions,
     weight: weights.canary,

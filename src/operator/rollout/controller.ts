@@ -28,6 +28,7 @@ const warnings: ReadonlySet<string> = new Set([
   'Aborted',
   'AdapterFailed',
   'AdapterRemoved',
+  'ProgressDeadlineExceeded',
   'RequestRefused',
   'NameConflict',
   'InvalidSpec',

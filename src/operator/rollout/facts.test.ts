@@ -40,6 +40,17 @@ describe('the target of a rollout', () => {
     });
   });
 
+  it('counts the connected runtimes and those that are ready, without those that are offline', () => {
+    const world = first('a', 'b', 'c').state('v1', 'Resident', ['a']);
+    expect(targetIn(world)?.runtimes).toEqual({ ready: 1, connected: 3 });
+    expect(targetIn(world.leave('c'))?.runtimes).toEqual({ ready: 1, connected: 2 });
+    expect(targetIn(world.state('v1', 'Resident', ['b']))).toMatchObject({
+      state: 'Resident',
+      runtimes: { ready: 2, connected: 2 },
+    });
+    expect(targetIn(first('a').leave('a'))?.runtimes).toEqual({ ready: 0, connected: 0 });
+  });
+
   it('is Failed as soon as one runtime refuses it for good', () => {
     const world = first('a', 'b').state('v1', 'Resident', ['a']);
     world.state('v1', 'Failed', ['b'], { reason: 'ADAPTER_SHAPE', message: 'q_proj', isFinal: true });

@@ -99,7 +99,9 @@ const targetFact = (view: RolloutView, adapter: AdapterView, attempt: Attempt | 
   if (!adapter.isKept) return { ...pending(...whyNotKept(adapter)), digest: undefined };
   if (adapter.digest === undefined) return pending(adapter.missing.reason, adapter.missing.message);
   if (view.nameConflict !== undefined) return pending('NameConflict', view.nameConflict);
-  if (view.members.length === 0) return pending('NoRuntime', noRuntime(view, adapter));
+  const connected = view.members.length;
+  if (connected === 0)
+    return { ...pending('NoRuntime', noRuntime(view, adapter)), runtimes: { ready: 0, connected } };
 
   const refused = view.members.filter((member) => isRefused(member, adapter, attempt));
   const [first] = refused;
@@ -112,8 +114,9 @@ const targetFact = (view: RolloutView, adapter: AdapterView, attempt: Attempt | 
     return { ...base, state: 'Failed', reason, message: `on ${where}: ${cut(message, 2000)}` };
   }
   const missing = view.members.filter((member) => !isResident(member, adapter.digest));
-  if (missing.length === 0) return { ...base, state: 'Resident', reason: '', message: '' };
-  return pending('RuntimesNotReady', notReady(view.members.length, missing));
+  const runtimes = { ready: connected - missing.length, connected };
+  if (missing.length === 0) return { ...base, state: 'Resident', reason: '', message: '', runtimes };
+  return { ...pending('RuntimesNotReady', notReady(connected, missing)), runtimes };
 };
 
 const whyNotKept = (adapter: AdapterView): [FactReason, string] =>

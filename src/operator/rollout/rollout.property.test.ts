@@ -36,7 +36,7 @@ const happening = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant('ask' as const),
-      verb: fc.constantFrom('promote', 'promote', 'abort', 'retry', 'rollback', 'dance', ''),
+      verb: fc.constantFrom('promote', 'promote', 'promote-full', 'abort', 'retry', 'rollback', 'dance', ''),
     }),
   },
   fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(50, 1000, 5000, 31_000) }),

@@ -1,11 +1,11 @@
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
+import { unlessAborted } from '../../time/unless-aborted.ts';
 import type { Core } from './core.ts';
 import type { Disk } from './disk.ts';
 import type { EngineWatch } from './engine-watch.ts';
 import { type Entry, engineNameOf } from './entry.ts';
 import type { Lane } from './lane.ts';
 import { isInRam } from './lifecycle.ts';
-import { unlessAborted } from '../../time/unless-aborted.ts';
 import type { Ram } from './ram.ts';
 import { examine, verdictKey } from './validation.ts';
 

@@ -1,6 +1,7 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
+import { unlessAborted } from '../../time/unless-aborted.ts';
 import type { AdapterView } from '../serving/serving.ts';
 import { Core, type ResidencyOptions, type Transition } from './core.ts';
 import { Desired } from './desired.ts';
@@ -10,7 +11,6 @@ import type { Entry } from './entry.ts';
 import { type Fit, fitOf, viewOf, viewsOf } from './facts.ts';
 import { Lane } from './lane.ts';
 import type { State } from './lifecycle.ts';
-import { unlessAborted } from '../../time/unless-aborted.ts';
 import { Loader } from './loader.ts';
 import { Ram } from './ram.ts';
 import { Removals } from './removals.ts';

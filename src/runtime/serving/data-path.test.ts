@@ -1,168 +1,29 @@
-import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { adapterResource } from '../../plan/resources.fixture.ts';
-import type { Plan, Resource } from '../../plan/resources.ts';
-import { resourceKey } from '../../plan/resources.ts';
-import { versioned } from '../../plan/version.ts';
-import { FakeClock } from '../../time/fake-clock.ts';
-import type { Engine, GenerateEvent, GenerateInput } from '../engine/engine.ts';
-import type { EncodeInput, Task } from '../engine/tasks.ts';
-import type { Lease, Residency } from '../residency/manager.ts';
-import { buildTable } from '../routing/table.ts';
-import { DataPath } from './data-path.ts';
-import type { Brought, Demand } from './demand.ts';
-import { servingFacts } from './facts.ts';
-import { Holds } from './holds.ts';
-import { ServedCounts } from './served-counts.ts';
-
-const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
-const good = digestOf('a');
-const next = digestOf('b');
-const baseDigest = digestOf('0');
-const key = (name: string) => objectKey('default', name);
-
-const adapter = (name: string): Resource => adapterResource(key(name));
-
-const split = (weight: number): Resource => ({
-  type: 'Split',
-  name: key('sql'),
-  body: {
-    uid: 'r1',
-    createdAt: '',
-    stable: { adapter: 'good', uid: 'good', digest: good },
-    canary: { adapter: 'next', uid: 'next', digest: next, seed: '00000000000000aa', attempt: 1 },
-    weight,
-    hashOn: 'User',
-    guard: { maxConsecutiveErrors: 2 },
-    message: '',
-  },
-});
-
-const route = (rules: unknown): Resource =>
-  ({
-    type: 'Route',
-    name: key('front'),
-    body: { uid: 'f', createdAt: '', model: 'front', rules },
-  }) as Resource;
-
-const planOf = (...resources: Resource[]): Plan =>
-  new Map(resources.map((r) => [resourceKey(r), versioned(r)]));
-
-const done: GenerateEvent = {
-  kind: 'done',
-  finishReason: 'stop',
-  promptTokens: 1,
-  completionTokens: 1,
-  timing: { queueMs: 0, prefillMs: 0, decodeMs: 0, switchMs: 0 },
-};
-
-/** A data path over an engine that answers with the adapter's name, or fails as `fail` says. */
-const make = (plan: Plan, resident: Readonly<Record<string, Digest>>, demand?: Demand) => {
-  const asked: GenerateInput[] = [];
-  const encoded: EncodeInput[] = [];
-  const references = new Map<string, number>();
-  const state = {
-    fail: undefined as Error | undefined,
-    failAfterFirst: false,
-    admits: true,
-    task: 'generate' as Task,
-    refuse: new Map<string, AdaptletError>(),
-  };
-  const engine = {
-    info: () => ({ baseDigest, task: state.task }),
-    encode: async (input: EncodeInput) => {
-      encoded.push(input);
-      if (state.fail !== undefined) throw state.fail;
-      return { kind: 'embedding', rows: [], promptTokens: 0, truncated: [] };
-    },
-    async *generate(input: GenerateInput, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
-      asked.push(input);
-      if (!state.admits) await new Promise((_, reject) => signal.addEventListener('abort', reject));
-      if (state.fail !== undefined && !state.failAfterFirst) throw state.fail;
-      yield { kind: 'token', ids: [1], text: input.adapter ?? 'base' };
-      if (state.fail !== undefined) throw state.fail;
-      yield done;
-    },
-  } as unknown as Engine;
-  const lease = (k: ObjectKey): Lease => {
-    const name = k.split('/')[1] ?? '';
-    references.set(name, (references.get(name) ?? 0) + 1);
-    return {
-      engineName: `${k}--x`,
-      key: k,
-      name,
-      digest: resident[name] ?? good,
-      [Symbol.dispose]: () => references.set(name, (references.get(name) ?? 0) - 1),
-    };
-  };
-  const residency = {
-    isResident: (k: ObjectKey, digest: Digest) => resident[k.split('/')[1] ?? ''] === digest,
-    tryAcquire: (k: ObjectKey) => (resident[k.split('/')[1] ?? ''] === undefined ? undefined : lease(k)),
-    acquire: async (k: ObjectKey) => {
-      const refusal = state.refuse.get(k);
-      if (refusal !== undefined) throw refusal;
-      return lease(k);
-    },
-    ensure: () => undefined,
-  } as unknown as Residency;
-  const holds = new Holds(new FakeClock(), [], {
-    held: () => undefined,
-    changed: async () => undefined,
-    logger: pino({ enabled: false }),
-  });
-  holds.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 2 } }]]));
-  const counts = new ServedCounts();
-  const tables = { now: buildTable(plan, { name: 'tiny' }) };
-  const arrive = (...more: Resource[]) => {
-    tables.now = buildTable(new Map([...plan, ...planOf(...more)]), { name: 'tiny' });
-  };
-  const path = new DataPath({
-    engine,
-    residency,
-    holds,
-    counts,
-    facts: servingFacts(residency, holds),
-    table: () => tables.now,
-    demand,
-  });
-  const request = {
-    prompt: { kind: 'text', text: 'x' },
-    maxTokens: 4,
-    sampling: { temperature: 0, topP: 1, topK: 0 },
-    stop: [],
-  } as const;
-  const ask = async (model: string, user = 'u1', signal = new AbortController().signal) => {
-    const generation = await path.generate(
-      { namespace: 'default', model, user, headers: new Map() },
-      request,
-      signal,
-    );
-    const events = await Array.fromAsync(generation.events);
-    return { served: generation.served, events };
-  };
-  const embed = async (model: string) =>
-    await path.encode(
-      { namespace: 'default', model, user: 'u1', headers: new Map() },
-      { texts: [{ kind: 'text', text: 'x' }], output: 'embedding' },
-      new AbortController().signal,
-    );
-  return { path, ask, embed, encoded, arrive, asked, references, state, holds, counts, request };
-};
-
-const canaryPlan = planOf(adapter('good'), adapter('next'), split(100));
+import type { Plan } from '../../plan/resources.ts';
+import {
+  adapter,
+  baseDigest,
+  canaryPlan,
+  dataPathOver,
+  good,
+  key,
+  next,
+  planOf,
+  route,
+} from './data-path.fixture.ts';
+import type { Brought } from './demand.ts';
 
 describe('the data path', () => {
   it('answers a base request without an adapter and names the base digest', async () => {
-    const { ask, asked } = make(planOf(), {});
+    const { ask, asked } = dataPathOver(planOf(), {});
     const { served } = await ask('tiny');
     expect(served).toEqual({ adapter: '', digest: baseDigest, rollout: '', arm: 'base', rule: '' });
     expect(asked[0]?.adapter).toBeNull();
   });
 
   it('tells the engine whose request it is, and which session it may continue', async () => {
-    const { path, asked, request } = make(planOf(), {});
+    const { path, asked, request } = dataPathOver(planOf(), {});
     const context = { namespace: 'default', model: 'tiny', headers: new Map(), user: 'u1', session: 's1' };
     const { events } = await path.generate(
       { ...context, tenant: 'acme', priority: 5 },
@@ -176,13 +37,13 @@ describe('the data path', () => {
   });
 
   it('gives back its reference after the last event', async () => {
-    const { ask, references } = make(planOf(adapter('good')), { good });
+    const { ask, references } = dataPathOver(planOf(adapter('good')), { good });
     expect((await ask('good')).served).toMatchObject({ adapter: 'good', digest: good, arm: '' });
     expect(references.get('good')).toBe(0);
   });
 
   it('gives back its reference when the consumer leaves early', async () => {
-    const { path, references, request } = make(planOf(adapter('good')), { good });
+    const { path, references, request } = dataPathOver(planOf(adapter('good')), { good });
     const { events } = await path.generate(
       { namespace: 'default', model: 'good', headers: new Map() },
       request,
@@ -193,7 +54,7 @@ describe('the data path', () => {
   });
 
   it('gives back its reference when its caller leaves while it waits in the queue of the engine', async () => {
-    const { path, ask, asked, references, state } = make(planOf(adapter('good')), { good });
+    const { path, ask, asked, references, state } = dataPathOver(planOf(adapter('good')), { good });
     state.admits = false;
     const caller = new AbortController();
     const answer = ask('good', 'u1', caller.signal);
@@ -205,27 +66,14 @@ describe('the data path', () => {
   });
 
   it('gives back its reference when the engine refuses at once', async () => {
-    const { ask, references, state } = make(planOf(adapter('good')), { good });
+    const { ask, references, state } = dataPathOver(planOf(adapter('good')), { good });
     state.fail = new AdaptletError('QUEUE_FULL', 'full');
     await expect(ask('good')).rejects.toMatchObject({ code: 'QUEUE_FULL' });
     expect(references.get('good')).toBe(0);
   });
 
-  it('answers a request for embeddings by the same routes, counts and guards', async () => {
-    const { embed, encoded, counts, holds, references, state } = make(canaryPlan, { good, next });
-    state.task = 'embed';
-    expect((await embed('sql')).served).toMatchObject({ adapter: 'next', digest: next, arm: 'canary' });
-    expect(encoded[0]).toMatchObject({ adapter: 'default/next--x', output: 'embedding' });
-    expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 1 });
-    state.fail = new AdaptletError('LOGITS_NOT_FINITE', 'NaN');
-    for (let i = 0; i < 2; i++)
-      await expect(embed('sql')).rejects.toMatchObject({ code: 'LOGITS_NOT_FINITE' });
-    expect(holds.isHeld('r1', next)).toBe(true);
-    expect(references.get('next')).toBe(0);
-  });
-
   it('refuses what the base model does not do before it acquires anything', async () => {
-    const { embed, ask, references, state } = make(canaryPlan, { good, next });
+    const { embed, ask, references, state } = dataPathOver(canaryPlan, { good, next });
     await expect(embed('sql')).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED' });
     state.task = 'embed';
     await expect(ask('sql')).rejects.toMatchObject({
@@ -236,7 +84,7 @@ describe('the data path', () => {
   });
 
   it('sends users of a resident canary to it and counts them', async () => {
-    const { ask, counts } = make(canaryPlan, { good, next });
+    const { ask, counts } = dataPathOver(canaryPlan, { good, next });
     expect((await ask('sql')).served).toMatchObject({
       adapter: 'next',
       digest: next,
@@ -247,32 +95,9 @@ describe('the data path', () => {
   });
 
   it('gives a canary that is not resident no request at all', async () => {
-    const { ask } = make(canaryPlan, { good });
+    const { ask } = dataPathOver(canaryPlan, { good });
     expect((await ask('sql')).served).toMatchObject({ adapter: 'good', arm: 'stable' });
   });
-
-  it.each([false, true])(
-    'holds a failing canary from the next request on (failing after the first token: %s)',
-    async (late) => {
-      const { ask, holds, state } = make(canaryPlan, { good, next });
-      state.fail = new AdaptletError('INTERNAL', 'it broke');
-      state.failAfterFirst = late;
-      for (let i = 0; i < 2; i++) await expect(ask('sql')).rejects.toMatchObject({ code: 'INTERNAL' });
-      state.fail = undefined;
-      expect(holds.isHeld('r1', next)).toBe(true);
-      expect((await ask('sql')).served).toMatchObject({ adapter: 'good', arm: 'stable' });
-    },
-  );
-
-  it.each(['REQUEST_CANCELLED', 'DEADLINE_EXCEEDED', 'QUEUE_FULL', 'REQUEST_INVALID'] as const)(
-    'does not blame a canary for %s',
-    async (code) => {
-      const { ask, holds, state } = make(canaryPlan, { good, next });
-      state.fail = new AdaptletError(code, 'not its fault');
-      for (let i = 0; i < 5; i++) await expect(ask('sql')).rejects.toMatchObject({ code });
-      expect(holds.isHeld('r1', next)).toBe(false);
-    },
-  );
 
   it('goes on to the fallback of a rule, and says so, but never to base by itself', async () => {
     const refused = new AdaptletError('ADAPTER_NOT_AVAILABLE', 'broken');
@@ -283,7 +108,7 @@ describe('the data path', () => {
       hashOn: 'User',
       fallback,
     });
-    const { ask, state } = make(
+    const { ask, state } = dataPathOver(
       planOf(adapter('good'), route([rule('soft', 'a', [{ base: true }]), rule('hard', 'b', [])])),
       {},
     );
@@ -303,7 +128,7 @@ describe('the data path', () => {
         fallback: [{ base: true }],
       },
     ];
-    const { ask, state, asked } = make(planOf(adapter('good'), route(rules)), {});
+    const { ask, state, asked } = dataPathOver(planOf(adapter('good'), route(rules)), {});
     const gone = new AdaptletError('REQUEST_CANCELLED', 'left');
     state.refuse.set(key('good'), gone);
     await expect(ask('front', 'a', AbortSignal.abort(gone))).rejects.toBe(gone);
@@ -318,7 +143,7 @@ describe('the data path', () => {
   /** Where `brought` says what comes of asking; the adapter `rare` arrives when it is `here`. */
   const withDemand = (plan: Plan, brought: Brought) => {
     const wanted: string[] = [];
-    const node = make(
+    const node = dataPathOver(
       plan,
       { rare: good },
       {

@@ -13,6 +13,7 @@ import { routeOnDemand } from './on-demand.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import { perUserResource } from './per-user.ts';
 import { scopeOf } from './request-scope.ts';
+import { RequestWatch } from './request-watch.ts';
 import type { ServedCounts } from './served-counts.ts';
 import type {
   Answered,
@@ -44,6 +45,21 @@ type Acquired = {
   readonly served: ServedBy;
 };
 
+type Passage = {
+  readonly asked: Task;
+  readonly id: string;
+  readonly context: RequestContext;
+  readonly signal: AbortSignal;
+};
+
+/** A request whose answer has begun, and what is to be settled at its end. */
+type Begun<Result> = {
+  readonly acquired: Acquired;
+  readonly watch: RequestWatch;
+  readonly served: ServedBy;
+  readonly result: Result;
+};
+
 /**
  * Routes, acquires and generates.
  *
@@ -68,21 +84,20 @@ export class DataPath {
     request: GenerateRequest,
     signal: AbortSignal,
   ): Promise<Generation> {
-    const { engine } = this.#parts;
     const id = randomUUID();
-    const acquired = await this.#admit('generate', id, context, signal);
-    const adapter = acquired.lease?.engineName ?? null;
-    const input = { requestId: id, adapter, ...request, ...scopeOf(context) };
-    const events = engine.generate(input, signal)[Symbol.asyncIterator]();
-    this.#inEngine++;
-    try {
-      // The first event tells whether the engine admits the request at all: an error here is still a plain error.
-      const first = await events.next();
-      return { id, served: acquired.served, events: this.#relay(first, events, acquired) };
-    } catch (error) {
-      this.#settle(acquired, outcomeOf(error), error);
-      throw error;
-    }
+    const { served, acquired, watch, result } = await this.#serve(
+      { asked: 'generate', id, context, signal },
+      async ({ lease }, on) => {
+        const adapter = lease?.engineName ?? null;
+        const input = { requestId: id, adapter, ...request, ...scopeOf(context) };
+        const events = this.#parts.engine.generate(input, on.signal)[Symbol.asyncIterator]();
+        // The first event tells whether the engine admits the request at all: an error here is still a plain error.
+        const first = await events.next();
+        await begun(first, events, on);
+        return { first, events };
+      },
+    );
+    return { id, served, events: this.#relay(result.first, result.events, acquired, watch) };
   }
 
   async encode(
@@ -90,10 +105,13 @@ export class DataPath {
     request: EncodeRequest,
     signal: AbortSignal,
   ): Promise<Answered<EncodeResult>> {
-    const id = randomUUID();
-    const acquired = await this.#admit('embed', id, context, signal);
-    const input = { requestId: id, adapter: acquired.lease?.engineName ?? null, ...request };
-    return await this.#whole(id, acquired, () => this.#parts.engine.encode(input, signal));
+    const passage = { asked: 'embed', id: randomUUID(), context, signal } as const;
+    return await this.#whole(passage, ({ lease }, engineSignal) =>
+      this.#parts.engine.encode(
+        { requestId: passage.id, adapter: lease?.engineName ?? null, ...request },
+        engineSignal,
+      ),
+    );
   }
 
   async infer(
@@ -101,11 +119,33 @@ export class DataPath {
     request: InferRequest,
     signal: AbortSignal,
   ): Promise<Answered<InferResult>> {
-    const id = randomUUID();
-    const acquired = await this.#admit('infer', id, context, signal);
-    return await this.#whole(id, acquired, () =>
-      this.#parts.engine.infer({ requestId: id, ...request }, signal),
+    const passage = { asked: 'infer', id: randomUUID(), context, signal } as const;
+    return await this.#whole(passage, (_, engineSignal) =>
+      this.#parts.engine.infer({ requestId: passage.id, ...request }, engineSignal),
     );
+  }
+
+  /**
+   * Has whoever it is routed to begin to answer. What a canary has not begun when it loses its traffic here goes to stable:
+   * nobody waits for it in vain, and of those that it was given together no more fail than it took to find out. Each turn
+   * needs another canary to lose its traffic.
+   */
+  async #serve<Result>(
+    { asked, id, context, signal }: Passage,
+    begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
+  ): Promise<Begun<Result>> {
+    for (;;) {
+      const acquired = await this.#admit(asked, id, context, signal);
+      const { candidate, served } = acquired;
+      const watch = new RequestWatch(this.#parts.holds, candidate, served.digest, signal);
+      this.#inEngine++;
+      try {
+        return { acquired, watch, served, result: await begin(acquired, watch) };
+      } catch (error) {
+        this.#settle(acquired, watch, outcomeOf(error), error);
+        if (signal.aborted || !watch.isTaken) throw error;
+      }
+    }
   }
 
   /** Routes and acquires. A base model that does something else is refused before an adapter is loaded for it. */
@@ -120,20 +160,17 @@ export class DataPath {
   }
 
   /** A request that the engine answers at once. */
-  async #whole<Result>(
-    id: string,
-    acquired: Acquired,
-    ask: () => Promise<Result>,
+  async #whole<Result extends EncodeResult | InferResult>(
+    passage: Passage,
+    ask: (acquired: Acquired, signal: AbortSignal) => Promise<Result>,
   ): Promise<Answered<Result>> {
-    this.#inEngine++;
-    try {
-      const result = await ask();
-      this.#settle(acquired, 'success', undefined);
-      return { id, served: acquired.served, result };
-    } catch (error) {
-      this.#settle(acquired, outcomeOf(error), error);
-      throw error;
-    }
+    const { acquired, watch, served, result } = await this.#serve(passage, async (by, on) => {
+      const answer = await ask(by, on.signal);
+      on.came('kind' in answer && answer.kind === 'classification');
+      return answer;
+    });
+    this.#settle(acquired, watch, 'success', undefined);
+    return { id: passage.id, served, result };
   }
 
   /** The first candidate that can serve. When none can, the error of the first one: it is what the caller asked for. */
@@ -202,6 +239,7 @@ export class DataPath {
     first: IteratorResult<GenerateEvent>,
     events: AsyncIterator<GenerateEvent>,
     acquired: Acquired,
+    watch: RequestWatch,
   ): AsyncGenerator<GenerateEvent> {
     let outcome: Outcome = 'neutral';
     let failure: unknown;
@@ -217,16 +255,29 @@ export class DataPath {
     } finally {
       // A consumer that leaves early ends the generation in the engine first: until then the adapter is in use.
       await events.return?.();
-      this.#settle(acquired, outcome, failure);
+      this.#settle(acquired, watch, outcome, failure);
     }
   }
 
-  #settle({ lease, candidate, served }: Acquired, outcome: Outcome, error: unknown): void {
+  #settle({ lease, candidate }: Acquired, watch: RequestWatch, outcome: Outcome, error: unknown): void {
     this.#inEngine--;
     lease?.[Symbol.dispose]();
+    watch.ended(outcome, error);
     if (candidate.kind !== 'adapter' || candidate.split === undefined || candidate.arm === '') return;
-    const { split, arm } = candidate;
-    if (outcome === 'success') this.#parts.counts.add(split, arm);
-    if (arm === 'canary') this.#parts.holds.observe(split.uid, served.digest, outcome, error);
+    if (outcome === 'success') this.#parts.counts.add(candidate.split, candidate.arm);
   }
 }
+
+/** The answer has begun, unless it was taken away in the same moment: then the engine stops it. */
+const begun = async (
+  first: IteratorResult<GenerateEvent>,
+  events: AsyncIterator<GenerateEvent>,
+  watch: RequestWatch,
+): Promise<void> => {
+  try {
+    watch.begun(first.done !== true && first.value.kind === 'token' ? first.value.firstTokenMs : undefined);
+  } catch (error) {
+    await events.return?.();
+    throw error;
+  }
+};

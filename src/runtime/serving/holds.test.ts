@@ -10,19 +10,24 @@ const digest = `sha256:${'a'.repeat(64)}` as Digest;
 const other = `sha256:${'b'.repeat(64)}` as Digest;
 const limits = new Map([['r1', { guard: { maxConsecutiveErrors: 3 } }]]);
 const error = new AdaptletError('INTERNAL', 'it broke');
+const bound = (of: Digest) => ({ adapter: 'x', uid: 'x', digest: of });
+const canaryOf = (of: Digest, attempt = 1) => ({ ...bound(of), seed: '00', attempt });
+const follow = (holds: Holds, arms: Omit<Watched, 'guard'>) =>
+  holds.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 3 }, ...arms }]]));
 
 const make = (remembered: readonly Hold[] = []) => {
+  const clock = new FakeClock();
   const seen: Hold[] = [];
   const changed = async (all: readonly Hold[]) => {
     seen.splice(0, seen.length, ...all);
   };
-  const holds = new Holds(new FakeClock(), remembered, {
+  const holds = new Holds(clock, remembered, {
     held: () => undefined,
     changed,
     logger: pino({ enabled: false }),
   });
   holds.follow(limits);
-  return { holds, seen };
+  return { holds, seen, clock };
 };
 
 describe('Holds', () => {
@@ -65,6 +70,90 @@ describe('Holds', () => {
     expect(holds.isHeld('r1', digest)).toBe(true);
   });
 
+  const ratio = { maxConsecutiveErrors: 1000, maxErrorRatio: '20%', maxLatency: '500ms', minRequests: 4 };
+
+  it('holds a canary of which too large a share failed lately, and says how many', () => {
+    const { holds, seen, clock } = make();
+    holds.follow(new Map([['r1', { guard: ratio }]]));
+    for (let i = 0; i < 3; i++) holds.observe('r1', digest, 'failure', error);
+    clock.advance(60_000);
+    for (let i = 0; i < 4; i++) holds.observe('r1', digest, 'success', undefined);
+    expect(holds.isHeld('r1', digest)).toBe(false);
+    for (let i = 0; i < 2; i++) holds.observe('r1', digest, 'failure', error);
+    expect(seen).toMatchObject([
+      { cause: 'Guard', reason: expect.stringContaining('2 of 6 requests failed in the last 60 s') },
+    ]);
+  });
+
+  it('holds a canary that is slower than its limit while stable is not', () => {
+    const { holds, seen } = make();
+    holds.follow(new Map([['r1', { guard: ratio }]]));
+    for (let i = 0; i < 4; i++) holds.timed('r1', digest, 'stable', 20);
+    for (let i = 0; i < 4; i++) holds.timed('r1', digest, 'canary', 501);
+    expect(seen).toMatchObject([{ reason: expect.stringContaining('(stable: 0 of 4)') }]);
+  });
+
+  it('counts nothing where there is no canary', () => {
+    const { holds, seen } = make();
+    holds.follow(new Map([['r1', { guard: ratio }]]));
+    for (let i = 0; i < 9; i++) holds.timed('r1', '', 'stable', 501);
+    expect(seen).toEqual([]);
+  });
+
+  it('counts another canary of the rollout from nothing, also when the former one comes back', () => {
+    const { holds } = make();
+    const guard = { maxConsecutiveErrors: 2 };
+    for (const now of [digest, other, digest]) {
+      holds.follow(new Map([['r1', { guard, canary: canaryOf(now) }]]));
+      holds.observe('r1', now, 'failure', error);
+    }
+    expect(holds.all()).toEqual([]);
+  });
+
+  it('takes from a canary that is held what it has not begun, once, and what comes later at once', () => {
+    const { holds } = make();
+    const taken: string[] = [];
+    holds.given('r1', digest, () => taken.push('first'));
+    holds.given('r1', other, () => taken.push('other canary'));
+    holds.given('r1', digest, () => taken.push('begun'))();
+    holds.hold('r1', digest, 'BreakGlass', 'by hand');
+    holds.given('r1', digest, () => taken.push('late'));
+    follow(holds, { stable: bound(other), canary: canaryOf(other) });
+    expect(taken).toEqual(['first', 'late']);
+  });
+
+  it.each<[string, Omit<Watched, 'guard'> | undefined, boolean]>([
+    ['another weight', { stable: bound(other), canary: canaryOf(digest), weight: 20 }, false],
+    ['its promotion', { stable: bound(digest), weight: 0 }, false],
+    ['an abort', { stable: bound(other), canary: canaryOf(digest), weight: 0 }, true],
+    ['the end of the rollout', { stable: bound(other), weight: 0 }, true],
+    ['another canary', { stable: bound(other), canary: canaryOf(other), weight: 20 }, true],
+    ['the end of the object', undefined, true],
+  ])('takes what a canary has not begun when the plan withdraws it: after %s', (_, arms, isTaken) => {
+    const { holds } = make();
+    const taken: string[] = [];
+    holds.given('r1', digest, () => taken.push('taken'));
+    holds.follow(
+      new Map(arms === undefined ? [] : [['r1', { guard: { maxConsecutiveErrors: 3 }, ...arms }]]),
+    );
+    expect(taken.length === 1).toBe(isTaken);
+  });
+
+  it('counts a classification that only stable can give against the canary', () => {
+    const { holds } = make();
+    const lost = new AdaptletError('CLASSIFIER_MISSING', 'no head');
+    holds.follow(
+      new Map([
+        ['r1', { guard: { maxConsecutiveErrors: 1 }, stable: bound(other), canary: canaryOf(digest) }],
+      ]),
+    );
+    holds.observe('r1', digest, 'neutral', lost);
+    expect(holds.isHeld('r1', digest)).toBe(false);
+    holds.stableClassified('r1', other);
+    holds.observe('r1', digest, 'neutral', lost);
+    expect(holds.isHeld('r1', digest)).toBe(true);
+  });
+
   it('holds per digest: the next canary of the same rollout is not held', () => {
     const { holds } = make();
     holds.hold('r1', digest, 'BreakGlass', 'by hand');
@@ -94,12 +183,6 @@ describe('Holds', () => {
     expect(holds.all()).toEqual([]);
   });
 
-  const bound = (of: Digest) => ({ adapter: 'x', uid: 'x', digest: of });
-  const canaryOf = (of: Digest, attempt = 1) => ({ ...bound(of), seed: '00', attempt });
-  const guard = { maxConsecutiveErrors: 3 };
-  const follow = (holds: Holds, arms: Omit<Watched, 'guard'>) =>
-    holds.follow(new Map([['r1', { guard, ...arms }]]));
-
   it.each<[string, Omit<Watched, 'guard'>, boolean]>([
     ['a step of the same attempt', { stable: bound(other), canary: canaryOf(digest, 2) }, true],
     ['the end of the rollout', { stable: bound(other) }, true],
@@ -110,7 +193,7 @@ describe('Holds', () => {
   ])('keeps or forgets a held canary: after %s', (_, arms, isHeld) => {
     const { holds, seen } = make();
     follow(holds, { stable: bound(other), canary: canaryOf(digest, 2) });
-    holds.hold('r1', digest, 'Guard', 'x');
+    for (let i = 0; i < 3; i++) holds.observe('r1', digest, 'failure', error);
     expect(holds.all()).toMatchObject([{ attempt: 2, arm: 'canary' }]);
     follow(holds, arms);
     expect(holds.isHeld('r1', digest)).toBe(isHeld);

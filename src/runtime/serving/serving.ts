@@ -193,7 +193,7 @@ export type RuntimeStatus = {
   }[];
 };
 
-export type RolloutVerb = 'promote' | 'abort' | 'retry' | 'rollback';
+export type RolloutVerb = 'promote' | 'promote-full' | 'abort' | 'retry' | 'rollback';
 
 /** What a person says about the operator that a node follows. Errors: VERB_REFUSED where it does not apply. */
 export type OperatorVerbs = {

@@ -114,6 +114,30 @@ describe('the standalone controller', () => {
     expect(node.split()).toMatchObject({ weight: 0, stable: { adapter: 'b' } });
   });
 
+  it('skips all remaining steps when somebody promotes the canary fully', async () => {
+    const node = settledOn('a');
+    node.folder({ 'a.yaml': adapter('a') + adapter('b'), 'r.yaml': rollout('b') });
+    expect(node.split()).toMatchObject({ weight: 20 });
+    const { status } = await node.controller.request(sql, 'promote-full');
+    expect(status).toMatchObject({ phase: 'Healthy', completionStatus: 'FastPromoted' });
+    expect(node.split()).toMatchObject({ weight: 0, stable: { adapter: 'b' } });
+  });
+
+  it('is Degraded when the canary does not come in time, and serves stable all along', () => {
+    const node = settledOn('a');
+    node.states.delete('b');
+    node.folder({ 'a.yaml': adapter('a') + adapter('b'), 'r.yaml': rollout('b') });
+    for (let half = 0; half < 21; half++) {
+      node.clock.advance(30_000);
+      node.controller.reconcile();
+    }
+    expect(node.controller.rolloutOf(sql).status).toMatchObject({
+      phase: 'Degraded',
+      message: expect.stringContaining('no progress for 10m') as string,
+    });
+    expect(node.split()).toMatchObject({ weight: 0, stable: { adapter: 'a' } });
+  });
+
   it('refuses a verb that does not apply, with the reason', async () => {
     const node = settledOn('a');
     await expect(node.controller.request(sql, 'promote')).rejects.toMatchObject({ code: 'VERB_REFUSED' });

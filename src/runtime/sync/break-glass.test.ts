@@ -154,11 +154,15 @@ describe('breaking the glass on a node that follows an operator', () => {
     expect(node.holds.all()).toEqual([]);
   });
 
-  it.each(['promote', 'abort'] as const)('sends who wants to %s to the operator', async (verb) => {
+  it.each([
+    ['promote', 'promote sql'],
+    ['promote-full', 'promote sql --full'],
+    ['abort', 'abort sql'],
+  ] as const)('sends who wants to %s to the operator', async (verb, words) => {
     const node = await start({ stable: arm('a'), canary: canary('b'), weight: 20 });
     await expect(node.source.verb(sql, verb)).rejects.toMatchObject({
       code: 'VERB_REFUSED',
-      message: expect.stringContaining(`kubectl adaptlet ${verb} sql -n team-a`),
+      message: expect.stringContaining(`kubectl adaptlet ${words} -n team-a`),
     });
     await expect(node.source.verb(objectKey('team-a', 'none'), verb)).rejects.toMatchObject({
       code: 'MODEL_NOT_FOUND',

@@ -35,7 +35,8 @@ export const breakGlass = async (
   if (verb === 'rollback') rollBack(parts, split);
   else if (verb === 'retry') retry(parts, split);
   else {
-    const command = `kubectl adaptlet ${verb} ${partsOf(key)[1]} -n ${partsOf(key)[0]}`;
+    const [words, flag] = verb === 'promote-full' ? ['promote', ' --full'] : [verb, ''];
+    const command = `kubectl adaptlet ${words} ${partsOf(key)[1]}${flag} -n ${partsOf(key)[0]}`;
     throw refused(key, `an operator decides about it: use \`${command}\``);
   }
   await parts.holds.saved();

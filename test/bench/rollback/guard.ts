@@ -86,7 +86,10 @@ export type GuardTimes = {
  */
 export const guardTimes = async (): Promise<GuardTimes> => {
   const rounds = roundsOf(100);
-  const node = await TestNode.start({ settings: { 'log-level': 'info' } });
+  // Just enough places for the lanes: what goes from the canary to stable must find one although all are taken.
+  const node = await TestNode.start({
+    settings: { 'log-level': 'info', 'max-concurrent': '2', 'max-queue': String(lanes.good + lanes.bad - 2) },
+  });
   await node.write(
     'adapters.yaml',
     yaml.adapter('upper', 'adapters/upper') + yaml.adapter('next', 'variants/brittle'),

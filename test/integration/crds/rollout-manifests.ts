@@ -29,8 +29,27 @@ spec:
       rollbackWindow: { revisions: 0 },
       paused: true,
       strategy: { canary: { steps: [{ setWeight: 0 }, { setWeight: 100 }], hashOn: 'Session' } },
-      guard: { maxConsecutiveErrors: 1 },
+      guard: {
+        maxConsecutiveErrors: 1,
+        maxErrorRatio: '20%',
+        minRequests: 1,
+        maxLatency: '1.5s',
+        window: '1h',
+      },
     }),
+  ),
+  good('blue-green with its defaults', rollout({ strategy: { blueGreen: {} } })),
+  good(
+    'a switch after a while, with a deadline',
+    rollout({
+      strategy: { blueGreen: { autoPromotion: true, autoPromotionAfter: '5m' } },
+      progressDeadline: '24h',
+      abortOnProgressDeadline: true,
+    }),
+  ),
+  good(
+    'a preload of most runtimes, then of all',
+    steps({ preload: { successThreshold: '90%' } }, { setWeight: 5 }, { preload: {} }),
   ),
   good('no steps at all', steps()),
   good('as many steps as allowed', steps(...Array.from({ length: 64 }, (_, i) => ({ setWeight: i })))),
@@ -68,10 +87,29 @@ spec:
   ),
   bad(
     'a strategy of a later version',
-    rollout({ strategy: { blueGreen: {} } }),
-    'unknown field "spec.strategy.blueGreen"',
+    rollout({ strategy: { shadow: {} } }),
+    'unknown field "spec.strategy.shadow"',
   ),
-  bad('a strategy without a canary', rollout({ strategy: {} }), 'spec.strategy.canary: Required value'),
+  bad(
+    'no strategy in a strategy',
+    rollout({ strategy: {} }),
+    'spec.strategy: Invalid value: "object": must have exactly one of canary, blueGreen, for example blueGreen: {}',
+  ),
+  bad(
+    'two strategies',
+    rollout({ strategy: { canary: { steps: [] }, blueGreen: {} } }),
+    'spec.strategy: Invalid value: "object": must have exactly one of canary, blueGreen, for example blueGreen: {}',
+  ),
+  bad(
+    'a switch by itself after a time that a person should make',
+    rollout({ strategy: { blueGreen: { autoPromotion: false, autoPromotionAfter: '5m' } } }),
+    'spec.strategy.blueGreen: Invalid value: "object": autoPromotionAfter needs autoPromotion: true; leave it out to wait for a person',
+  ),
+  bad(
+    'a share of runtimes that is no percentage',
+    steps({ preload: { successThreshold: '0%' } }),
+    'spec.strategy.canary.steps[0].preload.successThreshold: Invalid value: "string": must be a whole percentage from 1% to 100%, such as 90%',
+  ),
   bad(
     'a canary without steps',
     rollout({ strategy: { canary: {} } }),
@@ -95,12 +133,12 @@ spec:
   bad(
     'an empty step',
     steps({ setWeight: 1 }, {}),
-    'spec.strategy.canary.steps[1]: Invalid value: "object": must have exactly one of setWeight, pause, for example setWeight: 20',
+    'spec.strategy.canary.steps[1]: Invalid value: "object": must have exactly one of preload, setWeight, pause, for example setWeight: 20',
   ),
   bad(
     'a step with two verbs',
     steps({ setWeight: 1, pause: {} }),
-    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of setWeight, pause, for example setWeight: 20',
+    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of preload, setWeight, pause, for example setWeight: 20',
   ),
   bad(
     'a step that is spelled wrong',
@@ -115,7 +153,7 @@ spec:
   bad(
     'a pause that is written as nothing',
     steps({ pause: null }),
-    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of setWeight, pause, for example setWeight: 20',
+    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of preload, setWeight, pause, for example setWeight: 20',
   ),
   bad(
     'a pause for days',
@@ -146,6 +184,16 @@ spec:
     'a guard that never fires',
     rollout({ guard: { maxConsecutiveErrors: 0 } }),
     'spec.guard.maxConsecutiveErrors: Invalid value: 0: spec.guard.maxConsecutiveErrors in body should be greater than or equal to 1',
+  ),
+  bad(
+    'a guard that looks back for no time',
+    rollout({ guard: { window: '0s' } }),
+    'spec.guard.window: Invalid value: "string": must be from 1s to 1h',
+  ),
+  bad(
+    'a guard on a share that is no percentage',
+    rollout({ guard: { maxErrorRatio: '0.2' } }),
+    'spec.guard.maxErrorRatio: Invalid value: "string": must be a whole percentage from 1% to 100%, such as 90%',
   ),
   bad(
     'a pause of years',

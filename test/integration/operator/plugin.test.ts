@@ -145,6 +145,32 @@ describe('kubectl adaptlet', () => {
     expect(await fails('promote', 'shout')).toContain('no canary is under way');
   });
 
+  it('skips the steps by promote --full, and goes back by the number of a former stable', async () => {
+    await canaryOnAll('digits');
+    const wait = (condition: string) => {
+      const args = ['wait', `--for=condition=${condition}`, 'aro/shout', '--timeout=20s'];
+      return fleet.cluster.kubectl('-n', fleet.namespace, ...args);
+    };
+    expect(await ok('promote', 'shout', '--full')).toMatch(/^shout: Healthy: digits/);
+    expect(await wait('Healthy')).toMatchObject({ code: 0 });
+    expect(await fleet.rollout('shout')).toMatchObject({ completionStatus: 'FastPromoted' });
+    expect(await ok('get', 'rollout', 'shout')).toMatch(/upper@\S+ +former 1\n.*reverse@\S+ +former 2/);
+    expect(await fails('undo', 'shout', '--to-revision', '9')).toContain(
+      'there is no revision 9 to go back to',
+    );
+    // Outside the rollback window: the steps begin.
+    expect(await ok('undo', 'shout', '--to-revision', '2')).toBe('shout: spec.adapter is reverse again\n');
+    await waitFor('the steps', async () => (await fleet.rollout('shout'))?.weights.canary === 20);
+    expect(await ok('promote', 'shout', '--full')).toMatch(/^shout: Healthy: reverse/);
+    expect(await ok('undo', 'shout', '--to-revision', '2')).toBe('shout: spec.adapter is upper again\n');
+    await waitFor('the steps', async () => (await fleet.rollout('shout'))?.weights.canary === 20);
+    expect(await ok('promote', 'shout', '--full')).toMatch(/^shout: Healthy: upper/);
+    expect(await wait('Healthy')).toMatchObject({ code: 0 });
+    expect(await fails('undo', 'shout', '--to', 'upper', '--to-revision', '1')).toContain(
+      'cannot be used with',
+    );
+  });
+
   it('goes on showing the tree until it is interrupted, and status shows it until the end', async () => {
     const child = spawn(await toolPath('kubectl'), ['adaptlet', 'watch', 'shout', '-n', fleet.namespace], {
       env: { ...process.env, KUBECONFIG: fleet.cluster.kubeconfig },

@@ -180,6 +180,7 @@ describe('an operator and its runtimes', () => {
   it('is waited for by kubectl wait, whatever the kind', async () => {
     for (const kind of ['ad', 'aro', 'art']) await kubectlWait('Ready', kind, '--all');
     await kubectlWait('Ready', 'adr', '--all', '-n', systemNamespace);
+    await kubectlWait('Healthy', 'aro/shout');
   });
 
   it('brings an adapter that nothing preloads when a request asks for it', async () => {

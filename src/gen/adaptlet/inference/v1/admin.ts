@@ -190,6 +190,8 @@ export interface RollbackResponse {
 
 export interface PromoteRequest {
   rollout: string;
+  /** Goes past all remaining steps, not only past the present pause. */
+  full: boolean;
 }
 
 export interface PromoteResponse {
@@ -2699,13 +2701,16 @@ export const RollbackResponse: MessageFns<RollbackResponse> = {
 };
 
 function createBasePromoteRequest(): PromoteRequest {
-  return { rollout: "" };
+  return { rollout: "", full: false };
 }
 
 export const PromoteRequest: MessageFns<PromoteRequest> = {
   encode(message: PromoteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.rollout !== "") {
       writer.uint32(10).string(message.rollout);
+    }
+    if (message.full !== false) {
+      writer.uint32(16).bool(message.full);
     }
     return writer;
   },
@@ -2731,6 +2736,14 @@ export const PromoteRequest: MessageFns<PromoteRequest> = {
             message.rollout = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2744,13 +2757,19 @@ export const PromoteRequest: MessageFns<PromoteRequest> = {
   },
 
   fromJSON(object: any): PromoteRequest {
-    return { rollout: isSet(object.rollout) ? globalThis.String(object.rollout) : "" };
+    return {
+      rollout: isSet(object.rollout) ? globalThis.String(object.rollout) : "",
+      full: isSet(object.full) ? globalThis.Boolean(object.full) : false,
+    };
   },
 
   toJSON(message: PromoteRequest): unknown {
     const obj: any = {};
     if (message.rollout !== "") {
       obj.rollout = message.rollout;
+    }
+    if (message.full !== false) {
+      obj.full = message.full;
     }
     return obj;
   },
@@ -2761,6 +2780,7 @@ export const PromoteRequest: MessageFns<PromoteRequest> = {
   fromPartial(object: DeepPartial<PromoteRequest>): PromoteRequest {
     const message = createBasePromoteRequest();
     message.rollout = object.rollout ?? "";
+    message.full = object.full ?? false;
     return message;
   },
 };

@@ -64,9 +64,10 @@ test('every verb reaches steering, names without a namespace are in the default 
   const evicted = await unaryCall((cb) => admin.evict({ adapter: 'upper' }, cb));
   expect(evicted.response).toMatchObject({ adapter: { key: 'default/upper' } });
   for (const verb of ['rollback', 'promote', 'abort', 'retry'] as const) {
-    const { response } = await unaryCall((cb) => admin[verb]({ rollout: 'sql' }, cb));
+    const { response } = await unaryCall((cb) => admin[verb]({ rollout: 'sql', full: false }, cb));
     expect(response).toMatchObject({ rollout: { key: 'default/sql', step: '2/6' } });
   }
+  await unaryCall((cb) => admin.promote({ rollout: 'sql', full: true }, cb));
   expect(fake.steering.told).toEqual([
     'preload default/upper',
     'pin team-a/x true',
@@ -76,6 +77,7 @@ test('every verb reaches steering, names without a namespace are in the default 
     'promote default/sql',
     'abort default/sql',
     'retry default/sql',
+    'promote-full default/sql',
   ]);
   const listed = await unaryCall((cb) => admin.list({ namespace: 'other' }, cb));
   expect(listed.response).toEqual({ adapters: [] });

@@ -52,7 +52,11 @@ export const adminService = (parts: AdminParts): AdminServer => {
       return adapter(key);
     }),
     rollback: verb('Admin/Rollback', 'rollback'),
-    promote: verb('Admin/Promote', 'promote'),
+    promote: unary(parts, 'Admin/Promote', async ({ rollout, full }) => ({
+      rollout: rolloutMessage(
+        await steering.rollout(keyOf('rollout', rollout), full ? 'promote-full' : 'promote'),
+      ),
+    })),
     abort: verb('Admin/Abort', 'abort'),
     retry: verb('Admin/Retry', 'retry'),
     trustCluster: unary(parts, 'Admin/TrustCluster', async () => {

@@ -1,0 +1,176 @@
+import { pino } from 'pino';
+import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { adapterResource } from '../../plan/resources.fixture.ts';
+import type { Plan, Resource } from '../../plan/resources.ts';
+import { resourceKey } from '../../plan/resources.ts';
+import { versioned } from '../../plan/version.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import type { Engine, GenerateEvent, GenerateInput } from '../engine/engine.ts';
+import type { EncodeInput, Task } from '../engine/tasks.ts';
+import type { Lease, Residency } from '../residency/manager.ts';
+import { buildTable } from '../routing/table.ts';
+import { DataPath } from './data-path.ts';
+import type { Demand } from './demand.ts';
+import { servingFacts } from './facts.ts';
+import { Holds } from './holds.ts';
+import { ServedCounts } from './served-counts.ts';
+
+const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
+export const good = digestOf('a');
+export const next = digestOf('b');
+export const baseDigest = digestOf('0');
+export const key = (name: string) => objectKey('default', name);
+
+export const adapter = (name: string): Resource => adapterResource(key(name));
+
+export const split = (weight: number): Resource => ({
+  type: 'Split',
+  name: key('sql'),
+  body: {
+    uid: 'r1',
+    createdAt: '',
+    stable: { adapter: 'good', uid: 'good', digest: good },
+    canary: { adapter: 'next', uid: 'next', digest: next, seed: '00000000000000aa', attempt: 1 },
+    weight,
+    hashOn: 'User',
+    guard: { maxConsecutiveErrors: 2 },
+    message: '',
+  },
+});
+
+export const route = (rules: unknown): Resource =>
+  ({
+    type: 'Route',
+    name: key('front'),
+    body: { uid: 'f', createdAt: '', model: 'front', rules },
+  }) as Resource;
+
+export const planOf = (...resources: Resource[]): Plan =>
+  new Map(resources.map((r) => [resourceKey(r), versioned(r)]));
+
+const done: GenerateEvent = {
+  kind: 'done',
+  finishReason: 'stop',
+  promptTokens: 1,
+  completionTokens: 1,
+  timing: { queueMs: 0, prefillMs: 0, decodeMs: 0, switchMs: 0 },
+};
+
+/** Waits in the queue of an engine until the caller leaves. */
+const queued = async (signal: AbortSignal): Promise<void> => {
+  const { promise, reject } = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => reject(new AdaptletError('REQUEST_CANCELLED', 'left')));
+  await promise;
+};
+
+/** A data path over an engine that answers with the adapter's name, or fails as `fail` says. */
+export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Digest>>, demand?: Demand) => {
+  const asked: GenerateInput[] = [];
+  const encoded: EncodeInput[] = [];
+  const references = new Map<string, number>();
+  const state = {
+    fail: undefined as Error | undefined,
+    /** Who fails, and who is not admitted; absent: everybody. */
+    failing: undefined as string | undefined,
+    queueing: undefined as string | undefined,
+    failAfterFirst: false,
+    admits: true,
+    /** Called before the first event. */
+    onFirst: () => undefined as void,
+    classifier: undefined as string | undefined,
+    firstTokenMs: undefined as number | undefined,
+    task: 'generate' as Task,
+    refuse: new Map<string, AdaptletError>(),
+  };
+  const engine = {
+    info: () => ({ baseDigest, task: state.task }),
+    encode: async (input: EncodeInput) => {
+      encoded.push(input);
+      const isMeant = state.failing === undefined || state.failing === input.adapter;
+      if (state.fail !== undefined && isMeant) throw state.fail;
+      if (state.classifier === input.adapter)
+        return { kind: 'classification', labels: [], rows: [], promptTokens: 0, truncated: [] };
+      return { kind: 'embedding', rows: [], promptTokens: 0, truncated: [] };
+    },
+    async *generate(input: GenerateInput, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
+      asked.push(input);
+      const isMeant = (who: string | undefined) => who === undefined || who === input.adapter;
+      if (!state.admits && isMeant(state.queueing)) await queued(signal);
+      const fail = isMeant(state.failing) ? state.fail : undefined;
+      if (fail !== undefined && !state.failAfterFirst) throw fail;
+      state.onFirst();
+      const { firstTokenMs } = state;
+      const token = { kind: 'token', ids: [1], text: input.adapter ?? 'base' } as const;
+      yield firstTokenMs === undefined ? token : { ...token, firstTokenMs };
+      if (fail !== undefined) throw fail;
+      signal.throwIfAborted();
+      yield done;
+    },
+  } as unknown as Engine;
+  const lease = (k: ObjectKey): Lease => {
+    const name = k.split('/')[1] ?? '';
+    references.set(name, (references.get(name) ?? 0) + 1);
+    return {
+      engineName: `${k}--x`,
+      key: k,
+      name,
+      digest: resident[name] ?? good,
+      [Symbol.dispose]: () => references.set(name, (references.get(name) ?? 0) - 1),
+    };
+  };
+  const residency = {
+    isResident: (k: ObjectKey, digest: Digest) => resident[k.split('/')[1] ?? ''] === digest,
+    tryAcquire: (k: ObjectKey) => (resident[k.split('/')[1] ?? ''] === undefined ? undefined : lease(k)),
+    acquire: async (k: ObjectKey) => {
+      const refusal = state.refuse.get(k);
+      if (refusal !== undefined) throw refusal;
+      return lease(k);
+    },
+    ensure: () => undefined,
+  } as unknown as Residency;
+  const holds = new Holds(new FakeClock(), [], {
+    held: () => undefined,
+    changed: async () => undefined,
+    logger: pino({ enabled: false }),
+  });
+  holds.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 2 } }]]));
+  const counts = new ServedCounts();
+  const tables = { now: buildTable(plan, { name: 'tiny' }) };
+  const arrive = (...more: Resource[]) => {
+    tables.now = buildTable(new Map([...plan, ...planOf(...more)]), { name: 'tiny' });
+  };
+  const path = new DataPath({
+    engine,
+    residency,
+    holds,
+    counts,
+    facts: servingFacts(residency, holds),
+    table: () => tables.now,
+    demand,
+  });
+  const request = {
+    prompt: { kind: 'text', text: 'x' },
+    maxTokens: 4,
+    sampling: { temperature: 0, topP: 1, topK: 0 },
+    stop: [],
+  } as const;
+  const ask = async (model: string, user = 'u1', signal = new AbortController().signal) => {
+    const generation = await path.generate(
+      { namespace: 'default', model, user, headers: new Map() },
+      request,
+      signal,
+    );
+    const events = await Array.fromAsync(generation.events);
+    return { served: generation.served, events };
+  };
+  const embed = async (model: string) =>
+    await path.encode(
+      { namespace: 'default', model, user: 'u1', headers: new Map() },
+      { texts: [{ kind: 'text', text: 'x' }], output: 'embedding' },
+      new AbortController().signal,
+    );
+  return { path, ask, embed, tables, encoded, arrive, asked, references, state, holds, counts, request };
+};
+
+export const canaryPlan = planOf(adapter('good'), adapter('next'), split(100));
