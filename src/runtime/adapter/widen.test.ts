@@ -69,12 +69,12 @@ describe('widening', () => {
     ['A', 'float16'],
     ['A', 'int8'],
     ['B', 'int8'],
-  ] as const)('gives the same in parts as at once for %s of %s', (half, dtype) => {
+  ] as const)('gives the same in parts as at once for %s of %s', (side, dtype) => {
     const stored = new Uint8Array(4 * 35 + 20).map((_, i) => (i * 37) % 61);
     const whole = new Float32Array(35);
-    widening({ half, dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, whole)(0, 35);
+    widening({ half: side, dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, whole)(0, 35);
     const parts = new Float32Array(35);
-    const widen = widening({ half, dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, parts);
+    const widen = widening({ half: side, dtype, shape: [5, 7], scale: 1.5 }, stored.buffer, 0, parts);
     for (const [from, to] of [
       [0, 3],
       [3, 17],
