@@ -68,7 +68,7 @@ stays on disk as long as it is in \`status.history\`. Going back never downloads
 
 A rollout that waits for its adapter (\`AwaitingAdapter\`, \`AwaitingDigest\`, \`AwaitingResident\`) without progress for
 \`progressDeadline\` (10m) is Degraded with the reason \`ProgressDeadlineExceeded\`, and goes on as soon as the adapter comes;
-\`abortOnProgressDeadline: true\` gives the canary up instead. Progress is another thing to wait for, or one more runtime that
+\`progressDeadlineAbort: true\` gives the canary up instead. Progress is another thing to wait for, or one more runtime that
 is ready. Pauses do not count, nor does time in which the operator was down or no runtime was connected; an edit of the spec
 starts the time anew. \`status.progress\` has it.
 

@@ -168,7 +168,7 @@ export const rolloutSpecSchema = z
       description:
         'How long the rollout may wait for its adapter without any progress before it is Degraded; it still goes on when the adapter comes. Pauses do not count, and neither do runtimes that are offline. Default 10m.',
     }),
-    abortOnProgressDeadline: z
+    progressDeadlineAbort: z
       .boolean()
       .default(false)
       .meta({ description: 'Gives the canary up when the progress deadline has passed. Default false.' }),

@@ -6,7 +6,7 @@ import { givenUp } from './standing.ts';
 import { checkpointMs, durationOf } from './steps.ts';
 
 type Wait = {
-  readonly spec: Pick<RolloutSpec, 'progressDeadline' | 'abortOnProgressDeadline'>;
+  readonly spec: Pick<RolloutSpec, 'progressDeadline' | 'progressDeadlineAbort'>;
   /** Of the adapter that is awaited. */
   readonly fact: AdapterFact | undefined;
   /** Milliseconds since the decision before; they count when that one waited as well. */
@@ -34,7 +34,7 @@ export const withDeadline = (draft: Draft, standing: Standing, wait: Wait): Stan
     return { ...standing, requeueAfterMs: Math.min(limitMs - waitedMs, checkpointMs) };
   }
   const message = `no progress for ${spec.progressDeadline}: ${standing.message}`;
-  if (!spec.abortOnProgressDeadline || draft.canary === undefined)
+  if (!spec.progressDeadlineAbort || draft.canary === undefined)
     return { phase: 'Degraded', reason: 'ProgressDeadlineExceeded', message };
   giveUp(draft, message, now);
   draft.progress = undefined;

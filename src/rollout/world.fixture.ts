@@ -62,7 +62,7 @@ export class World {
       rollbackWindow: { revisions },
       strategy: blueGreen === undefined ? { canary: { steps } } : { blueGreen },
       progressDeadline: deadline,
-      abortOnProgressDeadline: abortOnDeadline,
+      progressDeadlineAbort: abortOnDeadline,
     });
   }
 

@@ -44,7 +44,7 @@ spec:
     rollout({
       strategy: { blueGreen: { autoPromotion: true, autoPromotionAfter: '5m' } },
       progressDeadline: '24h',
-      abortOnProgressDeadline: true,
+      progressDeadlineAbort: true,
     }),
   ),
   good(
