@@ -52,6 +52,9 @@ export class AdapterRows {
   readonly #halves: readonly Half[];
   readonly #modules: ReadonlySet<string>;
   readonly #content: InRow[];
+  readonly #taken = new WeakMap<NonNullable<InRow>, boolean>();
+  /** Of all rows, by their rank. */
+  readonly #bytes = new Map<number, number>();
   #address: bigint | undefined;
   #rank = 0;
   /** Calls in a row that half of the rank would have done for. */
@@ -69,9 +72,13 @@ export class AdapterRows {
 
   /** True when an adapter, or the base model, can stand beside others: by its rank, and by what it targets. */
   takes(adapter: NonNullable<InRow> | null): boolean {
-    const bytes = this.#placesFor(rowRank(adapter?.rank ?? 0)).bytes;
-    const stray = adapter?.modules.some((module) => !this.#modules.has(module)) ?? false;
-    return bytes <= this.#options.budgetBytes && !stray;
+    if (adapter === null) return this.#fits(0);
+    const known = this.#taken.get(adapter);
+    if (known !== undefined) return known;
+    // Every step asks this of every row, and the answer stays.
+    const takes = this.#fits(adapter.rank) && adapter.modules.every((module) => this.#modules.has(module));
+    this.#taken.set(adapter, takes);
+    return takes;
   }
 
   /** True when the row has a copy of this already. */
@@ -101,6 +108,13 @@ export class AdapterRows {
     this.#releaseFeeds();
     if (this.#address !== undefined) unreserve(this.#address, this.#options.budgetBytes);
     this.#address = undefined;
+  }
+
+  #fits(rank: number): boolean {
+    const rows = rowRank(rank);
+    const bytes = this.#bytes.get(rows) ?? this.#placesFor(rows).bytes;
+    this.#bytes.set(rows, bytes);
+    return bytes <= this.#options.budgetBytes;
   }
 
   #placesFor(rank: number): { readonly places: readonly Place[]; readonly bytes: number } {
