@@ -97,7 +97,12 @@ describe('kubectl adaptlet', () => {
     const object: unknown = JSON.parse(
       await fleet.cluster.kubectlOk(['-n', fleet.namespace, 'get', 'aro', 'shout', '-o', 'json']),
     );
-    const stable = ({ kind, spec, metadata }: Record<string, unknown>) => ({ kind, spec, metadata });
+    // The status is written meanwhile, and the version with it.
+    const stable = ({ kind, spec, metadata }: Record<string, unknown>) => {
+      const { resourceVersion, ...rest } = metadata as Record<string, unknown>;
+      expect(resourceVersion).toMatch(/^\d+$/);
+      return { kind, spec, metadata: rest };
+    };
     const [json, yaml] = [
       await ok('get', 'rollout', 'shout', '-o', 'json'),
       await ok('get', 'aro', 'shout', '-o', 'yaml'),
