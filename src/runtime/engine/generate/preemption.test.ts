@@ -57,8 +57,27 @@ describe('who makes way for a tenant with rows', () => {
   });
 });
 
+describe('who makes way for an adapter of the same tenant', () => {
+  const of = (adapter: string): Flow => ({ tenant: 'a', adapter, priority: 0 });
+  const rows = ['x', 'x', 'y'].map((adapter, at) => ({
+    sequence: `${adapter}${at}`,
+    flow: of(adapter),
+    tokens: 100,
+  }));
+
+  it('is the latest of an adapter with two or more, when it has no row at all', () => {
+    expect(victims(of('z'), rows)).toEqual(['x1', 'x0']);
+    expect(victims(of('y'), rows, () => 1e6)).toEqual([]);
+  });
+
+  it('is nobody of an adapter with one row, nor of the same adapter, whatever those had', () => {
+    expect(victims(of('z'), rows.slice(1), () => 1e6)).toEqual([]);
+    expect(victims(of('x'), rows, () => 1e6)).toEqual([]);
+  });
+});
+
 describe('whoever waits', () => {
-  it('takes no place of its own tenant', () => {
+  it('takes no place of its own adapter', () => {
     expect(victims(flow('a'), [running('a1'), running('a2')], aheadBy(1e6))).toEqual([]);
   });
 

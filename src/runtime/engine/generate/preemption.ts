@@ -10,8 +10,11 @@ const aheadByRow = 64;
 /** The same when the other would get its first row and the tenant lose its last one. */
 const aheadByTurn = 256;
 
-const rowsOf = <S>(running: readonly Running<S>[], { tenant }: Flow): number =>
-  running.filter(({ flow }) => flow.tenant === tenant).length;
+/** Rows of whoever competes: tenants with each other, within one its adapters. */
+const rowsOf = <S>(running: readonly Running<S>[], of: Flow, rival: Flow): number =>
+  running.filter(
+    ({ flow }) => flow.tenant === of.tenant && (of.tenant !== rival.tenant || flow.adapter === of.adapter),
+  ).length;
 
 const mayTake = <S>(
   victim: Running<S>,
@@ -21,16 +24,20 @@ const mayTake = <S>(
 ): boolean => {
   if (victim.tokens < leastTokens) return false;
   if (victim.flow.priority !== waiting.priority) return victim.flow.priority < waiting.priority;
+  const theirs = rowsOf(running, victim.flow, waiting);
+  const own = rowsOf(running, waiting, victim.flow);
+  if (theirs > own + 1 && own === 0) return true;
+  // Adapters of one tenant get their first row; beyond that it is their tenant's to share out.
   if (victim.flow.tenant === waiting.tenant) return false;
-  const [theirs, own] = [rowsOf(running, victim.flow), rowsOf(running, waiting)];
-  if (theirs > own + 1) return own === 0 || ahead(victim.flow, waiting) > aheadByRow;
+  if (theirs > own + 1) return ahead(victim.flow, waiting) > aheadByRow;
   return theirs === own + 1 && ahead(victim.flow, waiting) > aheadByTurn;
 };
 
 /**
  * Who makes way for a request that waits while no place is free, the best first: lower priorities, then sequences of
  * tenants with more rows, the one that got its place last. A tenant without a row gets one at once from a tenant with two
- * or more; from one with a single row it gets it in turns. Requests of one tenant do not make way for each other.
+ * or more; from one with a single row it gets it in turns. So does an adapter without a row from another one of its tenant
+ * with two or more. Requests for one adapter of one tenant do not make way for each other.
  * `ahead`: how much more service the tenant of the first flow had.
  */
 export const victimsFor = <S>(
@@ -39,7 +46,7 @@ export const victimsFor = <S>(
   ahead: (a: Flow, b: Flow) => number,
 ): readonly S[] =>
   running
-    .map((victim, place) => ({ victim, place, rows: rowsOf(running, victim.flow) }))
+    .map((victim, place) => ({ victim, place, rows: rowsOf(running, victim.flow, waiting) }))
     .filter(({ victim }) => mayTake(victim, waiting, running, ahead))
     .sort((a, b) => a.victim.flow.priority - b.victim.flow.priority || b.rows - a.rows || b.place - a.place)
     .map(({ victim }) => victim.sequence);
