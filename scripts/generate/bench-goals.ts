@@ -48,6 +48,12 @@ export const goals: readonly Goal[] = [
     500,
     'first token beside a tenant with 64 requests, p99, ms',
   ),
+  most(
+    'fairness',
+    'results.ttft_beside_greedy_adapter.p99',
+    500,
+    'the same beside another adapter of the same tenant',
+  ),
   most('memory', 'pss_over_bytes', 1.1, 'memory that loaded adapters add over the bytes of their files'),
   most('memory', 'anonymous_over_bytes', 1.1, 'the same, pages of no file only'),
   most('memory', 'growth', 1.02, 'memory after the load/evict cycles over before'),
