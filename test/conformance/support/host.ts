@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { vi } from 'vitest';
 import type { GenerateEvent, GenerateInput } from '../../../src/runtime/engine/engine.ts';
-import { openBaseModel } from '../../../src/runtime/engine/host/base-model.ts';
 import { Host, type HostOptions } from '../../../src/runtime/engine/host/host.ts';
 import { GraphSession } from '../../../src/runtime/engine/session/graph-session.ts';
 import type { Sessions } from '../../../src/runtime/engine/session/sessions.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Answer, request } from './engine.ts';
+import { openBase } from './open-model.ts';
 import { compileFor, scratch, tinyAdapters, tinyFolder } from './tiny.ts';
 
 /** Never ends before its length: the model's own end token is not drawn. */
@@ -65,15 +65,7 @@ export class TestHost {
     options: Partial<HostOptions> = {},
     cacheDir = scratch(),
   ): Promise<TestHost> {
-    const warnings: string[] = [];
-    const base = await openBaseModel({
-      modelDir,
-      cacheDir,
-      threads: 1,
-      clock: systemClock,
-      warn: (message) => warnings.push(message),
-      signal: new AbortController().signal,
-    });
+    const base = await openBase(modelDir, cacheDir);
     const host = new Host(base, {
       adapterBudgetBytes: 64 << 20,
       maxConcurrent: 8,
@@ -86,7 +78,7 @@ export class TestHost {
       random: () => 0.5,
       ...options,
     });
-    return new TestHost(host, base.sessions, warnings);
+    return new TestHost(host, base.sessions, base.warnings);
   }
 
   /** The same with the tiny model's adapters. */

@@ -16,8 +16,11 @@ export type OpenModel = BaseModel & {
   readonly warnings: readonly string[];
 };
 
-/** Opens a base model in this process, as the engine process does. */
-export const openModel = async (modelDir: string, cacheDir: string): Promise<OpenModel> => {
+/** Opens a base model in this process, as the engine process does, with what it warns of. */
+export const openBase = async (
+  modelDir: string,
+  cacheDir: string,
+): Promise<BaseModel & Pick<OpenModel, 'warnings'>> => {
   const warnings: string[] = [];
   const base = await openBaseModel({
     modelDir,
@@ -27,13 +30,19 @@ export const openModel = async (modelDir: string, cacheDir: string): Promise<Ope
     warn: (message) => warnings.push(message),
     signal: new AbortController().signal,
   });
+  return { ...base, warnings };
+};
+
+/** The same, with memory for adapters. */
+export const openModel = async (modelDir: string, cacheDir: string): Promise<OpenModel> => {
+  const base = await openBase(modelDir, cacheDir);
   const adapters = new AdapterTable({
     arena: new Arena(64 << 20),
     graphFor: (modules) => base.sessions.graphs.graphFor(modules),
     expected: base.info,
     steps: new Exclusive(),
   });
-  return { ...base, adapters, warnings };
+  return { ...base, adapters };
 };
 
 /** A graph and what is fed to it: a loaded adapter, or {@link withLora}. */

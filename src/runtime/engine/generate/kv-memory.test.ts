@@ -1,40 +1,7 @@
-import { afterEach, describe, expect, it } from 'vitest';
-import { pagedShape, readTokens, writeTokens, writtenTokens } from '../session/kv-rows.fixture.ts';
-import { KvRows } from '../session/kv-rows.ts';
-import { KvMemory } from './kv-memory.ts';
+import { describe, expect, it } from 'vitest';
+import { expectTokens, idsOf, open, page, write } from './kv-memory.fixture.ts';
 
-const shape = pagedShape;
-/** Of up to 64 tokens in a row, whose memory comes in pages; saved tokens take their own bytes. */
-const page = 8 * 4096;
 const tokenBytes = 512;
-const capacity = 256;
-const rows = 4;
-
-const opened: { memory: KvMemory; kv: KvRows }[] = [];
-const open = (budgetBytes: number) => {
-  const kv = new KvRows(shape, { rows, capacity });
-  const memory = new KvMemory(kv, budgetBytes);
-  opened.push({ memory, kv });
-  return { memory, kv };
-};
-afterEach(() => {
-  for (const { memory, kv } of opened.splice(0)) {
-    memory.release();
-    kv.release();
-  }
-});
-
-const write = (kv: KvRows, row: number, tokens: number, seed: number): void =>
-  writeTokens(kv, shape, row, tokens, seed);
-const bytesOf = (heads: readonly Float32Array[]): Buffer =>
-  Buffer.concat(heads.map(({ buffer }) => Buffer.from(buffer)));
-const expectTokens = (kv: KvRows, row: number, tokens: number, seed: number): void => {
-  const [there, written] = [readTokens(kv, shape, row, tokens), writtenTokens(shape, tokens, seed)];
-  expect(bytesOf(there).equals(bytesOf(written))).toBe(true);
-};
-
-const idsOf = (count: number, from = 0): readonly number[] =>
-  Array.from({ length: count }, (_, at) => from + at);
 
 describe('room for requests', () => {
   it('is reserved for their longest case, and refused beyond the budget until others end', () => {

@@ -16,8 +16,9 @@ const commonLength = (a: readonly number[], b: readonly number[]): number => {
  * The memory budget of keys and values. What runs has its worst case reserved, what is paused is saved elsewhere; the
  * rest of the budget keeps prefixes of conversations, the latest ones.
  *
- * Guarantees: the bytes that rows, paused sequences and prefixes take together stay within the budget; prefixes make way
- * for requests, never the other way round.
+ * Guarantees: the bytes that rows, paused sequences and prefixes take together stay within the budget, but for a page per
+ * head of each free row that rides along in a step, until something is reserved next; prefixes make way for requests,
+ * never the other way round.
  */
 export class KvMemory {
   readonly #kv: KvRows;

@@ -18,7 +18,6 @@ export type Ending =
 export type Schedulable = {
   readonly id: number;
   readonly flow: Flow;
-  readonly promptTokens: number;
   /** Tokens that steps have still to take: one while it decodes. */
   readonly pending: number;
   readonly cancelled: boolean;

@@ -58,7 +58,7 @@ export const metrics = {
   },
   preemptions: {
     name: 'adaptlet_preemptions_total',
-    help: 'Requests that made way for those of another tenant or of a higher priority, and went on later.',
+    help: 'Requests that made way for those of another tenant or adapter, or of a higher priority, and went on later.',
   },
 } as const;
 

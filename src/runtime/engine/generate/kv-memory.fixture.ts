@@ -1,0 +1,39 @@
+import { afterEach, expect } from 'vitest';
+import { pagedShape, readTokens, writeTokens, writtenTokens } from '../session/kv-rows.fixture.ts';
+import { KvRows } from '../session/kv-rows.ts';
+import { KvMemory } from './kv-memory.ts';
+
+const shape = pagedShape;
+/** Of up to 64 tokens in a row, whose memory comes in pages; saved tokens take their own bytes. */
+export const page = 8 * 4096;
+export const capacity = 256;
+export const rows = 4;
+
+const opened: { memory: KvMemory; kv: KvRows }[] = [];
+/** Memory over rows, released at the end of the test. */
+export const open = (budgetBytes: number) => {
+  const kv = new KvRows(shape, { rows, capacity });
+  const memory = new KvMemory(kv, budgetBytes);
+  opened.push({ memory, kv });
+  return { memory, kv };
+};
+/** Of all that a test opened. */
+afterEach(() => {
+  for (const { memory, kv } of opened.splice(0)) {
+    memory.release();
+    kv.release();
+  }
+});
+
+/** Fills the first tokens of a row with values that are the seed's. */
+export const write = (kv: KvRows, row: number, tokens: number, seed: number): void =>
+  writeTokens(kv, shape, row, tokens, seed);
+const bytesOf = (heads: readonly Float32Array[]): Buffer =>
+  Buffer.concat(heads.map(({ buffer }) => Buffer.from(buffer)));
+export const expectTokens = (kv: KvRows, row: number, tokens: number, seed: number): void => {
+  const [there, written] = [readTokens(kv, shape, row, tokens), writtenTokens(shape, tokens, seed)];
+  expect(bytesOf(there).equals(bytesOf(written))).toBe(true);
+};
+
+export const idsOf = (count: number, from = 0): readonly number[] =>
+  Array.from({ length: count }, (_, at) => from + at);
