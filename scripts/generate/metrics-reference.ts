@@ -1,4 +1,6 @@
 import { operatorMetrics } from '../../src/operator/metrics.ts';
+import { tallyMetrics } from '../../src/operator/rollout/tally.ts';
+import { maxToldRollouts, rolloutMetrics } from '../../src/rollout/readings.ts';
 import { attributes, metrics, spans } from '../../src/runtime/server/telemetry/names.ts';
 import { code, table } from './table.ts';
 
@@ -21,6 +23,18 @@ export const metricsReference = async (): Promise<Map<string, string>> => {
     ...table(
       ['metric of GET /metrics', 'what'],
       Object.values(operatorMetrics).map(({ name, help }) => [code(name), help]),
+    ),
+    '',
+    '## Rollouts',
+    '',
+    'Generated from src/rollout/readings.ts and src/operator/rollout/tally.ts. The replica of the operator that leads has them, the',
+    'others have none; a runtime without an operator has those that are no counts. Labels are namespace and name; a rollout that',
+    `is removed takes its series along. The first ${maxToldRollouts} rollouts have series of their own, the others are in`,
+    '`adaptlet_rollouts` only, and their events under the name `other`.',
+    '',
+    ...table(
+      ['metric of GET /metrics', 'what'],
+      Object.values({ ...rolloutMetrics, ...tallyMetrics }).map(({ name, help }) => [code(name), help]),
     ),
     '',
     '## Traces of a runtime',

@@ -52,9 +52,13 @@ What an AdapterRollout does, and what makes it do so. Fields: [api.md](api.md); 
 ## Strategies and steps
 
 - \`canary\`: a list of steps. \`setWeight\` allows the canary a share; \`pause\` waits for a time, or for a person;
-  \`preload\` waits until the connected runtimes have the canary Resident.
+  \`preload\` waits until the connected runtimes have the canary Resident; \`analysis\` measures, and goes on, pauses or gives the
+  canary up by what it finds. \`canary.analysis\` measures beside the steps ([how-to](../how-to/judge-a-rollout.md)).
 - \`blueGreen\`: the steps \`preload: {}\`, a pause (for \`autoPromotionAfter\`; until somebody promotes with
-  \`autoPromotion: false\`; else none) and \`setWeight: 100\`.
+  \`autoPromotion: false\`; else none) and \`setWeight: 100\`; \`prePromotionAnalysis\` is an analysis before the pause,
+  \`postPromotionAnalysis\` one after the switch.
+- \`abTest\`: \`preload: {}\`, \`setWeight\`, an analysis of the rewards of both sides for \`duration\`, and a pause until somebody
+  promotes; with \`promoteWinner: true\` no pause. Errors and latency are measured beside it.
 
 Runtimes load a canary from the start: \`preload\` only waits, and every step waits for the same. Without a preload step, or
 with \`preload: {}\`, all connected runtimes must be ready, and the rollout stands still while one of them is not. With
@@ -76,7 +80,7 @@ starts the time anew. \`status.progress\` has it.
 
 | verb | what it does | completionStatus |
 |---|---|---|
-| promote | ends the present pause | \`Promoted\` after the last step |
+| promote | ends the present pause or analysis; after \`AwaitingVerdict\` beside the steps: measures anew | \`Promoted\` after the last step |
 | promote --full | skips all remaining steps, as soon as the canary is ready and nothing pauses the rollout | \`FastPromoted\` |
 | abort | weight 0 in one decision; Degraded until the spec changes or a retry | \`Aborted\` |
 | retry | starts what was aborted again at the first step | |

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { conditionsSchema, generation, maxStatusMessage, time } from './condition.ts';
+import { groupStatusSchema } from './group-status.ts';
 import { digestSchema } from './names.ts';
 import { text } from './text.ts';
 
@@ -30,6 +31,77 @@ export const rolloutRuntimesSchema = z
   })
   .meta({ description: 'Number of runtimes in each state. Only in a cluster.' });
 export type RolloutRuntimes = z.infer<typeof rolloutRuntimesSchema>;
+
+const count = (what: string) => z.int().min(0).max(1_000_000_000).meta({ description: what });
+
+const variantSchema = z
+  .strictObject({
+    count: count('How much feedback there was.'),
+    mean: z.number().meta({ description: 'Mean reward.' }),
+    low: z.number().meta({ description: 'The truth is surely not below this.' }),
+    high: z.number().meta({ description: 'The truth is surely not above this.' }),
+  })
+  .meta({ description: 'What one side earned, with its confidence sequence.' });
+
+export const metricStatusSchema = z
+  .strictObject({
+    name: text(63).meta({ description: 'Name of the metric.' }),
+    step: z
+      .int()
+      .min(0)
+      .max(64)
+      .meta({ description: 'Index of the analysis step, from 0. Absent: measured beside the steps.' })
+      .optional(),
+    phase: z
+      .enum(['Running', 'Success', 'Failed', 'Inconclusive', 'Error'])
+      .meta({ description: 'What was found. Error: it could not be measured.' }),
+    measured: count('Measurements, those included that could not be made.'),
+    taken: count('Measurements that could be made.'),
+    failed: count('Of these, those that failed.'),
+    inconclusive: count('Of these, those that could not tell.'),
+    consecutiveErrors: count('Measurements in a row, up to now, that could not be made.'),
+    waitedMs: z.number().min(0).meta({
+      description: 'Milliseconds since the last measurement, monotonic.',
+    }),
+    value: z.number().meta({ description: 'What was measured last.' }).optional(),
+    bound: z.number().meta({ description: 'What the value is held against.' }).optional(),
+    message: text(maxStatusMessage).meta({ description: 'What the last measurement says, for people.' }),
+    variants: z
+      .strictObject({ stable: variantSchema.optional(), canary: variantSchema.optional() })
+      .meta({ description: 'What both sides of an A/B test earned.' })
+      .optional(),
+  })
+  .meta({ description: 'What was measured of one metric.' });
+export type MetricStatus = z.infer<typeof metricStatusSchema>;
+
+const share = (what: string) => z.number().min(0).max(1).meta({ description: what });
+
+export const mirrorStatusSchema = z
+  .strictObject({
+    requests: count('Copies that the canary answered or failed to answer.'),
+    failed: count('Of these, those that it failed to answer.'),
+    dropped: count('Copies that were not answered because requests of clients came first.'),
+    compared: count(
+      'Pairs of answers that could be compared. Answers that are sampled without a seed say nothing about each other.',
+    ),
+    equal: share('Of these, the share that was equal.').optional(),
+    similarity: share(
+      'How similar they were on average, from 0 to 1. Text: 1 - edit distance in tokens / length, of the first 512 tokens; embeddings: cosine; classifications: share of equal labels.',
+    ).optional(),
+    latencyRatio: z
+      .number()
+      .min(0)
+      .meta({
+        description:
+          'Time to the first token of the canary as a multiple of that of stable, of the same requests and without waiting.',
+      })
+      .optional(),
+  })
+  .meta({
+    description:
+      'What mirroring found, over all runtimes, since each of them started. Kept until the next canary is bound.',
+  });
+export type MirrorStatus = z.infer<typeof mirrorStatusSchema>;
 
 export const rolloutStatusSchema = z
   .strictObject({
@@ -74,6 +146,15 @@ export const rolloutStatusSchema = z
       .strictObject({
         canary: z.int().min(0).max(100).meta({ description: 'Percent allowed for the canary.' }),
         stable: z.int().min(0).max(100).meta({ description: 'Percent left for stable.' }),
+        mirror: z
+          .int()
+          .min(1)
+          .max(100)
+          .meta({
+            description:
+              'Percent of the requests that stable answers of which the canary gets a copy. Absent: none.',
+          })
+          .optional(),
         observedCanary: z
           .int()
           .min(0)
@@ -110,6 +191,24 @@ export const rolloutStatusSchema = z
       })
       .meta({ description: 'How long it has waited for its adapter; absent while it does not wait.' })
       .optional(),
+    groups: z
+      .array(groupStatusSchema)
+      .max(17)
+      .meta({
+        description:
+          'Groups of runtimes while a canary is bound, in their order; weights and step are those of the present one. Absent: all runtimes at once.',
+        'x-kubernetes-list-type': 'atomic',
+      })
+      .optional(),
+    analysis: z
+      .array(metricStatusSchema)
+      .max(16)
+      .meta({
+        description:
+          'What was measured: beside the steps, and in the present or last analysis step. Kept until the next canary is bound.',
+      })
+      .optional(),
+    mirror: mirrorStatusSchema.optional(),
     abort: z
       .strictObject({
         at: time.meta({ description: 'RFC 3339 time of the abort.' }),

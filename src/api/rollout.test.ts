@@ -17,19 +17,19 @@ const rows: readonly Row[] = [
     'spec.revisionHistoryLimit: must be at least 2',
   ],
   [
-    'a strategy that comes later',
+    'a shadow without an end',
     rollout({ strategy: { shadow: {} } }),
-    'unknown field spec.strategy.shadow',
+    'spec.strategy.shadow.duration is required',
   ],
   [
     'no strategy in a strategy',
     rollout({ strategy: {} }),
-    'spec.strategy: must have exactly one of canary, blueGreen, for example blueGreen: {}; it has none',
+    'spec.strategy: must have exactly one of canary, blueGreen, abTest, shadow, for example blueGreen: {}; it has none',
   ],
   [
     'two strategies',
     rollout({ strategy: { canary: { steps: [] }, blueGreen: {} } }),
-    'spec.strategy: must have exactly one of canary, blueGreen, for example blueGreen: {}; it has canary, blueGreen: remove all but one',
+    'spec.strategy: must have exactly one of canary, blueGreen, abTest, shadow, for example blueGreen: {}; it has canary, blueGreen: remove all but one',
   ],
   [
     'a switch by itself after a time that a person should make',
@@ -51,6 +51,22 @@ const rows: readonly Row[] = [
     rollout({ progressDeadline: '600' }),
     'spec.progressDeadline: must be a duration such as 500ms, 30s, 1m30s or 24h (units: ms, s, m, h)',
   ],
+  [
+    'a mismatch that is judged against stable once more',
+    steps({
+      analysis: {
+        duration: '1m',
+        metrics: [{ name: 'm', source: { builtin: 'Mismatch' }, judge: { sequential: {} } }],
+      },
+    }),
+    'spec.strategy.canary.steps[0].analysis.metrics[0]: Mismatch needs judge.threshold without of and quantile: it is a comparison of both sides already',
+  ],
+  [
+    'more copies than requests',
+    steps({ setMirrorRoute: { percentage: 101 } }),
+    'spec.strategy.canary.steps[0].setMirrorRoute.percentage: must be at most 100',
+  ],
+  ['a shadow with a limit', rollout({ strategy: { shadow: { duration: '1h', maxMismatch: '5%' } } })],
   ['blue-green with its defaults', rollout({ strategy: { blueGreen: {} } })],
   ['a preload of most runtimes', steps({ preload: { successThreshold: '90%' } }, { preload: {} })],
   [
@@ -61,12 +77,12 @@ const rows: readonly Row[] = [
   [
     'an empty step',
     steps({}),
-    `spec.strategy.canary.steps[0]: must have exactly one of preload, setWeight, pause, for example setWeight: 20; it has none`,
+    `spec.strategy.canary.steps[0]: must have exactly one of preload, setWeight, pause, analysis, setMirrorRoute, for example setWeight: 20; it has none`,
   ],
   [
     'a step with two verbs',
     steps({ setWeight: 1, pause: {} }),
-    `spec.strategy.canary.steps[0]: must have exactly one of preload, setWeight, pause, for example setWeight: 20; it has setWeight, pause: remove all but one`,
+    `spec.strategy.canary.steps[0]: must have exactly one of preload, setWeight, pause, analysis, setMirrorRoute, for example setWeight: 20; it has setWeight, pause: remove all but one`,
   ],
   [
     'a step that is spelled wrong',

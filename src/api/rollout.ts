@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { analysisStepSchema, backgroundAnalysisSchema, comparisonShape } from './analysis.ts';
 import { durationBetween, durationSchema } from './duration.ts';
 import { exactlyOneOf } from './exactly-one.ts';
+import { groupsSchema } from './groups.ts';
 import { nameSchema } from './names.ts';
 import { percentSchema } from './percent.ts';
 import { selectorSchema } from './selector.ts';
@@ -37,9 +39,24 @@ export const stepSchema = exactlyOneOf(
       })
       .meta({ description: 'Waits before the next step. `pause: {}` waits until somebody promotes.' })
       .optional(),
+    analysis: analysisStepSchema.optional(),
+    setMirrorRoute: z
+      .strictObject({
+        percentage: z.int().min(0).max(100).meta({
+          description: 'Percent of the requests that stable answers, 0 to 100; 0 ends it. Example: 10',
+        }),
+      })
+      .meta({
+        description:
+          'Gives the canary copies of requests that stable has answered, from this step on. What it answers is compared and thrown away.',
+      })
+      .optional(),
   },
-  ['preload', 'setWeight', 'pause'],
-  { example: 'setWeight: 20', description: 'One step. Exactly one of preload, setWeight, pause.' },
+  ['preload', 'setWeight', 'pause', 'analysis', 'setMirrorRoute'],
+  {
+    example: 'setWeight: 20',
+    description: 'One step. Exactly one of preload, setWeight, pause, analysis, setMirrorRoute.',
+  },
 );
 export type Step = z.infer<typeof stepSchema>;
 
@@ -56,6 +73,7 @@ const canarySchema = z
       description:
         'Steps in their order, at most 64; after the last one the canary is stable. An empty list switches at once, when the canary is ready.',
     }),
+    analysis: backgroundAnalysisSchema.optional(),
     hashOn: hashOnSchema.default('User'),
   })
   .meta({ description: 'Raises the share of the new adapter step by step.' });
@@ -73,6 +91,15 @@ const blueGreenSchema = z
         description: 'How long the new adapter is ready before the switch. Example: 5m. Default: at once.',
       })
       .optional(),
+    prePromotionAnalysis: analysisStepSchema
+      .meta({
+        description:
+          'Measures before the switch, while no request goes to the new adapter: what Prometheus or a web server says.',
+      })
+      .optional(),
+    postPromotionAnalysis: analysisStepSchema
+      .meta({ description: 'Measures after the switch; the former adapter is stable until it has passed.' })
+      .optional(),
   })
   .superRefine(({ autoPromotion, autoPromotionAfter }, ctx) => {
     if (autoPromotion || autoPromotionAfter === undefined) return;
@@ -87,19 +114,69 @@ const blueGreenSchema = z
   });
 export type BlueGreen = z.infer<typeof blueGreenSchema>;
 
+const abTestSchema = z
+  .strictObject({
+    weight: z.int().min(1).max(99).default(50).meta({
+      description: 'Percent of requests for the new adapter, 1 to 99. Default 50.',
+    }),
+    duration: durationSchema.meta({ description: 'How long the test runs. Example: 24h' }),
+    goal: z.strictObject(comparisonShape).prefault({}).meta({
+      description: 'Which side wins: the one that earns more feedback, told by a confidence sequence.',
+    }),
+    promoteWinner: z.boolean().default(false).meta({
+      description:
+        'Makes the winner stable without a person: the new adapter at the end of the test, the present one as soon as it is sure. false: waits until somebody promotes or aborts. Default false.',
+    }),
+    hashOn: hashOnSchema.default('User'),
+  })
+  .meta({
+    description:
+      'Gives a fixed share of callers the new adapter and compares what both sides earn in feedback. Errors and latency are guardrails meanwhile.',
+  });
+export type AbTest = z.infer<typeof abTestSchema>;
+
+const shadowSchema = z
+  .strictObject({
+    percentage: z.int().min(1).max(100).default(10).meta({
+      description:
+        'Percent of the requests that stable answers of which the new adapter gets a copy, 1 to 100. Default 10.',
+    }),
+    duration: durationSchema.meta({ description: 'How long it gets copies. Example: 1h' }),
+    maxMismatch: percentSchema
+      .meta({
+        description:
+          'Gives the new adapter up when more than this share of its answers is not what stable answered, failures included; of 100 answers at least. Requests that are sampled without a seed do not count. Example: 5%. Default: the answers are compared for people only.',
+      })
+      .optional(),
+    promote: z.boolean().default(false).meta({
+      description:
+        'Makes the new adapter stable at the end without a person, in one step. false: waits until somebody promotes or aborts. Default false.',
+    }),
+  })
+  .meta({
+    description:
+      'Gives the new adapter copies of requests that stable has answered and compares the answers. It has no caller until it is promoted.',
+  });
+export type Shadow = z.infer<typeof shadowSchema>;
+
 /** Exactly one member is present; src/rollout/strategy makes steps of either. */
 export const strategySchema = exactlyOneOf(
-  { canary: canarySchema.optional(), blueGreen: blueGreenSchema.optional() },
-  ['canary', 'blueGreen'],
+  {
+    canary: canarySchema.optional(),
+    blueGreen: blueGreenSchema.optional(),
+    abTest: abTestSchema.optional(),
+    shadow: shadowSchema.optional(),
+  },
+  ['canary', 'blueGreen', 'abTest', 'shadow'],
   {
     example: 'blueGreen: {}',
-    description: 'How traffic moves to the new adapter. Exactly one of canary, blueGreen.',
+    description: 'How traffic moves to the new adapter. Exactly one of canary, blueGreen, abTest, shadow.',
   },
 );
 export type Strategy = z.infer<typeof strategySchema>;
 
 /** What makes a caller sticky. Blue-green never has callers on both sides: there it does not matter. */
-export const hashOnOf = ({ canary }: Strategy): HashOn => canary?.hashOn ?? 'User';
+export const hashOnOf = ({ canary, abTest }: Strategy): HashOn => canary?.hashOn ?? abTest?.hashOn ?? 'User';
 
 export const guardSchema = z
   .strictObject({
@@ -176,14 +253,20 @@ export const rolloutSpecSchema = z
       .default({
         canary: {
           steps: [5, 25, 50].flatMap((setWeight) => [{ setWeight }, { pause: { duration: '1m' } }]),
+          analysis: { startingStep: 0, onInconclusive: 'Pause' },
           hashOn: 'User',
         },
       })
       .meta({
         description:
-          'How traffic moves to the new adapter. Exactly one of canary, blueGreen. Default: canary with 5, 25 and 50 percent and a minute at each.',
+          'How traffic moves to the new adapter. Exactly one of canary, blueGreen, abTest, shadow. Default: canary with 5, 25 and 50 percent and a minute at each, and errors and latency judged beside it.',
       }),
+    groups: groupsSchema.optional(),
     guard: guardSchema.default({ maxConsecutiveErrors: 5 }),
+    fallbackToBase: z.boolean().default(false).meta({
+      description:
+        'Lets the base model answer on a node where stable fails again and again, or is refused, and the version before it cannot serve either. Such answers say so (arm base), and the rollout is Degraded there. Default false: callers get an error that names what is broken.',
+    }),
   })
   .meta({ description: 'The stable name that clients call, and which Adapter should serve it.' });
 export type RolloutSpec = z.infer<typeof rolloutSpecSchema>;

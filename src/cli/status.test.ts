@@ -56,4 +56,42 @@ describe('the status of a node', () => {
     expect(problemsOf(statusOf({ state: 'none', since: 'x' }))).toEqual([]);
     expect(renderStatus(statusOf({ state: 'none', since: 'x' }))).toContain('operator (none): none since x');
   });
+
+  const measured = StatusResponse.fromPartial({
+    rollouts: [
+      {
+        key: 'default/sql',
+        phase: 'Paused',
+        stable: 'sql-v1',
+        canary: 'sql-v2',
+        metrics: [
+          { name: 'error-ratio', phase: 'Running', taken: 4, message: '12 requests, 100 are needed' },
+          {
+            name: 'reward',
+            step: 3,
+            phase: 'Inconclusive',
+            taken: 9,
+            inconclusive: 1,
+            value: 0.1,
+            bound: -0.05,
+            message: 'mean reward of the canary',
+            stable: { count: 812, mean: 0.61, low: 0.55, high: 0.67 },
+            canary: { count: 790, mean: 0.71, low: 0.65, high: 0.77 },
+          },
+        ],
+      },
+    ],
+  });
+
+  it('says what was measured of its canaries, and what both sides of an A/B test earned', () => {
+    const text = renderStatus(measured);
+    expect(text).toMatch(/^default\/sql +error-ratio +beside the steps +Running +4 +12 requests/m);
+    expect(text).toMatch(/^default\/sql +reward +step 3 +Inconclusive +9, 1 inconclusive +mean reward/m);
+    expect(text).toContain('A/B test by reward: cannot be told: canary minus stable is surely between -0.05 and 0.25');
+    expect(text).toMatch(/^ +canary sql-v2 +790 +0\.71 +0\.65 and 0\.77$/m);
+  });
+
+  it('says nothing of analyses where none was made', () => {
+    expect(renderStatus(StatusResponse.fromPartial({ rollouts: [{ key: 'default/sql' }] }))).not.toContain('METRIC');
+  });
 });

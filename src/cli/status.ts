@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander';
-import { type Operator, StatusResponse } from '../gen/adaptlet/inference/v1/admin.ts';
+import { type Metric, type Operator, type Rollout, StatusResponse } from '../gen/adaptlet/inference/v1/admin.ts';
+import { type Compared, abReport } from './ab-report.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
+import { takenText, whereOf } from './metric-text.ts';
 import { table } from './table.ts';
 
 const mebibytes = (bytes: bigint): string => `${(Number(bytes) / 2 ** 20).toFixed(1)} MiB`;
@@ -52,6 +54,42 @@ export const problemsOf = (s: StatusResponse): string[] => [
   ...s.routes.filter((r) => !r.accepted).map((r) => `route ${r.key} is not accepted: ${r.message}`),
 ];
 
+const placeOf = ({ step }: Metric): string => whereOf(step === 0 ? {} : { step: step - 1 });
+
+const comparedOf = ({ name, phase, value, bound, message, stable, canary }: Metric): Compared => ({
+  name,
+  phase,
+  message,
+  ...(value === undefined ? {} : { value }),
+  ...(bound === undefined ? {} : { bound }),
+  ...(stable === undefined && canary === undefined
+    ? {}
+    : { variants: { ...(stable && { stable }), ...(canary && { canary }) } }),
+});
+
+/** What was measured of canaries, and the reports of A/B tests. Empty when nothing was. */
+const analysisLines = (rollouts: readonly Rollout[]): string[] => {
+  const rows = rollouts.flatMap(({ key, metrics }) =>
+    metrics.map((metric) => [
+      key,
+      metric.name,
+      placeOf(metric),
+      metric.phase,
+      takenText(metric),
+      metric.message,
+    ]),
+  );
+  if (rows.length === 0) return [];
+  const reports = rollouts.flatMap(({ stable, canary, metrics }) =>
+    metrics.flatMap((metric) => abReport(comparedOf(metric), { stable, canary })),
+  );
+  return [
+    '',
+    table(['ROLLOUT', 'METRIC', 'WHERE', 'PHASE', 'TAKEN', 'MESSAGE'], rows).trimEnd(),
+    ...reports,
+  ];
+};
+
 /** The status as a person reads it. */
 export const renderStatus = (s: StatusResponse): string => {
   const parts = [
@@ -91,6 +129,7 @@ export const renderStatus = (s: StatusResponse): string => {
       table(['ROLLOUT', 'PHASE', 'STABLE', 'CANARY', 'STEP', 'WEIGHT', 'SERVED', 'MESSAGE'], rows).trimEnd(),
     );
   }
+  parts.push(...analysisLines(s.rollouts));
   if (s.routes.length > 0) {
     parts.push(
       '',

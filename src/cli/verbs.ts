@@ -20,7 +20,7 @@ const rolloutVerbs: readonly [
 ][] = [
   [
     'promote',
-    'end the present pause of a rollout',
+    'end the present pause or analysis of a rollout, or let it go on after a verdict that needs a person',
     (c, rollout, done, { full = false }) => c.promote({ rollout, full }, done),
   ],
   ['abort', 'end a rollout; stable serves', (c, rollout, done) => c.abort({ rollout }, done)],
@@ -93,7 +93,7 @@ const rolloutCommand = (verb: string, description: string): Command => {
     .description(description)
     .argument('<rollout>', 'name, or namespace/name');
   return verb === 'promote'
-    ? command.option('--full', 'skip all remaining steps instead of only the present pause')
+    ? command.option('--full', 'skip all remaining steps instead of only the present one')
     : command;
 };
 

@@ -32,8 +32,10 @@ const splitBody: z.ZodType<SplitResource['body']> = z.strictObject({
   former: boundAdapterSchema.exactOptional(),
   canary: rolloutStatusSchema.shape.canary.unwrap().exactOptional(),
   weight: z.int().min(0).max(100),
+  mirror: z.int().min(1).max(100).exactOptional(),
   hashOn: hashOnSchema,
   guard: guardSchema,
+  fallbackToBase: z.literal(true).exactOptional(),
   // Of the status, with the compiler's words before it.
   message: text(2 * maxStatusMessage),
 });

@@ -126,8 +126,8 @@ describe('a resource is refused', () => {
   });
 
   it('that has a field that this program does not know', () => {
-    expect(reasonOf(wireOf('Split team-a/sql', { ...split('sql').body, mirror: true }))).toBe(
-      'body: Unrecognized key: "mirror"',
+    expect(reasonOf(wireOf('Split team-a/sql', { ...split('sql').body, twin: true }))).toBe(
+      'body: Unrecognized key: "twin"',
     );
   });
 

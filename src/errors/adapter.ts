@@ -315,6 +315,13 @@ export const adapterErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
+  ADAPTER_ENDS_RUNTIME: {
+    summary: 'The runtime ended again and again, without a shutdown, while the adapter was on trial as a canary.',
+    advice:
+      'Look for what ended it (out of memory, power); publish another adapter, or try this one again with `retry` when it was something else.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   ADAPTER_DIGEST_CHANGED: {
     summary: 'The source of an adapter gives another content than the one that is recorded for it.',
     advice: 'Create a new Adapter object for the new content, or restore the old one at the source.',

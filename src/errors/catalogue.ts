@@ -3,6 +3,7 @@ import { artifactErrors } from './artifact.ts';
 import { controlErrors } from './control.ts';
 import { engineErrors } from './engine.ts';
 import { kubeErrors } from './kube.ts';
+import { measurementErrors } from './measurement.ts';
 import { requestErrors } from './request.ts';
 import { runtimeErrors } from './runtime.ts';
 
@@ -13,6 +14,7 @@ export const catalogue = {
   ...controlErrors,
   ...engineErrors,
   ...kubeErrors,
+  ...measurementErrors,
   ...requestErrors,
   ...runtimeErrors,
 };

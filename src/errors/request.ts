@@ -38,6 +38,13 @@ export const requestErrors = defineErrors({
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
+  NO_VERSION_SERVES: {
+    summary: 'No version of the rollout can serve on this runtime; the message says what is wrong with each.',
+    advice:
+      'Point the rollout to an adapter that works, or go back with `kubectl adaptlet undo`; what failed is tried again by itself. `spec.fallbackToBase` lets the base model answer meanwhile.',
+    grpc: 'UNAVAILABLE',
+    retry: 'Backoff',
+  },
   REQUEST_UNSUPPORTED: {
     summary: 'The request asks for something that Adaptlet does not do and that would change the answer.',
     advice: 'Leave out the field that the message names.',
@@ -55,6 +62,13 @@ export const requestErrors = defineErrors({
     advice: 'Read the stream as it comes, or ask for the answer as a whole.',
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
+  },
+  FEEDBACK_UNKNOWN: {
+    summary: 'Feedback is about an answer that this runtime does not know, or that no rollout gave.',
+    advice:
+      'Send it to the runtime that answered, with the id of its answer. A runtime keeps the last 65,536 answers of rollouts, until it restarts or the rollout is removed. Of answers by the base model, or by an adapter that was asked for by its own name, it takes none.',
+    grpc: 'NOT_FOUND',
+    retry: 'AfterChange',
   },
   RESIDENCY_BUDGET: {
     summary: 'An adapter does not fit into the RAM budget of adapters.',

@@ -45,7 +45,7 @@ class Stage {
     const resolver = new Resolver({ clock, random: () => 0, resolve: async () => fakeDigest('f') });
     const isTerminating = async () => false;
     const controllers: Controller[] = [
-      new RolloutController({ ...base, presences, claims, uses }),
+      new RolloutController({ ...base, presences, claims, uses, measure: async () => 0 }),
       new AdapterController({ ...base, presences, claims, uses, resolver, isTerminating }),
       new RouteController({ ...base, presences, claims }),
       new RuntimeController(base),

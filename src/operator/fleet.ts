@@ -1,5 +1,7 @@
 import type { Digest, ObjectKey } from '../api/names.ts';
 import type { Revision } from '../control/revision.ts';
+import type { WeightCounts } from '../rollout/judge/reports.ts';
+import type { MirrorReport } from '../rollout/mirror-wire.ts';
 
 /** `namespace/name` of an AdapterRuntime. */
 export type RuntimeKey = ObjectKey;
@@ -38,6 +40,10 @@ export type RolloutState = {
   /** Answered since the instance started, while canaryDigest had this weight. */
   readonly served: { readonly stable: number; readonly canary: number };
   readonly holds: readonly HeldCanary[];
+  /** Absent: the plan mirrors nothing, and nothing was mirrored to this canary in this attempt. */
+  readonly mirror?: MirrorReport;
+  /** What both arms did since the instance started, by the weight that this canary had in this attempt. */
+  readonly counts: readonly WeightCounts[];
 };
 
 export type Usage = { readonly budgetBytes: number; readonly usedBytes: number };

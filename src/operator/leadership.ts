@@ -38,6 +38,11 @@ export class Leadership {
     return this.#term?.running.readings() ?? [];
   }
 
+  /** What the present term counted of rollouts. */
+  tally(): ReturnType<RunningTerm['tally']> {
+    return this.#term?.running.tally() ?? [];
+  }
+
   /** Calls back when something that this says may be different; the result ends that. */
   readonly onChange = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);

@@ -36,6 +36,7 @@ const readings: OperatorReadings = {
     },
   ],
   eventsDropped: 0,
+  rollouts: [],
 };
 
 const text = metricsText(readings);

@@ -95,6 +95,8 @@ export type OperatorReadings = {
   readonly sync: SyncServerReadings;
   readonly queues: readonly (QueueReadings & { readonly controller: string })[];
   readonly eventsDropped: number;
+  /** Of rollouts; none where this replica does not lead. */
+  readonly rollouts: readonly Reading[];
 };
 
 type Metric = { readonly name: string; readonly help: string };
@@ -160,4 +162,5 @@ export const metricsText = (r: OperatorReadings): string =>
     one(m.certificateUntil, r.sync.authority.certificateUntil / 1000),
     many(m.tokenReviews, Object.entries(r.sync.tokens), ([result, value]) => ({ labels: { result }, value })),
     one(m.eventsDropped, r.eventsDropped),
+    ...r.rollouts,
   ]);

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { RolloutObject } from '../api/objects.ts';
 import { logGrpc } from '../grpc/server.ts';
 import { connectKube } from '../kube/client.ts';
 import { EventRecorder } from '../kube/events.ts';
 import { createElection } from '../kube/lease.ts';
+import { createMeasure } from '../measurement/measure.ts';
+import { rolloutReadings } from '../rollout/readings.ts';
 import { createTraces } from '../telemetry/traces.ts';
 import type { Clock } from '../time/clock.ts';
 import { countRequests } from './counted-api.ts';
@@ -54,6 +57,10 @@ const lastEpoch = ({ rollouts }: Objects): number => {
   for (const { object } of rollouts.list()) highest = Math.max(highest, object?.status?.leaderEpoch ?? 0);
   return highest;
 };
+
+/** Those that can be read, in the order in which they were seen. */
+const rolloutsOf = ({ rollouts }: Objects): RolloutObject[] =>
+  [...rollouts.list()].flatMap(({ object }) => object ?? []);
 
 const withPort = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
 
@@ -110,6 +117,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         writer: createWriter(api),
         recorder: createRecorder(events),
         resolve: tagResolver(settings, { clock, random }),
+        measure: createMeasure({ fetch, hosts: settings.metricHosts }),
         tracer: traces?.tracer,
       }),
     clock,
@@ -169,6 +177,9 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
           sync: sync.readings(),
           queues: leadership.readings(),
           eventsDropped: events.dropped,
+          rollouts: leadership.isLeader
+            ? [...rolloutReadings(rolloutsOf(objects)), ...leadership.tally()]
+            : [],
         }),
     },
     stack,

@@ -17,6 +17,8 @@ export type PresentRuntime = {
   /** '' while it is not known. */
   readonly baseModel: string;
   readonly presence: Presence;
+  /** Wall time in milliseconds when it went away, as far as anybody knows; absent while it is not away. */
+  readonly awaySince?: number | undefined;
   /** What it reported. */
   readonly state: RuntimeState | undefined;
 };
@@ -28,12 +30,17 @@ export type RuntimesNow = {
   readonly changesInMs?: number;
 };
 
-type Written = Pick<PresentRuntime, 'key' | 'labels' | 'baseModel'> & { readonly wasConnected: boolean };
+type Written = Pick<PresentRuntime, 'key' | 'labels' | 'baseModel'> & {
+  readonly wasConnected: boolean;
+  /** RFC 3339. */
+  readonly disconnectedAt: string | undefined;
+};
 
 const writtenOf = (key: ObjectKey, object: RuntimeObject | undefined): Written => ({
   key,
   labels: object?.metadata.labels ?? {},
   baseModel: object?.status?.baseModel.name ?? '',
+  disconnectedAt: object?.status?.disconnectedAt,
   wasConnected: conditionOf(object?.status?.conditions, 'Connected')?.status === 'True',
 });
 
@@ -45,6 +52,11 @@ export const changesPlace = ({ type, object, before }: ObjectChange<RuntimeObjec
     return canonicalJson({ labels, baseModel });
   });
   return now !== then;
+};
+
+const timeOf = (text: string | undefined): number | undefined => {
+  const time = Date.parse(text ?? '');
+  return Number.isNaN(time) ? undefined : time;
 };
 
 /**
@@ -82,16 +94,18 @@ export class Presences {
     for (const key of this.#sorted) {
       const written = this.#written.get(key);
       if (written === undefined) continue;
-      const { labels, baseModel, wasConnected } = written;
+      const { labels, baseModel, wasConnected, disconnectedAt } = written;
       const state = fleet.get(key);
       const isSilent = state === undefined && wasConnected && graceLeft > 0;
       isAnySilent ||= isSilent;
       const away = isSilent ? 'Silent' : 'Away';
+      const presence = state?.connected === true ? 'Connected' : away;
       runtimes.push({
         key,
         labels,
         baseModel: state?.info.baseModel ?? baseModel,
-        presence: state?.connected === true ? 'Connected' : away,
+        presence,
+        ...(presence === 'Away' ? { awaySince: state?.disconnectedAt ?? timeOf(disconnectedAt) } : {}),
         state,
       });
     }

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { isHostPattern } from '../measurement/metric-hosts.ts';
 import { duration, list, logLevel, otlpEndpoint } from '../settings/values.ts';
 
 /** Every setting of `adaptlet operator`. docs/reference/configuration.md is generated from this. */
@@ -42,6 +43,14 @@ export const operatorSettingsSchema = z.object({
   insecureRegistries: list
     .prefault('')
     .describe('Registry hosts that are reached over plain HTTP, separated by commas. Loopback always is.'),
+  metricHosts: list
+    .refine((patterns) => patterns.every(isHostPattern), {
+      error: 'must be hosts as host, host:port or *.domain, separated by commas',
+    })
+    .prefault('')
+    .describe(
+      'Hosts that metrics of rollouts may be asked of: host, host:port or *.domain, separated by commas. Without any, whoever may write a rollout has the operator ask every host that it can reach.',
+    ),
   leaseDuration: duration
     .prefault('20s')
     .describe(

@@ -5,6 +5,8 @@ import { errorCodeOf } from '../errors/adaptlet-error.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { type KubeObject, pathOf } from '../kube/object.ts';
 import { type QueueReadings, WorkQueue } from '../kube/queue.ts';
+import type { Measure } from '../measurement/source.ts';
+import type { Reading } from '../telemetry/exposition.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { type Resolve, Resolver } from './adapter/resolver.ts';
 import type { Controller, ControllerParts } from './controller.ts';
@@ -19,6 +21,7 @@ import { Uses } from './uses.ts';
 export type TermParts = ControllerParts & {
   readonly api: KubeApi;
   readonly resolve: Resolve;
+  readonly measure: Measure;
   readonly random: () => number;
   readonly logger: Logger;
   readonly tracer: Tracer | undefined;
@@ -30,6 +33,8 @@ const workers = 4;
 /** The controllers of one term of leadership, running. */
 export type RunningTerm = {
   readonly readings: () => readonly (QueueReadings & { readonly controller: string })[];
+  /** What it counted of rollouts, as metrics. */
+  readonly tally: () => readonly Reading[];
   /** Ends what is under way. */
   close(): Promise<void>;
 };
@@ -46,8 +51,9 @@ export const startTerm = (parts: TermParts): RunningTerm => {
     return metadata.deletionTimestamp !== undefined;
   };
   const shared = { ...parts, presences, claims, uses };
+  const rollouts = new RolloutController(shared);
   const controllers: readonly Controller[] = [
-    new RolloutController(shared),
+    rollouts,
     new AdapterController({ ...shared, resolver, isTerminating }),
     new RouteController(shared),
     new RuntimeController(shared),
@@ -61,6 +67,7 @@ export const startTerm = (parts: TermParts): RunningTerm => {
   });
   return {
     readings: () => running.map(({ name, queue }) => ({ controller: name, ...queue.readings() })),
+    tally: () => rollouts.tally.readings(),
     close: async () => {
       for (const { unfollow } of running) unfollow();
       await Promise.all(running.map(({ queue }) => queue.close()));

@@ -114,6 +114,21 @@ describe('the split of a rollout', () => {
     });
   });
 
+  it('mirrors what its status says to a canary, and nothing without one', () => {
+    const { canary: _, ...without } = canaryStatus;
+    const mirrorOf = (status: typeof without, mirror: number | undefined) =>
+      splitBody([
+        ...both,
+        aRollout(
+          { name: 'sql' },
+          { adapter: 'sql-v2' },
+          { ...status, weights: { ...status.weights, ...(mirror === undefined ? {} : { mirror }) } },
+        ),
+      ])?.mirror;
+    expect([10, undefined].map((mirror) => mirrorOf(canaryStatus, mirror))).toEqual([10, undefined]);
+    expect(mirrorOf(without, 10)).toBeUndefined();
+  });
+
   it('keeps arms whose Adapter object is gone: the status decides', () => {
     expect(splitBody([aRollout({ name: 'sql' }, { adapter: 'sql-v2' }, canaryStatus)])?.stable).toEqual(
       bound('sql-v1'),

@@ -59,7 +59,7 @@ export const compilePlan = ({
   const adapters = new Map(accepted.filter(isAdapter).map((adapter) => [keyOf(adapter), adapter]));
   const rollouts = accepted.filter(isRollout);
   const applying = rollouts.filter(({ spec }) => selects(spec.runtimeSelector, runtime.labels));
-  const wants = wantsOfRollouts(applying, adapters);
+  const wants = wantsOfRollouts(applying, adapters, runtime);
 
   const resources: Versioned[] = [
     ...[...adapters.values()]

@@ -40,8 +40,12 @@ export type SplitResource = {
     readonly canary?: BoundAdapter & { readonly seed: string; readonly attempt: number };
     /** Percent of requests allowed for the canary, 0 to 100. */
     readonly weight: number;
+    /** Percent of the requests that stable answers of which the canary gets a copy, 1 to 100. Absent: none. */
+    readonly mirror?: number;
     readonly hashOn: HashOn;
     readonly guard: GuardSpec;
+    /** Absent: no. Present: the base model answers while no version of the rollout can. */
+    readonly fallbackToBase?: true;
     /** Why there is no stable yet, for the answer to a request. */
     readonly message: string;
   };

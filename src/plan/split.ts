@@ -4,14 +4,20 @@ import { keyOf } from '../api/references.ts';
 import { hashOnOf } from '../api/rollout.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
 import { type Selector, selects } from '../api/selector.ts';
+import { assignmentOf } from '../groups/assignment.ts';
 import { Remembered } from './remembered.ts';
 import type { SplitResource, Versioned } from './resources.ts';
 import { versioned } from './version.ts';
 
 /** What the plan needs to know of the runtime that it is for. */
-export type RuntimeView = { readonly baseModel: string; readonly labels: Readonly<Record<string, string>> };
+export type RuntimeView = {
+  readonly baseModel: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** namespace/name of its AdapterRuntime: it says in which group it is. Absent on a node of its own. */
+  readonly key?: string;
+};
 
-type Arms = Pick<SplitResource['body'], 'stable' | 'former' | 'canary' | 'weight' | 'message'>;
+type Arms = Pick<SplitResource['body'], 'stable' | 'former' | 'canary' | 'weight' | 'mirror' | 'message'>;
 
 const splits = new Remembered<RolloutObject, Versioned<SplitResource>>();
 
@@ -25,8 +31,10 @@ export const splitOf = (
   runtime: RuntimeView,
 ): Versioned<SplitResource> => {
   const arms = armsOf(rollout, adapters, runtime);
-  // All that the arms have is of the rollout: only which of them there are, and the message, depends on anything else.
-  return splits.of(rollout, `${Object.keys(arms).join(' ')} ${arms.message}`, () =>
+  // All that the arms have is of the rollout: only which of them there are, what a group allows and the message depend on
+  // anything else.
+  const variant = [...Object.keys(arms), arms.weight, arms.mirror, arms.message].join(' ');
+  return splits.of(rollout, variant, () =>
     versioned({
       type: 'Split',
       name: keyOf(rollout),
@@ -36,6 +44,7 @@ export const splitOf = (
         ...arms,
         hashOn: hashOnOf(rollout.spec.strategy),
         guard: rollout.spec.guard,
+        ...(rollout.spec.fallbackToBase ? { fallbackToBase: true } : {}),
       },
     }),
   );
@@ -63,12 +72,14 @@ const armsOf = (
   const stable = otherBase(status.stable) === undefined ? status.stable : undefined;
   const canary = otherBase(status.canary) === undefined ? status.canary : undefined;
   const [former] = status.history;
+  const { weight, mirror } = assignmentOf(status, rollout.metadata.uid, { key: '', ...runtime });
   const foreign = otherBase(status.stable);
   return {
     ...(stable === undefined ? {} : { stable }),
     ...(former === undefined || otherBase(former) !== undefined ? {} : { former }),
     ...(canary === undefined ? {} : { canary }),
-    weight: canary === undefined ? 0 : status.weights.canary,
+    weight: canary === undefined ? 0 : weight,
+    ...(canary === undefined || mirror === 0 ? {} : { mirror }),
     message:
       stable === undefined
         ? none(foreign === undefined ? withoutStable(status.message) : `has nothing here: ${foreign}`).message

@@ -1,6 +1,7 @@
 import type { PreloadTier } from '../api/adapter.ts';
 import { type ObjectKey, objectKey } from '../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../api/objects.ts';
+import { assignmentOf } from '../groups/assignment.ts';
 import { selects } from '../api/selector.ts';
 
 /** What the rollouts of a runtime ask of one adapter. */
@@ -15,10 +16,14 @@ const higher = (a: PreloadTier, b: PreloadTier): PreloadTier =>
 /**
  * Stable and a canary under way are held in memory. The adapter that a rollout is asked for is brought to memory before anything
  * is bound to it. Former stables stay on disk, as many as the history limit says: a rollback never downloads.
+ *
+ * A rollout in groups brings its canary to the memory of those that have begun, and to the disk of all others: what kills
+ * a node when it is loaded kills none of them.
  */
 export const wantsOfRollouts = (
   rollouts: readonly RolloutObject[],
   adapters: ReadonlyMap<ObjectKey, AdapterObject>,
+  runtime: { readonly key?: string; readonly labels: Readonly<Record<string, string>> },
 ): ReadonlyMap<ObjectKey, Want> => {
   const wants = new Map<ObjectKey, Want>();
   for (const { metadata, spec, status } of rollouts) {
@@ -30,15 +35,16 @@ export const wantsOfRollouts = (
     if (status?.stable !== undefined) want(status.stable.adapter, { tier: 'Memory', held: true });
     if (status?.canary !== undefined) {
       // A canary that was given up serves nobody: it stays near for a retry, but not in anybody's way.
-      const wanted: Want =
-        status.abort === undefined ? { tier: 'Memory', held: true } : { tier: 'Disk', held: false };
-      want(status.canary.adapter, wanted);
+      const { isLoaded } = assignmentOf(status, metadata.uid, { key: '', ...runtime });
+      want(status.canary.adapter, isLoaded ? { tier: 'Memory', held: true } : { tier: 'Disk', held: false });
     }
     // What was given up is not brought to memory again; a new object of that name has another uid and is.
     const next = adapters.get(objectKey(metadata.namespace, spec.adapter));
     if (next !== undefined && next.metadata.uid !== status?.abort?.uid) {
       // The first one is held as a stable would be: adapters that are merely preloaded must not keep it out.
-      want(spec.adapter, { tier: 'Memory', held: status?.stable === undefined });
+      const isFirst = status?.stable === undefined;
+      const isForGroups = spec.groups !== undefined || status?.groups !== undefined;
+      want(spec.adapter, { tier: isForGroups && !isFirst ? 'Disk' : 'Memory', held: isFirst });
     }
     for (const former of status?.history.slice(0, spec.revisionHistoryLimit) ?? []) {
       want(former.adapter, { tier: 'Disk', held: false });

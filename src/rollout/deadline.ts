@@ -3,7 +3,7 @@ import type { Draft, Standing } from './draft.ts';
 import type { AdapterFact } from './facts.ts';
 import { giveUp } from './moves.ts';
 import { givenUp } from './standing.ts';
-import { checkpointMs, durationOf } from './steps.ts';
+import { checkpointMs, durationOf } from './step-state.ts';
 
 type Wait = {
   readonly spec: Pick<RolloutSpec, 'progressDeadline' | 'progressDeadlineAbort'>;
@@ -22,7 +22,7 @@ type Wait = {
  * nobody could make any, and the time stands still.
  */
 export const withDeadline = (draft: Draft, standing: Standing, wait: Wait): Standing => {
-  if (standing.phase !== 'Progressing') {
+  if (standing.phase !== 'Progressing' || standing.reason === 'Analysing') {
     draft.progress = undefined;
     return standing;
   }

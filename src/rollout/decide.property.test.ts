@@ -17,6 +17,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.integer({ min: 0, max: 100 }).map((setWeight) => ({ setWeight })),
   fc.constantFrom('1s', '1m', '1h').map((duration) => ({ pause: { duration } })),
   fc.constant({ pause: {} }),
+  fc.constantFrom(0, 10, 100).map((percentage) => ({ setMirrorRoute: { percentage } })),
   fc.constantFrom('50%', '100%').map((successThreshold) => ({ preload: { successThreshold } })),
 );
 const steps = fc.array(step, { maxLength: 4 });
@@ -147,11 +148,13 @@ const check = (
   expect(weights.canary + weights.stable).toBe(100);
   if (weights.canary > 0)
     expect(canary !== undefined && abort === undefined && stable !== undefined).toBe(true);
+  if (weights.mirror !== undefined)
+    expect(canary !== undefined && abort === undefined && stable !== undefined).toBe(true);
   if (canary !== undefined) expect(sameAdapter(canary, stable)).toBe(false);
   expect(status.step === undefined).toBe(canary === undefined);
   if (canary !== undefined && !sameAdapter(canary, before?.canary)) {
     // A new canary meets nobody before it is Resident.
-    if (!isEnough(world, canary.adapter)) expect(weights.canary).toBe(0);
+    if (!isEnough(world, canary.adapter)) expect([weights.canary, weights.mirror]).toEqual([0, undefined]);
   }
   if (abort !== undefined) expect([phase, weights.canary]).toEqual(['Degraded', 0]);
   if (phase === 'Healthy') expect([stable !== undefined, canary]).toEqual([true, undefined]);

@@ -1,15 +1,21 @@
 import type { RolloutObject } from '../api/objects.ts';
 import type { RolloutStatus } from '../api/rollout-status.ts';
+import { Analyses, type Found } from './analysis/analyses.ts';
+import type { Wanted } from './analysis/wanted.ts';
 import { withDeadline } from './deadline.ts';
 import { type Draft, draftOf, type RolloutEvent, type Standing, sameAdapter } from './draft.ts';
 import type { Facts } from './facts.ts';
+import { advanceGroups, failuresOf } from './groups/advance.ts';
+import { applyGroupVerb } from './groups/group-verbs.ts';
+import { Groups } from './groups/groups.ts';
 import { becomeStable, bindCanary, dropCanary, followEdit, giveUp, goBack } from './moves.ts';
 import { statusOf } from './publish.ts';
 import { isReadyFor } from './readiness.ts';
 import type { RequestVerb, RolloutRequest } from './request.ts';
-import { awaiting, because, completed, givenUp, pausedBySpec, settled } from './standing.ts';
+import { awaiting, awaitingVerdict, because, completed, givenUp, pausedBySpec, settled } from './standing.ts';
+import { checkpointMs } from './step-state.ts';
 import { runSteps } from './steps.ts';
-import { stepsOf } from './strategy.ts';
+import { backgroundOf, stepsOf } from './strategy.ts';
 import { type Target, targetOf } from './target.ts';
 import { applyVerb, refuse, takeRequest } from './verbs.ts';
 
@@ -34,6 +40,8 @@ export type Decision = {
   /** Decide again after so many milliseconds even if nothing happens. */
   readonly requeueAfterMs?: number;
   readonly events: readonly RolloutEvent[];
+  /** What has to be fetched for the analyses; decide again when it is there. */
+  readonly wanted: readonly Wanted[];
 };
 
 /**
@@ -51,7 +59,19 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
   const at = new Date(now).toISOString();
   const target = targetOf(spec.adapter, facts.target, before);
   const verb = takeRequest(draft, request);
-  const turn: Turn = { rollout, facts, target, verb, now: at, elapsedMs: countedTime(before, elapsedMs) };
+  const analyses = new Analyses(draft, facts, rollout);
+  const groups = new Groups(draft, rollout, facts, now);
+  const turn: Turn = {
+    rollout,
+    facts,
+    target,
+    verb,
+    now: at,
+    elapsedMs: countedTime(before, elapsedMs),
+    sinceMs: elapsedMs,
+    analyses,
+    groups,
+  };
   const { generation } = metadata;
   const standing = withDeadline(
     draft,
@@ -59,12 +79,13 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
     {
       spec,
       fact: facts.target,
+      ...groups.awaited(facts.target),
       elapsedMs,
       edited: before?.observedGeneration !== generation,
       now: at,
     },
   );
-
+  groups.count(facts.target);
   const status = statusOf(draft, standing, before, facts, {
     generation,
     now: at,
@@ -75,7 +96,12 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
   const isNews =
     phase === 'Degraded' && before?.revision !== status.revision && before?.message !== status.message;
   if (isNews && isTrouble(reason)) draft.events.push({ reason, message });
-  return { status, events: draft.events, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
+  return {
+    status,
+    events: draft.events,
+    wanted: analyses.wanted,
+    ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }),
+  };
 };
 
 /** Why a rollout is Degraded without a move that has an event of its own. */
@@ -90,14 +116,20 @@ type Turn = {
   readonly target: Target;
   readonly verb: RequestVerb | undefined;
   readonly now: string;
-  /** Milliseconds to add to a pause that was running before. */
+  /** Milliseconds to add to a pause or an analysis step that was running before. */
   readonly elapsedMs: number;
+  /** Milliseconds since the decision before. */
+  readonly sinceMs: number;
+  readonly analyses: Analyses;
+  readonly groups: Groups;
 };
 
-/** Time counts only while the pause really ran: not while the canary was away or the rollout was held. */
+const running: ReadonlySet<string> = new Set(['StepPaused', 'Analysing', 'GroupBaking']);
+
+/** Time counts only while the step really ran: not while the canary was away or the rollout was held. */
 const countedTime = (before: RolloutStatus | undefined, elapsedMs: number): number => {
-  const ran = before?.phase === 'Paused' && before.conditions.some((c) => c.reason === 'StepPaused');
-  return ran && elapsedMs > 0 ? elapsedMs : 0;
+  const ran = before?.conditions.some(({ reason }) => running.has(reason));
+  return ran === true && elapsedMs > 0 ? elapsedMs : 0;
 };
 
 /** Before there is a stable adapter: nothing to compare with, so the steps are skipped. */
@@ -135,46 +167,85 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   }
   // An abort that arrives together with another adapter is about the rollout as a whole; promote and retry are about a step.
   const isInTime = verb === 'abort' || verb === 'rollback' || !isNew;
-  if (verb !== undefined && isInTime) applyVerb(draft, verb, steps, turn.now);
-  else if (verb !== undefined) refuse(draft, verb, 'another canary was bound meanwhile');
+  if (verb !== undefined && isInTime) {
+    const isAboutGroup = applyGroupVerb(draft, turn.groups, verb, { steps, at: turn.now });
+    if (!isAboutGroup) applyVerb(draft, verb, steps, turn.now);
+  }
+  if (verb !== undefined && !isInTime) refuse(draft, verb, 'another canary was bound meanwhile');
 
   const trouble = troubleOf(draft.canary, turn);
   if (trouble !== undefined) giveUp(draft, trouble, turn.now);
-  return advance(draft, isNew ? { ...turn, elapsedMs: 0 } : turn);
+  return advance(draft, isNew ? { ...turn, elapsedMs: 0, sinceMs: 0 } : turn);
 };
 
 /** Why the canary must not go on, if so. */
-const troubleOf = (canary: NonNullable<Draft['canary']>, { facts, target }: Turn): string | undefined => {
+const troubleOf = (
+  canary: NonNullable<Draft['canary']>,
+  { facts, target, groups }: Turn,
+): string | undefined => {
   const held = facts.held?.find(
     ({ digest, attempt }) => digest === canary.digest && attempt >= canary.attempt,
   );
-  if (held !== undefined) return held.reason;
+  // In groups a runtime that fails is a failure of its group.
+  if (held !== undefined && !groups.areUsed) return held.reason;
   if (target.kind !== 'Resolved' || target.fact === undefined) return undefined;
   const { state, baseModel } = target.fact;
-  if (state === 'Failed') return because(target.fact);
+  if (state === 'Failed' && !groups.areUsed) return because(target.fact);
   const ofStable = facts.stable?.baseModel;
   if (ofStable === undefined || ofStable === baseModel) return undefined;
   return `${canary.adapter} is for the base model ${baseModel}, stable for ${ofStable}`;
 };
 
-/** The canary is bound; how far it gets. */
-const advance = (draft: Draft, { rollout, target, elapsedMs }: Turn): Standing => {
+/** The canary is bound; how far it gets. What it does meanwhile is looked at first, whatever else holds the rollout. */
+const advance = (draft: Draft, turn: Turn): Standing => {
+  if (draft.abort !== undefined) return givenUp(draft);
+  const { analyses, sinceMs, now } = turn;
+  const spec = backgroundOf(turn.rollout.spec.strategy);
+  const looked = analyses.beside(spec, sinceMs);
+  if (looked?.conclusion === 'RollBack') giveUp(draft, looked.message, now);
+  const standing = draft.abort === undefined ? proceed(draft, turn, looked) : givenUp(draft);
+  // A step that gives the canary its first requests begins the analysis as well.
+  const begun = looked ?? analyses.beside(spec, 0);
+  return draft.abort === undefined ? sooner(standing, begun?.nextMs) : standing;
+};
+
+const sooner = (standing: Standing, nextMs: number | undefined): Standing =>
+  nextMs === undefined
+    ? standing
+    : {
+        ...standing,
+        requeueAfterMs: Math.min(standing.requeueAfterMs ?? checkpointMs, nextMs, checkpointMs),
+      };
+
+const proceed = (draft: Draft, turn: Turn, looked: Found | undefined): Standing => {
+  const { rollout, target, analyses, now, groups } = turn;
   const { strategy, paused, rollbackWindow } = rollout.spec;
   const steps = stepsOf(strategy);
-  if (draft.abort !== undefined) return givenUp(draft);
   // The spec names something whose content is not known: the canary is not wanted any more, but nothing replaces it yet.
   if (target.kind !== 'Resolved') return awaiting(target);
-  const edited = followEdit(draft, steps);
-  if (paused) return pausedBySpec(draft);
-  if (!isReadyFor(target.fact, steps, draft.step?.index ?? 0)) return awaiting(target);
-
   const recent = draft.history.slice(0, rollbackWindow.revisions);
-  if (recent.some((old) => sameAdapter(old, target.bound))) {
+  const isRecent = recent.some((old) => sameAdapter(old, target.bound));
+  const inGroups = groups.areUsed && !isRecent && target.fact !== undefined;
+  if (isRecent) draft.groups = undefined;
+  const edited = followEdit(draft, steps, groups);
+  if (inGroups && draft.groups === undefined) groups.restart(steps);
+  const failed = inGroups ? failuresOf(draft, { groups, fact: target.fact, at: now, steps }) : undefined;
+  if (failed !== undefined) return failed;
+  if (paused) return pausedBySpec(draft);
+  if (!inGroups && !isReadyFor(target.fact, steps, draft.step?.index ?? 0)) return awaiting(target);
+
+  if (isRecent) {
     becomeStable(draft, target.bound, 'FastRolledBack');
     return completed(draft);
   }
   const skipped = draft.step?.full === true;
-  const waiting = runSteps(draft, steps, { target, elapsedMs: edited ? 0 : elapsedMs });
+  if (looked?.conclusion === 'Pause' && !edited && !skipped) return awaitingVerdict(draft, looked.message);
+  const elapsedMs = edited ? 0 : turn.elapsedMs;
+  const run = (to: typeof target, ms: number): Standing | undefined =>
+    runSteps(draft, steps, { target: to, elapsedMs: ms, analyses, now });
+  const waiting = inGroups
+    ? advanceGroups(draft, { groups, steps, target, fact: target.fact, elapsedMs, at: now, run })
+    : run(target, elapsedMs);
   if (waiting !== undefined) return waiting;
   becomeStable(draft, target.bound, skipped ? 'FastPromoted' : 'Promoted');
   return completed(draft);

@@ -1,4 +1,5 @@
-import type { BoundAdapter, RolloutStatus } from '../api/rollout-status.ts';
+import type { GroupStatus } from '../api/group-status.ts';
+import type { BoundAdapter, MetricStatus, RolloutStatus } from '../api/rollout-status.ts';
 import type { ConditionReason, EventReason } from './reasons.ts';
 
 export type RolloutEvent = { readonly reason: EventReason; readonly message: string };
@@ -20,8 +21,14 @@ export type Draft = {
   history: readonly BoundAdapter[];
   /** Percent allowed for the canary. */
   weight: number;
+  /** Percent of the requests that stable answers of which the canary gets a copy. */
+  mirror: number;
   step: RolloutStatus['step'];
   progress: RolloutStatus['progress'];
+  /** Of the present canary, in their order; absent: all runtimes at once. */
+  groups: readonly GroupStatus[] | undefined;
+  /** Of the present canary; what it was at its end stays until the next one is bound. */
+  analysis: readonly MetricStatus[];
   abort: RolloutStatus['abort'];
   completionStatus: RolloutStatus['completionStatus'];
   lastHandledRequest: string | undefined;
@@ -36,8 +43,11 @@ export const draftOf = (status: RolloutStatus | undefined): Draft => ({
   attempts: Math.max(status?.attempts ?? 0, status?.canary?.attempt ?? 0),
   history: status?.history ?? [],
   weight: status?.weights.canary ?? 0,
+  mirror: status?.weights.mirror ?? 0,
   step: status?.step,
   progress: status?.progress,
+  groups: status?.groups,
+  analysis: status?.analysis ?? [],
   abort: status?.abort,
   completionStatus: status?.completionStatus,
   lastHandledRequest: status?.lastHandledRequest,

@@ -1,5 +1,8 @@
 import type { Digest } from '../api/names.ts';
 import type { RolloutRuntimes } from '../api/rollout-status.ts';
+import type { MeasuredValue } from './analysis/wanted.ts';
+import type { Reports } from './judge/reports.ts';
+import type { MirrorCounts } from './mirror.ts';
 
 /** What is known about an Adapter object and its state where it should serve. */
 export type AdapterFact = {
@@ -26,6 +29,27 @@ export type AdapterFact = {
  */
 export type Held = { readonly digest: Digest; readonly attempt: number; readonly reason: string };
 
+/** A runtime that a rollout applies to, as groups look at it. */
+export type RuntimeFact = {
+  /** namespace/name of its AdapterRuntime. */
+  readonly key: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly isConnected: boolean;
+  /** Wall time in milliseconds when it went offline; absent while it is connected, or when nobody knows. */
+  readonly awaySince?: number | undefined;
+  /** It is connected and can answer requests. */
+  readonly isServing: boolean;
+  /**
+   * How it is with the canary, in its present attempt. Ready: Resident, and it knows the attempt. Failed: refused for good,
+   * or its guard tripped. Held: somebody rolled it back by hand, on this runtime alone.
+   */
+  readonly canary: 'Pending' | 'Ready' | 'Failed' | 'Held';
+  /** Why it is not ready, for people. */
+  readonly why: string;
+  /** Percent of requests that it allows the present canary; undefined: it has not said so. */
+  readonly weight?: number | undefined;
+};
+
 export type Facts = {
   /** Of the Adapter that spec.adapter names; absent while there is no such object. */
   readonly target?: AdapterFact | undefined;
@@ -35,6 +59,14 @@ export type Facts = {
   readonly room?: { readonly fits: boolean; readonly message: string } | undefined;
   /** Every hold of this rollout; those of other digests and of earlier attempts are ignored. */
   readonly held?: readonly Held[] | undefined;
+  /** What the runtimes counted of the present canary in its present attempt. Absent: nothing. */
+  readonly reports?: Reports | undefined;
+  /** What was measured elsewhere, by the id and number of a {@link Wanted}; undefined: not known yet. */
+  readonly measured?: ((id: string, number: number) => MeasuredValue | undefined) | undefined;
+  /** What became of copies that the present canary was given in its present attempt. Absent: there were none. */
+  readonly mirrored?: MirrorCounts | undefined;
+  /** Every known runtime that the rollout applies to. Absent on a node of its own: there are no groups then. */
+  readonly runtimes?: readonly RuntimeFact[] | undefined;
   /** Why no runtime serves the rollout, whatever is decided: its name belongs to another object. */
   readonly nameConflict?: string | undefined;
   /** What was observed of the runtimes, for people: written into the status as it is. Absent on a node of its own. */

@@ -3,7 +3,7 @@ import type { Step } from '../api/rollout.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
 import { type Draft, sameAdapter } from './draft.ts';
 import { seedOf } from './splitter.ts';
-import { firstStep, stepsHash } from './steps.ts';
+import { firstStep, stepsHash } from './step-state.ts';
 
 const named = ({ adapter, digest }: { adapter: string; digest: Digest }): string =>
   `${adapter}@${shortDigest(digest)}`;
@@ -27,21 +27,32 @@ export const bindCanary = (
   const seed = seedOf(rollout.namespace, rollout.name, bound.digest);
   draft.canary = { ...bound, seed, attempt: nextAttempt(draft) };
   draft.weight = 0;
+  draft.mirror = 0;
   draft.step = firstStep(rollout.steps);
   draft.progress = undefined;
+  draft.groups = undefined;
+  draft.analysis = [];
   draft.abort = undefined;
   draft.completionStatus = former === undefined ? undefined : 'Superseded';
   draft.events.push({ reason: 'RolloutStarted', message: `canary is ${named(bound)}` });
 };
 
-/** Starts the steps again when they were edited; the seed stays, so that the same users come first. */
-export const followEdit = (draft: Draft, steps: readonly Step[]): boolean => {
-  if (draft.step?.hash === stepsHash(steps)) return false;
+/** Starts the steps again when they or the groups were edited; the seed stays, so that the same users come first. */
+export const followEdit = (
+  draft: Draft,
+  steps: readonly Step[],
+  groups: { readonly areEdited: boolean },
+): boolean => {
+  const { areEdited } = groups;
+  if (draft.step?.hash === stepsHash(steps) && !areEdited) return false;
+  draft.groups = undefined;
   draft.step = firstStep(steps);
   draft.weight = 0;
+  draft.mirror = 0;
+  draft.analysis = [];
   draft.events.push({
     reason: 'RolloutRestarted',
-    message: 'the steps were edited, the canary starts again at the first',
+    message: `the ${areEdited ? 'groups' : 'steps'} were edited, the canary starts again at the first`,
   });
   return true;
 };
@@ -53,6 +64,7 @@ export const dropCanary = (draft: Draft): void => {
   draft.events.push({ reason: 'RolledBack', message });
   draft.canary = undefined;
   draft.weight = 0;
+  draft.mirror = 0;
   draft.step = undefined;
   draft.abort = undefined;
   draft.completionStatus = 'RolledBack';
@@ -64,6 +76,7 @@ export const giveUp = (draft: Draft, reason: string, now: string): void => {
   const { uid, digest } = draft.canary;
   draft.abort = { at: now, reason, uid, digest };
   draft.weight = 0;
+  draft.mirror = 0;
   draft.completionStatus = 'Aborted';
   draft.events.push({ reason: 'Aborted', message: `canary ${named(draft.canary)} was given up: ${reason}` });
 };
@@ -88,6 +101,7 @@ export const goBack = (
   const seed = seedOf(rollout.namespace, rollout.name, former.digest);
   draft.canary = { ...former, seed, attempt: nextAttempt(draft) };
   draft.step = firstStep(rollout.steps);
+  draft.analysis = [];
   draft.events.push({
     reason: 'RolledBack',
     message: `${named(previous)} is stable again, ${named(former)} was rolled back`,
@@ -109,6 +123,7 @@ export const becomeStable = (
   draft.stable = { adapter, uid, digest };
   draft.canary = undefined;
   draft.weight = 0;
+  draft.mirror = 0;
   draft.step = undefined;
   draft.abort = undefined;
   draft.completionStatus = how;

@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { conditionsOf, cut, type Observed, type Progress, readiness, verdictsOf } from '../api/condition.ts';
-import type { RolloutStatus } from '../api/rollout-status.ts';
+import type { MirrorStatus, RolloutStatus } from '../api/rollout-status.ts';
 import type { Draft, Standing } from './draft.ts';
 import type { Facts } from './facts.ts';
+import { type MirrorCounts, mirrorStatusOf } from './mirror.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
 type RolloutCondition = Observed<ConditionType, ConditionReason>;
@@ -51,7 +52,7 @@ export const statusOf = (
   draft: Draft,
   standing: Standing,
   before: RolloutStatus | undefined,
-  { room, fleet, nameConflict }: Pick<Facts, 'room' | 'fleet' | 'nameConflict'>,
+  { room, fleet, nameConflict, mirrored }: Pick<Facts, 'room' | 'fleet' | 'nameConflict' | 'mirrored'>,
   at: {
     readonly generation: number;
     readonly now: string;
@@ -59,8 +60,10 @@ export const statusOf = (
     readonly leaderEpoch: number | undefined;
   },
 ): RolloutStatus => {
-  const { stable, canary, attempts, weight, step, progress, abort, completionStatus } = draft;
+  const { stable, canary, attempts, weight, step, progress, analysis, abort, completionStatus } = draft;
+  const groups = canary === undefined ? undefined : draft.groups;
   const { lastHandledRequest, lastRefusal } = draft;
+  const mirror = mirrorOf(canary, before, mirrored);
   const observed = observations(standing, stable, { room, nameConflict });
   const next: RolloutStatus = {
     observedGeneration: at.generation,
@@ -74,10 +77,14 @@ export const statusOf = (
     weights: {
       canary: weight,
       stable: 100 - weight,
+      ...(draft.mirror === 0 ? {} : { mirror: draft.mirror }),
       ...(fleet?.observedCanary === undefined ? {} : { observedCanary: fleet.observedCanary }),
     },
     ...(step === undefined ? {} : { step }),
     ...(progress === undefined ? {} : { progress }),
+    ...(groups === undefined ? {} : { groups: [...groups] }),
+    ...(analysis.length === 0 ? {} : { analysis: [...analysis] }),
+    ...(mirror === undefined ? {} : { mirror }),
     ...(abort === undefined ? {} : { abort: { ...abort, reason: cut(abort.reason) } }),
     ...(completionStatus === undefined ? {} : { completionStatus }),
     ...(fleet === undefined ? {} : { runtimes: fleet.runtimes }),
@@ -91,7 +98,21 @@ export const statusOf = (
   return { ...next, revision: next.revision + (decided ? 1 : 0) };
 };
 
-/** A status without messages, progress and observations. */
+/** What mirroring found of the present canary in its attempt; of the last one while there is none. */
+const mirrorOf = (
+  canary: Draft['canary'],
+  before: RolloutStatus | undefined,
+  mirrored: MirrorCounts | undefined,
+): MirrorStatus | undefined => {
+  const former = before?.canary;
+  const isAnother = canary?.digest !== former?.digest || canary?.attempt !== former?.attempt;
+  if (canary !== undefined && isAnother) return undefined;
+  const now = mirrored === undefined ? undefined : mirrorStatusOf(mirrored, before?.mirror);
+  // A runtime that started anew has counted nothing yet.
+  return now ?? before?.mirror;
+};
+
+/** A status without messages, progress, observations and measurements that changed nothing. */
 const decisionsOf = (status: RolloutStatus | undefined): unknown => {
   if (status === undefined) return undefined;
   const {
@@ -99,6 +120,9 @@ const decisionsOf = (status: RolloutStatus | undefined): unknown => {
     leaderEpoch: __,
     message: ___,
     progress: ____,
+    mirror: _____,
+    groups,
+    analysis,
     weights,
     step,
     conditions,
@@ -107,7 +131,10 @@ const decisionsOf = (status: RolloutStatus | undefined): unknown => {
   return {
     ...decisions,
     weight: weights.canary,
+    mirrorWeight: weights.mirror,
     step: step && { ...step, elapsedMs: 0 },
+    groups: groups?.map(({ runtimes: ______, message: _______, bakedMs: ________, ...decided }) => decided),
+    analysis: analysis?.map(({ name, step: at, phase }) => ({ name, at, phase })),
     conditions: verdictsOf(conditions),
   };
 };

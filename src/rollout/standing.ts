@@ -26,6 +26,13 @@ export const givenUp = ({ abort }: Draft): Standing => ({
   message: `canary was given up, stable serves every request: ${abort?.reason}`,
 });
 
+/** A metric failed as a signal, could not tell or could not be measured: a person decides. */
+export const awaitingVerdict = ({ weight }: Draft, message: string): Standing => ({
+  phase: 'Paused',
+  reason: 'AwaitingVerdict',
+  message: `${message}; canary at ${weight} %: promote goes on, abort gives it up`,
+});
+
 /** Somebody holds the rollout where it is. */
 export const pausedBySpec = ({ step, weight }: Draft): Standing => {
   const where =

@@ -1,42 +1,21 @@
-import { parseDuration } from '../api/duration.ts';
 import type { Step } from '../api/rollout.ts';
+import type { Analyses } from './analysis/analyses.ts';
+import { standingOfAnalysis } from './analysis/step.ts';
 import type { Draft, Standing } from './draft.ts';
-import { hash64Hex } from './hash.ts';
 import { isReadyFor } from './readiness.ts';
 import { awaiting } from './standing.ts';
+import { checkpointMs, durationOf, firstStep, sharesText } from './step-state.ts';
 import type { Target } from './target.ts';
 
-/** Time that counts is written down at least so often: a restart loses no more than this. */
-export const checkpointMs = 30_000;
-
-const stepText = ({ setWeight, pause, preload }: Step): string => {
-  if (preload !== undefined) return `preload ${preload.successThreshold ?? ''}`;
-  return setWeight === undefined ? `pause ${pause?.duration ?? ''}` : `setWeight ${setWeight}`;
-};
-
-/** Changes when the steps do; the order of keys in a manifest does not matter. */
-export const stepsHash = (steps: readonly Step[]): string => hash64Hex(steps.map(stepText).join('\n'));
-
-export const firstStep = (steps: readonly Step[]): NonNullable<Draft['step']> => ({
-  index: 0,
-  total: steps.length,
-  hash: stepsHash(steps),
-  elapsedMs: 0,
-  promoted: false,
-});
-
-/** A duration in milliseconds; undefined: there is none. */
-export const durationOf = (duration: string | undefined): number | undefined => {
-  if (duration === undefined) return undefined;
-  try {
-    return parseDuration(duration);
-  } catch {
-    // The schema refuses such a field. Should one get here all the same, a person decides: a weight is never raised by mistake.
-    return undefined;
-  }
-};
-
 type Resolved = Extract<Target, { kind: 'Resolved' }>;
+
+export type StepsInput = {
+  readonly target: Resolved;
+  readonly elapsedMs: number;
+  readonly analyses: Analyses;
+  /** Wall time, RFC 3339. */
+  readonly now: string;
+};
 
 /**
  * Runs steps until one of them waits. `elapsedMs` is what passed since the last decision and counts for the present
@@ -46,7 +25,7 @@ type Resolved = Extract<Target, { kind: 'Resolved' }>;
 export const runSteps = (
   draft: Draft,
   steps: readonly Step[],
-  { target, elapsedMs }: { readonly target: Resolved; readonly elapsedMs: number },
+  { target, elapsedMs, analyses, now }: StepsInput,
 ): Standing | undefined => {
   let state = draft.step ?? firstStep(steps);
   let passed = elapsedMs;
@@ -58,8 +37,12 @@ export const runSteps = (
       return {
         phase: 'Paused',
         ...waiting.standing,
-        message: `${waiting.standing.message}, canary at ${draft.weight} %`,
+        message: `${waiting.standing.message}, ${sharesText(draft)}`,
       };
+    }
+    if (step.analysis !== undefined && !state.promoted) {
+      const standing = standingOfAnalysis(draft, step.analysis, state, { elapsedMs: passed, analyses, now });
+      if (standing !== undefined) return standing;
     }
     if (step.preload !== undefined && !isReadyFor(target.fact, steps, state.index)) {
       draft.step = state;
@@ -71,6 +54,11 @@ export const runSteps = (
         message: `canary from ${draft.weight} to ${step.setWeight} %`,
       });
       draft.weight = step.setWeight;
+    }
+    const mirror = step.setMirrorRoute?.percentage;
+    if (mirror !== undefined && mirror !== draft.mirror) {
+      draft.events.push({ reason: 'MirrorSet', message: `mirrored from ${draft.mirror} to ${mirror} %` });
+      draft.mirror = mirror;
     }
     state = { ...state, index: state.index + 1, elapsedMs: 0, promoted: false };
     passed = 0;

@@ -1,8 +1,9 @@
 import type { Step } from '../api/rollout.ts';
+import { anew, isUndecided } from './analysis/analyses.ts';
 import type { Draft } from './draft.ts';
 import { giveUp, nextAttempt, rolledBackByHand } from './moves.ts';
 import { isRequestVerb, type RequestVerb, type RolloutRequest, requestText } from './request.ts';
-import { firstStep } from './steps.ts';
+import { firstStep } from './step-state.ts';
 
 /** The verb of a request that was not answered before; it counts as answered from here on. */
 export const takeRequest = (draft: Draft, request: RolloutRequest | undefined): RequestVerb | undefined => {
@@ -38,6 +39,7 @@ export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[
       draft.abort = undefined;
       draft.completionStatus = undefined;
       if (draft.canary !== undefined) draft.canary = { ...draft.canary, attempt: nextAttempt(draft) };
+      draft.analysis = [];
       draft.step = firstStep(steps);
       draft.events.push({ reason: 'Retried', message: 'the canary starts again at the first step' });
       return;
@@ -53,16 +55,24 @@ const givenUpAlready = 'the canary was given up; retry starts it again';
 
 const promote = (draft: Draft, steps: readonly Step[]): void => {
   const { step } = draft;
+  const { pause, analysis } = steps[step?.index ?? 0] ?? {};
   if (draft.abort !== undefined) refuse(draft, 'promote', givenUpAlready);
-  else if (step === undefined || steps[step.index]?.pause === undefined)
-    refuse(draft, 'promote', 'no pause is under way');
-  else if (step.promoted) refuse(draft, 'promote', 'the pause was ended already');
+  else if (draft.analysis.some(isUndecided)) {
+    // The person answers what was asked: a pause that is under way goes on.
+    draft.analysis = draft.analysis.map((metric) => (isUndecided(metric) ? anew(metric) : metric));
+    draft.events.push({
+      reason: 'StepPromoted',
+      message: 'what was measured beside the steps is measured anew',
+    });
+  } else if (step === undefined || (pause === undefined && analysis === undefined))
+    refuse(draft, 'promote', 'no pause and no analysis is under way');
+  else if (step.promoted) refuse(draft, 'promote', 'the step was ended already');
   else {
     // Acts in this decision, or as soon as the canary is Resident and nobody pauses the rollout any more.
     draft.step = { ...step, promoted: true };
     draft.events.push({
       reason: 'StepPromoted',
-      message: `the pause of step ${step.index + 1}/${step.total} ends`,
+      message: `the ${pause === undefined ? 'analysis' : 'pause'} of step ${step.index + 1}/${step.total} ends`,
     });
   }
 };

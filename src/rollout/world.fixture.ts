@@ -1,6 +1,13 @@
+import type { z } from 'zod';
 import { fakeDigest } from '../api/names.fixture.ts';
 import type { RolloutObject } from '../api/objects.ts';
-import { type BlueGreen, type RolloutSpec, rolloutSpecSchema, type Step } from '../api/rollout.ts';
+import {
+  type BlueGreen,
+  type RolloutSpec,
+  rolloutSpecSchema,
+  type Step,
+  type strategySchema,
+} from '../api/rollout.ts';
 import { type RolloutStatus } from '../api/rollout-status.ts';
 import { type Decision, decide } from './decide.ts';
 import type { AdapterFact, Facts, Held } from './facts.ts';
@@ -13,6 +20,8 @@ type SpecInput = {
   limit?: number;
   /** Instead of steps of a canary. */
   blueGreen?: Partial<BlueGreen> | undefined;
+  /** Instead of either. */
+  strategy?: z.input<typeof strategySchema> | undefined;
   deadline?: string;
   abortOnDeadline?: boolean;
 };
@@ -22,6 +31,9 @@ export class World {
   readonly adapters = new Map<string, AdapterFact>();
   held: Held[] = [];
   room: Facts['room'];
+  reports: Facts['reports'];
+  measured: Facts['measured'];
+  mirrored: Facts['mirrored'];
   now = Date.parse('2026-01-01T00:00:00Z');
   status: RolloutStatus | undefined;
   generation = 1;
@@ -42,6 +54,9 @@ export class World {
     for (const [name, fact] of this.adapters) copy.adapters.set(name, fact);
     copy.held = this.held;
     copy.room = this.room;
+    copy.reports = this.reports;
+    copy.measured = this.measured;
+    copy.mirrored = this.mirrored;
     copy.now = this.now;
     copy.status = this.status;
     copy.generation = this.generation;
@@ -55,12 +70,13 @@ export class World {
 
   #parse(): RolloutSpec {
     const { adapter, steps, paused, revisions, limit, blueGreen, deadline, abortOnDeadline } = this.#spec;
+    const other = blueGreen === undefined ? { canary: { steps } } : { blueGreen };
     return rolloutSpecSchema.parse({
       adapter,
       paused,
       revisionHistoryLimit: limit,
       rollbackWindow: { revisions },
-      strategy: blueGreen === undefined ? { canary: { steps } } : { blueGreen },
+      strategy: this.#spec.strategy ?? other,
       progressDeadline: deadline,
       progressDeadlineAbort: abortOnDeadline,
     });
@@ -120,6 +136,9 @@ export class World {
         stable: stable === undefined ? undefined : this.adapters.get(stable.adapter),
         held: this.held,
         room: this.room,
+        reports: this.reports,
+        measured: this.measured,
+        mirrored: this.mirrored,
       },
       now: this.now,
       elapsedMs,

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import type { ObjectKey } from '../api/names.ts';
+import { createMeasure } from '../measurement/measure.ts';
 import { Identity_Kind } from '../gen/adaptlet/control/v1/control.ts';
+import { reportsOf } from '../rollout/judge/reports.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Settings } from './config/settings.ts';
 import type { PlanInForce } from './plan-in-force.ts';
@@ -73,6 +75,9 @@ const operatorSource = (parts: SourceParts): PlanSource => {
   });
 };
 
+/** What the only node of a folder is called in reports of counts. */
+const thisNode = 'this-node';
+
 const folderSource = ({
   settings,
   clock,
@@ -82,6 +87,8 @@ const folderSource = ({
   residency,
   plan,
   holds,
+  node,
+  introduction,
 }: SourceParts): PlanSource => {
   const controller = new StandaloneController(
     {
@@ -95,8 +102,15 @@ const folderSource = ({
           return view === undefined ? undefined : { ...view, uid: plan.uidOf(key) ?? '' };
         },
         holds: (uid) => holds.of(uid),
+        reports: (uid, canary, attempt) => {
+          const by = { node: thisNode, instance: introduction().instance };
+          return reportsOf(node.splits.reports(uid, canary, attempt).map((counts) => ({ ...by, ...counts })));
+        },
+        mirrored: (uid, canary, attempt) => node.mirrored.of(uid, canary, attempt),
         fits: (keys) => residency.fits(keys),
       },
+      // Whoever may write into the folder of this node may have it ask any server.
+      measure: createMeasure({ fetch, hosts: [] }),
       apply: (next) => plan.apply(next),
     },
     remembered.standalone,

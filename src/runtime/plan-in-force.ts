@@ -3,13 +3,18 @@ import type { Plan, SplitResource } from '../plan/resources.ts';
 import type { Residency } from './residency/manager.ts';
 import { buildTable, partsOf, type RoutingTable } from './routing/table.ts';
 import type { Holds } from './serving/holds.ts';
-import type { ServedCounts } from './serving/served-counts.ts';
+import type { Trials } from './serving/trials.ts';
+import type { RolloutTally } from './serving/rollout-tally.ts';
 
 type PlanParts = {
   readonly residency: Residency;
   readonly holds: Holds;
-  readonly counts: ServedCounts;
+  readonly tally: RolloutTally;
+  /** Called when another plan is in force. */
+  readonly changed?: () => void;
   readonly baseModel: string;
+  /** Absent: nothing is on trial. */
+  readonly trials?: Pick<Trials, 'follow'> | undefined;
 };
 
 /**
@@ -37,17 +42,20 @@ export class PlanInForce {
   }
 
   apply(plan: Plan): void {
-    const { residency, holds, counts, baseModel } = this.#parts;
+    const { residency, holds, tally, baseModel, trials } = this.#parts;
     const before = this.#table;
     const resources = [...plan.values()];
     const adapters = resources.filter((r) => r.type === 'AdapterSpec');
     const splits = resources.filter((r) => r.type === 'Split');
     this.#uids.clear();
     for (const { name, body } of adapters) this.#uids.set(name, body.uid);
-    holds.follow(new Map(splits.map((s) => [s.body.uid, s.body])));
-    counts.keep(new Set(splits.map((s) => s.body.uid)), new Set(splits.map((s) => s.name)));
+    const rollouts = new Map(splits.map((s) => [s.body.uid, s.body]));
+    holds.follow(rollouts);
+    trials?.follow(rollouts);
+    tally.follow(splits);
     // Routing first: from here on nothing new asks for what residency is about to drain.
     this.#table = buildTable(plan, { name: baseModel }, before);
+    this.#parts.changed?.();
     residency.apply(adapters);
     for (const split of splits) {
       const again = triedAgain(before.splits.get(split.name), split);

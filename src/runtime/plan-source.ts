@@ -23,6 +23,8 @@ export type PlanSource = OperatorVerbs & {
   wake(): void;
   /** A request of a rollout was answered. */
   counted(): void;
+  /** A canary was given a copy of a request. */
+  mirrored(): void;
   /** Puts the last plan in force, without what it comes from. */
   resume(): void;
   /** Follows what the plan comes from, once the runtime answers requests. */

@@ -9,6 +9,8 @@ export type Load = {
   readonly forAdapter: number;
   /** Of the engine process; undefined when it did nothing yet. */
   readonly engine: EngineLoad | undefined;
+  /** Copies of requests that canaries were given, by what became of them. */
+  readonly mirrored: Readonly<Record<string, number>>;
 };
 
 const nameOf = ({ key }: AdapterView): string => key.slice(key.indexOf('/') + 1);
@@ -34,9 +36,15 @@ export const readings = (status: RuntimeStatus, load: Load): Readings => {
     memory: status.memory,
     disk: status.disk,
     adapters,
-    rollouts: status.rollouts.map(({ key, weight, effectiveWeight }) => ({ key, weight, effectiveWeight })),
+    rollouts: status.rollouts.map(({ key, weight, effectiveWeight, object }) => ({
+      key,
+      weight,
+      effectiveWeight,
+      ...(object === undefined ? {} : { object }),
+    })),
     requests: { running, waiting: load.inEngine - running + load.forAdapter },
     engine: load.engine,
+    mirrored: load.mirrored,
     lora: {
       max: capacityOf(status),
       running: inState('Resident'),

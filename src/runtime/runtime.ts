@@ -20,9 +20,11 @@ import { Cards } from './serving/cards.ts';
 import { DataPath } from './serving/data-path.ts';
 import { servingFacts } from './serving/facts.ts';
 import { Holds } from './serving/holds.ts';
-import { ServedCounts } from './serving/served-counts.ts';
+import { Mirror } from './serving/mirror/mirror.ts';
+import { RolloutTally } from './serving/rollout-tally.ts';
 import type { Serving } from './serving/serving.ts';
 import { createSteering } from './serving/steering.ts';
+import { Trials } from './serving/trials.ts';
 import { memoryOf, recall } from './state/memory.ts';
 import { rememberedResolutions, rememberedVerdicts } from './state/remembered.ts';
 import { StatusReport } from './status.ts';
@@ -123,6 +125,7 @@ export const startRuntime = async ({
     baseModel,
     budgetBytes: settings.adapterMemory,
     maxParallelLoads: 2,
+    admit: (uid, digest) => trials.admit(uid, digest),
     oneAdapter: settings.oneAdapter,
     evictionPolicy: settings.evictionPolicy,
     random: Math.random,
@@ -130,20 +133,35 @@ export const startRuntime = async ({
   stack.defer(() => residency.close());
 
   const holds = new Holds(clock, remembered.holds, {
-    held: () => source.wake(),
+    held: () => {
+      mirror.planChanged();
+      source.wake();
+    },
     changed: (all) =>
       memory.holds.write({ holds: [...all] }).catch((error: unknown) => {
         logger.error({ err: error }, 'holds could not be written to disk; a restart would forget them');
       }),
+    answered: (uid, digest) => trials.answered(uid, digest),
+    released: (uid) => trials.forget(uid),
     logger,
   });
-  const counts = new ServedCounts(() => source.counted());
-  const plan = new PlanInForce({ residency, holds, counts, baseModel });
+  const trials = new Trials(remembered.trials, {
+    clock,
+    logger,
+    write: (all) => memory.trials.write({ trials: [...all] }),
+    isHeld: (uid, digest) => holds.isHeld(uid, digest),
+  });
+  const tally = new RolloutTally(
+    () => source.counted(),
+    () => source.mirrored(),
+  );
+  const changed = () => mirror.planChanged();
+  const plan = new PlanInForce({ residency, holds, tally, baseModel, trials, changed });
   const ready = () => {
     const ok = engine.state === 'ready';
     return { ok, reason: ok ? '' : `the engine is ${engine.state}` };
   };
-  const facts = servingFacts(residency, holds);
+  const facts = servingFacts(residency, holds, trials);
   const source = openSource({
     settings,
     clock,
@@ -155,7 +173,9 @@ export const startRuntime = async ({
     holds,
     node: {
       adapters: () => residency.facts(),
-      counts,
+      counts: tally.served,
+      splits: tally.splits,
+      mirrored: tally.mirror,
       facts,
       memory: () => residency.usage(),
       disk: () => store.usage,
@@ -170,7 +190,22 @@ export const startRuntime = async ({
 
   const { demand } = source;
   const table = (): RoutingTable => plan.table;
-  const dataPath = new DataPath({ engine, residency, holds, counts, facts, table, demand });
+  const mirror = new Mirror({
+    engine,
+    residency,
+    facts,
+    holds,
+    tally: tally.mirror,
+    clock,
+    table,
+    load: () => ({
+      inEngine: dataPath.inEngine,
+      maxConcurrent: settings.maxConcurrent,
+      waiting: engine.now?.waiting ?? 0,
+    }),
+  });
+  stack.defer(() => mirror.close());
+  const dataPath = new DataPath({ engine, residency, holds, tally, facts, table, demand, mirror });
   const cards = new Cards(table, residency, facts, () => {
     return { name: baseModel, digest: engine.info().baseDigest, startedAt: startedAt.wall };
   });
@@ -178,6 +213,7 @@ export const startRuntime = async ({
     generate: (context, request, signal) => dataPath.generate(context, request, signal),
     encode: (context, request, signal) => dataPath.encode(context, request, signal),
     infer: (context, request, signal) => dataPath.infer(context, request, signal),
+    feedback: (id, reward) => tally.feedback.give(id, reward),
     models: (namespace) => cards.all(namespace),
     model: (namespace, name) => cards.one(namespace, name),
     get base() {
@@ -204,7 +240,7 @@ export const startRuntime = async ({
     residency,
     plan,
     holds,
-    counts,
+    counts: tally.served,
     facts,
     source,
   });
@@ -226,6 +262,7 @@ export const startRuntime = async ({
         maxConcurrent: settings.maxConcurrent,
         forAdapter: residency.usage().waiting,
         engine: engine.now,
+        mirrored: tally.mirror.totals(),
       }),
     traces: settings.otlpEndpoint === undefined ? {} : { endpoint: settings.otlpEndpoint },
   });
@@ -238,8 +275,12 @@ export const startRuntime = async ({
   });
   residency.onTransition((transition) => {
     telemetry.transition(transition);
+    trials.transition(transition);
     source.wake();
   });
+  for (const { trial, reason } of trials.suspects()) {
+    holds.hold(trial.rolloutUid, trial.digest, 'Guard', reason, { attempt: trial.attempt });
+  }
   source.resume();
 
   const addresses = await startServers(
@@ -257,6 +298,9 @@ export const startRuntime = async ({
     settings,
     stack,
   );
+  // Disposed of first: what ends from then on is a shutdown.
+  stack.defer(() => trials.close());
+  trials.start();
   await source.follow();
   scrubInBackground(store, logger, stack);
   logger.info(addresses, 'runtime is ready');

@@ -1,12 +1,15 @@
+import type { SplitResource } from '../plan/resources.ts';
 import type { Engine } from './engine/engine.ts';
 import type { PlanInForce } from './plan-in-force.ts';
 import type { DecidedRollout, PlanSource } from './plan-source.ts';
 import type { Residency } from './residency/manager.ts';
 import type { ServingFacts } from './routing/decision.ts';
 import { effectiveWeight } from './routing/route.ts';
+import { stableArm } from './routing/stable-arm.ts';
 import type { Holds } from './serving/holds.ts';
 import type { ServedCounts } from './serving/served-counts.ts';
 import type { RolloutView, RuntimeStatus } from './serving/serving.ts';
+import type { Hold } from './state/memory.ts';
 
 export type StatusParts = {
   readonly version: string;
@@ -65,6 +68,20 @@ export class StatusReport {
       effectiveWeight: split === undefined ? 0 : effectiveWeight(split, facts),
       served: counts.of(decided.key),
       held: held?.reason ?? '',
+      ...(split === undefined ? {} : withoutStable(split, facts, held)),
     };
   }
 }
+
+/** Where stable does not answer: whatever was decided, the rollout is Degraded on this node. */
+const withoutStable = (
+  split: SplitResource,
+  facts: ServingFacts,
+  held: Hold | undefined,
+): Partial<Pick<RolloutView, 'phase' | 'message'>> => {
+  const arm = stableArm(split, facts);
+  const reason = held?.arm === 'stable' ? held.reason : '';
+  if (arm === undefined || `${arm.trouble}${reason}` === '') return {};
+  const who = arm.kind === 'base' ? 'the base model' : arm.kind === 'none' ? 'nothing' : arm.bound.adapter;
+  return { phase: 'Degraded', message: `on this node ${who} serves: ${arm.trouble || reason}` };
+};

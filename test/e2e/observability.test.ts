@@ -73,6 +73,9 @@ describe('what a node tells of itself', () => {
       /^adaptlet_requests_total\{adapter="upper",rollout="shout",arm="stable",protocol="grpc",code="OK"\} \d+$/m,
     );
     expect(text).toMatch(/state="Failed"\} 1$/m);
+    expect(text).toMatch(
+      /^adaptlet_rollout_info\{namespace="default",name="shout",strategy="canary",phase="Healthy"\} 1$/m,
+    );
   });
 
   it('counts what the engine decoded, and says that nothing is held once all is answered', async () => {

@@ -8,6 +8,7 @@ import {
   type RolloutReport,
 } from '../../src/gen/adaptlet/control/v1/control.ts';
 import type { Plan } from '../../src/plan/resources.ts';
+import { mirrorToWire } from '../../src/rollout/mirror-wire.ts';
 import { Connection } from '../../src/runtime/sync/connection.ts';
 import { type DialOptions, tlsDialer } from '../../src/runtime/sync/dial.ts';
 import { systemClock } from '../../src/time/clock.ts';
@@ -119,7 +120,7 @@ export class BareRuntime {
         });
       }
       if (resource.type === 'Split') {
-        const { uid, stable, canary, weight } = resource.body;
+        const { uid, stable, canary, weight, mirror = 0 } = resource.body;
         rollouts.push({
           key: resource.name,
           uid,
@@ -131,6 +132,8 @@ export class BareRuntime {
           servedStable: 0n,
           servedCanary: 0n,
           holds: [],
+          counts: [],
+          mirror: mirrorToWire(mirror, undefined),
         });
       }
     }

@@ -29,9 +29,23 @@ export const since = (then: string, now: number): string => {
   return `${Math.floor(hours / 24)}d`;
 };
 
-type Tone = 'good' | 'bad' | 'waiting' | 'quiet';
-const colours = { good: 'green', bad: 'red', waiting: 'yellow', quiet: 'gray' } as const;
-const icons: Readonly<Record<Tone, string>> = { good: '✔', bad: '✖', waiting: '◌', quiet: '○' };
+type Tone = 'good' | 'bad' | 'waiting' | 'quiet' | 'unsure' | 'troubled';
+const colours = {
+  good: 'green',
+  bad: 'red',
+  waiting: 'yellow',
+  quiet: 'gray',
+  unsure: 'yellow',
+  troubled: 'yellow',
+} as const;
+const icons: Readonly<Record<Tone, string>> = {
+  good: '✔',
+  bad: '✖',
+  waiting: '◌',
+  quiet: '○',
+  unsure: '?',
+  troubled: '!',
+};
 
 /** A sign that also says its meaning without colours. */
 export const icon = (tone: Tone): string => styleText(colours[tone], icons[tone]);

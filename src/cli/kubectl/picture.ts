@@ -39,7 +39,8 @@ export const pictureOf = async (
   signal?: AbortSignal,
 ): Promise<string> => {
   const runtimes = await runtimesOf(cluster, signal);
-  return `${rolloutView(rollout, runtimes ?? [], now)}${runtimes === undefined ? unseen : ''}`;
+  const { columns } = process.stdout;
+  return `${rolloutView(rollout, runtimes ?? [], now, columns)}${runtimes === undefined ? unseen : ''}`;
 };
 
 /** Shows texts one after the other, each only when it differs from the one before. */

@@ -1,9 +1,12 @@
-import { stripVTControlCharacters } from 'node:util';
 import { shortDigest } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
 import type { RuntimeObject } from '../../operator/objects.ts';
+import { strategyNameOf } from '../../rollout/strategy.ts';
+import { inColumns } from '../columns.ts';
+import { analysisView } from './analysis-view.ts';
+import { mirrorText } from './mirror-view.ts';
 import { icon, since, toneOfPhase } from './output.ts';
 
 const named = ({ adapter, digest }: BoundAdapter): string => `${adapter}@${shortDigest(digest)}`;
@@ -17,8 +20,9 @@ const stepText = ({ status }: RolloutObject): string => {
 
 const weightText = ({ status }: RolloutObject): string => {
   if (status?.canary === undefined) return '';
-  const { canary, observedCanary } = status.weights;
-  return `, weight ${canary} %${observedCanary === undefined ? '' : `, observed ${observedCanary} %`}`;
+  const { canary, mirror, observedCanary } = status.weights;
+  const observed = observedCanary === undefined ? '' : `, observed ${observedCanary} %`;
+  return `, weight ${canary} %${observed}${mirror === undefined ? '' : `, mirrored ${mirror} %`}`;
 };
 
 const runtimesText = (runtimes: NonNullable<RolloutObject['status']>['runtimes']): string =>
@@ -34,11 +38,9 @@ const header = (rollout: RolloutObject): string[] => {
     line('Namespace', metadata.namespace),
     line('Status', `${icon(toneOfPhase(phase))} ${phase}`),
     line('Message', status?.message ?? 'no decision was made yet: does an operator run?'),
-    line(
-      'Strategy',
-      `${spec.strategy.blueGreen === undefined ? 'canary' : 'blueGreen'}${stepText(rollout)}${weightText(rollout)}`,
-    ),
+    line('Strategy', `${strategyNameOf(spec.strategy)}${stepText(rollout)}${weightText(rollout)}`),
     ...(spec.paused ? [line('Paused', 'by spec.paused')] : []),
+    ...(status?.mirror === undefined ? [] : [line('Mirror', mirrorText(status.mirror))]),
     line('Runtimes', runtimesText(status?.runtimes)),
   ];
 };
@@ -99,10 +101,6 @@ const treeRows = (rollout: RolloutObject, runtimes: readonly RuntimeObject[], no
   return [root, ...arms];
 };
 
-/** Columns that a text takes on a terminal, without its colours. */
-const widthOf = (text: string): number => Array.from(stripVTControlCharacters(text)).length;
-const pad = (text: string, width: number): string => text + ' '.repeat(Math.max(0, width - widthOf(text)));
-
 /** Draws the branches: a row is the last of its parent when no later row of its depth comes before a shallower one. */
 const branches = (rows: readonly Row[]): string[] =>
   rows.map(({ depth, text }, index) => {
@@ -114,20 +112,21 @@ const branches = (rows: readonly Row[]): string[] =>
     return `${trunk.join('')}${depth === 0 ? '' : goesOn(depth) ? '├─ ' : '└─ '}${text}`;
   });
 
-/** What `kubectl adaptlet get rollout` shows: where the rollout stands, and which runtime is how far. */
+/**
+ * What `kubectl adaptlet get rollout` shows: where the rollout stands, which runtime is how far, and what was measured.
+ * `width`: columns of the terminal; absent: as many as it takes.
+ */
 export const rolloutView = (
   rollout: RolloutObject,
   runtimes: readonly RuntimeObject[],
   now: number,
+  width?: number,
 ): string => {
   const rows = treeRows(rollout, runtimes, now);
-  const names = ['NAME', ...branches(rows)];
-  const states = ['STATUS', ...rows.map(({ state }) => state)];
-  const columnOf = (texts: readonly string[]): number => Math.max(...texts.map(widthOf)) + 3;
-  const [nameWidth, stateWidth] = [columnOf(names), columnOf(states)];
-  const infos = ['INFO', ...rows.map(({ info }) => info)];
-  const lines = names.map((name, i) =>
-    `${pad(name, nameWidth)}${pad(states[i] ?? '', stateWidth)}${infos[i]}`.trimEnd(),
-  );
-  return `${[...header(rollout), '', ...lines].join('\n')}\n`;
+  const names = branches(rows);
+  const tree = inColumns([
+    ['NAME', 'STATUS', 'INFO'],
+    ...rows.map(({ state, info }, i) => [names[i] ?? '', state, info]),
+  ]);
+  return `${[...header(rollout), '', ...tree, ...analysisView(rollout, width)].join('\n')}\n`;
 };

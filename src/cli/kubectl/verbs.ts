@@ -123,10 +123,10 @@ const undo = async (cluster: Cluster, name: string, { to, toRevision }: UndoOpti
 
 /** `kubectl adaptlet promote|abort|retry|pause|resume|undo ROLLOUT`. */
 export const verbCommands = (): Command[] => [
-  asked('promote', 'end the present pause of a rollout').option(
-    '--full',
-    'skip all remaining steps instead of only the present pause',
-  ),
+  asked(
+    'promote',
+    'end the present pause or analysis of a rollout, or let it go on after a verdict that needs a person',
+  ).option('--full', 'skip all remaining steps instead of only the present one'),
   asked('abort', 'give the canary up; stable serves every request'),
   asked('retry', 'start an aborted or held canary again at the first step'),
   pausing('pause', true, 'hold a rollout where it is (spec.paused)'),

@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
+import { strategySchema } from '../../api/rollout.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { KubeObject } from '../../kube/object.ts';
 import type { RuntimeObject } from '../../operator/objects.ts';
@@ -126,6 +127,31 @@ describe('the view of a rollout', () => {
     expect(plain(rolloutView({ ...waiting, spec }, [], now))).toMatchSnapshot();
   });
 
+  it('shows what is mirrored to a canary, and what that found', () => {
+    const mirrored = rollout(
+      'sql-v2',
+      status({
+        weights: { canary: 0, stable: 100, mirror: 10 },
+        mirror: {
+          requests: 120,
+          failed: 3,
+          dropped: 5,
+          compared: 110,
+          equal: 0.918,
+          similarity: 0.974,
+          latencyRatio: 1.052,
+        },
+      }),
+    );
+    const spec = strategySchema.parse({ shadow: { duration: '1h' } });
+    const shadow = { ...mirrored, spec: { ...mirrored.spec, strategy: spec } };
+    expect(plain(rolloutView(shadow, runtimes, now))).toMatchSnapshot();
+    const byChance = status({ mirror: { requests: 2, failed: 0, dropped: 0, compared: 0 } });
+    expect(plain(rolloutView(rollout('sql-v2', byChance), [], now))).toContain(
+      'Mirror:     2 copies, 0 failed, 0 dropped; none compared\n',
+    );
+  });
+
   it('shows a settled rollout with its former adapters', () => {
     const settled = rollout(
       'sql-v1',
@@ -141,10 +167,14 @@ describe('the view of a rollout', () => {
 });
 
 describe('status for scripts', () => {
+  const awaitingVerdict = status({
+    message: 'metric errors: 12 requests, 100 are needed; canary at 20 %: promote goes on, abort gives it up',
+  });
   it.each([
     [status({ phase: 'Healthy' }), 2, { done: true, exitCode: 0 }],
     [status({ phase: 'Degraded' }), 2, { done: true, exitCode: 1 }],
     [status({ phase: 'Paused' }), 2, { done: false, exitCode: 1 }],
+    [awaitingVerdict, 2, { done: false, exitCode: 1, text: expect.stringContaining('promote goes on') as string }],
     [status({ phase: 'Healthy' }), 3, { done: false, exitCode: 1 }],
     [undefined, 1, { done: false, exitCode: 1 }],
   ])('waits, ends well or fails', (given, generation, verdict) => {

@@ -1,6 +1,6 @@
 import type { PreloadTier } from '../../api/adapter.ts';
 import type { AdapterStatus } from '../../api/adapter-status.ts';
-import type { Digest, ObjectKey } from '../../api/names.ts';
+import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import { selects } from '../../api/selector.ts';
@@ -21,6 +21,10 @@ export type Holder = {
 
 const onDisk: ReadonlySet<string> = new Set(['Stored', 'Compiled', 'Loaded', 'Resident', 'Draining']);
 
+type Place = Pick<PresentRuntime, 'key' | 'labels'>;
+/** For what does not depend on where. */
+const nowhere: Place = { key: objectKey('', ''), labels: {} };
+
 /**
  * The runtimes that count for an adapter. `rollouts`: those that name it and are part of the plan; the tier is the one
  * that the plan compiler gives.
@@ -33,22 +37,28 @@ export const holdersOf = (
 ): Holder[] => {
   const key = keyOf(adapter);
   const alone = new Map([[key, adapter]]);
-  const wants = rollouts.map((rollout) => ({
-    key: keyOf(rollout),
-    uid: rollout.metadata.uid,
-    selector: rollout.spec.runtimeSelector,
-    want: wantsOfRollouts([rollout], alone).get(key),
-  }));
+  const wants = rollouts.map((rollout) => {
+    const wantAt = (runtime: Place) => wantsOfRollouts([rollout], alone, runtime).get(key);
+    const isInGroups = rollout.status?.groups !== undefined;
+    const everywhere = isInGroups ? undefined : wantAt(nowhere);
+    return {
+      key: keyOf(rollout),
+      uid: rollout.metadata.uid,
+      isSelective: isInGroups || rollout.spec.runtimeSelector !== undefined,
+      selector: rollout.spec.runtimeSelector,
+      wantAt: (runtime: Place) => (isInGroups ? wantAt(runtime) : everywhere),
+    };
+  });
   const preload = adapter.spec.preload.runtimeSelector;
-  const tierAt = (applying: typeof wants, labels: PresentRuntime['labels']): PreloadTier => {
-    const tiers = [undefined, ...applying.map(({ want }) => want)].map((want) =>
-      tierOf(adapter, want, labels),
+  const tierAt = (applying: typeof wants, place: Place): PreloadTier => {
+    const tiers = [undefined, ...applying.map(({ wantAt }) => wantAt(place))].map((want) =>
+      tierOf(adapter, want, place.labels),
     );
     return tiers.includes('Memory') ? 'Memory' : tiers.includes('Disk') ? 'Disk' : 'None';
   };
   // The same for every runtime as long as nothing selects.
-  const selectsNone = preload === undefined && wants.every(({ selector }) => selector === undefined);
-  const tierOfAll = selectsNone ? tierAt(wants, {}) : undefined;
+  const selectsNone = preload === undefined && wants.every(({ isSelective }) => !isSelective);
+  const tierOfAll = selectsNone ? tierAt(wants, nowhere) : undefined;
 
   const holders: Holder[] = [];
   for (const runtime of runtimes) {
@@ -64,7 +74,7 @@ export const holdersOf = (
     };
     holders.push({
       key: runtime.key,
-      tier: tierOfAll ?? tierAt(applying, labels),
+      tier: tierOfAll ?? tierAt(applying, runtime),
       baseDigest: state?.info.baseDigest ?? '',
       isSilent: presence === 'Silent',
       state: own,

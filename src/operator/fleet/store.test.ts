@@ -273,6 +273,7 @@ describe('reports in any order', () => {
                 effectiveWeight: 5,
                 served: { stable: 95, canary },
                 holds: [],
+                counts: [],
               },
             ],
           ]),

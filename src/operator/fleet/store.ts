@@ -3,6 +3,7 @@ import { noRevision } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from '../fleet.ts';
+import { limitCounts, withFormerCounts } from './counts.ts';
 import { type Change, maxReported, type Update } from './update.ts';
 
 /** Who tells of a runtime: this replica itself, or one connection of another. */
@@ -231,7 +232,13 @@ type Touched = { readonly adapters: Set<ObjectKey>; readonly rollouts: Set<Objec
 
 const merge = ({ state }: Entry, change: Change, touched: Touched): void => {
   mergeInto(state.adapters, change.adapters, change.gone, change.whole, touched.adapters);
-  mergeInto(state.rollouts, change.rollouts, change.goneRollouts, change.whole, touched.rollouts);
+  const rollouts = change.whole
+    ? change.rollouts
+    : new Map(
+        [...change.rollouts].map(([key, now]) => [key, withFormerCounts(state.rollouts.get(key), now)]),
+      );
+  mergeInto(state.rollouts, rollouts, change.goneRollouts, change.whole, touched.rollouts);
+  if (change.rollouts.size > 0) limitCounts(state.rollouts.values());
 };
 
 const mergeInto = <T>(

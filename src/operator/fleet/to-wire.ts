@@ -1,4 +1,5 @@
 import type { ObjectKey } from '../../api/names.ts';
+import { countsToWire } from '../../control/arm-counts.ts';
 import { revisionToWire } from '../../control/revision.ts';
 import {
   type AdapterReport,
@@ -7,6 +8,7 @@ import {
   type RolloutReport,
   type RuntimeReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
+import { mirrorToWire } from '../../rollout/mirror-wire.ts';
 import type { AdapterState, RolloutState, RuntimeState } from '../fleet.ts';
 
 /** What to tell of a runtime: everything, or these and what is short. */
@@ -78,10 +80,15 @@ export const adapterToWire = (key: ObjectKey, state: AdapterState): AdapterRepor
   targetModules: [...state.targetModules],
 });
 
-export const rolloutToWire = (key: ObjectKey, { served, holds, ...state }: RolloutState): RolloutReport => ({
+export const rolloutToWire = (
+  key: ObjectKey,
+  { served, holds, counts, mirror, ...state }: RolloutState,
+): RolloutReport => ({
   ...state,
   key,
   servedStable: BigInt(served.stable),
   servedCanary: BigInt(served.canary),
   holds: [...holds],
+  counts: counts.map(countsToWire),
+  mirror: mirror === undefined ? undefined : mirrorToWire(mirror.percentage, mirror),
 });

@@ -1,5 +1,6 @@
 import { maxStatusMessage } from '../../api/condition.ts';
 import { type Digest, isDigest, type ObjectKey } from '../../api/names.ts';
+import { countsFromWire } from '../../control/arm-counts.ts';
 import { isClientName } from '../../control/key.ts';
 import type { Revision } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
@@ -12,6 +13,7 @@ import type {
   RolloutReport,
   Usage as WireUsage,
 } from '../../gen/adaptlet/control/v1/control.ts';
+import { mirrorFromWire } from '../../rollout/mirror-wire.ts';
 import type { AdapterState, HeldCanary, RolloutState, RuntimeKey, RuntimeState, Usage } from '../fleet.ts';
 
 /** What a report says, checked and bounded. Absent: as before. */
@@ -47,6 +49,8 @@ const maxName = 128;
 const maxModules = 64;
 const maxModule = 256;
 const maxHolds = 64;
+/** There are no more weights. */
+const maxWeights = 100;
 const maxRefused = 10_000;
 
 /** Reads what a runtime reports. Errors: HELLO_INVALID for what no runtime sends; long texts are cut. */
@@ -129,7 +133,14 @@ const rolloutFrom = (report: RolloutReport): RolloutState => ({
   effectiveWeight: Math.min(100, report.effectiveWeight),
   served: { stable: numberFrom(report.servedStable), canary: numberFrom(report.servedCanary) },
   holds: report.holds.slice(0, maxHolds).flatMap(holdFrom),
+  counts: countsFrom(report.counts),
+  ...(report.mirror === undefined ? {} : { mirror: mirrorFromWire(report.mirror) }),
 });
+
+const countsFrom = (counts: RolloutReport['counts']): RolloutState['counts'] => {
+  if (counts.length <= maxWeights) return counts.map(countsFromWire);
+  throw invalid(`a rollout has counts of ${counts.length} weights, there are ${maxWeights}`);
+};
 
 const holdFrom = ({ digest, cause, reason, attempt }: Hold): HeldCanary[] => {
   const held = digestFrom(digest);

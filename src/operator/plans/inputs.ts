@@ -21,8 +21,16 @@ const reported: ReadonlySet<string> = new Set([
  */
 export const inputOf = ({ metadata, object }: Read<AdapterObject | RolloutObject | RouteObject>): string => {
   if (object === undefined) return `${metadata.uid} invalid`;
-  const status = Object.entries(object.status ?? {}).filter(([field]) => !reported.has(field));
+  const status = Object.entries(object.status ?? {})
+    .filter(([field]) => !reported.has(field))
+    .map(([field, value]) => [field, field === 'groups' ? boundsOf(object) : value]);
   const hasStatus = object.status !== undefined;
   // The generation grows with every change of the spec.
   return `${metadata.uid} ${metadata.generation} ${hasStatus} ${canonicalJson(Object.fromEntries(status))}`;
 };
+
+/** Groups without what is counted of them. */
+const boundsOf = (object: AdapterObject | RolloutObject | RouteObject): unknown =>
+  object.kind === 'AdapterRollout'
+    ? object.status?.groups?.map(({ runtimes: _, message: __, bakedMs: ___, ...rest }) => rest)
+    : undefined;

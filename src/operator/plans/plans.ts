@@ -31,7 +31,9 @@ const leastPauseMs = 10;
 type View = {
   readonly name: string;
   readonly baseModel: string;
-  readonly labels: Readonly<Record<string, string>>;
+  /** A runtime that has this view now: what it is compiled for. */
+  key: ObjectKey;
+  labels: Readonly<Record<string, string>>;
   /** A plan whose resources this one may share until it is compiled. */
   readonly seed: Plan | undefined;
   compiled: ({ readonly plan: Plan; readonly snapshot: Snapshot } & Reached) | undefined;
@@ -184,17 +186,21 @@ export class Plans {
     return moved;
   }
 
-  #viewOf({ baseModel, view: former }: Follower, labels: View['labels']): View {
+  #viewOf({ key, baseModel, view: former }: Follower, labels: View['labels']): View {
     const selectors = (this.#selectors ??= Selectors.of(
       this.#objects.adapters.list(),
       this.#objects.rollouts.list(),
     ));
-    const name = `${selectors.text}\n${selectors.viewOf(baseModel, labels)}`;
+    const name = `${selectors.text}\n${selectors.viewOf(baseModel, { key, labels })}`;
     let view = this.#views.get(name);
     if (view === undefined) {
-      view = { name, baseModel, labels, seed: former?.compiled?.plan ?? former?.seed, compiled: undefined };
+      const seed = former?.compiled?.plan ?? former?.seed;
+      view = { name, key, baseModel, labels, seed, compiled: undefined };
       this.#views.set(name, view);
     }
+    // The one that it was compiled for may have another view by now.
+    view.key = key;
+    view.labels = labels;
     return view;
   }
 }

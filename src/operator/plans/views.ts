@@ -1,5 +1,6 @@
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { type Selector, selects } from '../../api/selector.ts';
+import { assignmentOf } from '../../groups/assignment.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import type { Read } from '../objects.ts';
 
@@ -8,14 +9,16 @@ type Labels = Readonly<Record<string, string>>;
 /**
  * The different selectors that objects use, in one order for all replicas. A plan depends on a runtime's labels only by
  * what each of these says of them: runtimes of which they all say the same share a plan, also where a selector names a
- * single node.
+ * single node. Where a rollout is under way in groups it matters as well what it gives a runtime of its canary.
  */
 export class Selectors {
   readonly #selectors: readonly Selector[];
+  readonly #inGroups: readonly RolloutObject[];
   /** Equal texts, equal selectors. */
   readonly text: string;
 
-  private constructor(selectors: ReadonlyMap<string, Selector>) {
+  private constructor(selectors: ReadonlyMap<string, Selector>, inGroups: readonly RolloutObject[]) {
+    this.#inGroups = inGroups;
     const sorted = [...selectors].toSorted(([a], [b]) => (a < b ? -1 : 1));
     this.#selectors = sorted.map(([, selector]) => selector);
     this.text = sorted.map(([text]) => text).join('\n');
@@ -28,13 +31,23 @@ export class Selectors {
       selectors.set(textOf(selector), selector);
     };
     for (const { object } of adapters) add(object?.spec.preload.runtimeSelector);
-    for (const { object } of rollouts) add(object?.spec.runtimeSelector);
-    return new Selectors(selectors);
+    const inGroups: RolloutObject[] = [];
+    for (const { object } of rollouts) {
+      add(object?.spec.runtimeSelector);
+      if (object?.status?.groups !== undefined) inGroups.push(object);
+    }
+    return new Selectors(selectors, inGroups);
   }
 
   /** Name of the view of a runtime: equal names, equal plans. */
-  viewOf(baseModel: string, labels: Labels): string {
-    return `${baseModel} ${this.#selectors.map((selector) => (selects(selector, labels) ? '1' : '0')).join('')}`;
+  viewOf(baseModel: string, runtime: { readonly key: string; readonly labels: Labels }): string {
+    const selected = this.#selectors.map((selector) => (selects(selector, runtime.labels) ? '1' : '0'));
+    const given = this.#inGroups.flatMap(({ metadata: { uid }, status }) => {
+      if (status === undefined) return [];
+      const { isLoaded, weight, mirror } = assignmentOf(status, uid, runtime);
+      return [`${uid} ${isLoaded} ${weight} ${mirror}`];
+    });
+    return `${baseModel} ${selected.join('')}${given.map((one) => `\n${one}`).sort().join('')}`;
   }
 }
 

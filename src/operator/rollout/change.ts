@@ -15,21 +15,32 @@ export const changeOf = (before: RolloutStatus | undefined, after: RolloutStatus
   return isDeepStrictEqual(timesOf(before), timesOf(after)) ? 'None' : 'Progress';
 };
 
-const timesOf = ({ step, progress }: RolloutStatus): unknown => [step?.elapsedMs, progress];
+const timesOf = ({ step, progress, analysis, groups }: RolloutStatus): unknown => [
+  step?.elapsedMs,
+  progress,
+  analysis?.map(({ waitedMs }) => waitedMs),
+  groups?.map(({ bakedMs }) => bakedMs),
+];
 
 const decisionsOf = (status: RolloutStatus): unknown => {
   const { message: _, revision: __, runtimes: ___, leaderEpoch: ____, ...rest } = status;
-  const { weights, step, progress: _____, conditions, ...decisions } = rest;
+  const { weights, step, progress: _____, mirror: ______, analysis, groups, conditions, ...decisions } = rest;
   return {
     ...decisions,
     weight: weights.canary,
+    mirrorWeight: weights.mirror,
     step: step && { ...step, elapsedMs: 0 },
+    // A measurement that is not written would be taken again.
+    analysis: analysis?.map((metric) => ({ ...metric, waitedMs: 0 })),
+    groups: groups?.map(({ runtimes: _______, bakedMs: ________, ...decided }) => decided),
     conditions: verdictsOf(conditions),
   };
 };
 
-const observationsOf = ({ message, conditions, runtimes, weights }: RolloutStatus): unknown => ({
+const observationsOf = ({ message, conditions, runtimes, weights, mirror, groups }: RolloutStatus): unknown => ({
   messages: [message, ...conditions.map((condition) => condition.message)],
   runtimes,
+  mirror,
+  groups: groups?.map((group) => group.runtimes),
   observedCanary: weights.observedCanary,
 });

@@ -1,6 +1,8 @@
 import { cut } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
+import { MetricsOfRollouts } from '../../measurement/metrics-of-rollouts.ts';
+import type { Measure } from '../../measurement/source.ts';
 import { parseRequest, type RolloutRequest } from '../../rollout/request.ts';
 import { type Controller, type ControllerParts, type OperatorEvent, soonest } from '../controller.ts';
 import { listed } from '../listed.ts';
@@ -11,6 +13,7 @@ import type { Uses } from '../uses.ts';
 import { lookAgainMs, versionOf, Writes } from '../writes.ts';
 import { followRollouts } from './follow.ts';
 import type { eventReasons } from './reasons.ts';
+import { completionsOf, RolloutTally } from './tally.ts';
 import { type Memory, newMemory, type TurnEvent, turnOf } from './turn.ts';
 import { viewOf } from './view.ts';
 
@@ -18,6 +21,8 @@ export type RolloutParts = ControllerParts & {
   readonly presences: Presences;
   readonly claims: NameClaims;
   readonly uses: Uses;
+  /** Asks a server for the number of a metric. */
+  readonly measure: Measure;
 };
 
 /** Annotation in which a person asks for a verb. */
@@ -45,18 +50,30 @@ type Reading = Read<RolloutObject>;
  */
 export class RolloutController implements Controller {
   readonly name = 'rollout';
+  /** What it counts, for metrics. */
+  readonly tally = new RolloutTally();
   readonly #parts: RolloutParts;
   readonly #writes: Writes;
   readonly #memories = new Map<ObjectKey, Memory>();
   /** What was complained about by an event, once per object and complaint. */
   readonly #complaints = new Map<ObjectKey, string>();
 
+  readonly #metrics: MetricsOfRollouts;
+
   constructor(parts: RolloutParts) {
     this.#parts = parts;
+    this.#metrics = new MetricsOfRollouts(parts);
     this.#writes = new Writes('AdapterRollout', parts);
   }
 
-  readonly follow: Controller['follow'] = (enqueue) => followRollouts(this.#parts, enqueue);
+  readonly follow: Controller['follow'] = (enqueue) => {
+    const unfollow = followRollouts(this.#parts, enqueue);
+    const stop = this.#metrics.follow((key) => enqueue(key, 0));
+    return () => {
+      unfollow();
+      stop();
+    };
+  };
 
   readonly reconcile: Controller['reconcile'] = async (key, signal) => {
     const read = this.#parts.objects.rollouts.get(key);
@@ -64,6 +81,8 @@ export class RolloutController implements Controller {
       this.#memories.delete(key);
       this.#complaints.delete(key);
       this.#writes.forget(key);
+      this.tally.forget(key);
+      this.#metrics.want(key, undefined, []);
       return {};
     }
     if (read.metadata.deletionTimestamp !== undefined) return {};
@@ -93,6 +112,7 @@ export class RolloutController implements Controller {
       monotonic: clock.monotonic(),
       epoch: term.epoch,
       request: this.#requestOf(read),
+      measured: (id, number) => this.#metrics.result(id, number),
     });
     const { write, requeueAfterMs } = turn;
     if (write !== undefined) {
@@ -101,9 +121,11 @@ export class RolloutController implements Controller {
       );
       // The cache brings what was written meanwhile, and with it another run.
       if (written !== 'Written') return written === 'Gone' ? {} : { requeueAfterMs: lookAgainMs };
+      this.tally.completed(completionsOf(rollout.status, write.events));
       for (const event of write.events) this.#record(read, event);
     }
     this.#memories.set(key, turn.memory);
+    this.#metrics.want(key, write?.status ?? rollout.status, turn.wanted ?? []);
     return soonest(requeueAfterMs, changesInMs);
   }
 
@@ -142,5 +164,6 @@ export class RolloutController implements Controller {
       action: 'Decide',
     };
     this.#parts.recorder.record(event);
+    this.tally.event(read.key, event);
   }
 }

@@ -1,6 +1,7 @@
 import { cut } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
+import { addMirrorCounts, type MirrorCounts, noMirrorCounts } from '../../rollout/mirror.ts';
 import type { AdapterState } from '../fleet.ts';
 import { listed } from '../listed.ts';
 import type { FactReason } from './reasons.ts';
@@ -48,6 +49,10 @@ const holdsOf = (member: Member, attempt: Attempt) =>
     ? (member.report?.holds ?? []).filter((h) => h.digest === attempt.digest && h.attempt >= attempt.attempt)
     : [];
 
+/** Why the guard of the runtime holds the canary back, if so. */
+export const guardOf = (member: Member, attempt: Attempt): string | undefined =>
+  holdsOf(member, attempt).find(({ cause }) => cause === 'Guard')?.reason;
+
 export const isHeld = (member: Member, attempt: Attempt | undefined): boolean =>
   attempt !== undefined && holdsOf(member, attempt).length > 0;
 
@@ -61,8 +66,17 @@ export const factsOf = (view: RolloutView, attempt: Attempt | undefined): Facts 
     target: target === undefined ? undefined : targetFact(view, target, attempt),
     stable: stable === undefined || stable.uid === target?.uid ? undefined : stableFact(view, stable),
     held: attempt === undefined ? [] : guardsOf(view.members, attempt),
+    mirrored: attempt === undefined ? undefined : mirroredOf(view.members, attempt),
     nameConflict: view.nameConflict,
   };
+};
+
+/** Over all runtimes that report this attempt of the canary; undefined when none was given copies. */
+const mirroredOf = (members: readonly Member[], attempt: Attempt): MirrorCounts | undefined => {
+  const all = members.flatMap((member) =>
+    follows(member, attempt) && member.report?.mirror !== undefined ? [member.report.mirror] : [],
+  );
+  return all.length === 0 ? undefined : all.reduce(addMirrorCounts, noMirrorCounts);
 };
 
 const guardsOf = (members: readonly Member[], attempt: Attempt): Held[] => {
@@ -124,7 +138,7 @@ const whyNotKept = (adapter: AdapterView): [FactReason, string] =>
     ? ['Deleting', `Adapter ${adapter.key} is being deleted`]
     : ['NotProtected', 'its finalizer adaptlet.io/in-use is not there yet'];
 
-const noRuntime = ({ rollout, offline }: RolloutView, { baseModel }: AdapterView): string => {
+const noRuntime = ({ rollout, away: { length: offline } }: RolloutView, { baseModel }: AdapterView): string => {
   const labels = Object.entries(rollout.spec.runtimeSelector?.matchLabels ?? {}).map(([k, v]) => `${k}=${v}`);
   const which = labels.length === 0 ? '' : ` and the labels ${labels.join(', ')}`;
   const away = offline === 0 ? '' : `; ${offline} known but not connected`;

@@ -1,22 +1,24 @@
 import type { RolloutStatus } from '../../api/rollout-status.ts';
+import { assignmentOf } from '../../groups/assignment.ts';
 import type { Fleet } from '../../rollout/facts.ts';
 import { type Attempt, attemptOf, isHeld, isRefused, isResident } from './facts.ts';
 import type { Member, RolloutView } from './view.ts';
 
 /** What the runtimes make of a status that was decided: counts, and the share that the canary really answered. */
 export const observe = (view: RolloutView, status: RolloutStatus): Fleet => {
-  const { members, target, offline, rollout } = view;
+  const { members, target, away, rollout } = view;
+  const { uid } = rollout.metadata;
   const attempt = attemptOf(status, false);
   const count = (holds: (member: Member) => boolean): number => members.filter(holds).length;
   const observedCanary = shareOf(members, status, attempt, rollout.status?.weights.observedCanary);
   return {
     runtimes: {
       desired: members.length,
-      updated: count((member) => isUpdated(member, status, attempt)),
+      updated: count((member) => isUpdated(member, status, attempt, uid)),
       ready: count((member) => isResident(member, target?.digest)),
       failed: target === undefined ? 0 : count((member) => isRefused(member, target, attempt)),
       held: count((member) => isHeld(member, attempt)),
-      offline,
+      offline: away.length,
     },
     ...(observedCanary === undefined ? {} : { observedCanary }),
   };
@@ -24,16 +26,21 @@ export const observe = (view: RolloutView, status: RolloutStatus): Fleet => {
 
 /** The runtime follows the plan that this status amounts to. */
 const isUpdated = (
-  { report, isSilent }: Member,
-  { stable, canary, weights }: RolloutStatus,
+  { name, labels, report, isSilent }: Member,
+  status: RolloutStatus,
   attempt: Attempt | undefined,
-): boolean =>
-  report !== undefined &&
-  !isSilent &&
-  report.stableDigest === (stable?.digest ?? '') &&
-  report.canaryDigest === (canary?.digest ?? '') &&
-  report.weight === weights.canary &&
-  (attempt === undefined || report.attempt >= attempt.attempt);
+  rolloutUid: string,
+): boolean => {
+  if (report === undefined || isSilent) return false;
+  const { weight, mirror } = assignmentOf(status, rolloutUid, { key: name, labels });
+  return (
+    report.stableDigest === (status.stable?.digest ?? '') &&
+    report.canaryDigest === (status.canary?.digest ?? '') &&
+    report.weight === weight &&
+    (report.mirror?.percentage ?? 0) === mirror &&
+    (attempt === undefined || report.attempt >= attempt.attempt)
+  );
+};
 
 /**
  * Percent of requests that the canary answered, over the runtimes that report this canary at this weight; undefined

@@ -1,13 +1,16 @@
 import { conditionOf, conditionsOf } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
+import type { Wanted } from '../../rollout/analysis/wanted.ts';
 import { type DecideInput, decide } from '../../rollout/decide.ts';
 import type { RolloutEvent } from '../../rollout/draft.ts';
 import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
 import { type Change, changeOf } from './change.ts';
-import { attemptOf, factsOf } from './facts.ts';
+import { type Counted, countedOf } from './counted.ts';
+import { type Attempt, attemptOf, factsOf } from './facts.ts';
 import { observe } from './observe.ts';
 import type { AcceptedReason } from './reasons.ts';
+import { runtimesOf } from './runtimes.ts';
 import { acceptedType, type RolloutView } from './view.ts';
 
 /** Milliseconds between two writes that only say what was observed. */
@@ -32,6 +35,7 @@ export type Memory = {
   readonly unwrittenSince?: number;
   /** Since when the Adapter that would be bound has no finalizer. */
   readonly unkeptSince?: number;
+  readonly counted?: Counted;
 };
 
 export const newMemory = (uid: string): Memory => ({ uid, observedAt: Number.NEGATIVE_INFINITY });
@@ -44,6 +48,7 @@ export type TurnInput = {
   readonly monotonic: number;
   readonly epoch: number;
   readonly request: RolloutRequest | undefined;
+  readonly measured: NonNullable<Facts['measured']>;
 };
 
 export type Turn = {
@@ -55,6 +60,8 @@ export type Turn = {
     readonly change: Change;
   };
   readonly requeueAfterMs?: number;
+  /** What has to be fetched for the next decision. */
+  readonly wanted?: readonly Wanted[];
 };
 
 export type TurnEvent = Omit<RolloutEvent, 'reason'> & {
@@ -71,21 +78,37 @@ export type TurnEvent = Omit<RolloutEvent, 'reason'> & {
 export const turnOf = (input: TurnInput): Turn => {
   const { view, monotonic, request } = input;
   const status = view.rollout.status;
-  const memory = remembered(input);
   const isAsked = request !== undefined && requestText(request) !== status?.lastHandledRequest;
+  const retrying = isAsked && request.verb === 'retry' && isRetryable(status);
+  const attempt = attemptOf(status, retrying);
+  const memory = remembered(input, attempt);
   if (memory.unkeptSince !== undefined && monotonic - memory.unkeptSince < keepMs) {
     return { memory, requeueAfterMs: lookAgainMs };
   }
-  const retrying = isAsked && request.verb === 'retry' && status?.abort !== undefined;
-  const facts = factsOf(view, attemptOf(status, retrying));
+  const facts = {
+    ...factsOf(view, attempt),
+    runtimes: runtimesOf(view, attempt),
+    reports: memory.counted?.reports,
+    measured: input.measured,
+  };
   if (isUnheard(view, facts) && !isAsked) return { memory, requeueAfterMs: lookAgainMs };
   return weigh(input, memory, facts);
 };
 
-const remembered = ({ view, memory, monotonic }: TurnInput): Memory => {
-  const { unkeptSince, ...rest } = memory;
+/** A retry begins another attempt: of a canary that was given up, or of a group that failed. */
+const isRetryable = (status: RolloutStatus | undefined): boolean =>
+  status?.abort !== undefined ||
+  status?.groups?.some(({ phase }) => phase === 'Failed' || phase === 'RolledBack') === true;
+
+const remembered = ({ view, memory, monotonic }: TurnInput, attempt: Attempt | undefined): Memory => {
+  const { unkeptSince, counted: before, ...rest } = memory;
+  const counted = countedOf(before, view.members, attempt);
   const waits = view.target !== undefined && !view.target.isKept && !view.target.isDeleting;
-  return waits ? { ...rest, unkeptSince: unkeptSince ?? monotonic } : rest;
+  return {
+    ...rest,
+    ...(waits ? { unkeptSince: unkeptSince ?? monotonic } : {}),
+    ...(counted === undefined ? {} : { counted }),
+  };
 };
 
 /** Runtimes are expected to report, the spec is what it was, and nothing that is known is a reason to act. */
@@ -110,6 +133,7 @@ const weigh = (input: TurnInput, { decidedAt = input.monotonic, ...memory }: Mem
   const unwrittenSince = change === 'Observation' ? (memory.unwrittenSince ?? monotonic) : undefined;
   const { unwrittenSince: _, ...rest } = memory;
   const kept: Memory = { ...rest, decidedAt };
+  const { wanted } = decision;
   const dueInMs = dueIn(change, { decidedAt, observedAt: memory.observedAt }, unwrittenSince, monotonic);
   if (change === 'None' || dueInMs > 0) {
     const requeueAfterMs = Math.min(
@@ -118,6 +142,7 @@ const weigh = (input: TurnInput, { decidedAt = input.monotonic, ...memory }: Mem
     );
     return {
       memory: unwrittenSince === undefined ? kept : { ...kept, unwrittenSince },
+      wanted,
       ...(Number.isFinite(requeueAfterMs) ? { requeueAfterMs } : {}),
     };
   }
@@ -128,6 +153,7 @@ const weigh = (input: TurnInput, { decidedAt = input.monotonic, ...memory }: Mem
       observedAt: change === 'Observation' ? monotonic : kept.observedAt,
     },
     write: { status, events, change },
+    wanted,
     ...(decision.requeueAfterMs === undefined ? {} : { requeueAfterMs: decision.requeueAfterMs }),
   };
 };

@@ -26,6 +26,11 @@ export type AdapterView = {
 /** A runtime that the rollout applies to and that is connected, or expected back. */
 export type Member = {
   readonly name: string;
+  readonly labels: PresentRuntime['labels'];
+  /** It can answer requests. */
+  readonly isServing: boolean;
+  /** Of its process; another one counts from 0 again. */
+  readonly instance: string;
   /** Expected to report, see Presence. */
   readonly isSilent: boolean;
   /** What it says of this very Adapter object; absent while it does not know it. */
@@ -33,6 +38,14 @@ export type Member = {
   readonly stable: AdapterState | undefined;
   /** What it says of this very rollout. */
   readonly report: RolloutState | undefined;
+};
+
+/** A runtime that the rollout applies to and that is not connected. */
+export type AwayRuntime = {
+  readonly name: string;
+  readonly labels: PresentRuntime['labels'];
+  /** Wall time in milliseconds, as far as anybody knows. */
+  readonly since: number | undefined;
 };
 
 /** Everything that a decision about one rollout looks at. */
@@ -47,7 +60,7 @@ export type RolloutView = {
   readonly stable: AdapterView | undefined;
   readonly members: readonly Member[];
   /** Runtimes that it applies to and that are not connected. */
-  readonly offline: number;
+  readonly away: readonly AwayRuntime[];
   readonly nameConflict: string | undefined;
 };
 
@@ -71,7 +84,7 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
   const stable = stableOf(status?.stable, namespace, objects, status);
   const baseModel = target?.baseModel || stable?.baseModel || undefined;
   const members: Member[] = [];
-  let offline = 0;
+  const away: AwayRuntime[] = [];
   for (const runtime of runtimes) {
     const { presence, state } = runtime;
     if (spec.runtimeSelector !== undefined && !selects(spec.runtimeSelector, runtime.labels)) continue;
@@ -84,11 +97,14 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
         : runtime.baseModel === baseModel;
     if (!applies) continue;
     if (presence === 'Away') {
-      offline++;
+      away.push({ name: runtime.key, labels: runtime.labels, since: runtime.awaySince });
       continue;
     }
     members.push({
       name: runtime.key,
+      labels: runtime.labels,
+      isServing: state?.ready ?? false,
+      instance: state?.instance ?? '',
       isSilent: presence === 'Silent',
       target: stateOf(target, state),
       stable: stateOf(stable, state),
@@ -101,7 +117,7 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
     target,
     stable,
     members,
-    offline,
+    away,
     nameConflict,
   };
 };

@@ -4,6 +4,7 @@ import type { RolloutSpec } from '../../api/rollout.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { anAdapter, aRollout } from '../../plan/manifests.fixture.ts';
+import type { Measure } from '../../measurement/source.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { inUseFinalizer } from '../adapter/finalizer.ts';
 import type { ControllerParts, Requeue } from '../controller.ts';
@@ -33,6 +34,7 @@ export class RolloutWorld {
   readonly cluster = new FakeCluster();
   readonly fleet = new FakeFleet();
   readonly clock = new FakeClock();
+  measure: Measure = () => Promise.reject(new Error('no server answers'));
   #epoch = 0;
   #leads = true;
   parts: ControllerParts;
@@ -62,7 +64,9 @@ export class RolloutWorld {
     const parts = { clock, term, objects: cluster, fleet, writer, recorder };
     const presences = new Presences(parts);
     const claims = new NameClaims(cluster, presences);
-    return [parts, new RolloutController({ ...parts, presences, claims, uses: new Uses(cluster.rollouts) })];
+    const uses = new Uses(cluster.rollouts);
+    const measure: Measure = (...asked) => this.measure(...asked);
+    return [parts, new RolloutController({ ...parts, presences, claims, uses, measure })];
   }
 
   loseLease(): void {

@@ -109,6 +109,7 @@ export const aRolloutState = (uid: string, more: Partial<RolloutState> = {}): Ro
   effectiveWeight: 0,
   served: { stable: 0, canary: 0 },
   holds: [],
+  counts: [],
   ...more,
 });
 

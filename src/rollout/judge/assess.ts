@@ -1,19 +1,10 @@
 import { z } from 'zod';
-import { durationSchema, parseDuration } from '../../api/duration.ts';
+import { metricPolicyShape } from '../../api/analysis.ts';
+import { parseDuration } from '../../api/duration.ts';
 import type { Moment, Verdict } from './verdict.ts';
 
-/** When a metric is measured and how much it may fail. The names and defaults are those of Argo Rollouts' AnalysisRun. */
-export const metricPolicySchema = z.strictObject({
-  /** Guardrail: a failure rolls back. Signal: it pauses. */
-  class: z.enum(['Guardrail', 'Signal']).default('Guardrail'),
-  initialDelay: durationSchema.optional(),
-  interval: durationSchema.default('10s'),
-  /** Measurements until it has succeeded; the last one judges finally. Absent: measured for as long as the step lasts. */
-  count: z.int().min(1).max(100_000).optional(),
-  failureLimit: z.int().min(0).max(100_000).default(0),
-  inconclusiveLimit: z.int().min(0).max(100_000).default(0),
-  consecutiveErrorLimit: z.int().min(0).max(100_000).default(4),
-});
+/** When a metric is measured and how much it may fail. */
+export const metricPolicySchema = z.strictObject(metricPolicyShape);
 export type MetricPolicy = z.infer<typeof metricPolicySchema>;
 
 /** A verdict, or Error: the metric could not be measured. */

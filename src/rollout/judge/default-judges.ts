@@ -6,6 +6,11 @@ import { type JudgeSpec, judgeSpecSchema } from './spec.ts';
  */
 export const defaultJudges: Readonly<Record<'errorRatio' | 'latency' | 'sampleRatio', JudgeSpec>> = {
   errorRatio: judgeSpecSchema.parse({ type: 'sequential', measure: 'errorRatio', alpha: 0.025 }),
-  latency: judgeSpecSchema.parse({ type: 'sequential', measure: 'latency', alpha: 0.025 }),
+  latency: judgeSpecSchema.parse({
+    type: 'sequential',
+    measure: 'latency',
+    alpha: 0.025,
+    allowedIncrease: 0.1,
+  }),
   sampleRatio: judgeSpecSchema.parse({ type: 'sampleRatio' }),
 };

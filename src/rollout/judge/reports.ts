@@ -28,6 +28,9 @@ export type SplitReport = {
   readonly canary: ArmCounts;
 };
 
+/** A {@link SplitReport} as the process itself has it. */
+export type WeightCounts = Omit<SplitReport, 'node' | 'instance'>;
+
 /** The newest report of each (node, instance, weight), of one canary in one attempt. */
 export type Reports = ReadonlyMap<string, SplitReport>;
 

@@ -23,6 +23,10 @@ export const sketchSchema = z
     counts: z.array(z.int().min(0)).max(lastBin - firstBin + 1),
   })
   .readonly();
+/** As {@link sketchSchema}, for what comes by the thousand: counts are known to be whole numbers from 0. */
+export const isInRange = ({ first, counts }: Sketch): boolean =>
+  first >= firstBin && first + counts.length <= lastBin + 1;
+
 export type Sketch = { readonly first: number; readonly counts: readonly number[] };
 
 /** A factor as a number of bins, for shifting one sketch against another. */

@@ -56,6 +56,11 @@ export type ResidencyOptions = {
   readonly oneAdapter?: boolean;
   /** Who leaves RAM first of those with one priority that nobody uses, holds or has pinned. Default lru. */
   readonly evictionPolicy?: EvictionPolicyName;
+  /**
+   * Asked before an adapter is compiled or loaded; resolves once it may be: undefined, or why it may not be now. Then it is
+   * left alone like one that finds no room. Default: everything may.
+   */
+  readonly admit?: (uid: string, digest: Digest) => Promise<string | undefined>;
   /** True keeps the artifact of a removed adapter on disk, e.g. the history of a rollout. Default: keeps none. */
   readonly retain?: (digest: Digest) => boolean;
   /** From [0, 1); spreads retries. Default: no spread. */

@@ -60,6 +60,10 @@ export type Next =
 export const isInRam = (state: State): state is RamState =>
   state.kind === 'Loaded' || state.kind === 'Resident' || state.kind === 'Draining';
 
+/** It needs no download. */
+export const isOnDisk = (state: State): state is Extract<State, OnDisk> =>
+  state.kind === 'Stored' || state.kind === 'Compiled' || isInRam(state);
+
 const to = (state: State, reason: string): Next => ({ ok: true, state, reason });
 
 const onDisk = ({ digest, storedBytes }: OnDisk): State => ({ kind: 'Stored', digest, storedBytes });

@@ -25,6 +25,8 @@ export type LoaderParts = {
   readonly arrived: (entry: Entry) => void;
   /** There is no room for it; it stays Compiled. */
   readonly noRoom: (entry: Entry, message: string) => void;
+  /** It may not be tried now; it stays where it is. */
+  readonly notAdmitted: (entry: Entry, message: string) => void;
 };
 
 /** Brings one adapter as far as its goal asks, one state after the other; looks at the goal anew before each. */
@@ -43,6 +45,7 @@ export class Loader {
     // Parked: it arrived, and was evicted before this line ran.
     while (!entry.reached && !entry.parked) {
       entry.gone.signal.throwIfAborted();
+      if (!(await this.#isAdmitted(entry))) return;
       switch (entry.state.kind) {
         case 'Remote':
           await disk.store(entry, repairs);
@@ -70,6 +73,18 @@ export class Loader {
       }
     }
     entry.gone.signal.throwIfAborted();
+  }
+
+  /** What compiles or loads it next may end this process: whether it may be tried is asked before, each time. */
+  async #isAdmitted(entry: Entry): Promise<boolean> {
+    const { admit } = this.#parts.core.options;
+    const { state, digest, gone } = entry;
+    const isNext = state.kind === 'Stored' || state.kind === 'Compiled' || state.kind === 'Failed';
+    if (admit === undefined || digest === undefined || !isNext) return true;
+    const refusal = await unlessAborted(admit(entry.uid, digest), gone.signal);
+    if (refusal === undefined) return true;
+    this.#parts.notAdmitted(entry, refusal);
+    return false;
   }
 
   /** One try to come from Compiled to Resident; false when there is no room. The state says how far it came. */

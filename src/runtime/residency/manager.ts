@@ -103,6 +103,9 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     noRoom: (entry, message) => {
       work.noRoom(entry, message);
     },
+    notAdmitted: (entry, message) => {
+      work.notAdmitted(entry, message);
+    },
   });
   const work = new Work(core, ram, (entry) => loader.run(entry));
   const requests = new Requests(core, ram, work);

@@ -1,4 +1,5 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
@@ -101,12 +102,19 @@ export class Work {
 
   /** Stays Compiled: there is no room for it. */
   noRoom(entry: Entry, message: string): void {
-    if (entry.note !== message) {
-      this.#core.options.logger.warn({ key: entry.key, reason: message }, 'an adapter finds no room in RAM');
-    }
+    this.#park(entry, 'RESIDENCY_BUDGET', message, 'an adapter finds no room in RAM');
+  }
+
+  /** Stays on the disk: it may not be tried now. */
+  notAdmitted(entry: Entry, message: string): void {
+    this.#park(entry, 'ADAPTER_ENDS_RUNTIME', message, 'an adapter is not loaded');
+  }
+
+  #park(entry: Entry, code: ErrorCode, reason: string, log: string): void {
+    if (entry.note !== reason) this.#core.options.logger.warn({ key: entry.key, reason }, log);
     entry.blocked = true;
-    entry.note = message;
-    this.refuse(entry, notAvailable(entry, 'RESIDENCY_BUDGET', message));
+    entry.note = reason;
+    this.refuse(entry, notAvailable(entry, code, reason));
     this.#unblockLater(entry);
   }
 

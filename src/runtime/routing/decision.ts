@@ -15,6 +15,10 @@ export type Candidate =
       readonly split?: SplitAtRequest;
       readonly arm: Arm | '';
       readonly rule: string;
+      /** Another version, or the base model, answers for it when it is taken out of service. */
+      readonly isReplaceable?: boolean;
+      /** What else is broken: goes to the caller when this one cannot serve either. */
+      readonly trouble?: string;
     }
   | {
       readonly kind: 'perUser';
@@ -24,12 +28,15 @@ export type Candidate =
       readonly template: PerUser;
       readonly rule: string;
     }
-  | { readonly kind: 'base'; readonly rule: string }
+  /** `rollout`: the base model answers for it, because its versions cannot. */
+  | { readonly kind: 'base'; readonly rule: string; readonly rollout?: string }
   /** Known but without anything to serve it now; `reason` goes to the caller when nothing after it serves. */
   | {
       readonly kind: 'unavailable';
       readonly reason: string;
       readonly rule: string;
+      /** Absent: ADAPTER_NOT_AVAILABLE. */
+      readonly code?: 'NO_VERSION_SERVES';
       /** Adapter that the plan does not have here: an operator may bring it. */
       readonly missing?: ObjectKey;
     };
@@ -43,4 +50,14 @@ export type ServingFacts = {
   isResident(key: ObjectKey, digest: Digest): boolean;
   /** True while the node holds a digest back for a rollout: guard tripped or rolled back by hand. */
   isHeld(rolloutUid: string, digest: Digest): boolean;
+  /** Why a version of a rollout cannot serve here; undefined: it can, or will. Absent: only what is held cannot. */
+  troubleOf?(rolloutUid: string, key: ObjectKey, digest: Digest): Trouble | undefined;
+  /** True when it can be loaded without its source. Absent: everything can. */
+  isHere?(key: ObjectKey, digest: Digest): boolean;
+};
+
+export type Trouble = {
+  readonly reason: string;
+  /** It is not asked even where nothing else is left: refused for good, or rolled back by hand. */
+  readonly isFinal: boolean;
 };

@@ -2,6 +2,7 @@ import { RE2JS } from 're2js';
 import { describe, expect, it, vi } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import type { Resource, SplitResource } from '../../plan/resources.ts';
+import { bucketOf } from '../../rollout/judge/bucket.ts';
 import type { Candidate, ServingFacts } from './decision.ts';
 import {
   adapter,
@@ -76,6 +77,26 @@ describe('a rollout', () => {
       expect(effectiveWeight(split('team-a/sql', withCanary(50)), facts)).toBe(0);
     }
     expect(effectiveWeight(split('team-a/sql', withCanary(50)), everythingResident)).toBe(50);
+  });
+
+  it('says what a request counts for while the canary has requests here, in the bucket of what it is split by', () => {
+    const countedOf = (table: ReturnType<typeof buildTable>, user: string, facts = everythingResident) =>
+      decide(table, 'sql', { user }, facts).map((c) => (c.kind === 'adapter' ? c.split?.counted : c.kind));
+    const bucket = bucketOf('0123456789abcdef', 'u42');
+    const counted = { attempt: 1, weight: 100, bucket };
+    expect(countedOf(sql(100), 'u42')).toEqual([counted, counted]);
+    expect(countedOf(sql(0), 'u42')).toEqual([undefined]);
+    expect(countedOf(sql(50), 'u42', { isResident: () => false, isHeld: () => false })).toEqual([undefined]);
+    const [byRequest] = decide(
+      sql(100, { hashOn: 'Request' }),
+      'sql',
+      { user: 'u42' },
+      everythingResident,
+      'r7',
+    );
+    expect(byRequest).toMatchObject({
+      split: { counted: { bucket: bucketOf('0123456789abcdef', 'r7') } },
+    });
   });
 
   it('keeps a user, and without one a session, on one side; without both each request is by itself', () => {

@@ -3,11 +3,14 @@ import type { BoundAdapter } from '../../api/rollout-status.ts';
 import type { Target } from '../../api/route.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
+import { bucketOf } from '../../rollout/judge/bucket.ts';
 import { armOf, keyOf } from '../../rollout/splitter.ts';
+import type { CountedAs, SplitAtRequest } from '../serving/served-counts.ts';
 import type { RequestContext } from '../serving/serving.ts';
 import type { Candidate, Decision, ServingFacts } from './decision.ts';
 import { isPerUserId } from './identity.ts';
 import { resolve } from './names.ts';
+import { stableArm } from './stable-arm.ts';
 import { type CompiledRule, partsOf, type RouteEntry, type RoutingTable } from './table.ts';
 
 /** A request on its way through the table. */
@@ -50,15 +53,6 @@ export const effectiveWeight = ({ name, body }: SplitResource, facts: ServingFac
   return facts.isResident(key, canary.digest) && !facts.isHeld(uid, canary.digest) ? weight : 0;
 };
 
-/**
- * What the stable arm is answered by: stable itself, or the one before it while a person holds stable back on this node.
- */
-export const stableHere = (
-  { stable, former, uid }: SplitResource['body'],
-  facts: ServingFacts,
-): BoundAdapter | undefined =>
-  stable !== undefined && former !== undefined && facts.isHeld(uid, stable.digest) ? former : stable;
-
 const ofRollout = (
   split: SplitResource,
   rule: string,
@@ -66,25 +60,52 @@ const ofRollout = (
 ): Candidate[] => {
   const [namespace, rollout] = partsOf(split.name);
   const { canary, uid, hashOn } = split.body;
-  const stable = stableHere(split.body, facts);
+  const stable = stableArm(split, facts);
   if (stable === undefined) {
     const why = split.body.message === '' ? 'it has no stable adapter yet' : split.body.message;
     return [{ kind: 'unavailable', reason: `rollout ${split.name} cannot serve: ${why}`, rule }];
   }
-  const at = { key: split.name, uid, canaryDigest: canary?.digest ?? '', weight: split.body.weight } as const;
-  const candidate = (arm: 'stable' | 'canary', { adapter, digest }: BoundAdapter): Candidate => {
+  const key = keyOf(hashOn, { ...context, requestId });
+  const weight = effectiveWeight(split, facts);
+  const at: SplitAtRequest = {
+    key: split.name,
+    uid,
+    canaryDigest: canary?.digest ?? '',
+    weight: split.body.weight,
+    // What answers in place of stable is nothing to compare the canary with.
+    ...(stable.trouble === '' ? countedAs(canary, weight, key) : {}),
+  };
+  const candidate = (
+    arm: 'stable' | 'canary',
+    { adapter, digest }: BoundAdapter,
+  ): Extract<Candidate, { kind: 'adapter' }> => {
     return { kind: 'adapter', key: objectKey(namespace, adapter), digest, rollout, split: at, arm, rule };
   };
-  const weight = effectiveWeight(split, facts);
-  const onCanary =
-    canary !== undefined &&
-    weight > 0 &&
-    armOf(canary.seed, keyOf(hashOn, { ...context, requestId }), weight) === 'canary';
+  const ofStable = (): Candidate => {
+    if (stable.kind === 'base') return { kind: 'base', rule, rollout };
+    const reason = `rollout ${split.name}: ${stable.trouble}`;
+    if (stable.kind === 'none') return { kind: 'unavailable', reason, rule, code: 'NO_VERSION_SERVES' };
+    return {
+      ...candidate('stable', stable.bound),
+      ...(stable.trouble === '' ? {} : { trouble: reason }),
+      ...(stable.isReplaceable ? { isReplaceable: true } : {}),
+    };
+  };
+  const onCanary = canary !== undefined && weight > 0 && armOf(canary.seed, key, weight) === 'canary';
   // Stable is second: the canary may leave the RAM between this decision and the moment it is acquired.
   return onCanary
-    ? [candidate('canary', canary), candidate('stable', stable)]
-    : [candidate('stable', stable)];
+    ? [candidate('canary', canary), ofStable()]
+    : [ofStable()];
 };
+
+const countedAs = (
+  canary: SplitResource['body']['canary'],
+  weight: number,
+  key: string,
+): { readonly counted?: CountedAs } =>
+  canary === undefined || weight === 0
+    ? {}
+    : { counted: { attempt: canary.attempt, weight, bucket: bucketOf(canary.seed, key) } };
 
 const ofRoute = (entry: RouteEntry, passage: Passage): Candidate[] => {
   if (!entry.accepted) return [{ kind: 'unavailable', reason: entry.message, rule: '' }];

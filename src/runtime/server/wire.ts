@@ -14,6 +14,8 @@ export const wire = {
   arm: 'x-adaptlet-arm',
   /** Of a response: the rule of the route that decided; absent without one. */
   rule: 'x-adaptlet-rule',
+  /** Of a response: what Feedback and logs know the request by. */
+  requestId: 'x-adaptlet-request-id',
   /** Of an error: its code in the error catalogue. */
   error: 'x-adaptlet-error',
   /** Of an error: seconds after which a retry makes sense. */
@@ -24,11 +26,13 @@ export const wire = {
 const headerValue = (text: string): string =>
   text.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (c) => encodeURIComponent(c));
 
-/** The headers that tell what produced an answer. Empty ones are left out. */
-export const servedHeaders = (served: ServedBy): (readonly [string, string])[] =>
-  (['adapter', 'digest', 'rollout', 'arm', 'rule'] as const)
-    .map((key) => [wire[key], headerValue(served[key])] as const)
-    .filter(([, value]) => value !== '');
+/** The headers that tell what produced an answer, and its id. Empty ones are left out. */
+export const servedHeaders = (id: string, served: ServedBy): [string, string][] => [
+  ...(['adapter', 'digest', 'rollout', 'arm', 'rule'] as const)
+    .map((key): [string, string] => [wire[key], headerValue(served[key])])
+    .filter(([, value]) => value !== ''),
+  [wire.requestId, id],
+];
 
 /** Whole seconds for retry-after, at least one. */
 export const retryAfterSeconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1000)));

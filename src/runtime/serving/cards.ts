@@ -3,7 +3,7 @@ import { objectKey } from '../../api/names.ts';
 import type { Residency } from '../residency/manager.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { resolve } from '../routing/names.ts';
-import { stableHere } from '../routing/route.ts';
+import { stableArm } from '../routing/stable-arm.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import type { ModelCard } from './serving.ts';
 
@@ -85,11 +85,14 @@ export class Cards {
         );
       case 'rollout': {
         const { message, createdAt } = found.split.body;
-        const stable = stableHere(found.split.body, this.#facts);
+        const stable = stableArm(found.split, this.#facts);
         if (stable === undefined) return card({ ready: false, reason: message, digest: '' }, createdAt);
+        if (stable.kind === 'base') return card({ ready: true, reason: '', digest: base.digest }, createdAt);
+        if (stable.kind === 'none')
+          return card({ ready: false, reason: stable.trouble, digest: '' }, createdAt);
         const [owner = ''] = found.split.name.split('/');
-        const available = adapterOf(this.#residency, objectKey(owner, stable.adapter));
-        return card({ ...available, digest: stable.digest }, createdAt);
+        const available = adapterOf(this.#residency, objectKey(owner, stable.bound.adapter));
+        return card({ ...available, digest: stable.bound.digest }, createdAt);
       }
       case 'adapter':
         return card(adapterOf(this.#residency, found.adapter.name), base.startedAt);

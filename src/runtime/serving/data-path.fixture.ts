@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
-import type { Plan, Resource } from '../../plan/resources.ts';
+import type { Plan, Resource, SplitResource, Versioned } from '../../plan/resources.ts';
 import { resourceKey } from '../../plan/resources.ts';
 import { versioned } from '../../plan/version.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -14,7 +14,7 @@ import { DataPath } from './data-path.ts';
 import type { Demand } from './demand.ts';
 import { servingFacts } from './facts.ts';
 import { Holds } from './holds.ts';
-import { ServedCounts } from './served-counts.ts';
+import { RolloutTally } from './rollout-tally.ts';
 
 const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
 export const good = digestOf('a');
@@ -121,6 +121,10 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
   };
   const residency = {
     isResident: (k: ObjectKey, digest: Digest) => resident[k.split('/')[1] ?? ''] === digest,
+    state: (k: ObjectKey) => {
+      const digest = resident[k.split('/')[1] ?? ''];
+      return digest === undefined ? { kind: 'Remote' } : { kind: 'Resident', digest };
+    },
     tryAcquire: (k: ObjectKey) => (resident[k.split('/')[1] ?? ''] === undefined ? undefined : lease(k)),
     acquire: async (k: ObjectKey) => {
       const refusal = state.refuse.get(k);
@@ -135,7 +139,9 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     logger: pino({ enabled: false }),
   });
   holds.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 2 } }]]));
-  const counts = new ServedCounts();
+  const tally = new RolloutTally();
+  const { served: counts } = tally;
+  tally.follow([...plan.values()].filter((r): r is Versioned<SplitResource> => r.type === 'Split'));
   const tables = { now: buildTable(plan, { name: 'tiny' }) };
   const arrive = (...more: Resource[]) => {
     tables.now = buildTable(new Map([...plan, ...planOf(...more)]), { name: 'tiny' });
@@ -144,7 +150,7 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     engine,
     residency,
     holds,
-    counts,
+    tally,
     facts: servingFacts(residency, holds),
     table: () => tables.now,
     demand,
@@ -170,7 +176,21 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
       { texts: [{ kind: 'text', text: 'x' }], output: 'embedding' },
       new AbortController().signal,
     );
-  return { path, ask, embed, tables, encoded, arrive, asked, references, state, holds, counts, request };
+  return {
+    path,
+    ask,
+    embed,
+    tables,
+    encoded,
+    arrive,
+    asked,
+    references,
+    state,
+    holds,
+    counts,
+    tally,
+    request,
+  };
 };
 
 export const canaryPlan = planOf(adapter('good'), adapter('next'), split(100));

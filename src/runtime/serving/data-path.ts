@@ -9,12 +9,14 @@ import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import type { Demand } from './demand.ts';
 import type { Holds } from './holds.ts';
+import type { MirroredGeneration } from './mirror/copy.ts';
+import type { Mirror } from './mirror/mirror.ts';
 import { routeOnDemand } from './on-demand.ts';
 import { type Outcome, outcomeOf } from './outcome.ts';
 import { perUserResource } from './per-user.ts';
 import { scopeOf } from './request-scope.ts';
 import { RequestWatch } from './request-watch.ts';
-import type { ServedCounts } from './served-counts.ts';
+import type { RolloutTally } from './rollout-tally.ts';
 import type {
   Answered,
   EncodeRequest,
@@ -29,13 +31,15 @@ export type DataPathParts = {
   readonly engine: Engine;
   readonly residency: Residency;
   readonly holds: Holds;
-  readonly counts: ServedCounts;
+  readonly tally: RolloutTally;
   /** What routing asks at the moment of a request. */
   readonly facts: ServingFacts;
   /** The table of the plan in force; swapped as a whole. */
   readonly table: () => RoutingTable;
   /** Absent: the plan has all names there are. */
   readonly demand?: Demand | undefined;
+  /** Absent: no canary gets copies. */
+  readonly mirror?: Mirror | undefined;
 };
 
 /** What was acquired for a request: a lease on an adapter, or the base model. */
@@ -50,6 +54,13 @@ type Passage = {
   readonly id: string;
   readonly context: RequestContext;
   readonly signal: AbortSignal;
+};
+
+/** What follows the events of an answer. */
+type Relayed = {
+  readonly acquired: Acquired;
+  readonly watch: RequestWatch;
+  readonly mirrored: MirroredGeneration | undefined;
 };
 
 /** A request whose answer has begun, and what is to be settled at its end. */
@@ -97,7 +108,8 @@ export class DataPath {
         return { first, events };
       },
     );
-    return { id, served, events: this.#relay(result.first, result.events, acquired, watch) };
+    const mirrored = this.#parts.mirror?.generation(acquired.candidate, served, id, request);
+    return { id, served, events: this.#relay(result.first, result.events, { acquired, watch, mirrored }) };
   }
 
   async encode(
@@ -106,11 +118,15 @@ export class DataPath {
     signal: AbortSignal,
   ): Promise<Answered<EncodeResult>> {
     const passage = { asked: 'embed', id: randomUUID(), context, signal } as const;
-    return await this.#whole(passage, ({ lease }, engineSignal) =>
-      this.#parts.engine.encode(
-        { requestId: passage.id, adapter: lease?.engineName ?? null, ...request },
-        engineSignal,
-      ),
+    return await this.#whole(
+      passage,
+      ({ lease }, engineSignal) =>
+        this.#parts.engine.encode(
+          { requestId: passage.id, adapter: lease?.engineName ?? null, ...request },
+          engineSignal,
+        ),
+      ({ candidate, served }, result) =>
+        this.#parts.mirror?.encoded(candidate, served, passage.id, request, result),
     );
   }
 
@@ -127,8 +143,9 @@ export class DataPath {
 
   /**
    * Has whoever it is routed to begin to answer. What a canary has not begun when it loses its traffic here goes to stable:
-   * nobody waits for it in vain, and of those that it was given together no more fail than it took to find out. Each turn
-   * needs another canary to lose its traffic.
+   * nobody waits for it in vain, and of those that it was given together no more fail than it took to find out. The same is
+   * true of a stable that is found broken, where another version or the base model may answer. Each turn needs another one
+   * to lose its traffic.
    */
   async #serve<Result>(
     { asked, id, context, signal }: Passage,
@@ -136,14 +153,15 @@ export class DataPath {
   ): Promise<Begun<Result>> {
     for (;;) {
       const acquired = await this.#admit(asked, id, context, signal);
-      const { candidate, served } = acquired;
-      const watch = new RequestWatch(this.#parts.holds, candidate, served.digest, signal);
+      const { served } = acquired;
+      const watch = new RequestWatch(this.#parts, id, acquired, signal);
       this.#inEngine++;
+      this.#parts.mirror?.loadChanged();
       try {
         return { acquired, watch, served, result: await begin(acquired, watch) };
       } catch (error) {
         this.#settle(acquired, watch, outcomeOf(error), error);
-        if (signal.aborted || !watch.isTaken) throw error;
+        if (signal.aborted || !watch.isTaken) throw withTrouble(acquired.candidate, error);
       }
     }
   }
@@ -163,13 +181,16 @@ export class DataPath {
   async #whole<Result extends EncodeResult | InferResult>(
     passage: Passage,
     ask: (acquired: Acquired, signal: AbortSignal) => Promise<Result>,
+    settled: (acquired: Acquired, result: Result) => void = () => undefined,
   ): Promise<Answered<Result>> {
     const { acquired, watch, served, result } = await this.#serve(passage, async (by, on) => {
       const answer = await ask(by, on.signal);
       on.came('kind' in answer && answer.kind === 'classification');
       return answer;
     });
+    watch.answered();
     this.#settle(acquired, watch, 'success', undefined);
+    settled(acquired, result);
     return { id: passage.id, served, result };
   }
 
@@ -181,7 +202,7 @@ export class DataPath {
         return await this.#acquire(candidate, signal);
       } catch (error) {
         if (signal.aborted) throw error;
-        refusal ??= error;
+        refusal ??= withTrouble(candidate, error);
       }
     }
     throw refusal;
@@ -195,14 +216,14 @@ export class DataPath {
         const served: ServedBy = {
           adapter: '',
           digest: engine.info().baseDigest,
-          rollout: '',
+          rollout: candidate.rollout ?? '',
           arm: 'base',
           rule,
         };
         return { lease: undefined, candidate, served };
       }
       case 'unavailable':
-        throw new AdaptletError('ADAPTER_NOT_AVAILABLE', candidate.reason);
+        throw new AdaptletError(candidate.code ?? 'ADAPTER_NOT_AVAILABLE', candidate.reason);
       case 'perUser': {
         const resource = perUserResource(candidate);
         residency.ensure(resource);
@@ -238,14 +259,17 @@ export class DataPath {
   async *#relay(
     first: IteratorResult<GenerateEvent>,
     events: AsyncIterator<GenerateEvent>,
-    acquired: Acquired,
-    watch: RequestWatch,
+    { acquired, watch, mirrored }: Relayed,
   ): AsyncGenerator<GenerateEvent> {
     let outcome: Outcome = 'neutral';
     let failure: unknown;
     try {
       for (let next = first; next.done !== true; next = await events.next()) {
-        if (next.value.kind === 'done') outcome = 'success';
+        if (next.value.kind === 'done') {
+          outcome = 'success';
+          watch.answered();
+        }
+        mirrored?.saw(next.value);
         yield next.value;
       }
     } catch (error) {
@@ -256,17 +280,27 @@ export class DataPath {
       // A consumer that leaves early ends the generation in the engine first: until then the adapter is in use.
       await events.return?.();
       this.#settle(acquired, watch, outcome, failure);
+      if (mirrored !== undefined && outcome === 'success') this.#parts.mirror?.offer(mirrored.copy());
     }
   }
 
-  #settle({ lease, candidate }: Acquired, watch: RequestWatch, outcome: Outcome, error: unknown): void {
+  #settle({ lease }: Acquired, watch: RequestWatch, outcome: Outcome, error: unknown): void {
     this.#inEngine--;
     lease?.[Symbol.dispose]();
     watch.ended(outcome, error);
-    if (candidate.kind !== 'adapter' || candidate.split === undefined || candidate.arm === '') return;
-    if (outcome === 'success') this.#parts.counts.add(candidate.split, candidate.arm);
+    this.#parts.mirror?.loadChanged();
   }
 }
+
+/** What a caller is told when the last version that might have answered failed, too. */
+const withTrouble = (candidate: Candidate, error: unknown): unknown => {
+  if (candidate.kind !== 'adapter' || candidate.trouble === undefined || outcomeOf(error) !== 'failure')
+    return error;
+  const last = error instanceof Error ? error.message : String(error);
+  return new AdaptletError('NO_VERSION_SERVES', `${candidate.trouble}; ${candidate.key}: ${last}`, {
+    cause: error,
+  });
+};
 
 /** The answer has begun, unless it was taken away in the same moment: then the engine stops it. */
 const begun = async (

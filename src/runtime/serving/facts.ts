@@ -1,12 +1,38 @@
+import { catalogue } from '../../errors/catalogue.ts';
+import { isOnDisk, type State } from '../residency/lifecycle.ts';
 import type { Residency } from '../residency/manager.ts';
-import type { ServingFacts } from '../routing/decision.ts';
+import type { ServingFacts, Trouble } from '../routing/decision.ts';
 import type { Holds } from './holds.ts';
+import type { Trials } from './trials.ts';
 
 /** What routing asks of this node at the moment of a request. */
 export const servingFacts = (
-  residency: Pick<Residency, 'isResident'>,
-  holds: Pick<Holds, 'isHeld'>,
+  residency: Pick<Residency, 'isResident' | 'state'>,
+  holds: Pick<Holds, 'isOut' | 'holdOf'>,
+  trials?: Pick<Trials, 'isPending'>,
 ): ServingFacts => ({
   isResident: (key, digest) => residency.isResident(key, digest),
-  isHeld: (rolloutUid, digest) => holds.isHeld(rolloutUid, digest),
+  // A canary that the disk does not know to be tried has no requests either.
+  isHeld: (rolloutUid, digest) =>
+    holds.isOut(rolloutUid, digest) || trials?.isPending(rolloutUid, digest) === true,
+  troubleOf: (rolloutUid, key, digest) => {
+    const hold = holds.isOut(rolloutUid, digest) ? holds.holdOf(rolloutUid, digest) : undefined;
+    if (hold !== undefined) return { reason: hold.reason, isFinal: hold.cause === 'BreakGlass' };
+    return refusalOf(residency.state(key));
+  },
+  isHere: (key, digest) => {
+    const state = residency.state(key);
+    return state !== undefined && isOnDisk(state) && state.digest === digest;
+  },
 });
+
+/**
+ * A failure that is tried again by itself says nothing about the adapter, unless it is that of an engine that ends
+ * again and again under its load.
+ */
+const refusalOf = (state: State | undefined): Trouble | undefined => {
+  if (state?.kind !== 'Failed') return undefined;
+  const { code, message } = state.failure;
+  if (catalogue[code].retry === 'Backoff' && code !== 'ENGINE_DOWN') return undefined;
+  return { reason: `${code}: ${message}`, isFinal: true };
+};

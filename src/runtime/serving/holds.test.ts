@@ -206,9 +206,69 @@ describe('Holds', () => {
   ])('keeps or forgets a held stable: with %s', (_, arms, isHeld) => {
     const { holds } = make();
     follow(holds, { stable: bound(digest) });
-    holds.hold('r1', digest, 'BreakGlass', 'by hand', 'stable');
+    holds.hold('r1', digest, 'BreakGlass', 'by hand', { arm: 'stable' });
     follow(holds, arms);
     expect(holds.isHeld('r1', digest)).toBe(isHeld);
+  });
+
+  const fail = (holds: Holds, isTrial = false) =>
+    holds.observeStable('r1', digest, { outcome: 'failure', isTrial }, error);
+
+  it('holds a stable that fails, and lets it go with the first answer of a trial', () => {
+    const { holds, seen, clock } = make();
+    follow(holds, { stable: bound(digest) });
+    for (let i = 0; i < 3; i++) fail(holds);
+    expect(seen).toMatchObject([{ digest, arm: 'stable', cause: 'Guard' }]);
+    expect([holds.isHeld('r1', digest), holds.isOut('r1', digest)]).toEqual([true, true]);
+    clock.advance(5_000);
+    expect([holds.isHeld('r1', digest), holds.isOut('r1', digest)]).toEqual([true, false]);
+    expect(holds.givenStable('r1', digest)).toBe(true);
+    expect(holds.isOut('r1', digest)).toBe(true);
+    holds.observeStable('r1', digest, { outcome: 'success', isTrial: true }, undefined);
+    expect([holds.isHeld('r1', digest), seen]).toEqual([false, []]);
+  });
+
+  it('tries a stable that was held before a restart with the next request', () => {
+    const before = make();
+    follow(before.holds, { stable: bound(digest) });
+    for (let i = 0; i < 3; i++) fail(before.holds);
+    const { holds } = make(before.seen);
+    follow(holds, { stable: bound(digest) });
+    expect([holds.isHeld('r1', digest), holds.isOut('r1', digest)]).toEqual([true, false]);
+  });
+
+  it.each<[string, Omit<Watched, 'guard'>, boolean]>([
+    ['it is the one before stable', { stable: bound(other), former: bound(digest) }, true],
+    ['it is tried as a canary', { stable: bound(other), former: bound(digest), canary: canaryOf(digest) }, false],
+    ['it is neither', { stable: bound(other) }, false],
+  ])('keeps or forgets a stable that failed: when %s', (_, arms, isHeld) => {
+    const { holds } = make();
+    follow(holds, { stable: bound(digest) });
+    for (let i = 0; i < 3; i++) fail(holds);
+    follow(holds, arms);
+    expect(holds.isHeld('r1', digest)).toBe(isHeld);
+    // What it failed before does not count again.
+    follow(holds, { stable: bound(digest) });
+    if (!isHeld) fail(holds);
+    expect(holds.isHeld('r1', digest)).toBe(isHeld);
+  });
+
+  it('charges a stable with one failure for an end of the engine', () => {
+    const { holds } = make();
+    follow(holds, { stable: bound(digest) });
+    const down = new AdaptletError('ENGINE_DOWN', 'killed');
+    holds.engineDied();
+    for (let i = 0; i < 10; i++) holds.observeStable('r1', digest, { outcome: 'failure', isTrial: false }, down);
+    expect(holds.isHeld('r1', digest)).toBe(false);
+  });
+
+  it('does not let a stable go that a person rolled back', () => {
+    const { holds } = make();
+    follow(holds, { stable: bound(digest) });
+    holds.hold('r1', digest, 'BreakGlass', 'by hand', { arm: 'stable' });
+    for (let i = 0; i < 4; i++) fail(holds);
+    holds.observeStable('r1', digest, { outcome: 'success', isTrial: true }, undefined);
+    expect(holds.of('r1')).toMatchObject([{ cause: 'BreakGlass' }]);
   });
 
   it('reads what an older version wrote', () => {

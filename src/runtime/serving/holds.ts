@@ -6,8 +6,13 @@ import { type GuardState, newGuard, type Observation, observe } from '../../roll
 import { type GuardLimits, guardLimits } from '../../rollout/guard-limits.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Hold } from '../state/memory.ts';
+import type { End } from './breaker.ts';
 import type { Outcome } from './outcome.ts';
+import { StableBreakers } from './stable-breakers.ts';
 import { Unbegun } from './unbegun.ts';
+
+/** Longest part of an error's message that a reason quotes, in characters. */
+const maxQuoted = 500;
 
 const idOf = (rolloutUid: string, digest: Digest): string => `${rolloutUid} ${digest}`;
 
@@ -16,16 +21,21 @@ export type HoldListener = {
   held(): void;
   /** What has to be remembered is now this. Resolves once it is, or it was logged that it is not. */
   changed(all: readonly Hold[]): Promise<void>;
+  /** A canary answered a request. */
+  answered?(rolloutUid: string, digest: Digest): void;
+  /** A person gave everything of a rollout free again. */
+  released?(rolloutUid: string): void;
   readonly logger: Pick<Logger, 'warn'>;
 };
 
 /** What holds depend on of a rollout in the plan in force. Without `weight` the canary may have requests. */
 export type Watched = Pick<SplitResource['body'], 'guard' | 'stable' | 'canary'> &
-  Partial<Pick<SplitResource['body'], 'weight'>>;
+  Partial<Pick<SplitResource['body'], 'weight' | 'mirror' | 'former'>>;
 
 /**
- * What this node does not serve any more: a canary whose guard tripped, or what was rolled back here by hand. Kept per
- * (rollout, digest), so that a routine step does not undo it.
+ * What this node does not serve any more: a canary whose guard tripped, what was rolled back here by hand, a stable that
+ * fails again and again. Kept per (rollout, digest), so that a routine step does not undo it. A stable that fails is tried
+ * again from time to time, and comes back when it answers.
  *
  * Guarantees: `isHeld` is true from the call that trips it on; the next request already goes elsewhere, and so do those
  * that wait for the canary. What is held survives a restart; what guards have counted does not.
@@ -44,15 +54,29 @@ export class Holds {
   readonly #deathCounted = new Map<string, number>();
   /** The stable of a rollout, by uid, that was seen to classify. */
   readonly #classifiers = new Map<string, Digest>();
+  readonly #stables: StableBreakers;
 
   constructor(clock: Clock, remembered: readonly Hold[], listener: HoldListener) {
     this.clock = clock;
     this.#listener = listener;
-    for (const hold of remembered) this.#holds.set(idOf(hold.rolloutUid, hold.digest), hold);
+    this.#stables = new StableBreakers(clock);
+    for (const hold of remembered) {
+      this.#holds.set(idOf(hold.rolloutUid, hold.digest), hold);
+      if (isOfBreaker(hold)) this.#stables.reopen(hold.rolloutUid, hold.digest);
+    }
   }
 
   isHeld(rolloutUid: string, digest: Digest): boolean {
     return this.#holds.has(idOf(rolloutUid, digest));
+  }
+
+  /** As {@link isHeld}, but false while a stable that failed may be tried again. */
+  isOut(rolloutUid: string, digest: Digest): boolean {
+    return this.isHeld(rolloutUid, digest) && !this.#stables.isDue(rolloutUid, digest);
+  }
+
+  holdOf(rolloutUid: string, digest: Digest): Pick<Hold, 'cause' | 'reason'> | undefined {
+    return this.#holds.get(idOf(rolloutUid, digest));
   }
 
   of(rolloutUid: string): Hold[] {
@@ -81,6 +105,7 @@ export class Holds {
       if (rollout !== undefined && !isDecidedAnew(hold, rollout)) continue;
       this.#holds.delete(id);
       this.#forgetCounts(id);
+      this.#stables.keep((uid, digest) => idOf(uid, digest) !== id);
       forgot = true;
     }
     for (const [id, { rolloutUid, canaryDigest }] of this.#guards) {
@@ -90,6 +115,10 @@ export class Holds {
     }
     for (const uid of this.#classifiers.keys()) if (!rollouts.has(uid)) this.#classifiers.delete(uid);
     if (forgot) this.#save();
+    this.#stables.keep((uid, digest) => {
+      const { stable, former } = rollouts.get(uid) ?? {};
+      return stable?.digest === digest || former?.digest === digest || this.isHeld(uid, digest);
+    });
     this.#unbegun.take(({ rolloutUid, digest }) => isWithdrawn(digest, rollouts.get(rolloutUid)));
   }
 
@@ -97,16 +126,56 @@ export class Holds {
     this.#engineDeaths++;
   }
 
-  /** Counts the end of one canary request. */
-  observe(rolloutUid: string, digest: Digest, outcome: Outcome, error: unknown): void {
-    const id = idOf(rolloutUid, digest);
-    if (error instanceof AdaptletError && error.code === 'ENGINE_DOWN') {
-      if (this.#deathCounted.get(id) === this.#engineDeaths) return;
-      this.#deathCounted.set(id, this.#engineDeaths);
-    }
+  /** Counts the end of one canary request. The result is how it ended, as far as the canary is concerned. */
+  observe(rolloutUid: string, digest: Digest, outcome: Outcome, error: unknown): Outcome {
+    if (this.#isCounted(rolloutUid, digest, error)) return outcome;
+    if (outcome === 'success') this.#listener.answered?.(rolloutUid, digest);
     const message = error instanceof Error ? error.message : '';
     const seen = this.#hasLostItsHead(rolloutUid, error) ? 'failure' : outcome;
     this.#see(rolloutUid, digest, { kind: 'end', outcome: seen, error: message });
+    return seen;
+  }
+
+  /** Stable, or the one before it, is given a request. True when it is held: the request tries it. */
+  givenStable(rolloutUid: string, digest: Digest): boolean {
+    return this.#stables.given(rolloutUid, digest);
+  }
+
+  /** Counts the end of a request that stable, or the one before it, was given. */
+  observeStable(
+    rolloutUid: string,
+    digest: Digest,
+    end: End,
+    error: unknown,
+  ): void {
+    const limits = this.#limits.get(rolloutUid);
+    if (limits === undefined || this.#isCounted(rolloutUid, digest, error)) return;
+    const limit = limits.maxConsecutiveErrors;
+    const became = this.#stables.ended(rolloutUid, digest, end, limit);
+    if (became === 'closed') this.#lift(rolloutUid, digest);
+    if (became !== 'opened') return;
+    const last = error instanceof Error ? error.message.slice(0, maxQuoted) : '';
+    const reason = `${limit} consecutive errors of what served as stable, the last one: ${last}`;
+    this.hold(rolloutUid, digest, 'Guard', reason, { arm: 'stable' });
+  }
+
+  /** Of the end of the engine each adapter is charged with one failure. */
+  #isCounted(rolloutUid: string, digest: Digest, error: unknown): boolean {
+    if (!(error instanceof AdaptletError) || error.code !== 'ENGINE_DOWN') return false;
+    const id = idOf(rolloutUid, digest);
+    if (this.#deathCounted.get(id) === this.#engineDeaths) return true;
+    this.#deathCounted.set(id, this.#engineDeaths);
+    return false;
+  }
+
+  /** A stable that was held answered. */
+  #lift(rolloutUid: string, digest: Digest): void {
+    const hold = this.#holds.get(idOf(rolloutUid, digest));
+    if (hold === undefined || !isOfBreaker(hold)) return;
+    this.#holds.delete(idOf(rolloutUid, digest));
+    this.#listener.logger.warn({ rolloutUid, digest }, 'an adapter that was held back answers again');
+    this.#save();
+    this.#listener.held();
   }
 
   /** An answer of stable was a classification: a canary has to give such answers, too. */
@@ -151,12 +220,12 @@ export class Holds {
     digest: Digest,
     cause: Hold['cause'],
     reason: string,
-    arm: Hold['arm'] = 'canary',
+    of: { readonly arm?: Hold['arm']; readonly attempt?: number } = {},
   ): void {
     const id = idOf(rolloutUid, digest);
     if (this.#holds.has(id)) return;
     const canary = this.#watched.get(rolloutUid)?.canary;
-    const attempt = canary?.digest === digest ? canary.attempt : 1;
+    const { arm = 'canary', attempt = canary?.digest === digest ? canary.attempt : 1 } = of;
     const at = new Date(this.clock.now()).toISOString();
     const hold: Hold = { rolloutUid, digest, arm, cause, reason, at, attempt };
     this.#holds.set(id, hold);
@@ -170,7 +239,9 @@ export class Holds {
   release(rolloutUid: string): void {
     for (const [id, hold] of this.#holds) if (hold.rolloutUid === rolloutUid) this.#holds.delete(id);
     for (const [id, guard] of this.#guards) if (guard.rolloutUid === rolloutUid) this.#forgetCounts(id);
+    this.#stables.keep((uid) => uid !== rolloutUid);
     this.#save();
+    this.#listener.released?.(rolloutUid);
   }
 
   #forgetCounts(id: string): void {
@@ -190,8 +261,16 @@ const isWithdrawn = (digest: Digest, rollout: Watched | undefined): boolean => {
   return canary?.digest !== digest || weight === 0;
 };
 
-const isDecidedAnew = ({ arm, digest, attempt }: Hold, { stable, canary }: Watched): boolean => {
-  if (arm === 'stable') return stable !== undefined && stable.digest !== digest;
+/** It gets its traffic back by itself. */
+const isOfBreaker = ({ arm, cause }: Hold): boolean => arm === 'stable' && cause === 'Guard';
+
+const isDecidedAnew = (hold: Hold, { stable, former, canary }: Watched): boolean => {
+  const { arm, digest, attempt } = hold;
+  if (arm === 'stable') {
+    if (stable === undefined || stable.digest === digest) return false;
+    // What failed as stable is not fallen back to either, until it is tried as a canary.
+    return !isOfBreaker(hold) || former?.digest !== digest || canary?.digest === digest;
+  }
   if (stable?.digest === digest) return true;
   // A rollout without a canary has decided nothing about one that was held: the same may come again.
   if (canary === undefined) return false;

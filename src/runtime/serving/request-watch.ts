@@ -1,44 +1,73 @@
-import type { Digest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Candidate } from '../routing/decision.ts';
 import type { Holds } from './holds.ts';
 import type { Outcome } from './outcome.ts';
+import type { RolloutTally, TalliedRequest } from './rollout-tally.ts';
+import type { ServedBy } from './serving.ts';
+
+export type Watchers = { readonly holds: Holds; readonly tally: RolloutTally };
 
 /**
- * What the guard of a rollout sees of one request that the engine was given.
+ * What the guard and the counts of a rollout see of one request that the engine was given.
  *
- * Guarantees: a canary that is held, or that the plan gives no weight any more, loses at once the requests that it has not
- * begun to answer: their signal is aborted with REQUEST_CANCELLED. What it has begun goes on to its end.
+ * Guarantees: a request is counted once, for the arm that was asked; a canary that is held, or that the plan gives no
+ * weight any more, loses at once the requests that it has not begun to answer: their signal is aborted with
+ * REQUEST_CANCELLED. What it has begun goes on to its end. A stable that is out of service, and has a replacement, loses
+ * the request with which that was found out.
  */
 export class RequestWatch {
   /** Of the call of the engine. */
   readonly signal: AbortSignal;
   readonly #holds: Holds;
-  readonly #candidate: Extract<Candidate, { kind: 'adapter' }> | undefined;
-  readonly #digest: Digest;
+  readonly #tally: RolloutTally;
+  /** Undefined when no rollout chose. */
+  readonly #request: TalliedRequest | undefined;
   readonly #startedMs: number;
+  /** Until the answer began: of the engine's own work where that is known, as the guard sees it. */
+  #latencyMs = 0;
+  #isAnswered = false;
+  /** Given to a stable that is out of service, to try it. */
+  readonly #isTrial: boolean;
+  readonly #isReplaceable: boolean;
   readonly #taken = new AbortController();
   #stop: () => void = () => undefined;
 
-  constructor(holds: Holds, candidate: Candidate, digest: Digest, caller: AbortSignal) {
+  constructor(
+    { holds, tally }: Watchers,
+    id: string,
+    { candidate, served }: { readonly candidate: Candidate; readonly served: ServedBy },
+    caller: AbortSignal,
+  ) {
     this.#holds = holds;
-    this.#candidate = candidate.kind === 'adapter' && candidate.split !== undefined ? candidate : undefined;
-    this.#digest = digest;
+    this.#tally = tally;
+    this.#request = requestOf(id, candidate, served);
     this.#startedMs = holds.clock.monotonic();
-    const uid = this.#canaryOf;
-    this.signal = uid === undefined ? caller : AbortSignal.any([caller, this.#taken.signal]);
-    if (uid !== undefined) this.#stop = holds.given(uid, digest, () => this.#take());
+    const canary = this.#canary;
+    this.signal = canary === undefined ? caller : AbortSignal.any([caller, this.#taken.signal]);
+    this.#isReplaceable = candidate.kind === 'adapter' && candidate.isReplaceable === true;
+    const { split, arm, digest } = this.#request ?? {};
+    this.#isTrial =
+      arm === 'stable' && split !== undefined && digest !== undefined && holds.givenStable(split.uid, digest);
+    if (canary !== undefined) this.#stop = holds.given(canary.split.uid, canary.digest, () => this.#take());
   }
 
-  /** Uid of the rollout whose canary is asked. */
-  get #canaryOf(): string | undefined {
-    return this.#candidate?.arm === 'canary' ? this.#candidate.split?.uid : undefined;
+  /** The request, when a canary is asked. */
+  get #canary(): TalliedRequest | undefined {
+    return this.#request?.arm === 'canary' ? this.#request : undefined;
+  }
+
+  get #elapsedMs(): number {
+    return this.#holds.clock.monotonic() - this.#startedMs;
   }
 
   /** True when the request was taken from a canary, or failed with one that is held: another one is to answer it. */
   get isTaken(): boolean {
-    const uid = this.#canaryOf;
-    return this.#taken.signal.aborted || (uid !== undefined && this.#holds.isHeld(uid, this.#digest));
+    if (this.#taken.signal.aborted) return true;
+    if (this.#request === undefined) return false;
+    const { split, arm, digest } = this.#request;
+    return arm === 'canary'
+      ? this.#holds.isHeld(split.uid, digest)
+      : this.#isReplaceable && this.#holds.isOut(split.uid, digest);
   }
 
   /**
@@ -48,23 +77,35 @@ export class RequestWatch {
   begun(ms: number | undefined): void {
     this.#stop();
     this.#taken.signal.throwIfAborted();
-    if (ms === undefined || this.#candidate?.split === undefined) return;
-    const { split, arm } = this.#candidate;
-    if (arm === 'stable' || arm === 'canary') this.#holds.timed(split.uid, split.canaryDigest, arm, ms);
+    this.#latencyMs = ms ?? this.#elapsedMs;
+    if (ms === undefined || this.#request === undefined) return;
+    const { split, arm } = this.#request;
+    this.#holds.timed(split.uid, split.canaryDigest, arm, ms);
   }
 
   /** As {@link begun}, of an answer that came as a whole: nobody knows how long it waited. */
   came(isClassification: boolean): void {
-    this.begun(this.#holds.clock.monotonic() - this.#startedMs);
-    const { split, arm } = this.#candidate ?? {};
-    if (isClassification && arm === 'stable' && split !== undefined)
-      this.#holds.stableClassified(split.uid, this.#digest);
+    this.begun(this.#elapsedMs);
+    if (isClassification && this.#request?.arm === 'stable')
+      this.#holds.stableClassified(this.#request.split.uid, this.#request.digest);
+  }
+
+  /** The answer is complete. To be called before the caller knows: feedback may follow at once. */
+  answered(): void {
+    if (this.#request === undefined || this.#isAnswered) return;
+    this.#isAnswered = true;
+    this.#tally.answered(this.#request, this.#latencyMs);
   }
 
   ended(outcome: Outcome, error: unknown): void {
     this.#stop();
-    const uid = this.#canaryOf;
-    if (uid !== undefined) this.#holds.observe(uid, this.#digest, outcome, error);
+    const request = this.#request;
+    if (request === undefined) return;
+    const { split, digest, arm } = request;
+    if (arm === 'stable')
+      this.#holds.observeStable(split.uid, digest, { outcome, isTrial: this.#isTrial }, error);
+    const seen = arm === 'canary' ? this.#holds.observe(split.uid, digest, outcome, error) : outcome;
+    if (seen === 'failure' && !this.#isAnswered) this.#tally.failed(request);
   }
 
   #take(): void {
@@ -73,3 +114,9 @@ export class RequestWatch {
     );
   }
 }
+
+const requestOf = (id: string, candidate: Candidate, { digest }: ServedBy): TalliedRequest | undefined => {
+  if (candidate.kind !== 'adapter' || candidate.split === undefined) return undefined;
+  const { split, rollout, arm } = candidate;
+  return arm === 'stable' || arm === 'canary' ? { id, split, rollout, arm, digest } : undefined;
+};

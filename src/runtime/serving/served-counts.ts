@@ -10,6 +10,16 @@ export type SplitAtRequest = {
   readonly uid: string;
   readonly canaryDigest: Digest | '';
   readonly weight: number;
+  /** While the canary had requests here: what the request counts for when the arms are compared. */
+  readonly counted?: CountedAs;
+};
+
+export type CountedAs = {
+  readonly attempt: number;
+  /** Percent that the canary really had on this node, above 0. */
+  readonly weight: number;
+  /** Hash bucket of who asked. */
+  readonly bucket: number;
 };
 
 type Counts = { stable: number; canary: number };

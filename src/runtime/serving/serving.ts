@@ -1,4 +1,5 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { RolloutObject } from '../../api/objects.ts';
 import type { ManifestProblem } from '../../api/parse.ts';
 import type { GenerateEvent, Prompt, Sampling } from '../engine/engine.ts';
 import type {
@@ -59,6 +60,17 @@ export type Generation = {
 export type EncodeRequest = Pick<EncodeInput, 'texts' | 'output'>;
 export type InferRequest = Pick<InferInput, 'inputs'>;
 
+/** What gave the answer that feedback is about. */
+export type FeedbackTaken = {
+  readonly rollout: string;
+  readonly arm: Arm;
+  readonly digest: Digest;
+  /** The answer had none before. */
+  readonly isFirst: boolean;
+  /** It had another one before, which counts no more. */
+  readonly replaced: boolean;
+};
+
 /** A request that was answered as a whole. */
 export type Answered<Result> = { readonly id: string; readonly served: ServedBy; readonly result: Result };
 
@@ -92,6 +104,11 @@ export type Serving = {
   ): Promise<Answered<EncodeResult>>;
   /** Runs a graph of plain tensors. Errors as of `generate`, and TASK_UNSUPPORTED, INFER_FAILED. */
   infer(context: RequestContext, request: InferRequest, signal: AbortSignal): Promise<Answered<InferResult>>;
+  /**
+   * Says how good the answer with this id was; higher is better. Given again, it changes nothing; another one takes its
+   * place. Errors: FEEDBACK_UNKNOWN.
+   */
+  feedback(id: string, reward: number): FeedbackTaken;
   models(namespace: string): readonly ModelCard[];
   /** Resolves a name to its card. Throws MODEL_NOT_FOUND with the nearest names. */
   model(namespace: string, name: string): ModelCard;
@@ -141,6 +158,8 @@ export type RolloutView = {
   /** Requests answered per arm since this runtime started. */
   readonly served: { readonly stable: number; readonly canary: number };
   readonly held: string;
+  /** As this runtime decided about it; absent where an operator does. */
+  readonly object?: RolloutObject;
 };
 
 /** Connection to the operator, and what it could not do here. */

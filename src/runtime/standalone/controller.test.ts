@@ -53,8 +53,10 @@ const make = (remembered?: StandaloneMemory, failing = { write: false }) => {
           };
         },
         holds: () => holds,
+        reports: () => new Map(),
         fits: () => ({ fits: true, message: '', unknown: [] }),
       },
+      measure: () => Promise.reject(new Error('no server answers')),
       apply: (next) => {
         plan = next;
         uids.clear();

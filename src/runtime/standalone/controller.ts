@@ -7,6 +7,8 @@ import { keyOf } from '../../api/references.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { compilePlan, type PlanProblem } from '../../plan/compile.ts';
+import { MetricsOfRollouts } from '../../measurement/metrics-of-rollouts.ts';
+import type { Measure } from '../../measurement/source.ts';
 import type { Plan } from '../../plan/resources.ts';
 import { decide } from '../../rollout/decide.ts';
 import type { RolloutRequest } from '../../rollout/request.ts';
@@ -23,6 +25,8 @@ export type ControllerParts = {
   readonly runtime: { readonly baseModel: string; readonly labels: Readonly<Record<string, string>> };
   readonly memory: Pick<StateFile<StandaloneMemory>, 'write'>;
   readonly node: NodeFacts;
+  /** Asks a server for the number of a metric. */
+  readonly measure: Measure;
   /** Puts a plan in force, as a whole. */
   readonly apply: (plan: Plan) => void;
 };
@@ -54,8 +58,13 @@ export class StandaloneController {
   #filesInForce: FolderState | undefined;
   #remembered: Promise<void> = Promise.resolve();
 
+  readonly #metrics: MetricsOfRollouts;
+  readonly #stopMetrics: () => void;
+
   constructor(parts: ControllerParts, memory: StandaloneMemory | undefined) {
     this.#parts = parts;
+    this.#metrics = new MetricsOfRollouts(parts);
+    this.#stopMetrics = this.#metrics.follow(() => this.wake());
     this.#files = memory?.files ?? {};
     this.#index = indexOf(this.#files);
     this.#statuses = new Map(Object.entries(memory?.rollouts ?? {})) as Map<ObjectKey, RolloutStatus>;
@@ -167,6 +176,7 @@ export class StandaloneController {
   close(): void {
     this.#closed = true;
     this.#cancelTimer();
+    this.#stopMetrics();
   }
 
   #decideOne(rollout: RolloutObject, request: RolloutRequest | undefined) {
@@ -174,8 +184,11 @@ export class StandaloneController {
     const key = keyOf(rollout);
     const now = clock.monotonic();
     const elapsedMs = now - (this.#decidedAt.get(key) ?? now);
-    const facts = factsOf(rollout, this.#index.adapters, node);
-    const { status, events, requeueAfterMs } = decide({
+    const facts = {
+      ...factsOf(rollout, this.#index.adapters, node),
+      measured: (id: string, number: number) => this.#metrics.result(id, number),
+    };
+    const { status, events, wanted, requeueAfterMs } = decide({
       rollout,
       facts,
       now: clock.now(),
@@ -184,6 +197,7 @@ export class StandaloneController {
     });
     this.#statuses.set(key, status);
     this.#decidedAt.set(key, now);
+    this.#metrics.want(key, status, wanted);
     for (const { reason, message } of events) logger.info({ rollout: key, reason, message }, 'rollout');
     const refused = events.find((e) => e.reason === 'RequestRefused')?.message;
     return { requeueAfterMs, refused, isNew: status !== rollout.status };
@@ -216,6 +230,7 @@ export class StandaloneController {
     for (const key of removed) {
       this.#statuses.delete(key);
       this.#decidedAt.delete(key);
+      this.#metrics.want(key, undefined, []);
     }
     return removed.length > 0;
   }

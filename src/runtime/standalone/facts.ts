@@ -2,6 +2,8 @@ import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
+import type { Reports } from '../../rollout/judge/reports.ts';
+import type { MirrorCounts } from '../../rollout/mirror.ts';
 
 /** What residency says of one adapter. */
 export type AdapterState = {
@@ -18,6 +20,10 @@ export type NodeFacts = {
   /** State of an Adapter here; undefined while the plan does not hold it. */
   readonly adapter: (key: ObjectKey) => AdapterState | undefined;
   readonly holds: (rolloutUid: string) => readonly Held[];
+  /** What was counted here of an attempt of a canary. */
+  readonly reports: (rolloutUid: string, canary: Digest, attempt: number) => Reports;
+  /** What became of copies that it was given here. */
+  readonly mirrored?: (rolloutUid: string, canary: Digest, attempt: number) => MirrorCounts | undefined;
   /** Whether adapters fit into RAM together; `unknown`: those whose size is not known yet. */
   readonly fits: (keys: readonly ObjectKey[]) => {
     readonly fits: boolean;
@@ -33,7 +39,7 @@ export const factsOf = (
   node: NodeFacts,
 ): Facts => {
   const { namespace, uid } = rollout.metadata;
-  const { stable } = rollout.status ?? {};
+  const { stable, canary } = rollout.status ?? {};
   const target = objectKey(namespace, rollout.spec.adapter);
   const former = stable === undefined ? undefined : objectKey(namespace, stable.adapter);
   const room = former === undefined ? undefined : node.fits([former, target]);
@@ -42,6 +48,12 @@ export const factsOf = (
     stable: former === undefined || former === target ? undefined : factOf(former, adapters, node),
     ...(room === undefined || room.unknown.length > 0 ? {} : { room }),
     held: node.holds(uid),
+    ...(canary === undefined
+      ? {}
+      : {
+          reports: node.reports(uid, canary.digest, canary.attempt),
+          mirrored: node.mirrored?.(uid, canary.digest, canary.attempt),
+        }),
   };
 };
 

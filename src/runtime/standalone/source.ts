@@ -20,6 +20,9 @@ export type StandaloneParts = {
   readonly namespace: string;
 };
 
+/** Milliseconds in which counts of copies are gathered before a status says them. */
+const mirroredMs = 2000;
+
 const noOperator = async (): Promise<never> => {
   throw new AdaptletError('VERB_REFUSED', 'this node follows no operator');
 };
@@ -28,12 +31,19 @@ const noOperator = async (): Promise<never> => {
 export const standaloneSource = (parts: StandaloneParts): PlanSource => {
   const { controller, clock, manifests, namespace } = parts;
   let watch: Disposable | undefined;
+  let cancelLook: (() => void) | undefined;
   return {
     rollouts: () => controller.rollouts().map(decided),
     verb: async (key, verb) => decided(await rolloutVerb(parts, key, verb)),
     report: () => ({ manifests: { folder: manifests ?? '', ...controller.folderReport() } }),
     wake: () => controller.wake(),
     counted: () => undefined,
+    mirrored: () => {
+      cancelLook ??= clock.after(mirroredMs, () => {
+        cancelLook = undefined;
+        controller.wake();
+      });
+    },
     resume: () => void controller.reconcile(),
     follow: async () => {
       if (manifests === undefined) return;
@@ -41,6 +51,7 @@ export const standaloneSource = (parts: StandaloneParts): PlanSource => {
     },
     close: async () => {
       watch?.[Symbol.dispose]();
+      cancelLook?.();
       controller.close();
     },
     trustCluster: noOperator,
@@ -62,5 +73,6 @@ const decided = (rollout: RolloutObject): DecidedRollout => {
     weight: status?.weights.canary ?? 0,
     stableDigest: status?.stable?.digest,
     canaryDigest: status?.canary?.digest,
+    object: rollout,
   };
 };

@@ -61,6 +61,19 @@ export const holdSchema = z.preprocess(
 export type Hold = z.output<typeof holdSchema>;
 
 const holdsSchema = z.object({ holds: z.array(holdSchema) });
+
+/** How far the canary of a rollout came on this node. One record per rollout: of its last canary. */
+const trialSchema = z.object({
+  rolloutUid: z.string(),
+  digest: digestSchema,
+  attempt: z.int().min(1),
+  /** OnTrial: the process that wrote it has it loaded, or loads it. Idle: nothing of it runs. */
+  state: z.enum(['OnTrial', 'Idle', 'Committed']),
+  /** Ends of the process without a shutdown, in a row, while it was OnTrial. */
+  ends: z.int().min(0),
+});
+export type Trial = z.output<typeof trialSchema>;
+const trialsSchema = z.object({ trials: z.array(trialSchema) });
 /** Digest that the source of an Adapter (by uid) resolved to. */
 const resolutionsSchema = z.object({ byUid: z.record(z.string(), digestSchema) });
 /** Result of probe and smoke tests by key (adapter, graph, engine version, tests); keys are made by residency. */
@@ -80,6 +93,7 @@ export const memoryOf = (dataDir: string) => {
   return {
     standalone: at('standalone.json', standaloneSchema),
     holds: at('holds.json', holdsSchema),
+    trials: at('trials.json', trialsSchema),
     resolutions: at('resolutions.json', resolutionsSchema),
     verdicts: at('verdicts.json', verdictsSchema),
     source: at('source.json', sourceSchema),
@@ -112,6 +126,7 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
     link: await valueOf(memory.link),
     standalone: await valueOf(memory.standalone),
     holds: (await valueOf(memory.holds))?.holds ?? [],
+    trials: (await valueOf(memory.trials))?.trials ?? [],
     resolutions: (await valueOf(memory.resolutions))?.byUid ?? {},
     verdicts: (await valueOf(memory.verdicts))?.passed ?? {},
   };

@@ -57,7 +57,7 @@ const rollBack = ({ holds, residency }: BreakGlassParts, { name, body }: SplitRe
   if (state === undefined || !here.has(state)) {
     throw refused(name, `${former.adapter}, the one before, is ${state ?? 'not'} here`);
   }
-  holds.hold(uid, stable.digest, 'BreakGlass', byHand, 'stable');
+  holds.hold(uid, stable.digest, 'BreakGlass', byHand, { arm: 'stable' });
 };
 
 const retry = ({ holds, residency }: BreakGlassParts, { name, body }: SplitResource): void => {

@@ -39,7 +39,7 @@ export const reportSince = (
 ): { readonly report: Report; readonly told: Snapshot } | undefined => {
   const adapters = changed(before.adapters, now.adapters, adapterSign);
   const rollouts = changed(before.rollouts, now.rollouts, (r) =>
-    counters ? `${rolloutSign(r)} ${r.servedStable} ${r.servedCanary}` : rolloutSign(r),
+    counters ? `${rolloutSign(r)} ${countsSign(r)}` : rolloutSign(r),
   );
   const gone = missing(before.adapters, now.adapters);
   const goneRollouts = missing(before.rollouts, now.rollouts);
@@ -57,7 +57,7 @@ export const reportSince = (
     report: {
       ...empty,
       adapters,
-      rollouts,
+      rollouts: rollouts.map((rollout) => newCounts(before.rollouts.get(rollout.key), rollout)),
       gone,
       goneRollouts,
       ...(memory ? { memory: now.memory } : {}),
@@ -111,7 +111,36 @@ const adapterSign = (a: AdapterReport): string =>
   ]);
 
 const rolloutSign = (r: RolloutReport): string =>
-  JSON.stringify([r.uid, r.stableDigest, r.canaryDigest, r.attempt, r.weight, r.effectiveWeight, r.holds]);
+  JSON.stringify([
+    r.uid,
+    r.stableDigest,
+    r.canaryDigest,
+    r.attempt,
+    r.weight,
+    r.effectiveWeight,
+    r.holds,
+    r.mirror?.percentage,
+  ]);
+
+const countsSign = (r: RolloutReport): string =>
+  JSON.stringify([
+    String(r.servedStable),
+    String(r.servedCanary),
+    r.counts.map(({ weight, seq }) => [weight, String(seq)]),
+    String(r.mirror?.requests ?? 0n),
+    String(r.mirror?.dropped ?? 0n),
+  ]);
+
+/** Of the counts of each weight, which are long, only those that the other end does not know. */
+const newCounts = (before: RolloutReport | undefined, now: RolloutReport): RolloutReport => {
+  if (before === undefined || !isSameTrial(before, now)) return now;
+  const told = new Map(before.counts.map(({ weight, seq }) => [weight, seq]));
+  return { ...now, counts: now.counts.filter(({ weight, seq }) => told.get(weight) !== seq) };
+};
+
+/** Counts are about one attempt of one canary. */
+const isSameTrial = (a: RolloutReport, b: RolloutReport): boolean =>
+  a.uid === b.uid && a.canaryDigest === b.canaryDigest && a.attempt === b.attempt;
 
 const differs = (a: Usage, b: Usage): boolean =>
   a.usedBytes !== b.usedBytes || a.budgetBytes !== b.budgetBytes;

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Report } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Mirror, Report } from '../../gen/adaptlet/control/v1/control.ts';
 import {
   AdapterReport as Adapter,
   type AdapterReport,
@@ -83,6 +83,54 @@ describe('reports', () => {
     const before = sent.length;
     clock.advance(600_000);
     expect(sent).toHaveLength(before);
+  });
+
+  it('have of the counts of each weight only those that changed, and all after another attempt begins', () => {
+    const { clock, now, sent, reports } = make();
+    const tell = (seqs: Record<number, number>, attempt = 1) => {
+      const counts = Object.entries(seqs).map(([weight, seq]) => ({
+        weight: Number(weight),
+        seq: BigInt(seq),
+      }));
+      now.rollouts.set('t/sql', RolloutReport.fromPartial({ key: 't/sql', uid: 'r', attempt, counts }));
+      reports.counted();
+      clock.advance(2_000);
+      return sent.at(-1)?.report.rollouts[0]?.counts.map(({ weight, seq }) => [weight, Number(seq)]);
+    };
+    expect(tell({ 5: 1, 25: 2 })).toEqual([
+      [5, 1],
+      [25, 2],
+    ]);
+    expect(tell({ 5: 1, 25: 3 })).toEqual([[25, 3]]);
+    expect(tell({ 5: 4, 25: 3 })).toEqual([[5, 4]]);
+    expect(tell({ 25: 3 }, 2)).toEqual([[25, 3]]);
+    const before = sent.length;
+    tell({ 25: 3 }, 2);
+    expect(sent).toHaveLength(before);
+    reports.close();
+    reports.open();
+    expect(reports.next()?.rollouts[0]?.counts).toHaveLength(1);
+  });
+
+  it('of mirroring come at once when its percentage changed, and like counts when only copies were counted', () => {
+    const { clock, now, sent, reports } = make();
+    const tell = (mirror: Partial<Mirror> | undefined) => {
+      now.rollouts.set('t/sql', RolloutReport.fromPartial({ key: 't/sql', uid: 'r', mirror }));
+      reports.changed();
+      clock.advance(50);
+      return sent.at(-1)?.report.rollouts[0]?.mirror;
+    };
+    expect(tell({ percentage: 10 })).toMatchObject({ percentage: 10 });
+    expect(tell({ percentage: 20 })).toMatchObject({ percentage: 20 });
+    for (const counted of [{ requests: 1n }, { requests: 1n, dropped: 1n }]) {
+      const before = sent.length;
+      tell({ percentage: 20, ...counted });
+      expect(sent).toHaveLength(before);
+      reports.counted();
+      clock.advance(2_000);
+      expect(sent.at(-1)?.report.rollouts[0]?.mirror).toMatchObject(counted);
+    }
+    expect(tell(undefined)).toBeUndefined();
   });
 
   it('are not sent when a state came back to what it was', () => {

@@ -6,12 +6,16 @@ import type {
   Usage,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import type { SplitResource } from '../../plan/resources.ts';
+import { countsToWire } from '../../control/arm-counts.ts';
+import { mirrorToWire } from '../../rollout/mirror-wire.ts';
 import type { PlanInForce } from '../plan-in-force.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { effectiveWeight } from '../routing/route.ts';
 import type { Holds } from '../serving/holds.ts';
+import type { MirrorTally } from '../serving/mirror/mirror-counts.ts';
 import type { ServedCounts } from '../serving/served-counts.ts';
 import type { AdapterView, RuntimeStatus } from '../serving/serving.ts';
+import type { SplitCounts } from '../serving/split-counts.ts';
 
 /** All that a runtime tells an operator, at one moment. Keys are `namespace/name`. */
 export type Snapshot = {
@@ -29,6 +33,8 @@ export type SnapshotParts = {
   readonly adapters: () => readonly AdapterView[];
   readonly holds: Pick<Holds, 'of'>;
   readonly counts: Pick<ServedCounts, 'while'>;
+  readonly splits: Pick<SplitCounts, 'reports'>;
+  readonly mirrored: Pick<MirrorTally, 'of'>;
   readonly facts: ServingFacts;
   readonly memory: () => RuntimeStatus['memory'];
   readonly disk: () => RuntimeStatus['disk'];
@@ -80,19 +86,25 @@ const adapterReport = (view: AdapterView, uid: string): AdapterReport => {
   };
 };
 
-const rolloutReport = (split: SplitResource, { holds, counts, facts }: SnapshotParts): RolloutReport => {
-  const { uid, stable, canary, weight } = split.body;
-  const served = counts.while(uid, canary?.digest ?? '', weight);
+const rolloutReport = (
+  split: SplitResource,
+  { holds, counts, splits, mirrored, facts }: SnapshotParts,
+): RolloutReport => {
+  const { uid, stable, canary, weight, mirror = 0 } = split.body;
+  const canaryDigest = canary?.digest ?? '';
+  const served = counts.while(uid, canaryDigest, weight);
   return {
     key: split.name,
     uid,
     stableDigest: stable?.digest ?? '',
-    canaryDigest: canary?.digest ?? '',
+    canaryDigest,
     attempt: canary?.attempt ?? 0,
     weight,
     effectiveWeight: effectiveWeight(split, facts),
     servedStable: bytes(served.stable),
     servedCanary: bytes(served.canary),
     holds: holds.of(uid).map(({ digest, cause, reason, attempt }) => ({ digest, cause, reason, attempt })),
+    counts: splits.reports(uid, canaryDigest, canary?.attempt ?? 0).map(countsToWire),
+    mirror: mirrorToWire(mirror, mirrored.of(uid, canary?.digest, canary?.attempt)),
   };
 };

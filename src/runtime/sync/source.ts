@@ -139,6 +139,10 @@ export class SyncSource implements PlanSource {
     this.#reports.counted();
   }
 
+  mirrored(): void {
+    this.#reports.counted();
+  }
+
   rollouts() {
     const { plan, holds } = this.#parts;
     return [...plan.table.splits.values()].map((split) => decidedOf(split, holds.of(split.body.uid)));

@@ -25,7 +25,7 @@ const standing = (
   held: Hold | undefined,
 ): Pick<DecidedRollout, 'phase' | 'message'> => {
   if (held !== undefined) {
-    const instead = held.arm === 'stable' ? former?.adapter : stable?.adapter;
+    const instead = held.arm === 'stable' ? (former?.adapter ?? 'nothing else') : stable?.adapter;
     return { phase: 'Degraded', message: `held back on this node, ${instead} serves: ${held.reason}` };
   }
   if (stable === undefined) return { phase: 'Progressing', message: '' };

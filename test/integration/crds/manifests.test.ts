@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseManifests } from '../../../src/api/parse.ts';
 import { adapterRows } from './adapter-manifests.ts';
 import type { Row } from './manifests.ts';
+import { metricRows } from './metric-manifests.ts';
 import { rolloutRows } from './rollout-manifests.ts';
 import { routeRows } from './route-manifests.ts';
 import { runtimeRows } from './runtime-manifests.ts';
@@ -47,6 +48,7 @@ const refusedByServer = async ({ text }: Row, says: string): Promise<void> => {
 const tables: readonly (readonly [string, readonly Row[]])[] = [
   ['Adapter', adapterRows],
   ['AdapterRollout', rolloutRows],
+  ['AdapterRollout with a metric', metricRows],
   ['AdapterRoute', routeRows],
   ['AdapterRuntime', runtimeRows],
 ];

@@ -3,6 +3,10 @@ import { bad, type Fields, good, manifest, type Row } from './manifests.ts';
 const rollout = (fields: Fields = {}) => manifest('AdapterRollout', { adapter: 'sql-v1', ...fields });
 const steps = (...list: unknown[]) => rollout({ strategy: { canary: { steps: list } } });
 
+const measures = (analysis: Fields) => rollout({ strategy: { canary: { steps: [], analysis } } });
+const metric = (fields: Fields) => measures({ metrics: [{ name: 'm', ...fields }] });
+const atMetric = 'spec.strategy.canary.analysis.metrics[0]';
+
 export const rolloutRows: readonly Row[] = [
   good(
     'an AdapterRollout as in the documentation',
@@ -52,6 +56,142 @@ spec:
     steps({ preload: { successThreshold: '90%' } }, { setWeight: 5 }, { preload: {} }),
   ),
   good('no steps at all', steps()),
+  good('an analysis with its defaults, beside the steps', measures({})),
+  good('an analysis step with its defaults', steps({ setWeight: 5 }, { analysis: { duration: '5m' } })),
+  good(
+    'every judge on a metric that it is for',
+    measures({
+      startingStep: 1,
+      onInconclusive: 'Continue',
+      metrics: [
+        {
+          name: 'errors',
+          source: { builtin: 'ErrorRatio' },
+          judge: { sequential: { direction: 'Increase', alpha: 0.01, allowedIncrease: 0.005, minSampleSize: 50 } },
+          class: 'Signal',
+          initialDelay: '30s',
+          interval: '5s',
+          count: 10,
+          failureLimit: 1,
+          inconclusiveLimit: 2,
+          consecutiveErrorLimit: 3,
+        },
+        {
+          name: 'slow',
+          source: { builtin: 'Latency' },
+          judge: { threshold: { quantile: 'P99', of: 'Ratio', failure: { atLeast: 1.5 }, success: { atMost: 1.2 } } },
+        },
+        { name: 'shift', source: { builtin: 'Latency' }, judge: { mannWhitney: { allowedIncrease: 0.1 } } },
+        { name: 'goal', source: { builtin: 'Reward' }, judge: { comparison: { allowedDecrease: 0.01 } } },
+        { name: 'split', source: { builtin: 'SampleRatio' } },
+      ],
+    }),
+  ),
+  good(
+    'an A/B test',
+    rollout({ strategy: { abTest: { weight: 30, duration: '24h', promoteWinner: true, goal: { alpha: 0.1 } } } }),
+  ),
+  good(
+    'blue-green with analyses',
+    rollout({
+      strategy: {
+        blueGreen: { prePromotionAnalysis: { duration: '1m' }, postPromotionAnalysis: { duration: '10m' } },
+      },
+    }),
+  ),
+  bad(
+    'an analysis step that would never end',
+    steps({ analysis: {} }),
+    'spec.strategy.canary.steps[0].analysis: Invalid value: "object": needs a duration, or metrics that all have a count: it would never end',
+  ),
+  bad(
+    'a number of one side that is compared with stable',
+    metric({ source: { http: { url: 'http://a', jsonPath: '$.a' } } }),
+    `${atMetric}: Invalid value: "object": prometheus and http need judge.threshold: their numbers are of one side only`,
+  ),
+  bad(
+    'ranks of errors',
+    metric({ source: { builtin: 'ErrorRatio' }, judge: { mannWhitney: {} } }),
+    `${atMetric}: Invalid value: "object": mannWhitney is for builtin: Latency`,
+  ),
+  bad(
+    'a comparison of errors',
+    metric({ source: { builtin: 'ErrorRatio' }, judge: { comparison: {} } }),
+    `${atMetric}: Invalid value: "object": comparison is for builtin: Reward`,
+  ),
+  bad(
+    'a judge for the split',
+    metric({ source: { builtin: 'SampleRatio' }, judge: { sequential: {} } }),
+    `${atMetric}: Invalid value: "object": SampleRatio has a judge of its own: leave judge out`,
+  ),
+  bad(
+    'a threshold without limits',
+    metric({ source: { builtin: 'ErrorRatio' }, judge: { threshold: {} } }),
+    `${atMetric}.judge.threshold: Invalid value: "object": needs success, failure or both`,
+  ),
+  bad(
+    'limits of nothing',
+    metric({ source: { builtin: 'ErrorRatio' }, judge: { threshold: { success: {} } } }),
+    `${atMetric}.judge.threshold.success: Invalid value: "object": needs atMost, atLeast or both`,
+  ),
+  bad(
+    'two metrics of one name',
+    measures({
+      metrics: [
+        { name: 'm', source: { builtin: 'ErrorRatio' } },
+        { name: 'm', source: { builtin: 'Latency' } },
+      ],
+    }),
+    'spec.strategy.canary.analysis.metrics[1]: Duplicate value',
+  ),
+  bad(
+    'an A/B test without an end',
+    rollout({ strategy: { abTest: {} } }),
+    'spec.strategy.abTest.duration: Required value',
+  ),
+  good(
+    'a shadow with all its fields',
+    rollout({ strategy: { shadow: { percentage: 25, duration: '1h', maxMismatch: '5%', promote: true } } }),
+  ),
+  good(
+    'copies of requests as steps, and a metric of them',
+    steps(
+      { setMirrorRoute: { percentage: 100 } },
+      {
+        analysis: {
+          duration: '1h',
+          metrics: [
+            {
+              name: 'same',
+              source: { builtin: 'Mismatch' },
+              judge: { threshold: { failure: { atLeast: 0.2 }, success: { atMost: 0.05 } } },
+            },
+          ],
+        },
+      },
+      { setMirrorRoute: { percentage: 0 } },
+    ),
+  ),
+  bad(
+    'a shadow without an end',
+    rollout({ strategy: { shadow: {} } }),
+    'spec.strategy.shadow.duration: Required value',
+  ),
+  bad(
+    'more copies than requests',
+    steps({ setMirrorRoute: { percentage: 101 } }),
+    'spec.strategy.canary.steps[0].setMirrorRoute.percentage: Invalid value: 101: spec.strategy.canary.steps[0].setMirrorRoute.percentage in body should be less than or equal to 100',
+  ),
+  bad(
+    'a mismatch without a limit',
+    metric({ source: { builtin: 'Mismatch' } }),
+    `${atMetric}: Invalid value: "object": Mismatch needs judge.threshold without of and quantile: it is a comparison of both sides already`,
+  ),
+  bad(
+    'a mismatch as a ratio to stable',
+    metric({ source: { builtin: 'Mismatch' }, judge: { threshold: { of: 'Ratio', success: { atMost: 1 } } } }),
+    `${atMetric}: Invalid value: "object": Mismatch needs judge.threshold without of and quantile: it is a comparison of both sides already`,
+  ),
   good('as many steps as allowed', steps(...Array.from({ length: 64 }, (_, i) => ({ setWeight: i })))),
 
   bad('no adapter', manifest('AdapterRollout', {}), 'spec.adapter: Required value'),
@@ -87,18 +227,18 @@ spec:
   ),
   bad(
     'a strategy of a later version',
-    rollout({ strategy: { shadow: {} } }),
-    'unknown field "spec.strategy.shadow"',
+    rollout({ strategy: { bandit: {} } }),
+    'unknown field "spec.strategy.bandit"',
   ),
   bad(
     'no strategy in a strategy',
     rollout({ strategy: {} }),
-    'spec.strategy: Invalid value: "object": must have exactly one of canary, blueGreen, for example blueGreen: {}',
+    'spec.strategy: Invalid value: "object": must have exactly one of canary, blueGreen, abTest, shadow, for example blueGreen: {}',
   ),
   bad(
     'two strategies',
     rollout({ strategy: { canary: { steps: [] }, blueGreen: {} } }),
-    'spec.strategy: Invalid value: "object": must have exactly one of canary, blueGreen, for example blueGreen: {}',
+    'spec.strategy: Invalid value: "object": must have exactly one of canary, blueGreen, abTest, shadow, for example blueGreen: {}',
   ),
   bad(
     'a switch by itself after a time that a person should make',
@@ -133,12 +273,12 @@ spec:
   bad(
     'an empty step',
     steps({ setWeight: 1 }, {}),
-    'spec.strategy.canary.steps[1]: Invalid value: "object": must have exactly one of preload, setWeight, pause, for example setWeight: 20',
+    'spec.strategy.canary.steps[1]: Invalid value: "object": must have exactly one of preload, setWeight, pause, analysis, setMirrorRoute, for example setWeight: 20',
   ),
   bad(
     'a step with two verbs',
     steps({ setWeight: 1, pause: {} }),
-    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of preload, setWeight, pause, for example setWeight: 20',
+    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of preload, setWeight, pause, analysis, setMirrorRoute, for example setWeight: 20',
   ),
   bad(
     'a step that is spelled wrong',
@@ -153,7 +293,7 @@ spec:
   bad(
     'a pause that is written as nothing',
     steps({ pause: null }),
-    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of preload, setWeight, pause, for example setWeight: 20',
+    'spec.strategy.canary.steps[0]: Invalid value: "object": must have exactly one of preload, setWeight, pause, analysis, setMirrorRoute, for example setWeight: 20',
   ),
   bad(
     'a pause for days',

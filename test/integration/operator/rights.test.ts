@@ -82,6 +82,22 @@ describe('an operator with the rights of the chart', () => {
     await phase('Healthy');
   });
 
+  it('tells where its rollouts stand and how they ended, on the replica that leads only', async () => {
+    const leader = await fleet.leader();
+    const labels = `namespace="${fleet.namespace}",name="shout"`;
+    const text = await waitFor('what the leader has seen', async () => {
+      const told = await leader.metrics();
+      const info = `adaptlet_rollout_info{${labels},strategy="canary",phase="Healthy"} 1\n`;
+      return told.includes(info) && told;
+    });
+    expect(text).toContain(`adaptlet_rollout_weight{${labels}} 0\n`);
+    expect(text).toContain(`adaptlet_rollout_events_total{${labels},type="Warning",reason="Aborted"} 2\n`);
+    expect(text).toContain('adaptlet_rollout_completed_total{completion="Aborted"} 2\n');
+    const [other] = fleet.operators.filter((replica) => replica !== leader);
+    expect(await other?.metrics()).toContain('adaptlet_operator_leader 0\n');
+    expect(await other?.metrics()).not.toContain('adaptlet_rollout');
+  });
+
   it('routes, and takes a deleted route back', async () => {
     await fleet.apply(
       'apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRoute\nmetadata: {name: assistant}\nspec:\n  model: assistant\n  rules: [{name: all, targets: [{rollout: shout}]}]\n',
@@ -129,6 +145,8 @@ describe('an operator with the rights of the chart', () => {
     expect(await fleet.get('ad', 'upper')).toBeDefined();
     await inTeam('delete', 'aro', 'shout');
     await gone('ad', 'upper');
+    const leader = await fleet.leader();
+    await waitFor('the end of its metrics', async () => !(await leader.metrics()).includes('name="shout"'));
   });
 
   it('repairs the certificate authority when another replica leads', async () => {

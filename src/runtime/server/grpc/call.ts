@@ -58,9 +58,9 @@ export const exchangeOf = (parts: Parts, call: AnyCall, method: string): Exchang
   return exchange;
 };
 
-export const servedMetadata = (served: ServedBy): Metadata => {
+export const servedMetadata = (id: string, served: ServedBy): Metadata => {
   const metadata = new Metadata();
-  for (const [key, value] of servedHeaders(served)) metadata.set(key, value);
+  for (const [key, value] of servedHeaders(id, served)) metadata.set(key, value);
   return metadata;
 };
 

@@ -54,7 +54,7 @@ const encoding =
       const answered = await encode(call, exchange, parts, output);
       const response = responseOf(answered);
       exchange.end();
-      call.sendMetadata(servedMetadata(answered.served));
+      call.sendMetadata(servedMetadata(answered.id, answered.served));
       return response;
     };
     void reply(callback, answer, (error) => exchange?.fail(error) ?? asAdaptletError(error, method));

@@ -14,6 +14,7 @@ import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest, grpcDefaults, type Options } from '../options.ts';
 import { exchangeOf, headersOf, servedMetadata } from './call.ts';
 import { encodeCalls } from './encode.ts';
+import { feedbackCall } from './feedback.ts';
 import { toServiceError } from './status.ts';
 
 const method = 'Inference/Generate';
@@ -106,7 +107,7 @@ const stream = async (call: Call, exchange: Exchange, parts: Parts): Promise<voi
   const options = optionsOf(request);
   const wanted = generateRequest(promptOf(request.prompt), options, grpcDefaults, parts.serving.base);
   const { id, served } = await exchange.begin(context, wanted);
-  call.sendMetadata(servedMetadata(served));
+  call.sendMetadata(servedMetadata(id, served));
   let first = true;
   for await (const event of exchange.events()) {
     const tell = first || event.kind === 'done' ? { ...served } : undefined;
@@ -131,6 +132,7 @@ const answer = async (call: Call, parts: Parts): Promise<void> => {
 /** `adaptlet.inference.v1.Inference`. */
 export const inferenceService = (parts: Parts): InferenceServer => ({
   ...encodeCalls(parts),
+  ...feedbackCall(parts),
   generate(call) {
     void answer(call, parts);
   },

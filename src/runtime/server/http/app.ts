@@ -5,6 +5,7 @@ import { readHeaders, requestContext } from '../context.ts';
 import type { Parts } from '../exchange.ts';
 import { completions } from './completions.ts';
 import { classify, embeddings } from './encode.ts';
+import { feedback } from './feedback.ts';
 import { modelObject } from './models.ts';
 import { problemResponse } from './problem.ts';
 import { chatPrompt, chatSchema, completionPrompt, completionSchema, parseBody } from './schemas.ts';
@@ -49,6 +50,7 @@ export const createHttpApp = (parts: Parts): Hono => {
   );
   app.post('/v1/embeddings', limit, embeddings(parts));
   app.post('/v1/classify', limit, classify(parts));
+  app.post('/v1/feedback', limit, feedback(parts));
   app.get('/v1/models', (c) =>
     c.json({ object: 'list', data: serving.models(namespaceOf(c.req.raw)).map(modelObject) }),
   );

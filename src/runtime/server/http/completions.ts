@@ -79,9 +79,7 @@ const answer = async <Body extends CompletionBody | ChatBody>(
     model: body.model,
     served,
   };
-  const answerHeaders = new Headers(
-    servedHeaders(served).map(([key, value]): [string, string] => [key, value]),
-  );
+  const answerHeaders = new Headers(servedHeaders(id, served));
   if (body.stream !== true) {
     const made = await exchange.collect();
     const scored = request.logprobs === undefined ? undefined : { tokens: made.logprobs, offset: 0 };

@@ -94,7 +94,7 @@ const encoding = <B extends Body>(parts: Parts, kind: Kind<B>) =>
       usage: usageOf(result),
     };
     exchange.end();
-    return Response.json(whole, { headers: servedHeaders(served).map(([key, value]) => [key, value]) });
+    return Response.json(whole, { headers: servedHeaders(id, served) });
   });
 
 const shown = (row: Float32Array, format: 'float' | 'base64'): string | readonly number[] =>

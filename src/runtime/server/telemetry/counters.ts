@@ -33,6 +33,7 @@ export class Counters {
   readonly #meter = this.#provider.getMeter('adaptlet');
   readonly #requests = this.#counter(metrics.requests);
   readonly #tokens = this.#counter(metrics.tokens);
+  readonly #feedback = this.#counter(metrics.feedback);
   readonly #transitions = this.#counter(metrics.transitions);
   readonly #duration = this.#histogram(metrics.requestDuration);
   readonly #firstToken = this.#histogram(metrics.timeToFirstToken);
@@ -52,6 +53,10 @@ export class Counters {
 
   firstToken(served: ServedBy, seconds: number): void {
     this.#firstToken.record(seconds, this.#arm(served));
+  }
+
+  feedback(rollout: string, arm: string): void {
+    this.#feedback.add(1, { rollout: this.#rollouts.bounded(rollout), arm });
   }
 
   transition(from: string, to: string, cause: string): void {

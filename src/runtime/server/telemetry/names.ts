@@ -16,6 +16,10 @@ export const metrics = {
     name: 'adaptlet_tokens_total',
     help: 'Tokens of served requests, by kind: prompt or completion.',
   },
+  feedback: {
+    name: 'adaptlet_feedback_total',
+    help: 'Answers of rollouts that got feedback, by rollout and arm. Feedback that takes the place of an earlier one does not count.',
+  },
   transitions: {
     name: 'adaptlet_adapter_transitions_total',
     help: 'Changes of state of adapters on this runtime, by state before, state after and cause: the event, or the error code.',
@@ -55,6 +59,10 @@ export const metrics = {
   decodedTokens: {
     name: 'adaptlet_decoded_tokens_total',
     help: 'Tokens that decode steps gave. By their number: how many requests decode together.',
+  },
+  mirrored: {
+    name: 'adaptlet_mirrored_requests_total',
+    help: 'Copies of requests that a canary was given, by result: equal or different to the answer of stable, unchecked (sampled by chance), failed, dropped (requests came first).',
   },
   preemptions: {
     name: 'adaptlet_preemptions_total',

@@ -1,3 +1,5 @@
+import type { RolloutObject } from '../../../api/objects.ts';
+import { rolloutReadings } from '../../../rollout/readings.ts';
 import type { Reading } from '../../../telemetry/exposition.ts';
 import type { EngineLoad } from '../../engine/engine.ts';
 import { metrics } from './names.ts';
@@ -13,10 +15,14 @@ export type Readings = {
     readonly key: string;
     readonly weight: number;
     readonly effectiveWeight: number;
+    /** As this runtime decided about it; absent where an operator does. */
+    readonly object?: RolloutObject;
   }[];
   readonly requests: { readonly running: number; readonly waiting: number };
   /** Undefined when the engine process did nothing yet. */
   readonly engine: EngineLoad | undefined;
+  /** Copies of requests that canaries were given, by what became of them. */
+  readonly mirrored?: Readonly<Record<string, number>>;
   readonly lora: {
     /** How many adapters may be Resident at a time. */
     readonly max: number;
@@ -48,6 +54,12 @@ const counter = (metric: { name: string; help: string }, value: number): Reading
 
 const shareUsed = (engine: EngineLoad | undefined): number =>
   engine === undefined || engine.kvBudgetBytes === 0 ? 0 : engine.kvUsedBytes / engine.kvBudgetBytes;
+
+/** Whoever decides tells where rollouts stand: for those of an operator, its leader does. */
+const decidedReadings = (rollouts: Readings['rollouts']): Reading[] => {
+  const decided = rollouts.flatMap(({ object }) => object ?? []);
+  return decided.length === 0 ? [] : rolloutReadings(decided);
+};
 
 /** Everything that is read at a scrape, as gauges. `nowMs` is wall time. */
 export const gaugesOf = (
@@ -86,4 +98,10 @@ export const gaugesOf = (
   counter(metrics.decodeSteps, readings.engine?.decodeSteps ?? 0),
   counter(metrics.decodedTokens, readings.engine?.decodedTokens ?? 0),
   counter(metrics.preemptions, readings.engine?.preemptions ?? 0),
+  {
+    ...metrics.mirrored,
+    type: 'counter',
+    samples: Object.entries(readings.mirrored ?? {}).map(([result, value]) => ({ labels: { result }, value })),
+  },
+  ...decidedReadings(readings.rollouts),
 ];

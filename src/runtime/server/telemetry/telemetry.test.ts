@@ -9,6 +9,7 @@ import {
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace';
 import { expect, test } from 'vitest';
+import { aRollout, aStatus } from '../../../plan/manifests.fixture.ts';
 import { systemClock } from '../../../time/clock.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { fakeDigest } from '../testing/fake-serving.ts';
@@ -92,6 +93,7 @@ test('every metric has its exact name and its sentence', async () => {
   record.token();
   record.end({ code: 'OK', promptTokens: 1, completionTokens: 1 });
   telemetry.transition({ from: 'Loaded', to: 'Resident', cause: 'Passed' });
+  telemetry.feedback({ rollout: 'sql', arm: 'canary' });
   const text = await telemetry.metricsText();
   for (const { name, help } of Object.values(metrics)) {
     expect(text).toContain(`# HELP ${name} ${help}\n`);
@@ -117,6 +119,17 @@ test('only the newest combination of adapters is exposed, and a rollout that is 
     .filter((l) => /^(vllm:lora|adaptlet_rollout)/.test(l));
   expect(lines).toHaveLength(1);
   expect(lines[0]).toContain('running_lora_adapters="x\\"y\\\\z",waiting_lora_adapters="w"');
+});
+
+test('where this runtime decides about rollouts it tells where they stand, as the leader of a cluster does', async () => {
+  const { telemetry, read } = start();
+  const told = async () => (await telemetry.metricsText()).match(/^adaptlet_rollout_info.*$/m)?.[0];
+  expect(await told()).toBeUndefined();
+  const object = aRollout({ name: 'sql' }, { adapter: 'v1' }, aStatus({ phase: 'Degraded' }));
+  read({ ...fakeReadings, rollouts: fakeReadings.rollouts.map((rollout) => ({ ...rollout, object })) });
+  expect(await told()).toBe(
+    'adaptlet_rollout_info{namespace="team-a",name="sql",strategy="canary",phase="Degraded"} 1',
+  );
 });
 
 test('a request has one span, below it acquiring and generating, below the span of its caller', async () => {

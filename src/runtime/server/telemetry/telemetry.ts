@@ -25,6 +25,8 @@ export type Telemetry = {
     readonly method: string;
     readonly headers: Headers;
   }): RequestRecord;
+  /** An answer got its first feedback. */
+  feedback(about: { readonly rollout: string; readonly arm: string }): void;
   /** An adapter changed its state. `cause` is one of few constants, or an error code. */
   transition(change: { readonly from: string; readonly to: string; readonly cause: string }): void;
   /** Prometheus' text format. */
@@ -79,6 +81,9 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
           spans?.end(outcome);
         },
       };
+    },
+    feedback({ rollout, arm }) {
+      counters.feedback(rollout, arm);
     },
     transition({ from, to, cause }) {
       counters.transition(from, to, cause);

@@ -5,6 +5,7 @@ import type { EncodeResult, InferResult } from '../../engine/tasks.ts';
 import type {
   Answered,
   EncodeRequest,
+  FeedbackTaken,
   GenerateRequest,
   Generation,
   InferRequest,
@@ -70,6 +71,8 @@ export class FakeServing implements Serving {
   /** Requests that were answered as a whole. */
   readonly encoded: { readonly context: RequestContext; readonly request: EncodeRequest }[] = [];
   readonly inferred: { readonly context: RequestContext; readonly request: InferRequest }[] = [];
+  /** Rewards by id; there are answers with the ids r1 to r9. */
+  readonly rewards = new Map<string, number>();
   readonly calls: {
     readonly context: RequestContext;
     readonly request: GenerateRequest;
@@ -96,6 +99,20 @@ export class FakeServing implements Serving {
 
   ready(): { readonly ok: boolean; readonly reason: string } {
     return this.readiness;
+  }
+
+  feedback(id: string, reward: number): FeedbackTaken {
+    if (!/^r[1-9]$/.test(id)) throw new AdaptletError('FEEDBACK_UNKNOWN', `there is no answer ${id}`);
+    const before = this.rewards.get(id);
+    this.rewards.set(id, reward);
+    const isFirst = before === undefined;
+    return {
+      rollout: 'sql',
+      arm: 'canary',
+      digest: fakeDigest('a'),
+      isFirst,
+      replaced: !isFirst && before !== reward,
+    };
   }
 
   models(_namespace: string): readonly ModelCard[] {

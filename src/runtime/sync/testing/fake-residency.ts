@@ -38,9 +38,10 @@ export class FakeResidency {
     });
   }
 
-  state(key: ObjectKey): { kind: string } | undefined {
+  state(key: ObjectKey): { kind: string; digest: string; failure: object } | undefined {
     const view = this.facts().find((one) => one.key === key);
-    return view === undefined ? undefined : { kind: view.state };
+    if (view === undefined) return undefined;
+    return { kind: view.state, digest: view.digest, failure: { code: view.reason, message: '' } };
   }
 
   isResident(key: ObjectKey, digest: Digest): boolean {

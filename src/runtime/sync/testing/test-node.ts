@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../../../time/clock.ts';
 import { PlanInForce } from '../../plan-in-force.ts';
 import { servingFacts } from '../../serving/facts.ts';
 import { Holds } from '../../serving/holds.ts';
-import { ServedCounts } from '../../serving/served-counts.ts';
+import { RolloutTally } from '../../serving/rollout-tally.ts';
 import { memoryOf, recall } from '../../state/memory.ts';
 import type { Dial } from '../dial.ts';
 import { type HeldPlanJson } from '../plan-follower.ts';
@@ -28,14 +28,14 @@ export const startTestNode = async (options: TestNodeOptions) => {
   const remembered = await recall(memory, logger);
   const residency = new FakeResidency();
   const usage = { memory: { budgetBytes: 1000, usedBytes: 0 }, disk: { budgetBytes: 1000, usedBytes: 0 } };
-  const counts = new ServedCounts(() => source.counted());
+  const tally = new RolloutTally(() => source.counted());
   const holds = new Holds(clock, remembered.holds, {
     held: () => source.wake(),
     changed: (all) => memory.holds.write({ holds: [...all] }),
     logger,
   });
-  const plan = new PlanInForce({ residency: residency.whole, holds, counts, baseModel: 'tiny' });
-  const facts = servingFacts(residency, holds);
+  const plan = new PlanInForce({ residency: residency.whole, holds, tally, baseModel: 'tiny' });
+  const facts = servingFacts(residency.whole, holds);
   const source = new SyncSource({
     clock,
     logger,
@@ -65,7 +65,9 @@ export const startTestNode = async (options: TestNodeOptions) => {
     residency: residency.whole,
     node: {
       adapters: () => residency.facts(),
-      counts,
+      counts: tally.served,
+      splits: tally.splits,
+      mirrored: tally.mirror,
       facts,
       memory: () => usage.memory,
       disk: () => usage.disk,
@@ -79,7 +81,8 @@ export const startTestNode = async (options: TestNodeOptions) => {
     residency,
     plan,
     holds,
-    counts,
+    counts: tally.served,
+    tally,
     facts,
     usage,
     memory,

@@ -256,6 +256,65 @@ export interface RolloutReport {
   servedCanary: bigint;
   /** Digests that it holds back for this rollout. */
   holds: Hold[];
+  /**
+   * What each arm did since this process started, by the weight that canary_digest had here in this attempt. In a Report
+   * that does not have everything: the weights whose counts changed; what was told of the others stays.
+   */
+  counts: WeightCounts[];
+  /** Absent: the plan mirrors nothing to canary_digest, and nothing was mirrored to it in this attempt. */
+  mirror: Mirror | undefined;
+}
+
+/** What became of copies of requests that the canary was given in this attempt, since this process started. */
+export interface Mirror {
+  /** Percent of the plan, of the requests that stable answers; 0: none. */
+  percentage: number;
+  /** Copies that it answered or failed to answer, and those that it failed. */
+  requests: bigint;
+  failed: bigint;
+  /** Copies that made way for requests. */
+  dropped: bigint;
+  /** Pairs of answers that could be compared, those that were equal, and the sum of similarities from 0 to 1. */
+  compared: bigint;
+  equal: bigint;
+  similarity: number;
+  /** Pairs of answers whose milliseconds to the first token are known, and the sums of these. */
+  timed: bigint;
+  stableMs: number;
+  canaryMs: number;
+}
+
+/** While the canary had one weight on this runtime. */
+export interface WeightCounts {
+  /** Percent, 1 to 100. */
+  weight: number;
+  /** Grows with every change of the counts, over all weights. */
+  seq: bigint;
+  stable: ArmCounts | undefined;
+  canary: ArmCounts | undefined;
+}
+
+/**
+ * What one arm did, cumulative. Requests are counted by who asked, in 64 hash buckets; what is the caller's own doing is
+ * not counted. Lists have one entry for each bucket, or none when all of them are 0.
+ */
+export interface ArmCounts {
+  /** Answered or failed. */
+  requests: number[];
+  /** Failed. */
+  errors: number[];
+  /** Sums of ln(milliseconds) of those that were answered, and the sum of its squares over all buckets. */
+  logLatency: number[];
+  logLatencySquares: number;
+  /** Sum of the milliseconds. */
+  latencyMs: number;
+  /** A DDSketch of the milliseconds with a relative error of 0.02: the number of its first bin, and the count of each bin. */
+  latencyFirst: number;
+  latencyCounts: number[];
+  /** Answers with a reward from Feedback, their sum, and the sum of its squares over all buckets. */
+  feedbacks: number[];
+  rewards: number[];
+  rewardSquares: number;
 }
 
 export interface Hold {
@@ -2515,6 +2574,8 @@ function createBaseRolloutReport(): RolloutReport {
     servedStable: 0n,
     servedCanary: 0n,
     holds: [],
+    counts: [],
+    mirror: undefined,
   };
 }
 
@@ -2555,6 +2616,12 @@ export const RolloutReport: MessageFns<RolloutReport> = {
     }
     for (const v of message.holds) {
       Hold.encode(v!, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.counts) {
+      WeightCounts.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.mirror !== undefined) {
+      Mirror.encode(message.mirror, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -2652,6 +2719,22 @@ export const RolloutReport: MessageFns<RolloutReport> = {
             message.holds.push(Hold.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.counts.push(WeightCounts.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.mirror = Mirror.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2698,6 +2781,10 @@ export const RolloutReport: MessageFns<RolloutReport> = {
       holds: globalThis.Array.isArray(object?.holds)
         ? object.holds.map((e: any) => Hold.fromJSON(e))
         : [],
+      counts: globalThis.Array.isArray(object?.counts)
+        ? object.counts.map((e: any) => WeightCounts.fromJSON(e))
+        : [],
+      mirror: isSet(object.mirror) ? Mirror.fromJSON(object.mirror) : undefined,
     };
   },
 
@@ -2733,6 +2820,12 @@ export const RolloutReport: MessageFns<RolloutReport> = {
     if (message.holds?.length) {
       obj.holds = message.holds.map((e) => Hold.toJSON(e));
     }
+    if (message.counts?.length) {
+      obj.counts = message.counts.map((e) => WeightCounts.toJSON(e));
+    }
+    if (message.mirror !== undefined) {
+      obj.mirror = Mirror.toJSON(message.mirror);
+    }
     return obj;
   },
 
@@ -2755,6 +2848,718 @@ export const RolloutReport: MessageFns<RolloutReport> = {
       ? BigInt(object.servedCanary)
       : 0n;
     message.holds = object.holds?.map((e) => Hold.fromPartial(e)) || [];
+    message.counts = object.counts?.map((e) => WeightCounts.fromPartial(e)) || [];
+    message.mirror = (object.mirror !== undefined && object.mirror !== null)
+      ? Mirror.fromPartial(object.mirror)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMirror(): Mirror {
+  return {
+    percentage: 0,
+    requests: 0n,
+    failed: 0n,
+    dropped: 0n,
+    compared: 0n,
+    equal: 0n,
+    similarity: 0,
+    timed: 0n,
+    stableMs: 0,
+    canaryMs: 0,
+  };
+}
+
+export const Mirror: MessageFns<Mirror> = {
+  encode(message: Mirror, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.percentage !== 0) {
+      writer.uint32(8).uint32(message.percentage);
+    }
+    if (message.requests !== 0n) {
+      if (BigInt.asUintN(64, message.requests) !== message.requests) {
+        throw new globalThis.Error("value provided for field message.requests of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.requests);
+    }
+    if (message.failed !== 0n) {
+      if (BigInt.asUintN(64, message.failed) !== message.failed) {
+        throw new globalThis.Error("value provided for field message.failed of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.failed);
+    }
+    if (message.dropped !== 0n) {
+      if (BigInt.asUintN(64, message.dropped) !== message.dropped) {
+        throw new globalThis.Error("value provided for field message.dropped of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.dropped);
+    }
+    if (message.compared !== 0n) {
+      if (BigInt.asUintN(64, message.compared) !== message.compared) {
+        throw new globalThis.Error("value provided for field message.compared of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.compared);
+    }
+    if (message.equal !== 0n) {
+      if (BigInt.asUintN(64, message.equal) !== message.equal) {
+        throw new globalThis.Error("value provided for field message.equal of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.equal);
+    }
+    if (message.similarity !== 0) {
+      writer.uint32(57).double(message.similarity);
+    }
+    if (message.timed !== 0n) {
+      if (BigInt.asUintN(64, message.timed) !== message.timed) {
+        throw new globalThis.Error("value provided for field message.timed of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.timed);
+    }
+    if (message.stableMs !== 0) {
+      writer.uint32(73).double(message.stableMs);
+    }
+    if (message.canaryMs !== 0) {
+      writer.uint32(81).double(message.canaryMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Mirror {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMirror();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.percentage = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.requests = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.failed = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dropped = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.compared = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.equal = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.similarity = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.timed = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 73) {
+              break;
+            }
+
+            message.stableMs = reader.double();
+            continue;
+          }
+          case 10: {
+            if (tag !== 81) {
+              break;
+            }
+
+            message.canaryMs = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Mirror {
+    return {
+      percentage: isSet(object.percentage) ? globalThis.Number(object.percentage) : 0,
+      requests: isSet(object.requests) ? BigInt(object.requests) : 0n,
+      failed: isSet(object.failed) ? BigInt(object.failed) : 0n,
+      dropped: isSet(object.dropped) ? BigInt(object.dropped) : 0n,
+      compared: isSet(object.compared) ? BigInt(object.compared) : 0n,
+      equal: isSet(object.equal) ? BigInt(object.equal) : 0n,
+      similarity: isSet(object.similarity) ? globalThis.Number(object.similarity) : 0,
+      timed: isSet(object.timed) ? BigInt(object.timed) : 0n,
+      stableMs: isSet(object.stableMs)
+        ? globalThis.Number(object.stableMs)
+        : isSet(object.stable_ms)
+        ? globalThis.Number(object.stable_ms)
+        : 0,
+      canaryMs: isSet(object.canaryMs)
+        ? globalThis.Number(object.canaryMs)
+        : isSet(object.canary_ms)
+        ? globalThis.Number(object.canary_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: Mirror): unknown {
+    const obj: any = {};
+    if (message.percentage !== 0) {
+      obj.percentage = Math.round(message.percentage);
+    }
+    if (message.requests !== 0n) {
+      obj.requests = message.requests.toString();
+    }
+    if (message.failed !== 0n) {
+      obj.failed = message.failed.toString();
+    }
+    if (message.dropped !== 0n) {
+      obj.dropped = message.dropped.toString();
+    }
+    if (message.compared !== 0n) {
+      obj.compared = message.compared.toString();
+    }
+    if (message.equal !== 0n) {
+      obj.equal = message.equal.toString();
+    }
+    if (message.similarity !== 0) {
+      obj.similarity = floatToJson(message.similarity);
+    }
+    if (message.timed !== 0n) {
+      obj.timed = message.timed.toString();
+    }
+    if (message.stableMs !== 0) {
+      obj.stableMs = floatToJson(message.stableMs);
+    }
+    if (message.canaryMs !== 0) {
+      obj.canaryMs = floatToJson(message.canaryMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Mirror>): Mirror {
+    return Mirror.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Mirror>): Mirror {
+    const message = createBaseMirror();
+    message.percentage = object.percentage ?? 0;
+    message.requests = (object.requests !== undefined && object.requests !== null) ? BigInt(object.requests) : 0n;
+    message.failed = (object.failed !== undefined && object.failed !== null) ? BigInt(object.failed) : 0n;
+    message.dropped = (object.dropped !== undefined && object.dropped !== null) ? BigInt(object.dropped) : 0n;
+    message.compared = (object.compared !== undefined && object.compared !== null) ? BigInt(object.compared) : 0n;
+    message.equal = (object.equal !== undefined && object.equal !== null) ? BigInt(object.equal) : 0n;
+    message.similarity = object.similarity ?? 0;
+    message.timed = (object.timed !== undefined && object.timed !== null) ? BigInt(object.timed) : 0n;
+    message.stableMs = object.stableMs ?? 0;
+    message.canaryMs = object.canaryMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseWeightCounts(): WeightCounts {
+  return { weight: 0, seq: 0n, stable: undefined, canary: undefined };
+}
+
+export const WeightCounts: MessageFns<WeightCounts> = {
+  encode(message: WeightCounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.weight !== 0) {
+      writer.uint32(8).uint32(message.weight);
+    }
+    if (message.seq !== 0n) {
+      if (BigInt.asUintN(64, message.seq) !== message.seq) {
+        throw new globalThis.Error("value provided for field message.seq of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.seq);
+    }
+    if (message.stable !== undefined) {
+      ArmCounts.encode(message.stable, writer.uint32(26).fork()).join();
+    }
+    if (message.canary !== undefined) {
+      ArmCounts.encode(message.canary, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WeightCounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWeightCounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.seq = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.stable = ArmCounts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.canary = ArmCounts.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WeightCounts {
+    return {
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+      seq: isSet(object.seq) ? BigInt(object.seq) : 0n,
+      stable: isSet(object.stable) ? ArmCounts.fromJSON(object.stable) : undefined,
+      canary: isSet(object.canary) ? ArmCounts.fromJSON(object.canary) : undefined,
+    };
+  },
+
+  toJSON(message: WeightCounts): unknown {
+    const obj: any = {};
+    if (message.weight !== 0) {
+      obj.weight = Math.round(message.weight);
+    }
+    if (message.seq !== 0n) {
+      obj.seq = message.seq.toString();
+    }
+    if (message.stable !== undefined) {
+      obj.stable = ArmCounts.toJSON(message.stable);
+    }
+    if (message.canary !== undefined) {
+      obj.canary = ArmCounts.toJSON(message.canary);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WeightCounts>): WeightCounts {
+    return WeightCounts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WeightCounts>): WeightCounts {
+    const message = createBaseWeightCounts();
+    message.weight = object.weight ?? 0;
+    message.seq = (object.seq !== undefined && object.seq !== null) ? BigInt(object.seq) : 0n;
+    message.stable = (object.stable !== undefined && object.stable !== null)
+      ? ArmCounts.fromPartial(object.stable)
+      : undefined;
+    message.canary = (object.canary !== undefined && object.canary !== null)
+      ? ArmCounts.fromPartial(object.canary)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseArmCounts(): ArmCounts {
+  return {
+    requests: [],
+    errors: [],
+    logLatency: [],
+    logLatencySquares: 0,
+    latencyMs: 0,
+    latencyFirst: 0,
+    latencyCounts: [],
+    feedbacks: [],
+    rewards: [],
+    rewardSquares: 0,
+  };
+}
+
+export const ArmCounts: MessageFns<ArmCounts> = {
+  encode(message: ArmCounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requests.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.requests) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.errors.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.errors) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.logLatency.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.logLatency) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.logLatencySquares !== 0) {
+      writer.uint32(33).double(message.logLatencySquares);
+    }
+    if (message.latencyMs !== 0) {
+      writer.uint32(41).double(message.latencyMs);
+    }
+    if (message.latencyFirst !== 0) {
+      writer.uint32(48).sint32(message.latencyFirst);
+    }
+    if (message.latencyCounts.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.latencyCounts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.feedbacks.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.feedbacks) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.rewards.length !== 0) {
+      writer.uint32(74).fork();
+      for (const v of message.rewards) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.rewardSquares !== 0) {
+      writer.uint32(81).double(message.rewardSquares);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArmCounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArmCounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.requests.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.requests.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.errors.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.errors.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 25) {
+              message.logLatency.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.logLatency.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.logLatencySquares = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.latencyMs = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.latencyFirst = reader.sint32();
+            continue;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.latencyCounts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.latencyCounts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag === 64) {
+              message.feedbacks.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.feedbacks.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 9: {
+            if (tag === 73) {
+              message.rewards.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 74) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.rewards.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 10: {
+            if (tag !== 81) {
+              break;
+            }
+
+            message.rewardSquares = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArmCounts {
+    return {
+      requests: globalThis.Array.isArray(object?.requests) ? object.requests.map((e: any) => globalThis.Number(e)) : [],
+      errors: globalThis.Array.isArray(object?.errors) ? object.errors.map((e: any) => globalThis.Number(e)) : [],
+      logLatency: globalThis.Array.isArray(object?.logLatency)
+        ? object.logLatency.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.log_latency)
+        ? object.log_latency.map((e: any) => globalThis.Number(e))
+        : [],
+      logLatencySquares: isSet(object.logLatencySquares)
+        ? globalThis.Number(object.logLatencySquares)
+        : isSet(object.log_latency_squares)
+        ? globalThis.Number(object.log_latency_squares)
+        : 0,
+      latencyMs: isSet(object.latencyMs)
+        ? globalThis.Number(object.latencyMs)
+        : isSet(object.latency_ms)
+        ? globalThis.Number(object.latency_ms)
+        : 0,
+      latencyFirst: isSet(object.latencyFirst)
+        ? globalThis.Number(object.latencyFirst)
+        : isSet(object.latency_first)
+        ? globalThis.Number(object.latency_first)
+        : 0,
+      latencyCounts: globalThis.Array.isArray(object?.latencyCounts)
+        ? object.latencyCounts.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.latency_counts)
+        ? object.latency_counts.map((e: any) => globalThis.Number(e))
+        : [],
+      feedbacks: globalThis.Array.isArray(object?.feedbacks)
+        ? object.feedbacks.map((e: any) => globalThis.Number(e))
+        : [],
+      rewards: globalThis.Array.isArray(object?.rewards) ? object.rewards.map((e: any) => globalThis.Number(e)) : [],
+      rewardSquares: isSet(object.rewardSquares)
+        ? globalThis.Number(object.rewardSquares)
+        : isSet(object.reward_squares)
+        ? globalThis.Number(object.reward_squares)
+        : 0,
+    };
+  },
+
+  toJSON(message: ArmCounts): unknown {
+    const obj: any = {};
+    if (message.requests?.length) {
+      obj.requests = message.requests.map((e) => Math.round(e));
+    }
+    if (message.errors?.length) {
+      obj.errors = message.errors.map((e) => Math.round(e));
+    }
+    if (message.logLatency?.length) {
+      obj.logLatency = message.logLatency.map((e) => floatToJson(e));
+    }
+    if (message.logLatencySquares !== 0) {
+      obj.logLatencySquares = floatToJson(message.logLatencySquares);
+    }
+    if (message.latencyMs !== 0) {
+      obj.latencyMs = floatToJson(message.latencyMs);
+    }
+    if (message.latencyFirst !== 0) {
+      obj.latencyFirst = Math.round(message.latencyFirst);
+    }
+    if (message.latencyCounts?.length) {
+      obj.latencyCounts = message.latencyCounts.map((e) => Math.round(e));
+    }
+    if (message.feedbacks?.length) {
+      obj.feedbacks = message.feedbacks.map((e) => Math.round(e));
+    }
+    if (message.rewards?.length) {
+      obj.rewards = message.rewards.map((e) => floatToJson(e));
+    }
+    if (message.rewardSquares !== 0) {
+      obj.rewardSquares = floatToJson(message.rewardSquares);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ArmCounts>): ArmCounts {
+    return ArmCounts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ArmCounts>): ArmCounts {
+    const message = createBaseArmCounts();
+    message.requests = object.requests?.map((e) => e) || [];
+    message.errors = object.errors?.map((e) => e) || [];
+    message.logLatency = object.logLatency?.map((e) => e) || [];
+    message.logLatencySquares = object.logLatencySquares ?? 0;
+    message.latencyMs = object.latencyMs ?? 0;
+    message.latencyFirst = object.latencyFirst ?? 0;
+    message.latencyCounts = object.latencyCounts?.map((e) => e) || [];
+    message.feedbacks = object.feedbacks?.map((e) => e) || [];
+    message.rewards = object.rewards?.map((e) => e) || [];
+    message.rewardSquares = object.rewardSquares ?? 0;
     return message;
   },
 };
@@ -3821,6 +4626,10 @@ function bytesFromBase64(b64: string): Uint8Array {
 
 function base64FromBytes(arr: Uint8Array): string {
   return globalThis.Buffer.from(arr).toString("base64");
+}
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

@@ -137,6 +137,37 @@ export interface Rollout {
   servedCanary: bigint;
   /** Why this runtime holds the canary back; empty when it does not. */
   held: string;
+  /** What was measured of the canary. Only of a runtime that decides by itself. */
+  metrics: Metric[];
+}
+
+/** What was measured of one metric of an analysis. */
+export interface Metric {
+  name: string;
+  /** Number of its step, from 1; 0: beside the steps. */
+  step: number;
+  /** Running, Success, Failed, Inconclusive or Error. */
+  phase: string;
+  /** Measurements that could be made, those of them that failed or could not tell, and those in a row that could not be made. */
+  taken: number;
+  failed: number;
+  inconclusive: number;
+  consecutiveErrors: number;
+  /** What was measured last, and what it is held against. */
+  value?: number | undefined;
+  bound?: number | undefined;
+  message: string;
+  /** Of an A/B test; absent for a side with feedback of too few callers. */
+  stable: Variant | undefined;
+  canary: Variant | undefined;
+}
+
+/** What one side of an A/B test earned, with its confidence sequence. */
+export interface Variant {
+  count: number;
+  mean: number;
+  low: number;
+  high: number;
 }
 
 export interface Route {
@@ -1635,6 +1666,7 @@ function createBaseRollout(): Rollout {
     servedStable: 0n,
     servedCanary: 0n,
     held: "",
+    metrics: [],
   };
 }
 
@@ -1678,6 +1710,9 @@ export const Rollout: MessageFns<Rollout> = {
     }
     if (message.held !== "") {
       writer.uint32(90).string(message.held);
+    }
+    for (const v of message.metrics) {
+      Metric.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1783,6 +1818,14 @@ export const Rollout: MessageFns<Rollout> = {
             message.held = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.metrics.push(Metric.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1820,6 +1863,7 @@ export const Rollout: MessageFns<Rollout> = {
         ? BigInt(object.served_canary)
         : 0n,
       held: isSet(object.held) ? globalThis.String(object.held) : "",
+      metrics: globalThis.Array.isArray(object?.metrics) ? object.metrics.map((e: any) => Metric.fromJSON(e)) : [],
     };
   },
 
@@ -1858,6 +1902,9 @@ export const Rollout: MessageFns<Rollout> = {
     if (message.held !== "") {
       obj.held = message.held;
     }
+    if (message.metrics?.length) {
+      obj.metrics = message.metrics.map((e) => Metric.toJSON(e));
+    }
     return obj;
   },
 
@@ -1881,6 +1928,390 @@ export const Rollout: MessageFns<Rollout> = {
       ? BigInt(object.servedCanary)
       : 0n;
     message.held = object.held ?? "";
+    message.metrics = object.metrics?.map((e) => Metric.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMetric(): Metric {
+  return {
+    name: "",
+    step: 0,
+    phase: "",
+    taken: 0,
+    failed: 0,
+    inconclusive: 0,
+    consecutiveErrors: 0,
+    value: undefined,
+    bound: undefined,
+    message: "",
+    stable: undefined,
+    canary: undefined,
+  };
+}
+
+export const Metric: MessageFns<Metric> = {
+  encode(message: Metric, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.step !== 0) {
+      writer.uint32(16).uint32(message.step);
+    }
+    if (message.phase !== "") {
+      writer.uint32(26).string(message.phase);
+    }
+    if (message.taken !== 0) {
+      writer.uint32(32).uint32(message.taken);
+    }
+    if (message.failed !== 0) {
+      writer.uint32(40).uint32(message.failed);
+    }
+    if (message.inconclusive !== 0) {
+      writer.uint32(48).uint32(message.inconclusive);
+    }
+    if (message.consecutiveErrors !== 0) {
+      writer.uint32(56).uint32(message.consecutiveErrors);
+    }
+    if (message.value !== undefined) {
+      writer.uint32(65).double(message.value);
+    }
+    if (message.bound !== undefined) {
+      writer.uint32(73).double(message.bound);
+    }
+    if (message.message !== "") {
+      writer.uint32(82).string(message.message);
+    }
+    if (message.stable !== undefined) {
+      Variant.encode(message.stable, writer.uint32(90).fork()).join();
+    }
+    if (message.canary !== undefined) {
+      Variant.encode(message.canary, writer.uint32(98).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Metric {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetric();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.step = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.taken = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.failed = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.inconclusive = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.consecutiveErrors = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+          case 9: {
+            if (tag !== 73) {
+              break;
+            }
+
+            message.bound = reader.double();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.stable = Variant.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.canary = Variant.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Metric {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      step: isSet(object.step) ? globalThis.Number(object.step) : 0,
+      phase: isSet(object.phase) ? globalThis.String(object.phase) : "",
+      taken: isSet(object.taken) ? globalThis.Number(object.taken) : 0,
+      failed: isSet(object.failed) ? globalThis.Number(object.failed) : 0,
+      inconclusive: isSet(object.inconclusive) ? globalThis.Number(object.inconclusive) : 0,
+      consecutiveErrors: isSet(object.consecutiveErrors)
+        ? globalThis.Number(object.consecutiveErrors)
+        : isSet(object.consecutive_errors)
+        ? globalThis.Number(object.consecutive_errors)
+        : 0,
+      value: isSet(object.value) ? globalThis.Number(object.value) : undefined,
+      bound: isSet(object.bound) ? globalThis.Number(object.bound) : undefined,
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      stable: isSet(object.stable) ? Variant.fromJSON(object.stable) : undefined,
+      canary: isSet(object.canary) ? Variant.fromJSON(object.canary) : undefined,
+    };
+  },
+
+  toJSON(message: Metric): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.step !== 0) {
+      obj.step = Math.round(message.step);
+    }
+    if (message.phase !== "") {
+      obj.phase = message.phase;
+    }
+    if (message.taken !== 0) {
+      obj.taken = Math.round(message.taken);
+    }
+    if (message.failed !== 0) {
+      obj.failed = Math.round(message.failed);
+    }
+    if (message.inconclusive !== 0) {
+      obj.inconclusive = Math.round(message.inconclusive);
+    }
+    if (message.consecutiveErrors !== 0) {
+      obj.consecutiveErrors = Math.round(message.consecutiveErrors);
+    }
+    if (message.value !== undefined) {
+      obj.value = floatToJson(message.value);
+    }
+    if (message.bound !== undefined) {
+      obj.bound = floatToJson(message.bound);
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.stable !== undefined) {
+      obj.stable = Variant.toJSON(message.stable);
+    }
+    if (message.canary !== undefined) {
+      obj.canary = Variant.toJSON(message.canary);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Metric>): Metric {
+    return Metric.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Metric>): Metric {
+    const message = createBaseMetric();
+    message.name = object.name ?? "";
+    message.step = object.step ?? 0;
+    message.phase = object.phase ?? "";
+    message.taken = object.taken ?? 0;
+    message.failed = object.failed ?? 0;
+    message.inconclusive = object.inconclusive ?? 0;
+    message.consecutiveErrors = object.consecutiveErrors ?? 0;
+    message.value = object.value ?? undefined;
+    message.bound = object.bound ?? undefined;
+    message.message = object.message ?? "";
+    message.stable = (object.stable !== undefined && object.stable !== null)
+      ? Variant.fromPartial(object.stable)
+      : undefined;
+    message.canary = (object.canary !== undefined && object.canary !== null)
+      ? Variant.fromPartial(object.canary)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseVariant(): Variant {
+  return { count: 0, mean: 0, low: 0, high: 0 };
+}
+
+export const Variant: MessageFns<Variant> = {
+  encode(message: Variant, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.mean !== 0) {
+      writer.uint32(17).double(message.mean);
+    }
+    if (message.low !== 0) {
+      writer.uint32(25).double(message.low);
+    }
+    if (message.high !== 0) {
+      writer.uint32(33).double(message.high);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Variant {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVariant();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.mean = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.low = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.high = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Variant {
+    return {
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      mean: isSet(object.mean) ? globalThis.Number(object.mean) : 0,
+      low: isSet(object.low) ? globalThis.Number(object.low) : 0,
+      high: isSet(object.high) ? globalThis.Number(object.high) : 0,
+    };
+  },
+
+  toJSON(message: Variant): unknown {
+    const obj: any = {};
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.mean !== 0) {
+      obj.mean = floatToJson(message.mean);
+    }
+    if (message.low !== 0) {
+      obj.low = floatToJson(message.low);
+    }
+    if (message.high !== 0) {
+      obj.high = floatToJson(message.high);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Variant>): Variant {
+    return Variant.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Variant>): Variant {
+    const message = createBaseVariant();
+    message.count = object.count ?? 0;
+    message.mean = object.mean ?? 0;
+    message.low = object.low ?? 0;
+    message.high = object.high ?? 0;
     return message;
   },
 };

@@ -308,6 +308,24 @@ export interface Classification {
   truncated: boolean;
 }
 
+export interface FeedbackRequest {
+  /** Of the answer: Done.id, or x-adaptlet-request-id. The id of an OpenAI completion is taken as well. */
+  id: string;
+  /** Higher is better; the unit is yours. From -1,000,000 to 1,000,000. Needed, 0 too. */
+  reward?: number | undefined;
+}
+
+/** What gave the answer, and now has the reward. */
+export interface FeedbackResponse {
+  rollout: string;
+  /** stable or canary. */
+  arm: string;
+  /** Of the adapter. */
+  digest: string;
+  /** Another reward was given for it before, and counts no more. */
+  replaced: boolean;
+}
+
 function createBaseGenerateRequest(): GenerateRequest {
   return {
     namespace: "",
@@ -3025,12 +3043,215 @@ export const Classification: MessageFns<Classification> = {
   },
 };
 
+function createBaseFeedbackRequest(): FeedbackRequest {
+  return { id: "", reward: undefined };
+}
+
+export const FeedbackRequest: MessageFns<FeedbackRequest> = {
+  encode(message: FeedbackRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.reward !== undefined) {
+      writer.uint32(17).double(message.reward);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FeedbackRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFeedbackRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.reward = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FeedbackRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      reward: isSet(object.reward) ? globalThis.Number(object.reward) : undefined,
+    };
+  },
+
+  toJSON(message: FeedbackRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.reward !== undefined) {
+      obj.reward = floatToJson(message.reward);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FeedbackRequest>): FeedbackRequest {
+    return FeedbackRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FeedbackRequest>): FeedbackRequest {
+    const message = createBaseFeedbackRequest();
+    message.id = object.id ?? "";
+    message.reward = object.reward ?? undefined;
+    return message;
+  },
+};
+
+function createBaseFeedbackResponse(): FeedbackResponse {
+  return { rollout: "", arm: "", digest: "", replaced: false };
+}
+
+export const FeedbackResponse: MessageFns<FeedbackResponse> = {
+  encode(message: FeedbackResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rollout !== "") {
+      writer.uint32(10).string(message.rollout);
+    }
+    if (message.arm !== "") {
+      writer.uint32(18).string(message.arm);
+    }
+    if (message.digest !== "") {
+      writer.uint32(26).string(message.digest);
+    }
+    if (message.replaced !== false) {
+      writer.uint32(32).bool(message.replaced);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FeedbackResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFeedbackResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rollout = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.arm = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.replaced = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FeedbackResponse {
+    return {
+      rollout: isSet(object.rollout) ? globalThis.String(object.rollout) : "",
+      arm: isSet(object.arm) ? globalThis.String(object.arm) : "",
+      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
+      replaced: isSet(object.replaced) ? globalThis.Boolean(object.replaced) : false,
+    };
+  },
+
+  toJSON(message: FeedbackResponse): unknown {
+    const obj: any = {};
+    if (message.rollout !== "") {
+      obj.rollout = message.rollout;
+    }
+    if (message.arm !== "") {
+      obj.arm = message.arm;
+    }
+    if (message.digest !== "") {
+      obj.digest = message.digest;
+    }
+    if (message.replaced !== false) {
+      obj.replaced = message.replaced;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FeedbackResponse>): FeedbackResponse {
+    return FeedbackResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FeedbackResponse>): FeedbackResponse {
+    const message = createBaseFeedbackResponse();
+    message.rollout = object.rollout ?? "";
+    message.arm = object.arm ?? "";
+    message.digest = object.digest ?? "";
+    message.replaced = object.replaced ?? false;
+    return message;
+  },
+};
+
 /**
- * Text generation, embeddings and classification with the adapter that the request's model, route and user lead to.
+ * Text generation, embeddings and classification with the adapter that the request's model, route and user lead to, and
+ * what people made of the answers.
  *
  * Metadata of a request: x-adaptlet-user, x-adaptlet-session, x-adaptlet-tenant, x-adaptlet-namespace; all of it can
  * be matched by routes. x-adaptlet-priority: which of the requests that wait goes first.
- * Metadata of an answer: x-adaptlet-adapter, -digest, -rollout, -arm, -rule.
+ * Metadata of an answer: x-adaptlet-adapter, -digest, -rollout, -arm, -rule, and -request-id, which Feedback takes.
  * Errors: the gRPC status, a message that says what to do, and the trailers x-adaptlet-error (a code of the error
  * catalogue) and, where waiting helps, retry-after in seconds.
  * buf:lint:ignore SERVICE_SUFFIX
@@ -3070,6 +3291,20 @@ export const InferenceService = {
     responseSerialize: (value: ClassifyResponse): Buffer => Buffer.from(ClassifyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ClassifyResponse => ClassifyResponse.decode(value),
   },
+  /**
+   * Says how good an answer of a rollout was: stable and canary are compared by it. One reward counts for an answer, the
+   * last one; giving it again changes nothing, so that a call may be repeated. Errors: NOT_FOUND (FEEDBACK_UNKNOWN) for
+   * an answer of another runtime, one that no rollout gave, or one before the last 65,536 or before a restart.
+   */
+  feedback: {
+    path: "/adaptlet.inference.v1.Inference/Feedback" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FeedbackRequest): Buffer => Buffer.from(FeedbackRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FeedbackRequest => FeedbackRequest.decode(value),
+    responseSerialize: (value: FeedbackResponse): Buffer => Buffer.from(FeedbackResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FeedbackResponse => FeedbackResponse.decode(value),
+  },
 } as const;
 
 export interface InferenceServer extends UntypedServiceImplementation {
@@ -3082,6 +3317,12 @@ export interface InferenceServer extends UntypedServiceImplementation {
   embed: handleUnaryCall<EmbedRequest, EmbedResponse>;
   /** Classifies texts by an adapter with a classification head. The base model has to be an encoder. */
   classify: handleUnaryCall<ClassifyRequest, ClassifyResponse>;
+  /**
+   * Says how good an answer of a rollout was: stable and canary are compared by it. One reward counts for an answer, the
+   * last one; giving it again changes nothing, so that a call may be repeated. Errors: NOT_FOUND (FEEDBACK_UNKNOWN) for
+   * an answer of another runtime, one that no rollout gave, or one before the last 65,536 or before a restart.
+   */
+  feedback: handleUnaryCall<FeedbackRequest, FeedbackResponse>;
 }
 
 export interface InferenceClient extends Client {
@@ -3126,6 +3367,26 @@ export interface InferenceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ClassifyResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Says how good an answer of a rollout was: stable and canary are compared by it. One reward counts for an answer, the
+   * last one; giving it again changes nothing, so that a call may be repeated. Errors: NOT_FOUND (FEEDBACK_UNKNOWN) for
+   * an answer of another runtime, one that no rollout gave, or one before the last 65,536 or before a restart.
+   */
+  feedback(
+    request: FeedbackRequest,
+    callback: (error: ServiceError | null, response: FeedbackResponse) => void,
+  ): ClientUnaryCall;
+  feedback(
+    request: FeedbackRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FeedbackResponse) => void,
+  ): ClientUnaryCall;
+  feedback(
+    request: FeedbackRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FeedbackResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { credentials, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { AdminClient } from '../../../../gen/adaptlet/inference/v1/admin.ts';
+import { AdminClient, Rollout } from '../../../../gen/adaptlet/inference/v1/admin.ts';
+import { aRollout, aStatus } from '../../../../plan/manifests.fixture.ts';
+import { FakeSteering } from '../../testing/fake-steering.ts';
 import { startFakeGrpc, unaryCall } from '../../testing/grpc-client.ts';
 import { fakeParts } from '../../testing/parts.ts';
 import { startAdmin } from './server.ts';
+import { rolloutMessage } from './views.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -53,6 +56,38 @@ test('status tells everything that the runtime knows', async () => {
       removalsHeld: { count: 9, remainingMs: 1501n },
     },
   });
+});
+
+test('status tells what was measured of a rollout that is decided about here', async () => {
+  const variant = { count: 9, mean: 0.5, low: 0.4, high: 0.6 };
+  const counts = { measured: 5, taken: 4, failed: 1, inconclusive: 2, consecutiveErrors: 1, waitedMs: 7 };
+  const decided = aStatus({
+    analysis: [
+      { name: 'latency', phase: 'Running', ...counts, message: 'm' },
+      { name: 'reward', step: 2, phase: 'Failed', ...counts, value: 0, bound: -1, message: '', variants: { canary: variant } },
+    ],
+  });
+  const [view] = new FakeSteering().status().rollouts;
+  const rollout = rolloutMessage({
+    ...(view ?? expect.fail('no rollout')),
+    object: aRollout({ name: 'sql' }, { adapter: 'v1' }, decided),
+  });
+  expect(Rollout.decode(Rollout.encode(rollout).finish()).metrics).toEqual([
+    { name: 'latency', step: 0, phase: 'Running', taken: 4, failed: 1, inconclusive: 2, consecutiveErrors: 1, message: 'm' },
+    {
+      name: 'reward',
+      step: 3,
+      phase: 'Failed',
+      taken: 4,
+      failed: 1,
+      inconclusive: 2,
+      consecutiveErrors: 1,
+      value: 0,
+      bound: -1,
+      message: '',
+      canary: variant,
+    },
+  ]);
 });
 
 test('every verb reaches steering, names without a namespace are in the default one', async () => {

@@ -1,5 +1,7 @@
+import type { MetricStatus } from '../../../../api/rollout-status.ts';
 import type {
   Adapter,
+  Metric,
   Operator,
   Rollout,
   StatusResponse,
@@ -21,10 +23,20 @@ export const adapterMessage = (view: AdapterView): Adapter => ({
   targetModules: [...view.targetModules],
 });
 
-export const rolloutMessage = ({ served, ...view }: RolloutView): Rollout => ({
+const metricMessage = ({ step, variants, measured: _, waitedMs: __, ...metric }: MetricStatus): Metric => ({
+  ...metric,
+  value: metric.value,
+  bound: metric.bound,
+  step: step === undefined ? 0 : step + 1,
+  stable: variants?.stable,
+  canary: variants?.canary,
+});
+
+export const rolloutMessage = ({ served, object, ...view }: RolloutView): Rollout => ({
   ...view,
   servedStable: uint(served.stable),
   servedCanary: uint(served.canary),
+  metrics: (object?.status?.analysis ?? []).map(metricMessage),
 });
 
 const operatorMessage = ({ removalsHeld, refused, ...view }: OperatorView): Operator => ({

@@ -16,7 +16,11 @@ export type InferCall = {
   readonly exchange: Exchange;
   readonly parts: Parts;
 };
-export type InferAnswer = { readonly served: ServedBy; readonly response: ModelInferResponse };
+export type InferAnswer = {
+  readonly id: string;
+  readonly served: ServedBy;
+  readonly response: ModelInferResponse;
+};
 
 const contextOf = ({ request, headers, parts }: InferCall) => {
   const identity = identityParameters(request.parameters);
@@ -28,13 +32,13 @@ export const inferTexts = async (call: InferCall): Promise<InferAnswer> => {
   const { request, exchange, parts } = call;
   const context = contextOf(call);
   const wanted = encodeRequest(readEncoderTexts(request), readEncoderOutput(request), parts.serving.base);
-  const { served, result } = await exchange.once(
+  const { id, served, result } = await exchange.once(
     context,
     (serving, signal) => serving.encode(context, wanted, signal),
     ({ promptTokens }) => promptTokens,
   );
   const counts = { prompt_tokens: result.promptTokens, truncated: result.truncated.length };
-  return { served, response: tensorsResponse(request, served, counts, encoderOutputs(request, result)) };
+  return { id, served, response: tensorsResponse(request, served, counts, encoderOutputs(request, result)) };
 };
 
 /** ModelInfer of a graph of plain tensors: its own inputs and outputs. */
@@ -44,13 +48,13 @@ export const inferTensors = async (call: InferCall): Promise<InferAnswer> => {
   const known = parts.serving.base.tensors?.outputs.map(({ name }) => name) ?? [];
   const asked = askedOutputs(request, known);
   const inputs = inputData(request).map(readTensor);
-  const { served, result } = await exchange.once(
+  const { id, served, result } = await exchange.once(
     context,
     (serving, signal) => serving.infer(context, { inputs }, signal),
     () => 0,
   );
   const outputs = asked.flatMap((name) => result.outputs.filter((output) => output.name === name));
-  return { served, response: tensorsResponse(request, served, {}, outputs) };
+  return { id, served, response: tensorsResponse(request, served, {}, outputs) };
 };
 
 type Spec = { readonly name: string; readonly datatype: string; readonly shape: bigint[] };

@@ -46,9 +46,9 @@ const inferPrompt = async ({ request, headers, exchange, parts }: InferCall): Pr
   // Before anything is generated: what is asked for must exist.
   readOutputs(request);
   const wanted = generateRequest(readPrompt(request), options, grpcDefaults, parts.serving.base);
-  const { served } = await exchange.begin(context, wanted);
+  const { id, served } = await exchange.begin(context, wanted);
   expectVersion(request.modelName, request.modelVersion, served.digest);
-  return { served, response: inferResponse(request, served, await exchange.collect()) };
+  return { id, served, response: inferResponse(request, served, await exchange.collect()) };
 };
 
 const modelInfer =
@@ -59,9 +59,9 @@ const modelInfer =
     const answer = async (): Promise<ModelInferResponse> => {
       exchange = exchangeOf(parts, call, method);
       const headers = headersOf(call.metadata);
-      const { served, response } = await infer({ request: call.request, headers, exchange, parts });
+      const { id, served, response } = await infer({ request: call.request, headers, exchange, parts });
       exchange.end();
-      call.sendMetadata(servedMetadata(served));
+      call.sendMetadata(servedMetadata(id, served));
       return response;
     };
     void reply(callback, answer, (error) => exchange?.fail(error) ?? asAdaptletError(error, method));

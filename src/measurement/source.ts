@@ -1,0 +1,19 @@
+import type { ExternalSource } from '../api/analysis.ts';
+import type { PlaceholderName } from '../api/metric-source.ts';
+
+export type { ExternalSource } from '../api/analysis.ts';
+
+/** What placeholders stand for. Those of stable are missing while a rollout has no stable adapter. */
+export type Variables = Readonly<Partial<Record<PlaceholderName, string>>> & {
+  readonly namespace: string;
+  readonly rollout: string;
+};
+
+/** Asks a server for one number, which may be NaN or infinite. Errors: METRIC_UNAVAILABLE, METRIC_DENIED, METRIC_UNREADABLE. */
+export type Measure = (source: ExternalSource, variables: Variables, signal: AbortSignal) => Promise<number>;
+
+/** The most bytes of an answer that are read, after decompression. */
+export const maxAnswerBytes = 1024 * 1024;
+
+/** How long one measurement may take, from the first byte sent to the last one read. */
+export const measurementTimeoutMs = 10_000;

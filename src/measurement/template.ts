@@ -1,0 +1,30 @@
+import { type PlaceholderName, placeholderNames } from '../api/metric-source.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { foreign } from '../errors/foreign.ts';
+import type { Variables } from './source.ts';
+
+/**
+ * Names and digests: nothing that means anything in a string of PromQL, in a URL or in a path. So values are put in as
+ * they are, also where escaping could not help (raw strings of PromQL).
+ */
+const safeValue = /^[A-Za-z0-9][A-Za-z0-9._:-]*$/;
+
+const placeholder = /\{\{ *([^{} ]*) *\}\}/g;
+
+const isPlaceholder = (name: string): name is PlaceholderName =>
+  placeholderNames.some((known) => known === name);
+
+const valueOf = (name: string, variables: Variables): string => {
+  if (!isPlaceholder(name))
+    throw new AdaptletError('METRIC_UNREADABLE', `${foreign(`{{${name}}}`)} is not a placeholder`);
+  const value = variables[name];
+  if (value === undefined)
+    throw new AdaptletError('METRIC_UNREADABLE', `the rollout has nothing for {{${name}}} yet`);
+  if (!safeValue.test(value))
+    throw new AdaptletError('METRIC_UNREADABLE', `${foreign(value)} cannot stand for {{${name}}}`);
+  return value;
+};
+
+/** The text with each placeholder replaced. Errors: METRIC_UNREADABLE, where there is no value for one. */
+export const fill = (template: string, variables: Variables): string =>
+  template.replaceAll(placeholder, (_, name: string) => valueOf(name, variables));

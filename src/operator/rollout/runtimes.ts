@@ -1,0 +1,58 @@
+import { cut } from '../../api/condition.ts';
+import type { RuntimeFact } from '../../rollout/facts.ts';
+import { type Attempt, follows, guardOf, isHeld, isRefused, isResident } from './facts.ts';
+import type { AdapterView, Member, RolloutView } from './view.ts';
+
+/** Characters that a message quotes of one runtime. */
+const maxQuoted = 300;
+
+/** Every runtime that the rollout applies to, one by one, for its groups; none where it has no groups. */
+export const runtimesOf = (
+  { rollout, members, away, target }: RolloutView,
+  attempt: Attempt | undefined,
+): readonly RuntimeFact[] =>
+  rollout.spec.groups === undefined || target === undefined
+    ? []
+    : [
+        ...members.map((member) => ({
+          key: member.name,
+          labels: member.labels,
+          isConnected: true,
+          isServing: member.isServing && !member.isSilent,
+          ...stateOf(member, target, attempt),
+        })),
+        ...away.map(({ name, labels, since }) => ({
+          key: name,
+          labels,
+          isConnected: false,
+          awaySince: since,
+          isServing: false,
+          canary: 'Pending' as const,
+          why: 'not connected',
+        })),
+      ];
+
+const stateOf = (
+  member: Member,
+  target: AdapterView,
+  attempt: Attempt | undefined,
+): Pick<RuntimeFact, 'canary' | 'why' | 'weight'> => {
+  // What it says of another canary, which the target replaces with this decision, is not about the target.
+  const own = attempt?.digest === target.digest && attempt?.uid === target.uid ? attempt : undefined;
+  const isCurrent = own !== undefined && follows(member, own);
+  const weight = isCurrent ? member.report?.weight : undefined;
+  if (isRefused(member, target, own)) {
+    const { reason = '', message = '' } = member.target ?? {};
+    return { canary: 'Failed', why: cut(`${reason}: ${message}`, maxQuoted) };
+  }
+  const guard = own === undefined ? undefined : guardOf(member, own);
+  if (guard !== undefined) return { canary: 'Failed', why: cut(`the guard tripped: ${guard}`, maxQuoted) };
+  if (isHeld(member, own)) return { canary: 'Held', why: 'held by hand' };
+  if (isCurrent && isResident(member, target.digest)) return { canary: 'Ready', why: '', weight };
+  return { canary: 'Pending', why: whyPending(member), weight };
+};
+
+const whyPending = ({ target, isSilent }: Member): string => {
+  if (isSilent) return 'has not reported yet';
+  return target === undefined ? 'does not know it yet' : target.state;
+};

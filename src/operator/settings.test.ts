@@ -1,0 +1,21 @@
+import { describe, expect, it } from 'vitest';
+import { readSettings } from '../settings/settings.ts';
+import { operatorSettingsSchema } from './settings.ts';
+
+const hosts = (metricHosts: string) => readSettings(operatorSettingsSchema, { metricHosts }, {}).metricHosts;
+
+describe('the hosts that metrics may be asked of', () => {
+  it('are a list, and every host without one', () => {
+    expect(hosts('prometheus.monitoring.svc:9090, *.metrics.example')).toEqual([
+      'prometheus.monitoring.svc:9090',
+      '*.metrics.example',
+    ]);
+    expect(readSettings(operatorSettingsSchema, {}, {}).metricHosts).toEqual([]);
+  });
+
+  it('are refused at the start when one is a URL: it would match nothing', () => {
+    expect(() => hosts('prometheus,http://x:9090')).toThrow(
+      '--metric-hosts (ADAPTLET_METRIC_HOSTS) is "prometheus,http://x:9090": must be hosts as host, host:port or *.domain',
+    );
+  });
+});

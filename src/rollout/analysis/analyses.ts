@@ -1,0 +1,97 @@
+import type { AnalysisStep, BackgroundAnalysis } from '../../api/analysis.ts';
+import type { RolloutObject } from '../../api/objects.ts';
+import type { MetricStatus } from '../../api/rollout-status.ts';
+import type { Draft } from '../draft.ts';
+import type { Facts } from '../facts.ts';
+import { type Counters, countersOf } from '../judge/reports.ts';
+import { type Analysed, analyse, type Sight } from './analyse.ts';
+import { metricsOf } from './metrics.ts';
+import type { Wanted } from './wanted.ts';
+
+export type Found = Pick<Analysed, 'conclusion' | 'message' | 'nextMs'>;
+
+/** The analyses of one decision: each look is written into the draft, and what has to be fetched for it is gathered. */
+export class Analyses {
+  readonly wanted: Wanted[] = [];
+  readonly #draft: Draft;
+  readonly #facts: Pick<Facts, 'reports' | 'measured' | 'mirrored'>;
+  readonly #rollout: Pick<RolloutObject, 'metadata' | 'status'>;
+  #counters: Counters | undefined;
+
+  constructor(
+    draft: Draft,
+    facts: Pick<Facts, 'reports' | 'measured' | 'mirrored'>,
+    rollout: Pick<RolloutObject, 'metadata' | 'status'>,
+  ) {
+    this.#draft = draft;
+    this.#facts = facts;
+    this.#rollout = rollout;
+  }
+
+  /** Beside the steps. Undefined: nothing is measured now. `elapsedMs` since the decision before. */
+  beside(spec: BackgroundAnalysis | undefined, elapsedMs: number): Found | undefined {
+    const { weight, step, canary, abort } = this.#draft;
+    if (spec === undefined || canary === undefined || abort !== undefined || weight === 0) return undefined;
+    if ((step?.index ?? 0) < spec.startingStep) return undefined;
+    return this.#look(spec, undefined, { elapsedMs, ended: false });
+  }
+
+  /** Of an analysis step. */
+  inStep(
+    index: number,
+    spec: AnalysisStep,
+    at: { readonly elapsedMs: number; readonly ended: boolean },
+  ): Found {
+    return this.#look(spec, index, at);
+  }
+
+  #look(
+    spec: Pick<AnalysisStep, 'metrics' | 'onInconclusive'>,
+    step: number | undefined,
+    at: { readonly elapsedMs: number; readonly ended: boolean },
+  ): Found {
+    const { metrics, wanted, ...found } = analyse({
+      ...at,
+      metrics: metricsOf(spec),
+      onInconclusive: spec.onInconclusive,
+      step,
+      before: this.#draft.analysis,
+      sight: this.#sight,
+    });
+    const isOther = (metric: MetricStatus): boolean => (step === undefined) !== (metric.step === undefined);
+    const others = this.#draft.analysis.filter(isOther);
+    this.#draft.analysis = step === undefined ? [...metrics, ...others] : [...others, ...metrics];
+    this.wanted.push(...wanted);
+    return found;
+  }
+
+  get #sight(): Sight {
+    const { canary } = this.#draft;
+    const { metadata, status } = this.#rollout;
+    const { reports, mirrored } = this.#facts;
+    // A canary that this decision binds, or tries again, was not counted yet.
+    const isCounted =
+      canary?.digest === status?.canary?.digest && canary?.attempt === status?.canary?.attempt;
+    return {
+      counters: () => (this.#counters ??= countersOf((isCounted ? reports : undefined) ?? new Map())),
+      mirrored: () => (isCounted ? mirrored : undefined),
+      measured: (id, number) => this.#facts.measured?.(id, number),
+      subject: JSON.stringify([metadata.uid, canary?.digest, canary?.attempt]),
+    };
+  }
+}
+
+/** True for what is measured beside the steps and needs a person. */
+export const isUndecided = ({ step, phase }: MetricStatus): boolean =>
+  step === undefined && phase !== 'Running' && phase !== 'Success';
+
+/** A metric that is measured anew; its measurements go on being numbered. */
+export const anew = (metric: MetricStatus): MetricStatus => ({
+  ...metric,
+  phase: 'Running',
+  taken: 0,
+  failed: 0,
+  inconclusive: 0,
+  consecutiveErrors: 0,
+  waitedMs: 0,
+});

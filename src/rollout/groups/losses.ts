@@ -1,0 +1,29 @@
+import type { RuntimeFact } from '../facts.ts';
+
+/** Gone after `since`: it was there when its group began, or came later, and left. Not: offline all along. */
+export const isLost = ({ isConnected, awaySince }: RuntimeFact, since: number): boolean =>
+  !isConnected && awaySince !== undefined && awaySince >= since;
+
+type Shares = { readonly lost: number; readonly all: number };
+
+const sharesOf = (runtimes: readonly RuntimeFact[], since: number): Shares => {
+  const lost = runtimes.filter((runtime) => isLost(runtime, since)).length;
+  return { lost, all: lost + runtimes.filter(({ isConnected }) => isConnected).length };
+};
+
+/**
+ * True when a group lost more of its runtimes than others did in the same time: fleets that sleep are normal, an adapter
+ * that kills nodes is not. With few others their share counts as nearer to a half than it was (Laplace's rule of
+ * succession): one group alone has to lose more than half of its runtimes.
+ *
+ * @param since when the group began, wall time in milliseconds
+ */
+export const losesMore = (
+  group: readonly RuntimeFact[],
+  others: readonly RuntimeFact[],
+  since: number,
+): boolean => {
+  const here = sharesOf(group, since);
+  const there = sharesOf(others, since);
+  return here.lost * (there.all + 2) > here.all * (there.lost + 1);
+};

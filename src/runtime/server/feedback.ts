@@ -1,0 +1,33 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { FeedbackTaken } from '../serving/serving.ts';
+import type { Parts } from './exchange.ts';
+
+/** Rewards are from minus to plus this. */
+export const maxReward = 1_000_000;
+const maxId = 128;
+
+/** What the OpenAI API puts before the id of an answer. */
+const prefix = /^(?:cmpl|chatcmpl|classify)-/;
+
+/** The id as answers of gRPC have it. */
+export const plainId = (id: string): string => id.replace(prefix, '');
+
+/** Takes feedback in. Errors: REQUEST_INVALID names the field; FEEDBACK_UNKNOWN. */
+export const takeFeedback = (
+  { serving, telemetry }: Pick<Parts, 'serving' | 'telemetry'>,
+  id: string,
+  reward: number | undefined,
+): FeedbackTaken => {
+  if (id === '') refuse('id is empty');
+  if (id.length > maxId) refuse(`id is longer than ${maxId} characters`);
+  if (reward === undefined) return refuse('reward is missing');
+  if (!(Math.abs(reward) <= maxReward))
+    refuse(`reward is ${reward}, it must be a number from -${maxReward} to ${maxReward}`);
+  const taken = serving.feedback(plainId(id), reward);
+  if (taken.isFirst) telemetry.feedback(taken);
+  return taken;
+};
+
+const refuse = (what: string): never => {
+  throw new AdaptletError('REQUEST_INVALID', what);
+};

@@ -1,0 +1,116 @@
+import type { ObjectKey } from '../../../api/names.ts';
+import type { Engine, GenerateEvent, GenerateInput } from '../../engine/engine.ts';
+import type { EncodeResult } from '../../engine/tasks.ts';
+import type { EncodeRequest, GenerateRequest } from '../serving.ts';
+import {
+  type AnswerTokens,
+  type Comparison,
+  compareEncoded,
+  compareTokens,
+  maxComparedTokens,
+} from './compare.ts';
+import type { Mirrored } from './mirror-counts.ts';
+
+/** Who gets a copy. */
+export type MirrorTarget = Mirrored & { readonly rollout: ObjectKey; readonly adapter: ObjectKey };
+
+/** What an answer to a copy says. */
+export type CopyAnswer = {
+  /** Undefined: both answers were sampled by chance, they say nothing about each other. */
+  readonly comparison: Comparison | undefined;
+  /** Milliseconds to the first token of each, of the engine's own work. Absent where one of them is not known. */
+  readonly times?: { readonly stable: number; readonly canary: number };
+  readonly canaryMs?: number;
+};
+
+/** A request that stable answered, as it is put to the canary. */
+export type Copy = {
+  readonly target: MirrorTarget;
+  ask(engine: Engine, engineName: string, signal: AbortSignal): Promise<CopyAnswer>;
+};
+
+/**
+ * Copies are of a tenant of their own, with the lowest priority that there is: among what waits for a place the engine
+ * takes requests first, and it is copies that make way.
+ */
+const asCopy = { tenant: 'adaptlet.io/mirror', priority: -1000 } as const;
+
+/** Follows the tokens of an answer, up to as many as are compared. */
+class Tokens implements AnswerTokens {
+  readonly ids: number[] = [];
+  total = 0;
+  firstTokenMs: number | undefined;
+  /** All of the prompt was read anew: what a session has saved makes the first token come earlier. */
+  isWhole = true;
+
+  saw(event: GenerateEvent): void {
+    if (event.kind === 'done') {
+      this.isWhole = (event.cachedTokens ?? 0) === 0;
+      return;
+    }
+    this.firstTokenMs ??= event.firstTokenMs;
+    this.total += event.ids.length;
+    const room = maxComparedTokens - this.ids.length;
+    if (room > 0) this.ids.push(...event.ids.slice(0, room));
+  }
+}
+
+/** A generation that stable is asked for, while it answers; `copy` once it has. */
+export class MirroredGeneration {
+  readonly #stable = new Tokens();
+  readonly #target: MirrorTarget;
+  readonly #id: string;
+  readonly #request: GenerateRequest;
+
+  constructor(target: MirrorTarget, id: string, request: GenerateRequest) {
+    this.#target = target;
+    this.#id = id;
+    this.#request = request;
+  }
+
+  saw(event: GenerateEvent): void {
+    this.#stable.saw(event);
+  }
+
+  copy(): Copy {
+    return { target: this.#target, ask: (engine, name, signal) => this.#ask(engine, name, signal) };
+  }
+
+  async #ask(engine: Engine, engineName: string, signal: AbortSignal): Promise<CopyAnswer> {
+    // Nobody reads its probabilities, and it must not end up in the keys and values of the caller's session.
+    const { logprobs: _, ...request } = this.#request;
+    const input: GenerateInput = {
+      ...request,
+      ...asCopy,
+      requestId: `${this.#id}-mirror`,
+      adapter: engineName,
+    };
+    const canary = new Tokens();
+    for await (const event of engine.generate(input, signal)) canary.saw(event);
+    const { temperature, seed } = request.sampling;
+    const isSure = temperature === 0 || seed !== undefined;
+    const { firstTokenMs: stableMs, isWhole } = this.#stable;
+    const { firstTokenMs: canaryMs } = canary;
+    return {
+      comparison: isSure ? compareTokens(this.#stable, canary) : undefined,
+      ...(canaryMs === undefined ? {} : { canaryMs }),
+      ...(stableMs === undefined || canaryMs === undefined || !isWhole
+        ? {}
+        : { times: { stable: stableMs, canary: canaryMs } }),
+    };
+  }
+}
+
+/** Embeddings or classifications that stable gave. Their time is not compared: that of stable has its waiting in it. */
+export const copyOfEncoding = (
+  target: MirrorTarget,
+  id: string,
+  request: EncodeRequest,
+  stable: EncodeResult,
+): Copy => ({
+  target,
+  ask: async (engine, engineName, signal) => {
+    const input = { ...request, requestId: `${id}-mirror`, adapter: engineName };
+    return { comparison: compareEncoded(stable, await engine.encode(input, signal)) };
+  },
+});

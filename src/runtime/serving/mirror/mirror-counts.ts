@@ -1,0 +1,53 @@
+import type { Digest } from '../../../api/names.ts';
+import { addMirrorCounts, type MirrorCounts, noMirrorCounts } from '../../../rollout/mirror.ts';
+
+/** The canary of a rollout, in one attempt. */
+export type Mirrored = { readonly uid: string; readonly digest: Digest; readonly attempt: number };
+
+/** How a copy ended, for a counter of the runtime. Unchecked: answered, but by chance, so that nothing can be compared. */
+export const mirrorResults = ['equal', 'different', 'unchecked', 'failed', 'dropped'] as const;
+export type MirrorResult = (typeof mirrorResults)[number];
+
+type Counted = Mirrored & { counts: MirrorCounts };
+
+/**
+ * What became of copies: of the newest attempt of each rollout, and in all since the runtime started. Cumulative, so that
+ * reports may get lost; a restart counts anew.
+ */
+export class MirrorTally {
+  readonly #ofRollout = new Map<string, Counted>();
+  readonly #totals = new Map<MirrorResult, number>(mirrorResults.map((result) => [result, 0]));
+  readonly #changed: () => void;
+
+  /** `changed` is called with every count. */
+  constructor(changed: () => void = () => undefined) {
+    this.#changed = changed;
+  }
+
+  add(mirrored: Mirrored, result: MirrorResult, counts: Partial<MirrorCounts>): void {
+    const { uid, digest, attempt } = mirrored;
+    const known = this.#ofRollout.get(uid);
+    const isSame = known?.digest === digest && known.attempt === attempt;
+    const before = isSame ? known.counts : noMirrorCounts;
+    this.#ofRollout.set(uid, { uid, digest, attempt, counts: addMirrorCounts(before, counts) });
+    this.#totals.set(result, (this.#totals.get(result) ?? 0) + 1);
+    this.#changed();
+  }
+
+  /** Undefined: nothing was mirrored to it. */
+  of(uid: string, digest: string | undefined, attempt: number | undefined): MirrorCounts | undefined {
+    const known = this.#ofRollout.get(uid);
+    return known !== undefined && known.digest === digest && known.attempt === attempt
+      ? known.counts
+      : undefined;
+  }
+
+  totals(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#totals);
+  }
+
+  /** Forgets rollouts that are no longer in the plan. */
+  keep(uids: ReadonlySet<string>): void {
+    for (const uid of this.#ofRollout.keys()) if (!uids.has(uid)) this.#ofRollout.delete(uid);
+  }
+}

@@ -1,0 +1,227 @@
+import { objectKey } from '../../../api/names.ts';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { MirrorCounts } from '../../../rollout/mirror.ts';
+import { isMirrored } from '../../../rollout/mirror.ts';
+import type { Clock } from '../../../time/clock.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { EncodeResult } from '../../engine/tasks.ts';
+import type { Residency } from '../../residency/manager.ts';
+import type { Candidate, ServingFacts } from '../../routing/decision.ts';
+import { partsOf, type RoutingTable } from '../../routing/table.ts';
+import type { Holds } from '../holds.ts';
+import type { EncodeRequest, GenerateRequest, ServedBy } from '../serving.ts';
+import {
+  type Copy,
+  type CopyAnswer,
+  copyOfEncoding,
+  MirroredGeneration,
+  type MirrorTarget,
+} from './copy.ts';
+import type { MirrorResult, MirrorTally } from './mirror-counts.ts';
+
+/** Copies that wait; one more is dropped. Each has a prompt in it. */
+export const maxWaiting = 4;
+/** Milliseconds that a copy may take. One that takes longer is dropped: it had to wait for requests, or is endless. */
+export const copyLimitMs = 60_000;
+/** After so many milliseconds is looked again whether the engine still has requests that wait. */
+const lookAgainMs = 1000;
+
+export type MirrorParts = {
+  readonly engine: Engine;
+  readonly residency: Pick<Residency, 'tryAcquire'>;
+  readonly facts: ServingFacts;
+  readonly holds: Pick<Holds, 'observe' | 'timed'>;
+  readonly tally: MirrorTally;
+  readonly clock: Clock;
+  readonly table: () => RoutingTable;
+  /** Requests of clients in the engine now, how many have a place, and how many are known to wait for one there. */
+  readonly load: () => { readonly inEngine: number; readonly maxConcurrent: number; readonly waiting: number };
+};
+
+type Running = { readonly copy: Copy; readonly abort: AbortController };
+
+/**
+ * Gives canaries copies of requests that stable has answered, in the background.
+ *
+ * Guarantees: a copy exists only once the whole answer has been handed to the client's stream, and nothing of it gets
+ * there; it is no request of the client's: neither its deadline nor what is counted of it know about it. At most one copy
+ * is with the engine, and only while requests leave a place free beside it: it is taken back when they do not any more, when
+ * the canary is held, and when the plan mirrors to it no more. At most {@link maxWaiting} wait.
+ * What a canary fails to answer counts for its guard as any failure of it: a canary that is broken is held before it ever
+ * has a client.
+ */
+export class Mirror {
+  readonly #parts: MirrorParts;
+  #waiting: Copy[] = [];
+  #running: Running | undefined;
+  #cancelLook: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(parts: MirrorParts) {
+    this.#parts = parts;
+  }
+
+  /** A generation by stable begins. Undefined: the canary gets no copy of it. */
+  generation(
+    candidate: Candidate,
+    served: ServedBy,
+    id: string,
+    request: GenerateRequest,
+  ): MirroredGeneration | undefined {
+    const target = this.#targetOf(candidate, served, id);
+    return target === undefined ? undefined : new MirroredGeneration(target, id, request);
+  }
+
+  /** Stable has given embeddings or classifications. */
+  encoded(
+    candidate: Candidate,
+    served: ServedBy,
+    id: string,
+    request: EncodeRequest,
+    result: EncodeResult,
+  ): void {
+    const target = this.#targetOf(candidate, served, id);
+    if (target !== undefined) this.offer(copyOfEncoding(target, id, request, result));
+  }
+
+  /** Stable has answered. */
+  offer(copy: Copy): void {
+    if (this.#isClosed || !this.#isWanted(copy.target)) return;
+    if (this.#waiting.length >= maxWaiting) this.#drop(copy.target);
+    else this.#waiting.push(copy);
+    this.#next();
+  }
+
+  /** A request of a client came to the engine or left it. */
+  loadChanged(): void {
+    if (this.#running !== undefined && !this.#hasRoom()) this.#running.abort.abort(gaveWay());
+    this.#next();
+  }
+
+  /** Another plan is in force, or a canary is held. */
+  planChanged(): void {
+    this.#waiting = this.#waiting.filter(({ target }) => this.#isWanted(target));
+    if (this.#running !== undefined && !this.#isWanted(this.#running.copy.target))
+      this.#running.abort.abort(gaveWay());
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#waiting = [];
+    this.#cancelLook?.();
+    this.#running?.abort.abort(gaveWay());
+  }
+
+  #targetOf(candidate: Candidate, served: ServedBy, id: string): MirrorTarget | undefined {
+    if (candidate.kind !== 'adapter' || candidate.split === undefined || candidate.arm !== 'stable')
+      return undefined;
+    const split = this.#parts.table().splits.get(candidate.split.key);
+    if (split === undefined || split.body.uid !== candidate.split.uid) return undefined;
+    const { uid, stable, canary, mirror = 0 } = split.body;
+    // What answers for a stable that is held back here is not what the canary is compared with.
+    if (mirror === 0 || canary === undefined || stable?.digest !== served.digest) return undefined;
+    if (!isMirrored(canary.seed, id, mirror)) return undefined;
+    const [namespace] = partsOf(split.name);
+    return {
+      rollout: split.name,
+      uid,
+      digest: canary.digest,
+      attempt: canary.attempt,
+      adapter: objectKey(namespace, canary.adapter),
+    };
+  }
+
+  #isWanted({ rollout, uid, digest, attempt }: MirrorTarget): boolean {
+    const { body } = this.#parts.table().splits.get(rollout) ?? {};
+    if (body?.uid !== uid || body.canary?.digest !== digest || body.canary.attempt !== attempt) return false;
+    return (body.mirror ?? 0) > 0 && !this.#parts.facts.isHeld(uid, digest);
+  }
+
+  /** Beside a copy one place stays free, so that the next request waits for nobody. */
+  #hasRoom(): boolean {
+    const { inEngine, maxConcurrent } = this.#parts.load();
+    return inEngine === 0 || inEngine + 1 < maxConcurrent;
+  }
+
+  #next(): void {
+    if (this.#isClosed || this.#running !== undefined || this.#waiting.length === 0 || !this.#hasRoom())
+      return;
+    if (this.#parts.load().waiting > 0) {
+      this.#lookAgain();
+      return;
+    }
+    const copy = this.#waiting.shift();
+    if (copy === undefined) return;
+    const running = { copy, abort: new AbortController() };
+    this.#running = running;
+    void this.#run(running).finally(() => {
+      this.#running = undefined;
+      this.#next();
+    });
+  }
+
+  /** A place is free and a request waits all the same, for memory or because the engine has not said yet that none does. */
+  #lookAgain(): void {
+    this.#cancelLook ??= this.#parts.clock.after(lookAgainMs, () => {
+      this.#cancelLook = undefined;
+      this.#next();
+    });
+  }
+
+  async #run({ copy, abort }: Running): Promise<void> {
+    const { engine, residency, facts, clock } = this.#parts;
+    const { target } = copy;
+    const isThere =
+      this.#isWanted(target) && engine.state === 'ready' && facts.isResident(target.adapter, target.digest);
+    using lease = isThere ? residency.tryAcquire(target.adapter, { digest: target.digest }) : undefined;
+    if (lease === undefined) {
+      this.#drop(target);
+      return;
+    }
+    const cancelLimit = clock.after(copyLimitMs, () => abort.abort(gaveWay()));
+    try {
+      this.#answered(target, await copy.ask(engine, lease.engineName, abort.signal));
+    } catch (error) {
+      if (abort.signal.aborted || isOfLoad(error)) this.#drop(target);
+      else this.#failed(target, error);
+    } finally {
+      cancelLimit();
+    }
+  }
+
+  #answered(target: MirrorTarget, { comparison, times, canaryMs }: CopyAnswer): void {
+    const { tally, holds } = this.#parts;
+    const counts: Partial<MirrorCounts> = {
+      requests: 1,
+      ...(comparison === undefined
+        ? {}
+        : { compared: 1, equal: comparison.equal ? 1 : 0, similarity: comparison.similarity }),
+      ...(times === undefined ? {} : { timed: 1, stableMs: times.stable, canaryMs: times.canary }),
+    };
+    const result: MirrorResult =
+      comparison === undefined ? 'unchecked' : comparison.equal ? 'equal' : 'different';
+    tally.add(target, result, counts);
+    holds.observe(target.uid, target.digest, 'success', undefined);
+    if (canaryMs !== undefined) holds.timed(target.uid, target.digest, 'canary', canaryMs);
+  }
+
+  /** Stable has answered the very same request: whatever the error says, it is not the caller's. */
+  #failed(target: MirrorTarget, error: unknown): void {
+    const { tally, holds } = this.#parts;
+    tally.add(target, 'failed', { requests: 1, failed: 1 });
+    holds.observe(target.uid, target.digest, 'failure', error);
+  }
+
+  #drop(target: MirrorTarget): void {
+    // After mirroring ended there is nobody who would want to know.
+    if (this.#isWanted(target)) this.#parts.tally.add(target, 'dropped', { dropped: 1 });
+  }
+}
+
+const gaveWay = (): AdaptletError =>
+  new AdaptletError('REQUEST_CANCELLED', 'A copy for a canary gave way to requests');
+
+/** Errors that are neither the request's nor the canary's. */
+const isOfLoad = (error: unknown): boolean =>
+  error instanceof AdaptletError &&
+  (error.code === 'REQUEST_CANCELLED' || error.code === 'DEADLINE_EXCEEDED' || error.code === 'QUEUE_FULL');
