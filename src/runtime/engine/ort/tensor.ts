@@ -1,4 +1,5 @@
 import { cpuMemory, type Handle, ort } from './library.ts';
+import { NativeMemory } from './memory.ts';
 
 /** ONNXTensorElementDataType, and bytes per element, of the types that are fed or read here. */
 const elementTypes = {
@@ -27,6 +28,21 @@ export const elementTypeOf = (code: number): ElementType | undefined =>
 export const elementsOf = (shape: readonly number[]): number =>
   shape.reduce((product, size) => product * size, 1);
 
+/** Where sizes of dimensions are handed over: ONNX Runtime copies them before it returns. */
+const maxRank = 8;
+const handedOver = new NativeMemory(maxRank * BigInt64Array.BYTES_PER_ELEMENT);
+const sizes = new BigInt64Array(handedOver.buffer);
+
+/**
+ * The sizes in memory that is there already. A list of its own for each tensor, of which an adapter has hundreds, would
+ * leave as many buffers for the garbage collector, which sees 16 bytes in each and does not hurry.
+ */
+const dimensionsOf = (shape: readonly number[]): bigint => {
+  if (shape.length > maxRank) throw new Error(`a tensor has ${shape.length} dimensions, at most ${maxRank}`);
+  for (const [place, size] of shape.entries()) sizes[place] = BigInt(size);
+  return handedOver.address;
+};
+
 /**
  * A tensor over memory that someone else owns and keeps for as long as the tensor is used. Release it once no run uses
  * it.
@@ -44,14 +60,13 @@ export class OrtTensor {
     this.shape = shape;
     this.address = address;
     const bytes = elementsOf(shape) * elementBytes(type);
-    const dimensions = BigInt64Array.from(shape, BigInt);
     const { code } = elementTypes[type];
     this.#value = ort.get(
       'CreateTensorWithDataAsOrtValue',
       cpuMemory,
       address,
       bytes,
-      dimensions,
+      dimensionsOf(shape),
       shape.length,
       code,
     );
