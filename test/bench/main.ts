@@ -13,6 +13,7 @@ import { mixed } from './mixed.ts';
 import { overhead } from './overhead.ts';
 import { peers } from './peers.ts';
 import type { Report } from './report.ts';
+import { reward } from './reward.ts';
 import { rollback } from './rollback.ts';
 import { split } from './split.ts';
 import { switchBench } from './switch.ts';
@@ -30,6 +31,7 @@ const benches: Record<string, () => Promise<Report>> = {
   fairness,
   judge: judgeBench,
   rollback,
+  reward,
   peers,
 };
 

@@ -96,9 +96,18 @@ export class RewardStory implements AsyncDisposable {
       node,
       lines.map((line) => JSON.parse(line) as Row),
     );
-    await story.#roll('json-extract-v1');
-    await waitFor('json-extract-v1 to be stable', async () => (await story.#state()).phase === 'Healthy', 60_000);
+    await story.settle('json-extract-v1');
     return story;
+  }
+
+  /** Has the rollout name an adapter that needs no steps: the first one, or the present stable. */
+  async settle(adapter: string): Promise<void> {
+    await this.#roll(adapter);
+    const isSettled = async (): Promise<boolean> => {
+      const { phase, stable } = await this.#state();
+      return phase === 'Healthy' && stable === adapter;
+    };
+    await waitFor(`${adapter} to be stable`, isSettled, 60_000);
   }
 
   /** Rolls an adapter out and serves callers until the rollout has ended, one way or the other. */
