@@ -44,6 +44,16 @@ const transitionRows = (transitions: readonly Transition[]): readonly (readonly 
         .join(', '),
     ]);
 
+const inGroups = [
+  ['Progressing', 'AwaitingGroup'],
+  ['Paused', 'GroupBaking'],
+  ['Paused', 'GroupUnavailable'],
+  ['Paused', 'GroupFailed'],
+] as const;
+const groupReasons = inGroups
+  .map(([phase, reason]) => `| ${phase} | ${code(reason)} | ${conditionReasons[reason]} |`)
+  .join('\n');
+
 const prose = `# Rollouts
 
 What an AdapterRollout does, and what makes it do so. Fields: [api.md](api.md); step by step:
@@ -59,6 +69,9 @@ What an AdapterRollout does, and what makes it do so. Fields: [api.md](api.md); 
   \`postPromotionAnalysis\` one after the switch.
 - \`abTest\`: \`preload: {}\`, \`setWeight\`, an analysis of the rewards of both sides for \`duration\`, and a pause until somebody
   promotes; with \`promoteWinner: true\` no pause. Errors and latency are measured beside it.
+- \`shadow\`: \`preload: {}\`, \`setMirrorRoute\` with \`percentage\`, a pause of \`duration\` (with \`maxMismatch\` an analysis),
+  \`setMirrorRoute: {percentage: 0}\`, and a pause until somebody promotes; with \`promote: true\` none. The canary gets copies of
+  requests and never a caller ([how-to](../how-to/shadow-traffic.md)).
 
 Runtimes load a canary from the start: \`preload\` only waits, and every step waits for the same. Without a preload step, or
 with \`preload: {}\`, all connected runtimes must be ready, and the rollout stands still while one of them is not. With
@@ -75,6 +88,22 @@ A rollout that waits for its adapter (\`AwaitingAdapter\`, \`AwaitingDigest\`, \
 \`progressDeadlineAbort: true\` gives the canary up instead. Progress is another thing to wait for, or one more runtime that
 is ready. Pauses do not count, nor does time in which the operator was down or no runtime was connected; an edit of the spec
 starts the time anew. \`status.progress\` has it.
+
+## Groups
+
+With \`spec.groups\` all of this happens in one group of runtimes after the other ([how-to](../how-to/roll-out-in-waves.md)); step,
+weights and deadline are those of the present group, and \`status.groups\` has every one. A group is \`Pending\`, \`Progressing\`
+(its steps run), \`Baking\` (everybody has the canary, for \`bakeTime\`), then \`Succeeded\`, or \`Paused\` before that with
+\`successAction: Pause\`; with too many failures it is \`Failed\` or \`RolledBack\`, by \`errorAction\`. Instead of the whole fleet,
+\`successThreshold\` of the group must be ready; a runtime that refuses the canary, or whose guard tripped, is a failure of its
+group. The rollout then has these reasons as well, besides those below:
+
+| phase | reason | what it means |
+|---|---|---|
+${groupReasons}
+
+In groups \`promote\` also begins the group after one that is \`Paused\`, and goes on with one that is \`Failed\`; \`retry\` starts a
+\`Failed\` or \`RolledBack\` group again, as a new attempt; \`promote --full\` begins all groups.
 
 ## Verbs
 

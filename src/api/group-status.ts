@@ -27,14 +27,13 @@ export type GroupRuntimes = z.infer<typeof groupRuntimesSchema>;
 export const groupStatusSchema = z
   .strictObject({
     name: text(63).meta({ description: 'Name of the group.' }),
-    phase: z
-      .enum(['Pending', 'Progressing', 'Baking', 'Paused', 'Succeeded', 'Failed', 'RolledBack'])
-      .meta({
-        description:
-          'Pending: has not begun. Progressing: its steps run. Baking: it serves the canary to everybody, for bakeTime. Paused: that went well, and somebody has to promote. Succeeded: it keeps the canary. Failed: too many runtimes failed, it stays as it is. RolledBack: it went back to stable.',
-      }),
+    phase: z.enum(['Pending', 'Progressing', 'Baking', 'Paused', 'Succeeded', 'Failed', 'RolledBack']).meta({
+      description:
+        'Pending: has not begun. Progressing: its steps run. Baking: it serves the canary to everybody, for bakeTime. Paused: that went well, and somebody has to promote. Succeeded: it keeps the canary. Failed: too many runtimes failed, it stays as it is. RolledBack: it went back to stable.',
+    }),
     hash: text(16).meta({
-      description: 'Hash of what the spec says about who is in the group; another one starts the groups anew.',
+      description:
+        'Hash of what the spec says about who is in the group; another one starts the groups anew.',
     }),
     selector: selectorSchema.optional(),
     reach: point(

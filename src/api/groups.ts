@@ -46,7 +46,9 @@ export const groupSchema = z
   .strictObject({
     name: groupName.meta({ description: 'Name of the group, unique in the list. Example: pilot' }),
     selector: selectorSchema
-      .meta({ description: 'Runtimes that may be in the group. Default: every one that is in no earlier group.' })
+      .meta({
+        description: 'Runtimes that may be in the group. Default: every one that is in no earlier group.',
+      })
       .optional(),
     limit: amount('the runtimes that the selector matches, whether or not an earlier group has them', 1)
       .meta({
@@ -76,7 +78,8 @@ export const groupSchema = z
     }),
     bakeTime: durationSchema
       .meta({
-        description: 'How long the group serves the canary to everybody before it has succeeded. Example: 10m. Default: not at all.',
+        description:
+          'How long the group serves the canary to everybody before it has succeeded. Example: 10m. Default: not at all.',
       })
       .optional(),
     progressDeadline: durationSchema

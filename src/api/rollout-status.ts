@@ -26,7 +26,7 @@ export const rolloutRuntimesSchema = z
     updated: runtimes('Of these, those that follow the present status.'),
     ready: runtimes('Of these, those where the adapter that the rollout asks for is Resident.'),
     failed: runtimes('Of these, those that refused it.'),
-    held: runtimes('Of these, those that hold the canary back.'),
+    held: runtimes('Of these, those that hold the canary back, or stable.'),
     offline: runtimes('Runtimes that it applies to and that are not connected.'),
   })
   .meta({ description: 'Number of runtimes in each state. Only in a cluster.' });

@@ -66,6 +66,55 @@ const rows: readonly Row[] = [
     steps({ setMirrorRoute: { percentage: 101 } }),
     'spec.strategy.canary.steps[0].setMirrorRoute.percentage: must be at most 100',
   ],
+  [
+    'a group with the name of the last one',
+    rollout({ groups: [{ name: 'rest' }] }),
+    'spec.groups[0].name: must not be rest: that is the group of the runtimes that are in no other; leave it out, it is always there',
+  ],
+  [
+    'two groups of one name',
+    rollout({ groups: [{ name: 'pilot' }, { name: 'pilot' }] }),
+    'spec.groups[1].name: must be unique in the list, item 0 has the name pilot already',
+  ],
+  [
+    'a limit that is a bare number',
+    rollout({ groups: [{ name: 'pilot', limit: 5 }] }),
+    'spec.groups[0].limit: must be a map of fields',
+  ],
+  [
+    'a limit of nobody',
+    rollout({ groups: [{ name: 'pilot', limit: { count: 0 } }] }),
+    'spec.groups[0].limit.count: must be at least 1',
+  ],
+  [
+    'a limit that is said twice',
+    rollout({ groups: [{ name: 'pilot', maxFailures: { count: 1, percentage: '5%' } }] }),
+    'spec.groups[0].maxFailures: must have exactly one of count, percentage, for example count: 2; it has count, percentage: remove all but one',
+  ],
+  [
+    'an action that would be RollbackAll by another name',
+    rollout({ groups: [{ name: 'pilot', errorAction: 'Abort' }] }),
+    'spec.groups[0].errorAction: must be one of Pause, RollbackGroup, RollbackAll',
+  ],
+  ['no groups in a list', rollout({ groups: [] }), 'spec.groups: must have at least 1 item'],
+  [
+    'groups with all that they may say',
+    rollout({
+      groups: [
+        { name: 'lab', selector: { matchLabels: { site: 'lab' } }, bakeTime: '10m', successAction: 'Pause' },
+        {
+          name: 'tenth',
+          limit: { percentage: '10%' },
+          maxConcurrency: { count: 5 },
+          maxUnavailable: { percentage: '20%' },
+          successThreshold: '95%',
+          maxFailures: { count: 0 },
+          progressDeadline: '1h',
+          errorAction: 'RollbackGroup',
+        },
+      ],
+    }),
+  ],
   ['a shadow with a limit', rollout({ strategy: { shadow: { duration: '1h', maxMismatch: '5%' } } })],
   ['blue-green with its defaults', rollout({ strategy: { blueGreen: {} } })],
   ['a preload of most runtimes', steps({ preload: { successThreshold: '90%' } }, { preload: {} })],

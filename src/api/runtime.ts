@@ -85,7 +85,7 @@ export const runtimeStatusSchema = z
       })
       .optional(),
     heldRollouts: z.array(text(512)).max(10).meta({
-      description: 'Rollouts (namespace/name) whose canary it holds back, at most 10.',
+      description: 'Rollouts (namespace/name) of which it holds the canary back, or stable; at most 10.',
       'x-kubernetes-list-type': 'atomic',
     }),
     connectedSince: time.meta({ description: 'RFC 3339 time of the last connection.' }).optional(),

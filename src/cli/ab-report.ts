@@ -23,16 +23,14 @@ export const sidesOf = ({ stable, canary, history, completionStatus }: RolloutSt
  * Which side earns more, as a confidence sequence of the difference tells it: value is its middle, and bound the end that
  * decides.
  */
-const leadOf = (
-  { phase, value, bound, message }: Compared,
-  name: (side: keyof Sides) => string,
-): string => {
+const leadOf = ({ phase, value, bound, message }: Compared, name: (side: keyof Sides) => string): string => {
   const so = phase === 'Running' ? 'cannot be told yet' : 'cannot be told';
   if (value === undefined || bound === undefined) return `${so}: ${message}`;
   const margin = Math.abs(value - bound);
   const [low, high] = [value - margin, value + margin];
   // As the judge has it: rewards that are all the same prove nothing for the new adapter.
-  if (low > 0 && margin > 0) return `${name('canary')} leads, surely by between ${text(low)} and ${text(high)}`;
+  if (low > 0 && margin > 0)
+    return `${name('canary')} leads, surely by between ${text(low)} and ${text(high)}`;
   if (high < 0) return `${name('stable')} leads, surely by between ${text(-high)} and ${text(-low)}`;
   return `${so}: canary minus stable is surely between ${text(low)} and ${text(high)}`;
 };

@@ -18,5 +18,10 @@ export const inColumns = (rows: readonly (readonly string[])[]): string[] => {
 /** The text in at most so many columns; for texts without colours. */
 export const cutTo = (text: string, width: number): string => {
   const letters = Array.from(text);
-  return letters.length <= width ? text : `${letters.slice(0, Math.max(0, width - 1)).join('').trimEnd()}…`;
+  return letters.length <= width
+    ? text
+    : `${letters
+        .slice(0, Math.max(0, width - 1))
+        .join('')
+        .trimEnd()}…`;
 };

@@ -1,4 +1,4 @@
-import type { MirrorStatus } from '../../api/rollout-status.ts';
+import type { MirrorStatus } from '../api/rollout-status.ts';
 
 const percent = (share: number): string => `${Math.round(share * 1000) / 10} %`;
 
@@ -10,6 +10,7 @@ export const mirrorText = (mirror: MirrorStatus): string => {
     equal === undefined || similarity === undefined
       ? 'none compared'
       : `${compared} compared: ${percent(equal)} equal, similarity ${similarity.toFixed(2)}`;
-  const time = latencyRatio === undefined ? '' : `, first token in ${latencyRatio.toFixed(2)} of stable's time`;
+  const time =
+    latencyRatio === undefined ? '' : `, first token in ${latencyRatio.toFixed(2)} of stable's time`;
   return `${counted}; ${alike}${time}`;
 };

@@ -87,11 +87,32 @@ describe('the status of a node', () => {
     const text = renderStatus(measured);
     expect(text).toMatch(/^default\/sql +error-ratio +beside the steps +Running +4 +12 requests/m);
     expect(text).toMatch(/^default\/sql +reward +step 3 +Inconclusive +9, 1 inconclusive +mean reward/m);
-    expect(text).toContain('A/B test by reward: cannot be told: canary minus stable is surely between -0.05 and 0.25');
+    expect(text).toContain(
+      'A/B test by reward: cannot be told: canary minus stable is surely between -0.05 and 0.25',
+    );
     expect(text).toMatch(/^ +canary sql-v2 +790 +0\.71 +0\.65 and 0\.77$/m);
   });
 
+  it('says what mirroring found, and that it found nothing yet', () => {
+    const mirrored = { percentage: 10, requests: 12n, failed: 1n, dropped: 2n, compared: 8n };
+    const text = renderStatus(
+      StatusResponse.fromPartial({
+        rollouts: [
+          { key: 'default/sql', mirrored: { ...mirrored, equal: 0.75, similarity: 0.9, latencyRatio: 1.5 } },
+          { key: 'default/new', mirrored: { percentage: 5 } },
+          { key: 'default/other' },
+        ],
+      }),
+    );
+    expect(text.split('\n').filter((line) => line.includes('mirrors'))).toEqual([
+      "rollout default/sql mirrors 10 %: 12 copies, 1 failed, 2 dropped; 8 compared: 75 % equal, similarity 0.90, first token in 1.50 of stable's time",
+      'rollout default/new mirrors 5 %: 0 copies, 0 failed, 0 dropped; none compared',
+    ]);
+  });
+
   it('says nothing of analyses where none was made', () => {
-    expect(renderStatus(StatusResponse.fromPartial({ rollouts: [{ key: 'default/sql' }] }))).not.toContain('METRIC');
+    expect(renderStatus(StatusResponse.fromPartial({ rollouts: [{ key: 'default/sql' }] }))).not.toContain(
+      'METRIC',
+    );
   });
 });

@@ -1,8 +1,14 @@
 import { Command, Option } from 'commander';
-import { type Metric, type Operator, type Rollout, StatusResponse } from '../gen/adaptlet/inference/v1/admin.ts';
-import { type Compared, abReport } from './ab-report.ts';
+import {
+  type Metric,
+  type Operator,
+  type Rollout,
+  StatusResponse,
+} from '../gen/adaptlet/inference/v1/admin.ts';
+import { abReport, type Compared } from './ab-report.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
 import { takenText, whereOf } from './metric-text.ts';
+import { mirrorText } from './mirror-text.ts';
 import { table } from './table.ts';
 
 const mebibytes = (bytes: bigint): string => `${(Number(bytes) / 2 ** 20).toFixed(1)} MiB`;
@@ -67,6 +73,19 @@ const comparedOf = ({ name, phase, value, bound, message, stable, canary }: Metr
     : { variants: { ...(stable && { stable }), ...(canary && { canary }) } }),
 });
 
+/** What mirroring found, one line for each rollout that mirrors or has. */
+const mirrorLines = (rollouts: readonly Rollout[]): string[] => {
+  const lines = rollouts.flatMap(({ key, mirrored }) => {
+    if (mirrored === undefined) return [];
+    const { percentage, equal, similarity, latencyRatio } = mirrored;
+    const [requests, failed] = [Number(mirrored.requests), Number(mirrored.failed)];
+    const [dropped, compared] = [Number(mirrored.dropped), Number(mirrored.compared)];
+    const text = mirrorText({ requests, failed, dropped, compared, equal, similarity, latencyRatio });
+    return [`rollout ${key} mirrors ${percentage} %: ${text}`];
+  });
+  return lines.length === 0 ? [] : ['', ...lines];
+};
+
 /** What was measured of canaries, and the reports of A/B tests. Empty when nothing was. */
 const analysisLines = (rollouts: readonly Rollout[]): string[] => {
   const rows = rollouts.flatMap(({ key, metrics }) =>
@@ -83,11 +102,7 @@ const analysisLines = (rollouts: readonly Rollout[]): string[] => {
   const reports = rollouts.flatMap(({ stable, canary, metrics }) =>
     metrics.flatMap((metric) => abReport(comparedOf(metric), { stable, canary })),
   );
-  return [
-    '',
-    table(['ROLLOUT', 'METRIC', 'WHERE', 'PHASE', 'TAKEN', 'MESSAGE'], rows).trimEnd(),
-    ...reports,
-  ];
+  return ['', table(['ROLLOUT', 'METRIC', 'WHERE', 'PHASE', 'TAKEN', 'MESSAGE'], rows).trimEnd(), ...reports];
 };
 
 /** The status as a person reads it. */
@@ -129,7 +144,7 @@ export const renderStatus = (s: StatusResponse): string => {
       table(['ROLLOUT', 'PHASE', 'STABLE', 'CANARY', 'STEP', 'WEIGHT', 'SERVED', 'MESSAGE'], rows).trimEnd(),
     );
   }
-  parts.push(...analysisLines(s.rollouts));
+  parts.push(...mirrorLines(s.rollouts), ...analysisLines(s.rollouts));
   if (s.routes.length > 0) {
     parts.push(
       '',

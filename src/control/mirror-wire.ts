@@ -1,12 +1,15 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Mirror } from '../gen/adaptlet/control/v1/control.ts';
-import { type MirrorCounts, noMirrorCounts } from './mirror.ts';
+import { type MirrorCounts, noMirrorCounts } from '../rollout/mirror.ts';
 
 /** What a runtime reports of mirroring: the percentage of its plan, and what became of copies. */
 export type MirrorReport = MirrorCounts & { readonly percentage: number };
 
 /** Of sums: far from every real one, and so that sums over any fleet stay finite. */
 const largest = 1e100;
+
+const count = (value: bigint): number => Math.min(Number(value), Number.MAX_SAFE_INTEGER);
+const isSum = (value: number): boolean => value >= 0 && value <= largest;
 
 /** Undefined when nothing is or was mirrored. */
 export const mirrorToWire = (percentage: number, counts: MirrorCounts | undefined): Mirror | undefined => {
@@ -25,11 +28,15 @@ export const mirrorToWire = (percentage: number, counts: MirrorCounts | undefine
 };
 
 /** Errors: HELLO_INVALID for what no runtime counts. Numbers above 2^53 lose their last digits. */
-export const mirrorFromWire = ({ percentage, similarity, stableMs, canaryMs, ...wire }: Mirror): MirrorReport => {
-  const count = (value: bigint): number => Math.min(Number(value), Number.MAX_SAFE_INTEGER);
+export const mirrorFromWire = ({
+  percentage,
+  similarity,
+  stableMs,
+  canaryMs,
+  ...wire
+}: Mirror): MirrorReport => {
   const [requests, failed, dropped] = [count(wire.requests), count(wire.failed), count(wire.dropped)];
   const [compared, equal, timed] = [count(wire.compared), count(wire.equal), count(wire.timed)];
-  const isSum = (value: number): boolean => value >= 0 && value <= largest;
   const isPossible =
     percentage <= 100 &&
     failed + Math.max(compared, timed) <= requests &&
@@ -39,7 +46,8 @@ export const mirrorFromWire = ({ percentage, similarity, stableMs, canaryMs, ...
     similarity <= compared * (1 + 1e-9) &&
     isSum(stableMs) &&
     isSum(canaryMs);
-  if (!isPossible) throw new AdaptletError('HELLO_INVALID', 'a report has counts of mirroring that cannot be');
+  if (!isPossible)
+    throw new AdaptletError('HELLO_INVALID', 'a report has counts of mirroring that cannot be');
   return {
     percentage,
     requests,

@@ -125,6 +125,13 @@ describe('a resource is refused', () => {
     expect(reasonOf(wireOf('Split team-a/sql', adapter('sql').body))).toMatch(/^createdAt: .*; hashOn: /);
   });
 
+  it('that says of the base model anything but that it may answer', () => {
+    const wire = (fallbackToBase: boolean) =>
+      wireOf('Split team-a/sql', { ...split('sql').body, fallbackToBase });
+    expect(reasonOf(wire(false))).toMatch(/^fallbackToBase: /);
+    expect(reasonOf(wire(true))).toBe('taken');
+  });
+
   it('that has a field that this program does not know', () => {
     expect(reasonOf(wireOf('Split team-a/sql', { ...split('sql').body, twin: true }))).toBe(
       'body: Unrecognized key: "twin"',

@@ -316,7 +316,8 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_ENDS_RUNTIME: {
-    summary: 'The runtime ended again and again, without a shutdown, while the adapter was on trial as a canary.',
+    summary:
+      'The runtime ended again and again, without a shutdown, while the adapter was on trial as a canary.',
     advice:
       'Look for what ended it (out of memory, power); publish another adapter, or try this one again with `retry` when it was something else.',
     grpc: 'FAILED_PRECONDITION',

@@ -18,7 +18,10 @@ type Runtime = { readonly key: string; readonly site: string; readonly isConnect
 
 const group: fc.Arbitrary<Group> = fc
   .record({
-    selector: fc.option(site.map((value) => ({ matchLabels: { site: value } })), { nil: undefined }),
+    selector: fc.option(
+      site.map((value) => ({ matchLabels: { site: value } })),
+      { nil: undefined },
+    ),
     limit: fc.option(
       fc.oneof(
         fc.integer({ min: 1, max: 10 }).map((count) => ({ count })),
@@ -102,7 +105,8 @@ describe('which group a runtime is in', () => {
             continue;
           }
           expect(members.filter(({ isConnected }) => isConnected).length).toBeGreaterThan(0);
-          const most = limit === undefined ? free.length : Math.min(amountOf(limit, matching.length), free.length);
+          const most =
+            limit === undefined ? free.length : Math.min(amountOf(limit, matching.length), free.length);
           if (members.length > most) {
             // Only to find somebody who is there: all others are offline.
             expect(members.filter(({ isConnected }) => isConnected)).toHaveLength(1);
@@ -144,11 +148,23 @@ describe('what a status gives a runtime', () => {
   });
   it.each([
     ['without groups: all of it', undefined, { isLoaded: true, weight: 20, mirror: 5 }],
-    ['in the present group: its weight, and copies', [one('Progressing')], { isLoaded: true, weight: 20, mirror: 5 }],
-    ['in one that succeeded: everything, and no copies', [one('Succeeded')], { isLoaded: true, weight: 100, mirror: 0 }],
+    [
+      'in the present group: its weight, and copies',
+      [one('Progressing')],
+      { isLoaded: true, weight: 20, mirror: 5 },
+    ],
+    [
+      'in one that succeeded: everything, and no copies',
+      [one('Succeeded')],
+      { isLoaded: true, weight: 100, mirror: 0 },
+    ],
     ['in one that went back: nothing', [one('RolledBack')], { isLoaded: false, weight: 0, mirror: 0 }],
     ['in none yet: nothing', [one('Progressing', { reach: 0 })], { isLoaded: false, weight: 0, mirror: 0 }],
-    ['where its group is not open yet: nothing', [one('Progressing', { open: 0 })], { isLoaded: false, weight: 0, mirror: 0 }],
+    [
+      'where its group is not open yet: nothing',
+      [one('Progressing', { open: 0 })],
+      { isLoaded: false, weight: 0, mirror: 0 },
+    ],
     [
       'in one of other labels: nothing',
       [one('Progressing', { selector: { matchLabels: { site: 'shop' } } })],

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import { amountOf, type Group } from '../api/groups.ts';
 import { type GroupStatus, groupPoints } from '../api/group-status.ts';
+import { amountOf, type Group } from '../api/groups.ts';
 import { selects } from '../api/selector.ts';
 
 /**
@@ -23,8 +23,10 @@ export type Bounds = Pick<GroupStatus, 'selector' | 'reach'>;
  * Guarantees: one group at most; nobody else's coming or going changes the answer, and a group that begins takes nobody
  * from one that has begun.
  */
-export const groupOf = <G extends Bounds>(groups: readonly G[], { point, labels }: Candidate): G | undefined =>
-  groups.find(({ reach, selector }) => point < reach && selects(selector, labels));
+export const groupOf = <G extends Bounds>(
+  groups: readonly G[],
+  { point, labels }: Candidate,
+): G | undefined => groups.find(({ reach, selector }) => point < reach && selects(selector, labels));
 
 /** True when the group, which it is in, has given it the canary. */
 export const isOpenTo = ({ open }: Pick<GroupStatus, 'open'>, { point }: Candidate): boolean =>

@@ -63,7 +63,11 @@ describe('the metrics of rollouts that other servers have', () => {
       conditions: [],
     };
     metrics.want(sql, status, [wanted('a')]);
-    expect(asked[0]?.variables).toMatchObject({ 'stable.adapter': 'v1', 'canary.adapter': 'v2', namespace: 'team-a' });
+    expect(asked[0]?.variables).toMatchObject({
+      'stable.adapter': 'v1',
+      'canary.adapter': 'v2',
+      namespace: 'team-a',
+    });
   });
 
   it('end with who follows them', () => {

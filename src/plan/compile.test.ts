@@ -114,6 +114,13 @@ describe('the split of a rollout', () => {
     });
   });
 
+  it('says that the base model may answer only where the rollout allows it', () => {
+    const allowed = (fallbackToBase: boolean) =>
+      splitBody([...both, aRollout({ name: 'sql' }, { adapter: 'sql-v2', fallbackToBase }, canaryStatus)]);
+    expect(allowed(true)).toMatchObject({ fallbackToBase: true });
+    expect(allowed(false)).not.toHaveProperty('fallbackToBase');
+  });
+
   it('mirrors what its status says to a canary, and nothing without one', () => {
     const { canary: _, ...without } = canaryStatus;
     const mirrorOf = (status: typeof without, mirror: number | undefined) =>

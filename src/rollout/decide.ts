@@ -173,24 +173,33 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   }
   if (verb !== undefined && !isInTime) refuse(draft, verb, 'another canary was bound meanwhile');
 
-  const trouble = troubleOf(draft.canary, turn);
+  const trouble = troubleOf(draft.canary, turn, isInGroups(draft, turn));
   if (trouble !== undefined) giveUp(draft, trouble, turn.now);
   return advance(draft, isNew ? { ...turn, elapsedMs: 0, sinceMs: 0 } : turn);
 };
 
+/** What was stable lately comes back without steps and to all runtimes at once. */
+const wasStableLately = ({ history }: Draft, { rollout, target }: Turn): boolean =>
+  target.kind === 'Resolved' &&
+  history.slice(0, rollout.spec.rollbackWindow.revisions).some((old) => sameAdapter(old, target.bound));
+
+const isInGroups = (draft: Draft, turn: Turn): boolean =>
+  turn.groups.areUsed && !wasStableLately(draft, turn);
+
 /** Why the canary must not go on, if so. */
 const troubleOf = (
   canary: NonNullable<Draft['canary']>,
-  { facts, target, groups }: Turn,
+  { facts, target }: Turn,
+  inGroups: boolean,
 ): string | undefined => {
   const held = facts.held?.find(
     ({ digest, attempt }) => digest === canary.digest && attempt >= canary.attempt,
   );
   // In groups a runtime that fails is a failure of its group.
-  if (held !== undefined && !groups.areUsed) return held.reason;
+  if (held !== undefined && !inGroups) return held.reason;
   if (target.kind !== 'Resolved' || target.fact === undefined) return undefined;
   const { state, baseModel } = target.fact;
-  if (state === 'Failed' && !groups.areUsed) return because(target.fact);
+  if (state === 'Failed' && !inGroups) return because(target.fact);
   const ofStable = facts.stable?.baseModel;
   if (ofStable === undefined || ofStable === baseModel) return undefined;
   return `${canary.adapter} is for the base model ${baseModel}, stable for ${ofStable}`;
@@ -219,13 +228,12 @@ const sooner = (standing: Standing, nextMs: number | undefined): Standing =>
 
 const proceed = (draft: Draft, turn: Turn, looked: Found | undefined): Standing => {
   const { rollout, target, analyses, now, groups } = turn;
-  const { strategy, paused, rollbackWindow } = rollout.spec;
+  const { strategy, paused } = rollout.spec;
   const steps = stepsOf(strategy);
   // The spec names something whose content is not known: the canary is not wanted any more, but nothing replaces it yet.
   if (target.kind !== 'Resolved') return awaiting(target);
-  const recent = draft.history.slice(0, rollbackWindow.revisions);
-  const isRecent = recent.some((old) => sameAdapter(old, target.bound));
-  const inGroups = groups.areUsed && !isRecent && target.fact !== undefined;
+  const isRecent = wasStableLately(draft, turn);
+  const inGroups = isInGroups(draft, turn) && target.fact !== undefined;
   if (isRecent) draft.groups = undefined;
   const edited = followEdit(draft, steps, groups);
   if (inGroups && draft.groups === undefined) groups.restart(steps);

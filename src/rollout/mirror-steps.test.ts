@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { strategySchema, type Step } from '../api/rollout.ts';
+import { type Step, strategySchema } from '../api/rollout.ts';
 import { noMirrorCounts } from './mirror.ts';
 import { stepsOf } from './strategy.ts';
 import { minute, reasons, underWay, World } from './world.fixture.ts';
@@ -47,7 +47,9 @@ describe('the step setMirrorRoute', () => {
       .decide();
     expect(reasons({ events })).toContain('RolloutRestarted');
     expect(status.weights).toEqual(weights);
-    const changed = underWay(mirrored).edit({ steps: [{ setMirrorRoute: { percentage: 20 } }, { pause: {} }] });
+    const changed = underWay(mirrored).edit({
+      steps: [{ setMirrorRoute: { percentage: 20 } }, { pause: {} }],
+    });
     expect(changed.decide().status.weights.mirror).toBe(20);
   });
 

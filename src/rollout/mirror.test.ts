@@ -1,33 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mirrorStatusSchema } from '../api/rollout-status.ts';
+import { possibleCounts } from './mirror.fixture.ts';
 import { addMirrorCounts, isMirrored, type MirrorCounts, mirrorStatusOf, noMirrorCounts } from './mirror.ts';
-import { mirrorFromWire, mirrorToWire } from './mirror-wire.ts';
 import { armOf } from './splitter.ts';
 
 const seed = '00000000000000aa';
 const ids = Array.from({ length: 20_000 }, (_, i) => `request-${i}`);
-
-const possible: fc.Arbitrary<MirrorCounts> = fc
-  .record({
-    failed: fc.nat(50),
-    dropped: fc.nat(50),
-    compared: fc.nat(50),
-    unchecked: fc.nat(50),
-    part: fc.double({ min: 0, max: 1, noNaN: true }),
-    ms: fc.double({ min: 0, max: 1e6, noNaN: true }),
-  })
-  .map(({ failed, dropped, compared, unchecked, part, ms }) => ({
-    requests: failed + compared + unchecked,
-    failed,
-    dropped,
-    compared,
-    equal: Math.floor(compared * part),
-    similarity: compared * part,
-    timed: compared,
-    stableMs: ms,
-    canaryMs: ms * part,
-  }));
 
 describe('which requests are mirrored', () => {
   it.each([0, 1, 10, 50, 100])('is the share of %i percent of them', (percent) => {
@@ -104,53 +83,10 @@ describe('what mirroring found', () => {
 
   it('fits into a status, whatever runtimes counted', () => {
     fc.assert(
-      fc.property(possible, possible, (a, b) => {
+      fc.property(possibleCounts, possibleCounts, (a, b) => {
         const status = mirrorStatusOf(addMirrorCounts(a, b), undefined);
         if (status !== undefined) mirrorStatusSchema.parse(status);
       }),
     );
-  });
-});
-
-describe('counts of mirroring on the wire', () => {
-  it('come back as they were sent', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 100 }), possible, (percentage, counts) => {
-        const wire = mirrorToWire(percentage, counts);
-        expect(wire && mirrorFromWire(wire)).toEqual({ ...counts, percentage });
-      }),
-    );
-  });
-
-  it('are absent while nothing is mirrored, and there when something was', () => {
-    expect(mirrorToWire(0, undefined)).toBeUndefined();
-    expect(mirrorToWire(10, undefined)).toMatchObject({ percentage: 10, requests: 0n });
-    expect(mirrorToWire(0, { ...noMirrorCounts, requests: 1 })).toMatchObject({ percentage: 0, requests: 1n });
-  });
-
-  const sent = mirrorToWire(10, {
-    ...noMirrorCounts,
-    requests: 3,
-    failed: 1,
-    compared: 2,
-    equal: 1,
-    similarity: 1.5,
-    timed: 2,
-  });
-  it.each([
-    ['more failed than asked', { failed: 2n }],
-    ['more compared than answered', { compared: 3n }],
-    ['more equal than compared', { equal: 3n }],
-    ['more timed than answered', { timed: 3n }],
-    ['a similarity above 1', { similarity: 2.1 }],
-    ['a similarity below 0', { similarity: -0.1 }],
-    ['no similarity', { similarity: Number.NaN }],
-    ['an endless time', { canaryMs: Number.POSITIVE_INFINITY }],
-    ['a time below 0', { stableMs: -1 }],
-    ['more than all requests', { percentage: 101 }],
-  ])('are refused where they cannot be: %s', (_, change) => {
-    if (sent === undefined) throw new Error('nothing was sent');
-    expect(() => mirrorFromWire({ ...sent, ...change })).toThrow(/HELLO_INVALID|cannot be/);
-    expect(mirrorFromWire(sent).requests).toBe(3);
   });
 });

@@ -80,11 +80,12 @@ export const mirrorStatusOf = (
   return before !== undefined && isSteady(before, now) ? before : now;
 };
 
-const isSteady = (before: MirrorStatus, now: MirrorStatus): boolean => {
-  const grew = (a: number, b: number): boolean => b < a || b > a * leastGrowth;
-  const moved = (a: number | undefined, b: number | undefined): boolean =>
-    a === undefined || b === undefined ? a !== b : Math.abs(a - b) >= leastDifference;
-  return !(
+const grew = (before: number, now: number): boolean => now < before || now > before * leastGrowth;
+const moved = (before: number | undefined, now: number | undefined): boolean =>
+  before === undefined || now === undefined ? before !== now : Math.abs(before - now) >= leastDifference;
+
+const isSteady = (before: MirrorStatus, now: MirrorStatus): boolean =>
+  !(
     before.failed !== now.failed ||
     grew(before.requests, now.requests) ||
     grew(before.dropped, now.dropped) ||
@@ -93,4 +94,3 @@ const isSteady = (before: MirrorStatus, now: MirrorStatus): boolean => {
     moved(before.similarity, now.similarity) ||
     moved(before.latencyRatio, now.latencyRatio)
   );
-};

@@ -1,12 +1,38 @@
 import { describe, expect, it } from 'vitest';
 import type { RolloutObject } from '../api/objects.ts';
-import type { MetricStatus } from '../api/rollout-status.ts';
-import { aRollout, aStatus } from '../plan/manifests.fixture.ts';
+import { type RolloutSpec, rolloutSpecSchema } from '../api/rollout.ts';
+import type { MetricStatus, RolloutStatus } from '../api/rollout-status.ts';
 import { exposition } from '../telemetry/exposition.ts';
 import { maxToldRollouts, rolloutMetrics, rolloutReadings } from './readings.ts';
 
 const text = (...rollouts: readonly RolloutObject[]): string => exposition(rolloutReadings(rollouts));
 const samples = (of: string): string[] => of.split('\n').filter((line) => /^[^#]/.test(line));
+
+const aRollout = (name: string, spec: Partial<RolloutSpec> = {}, status?: RolloutStatus): RolloutObject => ({
+  kind: 'AdapterRollout',
+  metadata: {
+    namespace: 'team-a',
+    name,
+    uid: `uid-${name}`,
+    generation: 1,
+    creationTimestamp: '2026-03-01T10:00:00Z',
+    annotations: {},
+    labels: {},
+  },
+  spec: rolloutSpecSchema.parse({ adapter: 'v2', ...spec }),
+  ...(status === undefined ? {} : { status }),
+});
+
+const aStatus = (more: Partial<RolloutStatus> = {}): RolloutStatus => ({
+  observedGeneration: 1,
+  phase: 'Healthy',
+  revision: 7,
+  message: '',
+  history: [],
+  weights: { canary: 0, stable: 100 },
+  conditions: [],
+  ...more,
+});
 
 const metric = (name: string, change: Partial<MetricStatus> = {}): MetricStatus => ({
   name,
@@ -22,8 +48,8 @@ const metric = (name: string, change: Partial<MetricStatus> = {}): MetricStatus 
 });
 
 const sql = aRollout(
-  { name: 'sql' },
-  { adapter: 'v2', strategy: { canary: { steps: [], hashOn: 'User' } } },
+  'sql',
+  { strategy: { canary: { steps: [], hashOn: 'User' } } },
   aStatus({
     phase: 'Paused',
     weights: { canary: 25, stable: 75 },
@@ -59,7 +85,7 @@ describe('the metrics of rollouts', () => {
   });
 
   it('have each series once, and their sentences', () => {
-    const found = text(sql, aRollout({ name: 'chat' }, { adapter: 'v1' }));
+    const found = text(sql, aRollout('chat'));
     const series = samples(found).map((line) => line.slice(0, line.lastIndexOf(' ')));
     expect(new Set(series).size).toBe(series.length);
     for (const { name, help } of Object.values(rolloutMetrics))
@@ -67,16 +93,14 @@ describe('the metrics of rollouts', () => {
   });
 
   it('count a rollout that nobody decided about as Progressing', () => {
-    const found = text(aRollout({ name: 'new' }, { adapter: 'v1' }));
+    const found = text(aRollout('new'));
     expect(found).toContain('adaptlet_rollouts{phase="Progressing"} 1\n');
     expect(found).toContain('adaptlet_rollouts{phase="Healthy"} 0\n');
     expect(found).toContain('name="new",strategy="canary",phase="Progressing"} 1\n');
   });
 
   it('are bounded: beyond the limit rollouts are counted only', () => {
-    const many = Array.from({ length: maxToldRollouts + 5 }, (_, i) =>
-      aRollout({ name: `r${i}` }, { adapter: 'v1' }, aStatus()),
-    );
+    const many = Array.from({ length: maxToldRollouts + 5 }, (_, i) => aRollout(`r${i}`, {}, aStatus()));
     const found = text(...many);
     expect(samples(found).filter((line) => line.startsWith('adaptlet_rollout_info'))).toHaveLength(
       maxToldRollouts,

@@ -5,7 +5,10 @@ import { strategyNameOf } from './strategy.ts';
 /** Metrics of rollouts, told by whoever decides about them: the leader, or a node alone. */
 export const rolloutMetrics = {
   phases: { name: 'adaptlet_rollouts', help: 'Rollouts, by phase.' },
-  info: { name: 'adaptlet_rollout_info', help: 'Always 1; labels are the strategy and the phase of a rollout.' },
+  info: {
+    name: 'adaptlet_rollout_info',
+    help: 'Always 1; labels are the strategy and the phase of a rollout.',
+  },
   weight: { name: 'adaptlet_rollout_weight', help: 'Percent of requests that are allowed for the canary.' },
   runtimes: {
     name: 'adaptlet_rollout_runtimes',

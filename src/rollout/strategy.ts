@@ -2,6 +2,9 @@ import type { BackgroundAnalysis } from '../api/analysis.ts';
 import { percentOf } from '../api/percent.ts';
 import type { AbTest, BlueGreen, Shadow, Step, Strategy } from '../api/rollout.ts';
 
+const measured = (analysis: Step['analysis']): readonly Step[] =>
+  analysis === undefined ? [] : [{ analysis }];
+
 /**
  * Blue-green as steps of a canary: ready everywhere, perhaps a wait for a time or a person, then all traffic at once.
  * The former stable needs no step of its own: it stays in RAM while nothing else needs the room, and always on disk.
@@ -17,8 +20,6 @@ const stepsOfBlueGreen = ({
       ? []
       : [{ pause: { duration: autoPromotionAfter } }]
     : [{ pause: {} }];
-  const measured = (analysis: Step['analysis']): readonly Step[] =>
-    analysis === undefined ? [] : [{ analysis }];
   return [
     { preload: {} },
     ...measured(prePromotionAnalysis),

@@ -67,7 +67,12 @@ const promote = (draft: Draft, steps: readonly Step[]): void => {
   } else if (step === undefined || (pause === undefined && analysis === undefined))
     refuse(draft, 'promote', 'no pause and no analysis is under way');
   else if (step.promoted) refuse(draft, 'promote', 'the step was ended already');
-  else {
+  else if (asked(draft, step.index) && isEndless(steps[step.index + 1])) {
+    // The person has looked just now: the pause in which the same is asked goes by as well.
+    draft.step = { ...step, index: step.index + 1, elapsedMs: 0, promoted: true };
+    const message = `the analysis of step ${step.index + 1}/${step.total} ends, and the pause after it`;
+    draft.events.push({ reason: 'StepPromoted', message });
+  } else {
     // Acts in this decision, or as soon as the canary is Resident and nobody pauses the rollout any more.
     draft.step = { ...step, promoted: true };
     draft.events.push({
@@ -76,6 +81,13 @@ const promote = (draft: Draft, steps: readonly Step[]): void => {
     });
   }
 };
+
+/** A metric of the step needs a person. */
+const asked = ({ analysis }: Draft, index: number): boolean =>
+  analysis.some(({ step, phase }) => step === index && phase !== 'Running' && phase !== 'Success');
+
+const isEndless = (step: Step | undefined): boolean =>
+  step?.pause !== undefined && step.pause.duration === undefined;
 
 /** Goes past all steps. Like a promote, it acts as soon as the canary is ready and nobody pauses the rollout. */
 const promoteFully = (draft: Draft, steps: readonly Step[]): void => {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { ObjectKey } from '../api/names.ts';
-import { createMeasure } from '../measurement/measure.ts';
 import { Identity_Kind } from '../gen/adaptlet/control/v1/control.ts';
+import { createMeasure } from '../measurement/measure.ts';
 import { reportsOf } from '../rollout/judge/reports.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Settings } from './config/settings.ts';

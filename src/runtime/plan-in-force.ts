@@ -3,8 +3,8 @@ import type { Plan, SplitResource } from '../plan/resources.ts';
 import type { Residency } from './residency/manager.ts';
 import { buildTable, partsOf, type RoutingTable } from './routing/table.ts';
 import type { Holds } from './serving/holds.ts';
-import type { Trials } from './serving/trials.ts';
 import type { RolloutTally } from './serving/rollout-tally.ts';
+import type { Trials } from './serving/trials.ts';
 
 type PlanParts = {
   readonly residency: Residency;

@@ -148,7 +148,11 @@ export const startRuntime = async ({
   const trials = new Trials(remembered.trials, {
     clock,
     logger,
-    write: (all) => memory.trials.write({ trials: [...all] }),
+    write: async (all) => {
+      await memory.trials.write({ trials: [...all] });
+      // A canary that waited for this may answer now: what was told of its weight is another.
+      source.wake();
+    },
     isHeld: (uid, digest) => holds.isHeld(uid, digest),
   });
   const tally = new RolloutTally(

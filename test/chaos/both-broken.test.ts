@@ -61,7 +61,9 @@ describe('a rollout whose stable and canary both fail in use', () => {
     expect(seen.filter((code) => code === 'LOGITS_NOT_FINITE').length).toBeLessThanOrEqual(2);
     expect(await rollout()).toMatchObject({
       phase: 'Degraded',
-      message: expect.stringMatching(/^on this node the base model serves: one@\w+ \(stable\): 2 consecutive errors/),
+      message: expect.stringMatching(
+        /^on this node the base model serves: one@\w+ \(stable\): 2 consecutive errors/,
+      ),
     });
     const response = await fetch(`${node.http}/v1/completions`, {
       method: 'POST',
@@ -77,7 +79,10 @@ describe('a rollout whose stable and canary both fail in use', () => {
     await node.end('SIGKILL');
     node = await TestNode.start(options(node.folder));
     expect((await ask('=moon:')).served.arm).toBe('base');
-    expect(await rollout()).toMatchObject({ phase: 'Degraded', held: expect.stringContaining('consecutive errors') });
+    expect(await rollout()).toMatchObject({
+      phase: 'Degraded',
+      held: expect.stringContaining('consecutive errors'),
+    });
   });
 
   it('gets stable back once that answers, tried by one request from time to time', async () => {

@@ -198,7 +198,7 @@ describe('a canary that takes the runtime with it', () => {
 });
 
 describe('twenty power cuts', () => {
-  it('demote neither a committed canary nor what was promoted', async () => {
+  it('do not demote a canary that is committed, ten of them', async () => {
     await next('reverse', half);
     await canaryServes(50);
     await node.end();
@@ -214,6 +214,11 @@ describe('twenty power cuts', () => {
     }
     await canaryServes(50);
     expect((await rollout())?.held).toBe('');
+  });
+
+  it('do not demote what was promoted, ten more', async () => {
+    await next('reverse', half);
+    await canaryServes(50);
     await call('promote');
     for (let cut = 0; cut < 10; cut++) {
       expect((await ask()).served).toMatchObject({ adapter: 'reverse', arm: 'stable' });

@@ -1,29 +1,24 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RolloutStatus } from '../../src/api/rollout-status.ts';
+import { parseManifests } from '../../src/api/parse.ts';
+import { minilm } from '../support/models.ts';
 import { askMoon, moon } from '../support/moon.ts';
 import { TestNode, yaml } from '../support/node.ts';
+import { repositoryRoot } from '../support/process.ts';
 import { waitFor } from '../support/wait.ts';
 
+const page = readFileSync(join(repositoryRoot, 'docs/how-to/shadow-traffic.md'), 'utf8');
+const [shadow = '', steps = ''] = [...page.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text]) => text);
+
+const real = minilm();
 let node: TestNode;
 
 /** A rollout that mirrors everything to its canary, and nothing else, until somebody promotes. */
 const mirroring = (adapter: string, extra = ''): string =>
   yaml.rollout('shout', adapter, '{setMirrorRoute: {percentage: 100}}, {pause: {}}', extra);
 
-const shadow = (adapter: string, fields: string): string =>
-  yaml.rollout('shout', adapter, '').replace('{canary: {steps: []}}', `{shadow: {${fields}}}`);
-
 const rollout = async () => (await node.client.status()).rollouts[0];
-
-/** What the node remembers of the rollout. */
-const remembered = async (): Promise<RolloutStatus | undefined> => {
-  const text = await readFile(join(node.data, 'state/standalone.json'), 'utf8');
-  const { body } = JSON.parse(text) as { body: string };
-  const { rollouts } = JSON.parse(body) as { rollouts: Record<string, RolloutStatus> };
-  return rollouts['default/shout'];
-};
 
 const metrics = async (): Promise<Record<string, number>> => {
   const text = await (await fetch(`${node.http}/metrics`)).text();
@@ -97,14 +92,14 @@ describe('shadow traffic on a node', () => {
     await waitFor('copies', async () => sum(await since(before)) === 20);
     const { different = 0 } = await since(before);
     expect(different).toBeGreaterThan(0);
-    const status = await waitFor('the status', async () => {
-      const found = await remembered();
-      return (found?.mirror?.compared ?? 0) > 0 && found;
+    const { mirrored, ...found } = await waitFor('the status', async () => {
+      const now = await rollout();
+      return now !== undefined && (now.mirrored?.compared ?? 0n) > 0n && now;
     });
-    expect(status.weights).toEqual({ canary: 0, stable: 100, mirror: 100 });
-    expect(status.mirror).toMatchObject({ failed: 0, equal: 0, latencyRatio: expect.any(Number) as number });
-    expect(status.mirror?.similarity).toBeLessThan(0.9);
-    expect((await rollout())?.servedCanary).toBe(0n);
+    expect(found).toMatchObject({ weight: 0, effectiveWeight: 0, servedCanary: 0n });
+    expect(mirrored).toMatchObject({ percentage: 100, failed: 0n, equal: 0 });
+    expect(mirrored?.similarity).toBeLessThan(0.9);
+    expect(mirrored?.latencyRatio).toBeGreaterThan(0);
   });
 
   it('gives copies only of answers that were complete', async () => {
@@ -148,12 +143,11 @@ describe('shadow traffic on a node', () => {
     });
     expect([...texts]).toEqual([stableSays]);
     expect(held.held).toContain('2 consecutive errors');
-    await waitFor('the decision', async () => (await rollout())?.phase === 'Degraded');
-    const status = await waitFor('it to be remembered', async () => {
-      const found = await remembered();
-      return found?.phase === 'Degraded' && found;
+    const given = await waitFor('the decision', async () => {
+      const now = await rollout();
+      return now?.phase === 'Degraded' && now;
     });
-    expect(status.weights).toEqual({ canary: 0, stable: 100 });
+    expect(given).toMatchObject({ weight: 0, mirrored: { percentage: 0 } });
     const before = await metrics();
     await askMoon(node, 'shout');
     expect(sum(await since(before))).toBe(0);
@@ -161,7 +155,10 @@ describe('shadow traffic on a node', () => {
 
   it('makes the new adapter stable at the end of a shadow that says so, without a step between', async () => {
     await settledOn('upper', moon.upper);
-    await node.write('shout.yaml', shadow('reverse', 'percentage: 50, duration: 2s, promote: true'));
+    const short = shadow
+      .replace('shout-v2', 'reverse')
+      .replace('duration: 1h', 'duration: 2s, promote: true');
+    await node.write('shout.yaml', short);
     const seen = new Set<string>();
     await waitFor('the end', async () => {
       const { text, served } = await askMoon(node, 'shout');
@@ -171,6 +168,54 @@ describe('shadow traffic on a node', () => {
     seen.add(`stable ${moon.reverse}`);
     expect(seen).toEqual(new Set([`stable ${moon.upper}`, `stable ${moon.reverse}`]));
     expect((await askMoon(node, 'shout')).text).toBe(moon.reverse);
-    await waitFor('what was found', async () => (await remembered())?.mirror?.requests);
+    expect((await rollout())?.mirrored).toMatchObject({ percentage: 0, failed: 0n });
+  });
+
+  it('takes the steps of docs/how-to/shadow-traffic.md', () => {
+    const rolloutOf = `apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: a}\nspec:\n  adapter: b\n`;
+    const manifest = rolloutOf + steps.replaceAll(/^/gm, '  ');
+    expect(steps).toContain('setMirrorRoute');
+    expect(parseManifests(manifest, 'a.yaml', { defaultNamespace: 'default' }).problems).toEqual([]);
   });
 });
+
+describe.skipIf(real === undefined)(
+  'shadow traffic on MiniLM int8 (ADAPTLET_MODELS or ../shared/models)',
+  () => {
+    const texts = ['will it rain tomorrow', 'play some jazz', 'transfer 5 dollars to anna'];
+    const ask = async (path: string): Promise<string> => {
+      const response = await fetch(`${node.http}/v1/${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'shout', input: texts }),
+      });
+      expect([response.status, response.headers.get('x-adaptlet-arm')]).toEqual([200, 'stable']);
+      const { data } = (await response.json()) as { data: unknown };
+      return JSON.stringify(data);
+    };
+
+    beforeAll(async () => {
+      if (real === undefined) return;
+      await node.dispose();
+      node = await TestNode.start({
+        model: real.modelDir,
+        importRoots: real.adapters,
+        settings: { threads: '1' },
+      });
+      const both = yaml.adapter('intent', 'intent') + yaml.adapter('twin', 'intent');
+      await node.write('adapters.yaml', both);
+      await node.write('shout.yaml', yaml.rollout('shout', 'intent', ''));
+      await waitFor('stable', async () => (await rollout())?.phase === 'Healthy');
+    });
+
+    it('compares labels and embeddings, and finds those of a twin equal', async () => {
+      const alone = [await ask('classify'), await ask('embeddings')];
+      await mirrorsTo('twin');
+      const before = await metrics();
+      for (let i = 0; i < 4; i++) expect([await ask('classify'), await ask('embeddings')]).toEqual(alone);
+      await waitFor('copies', async () => sum(await since(before)) === 8);
+      expect(await since(before)).toMatchObject({ different: 0, failed: 0, unchecked: 0 });
+      expect((await since(before)).equal).toBeGreaterThan(0);
+    });
+  },
+);

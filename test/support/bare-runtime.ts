@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { mirrorToWire } from '../../src/control/mirror-wire.ts';
 import { Receiver } from '../../src/control/receiver.ts';
 import { revisionToWire } from '../../src/control/revision.ts';
 import {
@@ -8,7 +9,6 @@ import {
   type RolloutReport,
 } from '../../src/gen/adaptlet/control/v1/control.ts';
 import type { Plan } from '../../src/plan/resources.ts';
-import { mirrorToWire } from '../../src/rollout/mirror-wire.ts';
 import { Connection } from '../../src/runtime/sync/connection.ts';
 import { type DialOptions, tlsDialer } from '../../src/runtime/sync/dial.ts';
 import { systemClock } from '../../src/time/clock.ts';

@@ -41,7 +41,7 @@ const rollout = (strategy: object, change: object): RolloutObject => {
     metadata,
     spec: { adapter: 'sql-v2', strategy },
     status: status(change),
-  } as Parameters<typeof readRollout>[0]);
+  });
   return object ?? expect.fail(JSON.stringify(problems));
 };
 
@@ -75,7 +75,11 @@ const canary = {
         analysis: {
           duration: '10m',
           metrics: [
-            { name: 'scores', source: { http: { url: 'https://s.example', jsonPath: '$.score' } }, judge: { threshold: { success: { atLeast: 1 } } } },
+            {
+              name: 'scores',
+              source: { http: { url: 'https://s.example', jsonPath: '$.score' } },
+              judge: { threshold: { success: { atLeast: 1 } } },
+            },
             threshold('p99', 'Latency', { quantile: 'P99' }),
             threshold('slower', 'Latency', { quantile: 'Mean', of: 'Difference' }),
             threshold('errors', 'ErrorRatio', {}),
@@ -92,9 +96,21 @@ const differs = 'errorRatio of the canary differs by 0.021 from stable, surely b
 const measured = [
   metric('error-ratio', { phase: 'Failed', failed: 1, value: 0.021, bound: 0.005, message: differs }),
   metric('latency', { value: -0.034, bound: -0.12, message: 'latency of the canary differs by -0.034' }),
-  metric('sample-ratio', { phase: 'Inconclusive', inconclusive: 2, value: 0.402, bound: 0.5, message: 'the split' }),
+  metric('sample-ratio', {
+    phase: 'Inconclusive',
+    inconclusive: 2,
+    value: 0.402,
+    bound: 0.5,
+    message: 'the split',
+  }),
   metric('scores', { step: 2, phase: 'Error', taken: 3, consecutiveErrors: 5, message: 'HTTP 503' }),
-  metric('p99', { step: 2, phase: 'Success', value: 481.7, bound: 500, message: 'latencyP99 (Canary) is 482' }),
+  metric('p99', {
+    step: 2,
+    phase: 'Success',
+    value: 481.7,
+    bound: 500,
+    message: 'latencyP99 (Canary) is 482',
+  }),
   metric('slower', { step: 2, value: 12.4, bound: 50 }),
   metric('errors', { step: 2, value: 0.0123, bound: 0.05 }),
   metric('worse', { step: 2, value: 1.25, bound: 2 }),
@@ -128,7 +144,9 @@ describe('the analysis of a rollout', () => {
   });
 
   it('shows numbers as they are when the metric is not in the spec any more', () => {
-    expect(shown(rollout({ canary: { steps: [] } }, { analysis: measured }))).toMatch(/error-ratio .* 0\.021 +0\.005/);
+    expect(shown(rollout({ canary: { steps: [] } }, { analysis: measured }))).toMatch(
+      /error-ratio .* 0\.021 +0\.005/,
+    );
   });
 
   it('is the last part of the view', () => {
@@ -154,7 +172,10 @@ describe('the report of an A/B test', () => {
     [{ value: -0.1, bound: -0.02, phase: 'Failed' }, 'stable sql-v1 leads, surely by between 0.02 and 0.18'],
     // The lower end decides as long as it has not failed.
     [{ value: -0.1, bound: -0.18 }, 'stable sql-v1 leads, surely by between 0.02 and 0.18'],
-    [{ value: 0.1, bound: -0.05 }, 'cannot be told yet: canary minus stable is surely between -0.05 and 0.25'],
+    [
+      { value: 0.1, bound: -0.05 },
+      'cannot be told yet: canary minus stable is surely between -0.05 and 0.25',
+    ],
     [{ value: 0.1, bound: -0.05, phase: 'Inconclusive' }, 'cannot be told: canary minus stable'],
     [{ value: 0.1, bound: 0.1 }, 'cannot be told yet: canary minus stable'],
     [{ message: '12 observations' }, 'cannot be told yet: 12 observations'],
@@ -176,7 +197,9 @@ describe('the report of an A/B test', () => {
       stable: bound('sql-v2', '2'),
       history: [bound('sql-v1', '1')],
     } as unknown as Partial<RolloutStatus>;
-    expect(report({ value: 0.114, bound: 0.04, phase: 'Success' }, promoted)).toContain('canary sql-v2 leads');
+    expect(report({ value: 0.114, bound: 0.04, phase: 'Success' }, promoted)).toContain(
+      'canary sql-v2 leads',
+    );
     expect(report({}, promoted)).toMatch(/^ +stable sql-v1 +812/m);
   });
 });

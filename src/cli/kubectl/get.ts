@@ -28,7 +28,9 @@ const show = async (name: string, options: GetOptions): Promise<void> => {
 /** `kubectl adaptlet get rollout NAME`. */
 export const getCommand = (): Command =>
   withCluster(new Command('get'))
-    .description('show a rollout: where it stands, its adapters, how far each runtime is, and what was measured')
+    .description(
+      'show a rollout: where it stands, its adapters, how far each runtime is, and what was measured',
+    )
     .argument('<kind>', 'rollout')
     .argument('<name>', 'name of the AdapterRollout')
     .option('-w, --watch', 'go on showing it until Ctrl-C')

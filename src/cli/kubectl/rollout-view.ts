@@ -5,8 +5,9 @@ import { selects } from '../../api/selector.ts';
 import type { RuntimeObject } from '../../operator/objects.ts';
 import { strategyNameOf } from '../../rollout/strategy.ts';
 import { inColumns } from '../columns.ts';
+import { mirrorText } from '../mirror-text.ts';
 import { analysisView } from './analysis-view.ts';
-import { mirrorText } from './mirror-view.ts';
+import { groupsView } from './groups-view.ts';
 import { icon, since, toneOfPhase } from './output.ts';
 
 const named = ({ adapter, digest }: BoundAdapter): string => `${adapter}@${shortDigest(digest)}`;
@@ -128,5 +129,6 @@ export const rolloutView = (
     ['NAME', 'STATUS', 'INFO'],
     ...rows.map(({ state, info }, i) => [names[i] ?? '', state, info]),
   ]);
-  return `${[...header(rollout), '', ...tree, ...analysisView(rollout, width)].join('\n')}\n`;
+  const lines = [...header(rollout), ...groupsView(rollout), '', ...tree, ...analysisView(rollout, width)];
+  return `${lines.join('\n')}\n`;
 };

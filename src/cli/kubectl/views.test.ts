@@ -174,7 +174,11 @@ describe('status for scripts', () => {
     [status({ phase: 'Healthy' }), 2, { done: true, exitCode: 0 }],
     [status({ phase: 'Degraded' }), 2, { done: true, exitCode: 1 }],
     [status({ phase: 'Paused' }), 2, { done: false, exitCode: 1 }],
-    [awaitingVerdict, 2, { done: false, exitCode: 1, text: expect.stringContaining('promote goes on') as string }],
+    [
+      awaitingVerdict,
+      2,
+      { done: false, exitCode: 1, text: expect.stringContaining('promote goes on') as string },
+    ],
     [status({ phase: 'Healthy' }), 3, { done: false, exitCode: 1 }],
     [undefined, 1, { done: false, exitCode: 1 }],
   ])('waits, ends well or fails', (given, generation, verdict) => {

@@ -42,7 +42,9 @@ export const assignmentOf = ({ spec, status }: RolloutObject, { user, session }:
     requestId: '',
   });
   const arm = armOf(canary.seed, key, weight);
-  const why = `${weight} % go to the canary; runtimes where it is not Resident or held answer with stable`;
+  const present = status?.groups?.find(({ phase }) => phase !== 'Succeeded');
+  const where = present === undefined ? '' : ` on the runtimes of group ${present.name}`;
+  const why = `${weight} % go to the canary${where}; runtimes where it is not Resident or held answer with stable`;
   return side(arm, arm === 'canary' ? canary : stable, why);
 };
 

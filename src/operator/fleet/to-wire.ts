@@ -1,5 +1,6 @@
 import type { ObjectKey } from '../../api/names.ts';
 import { countsToWire } from '../../control/arm-counts.ts';
+import { mirrorToWire } from '../../control/mirror-wire.ts';
 import { revisionToWire } from '../../control/revision.ts';
 import {
   type AdapterReport,
@@ -8,7 +9,6 @@ import {
   type RolloutReport,
   type RuntimeReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
-import { mirrorToWire } from '../../rollout/mirror-wire.ts';
 import type { AdapterState, RolloutState, RuntimeState } from '../fleet.ts';
 
 /** What to tell of a runtime: everything, or these and what is short. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { digestSchema, objectKey } from '../../api/names.ts';
-import { Mirror, AdapterReport, Hold, Report, RolloutReport } from '../../gen/adaptlet/control/v1/control.ts';
+import { AdapterReport, Hold, Mirror, Report, RolloutReport } from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { RelayedRuntimes } from './relay-server.ts';
 import { FleetStore, local } from './store.ts';
@@ -99,7 +99,13 @@ describe('a report', () => {
             rollout({
               canaryDigest: digest,
               servedCanary: 7n,
-              mirror: Mirror.fromPartial({ percentage: 10, requests: 3n, compared: 2n, equal: 1n, similarity: 1.5 }),
+              mirror: Mirror.fromPartial({
+                percentage: 10,
+                requests: 3n,
+                compared: 2n,
+                equal: 1n,
+                similarity: 1.5,
+              }),
               holds: [{ digest, cause: 'Guard', reason: 'r', attempt: 2 }],
             }),
           ],

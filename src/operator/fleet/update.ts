@@ -2,6 +2,7 @@ import { maxStatusMessage } from '../../api/condition.ts';
 import { type Digest, isDigest, type ObjectKey } from '../../api/names.ts';
 import { countsFromWire } from '../../control/arm-counts.ts';
 import { isClientName } from '../../control/key.ts';
+import { mirrorFromWire } from '../../control/mirror-wire.ts';
 import type { Revision } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
@@ -13,7 +14,6 @@ import type {
   RolloutReport,
   Usage as WireUsage,
 } from '../../gen/adaptlet/control/v1/control.ts';
-import { mirrorFromWire } from '../../rollout/mirror-wire.ts';
 import type { AdapterState, HeldCanary, RolloutState, RuntimeKey, RuntimeState, Usage } from '../fleet.ts';
 
 /** What a report says, checked and bounded. Absent: as before. */

@@ -30,7 +30,10 @@ export const inputOf = ({ metadata, object }: Read<AdapterObject | RolloutObject
 };
 
 /** Groups without what is counted of them. */
-const boundsOf = (object: AdapterObject | RolloutObject | RouteObject): unknown =>
-  object.kind === 'AdapterRollout'
-    ? object.status?.groups?.map(({ runtimes: _, message: __, bakedMs: ___, ...rest }) => rest)
-    : undefined;
+const boundsOf = (object: AdapterObject | RolloutObject | RouteObject): unknown => {
+  if (object.kind !== 'AdapterRollout') return undefined;
+  return object.status?.groups?.map((group) => {
+    const { runtimes: _, message: __, bakedMs: ___, ...rest } = group;
+    return rest;
+  });
+};

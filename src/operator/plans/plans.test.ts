@@ -1,6 +1,8 @@
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { GroupStatus } from '../../api/group-status.ts';
 import { digestSchema, objectKey } from '../../api/names.ts';
+import { groupPointOf } from '../../groups/membership.ts';
 import { compilePlan } from '../../plan/compile.ts';
 import { anAdapter, aRollout, aRoute, aStatus, bound } from '../../plan/manifests.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -184,6 +186,54 @@ describe('the plans of runtimes', () => {
     objects.runtimes.delete(key('a'));
     clock.advance(20);
     expect(a.plan()).toBeUndefined();
+  });
+
+  it('are as many as groups give different things, and follow a runtime from one to the next', () => {
+    objects.adapters.put(adapter('one'));
+    objects.adapters.put(adapter('two'));
+    const all = ['a', 'b', 'c', 'd'].map((name) => follow(name));
+    const points = ['a', 'b', 'c', 'd'].map((name) => groupPointOf('AdapterRollout-team-a-r', key(name)));
+    const [first = 0, second = 0] = points.toSorted((x, y) => x - y);
+    const put = (...groups: readonly Partial<GroupStatus>[]): void => {
+      const status = aStatus({
+        stable: bound('one'),
+        canary: { ...bound('two'), seed: '0123456789abcdef', attempt: 1 },
+        weights: { canary: 20, stable: 80 },
+        groups: groups.map(
+          (group, i): GroupStatus => ({
+            name: `g${i}`,
+            phase: 'Progressing',
+            hash: '',
+            reach: 0,
+            weight: 0,
+            step: 0,
+            message: '',
+            ...group,
+          }),
+        ),
+      });
+      objects.rollouts.put(aRollout({ name: 'r' }, { adapter: 'two' }, status));
+      clock.advance(100);
+    };
+    const weights = () =>
+      all.map(
+        (one) => (one.plan()?.plan.get('Split team-a/r')?.body as { weight?: number } | undefined)?.weight,
+      );
+    const expected = (...given: readonly number[]) =>
+      points.map((point) => (point <= first ? given[0] : point <= second ? given[1] : given[2]));
+    put({ reach: first + 1, weight: 20 });
+    expect(weights()).toEqual(expected(20, 0, 0));
+    expect(plans.readings().views).toBe(2);
+    // The view of 20 % is that of another runtime now.
+    put({ phase: 'Succeeded', reach: first + 1, weight: 100 }, { reach: second + 1, weight: 20 });
+    expect(weights()).toEqual(expected(100, 20, 0));
+    expect(plans.readings().views).toBe(3);
+    put(
+      { phase: 'Succeeded', reach: first + 1, weight: 100 },
+      { phase: 'Succeeded', reach: second + 1, weight: 100 },
+    );
+    expect(weights()).toEqual(expected(100, 100, 0));
+    expect(plans.readings().views).toBe(2);
   });
 
   it('are of the base model of each runtime, and end with the last one that has it', () => {

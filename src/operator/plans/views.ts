@@ -47,7 +47,10 @@ export class Selectors {
       const { isLoaded, weight, mirror } = assignmentOf(status, uid, runtime);
       return [`${uid} ${isLoaded} ${weight} ${mirror}`];
     });
-    return `${baseModel} ${selected.join('')}${given.map((one) => `\n${one}`).sort().join('')}`;
+    return `${baseModel} ${selected.join('')}${given
+      .map((one) => `\n${one}`)
+      .sort()
+      .join('')}`;
   }
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type RolloutSpec, rolloutSpecSchema } from '../../api/rollout.ts';
-import type { WeightCounts } from '../../rollout/judge/reports.ts';
 import { evenArm } from '../../rollout/judge/judge.fixture.ts';
+import type { WeightCounts } from '../../rollout/judge/reports.ts';
 import { runtimeKey } from '../testing/fake-fleet.ts';
 import { RolloutWorld, sql } from './world.fixture.ts';
 
@@ -51,7 +51,11 @@ describe('the judge over many runtimes', () => {
     const world = await judged(errorsOnly, ...names);
     for (const name of names) report(world, name, counts(400, 16));
     await wait(world, 11);
-    expect(world.status).toMatchObject({ phase: 'Degraded', weights: { canary: 0 }, stable: { adapter: 'v1' } });
+    expect(world.status).toMatchObject({
+      phase: 'Degraded',
+      weights: { canary: 0 },
+      stable: { adapter: 'v1' },
+    });
     expect(world.status.abort?.reason).toContain('1600 observations of the canary');
     expect(world.reasons).toContain('Aborted');
 
@@ -118,7 +122,9 @@ describe('a metric that a server has', () => {
     metrics: [
       {
         name: 'quality',
-        source: { prometheus: { address: 'http://prometheus:9090', query: 'q{adapter="{{canary.adapter}}"}' } },
+        source: {
+          prometheus: { address: 'http://prometheus:9090', query: 'q{adapter="{{canary.adapter}}"}' },
+        },
         judge: { threshold: { success: { atLeast: 0.8 } } },
         failureLimit: 1,
       },
@@ -145,7 +151,9 @@ describe('a metric that a server has', () => {
         expect.objectContaining({ namespace: 'team-a', rollout: 'sql', 'canary.adapter': 'v2' }),
       ],
     ]);
-    expect(world.status.analysis).toEqual([expect.objectContaining({ name: 'quality', value: 0.9, taken: 1 })]);
+    expect(world.status.analysis).toEqual([
+      expect.objectContaining({ name: 'quality', value: 0.9, taken: 1 }),
+    ]);
     answer = 0.1;
     await wait(world, 12);
     expect(world.status.weights.canary).toBe(50);

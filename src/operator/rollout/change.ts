@@ -37,7 +37,14 @@ const decisionsOf = (status: RolloutStatus): unknown => {
   };
 };
 
-const observationsOf = ({ message, conditions, runtimes, weights, mirror, groups }: RolloutStatus): unknown => ({
+const observationsOf = ({
+  message,
+  conditions,
+  runtimes,
+  weights,
+  mirror,
+  groups,
+}: RolloutStatus): unknown => ({
   messages: [message, ...conditions.map((condition) => condition.message)],
   runtimes,
   mirror,

@@ -155,6 +155,15 @@ describe('what is observed', () => {
     });
   });
 
+  it('counts a runtime that holds stable back, which decides nothing about the canary', async () => {
+    const world = await underWay('a', 'b');
+    world.sync(['b'], {
+      holds: [{ digest: digestOf('v1'), cause: 'Guard', reason: 'errors', attempt: 1 }],
+    });
+    expect(observe(viewIn(world), world.status).runtimes.held).toBe(1);
+    expect(factsOf(viewIn(world), attemptOf(world.status, false)).held).toEqual([]);
+  });
+
   it('sums the requests of the runtimes that report this canary at this weight', async () => {
     const world = (await underWay('a', 'b', 'c')).served('a', 90, 10).served('b', 60, 40).served('c', 0, 500);
     world.sync(['c'], { weight: 50, served: { stable: 0, canary: 500 } });

@@ -138,7 +138,10 @@ const whyNotKept = (adapter: AdapterView): [FactReason, string] =>
     ? ['Deleting', `Adapter ${adapter.key} is being deleted`]
     : ['NotProtected', 'its finalizer adaptlet.io/in-use is not there yet'];
 
-const noRuntime = ({ rollout, away: { length: offline } }: RolloutView, { baseModel }: AdapterView): string => {
+const noRuntime = (
+  { rollout, away: { length: offline } }: RolloutView,
+  { baseModel }: AdapterView,
+): string => {
   const labels = Object.entries(rollout.spec.runtimeSelector?.matchLabels ?? {}).map(([k, v]) => `${k}=${v}`);
   const which = labels.length === 0 ? '' : ` and the labels ${labels.join(', ')}`;
   const away = offline === 0 ? '' : `; ${offline} known but not connected`;

@@ -17,12 +17,16 @@ export const observe = (view: RolloutView, status: RolloutStatus): Fleet => {
       updated: count((member) => isUpdated(member, status, attempt, uid)),
       ready: count((member) => isResident(member, target?.digest)),
       failed: target === undefined ? 0 : count((member) => isRefused(member, target, attempt)),
-      held: count((member) => isHeld(member, attempt)),
+      held: count((member) => isHeld(member, attempt) || isStableHeld(member, status)),
       offline: away.length,
     },
     ...(observedCanary === undefined ? {} : { observedCanary }),
   };
 };
+
+/** Something else answers for stable there. */
+const isStableHeld = ({ report }: Member, { stable }: RolloutStatus): boolean =>
+  report?.holds.some(({ digest }) => digest === stable?.digest) === true;
 
 /** The runtime follows the plan that this status amounts to. */
 const isUpdated = (

@@ -7,8 +7,12 @@ import { type RolloutWorld, sql, steps, underWay } from './world.fixture.ts';
 
 const textOf = (tally: RolloutTally): string => exposition(tally.readings());
 const ended = (world: RolloutWorld): Record<string, number> => {
-  const found = textOf(world.controller.tally).matchAll(/^adaptlet_rollout_completed_total\{completion="(\w+)"\} (\d+)$/gm);
-  return Object.fromEntries([...found].flatMap(([, how = '', count]) => (count === '0' ? [] : [[how, Number(count)]])));
+  const found = textOf(world.controller.tally).matchAll(
+    /^adaptlet_rollout_completed_total\{completion="(\w+)"\} (\d+)$/gm,
+  );
+  return Object.fromEntries(
+    [...found].flatMap(([, how = '', count]) => (count === '0' ? [] : [[how, Number(count)]])),
+  );
 };
 const events = (world: RolloutWorld): string[] =>
   textOf(world.controller.tally)
@@ -21,8 +25,12 @@ describe('what a leader counts of rollouts', () => {
     world.ask('abort@1');
     await world.settle();
     const name = 'namespace="team-a",name="sql"';
-    expect(events(world)).toContain(`adaptlet_rollout_events_total{${name},type="Normal",reason="WeightSet"} 1`);
-    expect(events(world)).toContain(`adaptlet_rollout_events_total{${name},type="Warning",reason="Aborted"} 1`);
+    expect(events(world)).toContain(
+      `adaptlet_rollout_events_total{${name},type="Normal",reason="WeightSet"} 1`,
+    );
+    expect(events(world)).toContain(
+      `adaptlet_rollout_events_total{${name},type="Warning",reason="Aborted"} 1`,
+    );
     const told = events(world).reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
     expect(told).toBe(world.cluster.events.length);
   });

@@ -3,8 +3,9 @@ import { type Digest, objectKey } from '../../api/names.ts';
 import type { RolloutSpec } from '../../api/rollout.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { anAdapter, aRollout } from '../../plan/manifests.fixture.ts';
+import { assignmentOf } from '../../groups/assignment.ts';
 import type { Measure } from '../../measurement/source.ts';
+import { anAdapter, aRollout } from '../../plan/manifests.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { inUseFinalizer } from '../adapter/finalizer.ts';
 import type { ControllerParts, Requeue } from '../controller.ts';
@@ -127,13 +128,22 @@ export class RolloutWorld {
     return this;
   }
 
+  /** Percent that the written status allows the canary on a runtime. */
+  weightOf(name: string): number {
+    const { status } = this.cluster.rollouts.server.get(sql)?.object ?? {};
+    const key = runtimeKey(name);
+    const labels = this.cluster.runtimes.get(key)?.object?.metadata.labels ?? {};
+    return status === undefined ? 0 : assignmentOf(status, rolloutUid, { key, labels }).weight;
+  }
+
   /** Runtimes follow the status that is written now, as the plan has it. */
   sync(names: readonly string[] = [...this.#names], more: Partial<RolloutState> = {}): this {
     for (const name of names) {
       const key = runtimeKey(name);
-      const { stable, canary, weights } = this.cluster.rollouts.server.get(sql)?.object?.status ?? {};
+      const { stable, canary } = this.cluster.rollouts.server.get(sql)?.object?.status ?? {};
+      const weight = this.weightOf(name);
       const before = this.fleet.get(key)?.rollouts.get(sql);
-      const isNew = before?.canaryDigest !== canary?.digest || before?.weight !== weights?.canary;
+      const isNew = before?.canaryDigest !== canary?.digest || before?.weight !== weight;
       const holds = (before?.holds ?? []).filter(
         (hold) => canary === undefined || (hold.digest === canary.digest && hold.attempt >= canary.attempt),
       );
@@ -141,8 +151,8 @@ export class RolloutWorld {
         stableDigest: stable?.digest ?? '',
         canaryDigest: canary?.digest ?? '',
         attempt: canary?.attempt ?? 0,
-        weight: weights?.canary ?? 0,
-        effectiveWeight: weights?.canary ?? 0,
+        weight,
+        effectiveWeight: weight,
         served: isNew ? { stable: 0, canary: 0 } : (before?.served ?? { stable: 0, canary: 0 }),
         holds,
         ...more,

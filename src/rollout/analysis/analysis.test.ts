@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { rolloutSpecSchema } from '../../api/rollout.ts';
-import { ArmCounter } from '../judge/counts.ts';
+import type { ArmCounter } from '../judge/counts.ts';
 import { evenArm } from '../judge/judge.fixture.ts';
 import { type Reports, reportsOf } from '../judge/reports.ts';
 import { condition, minute, reasons, World } from '../world.fixture.ts';
@@ -292,6 +292,15 @@ describe('an A/B test', () => {
     undecided.reports = report(rewarded(2000, 0.5), rewarded(2000, 0.5));
     for (let i = 0; i < 61; i += 1) undecided.decide({ elapsedMs: minute });
     expect(condition(undecided.status ?? expect.fail(), 'Paused')?.reason).toBe('AwaitingVerdict');
+  });
+
+  it('is asked about once: a promote after an open verdict does not wait for another', () => {
+    const world = underWay(abTest(false));
+    world.reports = report(rewarded(2000, 0.5), rewarded(2000, 0.5));
+    for (let i = 0; i < 61; i += 1) world.decide({ elapsedMs: minute });
+    expect(condition(world.status ?? expect.fail(), 'Paused')?.reason).toBe('AwaitingVerdict');
+    world.decide({ verb: 'promote' });
+    expect(world.status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' } });
   });
 
   it('gives up a canary that fails, whatever it earns', () => {

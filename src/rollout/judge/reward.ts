@@ -17,7 +17,7 @@ export type Variant = {
 };
 
 export type RewardVerdict = Verdict & {
-  /** The report of an A/B test; absent for a variant with feedback of too few callers. */
+  /** The report of an A/B test; absent for a variant with feedback of too few callers, or with little that is all alike. */
   readonly variants: { readonly stable?: Variant; readonly canary?: Variant };
 };
 
@@ -41,8 +41,11 @@ const variantOf = (arm: ArmCounts, { alpha, minSampleSize }: RewardSpec): Varian
   // Not >=: without feedback it is NaN.
   if (!(effective >= minEffectiveBuckets)) return undefined;
   const mean = total(sums.sums) / count;
+  const variance = varianceOfMean(sums, count, mean);
+  // A handful that are all the same prove nothing about the next one.
+  if (variance === 0 && count < minSampleSize) return undefined;
   const margin =
-    Math.sqrt(varianceOfMean(sums, count, mean)) *
+    Math.sqrt(variance) *
     studentised(
       twoSidedBoundary({ alpha, size: count, tightestAt: tightestAt(minSampleSize) }),
       effective - 1,

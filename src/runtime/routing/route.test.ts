@@ -63,6 +63,20 @@ describe('a rollout', () => {
     expect(brief(decide(sql(100), 'sql'))).toBe('canary:team-a/v2@2 stable:team-a/v1@1');
   });
 
+  it('compares a canary with nothing but stable itself', () => {
+    const counted = (facts: ServingFacts) =>
+      users
+        .slice(0, 20)
+        .flatMap((user) => decide(sql(50, { fallbackToBase: true }), 'sql', { user }, facts))
+        .map((c) => (c.kind === 'adapter' ? c.split?.counted !== undefined : c.kind));
+    expect(counted(everythingResident)).not.toContain(false);
+    const broken: ServingFacts = {
+      ...everythingResident,
+      troubleOf: (_, key) => (key === 'team-a/v1' ? { reason: 'NaN', isFinal: false } : undefined),
+    };
+    expect(new Set(counted(broken))).toEqual(new Set([false, 'base']));
+  });
+
   it('gives the canary nobody while it is not Resident with that very digest, or is held', () => {
     const loading: ServingFacts = {
       isResident: (_, digest) => digest !== fakeDigest('2'),

@@ -93,9 +93,7 @@ const ofRollout = (
   };
   const onCanary = canary !== undefined && weight > 0 && armOf(canary.seed, key, weight) === 'canary';
   // Stable is second: the canary may leave the RAM between this decision and the moment it is acquired.
-  return onCanary
-    ? [candidate('canary', canary), ofStable()]
-    : [ofStable()];
+  return onCanary ? [candidate('canary', canary), ofStable()] : [ofStable()];
 };
 
 const countedAs = (

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Digest, type ObjectKey } from '../../api/names.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
+import { type Digest, type ObjectKey } from '../../api/names.ts';
 import type { SplitResource } from '../../plan/resources.ts';
 import type { ServingFacts, Trouble } from './decision.ts';
 import { split } from './plan.fixture.ts';
@@ -11,7 +11,10 @@ const v0 = { adapter: 'v0', uid: 'v0', digest: fakeDigest('0') };
 const final: Trouble = { reason: 'SMOKE_TEST_FAILED: no', isFinal: true };
 const passing: Trouble = { reason: '5 consecutive errors', isFinal: false };
 
-const facts = (troubles: Readonly<Record<string, Trouble>>, here: readonly string[] = ['v0']): ServingFacts => ({
+const facts = (
+  troubles: Readonly<Record<string, Trouble>>,
+  here: readonly string[] = ['v0'],
+): ServingFacts => ({
   isResident: () => true,
   isHeld: () => false,
   troubleOf: (_: string, key: ObjectKey, __: Digest) => troubles[key.split('/')[1] ?? ''],

@@ -33,8 +33,7 @@ export const stableArm = (split: SplitResource, facts: ServingFacts): StableArm 
     return { kind: 'adapter', bound: stable, trouble: '', isReplaceable };
   }
   const why = `${named(stable)} (stable): ${trouble.reason}`;
-  if (isFormerHere)
-    return { kind: 'adapter', bound: former, trouble: why, isReplaceable: fallbackToBase };
+  if (isFormerHere) return { kind: 'adapter', bound: former, trouble: why, isReplaceable: fallbackToBase };
   const whyNotFormer =
     former === undefined
       ? 'there is no version before it'
@@ -51,11 +50,7 @@ const named = ({ adapter, digest }: BoundAdapter): string => `${adapter}@${short
 
 const keyOf = ({ name }: SplitResource, { adapter }: BoundAdapter) => objectKey(partsOf(name)[0], adapter);
 
-const troubleOf = (
-  split: SplitResource,
-  bound: BoundAdapter,
-  facts: ServingFacts,
-): Trouble | undefined => {
+const troubleOf = (split: SplitResource, bound: BoundAdapter, facts: ServingFacts): Trouble | undefined => {
   const { uid } = split.body;
   if (facts.troubleOf !== undefined) return facts.troubleOf(uid, keyOf(split, bound), bound.digest);
   return facts.isHeld(uid, bound.digest) ? { reason: 'held back on this node', isFinal: true } : undefined;

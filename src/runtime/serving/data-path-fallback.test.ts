@@ -1,8 +1,19 @@
 import { describe, expect, it } from 'vitest';
+import type { Digest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { adapter, baseDigest, dataPathOver, good, key, next, planOf, route, split } from './data-path.fixture.ts';
+import {
+  adapter,
+  baseDigest,
+  dataPathOver,
+  good,
+  key,
+  next,
+  planOf,
+  route,
+  split,
+} from './data-path.fixture.ts';
 
 const nan = new AdaptletError('LOGITS_NOT_FINITE', 'NaN');
 const body = (change: Partial<SplitResource['body']>): SplitResource => {
@@ -14,11 +25,28 @@ const body = (change: Partial<SplitResource['body']>): SplitResource => {
 const former = { adapter: 'next', uid: 'next', digest: next };
 
 /** A rollout whose stable is `good`, and a clock that tests move. */
-const world = (change: Partial<SplitResource['body']>, resident = { good, next }) => {
+const world = (
+  change: Partial<SplitResource['body']>,
+  resident: Readonly<Record<string, Digest>> = { good, next },
+) => {
   const resource = body(change);
-  const made = dataPathOver(planOf(adapter('good'), adapter('next'), resource, route([
-    { name: 'only', matches: [], targets: [{ rollout: 'sql', weight: 100 }], hashOn: 'User', fallback: [] },
-  ])), resident);
+  const made = dataPathOver(
+    planOf(
+      adapter('good'),
+      adapter('next'),
+      resource,
+      route([
+        {
+          name: 'only',
+          matches: [],
+          targets: [{ rollout: 'sql', weight: 100 }],
+          hashOn: 'User',
+          fallback: [],
+        },
+      ]),
+    ),
+    resident,
+  );
   made.holds.follow(new Map([['r1', resource.body]]));
   const { clock } = made.holds;
   if (!(clock instanceof FakeClock)) throw new Error('not a fake clock');
@@ -39,7 +67,12 @@ describe('the data path with a stable that fails again and again', () => {
     });
     expect((await ask('sql')).served.adapter).toBe('next');
     expect(holds.all()).toMatchObject([
-      { digest: good, arm: 'stable', cause: 'Guard', reason: expect.stringContaining('2 consecutive errors') },
+      {
+        digest: good,
+        arm: 'stable',
+        cause: 'Guard',
+        reason: expect.stringContaining('2 consecutive errors'),
+      },
     ]);
     expect([references.get('good'), references.get('next')]).toEqual([0, 0]);
   });
@@ -86,7 +119,10 @@ describe('the data path with a stable that fails again and again', () => {
     // Still broken: the caller does not notice, and the next trial is later.
     const before = asked.length;
     expect((await ask('sql')).served.adapter).toBe('next');
-    expect(asked.slice(before).map(({ adapter: name }) => name)).toEqual(['default/good--x', 'default/next--x']);
+    expect(asked.slice(before).map(({ adapter: name }) => name)).toEqual([
+      'default/good--x',
+      'default/next--x',
+    ]);
     state.fail = undefined;
     clock.advance(9_999);
     expect((await ask('sql')).served.adapter).toBe('next');
@@ -108,6 +144,32 @@ describe('the data path with a stable that fails again and again', () => {
     expect((await ask('sql')).served.adapter).toBe('next');
     trial.abort();
     await expect(waiting).rejects.toMatchObject({ code: 'REQUEST_CANCELLED' });
+  });
+
+  it.each([
+    ['and no version before it', {}, 'there is no version before it'],
+    ['and neither can the one before it', { former }, 'next@bbbbbbbbbbbb (the one before): ADAPTER_SHAPE'],
+  ])('says which versions were refused, where stable was refused for good %s', async (_, change, says) => {
+    const { ask, state } = world(change, {});
+    state.refuse.set(key('good'), new AdaptletError('ADAPTER_NO_EFFECT', 'same as base'));
+    state.refuse.set(key('next'), new AdaptletError('ADAPTER_SHAPE', 'q_proj'));
+    const error = await ask('sql').catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'NO_VERSION_SERVES', message: expect.stringContaining(says) });
+    expect(error).toMatchObject({
+      message: expect.stringContaining('(stable): ADAPTER_NO_EFFECT: same as base'),
+    });
+  });
+
+  it('tells what is wrong with stable when the version before it does not come either', async () => {
+    const { ask, breakStable, state } = world({ former }, { good });
+    await breakStable();
+    state.refuse.set(key('next'), new AdaptletError('FETCH_STALLED', 'no progress'));
+    await expect(ask('sql')).rejects.toMatchObject({
+      code: 'NO_VERSION_SERVES',
+      message: expect.stringMatching(/good@a+ \(stable\): 2 consecutive errors.*default\/next: no progress/s),
+    });
+    state.refuse.clear();
+    expect((await ask('sql')).served.adapter).toBe('next');
   });
 
   it('does not blame stable for what is the fault of a caller', async () => {

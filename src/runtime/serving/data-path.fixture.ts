@@ -123,6 +123,11 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     isResident: (k: ObjectKey, digest: Digest) => resident[k.split('/')[1] ?? ''] === digest,
     state: (k: ObjectKey) => {
       const digest = resident[k.split('/')[1] ?? ''];
+      const refusal = state.refuse.get(k);
+      if (refusal !== undefined) {
+        const { code, what: message, retry } = refusal;
+        return { kind: 'Failed', failure: { code, message, retry, since: 0 } };
+      }
       return digest === undefined ? { kind: 'Remote' } : { kind: 'Resident', digest };
     },
     tryAcquire: (k: ObjectKey) => (resident[k.split('/')[1] ?? ''] === undefined ? undefined : lease(k)),

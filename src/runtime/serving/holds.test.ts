@@ -239,7 +239,11 @@ describe('Holds', () => {
 
   it.each<[string, Omit<Watched, 'guard'>, boolean]>([
     ['it is the one before stable', { stable: bound(other), former: bound(digest) }, true],
-    ['it is tried as a canary', { stable: bound(other), former: bound(digest), canary: canaryOf(digest) }, false],
+    [
+      'it is tried as a canary',
+      { stable: bound(other), former: bound(digest), canary: canaryOf(digest) },
+      false,
+    ],
     ['it is neither', { stable: bound(other) }, false],
   ])('keeps or forgets a stable that failed: when %s', (_, arms, isHeld) => {
     const { holds } = make();
@@ -247,10 +251,28 @@ describe('Holds', () => {
     for (let i = 0; i < 3; i++) fail(holds);
     follow(holds, arms);
     expect(holds.isHeld('r1', digest)).toBe(isHeld);
-    // What it failed before does not count again.
+    // What it failed before does not count again, and what it fails now does.
     follow(holds, { stable: bound(digest) });
-    if (!isHeld) fail(holds);
-    expect(holds.isHeld('r1', digest)).toBe(isHeld);
+    for (const more of [false, false, true]) {
+      fail(holds);
+      expect(holds.isHeld('r1', digest)).toBe(isHeld || more);
+    }
+  });
+
+  it('tells who follows trials of answers of canaries, and of what a person has tried again', () => {
+    const told: string[] = [];
+    const holds = new Holds(new FakeClock(), [], {
+      held: () => undefined,
+      changed: async () => undefined,
+      answered: (uid, of) => told.push(`answered ${uid} ${of === digest}`),
+      released: (uid) => told.push(`released ${uid}`),
+      logger: pino({ enabled: false }),
+    });
+    holds.follow(limits);
+    holds.observe('r1', digest, 'failure', error);
+    holds.observe('r1', digest, 'success', undefined);
+    holds.release('r1');
+    expect(told).toEqual(['answered r1 true', 'released r1']);
   });
 
   it('charges a stable with one failure for an end of the engine', () => {
@@ -258,7 +280,8 @@ describe('Holds', () => {
     follow(holds, { stable: bound(digest) });
     const down = new AdaptletError('ENGINE_DOWN', 'killed');
     holds.engineDied();
-    for (let i = 0; i < 10; i++) holds.observeStable('r1', digest, { outcome: 'failure', isTrial: false }, down);
+    for (let i = 0; i < 10; i++)
+      holds.observeStable('r1', digest, { outcome: 'failure', isTrial: false }, down);
     expect(holds.isHeld('r1', digest)).toBe(false);
   });
 

@@ -142,12 +142,7 @@ export class Holds {
   }
 
   /** Counts the end of a request that stable, or the one before it, was given. */
-  observeStable(
-    rolloutUid: string,
-    digest: Digest,
-    end: End,
-    error: unknown,
-  ): void {
+  observeStable(rolloutUid: string, digest: Digest, end: End, error: unknown): void {
     const limits = this.#limits.get(rolloutUid);
     if (limits === undefined || this.#isCounted(rolloutUid, digest, error)) return;
     const limit = limits.maxConsecutiveErrors;

@@ -35,12 +35,7 @@ export class StableBreakers {
   }
 
   /** Counts the end of a request; says what became of it by that. */
-  ended(
-    rolloutUid: string,
-    digest: Digest,
-    end: End,
-    limit: number,
-  ): 'opened' | 'closed' | 'same' {
+  ended(rolloutUid: string, digest: Digest, end: End, limit: number): 'opened' | 'closed' | 'same' {
     const now = this.#clock.monotonic();
     const before = this.#kept.get(idOf(rolloutUid, digest))?.breaker ?? newBreaker(now);
     const next = ended(before, end, limit, now);

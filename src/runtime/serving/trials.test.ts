@@ -145,14 +145,30 @@ describe('Trials', () => {
 
   it.each([
     ['is refused', { from: 'Compiled', to: 'Failed', cause: 'SMOKE_TEST_FAILED' }],
-    ['leaves RAM', { from: 'Draining', to: 'Compiled', cause: 'Unloaded' }],
+    ['left RAM a minute ago', { from: 'Draining', to: 'Compiled', cause: 'Unloaded' }],
   ] as const)('counts no end after a canary %s', async (_, arrow) => {
-    const { disk, boot, load } = machine();
+    const { disk, boot, load, clock } = machine();
     const { trials } = await load();
     trials.transition({ uid, ...arrow });
+    clock.advance(bakeMs);
     await new Promise(setImmediate);
     expect(disk.trials).toMatchObject([{ state: 'Idle', ends: 0 }]);
     expect(boot().trials.all()).toMatchObject([{ ends: 0 }]);
+  });
+
+  it('writes nothing while a canary takes turns in RAM with stable', async () => {
+    const { disk, load, clock } = machine();
+    const { trials, resident } = await load();
+    const { trials: written } = disk;
+    for (let turn = 0; turn < 5; turn++) {
+      resident();
+      trials.transition({ uid, from: 'Resident', to: 'Draining', cause: 'DrainStarted' });
+      trials.transition({ uid, from: 'Draining', to: 'Compiled', cause: 'Unloaded' });
+      clock.advance(bakeMs - 1);
+      expect(await trials.admit(uid, next)).toBeUndefined();
+      clock.advance(bakeMs - 1);
+    }
+    expect(disk.trials).toBe(written);
   });
 
   it.each([
@@ -184,19 +200,22 @@ describe('Trials', () => {
   it.each([
     ['requests', { weight: 50 }],
     ['copies of them', { weight: 0, mirror: 10 }],
-  ])('puts a canary on trial that was Resident before it was one, and gives it %s after that', async (_, traffic) => {
-    const { boot, disk } = machine();
-    const { trials, follow, resident } = boot();
-    resident();
-    follow({ ...plan, weight: 0 });
-    await new Promise(setImmediate);
-    expect(disk.trials).toEqual([]);
-    follow({ ...plan, ...traffic });
-    expect(trials.isPending('r1', next)).toBe(true);
-    await new Promise(setImmediate);
-    expect(trials.isPending('r1', next)).toBe(false);
-    expect(disk.trials).toMatchObject([{ state: 'OnTrial' }]);
-  });
+  ])(
+    'puts a canary on trial that was Resident before it was one, and gives it %s after that',
+    async (_, traffic) => {
+      const { boot, disk } = machine();
+      const { trials, follow, resident } = boot();
+      resident();
+      follow({ ...plan, weight: 0 });
+      await new Promise(setImmediate);
+      expect(disk.trials).toEqual([]);
+      follow({ ...plan, ...traffic });
+      expect(trials.isPending('r1', next)).toBe(true);
+      await new Promise(setImmediate);
+      expect(trials.isPending('r1', next)).toBe(false);
+      expect(disk.trials).toMatchObject([{ state: 'OnTrial' }]);
+    },
+  );
 
   it('neither loads a canary nor gives it requests while the disk takes no record, and tries that again', async () => {
     const { boot, disk, clock } = machine();
@@ -217,7 +236,12 @@ describe('Trials', () => {
   it('asks nothing of stable, nor of what another rollout has as stable', async () => {
     const { boot, disk } = machine();
     const { trials } = boot();
-    trials.follow(new Map<string, object>([['r1', plan], ['r2', { stable: bound(next) }]]));
+    trials.follow(
+      new Map<string, object>([
+        ['r1', plan],
+        ['r2', { stable: bound(next) }],
+      ]),
+    );
     expect(await trials.admit(`uid-${good}`, good)).toBeUndefined();
     expect(await trials.admit(uid, next)).toBeUndefined();
     expect(trials.isPending('r1', good)).toBe(false);

@@ -63,7 +63,7 @@ export class Trials {
   /** Canaries that are to be held. */
   suspects(): { readonly trial: Trial; readonly reason: string }[] {
     return this.all()
-      .filter((trial) => trial.state !== 'Committed' && trial.ends >= mostEnds)
+      .filter(({ ends }) => ends >= mostEnds)
       .map((trial) => ({ trial, reason: reasonOf(trial) }));
   }
 
@@ -124,13 +124,14 @@ export class Trials {
   transition({ uid: adapterUid, from, to, cause }: Pick<Transition, 'uid' | 'from' | 'to' | 'cause'>): void {
     if (to === 'Resident') this.#resident.add(adapterUid);
     else if (from === 'Resident') this.#resident.delete(adapterUid);
-    const isOut = to === 'Failed' || to === 'Remote' || cause === 'Unloaded';
     for (const [uid, entry] of this.#entries) {
       const { stable, canary } = this.#rollouts.get(uid) ?? {};
       if (canary?.uid !== adapterUid && stable?.uid !== adapterUid) continue;
-      if (from === 'Resident') stopTimers(entry);
+      if (from === 'Resident' || to === 'Resident') stopTimers(entry);
       if (to === 'Resident') this.#bake(uid, entry);
-      if (isOut && entry.trial.state === 'OnTrial') this.#idle(entry);
+      if (to === 'Failed' || to === 'Remote') this.#idle(entry);
+      // Where adapters take turns in RAM, it is back soon: the disk is not to be written with each turn.
+      if (cause === 'Unloaded') entry.cancel.push(this.#parts.clock.after(bakeMs, () => this.#idle(entry)));
     }
     if (to === 'Resident') this.#cover();
   }
@@ -173,13 +174,14 @@ export class Trials {
   async #open(uid: string, digest: Digest, attempt: number): Promise<boolean> {
     const known = this.#entries.get(uid);
     const isKnown = known?.trial.digest === digest && known.trial.attempt === attempt;
+    const isResident = this.#resident.has(this.#rollouts.get(uid)?.canary?.uid ?? '');
+    if (isKnown && !isResident) stopTimers(known);
     if (isKnown && (known.trial.state === 'Committed' || known.isDurable)) return true;
     const entry = isKnown ? known : newEntry({ rolloutUid: uid, digest, attempt, state: 'OnTrial', ends: 0 });
     if (known !== undefined && !isKnown) stopTimers(known);
     this.#entries.set(uid, entry);
     const isFirst = !isKnown || entry.trial.state !== 'OnTrial';
     setState(entry, 'OnTrial');
-    const isResident = this.#resident.has(this.#rollouts.get(uid)?.canary?.uid ?? '');
     if (isFirst && isResident) this.#bake(uid, entry);
     if (!(await this.#write())) {
       this.#cancelRetry?.();
@@ -211,6 +213,7 @@ export class Trials {
   }
 
   #idle(entry: Entry): void {
+    if (entry.trial.state !== 'OnTrial') return;
     stopTimers(entry);
     setState(entry, 'Idle');
     void this.#write();

@@ -1,3 +1,5 @@
+import { countsToWire } from '../../control/arm-counts.ts';
+import { mirrorToWire } from '../../control/mirror-wire.ts';
 import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 import type {
   AdapterReport,
@@ -6,8 +8,6 @@ import type {
   Usage,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import type { SplitResource } from '../../plan/resources.ts';
-import { countsToWire } from '../../control/arm-counts.ts';
-import { mirrorToWire } from '../../rollout/mirror-wire.ts';
 import type { PlanInForce } from '../plan-in-force.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { effectiveWeight } from '../routing/route.ts';

@@ -67,7 +67,9 @@ spec:
         {
           name: 'errors',
           source: { builtin: 'ErrorRatio' },
-          judge: { sequential: { direction: 'Increase', alpha: 0.01, allowedIncrease: 0.005, minSampleSize: 50 } },
+          judge: {
+            sequential: { direction: 'Increase', alpha: 0.01, allowedIncrease: 0.005, minSampleSize: 50 },
+          },
           class: 'Signal',
           initialDelay: '30s',
           interval: '5s',
@@ -79,7 +81,9 @@ spec:
         {
           name: 'slow',
           source: { builtin: 'Latency' },
-          judge: { threshold: { quantile: 'P99', of: 'Ratio', failure: { atLeast: 1.5 }, success: { atMost: 1.2 } } },
+          judge: {
+            threshold: { quantile: 'P99', of: 'Ratio', failure: { atLeast: 1.5 }, success: { atMost: 1.2 } },
+          },
         },
         { name: 'shift', source: { builtin: 'Latency' }, judge: { mannWhitney: { allowedIncrease: 0.1 } } },
         { name: 'goal', source: { builtin: 'Reward' }, judge: { comparison: { allowedDecrease: 0.01 } } },
@@ -89,7 +93,9 @@ spec:
   ),
   good(
     'an A/B test',
-    rollout({ strategy: { abTest: { weight: 30, duration: '24h', promoteWinner: true, goal: { alpha: 0.1 } } } }),
+    rollout({
+      strategy: { abTest: { weight: 30, duration: '24h', promoteWinner: true, goal: { alpha: 0.1 } } },
+    }),
   ),
   good(
     'blue-green with analyses',
@@ -173,6 +179,39 @@ spec:
     ),
   ),
   bad(
+    'a group with the name of the last one',
+    rollout({ groups: [{ name: 'rest' }] }),
+    'spec.groups[0].name: Invalid value: "string": must not be rest: that is the group of the runtimes that are in no other; leave it out, it is always there',
+  ),
+  bad(
+    'two groups of one name',
+    rollout({ groups: [{ name: 'pilot' }, { name: 'pilot' }] }),
+    'spec.groups: Invalid value: "array": names of groups must be unique in the list',
+  ),
+  bad(
+    'a limit that is said twice',
+    rollout({ groups: [{ name: 'pilot', limit: { count: 1, percentage: '5%' } }] }),
+    'spec.groups[0].limit: Invalid value: "object": must have exactly one of count, percentage, for example count: 2',
+  ),
+  good(
+    'groups with all that they may say',
+    rollout({
+      groups: [
+        { name: 'lab', selector: { matchLabels: { site: 'lab' } }, bakeTime: '10m', successAction: 'Pause' },
+        {
+          name: 'tenth',
+          limit: { percentage: '10%' },
+          maxConcurrency: { count: 5 },
+          maxUnavailable: { percentage: '20%' },
+          successThreshold: '95%',
+          maxFailures: { percentage: '5%' },
+          progressDeadline: '1h',
+          errorAction: 'RollbackGroup',
+        },
+      ],
+    }),
+  ),
+  bad(
     'a shadow without an end',
     rollout({ strategy: { shadow: {} } }),
     'spec.strategy.shadow.duration: Required value',
@@ -189,7 +228,10 @@ spec:
   ),
   bad(
     'a mismatch as a ratio to stable',
-    metric({ source: { builtin: 'Mismatch' }, judge: { threshold: { of: 'Ratio', success: { atMost: 1 } } } }),
+    metric({
+      source: { builtin: 'Mismatch' },
+      judge: { threshold: { of: 'Ratio', success: { atMost: 1 } } },
+    }),
     `${atMetric}: Invalid value: "object": Mismatch needs judge.threshold without of and quantile: it is a comparison of both sides already`,
   ),
   good('as many steps as allowed', steps(...Array.from({ length: 64 }, (_, i) => ({ setWeight: i })))),

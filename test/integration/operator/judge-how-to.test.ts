@@ -16,7 +16,8 @@ const blocksOf = (language: string): string[] =>
     ([, text = '']) => text,
   );
 const [beside = '', inStep = '', test = '', ...noMoreYaml] = blocksOf('yaml');
-const [apply = '', feedback = '', look = '', promote = '', abort = '', scripts = '', ...noMore] = blocksOf('sh');
+const [apply = '', feedback = '', look = '', promote = '', abort = '', scripts = '', ...noMore] =
+  blocksOf('sh');
 
 let fleet: TestFleet;
 beforeAll(async () => {
@@ -65,7 +66,9 @@ describe('docs/how-to/judge-a-rollout.md', () => {
         spec: { adapter: 'shout-v1', strategy },
       };
       await writeFile(join(fleet.folder, 'page.json'), JSON.stringify(object));
-      expect(await ok(`kubectl -n ${fleet.namespace} apply --dry-run=server -f page.json`)).toMatch(/page created/);
+      expect(await ok(`kubectl -n ${fleet.namespace} apply --dry-run=server -f page.json`)).toMatch(
+        /page created/,
+      );
     }
   });
 
@@ -96,7 +99,9 @@ describe('docs/how-to/judge-a-rollout.md', () => {
     const metrics = (await fleet.operators[0]?.metrics()) ?? '';
     const labels = `namespace="${fleet.namespace}",name="shout"`;
     expect(metrics).toContain(`adaptlet_rollout_info{${labels},strategy="abTest",phase="Paused"} 1\n`);
-    expect(metrics).toContain(`adaptlet_rollout_metric_phase{${labels},metric="reward",step="3",phase="Inconclusive"} 1\n`);
+    expect(metrics).toContain(
+      `adaptlet_rollout_metric_phase{${labels},metric="reward",step="3",phase="Inconclusive"} 1\n`,
+    );
   });
 
   it('goes on by a promote, is given up by an abort, and says so to scripts', async () => {
@@ -106,7 +111,10 @@ describe('docs/how-to/judge-a-rollout.md', () => {
     const [wait = '', status = '', ...rest] = scripts.trim().split('\n');
     expect(rest).toEqual([]);
     expect(await run(wait.replace('20m', '1s'))).toMatchObject({ code: 1 });
-    expect(await run(status)).toMatchObject({ code: 1, stdout: expect.stringMatching(/^Degraded: /) as string });
+    expect(await run(status)).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^Degraded: /) as string,
+    });
     await ok('kubectl adaptlet undo shout');
     expect(await ok(wait)).toContain('condition met');
     expect(await ok(status)).toMatch(/^Healthy: shout-v1 serves$/m);

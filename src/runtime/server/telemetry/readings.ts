@@ -22,7 +22,7 @@ export type Readings = {
   /** Undefined when the engine process did nothing yet. */
   readonly engine: EngineLoad | undefined;
   /** Copies of requests that canaries were given, by what became of them. */
-  readonly mirrored?: Readonly<Record<string, number>>;
+  readonly mirrored: Readonly<Record<string, number>>;
   readonly lora: {
     /** How many adapters may be Resident at a time. */
     readonly max: number;
@@ -101,7 +101,10 @@ export const gaugesOf = (
   {
     ...metrics.mirrored,
     type: 'counter',
-    samples: Object.entries(readings.mirrored ?? {}).map(([result, value]) => ({ labels: { result }, value })),
+    samples: Object.entries(readings.mirrored).map(([result, value]) => ({
+      labels: { result },
+      value,
+    })),
   },
   ...decidedReadings(readings.rollouts),
 ];

@@ -105,6 +105,7 @@ test('every metric has its exact name and its sentence', async () => {
     `vllm:lora_requests_info{max_lora="8",running_lora_adapters="upper,sql",waiting_lora_adapters=""} ${clock.now() / 1000}`,
   );
   expect(text).toContain('vllm:num_requests_running 3');
+  expect(text).toContain('adaptlet_mirrored_requests_total{result="equal"} 5');
   expect(text).toContain('vllm:kv_cache_usage_perc 0.25');
   expect(text).toContain('# TYPE adaptlet_decoded_tokens_total counter\nadaptlet_decoded_tokens_total 35');
   expect(text).toContain('adaptlet_rollout_effective_weight_percent{rollout="default/sql"} 10');

@@ -23,6 +23,7 @@ export const fakeReadings: Readings = {
     decodeSteps: 10,
     decodedTokens: 35,
   },
+  mirrored: { equal: 5, dropped: 2 },
   lora: { max: 8, running: ['upper', 'sql'], waiting: [] },
 };
 

@@ -76,7 +76,18 @@ describe('comparing embeddings and classifications', () => {
     ['rounding', [[1, 1]], [[1, 1.0001]], { equal: true }],
     ['half a right angle', [[1, 0]], [[1, 1]], { equal: false, similarity: expect.closeTo(Math.SQRT1_2, 6) }],
     ['opposite directions', [[1, 0]], [[-1, 0]], { equal: false, similarity: 0 }],
-    ['one text of two', [[1, 0], [0, 1]], [[1, 0], [1, 0]], { equal: false, similarity: 0.5 }],
+    [
+      'one text of two',
+      [
+        [1, 0],
+        [0, 1],
+      ],
+      [
+        [1, 0],
+        [1, 0],
+      ],
+      { equal: false, similarity: 0.5 },
+    ],
     ['other sizes', [[1, 0]], [[1]], { equal: false, similarity: 0 }],
     ['another number of texts', [[1, 0]], [], { equal: false, similarity: 0 }],
     ['no direction on either side', [[0, 0]], [[0, 0]], { equal: true, similarity: 1 }],

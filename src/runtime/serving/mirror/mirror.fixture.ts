@@ -49,6 +49,10 @@ const tableOf = (split: SplitResource) => {
   return buildTable(new Map(resources.map((r) => [resourceKey(r), versioned(r)])), { name: 'tiny' });
 };
 
+const digestOfKey = (k: ObjectKey): Digest =>
+  k === key('next') ? canary : k === key('old') ? former : stable;
+const whoOf = (adapter: string | null) => (adapter === 'next' ? 'next' : 'good');
+
 /** For tests: one answer of the engine; `firstTokenMs` and `cachedTokens` as the engine says them. */
 export type Scripted = {
   ids?: readonly number[];
@@ -78,7 +82,6 @@ export const mirrorNode = (change: SplitChange = {}) => {
     leases: 0,
   };
   let atOnce = 0;
-  const whoOf = (adapter: string | null) => (adapter === 'next' ? 'next' : 'good');
   const passGate = async (signal: AbortSignal): Promise<void> => {
     const { promise, reject } = Promise.withResolvers<void>();
     const leave = () => reject(new AdaptletError('REQUEST_CANCELLED', 'left'));
@@ -130,7 +133,6 @@ export const mirrorNode = (change: SplitChange = {}) => {
       };
     },
   } as unknown as Engine;
-  const digestOfKey = (k: ObjectKey): Digest => (k === key('next') ? canary : k === key('old') ? former : stable);
   const lease = (k: ObjectKey): Lease => {
     const name = k.split('/')[1] ?? '';
     state.leases++;

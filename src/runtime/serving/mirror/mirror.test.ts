@@ -3,6 +3,7 @@ import { type Digest, objectKey } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { canary, former, mirrorNode, stable, uid } from './mirror.fixture.ts';
 import { copyLimitMs, maxWaiting } from './mirror.ts';
+import { mostOverlapMs, overlapShare } from './overlap.ts';
 
 const nan = new AdaptletError('LOGITS_NOT_FINITE', 'NaN');
 const full = new AdaptletError('QUEUE_FULL', 'full');
@@ -63,12 +64,15 @@ describe('a request that stable answers', () => {
     ['greedy', { temperature: 0, topP: 1, topK: 0 }, { compared: 1, equal: 1 }, 'equal'],
     ['with a seed', { temperature: 1, topP: 1, topK: 0, seed: 1 }, { compared: 1, equal: 1 }, 'equal'],
     ['by chance', { temperature: 1, topP: 1, topK: 0 }, { compared: 0, equal: 0 }, 'unchecked'],
-  ] as const)('is compared by its tokens where they are no matter of chance: %s', async (_, sampling, counts, result) => {
-    const node = mirrorNode();
-    await node.ask(sampling);
-    await expect.poll(() => node.counts()).toMatchObject({ requests: 1, ...counts });
-    expect(node.tally.mirror.totals()[result]).toBe(1);
-  });
+  ] as const)(
+    'is compared by its tokens where they are no matter of chance: %s',
+    async (_, sampling, counts, result) => {
+      const node = mirrorNode();
+      await node.ask(sampling);
+      await expect.poll(() => node.counts()).toMatchObject({ requests: 1, ...counts });
+      expect(node.tally.mirror.totals()[result]).toBe(1);
+    },
+  );
 
   it('is compared by the time to its first token, where stable read all of the prompt', async () => {
     const node = mirrorNode();
@@ -83,7 +87,12 @@ describe('a request that stable answers', () => {
 
   it.each([
     ['embeddings', embedding(1, 0), embedding(1, 1), { compared: 1, equal: 0 }],
-    ['the same classification', classified('yes'), classified('yes'), { compared: 1, equal: 1, similarity: 1 }],
+    [
+      'the same classification',
+      classified('yes'),
+      classified('yes'),
+      { compared: 1, equal: 1, similarity: 1 },
+    ],
     ['another classification', classified('yes'), classified('no'), { compared: 1, equal: 0, similarity: 0 }],
   ])('is mirrored when it asks for %s', async (_, good, next, counts) => {
     const node = mirrorNode();
@@ -185,6 +194,67 @@ describe('what copies may cost', () => {
     await expect.poll(() => node.counts()).toMatchObject({ requests: 2, dropped: 0 });
   });
 
+  it('is a small share of the time beside requests: a copy is taken back when that is over', async () => {
+    const node = mirrorNode({ guard: { maxConsecutiveErrors: 1 } });
+    node.close();
+    await node.ask();
+    const other = await node.begin();
+    node.clock.advance(mostOverlapMs);
+    expect(node.counts()).toBeUndefined();
+    node.clock.advance(mostOverlapMs * overlapShare * 2);
+    await expect.poll(() => node.counts()).toMatchObject({ requests: 0, dropped: 1 });
+    // What waits begins when nothing else is there, at once.
+    node.state.gate = undefined;
+    await Array.fromAsync(other.events);
+    await expect.poll(() => node.counts()).toMatchObject({ requests: 1, dropped: 1 });
+    expect(node.holds.isHeld(uid, canary)).toBe(false);
+  });
+
+  it('does not begin beside requests before enough time was saved up', async () => {
+    const node = mirrorNode();
+    const gate = node.close();
+    await node.ask();
+    const other = await node.begin();
+    node.clock.advance(mostOverlapMs * 0.8);
+    gate.resolve();
+    await expect.poll(() => node.counts()).toMatchObject({ requests: 1 });
+    await node.ask();
+    node.clock.advance(1000);
+    expect(node.copies()).toHaveLength(1);
+    for (let ms = 0; ms < mostOverlapMs / overlapShare; ms += 1000) {
+      node.clock.advance(1000);
+      await new Promise(setImmediate);
+    }
+    expect(node.counts()).toMatchObject({ requests: 2, dropped: 0 });
+    await Array.fromAsync(other.events);
+  });
+
+  it('counts that time from where a copy begins beside a request to where it ends', async () => {
+    const node = mirrorNode();
+    const other = await node.begin();
+    await node.ask();
+    await expect.poll(() => node.counts()).toMatchObject({ requests: 1 });
+    node.clock.advance(10 * mostOverlapMs);
+    node.close();
+    await node.ask();
+    expect(node.copies()).toHaveLength(2);
+    node.clock.advance(mostOverlapMs * 1.1);
+    await expect.poll(() => node.counts()).toMatchObject({ requests: 1, dropped: 1 });
+    await Array.fromAsync(other.events);
+  });
+
+  it('costs no time of that while no request is there', async () => {
+    const node = mirrorNode();
+    node.close();
+    await node.ask();
+    node.clock.advance(copyLimitMs - 1);
+    const other = await node.begin();
+    expect(node.counts()).toBeUndefined();
+    node.clock.advance(1);
+    await expect.poll(() => node.counts()).toMatchObject({ dropped: 1 });
+    await Array.fromAsync(other.events);
+  });
+
   it('is nothing at all while requests wait in the engine', async () => {
     const node = mirrorNode();
     node.state.waiting = 1;
@@ -272,7 +342,13 @@ describe('the end of mirroring', () => {
       'another canary comes',
       ({ follow }) =>
         follow({
-          canary: { adapter: 'x', uid: 'x', digest: `sha256:${'d'.repeat(64)}` as Digest, seed: 'aa', attempt: 2 },
+          canary: {
+            adapter: 'x',
+            uid: 'x',
+            digest: `sha256:${'d'.repeat(64)}` as Digest,
+            seed: 'aa',
+            attempt: 2,
+          },
         }),
     ],
     ['the runtime closes', ({ mirror }) => mirror.close()],

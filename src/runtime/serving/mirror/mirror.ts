@@ -10,20 +10,15 @@ import type { Candidate, ServingFacts } from '../../routing/decision.ts';
 import { partsOf, type RoutingTable } from '../../routing/table.ts';
 import type { Holds } from '../holds.ts';
 import type { EncodeRequest, GenerateRequest, ServedBy } from '../serving.ts';
-import {
-  type Copy,
-  type CopyAnswer,
-  copyOfEncoding,
-  MirroredGeneration,
-  type MirrorTarget,
-} from './copy.ts';
+import { type Copy, type CopyAnswer, copyOfEncoding, MirroredGeneration, type MirrorTarget } from './copy.ts';
 import type { MirrorResult, MirrorTally } from './mirror-counts.ts';
+import { OverlapBudget } from './overlap.ts';
 
 /** Copies that wait; one more is dropped. Each has a prompt in it. */
 export const maxWaiting = 4;
 /** Milliseconds that a copy may take. One that takes longer is dropped: it had to wait for requests, or is endless. */
 export const copyLimitMs = 60_000;
-/** After so many milliseconds is looked again whether the engine still has requests that wait. */
+/** After so many milliseconds is looked again whether a copy that waits may begin. */
 const lookAgainMs = 1000;
 
 export type MirrorParts = {
@@ -35,7 +30,11 @@ export type MirrorParts = {
   readonly clock: Clock;
   readonly table: () => RoutingTable;
   /** Requests of clients in the engine now, how many have a place, and how many are known to wait for one there. */
-  readonly load: () => { readonly inEngine: number; readonly maxConcurrent: number; readonly waiting: number };
+  readonly load: () => {
+    readonly inEngine: number;
+    readonly maxConcurrent: number;
+    readonly waiting: number;
+  };
 };
 
 type Running = { readonly copy: Copy; readonly abort: AbortController };
@@ -45,8 +44,9 @@ type Running = { readonly copy: Copy; readonly abort: AbortController };
  *
  * Guarantees: a copy exists only once the whole answer has been handed to the client's stream, and nothing of it gets
  * there; it is no request of the client's: neither its deadline nor what is counted of it know about it. At most one copy
- * is with the engine, and only while requests leave a place free beside it: it is taken back when they do not any more, when
- * the canary is held, and when the plan mirrors to it no more. At most {@link maxWaiting} wait.
+ * is with the engine, beside requests only for a small share of the time and while they leave a place free beside it: it is
+ * taken back when that is over, when the canary is held, and when the plan mirrors to it no more. At most
+ * {@link maxWaiting} wait.
  * What a canary fails to answer counts for its guard as any failure of it: a canary that is broken is held before it ever
  * has a client.
  */
@@ -55,10 +55,13 @@ export class Mirror {
   #waiting: Copy[] = [];
   #running: Running | undefined;
   #cancelLook: (() => void) | undefined;
+  #cancelEnd: (() => void) | undefined;
+  readonly #overlap: OverlapBudget;
   #isClosed = false;
 
   constructor(parts: MirrorParts) {
     this.#parts = parts;
+    this.#overlap = new OverlapBudget(parts.clock);
   }
 
   /** A generation by stable begins. Undefined: the canary gets no copy of it. */
@@ -94,7 +97,7 @@ export class Mirror {
 
   /** A request of a client came to the engine or left it. */
   loadChanged(): void {
-    if (this.#running !== undefined && !this.#hasRoom()) this.#running.abort.abort(gaveWay());
+    this.#watchOverlap();
     this.#next();
   }
 
@@ -109,6 +112,7 @@ export class Mirror {
     this.#isClosed = true;
     this.#waiting = [];
     this.#cancelLook?.();
+    this.#cancelEnd?.();
     this.#running?.abort.abort(gaveWay());
   }
 
@@ -143,10 +147,28 @@ export class Mirror {
     return inEngine === 0 || inEngine + 1 < maxConcurrent;
   }
 
+  /** A copy that is beside requests leaves when there is no free place any more, or no time. */
+  #watchOverlap(): void {
+    const running = this.#running;
+    const isBeside = running !== undefined && this.#parts.load().inEngine > 0;
+    this.#overlap.set(isBeside);
+    this.#cancelEnd?.();
+    this.#cancelEnd = undefined;
+    if (!isBeside) return;
+    const leave = (): void => running.abort.abort(gaveWay());
+    const { endsInMs } = this.#overlap;
+    if (!this.#hasRoom() || endsInMs === 0) leave();
+    else this.#cancelEnd = this.#parts.clock.after(endsInMs, leave);
+  }
+
+  #mayBegin(): boolean {
+    const { inEngine, waiting } = this.#parts.load();
+    return waiting === 0 && this.#hasRoom() && (inEngine === 0 || this.#overlap.mayBegin);
+  }
+
   #next(): void {
-    if (this.#isClosed || this.#running !== undefined || this.#waiting.length === 0 || !this.#hasRoom())
-      return;
-    if (this.#parts.load().waiting > 0) {
+    if (this.#isClosed || this.#running !== undefined || this.#waiting.length === 0) return;
+    if (!this.#mayBegin()) {
       this.#lookAgain();
       return;
     }
@@ -154,13 +176,15 @@ export class Mirror {
     if (copy === undefined) return;
     const running = { copy, abort: new AbortController() };
     this.#running = running;
+    this.#watchOverlap();
     void this.#run(running).finally(() => {
       this.#running = undefined;
+      this.#watchOverlap();
       this.#next();
     });
   }
 
-  /** A place is free and a request waits all the same, for memory or because the engine has not said yet that none does. */
+  /** A place, or time, may become free without a request that ends: memory was short, or the time had to be saved up. */
   #lookAgain(): void {
     this.#cancelLook ??= this.#parts.clock.after(lookAgainMs, () => {
       this.#cancelLook = undefined;

@@ -139,6 +139,29 @@ export interface Rollout {
   held: string;
   /** What was measured of the canary. Only of a runtime that decides by itself. */
   metrics: Metric[];
+  /**
+   * What mirroring to the canary found, or to the last one. Absent where nothing is or was mirrored, and of a runtime that
+   * does not decide by itself.
+   */
+  mirrored: Mirrored | undefined;
+}
+
+/** What became of copies of requests that the canary was given. */
+export interface Mirrored {
+  /** Percent of the requests that stable answers; 0: none any more. */
+  percentage: number;
+  /** Copies that the canary answered or failed to answer, those that it failed, and those that made way for requests. */
+  requests: bigint;
+  failed: bigint;
+  dropped: bigint;
+  /** Pairs of answers that could be compared; the share of equal ones and their mean similarity, from 0 to 1. */
+  compared: bigint;
+  equal?: number | undefined;
+  similarity?:
+    | number
+    | undefined;
+  /** Time to the first token of the canary as a multiple of that of stable. */
+  latencyRatio?: number | undefined;
 }
 
 /** What was measured of one metric of an analysis. */
@@ -1667,6 +1690,7 @@ function createBaseRollout(): Rollout {
     servedCanary: 0n,
     held: "",
     metrics: [],
+    mirrored: undefined,
   };
 }
 
@@ -1713,6 +1737,9 @@ export const Rollout: MessageFns<Rollout> = {
     }
     for (const v of message.metrics) {
       Metric.encode(v!, writer.uint32(98).fork()).join();
+    }
+    if (message.mirrored !== undefined) {
+      Mirrored.encode(message.mirrored, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -1826,6 +1853,14 @@ export const Rollout: MessageFns<Rollout> = {
             message.metrics.push(Metric.decode(reader, reader.uint32()));
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.mirrored = Mirrored.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1864,6 +1899,7 @@ export const Rollout: MessageFns<Rollout> = {
         : 0n,
       held: isSet(object.held) ? globalThis.String(object.held) : "",
       metrics: globalThis.Array.isArray(object?.metrics) ? object.metrics.map((e: any) => Metric.fromJSON(e)) : [],
+      mirrored: isSet(object.mirrored) ? Mirrored.fromJSON(object.mirrored) : undefined,
     };
   },
 
@@ -1905,6 +1941,9 @@ export const Rollout: MessageFns<Rollout> = {
     if (message.metrics?.length) {
       obj.metrics = message.metrics.map((e) => Metric.toJSON(e));
     }
+    if (message.mirrored !== undefined) {
+      obj.mirrored = Mirrored.toJSON(message.mirrored);
+    }
     return obj;
   },
 
@@ -1929,6 +1968,215 @@ export const Rollout: MessageFns<Rollout> = {
       : 0n;
     message.held = object.held ?? "";
     message.metrics = object.metrics?.map((e) => Metric.fromPartial(e)) || [];
+    message.mirrored = (object.mirrored !== undefined && object.mirrored !== null)
+      ? Mirrored.fromPartial(object.mirrored)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMirrored(): Mirrored {
+  return {
+    percentage: 0,
+    requests: 0n,
+    failed: 0n,
+    dropped: 0n,
+    compared: 0n,
+    equal: undefined,
+    similarity: undefined,
+    latencyRatio: undefined,
+  };
+}
+
+export const Mirrored: MessageFns<Mirrored> = {
+  encode(message: Mirrored, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.percentage !== 0) {
+      writer.uint32(8).uint32(message.percentage);
+    }
+    if (message.requests !== 0n) {
+      if (BigInt.asUintN(64, message.requests) !== message.requests) {
+        throw new globalThis.Error("value provided for field message.requests of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.requests);
+    }
+    if (message.failed !== 0n) {
+      if (BigInt.asUintN(64, message.failed) !== message.failed) {
+        throw new globalThis.Error("value provided for field message.failed of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.failed);
+    }
+    if (message.dropped !== 0n) {
+      if (BigInt.asUintN(64, message.dropped) !== message.dropped) {
+        throw new globalThis.Error("value provided for field message.dropped of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.dropped);
+    }
+    if (message.compared !== 0n) {
+      if (BigInt.asUintN(64, message.compared) !== message.compared) {
+        throw new globalThis.Error("value provided for field message.compared of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.compared);
+    }
+    if (message.equal !== undefined) {
+      writer.uint32(49).double(message.equal);
+    }
+    if (message.similarity !== undefined) {
+      writer.uint32(57).double(message.similarity);
+    }
+    if (message.latencyRatio !== undefined) {
+      writer.uint32(65).double(message.latencyRatio);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Mirrored {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMirrored();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.percentage = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.requests = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.failed = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dropped = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.compared = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.equal = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.similarity = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.latencyRatio = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Mirrored {
+    return {
+      percentage: isSet(object.percentage) ? globalThis.Number(object.percentage) : 0,
+      requests: isSet(object.requests) ? BigInt(object.requests) : 0n,
+      failed: isSet(object.failed) ? BigInt(object.failed) : 0n,
+      dropped: isSet(object.dropped) ? BigInt(object.dropped) : 0n,
+      compared: isSet(object.compared) ? BigInt(object.compared) : 0n,
+      equal: isSet(object.equal) ? globalThis.Number(object.equal) : undefined,
+      similarity: isSet(object.similarity) ? globalThis.Number(object.similarity) : undefined,
+      latencyRatio: isSet(object.latencyRatio)
+        ? globalThis.Number(object.latencyRatio)
+        : isSet(object.latency_ratio)
+        ? globalThis.Number(object.latency_ratio)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Mirrored): unknown {
+    const obj: any = {};
+    if (message.percentage !== 0) {
+      obj.percentage = Math.round(message.percentage);
+    }
+    if (message.requests !== 0n) {
+      obj.requests = message.requests.toString();
+    }
+    if (message.failed !== 0n) {
+      obj.failed = message.failed.toString();
+    }
+    if (message.dropped !== 0n) {
+      obj.dropped = message.dropped.toString();
+    }
+    if (message.compared !== 0n) {
+      obj.compared = message.compared.toString();
+    }
+    if (message.equal !== undefined) {
+      obj.equal = floatToJson(message.equal);
+    }
+    if (message.similarity !== undefined) {
+      obj.similarity = floatToJson(message.similarity);
+    }
+    if (message.latencyRatio !== undefined) {
+      obj.latencyRatio = floatToJson(message.latencyRatio);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Mirrored>): Mirrored {
+    return Mirrored.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Mirrored>): Mirrored {
+    const message = createBaseMirrored();
+    message.percentage = object.percentage ?? 0;
+    message.requests = (object.requests !== undefined && object.requests !== null) ? BigInt(object.requests) : 0n;
+    message.failed = (object.failed !== undefined && object.failed !== null) ? BigInt(object.failed) : 0n;
+    message.dropped = (object.dropped !== undefined && object.dropped !== null) ? BigInt(object.dropped) : 0n;
+    message.compared = (object.compared !== undefined && object.compared !== null) ? BigInt(object.compared) : 0n;
+    message.equal = object.equal ?? undefined;
+    message.similarity = object.similarity ?? undefined;
+    message.latencyRatio = object.latencyRatio ?? undefined;
     return message;
   },
 };

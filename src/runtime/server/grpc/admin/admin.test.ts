@@ -64,7 +64,16 @@ test('status tells what was measured of a rollout that is decided about here', a
   const decided = aStatus({
     analysis: [
       { name: 'latency', phase: 'Running', ...counts, message: 'm' },
-      { name: 'reward', step: 2, phase: 'Failed', ...counts, value: 0, bound: -1, message: '', variants: { canary: variant } },
+      {
+        name: 'reward',
+        step: 2,
+        phase: 'Failed',
+        ...counts,
+        value: 0,
+        bound: -1,
+        message: '',
+        variants: { canary: variant },
+      },
     ],
   });
   const [view] = new FakeSteering().status().rollouts;
@@ -73,7 +82,16 @@ test('status tells what was measured of a rollout that is decided about here', a
     object: aRollout({ name: 'sql' }, { adapter: 'v1' }, decided),
   });
   expect(Rollout.decode(Rollout.encode(rollout).finish()).metrics).toEqual([
-    { name: 'latency', step: 0, phase: 'Running', taken: 4, failed: 1, inconclusive: 2, consecutiveErrors: 1, message: 'm' },
+    {
+      name: 'latency',
+      step: 0,
+      phase: 'Running',
+      taken: 4,
+      failed: 1,
+      inconclusive: 2,
+      consecutiveErrors: 1,
+      message: 'm',
+    },
     {
       name: 'reward',
       step: 3,

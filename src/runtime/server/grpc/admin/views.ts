@@ -1,7 +1,8 @@
-import type { MetricStatus } from '../../../../api/rollout-status.ts';
+import type { MetricStatus, RolloutStatus } from '../../../../api/rollout-status.ts';
 import type {
   Adapter,
   Metric,
+  Mirrored,
   Operator,
   Rollout,
   StatusResponse,
@@ -23,20 +24,45 @@ export const adapterMessage = (view: AdapterView): Adapter => ({
   targetModules: [...view.targetModules],
 });
 
-const metricMessage = ({ step, variants, measured: _, waitedMs: __, ...metric }: MetricStatus): Metric => ({
-  ...metric,
-  value: metric.value,
-  bound: metric.bound,
-  step: step === undefined ? 0 : step + 1,
-  stable: variants?.stable,
-  canary: variants?.canary,
-});
+const metricMessage = (metric: MetricStatus): Metric => {
+  const { name, step, phase, taken, failed, inconclusive, consecutiveErrors, variants } = metric;
+  return {
+    name,
+    step: step === undefined ? 0 : step + 1,
+    phase,
+    taken,
+    failed,
+    inconclusive,
+    consecutiveErrors,
+    value: metric.value,
+    bound: metric.bound,
+    message: metric.message,
+    stable: variants?.stable,
+    canary: variants?.canary,
+  };
+};
+
+const mirroredMessage = (status: RolloutStatus | undefined): Mirrored | undefined => {
+  const { mirror, weights } = status ?? {};
+  if (mirror === undefined && weights?.mirror === undefined) return undefined;
+  return {
+    percentage: weights?.mirror ?? 0,
+    requests: uint(mirror?.requests ?? 0),
+    failed: uint(mirror?.failed ?? 0),
+    dropped: uint(mirror?.dropped ?? 0),
+    compared: uint(mirror?.compared ?? 0),
+    equal: mirror?.equal,
+    similarity: mirror?.similarity,
+    latencyRatio: mirror?.latencyRatio,
+  };
+};
 
 export const rolloutMessage = ({ served, object, ...view }: RolloutView): Rollout => ({
   ...view,
   servedStable: uint(served.stable),
   servedCanary: uint(served.canary),
   metrics: (object?.status?.analysis ?? []).map(metricMessage),
+  mirrored: mirroredMessage(object?.status),
 });
 
 const operatorMessage = ({ removalsHeld, refused, ...view }: OperatorView): Operator => ({
