@@ -316,6 +316,19 @@ describe('a settled rollout', () => {
     expect(read()).toEqual(['Healthy', 'True', 'True']);
   });
 
+  it('say that stable fails somewhere, for as long as it does', () => {
+    const world = new World(manual).adapter('v1');
+    world.decide();
+    const read = () => {
+      const { phase, message, conditions } = world.decide().status;
+      return [phase, message, conditionOf(conditions, 'Available')?.status];
+    };
+    world.stableFails = 'v1 fails on a: 5 errors';
+    expect(read()).toEqual(['Degraded', 'v1 fails on a: 5 errors', 'False']);
+    world.stableFails = undefined;
+    expect(read()).toEqual(['Healthy', 'v1 serves', 'True']);
+  });
+
   it('changes lastTransitionTime of a condition with its status only', () => {
     const world = underWay(manual);
     const paused = condition(world.decide().status, 'Paused')?.lastTransitionTime;

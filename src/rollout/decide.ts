@@ -143,7 +143,7 @@ const firstRevision = (draft: Draft, { rollout, target, verb }: Turn): Standing 
 };
 
 const nextRevision = (draft: Draft, turn: Turn): Standing => {
-  const { rollout, target, verb } = turn;
+  const { rollout, target, verb, facts } = turn;
   const { metadata, spec } = rollout;
   const steps = stepsOf(spec.strategy);
   const named = { namespace: metadata.namespace, name: metadata.name };
@@ -152,12 +152,12 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
       // Both had the name that the spec names, and no object has it any more: it means the one that is stable now.
       if (target.fact !== undefined || draft.stable?.adapter !== spec.adapter) return givenUp(draft);
       dropCanary(draft);
-      return settled(draft, target.fact);
+      return settled(draft, target.fact, facts.stableFails);
     }
     if (verb !== undefined)
       refuse(draft, verb, verb === 'rollback' ? 'there is no former stable' : 'no canary is under way');
     dropCanary(draft);
-    return settled(draft, target.fact);
+    return settled(draft, target.fact, facts.stableFails);
   }
   const isNew = target.kind === 'Resolved' && !sameAdapter(target.bound, draft.canary);
   if (isNew) bindCanary(draft, target.bound, { ...named, steps });

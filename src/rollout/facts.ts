@@ -67,6 +67,8 @@ export type Facts = {
   readonly mirrored?: MirrorCounts | undefined;
   /** Every known runtime that the rollout applies to. Absent on a node of its own: there are no groups then. */
   readonly runtimes?: readonly RuntimeFact[] | undefined;
+  /** Where and why stable does not answer for itself: its guard tripped there. Absent: nowhere, as far as is known. */
+  readonly stableFails?: string | undefined;
   /** Why no runtime serves the rollout, whatever is decided: its name belongs to another object. */
   readonly nameConflict?: string | undefined;
   /** What was observed of the runtimes, for people: written into the status as it is. Absent on a node of its own. */

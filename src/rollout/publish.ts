@@ -25,7 +25,7 @@ const is = (
 const observations = (
   { phase, reason, message }: Standing,
   stable: Draft['stable'],
-  { room, nameConflict }: Pick<Facts, 'room' | 'nameConflict'>,
+  { room, nameConflict, stableFails }: Pick<Facts, 'room' | 'nameConflict' | 'stableFails'>,
 ): RolloutCondition[] => [
   is('Progressing', phase === 'Progressing', reason, message),
   phase === 'Paused'
@@ -33,7 +33,9 @@ const observations = (
     : is('Paused', false, 'NotPaused', 'nothing holds the rollout'),
   stable === undefined
     ? is('Available', false, 'NoStable', message)
-    : is('Available', true, 'StableServes', `${stable.adapter} is stable`),
+    : stableFails !== undefined
+      ? is('Available', false, 'StableFails', stableFails)
+      : is('Available', true, 'StableServes', `${stable.adapter} is stable`),
   is('Healthy', phase === 'Healthy', reason, message),
   room === undefined || room.fits
     ? is('Schedulable', true, 'FitsInRam', 'stable and canary fit into RAM')
@@ -52,7 +54,13 @@ export const statusOf = (
   draft: Draft,
   standing: Standing,
   before: RolloutStatus | undefined,
-  { room, fleet, nameConflict, mirrored }: Pick<Facts, 'room' | 'fleet' | 'nameConflict' | 'mirrored'>,
+  {
+    room,
+    fleet,
+    nameConflict,
+    mirrored,
+    stableFails,
+  }: Pick<Facts, 'room' | 'fleet' | 'nameConflict' | 'mirrored' | 'stableFails'>,
   at: {
     readonly generation: number;
     readonly now: string;
@@ -64,7 +72,7 @@ export const statusOf = (
   const groups = canary === undefined ? undefined : draft.groups;
   const { lastHandledRequest, lastRefusal } = draft;
   const mirror = mirrorOf(canary, before, mirrored);
-  const observed = observations(standing, stable, { room, nameConflict });
+  const observed = observations(standing, stable, { room, nameConflict, stableFails });
   const next: RolloutStatus = {
     observedGeneration: at.generation,
     phase: standing.phase,

@@ -23,6 +23,7 @@ export const conditionReasons = {
     'The adapter was awaited for spec.progressDeadline without any progress; the rollout goes on when it comes.',
   AdapterRemoved: 'The Adapter object of stable was removed; what is loaded goes on serving.',
   StableServes: 'There is a stable adapter.',
+  StableFails: 'Stable fails on a runtime: what replaces it there answers until it works again.',
   NoStable: 'No adapter has become stable yet.',
   FitsInRam: 'Stable and canary fit into the RAM budget together, as far as their sizes are known.',
   NameConflict: 'The name belongs to an older object: no runtime serves the rollout.',

@@ -10,8 +10,13 @@ export const completed = ({ stable }: Draft): Standing => ({
 });
 
 /** The spec asks for stable: only its own state matters. Not being in RAM is not an illness, it loads on demand. */
-export const settled = (draft: Draft, fact: AdapterFact | undefined): Standing => {
+export const settled = (
+  draft: Draft,
+  fact: AdapterFact | undefined,
+  stableFails: string | undefined,
+): Standing => {
   const name = draft.stable?.adapter;
+  if (stableFails !== undefined) return { phase: 'Degraded', reason: 'StableFails', message: stableFails };
   if (fact === undefined) {
     const message = `Adapter ${name} was removed; what is loaded of it goes on serving`;
     return { phase: 'Degraded', reason: 'AdapterRemoved', message };

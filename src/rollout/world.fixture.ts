@@ -31,6 +31,7 @@ export class World {
   readonly adapters = new Map<string, AdapterFact>();
   held: Held[] = [];
   room: Facts['room'];
+  stableFails: Facts['stableFails'];
   reports: Facts['reports'];
   measured: Facts['measured'];
   mirrored: Facts['mirrored'];
@@ -54,6 +55,7 @@ export class World {
     for (const [name, fact] of this.adapters) copy.adapters.set(name, fact);
     copy.held = this.held;
     copy.room = this.room;
+    copy.stableFails = this.stableFails;
     copy.reports = this.reports;
     copy.measured = this.measured;
     copy.mirrored = this.mirrored;
@@ -136,6 +138,7 @@ export class World {
         stable: stable === undefined ? undefined : this.adapters.get(stable.adapter),
         held: this.held,
         room: this.room,
+        stableFails: this.stableFails,
         reports: this.reports,
         measured: this.measured,
         mirrored: this.mirrored,

@@ -141,6 +141,17 @@ describe('a canary under way', () => {
   });
 });
 
+describe('stable', () => {
+  it('fails where its guard tripped, and not where a person rolled it back', async () => {
+    const world = await underWay('a', 'b');
+    const hold = { digest: digestOf('v1'), reason: '5 errors', attempt: 0 } as const;
+    world.sync(['a'], { holds: [{ ...hold, cause: 'BreakGlass' }] });
+    expect(factsOf(viewIn(world), undefined).stableFails).toBeUndefined();
+    world.sync(['b'], { holds: [{ ...hold, cause: 'Guard' }] });
+    expect(factsOf(viewIn(world), undefined).stableFails).toMatch(/^v1 fails on .*b: 5 errors$/);
+  });
+});
+
 describe('what is observed', () => {
   it('counts runtimes by what they follow', async () => {
     const world = (await underWay('a', 'b', 'c', 'd')).hold('b', 'BreakGlass').leave('d');

@@ -66,9 +66,26 @@ export const factsOf = (view: RolloutView, attempt: Attempt | undefined): Facts 
     target: target === undefined ? undefined : targetFact(view, target, attempt),
     stable: stable === undefined || stable.uid === target?.uid ? undefined : stableFact(view, stable),
     held: attempt === undefined ? [] : guardsOf(view.members, attempt),
+    stableFails: stableFailsOf(view),
     mirrored: attempt === undefined ? undefined : mirroredOf(view.members, attempt),
     nameConflict: view.nameConflict,
   };
+};
+
+/** What somebody rolled back by hand on one node is that node's business here as well. */
+const stableFailsOf = ({ members, rollout }: RolloutView): string | undefined => {
+  const stable = rollout.status?.stable;
+  const failing = members.flatMap(({ name, report }) => {
+    const hold = report?.holds.find(({ cause, digest }) => cause === 'Guard' && digest === stable?.digest);
+    return hold === undefined ? [] : [{ name, reason: hold.reason }];
+  });
+  const [first] = failing;
+  if (first === undefined) return undefined;
+  const where = listed(
+    failing.map(({ name }) => name),
+    maxNamed,
+  );
+  return `${stable?.adapter} fails on ${where}: ${cut(first.reason, 1000)}`;
 };
 
 /** Over all runtimes that report this attempt of the canary; undefined when none was given copies. */

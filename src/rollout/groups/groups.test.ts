@@ -266,6 +266,16 @@ describe('requests by hand, in groups', () => {
     });
   });
 
+  it('retry after a failure of all groups at once starts with the first again, and ends', () => {
+    const fleet = new GroupWorld([{ name: 'all', errorAction: 'Pause' }], []).join(...names).begin();
+    fleet.decide();
+    fleet.decide({ verb: 'promote-full' });
+    fleet.behave('Trips', 'a').settle();
+    expect(fleet.phases).toEqual(['all Failed 0', 'rest Pending 0']);
+    fleet.behave('Good', 'a').decide({ verb: 'retry' });
+    expect(fleet.settle().status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' } });
+  });
+
   it('pausing by the spec holds groups where they are', () => {
     const fleet = world({}, []);
     fleet.more = { paused: true };

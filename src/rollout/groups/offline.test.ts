@@ -92,6 +92,17 @@ describe('runtimes that are offline', () => {
     expect(fleet.status?.abort?.reason).toContain('5 of 10 runtimes of group half failed');
   });
 
+  it('are no failure any more once their group has succeeded', () => {
+    const fleet = world([]);
+    fleet.decide();
+    const pilot = fleet.having();
+    fleet.behave('Slow', ...names.filter((name) => !pilot.includes(name))).settle();
+    expect(fleet.phases[0]).toBe('pilot Succeeded 100');
+    fleet.leave(...pilot).decide({ elapsedMs: 60 * minute });
+    expect(fleet.status?.abort).toBeUndefined();
+    expect(fleet.phases[0]).toBe('pilot Succeeded 100');
+  });
+
   it('let a group wait that has nobody else, but the last', () => {
     const fleet = new GroupWorld([{ name: 'lab', selector: { matchLabels: { site: 'lab' } } }], []);
     fleet.join('a', 'b').joinWith({ site: 'lab' }, 'l').begin().leave('l');

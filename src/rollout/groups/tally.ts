@@ -62,7 +62,9 @@ export const tallyOf = ({
   const since = Date.parse(group.startedAt ?? '');
   const lost = open.filter((runtime) => isLost(runtime, since));
   const overdue = lost.filter(({ awaySince = now }) => now - awaySince >= deadlineMs);
-  const isCulprit = overdue.length > 0 && losesMore(open, others, since);
+  // Who goes after the group has succeeded may be switched off as well; its guard and its refusals still count.
+  const isJudged = group.phase !== 'Succeeded' && group.phase !== 'Paused';
+  const isCulprit = isJudged && overdue.length > 0 && losesMore(open, others, since);
   const connected = open.filter(({ isConnected, canary }) => isConnected && canary !== 'Held');
   const failed = [
     ...connected.filter(({ canary }) => canary === 'Failed'),
