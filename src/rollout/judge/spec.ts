@@ -3,14 +3,11 @@ import {
   comparisonShape,
   conditionsShape,
   mannWhitneyShape,
-  rangeSchema,
   sampleRatioShape,
   sequentialShape,
   thresholdShape,
 } from '../../api/analysis.ts';
 import { measureSchema } from './measure.ts';
-
-export { rangeSchema };
 
 export const sequentialSchema = z.strictObject({
   type: z.literal('sequential'),
