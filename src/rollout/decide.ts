@@ -211,12 +211,16 @@ const advance = (draft: Draft, turn: Turn): Standing => {
   const { analyses, sinceMs, now } = turn;
   const spec = backgroundOf(turn.rollout.spec.strategy);
   const looked = analyses.beside(spec, sinceMs);
-  if (looked?.conclusion === 'RollBack') giveUp(draft, looked.message, now);
-  const standing = draft.abort === undefined ? proceed(draft, turn, looked) : givenUp(draft);
+  const standing = isBad(looked) ? undefined : proceed(draft, turn, looked);
   // A step that gives the canary its first requests begins the analysis as well.
   const begun = looked ?? analyses.beside(spec, 0);
-  return draft.abort === undefined ? sooner(standing, begun?.nextMs) : standing;
+  if (isBad(begun)) giveUp(draft, begun.message, now);
+  return standing === undefined || draft.abort !== undefined
+    ? givenUp(draft)
+    : sooner(standing, begun?.nextMs);
 };
+
+const isBad = (found: Found | undefined): found is Found => found?.conclusion === 'RollBack';
 
 const sooner = (standing: Standing, nextMs: number | undefined): Standing =>
   nextMs === undefined

@@ -249,6 +249,16 @@ describe('a metric from elsewhere', () => {
     expect(world.status?.message).toContain('metric p99: connection refused');
   });
 
+  it('is waited for at the end of a step without deciding again and again', () => {
+    const world = underWay(inStep({ duration: '1m', metrics: [{ ...metric, count: 5, interval: '30s' }] }));
+    const decision = world.decide({ elapsedMs: minute });
+    expect(decision.wanted).toHaveLength(1);
+    expect(decision.requeueAfterMs).toBeGreaterThan(1000);
+    answers(world, [{ value: 0.1 }]);
+    world.decide();
+    expect(world.status?.step?.index).toBe(3);
+  });
+
   it('has an id of its own for each attempt', () => {
     const world = underWay(inStep({ metrics: [metric] }));
     const [first] = world.decide().wanted;

@@ -32,7 +32,12 @@ export const standingOfAnalysis = (
         phase: 'Progressing',
         reason: 'Analysing',
         message: `${where}${length}, ${sharesText(draft)}`,
-        requeueAfterMs: Math.min(found.nextMs ?? checkpointMs, durationMs - elapsedMs, checkpointMs),
+        // At the end only a result from elsewhere is waited for, which comes as a change.
+        requeueAfterMs: Math.min(
+          found.nextMs ?? checkpointMs,
+          ended ? checkpointMs : durationMs - elapsedMs,
+          checkpointMs,
+        ),
       };
     }
   }
