@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { type RolloutSpec, rolloutSpecSchema } from '../../api/rollout.ts';
+import { total } from '../../rollout/judge/counts.ts';
 import { evenArm } from '../../rollout/judge/judge.fixture.ts';
-import type { WeightCounts } from '../../rollout/judge/reports.ts';
-import { runtimeKey } from '../testing/fake-fleet.ts';
-import { RolloutWorld, sql } from './world.fixture.ts';
+import { countersOf, type WeightCounts } from '../../rollout/judge/reports.ts';
+import { aRolloutState, runtimeKey } from '../testing/fake-fleet.ts';
+import { type Counted, countedOf } from './counted.ts';
+import type { Member } from './view.ts';
+import { digestOf, RolloutWorld, rolloutUid, sql } from './world.fixture.ts';
 
 const errorsOnly = {
   metrics: [{ name: 'errors', source: { builtin: 'ErrorRatio' } }],
@@ -80,6 +83,26 @@ describe('the judge over many runtimes', () => {
     report(world, 'b', counts(100, 1));
     await wait(world, 11);
     expect(errorsOf(world).message).toEqual(observations(1500));
+  });
+
+  it('keeps what many former processes of a runtime counted, in bounded memory', () => {
+    const attempt = { uid: 'v2', digest: 'd', attempt: 1 };
+    let counted: Counted | undefined;
+    for (let start = 0; start < 50; start += 1) {
+      const report = aRolloutState(rolloutUid, {
+        canaryDigest: digestOf('v2'),
+        attempt: 1,
+        counts: counts(100, 1),
+      });
+      const member = { name: 'a', instance: `process ${start}`, report } as Member;
+      counted = countedOf(counted, [member], { ...attempt, digest: digestOf('v2') });
+      // A report that comes twice counts once.
+      counted = countedOf(counted, [member], { ...attempt, digest: digestOf('v2') });
+    }
+    const reports = counted?.reports ?? new Map();
+    expect(reports.size).toBeLessThanOrEqual(5);
+    const [stratum] = countersOf(reports);
+    expect(total(stratum?.canary.requests ?? [])).toBe(5000);
   });
 
   it('goes on from the status when another leader takes over, with what the runtimes report', async () => {

@@ -8,7 +8,7 @@ import type { RolloutParts } from './controller.ts';
 const reportMs = 50;
 /** The same for connections and labels, which touch every rollout. */
 const connectionMs = 200;
-/** The same for counts of requests, which decide nothing. */
+/** The same for counts of requests, which are judged when a metric is due. */
 const countsMs = 5000;
 
 /** What of a report a decision may depend on; the counts are left out. */

@@ -135,7 +135,7 @@ export interface Rollout {
   /** Requests answered since this runtime started. */
   servedStable: bigint;
   servedCanary: bigint;
-  /** Why this runtime holds the canary back; empty when it does not. */
+  /** Why this runtime holds the canary or stable back; empty when it does not. */
   held: string;
   /** What was measured of the canary. Only of a runtime that decides by itself. */
   metrics: Metric[];
