@@ -104,19 +104,21 @@ describe('docs/how-to/judge-a-rollout.md', () => {
     );
   });
 
-  it('goes on by a promote, is given up by an abort, and says so to scripts', async () => {
-    expect(await ok(promote)).toMatch(/^shout: Paused: step 4\/4 waits until somebody promotes/);
-    await awaits('AwaitingPromotion');
-    expect(await ok(abort)).toMatch(/^shout: Degraded: /);
+  it('is given up by an abort, goes on by a promote, and says so to scripts', async () => {
     const [wait = '', status = '', ...rest] = scripts.trim().split('\n');
     expect(rest).toEqual([]);
+    expect(await ok(abort)).toMatch(/^shout: Degraded: /);
     expect(await run(wait.replace('20m', '1s'))).toMatchObject({ code: 1 });
     expect(await run(status)).toMatchObject({
       code: 1,
       stdout: expect.stringMatching(/^Degraded: /) as string,
     });
     await ok('kubectl adaptlet undo shout');
-    expect(await ok(wait)).toContain('condition met');
     expect(await ok(status)).toMatch(/^Healthy: shout-v1 serves$/m);
+    await ok(apply);
+    await awaits('AwaitingVerdict');
+    expect(await ok(promote)).toMatch(/^shout: Healthy: shout-v2 serves$/m);
+    expect(await ok(wait)).toContain('condition met');
+    expect(await ok(status)).toMatch(/^Healthy: shout-v2 serves$/m);
   });
 });
