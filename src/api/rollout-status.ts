@@ -218,6 +218,15 @@ export const rolloutStatusSchema = z
       })
       .meta({ description: 'The last canary that was given up.' })
       .optional(),
+    startedAt: time
+      .meta({ description: 'When the present or last canary was bound, or tried again, RFC 3339.' })
+      .optional(),
+    finishedAt: time
+      .meta({
+        description:
+          'When it became stable, was given up or was dropped, RFC 3339. Absent while it is under way.',
+      })
+      .optional(),
     completionStatus: z
       .enum(['Promoted', 'FastPromoted', 'Aborted', 'RolledBack', 'FastRolledBack', 'Superseded'])
       .meta({ description: 'How the last rollout ended.' })

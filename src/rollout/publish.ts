@@ -94,6 +94,7 @@ export const statusOf = (
     ...(analysis.length === 0 ? {} : { analysis: [...analysis] }),
     ...(mirror === undefined ? {} : { mirror }),
     ...(abort === undefined ? {} : { abort: { ...abort, reason: cut(abort.reason) } }),
+    ...timesOf(draft, before, at.now),
     ...(completionStatus === undefined ? {} : { completionStatus }),
     ...(fleet === undefined ? {} : { runtimes: fleet.runtimes }),
     conditions: conditionsOf(observed, before?.conditions, at.now),
@@ -118,6 +119,19 @@ const mirrorOf = (
   const now = mirrored === undefined ? undefined : mirrorStatusOf(mirrored, before?.mirror);
   // A runtime that started anew has counted nothing yet.
   return now ?? before?.mirror;
+};
+
+/** When the present or last canary began, and when it ended. */
+const timesOf = (
+  { canary, abort }: Draft,
+  before: RolloutStatus | undefined,
+  now: string,
+): Pick<RolloutStatus, 'startedAt' | 'finishedAt'> => {
+  const begins = canary !== undefined && canary.attempt !== before?.canary?.attempt;
+  const startedAt = begins ? now : before?.startedAt;
+  if (startedAt === undefined) return {};
+  if (canary !== undefined && abort === undefined) return { startedAt };
+  return { startedAt, finishedAt: (begins ? undefined : before?.finishedAt) ?? now };
 };
 
 /** A status without messages, progress, observations and measurements that changed nothing. */

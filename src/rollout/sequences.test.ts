@@ -60,6 +60,26 @@ describe('one rollout after the other', () => {
     expect(status).toMatchObject({ canary: { adapter: 'v3' }, weights: { canary: 30 }, step: { total: 2 } });
   });
 
+  it('says when each of them began and ended, however long somebody took to promote', () => {
+    const world = underWay([{ setWeight: 10 }, { pause: {} }]);
+    const times = (): readonly (number | undefined)[] => {
+      const { startedAt, finishedAt } = world.status ?? {};
+      return [startedAt, finishedAt].map((at) => (at === undefined ? undefined : Date.parse(at)));
+    };
+    const began = world.now;
+    expect(times()).toEqual([began, undefined]);
+    world.decide({ elapsedMs: 90 * minute });
+    expect(times()).toEqual([began, undefined]);
+    world.decide({ elapsedMs: minute, verb: 'abort' });
+    expect(times()).toEqual([began, began + 91 * minute]);
+    world.decide({ elapsedMs: minute });
+    expect(times()).toEqual([began, began + 91 * minute]);
+    world.decide({ verb: 'retry' });
+    expect(times()).toEqual([world.now, undefined]);
+    world.decide({ elapsedMs: minute, verb: 'promote' });
+    expect(times()).toEqual([began + 92 * minute, began + 93 * minute]);
+  });
+
   it('says how each of them ended', () => {
     const world = underWay(timed);
     const ended = (): string | undefined => world.status?.completionStatus;
