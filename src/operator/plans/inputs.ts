@@ -13,6 +13,11 @@ const reported: ReadonlySet<string> = new Set([
   'targetModules',
   'leaderEpoch',
   'lastHandledRequest',
+  'analysis',
+  'mirror',
+  'progress',
+  'startedAt',
+  'finishedAt',
 ]);
 
 /**

@@ -102,8 +102,15 @@ describe('the plans of runtimes', () => {
     follow('a');
     clock.advance(10);
     const runtimes = { desired: 3, updated: 3, ready: 3, failed: 0, held: 0, offline: 0 };
+    const metric = { name: 'errors', phase: 'Running', taken: 1, failed: 0, inconclusive: 0 } as const;
+    const analysis = [{ ...metric, measured: 1, consecutiveErrors: 0, waitedMs: 0, message: 'ok' }];
+    const startedAt = '2026-01-01T00:00:00Z';
     objects.rollouts.put(
-      aRollout({ name: 'r' }, { adapter: 'sql' }, { ...status, runtimes, leaderEpoch: 4 }),
+      aRollout(
+        { name: 'r' },
+        { adapter: 'sql' },
+        { ...status, runtimes, leaderEpoch: 4, analysis, startedAt },
+      ),
     );
     clock.advance(10);
     expect(plans.readings().compilations).toBe(1);
