@@ -25,14 +25,20 @@ describe('the guard of a rollout', () => {
   it('takes a canary whose requests fail out of service on this node, without anybody', async () => {
     await node.write('shout.yaml', yaml.rollout('shout', 'reverse', steps, strict));
     await waitFor('the canary', async () => (await rollout())?.effectiveWeight === 100);
-    const load = traffic(() => node, {
+    await using load = traffic(() => node, {
       model: 'shout',
       prompt: 'moon:',
       allowed: new Set([' MOON!', ' noom.']),
     });
     await waitFor('answers', () => load.answered() > 20);
-    // The only failure that can be made from outside: the engine dies under the canary's requests.
-    process.kill(await waitFor('the engine', () => enginePid(node)), 'SIGKILL');
+    // The only failure that can be made from outside: the engine dies under the canary's requests. While its process is
+    // looked for nobody asks, and one that dies when nobody asks is nobody's failure.
+    const pid = await waitFor('the engine', () => enginePid(node));
+    await waitFor('a request of the canary', async () => {
+      const { adapters } = await node.client.status();
+      return adapters.some(({ key, references }) => key === 'default/reverse' && references > 0);
+    });
+    process.kill(pid, 'SIGKILL');
     const held = await waitFor('the guard', async () => {
       const r = await rollout();
       return r?.held !== '' && r;

@@ -161,7 +161,7 @@ describe('deleted under operators that run, with no failed request', () => {
     const lost = await fleet.startNode(2);
     const isConnected = async () =>
       (await fleet.runtime(2))?.conditions.some((c) => c.type === 'Connected' && c.status === 'True');
-    await waitFor('it to be connected', isConnected);
+    await waitFor('it to be connected', isConnected, 60_000);
     const uid = await uidOf('adr', 'node-2');
     await fleet.cluster.kubectlOk(['delete', 'node', 'node-2']);
     await waitFor('it to be collected', async () => (await uidOf('adr', 'node-2')) !== uid, 60_000);

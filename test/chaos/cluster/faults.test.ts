@@ -243,10 +243,14 @@ describe('under traffic, with no failed request', () => {
     // Which of the two depends on whether the objects or their kind were seen to go first.
     const said = ['nothing is removed from runtimes', 'a list or watch failed'];
     for (const { log } of fleet.operators) {
-      const later = log.filter(
-        (line) => line.startsWith('{') && (JSON.parse(line) as { time: number }).time > start,
+      await waitFor('it to say so', () =>
+        log.some(
+          (line) =>
+            line.startsWith('{') &&
+            (JSON.parse(line) as { time: number }).time > start &&
+            said.some((text) => line.includes(text)),
+        ),
       );
-      expect(later.some((line) => said.some((text) => line.includes(text)))).toBe(true);
     }
   });
 });
