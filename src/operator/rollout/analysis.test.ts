@@ -89,12 +89,12 @@ describe('the judge over many runtimes', () => {
     const attempt = { uid: 'v2', digest: 'd', attempt: 1 };
     let counted: Counted | undefined;
     for (let start = 0; start < 50; start += 1) {
-      const report = aRolloutState(rolloutUid, {
+      const state = aRolloutState(rolloutUid, {
         canaryDigest: digestOf('v2'),
         attempt: 1,
         counts: counts(100, 1),
       });
-      const member = { name: 'a', instance: `process ${start}`, report } as Member;
+      const member = { name: 'a', instance: `process ${start}`, report: state } as Member;
       counted = countedOf(counted, [member], { ...attempt, digest: digestOf('v2') });
       // A report that comes twice counts once.
       counted = countedOf(counted, [member], { ...attempt, digest: digestOf('v2') });
