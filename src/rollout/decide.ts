@@ -169,7 +169,8 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   const isInTime = verb === 'abort' || verb === 'rollback' || !isNew;
   if (verb !== undefined && isInTime) {
     const isAboutGroup = applyGroupVerb(draft, turn.groups, verb, { steps, at: turn.now });
-    if (!isAboutGroup) applyVerb(draft, verb, steps, turn.now);
+    const background = backgroundOf(spec.strategy);
+    if (!isAboutGroup) applyVerb(draft, verb, { steps, background, now: turn.now });
   }
   if (verb !== undefined && !isInTime) refuse(draft, verb, 'another canary was bound meanwhile');
 

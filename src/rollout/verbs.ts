@@ -1,5 +1,6 @@
+import type { BackgroundAnalysis } from '../api/analysis.ts';
 import type { Step } from '../api/rollout.ts';
-import { anew, isUndecided } from './analysis/analyses.ts';
+import { besideAnew, needsPerson } from './analysis/analyses.ts';
 import type { Draft } from './draft.ts';
 import { giveUp, nextAttempt, rolledBackByHand } from './moves.ts';
 import { isRequestVerb, type RequestVerb, type RolloutRequest, requestText } from './request.ts';
@@ -21,7 +22,21 @@ export const refuse = (draft: Draft, verb: string, why: string): void => {
 };
 
 /** Applies a verb to a canary that was under way before this decision. */
-export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[], now: string): void => {
+export const applyVerb = (
+  draft: Draft,
+  verb: RequestVerb,
+  {
+    steps,
+    background,
+    now,
+  }: {
+    readonly steps: readonly Step[];
+    /** What is measured beside the steps. */
+    readonly background: BackgroundAnalysis | undefined;
+    /** Wall time, RFC 3339. */
+    readonly now: string;
+  },
+): void => {
   switch (verb) {
     case 'abort':
       if (draft.abort === undefined) giveUp(draft, 'aborted by hand', now);
@@ -44,7 +59,7 @@ export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[
       draft.events.push({ reason: 'Retried', message: 'the canary starts again at the first step' });
       return;
     case 'promote':
-      promote(draft, steps);
+      promote(draft, steps, needsPerson(background, draft.analysis));
       return;
     case 'promote-full':
       promoteFully(draft, steps);
@@ -53,13 +68,14 @@ export const applyVerb = (draft: Draft, verb: RequestVerb, steps: readonly Step[
 
 const givenUpAlready = 'the canary was given up; retry starts it again';
 
-const promote = (draft: Draft, steps: readonly Step[]): void => {
+/** `isAsked`: the rollout waits for a word about what is measured beside the steps. */
+const promote = (draft: Draft, steps: readonly Step[], isAsked: boolean): void => {
   const { step } = draft;
   const { pause, analysis } = steps[step?.index ?? 0] ?? {};
   if (draft.abort !== undefined) refuse(draft, 'promote', givenUpAlready);
-  else if (draft.analysis.some(isUndecided)) {
+  else if (isAsked) {
     // The person answers what was asked: a pause that is under way goes on.
-    draft.analysis = draft.analysis.map((metric) => (isUndecided(metric) ? anew(metric) : metric));
+    draft.analysis = besideAnew(draft.analysis);
     draft.events.push({
       reason: 'StepPromoted',
       message: 'what was measured beside the steps is measured anew',

@@ -27,7 +27,7 @@ export type Passage = {
   readonly message: string;
 };
 
-/** Manifests of the story. Each callers' application sends 1 for a right answer and 0 for a wrong one. */
+/** Their callers send 1 for a right answer and 0 for a wrong one. */
 const adapters = ['json-extract-v1', 'json-extract-v2', 'json-extract-v3-regressed'];
 const manifests = adapters
   .map(

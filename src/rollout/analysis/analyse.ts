@@ -56,18 +56,20 @@ export type Analysed = {
 export const analyse = (input: AnalysisInput): Analysed => {
   const looks = input.metrics.map((metric) => look(metric, input));
   const metrics = looks.map(({ status }) => status);
-  const conclusion = conclude(
-    input.metrics.map(({ policy }, i) => ({ class: policy.class, phase: metrics[i]?.phase ?? 'Running' })),
-    {
-      ended: input.ended && looks.every(({ wanted }) => wanted === undefined),
-      onInconclusive: input.onInconclusive,
-    },
-  );
+  const classed = input.metrics.map(({ policy }, i) => ({
+    class: policy.class,
+    phase: metrics[i]?.phase ?? 'Running',
+    said: `metric ${metrics[i]?.name}: ${metrics[i]?.message}`,
+  }));
+  const conclusion = conclude(classed, {
+    ended: input.ended && looks.every(({ wanted }) => wanted === undefined),
+    onInconclusive: input.onInconclusive,
+  });
   const waits = looks.flatMap(({ nextMs }) => (nextMs === undefined ? [] : [nextMs]));
   return {
     metrics,
     conclusion,
-    message: messageOf(metrics),
+    message: decisiveOf(classed)?.said ?? '',
     nextMs: waits.length === 0 ? undefined : Math.min(...waits),
     wanted: looks.flatMap(({ wanted }) => (wanted === undefined ? [] : [wanted])),
   };
@@ -99,8 +101,9 @@ const look = (metric: MeasuredMetric, { before, step, elapsedMs, ended, sight }:
   if (next === undefined) return { status };
   const waitedMs = status.waitedMs + (known === undefined ? 0 : elapsedMs);
   const moment: Moment = ended ? 'end' : next.moment;
-  const isLastLook = ended && (metric.by.kind !== 'fetched' || isOutstanding(waitedMs, next.afterMs));
-  if (waitedMs < next.afterMs && !isLastLook)
+  // At the end what is counted is looked at once more; what has to be fetched is not asked for before its time.
+  const isDue = waitedMs >= next.afterMs || (ended && metric.by.kind !== 'fetched');
+  if (!isDue)
     return ended
       ? { status: { ...status, phase: 'Success', waitedMs } }
       : { status: { ...status, waitedMs }, nextMs: next.afterMs - waitedMs };
@@ -120,9 +123,6 @@ const look = (metric: MeasuredMetric, { before, step, elapsedMs, ended, sight }:
   const then = nextMeasurement(after, metric.policy);
   return { status: after, ...(then === undefined ? {} : { nextMs: then.afterMs }) };
 };
-
-/** A measurement that was due before the end is still waited for; another one is not begun. */
-const isOutstanding = (waitedMs: number, afterMs: number): boolean => waitedMs >= afterMs;
 
 type Found =
   | { readonly wanted: Wanted }
@@ -159,12 +159,11 @@ const saidBy = (verdict: Verdict | RewardVerdict): Found => ({
   ...('variants' in verdict ? { variants: verdict.variants } : {}),
 });
 
-/** What decided: the worst that was found, in the order of the metrics. */
-const messageOf = (metrics: readonly MetricStatus[]): string => {
-  const order = ['Failed', 'Error', 'Inconclusive'] as const;
-  for (const phase of order) {
-    const found = metrics.find((metric) => metric.phase === phase);
-    if (found !== undefined) return `metric ${found.name}: ${found.message}`;
-  }
-  return '';
-};
+/** What decided: a guardrail that failed before anything that only pauses, and the first of its kind. */
+const decisiveOf = <M extends { readonly class: string; readonly phase: MetricStatus['phase'] }>(
+  metrics: readonly M[],
+): M | undefined =>
+  metrics.find((metric) => metric.phase === 'Failed' && metric.class === 'Guardrail') ??
+  metrics.find(({ phase }) => phase === 'Failed') ??
+  metrics.find(({ phase }) => phase === 'Error') ??
+  metrics.find(({ phase }) => phase === 'Inconclusive');

@@ -3,6 +3,7 @@ import type { RolloutObject } from '../../api/objects.ts';
 import type { MetricStatus } from '../../api/rollout-status.ts';
 import type { Draft } from '../draft.ts';
 import type { Facts } from '../facts.ts';
+import { conclude } from '../judge/assess.ts';
 import { type Counters, countersOf } from '../judge/reports.ts';
 import { type Analysed, analyse, type Sight } from './analyse.ts';
 import { metricsOf } from './metrics.ts';
@@ -81,9 +82,27 @@ export class Analyses {
   }
 }
 
-/** True for what is measured beside the steps and needs a person. */
-export const isUndecided = ({ step, phase }: MetricStatus): boolean =>
+/** True for what was found beside the steps and is not measured any more. */
+const isFound = ({ step, phase }: MetricStatus): boolean =>
   step === undefined && phase !== 'Running' && phase !== 'Success';
+
+/** True when what is measured beside the steps waits for a person. */
+export const needsPerson = (
+  spec: BackgroundAnalysis | undefined,
+  analysis: readonly MetricStatus[],
+): boolean => {
+  if (spec === undefined) return false;
+  const classes = new Map(metricsOf(spec).map(({ name, policy }) => [name, policy.class]));
+  const found = analysis.filter(isFound).flatMap(({ name, phase }) => {
+    const metricClass = classes.get(name);
+    return metricClass === undefined ? [] : [{ class: metricClass, phase }];
+  });
+  return conclude(found, { ended: false, onInconclusive: spec.onInconclusive }) === 'Pause';
+};
+
+/** What was found beside the steps is measured anew. */
+export const besideAnew = (analysis: readonly MetricStatus[]): readonly MetricStatus[] =>
+  analysis.map((metric) => (isFound(metric) ? anew(metric) : metric));
 
 /** A metric that is measured anew; its measurements go on being numbered. */
 export const anew = (metric: MetricStatus): MetricStatus => ({

@@ -130,6 +130,31 @@ describe('an analysis beside the steps', () => {
     expect(named(world, 'errors')).toMatchObject({ phase: 'Running', taken: 1, measured: 3 });
   });
 
+  it('leaves a promote to the pause of the step when what could not tell holds nothing', () => {
+    const split = { name: 'split', source: { builtin: 'SampleRatio' as const } };
+    const world = underWay(beside({ metrics: [split], onInconclusive: 'Continue' }));
+    world.reports = report(evenArm(4000, 0), evenArm(1000, 0));
+    world.decide({ elapsedMs: 10_000 });
+    expect(named(world, 'split').phase).toBe('Inconclusive');
+    expect(condition(world.status ?? expect.fail(), 'Paused')?.reason).toBe('StepPaused');
+    world.decide({ verb: 'promote' });
+    expect(world.status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' } });
+  });
+
+  it('names the guardrail that failed, not a signal that failed before it in the list', () => {
+    const world = underWay(
+      beside({
+        metrics: [
+          { name: 'signal', source: { builtin: 'ErrorRatio' }, class: 'Signal' },
+          { name: 'guardrail', source: { builtin: 'ErrorRatio' } },
+        ],
+      }),
+    );
+    world.reports = report(evenArm(2000, 20), evenArm(2000, 200));
+    world.decide({ elapsedMs: 10_000 });
+    expect(world.status?.abort?.reason).toMatch(/^metric guardrail: /);
+  });
+
   it('forgets what it found with a retry', () => {
     const world = underWay(beside());
     world.reports = report(evenArm(2000, 20), evenArm(2000, 200));
