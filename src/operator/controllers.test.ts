@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../api/names.fixture.ts';
 import { type ObjectKey, objectKey } from '../api/names.ts';
 import { keyOf } from '../api/references.ts';
-import { WorkQueue } from '../kube/queue.ts';
+import { WorkQueue } from '../kube/queue/queue.ts';
 import { anAdapter, aRollout, aRoute } from '../plan/manifests.fixture.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import { AdapterController } from './adapter/controller.ts';

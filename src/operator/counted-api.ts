@@ -1,5 +1,5 @@
 import { errorCodeOf } from '../errors/adaptlet-error.ts';
-import type { KubeApi } from '../kube/api.ts';
+import type { KubeApi } from '../kube/client/api.ts';
 
 export type RequestCount = { readonly method: string; readonly code: string; readonly count: number };
 

@@ -1,4 +1,4 @@
-import type { Election } from '../kube/lease.ts';
+import type { Election } from '../kube/lease/lease.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Term } from './controller.ts';
 import type { RunningTerm } from './term.ts';

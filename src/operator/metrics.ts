@@ -1,4 +1,4 @@
-import type { QueueReadings } from '../kube/queue.ts';
+import type { QueueReadings } from '../kube/queue/queue.ts';
 import { exposition, type Reading } from '../telemetry/exposition.ts';
 import type { RequestCount } from './counted-api.ts';
 import type { RuntimeState } from './fleet.ts';

@@ -3,7 +3,7 @@ import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../api/obj
 import type { FieldProblem } from '../api/problems.ts';
 import type { RuntimeObjectStatus } from '../api/runtime.ts';
 import type { Revision } from '../control/revision.ts';
-import type { KubeMetadata } from '../kube/object.ts';
+import type { KubeMetadata } from '../kube/client/object.ts';
 
 export type RuntimeObject = {
   readonly kind: 'AdapterRuntime';

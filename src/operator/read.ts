@@ -9,7 +9,7 @@ import { rolloutStatusSchema } from '../api/rollout-status.ts';
 import { routeSpecSchema } from '../api/route.ts';
 import { routeStatusSchema } from '../api/route-status.ts';
 import { runtimeStatusSchema } from '../api/runtime.ts';
-import type { KubeMetadata, KubeObject } from '../kube/object.ts';
+import type { KubeMetadata, KubeObject } from '../kube/client/object.ts';
 import type { Read, RuntimeObject } from './objects.ts';
 
 const metaOf = (metadata: KubeMetadata): Meta => ({

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { KubeRequest } from '../kube/api.ts';
+import type { KubeRequest } from '../kube/client/api.ts';
 import { createWriter } from './writer.ts';
 
 const of = {

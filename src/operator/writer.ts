@@ -1,7 +1,7 @@
-import type { KubeApi } from '../kube/api.ts';
-import { patchMerge, updateStatus } from '../kube/apply.ts';
-import type { EventRecorder } from '../kube/events.ts';
-import { apiVersionOf, type KubeObject, type ResourceType } from '../kube/object.ts';
+import type { KubeApi } from '../kube/client/api.ts';
+import { patchMerge, updateStatus } from '../kube/client/apply.ts';
+import { apiVersionOf, type KubeObject, type ResourceType } from '../kube/client/object.ts';
+import type { EventRecorder } from '../kube/events/events.ts';
 import type { ControlledKind, Recorder, Version, Writer } from './controller.ts';
 import { adapterType, rolloutType, routeType, runtimeType } from './resource-types.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type GroupStatus, groupPoints } from '../api/group-status.ts';
 import type { RolloutStatus } from '../api/rollout-status.ts';
-import { groupPointOf } from '../groups/membership.ts';
+import { groupPointOf } from '../rollout/groups/membership.ts';
 import { compilePlan } from './compile.ts';
 import { anAdapter, aRollout, aStatus, bound } from './manifests.fixture.ts';
 import type { AdapterResource, SplitResource } from './resources.ts';

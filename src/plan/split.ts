@@ -4,7 +4,7 @@ import { keyOf } from '../api/references.ts';
 import { hashOnOf } from '../api/rollout.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
 import { type Selector, selects } from '../api/selector.ts';
-import { assignmentOf } from '../groups/assignment.ts';
+import { assignmentOf } from '../rollout/groups/assignment.ts';
 import { Remembered } from './remembered.ts';
 import type { SplitResource, Versioned } from './resources.ts';
 import { versioned } from './version.ts';

@@ -2,7 +2,7 @@ import type { PreloadTier } from '../api/adapter.ts';
 import { type ObjectKey, objectKey } from '../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../api/objects.ts';
 import { selects } from '../api/selector.ts';
-import { assignmentOf } from '../groups/assignment.ts';
+import { assignmentOf } from '../rollout/groups/assignment.ts';
 
 /** What the rollouts of a runtime ask of one adapter. */
 export type Want = { readonly tier: PreloadTier; readonly held: boolean };

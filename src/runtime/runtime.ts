@@ -6,28 +6,28 @@ import type { Logger } from 'pino';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
 import { createCompiler } from './adapter/compiler.ts';
+import { createAdmin } from './admin/admin.ts';
+import { readings } from './admin/readings.ts';
+import { StatusReport } from './admin/status-report.ts';
 import { providersFor } from './config/device-providers.ts';
 import type { Settings } from './config/settings.ts';
 import { startReadyEngine } from './engine-start.ts';
 import { openSource } from './open-source.ts';
-import { PlanInForce } from './plan-in-force.ts';
-import { readings } from './readings.ts';
+import { PlanInForce } from './plan-source/plan-in-force.ts';
 import { createResidency } from './residency/manager.ts';
 import type { RoutingTable } from './routing/table.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
 import { type Addresses, startServers } from './servers.ts';
 import { Cards } from './serving/cards.ts';
+import { RolloutCounts } from './serving/counts/rollout-counts.ts';
 import { DataPath } from './serving/data-path.ts';
 import { servingFacts } from './serving/facts.ts';
-import { Holds } from './serving/holds.ts';
+import { Holds } from './serving/guard/holds.ts';
+import { Trials } from './serving/guard/trials.ts';
 import { Mirror } from './serving/mirror/mirror.ts';
-import { RolloutTally } from './serving/rollout-tally.ts';
 import type { Serving } from './serving/serving.ts';
-import { createSteering } from './serving/steering.ts';
-import { Trials } from './serving/trials.ts';
 import { memoryOf, recall } from './state/memory.ts';
 import { rememberedResolutions, rememberedVerdicts } from './state/remembered.ts';
-import { StatusReport } from './status.ts';
 import { openStore, scrubInBackground } from './store.ts';
 
 export type RuntimeParts = {
@@ -155,7 +155,7 @@ export const startRuntime = async ({
     },
     isHeld: (uid, digest) => holds.isHeld(uid, digest),
   });
-  const tally = new RolloutTally(
+  const tally = new RolloutCounts(
     () => source.counted(),
     () => source.mirrored(),
   );
@@ -248,7 +248,7 @@ export const startRuntime = async ({
     facts,
     source,
   });
-  const steering = createSteering({
+  const admin = createAdmin({
     residency,
     demand,
     status: () => status.now(),
@@ -290,7 +290,7 @@ export const startRuntime = async ({
   const addresses = await startServers(
     {
       serving,
-      steering,
+      admin,
       telemetry,
       clock,
       version,

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
+import type { Admin } from './admin/admin.ts';
 import type { Settings } from './config/settings.ts';
 import type { Parts } from './server/exchange.ts';
 import { startAdmin } from './server/grpc/admin/server.ts';
 import { startGrpc } from './server/grpc/server.ts';
 import { startHttp } from './server/http/server.ts';
-import type { Steering } from './serving/serving.ts';
 
 export type Addresses = {
   readonly grpcAddress: string;
@@ -19,7 +19,7 @@ const withPort = (address: string, port: number): string => address.replace(/:\d
 
 /** Starts gRPC, HTTP and Admin; the stack closes them. Errors: CONFIG_INVALID names the address that is taken. */
 export const startServers = async (
-  parts: Parts & { readonly steering: Steering; readonly version: string },
+  parts: Parts & { readonly admin: Admin; readonly version: string },
   settings: Settings,
   stack: AsyncDisposableStack,
 ): Promise<Addresses> => {

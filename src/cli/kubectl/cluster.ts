@@ -3,8 +3,8 @@ import { pino } from 'pino';
 import { parseDuration } from '../../api/duration.ts';
 import { nearest } from '../../api/nearest.ts';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
-import { connectKube } from '../../kube/client.ts';
-import { apiVersionOf, type KubeObject, pathOf, type ResourceType } from '../../kube/object.ts';
+import { connectKube } from '../../kube/client/client.ts';
+import { apiVersionOf, type KubeObject, pathOf, type ResourceType } from '../../kube/client/object.ts';
 import { systemClock } from '../../time/clock.ts';
 
 export type ClusterOptions = {

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { Condition } from '../../api/condition.ts';
 import { shortDigest } from '../../api/names.ts';
 import { nearest } from '../../api/nearest.ts';
-import type { KubeObject, ResourceType } from '../../kube/object.ts';
+import type { KubeObject, ResourceType } from '../../kube/client/object.ts';
 import { readAdapter, readRollout, readRoute, readRuntime } from '../../operator/read.ts';
 import { adapterType, rolloutType, routeType, runtimeType } from '../../operator/resource-types.ts';
 import { table } from '../table.ts';

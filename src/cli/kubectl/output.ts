@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { Option } from 'commander';
 import { stringify } from 'yaml';
-import type { KubeObject } from '../../kube/object.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
 
 export type OutputOptions = { readonly output?: 'json' | 'yaml' };
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../../api/duration.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import type { KubeObject } from '../../kube/object.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
 import { readRollout } from '../../operator/read.ts';
 import { adapterType, rolloutType } from '../../operator/resource-types.ts';
 import { requestText } from '../../rollout/request.ts';

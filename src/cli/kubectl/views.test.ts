@@ -4,7 +4,7 @@ import type { Digest } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import { strategySchema } from '../../api/rollout.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import type { KubeObject } from '../../kube/object.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
 import type { RuntimeObject } from '../../operator/objects.ts';
 import { readRollout } from '../../operator/read.ts';
 import { seedOf } from '../../rollout/splitter.ts';

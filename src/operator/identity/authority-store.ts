@@ -1,6 +1,6 @@
 import { errorCodeOf } from '../../errors/adaptlet-error.ts';
-import type { KubeApi } from '../../kube/api.ts';
-import { type KubeMetadata, pathOf, type ResourceType } from '../../kube/object.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
+import { type KubeMetadata, pathOf, type ResourceType } from '../../kube/client/object.ts';
 import { type AuthorityState, bundleOf, fromSecret, secretName, toSecret } from './authority-state.ts';
 
 const secrets: ResourceType = {

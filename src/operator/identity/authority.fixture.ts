@@ -1,4 +1,4 @@
-import type { KubeApi } from '../../kube/api.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { Authority } from './authority.ts';

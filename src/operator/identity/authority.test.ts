@@ -1,7 +1,7 @@
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { FakeApi } from '../../kube/fake-api.ts';
+import { FakeApi } from '../../kube/testing/fake-api.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { day, openAuthority } from './authority.fixture.ts';
 import type { Authority, Credentials } from './authority.ts';

@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { waitFor } from '../../../test/support/wait.ts';
-import { FakeApi } from '../../kube/fake-api.ts';
+import { FakeApi } from '../../kube/testing/fake-api.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { day, openAuthority } from './authority.fixture.ts';

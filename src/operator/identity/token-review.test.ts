@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { FakeApi } from '../../kube/fake-api.ts';
+import { FakeApi } from '../../kube/testing/fake-api.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { TokenReviews } from './token-review.ts';

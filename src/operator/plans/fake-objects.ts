@@ -2,7 +2,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import type { Revision } from '../../control/revision.ts';
-import type { KubeMetadata } from '../../kube/object.ts';
+import type { KubeMetadata } from '../../kube/client/object.ts';
 import type { Collection, ObjectChange, Objects, Read, RuntimeObject } from '../objects.ts';
 
 type Any = AdapterObject | RolloutObject | RouteObject | RuntimeObject;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { FakeApi } from '../../kube/fake-api.ts';
+import { FakeApi } from '../../kube/testing/fake-api.ts';
 import { anAdapter, aRoute } from '../../plan/manifests.fixture.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';

@@ -1,7 +1,7 @@
 import type { ObjectKey } from '../../api/names.ts';
 import { readKey } from '../../control/key.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
-import type { KubeApi } from '../../kube/api.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';

@@ -1,7 +1,7 @@
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { type Selector, selects } from '../../api/selector.ts';
-import { assignmentOf } from '../../groups/assignment.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
+import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import type { Read } from '../objects.ts';
 
 type Labels = Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import { assignmentOf } from '../../groups/assignment.ts';
 import type { Fleet } from '../../rollout/facts.ts';
+import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import { type Attempt, attemptOf, isHeld, isRefused, isResident } from './facts.ts';
 import type { Member, RolloutView } from './view.ts';
 

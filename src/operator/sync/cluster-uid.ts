@@ -1,5 +1,5 @@
-import type { KubeApi } from '../../kube/api.ts';
-import type { KubeObject } from '../../kube/object.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
 
 /** Reads the uid of the namespace kube-system, which names a cluster, once. Errors: those of the API server. */
 export const clusterUidOf = (api: KubeApi): (() => Promise<string>) => {

@@ -1,8 +1,8 @@
 import { apiVersion } from '../../api/names.ts';
 import { covers, revisionText } from '../../control/revision.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
-import type { KubeApi } from '../../kube/api.ts';
-import { pathOf } from '../../kube/object.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
+import { pathOf } from '../../kube/client/object.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { BoundRuntime } from '../identity/binding.ts';
 import type { Objects } from '../objects.ts';

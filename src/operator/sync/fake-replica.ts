@@ -1,5 +1,5 @@
-import { FakeApi } from '../../kube/fake-api.ts';
-import type { KubeMetadata } from '../../kube/object.ts';
+import type { KubeMetadata } from '../../kube/client/object.ts';
+import { FakeApi } from '../../kube/testing/fake-api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { FakeClock } from '../../time/fake-clock.ts';
 import type { Leader } from '../fleet/relay-client.ts';

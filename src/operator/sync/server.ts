@@ -2,7 +2,7 @@ import { Server, type ServerOptions } from '@grpc/grpc-js';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type ControlServer, ControlService } from '../../gen/adaptlet/control/v1/control.ts';
 import { closeServer, listen } from '../../grpc/server.ts';
-import type { KubeApi } from '../../kube/api.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type Leader, RelayClient } from '../fleet/relay-client.ts';

@@ -1,7 +1,7 @@
 import type { Metadata, ServerDuplexStream } from '@grpc/grpc-js';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
-import type { KubeApi } from '../../kube/api.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';

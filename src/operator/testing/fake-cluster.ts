@@ -6,7 +6,7 @@ import { rolloutStatusSchema } from '../../api/rollout-status.ts';
 import { routeStatusSchema } from '../../api/route-status.ts';
 import { runtimeStatusSchema } from '../../api/runtime.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { KubeMetadata } from '../../kube/object.ts';
+import type { KubeMetadata } from '../../kube/client/object.ts';
 import type { Caches, ControlledKind, OperatorEvent, Version, Writer } from '../controller.ts';
 import type { Collection, ObjectChange, Read, RuntimeObject } from '../objects.ts';
 

@@ -2,9 +2,9 @@ import { fakeDigest } from '../../api/names.fixture.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import { type RolloutSpec, rolloutSpecSchema, type Step } from '../../api/rollout.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import { type Assignment, assignmentOf } from '../../groups/assignment.ts';
 import { type Decision, decide } from '../decide.ts';
 import type { AdapterFact, RuntimeFact } from '../facts.ts';
+import { type Assignment, assignmentOf } from './assignment.ts';
 
 /** What a group may say in a manifest. */
 export type GroupInput = { readonly name: string } & Readonly<Record<string, unknown>>;

@@ -2,11 +2,11 @@ import type { GroupStatus } from '../../api/group-status.ts';
 import type { Group } from '../../api/groups.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { RolloutSpec, Step } from '../../api/rollout.ts';
-import { type Candidate, groupOf, groupPointOf, isOpenTo, reachOf } from '../../groups/membership.ts';
 import type { Draft } from '../draft.ts';
 import type { AdapterFact, Facts, RuntimeFact } from '../facts.ts';
 import { durationOf, firstStep } from '../step-state.ts';
 import { freshGroups, groupsOf, isOf } from './group-list.ts';
+import { type Candidate, groupOf, groupPointOf, isOpenTo, reachOf } from './membership.ts';
 import { type Tally, tallyOf } from './tally.ts';
 
 type Runtime = RuntimeFact & Candidate;

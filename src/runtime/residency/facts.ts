@@ -1,5 +1,5 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { AdapterView } from '../serving/serving.ts';
+import type { AdapterView } from './adapter-view.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 

@@ -2,7 +2,7 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import { unlessAborted } from '../../time/unless-aborted.ts';
-import type { AdapterView } from '../serving/serving.ts';
+import type { AdapterView } from './adapter-view.ts';
 import { Core, type ResidencyOptions, type Transition } from './core.ts';
 import { Desired } from './desired.ts';
 import { Disk } from './disk.ts';

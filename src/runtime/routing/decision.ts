@@ -1,7 +1,24 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { PerUser } from '../../api/route.ts';
-import type { SplitAtRequest } from '../serving/served-counts.ts';
-import type { Arm } from '../serving/serving.ts';
+import type { Arm } from './request.ts';
+
+/** What the plan said of a rollout when a request was routed. */
+export type SplitAtRequest = {
+  readonly key: ObjectKey;
+  readonly uid: string;
+  readonly canaryDigest: Digest | '';
+  readonly weight: number;
+  /** While the canary had requests here: what the request counts for when the arms are compared. */
+  readonly counted?: CountedAs;
+};
+
+export type CountedAs = {
+  readonly attempt: number;
+  /** Percent that the canary really had on this node, above 0. */
+  readonly weight: number;
+  /** Hash bucket of who asked. */
+  readonly bucket: number;
+};
 
 /** What may serve a request, in order of preference. */
 export type Candidate =

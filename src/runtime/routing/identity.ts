@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { RequestContext } from '../serving/serving.ts';
+import type { RequestContext } from './request.ts';
 
 /** HTTP headers, or gRPC metadata keys, that say who asks, and how urgently. */
 export const identityHeaders = {

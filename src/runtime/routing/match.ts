@@ -1,6 +1,6 @@
 import { compileRegex } from '../../api/regex.ts';
 import type { Match } from '../../api/route.ts';
-import type { RequestContext } from '../serving/serving.ts';
+import type { RequestContext } from './request.ts';
 
 type Test = (context: RequestContext) => boolean;
 type HeaderMatch = NonNullable<Match['headers']>[number];

@@ -10,8 +10,8 @@ import {
   resourceKey,
   type SplitResource,
 } from '../../plan/resources.ts';
-import type { RequestContext } from '../serving/serving.ts';
 import type { ServingFacts } from './decision.ts';
+import type { RequestContext } from './request.ts';
 
 /** For tests: a rule as a manifest would say it. */
 export const rule = (input: Record<string, unknown>): Rule => ruleSchema.parse(input);

@@ -5,11 +5,10 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
 import { bucketOf } from '../../rollout/judge/bucket.ts';
 import { armOf, keyOf } from '../../rollout/splitter.ts';
-import type { CountedAs, SplitAtRequest } from '../serving/served-counts.ts';
-import type { RequestContext } from '../serving/serving.ts';
-import type { Candidate, Decision, ServingFacts } from './decision.ts';
+import type { Candidate, CountedAs, Decision, ServingFacts, SplitAtRequest } from './decision.ts';
 import { isPerUserId } from './identity.ts';
 import { resolve } from './names.ts';
+import type { RequestContext } from './request.ts';
 import { stableArm } from './stable-arm.ts';
 import { type CompiledRule, partsOf, type RouteEntry, type RoutingTable } from './table.ts';
 

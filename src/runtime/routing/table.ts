@@ -2,9 +2,9 @@ import type { ObjectKey } from '../../api/names.ts';
 import type { HashOn } from '../../api/rollout.ts';
 import type { PerUser, Target } from '../../api/route.ts';
 import type { AdapterResource, Plan, RouteResource, SplitResource, Versioned } from '../../plan/resources.ts';
-import type { RequestContext } from '../serving/serving.ts';
 import { compileMatches } from './match.ts';
 import { compilePick, type Pick } from './pick.ts';
+import type { RequestContext } from './request.ts';
 
 /** A rule with everything compiled that can be. Exactly one of pick, perUser is present in a rule that the schema passed. */
 export type CompiledRule = {

@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { identityOf } from '../routing/identity.ts';
-import type { RequestContext } from '../serving/serving.ts';
+import type { RequestContext } from '../routing/request.ts';
 import { wire } from './wire.ts';
 
 /** What a request may bring along. More is refused: a header cut short could route to the wrong adapter. */

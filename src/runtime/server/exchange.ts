@@ -2,7 +2,8 @@ import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { GenerateEvent, TakenLogprob } from '../engine/engine.ts';
-import type { Answered, GenerateRequest, Generation, RequestContext, Serving } from '../serving/serving.ts';
+import type { RequestContext } from '../routing/request.ts';
+import type { Answered, GenerateRequest, Generation, Serving } from '../serving/serving.ts';
 import type { Headers } from './context.ts';
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';
 

@@ -1,4 +1,4 @@
-import type { ServedBy } from '../serving/serving.ts';
+import type { ServedBy } from '../routing/request.ts';
 
 /** Metadata keys and header names of the data plane. The same on gRPC and HTTP. */
 export const wire = {

@@ -10,11 +10,11 @@ import type { Engine, GenerateEvent, GenerateInput } from '../engine/engine.ts';
 import type { EncodeInput, Task } from '../engine/tasks.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
 import { buildTable } from '../routing/table.ts';
+import { RolloutCounts } from './counts/rollout-counts.ts';
 import { DataPath } from './data-path.ts';
 import type { Demand } from './demand.ts';
 import { servingFacts } from './facts.ts';
-import { Holds } from './holds.ts';
-import { RolloutTally } from './rollout-tally.ts';
+import { Holds } from './guard/holds.ts';
 
 const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
 export const good = digestOf('a');
@@ -144,7 +144,7 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     logger: pino({ enabled: false }),
   });
   holds.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 2 } }]]));
-  const tally = new RolloutTally();
+  const tally = new RolloutCounts();
   const { served: counts } = tally;
   tally.follow([...plan.values()].filter((r): r is Versioned<SplitResource> => r.type === 'Split'));
   const tables = { now: buildTable(plan, { name: 'tiny' }) };

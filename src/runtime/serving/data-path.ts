@@ -5,33 +5,26 @@ import { refuseTask } from '../engine/refuse-task.ts';
 import type { EncodeResult, InferResult, Task } from '../engine/tasks.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
 import type { Candidate, Decision, ServingFacts } from '../routing/decision.ts';
+import type { RequestContext, ServedBy } from '../routing/request.ts';
 import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
+import type { RolloutCounts } from './counts/rollout-counts.ts';
 import type { Demand } from './demand.ts';
-import type { Holds } from './holds.ts';
+import type { Holds } from './guard/holds.ts';
+import { type Outcome, outcomeOf } from './guard/outcome.ts';
 import type { MirroredGeneration } from './mirror/copy.ts';
 import type { Mirror } from './mirror/mirror.ts';
 import { routeOnDemand } from './on-demand.ts';
-import { type Outcome, outcomeOf } from './outcome.ts';
 import { perUserResource } from './per-user.ts';
 import { scopeOf } from './request-scope.ts';
 import { RequestWatch } from './request-watch.ts';
-import type { RolloutTally } from './rollout-tally.ts';
-import type {
-  Answered,
-  EncodeRequest,
-  GenerateRequest,
-  Generation,
-  InferRequest,
-  RequestContext,
-  ServedBy,
-} from './serving.ts';
+import type { Answered, EncodeRequest, GenerateRequest, Generation, InferRequest } from './serving.ts';
 
 export type DataPathParts = {
   readonly engine: Engine;
   readonly residency: Residency;
   readonly holds: Holds;
-  readonly tally: RolloutTally;
+  readonly tally: RolloutCounts;
   /** What routing asks at the moment of a request. */
   readonly facts: ServingFacts;
   /** The table of the plan in force; swapped as a whole. */

@@ -2,8 +2,8 @@ import { catalogue } from '../../errors/catalogue.ts';
 import { isOnDisk, type State } from '../residency/lifecycle.ts';
 import type { Residency } from '../residency/manager.ts';
 import type { ServingFacts, Trouble } from '../routing/decision.ts';
-import type { Holds } from './holds.ts';
-import type { Trials } from './trials.ts';
+import type { Holds } from './guard/holds.ts';
+import type { Trials } from './guard/trials.ts';
 
 /** What routing asks of this node at the moment of a request. */
 export const servingFacts = (

@@ -1,8 +1,8 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Candidate, Decision } from '../routing/decision.ts';
 import { adapterAskedFor } from '../routing/names.ts';
+import type { RequestContext } from '../routing/request.ts';
 import type { Brought, Demand } from './demand.ts';
-import type { RequestContext } from './serving.ts';
 
 /** What the caller is told in addition when a name could not be brought. */
 const why: Record<Brought, string> = {

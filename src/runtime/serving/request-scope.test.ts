@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import type { RequestContext } from '../routing/request.ts';
 import { scopeOf } from './request-scope.ts';
-import type { RequestContext } from './serving.ts';
 
 const context = (who: Partial<RequestContext> = {}): RequestContext => ({
   namespace: 'team-a',

@@ -1,5 +1,5 @@
 import type { GenerateInput } from '../engine/engine.ts';
-import type { RequestContext } from './serving.ts';
+import type { RequestContext } from '../routing/request.ts';
 
 /**
  * Whose request the engine takes it for.

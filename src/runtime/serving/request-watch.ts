@@ -1,11 +1,11 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Candidate } from '../routing/decision.ts';
-import type { Holds } from './holds.ts';
-import type { Outcome } from './outcome.ts';
-import type { RolloutTally, TalliedRequest } from './rollout-tally.ts';
-import type { ServedBy } from './serving.ts';
+import type { ServedBy } from '../routing/request.ts';
+import type { RolloutCounts, TalliedRequest } from './counts/rollout-counts.ts';
+import type { Holds } from './guard/holds.ts';
+import type { Outcome } from './guard/outcome.ts';
 
-export type Watchers = { readonly holds: Holds; readonly tally: RolloutTally };
+export type Watchers = { readonly holds: Holds; readonly tally: RolloutCounts };
 
 /**
  * What the guard and the counts of a rollout see of one request that the engine was given.
@@ -19,7 +19,7 @@ export class RequestWatch {
   /** Of the call of the engine. */
   readonly signal: AbortSignal;
   readonly #holds: Holds;
-  readonly #tally: RolloutTally;
+  readonly #tally: RolloutCounts;
   /** Undefined when no rollout chose. */
   readonly #request: TalliedRequest | undefined;
   readonly #startedMs: number;

@@ -1,7 +1,5 @@
-import type { Digest, ObjectKey } from '../../api/names.ts';
-import type { RolloutObject } from '../../api/objects.ts';
-import type { ManifestProblem } from '../../api/parse.ts';
-import type { GenerateEvent, Prompt, Sampling } from '../engine/engine.ts';
+import type { Digest } from '../../api/names.ts';
+import type { GenerateEvent, GenerateInput } from '../engine/engine.ts';
 import type {
   EncodeInput,
   EncodeResult,
@@ -11,45 +9,13 @@ import type {
   Task,
   TensorsInfo,
 } from '../engine/tasks.ts';
+import type { Arm, RequestContext, ServedBy } from '../routing/request.ts';
 
-/** Who asks, for what. Header names are lower-case. */
-export type RequestContext = {
-  readonly namespace: string;
-  /** The name that the client sent as `model` or `model_name`. */
-  readonly model: string;
-  readonly user?: string;
-  readonly session?: string;
-  readonly tenant?: string;
-  /** From -1000 to 1000; absent: 0. */
-  readonly priority?: number;
-  readonly headers: ReadonlyMap<string, string>;
-};
-
-export type Arm = 'stable' | 'canary' | 'base';
-
-/** What produced an answer. Sent with every response. */
-export type ServedBy = {
-  /** Name of the Adapter, or '' for the base model. */
-  readonly adapter: string;
-  /** Of the adapter, or of the base model. */
-  readonly digest: Digest;
-  readonly rollout: string;
-  /** '' when an Adapter was asked for by its own name. */
-  readonly arm: Arm | '';
-  readonly rule: string;
-};
-
-export type GenerateRequest = {
-  readonly prompt: Prompt;
-  readonly maxTokens: number;
-  /** True: fewer tokens where the context leaves less. Absent or false: PROMPT_TOO_LONG then. */
-  readonly fitContext?: boolean;
-  readonly sampling: Sampling;
-  readonly stop: readonly string[];
-  readonly stopTokenIds?: readonly number[];
-  /** See {@link GenerateInput}. */
-  readonly logprobs?: number;
-};
+/** What to generate; who asks for it is in the {@link RequestContext}. */
+export type GenerateRequest = Omit<
+  GenerateInput,
+  'requestId' | 'adapter' | 'tenant' | 'session' | 'priority'
+>;
 
 export type Generation = {
   readonly id: string;
@@ -125,110 +91,4 @@ export type Serving = {
   };
   /** True while requests can be answered: base loaded, engine up, last plan applied. */
   ready(): { readonly ok: boolean; readonly reason: string };
-};
-
-export type AdapterView = {
-  readonly key: ObjectKey;
-  readonly digest: Digest | '';
-  readonly state: string;
-  /** Reason of Failed, else ''. */
-  readonly reason: string;
-  readonly message: string;
-  readonly pinned: boolean;
-  readonly priority: number;
-  readonly references: number;
-  readonly storedBytes: number;
-  readonly residentBytes: number;
-  readonly rank: number;
-  readonly targetModules: readonly string[];
-  /** Of an adapter that classifies, once it was compiled. */
-  readonly labels?: readonly string[];
-};
-
-export type RolloutView = {
-  readonly key: ObjectKey;
-  readonly phase: string;
-  readonly message: string;
-  readonly stable: string;
-  readonly canary: string;
-  readonly step: string;
-  /** Percent allowed by the plan, and percent that this runtime applies. */
-  readonly weight: number;
-  readonly effectiveWeight: number;
-  /** Requests answered per arm since this runtime started. */
-  readonly served: { readonly stable: number; readonly canary: number };
-  readonly held: string;
-  /** As this runtime decided about it; absent where an operator does. */
-  readonly object?: RolloutObject;
-};
-
-/** Connection to the operator, and what it could not do here. */
-export type OperatorView = {
-  /** host:port; '' when the last plan is followed without an operator. */
-  readonly address: string;
-  /** connected, connecting, waiting (for the next try), untrusted or none. */
-  readonly state: string;
-  /** RFC 3339 time since which it is connected, or is not. */
-  readonly since: string;
-  /** Why the last connection ended or could not be made; '' when none did. */
-  readonly lastError: string;
-  /** Replica that answers; '' while there is none. */
-  readonly replica: string;
-  /** uid of the cluster that is followed; '' before the first connection. */
-  readonly clusterUid: string;
-  /** resourceVersions that the plan has seen: adapters/rollouts/routes/runtimes. */
-  readonly revision: string;
-  readonly refused: readonly { readonly key: string; readonly version: string; readonly reason: string }[];
-  /** Removals that are held back; absent when there are none. */
-  readonly removalsHeld?: { readonly count: number; readonly remainingMs: number };
-  /** Why the plan in force is not on the disk; '' when it is. */
-  readonly notSaved: string;
-};
-
-export type RuntimeStatus = {
-  readonly version: string;
-  readonly instance: string;
-  readonly uptimeMs: number;
-  readonly baseModel: string;
-  readonly baseDigest: Digest | '';
-  readonly engine: string;
-  readonly executionProvider: string;
-  readonly memory: { readonly budgetBytes: number; readonly usedBytes: number };
-  readonly disk: { readonly budgetBytes: number; readonly usedBytes: number };
-  readonly manifests: {
-    readonly folder: string;
-    readonly state: string;
-    readonly problems: readonly ManifestProblem[];
-  };
-  /** Absent: no operator is followed. */
-  readonly operator?: OperatorView;
-  readonly adapters: readonly AdapterView[];
-  readonly rollouts: readonly RolloutView[];
-  readonly routes: readonly {
-    readonly key: ObjectKey;
-    readonly model: string;
-    readonly accepted: boolean;
-    readonly message: string;
-  }[];
-};
-
-export type RolloutVerb = 'promote' | 'promote-full' | 'abort' | 'retry' | 'rollback';
-
-/** What a person says about the operator that a node follows. Errors: VERB_REFUSED where it does not apply. */
-export type OperatorVerbs = {
-  /** Accepts whatever cluster answers next. */
-  trustCluster(): Promise<void>;
-  /** Lets removals happen that are held back; resolves to how many. */
-  confirmRemovals(): Promise<number>;
-};
-
-/** Steering by hand: `adaptlet` on the node, gRPC Admin, Triton's repository calls. */
-export type Steering = OperatorVerbs & {
-  status(): RuntimeStatus;
-  /** To Resident; waits until it is. */
-  preload(key: ObjectKey, signal: AbortSignal): Promise<void>;
-  pin(key: ObjectKey, pinned: boolean): Promise<void>;
-  /** Out of RAM, after its references ran out. Refused (VERB_REFUSED) while a rollout holds it. */
-  evict(key: ObjectKey, signal: AbortSignal): Promise<void>;
-  rollout(key: ObjectKey, verb: RolloutVerb): Promise<RolloutView>;
 };

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { FakeClock } from '../../time/fake-clock.ts';
-import type { Holds } from '../serving/holds.ts';
+import type { Holds } from '../serving/guard/holds.ts';
 import type { StandaloneController } from './controller.ts';
 import { standaloneSource } from './source.ts';
 

@@ -1,7 +1,7 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
-import type { Holds } from '../serving/holds.ts';
-import type { RolloutVerb } from '../serving/serving.ts';
+import type { RolloutVerb } from '../admin/admin.ts';
+import type { Holds } from '../serving/guard/holds.ts';
 import type { StandaloneController } from './controller.ts';
 
 export type VerbParts = {

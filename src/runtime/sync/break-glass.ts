@@ -1,10 +1,10 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
+import type { RolloutVerb } from '../admin/admin.ts';
 import type { Residency } from '../residency/manager.ts';
 import { partsOf, type RoutingTable } from '../routing/table.ts';
-import type { Holds } from '../serving/holds.ts';
-import type { RolloutVerb } from '../serving/serving.ts';
+import type { Holds } from '../serving/guard/holds.ts';
 
 export type BreakGlassParts = {
   readonly table: () => RoutingTable;

@@ -8,14 +8,15 @@ import type {
   Usage,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import type { SplitResource } from '../../plan/resources.ts';
-import type { PlanInForce } from '../plan-in-force.ts';
+import type { RuntimeStatus } from '../admin/views.ts';
+import type { PlanInForce } from '../plan-source/plan-in-force.ts';
+import type { AdapterView } from '../residency/adapter-view.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { effectiveWeight } from '../routing/route.ts';
-import type { Holds } from '../serving/holds.ts';
-import type { MirrorTally } from '../serving/mirror/mirror-counts.ts';
-import type { ServedCounts } from '../serving/served-counts.ts';
-import type { AdapterView, RuntimeStatus } from '../serving/serving.ts';
-import type { SplitCounts } from '../serving/split-counts.ts';
+import type { MirrorTally } from '../serving/counts/mirror-counts.ts';
+import type { ServedCounts } from '../serving/counts/served-counts.ts';
+import type { SplitCounts } from '../serving/counts/split-counts.ts';
+import type { Holds } from '../serving/guard/holds.ts';
 
 /** All that a runtime tells an operator, at one moment. Keys are `namespace/name`. */
 export type Snapshot = {

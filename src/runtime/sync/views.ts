@@ -1,5 +1,5 @@
 import type { SplitResource } from '../../plan/resources.ts';
-import type { DecidedRollout } from '../plan-source.ts';
+import type { DecidedRollout } from '../plan-source/plan-source.ts';
 import type { Hold } from '../state/memory.ts';
 
 /** A rollout as the plan of an operator says it; the operator alone knows its steps. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
-import { connectKube } from '../../../src/kube/client.ts';
-import { pathOf } from '../../../src/kube/object.ts';
+import { connectKube } from '../../../src/kube/client/client.ts';
+import { pathOf } from '../../../src/kube/client/object.ts';
 import { rolloutType } from '../../../src/operator/resource-types.ts';
 import type { ServingFacts } from '../../../src/runtime/routing/decision.ts';
 import { route } from '../../../src/runtime/routing/route.ts';

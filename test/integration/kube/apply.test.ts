@@ -7,10 +7,10 @@ import {
   removeFinalizer,
   serverSideApply,
   updateStatus,
-} from '../../../src/kube/apply.ts';
-import { connectKube, type KubeConnection } from '../../../src/kube/client.ts';
-import { EventRecorder } from '../../../src/kube/events.ts';
-import { type KubeObject, pathOf, type ResourceType } from '../../../src/kube/object.ts';
+} from '../../../src/kube/client/apply.ts';
+import { connectKube, type KubeConnection } from '../../../src/kube/client/client.ts';
+import { type KubeObject, pathOf, type ResourceType } from '../../../src/kube/client/object.ts';
+import { EventRecorder } from '../../../src/kube/events/events.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Cluster, startCluster } from '../../cluster/index.ts';
 import { waitFor } from '../../support/wait.ts';

@@ -1,9 +1,9 @@
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
-import type { KubeApi } from '../../../src/kube/api.ts';
-import type { Change } from '../../../src/kube/cache.ts';
-import { createInformer, type InformerOptions } from '../../../src/kube/informer.ts';
-import { type KubeObject, pathOf, type ResourceType } from '../../../src/kube/object.ts';
+import type { KubeApi } from '../../../src/kube/client/api.ts';
+import { type KubeObject, pathOf, type ResourceType } from '../../../src/kube/client/object.ts';
+import type { Change } from '../../../src/kube/informer/cache.ts';
+import { createInformer, type InformerOptions } from '../../../src/kube/informer/informer.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { waitFor } from '../../support/wait.ts';
 

@@ -1,11 +1,11 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { codeOf } from '../../../src/errors/code-of.fixture.ts';
-import type { KubeApi, KubeRequest } from '../../../src/kube/api.ts';
-import { connectKube, type KubeConnection } from '../../../src/kube/client.ts';
-import { createElection, type Election } from '../../../src/kube/lease.ts';
-import { type Lease, leaseType } from '../../../src/kube/lease-record.ts';
-import { pathOf } from '../../../src/kube/object.ts';
+import type { KubeApi, KubeRequest } from '../../../src/kube/client/api.ts';
+import { connectKube, type KubeConnection } from '../../../src/kube/client/client.ts';
+import { pathOf } from '../../../src/kube/client/object.ts';
+import { createElection, type Election } from '../../../src/kube/lease/lease.ts';
+import { type Lease, leaseType } from '../../../src/kube/lease/record.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Cluster, startCluster } from '../../cluster/index.ts';
 import { waitFor } from '../../support/wait.ts';

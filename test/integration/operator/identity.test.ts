@@ -1,7 +1,7 @@
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { objectKey } from '../../../src/api/names.ts';
-import { connectKube, type KubeConnection } from '../../../src/kube/client.ts';
+import { connectKube, type KubeConnection } from '../../../src/kube/client/client.ts';
 import { FleetStore } from '../../../src/operator/fleet/store.ts';
 import { Authority } from '../../../src/operator/identity/authority.ts';
 import { TokenReviews } from '../../../src/operator/identity/token-review.ts';

@@ -8,7 +8,7 @@ import {
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { ServedBy } from '../../serving/serving.ts';
+import type { ServedBy } from '../../routing/request.ts';
 import { type Headers, readHeaders } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
 import { servedHeaders } from '../wire.ts';

@@ -5,7 +5,7 @@ import { HealthService } from '../../../gen/grpc/health/v1/health.ts';
 import { GRPCInferenceServiceService } from '../../../gen/inference/grpc_service.ts';
 import { closeServer, listen, logGrpc } from '../../../grpc/server.ts';
 import type { Log } from '../../../telemetry/log.ts';
-import type { Steering } from '../../serving/serving.ts';
+import type { Admin } from '../../admin/admin.ts';
 import type { Parts } from '../exchange.ts';
 import { inferenceService } from './generate.ts';
 import { createHealth } from './health.ts';
@@ -33,7 +33,7 @@ export type RunningServer = {
 };
 
 export type GrpcOptions = Parts & {
-  readonly steering: Steering;
+  readonly admin: Admin;
   /** `host:port`, port 0 for any free one, or `unix:/path`. */
   readonly address: string;
   readonly version: string;

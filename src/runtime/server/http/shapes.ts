@@ -1,5 +1,5 @@
 import type { FinishReason } from '../../engine/engine.ts';
-import type { ServedBy } from '../../serving/serving.ts';
+import type { ServedBy } from '../../routing/request.ts';
 import type { Answer } from '../exchange.ts';
 import { chatLogprobs, completionLogprobs, type Scored } from './logprobs.ts';
 

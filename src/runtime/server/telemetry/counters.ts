@@ -1,7 +1,7 @@
 import { PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
 import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import type { ErrorCode } from '../../../errors/catalogue.ts';
-import type { ServedBy } from '../../serving/serving.ts';
+import type { ServedBy } from '../../routing/request.ts';
 import { LabelBudget } from './label-budget.ts';
 import { metrics } from './names.ts';
 

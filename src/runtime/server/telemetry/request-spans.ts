@@ -1,6 +1,6 @@
 import { type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
 import type { ErrorCode } from '../../../errors/catalogue.ts';
-import type { RequestContext, ServedBy } from '../../serving/serving.ts';
+import type { RequestContext, ServedBy } from '../../routing/request.ts';
 import type { Headers } from '../context.ts';
 import { attributes, spans } from './names.ts';
 import { childOf, remoteContext } from './trace-context.ts';

@@ -1,7 +1,7 @@
 import { exposition } from '../../../telemetry/exposition.ts';
 import { createTraces, type TraceTarget } from '../../../telemetry/traces.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { RequestContext, ServedBy } from '../../serving/serving.ts';
+import type { RequestContext, ServedBy } from '../../routing/request.ts';
 import type { Headers } from '../context.ts';
 import { Counters } from './counters.ts';
 import { gaugesOf, type Readings } from './readings.ts';

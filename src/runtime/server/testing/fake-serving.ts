@@ -2,6 +2,7 @@ import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { GenerateEvent, Prompt, TakenLogprob, TokenLogprob } from '../../engine/engine.ts';
 import type { EncodeResult, InferResult } from '../../engine/tasks.ts';
+import type { RequestContext, ServedBy } from '../../routing/request.ts';
 import type {
   Answered,
   EncodeRequest,
@@ -10,8 +11,6 @@ import type {
   Generation,
   InferRequest,
   ModelCard,
-  RequestContext,
-  ServedBy,
   Serving,
 } from '../../serving/serving.ts';
 

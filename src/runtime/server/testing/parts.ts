@@ -4,8 +4,8 @@ import { systemClock } from '../../../time/clock.ts';
 import type { Parts } from '../exchange.ts';
 import type { Readings } from '../telemetry/readings.ts';
 import { createTelemetry, type TelemetryOptions } from '../telemetry/telemetry.ts';
+import { FakeAdmin } from './fake-admin.ts';
 import { FakeServing } from './fake-serving.ts';
-import { FakeSteering } from './fake-steering.ts';
 
 export const fakeReadings: Readings = {
   ready: true,
@@ -29,7 +29,7 @@ export const fakeReadings: Readings = {
 
 export type FakeParts = Parts & {
   readonly serving: FakeServing;
-  readonly steering: FakeSteering;
+  readonly admin: FakeAdmin;
   readonly version: string;
 };
 
@@ -50,7 +50,7 @@ export const fakeParts = (
   });
   return {
     serving: new FakeServing(),
-    steering: new FakeSteering(),
+    admin: new FakeAdmin(),
     telemetry,
     clock,
     log: silentLog,

@@ -1,6 +1,7 @@
 import type { ObjectKey } from '../../../api/names.ts';
 import type { Engine, GenerateEvent, GenerateInput } from '../../engine/engine.ts';
 import type { EncodeResult } from '../../engine/tasks.ts';
+import type { Mirrored } from '../counts/mirror-counts.ts';
 import type { EncodeRequest, GenerateRequest } from '../serving.ts';
 import {
   type AnswerTokens,
@@ -9,7 +10,6 @@ import {
   compareTokens,
   maxComparedTokens,
 } from './compare.ts';
-import type { Mirrored } from './mirror-counts.ts';
 
 /** Who gets a copy. */
 export type MirrorTarget = Mirrored & { readonly rollout: ObjectKey; readonly adapter: ObjectKey };

@@ -8,12 +8,12 @@ import { FakeClock } from '../../../time/fake-clock.ts';
 import type { Engine, EngineState, GenerateEvent, GenerateInput, Sampling } from '../../engine/engine.ts';
 import type { EncodeInput, EncodeResult, Task } from '../../engine/tasks.ts';
 import type { Lease, Residency } from '../../residency/manager.ts';
+import type { RequestContext } from '../../routing/request.ts';
 import { buildTable } from '../../routing/table.ts';
+import { RolloutCounts } from '../counts/rollout-counts.ts';
 import { DataPath } from '../data-path.ts';
 import { servingFacts } from '../facts.ts';
-import { Holds } from '../holds.ts';
-import { RolloutTally } from '../rollout-tally.ts';
-import type { RequestContext } from '../serving.ts';
+import { Holds } from '../guard/holds.ts';
 import { Mirror } from './mirror.ts';
 
 const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
@@ -155,7 +155,7 @@ export const mirrorNode = (change: SplitChange = {}) => {
     changed: async () => undefined,
     logger: pino({ enabled: false }),
   });
-  const tally = new RolloutTally();
+  const tally = new RolloutCounts();
   const plan = { table: tableOf(splitOf(change)) };
   const facts = servingFacts(residency, holds, { isPending: () => false });
   const table = () => plan.table;

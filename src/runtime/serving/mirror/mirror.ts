@@ -7,11 +7,12 @@ import type { Engine } from '../../engine/engine.ts';
 import type { EncodeResult } from '../../engine/tasks.ts';
 import type { Residency } from '../../residency/manager.ts';
 import type { Candidate, ServingFacts } from '../../routing/decision.ts';
+import type { ServedBy } from '../../routing/request.ts';
 import { partsOf, type RoutingTable } from '../../routing/table.ts';
-import type { Holds } from '../holds.ts';
-import type { EncodeRequest, GenerateRequest, ServedBy } from '../serving.ts';
+import type { MirrorResult, MirrorTally } from '../counts/mirror-counts.ts';
+import type { Holds } from '../guard/holds.ts';
+import type { EncodeRequest, GenerateRequest } from '../serving.ts';
 import { type Copy, type CopyAnswer, copyOfEncoding, MirroredGeneration, type MirrorTarget } from './copy.ts';
-import type { MirrorResult, MirrorTally } from './mirror-counts.ts';
 import { OverlapBudget } from './overlap.ts';
 
 /** Copies that wait; one more is dropped. Each has a prompt in it. */

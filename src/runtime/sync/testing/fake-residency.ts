@@ -1,7 +1,7 @@
 import { type Digest, type ObjectKey } from '../../../api/names.ts';
 import type { AdapterResource, Versioned } from '../../../plan/resources.ts';
+import type { AdapterView } from '../../residency/adapter-view.ts';
 import type { Residency } from '../../residency/manager.ts';
-import type { AdapterView } from '../../serving/serving.ts';
 
 /** Adapters of the plan in the states that a test says; Remote when it says nothing. */
 export class FakeResidency {

@@ -1,10 +1,10 @@
 import { type Logger, pino } from 'pino';
 import { Identity_Kind } from '../../../gen/adaptlet/control/v1/control.ts';
 import { type Clock, systemClock } from '../../../time/clock.ts';
-import { PlanInForce } from '../../plan-in-force.ts';
+import { PlanInForce } from '../../plan-source/plan-in-force.ts';
+import { RolloutCounts } from '../../serving/counts/rollout-counts.ts';
 import { servingFacts } from '../../serving/facts.ts';
-import { Holds } from '../../serving/holds.ts';
-import { RolloutTally } from '../../serving/rollout-tally.ts';
+import { Holds } from '../../serving/guard/holds.ts';
 import { memoryOf, recall } from '../../state/memory.ts';
 import type { Dial } from '../dial.ts';
 import { type HeldPlanJson } from '../plan-follower.ts';
@@ -28,7 +28,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
   const remembered = await recall(memory, logger);
   const residency = new FakeResidency();
   const usage = { memory: { budgetBytes: 1000, usedBytes: 0 }, disk: { budgetBytes: 1000, usedBytes: 0 } };
-  const tally = new RolloutTally(() => source.counted());
+  const tally = new RolloutCounts(() => source.counted());
   const holds = new Holds(clock, remembered.holds, {
     held: () => source.wake(),
     changed: (all) => memory.holds.write({ holds: [...all] }),

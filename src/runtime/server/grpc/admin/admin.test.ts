@@ -6,7 +6,7 @@ import { credentials, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AdminClient, Rollout } from '../../../../gen/adaptlet/inference/v1/admin.ts';
 import { aRollout, aStatus } from '../../../../plan/manifests.fixture.ts';
-import { FakeSteering } from '../../testing/fake-steering.ts';
+import { FakeAdmin } from '../../testing/fake-admin.ts';
 import { startFakeGrpc, unaryCall } from '../../testing/grpc-client.ts';
 import { fakeParts } from '../../testing/parts.ts';
 import { startAdmin } from './server.ts';
@@ -26,7 +26,7 @@ const start = async (address = `unix:${join(folder, 'admin.sock')}`) => {
   const target = server.port === 0 ? address : `127.0.0.1:${server.port}`;
   const admin = new AdminClient(target, credentials.createInsecure());
   return {
-    steering: parts.steering,
+    runtime: parts.admin,
     server,
     admin,
     async [Symbol.asyncDispose]() {
@@ -76,7 +76,7 @@ test('status tells what was measured of a rollout that is decided about here', a
       },
     ],
   });
-  const [view] = new FakeSteering().status().rollouts;
+  const [view] = new FakeAdmin().status().rollouts;
   const rollout = rolloutMessage({
     ...(view ?? expect.fail('no rollout')),
     object: aRollout({ name: 'sql' }, { adapter: 'v1' }, decided),
@@ -108,7 +108,7 @@ test('status tells what was measured of a rollout that is decided about here', a
   ]);
 });
 
-test('every verb reaches steering, names without a namespace are in the default one', async () => {
+test('every verb reaches the runtime, names without a namespace are in the default one', async () => {
   await using fake = await start();
   const { admin } = fake;
   await unaryCall((cb) => admin.preload({ adapter: 'upper' }, cb));
@@ -121,7 +121,7 @@ test('every verb reaches steering, names without a namespace are in the default 
     expect(response).toMatchObject({ rollout: { key: 'default/sql', step: '2/6' } });
   }
   await unaryCall((cb) => admin.promote({ rollout: 'sql', full: true }, cb));
-  expect(fake.steering.told).toEqual([
+  expect(fake.runtime.told).toEqual([
     'preload default/upper',
     'pin team-a/x true',
     'pin default/upper false',
@@ -136,17 +136,17 @@ test('every verb reaches steering, names without a namespace are in the default 
   expect(listed.response).toEqual({ adapters: [] });
 });
 
-test('what a person says about the operator reaches steering', async () => {
+test('what a person says about the operator reaches the runtime', async () => {
   await using fake = await start();
   await unaryCall((cb) => fake.admin.trustCluster({}, cb));
   const { response } = await unaryCall((cb) => fake.admin.confirmRemovals({}, cb));
   expect(response).toEqual({ removed: 7 });
-  expect(fake.steering.told).toEqual(['trustCluster', 'confirmRemovals']);
+  expect(fake.runtime.told).toEqual(['trustCluster', 'confirmRemovals']);
 });
 
 test('a refused verb, an unknown rollout and a bad name have their own statuses', async () => {
   await using fake = await start();
-  fake.steering.pinned = true;
+  fake.runtime.pinned = true;
   const { admin } = fake;
   await expect(unaryCall((cb) => admin.evict({ adapter: 'upper' }, cb))).rejects.toMatchObject({
     code: status.FAILED_PRECONDITION,

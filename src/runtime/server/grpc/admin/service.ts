@@ -1,15 +1,15 @@
 import { type ObjectKey, objectKey } from '../../../../api/names.ts';
 import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
 import type { Adapter, AdminServer } from '../../../../gen/adaptlet/inference/v1/admin.ts';
-import type { RolloutVerb, Steering } from '../../../serving/serving.ts';
+import type { Admin, RolloutVerb } from '../../../admin/admin.ts';
 import { type UnaryParts, unary } from '../call.ts';
 import { adapterMessage, rolloutMessage, statusMessage } from './views.ts';
 
-export type AdminParts = UnaryParts & { readonly steering: Steering; readonly defaultNamespace: string };
+export type AdminParts = UnaryParts & { readonly admin: Admin; readonly defaultNamespace: string };
 
-/** `adaptlet.inference.v1.Admin`: every verb of {@link Steering}. */
+/** `adaptlet.inference.v1.Admin`: every verb of {@link Admin}. */
 export const adminService = (parts: AdminParts): AdminServer => {
-  const { steering } = parts;
+  const { admin } = parts;
 
   const keyOf = (what: string, name: string): ObjectKey => {
     const [first, second, ...more] = name.split('/');
@@ -19,52 +19,52 @@ export const adminService = (parts: AdminParts): AdminServer => {
   };
 
   const adapter = (key: ObjectKey): { adapter: Adapter | undefined } => {
-    const view = steering.status().adapters.find((a) => a.key === key);
+    const view = admin.status().adapters.find((a) => a.key === key);
     return { adapter: view === undefined ? undefined : adapterMessage(view) };
   };
 
   const verb = (method: string, name: RolloutVerb) =>
     unary(parts, method, async ({ rollout }: { rollout: string }) => ({
-      rollout: rolloutMessage(await steering.rollout(keyOf('rollout', rollout), name)),
+      rollout: rolloutMessage(await admin.rollout(keyOf('rollout', rollout), name)),
     }));
 
   return {
-    status: unary(parts, 'Admin/Status', () => statusMessage(steering.status())),
+    status: unary(parts, 'Admin/Status', () => statusMessage(admin.status())),
     list: unary(parts, 'Admin/List', ({ namespace }) => ({
-      adapters: steering
+      adapters: admin
         .status()
         .adapters.filter(({ key }) => namespace === '' || key.startsWith(`${namespace}/`))
         .map(adapterMessage),
     })),
     preload: unary(parts, 'Admin/Preload', async (request, _headers, signal) => {
       const key = keyOf('adapter', request.adapter);
-      await steering.preload(key, signal);
+      await admin.preload(key, signal);
       return adapter(key);
     }),
     pin: unary(parts, 'Admin/Pin', async (request) => {
       const key = keyOf('adapter', request.adapter);
-      await steering.pin(key, request.pinned);
+      await admin.pin(key, request.pinned);
       return adapter(key);
     }),
     evict: unary(parts, 'Admin/Evict', async (request, _headers, signal) => {
       const key = keyOf('adapter', request.adapter);
-      await steering.evict(key, signal);
+      await admin.evict(key, signal);
       return adapter(key);
     }),
     rollback: verb('Admin/Rollback', 'rollback'),
     promote: unary(parts, 'Admin/Promote', async ({ rollout, full }) => ({
       rollout: rolloutMessage(
-        await steering.rollout(keyOf('rollout', rollout), full ? 'promote-full' : 'promote'),
+        await admin.rollout(keyOf('rollout', rollout), full ? 'promote-full' : 'promote'),
       ),
     })),
     abort: verb('Admin/Abort', 'abort'),
     retry: verb('Admin/Retry', 'retry'),
     trustCluster: unary(parts, 'Admin/TrustCluster', async () => {
-      await steering.trustCluster();
+      await admin.trustCluster();
       return {};
     }),
     confirmRemovals: unary(parts, 'Admin/ConfirmRemovals', async () => ({
-      removed: await steering.confirmRemovals(),
+      removed: await admin.confirmRemovals(),
     })),
   };
 };

@@ -7,7 +7,8 @@ import type {
   Rollout,
   StatusResponse,
 } from '../../../../gen/adaptlet/inference/v1/admin.ts';
-import type { AdapterView, OperatorView, RolloutView, RuntimeStatus } from '../../../serving/serving.ts';
+import type { OperatorView, RolloutView, RuntimeStatus } from '../../../admin/views.ts';
+import type { AdapterView } from '../../../residency/adapter-view.ts';
 
 /** Counts and sizes are whole and not negative on the wire. */
 const uint = (value: number): bigint => BigInt(Math.max(0, Math.round(value)));

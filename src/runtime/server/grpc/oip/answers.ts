@@ -1,5 +1,6 @@
 import type { ModelInferRequest, ModelInferResponse } from '../../../../gen/inference/grpc_service.ts';
-import type { ServedBy, Serving } from '../../../serving/serving.ts';
+import type { ServedBy } from '../../../routing/request.ts';
+import type { Serving } from '../../../serving/serving.ts';
 import { type Headers, requestContext } from '../../context.ts';
 import { encodeRequest } from '../../encode-options.ts';
 import type { Exchange, Parts } from '../../exchange.ts';

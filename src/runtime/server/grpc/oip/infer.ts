@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
 import type { ModelInferRequest, ModelInferResponse } from '../../../../gen/inference/grpc_service.ts';
 import type { Prompt } from '../../../engine/engine.ts';
-import type { ServedBy } from '../../../serving/serving.ts';
+import type { ServedBy } from '../../../routing/request.ts';
 import type { Answer } from '../../exchange.ts';
 import { noContents, servedParameters } from './response.ts';
 import { encodeBytes, encodeInt64, inputData, readIds, readText } from './tensors.ts';

@@ -242,7 +242,7 @@ describe('the model repository', () => {
   });
 
   test('load and unload steer the Adapter, also when called as KServe does', async () => {
-    fake.parts.steering.told.length = 0;
+    fake.parts.admin.told.length = 0;
     await load({ modelName: 'upper' });
     await load({ repositoryName: 'upper' });
     await load({ repositoryName: 'team-a', modelName: 'upper' });
@@ -250,7 +250,7 @@ describe('the model repository', () => {
     await unaryCall((cb) =>
       fake.oip.repositoryModelUnload({ repositoryName: '', modelName: 'upper', parameters: {} }, cb),
     );
-    expect(fake.parts.steering.told).toEqual([
+    expect(fake.parts.admin.told).toEqual([
       'preload default/upper',
       'preload default/upper',
       'preload team-a/upper',

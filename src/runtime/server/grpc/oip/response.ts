@@ -6,7 +6,7 @@ import type {
   ModelInferResponse,
 } from '../../../../gen/inference/grpc_service.ts';
 import type { NamedTensor } from '../../../engine/tasks.ts';
-import type { ServedBy } from '../../../serving/serving.ts';
+import type { ServedBy } from '../../../routing/request.ts';
 import { contentsOf, datatypeOf } from './datatypes.ts';
 import { encodeBytes } from './tensors.ts';
 

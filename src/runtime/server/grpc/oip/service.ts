@@ -5,7 +5,7 @@ import type {
   ModelInferRequest,
   ModelInferResponse,
 } from '../../../../gen/inference/grpc_service.ts';
-import type { Steering } from '../../../serving/serving.ts';
+import type { Admin } from '../../../admin/admin.ts';
 import { type Headers, requestContext } from '../../context.ts';
 import type { Exchange, Parts } from '../../exchange.ts';
 import { generateRequest, grpcDefaults } from '../../options.ts';
@@ -15,7 +15,7 @@ import { inferResponse, readOutputs, readPrompt } from './infer.ts';
 import { inferParameters } from './parameters.ts';
 import { refuseParameters, repositoryIndex, subjectOf } from './repository.ts';
 
-export type OipParts = Parts & { readonly steering: Steering; readonly version: string };
+export type OipParts = Parts & { readonly admin: Admin; readonly version: string };
 
 /** A version is the digest of what serves, or at least its first 12 digits. '' is any. */
 const isVersion = (version: string, digest: string): boolean =>
@@ -69,7 +69,7 @@ const modelInfer =
 
 /** Open Inference Protocol v2 with Triton's repository extension. */
 export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
-  const { serving, steering } = parts;
+  const { serving, admin } = parts;
   const namespaceOf = (headers: Headers): string =>
     requestContext(headers, { model: 'any' }, parts.defaultNamespace).namespace;
   return {
@@ -107,7 +107,7 @@ export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
       refuseParameters(request, []);
       const { key } = subjectOf(request, serving, namespaceOf(headers));
       // The base model is loaded for as long as the runtime runs.
-      if (key !== undefined) await steering.preload(key, signal);
+      if (key !== undefined) await admin.preload(key, signal);
       return {};
     }),
     repositoryModelUnload: unary(parts, 'RepositoryModelUnload', async (request, headers, signal) => {
@@ -115,7 +115,7 @@ export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
       const { key, card } = subjectOf(request, serving, namespaceOf(headers));
       if (key === undefined)
         throw new AdaptletError('VERB_REFUSED', `${card.id} is the base model: it cannot be unloaded`);
-      await steering.evict(key, signal);
+      await admin.evict(key, signal);
       return {};
     }),
   };

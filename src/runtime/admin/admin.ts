@@ -1,0 +1,52 @@
+import type { ObjectKey } from '../../api/names.ts';
+import type { Residency } from '../residency/manager.ts';
+import type { Demand } from '../serving/demand.ts';
+import type { RolloutView, RuntimeStatus } from './views.ts';
+
+export type RolloutVerb = 'promote' | 'promote-full' | 'abort' | 'retry' | 'rollback';
+
+/** What a person says about the operator that a node follows. Errors: VERB_REFUSED where it does not apply. */
+export type OperatorVerbs = {
+  /** Accepts whatever cluster answers next. */
+  trustCluster(): Promise<void>;
+  /** Lets removals happen that are held back; resolves to how many. */
+  confirmRemovals(): Promise<number>;
+};
+
+/** What people do by hand: `adaptlet` on the node, gRPC Admin, Triton's repository calls. */
+export type Admin = OperatorVerbs & {
+  status(): RuntimeStatus;
+  /** To Resident; waits until it is. */
+  preload(key: ObjectKey, signal: AbortSignal): Promise<void>;
+  pin(key: ObjectKey, pinned: boolean): Promise<void>;
+  /** Out of RAM, after its references ran out. Refused (VERB_REFUSED) while a rollout holds it. */
+  evict(key: ObjectKey, signal: AbortSignal): Promise<void>;
+  rollout(key: ObjectKey, verb: RolloutVerb): Promise<RolloutView>;
+};
+
+export type AdminParts = OperatorVerbs & {
+  readonly residency: Residency;
+  readonly status: () => RuntimeStatus;
+  /** Decides about a verb of a rollout and puts the result in force. */
+  readonly rolloutVerb: (key: ObjectKey, verb: RolloutVerb) => Promise<RolloutView>;
+  readonly demand?: Demand | undefined;
+};
+
+/** Hands each call to the part that owns it. */
+export const createAdmin = (parts: AdminParts): Admin => {
+  const { residency, status, rolloutVerb, demand } = parts;
+  return {
+    status,
+    preload: async (key, signal) => {
+      if (residency.state(key) === undefined) await demand?.bring(key, signal);
+      // A person who asks again has usually changed something that a failure waits for.
+      if (residency.state(key)?.kind === 'Failed') residency.retry(key);
+      return residency.preload(key, signal);
+    },
+    pin: async (key, pinned) => residency.pin(key, pinned),
+    evict: (key, signal) => residency.evict(key, signal),
+    rollout: rolloutVerb,
+    trustCluster: () => parts.trustCluster(),
+    confirmRemovals: () => parts.confirmRemovals(),
+  };
+};

@@ -1,0 +1,55 @@
+import type { EngineLoad } from '../engine/engine.ts';
+import type { AdapterView } from '../residency/adapter-view.ts';
+import type { Readings } from '../server/telemetry/readings.ts';
+import type { RuntimeStatus } from './views.ts';
+
+/** Requests under way; `inEngine` run there or wait for their turn, `forAdapter` wait until an adapter is in RAM. */
+export type Load = {
+  readonly inEngine: number;
+  readonly maxConcurrent: number;
+  readonly forAdapter: number;
+  /** Of the engine process; undefined when it did nothing yet. */
+  readonly engine: EngineLoad | undefined;
+  /** Copies of requests that canaries were given, by what became of them. */
+  readonly mirrored: Readonly<Record<string, number>>;
+};
+
+const nameOf = ({ key }: AdapterView): string => key.slice(key.indexOf('/') + 1);
+
+/** How many adapters the RAM budget holds, as far as the sizes of those in it tell; for pickers that balance by it. */
+const capacityOf = ({ adapters, memory }: RuntimeStatus): number => {
+  const inRam = adapters.filter((a) => a.residentBytes > 0);
+  const largest = Math.max(0, ...inRam.map((a) => a.residentBytes));
+  return largest === 0
+    ? Math.max(1, adapters.length)
+    : Math.max(inRam.length, Math.floor(memory.budgetBytes / largest));
+};
+
+/** The gauges of a scrape, from the status of the runtime. */
+export const readings = (status: RuntimeStatus, load: Load): Readings => {
+  const adapters: Record<string, number> = {};
+  for (const { state } of status.adapters) adapters[state] = (adapters[state] ?? 0) + 1;
+  const inState = (...states: string[]): string[] =>
+    status.adapters.filter((a) => states.includes(a.state)).map(nameOf);
+  const running = Math.min(load.inEngine, load.maxConcurrent);
+  return {
+    ready: status.engine === 'ready',
+    memory: status.memory,
+    disk: status.disk,
+    adapters,
+    rollouts: status.rollouts.map(({ key, weight, effectiveWeight, object }) => ({
+      key,
+      weight,
+      effectiveWeight,
+      ...(object === undefined ? {} : { object }),
+    })),
+    requests: { running, waiting: load.inEngine - running + load.forAdapter },
+    engine: load.engine,
+    mirrored: load.mirrored,
+    lora: {
+      max: capacityOf(status),
+      running: inState('Resident'),
+      waiting: load.forAdapter > 0 ? inState('Fetching', 'Stored', 'Compiled', 'Loaded') : [],
+    },
+  };
+};

@@ -1,0 +1,87 @@
+import type { SplitResource } from '../../plan/resources.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { PlanInForce } from '../plan-source/plan-in-force.ts';
+import type { DecidedRollout, PlanSource } from '../plan-source/plan-source.ts';
+import type { Residency } from '../residency/manager.ts';
+import type { ServingFacts } from '../routing/decision.ts';
+import { effectiveWeight } from '../routing/route.ts';
+import { stableArm } from '../routing/stable-arm.ts';
+import type { ServedCounts } from '../serving/counts/served-counts.ts';
+import type { Holds } from '../serving/guard/holds.ts';
+import type { Hold } from '../state/memory.ts';
+import type { RolloutView, RuntimeStatus } from './views.ts';
+
+export type StatusParts = {
+  readonly version: string;
+  readonly instance: string;
+  readonly uptimeMs: () => number;
+  readonly baseModel: string;
+  readonly disk: () => RuntimeStatus['disk'];
+  readonly engine: Engine;
+  readonly residency: Residency;
+  readonly plan: PlanInForce;
+  readonly holds: Holds;
+  readonly counts: ServedCounts;
+  readonly facts: ServingFacts;
+  readonly source: Pick<PlanSource, 'rollouts' | 'report'>;
+};
+
+/** What the runtime is, has and serves. */
+export class StatusReport {
+  readonly #parts: StatusParts;
+  constructor(parts: StatusParts) {
+    this.#parts = parts;
+  }
+
+  now(): RuntimeStatus {
+    const p = this.#parts;
+    const { executionProvider, baseDigest } = p.engine.info();
+    const { budgetBytes, usedBytes } = p.residency.usage();
+    return {
+      version: p.version,
+      instance: p.instance,
+      uptimeMs: p.uptimeMs(),
+      baseModel: p.baseModel,
+      baseDigest,
+      engine: p.engine.state,
+      executionProvider,
+      memory: { budgetBytes, usedBytes },
+      disk: p.disk(),
+      ...p.source.report(),
+      adapters: p.residency.facts(),
+      rollouts: p.source.rollouts().map((r) => this.rollout(r)),
+      routes: [...p.plan.table.routes.values()].map(({ key, resource, accepted, message }) => {
+        return { key, model: resource.body.model, accepted, message };
+      }),
+    };
+  }
+
+  /** A rollout: what was decided about it, and what this runtime does with it. */
+  rollout({ uid, stableDigest, canaryDigest, ...decided }: DecidedRollout): RolloutView {
+    const { plan, facts, holds, counts } = this.#parts;
+    const split = plan.table.splits.get(decided.key);
+    const held = holds
+      .of(uid)
+      .find(({ arm, digest }) => digest === (arm === 'stable' ? stableDigest : canaryDigest));
+    return {
+      ...decided,
+      effectiveWeight: split === undefined ? 0 : effectiveWeight(split, facts),
+      served: counts.of(decided.key),
+      held: held?.reason ?? '',
+      ...(split === undefined ? {} : withoutStable(split, facts, held)),
+    };
+  }
+}
+
+/** Where stable does not answer: whatever was decided, the rollout is Degraded on this node. */
+const withoutStable = (
+  split: SplitResource,
+  facts: ServingFacts,
+  held: Hold | undefined,
+): Partial<Pick<RolloutView, 'phase' | 'message'>> => {
+  const arm = stableArm(split, facts);
+  const reason = held?.arm === 'stable' ? held.reason : '';
+  if (arm === undefined || `${arm.trouble}${reason}` === '') return {};
+  const who = arm.kind === 'base' ? 'the base model' : arm.kind === 'none' ? 'nothing' : arm.bound.adapter;
+  return { phase: 'Degraded', message: `on this node ${who} serves: ${arm.trouble || reason}` };
+};

@@ -1,0 +1,72 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { RolloutObject } from '../../api/objects.ts';
+import type { ManifestProblem } from '../../api/parse.ts';
+import type { AdapterView } from '../residency/adapter-view.ts';
+
+/** A rollout as people see it: what was decided, and what this runtime does with it. */
+export type RolloutView = {
+  readonly key: ObjectKey;
+  readonly phase: string;
+  readonly message: string;
+  readonly stable: string;
+  readonly canary: string;
+  readonly step: string;
+  /** Percent allowed by the plan, and percent that this runtime applies. */
+  readonly weight: number;
+  readonly effectiveWeight: number;
+  /** Requests answered per arm since this runtime started. */
+  readonly served: { readonly stable: number; readonly canary: number };
+  readonly held: string;
+  /** As this runtime decided about it; absent where an operator does. */
+  readonly object?: RolloutObject;
+};
+
+/** Connection to the operator, and what it could not do here. */
+export type OperatorView = {
+  /** host:port; '' when the last plan is followed without an operator. */
+  readonly address: string;
+  /** connected, connecting, waiting (for the next try), untrusted or none. */
+  readonly state: string;
+  /** RFC 3339 time since which it is connected, or is not. */
+  readonly since: string;
+  /** Why the last connection ended or could not be made; '' when none did. */
+  readonly lastError: string;
+  /** Replica that answers; '' while there is none. */
+  readonly replica: string;
+  /** uid of the cluster that is followed; '' before the first connection. */
+  readonly clusterUid: string;
+  /** resourceVersions that the plan has seen: adapters/rollouts/routes/runtimes. */
+  readonly revision: string;
+  readonly refused: readonly { readonly key: string; readonly version: string; readonly reason: string }[];
+  /** Removals that are held back; absent when there are none. */
+  readonly removalsHeld?: { readonly count: number; readonly remainingMs: number };
+  /** Why the plan in force is not on the disk; '' when it is. */
+  readonly notSaved: string;
+};
+
+export type RuntimeStatus = {
+  readonly version: string;
+  readonly instance: string;
+  readonly uptimeMs: number;
+  readonly baseModel: string;
+  readonly baseDigest: Digest | '';
+  readonly engine: string;
+  readonly executionProvider: string;
+  readonly memory: { readonly budgetBytes: number; readonly usedBytes: number };
+  readonly disk: { readonly budgetBytes: number; readonly usedBytes: number };
+  readonly manifests: {
+    readonly folder: string;
+    readonly state: string;
+    readonly problems: readonly ManifestProblem[];
+  };
+  /** Absent: no operator is followed. */
+  readonly operator?: OperatorView;
+  readonly adapters: readonly AdapterView[];
+  readonly rollouts: readonly RolloutView[];
+  readonly routes: readonly {
+    readonly key: ObjectKey;
+    readonly model: string;
+    readonly accepted: boolean;
+    readonly message: string;
+  }[];
+};

@@ -1,0 +1,75 @@
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import type { Plan, SplitResource } from '../../plan/resources.ts';
+import type { Residency } from '../residency/manager.ts';
+import { buildTable, partsOf, type RoutingTable } from '../routing/table.ts';
+import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
+import type { Holds } from '../serving/guard/holds.ts';
+import type { Trials } from '../serving/guard/trials.ts';
+
+type PlanParts = {
+  readonly residency: Residency;
+  readonly holds: Holds;
+  readonly tally: RolloutCounts;
+  /** Called when another plan is in force. */
+  readonly changed?: () => void;
+  readonly baseModel: string;
+  /** Absent: nothing is on trial. */
+  readonly trials?: Pick<Trials, 'follow'> | undefined;
+};
+
+/**
+ * The plan that this runtime follows: what requests are routed by, what residency holds, which guards watch.
+ *
+ * Guarantee: a request sees the table of one plan, as a whole.
+ */
+export class PlanInForce {
+  readonly #parts: PlanParts;
+  readonly #uids = new Map<ObjectKey, string>();
+  #table: RoutingTable;
+
+  constructor(parts: PlanParts) {
+    this.#parts = parts;
+    this.#table = buildTable(new Map(), { name: parts.baseModel });
+  }
+
+  get table(): RoutingTable {
+    return this.#table;
+  }
+
+  /** uid of the Adapter object that residency has under this key. */
+  uidOf(key: ObjectKey): string | undefined {
+    return this.#uids.get(key);
+  }
+
+  apply(plan: Plan): void {
+    const { residency, holds, tally, baseModel, trials } = this.#parts;
+    const before = this.#table;
+    const resources = [...plan.values()];
+    const adapters = resources.filter((r) => r.type === 'AdapterSpec');
+    const splits = resources.filter((r) => r.type === 'Split');
+    this.#uids.clear();
+    for (const { name, body } of adapters) this.#uids.set(name, body.uid);
+    const rollouts = new Map(splits.map((s) => [s.body.uid, s.body]));
+    holds.follow(rollouts);
+    trials?.follow(rollouts);
+    tally.follow(splits);
+    // Routing first: from here on nothing new asks for what residency is about to drain.
+    this.#table = buildTable(plan, { name: baseModel }, before);
+    this.#parts.changed?.();
+    residency.apply(adapters);
+    for (const split of splits) {
+      const again = triedAgain(before.splits.get(split.name), split);
+      if (again !== undefined && residency.state(again)?.kind === 'Failed') residency.retry(again);
+    }
+  }
+}
+
+/** The canary that a person had tried again: what this node refused in an earlier attempt counts no more. */
+const triedAgain = (before: SplitResource | undefined, now: SplitResource): ObjectKey | undefined => {
+  const { canary, uid } = now.body;
+  const former = before?.body.canary;
+  if (canary === undefined || former === undefined || before?.body.uid !== uid) return undefined;
+  if (canary.uid !== former.uid || canary.attempt <= former.attempt) return undefined;
+  const [namespace] = partsOf(now.name);
+  return objectKey(namespace, canary.adapter);
+};

@@ -1,0 +1,36 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { OperatorVerbs, RolloutVerb } from '../admin/admin.ts';
+import type { RolloutView, RuntimeStatus } from '../admin/views.ts';
+import type { Demand } from '../serving/demand.ts';
+
+/** A rollout as it was decided; what this runtime does with it is added by those who do it. */
+export type DecidedRollout = Omit<RolloutView, 'effectiveWeight' | 'served' | 'held'> & {
+  readonly uid: string;
+  readonly stableDigest: Digest | undefined;
+  readonly canaryDigest: Digest | undefined;
+};
+
+/**
+ * Where the plan of this runtime comes from: a folder of manifests that it decides about itself, or an operator.
+ *
+ * Guarantee: from `resume` on the plan is in force that was in force when the runtime stopped.
+ */
+export type PlanSource = OperatorVerbs & {
+  rollouts(): readonly DecidedRollout[];
+  /** Errors: MODEL_NOT_FOUND; VERB_REFUSED with what to do instead. */
+  verb(key: ObjectKey, verb: RolloutVerb): Promise<DecidedRollout>;
+  report(): Pick<RuntimeStatus, 'manifests' | 'operator'>;
+  /** An adapter changed its state, or this node holds something back. */
+  wake(): void;
+  /** A request of a rollout was answered. */
+  counted(): void;
+  /** A canary was given a copy of a request. */
+  mirrored(): void;
+  /** Puts the last plan in force, without what it comes from. */
+  resume(): void;
+  /** Follows what the plan comes from, once the runtime answers requests. */
+  follow(): Promise<void>;
+  close(): Promise<void>;
+  /** Brings names that the plan does not have. Absent: the plan has all there is. */
+  readonly demand?: Demand;
+};

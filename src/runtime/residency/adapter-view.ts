@@ -1,0 +1,20 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+
+/** An adapter as people see it. */
+export type AdapterView = {
+  readonly key: ObjectKey;
+  readonly digest: Digest | '';
+  readonly state: string;
+  /** Reason of Failed, else ''. */
+  readonly reason: string;
+  readonly message: string;
+  readonly pinned: boolean;
+  readonly priority: number;
+  readonly references: number;
+  readonly storedBytes: number;
+  readonly residentBytes: number;
+  readonly rank: number;
+  readonly targetModules: readonly string[];
+  /** Of an adapter that classifies, once it was compiled. */
+  readonly labels?: readonly string[];
+};

@@ -1,0 +1,28 @@
+import type { Digest } from '../../api/names.ts';
+
+/** Who asks, for what. Header names are lower-case. */
+export type RequestContext = {
+  readonly namespace: string;
+  /** The name that the client sent as `model` or `model_name`. */
+  readonly model: string;
+  readonly user?: string;
+  readonly session?: string;
+  readonly tenant?: string;
+  /** From -1000 to 1000; absent: 0. */
+  readonly priority?: number;
+  readonly headers: ReadonlyMap<string, string>;
+};
+
+export type Arm = 'stable' | 'canary' | 'base';
+
+/** What produced an answer. Sent with every response. */
+export type ServedBy = {
+  /** Name of the Adapter, or '' for the base model. */
+  readonly adapter: string;
+  /** Of the adapter, or of the base model. */
+  readonly digest: Digest;
+  readonly rollout: string;
+  /** '' when an Adapter was asked for by its own name. */
+  readonly arm: Arm | '';
+  readonly rule: string;
+};

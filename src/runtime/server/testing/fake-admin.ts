@@ -1,0 +1,108 @@
+import { type ObjectKey, objectKey } from '../../../api/names.ts';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Admin, RolloutVerb } from '../../admin/admin.ts';
+import type { RolloutView, RuntimeStatus } from '../../admin/views.ts';
+import type { AdapterView } from '../../residency/adapter-view.ts';
+import { fakeDigest } from './fake-serving.ts';
+
+/** Admin that writes down what it was told. One adapter `default/upper`, one rollout `default/sql`. */
+export class FakeAdmin implements Admin {
+  readonly told: string[] = [];
+  pinned = false;
+
+  status(): RuntimeStatus {
+    return {
+      version: '0.1.0',
+      instance: 'i1',
+      uptimeMs: 1234.5,
+      baseModel: 'tiny',
+      baseDigest: fakeDigest('b'),
+      engine: 'ready',
+      executionProvider: 'CPUExecutionProvider',
+      memory: { budgetBytes: 1000, usedBytes: 100 },
+      disk: { budgetBytes: 2000, usedBytes: 200 },
+      manifests: {
+        folder: 'manifests',
+        state: 'Applied',
+        problems: [{ file: 'a.yaml', line: 3, reason: 'bad' }],
+      },
+      operator: {
+        address: 'operator:9443',
+        state: 'connected',
+        since: '2026-01-01T00:00:00Z',
+        lastError: '',
+        replica: 'operator-0',
+        clusterUid: 'c1',
+        revision: '1/2/3/4',
+        refused: [{ key: 'Route default/x', version: 'v', reason: 'bad' }],
+        removalsHeld: { count: 9, remainingMs: 1500.5 },
+        notSaved: '',
+      },
+      adapters: [this.#adapter()],
+      rollouts: [this.#rollout()],
+      routes: [{ key: objectKey('default', 'assistant'), model: 'assistant', accepted: true, message: '' }],
+    };
+  }
+
+  async preload(key: ObjectKey, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.told.push(`preload ${key}`);
+  }
+
+  async pin(key: ObjectKey, pinned: boolean): Promise<void> {
+    this.told.push(`pin ${key} ${pinned}`);
+    this.pinned = pinned;
+  }
+
+  async evict(key: ObjectKey): Promise<void> {
+    if (this.pinned) throw new AdaptletError('VERB_REFUSED', `${key} is pinned`);
+    this.told.push(`evict ${key}`);
+  }
+
+  async rollout(key: ObjectKey, verb: RolloutVerb): Promise<RolloutView> {
+    if (key !== 'default/sql') throw new AdaptletError('MODEL_NOT_FOUND', `no rollout ${key}`);
+    this.told.push(`${verb} ${key}`);
+    return this.#rollout();
+  }
+
+  async trustCluster(): Promise<void> {
+    this.told.push('trustCluster');
+  }
+
+  async confirmRemovals(): Promise<number> {
+    this.told.push('confirmRemovals');
+    return 7;
+  }
+
+  #adapter(): AdapterView {
+    return {
+      key: objectKey('default', 'upper'),
+      digest: fakeDigest('a'),
+      state: 'Resident',
+      reason: '',
+      message: '',
+      pinned: this.pinned,
+      priority: -5,
+      references: 1,
+      storedBytes: 50,
+      residentBytes: 100,
+      rank: 8,
+      targetModules: ['q_proj', 'v_proj'],
+    };
+  }
+
+  #rollout(): RolloutView {
+    return {
+      key: objectKey('default', 'sql'),
+      phase: 'Progressing',
+      message: '',
+      stable: 'upper',
+      canary: 'upper-v2',
+      step: '2/6',
+      weight: 20,
+      effectiveWeight: 10,
+      served: { stable: 80, canary: 20 },
+      held: '',
+    };
+  }
+}
