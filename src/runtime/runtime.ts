@@ -1,41 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import { access, constants, mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import type { Logger } from 'pino';
-import { AdaptletError } from '../errors/adaptlet-error.ts';
-import type { Clock } from '../time/clock.ts';
-import { createCompiler } from './adapter/compiler.ts';
 import { createAdmin } from './admin/admin.ts';
-import { readings } from './admin/readings.ts';
-import { StatusReport } from './admin/status-report.ts';
-import { providersFor } from './config/device-providers.ts';
-import type { Settings } from './config/settings.ts';
-import { startReadyEngine } from './engine-start.ts';
-import { openSource } from './open-source.ts';
 import { PlanInForce } from './plan-source/plan-in-force.ts';
-import { createResidency } from './residency/manager.ts';
-import type { RoutingTable } from './routing/table.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
-import { type Addresses, startServers } from './servers.ts';
 import { Cards } from './serving/cards.ts';
-import { RolloutCounts } from './serving/counts/rollout-counts.ts';
 import { DataPath } from './serving/data-path.ts';
 import { servingFacts } from './serving/facts.ts';
-import { Holds } from './serving/guard/holds.ts';
-import { Trials } from './serving/guard/trials.ts';
 import { Mirror } from './serving/mirror/mirror.ts';
-import type { Serving } from './serving/serving.ts';
-import { memoryOf, recall } from './state/memory.ts';
-import { rememberedResolutions, rememberedVerdicts } from './state/remembered.ts';
-import { openStore, scrubInBackground } from './store.ts';
-
-export type RuntimeParts = {
-  readonly settings: Settings;
-  readonly version: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
-};
+import { watchCanaries } from './start/canaries.ts';
+import { openDisk } from './start/disk.ts';
+import { engineOptions, startReadyEngine } from './start/engine.ts';
+import type { RuntimeParts } from './start/parts.ts';
+import { openResidency } from './start/residency.ts';
+import { type Addresses, startServers } from './start/servers.ts';
+import { readinessOf, servingOf } from './start/serving.ts';
+import { createSignals } from './start/signals.ts';
+import { openSource } from './start/source.ts';
+import { scrubInBackground } from './start/store.ts';
+import { readings } from './status/readings.ts';
+import { StatusReport } from './status/status-report.ts';
 
 export type RunningRuntime = Addresses & {
   /** Ends new requests, lets those under way finish for a while, and gives everything back. */
@@ -45,145 +27,47 @@ export type RunningRuntime = Addresses & {
 /** Milliseconds that a stream may wait for its reader before it is ended. */
 const slowClientMs = 30_000;
 
-const makeDataFolder = async (folder: string): Promise<void> => {
-  try {
-    await mkdir(folder, { recursive: true });
-    await access(folder, constants.W_OK);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new AdaptletError('CONFIG_INVALID', `--data-dir ${folder} cannot be used: ${why}`, {
-      cause: error,
-    });
-  }
-};
-
 /**
- * Puts a runtime together and starts it: what it remembers, engine, last plan, servers, then what the plan comes
- * from.
+ * Puts a runtime together and starts it: what it remembers, engine, adapters, last plan, servers, then what the plan
+ * comes from. Each part knows only those before it; what it tells the later ones goes through signals.
  * Resolves when it answers requests. Errors: CONFIG_INVALID, STORE_LOCKED, and those of the base model.
  */
-export const startRuntime = async ({
-  settings,
-  version,
-  clock,
-  logger,
-}: RuntimeParts): Promise<RunningRuntime> => {
+export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime> => {
+  const { settings, version, clock, logger } = parts;
+  const { modelName: baseModel } = settings;
   const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };
   const instance = randomUUID();
-  const { dataDir, modelName: baseModel } = settings;
-  await makeDataFolder(dataDir);
   await using stack = new AsyncDisposableStack();
 
-  const { store, artifacts } = await openStore(settings, { clock, logger, random: Math.random }, stack);
-  const memory = memoryOf(dataDir);
-  const remembered = await recall(memory, logger);
+  const disk = await openDisk(parts, stack);
   logger.info(
     { model: settings.model },
     'loading the base model; the first time, its weights are prepared for this machine',
   );
-  const engine = await startReadyEngine({
-    modelDir: settings.model,
-    cacheDir: join(dataDir, 'base'),
-    adapterBudgetBytes: settings.adapterMemory,
-    threads: settings.threads,
-    spin: settings.spin,
-    executionProviders:
-      settings.executionProviders.length > 0
-        ? settings.executionProviders
-        : providersFor(settings.deviceResources),
-    requireProvider: settings.requireProvider,
-    onnxRuntimeLibrary: settings.onnxRuntimeLibrary,
-    maxConcurrent: settings.maxConcurrent,
-    maxQueue: settings.maxQueue,
-    kvBudgetBytes: settings.kvMemory,
-    batchBudgetBytes: settings.batchMemory,
-    maxDecodeStallMs: settings.maxDecodeStall,
-    maxBatch: settings.maxBatch,
-    maxBatchDelayMs: settings.maxBatchDelay,
-    ...(settings.pooling === undefined ? {} : { pooling: settings.pooling }),
-    normalize: settings.normalize,
-    stallTimeoutMs: settings.stallTimeout,
-    clock,
-    logger,
-  });
+  const engine = await startReadyEngine(engineOptions(parts));
   stack.defer(() => engine.close());
-  const compiler = stack.use(
-    createCompiler({
-      dir: join(dataDir, 'compiled'),
-      workers: Math.max(1, Math.min(2, availableParallelism() - 1)),
-      maxRank: settings.maxRank,
-    }),
-  );
-  const residency = createResidency({
-    artifacts,
-    compiler,
-    engine,
-    clock,
-    logger,
-    verdicts: rememberedVerdicts(memory.verdicts, remembered.verdicts),
-    resolutions: rememberedResolutions(memory.resolutions, remembered.resolutions),
-    baseModel,
-    budgetBytes: settings.adapterMemory,
-    maxParallelLoads: 2,
-    admit: (uid, digest) => trials.admit(uid, digest),
-    oneAdapter: settings.oneAdapter,
-    evictionPolicy: settings.evictionPolicy,
-    random: Math.random,
-  });
-  stack.defer(() => residency.close());
 
-  const holds = new Holds(clock, remembered.holds, {
-    held: () => {
-      mirror.planChanged();
-      source.wake();
-    },
-    changed: (all) =>
-      memory.holds.write({ holds: [...all] }).catch((error: unknown) => {
-        logger.error({ err: error }, 'holds could not be written to disk; a restart would forget them');
-      }),
-    answered: (uid, digest) => trials.answered(uid, digest),
-    released: (uid) => trials.forget(uid),
-    logger,
-  });
-  const trials = new Trials(remembered.trials, {
-    clock,
-    logger,
-    write: async (all) => {
-      await memory.trials.write({ trials: [...all] });
-      // A canary that waited for this may answer now: what was told of its weight is another.
-      source.wake();
-    },
-    isHeld: (uid, digest) => holds.isHeld(uid, digest),
-  });
-  const tally = new RolloutCounts(
-    () => source.counted(),
-    () => source.mirrored(),
-  );
-  const changed = () => mirror.planChanged();
-  const plan = new PlanInForce({ residency, holds, tally, baseModel, trials, changed });
-  const ready = () => {
-    const ok = engine.state === 'ready';
-    return { ok, reason: ok ? '' : `the engine is ${engine.state}` };
-  };
+  const signals = createSignals();
+  const { holds, trials, counts } = watchCanaries(parts, disk, signals);
+  const residency = openResidency(parts, disk, { engine, trials }, stack);
   const facts = servingFacts(residency, holds, trials);
+  const changed = (): boolean => signals.emit('planned');
+  const plan = new PlanInForce({ residency, holds, tally: counts, baseModel, trials, changed });
   const source = openSource({
-    settings,
-    clock,
-    logger,
-    memory,
-    remembered,
+    ...parts,
+    ...disk,
     residency,
     plan,
     holds,
     node: {
       adapters: () => residency.facts(),
-      counts: tally.served,
-      splits: tally.splits,
-      mirrored: tally.mirror,
+      counts: counts.served,
+      splits: counts.splits,
+      mirrored: counts.mirror,
       facts,
       memory: () => residency.usage(),
-      disk: () => store.usage,
-      ready,
+      disk: () => disk.store.usage,
+      ready: () => readinessOf(engine),
     },
     introduction: () => {
       const { baseDigest, executionProvider } = engine.info();
@@ -193,58 +77,36 @@ export const startRuntime = async ({
   stack.defer(() => source.close());
 
   const { demand } = source;
-  const table = (): RoutingTable => plan.table;
+  const table = (): PlanInForce['table'] => plan.table;
   const mirror = new Mirror({
     engine,
     residency,
     facts,
     holds,
-    tally: tally.mirror,
+    tally: counts.mirror,
     clock,
     table,
-    load: () => ({
-      inEngine: dataPath.inEngine,
-      maxConcurrent: settings.maxConcurrent,
-      waiting: engine.now?.waiting ?? 0,
-    }),
+    maxConcurrent: () => settings.maxConcurrent,
+    waiting: () => engine.now?.waiting ?? 0,
   });
   stack.defer(() => mirror.close());
-  const dataPath = new DataPath({ engine, residency, holds, tally, facts, table, demand, mirror });
+  const dataPath = new DataPath({ engine, residency, holds, tally: counts, facts, table, demand, mirror });
   const cards = new Cards(table, residency, facts, () => {
     return { name: baseModel, digest: engine.info().baseDigest, startedAt: startedAt.wall };
   });
-  const serving: Serving = {
-    generate: (context, request, signal) => dataPath.generate(context, request, signal),
-    encode: (context, request, signal) => dataPath.encode(context, request, signal),
-    infer: (context, request, signal) => dataPath.infer(context, request, signal),
-    feedback: (id, reward) => tally.feedback.give(id, reward),
-    models: (namespace) => cards.all(namespace),
-    model: (namespace, name) => cards.one(namespace, name),
-    get base() {
-      const { baseDigest: digest, contextLength, vocabSize, task, encoder, tensors } = engine.info();
-      return {
-        name: baseModel,
-        digest,
-        contextLength,
-        vocabSize,
-        task,
-        ...(encoder === undefined ? {} : { encoder }),
-        ...(tensors === undefined ? {} : { tensors }),
-      };
-    },
-    ready,
-  };
+  const serving = servingOf({ engine, baseModel, dataPath, counts, cards });
+
   const status = new StatusReport({
     version,
     instance,
     uptimeMs: () => clock.monotonic() - startedAt.monotonic,
     baseModel,
-    disk: () => store.usage,
+    disk: () => disk.store.usage,
     engine,
     residency,
     plan,
     holds,
-    counts: tally.served,
+    counts: counts.served,
     facts,
     source,
   });
@@ -266,12 +128,20 @@ export const startRuntime = async ({
         maxConcurrent: settings.maxConcurrent,
         forAdapter: residency.usage().waiting,
         engine: engine.now,
-        mirrored: tally.mirror.totals(),
+        mirrored: counts.mirror.totals(),
       }),
     traces: settings.otlpEndpoint === undefined ? {} : { endpoint: settings.otlpEndpoint },
   });
   stack.defer(() => telemetry.close());
 
+  signals.on('planned', () => mirror.planChanged());
+  signals.on('held', () => mirror.planChanged());
+  signals.on('held', () => source.wake());
+  signals.on('admitted', () => source.wake());
+  signals.on('answered', (uid, digest) => trials.answered(uid, digest));
+  signals.on('released', (uid) => trials.forget(uid));
+  signals.on('counted', () => source.counted());
+  signals.on('mirrored', () => source.mirrored());
   engine.onState((state) => {
     logger.info({ state }, 'engine changed its state');
     if (state === 'down') holds.engineDied();
@@ -282,11 +152,11 @@ export const startRuntime = async ({
     trials.transition(transition);
     source.wake();
   });
+
   for (const { trial, reason } of trials.suspects()) {
     holds.hold(trial.rolloutUid, trial.digest, 'Guard', reason, { attempt: trial.attempt });
   }
   source.resume();
-
   const addresses = await startServers(
     {
       serving,
@@ -306,7 +176,7 @@ export const startRuntime = async ({
   stack.defer(() => trials.close());
   trials.start();
   await source.follow();
-  scrubInBackground(store, logger, stack);
+  scrubInBackground(disk.store, logger, stack);
   logger.info(addresses, 'runtime is ready');
   const running = stack.move();
   return { ...addresses, close: () => running.disposeAsync() };

@@ -5,7 +5,7 @@ import type { Digest } from '../../src/api/names.ts';
 import { compileAdapter } from '../../src/runtime/adapter/compile.ts';
 import type { EngineClient, EngineOptions } from '../../src/runtime/engine/client.ts';
 import type { EngineInfo, GenerateInput, Sampling } from '../../src/runtime/engine/engine.ts';
-import { startReadyEngine } from '../../src/runtime/engine-start.ts';
+import { startReadyEngine } from '../../src/runtime/start/engine.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { modelsFolder, smollm } from '../support/models.ts';
 import { tiny } from '../support/node.ts';

@@ -149,7 +149,7 @@ export class DataPath {
       const { served } = acquired;
       const watch = new RequestWatch(this.#parts, id, acquired, signal);
       this.#inEngine++;
-      this.#parts.mirror?.loadChanged();
+      this.#parts.mirror?.loadChanged(this.#inEngine);
       try {
         return { acquired, watch, served, result: await begin(acquired, watch) };
       } catch (error) {
@@ -281,7 +281,7 @@ export class DataPath {
     this.#inEngine--;
     lease?.[Symbol.dispose]();
     watch.ended(outcome, error);
-    this.#parts.mirror?.loadChanged();
+    this.#parts.mirror?.loadChanged(this.#inEngine);
   }
 }
 

@@ -167,11 +167,8 @@ export const mirrorNode = (change: SplitChange = {}) => {
     tally: tally.mirror,
     clock,
     table,
-    load: () => ({
-      inEngine: path.inEngine,
-      maxConcurrent: state.maxConcurrent,
-      waiting: state.waiting,
-    }),
+    maxConcurrent: () => state.maxConcurrent,
+    waiting: () => state.waiting,
   });
   const path = new DataPath({ engine, residency, holds, tally, facts, table, mirror });
   const follow = (next: SplitChange): void => {

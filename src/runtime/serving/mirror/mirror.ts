@@ -30,12 +30,10 @@ export type MirrorParts = {
   readonly tally: MirrorTally;
   readonly clock: Clock;
   readonly table: () => RoutingTable;
-  /** Requests of clients in the engine now, how many have a place, and how many are known to wait for one there. */
-  readonly load: () => {
-    readonly inEngine: number;
-    readonly maxConcurrent: number;
-    readonly waiting: number;
-  };
+  /** Requests that may be in the engine at once. */
+  readonly maxConcurrent: () => number;
+  /** Requests that are known to wait for a place in the engine. */
+  readonly waiting: () => number;
 };
 
 type Running = { readonly copy: Copy; readonly abort: AbortController };
@@ -58,6 +56,8 @@ export class Mirror {
   #cancelLook: (() => void) | undefined;
   #cancelEnd: (() => void) | undefined;
   readonly #overlap: OverlapBudget;
+  /** Requests of clients that are in the engine now. */
+  #inEngine = 0;
   #isClosed = false;
 
   constructor(parts: MirrorParts) {
@@ -96,8 +96,9 @@ export class Mirror {
     this.#next();
   }
 
-  /** A request of a client came to the engine or left it. */
-  loadChanged(): void {
+  /** A request of a client came to the engine or left it: so many are there now. */
+  loadChanged(inEngine: number): void {
+    this.#inEngine = inEngine;
     this.#watchOverlap();
     this.#next();
   }
@@ -144,14 +145,13 @@ export class Mirror {
 
   /** Beside a copy one place stays free, so that the next request waits for nobody. */
   #hasRoom(): boolean {
-    const { inEngine, maxConcurrent } = this.#parts.load();
-    return inEngine === 0 || inEngine + 1 < maxConcurrent;
+    return this.#inEngine === 0 || this.#inEngine + 1 < this.#parts.maxConcurrent();
   }
 
   /** A copy that is beside requests leaves when there is no free place any more, or no time. */
   #watchOverlap(): void {
     const running = this.#running;
-    const isBeside = running !== undefined && this.#parts.load().inEngine > 0;
+    const isBeside = running !== undefined && this.#inEngine > 0;
     this.#overlap.set(isBeside);
     this.#cancelEnd?.();
     this.#cancelEnd = undefined;
@@ -163,8 +163,8 @@ export class Mirror {
   }
 
   #mayBegin(): boolean {
-    const { inEngine, waiting } = this.#parts.load();
-    return waiting === 0 && this.#hasRoom() && (inEngine === 0 || this.#overlap.mayBegin);
+    const isIdle = this.#inEngine === 0;
+    return this.#parts.waiting() === 0 && this.#hasRoom() && (isIdle || this.#overlap.mayBegin);
   }
 
   #next(): void {

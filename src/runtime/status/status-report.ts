@@ -1,4 +1,5 @@
 import type { SplitResource } from '../../plan/resources.ts';
+import type { RolloutView, RuntimeStatus } from '../admin/views.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { DecidedRollout, PlanSource } from '../plan-source/plan-source.ts';
@@ -9,7 +10,6 @@ import { stableArm } from '../routing/stable-arm.ts';
 import type { ServedCounts } from '../serving/counts/served-counts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
 import type { Hold } from '../state/memory.ts';
-import type { RolloutView, RuntimeStatus } from './views.ts';
 
 export type StatusParts = {
   readonly version: string;

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { type Artifacts, createArtifacts } from '../artifact/artifacts.ts';
-import { startDiskThread } from '../artifact/disk-thread.ts';
-import { readCredentials } from '../artifact/docker-config.ts';
-import { ContentStore } from '../artifact/store.ts';
-import type { Clock } from '../time/clock.ts';
-import type { Settings } from './config/settings.ts';
+import { type Artifacts, createArtifacts } from '../../artifact/artifacts.ts';
+import { startDiskThread } from '../../artifact/disk-thread.ts';
+import { readCredentials } from '../../artifact/docker-config.ts';
+import { ContentStore } from '../../artifact/store.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Settings } from '../config/settings.ts';
 
 /** Attempts in a row without progress before a fetch is reported as failed; residency tries again later by itself. */
 const attempts = 5;

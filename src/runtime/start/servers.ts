@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import type { Admin } from './admin/admin.ts';
-import type { Settings } from './config/settings.ts';
-import type { Parts } from './server/exchange.ts';
-import { startAdmin } from './server/grpc/admin/server.ts';
-import { startGrpc } from './server/grpc/server.ts';
-import { startHttp } from './server/http/server.ts';
+import type { Admin } from '../admin/admin.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Parts } from '../server/exchange.ts';
+import { startAdmin } from '../server/grpc/admin/server.ts';
+import { startGrpc } from '../server/grpc/server.ts';
+import { startHttp } from '../server/http/server.ts';
 
 export type Addresses = {
   readonly grpcAddress: string;

@@ -1,19 +1,19 @@
 import type { Logger } from 'pino';
-import type { ObjectKey } from '../api/names.ts';
-import { Identity_Kind } from '../gen/adaptlet/control/v1/control.ts';
-import { createMeasure } from '../measurement/measure.ts';
-import { reportsOf } from '../rollout/judge/reports.ts';
-import type { Clock } from '../time/clock.ts';
-import type { Settings } from './config/settings.ts';
-import type { PlanInForce } from './plan-source/plan-in-force.ts';
-import type { PlanSource } from './plan-source/plan-source.ts';
-import type { Residency } from './residency/manager.ts';
-import type { Holds } from './serving/guard/holds.ts';
-import { StandaloneController } from './standalone/controller.ts';
-import { standaloneSource } from './standalone/source.ts';
-import type { Memory, Recalled } from './state/memory.ts';
-import { tlsDialer } from './sync/dial.ts';
-import { type Introduction, type SyncParts, SyncSource } from './sync/source.ts';
+import type { ObjectKey } from '../../api/names.ts';
+import { Identity_Kind } from '../../gen/adaptlet/control/v1/control.ts';
+import { createMeasure } from '../../measurement/measure.ts';
+import { reportsOf } from '../../rollout/judge/reports.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Settings } from '../config/settings.ts';
+import type { PlanInForce } from '../plan-source/plan-in-force.ts';
+import type { PlanSource } from '../plan-source/plan-source.ts';
+import type { Residency } from '../residency/manager.ts';
+import type { Holds } from '../serving/guard/holds.ts';
+import { StandaloneController } from '../standalone/controller.ts';
+import { standaloneSource } from '../standalone/source.ts';
+import type { Memory, Recalled } from '../state/memory.ts';
+import { tlsDialer } from '../sync/dial.ts';
+import { type Introduction, type SyncParts, SyncSource } from '../sync/source.ts';
 
 export type SourceParts = {
   readonly settings: Settings;

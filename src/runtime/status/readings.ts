@@ -1,7 +1,7 @@
+import type { RuntimeStatus } from '../admin/views.ts';
 import type { EngineLoad } from '../engine/engine.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
 import type { Readings } from '../server/telemetry/readings.ts';
-import type { RuntimeStatus } from './views.ts';
 
 /** Requests under way; `inEngine` run there or wait for their turn, `forAdapter` wait until an adapter is in RAM. */
 export type Load = {

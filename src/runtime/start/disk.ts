@@ -1,0 +1,39 @@
+import { access, constants, mkdir } from 'node:fs/promises';
+import type { Artifacts } from '../../artifact/artifacts.ts';
+import type { ContentStore } from '../../artifact/store.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { type Memory, memoryOf, type Recalled, recall } from '../state/memory.ts';
+import type { RuntimeParts } from './parts.ts';
+import { openStore } from './store.ts';
+
+/** What a runtime has on its disk. */
+export type Disk = {
+  readonly store: ContentStore;
+  readonly artifacts: Artifacts;
+  /** The state files, and what was in them. */
+  readonly memory: Memory;
+  readonly remembered: Recalled;
+};
+
+const makeDataFolder = async (folder: string): Promise<void> => {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new AdaptletError('CONFIG_INVALID', `--data-dir ${folder} cannot be used: ${why}`, {
+      cause: error,
+    });
+  }
+};
+
+/** Opens the data folder; the stack closes it. Errors: CONFIG_INVALID; STORE_LOCKED when another process has it. */
+export const openDisk = async (
+  { settings, clock, logger }: RuntimeParts,
+  stack: AsyncDisposableStack,
+): Promise<Disk> => {
+  await makeDataFolder(settings.dataDir);
+  const { store, artifacts } = await openStore(settings, { clock, logger, random: Math.random }, stack);
+  const memory = memoryOf(settings.dataDir);
+  return { store, artifacts, memory, remembered: await recall(memory, logger) };
+};

@@ -1,0 +1,43 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { createCompiler } from '../adapter/compiler.ts';
+import type { Engine } from '../engine/engine.ts';
+import { createResidency, type Residency } from '../residency/manager.ts';
+import type { Trials } from '../serving/guard/trials.ts';
+import { rememberedResolutions, rememberedVerdicts } from '../state/remembered.ts';
+import type { Disk } from './disk.ts';
+import type { RuntimeParts } from './parts.ts';
+
+/** The adapters of this runtime, compiled by worker threads; the stack closes both. */
+export const openResidency = (
+  { settings, clock, logger }: RuntimeParts,
+  { artifacts, memory, remembered }: Disk,
+  { engine, trials }: { readonly engine: Engine; readonly trials: Trials },
+  stack: AsyncDisposableStack,
+): Residency => {
+  const compiler = stack.use(
+    createCompiler({
+      dir: join(settings.dataDir, 'compiled'),
+      workers: Math.max(1, Math.min(2, availableParallelism() - 1)),
+      maxRank: settings.maxRank,
+    }),
+  );
+  const residency = createResidency({
+    artifacts,
+    compiler,
+    engine,
+    clock,
+    logger,
+    verdicts: rememberedVerdicts(memory.verdicts, remembered.verdicts),
+    resolutions: rememberedResolutions(memory.resolutions, remembered.resolutions),
+    baseModel: settings.modelName,
+    budgetBytes: settings.adapterMemory,
+    maxParallelLoads: 2,
+    admit: (uid, digest) => trials.admit(uid, digest),
+    oneAdapter: settings.oneAdapter,
+    evictionPolicy: settings.evictionPolicy,
+    random: Math.random,
+  });
+  stack.defer(() => residency.close());
+  return residency;
+};

@@ -1,0 +1,25 @@
+import { EventEmitter } from 'node:events';
+import type { Digest } from '../../api/names.ts';
+
+/**
+ * What parts of a runtime tell those that are made after them. Whoever tells knows only this; who listens is said in one
+ * place, when all are made (runtime.ts). Listeners are called at once.
+ */
+export type Signals = EventEmitter<{
+  /** A canary lost its traffic on this node, or a stable got its own back. */
+  held: [];
+  /** The disk has the record of a canary on trial: it may answer now. */
+  admitted: [];
+  /** A canary answered a request. */
+  answered: [rolloutUid: string, digest: Digest];
+  /** A person gave everything of a rollout free again. */
+  released: [rolloutUid: string];
+  /** Another plan is in force. */
+  planned: [];
+  /** A request of a rollout was counted. */
+  counted: [];
+  /** A copy of a request was counted. */
+  mirrored: [];
+}>;
+
+export const createSignals = (): Signals => new EventEmitter();
