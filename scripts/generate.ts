@@ -16,6 +16,7 @@ import { performanceReference } from './generate/performance.ts';
 import { protos } from './generate/protos.ts';
 import { providerReference } from './generate/provider-reference.ts';
 import { rolloutReference } from './generate/rollout-reference.ts';
+import { sourceMap } from './generate/source-map.ts';
 
 const root = join(import.meta.dirname, '..');
 const check = process.argv.includes('--check');
@@ -35,6 +36,7 @@ const generators = [
   performanceReference,
   providerReference,
   rolloutReference,
+  sourceMap,
 ];
 for (const make of generators) {
   for (const [path, content] of await make()) {

@@ -1,0 +1,55 @@
+/** Folders of one layer, or a single file that is imported like one, each with what it is for. */
+type Layer = Readonly<Record<string, string>>;
+
+/**
+ * The layers of the code below a folder, from the lowest to the highest. What is in a layer imports from the layers below
+ * it, and not from its neighbours; files directly in the folder are above all layers. The lint rule imports-point-down
+ * keeps this, and src/README.md is made of it.
+ */
+export const layers: Readonly<Record<string, readonly Layer[]>> = {
+  src: [
+    { errors: 'the catalogue of errors, and the one class that carries them', gen: 'generated from proto/' },
+    { time: 'clocks, waits and backoff', disk: 'writing that survives a power cut' },
+    { telemetry: 'logs, metrics and traces, as operator and runtime share them' },
+    {
+      api: 'the kinds that people write and their statuses, as schemas',
+      grpc: 'what every gRPC server needs',
+      kube: 'the API server: client, informer, queue, lease, events; knows none of our kinds',
+    },
+    { rollout: 'decides about a rollout: steps, groups, analyses, guard; pure' },
+    { plan: 'compiles objects to what one runtime must hold; pure' },
+    {
+      artifact: 'adapters from registries and folders to a verified folder on the disk',
+      control: 'the stream between operator and runtime, as state machines',
+      measurement: 'asks Prometheus and web servers for numbers that an analysis wants',
+      settings: 'flags and variables of a program, as one schema',
+    },
+    { operator: 'a replica of the operator', runtime: 'a node' },
+    { cli: 'the programs adaptlet and kubectl-adaptlet' },
+  ],
+  'src/runtime': [
+    { compiled: 'the file that an adapter is compiled to: format, layout in memory' },
+    { engine: 'the process with ONNX Runtime', adapter: 'PEFT folders read, checked and compiled' },
+    { residency: 'which adapters are here, and where: source, disk, RAM' },
+    {
+      config: 'the settings of a node',
+      routing: 'from a request to the adapters that may answer it',
+      state: 'what a node remembers on its disk',
+    },
+    { serving: 'the data path: route, acquire, generate; guard, counts, shadow copies' },
+    { admin: 'what people see of a node and do by hand' },
+    { 'plan-source': 'the plan in force, and what a source of plans is' },
+    {
+      standalone: 'follows a folder of manifests and decides',
+      sync: 'follows an operator by its stream',
+      server: 'gRPC, HTTP, Admin, metrics and traces',
+    },
+    { status: 'the status of the node, from all its parts' },
+    { start: 'the parts, each made from the settings' },
+  ],
+};
+
+/** What the layers would allow and is forbidden. */
+export const forbidden: readonly (readonly [folder: string, imported: string, why: string])[] = [
+  ['src/runtime', 'src/kube', 'a node lives without a cluster'],
+];
