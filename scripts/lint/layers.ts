@@ -27,6 +27,21 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
     { operator: 'a replica of the operator', runtime: 'a node' },
     { cli: 'the programs adaptlet and kubectl-adaptlet' },
   ],
+  'src/operator': [
+    {
+      objects: 'our kinds as this replica sees them: types, reading, informers',
+      identity: 'certificate authority, certificates, tokens',
+    },
+    { fleet: 'what all runtimes report; relayed to the leader by the other replicas' },
+    { reconcile: 'what controllers share: writes, names, uses, presence' },
+    { adapter: 'the controller of Adapters', plans: 'one compiled plan for all runtimes that see the same' },
+    {
+      rollout: 'the controller of AdapterRollouts',
+      route: 'the controller of AdapterRoutes',
+      runtime: 'the controller of AdapterRuntimes',
+      sync: 'the streams of runtimes',
+    },
+  ],
   'src/runtime': [
     { compiled: 'the file that an adapter is compiled to: format, layout in memory' },
     { engine: 'the process with ONNX Runtime', adapter: 'PEFT folders read, checked and compiled' },

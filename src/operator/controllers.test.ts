@@ -9,9 +9,10 @@ import { anAdapter, aRollout, aRoute } from '../plan/manifests.fixture.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { Resolver } from './adapter/resolver.ts';
-import type { Controller } from './controller.ts';
-import { NameClaims } from './name-claims.ts';
-import { Presences } from './presence.ts';
+import type { Controller } from './reconcile/controller.ts';
+import { NameClaims } from './reconcile/name-claims.ts';
+import { Presences } from './reconcile/presence.ts';
+import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
 import { RouteController } from './route/controller.ts';
 import { RuntimeController } from './runtime/controller.ts';
@@ -24,7 +25,6 @@ import {
   FakeFleet,
   runtimeKey,
 } from './testing/fake-fleet.ts';
-import { Uses } from './uses.ts';
 
 /** All controllers on queues, and runtimes that load what rollouts name and follow what is written. */
 class Stage {

@@ -1,6 +1,6 @@
 import type { Election } from '../kube/lease/lease.ts';
 import type { Clock } from '../time/clock.ts';
-import type { Term } from './controller.ts';
+import type { Term } from './reconcile/controller.ts';
 import type { RunningTerm } from './term.ts';
 
 export type LeadershipParts = {

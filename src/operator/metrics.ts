@@ -1,7 +1,7 @@
 import type { QueueReadings } from '../kube/queue/queue.ts';
 import { exposition, type Reading } from '../telemetry/exposition.ts';
 import type { RequestCount } from './counted-api.ts';
-import type { RuntimeState } from './fleet.ts';
+import type { RuntimeState } from './fleet/fleet.ts';
 import type { SyncServerReadings } from './sync/server.ts';
 
 /** Every metric of the operator, with one sentence each. docs/reference/metrics.md is generated from this. */

@@ -9,14 +9,14 @@ import type { Measure } from '../measurement/source.ts';
 import type { Reading } from '../telemetry/exposition.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { type Resolve, Resolver } from './adapter/resolver.ts';
-import type { Controller, ControllerParts } from './controller.ts';
-import { NameClaims } from './name-claims.ts';
-import { Presences } from './presence.ts';
-import { namespaceType } from './resource-types.ts';
+import { namespaceType } from './objects/resource-types.ts';
+import type { Controller, ControllerParts } from './reconcile/controller.ts';
+import { NameClaims } from './reconcile/name-claims.ts';
+import { Presences } from './reconcile/presence.ts';
+import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
 import { RouteController } from './route/controller.ts';
 import { RuntimeController } from './runtime/controller.ts';
-import { Uses } from './uses.ts';
 
 export type TermParts = ControllerParts & {
   readonly api: KubeApi;

@@ -2,8 +2,8 @@ import type { KubeApi } from '../kube/client/api.ts';
 import { patchMerge, updateStatus } from '../kube/client/apply.ts';
 import { apiVersionOf, type KubeObject, type ResourceType } from '../kube/client/object.ts';
 import type { EventRecorder } from '../kube/events/events.ts';
-import type { ControlledKind, Recorder, Version, Writer } from './controller.ts';
-import { adapterType, rolloutType, routeType, runtimeType } from './resource-types.ts';
+import { adapterType, rolloutType, routeType, runtimeType } from './objects/resource-types.ts';
+import type { ControlledKind, Recorder, Version, Writer } from './reconcile/controller.ts';
 
 /** Owner of what the operator writes, in managedFields. */
 const fieldManager = 'adaptlet-operator';

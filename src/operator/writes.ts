@@ -1,7 +1,7 @@
 import type { ObjectKey } from '../api/names.ts';
 import { AdaptletError, errorCodeOf } from '../errors/adaptlet-error.ts';
-import type { ControlledKind, ControllerParts, Version, Writer } from './controller.ts';
-import type { Read } from './objects.ts';
+import type { Read } from './objects/objects.ts';
+import type { ControlledKind, ControllerParts, Version, Writer } from './reconcile/controller.ts';
 
 /** Conflict: somebody was faster; the cache will show it. Gone: there is no such object any more. */
 export type Written = 'Written' | 'Conflict' | 'Gone';

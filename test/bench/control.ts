@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { connectKube } from '../../src/kube/client/client.ts';
 import { pathOf, type ResourceType } from '../../src/kube/client/object.ts';
-import { adapterType, rolloutType } from '../../src/operator/resource-types.ts';
+import { adapterType, rolloutType } from '../../src/operator/objects/resource-types.ts';
 import type { SplitResource } from '../../src/plan/resources.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { BareRuntime } from '../support/bare-runtime.ts';

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { MetricStatus, RolloutStatus } from '../../api/rollout-status.ts';
-import { readRollout } from '../../operator/read.ts';
+import { readRollout } from '../../operator/objects/read.ts';
 import { analysisView } from './analysis-view.ts';
 import { rolloutView } from './rollout-view.ts';
 

@@ -1,5 +1,5 @@
 import { Argument, Command, type Option } from 'commander';
-import { adapterType, namespaceType, rolloutType } from '../../operator/resource-types.ts';
+import { adapterType, namespaceType, rolloutType } from '../../operator/objects/resource-types.ts';
 import { type ClusterOptions, connect } from './cluster.ts';
 import { listedKinds } from './list.ts';
 

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { nearest } from '../../api/nearest.ts';
-import { rolloutType } from '../../operator/resource-types.ts';
+import { rolloutType } from '../../operator/objects/resource-types.ts';
 import { type ClusterOptions, connect, withCluster } from './cluster.ts';
 import { looks } from './looks.ts';
 import { type OutputOptions, outputOption, printObject } from './output.ts';

@@ -1,8 +1,8 @@
 import type { RolloutObject } from '../../api/objects.ts';
 import { errorCodeOf } from '../../errors/adaptlet-error.ts';
-import type { RuntimeObject } from '../../operator/objects.ts';
-import { readRollout, readRuntime } from '../../operator/read.ts';
-import { rolloutType, runtimeType } from '../../operator/resource-types.ts';
+import type { RuntimeObject } from '../../operator/objects/objects.ts';
+import { readRollout, readRuntime } from '../../operator/objects/read.ts';
+import { rolloutType, runtimeType } from '../../operator/objects/resource-types.ts';
 import { type Cluster, mustRead } from './cluster.ts';
 import { rolloutView } from './rollout-view.ts';
 

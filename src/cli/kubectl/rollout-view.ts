@@ -2,7 +2,7 @@ import { shortDigest } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
-import type { RuntimeObject } from '../../operator/objects.ts';
+import type { RuntimeObject } from '../../operator/objects/objects.ts';
 import { strategyNameOf } from '../../rollout/strategy.ts';
 import { inColumns } from '../columns.ts';
 import { mirrorText } from '../mirror-text.ts';

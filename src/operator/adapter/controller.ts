@@ -2,12 +2,18 @@ import type { AdapterStatus } from '../../api/adapter-status.ts';
 import { conditionOf, conditionsOf, cut, readiness } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
-import { type Controller, type ControllerParts, inGrace, type Requeue, soonest } from '../controller.ts';
 import { listed } from '../listed.ts';
-import type { NameClaims } from '../name-claims.ts';
-import type { Read } from '../objects.ts';
-import type { Presences } from '../presence.ts';
-import type { Use, Uses } from '../uses.ts';
+import type { Read } from '../objects/objects.ts';
+import {
+  type Controller,
+  type ControllerParts,
+  inGrace,
+  type Requeue,
+  soonest,
+} from '../reconcile/controller.ts';
+import type { NameClaims } from '../reconcile/name-claims.ts';
+import type { Presences } from '../reconcile/presence.ts';
+import type { Use, Uses } from '../reconcile/uses.ts';
 import { lookAgainMs, versionOf, Writes, type Written } from '../writes.ts';
 import { type AdapterDecision, decideAdapter, digestOf, digestSourceOf } from './decide.ts';
 import type { Seen } from './failures.ts';

@@ -13,7 +13,7 @@ import { imageVersion } from '../../api/image.ts';
 import type { Digest } from '../../api/names.ts';
 import type { AdapterObject } from '../../api/objects.ts';
 import { listed } from '../listed.ts';
-import type { Use } from '../uses.ts';
+import type { Use } from '../reconcile/uses.ts';
 import { failuresOf, type Seen } from './failures.ts';
 import { contentOf, countsOf, type Holder, isFailed, isSatisfied } from './observe.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';

@@ -1,7 +1,7 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { Enqueue } from '../controller.ts';
-import { changesPlace } from '../presence.ts';
-import { adaptersNamedBy } from '../uses.ts';
+import type { Enqueue } from '../reconcile/controller.ts';
+import { changesPlace } from '../reconcile/presence.ts';
+import { adaptersNamedBy } from '../reconcile/uses.ts';
 import type { AdapterParts } from './controller.ts';
 
 /** Milliseconds in which reports about an adapter are gathered. */

@@ -5,8 +5,8 @@ import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import { selects } from '../../api/selector.ts';
 import { tierOf, wantsOfRollouts } from '../../plan/tiers.ts';
-import type { AdapterState } from '../fleet.ts';
-import type { PresentRuntime } from '../presence.ts';
+import type { AdapterState } from '../fleet/fleet.ts';
+import type { PresentRuntime } from '../reconcile/presence.ts';
 
 /** A connected runtime of the base model, with what it should and does hold. */
 export type Holder = {

@@ -3,9 +3,10 @@ import { fakeDigest } from '../../api/names.fixture.ts';
 import { type Digest, objectKey } from '../../api/names.ts';
 import { anAdapter, aRollout, aStatus } from '../../plan/manifests.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import type { AdapterState } from '../fleet.ts';
-import { NameClaims } from '../name-claims.ts';
-import { Presences } from '../presence.ts';
+import type { AdapterState } from '../fleet/fleet.ts';
+import { NameClaims } from '../reconcile/name-claims.ts';
+import { Presences } from '../reconcile/presence.ts';
+import { Uses } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import {
   anAdapterState,
@@ -15,7 +16,6 @@ import {
   FakeFleet,
   runtimeKey,
 } from '../testing/fake-fleet.ts';
-import { Uses } from '../uses.ts';
 import { AdapterController, type AdapterParts } from './controller.ts';
 import { Resolver } from './resolver.ts';
 

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { RolloutState } from '../fleet.ts';
+import type { RolloutState } from './fleet.ts';
 
 /** Most counts of weights that are kept of one runtime, over all rollouts. It keeps 512 itself; each takes some 6 kB. */
 export const maxCounts = 4096;

@@ -8,7 +8,7 @@ import {
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { RuntimeKey } from '../fleet.ts';
+import type { RuntimeKey } from './fleet.ts';
 import type { FleetStore, LocalEvent } from './store.ts';
 import { type Part, runtimeToWire } from './to-wire.ts';
 

@@ -7,7 +7,7 @@ import {
   type RelayRequest,
   type RuntimeReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
-import type { RuntimeKey } from '../fleet.ts';
+import type { RuntimeKey } from './fleet.ts';
 import type { FleetStore, Source } from './store.ts';
 import { changeFromWire, refusedFromWire, type Update } from './update.ts';
 

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { digestSchema, type ObjectKey, objectKey } from '../../api/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import type { AdapterState, FleetChange } from '../fleet.ts';
+import type { AdapterState, FleetChange } from './fleet.ts';
 import { disconnectedAfterMs, FleetStore, local, type Source } from './store.ts';
 import type { Change, Update } from './update.ts';
 

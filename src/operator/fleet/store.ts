@@ -2,8 +2,8 @@ import type { ObjectKey } from '../../api/names.ts';
 import { noRevision } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from '../fleet.ts';
 import { limitCounts, withFormerCounts } from './counts.ts';
+import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from './fleet.ts';
 import { type Change, maxReported, type Update } from './update.ts';
 
 /** Who tells of a runtime: this replica itself, or one connection of another. */

@@ -9,7 +9,7 @@ import {
   type RolloutReport,
   type RuntimeReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
-import type { AdapterState, RolloutState, RuntimeState } from '../fleet.ts';
+import type { AdapterState, RolloutState, RuntimeState } from './fleet.ts';
 
 /** What to tell of a runtime: everything, or these and what is short. */
 export type Part =

@@ -14,7 +14,7 @@ import type {
   RolloutReport,
   Usage as WireUsage,
 } from '../../gen/adaptlet/control/v1/control.ts';
-import type { AdapterState, HeldCanary, RolloutState, RuntimeKey, RuntimeState, Usage } from '../fleet.ts';
+import type { AdapterState, HeldCanary, RolloutState, RuntimeKey, RuntimeState, Usage } from './fleet.ts';
 
 /** What a report says, checked and bounded. Absent: as before. */
 export type Change = {

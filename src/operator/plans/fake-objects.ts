@@ -3,7 +3,7 @@ import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../../api/
 import { keyOf } from '../../api/references.ts';
 import type { Revision } from '../../control/revision.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
-import type { Collection, ObjectChange, Objects, Read, RuntimeObject } from '../objects.ts';
+import type { Collection, ObjectChange, Objects, Read, RuntimeObject } from '../objects/objects.ts';
 
 type Any = AdapterObject | RolloutObject | RouteObject | RuntimeObject;
 

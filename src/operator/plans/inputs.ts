@@ -1,6 +1,6 @@
 import type { AdapterObject, RolloutObject, RouteObject } from '../../api/objects.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
-import type { Read } from '../objects.ts';
+import type { Read } from '../objects/objects.ts';
 
 /** Fields of a status that tell people and never reach a plan. Whatever else changes is compiled. */
 const reported: ReadonlySet<string> = new Set([

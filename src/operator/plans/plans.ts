@@ -3,7 +3,7 @@ import type { AdapterObject, RolloutObject, RouteObject } from '../../api/object
 import type { Revision } from '../../control/revision.ts';
 import type { Plan } from '../../plan/resources.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Collection, Objects } from '../objects.ts';
+import type { Collection, Objects } from '../objects/objects.ts';
 import { inputOf } from './inputs.ts';
 import { planOf, type Snapshot, snapshotOf } from './snapshot.ts';
 import { Selectors } from './views.ts';

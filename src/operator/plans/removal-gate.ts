@@ -5,8 +5,8 @@ import type { KubeApi } from '../../kube/client/api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Objects } from '../objects.ts';
-import { adapterType, rolloutType, routeType, runtimeType } from '../resource-types.ts';
+import type { Objects } from '../objects/objects.ts';
+import { adapterType, rolloutType, routeType, runtimeType } from '../objects/resource-types.ts';
 
 export type RemovalGateOptions = {
   readonly api: KubeApi;

@@ -1,7 +1,7 @@
 import type { Manifest } from '../../api/objects.ts';
 import { compilePlan, type RuntimeView } from '../../plan/compile.ts';
 import type { Plan, Resource, Versioned } from '../../plan/resources.ts';
-import type { Objects } from '../objects.ts';
+import type { Objects } from '../objects/objects.ts';
 
 /** The objects at one moment, as plans are compiled from them. */
 export type Snapshot = {

@@ -2,7 +2,7 @@ import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { type Selector, selects } from '../../api/selector.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
-import type { Read } from '../objects.ts';
+import type { Read } from '../objects/objects.ts';
 
 type Labels = Readonly<Record<string, string>>;
 

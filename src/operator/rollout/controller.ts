@@ -4,12 +4,17 @@ import type { RolloutObject } from '../../api/objects.ts';
 import { MetricsOfRollouts } from '../../measurement/metrics-of-rollouts.ts';
 import type { Measure } from '../../measurement/source.ts';
 import { parseRequest, type RolloutRequest } from '../../rollout/request.ts';
-import { type Controller, type ControllerParts, type OperatorEvent, soonest } from '../controller.ts';
 import { listed } from '../listed.ts';
-import type { NameClaims } from '../name-claims.ts';
-import type { Read } from '../objects.ts';
-import type { Presences } from '../presence.ts';
-import type { Uses } from '../uses.ts';
+import type { Read } from '../objects/objects.ts';
+import {
+  type Controller,
+  type ControllerParts,
+  type OperatorEvent,
+  soonest,
+} from '../reconcile/controller.ts';
+import type { NameClaims } from '../reconcile/name-claims.ts';
+import type { Presences } from '../reconcile/presence.ts';
+import type { Uses } from '../reconcile/uses.ts';
 import { lookAgainMs, versionOf, Writes } from '../writes.ts';
 import { followRollouts } from './follow.ts';
 import type { eventReasons } from './reasons.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Presences } from '../presence.ts';
+import { Presences } from '../reconcile/presence.ts';
 import { aRolloutState, runtimeKey } from '../testing/fake-fleet.ts';
 import { attemptOf, factsOf } from './facts.ts';
 import { observe } from './observe.ts';

@@ -2,7 +2,7 @@ import { cut } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
 import { addMirrorCounts, type MirrorCounts, noMirrorCounts } from '../../rollout/mirror.ts';
-import type { AdapterState } from '../fleet.ts';
+import type { AdapterState } from '../fleet/fleet.ts';
 import { listed } from '../listed.ts';
 import type { FactReason } from './reasons.ts';
 import type { AdapterView, Member, RolloutView } from './view.ts';

@@ -1,7 +1,7 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { Enqueue } from '../controller.ts';
-import type { RolloutState, RuntimeKey } from '../fleet.ts';
-import { changesPlace } from '../presence.ts';
+import type { RolloutState, RuntimeKey } from '../fleet/fleet.ts';
+import type { Enqueue } from '../reconcile/controller.ts';
+import { changesPlace } from '../reconcile/presence.ts';
 import type { RolloutParts } from './controller.ts';
 
 /** Milliseconds in which reports that change decisions are gathered. */

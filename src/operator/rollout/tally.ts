@@ -2,7 +2,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { maxToldRollouts } from '../../rollout/readings.ts';
 import type { Reading } from '../../telemetry/exposition.ts';
-import type { OperatorEvent } from '../controller.ts';
+import type { OperatorEvent } from '../reconcile/controller.ts';
 import type { TurnEvent } from './turn.ts';
 
 /** What a leader counts of rollouts, from the beginning of its term. */

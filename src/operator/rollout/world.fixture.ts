@@ -8,10 +8,11 @@ import { anAdapter, aRollout } from '../../plan/manifests.fixture.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { inUseFinalizer } from '../adapter/finalizer.ts';
-import type { ControllerParts, Requeue } from '../controller.ts';
-import type { AdapterState, HeldCanary, RolloutState } from '../fleet.ts';
-import { NameClaims } from '../name-claims.ts';
-import { Presences } from '../presence.ts';
+import type { AdapterState, HeldCanary, RolloutState } from '../fleet/fleet.ts';
+import type { ControllerParts, Requeue } from '../reconcile/controller.ts';
+import { NameClaims } from '../reconcile/name-claims.ts';
+import { Presences } from '../reconcile/presence.ts';
+import { Uses } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import {
   anAdapterState,
@@ -21,7 +22,6 @@ import {
   FakeFleet,
   runtimeKey,
 } from '../testing/fake-fleet.ts';
-import { Uses } from '../uses.ts';
 import { RolloutController } from './controller.ts';
 
 export const sql = objectKey('team-a', 'sql');

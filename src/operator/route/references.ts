@@ -1,7 +1,7 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../../api/objects.ts';
 import { keyOf, type ReferenceFinding, referenceFindings } from '../../api/references.ts';
-import type { Caches } from '../controller.ts';
+import type { Caches } from '../reconcile/controller.ts';
 
 /** What is wrong with the targets of a route. */
 export type RouteFindings = {

@@ -1,6 +1,8 @@
 import { conditionOf, cut } from '../../api/condition.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
+import type { RuntimeState } from '../fleet/fleet.ts';
+import type { Read, RuntimeObject } from '../objects/objects.ts';
 import {
   type Controller,
   type ControllerParts,
@@ -8,9 +10,7 @@ import {
   graceMs,
   inGrace,
   soonest,
-} from '../controller.ts';
-import type { RuntimeState } from '../fleet.ts';
-import type { Read, RuntimeObject } from '../objects.ts';
+} from '../reconcile/controller.ts';
 import { lookAgainMs, versionOf, Writes } from '../writes.ts';
 import { changeOf, decideRuntime, type UnderWay } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';

@@ -3,7 +3,7 @@ import { kstatusOf } from '../../api/kstatus.fixture.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { objectKey } from '../../api/names.ts';
 import { type RuntimeObjectStatus, runtimeStatusSchema } from '../../api/runtime.ts';
-import type { RuntimeState } from '../fleet.ts';
+import type { RuntimeState } from '../fleet/fleet.ts';
 import { anAdapterState, aRolloutState, aRuntimeState, runtimeKey } from '../testing/fake-fleet.ts';
 import { changeOf, decideRuntime, type UnderWay } from './decide.ts';
 

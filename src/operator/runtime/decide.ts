@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { conditionOf, conditionsOf, cut, type Observed, readiness, verdictsOf } from '../../api/condition.ts';
 import { isDigest } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
-import type { RuntimeState, Usage } from '../fleet.ts';
+import type { RuntimeState, Usage } from '../fleet/fleet.ts';
 import { listed } from '../listed.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 

@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { RuntimeKey } from '../fleet.ts';
+import type { RuntimeKey } from '../fleet/fleet.ts';
 
 /** A stream of a runtime, as far as others end it. */
 export type Stream = { end(error: AdaptletError): void };

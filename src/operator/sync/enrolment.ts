@@ -5,8 +5,8 @@ import type { KubeApi } from '../../kube/client/api.ts';
 import { pathOf } from '../../kube/client/object.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { BoundRuntime } from '../identity/binding.ts';
-import type { Objects } from '../objects.ts';
-import { runtimeType } from '../resource-types.ts';
+import type { Objects } from '../objects/objects.ts';
+import { runtimeType } from '../objects/resource-types.ts';
 import type { ReadHello } from './hello.ts';
 import { until } from './until.ts';
 

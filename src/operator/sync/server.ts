@@ -10,7 +10,7 @@ import type { FleetStore } from '../fleet/store.ts';
 import type { Authority } from '../identity/authority.ts';
 import { channelCredentials, serverCredentials } from '../identity/credentials.ts';
 import type { TokenReviews } from '../identity/token-review.ts';
-import type { Objects } from '../objects.ts';
+import type { Objects } from '../objects/objects.ts';
 import { Plans } from '../plans/plans.ts';
 import { RemovalGate } from '../plans/removal-gate.ts';
 import { clusterUidOf } from './cluster-uid.ts';

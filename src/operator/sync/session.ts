@@ -8,7 +8,7 @@ import type { Clock } from '../../time/clock.ts';
 import { type FleetStore, local } from '../fleet/store.ts';
 import { type BoundRuntime, bind } from '../identity/binding.ts';
 import type { TokenReviews } from '../identity/token-review.ts';
-import type { Objects } from '../objects.ts';
+import type { Objects } from '../objects/objects.ts';
 import type { Following, Plans } from '../plans/plans.ts';
 import type { RemovalGate } from '../plans/removal-gate.ts';
 import { Channel } from './channel.ts';

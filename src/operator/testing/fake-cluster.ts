@@ -7,8 +7,8 @@ import { routeStatusSchema } from '../../api/route-status.ts';
 import { runtimeStatusSchema } from '../../api/runtime.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
-import type { Caches, ControlledKind, OperatorEvent, Version, Writer } from '../controller.ts';
-import type { Collection, ObjectChange, Read, RuntimeObject } from '../objects.ts';
+import type { Collection, ObjectChange, Read, RuntimeObject } from '../objects/objects.ts';
+import type { Caches, ControlledKind, OperatorEvent, Version, Writer } from '../reconcile/controller.ts';
 
 type Any = Manifest | RuntimeObject;
 

@@ -2,8 +2,15 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import { objectKey } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
 import { noRevision } from '../../control/revision.ts';
-import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from '../fleet.ts';
-import type { RuntimeObject } from '../objects.ts';
+import type {
+  AdapterState,
+  Fleet,
+  FleetChange,
+  RolloutState,
+  RuntimeKey,
+  RuntimeState,
+} from '../fleet/fleet.ts';
+import type { RuntimeObject } from '../objects/objects.ts';
 
 /** For tests: runtimes of which a test says what they report. */
 export class FakeFleet implements Fleet {

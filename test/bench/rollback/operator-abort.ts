@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { connectKube } from '../../../src/kube/client/client.ts';
 import { pathOf } from '../../../src/kube/client/object.ts';
-import { rolloutType } from '../../../src/operator/resource-types.ts';
+import { rolloutType } from '../../../src/operator/objects/resource-types.ts';
 import type { ServingFacts } from '../../../src/runtime/routing/decision.ts';
 import { route } from '../../../src/runtime/routing/route.ts';
 import { buildTable, type RoutingTable } from '../../../src/runtime/routing/table.ts';

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdapterReport, Hello, Report } from '../../../src/gen/adaptlet/control/v1/control.ts';
-import type { RuntimeObject } from '../../../src/operator/objects.ts';
+import type { RuntimeObject } from '../../../src/operator/objects/objects.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import type { TestNode } from '../../support/node.ts';

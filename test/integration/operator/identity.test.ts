@@ -5,8 +5,8 @@ import { connectKube, type KubeConnection } from '../../../src/kube/client/clien
 import { FleetStore } from '../../../src/operator/fleet/store.ts';
 import { Authority } from '../../../src/operator/identity/authority.ts';
 import { TokenReviews } from '../../../src/operator/identity/token-review.ts';
-import { followObjects } from '../../../src/operator/informers.ts';
-import type { Objects } from '../../../src/operator/objects.ts';
+import { followObjects } from '../../../src/operator/objects/informers.ts';
+import type { Objects } from '../../../src/operator/objects/objects.ts';
 import { RemovalGate } from '../../../src/operator/plans/removal-gate.ts';
 import { FakeRuntime } from '../../../src/operator/sync/fake-runtime.ts';
 import { createSyncServer, type SyncServer } from '../../../src/operator/sync/server.ts';

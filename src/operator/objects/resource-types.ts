@@ -1,4 +1,4 @@
-import type { ResourceType } from '../kube/client/object.ts';
+import type { ResourceType } from '../../kube/client/object.ts';
 
 const ours = (kind: string, plural: string): ResourceType => ({
   group: 'adaptlet.io',

@@ -1,6 +1,6 @@
-import { type ObjectKey, objectKey } from '../api/names.ts';
-import type { RolloutObject } from '../api/objects.ts';
-import type { Collection, Read } from './objects.ts';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import type { RolloutObject } from '../../api/objects.ts';
+import type { Collection, Read } from '../objects/objects.ts';
 
 /** How a rollout uses an Adapter. */
 export type Use = {

@@ -1,9 +1,9 @@
-import { conditionOf } from '../api/condition.ts';
-import type { ObjectKey } from '../api/names.ts';
-import { canonicalJson } from '../plan/canonical.ts';
+import { conditionOf } from '../../api/condition.ts';
+import type { ObjectKey } from '../../api/names.ts';
+import { canonicalJson } from '../../plan/canonical.ts';
+import type { RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
+import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
 import { type ControllerParts, graceMs } from './controller.ts';
-import type { RuntimeKey, RuntimeState } from './fleet.ts';
-import type { ObjectChange, RuntimeObject } from './objects.ts';
 
 /**
  * Connected: its reports count. Silent: it was connected when this term began, and may report any moment. Away: not

@@ -1,7 +1,7 @@
-import type { ObjectKey } from '../api/names.ts';
-import type { Clock } from '../time/clock.ts';
-import type { Fleet } from './fleet.ts';
-import type { Objects } from './objects.ts';
+import type { ObjectKey } from '../../api/names.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { Objects } from '../objects/objects.ts';
 
 export type ControlledKind = 'Adapter' | 'AdapterRollout' | 'AdapterRoute' | 'AdapterRuntime';
 

@@ -1,7 +1,7 @@
-import type { Digest, ObjectKey } from '../api/names.ts';
-import type { MirrorReport } from '../control/mirror-wire.ts';
-import type { Revision } from '../control/revision.ts';
-import type { WeightCounts } from '../rollout/judge/reports.ts';
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { MirrorReport } from '../../control/mirror-wire.ts';
+import type { Revision } from '../../control/revision.ts';
+import type { WeightCounts } from '../../rollout/judge/reports.ts';
 
 /** `namespace/name` of an AdapterRuntime. */
 export type RuntimeKey = ObjectKey;

@@ -1,9 +1,9 @@
-import { type ObjectKey } from '../api/names.ts';
-import type { Manifest } from '../api/objects.ts';
-import { clientNameOf, keyOf } from '../api/references.ts';
-import { nameConflicts } from '../plan/names.ts';
+import { type ObjectKey } from '../../api/names.ts';
+import type { Manifest } from '../../api/objects.ts';
+import { clientNameOf, keyOf } from '../../api/references.ts';
+import { nameConflicts } from '../../plan/names.ts';
+import type { Collection, Read } from '../objects/objects.ts';
 import type { Caches } from './controller.ts';
-import type { Collection, Read } from './objects.ts';
 import { changesPlace, type Presences } from './presence.ts';
 
 type Kind = Manifest['kind'];

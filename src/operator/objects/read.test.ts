@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fakeDigest } from '../api/names.fixture.ts';
+import { fakeDigest } from '../../api/names.fixture.ts';
 import { readAdapter } from './read.ts';
 
 const raw = (status: object) => ({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { objectKey } from '../api/names.ts';
-import { aRollout, aStatus, bound } from '../plan/manifests.fixture.ts';
-import { FakeCluster } from './testing/fake-cluster.ts';
+import { objectKey } from '../../api/names.ts';
+import { aRollout, aStatus, bound } from '../../plan/manifests.fixture.ts';
+import { FakeCluster } from '../testing/fake-cluster.ts';
 import { Uses } from './uses.ts';
 
 const v1 = objectKey('team-a', 'v1');

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
-import type { Revision } from '../control/revision.ts';
-import type { KubeApi } from '../kube/client/api.ts';
-import type { KubeObject, ResourceType } from '../kube/client/object.ts';
-import type { Cache } from '../kube/informer/cache.ts';
-import { createInformer } from '../kube/informer/informer.ts';
-import type { Clock } from '../time/clock.ts';
-import { spaced } from '../time/spaced.ts';
+import type { Revision } from '../../control/revision.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
+import type { KubeObject, ResourceType } from '../../kube/client/object.ts';
+import type { Cache } from '../../kube/informer/cache.ts';
+import { createInformer } from '../../kube/informer/informer.ts';
+import type { Clock } from '../../time/clock.ts';
+import { spaced } from '../../time/spaced.ts';
 import type { Collection, ObjectChange, Objects, Read } from './objects.ts';
 import { readAdapter, readRollout, readRoute, readRuntime } from './read.ts';
 import { adapterType, rolloutType, routeType, runtimeType } from './resource-types.ts';

@@ -1,14 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Manifest } from '../api/objects.ts';
-import { keyOf } from '../api/references.ts';
-import { anAdapter, aRollout, aRoute } from '../plan/manifests.fixture.ts';
-import { nameConflicts } from '../plan/names.ts';
-import { FakeClock } from '../time/fake-clock.ts';
+import type { Manifest } from '../../api/objects.ts';
+import { keyOf } from '../../api/references.ts';
+import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
+import { nameConflicts } from '../../plan/names.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { FakeCluster } from '../testing/fake-cluster.ts';
+import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from '../testing/fake-fleet.ts';
 import { NameClaims } from './name-claims.ts';
 import { Presences } from './presence.ts';
-import { FakeCluster } from './testing/fake-cluster.ts';
-import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from './testing/fake-fleet.ts';
 
 const start = () => {
   const cluster = new FakeCluster();

@@ -1,15 +1,15 @@
 import type { z } from 'zod';
-import { adapterSpecSchema } from '../api/adapter.ts';
-import { adapterStatusSchema } from '../api/adapter-status.ts';
-import { type ObjectKey, objectKey } from '../api/names.ts';
-import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../api/objects.ts';
-import { type FieldProblem, fieldProblems } from '../api/problems.ts';
-import { rolloutSpecSchema } from '../api/rollout.ts';
-import { rolloutStatusSchema } from '../api/rollout-status.ts';
-import { routeSpecSchema } from '../api/route.ts';
-import { routeStatusSchema } from '../api/route-status.ts';
-import { runtimeStatusSchema } from '../api/runtime.ts';
-import type { KubeMetadata, KubeObject } from '../kube/client/object.ts';
+import { adapterSpecSchema } from '../../api/adapter.ts';
+import { adapterStatusSchema } from '../../api/adapter-status.ts';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
+import { type FieldProblem, fieldProblems } from '../../api/problems.ts';
+import { rolloutSpecSchema } from '../../api/rollout.ts';
+import { rolloutStatusSchema } from '../../api/rollout-status.ts';
+import { routeSpecSchema } from '../../api/route.ts';
+import { routeStatusSchema } from '../../api/route-status.ts';
+import { runtimeStatusSchema } from '../../api/runtime.ts';
+import type { KubeMetadata, KubeObject } from '../../kube/client/object.ts';
 import type { Read, RuntimeObject } from './objects.ts';
 
 const metaOf = (metadata: KubeMetadata): Meta => ({
