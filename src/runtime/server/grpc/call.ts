@@ -31,18 +31,25 @@ const timeLeft = (call: AnyCall, clock: Clock): number | undefined => {
   return Number.isFinite(at) ? at - clock.now() : undefined;
 };
 
-/** grpc-js says `cancelled` when the client leaves and when its deadline passes: the deadline tells which. */
+/**
+ * A client that gives up at its deadline cancels the call, and that may arrive shortly before the deadline passes here:
+ * the network decides. So much of the time that the client gave still counts as its deadline.
+ */
+const deadlineMargin = (timeoutMs: number): number => Math.min(250, timeoutMs / 4);
+
+/** grpc-js says `cancelled` when the client leaves and when its deadline passes: the time that is left tells which. */
 const onCancelled = (
   call: AnyCall,
   clock: Clock,
   ended: (reason: AdaptletError) => void,
   method: string,
 ): void => {
+  const timeoutMs = timeLeft(call, clock);
   call.on('cancelled', () => {
     const left = timeLeft(call, clock);
-    const late = left !== undefined && left <= 0;
+    const isLate = timeoutMs !== undefined && left !== undefined && left <= deadlineMargin(timeoutMs);
     ended(
-      late
+      isLate
         ? new AdaptletError('DEADLINE_EXCEEDED', `${method} was not answered within its deadline`)
         : new AdaptletError('REQUEST_CANCELLED', `the caller of ${method} went away`),
     );
