@@ -59,7 +59,7 @@ const switching = async (): Promise<void> => {
   say(
     `time to first token: same adapter ${ms(median(same))}, after a switch ${ms(median(switched))} (medians of 100)`,
   );
-  check('what the switch itself costs in the engine', `median ${ms(median(extra))}`, median(extra) < 1);
+  check('cost of the switch in the engine', `median ${ms(median(extra))}`, median(extra) < 1);
 };
 
 const canary = async (): Promise<void> => {
@@ -77,7 +77,7 @@ const canary = async (): Promise<void> => {
   if (user === undefined) return;
   const seen = new Set<string>();
   for (let i = 0; i < 20; i++) seen.add((await ask('shout', user)).served.arm);
-  check(`${user}, 20 times`, [...seen].join(', '), seen.size === 1 && seen.has(arms.get(user) ?? ''));
+  check(`${user}, 20 requests`, [...seen].join(', '), seen.size === 1 && seen.has(arms.get(user) ?? ''));
 };
 
 const routing = async (): Promise<void> => {
@@ -111,7 +111,7 @@ const broken = async (): Promise<void> => {
     ({ text }) => `answered "${text}"`,
     (error: unknown) => (error as CallError).code,
   );
-  check('asking for it', refused, refused === 'ADAPTER_NOT_AVAILABLE');
+  check('a request for the broken adapter', refused, refused === 'ADAPTER_NOT_AVAILABLE');
   const texts = new Set<string>();
   for (let i = 0; i < 50; i++) texts.add((await ask('shout', `user-${i}`)).text);
   check(

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../api/names.ts';
@@ -28,7 +30,7 @@ const status = (change: Partial<RolloutStatus> = {}): RolloutStatus => ({
   observedGeneration: 2,
   phase: 'Paused',
   revision: 7,
-  message: 'waits for promotion',
+  message: 'step 2/4 waits until somebody promotes, canary at 20 %',
   stable: v1,
   canary,
   history: [v0],
@@ -111,6 +113,12 @@ describe('the view of a rollout', () => {
 
   it('shows a canary under way and how far each runtime is', () => {
     expect(plain(rolloutView(rollout('sql-v2', status()), runtimes, now))).toMatchSnapshot();
+  });
+
+  it('is in the README as it is', () => {
+    const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
+    const shown = plain(rolloutView(rollout('sql-v2', status()), runtimes, now));
+    expect(readme).toContain(`$ kubectl adaptlet get rollout sql -n team-a\n${shown}\`\`\`\n`);
   });
 
   it('shows blue-green, and why it is Degraded', () => {
