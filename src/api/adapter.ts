@@ -50,7 +50,10 @@ export const adapterSpecSchema = z
     pinned: z
       .boolean()
       .default(false)
-      .meta({ description: 'Never evicted from RAM while it fits the budget. Default false.' }),
+      .meta({
+        description:
+          'Stays in RAM while it fits the budget: no other adapter takes its room. An unload or evict by hand still takes it out, and so does --one-adapter. Default false.',
+      }),
     preload: z
       .strictObject({
         tier: z.enum(['None', 'Disk', 'Memory']).default('None').meta({

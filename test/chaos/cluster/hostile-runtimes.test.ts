@@ -112,7 +112,7 @@ afterEach(async () => {
   expect((await residentMb(0)) - before).toBeLessThan(250);
 });
 
-describe('a runtime that means harm disturbs nobody else', () => {
+describe('a runtime that floods the operator or breaks the protocol disturbs nobody else', () => {
   it('when it sends bytes that are no HTTP/2', async () => {
     const [host = '', port = ''] = (fleet.operators[0]?.grpc ?? '').split(':');
     const ends = Array.from(
