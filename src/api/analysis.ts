@@ -17,19 +17,19 @@ const alpha = (fallback: number) =>
     });
 
 const minSampleSize = z.int().min(10).max(1_000_000).default(100).meta({
-  description: 'Observations of each side before anything is said, 10 to 1000000. Default 100.',
+  description: 'Observations that each side needs before there is a verdict, 10 to 1000000. Default 100.',
 });
 
 const allowedIncrease = z.number().min(0).max(100).default(0).meta({
   description:
-    'Harm that is put up with. Errors and rewards: in their own unit (0.01 is one percent of requests); latency: as a share (0.1 is 10 % slower). Default 0.',
+    'Harm that is allowed. Errors and rewards: in their own unit (0.01 is one percent of requests); latency: as a share (0.1 is 10 % slower). Default 0.',
 });
 
 /** The judges of src/rollout/judge, as people write them. */
 export const sequentialShape = {
   direction: z
     .enum(['Increase', 'Decrease'])
-    .meta({ description: 'What is harm. Default: Decrease for rewards, else Increase.' })
+    .meta({ description: 'Which change counts as harm. Default: Decrease for rewards, else Increase.' })
     .optional(),
   alpha: alpha(0.05),
   allowedIncrease,
@@ -67,10 +67,13 @@ export const rangeSchema = z
 
 export const conditionsShape = {
   success: rangeSchema
-    .meta({ description: 'What succeeds. Without failure, everything else fails.' })
+    .meta({ description: 'Which values succeed. Without failure, every other value fails.' })
     .optional(),
   failure: rangeSchema
-    .meta({ description: 'What fails; it wins over success. Without success, everything else succeeds.' })
+    .meta({
+      description:
+        'Which values fail; it takes precedence over success. Without success, every other value succeeds.',
+    })
     .optional(),
 };
 
@@ -90,7 +93,7 @@ const thresholdJudge = z
     quantile: z
       .enum(['Mean', 'P50', 'P90', 'P95', 'P99'])
       .default('Mean')
-      .meta({ description: 'Which number of the latencies, in milliseconds. Default Mean.' }),
+      .meta({ description: 'Which statistic of the latencies, in milliseconds. Default Mean.' }),
     ...thresholdShape,
   })
   .refine((spec) => spec.success !== undefined || spec.failure !== undefined, { error: needsCondition })
@@ -103,7 +106,10 @@ const judgeSchema = exactlyOneOf(
   {
     sequential: z
       .strictObject(sequentialShape)
-      .meta({ description: 'Is the canary worse than stable? May be looked at as often as one likes.' })
+      .meta({
+        description:
+          'Is the canary worse than stable? A sequential test: it stays valid however often it looks.',
+      })
       .optional(),
     threshold: thresholdJudge.optional(),
     mannWhitney: z
@@ -178,9 +184,9 @@ export const metricPolicyShape = {
         'Measurements until it has succeeded; the last one judges finally. Default: measured for as long as the step or the canary lasts.',
     })
     .optional(),
-  failureLimit: limit(0, 'Failed measurements that are put up with.'),
-  inconclusiveLimit: limit(0, 'Inconclusive measurements that are put up with.'),
-  consecutiveErrorLimit: limit(4, 'Measurements in a row that could not be made and are put up with.'),
+  failureLimit: limit(0, 'Failed measurements that are allowed.'),
+  inconclusiveLimit: limit(0, 'Inconclusive measurements that are allowed.'),
+  consecutiveErrorLimit: limit(4, 'Errors in a row that are allowed: measurements that could not be made.'),
 };
 
 const ownNumbers = 'prometheus and http need judge.threshold: their numbers are of one side only';
@@ -248,7 +254,8 @@ const metrics = z
   });
 
 const onInconclusive = z.enum(['Pause', 'Continue']).default('Pause').meta({
-  description: 'What a metric that cannot tell means: a person should look, or go on. Default Pause.',
+  description:
+    'What follows an inconclusive metric: the rollout pauses for a person, or continues. Default Pause.',
 });
 
 const needsEnd = 'needs a duration, or metrics that all have a count: it would never end';
@@ -270,7 +277,7 @@ export const analysisStepSchema = z
     },
   )
   .meta({
-    description: 'Measures, and goes on, pauses or rolls back by what is found.',
+    description: 'Measures, and then continues, pauses or rolls back.',
     ...cel({ rule: hasEnd, message: needsEnd }),
   });
 export type AnalysisStep = z.infer<typeof analysisStepSchema>;
@@ -284,5 +291,7 @@ export const backgroundAnalysisSchema = z
     metrics: metrics.optional(),
     onInconclusive,
   })
-  .meta({ description: 'Measures beside the steps for as long as the canary has requests.' });
+  .meta({
+    description: 'Measures in the background, beside the steps, for as long as the canary has requests.',
+  });
 export type BackgroundAnalysis = z.infer<typeof backgroundAnalysisSchema>;

@@ -10,7 +10,7 @@ export const generation = z.int().min(0);
 const conditionSchema = z
   .strictObject({
     type: text(316).min(1).meta({ description: 'What the condition is about, in CamelCase.' }),
-    status: z.enum(['True', 'False', 'Unknown']).meta({ description: 'Whether it holds.' }),
+    status: z.enum(['True', 'False', 'Unknown']).meta({ description: 'Status of the condition.' }),
     reason: text(1024).meta({ description: 'Why, as one CamelCase word for programs.' }),
     message: text(maxStatusMessage).meta({ description: 'Why, for people.' }),
     lastTransitionTime: time.meta({ description: 'RFC 3339 time of the last change of status.' }),

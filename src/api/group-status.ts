@@ -14,7 +14,7 @@ export const groupRuntimesSchema = z
     desired: count('Runtimes that have the canary or should: connected, or gone since the group began.'),
     updated: count('Of these, those that follow the present status.'),
     ready: count('Of these, those where the canary is ready to serve.'),
-    failed: count('Of these, those that failed.'),
+    failed: count('Of these, failed ones.'),
     offline: count('Runtimes of the group that are not connected.'),
   })
   .meta({ description: 'Number of runtimes in each state, once the group has begun.' });
@@ -44,9 +44,9 @@ export const groupStatusSchema = z
     step: z.int().min(0).max(64).meta({ description: 'Index of the step in which the group is, from 0.' }),
     startedAt: time.meta({ description: 'RFC 3339 time when the group began.' }).optional(),
     bakedMs: z.number().min(0).meta({ description: 'Milliseconds of bakeTime, monotonic.' }).optional(),
-    accepted: count('So many failures were there when somebody promoted the group all the same.').optional(),
+    accepted: count('Number of failures when somebody promoted the group nevertheless.').optional(),
     runtimes: groupRuntimesSchema.optional(),
-    message: text(maxStatusMessage).meta({ description: 'What is going on in the group, for people.' }),
+    message: text(maxStatusMessage).meta({ description: 'Message about the group, for people.' }),
   })
   .meta({ description: 'Where a group of runtimes stands.' });
 export type GroupStatus = z.infer<typeof groupStatusSchema>;

@@ -53,13 +53,13 @@ export const groupSchema = z
     limit: amount('the runtimes that the selector matches, whether or not an earlier group has them', 1)
       .meta({
         description:
-          'At most so many runtimes are in the group when it begins, but one at least. Those that are offline count, and nobody waits for them. Exactly one of count, percentage. Default: all that the selector matches and no earlier group has.',
+          'Upper limit of the runtimes in the group when it begins; at least one is in it. Offline runtimes count, but the group does not wait for them. Exactly one of count, percentage. Default: all that the selector matches and no earlier group has.',
       })
       .optional(),
     maxConcurrency: amount('the runtimes of the group', 1)
       .meta({
         description:
-          'So many runtimes of the group load the canary at a time, one at least. Exactly one of count, percentage. Default: all of them.',
+          'How many runtimes of the group load the canary at a time, at least one. Exactly one of count, percentage. Default: all of them.',
       })
       .optional(),
     maxUnavailable: amount('the runtimes of the group', 0)
@@ -74,7 +74,7 @@ export const groupSchema = z
     }),
     maxFailures: amount('the runtimes of the group', 0).default({ count: 0 }).meta({
       description:
-        'More failed runtimes than these cause errorAction. A runtime failed when it refused the canary, when its guard tripped, or when it went offline for longer than progressDeadline while the group lost a larger share of its runtimes than the others did. Exactly one of count, percentage. Default {count: 0}.',
+        'More failed runtimes than this cause errorAction. A runtime has failed when it refused the canary, when its guard tripped, or when it went offline for longer than progressDeadline while the group lost a larger share of its runtimes than the others did. Exactly one of count, percentage. Default {count: 0}.',
     }),
     bakeTime: durationSchema
       .meta({

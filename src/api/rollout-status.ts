@@ -38,10 +38,10 @@ const variantSchema = z
   .strictObject({
     count: count('How much feedback there was.'),
     mean: z.number().meta({ description: 'Mean reward.' }),
-    low: z.number().meta({ description: 'The truth is surely not below this.' }),
-    high: z.number().meta({ description: 'The truth is surely not above this.' }),
+    low: z.number().meta({ description: 'Lower bound of the confidence interval.' }),
+    high: z.number().meta({ description: 'Upper bound of the confidence interval.' }),
   })
-  .meta({ description: 'What one side earned, with its confidence sequence.' });
+  .meta({ description: 'What one side earned, with its confidence interval.' });
 
 export const metricStatusSchema = z
   .strictObject({
@@ -55,16 +55,16 @@ export const metricStatusSchema = z
     phase: z
       .enum(['Running', 'Success', 'Failed', 'Inconclusive', 'Error'])
       .meta({ description: 'What was found. Error: it could not be measured.' }),
-    measured: count('Measurements, those included that could not be made.'),
+    measured: count('Measurements, including those that could not be made.'),
     taken: count('Measurements that could be made.'),
-    failed: count('Of these, those that failed.'),
-    inconclusive: count('Of these, those that could not tell.'),
+    failed: count('Of these, failed ones.'),
+    inconclusive: count('Of these, inconclusive ones.'),
     consecutiveErrors: count('Measurements in a row, up to now, that could not be made.'),
     waitedMs: z.number().min(0).meta({
       description: 'Milliseconds since the last measurement, monotonic.',
     }),
     value: z.number().meta({ description: 'What was measured last.' }).optional(),
-    bound: z.number().meta({ description: 'What the value is held against.' }).optional(),
+    bound: z.number().meta({ description: 'What the value is compared with.' }).optional(),
     message: text(maxStatusMessage).meta({ description: 'What the last measurement says, for people.' }),
     variants: z
       .strictObject({ stable: variantSchema.optional(), canary: variantSchema.optional() })
@@ -111,9 +111,9 @@ export const rolloutStatusSchema = z
       .meta({ description: 'The state in one word.' }),
     revision: generation.meta({
       description:
-        'Grows by one with every decision that changes something; messages, counts and progress are no decisions.',
+        'Grows by one with every decision that changes something. Messages, counts and progress do not change it.',
     }),
-    message: text(maxStatusMessage).meta({ description: 'What is going on, for people.' }),
+    message: text(maxStatusMessage).meta({ description: 'Message, for people.' }),
     stable: boundAdapterSchema.meta({ description: 'The adapter that the rollout serves.' }).optional(),
     /** seed: 16 hexadecimal digits, see rollout/splitter. */
     canary: z
@@ -124,7 +124,7 @@ export const rolloutStatusSchema = z
         }),
         attempt: attempt.min(1).default(1).meta({
           description:
-            'Number of this attempt. What a node held back in an earlier one counts no more; what it refused, it tries again after a retry.',
+            'Number of this attempt. A hold of an earlier attempt no longer counts. A refused adapter is tried again only after a retry.',
         }),
       })
       .meta({ description: 'The adapter that the rollout is moving to.' })
@@ -161,7 +161,7 @@ export const rolloutStatusSchema = z
           .max(100)
           .meta({
             description:
-              'Percent of requests that the canary really answered at the present weight, over all runtimes that report; absent without requests.',
+              'Percent of requests that the canary answered at the present weight, over all runtimes that report; absent without requests.',
           })
           .optional(),
       })

@@ -48,7 +48,7 @@ export const stepSchema = exactlyOneOf(
       })
       .meta({
         description:
-          'Gives the canary copies of requests that stable has answered, from this step on. What it answers is compared and thrown away.',
+          'Gives the canary copies of requests that stable has answered, from this step on. Its answers are compared and thrown away.',
       })
       .optional(),
   },
@@ -121,7 +121,7 @@ const abTestSchema = z
     }),
     duration: durationSchema.meta({ description: 'How long the test runs. Example: 24h' }),
     goal: z.strictObject(comparisonShape).prefault({}).meta({
-      description: 'Which side wins: the one that earns more feedback, told by a confidence sequence.',
+      description: 'Which side wins: the one that earns more feedback, by a confidence sequence.',
     }),
     promoteWinner: z.boolean().default(false).meta({
       description:
@@ -145,7 +145,7 @@ const shadowSchema = z
     maxMismatch: percentSchema
       .meta({
         description:
-          'Gives the new adapter up when more than this share of its answers is not what stable answered, failures included; of 100 answers at least. Requests that are sampled without a seed do not count. Example: 5%. Default: the answers are compared for people only.',
+          'Gives the new adapter up when more than this share of its answers, at least 100, differs from those of stable; failures count as different. Requests that are sampled without a seed do not count. Example: 5%. Default: the answers are compared for people only.',
       })
       .optional(),
     promote: z.boolean().default(false).meta({
@@ -155,7 +155,7 @@ const shadowSchema = z
   })
   .meta({
     description:
-      'Gives the new adapter copies of requests that stable has answered and compares the answers. It has no caller until it is promoted.',
+      'Gives the new adapter copies of requests that stable has answered and compares the answers. No caller gets its answers until it is promoted.',
   });
 export type Shadow = z.infer<typeof shadowSchema>;
 

@@ -41,10 +41,10 @@ export const runtimeStatusSchema = z
     disk: budget('Disk for adapters.'),
     adapters: z
       .strictObject({
-        known: count('Adapters that it was told about.'),
+        known: count('Adapters that it knows.'),
         stored: count('On disk, digest verified.'),
         resident: count('In RAM, validated, ready for the next token.'),
-        failed: count('Refused, or could not be brought here.'),
+        failed: count('Refused, or could not be fetched or loaded.'),
       })
       .meta({ description: 'Number of adapters in each state.' }),
     refused: z
@@ -68,7 +68,7 @@ export const runtimeStatusSchema = z
         z
           .strictObject({
             rollout: text(512).meta({ description: 'namespace/name of the AdapterRollout.' }),
-            adapter: text(253).meta({ description: 'Name of its canary.' }),
+            adapter: text(253).meta({ description: 'Adapter of the canary.' }),
             state: text(32).meta({ description: 'State of the canary there. Example: Resident' }),
             weight: z.int().min(0).max(100).meta({
               description:

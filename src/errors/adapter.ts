@@ -212,8 +212,8 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_CONVERTED: {
-    summary: 'The adapter to convert is int8 already; every conversion adds its error to those before.',
-    advice: 'Convert the adapter that was trained.',
+    summary: 'The adapter to convert is already int8; another conversion would add to its error.',
+    advice: 'Convert the trained adapter.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -316,10 +316,9 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_ENDS_RUNTIME: {
-    summary:
-      'The runtime ended again and again, without a shutdown, while the adapter was on trial as a canary.',
+    summary: 'The runtime crashed several times while the adapter was on trial as a canary.',
     advice:
-      'Look for what ended it (out of memory, power); publish another adapter, or try this one again with `retry` when it was something else.',
+      'Look for the cause (out of memory, power). Publish another adapter, or run `retry` when the adapter was not the cause.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },

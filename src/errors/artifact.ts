@@ -76,8 +76,8 @@ export const artifactErrors = defineErrors({
     retry: 'AfterChange',
   },
   ARTIFACT_CORRUPT: {
-    summary: 'What a source sent is not what its manifest says.',
-    advice: 'Nothing to do where it was damaged on the way; else push the artifact again.',
+    summary: 'The bytes from a source do not match its manifest.',
+    advice: 'Nothing to do if it was damaged on the way; otherwise push the artifact again.',
     grpc: 'DATA_LOSS',
     retry: 'Backoff',
   },
@@ -101,7 +101,7 @@ export const artifactErrors = defineErrors({
   },
   REGISTRY_DENIED: {
     summary: 'The registry refused the credentials, or asks for some.',
-    advice: 'Give whoever asks, the runtime or the operator, credentials for this registry, or correct them.',
+    advice: 'Give the runtime or the operator, whichever asks, valid credentials for this registry.',
     grpc: 'PERMISSION_DENIED',
     retry: 'AfterChange',
   },

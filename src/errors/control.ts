@@ -23,9 +23,9 @@ export const controlErrors = defineErrors({
     retry: 'Backoff',
   },
   PEER_IDENTITY: {
-    summary: 'The token or the certificate belongs to somebody else than who connects says it is.',
+    summary: 'The token or the certificate does not belong to the runtime or replica that connects.',
     advice:
-      'Check the name and the namespace that the runtime is given, and runtimeAccounts of the operator. Between replicas it ends within a minute, when both have read the Secret of the authority.',
+      'Check the name and the namespace that the runtime is given, and runtimeAccounts of the operator. Between replicas this passes within a minute, when both have read the Secret of the authority.',
     grpc: 'PERMISSION_DENIED',
     retry: 'AfterChange',
   },

@@ -65,7 +65,7 @@ export const engineErrors = defineErrors({
     retry: 'AfterChange',
   },
   TASK_UNSUPPORTED: {
-    summary: 'The base model does something else than what the request asks for.',
+    summary: 'The base model cannot do what the request asks for.',
     advice: 'Use the calls that the message names, or a node whose base model does it.',
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',

@@ -66,7 +66,7 @@ export const requestErrors = defineErrors({
   FEEDBACK_UNKNOWN: {
     summary: 'Feedback is about an answer that this runtime does not know, or that no rollout gave.',
     advice:
-      'Send it to the runtime that answered, with the id of its answer. A runtime keeps the last 65,536 answers of rollouts, until it restarts or the rollout is removed. Of answers by the base model, or by an adapter that was asked for by its own name, it takes none.',
+      'Send it to the runtime that answered, with the id of its answer. A runtime keeps the last 65,536 answers of rollouts, until it restarts or the rollout is removed. It takes no feedback for answers by the base model, or by an adapter that was asked for by its own name.',
     grpc: 'NOT_FOUND',
     retry: 'AfterChange',
   },

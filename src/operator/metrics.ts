@@ -12,7 +12,7 @@ export const operatorMetrics = {
   objects: { name: 'adaptlet_operator_objects', help: 'Objects that this replica has seen, by kind.' },
   synced: {
     name: 'adaptlet_operator_cache_healthy',
-    help: '1 while the watch of a kind can be relied on.',
+    help: '1 while the watch of a kind is reliable.',
   },
   requests: {
     name: 'adaptlet_operator_api_requests_total',
@@ -24,7 +24,7 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_sync_hellos_total',
     help: 'Streams of runtimes that began here, by result: accepted, refused; replaced: ended by a newer one.',
   },
-  relays: { name: 'adaptlet_operator_relays', help: 'Replicas that relay reports to this one.' },
+  relays: { name: 'adaptlet_operator_relays', help: 'Other replicas that relay reports to this one.' },
   relayConnected: {
     name: 'adaptlet_operator_relay_connected',
     help: '1 while this replica relays reports to the leader; 0 on the leader itself.',
@@ -46,11 +46,11 @@ export const operatorMetrics = {
   },
   removalsWaiting: {
     name: 'adaptlet_operator_removals_waiting',
-    help: 'Removals that wait until they are certain.',
+    help: 'Removals that wait for their safety check.',
   },
   removalChecksFailing: {
     name: 'adaptlet_operator_removal_checks_failing',
-    help: 'Looks at the CRDs in a row that found them not in order: nothing is removed meanwhile.',
+    help: 'Failed checks of the CRDs in a row; nothing is removed meanwhile.',
   },
   compilations: {
     name: 'adaptlet_operator_plan_compilations_total',
@@ -81,7 +81,10 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_token_reviews_total',
     help: 'Questions about tokens, by result: asked, refused, failed; stale: answered by the last answer.',
   },
-  eventsDropped: { name: 'adaptlet_operator_events_dropped_total', help: 'Events that could not be told.' },
+  eventsDropped: {
+    name: 'adaptlet_operator_events_dropped_total',
+    help: 'Events that could not be written.',
+  },
 } as const;
 
 export type OperatorReadings = {

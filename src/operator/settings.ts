@@ -49,7 +49,7 @@ export const operatorSettingsSchema = z.object({
     })
     .prefault('')
     .describe(
-      'Hosts that metrics of rollouts may be asked of: host, host:port or *.domain, separated by commas. Without any, whoever may write a rollout has the operator ask every host that it can reach.',
+      'Hosts that metrics of rollouts may be read from: host, host:port or *.domain, separated by commas. Empty: every host. Whoever may write a rollout can then make the operator send requests to any host that it can reach.',
     ),
   leaseDuration: duration
     .prefault('20s')

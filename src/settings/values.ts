@@ -44,4 +44,4 @@ export const otlpEndpoint = z
 export const logLevel = z
   .enum(['debug', 'info', 'warn', 'error'])
   .default('info')
-  .describe('Least level that is logged, as JSON lines on stderr.');
+  .describe('Lowest level that is logged, as JSON lines on stderr.');

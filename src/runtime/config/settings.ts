@@ -93,7 +93,7 @@ export const settingsSchema = z.object({
     .enum(evictionPolicyNames)
     .prefault('hit-density')
     .describe(
-      'Which adapter leaves RAM first, of those with one priority that nobody uses, holds or has pinned. hit-density: the one whose place saves the least reloading, by how often and how lately it was used, size and time to load; lru: the least recently used.',
+      'Which adapter leaves RAM first, among unused ones of the same priority that no rollout holds and nobody pinned. hit-density: the one that saves the least reloading per byte, by how often and how recently it was used; lru: the least recently used.',
     ),
   adapterDisk: bytes.prefault('2Gi').describe('Disk budget of adapters.'),
   threads: count(1, 256).prefault(1).describe('Threads of one inference step.'),
@@ -102,7 +102,7 @@ export const settingsSchema = z.object({
     .prefault('true')
     .transform((text) => text === 'true')
     .describe(
-      'With 2 threads or more: they wait busily for 20 microseconds between the operators of a step. On cores of their own steps take about 0.65 times as long, on busy cores 1.3 to 2 times: set it to false there.',
+      'With 2 threads or more: threads spin for 20 microseconds between the operators of a step. With cores of their own a step takes about 0.65 times as long; on shared cores 1.3 to 2 times, so set it to false there.',
     ),
   executionProviders: list
     .prefault('')
@@ -132,7 +132,7 @@ export const settingsSchema = z.object({
   kvMemory: bytes
     .prefault('512Mi')
     .describe(
-      'Memory for keys and values. A request runs once its prompt and the most tokens that it asked for fit; what is left keeps the latest conversations.',
+      'Memory for keys and values. A request starts when its prompt and all tokens that it asked for fit. The rest keeps the latest conversations.',
     ),
   batchMemory: bytes
     .prefault('256Mi')
@@ -141,7 +141,7 @@ export const settingsSchema = z.object({
     ),
   maxDecodeStall: count(1, 60_000)
     .prefault(100)
-    .describe('Milliseconds that the prompt of one request may keep the others from their next token.'),
+    .describe('Milliseconds that others may wait for their next token while a prompt is computed.'),
   maxQueue: count(0, 10_000)
     .prefault(128)
     .describe('Requests that may wait; one more is refused with QUEUE_FULL.'),
@@ -168,7 +168,9 @@ export const settingsSchema = z.object({
     .describe('Milliseconds that a request may take when its client gives no deadline.'),
   stallTimeout: count(1_000, 600_000)
     .prefault(30_000)
-    .describe('Milliseconds without a sign of life after which the engine process is killed.'),
+    .describe(
+      'Milliseconds without a sign of life after which the engine process is killed. A step that hangs in native code is not noticed.',
+    ),
   otlpEndpoint,
   logLevel,
 });

@@ -93,7 +93,7 @@ const lookedUp = [
   ['ad.spec.preload.tier', 'None: on demand.'],
   ['ad.spec.validation.smokeTests.expect', 'Exactly one of contains, equals, regex.'],
   ['aro.spec.strategy.canary.steps.setWeight', 'Percent of requests for the canary, 0 to 100. Example: 20'],
-  ['aro.status.weights.observedCanary', 'Percent of requests that the canary really answered'],
+  ['aro.status.weights.observedCanary', 'Percent of requests that the canary answered'],
   ['art.spec.rules.matches.headers.type', 'Regex: RE2, must match the whole value.'],
   ['art.spec.rules.perUser.source.oci.image', 'registry.example/team-a/users/{user}:current'],
   ['adr.status', 'Written by Adaptlet.'],

@@ -58,7 +58,7 @@ export const metrics = {
   decodeSteps: { name: 'adaptlet_decode_steps_total', help: 'Decode steps of this engine process.' },
   decodedTokens: {
     name: 'adaptlet_decoded_tokens_total',
-    help: 'Tokens that decode steps gave. By their number: how many requests decode together.',
+    help: 'Tokens that decode steps gave. Divided by the number of steps: how many requests decode together.',
   },
   mirrored: {
     name: 'adaptlet_mirrored_requests_total',
