@@ -56,14 +56,15 @@ const groupReasons = inGroups
 
 const prose = `# Rollouts
 
-What an AdapterRollout does, and what makes it do so. Fields: [api.md](api.md); step by step:
+What an AdapterRollout does, and when. Fields: [api.md](api.md); step by step:
 [roll-out-in-a-cluster.md](../how-to/roll-out-in-a-cluster.md). A node without a cluster and the operator run the same code.
 
 ## Strategies and steps
 
 - \`canary\`: a list of steps. \`setWeight\` allows the canary a share; \`pause\` waits for a time, or for a person;
-  \`preload\` waits until the connected runtimes have the canary Resident; \`analysis\` measures, and goes on, pauses or gives the
-  canary up by what it finds. \`canary.analysis\` measures beside the steps ([how-to](../how-to/judge-a-rollout.md)).
+  \`preload\` waits until the connected runtimes have the canary Resident; \`analysis\` measures, and then continues, pauses
+  or gives the canary up. \`canary.analysis\` measures in the background, beside the steps
+  ([how-to](../how-to/judge-a-rollout.md)).
 - \`blueGreen\`: the steps \`preload: {}\`, a pause (for \`autoPromotionAfter\`; until somebody promotes with
   \`autoPromotion: false\`; else none) and \`setWeight: 100\`; \`prePromotionAnalysis\` is an analysis before the pause,
   \`postPromotionAnalysis\` one after the switch.
@@ -71,39 +72,39 @@ What an AdapterRollout does, and what makes it do so. Fields: [api.md](api.md); 
   promotes; with \`promoteWinner: true\` no pause. Errors and latency are measured beside it.
 - \`shadow\`: \`preload: {}\`, \`setMirrorRoute\` with \`percentage\`, a pause of \`duration\` (with \`maxMismatch\` an analysis),
   \`setMirrorRoute: {percentage: 0}\`, and a pause until somebody promotes; with \`promote: true\` none. The canary gets copies of
-  requests and never a caller ([how-to](../how-to/shadow-traffic.md)).
+  requests, and no caller gets its answers ([how-to](../how-to/shadow-traffic.md)).
 
-Runtimes load a canary from the start: \`preload\` only waits, and every step waits for the same. Without a preload step, or
-with \`preload: {}\`, all connected runtimes must be ready, and the rollout stands still while one of them is not. With
-\`successThreshold: 90%\` nine of ten are enough, from that step to the next preload; the others serve stable until they are
-ready. A runtime that *refuses* the canary aborts the rollout whatever the threshold. Runtimes that are offline count nowhere.
+Runtimes load a canary from the start, so \`preload\` only waits, as every other step does. Without a preload step, or with
+\`preload: {}\`, all connected runtimes must be ready: the rollout waits while one of them is not. With \`successThreshold: 90%\`
+nine of ten are enough, from that step to the next preload; the others serve stable until they are ready. A runtime that
+*refuses* the canary aborts the rollout whatever the threshold. Offline runtimes are not counted.
 
-There is no \`scaleDownDelay\`: the former stable keeps its place in RAM after a switch until something else needs the room, and
-stays on disk as long as it is in \`status.history\`. Going back never downloads.
+There is no \`scaleDownDelay\`. After a switch the former stable stays in RAM until something else needs the room, and on disk
+as long as it is in \`status.history\`. A rollback never downloads.
 
 ## Deadline
 
 A rollout that waits for its adapter (\`AwaitingAdapter\`, \`AwaitingDigest\`, \`AwaitingResident\`) without progress for
-\`progressDeadline\` (10m) is Degraded with the reason \`ProgressDeadlineExceeded\`, and goes on as soon as the adapter comes;
-\`progressDeadlineAbort: true\` gives the canary up instead. Progress is another thing to wait for, or one more runtime that
-is ready. Pauses do not count, nor does time in which the operator was down or no runtime was connected; an edit of the spec
-starts the time anew. \`status.progress\` has it.
+\`progressDeadline\` (10m) is Degraded with the reason \`ProgressDeadlineExceeded\`. It continues as soon as the adapter comes;
+with \`progressDeadlineAbort: true\` the canary is given up instead. Progress means that one more runtime is ready, or that the
+rollout waits for something else than before. Pauses do not count, nor does time in which the operator was down or no runtime
+was connected. An edit of the spec restarts the time. \`status.progress\` shows it.
 
 ## Groups
 
-With \`spec.groups\` all of this happens in one group of runtimes after the other ([how-to](../how-to/roll-out-in-waves.md)); step,
-weights and deadline are those of the present group, and \`status.groups\` has every one. A group is \`Pending\`, \`Progressing\`
-(its steps run), \`Baking\` (everybody has the canary, for \`bakeTime\`), then \`Succeeded\`, or \`Paused\` before that with
-\`successAction: Pause\`; with too many failures it is \`Failed\` or \`RolledBack\`, by \`errorAction\`. Instead of the whole fleet,
-\`successThreshold\` of the group must be ready; a runtime that refuses the canary, or whose guard tripped, is a failure of its
-group. The rollout then has these reasons as well, besides those below:
+With \`spec.groups\` all of this happens in one group of runtimes after the other ([how-to](../how-to/roll-out-in-waves.md)). Step,
+weights and deadline are those of the present group; \`status.groups\` shows all groups. A group is \`Pending\`, \`Progressing\`
+(its steps run), \`Baking\` (everybody has the canary, for \`bakeTime\`), then \`Succeeded\`. With \`successAction: Pause\` it is
+\`Paused\` before that. With too many failures it is \`Failed\` or \`RolledBack\`, by \`errorAction\`. Instead of the whole fleet,
+\`successThreshold\` of the group must be ready. A runtime that refuses the canary, or whose guard tripped, is a failure of its
+group. The rollout then also has these reasons:
 
 | phase | reason | what it means |
 |---|---|---|
 ${groupReasons}
 
-In groups \`promote\` also begins the group after one that is \`Paused\`, and goes on with one that is \`Failed\`; \`retry\` starts a
-\`Failed\` or \`RolledBack\` group again, as a new attempt; \`promote --full\` begins all groups.
+In groups \`promote\` also begins the group after a \`Paused\` one, and continues a \`Failed\` one. \`retry\` starts a \`Failed\` or
+\`RolledBack\` group again, as a new attempt. \`promote --full\` begins all groups.
 
 ## Verbs
 
@@ -113,7 +114,7 @@ In groups \`promote\` also begins the group after one that is \`Paused\`, and go
 | promote --full | skips all remaining steps, as soon as the canary is ready and nothing pauses the rollout | \`FastPromoted\` |
 | abort | weight 0 in one decision; Degraded until the spec changes or a retry | \`Aborted\` |
 | retry | starts what was aborted again at the first step | |
-| rollback | on a node: abort, or back to the stable before when no canary is under way | \`Aborted\` |
+| rollback | on a node: abort, or back to the former stable when no canary is under way | \`Aborted\` |
 | undo | changes \`spec.adapter\`: to stable, to the one before, or \`--to-revision N\` of \`status.history\` (1 is the newest) | \`RolledBack\`, \`FastRolledBack\` within \`rollbackWindow\`, else \`Promoted\` |
 | pause, resume | \`spec.paused\` | |
 
@@ -122,8 +123,8 @@ spec is. \`kubectl wait --for=condition=Healthy aro/NAME\` waits for the end, \`
 
 ## States
 
-The rest is generated: every event below was tried in every situation that two Adapters and three steps can get into, with
-the code that decides. A state is the reason of the condition Progressing; each belongs to one phase.
+The rest is generated: the deciding code was run with every event below in every situation that two Adapters and three steps can
+reach. A state is the reason of the condition Progressing; each belongs to one phase.
 `;
 
 /** docs/reference/rollouts.md: what a rollout does, and every transition that its state machine has. */

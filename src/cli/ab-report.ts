@@ -30,9 +30,9 @@ const leadOf = ({ phase, value, bound, message }: Compared, name: (side: keyof S
   const [low, high] = [value - margin, value + margin];
   // As the judge has it: rewards that are all the same prove nothing for the new adapter.
   if (low > 0 && margin > 0)
-    return `${name('canary')} leads, surely by between ${text(low)} and ${text(high)}`;
-  if (high < 0) return `${name('stable')} leads, surely by between ${text(-high)} and ${text(-low)}`;
-  return `${so}: canary minus stable is surely between ${text(low)} and ${text(high)}`;
+    return `${name('canary')} leads by ${text(low)} to ${text(high)} (confidence interval)`;
+  if (high < 0) return `${name('stable')} leads by ${text(-high)} to ${text(-low)} (confidence interval)`;
+  return `${so}: the confidence interval of canary minus stable is ${text(low)} to ${text(high)}`;
 };
 
 /** Who earned what in an A/B test, and who leads. Empty for other metrics. */
@@ -45,9 +45,9 @@ export const abReport = (metric: Compared, sides: Sides): string[] => {
     if (variant === undefined) return [nameOf(side), 'too few callers'];
     const { count, mean, low, high } = variant;
     // A few rewards that are all the same say nothing about the next one.
-    const range = low === high ? 'cannot be told yet' : `${text(low)} and ${text(high)}`;
+    const range = low === high ? 'cannot be told yet' : `${text(low)} to ${text(high)}`;
     return [nameOf(side), `${count}`, text(mean), range];
   });
-  const table = inColumns([['SIDE', 'FEEDBACKS', 'MEAN', 'SURELY BETWEEN'], ...rows]);
+  const table = inColumns([['SIDE', 'FEEDBACKS', 'MEAN', 'CONFIDENCE INTERVAL'], ...rows]);
   return ['', `A/B test by ${metric.name}: ${leadOf(metric, nameOf)}`, ...table.map((line) => `  ${line}`)];
 };

@@ -30,9 +30,7 @@ export const conversionText = (
 /** `adaptlet convert`. */
 export const convertCommand = (): Command =>
   new Command('convert')
-    .description(
-      'write an adapter again, smaller, and state the error: before it is published, never on a node',
-    )
+    .description('write a smaller copy of an adapter and print its error; for use before you publish it')
     .argument('<folder>', 'PEFT folder with adapter_config.json and adapter_model.safetensors')
     .argument('<out>', 'PEFT folder to write; must not exist')
     .addOption(new Option('--to <precision>', 'what to store').choices(precisions).makeOptionMandatory())

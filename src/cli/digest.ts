@@ -8,7 +8,7 @@ import { packFolder } from '../artifact/pack.ts';
 export const digestCommand = (): Command =>
   new Command('digest')
     .description(
-      'print the digest of a PEFT folder, for spec.digest: the same files have the same digest anywhere',
+      'print the digest of a PEFT folder, for spec.digest; the same files have the same digest on every machine',
     )
     .argument('<folder>', 'folder with adapter_config.json and adapter_model.safetensors')
     .action(async (folder: string) => {

@@ -97,7 +97,7 @@ const generate = async (prompt: string, o: Options): Promise<void> => {
 /** `adaptlet generate`. */
 export const generateCommand = (): Command =>
   new Command('generate')
-    .description('ask a running node for an answer; text on stdout as it comes, what served it on stderr')
+    .description('ask a running node; the answer goes to stdout as it comes, what served it to stderr')
     .argument('<prompt>', 'the prompt')
     .requiredOption('-m, --model <name>', 'a route, rollout, adapter or the base model')
     .option(

@@ -88,9 +88,9 @@ describe('the status of a node', () => {
     expect(text).toMatch(/^default\/sql +error-ratio +beside the steps +Running +4 +12 requests/m);
     expect(text).toMatch(/^default\/sql +reward +step 3 +Inconclusive +9, 1 inconclusive +mean reward/m);
     expect(text).toContain(
-      'A/B test by reward: cannot be told: canary minus stable is surely between -0.05 and 0.25',
+      'A/B test by reward: cannot be told: the confidence interval of canary minus stable is -0.05 to 0.25',
     );
-    expect(text).toMatch(/^ +canary sql-v2 +790 +0\.71 +0\.65 and 0\.77$/m);
+    expect(text).toMatch(/^ +canary sql-v2 +790 +0\.71 +0\.65 to 0\.77$/m);
   });
 
   it('says what mirroring found, and that it found nothing yet', () => {

@@ -5,15 +5,13 @@ import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.t
 /** `adaptlet trust-cluster` and `adaptlet confirm-removals`: what only a person may say about an operator. */
 export const operatorCommands = (): Command[] => [
   withAdminOptions(new Command('trust-cluster'))
-    .description('follow the cluster that the operator belongs to now, in place of the one before')
+    .description('follow the present cluster of the operator instead of the former one')
     .action(async (options: AdminOptions) => {
       await callAdmin<TrustClusterResponse>(options, (client, done) => client.trustCluster({}, done));
       process.stdout.write('the cluster of the operator that answers next is followed\n');
     }),
   withAdminOptions(new Command('confirm-removals'))
-    .description(
-      'let removals happen now that are held back because they take away more than half of the plan',
-    )
+    .description('allow removals now that are held back because they take away more than half of the plan')
     .action(async (options: AdminOptions) => {
       const { removed } = await callAdmin<ConfirmRemovalsResponse>(options, (client, done) =>
         client.confirmRemovals({}, done),

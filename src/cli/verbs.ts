@@ -20,13 +20,13 @@ const rolloutVerbs: readonly [
 ][] = [
   [
     'promote',
-    'end the present pause or analysis of a rollout, or let it go on after a verdict that needs a person',
+    'end the present pause or analysis of a rollout, or continue it after a verdict that needs a person',
     (c, rollout, done, { full = false }) => c.promote({ rollout, full }, done),
   ],
   ['abort', 'end a rollout; stable serves', (c, rollout, done) => c.abort({ rollout }, done)],
   [
     'rollback',
-    'break-glass: back to stable, or to the stable before, on this node at once',
+    'break-glass: go back to stable, or to the former stable, on this node at once',
     (c, rollout, done) => c.rollback({ rollout }, done),
   ],
   ['retry', 'start an aborted or held rollout again', (c, rollout, done) => c.retry({ rollout }, done)],
@@ -43,7 +43,7 @@ const adapterVerbs: readonly [
     (c, adapter, done) => c.preload({ adapter }, done),
   ],
   ['pin', 'keep an adapter in RAM', (c, adapter, done) => c.pin({ adapter, pinned: true }, done)],
-  ['unpin', 'let a pinned adapter go again', (c, adapter, done) => c.pin({ adapter, pinned: false }, done)],
+  ['unpin', 'remove the pin of an adapter', (c, adapter, done) => c.pin({ adapter, pinned: false }, done)],
   [
     'evict',
     'take an adapter out of RAM once no request uses it',

@@ -169,15 +169,21 @@ describe('the report of an A/B test', () => {
   });
 
   it.each([
-    [{ value: -0.1, bound: -0.02, phase: 'Failed' }, 'stable sql-v1 leads, surely by between 0.02 and 0.18'],
+    [
+      { value: -0.1, bound: -0.02, phase: 'Failed' },
+      'stable sql-v1 leads by 0.02 to 0.18 (confidence interval)',
+    ],
     // The lower end decides as long as it has not failed.
-    [{ value: -0.1, bound: -0.18 }, 'stable sql-v1 leads, surely by between 0.02 and 0.18'],
+    [{ value: -0.1, bound: -0.18 }, 'stable sql-v1 leads by 0.02 to 0.18 (confidence interval)'],
     [
       { value: 0.1, bound: -0.05 },
-      'cannot be told yet: canary minus stable is surely between -0.05 and 0.25',
+      'cannot be told yet: the confidence interval of canary minus stable is -0.05 to 0.25',
     ],
-    [{ value: 0.1, bound: -0.05, phase: 'Inconclusive' }, 'cannot be told: canary minus stable'],
-    [{ value: 0.1, bound: 0.1 }, 'cannot be told yet: canary minus stable'],
+    [
+      { value: 0.1, bound: -0.05, phase: 'Inconclusive' },
+      'cannot be told: the confidence interval of canary minus stable',
+    ],
+    [{ value: 0.1, bound: 0.1 }, 'cannot be told yet: the confidence interval of canary minus stable'],
     [{ message: '12 observations' }, 'cannot be told yet: 12 observations'],
     [{ message: '12 observations', phase: 'Inconclusive' }, 'cannot be told: 12 observations'],
   ] as const)('says of %j who leads', (change, text) => {

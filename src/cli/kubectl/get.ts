@@ -29,7 +29,7 @@ const show = async (name: string, options: GetOptions): Promise<void> => {
 export const getCommand = (): Command =>
   withCluster(new Command('get'))
     .description(
-      'show a rollout: where it stands, its adapters, how far each runtime is, and what was measured',
+      'show a rollout: its state, its adapters, the progress of each runtime, and what was measured',
     )
     .argument('<kind>', 'rollout')
     .argument('<name>', 'name of the AdapterRollout')
@@ -47,6 +47,6 @@ export const getCommand = (): Command =>
 /** `kubectl adaptlet watch ROLLOUT`: `get rollout ROLLOUT --watch`. */
 export const watchCommand = (): Command =>
   withCluster(new Command('watch'))
-    .description('show a rollout and its runtimes, and go on until Ctrl-C')
+    .description('show a rollout and its runtimes until Ctrl-C')
     .argument('<rollout>', 'name of the AdapterRollout')
     .action((name: string, options: ClusterOptions) => show(name, { ...options, watch: true }));

@@ -97,7 +97,7 @@ const kindOf = (word: string): string | undefined =>
 /** `kubectl adaptlet list KIND`. */
 export const listCommand = (): Command =>
   withCluster(new Command('list'))
-    .description('list adapters, rollouts, routes or runtimes with what matters of each')
+    .description('list adapters, rollouts, routes or runtimes with their main fields')
     .argument('[kind]', 'adapters, rollouts, routes or runtimes', 'rollouts')
     .option('-A, --all-namespaces', 'of all namespaces')
     .addOption(outputOption())

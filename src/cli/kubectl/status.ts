@@ -63,7 +63,7 @@ const createLine = (): ((text: string) => void) => {
 /** `kubectl adaptlet status ROLLOUT`. Exits with 1 when it is Degraded or did not become Healthy in time. */
 export const statusCommand = (): Command =>
   withCluster(new Command('status'))
-    .description('wait until a rollout is Healthy; exit code 1 when it is Degraded or the time is over')
+    .description('wait until a rollout is Healthy; exit code 1 when it is Degraded or on a timeout')
     .argument('<rollout>', 'name of the AdapterRollout')
     .option('--timeout <duration>', 'how long to wait, such as 30s or 10m', '10m')
     .option('-w, --watch', 'show the rollout and its runtimes meanwhile')

@@ -125,15 +125,19 @@ const undo = async (cluster: Cluster, name: string, { to, toRevision }: UndoOpti
 export const verbCommands = (): Command[] => [
   asked(
     'promote',
-    'end the present pause or analysis of a rollout, or let it go on after a verdict that needs a person',
+    'end the present pause or analysis of a rollout, or continue it after a verdict that needs a person',
   ).option('--full', 'skip all remaining steps instead of only the present one'),
   asked('abort', 'give the canary up; stable serves every request'),
   asked('retry', 'start an aborted or held canary again at the first step'),
   pausing('pause', true, 'hold a rollout where it is (spec.paused)'),
   pausing('resume', false, 'let a paused rollout go on'),
-  onRollout('undo', 'point the rollout back at stable, or, when it is settled, at the stable before')
+  onRollout('undo', 'point the rollout back at stable, or at the former stable when it is settled')
     .addOption(new Option('--to <adapter>', 'name of the Adapter to go back to').conflicts('toRevision'))
-    .option('--to-revision <n>', 'so many stables back, as "get rollout" counts the former ones', revisionOf)
+    .option(
+      '--to-revision <n>',
+      'how many stables back, as "get rollout" numbers the former ones',
+      revisionOf,
+    )
     .action((rollout: string, options: ClusterOptions & UndoOptions) =>
       act(rollout, options, (cluster) => undo(cluster, rollout, options)),
     ),
