@@ -44,8 +44,9 @@ type Registry = { running: number; failures: number; notBefore: number };
 /**
  * Resolves tags, each once for the life of an Adapter object: what was found for a uid stays until the object is gone.
  *
- * Guarantees: bounded parallelism; a registry that does not answer is asked less and less often, and never keeps others
- * waiting; the listener is called whenever the answer of `of` changed.
+ * Guarantees: bounded parallelism; a registry that does not answer is asked less and less often, and by itself does not keep
+ * others waiting; the listener is called whenever the answer of `of` changed.
+ * Caveat: many silent registries at once take all places, oldest jobs first, and others wait.
  */
 export class Resolver {
   readonly #parts: ResolverParts;
