@@ -125,13 +125,13 @@ export const adapterSupport = async (): Promise<Map<string, string>> => {
       ],
     ),
     '',
-    '## Where PEFT goes on and Adaptlet does not',
+    '## Stricter than PEFT',
     '',
     'PEFT drops tensors of modules that are not targets, makes up targets that have no tensors, and ignores entries of',
-    '`target_modules` that match nothing and fields that it does not know. Each is the sign of a folder whose two files',
-    'do not belong together, and is refused. Keys of `rank_pattern` and `alpha_pattern` that match nothing are ignored, as',
-    'PEFT ignores them. PEFT sorts these keys when it saves: where two match one module, the answer is what PEFT gives after',
-    'loading the files, which may not be what was trained.',
+    '`target_modules` that match nothing and fields that it does not know. Each of these shows that the two files of the',
+    'folder do not belong together, so Adaptlet refuses it. Keys of `rank_pattern` and `alpha_pattern` that match nothing are',
+    'ignored, as PEFT ignores them. PEFT sorts these keys when it saves. Where two keys match one module, the answer is the one',
+    'that PEFT gives after it loads the files; that may differ from what was trained.',
     '',
   ].join('\n');
   return new Map([['docs/reference/adapter-support.md', text]]);
