@@ -47,13 +47,10 @@ export const adapterSpecSchema = z
       description:
         'From -1000 to 1000. Of two adapters that nobody uses the one with the lower priority is evicted first. Default 0.',
     }),
-    pinned: z
-      .boolean()
-      .default(false)
-      .meta({
-        description:
-          'Stays in RAM while it fits the budget: no other adapter takes its room. An unload or evict by hand still takes it out, and so does --one-adapter. Default false.',
-      }),
+    pinned: z.boolean().default(false).meta({
+      description:
+        'Stays in RAM while it fits the budget: no other adapter takes its room. An unload or evict by hand still takes it out, and so does --one-adapter. Default false.',
+    }),
     preload: z
       .strictObject({
         tier: z.enum(['None', 'Disk', 'Memory']).default('None').meta({
