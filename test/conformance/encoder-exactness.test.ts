@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { float32, safetensors, writeAdapter } from '../../src/runtime/adapter/peft-folder.fixture.ts';
-import { readCompiledHeader } from '../../src/runtime/adapter/read-compiled.ts';
+import { readCompiledHeader } from '../../src/runtime/compiled/read-header.ts';
 import { transposed } from '../../src/runtime/adapter/transpose.ts';
 import type { EncoderHostOptions } from '../../src/runtime/engine/encode/encoder-host.ts';
 import type { PoolingOptions } from '../../src/runtime/engine/encode/pooling-config.ts';

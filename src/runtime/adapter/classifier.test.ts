@@ -6,7 +6,7 @@ import { fakeDigest } from '../../api/names.fixture.ts';
 import type { EncoderInfo } from '../engine/tasks.ts';
 import { compileAdapter } from './compile.ts';
 import { type FixtureTensor, float32, safetensors, writeAdapter } from './peft-folder.fixture.ts';
-import { readCompiledHeader } from './read-compiled.ts';
+import { readCompiledHeader } from '../compiled/read-header.ts';
 
 const encoder: EncoderInfo = {
   dimensions: 2,

@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import { compileAdapter } from './compile.ts';
-import { compiledMagic, type StoredType, storedBytes, tensorAlignment } from './compiled-file.ts';
-import { compiledValues } from './compiled-values.fixture.ts';
-import { memoryLayout } from './memory-layout.ts';
+import { compiledMagic, type StoredType, storedBytes, tensorAlignment } from '../compiled/compiled-file.ts';
+import { compiledValues } from '../compiled/compiled-values.fixture.ts';
+import { memoryLayout } from '../compiled/memory-layout.ts';
 import {
   brokenVariants,
   type FixtureTensor,
@@ -21,7 +21,7 @@ import {
   tinySites,
   writeAdapter,
 } from './peft-folder.fixture.ts';
-import { readCompiledHeader } from './read-compiled.ts';
+import { readCompiledHeader } from '../compiled/read-header.ts';
 
 let root: string;
 beforeAll(async () => {

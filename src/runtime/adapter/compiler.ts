@@ -10,7 +10,7 @@ import { errnoOf } from '../../errors/errno.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import type { CompiledAdapter, Compiler } from '../residency/ports.ts';
 import { type CompileInput, compiledFrom } from './compile.ts';
-import { readCompiledHeader } from './read-compiled.ts';
+import { readCompiledHeader } from '../compiled/read-header.ts';
 
 export type CompilerOptions = {
   /** Folder of the compiled files: a cache, which may be emptied whenever nothing is loaded from it. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { errnoOf } from '../../errors/errno.ts';
-import type { CompiledHead } from './compiled-file.ts';
+import type { CompiledHead } from '../compiled/compiled-file.ts';
 
 /** Names of the classes, and what makes probabilities of their logits. */
 export type Labels = Pick<CompiledHead, 'labels' | 'activation'>;

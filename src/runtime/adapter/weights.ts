@@ -1,10 +1,10 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
-import type { CompiledTensor, StoredType } from './compiled-file.ts';
+import type { CompiledTensor, StoredType } from '../compiled/compiled-file.ts';
 import type { TensorEntry } from './safetensors.ts';
 import type { WeightEntry } from './scales.ts';
 import { type Matrix, transposed } from './transpose.ts';
-import { widening } from './widen.ts';
+import { widening } from '../compiled/widen.ts';
 
 const storedAs: Readonly<Record<string, StoredType>> = {
   F32: 'float32',

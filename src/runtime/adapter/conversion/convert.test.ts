@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../../api/names.fixture.ts';
 import { codeOf } from '../../../errors/code-of.fixture.ts';
 import { compileAdapter } from '../compile.ts';
-import { compiledValues } from '../compiled-values.fixture.ts';
+import { compiledValues } from '../../compiled/compiled-values.fixture.ts';
 import {
   brokenVariants,
   float32,

@@ -1,8 +1,8 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { CompiledHeader } from '../../adapter/compiled-file.ts';
-import { KnownHeaders } from '../../adapter/known-headers.ts';
-import { memoryLayout } from '../../adapter/memory-layout.ts';
-import { readCompiledHeader } from '../../adapter/read-compiled.ts';
+import type { CompiledHeader } from '../../compiled/compiled-file.ts';
+import { KnownHeaders } from '../../compiled/known-headers.ts';
+import { memoryLayout } from '../../compiled/memory-layout.ts';
+import { readCompiledHeader } from '../../compiled/read-header.ts';
 import type { Exclusive } from '../exclusive.ts';
 import type { Arena } from './arena.ts';
 import { checkHeader, type Expected } from './check-header.ts';

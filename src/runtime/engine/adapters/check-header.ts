@@ -5,8 +5,8 @@ import {
   type CompiledTensor,
   storedBytes,
   tensorAlignment,
-} from '../../adapter/compiled-file.ts';
-import { ramBytesOf } from '../../adapter/compiled-layout.ts';
+} from '../../compiled/compiled-file.ts';
+import { ramBytesOf } from '../../compiled/file-layout.ts';
 import type { Site } from '../engine.ts';
 
 /** What a compiled file must have been made for. */

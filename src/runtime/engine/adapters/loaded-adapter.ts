@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { MemoryLayout } from '../../adapter/memory-layout.ts';
+import type { MemoryLayout } from '../../compiled/memory-layout.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { OrtTensor } from '../ort/tensor.ts';
 import type { Feeds, LoraTensors } from '../session/feeds.ts';

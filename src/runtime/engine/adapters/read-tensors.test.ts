@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type CompiledTensor, type StoredType, storedBytes } from '../../adapter/compiled-file.ts';
-import { memoryLayout } from '../../adapter/memory-layout.ts';
-import { widening } from '../../adapter/widen.ts';
+import { type CompiledTensor, type StoredType, storedBytes } from '../../compiled/compiled-file.ts';
+import { memoryLayout } from '../../compiled/memory-layout.ts';
+import { widening } from '../../compiled/widen.ts';
 import { readTensors } from './read-tensors.ts';
 
 let folder: string;

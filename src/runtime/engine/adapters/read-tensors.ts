@@ -2,9 +2,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { CompiledTensor } from '../../adapter/compiled-file.ts';
-import type { MemoryLayout, Place } from '../../adapter/memory-layout.ts';
-import { widening } from '../../adapter/widen.ts';
+import type { CompiledTensor } from '../../compiled/compiled-file.ts';
+import type { MemoryLayout, Place } from '../../compiled/memory-layout.ts';
+import { widening } from '../../compiled/widen.ts';
 
 /** Bytes per read, and reads under way at the same time: what is there is widened while the next comes. */
 const chunkBytes = 512 << 10;

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { CompiledHead } from '../../adapter/compiled-file.ts';
-import { readCompiledHeader } from '../../adapter/read-compiled.ts';
+import type { CompiledHead } from '../../compiled/compiled-file.ts';
+import { readCompiledHeader } from '../../compiled/read-header.ts';
 import type { EncoderInfo } from '../tasks.ts';
 import type { Head } from './head.ts';
 

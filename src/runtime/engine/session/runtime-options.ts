@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
-import { compiledFormat } from '../../adapter/compiled-file.ts';
+import { compiledFormat } from '../../compiled/compiled-file.ts';
 import { linearFusions } from '../onnx/linear-fusions.ts';
 import { ort } from '../ort/library.ts';
 import { cpuProvider } from '../ort/providers.ts';

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { digestSchema } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type CompiledHeader, compiledFormat, compiledMagic, storedTypes } from './compiled-file.ts';
-import { preambleBytes } from './compiled-layout.ts';
+import { preambleBytes } from './file-layout.ts';
 import type { KnownHeaders } from './known-headers.ts';
 
 const size = z.int().min(0);

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { CompiledHeader, CompiledTensor } from './compiled-file.ts';
-import { readCompiledHeader } from './read-compiled.ts';
+import { readCompiledHeader } from './read-header.ts';
 
 /** One value as the description of the format says, read on its own. */
 const valueAt = (bytes: DataView, tensor: CompiledTensor, at: number): number => {

@@ -10,8 +10,8 @@ import {
   tensorAlignment,
 } from './compiled-file.ts';
 import { memoryLayout } from './memory-layout.ts';
-import type { Pair } from './pairs.ts';
-import { storedTypeOf } from './weights.ts';
+import type { Pair } from '../adapter/pairs.ts';
+import { storedTypeOf } from '../adapter/weights.ts';
 
 /** For whom a compiled file is. */
 export type CompiledIdentity = {
