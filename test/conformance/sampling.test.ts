@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Sampling, TakenLogprob } from '../../src/runtime/engine/engine.ts';
-import { candidates } from '../../src/runtime/engine/generate/candidates.ts';
-import { takenLogprob } from '../../src/runtime/engine/generate/logprobs.ts';
-import { makePenalties } from '../../src/runtime/engine/generate/penalties.ts';
-import { makeSampler } from '../../src/runtime/engine/generate/sampling.ts';
+import { candidates } from '../../src/runtime/engine/sampling/candidates.ts';
+import { takenLogprob } from '../../src/runtime/engine/sampling/logprobs.ts';
+import { makePenalties } from '../../src/runtime/engine/sampling/penalties.ts';
+import { makeSampler } from '../../src/runtime/engine/sampling/sampling.ts';
 import { ask, request, startTiny, type TestEngine } from './support/engine.ts';
 import { golden, goldenLogits } from './support/tiny.ts';
 

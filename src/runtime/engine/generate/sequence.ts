@@ -8,8 +8,8 @@ import type { KvCache } from '../session/kv-cache.ts';
 import type { Answer } from './answer.ts';
 import { eventWindow } from './event-window.ts';
 import type { Flow } from './fair-queue.ts';
-import { type LogprobParts, takenLogprob } from './logprobs.ts';
-import type { Sampler } from './sampling.ts';
+import { type LogprobParts, takenLogprob } from '../sampling/logprobs.ts';
+import type { Sampler } from '../sampling/sampling.ts';
 
 /** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
 export type Graph = { readonly session: GraphSession; readonly feeds: () => Feeds };

@@ -9,7 +9,7 @@ import { Exclusive } from '../exclusive.ts';
 import { Answer } from '../generate/answer.ts';
 import { compareLogits, probeLogits } from '../generate/probe.ts';
 import { Rows } from '../generate/rows.ts';
-import { checkSampling, makeSampler } from '../generate/sampling.ts';
+import { checkSampling, makeSampler } from '../sampling/sampling.ts';
 import { type Ending, Scheduler } from '../generate/scheduler.ts';
 import { type Graph, Sequence } from '../generate/sequence.ts';
 import { StopStrings } from '../model/stop-strings.ts';
