@@ -3,9 +3,9 @@ import type { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { GraphSession } from '../session/graph-session.ts';
 import { type KvRows, RowCache } from '../session/kv-rows.ts';
-import { type DecodeRun, planDecode } from './decode-plan.ts';
-import { KvMemory } from './kv-memory.ts';
-import { RowPlaces } from './row-places.ts';
+import { type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
+import { KvMemory } from '../schedule/kv-memory.ts';
+import { RowPlaces } from '../schedule/slots.ts';
 import type { Graph, Sequence, StepTimes } from './sequence.ts';
 
 type Adapter = LoadedAdapter<GraphSession>;

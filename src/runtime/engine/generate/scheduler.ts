@@ -2,11 +2,11 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { EngineLoad } from '../engine.ts';
 import type { Exclusive } from '../exclusive.ts';
-import { CompletionRate } from './completion-rate.ts';
-import { FairQueue, type Flow } from './fair-queue.ts';
-import { FillPace } from './fill-pace.ts';
-import { victimsFor } from './preemption.ts';
-import { retryAfterMs } from './retry-after.ts';
+import { CompletionRate } from '../schedule/completion-rate.ts';
+import { FairQueue, type Flow } from '../schedule/fair-queue.ts';
+import { FillPace } from '../schedule/fill-pace.ts';
+import { victimsFor } from '../schedule/preemption.ts';
+import { retryAfterMs } from '../schedule/retry-after.ts';
 import type { Outcome } from './rows.ts';
 
 /** How a sequence ended: complete, cancelled, or with an error. */

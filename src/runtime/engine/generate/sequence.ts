@@ -7,7 +7,7 @@ import type { GraphSession } from '../session/graph-session.ts';
 import type { KvCache } from '../session/kv-cache.ts';
 import type { Answer } from './answer.ts';
 import { eventWindow } from './event-window.ts';
-import type { Flow } from './fair-queue.ts';
+import type { Flow } from '../schedule/fair-queue.ts';
 import { type LogprobParts, takenLogprob } from '../sampling/logprobs.ts';
 import type { Sampler } from '../sampling/sampling.ts';
 

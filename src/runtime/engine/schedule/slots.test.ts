@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RowPlaces } from './row-places.ts';
+import { RowPlaces } from './slots.ts';
 
 const any = (): boolean => true;
 const none = (): boolean => false;
