@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AdapterTable } from '../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
 import { Exclusive } from '../../src/runtime/engine/exclusive.ts';
-import { type BaseModel, openBaseModel } from '../../src/runtime/engine/host/base-model.ts';
+import { type BaseModel, openBaseModel } from '../../src/runtime/engine/generate/generate-model.ts';
 import { openModelFolder } from '../../src/runtime/engine/model/folder.ts';
 import type { Feeds } from '../../src/runtime/engine/session/feeds.ts';
 import type { GraphSession } from '../../src/runtime/engine/session/graph-session.ts';

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { float32, safetensors, writeAdapter } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { readCompiledHeader } from '../../src/runtime/compiled/read-header.ts';
 import { transposed } from '../../src/runtime/adapter/transpose.ts';
-import type { EncoderHostOptions } from '../../src/runtime/engine/encode/encoder-host.ts';
+import type { EncoderHostOptions } from '../../src/runtime/engine/encode/encode-host.ts';
 import type { PoolingOptions } from '../../src/runtime/engine/encode/pooling-config.ts';
 import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';

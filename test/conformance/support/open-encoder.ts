@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { EncoderHost, type EncoderHostOptions } from '../../../src/runtime/engine/encode/encoder-host.ts';
+import { EncoderHost, type EncoderHostOptions } from '../../../src/runtime/engine/encode/encode-host.ts';
 import {
   type EncoderModel,
   type EncoderModelOptions,
   openEncoderModel,
-} from '../../../src/runtime/engine/encode/encoder-model.ts';
+} from '../../../src/runtime/engine/encode/encode-model.ts';
 import { openModelFolder } from '../../../src/runtime/engine/model/folder.ts';
 import { readGraph } from '../../../src/runtime/engine/onnx/graph.ts';
 import { systemClock } from '../../../src/time/clock.ts';

@@ -4,7 +4,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { AdapterTable } from '../../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../../src/runtime/engine/adapters/arena.ts';
 import { Exclusive } from '../../../src/runtime/engine/exclusive.ts';
-import { type BaseModel, openBaseModel } from '../../../src/runtime/engine/host/base-model.ts';
+import { type BaseModel, openBaseModel } from '../../../src/runtime/engine/generate/generate-model.ts';
 import { NativeMemory } from '../../../src/runtime/engine/ort/memory.ts';
 import { OrtTensor } from '../../../src/runtime/engine/ort/tensor.ts';
 import type { Feeds, LoraTensors } from '../../../src/runtime/engine/session/feeds.ts';

@@ -1,6 +1,6 @@
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { Feeds } from '../session/feeds.ts';
-import type { EncoderModel } from './encoder-model.ts';
+import type { EncoderModel } from './encode-model.ts';
 import type { EncoderSession, EncoderValues } from './encoder-session.ts';
 import { firstState, meanState } from './pooling.ts';
 

@@ -1,7 +1,7 @@
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { Exclusive } from '../exclusive.ts';
 import type { Flow } from '../schedule/fair-queue.ts';
-import type { Outcome } from './rows.ts';
+import type { Outcome } from './running-batch.ts';
 import { type Ending, type Places, type Schedulable, Scheduler } from './scheduler.ts';
 
 export type FakeParts = {

@@ -7,7 +7,7 @@ import { FairQueue, type Flow } from '../schedule/fair-queue.ts';
 import { FillPace } from '../schedule/fill-pace.ts';
 import { victimsFor } from '../schedule/preemption.ts';
 import { retryAfterMs } from '../schedule/retry-after.ts';
-import type { Outcome } from './rows.ts';
+import type { Outcome } from './running-batch.ts';
 
 /** How a sequence ended: complete, cancelled, or with an error. */
 export type Ending =

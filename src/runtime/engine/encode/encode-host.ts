@@ -12,7 +12,7 @@ import type { EngineHost } from '../host/engine-host.ts';
 import { RequestRoom } from '../host/request-room.ts';
 import type { Feeds } from '../session/feeds.ts';
 import type { EncodeInput, EncodeResult } from '../tasks.ts';
-import type { EncoderModel } from './encoder-model.ts';
+import type { EncoderModel } from './encode-model.ts';
 import { classify, type Head } from './head.ts';
 import { adapterLanes, baseLanes, type Lane, type Lanes } from './lanes.ts';
 import { headBytes, readHead } from './loaded-heads.ts';
