@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../src/api/names.ts';
 import { compileAdapter } from '../../src/runtime/adapter/compile.ts';
-import type { EngineClient, EngineOptions } from '../../src/runtime/engine/client.ts';
+import type { EngineClient, EngineOptions } from '../../src/runtime/engine/client/client.ts';
 import type { EngineInfo, GenerateInput, Sampling } from '../../src/runtime/engine/engine.ts';
 import { startReadyEngine } from '../../src/runtime/start/engine.ts';
 import { systemClock } from '../../src/time/clock.ts';

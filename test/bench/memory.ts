@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path';
-import type { EngineClient } from '../../src/runtime/engine/client.ts';
+import type { EngineClient } from '../../src/runtime/engine/client/client.ts';
 import { enginePid, TestNode, tiny } from '../support/node.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { waitFor } from '../support/wait.ts';

@@ -1,4 +1,4 @@
-import type { EngineClient } from '../../src/runtime/engine/client.ts';
+import type { EngineClient } from '../../src/runtime/engine/client/client.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { type BenchBase, benchBase, benchEngine, scratchFolder } from './base.ts';

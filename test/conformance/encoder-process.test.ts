@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type EngineClient, startEngine } from '../../src/runtime/engine/client.ts';
+import { type EngineClient, startEngine } from '../../src/runtime/engine/client/client.ts';
 import { silentLog } from '../../src/telemetry/log.fixture.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { waitFor } from '../support/wait.ts';

@@ -144,7 +144,7 @@ describe('an engine process and its parent', () => {
   });
 
   it('ends by itself when the parent was killed', async () => {
-    const client = join(import.meta.dirname, '../../src/runtime/engine/client.ts');
+    const client = join(import.meta.dirname, '../../src/runtime/engine/client/client.ts');
     const clock = join(import.meta.dirname, '../../src/time/clock.ts');
     const quiet = '{debug(){}, info(){}, warn(){}, error(){}}';
     const code = `

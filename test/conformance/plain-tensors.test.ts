@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineHost } from '../../src/runtime/engine/host/engine-host.ts';
-import { openHost } from '../../src/runtime/engine/host/open-host.ts';
+import { openHost } from '../../src/runtime/engine/process/open-host.ts';
 import type { NamedTensor } from '../../src/runtime/engine/tasks.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { lookupModel, type RowSymbols, tensorModel, writeTensorModel } from '../support/tensor-model.ts';

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../src/errors/adaptlet-error.ts';
-import type { EngineClient } from '../../src/runtime/engine/client.ts';
+import type { EngineClient } from '../../src/runtime/engine/client/client.ts';
 import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
 import type { Plan } from './requests.ts';
 import type { Resident } from './residents.ts';

@@ -1,7 +1,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import type { EngineClient } from '../../src/runtime/engine/client.ts';
+import type { EngineClient } from '../../src/runtime/engine/client/client.ts';
 import { enginePid, TestNode, yaml } from '../support/node.ts';
 import type { Seeded } from '../support/random.ts';
 import { waitFor } from '../support/wait.ts';

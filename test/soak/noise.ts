@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { EngineClient } from '../../src/runtime/engine/client.ts';
+import type { EngineClient } from '../../src/runtime/engine/client/client.ts';
 import type { GenerateInput, TakenLogprob } from '../../src/runtime/engine/engine.ts';
 import type { SoakModel } from './models.ts';
 import { Requests } from './requests.ts';

@@ -1,4 +1,4 @@
-import type { EngineClient } from '../../src/runtime/engine/client.ts';
+import type { EngineClient } from '../../src/runtime/engine/client/client.ts';
 import type { GenerateInput, Sampling, TakenLogprob } from '../../src/runtime/engine/engine.ts';
 import type { Alone } from './compare.ts';
 import { greedyDistance, type Logprobs, sampledDistance } from './distance.ts';

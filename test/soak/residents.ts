@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../src/errors/adaptlet-error.ts';
-import type { EngineClient } from '../../src/runtime/engine/client.ts';
+import type { EngineClient } from '../../src/runtime/engine/client/client.ts';
 import type { Seeded } from '../support/random.ts';
 import type { Report } from './report.ts';
 

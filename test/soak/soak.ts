@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { EngineClient } from '../../src/runtime/engine/client.ts';
+import type { EngineClient } from '../../src/runtime/engine/client/client.ts';
 import { type Seeded, seeded } from '../support/random.ts';
 import { waitFor } from '../support/wait.ts';
 import { Disturbance, type DisturbanceOptions, exponential, type Pause } from './disturbance.ts';

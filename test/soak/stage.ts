@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Digest } from '../../src/api/names.ts';
 import { compileAdapter } from '../../src/runtime/adapter/compile.ts';
-import type { EngineClient, EngineOptions } from '../../src/runtime/engine/client.ts';
+import type { EngineClient, EngineOptions } from '../../src/runtime/engine/client/client.ts';
 import { startReadyEngine } from '../../src/runtime/start/engine.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import type { Seeded } from '../support/random.ts';

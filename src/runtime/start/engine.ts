@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { catalogue } from '../../errors/catalogue.ts';
 import { providersFor } from '../config/device-providers.ts';
-import { type EngineClient, type EngineOptions, startEngine } from '../engine/client.ts';
+import { type EngineClient, type EngineOptions, startEngine } from '../engine/client/client.ts';
 import type { RuntimeParts } from './parts.ts';
 
 /**

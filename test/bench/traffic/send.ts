@@ -1,4 +1,4 @@
-import type { EngineClient } from '../../../src/runtime/engine/client.ts';
+import type { EngineClient } from '../../../src/runtime/engine/client/client.ts';
 import type { GenerateInput, Sampling } from '../../../src/runtime/engine/engine.ts';
 import type { Send } from './crowd.ts';
 

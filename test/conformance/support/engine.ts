@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { CompiledHeader } from '../../../src/runtime/compiled/compiled-file.ts';
 import { readCompiledHeader } from '../../../src/runtime/compiled/read-header.ts';
-import { type EngineClient, type EngineOptions, startEngine } from '../../../src/runtime/engine/client.ts';
+import { type EngineClient, type EngineOptions, startEngine } from '../../../src/runtime/engine/client/client.ts';
 import type { GenerateEvent, GenerateInput } from '../../../src/runtime/engine/engine.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { waitFor } from '../../support/wait.ts';

@@ -10,7 +10,7 @@ import { type Answers, type FromEngine, fromWire, type StartOptions, type ToEngi
 import { EventStream } from './event-stream.ts';
 import { Watchdog } from './watchdog.ts';
 
-const program = fileURLToPath(new URL('../process.ts', import.meta.url));
+const program = fileURLToPath(new URL('../process/main.ts', import.meta.url));
 /** ONNX Runtime would report sessions, and an identity of the device that it keeps on disk, to its maker. */
 const noTelemetry = { ORT_DISABLE_TELEMETRY: '1' };
 /** What has to be in the environment before the library is loaded. */

@@ -8,7 +8,7 @@ import { openInferModel } from '../infer/infer-model.ts';
 import { openModelFolder } from '../model/folder.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { type BaseModelOptions, openBaseModel } from '../generate/generate-model.ts';
-import type { EngineHost } from './engine-host.ts';
+import type { EngineHost } from '../host/engine-host.ts';
 import { Host, type HostOptions } from '../generate/generate-host.ts';
 import { taskOf } from './task-of.ts';
 

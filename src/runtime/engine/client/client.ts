@@ -1,8 +1,8 @@
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Log } from '../../telemetry/log.ts';
-import { backoffMs } from '../../time/backoff.ts';
-import type { Clock } from '../../time/clock.ts';
-import { EngineLife } from './client/engine-life.ts';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Log } from '../../../telemetry/log.ts';
+import { backoffMs } from '../../../time/backoff.ts';
+import type { Clock } from '../../../time/clock.ts';
+import { EngineLife } from './engine-life.ts';
 import type {
   Engine,
   EngineInfo,
@@ -11,10 +11,10 @@ import type {
   GenerateEvent,
   GenerateInput,
   ProbeResult,
-} from './engine.ts';
-import { eventWindow } from './generate/event-window.ts';
-import type { StartOptions } from './protocol.ts';
-import type { EncodeInput, EncodeResult, InferInput, InferResult } from './tasks.ts';
+} from '../engine.ts';
+import { eventWindow } from '../generate/event-window.ts';
+import type { StartOptions } from '../protocol.ts';
+import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../tasks.ts';
 
 export type EngineOptions = StartOptions & {
   readonly clock: Clock;
