@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { compareLogits } from '../../src/runtime/engine/generate/probe.ts';
+import { compareLogits } from '../../src/runtime/engine/session/probe.ts';
 import { smollm } from '../support/models.ts';
 import {
   allLogits,

@@ -7,8 +7,8 @@ import { Exclusive } from '../../../src/runtime/engine/exclusive.ts';
 import { type BaseModel, openBaseModel } from '../../../src/runtime/engine/generate/generate-model.ts';
 import { NativeMemory } from '../../../src/runtime/engine/ort/memory.ts';
 import { OrtTensor } from '../../../src/runtime/engine/ort/tensor.ts';
-import type { Feeds, LoraTensors } from '../../../src/runtime/engine/session/feeds.ts';
-import type { GraphSession } from '../../../src/runtime/engine/session/graph-session.ts';
+import type { Feeds, LoraTensors } from '../../../src/runtime/engine/adapters/feeds.ts';
+import type { GraphSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 
 export type OpenModel = BaseModel & {

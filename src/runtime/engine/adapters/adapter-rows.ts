@@ -2,7 +2,7 @@ import type { Site } from '../engine.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { copy, reserve, unreserve, zero } from '../ort/libc.ts';
 import { OrtTensor } from '../ort/tensor.ts';
-import type { Feeds, LoraTensors } from '../session/feeds.ts';
+import type { Feeds, LoraTensors } from './feeds.ts';
 import type { FeedMaker, LoadedAdapter } from './loaded-adapter.ts';
 
 /** What can stand in a row: an adapter, null for the base model, undefined for a row whose answer nobody reads. */

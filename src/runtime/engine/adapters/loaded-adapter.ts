@@ -2,7 +2,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { MemoryLayout } from '../../compiled/memory-layout.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { OrtTensor } from '../ort/tensor.ts';
-import type { Feeds, LoraTensors } from '../session/feeds.ts';
+import type { Feeds, LoraTensors } from './feeds.ts';
 import type { Arena, Block } from './arena.ts';
 
 /** What makes feeds: a graph with LoRA inputs. */

@@ -11,8 +11,8 @@ import type { Graph } from '../onnx/graph.ts';
 import { chooseProvider, type ProviderWish } from '../session/choose-provider.ts';
 import { engineVersion } from '../session/runtime-options.ts';
 import type { EncoderInfo } from '../tasks.ts';
-import { type EncoderOutputs, embeddingOutput } from './encoder-graph.ts';
-import type { EncoderSession } from './encoder-session.ts';
+import { type EncoderOutputs, embeddingOutput } from '../session/encoder-graph.ts';
+import type { EncoderSession } from '../session/encoder-session.ts';
 import { type EncoderSessions, openEncoderSessions } from './encoder-sessions.ts';
 import { type PoolingConfig, type PoolingOptions, readPoolingConfig } from './pooling-config.ts';
 

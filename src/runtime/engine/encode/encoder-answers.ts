@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type AnswersOf, proofIds } from '../session/prove-prepared.ts';
-import { EncoderSession } from './encoder-session.ts';
+import { EncoderSession } from '../session/encoder-session.ts';
 
 /** Everything that an encoder graph gives for one text. */
 export const encoderAnswers =

@@ -3,7 +3,7 @@ import type { Site } from '../engine.ts';
 import { type ModelGraphsOptions, modelGraphs } from '../session/model-graphs.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { proveWiring } from '../session/wiring.ts';
-import { EncoderSession } from './encoder-session.ts';
+import { EncoderSession } from '../session/encoder-session.ts';
 import { mixedSites } from './prove-texts.ts';
 
 /** An encoder, loaded twice over one copy of its weights, as decoders are: see session/sessions.ts. */

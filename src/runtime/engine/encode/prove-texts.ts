@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { Site } from '../engine.ts';
-import type { Feeds } from '../session/feeds.ts';
+import type { Feeds } from '../adapters/feeds.ts';
 import { Perturbation } from '../session/perturbation.ts';
 import { eachIsItsOwn, strength } from '../session/prove-rows.ts';
-import type { EncoderSession, EncoderValues } from './encoder-session.ts';
+import type { EncoderSession, EncoderValues } from '../session/encoder-session.ts';
 
 /** Of different lengths, by tokens that every vocabulary has. */
 const texts: readonly (readonly number[])[] = [

@@ -7,15 +7,15 @@ import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
 import { Exclusive } from '../exclusive.ts';
 import { Answer } from './answer.ts';
-import { compareLogits, probeLogits } from './probe.ts';
+import { compareLogits, probeLogits } from '../session/probe.ts';
 import { Rows } from './running-batch.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
 import { type Ending, Scheduler } from './scheduler.ts';
 import { type Graph, Sequence } from './sequence.ts';
 import { StopStrings } from '../model/stop-strings.ts';
 import { seededRandom } from '../random.ts';
-import type { Feeds } from '../session/feeds.ts';
-import type { GraphSession } from '../session/graph-session.ts';
+import type { Feeds } from '../adapters/feeds.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
 import type { BaseModel } from './generate-model.ts';
 
 export type HostOptions = {

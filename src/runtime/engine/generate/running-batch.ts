@@ -1,7 +1,7 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
-import type { GraphSession } from '../session/graph-session.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
 import { type KvRows, RowCache } from '../session/kv-rows.ts';
 import { type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
 import { KvMemory } from '../schedule/kv-memory.ts';

@@ -1,5 +1,5 @@
 import type { Site } from '../engine.ts';
-import type { GraphSession } from './graph-session.ts';
+import type { GraphSession } from './decoder-session.ts';
 import { sameAnswers } from './wiring.ts';
 
 /** Opens a graph with LoRA inputs at the wanted sites only. */

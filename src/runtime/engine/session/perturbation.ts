@@ -4,7 +4,7 @@ import { inputOf } from '../onnx/inject.ts';
 import { NativeMemory } from '../ort/memory.ts';
 import { OrtTensor } from '../ort/tensor.ts';
 import { seededRandom } from '../random.ts';
-import type { LoraTensors } from './feeds.ts';
+import type { LoraTensors } from '../adapters/feeds.ts';
 
 const bytesOf = ({ inFeatures, outFeatures }: Site): number =>
   (inFeatures + outFeatures) * Float32Array.BYTES_PER_ELEMENT;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
-import { GraphSession } from './graph-session.ts';
+import { GraphSession } from './decoder-session.ts';
 import { preparedFiles } from './prepared-files.ts';
 
 /** Token ids that every vocabulary has: what graphs are asked to be compared. */

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
-import type { Feeds } from './feeds.ts';
-import type { GraphSession } from './graph-session.ts';
+import type { Feeds } from '../adapters/feeds.ts';
+import type { GraphSession } from './decoder-session.ts';
 import { RowCache } from './kv-rows.ts';
 import { Perturbation } from './perturbation.ts';
 

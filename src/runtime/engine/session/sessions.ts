@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { inject } from '../onnx/inject.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
-import { GraphSession } from './graph-session.ts';
+import { GraphSession } from './decoder-session.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
 import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
 import { proveRows } from './prove-rows.ts';

@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { LoraTensors } from './feeds.ts';
-import type { GraphSession } from './graph-session.ts';
+import type { LoraTensors } from '../adapters/feeds.ts';
+import type { GraphSession } from './decoder-session.ts';
 import { proveWiring, unwiredModules } from './wiring.ts';
 
 const sites = ['a', 'b', 'c'].map((module) => ({ module, inFeatures: 4, outFeatures: 4 }));

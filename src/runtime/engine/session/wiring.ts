@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { LoraTensors } from './feeds.ts';
-import type { GraphSession } from './graph-session.ts';
+import type { LoraTensors } from '../adapters/feeds.ts';
+import type { GraphSession } from './decoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 
 /** Several tokens: with one, attention does not depend on queries and keys. */

@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { ProbeResult } from '../engine.ts';
-import type { Feeds } from '../session/feeds.ts';
-import type { GraphSession } from '../session/graph-session.ts';
+import type { Feeds } from '../adapters/feeds.ts';
+import type { GraphSession } from './decoder-session.ts';
 
 const length = 16;
 

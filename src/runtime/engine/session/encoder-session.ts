@@ -3,9 +3,9 @@ import type { Site } from '../engine.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
 import { TensorRun } from '../ort/tensor-run.ts';
-import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../session/feeds.ts';
-import { type RunOptions, sessionOptions } from '../session/runtime-options.ts';
-import { Int64Buffer } from '../session/step-buffers.ts';
+import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
+import { type RunOptions, sessionOptions } from './runtime-options.ts';
+import { Int64Buffer } from './step-buffers.ts';
 import {
   attentionMask,
   type EncoderOutputs,

@@ -6,7 +6,7 @@ import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { PointerTable, StringTable } from '../ort/memory.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
-import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from './feeds.ts';
+import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
 import { AppendingCache, InPlaceCache, type KvCache, tokenBytes } from './kv-cache.ts';
 import { KvRows, rowTokens } from './kv-rows.ts';
 import { type RunOptions, sessionOptions } from './runtime-options.ts';
