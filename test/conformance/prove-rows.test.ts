@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { AdapterRows } from '../../src/runtime/engine/adapters/adapter-rows.ts';
 import type { GraphSession } from '../../src/runtime/engine/session/decoder-session.ts';
-import { proveRows } from '../../src/runtime/engine/session/prove-rows.ts';
+import { proveRows } from '../../src/runtime/engine/proofs/prove-rows.ts';
 import { fixtureFolder } from './support/fixture-folder.ts';
 import { aroundSteps, stepsDuring } from './support/host.ts';
 import { fixtureNames } from './support/onnx-fixture.ts';

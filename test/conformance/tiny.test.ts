@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
 import type { OrtTensor } from '../../src/runtime/engine/ort/tensor.ts';
-import { decoderAnswers, provePrepared } from '../../src/runtime/engine/session/prove-prepared.ts';
-import { unwiredModules } from '../../src/runtime/engine/session/wiring.ts';
+import { decoderAnswers, provePrepared } from '../../src/runtime/engine/proofs/prove-prepared.ts';
+import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
 import {
   allLogits,
   exportedLogits,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type AnswersOf, proofIds } from '../session/prove-prepared.ts';
+import { type AnswersOf, proofIds } from '../proofs/prove-prepared.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
 
 /** Everything that an encoder graph gives for one text. */

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import type { Site } from '../engine.ts';
 import { type ModelGraphsOptions, modelGraphs } from '../session/model-graphs.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
-import { proveWiring } from '../session/wiring.ts';
+import { proveWiring } from '../proofs/wiring.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
-import { mixedSites } from './prove-texts.ts';
+import { mixedSites } from '../proofs/prove-texts.ts';
 
 /** An encoder, loaded twice over one copy of its weights, as decoders are: see session/sessions.ts. */
 export type EncoderSessions = {

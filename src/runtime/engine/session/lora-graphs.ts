@@ -1,6 +1,6 @@
 import type { Site } from '../engine.ts';
 import type { GraphSession } from './decoder-session.ts';
-import { sameAnswers } from './wiring.ts';
+import { sameAnswers } from '../proofs/wiring.ts';
 
 /** Opens a graph with LoRA inputs at the wanted sites only. */
 export type OpenSubset = (wanted: (site: Site) => boolean) => Promise<GraphSession>;

@@ -5,7 +5,7 @@ import { encoderAnswers } from '../encode/encoder-answers.ts';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
 import { OnnxSession } from '../ort/session.ts';
 import { preparedFiles } from './prepared-files.ts';
-import { decoderAnswers, provePrepared } from './prove-prepared.ts';
+import { decoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
 import { sessionOptions } from './runtime-options.ts';
 
 /**

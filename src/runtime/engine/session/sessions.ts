@@ -4,9 +4,9 @@ import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { GraphSession } from './decoder-session.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
 import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
-import { proveRows } from './prove-rows.ts';
+import { proveRows } from '../proofs/prove-rows.ts';
 import type { RunOptions } from './runtime-options.ts';
-import { proveWiring } from './wiring.ts';
+import { proveWiring } from '../proofs/wiring.ts';
 
 /**
  * The base model, loaded twice over one copy of its weights: requests without an adapter run the graph as it was

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { Feeds } from '../adapters/feeds.ts';
-import type { GraphSession } from './decoder-session.ts';
-import { RowCache } from './kv-rows.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
+import { RowCache } from '../session/kv-rows.ts';
 import { Perturbation } from './perturbation.ts';
 
 /** The two graphs of a base model. */

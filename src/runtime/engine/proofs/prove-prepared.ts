@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
-import { GraphSession } from './decoder-session.ts';
-import { preparedFiles } from './prepared-files.ts';
+import { GraphSession } from '../session/decoder-session.ts';
+import { preparedFiles } from '../session/prepared-files.ts';
 
 /** Token ids that every vocabulary has: what graphs are asked to be compared. */
 export const proofIds: readonly number[] = [3, 5, 7, 11, 13, 17];

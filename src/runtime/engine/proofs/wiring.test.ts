@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LoraTensors } from '../adapters/feeds.ts';
-import type { GraphSession } from './decoder-session.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
 import { proveWiring, unwiredModules } from './wiring.ts';
 
 const sites = ['a', 'b', 'c'].map((module) => ({ module, inFeatures: 4, outFeatures: 4 }));

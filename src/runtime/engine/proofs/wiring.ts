@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { LoraTensors } from '../adapters/feeds.ts';
-import type { GraphSession } from './decoder-session.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 
 /** Several tokens: with one, attention does not depend on queries and keys. */

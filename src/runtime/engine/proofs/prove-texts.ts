@@ -4,8 +4,8 @@ import { writeDurable } from '../../../disk/durable.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { Site } from '../engine.ts';
 import type { Feeds } from '../adapters/feeds.ts';
-import { Perturbation } from '../session/perturbation.ts';
-import { eachIsItsOwn, strength } from '../session/prove-rows.ts';
+import { Perturbation } from './perturbation.ts';
+import { eachIsItsOwn, strength } from './prove-rows.ts';
 import type { EncoderSession, EncoderValues } from '../session/encoder-session.ts';
 
 /** Of different lengths, by tokens that every vocabulary has. */
