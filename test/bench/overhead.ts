@@ -9,7 +9,7 @@ import type { Feeds } from '../../src/runtime/engine/adapters/feeds.ts';
 import type { GraphSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import type { KvCache } from '../../src/runtime/engine/session/kv-cache.ts';
 import { preparedFiles } from '../../src/runtime/engine/session/prepared-files.ts';
-import { preparedWeights } from '../../src/runtime/engine/session/prepared-weights.ts';
+import { preparedWeights } from '../../src/runtime/engine/graphs/prepared-weights.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { type BenchBase, benchBase, benchCache, compileFor, scratchFolder } from './base.ts';
 import { quantile, type Report, report, variant } from './report.ts';

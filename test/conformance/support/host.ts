@@ -3,7 +3,7 @@ import { vi } from 'vitest';
 import type { GenerateEvent, GenerateInput } from '../../../src/runtime/engine/engine.ts';
 import { Host, type HostOptions } from '../../../src/runtime/engine/generate/generate-host.ts';
 import { GraphSession } from '../../../src/runtime/engine/session/decoder-session.ts';
-import type { Sessions } from '../../../src/runtime/engine/session/sessions.ts';
+import type { Sessions } from '../../../src/runtime/engine/graphs/decoder-graphs.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Answer, request } from './engine.ts';
 import { openBase } from './open-model.ts';

@@ -13,7 +13,7 @@ import { engineVersion } from '../session/runtime-options.ts';
 import type { EncoderInfo } from '../tasks.ts';
 import { type EncoderOutputs, embeddingOutput } from '../session/encoder-graph.ts';
 import type { EncoderSession } from '../session/encoder-session.ts';
-import { type EncoderSessions, openEncoderSessions } from './encoder-sessions.ts';
+import { type EncoderSessions, openEncoderSessions } from '../graphs/encoder-graphs.ts';
 import { type PoolingConfig, type PoolingOptions, readPoolingConfig } from './pooling-config.ts';
 
 export type EncoderModelOptions = Partial<ProviderWish> &

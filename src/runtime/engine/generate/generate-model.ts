@@ -10,7 +10,7 @@ import { familyOf } from '../onnx/families.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { chooseProvider, type ProviderWish } from '../session/choose-provider.ts';
 import { engineVersion } from '../session/runtime-options.ts';
-import { openSessions, type Sessions } from '../session/sessions.ts';
+import { openSessions, type Sessions } from '../graphs/decoder-graphs.ts';
 
 export type BaseModelOptions = Partial<ProviderWish> & {
   readonly modelDir: string;

@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path';
 import { encoderAnswers } from '../encode/encoder-answers.ts';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
 import { OnnxSession } from '../ort/session.ts';
-import { preparedFiles } from './prepared-files.ts';
+import { preparedFiles } from '../session/prepared-files.ts';
 import { decoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
-import { sessionOptions } from './runtime-options.ts';
+import { sessionOptions } from '../session/runtime-options.ts';
 
 /**
  * A process of its own that lets ONNX Runtime optimise a graph and write its weights in the layout of this processor:

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { inject } from '../onnx/inject.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
-import { GraphSession } from './decoder-session.ts';
+import { GraphSession } from '../session/decoder-session.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
 import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
 import { proveRows } from '../proofs/prove-rows.ts';
-import type { RunOptions } from './runtime-options.ts';
+import type { RunOptions } from '../session/runtime-options.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 
 /**

@@ -10,8 +10,8 @@ import { type Digest, shortDigest } from '../../../api/names.ts';
 import { syncFolder, writeDurable } from '../../../disk/durable.ts';
 import type { Clock } from '../../../time/clock.ts';
 import { readChunks } from '../read-chunks.ts';
-import { preparedFiles } from './prepared-files.ts';
-import { machineKey, onnxRuntimeVersion } from './runtime-options.ts';
+import { preparedFiles } from '../session/prepared-files.ts';
+import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('./prepare-process.ts', import.meta.url));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Site } from '../engine.ts';
 import type { Feeds, LoraTensors } from '../adapters/feeds.ts';
-import type { GraphSession } from './decoder-session.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
 import { LoraGraphs } from './lora-graphs.ts';
 
 const kinds = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'mlp.up_proj'];

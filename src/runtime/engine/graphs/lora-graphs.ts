@@ -1,5 +1,5 @@
 import type { Site } from '../engine.ts';
-import type { GraphSession } from './decoder-session.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
 import { sameAnswers } from '../proofs/wiring.ts';
 
 /** Opens a graph with LoRA inputs at the wanted sites only. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Site } from '../engine.ts';
-import { type ModelGraphsOptions, modelGraphs } from '../session/model-graphs.ts';
+import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
