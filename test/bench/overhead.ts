@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AdapterTable } from '../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
-import { Exclusive } from '../../src/runtime/engine/exclusive.ts';
+import { Exclusive } from '../../src/runtime/engine/mutex.ts';
 import { type BaseModel, openBaseModel } from '../../src/runtime/engine/generate/generate-model.ts';
 import { openModelFolder } from '../../src/runtime/engine/model/folder.ts';
 import type { Feeds } from '../../src/runtime/engine/adapters/feeds.ts';

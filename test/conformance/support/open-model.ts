@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { AdapterTable } from '../../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../../src/runtime/engine/adapters/arena.ts';
-import { Exclusive } from '../../../src/runtime/engine/exclusive.ts';
+import { Exclusive } from '../../../src/runtime/engine/mutex.ts';
 import { type BaseModel, openBaseModel } from '../../../src/runtime/engine/generate/generate-model.ts';
 import { NativeMemory } from '../../../src/runtime/engine/ort/memory.ts';
 import { OrtTensor } from '../../../src/runtime/engine/ort/tensor.ts';

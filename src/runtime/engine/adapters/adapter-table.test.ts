@@ -10,7 +10,7 @@ import { compiledValues } from '../../compiled/compiled-values.fixture.ts';
 import { tinyFolder, tinySites } from '../../adapter/peft-folder.fixture.ts';
 import { readCompiledHeader } from '../../compiled/read-header.ts';
 import type { CompiledAdapter } from '../../residency/ports.ts';
-import { Exclusive } from '../exclusive.ts';
+import { Exclusive } from '../mutex.ts';
 import { elementsOf, type OrtTensor } from '../ort/tensor.ts';
 import type { LoraTensors } from './feeds.ts';
 import type { GraphSession } from '../session/decoder-session.ts';

@@ -2,7 +2,7 @@ import type { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { EncoderSession } from '../session/encoder-session.ts';
-import { type Lane, poolEach } from './lanes.ts';
+import { type Lane, poolEach } from './pooling-path.ts';
 
 /** A text that waits to be run. */
 export type Text = {

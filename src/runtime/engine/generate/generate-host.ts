@@ -5,7 +5,7 @@ import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
-import { Exclusive } from '../exclusive.ts';
+import { Exclusive } from '../mutex.ts';
 import { Answer } from './answer.ts';
 import { compareLogits, probeLogits } from '../session/probe.ts';
 import { Rows } from './running-batch.ts';

@@ -1,5 +1,5 @@
 import { FakeClock } from '../../../time/fake-clock.ts';
-import { Exclusive } from '../exclusive.ts';
+import { Exclusive } from '../mutex.ts';
 import type { Flow } from '../schedule/fair-queue.ts';
 import type { Outcome } from './running-batch.ts';
 import { type Ending, type Places, type Schedulable, Scheduler } from './scheduler.ts';

@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { EngineLoad } from '../engine.ts';
-import type { Exclusive } from '../exclusive.ts';
+import type { Exclusive } from '../mutex.ts';
 import { CompletionRate } from '../schedule/completion-rate.ts';
 import { FairQueue, type Flow } from '../schedule/fair-queue.ts';
 import { FillPace } from '../schedule/fill-pace.ts';

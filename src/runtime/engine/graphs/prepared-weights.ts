@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { type Digest, shortDigest } from '../../../api/names.ts';
 import { syncFolder, writeDurable } from '../../../disk/durable.ts';
 import type { Clock } from '../../../time/clock.ts';
-import { readChunks } from '../read-chunks.ts';
+import { readChunks } from '../../../disk/read-chunks.ts';
 import { preparedFiles } from '../session/prepared-files.ts';
 import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, digestSchema } from '../../../api/names.ts';
 import { writeDurable } from '../../../disk/durable.ts';
-import { readChunks } from '../read-chunks.ts';
+import { readChunks } from '../../../disk/read-chunks.ts';
 import type { ModelFolder } from './folder.ts';
 
 /** A file of the base model under the name that goes into the digest, so that a moved folder keeps its digest. */

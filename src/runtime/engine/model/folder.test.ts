@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readGraph } from '../onnx/graph.ts';
-import { tinyModel, tinyModelFolder } from '../onnx/graph-fixture.ts';
+import { tinyModel, tinyModelFolder } from '../onnx/graph.fixture.ts';
 import { digestModel } from './digest.ts';
 import { openModelFolder, weightFilesOf } from './folder.ts';
 import { readSettings } from './settings.ts';

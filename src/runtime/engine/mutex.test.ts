@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Exclusive } from './exclusive.ts';
+import { Exclusive } from './mutex.ts';
 
 describe('exclusive work', () => {
   it('runs one at a time, in order, also after a failure', async () => {
