@@ -57,7 +57,13 @@ export const scratchFolder = (): Disposable & { readonly path: string } => {
 
 /** Compiles a PEFT folder for an engine. */
 export const compileFor = async (info: EngineInfo, folder: string, outFile: string) =>
-  compileAdapter({ folder, digest: `sha256:${'b'.repeat(64)}` as Digest, info, outFile, maxRank: 256 });
+  compileAdapter({
+    folder,
+    digest: `sha256:${'b'.repeat(64)}` as Digest,
+    target: info,
+    outFile,
+    maxRank: 256,
+  });
 
 /** An engine process that is ready, for one stream at a time unless told otherwise. */
 export const benchEngine = async (

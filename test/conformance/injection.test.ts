@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Site } from '../../src/runtime/engine/engine.ts';
+import type { Site } from '../../src/runtime/compiled/compile-target.ts';
 import { familyOf } from '../../src/runtime/engine/onnx/families.ts';
 import { readGraph } from '../../src/runtime/engine/onnx/graph.ts';
 import { inject } from '../../src/runtime/engine/onnx/inject.ts';

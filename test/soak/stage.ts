@@ -50,7 +50,7 @@ export const loadAll = async (model: SoakModel, engine: EngineClient, folder: st
     const compiled = await compileAdapter({
       folder: from,
       digest: `sha256:${'a'.repeat(64)}` as Digest,
-      info: engine.info(),
+      target: engine.info(),
       outFile: join(folder, `${name}.bin`),
       maxRank: 256,
     });

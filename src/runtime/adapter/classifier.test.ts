@@ -3,16 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
-import type { EncoderInfo } from '../engine/tasks.ts';
+import type { EncoderTarget } from '../compiled/compile-target.ts';
+import { readCompiledHeader } from '../compiled/read-header.ts';
 import { compileAdapter } from './compile.ts';
 import { type FixtureTensor, float32, safetensors, writeAdapter } from './peft-folder.fixture.ts';
-import { readCompiledHeader } from '../compiled/read-header.ts';
 
-const encoder: EncoderInfo = {
-  dimensions: 2,
-  maxTokens: 16,
-  pooling: 'mean',
-  normalize: true,
+const encoder: EncoderTarget = {
   headFeatures: 2,
   wrappers: ['bert.'],
 };
@@ -52,11 +48,11 @@ const folderWith = async (
   return folder;
 };
 
-const compile = async (folder: string, info: { readonly encoder?: EncoderInfo } = { encoder }) =>
+const compile = async (folder: string, info: { readonly encoder?: EncoderTarget } = { encoder }) =>
   await compileAdapter({
     folder,
     digest: fakeDigest('a'),
-    info: { sites, baseDigest: fakeDigest('b'), engineVersion: 'test 1', ...info },
+    target: { sites, baseDigest: fakeDigest('b'), engineVersion: 'test 1', ...info },
     outFile: join(folder, 'out.bin'),
     maxRank: 8,
   });

@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
-import type { EncoderInfo } from '../engine/tasks.ts';
+import type { EncoderTarget } from '../compiled/compile-target.ts';
 import type { PeftConfig } from './peft-config.ts';
 import type { WeightEntry } from './scales.ts';
 
@@ -68,7 +68,7 @@ const headOf = (entries: readonly WeightEntry[], features: number): HeadTensors 
 export const splitHead = (
   entries: readonly WeightEntry[],
   config: Pick<PeftConfig, 'classifies'>,
-  encoder: Pick<EncoderInfo, 'headFeatures'> | undefined,
+  encoder: Pick<EncoderTarget, 'headFeatures'> | undefined,
 ): { readonly lora: readonly WeightEntry[]; readonly head: HeadTensors | undefined } => {
   if (!config.classifies) return { lora: entries, head: undefined };
   if (encoder?.headFeatures === undefined) {

@@ -6,10 +6,11 @@ import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
-import { compileAdapter } from './compile.ts';
 import { compiledMagic, type StoredType, storedBytes, tensorAlignment } from '../compiled/compiled-file.ts';
 import { compiledValues } from '../compiled/compiled-values.fixture.ts';
 import { memoryLayout } from '../compiled/memory-layout.ts';
+import { readCompiledHeader } from '../compiled/read-header.ts';
+import { compileAdapter } from './compile.ts';
 import {
   brokenVariants,
   type FixtureTensor,
@@ -17,11 +18,10 @@ import {
   int8,
   safetensors,
   tinyFolder,
-  tinyInfo,
+  tinyTarget,
   tinySites,
   writeAdapter,
 } from './peft-folder.fixture.ts';
-import { readCompiledHeader } from '../compiled/read-header.ts';
 
 let root: string;
 beforeAll(async () => {
@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 const compile = (folder: string, name: string, maxRank = 256) =>
-  compileAdapter({ folder, digest: fakeDigest('a'), info: tinyInfo, outFile: join(root, name), maxRank });
+  compileAdapter({ folder, digest: fakeDigest('a'), target: tinyTarget, outFile: join(root, name), maxRank });
 
 /** Tensors of a compiled file by `module half`. */
 const tensorsOf = async (file: string): Promise<ReadonlyMap<string, Float32Array>> =>
@@ -64,7 +64,7 @@ describe('the adapters of the tiny model', () => {
         rank: header.rank,
         targetModules: header.targetModules,
       });
-      expect(header).toMatchObject({ adapterDigest: fakeDigest('a'), baseDigest: tinyInfo.baseDigest });
+      expect(header).toMatchObject({ adapterDigest: fakeDigest('a'), baseDigest: tinyTarget.baseDigest });
       for (const tensor of header.tensors) {
         expect(tensor.offset % tensorAlignment).toBe(0);
         expect(tensor.length).toBe(storedBytes(tensor));

@@ -2,36 +2,48 @@ import type { Digest } from '../../api/names.ts';
 import { writeDurable } from '../../disk/durable.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { isDiskFull } from '../../errors/errno.ts';
-import type { EngineInfo } from '../engine/engine.ts';
-import type { CompiledAdapter } from '../residency/ports.ts';
-import { type HeadTensors, splitHead } from './classifier.ts';
+import type { CompileTarget } from '../compiled/compile-target.ts';
+import { type CompiledAdapter, compiledFrom } from '../compiled/compiled-adapter.ts';
 import type { CompiledHeader } from '../compiled/compiled-file.ts';
-import { layOut, seal } from '../compiled/file-layout.ts';
+import { layOut, seal, type Unplaced } from '../compiled/file-layout.ts';
+import { type HeadTensors, splitHead } from './classifier.ts';
 import { readLabels } from './labels.ts';
 import { type Pair, pairsOf } from './pairs.ts';
 import { openPeftFolder } from './peft-folder.ts';
-import { storeTensor } from './weights.ts';
+import type { WeightEntry } from './scales.ts';
+import { storedTypeOf, storeTensor } from './weights.ts';
 import { unwrapped, wrapped, wrapperOf } from './wrapped-sites.ts';
 
 export type CompileInput = {
   /** PEFT folder: adapter_config.json and adapter_model.safetensors. */
   readonly folder: string;
   readonly digest: Digest;
-  readonly info: Pick<EngineInfo, 'sites' | 'baseDigest' | 'engineVersion' | 'encoder'>;
+  readonly target: CompileTarget;
   readonly outFile: string;
   readonly maxRank: number;
 };
 
-const storePairs = (
-  pairs: readonly Pair[],
+/** Half of a pair: what the compiled file says of it, and what is to be multiplied by `factor`. */
+type Half = { readonly tensor: Unplaced; readonly entry: WeightEntry; readonly factor: number };
+
+const halvesOf = (pairs: readonly Pair[]): readonly Half[] =>
+  pairs.flatMap(({ site, rank, a, b, scale: ofB }) => {
+    const { module, inFeatures, outFeatures } = site;
+    const half = (name: 'A' | 'B', features: number, entry: WeightEntry, factor: number): Half => {
+      const dtype = storedTypeOf(entry);
+      // Float32 is stored as it is computed with: such a file is read to where it stays.
+      const scale = dtype === 'float32' ? 1 : factor;
+      return { tensor: { module, half: name, shape: [rank, features], dtype, scale }, entry, factor };
+    };
+    return [half('A', inFeatures, a, 1), half('B', outFeatures, b, ofB)];
+  });
+
+const storeHalves = (
+  halves: readonly Half[],
   { tensors }: CompiledHeader,
   data: ArrayBuffer,
   file: Buffer<ArrayBuffer>,
 ): void => {
-  const halves = pairs.flatMap(({ a, b, scale }) => [
-    { entry: a, factor: 1 },
-    { entry: b, factor: scale },
-  ]);
   for (const [index, tensor] of tensors.entries()) {
     const half = halves[index];
     if (half !== undefined) storeTensor(half.entry, data, half.factor, tensor, file);
@@ -47,15 +59,6 @@ const storeHead = (
   if (head === undefined) return;
   storeTensor(weight, data, 1, { dtype: 'float32', ...head.weight }, file);
   storeTensor(bias, data, 1, { dtype: 'float32', ...head.bias }, file);
-};
-
-/** What residency has to know of a compiled file. */
-export const compiledFrom = (
-  file: string,
-  { rank, targetModules, fileBytes, ramBytes, head }: CompiledHeader,
-): CompiledAdapter => {
-  const compiled = { file, bytes: fileBytes, ramBytes, rank, targetModules };
-  return head === undefined ? compiled : { ...compiled, labels: head.labels };
 };
 
 const write = async (outFile: string, content: Uint8Array): Promise<void> => {
@@ -76,23 +79,27 @@ const write = async (outFile: string, content: Uint8Array): Promise<void> => {
  * @throws AdaptletError of the adapter part of the catalogue, STORE_FULL; other file system errors as they are
  */
 export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapter> => {
-  const { folder, digest, info, outFile, maxRank } = input;
-  await using peft = await openPeftFolder(folder, info.encoder === undefined ? 'generate' : 'embed');
+  const { folder, digest, target, outFile, maxRank } = input;
+  await using peft = await openPeftFolder(folder, target.encoder === undefined ? 'generate' : 'embed');
   const { config } = peft;
-  const { lora, head } = splitHead(peft.entries, config, info.encoder);
-  const wrapper = wrapperOf(lora, info.encoder?.wrappers ?? []);
-  const sites = wrapped(info.sites, wrapper);
-  const pairs = unwrapped(pairsOf({ entries: lora, config, sites, maxRank }), wrapper);
+  const { lora, head } = splitHead(peft.entries, config, target.encoder);
+  const wrapper = wrapperOf(lora, target.encoder?.wrappers ?? []);
+  const sites = wrapped(target.sites, wrapper);
+  const halves = halvesOf(unwrapped(pairsOf({ entries: lora, config, sites, maxRank }), wrapper));
   const labels = head === undefined ? undefined : await readLabels(folder, head.labels);
-  const identity = { adapterDigest: digest, baseDigest: info.baseDigest, engineVersion: info.engineVersion };
+  const identity = {
+    adapterDigest: digest,
+    baseDigest: target.baseDigest,
+    engineVersion: target.engineVersion,
+  };
   const layout = layOut(
     identity,
-    pairs,
+    halves.map(({ tensor }) => tensor),
     labels === undefined || head === undefined ? undefined : { ...labels, features: head.features },
   );
   const data = await peft.readData();
   const file = Buffer.from(new ArrayBuffer(layout.header.fileBytes));
-  storePairs(pairs, layout.header, data, file);
+  storeHalves(halves, layout.header, data, file);
   if (head !== undefined) storeHead(head, layout.header, data, file);
   const header = seal(layout, file);
   await write(outFile, file);

@@ -6,19 +6,8 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
-import type { EngineInfo } from '../engine/engine.ts';
 import { createCompiler } from './compiler.ts';
-import { tinyFolder, tinyInfo } from './peft-folder.fixture.ts';
-
-const info: EngineInfo = {
-  ...tinyInfo,
-  graphDigest: 'g',
-  executionProvider: 'cpu',
-  architecture: 'llama',
-  contextLength: 256,
-  vocabSize: 259,
-  task: 'generate',
-};
+import { tinyFolder, tinyTarget } from './peft-folder.fixture.ts';
 
 const adapter = (name: string, digit = 'a') => ({
   digest: fakeDigest(digit),
@@ -41,9 +30,9 @@ afterEach(async () => {
 
 describe('compiling on a thread', () => {
   it('makes one file and uses it again while it is intact', async () => {
-    const first = await compiler.compile(adapter('adapters/upper'), info, never);
+    const first = await compiler.compile(adapter('adapters/upper'), tinyTarget, never);
     const { ino } = await stat(first.file);
-    expect(await compiler.compile(adapter('adapters/upper'), info, never)).toEqual(first);
+    expect(await compiler.compile(adapter('adapters/upper'), tinyTarget, never)).toEqual(first);
     expect((await stat(first.file)).ino).toBe(ino);
     expect(await readdir(dir)).toHaveLength(1);
   });
@@ -70,27 +59,27 @@ describe('compiling on a thread', () => {
       },
     ],
   ])('makes the file again when it %s', async (_, damage) => {
-    const first = await compiler.compile(adapter('adapters/upper'), info, never);
+    const first = await compiler.compile(adapter('adapters/upper'), tinyTarget, never);
     const good = await readFile(first.file);
     await damage(first.file);
-    expect(await compiler.compile(adapter('adapters/upper'), info, never)).toEqual(first);
+    expect(await compiler.compile(adapter('adapters/upper'), tinyTarget, never)).toEqual(first);
     expect(await readFile(first.file)).toEqual(good);
   });
 
   it('keeps a file for each base and engine version, and removes all of one adapter', async () => {
-    await compiler.compile(adapter('adapters/upper'), info, never);
-    await compiler.compile(adapter('adapters/upper'), { ...info, engineVersion: 'test 2' }, never);
-    await compiler.compile(adapter('adapters/upper'), { ...info, baseDigest: fakeDigest('c') }, never);
-    await compiler.compile(adapter('adapters/hello', 'd'), info, never);
+    await compiler.compile(adapter('adapters/upper'), tinyTarget, never);
+    await compiler.compile(adapter('adapters/upper'), { ...tinyTarget, engineVersion: 'test 2' }, never);
+    await compiler.compile(adapter('adapters/upper'), { ...tinyTarget, baseDigest: fakeDigest('c') }, never);
+    await compiler.compile(adapter('adapters/hello', 'd'), tinyTarget, never);
     expect(await readdir(dir)).toHaveLength(4);
     await compiler.remove(fakeDigest('a'));
     expect(await readdir(dir)).toHaveLength(1);
   });
 
   it('carries the code and the message of a refusal over the thread', async () => {
-    const refused = compiler.compile(adapter('variants/broken-nan'), info, never);
+    const refused = compiler.compile(adapter('variants/broken-nan'), tinyTarget, never);
     await expect(refused).rejects.toThrow(/q_proj.*NaN/);
-    expect(await codeOf(() => compiler.compile(adapter('variants/broken-dora'), info, never))).toBe(
+    expect(await codeOf(() => compiler.compile(adapter('variants/broken-dora'), tinyTarget, never))).toBe(
       'ADAPTER_DORA',
     );
     expect(await readdir(dir)).toEqual([]);
@@ -98,16 +87,16 @@ describe('compiling on a thread', () => {
 
   it('does not begin when the caller has left', async () => {
     const reason = new Error('left');
-    await expect(compiler.compile(adapter('adapters/upper'), info, AbortSignal.abort(reason))).rejects.toBe(
-      reason,
-    );
+    await expect(
+      compiler.compile(adapter('adapters/upper'), tinyTarget, AbortSignal.abort(reason)),
+    ).rejects.toBe(reason);
   });
 });
 
 it('leaves nothing behind when the caller leaves while it compiles', async () => {
   const leave = new AbortController();
   const reason = new Error('left');
-  const compiling = compiler.compile(adapter('adapters/upper'), info, leave.signal);
+  const compiling = compiler.compile(adapter('adapters/upper'), tinyTarget, leave.signal);
   setImmediate(() => {
     leave.abort(reason);
   });

@@ -7,10 +7,10 @@ import type { Digest } from '../../api/names.ts';
 import { type Settled, unsettle } from '../../errors/across-threads.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { errnoOf } from '../../errors/errno.ts';
-import type { EngineInfo } from '../engine/engine.ts';
-import type { CompiledAdapter, Compiler } from '../residency/ports.ts';
-import { type CompileInput, compiledFrom } from './compile.ts';
+import type { CompileTarget } from '../compiled/compile-target.ts';
+import { type CompiledAdapter, type Compiler, compiledFrom } from '../compiled/compiled-adapter.ts';
 import { readCompiledHeader } from '../compiled/read-header.ts';
+import type { CompileInput } from './compile.ts';
 
 export type CompilerOptions = {
   /** Folder of the compiled files: a cache, which may be emptied whenever nothing is loaded from it. */
@@ -28,9 +28,9 @@ const idleMs = 10_000;
 const hex = (digest: Digest): string => digest.slice('sha256:'.length);
 
 /** One name per adapter, base and engine version; the digest in front, so that all files of an adapter are found. */
-const fileName = (digest: Digest, info: Pick<EngineInfo, 'baseDigest' | 'engineVersion'>): string => {
-  const version = createHash('sha256').update(info.engineVersion).digest('hex');
-  return `${hex(digest)}-${hex(info.baseDigest).slice(0, 16)}-${version.slice(0, 8)}${suffix}`;
+const fileName = (digest: Digest, target: CompileTarget): string => {
+  const version = createHash('sha256').update(target.engineVersion).digest('hex');
+  return `${hex(digest)}-${hex(target.baseDigest).slice(0, 16)}-${version.slice(0, 8)}${suffix}`;
 };
 
 /** The file that is there, when it is intact and for exactly this use; a torn or foreign one is deleted. */
@@ -39,8 +39,8 @@ const reusable = async (input: CompileInput): Promise<CompiledAdapter | undefine
     const header = await readCompiledHeader(input.outFile);
     const fits =
       header.adapterDigest === input.digest &&
-      header.baseDigest === input.info.baseDigest &&
-      header.engineVersion === input.info.engineVersion &&
+      header.baseDigest === input.target.baseDigest &&
+      header.engineVersion === input.target.engineVersion &&
       header.rank <= input.maxRank;
     if (fits) {
       return compiledFrom(input.outFile, header);
@@ -78,14 +78,14 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
     idleTimeout: idleMs,
   });
   return {
-    async compile({ digest, folder, verify }, info, signal) {
+    async compile({ digest, folder, verify }, target, signal) {
       signal.throwIfAborted();
-      const { sites, baseDigest, engineVersion, encoder } = info;
-      const outFile = join(dir, fileName(digest, info));
+      const { sites, baseDigest, engineVersion, encoder } = target;
+      const outFile = join(dir, fileName(digest, target));
       const input = {
         folder,
         digest,
-        info: { sites, baseDigest, engineVersion, ...(encoder === undefined ? {} : { encoder }) },
+        target: { sites, baseDigest, engineVersion, ...(encoder === undefined ? {} : { encoder }) },
         outFile,
         maxRank,
       };
@@ -97,7 +97,7 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
       } catch (error) {
         if (!signal.aborted) throw error;
         // The thread was stopped in the middle of its work.
-        await removeTemporaries(dir, fileName(digest, info));
+        await removeTemporaries(dir, fileName(digest, target));
         throw signal.reason;
       }
     },

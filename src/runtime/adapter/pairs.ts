@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import { foreign } from '../../errors/foreign.ts';
-import type { Site } from '../engine/engine.ts';
+import type { Site } from '../compiled/compile-target.ts';
 import type { PeftConfig } from './peft-config.ts';
 import type { WeightEntry } from './scales.ts';
 

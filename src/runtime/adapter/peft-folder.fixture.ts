@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fakeDigest } from '../../api/names.fixture.ts';
-import type { Site } from '../engine/engine.ts';
+import type { Site } from '../compiled/compile-target.ts';
 
 /** Adapters for tests: made by hand, and those of the tiny model. */
 
@@ -42,7 +42,7 @@ export const tinySites: readonly Site[] = [0, 1].flatMap((layer) =>
   })),
 );
 
-export const tinyInfo = { sites: tinySites, baseDigest: fakeDigest('b'), engineVersion: 'test 1' };
+export const tinyTarget = { sites: tinySites, baseDigest: fakeDigest('b'), engineVersion: 'test 1' };
 
 export type FixtureTensor = {
   readonly dtype: string;

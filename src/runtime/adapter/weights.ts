@@ -1,10 +1,9 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
 import type { CompiledTensor, StoredType } from '../compiled/compiled-file.ts';
+import { widening } from '../compiled/widen.ts';
 import type { TensorEntry } from './safetensors.ts';
 import type { WeightEntry } from './scales.ts';
-import { type Matrix, transposed } from './transpose.ts';
-import { widening } from '../compiled/widen.ts';
 
 const storedAs: Readonly<Record<string, StoredType>> = {
   F32: 'float32',
@@ -83,6 +82,19 @@ const sourceOf = (entry: WeightEntry, data: ArrayBuffer): Source => {
 
 const bytesOf = (values: Source['values']): Uint8Array =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+
+type Matrix = Float32Array | Uint16Array | Int8Array;
+
+/** A matrix of these rows and columns with both exchanged, in memory of its own. */
+export const transposed = <T extends Matrix>(values: T, rows: number, columns: number): T => {
+  const result = values.slice() as T;
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      result[column * rows + row] = values[row * columns + column] ?? 0;
+    }
+  }
+  return result;
+};
 
 /** Scales and values of a tensor, one behind the other. */
 const stored = ({ scales, values }: Pick<Source, 'scales' | 'values'>): Uint8Array<ArrayBuffer> => {

@@ -1,4 +1,4 @@
-import type { Site } from '../engine/engine.ts';
+import type { Site } from '../compiled/compile-target.ts';
 import type { Pair } from './pairs.ts';
 import type { TensorEntry } from './safetensors.ts';
 

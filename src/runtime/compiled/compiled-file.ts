@@ -10,6 +10,8 @@ import type { Digest } from '../../api/names.ts';
  *   …            tensors, each at a multiple of 64 bytes from the start of the file, zero bytes between
  */
 export const compiledMagic = 'ADPTLT01';
+/** Magic, length and checksum of the header. */
+export const preambleBytes = 16;
 export const tensorAlignment = 64;
 
 /** Version of the format: 3 stores B transposed, 2 stored it as PEFT has it, 1 stored float32. */

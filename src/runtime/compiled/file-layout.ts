@@ -6,12 +6,11 @@ import {
   type CompiledTensor,
   compiledFormat,
   compiledMagic,
+  preambleBytes,
   storedBytes,
   tensorAlignment,
 } from './compiled-file.ts';
 import { memoryLayout } from './memory-layout.ts';
-import type { Pair } from '../adapter/pairs.ts';
-import { storedTypeOf } from '../adapter/weights.ts';
 
 /** For whom a compiled file is. */
 export type CompiledIdentity = {
@@ -23,30 +22,21 @@ export type CompiledIdentity = {
 /** Where each tensor goes; checksums are still 0. */
 export type Layout = { readonly header: CompiledHeader; readonly headerBytes: number };
 
-/** Magic, length and checksum of the header. */
-export const preambleBytes = 16;
-
 const align = (offset: number): number => Math.ceil(offset / tensorAlignment) * tensorAlignment;
 
 const kindOf = (module: string): string => module.slice(module.lastIndexOf('.') + 1);
 
-const place = (pairs: readonly Pair[], start: number): { tensors: CompiledTensor[]; end: number } => {
+/** A tensor that has no place yet. */
+export type Unplaced = Omit<CompiledTensor, 'offset' | 'length' | 'crc32'>;
+
+const place = (unplaced: readonly Unplaced[], start: number): { tensors: CompiledTensor[]; end: number } => {
   const tensors: CompiledTensor[] = [];
   let at = start;
-  for (const { site, rank, a, b, scale: ofB } of pairs) {
-    const halves = [
-      { half: 'A', shape: [rank, site.inFeatures], entry: a, factor: 1 },
-      { half: 'B', shape: [rank, site.outFeatures], entry: b, factor: ofB },
-    ] as const;
-    for (const { half, shape, entry, factor } of halves) {
-      const dtype = storedTypeOf(entry);
-      const offset = align(at);
-      const length = storedBytes({ half, shape, dtype });
-      // Float32 is stored as it is computed with: such a file is read to where it stays.
-      const scale = dtype === 'float32' ? 1 : factor;
-      tensors.push({ module: site.module, half, shape, dtype, scale, offset, length, crc32: 0 });
-      at = offset + length;
-    }
+  for (const tensor of unplaced) {
+    const offset = align(at);
+    const length = storedBytes(tensor);
+    tensors.push({ ...tensor, offset, length, crc32: 0 });
+    at = offset + length;
   }
   return { tensors, end: at };
 };
@@ -77,27 +67,27 @@ const encode = (header: CompiledHeader): Uint8Array => new TextEncoder().encode(
 
 /** The header's length depends on the numbers in it: it is measured with the longest ones and filled up with spaces. */
 const headerRoom = (header: CompiledHeader): number => {
-  const longest = Number.MAX_SAFE_INTEGER;
-  const tensors = header.tensors.map((tensor) => ({ ...tensor, offset: longest, crc32: 0xff_ff_ff_ff }));
-  const part = { offset: longest, length: longest, crc32: 0xff_ff_ff_ff };
+  const max = Number.MAX_SAFE_INTEGER;
+  const tensors = header.tensors.map((tensor) => ({ ...tensor, offset: max, crc32: 0xff_ff_ff_ff }));
+  const part = { offset: max, length: max, crc32: 0xff_ff_ff_ff };
   const head = header.head === undefined ? {} : { head: { ...header.head, weight: part, bias: part } };
-  return encode({ ...header, ...head, tensors, fileBytes: longest, ramBytes: longest }).length;
+  return encode({ ...header, ...head, tensors, fileBytes: max, ramBytes: max }).length;
 };
 
 /** Lays out a compiled file. `targetModules` of the header are kinds (`q_proj`), as PEFT lists them. */
 export const layOut = (
   identity: CompiledIdentity,
-  pairs: readonly Pair[],
+  unplaced: readonly Unplaced[],
   classifier?: HeadLayout,
 ): Layout => {
   const header = (start: number): CompiledHeader => {
-    const { tensors, end } = place(pairs, start);
+    const { tensors, end } = place(unplaced, start);
     const headed = classifier === undefined ? undefined : placeHead(classifier, end);
     return {
       format: compiledFormat,
       ...identity,
-      rank: Math.max(...pairs.map((pair) => pair.rank)),
-      targetModules: [...new Set(pairs.map((pair) => kindOf(pair.site.module)))].sort(),
+      rank: Math.max(...unplaced.map(({ shape }) => shape[0])),
+      targetModules: [...new Set(unplaced.map(({ module }) => kindOf(module)))].sort(),
       tensors,
       ...(headed === undefined ? {} : { head: headed.head }),
       fileBytes: headed?.end ?? end,

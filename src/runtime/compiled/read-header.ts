@@ -3,9 +3,13 @@ import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { digestSchema } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { type CompiledHeader, compiledFormat, compiledMagic, storedTypes } from './compiled-file.ts';
-import { preambleBytes } from './file-layout.ts';
-import type { KnownHeaders } from './known-headers.ts';
+import {
+  type CompiledHeader,
+  compiledFormat,
+  compiledMagic,
+  preambleBytes,
+  storedTypes,
+} from './compiled-file.ts';
 
 const size = z.int().min(0);
 const part = z.object({ offset: size, length: size, crc32: size });
@@ -58,6 +62,26 @@ const parse = (path: string, bytes: Buffer): CompiledHeader => {
     throw corrupt(path, 'has a header that is not valid', error);
   }
 };
+
+/** Headers that are kept: some tens of kilobytes each. */
+const maxHeaders = 64;
+
+/** Headers that were read and checked before, by path; one whose bytes are the same is not parsed again. */
+export class KnownHeaders {
+  readonly #byPath = new Map<string, { readonly bytes: Buffer; readonly header: CompiledHeader }>();
+
+  get(path: string, bytes: Buffer): CompiledHeader | undefined {
+    const known = this.#byPath.get(path);
+    return known?.bytes.equals(bytes) === true ? known.header : undefined;
+  }
+
+  set(path: string, bytes: Buffer, header: CompiledHeader): void {
+    this.#byPath.delete(path);
+    this.#byPath.set(path, { bytes, header });
+    const [oldest] = this.#byPath.keys();
+    if (oldest !== undefined && this.#byPath.size > maxHeaders) this.#byPath.delete(oldest);
+  }
+}
 
 /**
  * Reads the header of a compiled file and checks it against its checksum and the length of the file. The checksums of

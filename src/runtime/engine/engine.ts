@@ -1,4 +1,4 @@
-import type { Digest } from '../../api/names.ts';
+import type { CompileTarget } from '../compiled/compile-target.ts';
 import type {
   EncodeInput,
   EncodeResult,
@@ -9,27 +9,14 @@ import type {
   TensorsInfo,
 } from './tasks.ts';
 
-/** A linear of the base model that LoRA can reach. */
-export type Site = {
-  /** PEFT's module name, e.g. `model.layers.0.self_attn.q_proj`. */
-  readonly module: string;
-  /** Features in and out of the linear. */
-  readonly inFeatures: number;
-  readonly outFeatures: number;
-};
-
 /** What the engine process says of itself once the base model is loaded. */
-export type EngineInfo = {
-  readonly baseDigest: Digest;
+export type EngineInfo = CompileTarget & {
   /** Hash of the injected graph: verdicts and compiled files are valid for one of these only. */
   readonly graphDigest: string;
-  /** Version of the compiled format and of ONNX Runtime. */
-  readonly engineVersion: string;
   readonly executionProvider: string;
   readonly architecture: string;
   readonly contextLength: number;
   readonly vocabSize: number;
-  readonly sites: readonly Site[];
   readonly task: Task;
   /** Of the task `embed`. */
   readonly encoder?: EncoderInfo;

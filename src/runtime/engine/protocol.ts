@@ -34,6 +34,15 @@ export type StartOptions = {
   readonly normalize?: boolean;
 };
 
+/**
+ * Names another libonnxruntime than the one that onnxruntime-node ships, such as one that was built for a device. The
+ * engine process, and the processes that it starts, find it in their environment.
+ */
+export const libraryVariable = 'ADAPTLET_ONNX_RUNTIME_LIBRARY';
+
+/** Token events that may be on their way to a caller who has not taken them. */
+export const eventWindow = 64;
+
 /** To the engine process. `call` numbers a call within the life of one process. */
 export type ToEngine =
   | { readonly kind: 'start'; readonly options: StartOptions }

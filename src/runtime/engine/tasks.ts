@@ -1,4 +1,5 @@
-import type { ElementType } from './ort/tensor.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { EncoderTarget } from '../compiled/compile-target.ts';
 
 /**
  * What a base model does: `generate` text token by token; `embed` texts, and classify them by adapters with a head;
@@ -6,11 +7,27 @@ import type { ElementType } from './ort/tensor.ts';
  */
 export type Task = 'generate' | 'embed' | 'infer';
 
+/** What each task is asked by. */
+const callsOf: Readonly<Record<Task, string>> = {
+  generate:
+    'text generation (/v1/completions, /v1/chat/completions, Generate, ModelInfer with the input text)',
+  embed:
+    'embeddings and classification (/v1/embeddings, /v1/classify, Embed, Classify, ModelInfer with the input text)',
+  infer: 'tensors (ModelInfer with the inputs that ModelMetadata tells)',
+};
+
+/** A request of another task than the base model's. */
+export const refuseTask = (task: Task, asked: Task): AdaptletError =>
+  new AdaptletError(
+    'TASK_UNSUPPORTED',
+    `The request asks for ${callsOf[asked]}; the base model does ${callsOf[task]}`,
+  );
+
 /** How the states of a text's tokens become one vector. */
 export type Pooling = 'mean' | 'cls' | 'pooler' | 'model';
 
 /** An encoder, as requests and adapters have to know it. */
-export type EncoderInfo = {
+export type EncoderInfo = EncoderTarget & {
   /** Numbers of an embedding. */
   readonly dimensions: number;
   /** Tokens of a text, special ones included; what is longer is cut at its end. */
@@ -19,11 +36,22 @@ export type EncoderInfo = {
   readonly pooling: Pooling;
   /** Embeddings are divided by their length. */
   readonly normalize: boolean;
-  /** Numbers that a classification head takes; absent where the graph does not give them. */
-  readonly headFeatures?: number;
-  /** What PEFT may put before the names of all modules, see Family. */
-  readonly wrappers: readonly string[];
 };
+
+/** Types of numbers that tensors of requests have. */
+export type ElementType =
+  | 'float16'
+  | 'float32'
+  | 'float64'
+  | 'int8'
+  | 'int16'
+  | 'int32'
+  | 'int64'
+  | 'uint8'
+  | 'uint16'
+  | 'uint32'
+  | 'uint64'
+  | 'bool';
 
 /** A tensor that a graph takes or gives. -1: any size. */
 export type TensorSpec = {

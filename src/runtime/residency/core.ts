@@ -4,11 +4,12 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
+import type { Compiler } from '../compiled/compiled-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Entry } from './entry.ts';
 import { createEvictionPolicy, type EvictionPolicy, type EvictionPolicyName } from './eviction-policy.ts';
 import { type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
-import type { Compiler, Resolutions, Verdicts } from './ports.ts';
+import type { Resolutions, Verdicts } from './ports.ts';
 import { reloadMs } from './reload-cost.ts';
 
 /** One arrow of the lifecycle, as it happened. `at`: wall time in milliseconds since the epoch. */

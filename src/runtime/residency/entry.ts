@@ -1,8 +1,8 @@
 import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
 import type { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
+import type { CompiledAdapter } from '../compiled/compiled-adapter.ts';
 import type { State } from './lifecycle.ts';
-import type { CompiledAdapter } from './ports.ts';
 
 /** Someone who waits for an adapter to be Resident. */
 export type Waiter = {

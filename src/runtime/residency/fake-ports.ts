@@ -4,10 +4,10 @@ import { adapterResource } from '../../plan/resources.fixture.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import { versioned } from '../../plan/version.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
+import type { Compiler } from '../compiled/compiled-adapter.ts';
 import type { ResidencyOptions, Transition } from './core.ts';
 import { digestOf, FakeEngine, Script } from './fake-engine.ts';
 import { createResidency, type Residency } from './manager.ts';
-import type { Compiler } from './ports.ts';
 
 /** Lets everything run that does not wait for a test. */
 export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,7 +1,7 @@
 import type { Digest } from '../../api/names.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import type { RetryClass } from '../../errors/define.ts';
-import type { CompiledAdapter } from './ports.ts';
+import type { CompiledAdapter } from '../compiled/compiled-adapter.ts';
 
 /** Why an adapter is Failed. */
 type Failure = {

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Engine, GenerateEvent } from '../engine/engine.ts';
-import { refuseTask } from '../engine/refuse-task.ts';
 import type { EncodeResult, InferResult, Task } from '../engine/tasks.ts';
+import { refuseTask } from '../engine/tasks.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
 import type { Candidate, Decision, ServingFacts } from '../routing/decision.ts';
 import type { RequestContext, ServedBy } from '../routing/request.ts';

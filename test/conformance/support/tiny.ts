@@ -49,7 +49,7 @@ export const compileFor = async (info: EngineInfo, folder: string, outFolder: st
   const { file } = await compileAdapter({
     folder,
     digest: `sha256:${'a'.repeat(64)}` as Digest,
-    info,
+    target: info,
     outFile: join(outFolder, `${folder.split('/').slice(-2).join('-')}.bin`),
     maxRank: 256,
   });

@@ -4,14 +4,14 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../../api/names.fixture.ts';
 import { codeOf } from '../../../errors/code-of.fixture.ts';
-import { compileAdapter } from '../compile.ts';
 import { compiledValues } from '../../compiled/compiled-values.fixture.ts';
+import { compileAdapter } from '../compile.ts';
 import {
   brokenVariants,
   float32,
   safetensors,
   tinyFolder,
-  tinyInfo,
+  tinyTarget,
   writeAdapter,
 } from '../peft-folder.fixture.ts';
 import { headerLength } from '../safetensors.ts';
@@ -40,7 +40,7 @@ const weightsOf = (folder: string): Promise<Buffer> => readFile(join(folder, 'ad
 /** What an engine computes with, by `module half`. */
 const valuesOf = async (folder: string) => {
   const outFile = join(root, `compiled-${(count += 1)}`);
-  await compileAdapter({ folder, digest: fakeDigest('a'), info: tinyInfo, outFile, maxRank: 256 });
+  await compileAdapter({ folder, digest: fakeDigest('a'), target: tinyTarget, outFile, maxRank: 256 });
   return (await compiledValues(outFile)).values;
 };
 

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { NativeMemory } from '../ort/memory.ts';
-import type { Feeds, LoraTensors } from './feeds.ts';
 import { numbersAt, putNumbers } from '../session/kv-rows.fixture.ts';
 import { AdapterRows, type InRow } from './adapter-rows.ts';
+import type { Feeds, LoraTensors } from './feeds.ts';
 import type { PairAt } from './loaded-adapter.ts';
 
 const sites = [

@@ -1,4 +1,4 @@
-import type { Site } from '../engine.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { copy, reserve, unreserve, zero } from '../ort/libc.ts';
 import { OrtTensor } from '../ort/tensor.ts';

@@ -6,17 +6,17 @@ import { crc32 } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../../api/names.fixture.ts';
 import { compileAdapter } from '../../adapter/compile.ts';
-import { compiledValues } from '../../compiled/compiled-values.fixture.ts';
 import { tinyFolder, tinySites } from '../../adapter/peft-folder.fixture.ts';
+import type { CompiledAdapter } from '../../compiled/compiled-adapter.ts';
+import { compiledValues } from '../../compiled/compiled-values.fixture.ts';
 import { readCompiledHeader } from '../../compiled/read-header.ts';
-import type { CompiledAdapter } from '../../residency/ports.ts';
 import { Exclusive } from '../mutex.ts';
 import { elementsOf, type OrtTensor } from '../ort/tensor.ts';
-import type { LoraTensors } from './feeds.ts';
 import type { GraphSession } from '../session/decoder-session.ts';
 import { AdapterTable } from './adapter-table.ts';
 import { Arena } from './arena.ts';
 import { checkHeader } from './check-header.ts';
+import type { LoraTensors } from './feeds.ts';
 import type { LoadedAdapter } from './loaded-adapter.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'adaptlet-table-'));
@@ -45,7 +45,7 @@ const compile = (name: string): Promise<CompiledAdapter> =>
   compileAdapter({
     folder: join(tinyFolder, name),
     digest: fakeDigest('a'),
-    info: expected,
+    target: expected,
     outFile: fileOf(basename(name)),
     maxRank: 64,
   });

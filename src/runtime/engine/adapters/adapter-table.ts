@@ -1,8 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { CompiledHeader } from '../../compiled/compiled-file.ts';
-import { KnownHeaders } from '../../compiled/known-headers.ts';
 import { memoryLayout } from '../../compiled/memory-layout.ts';
-import { readCompiledHeader } from '../../compiled/read-header.ts';
+import { KnownHeaders, readCompiledHeader } from '../../compiled/read-header.ts';
 import type { Exclusive } from '../mutex.ts';
 import type { Arena } from './arena.ts';
 import { checkHeader, type Expected } from './check-header.ts';

@@ -1,5 +1,6 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import {
   type CompiledHeader,
   type CompiledTensor,
@@ -7,7 +8,6 @@ import {
   tensorAlignment,
 } from '../../compiled/compiled-file.ts';
 import { ramBytesOf } from '../../compiled/file-layout.ts';
-import type { Site } from '../engine.ts';
 
 /** What a compiled file must have been made for. */
 export type Expected = {

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Site } from '../engine.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { NativeMemory, PointerTable } from '../ort/memory.ts';
 import { OrtTensor } from '../ort/tensor.ts';

@@ -2,8 +2,8 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { MemoryLayout } from '../../compiled/memory-layout.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { OrtTensor } from '../ort/tensor.ts';
-import type { Feeds, LoraTensors } from './feeds.ts';
 import type { Arena, Block } from './arena.ts';
+import type { Feeds, LoraTensors } from './feeds.ts';
 
 /** What makes feeds: a graph with LoRA inputs. */
 export type FeedMaker = { readonly feeds: (lora: LoraTensors) => Feeds };

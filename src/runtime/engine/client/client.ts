@@ -2,7 +2,6 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import { backoffMs } from '../../../time/backoff.ts';
 import type { Clock } from '../../../time/clock.ts';
-import { EngineLife } from './engine-life.ts';
 import type {
   Engine,
   EngineInfo,
@@ -12,9 +11,9 @@ import type {
   GenerateInput,
   ProbeResult,
 } from '../engine.ts';
-import { eventWindow } from '../generate/event-window.ts';
-import type { StartOptions } from '../protocol.ts';
+import { eventWindow, type StartOptions } from '../protocol.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../tasks.ts';
+import { EngineLife } from './engine-life.ts';
 
 export type EngineOptions = StartOptions & {
   readonly clock: Clock;

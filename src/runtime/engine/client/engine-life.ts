@@ -5,8 +5,14 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { EngineInfo, EngineLoad, GenerateInput } from '../engine.ts';
-import { libraryVariable } from '../library-variable.ts';
-import { type Answers, type FromEngine, fromWire, type StartOptions, type ToEngine } from '../protocol.ts';
+import {
+  type Answers,
+  type FromEngine,
+  fromWire,
+  libraryVariable,
+  type StartOptions,
+  type ToEngine,
+} from '../protocol.ts';
 import { EventStream } from './event-stream.ts';
 import { Watchdog } from './watchdog.ts';
 

@@ -3,21 +3,21 @@ import type { Clock } from '../../../time/clock.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
+import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import { Batcher } from '../batch/batcher.ts';
 import type { EngineInfo, ProbeResult } from '../engine.ts';
-import { Exclusive } from '../mutex.ts';
-import { compareLogits, probeIds } from '../session/probe.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import { RequestRoom } from '../host/request-room.ts';
-import type { Feeds } from '../adapters/feeds.ts';
+import { Exclusive } from '../mutex.ts';
+import { compareLogits, probeIds } from '../session/probe.ts';
 import type { EncodeInput, EncodeResult } from '../tasks.ts';
 import type { EncoderModel } from './encode-model.ts';
 import { classify, type Head } from './head.ts';
-import { adapterLanes, baseLanes, type Lane, type Lanes } from './pooling-path.ts';
 import { headBytes, readHead } from './loaded-heads.ts';
 import { MixedTexts, type Text } from './mixed-texts.ts';
 import { unitVector } from './pooling.ts';
+import { adapterLanes, baseLanes, type Lane, type Lanes } from './pooling-path.ts';
 import { tokensOf } from './text-tokens.ts';
 
 export type EncoderHostOptions = {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../../time/clock.ts';
 import type { EngineInfo } from '../engine.ts';
+import { type EncoderSessions, openEncoderSessions } from '../graphs/encoder-graphs.ts';
 import { digestFiles, filesOf } from '../model/digest.ts';
 import { type ModelFolder, weightFilesOf } from '../model/folder.ts';
 import { readSettings } from '../model/settings.ts';
@@ -9,11 +10,10 @@ import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { chooseProvider, type ProviderWish } from '../session/choose-provider.ts';
-import { engineVersion } from '../session/runtime-options.ts';
-import type { EncoderInfo } from '../tasks.ts';
 import { type EncoderOutputs, embeddingOutput } from '../session/encoder-graph.ts';
 import type { EncoderSession } from '../session/encoder-session.ts';
-import { type EncoderSessions, openEncoderSessions } from '../graphs/encoder-graphs.ts';
+import { engineVersion } from '../session/runtime-options.ts';
+import type { EncoderInfo } from '../tasks.ts';
 import { type PoolingConfig, type PoolingOptions, readPoolingConfig } from './pooling-config.ts';
 
 export type EncoderModelOptions = Partial<ProviderWish> &

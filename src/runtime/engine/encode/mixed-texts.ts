@@ -1,6 +1,6 @@
 import type { AdapterRows } from '../adapters/adapter-rows.ts';
-import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { Feeds } from '../adapters/feeds.ts';
+import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { EncoderSession } from '../session/encoder-session.ts';
 import { type Lane, poolEach } from './pooling-path.ts';
 

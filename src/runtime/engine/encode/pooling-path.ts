@@ -1,7 +1,7 @@
-import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { Feeds } from '../adapters/feeds.ts';
-import type { EncoderModel } from './encode-model.ts';
+import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { EncoderSession, EncoderValues } from '../session/encoder-session.ts';
+import type { EncoderModel } from './encode-model.ts';
 import { firstState, meanState } from './pooling.ts';
 
 /** What texts are run with and for. */

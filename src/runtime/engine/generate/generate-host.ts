@@ -3,20 +3,20 @@ import type { Clock } from '../../../time/clock.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
+import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
+import { StopStrings } from '../model/stop-strings.ts';
 import { Exclusive } from '../mutex.ts';
-import { Answer } from './answer.ts';
-import { compareLogits, probeLogits } from '../session/probe.ts';
-import { Rows } from './running-batch.ts';
+import { seededRandom } from '../random.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
+import { compareLogits, probeLogits } from '../session/probe.ts';
+import { Answer } from './answer.ts';
+import type { BaseModel } from './generate-model.ts';
+import { Rows } from './running-batch.ts';
 import { type Ending, Scheduler } from './scheduler.ts';
 import { type Graph, Sequence } from './sequence.ts';
-import { StopStrings } from '../model/stop-strings.ts';
-import { seededRandom } from '../random.ts';
-import type { Feeds } from '../adapters/feeds.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
-import type { BaseModel } from './generate-model.ts';
 
 export type HostOptions = {
   readonly adapterBudgetBytes: number;

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Digest } from '../../../api/names.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { EngineInfo } from '../engine.ts';
+import { openSessions, type Sessions } from '../graphs/decoder-graphs.ts';
 import { digestModel } from '../model/digest.ts';
 import { openModelFolder, weightFilesOf } from '../model/folder.ts';
 import { type ModelSettings, readSettings } from '../model/settings.ts';
@@ -10,7 +11,6 @@ import { familyOf } from '../onnx/families.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { chooseProvider, type ProviderWish } from '../session/choose-provider.ts';
 import { engineVersion } from '../session/runtime-options.ts';
-import { openSessions, type Sessions } from '../graphs/decoder-graphs.ts';
 
 export type BaseModelOptions = Partial<ProviderWish> & {
   readonly modelDir: string;

@@ -1,11 +1,11 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
-import { type KvRows, RowCache } from '../session/kv-rows.ts';
 import { type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
 import { KvMemory } from '../schedule/kv-memory.ts';
 import { RowPlaces } from '../schedule/slots.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
+import { type KvRows, RowCache } from '../session/kv-rows.ts';
 import type { Graph, Sequence, StepTimes } from './sequence.ts';
 
 type Adapter = LoadedAdapter<GraphSession>;

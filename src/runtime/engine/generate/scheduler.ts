@@ -2,11 +2,10 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { EngineLoad } from '../engine.ts';
 import type { Exclusive } from '../mutex.ts';
-import { CompletionRate } from '../schedule/completion-rate.ts';
+import { CompletionRate, retryAfterMs } from '../schedule/completion-rate.ts';
 import { FairQueue, type Flow } from '../schedule/fair-queue.ts';
 import { FillPace } from '../schedule/fill-pace.ts';
 import { victimsFor } from '../schedule/preemption.ts';
-import { retryAfterMs } from '../schedule/retry-after.ts';
 import type { Outcome } from './running-batch.ts';
 
 /** How a sequence ended: complete, cancelled, or with an error. */

@@ -1,15 +1,15 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
+import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { GenerateEvent } from '../engine.ts';
-import type { Feeds } from '../adapters/feeds.ts';
+import { eventWindow } from '../protocol.ts';
+import { type LogprobParts, takenLogprob } from '../sampling/logprobs.ts';
+import type { Sampler } from '../sampling/sampling.ts';
+import type { Flow } from '../schedule/fair-queue.ts';
 import type { GraphSession } from '../session/decoder-session.ts';
 import type { KvCache } from '../session/kv-cache.ts';
 import type { Answer } from './answer.ts';
-import { eventWindow } from './event-window.ts';
-import type { Flow } from '../schedule/fair-queue.ts';
-import { type LogprobParts, takenLogprob } from '../sampling/logprobs.ts';
-import type { Sampler } from '../sampling/sampling.ts';
 
 /** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
 export type Graph = { readonly session: GraphSession; readonly feeds: () => Feeds };

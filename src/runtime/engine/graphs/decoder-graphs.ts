@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { inject } from '../onnx/inject.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
+import { proveRows } from '../proofs/prove-rows.ts';
+import { proveWiring } from '../proofs/wiring.ts';
 import { GraphSession } from '../session/decoder-session.ts';
+import type { RunOptions } from '../session/runtime-options.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
 import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
-import { proveRows } from '../proofs/prove-rows.ts';
-import type { RunOptions } from '../session/runtime-options.ts';
-import { proveWiring } from '../proofs/wiring.ts';
 
 /**
  * The base model, loaded twice over one copy of its weights: requests without an adapter run the graph as it was

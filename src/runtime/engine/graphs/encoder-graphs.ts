@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Site } from '../engine.ts';
-import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
-import type { RunOptions } from '../session/runtime-options.ts';
+import type { Site } from '../../compiled/compile-target.ts';
+import { mixedSites } from '../proofs/prove-texts.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
-import { mixedSites } from '../proofs/prove-texts.ts';
+import type { RunOptions } from '../session/runtime-options.ts';
+import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
 
 /** An encoder, loaded twice over one copy of its weights, as decoders are: see session/sessions.ts. */
 export type EncoderSessions = {

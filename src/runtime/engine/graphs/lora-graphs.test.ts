@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Site } from '../engine.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import type { Feeds, LoraTensors } from '../adapters/feeds.ts';
 import type { GraphSession } from '../session/decoder-session.ts';
 import { LoraGraphs } from './lora-graphs.ts';

@@ -1,6 +1,6 @@
-import type { Site } from '../engine.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import { sameAnswers } from '../proofs/wiring.ts';
+import type { GraphSession } from '../session/decoder-session.ts';
 
 /** Opens a graph with LoRA inputs at the wanted sites only. */
 export type OpenSubset = (wanted: (site: Site) => boolean) => Promise<GraphSession>;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Digest } from '../../../api/names.ts';
-import type { Site } from '../engine.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import type { Family } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { inject, sitesOf } from '../onnx/inject.ts';

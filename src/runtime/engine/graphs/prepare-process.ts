@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { encoderAnswers } from '../encode/encoder-answers.ts';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
 import { OnnxSession } from '../ort/session.ts';
-import { preparedFiles } from '../session/prepared-files.ts';
 import { decoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
+import { preparedFiles } from '../session/prepared-files.ts';
 import { sessionOptions } from '../session/runtime-options.ts';
 
 /**

@@ -8,8 +8,8 @@ import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { type Digest, shortDigest } from '../../../api/names.ts';
 import { syncFolder, writeDurable } from '../../../disk/durable.ts';
-import type { Clock } from '../../../time/clock.ts';
 import { readChunks } from '../../../disk/read-chunks.ts';
+import type { Clock } from '../../../time/clock.ts';
 import { preparedFiles } from '../session/prepared-files.ts';
 import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
 

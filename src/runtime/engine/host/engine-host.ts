@@ -1,6 +1,6 @@
 import type { EngineInfo, EngineLoad, ProbeResult } from '../engine.ts';
-import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../tasks.ts';
 import type { Host } from '../generate/generate-host.ts';
+import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../tasks.ts';
 
 /** A base model of any task within the engine process. What is absent it does not do. */
 export type EngineHost = {

@@ -2,9 +2,9 @@ import { AdaptletError, asAdaptletError, errorCodeOf } from '../../../errors/ada
 import type { Clock } from '../../../time/clock.ts';
 import { Batcher } from '../batch/batcher.ts';
 import type { EngineInfo } from '../engine.ts';
-import { Exclusive } from '../mutex.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import { RequestRoom } from '../host/request-room.ts';
+import { Exclusive } from '../mutex.ts';
 import type { InferInput, InferResult, NamedTensor } from '../tasks.ts';
 import { inOrder } from './check-inputs.ts';
 import type { InferModel } from './infer-model.ts';

@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { familyOf } from './families.ts';
-import { inputShape, readGraph } from './graph.ts';
 import { handMade, llamaLayer, tinyModel } from './graph.fixture.ts';
+import { inputShape, readGraph } from './graph.ts';
 import { inject, inputOf } from './inject.ts';
 import { readFields, textOf } from './wire.ts';
 

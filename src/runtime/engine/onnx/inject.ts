@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Site } from '../engine.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import type { Family } from './families.ts';
 import { applyEdit, type Graph, inputShape, integerAttribute, readGraph } from './graph.ts';
 import { inputOf, loraNodes } from './lora-nodes.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { readGraph } from './graph.ts';
 import { handMade, tinyModel } from './graph.fixture.ts';
+import { readGraph } from './graph.ts';
 import { gatherLogitsRows } from './logits-rows.ts';
 import { valueInfoMessage } from './messages.ts';
 import { elementType } from './schema.ts';

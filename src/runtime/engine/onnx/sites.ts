@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Site } from '../engine.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import { type Family, type Part, placeOf } from './families.ts';
 import type { Graph, Node } from './graph.ts';
 import { checkForm, type Features, featuresOf } from './linear.ts';

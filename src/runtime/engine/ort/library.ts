@@ -3,7 +3,7 @@ import { arch, platform } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
-import { libraryVariable } from '../library-variable.ts';
+import { libraryVariable } from '../protocol.ts';
 
 /** The address of something that ONNX Runtime owns. */
 export type Handle = bigint;

@@ -1,7 +1,8 @@
 import koffi from 'koffi';
+import type { ElementType } from '../tasks.ts';
 import { type Handle, ort } from './library.ts';
 import { NativeMemory } from './memory.ts';
-import { type ElementType, elementBytes, elementsOf, elementTypeOf } from './tensor.ts';
+import { elementBytes, elementsOf, elementTypeOf } from './tensor.ts';
 
 /** What a run computed, row by row. */
 export type OutputTensor = {

@@ -1,7 +1,8 @@
+import type { ElementType } from '../tasks.ts';
 import { allocator, env, type Handle, ort, stringAt } from './library.ts';
 import { type PointerTable, readPointers, type StringTable } from './memory.ts';
 import { appendProvider } from './providers.ts';
-import { type ElementType, elementTypeOf } from './tensor.ts';
+import { elementTypeOf } from './tensor.ts';
 
 /** An input or output of a graph. A dimension without a fixed size has its symbol, or an empty string. */
 export type TensorInfo = {

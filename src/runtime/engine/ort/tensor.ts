@@ -1,3 +1,4 @@
+import type { ElementType } from '../tasks.ts';
 import { cpuMemory, type Handle, ort } from './library.ts';
 import { NativeMemory } from './memory.ts';
 
@@ -15,9 +16,7 @@ const elementTypes = {
   float64: { code: 11, bytes: 8 },
   uint32: { code: 12, bytes: 4 },
   uint64: { code: 13, bytes: 8 },
-} as const;
-
-export type ElementType = keyof typeof elementTypes;
+} as const satisfies Record<ElementType, { readonly code: number; readonly bytes: number }>;
 
 export const elementBytes = (type: ElementType): number => elementTypes[type].bytes;
 

@@ -1,6 +1,6 @@
 import { systemClock } from '../../../time/clock.ts';
-import { EngineProcess } from './engine-process.ts';
 import type { FromEngine, ToEngine } from '../protocol.ts';
+import { EngineProcess } from './engine-process.ts';
 
 /**
  * Entry point of the engine process. It talks to its parent over the IPC channel only and lives no longer than that

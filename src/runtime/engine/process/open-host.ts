@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import { EncoderHost, type EncoderHostOptions } from '../encode/encode-host.ts';
 import { openEncoderModel } from '../encode/encode-model.ts';
 import type { PoolingOptions } from '../encode/pooling-config.ts';
+import { Host, type HostOptions } from '../generate/generate-host.ts';
+import { type BaseModelOptions, openBaseModel } from '../generate/generate-model.ts';
+import type { EngineHost } from '../host/engine-host.ts';
 import { InferHost } from '../infer/infer-host.ts';
 import { openInferModel } from '../infer/infer-model.ts';
 import { openModelFolder } from '../model/folder.ts';
 import { readGraph } from '../onnx/graph.ts';
-import { type BaseModelOptions, openBaseModel } from '../generate/generate-model.ts';
-import type { EngineHost } from '../host/engine-host.ts';
-import { Host, type HostOptions } from '../generate/generate-host.ts';
 import { taskOf } from './task-of.ts';
 
 /** What has a default. */

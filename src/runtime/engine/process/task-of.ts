@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { inputIds, isEncoder } from '../session/encoder-graph.ts';
 import type { Graph } from '../onnx/graph.ts';
+import { inputIds, isEncoder } from '../session/encoder-graph.ts';
 import type { Task } from '../tasks.ts';
 
 const hasTokenizer = (folder: string): boolean =>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { LoraTensors } from '../adapters/feeds.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
 import { elementsOf } from '../ort/tensor.ts';
-import type { LoraTensors } from '../adapters/feeds.ts';
 import { numbersAt } from '../session/kv-rows.fixture.ts';
 import { Perturbation } from './perturbation.ts';
 

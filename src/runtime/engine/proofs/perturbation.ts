@@ -1,10 +1,10 @@
+import type { Site } from '../../compiled/compile-target.ts';
+import type { LoraTensors } from '../adapters/feeds.ts';
 import type { PairAt } from '../adapters/loaded-adapter.ts';
-import type { Site } from '../engine.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { NativeMemory } from '../ort/memory.ts';
 import { OrtTensor } from '../ort/tensor.ts';
 import { seededRandom } from '../random.ts';
-import type { LoraTensors } from '../adapters/feeds.ts';
 
 const bytesOf = ({ inFeatures, outFeatures }: Site): number =>
   (inFeatures + outFeatures) * Float32Array.BYTES_PER_ELEMENT;

@@ -1,12 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
-import type { Site } from '../engine.ts';
 import type { Feeds } from '../adapters/feeds.ts';
+import type { EncoderSession, EncoderValues } from '../session/encoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 import { eachIsItsOwn, strength } from './prove-rows.ts';
-import type { EncoderSession, EncoderValues } from '../session/encoder-session.ts';
 
 /** Of different lengths, by tokens that every vocabulary has. */
 const texts: readonly (readonly number[])[] = [

@@ -1,12 +1,12 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Site } from '../engine.ts';
+import type { Site } from '../../compiled/compile-target.ts';
+import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { PointerTable, StringTable } from '../ort/memory.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
-import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
 import { AppendingCache, InPlaceCache, type KvCache, tokenBytes } from './kv-cache.ts';
 import { KvRows, rowTokens } from './kv-rows.ts';
 import { type RunOptions, sessionOptions } from './runtime-options.ts';

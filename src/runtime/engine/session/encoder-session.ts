@@ -1,11 +1,9 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Site } from '../engine.ts';
+import type { Site } from '../../compiled/compile-target.ts';
+import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
 import { TensorRun } from '../ort/tensor-run.ts';
-import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
-import { type RunOptions, sessionOptions } from './runtime-options.ts';
-import { Int64Buffer } from './step-buffers.ts';
 import {
   attentionMask,
   type EncoderOutputs,
@@ -14,6 +12,8 @@ import {
   readEncoderOutputs,
   tokenTypeIds,
 } from './encoder-graph.ts';
+import { type RunOptions, sessionOptions } from './runtime-options.ts';
+import { Int64Buffer } from './step-buffers.ts';
 
 export type EncoderGraphOptions = RunOptions & {
   /** Folder with the files that the graph names for its weights. */

@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { ProbeResult } from '../engine.ts';
 import type { Feeds } from '../adapters/feeds.ts';
+import type { ProbeResult } from '../engine.ts';
 import type { GraphSession } from './decoder-session.ts';
 
 const length = 16;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ElementType } from '../ort/tensor.ts';
+import type { ElementType } from '../tasks.ts';
 import { readStepInputs } from './step-inputs.ts';
 
 const names = [

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { CompiledHeader } from './compiled-file.ts';
-import { KnownHeaders } from './known-headers.ts';
+import { KnownHeaders } from './read-header.ts';
 
 const header = (rank: number) => ({ rank }) as CompiledHeader;
 

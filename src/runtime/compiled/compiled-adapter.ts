@@ -1,0 +1,43 @@
+import type { Digest } from '../../api/names.ts';
+import type { CompileTarget } from './compile-target.ts';
+import type { CompiledHeader } from './compiled-file.ts';
+
+/** A compiled file, as whoever keeps adapters has to know it. */
+export type CompiledAdapter = {
+  readonly file: string;
+  /** Of the file. */
+  readonly bytes: number;
+  /** In the memory of the engine, where every value is float32: what the RAM budget is charged. */
+  readonly ramBytes: number;
+  readonly rank: number;
+  readonly targetModules: readonly string[];
+  /** Of an adapter that classifies. */
+  readonly labels?: readonly string[];
+};
+
+export const compiledFrom = (
+  file: string,
+  { rank, targetModules, fileBytes, ramBytes, head }: CompiledHeader,
+): CompiledAdapter => {
+  const compiled = { file, bytes: fileBytes, ramBytes, rank, targetModules };
+  return head === undefined ? compiled : { ...compiled, labels: head.labels };
+};
+
+/** Reads, validates and converts an adapter off the serving thread. Implemented in src/runtime/adapter. */
+export type Compiler = {
+  /**
+   * Uses the compiled file that is there when it is intact; else calls `verify` and makes it from the folder. Errors:
+   * the adapter part of the catalogue, those of `verify`.
+   */
+  compile(
+    adapter: {
+      readonly digest: Digest;
+      readonly folder: string;
+      readonly verify: (signal: AbortSignal) => Promise<void>;
+    },
+    target: CompileTarget,
+    signal: AbortSignal,
+  ): Promise<CompiledAdapter>;
+  /** Deletes the compiled files of an adapter. */
+  remove(digest: Digest): Promise<void>;
+};
