@@ -97,7 +97,7 @@ export const timedAnswer = async (
   const started = performance.now();
   const input: GenerateInput = {
     requestId: 'bench',
-    adapter,
+    engineName: adapter,
     prompt,
     maxTokens,
     sampling: { temperature: 0, topK: 0, topP: 1, ...sampling },

@@ -2,14 +2,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AdapterTable } from '../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
-import { Exclusive } from '../../src/runtime/engine/mutex.ts';
-import { type BaseModel, openBaseModel } from '../../src/runtime/engine/generate/generate-model.ts';
-import { openModelFolder } from '../../src/runtime/engine/model/folder.ts';
 import type { Feeds } from '../../src/runtime/engine/adapters/feeds.ts';
-import type { GraphSession } from '../../src/runtime/engine/session/decoder-session.ts';
+import { type GenerateModel, openGenerateModel } from '../../src/runtime/engine/generate/generate-model.ts';
+import { preparedFiles, preparedWeights } from '../../src/runtime/engine/graphs/prepared-weights.ts';
+import { openModelFolder, readModelGraph } from '../../src/runtime/engine/model/folder.ts';
+import { Mutex } from '../../src/runtime/engine/mutex.ts';
+import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import type { KvCache } from '../../src/runtime/engine/session/kv-cache.ts';
-import { preparedFiles } from '../../src/runtime/engine/session/prepared-files.ts';
-import { preparedWeights } from '../../src/runtime/engine/graphs/prepared-weights.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { type BenchBase, benchBase, benchCache, compileFor, scratchFolder } from './base.ts';
 import { quantile, type Report, report, variant } from './report.ts';
@@ -43,7 +42,7 @@ const measure = async ({ cache, step }: Decoder): Promise<Sample> => {
   return { prefill: prefilled - started, decode: quantile(steps, 0.5) };
 };
 
-const ours = (session: GraphSession, feeds: Feeds): Decoder => {
+const ours = (session: DecoderSession, feeds: Feeds): Decoder => {
   const cache = session.newCache(context + block);
   return { cache, step: (ids) => session.prepare(feeds, ids, cache, [ids.length - 1])() };
 };
@@ -54,7 +53,7 @@ const theirs = (graph: UninjectedGraph): Decoder => {
 };
 
 /** The exported graph: twice as the optimiser left it, over the prepared weights; once as it was exported. */
-const uninjected = async (model: BenchBase, base: BaseModel, threads: number) => {
+const uninjected = async (model: BenchBase, base: GenerateModel, threads: number) => {
   const folder = openModelFolder(model.modelDir);
   const { headSize } = base.settings;
   const prepared = await preparedWeights(
@@ -81,12 +80,12 @@ const uninjected = async (model: BenchBase, base: BaseModel, threads: number) =>
   };
 };
 
-const openAdapters = async (model: BenchBase, base: BaseModel, folder: string) => {
+const openAdapters = async (model: BenchBase, base: GenerateModel, folder: string) => {
   const adapters = new AdapterTable({
     arena: new Arena(64 << 20),
     graphFor: (modules) => base.sessions.graphs.graphFor(modules),
     expected: base.info,
-    steps: new Exclusive(),
+    steps: new Mutex(),
   });
   const load = async (name: string, source: string): Promise<Decoder> => {
     const { file } = await compileFor(base.info, source, join(folder, `${name}.bin`));
@@ -99,8 +98,7 @@ const openAdapters = async (model: BenchBase, base: BaseModel, folder: string) =
 /** Samples of every variant, round by round, at one number of threads. */
 const samplesOf = async (model: BenchBase, threads: number): Promise<Map<string, Sample[]>> => {
   using scratch = scratchFolder();
-  const base = await openBaseModel({
-    modelDir: model.modelDir,
+  const base = await openGenerateModel(model.modelDir, readModelGraph(model.modelDir), {
     cacheDir: benchCache('engine'),
     threads,
     clock: systemClock,

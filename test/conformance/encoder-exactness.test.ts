@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { float32, safetensors, writeAdapter } from '../../src/runtime/adapter/peft-folder.fixture.ts';
 import { transposed } from '../../src/runtime/adapter/weights.ts';
 import { readCompiledHeader } from '../../src/runtime/compiled/read-header.ts';
-import type { EncoderHostOptions } from '../../src/runtime/engine/encode/encode-host.ts';
+import type { EncodeHostOptions } from '../../src/runtime/engine/encode/encode-host.ts';
 import type { PoolingOptions } from '../../src/runtime/engine/encode/pooling-config.ts';
 import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
@@ -134,12 +134,12 @@ describe('an encoder in float32, against the adapter merged into its weights', (
   const encode = async (host: OpenEncoder['host'], more: Partial<EncodeInput>): Promise<EncodeResult> =>
     await host.encode(1, {
       requestId: '1',
-      adapter: null,
+      engineName: null,
       texts: texts.map((ids) => ({ kind: 'ids', ids })),
       output: 'embedding',
       ...more,
     });
-  const openWith = async (options: Partial<EncoderHostOptions> & PoolingOptions): Promise<OpenEncoder> => {
+  const openWith = async (options: Partial<EncodeHostOptions> & PoolingOptions): Promise<OpenEncoder> => {
     const other = await openEncoder(writeBertModel(join(folder, 'model')), join(folder, 'cache'), options);
     await other.host.load('classifier', file);
     others.push(other);
@@ -162,7 +162,7 @@ describe('an encoder in float32, against the adapter merged into its weights', (
   });
 
   it('classifies texts of a padded batch with the logits of each by itself', async () => {
-    const result = await encode(encoder.host, { adapter: 'classifier', output: 'classification' });
+    const result = await encode(encoder.host, { engineName: 'classifier', output: 'classification' });
     if (result.kind !== 'classification') throw new Error('no classification');
     expect(result.labels).toEqual(labels);
     for (const [index, { logits, label }] of result.rows.entries()) {
@@ -183,7 +183,7 @@ describe('an encoder in float32, against the adapter merged into its weights', (
   ])('embeds by %s', async (_, options, expectedOf) => {
     const { host } = await openWith(options);
     for (const [adapterName, all] of [['classifier', references] as const, [null, base] as const]) {
-      const result = await encode(host, { adapter: adapterName });
+      const result = await encode(host, { engineName: adapterName });
       if (result.kind !== 'embedding') throw new Error('no embeddings');
       for (const [index, row] of result.rows.entries()) {
         const reference = all[index];
@@ -195,8 +195,8 @@ describe('an encoder in float32, against the adapter merged into its weights', (
 
   it('answers the same whatever it is batched with', async () => {
     const { host } = await openWith({ maxBatch: 1 });
-    const alone = await encode(host, { adapter: 'classifier' });
-    const together = await encode(encoder.host, { adapter: 'classifier' });
+    const alone = await encode(host, { engineName: 'classifier' });
+    const together = await encode(encoder.host, { engineName: 'classifier' });
     if (alone.kind !== 'embedding' || together.kind !== 'embedding') throw new Error('no embeddings');
     for (const [index, row] of alone.rows.entries()) {
       expect(distance(row, together.rows[index] ?? new Float32Array())).toBeLessThanOrEqual(tolerance);
@@ -205,7 +205,7 @@ describe('an encoder in float32, against the adapter merged into its weights', (
 
   it('answers requests of the adapter and of the base model at the same time, each with its own weights', async () => {
     const requests = Array.from({ length: 20 }, (_, index) =>
-      encode(encoder.host, { adapter: index % 2 === 0 ? 'classifier' : null }),
+      encode(encoder.host, { engineName: index % 2 === 0 ? 'classifier' : null }),
     );
     for (const [index, result] of (await Promise.all(requests)).entries()) {
       if (result.kind !== 'embedding') throw new Error('no embeddings');
@@ -226,7 +226,7 @@ describe('an encoder in float32, against the adapter merged into its weights', (
     await expect(encoder.host.load('damaged', damaged)).rejects.toMatchObject({
       code: 'COMPILED_FILE_CORRUPT',
     });
-    await expect(encode(encoder.host, { adapter: 'damaged' })).rejects.toMatchObject({
+    await expect(encode(encoder.host, { engineName: 'damaged' })).rejects.toMatchObject({
       code: 'ADAPTER_NOT_AVAILABLE',
     });
   });
@@ -249,11 +249,11 @@ describe('an encoder in float32, against the adapter merged into its weights', (
 
   it('unloads an adapter only when nothing uses it any more', async () => {
     const { host } = await openWith({ maxBatch: 1 });
-    const running = encode(host, { adapter: 'classifier' });
+    const running = encode(host, { engineName: 'classifier' });
     const unloaded = host.unload('classifier');
     expect(await running).toMatchObject({ kind: 'embedding' });
     await unloaded;
-    await expect(encode(host, { adapter: 'classifier' })).rejects.toMatchObject({
+    await expect(encode(host, { engineName: 'classifier' })).rejects.toMatchObject({
       code: 'ADAPTER_NOT_AVAILABLE',
     });
   });

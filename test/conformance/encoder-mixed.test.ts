@@ -54,7 +54,7 @@ describe.skipIf(real === undefined)('texts of different adapters in one run of M
     next += 1;
     const result = await encoder.host.encode(next, {
       requestId: String(next),
-      adapter,
+      engineName: adapter,
       texts: of.map((text) => ({ kind: 'text', text })),
       output: 'embedding',
     });

@@ -39,7 +39,7 @@ const input = (texts: number, adapter: string | null = null) => {
   const tokens = { kind: 'ids', ids: [3, 5, 7] } as const;
   return {
     requestId: String(asked),
-    adapter,
+    engineName: adapter,
     texts: Array.from({ length: texts }, () => tokens),
     output: 'embedding',
   } as const;
@@ -95,7 +95,7 @@ describe('an encoder in its process', () => {
     const prompt = { kind: 'text', text: 'x' } as const;
     const sampling = { temperature: 0, topK: 0, topP: 1 };
     const generation = engine.generate(
-      { requestId: 'g', adapter: null, prompt, maxTokens: 1, sampling, stop: [] },
+      { requestId: 'g', engineName: null, prompt, maxTokens: 1, sampling, stop: [] },
       never,
     );
     await expect(Array.fromAsync(generation)).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED' });

@@ -45,7 +45,7 @@ describe.skipIf(real === undefined)('MiniLM int8 (ADAPTLET_MODELS or ../shared/m
     next += 1;
     return await encoder.host.encode(next, {
       requestId: String(next),
-      adapter: null,
+      engineName: null,
       texts: texts.map((text) => ({ kind: 'text', text })),
       output: 'embedding',
       ...more,
@@ -109,7 +109,7 @@ describe.skipIf(real === undefined)('MiniLM int8 (ADAPTLET_MODELS or ../shared/m
 
   it('gives the logits of PEFT within what 8 bits change', async () => {
     for (const { text, logits, label } of golden()) {
-      const [row] = classesOf(await encode([text], { adapter: 'intent', output: 'classification' }));
+      const [row] = classesOf(await encode([text], { engineName: 'intent', output: 'classification' }));
       expect(farthest(row?.logits ?? [], logits)).toBeLessThanOrEqual(int8Tolerance);
       expect(row?.label).toBe(label);
     }
@@ -119,7 +119,7 @@ describe.skipIf(real === undefined)('MiniLM int8 (ADAPTLET_MODELS or ../shared/m
     const all = rows();
     const result = await encode(
       all.map(({ text }) => text),
-      { adapter: 'intent', output: 'classification' },
+      { engineName: 'intent', output: 'classification' },
     );
     expect(classesOf(result).map(({ label }) => label)).toEqual(all.map(({ label }) => label));
   });
@@ -144,7 +144,7 @@ describe.skipIf(real === undefined)('MiniLM int8 (ADAPTLET_MODELS or ../shared/m
 
   it('changes embeddings by an adapter, and says so in the probe', async () => {
     const [plain] = embeddingsOf(await encode(['play some jazz']));
-    const [adapted] = embeddingsOf(await encode(['play some jazz'], { adapter: 'intent' }));
+    const [adapted] = embeddingsOf(await encode(['play some jazz'], { engineName: 'intent' }));
     expect(farthest(plain ?? [], adapted ?? [])).toBeGreaterThan(0.01);
     expect(await encoder.host.probe('intent')).toEqual({ finite: true, maxDifference: expect.any(Number) });
     expect((await encoder.host.probe('intent')).maxDifference).toBeGreaterThan(0.1);

@@ -2,15 +2,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { AdapterRows } from '../../src/runtime/engine/adapters/adapter-rows.ts';
-import type { GraphSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { proveRows } from '../../src/runtime/engine/proofs/prove-rows.ts';
+import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { fixtureFolder } from './support/fixture-folder.ts';
 import { aroundSteps, stepsDuring } from './support/host.ts';
 import { fixtureNames } from './support/onnx-fixture.ts';
 import { type OpenModel, openModel } from './support/open-model.ts';
 import { scratch, tinyModel } from './support/tiny.ts';
 
-type Given = Parameters<GraphSession['prepareRows']>;
+type Given = Parameters<DecoderSession['prepareRows']>;
 
 describe('the proof that rows can run together', () => {
   let model: OpenModel;

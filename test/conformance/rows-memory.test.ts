@@ -109,8 +109,8 @@ describe('a request of a session', () => {
     const input = first(null, 'flip');
     const { session: _, ...without } = input;
     await host.ask(input);
-    const alone = await host.ask({ ...without, adapter: 'reverse' });
-    const flipped = await host.ask({ ...input, adapter: 'reverse' });
+    const alone = await host.ask({ ...without, engineName: 'reverse' });
+    const flipped = await host.ask({ ...input, engineName: 'reverse' });
     expect(flipped.done.cachedTokens ?? 0).toBe(0);
     expect(flipped.ids).toEqual(alone.ids);
     const back = await host.ask(input);

@@ -211,12 +211,16 @@ describe('prepared weights', () => {
     const folder = join(cache, 'prepared', name);
     const model = join(tinyModel('int4'), 'model.onnx');
     const answersOf = decoderAnswers({ threads: 1, headSize: settings.headSize });
-    await provePrepared(model, folder, answersOf);
+    const places = {
+      exported: { graph: model, weightsFolder: tinyModel('int4'), optimised: false },
+      prepared: { graph: join(folder, 'optimised.onnx'), weightsFolder: folder, optimised: true },
+    };
+    await provePrepared(places, answersOf);
     const weights = join(folder, 'weights.bin');
     const bytes = readFileSync(weights);
     // Beyond the embedding, which most tokens do not touch.
     for (let at = 70_000; at < bytes.length; at += 1) bytes.writeUInt8(bytes.readUInt8(at) ^ 0x11, at);
     writeFileSync(weights, bytes);
-    await expect(provePrepared(model, folder, answersOf)).rejects.toThrow(/do not give the answers/);
+    await expect(provePrepared(places, answersOf)).rejects.toThrow(/do not give the answers/);
   });
 });

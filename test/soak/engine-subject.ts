@@ -30,7 +30,7 @@ const inputOf = (
   number: number,
 ): GenerateInput => ({
   requestId: `soak-${number}`,
-  adapter: resident?.engineName ?? null,
+  engineName: resident?.engineName ?? null,
   prompt: { kind: 'ids', ids: promptIds },
   maxTokens,
   sampling,

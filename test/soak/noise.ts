@@ -51,7 +51,7 @@ export const measureNoise = async (model: SoakModel, seed: number, answers: numb
       const promptIds = requests.next().promptIds.slice(0, 100);
       const input = (ids: readonly number[], maxTokens: number): GenerateInput => ({
         requestId: 'noise',
-        adapter: names[answer % names.length] ?? null,
+        engineName: names[answer % names.length] ?? null,
         prompt: { kind: 'ids', ids },
         maxTokens,
         sampling: { temperature: 0, topK: 0, topP: 1, logitBias: model.endIds.map((id) => [id, -100]) },

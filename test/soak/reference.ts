@@ -128,7 +128,7 @@ const keyOf = ({ adapter, promptIds, sampling }: Asked): string =>
 
 const inputOf = ({ adapter, promptIds, sampling }: Asked, maxTokens: number): GenerateInput => ({
   requestId: 'reference',
-  adapter,
+  engineName: adapter,
   prompt: { kind: 'ids', ids: promptIds },
   maxTokens,
   sampling,

@@ -58,7 +58,7 @@ export type Sampling = {
 export type GenerateInput = {
   readonly requestId: string;
   /** Engine-side name of a loaded adapter, or null for the base model. */
-  readonly adapter: string | null;
+  readonly engineName: string | null;
   readonly prompt: Prompt;
   readonly maxTokens: number;
   /** True: fewer tokens where the context leaves less. Absent or false: PROMPT_TOO_LONG then. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { Exclusive } from './mutex.ts';
+import { Mutex } from './mutex.ts';
 
 describe('exclusive work', () => {
   it('runs one at a time, in order, also after a failure', async () => {
-    const exclusive = new Exclusive();
+    const exclusive = new Mutex();
     const log: string[] = [];
     const work =
       (name: string, fail = false) =>

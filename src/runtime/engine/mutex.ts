@@ -3,7 +3,7 @@
  * of these: ONNX Runtime reads the tensors of a step some time after its run was asked for, so memory may only move
  * between steps.
  */
-export class Exclusive {
+export class Mutex {
   #tail: Promise<unknown> = Promise.resolve();
 
   run<T>(work: () => T | Promise<T>): Promise<T> {

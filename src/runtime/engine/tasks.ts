@@ -76,7 +76,7 @@ export type EncoderText =
 export type EncodeInput = {
   readonly requestId: string;
   /** Engine-side name of a loaded adapter, or null for the base model. */
-  readonly adapter: string | null;
+  readonly engineName: string | null;
   readonly texts: readonly EncoderText[];
   /** `any`: a classification where the adapter has a head, else embeddings. */
   readonly output: 'embedding' | 'classification' | 'any';

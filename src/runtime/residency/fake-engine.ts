@@ -106,13 +106,13 @@ export class FakeEngine implements Engine {
     if (!this.loaded.delete(name)) throw new Error(`${name} is not loaded`);
   }
   async *generate(input: GenerateInput) {
-    await this.#call(`generate ${nameOf(input.adapter ?? 'base')}`);
+    await this.#call(`generate ${nameOf(input.engineName ?? 'base')}`);
     yield { kind: 'token', ids: [1], text: this.answer } as const;
     const timing = { queueMs: 0, prefillMs: 1, decodeMs: 1, switchMs: 0 };
     yield { kind: 'done', finishReason: 'stop', promptTokens: 1, completionTokens: 1, timing } as const;
   }
   async encode(input: EncodeInput): Promise<EncodeResult> {
-    await this.#call(`encode ${nameOf(input.adapter ?? 'base')}`);
+    await this.#call(`encode ${nameOf(input.engineName ?? 'base')}`);
     const counted = { promptTokens: 1, truncated: [] };
     if (!this.classifies) return { kind: 'embedding', rows: [], ...counted };
     const row = { label: this.answer, logits: [1], probabilities: [1] };

@@ -63,7 +63,7 @@ const labelOf = async (
 ): Promise<{ readonly text: string; readonly queueMs: number }> => {
   const requestId = `smoke ${engineName} ${test.name}`;
   const texts = [{ kind: 'text', text: test.prompt }] as const;
-  const input = { requestId, adapter: engineName, texts, output: 'any' } as const;
+  const input = { requestId, engineName, texts, output: 'any' } as const;
   const result = await engine.encode(input, signal);
   if (result.kind === 'classification') return { text: result.rows[0]?.label ?? '', queueMs: 0 };
   const what = `${engineName}: smoke test ${test.name} cannot be run: the adapter gives embeddings, which are no text`;
@@ -83,7 +83,7 @@ const runSmokeTest = async (
   const { text, queueMs } = await withLimit(limit, outer, async (signal) => {
     const input = {
       requestId: `smoke ${engineName} ${test.name}`,
-      adapter: engineName,
+      engineName,
       prompt: { kind: 'text', text: test.prompt },
       maxTokens: test.maxTokens,
       sampling: { temperature: 0, topP: 1, topK: 0 },

@@ -83,7 +83,7 @@ describe('the data path with a stable that fails again and again', () => {
       served: { adapter: '', digest: baseDigest, arm: 'base', rollout: 'sql' },
     });
     expect((await ask('front')).served).toMatchObject({ arm: 'base', rollout: 'sql', rule: 'only' });
-    expect(asked.at(-1)?.adapter).toBeNull();
+    expect(asked.at(-1)?.engineName).toBeNull();
     expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 0 });
   });
 
@@ -119,7 +119,7 @@ describe('the data path with a stable that fails again and again', () => {
     // Still broken: the caller does not notice, and the next trial is later.
     const before = asked.length;
     expect((await ask('sql')).served.adapter).toBe('next');
-    expect(asked.slice(before).map(({ adapter: name }) => name)).toEqual([
+    expect(asked.slice(before).map(({ engineName: name }) => name)).toEqual([
       'default/good--x',
       'default/next--x',
     ]);
@@ -140,7 +140,7 @@ describe('the data path with a stable that fails again and again', () => {
     state.queueing = 'default/good--x';
     const trial = new AbortController();
     const waiting = ask('sql', 'u1', trial.signal);
-    await expect.poll(() => asked.at(-1)?.adapter).toBe('default/good--x');
+    await expect.poll(() => asked.at(-1)?.engineName).toBe('default/good--x');
     expect((await ask('sql')).served.adapter).toBe('next');
     trial.abort();
     await expect(waiting).rejects.toMatchObject({ code: 'REQUEST_CANCELLED' });

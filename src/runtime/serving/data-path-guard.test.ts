@@ -36,7 +36,7 @@ describe('the data path with a canary', () => {
     state.fail = new AdaptletError('LOGITS_NOT_FINITE', 'NaN');
     await expect(ask('sql')).rejects.toMatchObject({ code: 'LOGITS_NOT_FINITE' });
     expect((await ask('sql')).served).toMatchObject({ adapter: 'good', digest: good, arm: 'stable' });
-    expect(asked.map(({ adapter: name }) => name?.slice(8, 12))).toEqual(['next', 'next', 'good']);
+    expect(asked.map(({ engineName: name }) => name?.slice(8, 12))).toEqual(['next', 'next', 'good']);
     expect(counts.of(key('sql'))).toEqual({ stable: 1, canary: 0 });
     expect([references.get('next'), references.get('good')]).toEqual([0, 0]);
   });

@@ -87,21 +87,21 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     info: () => ({ baseDigest, task: state.task }),
     encode: async (input: EncodeInput) => {
       encoded.push(input);
-      const isMeant = state.failing === undefined || state.failing === input.adapter;
+      const isMeant = state.failing === undefined || state.failing === input.engineName;
       if (state.fail !== undefined && isMeant) throw state.fail;
-      if (state.classifier === input.adapter)
+      if (state.classifier === input.engineName)
         return { kind: 'classification', labels: [], rows: [], promptTokens: 0, truncated: [] };
       return { kind: 'embedding', rows: [], promptTokens: 0, truncated: [] };
     },
     async *generate(input: GenerateInput, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
       asked.push(input);
-      const isMeant = (who: string | undefined) => who === undefined || who === input.adapter;
+      const isMeant = (who: string | undefined) => who === undefined || who === input.engineName;
       if (!state.admits && isMeant(state.queueing)) await queued(signal);
       const fail = isMeant(state.failing) ? state.fail : undefined;
       if (fail !== undefined && !state.failAfterFirst) throw fail;
       state.onFirst();
       const { firstTokenMs } = state;
-      const token = { kind: 'token', ids: [1], text: input.adapter ?? 'base' } as const;
+      const token = { kind: 'token', ids: [1], text: input.engineName ?? 'base' } as const;
       yield firstTokenMs === undefined ? token : { ...token, firstTokenMs };
       if (fail !== undefined) throw fail;
       signal.throwIfAborted();

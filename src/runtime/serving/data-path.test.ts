@@ -19,7 +19,7 @@ describe('the data path', () => {
     const { ask, asked } = dataPathOver(planOf(), {});
     const { served } = await ask('tiny');
     expect(served).toEqual({ adapter: '', digest: baseDigest, rollout: '', arm: 'base', rule: '' });
-    expect(asked[0]?.adapter).toBeNull();
+    expect(asked[0]?.engineName).toBeNull();
   });
 
   it('tells the engine whose request it is, and which session it may continue', async () => {

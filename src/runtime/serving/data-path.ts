@@ -92,8 +92,8 @@ export class DataPath {
     const { served, acquired, watch, result } = await this.#serve(
       { asked: 'generate', id, context, signal },
       async ({ lease }, on) => {
-        const adapter = lease?.engineName ?? null;
-        const input = { requestId: id, adapter, ...request, ...scopeOf(context) };
+        const engineName = lease?.engineName ?? null;
+        const input = { requestId: id, engineName, ...request, ...scopeOf(context) };
         const events = this.#parts.engine.generate(input, on.signal)[Symbol.asyncIterator]();
         // The first event tells whether the engine admits the request at all: an error here is still a plain error.
         const first = await events.next();
@@ -115,7 +115,7 @@ export class DataPath {
       passage,
       ({ lease }, engineSignal) =>
         this.#parts.engine.encode(
-          { requestId: passage.id, adapter: lease?.engineName ?? null, ...request },
+          { requestId: passage.id, engineName: lease?.engineName ?? null, ...request },
           engineSignal,
         ),
       ({ candidate, served }, result) =>

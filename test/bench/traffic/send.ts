@@ -15,7 +15,7 @@ export const sendTo =
   async (ask, token, signal) => {
     const input: GenerateInput = {
       requestId: 'bench',
-      adapter: ask.adapter,
+      engineName: ask.adapter,
       prompt: { kind: 'ids', ids: ask.prompt },
       maxTokens: ask.maxTokens,
       sampling: { temperature: 0, topK: 0, topP: 1, ...sampling },

@@ -3,7 +3,11 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { CompiledHeader } from '../../../src/runtime/compiled/compiled-file.ts';
 import { readCompiledHeader } from '../../../src/runtime/compiled/read-header.ts';
-import { type EngineClient, type EngineOptions, startEngine } from '../../../src/runtime/engine/client/client.ts';
+import {
+  type EngineClient,
+  type EngineOptions,
+  startEngine,
+} from '../../../src/runtime/engine/client/client.ts';
 import type { GenerateEvent, GenerateInput } from '../../../src/runtime/engine/engine.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -61,7 +65,7 @@ export const request = (
   more: Partial<GenerateInput> = {},
 ): GenerateInput => ({
   requestId: `${adapter ?? 'base'} ${text}`,
-  adapter,
+  engineName: adapter,
   prompt: { kind: 'text', text },
   maxTokens: 32,
   sampling: { temperature: 0, topK: 0, topP: 1 },

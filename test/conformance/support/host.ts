@@ -1,9 +1,12 @@
 import { join } from 'node:path';
 import { vi } from 'vitest';
 import type { GenerateEvent, GenerateInput } from '../../../src/runtime/engine/engine.ts';
-import { Host, type HostOptions } from '../../../src/runtime/engine/generate/generate-host.ts';
-import { GraphSession } from '../../../src/runtime/engine/session/decoder-session.ts';
-import type { Sessions } from '../../../src/runtime/engine/graphs/decoder-graphs.ts';
+import {
+  GenerateHost,
+  type GenerateHostOptions,
+} from '../../../src/runtime/engine/generate/generate-host.ts';
+import type { DecoderSessions } from '../../../src/runtime/engine/graphs/decoder-sessions.ts';
+import { DecoderSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Answer, request } from './engine.ts';
 import { openBase } from './open-model.ts';
@@ -48,13 +51,13 @@ export type Asked = {
 /** An engine in this process, without a process of its own. */
 export class TestHost {
   readonly warnings: readonly string[];
-  readonly sessions: Sessions;
-  readonly host: Host;
+  readonly sessions: DecoderSessions;
+  readonly host: GenerateHost;
   /** Numbers of requests, one for each token, in the order in which they were given. */
   readonly tokens: number[] = [];
   #ids = 0;
 
-  private constructor(host: Host, sessions: Sessions, warnings: readonly string[]) {
+  private constructor(host: GenerateHost, sessions: DecoderSessions, warnings: readonly string[]) {
     this.host = host;
     this.sessions = sessions;
     this.warnings = warnings;
@@ -62,11 +65,11 @@ export class TestHost {
 
   static async open(
     modelDir: string,
-    options: Partial<HostOptions> = {},
+    options: Partial<GenerateHostOptions> = {},
     cacheDir = scratch(),
   ): Promise<TestHost> {
     const base = await openBase(modelDir, cacheDir);
-    const host = new Host(base, {
+    const host = new GenerateHost(base, {
       adapterBudgetBytes: 64 << 20,
       maxConcurrent: 8,
       maxQueue: 16,
@@ -84,7 +87,7 @@ export class TestHost {
   /** The same with the tiny model's adapters. */
   static async tiny(
     modelDir: string,
-    options: Partial<HostOptions> = {},
+    options: Partial<GenerateHostOptions> = {},
     cacheDir = scratch(),
   ): Promise<TestHost> {
     const test = await TestHost.open(modelDir, options, cacheDir);
@@ -147,16 +150,16 @@ export class TestHost {
   }
 }
 
-type StepGiven = Parameters<GraphSession['prepareRows']>;
-type StepRun = ReturnType<GraphSession['prepareRows']>;
+type StepGiven = Parameters<DecoderSession['prepareRows']>;
+type StepRun = ReturnType<DecoderSession['prepareRows']>;
 
 /** Lets `around` set up all steps, until the result is called. */
 export const aroundSteps = (
-  around: (given: StepGiven, prepare: (given: StepGiven) => StepRun, graph: GraphSession) => StepRun,
+  around: (given: StepGiven, prepare: (given: StepGiven) => StepRun, graph: DecoderSession) => StepRun,
 ): (() => void) => {
-  const prepareRows = Reflect.get(GraphSession.prototype, 'prepareRows');
-  const spy = vi.spyOn(GraphSession.prototype, 'prepareRows').mockImplementation(function (
-    this: GraphSession,
+  const prepareRows = Reflect.get(DecoderSession.prototype, 'prepareRows');
+  const spy = vi.spyOn(DecoderSession.prototype, 'prepareRows').mockImplementation(function (
+    this: DecoderSession,
     ...given: StepGiven
   ) {
     return around(given, (changed) => prepareRows.apply(this, changed), this);
@@ -165,7 +168,7 @@ export const aroundSteps = (
 };
 
 /** A step: its rows, the tokens of each, and its graph. */
-export type Step = { readonly rows: number; readonly tokens: number; readonly graph: GraphSession };
+export type Step = { readonly rows: number; readonly tokens: number; readonly graph: DecoderSession };
 
 /** The steps that are run while `work` goes on. */
 export const stepsDuring = async <T>(

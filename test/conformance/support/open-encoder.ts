@@ -1,18 +1,15 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { EncoderHost, type EncoderHostOptions } from '../../../src/runtime/engine/encode/encode-host.ts';
+import { EncodeHost, type EncodeHostOptions } from '../../../src/runtime/engine/encode/encode-host.ts';
 import {
-  type EncoderModel,
-  type EncoderModelOptions,
-  openEncoderModel,
+  type EncodeModel,
+  type EncodeModelOptions,
+  openEncodeModel,
 } from '../../../src/runtime/engine/encode/encode-model.ts';
-import { openModelFolder } from '../../../src/runtime/engine/model/folder.ts';
-import { readGraph } from '../../../src/runtime/engine/onnx/graph.ts';
+import { readModelGraph } from '../../../src/runtime/engine/model/folder.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 
 export type OpenEncoder = {
-  readonly model: EncoderModel;
-  readonly host: EncoderHost;
+  readonly model: EncodeModel;
+  readonly host: EncodeHost;
   readonly warnings: readonly string[];
 };
 
@@ -20,22 +17,18 @@ export type OpenEncoder = {
 export const openEncoder = async (
   modelDir: string,
   cacheDir: string,
-  options: Partial<EncoderHostOptions & EncoderModelOptions> = {},
+  options: Partial<EncodeHostOptions & EncodeModelOptions> = {},
 ): Promise<OpenEncoder> => {
   const warnings: string[] = [];
-  const model = await openEncoderModel(
-    openModelFolder(modelDir),
-    readGraph(readFileSync(join(modelDir, 'model.onnx'))),
-    {
-      cacheDir,
-      threads: 1,
-      clock: systemClock,
-      warn: (message) => warnings.push(message),
-      signal: new AbortController().signal,
-      ...options,
-    },
-  );
-  const host = new EncoderHost(model, {
+  const model = await openEncodeModel(modelDir, readModelGraph(modelDir), {
+    cacheDir,
+    threads: 1,
+    clock: systemClock,
+    warn: (message) => warnings.push(message),
+    signal: new AbortController().signal,
+    ...options,
+  });
+  const host = new EncodeHost(model, {
     adapterBudgetBytes: 8 << 20,
     maxConcurrent: 8,
     maxQueue: 200,

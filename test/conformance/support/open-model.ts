@@ -3,16 +3,20 @@ import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { AdapterTable } from '../../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../../src/runtime/engine/adapters/arena.ts';
-import { Exclusive } from '../../../src/runtime/engine/mutex.ts';
-import { type BaseModel, openBaseModel } from '../../../src/runtime/engine/generate/generate-model.ts';
+import type { Feeds, LoraTensors } from '../../../src/runtime/engine/adapters/feeds.ts';
+import {
+  type GenerateModel,
+  openGenerateModel,
+} from '../../../src/runtime/engine/generate/generate-model.ts';
+import { readModelGraph } from '../../../src/runtime/engine/model/folder.ts';
+import { Mutex } from '../../../src/runtime/engine/mutex.ts';
 import { NativeMemory } from '../../../src/runtime/engine/ort/memory.ts';
 import { OrtTensor } from '../../../src/runtime/engine/ort/tensor.ts';
-import type { Feeds, LoraTensors } from '../../../src/runtime/engine/adapters/feeds.ts';
-import type { GraphSession } from '../../../src/runtime/engine/session/decoder-session.ts';
+import type { DecoderSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 
-export type OpenModel = BaseModel & {
-  readonly adapters: AdapterTable<GraphSession>;
+export type OpenModel = GenerateModel & {
+  readonly adapters: AdapterTable<DecoderSession>;
   readonly warnings: readonly string[];
 };
 
@@ -20,10 +24,9 @@ export type OpenModel = BaseModel & {
 export const openBase = async (
   modelDir: string,
   cacheDir: string,
-): Promise<BaseModel & Pick<OpenModel, 'warnings'>> => {
+): Promise<GenerateModel & Pick<OpenModel, 'warnings'>> => {
   const warnings: string[] = [];
-  const base = await openBaseModel({
-    modelDir,
+  const base = await openGenerateModel(modelDir, readModelGraph(modelDir), {
     cacheDir,
     threads: 1,
     clock: systemClock,
@@ -40,16 +43,16 @@ export const openModel = async (modelDir: string, cacheDir: string): Promise<Ope
     arena: new Arena(64 << 20),
     graphFor: (modules) => base.sessions.graphs.graphFor(modules),
     expected: base.info,
-    steps: new Exclusive(),
+    steps: new Mutex(),
   });
   return { ...base, adapters };
 };
 
 /** A graph and what is fed to it: a loaded adapter, or {@link withLora}. */
-export type Runnable = { readonly graph: GraphSession; readonly feeds: Feeds };
+export type Runnable = { readonly graph: DecoderSession; readonly feeds: Feeds };
 
 /** A graph with these tensors, or with none: rank 0. */
-export const withLora = (graph: GraphSession, lora: LoraTensors = new Map()): Runnable => ({
+export const withLora = (graph: DecoderSession, lora: LoraTensors = new Map()): Runnable => ({
   graph,
   feeds: graph.feeds(lora),
 });

@@ -16,21 +16,21 @@ export type Matrix = {
 /** A matrix in another precision: what is written, and the float32 values that a node makes of it. */
 export type Encoded = { readonly tensors: readonly FileTensor[]; readonly values: Float32Array };
 
-const largestFloat16 = 65_504;
+const maxFloat16 = 65_504;
 /** Symmetric: -128 is not used. */
-const largestInt8 = 127;
-const smallestFloat32 = 2 ** -149;
+const maxInt8 = 127;
+const minFloat32 = 2 ** -149;
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView<ArrayBuffer>): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
 /** Nearest, ties to even. Errors: ADAPTER_FLOAT16_RANGE. */
 const toFloat16 = ({ name, shape, values }: Matrix): Encoded => {
-  const at = values.findIndex((value) => Math.abs(value) > largestFloat16);
+  const at = values.findIndex((value) => Math.abs(value) > maxFloat16);
   if (at >= 0) {
     throw new AdaptletError(
       'ADAPTER_FLOAT16_RANGE',
-      `tensor ${foreign(name)} has ${values[at]} at element ${at}; float16 ends at ${largestFloat16}`,
+      `tensor ${foreign(name)} has ${values[at]} at element ${at}; float16 ends at ${maxFloat16}`,
     );
   }
   const halves = Float16Array.from(values);
@@ -44,7 +44,7 @@ const toFloat16 = ({ name, shape, values }: Matrix): Encoded => {
 const scaleOf = (row: Float32Array): number => {
   let largest = 0;
   for (const value of row) largest = Math.max(largest, Math.abs(value));
-  return largest === 0 ? 1 : Math.max(Math.fround(largest / largestInt8), smallestFloat32);
+  return largest === 0 ? 1 : Math.max(Math.fround(largest / maxInt8), minFloat32);
 };
 
 /** Symmetric, one float32 scale a row, nearest: value = int8 * scale, rounded to float32. */
@@ -58,7 +58,7 @@ const toInt8 = ({ name, shape, values }: Matrix): Encoded => {
     scales[row] = scale;
     for (let at = row * columns; at < (row + 1) * columns; at++) {
       const nearest = Math.round((values[at] ?? 0) / scale);
-      quantised[at] = Math.max(-largestInt8, Math.min(largestInt8, nearest));
+      quantised[at] = Math.max(-maxInt8, Math.min(maxInt8, nearest));
       read[at] = (quantised[at] ?? 0) * scale;
     }
   }

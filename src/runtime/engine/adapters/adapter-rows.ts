@@ -18,15 +18,15 @@ export type AdapterRowsOptions = {
 
 const floatBytes = Float32Array.BYTES_PER_ELEMENT;
 const alignment = 64;
-const leastRank = 4;
+const minRank = 4;
 /** Feeds of spans are kept: making them costs more than a switch. */
-const mostSpans = 64;
+const maxSpans = 64;
 
 /** Copying all rows anew costs as much as some steps with rows that are too large. */
 const patience = 8;
 
 /** Adapters of different ranks stand in rows of one rank, filled up with zeros: the least power of two that holds it. */
-const rowRank = (rank: number): number => 2 ** Math.ceil(Math.log2(Math.max(leastRank, rank)));
+const rowRank = (rank: number): number => 2 ** Math.ceil(Math.log2(Math.max(minRank, rank)));
 
 type Half = { readonly half: 'A' | 'B'; readonly module: string; readonly features: number };
 
@@ -157,7 +157,7 @@ export class AdapterRows {
     const key = first * (this.#options.rows + 1) + count;
     const known = this.#feeds.get(key);
     if (known !== undefined) return known;
-    if (this.#feeds.size >= mostSpans) this.#releaseFeeds();
+    if (this.#feeds.size >= maxSpans) this.#releaseFeeds();
     const start = this.#address ?? 0n;
     const tensors: LoraTensors = new Map(
       this.#places.map(({ half, module, features, at }) => {

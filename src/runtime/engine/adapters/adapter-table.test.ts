@@ -10,9 +10,9 @@ import { tinyFolder, tinySites } from '../../adapter/peft-folder.fixture.ts';
 import type { CompiledAdapter } from '../../compiled/compiled-adapter.ts';
 import { compiledValues } from '../../compiled/compiled-values.fixture.ts';
 import { readCompiledHeader } from '../../compiled/read-header.ts';
-import { Exclusive } from '../mutex.ts';
+import { Mutex } from '../mutex.ts';
 import { elementsOf, type OrtTensor } from '../ort/tensor.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import type { DecoderSession } from '../session/decoder-session.ts';
 import { AdapterTable } from './adapter-table.ts';
 import { Arena } from './arena.ts';
 import { checkHeader } from './check-header.ts';
@@ -26,7 +26,7 @@ const fileOf = (name: string): string => join(folder, `${name}.bin`);
 /** A session that only keeps what it would feed. */
 const session = {
   feeds: (lora: LoraTensors) => ({ lora, release: () => undefined }),
-} as unknown as GraphSession;
+} as unknown as DecoderSession;
 
 /** What the session of these tests would feed. */
 const fed = (adapter: LoadedAdapter): LoraTensors => (adapter.feeds as unknown as { lora: LoraTensors }).lora;
@@ -36,7 +36,7 @@ const valuesOf = (arena: Arena, tensor: OrtTensor): Float32Array =>
   new Float32Array(arena.buffer, Number(tensor.address - arena.address), elementsOf(tensor.shape));
 
 const makeTable = (budget = 1 << 20) => {
-  const steps = new Exclusive();
+  const steps = new Mutex();
   const arena = new Arena(budget);
   return { steps, arena, table: new AdapterTable({ arena, graphFor: async () => session, expected, steps }) };
 };

@@ -2,7 +2,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { CompiledHeader } from '../../compiled/compiled-file.ts';
 import { memoryLayout } from '../../compiled/memory-layout.ts';
 import { KnownHeaders, readCompiledHeader } from '../../compiled/read-header.ts';
-import type { Exclusive } from '../mutex.ts';
+import type { Mutex } from '../mutex.ts';
 import type { Arena } from './arena.ts';
 import { checkHeader, type Expected } from './check-header.ts';
 import { type FeedMaker, LoadedAdapter } from './loaded-adapter.ts';
@@ -14,7 +14,7 @@ export type AdapterTableParts<G extends FeedMaker> = {
   readonly graphFor: (modules: ReadonlySet<string>) => Promise<G>;
   readonly expected: Expected;
   /** Shared with whoever runs steps. */
-  readonly steps: Exclusive;
+  readonly steps: Mutex;
 };
 
 /**
@@ -39,6 +39,17 @@ export class AdapterTable<G extends FeedMaker = FeedMaker> {
     const adapter = this.#adapters.get(name);
     if (adapter !== undefined) return adapter;
     throw new AdaptletError('ADAPTER_NOT_AVAILABLE', `Adapter ${name} is not loaded in the engine`);
+  }
+
+  /** Holds an adapter in memory while the work goes on. Errors: ADAPTER_NOT_AVAILABLE. */
+  async use<T>(name: string, work: (adapter: LoadedAdapter<G>) => Promise<T>): Promise<T> {
+    const adapter = this.get(name);
+    adapter.acquire();
+    try {
+      return await work(adapter);
+    } finally {
+      adapter.release();
+    }
   }
 
   /**

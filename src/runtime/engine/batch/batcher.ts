@@ -29,17 +29,17 @@ export const nextBatch = <P extends Pick<Piece<unknown>, 'key' | 'rows' | 'lengt
 ): readonly P[] => {
   const batch: P[] = [];
   let rows = 0;
-  let longest = 0;
+  let maxLength = 0;
   const [first] = waiting;
   if (first !== undefined && first.key === undefined) return [first];
   for (const piece of waiting) {
     if (piece.key !== first?.key) continue;
-    const length = Math.max(longest, piece.length);
+    const length = Math.max(maxLength, piece.length);
     const fits = rows + piece.rows <= limits.maxRows && (rows + piece.rows) * length <= limits.maxTokens;
     if (batch.length > 0 && !fits) break;
     batch.push(piece);
     rows += piece.rows;
-    longest = length;
+    maxLength = length;
   }
   return batch;
 };

@@ -40,7 +40,7 @@ const wellMs = 30_000;
 /** Events are acknowledged in groups. */
 const acknowledgeEvery = eventWindow / 2;
 /** Requests that the process may not have decided about. */
-const mostUndecided = 64;
+const maxUndecided = 64;
 /** Milliseconds after which a refused request may find a place. */
 const retryAfterMs = 1000;
 
@@ -98,7 +98,7 @@ class ProcessEngine implements EngineClient {
       });
     if (signal.aborted) throw cancelled();
     const life = this.#alive();
-    this.#checkRoom(life, mostUndecided);
+    this.#checkRoom(life, maxUndecided);
     const { stream, taken, leave } = life.generate(input);
     const abort = (): void => {
       stream.fail(cancelled());

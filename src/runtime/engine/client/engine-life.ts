@@ -54,7 +54,7 @@ export class EngineLife {
   readonly #child: ChildProcess;
   readonly #watchdog: Watchdog;
   readonly #calls = new Map<number, Call>();
-  readonly #gone = Promise.withResolvers<void>();
+  readonly #exited = Promise.withResolvers<void>();
   #nextCall = 1;
   #streams = 0;
   #ready = false;
@@ -173,7 +173,7 @@ export class EngineLife {
     const cancel = this.#options.clock.after(closeLimitMs, () => {
       this.kill();
     });
-    await this.#gone.promise;
+    await this.#exited.promise;
     cancel();
   }
 
@@ -273,7 +273,7 @@ export class EngineLife {
     const what = `The engine process ${this.#child.pid ?? ''} ${how}`;
     this.#options.onEnd(this.#failure ?? new AdaptletError('ENGINE_DOWN', what));
     for (const number of this.#calls.keys()) this.#refuse(number, new AdaptletError('ENGINE_DOWN', what));
-    this.#gone.resolve();
+    this.#exited.resolve();
   }
 }
 

@@ -1,5 +1,4 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Clock } from '../../../time/clock.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
@@ -8,55 +7,43 @@ import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import { Batcher } from '../batch/batcher.ts';
 import type { EngineInfo, ProbeResult } from '../engine.ts';
 import type { EngineHost } from '../host/engine-host.ts';
+import type { AdapterOptions, BatchOptions, HostOptions } from '../host/options.ts';
 import { RequestRoom } from '../host/request-room.ts';
-import { Exclusive } from '../mutex.ts';
+import { Mutex } from '../mutex.ts';
 import { compareLogits, probeIds } from '../session/probe.ts';
 import type { EncodeInput, EncodeResult } from '../tasks.ts';
-import type { EncoderModel } from './encode-model.ts';
-import { classify, type Head } from './head.ts';
-import { headBytes, readHead } from './loaded-heads.ts';
+import type { EncodeModel } from './encode-model.ts';
+import { classify, type Head, headBytes, readHead } from './head.ts';
 import { MixedTexts, type Text } from './mixed-texts.ts';
-import { unitVector } from './pooling.ts';
-import { adapterLanes, baseLanes, type Lane, type Lanes } from './pooling-path.ts';
+import { adapterPaths, basePaths, type PoolingPath, type PoolingPaths, unitVector } from './pooling-path.ts';
 import { tokensOf } from './text-tokens.ts';
 
-export type EncoderHostOptions = {
-  readonly adapterBudgetBytes: number;
-  readonly maxConcurrent: number;
-  readonly maxQueue: number;
-  /** Texts of one run. */
-  readonly maxBatch: number;
-  /** Milliseconds that a text may wait for others. */
-  readonly maxBatchDelayMs: number;
-  /** Memory for copies of adapters whose texts run together. */
-  readonly batchBudgetBytes: number;
-  readonly clock: Clock;
-};
+export type EncodeHostOptions = HostOptions & AdapterOptions & BatchOptions;
 
 /** Tokens of one run, padding included. */
 const maxBatchTokens = 4096;
 
 /** An encoder within the engine process: base model, adapters and heads in memory, batches. */
-export class EncoderHost implements EngineHost {
-  readonly #model: EncoderModel;
-  readonly #options: EncoderHostOptions;
-  readonly #steps = new Exclusive();
+export class EncodeHost implements EngineHost {
+  readonly #model: EncodeModel;
+  readonly #options: EncodeHostOptions;
+  readonly #steps = new Mutex();
   readonly #adapters: AdapterTable;
   readonly #heads = new WeakMap<LoadedAdapter, Head>();
-  readonly #lanes = new WeakMap<LoadedAdapter, Lanes>();
-  readonly #base: Lanes;
+  readonly #paths = new WeakMap<LoadedAdapter, PoolingPaths>();
+  readonly #base: PoolingPaths;
   readonly #batcher: Batcher<Text, Float32Array>;
   readonly #mixed: MixedTexts;
   readonly #room: RequestRoom;
   /** Rank 0 at every site: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
 
-  constructor(model: EncoderModel, options: EncoderHostOptions) {
+  constructor(model: EncodeModel, options: EncodeHostOptions) {
     const { sessions, info } = model;
     this.#model = model;
     this.#options = options;
     this.#room = new RequestRoom(options);
-    this.#base = baseLanes(model, sessions.base.feeds(new Map()));
+    this.#base = basePaths(model, sessions.base.feeds(new Map()));
     this.#withoutAdapter = sessions.lora.feeds(new Map());
     this.#adapters = new AdapterTable({
       arena: new Arena(options.adapterBudgetBytes),
@@ -102,14 +89,10 @@ export class EncoderHost implements EngineHost {
   async probe(name: string): Promise<ProbeResult> {
     const { lora } = this.#model.sessions;
     const ids = probeIds(this.info.vocabSize).slice(0, this.#model.info.encoder.maxTokens);
-    const adapter = this.#adapters.get(name);
-    adapter.acquire();
-    try {
+    return await this.#adapters.use(name, async (adapter) => {
       const base = await this.#steps.run(() => lora.logitsOf(this.#withoutAdapter, ids));
       return compareLogits(await this.#steps.run(() => lora.logitsOf(adapter.feeds, ids)), base);
-    } finally {
-      adapter.release();
-    }
+    });
   }
 
   /**
@@ -118,9 +101,9 @@ export class EncoderHost implements EngineHost {
    */
   async encode(id: number, input: EncodeInput): Promise<EncodeResult> {
     using _place = this.#room.enter(id);
-    const adapter = input.adapter === null ? undefined : this.#adapters.get(input.adapter);
+    const adapter = input.engineName === null ? undefined : this.#adapters.get(input.engineName);
     const head = this.#headFor(input, adapter);
-    const lane: Lane = this.#lanesOf(adapter)[head === undefined ? 'embedding' : 'pooler'];
+    const path: PoolingPath = this.#pathsOf(adapter)[head === undefined ? 'embedding' : 'pooler'];
     const { encoder } = this.#model.info;
     const { ids, promptTokens, truncated } = tokensOf(input.texts, this.#model.codec, encoder.maxTokens);
     adapter?.acquire();
@@ -128,13 +111,13 @@ export class EncoderHost implements EngineHost {
       const pieces = ids.map((tokens) => ({
         request: id,
         // Texts of one output run together, whatever their adapters.
-        key: lane.output,
+        key: path.output,
         rows: 1,
         length: tokens.length,
-        work: { lane, adapter: adapter ?? null, ids: tokens },
+        work: { path, adapter: adapter ?? null, ids: tokens },
       }));
       const rows = await this.#batcher.add(pieces);
-      checkFinite(rows, input.adapter);
+      checkFinite(rows, input.engineName);
       const counted = { promptTokens, truncated };
       if (head !== undefined) {
         const classified = rows.map((row) => classify(head, row));
@@ -170,7 +153,7 @@ export class EncoderHost implements EngineHost {
   }
 
   /** The head that answers; undefined where embeddings are asked for. */
-  #headFor({ output, adapter: name }: EncodeInput, adapter: LoadedAdapter | undefined): Head | undefined {
+  #headFor({ output, engineName: name }: EncodeInput, adapter: LoadedAdapter | undefined): Head | undefined {
     if (output === 'embedding') return undefined;
     const head = adapter === undefined ? undefined : this.#heads.get(adapter);
     if (head !== undefined || output === 'any') return head;
@@ -178,13 +161,13 @@ export class EncoderHost implements EngineHost {
     throw new AdaptletError('CLASSIFIER_MISSING', `${what} has no classification head`);
   }
 
-  #lanesOf(adapter: LoadedAdapter | undefined): Lanes {
+  #pathsOf(adapter: LoadedAdapter | undefined): PoolingPaths {
     if (adapter === undefined) return this.#base;
-    const known = this.#lanes.get(adapter);
+    const known = this.#paths.get(adapter);
     if (known !== undefined) return known;
-    const lanes = adapterLanes(this.#model, adapter);
-    this.#lanes.set(adapter, lanes);
-    return lanes;
+    const paths = adapterPaths(this.#model, adapter);
+    this.#paths.set(adapter, paths);
+    return paths;
   }
 }
 

@@ -1,33 +1,25 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Clock } from '../../../time/clock.ts';
 import type { EngineInfo } from '../engine.ts';
-import { type EncoderSessions, openEncoderSessions } from '../graphs/encoder-graphs.ts';
+import { type EncoderSessions, openEncoderSessions } from '../graphs/encoder-sessions.ts';
+import type { ModelOptions } from '../host/options.ts';
 import { digestFiles, filesOf } from '../model/digest.ts';
-import { type ModelFolder, weightFilesOf } from '../model/folder.ts';
+import { openModelFolder, weightFilesOf } from '../model/folder.ts';
 import { readSettings } from '../model/settings.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
-import { chooseProvider, type ProviderWish } from '../session/choose-provider.ts';
+import { chooseProvider } from '../session/choose-provider.ts';
 import { type EncoderOutputs, embeddingOutput } from '../session/encoder-graph.ts';
 import type { EncoderSession } from '../session/encoder-session.ts';
 import { engineVersion } from '../session/runtime-options.ts';
 import type { EncoderInfo } from '../tasks.ts';
 import { type PoolingConfig, type PoolingOptions, readPoolingConfig } from './pooling-config.ts';
 
-export type EncoderModelOptions = Partial<ProviderWish> &
-  PoolingOptions & {
-    readonly cacheDir: string;
-    readonly threads: number;
-    readonly spin?: boolean;
-    readonly clock: Clock;
-    readonly warn: (message: string) => void;
-    readonly signal: AbortSignal;
-  };
+export type EncodeModelOptions = ModelOptions & PoolingOptions;
 
 /** An encoder, ready to run. */
-export type EncoderModel = {
+export type EncodeModel = {
   readonly codec: TextCodec;
   readonly sessions: EncoderSessions;
   readonly info: EngineInfo & { readonly encoder: EncoderInfo };
@@ -79,11 +71,12 @@ const poolingOf = ({ pooling }: PoolingConfig, { sentence }: EncoderOutputs): En
  * Opens an encoder. Errors: MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN,
  * PROVIDER_NOT_AVAILABLE.
  */
-export const openEncoderModel = async (
-  model: ModelFolder,
+export const openEncodeModel = async (
+  modelDir: string,
   graph: Graph,
-  options: EncoderModelOptions,
-): Promise<EncoderModel> => {
+  options: EncodeModelOptions,
+): Promise<EncodeModel> => {
+  const model = openModelFolder(modelDir);
   const settings = readSettings(model);
   const family = familyOf(settings.modelType);
   const config = readPoolingConfig(finder(model.folder), options);
@@ -91,8 +84,7 @@ export const openEncoderModel = async (
   const files = [...filesOf(model, weightFilesOf(model, graph)), ...pooling];
   const digest = await digestFiles(model.folder, files, options.cacheDir);
   const codec = openTextCodec(model, settings.vocabSize);
-  const { executionProviders = [], requireProvider = false, warn } = options;
-  const provider = await chooseProvider({ executionProviders, requireProvider }, warn);
+  const provider = await chooseProvider(options, options.warn);
   const sessions = await openEncoderSessions({ ...options, model, graph, family, digest, provider });
   const { wrappers } = family;
   const { normalize = true } = options;

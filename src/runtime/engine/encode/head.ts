@@ -1,7 +1,9 @@
-import type { Classification } from '../tasks.ts';
-
-/** What makes probabilities of logits: of labels that exclude each other, of labels that do not, and of none. */
-export type Activation = 'softmax' | 'sigmoid' | 'none';
+import { open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { CompiledHead } from '../../compiled/compiled-file.ts';
+import { readCompiledHeader } from '../../compiled/read-header.ts';
+import type { Classification, EncoderInfo } from '../tasks.ts';
 
 /** The linear that PEFT saved beside an adapter: logits = weight · pooled + bias. */
 export type Head = {
@@ -10,7 +12,8 @@ export type Head = {
   readonly weight: Float32Array;
   /** [labels] */
   readonly bias: Float32Array;
-  readonly activation: Activation;
+  /** Of labels that exclude each other, of labels that do not, and of none. */
+  readonly activation: CompiledHead['activation'];
 };
 
 const logitsOf = ({ labels, weight, bias }: Head, pooled: Float32Array): number[] =>
@@ -29,7 +32,7 @@ const softmax = (logits: readonly number[]): number[] => {
   return powers.map((power) => power / sum);
 };
 
-const probabilitiesOf = (activation: Activation, logits: readonly number[]): readonly number[] => {
+const probabilitiesOf = (activation: Head['activation'], logits: readonly number[]): readonly number[] => {
   if (activation === 'softmax') return softmax(logits);
   if (activation === 'sigmoid') return logits.map((logit) => 1 / (1 + Math.exp(-logit)));
   return logits;
@@ -38,10 +41,50 @@ const probabilitiesOf = (activation: Activation, logits: readonly number[]): rea
 /** Classifies a text by what the model's pooler gave for it. The label is the one of the largest logit, the first of equals. */
 export const classify = (head: Head, pooled: Float32Array): Classification => {
   const logits = logitsOf(head, pooled);
-  const best = logits.reduce((most, logit, index) => (logit > (logits[most] ?? NaN) ? index : most), 0);
+  const best = logits.reduce((top, logit, index) => (logit > (logits[top] ?? NaN) ? index : top), 0);
   return {
     label: head.labels[best] ?? '',
     logits,
     probabilities: probabilitiesOf(head.activation, logits),
   };
 };
+
+const corrupt = (file: string, what: string): AdaptletError =>
+  new AdaptletError('COMPILED_FILE_CORRUPT', `${file}: ${what}`);
+
+const readPart = async (file: string, part: CompiledHead['weight'], what: string): Promise<Float32Array> => {
+  await using handle = await open(file, 'r');
+  const bytes = new Uint8Array(part.length);
+  const { bytesRead } = await handle.read(bytes, 0, part.length, part.offset);
+  if (bytesRead < part.length || crc32(bytes) !== part.crc32) {
+    throw corrupt(file, `the bytes of the head's ${what} do not match their checksum`);
+  }
+  return new Float32Array(bytes.buffer);
+};
+
+/**
+ * The classification head of a compiled file, every byte checked; undefined where it has none. It is small, and stays on
+ * the heap: nothing moves it.
+ *
+ * Errors: COMPILED_FILE_CORRUPT, and those of the file system.
+ */
+export const readHead = async (
+  file: string,
+  { headFeatures = 0 }: EncoderInfo,
+): Promise<Head | undefined> => {
+  const { head } = await readCompiledHeader(file);
+  if (head === undefined) return undefined;
+  const weight = await readPart(file, head.weight, 'weight');
+  const bias = await readPart(file, head.bias, 'bias');
+  const count = head.labels.length;
+  if (count === 0 || bias.length !== count || weight.length !== count * headFeatures) {
+    throw corrupt(
+      file,
+      `the head has ${weight.length} weights and ${bias.length} biases for ${count} labels`,
+    );
+  }
+  return { labels: head.labels, weight, bias, activation: head.activation };
+};
+
+/** Bytes that a head holds. */
+export const headBytes = ({ weight, bias }: Head): number => weight.byteLength + bias.byteLength;

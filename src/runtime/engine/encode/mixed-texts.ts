@@ -2,11 +2,11 @@ import type { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { EncoderSession } from '../session/encoder-session.ts';
-import { type Lane, poolEach } from './pooling-path.ts';
+import { type PoolingPath, poolEach } from './pooling-path.ts';
 
 /** A text that waits to be run. */
 export type Text = {
-  readonly lane: Lane;
+  readonly path: PoolingPath;
   /** Null: the base model. */
   readonly adapter: LoadedAdapter | null;
   readonly ids: readonly number[];
@@ -18,13 +18,13 @@ type Numbered = Text & { readonly place: number };
 export class MixedTexts {
   readonly #lora: EncoderSession;
   readonly #rows: AdapterRows | undefined;
-  readonly #most: number;
+  readonly #max: number;
 
-  /** `rows`: undefined where texts of different adapters cannot run together. `most`: texts of one run. */
-  constructor(lora: EncoderSession, rows: AdapterRows | undefined, most: number) {
+  /** `rows`: undefined where texts of different adapters cannot run together. `max`: texts of one run. */
+  constructor(lora: EncoderSession, rows: AdapterRows | undefined, max: number) {
     this.#lora = lora;
     this.#rows = rows;
-    this.#most = most;
+    this.#max = max;
   }
 
   async run(texts: readonly Text[]): Promise<readonly Float32Array[]> {
@@ -46,11 +46,11 @@ export class MixedTexts {
   /** All together where each has a row for its adapter; those whose rank does not fit, by adapter. */
   #groups(texts: readonly Numbered[]): readonly (readonly Numbered[])[] {
     const fits = ({ adapter }: Numbered): boolean => this.#rows?.takes(adapter) ?? false;
-    const lanes = Map.groupBy(texts, ({ lane }) => lane);
-    if (lanes.size <= 1 || texts.length > this.#most) return [...lanes.values()];
+    const paths = Map.groupBy(texts, ({ path }) => path);
+    if (paths.size <= 1 || texts.length > this.#max) return [...paths.values()];
     const alone = texts.filter((text) => !fits(text));
     const mixed = texts.filter(fits);
-    return [mixed, ...Map.groupBy(alone, ({ lane }) => lane).values()].filter(({ length }) => length > 0);
+    return [mixed, ...Map.groupBy(alone, ({ path }) => path).values()].filter(({ length }) => length > 0);
   }
 
   async #runGroup(texts: readonly Numbered[]): Promise<readonly Float32Array[]> {
@@ -58,12 +58,12 @@ export class MixedTexts {
     if (first === undefined) return [];
     const { session, feeds } = this.#with(first, texts);
     const ids = texts.map((text) => text.ids);
-    const [result] = await session.encode(feeds, ids, [first.lane.output]);
+    const [result] = await session.encode(feeds, ids, [first.path.output]);
     return result === undefined ? [] : poolEach(result, texts);
   }
 
-  #with({ lane }: Text, texts: readonly Text[]): { readonly session: EncoderSession; readonly feeds: Feeds } {
-    if (texts.every((text) => text.lane === lane)) return { session: lane.session, feeds: lane.feeds() };
+  #with({ path }: Text, texts: readonly Text[]): { readonly session: EncoderSession; readonly feeds: Feeds } {
+    if (texts.every((text) => text.path === path)) return { session: path.session, feeds: path.feeds() };
     const adapters = texts.map(({ adapter }) => adapter);
     if (this.#rows === undefined)
       throw new RangeError('texts of different adapters cannot run together here');

@@ -1,44 +1,41 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Clock } from '../../../time/clock.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
+import type { Ending, EngineHost } from '../host/engine-host.ts';
+import type { AdapterOptions, HostOptions } from '../host/options.ts';
 import { StopStrings } from '../model/stop-strings.ts';
-import { Exclusive } from '../mutex.ts';
+import { Mutex } from '../mutex.ts';
 import { seededRandom } from '../random.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import type { DecoderSession } from '../session/decoder-session.ts';
 import { compareLogits, probeLogits } from '../session/probe.ts';
 import { Answer } from './answer.ts';
-import type { BaseModel } from './generate-model.ts';
-import { Rows } from './running-batch.ts';
-import { type Ending, Scheduler } from './scheduler.ts';
+import type { GenerateModel } from './generate-model.ts';
+import { RunningBatch } from './running-batch.ts';
+import { Scheduler } from './scheduler.ts';
 import { type Graph, Sequence } from './sequence.ts';
 
-export type HostOptions = {
-  readonly adapterBudgetBytes: number;
-  readonly maxConcurrent: number;
-  readonly maxQueue: number;
-  /** Memory for keys and values, and for the copies of adapters that decode together. */
-  readonly kvBudgetBytes: number;
-  readonly batchBudgetBytes: number;
-  /** Milliseconds that a prompt may keep others from their next token. */
-  readonly maxDecodeStallMs: number;
-  readonly clock: Clock;
-  /** Seeds of requests that bring none. */
-  readonly random: () => number;
-};
+export type GenerateHostOptions = HostOptions &
+  AdapterOptions & {
+    /** Memory for keys and values. */
+    readonly kvBudgetBytes: number;
+    /** Milliseconds that a prompt may keep others from their next token. */
+    readonly maxDecodeStallMs: number;
+    /** Seeds of requests that bring none. */
+    readonly random: () => number;
+  };
 
-/** The engine within its process: base model, adapters in memory, scheduler. */
-export class Host {
-  readonly #base: BaseModel;
-  readonly #options: HostOptions;
-  readonly #steps = new Exclusive();
-  readonly #adapters: AdapterTable<GraphSession>;
-  readonly #rows: Rows;
+/** A decoder within the engine process: base model, adapters in memory, scheduler. */
+export class GenerateHost implements EngineHost {
+  readonly #model: GenerateModel;
+  readonly #options: GenerateHostOptions;
+  readonly #steps = new Mutex();
+  readonly #adapters: AdapterTable<DecoderSession>;
+  readonly #batch: RunningBatch;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #baseGraph: Graph;
   readonly #room: TokenRoom;
@@ -46,9 +43,9 @@ export class Host {
   readonly #withoutAdapter: Feeds;
   #probeOfBase: Float32Array | undefined;
 
-  constructor(base: BaseModel, options: HostOptions) {
-    const { sessions, info } = base;
-    this.#base = base;
+  constructor(model: GenerateModel, options: GenerateHostOptions) {
+    const { sessions, info } = model;
+    this.#model = model;
     this.#options = options;
     const baseFeeds = sessions.base.feeds(new Map());
     this.#baseGraph = { session: sessions.base, feeds: () => baseFeeds };
@@ -60,10 +57,10 @@ export class Host {
       steps: this.#steps,
     });
     const { maxConcurrent, kvBudgetBytes, batchBudgetBytes, clock } = options;
-    this.#room = tokenRoom(base, kvBudgetBytes);
+    this.#room = tokenRoom(model, kvBudgetBytes);
     const together = sessions.rowsTogether;
-    this.#rows = new Rows({
-      places: maxConcurrent,
+    this.#batch = new RunningBatch({
+      slots: maxConcurrent,
       kv: together ? sessions.base.newRows({ rows: maxConcurrent, capacity: this.#room.tokens }) : undefined,
       kvBudgetBytes,
       base: this.#baseGraph,
@@ -79,11 +76,11 @@ export class Host {
         : undefined,
       clock,
     });
-    this.#scheduler = new Scheduler({ ...options, places: this.#rows, steps: this.#steps });
+    this.#scheduler = new Scheduler({ ...options, batch: this.#batch, steps: this.#steps });
   }
 
   get info(): EngineInfo {
-    return this.#base.info;
+    return this.#model.info;
   }
 
   async load(name: string, file: string): Promise<{ readonly bytes: number; readonly ms: number }> {
@@ -99,8 +96,8 @@ export class Host {
 
   /** Errors: ADAPTER_NOT_AVAILABLE. */
   async probe(name: string): Promise<ProbeResult> {
-    const { lora } = this.#base.sessions;
-    return await this.#using(this.#adapters.get(name), async (adapter) => {
+    const { lora } = this.#model.sessions;
+    return await this.#adapters.use(name, async (adapter) => {
       const base = (this.#probeOfBase ??= await this.#steps.run(() =>
         probeLogits(lora, this.#withoutAdapter),
       ));
@@ -109,23 +106,19 @@ export class Host {
     });
   }
 
-  /**
-   * Admits a request; its events follow, then `ended` is called once. Errors, before anything ran: REQUEST_INVALID,
-   * PROMPT_TOO_LONG, ADAPTER_NOT_AVAILABLE, QUEUE_FULL.
-   */
   generate(
     id: number,
     input: GenerateInput,
     emit: (event: GenerateEvent) => void,
     ended: (ending: Ending) => void,
   ): void {
-    const adapter = input.adapter === null ? null : this.#adapters.get(input.adapter);
+    const adapter = input.engineName === null ? null : this.#adapters.get(input.engineName);
     const sequence = this.#sequence(id, input, adapter, emit);
     adapter?.acquire();
     try {
       this.#scheduler.submit(sequence, (ending) => {
         adapter?.release();
-        ended(nameCulprit(ending, input.adapter));
+        ended(nameCulprit(ending, input.engineName));
       });
     } catch (error) {
       adapter?.release();
@@ -143,25 +136,25 @@ export class Host {
 
   readonly now = (): EngineLoad => {
     const { kvBudgetBytes } = this.#options;
-    return { ...this.#scheduler.load, kvUsedBytes: this.#rows.claimedBytes, kvBudgetBytes };
+    return { ...this.#scheduler.load, kvUsedBytes: this.#batch.claimedBytes, kvBudgetBytes };
   };
 
   /** Ends what runs after its present step and frees the base model. */
   async close(): Promise<void> {
     this.#scheduler.stop();
     await this.#steps.run(() => {
-      this.#rows.release();
-      this.#base.sessions.release();
+      this.#batch.release();
+      this.#model.sessions.release();
     });
   }
 
   #sequence(
     id: number,
     input: GenerateInput,
-    adapter: LoadedAdapter<GraphSession> | null,
+    adapter: LoadedAdapter<DecoderSession> | null,
     emit: (event: GenerateEvent) => void,
   ): Sequence {
-    const { codec, settings } = this.#base;
+    const { codec, settings } = this.#model;
     const { clock, random } = this.#options;
     const { sampling, tenant = '', priority = 0 } = input;
     checkSampling(sampling);
@@ -169,7 +162,7 @@ export class Host {
     const maxTokens = tokensFor(input, promptIds.length, this.#room);
     return new Sequence({
       id,
-      flow: { tenant, adapter: input.adapter, priority },
+      flow: { tenant, adapter: input.engineName, priority },
       scope: input.session,
       adapter,
       graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
@@ -190,26 +183,13 @@ export class Host {
       emit,
     });
   }
-
-  /** Holds the adapter in memory while the work goes on. */
-  async #using<T>(
-    adapter: LoadedAdapter<GraphSession>,
-    work: (adapter: LoadedAdapter<GraphSession>) => Promise<T>,
-  ): Promise<T> {
-    adapter.acquire();
-    try {
-      return await work(adapter);
-    } finally {
-      adapter.release();
-    }
-  }
 }
 
 /** Tokens of prompt and answer that there is room for, and where. */
 type TokenRoom = { readonly tokens: number; readonly of: string };
 
 /** The context of the model, or the memory for keys and values where that is less. */
-const tokenRoom = ({ settings, sessions }: BaseModel, kvBudgetBytes: number): TokenRoom => {
+const tokenRoom = ({ settings, sessions }: GenerateModel, kvBudgetBytes: number): TokenRoom => {
   const context = { tokens: settings.contextLength, of: 'the context' };
   const memory = {
     tokens: sessions.base.tokensIn(kvBudgetBytes),

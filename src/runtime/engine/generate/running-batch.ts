@@ -1,14 +1,9 @@
-import type { Clock } from '../../../time/clock.ts';
-import type { AdapterRows } from '../adapters/adapter-rows.ts';
-import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import { type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
 import { KvMemory } from '../schedule/kv-memory.ts';
-import { RowPlaces } from '../schedule/slots.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import { Slots } from '../schedule/slots.ts';
 import { type KvRows, RowCache } from '../session/kv-rows.ts';
-import type { Graph, Sequence, StepTimes } from './sequence.ts';
-
-type Adapter = LoadedAdapter<GraphSession>;
+import type { Sequence, StepTimes } from './sequence.ts';
+import { type Adapter, type StepParts, StepRunner } from './step.ts';
 
 /** What became of a sequence in a step. */
 export type Outcome =
@@ -16,17 +11,10 @@ export type Outcome =
   | { readonly kind: 'complete' }
   | { readonly kind: 'failed'; readonly error: unknown };
 
-export type RowsParts = {
-  /** Sequences that have a place at the same time. */
-  readonly places: number;
-  /** Undefined where the graphs take one sequence at a time, each with a cache of its own. */
-  readonly kv: KvRows | undefined;
+export type RunningBatchParts = StepParts & {
+  /** Sequences that run at the same time. */
+  readonly slots: number;
   readonly kvBudgetBytes: number;
-  /** For sequences without an adapter. */
-  readonly base: Graph;
-  /** The graph and the copies for rows with different adapters; undefined where such rows cannot run together. */
-  readonly mixed: { readonly session: GraphSession; readonly adapters: AdapterRows } | undefined;
-  readonly clock: Clock;
 };
 
 /** A row less saves each step about what it costs to copy 100 tokens and, in two steps, an adapter. */
@@ -38,44 +26,43 @@ const prefixKey = ({ scope, adapter }: Sequence): string | undefined =>
   scope === undefined ? undefined : JSON.stringify([scope, adapter?.name ?? null]);
 
 /**
- * The places in which sequences run, and their steps. Each has a row of keys and values; rows that decode run together,
+ * The sequences that run, each in a slot with a row of keys and values, and their steps. Those that decode run together,
  * whatever their lengths and adapters.
  *
  * Guarantees: a step of some rows changes nothing of others but what is beyond their last token; an error that one row
  * makes ends that row only. Assumes that calls come one at a time, between changes of adapter memory.
  */
-export class Rows {
-  readonly #parts: RowsParts;
-  readonly #places: RowPlaces<Sequence>;
+export class RunningBatch {
+  readonly #parts: RunningBatchParts;
+  readonly #slots: Slots<Sequence>;
+  readonly #steps: StepRunner;
   readonly #memory: KvMemory | undefined;
   readonly #rowOf = new Map<Sequence, number>();
   #filling: Sequence | undefined;
-  /** What the step before ran with; undefined before the first, and after one of different adapters. */
-  #last: { readonly adapter: Adapter | null } | undefined;
-  #any = false;
 
-  constructor(parts: RowsParts) {
+  constructor(parts: RunningBatchParts) {
     this.#parts = parts;
-    this.#places = new RowPlaces(parts.places);
+    this.#slots = new Slots(parts.slots);
+    this.#steps = new StepRunner(parts);
     this.#memory = parts.kv === undefined ? undefined : new KvMemory(parts.kv, parts.kvBudgetBytes);
   }
 
-  /** Gives the sequence a place, with what is there of its keys and values; false when there is no room now. */
+  /** Gives the sequence a slot, with what is there of its keys and values; false when there is no room now. */
   place(sequence: Sequence): boolean {
     const { kv, mixed } = this.#parts;
-    const row = this.#places.choose((at) => mixed?.adapters.holds(at, sequence.adapter) ?? false);
+    const row = this.#slots.choose((at) => mixed?.adapters.holds(at, sequence.adapter) ?? false);
     if (row === undefined) return false;
     const placed =
       kv === undefined || this.#memory === undefined
         ? this.#placeApart(sequence)
         : this.#placeInRow(sequence, { kv, memory: this.#memory, row });
     if (!placed) return false;
-    this.#places.take(row, sequence);
+    this.#slots.take(row, sequence);
     this.#rowOf.set(sequence, row);
     return true;
   }
 
-  /** The sequence is over: its place is free. Its keys and values, if they are good, serve the next request of its conversation. */
+  /** The sequence is over: its slot is free. Its keys and values, if they are good, serve the next request of its conversation. */
   leave(sequence: Sequence, areGood: boolean): void {
     this.#memory?.forget(sequence);
     const row = this.#rowOf.get(sequence);
@@ -93,7 +80,7 @@ export class Rows {
     return this.#memory?.fitsWithout(sequence, sequence.capacity, rows) ?? false;
   }
 
-  /** Saves a sequence's keys and values and takes its place away; false when that is not possible. */
+  /** Saves a sequence's keys and values and takes its slot away; false when that is not possible. */
   pause(sequence: Sequence): boolean {
     const row = this.#rowOf.get(sequence);
     const { length } = sequence.cache;
@@ -108,15 +95,11 @@ export class Rows {
     if (this.#filling === sequence) sequence.graph.session.interrupt();
   }
 
-  /** Runs up to `most` of the tokens that are pending. */
-  async fill(sequence: Sequence, most: number): Promise<Outcome> {
-    const pickedAt = this.#parts.clock.monotonic();
-    const ids = sequence.next(most);
-    const { session, feeds } = sequence.graph;
+  /** Runs up to `max` of the tokens that are pending. */
+  async fill(sequence: Sequence, max: number): Promise<Outcome> {
+    this.#filling = sequence;
     try {
-      const run = session.prepare(feeds(), ids, sequence.cache, [ids.length - 1]);
-      this.#filling = sequence;
-      const { logits, times } = await this.#timed(pickedAt, sequence.adapter, run);
+      const { logits, times } = await this.#steps.fill(sequence, max);
       const complete = sequence.stepped(times, sequence.pending === 0 ? logits : undefined);
       return { kind: complete ? 'complete' : 'goes-on' };
     } catch (error) {
@@ -148,7 +131,7 @@ export class Rows {
     return this.#memory?.claimedBytes ?? this.#apartBytes();
   }
 
-  /** Between steps, once nothing has a place. */
+  /** Between steps, once nothing has a slot. */
   release(): void {
     this.#memory?.release();
     this.#parts.mixed?.adapters.release();
@@ -159,7 +142,7 @@ export class Rows {
     this.#memory?.free(row);
     if (this.#memory === undefined) sequence.cache.release();
     sequence.leave();
-    this.#places.leave(row);
+    this.#slots.leave(row);
     this.#rowOf.delete(sequence);
   }
 
@@ -197,22 +180,22 @@ export class Rows {
   #closeGap(): void {
     const { kv } = this.#parts;
     if (kv === undefined || this.#memory === undefined) return;
-    const gap = this.#places.gap((sequence) => (movePays(sequence) ? sequence.cache.length : undefined));
-    const sequence = gap === undefined ? undefined : this.#places.at(gap.from);
+    const gap = this.#slots.gap((sequence) => (movePays(sequence) ? sequence.cache.length : undefined));
+    const sequence = gap === undefined ? undefined : this.#slots.at(gap.from);
     if (gap === undefined || sequence === undefined) return;
     const { length } = sequence.cache;
     this.#memory.move(gap.from, gap.to, length);
     const cache = new RowCache(kv, gap.to);
     cache.advance(length);
     sequence.place(cache);
-    this.#places.leave(gap.from);
-    this.#places.take(gap.to, sequence);
+    this.#slots.leave(gap.from);
+    this.#slots.take(gap.to, sequence);
     this.#rowOf.set(sequence, gap.to);
   }
 
   /** One run; when it fails, each of its rows by itself, so that the one that made the error is the one that has it. */
   async #runEach(run: DecodeRun<Adapter>, outcomes: Map<Sequence, Outcome>): Promise<void> {
-    const sequences = run.rows.flatMap((row) => this.#places.at(row) ?? []);
+    const sequences = run.rows.flatMap((row) => this.#slots.at(row) ?? []);
     try {
       await this.#run(run, outcomes);
     } catch (error) {
@@ -224,73 +207,16 @@ export class Rows {
   }
 
   async #run(run: DecodeRun<Adapter>, outcomes: Map<Sequence, Outcome>): Promise<void> {
-    const pickedAt = this.#parts.clock.monotonic();
-    const { logits, times } = await this.#timed(
-      pickedAt,
-      run.with.kind === 'one' ? run.with.adapter : undefined,
-      this.#prepare(run),
-    );
+    const inSlots = Array.from({ length: run.count }, (_, index) => this.#slots.at(run.first + index));
+    const { logits, times } = await this.#steps.decode(run, inSlots);
     const size = logits.length / run.count;
     for (const row of run.rows) {
-      const sequence = this.#places.at(row);
+      const sequence = this.#slots.at(row);
       if (sequence === undefined) continue;
       const own = logits.subarray((row - run.first) * size, (row - run.first + 1) * size);
       sequence.cache.advance(sequence.cache.length + 1);
       outcomes.set(sequence, taken(sequence, times, own));
     }
-  }
-
-  #prepare(run: DecodeRun<Adapter>): () => Promise<Float32Array> {
-    const { kv } = this.#parts;
-    const numbers = Array.from({ length: run.count }, (_, index) => run.first + index);
-    const sequences = numbers.map((row) => this.#places.at(row));
-    const { session, feeds } = this.#graphOf(run, sequences);
-    const [only] = sequences;
-    if (kv === undefined) {
-      if (only === undefined) throw new RangeError(`row ${run.first} is empty`);
-      const { length } = only.cache;
-      const rows = { ids: [only.next(1)], before: [length] };
-      return session.prepareRows(feeds, rows, only.cache.step(length + 1), [0]);
-    }
-    const wanted = new Set(run.rows);
-    // Rows that ride along write beyond their last token, where their own next step writes again.
-    const ids = sequences.map((sequence, index) =>
-      sequence !== undefined && wanted.has(run.first + index) ? sequence.next(1) : [0],
-    );
-    const before = sequences.map((sequence) => sequence?.cache.length ?? 0);
-    for (const [index, row] of numbers.entries()) kv.writes(row, (before[index] ?? 0) + 1);
-    const span = kv.span(run.first, run.count);
-    return session.prepareRows(feeds, { ids, before }, { past: span, present: span }, [0]);
-  }
-
-  #graphOf(run: DecodeRun<Adapter>, sequences: readonly (Sequence | undefined)[]) {
-    const { base, mixed } = this.#parts;
-    if (run.with.kind === 'one') {
-      const { adapter } = run.with;
-      if (adapter === null) return { session: base.session, feeds: base.feeds() };
-      return { session: adapter.graph, feeds: adapter.feeds };
-    }
-    if (mixed === undefined) throw new RangeError('rows of different adapters cannot run together here');
-    const wanted = new Set(run.rows);
-    const adapters = sequences.map((sequence, index) =>
-      sequence !== undefined && wanted.has(run.first + index) ? sequence.adapter : undefined,
-    );
-    return { session: mixed.session, feeds: mixed.adapters.feeds(run.first, adapters) };
-  }
-
-  /** `adapter`: undefined where rows have different ones. */
-  async #timed(
-    pickedAt: number,
-    adapter: Adapter | null | undefined,
-    run: () => Promise<Float32Array>,
-  ): Promise<{ readonly logits: Float32Array; readonly times: StepTimes }> {
-    const { clock } = this.#parts;
-    const switched = this.#any && (adapter === undefined || this.#last?.adapter !== adapter);
-    this.#any = true;
-    this.#last = adapter === undefined ? undefined : { adapter };
-    const runAt = clock.monotonic();
-    const logits = await run();
-    return { logits, times: { pickedAt, runAt, doneAt: clock.monotonic(), switched } };
   }
 }
 

@@ -1,8 +1,9 @@
 import { FakeClock } from '../../../time/fake-clock.ts';
-import { Exclusive } from '../mutex.ts';
+import type { Ending } from '../host/engine-host.ts';
+import { Mutex } from '../mutex.ts';
 import type { Flow } from '../schedule/fair-queue.ts';
 import type { Outcome } from './running-batch.ts';
-import { type Ending, type Places, type Schedulable, Scheduler } from './scheduler.ts';
+import { type Batch, type Schedulable, Scheduler } from './scheduler.ts';
 
 export type FakeParts = {
   readonly prompt?: number;
@@ -65,10 +66,10 @@ export type Room = {
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
 
 /**
- * Places with as much room as {@link Rows} would say, where steps take a turn of the event loop. They throw when the
+ * A batch with as much room as {@link RunningBatch} would say, where steps take a turn of the event loop. They throw when the
  * scheduler breaks a rule of theirs, which ends the test.
  */
-export class FakePlaces implements Places<FakeSequence> {
+export class FakeBatch implements Batch<FakeSequence> {
   readonly log: string[] = [];
   /** Sizes of the pieces of prompts. */
   readonly pieces: number[] = [];
@@ -136,10 +137,10 @@ export class FakePlaces implements Places<FakeSequence> {
     this.interrupted.push(sequence.id);
   }
 
-  async fill(sequence: FakeSequence, most: number): Promise<Outcome> {
+  async fill(sequence: FakeSequence, max: number): Promise<Outcome> {
     must(!this.#filled || this.#decoding().length === 0, 'prompts and tokens take turns');
     this.#filled = true;
-    const tokens = Math.min(most, sequence.pending);
+    const tokens = Math.min(max, sequence.pending);
     this.log.push(`fill ${sequence.id}`);
     this.pieces.push(tokens);
     await this.#step([sequence]);
@@ -205,19 +206,19 @@ export type StartOptions = Partial<Room> & {
   readonly maxDecodeStallMs?: number;
 };
 
-/** A scheduler over such places. */
+/** A scheduler over such a batch. */
 export const startScheduler = (options: StartOptions = {}) => {
   const { maxConcurrent = 8, maxQueue = 8, maxDecodeStallMs = 100 } = options;
   const { rows = maxConcurrent, tokens = Infinity, refusesPause = () => false } = options;
   const clock = new FakeClock();
-  const places = new FakePlaces({ rows, tokens, refusesPause }, clock);
+  const batch = new FakeBatch({ rows, tokens, refusesPause }, clock);
   const endings = new Map<number, Ending>();
   const scheduler = new Scheduler<FakeSequence>({
-    places,
+    batch,
     maxConcurrent,
     maxQueue,
     maxDecodeStallMs,
-    steps: new Exclusive(),
+    steps: new Mutex(),
     clock,
   });
   const submit = (sequence: FakeSequence): FakeSequence => {
@@ -229,12 +230,12 @@ export const startScheduler = (options: StartOptions = {}) => {
   };
   /** Lets everything run that can. */
   const settle = async (): Promise<void> => {
-    for (let before = -1; before !== places.log.length; ) {
-      before = places.log.length;
+    for (let before = -1; before !== batch.log.length; ) {
+      before = batch.log.length;
       await turns(4);
     }
   };
   const kinds = (): Readonly<Record<number, Ending['kind']>> =>
     Object.fromEntries([...endings].map(([id, { kind }]) => [id, kind]));
-  return { clock, places, scheduler, submit, settle, endings, kinds, log: places.log };
+  return { clock, batch, scheduler, submit, settle, endings, kinds, log: batch.log };
 };

@@ -90,9 +90,9 @@ test('every sequence ends once, as it should, and nothing runs against the rules
   let pauses = 0;
   await fc.assert(
     fc.asyncProperty(settings, fc.array(event, { minLength: 10, maxLength: 60 }), async (given, events) => {
-      const { accepted, cancelled, endings, scheduler, places, log } = await play(given, events);
+      const { accepted, cancelled, endings, scheduler, batch, log } = await play(given, events);
       expect(scheduler.size).toBe(0);
-      expect([places.placed.size, places.paused.size]).toEqual([0, 0]);
+      expect([batch.placed.size, batch.paused.size]).toEqual([0, 0]);
       for (const { id, given: tokens, answer, failAt } of accepted) {
         const ending = endings.get(id);
         if (ending?.kind === 'cancelled') expect(cancelled.has(id)).toBe(true);
@@ -113,10 +113,10 @@ test('every sequence ends once, as it should, and nothing runs against the rules
 test('requests of one tenant, adapter and priority get their first places in the order in which they came', async () => {
   await fc.assert(
     fc.asyncProperty(settings, fc.array(event, { minLength: 10, maxLength: 60 }), async (given, events) => {
-      const { accepted, places } = await play(given, events);
+      const { accepted, batch } = await play(given, events);
       const flows = Map.groupBy(accepted, (sequence) => JSON.stringify(sequence.flow));
       for (const ids of [...flows.values()].map((own) => own.map(({ id }) => id))) {
-        const firsts = places.firsts.filter((id) => ids.includes(id));
+        const firsts = batch.firsts.filter((id) => ids.includes(id));
         expect(firsts).toEqual(firsts.toSorted((a, b) => a - b));
       }
     }),
@@ -128,7 +128,7 @@ test('whoever waits gets a place after a bounded number of steps, however many o
   await fc.assert(
     fc.asyncProperty(settings, fc.array(parts, { minLength: 40, maxLength: 40 }), async (given, others) => {
       const { refused: _refused, ...options } = given;
-      const { submit, places, scheduler, log } = startScheduler({ ...options, maxQueue: 6 });
+      const { submit, batch, scheduler, log } = startScheduler({ ...options, maxQueue: 6 });
       let ids = 1;
       const come = (rest: FakeParts): void => {
         try {
@@ -149,11 +149,11 @@ test('whoever waits gets a place after a bounded number of steps, however many o
       const before = log.length;
       submit(new FakeSequence(0, { prompt: 60, answer: 60, flow: { tenant: 'rare', priority: 0 } }));
       let asked = 0;
-      while (!places.firsts.includes(0) && log.length - before < 4000) {
+      while (!batch.firsts.includes(0) && log.length - before < 4000) {
         come(others[asked++ % others.length]!);
         await turns(3);
       }
-      expect(places.firsts).toContain(0);
+      expect(batch.firsts).toContain(0);
       scheduler.stop();
       await turns(3);
     }),

@@ -34,27 +34,27 @@ describe('the steps of the scheduler', () => {
 
   it('cut a prompt the same way whether somebody waits for a token or not', async () => {
     const piecesBeside = async (others: number): Promise<readonly number[]> => {
-      const { places, submit, settle } = startScheduler({ maxDecodeStallMs: 100 });
-      places.msPerToken = 1;
+      const { batch, submit, settle } = startScheduler({ maxDecodeStallMs: 100 });
+      batch.msPerToken = 1;
       for (let other = 0; other < others; other += 1)
         submit(new FakeSequence(2 + other, { prompt: 1, answer: 50 }));
       await turns(1);
       submit(new FakeSequence(1, { prompt: 150, answer: 1 }));
       await settle();
-      return places.pieces;
+      return batch.pieces;
     };
     expect(await piecesBeside(0)).toEqual([64, 64, 22]);
     expect(await piecesBeside(3)).toEqual([64, 64, 22]);
   });
 
   it('take pieces of a prompt that are over in time for those that wait for a token, also on a slow machine', async () => {
-    const { places, log, submit, settle } = startScheduler({ maxDecodeStallMs: 40 });
+    const { batch, log, submit, settle } = startScheduler({ maxDecodeStallMs: 40 });
     submit(new FakeSequence(1, { prompt: 1, answer: 50 }));
     await turns(1);
-    places.msPerToken = 4;
+    batch.msPerToken = 4;
     submit(new FakeSequence(2, { prompt: 130, answer: 1 }));
     await settle();
-    expect(places.pieces).toEqual([64, 16, 16, 16, 16, 2]);
+    expect(batch.pieces).toEqual([64, 16, 16, 16, 16, 2]);
     expect(log.slice(0, 6)).toEqual(['decode 1', 'fill 2', 'decode 1', 'fill 2', 'decode 1', 'fill 2']);
   });
 
@@ -102,7 +102,7 @@ describe('the steps of the scheduler', () => {
 
 describe('keys and values of a request that is over', () => {
   it('are good for the next one of its conversation, unless a step of it failed', async () => {
-    const { places, submit, settle, scheduler, kinds } = startScheduler();
+    const { batch, submit, settle, scheduler, kinds } = startScheduler();
     submit(new FakeSequence(1));
     submit(new FakeSequence(2, { failAt: 2 }));
     submit(new FakeSequence(3, { answer: 100 }));
@@ -110,47 +110,47 @@ describe('keys and values of a request that is over', () => {
     scheduler.cancel(3);
     await settle();
     expect(kinds()).toEqual({ 1: 'complete', 2: 'failed', 3: 'cancelled' });
-    expect(places.good).toEqual([1, 3]);
+    expect(batch.good).toEqual([1, 3]);
   });
 });
 
 describe('places', () => {
   it('are for maxConcurrent at most; the others follow in order', async () => {
-    const { places, submit, settle } = startScheduler({ maxConcurrent: 2, rows: 9 });
+    const { batch, submit, settle } = startScheduler({ maxConcurrent: 2, rows: 9 });
     for (const id of [1, 2, 3, 4]) submit(new FakeSequence(id));
     await turns(2);
-    expect([...places.placed].map(({ id }) => id)).toEqual([1, 2]);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([1, 2]);
     await settle();
-    expect(places.firsts).toEqual([1, 2, 3, 4]);
+    expect(batch.firsts).toEqual([1, 2, 3, 4]);
   });
 
   it('are waited for while there is no room, by the next one and by those behind it', async () => {
-    const { places, submit, settle, kinds } = startScheduler({ tokens: 20 });
+    const { batch, submit, settle, kinds } = startScheduler({ tokens: 20 });
     submit(new FakeSequence(1, { prompt: 10, answer: 5 }));
     submit(new FakeSequence(2, { prompt: 10, answer: 5 }));
     submit(new FakeSequence(3, { prompt: 2, answer: 1 }));
     await turns(3);
-    expect([...places.placed].map(({ id }) => id)).toEqual([1]);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([1]);
     await settle();
-    expect(places.firsts).toEqual([1, 2, 3]);
+    expect(batch.firsts).toEqual([1, 2, 3]);
     expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
   });
 
   it('go in turns to tenants, whoever asked for more of them', async () => {
-    const { places, submit, settle } = startScheduler({ maxConcurrent: 1, maxQueue: 9 });
+    const { batch, submit, settle } = startScheduler({ maxConcurrent: 1, maxQueue: 9 });
     for (const id of [1, 2, 3, 4]) submit(new FakeSequence(id, { flow: { tenant: 'a' } }));
     for (const id of [5, 6]) submit(new FakeSequence(id, { flow: { tenant: 'b' } }));
     await settle();
-    expect(places.firsts).toEqual([1, 5, 2, 6, 3, 4]);
+    expect(batch.firsts).toEqual([1, 5, 2, 6, 3, 4]);
   });
 
   it('go to higher priorities first', async () => {
-    const { places, submit, settle } = startScheduler({ maxConcurrent: 1, maxQueue: 9 });
+    const { batch, submit, settle } = startScheduler({ maxConcurrent: 1, maxQueue: 9 });
     submit(new FakeSequence(1));
     submit(new FakeSequence(2));
     submit(new FakeSequence(3, { flow: { priority: 1 } }));
     await settle();
-    expect(places.firsts).toEqual([3, 1, 2]);
+    expect(batch.firsts).toEqual([3, 1, 2]);
   });
 });
 
@@ -231,17 +231,17 @@ describe('a request that is cancelled', () => {
   });
 
   it('has its step interrupted, which makes it cancelled and not failed', async () => {
-    const { places, submit, settle, scheduler, kinds } = startScheduler();
+    const { batch, submit, settle, scheduler, kinds } = startScheduler();
     submit(new FakeSequence(1, { failAt: 1 }));
     await turns(1);
     scheduler.cancel(1);
-    expect(places.interrupted).toEqual([1]);
+    expect(batch.interrupted).toEqual([1]);
     await settle();
     expect(kinds()).toEqual({ 1: 'cancelled' });
   });
 
   it('ends at once when its caller does not take its events, or when it is paused', async () => {
-    const { log, places, submit, settle, scheduler, kinds } = startScheduler({ maxConcurrent: 1 });
+    const { log, batch, submit, settle, scheduler, kinds } = startScheduler({ maxConcurrent: 1 });
     submit(new FakeSequence(1, { prompt: 1, answer: 9, window: 8 }));
     await settle();
     submit(new FakeSequence(2, { prompt: 1, answer: 9, window: 2, flow: { priority: 1 } }));
@@ -250,7 +250,7 @@ describe('a request that is cancelled', () => {
     scheduler.cancel(1);
     await turns(1);
     expect(kinds()).toEqual({ 1: 'cancelled' });
-    expect(places.paused.size).toBe(0);
+    expect(batch.paused.size).toBe(0);
     scheduler.cancel(2);
     await turns(1);
     expect(kinds()).toEqual({ 1: 'cancelled', 2: 'cancelled' });
@@ -269,7 +269,7 @@ describe('a request that is cancelled', () => {
 
 describe('the scheduler that is stopped', () => {
   it('cancels everything after the present step and takes nothing more', async () => {
-    const { log, submit, settle, scheduler, kinds, places } = startScheduler({ maxConcurrent: 1 });
+    const { log, submit, settle, scheduler, kinds, batch } = startScheduler({ maxConcurrent: 1 });
     submit(new FakeSequence(1, { answer: 1000 }));
     submit(new FakeSequence(2));
     await turns(3);
@@ -278,7 +278,7 @@ describe('the scheduler that is stopped', () => {
     await settle();
     expect(kinds()).toEqual({ 1: 'cancelled', 2: 'cancelled' });
     expect(log).toHaveLength(steps);
-    expect(places.placed.size).toBe(0);
+    expect(batch.placed.size).toBe(0);
     expect(() => submit(new FakeSequence(3))).toThrow(expect.objectContaining({ code: 'ENGINE_DOWN' }));
   });
 });
@@ -288,13 +288,13 @@ describe('a tenant without a place', () => {
   const long = { prompt: 1, answer: 40 };
 
   it('gets one at once from a tenant with several, whose paused request comes back and gives all of its tokens', async () => {
-    const { log, submit, settle, kinds, places } = startScheduler({ maxConcurrent: 3 });
+    const { log, submit, settle, kinds, batch } = startScheduler({ maxConcurrent: 3 });
     const greedies = [1, 2, 3].map((id) => submit(new FakeSequence(id, { ...long, flow: greedy })));
     await turns(12);
     submit(new FakeSequence(4, { prompt: 5, answer: 9, flow: other }));
     await turns(2);
-    expect([...places.placed].map(({ id }) => id)).toEqual([1, 2, 4]);
-    expect(places.paused.has(greedies[2]!)).toBe(true);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([1, 2, 4]);
+    expect(batch.paused.has(greedies[2]!)).toBe(true);
     await settle();
     expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete', 4: 'complete' });
     expect(greedies.map(({ given }) => given)).toEqual([40, 40, 40]);
@@ -303,13 +303,13 @@ describe('a tenant without a place', () => {
   });
 
   it('waits while none can be paused, and gets the next place that is free', async () => {
-    const { places, log, submit, settle } = startScheduler({ maxConcurrent: 2, refusesPause: () => true });
+    const { batch, log, submit, settle } = startScheduler({ maxConcurrent: 2, refusesPause: () => true });
     for (const id of [1, 2, 3]) submit(new FakeSequence(id, { ...long, flow: greedy }));
     await turns(12);
     submit(new FakeSequence(4, { ...long, flow: other }));
     await settle();
     expect(log.some((step) => step.startsWith('pause'))).toBe(false);
-    expect(places.firsts).toEqual([1, 2, 4, 3]);
+    expect(batch.firsts).toEqual([1, 2, 4, 3]);
   });
 
   it('gets the only one in turns, so that neither waits for the whole answer of the other', async () => {
@@ -327,12 +327,12 @@ describe('a tenant without a place', () => {
 
 describe('a request of a higher priority', () => {
   it('takes the place of a lower one, which goes on after it', async () => {
-    const { places, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });
+    const { batch, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });
     submit(new FakeSequence(1, { prompt: 1, answer: 30 }));
     await turns(12);
     submit(new FakeSequence(2, { prompt: 5, answer: 30, flow: { priority: 1 } }));
     await turns(2);
-    expect([...places.placed].map(({ id }) => id)).toEqual([2]);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([2]);
     await settle();
     expect([...endings]).toEqual([
       [2, { kind: 'complete' }],
@@ -358,13 +358,13 @@ describe('requests that are paused', () => {
   const large = { prompt: 60, answer: 40 };
 
   it('are none that would make way in vain', async () => {
-    const { log, places, submit, settle } = startScheduler({ maxConcurrent: 2, tokens: 100 });
+    const { log, batch, submit, settle } = startScheduler({ maxConcurrent: 2, tokens: 100 });
     for (const id of [1, 2]) submit(new FakeSequence(id, { ...long, flow: a! }));
     await turns(12);
     submit(new FakeSequence(3, { ...large, flow: b! }));
     await settle();
     expect(log.filter((step) => step.startsWith('pause'))).toEqual([]);
-    expect(places.firsts).toEqual([1, 2, 3]);
+    expect(batch.firsts).toEqual([1, 2, 3]);
   });
 
   it('go on when the one that is next has no room beside what is saved for them', async () => {

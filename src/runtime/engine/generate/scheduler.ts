@@ -1,17 +1,13 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { EngineLoad } from '../engine.ts';
-import type { Exclusive } from '../mutex.ts';
+import type { Ending } from '../host/engine-host.ts';
+import type { Mutex } from '../mutex.ts';
 import { CompletionRate, retryAfterMs } from '../schedule/completion-rate.ts';
 import { FairQueue, type Flow } from '../schedule/fair-queue.ts';
 import { FillPace } from '../schedule/fill-pace.ts';
 import { victimsFor } from '../schedule/preemption.ts';
 import type { Outcome } from './running-batch.ts';
-
-/** How a sequence ended: complete, cancelled, or with an error. */
-export type Ending =
-  | { readonly kind: 'complete' | 'cancelled' }
-  | { readonly kind: 'failed'; readonly error: unknown };
 
 /** What the scheduler needs of a sequence. */
 export type Schedulable = {
@@ -26,25 +22,25 @@ export type Schedulable = {
   taken(events: number): void;
 };
 
-/** Where sequences run. See `Rows`. */
-export type Places<S> = {
+/** Where sequences run. See `RunningBatch`. */
+export type Batch<S> = {
   place(sequence: S): boolean;
   leave(sequence: S, areGood: boolean): void;
   fitsWithout(sequence: S, others: readonly S[]): boolean;
   pause(sequence: S): boolean;
   interrupt(sequence: S): void;
-  fill(sequence: S, most: number): Promise<Outcome>;
+  fill(sequence: S, max: number): Promise<Outcome>;
   decode(sequences: readonly S[]): Promise<ReadonlyMap<S, Outcome>>;
 };
 
 export type SchedulerOptions<S> = {
-  readonly places: Places<S>;
+  readonly batch: Batch<S>;
   /** Sequences that have a place, and sequences that wait for one. */
   readonly maxConcurrent: number;
   readonly maxQueue: number;
   /** Milliseconds that a prompt may keep the others from their next token. */
   readonly maxDecodeStallMs: number;
-  readonly steps: Exclusive;
+  readonly steps: Mutex;
   readonly clock: Clock;
 };
 
@@ -117,7 +113,7 @@ export class Scheduler<S extends Schedulable> {
     const entry = this.#find(id);
     if (entry === undefined) return;
     entry.sequence.cancel();
-    this.#options.places.interrupt(entry.sequence);
+    this.#options.batch.interrupt(entry.sequence);
     this.#wake();
   }
 
@@ -131,7 +127,7 @@ export class Scheduler<S extends Schedulable> {
     this.#stopped = true;
     for (const { sequence } of this.#all()) {
       sequence.cancel();
-      this.#options.places.interrupt(sequence);
+      this.#options.batch.interrupt(sequence);
     }
     this.#wake();
   }
@@ -193,13 +189,13 @@ export class Scheduler<S extends Schedulable> {
   /** What is saved for those that are paused can take the room of the next one: they have to end before it then. */
   #comeBack(): Entry<S> | undefined {
     if (this.#running.length > 0) return undefined;
-    const { places } = this.#options;
-    return this.#queue.items().find(({ tokens, sequence }) => tokens > 0 && places.place(sequence));
+    const { batch } = this.#options;
+    return this.#queue.items().find(({ tokens, sequence }) => tokens > 0 && batch.place(sequence));
   }
 
   #makePlace(next: Entry<S>): boolean {
-    const { places, maxConcurrent } = this.#options;
-    if (this.#running.length < maxConcurrent && places.place(next.sequence)) return true;
+    const { batch, maxConcurrent } = this.#options;
+    if (this.#running.length < maxConcurrent && batch.place(next.sequence)) return true;
     const decoding = this.#running.filter(({ sequence }) => sequence.pending === 1);
     const victims = victimsFor(
       next.flow,
@@ -207,13 +203,13 @@ export class Scheduler<S extends Schedulable> {
       (a, b) => this.#queue.beyond(a, b),
     );
     const sequences = victims.map(({ sequence }) => sequence);
-    if (victims.length === 0 || !places.fitsWithout(next.sequence, sequences)) return false;
+    if (victims.length === 0 || !batch.fitsWithout(next.sequence, sequences)) return false;
     for (const victim of victims) {
-      if (!places.pause(victim.sequence)) continue;
+      if (!batch.pause(victim.sequence)) continue;
       this.#running.splice(this.#running.indexOf(victim), 1);
       this.#queue.pushBack(victim);
       this.#done.preemptions += 1;
-      if (places.place(next.sequence)) return true;
+      if (batch.place(next.sequence)) return true;
     }
     return false;
   }
@@ -222,7 +218,7 @@ export class Scheduler<S extends Schedulable> {
   #pick(): (() => Promise<void>) | undefined {
     const ready = this.#running.filter(({ sequence }) => sequence.runnable);
     const decoding = ready.filter(({ sequence }) => sequence.pending === 1);
-    const filling = this.#leastServed(ready.filter(({ sequence }) => sequence.pending > 1));
+    const filling = this.#nextToFill(ready.filter(({ sequence }) => sequence.pending > 1));
     if (filling !== undefined && !(this.#filledLast && decoding.length > 0)) {
       return () => this.#fill(filling);
     }
@@ -230,7 +226,7 @@ export class Scheduler<S extends Schedulable> {
   }
 
   /** Whose prompt goes on: the highest priority, of that whoever had least. */
-  #leastServed(entries: readonly Entry<S>[]): Entry<S> | undefined {
+  #nextToFill(entries: readonly Entry<S>[]): Entry<S> | undefined {
     const [first] = entries.toSorted(
       (a, b) => b.flow.priority - a.flow.priority || this.#queue.beyond(a.flow, b.flow),
     );
@@ -238,19 +234,19 @@ export class Scheduler<S extends Schedulable> {
   }
 
   async #fill(entry: Entry<S>): Promise<void> {
-    const { places, clock } = this.#options;
+    const { batch, clock } = this.#options;
     const { sequence } = entry;
     this.#filledLast = true;
     const before = sequence.pending;
     const started = clock.monotonic();
-    const outcome = await places.fill(sequence, this.#pace.most);
+    const outcome = await batch.fill(sequence, this.#pace.max);
     if (outcome.kind !== 'failed') this.#pace.ran(before - sequence.pending, clock.monotonic() - started);
     this.#settle(entry, outcome);
   }
 
   async #decode(entries: readonly Entry<S>[]): Promise<void> {
     this.#filledLast = false;
-    const outcomes = await this.#options.places.decode(entries.map(({ sequence }) => sequence));
+    const outcomes = await this.#options.batch.decode(entries.map(({ sequence }) => sequence));
     this.#done.decodeSteps += 1;
     this.#done.decodedTokens += entries.length;
     for (const entry of entries) {
@@ -275,7 +271,7 @@ export class Scheduler<S extends Schedulable> {
       this.#running.splice(index, 1);
       this.#queue.ended(entry);
     } else this.#queue.remove(entry);
-    this.#options.places.leave(entry.sequence, areGood);
+    this.#options.batch.leave(entry.sequence, areGood);
     entry.ended(ending);
   }
 }

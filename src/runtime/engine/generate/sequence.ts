@@ -7,19 +7,19 @@ import { eventWindow } from '../protocol.ts';
 import { type LogprobParts, takenLogprob } from '../sampling/logprobs.ts';
 import type { Sampler } from '../sampling/sampling.ts';
 import type { Flow } from '../schedule/fair-queue.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import type { DecoderSession } from '../session/decoder-session.ts';
 import type { KvCache } from '../session/kv-cache.ts';
 import type { Answer } from './answer.ts';
 
 /** The graph that answers, and what is fed besides the tokens. Feeds can be rebuilt between steps, so they are asked for. */
-export type Graph = { readonly session: GraphSession; readonly feeds: () => Feeds };
+export type Graph = { readonly session: DecoderSession; readonly feeds: () => Feeds };
 
 export type SequenceParts = {
   readonly id: number;
   readonly flow: Flow;
   /** Within which keys and values of earlier requests may be used. */
   readonly scope: string | undefined;
-  readonly adapter: LoadedAdapter<GraphSession> | null;
+  readonly adapter: LoadedAdapter<DecoderSession> | null;
   /** What runs this sequence by itself. */
   readonly graph: Graph;
   readonly promptIds: readonly number[];
@@ -45,7 +45,7 @@ export type StepTimes = {
 export class Sequence {
   readonly id: number;
   readonly flow: Flow;
-  readonly adapter: LoadedAdapter<GraphSession> | null;
+  readonly adapter: LoadedAdapter<DecoderSession> | null;
   readonly graph: Graph;
   readonly scope: string | undefined;
   /** Tokens of prompt and answer at most. */
@@ -127,10 +127,10 @@ export class Sequence {
     this.#cache = undefined;
   }
 
-  /** The next tokens to be run, `most` at most. */
-  next(most: number): readonly number[] {
+  /** The next tokens to be run, `max` at most. */
+  next(max: number): readonly number[] {
     const { length } = this.cache;
-    return this.#ids.slice(length, length + most);
+    return this.#ids.slice(length, length + max);
   }
 
   /**

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Site } from '../../compiled/compile-target.ts';
 import type { Feeds, LoraTensors } from '../adapters/feeds.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import type { DecoderSession } from '../session/decoder-session.ts';
 import { LoraGraphs } from './lora-graphs.ts';
 
 const kinds = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'mlp.up_proj'];
@@ -21,7 +21,7 @@ const fakeGraph = (of: readonly Site[], wrong = 0) => {
       graph.released = true;
     },
   };
-  return graph as typeof graph & GraphSession;
+  return graph as typeof graph & DecoderSession;
 };
 
 const makeGraphs = (wrong = 0) => {

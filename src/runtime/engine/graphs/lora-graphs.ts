@@ -1,19 +1,19 @@
 import type { Site } from '../../compiled/compile-target.ts';
 import { sameAnswers } from '../proofs/wiring.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import type { DecoderSession } from '../session/decoder-session.ts';
 
 /** Opens a graph with LoRA inputs at the wanted sites only. */
-export type OpenSubset = (wanted: (site: Site) => boolean) => Promise<GraphSession>;
+export type OpenSubset = (wanted: (site: Site) => boolean) => Promise<DecoderSession>;
 
 export type LoraGraphsParts = {
   /** Takes adapters of any sites. */
-  readonly full: GraphSession;
+  readonly full: DecoderSession;
   readonly openSubset: OpenSubset;
   readonly warn: (message: string) => void;
 };
 
 /** Each graph costs memory of its own: this many besides the full one. */
-const mostSubsets = 2;
+const maxSubsets = 2;
 /** A graph with more of the sites than this is hardly faster than the full one. */
 const worthwhileShare = 0.7;
 
@@ -28,9 +28,9 @@ const kindOf = (module: string): string => module.replace(/^.*\.\d+\./, '');
  * Calls come one at a time.
  */
 export class LoraGraphs {
-  readonly full: GraphSession;
+  readonly full: DecoderSession;
   readonly #parts: LoraGraphsParts;
-  readonly #subsets: { readonly kinds: ReadonlySet<string>; readonly session: GraphSession }[] = [];
+  readonly #subsets: { readonly kinds: ReadonlySet<string>; readonly session: DecoderSession }[] = [];
   /** Those that were tried and did not work out. */
   readonly #failed = new Set<string>();
 
@@ -40,7 +40,7 @@ export class LoraGraphs {
   }
 
   /** The graph for an adapter that targets these modules. */
-  async graphFor(modules: Iterable<string>): Promise<GraphSession> {
+  async graphFor(modules: Iterable<string>): Promise<DecoderSession> {
     const kinds = new Set([...modules].map(kindOf));
     const share =
       this.full.sites.filter(({ module }) => kinds.has(kindOf(module))).length / this.full.sites.length;
@@ -48,7 +48,7 @@ export class LoraGraphs {
     const known = this.#subsets.find((subset) => [...kinds].every((kind) => subset.kinds.has(kind)));
     if (known !== undefined) return known.session;
     const key = [...kinds].sort().join(' ');
-    if (this.#subsets.length >= mostSubsets || this.#failed.has(key)) return this.full;
+    if (this.#subsets.length >= maxSubsets || this.#failed.has(key)) return this.full;
     try {
       const session = await this.#open(kinds);
       this.#subsets.push({ kinds, session });
@@ -66,7 +66,7 @@ export class LoraGraphs {
     this.full.release();
   }
 
-  async #open(kinds: ReadonlySet<string>): Promise<GraphSession> {
+  async #open(kinds: ReadonlySet<string>): Promise<DecoderSession> {
     const session = await this.#parts.openSubset(({ module }) => kinds.has(kindOf(module)));
     if (await sameAnswers(session, this.full)) return session;
     session.release();

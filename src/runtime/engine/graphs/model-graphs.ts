@@ -6,8 +6,7 @@ import type { Family } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { inject, sitesOf } from '../onnx/inject.ts';
 import { cpuProvider } from '../ort/providers.ts';
-import { preparedFiles } from '../session/prepared-files.ts';
-import { type PreparedWeightsOptions, preparedWeights } from './prepared-weights.ts';
+import { type PreparedWeightsOptions, preparedFiles, preparedWeights } from './prepared-weights.ts';
 
 export type ModelGraphsOptions = PreparedWeightsOptions & {
   /** The folder of the base model, and the path of its graph. */

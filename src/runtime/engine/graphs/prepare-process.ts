@@ -1,12 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { encoderAnswers } from '../encode/encoder-answers.ts';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
 import { OnnxSession } from '../ort/session.ts';
-import { decoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
-import { preparedFiles } from '../session/prepared-files.ts';
+import { decoderAnswers, encoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
 import { sessionOptions } from '../session/runtime-options.ts';
+import { preparedFiles } from './prepared-weights.ts';
 
 /**
  * A process of its own that lets ONNX Runtime optimise a graph and write its weights in the layout of this processor:
@@ -55,4 +54,10 @@ const answersOf =
   task === 'embed'
     ? encoderAnswers(Number(threads))
     : decoderAnswers({ threads: Number(threads), headSize: Number(headSize) });
-await provePrepared(model, folder, answersOf);
+await provePrepared(
+  {
+    exported: { graph: model, weightsFolder: dirname(model), optimised: false },
+    prepared: { graph: join(folder, preparedFiles.graph), weightsFolder: folder, optimised: true },
+  },
+  answersOf,
+);

@@ -10,8 +10,14 @@ import { type Digest, shortDigest } from '../../../api/names.ts';
 import { syncFolder, writeDurable } from '../../../disk/durable.ts';
 import { readChunks } from '../../../disk/read-chunks.ts';
 import type { Clock } from '../../../time/clock.ts';
-import { preparedFiles } from '../session/prepared-files.ts';
 import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
+
+/** Names of the files in a folder of prepared weights. */
+export const preparedFiles = {
+  graph: 'optimised.onnx',
+  weights: 'weights.bin',
+  manifest: 'prepared.json',
+} as const;
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('./prepare-process.ts', import.meta.url));

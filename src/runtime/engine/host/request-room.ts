@@ -5,16 +5,16 @@ const retryAfterMs = 1000;
 
 /** Bounds the requests that run or wait. */
 export class RequestRoom {
-  readonly #most: number;
+  readonly #max: number;
   readonly #inside = new Set<number>();
 
   constructor({ maxConcurrent, maxQueue }: { readonly maxConcurrent: number; readonly maxQueue: number }) {
-    this.#most = maxConcurrent + maxQueue;
+    this.#max = maxConcurrent + maxQueue;
   }
 
   /** A place until it is disposed of or left. Errors: QUEUE_FULL. */
   enter(request: number): Disposable {
-    if (this.#inside.size >= this.#most) {
+    if (this.#inside.size >= this.#max) {
       throw new AdaptletError('QUEUE_FULL', `${this.#inside.size} requests run or wait in the engine`, {
         retryAfterMs,
       });

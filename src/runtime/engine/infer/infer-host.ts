@@ -1,24 +1,14 @@
 import { AdaptletError, asAdaptletError, errorCodeOf } from '../../../errors/adaptlet-error.ts';
-import type { Clock } from '../../../time/clock.ts';
 import { Batcher } from '../batch/batcher.ts';
 import type { EngineInfo } from '../engine.ts';
 import type { EngineHost } from '../host/engine-host.ts';
+import type { BatchOptions, HostOptions } from '../host/options.ts';
 import { RequestRoom } from '../host/request-room.ts';
-import { Exclusive } from '../mutex.ts';
+import { Mutex } from '../mutex.ts';
 import type { InferInput, InferResult, NamedTensor } from '../tasks.ts';
 import { inOrder } from './check-inputs.ts';
 import type { InferModel } from './infer-model.ts';
 import { commonRows, formOf, joinRows, splitRows } from './rows.ts';
-
-export type InferHostOptions = {
-  readonly maxConcurrent: number;
-  readonly maxQueue: number;
-  /** Rows of one run. 1: every request by itself. */
-  readonly maxBatch: number;
-  /** Milliseconds that a row may wait for others. */
-  readonly maxBatchDelayMs: number;
-  readonly clock: Clock;
-};
 
 type Tensors = readonly NamedTensor[];
 type Result = { readonly outputs: Tensors } | { readonly error: unknown };
@@ -26,11 +16,11 @@ type Result = { readonly outputs: Tensors } | { readonly error: unknown };
 /** A graph of plain tensors within the engine process. It takes no adapters. */
 export class InferHost implements EngineHost {
   readonly #model: InferModel;
-  readonly #steps = new Exclusive();
+  readonly #steps = new Mutex();
   readonly #batcher: Batcher<Tensors, Result>;
   readonly #room: RequestRoom;
 
-  constructor(model: InferModel, options: InferHostOptions) {
+  constructor(model: InferModel, options: HostOptions & BatchOptions) {
     this.#model = model;
     this.#room = new RequestRoom(options);
     this.#batcher = new Batcher({

@@ -1,19 +1,13 @@
 import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import type { EngineInfo } from '../engine.ts';
+import type { ModelOptions } from '../host/options.ts';
 import { digestFiles } from '../model/digest.ts';
 import { weightFilesOf } from '../model/folder.ts';
 import type { Graph } from '../onnx/graph.ts';
-import { chooseProvider, type ProviderWish } from '../session/choose-provider.ts';
+import { chooseProvider } from '../session/choose-provider.ts';
 import { engineVersion } from '../session/runtime-options.ts';
 import { InferSession } from './infer-session.ts';
-
-export type InferModelOptions = Partial<ProviderWish> & {
-  readonly cacheDir: string;
-  readonly threads: number;
-  readonly spin?: boolean;
-  readonly warn: (message: string) => void;
-};
 
 /** A graph of plain tensors, ready to run. */
 export type InferModel = { readonly session: InferSession; readonly info: EngineInfo };
@@ -22,7 +16,7 @@ export type InferModel = { readonly session: InferSession; readonly info: Engine
 export const openInferModel = async (
   modelDir: string,
   graph: Graph,
-  options: InferModelOptions,
+  options: ModelOptions,
 ): Promise<InferModel> => {
   const folder = resolve(modelDir);
   const place = { folder, graph: join(folder, 'model.onnx') };
@@ -32,8 +26,8 @@ export const openInferModel = async (
     ...weights.map((path, index) => ({ name: `weights-${index}`, path })),
   ];
   const baseDigest = await digestFiles(folder, files, options.cacheDir);
-  const { executionProviders = [], requireProvider = false, warn, threads, spin = false } = options;
-  const provider = await chooseProvider({ executionProviders, requireProvider }, warn);
+  const { warn, threads, spin = false } = options;
+  const provider = await chooseProvider(options, warn);
   const session = await InferSession.open(graph.model, { weightsFolder: folder, threads, spin, provider });
   return {
     session,

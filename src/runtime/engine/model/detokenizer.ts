@@ -14,8 +14,8 @@ const windowLimit = 64;
 const pending = 12;
 
 /** The last few tokens; more where these have no text, as a space in front may depend on there being some. */
-const lastWithText = (decode: Decode, ids: readonly number[], least: number): readonly number[] => {
-  for (let count = least; count < ids.length; count *= 4) {
+const lastWithText = (decode: Decode, ids: readonly number[], min: number): readonly number[] => {
+  for (let count = min; count < ids.length; count *= 4) {
     const last = ids.slice(-count);
     if (decode(last) !== '') return last;
   }

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { Graph } from '../onnx/graph.ts';
+import { type Graph, readGraph } from '../onnx/graph.ts';
 
 /** The files of a base model. Paths are absolute. */
 export type ModelFolder = {
@@ -14,6 +14,15 @@ export type ModelFolder = {
   readonly genaiConfig: string | undefined;
   readonly chatTemplate: string | undefined;
 };
+
+const graphFile = (folder: string): string => {
+  const path = join(resolve(folder), 'model.onnx');
+  if (existsSync(path)) return path;
+  throw new AdaptletError('MODEL_FILE_MISSING', `model.onnx is not in ${resolve(folder)}`);
+};
+
+/** The graph of the base model in a folder. Errors: MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED. */
+export const readModelGraph = (folder: string): Graph => readGraph(readFileSync(graphFile(folder)));
 
 /**
  * Finds the files of a base model. `folder` holds model.onnx; configuration and tokenizer lie beside it or, where
@@ -30,11 +39,9 @@ export const openModelFolder = (folder: string): ModelFolder => {
     if (path !== undefined) return path;
     throw new AdaptletError('MODEL_FILE_MISSING', `${name} is neither in ${root} nor in its parent folder`);
   };
-  const graph = join(root, 'model.onnx');
-  if (!existsSync(graph)) throw new AdaptletError('MODEL_FILE_MISSING', `model.onnx is not in ${root}`);
   return {
     folder: root,
-    graph,
+    graph: graphFile(root),
     config: need('config.json'),
     tokenizer: need('tokenizer.json'),
     tokenizerConfig: need('tokenizer_config.json'),

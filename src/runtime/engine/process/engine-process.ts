@@ -1,7 +1,6 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { GenerateEvent } from '../engine.ts';
-import type { Ending } from '../generate/scheduler.ts';
-import type { EngineHost } from '../host/engine-host.ts';
+import type { Ending, EngineHost } from '../host/engine-host.ts';
 import { type Answers, type FromEngine, type StartOptions, type ToEngine, toWire } from '../protocol.ts';
 import { refuseTask } from '../tasks.ts';
 import { openHost } from './open-host.ts';

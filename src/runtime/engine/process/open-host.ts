@@ -1,25 +1,28 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { EncoderHost, type EncoderHostOptions } from '../encode/encode-host.ts';
-import { openEncoderModel } from '../encode/encode-model.ts';
-import type { PoolingOptions } from '../encode/pooling-config.ts';
-import { Host, type HostOptions } from '../generate/generate-host.ts';
-import { type BaseModelOptions, openBaseModel } from '../generate/generate-model.ts';
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { EncodeHost, type EncodeHostOptions } from '../encode/encode-host.ts';
+import { type EncodeModelOptions, openEncodeModel } from '../encode/encode-model.ts';
+import { GenerateHost, type GenerateHostOptions } from '../generate/generate-host.ts';
+import { openGenerateModel } from '../generate/generate-model.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import { InferHost } from '../infer/infer-host.ts';
 import { openInferModel } from '../infer/infer-model.ts';
-import { openModelFolder } from '../model/folder.ts';
-import { readGraph } from '../onnx/graph.ts';
-import { taskOf } from './task-of.ts';
+import { readModelGraph } from '../model/folder.ts';
+import type { Graph } from '../onnx/graph.ts';
+import { inputIds, isEncoder } from '../session/encoder-graph.ts';
+import type { Task } from '../tasks.ts';
+
+type HostsOptions = GenerateHostOptions & EncodeHostOptions;
 
 /** What has a default. */
-type Tuning = Pick<HostOptions, 'kvBudgetBytes' | 'batchBudgetBytes' | 'maxDecodeStallMs'> &
-  Pick<EncoderHostOptions, 'maxBatch' | 'maxBatchDelayMs'>;
+type Tuning = Pick<
+  HostsOptions,
+  'kvBudgetBytes' | 'batchBudgetBytes' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'
+>;
 
-export type OpenHostOptions = BaseModelOptions &
-  Omit<HostOptions & EncoderHostOptions, keyof Tuning> &
-  Partial<Tuning> &
-  PoolingOptions;
+export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions &
+  Omit<HostsOptions, keyof Tuning> &
+  Partial<Tuning>;
 
 const defaults: Tuning = {
   kvBudgetBytes: 512 << 20,
@@ -29,6 +32,18 @@ const defaults: Tuning = {
   maxBatchDelayMs: 0,
 };
 
+const hasTokenizer = (folder: string): boolean =>
+  [folder, dirname(folder)].some((place) => existsSync(join(place, 'tokenizer.json')));
+
+/**
+ * What the base model in a folder does. Tensors: its graph takes no `input_ids`, and no tokenizer lies beside it. Embed: it gives
+ * states of tokens or of a text. Everything else generates, or is refused when it is opened.
+ */
+export const taskOf = (folder: string, graph: Pick<Graph, 'inputs' | 'outputs'>): Task => {
+  if (!graph.inputs.includes(inputIds) && !hasTokenizer(resolve(folder))) return 'infer';
+  return isEncoder(graph) ? 'embed' : 'generate';
+};
+
 /**
  * Opens the base model in a folder and what answers with it. Errors: MODEL_FILE_MISSING, MODEL_INVALID,
  * MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE.
@@ -36,11 +51,13 @@ const defaults: Tuning = {
 export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
   const options = { ...defaults, ...given };
   const { modelDir } = options;
-  const path = join(modelDir, 'model.onnx');
-  // A folder without a graph is refused by whoever looks for the other files as well.
-  const graph = existsSync(path) ? readGraph(readFileSync(path)) : undefined;
-  const task = graph === undefined ? 'generate' : taskOf(modelDir, graph);
-  if (graph === undefined || task === 'generate') return new Host(await openBaseModel(options), options);
-  if (task === 'infer') return new InferHost(await openInferModel(modelDir, graph, options), options);
-  return new EncoderHost(await openEncoderModel(openModelFolder(modelDir), graph, options), options);
+  const graph = readModelGraph(modelDir);
+  switch (taskOf(modelDir, graph)) {
+    case 'generate':
+      return new GenerateHost(await openGenerateModel(modelDir, graph, options), options);
+    case 'embed':
+      return new EncodeHost(await openEncodeModel(modelDir, graph, options), options);
+    case 'infer':
+      return new InferHost(await openInferModel(modelDir, graph, options), options);
+  }
 };

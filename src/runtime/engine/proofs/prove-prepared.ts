@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
-import { GraphSession } from '../session/decoder-session.ts';
-import { preparedFiles } from '../session/prepared-files.ts';
+import { DecoderSession } from '../session/decoder-session.ts';
+import { EncoderSession } from '../session/encoder-session.ts';
 
 /** Token ids that every vocabulary has: what graphs are asked to be compared. */
-export const proofIds: readonly number[] = [3, 5, 7, 11, 13, 17];
+const proofIds: readonly number[] = [3, 5, 7, 11, 13, 17];
 
 /** A graph file, and where its weights are. */
 export type GraphPlace = {
@@ -17,17 +16,29 @@ export type GraphPlace = {
 /** Opens a graph and answers all that it computes for {@link proofIds} without an adapter. */
 export type AnswersOf = (place: GraphPlace) => Promise<Float32Array>;
 
-/** Logits of every position. */
+/** Logits of every position that a decoder gives. */
 export const decoderAnswers =
   (options: { readonly threads: number; readonly headSize: number }): AnswersOf =>
   async (place) => {
     const graph = gatherLogitsRows(readFileSync(place.graph));
-    const session = await GraphSession.open(graph, [], { ...place, ...options });
+    const session = await DecoderSession.open(graph, [], { ...place, ...options });
     const feeds = session.feeds(new Map());
     const logits = await session.logitsOf(feeds, proofIds, [...proofIds.keys()]);
     feeds.release();
     session.release();
     return logits;
+  };
+
+/** Everything that an encoder gives. */
+export const encoderAnswers =
+  (threads: number): AnswersOf =>
+  async ({ graph, ...place }) => {
+    const session = await EncoderSession.open(readFileSync(graph), [], { ...place, threads });
+    const feeds = session.feeds(new Map());
+    const output = await session.logitsOf(feeds, proofIds);
+    feeds.release();
+    session.release();
+    return output;
   };
 
 /**
@@ -36,12 +47,15 @@ export const decoderAnswers =
  *
  * Errors: an Error when they differ or are not finite.
  */
-export const provePrepared = async (model: string, folder: string, answersOf: AnswersOf): Promise<void> => {
-  const exported = await answersOf({ graph: model, weightsFolder: dirname(model), optimised: false });
-  const graph = join(folder, preparedFiles.graph);
-  const prepared = await answersOf({ graph, weightsFolder: folder, optimised: true });
+export const provePrepared = async (
+  places: { readonly exported: GraphPlace; readonly prepared: GraphPlace },
+  answersOf: AnswersOf,
+): Promise<void> => {
+  const exported = await answersOf(places.exported);
+  const prepared = await answersOf(places.prepared);
   const same =
     prepared.length === exported.length &&
     prepared.every((value, index) => Number.isFinite(value) && Object.is(value, exported[index]));
-  if (!same) throw new Error(`the prepared weights of ${model} do not give the answers of the model`);
+  if (!same)
+    throw new Error(`the prepared weights of ${places.exported.graph} do not give the answers of the model`);
 };

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { Feeds } from '../adapters/feeds.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import type { DecoderSession } from '../session/decoder-session.ts';
 import { RowCache } from '../session/kv-rows.ts';
 import { Perturbation } from './perturbation.ts';
 
 /** The two graphs of a base model. */
-type Graphs = { readonly base: GraphSession; readonly lora: GraphSession };
+type Graphs = { readonly base: DecoderSession; readonly lora: DecoderSession };
 
 /** Prompts of different lengths, by tokens that every vocabulary has, and the token after each. */
 const cases = [
@@ -21,17 +21,17 @@ const cases = [
  * Batched kernels round differently, which activations of 8 bits amplify. A row with another one's adapter, or its keys and
  * values, would be nearer to that one than to itself.
  */
-const mostShare = 0.5;
+const maxShare = 0.5;
 /** Strong ones at every linear make a deep model answer to the least rounding. */
 export const strength = 0.1;
 
 const distance = (a: Float32Array, b: Float32Array): number => {
   if (a.length !== b.length) return Infinity;
-  return a.reduce((most, value, index) => Math.max(most, Math.abs(value - (b[index] ?? Number.NaN))), 0);
+  return a.reduce((max, value, index) => Math.max(max, Math.abs(value - (b[index] ?? Number.NaN))), 0);
 };
 
 /** Logits after each case by itself, with one adapter. */
-const alone = async (session: GraphSession, feeds: Feeds): Promise<readonly Float32Array[]> => {
+const alone = async (session: DecoderSession, feeds: Feeds): Promise<readonly Float32Array[]> => {
   const answers: Float32Array[] = [];
   for (const { prompt, next } of cases) {
     const cache = session.newCache(prompt.length + 1);
@@ -85,7 +85,7 @@ export const eachIsItsOwn = (
         .filter((_, of) => adapter !== adapterOf(at) || of !== at)
         .map((answer) => distance(row, answer)),
     );
-    return own <= mostShare * Math.min(...others);
+    return own <= maxShare * Math.min(...others);
   });
 
 /** Each row with its own adapter, by copies; then all with the first one, fed once. */

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LoraTensors } from '../adapters/feeds.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import type { DecoderSession } from '../session/decoder-session.ts';
 import { proveWiring, unwiredModules } from './wiring.ts';
 
 const sites = ['a', 'b', 'c'].map((module) => ({ module, inFeatures: 4, outFeatures: 4 }));
 
 /** A session whose logits answer to the modules in `wired` only; `bad` is what they become. */
-const session = (wired: readonly string[], bad = 2): GraphSession & { runs: number } => {
+const session = (wired: readonly string[], bad = 2): DecoderSession & { runs: number } => {
   const fake = {
     sites,
     runs: 0,
@@ -20,7 +20,7 @@ const session = (wired: readonly string[], bad = 2): GraphSession & { runs: numb
       return Promise.resolve(Float32Array.of(1, moved ? bad : 1));
     },
   };
-  return fake as unknown as GraphSession & { runs: number };
+  return fake as unknown as DecoderSession & { runs: number };
 };
 
 describe('the wiring test', () => {

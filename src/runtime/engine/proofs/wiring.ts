@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { LoraTensors } from '../adapters/feeds.ts';
-import type { GraphSession } from '../session/decoder-session.ts';
+import type { DecoderSession } from '../session/decoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 
 /** Several tokens: with one, attention does not depend on queries and keys. */
 const ids = [3, 5, 7, 11];
 
 /** What has LoRA inputs and answers by numbers. */
-type Wired = Pick<GraphSession, 'sites' | 'feeds' | 'logitsOf'>;
+type Wired = Pick<DecoderSession, 'sites' | 'feeds' | 'logitsOf'>;
 
 const logitsWith = async (session: Wired, lora: LoraTensors): Promise<Float32Array> => {
   const feeds = session.feeds(lora);
@@ -35,7 +35,7 @@ export const unwiredModules = async (session: Wired): Promise<readonly string[]>
 };
 
 /** True when an adapter with another perturbation at each site of `part` gives the same logits on both, bit for bit. */
-export const sameAnswers = async (part: GraphSession, whole: GraphSession): Promise<boolean> => {
+export const sameAnswers = async (part: DecoderSession, whole: DecoderSession): Promise<boolean> => {
   using adapter = new Perturbation(part.sites, 2);
   const [expected, base, got] = [
     await logitsWith(whole, adapter.tensors()),

@@ -9,10 +9,10 @@ const byWeight = (a: Candidate, b: Candidate): number => b.weight - a.weight || 
 /** The `count` likeliest, in order. Most tokens only cost the comparison with the last one kept. */
 export const likeliest = (weights: ArrayLike<number>, count: number): Candidate[] => {
   const kept: Candidate[] = [];
-  let least = -Infinity;
+  let min = -Infinity;
   for (let id = 0; id < weights.length; id += 1) {
     const weight = weights[id] ?? 0;
-    if (weight <= least) continue;
+    if (weight <= min) continue;
     let low = 0;
     for (let high = kept.length; low < high; ) {
       const middle = (low + high) >> 1;
@@ -21,7 +21,7 @@ export const likeliest = (weights: ArrayLike<number>, count: number): Candidate[
     }
     kept.splice(low, 0, { id, weight });
     if (kept.length > count) kept.pop();
-    if (kept.length === count) least = kept.at(-1)?.weight ?? least;
+    if (kept.length === count) min = kept.at(-1)?.weight ?? min;
   }
   return kept;
 };

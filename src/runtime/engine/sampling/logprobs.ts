@@ -11,11 +11,11 @@ export type LogprobParts = {
 
 /** log(sum(exp(logits))), without overflow. */
 export const logSumExp = (logits: ArrayLike<number>): number => {
-  let most = -Infinity;
-  for (let id = 0; id < logits.length; id += 1) most = Math.max(most, logits[id] ?? -Infinity);
+  let max = -Infinity;
+  for (let id = 0; id < logits.length; id += 1) max = Math.max(max, logits[id] ?? -Infinity);
   let sum = 0;
-  for (let id = 0; id < logits.length; id += 1) sum += Math.exp((logits[id] ?? -Infinity) - most);
-  return most + Math.log(sum);
+  for (let id = 0; id < logits.length; id += 1) sum += Math.exp((logits[id] ?? -Infinity) - max);
+  return max + Math.log(sum);
 };
 
 /** Log probabilities of one step by the model alone: `logits` are as the graph gave them. */

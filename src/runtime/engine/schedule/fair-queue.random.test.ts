@@ -83,15 +83,15 @@ class Machine {
 /** The largest difference of two sums over any time since they began. */
 class Gap {
   #now = 0;
-  #least = 0;
-  #most = 0;
+  #min = 0;
+  #max = 0;
   add(amount: number): void {
     this.#now += amount;
-    this.#least = Math.min(this.#least, this.#now);
-    this.#most = Math.max(this.#most, this.#now);
+    this.#min = Math.min(this.#min, this.#now);
+    this.#max = Math.max(this.#max, this.#now);
   }
   get widest(): number {
-    return this.#most - this.#least;
+    return this.#max - this.#min;
   }
 }
 

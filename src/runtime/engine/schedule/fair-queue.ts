@@ -83,7 +83,7 @@ export class FairQueue<T extends { readonly flow: Flow }> {
     if (this.#running.has(item) || this.#waiting.some((entry) => entry.item === item))
       throw new AdaptletError('INTERNAL', 'the item is in the fair queue already');
     const entry = { item, flow: item.flow, arrival: this.#arrivals++, preempted: false };
-    const dropped = this.#waiting.length < maxLength ? undefined : this.#mostDispensable(entry);
+    const dropped = this.#waiting.length < maxLength ? undefined : this.#toDrop(entry);
     if (dropped === entry) return item;
     this.#waiting.push(entry);
     this.#move(entry.flow, 'arrive');
@@ -107,10 +107,10 @@ export class FairQueue<T extends { readonly flow: Flow }> {
     const shares = priority === undefined ? undefined : this.#classes.get(priority);
     if (shares === undefined) return undefined;
     const inClass = this.#waiting.filter(({ flow }) => flow.priority === priority);
-    const tenant = least(inClass, ({ flow }) => shares.tenants.of(flow.tenant))?.flow.tenant;
+    const tenant = minBy(inClass, ({ flow }) => shares.tenants.of(flow.tenant))?.flow.tenant;
     const ofTenant = inClass.filter(({ flow }) => flow.tenant === tenant);
     const adapters = tenant === undefined ? undefined : shares.adapters.get(tenant);
-    return least(ofTenant, ({ flow }) => adapters?.of(flow.adapter) ?? 0)?.item;
+    return minBy(ofTenant, ({ flow }) => adapters?.of(flow.adapter) ?? 0)?.item;
   }
 
   /** Takes out an item whose caller left. False when it does not wait. */
@@ -165,7 +165,7 @@ export class FairQueue<T extends { readonly flow: Flow }> {
   }
 
   #highest(): number {
-    return this.#waiting.reduce((most, { flow }) => Math.max(most, flow.priority), -Infinity);
+    return this.#waiting.reduce((max, { flow }) => Math.max(max, flow.priority), -Infinity);
   }
 
   /** The item below the highest priority that waits longest. */
@@ -199,25 +199,25 @@ export class FairQueue<T extends { readonly flow: Flow }> {
     else this.#classes.set(priority, shares);
   }
 
-  #mostDispensable(newcomer: Entry<T>): Entry<T> {
+  #toDrop(newcomer: Entry<T>): Entry<T> {
     const ofTenant = new Map<string, number>();
     const all = [...this.#waiting, newcomer];
     for (const { flow } of all) ofTenant.set(flow.tenant, (ofTenant.get(flow.tenant) ?? 0) + 1);
     const waiting = ({ flow }: Entry<T>): number => ofTenant.get(flow.tenant) ?? 0;
     return all
       .filter(({ preempted }) => !preempted)
-      .reduce((most, entry) => {
-        const byTenant = waiting(entry) - waiting(most);
-        if (byTenant !== 0) return byTenant > 0 ? entry : most;
-        const byPriority = entry.flow.priority - most.flow.priority;
-        if (byPriority !== 0) return byPriority < 0 ? entry : most;
-        return entry.arrival > most.arrival ? entry : most;
+      .reduce((first, entry) => {
+        const byTenant = waiting(entry) - waiting(first);
+        if (byTenant !== 0) return byTenant > 0 ? entry : first;
+        const byPriority = entry.flow.priority - first.flow.priority;
+        if (byPriority !== 0) return byPriority < 0 ? entry : first;
+        return entry.arrival > first.arrival ? entry : first;
       }, newcomer);
   }
 }
 
 /** The first of those with the least counter. */
-const least = <E>(entries: readonly E[], counterOf: (entry: E) => number): E | undefined => {
+const minBy = <E>(entries: readonly E[], counterOf: (entry: E) => number): E | undefined => {
   let first: E | undefined;
   let counter = Infinity;
   for (const entry of entries) {

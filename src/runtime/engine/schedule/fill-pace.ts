@@ -1,7 +1,7 @@
 /** Tokens of a piece of a prompt: more do not fill the processor better. */
-const mostTokens = 128;
+const maxTokens = 128;
 /** Fewer take as long: a step reads all weights. */
-const leastTokens = 16;
+const minTokens = 16;
 /** Before any was measured. */
 const first = { tokens: 64, msPerToken: 1 };
 /** Share of the latest measurement in the estimate. */
@@ -17,23 +17,22 @@ const bounds = { halve: 1.25, double: 0.75 };
 export class FillPace {
   readonly #maxStallMs: number;
   #msPerToken = first.msPerToken;
-  #most = first.tokens;
+  #max = first.tokens;
 
   constructor(maxStallMs: number) {
     this.#maxStallMs = maxStallMs;
   }
 
-  get most(): number {
-    return this.#most;
+  get max(): number {
+    return this.#max;
   }
 
   /** A piece took so long. Of few tokens it says nothing about many. */
   ran(tokens: number, ms: number): void {
-    if (tokens < leastTokens) return;
+    if (tokens < minTokens) return;
     this.#msPerToken += weight * (ms / tokens - this.#msPerToken);
     const takes = (count: number): number => count * this.#msPerToken;
-    while (this.#most > leastTokens && takes(this.#most) > bounds.halve * this.#maxStallMs) this.#most /= 2;
-    while (this.#most < mostTokens && takes(2 * this.#most) < bounds.double * this.#maxStallMs)
-      this.#most *= 2;
+    while (this.#max > minTokens && takes(this.#max) > bounds.halve * this.#maxStallMs) this.#max /= 2;
+    while (this.#max < maxTokens && takes(2 * this.#max) < bounds.double * this.#maxStallMs) this.#max *= 2;
   }
 }

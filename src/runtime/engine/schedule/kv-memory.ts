@@ -4,7 +4,7 @@ import type { KvRows, SavedTokens } from '../session/kv-rows.ts';
 type Prefix = { readonly ids: readonly number[]; readonly saved: SavedTokens };
 
 /** Fewer are computed faster than they are looked after. */
-const leastTokens = 16;
+const minTokens = 16;
 
 const commonLength = (a: readonly number[], b: readonly number[]): number => {
   const end = Math.min(a.length, b.length);
@@ -127,7 +127,7 @@ export class KvMemory {
   /** Keeps the first tokens of a row, which are `ids`, under a key, where the budget has room. */
   keep(key: string, ids: readonly number[], row: number): void {
     this.#drop(key);
-    if (ids.length < leastTokens) return;
+    if (ids.length < minTokens) return;
     this.#prefixes.set(key, { ids, saved: this.#kv.save(row, ids.length) });
     this.#makeRoom();
   }
@@ -140,14 +140,14 @@ export class KvMemory {
     const prefix = this.#prefixes.get(key);
     if (prefix === undefined) return 0;
     const tokens = Math.min(commonLength(prefix.ids, ids), ids.length - 1);
-    if (tokens >= leastTokens) {
+    if (tokens >= minTokens) {
       this.#kv.restore(row, prefix.saved, tokens);
       // The latest last.
       this.#prefixes.delete(key);
       this.#prefixes.set(key, prefix);
     }
     this.#makeRoom();
-    return tokens >= leastTokens ? tokens : 0;
+    return tokens >= minTokens ? tokens : 0;
   }
 
   /** Between steps. */

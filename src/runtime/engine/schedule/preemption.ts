@@ -4,7 +4,7 @@ import type { Flow } from './fair-queue.ts';
 export type Running<S> = { readonly sequence: S; readonly flow: Flow; readonly tokens: number };
 
 /** Tokens that whoever got a place gives at least: saving and restoring keys and values must not eat up the gain. */
-const leastTokens = 8;
+const minTokens = 8;
 /** Service, in weighted tokens, that a tenant is ahead by before one of its rows goes to another with fewer rows. */
 const aheadByRow = 64;
 /** The same when the other would get its first row and the tenant lose its last one. */
@@ -22,7 +22,7 @@ const mayTake = <S>(
   running: readonly Running<S>[],
   ahead: (a: Flow, b: Flow) => number,
 ): boolean => {
-  if (victim.tokens < leastTokens) return false;
+  if (victim.tokens < minTokens) return false;
   if (victim.flow.priority !== waiting.priority) return victim.flow.priority < waiting.priority;
   const theirs = rowsOf(running, victim.flow, waiting);
   const own = rowsOf(running, waiting, victim.flow);

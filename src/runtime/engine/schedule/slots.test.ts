@@ -1,18 +1,18 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RowPlaces } from './slots.ts';
+import { Slots } from './slots.ts';
 
 const any = (): boolean => true;
 const none = (): boolean => false;
 
 /** Rows by name; `-`: free. */
-const placesOf = (text: string): RowPlaces<string> => {
-  const places = new RowPlaces<string>(text.length);
+const placesOf = (text: string): Slots<string> => {
+  const places = new Slots<string>(text.length);
   for (const [row, name] of text.split('').entries()) if (name !== '-') places.take(row, name);
   return places;
 };
 
-const shown = (places: RowPlaces<string>, rows: number): string =>
+const shown = (places: Slots<string>, rows: number): string =>
   Array.from({ length: rows }, (_, row) => places.at(row) ?? '-').join('');
 
 describe('the row for a newcomer', () => {
@@ -76,7 +76,7 @@ describe('rows that are taken and left at random', () => {
   it('hold each sequence once, and closing gaps leaves none in as many moves as there are rows', () => {
     fc.assert(
       fc.property(fc.array(move, { maxLength: 60 }), (moves) => {
-        const places = new RowPlaces<string>(rows);
+        const places = new Slots<string>(rows);
         const here = new Set<string>();
         let names = 0;
         const come = (suits: number): void => {

@@ -1,7 +1,7 @@
 /**
  * Which rows are free, which are taken by whom.
  */
-export class RowPlaces<S> {
+export class Slots<S> {
   readonly #rows: (S | undefined)[];
 
   constructor(rows: number) {

@@ -92,11 +92,11 @@ export class VirtualCounters<Key> {
   }
 
   #advance(): void {
-    let least = Infinity;
+    let min = Infinity;
     for (const { counter, waiting } of this.#shares.values()) {
-      if (waiting > 0) least = Math.min(least, counter);
+      if (waiting > 0) min = Math.min(min, counter);
     }
-    this.#floor = Math.max(this.#floor, least);
+    this.#floor = Math.max(this.#floor, min);
     this.#entry = Math.max(this.#entry, this.#floor);
   }
 

@@ -11,9 +11,9 @@ export type TryProvider = (provider: string) => Promise<void>;
 
 export type ProviderWish = {
   /** In order of preference, by ONNX Runtime's names. */
-  readonly executionProviders: readonly string[];
+  readonly executionProviders?: readonly string[];
   /** Refuses the CPU unless it is named. */
-  readonly requireProvider: boolean;
+  readonly requireProvider?: boolean;
 };
 
 const irVersionField = 1;
@@ -60,7 +60,7 @@ export const chooseProvider = async (
   warn: (message: string) => void,
   tryProvider: TryProvider = openOn,
 ): Promise<string> => {
-  const { executionProviders, requireProvider } = wish;
+  const { executionProviders = [], requireProvider = false } = wish;
   const refused: string[] = [];
   for (const provider of executionProviders) {
     try {

@@ -13,7 +13,7 @@ import { type RunOptions, sessionOptions } from './runtime-options.ts';
 import { Int64Buffer, LogitsBuffer, MaskBuffer } from './step-buffers.ts';
 import { attentionMask, inputIds, positionIds, readStepInputs, type StepInputs } from './step-inputs.ts';
 
-export type GraphOptions = RunOptions & {
+export type DecoderGraphOptions = RunOptions & {
   /** Folder with the files that the graph names for its weights. */
   readonly weightsFolder: string;
   /** The graph went through ONNX Runtime's optimiser already. */
@@ -44,7 +44,7 @@ export type StepRows = {
 export type StepCache = { readonly past: readonly OrtTensor[]; readonly present: readonly OrtTensor[] };
 
 /** A loaded decoder graph that runs one step at a time. */
-export class GraphSession {
+export class DecoderSession {
   readonly sites: readonly Site[];
   readonly vocabSize: number;
   readonly #session: OnnxSession;
@@ -79,7 +79,11 @@ export class GraphSession {
    * Opens a graph; `sites` are its linears with LoRA inputs.
    * Errors: MODEL_UNSUPPORTED, MODEL_INVALID.
    */
-  static async open(graph: Buffer, sites: readonly Site[], options: GraphOptions): Promise<GraphSession> {
+  static async open(
+    graph: Buffer,
+    sites: readonly Site[],
+    options: DecoderGraphOptions,
+  ): Promise<DecoderSession> {
     const { optimised, weightsFolder, headSize } = options;
     const session = await OnnxSession.open(graph, {
       ...sessionOptions(options, optimised ? 'none' : 'all'),
@@ -91,7 +95,7 @@ export class GraphSession {
       const names = sites.flatMap(({ module }) => [inputOf(module, 'A'), inputOf(module, 'B')]);
       const step = readStepInputs(session, names, headSize);
       const presents = step.cache.map(({ present }) => present);
-      return new GraphSession(session, step, sites, writesInPlace(graph, presents));
+      return new DecoderSession(session, step, sites, writesInPlace(graph, presents));
     } catch (error) {
       session.release();
       throw error;

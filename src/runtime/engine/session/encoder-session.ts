@@ -73,7 +73,7 @@ export class EncoderSession {
     }
   }
 
-  /** See GraphSession.feeds. Errors: INTERNAL when a tensor fits no input. */
+  /** See DecoderSession.feeds. Errors: INTERNAL when a tensor fits no input. */
   feeds(lora: LoraTensors): Feeds {
     return this.#lora.feeds(this, this.#inputs.length, lora);
   }
@@ -114,11 +114,11 @@ export class EncoderSession {
   }
 
   #tensors(texts: readonly (readonly number[])[]): readonly OrtTensor[] {
-    const longest = Math.max(...texts.map((ids) => ids.length));
-    const shape = [texts.length, longest];
+    const maxTokens = Math.max(...texts.map((ids) => ids.length));
+    const shape = [texts.length, maxTokens];
     const padded = (value: (id: number) => number): readonly number[] =>
       texts.flatMap((ids) =>
-        Array.from({ length: longest }, (_, at) => {
+        Array.from({ length: maxTokens }, (_, at) => {
           const id = ids[at];
           return id === undefined ? 0 : value(id);
         }),

@@ -7,7 +7,7 @@ import { type CacheShape, checkRoom, type KvCache, tokenBytes } from './kv-cache
 /** Pages are given back as a whole. */
 const pageBytes = 4096;
 /** Tensors of spans are kept, since every step needs them. */
-const mostSpans = 256;
+const maxSpans = 256;
 
 /** Tokens of one row that fit so many bytes, in whole pages of each head of each layer. */
 export const rowTokens = ({ entries, kvHeads, headSize }: CacheShape, bytes: number): number => {
@@ -93,7 +93,7 @@ export class KvRows {
     const key = first * (this.rows + 1) + count;
     const known = this.#spans.get(key);
     if (known !== undefined) return known;
-    if (this.#spans.size >= mostSpans) this.#releaseSpans();
+    if (this.#spans.size >= maxSpans) this.#releaseSpans();
     const { entries, kvHeads, headSize } = this.#shape;
     const tensors = Array.from({ length: entries }, (_, entry) => {
       const shape = [count, kvHeads, this.capacity, headSize];

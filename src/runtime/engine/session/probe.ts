@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { ProbeResult } from '../engine.ts';
-import type { GraphSession } from './decoder-session.ts';
+import type { DecoderSession } from './decoder-session.ts';
 
 const length = 16;
 
@@ -25,7 +25,7 @@ export const compareLogits = (logits: Float32Array, base: Float32Array): ProbeRe
 };
 
 /** Logits of the fixed input at every position. */
-export const probeLogits = async (session: GraphSession, feeds: Feeds): Promise<Float32Array> => {
+export const probeLogits = async (session: DecoderSession, feeds: Feeds): Promise<Float32Array> => {
   const ids = probeIds(session.vocabSize);
   return await session.logitsOf(feeds, ids, [...ids.keys()]);
 };

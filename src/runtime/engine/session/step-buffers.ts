@@ -53,12 +53,12 @@ export class Int64Buffer {
 export class MaskBuffer {
   readonly #buffer = new Int64Buffer();
 
-  /** [rows, longest]: of each row as many ones as it is long, then zeros. */
+  /** [rows, maxLength]: of each row as many ones as it is long, then zeros. */
   tensor(lengths: readonly number[]): OrtTensor {
-    const longest = Math.max(...lengths);
-    const { tensor, values } = this.#buffer.room([lengths.length, longest]);
+    const maxLength = Math.max(...lengths);
+    const { tensor, values } = this.#buffer.room([lengths.length, maxLength]);
     values.fill(0n);
-    for (const [row, length] of lengths.entries()) values.fill(1n, row * longest, row * longest + length);
+    for (const [row, length] of lengths.entries()) values.fill(1n, row * maxLength, row * maxLength + length);
     return tensor;
   }
 

@@ -83,7 +83,7 @@ export class MirroredGeneration {
       ...request,
       ...asCopy,
       requestId: `${this.#id}-mirror`,
-      adapter: engineName,
+      engineName,
     };
     const canary = new Tokens();
     for await (const event of engine.generate(input, signal)) canary.saw(event);
@@ -110,7 +110,7 @@ export const copyOfEncoding = (
 ): Copy => ({
   target,
   ask: async (engine, engineName, signal) => {
-    const input = { ...request, requestId: `${id}-mirror`, adapter: engineName };
+    const input = { ...request, requestId: `${id}-mirror`, engineName };
     return { comparison: compareEncoded(stable, await engine.encode(input, signal)) };
   },
 });

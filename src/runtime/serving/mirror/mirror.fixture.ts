@@ -106,7 +106,7 @@ export const mirrorNode = (change: SplitChange = {}) => {
     info: () => ({ baseDigest: digestOf('0'), task: state.task }),
     encode: async (input: EncodeInput, signal: AbortSignal) => {
       encoded.push(input);
-      const who = whoOf(input.adapter);
+      const who = whoOf(input.engineName);
       return await asCanary(who, signal, () => {
         const { fail, encoded: result } = answers[who];
         if (fail !== undefined) throw fail;
@@ -115,7 +115,7 @@ export const mirrorNode = (change: SplitChange = {}) => {
     },
     async *generate(input: GenerateInput, signal: AbortSignal): AsyncGenerator<GenerateEvent> {
       asked.push(input);
-      const who = whoOf(input.adapter);
+      const who = whoOf(input.engineName);
       const { ids = [], firstTokenMs, cachedTokens, fail } = await asCanary(who, signal, () => answers[who]);
       if (fail !== undefined) throw fail;
       for (const [i, id] of ids.entries()) {
@@ -218,7 +218,7 @@ export const mirrorNode = (change: SplitChange = {}) => {
     ask,
     embed,
     /** What the engine was asked for the canary. */
-    copies: () => asked.filter(({ adapter }) => adapter === 'next'),
+    copies: () => asked.filter(({ engineName: adapter }) => adapter === 'next'),
     counts: (attempt = 1) => tally.mirror.of(uid, canary, attempt),
     close: () => {
       state.gate = Promise.withResolvers();

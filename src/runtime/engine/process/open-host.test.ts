@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { taskOf } from './task-of.ts';
+import { taskOf } from './open-host.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'adaptlet-task-'));
 const withTokenizer = mkdtempSync(join(tmpdir(), 'adaptlet-task-'));

@@ -6,7 +6,7 @@ import { EncoderSession } from '../session/encoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
 
-/** An encoder, loaded twice over one copy of its weights, as decoders are: see session/sessions.ts. */
+/** An encoder, loaded twice over one copy of its weights, as decoders are: see decoder-sessions.ts. */
 export type EncoderSessions = {
   readonly base: EncoderSession;
   readonly lora: EncoderSession;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { firstState, meanState, unitVector } from './pooling.ts';
+import { firstState, meanState, unitVector } from './pooling-path.ts';
 
 /** Two tokens and one of padding. */
 const states = { values: Float32Array.of(1, 2, 3, 6, 100, 100), size: 2, length: 2 };

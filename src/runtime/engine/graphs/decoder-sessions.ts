@@ -3,7 +3,7 @@ import { inject } from '../onnx/inject.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { proveRows } from '../proofs/prove-rows.ts';
 import { proveWiring } from '../proofs/wiring.ts';
-import { GraphSession } from '../session/decoder-session.ts';
+import { DecoderSession } from '../session/decoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
 import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
@@ -12,9 +12,9 @@ import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
  * The base model, loaded twice over one copy of its weights: requests without an adapter run the graph as it was
  * exported and pay nothing for LoRA.
  */
-export type Sessions = {
-  readonly base: GraphSession;
-  readonly lora: GraphSession;
+export type DecoderSessions = {
+  readonly base: DecoderSession;
+  readonly lora: DecoderSession;
   /** Graphs for adapters; the full one is `lora`. */
   readonly graphs: LoraGraphs;
   /** True when rows of different lengths and adapters can run together. */
@@ -23,22 +23,22 @@ export type Sessions = {
   release(): void;
 };
 
-export type SessionsOptions = ModelGraphsOptions & Pick<RunOptions, 'spin'>;
+export type DecoderSessionsOptions = ModelGraphsOptions & Pick<RunOptions, 'spin'>;
 
 /** Opens both graphs. Errors: MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN. */
-export const openSessions = async (options: SessionsOptions): Promise<Sessions> => {
+export const openDecoderSessions = async (options: DecoderSessionsOptions): Promise<DecoderSessions> => {
   const graphs = await modelGraphs(options, gatherLogitsRows);
   const { weightsFolder, optimised, sites } = graphs;
   const { threads, spin, headSize, provider } = options;
   const graphOptions = { weightsFolder, optimised, threads, spin, headSize, provider };
-  const base = await GraphSession.open(graphs.base, [], graphOptions);
-  const lora = await GraphSession.open(graphs.lora, sites, graphOptions);
+  const base = await DecoderSession.open(graphs.base, [], graphOptions);
+  const lora = await DecoderSession.open(graphs.lora, sites, graphOptions);
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
   await proveWiring(lora, graphDigest, options.cacheDir);
   const rowsTogether = await proveRows({ base, lora }, { ...options, graphDigest });
   const openSubset: OpenSubset = async (wanted) => {
     const subset = inject(graphs.base, options.family, wanted);
-    return await GraphSession.open(subset.model, subset.sites, graphOptions);
+    return await DecoderSession.open(subset.model, subset.sites, graphOptions);
   };
   const loraGraphs = new LoraGraphs({ full: lora, openSubset, warn: options.warn });
   return {

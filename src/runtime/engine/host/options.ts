@@ -1,0 +1,37 @@
+import type { Clock } from '../../../time/clock.ts';
+import type { ProviderWish } from '../session/choose-provider.ts';
+
+/** How a base model of any task is opened. */
+export type ModelOptions = ProviderWish & {
+  /** Folder for what is made once per base model: its digest, prepared weights, verdicts of proofs. */
+  readonly cacheDir: string;
+  readonly threads: number;
+  readonly spin?: boolean;
+  readonly clock: Clock;
+  /** Told what does not stop the engine but costs something. */
+  readonly warn: (message: string) => void;
+  readonly signal: AbortSignal;
+};
+
+/** What every host is given. */
+export type HostOptions = {
+  /** Requests that run, and requests that wait. */
+  readonly maxConcurrent: number;
+  readonly maxQueue: number;
+  readonly clock: Clock;
+};
+
+/** Of a host that takes adapters. */
+export type AdapterOptions = {
+  readonly adapterBudgetBytes: number;
+  /** Memory for copies of adapters whose rows run together. */
+  readonly batchBudgetBytes: number;
+};
+
+/** Of a host that runs rows of several requests together, each once. */
+export type BatchOptions = {
+  /** Rows of one run. 1: every request by itself. */
+  readonly maxBatch: number;
+  /** Milliseconds that a row may wait for others. */
+  readonly maxBatchDelayMs: number;
+};
