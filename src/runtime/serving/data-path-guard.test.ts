@@ -8,7 +8,7 @@ describe('the data path with a canary', () => {
     const { embed, encoded, counts, holds, references, state } = dataPathOver(canaryPlan, { good, next });
     state.task = 'embed';
     expect((await embed('sql')).served).toMatchObject({ adapter: 'next', digest: next, arm: 'canary' });
-    expect(encoded[0]).toMatchObject({ adapter: 'default/next--x', output: 'embedding' });
+    expect(encoded[0]).toMatchObject({ engineName: 'default/next--x', output: 'embedding' });
     expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 1 });
     state.fail = new AdaptletError('LOGITS_NOT_FINITE', 'NaN');
     for (let i = 0; i < 2; i++)

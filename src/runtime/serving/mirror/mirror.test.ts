@@ -47,10 +47,10 @@ describe('a request that stable answers', () => {
     const seeded = { temperature: 0.7, topP: 0.9, topK: 3, seed: 5 };
     await node.ask(seeded, { session: 's', priority: 900, tenant: 't' });
     const [original, copy] = node.asked;
-    expect(original).toMatchObject({ adapter: 'good', tenant: 't', priority: 900, logprobs: 2 });
+    expect(original).toMatchObject({ engineName: 'good', tenant: 't', priority: 900, logprobs: 2 });
     expect(copy).toEqual({
       requestId: `${original?.requestId}-mirror`,
-      adapter: 'next',
+      engineName: 'next',
       prompt: original?.prompt,
       maxTokens: 4,
       stop: ['END'],
