@@ -48,11 +48,11 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   stack.defer(() => engine.close());
 
   const signals = createSignals();
-  const { holds, trials, counts } = watchCanaries(parts, disk, signals);
+  const { holds, trials, guard, counts } = watchCanaries(parts, disk, signals);
   const residency = openResidency(parts, disk, { engine, trials }, stack);
-  const facts = servingFacts(residency, holds, trials);
+  const facts = servingFacts(residency, guard, trials);
   const changed = (): boolean => signals.emit('planned');
-  const plan = new PlanInForce({ residency, holds, tally: counts, baseModel, trials, changed });
+  const plan = new PlanInForce({ residency, guard, tally: counts, baseModel, trials, changed });
   const source = openSource({
     ...parts,
     ...disk,
@@ -82,7 +82,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
     engine,
     residency,
     facts,
-    holds,
+    guards: guard.canaries,
     tally: counts.mirror,
     clock,
     table,
@@ -90,7 +90,17 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
     waiting: () => engine.now?.waiting ?? 0,
   });
   stack.defer(() => mirror.close());
-  const dataPath = new DataPath({ engine, residency, holds, tally: counts, facts, table, demand, mirror });
+  const dataPath = new DataPath({
+    clock,
+    engine,
+    residency,
+    guard,
+    tally: counts,
+    facts,
+    table,
+    demand,
+    mirror,
+  });
   const cards = new Cards(table, residency, facts, () => {
     return { name: baseModel, digest: engine.info().baseDigest, startedAt: startedAt.wall };
   });
@@ -138,13 +148,11 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   signals.on('held', () => mirror.planChanged());
   signals.on('held', () => source.wake());
   signals.on('admitted', () => source.wake());
-  signals.on('answered', (uid, digest) => trials.answered(uid, digest));
-  signals.on('released', (uid) => trials.forget(uid));
   signals.on('counted', () => source.counted());
   signals.on('mirrored', () => source.mirrored());
   engine.onState((state) => {
     logger.info({ state }, 'engine changed its state');
-    if (state === 'down') holds.engineDied();
+    if (state === 'down') guard.engineDied();
     source.wake();
   });
   residency.onTransition((transition) => {

@@ -3,12 +3,12 @@ import type { Plan, SplitResource } from '../../plan/resources.ts';
 import type { Residency } from '../residency/manager.ts';
 import { buildTable, partsOf, type RoutingTable } from '../routing/table.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
-import type { Holds } from '../serving/guard/holds.ts';
+import type { Guard } from '../serving/guard/guard.ts';
 import type { Trials } from '../serving/guard/trials.ts';
 
 type PlanParts = {
   readonly residency: Residency;
-  readonly holds: Holds;
+  readonly guard: Pick<Guard, 'follow'>;
   readonly tally: RolloutCounts;
   /** Called when another plan is in force. */
   readonly changed?: () => void;
@@ -42,7 +42,7 @@ export class PlanInForce {
   }
 
   apply(plan: Plan): void {
-    const { residency, holds, tally, baseModel, trials } = this.#parts;
+    const { residency, guard, tally, baseModel, trials } = this.#parts;
     const before = this.#table;
     const resources = [...plan.values()];
     const adapters = resources.filter((r) => r.type === 'AdapterSpec');
@@ -50,7 +50,7 @@ export class PlanInForce {
     this.#uids.clear();
     for (const { name, body } of adapters) this.#uids.set(name, body.uid);
     const rollouts = new Map(splits.map((s) => [s.body.uid, s.body]));
-    holds.follow(rollouts);
+    guard.follow(rollouts);
     trials?.follow(rollouts);
     tally.follow(splits);
     // Routing first: from here on nothing new asks for what residency is about to drain.

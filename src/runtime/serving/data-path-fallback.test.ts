@@ -47,8 +47,8 @@ const world = (
     ),
     resident,
   );
-  made.holds.follow(new Map([['r1', resource.body]]));
-  const { clock } = made.holds;
+  made.guard.follow(new Map([['r1', resource.body]]));
+  const { clock } = made;
   if (!(clock instanceof FakeClock)) throw new Error('not a fake clock');
   const breakStable = async () => {
     made.state.fail = nan;

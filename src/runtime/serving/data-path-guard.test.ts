@@ -54,13 +54,13 @@ describe('the data path with a canary', () => {
   });
 
   it('has stable answer what waited for a canary that the plan takes back', async () => {
-    const { ask, asked, holds, tables, state } = dataPathOver(canaryPlan, { good, next });
+    const { ask, asked, guard, holds, tables, state } = dataPathOver(canaryPlan, { good, next });
     state.admits = false;
     state.queueing = 'default/next--x';
     const answer = ask('sql');
     await expect.poll(() => asked.length).toBe(1);
     tables.now = buildTable(planOf(adapter('good'), adapter('next'), split(0)), { name: 'tiny' });
-    holds.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 2 }, weight: 0 }]]));
+    guard.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 2 }, weight: 0 }]]));
     expect((await answer).served.arm).toBe('stable');
     expect(holds.all()).toEqual([]);
   });
@@ -99,8 +99,8 @@ describe('the data path with a canary', () => {
   });
 
   it('holds a canary whose first tokens take too long, by the time of the engine', async () => {
-    const { ask, holds, state } = dataPathOver(canaryPlan, { good, next });
-    holds.follow(
+    const { ask, guard, holds, state } = dataPathOver(canaryPlan, { good, next });
+    guard.follow(
       new Map([['r1', { guard: { maxConsecutiveErrors: 2, maxLatency: '100ms', minRequests: 3 } }]]),
     );
     for (const firstTokenMs of [99, 101, 101]) {
@@ -108,14 +108,14 @@ describe('the data path with a canary', () => {
       state.firstTokenMs = firstTokenMs;
       expect((await ask('sql')).served.arm).toBe('canary');
     }
-    expect(holds.of('r1')).toMatchObject([
+    expect(holds.ofRollout('r1')).toMatchObject([
       { reason: expect.stringContaining('2 of 3 requests took longer') },
     ]);
   });
 
   it('holds a canary that cannot classify where stable does', async () => {
-    const { embed, holds, state, tables } = dataPathOver(canaryPlan, { good, next });
-    holds.follow(
+    const { embed, guard, state, tables } = dataPathOver(canaryPlan, { good, next });
+    guard.follow(
       new Map([
         [
           'r1',

@@ -14,6 +14,7 @@ import { RolloutCounts } from './counts/rollout-counts.ts';
 import { DataPath } from './data-path.ts';
 import type { Demand } from './demand.ts';
 import { servingFacts } from './facts.ts';
+import { Guard } from './guard/guard.ts';
 import { Holds } from './guard/holds.ts';
 
 const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
@@ -138,12 +139,10 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     },
     ensure: () => undefined,
   } as unknown as Residency;
-  const holds = new Holds(new FakeClock(), [], {
-    held: () => undefined,
-    changed: async () => undefined,
-    logger: pino({ enabled: false }),
-  });
-  holds.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 2 } }]]));
+  const clock = new FakeClock();
+  const holds = new Holds([], { clock, logger: pino({ enabled: false }), write: async () => undefined });
+  const guard = new Guard({ clock, holds });
+  guard.follow(new Map([['r1', { guard: { maxConsecutiveErrors: 2 } }]]));
   const tally = new RolloutCounts();
   const { served: counts } = tally;
   tally.follow([...plan.values()].filter((r): r is Versioned<SplitResource> => r.type === 'Split'));
@@ -153,10 +152,11 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
   };
   const path = new DataPath({
     engine,
+    clock,
     residency,
-    holds,
+    guard,
     tally,
-    facts: servingFacts(residency, holds),
+    facts: servingFacts(residency, guard),
     table: () => tables.now,
     demand,
   });
@@ -191,6 +191,8 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     asked,
     references,
     state,
+    clock,
+    guard,
     holds,
     counts,
     tally,

@@ -1,46 +1,32 @@
 import { randomUUID } from 'node:crypto';
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Engine, GenerateEvent } from '../engine/engine.ts';
 import type { EncodeResult, InferResult, Task } from '../engine/tasks.ts';
 import { refuseTask } from '../engine/tasks.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
 import type { Candidate, Decision, ServingFacts } from '../routing/decision.ts';
+import type { Decision, ServingFacts } from '../routing/decision.ts';
 import type { RequestContext, ServedBy } from '../routing/request.ts';
 import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
-import type { RolloutCounts } from './counts/rollout-counts.ts';
-import type { Demand } from './demand.ts';
-import type { Holds } from './guard/holds.ts';
+import { type Acquired, type AcquireParts, acquireFirst, withTrouble } from './acquire.ts';
 import { type Outcome, outcomeOf } from './guard/outcome.ts';
 import type { MirroredGeneration } from './mirror/copy.ts';
 import type { Mirror } from './mirror/mirror.ts';
 import { routeOnDemand } from './on-demand.ts';
-import { perUserResource } from './per-user.ts';
 import { scopeOf } from './request-scope.ts';
-import { RequestWatch } from './request-watch.ts';
+import { RequestWatch, type WatchParts } from './request-watch.ts';
 import type { Answered, EncodeRequest, GenerateRequest, Generation, InferRequest } from './serving.ts';
 
-export type DataPathParts = {
-  readonly engine: Engine;
-  readonly residency: Residency;
-  readonly holds: Holds;
-  readonly tally: RolloutCounts;
-  /** What routing asks at the moment of a request. */
-  readonly facts: ServingFacts;
-  /** The table of the plan in force; swapped as a whole. */
-  readonly table: () => RoutingTable;
-  /** Absent: the plan has all names there are. */
-  readonly demand?: Demand | undefined;
-  /** Absent: no canary gets copies. */
-  readonly mirror?: Mirror | undefined;
-};
-
-/** What was acquired for a request: a lease on an adapter, or the base model. */
-type Acquired = {
-  readonly lease: Lease | undefined;
-  readonly candidate: Candidate;
-  readonly served: ServedBy;
-};
+export type DataPathParts = AcquireParts &
+  WatchParts & {
+    readonly engine: Engine;
+    /** What routing asks at the moment of a request. */
+    readonly facts: ServingFacts;
+    /** The table of the plan in force; swapped as a whole. */
+    readonly table: () => RoutingTable;
+    /** Absent: no canary gets copies. */
+    readonly mirror?: Mirror | undefined;
+  };
 
 type Passage = {
   readonly asked: Task;
@@ -97,7 +83,7 @@ export class DataPath {
         const events = this.#parts.engine.generate(input, on.signal)[Symbol.asyncIterator]();
         // The first event tells whether the engine admits the request at all: an error here is still a plain error.
         const first = await events.next();
-        await begun(first, events, on);
+        await answerBegan(first, events, on);
         return { first, events };
       },
     );
@@ -154,7 +140,7 @@ export class DataPath {
         return { acquired, watch, served, result: await begin(acquired, watch) };
       } catch (error) {
         this.#settle(acquired, watch, outcomeOf(error), error);
-        if (signal.aborted || !watch.isTaken) throw withTrouble(acquired.candidate, error);
+        if (signal.aborted || !watch.needsAnother) throw withTrouble(acquired.candidate, error);
       }
     }
   }
@@ -167,7 +153,7 @@ export class DataPath {
     const decide = (): Decision => route(table(), context, facts, id);
     const candidates =
       demand === undefined ? decide().candidates : await routeOnDemand(decide, context, demand, signal);
-    return await this.#acquireFirst(candidates, signal);
+    return await acquireFirst(this.#parts, candidates, signal);
   }
 
   /** A request that the engine answers at once. */
@@ -178,75 +164,13 @@ export class DataPath {
   ): Promise<Answered<Result>> {
     const { acquired, watch, served, result } = await this.#serve(passage, async (by, on) => {
       const answer = await ask(by, on.signal);
-      on.came('kind' in answer && answer.kind === 'classification');
+      on.wholeAnswerCame('kind' in answer && answer.kind === 'classification');
       return answer;
     });
-    watch.answered();
+    watch.answerCompleted();
     this.#settle(acquired, watch, 'success', undefined);
     settled(acquired, result);
     return { id: passage.id, served, result };
-  }
-
-  /** The first candidate that can serve. When none can, the error of the first one: it is what the caller asked for. */
-  async #acquireFirst(candidates: readonly Candidate[], signal: AbortSignal): Promise<Acquired> {
-    let refusal: unknown;
-    for (const candidate of candidates) {
-      try {
-        return await this.#acquire(candidate, signal);
-      } catch (error) {
-        if (signal.aborted) throw error;
-        refusal ??= withTrouble(candidate, error);
-      }
-    }
-    throw refusal;
-  }
-
-  async #acquire(candidate: Candidate, signal: AbortSignal): Promise<Acquired> {
-    const { residency, engine } = this.#parts;
-    const { rule } = candidate;
-    switch (candidate.kind) {
-      case 'base': {
-        const served: ServedBy = {
-          adapter: '',
-          digest: engine.info().baseDigest,
-          rollout: candidate.rollout ?? '',
-          arm: 'base',
-          rule,
-        };
-        return { lease: undefined, candidate, served };
-      }
-      case 'unavailable':
-        throw new AdaptletError(candidate.code ?? 'ADAPTER_NOT_AVAILABLE', candidate.reason);
-      case 'perUser': {
-        const resource = perUserResource(candidate);
-        residency.ensure(resource);
-        const lease = await residency.acquire(resource.name, { signal });
-        return {
-          lease,
-          candidate,
-          served: { adapter: lease.name, digest: lease.digest, rollout: '', arm: '', rule },
-        };
-      }
-      case 'adapter': {
-        const { key, digest, rollout, arm } = candidate;
-        if (rollout === '') this.#parts.demand?.used(key);
-        const bound = digest === undefined ? {} : { digest };
-        const ready = residency.tryAcquire(key, bound);
-        // A canary serves from RAM or not at all: its users must not wait for what stable answers at once.
-        if (ready === undefined && arm === 'canary') {
-          throw new AdaptletError(
-            'ADAPTER_NOT_AVAILABLE',
-            `canary ${key} of rollout ${rollout} left the RAM a moment ago`,
-          );
-        }
-        const lease = ready ?? (await residency.acquire(key, { ...bound, signal }));
-        return {
-          lease,
-          candidate,
-          served: { adapter: lease.name, digest: lease.digest, rollout, arm, rule },
-        };
-      }
-    }
   }
 
   async *#relay(
@@ -260,7 +184,7 @@ export class DataPath {
       for (let next = first; next.done !== true; next = await events.next()) {
         if (next.value.kind === 'done') {
           outcome = 'success';
-          watch.answered();
+          watch.answerCompleted();
         }
         mirrored?.saw(next.value);
         yield next.value;
@@ -280,29 +204,21 @@ export class DataPath {
   #settle({ lease }: Acquired, watch: RequestWatch, outcome: Outcome, error: unknown): void {
     this.#inEngine--;
     lease?.[Symbol.dispose]();
-    watch.ended(outcome, error);
+    watch.recordResult(outcome, error);
     this.#parts.mirror?.loadChanged(this.#inEngine);
   }
 }
 
-/** What a caller is told when the last version that might have answered failed, too. */
-const withTrouble = (candidate: Candidate, error: unknown): unknown => {
-  if (candidate.kind !== 'adapter' || candidate.trouble === undefined || outcomeOf(error) !== 'failure')
-    return error;
-  const last = error instanceof Error ? error.message : String(error);
-  return new AdaptletError('NO_VERSION_SERVES', `${candidate.trouble}; ${candidate.key}: ${last}`, {
-    cause: error,
-  });
-};
-
-/** The answer has begun, unless it was taken away in the same moment: then the engine stops it. */
-const begun = async (
+/** The answer has begun, unless it was withdrawn in the same moment: then the engine stops it. */
+const answerBegan = async (
   first: IteratorResult<GenerateEvent>,
   events: AsyncIterator<GenerateEvent>,
   watch: RequestWatch,
 ): Promise<void> => {
   try {
-    watch.begun(first.done !== true && first.value.kind === 'token' ? first.value.firstTokenMs : undefined);
+    watch.answerBegan(
+      first.done !== true && first.value.kind === 'token' ? first.value.firstTokenMs : undefined,
+    );
   } catch (error) {
     await events.return?.();
     throw error;

@@ -23,8 +23,10 @@ const facts = (
   servingFacts(
     { isResident: () => state?.kind === 'Resident', state: () => state },
     {
-      isOut: () => isOut,
-      holdOf: () => (cause === undefined ? undefined : { cause, reason: 'held' }),
+      holdInForce: () =>
+        cause === undefined || !isOut
+          ? undefined
+          : { rolloutUid: 'r1', digest, arm: 'stable', cause, reason: 'held', at: '', attempt: 1 },
     },
     { isPending: () => isPending },
   );

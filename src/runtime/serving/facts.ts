@@ -2,21 +2,21 @@ import { catalogue } from '../../errors/catalogue.ts';
 import { isOnDisk, type State } from '../residency/lifecycle.ts';
 import type { Residency } from '../residency/manager.ts';
 import type { ServingFacts, Trouble } from '../routing/decision.ts';
-import type { Holds } from './guard/holds.ts';
+import type { Guard } from './guard/guard.ts';
 import type { Trials } from './guard/trials.ts';
 
 /** What routing asks of this node at the moment of a request. */
 export const servingFacts = (
   residency: Pick<Residency, 'isResident' | 'state'>,
-  holds: Pick<Holds, 'isOut' | 'holdOf'>,
+  guard: Pick<Guard, 'holdInForce'>,
   trials?: Pick<Trials, 'isPending'>,
 ): ServingFacts => ({
   isResident: (key, digest) => residency.isResident(key, digest),
   // A canary that the disk does not know to be tried has no requests either.
   isHeld: (rolloutUid, digest) =>
-    holds.isOut(rolloutUid, digest) || trials?.isPending(rolloutUid, digest) === true,
+    guard.holdInForce(rolloutUid, digest) !== undefined || trials?.isPending(rolloutUid, digest) === true,
   troubleOf: (rolloutUid, key, digest) => {
-    const hold = holds.isOut(rolloutUid, digest) ? holds.holdOf(rolloutUid, digest) : undefined;
+    const hold = guard.holdInForce(rolloutUid, digest);
     if (hold !== undefined) return { reason: hold.reason, isFinal: hold.cause === 'BreakGlass' };
     return refusalOf(residency.state(key));
   },

@@ -1,11 +1,16 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { Candidate } from '../routing/decision.ts';
 import type { ServedBy } from '../routing/request.ts';
 import type { RolloutCounts, TalliedRequest } from './counts/rollout-counts.ts';
-import type { Holds } from './guard/holds.ts';
+import type { Guard } from './guard/guard.ts';
 import type { Outcome } from './guard/outcome.ts';
 
-export type Watchers = { readonly holds: Holds; readonly tally: RolloutCounts };
+export type WatchParts = {
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly guard: Pick<Guard, 'canaries' | 'classifying' | 'holdInForce' | 'pending' | 'stables'>;
+  readonly tally: RolloutCounts;
+};
 
 /**
  * What the guard and the counts of a rollout see of one request that the engine was given.
@@ -18,98 +23,96 @@ export type Watchers = { readonly holds: Holds; readonly tally: RolloutCounts };
 export class RequestWatch {
   /** Of the call of the engine. */
   readonly signal: AbortSignal;
-  readonly #holds: Holds;
-  readonly #tally: RolloutCounts;
+  readonly #parts: WatchParts;
   /** Undefined when no rollout chose. */
   readonly #request: TalliedRequest | undefined;
   readonly #startedMs: number;
   /** Until the answer began: of the engine's own work where that is known, as the guard sees it. */
   #latencyMs = 0;
-  #isAnswered = false;
+  #isComplete = false;
   /** Given to a stable that is out of service, to try it. */
-  readonly #isTrial: boolean;
+  #isTrial = false;
+  /** Another version, or the base model, may answer instead. */
   readonly #isReplaceable: boolean;
-  readonly #taken = new AbortController();
-  #stop: () => void = () => undefined;
+  readonly #withdrawal = new AbortController();
+  #noLongerPending: () => void = () => undefined;
 
   constructor(
-    { holds, tally }: Watchers,
+    parts: WatchParts,
     id: string,
     { candidate, served }: { readonly candidate: Candidate; readonly served: ServedBy },
     caller: AbortSignal,
   ) {
-    this.#holds = holds;
-    this.#tally = tally;
-    this.#request = requestOf(id, candidate, served);
-    this.#startedMs = holds.clock.monotonic();
-    const canary = this.#canary;
-    this.signal = canary === undefined ? caller : AbortSignal.any([caller, this.#taken.signal]);
-    this.#isReplaceable = candidate.kind === 'adapter' && candidate.isReplaceable === true;
-    const { split, arm, digest } = this.#request ?? {};
-    this.#isTrial =
-      arm === 'stable' && split !== undefined && digest !== undefined && holds.givenStable(split.uid, digest);
-    if (canary !== undefined) this.#stop = holds.given(canary.split.uid, canary.digest, () => this.#take());
-  }
-
-  /** The request, when a canary is asked. */
-  get #canary(): TalliedRequest | undefined {
-    return this.#request?.arm === 'canary' ? this.#request : undefined;
+    const { clock, guard } = parts;
+    const request = requestOf(id, candidate, served);
+    const isCanary = request?.arm === 'canary';
+    this.#parts = parts;
+    this.#request = request;
+    this.#startedMs = clock.monotonic();
+    this.signal = isCanary ? AbortSignal.any([caller, this.#withdrawal.signal]) : caller;
+    this.#isReplaceable = isCanary || (candidate.kind === 'adapter' && candidate.isReplaceable === true);
+    if (request === undefined) return;
+    const { split, digest } = request;
+    if (isCanary) this.#noLongerPending = guard.pending.add(split.uid, digest, () => this.#withdraw());
+    else this.#isTrial = guard.stables.recordStart(split.uid, digest);
   }
 
   get #elapsedMs(): number {
-    return this.#holds.clock.monotonic() - this.#startedMs;
+    return this.#parts.clock.monotonic() - this.#startedMs;
   }
 
-  /** True when the request was taken from a canary, or failed with one that is held: another one is to answer it. */
-  get isTaken(): boolean {
-    if (this.#taken.signal.aborted) return true;
-    if (this.#request === undefined) return false;
-    const { split, arm, digest } = this.#request;
-    return arm === 'canary'
-      ? this.#holds.isHeld(split.uid, digest)
-      : this.#isReplaceable && this.#holds.isOut(split.uid, digest);
+  /** True when the request was withdrawn from a canary, or failed with a version that is held: another one is to answer it. */
+  get needsAnother(): boolean {
+    if (this.#withdrawal.signal.aborted) return true;
+    if (this.#request === undefined || !this.#isReplaceable) return false;
+    const { split, digest } = this.#request;
+    return this.#parts.guard.holdInForce(split.uid, digest) !== undefined;
   }
 
   /**
-   * The answer begins, or has come as a whole: from here on it is not taken away. `ms` of the engine's own work, where
-   * that is known. Errors: REQUEST_CANCELLED when it was taken away before.
+   * The answer begins: from here on it is not withdrawn. `ms` of the engine's own work, where that is known.
+   * Errors: REQUEST_CANCELLED when it was withdrawn before.
    */
-  begun(ms: number | undefined): void {
-    this.#stop();
-    this.#taken.signal.throwIfAborted();
+  answerBegan(ms: number | undefined): void {
+    this.#noLongerPending();
+    this.#withdrawal.signal.throwIfAborted();
     this.#latencyMs = ms ?? this.#elapsedMs;
     if (ms === undefined || this.#request === undefined) return;
     const { split, arm } = this.#request;
-    this.#holds.timed(split.uid, split.canaryDigest, arm, ms);
+    this.#parts.guard.canaries.recordLatency(split.uid, split.canaryDigest, arm, ms);
   }
 
-  /** As {@link begun}, of an answer that came as a whole: nobody knows how long it waited. */
-  came(isClassification: boolean): void {
-    this.begun(this.#elapsedMs);
+  /** As {@link answerBegan}, of an answer that came as a whole: nobody knows how long it waited. */
+  wholeAnswerCame(isClassification: boolean): void {
+    this.answerBegan(this.#elapsedMs);
     if (isClassification && this.#request?.arm === 'stable')
-      this.#holds.stableClassified(this.#request.split.uid, this.#request.digest);
+      this.#parts.guard.classifying.record(this.#request.split.uid, this.#request.digest);
   }
 
   /** The answer is complete. To be called before the caller knows: feedback may follow at once. */
-  answered(): void {
-    if (this.#request === undefined || this.#isAnswered) return;
-    this.#isAnswered = true;
-    this.#tally.answered(this.#request, this.#latencyMs);
+  answerCompleted(): void {
+    if (this.#request === undefined || this.#isComplete) return;
+    this.#isComplete = true;
+    this.#parts.tally.answered(this.#request, this.#latencyMs);
   }
 
-  ended(outcome: Outcome, error: unknown): void {
-    this.#stop();
-    const request = this.#request;
-    if (request === undefined) return;
-    const { split, digest, arm } = request;
-    if (arm === 'stable')
-      this.#holds.observeStable(split.uid, digest, { outcome, isTrial: this.#isTrial }, error);
-    const seen = arm === 'canary' ? this.#holds.observe(split.uid, digest, outcome, error) : outcome;
-    if (seen === 'failure' && !this.#isAnswered) this.#tally.failed(request);
+  /** The engine is done with the request. */
+  recordResult(outcome: Outcome, error: unknown): void {
+    this.#noLongerPending();
+    if (this.#request === undefined) return;
+    const counted = this.#guardOutcome(this.#request, outcome, error);
+    if (counted === 'failure' && !this.#isComplete) this.#parts.tally.failed(this.#request);
   }
 
-  #take(): void {
-    this.#taken.abort(
+  #guardOutcome({ split, digest, arm }: TalliedRequest, outcome: Outcome, error: unknown): Outcome {
+    const { canaries, stables } = this.#parts.guard;
+    if (arm === 'canary') return canaries.recordResult(split.uid, digest, outcome, error);
+    stables.recordResult(split.uid, digest, { outcome, isTrial: this.#isTrial }, error);
+    return outcome;
+  }
+
+  #withdraw(): void {
+    this.#withdrawal.abort(
       new AdaptletError('REQUEST_CANCELLED', 'The canary lost its traffic before it began to answer'),
     );
   }

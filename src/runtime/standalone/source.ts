@@ -4,14 +4,13 @@ import { keyOf } from '../../api/references.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { DecidedRollout, PlanSource } from '../plan-source/plan-source.ts';
-import type { Holds } from '../serving/guard/holds.ts';
 import type { StandaloneController } from './controller.ts';
 import { followFolder } from './follow.ts';
-import { rolloutVerb } from './verbs.ts';
+import { rolloutVerb, type VerbParts } from './verbs.ts';
 
 export type StandaloneParts = {
   readonly controller: StandaloneController;
-  readonly holds: Holds;
+  readonly holds: VerbParts['holds'];
   /** Forgets why an adapter failed, so that it is tried again. */
   readonly retryAdapter: (key: ObjectKey) => void;
   readonly clock: Clock;

@@ -6,7 +6,7 @@ import type { StandaloneController } from './controller.ts';
 
 export type VerbParts = {
   readonly controller: StandaloneController;
-  readonly holds: Holds;
+  readonly holds: Pick<Holds, 'hold' | 'release' | 'saved'>;
   /** Forgets why an adapter failed, so that it is tried again. */
   readonly retryAdapter: (key: ObjectKey) => void;
 };

@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events';
-import type { Digest } from '../../api/names.ts';
 
 /**
  * What parts of a runtime tell those that are made after them. Whoever tells knows only this; who listens is said in one
@@ -10,10 +9,6 @@ export type Signals = EventEmitter<{
   held: [];
   /** The disk has the record of a canary on trial: it may answer now. */
   admitted: [];
-  /** A canary answered a request. */
-  answered: [rolloutUid: string, digest: Digest];
-  /** A person gave everything of a rollout free again. */
-  released: [rolloutUid: string];
   /** Another plan is in force. */
   planned: [];
   /** A request of a rollout was counted. */

@@ -8,7 +8,6 @@ import type { Settings } from '../config/settings.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { PlanSource } from '../plan-source/plan-source.ts';
 import type { Residency } from '../residency/manager.ts';
-import type { Holds } from '../serving/guard/holds.ts';
 import { StandaloneController } from '../standalone/controller.ts';
 import { standaloneSource } from '../standalone/source.ts';
 import type { Memory, Recalled } from '../state/memory.ts';
@@ -23,7 +22,7 @@ export type SourceParts = {
   readonly remembered: Recalled;
   readonly residency: Residency;
   readonly plan: PlanInForce;
-  readonly holds: Holds;
+  readonly holds: SyncParts['holds'];
   readonly node: SyncParts['node'];
   readonly introduction: () => Pick<
     Introduction,
@@ -101,7 +100,7 @@ const folderSource = ({
           const view = residency.view(key);
           return view === undefined ? undefined : { ...view, uid: plan.uidOf(key) ?? '' };
         },
-        holds: (uid) => holds.of(uid),
+        holds: (uid) => holds.ofRollout(uid),
         reports: (uid, canary, attempt) => {
           const by = { node: thisNode, instance: introduction().instance };
           return reportsOf(node.splits.reports(uid, canary, attempt).map((counts) => ({ ...by, ...counts })));

@@ -20,7 +20,7 @@ export type StatusParts = {
   readonly engine: Engine;
   readonly residency: Residency;
   readonly plan: PlanInForce;
-  readonly holds: Holds;
+  readonly holds: Pick<Holds, 'ofRollout'>;
   readonly counts: ServedCounts;
   readonly facts: ServingFacts;
   readonly source: Pick<PlanSource, 'rollouts' | 'report'>;
@@ -61,7 +61,7 @@ export class StatusReport {
     const { plan, facts, holds, counts } = this.#parts;
     const split = plan.table.splits.get(decided.key);
     const held = holds
-      .of(uid)
+      .ofRollout(uid)
       .find(({ arm, digest }) => digest === (arm === 'stable' ? stableDigest : canaryDigest));
     return {
       ...decided,

@@ -8,7 +8,7 @@ import type { Holds } from '../serving/guard/holds.ts';
 
 export type BreakGlassParts = {
   readonly table: () => RoutingTable;
-  readonly holds: Holds;
+  readonly holds: Pick<Holds, 'hold' | 'isHeld' | 'ofRollout' | 'release' | 'saved'>;
   readonly residency: Pick<Residency, 'state' | 'retry'>;
 };
 
@@ -65,7 +65,7 @@ const retry = ({ holds, residency }: BreakGlassParts, { name, body }: SplitResou
   const failed = [body.canary, body.stable]
     .flatMap((bound) => (bound === undefined ? [] : [objectKey(namespace, bound.adapter)]))
     .filter((adapter) => residency.state(adapter)?.kind === 'Failed');
-  if (failed.length === 0 && holds.of(body.uid).length === 0) {
+  if (failed.length === 0 && holds.ofRollout(body.uid).length === 0) {
     throw refused(name, 'nothing of it is held back or failed on this node');
   }
   holds.release(body.uid);

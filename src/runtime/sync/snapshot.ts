@@ -32,7 +32,7 @@ export type Snapshot = {
 export type SnapshotParts = {
   readonly plan: Pick<PlanInForce, 'table' | 'uidOf'>;
   readonly adapters: () => readonly AdapterView[];
-  readonly holds: Pick<Holds, 'of'>;
+  readonly holds: Pick<Holds, 'ofRollout'>;
   readonly counts: Pick<ServedCounts, 'while'>;
   readonly splits: Pick<SplitCounts, 'reports'>;
   readonly mirrored: Pick<MirrorTally, 'of'>;
@@ -104,7 +104,7 @@ const rolloutReport = (
     effectiveWeight: effectiveWeight(split, facts),
     servedStable: bytes(served.stable),
     servedCanary: bytes(served.canary),
-    holds: holds.of(uid).map(({ digest, cause, reason, attempt }) => ({ digest, cause, reason, attempt })),
+    holds: holds.ofRollout(uid).map(({ digest, cause, reason, attempt }) => ({ digest, cause, reason, attempt })),
     counts: splits.reports(uid, canaryDigest, canary?.attempt ?? 0).map(countsToWire),
     mirror: mirrorToWire(mirror, mirrored.of(uid, canary?.digest, canary?.attempt)),
   };

@@ -11,9 +11,8 @@ import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { PlanSource } from '../plan-source/plan-source.ts';
 import type { Residency } from '../residency/manager.ts';
 import { partsOf } from '../routing/table.ts';
-import type { Holds } from '../serving/guard/holds.ts';
 import type { LinkMemory } from '../state/memory.ts';
-import { breakGlass } from './break-glass.ts';
+import { type BreakGlassParts, breakGlass } from './break-glass.ts';
 import { checkResource } from './check-resource.ts';
 import { Connection, type Peer } from './connection.ts';
 import type { Dial } from './dial.ts';
@@ -46,7 +45,7 @@ export type SyncParts = {
     readonly link: { write(link: LinkMemory): Promise<void> };
   };
   readonly plan: Pick<PlanInForce, 'apply' | 'table' | 'uidOf'>;
-  readonly holds: Holds;
+  readonly holds: BreakGlassParts['holds'];
   readonly residency: Pick<Residency, 'state' | 'retry'>;
   /** What reports are made of, besides plan and holds. */
   readonly node: Omit<SnapshotParts, 'plan' | 'holds'>;
@@ -145,7 +144,7 @@ export class SyncSource implements PlanSource {
 
   rollouts() {
     const { plan, holds } = this.#parts;
-    return [...plan.table.splits.values()].map((split) => decidedOf(split, holds.of(split.body.uid)));
+    return [...plan.table.splits.values()].map((split) => decidedOf(split, holds.ofRollout(split.body.uid)));
   }
 
   async verb(key: ObjectKey, verb: Parameters<PlanSource['verb']>[1]) {
@@ -154,7 +153,7 @@ export class SyncSource implements PlanSource {
     this.#reports.changed();
     const split = plan.table.splits.get(key);
     if (split === undefined) throw new AdaptletError('MODEL_NOT_FOUND', `AdapterRollout ${key} was removed`);
-    return decidedOf(split, holds.of(split.body.uid));
+    return decidedOf(split, holds.ofRollout(split.body.uid));
   }
 
   report(): ReturnType<PlanSource['report']> {

@@ -1,9 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { type Breaker, ended, isDue, newBreaker, reopened, trialDelays, tried } from './breaker.ts';
+import {
+  type Breaker,
+  mayTry,
+  newBreaker,
+  recordResult,
+  reopened,
+  startTrial,
+  trialDelays,
+} from './breaker.ts';
 
 const limit = 3;
 const end = (breaker: Breaker, outcome: 'success' | 'failure' | 'neutral', now: number, isTrial = false) =>
-  ended(breaker, { outcome, isTrial }, limit, now);
+  recordResult(breaker, { outcome, isTrial }, limit, now);
 const failing = (now: number, from = newBreaker(0)): Breaker =>
   [1, 2, 3].reduce((breaker) => end(breaker, 'failure', now), from);
 const { firstMs, longestMs } = trialDelays;
@@ -19,14 +27,14 @@ describe('the breaker of a stable adapter', () => {
 
   it('is tried by one request when its time has come, and again later when that one says nothing', () => {
     const open = failing(0);
-    expect([isDue(open, firstMs - 1), isDue(open, firstMs)]).toEqual([false, true]);
-    const trying = tried(open, firstMs);
-    expect(isDue(trying, firstMs)).toBe(false);
-    expect(isDue(end(trying, 'neutral', firstMs, true), 2 * firstMs)).toBe(true);
+    expect([mayTry(open, firstMs - 1), mayTry(open, firstMs)]).toEqual([false, true]);
+    const trying = startTrial(open, firstMs);
+    expect(mayTry(trying, firstMs)).toBe(false);
+    expect(mayTry(end(trying, 'neutral', firstMs, true), 2 * firstMs)).toBe(true);
   });
 
   it('closes when the trial succeeds, and not by what was under way when it opened', () => {
-    const trying = tried(failing(0), firstMs);
+    const trying = startTrial(failing(0), firstMs);
     expect(end(trying, 'success', firstMs)).toBe(trying);
     expect(end(trying, 'success', firstMs, true).kind).toBe('closed');
   });
@@ -35,7 +43,7 @@ describe('the breaker of a stable adapter', () => {
     let breaker = failing(0);
     const waits: number[] = [];
     for (let now = breaker.dueAt; waits.length < 8; now = breaker.dueAt) {
-      breaker = end(tried(breaker, now), 'failure', now, true);
+      breaker = end(startTrial(breaker, now), 'failure', now, true);
       waits.push(breaker.dueAt - now);
     }
     expect(waits).toEqual([10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 300_000]);
@@ -49,7 +57,7 @@ describe('the breaker of a stable adapter', () => {
 
   it('goes on with the longer wait when it opens again soon after it closed, and starts anew after five good minutes', () => {
     const again = (afterMs: number): number => {
-      const closed = end(tried(failing(0), firstMs), 'success', firstMs, true);
+      const closed = end(startTrial(failing(0), firstMs), 'success', firstMs, true);
       const now = firstMs + afterMs;
       return failing(now, closed).dueAt - now;
     };
@@ -58,6 +66,6 @@ describe('the breaker of a stable adapter', () => {
   });
 
   it('is due at once after a restart', () => {
-    expect(isDue(reopened(5), 5)).toBe(true);
+    expect(mayTry(reopened(5), 5)).toBe(true);
   });
 });

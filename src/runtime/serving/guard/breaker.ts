@@ -1,4 +1,5 @@
 import { backoffMs, type Delays } from '../../../time/backoff.ts';
+import type { Outcome } from './outcome.ts';
 
 /** How long an adapter that failed is left alone before one request tries it again; doubles with each try in vain. */
 export const trialDelays: Delays = { firstMs: 5_000, longestMs: 300_000 };
@@ -8,14 +9,15 @@ export const trialDelays: Delays = { firstMs: 5_000, longestMs: 300_000 };
  * traffic back by itself: nobody may be there to give it back. Times are monotonic milliseconds.
  */
 export type Breaker = {
-  /** Since `since`. */
-  readonly kind: 'closed' | 'open';
+  /** Half-open: a request tries the adapter. */
+  readonly kind: 'closed' | 'open' | 'half-open';
   /** In a row, while closed. */
   readonly failures: number;
   /** How often it was open, one time soon after the other. */
   readonly tries: number;
+  /** When it closed or opened. */
   readonly since: number;
-  /** While open: when the next request tries the adapter. */
+  /** Unless closed: when the next request may try the adapter. */
   readonly dueAt: number;
 };
 
@@ -43,15 +45,16 @@ export const newBreaker = (now: number): Breaker => closed(0, now);
 export const reopened = (now: number): Breaker => ({ ...open(1, now), dueAt: now });
 
 /** True when the next request may try an adapter that is out of service. */
-export const isDue = ({ kind, dueAt }: Breaker, now: number): boolean => kind === 'open' && now >= dueAt;
+export const mayTry = ({ kind, dueAt }: Breaker, now: number): boolean => kind !== 'closed' && now >= dueAt;
 
 /** A request is given to the adapter. When it is the one that tries it, others go elsewhere until it ended, or for a while. */
-export const tried = (breaker: Breaker, now: number): Breaker =>
-  isDue(breaker, now) ? { ...breaker, dueAt: now + trialDelays.firstMs } : breaker;
+export const startTrial = (breaker: Breaker, now: number): Breaker =>
+  mayTry(breaker, now) ? { ...breaker, kind: 'half-open', dueAt: now + trialDelays.firstMs } : breaker;
 
-export type End = {
-  readonly outcome: 'success' | 'failure' | 'neutral';
-  /** It was given to the adapter while the breaker was open. */
+/** How a request of the adapter ended. */
+export type Result = {
+  readonly outcome: Outcome;
+  /** It was given to the adapter while the breaker was not closed. */
   readonly isTrial: boolean;
 };
 
@@ -60,17 +63,17 @@ export type End = {
  * under way before it opened says nothing new. A breaker that opens again soon after it closed waits longer each time, so
  * that traffic does not swing to and fro.
  */
-export const ended = (breaker: Breaker, end: End, limit: number, now: number): Breaker =>
-  breaker.kind === 'open' ? trialEnded(breaker, end, now) : counted(breaker, end, limit, now);
+export const recordResult = (breaker: Breaker, result: Result, limit: number, now: number): Breaker =>
+  breaker.kind === 'closed' ? counted(breaker, result, limit, now) : tried(breaker, result, now);
 
-const trialEnded = (breaker: Breaker, { outcome, isTrial }: End, now: number): Breaker => {
+const tried = (breaker: Breaker, { outcome, isTrial }: Result, now: number): Breaker => {
   if (!isTrial || outcome === 'neutral') return breaker;
   if (outcome === 'success') return closed(breaker.tries, now);
   // Without an alternative every request is a trial: they do not make the wait longer than one would.
   return now - breaker.since < delayOf(breaker.tries) ? breaker : open(breaker.tries + 1, now);
 };
 
-const counted = (breaker: Breaker, { outcome }: End, limit: number, now: number): Breaker => {
+const counted = (breaker: Breaker, { outcome }: Result, limit: number, now: number): Breaker => {
   if (outcome === 'neutral') return breaker;
   if (outcome === 'success') return breaker.failures === 0 ? breaker : { ...breaker, failures: 0 };
   const failures = breaker.failures + 1;

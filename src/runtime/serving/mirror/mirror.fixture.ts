@@ -13,6 +13,7 @@ import { buildTable } from '../../routing/table.ts';
 import { RolloutCounts } from '../counts/rollout-counts.ts';
 import { DataPath } from '../data-path.ts';
 import { servingFacts } from '../facts.ts';
+import { Guard } from '../guard/guard.ts';
 import { Holds } from '../guard/holds.ts';
 import { Mirror } from './mirror.ts';
 
@@ -150,30 +151,30 @@ export const mirrorNode = (change: SplitChange = {}) => {
     tryAcquire: (k: ObjectKey) => (k === key('next') && !state.isResident ? undefined : lease(k)),
     acquire: async (k: ObjectKey) => lease(k),
   } as unknown as Residency;
-  const holds = new Holds(clock, [], {
-    held: () => mirror.planChanged(),
-    changed: async () => undefined,
-    logger: pino({ enabled: false }),
+  const holds = new Holds([], { clock, logger: pino({ enabled: false }), write: async () => undefined });
+  const guard = new Guard({ clock, holds });
+  holds.onChange(({ kind }) => {
+    if (kind === 'held') mirror.planChanged();
   });
   const tally = new RolloutCounts();
   const plan = { table: tableOf(splitOf(change)) };
-  const facts = servingFacts(residency, holds, { isPending: () => false });
+  const facts = servingFacts(residency, guard, { isPending: () => false });
   const table = () => plan.table;
   const mirror = new Mirror({
     engine,
     residency,
     facts,
-    holds,
+    guards: guard.canaries,
     tally: tally.mirror,
     clock,
     table,
     maxConcurrent: () => state.maxConcurrent,
     waiting: () => state.waiting,
   });
-  const path = new DataPath({ engine, residency, holds, tally, facts, table, mirror });
+  const path = new DataPath({ clock, engine, residency, guard, tally, facts, table, mirror });
   const follow = (next: SplitChange): void => {
     const split = splitOf(next);
-    holds.follow(new Map([[uid, split.body]]));
+    guard.follow(new Map([[uid, split.body]]));
     plan.table = tableOf(split);
     mirror.planChanged();
   };

@@ -298,8 +298,8 @@ describe('a canary that cannot answer copies', () => {
       expect((await node.ask()).served.arm).toBe('stable');
       await expect.poll(() => node.state.leases).toBe(0);
     }
-    await expect.poll(() => node.holds.of(uid)).toMatchObject([{ digest: canary, cause: 'Guard' }]);
-    expect(node.holds.of(uid)[0]?.reason).toContain('2 consecutive errors');
+    await expect.poll(() => node.holds.ofRollout(uid)).toMatchObject([{ digest: canary, cause: 'Guard' }]);
+    expect(node.holds.ofRollout(uid)[0]?.reason).toContain('2 consecutive errors');
     // The third request had no copy any more.
     expect([node.copies().length, node.counts()?.failed]).toEqual([2, 2]);
     expect(node.tally.splits.reports(uid, canary, 1)).toEqual([]);
@@ -324,7 +324,7 @@ describe('a canary that cannot answer copies', () => {
       await node.ask();
       await expect.poll(() => node.counts()?.requests).toBe(i + 1);
     }
-    expect(node.holds.of(uid)[0]?.reason).toContain('took longer than 100 ms');
+    expect(node.holds.ofRollout(uid)[0]?.reason).toContain('took longer than 100 ms');
   });
 });
 

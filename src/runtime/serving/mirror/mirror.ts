@@ -10,7 +10,7 @@ import type { Candidate, ServingFacts } from '../../routing/decision.ts';
 import type { ServedBy } from '../../routing/request.ts';
 import { partsOf, type RoutingTable } from '../../routing/table.ts';
 import type { MirrorResult, MirrorTally } from '../counts/mirror-counts.ts';
-import type { Holds } from '../guard/holds.ts';
+import type { CanaryGuards } from '../guard/canary-guards.ts';
 import type { EncodeRequest, GenerateRequest } from '../serving.ts';
 import { type Copy, type CopyAnswer, copyOfEncoding, MirroredGeneration, type MirrorTarget } from './copy.ts';
 import { OverlapBudget } from './overlap.ts';
@@ -26,7 +26,7 @@ export type MirrorParts = {
   readonly engine: Engine;
   readonly residency: Pick<Residency, 'tryAcquire'>;
   readonly facts: ServingFacts;
-  readonly holds: Pick<Holds, 'observe' | 'timed'>;
+  readonly guards: Pick<CanaryGuards, 'recordResult' | 'recordLatency'>;
   readonly tally: MirrorTally;
   readonly clock: Clock;
   readonly table: () => RoutingTable;
@@ -215,7 +215,7 @@ export class Mirror {
   }
 
   #answered(target: MirrorTarget, { comparison, times, canaryMs }: CopyAnswer): void {
-    const { tally, holds } = this.#parts;
+    const { tally, guards } = this.#parts;
     const counts: Partial<MirrorCounts> = {
       requests: 1,
       ...(comparison === undefined
@@ -226,15 +226,15 @@ export class Mirror {
     const result: MirrorResult =
       comparison === undefined ? 'unchecked' : comparison.equal ? 'equal' : 'different';
     tally.add(target, result, counts);
-    holds.observe(target.uid, target.digest, 'success', undefined);
-    if (canaryMs !== undefined) holds.timed(target.uid, target.digest, 'canary', canaryMs);
+    guards.recordResult(target.uid, target.digest, 'success', undefined);
+    if (canaryMs !== undefined) guards.recordLatency(target.uid, target.digest, 'canary', canaryMs);
   }
 
   /** Stable has answered the very same request: whatever the error says, it is not the caller's. */
   #failed(target: MirrorTarget, error: unknown): void {
-    const { tally, holds } = this.#parts;
+    const { tally, guards } = this.#parts;
     tally.add(target, 'failed', { requests: 1, failed: 1 });
-    holds.observe(target.uid, target.digest, 'failure', error);
+    guards.recordResult(target.uid, target.digest, 'failure', error);
   }
 
   #drop(target: MirrorTarget): void {

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../../time/clock.ts';
 import { PlanInForce } from '../../plan-source/plan-in-force.ts';
 import { RolloutCounts } from '../../serving/counts/rollout-counts.ts';
 import { servingFacts } from '../../serving/facts.ts';
+import { Guard } from '../../serving/guard/guard.ts';
 import { Holds } from '../../serving/guard/holds.ts';
 import { memoryOf, recall } from '../../state/memory.ts';
 import type { Dial } from '../dial.ts';
@@ -29,13 +30,17 @@ export const startTestNode = async (options: TestNodeOptions) => {
   const residency = new FakeResidency();
   const usage = { memory: { budgetBytes: 1000, usedBytes: 0 }, disk: { budgetBytes: 1000, usedBytes: 0 } };
   const tally = new RolloutCounts(() => source.counted());
-  const holds = new Holds(clock, remembered.holds, {
-    held: () => source.wake(),
-    changed: (all) => memory.holds.write({ holds: [...all] }),
+  const holds = new Holds(remembered.holds, {
+    clock,
     logger,
+    write: (all) => memory.holds.write({ holds: [...all] }),
   });
-  const plan = new PlanInForce({ residency: residency.whole, holds, tally, baseModel: 'tiny' });
-  const facts = servingFacts(residency.whole, holds);
+  const guard = new Guard({ clock, holds });
+  holds.onChange(({ kind }) => {
+    if (kind === 'held') source.wake();
+  });
+  const plan = new PlanInForce({ residency: residency.whole, guard, tally, baseModel: 'tiny' });
+  const facts = servingFacts(residency.whole, guard);
   const source = new SyncSource({
     clock,
     logger,

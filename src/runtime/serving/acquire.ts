@@ -1,0 +1,101 @@
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Lease, Residency } from '../residency/manager.ts';
+import type { Candidate } from '../routing/decision.ts';
+import type { ServedBy } from '../routing/request.ts';
+import type { Demand } from './demand.ts';
+import { outcomeOf } from './guard/outcome.ts';
+import { perUserResource } from './per-user.ts';
+
+export type AcquireParts = {
+  readonly engine: Pick<Engine, 'info'>;
+  readonly residency: Pick<Residency, 'acquire' | 'ensure' | 'tryAcquire'>;
+  /** Absent: the plan has all names there are. */
+  readonly demand?: Demand | undefined;
+};
+
+/** What was acquired for a request: a lease on an adapter, or the base model. */
+export type Acquired = {
+  readonly lease: Lease | undefined;
+  readonly candidate: Candidate;
+  readonly served: ServedBy;
+};
+
+/** The first candidate that can serve. When none can, the error of the first one: it is what the caller asked for. */
+export const acquireFirst = async (
+  parts: AcquireParts,
+  candidates: readonly Candidate[],
+  signal: AbortSignal,
+): Promise<Acquired> => {
+  let refusal: unknown;
+  for (const candidate of candidates) {
+    try {
+      return await acquire(parts, candidate, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      refusal ??= withTrouble(candidate, error);
+    }
+  }
+  throw refusal;
+};
+
+const acquire = async (
+  { residency, engine, demand }: AcquireParts,
+  candidate: Candidate,
+  signal: AbortSignal,
+): Promise<Acquired> => {
+  const { rule } = candidate;
+  switch (candidate.kind) {
+    case 'base': {
+      const served: ServedBy = {
+        adapter: '',
+        digest: engine.info().baseDigest,
+        rollout: candidate.rollout ?? '',
+        arm: 'base',
+        rule,
+      };
+      return { lease: undefined, candidate, served };
+    }
+    case 'unavailable':
+      throw new AdaptletError(candidate.code ?? 'ADAPTER_NOT_AVAILABLE', candidate.reason);
+    case 'perUser': {
+      const resource = perUserResource(candidate);
+      residency.ensure(resource);
+      const lease = await residency.acquire(resource.name, { signal });
+      return {
+        lease,
+        candidate,
+        served: { adapter: lease.name, digest: lease.digest, rollout: '', arm: '', rule },
+      };
+    }
+    case 'adapter': {
+      const { key, digest, rollout, arm } = candidate;
+      if (rollout === '') demand?.used(key);
+      const bound = digest === undefined ? {} : { digest };
+      const ready = residency.tryAcquire(key, bound);
+      // A canary serves from RAM or not at all: its users must not wait for what stable answers at once.
+      if (ready === undefined && arm === 'canary') {
+        throw new AdaptletError(
+          'ADAPTER_NOT_AVAILABLE',
+          `canary ${key} of rollout ${rollout} left the RAM a moment ago`,
+        );
+      }
+      const lease = ready ?? (await residency.acquire(key, { ...bound, signal }));
+      return {
+        lease,
+        candidate,
+        served: { adapter: lease.name, digest: lease.digest, rollout, arm, rule },
+      };
+    }
+  }
+};
+
+/** What a caller is told when the last version that might have answered failed, too. */
+export const withTrouble = (candidate: Candidate, error: unknown): unknown => {
+  if (candidate.kind !== 'adapter' || candidate.trouble === undefined || outcomeOf(error) !== 'failure')
+    return error;
+  const last = error instanceof Error ? error.message : String(error);
+  return new AdaptletError('NO_VERSION_SERVES', `${candidate.trouble}; ${candidate.key}: ${last}`, {
+    cause: error,
+  });
+};

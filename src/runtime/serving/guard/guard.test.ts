@@ -1,0 +1,26 @@
+import { describe, expect, it } from 'vitest';
+import { digest, error, guardOf } from './guard.fixture.ts';
+
+describe('the guard', () => {
+  it('tells who follows trials of answers of canaries, and of what a person has tried again', () => {
+    const told: string[] = [];
+    const { guard, holds } = guardOf([], (uid, of) => told.push(`answered ${uid} ${of === digest}`));
+    holds.onChange((change) => {
+      if (change.kind === 'released') told.push(`released ${change.rolloutUid}`);
+    });
+    guard.canaries.recordResult('r1', digest, 'failure', error);
+    guard.canaries.recordResult('r1', digest, 'success', undefined);
+    holds.release('r1');
+    expect(told).toEqual(['answered r1 true', 'released r1']);
+  });
+
+  it('counts from nothing what a person has tried again, held or not', () => {
+    const { guard, holds } = guardOf();
+    for (let i = 0; i < 2; i++) guard.canaries.recordResult('r1', digest, 'failure', error);
+    holds.release('r1');
+    for (let i = 0; i < 2; i++) guard.canaries.recordResult('r1', digest, 'failure', error);
+    expect(holds.all()).toEqual([]);
+    guard.canaries.recordResult('r1', digest, 'failure', error);
+    expect(holds.isHeld('r1', digest)).toBe(true);
+  });
+});

@@ -1,0 +1,78 @@
+import type { Digest } from '../../../api/names.ts';
+import type { Clock } from '../../../time/clock.ts';
+import type { Hold } from '../../state/memory.ts';
+import { CanaryGuards } from './canary-guards.ts';
+import { ClassifyingStables } from './classifying-stables.ts';
+import { EngineDeaths } from './engine-deaths.ts';
+import type { HoldChange, Holds, Watched } from './holds.ts';
+import { PendingRequests } from './pending-requests.ts';
+import { StableBreakers } from './stable-breakers.ts';
+
+export type GuardParts = {
+  readonly clock: Clock;
+  readonly holds: Holds;
+  /** Called when a canary answered a request. */
+  readonly answered?: (rolloutUid: string, digest: Digest) => void;
+};
+
+/**
+ * What takes a version out of service on this node. Data flows one way: a request ends, `canaries` or `stables` counts it,
+ * `holds` takes the version out of service, and who listens to the holds acts: requests that wait for it are cancelled.
+ *
+ * Guarantees: the next request after the one that trips a guard already goes elsewhere, and so do those that wait for
+ * the canary. What is held survives a restart; what was counted does not.
+ */
+export class Guard {
+  readonly holds: Holds;
+  readonly canaries: CanaryGuards;
+  readonly stables: StableBreakers;
+  readonly classifying = new ClassifyingStables();
+  readonly pending: PendingRequests;
+  readonly #deaths = new EngineDeaths();
+
+  constructor({ clock, holds, answered = () => undefined }: GuardParts) {
+    const deaths = this.#deaths;
+    this.holds = holds;
+    this.canaries = new CanaryGuards({ clock, holds, deaths, classifying: this.classifying, answered });
+    this.stables = new StableBreakers({ clock, holds, deaths });
+    this.pending = new PendingRequests(holds);
+    holds.onChange((change) => this.#holdsChanged(change));
+  }
+
+  /** What keeps a version from serving now. None while a stable that failed may be tried again. */
+  holdInForce(rolloutUid: string, digest: Digest): Hold | undefined {
+    return this.stables.mayTry(rolloutUid, digest) ? undefined : this.holds.get(rolloutUid, digest);
+  }
+
+  engineDied(): void {
+    this.#deaths.died();
+  }
+
+  /** The rollouts of the plan in force, by uid. */
+  follow(rollouts: ReadonlyMap<string, Watched>): void {
+    this.holds.follow(rollouts);
+    this.canaries.follow(rollouts);
+    this.classifying.follow(rollouts);
+    this.stables.follow(rollouts);
+    this.pending.follow(rollouts);
+  }
+
+  #holdsChanged(change: HoldChange): void {
+    switch (change.kind) {
+      case 'held':
+        this.pending.cancel(change.hold.rolloutUid, change.hold.digest);
+        break;
+      case 'recovered':
+        // Its breaker remembers how often it was open.
+        break;
+      case 'superseded':
+        this.canaries.forget(change.hold.rolloutUid, change.hold.digest);
+        this.stables.forget(change.hold.rolloutUid, change.hold.digest);
+        break;
+      case 'released':
+        this.canaries.forget(change.rolloutUid);
+        this.stables.forget(change.rolloutUid);
+        break;
+    }
+  }
+}
