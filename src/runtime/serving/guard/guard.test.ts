@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { digest, error, guardOf } from './guard.fixture.ts';
+import { bound, digest, error, guardOf } from './guard.fixture.ts';
 
 describe('the guard', () => {
   it('tells who follows trials of answers of canaries, and of what a person has tried again', () => {
@@ -12,6 +12,16 @@ describe('the guard', () => {
     guard.canaries.recordResult('r1', digest, 'success', undefined);
     holds.release('r1');
     expect(told).toEqual(['answered r1 true', 'released r1']);
+  });
+
+  it('lets no request try what a person rolled back, however long ago it failed', () => {
+    const { guard, holds, clock, follow } = guardOf();
+    follow({ stable: bound(digest) });
+    holds.hold('r1', digest, 'BreakGlass', 'by hand', { arm: 'stable' });
+    for (let i = 0; i < 3; i++)
+      guard.stables.recordResult('r1', digest, { outcome: 'failure', isTrial: false }, error);
+    clock.advance(60_000);
+    expect(guard.holdInForce('r1', digest)).toMatchObject({ cause: 'BreakGlass' });
   });
 
   it('counts from nothing what a person has tried again, held or not', () => {

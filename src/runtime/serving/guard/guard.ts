@@ -4,7 +4,7 @@ import type { Hold } from '../../state/memory.ts';
 import { CanaryGuards } from './canary-guards.ts';
 import { ClassifyingStables } from './classifying-stables.ts';
 import { EngineDeaths } from './engine-deaths.ts';
-import type { HoldChange, Holds, Watched } from './holds.ts';
+import { type HoldChange, type Holds, recoversByItself, type Watched } from './holds.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { StableBreakers } from './stable-breakers.ts';
 
@@ -41,7 +41,9 @@ export class Guard {
 
   /** What keeps a version from serving now. None while a stable that failed may be tried again. */
   holdInForce(rolloutUid: string, digest: Digest): Hold | undefined {
-    return this.stables.mayTry(rolloutUid, digest) ? undefined : this.holds.get(rolloutUid, digest);
+    const hold = this.holds.get(rolloutUid, digest);
+    if (hold === undefined || !recoversByItself(hold)) return hold;
+    return this.stables.mayTry(rolloutUid, digest) ? undefined : hold;
   }
 
   engineDied(): void {
