@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { FakeClock } from '../../../time/fake-clock.ts';
 import { type Hold, holdSchema } from '../../state/memory.ts';
 import { type Arms, bound, canaryOf, digest, error, guardOf, other } from './guard.fixture.ts';
+import { Holds } from './holds.ts';
 
 describe('what is held', () => {
   it('holds per digest: the next canary of the same rollout is not held', () => {
@@ -23,6 +25,21 @@ describe('what is held', () => {
     expect(holds.isHeld('r1', digest)).toBe(true);
     holds.release('r1');
     expect(holds.all()).toEqual([]);
+  });
+
+  it('stays in force when the disk does not take it, which is logged', async () => {
+    const logged: string[] = [];
+    const holds = new Holds([], {
+      clock: new FakeClock(),
+      logger: { warn: () => undefined, error: (_: unknown, message?: string) => logged.push(message ?? '') },
+      write: async () => {
+        throw new Error('ENOSPC');
+      },
+    });
+    holds.hold('r1', digest, 'BreakGlass', 'by hand');
+    await holds.saved();
+    expect(holds.isHeld('r1', digest)).toBe(true);
+    expect(logged).toEqual(['holds could not be written to disk; a restart would forget them']);
   });
 
   it('forgets what belongs to rollouts that are not in the plan any more', () => {

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../../api/names.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import type { Trial } from '../../state/memory.ts';
-import { bakeMs, mostEnds, Trials } from './trials.ts';
+import { bakeMs, maxEnds } from './canary-trial.ts';
+import { Trials } from './trials.ts';
 
 const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
 const [next, good, other] = [digestOf('a'), digestOf('b'), digestOf('c')];
@@ -64,7 +65,7 @@ describe('Trials', () => {
 
   it('makes a canary a suspect after three ends in a row, and admits it no more while it is held', async () => {
     const { disk, load } = machine();
-    for (let end = 0; end < mostEnds; end++) {
+    for (let end = 0; end < maxEnds; end++) {
       expect(disk.held.size).toBe(0);
       expect((await load()).refusal).toBeUndefined();
     }
@@ -110,7 +111,7 @@ describe('Trials', () => {
 
   it('commits a canary that the rollout makes stable, whatever it had on its record', async () => {
     const { disk, load } = machine();
-    for (let end = 0; end < mostEnds - 1; end++) await load();
+    for (let end = 0; end < maxEnds - 1; end++) await load();
     const { follow } = await load();
     follow({ stable: bound(next), weight: 0 });
     await new Promise(setImmediate);
@@ -134,7 +135,7 @@ describe('Trials', () => {
 
   it('forgets ends when the canary stays Resident for a minute: they were of something else', async () => {
     const { clock, load, disk } = machine();
-    for (let end = 0; end < mostEnds - 1; end++) await load();
+    for (let end = 0; end < maxEnds - 1; end++) await load();
     const { resident } = await load();
     expect(disk.trials).toMatchObject([{ ends: 2 }]);
     resident();
@@ -177,7 +178,7 @@ describe('Trials', () => {
     ['the end of the rollout', undefined],
   ])('starts anew with %s', async (_, arms) => {
     const { load } = machine();
-    for (let end = 0; end < mostEnds - 1; end++) await load();
+    for (let end = 0; end < maxEnds - 1; end++) await load();
     const { trials } = await load();
     trials.follow(new Map(arms === undefined ? [] : [['r1', arms]]));
     expect(trials.all()).toEqual([]);
@@ -185,7 +186,7 @@ describe('Trials', () => {
 
   it('keeps the record of what is held through plans without it, and drops it when a person tries it again', async () => {
     const { disk, load, boot } = machine();
-    for (let end = 0; end < mostEnds; end++) await load();
+    for (let end = 0; end < maxEnds; end++) await load();
     const { trials, follow } = boot();
     follow({ stable: bound(good), weight: 0 });
     expect(trials.all()).toMatchObject([{ ends: 3 }]);

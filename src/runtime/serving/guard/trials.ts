@@ -3,12 +3,9 @@ import type { Digest } from '../../../api/names.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Transition } from '../../residency/core.ts';
 import type { Trial } from '../../state/memory.ts';
+import { afterRestart, CanaryTrial } from './canary-trial.ts';
 import type { Watched } from './holds.ts';
 
-/** Unclean ends of the runtime in a row, each within a trial, after which the canary is taken for the cause. */
-export const mostEnds = 3;
-/** How long a canary answers, in milliseconds, before it is committed; and how long it is Resident before ends are forgotten. */
-export const bakeMs = 60_000;
 /** When a record that the disk did not take is tried again, in milliseconds. */
 const retryMs = 30_000;
 
@@ -21,26 +18,20 @@ export type TrialsParts = {
 };
 
 type Arms = Pick<Watched, 'stable' | 'canary' | 'weight' | 'mirror'>;
-
-/** What is known of the canary of one rollout beside its record. */
-type Entry = {
-  trial: Trial;
-  /** The disk says that it is tried: only then may it be. */
-  isDurable: boolean;
-  hasAnswered: boolean;
-  cancel: (() => void)[];
-};
+type Attempt = { readonly digest: Digest; readonly attempt: number };
 
 /**
  * Trial and commit of canaries: finds the adapter that takes the whole runtime with it, which nobody can report.
  *
  * Guarantees: before a canary is compiled or loaded here, or answers its first request, the disk says that it is tried. A
- * runtime that starts and finds such a record, without the word of a shutdown, counts an end; after {@link mostEnds} in a
- * row the canary is a suspect, and is not admitted any more while it is held. What was committed is never counted again.
+ * runtime that starts and finds such a record, without the word of a shutdown, counts an end; after as many in a row as
+ * canary-trial.ts says the canary is a suspect, and is not admitted any more while it is held. What was committed is never
+ * counted again.
  * Assumes: `follow` comes after that of the holds.
  */
 export class Trials {
-  readonly #entries = new Map<string, Entry>();
+  /** By uid of the rollout. */
+  readonly #trials = new Map<string, CanaryTrial>();
   readonly #parts: TrialsParts;
   #rollouts: ReadonlyMap<string, Arms> = new Map();
   /** uids of the Adapters that are Resident. */
@@ -52,23 +43,22 @@ export class Trials {
   constructor(remembered: readonly Trial[], parts: TrialsParts) {
     this.#parts = parts;
     for (const found of remembered) {
-      const ended = found.state === 'OnTrial';
-      const trial: Trial = ended ? { ...found, state: 'Idle', ends: found.ends + 1 } : found;
-      this.#entries.set(found.rolloutUid, newEntry(trial));
-      if (ended)
-        parts.logger.warn(trial, 'the runtime ended without a shutdown while this canary was on trial');
+      const record = afterRestart(found);
+      this.#add(record);
+      if (record !== found)
+        parts.logger.warn(record, 'the runtime ended without a shutdown while this canary was on trial');
     }
   }
 
   /** Canaries that are to be held. */
   suspects(): { readonly trial: Trial; readonly reason: string }[] {
-    return this.all()
-      .filter(({ ends }) => ends >= mostEnds)
-      .map((trial) => ({ trial, reason: reasonOf(trial) }));
+    return [...this.#trials.values()].flatMap(({ record: trial, suspicion: reason }) =>
+      reason === undefined ? [] : [{ trial, reason }],
+    );
   }
 
   all(): Trial[] {
-    return [...this.#entries.values()].map(({ trial }) => trial);
+    return [...this.#trials.values()].map(({ record }) => record);
   }
 
   /** The runtime answers requests: from here on its end is a shutdown or is not one. Canaries wait for this. */
@@ -83,12 +73,11 @@ export class Trials {
     if (this.#canariesOf(adapterUid, digest).length === 0) return undefined;
     await this.#started.promise;
     if (this.#isClosed) return 'this runtime is stopping';
-    for (const [uid, { attempt }] of this.#canariesOf(adapterUid, digest)) {
-      const { trial } = this.#entries.get(uid) ?? {};
+    for (const [uid, canary] of this.#canariesOf(adapterUid, digest)) {
+      const trial = this.#trials.get(uid);
       if (this.#parts.isHeld(uid, digest)) {
-        if (trial?.digest === digest && trial.ends >= mostEnds) return reasonOf(trial);
-      } else if (!(await this.#open(uid, digest, attempt)))
-        return 'the disk does not take the record of its trial';
+        if (trial?.record.digest === digest && trial.suspicion !== undefined) return trial.suspicion;
+      } else if (!(await this.#try(uid, canary))) return 'the disk does not take the record of its trial';
     }
     return undefined;
   }
@@ -96,134 +85,107 @@ export class Trials {
   /** True while a canary must not answer: the disk does not say yet that it is tried. */
   isPending(rolloutUid: string, digest: Digest): boolean {
     if (this.#isClosed || this.#rollouts.get(rolloutUid)?.canary?.digest !== digest) return false;
-    const entry = this.#entries.get(rolloutUid);
-    return entry?.trial.digest !== digest || !(entry.trial.state === 'Committed' || entry.isDurable);
+    const trial = this.#trials.get(rolloutUid);
+    return trial?.record.digest !== digest || !trial.isCovered;
   }
 
   /** The rollouts of the plan in force, by uid. */
   follow(rollouts: ReadonlyMap<string, Arms>): void {
     this.#rollouts = rollouts;
-    for (const [uid, { trial }] of this.#entries) {
+    for (const [uid, trial] of this.#trials) {
       const { stable, canary } = rollouts.get(uid) ?? {};
-      if (stable?.digest === trial.digest) this.#commit(uid);
-      else if (this.#parts.isHeld(uid, trial.digest)) continue;
-      else if (canary?.digest !== trial.digest || canary.attempt !== trial.attempt) this.#drop(uid);
+      const { digest } = trial.record;
+      if (stable?.digest === digest) trial.commit();
+      else if (this.#parts.isHeld(uid, digest)) continue;
+      else if (!trial.isOf(canary)) this.#drop(uid);
     }
-    this.#cover();
+    this.#tryResident();
   }
 
   /** A canary answered a request. */
   answered(rolloutUid: string, digest: Digest): void {
-    const entry = this.#entries.get(rolloutUid);
-    if (entry?.trial.digest !== digest || entry.trial.state !== 'OnTrial' || entry.hasAnswered) return;
-    entry.hasAnswered = true;
-    entry.cancel.push(this.#parts.clock.after(bakeMs, () => this.#commit(rolloutUid)));
+    const trial = this.#trials.get(rolloutUid);
+    if (trial?.record.digest === digest) trial.answered();
   }
 
   /** An adapter changed its state. */
-  transition({ uid: adapterUid, from, to, cause }: Pick<Transition, 'uid' | 'from' | 'to' | 'cause'>): void {
+  transition(transition: Pick<Transition, 'uid' | 'from' | 'to' | 'cause'>): void {
+    const { uid: adapterUid, from, to } = transition;
     if (to === 'Resident') this.#resident.add(adapterUid);
     else if (from === 'Resident') this.#resident.delete(adapterUid);
-    for (const [uid, entry] of this.#entries) {
+    for (const [uid, trial] of this.#trials) {
       const { stable, canary } = this.#rollouts.get(uid) ?? {};
-      if (canary?.uid !== adapterUid && stable?.uid !== adapterUid) continue;
-      if (from === 'Resident' || to === 'Resident') stopTimers(entry);
-      if (to === 'Resident') this.#bake(uid, entry);
-      if (to === 'Failed' || to === 'Remote') this.#idle(entry);
-      // Where adapters take turns in RAM, it is back soon: the disk is not to be written with each turn.
-      if (cause === 'Unloaded') entry.cancel.push(this.#parts.clock.after(bakeMs, () => this.#idle(entry)));
+      if (canary?.uid === adapterUid || stable?.uid === adapterUid) trial.transition(transition);
     }
-    if (to === 'Resident') this.#cover();
+    if (to === 'Resident') this.#tryResident();
   }
 
   /** A person has a rollout tried again here: what ended counts no more. */
   forget(rolloutUid: string): void {
     this.#drop(rolloutUid);
-    this.#cover();
+    this.#tryResident();
   }
 
   /** The runtime is shut down: what ends from here on is nobody's fault. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancelRetry?.();
-    for (const entry of this.#entries.values()) {
-      stopTimers(entry);
-      if (entry.trial.state === 'OnTrial') setState(entry, 'Idle');
+    for (const trial of this.#trials.values()) {
+      trial.stopTimers();
+      trial.idle();
     }
     await this.#write();
   }
 
   /** Rollouts whose canary this is, where it is the stable one of none: that one was trusted before. */
-  #canariesOf(adapterUid: string, digest: Digest): [uid: string, { readonly attempt: number }][] {
+  #canariesOf(adapterUid: string, digest: Digest): [uid: string, canary: Attempt][] {
     const isIt = (bound: Arms['stable']): boolean => bound?.uid === adapterUid && bound.digest === digest;
     const all = [...this.#rollouts];
     if (all.some(([, { stable }]) => isIt(stable))) return [];
     return all.flatMap(([uid, { canary }]) => (canary !== undefined && isIt(canary) ? [[uid, canary]] : []));
   }
 
-  /** Canaries that are Resident already when they are given traffic. */
-  #cover(): void {
+  /** Tries canaries that are Resident already when they are given traffic. */
+  #tryResident(): void {
     if (this.#isClosed) return;
     for (const [uid, { canary, weight = 0, mirror = 0 }] of this.#rollouts) {
       if (canary === undefined || weight + mirror === 0 || !this.#resident.has(canary.uid)) continue;
-      if (!this.#parts.isHeld(uid, canary.digest)) void this.#open(uid, canary.digest, canary.attempt);
+      if (!this.#parts.isHeld(uid, canary.digest)) void this.#try(uid, canary);
     }
   }
 
   /** Resolves when the disk says that it is tried; false when it does not take that. */
-  async #open(uid: string, digest: Digest, attempt: number): Promise<boolean> {
-    const known = this.#entries.get(uid);
-    const isKnown = known?.trial.digest === digest && known.trial.attempt === attempt;
+  async #try(uid: string, canary: Attempt): Promise<boolean> {
+    const known = this.#trials.get(uid);
     const isResident = this.#resident.has(this.#rollouts.get(uid)?.canary?.uid ?? '');
-    if (isKnown && !isResident) stopTimers(known);
-    if (isKnown && (known.trial.state === 'Committed' || known.isDurable)) return true;
-    const entry = isKnown ? known : newEntry({ rolloutUid: uid, digest, attempt, state: 'OnTrial', ends: 0 });
-    if (known !== undefined && !isKnown) stopTimers(known);
-    this.#entries.set(uid, entry);
-    const isFirst = !isKnown || entry.trial.state !== 'OnTrial';
-    setState(entry, 'OnTrial');
-    if (isFirst && isResident) this.#bake(uid, entry);
+    const isKnown = known?.isOf(canary) === true;
+    if (!isKnown || !isResident) known?.stopTimers();
+    const { digest, attempt } = canary;
+    const trial = isKnown ? known : this.#add({ rolloutUid: uid, digest, attempt, state: 'Idle', ends: 0 });
+    if (trial.isCovered) return true;
+    trial.begin(isResident);
     if (!(await this.#write())) {
       this.#cancelRetry?.();
-      this.#cancelRetry = this.#parts.clock.after(retryMs, () => this.#cover());
+      this.#cancelRetry = this.#parts.clock.after(retryMs, () => this.#tryResident());
       return false;
     }
-    if (entry.trial.state === 'OnTrial') entry.isDurable = true;
-    return this.#entries.get(uid) === entry;
+    trial.recorded();
+    return this.#trials.get(uid) === trial;
   }
 
-  /** It is Resident: when it stays so, the ends before were of something else. */
-  #bake(uid: string, entry: Entry): void {
-    entry.cancel.push(
-      this.#parts.clock.after(bakeMs, () => {
-        if (this.#entries.get(uid) !== entry || entry.trial.ends === 0) return;
-        entry.trial = { ...entry.trial, ends: 0 };
-        void this.#write();
-      }),
-    );
-  }
-
-  #commit(uid: string): void {
-    const entry = this.#entries.get(uid);
-    if (entry === undefined || entry.trial.state === 'Committed') return;
-    stopTimers(entry);
-    setState(entry, 'Committed');
-    entry.trial = { ...entry.trial, ends: 0 };
-    void this.#write();
-  }
-
-  #idle(entry: Entry): void {
-    if (entry.trial.state !== 'OnTrial') return;
-    stopTimers(entry);
-    setState(entry, 'Idle');
-    void this.#write();
+  #add(record: Trial): CanaryTrial {
+    const trial = new CanaryTrial(record, this.#parts.clock, () => {
+      if (!this.#isClosed) void this.#write();
+    });
+    this.#trials.set(record.rolloutUid, trial);
+    return trial;
   }
 
   #drop(uid: string): void {
-    const entry = this.#entries.get(uid);
-    if (entry === undefined) return;
-    stopTimers(entry);
-    this.#entries.delete(uid);
+    const trial = this.#trials.get(uid);
+    if (trial === undefined) return;
+    trial.stopTimers();
+    this.#trials.delete(uid);
     void this.#write();
   }
 
@@ -238,19 +200,3 @@ export class Trials {
     }
   }
 }
-
-const newEntry = (trial: Trial): Entry => ({ trial, isDurable: false, hasAnswered: false, cancel: [] });
-
-const setState = (entry: Entry, state: Trial['state']): void => {
-  entry.trial = { ...entry.trial, state };
-  if (state === 'Idle') entry.isDurable = false;
-};
-
-const stopTimers = (entry: Entry): void => {
-  for (const cancel of entry.cancel) cancel();
-  entry.cancel = [];
-  entry.hasAnswered = false;
-};
-
-const reasonOf = ({ ends }: Trial): string =>
-  `the runtime ended ${ends} times in a row, without a shutdown, while this adapter was on trial`;
