@@ -52,7 +52,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   const residency = openResidency(parts, disk, { engine, trials }, stack);
   const facts = servingFacts(residency, guard, trials);
   const changed = (): boolean => signals.emit('planned');
-  const plan = new PlanInForce({ residency, guard, tally: counts, baseModel, trials, changed });
+  const plan = new PlanInForce({ residency, guard, counts, baseModel, trials, changed });
   const source = openSource({
     ...parts,
     ...disk,
@@ -95,7 +95,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
     engine,
     residency,
     guard,
-    tally: counts,
+    counts,
     facts,
     table,
     demand,

@@ -18,8 +18,8 @@ import {
   int8,
   safetensors,
   tinyFolder,
-  tinyTarget,
   tinySites,
+  tinyTarget,
   writeAdapter,
 } from './peft-folder.fixture.ts';
 

@@ -9,7 +9,7 @@ import type { Trials } from '../serving/guard/trials.ts';
 type PlanParts = {
   readonly residency: Residency;
   readonly guard: Pick<Guard, 'follow'>;
-  readonly tally: RolloutCounts;
+  readonly counts: RolloutCounts;
   /** Called when another plan is in force. */
   readonly changed?: () => void;
   readonly baseModel: string;
@@ -42,7 +42,7 @@ export class PlanInForce {
   }
 
   apply(plan: Plan): void {
-    const { residency, guard, tally, baseModel, trials } = this.#parts;
+    const { residency, guard, counts, baseModel, trials } = this.#parts;
     const before = this.#table;
     const resources = [...plan.values()];
     const adapters = resources.filter((r) => r.type === 'AdapterSpec');
@@ -52,7 +52,7 @@ export class PlanInForce {
     const rollouts = new Map(splits.map((s) => [s.body.uid, s.body]));
     guard.follow(rollouts);
     trials?.follow(rollouts);
-    tally.follow(splits);
+    counts.follow(splits);
     // Routing first: from here on nothing new asks for what residency is about to drain.
     this.#table = buildTable(plan, { name: baseModel }, before);
     this.#parts.changed?.();

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { FeedbackTaken } from '../serving/serving.ts';
+import type { RecordedFeedback } from '../serving/serving.ts';
 import type { Parts } from './exchange.ts';
 
 /** Rewards are from minus to plus this. */
@@ -17,7 +17,7 @@ export const takeFeedback = (
   { serving, telemetry }: Pick<Parts, 'serving' | 'telemetry'>,
   id: string,
   reward: number | undefined,
-): FeedbackTaken => {
+): RecordedFeedback => {
   if (id === '') refuse('id is empty');
   if (id.length > maxId) refuse(`id is longer than ${maxId} characters`);
   if (reward === undefined) return refuse('reward is missing');

@@ -82,7 +82,7 @@ describe('the data path counts', () => {
     const node = dataPathOver(of, here);
     expect((await node.ask('sql')).served.arm).toBe('stable');
     expect(totals(node)).toEqual([]);
-    expect(node.counts.of('default/sql' as never)).toEqual({ stable: 1, canary: 0 });
+    expect(node.counts.ofRollout('default/sql' as never)).toEqual({ stable: 1, canary: 0 });
   });
 
   it('nothing for a canary that was held before it began, nor for stable, which has no canary beside it any more', async () => {
@@ -105,9 +105,9 @@ describe('the data path counts', () => {
     const { path, request, tally } = dataPathOver(canaryPlan, resident);
     const context = { namespace: 'default', model: 'sql', user: 'u1', headers: new Map() };
     const { id, events } = await path.generate(context, request, new AbortController().signal);
-    expect(() => tally.feedback.give(id, 1)).toThrow(expect.objectContaining({ code: 'FEEDBACK_UNKNOWN' }));
+    expect(() => tally.feedback.record(id, 1)).toThrow(expect.objectContaining({ code: 'FEEDBACK_UNKNOWN' }));
     for await (const event of events) {
-      if (event.kind === 'done') expect(tally.feedback.give(id, 1)).toMatchObject({ arm: 'canary' });
+      if (event.kind === 'done') expect(tally.feedback.record(id, 1)).toMatchObject({ arm: 'canary' });
     }
     const [report] = tally.splits.reports('r1', next, 1);
     expect([total(report?.canary.requests ?? []), total(report?.canary.feedbacks ?? [])]).toEqual([1, 1]);

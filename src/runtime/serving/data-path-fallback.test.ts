@@ -84,7 +84,7 @@ describe('the data path with a stable that fails again and again', () => {
     });
     expect((await ask('front')).served).toMatchObject({ arm: 'base', rollout: 'sql', rule: 'only' });
     expect(asked.at(-1)?.engineName).toBeNull();
-    expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 0 });
+    expect(counts.ofRollout(key('sql'))).toEqual({ stable: 0, canary: 0 });
   });
 
   it('goes on to the base model when the version before it fails as well', async () => {

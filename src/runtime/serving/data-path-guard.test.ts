@@ -9,7 +9,7 @@ describe('the data path with a canary', () => {
     state.task = 'embed';
     expect((await embed('sql')).served).toMatchObject({ adapter: 'next', digest: next, arm: 'canary' });
     expect(encoded[0]).toMatchObject({ engineName: 'default/next--x', output: 'embedding' });
-    expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 1 });
+    expect(counts.ofRollout(key('sql'))).toEqual({ stable: 0, canary: 1 });
     state.fail = new AdaptletError('LOGITS_NOT_FINITE', 'NaN');
     for (let i = 0; i < 2; i++)
       await expect(embed('sql')).rejects.toMatchObject({ code: 'LOGITS_NOT_FINITE' });
@@ -37,7 +37,7 @@ describe('the data path with a canary', () => {
     await expect(ask('sql')).rejects.toMatchObject({ code: 'LOGITS_NOT_FINITE' });
     expect((await ask('sql')).served).toMatchObject({ adapter: 'good', digest: good, arm: 'stable' });
     expect(asked.map(({ engineName: name }) => name?.slice(8, 12))).toEqual(['next', 'next', 'good']);
-    expect(counts.of(key('sql'))).toEqual({ stable: 1, canary: 0 });
+    expect(counts.ofRollout(key('sql'))).toEqual({ stable: 1, canary: 0 });
     expect([references.get('next'), references.get('good')]).toEqual([0, 0]);
   });
 

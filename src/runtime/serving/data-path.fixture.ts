@@ -155,7 +155,7 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     clock,
     residency,
     guard,
-    tally,
+    counts: tally,
     facts: servingFacts(residency, guard),
     table: () => tables.now,
     demand,

@@ -91,7 +91,7 @@ describe('the data path', () => {
       rollout: 'sql',
       arm: 'canary',
     });
-    expect(counts.of(key('sql'))).toEqual({ stable: 0, canary: 1 });
+    expect(counts.ofRollout(key('sql'))).toEqual({ stable: 0, canary: 1 });
   });
 
   it('gives a canary that is not resident no request at all', async () => {

@@ -3,7 +3,6 @@ import type { Engine, GenerateEvent } from '../engine/engine.ts';
 import type { EncodeResult, InferResult, Task } from '../engine/tasks.ts';
 import { refuseTask } from '../engine/tasks.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
-import type { Candidate, Decision, ServingFacts } from '../routing/decision.ts';
 import type { Decision, ServingFacts } from '../routing/decision.ts';
 import type { RequestContext, ServedBy } from '../routing/request.ts';
 import { route } from '../routing/route.ts';
@@ -186,7 +185,7 @@ export class DataPath {
           outcome = 'success';
           watch.answerCompleted();
         }
-        mirrored?.saw(next.value);
+        mirrored?.observe(next.value);
         yield next.value;
       }
     } catch (error) {

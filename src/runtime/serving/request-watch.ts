@@ -9,7 +9,7 @@ import type { Outcome } from './guard/outcome.ts';
 export type WatchParts = {
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly guard: Pick<Guard, 'canaries' | 'classifying' | 'holdInForce' | 'pending' | 'stables'>;
-  readonly tally: RolloutCounts;
+  readonly counts: RolloutCounts;
 };
 
 /**
@@ -93,7 +93,7 @@ export class RequestWatch {
   answerCompleted(): void {
     if (this.#request === undefined || this.#isComplete) return;
     this.#isComplete = true;
-    this.#parts.tally.answered(this.#request, this.#latencyMs);
+    this.#parts.counts.answered(this.#request, this.#latencyMs);
   }
 
   /** The engine is done with the request. */
@@ -101,7 +101,7 @@ export class RequestWatch {
     this.#noLongerPending();
     if (this.#request === undefined) return;
     const counted = this.#guardOutcome(this.#request, outcome, error);
-    if (counted === 'failure' && !this.#isComplete) this.#parts.tally.failed(this.#request);
+    if (counted === 'failure' && !this.#isComplete) this.#parts.counts.failed(this.#request);
   }
 
   #guardOutcome({ split, digest, arm }: TalliedRequest, outcome: Outcome, error: unknown): Outcome {

@@ -27,7 +27,7 @@ export type EncodeRequest = Pick<EncodeInput, 'texts' | 'output'>;
 export type InferRequest = Pick<InferInput, 'inputs'>;
 
 /** What gave the answer that feedback is about. */
-export type FeedbackTaken = {
+export type RecordedFeedback = {
   readonly rollout: string;
   readonly arm: Arm;
   readonly digest: Digest;
@@ -74,7 +74,7 @@ export type Serving = {
    * Says how good the answer with this id was; higher is better. Given again, it changes nothing; another one takes its
    * place. Errors: FEEDBACK_UNKNOWN.
    */
-  feedback(id: string, reward: number): FeedbackTaken;
+  feedback(id: string, reward: number): RecordedFeedback;
   models(namespace: string): readonly ModelCard[];
   /** Resolves a name to its card. Throws MODEL_NOT_FOUND with the nearest names. */
   model(namespace: string, name: string): ModelCard;

@@ -36,7 +36,7 @@ export const servingOf = ({ engine, baseModel, dataPath, counts, cards }: Servin
   generate: (context, request, signal) => dataPath.generate(context, request, signal),
   encode: (context, request, signal) => dataPath.encode(context, request, signal),
   infer: (context, request, signal) => dataPath.infer(context, request, signal),
-  feedback: (id, reward) => counts.feedback.give(id, reward),
+  feedback: (id, reward) => counts.feedback.record(id, reward),
   models: (namespace) => cards.all(namespace),
   model: (namespace, name) => cards.one(namespace, name),
   get base() {

@@ -105,7 +105,7 @@ const folderSource = ({
           const by = { node: thisNode, instance: introduction().instance };
           return reportsOf(node.splits.reports(uid, canary, attempt).map((counts) => ({ ...by, ...counts })));
         },
-        mirrored: (uid, canary, attempt) => node.mirrored.of(uid, canary, attempt),
+        mirrored: (uid, canary, attempt) => node.mirrored.ofAttempt(uid, canary, attempt),
         fits: (keys) => residency.fits(keys),
       },
       // Whoever may write into the folder of this node may have it ask any server.

@@ -66,7 +66,7 @@ export class StatusReport {
     return {
       ...decided,
       effectiveWeight: split === undefined ? 0 : effectiveWeight(split, facts),
-      served: counts.of(decided.key),
+      served: counts.ofRollout(decided.key),
       held: held?.reason ?? '',
       ...(split === undefined ? {} : withoutStable(split, facts, held)),
     };

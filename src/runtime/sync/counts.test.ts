@@ -63,7 +63,7 @@ it('a node tells its operator what both arms did, and later only what changed of
   expect(await answer(10)).toEqual([[20, 110]]);
   await put(50);
   expect(await answer(30)).toEqual([[50, 30]]);
-  expect(node.tally.feedback.give('r7', 1)).toMatchObject({ isFirst: true });
+  expect(node.tally.feedback.record('r7', 1)).toMatchObject({ isFirst: true });
   await put(50, 2);
   expect(await answer(5)).toEqual([[50, 5]]);
 });

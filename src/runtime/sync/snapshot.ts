@@ -13,7 +13,7 @@ import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { effectiveWeight } from '../routing/route.ts';
-import type { MirrorTally } from '../serving/counts/mirror-counts.ts';
+import type { MirrorTally } from '../serving/counts/mirror-tally.ts';
 import type { ServedCounts } from '../serving/counts/served-counts.ts';
 import type { SplitCounts } from '../serving/counts/split-counts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
@@ -33,9 +33,9 @@ export type SnapshotParts = {
   readonly plan: Pick<PlanInForce, 'table' | 'uidOf'>;
   readonly adapters: () => readonly AdapterView[];
   readonly holds: Pick<Holds, 'ofRollout'>;
-  readonly counts: Pick<ServedCounts, 'while'>;
+  readonly counts: Pick<ServedCounts, 'atWeight'>;
   readonly splits: Pick<SplitCounts, 'reports'>;
-  readonly mirrored: Pick<MirrorTally, 'of'>;
+  readonly mirrored: Pick<MirrorTally, 'ofAttempt'>;
   readonly facts: ServingFacts;
   readonly memory: () => RuntimeStatus['memory'];
   readonly disk: () => RuntimeStatus['disk'];
@@ -93,7 +93,7 @@ const rolloutReport = (
 ): RolloutReport => {
   const { uid, stable, canary, weight, mirror = 0 } = split.body;
   const canaryDigest = canary?.digest ?? '';
-  const served = counts.while(uid, canaryDigest, weight);
+  const served = counts.atWeight(uid, canaryDigest, weight);
   return {
     key: split.name,
     uid,
@@ -104,8 +104,10 @@ const rolloutReport = (
     effectiveWeight: effectiveWeight(split, facts),
     servedStable: bytes(served.stable),
     servedCanary: bytes(served.canary),
-    holds: holds.ofRollout(uid).map(({ digest, cause, reason, attempt }) => ({ digest, cause, reason, attempt })),
+    holds: holds
+      .ofRollout(uid)
+      .map(({ digest, cause, reason, attempt }) => ({ digest, cause, reason, attempt })),
     counts: splits.reports(uid, canaryDigest, canary?.attempt ?? 0).map(countsToWire),
-    mirror: mirrorToWire(mirror, mirrored.of(uid, canary?.digest, canary?.attempt)),
+    mirror: mirrorToWire(mirror, mirrored.ofAttempt(uid, canary?.digest, canary?.attempt)),
   };
 };

@@ -6,11 +6,11 @@ import type { RequestContext, ServedBy } from '../../routing/request.ts';
 import type {
   Answered,
   EncodeRequest,
-  FeedbackTaken,
   GenerateRequest,
   Generation,
   InferRequest,
   ModelCard,
+  RecordedFeedback,
   Serving,
 } from '../../serving/serving.ts';
 
@@ -100,7 +100,7 @@ export class FakeServing implements Serving {
     return this.readiness;
   }
 
-  feedback(id: string, reward: number): FeedbackTaken {
+  feedback(id: string, reward: number): RecordedFeedback {
     if (!/^r[1-9]$/.test(id)) throw new AdaptletError('FEEDBACK_UNKNOWN', `there is no answer ${id}`);
     const before = this.rewards.get(id);
     this.rewards.set(id, reward);

@@ -43,7 +43,7 @@ const of = (weight: number) => {
 describe('feedback', () => {
   it('counts for the arm and the bucket that answered', () => {
     answer('a');
-    expect(tally.feedback.give('a', -2)).toEqual({
+    expect(tally.feedback.record('a', -2)).toEqual({
       rollout: 'sql',
       arm: 'canary',
       digest,
@@ -57,11 +57,11 @@ describe('feedback', () => {
 
   it('given again changes nothing, and another reward takes the place of the first', () => {
     answer('a');
-    tally.feedback.give('a', 1);
+    tally.feedback.record('a', 1);
     const [{ seq }, before] = [of(5), changes];
-    expect(tally.feedback.give('a', 1)).toMatchObject({ isFirst: false, replaced: false });
+    expect(tally.feedback.record('a', 1)).toMatchObject({ isFirst: false, replaced: false });
     expect([of(5).seq, changes]).toEqual([seq, before]);
-    expect(tally.feedback.give('a', 0)).toMatchObject({ isFirst: false, replaced: true });
+    expect(tally.feedback.record('a', 0)).toMatchObject({ isFirst: false, replaced: true });
     const { canary: counts } = of(5);
     expect([total(counts.feedbacks), total(counts.rewards), counts.rewardSquares]).toEqual([1, 0, 0]);
     expect(of(5).seq).toBeGreaterThan(seq);
@@ -71,35 +71,35 @@ describe('feedback', () => {
   it('that comes late counts at the weight that answered, also when the canary is gone', () => {
     answer('a', { weight: 5 });
     answer('b', { weight: 50 });
-    tally.feedback.give('a', 1);
+    tally.feedback.record('a', 1);
     tally.follow([planned('r1', { weight: 50 })]);
     answer('c', { weight: 50 });
     const { canary: _, ...promoted } = planned('r1').body;
     tally.follow([{ ...planned('r1'), body: { ...promoted, weight: 0 } }]);
-    tally.feedback.give('b', 3);
+    tally.feedback.record('b', 3);
     expect([total(of(5).canary.rewards), total(of(50).canary.rewards)]).toEqual([1, 3]);
   });
 
   it('about an answer whose counts are gone is taken in, and counts nowhere', () => {
     answer('a', { weight: 1 });
-    tally.feedback.give('a', 5);
+    tally.feedback.record('a', 5);
     for (let weight = 2; weight <= maxWeights + 1; weight++) answer(`w${weight}`, { weight });
     answer('z', { weight: 1 });
-    expect(tally.feedback.give('a', 6)).toMatchObject({ replaced: true });
+    expect(tally.feedback.record('a', 6)).toMatchObject({ replaced: true });
     expect(of(1).canary).toMatchObject({ rewardSquares: 0 });
     expect(total(of(1).canary.rewards)).toBe(0);
     tally.follow([planned('r1', { canary: { ...canary, attempt: 2 } })]);
-    expect(tally.feedback.give('z', 6)).toMatchObject({ isFirst: true });
+    expect(tally.feedback.record('z', 6)).toMatchObject({ isFirst: true });
     expect(tally.splits.reports('r1', digest, 2)).toEqual([]);
   });
 
   it('about stable is taken in while there is no canary', () => {
     answer('a', { weight: 0, arm: 'stable' });
-    expect(tally.feedback.give('a', 1)).toMatchObject({ arm: 'stable', isFirst: true });
+    expect(tally.feedback.record('a', 1)).toMatchObject({ arm: 'stable', isFirst: true });
   });
 
   it('about an unknown answer says which runtime to ask, and for how long', () => {
-    expect(() => tally.feedback.give('no', 1)).toThrow(
+    expect(() => tally.feedback.record('no', 1)).toThrow(
       expect.objectContaining({
         code: 'FEEDBACK_UNKNOWN',
         grpcStatus: 'NOT_FOUND',
@@ -113,8 +113,10 @@ describe('feedback', () => {
     answer('a');
     answer('b', { uid: 'r2' });
     tally.follow([planned('r2')]);
-    expect(() => tally.feedback.give('a', 1)).toThrow(expect.objectContaining({ code: 'FEEDBACK_UNKNOWN' }));
-    expect(tally.feedback.give('b', 1)).toMatchObject({ isFirst: true });
+    expect(() => tally.feedback.record('a', 1)).toThrow(
+      expect.objectContaining({ code: 'FEEDBACK_UNKNOWN' }),
+    );
+    expect(tally.feedback.record('b', 1)).toMatchObject({ isFirst: true });
     answer('late', { uid: 'r1' });
     expect(tally.feedback.size).toBe(1);
   });
@@ -122,7 +124,9 @@ describe('feedback', () => {
   it('is taken for a bounded number of answers: the newest', () => {
     for (let i = 0; i <= maxAnswers; i++) answer(`a${i}`);
     expect(tally.feedback.size).toBe(maxAnswers);
-    expect(() => tally.feedback.give('a0', 1)).toThrow(expect.objectContaining({ code: 'FEEDBACK_UNKNOWN' }));
-    expect(tally.feedback.give('a1', 1)).toMatchObject({ isFirst: true });
+    expect(() => tally.feedback.record('a0', 1)).toThrow(
+      expect.objectContaining({ code: 'FEEDBACK_UNKNOWN' }),
+    );
+    expect(tally.feedback.record('a1', 1)).toMatchObject({ isFirst: true });
   });
 });

@@ -1,7 +1,7 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { foreign } from '../../../errors/foreign.ts';
-import type { FeedbackTaken } from '../serving.ts';
+import type { RecordedFeedback } from '../serving.ts';
 import type { JudgedArm, SplitCounts, WeightCounter } from './split-counts.ts';
 
 /** Answers that feedback is taken for: the newest. */
@@ -55,7 +55,7 @@ export class Feedback {
   }
 
   /** Errors: FEEDBACK_UNKNOWN. */
-  give(id: string, reward: number): FeedbackTaken {
+  record(id: string, reward: number): RecordedFeedback {
     const answer = this.#answers.get(id);
     if (answer === undefined) {
       throw new AdaptletError(

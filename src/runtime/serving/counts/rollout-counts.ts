@@ -2,7 +2,7 @@ import type { Digest, ObjectKey } from '../../../api/names.ts';
 import type { SplitResource } from '../../../plan/resources.ts';
 import { type SplitAtRequest } from '../../routing/decision.ts';
 import { Feedback } from './feedback.ts';
-import { MirrorTally } from './mirror-counts.ts';
+import { MirrorTally } from './mirror-tally.ts';
 import { ServedCounts } from './served-counts.ts';
 import { type JudgedArm, SplitCounts } from './split-counts.ts';
 

@@ -16,10 +16,10 @@ it('counts in all and while a canary had a weight; going back to a weight goes o
   counts.add(at(5), 'canary');
   counts.add(at(5, fakeDigest('b')), 'canary');
   counts.add(at(5), 'base');
-  expect(counts.of(sql)).toEqual({ stable: 1, canary: 4 });
-  expect(counts.while('r1', fakeDigest('a'), 5)).toEqual({ stable: 1, canary: 2 });
-  expect(counts.while('r1', fakeDigest('a'), 25)).toEqual({ stable: 0, canary: 1 });
-  expect(counts.while('r1', fakeDigest('a'), 50)).toEqual({ stable: 0, canary: 0 });
+  expect(counts.ofRollout(sql)).toEqual({ stable: 1, canary: 4 });
+  expect(counts.atWeight('r1', fakeDigest('a'), 5)).toEqual({ stable: 1, canary: 2 });
+  expect(counts.atWeight('r1', fakeDigest('a'), 25)).toEqual({ stable: 0, canary: 1 });
+  expect(counts.atWeight('r1', fakeDigest('a'), 50)).toEqual({ stable: 0, canary: 0 });
   expect(changed).toBe(5);
 });
 
@@ -27,17 +27,17 @@ it('forgets rollouts that are not in the plan any more', () => {
   const counts = new ServedCounts();
   counts.add(at(5), 'canary');
   counts.keep(new Set(['r1']), new Set([sql]));
-  expect(counts.of(sql).canary).toBe(1);
+  expect(counts.ofRollout(sql).canary).toBe(1);
   counts.keep(new Set(['r2']), new Set([sql]));
-  expect([counts.of(sql).canary, counts.while('r1', fakeDigest('a'), 5).canary]).toEqual([1, 0]);
+  expect([counts.ofRollout(sql).canary, counts.atWeight('r1', fakeDigest('a'), 5).canary]).toEqual([1, 0]);
   counts.keep(new Set(), new Set());
-  expect(counts.of(sql).canary).toBe(0);
+  expect(counts.ofRollout(sql).canary).toBe(0);
 });
 
 it('keeps a bounded number of weights and canaries of a rollout', () => {
   const counts = new ServedCounts();
   for (let weight = 0; weight < 400; weight++) counts.add(at(weight), 'canary');
-  expect(counts.while('r1', fakeDigest('a'), 0).canary).toBe(0);
-  expect(counts.while('r1', fakeDigest('a'), 399).canary).toBe(1);
-  expect(counts.of(sql).canary).toBe(400);
+  expect(counts.atWeight('r1', fakeDigest('a'), 0).canary).toBe(0);
+  expect(counts.atWeight('r1', fakeDigest('a'), 399).canary).toBe(1);
+  expect(counts.ofRollout(sql).canary).toBe(400);
 });

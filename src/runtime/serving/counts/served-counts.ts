@@ -46,12 +46,12 @@ export class ServedCounts {
     this.#changed();
   }
 
-  of(rollout: ObjectKey): Served {
+  ofRollout(rollout: ObjectKey): Served {
     return this.#totals.get(rollout) ?? none;
   }
 
   /** While this canary (or none, '') had this weight. */
-  while(uid: string, canaryDigest: Digest | '', weight: number): Served {
+  atWeight(uid: string, canaryDigest: Digest | '', weight: number): Served {
     return this.#bySplit.get(uid)?.get(`${canaryDigest} ${weight}`) ?? none;
   }
 

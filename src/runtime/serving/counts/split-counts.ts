@@ -59,7 +59,7 @@ export class WeightCounter {
 }
 
 /** One attempt of one canary. */
-type Trial = {
+type AttemptCounts = {
   readonly canaryDigest: Digest;
   readonly attempt: number;
   readonly weights: Map<number, WeightCounter>;
@@ -72,7 +72,7 @@ type Trial = {
  * answered or failed; `seq` grows with every change, over the whole life of this object; memory is bounded.
  */
 export class SplitCounts {
-  readonly #trials = new Map<string, Trial>();
+  readonly #attempts = new Map<string, AttemptCounts>();
   readonly #changed: () => void;
   #seq = 0;
 
@@ -98,9 +98,9 @@ export class SplitCounts {
 
   /** One for each weight at which something was counted. */
   reports(uid: string, canaryDigest: Digest | '', attempt: number): readonly WeightCounts[] {
-    const trial = this.#trials.get(uid);
-    if (trial?.canaryDigest !== canaryDigest || trial.attempt !== attempt) return [];
-    return [...trial.weights.values()].flatMap((counter) => counter.snapshot() ?? []);
+    const kept = this.#attempts.get(uid);
+    if (kept?.canaryDigest !== canaryDigest || kept.attempt !== attempt) return [];
+    return [...kept.weights.values()].flatMap((counter) => counter.snapshot() ?? []);
   }
 
   /**
@@ -113,12 +113,12 @@ export class SplitCounts {
       uids.add(uid);
       if (canary === undefined) continue;
       const { digest: canaryDigest, attempt } = canary;
-      const trial = this.#trials.get(uid);
-      if (trial?.canaryDigest === canaryDigest && trial.attempt === attempt) continue;
+      const kept = this.#attempts.get(uid);
+      if (kept?.canaryDigest === canaryDigest && kept.attempt === attempt) continue;
       this.#forget(uid);
-      this.#trials.set(uid, { canaryDigest, attempt, weights: new Map() });
+      this.#attempts.set(uid, { canaryDigest, attempt, weights: new Map() });
     }
-    for (const uid of this.#trials.keys()) if (!uids.has(uid)) this.#forget(uid);
+    for (const uid of this.#attempts.keys()) if (!uids.has(uid)) this.#forget(uid);
   }
 
   #count(
@@ -126,13 +126,13 @@ export class SplitCounts {
     arm: JudgedArm,
     count: (counter: ArmCounter, bucket: number) => void,
   ): WeightCounter | undefined {
-    const trial = this.#trials.get(uid);
+    const kept = this.#attempts.get(uid);
     // What a former canary, or an attempt before this one, still answers says nothing about the present one.
-    if (counted === undefined || trial?.canaryDigest !== canaryDigest || trial.attempt !== counted.attempt) {
+    if (counted === undefined || kept?.canaryDigest !== canaryDigest || kept.attempt !== counted.attempt) {
       return undefined;
     }
     const { weight, bucket } = counted;
-    const counter = trial.weights.get(weight) ?? this.#begin(trial, weight);
+    const counter = kept.weights.get(weight) ?? this.#begin(kept, weight);
     counter.change(this.#seq + 1, arm, (counts) => count(counts, bucket));
     this.#tell();
     return counter;
@@ -143,24 +143,26 @@ export class SplitCounts {
     this.#changed();
   }
 
-  #begin(trial: Trial, weight: number): WeightCounter {
-    if (trial.weights.size >= maxWeights) dropOldest([trial]);
-    const trials = [...this.#trials.values()];
-    if (trials.reduce((sum, { weights }) => sum + weights.size, 0) >= maxCounters) dropOldest(trials);
+  #begin(kept: AttemptCounts, weight: number): WeightCounter {
+    if (kept.weights.size >= maxWeights) dropOldest([kept]);
+    const attempts = [...this.#attempts.values()];
+    if (attempts.reduce((sum, { weights }) => sum + weights.size, 0) >= maxCounters) dropOldest(attempts);
     const counter = new WeightCounter(weight);
-    trial.weights.set(weight, counter);
+    kept.weights.set(weight, counter);
     return counter;
   }
 
   #forget(uid: string): void {
-    for (const counter of this.#trials.get(uid)?.weights.values() ?? []) counter.drop();
-    this.#trials.delete(uid);
+    for (const counter of this.#attempts.get(uid)?.weights.values() ?? []) counter.drop();
+    this.#attempts.delete(uid);
   }
 }
 
 /** The counter that was changed longest ago. */
-const dropOldest = (trials: readonly Trial[]): void => {
-  const all = trials.flatMap(({ weights }) => [...weights.values()].map((counter) => ({ weights, counter })));
+const dropOldest = (attempts: readonly AttemptCounts[]): void => {
+  const all = attempts.flatMap(({ weights }) =>
+    [...weights.values()].map((counter) => ({ weights, counter })),
+  );
   const oldest = all.reduce((a, b) => (b.counter.seq < a.counter.seq ? b : a));
   oldest.weights.delete(oldest.counter.weight);
   oldest.counter.drop();

@@ -1,7 +1,7 @@
 import type { ObjectKey } from '../../../api/names.ts';
 import type { Engine, GenerateEvent, GenerateInput } from '../../engine/engine.ts';
 import type { EncodeResult } from '../../engine/tasks.ts';
-import type { Mirrored } from '../counts/mirror-counts.ts';
+import type { Mirrored } from '../counts/mirror-tally.ts';
 import type { EncodeRequest, GenerateRequest } from '../serving.ts';
 import {
   type AnswerTokens,
@@ -43,7 +43,7 @@ class Tokens implements AnswerTokens {
   /** All of the prompt was read anew: what a session has saved makes the first token come earlier. */
   isWhole = true;
 
-  saw(event: GenerateEvent): void {
+  observe(event: GenerateEvent): void {
     if (event.kind === 'done') {
       this.isWhole = (event.cachedTokens ?? 0) === 0;
       return;
@@ -68,8 +68,8 @@ export class MirroredGeneration {
     this.#request = request;
   }
 
-  saw(event: GenerateEvent): void {
-    this.#stable.saw(event);
+  observe(event: GenerateEvent): void {
+    this.#stable.observe(event);
   }
 
   copy(): Copy {
@@ -86,7 +86,7 @@ export class MirroredGeneration {
       engineName,
     };
     const canary = new Tokens();
-    for await (const event of engine.generate(input, signal)) canary.saw(event);
+    for await (const event of engine.generate(input, signal)) canary.observe(event);
     const { temperature, seed } = request.sampling;
     const isSure = temperature === 0 || seed !== undefined;
     const { firstTokenMs: stableMs, isWhole } = this.#stable;

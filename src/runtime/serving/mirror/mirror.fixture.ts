@@ -171,7 +171,7 @@ export const mirrorNode = (change: SplitChange = {}) => {
     maxConcurrent: () => state.maxConcurrent,
     waiting: () => state.waiting,
   });
-  const path = new DataPath({ clock, engine, residency, guard, tally, facts, table, mirror });
+  const path = new DataPath({ clock, engine, residency, guard, counts: tally, facts, table, mirror });
   const follow = (next: SplitChange): void => {
     const split = splitOf(next);
     guard.follow(new Map([[uid, split.body]]));
@@ -219,8 +219,8 @@ export const mirrorNode = (change: SplitChange = {}) => {
     ask,
     embed,
     /** What the engine was asked for the canary. */
-    copies: () => asked.filter(({ engineName: adapter }) => adapter === 'next'),
-    counts: (attempt = 1) => tally.mirror.of(uid, canary, attempt),
+    copies: () => asked.filter(({ engineName }) => engineName === 'next'),
+    counts: (attempt = 1) => tally.mirror.ofAttempt(uid, canary, attempt),
     close: () => {
       state.gate = Promise.withResolvers();
       return state.gate;

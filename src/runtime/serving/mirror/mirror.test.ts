@@ -3,7 +3,7 @@ import { type Digest, objectKey } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { canary, former, mirrorNode, stable, uid } from './mirror.fixture.ts';
 import { copyLimitMs, maxWaiting } from './mirror.ts';
-import { mostOverlapMs, overlapShare } from './overlap.ts';
+import { maxOverlapMs, overlapShare } from './overlap.ts';
 
 const nan = new AdaptletError('LOGITS_NOT_FINITE', 'NaN');
 const full = new AdaptletError('QUEUE_FULL', 'full');
@@ -28,7 +28,7 @@ describe('a request that stable answers', () => {
     await expect.poll(() => node.counts()).toMatchObject({ requests: 1, compared: 1, equal: 0 });
     expect(node.counts()?.similarity).toBeCloseTo(2 / 3);
     expect(node.tally.mirror.totals()).toMatchObject({ different: 1, equal: 0 });
-    expect(node.tally.served.of(objectKey('default', 'sql'))).toEqual({ stable: 1, canary: 0 });
+    expect(node.tally.served.ofRollout(objectKey('default', 'sql'))).toEqual({ stable: 1, canary: 0 });
     expect(node.state.leases).toBe(0);
   });
 
@@ -199,9 +199,9 @@ describe('what copies may cost', () => {
     node.close();
     await node.ask();
     const other = await node.begin();
-    node.clock.advance(mostOverlapMs);
+    node.clock.advance(maxOverlapMs);
     expect(node.counts()).toBeUndefined();
-    node.clock.advance(mostOverlapMs * overlapShare * 2);
+    node.clock.advance(maxOverlapMs * overlapShare * 2);
     await expect.poll(() => node.counts()).toMatchObject({ requests: 0, dropped: 1 });
     // What waits begins when nothing else is there, at once.
     node.state.gate = undefined;
@@ -215,13 +215,13 @@ describe('what copies may cost', () => {
     const gate = node.close();
     await node.ask();
     const other = await node.begin();
-    node.clock.advance(mostOverlapMs * 0.8);
+    node.clock.advance(maxOverlapMs * 0.8);
     gate.resolve();
     await expect.poll(() => node.counts()).toMatchObject({ requests: 1 });
     await node.ask();
     node.clock.advance(1000);
     expect(node.copies()).toHaveLength(1);
-    for (let ms = 0; ms < mostOverlapMs / overlapShare; ms += 1000) {
+    for (let ms = 0; ms < maxOverlapMs / overlapShare; ms += 1000) {
       node.clock.advance(1000);
       await new Promise(setImmediate);
     }
@@ -234,11 +234,11 @@ describe('what copies may cost', () => {
     const other = await node.begin();
     await node.ask();
     await expect.poll(() => node.counts()).toMatchObject({ requests: 1 });
-    node.clock.advance(10 * mostOverlapMs);
+    node.clock.advance(10 * maxOverlapMs);
     node.close();
     await node.ask();
     expect(node.copies()).toHaveLength(2);
-    node.clock.advance(mostOverlapMs * 1.1);
+    node.clock.advance(maxOverlapMs * 1.1);
     await expect.poll(() => node.counts()).toMatchObject({ requests: 1, dropped: 1 });
     await Array.fromAsync(other.events);
   });

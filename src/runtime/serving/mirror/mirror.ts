@@ -9,11 +9,12 @@ import type { Residency } from '../../residency/manager.ts';
 import type { Candidate, ServingFacts } from '../../routing/decision.ts';
 import type { ServedBy } from '../../routing/request.ts';
 import { partsOf, type RoutingTable } from '../../routing/table.ts';
-import type { MirrorResult, MirrorTally } from '../counts/mirror-counts.ts';
+import type { MirrorResult, MirrorTally } from '../counts/mirror-tally.ts';
 import type { CanaryGuards } from '../guard/canary-guards.ts';
 import type { EncodeRequest, GenerateRequest } from '../serving.ts';
 import { type Copy, type CopyAnswer, copyOfEncoding, MirroredGeneration, type MirrorTarget } from './copy.ts';
 import { OverlapBudget } from './overlap.ts';
+import { MirrorTargets } from './targets.ts';
 
 /** Copies that wait; one more is dropped. Each has a prompt in it. */
 export const maxWaiting = 4;
@@ -55,6 +56,7 @@ export class Mirror {
   #running: Running | undefined;
   #cancelLook: (() => void) | undefined;
   #cancelEnd: (() => void) | undefined;
+  readonly #targets: MirrorTargets;
   readonly #overlap: OverlapBudget;
   /** Requests of clients that are in the engine now. */
   #inEngine = 0;
@@ -62,6 +64,7 @@ export class Mirror {
 
   constructor(parts: MirrorParts) {
     this.#parts = parts;
+    this.#targets = new MirrorTargets(parts);
     this.#overlap = new OverlapBudget(parts.clock);
   }
 
@@ -72,7 +75,7 @@ export class Mirror {
     id: string,
     request: GenerateRequest,
   ): MirroredGeneration | undefined {
-    const target = this.#targetOf(candidate, served, id);
+    const target = this.#targets.find(candidate, served, id);
     return target === undefined ? undefined : new MirroredGeneration(target, id, request);
   }
 
@@ -84,13 +87,13 @@ export class Mirror {
     request: EncodeRequest,
     result: EncodeResult,
   ): void {
-    const target = this.#targetOf(candidate, served, id);
+    const target = this.#targets.find(candidate, served, id);
     if (target !== undefined) this.offer(copyOfEncoding(target, id, request, result));
   }
 
   /** Stable has answered. */
   offer(copy: Copy): void {
-    if (this.#isClosed || !this.#isWanted(copy.target)) return;
+    if (this.#isClosed || !this.#targets.isWanted(copy.target)) return;
     if (this.#waiting.length >= maxWaiting) this.#drop(copy.target);
     else this.#waiting.push(copy);
     this.#next();
@@ -105,8 +108,8 @@ export class Mirror {
 
   /** Another plan is in force, or a canary is held. */
   planChanged(): void {
-    this.#waiting = this.#waiting.filter(({ target }) => this.#isWanted(target));
-    if (this.#running !== undefined && !this.#isWanted(this.#running.copy.target))
+    this.#waiting = this.#waiting.filter(({ target }) => this.#targets.isWanted(target));
+    if (this.#running !== undefined && !this.#targets.isWanted(this.#running.copy.target))
       this.#running.abort.abort(gaveWay());
   }
 
@@ -116,31 +119,6 @@ export class Mirror {
     this.#cancelLook?.();
     this.#cancelEnd?.();
     this.#running?.abort.abort(gaveWay());
-  }
-
-  #targetOf(candidate: Candidate, served: ServedBy, id: string): MirrorTarget | undefined {
-    if (candidate.kind !== 'adapter' || candidate.split === undefined || candidate.arm !== 'stable')
-      return undefined;
-    const split = this.#parts.table().splits.get(candidate.split.key);
-    if (split === undefined || split.body.uid !== candidate.split.uid) return undefined;
-    const { uid, stable, canary, mirror = 0 } = split.body;
-    // What answers for a stable that is held back here is not what the canary is compared with.
-    if (mirror === 0 || canary === undefined || stable?.digest !== served.digest) return undefined;
-    if (!isMirrored(canary.seed, id, mirror)) return undefined;
-    const [namespace] = partsOf(split.name);
-    return {
-      rollout: split.name,
-      uid,
-      digest: canary.digest,
-      attempt: canary.attempt,
-      adapter: objectKey(namespace, canary.adapter),
-    };
-  }
-
-  #isWanted({ rollout, uid, digest, attempt }: MirrorTarget): boolean {
-    const { body } = this.#parts.table().splits.get(rollout) ?? {};
-    if (body?.uid !== uid || body.canary?.digest !== digest || body.canary.attempt !== attempt) return false;
-    return (body.mirror ?? 0) > 0 && !this.#parts.facts.isHeld(uid, digest);
   }
 
   /** Beside a copy one place stays free, so that the next request waits for nobody. */
@@ -197,7 +175,9 @@ export class Mirror {
     const { engine, residency, facts, clock } = this.#parts;
     const { target } = copy;
     const isThere =
-      this.#isWanted(target) && engine.state === 'ready' && facts.isResident(target.adapter, target.digest);
+      this.#targets.isWanted(target) &&
+      engine.state === 'ready' &&
+      facts.isResident(target.adapter, target.digest);
     using lease = isThere ? residency.tryAcquire(target.adapter, { digest: target.digest }) : undefined;
     if (lease === undefined) {
       this.#drop(target);
@@ -239,7 +219,7 @@ export class Mirror {
 
   #drop(target: MirrorTarget): void {
     // After mirroring ended there is nobody who would want to know.
-    if (this.#isWanted(target)) this.#parts.tally.add(target, 'dropped', { dropped: 1 });
+    if (this.#targets.isWanted(target)) this.#parts.tally.add(target, 'dropped', { dropped: 1 });
   }
 }
 

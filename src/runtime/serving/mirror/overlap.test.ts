@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { FakeClock } from '../../../time/fake-clock.ts';
-import { mostOverlapMs, OverlapBudget, overlapShare } from './overlap.ts';
+import { maxOverlapMs, OverlapBudget, overlapShare } from './overlap.ts';
 
 it('copies are beside requests for a small share of the time, whatever comes and goes', () => {
   const turn = fc.record({ wants: fc.boolean(), ms: fc.integer({ min: 1, max: 20_000 }) });
@@ -19,7 +19,7 @@ it('copies are beside requests for a small share of the time, whatever comes and
         beside += has;
         all += ms;
       }
-      expect(beside).toBeLessThanOrEqual(mostOverlapMs + all * overlapShare + 1e-6);
+      expect(beside).toBeLessThanOrEqual(maxOverlapMs + all * overlapShare + 1e-6);
     }),
   );
 });
@@ -31,10 +31,10 @@ it('a copy may begin again once enough time was saved up, and no more than that 
   clock.advance(budget.endsInMs);
   budget.set(false);
   expect([budget.mayBegin, budget.endsInMs]).toEqual([false, expect.closeTo(0, 6)]);
-  clock.advance(mostOverlapMs / overlapShare / 2 - 1);
+  clock.advance(maxOverlapMs / overlapShare / 2 - 1);
   expect(budget.mayBegin).toBe(false);
   clock.advance(2);
   expect(budget.mayBegin).toBe(true);
   clock.advance(1e9);
-  expect(budget.endsInMs).toBeCloseTo(mostOverlapMs / (1 - overlapShare));
+  expect(budget.endsInMs).toBeCloseTo(maxOverlapMs / (1 - overlapShare));
 });

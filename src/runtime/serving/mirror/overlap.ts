@@ -3,9 +3,9 @@ import type { Clock } from '../../../time/clock.ts';
 /** Share of the time in which copies may be with the engine together with requests. */
 export const overlapShare = 0.05;
 /** Milliseconds that can be saved up, and that there are in the beginning. */
-export const mostOverlapMs = 5000;
+export const maxOverlapMs = 5000;
 /** Milliseconds that a copy has to have before it begins beside requests: one that is taken back at once is work for nothing. */
-const leastOverlapMs = mostOverlapMs / 2;
+const minOverlapMs = maxOverlapMs / 2;
 
 /**
  * The time that copies may share the engine with requests: a token bucket. What an engine does for a copy it cannot do for
@@ -13,7 +13,7 @@ const leastOverlapMs = mostOverlapMs / 2;
  */
 export class OverlapBudget {
   readonly #clock: Clock;
-  #leftMs = mostOverlapMs;
+  #leftMs = maxOverlapMs;
   #at: number;
   #isOverlapping = false;
 
@@ -31,7 +31,7 @@ export class OverlapBudget {
   /** A copy may begin beside requests. */
   get mayBegin(): boolean {
     this.#settle();
-    return this.#leftMs >= leastOverlapMs;
+    return this.#leftMs >= minOverlapMs;
   }
 
   /** Milliseconds until a copy that is beside requests has to leave; 0: now. */
@@ -45,6 +45,6 @@ export class OverlapBudget {
     const passed = now - this.#at;
     this.#at = now;
     this.#leftMs += passed * (overlapShare - (this.#isOverlapping ? 1 : 0));
-    this.#leftMs = Math.min(mostOverlapMs, this.#leftMs);
+    this.#leftMs = Math.min(maxOverlapMs, this.#leftMs);
   }
 }

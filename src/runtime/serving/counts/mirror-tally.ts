@@ -35,7 +35,7 @@ export class MirrorTally {
   }
 
   /** Undefined: nothing was mirrored to it. */
-  of(uid: string, digest: string | undefined, attempt: number | undefined): MirrorCounts | undefined {
+  ofAttempt(uid: string, digest: string | undefined, attempt: number | undefined): MirrorCounts | undefined {
     const known = this.#ofRollout.get(uid);
     return known !== undefined && known.digest === digest && known.attempt === attempt
       ? known.counts
