@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
+import { aliveUntil } from './alive-until.ts';
 import { convertCommand } from './convert.ts';
 import { digestCommand } from './digest.ts';
 import { generateCommand } from './generate.ts';
@@ -25,7 +26,7 @@ const program = new Command('adaptlet')
 for (const command of verbCommands()) program.addCommand(command);
 
 try {
-  await program.parseAsync();
+  await aliveUntil(program.parseAsync());
 } catch (error) {
   // The message of an AdaptletError says what happened and what to do; a stack would bury it.
   process.stderr.write(`adaptlet: ${error instanceof Error ? error.message : String(error)}\n`);

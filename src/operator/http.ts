@@ -2,8 +2,8 @@ import { createServer, type ServerResponse } from 'node:http';
 import { listenOn } from '../settings/address.ts';
 
 export type HttpPages = {
-  /** Prometheus' text format. */
-  readonly metrics: () => string;
+  /** Prometheus' text format; undefined while there are none. */
+  readonly metrics: () => string | undefined;
   /** Whether runtimes may be served. */
   readonly ready: () => { readonly ok: boolean; readonly reason: string };
 };
@@ -20,8 +20,10 @@ export const startHttp = async (
 ): Promise<number> => {
   const server = createServer({ maxHeaderSize: 16 << 10, requestTimeout: 10_000 }, (request, response) => {
     switch (request.url?.split('?')[0] ?? '') {
-      case '/metrics':
-        return answer(response, 200, pages.metrics());
+      case '/metrics': {
+        const text = pages.metrics();
+        return answer(response, text === undefined ? 503 : 200, text ?? 'there are no metrics yet\n');
+      }
       case '/livez':
         return answer(response, 200, 'ok\n');
       case '/readyz': {

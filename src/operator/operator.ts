@@ -51,6 +51,8 @@ const retryPart = 0.15;
 /** Milliseconds that streams and requests may take to end when the operator stops. */
 const graceMs = 5_000;
 
+const notServing = { ok: false, reason: 'runtimes are not served yet, or not any more' };
+
 /** The highest term that any status names: a Lease that was deleted must not begin again below it. */
 const lastEpoch = ({ rollouts }: Objects): number => {
   let highest = 0;
@@ -66,8 +68,8 @@ const withPort = (address: string, port: number): string => address.replace(/:\d
 
 /**
  * Starts a replica: follows the API server, serves runtimes, and takes part in the election; whoever leads runs the
- * controllers. Resolves when runtimes are served. Errors: CONFIG_INVALID, KUBE_UNAUTHORIZED without a cluster, the
- * reason of the signal.
+ * controllers. Resolves when runtimes are served. Until then it waits for the API server, and /readyz says why.
+ * Errors: CONFIG_INVALID, KUBE_UNAUTHORIZED without a cluster, the reason of the signal.
  */
 export const startOperator = async (parts: OperatorParts): Promise<RunningOperator> => {
   const { settings, version, clock, random, logger, signal } = parts;
@@ -86,6 +88,19 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   const api = countRequests(connection);
   logger.info({ server: connection.server }, 'following the API server');
   const objects = followObjects({ api, clock, random, logger }, stack);
+  // Undefined while the replica starts and while it ends.
+  let metrics: (() => string) | undefined;
+  const httpPort = await startHttp(
+    settings.httpListen,
+    {
+      ready: () => {
+        const health = objects.health();
+        return health.ok && metrics === undefined ? notServing : health;
+      },
+      metrics: () => metrics?.(),
+    },
+    stack,
+  );
   await objects.whenSynced(signal);
 
   const names = serviceNames as [string, ...string[]];
@@ -161,29 +176,23 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   leadership.join(election);
   stack.defer(() => leadership.close());
 
-  const httpPort = await startHttp(
-    settings.httpListen,
-    {
-      ready: () => objects.health(),
-      metrics: () =>
-        metricsText({
-          version,
-          identity,
-          isLeader: leadership.isLeader,
-          epoch: leadership.epoch,
-          objects: objects.sizes(),
-          requests: api.counts(),
-          runtimes: fleet.all(),
-          sync: sync.readings(),
-          queues: leadership.readings(),
-          eventsDropped: events.dropped,
-          rollouts: leadership.isLeader
-            ? [...rolloutReadings(rolloutsOf(objects)), ...leadership.tally()]
-            : [],
-        }),
-    },
-    stack,
-  );
+  metrics = () =>
+    metricsText({
+      version,
+      identity,
+      isLeader: leadership.isLeader,
+      epoch: leadership.epoch,
+      objects: objects.sizes(),
+      requests: api.counts(),
+      runtimes: fleet.all(),
+      sync: sync.readings(),
+      queues: leadership.readings(),
+      eventsDropped: events.dropped,
+      rollouts: leadership.isLeader ? [...rolloutReadings(rolloutsOf(objects)), ...leadership.tally()] : [],
+    });
+  stack.defer(() => {
+    metrics = undefined;
+  });
   const running = stack.move();
   return {
     grpcAddress: sync.address,

@@ -8,7 +8,10 @@ export type Clock = {
   after(ms: number, fn: () => void): () => void;
 };
 
-/** The machine's clock. Timers do not keep the process alive. */
+/**
+ * The machine's clock. Its timers keep no process alive: what the process is for does (src/cli/alive-until.ts, or the
+ * channel to a parent).
+ */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

@@ -1,4 +1,7 @@
+import { mkdtemp } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enginePid, TestNode, yaml } from '../support/node.ts';
 import { traffic } from '../support/traffic.ts';
@@ -82,5 +85,20 @@ describe('kill -9 of the engine process under load', () => {
       async () => (await node.client.status()).rollouts[0]?.effectiveWeight === 50,
     );
     expect((await node.client.status()).rollouts[0]?.held).toBe('');
+  });
+});
+
+describe('an engine process that ends before it is ready for the first time', () => {
+  it('is started again, and the runtime that waits for it comes up', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'adaptlet-node-'));
+    const preload = join(import.meta.dirname, '../support/preload/engine-ends-once.ts');
+    const env = { NODE_OPTIONS: `--import=${preload}`, ADAPTLET_TEST_ENDED: join(folder, 'ended') };
+    const late = await TestNode.start({ folder, env });
+    try {
+      expect(late.log.some((line) => line.includes('the engine process ended'))).toBe(true);
+      expect((await late.client.status()).engine).toBe('ready');
+    } finally {
+      await late.dispose();
+    }
   });
 });

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { aliveUntil } from '../alive-until.ts';
 import { textOf } from './advice.ts';
 import { kubectlCommands } from './commands.ts';
 import { completionCommands } from './completion.ts';
@@ -16,7 +17,7 @@ if (completion !== undefined) program.addCommand(completion);
 if (complete !== undefined) program.addCommand(complete, { hidden: true });
 
 try {
-  await program.parseAsync();
+  await aliveUntil(program.parseAsync());
 } catch (error) {
   process.stderr.write(`error: ${textOf(error)}\n`);
   process.exitCode = 1;
