@@ -40,6 +40,14 @@ export const kubeErrors = defineErrors({
     grpc: 'ABORTED',
     retry: 'Backoff',
   },
+  KUBE_WENT_BACK: {
+    summary:
+      'The API server has less than this replica has seen: etcd was restored from a backup, or this is another cluster.',
+    advice:
+      'The replica has to start again: /livez says so after 30 s, and the kubelet does it. Runtimes keep their plans until `adaptlet trust-cluster` on the node.',
+    grpc: 'UNAVAILABLE',
+    retry: 'Backoff',
+  },
   KUBE_INVALID: {
     summary: 'The Kubernetes API server refuses an object or a request.',
     advice: 'Correct the field that the message names.',

@@ -4,6 +4,8 @@ import { listenOn } from '../settings/address.ts';
 export type HttpPages = {
   /** Prometheus' text format; undefined while there are none. */
   readonly metrics: () => string | undefined;
+  /** Why this process has to be replaced by a new one; undefined when that would help nobody. */
+  readonly lost: () => string | undefined;
   /** Whether runtimes may be served. */
   readonly ready: () => { readonly ok: boolean; readonly reason: string };
 };
@@ -24,8 +26,10 @@ export const startHttp = async (
         const text = pages.metrics();
         return answer(response, text === undefined ? 503 : 200, text ?? 'there are no metrics yet\n');
       }
-      case '/livez':
-        return answer(response, 200, 'ok\n');
+      case '/livez': {
+        const reason = pages.lost();
+        return answer(response, reason === undefined ? 200 : 503, `${reason ?? 'ok'}\n`);
+      }
       case '/readyz': {
         const { ok, reason } = pages.ready();
         return answer(response, ok ? 200 : 503, ok ? 'ok\n' : `${reason}\n`);

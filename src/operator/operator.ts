@@ -93,6 +93,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   const httpPort = await startHttp(
     settings.httpListen,
     {
+      lost: () => objects.lost(),
       ready: () => {
         const health = objects.health();
         return health.ok && metrics === undefined ? notServing : health;

@@ -56,6 +56,7 @@ capabilities: {drop: [ALL]}
 readOnlyRootFilesystem: true
 {{- end }}
 
+{{/* /livez says no only where a restart helps: waiting for the API server or for weights is not that. */}}
 {{- define "adaptlet.probes" -}}
 startupProbe:
   httpGet: {path: /livez, port: http}

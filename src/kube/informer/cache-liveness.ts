@@ -4,7 +4,10 @@ import type { Clock } from '../../time/clock.ts';
 export type Health = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
 export type LivenessLimits = {
-  /** Milliseconds for which lists and watches may fail. Longer than an API server takes to start again. */
+  /**
+   * Milliseconds for which lists and watches may fail, and for which a cache may be lost. Longer than an API server takes
+   * to start again.
+   */
   readonly failingMs: number;
   /** Milliseconds without an event, a bookmark or a list. The API server sends a bookmark about once per minute. */
   readonly silentMs: number;
@@ -12,13 +15,16 @@ export type LivenessLimits = {
 
 const defaultLimits: LivenessLimits = { failingMs: 30_000, silentMs: 300_000 };
 
+type Failing = { readonly since: number; readonly reason: string };
+
 /** How a reflector is doing: since when it fails, and when the server last said something about the collection. */
 export class Liveness {
   readonly #clock: Clock;
   readonly #limits: LivenessLimits;
   #hasSynced = false;
   #heardAt: number;
-  #failing: { readonly since: number; readonly reason: string } | undefined;
+  #failing: Failing | undefined;
+  #lost: Failing | undefined;
 
   constructor(clock: Clock, limits: Partial<LivenessLimits> = {}) {
     this.#clock = clock;
@@ -29,6 +35,7 @@ export class Liveness {
   heard(): void {
     this.#heardAt = this.#clock.monotonic();
     this.#failing = undefined;
+    this.#lost = undefined;
   }
   synced(): void {
     this.#hasSynced = true;
@@ -40,6 +47,19 @@ export class Liveness {
   }
   failed(reason: string): void {
     this.#failing = { since: this.#failing?.since ?? this.#clock.monotonic(), reason };
+  }
+  /** A failure that no further try mends: only a new process, which reads everything anew. */
+  failedForGood(reason: string): void {
+    this.failed(reason);
+    this.#lost = { since: this.#lost?.since ?? this.#clock.monotonic(), reason };
+  }
+
+  /** Why only a new process mends it, once that is so for longer than `failingMs`. */
+  lost(): string | undefined {
+    if (this.#lost === undefined) return undefined;
+    return this.#clock.monotonic() - this.#lost.since > this.#limits.failingMs
+      ? this.#lost.reason
+      : undefined;
   }
 
   health(): Health {

@@ -38,6 +38,8 @@ export type Cache<T> = {
    */
   readonly changeVersion: bigint;
   readonly health: () => Health;
+  /** Why only a new process can mend it, once that is so for longer than a server takes to start; else undefined. */
+  readonly lost: () => string | undefined;
   /** Called after the cache has the change; after a list, after it has all of them. The result ends it. */
   readonly onChange: (listener: (change: Change<T>) => void) => () => void;
   /** Called when the version moved on without a change that tells so: by a bookmark, and at the end of a list. */
@@ -98,6 +100,7 @@ export class ObjectCache<T> implements Cache<T> {
   readonly list = (): readonly T[] => [...this.#entries.values()].map(({ object }) => object);
   readonly by = (index: string, value: string): readonly T[] => this.#index.by(index, value);
   readonly health = (): Health => this.#liveness.health();
+  readonly lost = (): string | undefined => this.#liveness.lost();
   readonly onChange = (listener: (change: Change<T>) => void) => subscribe(this.#changeListeners, listener);
   readonly onProgress = (listener: (resourceVersion: bigint) => void) =>
     subscribe(this.#progressListeners, listener);
@@ -189,6 +192,10 @@ export class ObjectCache<T> implements Cache<T> {
   }
   failed(reason: string): void {
     this.#liveness.failed(reason);
+  }
+  /** No further try mends it. */
+  failedForGood(reason: string): void {
+    this.#liveness.failedForGood(reason);
   }
 
   /** The entry for an object, the known one where the version is the same; undefined where there is none. */

@@ -1,58 +1,13 @@
-import * as fc from 'fast-check';
-import { pino } from 'pino';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { FakeClock } from '../../time/fake-clock.ts';
-import type { KubeObject } from '../client/object.ts';
-import { FakeCollection, settle, things } from '../testing/fake-collection.ts';
-import type { Change } from './cache.ts';
-import { createInformer } from './informer.ts';
-
-const logger = pino({ level: 'silent' });
-
-const start = (server = new FakeCollection()) => {
-  const clock = new FakeClock();
-  const changes: Change<KubeObject>[] = [];
-  const versions: bigint[] = [];
-  let projected = 0;
-  const informer = createInformer<KubeObject>({
-    api: server,
-    type: things,
-    namespace: 'n',
-    clock,
-    random: () => 0,
-    logger,
-    timing: { pageSize: 2 },
-    project: (raw) => {
-      projected += 1;
-      return raw;
-    },
-    indexes: { size: ({ spec }) => [String((spec as { size?: number }).size ?? 0)] },
-  });
-  const { cache } = informer;
-  cache.onChange((change) => {
-    changes.push(change);
-    versions.push(cache.resourceVersion);
-  });
-  cache.onProgress((version) => versions.push(version));
-  onTestFinished(() => informer.close());
-  return { server, clock, informer, cache, changes, versions, projected: () => projected };
-};
-
-const started = async (server?: FakeCollection) => {
-  const parts = start(server);
-  parts.informer.start();
-  await settle();
-  return parts;
-};
-
-const told = (changes: readonly Change<KubeObject>[]) => changes.map(({ type, key }) => `${type} ${key}`);
+import { FakeCollection, settle } from '../testing/fake-collection.ts';
+import { createFollower, started, told } from './informer.fixture.ts';
 
 describe('an informer', () => {
   it('lists in pages, then follows', async () => {
     const server = new FakeCollection();
     for (const name of ['a', 'b', 'c']) server.put(name);
-    const { cache, changes, informer } = start(server);
+    const { cache, changes, informer } = createFollower(server);
     expect(cache.hasSynced).toBe(false);
     informer.start();
     await informer.whenSynced(AbortSignal.timeout(5000));
@@ -138,6 +93,7 @@ describe('an informer', () => {
         await settle();
       }
       expect(cache.health()).toEqual({ ok: false, reason: `the model says ${code}` });
+      expect(cache.lost()).toBeUndefined();
       expect([cache.size, cache.hasSynced, changes.length]).toEqual([1, true, 1]);
       server.heal();
       server.put('b');
@@ -153,7 +109,7 @@ describe('an informer', () => {
   it('is not healthy before its first list, and says why', async () => {
     const server = new FakeCollection();
     server.refuse('KUBE_FORBIDDEN');
-    const { cache, informer } = start(server);
+    const { cache, informer } = createFollower(server);
     expect(cache.health()).toEqual({ ok: false, reason: 'no list was read yet' });
     informer.start();
     await settle();
@@ -233,6 +189,9 @@ describe('an informer', () => {
     server.goBackTo(101);
     end(server);
     await settle();
+    clock.advance(10_000);
+    await settle();
+    expect(cache.lost()).toBeUndefined();
     for (let i = 0; i < 10; i++) {
       clock.advance(10_000);
       await settle();
@@ -243,6 +202,29 @@ describe('an informer', () => {
       ok: false,
       reason: expect.stringContaining('went back from version 102 to 101'),
     });
+    expect(cache.lost()).toContain('went back from version 102 to 101');
+  });
+
+  it('has nothing left of what a server lost that went back and came past the versions that it had', async () => {
+    const { server, clock, cache, changes } = await started();
+    server.put('a');
+    server.put('lost');
+    await settle();
+    server.objects.delete('n/lost');
+    server.goBackTo(101);
+    server.drop(new AdaptletError('KUBE_UNAVAILABLE', 'away'));
+    await settle();
+    clock.advance(1000);
+    await settle();
+    expect(cache.health()).toEqual({ ok: true });
+    for (const name of ['b', 'c']) server.put(name);
+    for (let i = 0; i < 4; i++) {
+      clock.advance(30_000);
+      await settle();
+    }
+    expect(cache.list().map(({ metadata }) => metadata.name)).toEqual(['a', 'b', 'c']);
+    expect(told(changes)).toContain('deleted n/lost');
+    expect([cache.health(), cache.lost()]).toEqual([{ ok: true }, undefined]);
   });
 
   it('asks for nothing after it was closed, and keeps what it has', async () => {
@@ -260,138 +242,3 @@ describe('an informer', () => {
     expect([server.requests.length, cache.size]).toEqual([before, 1]);
   });
 });
-
-const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
-const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ op: fc.constant('put' as const), name, size: fc.nat(2) }) },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('delete' as const), name }) },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('repeat' as const), back: fc.nat(6) }) },
-  { weight: 3, arbitrary: fc.record({ op: fc.constant('advance' as const), ms: fc.nat(3000) }) },
-  { weight: 6, arbitrary: fc.record({ op: fc.constant('settle' as const) }) },
-  fc.record({
-    op: fc.constantFrom('bookmark' as const, 'compact' as const, 'end' as const, 'break' as const),
-  }),
-  fc.record({ op: fc.constantFrom('pause' as const, 'heal' as const) }),
-  fc.record({ op: fc.constant('garbage' as const), event: fc.jsonValue() }),
-  fc.record({ op: fc.constant('error' as const), code: fc.constantFrom(410, 500, 403) }),
-  fc.record({
-    op: fc.constant('refuse' as const),
-    code: fc.constantFrom(
-      'KUBE_FORBIDDEN' as const,
-      'KUBE_NOT_FOUND' as const,
-      'KUBE_UNAVAILABLE' as const,
-      'KUBE_GONE' as const,
-    ),
-  }),
-);
-type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
-
-const apply = async (server: FakeCollection, clock: FakeClock, taken: Step): Promise<void> => {
-  switch (taken.op) {
-    case 'put':
-      server.put(taken.name, { size: taken.size });
-      break;
-    case 'delete':
-      server.delete(taken.name);
-      break;
-    case 'repeat':
-      server.repeat(taken.back);
-      break;
-    case 'advance':
-      clock.advance(taken.ms);
-      break;
-    case 'settle':
-      await settle();
-      break;
-    case 'bookmark':
-      server.bookmark();
-      break;
-    case 'compact':
-      server.compact();
-      break;
-    case 'end':
-      server.drop();
-      break;
-    case 'break':
-      server.drop(new AdaptletError('KUBE_UNAVAILABLE', 'the connection broke'));
-      break;
-    case 'pause':
-      server.pause();
-      break;
-    case 'heal':
-      server.heal();
-      break;
-    case 'garbage':
-      server.send(taken.event);
-      break;
-    case 'error':
-      server.send({ type: 'ERROR', object: { code: taken.code, message: 'x' } });
-      break;
-    case 'refuse':
-      server.refuse(taken.code);
-      break;
-  }
-};
-
-/** What the changes alone say that there is. Throws where they contradict each other. */
-const replay = (changes: readonly Change<KubeObject>[]) => {
-  const objects = new Map<string, KubeObject>();
-  const ended = new Set<string>();
-  for (const change of changes) {
-    const before = objects.get(change.key);
-    const { uid } = change.object.metadata;
-    if (ended.has(uid)) throw new Error(`${uid} comes back or is deleted twice`);
-    if (change.type === 'added' && before !== undefined) throw new Error(`${uid} is added twice`);
-    if (change.type === 'updated' && (before !== change.before || before.metadata.uid !== uid))
-      throw new Error(`${uid} is updated from what it was not`);
-    if (
-      change.type === 'updated' &&
-      BigInt(change.object.metadata.resourceVersion) <= BigInt(change.before.metadata.resourceVersion)
-    )
-      throw new Error(`${uid} goes back`);
-    if (change.type === 'deleted') {
-      if (before !== change.object) throw new Error(`${uid} is deleted and was not there`);
-      ended.add(uid);
-      objects.delete(change.key);
-    } else objects.set(change.key, change.object);
-  }
-  return objects;
-};
-
-it('whatever happens, the cache comes to what the server has, never goes back, and tells each change once', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const { server, clock, informer, cache, changes, versions } = await started();
-      for (const taken of steps) await apply(server, clock, taken);
-      server.heal();
-      await settle();
-      const wanted = () =>
-        [...server.objects]
-          .map(([key, { metadata }]) => `${key} ${metadata.uid} ${metadata.resourceVersion}`)
-          .toSorted();
-      const held = () =>
-        cache
-          .list()
-          .map(({ metadata }) => `n/${metadata.name} ${metadata.uid} ${metadata.resourceVersion}`)
-          .toSorted();
-      for (let round = 0; round < 8 && JSON.stringify(held()) !== JSON.stringify(wanted()); round++) {
-        clock.advance(30_000);
-        await settle();
-      }
-      expect(held()).toEqual(wanted());
-      expect(versions).toEqual(versions.toSorted((a, b) => (a < b ? -1 : a > b ? 1 : 0)));
-      const replayed = replay(changes);
-      expect([...replayed.keys()].toSorted()).toEqual([...server.objects.keys()].toSorted());
-      // The very objects that were told, found by every way.
-      for (const [key, object] of replayed) expect(cache.get(key)).toBe(object);
-      for (const size of ['0', '1', '2']) {
-        const found = [...replayed.values()].filter(
-          ({ spec }) => String((spec as { size?: number }).size ?? 0) === size,
-        );
-        expect(new Set(cache.by('size', size))).toEqual(new Set(found));
-      }
-      await informer.close();
-    }),
-    { numRuns: 400 },
-  );
-}, 60_000);

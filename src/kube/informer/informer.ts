@@ -27,8 +27,8 @@ export const createInformer = <T>(options: InformerOptions<T>): Informer<T> => {
     cache,
     start: () => {
       running ??= reflector.run().catch((error: unknown) => {
-        // Only a defect of ours ends it. The cache then goes unhealthy, which is what its readers look at.
-        cache.failed(`the reflector stopped: ${String(error)}`);
+        // Only a defect of ours ends it. The cache is lost then, which is what its readers look at.
+        cache.failedForGood(`the reflector stopped: ${String(error)}`);
         options.logger.error({ err: error }, 'a reflector stopped');
       });
     },

@@ -202,7 +202,7 @@ describe('a reflector', () => {
       'does not watch a server that went back, which would say nothing',
       checking,
       page('9'),
-      waiting({ seen: 10n, resume: 'check' }),
+      waiting({ seen: 10n, resume: 'list' }),
       ['failed'],
     ],
     [

@@ -133,9 +133,8 @@ const paged = (
 /** What was seen is newer than what the server now has: etcd was restored, or this is another cluster. */
 const wentBack = (seen: bigint, at: bigint): AdaptletError =>
   new AdaptletError(
-    'KUBE_UNAVAILABLE',
-    `the API server went back from version ${seen} to ${at}; what was seen before is kept. ` +
-      'If etcd was restored from a backup on purpose, restart this process',
+    'KUBE_WENT_BACK',
+    `the API server went back from version ${seen} to ${at}; what was seen before is kept`,
   );
 
 const listFailed = (state: Listing, error: AdaptletError): Transition => {
@@ -146,7 +145,8 @@ const listFailed = (state: Listing, error: AdaptletError): Transition => {
 
 const checked = (state: Checking, at: bigint): Transition =>
   at < state.seen
-    ? waiting(state, wentBack(state.seen, at), 'check')
+    ? // Another history: what a watch from `seen` on would say does not begin at what was seen.
+      waiting(state, wentBack(state.seen, at), 'list')
     : { state: { ...countsOf(state), at: 'watching', stream: 'asked' }, actions: [] };
 
 const waiting = (state: Counts, error: AdaptletError, resume: Waiting['resume']): Transition => ({

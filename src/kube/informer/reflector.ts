@@ -231,7 +231,8 @@ export class Reflector<T> {
         break;
       case 'failed': {
         const { error } = action;
-        cache.failed(error.what);
+        if (error.code === 'KUBE_WENT_BACK') cache.failedForGood(error.what);
+        else cache.failed(error.what);
         // Every server forgets old versions, as a matter of course.
         const level = error.code === 'KUBE_GONE' ? 'debug' : 'warn';
         logger[level]({ path: this.#path, err: error }, 'a list or watch failed');

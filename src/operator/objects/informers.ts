@@ -78,6 +78,13 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
       }
       return { ok: true, reason: '' };
     },
+    lost: () => {
+      for (const { kind, cache } of all) {
+        const reason = cache.lost();
+        if (reason !== undefined) return `${kind}: ${reason}`;
+      }
+      return undefined;
+    },
     whenSynced: async (signal) => {
       await Promise.all(all.map((informer) => informer.whenSynced(signal)));
     },
@@ -88,5 +95,7 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
 export type Synced = {
   /** Resolves once every collection was listed. Errors: the reason of the signal. */
   whenSynced(signal: AbortSignal): Promise<void>;
+  /** Why only a new process can see the API server again; undefined when that is not so. */
+  lost(): string | undefined;
   sizes(): readonly { readonly kind: string; readonly count: number; readonly synced: boolean }[];
 };

@@ -55,7 +55,7 @@ const stop = async () => {
 };
 
 describe('an etcd that comes back from an older backup', () => {
-  it('is noticed by replicas that run: they are not ready and say what to do; nothing changes on a node', async () => {
+  it('is noticed by replicas that run: they are neither ready nor alive and say why; nothing changes on a node', async () => {
     await fleet.cluster.backUpEtcd();
     await spendVersions(300);
     await point('shout', 'reverse');
@@ -64,23 +64,34 @@ describe('an etcd that comes back from an older backup', () => {
     await answers('late', moon.hello);
     follow([moon.reverse]);
     await fleet.cluster.restoreEtcd();
-    const said = await waitFor(
-      'replicas that are not ready',
-      async () => {
-        const all = await Promise.all(fleet.operators.map((each) => fetch(`${each.http}/readyz`)));
-        return all.every(({ status }) => status === 503) && Promise.all(all.map((each) => each.text()));
-      },
-      90_000,
-    );
-    for (const text of said) expect(text).toContain('went back');
+    for (const { http } of fleet.operators) {
+      for (const page of ['readyz', 'livez']) {
+        await waitFor(
+          `no at /${page}`,
+          async () => {
+            const answer = await fetch(`${http}/${page}`);
+            return answer.status === 503 && (await answer.text()).includes('went back');
+          },
+          90_000,
+        );
+      }
+    }
     await answers('late', moon.hello);
   });
 
-  it('is not followed through replicas that were started anew: runtimes keep their plan and say how to go on', async () => {
-    for (const index of [0, 1]) {
-      await fleet.operators[index]?.end('SIGKILL');
-      await fleet.startOperator(index);
-    }
+  it('is mended by the kubelet, which starts replicas that are not alive anew', async () => {
+    await Promise.all(
+      [0, 1].map(async (index) => {
+        await fleet.operators[index]?.end();
+        const { http } = await fleet.startOperator(index);
+        for (const page of ['livez', 'readyz'])
+          await waitFor(`yes at /${page}`, async () => (await fetch(`${http}/${page}`)).ok);
+      }),
+    );
+    await fleet.leader();
+  });
+
+  it('is not followed through those replicas: runtimes keep their plan and say how to go on', async () => {
     for (const node of fleet.nodes) {
       await waitFor(
         'the advice',

@@ -54,6 +54,7 @@ describe.skipIf(!hasRegistry)(`what starts before what it needs${reason}`, () =>
       }),
     ]);
     expect(said).toMatchObject({ status: 503, text: expect.stringContaining('no list was read yet') });
+    expect((await fetch(readyz.replace('readyz', 'livez'))).ok).toBe(true);
     await fleet.cluster.startApiServer();
     await starting;
     await waitFor('it to be ready', async () => (await fetch(readyz)).ok);
