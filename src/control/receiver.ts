@@ -38,13 +38,14 @@ type Session = { lastNonce: bigint };
  * The runtime's side: what it holds, and how a stream changes that.
  *
  * For each stream: `hello`, `welcome`, then puts, removes and commits in the order of the stream, and `broken` at its
- * end. Messages of a former stream must not be given to it any more. After a commit that applied: persist `held()`,
- * then act on the plan, then answer; so neither the plan that is acted on nor the answer is ever ahead of the disk.
+ * end. Messages of a former stream must not be given to it any more. After a commit that applied: act on the plan, then
+ * persist `held()`, then answer. What the disk refuses is answered too: a newer plan must not wait for it
+ * (docs/adr/0029).
  *
  * Guarantees:
  * - The plan is always one that a commit made, as a whole: between commits nothing changes, and a resource that is
  *   refused stays as it was.
- * - The revision never falls while the cluster is the same.
+ * - The revision never falls while the cluster is the same. The next process begins with that of `held`.
  * - Only one cluster is followed, until {@link Receiver.trust}.
  */
 export class Receiver {
@@ -187,7 +188,7 @@ export class Receiver {
     this.#removals.disconnected();
   }
 
-  /** Lets happen what was held back for long enough; undefined when that is nothing. Persist and act as after a commit. */
+  /** Lets happen what was held back for long enough; undefined when that is nothing. Act and persist as after a commit. */
   removalsDue(): InForce | undefined {
     const due = this.#removals.due();
     return due.size === 0 ? undefined : this.#inForce(this.#plan, due);

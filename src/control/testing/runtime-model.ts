@@ -11,7 +11,7 @@ import { Subscriptions } from '../subscriptions.ts';
 import { type Refusal, resourceToWire } from '../wire.ts';
 import { type ApiModel, refusedModel } from './api-model.ts';
 
-/** Why a plan in force may differ from what was compiled; kept beside what is on the disk. */
+/** Why a plan may differ from what was compiled. */
 type Excuses = {
   /** Refused version by key. */
   readonly refused: ReadonlyMap<string, string>;
@@ -24,11 +24,22 @@ type Excuses = {
 /** A batch as it travels, with what only the model knows. */
 export type Parcel = { readonly batch: Batch; readonly gated: ReadonlySet<string> };
 
-export type Crash = 'None' | 'BeforePersist' | 'BeforeAck';
+/** What goes wrong with a commit: the process ends before it is on the disk, or before it is answered; the disk refuses. */
+export type Mishap = 'None' | 'BeforePersist' | 'BeforeAck' | 'DiskRefuses';
+
+/** What is on the disk, and what the model knows of it. */
+type Disk = { readonly text: string; readonly excuses: Excuses; readonly reached: Revision };
+
+const emptyDisk: Disk = {
+  text: JSON.stringify(heldPlanToJson(noHeldPlan)),
+  excuses: { refused: new Map(), lost: new Set(), gated: new Set() },
+  reached: noRevision,
+};
 
 /**
  * A runtime with its disk. Every plan that comes into force is checked: it is what was compiled for its revision, apart
- * from what is refused, held back, withheld or gated; the revision never falls; one step takes away half at most.
+ * from what is refused, held back, withheld or gated; the revision never falls while the process lives; one step takes
+ * away half at most.
  */
 export class RuntimeModel {
   readonly #api: ApiModel;
@@ -36,9 +47,10 @@ export class RuntimeModel {
   readonly #index: number;
   readonly subscriptions = new Subscriptions();
   receiver: Receiver;
-  #disk = JSON.stringify(heldPlanToJson(noHeldPlan));
-  #excuses: Excuses = { refused: new Map(), lost: new Set(), gated: new Set() };
-  #reached: Revision = noRevision;
+  #disk = emptyDisk;
+  /** Of the plan in force. */
+  #excuses = emptyDisk.excuses;
+  #reached = emptyDisk.reached;
   /** Refused when their removal was held back: the other side cannot know what is there. */
   readonly #uncertain = new Set<string>();
   /** Spoils the next resource that arrives. */
@@ -55,7 +67,7 @@ export class RuntimeModel {
     return this.#index;
   }
 
-  /** Of what is on the disk. */
+  /** Of the plan in force. */
   get reached(): Revision {
     return this.#reached;
   }
@@ -72,11 +84,11 @@ export class RuntimeModel {
 
   /** One resource of the file is not what it was. */
   damage(n: number): void {
-    const file = JSON.parse(this.#disk);
+    const file = JSON.parse(this.#disk.text);
     if (file.resources.length === 0) return;
     const item = file.resources[n % file.resources.length];
     item.body = { ...item.body, uid: 'damaged' };
-    this.#disk = JSON.stringify(file);
+    this.#disk = { ...this.#disk, text: JSON.stringify(file) };
   }
 
   put(resource: Versioned): void {
@@ -93,7 +105,7 @@ export class RuntimeModel {
   }
 
   /** What it answers; `Crashed` when it did not come to that. */
-  commit({ batch, gated }: Parcel, crash: Crash): readonly Refusal[] | 'Rejected' | 'Crashed' {
+  commit({ batch, gated }: Parcel, mishap: Mishap): readonly Refusal[] | 'Rejected' | 'Crashed' {
     const before = this.receiver.plan;
     const waiting = new Set(this.receiver.held().removals.map(({ key }) => key));
     const overdue = new Set(
@@ -108,7 +120,6 @@ export class RuntimeModel {
       expect(isBelow(batch.commit.revision, this.#reached), 'only a stale commit is refused').toBe(true);
       return 'Rejected';
     }
-    if (crash === 'BeforePersist') return 'Crashed';
     const refused = new Map(this.#excuses.refused);
     const lost = new Set(this.#excuses.lost);
     for (const resource of batch.puts) {
@@ -121,10 +132,11 @@ export class RuntimeModel {
     }
     for (const key of batch.removes) refused.delete(key);
     this.#excuses = { refused, lost, gated };
-    this.#persist();
+    this.#inForce();
     if (batch.commit.confirmedRemovals === '') this.#checkBrake(before, overdue);
-    this.#check();
-    return crash === 'BeforeAck' ? 'Crashed' : done.refused;
+    if (mishap === 'BeforePersist') return 'Crashed';
+    if (mishap !== 'DiskRefuses') this.#persist();
+    return mishap === 'BeforeAck' ? 'Crashed' : done.refused;
   }
 
   /** Time went by. */
@@ -133,8 +145,8 @@ export class RuntimeModel {
     const after = this.receiver.removalsDue();
     if (after === undefined) return;
     expect(before?.remainingMs).toBe(0);
+    this.#inForce();
     this.#persist();
-    this.#check();
   }
 
   /** Once the world is quiet: exactly what the newest state says, apart from what it refuses or what is not valid. */
@@ -154,9 +166,12 @@ export class RuntimeModel {
   }
 
   #start(): Receiver {
-    const { held, problems } = heldPlanSchema.parse(JSON.parse(this.#disk));
+    const { text, excuses, reached } = this.#disk;
+    this.#excuses = excuses;
+    this.#reached = reached;
+    const { held, problems } = heldPlanSchema.parse(JSON.parse(text));
     if (problems.length > 0) {
-      const all: { key: string }[] = JSON.parse(this.#disk).resources;
+      const all: { key: string }[] = JSON.parse(text).resources;
       const read = new Set(held.resources.map(resourceKey));
       const lost = all.map(({ key }) => key).filter((key) => !read.has(key));
       this.#excuses = { ...this.#excuses, lost: new Set([...this.#excuses.lost, ...lost]) };
@@ -168,10 +183,16 @@ export class RuntimeModel {
     });
   }
 
-  #persist(): void {
-    this.#disk = JSON.stringify(heldPlanToJson(this.receiver.held()));
+  /** A plan came into force. */
+  #inForce(): void {
     expect(isBelow(this.receiver.revision, this.#reached), 'the revision never falls').toBe(false);
     this.#reached = this.receiver.revision;
+    this.#check();
+  }
+
+  #persist(): void {
+    const text = JSON.stringify(heldPlanToJson(this.receiver.held()));
+    this.#disk = { text, excuses: this.#excuses, reached: this.#reached };
   }
 
   #checkBrake(before: ReadonlyMap<string, unknown>, overdue: ReadonlySet<string>): void {

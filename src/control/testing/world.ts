@@ -5,7 +5,7 @@ import { noRevision, type Revision } from '../revision.ts';
 import { Sender } from '../sender.ts';
 import type { Refusal } from '../wire.ts';
 import { ApiModel, clientNames, collections, nameOf, writeVariant } from './api-model.ts';
-import { type Crash, isBelow, type Parcel, RuntimeModel } from './runtime-model.ts';
+import { isBelow, type Mishap, type Parcel, RuntimeModel } from './runtime-model.ts';
 
 /** One thing that happens; the numbers say to what and how, whatever they are. */
 export type Step = { readonly what: (typeof happenings)[number]; readonly n: number; readonly v: number };
@@ -120,7 +120,7 @@ export class World {
         this.#upAll(this.#streamOf(runtime), v % 4 > 0);
         break;
       case 'Down':
-        this.#downTo(this.#streamOf(runtime), v % 4 > 0 ? 1_000 : 1 + (v % 3), crashOf(v));
+        this.#downTo(this.#streamOf(runtime), v % 4 > 0 ? 1_000 : 1 + (v % 3), mishapOf(v));
         break;
       case 'RestartRuntime':
         this.#restartRuntime(runtime);
@@ -283,10 +283,10 @@ export class World {
   }
 
   /** Some messages, at most to the next commit. */
-  #downTo(stream: Stream | undefined, most: number, crash: Crash): void {
+  #downTo(stream: Stream | undefined, most: number, mishap: Mishap): void {
     for (let count = 0; count < most; count += 1) {
       const isLast = stream?.down[0]?.kind === 'Commit';
-      this.#down(stream, crash);
+      this.#down(stream, mishap);
       if (isLast) return;
     }
   }
@@ -302,11 +302,11 @@ export class World {
     else {
       expect(stream.sender?.acknowledged(message.nonce, message.refused)).toBe(true);
       const reached = stream.sender?.reached ?? noRevision;
-      expect(isBelow(stream.runtime.reached, reached), 'what is acknowledged is on the disk').toBe(false);
+      expect(isBelow(stream.runtime.reached, reached), 'what is acknowledged is in force').toBe(false);
     }
   }
 
-  #down(stream: Stream | undefined, crash: Crash = 'None'): void {
+  #down(stream: Stream | undefined, mishap: Mishap = 'None'): void {
     const message = stream?.down.shift();
     if (stream === undefined || message === undefined) return;
     const { runtime } = stream;
@@ -315,7 +315,7 @@ export class World {
     else if (message.kind === 'Remove')
       runtime.receiver.remove(at(message.parcel.batch.removes, message.index));
     else {
-      const answer = runtime.commit(message.parcel, crash);
+      const answer = runtime.commit(message.parcel, mishap);
       runtime.subscriptions.forget(message.parcel.batch.unknown);
       if (answer === 'Crashed') this.#restartRuntime(runtime);
       else if (answer === 'Rejected') this.#closeBelow(runtime);
@@ -324,9 +324,10 @@ export class World {
   }
 }
 
-const crashOf = (v: number): Crash => {
+const mishapOf = (v: number): Mishap => {
   if (v % 16 === 1) return 'BeforePersist';
-  return v % 16 === 2 ? 'BeforeAck' : 'None';
+  if (v % 16 === 2) return 'BeforeAck';
+  return v % 16 === 3 ? 'DiskRefuses' : 'None';
 };
 
 /** Counts round. Undefined only of an empty list, which has nothing that a step could be about. */

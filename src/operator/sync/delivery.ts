@@ -9,7 +9,7 @@ import type { Channel } from './channel.ts';
 import type { ReadHello } from './hello.ts';
 import type { SyncReadings } from './readings.ts';
 
-/** How long a runtime may take nothing, or leave a commit unanswered. It answers once the plan is on its disk. */
+/** How long a runtime may take nothing, or leave a commit unanswered. It answers when the plan is in force and written. */
 export const answerMs = 60_000;
 
 export type DeliveryParts = {

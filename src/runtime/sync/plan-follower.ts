@@ -25,9 +25,10 @@ export type PlanFollowerParts = {
 /**
  * Puts the commits of the operator in force, writes them to the disk and answers.
  *
- * Guarantees: a plan is in force before it is written: no request waits for the disk. It is answered after it was
- * written. A disk that does not take it is reported and does not keep a newer plan, an abort perhaps, from coming: the
- * answer is given all the same, the next Hello of this process says what it has, and that of another what the disk has.
+ * Guarantees: a plan is in force before it is written, so that no request and no abort waits for the disk. It is answered
+ * after it was written. A disk that refuses it is reported and does not keep a newer plan from coming: the answer is
+ * given all the same, the next Hello of this process says what it has, and that of the next process what the disk has.
+ * See docs/adr/0029.
  */
 export class PlanFollower {
   readonly #parts: PlanFollowerParts;

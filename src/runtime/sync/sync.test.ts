@@ -156,6 +156,22 @@ describe('a node that follows an operator', () => {
     expect(again.residency.applied).toHaveLength(1);
   });
 
+  it('has a plan in force before its disk has it, and answers after that', async () => {
+    const disk = Promise.withResolvers<void>();
+    const node = await start({ beforeWrite: () => disk.promise });
+    const stream = await operator.stream();
+    stream.welcome();
+    stream.put(adapter('a'));
+    let answered = false;
+    const ack = stream.ack(stream.commit(at(5))).finally(() => {
+      answered = true;
+    });
+    await waitFor('the plan', () => heldBy(node).length > 0);
+    expect(answered).toBe(false);
+    disk.resolve();
+    await ack;
+  });
+
   it('goes on with what it has when the disk takes nothing, says so, and answers', async () => {
     const failing = { disk: true };
     const node = await start({

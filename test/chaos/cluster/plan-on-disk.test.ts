@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, open, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
@@ -10,30 +10,36 @@ import { waitFor } from '../../support/wait.ts';
 
 const canMount = process.getuid?.() === 0;
 
+let fleet: TestFleet;
+beforeAll(async () => {
+  fleet = await TestFleet.start({ replicas: 1, runtimes: 0 });
+  for (const name of ['upper', 'reverse', 'hello'] as const)
+    await fleet.apply(await clusterAdapter(name, `adapters/${name}`, '  preload: {tier: Memory}\n'));
+});
+afterAll(() => fleet[Symbol.asyncDispose]());
+
+const point = (adapter: string) => fleet.apply(rolloutYaml('shout', adapter, '{setWeight: 100}'));
+const answersOf = (node: () => TestNode, adapter: keyof typeof moon, model = 'shout') =>
+  waitFor(adapter, async () => (await askMoon(node(), model)).text === moon[adapter], 60_000);
+
 // The data folder of the runtime is a small disk of its own.
 describe.skipIf(!canMount)('the plan on the disk of a runtime (needs root to mount a small tmpfs)', () => {
-  let fleet: TestFleet;
   let data: string;
   beforeAll(async () => {
-    fleet = await TestFleet.start({ replicas: 1, runtimes: 0 });
     data = join(fleet.folder, 'small-disk');
     await mkdir(data);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', data]);
     await fleet.startNode(0, { 'data-dir': data });
-    for (const name of ['upper', 'reverse', 'hello'] as const)
-      await fleet.apply(await clusterAdapter(name, `adapters/${name}`, '  preload: {tier: Memory}\n'));
     await point('upper');
     await answers('upper');
   });
   afterAll(async () => {
-    await Promise.all(fleet.nodes.map((each) => each.end('SIGKILL')));
+    await node().end('SIGKILL');
     execFileSync('umount', [data]);
-    await fleet[Symbol.asyncDispose]();
   });
   const node = () => fleet.nodes[0] as TestNode;
-  const point = (adapter: string) => fleet.apply(rolloutYaml('shout', adapter, '{setWeight: 100}'));
-  const answers = (adapter: keyof typeof moon) =>
-    waitFor(adapter, async () => (await askMoon(node(), 'shout')).text === moon[adapter], 60_000);
+  const answers = (adapter: keyof typeof moon) => answersOf(node, adapter);
+  const remount = (mode: 'ro' | 'rw') => execFileSync('mount', ['-o', `remount,${mode}`, data]);
   const planFile = () => join(data, 'state/plan.json');
   const notSaved = async () => (await node().client.status()).operator?.notSaved ?? '';
 
@@ -78,6 +84,33 @@ describe.skipIf(!canMount)('the plan on the disk of a runtime (needs root to mou
   });
 
   it.each([
+    ['is full', () => fill(join(data, 'filler')), () => rm(join(data, 'filler'))],
+    ['is read-only', async () => remount('ro'), async () => remount('rw')],
+  ])(
+    'lets an abort be in force at once though the disk %s, and is saved when it no longer is',
+    async (_, spoil, mend) => {
+      const weight = async () =>
+        (await node().client.status()).rollouts.find(({ key }) => key.endsWith('/careful'))?.effectiveWeight;
+      await fleet.apply(rolloutYaml('careful', 'upper', '{setWeight: 100}'));
+      await answersOf(node, 'upper', 'careful');
+      await fleet.apply(rolloutYaml('careful', 'hello', '{setWeight: 50}, {pause: {}}'));
+      await waitFor('the canary', async () => (await weight()) === 50);
+      await spoil();
+      expect(await fleet.plugin('abort', 'careful')).toMatchObject({ code: 0 });
+      await waitFor('the abort', async () => (await weight()) === 0);
+      for (let user = 0; user < 10; user++)
+        expect((await askMoon(node(), 'careful', `u${user}`)).text).toBe(moon.upper);
+      await waitFor('it to say so', async () => /ENOSPC|EROFS/.test(await notSaved()));
+      await mend();
+      await fleet.cluster.kubectlOk(['-n', fleet.namespace, 'delete', 'aro', 'careful']);
+      await waitFor(
+        'it to be saved',
+        async () => (await weight()) === undefined && (await notSaved()) === '',
+      );
+    },
+  );
+
+  it.each([
     ['a byte of it is another', flip],
     ['half of it is gone', tear],
     ['it is empty', (path: string) => writeFile(path, '')],
@@ -89,6 +122,50 @@ describe.skipIf(!canMount)('the plan on the disk of a runtime (needs root to mou
     await answers('reverse');
     expect(node().log.some((line) => line.includes('a state file was set aside'))).toBe(true);
     expect((await stat(`${planFile()}.bad`)).isFile()).toBe(true);
+  });
+});
+
+type Json = { readonly stable?: { readonly adapter: string } };
+
+describe('a runtime that is killed between the steps of a plan', () => {
+  const mark = () => join(fleet.folder, 'stuck');
+  const env = () => ({
+    NODE_OPTIONS: `--import=${join(import.meta.dirname, '../../support/preload/stuck-disk.ts')}`,
+    ADAPTLET_TEST_STUCK: mark(),
+  });
+  const node = () => fleet.nodes[1] as TestNode;
+  /** The adapter that serves `shout` in the plan on the disk. */
+  const saved = async (): Promise<string | undefined> => {
+    const { body } = JSON.parse(await readFile(join(node().data, 'state/plan.json'), 'utf8'));
+    const { resources } = JSON.parse(body) as { resources: { key: string; body: Json }[] };
+    return resources.find(({ key }) => key.endsWith('/shout'))?.body.stable?.adapter;
+  };
+  beforeAll(async () => {
+    await fleet.startNode(1);
+  });
+
+  it.each([
+    ['has the plan before it when the new one was in force and not on the disk', 'before', 'upper'],
+    ['has the new plan when that was on the disk and not answered', 'after', 'reverse'],
+  ] as const)('%s, and the newest once the operator is there', async (_, stuck, then) => {
+    await node().end('SIGKILL');
+    await fleet.restartNode(1, env());
+    await point('upper');
+    await answersOf(node, 'upper');
+    await waitFor('it to be on the disk', async () => (await saved()) === 'upper');
+    await writeFile(mark(), stuck);
+    await point('reverse');
+    // No request and no rollback waits for the disk.
+    await answersOf(node, 'reverse');
+    await waitFor(`${then} on the disk`, async () => (await saved()) === then);
+    await node().end('SIGKILL');
+    await rm(mark());
+    fleet.door.set('node-1', 'cut');
+    await fleet.restartNode(1);
+    await answersOf(node, then);
+    expect((await node().client.status()).operator).toMatchObject({ notSaved: '' });
+    fleet.door.set('node-1', 'open');
+    await answersOf(node, 'reverse');
   });
 });
 
