@@ -15,6 +15,7 @@ export type Settled<T> =
       readonly kind: 'refused';
       readonly code: ErrorCode;
       readonly what: string;
+      readonly advice: string;
       readonly cause: Carried | undefined;
     }
   | { readonly kind: 'failed'; readonly error: Carried };
@@ -37,7 +38,8 @@ export const settle = async <T>(run: () => T | Promise<T>): Promise<Settled<T>> 
   } catch (error) {
     if (!(error instanceof AdaptletError)) return { kind: 'failed', error: carry(error) };
     const cause = error.cause === undefined ? undefined : carry(error.cause);
-    return { kind: 'refused', code: error.code, what: error.what, cause };
+    const { code, what, advice } = error;
+    return { kind: 'refused', code, what, advice, cause };
   }
 };
 
@@ -45,6 +47,6 @@ export const settle = async <T>(run: () => T | Promise<T>): Promise<Settled<T>> 
 export const unsettle = <T>(settled: Settled<T>): T => {
   if (settled.kind === 'done') return settled.value;
   if (settled.kind === 'failed') throw revive(settled.error);
-  const { code, what, cause } = settled;
-  throw new AdaptletError(code, what, cause === undefined ? {} : { cause: revive(cause) });
+  const { code, what, advice, cause } = settled;
+  throw new AdaptletError(code, what, { advice, ...(cause === undefined ? {} : { cause: revive(cause) }) });
 };

@@ -19,28 +19,34 @@ const httpStatusOf: Record<GrpcStatusName, number> = {
   UNAUTHENTICATED: 401,
 };
 
-export type ErrorOptions = { readonly cause?: unknown; readonly retryAfterMs?: number };
+export type ErrorOptions = {
+  readonly cause?: unknown;
+  readonly retryAfterMs?: number;
+  /** What to do about this cause, where the catalogue's advice for the code does not fit it. */
+  readonly advice?: string;
+};
 
 /**
- * The one error class of Adaptlet. `what` says what happened and where; what to do comes from the catalogue.
- * `message` is both, ready for a person.
+ * The one error class of Adaptlet. `what` says what happened and where, `advice` what to do: the catalogue's, unless who
+ * throws it knows better. `message` is both, ready for a person.
  */
 export class AdaptletError extends Error {
   override readonly name = 'AdaptletError';
   readonly code: ErrorCode;
   /** What happened and where, without the advice. */
   readonly what: string;
+  /** What to do. */
+  readonly advice: string;
   /** Hint for the caller in milliseconds, sent as retry-after. */
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, what: string, options: ErrorOptions = {}) {
     const trimmed = what.replace(/[.\s]+$/, '');
-    super(
-      `${trimmed}. ${catalogue[code].advice}`,
-      options.cause === undefined ? {} : { cause: options.cause },
-    );
+    const { advice = catalogue[code].advice } = options;
+    super(`${trimmed}. ${advice}`, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
     this.what = trimmed;
+    this.advice = advice;
     this.retryAfterMs = options.retryAfterMs;
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { settle, unsettle } from './across-threads.ts';
 import { AdaptletError, asAdaptletError } from './adaptlet-error.ts';
 import { catalogue, type ErrorCode } from './catalogue.ts';
 
@@ -20,6 +21,14 @@ describe('the error catalogue', () => {
       httpStatus: 429,
       retry: 'Backoff',
     });
+  });
+
+  it('gives the advice of the cause instead of that of the code, also when the error comes from another thread', async () => {
+    const error = new AdaptletError('QUEUE_FULL', 'nobody reads', { advice: 'Read.' });
+    expect([error.message, error.advice]).toEqual(['nobody reads. Read.', 'Read.']);
+    const settled = await settle(() => Promise.reject(error));
+    expect(() => unsettle(settled)).toThrow('nobody reads. Read.');
+    expect(new AdaptletError('QUEUE_FULL', 'x').advice).toBe(catalogue.QUEUE_FULL.advice);
   });
 
   it('keeps an error of ours as it is and wraps a foreign one with its cause', () => {

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { ErrorCode } from '../../errors/catalogue.ts';
+import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 
 /** What a person at a terminal can do, where that differs from what the catalogue tells a process. */
 const advice: Partial<Readonly<Record<ErrorCode, string>>> = {
@@ -13,6 +13,7 @@ const advice: Partial<Readonly<Record<ErrorCode, string>>> = {
 /** An error in one line: what happened and what to do. */
 export const textOf = (error: unknown): string => {
   if (!(error instanceof AdaptletError)) return error instanceof Error ? error.message : String(error);
-  const own = advice[error.code];
+  // Who threw it may have known better than either.
+  const own = error.advice === catalogue[error.code].advice ? advice[error.code] : undefined;
   return own === undefined ? error.message : [error.what, own].filter((part) => part !== '').join('. ');
 };

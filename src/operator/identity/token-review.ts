@@ -135,7 +135,8 @@ export class TokenReviews {
 
 const accepted = (result: Known['result']): TokenIdentity => {
   // A new error each time: its stack is the caller's.
-  if (result instanceof AdaptletError) throw new AdaptletError(result.code, result.what);
+  if (result instanceof AdaptletError)
+    throw new AdaptletError(result.code, result.what, { advice: result.advice });
   return result;
 };
 

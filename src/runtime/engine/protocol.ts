@@ -59,7 +59,12 @@ export type ToEngine =
   | { readonly kind: 'stop' };
 
 /** An AdaptletError between processes. */
-export type WireError = { readonly code: ErrorCode; readonly what: string; readonly retryAfterMs?: number };
+export type WireError = {
+  readonly code: ErrorCode;
+  readonly what: string;
+  readonly advice: string;
+  readonly retryAfterMs?: number;
+};
 
 /** What a call of one answer answers. */
 export type Answers = {
@@ -83,9 +88,9 @@ export type FromEngine =
   | { readonly kind: 'alive'; readonly load?: EngineLoad | undefined };
 
 export const toWire = (error: unknown): WireError => {
-  const { code, what, retryAfterMs } = asAdaptletError(error, 'engine');
-  return retryAfterMs === undefined ? { code, what } : { code, what, retryAfterMs };
+  const { code, what, advice, retryAfterMs } = asAdaptletError(error, 'engine');
+  return { code, what, advice, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 };
 
-export const fromWire = ({ code, what, retryAfterMs }: WireError): AdaptletError =>
-  new AdaptletError(code, what, retryAfterMs === undefined ? {} : { retryAfterMs });
+export const fromWire = ({ code, what, ...options }: WireError): AdaptletError =>
+  new AdaptletError(code, what, options);

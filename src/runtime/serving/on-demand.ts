@@ -57,4 +57,7 @@ const attempt = (route: () => Decision): Attempt => {
 const explained = (refusal: AdaptletError, brought: Brought): AdaptletError =>
   why[brought] === ''
     ? refusal
-    : new AdaptletError(refusal.code, `${refusal.what}; ${why[brought]}`, { cause: refusal });
+    : new AdaptletError(refusal.code, `${refusal.what}; ${why[brought]}`, {
+        advice: refusal.advice,
+        cause: refusal,
+      });
