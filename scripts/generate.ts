@@ -15,6 +15,7 @@ import { metricsReference } from './generate/metrics-reference.ts';
 import { performanceReference } from './generate/performance.ts';
 import { protos } from './generate/protos.ts';
 import { providerReference } from './generate/provider-reference.ts';
+import { requestReference } from './generate/request-reference.ts';
 import { rolloutReference } from './generate/rollout-reference.ts';
 import { sourceMap } from './generate/source-map.ts';
 
@@ -35,6 +36,7 @@ const generators = [
   metricsReference,
   performanceReference,
   providerReference,
+  requestReference,
   rolloutReference,
   sourceMap,
 ];

@@ -15,7 +15,7 @@ export const requestErrors = defineErrors({
     retry: 'Backoff',
   },
   REQUEST_INVALID: {
-    summary: 'The request has a field that is missing or out of range.',
+    summary: 'The request has a field that is unknown, missing or out of range.',
     advice: 'Correct the field that the message names.',
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',

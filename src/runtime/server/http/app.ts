@@ -3,12 +3,12 @@ import { bodyLimit } from 'hono/body-limit';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
 import { readHeaders, requestContext } from '../context.ts';
 import type { Parts } from '../exchange.ts';
+import { chatPrompt, completionPrompt, readChat, readCompletion } from './bodies.ts';
 import { completions } from './completions.ts';
 import { classify, embeddings } from './encode.ts';
 import { feedback } from './feedback.ts';
 import { modelObject } from './models.ts';
 import { problemResponse } from './problem.ts';
-import { chatPrompt, chatSchema, completionPrompt, completionSchema, parseBody } from './schemas.ts';
 import { chatShape, completionShape } from './shapes.ts';
 
 /** Bytes of a request's body. */
@@ -33,7 +33,7 @@ export const createHttpApp = (parts: Parts): Hono => {
     limit,
     completions(parts, {
       shape: completionShape,
-      parse: (body) => parseBody(completionSchema, body),
+      read: readCompletion,
       prompt: completionPrompt,
       defaults: { maxTokens: 16, temperature: 1 },
     }),
@@ -43,7 +43,7 @@ export const createHttpApp = (parts: Parts): Hono => {
     limit,
     completions(parts, {
       shape: chatShape,
-      parse: (body) => parseBody(chatSchema, body),
+      read: readChat,
       prompt: chatPrompt,
       defaults: { maxTokens: 1024, temperature: 1 },
     }),

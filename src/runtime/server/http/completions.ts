@@ -5,16 +5,17 @@ import { type Headers as RequestHeaders, requestContext } from '../context.ts';
 import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest, type OptionDefaults } from '../options.ts';
 import { servedHeaders } from '../wire.ts';
+import { type ChatBody, type CompletionBody, completionOptions } from './bodies.ts';
 import { handler, readJson } from './handler.ts';
 import { endOf } from './logprobs.ts';
 import { problemBody } from './problem.ts';
-import { type ChatBody, type CompletionBody, optionsOf } from './schemas.ts';
+
 import { type Head, type Shape, usageOf } from './shapes.ts';
 import { sse } from './sse.ts';
 
 export type Kind<Body extends CompletionBody | ChatBody> = {
   readonly shape: Shape;
-  readonly parse: (body: unknown) => Body;
+  readonly read: (body: unknown) => Body;
   readonly prompt: (body: Body) => Prompt;
   readonly defaults: OptionDefaults;
 };
@@ -63,15 +64,15 @@ const answer = async <Body extends CompletionBody | ChatBody>(
   exchange: Exchange,
   parts: Parts,
   headers: RequestHeaders,
-  { shape, parse, prompt, defaults }: Kind<Body>,
+  { shape, read, prompt, defaults }: Kind<Body>,
 ): Promise<Response> => {
-  const body = parse(await readJson(c));
+  const body = read(await readJson(c));
   const context = requestContext(
     headers,
     { model: body.model, user: body.user ?? undefined },
     parts.defaultNamespace,
   );
-  const request = generateRequest(prompt(body), optionsOf(body), defaults, parts.serving.base);
+  const request = generateRequest(prompt(body), completionOptions(body), defaults, parts.serving.base);
   const { id, served } = await exchange.begin(context, request);
   const head = {
     id: shape.idPrefix + id,

@@ -1,49 +1,18 @@
-import { z } from 'zod';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { EncodeResult, EncoderText } from '../../engine/tasks.ts';
 import type { EncodeRequest } from '../../serving/serving.ts';
 import { requestContext } from '../context.ts';
 import { encodeRequest } from '../encode-options.ts';
 import type { Parts } from '../exchange.ts';
+import { classifyFields, embeddingFields } from '../fields/encoding.ts';
+import { reader } from '../fields/parse.ts';
 import { servedHeaders } from '../wire.ts';
 import { handler, readJson } from './handler.ts';
-import { FieldError } from './problem.ts';
-import { parseBody } from './schemas.ts';
 
-const shared = {
-  model: z.string(),
-  user: z.string().nullish(),
-  input: z.union([z.string(), z.array(z.string()), z.array(z.int()), z.array(z.array(z.int()))], {
-    error: 'must be a string, a list of strings, or token ids of one text or of several',
-  }),
-};
+const readEmbeddings = reader(embeddingFields);
+const readClassify = reader(classifyFields);
 
-const embeddingsSchema = z.object({
-  ...shared,
-  encoding_format: z.enum(['float', 'base64']).nullish(),
-});
-const classifySchema = z.object(shared);
-
-type Body = z.infer<typeof classifySchema>;
-
-/** Fields of OpenAI's API, and of vLLM's extension of it, that would change the answer and that Adaptlet does not do. */
-const unsupported = [
-  'dimensions',
-  'truncate_prompt_tokens',
-  'messages',
-  'normalize',
-  'softmax',
-  'activation',
-  'use_activation',
-] as const;
-
-/** Errors: REQUEST_INVALID, REQUEST_UNSUPPORTED; both name the field. */
-const parse = <T extends Body>(schema: z.ZodType<T>, body: unknown): T => {
-  const fields = new Map(Object.entries(typeof body === 'object' && body !== null ? body : {}));
-  const field = unsupported.find((name) => fields.has(name) && fields.get(name) !== null);
-  if (field !== undefined) throw new FieldError('REQUEST_UNSUPPORTED', `${field} is not supported`, field);
-  return parseBody(schema, body);
-};
+type Body = ReturnType<typeof readClassify>;
 
 const textsOf = (input: Body['input']): readonly EncoderText[] => {
   if (typeof input === 'string') return [{ kind: 'text', text: input }];
@@ -68,7 +37,7 @@ const cut = ({ truncated }: EncodeResult, index: number) =>
 type Kind<B extends Body> = {
   readonly method: string;
   readonly output: EncodeRequest['output'];
-  readonly schema: z.ZodType<B>;
+  readonly read: (body: unknown) => B;
   /** What the object says of itself besides the data. */
   readonly head: (id: string, created: number) => object;
   readonly data: (result: EncodeResult, body: B) => readonly object[];
@@ -76,7 +45,7 @@ type Kind<B extends Body> = {
 
 const encoding = <B extends Body>(parts: Parts, kind: Kind<B>) =>
   handler(parts, kind.method, async (c, exchange, headers) => {
-    const body = parse(kind.schema, await readJson(c));
+    const body = kind.read(await readJson(c));
     const { model, user } = body;
     const context = requestContext(headers, { model, user: user ?? undefined }, parts.defaultNamespace);
     const request = encodeRequest(textsOf(body.input), kind.output, parts.serving.base);
@@ -105,7 +74,7 @@ export const embeddings = (parts: Parts) =>
   encoding(parts, {
     method: '/v1/embeddings',
     output: 'embedding',
-    schema: embeddingsSchema,
+    read: readEmbeddings,
     head: () => ({}),
     data: (result, { encoding_format: format }) => {
       if (result.kind !== 'embedding') throw notAskedFor();
@@ -123,7 +92,7 @@ export const classify = (parts: Parts) =>
   encoding(parts, {
     method: '/v1/classify',
     output: 'classification',
-    schema: classifySchema,
+    read: readClassify,
     head: (id, created) => ({ id: `classify-${id}`, created }),
     data: (result) => {
       if (result.kind !== 'classification') throw notAskedFor();

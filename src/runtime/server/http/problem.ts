@@ -1,4 +1,5 @@
-import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { FieldError } from '../fields/field-error.ts';
 import { retryAfterSeconds, wire } from '../wire.ts';
 
 /** OpenAI's error body. */
@@ -10,16 +11,6 @@ export type ProblemBody = {
     readonly code: string;
   };
 };
-
-/** An error of a request body that knows which field is wrong. */
-export class FieldError extends AdaptletError {
-  readonly param: string;
-
-  constructor(code: 'REQUEST_INVALID' | 'REQUEST_UNSUPPORTED', what: string, param: string) {
-    super(code, what);
-    this.param = param;
-  }
-}
 
 const typeOf = (status: number): string => {
   if (status === 401) return 'authentication_error';

@@ -7,7 +7,7 @@ import type { Exchange, Parts } from '../../exchange.ts';
 import { datatypeOf, readTensor } from './datatypes.ts';
 import { encoderOutputs, encoderTensors, readEncoderOutput, readEncoderTexts } from './encode.ts';
 import { tensors } from './infer.ts';
-import { identityParameters } from './parameters.ts';
+import { readIdentityParameters } from './parameters.ts';
 import { askedOutputs, tensorsResponse } from './response.ts';
 import { inputData } from './tensors.ts';
 
@@ -24,7 +24,7 @@ export type InferAnswer = {
 };
 
 const contextOf = ({ request, headers, parts }: InferCall) => {
-  const identity = identityParameters(request.parameters);
+  const identity = readIdentityParameters(request.parameters);
   return requestContext(headers, { model: request.modelName, ...identity }, parts.defaultNamespace);
 };
 

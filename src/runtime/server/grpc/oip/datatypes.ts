@@ -1,6 +1,7 @@
 import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
 import type { InferTensorContents } from '../../../../gen/inference/grpc_service.ts';
 import type { NamedTensor } from '../../../engine/tasks.ts';
+import { refuseTensorParameters } from './parameters.ts';
 import { type InputData, typed } from './tensors.ts';
 
 type ElementType = NamedTensor['type'];
@@ -121,8 +122,7 @@ const aligned = (raw: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(raw
 /** A tensor of numbers. Errors: REQUEST_INVALID. */
 export const readTensor = (input: InputData): NamedTensor => {
   const { name, datatype, shape, parameters } = input.tensor;
-  const [parameter] = Object.keys(parameters);
-  if (parameter !== undefined) refuse(`parameter ${parameter} of input ${name} is not known`);
+  refuseTensorParameters(`input ${name}`, parameters);
   const type = elementTypeOf(name, datatype);
   const sizes = shape.map(Number);
   if (input.raw !== undefined) return { name, type, shape: sizes, data: aligned(input.raw) };

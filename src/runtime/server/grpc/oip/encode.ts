@@ -2,6 +2,7 @@ import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
 import type { ModelInferRequest } from '../../../../gen/inference/grpc_service.ts';
 import type { EncodeResult, EncoderInfo, EncoderText } from '../../../engine/tasks.ts';
 import type { EncodeRequest } from '../../../serving/serving.ts';
+import { refuseTensorParameters } from './parameters.ts';
 import { askedOutputs, type OutputTensor } from './response.ts';
 import { inputData, readTexts } from './tensors.ts';
 
@@ -40,8 +41,7 @@ export const readEncoderTexts = (request: ModelInferRequest): readonly EncoderTe
     const names = inputs.map(({ tensor }) => tensor.name);
     return refuse(`the inputs are [${names.join(', ')}], there must be exactly one: text`);
   }
-  const [parameter] = Object.keys(input.tensor.parameters);
-  if (parameter !== undefined) refuse(`parameter ${parameter} of input text is not known`);
+  refuseTensorParameters('input text', input.tensor.parameters);
   return readTexts(input).map((text) => ({ kind: 'text', text }));
 };
 

@@ -3,6 +3,7 @@ import type { ModelInferRequest, ModelInferResponse } from '../../../../gen/infe
 import type { Prompt } from '../../../engine/engine.ts';
 import type { ServedBy } from '../../../routing/request.ts';
 import type { Answer } from '../../exchange.ts';
+import { refuseTensorParameters } from './parameters.ts';
 import { noContents, servedParameters } from './response.ts';
 import { encodeBytes, encodeInt64, inputData, readIds, readText } from './tensors.ts';
 
@@ -31,8 +32,7 @@ export const readPrompt = (request: ModelInferRequest): Prompt => {
   if (inputs.length !== 1 || input === undefined)
     return refuse(`the inputs are [${names.join(', ')}], there must be exactly one: text or input_ids`);
   const { name, parameters } = input.tensor;
-  const [parameter] = Object.keys(parameters);
-  if (parameter !== undefined) refuse(`parameter ${parameter} of input ${name} is not known`);
+  refuseTensorParameters(`input ${name}`, parameters);
   if (name === 'text') return { kind: 'text', text: readText(input) };
   if (name === 'input_ids') return { kind: 'ids', ids: readIds(input) };
   return refuse(`input ${name} is not known; known are text and input_ids`);
@@ -44,8 +44,7 @@ export type OutputName = (typeof tensors.outputs)[number]['name'];
 export const readOutputs = (request: ModelInferRequest): OutputName[] => {
   if (request.outputs.length === 0) return tensors.outputs.map(({ name }) => name);
   const names = request.outputs.map(({ name, parameters }) => {
-    const [parameter] = Object.keys(parameters);
-    if (parameter !== undefined) refuse(`parameter ${parameter} of output ${name} is not known`);
+    refuseTensorParameters(`output ${name}`, parameters);
     const known = tensors.outputs.find((output) => output.name === name);
     return (
       known?.name ??

@@ -1,6 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ModelInferRequest, type ModelInferResponse } from '../../../../gen/inference/grpc_service.ts';
+import { generateParameters } from '../../fields/oip.ts';
 import { fakeDigest } from '../../testing/fake-serving.ts';
 import { startFakeGrpc, unaryCall } from '../../testing/grpc-client.ts';
 import { encodeBytes, encodeInt64 } from './tensors.ts';
@@ -176,6 +177,32 @@ describe('ModelInfer', () => {
     await expect(infer(request)).rejects.toMatchObject({
       code: status.INVALID_ARGUMENT,
       details: expect.stringMatching(message),
+    });
+  });
+
+  test('a parameter of vLLM or Triton is refused with a reason, unless it asks for what is done anyway', async () => {
+    const inputs = [typedText('x')];
+    const choice = (value: unknown) =>
+      typeof value === 'string'
+        ? ({ $case: 'stringParam', value } as const)
+        : typeof value === 'boolean'
+          ? ({ $case: 'boolParam', value } as const)
+          : ({ $case: 'int64Param', value: BigInt(Number(value)) } as const);
+    for (const [name, field] of Object.entries(generateParameters)) {
+      if (field.use === 'honoured') continue;
+      const ask = (value: unknown) =>
+        infer({ inputs, parameters: { [name]: { parameterChoice: choice(value) } } });
+      const asks = field.use === 'refused' ? field.neutral.filter((value) => typeof value !== 'object') : [1];
+      for (const value of asks) await expect(ask(value), name).resolves.toBeDefined();
+      if (field.use === 'refused')
+        await expect(ask('something'), name).rejects.toMatchObject({
+          code: status.INVALID_ARGUMENT,
+          details: expect.stringContaining(`parameter ${name} is not supported: ${field.why}`),
+        });
+    }
+    const shared = { ...text({}), outputs: [{ name: 'text', parameters: { shared_memory_region: {} } }] };
+    await expect(infer(shared)).rejects.toMatchObject({
+      details: expect.stringContaining('parameter shared_memory_region of output text is not supported'),
     });
   });
 

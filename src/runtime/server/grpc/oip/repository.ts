@@ -37,16 +37,6 @@ export const subjectOf = (request: LoadRequest, serving: Serving, defaultNamespa
   return { card, key: keyOf(card, namespace) };
 };
 
-/** Errors: REQUEST_INVALID for a parameter that would change what is loaded. */
-export const refuseParameters = (request: LoadRequest, allowed: readonly string[]): void => {
-  const other = Object.keys(request.parameters).find((name) => !allowed.includes(name));
-  if (other !== undefined)
-    throw new AdaptletError(
-      'REQUEST_INVALID',
-      `parameter ${other} is not supported: what an Adapter is comes from its manifest`,
-    );
-};
-
 /** Every name that can be asked for, READY or UNAVAILABLE with the reason. */
 export const repositoryIndex = (
   cards: readonly ModelCard[],

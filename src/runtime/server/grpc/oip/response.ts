@@ -8,6 +8,7 @@ import type {
 import type { NamedTensor } from '../../../engine/tasks.ts';
 import type { ServedBy } from '../../../routing/request.ts';
 import { contentsOf, datatypeOf } from './datatypes.ts';
+import { refuseTensorParameters } from './parameters.ts';
 import { encodeBytes } from './tensors.ts';
 
 export const noContents: InferTensorContents = {
@@ -49,8 +50,7 @@ const refuse = (what: string): never => {
 export const askedOutputs = (request: ModelInferRequest, known: readonly string[]): readonly string[] => {
   if (request.outputs.length === 0) return known;
   const names = request.outputs.map(({ name, parameters }) => {
-    const [parameter] = Object.keys(parameters);
-    if (parameter !== undefined) refuse(`parameter ${parameter} of output ${name} is not known`);
+    refuseTensorParameters(`output ${name}`, parameters);
     return known.includes(name) ? name : refuse(`output ${name} is not known; known are ${known.join(', ')}`);
   });
   return [...new Set(names)];

@@ -8,12 +8,13 @@ import type {
 import type { Admin } from '../../../admin/admin.ts';
 import { type Headers, requestContext } from '../../context.ts';
 import type { Exchange, Parts } from '../../exchange.ts';
+import { loadParameters, unloadParameters } from '../../fields/oip.ts';
 import { generateRequest, grpcDefaults } from '../../options.ts';
 import { exchangeOf, headersOf, reply, servedMetadata, unary } from '../call.ts';
 import { type InferAnswer, type InferCall, inferTensors, inferTexts, tensorsOf } from './answers.ts';
 import { inferResponse, readOutputs, readPrompt } from './infer.ts';
-import { inferParameters } from './parameters.ts';
-import { refuseParameters, repositoryIndex, subjectOf } from './repository.ts';
+import { readInferParameters, refuseParameters } from './parameters.ts';
+import { repositoryIndex, subjectOf } from './repository.ts';
 
 export type OipParts = Parts & { readonly admin: Admin; readonly version: string };
 
@@ -41,7 +42,7 @@ const infer = async (call: InferCall): Promise<InferAnswer> => {
 };
 
 const inferPrompt = async ({ request, headers, exchange, parts }: InferCall): Promise<InferAnswer> => {
-  const { options, ...identity } = inferParameters(request.parameters);
+  const { options, ...identity } = readInferParameters(request.parameters);
   const context = requestContext(headers, { model: request.modelName, ...identity }, parts.defaultNamespace);
   // Before anything is generated: what is asked for must exist.
   readOutputs(request);
@@ -104,14 +105,14 @@ export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
       repositoryIndex(serving.models(repositoryName === '' ? namespaceOf(headers) : repositoryName), ready),
     ),
     repositoryModelLoad: unary(parts, 'RepositoryModelLoad', async (request, headers, signal) => {
-      refuseParameters(request, []);
+      refuseParameters(loadParameters, request.parameters);
       const { key } = subjectOf(request, serving, namespaceOf(headers));
       // The base model is loaded for as long as the runtime runs.
       if (key !== undefined) await admin.preload(key, signal);
       return {};
     }),
     repositoryModelUnload: unary(parts, 'RepositoryModelUnload', async (request, headers, signal) => {
-      refuseParameters(request, ['unload_dependents']);
+      refuseParameters(unloadParameters, request.parameters);
       const { key, card } = subjectOf(request, serving, namespaceOf(headers));
       if (key === undefined)
         throw new AdaptletError('VERB_REFUSED', `${card.id} is the base model: it cannot be unloaded`);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
 import { ModelInferRequest } from '../../../../gen/inference/grpc_service.ts';
 import { readPrompt } from './infer.ts';
-import { inferParameters } from './parameters.ts';
+import { readInferParameters } from './parameters.ts';
 import { encodeBytes, encodeInt64, inputData, readIds, readText } from './tensors.ts';
 
 const one = (request: Parameters<typeof ModelInferRequest.fromPartial>[0]) => {
@@ -78,6 +78,6 @@ test.each([
   ['an array of other things as it is', '[1]', ['[1]']],
 ])('the parameter stop takes %s', (_, value, stop) => {
   expect(
-    inferParameters({ stop: { parameterChoice: { $case: 'stringParam', value } } }).options.stop,
+    readInferParameters({ stop: { parameterChoice: { $case: 'stringParam', value } } }).options.stop,
   ).toEqual(stop);
 });

@@ -1,0 +1,5 @@
+import { z } from 'zod';
+import { honoured } from './field.ts';
+
+/** `/v1/feedback`. */
+export const feedbackFields = { id: honoured(z.string()), reward: honoured(z.number()) };

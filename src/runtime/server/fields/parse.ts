@@ -1,0 +1,83 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { z } from 'zod';
+import { nearest } from '../../../api/nearest.ts';
+import { foreign } from '../../../errors/foreign.ts';
+import { type Field, type Fields, honouredNames, objectOf } from './field.ts';
+import { FieldError } from './field-error.ts';
+
+/** How a field is called in a message. */
+type Naming = (path: string) => string;
+
+/** Names come from outside: only plain ones are shown as they are. */
+const shown = (name: string): string => (/^[\w.-]{1,64}$/.test(name) ? name : foreign(name));
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+const unknown = (name: string, path: string, fields: Fields, naming: Naming): FieldError => {
+  const [meant] = nearest(name, Object.keys(fields));
+  const known = honouredNames(fields);
+  const hint =
+    meant !== undefined
+      ? `the nearest known name is ${meant}`
+      : known.length === 0
+        ? 'none is'
+        : `known are ${known.join(', ')}`;
+  return new FieldError('REQUEST_INVALID', `${naming(path)} is not known; ${hint}`, path);
+};
+
+const refusal = (field: Field, path: string, value: unknown, naming: Naming): FieldError | undefined => {
+  if (field.use === 'honoured' && field.inside !== undefined)
+    return firstRefusal(field.inside, value, naming, path);
+  if (field.use !== 'refused' || field.neutral.some((one) => isDeepStrictEqual(one, value))) return undefined;
+  const neutral = field.neutral.map((one) => JSON.stringify(one)).join(' or ');
+  return new FieldError('REQUEST_UNSUPPORTED', `${naming(path)} is not supported: ${field.why}`, path, {
+    advice: neutral === '' ? 'Leave it out.' : `Leave it out, or give ${neutral}.`,
+  });
+};
+
+const firstRefusal = (fields: Fields, value: unknown, naming: Naming, path = ''): FieldError | undefined => {
+  if (!isObject(value)) return undefined;
+  for (const [name, one] of Object.entries(value)) {
+    if (one === undefined || one === null) continue;
+    const here = path === '' ? shown(name) : `${path}.${shown(name)}`;
+    const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    const found = Array.isArray(value)
+      ? firstRefusal(fields, one, naming, here)
+      : field === undefined
+        ? unknown(name, here, fields, naming)
+        : refusal(field, here, one, naming);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+};
+
+/**
+ * Lets through only objects whose whole effect is understood. null is as good as absent.
+ * Errors: REQUEST_UNSUPPORTED, or REQUEST_INVALID for an unknown field; both name the first such field.
+ */
+export const refuseFields = (fields: Fields, value: object, naming: Naming = (path) => path): void => {
+  const found = firstRefusal(fields, value, naming);
+  if (found !== undefined) throw found;
+};
+
+/**
+ * Reads objects with these fields.
+ * Errors: as of {@link refuseFields}, and REQUEST_INVALID for a value of the wrong type; all name the field.
+ */
+export const reader = <F extends Fields>(fields: F, naming: Naming = (path) => path) => {
+  const schema = objectOf(fields);
+  return (value: unknown): z.infer<typeof schema> => {
+    if (isObject(value) && !Array.isArray(value)) refuseFields(fields, value, naming);
+    const parsed = schema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    const [issue] = parsed.error.issues;
+    const path = issue?.path.join('.') ?? '';
+    const message = issue?.message ?? 'is not valid';
+    const what = path === '' ? 'the body' : naming(path);
+    throw new FieldError(
+      'REQUEST_INVALID',
+      message.startsWith('must ') ? `${what} ${message}` : `${what}: ${message}`,
+      path,
+    );
+  };
+};
