@@ -134,7 +134,9 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       if (expected !== undefined && store.stored(expected) !== undefined) return fetched(expected);
       if (source.oci !== undefined) return await fetchImage(source.oci.image, expected, fetchOptions);
       if (source.path !== undefined) return await fetchFolder(source.path.path, expected, fetchOptions);
-      throw new AdaptletError('ARTIFACT_NOT_FOUND', 'the source has neither oci nor path');
+      throw new AdaptletError('ARTIFACT_NOT_FOUND', 'the source has neither oci nor path', {
+        advice: 'Set spec.source.oci or spec.source.path.',
+      });
     },
     stored: (digest) => store.stored(digest),
     folder: (digest) => store.folder(digest),

@@ -47,7 +47,10 @@ export const readCredentials = async (path: string, registry: string): Promise<C
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
-    throw new AdaptletError('CREDENTIALS_INVALID', `${path} cannot be read`, { cause: error });
+    throw new AdaptletError('CREDENTIALS_INVALID', `${path} cannot be read`, {
+      advice: 'Let the process read the file.',
+      cause: error,
+    });
   }
   const entries = Object.entries(parse(text, path).auths ?? {});
   const entry = entries.find(([key]) => hostOfKey(key) === registry)?.[1];

@@ -45,7 +45,10 @@ const listFolder = async (folder: string): Promise<readonly Dirent[]> => {
   try {
     return (await readdir(folder, { withFileTypes: true })).sort(byName);
   } catch (error) {
-    throw new AdaptletError('ARTIFACT_NOT_FOUND', `${folder} cannot be listed`, { cause: error });
+    throw new AdaptletError('ARTIFACT_NOT_FOUND', `${folder} cannot be listed`, {
+      advice: 'Check that the folder is there and may be read.',
+      cause: error,
+    });
   }
 };
 
@@ -115,7 +118,9 @@ export const packFolder = async (
     );
   }
   if (!names.includes(weightsFile) && !names.includes(configFile)) {
-    throw new AdaptletError('ARTIFACT_NOT_FOUND', `${folder} has neither ${configFile} nor ${weightsFile}`);
+    throw new AdaptletError('ARTIFACT_NOT_FOUND', `${folder} has neither ${configFile} nor ${weightsFile}`, {
+      advice: 'Name the folder that PEFT saved the adapter to.',
+    });
   }
   const blobs = new Map<Digest, { path: string } | { bytes: Uint8Array }>();
   const layers: Descriptor[] = [];

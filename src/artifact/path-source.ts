@@ -39,7 +39,9 @@ export const resolveImport = async (path: string, importRoots: readonly string[]
   }
   const where = `path ${foreign(path)} below ${importRoots.join(', ')}`;
   if (outside) throw new AdaptletError('SOURCE_NOT_ALLOWED', `${where} leads out of it`);
-  throw new AdaptletError('ARTIFACT_NOT_FOUND', `${where} does not exist`);
+  throw new AdaptletError('ARTIFACT_NOT_FOUND', `${where} does not exist`, {
+    advice: 'Check spec.source.path, and that the folder is on this node.',
+  });
 };
 
 /** Copies the blobs of a packed folder. The store hashes the copies, so a file that changed meanwhile is found out. */

@@ -62,7 +62,9 @@ export class Registry {
     });
     const digest = digestOf(bytes);
     if (version.startsWith('sha256:') && digest !== version) {
-      throw new AdaptletError('DIGEST_MISMATCH', `${what} came as ${digest}`);
+      throw new AdaptletError('DIGEST_MISMATCH', `${what} came as ${digest}`, {
+        advice: 'Check the registry, and the proxy before it: it sends other bytes than those asked for.',
+      });
     }
     return bytes;
   }

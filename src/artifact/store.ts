@@ -186,7 +186,13 @@ export class ContentStore {
       throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
     for (const blob of blobsOf(adapter.manifest)) {
       if (await this.#pool.isSound(blob.digest, signal)) continue;
-      throw new AdaptletError('ARTIFACT_CORRUPT', `blob ${blob.digest} of ${digest} is damaged on this disk`);
+      throw new AdaptletError(
+        'ARTIFACT_CORRUPT',
+        `blob ${blob.digest} of ${digest} is damaged on this disk`,
+        {
+          advice: 'It is fetched again by itself; check the disk when this repeats.',
+        },
+      );
     }
     if (adapter.extraBytes === 0) return;
     const bytes = await readFile(join(this.#paths.adapter(digest), manifestFile));

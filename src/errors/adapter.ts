@@ -22,8 +22,8 @@ export const adapterErrors = defineErrors({
     retry: 'AfterChange',
   },
   ADAPTER_TASK_UNSUPPORTED: {
-    summary: 'The adapter is for another task than text generation.',
-    advice: 'Use an adapter whose `task_type` is CAUSAL_LM.',
+    summary: 'The adapter is for a task that the base model does not do.',
+    advice: 'Use an adapter whose `task_type` is one that the message names.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -126,7 +126,7 @@ export const adapterErrors = defineErrors({
   ADAPTER_HEAD_INVALID: {
     summary: 'The classification head of the adapter is incomplete or does not fit the base model.',
     advice:
-      'Save an adapter of BertForSequenceClassification with PEFT: `classifier.weight` and `classifier.bias`, and use a base model that gives `pooler_output`.',
+      'Save an adapter of BertForSequenceClassification with PEFT: its head is `classifier.weight` and `classifier.bias`.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },

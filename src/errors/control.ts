@@ -25,7 +25,7 @@ export const controlErrors = defineErrors({
   PEER_IDENTITY: {
     summary: 'The token or the certificate does not belong to the runtime or replica that connects.',
     advice:
-      'Check the name and the namespace that the runtime is given, and runtimeAccounts of the operator. Between replicas this passes within a minute, when both have read the Secret of the authority.',
+      'Check the name and the namespace that the runtime is given, and runtimeAccounts of the operator.',
     grpc: 'PERMISSION_DENIED',
     retry: 'AfterChange',
   },

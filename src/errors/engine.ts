@@ -10,7 +10,7 @@ export const engineErrors = defineErrors({
   },
   MODEL_FILE_MISSING: {
     summary: 'The folder of the base model lacks a file.',
-    advice: 'Give a folder as the model builder of ONNX Runtime GenAI writes it.',
+    advice: 'Copy the file that the message names into the folder, or export the base model again.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -84,7 +84,7 @@ export const engineErrors = defineErrors({
   },
   LOGITS_NOT_FINITE: {
     summary: 'The model computed NaN or infinity instead of an answer.',
-    advice: 'Roll the adapter back; the message names it.',
+    advice: 'Roll the adapter back where the message names one, else export the base model again.',
     grpc: 'INTERNAL',
     retry: 'Never',
   },

@@ -28,7 +28,7 @@ export const requestErrors = defineErrors({
   },
   DEADLINE_EXCEEDED: {
     summary: "The request's deadline passed before it was answered.",
-    advice: 'Allow more time, ask for fewer tokens, or preload the adapter.',
+    advice: 'Allow more time, ask for less, or preload the adapter.',
     grpc: 'DEADLINE_EXCEEDED',
     retry: 'Backoff',
   },
@@ -47,13 +47,13 @@ export const requestErrors = defineErrors({
   },
   REQUEST_UNSUPPORTED: {
     summary: 'The request asks for something that Adaptlet does not do and that would change the answer.',
-    advice: 'Leave out the field that the message names.',
+    advice: 'Leave out the field that the message names, or give it a value that the message allows.',
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },
   REQUEST_TOO_LARGE: {
     summary: 'The body of the request has more bytes than the runtime accepts.',
-    advice: 'Send a shorter prompt.',
+    advice: 'Send less in one request.',
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'AfterChange',
   },

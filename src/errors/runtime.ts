@@ -9,8 +9,8 @@ export const runtimeErrors = defineErrors({
     retry: 'Backoff',
   },
   CONFIG_INVALID: {
-    summary: 'A flag or an environment variable of the runtime is not valid.',
-    advice: 'Correct the setting that the message names; `adaptlet serve --help` lists them.',
+    summary: 'A flag or an environment variable is not valid, or names something that cannot be used.',
+    advice: 'Correct the setting that the message names; `--help` of the command lists them.',
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },

@@ -28,7 +28,10 @@ export const listen = (
       if (cause === null) resolve(address.startsWith('unix:') ? 0 : port);
       else
         reject(
-          new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${cause.message}`, { cause }),
+          new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${cause.message}`, {
+            advice: 'Stop what listens there, or name another address.',
+            cause,
+          }),
         );
     });
   });

@@ -82,6 +82,7 @@ export const boundedFetch = async (
       throw new AdaptletError(
         'METRIC_UNREADABLE',
         `${placeOf(url)} answers ${response.status}, a redirect, which is not followed`,
+        { advice: 'Name the address that the redirect leads to.' },
       );
     if (!saysJson(response)) return { status: response.status, json: undefined };
     return { status: response.status, json: parsed(await readBody(response, url)) };

@@ -23,7 +23,10 @@ const kindOf = (value: unknown): string => {
 /** The address with its placeholders replaced. Errors: METRIC_UNREADABLE where that is no URL. */
 export const filledUrl = ({ url }: HttpSource, variables: Variables): URL => {
   const text = fill(url, variables);
-  if (!URL.canParse(text)) throw new AdaptletError('METRIC_UNREADABLE', 'the url of the metric is no URL');
+  if (!URL.canParse(text))
+    throw new AdaptletError('METRIC_UNREADABLE', 'the url of the metric is no URL', {
+      advice: 'Write a whole URL, such as https://host/path.',
+    });
   return new URL(text);
 };
 

@@ -130,4 +130,6 @@ const timedOut = (): AdaptletError =>
   );
 
 const queueFull = (namespace: string): AdaptletError =>
-  new AdaptletError('METRIC_UNAVAILABLE', `too many measurements of the namespace ${namespace} wait`);
+  new AdaptletError('METRIC_UNAVAILABLE', `too many measurements of the namespace ${namespace} wait`, {
+    advice: 'It is asked again by itself; use fewer metrics or longer intervals when this repeats.',
+  });

@@ -16,12 +16,18 @@ const isPlaceholder = (name: string): name is PlaceholderName =>
 
 const valueOf = (name: string, variables: Variables): string => {
   if (!isPlaceholder(name))
-    throw new AdaptletError('METRIC_UNREADABLE', `${foreign(`{{${name}}}`)} is not a placeholder`);
+    throw new AdaptletError('METRIC_UNREADABLE', `${foreign(`{{${name}}}`)} is not a placeholder`, {
+      advice: `Use one of ${placeholderNames.map((known) => `{{${known}}}`).join(', ')}.`,
+    });
   const value = variables[name];
   if (value === undefined)
-    throw new AdaptletError('METRIC_UNREADABLE', `the rollout has nothing for {{${name}}} yet`);
+    throw new AdaptletError('METRIC_UNREADABLE', `the rollout has nothing for {{${name}}} yet`, {
+      advice: 'Nothing to do: it is asked again once the rollout has it.',
+    });
   if (!safeValue.test(value))
-    throw new AdaptletError('METRIC_UNREADABLE', `${foreign(value)} cannot stand for {{${name}}}`);
+    throw new AdaptletError('METRIC_UNREADABLE', `${foreign(value)} cannot stand for {{${name}}}`, {
+      advice: 'Use letters, digits, dots, colons, underscores and hyphens only.',
+    });
   return value;
 };
 

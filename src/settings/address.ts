@@ -20,7 +20,10 @@ export const listenOn = async (server: Server, address: string): Promise<number>
   } catch (error) {
     if (error instanceof AdaptletError) throw error;
     const why = error instanceof Error ? error.message : String(error);
-    throw new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${why}`, { cause: error });
+    throw new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: ${why}`, {
+      advice: 'Stop what listens there, or name another address.',
+      cause: error,
+    });
   }
   return (server.address() as AddressInfo).port;
 };

@@ -131,5 +131,7 @@ export const mustRead = <T>(
 ): T => {
   if (object !== undefined) return object;
   const why = problems.map(({ reason }) => reason).join('; ');
-  throw new AdaptletError('KUBE_INVALID', `${what} cannot be read by this version: ${why}`);
+  throw new AdaptletError('KUBE_INVALID', `${what} cannot be read by this version: ${why}`, {
+    advice: 'Use the kubectl plugin of the version that the operator has, or correct the object.',
+  });
 };

@@ -84,7 +84,10 @@ export class Authority {
 
   /** Of now. */
   credentials(): Credentials {
-    if (this.#held === undefined) throw new AdaptletError('AUTHORITY_INVALID', 'there is no authority yet');
+    if (this.#held === undefined)
+      throw new AdaptletError('AUTHORITY_INVALID', 'there is no authority yet', {
+        advice: 'Nothing to do: it is made by itself once the API server answers.',
+      });
     return { ...this.#held.own, bundle: bundleOf(this.#held.state) };
   }
 

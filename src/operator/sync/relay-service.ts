@@ -50,7 +50,9 @@ export class RelayService {
     const replica = replicaOf(call.getAuthContext().sslPeerCertificate);
     if (replica === undefined) {
       channel.end(
-        new AdaptletError('PEER_IDENTITY', 'only replicas of the operator relay, with their certificate'),
+        new AdaptletError('PEER_IDENTITY', 'only replicas of the operator relay, with their certificate', {
+          advice: 'It ends within a minute, when both replicas have read the Secret of the authority.',
+        }),
       );
       return;
     }
@@ -61,9 +63,11 @@ export class RelayService {
         await this.#refuse(channel);
         return;
       }
-      this.#channels
-        .get(replica)
-        ?.end(new AdaptletError('CONNECTION_REPLACED', `a newer relay of ${replica} came`));
+      this.#channels.get(replica)?.end(
+        new AdaptletError('CONNECTION_REPLACED', `a newer relay of ${replica} came`, {
+          advice: 'Nothing to do.',
+        }),
+      );
       this.#channels.set(replica, channel);
       logger.info({ replica }, 'a replica relays its runtimes');
       // The other side knows by this that the stream works.

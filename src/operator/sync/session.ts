@@ -138,7 +138,11 @@ export class Session implements Stream {
 
   async #first(): Promise<SyncRequest | undefined> {
     const stopTimer = this.#parts.clock.after(helloMs, () => {
-      this.#channel.end(new AdaptletError('HELLO_INVALID', `there was no Hello within ${helloMs} ms`));
+      this.#channel.end(
+        new AdaptletError('HELLO_INVALID', `there was no Hello within ${helloMs} ms`, {
+          advice: 'The runtime dials again by itself; check the network when this repeats.',
+        }),
+      );
     });
     try {
       return await this.#channel.read();

@@ -19,8 +19,8 @@ const floats: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
 /** More labels are no classification: the head would weigh more than the adapter. */
 const maxLabels = 10_000;
 
-const refuse = (what: string): AdaptletError =>
-  new AdaptletError('ADAPTER_HEAD_INVALID', `adapter_model.safetensors: ${what}`);
+const refuse = (what: string, options: { readonly advice?: string } = {}): AdaptletError =>
+  new AdaptletError('ADAPTER_HEAD_INVALID', `adapter_model.safetensors: ${what}`, options);
 
 const checkTensor = (
   entry: WeightEntry | undefined,
@@ -72,7 +72,9 @@ export const splitHead = (
 ): { readonly lora: readonly WeightEntry[]; readonly head: HeadTensors | undefined } => {
   if (!config.classifies) return { lora: entries, head: undefined };
   if (encoder?.headFeatures === undefined) {
-    throw refuse('it classifies, and the base model gives no pooler_output that a head could take');
+    throw refuse('it classifies, and the base model gives no pooler_output that a head could take', {
+      advice: 'Export the base model with `pooler_output`, or use an adapter that embeds.',
+    });
   }
   const ofHead = entries.filter(({ name }) => headTensor.test(name));
   const lora = entries.filter(({ name }) => !headTensor.test(name));

@@ -16,6 +16,7 @@ export const compilePattern = (field: string, source: string, expression: string
     throw new AdaptletError(
       'ADAPTER_PATTERN_INVALID',
       `adapter_config.json: ${field} has an expression of ${source.length} characters, the limit is ${maxPatternLength}`,
+      { advice: 'List the module names, or shorten the expression.' },
     );
   }
   try {

@@ -27,8 +27,8 @@ type Fit = { readonly lacking: readonly string[]; readonly misfits: readonly str
 const tensorName = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
 const floats: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16']);
 
-const refuse = (code: ErrorCode, what: string): AdaptletError =>
-  new AdaptletError(code, `adapter_model.safetensors: ${what}`);
+const refuse = (code: ErrorCode, what: string, options: { readonly advice?: string } = {}): AdaptletError =>
+  new AdaptletError(code, `adapter_model.safetensors: ${what}`, options);
 
 /** Names of the token embedding and of the output layer; PEFT stores their base weights beside an adapter of them. */
 const embedding = /(?:^|\.)(?:embed_tokens|lm_head|wte|word_embeddings)(?:\.|$)/;
@@ -55,6 +55,7 @@ const byModule = (entries: readonly WeightEntry[]): ReadonlyMap<string, Halves> 
       throw refuse(
         'ADAPTER_SHAPE',
         `tensor ${foreign(entry.name)} has ${entry.shape.length} dimensions instead of 2`,
+        { advice: 'Train LoRA on linear layers only.' },
       );
     }
     if (!floats.has(entry.dtype) && entry.scales === undefined) {

@@ -72,12 +72,14 @@ const refuseContradictions = (config: z.infer<typeof schema>): void => {
     throw new AdaptletError(
       'ADAPTER_CONFIG_INVALID',
       `adapter_config.json: ${field} needs target_modules as a list, which is a string`,
+      { advice: `Write target_modules as a list, or remove ${field}.` },
     );
   }
   if (!isSet(layers) && asList(pattern).length > 0) {
     throw new AdaptletError(
       'ADAPTER_CONFIG_INVALID',
       'adapter_config.json: layers_pattern has no meaning without layers_to_transform',
+      { advice: 'Add layers_to_transform, or remove layers_pattern.' },
     );
   }
 };

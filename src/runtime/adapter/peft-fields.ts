@@ -96,8 +96,12 @@ const isOff = (field: string, value: unknown): boolean => {
 
 const shown = (value: unknown): string => foreign(JSON.stringify(value) ?? 'undefined', 80);
 
-const refuse = (code: ErrorCode, field: string, value: unknown): AdaptletError =>
-  new AdaptletError(code, `adapter_config.json: ${foreign(field)} is ${shown(value)}`);
+const refuse = (code: ErrorCode, field: string, value: unknown, advice?: string): AdaptletError =>
+  new AdaptletError(
+    code,
+    `adapter_config.json: ${foreign(field)} is ${shown(value)}`,
+    advice === undefined ? {} : { advice },
+  );
 
 /** `task_type` of adapters that a base model takes: a decoder's, an encoder's, and either's. Absent is always right. */
 const tasks = {
@@ -111,15 +115,23 @@ export type AdapterBase = keyof typeof tasks;
 const headModules: ReadonlySet<unknown> = new Set(['classifier', 'score']);
 
 /** The head of a sequence classifier, and nothing else. */
-const isHead = (fields: Fields, base: AdapterBase): boolean => {
-  const { task_type: task, modules_to_save: modules } = fields;
-  return (
-    base !== 'generate' &&
-    task === 'SEQ_CLS' &&
-    Array.isArray(modules) &&
-    modules.every((m) => headModules.has(m))
-  );
+const isHead = ({ task_type: task, modules_to_save: modules }: Fields): boolean =>
+  task === 'SEQ_CLS' && Array.isArray(modules) && modules.every((m) => headModules.has(m));
+
+const needsEncoder =
+  'A classifier needs an encoder as its base model; on this one, use an adapter that generates text.';
+
+/** What to do about a field that is on, where that depends on the base model. */
+const adviceFor = (field: string, fields: Fields, base: AdapterBase): string | undefined => {
+  if (field !== 'modules_to_save') return undefined;
+  if (base === 'generate') return isHead(fields) ? needsEncoder : undefined;
+  return 'Of whole modules only the head of a classifier is taken: `classifier` or `score`, with `task_type` SEQ_CLS.';
 };
+
+const taskAdvice = (base: AdapterBase, task: unknown): string =>
+  base === 'generate' && task === 'SEQ_CLS'
+    ? needsEncoder
+    : `Use an adapter whose \`task_type\` is ${tasks[base].join(' or ')}, or absent.`;
 
 /**
  * Lets through only configurations whose whole effect is in {@link appliedFields}; nothing is ignored that could
@@ -132,10 +144,11 @@ export const refuseUnsupportedFields = (fields: Fields, base: AdapterBase = 'gen
   for (const [field, value] of Object.entries(fields)) {
     const code = Object.hasOwn(refusedFields, field) ? refusedFields[field] : undefined;
     if (code === undefined || isOff(field, value)) continue;
-    if (field !== 'modules_to_save' || !isHead(fields, base)) throw refuse(code, field, value);
+    const taken = field === 'modules_to_save' && base !== 'generate' && isHead(fields);
+    if (!taken) throw refuse(code, field, value, adviceFor(field, fields, base));
   }
   if (!isOff('task_type', task) && !tasks[base].some((one) => one === task))
-    throw refuse('ADAPTER_TASK_UNSUPPORTED', 'task_type', task);
+    throw refuse('ADAPTER_TASK_UNSUPPORTED', 'task_type', task, taskAdvice(base, task));
   if (!plainInitialisations.has(init)) throw refuse('ADAPTER_INIT_CHANGES_BASE', 'init_lora_weights', init);
   for (const [field, value] of Object.entries(fields)) {
     const known =

@@ -1,5 +1,5 @@
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
+import { closing } from '../engine/closing.ts';
 import type { Engine, EngineState } from '../engine/engine.ts';
 import type { Entry } from './entry.ts';
 import { byUrgency } from './urgency.ts';
@@ -78,4 +78,4 @@ export class EngineWatch {
   }
 }
 
-const closed = () => new AdaptletError('ENGINE_DOWN', 'the engine is closed');
+const closed = () => closing('the engine is closed');

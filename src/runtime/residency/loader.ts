@@ -217,7 +217,10 @@ export class Loader {
     throw new AdaptletError(
       'ENGINE_DOWN',
       `the engine process ended ${times} times in a row while adapter ${entry.key} was being loaded`,
-      { cause: error },
+      {
+        advice: 'It is tried again by itself; give the node more memory, or use another adapter.',
+        cause: error,
+      },
     );
   }
 }

@@ -2,6 +2,7 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import { unlessAborted } from '../../time/unless-aborted.ts';
+import { closing } from '../engine/closing.ts';
 import type { AdapterView } from './adapter-view.ts';
 import { Core, type ResidencyOptions, type Transition } from './core.ts';
 import { Desired } from './desired.ts';
@@ -184,7 +185,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     },
     close: async () => {
       work.closed = true;
-      const stopping = new AdaptletError('ENGINE_DOWN', 'this runtime is stopping');
+      const stopping = closing('this runtime is stopping');
       const jobs: Promise<void>[] = [];
       for (const entry of core.all()) {
         entry.cancelRetry?.();

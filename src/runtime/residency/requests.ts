@@ -1,5 +1,6 @@
 import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { closing } from '../engine/closing.ts';
 import type { Core } from './core.ts';
 import type { Entry, Waiter } from './entry.ts';
 import type { Ram } from './ram.ts';
@@ -118,7 +119,7 @@ export class Requests {
   #admit(entry: Entry): void {
     const { engine, clock, maxWaiting = 1024 } = this.#core.options;
     if (this.#work.closed || engine.state === 'closed') {
-      throw new AdaptletError('ENGINE_DOWN', 'this runtime is stopping');
+      throw closing('this runtime is stopping');
     }
     if (entry.state.kind === 'Failed' && !this.#work.mayTry(entry) && entry.job === undefined) {
       const { code, message, retry } = entry.state.failure;

@@ -17,7 +17,7 @@ const checkText = (text: EncoderText, place: number, { vocabSize, encoder }: Ser
     const limit = most * maxCharactersPerToken;
     if (text.text.length <= limit) return;
     const what = `input ${place} has ${text.text.length} characters; more than ${limit} are not read to find the ${most} tokens that count`;
-    throw new AdaptletError('PROMPT_TOO_LONG', what);
+    throw new AdaptletError('PROMPT_TOO_LONG', what, { advice: 'Shorten the text.' });
   }
   if (text.ids.length === 0) refuse(`input ${place} is empty`);
   const limit = vocabSize > 0 ? vocabSize : Number.MAX_SAFE_INTEGER;

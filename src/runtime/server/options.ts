@@ -31,7 +31,9 @@ const maxLogprobs = 20;
 const maxCharactersPerToken = 16;
 
 const tooLong = (what: string, context: number): never => {
-  throw new AdaptletError('PROMPT_TOO_LONG', `the prompt has ${what}; the context holds ${context} tokens`);
+  throw new AdaptletError('PROMPT_TOO_LONG', `the prompt has ${what}; the context holds ${context} tokens`, {
+    advice: 'Shorten the prompt.',
+  });
 };
 
 const checkedText = (texts: readonly string[], context: number): void => {

@@ -22,6 +22,7 @@ const makeDataFolder = async (folder: string): Promise<void> => {
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new AdaptletError('CONFIG_INVALID', `--data-dir ${folder} cannot be used: ${why}`, {
+      advice: 'Let the process write to the folder, or name another one.',
       cause: error,
     });
   }

@@ -44,6 +44,7 @@ export class StateFile<T, Written = T> {
       // A worn disk must not keep a node from starting; what only needs other permissions is not lost.
       if (errno !== undefined && errno !== 'EIO' && errno !== 'EISDIR')
         throw new AdaptletError('CONFIG_INVALID', `--data-dir: ${this.#path} cannot be read: ${why}`, {
+          advice: 'Let the process read and write its data folder.',
           cause: error,
         });
       const setAside = `${this.#path}.bad`;

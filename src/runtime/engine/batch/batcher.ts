@@ -1,5 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
+import { closing } from '../closing.ts';
 
 /** One piece of a request, and what it may be run together with: pieces of the same key only. */
 export type Piece<Work> = {
@@ -85,7 +86,7 @@ export class Batcher<Work, Result> {
 
   /** Results of the pieces of one request, in order. Errors: those of `run`; ENGINE_DOWN after `stop`. */
   async add(pieces: readonly Piece<Work>[]): Promise<readonly Result[]> {
-    if (this.#stopped) throw new AdaptletError('ENGINE_DOWN', 'The engine is closing');
+    if (this.#stopped) throw closing('The engine is closing');
     const since = this.#options.clock.monotonic();
     const now = this.#waiting[0]?.turn ?? 0;
     const results = pieces.map((piece, index) => {
@@ -111,7 +112,7 @@ export class Batcher<Work, Result> {
   stop(): void {
     this.#stopped = true;
     this.#cancelTimer?.();
-    this.#drop(() => true, new AdaptletError('ENGINE_DOWN', 'The engine is closing'));
+    this.#drop(() => true, closing('The engine is closing'));
   }
 
   #drop(of: (entry: Entry<Work, Result>) => boolean, error: Error): void {

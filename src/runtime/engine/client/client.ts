@@ -209,7 +209,10 @@ class ProcessEngine implements EngineClient {
 
   #down(): AdaptletError {
     const why = this.#failure === undefined ? '' : `: ${this.#failure.what}`;
-    return new AdaptletError('ENGINE_DOWN', `The engine is ${this.#state}${why}`, { cause: this.#failure });
+    return new AdaptletError('ENGINE_DOWN', `The engine is ${this.#state}${why}`, {
+      ...(this.#failure === undefined ? {} : { advice: this.#failure.advice }),
+      cause: this.#failure,
+    });
   }
 
   /**

@@ -5,6 +5,7 @@ import { Arena } from '../adapters/arena.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import { Batcher } from '../batch/batcher.ts';
+import { culpritOf } from '../culprit.ts';
 import type { EngineInfo, ProbeResult } from '../engine.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, BatchOptions, HostOptions } from '../host/options.ts';
@@ -173,6 +174,7 @@ export class EncodeHost implements EngineHost {
 
 const checkFinite = (rows: readonly Float32Array[], adapter: string | null): void => {
   if (rows.every((row) => row.every(Number.isFinite))) return;
-  const weights = adapter === null ? 'the base model' : `adapter ${adapter}`;
-  throw new AdaptletError('LOGITS_NOT_FINITE', `The model computed values that are not finite (${weights})`);
+  const { weights, advice } = culpritOf(adapter);
+  const what = `The model computed values that are not finite (${weights})`;
+  throw new AdaptletError('LOGITS_NOT_FINITE', what, { advice });
 };

@@ -27,7 +27,11 @@ const poolingSchema = z.looseObject({});
 const sentenceSchema = z.object({ max_seq_length: z.number().int().positive().nullish() });
 const promptsSchema = z.object({ default_prompt_name: z.string().nullish() });
 
-const unsupported = (what: string): AdaptletError => new AdaptletError('MODEL_UNSUPPORTED', what);
+const unsupported = (what: string): AdaptletError =>
+  new AdaptletError('MODEL_UNSUPPORTED', what, {
+    advice:
+      'Use a sentence-transformers model that pools by mean or cls, without further modules or a default prompt.',
+  });
 
 const modes: Readonly<Record<string, 'mean' | 'cls'>> = {
   pooling_mode_mean_tokens: 'mean',

@@ -17,6 +17,7 @@ const givenIds = (ids: readonly number[], place: number, codec: Codec, limit: nu
     throw new AdaptletError(
       'PROMPT_TOO_LONG',
       `Input ${place} has ${ids.length} tokens; the model reads ${limit}`,
+      { advice: 'Send fewer tokens, or the text, which is cut.' },
     );
   }
   return codec.encode({ kind: 'ids', ids });

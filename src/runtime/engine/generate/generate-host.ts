@@ -4,6 +4,7 @@ import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
+import { culpritOf } from '../culprit.ts';
 import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
 import type { Ending, EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, HostOptions } from '../host/options.ts';
@@ -213,6 +214,7 @@ const tokensFor = (input: GenerateInput, promptTokens: number, room: TokenRoom):
   throw new AdaptletError(
     'PROMPT_TOO_LONG',
     `The prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for; ${room.of} holds ${room.tokens}`,
+    { advice: left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : 'Shorten the prompt.' },
   );
 };
 
@@ -220,6 +222,8 @@ const tokensFor = (input: GenerateInput, promptTokens: number, room: TokenRoom):
 const nameCulprit = (ending: Ending, adapter: string | null): Ending => {
   if (ending.kind !== 'failed' || !(ending.error instanceof AdaptletError)) return ending;
   const { code, what } = ending.error;
-  const weights = adapter === null ? 'the base model' : `adapter ${adapter}`;
-  return { kind: 'failed', error: new AdaptletError(code, `${what} (${weights})`, { cause: ending.error }) };
+  const { weights, advice: ofWeights } = culpritOf(adapter);
+  const advice = code === 'LOGITS_NOT_FINITE' ? ofWeights : ending.error.advice;
+  const error = new AdaptletError(code, `${what} (${weights})`, { advice, cause: ending.error });
+  return { kind: 'failed', error };
 };

@@ -1,5 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
+import { closing } from '../closing.ts';
 import type { EngineLoad } from '../engine.ts';
 import type { Ending } from '../host/engine-host.ts';
 import type { Mutex } from '../mutex.ts';
@@ -96,7 +97,7 @@ export class Scheduler<S extends Schedulable> {
    * with QUEUE_FULL when another tenant's needs its place in it.
    */
   submit(sequence: S, ended: (ending: Ending) => void): void {
-    if (this.#stopped) throw new AdaptletError('ENGINE_DOWN', 'The engine is closing');
+    if (this.#stopped) throw closing('The engine is closing');
     const entry: Entry<S> = { flow: sequence.flow, sequence, ended, tokens: 0 };
     const { maxConcurrent, maxQueue } = this.#options;
     // Those for whom a place is free, and those who leave, wait no longer than the present step.

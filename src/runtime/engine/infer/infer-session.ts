@@ -11,7 +11,9 @@ export type InferGraphOptions = RunOptions & { readonly weightsFolder: string };
 const specOf = (info: TensorInfo, kind: string): TensorSpec => {
   const { name, type, shape } = info;
   if (type === undefined) {
-    throw new AdaptletError('MODEL_UNSUPPORTED', `The ${kind} ${name} is no tensor of numbers`);
+    throw new AdaptletError('MODEL_UNSUPPORTED', `The ${kind} ${name} is no tensor of numbers`, {
+      advice: 'Export the model with tensors of numbers only.',
+    });
   }
   return { name, type, shape: shape.map((size) => (typeof size === 'number' ? size : -1)) };
 };

@@ -25,7 +25,7 @@ const parse = (model: ModelFolder, text: string): Template => {
     return new Template(text);
   } catch (cause) {
     const what = `The chat template of ${model.folder}: ${String(cause)}`;
-    throw new AdaptletError('MODEL_INVALID', what, { cause });
+    throw new AdaptletError('MODEL_INVALID', what, { advice: 'Correct the chat template.', cause });
   }
 };
 

@@ -80,5 +80,7 @@ export const readTokenizerFile = (model: ModelFolder): TokenizerFile => {
   const single = file.added_tokens.find((token) => token.single_word);
   if (single === undefined) return file;
   const what = `${model.tokenizer}: token ${single.content} is single_word, which is not known`;
-  throw new AdaptletError('MODEL_UNSUPPORTED', what);
+  throw new AdaptletError('MODEL_UNSUPPORTED', what, {
+    advice: 'Use a base model whose tokenizer has no such token.',
+  });
 };

@@ -109,6 +109,7 @@ export const familyOf = (modelType: string): Family => {
   throw new AdaptletError(
     'MODEL_UNSUPPORTED',
     `The base model is of the architecture ${JSON.stringify(modelType)}; supported are ${families.map((f) => f.name).join(', ')}`,
+    { advice: 'Use a base model of one of these architectures.' },
   );
 };
 

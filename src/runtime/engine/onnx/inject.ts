@@ -19,6 +19,7 @@ export const refuseOverridableLora = (graph: Graph): void => {
   throw new AdaptletError(
     'MODEL_UNSUPPORTED',
     `The graph has LoRA tensors of its own as overridable initializers: ${found.slice(0, 3).join(', ')} and ${Math.max(0, found.length - 3)} more`,
+    { advice: 'Export the base model without LoRA inputs.' },
   );
 };
 
@@ -32,6 +33,7 @@ const refuseWindowedCache = ({ nodes }: Graph): void => {
   throw new AdaptletError(
     'MODEL_UNSUPPORTED',
     `Node ${found.name} keeps only a window of its keys and values (sliding_window_cache)`,
+    { advice: 'Export the base model without `window_kv_cache`.' },
   );
 };
 

@@ -22,7 +22,11 @@ const outputNames = {
   sentence: ['sentence_embedding'],
 } as const;
 
-const unsupported = (what: string): AdaptletError => new AdaptletError('MODEL_UNSUPPORTED', what);
+const unsupported = (what: string): AdaptletError =>
+  new AdaptletError('MODEL_UNSUPPORTED', what, {
+    advice:
+      'Export the encoder with optimum, in float32, with open batch and sequence, and without LoRA inputs.',
+  });
 
 /** True for graphs that this engine takes as encoders. */
 export const isEncoder = (graph: {
@@ -88,5 +92,9 @@ export const embeddingOutput = (outputs: EncoderOutputs, pooling: Pooling): stri
   ];
   if (name !== undefined) return name;
   const there = Object.values(outputs).filter((output) => output !== undefined);
-  throw unsupported(`The graph gives [${there.join(', ')}], which the pooling ${pooling} cannot be made of`);
+  throw new AdaptletError(
+    'MODEL_UNSUPPORTED',
+    `The graph gives [${there.join(', ')}], which the pooling ${pooling} cannot be made of`,
+    { advice: 'Choose another pooling, or export the encoder with the output that this one needs.' },
+  );
 };

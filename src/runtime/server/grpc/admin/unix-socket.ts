@@ -35,7 +35,9 @@ export const bindPrivately = async (
       `the path of the Admin socket ${path} is too long for a unix socket`,
     );
   if (await answers(path))
-    throw new AdaptletError('CONFIG_INVALID', `another process answers on the Admin socket ${path}`);
+    throw new AdaptletError('CONFIG_INVALID', `another process answers on the Admin socket ${path}`, {
+      advice: 'Stop the other runtime, or give this one its own Admin socket.',
+    });
   await mkdir(folder, { mode: 0o700, recursive: true });
   try {
     await bind(`unix:${inside}`);

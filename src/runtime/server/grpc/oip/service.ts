@@ -29,6 +29,7 @@ const expectVersion = (model: string, version: string, digest: string): void => 
     throw new AdaptletError(
       'MODEL_NOT_FOUND',
       `version ${version} of ${model} is not what serves; that is ${digest || 'nothing'}`,
+      { advice: 'Ask for no version, or for the digest that serves.' },
     );
 };
 
