@@ -225,6 +225,18 @@ const heldThenRetried = {
     { ...still, happenings: [{ do: 'steps', steps: [] }], verb: 'retry' },
   ] satisfies Turn[],
 };
+/** All steps are skipped while the adapter is away; so the edit of the steps is seen only when it is back. */
+const editedWhileAway = {
+  steps: [{ pause: {} }],
+  isReady: true,
+  turns: [
+    still,
+    { ...still, happenings: [{ do: 'name', name: 'v4' }] },
+    { ...still, happenings: [{ do: 'remove', name: 'v4' }] },
+    { ...still, verb: 'promote-full' },
+    { ...still, happenings: [{ do: 'steps', steps: [{ pause: {} }, { setWeight: 0 }] }] },
+  ] satisfies Turn[],
+};
 
 const worldOf = ({ steps: first, isReady }: Story): World => {
   const world = new World(first);
@@ -315,13 +327,14 @@ describe('decide, whatever happens in whatever order', () => {
 
   it('promotes a canary that is ready in one decision when somebody asks for all of it', () => {
     fc.assert(
-      fc.property(story, ({ turns, ...start }) => {
+      fc.property(story, fc.option(steps, { nil: undefined }), ({ turns, ...start }, edited) => {
         const world = worldOf(start);
         for (const one of turns) take(world, one);
         const { canary, abort } = world.status ?? {};
         fc.pre(canary !== undefined && abort === undefined && canary.adapter === world.spec.adapter);
         world.held = [];
-        world.edit({ paused: false }).adapter(world.spec.adapter, {
+        // The steps may be edited since the decision before.
+        world.edit({ paused: false, ...(edited && { steps: edited }) }).adapter(world.spec.adapter, {
           uid: canary?.uid ?? '',
           digest: canary?.digest,
           state: 'Resident',
@@ -329,7 +342,7 @@ describe('decide, whatever happens in whatever order', () => {
         const { status } = world.decide({ verb: 'promote-full' });
         expect(status).toMatchObject({ phase: 'Healthy', stable: { adapter: world.spec.adapter } });
       }),
-      { numRuns: 300 },
+      { numRuns: 300, examples: [[editedWhileAway, undefined]] },
     );
   });
 });

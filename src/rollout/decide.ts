@@ -8,7 +8,7 @@ import type { Facts } from './facts.ts';
 import { advanceGroups, failuresOf } from './groups/advance.ts';
 import { applyGroupVerb } from './groups/group-verbs.ts';
 import { Groups } from './groups/groups.ts';
-import { becomeStable, bindCanary, dropCanary, followEdit, giveUp, goBack } from './moves.ts';
+import { becomeStable, bindCanary, dropCanary, followEdit, giveUp, goBack, isEdited } from './moves.ts';
 import { statusOf } from './publish.ts';
 import { isReadyFor } from './readiness.ts';
 import type { RequestVerb, RolloutRequest } from './request.ts';
@@ -168,9 +168,10 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   // An abort that arrives together with another adapter is about the rollout as a whole; promote and retry are about a step.
   const isInTime = verb === 'abort' || verb === 'rollback' || !isNew;
   if (verb !== undefined && isInTime) {
+    const edited = isEdited(draft, steps, turn.groups);
     const isAboutGroup = applyGroupVerb(draft, turn.groups, verb, { steps, at: turn.now });
     const background = backgroundOf(spec.strategy);
-    if (!isAboutGroup) applyVerb(draft, verb, { steps, background, now: turn.now });
+    if (!isAboutGroup) applyVerb(draft, verb, { steps, edited, background, now: turn.now });
   }
   if (verb !== undefined && !isInTime) refuse(draft, verb, 'another canary was bound meanwhile');
 
@@ -232,7 +233,7 @@ const sooner = (standing: Standing, nextMs: number | undefined): Standing =>
       };
 
 const proceed = (draft: Draft, turn: Turn, looked: Found | undefined): Standing => {
-  const { rollout, target, analyses, now, groups } = turn;
+  const { rollout, target, verb, analyses, now, groups } = turn;
   const { strategy, paused } = rollout.spec;
   const steps = stepsOf(strategy);
   // The spec names something whose content is not known: the canary is not wanted any more, but nothing replaces it yet.
@@ -240,7 +241,7 @@ const proceed = (draft: Draft, turn: Turn, looked: Found | undefined): Standing 
   const isRecent = wasStableLately(draft, turn);
   const inGroups = isInGroups(draft, turn) && target.fact !== undefined;
   if (isRecent) draft.groups = undefined;
-  const edited = followEdit(draft, steps, groups);
+  const edited = followEdit(draft, steps, groups, verb);
   if (inGroups && draft.groups === undefined) groups.restart(steps);
   const failed = inGroups ? failuresOf(draft, { groups, fact: target.fact, at: now, steps }) : undefined;
   if (failed !== undefined) return failed;

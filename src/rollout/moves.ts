@@ -2,6 +2,7 @@ import { type Digest, shortDigest } from '../api/names.ts';
 import type { Step } from '../api/rollout.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
 import { type Draft, sameAdapter } from './draft.ts';
+import type { RequestVerb } from './request.ts';
 import { seedOf } from './splitter.ts';
 import { firstStep, stepsHash } from './step-state.ts';
 
@@ -37,16 +38,27 @@ export const bindCanary = (
   draft.events.push({ reason: 'RolloutStarted', message: `canary is ${named(bound)}` });
 };
 
-/** Starts the steps again when they or the groups were edited; the seed stays, so that the same users come first. */
+/** True when the steps or the groups are not those that the canary was going through. */
+export const isEdited = (
+  draft: Draft,
+  steps: readonly Step[],
+  groups: { readonly areEdited: boolean },
+): boolean => draft.step?.hash !== stepsHash(steps) || groups.areEdited;
+
+/**
+ * Starts the steps again when they or the groups were edited; the seed stays, so that the same users come first.
+ * A request of this decision to skip the steps stays as well: it is about the steps and groups of now.
+ */
 export const followEdit = (
   draft: Draft,
   steps: readonly Step[],
   groups: { readonly areEdited: boolean },
+  verb: RequestVerb | undefined,
 ): boolean => {
   const { areEdited } = groups;
-  if (draft.step?.hash === stepsHash(steps) && !areEdited) return false;
+  if (!isEdited(draft, steps, groups)) return false;
   draft.groups = undefined;
-  draft.step = firstStep(steps);
+  if (verb !== 'promote-full' || draft.step?.full !== true) draft.step = firstStep(steps);
   draft.weight = 0;
   draft.mirror = 0;
   draft.analysis = [];

@@ -45,6 +45,24 @@ describe('promote --full', () => {
     expect(edited.status).toMatchObject({ canary: { adapter: 'v2' }, weights: { canary: 20 } });
   });
 
+  it('is taken again after the steps were edited while the adapter was away', () => {
+    const world = underWay(timed);
+    const v2 = world.adapters.get('v2');
+    world.adapters.delete('v2');
+    world.decide({ verb: 'promote-full' });
+    world.edit({ steps: [{ pause: {} }, { setWeight: 20 }] }).decide();
+    const { events, status } = world.adapter('v2', v2).decide({ verb: 'promote-full' });
+    expect(events.map(({ reason }) => reason)).toEqual(['StepsSkipped', 'FastPromoted']);
+    expect(status).toMatchObject({ phase: 'Healthy', stable: { adapter: 'v2' } });
+  });
+
+  it('skips the edited steps when it comes together with the edit', () => {
+    const world = underWay(timed).edit({ paused: true });
+    world.decide({ verb: 'promote-full' });
+    world.edit({ steps: [{ setWeight: 20 }, { pause: {} }], paused: false });
+    expect(world.decide({ verb: 'promote-full' }).status.completionStatus).toBe('FastPromoted');
+  });
+
   it('is refused where it does not apply, with the reason', () => {
     const world = underWay(timed);
     world.edit({ paused: true }).decide({ verb: 'promote-full' });

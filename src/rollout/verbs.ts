@@ -27,10 +27,13 @@ export const applyVerb = (
   verb: RequestVerb,
   {
     steps,
+    edited,
     background,
     now,
   }: {
     readonly steps: readonly Step[];
+    /** They, or the groups, are not those that the canary was going through. */
+    readonly edited: boolean;
     /** What is measured beside the steps. */
     readonly background: BackgroundAnalysis | undefined;
     /** Wall time, RFC 3339. */
@@ -62,7 +65,7 @@ export const applyVerb = (
       promote(draft, steps, needsPerson(background, draft.analysis));
       return;
     case 'promote-full':
-      promoteFully(draft, steps);
+      promoteFully(draft, steps, edited);
   }
 };
 
@@ -106,8 +109,9 @@ const isEndless = (step: Step | undefined): boolean =>
   step?.pause !== undefined && step.pause.duration === undefined;
 
 /** Goes past all steps. Like a promote, it acts as soon as the canary is ready and nobody pauses the rollout. */
-const promoteFully = (draft: Draft, steps: readonly Step[]): void => {
-  const step = draft.step ?? firstStep(steps);
+const promoteFully = (draft: Draft, steps: readonly Step[], edited: boolean): void => {
+  // What was skipped before an edit were other steps.
+  const step = (edited ? undefined : draft.step) ?? firstStep(steps);
   if (draft.abort !== undefined) refuse(draft, 'promote-full', givenUpAlready);
   else if (step.full === true) refuse(draft, 'promote-full', 'the remaining steps were skipped already');
   else {

@@ -248,4 +248,26 @@ describe('groups, whatever happens in whatever order', () => {
       { numRuns: 150 },
     );
   });
+
+  it('promote in one decision when all runtimes have the canary and somebody asks for all of it', () => {
+    fc.assert(
+      fc.property(story, fc.option(groups, { nil: undefined }), (told, edited) => {
+        const world = start(told.groups, told.steps as never);
+        for (const one of told.turns) take(world, one);
+        const { canary, abort } = world.status ?? {};
+        fc.pre(canary?.adapter === world.adapter && abort === undefined);
+        world.edit(() => {
+          world.more = {};
+        });
+        for (const name of world.nodes.keys()) world.back(name).behave('Good', name);
+        world.decide({ verb: 'promote-full' });
+        world.follow().edit(() => {
+          if (edited !== undefined) world.groups = edited;
+        });
+        const { status } = world.decide({ verb: 'promote-full' });
+        expect(status).toMatchObject({ phase: 'Healthy', stable: { adapter: world.adapter } });
+      }),
+      { numRuns: 150 },
+    );
+  });
 });
