@@ -2,7 +2,7 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-cluster test soak check gen format bench clean
+.PHONY: help setup demo demo-cluster test soak fuzz check gen format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ test: setup ## formatting, lint, types, then every test suite
 
 soak: setup ## an hour of disturbances that no answer may show; SOAK="--model smollm --seconds 600"
 	@node test/soak/main.ts $(SOAK)
+
+fuzz: setup ## every property 200 times as often as in a test run; FUZZ="--times 1000 src/rollout"
+	@node test/fuzz/main.ts $(FUZZ)
 
 check: setup ## formatting, lint, types, generated files; no tests
 	@node scripts/test.ts --checks-only

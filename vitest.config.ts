@@ -17,7 +17,7 @@ const project = (name: string, include: string[], timeout: number, parallel = tr
 export default defineConfig({
   test: {
     projects: [
-      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/soak/**/*.test.ts'], 20_000),
+      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/soak/**/*.test.ts'], 60_000),
       project('conformance', ['test/conformance/**/*.test.ts'], 120_000, false),
       project('integration', ['test/integration/**/*.test.ts', 'test/cluster/**/*.test.ts'], 120_000, false),
       project('chaos', ['test/chaos/**/*.test.ts'], 180_000, false),
