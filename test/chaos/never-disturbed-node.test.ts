@@ -2,15 +2,15 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { soakModel } from '../soak/models.ts';
 import { soakNode } from '../soak/node-soak.ts';
 import type { Report } from '../soak/report.ts';
+import { chaosSeed } from '../support/random.ts';
 
 const seconds = Number(process.env['ADAPTLET_SOAK_SECONDS'] ?? 60);
-const seed = Number(process.env['ADAPTLET_CHAOS_SEED'] ?? Date.now() % 1_000_000);
+const seed = chaosSeed();
 const limitMs = (seconds + 240) * 1000;
 
-describe('an answer of a node, while rollouts switch, adapters are evicted and the engine is killed', () => {
+describe(`an answer of a node, while rollouts switch, adapters are evicted and the engine is killed (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   let report: Report;
   beforeAll(async () => {
-    console.log(`ADAPTLET_CHAOS_SEED=${seed}`);
     report = await soakNode({ model: soakModel('tiny'), seconds, seed, killEveryMs: seconds * 250 });
     console.log(JSON.stringify(report, undefined, 2));
   }, limitMs);

@@ -2,17 +2,17 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { soakModel } from '../soak/models.ts';
 import type { Report } from '../soak/report.ts';
 import { soak } from '../soak/soak.ts';
+import { chaosSeed } from '../support/random.ts';
 
 /** `make soak` does this for an hour. */
 const seconds = Number(process.env['ADAPTLET_SOAK_SECONDS'] ?? 90);
-const seed = Number(process.env['ADAPTLET_CHAOS_SEED'] ?? Date.now() % 1_000_000);
+const seed = chaosSeed();
 const limitMs = (seconds + 150) * 1000;
 const model = soakModel('tiny');
 
-describe('an answer, while others run, leave and fail, and adapters come and go', () => {
+describe(`an answer, while others run, leave and fail, and adapters come and go (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   let report: Report;
   beforeAll(async () => {
-    console.log(`ADAPTLET_CHAOS_SEED=${seed}`);
     report = await soak({ model, seconds, seed, killEveryMs: Math.min(20_000, seconds * 250) });
     console.log(JSON.stringify(report, undefined, 2));
   }, limitMs);
@@ -38,7 +38,7 @@ describe('an answer, while others run, leave and fail, and adapters come and go'
   });
 });
 
-describe('a soak', () => {
+describe(`a soak (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   it(
     'finds an adapter that answers with the weights of another',
     async () => {

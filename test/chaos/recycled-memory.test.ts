@@ -2,19 +2,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { codeOf } from '../../src/errors/code-of.fixture.ts';
 import { ask, request, startTiny, type TestEngine } from '../conformance/support/engine.ts';
 import { golden, greedyOf, tinyAdapters } from '../conformance/support/tiny.ts';
-import { seeded } from '../support/random.ts';
+import { chaosSeed, seeded } from '../support/random.ts';
 
 /** Seconds of hammering; a soak test sets more. */
 const seconds = Number(process.env['ADAPTLET_HAMMER_SECONDS'] ?? 60);
-const seed = Number(process.env['ADAPTLET_CHAOS_SEED'] ?? Date.now() % 1_000_000);
+const seed = chaosSeed();
 const streams = 6;
 /** Adapters that fit at the same time: fewer than streams, so memory is reused all the time. */
 const places = 3;
 
-describe('adapter memory that is reused under traffic', () => {
+describe(`adapter memory that is reused under traffic (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   let tiny: TestEngine;
   beforeAll(async () => {
-    console.log(`ADAPTLET_CHAOS_SEED=${seed}`);
     tiny = await startTiny({ adapterBudgetBytes: 0, maxConcurrent: streams, maxQueue: 1000 });
     // The arena has room for rounding: all of it is taken, and then only so much given back.
     const ballast: string[] = [];

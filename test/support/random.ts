@@ -19,3 +19,10 @@ export const seeded = (seed: number) => {
   };
 };
 export type Seeded = ReturnType<typeof seeded>;
+
+/**
+ * Of a test that makes choices at random while processes run: `ADAPTLET_CHAOS_SEED=N` makes those of another run again, not
+ * at the same moments. The test puts it into its title, so that the report of a failure names it.
+ */
+export const chaosSeed = (): number =>
+  Number(process.env['ADAPTLET_CHAOS_SEED'] ?? Math.floor(Math.random() * 1_000_000));

@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,12 +7,12 @@ import type { RolloutStatus } from '../../../src/api/rollout-status.ts';
 import { TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
 import { tiny } from '../../support/node.ts';
-import { type Seeded, seeded } from '../../support/random.ts';
+import { chaosSeed, type Seeded, seeded } from '../../support/random.ts';
 import { makeVersions, type Version } from '../../support/versions.ts';
 import { waitFor } from '../../support/wait.ts';
 import { type Testimony, witness } from '../../support/witness.ts';
 
-const seed = Number(process.env['ADAPTLET_CHAOS_SEED'] ?? randomInt(1_000_000));
+const seed = chaosSeed();
 const chaosMs = Number(process.env['ADAPTLET_CHAOS_SECONDS'] ?? 30) * 1000;
 const models = ['left', 'right'] as const;
 type Model = (typeof models)[number];
@@ -31,7 +30,6 @@ const beganAt = performance.now();
 const tell = (what: string) => story.push(`${Math.round(performance.now() - beganAt)} ${what}`);
 
 beforeAll(async () => {
-  console.log(`ADAPTLET_CHAOS_SEED=${seed}`);
   root = await mkdtemp(join(tmpdir(), 'adaptlet-versions-'));
   fleet = await TestFleet.start({ nodeSettings: { 'import-roots': `${tiny.root},${root}` } });
   for (const model of models) {
@@ -222,7 +220,7 @@ const planOf = async (index: number) => {
   return resources.map(({ key, version }) => `${key} ${version}`);
 };
 
-describe(`random faults under traffic (seed ${seed})`, () => {
+describe(`random faults under traffic (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   it('fail no request, serve only what is planned, lead nothing back, and end with one plan', async () => {
     const asking = witness(
       (runtime) => {
