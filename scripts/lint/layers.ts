@@ -62,6 +62,31 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
     { status: 'the status of the node, from all its parts' },
     { start: 'the parts, each made from the settings' },
   ],
+  'src/runtime/engine': [
+    { 'tasks.ts': 'what a base model can be asked' },
+    {
+      'engine.ts': 'the engine as the main process sees it',
+      'failures.ts': 'failures whose cause says what to do',
+    },
+    {
+      'protocol.ts': 'messages between the two processes',
+      'mutex.ts': 'one piece of work at a time',
+      'random.ts': 'random numbers of a seed',
+      onnx: 'graphs, edited on the wire',
+      batch: 'what is run together',
+    },
+    { ort: "ONNX Runtime's C API", model: 'the folder of a base model: tokenizer, text' },
+    { adapters: 'compiled files in memory, and their feeds', sampling: 'a token picked from logits' },
+    { session: 'a loaded graph, and one run of it' },
+    {
+      host: 'what the hosts of all tasks share',
+      schedule: 'who goes next, and with how much memory',
+      proofs: 'what is proved of a graph',
+    },
+    { graphs: 'both graphs of a base model over one weights file' },
+    { generate: 'decoders', encode: 'encoders and their heads', infer: 'plain tensors' },
+    { process: 'the child', client: 'the child, seen from outside' },
+  ],
 };
 
 /** What the layers would allow and is forbidden. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../time/clock.ts';
-import { closing } from '../engine/closing.ts';
 import type { Engine, EngineState } from '../engine/engine.ts';
+import { closing } from '../engine/failures.ts';
 import type { Entry } from './entry.ts';
 import { byUrgency } from './urgency.ts';
 

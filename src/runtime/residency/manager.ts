@@ -2,7 +2,7 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import { unlessAborted } from '../../time/unless-aborted.ts';
-import { closing } from '../engine/closing.ts';
+import { closing } from '../engine/failures.ts';
 import type { AdapterView } from './adapter-view.ts';
 import { Core, type ResidencyOptions, type Transition } from './core.ts';
 import { Desired } from './desired.ts';

@@ -1,6 +1,6 @@
 import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { closing } from '../engine/closing.ts';
+import { closing } from '../engine/failures.ts';
 import type { Core } from './core.ts';
 import type { Entry, Waiter } from './entry.ts';
 import type { Ram } from './ram.ts';

@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
-import { closing } from '../closing.ts';
+import { closing } from '../failures.ts';
 
 /** One piece of a request, and what it may be run together with: pieces of the same key only. */
 export type Piece<Work> = {

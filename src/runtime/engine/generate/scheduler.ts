@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
-import { closing } from '../closing.ts';
 import type { EngineLoad } from '../engine.ts';
+import { closing } from '../failures.ts';
 import type { Ending } from '../host/engine-host.ts';
 import type { Mutex } from '../mutex.ts';
 import { CompletionRate, retryAfterMs } from '../schedule/completion-rate.ts';
