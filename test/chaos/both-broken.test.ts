@@ -76,6 +76,8 @@ describe('a rollout whose stable and canary both fail in use', () => {
   });
 
   it('is still so after a power cut', async () => {
+    const onDisk = () => readFile(join(node.data, 'state/holds.json'), 'utf8').catch(() => '');
+    await waitFor('both holds on the disk', async () => (await onDisk()).match(/rolloutUid/g)?.length === 2);
     await node.end('SIGKILL');
     node = await TestNode.start(options(node.folder));
     expect((await ask('=moon:')).served.arm).toBe('base');
