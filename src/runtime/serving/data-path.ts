@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { Engine, GenerateEvent } from '../engine/engine.ts';
 import type { EncodeResult, InferResult, Task } from '../engine/tasks.ts';
 import { refuseTask } from '../engine/tasks.ts';
-import type { Lease, Residency } from '../residency/manager.ts';
 import type { Decision, ServingFacts } from '../routing/decision.ts';
 import type { RequestContext, ServedBy } from '../routing/request.ts';
 import { route } from '../routing/route.ts';

@@ -57,7 +57,7 @@ describe('the guard of a canary', () => {
   });
 
   it('holds a canary that is slower than its limit while stable is not', () => {
-    const { guard, holds, written, follow } = guardOf();
+    const { guard, written, follow } = guardOf();
     follow({}, ratio);
     for (let i = 0; i < 4; i++) guard.canaries.recordLatency('r1', digest, 'stable', 20);
     for (let i = 0; i < 4; i++) guard.canaries.recordLatency('r1', digest, 'canary', 501);

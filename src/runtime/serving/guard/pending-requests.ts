@@ -37,7 +37,7 @@ export class PendingRequests {
 
   /** The rollouts of the plan in force, by uid: cancels what waits for canaries that may have no requests any more. */
   follow(rollouts: ReadonlyMap<string, Pick<Watched, 'stable' | 'canary' | 'weight'>>): void {
-    for (const { rolloutUid, digest } of [...this.#pending.values()])
+    for (const { rolloutUid, digest } of this.#pending.values())
       if (isWithdrawn(digest, rollouts.get(rolloutUid))) this.cancel(rolloutUid, digest);
   }
 

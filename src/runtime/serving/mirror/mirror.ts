@@ -1,14 +1,12 @@
-import { objectKey } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { MirrorCounts } from '../../../rollout/mirror.ts';
-import { isMirrored } from '../../../rollout/mirror.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { EncodeResult } from '../../engine/tasks.ts';
 import type { Residency } from '../../residency/manager.ts';
 import type { Candidate, ServingFacts } from '../../routing/decision.ts';
 import type { ServedBy } from '../../routing/request.ts';
-import { partsOf, type RoutingTable } from '../../routing/table.ts';
+import type { RoutingTable } from '../../routing/table.ts';
 import type { MirrorResult, MirrorTally } from '../counts/mirror-tally.ts';
 import type { CanaryGuards } from '../guard/canary-guards.ts';
 import type { EncodeRequest, GenerateRequest } from '../serving.ts';
