@@ -1,5 +1,5 @@
 import { operatorMetrics } from '../../src/operator/metrics.ts';
-import { tallyMetrics } from '../../src/operator/rollout/tally.ts';
+import { rolloutEventMetrics } from '../../src/operator/rollout/event-counts.ts';
 import { maxToldRollouts, rolloutMetrics } from '../../src/rollout/readings.ts';
 import { attributes, metrics, spans } from '../../src/runtime/server/telemetry/names.ts';
 import { code, table } from './table.ts';
@@ -27,14 +27,17 @@ export const metricsReference = async (): Promise<Map<string, string>> => {
     '',
     '## Rollouts',
     '',
-    'Generated from src/rollout/readings.ts and src/operator/rollout/tally.ts. The replica of the operator that leads has them, the',
+    'Generated from src/rollout/readings.ts and src/operator/rollout/event-counts.ts. The replica of the operator that leads has them, the',
     'others have none; a runtime without an operator has those that are no counts. Labels are namespace and name; a rollout that',
     `is removed takes its series along. The first ${maxToldRollouts} rollouts have series of their own, the others are in`,
     '`adaptlet_rollouts` only, and their events under the name `other`.',
     '',
     ...table(
       ['metric of GET /metrics', 'what'],
-      Object.values({ ...rolloutMetrics, ...tallyMetrics }).map(({ name, help }) => [code(name), help]),
+      Object.values({ ...rolloutMetrics, ...rolloutEventMetrics }).map(({ name, help }) => [
+        code(name),
+        help,
+      ]),
     ),
     '',
     '## Traces of a runtime',

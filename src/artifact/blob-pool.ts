@@ -6,6 +6,7 @@ import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { hexOf } from './digest.ts';
 import type { DiskBudget, Reservation } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
+import { KeyedMutex } from './keyed-mutex.ts';
 import type { Descriptor } from './manifest.ts';
 import { asStoreError, namesIn, removeAll, type StorePaths, sizeOf, syncFile } from './store-files.ts';
 
@@ -29,7 +30,8 @@ export class BlobPool {
   readonly #isUsed: (digest: Digest) => boolean;
   readonly #blobs: Map<Digest, number>;
   readonly #held = new Map<Digest, number>();
-  readonly #turns = new Map<Digest, Promise<void>>();
+  /** One at a time writes a blob or takes it away. */
+  readonly #mutex = new KeyedMutex<Digest>();
   /** Bytes of blobs that broke off; counted in the budget. */
   readonly #partials = new Map<Digest, number>();
 
@@ -87,7 +89,7 @@ export class BlobPool {
     reservation: Reservation,
     signal: AbortSignal,
   ): Promise<void> {
-    await this.#alone(blob.digest, () => this.#bringAlone(blob, write, reservation, signal));
+    await this.#mutex.runExclusive(blob.digest, () => this.#bringAlone(blob, write, reservation, signal));
   }
 
   /**
@@ -95,7 +97,7 @@ export class BlobPool {
    * was read when it came.
    */
   async audit(digest: Digest, signal: AbortSignal, lose: () => Promise<void>): Promise<void> {
-    await this.#alone(digest, async () => {
+    await this.#mutex.runExclusive(digest, async () => {
       if (!this.#blobs.has(digest) || (await this.isSound(digest, signal))) return;
       if (!this.#held.has(digest)) await lose();
     });
@@ -129,18 +131,6 @@ export class BlobPool {
     const target = join(this.#paths.quarantine, hexOf(digest));
     this.#budget.count(size - ((await sizeOf(target)) ?? 0));
     await rename(this.#paths.blob(digest), target);
-  }
-
-  /** One at a time writes a blob or takes it away. */
-  async #alone(digest: Digest, work: () => Promise<void>): Promise<void> {
-    const before = this.#turns.get(digest) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#turns.set(digest, mine);
-    try {
-      await mine;
-    } finally {
-      if (this.#turns.get(digest) === mine) this.#turns.delete(digest);
-    }
   }
 
   async #bringAlone(

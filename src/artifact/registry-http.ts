@@ -52,7 +52,7 @@ const unavailable = (url: URL, what: string, cause?: unknown, after?: number): A
     ...(after === undefined ? {} : { retryAfterMs: after }),
   });
 
-/** GET requests to registries: authentication, redirects, stalls. One attempt each; see `withBackoff`. */
+/** GET requests to registries: authentication, redirects, stalls. One attempt each; see `withRetries`. */
 export class RegistryHttp {
   readonly #options: RegistryHttpOptions;
   /** Authorization by registry and repository, until the registry refuses it. In memory only. */

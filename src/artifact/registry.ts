@@ -1,13 +1,13 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { type Backoff, withBackoff } from './backoff.ts';
 import { digestOf } from './digest.ts';
 import { type Descriptor, maxManifestBytes, mediaTypes } from './manifest.ts';
 import type { ImageReference } from './reference.ts';
 import { type Answer, RegistryHttp, type RegistryHttpOptions } from './registry-http.ts';
+import { type RetryOptions, withRetries } from './retry.ts';
 
-export type RegistryOptions = Omit<RegistryHttpOptions, 'clock'> & Backoff;
+export type RegistryOptions = Omit<RegistryHttpOptions, 'clock'> & RetryOptions;
 
 /** Index types too: a registry then sends the index, and the message can say what it is. */
 const accept = [mediaTypes.manifest, mediaTypes.dockerManifest, mediaTypes.index, mediaTypes.dockerList].join(
@@ -45,17 +45,17 @@ const writeFully = async (file: FileHandle, chunk: Uint8Array, position: number)
  */
 export class Registry {
   readonly #http: RegistryHttp;
-  readonly #backoff: Backoff;
+  readonly #retries: RetryOptions;
 
   constructor(options: RegistryOptions) {
     this.#http = new RegistryHttp(options);
-    this.#backoff = options;
+    this.#retries = options;
   }
 
   /** The bytes of a manifest, checked against `version` when that is a digest. */
   async manifest(reference: ImageReference, version: string, signal: AbortSignal): Promise<Uint8Array> {
     const what = named(reference, version);
-    const bytes = await withBackoff(this.#backoff, signal, async () => {
+    const bytes = await withRetries(this.#retries, signal, async () => {
       await using answer = await this.#http.get(reference, `manifests/${version}`, { accept }, signal);
       if (answer.response.status !== 200) throw unexpected(what, answer.response.status);
       return await readAll(answer, maxManifestBytes, `the manifest of ${what}`);
@@ -116,7 +116,7 @@ export class Registry {
       }
       await file.truncate(blob.size);
     };
-    await withBackoff(this.#backoff, signal, attempt, () => progressed);
+    await withRetries(this.#retries, signal, attempt, () => progressed);
   }
 
   async #open(

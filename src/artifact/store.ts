@@ -8,6 +8,7 @@ import { BlobPool, type WriteBlob } from './blob-pool.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
+import { KeyedMutex } from './keyed-mutex.ts';
 import { layersOf } from './layers.ts';
 import { type ArtifactLimits, blobsOf, defaultLimits, type Manifest, parseManifest } from './manifest.ts';
 import {
@@ -21,7 +22,6 @@ import {
 } from './store-files.ts';
 import { lockFolder } from './store-lock.ts';
 import { type Damage, type Scan, type StoredAdapter, scanStore } from './store-scan.ts';
-import { Turns } from './turns.ts';
 
 export type StoreOptions = {
   readonly root: string;
@@ -71,7 +71,7 @@ export class ContentStore {
   readonly #adapters: Map<Digest, StoredAdapter>;
   readonly #pool: BlobPool;
   #takingOut: Promise<void> = Promise.resolve();
-  readonly #turns = new Turns<Digest>();
+  readonly #mutex = new KeyedMutex<Digest>();
 
   /**
    * Takes the lock, drops what was on its way, and checks what is there by size.
@@ -141,7 +141,7 @@ export class ContentStore {
    */
   async add(bytes: Uint8Array, write: WriteBlob, signal: AbortSignal): Promise<Digest> {
     const digest = digestOf(bytes);
-    return await this.#turns.take(digest, () => this.#add(digest, bytes, write, signal), signal);
+    return await this.#mutex.runExclusive(digest, () => this.#add(digest, bytes, write, signal), signal);
   }
 
   async #add(digest: Digest, bytes: Uint8Array, write: WriteBlob, signal: AbortSignal): Promise<Digest> {
@@ -163,7 +163,7 @@ export class ContentStore {
   }
 
   async remove(digest: Digest): Promise<void> {
-    await this.#turns.take(digest, async () => {
+    await this.#mutex.runExclusive(digest, async () => {
       const adapter = this.#adapters.get(digest);
       if (adapter === undefined) return;
       await this.#forget(digest, adapter);
@@ -177,7 +177,7 @@ export class ContentStore {
    * @throws AdaptletError ARTIFACT_NOT_STORED, ARTIFACT_CORRUPT
    */
   async verify(digest: Digest, signal: AbortSignal): Promise<void> {
-    await this.#turns.take(digest, () => this.#verify(digest, signal), signal);
+    await this.#mutex.runExclusive(digest, () => this.#verify(digest, signal), signal);
   }
 
   async #verify(digest: Digest, signal: AbortSignal): Promise<void> {

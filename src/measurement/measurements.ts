@@ -1,11 +1,9 @@
 import { AdaptletError, asAdaptletError } from '../errors/adaptlet-error.ts';
+import type { MeasurementResult } from '../rollout/analysis/measurement.ts';
 import type { Clock } from '../time/clock.ts';
 import { unlessAborted } from '../time/unless-aborted.ts';
-import { FairQueue, type FairQueueLimits } from './fair-queue.ts';
+import { type RoundRobinLimits, RoundRobinQueue } from './round-robin-queue.ts';
 import { type ExternalSource, type Measure, measurementTimeoutMs, type Variables } from './source.ts';
-
-/** What came of a measurement: a number, which may be NaN or infinite, or a sentence that says why there is none. */
-export type MeasurementResult = { readonly value: number } | { readonly error: string };
 
 export type MeasurementsOptions = {
   readonly clock: Clock;
@@ -13,13 +11,13 @@ export type MeasurementsOptions = {
   /** Called, never from within `ask`, when there is a result of the metric. */
   readonly changed: (id: string) => void;
   /** Groups are namespaces. */
-  readonly limits?: FairQueueLimits;
+  readonly limits?: RoundRobinLimits;
 };
 
 /** A status holds it. */
 const maxErrorCharacters = 1024;
 
-const defaultLimits: FairQueueLimits = { running: 16, runningOfGroup: 4, waitingOfGroup: 256 };
+const defaultLimits: RoundRobinLimits = { running: 16, runningOfGroup: 4, waitingOfGroup: 256 };
 
 type Measurement = {
   readonly id: string;
@@ -45,13 +43,13 @@ const errorOf = (error: unknown): MeasurementResult => {
  */
 export class Measurements implements Disposable {
   readonly #options: MeasurementsOptions;
-  readonly #queue: FairQueue<Measurement>;
+  readonly #queue: RoundRobinQueue<Measurement>;
   readonly #measurements = new Map<string, Measurement>();
   #closed = false;
 
   constructor(options: MeasurementsOptions) {
     this.#options = options;
-    this.#queue = new FairQueue(options.limits ?? defaultLimits);
+    this.#queue = new RoundRobinQueue(options.limits ?? defaultLimits);
   }
 
   /**

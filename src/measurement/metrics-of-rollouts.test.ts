@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../api/names.fixture.ts';
 import { objectKey } from '../api/names.ts';
+import type { MeasurementRequest } from '../rollout/analysis/measurement.ts';
 import { FakeClock } from '../time/fake-clock.ts';
-import { MetricsOfRollouts, type WantedNumber } from './metrics-of-rollouts.ts';
+import { MetricsOfRollouts } from './metrics-of-rollouts.ts';
 import type { Variables } from './source.ts';
 
 const sql = objectKey('team-a', 'sql');
 const chat = objectKey('team-a', 'chat');
 const source = { prometheus: { address: 'http://prometheus:9090', query: 'up' } };
-const wanted = (id: string, number = 0): WantedNumber => ({ id, number, source });
+const wanted = (id: string, number = 0): MeasurementRequest => ({ id, number, source });
 
 const make = () => {
   const asked: { variables: Variables; signal: AbortSignal; answer: (value: number) => void }[] = [];

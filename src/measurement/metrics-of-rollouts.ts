@@ -1,15 +1,9 @@
 import type { ObjectKey } from '../api/names.ts';
 import type { RolloutStatus } from '../api/rollout-status.ts';
+import type { MeasurementRequest, MeasurementResult } from '../rollout/analysis/measurement.ts';
 import type { Clock } from '../time/clock.ts';
-import { type MeasurementResult, Measurements } from './measurements.ts';
-import type { ExternalSource, Measure, Variables } from './source.ts';
-
-/** A number that a decision about a rollout waits for. */
-export type WantedNumber = {
-  readonly id: string;
-  readonly number: number;
-  readonly source: ExternalSource;
-};
+import { Measurements } from './measurements.ts';
+import type { Measure, Variables } from './source.ts';
 
 /** The metrics of rollouts that other servers have: asked for when a decision wants them, forgotten when it does not. */
 export class MetricsOfRollouts {
@@ -33,7 +27,7 @@ export class MetricsOfRollouts {
   }
 
   /** All that the last decision about the rollout waits for. */
-  want(key: ObjectKey, status: RolloutStatus | undefined, wanted: readonly WantedNumber[]): void {
+  want(key: ObjectKey, status: RolloutStatus | undefined, wanted: readonly MeasurementRequest[]): void {
     const before = this.#wanted.get(key);
     if (wanted.length === 0) this.#wanted.delete(key);
     else this.#wanted.set(key, new Set(wanted.map(({ id }) => id)));

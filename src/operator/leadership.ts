@@ -39,8 +39,8 @@ export class Leadership {
   }
 
   /** What the present term counted of rollouts. */
-  tally(): ReturnType<RunningTerm['tally']> {
-    return this.#term?.running.tally() ?? [];
+  eventCounts(): ReturnType<RunningTerm['eventCounts']> {
+    return this.#term?.running.eventCounts() ?? [];
   }
 
   /** Calls back when something that this says may be different; the result ends that. */

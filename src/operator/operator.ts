@@ -189,7 +189,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
       sync: sync.readings(),
       queues: leadership.readings(),
       eventsDropped: events.dropped,
-      rollouts: leadership.isLeader ? [...rolloutReadings(rolloutsOf(objects)), ...leadership.tally()] : [],
+      rollouts: leadership.isLeader ? [...rolloutReadings(rolloutsOf(objects)), ...leadership.eventCounts()] : [],
     });
   stack.defer(() => {
     metrics = undefined;

@@ -34,7 +34,7 @@ const workers = 4;
 export type RunningTerm = {
   readonly readings: () => readonly (QueueReadings & { readonly controller: string })[];
   /** What it counted of rollouts, as metrics. */
-  readonly tally: () => readonly Reading[];
+  readonly eventCounts: () => readonly Reading[];
   /** Ends what is under way. */
   close(): Promise<void>;
 };
@@ -67,7 +67,7 @@ export const startTerm = (parts: TermParts): RunningTerm => {
   });
   return {
     readings: () => running.map(({ name, queue }) => ({ controller: name, ...queue.readings() })),
-    tally: () => rollouts.tally.readings(),
+    eventCounts: () => rollouts.eventCounts.readings(),
     close: async () => {
       for (const { unfollow } of running) unfollow();
       await Promise.all(running.map(({ queue }) => queue.close()));

@@ -1,7 +1,7 @@
 import type { RolloutObject } from '../api/objects.ts';
 import type { RolloutStatus } from '../api/rollout-status.ts';
 import { Analyses, type Found } from './analysis/analyses.ts';
-import type { Wanted } from './analysis/wanted.ts';
+import type { MeasurementRequest } from './analysis/measurement.ts';
 import { withDeadline } from './deadline.ts';
 import { type Draft, draftOf, type RolloutEvent, type Standing, sameAdapter } from './draft.ts';
 import type { Facts } from './facts.ts';
@@ -41,7 +41,7 @@ export type Decision = {
   readonly requeueAfterMs?: number;
   readonly events: readonly RolloutEvent[];
   /** What has to be fetched for the analyses; decide again when it is there. */
-  readonly wanted: readonly Wanted[];
+  readonly wanted: readonly MeasurementRequest[];
 };
 
 /**

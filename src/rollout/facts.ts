@@ -1,6 +1,6 @@
 import type { Digest } from '../api/names.ts';
 import type { RolloutRuntimes } from '../api/rollout-status.ts';
-import type { MeasuredValue } from './analysis/wanted.ts';
+import type { MeasurementResult } from './analysis/measurement.ts';
 import type { Reports } from './judge/reports.ts';
 import type { MirrorCounts } from './mirror.ts';
 
@@ -62,7 +62,7 @@ export type Facts = {
   /** What the runtimes counted of the present canary in its present attempt. Absent: nothing. */
   readonly reports?: Reports | undefined;
   /** What was measured elsewhere, by the id and number of a {@link Wanted}; undefined: not known yet. */
-  readonly measured?: ((id: string, number: number) => MeasuredValue | undefined) | undefined;
+  readonly measured?: ((id: string, number: number) => MeasurementResult | undefined) | undefined;
   /** What became of copies that the present canary was given in its present attempt. Absent: there were none. */
   readonly mirrored?: MirrorCounts | undefined;
   /** Every known runtime that the rollout applies to. Absent on a node of its own: there are no groups then. */

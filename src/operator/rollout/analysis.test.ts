@@ -4,7 +4,7 @@ import { total } from '../../rollout/judge/counts.ts';
 import { evenArm } from '../../rollout/judge/judge.fixture.ts';
 import { countersOf, type WeightCounts } from '../../rollout/judge/reports.ts';
 import { aRolloutState, runtimeKey } from '../testing/fake-fleet.ts';
-import { type Counted, countedOf } from './counted.ts';
+import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
 import type { Member } from './view.ts';
 import { digestOf, RolloutWorld, rolloutUid, sql } from './world.fixture.ts';
 
@@ -87,7 +87,7 @@ describe('the judge over many runtimes', () => {
 
   it('keeps what many former processes of a runtime counted, in bounded memory', () => {
     const attempt = { uid: 'v2', digest: 'd', attempt: 1 };
-    let counted: Counted | undefined;
+    let counted: AttemptCounts | undefined;
     for (let start = 0; start < 50; start += 1) {
       const state = aRolloutState(rolloutUid, {
         canaryDigest: digestOf('v2'),
@@ -95,9 +95,9 @@ describe('the judge over many runtimes', () => {
         counts: counts(100, 1),
       });
       const member = { name: 'a', instance: `process ${start}`, report: state } as Member;
-      counted = countedOf(counted, [member], { ...attempt, digest: digestOf('v2') });
+      counted = attemptCountsOf(counted, [member], { ...attempt, digest: digestOf('v2') });
       // A report that comes twice counts once.
-      counted = countedOf(counted, [member], { ...attempt, digest: digestOf('v2') });
+      counted = attemptCountsOf(counted, [member], { ...attempt, digest: digestOf('v2') });
     }
     const reports = counted?.reports ?? new Map();
     expect(reports.size).toBeLessThanOrEqual(5);

@@ -16,9 +16,9 @@ import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { Presences } from '../reconcile/presence.ts';
 import type { Uses } from '../reconcile/uses.ts';
 import { lookAgainMs, versionOf, Writes } from '../writes.ts';
+import { completionsOf, RolloutEventCounts } from './event-counts.ts';
 import { followRollouts } from './follow.ts';
 import type { eventReasons } from './reasons.ts';
-import { completionsOf, RolloutTally } from './tally.ts';
 import { type Memory, newMemory, type TurnEvent, turnOf } from './turn.ts';
 import { viewOf } from './view.ts';
 
@@ -56,7 +56,7 @@ type Reading = Read<RolloutObject>;
 export class RolloutController implements Controller {
   readonly name = 'rollout';
   /** What it counts, for metrics. */
-  readonly tally = new RolloutTally();
+  readonly eventCounts = new RolloutEventCounts();
   readonly #parts: RolloutParts;
   readonly #writes: Writes;
   readonly #memories = new Map<ObjectKey, Memory>();
@@ -86,7 +86,7 @@ export class RolloutController implements Controller {
       this.#memories.delete(key);
       this.#complaints.delete(key);
       this.#writes.forget(key);
-      this.tally.forget(key);
+      this.eventCounts.forget(key);
       this.#metrics.want(key, undefined, []);
       return {};
     }
@@ -126,7 +126,7 @@ export class RolloutController implements Controller {
       );
       // The cache brings what was written meanwhile, and with it another run.
       if (written !== 'Written') return written === 'Gone' ? {} : { requeueAfterMs: lookAgainMs };
-      this.tally.completed(completionsOf(rollout.status, write.events));
+      this.eventCounts.completed(completionsOf(rollout.status, write.events));
       for (const event of write.events) this.#record(read, event);
     }
     this.#memories.set(key, turn.memory);
@@ -169,6 +169,6 @@ export class RolloutController implements Controller {
       action: 'Decide',
     };
     this.#parts.recorder.record(event);
-    this.tally.event(read.key, event);
+    this.eventCounts.event(read.key, event);
   }
 }

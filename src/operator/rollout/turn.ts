@@ -1,12 +1,12 @@
 import { conditionOf, conditionsOf } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import type { Wanted } from '../../rollout/analysis/wanted.ts';
+import type { MeasurementRequest } from '../../rollout/analysis/measurement.ts';
 import { type DecideInput, decide } from '../../rollout/decide.ts';
 import type { RolloutEvent } from '../../rollout/draft.ts';
 import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
+import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
 import { type Change, changeOf } from './change.ts';
-import { type Counted, countedOf } from './counted.ts';
 import { type Attempt, attemptOf, factsOf } from './facts.ts';
 import { observe } from './observe.ts';
 import type { AcceptedReason } from './reasons.ts';
@@ -35,7 +35,7 @@ export type Memory = {
   readonly unwrittenSince?: number;
   /** Since when the Adapter that would be bound has no finalizer. */
   readonly unkeptSince?: number;
-  readonly counted?: Counted;
+  readonly counted?: AttemptCounts;
 };
 
 export const newMemory = (uid: string): Memory => ({ uid, observedAt: Number.NEGATIVE_INFINITY });
@@ -61,7 +61,7 @@ export type Turn = {
   };
   readonly requeueAfterMs?: number;
   /** What has to be fetched for the next decision. */
-  readonly wanted?: readonly Wanted[];
+  readonly wanted?: readonly MeasurementRequest[];
 };
 
 export type TurnEvent = Omit<RolloutEvent, 'reason'> & {
@@ -102,7 +102,7 @@ const isRetryable = (status: RolloutStatus | undefined): boolean =>
 
 const remembered = ({ view, memory, monotonic }: TurnInput, attempt: Attempt | undefined): Memory => {
   const { unkeptSince, counted: before, ...rest } = memory;
-  const counted = countedOf(before, view.members, attempt);
+  const counted = attemptCountsOf(before, view.members, attempt);
   const waits = view.target !== undefined && !view.target.isKept && !view.target.isDeleting;
   return {
     ...rest,

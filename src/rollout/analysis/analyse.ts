@@ -13,15 +13,15 @@ import type { RewardVerdict } from '../judge/reward.ts';
 import { meets } from '../judge/threshold.ts';
 import { type Moment, text, type Verdict } from '../judge/verdict.ts';
 import type { MirrorCounts } from '../mirror.ts';
+import type { MeasurementRequest, MeasurementResult } from './measurement.ts';
 import type { MeasuredMetric } from './metrics.ts';
 import { judgeMismatch } from './mismatch.ts';
-import type { MeasuredValue, Wanted } from './wanted.ts';
 
 /** What can be known at the moment of a look. */
 export type Sight = {
   readonly counters: () => Counters;
   readonly mirrored: () => MirrorCounts | undefined;
-  readonly measured: (id: string, number: number) => MeasuredValue | undefined;
+  readonly measured: (id: string, number: number) => MeasurementResult | undefined;
   /** Of the canary and its attempt: the beginning of every metric's id. */
   readonly subject: string;
 };
@@ -46,7 +46,7 @@ export type Analysed = {
   readonly message: string;
   /** Until the next look; undefined: none is due by time. */
   readonly nextMs: number | undefined;
-  readonly wanted: readonly Wanted[];
+  readonly wanted: readonly MeasurementRequest[];
 };
 
 /**
@@ -78,7 +78,7 @@ export const analyse = (input: AnalysisInput): Analysed => {
 type Look = {
   readonly status: MetricStatus;
   readonly nextMs?: number;
-  readonly wanted?: Wanted;
+  readonly wanted?: MeasurementRequest;
 };
 
 const fresh = (name: string, step: number | undefined): MetricStatus => ({
@@ -125,7 +125,7 @@ const look = (metric: MeasuredMetric, { before, step, elapsedMs, ended, sight }:
 };
 
 type Found =
-  | { readonly wanted: Wanted }
+  | { readonly wanted: MeasurementRequest }
   | ({ readonly measurement: Measurement; readonly message: string } & Pick<
       MetricStatus,
       'value' | 'bound' | 'variants'

@@ -6,14 +6,14 @@ import type { Facts } from '../facts.ts';
 import { conclude } from '../judge/assess.ts';
 import { type Counters, countersOf } from '../judge/reports.ts';
 import { type Analysed, analyse, type Sight } from './analyse.ts';
+import type { MeasurementRequest } from './measurement.ts';
 import { metricsOf } from './metrics.ts';
-import type { Wanted } from './wanted.ts';
 
 export type Found = Pick<Analysed, 'conclusion' | 'message' | 'nextMs'>;
 
 /** The analyses of one decision: each look is written into the draft, and what has to be fetched for it is gathered. */
 export class Analyses {
-  readonly wanted: Wanted[] = [];
+  readonly wanted: MeasurementRequest[] = [];
   readonly #draft: Draft;
   readonly #facts: Pick<Facts, 'reports' | 'measured' | 'mirrored'>;
   readonly #rollout: Pick<RolloutObject, 'metadata' | 'status'>;

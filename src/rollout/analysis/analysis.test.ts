@@ -4,7 +4,7 @@ import type { ArmCounter } from '../judge/counts.ts';
 import { evenArm } from '../judge/judge.fixture.ts';
 import { type Reports, reportsOf } from '../judge/reports.ts';
 import { condition, minute, reasons, World } from '../world.fixture.ts';
-import type { MeasuredValue } from './wanted.ts';
+import type { MeasurementResult } from './measurement.ts';
 
 const report = (stable: ArmCounter, canary: ArmCounter): Reports =>
   reportsOf([
@@ -233,7 +233,7 @@ describe('a metric from elsewhere', () => {
     count: 2,
   };
   /** Answers by the number of the measurement. */
-  const answers = (world: World, list: readonly MeasuredValue[]): void => {
+  const answers = (world: World, list: readonly MeasurementResult[]): void => {
     world.measured = (_, number) => list[number];
   };
 

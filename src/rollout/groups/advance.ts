@@ -8,7 +8,7 @@ import { awaiting, givenUp } from '../standing.ts';
 import { checkpointMs, durationOf, firstStep } from '../step-state.ts';
 import type { Target } from '../target.ts';
 import { type Groups } from './groups.ts';
-import type { Tally } from './tally.ts';
+import type { GroupTally } from './tally.ts';
 
 export type Resolved = Extract<Target, { kind: 'Resolved' }>;
 
@@ -159,7 +159,7 @@ const advance = (draft: Draft, turn: GroupTurn, name: string, isOpen: boolean): 
 };
 
 /** A runtime that went offline is given up in time. */
-const sooner = (standing: Standing, { nextMs }: Pick<Tally, 'nextMs'>): Standing =>
+const sooner = (standing: Standing, { nextMs }: Pick<GroupTally, 'nextMs'>): Standing =>
   nextMs === undefined
     ? standing
     : { ...standing, requeueAfterMs: Math.max(1, Math.min(standing.requeueAfterMs ?? checkpointMs, nextMs)) };

@@ -7,7 +7,7 @@ import type { AdapterFact, Facts, RuntimeFact } from '../facts.ts';
 import { durationOf, firstStep } from '../step-state.ts';
 import { freshGroups, groupsOf, isOf } from './group-list.ts';
 import { type Candidate, groupOf, groupPointOf, isOpenTo, reachOf } from './membership.ts';
-import { type Tally, tallyOf } from './tally.ts';
+import { type GroupTally, tallyOf } from './tally.ts';
 
 type Runtime = RuntimeFact & Candidate;
 
@@ -105,7 +105,7 @@ export class Groups {
     return progressDeadline ?? this.#spec.progressDeadline;
   }
 
-  tally(group: GroupStatus, target: AdapterFact): Tally | undefined {
+  tally(group: GroupStatus, target: AdapterFact): GroupTally | undefined {
     const spec = this.specOf(group.name);
     if (spec === undefined) return undefined;
     const members = this.#membersOf(group);

@@ -4,8 +4,8 @@ import { percentOf } from '../../api/percent.ts';
 import type { AdapterFact, RuntimeFact } from '../facts.ts';
 import { isLost, losesMore } from './losses.ts';
 
-/** What is known of a group that has begun. */
-export type Tally = {
+/** What is known of a group of runtimes that has begun, counted over its runtimes. */
+export type GroupTally = {
   /** Of the target, over the runtimes of the group: Resident when as many are ready as successThreshold asks for. */
   readonly fact: AdapterFact;
   readonly runtimes: GroupRuntimes;
@@ -58,7 +58,7 @@ export const tallyOf = ({
   target,
   deadlineMs,
   now,
-}: TallyInput): Tally => {
+}: TallyInput): GroupTally => {
   const since = Date.parse(group.startedAt ?? '');
   const lost = open.filter((runtime) => isLost(runtime, since));
   const overdue = lost.filter(({ awaySince = now }) => now - awaySince >= deadlineMs);

@@ -2,7 +2,8 @@ import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { backoffMs } from '../time/backoff.ts';
 import type { Clock } from '../time/clock.ts';
 
-export type Backoff = {
+/** When {@link withRetries} tries again, and how often. */
+export type RetryOptions = {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -12,7 +13,7 @@ export type Backoff = {
 
 const delays = { firstMs: 250, longestMs: 30_000 };
 /** A server may ask for more patience than that; the caller's own retry has more. */
-const longestRetryAfterMs = 60_000;
+const maxRetryAfterMs = 60_000;
 
 const wait = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve, reject) => {
@@ -30,14 +31,14 @@ const wait = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> =>
 
 /** What the server asks for (Retry-After) counts where it is longer. */
 const delayOf = (failures: number, error: AdaptletError, random: () => number): number =>
-  Math.max(backoffMs(failures, random, delays), Math.min(error.retryAfterMs ?? 0, longestRetryAfterMs));
+  Math.max(backoffMs(failures, random, delays), Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs));
 
 /**
  * Runs `attempt` until it succeeds, as long as it fails with REGISTRY_UNAVAILABLE. `progressed` says whether the last
  * attempt got further than all before: then the count starts again.
  */
-export const withBackoff = async <T>(
-  { clock, random, attempts }: Backoff,
+export const withRetries = async <T>(
+  { clock, random, attempts }: RetryOptions,
   signal: AbortSignal,
   attempt: () => Promise<T>,
   progressed: () => boolean = () => false,

@@ -6,7 +6,7 @@ import type { OperatorEvent } from '../reconcile/controller.ts';
 import type { TurnEvent } from './turn.ts';
 
 /** What a leader counts of rollouts, from the beginning of its term. */
-export const tallyMetrics = {
+export const rolloutEventMetrics = {
   events: {
     name: 'adaptlet_rollout_events_total',
     help: 'Events of a rollout, by type (Normal or Warning) and reason, in this term of the leader.',
@@ -58,8 +58,11 @@ const samplesOf = (namespace: string, name: string, counts: Counts): Reading['sa
     value: count,
   }));
 
-/** Counts of one term. Bounded: events of rollouts beyond the first ones are counted under the name `other`. */
-export class RolloutTally {
+/**
+ * How often each event of a rollout happened, and how its canaries ended, in one term. Bounded: events of rollouts beyond
+ * the first ones are counted under the name `other`.
+ */
+export class RolloutEventCounts {
   readonly #events = new Map<ObjectKey, Counts>();
   readonly #others: Counts = new Map();
   readonly #completed = new Map<Completion, number>();
@@ -86,12 +89,12 @@ export class RolloutTally {
     });
     return [
       {
-        ...tallyMetrics.events,
+        ...rolloutEventMetrics.events,
         type: 'counter',
         samples: [...ofOne, ...samplesOf('', 'other', this.#others)],
       },
       {
-        ...tallyMetrics.completed,
+        ...rolloutEventMetrics.completed,
         type: 'counter',
         samples: Object.keys(completions).map((completion) => ({
           labels: { completion },

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { objectKey } from '../../api/names.ts';
 import { maxToldRollouts } from '../../rollout/readings.ts';
 import { exposition } from '../../telemetry/exposition.ts';
-import { RolloutTally } from './tally.ts';
+import { RolloutEventCounts } from './event-counts.ts';
 import { type RolloutWorld, sql, steps, underWay } from './world.fixture.ts';
 
-const textOf = (tally: RolloutTally): string => exposition(tally.readings());
+const textOf = (counts: RolloutEventCounts): string => exposition(counts.readings());
 const ended = (world: RolloutWorld): Record<string, number> => {
-  const found = textOf(world.controller.tally).matchAll(
+  const found = textOf(world.controller.eventCounts).matchAll(
     /^adaptlet_rollout_completed_total\{completion="(\w+)"\} (\d+)$/gm,
   );
   return Object.fromEntries(
@@ -15,7 +15,7 @@ const ended = (world: RolloutWorld): Record<string, number> => {
   );
 };
 const events = (world: RolloutWorld): string[] =>
-  textOf(world.controller.tally)
+  textOf(world.controller.eventCounts)
     .split('\n')
     .filter((line) => line.startsWith('adaptlet_rollout_events_total'));
 
@@ -88,16 +88,16 @@ describe('what a leader counts of rollouts', () => {
   });
 
   it('is bounded: events of rollouts beyond the limit share a name', () => {
-    const tally = new RolloutTally();
+    const counts = new RolloutEventCounts();
     const event = { type: 'Normal', reason: 'Promoted' } as const;
     const counted = (name: string): string | undefined =>
-      textOf(tally)
+      textOf(counts)
         .split('\n')
         .find((line) => line.includes(`name="${name}",type="Normal",reason="Promoted"`));
-    for (let i = 0; i < maxToldRollouts + 3; i++) tally.event(objectKey('a', `r${i}`), event);
+    for (let i = 0; i < maxToldRollouts + 3; i++) counts.event(objectKey('a', `r${i}`), event);
     expect(counted('other')).toMatch(/namespace="".* 3$/);
-    tally.forget(objectKey('a', 'r0'));
-    tally.event(objectKey('a', 'later'), event);
+    counts.forget(objectKey('a', 'r0'));
+    counts.event(objectKey('a', 'later'), event);
     expect(counted('later')).toMatch(/ 1$/);
     expect(counted('r0')).toBeUndefined();
   });

@@ -1,4 +1,5 @@
-export type FairQueueLimits = {
+/** How much runs and waits at a time. */
+export type RoundRobinLimits = {
   /** How many run at once in all, and of one group. */
   readonly running: number;
   readonly runningOfGroup: number;
@@ -8,14 +9,17 @@ export type FairQueueLimits = {
 
 type Group<T> = { running: number; readonly waiting: T[] };
 
-/** Work that waits for one of few places. Groups take turns, so that a group with much to do delays only itself. */
-export class FairQueue<T> {
-  readonly #limits: FairQueueLimits;
+/**
+ * Work that waits for one of few places. The groups get them in round-robin order, so that a group with much to do
+ * delays only itself.
+ */
+export class RoundRobinQueue<T> {
+  readonly #limits: RoundRobinLimits;
   /** The group that got a place last is the last one. */
   readonly #groups = new Map<string, Group<T>>();
   #running = 0;
 
-  constructor(limits: FairQueueLimits) {
+  constructor(limits: RoundRobinLimits) {
     this.#limits = limits;
   }
 

@@ -4,7 +4,7 @@ import { type Attempt, follows } from './facts.ts';
 import type { Member } from './view.ts';
 
 /** What was counted of one attempt of one canary: what a runtime counted before it went away or started anew stays. */
-export type Counted = { readonly attempt: Attempt; readonly reports: Reports };
+export type AttemptCounts = { readonly attempt: Attempt; readonly reports: Reports };
 
 /** Processes of one runtime whose counts are kept apart. */
 const maxInstances = 4;
@@ -15,11 +15,11 @@ const isSame = (a: Attempt, b: Attempt): boolean =>
   a.uid === b.uid && a.digest === b.digest && a.attempt === b.attempt;
 
 /** Adds what the runtimes report now. Undefined: there is no canary. */
-export const countedOf = (
-  before: Counted | undefined,
+export const attemptCountsOf = (
+  before: AttemptCounts | undefined,
   members: readonly Member[],
   attempt: Attempt | undefined,
-): Counted | undefined => {
+): AttemptCounts | undefined => {
   if (attempt === undefined) return undefined;
   const now = reportsOf(
     members

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { Turns } from './turns.ts';
+import { KeyedMutex } from './keyed-mutex.ts';
 
 const gate = () => Promise.withResolvers<void>();
 
 it('does work for one key one after the other, and for others meanwhile', async () => {
-  const turns = new Turns<string>();
+  const mutex = new KeyedMutex<string>();
   const [first, log] = [gate(), [] as string[]];
   const work = (name: string, until?: Promise<void>) => async (): Promise<void> => {
     log.push(`${name} begins`);
@@ -12,9 +12,9 @@ it('does work for one key one after the other, and for others meanwhile', async 
     log.push(`${name} ends`);
   };
   const all = [
-    turns.take('a', work('a1', first.promise)),
-    turns.take('a', work('a2')),
-    turns.take('b', work('b1')),
+    mutex.runExclusive('a', work('a1', first.promise)),
+    mutex.runExclusive('a', work('a2')),
+    mutex.runExclusive('b', work('b1')),
   ];
   await all[2];
   expect(log).toEqual(['a1 begins', 'b1 begins', 'b1 ends']);
@@ -24,22 +24,22 @@ it('does work for one key one after the other, and for others meanwhile', async 
 });
 
 it('goes on after work that failed', async () => {
-  const turns = new Turns<string>();
-  const failing = turns.take('a', async () => {
+  const mutex = new KeyedMutex<string>();
+  const failing = mutex.runExclusive('a', async () => {
     throw new Error('broken');
   });
-  const next = turns.take('a', async () => 'done');
+  const next = mutex.runExclusive('a', async () => 'done');
   await expect(failing).rejects.toThrow('broken');
   expect(await next).toBe('done');
 });
 
 it('lets one who waits give up at once, and keeps the order of the others', async () => {
-  const turns = new Turns<string>();
+  const mutex = new KeyedMutex<string>();
   const [first, caller] = [gate(), new AbortController()];
-  const running = turns.take('a', () => first.promise);
-  const gaveUp = turns.take('a', async () => 'never', caller.signal);
+  const running = mutex.runExclusive('a', () => first.promise);
+  const gaveUp = mutex.runExclusive('a', async () => 'never', caller.signal);
   let lastBegan = false;
-  const last = turns.take('a', async () => {
+  const last = mutex.runExclusive('a', async () => {
     lastBegan = true;
   });
   caller.abort(new Error('left'));

@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FairQueue } from './fair-queue.ts';
+import { RoundRobinQueue } from './round-robin-queue.ts';
 
 const limits = { running: 3, runningOfGroup: 2, waitingOfGroup: 4 };
 
-const takeAll = (queue: FairQueue<string>): string[] => {
+const takeAll = (queue: RoundRobinQueue<string>): string[] => {
   const taken: string[] = [];
   for (let next = queue.take(); next !== undefined; next = queue.take()) taken.push(next);
   return taken;
@@ -12,14 +12,14 @@ const takeAll = (queue: FairQueue<string>): string[] => {
 
 describe('a fair queue', () => {
   it('gives a group with little to do its turn before the rest of one with much', () => {
-    const queue = new FairQueue<string>(limits);
+    const queue = new RoundRobinQueue<string>(limits);
     for (const item of ['a1', 'a2', 'a3', 'a4']) queue.add('a', item);
     queue.add('b', 'b1');
     expect(takeAll(queue)).toEqual(['a1', 'b1', 'a2']);
   });
 
   it('leaves places free rather than give a group more than its share', () => {
-    const queue = new FairQueue<string>(limits);
+    const queue = new RoundRobinQueue<string>(limits);
     for (const item of ['a1', 'a2', 'a3']) queue.add('a', item);
     expect(takeAll(queue)).toEqual(['a1', 'a2']);
     queue.add('b', 'b1');
@@ -29,7 +29,7 @@ describe('a fair queue', () => {
   });
 
   it('refuses what is more than may wait of one group, and takes that of others', () => {
-    const queue = new FairQueue<string>(limits);
+    const queue = new RoundRobinQueue<string>(limits);
     expect(['1', '2', '3', '4', '5'].map((item) => queue.add('a', item))).toEqual([
       true,
       true,
@@ -41,7 +41,7 @@ describe('a fair queue', () => {
   });
 
   it('does not give a place to what was removed', () => {
-    const queue = new FairQueue<string>(limits);
+    const queue = new RoundRobinQueue<string>(limits);
     queue.add('a', 'a1');
     queue.add('a', 'a2');
     queue.remove('a', 'a1');
@@ -53,7 +53,7 @@ describe('a fair queue', () => {
     const event = fc.record({ group: fc.constantFrom('a', 'b', 'c'), ends: fc.boolean() });
     fc.assert(
       fc.property(fc.array(event, { maxLength: 60 }), (events) => {
-        const queue = new FairQueue<string>(limits);
+        const queue = new RoundRobinQueue<string>(limits);
         const [running, served]: [string[], string[]] = [[], []];
         const start = (): void => {
           const taken = takeAll(queue);
