@@ -1,4 +1,4 @@
-import type { Election } from '../kube/lease/lease.ts';
+import type { Election } from '../kube/lease/election.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Term } from './reconcile/controller.ts';
 import type { RunningTerm } from './term.ts';

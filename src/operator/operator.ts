@@ -4,7 +4,7 @@ import type { RolloutObject } from '../api/objects.ts';
 import { logGrpc } from '../grpc/server.ts';
 import { connectKube } from '../kube/client/client.ts';
 import { EventRecorder } from '../kube/events/events.ts';
-import { createElection } from '../kube/lease/lease.ts';
+import { createElection } from '../kube/lease/elector.ts';
 import { createMeasure } from '../measurement/measure.ts';
 import { rolloutReadings } from '../rollout/readings.ts';
 import { createTraces } from '../telemetry/traces.ts';

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createEvictionPolicy } from '../../src/runtime/residency/eviction-policy.ts';
+import { createEvictionPolicy } from '../../src/runtime/residency/eviction-policies.ts';
 import { beladyCache } from '../bench/cache/belady.ts';
 import { gdsfCache } from '../bench/cache/gdsf.ts';
 import { lruCache } from '../bench/cache/lru.ts';

@@ -1,6 +1,6 @@
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import { microTime } from '../client/micro-time.ts';
-import type { Election, ElectionOptions, Leadership } from './lease.ts';
+import type { Election, ElectionOptions, Leadership } from './election.ts';
 import { Observation } from './observation.ts';
 import {
   type Claim,
@@ -16,8 +16,8 @@ import {
 import { LeaseRequests } from './requests.ts';
 import { type Moment, momentOf, Term } from './term.ts';
 
-/** The candidate behind `createElection`: reads the record, decides, writes it, and tells who leads. */
-export class LeaseElector implements Election {
+/** A candidate: reads the record, decides, writes it, and tells who leads. */
+class LeaseElector implements Election {
   readonly #options: ElectionOptions;
   readonly #requests: LeaseRequests;
   readonly #observation: Observation;
@@ -291,3 +291,17 @@ export class LeaseElector implements Election {
     }
   }
 }
+
+/**
+ * Election of a leader by a Lease of coordination.k8s.io/v1.
+ *
+ * Guarantees: `fence` passes in one process at a time; the epoch grows with every change of the leader; a holder that
+ * cannot renew stops by itself; one that was stopped for a while (SIGSTOP, a slept machine) finds out before it acts.
+ * They hold for any delay and loss of requests and answers, and when the Lease is deleted or made anew.
+ *
+ * Assumptions: monotonic clocks run alike within 10 %; all candidates have the same `leaseMs`.
+ *
+ * Caveat: a Lease that does not exist may have been deleted under a leader, so whoever makes it waits for `leaseMs`
+ * before it leads. That is so at the first start in a new cluster as well.
+ */
+export const createElection = (options: ElectionOptions): Election => new LeaseElector(options);

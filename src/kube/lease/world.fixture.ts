@@ -4,7 +4,8 @@ import { FakeClock } from '../../time/fake-clock.ts';
 import type { KubeRequest } from '../client/api.ts';
 import { pathOf } from '../client/object.ts';
 import { FakeApi } from '../testing/fake-api.ts';
-import { createElection, type Election } from './lease.ts';
+import type { Election } from './election.ts';
+import { createElection } from './elector.ts';
 import { leaseType } from './record.ts';
 
 export const leasePath = pathOf(leaseType, 'system', 'operator');

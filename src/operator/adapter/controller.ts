@@ -11,26 +11,20 @@ import {
   type Requeue,
   soonest,
 } from '../reconcile/controller.ts';
-import type { NameClaims } from '../reconcile/name-claims.ts';
-import type { Presences } from '../reconcile/presence.ts';
-import type { Use, Uses } from '../reconcile/uses.ts';
+import type { Use } from '../reconcile/uses.ts';
 import { lookAgainMs, versionOf, Writes, type Written } from '../writes.ts';
 import { type AdapterDecision, decideAdapter, digestOf, digestSourceOf } from './decide.ts';
 import type { Seen } from './failures.ts';
 import { inUseFinalizer } from './finalizer.ts';
-import { followAdapters } from './follow.ts';
+import { type AdapterSources, followAdapters } from './follow.ts';
 import { holdersOf } from './observe.ts';
 import type { EventReason } from './reasons.ts';
-import type { Resolver } from './resolver.ts';
 
-export type AdapterParts = ControllerParts & {
-  readonly presences: Presences;
-  readonly claims: NameClaims;
-  readonly uses: Uses;
-  readonly resolver: Resolver;
-  /** Whether a namespace is being deleted. Errors: KUBE_*. */
-  readonly isTerminating: (namespace: string, signal: AbortSignal) => Promise<boolean>;
-};
+export type AdapterParts = ControllerParts &
+  AdapterSources & {
+    /** Whether a namespace is being deleted. Errors: KUBE_*. */
+    readonly isTerminating: (namespace: string, signal: AbortSignal) => Promise<boolean>;
+  };
 
 /** Milliseconds between two writes of one Adapter that only say what was observed. */
 const observationMs = 1000;

@@ -1,8 +1,17 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { Enqueue } from '../reconcile/controller.ts';
-import { changesPlace } from '../reconcile/presence.ts';
-import { adaptersNamedBy } from '../reconcile/uses.ts';
-import type { AdapterParts } from './controller.ts';
+import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
+import type { NameClaims } from '../reconcile/name-claims.ts';
+import { changesPlace, type Presences } from '../reconcile/presence.ts';
+import { adaptersNamedBy, type Uses } from '../reconcile/uses.ts';
+import type { Resolver } from './resolver.ts';
+
+/** What the status of an Adapter is made from, and what tells when that changes. */
+export type AdapterSources = Pick<ControllerParts, 'clock' | 'objects' | 'fleet'> & {
+  readonly presences: Presences;
+  readonly claims: NameClaims;
+  readonly uses: Uses;
+  readonly resolver: Resolver;
+};
 
 /** Milliseconds in which reports about an adapter are gathered. */
 const reportMs = 1000;
@@ -16,8 +25,8 @@ const servingMs = 5000;
  * Wants each Adapter once, and again when something changed that its status shows. A connection touches the adapters
  * that the runtime has, and those that are wanted somewhere; all of them only when a base model comes or goes.
  */
-export const followAdapters = (parts: AdapterParts, enqueue: Enqueue): (() => void) => {
-  const { clock, objects, fleet, uses, claims, resolver, presences } = parts;
+export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() => void) => {
+  const { clock, objects, fleet, uses, claims, resolver, presences } = sources;
   const known = (key: ObjectKey, afterMs: number): void => {
     if (objects.adapters.get(key) !== undefined) enqueue(key, afterMs);
   };

@@ -12,23 +12,20 @@ import {
   type OperatorEvent,
   soonest,
 } from '../reconcile/controller.ts';
-import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { Presences } from '../reconcile/presence.ts';
-import type { Uses } from '../reconcile/uses.ts';
 import { lookAgainMs, versionOf, Writes } from '../writes.ts';
 import { completionsOf, RolloutEventCounts } from './event-counts.ts';
-import { followRollouts } from './follow.ts';
+import { followRollouts, type RolloutSources } from './follow.ts';
 import type { eventReasons } from './reasons.ts';
 import { type Memory, newMemory, type TurnEvent, turnOf } from './turn.ts';
 import { viewOf } from './view.ts';
 
-export type RolloutParts = ControllerParts & {
-  readonly presences: Presences;
-  readonly claims: NameClaims;
-  readonly uses: Uses;
-  /** Asks a server for the number of a metric. */
-  readonly measure: Measure;
-};
+export type RolloutParts = ControllerParts &
+  RolloutSources & {
+    readonly presences: Presences;
+    /** Asks a server for the number of a metric. */
+    readonly measure: Measure;
+  };
 
 /** Annotation in which a person asks for a verb. */
 const requestAnnotation = 'adaptlet.io/request';

@@ -1,8 +1,15 @@
 import type { ObjectKey } from '../../api/names.ts';
+import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { RolloutState, RuntimeKey } from '../fleet/fleet.ts';
-import type { Enqueue } from '../reconcile/controller.ts';
+import type { NameClaims } from '../reconcile/name-claims.ts';
 import { changesPlace } from '../reconcile/presence.ts';
-import type { RolloutParts } from './controller.ts';
+import type { Uses } from '../reconcile/uses.ts';
+
+/** What tells when a decision about a rollout could be another one. */
+export type RolloutSources = Pick<ControllerParts, 'objects' | 'fleet'> & {
+  readonly claims: NameClaims;
+  readonly uses: Uses;
+};
 
 /** Milliseconds in which reports that change decisions are gathered. */
 const reportMs = 50;
@@ -26,7 +33,7 @@ const decisive = (state: RolloutState | undefined): string =>
 
 /** Wants each rollout once, and again when something changed that a decision about it looks at. */
 export const followRollouts = (
-  { objects, fleet, uses, claims }: RolloutParts,
+  { objects, fleet, uses, claims }: RolloutSources,
   enqueue: Enqueue,
 ): (() => void) => {
   const all = (afterMs: number): void => {

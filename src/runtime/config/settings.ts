@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { nameSchema, namespaceSchema } from '../../api/names.ts';
 import { bytes, count, labels, list, logLevel, otlpEndpoint } from '../../settings/values.ts';
-import { evictionPolicyNames } from '../residency/eviction-policy.ts';
+import { evictionPolicyNames } from '../residency/eviction-policies.ts';
 
 /**
  * Every setting of `adaptlet serve`. A setting `someName` is the flag `--some-name` and the environment variable

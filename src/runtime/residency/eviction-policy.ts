@@ -1,5 +1,3 @@
-import { hitDensity } from './hit-density.ts';
-
 /** An adapter in RAM that could leave. */
 export type Evictable = {
   readonly key: string;
@@ -21,16 +19,3 @@ export type EvictionPolicy = {
   /** The lowest leaves first; of equals the least recently used. A newcomer may be worth less than all others. */
   worth(adapter: Evictable): number;
 };
-
-export const evictionPolicyNames = ['hit-density', 'lru'] as const;
-export type EvictionPolicyName = (typeof evictionPolicyNames)[number];
-
-/** The least recently used leaves first. */
-const lru = (): EvictionPolicy => ({
-  used: () => undefined,
-  divided: () => undefined,
-  worth: () => 0,
-});
-
-export const createEvictionPolicy = (name: EvictionPolicyName): EvictionPolicy =>
-  name === 'lru' ? lru() : hitDensity();

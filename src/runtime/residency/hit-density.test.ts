@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../engine/random.ts';
-import { createEvictionPolicy, type EvictionPolicy, evictionPolicyNames } from './eviction-policy.ts';
+import { createEvictionPolicy, evictionPolicyNames } from './eviction-policies.ts';
+import type { EvictionPolicy } from './eviction-policy.ts';
 import { hitDensity } from './hit-density.ts';
 
 const worth = (policy: EvictionPolicy, key: string, bytes = 10, reloadMs = 10): number =>

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { type EvictionPolicyName, evictionPolicyNames } from './eviction-policy.ts';
+import { type EvictionPolicyName, evictionPolicyNames } from './eviction-policies.ts';
 import { adapter, key, loadedBytes, settle, type World, world } from './fake-ports.ts';
 import type { Lease } from './manager.ts';
 

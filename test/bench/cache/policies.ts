@@ -1,4 +1,4 @@
-import { createEvictionPolicy } from '../../../src/runtime/residency/eviction-policy.ts';
+import { createEvictionPolicy } from '../../../src/runtime/residency/eviction-policies.ts';
 import { beladyCache } from './belady.ts';
 import { gdsfCache } from './gdsf.ts';
 import { lruCache } from './lru.ts';

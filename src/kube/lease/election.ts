@@ -1,9 +1,9 @@
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { KubeApi } from '../client/api.ts';
-import { LeaseElector } from './elector.ts';
 import type { Holder } from './record.ts';
 
+/** Of one candidate of an election. */
 export type ElectionOptions = {
   readonly api: KubeApi;
   readonly namespace: string;
@@ -33,6 +33,7 @@ export type ElectionOptions = {
   readonly logger: Log;
 };
 
+/** What a candidate knows of who leads. */
 export type Leadership = {
   readonly isLeader: boolean;
   readonly epoch: number;
@@ -40,6 +41,7 @@ export type Leadership = {
   readonly holder: Holder | undefined;
 };
 
+/** The part of one candidate in the election of a leader. */
 export type Election = {
   /** Takes part from now on. Once. */
   readonly start: () => void;
@@ -62,17 +64,3 @@ export type Election = {
   /** Calls back when something of `Leadership` is different; the result ends that. */
   readonly onChange: (listener: (leadership: Leadership) => void) => () => void;
 };
-
-/**
- * Election of a leader by a Lease of coordination.k8s.io/v1.
- *
- * Guarantees: `fence` passes in one process at a time; the epoch grows with every change of the leader; a holder that
- * cannot renew stops by itself; one that was stopped for a while (SIGSTOP, a slept machine) finds out before it acts.
- * They hold for any delay and loss of requests and answers, and when the Lease is deleted or made anew.
- *
- * Assumptions: monotonic clocks run alike within 10 %; all candidates have the same `leaseMs`.
- *
- * Caveat: a Lease that does not exist may have been deleted under a leader, so whoever makes it waits for `leaseMs`
- * before it leads. That is so at the first start in a new cluster as well.
- */
-export const createElection = (options: ElectionOptions): Election => new LeaseElector(options);

@@ -1,0 +1,16 @@
+import type { EvictionPolicy } from './eviction-policy.ts';
+import { hitDensity } from './hit-density.ts';
+
+/** The policies that a runtime may be set to. */
+export const evictionPolicyNames = ['hit-density', 'lru'] as const;
+export type EvictionPolicyName = (typeof evictionPolicyNames)[number];
+
+/** The least recently used leaves first. */
+const lru = (): EvictionPolicy => ({
+  used: () => undefined,
+  divided: () => undefined,
+  worth: () => 0,
+});
+
+export const createEvictionPolicy = (name: EvictionPolicyName): EvictionPolicy =>
+  name === 'lru' ? lru() : hitDensity();
