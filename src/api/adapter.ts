@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { imageVersion } from './image.ts';
 import { digestSchema, modelNameSchema } from './names.ts';
@@ -96,3 +97,9 @@ export const adapterSpecSchema = z
   });
 export type AdapterSpec = z.infer<typeof adapterSpecSchema>;
 export type PreloadTier = AdapterSpec['preload']['tier'];
+
+/** Why an Adapter cannot change from one spec to the other; empty when it can. Presence counts as well as value. */
+export const immutabilityProblems = (oldSpec: AdapterSpec, newSpec: AdapterSpec): string[] =>
+  immutableAdapterFields
+    .filter((field) => !isDeepStrictEqual(oldSpec[field], newSpec[field]))
+    .map((field) => immutableMessage(field));

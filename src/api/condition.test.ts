@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { conditionsOf, cut, maxStatusMessage, readiness } from './condition.ts';
+import { conditionsOf, cut, joinCapped, maxStatusMessage, readiness } from './condition.ts';
 import { kstatusOf } from './kstatus.fixture.ts';
 
 const ready = (status: 'True' | 'False', message = '') =>
@@ -57,4 +57,8 @@ describe('readiness', () => {
 
 it('cuts with an ellipsis, and only what is too long', () => {
   expect([cut('abcd', 4), cut('abcde', 4)]).toEqual(['abcd', 'abc…']);
+});
+
+it('a message lists some and counts the rest', () => {
+  expect([joinCapped(['a', 'b'], 2), joinCapped(['a', 'b', 'c'], 2)]).toEqual(['a, b', 'a, b and 1 more']);
 });

@@ -99,8 +99,14 @@ export const verdictsOf = (conditions: readonly Condition[]): readonly string[] 
   conditions.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
 
 /**
- * A text of at most `most` characters. No half of a surrogate pair is left at the end: the API server would keep another
+ * A text of at most `max` characters. No half of a surrogate pair is left at the end: the API server would keep another
  * text than the one that was sent, and the difference would be written again and again.
  */
-export const cut = (value: string, most = maxStatusMessage): string =>
-  (value.length > most ? `${value.slice(0, most - 1)}…` : value).toWellFormed();
+export const cut = (value: string, max = maxStatusMessage): string =>
+  (value.length > max ? `${value.slice(0, max - 1)}…` : value).toWellFormed();
+
+/** At most `max` of the items, and how many more there are: `a, b, c and 4 more`. */
+export const joinCapped = (items: readonly string[], max: number, separator = ', '): string =>
+  items.length <= max
+    ? items.join(separator)
+    : `${items.slice(0, max).join(separator)} and ${items.length - max} more`;

@@ -1,9 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { adapterSpecSchema } from './adapter.ts';
+import { adapterSpecSchema, immutabilityProblems } from './adapter.ts';
 import { durationBetween, parseDuration } from './duration.ts';
 import { imageVersion } from './image.ts';
-import { immutabilityProblems } from './immutable.ts';
 import { parseQuantity } from './quantity.ts';
 import { compileRegex } from './regex.ts';
 import { selects } from './selector.ts';

@@ -1,7 +1,6 @@
 import { type Document, LineCounter, type ParsedNode, parseAllDocuments, type YAMLError } from 'yaml';
 import type { Path } from './problems.ts';
-import { flowDepthExceeds } from './yaml-depth.ts';
-import { maxDepth, readTree, tooDeep } from './yaml-tree.ts';
+import { flowDepthExceeds, maxDepth, readTree, tooDeep } from './yaml-tree.ts';
 
 /** Largest file that is read, in bytes. */
 export const maxManifestBytes = 1024 * 1024;

@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, type Node, type Pair } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, Lexer, type Node, type Pair } from 'yaml';
 import type { Path } from './problems.ts';
 
 /** A manifest has fewer than 20 levels. */
@@ -105,3 +105,20 @@ const keyOf = (pair: Pair): string => String(isScalar(pair.key) ? pair.key.value
 
 const offsetOfNode = (node: unknown): number | undefined =>
   (node as { readonly range?: readonly number[] | null } | null | undefined)?.range?.[0];
+
+const opens = /[[{]/g;
+
+/**
+ * True when `[` and `{` are nested deeper than `limit`. Only texts with that many brackets are looked at closely; the
+ * YAML parser would spend seconds on a hostile one.
+ */
+export const flowDepthExceeds = (text: string, limit: number): boolean => {
+  if ((text.match(opens)?.length ?? 0) <= limit) return false;
+  let depth = 0;
+  for (const token of new Lexer().lex(text)) {
+    if (token === '[' || token === '{') depth += 1;
+    else if (token === ']' || token === '}') depth = Math.max(0, depth - 1);
+    if (depth > limit) return true;
+  }
+  return false;
+};

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { codeOf } from '../errors/code-of.fixture.ts';
-import { parseChallenges } from './challenge.ts';
 import { safeName } from './file-name.ts';
 import { isPlainHttp, parseReference } from './reference.ts';
+import { parseChallenges } from './registry-auth.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 

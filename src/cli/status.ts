@@ -7,8 +7,7 @@ import {
 } from '../gen/adaptlet/inference/v1/admin.ts';
 import { abReport, type Compared } from './ab-report.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
-import { takenText, whereOf } from './metric-text.ts';
-import { mirrorText } from './mirror-text.ts';
+import { mirrorText, takenText, whereOf } from './rollout-text.ts';
 import { table } from './table.ts';
 
 const mebibytes = (bytes: bigint): string => `${(Number(bytes) / 2 ** 20).toFixed(1)} MiB`;

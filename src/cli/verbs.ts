@@ -1,8 +1,14 @@
 import type { ServiceError } from '@grpc/grpc-js';
 import { Command } from 'commander';
-import type { Adapter, AdminClient, Rollout, StatusResponse } from '../gen/adaptlet/inference/v1/admin.ts';
+import type {
+  Adapter,
+  AdminClient,
+  ConfirmRemovalsResponse,
+  Rollout,
+  StatusResponse,
+  TrustClusterResponse,
+} from '../gen/adaptlet/inference/v1/admin.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
-import { operatorCommands } from './trust-cluster.ts';
 
 type Answer<T> = (error: ServiceError | null, value: T) => void;
 
@@ -122,4 +128,22 @@ export const verbCommands = (): Command[] => [
       }),
   ),
   ...operatorCommands(),
+];
+
+/** `adaptlet trust-cluster` and `adaptlet confirm-removals`: what only a person may say about an operator. */
+const operatorCommands = (): Command[] => [
+  withAdminOptions(new Command('trust-cluster'))
+    .description('follow the present cluster of the operator instead of the former one')
+    .action(async (options: AdminOptions) => {
+      await callAdmin<TrustClusterResponse>(options, (client, done) => client.trustCluster({}, done));
+      process.stdout.write('the cluster of the operator that answers next is followed\n');
+    }),
+  withAdminOptions(new Command('confirm-removals'))
+    .description('allow removals now that are held back because they take away more than half of the plan')
+    .action(async (options: AdminOptions) => {
+      const { removed } = await callAdmin<ConfirmRemovalsResponse>(options, (client, done) =>
+        client.confirmRemovals({}, done),
+      );
+      process.stdout.write(`${removed} resources were removed\n`);
+    }),
 ];

@@ -1,7 +1,6 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { ArmCounts as WireArm, WeightCounts as WireCounts } from '../gen/adaptlet/control/v1/control.ts';
-import { buckets } from '../rollout/judge/bucket.ts';
-import { ArmCounter, type ArmCounts } from '../rollout/judge/counts.ts';
+import { ArmCounter, type ArmCounts, buckets } from '../rollout/judge/counts.ts';
 import type { WeightCounts } from '../rollout/judge/reports.ts';
 import { isInRange } from '../rollout/judge/sketch.ts';
 

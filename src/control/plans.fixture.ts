@@ -8,8 +8,8 @@ import {
   type RouteResource,
   resourceKey,
   type SplitResource,
+  versioned,
 } from '../plan/resources.ts';
-import { versioned } from '../plan/version.ts';
 import type { Revision } from './revision.ts';
 import type { Target } from './sender.ts';
 

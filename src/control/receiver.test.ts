@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Resource, resourceKey } from '../plan/resources.ts';
-import { versioned } from '../plan/version.ts';
+import { type Resource, resourceKey, versioned } from '../plan/resources.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import type { HeldPlan } from './held-plan.ts';
 import { adapter, adapters, arm, at, planOf, route, split } from './plans.fixture.ts';

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Resource, resourceKey } from '../plan/resources.ts';
-import { versioned } from '../plan/version.ts';
+import { type Resource, resourceKey, versioned } from '../plan/resources.ts';
 import { adapter, adapters, arm, at, planOf, route, split, targetOf } from './plans.fixture.ts';
 import { noRevision } from './revision.ts';
 import { type Batch, Sender } from './sender.ts';

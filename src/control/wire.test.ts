@@ -4,7 +4,7 @@ import { Resource as WireResource } from '../gen/adaptlet/control/v1/control.ts'
 import { canonicalJson } from '../plan/canonical.ts';
 import { compilePlan } from '../plan/compile.ts';
 import { anAdapter, aRollout, aRoute, aStatus, bound } from '../plan/manifests.fixture.ts';
-import { versioned, versionOf } from '../plan/version.ts';
+import { versioned, versionOf } from '../plan/resources.ts';
 import { adapter, route, split } from './plans.fixture.ts';
 import { maxBodyBytes, resourceFromWire, resourceToWire } from './wire.ts';
 

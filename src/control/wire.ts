@@ -1,7 +1,6 @@
 import type { Refusal as WireRefusal, Resource as WireResource } from '../gen/adaptlet/control/v1/control.ts';
 import { canonicalJson } from '../plan/canonical.ts';
-import { resourceKey, type Versioned } from '../plan/resources.ts';
-import { versionOf } from '../plan/version.ts';
+import { resourceKey, type Versioned, versionOf } from '../plan/resources.ts';
 import { readBody } from './bodies.ts';
 import { readKey } from './key.ts';
 

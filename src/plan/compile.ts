@@ -10,10 +10,10 @@ import {
   type RouteResource,
   resourceKey,
   type Versioned,
+  versioned,
 } from './resources.ts';
 import { type RuntimeView, splitOf } from './split.ts';
 import { tierOf, type Want, wantsOfRollouts } from './tiers.ts';
-import { versioned } from './version.ts';
 
 export type { RuntimeView } from './split.ts';
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { AdapterSpec, PreloadTier } from '../api/adapter.ts';
 import type { Digest, ObjectKey } from '../api/names.ts';
 import type { GuardSpec, HashOn } from '../api/rollout.ts';
@@ -5,6 +6,7 @@ import type { BoundAdapter } from '../api/rollout-status.ts';
 import type { Rule } from '../api/route.ts';
 import type { Source } from '../api/source.ts';
 import type { Validation } from '../api/validation.ts';
+import { canonicalJson } from './canonical.ts';
 
 /** One adapter that a runtime may hold. `tier` is the least tier that the plan wants it at on this runtime. */
 export type AdapterResource = {
@@ -71,3 +73,12 @@ export type Versioned<R extends Resource = Resource> = R & { readonly version: s
 export type Plan = ReadonlyMap<string, Versioned>;
 
 export const resourceKey = (r: Pick<Resource, 'type' | 'name'>): string => `${r.type} ${r.name}`;
+
+/** Hash of a body: 16 hexadecimal digits of the sha256 of its canonical JSON. Equal version, equal meaning. */
+export const versionOf = (body: Resource['body']): string =>
+  createHash('sha256').update(canonicalJson(body)).digest('hex').slice(0, 16);
+
+export const versioned = <R extends Resource>(resource: R): Versioned<R> => ({
+  ...resource,
+  version: versionOf(resource.body),
+});

@@ -6,8 +6,7 @@ import type { BoundAdapter } from '../api/rollout-status.ts';
 import { type Selector, selects } from '../api/selector.ts';
 import { assignmentOf } from '../rollout/groups/assignment.ts';
 import { Remembered } from './remembered.ts';
-import type { SplitResource, Versioned } from './resources.ts';
-import { versioned } from './version.ts';
+import { type SplitResource, type Versioned, versioned } from './resources.ts';
 
 /** What the plan needs to know of the runtime that it is for. */
 export type RuntimeView = {

@@ -1,8 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../api/names.fixture.ts';
-import { type GuardState, newGuard, type Observation, observe } from './guard.ts';
-import { type GuardLimits, guardLimits } from './guard-limits.ts';
+import {
+  type GuardLimits,
+  type GuardState,
+  guardLimits,
+  newGuard,
+  type Observation,
+  observe,
+} from './guard.ts';
 import { bucketsPerWindow } from './guard-window.ts';
 
 const inARow: GuardLimits = { maxConsecutiveErrors: 3, minRequests: 20, windowMs: 60_000 };

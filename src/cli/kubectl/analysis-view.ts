@@ -3,7 +3,7 @@ import type { MetricStatus, RolloutStatus } from '../../api/rollout-status.ts';
 import { inUnit, type Unit, unitsOf } from '../../rollout/analysis/unit.ts';
 import { abReport, sidesOf } from '../ab-report.ts';
 import { cutTo, inColumns, widthOf } from '../columns.ts';
-import { takenText, whereOf } from '../metric-text.ts';
+import { takenText, whereOf } from '../rollout-text.ts';
 import { icon } from './output.ts';
 
 /** A message in fewer columns says nothing; those that decide are told above in full. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCodeOf } from '../../errors/adaptlet-error.ts';
-import { textOf } from './advice.ts';
+import { textOf } from './output.ts';
 
 /**
  * Looks now and every `everyMs` milliseconds until its user has seen enough. An API server that goes away after the

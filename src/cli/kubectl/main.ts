@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { aliveUntil } from '../alive-until.ts';
-import { textOf } from './advice.ts';
 import { kubectlCommands } from './commands.ts';
 import { completionCommands } from './completion.ts';
+import { textOf } from './output.ts';
 
 const commands = kubectlCommands();
 

@@ -5,7 +5,7 @@ import { selects } from '../../api/selector.ts';
 import type { RuntimeObject } from '../../operator/objects/objects.ts';
 import { strategyNameOf } from '../../rollout/strategy.ts';
 import { inColumns } from '../columns.ts';
-import { mirrorText } from '../mirror-text.ts';
+import { mirrorText } from '../rollout-text.ts';
 import { analysisView } from './analysis-view.ts';
 import { groupsView } from './groups-view.ts';
 import { icon, since, toneOfPhase } from './output.ts';

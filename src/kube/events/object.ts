@@ -1,5 +1,4 @@
-import { microTime } from '../client/micro-time.ts';
-import { apiVersionOf, type KubeObject, type ResourceType } from '../client/object.ts';
+import { apiVersionOf, type KubeObject, microTime, type ResourceType } from '../client/object.ts';
 
 /** https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/ */
 export const eventType: ResourceType = {

@@ -1,8 +1,7 @@
 import { errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { KubeApi } from '../client/api.ts';
-import { microTime } from '../client/micro-time.ts';
-import { pathOf } from '../client/object.ts';
+import { microTime, pathOf } from '../client/object.ts';
 import {
   type EventNote,
   eventNameOf,

@@ -1,5 +1,5 @@
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
-import { microTime } from '../client/micro-time.ts';
+import { microTime } from '../client/object.ts';
 import type { Election, ElectionOptions, Leadership } from './election.ts';
 import { Observation } from './observation.ts';
 import {

@@ -1,21 +1,13 @@
 import type { AdapterStatus } from '../../api/adapter-status.ts';
-import { conditionOf, conditionsOf, cut, readiness } from '../../api/condition.ts';
+import { conditionOf, conditionsOf, cut, joinCapped, readiness } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
-import { listed } from '../listed.ts';
+import { type Controller, type ControllerParts, inGrace, type Requeue, soonest } from '../reconcile/controller.ts';
 import type { Read } from '../objects/objects.ts';
-import {
-  type Controller,
-  type ControllerParts,
-  inGrace,
-  type Requeue,
-  soonest,
-} from '../reconcile/controller.ts';
-import type { Use } from '../reconcile/uses.ts';
+import { inUseFinalizer, type Use } from '../reconcile/uses.ts';
 import { lookAgainMs, versionOf, Writes, type Written } from '../writes.ts';
 import { type AdapterDecision, decideAdapter, digestOf, digestSourceOf } from './decide.ts';
 import type { Seen } from './failures.ts';
-import { inUseFinalizer } from './finalizer.ts';
 import { type AdapterSources, followAdapters } from './follow.ts';
 import { holdersOf } from './observe.ts';
 import type { EventReason } from './reasons.ts';
@@ -163,7 +155,7 @@ export class AdapterController implements Controller {
 
   /** A spec that is not valid is told in the status, without a touch of what else is written there. */
   async #refuse(read: Reading, memory: Memory, signal: AbortSignal): Promise<Requeue> {
-    const message = listed(
+    const message = joinCapped(
       read.problems.map(({ reason }) => reason),
       10,
       '; ',
@@ -244,5 +236,5 @@ const keptBy = (uses: readonly Use[]): string => {
   const rollouts = [...new Set(uses.map(({ rollout }) => rollout))];
   return rollouts.length === 0
     ? 'it is kept: a rollout of the namespace cannot be read and may use it'
-    : `it is kept until these rollouts no longer use it: ${listed(rollouts, 10)}`;
+    : `it is kept until these rollouts no longer use it: ${joinCapped(rollouts, 10)}`;
 };

@@ -4,6 +4,7 @@ import {
   conditionOf,
   conditionsOf,
   cut,
+  joinCapped,
   type Observed,
   readiness,
   readyTypes,
@@ -12,7 +13,6 @@ import {
 import { imageVersion } from '../../api/image.ts';
 import type { Digest } from '../../api/names.ts';
 import type { AdapterObject } from '../../api/objects.ts';
-import { listed } from '../listed.ts';
 import type { Use } from '../reconcile/uses.ts';
 import { failuresOf, type Seen } from './failures.ts';
 import { contentOf, countsOf, type Holder, isFailed, isSatisfied } from './observe.ts';
@@ -135,7 +135,7 @@ const inUse = (uses: readonly Use[]): AdapterCondition => {
   const named = [...byRollout].map(
     ([rollout, all]) => `AdapterRollout ${rollout} (${all.map(({ as }) => as).join(', ')})`,
   );
-  return { type: 'InUse', status: 'True', reason: 'Referenced', message: listed(named, 10) };
+  return { type: 'InUse', status: 'True', reason: 'Referenced', message: joinCapped(named, 10) };
 };
 
 /** Failures that say that the adapter and the base model do not go together. */
@@ -202,7 +202,7 @@ const isRefused = ({ state }: Holder): boolean => state?.state === 'Failed' && s
 
 const noRuntime = (baseModel: string): string => `no runtime with the base model ${baseModel} is connected`;
 const namesOf = (holders: readonly Holder[]): string =>
-  listed(
+  joinCapped(
     holders.map(({ key }) => key),
     3,
   );

@@ -2,6 +2,9 @@ import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { Collection, Read } from '../objects/objects.ts';
 
+/** Keeps an Adapter object while a rollout uses it, so that a prune cannot pull stable away. */
+export const inUseFinalizer = 'adaptlet.io/in-use';
+
 /** How a rollout uses an Adapter. */
 export type Use = {
   readonly rollout: ObjectKey;

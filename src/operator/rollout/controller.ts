@@ -1,17 +1,11 @@
-import { cut } from '../../api/condition.ts';
+import { cut, joinCapped } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import { MetricsOfRollouts } from '../../measurement/metrics-of-rollouts.ts';
 import type { Measure } from '../../measurement/source.ts';
 import { parseRequest, type RolloutRequest } from '../../rollout/request.ts';
-import { listed } from '../listed.ts';
+import { type Controller, type ControllerParts, type OperatorEvent, soonest } from '../reconcile/controller.ts';
 import type { Read } from '../objects/objects.ts';
-import {
-  type Controller,
-  type ControllerParts,
-  type OperatorEvent,
-  soonest,
-} from '../reconcile/controller.ts';
 import type { Presences } from '../reconcile/presence.ts';
 import { lookAgainMs, versionOf, Writes } from '../writes.ts';
 import { completionsOf, RolloutEventCounts } from './event-counts.ts';
@@ -90,7 +84,7 @@ export class RolloutController implements Controller {
     if (read.metadata.deletionTimestamp !== undefined) return {};
     if (read.object === undefined) {
       const why = read.problems.map(({ reason }) => reason);
-      this.#complain(read, 'InvalidSpec', listed(why, 10, '; '));
+      this.#complain(read, 'InvalidSpec', joinCapped(why, 10, '; '));
       return {};
     }
     if (this.#writes.isBehind(read)) return { requeueAfterMs: lookAgainMs };

@@ -1,9 +1,8 @@
-import { cut } from '../../api/condition.ts';
+import { cut, joinCapped } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
 import { addMirrorCounts, type MirrorCounts, noMirrorCounts } from '../../rollout/mirror.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
-import { listed } from '../listed.ts';
 import type { FactReason } from './reasons.ts';
 import type { AdapterView, Member, RolloutView } from './view.ts';
 
@@ -81,7 +80,7 @@ const stableFailsOf = ({ members, rollout }: RolloutView): string | undefined =>
   });
   const [first] = failing;
   if (first === undefined) return undefined;
-  const where = listed(
+  const where = joinCapped(
     failing.map(({ name }) => name),
     maxNamed,
   );
@@ -103,7 +102,7 @@ const guardsOf = (members: readonly Member[], attempt: Attempt): Held[] => {
   });
   const [first] = tripped;
   if (first === undefined) return [];
-  const where = listed(
+  const where = joinCapped(
     tripped.map(({ name }) => name),
     maxNamed,
   );
@@ -137,7 +136,7 @@ const targetFact = (view: RolloutView, adapter: AdapterView, attempt: Attempt | 
   const refused = view.members.filter((member) => isRefused(member, adapter, attempt));
   const [first] = refused;
   if (first?.target !== undefined) {
-    const where = listed(
+    const where = joinCapped(
       refused.map(({ name }) => name),
       maxNamed,
     );
@@ -172,7 +171,7 @@ const notReady = (all: number, missing: readonly Member[]): string => {
     if (target.state !== 'Failed') return `${name} (${target.state})`;
     return `${name} (${cut([target.reason, target.message].filter((part) => part !== '').join(': '), maxQuoted)})`;
   });
-  return `${all - missing.length} of ${all} runtimes are ready; not ${listed(named, maxNamed)}`;
+  return `${all - missing.length} of ${all} runtimes are ready; not ${joinCapped(named, maxNamed)}`;
 };
 
 /** Of stable, where it is another one: it serves where it is Resident, whatever the rest of the fleet does. */

@@ -3,10 +3,10 @@ import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
-import { inUseFinalizer } from '../adapter/finalizer.ts';
 import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
 import type { Objects, Read } from '../objects/objects.ts';
 import type { PresentRuntime } from '../reconcile/presence.ts';
+import { inUseFinalizer } from '../reconcile/uses.ts';
 import type { FactReason } from './reasons.ts';
 
 /** An Adapter object as a rollout looks at it. */

@@ -3,6 +3,7 @@ import {
   conditionOf,
   conditionsOf,
   cut,
+  joinCapped,
   type Observed,
   type Progress,
   readiness,
@@ -10,7 +11,6 @@ import {
 } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
-import { listed } from '../listed.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 import type { RouteFindings } from './references.ts';
 
@@ -78,7 +78,7 @@ const isProgrammed = ({ isReached, refusal, isSilent }: RouteMember): boolean =>
 const accepted = ({ problems, nameConflict }: RouteInput): RouteCondition => {
   const type = 'Accepted';
   if (problems.length > 0) {
-    return { type, status: 'False', reason: 'InvalidSpec', message: listed(problems, 10, '; ') };
+    return { type, status: 'False', reason: 'InvalidSpec', message: joinCapped(problems, 10, '; ') };
   }
   return nameConflict === undefined
     ? { type, status: 'True', reason: 'Accepted', message: 'clients may call it by its model name' }
@@ -91,14 +91,19 @@ const resolvedRefs = ({ problems, findings: { missing, warnings } }: RouteInput)
     return { type, status: 'Unknown', reason: 'NotChecked', message: 'the spec is not valid' };
   }
   if (missing.length > 0) {
-    return { type, status: 'False', reason: 'TargetMissing', message: listed(missing, maxUnresolved, '; ') };
+    return {
+      type,
+      status: 'False',
+      reason: 'TargetMissing',
+      message: joinCapped(missing, maxUnresolved, '; '),
+    };
   }
   return warnings.length > 0
     ? {
         type,
         status: 'True',
         reason: 'ResolvedWithWarnings',
-        message: listed(warnings, maxUnresolved, '; '),
+        message: joinCapped(warnings, maxUnresolved, '; '),
       }
     : { type, status: 'True', reason: 'Resolved', message: 'everything that the rules name exists' };
 };

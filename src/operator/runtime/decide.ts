@@ -1,9 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
-import { conditionOf, conditionsOf, cut, type Observed, readiness, verdictsOf } from '../../api/condition.ts';
+import {
+  conditionOf,
+  conditionsOf,
+  cut,
+  joinCapped,
+  type Observed,
+  readiness,
+  verdictsOf,
+} from '../../api/condition.ts';
 import { isDigest } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
 import type { RuntimeState, Usage } from '../fleet/fleet.ts';
-import { listed } from '../listed.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
 /** A rollout whose canary the runtime follows, with the name of its canary. */
@@ -154,7 +161,7 @@ const inSync = ({ refused }: RuntimeState): RuntimeCondition => {
     return { type, status: 'True', reason: 'NothingRefused', message: 'every part of its plan is in force' };
   }
   const named = [...refused.keys()].sort();
-  const message = `it refuses ${listed(named, maxListed)}; their former versions go on`;
+  const message = `it refuses ${joinCapped(named, maxListed)}; their former versions go on`;
   return { type, status: 'False', reason: 'Refused', message };
 };
 

@@ -3,6 +3,7 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type ControlServer, ControlService } from '../../gen/adaptlet/control/v1/control.ts';
 import { closeServer, listen } from '../../grpc/server.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
+import type { KubeObject } from '../../kube/client/object.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type Leader, RelayClient } from '../fleet/relay-client.ts';
@@ -13,7 +14,6 @@ import type { TokenReviews } from '../identity/token-review.ts';
 import type { Objects } from '../objects/objects.ts';
 import { Plans } from '../plans/plans.ts';
 import { RemovalGate } from '../plans/removal-gate.ts';
-import { clusterUidOf } from './cluster-uid.ts';
 import { Connections } from './connections.ts';
 import { noReadings, type SyncReadings } from './readings.ts';
 import { RelayService } from './relay-service.ts';
@@ -199,4 +199,19 @@ const endSpread = async (
       }),
   );
   await Promise.all(ended);
+};
+
+/** Reads the uid of the namespace kube-system, which names a cluster, once. Errors: those of the API server. */
+export const clusterUidOf = (api: KubeApi): (() => Promise<string>) => {
+  let reading: Promise<string> | undefined;
+  return () => {
+    reading ??= api
+      .request<KubeObject>({ method: 'GET', path: '/api/v1/namespaces/kube-system' })
+      .then(({ metadata }) => metadata.uid)
+      .catch((error: unknown) => {
+        reading = undefined;
+        throw error;
+      });
+    return reading;
+  };
 };

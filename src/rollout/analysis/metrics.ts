@@ -7,8 +7,13 @@ import type {
   MetricSource,
 } from '../../api/analysis.ts';
 import { type MetricPolicy, metricPolicySchema } from '../judge/assess.ts';
-import { defaultJudges } from '../judge/default-judges.ts';
-import { type Conditions, type JudgeSpec, judgeSpecSchema, type ThresholdSpec } from '../judge/spec.ts';
+import {
+  type Conditions,
+  defaultJudges,
+  type JudgeSpec,
+  judgeSpecSchema,
+  type ThresholdSpec,
+} from '../judge/spec.ts';
 import type { MismatchSpec } from './mismatch.ts';
 
 /** A metric as it is measured: from what the runtimes count, or from elsewhere and against limits. */

@@ -1,3 +1,4 @@
+import { joinCapped } from '../../api/condition.ts';
 import type { GroupRuntimes, GroupStatus } from '../../api/group-status.ts';
 import { amountOf, type Group } from '../../api/groups.ts';
 import { percentOf } from '../../api/percent.ts';
@@ -40,13 +41,11 @@ export type TallyInput = {
 
 const maxNamed = 3;
 
-const named = (runtimes: readonly { readonly key: string; readonly why: string }[]): string => {
-  const first = runtimes
-    .slice(0, maxNamed)
-    .map(({ key, why }) => (why === '' ? key : `${key} (${why.slice(0, 500)})`));
-  const more = runtimes.length - first.length;
-  return `${first.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-};
+const named = (runtimes: readonly { readonly key: string; readonly why: string }[]): string =>
+  joinCapped(
+    runtimes.map(({ key, why }) => (why === '' ? key : `${key} (${why.slice(0, 500)})`)),
+    maxNamed,
+  );
 
 /** Counts a group. Runtimes that were offline when it began, and those held by hand, are outside of everything. */
 export const tallyOf = ({
@@ -87,7 +86,7 @@ export const tallyOf = ({
   const waits = lost.flatMap(({ awaySince = now }) =>
     now - awaySince < deadlineMs ? [awaySince + deadlineMs - now] : [],
   );
-  const most = Math.max(amountOf(spec.maxFailures, all), group.accepted ?? 0);
+  const maxFailed = Math.max(amountOf(spec.maxFailures, all), group.accepted ?? 0);
   return {
     fact: {
       ...target,
@@ -109,7 +108,7 @@ export const tallyOf = ({
     },
     failed: failed.length,
     failedBecause: named(failed),
-    isTooManyFailed: failed.length > most,
+    isTooManyFailed: failed.length > maxFailed,
     unavailable,
     isTooManyUnavailable:
       spec.maxUnavailable !== undefined && unavailable > amountOf(spec.maxUnavailable, all),

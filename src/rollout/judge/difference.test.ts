@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { buckets } from './bucket.ts';
+import { buckets } from './counts.ts';
 import { differenceOf, type Pair } from './difference.ts';
 
 type Row = {

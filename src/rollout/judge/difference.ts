@@ -1,5 +1,4 @@
-import { buckets } from './bucket.ts';
-import { total } from './counts.ts';
+import { buckets, total } from './counts.ts';
 import type { Sums } from './measure.ts';
 
 /** One stratum as numbers. */

@@ -1,6 +1,5 @@
 import * as fc from 'fast-check';
-import { buckets } from './bucket.ts';
-import { ArmCounter } from './counts.ts';
+import { ArmCounter, buckets } from './counts.ts';
 import type { Stratum } from './reports.ts';
 
 /** Something that happened to one arm, in a bucket. */

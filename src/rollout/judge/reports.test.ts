@@ -2,8 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { seedOf, armOf as splitArm } from '../splitter.ts';
-import { bucketOf, buckets } from './bucket.ts';
-import { ArmCounter, pooled, total } from './counts.ts';
+import { ArmCounter, bucketOf, buckets, pooled, total } from './counts.ts';
 import { armOf, happen, happening } from './judge.fixture.ts';
 import {
   countersOf,

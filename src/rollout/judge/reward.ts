@@ -1,6 +1,5 @@
 import { studentised, twoSidedBoundary } from './boundary.ts';
-import { buckets } from './bucket.ts';
-import { type ArmCounts, pooled, total } from './counts.ts';
+import { type ArmCounts, buckets, pooled, total } from './counts.ts';
 import { effectiveOf } from './difference.ts';
 import { type Sums, sumsOf } from './measure.ts';
 import type { Counters } from './reports.ts';

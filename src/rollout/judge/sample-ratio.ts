@@ -1,6 +1,5 @@
 import { studentised, twoSidedBoundary } from './boundary.ts';
-import { buckets } from './bucket.ts';
-import { total } from './counts.ts';
+import { buckets, total } from './counts.ts';
 import { effectiveOf } from './difference.ts';
 import type { Counters } from './reports.ts';
 import { tightestAt } from './sequential.ts';

@@ -8,10 +8,9 @@ import type { Compiler } from '../compiled/compiled-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Entry } from './entry.ts';
 import { createEvictionPolicy, type EvictionPolicyName } from './eviction-policies.ts';
-import type { EvictionPolicy } from './eviction-policy.ts';
+import { type EvictionPolicy, reloadMs } from './eviction-policy.ts';
 import { type LifecycleEvent, type StateKind, transition } from './lifecycle.ts';
 import type { Resolutions, Verdicts } from './ports.ts';
-import { reloadMs } from './reload-cost.ts';
 
 /** One arrow of the lifecycle, as it happened. `at`: wall time in milliseconds since the epoch. */
 export type Transition = {

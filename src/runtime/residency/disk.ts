@@ -1,6 +1,5 @@
 import type { Digest } from '../../api/names.ts';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
-import { checkBase } from './base-match.ts';
 import type { Core } from './core.ts';
 import type { EngineWatch } from './engine-watch.ts';
 import type { Entry } from './entry.ts';
@@ -194,4 +193,26 @@ const asChanged = (entry: Entry, error: unknown): unknown =>
 /** Waits for the end of someone else's work, whatever it is. */
 const ended = async (work: Promise<unknown>): Promise<void> => {
   await Promise.allSettled([work]);
+};
+
+/** Errors: ADAPTER_BASE_MISMATCH when the adapter is for a base model of another name, or for other builds of it. */
+export const checkBase = (entry: Entry, baseModel: string, baseDigest: Digest | undefined): void => {
+  const { body } = entry.resource;
+  if (body.baseModel !== baseModel) {
+    throw new AdaptletError(
+      'ADAPTER_BASE_MISMATCH',
+      `adapter ${entry.key} is for the base model ${body.baseModel}, this runtime has ${baseModel}`,
+    );
+  }
+  if (
+    baseDigest === undefined ||
+    body.baseModelDigests.length === 0 ||
+    body.baseModelDigests.includes(baseDigest)
+  ) {
+    return;
+  }
+  throw new AdaptletError(
+    'ADAPTER_BASE_MISMATCH',
+    `adapter ${entry.key} is for the builds ${body.baseModelDigests.join(', ')} of ${baseModel}, this runtime has ${baseDigest}`,
+  );
 };

@@ -1,8 +1,7 @@
 import { type Digest, objectKey } from '../../api/names.ts';
 import type { Artifacts } from '../../artifact/artifacts.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
-import type { AdapterResource, Versioned } from '../../plan/resources.ts';
-import { versioned } from '../../plan/version.ts';
+import { type AdapterResource, type Versioned, versioned } from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { Compiler } from '../compiled/compiled-adapter.ts';
 import type { ResidencyOptions, Transition } from './core.ts';

@@ -2,7 +2,7 @@ import { RE2JS } from 're2js';
 import { describe, expect, it, vi } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import type { Resource, SplitResource } from '../../plan/resources.ts';
-import { bucketOf } from '../../rollout/judge/bucket.ts';
+import { bucketOf } from '../../rollout/judge/counts.ts';
 import type { Candidate, ServingFacts } from './decision.ts';
 import {
   adapter,

@@ -3,7 +3,7 @@ import type { BoundAdapter } from '../../api/rollout-status.ts';
 import type { Target } from '../../api/route.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
-import { bucketOf } from '../../rollout/judge/bucket.ts';
+import { bucketOf } from '../../rollout/judge/counts.ts';
 import { armOf, keyOf } from '../../rollout/splitter.ts';
 import type { Candidate, CountedAs, Decision, ServingFacts, SplitAtRequest } from './decision.ts';
 import { isPerUserId } from './identity.ts';

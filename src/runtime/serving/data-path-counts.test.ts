@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { bucketOf, buckets } from '../../rollout/judge/bucket.ts';
-import { total } from '../../rollout/judge/counts.ts';
+import { bucketOf, buckets, total } from '../../rollout/judge/counts.ts';
 import { armOf } from '../../rollout/splitter.ts';
 import { adapter, canaryPlan, dataPathOver, good, next, planOf, split } from './data-path.fixture.ts';
 

@@ -2,9 +2,14 @@ import { pino } from 'pino';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
-import type { Plan, Resource, SplitResource, Versioned } from '../../plan/resources.ts';
-import { resourceKey } from '../../plan/resources.ts';
-import { versioned } from '../../plan/version.ts';
+import {
+  type Plan,
+  type Resource,
+  resourceKey,
+  type SplitResource,
+  type Versioned,
+  versioned,
+} from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { Engine, GenerateEvent, GenerateInput } from '../engine/engine.ts';
 import type { EncodeInput, Task } from '../engine/tasks.ts';

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { immutabilityProblems } from '../../api/immutable.ts';
+import { immutabilityProblems } from '../../api/adapter.ts';
 import { objectKey } from '../../api/names.ts';
 import type { Manifest, ParsedManifest } from '../../api/objects.ts';
 import type { ManifestProblem } from '../../api/parse.ts';

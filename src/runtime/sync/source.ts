@@ -5,15 +5,15 @@ import { Receiver } from '../../control/receiver.ts';
 import { revisionToWire } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Hello } from '../../gen/adaptlet/control/v1/control.ts';
+import { resourceKey, type Versioned } from '../../plan/resources.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { OperatorView } from '../admin/views.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { PlanSource } from '../plan-source/plan-source.ts';
 import type { Residency } from '../residency/manager.ts';
-import { partsOf } from '../routing/table.ts';
+import { buildTable, partsOf, type RoutingTable } from '../routing/table.ts';
 import type { LinkMemory } from '../state/memory.ts';
 import { type BreakGlassParts, breakGlass } from './break-glass.ts';
-import { checkResource } from './check-resource.ts';
 import { Connection, type Peer } from './connection.ts';
 import type { Dial } from './dial.ts';
 import { NameLookup } from './name-lookup.ts';
@@ -250,3 +250,13 @@ export class SyncSource implements PlanSource {
     };
   }
 }
+
+/**
+ * Why this runtime does not take a resource whose form is right; undefined: it does. Only what is wrong with the
+ * resource itself: what belongs to several of them is the compiler's.
+ */
+export const checkResource = (resource: Versioned, base: RoutingTable['base']): string | undefined => {
+  if (resource.type !== 'Route') return undefined;
+  const entry = buildTable(new Map([[resourceKey(resource), resource]]), base).routes.get(resource.name);
+  return entry === undefined || entry.accepted ? undefined : entry.message;
+};

@@ -1,5 +1,4 @@
-import { defaultJudges } from '../../../src/rollout/judge/default-judges.ts';
-import { judgeSpecSchema } from '../../../src/rollout/judge/spec.ts';
+import { defaultJudges, judgeSpecSchema } from '../../../src/rollout/judge/spec.ts';
 import {
   argoRule,
   countersOf,

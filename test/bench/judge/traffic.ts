@@ -1,5 +1,5 @@
 import { fakeDigest } from '../../../src/api/names.fixture.ts';
-import { bucketOf } from '../../../src/rollout/judge/bucket.ts';
+import { bucketOf } from '../../../src/rollout/judge/counts.ts';
 import { armOf, seedOf } from '../../../src/rollout/splitter.ts';
 import { seededRandom } from '../../../src/runtime/engine/random.ts';
 

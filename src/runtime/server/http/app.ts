@@ -7,9 +7,8 @@ import { chatPrompt, completionPrompt, readChat, readCompletion } from './bodies
 import { completions } from './completions.ts';
 import { classify, embeddings } from './encode.ts';
 import { feedback } from './feedback.ts';
-import { modelObject } from './models.ts';
 import { problemResponse } from './problem.ts';
-import { chatShape, completionShape } from './shapes.ts';
+import { chatShape, completionShape, modelObject } from './shapes.ts';
 
 /** Bytes of a request's body. */
 export const maxBodyBytes = 4 << 20;

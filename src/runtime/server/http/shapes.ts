@@ -1,5 +1,6 @@
 import type { FinishReason } from '../../engine/engine.ts';
 import type { ServedBy } from '../../routing/request.ts';
+import type { ModelCard } from '../../serving/serving.ts';
 import type { Answer } from '../exchange.ts';
 import { chatLogprobs, completionLogprobs, type Scored } from './logprobs.ts';
 
@@ -113,3 +114,21 @@ export const chatShape: Shape = {
   closing: (head, finish) => ({ ...headOf(head, 'chat.completion.chunk'), choices: delta({}, finish) }),
   usage: (head, usage) => ({ ...headOf(head, 'chat.completion.chunk'), choices: [], usage }),
 };
+
+const seconds = (time: string): number => {
+  const ms = Date.parse(time);
+  return Number.isFinite(ms) ? Math.floor(ms / 1000) : 0;
+};
+
+/** OpenAI's model object, with vLLM's `root` and `parent` and what Adaptlet knows of it. */
+export const modelObject = (card: ModelCard): object => ({
+  id: card.id,
+  object: 'model',
+  created: seconds(card.createdAt),
+  owned_by: 'adaptlet',
+  root: card.digest === '' ? null : card.digest,
+  parent: card.parent === '' ? null : card.parent,
+  kind: card.kind,
+  ready: card.ready,
+  reason: card.reason,
+});

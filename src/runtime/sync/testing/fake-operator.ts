@@ -17,8 +17,7 @@ import {
   type SyncRequest,
   type SyncResponse,
 } from '../../../gen/adaptlet/control/v1/control.ts';
-import type { Resource } from '../../../plan/resources.ts';
-import { versioned } from '../../../plan/version.ts';
+import { type Resource, versioned } from '../../../plan/resources.ts';
 import type { ServerCertificate } from './certificates.ts';
 
 type Call = ServerDuplexStream<SyncRequest, SyncResponse>;

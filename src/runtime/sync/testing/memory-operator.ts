@@ -7,8 +7,7 @@ import type {
   SyncRequest,
   SyncResponse,
 } from '../../../gen/adaptlet/control/v1/control.ts';
-import type { Resource } from '../../../plan/resources.ts';
-import { versioned } from '../../../plan/version.ts';
+import { type Resource, versioned } from '../../../plan/resources.ts';
 import type { Dial, StreamListener } from '../dial.ts';
 
 /** One stream without a network. */

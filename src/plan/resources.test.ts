@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { objectKey } from '../api/names.ts';
-import type { RouteResource } from './resources.ts';
-import { versionOf } from './version.ts';
+import { type RouteResource, versionOf } from './resources.ts';
 
 const route = (name: string, model: string): RouteResource => ({
   type: 'Route',
