@@ -1,8 +1,8 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { serviceErrorOf } from '../../grpc/service-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Pace } from './pace.ts';
-import { toStreamError } from './stream-error.ts';
 
 /**
  * One stream of grpc-js, read message by message and written with backpressure.
@@ -87,7 +87,7 @@ export class Channel<In, Out> {
   end(error?: AdaptletError): void {
     if (this.signal.aborted) return;
     if (error === undefined) this.#call.end();
-    else this.#call.emit('error', toStreamError(error));
+    else this.#call.emit('error', serviceErrorOf(error));
     this.#abort(error ?? new AdaptletError('REQUEST_CANCELLED', 'the stream is over'));
   }
 

@@ -2,6 +2,7 @@ import { Server, type ServerOptions } from '@grpc/grpc-js';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type ControlServer, ControlService } from '../../gen/adaptlet/control/v1/control.ts';
 import { closeServer, listen } from '../../grpc/server.ts';
+import { serviceErrorOf } from '../../grpc/service-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
 import type { Log } from '../../telemetry/log.ts';
@@ -18,7 +19,6 @@ import { Connections } from './connections.ts';
 import { noReadings, type SyncReadings } from './readings.ts';
 import { RelayService } from './relay-service.ts';
 import { confirmAnnotation, Session, type SessionParts } from './session.ts';
-import { toStreamError } from './stream-error.ts';
 
 export type SyncServerOptions = {
   readonly api: KubeApi;
@@ -123,7 +123,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       if (closing || sessions.size >= maxStreams) {
         const why = closing ? 'this replica is going' : `this replica has ${sessions.size} streams already`;
         call.on('error', () => undefined);
-        call.emit('error', toStreamError(new AdaptletError('REPLICA_UNAVAILABLE', why)));
+        call.emit('error', serviceErrorOf(new AdaptletError('REPLICA_UNAVAILABLE', why)));
         return;
       }
       const session = new Session(call, parts);

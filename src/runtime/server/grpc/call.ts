@@ -3,16 +3,24 @@ import {
   Metadata,
   type ServerUnaryCall,
   type ServerWritableStream,
+  type ServiceError,
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.ts';
+import { serviceErrorOf } from '../../../grpc/service-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { ServedBy } from '../../routing/request.ts';
 import { type Headers, readHeaders } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
-import { servedHeaders } from '../wire.ts';
-import { toServiceError } from './status.ts';
+import { retryAfterSeconds, servedHeaders, wire } from '../wire.ts';
+
+/** An error as gRPC sends it: status, message, and in the trailers its code and when to retry. */
+export const toServiceError = (error: AdaptletError): ServiceError =>
+  serviceErrorOf(
+    error,
+    error.retryAfterMs === undefined ? {} : { [wire.retryAfter]: retryAfterSeconds(error.retryAfterMs) },
+  );
 
 type AnyCall = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
 

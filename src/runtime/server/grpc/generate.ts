@@ -12,10 +12,9 @@ import type { GenerateEvent, Prompt, TokenLogprob } from '../../engine/engine.ts
 import { requestContext } from '../context.ts';
 import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest, grpcDefaults, type Options } from '../options.ts';
-import { exchangeOf, headersOf, servedMetadata } from './call.ts';
+import { exchangeOf, headersOf, servedMetadata, toServiceError } from './call.ts';
 import { encodeCalls } from './encode.ts';
 import { feedbackCall } from './feedback.ts';
-import { toServiceError } from './status.ts';
 
 const method = 'Inference/Generate';
 type Call = ServerWritableStream<GenerateRequest, GenerateResponse>;

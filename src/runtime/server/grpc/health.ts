@@ -7,8 +7,7 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from '../../../gen/grpc/health/v1/health.ts';
 import type { Clock } from '../../../time/clock.ts';
-import { type UnaryParts, unary } from './call.ts';
-import { toServiceError } from './status.ts';
+import { toServiceError, type UnaryParts, unary } from './call.ts';
 
 /** Milliseconds between two looks at readiness while somebody watches. */
 const watchIntervalMs = 500;
