@@ -18,11 +18,11 @@ import { Leadership } from './leadership.ts';
 import { metricsText } from './metrics.ts';
 import { followObjects } from './objects/informers.ts';
 import type { Objects } from './objects/objects.ts';
+import { createRecorder, createStatusWriter } from './reconcile/status-writer.ts';
 import type { OperatorSettings } from './settings.ts';
 import { createSyncServer } from './sync/server.ts';
 import { tagResolver } from './tags.ts';
 import { startTerm } from './term.ts';
-import { createRecorder, createWriter } from './writer.ts';
 
 export type OperatorParts = {
   readonly settings: OperatorSettings;
@@ -130,7 +130,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         clock,
         random,
         logger,
-        writer: createWriter(api),
+        writer: createStatusWriter(api),
         recorder: createRecorder(events),
         resolve: tagResolver(settings, { clock, random }),
         measure: createMeasure({ fetch, hosts: settings.metricHosts }),

@@ -2,10 +2,16 @@ import type { AdapterStatus } from '../../api/adapter-status.ts';
 import { conditionOf, conditionsOf, cut, joinCapped, readiness } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
-import { type Controller, type ControllerParts, inGrace, type Requeue, soonest } from '../reconcile/controller.ts';
 import type { Read } from '../objects/objects.ts';
+import {
+  type Controller,
+  type ControllerParts,
+  inGrace,
+  type Requeue,
+  soonest,
+} from '../reconcile/controller.ts';
+import { FencedWrites, lookAgainMs, versionOf, type Written } from '../reconcile/fenced-writes.ts';
 import { inUseFinalizer, type Use } from '../reconcile/uses.ts';
-import { lookAgainMs, versionOf, Writes, type Written } from '../writes.ts';
 import { type AdapterDecision, decideAdapter, digestOf, digestSourceOf } from './decide.ts';
 import type { Seen } from './failures.ts';
 import { type AdapterSources, followAdapters } from './follow.ts';
@@ -44,12 +50,12 @@ type Memory = {
 export class AdapterController implements Controller {
   readonly name = 'adapter';
   readonly #parts: AdapterParts;
-  readonly #writes: Writes;
+  readonly #writes: FencedWrites;
   readonly #memories = new Map<ObjectKey, Memory>();
 
   constructor(parts: AdapterParts) {
     this.#parts = parts;
-    this.#writes = new Writes('Adapter', parts);
+    this.#writes = new FencedWrites('Adapter', parts);
   }
 
   readonly follow: Controller['follow'] = (enqueue) => followAdapters(this.#parts, enqueue);

@@ -18,7 +18,7 @@ export type Version = {
  * Writes to the API server. Each write is conditional: it fails with KUBE_CONFLICT when the object is no longer at that
  * version, and with KUBE_NOT_FOUND when it is gone.
  */
-export type Writer = {
+export type StatusWriter = {
   /** Replaces the whole status. */
   readonly replaceStatus: (of: Version, status: object, signal: AbortSignal) => Promise<void>;
   /** Sets the fields of `status` that are given and leaves the others as they are (JSON merge patch). */
@@ -59,7 +59,7 @@ export type ControllerParts = {
   readonly term: Term;
   readonly objects: Caches;
   readonly fleet: Fleet;
-  readonly writer: Writer;
+  readonly writer: StatusWriter;
   readonly recorder: Recorder;
 };
 

@@ -4,10 +4,15 @@ import type { RolloutObject } from '../../api/objects.ts';
 import { MetricsOfRollouts } from '../../measurement/metrics-of-rollouts.ts';
 import type { Measure } from '../../measurement/source.ts';
 import { parseRequest, type RolloutRequest } from '../../rollout/request.ts';
-import { type Controller, type ControllerParts, type OperatorEvent, soonest } from '../reconcile/controller.ts';
 import type { Read } from '../objects/objects.ts';
+import {
+  type Controller,
+  type ControllerParts,
+  type OperatorEvent,
+  soonest,
+} from '../reconcile/controller.ts';
+import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import type { Presences } from '../reconcile/presence.ts';
-import { lookAgainMs, versionOf, Writes } from '../writes.ts';
 import { completionsOf, RolloutEventCounts } from './event-counts.ts';
 import { followRollouts, type RolloutSources } from './follow.ts';
 import type { eventReasons } from './reasons.ts';
@@ -49,7 +54,7 @@ export class RolloutController implements Controller {
   /** What it counts, for metrics. */
   readonly eventCounts = new RolloutEventCounts();
   readonly #parts: RolloutParts;
-  readonly #writes: Writes;
+  readonly #writes: FencedWrites;
   readonly #memories = new Map<ObjectKey, Memory>();
   /** What was complained about by an event, once per object and complaint. */
   readonly #complaints = new Map<ObjectKey, string>();
@@ -59,7 +64,7 @@ export class RolloutController implements Controller {
   constructor(parts: RolloutParts) {
     this.#parts = parts;
     this.#metrics = new MetricsOfRollouts(parts);
-    this.#writes = new Writes('AdapterRollout', parts);
+    this.#writes = new FencedWrites('AdapterRollout', parts);
   }
 
   readonly follow: Controller['follow'] = (enqueue) => {

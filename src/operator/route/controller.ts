@@ -4,9 +4,9 @@ import type { RouteObject } from '../../api/objects.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
 import type { ObjectChange, Read } from '../objects/objects.ts';
 import { type Controller, type ControllerParts, type Enqueue, soonest } from '../reconcile/controller.ts';
+import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { Presences } from '../reconcile/presence.ts';
-import { lookAgainMs, versionOf, Writes } from '../writes.ts';
 import { changeOf, decideRoute, type RouteMember } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
 import { findingsOf } from './references.ts';
@@ -35,12 +35,12 @@ const noFindings = { missing: [], warnings: [] };
 export class RouteController implements Controller {
   readonly name = 'route';
   readonly #parts: RouteParts;
-  readonly #writes: Writes;
+  readonly #writes: FencedWrites;
   readonly #memories = new Map<ObjectKey, Memory>();
 
   constructor(parts: RouteParts) {
     this.#parts = parts;
-    this.#writes = new Writes('AdapterRoute', parts);
+    this.#writes = new FencedWrites('AdapterRoute', parts);
   }
 
   readonly follow: Controller['follow'] = (enqueue) => followRoutes(this.#parts, enqueue);

@@ -11,7 +11,7 @@ import {
   inGrace,
   soonest,
 } from '../reconcile/controller.ts';
-import { lookAgainMs, versionOf, Writes } from '../writes.ts';
+import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import { changeOf, decideRuntime, type UnderWay } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
 
@@ -33,12 +33,12 @@ type Memory = { readonly uid: string; writtenAt: number };
 export class RuntimeController implements Controller {
   readonly name = 'runtime';
   readonly #parts: ControllerParts;
-  readonly #writes: Writes;
+  readonly #writes: FencedWrites;
   readonly #memories = new Map<ObjectKey, Memory>();
 
   constructor(parts: ControllerParts) {
     this.#parts = parts;
-    this.#writes = new Writes('AdapterRuntime', parts);
+    this.#writes = new FencedWrites('AdapterRuntime', parts);
   }
 
   readonly follow: Controller['follow'] = (enqueue) => followRuntimes(this.#parts, enqueue);

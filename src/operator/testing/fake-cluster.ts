@@ -8,7 +8,13 @@ import { runtimeStatusSchema } from '../../api/runtime.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
 import type { Collection, ObjectChange, Read, RuntimeObject } from '../objects/objects.ts';
-import type { Caches, ControlledKind, OperatorEvent, Version, Writer } from '../reconcile/controller.ts';
+import type {
+  Caches,
+  ControlledKind,
+  OperatorEvent,
+  StatusWriter,
+  Version,
+} from '../reconcile/controller.ts';
 
 type Any = Manifest | RuntimeObject;
 
@@ -108,7 +114,7 @@ export class FakeCluster implements Caches {
     this.#of(kind).set(key, undefined);
   }
 
-  readonly writer: Writer = {
+  readonly writer: StatusWriter = {
     replaceStatus: async (of, status) => this.#write({ of, status }, (object) => ({ ...object, status })),
     mergeStatus: async (of, status) => this.#write({ of, status }, (object) => object),
     setFinalizers: async (of, finalizers) => this.#write({ of, finalizers }, (object) => object),

@@ -1,7 +1,7 @@
-import type { ObjectKey } from '../api/names.ts';
-import { AdaptletError, errorCodeOf } from '../errors/adaptlet-error.ts';
-import type { Read } from './objects/objects.ts';
-import type { ControlledKind, ControllerParts, Version, Writer } from './reconcile/controller.ts';
+import type { ObjectKey } from '../../api/names.ts';
+import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
+import type { Read } from '../objects/objects.ts';
+import type { ControlledKind, ControllerParts, StatusWriter, Version } from './controller.ts';
 
 /** Conflict: somebody was faster; the cache will show it. Gone: there is no such object any more. */
 export type Written = 'Written' | 'Conflict' | 'Gone';
@@ -29,7 +29,7 @@ export const versionOf = (
  * Guarantees: while the cache still has a version that a write of ours replaced, or that lost against another writer,
  * `isBehind` is true: nothing is decided from it a second time.
  */
-export class Writes {
+export class FencedWrites {
   readonly #kind: ControlledKind;
   readonly #parts: Pick<ControllerParts, 'clock' | 'term' | 'writer'>;
   /** Versions that are known to be replaced. */
@@ -56,7 +56,7 @@ export class Writes {
   /** Errors: NOT_LEADER, KUBE_* but for conflicts and objects that are gone. */
   async write(
     read: Pick<Read<unknown>, 'key' | 'resourceVersion' | 'metadata'>,
-    how: (writer: Writer, of: Version) => Promise<void>,
+    how: (writer: StatusWriter, of: Version) => Promise<void>,
   ): Promise<Written> {
     const { clock, term, writer } = this.#parts;
     if (term.fence() !== term.epoch) {

@@ -1,9 +1,9 @@
-import type { KubeApi } from '../kube/client/api.ts';
-import { patchMerge, updateStatus } from '../kube/client/apply.ts';
-import { apiVersionOf, type KubeObject, type ResourceType } from '../kube/client/object.ts';
-import type { EventRecorder } from '../kube/events/events.ts';
-import { adapterType, rolloutType, routeType, runtimeType } from './objects/resource-types.ts';
-import type { ControlledKind, Recorder, Version, Writer } from './reconcile/controller.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
+import { patchMerge, updateStatus } from '../../kube/client/apply.ts';
+import { apiVersionOf, type KubeObject, type ResourceType } from '../../kube/client/object.ts';
+import type { EventRecorder } from '../../kube/events/events.ts';
+import { adapterType, rolloutType, routeType, runtimeType } from '../objects/resource-types.ts';
+import type { ControlledKind, Recorder, StatusWriter, Version } from './controller.ts';
 
 /** Owner of what the operator writes, in managedFields. */
 const fieldManager = 'adaptlet-operator';
@@ -22,7 +22,7 @@ const objectOf = ({ kind, namespace, name, uid, resourceVersion }: Version): Kub
 });
 
 /** The writes of controllers over the API server. */
-export const createWriter = (api: KubeApi): Writer => ({
+export const createStatusWriter = (api: KubeApi): StatusWriter => ({
   replaceStatus: async (of, status, signal) => {
     await updateStatus(api, types[of.kind], { ...objectOf(of), status }, { fieldManager, signal });
   },

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { KubeRequest } from '../kube/client/api.ts';
-import { createWriter } from './writer.ts';
+import type { KubeRequest } from '../../kube/client/api.ts';
+import { createStatusWriter } from './status-writer.ts';
 
 const of = {
   kind: 'AdapterRollout',
@@ -13,7 +13,7 @@ const path = '/apis/adaptlet.io/v1alpha1/namespaces/team-a/adapterrollouts/sql';
 
 it('writes conditionally, each part by its own request', async () => {
   const requests: KubeRequest[] = [];
-  const writer = createWriter({
+  const writer = createStatusWriter({
     request: async <T>(request: KubeRequest) => {
       requests.push(request);
       return {} as T;

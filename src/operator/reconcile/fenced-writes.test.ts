@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { anAdapter } from '../plan/manifests.fixture.ts';
-import { FakeClock } from '../time/fake-clock.ts';
-import { FakeCluster } from './testing/fake-cluster.ts';
-import { Writes } from './writes.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { anAdapter } from '../../plan/manifests.fixture.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { FakeCluster } from '../testing/fake-cluster.ts';
+import { FencedWrites } from './fenced-writes.ts';
 
 const start = () => {
   const cluster = new FakeCluster();
@@ -11,7 +11,7 @@ const start = () => {
   const key = cluster.apply(anAdapter({ name: 'v1' }));
   let epoch = 1;
   const term = { epoch: 1, since: 0, fence: () => epoch };
-  const writes = new Writes('Adapter', { clock, term, writer: cluster.writer });
+  const writes = new FencedWrites('Adapter', { clock, term, writer: cluster.writer });
   const read = () => {
     const found = cluster.adapters.get(key);
     if (found === undefined) throw new Error('not there');
