@@ -1,6 +1,6 @@
 import { operatorMetrics } from '../../src/operator/metrics.ts';
 import { rolloutEventMetrics } from '../../src/operator/rollout/event-counts.ts';
-import { maxToldRollouts, rolloutMetrics } from '../../src/rollout/readings.ts';
+import { maxToldRollouts, rolloutMetrics } from '../../src/rollout/gauges.ts';
 import { attributes, metrics, spans } from '../../src/runtime/server/telemetry/names.ts';
 import { code, table } from './table.ts';
 
@@ -27,7 +27,7 @@ export const metricsReference = async (): Promise<Map<string, string>> => {
     '',
     '## Rollouts',
     '',
-    'Generated from src/rollout/readings.ts and src/operator/rollout/event-counts.ts. The replica of the operator that leads has them, the',
+    'Generated from src/rollout/gauges.ts and src/operator/rollout/event-counts.ts. The replica of the operator that leads has them, the',
     'others have none; a runtime without an operator has those that are no counts. Labels are namespace and name; a rollout that',
     `is removed takes its series along. The first ${maxToldRollouts} rollouts have series of their own, the others are in`,
     '`adaptlet_rollouts` only, and their events under the name `other`.',

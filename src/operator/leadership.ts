@@ -34,8 +34,8 @@ export class Leadership {
   }
   readonly holder = (): ReturnType<Election['holder']> => this.#election?.holder();
 
-  readings(): ReturnType<RunningTerm['readings']> {
-    return this.#term?.running.readings() ?? [];
+  gauges(): ReturnType<RunningTerm['gauges']> {
+    return this.#term?.running.gauges() ?? [];
   }
 
   /** What the present term counted of rollouts. */

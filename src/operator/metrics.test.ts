@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { metricsText, type OperatorReadings, operatorMetrics } from './metrics.ts';
-import { noReadings } from './sync/readings.ts';
+import { metricsText, type OperatorGauges, operatorMetrics } from './metrics.ts';
+import { noCounts } from './sync/counts.ts';
 
-const readings: OperatorReadings = {
+const gauges: OperatorGauges = {
   version: '0.1.0',
   identity: 'operator-0',
   isLeader: true,
@@ -11,7 +11,7 @@ const readings: OperatorReadings = {
   requests: [{ method: 'PUT', code: 'KUBE_CONFLICT', count: 2 }],
   runtimes: [],
   sync: {
-    ...noReadings(),
+    ...noCounts(),
     accepted: 5,
     replaced: 1,
     bytes: 4096,
@@ -39,7 +39,7 @@ const readings: OperatorReadings = {
   rollouts: [],
 };
 
-const text = metricsText(readings);
+const text = metricsText(gauges);
 const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 
 it('exposes every metric with its sentence and the type that its name tells', () => {

@@ -1,8 +1,8 @@
-import type { QueueReadings } from '../kube/queue/queue.ts';
-import { exposition, type Reading } from '../telemetry/exposition.ts';
+import type { QueueGauges } from '../kube/queue/queue.ts';
+import { exposition, type MetricFamily } from '../telemetry/exposition.ts';
 import type { RequestCount } from './counted-api.ts';
 import type { RuntimeState } from './fleet/fleet.ts';
-import type { SyncServerReadings } from './sync/server.ts';
+import type { SyncServerGauges } from './sync/server.ts';
 
 /** Every metric of the operator, with one sentence each. docs/reference/metrics.md is generated from this. */
 export const operatorMetrics = {
@@ -87,7 +87,7 @@ export const operatorMetrics = {
   },
 } as const;
 
-export type OperatorReadings = {
+export type OperatorGauges = {
   readonly version: string;
   readonly identity: string;
   readonly isLeader: boolean;
@@ -95,11 +95,11 @@ export type OperatorReadings = {
   readonly objects: readonly { readonly kind: string; readonly count: number; readonly synced: boolean }[];
   readonly requests: readonly RequestCount[];
   readonly runtimes: Iterable<RuntimeState>;
-  readonly sync: SyncServerReadings;
-  readonly queues: readonly (QueueReadings & { readonly controller: string })[];
+  readonly sync: SyncServerGauges;
+  readonly queues: readonly (QueueGauges & { readonly controller: string })[];
   readonly eventsDropped: number;
   /** Of rollouts; none where this replica does not lead. */
-  readonly rollouts: readonly Reading[];
+  readonly rollouts: readonly MetricFamily[];
 };
 
 type Metric = { readonly name: string; readonly help: string };
@@ -108,16 +108,19 @@ const m = operatorMetrics;
 const many = <T>(
   { name, help }: Metric,
   items: readonly T[],
-  sample: (item: T) => Reading['samples'][number],
-): Reading => ({
+  sample: (item: T) => MetricFamily['samples'][number],
+): MetricFamily => ({
   name,
   help,
   type: name.endsWith('_total') ? 'counter' : 'gauge',
   samples: items.map(sample),
 });
 
-const one = (metric: Metric, value: number, labels: Reading['samples'][number]['labels'] = {}): Reading =>
-  many(metric, [value], () => ({ labels, value }));
+const one = (
+  metric: Metric,
+  value: number,
+  labels: MetricFamily['samples'][number]['labels'] = {},
+): MetricFamily => many(metric, [value], () => ({ labels, value }));
 
 const connections = (runtimes: Iterable<RuntimeState>) => {
   const counts = { connected: 0, disconnected: 0 };
@@ -126,7 +129,7 @@ const connections = (runtimes: Iterable<RuntimeState>) => {
 };
 
 /** What a replica is doing, in Prometheus' text format. */
-export const metricsText = (r: OperatorReadings): string =>
+export const metricsText = (r: OperatorGauges): string =>
   exposition([
     one(m.info, 1, { version: r.version, replica: r.identity }),
     one(m.leader, Number(r.isLeader)),

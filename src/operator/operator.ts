@@ -6,7 +6,7 @@ import { connectKube } from '../kube/client/client.ts';
 import { EventRecorder } from '../kube/events/events.ts';
 import { createElection } from '../kube/lease/elector.ts';
 import { createMeasure } from '../measurement/measure.ts';
-import { rolloutReadings } from '../rollout/readings.ts';
+import { rolloutGauges } from '../rollout/gauges.ts';
 import { createTraces } from '../telemetry/traces.ts';
 import type { Clock } from '../time/clock.ts';
 import { countRequests } from './counted-api.ts';
@@ -186,10 +186,10 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
       objects: objects.sizes(),
       requests: api.counts(),
       runtimes: fleet.all(),
-      sync: sync.readings(),
-      queues: leadership.readings(),
+      sync: sync.gauges(),
+      queues: leadership.gauges(),
       eventsDropped: events.dropped,
-      rollouts: leadership.isLeader ? [...rolloutReadings(rolloutsOf(objects)), ...leadership.eventCounts()] : [],
+      rollouts: leadership.isLeader ? [...rolloutGauges(rolloutsOf(objects)), ...leadership.eventCounts()] : [],
     });
   stack.defer(() => {
     metrics = undefined;

@@ -4,9 +4,9 @@ import type { ObjectKey } from '../api/names.ts';
 import { errorCodeOf } from '../errors/adaptlet-error.ts';
 import type { KubeApi } from '../kube/client/api.ts';
 import { type KubeObject, pathOf } from '../kube/client/object.ts';
-import { type QueueReadings, WorkQueue } from '../kube/queue/queue.ts';
+import { type QueueGauges, WorkQueue } from '../kube/queue/queue.ts';
 import type { Measure } from '../measurement/source.ts';
-import type { Reading } from '../telemetry/exposition.ts';
+import type { MetricFamily } from '../telemetry/exposition.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { type Resolve, Resolver } from './adapter/resolver.ts';
 import { namespaceType } from './objects/resource-types.ts';
@@ -32,9 +32,9 @@ const workers = 4;
 
 /** The controllers of one term of leadership, running. */
 export type RunningTerm = {
-  readonly readings: () => readonly (QueueReadings & { readonly controller: string })[];
+  readonly gauges: () => readonly (QueueGauges & { readonly controller: string })[];
   /** What it counted of rollouts, as metrics. */
-  readonly eventCounts: () => readonly Reading[];
+  readonly eventCounts: () => readonly MetricFamily[];
   /** Ends what is under way. */
   close(): Promise<void>;
 };
@@ -66,8 +66,8 @@ export const startTerm = (parts: TermParts): RunningTerm => {
     return { name: controller.name, queue, unfollow };
   });
   return {
-    readings: () => running.map(({ name, queue }) => ({ controller: name, ...queue.readings() })),
-    eventCounts: () => rollouts.eventCounts.readings(),
+    gauges: () => running.map(({ name, queue }) => ({ controller: name, ...queue.gauges() })),
+    eventCounts: () => rollouts.eventCounts.metrics(),
     close: async () => {
       for (const { unfollow } of running) unfollow();
       await Promise.all(running.map(({ queue }) => queue.close()));

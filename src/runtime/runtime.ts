@@ -16,7 +16,7 @@ import { readinessOf, servingOf } from './start/serving.ts';
 import { createSignals } from './start/signals.ts';
 import { openSource } from './start/source.ts';
 import { scrubInBackground } from './start/store.ts';
-import { readings } from './status/readings.ts';
+import { gaugesOf } from './status/gauges.ts';
 import { StatusReport } from './status/status-report.ts';
 
 export type RunningRuntime = Addresses & {
@@ -132,8 +132,8 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
     version,
     instance,
     clock,
-    readings: () =>
-      readings(status.now(), {
+    gauges: () =>
+      gaugesOf(status.now(), {
         inEngine: dataPath.inEngine,
         maxConcurrent: settings.maxConcurrent,
         forAdapter: residency.usage().waiting,

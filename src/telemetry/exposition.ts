@@ -1,5 +1,5 @@
-/** One metric as it is now. */
-export type Reading = {
+/** One metric with its samples, as Prometheus calls it. */
+export type MetricFamily = {
   readonly name: string;
   readonly help: string;
   /** Default: gauge. */
@@ -11,13 +11,13 @@ const escapeHelp = (text: string): string => text.replaceAll('\\', '\\\\').repla
 const escapeLabel = (text: string): string => escapeHelp(text).replaceAll('"', '\\"');
 
 /**
- * Readings in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/).
+ * Metrics in Prometheus' text format (https://prometheus.io/docs/instrumenting/exposition_formats/).
  *
  * Written here and not by OpenTelemetry because its exporter renames `vllm:x` to `vllm_x`, and its SDK goes on exporting
  * every label combination that was ever observed: the label combination of yesterday would be served for ever.
  */
-export const exposition = (readings: readonly Reading[]): string =>
-  readings
+export const exposition = (families: readonly MetricFamily[]): string =>
+  families
     .map(({ name, help, type = 'gauge', samples }) => {
       const lines = samples.map(({ labels, value }) => {
         const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`);

@@ -169,7 +169,7 @@ describe('the work queue, whatever happens', () => {
           }
           expect([...model.wanted.keys()]).toEqual([]);
           expect(model.broken).toEqual([]);
-          expect(model.queue.readings()).toMatchObject({ depth: 0, delayed: 0, running: 0, failing: 0 });
+          expect(model.queue.gauges()).toMatchObject({ depth: 0, delayed: 0, running: 0, failing: 0 });
           await model.queue.close();
         },
       ),
@@ -193,7 +193,7 @@ describe('the work queue, whatever happens', () => {
           model.clock.advance(1e6);
           await model.turn();
           expect(model.starts).toBe(starts);
-          expect(model.queue.readings()).toMatchObject({ depth: 0, delayed: 0, running: 0, failing: 0 });
+          expect(model.queue.gauges()).toMatchObject({ depth: 0, delayed: 0, running: 0, failing: 0 });
         },
       ),
       { numRuns: 100 },

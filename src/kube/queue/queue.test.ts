@@ -128,7 +128,7 @@ describe('the work queue', () => {
       ['warn', 'a', 2, 2000],
       ['warn', 'a', 3, 4000],
     ]);
-    expect(queue.readings()).toMatchObject({ failing: 1, retries: 3, delayed: 1 });
+    expect(queue.gauges()).toMatchObject({ failing: 1, retries: 3, delayed: 1 });
 
     answers.set('a', () => ({ requeueAfterMs: 1 }));
     await pass(4000);
@@ -160,7 +160,7 @@ describe('the work queue', () => {
     run();
     await queue.idle();
     expect(lines).toEqual([expect.objectContaining({ level: 'debug' })]);
-    expect(queue.readings()).toMatchObject({ failing: 1 });
+    expect(queue.gauges()).toMatchObject({ failing: 1 });
   });
 
   it('runs a failing key at once when it is added again', async () => {
@@ -250,7 +250,7 @@ describe('the work queue', () => {
       oldestWaitMs: 0,
       longestRunMs: 0,
     };
-    expect(queue.readings()).toEqual(empty);
+    expect(queue.gauges()).toEqual(empty);
   });
 
   it('tells how many wait, and how long the oldest waits and runs', async () => {
@@ -265,7 +265,7 @@ describe('the work queue', () => {
     queue.add('c');
     queue.add('d', { afterMs: 10_000 });
     clock.advance(200);
-    expect(queue.readings()).toMatchObject({
+    expect(queue.gauges()).toMatchObject({
       depth: 2,
       delayed: 1,
       running: 1,

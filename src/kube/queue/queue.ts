@@ -32,8 +32,8 @@ export type RunResult = { readonly requeueAfterMs?: number };
 /** The signal is aborted when the queue is closed. */
 export type Worker<K> = (key: K, signal: AbortSignal) => Promise<RunResult | void>;
 
-/** A reading of the queue. Times in milliseconds. */
-export type QueueReadings = {
+/** What a queue says of itself at a scrape. Times in milliseconds. */
+export type QueueGauges = {
   /** Keys that could run if there were a worker, or a token for a retry. */
   readonly depth: number;
   /** Keys whose time has not come. */
@@ -141,7 +141,7 @@ export class WorkQueue<K extends string> {
     return idle;
   }
 
-  readings(): QueueReadings {
+  gauges(): QueueGauges {
     const now = this.#now();
     const ready = [...this.#fresh.values(), ...this.#failing.values()];
     return {

@@ -29,7 +29,7 @@ const observationMs = 1000;
 /** Milliseconds between two looks at the namespace of an Adapter that is being deleted and in use. */
 const terminatingMs = 30_000;
 
-type Reading = Read<AdapterObject>;
+type AdapterRead = Read<AdapterObject>;
 type Memory = {
   readonly uid: string;
   seen: Seen;
@@ -77,7 +77,7 @@ export class AdapterController implements Controller {
 
   /** The finalizer, before anything else: a rollout waits for it. */
   async #keepOrRelease(
-    read: Reading,
+    read: AdapterRead,
     memory: Memory,
     uses: readonly Use[],
     signal: AbortSignal,
@@ -111,7 +111,7 @@ export class AdapterController implements Controller {
   }
 
   async #updateStatus(
-    read: Reading,
+    read: AdapterRead,
     memory: Memory,
     uses: readonly Use[],
     signal: AbortSignal,
@@ -160,7 +160,7 @@ export class AdapterController implements Controller {
   }
 
   /** A spec that is not valid is told in the status, without a touch of what else is written there. */
-  async #refuse(read: Reading, memory: Memory, signal: AbortSignal): Promise<Requeue> {
+  async #refuse(read: AdapterRead, memory: Memory, signal: AbortSignal): Promise<Requeue> {
     const message = joinCapped(
       read.problems.map(({ reason }) => reason),
       10,
@@ -185,7 +185,7 @@ export class AdapterController implements Controller {
     return {};
   }
 
-  #tell(read: Reading, before: AdapterStatus | undefined, { status }: AdapterDecision): void {
+  #tell(read: AdapterRead, before: AdapterStatus | undefined, { status }: AdapterDecision): void {
     const news = (type: string, reasons: readonly string[]): void => {
       const now = conditionOf(status.conditions, type);
       const then = conditionOf(before?.conditions, type);
@@ -197,7 +197,7 @@ export class AdapterController implements Controller {
     news('Ready', ['Failed']);
   }
 
-  #memoryOf({ key, metadata: { uid } }: Reading): Memory {
+  #memoryOf({ key, metadata: { uid } }: AdapterRead): Memory {
     const known = this.#memories.get(key);
     if (known?.uid === uid) return known;
     if (known !== undefined) this.#forget(key);
@@ -219,17 +219,17 @@ export class AdapterController implements Controller {
     this.#writes.forget(key);
   }
 
-  #isNews({ metadata }: Reading, { complaint }: Memory, reason: EventReason, note: string): boolean {
+  #isNews({ metadata }: AdapterRead, { complaint }: Memory, reason: EventReason, note: string): boolean {
     return complaint !== `${metadata.generation} ${reason} ${note}`;
   }
 
-  #complain(read: Reading, memory: Memory, reason: EventReason, note: string): void {
+  #complain(read: AdapterRead, memory: Memory, reason: EventReason, note: string): void {
     if (!this.#isNews(read, memory, reason, note)) return;
     memory.complaint = `${read.metadata.generation} ${reason} ${note}`;
     this.#record(read, reason, note);
   }
 
-  #record(read: Reading, reason: EventReason, note: string): void {
+  #record(read: AdapterRead, reason: EventReason, note: string): void {
     const type = reason === 'TagResolved' || reason === 'Kept' ? 'Normal' : 'Warning';
     const regarding = versionOf('Adapter', read);
     this.#parts.recorder.record({ regarding, type, reason, note: cut(note, 1024), action: 'Observe' });

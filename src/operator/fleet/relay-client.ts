@@ -77,7 +77,7 @@ export class RelayClient {
   }
 
   /** `connected`: 1 while a stream to the leader is open, `failures`: streams in a row that ended at once. */
-  readings(): { readonly connected: number; readonly failures: number } {
+  gauges(): { readonly connected: number; readonly failures: number } {
     return { connected: Number(this.#attempt !== undefined), failures: this.#failures };
   }
 

@@ -122,7 +122,7 @@ describe('the certificate authority', () => {
     };
     for (let passed = 0; passed < 30; passed++) await pass(day);
     expect(published()).toBe(a.credentials().bundle);
-    expect(a.readings().failures).toBeGreaterThan(0);
+    expect(a.gauges().failures).toBeGreaterThan(0);
     const signer = authorities(published());
     expect(signer).toBe(1);
   });
@@ -139,7 +139,7 @@ describe('the certificate authority', () => {
     expect(endOf(a.credentials().certificate)).toBeGreaterThan(clock.now());
     api.before = () => undefined;
     await pass(60_000);
-    expect(a.readings().failures).toBe(0);
+    expect(a.gauges().failures).toBe(0);
   });
 
   it('waits for an API server that does not answer yet', async () => {
@@ -183,7 +183,7 @@ describe('the certificate authority', () => {
     api.put(secretPath, { ...secret, data });
     await pass(60_000);
     expect(a.credentials()).toEqual(before);
-    expect(a.readings().failures).toBe(2);
+    expect(a.gauges().failures).toBe(2);
     expect(lines).toContain('the certificate authority could not be read; it is tried again');
   });
 

@@ -97,7 +97,7 @@ export class Authority {
     return () => void this.#listeners.delete(listener);
   }
 
-  readings(): {
+  gauges(): {
     readonly failures: number;
     readonly certificateUntil: number;
     readonly authorityUntil: number;

@@ -112,7 +112,7 @@ describe('a token review', () => {
     answer = new AdaptletError('KUBE_UNAVAILABLE', 'down');
     clock.advance(299_000);
     expect(await reviews.review(one)).toMatchObject({ node: 'node-1' });
-    expect(reviews.readings().stale).toBe(1);
+    expect(reviews.gauges().stale).toBe(1);
     clock.advance(1_000);
     await expect(reviews.review(one)).rejects.toMatchObject({
       code: 'REPLICA_UNAVAILABLE',

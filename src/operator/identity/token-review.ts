@@ -51,7 +51,7 @@ export class TokenReviews {
   readonly #logger: Log;
   readonly #known = new Map<string, Known>();
   readonly #asked = new Map<string, Promise<TokenIdentity>>();
-  readonly #readings = { asked: 0, refused: 0, failed: 0, stale: 0 };
+  readonly #counts = { asked: 0, refused: 0, failed: 0, stale: 0 };
 
   constructor({ api, clock, logger }: TokenReviewOptions) {
     this.#api = api;
@@ -59,8 +59,8 @@ export class TokenReviews {
     this.#logger = logger;
   }
 
-  readings(): Readonly<{ asked: number; refused: number; failed: number; stale: number }> {
-    return { ...this.#readings };
+  gauges(): Readonly<{ asked: number; refused: number; failed: number; stale: number }> {
+    return { ...this.#counts };
   }
 
   /** Errors: RUNTIME_UNAUTHENTICATED; REPLICA_UNAVAILABLE when the API server cannot be asked. */
@@ -82,7 +82,7 @@ export class TokenReviews {
 
   async #ask(token: string, hash: string): Promise<TokenIdentity> {
     const known = this.#known.get(hash);
-    this.#readings.asked += 1;
+    this.#counts.asked += 1;
     let status: ReviewStatus | undefined;
     try {
       const review = await this.#api.request<{ readonly status?: ReviewStatus }>({
@@ -96,11 +96,11 @@ export class TokenReviews {
       });
       status = review.status;
     } catch (error) {
-      this.#readings.failed += 1;
+      this.#counts.failed += 1;
       const now = this.#clock.monotonic();
       const isUsable = known !== undefined && now - known.reviewedAt < staleMs && now < known.endsAt;
       if (isUsable && !(known.result instanceof AdaptletError)) {
-        this.#readings.stale += 1;
+        this.#counts.stale += 1;
         this.#logger.warn(
           { err: error, pod: known.result.pod },
           'the API server cannot review a token; its last answer still counts',
@@ -116,7 +116,7 @@ export class TokenReviews {
       );
     }
     const result = identityOf(status);
-    if (result instanceof AdaptletError) this.#readings.refused += 1;
+    if (result instanceof AdaptletError) this.#counts.refused += 1;
     this.#remember(hash, result, token);
     return accepted(result);
   }

@@ -44,7 +44,7 @@ describe('the plans of runtimes', () => {
     const all = ['a', 'b', 'c'].map((name) => follow(name, { 'kubernetes.io/hostname': name }));
     clock.advance(10);
     expect(new Set(all.map((one) => one.plan()?.plan)).size).toBe(1);
-    expect(plans.readings()).toMatchObject({ views: 1, compilations: 1 });
+    expect(plans.gauges()).toMatchObject({ views: 1, compilations: 1 });
     expect(all.map(({ told }) => told)).toEqual([1, 1, 1]);
   });
 
@@ -55,7 +55,7 @@ describe('the plans of runtimes', () => {
       aRollout({ name: 'r' }, { adapter: 'sql', runtimeSelector: { matchLabels: { host: 'b' } } }, aStatus()),
     );
     clock.advance(50);
-    expect(plans.readings().views).toBe(2);
+    expect(plans.gauges().views).toBe(2);
     expect(a?.plan()?.plan).toBe(c?.plan()?.plan);
     expect(a?.plan()?.plan.get('Split team-a/r')).not.toEqual(b?.plan()?.plan.get('Split team-a/r'));
   });
@@ -64,13 +64,13 @@ describe('the plans of runtimes', () => {
     const a = follow('a');
     for (let n = 0; n < 100; n++) objects.adapters.put(adapter(`a-${n}`));
     clock.advance(0);
-    expect(plans.readings().compilations).toBe(1);
+    expect(plans.gauges().compilations).toBe(1);
     expect(keysOf(a)).toHaveLength(100);
     objects.adapters.put(adapter('more'));
     clock.advance(9);
-    expect(plans.readings().compilations).toBe(1);
+    expect(plans.gauges().compilations).toBe(1);
     clock.advance(1);
-    expect(plans.readings().compilations).toBe(2);
+    expect(plans.gauges().compilations).toBe(2);
     expect(keysOf(a)).toHaveLength(101);
   });
 
@@ -92,7 +92,7 @@ describe('the plans of runtimes', () => {
     clock.advance(10);
     objects.progress({ adapters: 500n });
     expect(a.plan()?.seen.adapters).toBe(500n);
-    expect(plans.readings().compilations).toBe(1);
+    expect(plans.gauges().compilations).toBe(1);
   });
 
   it('do not notice what the leader counts in statuses', () => {
@@ -113,12 +113,12 @@ describe('the plans of runtimes', () => {
       ),
     );
     clock.advance(10);
-    expect(plans.readings().compilations).toBe(1);
+    expect(plans.gauges().compilations).toBe(1);
     objects.rollouts.put(
       aRollout({ name: 'r' }, { adapter: 'sql' }, { ...status, weights: { canary: 5, stable: 95 } }),
     );
     clock.advance(10);
-    expect(plans.readings().compilations).toBe(2);
+    expect(plans.gauges().compilations).toBe(2);
   });
 
   it('share the resources that did not change, and the whole plan when nothing did', () => {
@@ -230,17 +230,17 @@ describe('the plans of runtimes', () => {
       points.map((point) => (point <= first ? given[0] : point <= second ? given[1] : given[2]));
     put({ reach: first + 1, weight: 20 });
     expect(weights()).toEqual(expected(20, 0, 0));
-    expect(plans.readings().views).toBe(2);
+    expect(plans.gauges().views).toBe(2);
     // The view of 20 % is that of another runtime now.
     put({ phase: 'Succeeded', reach: first + 1, weight: 100 }, { reach: second + 1, weight: 20 });
     expect(weights()).toEqual(expected(100, 20, 0));
-    expect(plans.readings().views).toBe(3);
+    expect(plans.gauges().views).toBe(3);
     put(
       { phase: 'Succeeded', reach: first + 1, weight: 100 },
       { phase: 'Succeeded', reach: second + 1, weight: 100 },
     );
     expect(weights()).toEqual(expected(100, 100, 0));
-    expect(plans.readings().views).toBe(2);
+    expect(plans.gauges().views).toBe(2);
   });
 
   it('are of the base model of each runtime, and end with the last one that has it', () => {
@@ -248,10 +248,10 @@ describe('the plans of runtimes', () => {
     const [tiny, other] = [follow('a'), follow('b', {}, 'other')];
     clock.advance(20);
     expect([keysOf(tiny).length, keysOf(other).length]).toEqual([1, 0]);
-    expect(plans.readings().views).toBe(2);
+    expect(plans.gauges().views).toBe(2);
     other.close();
     clock.advance(20);
-    expect(plans.readings().views).toBe(1);
+    expect(plans.gauges().views).toBe(1);
   });
 
   it('are compiled one after the other, so that others get their turn', () => {
@@ -260,7 +260,7 @@ describe('the plans of runtimes', () => {
     for (const baseModel of ['m1', 'm2', 'm3']) follow(baseModel, {}, baseModel);
     const stop = new AbortController();
     const look = (): void => {
-      turns.push(plans.readings().compilations);
+      turns.push(plans.gauges().compilations);
       if (!stop.signal.aborted) clock.after(0, look);
       if (turns.length > 10) stop.abort();
     };

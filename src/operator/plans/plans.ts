@@ -67,7 +67,7 @@ export class Plans {
   #unplaced = false;
   #stopTimer: (() => void) | undefined;
   #ranAt = Number.NEGATIVE_INFINITY;
-  readonly #readings = { compilations: 0, milliseconds: 0 };
+  readonly #counts = { compilations: 0, milliseconds: 0 };
 
   constructor({ objects, clock }: { readonly objects: Objects; readonly clock: Clock }) {
     this.#objects = objects;
@@ -106,8 +106,8 @@ export class Plans {
     };
   }
 
-  readings(): { readonly views: number; readonly compilations: number; readonly milliseconds: number } {
-    return { views: this.#views.size, ...this.#readings };
+  gauges(): { readonly views: number; readonly compilations: number; readonly milliseconds: number } {
+    return { views: this.#views.size, ...this.#counts };
   }
 
   close(): void {
@@ -163,8 +163,8 @@ export class Plans {
   #compile(view: View, snapshot: Snapshot, reached: Reached): void {
     const startedAt = this.#clock.monotonic();
     view.compiled = { plan: planOf(snapshot, view, view.compiled?.plan ?? view.seed), snapshot, ...reached };
-    this.#readings.compilations += 1;
-    this.#readings.milliseconds += this.#clock.monotonic() - startedAt;
+    this.#counts.compilations += 1;
+    this.#counts.milliseconds += this.#clock.monotonic() - startedAt;
   }
 
   /** Gives every follower its view. The result: those that have another one now. */

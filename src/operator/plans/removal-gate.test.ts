@@ -67,7 +67,7 @@ describe('the removal gate', () => {
     await pass(1);
     expect(opened).toBe(1);
     expect(gate.mayRemove(key)).toBe(true);
-    expect(gate.readings()).toEqual({ waiting: 0, failures: 0 });
+    expect(gate.gauges()).toEqual({ waiting: 0, failures: 0 });
     expect(api.requests.map(({ path }) => path.split('/').at(-1))).toEqual([
       'adapters.adaptlet.io',
       'adapterrollouts.adaptlet.io',
@@ -131,15 +131,15 @@ describe('the removal gate', () => {
     gate.mayRemove(key);
     await pass(3_000);
     expect(gate.mayRemove(key)).toBe(false);
-    expect(gate.readings()).toEqual({ waiting: 1, failures: 1 });
+    expect(gate.gauges()).toEqual({ waiting: 1, failures: 1 });
     await pass(1_000);
     await pass(2_000);
-    expect(gate.readings().failures).toBe(3);
+    expect(gate.gauges().failures).toBe(3);
     expect(warnings).toBe(3);
     answers = () => established;
     await pass(60_000);
     expect(gate.mayRemove(key)).toBe(true);
-    expect(gate.readings().failures).toBe(0);
+    expect(gate.gauges().failures).toBe(0);
   });
 
   it('lets nothing go while the collections are not in order', async () => {
@@ -173,7 +173,7 @@ describe('the removal gate', () => {
       expect(gate.mayRemove(unknown)).toBe(false);
       await pass(100_000);
       expect(gate.mayRemove(unknown)).toBe(false);
-      expect(gate.readings().waiting).toBe(0);
+      expect(gate.gauges().waiting).toBe(0);
     },
   );
 });

@@ -84,7 +84,7 @@ export class RemovalGate {
   }
 
   /** `failures`: checks in a row that did not pass; `waiting`: keys that are held back. */
-  readings(): { readonly waiting: number; readonly failures: number } {
+  gauges(): { readonly waiting: number; readonly failures: number } {
     return { waiting: this.#awaited.size, failures: this.#failures };
   }
 

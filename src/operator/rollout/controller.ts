@@ -41,7 +41,7 @@ const warnings: ReadonlySet<string> = new Set([
 ]);
 
 type Own = keyof typeof eventReasons;
-type Reading = Read<RolloutObject>;
+type RolloutRead = Read<RolloutObject>;
 
 /**
  * Decides about each AdapterRollout with the facts of all runtimes, by the state machine that a node alone uses.
@@ -96,7 +96,7 @@ export class RolloutController implements Controller {
     return this.#decide(read, read.object, signal);
   };
 
-  async #decide(read: Reading, rollout: RolloutObject, signal: AbortSignal) {
+  async #decide(read: RolloutRead, rollout: RolloutObject, signal: AbortSignal) {
     const { clock, term, objects, presences, claims } = this.#parts;
     const { key } = read;
     const { runtimes, changesInMs } = presences.now();
@@ -135,7 +135,7 @@ export class RolloutController implements Controller {
     return memory?.uid === uid ? memory : newMemory(uid);
   }
 
-  #requestOf(read: Reading): RolloutRequest | undefined {
+  #requestOf(read: RolloutRead): RolloutRequest | undefined {
     const asked = read.metadata.annotations?.[requestAnnotation];
     if (asked === undefined) return undefined;
     const request = parseRequest(asked);
@@ -146,7 +146,7 @@ export class RolloutController implements Controller {
     return request;
   }
 
-  #complain(read: Reading, reason: Own, note: string): void {
+  #complain(read: RolloutRead, reason: Own, note: string): void {
     const complaint = `${read.metadata.uid} ${reason} ${note}`;
     if (this.#complaints.get(read.key) === complaint) return;
     this.#complaints.set(read.key, complaint);
@@ -154,7 +154,7 @@ export class RolloutController implements Controller {
   }
 
   #record(
-    read: Reading,
+    read: RolloutRead,
     { reason, message }: { readonly reason: TurnEvent['reason'] | Own; readonly message: string },
   ): void {
     const event: OperatorEvent = {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { objectKey } from '../../api/names.ts';
-import { maxToldRollouts } from '../../rollout/readings.ts';
+import { maxToldRollouts } from '../../rollout/gauges.ts';
 import { exposition } from '../../telemetry/exposition.ts';
 import { RolloutEventCounts } from './event-counts.ts';
 import { type RolloutWorld, sql, steps, underWay } from './world.fixture.ts';
 
-const textOf = (counts: RolloutEventCounts): string => exposition(counts.readings());
+const textOf = (counts: RolloutEventCounts): string => exposition(counts.metrics());
 const ended = (world: RolloutWorld): Record<string, number> => {
   const found = textOf(world.controller.eventCounts).matchAll(
     /^adaptlet_rollout_completed_total\{completion="(\w+)"\} (\d+)$/gm,

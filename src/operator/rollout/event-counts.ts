@@ -1,7 +1,7 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import { maxToldRollouts } from '../../rollout/readings.ts';
-import type { Reading } from '../../telemetry/exposition.ts';
+import { maxToldRollouts } from '../../rollout/gauges.ts';
+import type { MetricFamily } from '../../telemetry/exposition.ts';
 import type { OperatorEvent } from '../reconcile/controller.ts';
 import type { TurnEvent } from './turn.ts';
 
@@ -52,7 +52,7 @@ type Kind = Pick<OperatorEvent, 'type' | 'reason'>;
 /** By type and reason. */
 type Counts = Map<string, Kind & { readonly count: number }>;
 
-const samplesOf = (namespace: string, name: string, counts: Counts): Reading['samples'] =>
+const samplesOf = (namespace: string, name: string, counts: Counts): MetricFamily['samples'] =>
   [...counts.values()].map(({ type, reason, count }) => ({
     labels: { namespace, name, type, reason },
     value: count,
@@ -82,7 +82,7 @@ export class RolloutEventCounts {
     this.#events.delete(rollout);
   }
 
-  readings(): Reading[] {
+  metrics(): MetricFamily[] {
     const ofOne = [...this.#events].flatMap(([key, counts]) => {
       const [namespace = '', name = ''] = key.split('/', 2);
       return samplesOf(namespace, name, counts);

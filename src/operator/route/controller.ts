@@ -18,7 +18,7 @@ const writeMs = 1000;
 /** Milliseconds in which changes of runtimes and of other objects are gathered. */
 const gatherMs = 500;
 
-type Reading = Read<RouteObject>;
+type RouteRead = Read<RouteObject>;
 type Memory = {
   readonly uid: string;
   readonly generation: number;
@@ -94,7 +94,7 @@ export class RouteController implements Controller {
    * Writes of the status move the version of the route on, and runtimes do not hear of them: what counts is the version
    * at which this generation was first seen. A new leader sees it late; where everybody had it, they have it still.
    */
-  #memoryOf({ key, metadata, resourceVersion, object }: Reading): Memory {
+  #memoryOf({ key, metadata, resourceVersion, object }: RouteRead): Memory {
     const { uid, generation = 1 } = metadata;
     const known = this.#memories.get(key);
     if (known?.uid === uid && known.generation === generation) return known;
@@ -116,7 +116,7 @@ export class RouteController implements Controller {
     return memory;
   }
 
-  #tell(read: Reading, before: RouteStatus | undefined, status: RouteStatus): void {
+  #tell(read: RouteRead, before: RouteStatus | undefined, status: RouteStatus): void {
     for (const { type, reason, message } of status.conditions) {
       const isOld = conditionOf(before?.conditions, type)?.reason === reason;
       const isEcho = Object.hasOwn(readyTypes, type);

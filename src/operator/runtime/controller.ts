@@ -25,7 +25,7 @@ const connectionMs = 500;
 /** The same for what decides nothing. */
 const countsMs = 2000;
 
-type Reading = Read<RuntimeObject>;
+type RuntimeRead = Read<RuntimeObject>;
 /** Monotonic times. */
 type Memory = { readonly uid: string; writtenAt: number };
 
@@ -103,7 +103,7 @@ export class RuntimeController implements Controller {
     return memory;
   }
 
-  #tell(read: Reading, before: RuntimeObjectStatus | undefined, status: RuntimeObjectStatus): void {
+  #tell(read: RuntimeRead, before: RuntimeObjectStatus | undefined, status: RuntimeObjectStatus): void {
     for (const { type, reason, message } of status.conditions) {
       const isOld = conditionOf(before?.conditions, type)?.reason === reason;
       // Of a runtime that went away, or does not serve, one event says everything.

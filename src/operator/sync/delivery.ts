@@ -6,8 +6,8 @@ import type { Ack, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts
 import type { Clock } from '../../time/clock.ts';
 import type { RuntimePlan } from '../plans/plans.ts';
 import type { Channel } from './channel.ts';
+import type { SyncCounts } from './counts.ts';
 import type { ReadHello } from './hello.ts';
-import type { SyncReadings } from './readings.ts';
 
 /** How long a runtime may take nothing, or leave a commit unanswered. It answers when the plan is in force and written. */
 export const answerMs = 60_000;
@@ -15,7 +15,7 @@ export const answerMs = 60_000;
 export type DeliveryParts = {
   readonly channel: Channel<unknown, SyncResponse>;
   readonly clock: Clock;
-  readonly readings: SyncReadings;
+  readonly counts: SyncCounts;
   /** Undefined: there is none now. */
   readonly plan: () => RuntimePlan | undefined;
   readonly mayRemove: (key: string) => boolean;
@@ -76,9 +76,9 @@ export class Delivery {
       );
     }
     this.#stopTimer();
-    const { readings } = this.#parts;
-    readings.acknowledged += 1;
-    readings.refusals += refused.length;
+    const { counts } = this.#parts;
+    counts.acknowledged += 1;
+    counts.refusals += refused.length;
     this.look();
   }
 
@@ -112,7 +112,7 @@ export class Delivery {
   }
 
   async #send({ puts, removes, unknown, commit }: Batch): Promise<void> {
-    const { channel, readings } = this.#parts;
+    const { channel, counts } = this.#parts;
     const write = async (message: NonNullable<SyncResponse['message']>): Promise<void> => {
       await channel.write({ message });
       this.#progressAt = this.#parts.clock.monotonic();
@@ -122,14 +122,14 @@ export class Delivery {
     try {
       for (const resource of puts) {
         const value = resourceToWire(resource);
-        readings.bytes += value.body.length;
+        counts.bytes += value.body.length;
         await write({ $case: 'put', value });
       }
       for (const value of removes) await write({ $case: 'remove', value });
       if (unknown.length > 0) await write({ $case: 'unknown', value: { names: [...unknown] } });
-      readings.commits += 1;
-      readings.puts += puts.length;
-      readings.removes += removes.length;
+      counts.commits += 1;
+      counts.puts += puts.length;
+      counts.removes += removes.length;
       // A runtime that answers at once finds everything in order.
       this.#writing = false;
       await write({ $case: 'commit', value: { ...commit, revision: revisionToWire(commit.revision) } });
@@ -140,7 +140,7 @@ export class Delivery {
 
   /** Ends the stream when nothing moves for too long. */
   #watch(nonce: bigint): void {
-    const { channel, clock, readings } = this.#parts;
+    const { channel, clock, counts } = this.#parts;
     this.#progressAt = clock.monotonic();
     const wait = (ms: number): void => {
       this.#stopTimer = clock.after(ms, () => {
@@ -149,7 +149,7 @@ export class Delivery {
           wait(left);
           return;
         }
-        readings.unanswered += 1;
+        counts.unanswered += 1;
         channel.end(
           new AdaptletError(
             'REPLICA_UNAVAILABLE',

@@ -102,7 +102,7 @@ describe('two connections of one runtime', () => {
     const young = await connected({ connectionSeq: 6n });
     expect(await ended(old)).toMatchObject({ code: 'FAILED_PRECONDITION', error: 'CONNECTION_REPLACED' });
     expect(young.ended).toBeUndefined();
-    expect(stage.replica.server.readings().replaced).toBe(1);
+    expect(stage.replica.server.gauges().replaced).toBe(1);
   });
 
   it.each([4n, 5n])('are one: %s is not taken after 5', async (connectionSeq) => {
@@ -115,7 +115,7 @@ describe('two connections of one runtime', () => {
 
   it('are told apart for a minute after the newer one ended', async () => {
     (await connected({ connectionSeq: 5n })).close();
-    await eventually('the end', () => stage.replica.server.readings().streams === 0);
+    await eventually('the end', () => stage.replica.server.gauges().streams === 0);
     const late = dial();
     late.hello({ connectionSeq: 4n });
     expect(await ended(late)).toMatchObject({ error: 'CONNECTION_REPLACED' });

@@ -106,7 +106,7 @@ describe('the relay', () => {
     for (const listener of lease.listeners) listener();
     const runtime = await connect(b);
     runtime.report({ whole: true, adapters: adapters('Stored') });
-    await eventually('the answer', () => b.server.readings().relay.failures > 0);
+    await eventually('the answer', () => b.server.gauges().relay.failures > 0);
     expect(a.fleet.get(key)).toBeUndefined();
     setLeader(lease, a);
     await eventually('a report', () => stateAt(a) === 'Stored');
@@ -123,7 +123,7 @@ describe('the relay', () => {
     next.report({ whole: true, adapters: adapters('Resident') });
     await eventually('the newer report', () => stateAt(a) === 'Resident');
     first.close();
-    await eventually('the end there', () => b.server.readings().streams === 0);
+    await eventually('the end there', () => b.server.gauges().streams === 0);
     for (let passed = 0; passed < 15; passed++) await eventually('time', () => (clock.advance(1_000), true));
     expect(a.fleet.get(key)).toMatchObject({ connected: true, connectionSeq: 2n });
     expect(new Set(seen)).toEqual(new Set([true]));
@@ -135,7 +135,7 @@ describe('the relay', () => {
     runtime.report({ whole: true });
     await eventually('a report', () => a.fleet.get(key)?.connected);
     await stop(b);
-    await eventually('the end of the relay', () => a.server.readings().relays === 0);
+    await eventually('the end of the relay', () => a.server.gauges().relays === 0);
     await waitFor('the grace', () => (clock.advance(2_000), a.fleet.get(key)?.connected === false));
   });
 

@@ -4,13 +4,13 @@ import type { Clock } from '../../time/clock.ts';
 import { type FleetStore, local } from '../fleet/store.ts';
 import { changeFromWire, type Update } from '../fleet/update.ts';
 import type { BoundRuntime } from '../identity/binding.ts';
+import type { SyncCounts } from './counts.ts';
 import type { Delivery } from './delivery.ts';
 import type { ReadHello } from './hello.ts';
-import type { SyncReadings } from './readings.ts';
 
 export type ReportingParts = {
   readonly fleet: FleetStore;
-  readonly readings: SyncReadings;
+  readonly counts: SyncCounts;
   readonly clock: Clock;
 };
 
@@ -34,8 +34,8 @@ export class Reporting {
   }
 
   report(report: Report): void {
-    const { fleet, readings } = this.#parts;
-    readings.reports += 1;
+    const { fleet, counts } = this.#parts;
+    counts.reports += 1;
     const change = changeFromWire(report);
     const opened = this.#opened;
     if (opened === undefined) {

@@ -16,7 +16,7 @@ import type { Objects } from '../objects/objects.ts';
 import { Plans } from '../plans/plans.ts';
 import { RemovalGate } from '../plans/removal-gate.ts';
 import { Connections } from './connections.ts';
-import { noReadings, type SyncReadings } from './readings.ts';
+import { noCounts, type SyncCounts } from './counts.ts';
 import { RelayService } from './relay-service.ts';
 import { confirmAnnotation, Session, type SessionParts } from './session.ts';
 
@@ -67,17 +67,17 @@ export type SyncServer = {
   start(): Promise<void>;
   /** Takes no new stream, ends those that there are over two seconds, waits for at most `graceMs`. */
   close(graceMs: number): Promise<void>;
-  readings(): SyncServerReadings;
+  gauges(): SyncServerGauges;
 };
 
-export type SyncServerReadings = SyncReadings & {
+export type SyncServerGauges = SyncCounts & {
   readonly streams: number;
   readonly relays: number;
-  readonly plans: ReturnType<Plans['readings']>;
-  readonly gate: ReturnType<RemovalGate['readings']>;
-  readonly tokens: ReturnType<TokenReviews['readings']>;
-  readonly authority: ReturnType<Authority['readings']>;
-  readonly relay: ReturnType<RelayClient['readings']>;
+  readonly plans: ReturnType<Plans['gauges']>;
+  readonly gate: ReturnType<RemovalGate['gauges']>;
+  readonly tokens: ReturnType<TokenReviews['gauges']>;
+  readonly authority: ReturnType<Authority['gauges']>;
+  readonly relay: ReturnType<RelayClient['gauges']>;
 };
 
 /** Serves runtimes on every replica, and the relays of the others on the leader. */
@@ -92,7 +92,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     random,
     maxStreams = defaultMaxStreams,
   } = options;
-  const readings = noReadings();
+  const counts = noCounts();
   const plans = new Plans({ objects, clock });
   const gate = new RemovalGate(options);
   const parts: SessionParts = {
@@ -102,7 +102,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     plans,
     gate,
     tokens,
-    readings,
+    counts,
     clock,
     logger,
     random,
@@ -171,15 +171,15 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       plans.close();
       gate.close();
     },
-    readings: () => ({
-      ...readings,
+    gauges: () => ({
+      ...counts,
       streams: sessions.size,
       relays: relayService.size,
-      plans: plans.readings(),
-      gate: gate.readings(),
-      tokens: tokens.readings(),
-      authority: authority.readings(),
-      relay: relayClient?.readings() ?? { connected: 0, failures: 0 },
+      plans: plans.gauges(),
+      gate: gate.gauges(),
+      tokens: tokens.gauges(),
+      authority: authority.gauges(),
+      relay: relayClient?.gauges() ?? { connected: 0, failures: 0 },
     }),
   };
 };

@@ -44,7 +44,7 @@ describe('a stream of a runtime', () => {
     });
     await quiet();
     expect(again.messages.map(({ $case }) => $case)).toEqual(['welcome']);
-    expect(stage.replica.server.readings().puts).toBe(1);
+    expect(stage.replica.server.gauges().puts).toBe(1);
   });
 
   it('has one commit under way, and then gets one for everything that happened meanwhile', async () => {
@@ -76,7 +76,7 @@ describe('a stream of a runtime', () => {
     expect(runtime.ended).toBeUndefined();
     stage.clock.advance(1_000);
     expect(await ended(runtime)).toMatchObject({ code: 'UNAVAILABLE', error: 'REPLICA_UNAVAILABLE' });
-    expect(stage.replica.server.readings().unanswered).toBe(1);
+    expect(stage.replica.server.gauges().unanswered).toBe(1);
   });
 
   it('does not send again what the runtime refused, until it is another version', async () => {
@@ -128,7 +128,7 @@ describe('a stream of a runtime', () => {
     stage.replica.objects.adapters.delete(objectKey('team-a', 'sql'));
     await quiet();
     expect(runtime.of('remove')).toEqual([]);
-    expect(stage.replica.server.readings().gate.waiting).toBe(1);
+    expect(stage.replica.server.gauges().gate.waiting).toBe(1);
     stage.clock.advance(3_000);
     await eventually('the removal', () => runtime.commits === 2);
     expect(runtime.of('remove')).toEqual(['AdapterSpec team-a/sql']);
@@ -170,7 +170,7 @@ describe('a stream of a runtime', () => {
     const runtime = dial();
     runtime.call.pause();
     runtime.hello();
-    const bytes = () => stage.replica.server.readings().bytes;
+    const bytes = () => stage.replica.server.gauges().bytes;
     await eventually('the first bytes', () => bytes() > 0);
     let before = -1;
     while (bytes() !== before) {
@@ -188,7 +188,7 @@ describe('a stream of a runtime', () => {
     const runtime = await connected();
     runtime.call.end();
     expect(await ended(runtime)).toMatchObject({ code: 'OK' });
-    await eventually('nothing is left', () => stage.replica.server.readings().streams === 0);
+    await eventually('nothing is left', () => stage.replica.server.gauges().streams === 0);
   });
 });
 
@@ -228,7 +228,7 @@ describe('reports', () => {
     runtime.report({ whole: true });
     for (let n = 1; n <= 200; n++) runtime.report({ ready: true, message: String(n) });
     await quiet();
-    const early = stage.replica.server.readings().reports;
+    const early = stage.replica.server.gauges().reports;
     expect(early).toBeLessThan(100);
     await waitFor('all of them', () => {
       stage.clock.advance(500);
@@ -241,7 +241,7 @@ describe('reports', () => {
     runtime.report({ whole: true });
     await eventually('a report', () => stage.replica.fleet.get(key)?.connected);
     runtime.close();
-    await eventually('the end', () => stage.replica.server.readings().streams === 0);
+    await eventually('the end', () => stage.replica.server.gauges().streams === 0);
     stage.clock.advance(9_000);
     expect(stage.replica.fleet.get(key)?.connected).toBe(true);
     stage.clock.advance(1_000);

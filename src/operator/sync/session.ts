@@ -13,11 +13,11 @@ import type { Following, Plans } from '../plans/plans.ts';
 import type { RemovalGate } from '../plans/removal-gate.ts';
 import { Channel } from './channel.ts';
 import type { Connections, Stream } from './connections.ts';
+import type { SyncCounts } from './counts.ts';
 import { Delivery } from './delivery.ts';
 import { enrol } from './enrolment.ts';
 import { type ReadHello, readHello } from './hello.ts';
 import { Pace } from './pace.ts';
-import type { SyncReadings } from './readings.ts';
 import { Reporting } from './reporting.ts';
 
 /** On an AdapterRuntime: the fingerprint of removals that a person confirms. */
@@ -43,7 +43,7 @@ export type SessionParts = {
   readonly connections: Connections;
   readonly clusterUid: () => Promise<string>;
   readonly replica: string;
-  readonly readings: SyncReadings;
+  readonly counts: SyncCounts;
   readonly clock: Clock;
   readonly logger: Log;
   /** Uniform in [0, 1). */
@@ -70,7 +70,7 @@ export class Session implements Stream {
   }
 
   end(error: AdaptletError): void {
-    if (error.code === 'CONNECTION_REPLACED') this.#parts.readings.replaced += 1;
+    if (error.code === 'CONNECTION_REPLACED') this.#parts.counts.replaced += 1;
     this.#channel.end(error);
   }
 
@@ -104,7 +104,7 @@ export class Session implements Stream {
 
   /** Serves until the stream is over. Never throws. */
   async run(): Promise<void> {
-    const { readings, logger } = this.#parts;
+    const { counts, logger } = this.#parts;
     let served: BoundRuntime | undefined;
     try {
       const { runtime, hello } = await this.#greet();
@@ -113,7 +113,7 @@ export class Session implements Stream {
       this.#channel.end();
     } catch (error) {
       const failure = asAdaptletError(error, 'serving a runtime');
-      if (served === undefined) readings.refused += 1;
+      if (served === undefined) counts.refused += 1;
       const keys = { runtime: served?.key ?? '', err: failure };
       // A runtime that leaves is no failure of anything.
       if (failure.code === 'REQUEST_CANCELLED') logger.debug(keys, 'a stream of a runtime ended');
@@ -152,7 +152,7 @@ export class Session implements Stream {
   }
 
   async #serve(runtime: BoundRuntime, hello: ReadHello): Promise<void> {
-    const { connections, fleet, plans, logger, readings, replica } = this.#parts;
+    const { connections, fleet, plans, logger, counts, replica } = this.#parts;
     const { key } = runtime;
     const { signal } = this.#channel;
     connections.admit(key, hello.connectionSeq, this);
@@ -162,7 +162,7 @@ export class Session implements Stream {
       this.#enrol = () => enrol(this.#parts, runtime, hello, clusterUid, signal);
       await this.#enrol();
       await this.#channel.write({ message: { $case: 'welcome', value: { clusterUid, replica } } });
-      readings.accepted += 1;
+      counts.accepted += 1;
       logger.info({ runtime: key, version: hello.version }, 'a runtime connected');
       following = plans.follow(key, hello.baseModel, () => this.changed());
       this.#delivery = this.#deliveryTo(runtime, hello, clusterUid, following);
@@ -206,12 +206,12 @@ export class Session implements Stream {
   }
 
   #deliveryTo({ key }: BoundRuntime, hello: ReadHello, clusterUid: string, following: Following): Delivery {
-    const { objects, gate, clock, readings } = this.#parts;
+    const { objects, gate, clock, counts } = this.#parts;
     return new Delivery(
       {
         channel: this.#channel,
         clock,
-        readings,
+        counts,
         plan: () => following.plan(),
         mayRemove: gate.mayRemove,
         confirmedRemovals: () => objects.runtimes.get(key)?.metadata.annotations?.[confirmAnnotation] ?? '',

@@ -189,6 +189,6 @@ describe('a replica', () => {
     const key = `AdapterSpec ${namespace}/never`;
     expect(gate.mayRemove(key)).toBe(false);
     await waitFor('the look at the CRDs', () => gate.mayRemove(key));
-    expect(gate.readings()).toEqual({ waiting: 0, failures: 0 });
+    expect(gate.gauges()).toEqual({ waiting: 0, failures: 0 });
   });
 });

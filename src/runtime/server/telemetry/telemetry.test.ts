@@ -13,7 +13,7 @@ import { aRollout, aStatus } from '../../../plan/manifests.fixture.ts';
 import { systemClock } from '../../../time/clock.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { fakeDigest } from '../testing/fake-serving.ts';
-import { fakeReadings } from '../testing/parts.ts';
+import { fakeGauges } from '../testing/parts.ts';
 import { labelBudgets } from './counters.ts';
 import { metrics, spans } from './names.ts';
 import { closeTimeoutMs, createTelemetry } from './telemetry.ts';
@@ -29,17 +29,17 @@ const context = { namespace: 'default', model: 'sql', headers: new Map() };
 
 const start = (exporter?: InMemorySpanExporter) => {
   const clock = new FakeClock();
-  let readings = fakeReadings;
+  let gauges = fakeGauges;
   const telemetry = createTelemetry({
     version: '0.1.0',
     instance: 'i1',
     clock,
-    readings: () => readings,
+    gauges: () => gauges,
     ...(exporter === undefined ? {} : { traces: { processor: new SimpleSpanProcessor({ exporter }) } }),
   });
   const request = (headers = new Map<string, string>()) =>
     telemetry.request({ protocol: 'grpc', method: 'm', headers });
-  return { clock, telemetry, request, read: (r: typeof fakeReadings) => void (readings = r) };
+  return { clock, telemetry, request, read: (r: typeof fakeGauges) => void (gauges = r) };
 };
 
 test('a served request counts once, with its times and tokens', async () => {
@@ -114,7 +114,7 @@ test('every metric has its exact name and its sentence', async () => {
 test('only the newest combination of adapters is exposed, and a rollout that is gone is gone', async () => {
   const { telemetry, read } = start();
   await telemetry.metricsText();
-  read({ ...fakeReadings, rollouts: [], lora: { max: 8, running: ['x"y\\z'], waiting: ['w'] } });
+  read({ ...fakeGauges, rollouts: [], lora: { max: 8, running: ['x"y\\z'], waiting: ['w'] } });
   const lines = (await telemetry.metricsText())
     .split('\n')
     .filter((l) => /^(vllm:lora|adaptlet_rollout)/.test(l));
@@ -127,7 +127,7 @@ test('where this runtime decides about rollouts it tells where they stand, as th
   const told = async () => (await telemetry.metricsText()).match(/^adaptlet_rollout_info.*$/m)?.[0];
   expect(await told()).toBeUndefined();
   const object = aRollout({ name: 'sql' }, { adapter: 'v1' }, aStatus({ phase: 'Degraded' }));
-  read({ ...fakeReadings, rollouts: fakeReadings.rollouts.map((rollout) => ({ ...rollout, object })) });
+  read({ ...fakeGauges, rollouts: fakeGauges.rollouts.map((rollout) => ({ ...rollout, object })) });
   expect(await told()).toBe(
     'adaptlet_rollout_info{namespace="team-a",name="sql",strategy="canary",phase="Degraded"} 1',
   );
@@ -194,7 +194,7 @@ test('spans reach the collector at the endpoint, at the latest when telemetry is
     version: '0.1.0',
     instance: 'i1',
     clock: systemClock,
-    readings: () => fakeReadings,
+    gauges: () => fakeGauges,
     traces: { endpoint },
   });
   telemetry
@@ -219,7 +219,7 @@ test('a collector that does not answer does not keep the runtime from stopping',
     version: '0.1.0',
     instance: 'i1',
     clock,
-    readings: () => fakeReadings,
+    gauges: () => fakeGauges,
     traces: { processor },
   });
   const closed = telemetry.close();

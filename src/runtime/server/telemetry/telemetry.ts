@@ -4,7 +4,7 @@ import type { Clock } from '../../../time/clock.ts';
 import type { RequestContext, ServedBy } from '../../routing/request.ts';
 import type { Headers } from '../context.ts';
 import { Counters } from './counters.ts';
-import { gaugesOf, type Readings } from './readings.ts';
+import { metricFamilies, type RuntimeGauges } from './gauges.ts';
 import { type RequestOutcome, RequestSpans } from './request-spans.ts';
 
 /** What is written down about one request while it runs. */
@@ -38,7 +38,7 @@ export type TelemetryOptions = {
   readonly version: string;
   readonly instance: string;
   readonly clock: Clock;
-  readonly readings: () => Readings;
+  readonly gauges: () => RuntimeGauges;
   /** `endpoint`: OTEL_EXPORTER_OTLP_ENDPOINT. Without one no spans are made. */
   readonly traces?: TraceTarget;
 };
@@ -90,7 +90,7 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
     },
     async metricsText() {
       const counted = await counters.text();
-      return `${counted.trimEnd()}\n${exposition(gaugesOf(options.readings(), { version, instance }, clock.now()))}`;
+      return `${counted.trimEnd()}\n${exposition(metricFamilies(options.gauges(), { version, instance }, clock.now()))}`;
     },
     async close() {
       const late = new Promise<void>((resolve) => {

@@ -2,12 +2,12 @@ import { silentLog } from '../../../telemetry/log.fixture.ts';
 import type { Clock } from '../../../time/clock.ts';
 import { systemClock } from '../../../time/clock.ts';
 import type { Parts } from '../exchange.ts';
-import type { Readings } from '../telemetry/readings.ts';
+import type { RuntimeGauges } from '../telemetry/gauges.ts';
 import { createTelemetry, type TelemetryOptions } from '../telemetry/telemetry.ts';
 import { FakeAdmin } from './fake-admin.ts';
 import { FakeServing } from './fake-serving.ts';
 
-export const fakeReadings: Readings = {
+export const fakeGauges: RuntimeGauges = {
   ready: true,
   memory: { usedBytes: 100, budgetBytes: 1000 },
   disk: { usedBytes: 200, budgetBytes: 2000 },
@@ -45,7 +45,7 @@ export const fakeParts = (
     version: '0.1.0',
     instance: 'i1',
     clock,
-    readings: () => fakeReadings,
+    gauges: () => fakeGauges,
     ...(traces === undefined ? {} : { traces }),
   });
   return {

@@ -1,5 +1,5 @@
 import type { RolloutObject } from '../api/objects.ts';
-import type { Reading } from '../telemetry/exposition.ts';
+import type { MetricFamily } from '../telemetry/exposition.ts';
 import { strategyNameOf } from './strategy.ts';
 
 /** Metrics of rollouts, told by whoever decides about them: the leader, or a node alone. */
@@ -38,14 +38,14 @@ const metricsOf = (rollout: RolloutObject) =>
     value,
   }));
 
-const phasesOf = (rollouts: readonly RolloutObject[]): Reading['samples'] => {
+const phasesOf = (rollouts: readonly RolloutObject[]): MetricFamily['samples'] => {
   const counts: Record<string, number> = { Healthy: 0, Progressing: 0, Paused: 0, Degraded: 0 };
   for (const rollout of rollouts) counts[phaseOf(rollout)] = (counts[phaseOf(rollout)] ?? 0) + 1;
   return Object.entries(counts).map(([phase, value]) => ({ labels: { phase }, value }));
 };
 
 /** Where rollouts stand, from their statuses: a rollout that is gone has no series any more. */
-export const rolloutReadings = (rollouts: readonly RolloutObject[]): Reading[] => {
+export const rolloutGauges = (rollouts: readonly RolloutObject[]): MetricFamily[] => {
   const m = rolloutMetrics;
   const told = rollouts.slice(0, maxToldRollouts);
   const metrics = told.flatMap(metricsOf);

@@ -1,7 +1,7 @@
 import type { RuntimeStatus } from '../admin/views.ts';
 import type { EngineLoad } from '../engine/engine.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
-import type { Readings } from '../server/telemetry/readings.ts';
+import type { RuntimeGauges } from '../server/telemetry/gauges.ts';
 
 /** Requests under way; `inEngine` run there or wait for their turn, `forAdapter` wait until an adapter is in RAM. */
 export type Load = {
@@ -26,7 +26,7 @@ const capacityOf = ({ adapters, memory }: RuntimeStatus): number => {
 };
 
 /** The gauges of a scrape, from the status of the runtime. */
-export const readings = (status: RuntimeStatus, load: Load): Readings => {
+export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
   const adapters: Record<string, number> = {};
   for (const { state } of status.adapters) adapters[state] = (adapters[state] ?? 0) + 1;
   const inState = (...states: string[]): string[] =>

@@ -1,11 +1,11 @@
 import type { RolloutObject } from '../../../api/objects.ts';
-import { rolloutReadings } from '../../../rollout/readings.ts';
-import type { Reading } from '../../../telemetry/exposition.ts';
+import { rolloutGauges } from '../../../rollout/gauges.ts';
+import type { MetricFamily } from '../../../telemetry/exposition.ts';
 import type { EngineLoad } from '../../engine/engine.ts';
 import { metrics } from './names.ts';
 
 /** The state of the runtime at the moment of a scrape. */
-export type Readings = {
+export type RuntimeGauges = {
   readonly ready: boolean;
   readonly memory: { readonly usedBytes: number; readonly budgetBytes: number };
   readonly disk: { readonly usedBytes: number; readonly budgetBytes: number };
@@ -33,21 +33,21 @@ export type Readings = {
   };
 };
 
-const gauge = (metric: { name: string; help: string }, value: number): Reading => ({
+const gauge = (metric: { name: string; help: string }, value: number): MetricFamily => ({
   ...metric,
   samples: [{ labels: {}, value }],
 });
 
 const perRollout = (
   metric: { name: string; help: string },
-  rollouts: Readings['rollouts'],
-  value: (r: Readings['rollouts'][number]) => number,
-): Reading => ({
+  rollouts: RuntimeGauges['rollouts'],
+  value: (r: RuntimeGauges['rollouts'][number]) => number,
+): MetricFamily => ({
   ...metric,
   samples: rollouts.map((r) => ({ labels: { rollout: r.key }, value: value(r) })),
 });
 
-const counter = (metric: { name: string; help: string }, value: number): Reading => ({
+const counter = (metric: { name: string; help: string }, value: number): MetricFamily => ({
   ...gauge(metric, value),
   type: 'counter',
 });
@@ -56,55 +56,55 @@ const shareUsed = (engine: EngineLoad | undefined): number =>
   engine === undefined || engine.kvBudgetBytes === 0 ? 0 : engine.kvUsedBytes / engine.kvBudgetBytes;
 
 /** Whoever decides tells where rollouts stand: for those of an operator, its leader does. */
-const decidedReadings = (rollouts: Readings['rollouts']): Reading[] => {
+const decidedRollouts = (rollouts: RuntimeGauges['rollouts']): MetricFamily[] => {
   const decided = rollouts.flatMap(({ object }) => object ?? []);
-  return decided.length === 0 ? [] : rolloutReadings(decided);
+  return decided.length === 0 ? [] : rolloutGauges(decided);
 };
 
 /** Everything that is read at a scrape, as gauges. `nowMs` is wall time. */
-export const gaugesOf = (
-  readings: Readings,
+export const metricFamilies = (
+  gauges: RuntimeGauges,
   build: { readonly version: string; readonly instance: string },
   nowMs: number,
-): Reading[] => [
-  gauge(metrics.ready, readings.ready ? 1 : 0),
-  gauge(metrics.memoryUsed, readings.memory.usedBytes),
-  gauge(metrics.memoryBudget, readings.memory.budgetBytes),
-  gauge(metrics.diskUsed, readings.disk.usedBytes),
-  gauge(metrics.diskBudget, readings.disk.budgetBytes),
+): MetricFamily[] => [
+  gauge(metrics.ready, gauges.ready ? 1 : 0),
+  gauge(metrics.memoryUsed, gauges.memory.usedBytes),
+  gauge(metrics.memoryBudget, gauges.memory.budgetBytes),
+  gauge(metrics.diskUsed, gauges.disk.usedBytes),
+  gauge(metrics.diskBudget, gauges.disk.budgetBytes),
   {
     ...metrics.adapters,
-    samples: Object.entries(readings.adapters).map(([state, value]) => ({ labels: { state }, value })),
+    samples: Object.entries(gauges.adapters).map(([state, value]) => ({ labels: { state }, value })),
   },
-  perRollout(metrics.rolloutWeight, readings.rollouts, (r) => r.weight),
-  perRollout(metrics.rolloutEffectiveWeight, readings.rollouts, (r) => r.effectiveWeight),
+  perRollout(metrics.rolloutWeight, gauges.rollouts, (r) => r.weight),
+  perRollout(metrics.rolloutEffectiveWeight, gauges.rollouts, (r) => r.effectiveWeight),
   { ...metrics.buildInfo, samples: [{ labels: { ...build }, value: 1 }] },
   {
     ...metrics.loraRequests,
     samples: [
       {
         labels: {
-          max_lora: String(readings.lora.max),
-          running_lora_adapters: readings.lora.running.join(','),
-          waiting_lora_adapters: readings.lora.waiting.join(','),
+          max_lora: String(gauges.lora.max),
+          running_lora_adapters: gauges.lora.running.join(','),
+          waiting_lora_adapters: gauges.lora.waiting.join(','),
         },
         value: nowMs / 1000,
       },
     ],
   },
-  gauge(metrics.requestsRunning, readings.requests.running),
-  gauge(metrics.requestsWaiting, readings.requests.waiting),
-  gauge(metrics.kvCacheUsage, shareUsed(readings.engine)),
-  counter(metrics.decodeSteps, readings.engine?.decodeSteps ?? 0),
-  counter(metrics.decodedTokens, readings.engine?.decodedTokens ?? 0),
-  counter(metrics.preemptions, readings.engine?.preemptions ?? 0),
+  gauge(metrics.requestsRunning, gauges.requests.running),
+  gauge(metrics.requestsWaiting, gauges.requests.waiting),
+  gauge(metrics.kvCacheUsage, shareUsed(gauges.engine)),
+  counter(metrics.decodeSteps, gauges.engine?.decodeSteps ?? 0),
+  counter(metrics.decodedTokens, gauges.engine?.decodedTokens ?? 0),
+  counter(metrics.preemptions, gauges.engine?.preemptions ?? 0),
   {
     ...metrics.mirrored,
     type: 'counter',
-    samples: Object.entries(readings.mirrored).map(([result, value]) => ({
+    samples: Object.entries(gauges.mirrored).map(([result, value]) => ({
       labels: { result },
       value,
     })),
   },
-  ...decidedReadings(readings.rollouts),
+  ...decidedRollouts(gauges.rollouts),
 ];

@@ -1,5 +1,5 @@
 /** What the streams of a replica counted since its start. */
-export type SyncReadings = {
+export type SyncCounts = {
   /** Streams that were accepted, and that ended with an error before. */
   accepted: number;
   refused: number;
@@ -18,7 +18,7 @@ export type SyncReadings = {
   reports: number;
 };
 
-export const noReadings = (): SyncReadings => ({
+export const noCounts = (): SyncCounts => ({
   accepted: 0,
   refused: 0,
   replaced: 0,

@@ -3,9 +3,9 @@ import type { RolloutObject } from '../api/objects.ts';
 import { type RolloutSpec, rolloutSpecSchema } from '../api/rollout.ts';
 import type { MetricStatus, RolloutStatus } from '../api/rollout-status.ts';
 import { exposition } from '../telemetry/exposition.ts';
-import { maxToldRollouts, rolloutMetrics, rolloutReadings } from './readings.ts';
+import { maxToldRollouts, rolloutGauges, rolloutMetrics } from './gauges.ts';
 
-const text = (...rollouts: readonly RolloutObject[]): string => exposition(rolloutReadings(rollouts));
+const text = (...rollouts: readonly RolloutObject[]): string => exposition(rolloutGauges(rollouts));
 const samples = (of: string): string[] => of.split('\n').filter((line) => /^[^#]/.test(line));
 
 const aRollout = (name: string, spec: Partial<RolloutSpec> = {}, status?: RolloutStatus): RolloutObject => ({
