@@ -9,7 +9,7 @@ const partPattern = /([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)/g;
 const millisOf: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** Timers and budgets never need more; it keeps sums far from the limits of numbers. */
-const longest = 8_784 * 3_600_000;
+const maxMs = 8_784 * 3_600_000;
 
 const form = 'must be a duration such as 500ms, 30s, 1m30s or 24h (units: ms, s, m, h)';
 
@@ -30,7 +30,7 @@ const read = (value: string): number | undefined => {
 export const parseDuration = (value: string): Millis => {
   const ms = read(value);
   if (ms === undefined) throw new RangeError(`"${value.slice(0, 40)}" ${form}`);
-  if (ms > longest) throw new RangeError(`"${value}" must be at most 8784h`);
+  if (ms > maxMs) throw new RangeError(`"${value}" must be at most 8784h`);
   return ms as Millis;
 };
 
@@ -40,18 +40,18 @@ const countable =
 
 /** A field that holds a Go-style duration as text; {@link parseDuration} reads it. */
 export const durationSchema = formed(32, matching(durationPattern, form), {
-  holds: (value) => (read(value) ?? 0) <= longest,
+  holds: (value) => (read(value) ?? 0) <= maxMs,
   rule: `${celMatches(countable)} && duration(self) <= duration("8784h")`,
   advice: 'must be at most 8784h',
 });
 
 /** Like {@link durationSchema}, from `least` to `most`, which are durations as well. */
-export const durationBetween = (least: string, most: string) =>
+export const durationBetween = (min: string, max: string) =>
   formed(32, matching(durationPattern, form), {
     holds: (value) => {
       const ms = read(value) ?? 0;
-      return ms >= parseDuration(least) && ms <= parseDuration(most);
+      return ms >= parseDuration(min) && ms <= parseDuration(max);
     },
-    rule: `${celMatches(countable)} && duration(self) >= duration("${least}") && duration(self) <= duration("${most}")`,
-    advice: `must be from ${least} to ${most}`,
+    rule: `${celMatches(countable)} && duration(self) >= duration("${min}") && duration(self) <= duration("${max}")`,
+    advice: `must be from ${min} to ${max}`,
   });

@@ -21,14 +21,14 @@ const groupName = formed(
   ),
 );
 
-const amount = (of: string, least: 0 | 1) =>
+const amount = (of: string, min: 0 | 1) =>
   exactlyOneOf(
     {
       count: z
         .int()
-        .min(least)
+        .min(min)
         .max(1_000_000)
-        .meta({ description: `Number of runtimes, ${least} to 1000000. Example: 2` })
+        .meta({ description: `Number of runtimes, ${min} to 1000000. Example: 2` })
         .optional(),
       percentage: percentSchema.meta({ description: `Share of ${of}. Example: 20%` }).optional(),
     },

@@ -28,12 +28,12 @@ const tooLarge = (what: string): AdaptletError =>
 /** Stops a stream that unpacks to more than it may, whatever its headers say. */
 const bounded = async function* (
   source: AsyncIterable<Uint8Array>,
-  most: number,
+  maxBytes: number,
 ): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.length;
-    if (bytes > most) throw tooLarge(`more than ${most} bytes`);
+    if (bytes > maxBytes) throw tooLarge(`more than ${maxBytes} bytes`);
     yield chunk;
   }
 };

@@ -17,12 +17,13 @@ const accept = [mediaTypes.manifest, mediaTypes.dockerManifest, mediaTypes.index
 const named = ({ registry, repository }: ImageReference, version: string): string =>
   `${registry}/${repository}${version.startsWith('sha256:') ? '@' : ':'}${version}`;
 
-const readAll = async (answer: Answer, most: number, what: string): Promise<Uint8Array> => {
+const readAll = async (answer: Answer, maxBytes: number, what: string): Promise<Uint8Array> => {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of answer.body) {
     size += chunk.length;
-    if (size > most) throw new AdaptletError('ARTIFACT_TOO_LARGE', `${what} has more than ${most} bytes`);
+    if (size > maxBytes)
+      throw new AdaptletError('ARTIFACT_TOO_LARGE', `${what} has more than ${maxBytes} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -11,7 +11,7 @@ export type RetryOptions = {
   readonly attempts: number;
 };
 
-const delays = { firstMs: 250, longestMs: 30_000 };
+const delays = { firstMs: 250, maxMs: 30_000 };
 /** A server may ask for more patience than that; the caller's own retry has more. */
 const maxRetryAfterMs = 60_000;
 

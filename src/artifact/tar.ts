@@ -19,13 +19,13 @@ const pieces = (source: AsyncIterable<Uint8Array>) => {
   const iterator = source[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array(0);
   /** Up to `most` bytes, as they come; empty at the end. */
-  const some = async (most: number): Promise<Uint8Array> => {
+  const some = async (maxBytes: number): Promise<Uint8Array> => {
     while (rest.length === 0) {
       const next = await iterator.next();
       if (next.done === true) return rest;
       rest = next.value;
     }
-    const piece = rest.subarray(0, most);
+    const piece = rest.subarray(0, maxBytes);
     rest = rest.subarray(piece.length);
     return piece;
   };

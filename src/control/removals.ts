@@ -20,10 +20,10 @@ export type RemovalLimits = {
   /** How long a mass removal is held back. */
   readonly holdMs: number;
   /** Plans of fewer resources may go at once. */
-  readonly leastResources: number;
+  readonly minResources: number;
 };
 
-export const removalLimits: RemovalLimits = { windowMs: 60_000, holdMs: 600_000, leastResources: 4 };
+export const removalLimits: RemovalLimits = { windowMs: 60_000, holdMs: 600_000, minResources: 4 };
 
 /**
  * By what a removal is measured: everything that is held, and what clients call by name. Many adapters must not outweigh
@@ -196,7 +196,7 @@ export class Removals {
       measures.some((counts) => {
         const held = [...plan.keys()].filter(counts);
         const gone = held.filter((key) => !after.has(key));
-        return held.length >= this.#limits.leastResources && gone.length * 2 > held.length;
+        return held.length >= this.#limits.minResources && gone.length * 2 > held.length;
       }),
     );
   }

@@ -32,7 +32,7 @@ const gauges: OperatorGauges = {
       failing: 0,
       retries: 0,
       oldestWaitMs: 1500,
-      longestRunMs: 250,
+      maxRunMs: 250,
     },
   ],
   eventsDropped: 0,

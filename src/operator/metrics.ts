@@ -160,9 +160,9 @@ export const metricsText = (r: OperatorGauges): string =>
       labels: { controller },
       value: oldestWaitMs / 1000,
     })),
-    many(m.queueRun, r.queues, ({ controller, longestRunMs }) => ({
+    many(m.queueRun, r.queues, ({ controller, maxRunMs }) => ({
       labels: { controller },
-      value: longestRunMs / 1000,
+      value: maxRunMs / 1000,
     })),
     many(m.queueFailing, r.queues, ({ controller, failing }) => ({ labels: { controller }, value: failing })),
     one(m.certificateUntil, r.sync.authority.certificateUntil / 1000),

@@ -8,7 +8,10 @@ import type { Source } from '../api/source.ts';
 import type { Validation } from '../api/validation.ts';
 import { canonicalJson } from './canonical.ts';
 
-/** One adapter that a runtime may hold. `tier` is the least tier that the plan wants it at on this runtime. */
+/**
+ * An Adapter as the plan has it: what a runtime may hold. On the wire, and in what runtimes keep, its type is called
+ * `AdapterSpec`; that name is part of the protocol. `tier` is the lowest tier that the plan wants it at on this runtime.
+ */
 export type AdapterResource = {
   readonly type: 'AdapterSpec';
   readonly name: ObjectKey;

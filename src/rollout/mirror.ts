@@ -52,8 +52,8 @@ export const isMirrored = (seed: string, requestId: string, percent: number): bo
   Number(hash64(`mirror\0${requestId}`, BigInt(`0x${seed}`)) % BigInt(points)) < percent * (points / 100);
 
 /** Growth of a count, and difference of a ratio, from which on a status is worth to be written anew. */
-const leastGrowth = 1.1;
-const leastDifference = 0.01;
+const minGrowth = 1.1;
+const minDifference = 0.01;
 
 const ratio = (part: number, whole: number): number => Math.round((1000 * part) / whole) / 1000;
 
@@ -80,9 +80,9 @@ export const mirrorStatusOf = (
   return before !== undefined && isSteady(before, now) ? before : now;
 };
 
-const grew = (before: number, now: number): boolean => now < before || now > before * leastGrowth;
+const grew = (before: number, now: number): boolean => now < before || now > before * minGrowth;
 const moved = (before: number | undefined, now: number | undefined): boolean =>
-  before === undefined || now === undefined ? before !== now : Math.abs(before - now) >= leastDifference;
+  before === undefined || now === undefined ? before !== now : Math.abs(before - now) >= minDifference;
 
 const isSteady = (before: MirrorStatus, now: MirrorStatus): boolean =>
   !(

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { backoffMs } from './backoff.ts';
 
-const delays = { firstMs: 250, longestMs: 30_000 };
+const delays = { firstMs: 250, maxMs: 30_000 };
 
 it('doubles from the first to the longest', () => {
   expect([1, 2, 3, 8, 1000].map((failures) => backoffMs(failures, () => 0, delays))).toEqual([

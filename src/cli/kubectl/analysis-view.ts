@@ -7,7 +7,7 @@ import { takenText, whereOf } from '../rollout-text.ts';
 import { icon } from './output.ts';
 
 /** A message in fewer columns says nothing; those that decide are told above in full. */
-const leastMessage = 24;
+const minMessage = 24;
 
 const tones = {
   Running: 'waiting',
@@ -48,7 +48,7 @@ export const analysisView = ({ spec, status }: RolloutObject, width: number | un
   const room = width === undefined ? Number.POSITIVE_INFINITY : width - messageAt;
   const messages = ['MESSAGE', ...metrics.map(({ message }) => message)];
   const lines = rows.map((row, i) =>
-    room < leastMessage
+    room < minMessage
       ? row
       : `${row}${' '.repeat(messageAt - widthOf(row))}${cutTo(messages[i] ?? '', room)}`.trimEnd(),
   );

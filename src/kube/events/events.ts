@@ -33,12 +33,12 @@ const usualTotal: Rate = { perSecond: 5, burst: 50 };
 /** An event that comes again later than this is a new one. */
 const gapMs = 600_000;
 /** Between two requests that tell how often an event happened: doubled each time. */
-const tellEvery = { firstMs: 30_000, longestMs: 1_800_000 };
+const tellEvery = { firstMs: 30_000, maxMs: 1_800_000 };
 const sweepEveryMs = 10_000;
 const maxSeries = 1024;
 const maxWaiting = 256;
 const attempts = 3;
-const delays = { firstMs: 1000, longestMs: 10_000 };
+const delays = { firstMs: 1000, maxMs: 10_000 };
 
 /**
  * Tells people what happened to an object, as events of events.k8s.io/v1.
@@ -177,8 +177,7 @@ export class EventRecorder {
   async #tell(series: Series): Promise<void> {
     const { clock, random } = this.#options;
     const { count } = series;
-    series.everyMs =
-      series.toldCount < 2 ? tellEvery.firstMs : Math.min(tellEvery.longestMs, series.everyMs * 2);
+    series.everyMs = series.toldCount < 2 ? tellEvery.firstMs : Math.min(tellEvery.maxMs, series.everyMs * 2);
     series.tellAt = clock.monotonic() + series.everyMs;
     for (let failures = 1; ; failures += 1) {
       try {

@@ -37,7 +37,7 @@ export type ReflectorTiming = {
   /** Milliseconds for a check: one object is little, and a connection that is dead costs no more than this. */
   readonly checkMs: number;
   readonly firstDelayMs: number;
-  readonly longestDelayMs: number;
+  readonly maxDelayMs: number;
 };
 
 const defaultTiming: ReflectorTiming = {
@@ -45,13 +45,13 @@ const defaultTiming: ReflectorTiming = {
   silentMs: 130_000,
   checkMs: 10_000,
   firstDelayMs: 250,
-  longestDelayMs: 30_000,
+  maxDelayMs: 30_000,
 };
 
 /** Seconds after which the server ends a watch, at random so that not all end together. */
-const watchSeconds = { least: 240, most: 480 };
+const watchSeconds = { min: 240, max: 480 };
 /** Milliseconds for which a server's Retry-After is obeyed at most. */
-const longestRetryAfterMs = 60_000;
+const maxRetryAfterMs = 60_000;
 
 /**
  * Keeps a cache equal to a collection of the API server until the signal fires: lists, watches, and begins again where
@@ -146,7 +146,7 @@ export class Reflector<T> {
 
   async #watch({ seen }: Watching): Promise<void> {
     const { api, type, random } = this.#options;
-    const { least, most } = watchSeconds;
+    const { min: least, max: most } = watchSeconds;
     const left = new AbortController();
     this.#leave = left;
     try {
@@ -179,10 +179,10 @@ export class Reflector<T> {
 
   async #wait({ failures, retryAfterMs = 0 }: Waiting): Promise<void> {
     const { clock, random } = this.#options;
-    const { firstDelayMs: firstMs, longestDelayMs: longestMs } = this.#timing;
+    const { firstDelayMs: firstMs, maxDelayMs: maxMs } = this.#timing;
     const ms = Math.max(
-      backoffMs(failures, random, { firstMs, longestMs }),
-      Math.min(retryAfterMs, longestRetryAfterMs),
+      backoffMs(failures, random, { firstMs, maxMs }),
+      Math.min(retryAfterMs, maxRetryAfterMs),
     );
     const waited = Promise.withResolvers<void>();
     const done = (): void => {

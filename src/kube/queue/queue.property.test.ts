@@ -39,7 +39,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   },
 ) as fc.Arbitrary<Operation>;
 
-const delays = { firstMs: 1000, longestMs: 8000 };
+const delays = { firstMs: 1000, maxMs: 8000 };
 const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** What the queue must do, said in the simplest way. */

@@ -12,7 +12,7 @@ const start = (options: Partial<QueueOptions> = {}) => {
   const at = (level: string) => (keys: object, message: string) =>
     void lines.push({ level, keys: keys as Record<string, unknown>, message });
   const logger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-  const delays = { firstMs: 1000, longestMs: 60_000 };
+  const delays = { firstMs: 1000, maxMs: 60_000 };
   const queue = new WorkQueue({
     name: 'test',
     clock,
@@ -248,7 +248,7 @@ describe('the work queue', () => {
       failing: 0,
       retries: 0,
       oldestWaitMs: 0,
-      longestRunMs: 0,
+      maxRunMs: 0,
     };
     expect(queue.gauges()).toEqual(empty);
   });
@@ -270,7 +270,7 @@ describe('the work queue', () => {
       delayed: 1,
       running: 1,
       oldestWaitMs: 500,
-      longestRunMs: 500,
+      maxRunMs: 500,
     });
     gate.resolve();
     await queue.idle();

@@ -44,7 +44,7 @@ export type QueueGauges = {
   /** Failed runs since the start. */
   readonly retries: number;
   readonly oldestWaitMs: number;
-  readonly longestRunMs: number;
+  readonly maxRunMs: number;
 };
 
 /** The next run of a key, while one is wanted. */
@@ -60,10 +60,10 @@ type Entry<K> = {
 /** An entry that is in one of the heaps. */
 type Waiting<K> = Entry<K> & { next: Next };
 
-const usualDelays: Delays = { firstMs: 500, longestMs: 300_000 };
+const usualDelays: Delays = { firstMs: 500, maxMs: 300_000 };
 const usualRetries: Rate = { perSecond: 10, burst: 50 };
 /** A server may ask for more patience than a backoff has, but not for any. */
-const longestRetryAfterMs = 60_000;
+const maxRetryAfterMs = 60_000;
 
 const earlier = <K>(a: Waiting<K>, b: Waiting<K>): boolean => a.next.dueAt < b.next.dueAt;
 const goesFirst = <K>(a: Waiting<K>, b: Waiting<K>): boolean =>
@@ -151,7 +151,7 @@ export class WorkQueue<K extends string> {
       failing: [...this.#entries.values()].filter(({ failures }) => failures > 0).length,
       retries: this.#retries,
       oldestWaitMs: ready.reduce((most, { next }) => Math.max(most, now - next.dueAt), 0),
-      longestRunMs: [...this.#running].reduce(
+      maxRunMs: [...this.#running].reduce(
         (most, { run }) => Math.max(most, now - (run?.startedAt ?? now)),
         0,
       ),
@@ -248,7 +248,7 @@ export class WorkQueue<K extends string> {
     }
     entry.failures += 1;
     this.#retries += 1;
-    const asked = error instanceof AdaptletError ? Math.min(error.retryAfterMs ?? 0, longestRetryAfterMs) : 0;
+    const asked = error instanceof AdaptletError ? Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs) : 0;
     const retryInMs = Math.round(Math.max(backoffMs(entry.failures, random, this.#delays), asked));
     this.#want(entry, retryInMs, priority);
     // An object that changed meanwhile is everyday life: its next version is on the way.

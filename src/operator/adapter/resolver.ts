@@ -24,9 +24,9 @@ export type ResolverParts = {
 const maxRunning = 8;
 const maxPerRegistry = 2;
 /** Between questions to a registry that does not answer. */
-const registryDelays: Delays = { firstMs: 1000, longestMs: 60_000 };
+const registryDelays: Delays = { firstMs: 1000, maxMs: 60_000 };
 /** Between questions about a tag that the registry does not give: it may be pushed, or credentials may come. */
-const tagDelays: Delays = { firstMs: 5000, longestMs: 300_000 };
+const tagDelays: Delays = { firstMs: 5000, maxMs: 300_000 };
 
 type Job = {
   readonly key: ObjectKey;
@@ -108,9 +108,9 @@ export class Resolver {
       const registry = this.#registryOf(job.registry);
       const notBefore = Math.max(job.notBefore, registry.notBefore);
       // One question finds out whether a registry that was away is back.
-      const most = registry.failures > 0 ? 1 : maxPerRegistry;
+      const maxParallel = registry.failures > 0 ? 1 : maxPerRegistry;
       if (notBefore > now) next = Math.min(next, notBefore - now);
-      else if (running < maxRunning && registry.running < most) {
+      else if (running < maxRunning && registry.running < maxParallel) {
         running++;
         void this.#ask(job, registry);
       }

@@ -34,7 +34,7 @@ export type RelayClientOptions = {
   readonly logger: Log;
 };
 
-const delays = { firstMs: 200, longestMs: 10_000 };
+const delays = { firstMs: 200, maxMs: 10_000 };
 /** The Lease may name somebody who does not lead any more; the next one is known within this time. */
 const notLeaderMs = 2_000;
 /** Changes of so many milliseconds are told together. */

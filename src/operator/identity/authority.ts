@@ -41,7 +41,7 @@ export type Credentials = KeyPair & { readonly bundle: string };
  * parts it from the others for as long: they do not relay to each other.
  */
 const refreshMs = 60_000;
-const retryDelays = { firstMs: 1_000, longestMs: 60_000 };
+const retryDelays = { firstMs: 1_000, maxMs: 60_000 };
 /** Certificates start a little before now: clocks of nodes differ. */
 const backdateMs = 3_600_000;
 /** Steps and lost races of one refresh. */

@@ -26,7 +26,7 @@ export type Following = {
 };
 
 /** Bursts of changes are compiled together, at most once in so many milliseconds. */
-const leastPauseMs = 10;
+const minPauseMs = 10;
 
 type View = {
   readonly name: string;
@@ -131,7 +131,7 @@ export class Plans {
 
   #schedule(): void {
     if (this.#stopTimer !== undefined) return;
-    const pause = Math.max(0, this.#ranAt + leastPauseMs - this.#clock.monotonic());
+    const pause = Math.max(0, this.#ranAt + minPauseMs - this.#clock.monotonic());
     this.#stopTimer = this.#clock.after(pause, () => {
       this.#stopTimer = undefined;
       this.#run();

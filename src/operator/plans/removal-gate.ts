@@ -19,7 +19,7 @@ export type RemovalGateOptions = {
 
 /** How long an object must be missing before anybody believes it. */
 const patienceMs = 3_000;
-const retryDelays = { firstMs: 1_000, longestMs: 60_000 };
+const retryDelays = { firstMs: 1_000, maxMs: 60_000 };
 /** Most objects that are remembered as missing; the first of them start anew when they are asked about. */
 const maxMissing = 50_000;
 

@@ -25,7 +25,7 @@ export const confirmAnnotation = 'adaptlet.io/confirm-removals';
 
 /** How long a new stream may say nothing. */
 const helloMs = 10_000;
-const retryDelays = { firstMs: 1_000, longestMs: 60_000 };
+const retryDelays = { firstMs: 1_000, maxMs: 60_000 };
 /** An AdapterRuntime that was not deleted for so long is no longer one that is deleted again and again. */
 const calmMs = 180_000;
 /** Most names of one Subscribe. */

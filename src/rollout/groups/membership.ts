@@ -53,6 +53,6 @@ export const reachOf = (
   const firstConnected = free.findIndex(({ isConnected }) => isConnected);
   if (firstConnected < 0) return 0;
   if (limit === undefined) return groupPoints;
-  const most = Math.min(amountOf(limit, matching.length), free.length);
-  return (free[Math.max(most - 1, firstConnected)]?.point ?? 0) + 1;
+  const max = Math.min(amountOf(limit, matching.length), free.length);
+  return (free[Math.max(max - 1, firstConnected)]?.point ?? 0) + 1;
 };

@@ -102,7 +102,7 @@ const squaresOf = (values: readonly number[]): number =>
 export const effectiveOf = (counts: readonly number[]): number => total(counts) ** 2 / squaresOf(counts);
 
 /** A cell that is the whole of an arm fits itself: its deviation is 0 and says nothing. */
-const mostLeverage = 0.9;
+const maxLeverage = 0.9;
 
 /** Clusters 0 to 63 are the buckets of stable, 64 to 127 those of the canary. */
 const residualsOf = (fits: readonly Fit[], value: number, weight: number) => {
@@ -124,7 +124,7 @@ const residualsOf = (fits: readonly Fit[], value: number, weight: number) => {
         if (n === 0) continue;
         const y = arm.sums[b] ?? 0;
         // What the fit takes from a cell of its own deviation, its leverage, is given back: CR2.
-        const own = Math.min(mostLeverage, n * (1 / count + leverage ** 2 / weight));
+        const own = Math.min(maxLeverage, n * (1 / count + leverage ** 2 / weight));
         const residual = (y - mean * n) / Math.sqrt(1 - own);
         squares += mean * (mean * n - 2 * y);
         scores[first + b] = (scores[first + b] ?? 0) + leverage * residual;

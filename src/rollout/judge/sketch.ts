@@ -6,15 +6,15 @@ const gamma = (1 + relativeError) / (1 - relativeError);
 const logGamma = Math.log(gamma);
 
 /** Milliseconds; what is outside counts as the nearest end, so that a sketch is bounded (576 bins at most). */
-const shortest = 0.001;
-const longest = 10_000_000;
+const minMs = 0.001;
+const maxMs = 10_000_000;
 
 /** The nearest latency that is counted; the shortest for what is no number. */
-export const countedMs = (ms: number): number => (ms > shortest ? Math.min(longest, ms) : shortest);
+export const countedMs = (ms: number): number => (ms > minMs ? Math.min(maxMs, ms) : minMs);
 
 const binOf = (ms: number): number => Math.ceil(Math.log(countedMs(ms)) / logGamma);
-const firstBin = binOf(shortest);
-const lastBin = binOf(longest);
+const firstBin = binOf(minMs);
+const lastBin = binOf(maxMs);
 
 /** How many requests fell into each bin; `counts[0]` is about the bin `first`. Empty: `{first: 0, counts: []}`. */
 export const sketchSchema = z

@@ -71,9 +71,9 @@ export class Desired {
     entry.digest ??= resource.body.digest;
     // A pin by hand stays until the manifest itself says something new about it.
     if (before.body.pinned !== resource.body.pinned) entry.pinned = resource.body.pinned;
-    entry.putOut = false;
+    entry.evictedByHand = false;
     if (!before.body.held && resource.body.held) {
-      entry.hadTurn = false;
+      entry.wasResident = false;
       entry.blocked = false;
     }
     if (judged(before) !== judged(resource)) this.#parts.work.reset(entry, 'the resource changed');
@@ -93,14 +93,14 @@ export class Desired {
 
   #makePlace(): void {
     const { core } = this.#parts;
-    const most = core.options.maxDynamic ?? 256;
+    const maxDynamic = core.options.maxDynamic ?? 256;
     const dynamic = [...core.entries.values()].filter((entry) => !entry.planned);
-    if (dynamic.length < most) return;
+    if (dynamic.length < maxDynamic) return;
     const [oldest] = dynamic
       .filter((entry) => entry.references === 0 && entry.waiters.size === 0)
       .sort((a, b) => a.lastUse - b.lastUse);
     if (oldest === undefined) {
-      throw new AdaptletError('QUEUE_FULL', `all ${most} adapters of single users are in use`, {
+      throw new AdaptletError('QUEUE_FULL', `all ${maxDynamic} adapters of single users are in use`, {
         retryAfterMs: 1_000,
       });
     }
@@ -117,7 +117,7 @@ export class Desired {
       `adapter ${entry.key} was removed from this runtime`,
     );
     entry.cancelRetry?.();
-    entry.gone.abort(removed);
+    entry.abort.abort(removed);
     work.refuse(entry, removed);
     if (entry.state.kind === 'Resident') ram.drain(entry, 'removed from the plan');
     ram.pump();
@@ -131,7 +131,7 @@ export class Desired {
       await entry.job;
       await entry.unloading?.promise;
       core.retiring.delete(entry);
-      entry.left.resolve();
+      entry.removed.resolve();
       if (![...core.all()].some((other) => other.uid === entry.uid)) await resolutions.forget(entry.uid);
       await removals.collect(entry);
     } catch (error) {

@@ -3,8 +3,8 @@ import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { Core } from './core.ts';
 import type { EngineWatch } from './engine-watch.ts';
 import type { Entry } from './entry.ts';
-import { Lane } from './lane.ts';
 import { withLimit } from './limit.ts';
+import { PrioritySemaphore } from './priority-semaphore.ts';
 import type { Removals } from './removals.ts';
 
 /** Codes that say: the artifact on this disk is damaged or gone, the publisher's may be good. */
@@ -15,17 +15,17 @@ export class Disk {
   readonly #core: Core;
   readonly #watch: EngineWatch;
   readonly #removals: Removals;
-  readonly #loads: Lane;
-  readonly #fetches: Lane;
+  readonly #loads: PrioritySemaphore;
+  readonly #fetches: PrioritySemaphore;
   /** Two adapters with one content compile one after the other: the second finds the file. */
   readonly #compiling = new Map<Digest, Promise<unknown>>();
 
-  constructor(core: Core, watch: EngineWatch, removals: Removals, loads: Lane) {
+  constructor(core: Core, watch: EngineWatch, removals: Removals, loads: PrioritySemaphore) {
     this.#core = core;
     this.#watch = watch;
     this.#removals = removals;
     this.#loads = loads;
-    this.#fetches = new Lane(core.options.maxParallelFetches ?? 4);
+    this.#fetches = new PrioritySemaphore(core.options.maxParallelFetches ?? 4);
   }
 
   /** True when the artifact is here and is not about to be removed. */
@@ -49,7 +49,7 @@ export class Disk {
       this.#core.move(entry, { kind: 'Found', digest: entry.digest, storedBytes: found.bytes });
       return;
     }
-    await this.#fetches.run(entry, entry.gone.signal, () => this.#fetch(entry, repairs));
+    await this.#fetches.run(entry, entry.abort.signal, () => this.#fetch(entry, repairs));
   }
 
   #knownBase(): Digest | undefined {
@@ -74,7 +74,7 @@ export class Disk {
         code: 'FETCH_STALLED',
         what: `the fetch of adapter ${entry.key} made no progress`,
       } as const;
-      const fetched = await withLimit(limit, entry.gone.signal, (signal, alive) =>
+      const fetched = await withLimit(limit, entry.abort.signal, (signal, alive) =>
         artifacts.fetch(source, expected, {
           signal,
           onProgress: ({ receivedBytes, totalBytes }) => {
@@ -91,14 +91,14 @@ export class Disk {
       }
       // Nothing may depend on a resolution that a power cut could take back.
       if (resolutions.get(uid) !== fetched.digest) await resolutions.set(uid, fetched.digest);
-      entry.gone.signal.throwIfAborted();
+      entry.abort.signal.throwIfAborted();
       entry.digest = fetched.digest;
       entry.storedBytes = fetched.bytes;
       entry.fetched = true;
       entry.note = '';
     } catch (error) {
       entry.note = '';
-      if (entry.gone.signal.aborted) {
+      if (entry.abort.signal.aborted) {
         this.#core.move(entry, { kind: 'FetchStopped', reason: 'not wanted any more' });
       }
       throw asChanged(entry, error);
@@ -120,7 +120,7 @@ export class Disk {
 
   /** Stored, or Failed with its artifact here -> Compiled. Errors: ADAPTER_BASE_MISMATCH, those of the adapter part. */
   async compile(entry: Entry, repairs: Set<string>): Promise<void> {
-    const { signal } = entry.gone;
+    const { signal } = entry.abort;
     await this.#watch.ready(entry);
     const { engine, baseModel, artifacts } = this.#core.options;
     const info = engine.info();
@@ -143,7 +143,7 @@ export class Disk {
   }
 
   async #compileAlone(entry: Entry, digest: Digest) {
-    const { signal } = entry.gone;
+    const { signal } = entry.abort;
     for (;;) {
       const before = this.#compiling.get(digest);
       if (before === undefined) break;

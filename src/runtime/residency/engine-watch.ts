@@ -42,9 +42,9 @@ export class EngineWatch {
     on.ready();
   }
 
-  /** Resolves when the engine can be called, the most urgent adapter first. Errors: ENGINE_DOWN once it is closed, or the reason of `gone`. */
+  /** Resolves when the engine can be called, the most urgent adapter first. Errors: ENGINE_DOWN once it is closed, or the reason of `abort`. */
   async ready(entry: Entry): Promise<void> {
-    const { signal } = entry.gone;
+    const { signal } = entry.abort;
     signal.throwIfAborted();
     if (this.#engine.state === 'ready') return;
     if (this.#engine.state === 'closed') throw closed();

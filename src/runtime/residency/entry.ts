@@ -47,12 +47,12 @@ export class Entry {
 
   /** Was Resident when the engine process ended. */
   warm = false;
-  /** Put out of RAM by hand: nothing but a request, a preload or a changed resource brings it back. */
-  putOut = false;
+  /** Evicted from RAM by hand: nothing but a request, a preload or a changed resource brings it back. */
+  evictedByHand = false;
   /** Found no room as a preload; tried again when room may have come. */
   blocked = false;
   /** Was Resident at least once since the plan came to hold it, or since it was registered. */
-  hadTurn = false;
+  wasResident = false;
   /** What holds it up, or how far a fetch is; '' when nothing is to be said. */
   note = '';
 
@@ -67,11 +67,11 @@ export class Entry {
   /** The work under way; at most one. */
   job: Promise<void> | undefined;
   /** Aborted when the adapter is removed or residency closes. */
-  readonly gone = new AbortController();
+  readonly abort = new AbortController();
   /** Settles when the adapter is out of the engine; set while it is Draining or being unloaded. */
   unloading: PromiseWithResolvers<void> | undefined;
   /** Resolves when a removed adapter has left the engine and its work has ended. */
-  readonly left = Promise.withResolvers<void>();
+  readonly removed = Promise.withResolvers<void>();
 
   constructor(resource: Versioned<AdapterResource>, planned: boolean, digest: Digest | undefined) {
     this.key = resource.name;
@@ -98,13 +98,13 @@ export class Entry {
   }
 
   get goal(): Goal {
-    if (this.gone.signal.aborted) return 'none';
+    if (this.abort.signal.aborted) return 'none';
     if (this.waiters.size > 0) return 'ram';
-    if (!this.putOut && (this.wantedInRam || this.warm)) return 'ram';
+    if (!this.evictedByHand && (this.wantedInRam || this.warm)) return 'ram';
     return this.wantedInRam || this.resource.body.tier === 'Disk' ? 'disk' : 'none';
   }
 
-  /** Put out for someone more urgent, or without room: left alone until its time comes or someone waits for it. */
+  /** Evicted for someone more urgent, or without room: left alone until its time comes or someone waits for it. */
   get parked(): boolean {
     return this.blocked && this.waiters.size === 0;
   }

@@ -8,7 +8,7 @@ import type { EncodeInput, EncodeResult, InferResult, Task } from '../engine/tas
 export const digestOf = (text: string): Digest =>
   `sha256:${createHash('sha256').update(text).digest('hex')}` as Digest;
 
-const mostCalls = 5_000;
+const maxCalls = 5_000;
 
 /** What a call of a port does instead of succeeding at once. Calls are named `fetch a`, `load a`, … by adapter. */
 export class Script {
@@ -33,7 +33,7 @@ export class Script {
   async enter(call: string): Promise<void> {
     this.calls.push(call);
     // Work that never comes to rest would keep the test itself from going on.
-    if (this.calls.length > mostCalls) await new Promise<void>(() => {});
+    if (this.calls.length > maxCalls) await new Promise<void>(() => {});
     await this.#next.get(call)?.shift()?.();
   }
 

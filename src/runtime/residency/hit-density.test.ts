@@ -139,7 +139,7 @@ test.each(evictionPolicyNames)(
 );
 
 test('histories are bounded: of more adapters the least recently used are forgotten', () => {
-  const policy = hitDensity({ mostKept: 100 });
+  const policy = hitDensity({ maxKept: 100 });
   const random = seededRandom(1);
   for (let i = 0; i < 20_000; i += 1) {
     policy.used(`adapter-${Math.floor(random() * 5_000)}`);

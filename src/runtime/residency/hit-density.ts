@@ -17,7 +17,7 @@ export type HitDensityOptions = {
   /** Uses of any adapter after which a use counts half, by how many adapters have room in RAM. */
   readonly halfLife?: (adapters: number) => number;
   /** Adapters whose history is kept; of more the least recently used is forgotten. */
-  readonly mostKept?: number;
+  readonly maxKept?: number;
 };
 
 /** Long enough to tell the adapters that just have room from those that just have none, and no longer. */
@@ -88,7 +88,7 @@ class Corrections {
  */
 export const hitDensity = ({
   halfLife = halfLifeOf,
-  mostKept = 2 ** 16,
+  maxKept = 2 ** 16,
 }: HitDensityOptions = {}): EvictionPolicy & { readonly kept: number } => {
   const histories = new Map<string, History>();
   const corrections = new Corrections();
@@ -138,7 +138,7 @@ export const hitDensity = ({
       const frequency = frequencyClass(count);
       histories.delete(key);
       histories.set(key, { count, rate, frequency, last: now, lastFade: fade, counted: now });
-      if (histories.size <= mostKept) return;
+      if (histories.size <= maxKept) return;
       const [oldest] = histories.keys();
       if (oldest !== undefined) histories.delete(oldest);
     },

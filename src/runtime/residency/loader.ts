@@ -4,13 +4,13 @@ import type { Core } from './core.ts';
 import type { Disk } from './disk.ts';
 import type { EngineWatch } from './engine-watch.ts';
 import { type Entry, engineNameOf } from './entry.ts';
-import type { Lane } from './lane.ts';
 import { isInRam } from './lifecycle.ts';
+import type { PrioritySemaphore } from './priority-semaphore.ts';
 import type { Ram } from './ram.ts';
 import { examine, verdictKey } from './validation.ts';
 
 /** Ends of the engine process during loads of one adapter after which it is taken for the cause. */
-const mostEngineDeaths = 3;
+const maxEngineDeaths = 3;
 
 /** Codes of the engine that say: compile it again. */
 const compiledUnusable: ReadonlySet<string> = new Set(['COMPILED_FILE_CORRUPT', 'COMPILED_FILE_STALE']);
@@ -20,7 +20,7 @@ export type LoaderParts = {
   readonly watch: EngineWatch;
   readonly disk: Disk;
   readonly ram: Ram;
-  readonly loads: Lane;
+  readonly loads: PrioritySemaphore;
   /** The adapter is Resident. */
   readonly arrived: (entry: Entry) => void;
   /** There is no room for it; it stays Compiled. */
@@ -37,14 +37,14 @@ export class Loader {
     this.#parts = parts;
   }
 
-  /** Resolves at the goal, or where no room is. Errors: why the adapter is to be Failed, or the reason of `gone`. */
+  /** Resolves at the goal, or where no room is. Errors: why the adapter is to be Failed, or the reason of `abort`. */
   async run(entry: Entry): Promise<void> {
     const { disk } = this.#parts;
     // What was repaired in this run: nothing is repaired twice, so that every run ends.
     const repairs = new Set<string>();
     // Parked: it arrived, and was evicted before this line ran.
     while (!entry.reached && !entry.parked) {
-      entry.gone.signal.throwIfAborted();
+      entry.abort.signal.throwIfAborted();
       if (!(await this.#isAdmitted(entry))) return;
       switch (entry.state.kind) {
         case 'Remote':
@@ -61,7 +61,7 @@ export class Loader {
           if (!(await this.#load(entry, repairs))) return;
           break;
         case 'Draining':
-          await unlessAborted(entry.unloading?.promise ?? Promise.resolve(), entry.gone.signal);
+          await unlessAborted(entry.unloading?.promise ?? Promise.resolve(), entry.abort.signal);
           break;
         case 'Fetching':
         case 'Loaded':
@@ -72,16 +72,16 @@ export class Loader {
           );
       }
     }
-    entry.gone.signal.throwIfAborted();
+    entry.abort.signal.throwIfAborted();
   }
 
   /** What compiles or loads it next may end this process: whether it may be tried is asked before, each time. */
   async #isAdmitted(entry: Entry): Promise<boolean> {
     const { admit } = this.#parts.core.options;
-    const { state, digest, gone } = entry;
+    const { state, digest, abort } = entry;
     const isNext = state.kind === 'Stored' || state.kind === 'Compiled' || state.kind === 'Failed';
     if (admit === undefined || digest === undefined || !isNext) return true;
-    const refusal = await unlessAborted(admit(entry.uid, digest), gone.signal);
+    const refusal = await unlessAborted(admit(entry.uid, digest), abort.signal);
     if (refusal === undefined) return true;
     this.#parts.notAdmitted(entry, refusal);
     return false;
@@ -90,7 +90,7 @@ export class Loader {
   /** One try to come from Compiled to Resident; false when there is no room. The state says how far it came. */
   async #load(entry: Entry, repairs: Set<string>): Promise<boolean> {
     const { core, watch, ram, loads } = this.#parts;
-    const { signal } = entry.gone;
+    const { signal } = entry.abort;
     const { engine, budgetBytes } = core.options;
     await watch.ready(entry);
     await this.#predecessors(entry);
@@ -125,7 +125,7 @@ export class Loader {
   async #predecessors(entry: Entry): Promise<void> {
     for (const other of this.#parts.core.retiring) {
       if (other.key !== entry.key || other.digest !== entry.digest) continue;
-      await unlessAborted(other.left.promise, entry.gone.signal);
+      await unlessAborted(other.removed.promise, entry.abort.signal);
     }
   }
 
@@ -173,16 +173,16 @@ export class Loader {
     const { engine, clock, verdicts, stageLimitMs = 120_000 } = core.options;
     if (digest === undefined) return;
     try {
-      entry.gone.signal.throwIfAborted();
+      entry.abort.signal.throwIfAborted();
       const { validation } = entry.resource.body;
       const key = verdictKey(digest, engine.info(), validation);
       const known = verdicts.get(key) !== undefined;
       if (!known) {
-        await examine({ engine, clock, limitMs: stageLimitMs }, engineName, validation, entry.gone.signal);
+        await examine({ engine, clock, limitMs: stageLimitMs }, engineName, validation, entry.abort.signal);
         await this.#remember(entry, key);
       }
       if (core.life !== life) return;
-      entry.gone.signal.throwIfAborted();
+      entry.abort.signal.throwIfAborted();
       core.move(entry, { kind: 'Passed', reason: known ? 'passed before' : 'passed its tests' });
     } catch (error) {
       if (await this.#engineEnded(entry, error, life)) return;
@@ -212,7 +212,7 @@ export class Loader {
     if (core.life === life) await watch.announced();
     if (isInRam(entry.state)) ram.lost(entry);
     entry.engineDeaths += 1;
-    if (entry.engineDeaths < mostEngineDeaths) return true;
+    if (entry.engineDeaths < maxEngineDeaths) return true;
     const times = entry.engineDeaths;
     throw new AdaptletError(
       'ENGINE_DOWN',

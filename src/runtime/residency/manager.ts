@@ -10,9 +10,9 @@ import { Disk } from './disk.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Entry } from './entry.ts';
 import { type Fit, fitOf, viewOf, viewsOf } from './facts.ts';
-import { Lane } from './lane.ts';
 import type { State } from './lifecycle.ts';
 import { Loader } from './loader.ts';
+import { PrioritySemaphore } from './priority-semaphore.ts';
 import { Ram } from './ram.ts';
 import { Removals } from './removals.ts';
 import { type Lease, Requests, reasonOf, unknownAdapter } from './requests.ts';
@@ -79,9 +79,9 @@ export type Residency = {
 
 export const createResidency = (options: ResidencyOptions): Residency => {
   const core = new Core(options);
-  const loads = new Lane(options.maxParallelLoads);
+  const loads = new PrioritySemaphore(options.maxParallelLoads);
   const ram = new Ram(core, (entry) => {
-    work.left(entry);
+    work.ramFreed(entry);
   });
   const watch = new EngineWatch(options.engine, options.clock, {
     lost: () => {
@@ -123,7 +123,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     if (entry.held) {
       throw new AdaptletError('VERB_REFUSED', `adapter ${key} is what a rollout serves or moves to`);
     }
-    entry.putOut = true;
+    entry.evictedByHand = true;
     entry.warm = false;
     ram.pump();
     for (;;) {
@@ -189,7 +189,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       const jobs: Promise<void>[] = [];
       for (const entry of core.all()) {
         entry.cancelRetry?.();
-        entry.gone.abort(stopping);
+        entry.abort.abort(stopping);
         work.refuse(entry, stopping);
         if (entry.job !== undefined) jobs.push(entry.job);
       }

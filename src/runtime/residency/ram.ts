@@ -24,15 +24,15 @@ type Pending = { readonly bytes: number; readonly settle: (reservation: Reservat
  */
 export class Ram {
   readonly #core: Core;
-  readonly #left: (entry: Entry) => void;
+  readonly #onFreed: (entry: Entry) => void;
   readonly #pending = new Map<Entry, Pending>();
   #pumping = false;
   #again = false;
 
-  /** `left` is told when an adapter went out of RAM and its bytes are free. */
-  constructor(core: Core, left: (entry: Entry) => void) {
+  /** `onFreed` is told when an adapter went out of RAM and its bytes are free. */
+  constructor(core: Core, onFreed: (entry: Entry) => void) {
     this.#core = core;
-    this.#left = left;
+    this.#onFreed = onFreed;
   }
 
   get used(): number {
@@ -136,7 +136,7 @@ export class Ram {
     const { oneAdapter = false } = this.#core.options;
     return [...this.#pending.keys()].sort(byUrgency).map((entry) => {
       // Without someone who waits, only its first time here: two that the plan wants would take turns for ever.
-      const firstTime = oneAdapter && entry.wantedInRam && !entry.hadTurn;
+      const firstTime = oneAdapter && entry.wantedInRam && !entry.wasResident;
       return {
         of: entry,
         bytes: this.#place(this.#pending.get(entry)?.bytes ?? 0),
@@ -221,6 +221,6 @@ export class Ram {
     entry.unloading = undefined;
     unloading?.resolve();
     this.pump();
-    this.#left(entry);
+    this.#onFreed(entry);
   }
 }

@@ -109,7 +109,7 @@ export class Requests {
     };
     signal.addEventListener('abort', abort, { once: true });
     this.#waiting += 1;
-    entry.putOut = false;
+    entry.evictedByHand = false;
     entry.waiters.add(waiter);
     this.#ram.pump();
     this.#work.kick(entry);
@@ -139,7 +139,7 @@ export class Requests {
     entry.engineDeaths = 0;
     entry.warm = false;
     entry.blocked = false;
-    entry.hadTurn = true;
+    entry.wasResident = true;
     entry.note = '';
     entry.lastUse = this.#core.tick();
     const waiters = [...entry.waiters];

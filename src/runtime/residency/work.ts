@@ -7,7 +7,7 @@ import { isInRam } from './lifecycle.ts';
 import type { Ram } from './ram.ts';
 import { byUrgency } from './urgency.ts';
 
-const retryDelays = { firstMs: 1_000, longestMs: 300_000 };
+const retryDelays = { firstMs: 1_000, maxMs: 300_000 };
 
 /** After which time an adapter that found no room, or was put out for a more urgent one, is tried again. */
 const blockedMs = 30_000;
@@ -40,7 +40,7 @@ export class Work {
 
   /** Starts what the goal of the adapter asks for, if that is possible now. */
   kick(entry: Entry): void {
-    if (this.closed || entry.job !== undefined || entry.gone.signal.aborted || entry.reached) return;
+    if (this.closed || entry.job !== undefined || entry.abort.signal.aborted || entry.reached) return;
     if (entry.parked) return;
     if (!this.mayTry(entry)) return;
     entry.blocked = false;
@@ -57,7 +57,7 @@ export class Work {
     try {
       await this.#run(entry);
     } catch (error) {
-      if (!entry.gone.signal.aborted) this.#fail(entry, error);
+      if (!entry.abort.signal.aborted) this.#fail(entry, error);
     }
     entry.job = undefined;
     this.kick(entry);
@@ -119,7 +119,7 @@ export class Work {
   }
 
   /** An adapter left RAM. What found no room before is tried again where it fits without putting others out. */
-  left(entry: Entry): void {
+  ramFreed(entry: Entry): void {
     this.kick(entry);
     if (entry.blocked) this.#unblockLater(entry);
     if (this.#ram.waiting > 0) return;
@@ -132,7 +132,7 @@ export class Work {
   /** Seldom enough that a preload and a request that put each other out do not take turns all the time. */
   #unblockLater(entry: Entry): void {
     entry.cancelRetry?.();
-    if (entry.gone.signal.aborted) return;
+    if (entry.abort.signal.aborted) return;
     entry.cancelRetry = this.#core.options.clock.after(blockedMs, () => {
       if (entry.blocked) this.#unblock(entry);
     });

@@ -40,7 +40,7 @@ export type ConnectionParts = {
   readonly random: () => number;
 };
 
-const delays = { firstMs: 200, longestMs: 30_000 };
+const delays = { firstMs: 200, maxMs: 30_000 };
 /** Of another cluster: only a person can change that. */
 const untrustedMs = 60_000;
 /** An operator that takes the connection and says nothing is none. */

@@ -49,7 +49,7 @@ export const follow = async (
     logger,
     project: (raw) => raw,
     ...options,
-    timing: { longestDelayMs: 1000, ...options.timing },
+    timing: { maxDelayMs: 1000, ...options.timing },
   });
   const { cache } = informer;
   cache.onChange((change) => changes.push(change));

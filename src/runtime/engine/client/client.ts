@@ -34,7 +34,7 @@ export type EngineClient = Engine & {
   readonly failure: AdaptletError | undefined;
 };
 
-const restartDelays = { firstMs: 100, longestMs: 10_000 };
+const restartDelays = { firstMs: 100, maxMs: 10_000 };
 /** A process that was ready for this long was well: the next restart is quick again. */
 const wellMs = 30_000;
 /** Events are acknowledged in groups. */

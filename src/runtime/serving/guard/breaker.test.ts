@@ -14,7 +14,7 @@ const end = (breaker: Breaker, outcome: 'success' | 'failure' | 'neutral', now: 
   recordResult(breaker, { outcome, isTrial }, limit, now);
 const failing = (now: number, from = newBreaker(0)): Breaker =>
   [1, 2, 3].reduce((breaker) => end(breaker, 'failure', now), from);
-const { firstMs, longestMs } = trialDelays;
+const { firstMs, maxMs } = trialDelays;
 
 describe('the breaker of a stable adapter', () => {
   it('opens after as many failures in a row as its limit, which a success interrupts and a neutral end does not', () => {
@@ -61,8 +61,8 @@ describe('the breaker of a stable adapter', () => {
       const now = firstMs + afterMs;
       return failing(now, closed).dueAt - now;
     };
-    expect(again(longestMs - 1)).toBe(2 * firstMs);
-    expect(again(longestMs)).toBe(firstMs);
+    expect(again(maxMs - 1)).toBe(2 * firstMs);
+    expect(again(maxMs)).toBe(firstMs);
   });
 
   it('is due at once after a restart', () => {

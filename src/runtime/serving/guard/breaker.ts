@@ -2,7 +2,7 @@ import { backoffMs, type Delays } from '../../../time/backoff.ts';
 import type { Outcome } from './outcome.ts';
 
 /** How long an adapter that failed is left alone before one request tries it again; doubles with each try in vain. */
-export const trialDelays: Delays = { firstMs: 5_000, longestMs: 300_000 };
+export const trialDelays: Delays = { firstMs: 5_000, maxMs: 300_000 };
 
 /**
  * The circuit breaker of an adapter that serves as stable (M. Nygard, Release It!). Unlike a canary it gets its
@@ -78,6 +78,6 @@ const counted = (breaker: Breaker, { outcome }: Result, limit: number, now: numb
   if (outcome === 'success') return breaker.failures === 0 ? breaker : { ...breaker, failures: 0 };
   const failures = breaker.failures + 1;
   if (failures < limit) return { ...breaker, failures };
-  const isSoon = breaker.tries > 0 && now - breaker.since < trialDelays.longestMs;
+  const isSoon = breaker.tries > 0 && now - breaker.since < trialDelays.maxMs;
   return open(isSoon ? breaker.tries + 1 : 1, now);
 };

@@ -7,7 +7,7 @@ import { byUrgency } from './urgency.ts';
  *
  * An adapter under which the engine process ended takes all places: when it ends again, nobody else is suspected.
  */
-export class Lane {
+export class PrioritySemaphore {
   readonly #places: number;
   readonly #waiting = new Map<Entry, (places: number) => void>();
   #taken = 0;
@@ -16,7 +16,7 @@ export class Lane {
     this.#places = places;
   }
 
-  /** Runs `work` in a place of the lane. Errors: those of the work, or the reason of the signal while it waits. */
+  /** Runs `work` in a place of the semaphore. Errors: those of the work, or the reason of the signal while it waits. */
   async run<T>(entry: Entry, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     const taken = await this.#enter(entry, signal);
