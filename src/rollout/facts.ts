@@ -1,8 +1,8 @@
 import type { Digest } from '../api/names.ts';
 import type { RolloutRuntimes } from '../api/rollout-status.ts';
 import type { MeasurementResult } from './analysis/measurement.ts';
+import type { CopyCounts } from './copies.ts';
 import type { Reports } from './judge/reports.ts';
-import type { MirrorCounts } from './mirror.ts';
 
 /** What is known about an Adapter object and its state where it should serve. */
 export type AdapterFact = {
@@ -64,7 +64,7 @@ export type Facts = {
   /** What was measured elsewhere, by the id and number of a {@link Wanted}; undefined: not known yet. */
   readonly measured?: ((id: string, number: number) => MeasurementResult | undefined) | undefined;
   /** What became of copies that the present canary was given in its present attempt. Absent: there were none. */
-  readonly mirrored?: MirrorCounts | undefined;
+  readonly mirrored?: CopyCounts | undefined;
   /** Every known runtime that the rollout applies to. Absent on a node of its own: there are no groups then. */
   readonly runtimes?: readonly RuntimeFact[] | undefined;
   /** Where and why stable does not answer for itself: its guard tripped there. Absent: nowhere, as far as is known. */

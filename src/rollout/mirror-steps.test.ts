@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Step, strategySchema } from '../api/rollout.ts';
-import { noMirrorCounts } from './mirror.ts';
+import { noCopyCounts } from './copies.ts';
 import { stepsOf } from './strategy.ts';
 import { minute, reasons, underWay, World } from './world.fixture.ts';
 
@@ -78,7 +78,7 @@ describe('the step setMirrorRoute', () => {
 });
 
 describe('what mirroring found, in the status', () => {
-  const counts = { ...noMirrorCounts, requests: 4, compared: 4, equal: 3, similarity: 3.5 };
+  const counts = { ...noCopyCounts, requests: 4, compared: 4, equal: 3, similarity: 3.5 };
 
   it('is an observation: the revision does not grow', () => {
     const world = underWay(mirrored);
@@ -96,7 +96,7 @@ describe('what mirroring found, in the status', () => {
     world.decide();
     world.mirrored = undefined;
     expect(world.decide().status.mirror).toMatchObject({ requests: 4 });
-    world.mirrored = noMirrorCounts;
+    world.mirrored = noCopyCounts;
     expect(world.decide().status.mirror).toMatchObject({ requests: 4 });
     const promoted = world.clone();
     expect(promoted.decide({ verb: 'promote' }).status).toMatchObject({
@@ -169,7 +169,7 @@ describe('the metric Mismatch', () => {
     return world;
   };
   const answers = (compared: number, equal: number, failed = 0) => ({
-    ...noMirrorCounts,
+    ...noCopyCounts,
     requests: compared + failed,
     failed,
     compared,

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { conditionsOf, cut, type Observed, type Progress, readiness, verdictsOf } from '../api/condition.ts';
 import type { MirrorStatus, RolloutStatus } from '../api/rollout-status.ts';
+import { type CopyCounts, mirrorStatusOf } from './copies.ts';
 import type { Draft, Standing } from './draft.ts';
 import type { Facts } from './facts.ts';
-import { type MirrorCounts, mirrorStatusOf } from './mirror.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
 type RolloutCondition = Observed<ConditionType, ConditionReason>;
@@ -111,7 +111,7 @@ export const statusOf = (
 const mirrorOf = (
   canary: Draft['canary'],
   before: RolloutStatus | undefined,
-  mirrored: MirrorCounts | undefined,
+  mirrored: CopyCounts | undefined,
 ): MirrorStatus | undefined => {
   const former = before?.canary;
   const isAnother = canary?.digest !== former?.digest || canary?.attempt !== former?.attempt;

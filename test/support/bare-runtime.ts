@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { mirrorToWire } from '../../src/control/mirror-wire.ts';
+import { copiesToWire } from '../../src/control/copies-wire.ts';
 import { Receiver } from '../../src/control/receiver.ts';
 import { revisionToWire } from '../../src/control/revision.ts';
 import {
@@ -133,7 +133,7 @@ export class BareRuntime {
           servedCanary: 0n,
           holds: [],
           counts: [],
-          mirror: mirrorToWire(mirror, undefined),
+          mirror: copiesToWire(mirror, undefined),
         });
       }
     }

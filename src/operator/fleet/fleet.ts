@@ -1,5 +1,5 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
-import type { MirrorReport } from '../../control/mirror-wire.ts';
+import type { CopyReport } from '../../control/copies-wire.ts';
 import type { Revision } from '../../control/revision.ts';
 import type { WeightCounts } from '../../rollout/judge/reports.ts';
 
@@ -41,7 +41,7 @@ export type RolloutState = {
   readonly served: { readonly stable: number; readonly canary: number };
   readonly holds: readonly HeldCanary[];
   /** Absent: the plan mirrors nothing, and nothing was mirrored to this canary in this attempt. */
-  readonly mirror?: MirrorReport;
+  readonly mirror?: CopyReport;
   /** What both arms did since the instance started, by the weight that this canary had in this attempt. */
   readonly counts: readonly WeightCounts[];
 };

@@ -1,6 +1,6 @@
 import type { ObjectKey } from '../../api/names.ts';
 import { countsToWire } from '../../control/arm-counts.ts';
-import { mirrorToWire } from '../../control/mirror-wire.ts';
+import { copiesToWire } from '../../control/copies-wire.ts';
 import { revisionToWire } from '../../control/revision.ts';
 import {
   type AdapterReport,
@@ -90,5 +90,5 @@ export const rolloutToWire = (
   servedCanary: BigInt(served.canary),
   holds: [...holds],
   counts: counts.map(countsToWire),
-  mirror: mirror === undefined ? undefined : mirrorToWire(mirror.percentage, mirror),
+  mirror: mirror === undefined ? undefined : copiesToWire(mirror.percentage, mirror),
 });

@@ -1,8 +1,8 @@
 import { maxStatusMessage } from '../../api/condition.ts';
 import { type Digest, isDigest, type ObjectKey } from '../../api/names.ts';
 import { countsFromWire } from '../../control/arm-counts.ts';
+import { copiesFromWire } from '../../control/copies-wire.ts';
 import { isClientName } from '../../control/key.ts';
-import { mirrorFromWire } from '../../control/mirror-wire.ts';
 import type { Revision } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { foreign } from '../../errors/foreign.ts';
@@ -134,7 +134,7 @@ const rolloutFrom = (report: RolloutReport): RolloutState => ({
   served: { stable: numberFrom(report.servedStable), canary: numberFrom(report.servedCanary) },
   holds: report.holds.slice(0, maxHolds).flatMap(holdFrom),
   counts: countsFrom(report.counts),
-  ...(report.mirror === undefined ? {} : { mirror: mirrorFromWire(report.mirror) }),
+  ...(report.mirror === undefined ? {} : { mirror: copiesFromWire(report.mirror) }),
 });
 
 const countsFrom = (counts: RolloutReport['counts']): RolloutState['counts'] => {

@@ -1,7 +1,7 @@
 import { cut, joinCapped } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
+import { addCopyCounts, type CopyCounts, noCopyCounts } from '../../rollout/copies.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
-import { addMirrorCounts, type MirrorCounts, noMirrorCounts } from '../../rollout/mirror.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
 import type { FactReason } from './reasons.ts';
 import type { AdapterView, Member, RolloutView } from './view.ts';
@@ -88,11 +88,11 @@ const stableFailsOf = ({ members, rollout }: RolloutView): string | undefined =>
 };
 
 /** Over all runtimes that report this attempt of the canary; undefined when none was given copies. */
-const mirroredOf = (members: readonly Member[], attempt: Attempt): MirrorCounts | undefined => {
+const mirroredOf = (members: readonly Member[], attempt: Attempt): CopyCounts | undefined => {
   const all = members.flatMap((member) =>
     follows(member, attempt) && member.report?.mirror !== undefined ? [member.report.mirror] : [],
   );
-  return all.length === 0 ? undefined : all.reduce(addMirrorCounts, noMirrorCounts);
+  return all.length === 0 ? undefined : all.reduce(addCopyCounts, noCopyCounts);
 };
 
 const guardsOf = (members: readonly Member[], attempt: Attempt): Held[] => {

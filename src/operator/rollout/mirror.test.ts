@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { type MirrorCounts, noMirrorCounts } from '../../rollout/mirror.ts';
+import { type CopyCounts, noCopyCounts } from '../../rollout/copies.ts';
 import { digestOf, RolloutWorld } from './world.fixture.ts';
 
-const counts = (change: Partial<MirrorCounts>, percentage = 10) => ({
-  mirror: { ...noMirrorCounts, ...change, percentage },
+const counts = (change: Partial<CopyCounts>, percentage = 10) => ({
+  mirror: { ...noCopyCounts, ...change, percentage },
 });
 
 /** v1 is stable on every runtime; v2 is the canary and gets copies of every tenth request. */

@@ -1,5 +1,6 @@
 import { cut } from '../../api/condition.ts';
 import type { MetricStatus } from '../../api/rollout-status.ts';
+import type { CopyCounts } from '../copies.ts';
 import {
   type Conclusion,
   conclude,
@@ -12,7 +13,6 @@ import type { Counters } from '../judge/reports.ts';
 import type { RewardVerdict } from '../judge/reward.ts';
 import { meets } from '../judge/threshold.ts';
 import { type Moment, text, type Verdict } from '../judge/verdict.ts';
-import type { MirrorCounts } from '../mirror.ts';
 import type { MeasurementRequest, MeasurementResult } from './measurement.ts';
 import type { MeasuredMetric } from './metrics.ts';
 import { judgeMismatch } from './mismatch.ts';
@@ -20,7 +20,7 @@ import { judgeMismatch } from './mismatch.ts';
 /** What can be known at the moment of a look. */
 export type Sight = {
   readonly counters: () => Counters;
-  readonly mirrored: () => MirrorCounts | undefined;
+  readonly mirrored: () => CopyCounts | undefined;
   readonly measured: (id: string, number: number) => MeasurementResult | undefined;
   /** Of the canary and its attempt: the beginning of every metric's id. */
   readonly subject: string;

@@ -1,7 +1,7 @@
+import type { CopyCounts } from '../copies.ts';
 import type { Conditions } from '../judge/spec.ts';
 import { meets } from '../judge/threshold.ts';
 import { type Moment, text, tooLittle, type Verdict } from '../judge/verdict.ts';
-import type { MirrorCounts } from '../mirror.ts';
 
 /** How the answers to copies are judged. */
 export type MismatchSpec = { readonly conditions: Conditions; readonly minSampleSize: number };
@@ -11,7 +11,7 @@ export type MismatchSpec = { readonly conditions: Conditions; readonly minSample
  * could not be compared say nothing. Counted, not estimated: like every threshold it is wrong by chance now and then.
  */
 export const judgeMismatch = (
-  counts: MirrorCounts | undefined,
+  counts: CopyCounts | undefined,
   { conditions, minSampleSize }: MismatchSpec,
   moment: Moment,
 ): Verdict => {

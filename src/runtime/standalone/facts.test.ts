@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import type { RolloutObject } from '../../api/objects.ts';
+import { noCopyCounts } from '../../rollout/copies.ts';
 import { ArmCounter } from '../../rollout/judge/counts.ts';
 import { reportsOf } from '../../rollout/judge/reports.ts';
-import { noMirrorCounts } from '../../rollout/mirror.ts';
 import { factsOf, type NodeFacts } from './facts.ts';
 
 const rolloutWith = (status: unknown) =>
@@ -25,7 +25,7 @@ it('a rollout is decided with what this node counted of its canary, in its prese
       asked.push(which);
       return reportsOf([counted]);
     },
-    mirrored: (...which) => (which[2] === 3 ? { ...noMirrorCounts, requests: 2 } : undefined),
+    mirrored: (...which) => (which[2] === 3 ? { ...noCopyCounts, requests: 2 } : undefined),
     fits: () => ({ fits: true, message: '', unknown: [] }),
   };
   const digest = fakeDigest('2');

@@ -1,9 +1,9 @@
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
+import type { CopyCounts } from '../../rollout/copies.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
 import type { Reports } from '../../rollout/judge/reports.ts';
-import type { MirrorCounts } from '../../rollout/mirror.ts';
 
 /** What residency says of one adapter. */
 export type AdapterState = {
@@ -23,7 +23,7 @@ export type NodeFacts = {
   /** What was counted here of an attempt of a canary. */
   readonly reports: (rolloutUid: string, canary: Digest, attempt: number) => Reports;
   /** What became of copies that it was given here. */
-  readonly mirrored?: (rolloutUid: string, canary: Digest, attempt: number) => MirrorCounts | undefined;
+  readonly mirrored?: (rolloutUid: string, canary: Digest, attempt: number) => CopyCounts | undefined;
   /** Whether adapters fit into RAM together; `unknown`: those whose size is not known yet. */
   readonly fits: (keys: readonly ObjectKey[]) => {
     readonly fits: boolean;

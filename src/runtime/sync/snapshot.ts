@@ -1,5 +1,5 @@
 import { countsToWire } from '../../control/arm-counts.ts';
-import { mirrorToWire } from '../../control/mirror-wire.ts';
+import { copiesToWire } from '../../control/copies-wire.ts';
 import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 import type {
   AdapterReport,
@@ -108,6 +108,6 @@ const rolloutReport = (
       .ofRollout(uid)
       .map(({ digest, cause, reason, attempt }) => ({ digest, cause, reason, attempt })),
     counts: splits.reports(uid, canaryDigest, canary?.attempt ?? 0).map(countsToWire),
-    mirror: mirrorToWire(mirror, mirrored.ofAttempt(uid, canary?.digest, canary?.attempt)),
+    mirror: copiesToWire(mirror, mirrored.ofAttempt(uid, canary?.digest, canary?.attempt)),
   };
 };

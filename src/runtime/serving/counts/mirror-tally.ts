@@ -1,5 +1,5 @@
 import type { Digest } from '../../../api/names.ts';
-import { addMirrorCounts, type MirrorCounts, noMirrorCounts } from '../../../rollout/mirror.ts';
+import { addCopyCounts, type CopyCounts, noCopyCounts } from '../../../rollout/copies.ts';
 
 /** The canary of a rollout, in one attempt. */
 export type Mirrored = { readonly uid: string; readonly digest: Digest; readonly attempt: number };
@@ -8,7 +8,7 @@ export type Mirrored = { readonly uid: string; readonly digest: Digest; readonly
 export const mirrorResults = ['equal', 'different', 'unchecked', 'failed', 'dropped'] as const;
 export type MirrorResult = (typeof mirrorResults)[number];
 
-type Counted = Mirrored & { counts: MirrorCounts };
+type Counted = Mirrored & { counts: CopyCounts };
 
 /**
  * What became of copies: of the newest attempt of each rollout, and in all since the runtime started. Cumulative, so that
@@ -24,18 +24,18 @@ export class MirrorTally {
     this.#changed = changed;
   }
 
-  add(mirrored: Mirrored, result: MirrorResult, counts: Partial<MirrorCounts>): void {
+  add(mirrored: Mirrored, result: MirrorResult, counts: Partial<CopyCounts>): void {
     const { uid, digest, attempt } = mirrored;
     const known = this.#ofRollout.get(uid);
     const isSame = known?.digest === digest && known.attempt === attempt;
-    const before = isSame ? known.counts : noMirrorCounts;
-    this.#ofRollout.set(uid, { uid, digest, attempt, counts: addMirrorCounts(before, counts) });
+    const before = isSame ? known.counts : noCopyCounts;
+    this.#ofRollout.set(uid, { uid, digest, attempt, counts: addCopyCounts(before, counts) });
     this.#totals.set(result, (this.#totals.get(result) ?? 0) + 1);
     this.#changed();
   }
 
   /** Undefined: nothing was mirrored to it. */
-  ofAttempt(uid: string, digest: string | undefined, attempt: number | undefined): MirrorCounts | undefined {
+  ofAttempt(uid: string, digest: string | undefined, attempt: number | undefined): CopyCounts | undefined {
     const known = this.#ofRollout.get(uid);
     return known !== undefined && known.digest === digest && known.attempt === attempt
       ? known.counts

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { MirrorCounts } from '../../../rollout/mirror.ts';
+import type { CopyCounts } from '../../../rollout/copies.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { EncodeResult } from '../../engine/tasks.ts';
@@ -194,7 +194,7 @@ export class Mirror {
 
   #answered(target: MirrorTarget, { comparison, times, canaryMs }: CopyAnswer): void {
     const { tally, guards } = this.#parts;
-    const counts: Partial<MirrorCounts> = {
+    const counts: Partial<CopyCounts> = {
       requests: 1,
       ...(comparison === undefined
         ? {}

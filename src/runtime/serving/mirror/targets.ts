@@ -1,5 +1,5 @@
 import { objectKey } from '../../../api/names.ts';
-import { isMirrored } from '../../../rollout/mirror.ts';
+import { isMirrored } from '../../../rollout/copies.ts';
 import type { Candidate, ServingFacts } from '../../routing/decision.ts';
 import type { ServedBy } from '../../routing/request.ts';
 import { partsOf, type RoutingTable } from '../../routing/table.ts';

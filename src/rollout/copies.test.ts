@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mirrorStatusSchema } from '../api/rollout-status.ts';
-import { possibleCounts } from './mirror.fixture.ts';
-import { addMirrorCounts, isMirrored, type MirrorCounts, mirrorStatusOf, noMirrorCounts } from './mirror.ts';
+import { possibleCounts } from './copies.fixture.ts';
+import { addCopyCounts, type CopyCounts, isMirrored, mirrorStatusOf, noCopyCounts } from './copies.ts';
 import { armOf } from './splitter.ts';
 
 const seed = '00000000000000aa';
@@ -32,7 +32,7 @@ describe('which requests are mirrored', () => {
 describe('what mirroring found', () => {
   it('says ratios of what could be compared and timed', () => {
     const counts = {
-      ...noMirrorCounts,
+      ...noCopyCounts,
       requests: 12,
       failed: 2,
       dropped: 3,
@@ -55,18 +55,18 @@ describe('what mirroring found', () => {
   });
 
   it('says no ratio where nothing could be compared, and nothing where nothing was mirrored', () => {
-    expect(mirrorStatusOf({ ...noMirrorCounts, requests: 1, failed: 1 }, undefined)).toEqual({
+    expect(mirrorStatusOf({ ...noCopyCounts, requests: 1, failed: 1 }, undefined)).toEqual({
       requests: 1,
       failed: 1,
       dropped: 0,
       compared: 0,
     });
-    expect(mirrorStatusOf(noMirrorCounts, undefined)).toBeUndefined();
+    expect(mirrorStatusOf(noCopyCounts, undefined)).toBeUndefined();
   });
 
   it('is the former object while little is different', () => {
-    const counts = (requests: number, equal: number, failed = 0): MirrorCounts => ({
-      ...noMirrorCounts,
+    const counts = (requests: number, equal: number, failed = 0): CopyCounts => ({
+      ...noCopyCounts,
       requests,
       failed,
       compared: requests - failed,
@@ -84,7 +84,7 @@ describe('what mirroring found', () => {
   it('fits into a status, whatever runtimes counted', () => {
     fc.assert(
       fc.property(possibleCounts, possibleCounts, (a, b) => {
-        const status = mirrorStatusOf(addMirrorCounts(a, b), undefined);
+        const status = mirrorStatusOf(addCopyCounts(a, b), undefined);
         if (status !== undefined) mirrorStatusSchema.parse(status);
       }),
     );

@@ -1,9 +1,9 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Mirror } from '../gen/adaptlet/control/v1/control.ts';
-import { type MirrorCounts, noMirrorCounts } from '../rollout/mirror.ts';
+import { type CopyCounts, noCopyCounts } from '../rollout/copies.ts';
 
 /** What a runtime reports of mirroring: the percentage of its plan, and what became of copies. */
-export type MirrorReport = MirrorCounts & { readonly percentage: number };
+export type CopyReport = CopyCounts & { readonly percentage: number };
 
 /** Of sums: far from every real one, and so that sums over any fleet stay finite. */
 const largest = 1e100;
@@ -12,9 +12,9 @@ const count = (value: bigint): number => Math.min(Number(value), Number.MAX_SAFE
 const isSum = (value: number): boolean => value >= 0 && value <= largest;
 
 /** Undefined when nothing is or was mirrored. */
-export const mirrorToWire = (percentage: number, counts: MirrorCounts | undefined): Mirror | undefined => {
+export const copiesToWire = (percentage: number, counts: CopyCounts | undefined): Mirror | undefined => {
   if (percentage === 0 && counts === undefined) return undefined;
-  const { requests, failed, dropped, compared, equal, timed, ...sums } = counts ?? noMirrorCounts;
+  const { requests, failed, dropped, compared, equal, timed, ...sums } = counts ?? noCopyCounts;
   return {
     percentage,
     requests: BigInt(requests),
@@ -28,13 +28,13 @@ export const mirrorToWire = (percentage: number, counts: MirrorCounts | undefine
 };
 
 /** Errors: HELLO_INVALID for what no runtime counts. Numbers above 2^53 lose their last digits. */
-export const mirrorFromWire = ({
+export const copiesFromWire = ({
   percentage,
   similarity,
   stableMs,
   canaryMs,
   ...wire
-}: Mirror): MirrorReport => {
+}: Mirror): CopyReport => {
   const [requests, failed, dropped] = [count(wire.requests), count(wire.failed), count(wire.dropped)];
   const [compared, equal, timed] = [count(wire.compared), count(wire.equal), count(wire.timed)];
   const isPossible =

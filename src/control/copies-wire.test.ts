@@ -1,30 +1,30 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { possibleCounts } from '../rollout/mirror.fixture.ts';
-import { noMirrorCounts } from '../rollout/mirror.ts';
-import { mirrorFromWire, mirrorToWire } from './mirror-wire.ts';
+import { possibleCounts } from '../rollout/copies.fixture.ts';
+import { noCopyCounts } from '../rollout/copies.ts';
+import { copiesFromWire, copiesToWire } from './copies-wire.ts';
 
 describe('counts of mirroring on the wire', () => {
   it('come back as they were sent', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 100 }), possibleCounts, (percentage, counts) => {
-        const wire = mirrorToWire(percentage, counts);
-        expect(wire && mirrorFromWire(wire)).toEqual({ ...counts, percentage });
+        const wire = copiesToWire(percentage, counts);
+        expect(wire && copiesFromWire(wire)).toEqual({ ...counts, percentage });
       }),
     );
   });
 
   it('are absent while nothing is mirrored, and there when something was', () => {
-    expect(mirrorToWire(0, undefined)).toBeUndefined();
-    expect(mirrorToWire(10, undefined)).toMatchObject({ percentage: 10, requests: 0n });
-    expect(mirrorToWire(0, { ...noMirrorCounts, requests: 1 })).toMatchObject({
+    expect(copiesToWire(0, undefined)).toBeUndefined();
+    expect(copiesToWire(10, undefined)).toMatchObject({ percentage: 10, requests: 0n });
+    expect(copiesToWire(0, { ...noCopyCounts, requests: 1 })).toMatchObject({
       percentage: 0,
       requests: 1n,
     });
   });
 
-  const sent = mirrorToWire(10, {
-    ...noMirrorCounts,
+  const sent = copiesToWire(10, {
+    ...noCopyCounts,
     requests: 3,
     failed: 1,
     compared: 2,
@@ -45,7 +45,7 @@ describe('counts of mirroring on the wire', () => {
     ['more than all requests', { percentage: 101 }],
   ])('are refused where they cannot be: %s', (_, change) => {
     if (sent === undefined) throw new Error('nothing was sent');
-    expect(() => mirrorFromWire({ ...sent, ...change })).toThrow(/HELLO_INVALID|cannot be/);
-    expect(mirrorFromWire(sent).requests).toBe(3);
+    expect(() => copiesFromWire({ ...sent, ...change })).toThrow(/HELLO_INVALID|cannot be/);
+    expect(copiesFromWire(sent).requests).toBe(3);
   });
 });

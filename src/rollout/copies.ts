@@ -3,7 +3,7 @@ import { hash64 } from './hash.ts';
 import { points } from './splitter.ts';
 
 /** What became of the copies of requests that one canary was given in one attempt. Cumulative; sums can be added up. */
-export type MirrorCounts = {
+export type CopyCounts = {
   /** Copies that it answered or failed to answer. */
   readonly requests: number;
   readonly failed: number;
@@ -20,7 +20,7 @@ export type MirrorCounts = {
   readonly canaryMs: number;
 };
 
-export const noMirrorCounts: MirrorCounts = {
+export const noCopyCounts: CopyCounts = {
   requests: 0,
   failed: 0,
   dropped: 0,
@@ -32,7 +32,7 @@ export const noMirrorCounts: MirrorCounts = {
   canaryMs: 0,
 };
 
-export const addMirrorCounts = (a: MirrorCounts, b: Partial<MirrorCounts>): MirrorCounts => ({
+export const addCopyCounts = (a: CopyCounts, b: Partial<CopyCounts>): CopyCounts => ({
   requests: a.requests + (b.requests ?? 0),
   failed: a.failed + (b.failed ?? 0),
   dropped: a.dropped + (b.dropped ?? 0),
@@ -62,7 +62,7 @@ const ratio = (part: number, whole: number): number => Math.round((1000 * part) 
  * traffic must not make writes.
  */
 export const mirrorStatusOf = (
-  counts: MirrorCounts,
+  counts: CopyCounts,
   before: MirrorStatus | undefined,
 ): MirrorStatus | undefined => {
   const { requests, failed, dropped, compared, equal, similarity, timed, stableMs, canaryMs } = counts;

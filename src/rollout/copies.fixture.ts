@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
-import type { MirrorCounts } from './mirror.ts';
+import type { CopyCounts } from './copies.ts';
 
 /** For tests: what runtimes can count. */
-export const possibleCounts: fc.Arbitrary<MirrorCounts> = fc
+export const possibleCounts: fc.Arbitrary<CopyCounts> = fc
   .record({
     failed: fc.nat(50),
     dropped: fc.nat(50),
