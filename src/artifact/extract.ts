@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { errnoOf } from '../errors/errno.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import { safeName } from './file-name.ts';
 import type { Compression } from './layers.ts';
 import { type TarEntry, tarEntries } from './tar.ts';
@@ -55,9 +55,13 @@ const writeEntry = async (entry: TarEntry, name: string, target: string): Promis
     await file.sync();
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error;
-    throw new AdaptletError('ARTIFACT_FILE_REFUSED', `an archive has the file ${foreign(name)} twice`, {
-      cause: error,
-    });
+    throw new AdaptletError(
+      'ARTIFACT_FILE_REFUSED',
+      `an archive has the file ${quoteUntrusted(name)} twice`,
+      {
+        cause: error,
+      },
+    );
   }
 };
 

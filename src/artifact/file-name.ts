@@ -1,5 +1,5 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 
 const maxNameLength = 255;
 const maxDepth = 8;
@@ -17,6 +17,7 @@ export const safeName = (name: string, where: string): string => {
     name.length <= maxNameLength &&
     parts.length <= maxDepth &&
     parts.every((p) => part.test(p) && p !== '.' && p !== '..' && !/^[A-Za-z]:/.test(p));
-  if (!safe) throw new AdaptletError('ARTIFACT_FILE_REFUSED', `${where} has a file named ${foreign(name)}`);
+  if (!safe)
+    throw new AdaptletError('ARTIFACT_FILE_REFUSED', `${where} has a file named ${quoteUntrusted(name)}`);
   return parts.join('/');
 };

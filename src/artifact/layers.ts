@@ -1,5 +1,5 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import { safeName } from './file-name.ts';
 import { type Descriptor, type Manifest, pathAnnotation, titleAnnotation } from './manifest.ts';
 
@@ -34,7 +34,7 @@ const contentOf = (layer: Descriptor, where: string): LayerContent => {
   if (name !== undefined) return { kind: 'file', layer, name: safeName(name, where) };
   throw new AdaptletError(
     'ARTIFACT_LAYER_UNKNOWN',
-    `${where} has a layer of type ${foreign(mediaType)} without a name`,
+    `${where} has a layer of type ${quoteUntrusted(mediaType)} without a name`,
   );
 };
 
@@ -50,7 +50,7 @@ export const layersOf = (manifest: Manifest, where: string): readonly LayerConte
     if (names.has(content.name)) {
       throw new AdaptletError(
         'ARTIFACT_FILE_REFUSED',
-        `${where} has the file ${foreign(content.name)} twice`,
+        `${where} has the file ${quoteUntrusted(content.name)} twice`,
       );
     }
     names.add(content.name);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Digest, digestSchema } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 
 /** Media types that Adaptlet writes and reads. */
 export const mediaTypes = {
@@ -106,7 +106,7 @@ export const parseManifest = (bytes: Uint8Array, limits: ArtifactLimits, where: 
     const issue = parsed.error.issues[0];
     throw new AdaptletError(
       'ARTIFACT_MANIFEST_INVALID',
-      `${where}: ${foreign(issue?.path.join('.') ?? '')}: ${issue?.message ?? 'not valid'}`,
+      `${where}: ${quoteUntrusted(issue?.path.join('.') ?? '')}: ${issue?.message ?? 'not valid'}`,
       { cause: parsed.error },
     );
   }

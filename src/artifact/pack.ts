@@ -3,7 +3,7 @@ import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
 import {
@@ -61,7 +61,7 @@ const filesOf = async (folder: string, limits: ArtifactLimits): Promise<readonly
   if (odd !== undefined) {
     throw new AdaptletError(
       'ARTIFACT_FILE_REFUSED',
-      `${folder}: ${foreign(odd.name)} is a link or no regular file`,
+      `${folder}: ${quoteUntrusted(odd.name)} is a link or no regular file`,
     );
   }
   if (packed.length > limits.maxFiles) {

@@ -4,7 +4,7 @@ import { resolve, sep } from 'node:path';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { errnoOf } from '../errors/errno.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import type { Packed } from './pack.ts';
 
@@ -27,7 +27,10 @@ const isBelow = (path: string, root: string): boolean =>
  */
 export const resolveImport = async (path: string, importRoots: readonly string[]): Promise<string> => {
   if (importRoots.length === 0) {
-    throw new AdaptletError('SOURCE_NOT_ALLOWED', `path ${foreign(path)}: the runtime has no import root`);
+    throw new AdaptletError(
+      'SOURCE_NOT_ALLOWED',
+      `path ${quoteUntrusted(path)}: the runtime has no import root`,
+    );
   }
   let outside = false;
   for (const importRoot of importRoots) {
@@ -37,7 +40,7 @@ export const resolveImport = async (path: string, importRoots: readonly string[]
     if (isBelow(folder, root)) return folder;
     outside = true;
   }
-  const where = `path ${foreign(path)} below ${importRoots.join(', ')}`;
+  const where = `path ${quoteUntrusted(path)} below ${importRoots.join(', ')}`;
   if (outside) throw new AdaptletError('SOURCE_NOT_ALLOWED', `${where} leads out of it`);
   throw new AdaptletError('ARTIFACT_NOT_FOUND', `${where} does not exist`, {
     advice: 'Check spec.source.path, and that the folder is on this node.',

@@ -2,7 +2,7 @@ import { imageForm } from '../api/image.ts';
 import { type Digest, isDigest } from '../api/names.ts';
 import { adviceOn } from '../api/text.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 
 /** `registry/repository[:tag][@digest]`, taken apart. */
 export type ImageReference = {
@@ -20,7 +20,7 @@ export type ImageReference = {
 export const parseReference = (image: string): ImageReference => {
   const advice = image.length > 512 ? 'must have at most 512 characters' : adviceOn(image, imageForm);
   if (advice !== undefined)
-    throw new AdaptletError('ARTIFACT_REFERENCE_INVALID', `${foreign(image)} ${advice}`);
+    throw new AdaptletError('ARTIFACT_REFERENCE_INVALID', `${quoteUntrusted(image)} ${advice}`);
   const slash = image.indexOf('/');
   const [path = '', digest] = image.slice(slash + 1).split('@');
   const colon = path.indexOf(':');

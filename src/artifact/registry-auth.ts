@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import type { Credentials } from './docker-config.ts';
 import type { ImageReference } from './reference.ts';
 
@@ -38,7 +38,7 @@ export const denied = (reference: ImageReference, why: string): AdaptletError =>
 
 const realmOf = (challenge: Challenge, reference: ImageReference): URL => {
   const realm = challenge.parameters.get('realm') ?? '';
-  if (!URL.canParse(realm)) throw denied(reference, `its token service ${foreign(realm)} is no URL`);
+  if (!URL.canParse(realm)) throw denied(reference, `its token service ${quoteUntrusted(realm)} is no URL`);
   const url = new URL(realm);
   const service = challenge.parameters.get('service');
   if (service !== undefined) url.searchParams.set('service', service);
@@ -86,5 +86,5 @@ export const answerChallenge = async (
       throw denied(reference, 'it asks for credentials and there are none for it');
     return basic(credentials);
   }
-  throw denied(reference, `it asks for a login that is not known: ${foreign(header ?? '')}`);
+  throw denied(reference, `it asks for a login that is not known: ${quoteUntrusted(header ?? '')}`);
 };

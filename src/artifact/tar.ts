@@ -1,5 +1,5 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 
 /** An entry of an archive. Its content has to be read, or passed over, before the next entry. */
 export type TarEntry = {
@@ -57,7 +57,7 @@ const text = (header: Buffer, from: number, length: number): string => {
 
 const octal = (header: Buffer, from: number, length: number): number => {
   const digits = text(header, from, length).trim();
-  if (!/^[0-7]{1,12}$/.test(digits)) throw invalid(`the archive has the number ${foreign(digits)}`);
+  if (!/^[0-7]{1,12}$/.test(digits)) throw invalid(`the archive has the number ${quoteUntrusted(digits)}`);
   return Number.parseInt(digits, 8);
 };
 
@@ -134,7 +134,7 @@ export const tarEntries = async function* (source: AsyncIterable<Uint8Array>): A
       if (!['0', '\0', '5'].includes(type)) {
         throw new AdaptletError(
           'ARTIFACT_FILE_REFUSED',
-          `${foreign(name)} of an archive is no regular file (type ${foreign(type)})`,
+          `${quoteUntrusted(name)} of an archive is no regular file (type ${quoteUntrusted(type)})`,
         );
       }
       let left = size;

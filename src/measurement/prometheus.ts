@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { PrometheusSource } from '../api/metric-source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import { type Answer, boundedFetch, placeOf } from './bounded-fetch.ts';
 import { measurementTimeoutMs, type Variables } from './source.ts';
 import { fill } from './template.ts';
@@ -25,7 +25,8 @@ const decimal = /^[+-]?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?$/;
 
 const numberOf = ([, text]: z.infer<typeof pointSchema>): number => {
   const value = special[text] ?? (decimal.test(text) ? Number(text) : undefined);
-  if (value === undefined) throw unreadable(`the value of the query is ${foreign(text)}, not a number`);
+  if (value === undefined)
+    throw unreadable(`the value of the query is ${quoteUntrusted(text)}, not a number`);
   return value;
 };
 
@@ -54,7 +55,7 @@ const numberIn = ({ data }: z.infer<typeof successSchema>): number => {
       return sampleOf(data.result);
     default:
       throw unreadable(
-        `the query gives a ${foreign(data.resultType)}, but a scalar or a vector of one sample is needed`,
+        `the query gives a ${quoteUntrusted(data.resultType)}, but a scalar or a vector of one sample is needed`,
       );
   }
 };
@@ -65,7 +66,7 @@ const failureOf = ({ status, json }: Answer, place: string): AdaptletError => {
   if (!failure.success)
     return new AdaptletError('METRIC_UNAVAILABLE', `${place} answers ${status}, and not as Prometheus does`);
   const { errorType, error } = failure.data;
-  const said = `Prometheus answers ${status}, ${foreign(errorType, 40)}: ${foreign(error, 400)}`;
+  const said = `Prometheus answers ${status}, ${quoteUntrusted(errorType, 40)}: ${quoteUntrusted(error, 400)}`;
   const isQuery = errorType === 'bad_data' || errorType === 'execution';
   return new AdaptletError(isQuery ? 'METRIC_UNREADABLE' : 'METRIC_UNAVAILABLE', said);
 };

@@ -1,6 +1,6 @@
 import { type PlaceholderName, placeholderNames } from '../api/metric-source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { foreign } from '../errors/foreign.ts';
+import { quoteUntrusted } from '../errors/quote-untrusted.ts';
 import type { Variables } from './source.ts';
 
 /**
@@ -16,7 +16,7 @@ const isPlaceholder = (name: string): name is PlaceholderName =>
 
 const valueOf = (name: string, variables: Variables): string => {
   if (!isPlaceholder(name))
-    throw new AdaptletError('METRIC_UNREADABLE', `${foreign(`{{${name}}}`)} is not a placeholder`, {
+    throw new AdaptletError('METRIC_UNREADABLE', `${quoteUntrusted(`{{${name}}}`)} is not a placeholder`, {
       advice: `Use one of ${placeholderNames.map((known) => `{{${known}}}`).join(', ')}.`,
     });
   const value = variables[name];
@@ -25,7 +25,7 @@ const valueOf = (name: string, variables: Variables): string => {
       advice: 'Nothing to do: it is asked again once the rollout has it.',
     });
   if (!safeValue.test(value))
-    throw new AdaptletError('METRIC_UNREADABLE', `${foreign(value)} cannot stand for {{${name}}}`, {
+    throw new AdaptletError('METRIC_UNREADABLE', `${quoteUntrusted(value)} cannot stand for {{${name}}}`, {
       advice: 'Use letters, digits, dots, colons, underscores and hyphens only.',
     });
   return value;

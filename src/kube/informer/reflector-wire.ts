@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import { type Call, errorOfStatus, unavailable } from '../client/errors.ts';
 import { apiVersionOf, type KubeObject, type ResourceType } from '../client/object.ts';
 import type { ReflectorInput } from './reflector-state.ts';
@@ -70,7 +70,7 @@ export const inputOfEvent = (call: Call, type: ResourceType, event: unknown): Re
     case 'ERROR':
       return { type: 'refused', error: errorOfStatus(call, value) };
     default:
-      return broken(`the watch has an event of the unknown type ${foreign(String(kind))}`);
+      return broken(`the watch has an event of the unknown type ${quoteUntrusted(String(kind))}`);
   }
 };
 

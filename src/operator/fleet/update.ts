@@ -5,7 +5,7 @@ import { copiesFromWire } from '../../control/copies-wire.ts';
 import { isClientName } from '../../control/key.ts';
 import type { Revision } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type {
   AdapterReport,
   Hold,
@@ -93,13 +93,14 @@ export const refusedFromWire = (refused: readonly Refusal[]): ReadonlyMap<string
 const invalid = (what: string): AdaptletError => new AdaptletError('HELLO_INVALID', what);
 
 const keyFrom = (key: string): ObjectKey => {
-  if (!isClientName(key)) throw invalid(`a report is about ${foreign(key)}, which is no namespace/name`);
+  if (!isClientName(key))
+    throw invalid(`a report is about ${quoteUntrusted(key)}, which is no namespace/name`);
   return key as ObjectKey;
 };
 
 const digestFrom = (digest: string): Digest | '' => {
   if (digest === '' || isDigest(digest)) return digest;
-  throw invalid(`a report has ${foreign(digest)} where a digest belongs`);
+  throw invalid(`a report has ${quoteUntrusted(digest)} where a digest belongs`);
 };
 
 /** Numbers above 2^53 lose their last digits. */

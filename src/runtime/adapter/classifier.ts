@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { EncoderTarget } from '../compiled/compile-target.ts';
 import type { PeftConfig } from './peft-config.ts';
 import type { WeightEntry } from './scales.ts';
@@ -28,13 +28,13 @@ const checkTensor = (
   shape: readonly (number | undefined)[],
 ): WeightEntry => {
   if (entry === undefined) throw refuse(`the head has no ${name}`);
-  if (!floats.has(entry.dtype)) throw refuse(`${foreign(entry.name)} has the type ${entry.dtype}`);
+  if (!floats.has(entry.dtype)) throw refuse(`${quoteUntrusted(entry.name)} has the type ${entry.dtype}`);
   const fits =
     entry.shape.length === shape.length &&
     shape.every((size, at) => size === undefined || entry.shape[at] === size);
   if (fits) return entry;
   const wanted = shape.map((size) => size ?? 'labels').join(', ');
-  throw refuse(`${foreign(entry.name)} has the shape [${entry.shape.join(', ')}], not [${wanted}]`);
+  throw refuse(`${quoteUntrusted(entry.name)} has the shape [${entry.shape.join(', ')}], not [${wanted}]`);
 };
 
 /** The head among the tensors of an adapter. Errors: ADAPTER_HEAD_INVALID. */
@@ -46,7 +46,9 @@ const headOf = (entries: readonly WeightEntry[], features: number): HeadTensors 
     (name) => name !== `${headModule}.weight` && name !== `${headModule}.bias`,
   );
   if (stray !== undefined) {
-    throw refuse(`the head has a part ${foreign(stray)}; this base model takes one linear, ${headModule}`);
+    throw refuse(
+      `the head has a part ${quoteUntrusted(stray)}; this base model takes one linear, ${headModule}`,
+    );
   }
   const weight = checkTensor(parts.get(`${headModule}.weight`), `${headModule}.weight`, [
     undefined,

@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import { fromPython } from './python-pattern.ts';
 
 /** Longer expressions are refused: none that people write comes near. */
@@ -25,7 +25,7 @@ export const compilePattern = (field: string, source: string, expression: string
     const reason = error instanceof Error ? error.message : String(error);
     throw new AdaptletError(
       'ADAPTER_PATTERN_INVALID',
-      `adapter_config.json: ${field} has the expression ${foreign(source)}: ${foreign(reason)}`,
+      `adapter_config.json: ${field} has the expression ${quoteUntrusted(source)}: ${quoteUntrusted(reason)}`,
       { cause: error },
     );
   }

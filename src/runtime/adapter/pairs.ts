@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { Site } from '../compiled/compile-target.ts';
 import type { PeftConfig } from './peft-config.ts';
 import type { WeightEntry } from './scales.ts';
@@ -48,18 +48,18 @@ const byModule = (entries: readonly WeightEntry[]): ReadonlyMap<string, Halves> 
     if (module === undefined) {
       throw refuse(
         codeOfForeignTensor(entry.name),
-        `tensor ${foreign(entry.name)} is not half of a LoRA pair`,
+        `tensor ${quoteUntrusted(entry.name)} is not half of a LoRA pair`,
       );
     }
     if (entry.shape.length !== 2) {
       throw refuse(
         'ADAPTER_SHAPE',
-        `tensor ${foreign(entry.name)} has ${entry.shape.length} dimensions instead of 2`,
+        `tensor ${quoteUntrusted(entry.name)} has ${entry.shape.length} dimensions instead of 2`,
         { advice: 'Train LoRA on linear layers only.' },
       );
     }
     if (!floats.has(entry.dtype) && entry.scales === undefined) {
-      throw refuse('ADAPTER_DTYPE', `tensor ${foreign(entry.name)} has type ${entry.dtype}`);
+      throw refuse('ADAPTER_DTYPE', `tensor ${quoteUntrusted(entry.name)} has type ${entry.dtype}`);
     }
     const halves = modules.get(module) ?? {};
     halves[half === 'A' ? 'a' : 'b'] = entry;
@@ -70,10 +70,10 @@ const byModule = (entries: readonly WeightEntry[]): ReadonlyMap<string, Halves> 
 
 const misfitOf = ({ a, b }: Halves, site: Site): string | undefined => {
   if (a !== undefined && a.shape[1] !== site.inFeatures) {
-    return `${foreign(a.name)} has ${a.shape[1]} columns, the module takes ${site.inFeatures} features`;
+    return `${quoteUntrusted(a.name)} has ${a.shape[1]} columns, the module takes ${site.inFeatures} features`;
   }
   if (b !== undefined && b.shape[0] !== site.outFeatures) {
-    return `${foreign(b.name)} has ${b.shape[0]} rows, the module gives ${site.outFeatures} features`;
+    return `${quoteUntrusted(b.name)} has ${b.shape[0]} rows, the module gives ${site.outFeatures} features`;
   }
   return undefined;
 };
@@ -99,12 +99,12 @@ const kindsOf = (sites: readonly Site[]): string =>
  */
 const checkBase = ({ lacking, misfits }: Fit, modules: number, input: PairInput): void => {
   const trainedOn = input.config.baseModelName;
-  const origin = trainedOn === undefined ? '' : ` (it says it was trained on ${foreign(trainedOn)})`;
+  const origin = trainedOn === undefined ? '' : ` (it says it was trained on ${quoteUntrusted(trainedOn)})`;
   const first = lacking[0];
   const layer = lacking.find((module) => embedding.test(module));
-  if (layer !== undefined) throw refuse('ADAPTER_EMBEDDING', `it has LoRA on ${foreign(layer)}`);
+  if (layer !== undefined) throw refuse('ADAPTER_EMBEDDING', `it has LoRA on ${quoteUntrusted(layer)}`);
   if (lacking.length > 1 || (modules > 1 && lacking.length + misfits.length === modules)) {
-    const example = first === undefined ? misfits[0] : `no module ${foreign(first)} here`;
+    const example = first === undefined ? misfits[0] : `no module ${quoteUntrusted(first)} here`;
     throw refuse(
       'ADAPTER_WRONG_BASE',
       `${lacking.length + misfits.length} of ${modules} modules do not fit the base model, e.g. ${example}${origin}`,
@@ -113,14 +113,14 @@ const checkBase = ({ lacking, misfits }: Fit, modules: number, input: PairInput)
   if (first !== undefined) {
     throw refuse(
       'ADAPTER_TENSOR_UNKNOWN',
-      `the base model has no module ${foreign(first)}; it has ${input.sites.length} of the kinds ${kindsOf(input.sites)}`,
+      `the base model has no module ${quoteUntrusted(first)}; it has ${input.sites.length} of the kinds ${kindsOf(input.sites)}`,
     );
   }
   if (misfits[0] !== undefined) throw refuse('ADAPTER_SHAPE', misfits[0]);
 };
 
 const pairOf = (module: string, { a, b }: Halves, site: Site, input: PairInput): Pair => {
-  const name = foreign(module);
+  const name = quoteUntrusted(module);
   if (a === undefined || b === undefined) {
     throw refuse(
       'ADAPTER_PAIR_INCOMPLETE',
@@ -180,14 +180,17 @@ export const pairsOf = (input: PairInput): readonly Pair[] => {
     const halves = modules.get(site.module);
     if (halves !== undefined) pairs.push(pairOf(site.module, halves, site, input));
     else if (input.config.targets.includes(site.module)) {
-      throw refuse('ADAPTER_TENSOR_MISSING', `module ${foreign(site.module)} is targeted and has no tensors`);
+      throw refuse(
+        'ADAPTER_TENSOR_MISSING',
+        `module ${quoteUntrusted(site.module)} is targeted and has no tensors`,
+      );
     }
   }
   const [unmatched] = input.config.targets.unmatched([...sites.keys()]);
   if (unmatched !== undefined) {
     throw refuse(
       'ADAPTER_TARGET_UNMATCHED',
-      `target_modules entry ${foreign(unmatched)} matches no module of the base`,
+      `target_modules entry ${quoteUntrusted(unmatched)} matches no module of the base`,
     );
   }
   if (pairs.length === 0) throw refuse('ADAPTER_TENSOR_MISSING', 'the file has no LoRA pair');

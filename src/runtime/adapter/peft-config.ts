@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import { duplicateKey } from './json-keys.ts';
 import { patternTable } from './module-pattern.ts';
 import { type AdapterBase, refuseUnsupportedFields } from './peft-fields.ts';
@@ -51,7 +51,10 @@ const parseJson = (text: string): Readonly<Record<string, unknown>> => {
     throw new AdaptletError('ADAPTER_CONFIG_INVALID', 'adapter_config.json is not a JSON object');
   }
   if (twice !== undefined) {
-    throw new AdaptletError('ADAPTER_CONFIG_INVALID', `adapter_config.json has ${foreign(twice)} twice`);
+    throw new AdaptletError(
+      'ADAPTER_CONFIG_INVALID',
+      `adapter_config.json has ${quoteUntrusted(twice)} twice`,
+    );
   }
   return { ...value };
 };
@@ -101,7 +104,7 @@ export const parsePeftConfig = (text: string, base: AdapterBase = 'generate'): P
     const issue = parsed.error.issues[0];
     throw new AdaptletError(
       'ADAPTER_CONFIG_INVALID',
-      `adapter_config.json: ${foreign(issue?.path.join('.') ?? '')}: ${issue?.message ?? 'not valid'}`,
+      `adapter_config.json: ${quoteUntrusted(issue?.path.join('.') ?? '')}: ${issue?.message ?? 'not valid'}`,
       { cause: parsed.error },
     );
   }

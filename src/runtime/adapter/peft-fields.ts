@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -94,12 +94,12 @@ const isOff = (field: string, value: unknown): boolean => {
   return Object.keys(value).length === 0;
 };
 
-const shown = (value: unknown): string => foreign(JSON.stringify(value) ?? 'undefined', 80);
+const shown = (value: unknown): string => quoteUntrusted(JSON.stringify(value) ?? 'undefined', 80);
 
 const refuse = (code: ErrorCode, field: string, value: unknown, advice?: string): AdaptletError =>
   new AdaptletError(
     code,
-    `adapter_config.json: ${foreign(field)} is ${shown(value)}`,
+    `adapter_config.json: ${quoteUntrusted(field)} is ${shown(value)}`,
     advice === undefined ? {} : { advice },
   );
 

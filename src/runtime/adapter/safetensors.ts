@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import { duplicateKey } from './json-keys.ts';
 
 /** Bytes of one element, for each dtype of the format. */
@@ -88,18 +88,18 @@ const parseJson = (header: Uint8Array, file: string): Readonly<Record<string, un
   }
   const twice = duplicateKey(text);
   if (twice !== undefined) {
-    throw refuse('ADAPTER_HEADER_INVALID', file, `the header has the key ${foreign(twice)} twice`);
+    throw refuse('ADAPTER_HEADER_INVALID', file, `the header has the key ${quoteUntrusted(twice)} twice`);
   }
   return value;
 };
 
 const entryOf = (name: string, value: unknown, file: string): TensorEntry => {
   const invalid = (what: string): AdaptletError =>
-    refuse('ADAPTER_HEADER_INVALID', file, `tensor ${foreign(name)} ${what}`);
+    refuse('ADAPTER_HEADER_INVALID', file, `tensor ${quoteUntrusted(name)} ${what}`);
   if (!isRecord(value)) throw invalid('is not an object');
   const { dtype, shape, data_offsets: offsets, ...rest } = value;
   const surplus = Object.keys(rest)[0];
-  if (surplus !== undefined) throw invalid(`has the unknown field ${foreign(surplus)}`);
+  if (surplus !== undefined) throw invalid(`has the unknown field ${quoteUntrusted(surplus)}`);
   if (typeof dtype !== 'string' || !Object.hasOwn(elementBytes, dtype)) throw invalid('has no known dtype');
   if (!Array.isArray(shape) || shape.length > 8 || !shape.every(isSize)) throw invalid('has no valid shape');
   if (!Array.isArray(offsets) || offsets.length !== 2) throw invalid('has no valid data_offsets');
@@ -108,7 +108,7 @@ const entryOf = (name: string, value: unknown, file: string): TensorEntry => {
   const size = elementBytes[dtype] ?? 0;
   const bytes = shape.reduce((product, dimension) => product * dimension, size);
   const wrong = (what: string): AdaptletError =>
-    refuse('ADAPTER_OFFSETS_INVALID', file, `tensor ${foreign(name)} ${what}`);
+    refuse('ADAPTER_OFFSETS_INVALID', file, `tensor ${quoteUntrusted(name)} ${what}`);
   if (end < begin) throw wrong('ends before it begins');
   if (end - begin !== bytes) {
     throw wrong(`takes ${end - begin} bytes, ${dtype} [${shape.join(', ')}] needs ${bytes}`);
@@ -123,7 +123,7 @@ const checkTiling = (entries: readonly TensorEntry[], dataBytes: number, file: s
   for (const entry of entries) {
     if (entry.begin !== at) {
       const how = entry.begin < at ? 'overlaps the one before' : `leaves a hole of ${entry.begin - at} bytes`;
-      throw refuse('ADAPTER_OFFSETS_INVALID', file, `tensor ${foreign(entry.name)} ${how}`);
+      throw refuse('ADAPTER_OFFSETS_INVALID', file, `tensor ${quoteUntrusted(entry.name)} ${how}`);
     }
     at = entry.end;
   }

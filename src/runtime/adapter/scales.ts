@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { TensorEntry } from './safetensors.ts';
 
 /** A tensor, and of an int8 one the tensor with the scales of its rows. */
@@ -13,12 +13,12 @@ const refuse = (what: string): AdaptletError =>
   new AdaptletError('ADAPTER_SCALE_INVALID', `adapter_model.safetensors: ${what}`);
 
 const checkScales = (weight: TensorEntry, scales: TensorEntry): void => {
-  const name = foreign(scales.name);
+  const name = quoteUntrusted(scales.name);
   if (scales.dtype !== 'F32') throw refuse(`${name} has type ${scales.dtype} instead of F32`);
   const [rows = 0] = weight.shape;
   if (scales.shape.length !== 1 || scales.shape[0] !== rows) {
     throw refuse(
-      `${name} has the shape [${scales.shape.join(', ')}]; ${foreign(weight.name)} needs one scale for each of its ${rows} rows`,
+      `${name} has the shape [${scales.shape.join(', ')}]; ${quoteUntrusted(weight.name)} needs one scale for each of its ${rows} rows`,
     );
   }
 };
@@ -29,10 +29,11 @@ export const joinScales = (entries: readonly TensorEntry[]): readonly WeightEntr
   for (const { name } of entries) {
     if (!scaleName.test(name)) continue;
     const weight = byName.get(name.slice(0, -scaleSuffix.length));
-    if (weight === undefined) throw refuse(`${foreign(name)} has scales for a tensor that is not there`);
+    if (weight === undefined)
+      throw refuse(`${quoteUntrusted(name)} has scales for a tensor that is not there`);
     if (weight.dtype !== 'I8') {
       throw refuse(
-        `${foreign(name)} has scales for ${foreign(weight.name)}, which has type ${weight.dtype}, not I8`,
+        `${quoteUntrusted(name)} has scales for ${quoteUntrusted(weight.name)}, which has type ${weight.dtype}, not I8`,
       );
     }
   }
@@ -43,7 +44,7 @@ export const joinScales = (entries: readonly TensorEntry[]): readonly WeightEntr
       const scales = byName.get(`${entry.name}${scaleSuffix}`);
       if (scales === undefined) {
         throw refuse(
-          `${foreign(entry.name)} is int8 and has no scales in ${foreign(`${entry.name}${scaleSuffix}`)}`,
+          `${quoteUntrusted(entry.name)} is int8 and has no scales in ${quoteUntrusted(`${entry.name}${scaleSuffix}`)}`,
         );
       }
       checkScales(entry, scales);

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { CompiledTensor, StoredType } from '../compiled/compiled-file.ts';
 import { widening } from '../compiled/widen.ts';
 import type { TensorEntry } from './safetensors.ts';
@@ -18,7 +18,7 @@ export const storedTypeOf = ({ name, dtype }: TensorEntry): StoredType => {
   if (stored === undefined) {
     throw new AdaptletError(
       'ADAPTER_DTYPE',
-      `adapter_model.safetensors: tensor ${foreign(name)} has type ${dtype}`,
+      `adapter_model.safetensors: tensor ${quoteUntrusted(name)} has type ${dtype}`,
     );
   }
   return stored;
@@ -36,7 +36,7 @@ const checkFinite = (values: Float32Array, name: string, scale: number): void =>
   const at = values.findIndex((value) => !Number.isFinite(value));
   throw new AdaptletError(
     'ADAPTER_NOT_FINITE',
-    `adapter_model.safetensors: tensor ${foreign(name)} has ${values[at]} at element ${at} (scaled by ${scale})`,
+    `adapter_model.safetensors: tensor ${quoteUntrusted(name)} has ${values[at]} at element ${at} (scaled by ${scale})`,
   );
 };
 
@@ -46,7 +46,7 @@ const checkScales = ({ name }: TensorEntry, scales: Float32Array): void => {
   if (at < 0) return;
   throw new AdaptletError(
     'ADAPTER_SCALE_INVALID',
-    `adapter_model.safetensors: tensor ${foreign(name)} has the scale ${scales[at]} for row ${at}; it must be finite and above 0`,
+    `adapter_model.safetensors: tensor ${quoteUntrusted(name)} has the scale ${scales[at]} for row ${at}; it must be finite and above 0`,
   );
 };
 

@@ -4,7 +4,7 @@ import type { Digest } from '../../api/names.ts';
 import { compileRegex } from '../../api/regex.ts';
 import type { SmokeTest, Validation } from '../../api/validation.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Engine, EngineInfo, ProbeResult } from '../engine/engine.ts';
 import { withLimit } from './limit.ts';
@@ -31,7 +31,7 @@ export const judgeProbe = (probe: ProbeResult, engineName: string, validation: V
   }
 };
 
-const shown = (text: string): string => foreign(text, 80);
+const shown = (text: string): string => quoteUntrusted(text, 80);
 
 /** What is wrong with an answer, or undefined. */
 export const judgeAnswer = (answer: string, expect: SmokeTest['expect']): string | undefined => {

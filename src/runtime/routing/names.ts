@@ -1,7 +1,7 @@
 import { nameSchema, namespaceSchema, type ObjectKey, objectKey } from '../../api/names.ts';
 import { nearest } from '../../api/nearest.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { foreign } from '../../errors/foreign.ts';
+import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type { AdapterResource, SplitResource } from '../../plan/resources.ts';
 import type { NamespaceNames, RouteEntry, RoutingTable } from './table.ts';
 
@@ -103,6 +103,6 @@ const notFound = (
       : some.length > 0
         ? `it has ${some.join(', ')}${more}`
         : 'it has none';
-  const what = `there is no ${kind ?? 'model'} ${foreign(model)} in the namespace ${foreign(namespace)}; ${offer}`;
+  const what = `there is no ${kind ?? 'model'} ${quoteUntrusted(model)} in the namespace ${quoteUntrusted(namespace)}; ${offer}`;
   return new AdaptletError('MODEL_NOT_FOUND', what);
 };

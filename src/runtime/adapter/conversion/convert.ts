@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { errnoOf } from '../../../errors/errno.ts';
-import { foreign } from '../../../errors/foreign.ts';
+import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { splitHead } from '../classifier.ts';
 import { readLabels } from '../labels.ts';
 import { pairsOf, sitesOf } from '../pairs.ts';
@@ -47,7 +47,10 @@ const refuseExisting = async (folder: string): Promise<void> => {
 const refuseConverted = (entries: readonly WeightEntry[]): void => {
   const converted = entries.find(({ scales }) => scales !== undefined);
   if (converted === undefined) return;
-  throw new AdaptletError('ADAPTER_CONVERTED', `${weightsFile}: tensor ${foreign(converted.name)} is int8`);
+  throw new AdaptletError(
+    'ADAPTER_CONVERTED',
+    `${weightsFile}: tensor ${quoteUntrusted(converted.name)} is int8`,
+  );
 };
 
 /** The features of a head as its own weight says them; the base model is not here to ask. */
@@ -83,7 +86,7 @@ const readParts = async ({ folder, maxRank }: ConversionInput): Promise<Parts> =
 const checkScaled = (name: string, values: Float32Array, scale: number): void => {
   const at = values.findIndex((value) => !Number.isFinite(Math.fround(value * scale)));
   if (at < 0) return;
-  const what = `tensor ${foreign(name)} has ${values[at]} at element ${at} once converted (scaled by ${scale})`;
+  const what = `tensor ${quoteUntrusted(name)} has ${values[at]} at element ${at} once converted (scaled by ${scale})`;
   throw new AdaptletError('ADAPTER_NOT_FINITE', what);
 };
 

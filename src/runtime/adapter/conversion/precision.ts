@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { foreign } from '../../../errors/foreign.ts';
+import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { scaleSuffix } from '../scales.ts';
 import type { FileTensor } from './safetensors-file.ts';
 
@@ -30,7 +30,7 @@ const toFloat16 = ({ name, shape, values }: Matrix): Encoded => {
   if (at >= 0) {
     throw new AdaptletError(
       'ADAPTER_FLOAT16_RANGE',
-      `tensor ${foreign(name)} has ${values[at]} at element ${at}; float16 ends at ${maxFloat16}`,
+      `tensor ${quoteUntrusted(name)} has ${values[at]} at element ${at}; float16 ends at ${maxFloat16}`,
     );
   }
   const halves = Float16Array.from(values);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { foreign } from '../../../errors/foreign.ts';
+import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { readModelJson } from '../model/settings.ts';
 
 /** What a node was told; the files of the model win. */
@@ -50,7 +50,7 @@ const modeOf = (path: string): 'mean' | 'cls' => {
   const mode = on.length === 1 && Object.hasOwn(modes, only) ? modes[only] : undefined;
   if (mode !== undefined) return mode;
   throw unsupported(
-    `${path} asks for the pooling [${on.join(', ') || foreign(String(named))}]; supported are mean and cls, one of them`,
+    `${path} asks for the pooling [${on.join(', ') || quoteUntrusted(String(named))}]; supported are mean and cls, one of them`,
   );
 };
 
@@ -67,7 +67,7 @@ const readModules = (path: string): Modules => {
     else if (kind === 'Pooling' && /^\w[\w.-]*$/.test(module.path)) poolingPath = module.path;
     else
       throw unsupported(
-        `${path} has a module of the type ${foreign(module.type)} in ${foreign(module.path)}`,
+        `${path} has a module of the type ${quoteUntrusted(module.type)} in ${quoteUntrusted(module.path)}`,
       );
   }
   return { poolingPath, normalize };
@@ -76,7 +76,7 @@ const readModules = (path: string): Modules => {
 const refuseDefaultPrompt = (path: string): void => {
   const { default_prompt_name: name } = readModelJson(path, promptsSchema);
   if (typeof name !== 'string') return;
-  throw unsupported(`${path} puts the prompt ${foreign(name)} before every text`);
+  throw unsupported(`${path} puts the prompt ${quoteUntrusted(name)} before every text`);
 };
 
 /**

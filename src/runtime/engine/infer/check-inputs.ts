@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { foreign } from '../../../errors/foreign.ts';
+import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { elementBytes, elementsOf } from '../ort/tensor.ts';
 import type { NamedTensor, TensorSpec } from '../tasks.ts';
 
@@ -34,7 +34,8 @@ export const inOrder = (
   const byName = new Map(inputs.map((input) => [input.name, input]));
   if (byName.size !== inputs.length) throw refuse('an input is there twice');
   const stray = inputs.find(({ name }) => !specs.some((spec) => spec.name === name));
-  if (stray !== undefined) throw refuse(`input ${foreign(stray.name)} is not known; known are ${known}`);
+  if (stray !== undefined)
+    throw refuse(`input ${quoteUntrusted(stray.name)} is not known; known are ${known}`);
   return specs.map((spec) => {
     const input = byName.get(spec.name);
     if (input === undefined) throw refuse(`input ${spec.name} is missing; needed are ${known}`);

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import { nearest } from '../../../api/nearest.ts';
-import { foreign } from '../../../errors/foreign.ts';
+import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import { type Field, type Fields, honouredNames, objectOf } from './field.ts';
 import { FieldError } from './field-error.ts';
 
@@ -9,7 +9,7 @@ import { FieldError } from './field-error.ts';
 type Naming = (path: string) => string;
 
 /** Names come from outside: only plain ones are shown as they are. */
-const shown = (name: string): string => (/^[\w.-]{1,64}$/.test(name) ? name : foreign(name));
+const shown = (name: string): string => (/^[\w.-]{1,64}$/.test(name) ? name : quoteUntrusted(name));
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 

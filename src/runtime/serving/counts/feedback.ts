@@ -1,6 +1,6 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { foreign } from '../../../errors/foreign.ts';
+import { quoteUntrusted } from '../../../errors/quote-untrusted.ts';
 import type { RecordedFeedback } from '../serving.ts';
 import type { JudgedArm, SplitCounts, WeightCounter } from './split-counts.ts';
 
@@ -60,7 +60,7 @@ export class Feedback {
     if (answer === undefined) {
       throw new AdaptletError(
         'FEEDBACK_UNKNOWN',
-        `no rollout of this runtime gave the answer ${foreign(id)}, or it is not among the last ${maxAnswers} answers`,
+        `no rollout of this runtime gave the answer ${quoteUntrusted(id)}, or it is not among the last ${maxAnswers} answers`,
       );
     }
     const { rollout, arm, digest, counter, bucket, reward: before } = answer;
