@@ -1,10 +1,11 @@
 import type { RolloutObject } from '../api/objects.ts';
+import type { Step } from '../api/rollout.ts';
 import type { RolloutStatus } from '../api/rollout-status.ts';
 import { Analyses, type Found } from './analysis/analyses.ts';
 import type { MeasurementRequest } from './analysis/measurement.ts';
 import { withDeadline } from './deadline.ts';
 import { type Draft, draftOf, type RolloutEvent, type Standing, sameAdapter } from './draft.ts';
-import type { Facts } from './facts.ts';
+import type { AdapterFact, Facts } from './facts.ts';
 import { advanceGroups, failuresOf } from './groups/advance.ts';
 import { applyGroupVerb } from './groups/group-verbs.ts';
 import { Groups } from './groups/groups.ts';
@@ -231,35 +232,79 @@ const sooner = (standing: Standing, nextMs: number | undefined): Standing =>
         requeueAfterMs: Math.min(standing.requeueAfterMs ?? checkpointMs, nextMs, checkpointMs),
       };
 
-const proceed = (draft: Draft, turn: Turn, looked: Found | undefined): Standing => {
-  const { rollout, target, verb, analyses, now, groups } = turn;
-  const { strategy, paused } = rollout.spec;
-  const steps = stepsOf(strategy);
-  // The spec names something whose content is not known: the canary is not wanted any more, but nothing replaces it yet.
-  if (target.kind !== 'Resolved') return awaiting(target);
-  const isRecent = wasStableLately(draft, turn);
-  const inGroups = isInGroups(draft, turn) && target.fact !== undefined;
-  if (isRecent) draft.groups = undefined;
-  const edited = followEdit(draft, steps, groups, verb);
-  if (inGroups && draft.groups === undefined) groups.restart(steps);
-  const failed = inGroups ? failuresOf(draft, { groups, fact: target.fact, at: now, steps }) : undefined;
-  if (failed !== undefined) return failed;
-  if (paused) return pausedBySpec(draft);
-  if (!inGroups && !isReadyFor(target.fact, steps, draft.step?.index ?? 0)) return awaiting(target);
+/** A bound canary, whose target is resolved: what the checks of {@link proceed} look at. */
+type Passage = {
+  readonly draft: Draft;
+  readonly turn: Turn;
+  readonly target: Extract<Target, { kind: 'Resolved' }>;
+  readonly steps: readonly Step[];
+  /** What the analysis beside the steps found. */
+  readonly looked: Found | undefined;
+  /** Was stable lately: it comes back without steps. */
+  readonly isRecent: boolean;
+  /** Of the canary, where it goes from group to group; undefined: it goes to all runtimes at once. */
+  readonly groupFact: AdapterFact | undefined;
+  /** The steps or groups were edited: they begin anew. */
+  readonly edited: boolean;
+  /** Somebody asked for all of it. */
+  readonly skipped: boolean;
+};
 
-  if (isRecent) {
-    becomeStable(draft, target.bound, 'FastRolledBack');
-    return completed(draft);
-  }
-  const skipped = draft.step?.full === true;
-  if (looked?.conclusion === 'Pause' && !edited && !skipped) return awaitingVerdict(draft, looked.message);
+/** Where the rollout stands because of one thing; undefined: that does not hold the canary up. */
+type Check = (passage: Passage) => Standing | undefined;
+
+const failedInGroups: Check = ({ draft, turn, groupFact, steps }) =>
+  groupFact && failuresOf(draft, { groups: turn.groups, fact: groupFact, at: turn.now, steps });
+
+const pausedByHand: Check = ({ draft, turn }) => (turn.rollout.spec.paused ? pausedBySpec(draft) : undefined);
+
+/** In groups each group waits for its own runtimes. */
+const notReady: Check = ({ draft, target, steps, groupFact }) =>
+  groupFact === undefined && !isReadyFor(target.fact, steps, draft.step?.index ?? 0)
+    ? awaiting(target)
+    : undefined;
+
+const backAtOnce: Check = (passage) => (passage.isRecent ? promoted(passage, 'FastRolledBack') : undefined);
+
+const inconclusive: Check = ({ draft, looked, edited, skipped }) =>
+  looked?.conclusion === 'Pause' && !edited && !skipped ? awaitingVerdict(draft, looked.message) : undefined;
+
+const underWay: Check = ({ draft, turn, target, steps, groupFact, edited }) => {
+  const { analyses, groups, now } = turn;
   const elapsedMs = edited ? 0 : turn.elapsedMs;
   const run = (to: typeof target, ms: number): Standing | undefined =>
     runSteps(draft, steps, { target: to, elapsedMs: ms, analyses, now });
-  const waiting = inGroups
-    ? advanceGroups(draft, { groups, steps, target, fact: target.fact, elapsedMs, at: now, run })
-    : run(target, elapsedMs);
-  if (waiting !== undefined) return waiting;
-  becomeStable(draft, target.bound, skipped ? 'FastPromoted' : 'Promoted');
+  return groupFact === undefined
+    ? run(target, elapsedMs)
+    : advanceGroups(draft, { groups, steps, target, fact: groupFact, elapsedMs, at: now, run });
+};
+
+const promoted = (
+  { draft, target }: Passage,
+  how: 'Promoted' | 'FastPromoted' | 'FastRolledBack',
+): Standing => {
+  becomeStable(draft, target.bound, how);
   return completed(draft);
+};
+
+/** In this order; the first that says something decides. A canary that none of them holds up becomes stable. */
+const checks: readonly Check[] = [failedInGroups, pausedByHand, notReady, backAtOnce, inconclusive, underWay];
+
+const proceed = (draft: Draft, turn: Turn, looked: Found | undefined): Standing => {
+  const { rollout, target, verb, groups } = turn;
+  // The spec names something whose content is not known: the canary is not wanted any more, but nothing replaces it yet.
+  if (target.kind !== 'Resolved') return awaiting(target);
+  const steps = stepsOf(rollout.spec.strategy);
+  const isRecent = wasStableLately(draft, turn);
+  const groupFact = isInGroups(draft, turn) ? target.fact : undefined;
+  if (isRecent) draft.groups = undefined;
+  const edited = followEdit(draft, steps, groups, verb);
+  if (groupFact !== undefined && draft.groups === undefined) groups.restart(steps);
+  const skipped = draft.step?.full === true;
+  const passage = { draft, turn, target, steps, looked, isRecent, groupFact, edited, skipped };
+  for (const check of checks) {
+    const standing = check(passage);
+    if (standing !== undefined) return standing;
+  }
+  return promoted(passage, skipped ? 'FastPromoted' : 'Promoted');
 };
