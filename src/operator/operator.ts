@@ -189,7 +189,9 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
       sync: sync.gauges(),
       queues: leadership.gauges(),
       eventsDropped: events.dropped,
-      rollouts: leadership.isLeader ? [...rolloutGauges(rolloutsOf(objects)), ...leadership.eventCounts()] : [],
+      rollouts: leadership.isLeader
+        ? [...rolloutGauges(rolloutsOf(objects)), ...leadership.eventCounts()]
+        : [],
     });
   stack.defer(() => {
     metrics = undefined;

@@ -4,8 +4,8 @@ import { kstatusOf } from '../../api/kstatus.fixture.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
-import { runtimeKey } from '../testing/fake-fleet.ts';
 import { inUseFinalizer } from '../reconcile/uses.ts';
+import { runtimeKey } from '../testing/fake-fleet.ts';
 import { AdapterWorld, digest, v1 } from './world.fixture.ts';
 
 describe('the digest of an Adapter', () => {

@@ -1,6 +1,6 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { RolloutState, RuntimeKey } from '../fleet/fleet.ts';
+import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import { changesPlace } from '../reconcile/presence.ts';
 import type { Uses } from '../reconcile/uses.ts';

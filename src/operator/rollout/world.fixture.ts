@@ -7,10 +7,11 @@ import type { Measure } from '../../measurement/source.ts';
 import { anAdapter, aRollout } from '../../plan/manifests.fixture.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import type { ControllerParts, Requeue } from '../reconcile/controller.ts';
 import type { AdapterState, HeldCanary, RolloutState } from '../fleet/fleet.ts';
+import type { ControllerParts, Requeue } from '../reconcile/controller.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
 import { Presences } from '../reconcile/presence.ts';
+import { inUseFinalizer, Uses } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import {
   anAdapterState,
@@ -20,7 +21,6 @@ import {
   FakeFleet,
   runtimeKey,
 } from '../testing/fake-fleet.ts';
-import { inUseFinalizer, Uses } from '../reconcile/uses.ts';
 import { RolloutController } from './controller.ts';
 
 export const sql = objectKey('team-a', 'sql');

@@ -1,5 +1,12 @@
 import type { Digest } from '../../../api/names.ts';
-import { type GuardState, newGuard, type Observation, observe, type GuardLimits, guardLimits } from '../../../rollout/guard.ts';
+import {
+  type GuardLimits,
+  type GuardState,
+  guardLimits,
+  newGuard,
+  type Observation,
+  observe,
+} from '../../../rollout/guard.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { ClassifyingStables } from './classifying-stables.ts';
 import type { EngineDeaths } from './engine-deaths.ts';
