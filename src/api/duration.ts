@@ -23,9 +23,8 @@ const read = (value: string): number | undefined => {
 
 /**
  * Reads a Go-style duration (`30s`, `1m30s`, `500ms`; https://pkg.go.dev/time#ParseDuration without signs and without
- * units below a millisecond), at most 8784h.
- *
- * Errors: RangeError with the reason. A field of a validated manifest never throws.
+ * units below a millisecond), at most 8784h. A field of a validated manifest never throws.
+ * @throws RangeError with the reason
  */
 export const parseDuration = (value: string): Millis => {
   const ms = read(value);

@@ -20,8 +20,7 @@ const factorOf: Readonly<Record<string, number>> = {
 /**
  * Reads a Kubernetes-style quantity of bytes: `256Mi`, `1.5Gi`, `500M`, `1048576`. A part of a byte is rounded up, as
  * Kubernetes does. https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
- *
- * Errors: RangeError with the reason.
+ * @throws RangeError with the reason
  */
 export const parseQuantity = (value: string): Bytes => {
   const [, count, suffix] = (value.length > 32 ? undefined : pattern.exec(value)) ?? [];

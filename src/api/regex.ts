@@ -15,8 +15,7 @@ export type Regex = {
 /**
  * The one place that compiles regular expressions of users. Syntax: RE2 (https://github.com/google/re2/wiki/Syntax),
  * so no look-around and no back-references.
- *
- * Errors: RangeError with the reason, for people.
+ * @throws RangeError with the reason, for people
  */
 export const compileRegex = (pattern: string): Regex => {
   if (pattern.length > maxRegexLength) {

@@ -20,14 +20,18 @@ type Fetched = { readonly digest: Digest; readonly bytes: number };
 export type Artifacts = {
   /**
    * Brings an artifact to the disk and verifies its digest; resolves once it survives a power cut.
-   * `expected` absent: whatever the source has now. Errors: the artifact part of the catalogue.
+   * `expected` absent: whatever the source has now.
+   * @throws the artifact part of the catalogue
    */
   fetch(source: Source, expected: Digest | undefined, options: FetchOptions): Promise<Fetched>;
   /** Bytes on disk of a stored artifact, or undefined when it is not here. */
   stored(digest: Digest): { readonly bytes: number } | undefined;
   /** Folder with the artifact's files under their own names. Throws when it is not stored. */
   folder(digest: Digest): string;
-  /** Reads a stored artifact whole. Errors: ARTIFACT_CORRUPT, ARTIFACT_NOT_STORED. */
+  /**
+   * Reads a stored artifact whole.
+   * @throws ARTIFACT_CORRUPT, ARTIFACT_NOT_STORED
+   */
   verify(digest: Digest, signal: AbortSignal): Promise<void>;
   remove(digest: Digest): Promise<void>;
   /** Sets a corrupt artifact aside, so that the next fetch brings it again. */

@@ -4,7 +4,10 @@ import { unlessAborted } from '../time/unless-aborted.ts';
 export class KeyedMutex<K> {
   readonly #last = new Map<K, Promise<void>>();
 
-  /** Does the work once all that came before it for `key` is over, however that ended. Errors: the reason of `signal`. */
+  /**
+   * Does the work once all that came before it for `key` is over, however that ended.
+   * @throws the reason of `signal`
+   */
   async runExclusive<T>(key: K, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const before = this.#last.get(key) ?? Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -42,7 +42,7 @@ const writeFully = async (file: FileHandle, chunk: Uint8Array, position: number)
 
 /**
  * Pulls from OCI registries (distribution specification 1.1): manifests by tag or digest, blobs with resume.
- * Errors: REGISTRY_*, ARTIFACT_NOT_FOUND, ARTIFACT_TOO_LARGE, DIGEST_MISMATCH, ARTIFACT_CORRUPT.
+ * @throws REGISTRY_*, ARTIFACT_NOT_FOUND, ARTIFACT_TOO_LARGE, DIGEST_MISMATCH, ARTIFACT_CORRUPT
  */
 export class Registry {
   readonly #http: RegistryHttp;

@@ -37,7 +37,10 @@ const counted = (count: number): number => Math.min(count, largestCount);
 const sumList = (sums: readonly number[]): number[] => (sums.some((sum) => sum !== 0) ? [...sums] : []);
 const countList = (counts: readonly number[]): number[] => sumList(counts).map(counted);
 
-/** Reads what a runtime sent. Errors: HELLO_INVALID for what no runtime sends. */
+/**
+ * Reads what a runtime sent.
+ * @throws HELLO_INVALID for what no runtime sends
+ */
 export const countsFromWire = ({ weight, seq, stable, canary }: WireCounts): WeightCounts => {
   if (weight < 1 || weight > 100) throw invalid(`counts are about the weight ${weight}`);
   return {

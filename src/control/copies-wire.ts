@@ -27,7 +27,10 @@ export const copiesToWire = (percentage: number, counts: CopyCounts | undefined)
   };
 };
 
-/** Errors: HELLO_INVALID for what no runtime counts. Numbers above 2^53 lose their last digits. */
+/**
+ * Numbers above 2^53 lose their last digits.
+ * @throws HELLO_INVALID for what no runtime counts
+ */
 export const copiesFromWire = ({
   percentage,
   similarity,

@@ -121,7 +121,7 @@ export class Receiver {
 
   /**
    * The operator answered. The first cluster is trusted.
-   * Errors: CLUSTER_UNTRUSTED when it is of another cluster, or says of none.
+   * @throws CLUSTER_UNTRUSTED when it is of another cluster, or says of none
    */
   welcome(clusterUid: string): void {
     if (clusterUid === '' || (this.#clusterUid !== '' && clusterUid !== this.#clusterUid)) {

@@ -15,7 +15,8 @@ export const logGrpc = (log: Log): void =>
 
 /**
  * Lets a server listen and gives its TCP port; 0 on a unix socket. `address`: `host:port`, port 0 for any free one, or
- * `unix:/path`. Errors: CONFIG_INVALID when it cannot.
+ * `unix:/path`.
+ * @throws CONFIG_INVALID when it cannot
  */
 export const listen = (
   server: Server,

@@ -56,8 +56,8 @@ const parsed = (body: Buffer): unknown => {
 /**
  * One request without credentials, cookies or redirects, whose answer is read up to `maxAnswerBytes`; the connection is
  * not kept.
- * Errors: METRIC_UNAVAILABLE where nothing comes or it breaks off, METRIC_UNREADABLE where it is too large or leads
- * elsewhere; the reason of `signal`.
+ * @throws METRIC_UNAVAILABLE where nothing comes or it breaks off, METRIC_UNREADABLE where it is too large or leads
+ * elsewhere; the reason of `signal`
  */
 export const boundedFetch = async (
   fetcher: typeof fetch,

@@ -20,7 +20,10 @@ const kindOf = (value: unknown): string => {
   return Array.isArray(value) ? 'array' : typeof value;
 };
 
-/** The address with its placeholders replaced. Errors: METRIC_UNREADABLE where that is no URL. */
+/**
+ * The address with its placeholders replaced.
+ * @throws METRIC_UNREADABLE where that is no URL
+ */
 export const filledUrl = ({ url }: HttpSource, variables: Variables): URL => {
   const text = fill(url, variables);
   if (!URL.canParse(text))
@@ -31,9 +34,10 @@ export const filledUrl = ({ url }: HttpSource, variables: Variables): URL => {
 };
 
 /**
- * The number that a URL answers at a path of its JSON.
- * Errors: those of {@link boundedFetch}; METRIC_UNAVAILABLE where the status is not 200; METRIC_UNREADABLE where it is
- * not JSON, or has no number there. The answer is not quoted: it may be of a server that is not for who reads this.
+ * The number that a URL answers at a path of its JSON. The answer is not quoted: it may be of a server that is not for
+ * who reads this.
+ * @throws those of {@link boundedFetch}; METRIC_UNAVAILABLE where the status is not 200; METRIC_UNREADABLE where it is
+ * not JSON, or has no number there
  */
 export const askHttp = async (
   fetcher: typeof fetch,

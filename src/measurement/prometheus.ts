@@ -77,7 +77,7 @@ export const queryUrl = ({ address }: PrometheusSource): URL =>
 
 /**
  * The value of a query now: of a scalar, or of a vector with exactly one sample. NaN stays NaN.
- * Errors: those of {@link boundedFetch}; METRIC_UNREADABLE where the query is wrong or has not exactly one result.
+ * @throws those of {@link boundedFetch}; METRIC_UNREADABLE where the query is wrong or has not exactly one result
  */
 export const askPrometheus = async (
   fetcher: typeof fetch,

@@ -9,7 +9,10 @@ export type Variables = Readonly<Partial<Record<PlaceholderName, string>>> & {
   readonly rollout: string;
 };
 
-/** Asks a server for one number, which may be NaN or infinite. Errors: METRIC_UNAVAILABLE, METRIC_DENIED, METRIC_UNREADABLE. */
+/**
+ * Asks a server for one number, which may be NaN or infinite.
+ * @throws METRIC_UNAVAILABLE, METRIC_DENIED, METRIC_UNREADABLE
+ */
 export type Measure = (source: ExternalSource, variables: Variables, signal: AbortSignal) => Promise<number>;
 
 /** The most bytes of an answer that are read, after decompression. */

@@ -31,6 +31,9 @@ const valueOf = (name: string, variables: Variables): string => {
   return value;
 };
 
-/** The text with each placeholder replaced. Errors: METRIC_UNREADABLE, where there is no value for one. */
+/**
+ * The text with each placeholder replaced.
+ * @throws METRIC_UNREADABLE, where there is no value for one
+ */
 export const fill = (template: string, variables: Variables): string =>
   template.replaceAll(placeholder, (_, name: string) => valueOf(name, variables));

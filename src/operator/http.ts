@@ -14,7 +14,10 @@ const answer = (response: ServerResponse, status: number, text: string): void =>
   response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text);
 };
 
-/** /metrics, /livez and /readyz of a replica. The stack closes it. Errors: CONFIG_INVALID. */
+/**
+ * /metrics, /livez and /readyz of a replica. The stack closes it.
+ * @throws CONFIG_INVALID
+ */
 export const startHttp = async (
   address: string,
   pages: HttpPages,

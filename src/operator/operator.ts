@@ -69,7 +69,7 @@ const withPort = (address: string, port: number): string => address.replace(/:\d
 /**
  * Starts a replica: follows the API server, serves runtimes, and takes part in the election; whoever leads runs the
  * controllers. Resolves when runtimes are served. Until then it waits for the API server, and /readyz says why.
- * Errors: CONFIG_INVALID, KUBE_UNAUTHORIZED without a cluster, the reason of the signal.
+ * @throws CONFIG_INVALID, KUBE_UNAUTHORIZED without a cluster, the reason of the signal
  */
 export const startOperator = async (parts: OperatorParts): Promise<RunningOperator> => {
   const { settings, version, clock, random, logger, signal } = parts;

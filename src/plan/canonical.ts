@@ -1,8 +1,7 @@
 /**
  * JSON with the keys of every object in order of their UTF-16 units and without members that are undefined: equal
  * values have equal texts (RFC 8785 for the values that plans hold).
- *
- * Errors: RangeError for a number that JSON cannot hold.
+ * @throws RangeError for a number that JSON cannot hold
  */
 export const canonicalJson = (value: unknown): string => {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return JSON.stringify(value);

@@ -30,7 +30,8 @@ const slowClientMs = 30_000;
 /**
  * Puts a runtime together and starts it: what it remembers, engine, adapters, last plan, servers, then what the plan
  * comes from. Each part knows only those before it; what it tells the later ones goes through signals.
- * Resolves when it answers requests. Errors: CONFIG_INVALID, STORE_LOCKED, and those of the base model.
+ * Resolves when it answers requests.
+ * @throws CONFIG_INVALID, STORE_LOCKED, and those of the base model
  */
 export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime> => {
   const { settings, version, clock, logger } = parts;

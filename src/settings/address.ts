@@ -3,7 +3,10 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 
-/** Reads `host:port`, with IPv6 hosts in brackets; no host is every address. Errors: CONFIG_INVALID. */
+/**
+ * Reads `host:port`, with IPv6 hosts in brackets; no host is every address.
+ * @throws CONFIG_INVALID
+ */
 export const parseAddress = (address: string): { readonly host: string; readonly port: number } => {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(address) ?? [];
   const host = bracketed ?? plain;
@@ -12,7 +15,10 @@ export const parseAddress = (address: string): { readonly host: string; readonly
   return { host: host === '' ? '::' : host, port: Number(port) };
 };
 
-/** Lets a server listen on `host:port` and gives the port. Errors: CONFIG_INVALID when it cannot. */
+/**
+ * Lets a server listen on `host:port` and gives the port.
+ * @throws CONFIG_INVALID when it cannot
+ */
 export const listenOn = async (server: Server, address: string): Promise<number> => {
   try {
     server.listen(parseAddress(address));

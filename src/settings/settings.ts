@@ -19,7 +19,7 @@ export type Given = Readonly<Partial<Record<string, string>>>;
 
 /**
  * Settings of a schema from flags over environment variables over defaults.
- * Errors: CONFIG_INVALID names the flag and the variable of each bad setting.
+ * @throws CONFIG_INVALID that names the flag and the variable of each bad setting
  */
 export const readSettings = <S extends z.ZodObject>(
   schema: S,

@@ -70,7 +70,10 @@ const smollmModel = (): SoakModel => {
   };
 };
 
-/** By the name on the command line. Errors: there is none such, or its files are not on this machine. */
+/**
+ * By the name on the command line.
+ * @throws there is none such, or its files are not on this machine
+ */
 export const soakModel = (name: string): SoakModel => {
   if (name === 'tiny') return tinyModel;
   if (name === 'smollm') return smollmModel();

@@ -112,8 +112,8 @@ const roomBytes = ({ ramBytes }: Adapters): number => Math.floor(ramBytes * memo
 
 /**
  * Sends random requests for many adapters to an engine process while adapters come and go, clients leave and the process
- * is killed, and compares what comes with what a quiet engine gives. Errors: the set-up failed; everything else is in
- * the report.
+ * is killed, and compares what comes with what a quiet engine gives.
+ * @throws the set-up failed; everything else is in the report
  */
 export const soak = async (options: SoakOptions): Promise<Report> => {
   const { model, seed } = options;

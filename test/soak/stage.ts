@@ -64,7 +64,8 @@ export const loadAll = async (model: SoakModel, engine: EngineClient, folder: st
 
 /**
  * A soak proves nothing if adapters give the same answers: every two of them, and the base, must differ.
- * Gives the share of different answers among all pairs and prompts. Errors: the names of two that are alike.
+ * Gives the share of different answers among all pairs and prompts.
+ * @throws Error that names two that are alike
  */
 export const proveDifferent = async (
   model: SoakModel,

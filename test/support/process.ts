@@ -27,7 +27,10 @@ export class AdaptletProcess<Ready> {
     this.#child = child;
   }
 
-  /** Resolves once it listens. Errors: its last lines when it ended before. */
+  /**
+   * Resolves once it listens.
+   * @throws its last lines when it ended before
+   */
   static async start<Ready>(
     command: 'serve' | 'operator',
     { settings, env }: ProcessOptions,

@@ -11,7 +11,10 @@ export type ProgramOptions = {
   readonly stdin?: string;
 };
 
-/** Runs a program to its end; a signal that ends it counts as code 1. Errors: it cannot be started. */
+/**
+ * Runs a program to its end; a signal that ends it counts as code 1.
+ * @throws it cannot be started
+ */
 export const runProgram = (
   command: string,
   args: readonly string[],

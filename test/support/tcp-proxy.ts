@@ -21,7 +21,10 @@ export type TcpProxy = AsyncDisposable & {
   readonly slowDown: (bytes: number | undefined) => void;
 };
 
-/** Connects to a server. Errors: what the system says. */
+/**
+ * Connects to a server.
+ * @throws what the system says
+ */
 export const connectTo = async (port: number, host = '127.0.0.1'): Promise<Socket> => {
   const socket = connect({ port, host, allowHalfOpen: true });
   await once(socket, 'connect');

@@ -32,12 +32,15 @@ export type Cluster = {
     type: ResourceType,
     options?: { readonly allNamespaces?: boolean; readonly signal?: AbortSignal },
   ): Promise<KubeObject[]>;
-  /** By a JSON merge patch. Errors as of `get`; KUBE_CONFLICT. */
+  /**
+   * By a JSON merge patch.
+   * @throws as of `get`; KUBE_CONFLICT
+   */
   patch(type: ResourceType, name: string, body: unknown): Promise<KubeObject>;
   [Symbol.dispose](): void;
 };
 
-/** Errors: KUBE_UNAUTHORIZED without a kubeconfig; RangeError of a duration. */
+/** @throws KUBE_UNAUTHORIZED without a kubeconfig; RangeError of a duration */
 export const connect = ({ kubeconfig, context, namespace, requestTimeout }: ClusterOptions): Cluster => {
   const connection = connectKube({
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
@@ -124,7 +127,10 @@ const nameOf = ({ metadata }: KubeObject): string => `${metadata.namespace ?? ''
 const withoutKind = ({ kind }: ResourceType, server: string): string =>
   `the cluster at ${server} does not know the kind ${kind}: install Adaptlet in it, by the Helm chart charts/adaptlet; its CRDs alone: kubectl apply --server-side -f crds`;
 
-/** The object in the form that the rest of Adaptlet reads. Errors: KUBE_INVALID with what this version cannot read. */
+/**
+ * The object in the form that the rest of Adaptlet reads.
+ * @throws KUBE_INVALID with what this version cannot read
+ */
 export const mustRead = <T>(
   { object, problems }: { readonly object?: T; readonly problems: readonly { readonly reason: string }[] },
   what: string,

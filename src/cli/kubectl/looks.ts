@@ -5,8 +5,7 @@ import { textOf } from './output.ts';
 /**
  * Looks now and every `everyMs` milliseconds until its user has seen enough. An API server that goes away after the
  * first look is waited for, and that is said once on stderr.
- *
- * Errors: those of `look`; the reason of the signal.
+ * @throws those of `look`; the reason of the signal
  */
 export const looks = async function* <T>(
   look: () => Promise<T>,

@@ -6,7 +6,10 @@ import { rolloutType, runtimeType } from '../../operator/objects/resource-types.
 import { type Cluster, mustRead } from './cluster.ts';
 import { rolloutView } from './rollout-view.ts';
 
-/** A rollout as it is now. Errors as of `Cluster.get`; KUBE_INVALID. */
+/**
+ * A rollout as it is now.
+ * @throws as of `Cluster.get`; KUBE_INVALID
+ */
 export const lookAt = async (cluster: Cluster, name: string, signal?: AbortSignal): Promise<RolloutObject> =>
   mustRead(
     readRollout(await cluster.get(rolloutType, name, signal)),

@@ -15,7 +15,10 @@ const answerTimeout = '15s';
 /** Milliseconds between two looks for the answer. */
 const everyMs = 100;
 
-/** Asks the operator for a verb by the annotation and waits for its answer. Errors: the refusal; no answer in time. */
+/**
+ * Asks the operator for a verb by the annotation and waits for its answer.
+ * @throws the refusal; no answer in time
+ */
 const request = async (cluster: Cluster, name: string, verb: string, timeout: string): Promise<string> => {
   const deadline = AbortSignal.timeout(parseDuration(timeout));
   const asked = requestText({ verb, id: randomUUID() });

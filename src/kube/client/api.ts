@@ -12,9 +12,8 @@ export type KubeRequest = {
 
 /**
  * The API server over HTTP. Everything in src/kube goes through this.
- *
- * Errors: KUBE_UNAVAILABLE, KUBE_UNAUTHORIZED, KUBE_FORBIDDEN, KUBE_NOT_FOUND, KUBE_CONFLICT, KUBE_GONE, KUBE_INVALID,
- * with the server's own message; the reason of the signal.
+ * @throws KUBE_UNAVAILABLE, KUBE_UNAUTHORIZED, KUBE_FORBIDDEN, KUBE_NOT_FOUND, KUBE_CONFLICT, KUBE_GONE, KUBE_INVALID,
+ * with the server's own message; the reason of the signal
  */
 export type KubeApi = {
   readonly request: <T = unknown>(request: KubeRequest) => Promise<T>;

@@ -20,7 +20,10 @@ import type { EventReason } from './reasons.ts';
 
 export type AdapterParts = ControllerParts &
   AdapterSources & {
-    /** Whether a namespace is being deleted. Errors: KUBE_*. */
+    /**
+     * Whether a namespace is being deleted.
+     * @throws KUBE_*
+     */
     readonly isTerminating: (namespace: string, signal: AbortSignal) => Promise<boolean>;
   };
 

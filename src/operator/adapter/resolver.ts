@@ -4,7 +4,10 @@ import type { ErrorCode } from '../../errors/catalogue.ts';
 import { backoffMs, type Delays } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 
-/** Asks a registry for the digest of a tag. Errors: those of src/artifact's registry; ARTIFACT_NOT_FOUND: no such tag. */
+/**
+ * Asks a registry for the digest of a tag.
+ * @throws those of src/artifact's registry; ARTIFACT_NOT_FOUND: no such tag
+ */
 export type Resolve = (image: string, signal: AbortSignal) => Promise<Digest>;
 
 /** What is known of a tag. */

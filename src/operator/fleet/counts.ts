@@ -11,7 +11,7 @@ export const withFormerCounts = (before: RolloutState | undefined, now: RolloutS
   return { ...now, counts: [...byWeight.values()] };
 };
 
-/** Errors: HELLO_INVALID. */
+/** @throws HELLO_INVALID */
 export const limitCounts = (rollouts: Iterable<RolloutState>): void => {
   let all = 0;
   for (const { counts } of rollouts) all += counts.length;

@@ -13,8 +13,7 @@ import { changeFromWire, refusedFromWire, type Update } from './update.ts';
 
 /**
  * Takes in what one stream of another replica tells, message by message.
- *
- * Errors: HELLO_INVALID.
+ * @throws HELLO_INVALID
  */
 export class RelayedRuntimes {
   readonly #fleet: FleetStore;

@@ -75,7 +75,7 @@ export class FleetStore implements Fleet {
 
   /**
    * Takes in an update. False: it is about a connection that does not count, or that was never opened.
-   * Errors: HELLO_INVALID when the runtime would have more entries than anyone has.
+   * @throws HELLO_INVALID when the runtime would have more entries than anyone has
    */
   update(source: Source, update: Update): boolean {
     const known = this.#entries.get(update.key);

@@ -53,7 +53,10 @@ const maxHolds = 64;
 const maxWeights = 100;
 const maxRefused = 10_000;
 
-/** Reads what a runtime reports. Errors: HELLO_INVALID for what no runtime sends; long texts are cut. */
+/**
+ * Reads what a runtime reports.
+ * @throws HELLO_INVALID for what no runtime sends; long texts are cut
+ */
 export const changeFromWire = (report: Report): Change => {
   const { adapters, rollouts, gone, goneRollouts } = report;
   for (const list of [adapters, rollouts, gone, goneRollouts]) {
@@ -83,7 +86,10 @@ export const changeFromWire = (report: Report): Change => {
   };
 };
 
-/** Reasons by resource key. Errors: HELLO_INVALID. */
+/**
+ * Reasons by resource key.
+ * @throws HELLO_INVALID
+ */
 export const refusedFromWire = (refused: readonly Refusal[]): ReadonlyMap<string, string> => {
   if (refused.length > maxRefused)
     throw invalid(`${refused.length} resources are refused, at most ${maxRefused}`);

@@ -30,9 +30,8 @@ export const bundleKey = 'ca.crt';
 
 /**
  * Secret and ConfigMap `adaptlet-ca` in the operator's namespace.
- *
- * Errors: KUBE_CONFLICT when another replica wrote meanwhile; KUBE_UNAVAILABLE, KUBE_FORBIDDEN and the like;
- * AUTHORITY_INVALID.
+ * @throws KUBE_CONFLICT when another replica wrote meanwhile; KUBE_UNAVAILABLE, KUBE_FORBIDDEN and the like;
+ * AUTHORITY_INVALID
  */
 export class AuthorityStore {
   readonly #api: KubeApi;

@@ -71,7 +71,10 @@ export class Authority {
     this.#store = new AuthorityStore(options.api, options.namespace);
   }
 
-  /** Tries until the API server answers. Errors: the reason of the signal. */
+  /**
+   * Tries until the API server answers.
+   * @throws the reason of the signal
+   */
   static async open(options: AuthorityOptions, signal: AbortSignal): Promise<Authority> {
     const authority = new Authority(options);
     while (authority.#held === undefined) {

@@ -17,8 +17,7 @@ export type BoundRuntime = Claim & {
 /**
  * A runtime of a node: its token names that node, its ServiceAccount is of the claimed namespace and one of
  * `nodeAccounts` (`namespace/name`). A runtime of a pod: its token names that pod, of that namespace.
- *
- * Errors: PEER_IDENTITY.
+ * @throws PEER_IDENTITY
  */
 export const bind = (
   { kind, namespace, name }: Claim,

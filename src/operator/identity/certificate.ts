@@ -172,7 +172,10 @@ export const isPair = ({ certificate, key }: KeyPair): boolean => {
   return read.publicKey.export({ type: 'spki', format: 'pem' }) === fromKey;
 };
 
-/** Common name of an authority that `issueAuthority` made. Errors: RangeError for another one. */
+/**
+ * Common name of an authority that `issueAuthority` made.
+ * @throws RangeError for another one
+ */
 export const authorityName = (certificate: string): string => {
   const { subject, publicKey, ca } = new X509Certificate(certificate);
   const name = /^CN=([\w .-]{1,64})$/.exec(subject)?.[1];

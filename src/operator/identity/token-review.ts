@@ -63,7 +63,7 @@ export class TokenReviews {
     return { ...this.#counts };
   }
 
-  /** Errors: RUNTIME_UNAUTHENTICATED; REPLICA_UNAVAILABLE when the API server cannot be asked. */
+  /** @throws RUNTIME_UNAUTHENTICATED; REPLICA_UNAVAILABLE when the API server cannot be asked */
   async review(token: string): Promise<TokenIdentity> {
     if (token === '' || token.length > maxTokenLength) {
       throw new AdaptletError('RUNTIME_UNAUTHENTICATED', 'there is no token, or it is too long');

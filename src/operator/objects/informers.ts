@@ -93,7 +93,10 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
 };
 
 export type Synced = {
-  /** Resolves once every collection was listed. Errors: the reason of the signal. */
+  /**
+   * Resolves once every collection was listed.
+   * @throws the reason of the signal
+   */
   whenSynced(signal: AbortSignal): Promise<void>;
   /** Why only a new process can see the API server again; undefined when that is not so. */
   lost(): string | undefined;

@@ -53,7 +53,7 @@ export class FencedWrites {
     this.#outdated.delete(key);
   }
 
-  /** Errors: NOT_LEADER, KUBE_* but for conflicts and objects that are gone. */
+  /** @throws NOT_LEADER, KUBE_* but for conflicts and objects that are gone */
   async write(
     read: Pick<Read<unknown>, 'key' | 'resourceVersion' | 'metadata'>,
     how: (writer: StatusWriter, of: Version) => Promise<void>,

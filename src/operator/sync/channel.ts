@@ -48,7 +48,10 @@ export class Channel<In, Out> {
     return this.#ended.signal;
   }
 
-  /** The next message; undefined when the other side sends no more. Errors: the reason of `signal`. */
+  /**
+   * The next message; undefined when the other side sends no more.
+   * @throws the reason of `signal`
+   */
   async read(): Promise<In | undefined> {
     for (;;) {
       this.signal.throwIfAborted();
@@ -67,7 +70,10 @@ export class Channel<In, Out> {
     }
   }
 
-  /** Resolves when the other side takes more. Errors: the reason of `signal`. */
+  /**
+   * Resolves when the other side takes more.
+   * @throws the reason of `signal`
+   */
   async write(message: Out): Promise<void> {
     this.signal.throwIfAborted();
     if (this.#call.write(message)) return;

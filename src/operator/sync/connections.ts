@@ -32,7 +32,10 @@ export class Connections {
     return entry?.live === true ? entry.stream : undefined;
   }
 
-  /** Ends the older stream. Errors: CONNECTION_REPLACED when this one is the older. */
+  /**
+   * Ends the older stream.
+   * @throws CONNECTION_REPLACED when this one is the older
+   */
   admit(key: RuntimeKey, connectionSeq: bigint, stream: Stream): void {
     const entry = this.#entries.get(key);
     const isOld =

@@ -67,7 +67,7 @@ export class Delivery {
     this.look();
   }
 
-  /** Errors: HELLO_INVALID for an answer to what was not sent. */
+  /** @throws HELLO_INVALID for an answer to what was not sent */
   acknowledged({ nonce, refused }: Ack): void {
     if (this.#writing || !this.#sender.acknowledged(nonce, refused)) {
       throw new AdaptletError(

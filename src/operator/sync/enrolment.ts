@@ -26,8 +26,7 @@ export type EnrolmentParts = { readonly api: KubeApi; readonly objects: Objects;
 /**
  * Gives a runtime its AdapterRuntime, and waits until this replica has seen it and everything that the runtime has.
  * Nothing is written when it is as it should be.
- *
- * Errors: REPLICA_UNAVAILABLE, REPLICA_BEHIND, the reason of the signal.
+ * @throws REPLICA_UNAVAILABLE, REPLICA_BEHIND, the reason of the signal
  */
 export const enrol = async (
   { api, objects, clock }: EnrolmentParts,

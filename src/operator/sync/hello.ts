@@ -52,8 +52,7 @@ const parts = z.object({
 
 /**
  * Checks a Hello. Nothing in it is believed: the identity is bound to the token afterwards.
- *
- * Errors: HELLO_INVALID.
+ * @throws HELLO_INVALID
  */
 export const readHello = (hello: Hello): ReadHello => {
   const { protocol, held, subscriptions } = hello;

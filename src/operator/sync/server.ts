@@ -63,7 +63,7 @@ const serverOptions: ServerOptions = {
 export type SyncServer = {
   /** `host:port` that it listens on; after `start`. */
   readonly address: string;
-  /** Errors: CONFIG_INVALID when the address cannot be listened on. */
+  /** @throws CONFIG_INVALID when the address cannot be listened on */
   start(): Promise<void>;
   /** Takes no new stream, ends those that there are over two seconds, waits for at most `graceMs`. */
   close(graceMs: number): Promise<void>;
@@ -201,7 +201,10 @@ const endSpread = async (
   await Promise.all(ended);
 };
 
-/** Reads the uid of the namespace kube-system, which names a cluster, once. Errors: those of the API server. */
+/**
+ * Reads the uid of the namespace kube-system, which names a cluster, once.
+ * @throws those of the API server
+ */
 export const clusterUidOf = (api: KubeApi): (() => Promise<string>) => {
   let reading: Promise<string> | undefined;
   return () => {

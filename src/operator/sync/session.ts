@@ -222,7 +222,10 @@ export class Session implements Stream {
     );
   }
 
-  /** Reads until the runtime sends no more. Errors: HELLO_INVALID, the reason of the signal. */
+  /**
+   * Reads until the runtime sends no more.
+   * @throws HELLO_INVALID, the reason of the signal
+   */
   async #listen(runtime: BoundRuntime, hello: ReadHello, delivery: Delivery): Promise<void> {
     const reporting = new Reporting(this.#parts, runtime, hello, delivery);
     for (;;) {

@@ -2,8 +2,7 @@ import type { Clock } from '../../time/clock.ts';
 
 /**
  * Resolves with true once `holds` does, which is looked at now and whenever `wake` says so; with false after `ms`.
- *
- * Errors: the reason of the signal.
+ * @throws the reason of the signal
  */
 export const until = (
   holds: () => boolean,

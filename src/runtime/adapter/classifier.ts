@@ -37,7 +37,10 @@ const checkTensor = (
   throw refuse(`${quoteUntrusted(entry.name)} has the shape [${entry.shape.join(', ')}], not [${wanted}]`);
 };
 
-/** The head among the tensors of an adapter. Errors: ADAPTER_HEAD_INVALID. */
+/**
+ * The head among the tensors of an adapter.
+ * @throws ADAPTER_HEAD_INVALID
+ */
 const headOf = (entries: readonly WeightEntry[], features: number): HeadTensors => {
   const parts = new Map(
     entries.map((entry) => [headTensor.exec(entry.name)?.slice(1).join('.') ?? '', entry]),
@@ -64,8 +67,7 @@ const headOf = (entries: readonly WeightEntry[], features: number): HeadTensors 
 /**
  * Takes the head out of the tensors of an adapter; what is left is LoRA. An adapter for sequence classification has one,
  * any other has none.
- *
- * Errors: ADAPTER_HEAD_INVALID, ADAPTER_TENSOR_UNKNOWN.
+ * @throws ADAPTER_HEAD_INVALID, ADAPTER_TENSOR_UNKNOWN
  */
 export const splitHead = (
   entries: readonly WeightEntry[],

@@ -53,8 +53,7 @@ const activationOf = (problem: string | null | undefined, count: number): Labels
 /**
  * The labels of a classifier: of `labels.json` (`{"labels": [...]}`), else of `id2label` in `config.json`, both in the
  * adapter's folder; else LABEL_0, LABEL_1 and so on, as transformers calls them.
- *
- * Errors: ADAPTER_LABELS_INVALID.
+ * @throws ADAPTER_LABELS_INVALID
  */
 export const readLabels = async (folder: string, count: number): Promise<Labels> => {
   const own = await readJson(folder, 'labels.json', labelsSchema);

@@ -87,14 +87,16 @@ export type PeftFolder = AsyncDisposable & {
   readonly config: PeftConfig;
   /** In the order of their bytes, int8 ones with their scales. */
   readonly entries: readonly WeightEntry[];
-  /** The data section of the weights, which the offsets of the entries are in. Errors: ADAPTER_FILE_TRUNCATED. */
+  /**
+   * The data section of the weights, which the offsets of the entries are in.
+   * @throws ADAPTER_FILE_TRUNCATED
+   */
   readonly readData: () => Promise<ArrayBuffer>;
 };
 
 /**
  * Opens a PEFT folder and checks everything about it that needs neither the base model nor the weights.
- *
- * Errors: those of the adapter part; other file system errors as they are.
+ * @throws those of the adapter part; other file system errors as they are
  */
 export const openPeftFolder = async (folder: string, base: AdapterBase): Promise<PeftFolder> => {
   await refusePickle(folder);

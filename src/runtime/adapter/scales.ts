@@ -23,7 +23,10 @@ const checkScales = (weight: TensorEntry, scales: TensorEntry): void => {
   }
 };
 
-/** Puts the scales of int8 tensors beside them. Pure. Errors: ADAPTER_SCALE_INVALID. */
+/**
+ * Puts the scales of int8 tensors beside them. Pure.
+ * @throws ADAPTER_SCALE_INVALID
+ */
 export const joinScales = (entries: readonly TensorEntry[]): readonly WeightEntry[] => {
   const byName = new Map(entries.map((entry) => [entry.name, entry]));
   for (const { name } of entries) {

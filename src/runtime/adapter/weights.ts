@@ -40,7 +40,7 @@ const checkFinite = (values: Float32Array, name: string, scale: number): void =>
   );
 };
 
-/** Errors: ADAPTER_SCALE_INVALID. */
+/** @throws ADAPTER_SCALE_INVALID */
 const checkScales = ({ name }: TensorEntry, scales: Float32Array): void => {
   const at = scales.findIndex((scale) => !(Number.isFinite(scale) && scale > 0));
   if (at < 0) return;
@@ -50,7 +50,10 @@ const checkScales = ({ name }: TensorEntry, scales: Float32Array): void => {
   );
 };
 
-/** The scales of an int8 tensor, none of other types. Errors: ADAPTER_SCALE_INVALID. */
+/**
+ * The scales of an int8 tensor, none of other types.
+ * @throws ADAPTER_SCALE_INVALID
+ */
 const scalesFrom = ({ scales }: WeightEntry, data: ArrayBuffer): Float32Array => {
   if (scales === undefined) return new Float32Array(0);
   const values = new Float32Array(data.slice(scales.begin, scales.end));
@@ -104,7 +107,10 @@ const stored = ({ scales, values }: Pick<Source, 'scales' | 'values'>): Uint8Arr
   return bytes;
 };
 
-/** The values as float32 times `scale`. Errors: ADAPTER_NOT_FINITE. */
+/**
+ * The values as float32 times `scale`.
+ * @throws ADAPTER_NOT_FINITE
+ */
 const widened = (source: Source, name: string, scale: number): Float32Array => {
   const { dtype, shape } = source;
   const values = new Float32Array(shape[0] * shape[1]);
@@ -114,15 +120,17 @@ const widened = (source: Source, name: string, scale: number): Float32Array => {
   return values;
 };
 
-/** The values of a tensor as float32 times `scale`. Errors: ADAPTER_NOT_FINITE, ADAPTER_SCALE_INVALID. */
+/**
+ * The values of a tensor as float32 times `scale`.
+ * @throws ADAPTER_NOT_FINITE, ADAPTER_SCALE_INVALID
+ */
 export const floatsOf = (entry: WeightEntry, data: ArrayBuffer, scale: number): Float32Array =>
   widened(sourceOf(entry, data), entry.name, scale);
 
 /**
  * Writes a tensor into a compiled file: as it is stored, or float32 times the scale, and B transposed. `data` is the
  * data section of the artifact's file, whose offsets the reader has checked.
- *
- * Errors: ADAPTER_NOT_FINITE, also when a weight leaves the range of float32 by the scale; ADAPTER_SCALE_INVALID.
+ * @throws ADAPTER_NOT_FINITE, also when a weight leaves the range of float32 by the scale; ADAPTER_SCALE_INVALID
  */
 export const storeTensor = (
   entry: WeightEntry,

@@ -5,7 +5,10 @@ import type { RolloutView, RuntimeStatus } from './views.ts';
 
 export type RolloutVerb = 'promote' | 'promote-full' | 'abort' | 'retry' | 'rollback';
 
-/** What a person says about the operator that a node follows. Errors: VERB_REFUSED where it does not apply. */
+/**
+ * What a person says about the operator that a node follows.
+ * @throws VERB_REFUSED where it does not apply
+ */
 export type OperatorVerbs = {
   /** Accepts whatever cluster answers next. */
   trustCluster(): Promise<void>;

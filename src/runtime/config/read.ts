@@ -6,7 +6,7 @@ import { type Settings, settingsSchema } from './settings.ts';
 
 /**
  * Settings from flags over environment variables over defaults; folders made absolute.
- * Errors: CONFIG_INVALID names the flag and the variable of each bad setting.
+ * @throws CONFIG_INVALID that names the flag and the variable of each bad setting
  */
 export const readSettings = (
   flags: Given,

@@ -164,9 +164,15 @@ export type Engine = {
   unload(name: string): Promise<void>;
   /** Ends with one `done`; aborting the signal stops it within one step and throws REQUEST_CANCELLED. */
   generate(input: GenerateInput, signal: AbortSignal): AsyncIterable<GenerateEvent>;
-  /** Embeds or classifies texts. Errors: TASK_UNSUPPORTED, CLASSIFIER_MISSING, PROMPT_TOO_LONG, QUEUE_FULL and others. */
+  /**
+   * Embeds or classifies texts.
+   * @throws TASK_UNSUPPORTED, CLASSIFIER_MISSING, PROMPT_TOO_LONG, QUEUE_FULL and others
+   */
   encode(input: EncodeInput, signal: AbortSignal): Promise<EncodeResult>;
-  /** Runs a graph of plain tensors. Errors: TASK_UNSUPPORTED, REQUEST_INVALID, QUEUE_FULL. */
+  /**
+   * Runs a graph of plain tensors.
+   * @throws TASK_UNSUPPORTED, REQUEST_INVALID, QUEUE_FULL
+   */
   infer(input: InferInput, signal: AbortSignal): Promise<InferResult>;
   onState(listener: (state: EngineState) => void): () => void;
   close(): Promise<void>;

@@ -17,7 +17,7 @@ export type DecidedRollout = Omit<RolloutView, 'effectiveWeight' | 'served' | 'h
  */
 export type PlanSource = OperatorVerbs & {
   rollouts(): readonly DecidedRollout[];
-  /** Errors: MODEL_NOT_FOUND; VERB_REFUSED with what to do instead. */
+  /** @throws MODEL_NOT_FOUND; VERB_REFUSED with what to do instead */
   verb(key: ObjectKey, verb: RolloutVerb): Promise<DecidedRollout>;
   report(): Pick<RuntimeStatus, 'manifests' | 'operator'>;
   /** An adapter changed its state, or this node holds something back. */

@@ -79,7 +79,10 @@ export class Desired {
     if (judged(before) !== judged(resource)) this.#parts.work.reset(entry, 'the resource changed');
   }
 
-  /** Registers an adapter that no plan has. Errors: QUEUE_FULL when as many as allowed are in use. */
+  /**
+   * Registers an adapter that no plan has.
+   * @throws QUEUE_FULL when as many as allowed are in use
+   */
   ensure(resource: Resource): void {
     const { core } = this.#parts;
     const entry = core.entries.get(resource.name);

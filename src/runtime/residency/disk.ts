@@ -38,7 +38,10 @@ export class Disk {
     );
   }
 
-  /** Remote or Failed -> Stored. Errors: ADAPTER_BASE_MISMATCH, ADAPTER_DIGEST_CHANGED, those of the artifact part. */
+  /**
+   * Remote or Failed -> Stored.
+   * @throws ADAPTER_BASE_MISMATCH, ADAPTER_DIGEST_CHANGED, those of the artifact part
+   */
   async store(entry: Entry, repairs: Set<string>): Promise<void> {
     const { baseModel } = this.#core.options;
     checkBase(entry, baseModel, this.#knownBase());
@@ -118,7 +121,10 @@ export class Disk {
     }
   }
 
-  /** Stored, or Failed with its artifact here -> Compiled. Errors: ADAPTER_BASE_MISMATCH, those of the adapter part. */
+  /**
+   * Stored, or Failed with its artifact here -> Compiled.
+   * @throws ADAPTER_BASE_MISMATCH, those of the adapter part
+   */
   async compile(entry: Entry, repairs: Set<string>): Promise<void> {
     const { signal } = entry.abort;
     await this.#watch.ready(entry);
@@ -195,7 +201,9 @@ const ended = async (work: Promise<unknown>): Promise<void> => {
   await Promise.allSettled([work]);
 };
 
-/** Errors: ADAPTER_BASE_MISMATCH when the adapter is for a base model of another name, or for other builds of it. */
+/**
+ * @throws ADAPTER_BASE_MISMATCH when the adapter is for a base model of another name, or for other builds of it
+ */
 export const checkBase = (entry: Entry, baseModel: string, baseDigest: Digest | undefined): void => {
   const { body } = entry.resource;
   if (body.baseModel !== baseModel) {

@@ -42,7 +42,10 @@ export class EngineWatch {
     on.ready();
   }
 
-  /** Resolves when the engine can be called, the most urgent adapter first. Errors: ENGINE_DOWN once it is closed, or the reason of `abort`. */
+  /**
+   * Resolves when the engine can be called, the most urgent adapter first.
+   * @throws ENGINE_DOWN once it is closed, or the reason of `abort`
+   */
   async ready(entry: Entry): Promise<void> {
     const { signal } = entry.abort;
     signal.throwIfAborted();

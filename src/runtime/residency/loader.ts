@@ -37,7 +37,10 @@ export class Loader {
     this.#parts = parts;
   }
 
-  /** Resolves at the goal, or where no room is. Errors: why the adapter is to be Failed, or the reason of `abort`. */
+  /**
+   * Resolves at the goal, or where no room is.
+   * @throws why the adapter is to be Failed, or the reason of `abort`
+   */
   async run(entry: Entry): Promise<void> {
     const { disk } = this.#parts;
     // What was repaired in this run: nothing is repaired twice, so that every run ends.

@@ -42,24 +42,37 @@ type Usage = {
 export type Residency = {
   /** The adapters of the plan, all of them. What is missing is drained and removed. */
   apply(resources: readonly Versioned<AdapterResource>[]): void;
-  /** Registers an adapter that no plan has; the least recently used of them is dropped. Errors: QUEUE_FULL. */
+  /**
+   * Registers an adapter that no plan has; the least recently used of them is dropped.
+   * @throws QUEUE_FULL
+   */
   ensure(resource: Versioned<AdapterResource>): void;
   /** A lease at once, or undefined. */
   tryAcquire(key: ObjectKey, options?: { readonly digest?: Digest }): Lease | undefined;
   /**
-   * Waits until the adapter is Resident, loading it on demand. Errors: MODEL_NOT_FOUND, ADAPTER_NOT_AVAILABLE with the
-   * reason, QUEUE_FULL, ENGINE_DOWN when the runtime stops, or the reason of the signal.
+   * Waits until the adapter is Resident, loading it on demand.
+   * @throws MODEL_NOT_FOUND, ADAPTER_NOT_AVAILABLE with the reason, QUEUE_FULL, ENGINE_DOWN when the runtime stops, or
+   * the reason of the signal
    */
   acquire(
     key: ObjectKey,
     options: { readonly digest?: Digest; readonly signal: AbortSignal },
   ): Promise<Lease>;
   preload(key: ObjectKey, signal: AbortSignal): Promise<void>;
-  /** Out of RAM once its references ran out. Errors: MODEL_NOT_FOUND; VERB_REFUSED while a rollout holds it. */
+  /**
+   * Out of RAM once its references ran out.
+   * @throws MODEL_NOT_FOUND; VERB_REFUSED while a rollout holds it
+   */
   evict(key: ObjectKey, signal: AbortSignal): Promise<void>;
-  /** Stays until the manifest changes `pinned`. Errors: MODEL_NOT_FOUND. */
+  /**
+   * Stays until the manifest changes `pinned`.
+   * @throws MODEL_NOT_FOUND
+   */
   pin(key: ObjectKey, pinned: boolean): void;
-  /** Forgets a failure. Errors: MODEL_NOT_FOUND. */
+  /**
+   * Forgets a failure.
+   * @throws MODEL_NOT_FOUND
+   */
   retry(key: ObjectKey): void;
   /** Whether these fit into RAM together, beside what is pinned. */
   fits(keys: readonly ObjectKey[]): Fit;

@@ -16,7 +16,10 @@ export class PrioritySemaphore {
     this.#places = places;
   }
 
-  /** Runs `work` in a place of the semaphore. Errors: those of the work, or the reason of the signal while it waits. */
+  /**
+   * Runs `work` in a place of the semaphore.
+   * @throws those of the work, or the reason of the signal while it waits
+   */
   async run<T>(entry: Entry, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     const taken = await this.#enter(entry, signal);

@@ -15,7 +15,7 @@ export const verdictKey = (digest: Digest, info: EngineInfo, validation: Validat
   return [digest, info.graphDigest, info.engineVersion, tests].join(' ');
 };
 
-/** Errors: ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT. */
+/** @throws ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT */
 export const judgeProbe = (probe: ProbeResult, engineName: string, validation: Validation): void => {
   if (!probe.finite || !Number.isFinite(probe.maxDifference)) {
     throw new AdaptletError(
@@ -110,8 +110,8 @@ const runSmokeTest = async (
 };
 
 /**
- * Probe and smoke tests of an adapter that is loaded. Errors: ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT,
- * SMOKE_TEST_FAILED, and those of the engine, which are no verdict.
+ * Probe and smoke tests of an adapter that is loaded.
+ * @throws ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT, SMOKE_TEST_FAILED, and those of the engine, which are no verdict
  */
 export const examine = async (
   examiner: Examiner,

@@ -29,7 +29,7 @@ const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
 /**
  * Who asks. A header wins over the body: a gateway in front of the runtime sets headers, the client writes the body.
  * Blanks around a value are dropped; an empty value counts as absent.
- * Errors: REQUEST_INVALID for a value that is too long or has unprintable characters, and for a priority that is none.
+ * @throws REQUEST_INVALID for a value that is too long or has unprintable characters, and for a priority that is none
  */
 export const identityOf = (
   headers: ReadonlyMap<string, string>,

@@ -8,7 +8,7 @@ type HeaderMatch = NonNullable<Match['headers']>[number];
 /**
  * Compiles the matches of a rule, once per plan: what is given in one match must hold altogether, the matches are
  * alternatives, and no matches at all take every request. A header, user or tenant that is absent does not match.
- * Errors: RangeError for a pattern that is not RE2.
+ * @throws RangeError for a pattern that is not RE2
  */
 export const compileMatches = (matches: readonly Match[]): Test => {
   const alternatives = matches.map(compileMatch);

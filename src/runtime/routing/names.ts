@@ -19,7 +19,7 @@ const prefixes: readonly Kind[] = ['route', 'rollout', 'adapter', 'base'];
 /**
  * Finds what `model` stands for. Forms: `name`, `namespace/name`, each with `route:`, `rollout:`, `adapter:` or `base:`
  * before it. A plain name is the base model's (reserved), else that of a route, a rollout, an adapter, in this order.
- * Errors: MODEL_NOT_FOUND, with the nearest names of the namespace that was asked for and of no other.
+ * @throws MODEL_NOT_FOUND, with the nearest names of the namespace that was asked for and of no other
  */
 export const resolve = (table: RoutingTable, callersNamespace: string, model: string): Resolved => {
   const { kind, namespace, name } = readName(model, callersNamespace);

@@ -24,7 +24,7 @@ type Passage = {
  * Decides what may serve a request. Takes time in proportion to the rules of the one route that was asked for.
  *
  * Guarantees: never empty; only objects of the namespace that the name lies in; a canary is always followed by stable.
- * Errors: MODEL_NOT_FOUND; REQUEST_INVALID where a rule needs a user id, has none and no fallback.
+ * @throws MODEL_NOT_FOUND; REQUEST_INVALID where a rule needs a user id, has none and no fallback
  */
 export const route = (
   table: RoutingTable,

@@ -20,7 +20,8 @@ const refuse = (what: string): never => {
 };
 
 /**
- * Headers by lower-case name; repeated ones joined by ", " as HTTP does. Errors: REQUEST_INVALID over a limit.
+ * Headers by lower-case name; repeated ones joined by ", " as HTTP does.
+ * @throws REQUEST_INVALID over a limit
  */
 export const readHeaders = (pairs: Iterable<readonly [string, string]>): Headers => {
   const headers = new Map<string, string>();
@@ -56,7 +57,10 @@ export type Asked = {
   readonly session?: string | undefined;
 };
 
-/** Who asks, for what. Errors: REQUEST_INVALID for an empty model or an identity over its limit. */
+/**
+ * Who asks, for what.
+ * @throws REQUEST_INVALID for an empty model or an identity over its limit
+ */
 export const requestContext = (headers: Headers, asked: Asked, defaultNamespace: string): RequestContext => {
   const namespace =
     checkedName('namespace', headers.get(wire.namespace)) ?? checkedName('namespace', asked.namespace);

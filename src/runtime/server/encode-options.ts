@@ -25,7 +25,10 @@ const checkText = (text: EncoderText, place: number, { vocabSize, encoder }: Ser
   if (bad !== undefined) refuse(`input ${place}: token id ${bad} is not in the vocabulary of ${vocabSize}`);
 };
 
-/** A checked request for embeddings or classifications. Errors: REQUEST_INVALID, PROMPT_TOO_LONG. */
+/**
+ * A checked request for embeddings or classifications.
+ * @throws REQUEST_INVALID, PROMPT_TOO_LONG
+ */
 export const encodeRequest = (
   texts: readonly EncoderText[],
   output: EncodeRequest['output'],

@@ -12,7 +12,10 @@ const prefix = /^(?:cmpl|chatcmpl|classify)-/;
 /** The id as answers of gRPC have it. */
 export const plainId = (id: string): string => id.replace(prefix, '');
 
-/** Takes feedback in. Errors: REQUEST_INVALID names the field; FEEDBACK_UNKNOWN. */
+/**
+ * Takes feedback in.
+ * @throws REQUEST_INVALID that names the field; FEEDBACK_UNKNOWN
+ */
 export const takeFeedback = (
   { serving, telemetry }: Pick<Parts, 'serving' | 'telemetry'>,
   id: string,

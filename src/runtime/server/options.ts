@@ -89,8 +89,9 @@ const checkedStopTokens = (
 };
 
 /**
- * A checked request. Errors: REQUEST_INVALID names the field by the name that all protocols have in common;
- * PROMPT_TOO_LONG when it is plain before anything is turned into tokens.
+ * A checked request.
+ * @throws REQUEST_INVALID that names the field by the name that all protocols have in common; PROMPT_TOO_LONG when it is
+ * plain before anything is turned into tokens
  */
 export const generateRequest = (
   prompt: Prompt,

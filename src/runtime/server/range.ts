@@ -1,13 +1,16 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 
-/** Errors: REQUEST_INVALID, always. */
+/** @throws REQUEST_INVALID, always */
 export const refuse = (what: string): never => {
   throw new AdaptletError('REQUEST_INVALID', what);
 };
 
 export type Range = { readonly min: number; readonly max: number; readonly whole?: boolean };
 
-/** The value, if it lies in the range. Errors: REQUEST_INVALID with the field's name. */
+/**
+ * The value, if it lies in the range.
+ * @throws REQUEST_INVALID with the field's name
+ */
 export const within = (name: string, value: number, { min, max, whole = false }: Range): number =>
   Number.isFinite(value) && value >= min && value <= max && (!whole || Number.isInteger(value))
     ? value

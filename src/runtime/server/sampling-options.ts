@@ -39,7 +39,10 @@ const biasOf = (bias: Readonly<Record<string, number>>, vocabSize: number): [num
   });
 };
 
-/** Checked sampling. Errors: REQUEST_INVALID with the field's name. */
+/**
+ * Checked sampling.
+ * @throws REQUEST_INVALID with the field's name
+ */
 export const samplingOf = (
   options: SamplingOptions,
   defaultTemperature: number,

@@ -52,7 +52,7 @@ export class Cards {
     return [this.one(namespace, `base:${this.#base().name}`), ...byName.values()];
   }
 
-  /** Errors: MODEL_NOT_FOUND with the nearest names. */
+  /** @throws MODEL_NOT_FOUND with the nearest names */
   one(namespace: string, name: string): ModelCard {
     const table = this.#table();
     const found = resolve(table, namespace, name);

@@ -15,7 +15,7 @@ const why: Record<Brought, string> = {
 
 /**
  * Routes; an Adapter that the plan does not have is asked for once, and then the request is routed again.
- * Errors: those of `route`, with what came of asking.
+ * @throws those of `route`, with what came of asking
  */
 export const routeOnDemand = async (
   route: () => Decision,

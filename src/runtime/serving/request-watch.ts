@@ -71,7 +71,7 @@ export class RequestWatch {
 
   /**
    * The answer begins: from here on it is not withdrawn. `ms` of the engine's own work, where that is known.
-   * Errors: REQUEST_CANCELLED when it was withdrawn before.
+   * @throws REQUEST_CANCELLED when it was withdrawn before
    */
   answerBegan(ms: number | undefined): void {
     this.#noLongerPending();

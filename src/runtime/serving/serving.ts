@@ -57,22 +57,29 @@ export type ModelCard = {
 /** The data path behind every protocol. */
 export type Serving = {
   /**
-   * Routes, splits and acquires; resolves when the request is admitted to the engine, with what will serve it.
-   * Errors: MODEL_NOT_FOUND, ADAPTER_NOT_AVAILABLE, QUEUE_FULL, DEADLINE_EXCEEDED, REQUEST_CANCELLED, REQUEST_INVALID.
-   * The events must be consumed or the signal aborted. `signal.reason` is DEADLINE_EXCEEDED or REQUEST_CANCELLED.
+   * Routes, splits and acquires; resolves when the request is admitted to the engine, with what will serve it. The
+   * events must be consumed or the signal aborted. `signal.reason` is DEADLINE_EXCEEDED or REQUEST_CANCELLED.
+   * @throws MODEL_NOT_FOUND, ADAPTER_NOT_AVAILABLE, QUEUE_FULL, DEADLINE_EXCEEDED, REQUEST_CANCELLED, REQUEST_INVALID
    */
   generate(context: RequestContext, request: GenerateRequest, signal: AbortSignal): Promise<Generation>;
-  /** Embeds or classifies texts. Errors as of `generate`, and TASK_UNSUPPORTED, CLASSIFIER_MISSING, PROMPT_TOO_LONG. */
+  /**
+   * Embeds or classifies texts.
+   * @throws as of `generate`, and TASK_UNSUPPORTED, CLASSIFIER_MISSING, PROMPT_TOO_LONG
+   */
   encode(
     context: RequestContext,
     request: EncodeRequest,
     signal: AbortSignal,
   ): Promise<Answered<EncodeResult>>;
-  /** Runs a graph of plain tensors. Errors as of `generate`, and TASK_UNSUPPORTED, INFER_FAILED. */
+  /**
+   * Runs a graph of plain tensors.
+   * @throws as of `generate`, and TASK_UNSUPPORTED, INFER_FAILED
+   */
   infer(context: RequestContext, request: InferRequest, signal: AbortSignal): Promise<Answered<InferResult>>;
   /**
    * Says how good the answer with this id was; higher is better. Given again, it changes nothing; another one takes its
-   * place. Errors: FEEDBACK_UNKNOWN.
+   * place.
+   * @throws FEEDBACK_UNKNOWN
    */
   feedback(id: string, reward: number): RecordedFeedback;
   models(namespace: string): readonly ModelCard[];

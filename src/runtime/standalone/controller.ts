@@ -104,7 +104,10 @@ export class StandaloneController {
     this.reconcile();
   }
 
-  /** Asks for a verb; resolves when it is decided, in force and remembered. Errors: VERB_REFUSED, MODEL_NOT_FOUND. */
+  /**
+   * Asks for a verb; resolves when it is decided, in force and remembered.
+   * @throws VERB_REFUSED, MODEL_NOT_FOUND
+   */
   async request(key: ObjectKey, verb: string): Promise<RolloutObject> {
     this.rolloutOf(key);
     const request = { verb, id: randomUUID() };

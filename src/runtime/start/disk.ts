@@ -28,7 +28,10 @@ const makeDataFolder = async (folder: string): Promise<void> => {
   }
 };
 
-/** Opens the data folder; the stack closes it. Errors: CONFIG_INVALID; STORE_LOCKED when another process has it. */
+/**
+ * Opens the data folder; the stack closes it.
+ * @throws CONFIG_INVALID; STORE_LOCKED when another process has it
+ */
 export const openDisk = async (
   { settings, clock, logger }: RuntimeParts,
   stack: AsyncDisposableStack,

@@ -7,7 +7,7 @@ import type { RuntimeParts } from './parts.ts';
 /**
  * Starts the engine and waits until the base model is loaded. A process that merely died is waited for, it is started
  * again; a base model that cannot be used is an error: it would be the same at the next try.
- * Errors: those of the base model.
+ * @throws those of the base model
  */
 export const startReadyEngine = async (options: EngineOptions): Promise<EngineClient> => {
   const engine = startEngine(options);

@@ -17,7 +17,10 @@ const graceMs = 10_000;
 
 const withPort = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
 
-/** Starts gRPC, HTTP and Admin; the stack closes them. Errors: CONFIG_INVALID names the address that is taken. */
+/**
+ * Starts gRPC, HTTP and Admin; the stack closes them.
+ * @throws CONFIG_INVALID that names the address that is taken
+ */
 export const startServers = async (
   parts: Parts & { readonly admin: Admin; readonly version: string },
   settings: Settings,

@@ -35,7 +35,7 @@ export const scrubInBackground = (store: ContentStore, logger: Logger, stack: As
 
 /**
  * Opens the content store of a runtime and the sources behind it; the stack closes them.
- * Errors: STORE_LOCKED when another process owns the folder.
+ * @throws STORE_LOCKED when another process owns the folder
  */
 export const openStore = async (
   settings: Settings,

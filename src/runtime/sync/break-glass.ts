@@ -23,7 +23,7 @@ const refused = (key: ObjectKey, why: string): AdaptletError =>
 /**
  * What a person may do to a rollout on a node that follows an operator: take it back, and give it free again. It is in
  * force at once and reported; the operator decides about the others. Resolves once a restart would remember it.
- * Errors: MODEL_NOT_FOUND; VERB_REFUSED.
+ * @throws MODEL_NOT_FOUND; VERB_REFUSED
  */
 export const breakGlass = async (
   parts: BreakGlassParts,

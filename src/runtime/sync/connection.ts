@@ -11,7 +11,7 @@ type Message<Case extends string> = Extract<SyncResponse['message'], { $case: Ca
 /** What a connection is for. Its methods are called in the order of the stream, and never for a former stream. */
 export type Peer = Current & {
   hello(): Promise<Hello>;
-  /** Errors: CLUSTER_UNTRUSTED. */
+  /** @throws CLUSTER_UNTRUSTED */
   welcome(welcome: Message<'welcome'>): void;
   put(resource: Message<'put'>): void;
   remove(key: string): void;

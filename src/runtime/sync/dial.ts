@@ -17,7 +17,10 @@ export type SyncStream = {
   cancel(): void;
 };
 
-/** Opens a stream. Errors: whatever keeps it from being tried, such as a file that cannot be read. */
+/**
+ * Opens a stream.
+ * @throws whatever keeps it from being tried, such as a file that cannot be read
+ */
 export type Dial = (listener: StreamListener) => Promise<SyncStream>;
 
 export type Keepalive = { readonly everyMs: number; readonly timeoutMs: number };

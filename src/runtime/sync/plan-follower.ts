@@ -68,13 +68,16 @@ export class PlanFollower {
     this.#parts.receiver.remove(key);
   }
 
-  /** A stream begins: what is still refused is sent and refused again. Errors: CLUSTER_UNTRUSTED. */
+  /**
+   * A stream begins: what is still refused is sent and refused again.
+   * @throws CLUSTER_UNTRUSTED
+   */
   welcome(clusterUid: string): void {
     this.#parts.receiver.welcome(clusterUid);
     this.#refused.clear();
   }
 
-  /** Errors: a commit that is not taken as a whole; the stream has to end. */
+  /** @throws a commit that is not taken as a whole; the stream has to end */
   async commit(commit: Commit): Promise<Ack> {
     const { receiver, logger, changed } = this.#parts;
     const committed = receiver.commit(commit);

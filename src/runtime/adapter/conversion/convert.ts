@@ -132,9 +132,8 @@ const copyCompanions = async (folder: string, outFolder: string): Promise<void> 
 
 /**
  * Writes a PEFT folder again with its matrices in another precision, and states the error.
- *
- * Errors: CONVERT_TARGET_EXISTS, ADAPTER_CONVERTED, ADAPTER_FLOAT16_RANGE, and whatever a node refuses that can be told
- * without the base model; file system errors as they are.
+ * @throws CONVERT_TARGET_EXISTS, ADAPTER_CONVERTED, ADAPTER_FLOAT16_RANGE, and whatever a node refuses that can be
+ * told without the base model; file system errors as they are
  */
 export const convertAdapter = async (input: ConversionInput): Promise<Conversion> => {
   const { folder, outFolder, to } = input;

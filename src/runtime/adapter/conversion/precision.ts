@@ -24,7 +24,10 @@ const minFloat32 = 2 ** -149;
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView<ArrayBuffer>): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
-/** Nearest, ties to even. Errors: ADAPTER_FLOAT16_RANGE. */
+/**
+ * Nearest, ties to even.
+ * @throws ADAPTER_FLOAT16_RANGE
+ */
 const toFloat16 = ({ name, shape, values }: Matrix): Encoded => {
   const at = values.findIndex((value) => Math.abs(value) > maxFloat16);
   if (at >= 0) {
@@ -71,7 +74,7 @@ const toInt8 = ({ name, shape, values }: Matrix): Encoded => {
   };
 };
 
-/** Errors: ADAPTER_FLOAT16_RANGE. */
+/** @throws ADAPTER_FLOAT16_RANGE */
 export const encode = (matrix: Matrix, to: Precision): Encoded =>
   to === 'float16' ? toFloat16(matrix) : toInt8(matrix);
 

@@ -88,7 +88,7 @@ export class AdapterRows {
 
   /**
    * Feeds for as many rows from `first` on as adapters are given, which it takes. They are valid until the next call.
-   * Errors: RangeError when a rank does not fit.
+   * @throws RangeError when a rank does not fit
    */
   feeds(first: number, adapters: readonly InRow[]): Feeds {
     const rank = rowRank(Math.max(0, ...adapters.map((adapter) => adapter?.rank ?? 0)));

@@ -34,14 +34,20 @@ export class AdapterTable<G extends FeedMaker = FeedMaker> {
     this.#parts = parts;
   }
 
-  /** The adapter of this name. Errors: ADAPTER_NOT_AVAILABLE. */
+  /**
+   * The adapter of this name.
+   * @throws ADAPTER_NOT_AVAILABLE
+   */
   get(name: string): LoadedAdapter<G> {
     const adapter = this.#adapters.get(name);
     if (adapter !== undefined) return adapter;
     throw new AdaptletError('ADAPTER_NOT_AVAILABLE', `Adapter ${name} is not loaded in the engine`);
   }
 
-  /** Holds an adapter in memory while the work goes on. Errors: ADAPTER_NOT_AVAILABLE. */
+  /**
+   * Holds an adapter in memory while the work goes on.
+   * @throws ADAPTER_NOT_AVAILABLE
+   */
   async use<T>(name: string, work: (adapter: LoadedAdapter<G>) => Promise<T>): Promise<T> {
     const adapter = this.get(name);
     adapter.acquire();
@@ -54,7 +60,7 @@ export class AdapterTable<G extends FeedMaker = FeedMaker> {
 
   /**
    * Reads a compiled file into memory and checks every byte of it. A name that is loaded already stays as it is.
-   * Errors: COMPILED_FILE_CORRUPT, COMPILED_FILE_STALE, ADAPTER_MEMORY_FULL.
+   * @throws COMPILED_FILE_CORRUPT, COMPILED_FILE_STALE, ADAPTER_MEMORY_FULL
    */
   load(name: string, file: string): Promise<LoadedAdapter<G>> {
     const loading = this.#loads.tail.then(async () => {

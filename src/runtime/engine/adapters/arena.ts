@@ -43,7 +43,8 @@ export class Arena {
 
   /**
    * The first gap that is large enough; when only all gaps together are, blocks move down until one is. `moved` is
-   * called after the block moved. Errors: ADAPTER_MEMORY_FULL with the numbers.
+   * called after the block moved.
+   * @throws ADAPTER_MEMORY_FULL with the numbers
    */
   allocate(bytes: number, moved: () => void): Block {
     const size = roundUp(bytes);

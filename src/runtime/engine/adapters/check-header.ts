@@ -61,8 +61,8 @@ const checkPairs = (file: string, tensors: readonly CompiledTensor[], sites: rea
 };
 
 /**
- * Checks everything about a compiled file but the values. Errors: COMPILED_FILE_STALE when it is for another base
- * model or engine, COMPILED_FILE_CORRUPT.
+ * Checks everything about a compiled file but the values.
+ * @throws COMPILED_FILE_STALE when it is for another base model or engine, COMPILED_FILE_CORRUPT
  */
 export const checkHeader = (file: string, header: CompiledHeader, expected: Expected): void => {
   if (header.baseDigest !== expected.baseDigest || header.engineVersion !== expected.engineVersion) {

@@ -52,7 +52,8 @@ export class LoraInputs {
 
   /**
    * Feeds of an adapter for `maker`, which own its tensors from now on, behind `before` places that each step fills; a
-   * site that it does not target gets rank 0. Errors: INTERNAL when a tensor fits no input.
+   * site that it does not target gets rank 0.
+   * @throws INTERNAL when a tensor fits no input
    */
   feeds(maker: object, before: number, lora: LoraTensors): Feeds {
     const stray = [...lora.keys()].filter((name) => !this.#rankZero.has(name));
@@ -72,7 +73,10 @@ export class LoraInputs {
   }
 }
 
-/** Feeds of another graph would land in other inputs. Errors: INTERNAL. */
+/**
+ * Feeds of another graph would land in other inputs.
+ * @throws INTERNAL
+ */
 export const checkMaker = (feeds: Feeds, session: object): void => {
   if (feeds.maker === session) return;
   throw new AdaptletError('INTERNAL', 'The feeds are of another session');

@@ -38,7 +38,10 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   #users = 0;
   #idle: PromiseWithResolvers<void> | undefined;
 
-  /** Takes room in the arena. Errors: ADAPTER_MEMORY_FULL. Between steps only. */
+  /**
+   * Takes room in the arena. Between steps only.
+   * @throws ADAPTER_MEMORY_FULL
+   */
   constructor(name: string, layout: MemoryLayout, parts: { readonly arena: Arena; readonly graph: G }) {
     this.name = name;
     this.#arena = parts.arena;

@@ -79,8 +79,7 @@ class Widener {
  * Reads the tensors of a compiled file into their block, compares each with its checksum as soon as it is whole, and
  * widens it to float32 while the next ones come. Steps can run meanwhile. When it returns or throws, nothing writes to
  * the block any more.
- *
- * Errors: COMPILED_FILE_CORRUPT, and those of the file system.
+ * @throws COMPILED_FILE_CORRUPT, and those of the file system
  */
 export const readTensors = async (
   file: string,

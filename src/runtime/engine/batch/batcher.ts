@@ -84,7 +84,10 @@ export class Batcher<Work, Result> {
     return this.#waiting.length;
   }
 
-  /** Results of the pieces of one request, in order. Errors: those of `run`; ENGINE_DOWN after `stop`. */
+  /**
+   * Results of the pieces of one request, in order.
+   * @throws those of `run`; ENGINE_DOWN after `stop`
+   */
   async add(pieces: readonly Piece<Work>[]): Promise<readonly Result[]> {
     if (this.#stopped) throw closing('The engine is closing');
     const since = this.#options.clock.monotonic();

@@ -197,7 +197,10 @@ class ProcessEngine implements EngineClient {
     throw this.#down();
   }
 
-  /** The process that takes one more request. Errors: ENGINE_DOWN, QUEUE_FULL, REQUEST_CANCELLED. */
+  /**
+   * The process that takes one more request.
+   * @throws ENGINE_DOWN, QUEUE_FULL, REQUEST_CANCELLED
+   */
   #admitted(signal: AbortSignal): EngineLife {
     if (signal.aborted) {
       throw new AdaptletError('REQUEST_CANCELLED', 'The request was given up', { cause: signal.reason });

@@ -112,7 +112,8 @@ export class EngineLife {
 
   /**
    * A request that is answered as a whole. It counts like one of `generate`; when the signal is aborted the process is
-   * told. Errors: REQUEST_CANCELLED.
+   * told.
+   * @throws REQUEST_CANCELLED
    */
   async request<K extends 'encode' | 'infer'>(
     question: DistributiveOmit<Question, 'call'> & { kind: K },

@@ -86,7 +86,10 @@ export class EncodeHost implements EngineHost {
     await this.#adapters.unload(name);
   }
 
-  /** Compares everything that the graph gives for the fixed input. Errors: ADAPTER_NOT_AVAILABLE. */
+  /**
+   * Compares everything that the graph gives for the fixed input.
+   * @throws ADAPTER_NOT_AVAILABLE
+   */
   async probe(name: string): Promise<ProbeResult> {
     const { lora } = this.#model.sessions;
     const ids = probeIds(this.info.vocabSize).slice(0, this.#model.info.encoder.maxTokens);
@@ -97,8 +100,9 @@ export class EncodeHost implements EngineHost {
   }
 
   /**
-   * Embeds or classifies texts, together with others that wait. Errors: REQUEST_INVALID, PROMPT_TOO_LONG,
-   * CLASSIFIER_MISSING, ADAPTER_NOT_AVAILABLE, QUEUE_FULL, LOGITS_NOT_FINITE, REQUEST_CANCELLED.
+   * Embeds or classifies texts, together with others that wait.
+   * @throws REQUEST_INVALID, PROMPT_TOO_LONG, CLASSIFIER_MISSING, ADAPTER_NOT_AVAILABLE, QUEUE_FULL,
+   * LOGITS_NOT_FINITE, REQUEST_CANCELLED
    */
   async encode(id: number, input: EncodeInput): Promise<EncodeResult> {
     using _place = this.#room.enter(id);

@@ -68,8 +68,8 @@ const poolingOf = ({ pooling }: PoolingConfig, { sentence }: EncoderOutputs): En
   sentence === undefined ? pooling : 'model';
 
 /**
- * Opens an encoder. Errors: MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN,
- * PROVIDER_NOT_AVAILABLE.
+ * Opens an encoder.
+ * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE
  */
 export const openEncodeModel = async (
   modelDir: string,

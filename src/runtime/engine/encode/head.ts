@@ -65,8 +65,7 @@ const readPart = async (file: string, part: CompiledHead['weight'], what: string
 /**
  * The classification head of a compiled file, every byte checked; undefined where it has none. It is small, and stays on
  * the heap: nothing moves it.
- *
- * Errors: COMPILED_FILE_CORRUPT, and those of the file system.
+ * @throws COMPILED_FILE_CORRUPT, and those of the file system
  */
 export const readHead = async (
   file: string,

@@ -82,8 +82,7 @@ const refuseDefaultPrompt = (path: string): void => {
 /**
  * Reads how a sentence-transformers model pools: `modules.json` with `1_Pooling/config.json`, and `sentence_bert_config.json`
  * for the length that texts are cut to. Where they say nothing of pooling: `options`, then the mean over the tokens.
- *
- * Errors: MODEL_INVALID, MODEL_UNSUPPORTED.
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED
  */
 export const readPoolingConfig = (
   root: (file: string) => string | undefined,

@@ -25,7 +25,8 @@ const givenIds = (ids: readonly number[], place: number, codec: Codec, limit: nu
 
 /**
  * Tokens of texts. A text is cut at its end to what the model reads; tokens are taken as they are, with special ones or
- * without, and refused when they are too many. Errors: REQUEST_INVALID, PROMPT_TOO_LONG.
+ * without, and refused when they are too many.
+ * @throws REQUEST_INVALID, PROMPT_TOO_LONG
  */
 export const tokensOf = (texts: readonly EncoderText[], codec: Codec, limit: number): TextTokens => {
   const truncated: number[] = [];

@@ -95,7 +95,7 @@ export class GenerateHost implements EngineHost {
     await this.#adapters.unload(name);
   }
 
-  /** Errors: ADAPTER_NOT_AVAILABLE. */
+  /** @throws ADAPTER_NOT_AVAILABLE */
   async probe(name: string): Promise<ProbeResult> {
     const { lora } = this.#model.sessions;
     return await this.#adapters.use(name, async (adapter) => {
@@ -199,7 +199,10 @@ const tokenRoom = ({ settings, sessions }: GenerateModel, kvBudgetBytes: number)
   return memory.tokens < context.tokens ? memory : context;
 };
 
-/** Tokens that the answer may have. Errors: REQUEST_INVALID, PROMPT_TOO_LONG. */
+/**
+ * Tokens that the answer may have.
+ * @throws REQUEST_INVALID, PROMPT_TOO_LONG
+ */
 const tokensFor = (input: GenerateInput, promptTokens: number, room: TokenRoom): number => {
   const { maxTokens, fitContext = false } = input;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {

@@ -37,8 +37,8 @@ const infoOf = (
 });
 
 /**
- * Opens a decoder. Errors: MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN,
- * PROVIDER_NOT_AVAILABLE.
+ * Opens a decoder.
+ * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE
  */
 export const openGenerateModel = async (
   modelDir: string,

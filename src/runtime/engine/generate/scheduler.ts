@@ -93,8 +93,9 @@ export class Scheduler<S extends Schedulable> {
   }
 
   /**
-   * Errors: QUEUE_FULL, ENGINE_DOWN after `stop`, before anything was done. A request of a tenant that fills the queue ends
+   * A request of a tenant that fills the queue ends
    * with QUEUE_FULL when another tenant's needs its place in it.
+   * @throws QUEUE_FULL, ENGINE_DOWN after `stop`, before anything was done
    */
   submit(sequence: S, ended: (ending: Ending) => void): void {
     if (this.#stopped) throw closing('The engine is closing');

@@ -135,7 +135,8 @@ export class Sequence {
 
   /**
    * A step took tokens of it; with the logits of the last one where that completes what is pending. True when the answer
-   * is complete. Errors: LOGITS_NOT_FINITE.
+   * is complete.
+   * @throws LOGITS_NOT_FINITE
    */
   stepped(times: StepTimes, logits: Float32Array | undefined): boolean {
     this.#first ??= times;

@@ -21,7 +21,10 @@ export type StepParts = {
 /** Logits of a step, valid until the next, and when it ran. */
 export type Stepped = { readonly logits: Float32Array; readonly times: StepTimes };
 
-/** Runs one step at a time: chooses graph and feeds, and takes the time. Errors: those of the graph. */
+/**
+ * Runs one step at a time: chooses graph and feeds, and takes the time.
+ * @throws those of the graph
+ */
 export class StepRunner {
   readonly #parts: StepParts;
   /** What the step before ran with; undefined before the first, and after one of different adapters. */

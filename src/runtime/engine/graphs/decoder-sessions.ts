@@ -25,7 +25,10 @@ export type DecoderSessions = {
 
 export type DecoderSessionsOptions = ModelGraphsOptions & Pick<RunOptions, 'spin'>;
 
-/** Opens both graphs. Errors: MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN. */
+/**
+ * Opens both graphs.
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN
+ */
 export const openDecoderSessions = async (options: DecoderSessionsOptions): Promise<DecoderSessions> => {
   const graphs = await modelGraphs(options, gatherLogitsRows);
   const { weightsFolder, optimised, sites } = graphs;

@@ -21,7 +21,10 @@ export type EncoderSessionsOptions = Omit<ModelGraphsOptions, 'headSize' | 'task
 /** LoRA goes into the graph as it is. */
 const asExported = (graph: Buffer): Buffer => graph;
 
-/** Opens both graphs. Errors: MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN. */
+/**
+ * Opens both graphs.
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN
+ */
 export const openEncoderSessions = async (options: EncoderSessionsOptions): Promise<EncoderSessions> => {
   // Encoders have no heads that a cache would need.
   const graphs = await modelGraphs({ ...options, headSize: 1, task: 'embed' }, asExported);

@@ -69,7 +69,7 @@ const plainGraphs = (options: ModelGraphsOptions, toBase: ToBase): ModelGraphs =
 
 /**
  * The graphs over prepared weights where those can be made, else over the files as they are, which `warn` is told.
- * Errors: MODEL_INVALID, MODEL_UNSUPPORTED; the reason of `signal`.
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED; the reason of `signal`
  */
 export const modelGraphs = async (options: ModelGraphsOptions, toBase: ToBase): Promise<ModelGraphs> => {
   // Other providers have their own layouts of weights.

@@ -12,7 +12,10 @@ export class RequestRoom {
     this.#max = maxConcurrent + maxQueue;
   }
 
-  /** A place until it is disposed of or left. Errors: QUEUE_FULL. */
+  /**
+   * A place until it is disposed of or left.
+   * @throws QUEUE_FULL
+   */
   enter(request: number): Disposable {
     if (this.#inside.size >= this.#max) {
       throw new AdaptletError('QUEUE_FULL', `${this.#inside.size} requests run or wait in the engine`, {

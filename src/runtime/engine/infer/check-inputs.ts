@@ -24,7 +24,7 @@ const checkInput = (input: NamedTensor, spec: TensorSpec): void => {
 
 /**
  * The inputs in the order of the graph: each of them once, of its type, its shape and as many bytes as that needs.
- * Errors: REQUEST_INVALID.
+ * @throws REQUEST_INVALID
  */
 export const inOrder = (
   inputs: readonly NamedTensor[],

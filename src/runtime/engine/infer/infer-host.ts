@@ -45,7 +45,10 @@ export class InferHost implements EngineHost {
     return Promise.reject(noAdapters());
   }
 
-  /** Runs the graph, together with rows of others that wait. Errors: REQUEST_INVALID, QUEUE_FULL, INFER_FAILED. */
+  /**
+   * Runs the graph, together with rows of others that wait.
+   * @throws REQUEST_INVALID, QUEUE_FULL, INFER_FAILED
+   */
   async infer(id: number, input: InferInput): Promise<InferResult> {
     using _place = this.#room.enter(id);
     const { inputs: specs, batching } = this.#model.session.tensors;

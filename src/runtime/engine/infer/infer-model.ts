@@ -12,7 +12,10 @@ import { InferSession } from './infer-session.ts';
 /** A graph of plain tensors, ready to run. */
 export type InferModel = { readonly session: InferSession; readonly info: EngineInfo };
 
-/** Opens a graph of plain tensors. Errors: MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, PROVIDER_NOT_AVAILABLE. */
+/**
+ * Opens a graph of plain tensors.
+ * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, PROVIDER_NOT_AVAILABLE
+ */
 export const openInferModel = async (
   modelDir: string,
   graph: Graph,

@@ -47,7 +47,7 @@ export class InferSession {
     );
   }
 
-  /** Errors: MODEL_INVALID, MODEL_UNSUPPORTED. */
+  /** @throws MODEL_INVALID, MODEL_UNSUPPORTED */
   static async open(graph: Buffer, options: InferGraphOptions): Promise<InferSession> {
     const { weightsFolder } = options;
     const session = await OnnxSession.open(graph, {
@@ -66,7 +66,7 @@ export class InferSession {
 
   /**
    * All outputs for all inputs, which are in the order of `tensors.inputs`.
-   * Errors: INFER_FAILED with what ONNX Runtime says.
+   * @throws INFER_FAILED with what ONNX Runtime says
    */
   async run(inputs: readonly NamedTensor[]): Promise<readonly NamedTensor[]> {
     const memories = inputs.map(({ data }) => memoryOf(data));

@@ -8,7 +8,8 @@ import type { TokenizerConfig } from './tokenizer-config.ts';
 /**
  * Renders a conversation to the prompt text, as transformers' `apply_chat_template` does without tools; by default up
  * to where the assistant answers. One known difference of @huggingface/jinja 0.5: a template that prints a truth value
- * gets `true`, where Python has `True`. Errors: REQUEST_INVALID.
+ * gets `true`, where Python has `True`.
+ * @throws REQUEST_INVALID
  */
 export type ChatTemplate = (messages: readonly ChatMessage[], generationPrompt?: boolean) => string;
 
@@ -38,7 +39,10 @@ const namedTokens = (config: TokenizerConfig): Record<string, string> => {
   );
 };
 
-/** The chat template of a base model. Without one every conversation is refused. Errors: MODEL_INVALID. */
+/**
+ * The chat template of a base model. Without one every conversation is refused.
+ * @throws MODEL_INVALID
+ */
 export const openChatTemplate = (model: ModelFolder, config: TokenizerConfig): ChatTemplate => {
   const text = templateText(model, config);
   if (text === undefined) {

@@ -21,14 +21,16 @@ const graphFile = (folder: string): string => {
   throw new AdaptletError('MODEL_FILE_MISSING', `model.onnx is not in ${resolve(folder)}`);
 };
 
-/** The graph of the base model in a folder. Errors: MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED. */
+/**
+ * The graph of the base model in a folder.
+ * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED
+ */
 export const readModelGraph = (folder: string): Graph => readGraph(readFileSync(graphFile(folder)));
 
 /**
  * Finds the files of a base model. `folder` holds model.onnx; configuration and tokenizer lie beside it or, where
  * several precisions share them, in the parent folder.
- *
- * Errors: MODEL_FILE_MISSING.
+ * @throws MODEL_FILE_MISSING
  */
 export const openModelFolder = (folder: string): ModelFolder => {
   const root = resolve(folder);
@@ -52,8 +54,8 @@ export const openModelFolder = (folder: string): ModelFolder => {
 };
 
 /**
- * The files with the weights of a graph, sorted. Errors: MODEL_INVALID when one lies outside the model's folder,
- * MODEL_FILE_MISSING.
+ * The files with the weights of a graph, sorted.
+ * @throws MODEL_INVALID when one lies outside the model's folder, MODEL_FILE_MISSING
  */
 export const weightFilesOf = (
   model: Pick<ModelFolder, 'folder' | 'graph'>,

@@ -33,7 +33,10 @@ const genaiSchema = z.object({
   model: z.object({ context_length: count.optional(), eos_token_id: tokenIds.nullish() }),
 });
 
-/** Reads a JSON file of a base model. Errors: MODEL_INVALID with file and field. */
+/**
+ * Reads a JSON file of a base model.
+ * @throws MODEL_INVALID with file and field
+ */
 export const readModelJson = <T>(path: string, schema: z.ZodType<T>): T => {
   try {
     return schema.parse(JSON.parse(readFileSync(path, 'utf8')));

@@ -74,7 +74,7 @@ export type TokenizerFile = z.infer<typeof fileSchema>;
 export const readTokenizerConfig = (model: ModelFolder): TokenizerConfig =>
   readModelJson(model.tokenizerConfig, configSchema);
 
-/** Errors: MODEL_INVALID, MODEL_UNSUPPORTED for what would silently give other tokens. */
+/** @throws MODEL_INVALID, MODEL_UNSUPPORTED for what would silently give other tokens */
 export const readTokenizerFile = (model: ModelFolder): TokenizerFile => {
   const file = readModelJson(model.tokenizer, fileSchema);
   const single = file.added_tokens.find((token) => token.single_word);

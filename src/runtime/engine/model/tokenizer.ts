@@ -19,7 +19,8 @@ import {
 export type TextCodec = {
   /**
    * Token ids of a prompt. A special token that is spelled out is one in a text, and plain text in the messages of a
-   * conversation. Half of a surrogate pair counts as U+FFFD. Errors: REQUEST_INVALID.
+   * conversation. Half of a surrogate pair counts as U+FFFD.
+   * @throws REQUEST_INVALID
    */
   encode(prompt: Prompt): readonly number[];
   /**
@@ -77,7 +78,10 @@ const wellFormed = (messages: readonly ChatMessage[]): ChatMessage[] =>
 /** The template writes the special tokens itself. */
 const asRendered = { add_special_tokens: false } as const;
 
-/** Opens the tokenizer and chat template of a base model. Errors: MODEL_INVALID, MODEL_UNSUPPORTED. */
+/**
+ * Opens the tokenizer and chat template of a base model.
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED
+ */
 export const openTextCodec = (model: ModelFolder, vocabSize: number): TextCodec => {
   const config = readTokenizerConfig(model);
   const file = readTokenizerFile(model);

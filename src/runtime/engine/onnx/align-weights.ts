@@ -86,7 +86,8 @@ const replace = (message: Buffer, number: number, change: (content: Buffer) => B
  * buffers end to end, and the kernels of MatMulNBits find the parts of theirs by rounding addresses up: mapped from
  * an odd offset they read the wrong bytes and answer NaN.
  *
- * Returns the graph and what to copy. Errors: MODEL_INVALID.
+ * Returns the graph and what to copy.
+ * @throws MODEL_INVALID
  */
 export const alignWeights = (
   model: Buffer,

@@ -43,7 +43,8 @@ const refuseForeign = (graph: Graph): void => {
 };
 
 /**
- * The linears that {@link inject} would extend, without writing a graph. Errors: MODEL_INVALID, MODEL_UNSUPPORTED.
+ * The linears that {@link inject} would extend, without writing a graph.
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED
  */
 export const sitesOf = (graph: Graph, family: Family): readonly Site[] => {
   refuseForeign(graph);
@@ -77,7 +78,8 @@ const shapesOfSums = (graph: Graph, linears: readonly Linear[]): ReadonlyMap<str
  * [rows, rank, out] with one for each. Nor could they share a symbol for the rank: ONNX Runtime's memory planner would
  * re-use buffers between linears and fail when an adapter mixes ranks.
  *
- * `wanted` leaves other modules as they are. Errors: MODEL_INVALID, MODEL_UNSUPPORTED.
+ * `wanted` leaves other modules as they are.
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED
  */
 export const inject = (
   model: Buffer,

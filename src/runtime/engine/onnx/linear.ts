@@ -37,8 +37,7 @@ const unsupported = (node: Node, what: string): AdaptletError =>
 /**
  * Refuses a linear to which nothing can be added. What follows the product stays as it is: zero points, the order of
  * groups and a bias of MatMulNBits, alpha and beta of Gemm.
- *
- * Errors: MODEL_UNSUPPORTED.
+ * @throws MODEL_UNSUPPORTED
  */
 export const checkForm = (graph: Graph, node: Node): void => {
   if (node.outputs.length !== 1) throw unsupported(node, `has ${node.outputs.length} outputs`);

@@ -106,8 +106,7 @@ const cutAt = (graph: Graph, head: Head): Cut => {
 /**
  * Puts a gather of the wanted rows before lm_head. Exported graphs compute and copy the logits of every position;
  * of a prompt only the last one is needed. All rows in order give the full logits.
- *
- * Errors: MODEL_INVALID, MODEL_UNSUPPORTED.
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED
  */
 export const gatherLogitsRows = (model: Buffer): Buffer => {
   const graph = readGraph(model);

@@ -153,9 +153,8 @@ const otherLinears = (graph: Graph, family: Family): readonly Linear[] =>
 
 /**
  * The modules that LoRA can reach, layer by layer, each with the nodes that compute it.
- *
- * Errors: MODEL_UNSUPPORTED when a linear of the family is missing, double or not of a form that can be extended;
- * the message lists what exists.
+ * @throws MODEL_UNSUPPORTED when a linear of the family is missing, double or not of a form that can be extended; the
+ * message lists what exists
  */
 export const linearsOf = (graph: Graph, family: Family): readonly Linear[] => {
   const layers = findLayers(graph, family);

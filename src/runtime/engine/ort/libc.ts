@@ -17,7 +17,10 @@ const readWrite = 3;
 const reserved = platform() === 'darwin' ? 0x1042 : 0x4022;
 const dontNeed = 4;
 
-/** Memory at a multiple of `alignment`. Errors: RangeError. */
+/**
+ * Memory at a multiple of `alignment`.
+ * @throws RangeError
+ */
 export const allocate = (bytes: number, alignment: number): bigint => {
   const out: [unknown] = [null];
   const code: unknown = posixMemalign(out, alignment, bytes);
@@ -29,7 +32,10 @@ export const free = (address: bigint): void => {
   cFree(address);
 };
 
-/** Addresses whose pages come when they are written to, filled with zeros. Errors: RangeError. */
+/**
+ * Addresses whose pages come when they are written to, filled with zeros.
+ * @throws RangeError
+ */
 export const reserve = (bytes: number): bigint => {
   const address = BigInt(cMmap(0n, bytes, readWrite, reserved, -1, 0) as number | bigint);
   if (address === -1n) throw new RangeError(`no addresses for ${bytes} bytes`);

@@ -138,12 +138,18 @@ class OrtLibrary {
     this.#api = api;
   }
 
-  /** Calls a function. Errors: OnnxRuntimeError. */
+  /**
+   * Calls a function.
+   * @throws OnnxRuntimeError
+   */
   call(name: StatusFunction, ...args: readonly (Argument | [unknown])[]): void {
     this.#check(this.#function(name)(...args));
   }
 
-  /** Calls a function on another thread. What the arguments point to must stay until then. Errors: OnnxRuntimeError. */
+  /**
+   * Calls a function on another thread. What the arguments point to must stay until then.
+   * @throws OnnxRuntimeError
+   */
   async callAsync(name: StatusFunction, ...args: readonly (Argument | [unknown])[]): Promise<void> {
     const status = await new Promise<Handle | null>((resolve, reject) => {
       this.#function(name).async(...args, (error: unknown, result) => {

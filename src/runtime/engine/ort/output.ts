@@ -43,7 +43,7 @@ const read = (value: Handle): OutputTensor => {
 
 /**
  * Reads outputs that ONNX Runtime allocated, and gives all of them back, whatever comes of reading one.
- * Errors: OnnxRuntimeError.
+ * @throws OnnxRuntimeError
  */
 export const takeOutputs = (values: readonly Handle[]): readonly OutputTensor[] => {
   try {

@@ -22,7 +22,8 @@ export const builtInProviders = (): readonly string[] => {
 
 /**
  * Asks for a provider in the options of a session. ONNX Runtime takes most by their name without its ending; it refuses
- * those that this build lacks. Errors: OnnxRuntimeError.
+ * those that this build lacks.
+ * @throws OnnxRuntimeError
  */
 export const appendProvider = (options: Handle, provider: string): void => {
   if (provider === cpuProvider) return;

@@ -118,7 +118,7 @@ export class OnnxSession {
     this.outputs = read('Output');
   }
 
-  /** Errors: OnnxRuntimeError when the graph, its weights or an option is refused. */
+  /** @throws OnnxRuntimeError when the graph, its weights or an option is refused */
   static async open(graph: Uint8Array, options: OnnxSessionOptions): Promise<OnnxSession> {
     const handle = sessionOptions(options);
     try {
@@ -128,7 +128,7 @@ export class OnnxSession {
     }
   }
 
-  /** Errors: OnnxRuntimeError, also when it was terminated. */
+  /** @throws OnnxRuntimeError, also when it was terminated */
   async run(inputs: RunInputs, outputs: RunOutputs): Promise<void> {
     await ort.callAsync(
       'Run',

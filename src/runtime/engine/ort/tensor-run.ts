@@ -18,7 +18,10 @@ export class TensorRun {
     this.#inputNames = new StringTable(inputs);
   }
 
-  /** The outputs of these names, in their order. Errors: OnnxRuntimeError. */
+  /**
+   * The outputs of these names, in their order.
+   * @throws OnnxRuntimeError
+   */
   async run(values: PointerTable, outputs: readonly string[]): Promise<readonly OutputTensor[]> {
     const table = new PointerTable(outputs.map(() => 0n));
     const made = (): readonly bigint[] => outputs.map((_, place) => table.get(place));

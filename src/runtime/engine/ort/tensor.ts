@@ -53,7 +53,7 @@ export class OrtTensor {
   readonly address: bigint;
   #value: Handle | undefined;
 
-  /** Errors: OnnxRuntimeError for a negative dimension. */
+  /** @throws OnnxRuntimeError for a negative dimension */
   constructor(type: ElementType, shape: readonly number[], address: bigint) {
     this.type = type;
     this.shape = shape;

@@ -45,8 +45,8 @@ export const taskOf = (folder: string, graph: Pick<Graph, 'inputs' | 'outputs'>)
 };
 
 /**
- * Opens the base model in a folder and what answers with it. Errors: MODEL_FILE_MISSING, MODEL_INVALID,
- * MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE.
+ * Opens the base model in a folder and what answers with it.
+ * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE
  */
 export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
   const options = { ...defaults, ...given };

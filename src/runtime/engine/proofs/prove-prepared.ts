@@ -44,8 +44,7 @@ export const encoderAnswers =
 /**
  * Proves that a graph on its prepared weights gives the same answers, bit for bit, as the graph that was exported:
  * kernels differ in what they make of packed weights, and a wrong layout is no error to ONNX Runtime.
- *
- * Errors: an Error when they differ or are not finite.
+ * @throws an Error when they differ or are not finite
  */
 export const provePrepared = async (
   places: { readonly exported: GraphPlace; readonly prepared: GraphPlace },

@@ -50,7 +50,7 @@ export const sameAnswers = async (part: DecoderSession, whole: DecoderSession): 
 
 /**
  * Proves once per graph that each LoRA input alone changes the logits. The verdict is kept in `cacheDir`.
- * Errors: MODEL_WIRING_BROKEN.
+ * @throws MODEL_WIRING_BROKEN
  */
 export const proveWiring = async (session: Wired, graphDigest: string, cacheDir: string): Promise<void> => {
   const verdict = join(cacheDir, 'wiring', graphDigest);

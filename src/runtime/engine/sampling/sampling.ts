@@ -14,7 +14,7 @@ const checkFinite = (fields: Readonly<Record<string, number>>): void => {
     if (!Number.isFinite(value)) throw outOfRange(field, value, 'a number');
 };
 
-/** Errors: REQUEST_INVALID with the field. */
+/** @throws REQUEST_INVALID with the field */
 export const checkSampling = (sampling: Sampling): void => {
   const { temperature, topK, topP, seed = 0, minP = 0, repetitionPenalty = 1, logitBias = [] } = sampling;
   const { frequencyPenalty = 0, presencePenalty = 0 } = sampling;
@@ -30,8 +30,9 @@ export const checkSampling = (sampling: Sampling): void => {
 };
 
 /**
- * The most likely token; of equals the first. Errors: LOGITS_NOT_FINITE. By index: an iterator over a vocabulary costs
+ * The most likely token; of equals the first. By index: an iterator over a vocabulary costs
  * a tenth of a step.
+ * @throws LOGITS_NOT_FINITE
  */
 const mostLikely = (logits: Float32Array | Float64Array): number => {
   let best = 0;

@@ -39,7 +39,7 @@ const identityModel = (): Buffer => {
   ]);
 };
 
-/** Errors: the provider is not in this build, or ONNX Runtime cannot open a session on it. */
+/** @throws the provider is not in this build, or ONNX Runtime cannot open a session on it */
 export const openOn: TryProvider = async (provider) => {
   const known = builtInProviders();
   if (!known.includes(provider)) {
@@ -52,8 +52,7 @@ export const openOn: TryProvider = async (provider) => {
 /**
  * The first of the wanted providers that a session really opens on; the CPU when none does. ONNX Runtime's bindings drop
  * what they lack without a word: here each one that falls out is told to `warn` with its reason.
- *
- * Errors: PROVIDER_NOT_AVAILABLE when none of those that were required is there.
+ * @throws PROVIDER_NOT_AVAILABLE when none of those that were required is there
  */
 export const chooseProvider = async (
   wish: ProviderWish,

@@ -77,7 +77,7 @@ export class DecoderSession {
 
   /**
    * Opens a graph; `sites` are its linears with LoRA inputs.
-   * Errors: MODEL_UNSUPPORTED, MODEL_INVALID.
+   * @throws MODEL_UNSUPPORTED, MODEL_INVALID
    */
   static async open(
     graph: Buffer,
@@ -129,7 +129,7 @@ export class DecoderSession {
 
   /**
    * Feeds of an adapter, which own its tensors from now on; a site that it does not target gets rank 0.
-   * Errors: INTERNAL when a tensor fits no input.
+   * @throws INTERNAL when a tensor fits no input
    */
   feeds(lora: LoraTensors): Feeds {
     const { names, cache } = this.#step;

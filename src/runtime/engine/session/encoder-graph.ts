@@ -50,7 +50,10 @@ const outputOf = (
   throw unsupported(`The output ${shown(output)} must be float32 and have ${rank} dimensions`);
 };
 
-/** The outputs that are understood. Errors: MODEL_UNSUPPORTED. */
+/**
+ * The outputs that are understood.
+ * @throws MODEL_UNSUPPORTED
+ */
 export const readEncoderOutputs = (session: Pick<OnnxSession, 'outputs'>): EncoderOutputs => {
   const hidden = outputOf(session, outputNames.hidden, 3);
   const pooler = outputOf(session, outputNames.pooler, 2);
@@ -60,7 +63,8 @@ export const readEncoderOutputs = (session: Pick<OnnxSession, 'outputs'>): Encod
 
 /**
  * The inputs of a step, compared with what will be fed: exactly these and `loraNames`. ONNX Runtime ignores a feed that it
- * does not know, so a difference here would be a silently wrong answer later. Errors: MODEL_UNSUPPORTED.
+ * does not know, so a difference here would be a silently wrong answer later.
+ * @throws MODEL_UNSUPPORTED
  */
 export const readEncoderInputs = (
   session: Pick<OnnxSession, 'inputs'>,
@@ -85,7 +89,10 @@ export const readEncoderInputs = (
   return names;
 };
 
-/** The output that embeddings are made of. Errors: MODEL_UNSUPPORTED. */
+/**
+ * The output that embeddings are made of.
+ * @throws MODEL_UNSUPPORTED
+ */
 export const embeddingOutput = (outputs: EncoderOutputs, pooling: Pooling): string => {
   const name = { mean: outputs.hidden, cls: outputs.hidden, pooler: outputs.pooler, model: outputs.sentence }[
     pooling

@@ -51,7 +51,8 @@ export class EncoderSession {
   }
 
   /**
-   * Opens a graph; `sites` are its linears with LoRA inputs. Errors: MODEL_UNSUPPORTED, MODEL_INVALID.
+   * Opens a graph; `sites` are its linears with LoRA inputs.
+   * @throws MODEL_UNSUPPORTED, MODEL_INVALID
    */
   static async open(
     graph: Buffer,
@@ -73,7 +74,10 @@ export class EncoderSession {
     }
   }
 
-  /** See DecoderSession.feeds. Errors: INTERNAL when a tensor fits no input. */
+  /**
+   * See DecoderSession.feeds.
+   * @throws INTERNAL when a tensor fits no input
+   */
   feeds(lora: LoraTensors): Feeds {
     return this.#lora.feeds(this, this.#inputs.length, lora);
   }

@@ -17,7 +17,10 @@ export type CacheShape = {
 export type KvCache = {
   readonly length: number;
   readonly capacity: number;
-  /** What a step feeds and fills that ends at `total` tokens. Errors: INTERNAL above the capacity. */
+  /**
+   * What a step feeds and fills that ends at `total` tokens.
+   * @throws INTERNAL above the capacity
+   */
   step(total: number): { readonly past: readonly OrtTensor[]; readonly present: readonly OrtTensor[] };
   /** The step went well: the cache holds `total` tokens. */
   advance(total: number): void;
@@ -45,7 +48,7 @@ const releaseAll = (tensors: readonly OrtTensor[]): void => {
   for (const tensor of tensors) tensor.release();
 };
 
-/** Errors: INTERNAL above the capacity. */
+/** @throws INTERNAL above the capacity */
 export const checkRoom = (total: number, capacity: number): void => {
   if (total <= capacity) return;
   throw new AdaptletError(

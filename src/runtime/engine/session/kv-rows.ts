@@ -53,7 +53,7 @@ export class KvRows {
   /** Tokens of each row whose memory was written to since it was given back. */
   readonly #written: number[];
 
-  /** Errors: RangeError when there are not that many addresses. */
+  /** @throws RangeError when there are not that many addresses */
   constructor(shape: CacheShape, { rows, capacity }: { readonly rows: number; readonly capacity: number }) {
     this.rows = rows;
     this.capacity = capacity;
@@ -115,7 +115,10 @@ export class KvRows {
     return saved;
   }
 
-  /** Copies tokens that were saved to the start of a row; the first `tokens` of them. Errors: INTERNAL. */
+  /**
+   * Copies tokens that were saved to the start of a row; the first `tokens` of them.
+   * @throws INTERNAL
+   */
   restore(row: number, saved: SavedTokens, tokens = saved.tokens): void {
     if (!(saved instanceof Saved) || tokens > saved.tokens || saved.tokens > this.capacity) {
       throw new AdaptletError('INTERNAL', `${tokens} of ${saved.tokens} saved tokens do not fit a row`);

@@ -23,7 +23,8 @@ const unsupported = (what: string): AdaptletError => new AdaptletError('MODEL_UN
 /**
  * Reads the decoder's inputs from a session and compares them with what will be fed: exactly `loraNames` and the
  * inputs of a step. ONNX Runtime ignores a feed that it does not know, so a difference here would be a silently wrong
- * answer later. Errors: MODEL_UNSUPPORTED.
+ * answer later.
+ * @throws MODEL_UNSUPPORTED
  */
 export const readStepInputs = (
   session: Pick<OnnxSession, 'inputs' | 'outputs'>,

@@ -53,7 +53,7 @@ const firstRefusal = (fields: Fields, value: unknown, naming: Naming, path = '')
 
 /**
  * Lets through only objects whose whole effect is understood. null is as good as absent.
- * Errors: REQUEST_UNSUPPORTED, or REQUEST_INVALID for an unknown field; both name the first such field.
+ * @throws REQUEST_UNSUPPORTED, or REQUEST_INVALID for an unknown field; both name the first such field
  */
 export const refuseFields = (fields: Fields, value: object, naming: Naming = (path) => path): void => {
   const found = firstRefusal(fields, value, naming);
@@ -62,7 +62,7 @@ export const refuseFields = (fields: Fields, value: object, naming: Naming = (pa
 
 /**
  * Reads objects with these fields.
- * Errors: as of {@link refuseFields}, and REQUEST_INVALID for a value of the wrong type; all name the field.
+ * @throws as of {@link refuseFields}, and REQUEST_INVALID for a value of the wrong type; all name the field
  */
 export const reader = <F extends Fields>(fields: F, naming: Naming = (path) => path) => {
   const schema = objectOf(fields);

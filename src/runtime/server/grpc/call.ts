@@ -64,7 +64,10 @@ const onCancelled = (
   });
 };
 
-/** An exchange that ends with its call. Errors: REQUEST_INVALID for headers over their limits. */
+/**
+ * An exchange that ends with its call.
+ * @throws REQUEST_INVALID for headers over their limits
+ */
 export const exchangeOf = (parts: Parts, call: AnyCall, method: string): Exchange => {
   const headers = headersOf(call.metadata);
   const timeoutMs = timeLeft(call, parts.clock);

@@ -4,7 +4,10 @@ import { type Headers as RequestHeaders, readHeaders } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
 import { problemResponse } from './problem.ts';
 
-/** The body of a request. Errors: REQUEST_INVALID. */
+/**
+ * The body of a request.
+ * @throws REQUEST_INVALID
+ */
 export const readJson = async (c: Context): Promise<unknown> => {
   // Anything else could be sent by a web page without asking first (a CORS simple request).
   if (!/^application\/json\b/i.test(c.req.header('content-type') ?? ''))

@@ -15,7 +15,10 @@ export type RunningHttp = {
   close(graceMs: number): Promise<void>;
 };
 
-/** Starts HTTP. Errors: CONFIG_INVALID when the address cannot be listened on. */
+/**
+ * Starts HTTP.
+ * @throws CONFIG_INVALID when the address cannot be listened on
+ */
 export const startHttp = async (options: HttpOptions): Promise<RunningHttp> => {
   const app = createHttpApp(options);
   // Globals stay Node's own: a library must not replace Request and Response for the whole process.

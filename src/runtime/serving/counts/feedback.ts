@@ -54,7 +54,7 @@ export class Feedback {
     this.#answers.set(id, { uid, rollout, arm, digest, counter, bucket, reward: undefined });
   }
 
-  /** Errors: FEEDBACK_UNKNOWN. */
+  /** @throws FEEDBACK_UNKNOWN */
   record(id: string, reward: number): RecordedFeedback {
     const answer = this.#answers.get(id);
     if (answer === undefined) {

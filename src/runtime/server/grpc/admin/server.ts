@@ -12,7 +12,10 @@ export type AdminOptions = AdminParts & {
   readonly address: string;
 };
 
-/** Admin and reflection, on a listener of their own. Errors: CONFIG_INVALID when it cannot listen. */
+/**
+ * Admin and reflection, on a listener of their own.
+ * @throws CONFIG_INVALID when it cannot listen
+ */
 export const startAdmin = async (options: AdminOptions): Promise<RunningServer> => {
   const { address, clock } = options;
   const server = createServer(options.log);

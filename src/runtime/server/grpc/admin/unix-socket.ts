@@ -21,7 +21,7 @@ const answers = (path: string): Promise<boolean> =>
 /**
  * Binds a unix socket that only the runtime's own user can open. It is made in a private folder and moved into place,
  * so that no moment exists in which others could connect, and a socket left by a killed process is replaced.
- * Errors: CONFIG_INVALID when the path is too long or a live process has the socket.
+ * @throws CONFIG_INVALID when the path is too long or a live process has the socket
  */
 export const bindPrivately = async (
   path: string,

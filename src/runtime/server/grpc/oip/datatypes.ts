@@ -119,7 +119,10 @@ const elementTypeOf = (name: string, datatype: string): ElementType =>
 /** A copy that begins with its buffer: bytes of a message lie anywhere in a larger one. */
 const aligned = (raw: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(raw);
 
-/** A tensor of numbers. Errors: REQUEST_INVALID. */
+/**
+ * A tensor of numbers.
+ * @throws REQUEST_INVALID
+ */
 export const readTensor = (input: InputData): NamedTensor => {
   const { name, datatype, shape, parameters } = input.tensor;
   refuseTensorParameters(`input ${name}`, parameters);

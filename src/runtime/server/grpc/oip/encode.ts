@@ -33,7 +33,10 @@ export const encoderTensors = (
   };
 };
 
-/** The texts: the one input `text`. Errors: REQUEST_INVALID. */
+/**
+ * The texts: the one input `text`.
+ * @throws REQUEST_INVALID
+ */
 export const readEncoderTexts = (request: ModelInferRequest): readonly EncoderText[] => {
   const inputs = inputData(request);
   const [input] = inputs;
@@ -45,7 +48,10 @@ export const readEncoderTexts = (request: ModelInferRequest): readonly EncoderTe
   return readTexts(input).map((text) => ({ kind: 'text', text }));
 };
 
-/** What the outputs that are asked for need: a run gives embeddings or a classification. Errors: REQUEST_INVALID. */
+/**
+ * What the outputs that are asked for need: a run gives embeddings or a classification.
+ * @throws REQUEST_INVALID
+ */
 export const readEncoderOutput = (request: ModelInferRequest): EncodeRequest['output'] => {
   const asked = askedOutputs(request, known);
   if (request.outputs.length === 0) return 'any';

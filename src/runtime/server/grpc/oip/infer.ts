@@ -24,7 +24,10 @@ export const tensors = {
   ],
 } as const;
 
-/** The prompt: exactly one of the inputs `text` and `input_ids`. Errors: REQUEST_INVALID. */
+/**
+ * The prompt: exactly one of the inputs `text` and `input_ids`.
+ * @throws REQUEST_INVALID
+ */
 export const readPrompt = (request: ModelInferRequest): Prompt => {
   const inputs = inputData(request);
   const names = inputs.map(({ tensor }) => tensor.name);

@@ -17,11 +17,14 @@ const plainValue = ({ parameterChoice: choice }: Parameters[string]): unknown =>
 const plain = (parameters: Parameters): Record<string, unknown> =>
   Object.fromEntries(Object.entries(parameters).map(([name, parameter]) => [name, plainValue(parameter)]));
 
-/** Errors: REQUEST_UNSUPPORTED, REQUEST_INVALID; both name the parameter. */
+/** @throws REQUEST_UNSUPPORTED, REQUEST_INVALID; both name the parameter */
 export const refuseParameters = (fields: Fields, parameters: Parameters): void =>
   refuseFields(fields, plain(parameters), naming);
 
-/** Refuses the parameters of an input or of an output, as it is called. Errors: as of {@link refuseParameters}. */
+/**
+ * Refuses the parameters of an input or of an output, as it is called.
+ * @throws as of {@link refuseParameters}
+ */
 export const refuseTensorParameters = (of: string, parameters: Parameters): void =>
   refuseFields(tensorParameters, plain(parameters), (name) => `${naming(name)} of ${of}`);
 
@@ -34,11 +37,17 @@ export type InferParameters = {
 const readIdentity = reader(identityParameters, naming);
 const readGenerate = reader(generateParameters, naming);
 
-/** Who asks, of a ModelInfer request that generates nothing. Errors: REQUEST_UNSUPPORTED, REQUEST_INVALID. */
+/**
+ * Who asks, of a ModelInfer request that generates nothing.
+ * @throws REQUEST_UNSUPPORTED, REQUEST_INVALID
+ */
 export const readIdentityParameters = (parameters: Parameters): Omit<InferParameters, 'options'> =>
   readIdentity(plain(parameters));
 
-/** Parameters of a ModelInfer request that generates text. Errors: REQUEST_UNSUPPORTED, REQUEST_INVALID. */
+/**
+ * Parameters of a ModelInfer request that generates text.
+ * @throws REQUEST_UNSUPPORTED, REQUEST_INVALID
+ */
 export const readInferParameters = (parameters: Parameters): InferParameters => {
   const { user, session, ...options } = readGenerate(plain(parameters));
   return { options: optionsOf(options), user, session };

@@ -20,7 +20,7 @@ const keyOf = (card: ModelCard, namespace: string): ObjectKey => {
 /**
  * Finds the subject of a load or unload. KServe's message has the model's name as field 1, where Triton's has the
  * repository's: a request with only that field is KServe's.
- * Errors: MODEL_NOT_FOUND, REQUEST_INVALID, VERB_REFUSED for a route or a rollout.
+ * @throws MODEL_NOT_FOUND, REQUEST_INVALID, VERB_REFUSED for a route or a rollout
  */
 export const subjectOf = (request: LoadRequest, serving: Serving, defaultNamespace: string): Subject => {
   const kserve = request.modelName === '';

@@ -46,7 +46,10 @@ const refuse = (what: string): never => {
   throw new AdaptletError('REQUEST_INVALID', what);
 };
 
-/** Names of the outputs that are asked for, in order; all of them when none is named. Errors: REQUEST_INVALID. */
+/**
+ * Names of the outputs that are asked for, in order; all of them when none is named.
+ * @throws REQUEST_INVALID
+ */
 export const askedOutputs = (request: ModelInferRequest, known: readonly string[]): readonly string[] => {
   if (request.outputs.length === 0) return known;
   const names = request.outputs.map(({ name, parameters }) => {

@@ -25,7 +25,10 @@ export type InputData = { readonly tensor: InputTensor; readonly raw: Buffer | u
 const hasContents = (contents: InferTensorContents | undefined): boolean =>
   contents !== undefined && Object.values(contents).some((list: readonly unknown[]) => list.length > 0);
 
-/** Pairs the inputs with their data. Errors: REQUEST_INVALID when raw and typed contents are mixed or do not pair. */
+/**
+ * Pairs the inputs with their data.
+ * @throws REQUEST_INVALID when raw and typed contents are mixed or do not pair
+ */
 export const inputData = (request: ModelInferRequest): InputData[] => {
   const { inputs, rawInputContents: raw } = request;
   if (raw.length === 0) return inputs.map((tensor) => ({ tensor, raw: undefined }));
