@@ -5,6 +5,7 @@ import type { ProgramResult } from '../support/program.ts';
 import { waitFor } from '../support/wait.ts';
 import { kubeconfig } from './certificates.ts';
 import { runKubectl } from './kubectl.ts';
+import { type Kind, Reader } from './reader.ts';
 
 const crds = join(import.meta.dirname, '../../crds');
 
@@ -45,6 +46,7 @@ export abstract class Cluster implements AsyncDisposable {
   readonly server: string;
   readonly caFile: string;
   protected readonly folder: string;
+  #reader: Reader | undefined;
 
   constructor(access: Access) {
     this.kubeconfig = access.kubeconfig;
@@ -75,6 +77,12 @@ export abstract class Cluster implements AsyncDisposable {
     const { code, stdout, stderr } = await this.kubectlWith(stdin === undefined ? {} : { stdin }, ...args);
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')} ended with ${code}: ${stderr}${stdout}`);
     return stdout;
+  }
+
+  /** An object as the API server has it; undefined while there is none, and while nothing answers. */
+  get<T>(kind: Kind, name: string, namespace: string): Promise<T | undefined> {
+    this.#reader ??= new Reader(this.kubeconfig);
+    return this.#reader.get<T>(kind, name, namespace);
   }
 
   /** Applies the CRDs of this project and waits until the API server serves them. */

@@ -5,6 +5,7 @@ import { type ClusterOptions, LocalCluster } from './local.ts';
 export { toolPath } from './build.ts';
 export type { Cluster } from './cluster.ts';
 export type { ClusterOptions } from './local.ts';
+export type { Kind } from './reader.ts';
 
 /**
  * A real Kubernetes for a test: a control plane of its own, ready in 4 to 5 s, or the cluster that

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { RolloutStatus } from '../../src/api/rollout-status.ts';
 import type { RuntimeObjectStatus } from '../../src/api/runtime.ts';
-import { type Cluster, startCluster, toolPath } from '../cluster/index.ts';
+import { type Cluster, type Kind, startCluster, toolPath } from '../cluster/index.ts';
 import { kubectlAdaptlet } from './cli.ts';
 import { FrontDoor } from './front-door.ts';
 import { type NodeOptions, TestNode, tiny } from './node.ts';
@@ -168,9 +168,9 @@ export class TestFleet implements AsyncDisposable {
     return kubectlAdaptlet(...args, '--kubeconfig', this.cluster.kubeconfig, '-n', this.namespace);
   }
 
-  async get<T>(kind: string, name: string, namespace = this.namespace): Promise<T | undefined> {
-    const found = await this.cluster.kubectl('-n', namespace, 'get', kind, name, '-o', 'json');
-    return found.code === 0 ? (JSON.parse(found.stdout) as T) : undefined;
+  /** Undefined while there is no such object, and while the API server does not answer. */
+  get<T>(kind: Kind, name: string, namespace = this.namespace): Promise<T | undefined> {
+    return this.cluster.get<T>(kind, name, namespace);
   }
 
   /** Status of a rollout; undefined while there is none. */

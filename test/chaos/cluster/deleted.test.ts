@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Kind } from '../../cluster/index.ts';
 import { adaptlet } from '../../support/cli.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
@@ -45,7 +46,7 @@ const settled = (model: string, adapter: keyof typeof moon) =>
   );
 const system = (...args: readonly string[]) => fleet.cluster.kubectlOk(['-n', systemNamespace, ...args]);
 const bundle = () => system('get', 'configmap', 'adaptlet-ca', '-o', 'jsonpath={.data.ca\\.crt}');
-const uidOf = async (kind: string, name: string) =>
+const uidOf = async (kind: Kind, name: string) =>
   (await fleet.get<{ metadata: { uid: string } }>(kind, name, systemNamespace))?.metadata.uid;
 /** Objects that the replicas applied: AdapterRuntimes of runtimes that are connected, among them. */
 const applied = async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { operatorClusterRules, operatorNamespaceRules, type Rule } from '../../../cdk8s/rbac.ts';
-import { startCluster } from '../../cluster/index.ts';
+import { type Kind, startCluster } from '../../cluster/index.ts';
 import { type AuditedRequest, AuditLog } from '../../support/audit.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
@@ -66,7 +66,7 @@ const phase = (wanted: string) =>
   waitFor(`phase ${wanted}`, async () => (await fleet.rollout('shout'))?.phase === wanted);
 const kubectl = (...args: readonly string[]) => fleet.cluster.kubectlOk(args);
 const inTeam = (...args: readonly string[]) => kubectl('-n', fleet.namespace, ...args);
-const gone = (kind: string, name: string) =>
+const gone = (kind: Kind, name: string) =>
   waitFor(`the end of ${kind} ${name}`, async () => (await fleet.get(kind, name)) === undefined);
 
 describe('an operator with the rights of the chart', () => {
