@@ -223,6 +223,10 @@ describe('under traffic, with no failed request', () => {
     );
     await point('upper');
     await settled('upper');
+    await waitFor('the operators to watch every kind again', async () => {
+      const answers = await Promise.all(fleet.operators.map((o) => fetch(`${o.http}/readyz`)));
+      return answers.every(({ status }) => status === 200);
+    });
     expect(await fleet.sentBytes()).toBeGreaterThan(0);
   });
 
