@@ -1,7 +1,7 @@
 /** Runs one suite of tests by vitest and says what came of it. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
@@ -37,15 +37,12 @@ const failuresOf = (file: VitestReport['testResults'][number]): Failure[] => {
   return failed.map((t) => ({ file: name, test: t.fullName, message: t.failureMessages.join('\n') }));
 };
 
-/** Runs the suite, or only those of its files that are named. */
-export const runSuite = async (suite: string, files: readonly string[] = []): Promise<Outcome> => {
+/** Runs all files of a suite. */
+export const runSuite = async (suite: string): Promise<Outcome> => {
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-test-'));
   const report = join(folder, 'report.json');
   try {
-    const workers = `--maxWorkers=${Math.min(availableParallelism(), 4)}`;
-    await run(
-      `vitest run --project ${suite} ${workers} --reporter=dot --reporter=json --outputFile.json=${report} ${files.join(' ')}`,
-    );
+    await run(`vitest run --project ${suite} --reporter=dot --reporter=json --outputFile.json=${report}`);
     const json = JSON.parse(await readFile(report, 'utf8')) as VitestReport;
     const tests = json.testResults.flatMap((file) => file.assertionResults);
     return {
