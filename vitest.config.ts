@@ -1,15 +1,24 @@
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
+type Options = {
+  readonly timeout: number;
+  /** A process for each file. Else files that follow each other share one, with what its modules hold. */
+  readonly isolate?: boolean;
+};
+
 /** One project per kind of test, from the least to the most real; `npm test` runs them in this order. */
-const project = (name: string, include: string[], timeout: number, parallel = true) => ({
+const project = (name: string, include: string[], { timeout, isolate = false }: Options) => ({
   test: {
     name,
     include,
     testTimeout: timeout,
     hookTimeout: timeout,
-    fileParallelism: parallel,
     pool: 'forks' as const,
+    isolate,
+    // Files run beside each other. Of real processes more than four sets at once would wait for the processor.
+    maxWorkers: Math.min(availableParallelism(), 4),
     env: {
       // Tests load ONNX Runtime themselves, without the engine process that says it.
       ORT_DISABLE_TELEMETRY: '1',
@@ -22,11 +31,15 @@ const project = (name: string, include: string[], timeout: number, parallel = tr
 export default defineConfig({
   test: {
     projects: [
-      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/soak/**/*.test.ts'], 60_000),
-      project('conformance', ['test/conformance/**/*.test.ts'], 120_000, false),
-      project('integration', ['test/integration/**/*.test.ts', 'test/cluster/**/*.test.ts'], 120_000, false),
-      project('chaos', ['test/chaos/**/*.test.ts'], 180_000, false),
-      project('e2e', ['test/e2e/**/*.test.ts'], 600_000, false),
+      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/soak/**/*.test.ts'], {
+        timeout: 20_000,
+      }),
+      project('conformance', ['test/conformance/**/*.test.ts'], { timeout: 120_000, isolate: true }),
+      project('integration', ['test/integration/**/*.test.ts', 'test/cluster/**/*.test.ts'], {
+        timeout: 120_000,
+      }),
+      project('chaos', ['test/chaos/**/*.test.ts'], { timeout: 180_000 }),
+      project('e2e', ['test/e2e/**/*.test.ts'], { timeout: 600_000 }),
     ],
   },
 });

@@ -20,7 +20,10 @@ export const startCluster = (options: ClusterOptions = {}): Promise<Cluster> => 
 
 let shared: Promise<Cluster> | undefined;
 
-/** One cluster with a controller manager and our CRDs for all tests of this process that need only a namespace. */
+/**
+ * One cluster with a controller manager and our CRDs for all tests of this process that need only a namespace. It ends
+ * with the process, which goes from file to file.
+ */
 export const sharedCluster = (): Promise<Cluster> => {
   shared ??= startCluster({ controllerManager: true }).then(async (cluster) => {
     await cluster.installCrds();

@@ -9,16 +9,22 @@ const canListen = (port: number): Promise<boolean> =>
 
 const given = new Set<number>();
 
+/** Each test process has ports of its own: none is given away while the server of another process is down for a test. */
+const first = 20_000;
+const perProcess = 1500;
+const processes = 8;
+const own = first + (Number(process.env['VITEST_POOL_ID'] ?? 0) % processes) * perProcess;
+
 /**
  * A free loopback port below the range that the kernel gives to outgoing connections: a server that goes away for a
  * while finds its port free when it comes back.
  */
 export const freePort = async (): Promise<number> => {
   for (let attempt = 0; attempt < 200; attempt++) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const port = own + Math.floor(Math.random() * perProcess);
     if (given.has(port) || !(await canListen(port))) continue;
     given.add(port);
     return port;
   }
-  throw new Error('no free port between 20000 and 32000 on 127.0.0.1');
+  throw new Error(`no free port between ${own} and ${own + perProcess} on 127.0.0.1`);
 };

@@ -12,7 +12,7 @@ import { connectKube, type KubeConnection } from '../../../src/kube/client/clien
 import { type KubeObject, pathOf, type ResourceType } from '../../../src/kube/client/object.ts';
 import { EventRecorder } from '../../../src/kube/events/events.ts';
 import { systemClock } from '../../../src/time/clock.ts';
-import { type Cluster, startCluster } from '../../cluster/index.ts';
+import { type Cluster, sharedCluster } from '../../cluster/index.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const logger = pino({ level: 'silent' });
@@ -65,7 +65,7 @@ let cluster: Cluster;
 let api: KubeConnection;
 let namespace: string;
 beforeAll(async () => {
-  cluster = await startCluster();
+  cluster = await sharedCluster();
   api = connectKube({ kubeconfig: cluster.kubeconfig, clock: systemClock, logger });
   namespace = await cluster.createNamespace();
   await cluster.kubectlOk(['apply', '-f', '-'], JSON.stringify(widgetKind));
@@ -74,10 +74,7 @@ beforeAll(async () => {
     return true;
   });
 });
-afterAll(async () => {
-  api.close();
-  await cluster.close();
-});
+afterAll(() => api.close());
 
 type Widget = KubeObject & {
   readonly spec: { readonly size: number; readonly color?: string };

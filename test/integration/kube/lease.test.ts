@@ -8,7 +8,7 @@ import type { Election } from '../../../src/kube/lease/election.ts';
 import { createElection } from '../../../src/kube/lease/elector.ts';
 import { type Lease, leaseType } from '../../../src/kube/lease/record.ts';
 import { systemClock } from '../../../src/time/clock.ts';
-import { type Cluster, startCluster } from '../../cluster/index.ts';
+import { type Cluster, sharedCluster } from '../../cluster/index.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const logger = pino({ level: 'silent' });
@@ -18,13 +18,10 @@ const leaseMs = 3000;
 let cluster: Cluster;
 let api: KubeConnection;
 beforeAll(async () => {
-  cluster = await startCluster();
+  cluster = await sharedCluster();
   api = connectKube({ kubeconfig: cluster.kubeconfig, clock: systemClock, logger });
 });
-afterAll(async () => {
-  api.close();
-  await cluster.close();
-});
+afterAll(() => api.close());
 
 /** A lease of its own for a test, signed off where `isFree`; and at every moment, who passes the fence. */
 const race = async (isFree = true) => {
