@@ -173,9 +173,12 @@ export class TestFleet implements AsyncDisposable {
     return this.cluster.get<T>(kind, name, namespace);
   }
 
-  /** Status of a rollout; undefined while there is none. */
+  /** Status of a rollout as it is now specified; undefined until the operator has seen that, and while there is none. */
   async rollout(name: string): Promise<RolloutStatus | undefined> {
-    return (await this.get<{ status?: RolloutStatus }>('aro', name))?.status;
+    type Rollout = { readonly metadata: { readonly generation: number }; readonly status?: RolloutStatus };
+    const rollout = await this.get<Rollout>('aro', name);
+    const isSeen = rollout?.status?.observedGeneration === rollout?.metadata.generation;
+    return isSeen ? rollout?.status : undefined;
   }
 
   async runtime(index: number): Promise<RuntimeObjectStatus | undefined> {

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RolloutStatus } from '../../../src/api/rollout-status.ts';
 import { TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
 import { tiny } from '../../support/node.ts';
@@ -11,9 +10,12 @@ import { chaosSeed, type Seeded, seeded } from '../../support/random.ts';
 import { makeVersions, type Version } from '../../support/versions.ts';
 import { waitFor } from '../../support/wait.ts';
 import { type Testimony, witness } from '../../support/witness.ts';
+import { chaosSeed, soakSeconds } from '../long-form.ts';
 
 const seed = chaosSeed();
-const chaosMs = Number(process.env['ADAPTLET_CHAOS_SECONDS'] ?? 30) * 1000;
+const chaosMs = soakSeconds(30) * 1000;
+/** Besides: until everything is back and every runtime has the last version. */
+const limitMs = chaosMs + 150_000;
 const models = ['left', 'right'] as const;
 type Model = (typeof models)[number];
 const steps = '{setWeight: 30}, {pause: {duration: 1s}}, {setWeight: 70}, {pause: {duration: 500ms}}';
@@ -220,62 +222,66 @@ const planOf = async (index: number) => {
   return resources.map(({ key, version }) => `${key} ${version}`);
 };
 
-describe(`random faults under traffic (ADAPTLET_CHAOS_SEED=${seed})`, () => {
-  it('fail no request, serve only what is planned, lead nothing back, and end with one plan', async () => {
-    const asking = witness(
-      (runtime) => {
-        const [node, which] = [fleet.nodes[runtime], lives[runtime]];
-        return node === undefined || which === undefined ? undefined : { node, life: which };
-      },
-      { runtimes: 3, models, prompt: 'moon:', pauseMs: 15 },
-    );
-    const until = performance.now() + chaosMs;
-    const random = seeded(seed);
-    const [left, right] = [seeded(seed + 1), seeded(seed + 2)];
-    const [, ...last] = await Promise.all([
-      breakThings(random, until),
-      roll('left', left, until),
-      roll('right', right, until),
-    ]);
-    for (const [i, model] of models.entries()) {
-      await point(model, (last[i] ?? 0) + 1, '{setWeight: 100}');
-      tell(`${model} => ${(last[i] ?? 0) + 1}`);
-    }
-    try {
-      for (const [i, model] of models.entries()) await served(model, (last[i] ?? 0) + 1);
-      await waitFor(
-        'one plan on the disk of every runtime',
-        async () => {
-          const [first, ...others] = await Promise.all([0, 1, 2].map(planOf));
-          return others.every((other) => JSON.stringify(other) === JSON.stringify(first));
+describe(`random faults under traffic (seed ${seed})`, () => {
+  it(
+    'fail no request, serve only what is planned, lead nothing back, and end with one plan',
+    async () => {
+      const asking = witness(
+        (runtime) => {
+          const [node, which] = [fleet.nodes[runtime], lives[runtime]];
+          return node === undefined || which === undefined ? undefined : { node, life: which };
         },
-        60_000,
+        { runtimes: 3, models, prompt: 'moon:', pauseMs: 15 },
       );
-    } catch (error) {
-      throw new Error(story.join('\n'), { cause: error });
-    } finally {
-      await asking.stop();
-    }
-    const failures = asking.seen.filter((t) => !isAnswer(t));
-    expect({ failures, ...(failures.length === 0 ? {} : { story }) }).toEqual({ failures: [] });
-    const answers = asking.seen.filter(isAnswer).toSorted((a, b) => a.startedAt - b.startedAt);
-    expect(answers.length).toBeGreaterThan(500);
-    for (const model of models) {
-      const status = (await fleet.rollout(model)) as RolloutStatus;
-      const stables: string[] = [...status.history.toReversed(), status.stable].map(
-        (bound) => bound?.digest ?? '',
-      );
-      const planned: string[] = (versions.get(model) ?? []).map(({ digest }) => digest);
-      const of = (arm: string) => answers.filter((each) => each.model === model && each.arm === arm);
-      const strange = (arm: string, among: readonly string[]) =>
-        of(arm).filter(({ digest }) => !among.includes(digest));
-      expect(strange('stable', stables)).toEqual([]);
-      expect(strange('canary', planned)).toEqual([]);
-      expect(
-        answers.filter((each) => each.model === model && !['stable', 'canary'].includes(each.arm)),
-      ).toEqual([]);
-      expect({ falls: fallsOf(of('stable'), (d) => stables.indexOf(d)) }).toEqual({ falls: [] });
-      expect({ falls: fallsOf(of('canary'), (d) => planned.indexOf(d)) }).toEqual({ falls: [] });
-    }
-  });
+      const until = performance.now() + chaosMs;
+      const random = seeded(seed);
+      const [left, right] = [seeded(seed + 1), seeded(seed + 2)];
+      const [, ...last] = await Promise.all([
+        breakThings(random, until),
+        roll('left', left, until),
+        roll('right', right, until),
+      ]);
+      for (const [i, model] of models.entries()) {
+        await point(model, (last[i] ?? 0) + 1, '{setWeight: 100}');
+        tell(`${model} => ${(last[i] ?? 0) + 1}`);
+      }
+      try {
+        for (const [i, model] of models.entries()) await served(model, (last[i] ?? 0) + 1);
+        await waitFor(
+          'one plan on the disk of every runtime',
+          async () => {
+            const [first, ...others] = await Promise.all([0, 1, 2].map(planOf));
+            return others.every((other) => JSON.stringify(other) === JSON.stringify(first));
+          },
+          60_000,
+        );
+      } catch (error) {
+        throw new Error(story.join('\n'), { cause: error });
+      } finally {
+        await asking.stop();
+      }
+      const failures = asking.seen.filter((t) => !isAnswer(t));
+      expect({ failures, ...(failures.length === 0 ? {} : { story }) }).toEqual({ failures: [] });
+      const answers = asking.seen.filter(isAnswer).toSorted((a, b) => a.startedAt - b.startedAt);
+      expect(answers.length).toBeGreaterThan(500);
+      for (const model of models) {
+        const status = await waitFor('the status', () => fleet.rollout(model));
+        const stables: string[] = [...status.history.toReversed(), status.stable].map(
+          (bound) => bound?.digest ?? '',
+        );
+        const planned: string[] = (versions.get(model) ?? []).map(({ digest }) => digest);
+        const of = (arm: string) => answers.filter((each) => each.model === model && each.arm === arm);
+        const strange = (arm: string, among: readonly string[]) =>
+          of(arm).filter(({ digest }) => !among.includes(digest));
+        expect(strange('stable', stables)).toEqual([]);
+        expect(strange('canary', planned)).toEqual([]);
+        expect(
+          answers.filter((each) => each.model === model && !['stable', 'canary'].includes(each.arm)),
+        ).toEqual([]);
+        expect({ falls: fallsOf(of('stable'), (d) => stables.indexOf(d)) }).toEqual({ falls: [] });
+        expect({ falls: fallsOf(of('canary'), (d) => planned.indexOf(d)) }).toEqual({ falls: [] });
+      }
+    },
+    limitMs,
+  );
 });
