@@ -2,13 +2,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { soakModel } from '../soak/models.ts';
 import { soakNode } from '../soak/node-soak.ts';
 import type { Report } from '../soak/report.ts';
-import { chaosSeed } from '../support/random.ts';
+import { chaosSeed, soakSeconds } from './long-form.ts';
 
-const seconds = Number(process.env['ADAPTLET_SOAK_SECONDS'] ?? 60);
+const seconds = soakSeconds(30);
 const seed = chaosSeed();
 const limitMs = (seconds + 240) * 1000;
 
-describe(`an answer of a node, while rollouts switch, adapters are evicted and the engine is killed (ADAPTLET_CHAOS_SEED=${seed})`, () => {
+describe(`an answer of a node, while rollouts switch, adapters are evicted and the engine is killed (seed ${seed})`, () => {
   let report: Report;
   beforeAll(async () => {
     report = await soakNode({ model: soakModel('tiny'), seconds, seed, killEveryMs: seconds * 250 });

@@ -2,15 +2,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { soakModel } from '../soak/models.ts';
 import type { Report } from '../soak/report.ts';
 import { soak } from '../soak/soak.ts';
-import { chaosSeed } from '../support/random.ts';
+import { chaosSeed, soakSeconds } from './long-form.ts';
 
-/** `make soak` does this for an hour. */
-const seconds = Number(process.env['ADAPTLET_SOAK_SECONDS'] ?? 90);
+const seconds = soakSeconds(30);
 const seed = chaosSeed();
 const limitMs = (seconds + 150) * 1000;
 const model = soakModel('tiny');
 
-describe(`an answer, while others run, leave and fail, and adapters come and go (ADAPTLET_CHAOS_SEED=${seed})`, () => {
+describe(`an answer, while others run, leave and fail, and adapters come and go (seed ${seed})`, () => {
   let report: Report;
   beforeAll(async () => {
     report = await soak({ model, seconds, seed, killEveryMs: Math.min(20_000, seconds * 250) });
@@ -38,7 +37,7 @@ describe(`an answer, while others run, leave and fail, and adapters come and go 
   });
 });
 
-describe(`a soak (ADAPTLET_CHAOS_SEED=${seed})`, () => {
+describe(`a soak (seed ${seed})`, () => {
   it(
     'finds an adapter that answers with the weights of another',
     async () => {

@@ -2,16 +2,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { codeOf } from '../../src/errors/code-of.fixture.ts';
 import { ask, request, startTiny, type TestEngine } from '../conformance/support/engine.ts';
 import { golden, greedyOf, tinyAdapters } from '../conformance/support/tiny.ts';
-import { chaosSeed, seeded } from '../support/random.ts';
+import { seeded } from '../support/random.ts';
+import { chaosSeed, soakSeconds } from './long-form.ts';
 
-/** Seconds of hammering; a soak test sets more. */
-const seconds = Number(process.env['ADAPTLET_HAMMER_SECONDS'] ?? 60);
+const seconds = soakSeconds(20);
 const seed = chaosSeed();
 const streams = 6;
 /** Adapters that fit at the same time: fewer than streams, so memory is reused all the time. */
 const places = 3;
 
-describe(`adapter memory that is reused under traffic (ADAPTLET_CHAOS_SEED=${seed})`, () => {
+describe(`adapter memory that is reused under traffic (seed ${seed})`, () => {
   let tiny: TestEngine;
   beforeAll(async () => {
     tiny = await startTiny({ adapterBudgetBytes: 0, maxConcurrent: streams, maxQueue: 1000 });

@@ -174,7 +174,7 @@ describe('a runtime that floods the operator or breaks the protocol disturbs nob
     const revision = { adapters: far, rollouts: far, routes: far, runtimes: far };
     const clusterUid = (await fleet.nodes[0]?.client.status())?.operator?.clusterUid ?? '';
     let last: RawRuntime | undefined;
-    const hellos = 100;
+    const hellos = 40;
     for (let i = 0; i < hellos; i++) {
       last = await open();
       await last.send({ $case: 'hello', value: hello({ revision, clusterUid }) });
