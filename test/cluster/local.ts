@@ -20,7 +20,7 @@ export type ClusterOptions = {
   readonly apiServerFlags?: readonly string[];
 };
 
-const startMs = 60_000;
+const startMs = 100_000;
 
 /** etcd and a Kubernetes control plane as child processes of this process. */
 export class LocalCluster extends Cluster {

@@ -16,7 +16,7 @@ export const readIdentity = async (pki: string): Promise<Identity> => {
 /** True when the API server says that it is ready; false too while nobody listens. */
 export const isReady = (server: string, identity: Identity): Promise<boolean> =>
   new Promise((resolve) => {
-    const call = request(`${server}/readyz`, { ...identity, agent: false, timeout: 2000 }, (response) => {
+    const call = request(`${server}/readyz`, { ...identity, agent: false, timeout: 10_000 }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);
     });
