@@ -2,7 +2,9 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-cluster test soak fuzz check gen format bench clean
+# What CI does for less than a minute each.
+SOAKS := never-disturbed recycled-memory cluster/random
+.PHONY: help setup demo demo-cluster test soak check gen format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,8 +26,9 @@ demo-cluster: setup ## the same in a cluster: an API server, two replicas of the
 test: setup ## formatting, lint, types, then every test suite
 	@node scripts/test.ts
 
-soak: setup ## an hour of disturbances that no answer may show; SOAK="--model smollm --seconds 600"
+soak: setup ## an hour of disturbances that no answer may show, then 10 minutes of each soak of CI; SOAK="--seconds 600"
 	@node test/soak/main.ts $(SOAK)
+	$(if $(SOAK),,@ADAPTLET_SOAK_SECONDS=600 vitest run --project chaos $(SOAKS))
 
 fuzz: setup ## every property 200 times as often as in a test run; FUZZ="--times 1000 src/rollout"
 	@node test/fuzz/main.ts $(FUZZ)
