@@ -152,12 +152,26 @@ describe('a canary that begins to fail under load, on a node without anybody', (
         times.push((await node.client.ask({ model, prompt, maxTokens: 1 })).timing.prefillMs);
       return times.toSorted((a, b) => a - b)[4] ?? 0;
     };
-    const between = Math.ceil(Math.sqrt((await prefillMs('upper')) * (await prefillMs('next'))));
-    await canaryOf('slow', `  guard: {maxLatency: ${between}ms, minRequests: 20}\n`);
+    await canaryOf('slow', '  guard: {minRequests: 20}\n');
     const load = traffic(() => node, { model: 'shout', prompt, allowed: new Set() });
-    expect(await heldReason()).toContain(
-      `requests took longer than ${between} ms in the last 60 s (stable: `,
+    // Between what the two take now, with this traffic: where stable crosses the limit as well, the machine is slow and
+    // nothing trips. When its speed changes, the limit is another one, and the guard counts anew.
+    let between = 0;
+    const held = await waitFor(
+      'the guard',
+      async () => {
+        between = Math.ceil(Math.sqrt((await prefillMs('upper')) * (await prefillMs('next'))));
+        const guard = `  guard: {maxLatency: ${between}ms, minRequests: 20}\n`;
+        await node.write('shout.yaml', yaml.rollout('shout', 'next', '{setWeight: 50}, {pause: {}}', guard));
+        const before = load.answered();
+        return waitFor('a verdict', async () => {
+          const said = (await rollout())?.held ?? '';
+          return said === '' ? load.answered() > before + 200 && 'none' : said;
+        }).then((said) => said !== 'none' && said);
+      },
+      150_000,
     );
+    expect(held).toContain(`requests took longer than ${between} ms in the last 60 s (stable: `);
     await load.stop();
     expect(load.failures).toEqual([]);
     expect((await node.client.ask({ model: 'shout', prompt: 'moon:', user: 'u' })).text).toBe(' MOON!');
