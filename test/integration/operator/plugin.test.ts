@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { type Cluster, startCluster, toolPath } from '../../cluster/index.ts';
 import { clusterAdapter, TestFleet } from '../../support/fleet.ts';
@@ -14,12 +14,15 @@ import { waitFor } from '../../support/wait.ts';
 let fleet: TestFleet;
 beforeAll(async () => {
   // kubectl finds its plug-ins there, as after an install.
-  process.env['PATH'] = `${join(repositoryRoot, 'bin')}:${process.env['PATH']}`;
+  vi.stubEnv('PATH', `${join(repositoryRoot, 'bin')}:${process.env['PATH']}`);
   fleet = await TestFleet.start({ replicas: 1, runtimes: 2 });
   for (const name of ['upper', 'reverse', 'digits'])
     await fleet.apply(await clusterAdapter(name, `adapters/${name}`));
 });
-afterAll(() => fleet[Symbol.asyncDispose]());
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await fleet[Symbol.asyncDispose]();
+});
 
 /** `kubectl adaptlet ...` in the namespace of the tests. */
 const adaptlet = (...args: readonly string[]): Promise<ProgramResult> =>
