@@ -169,7 +169,10 @@ describe('under traffic, with no failed request', () => {
     await applyAll((await labelled('one', 'adapters/upper')) + select('one'));
     await waitFor('stable', async () => (await fleet.rollout('pruned'))?.phase === 'Healthy');
     await applyAll((await labelled('two', 'adapters/hello')) + select('two'));
-    await waitFor('the canary', async () => (await fleet.rollout('pruned'))?.weights.canary === 50);
+    await waitFor('the canary', async () => {
+      const { rollouts } = await (fleet.nodes[0] as TestNode).client.status();
+      return rollouts.find(({ key }) => key.endsWith('/pruned'))?.effectiveWeight === 50;
+    });
     const texts = new Set<string>();
     for (let i = 0; i < 60; i++)
       texts.add((await askMoon(fleet.nodes[0] as TestNode, 'pruned', `u${i}`)).text);

@@ -101,6 +101,10 @@ describe.skipIf(!hasRegistry)(`a tag in an Adapter${reason}`, () => {
     expect(asked('team-a/sql', 'v1')).toBe(2);
     await fleet.apply(rolloutYaml('shout', 'sql-2', '{setWeight: 100}'));
     await waitFor('the new stable', async () => (await fleet.rollout('shout'))?.stable?.digest === moved);
+    await waitFor('it on every runtime', async () => {
+      const answers = await Promise.all(fleet.nodes.map((node) => askMoon(node, 'shout')));
+      return answers.every(({ text }) => text === moon.reverse);
+    });
     await served('shout', moon.reverse, moved);
     await served('sql', moon.upper, first);
   });
