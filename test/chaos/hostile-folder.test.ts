@@ -79,7 +79,15 @@ describe('a folder of manifests in the hands of a clumsy person', () => {
       expect(await moon()).toBe(' MOON!');
     });
     const comment = (i: number): string => (i % 2 === 0 ? '' : `# ${'x'.repeat(100_000)}\n`);
-    expect(await keepOn(2_500, (i) => node.write('a.yaml', upper + comment(i)))).toBeGreaterThan(200);
+    let rewritten = 0;
+    const rewrite = async (i: number): Promise<void> => {
+      await node.write('a.yaml', upper + comment(i));
+      rewritten = i + 1;
+    };
+    // So often, however slow the machine is, and for a while, however fast.
+    await keepOn(60_000, rewrite, () => rewritten > 200);
+    await keepOn(2_000, rewrite);
+    expect(rewritten).toBeGreaterThan(200);
     await load.stop();
     expect(load.failures).toEqual([]);
   });
@@ -102,18 +110,25 @@ describe('a folder of manifests in the hands of a clumsy person', () => {
   });
 
   it('may bring 500 adapters at once: who is served does not wait for it', async () => {
-    const load = latency(async () => {
-      expect(await moon()).toBe(' MOON!');
-    });
+    const asking = () =>
+      latency(async () => {
+        expect(await moon()).toBe(' MOON!');
+      });
+    const look = async (): Promise<void> => {
+      await status();
+    };
+    const quiet = asking();
+    await keepOn(1_000, look);
+    // What a busy machine makes of an answer without the adapters.
+    const usualMs = await quiet.stop();
+    const load = asking();
     const many = Array.from({ length: 500 }, (_, i) => yaml.adapter(`n${i}`, 'adapters/upper')).join('');
     for (let i = 0; i < 5; i++) {
       await node.write('b.yaml', `${many}# ${i}\n`);
       await waitFor('the adapters', async () => (await status()).adapters.length > 500);
     }
-    await keepOn(1_000, async () => {
-      await status();
-    });
-    expect(await load.stop()).toBeLessThan(250);
+    await keepOn(1_000, look);
+    expect(await load.stop()).toBeLessThan(Math.max(250, 10 * usualMs));
     expect(load.failures).toEqual([]);
     await node.write('b.yaml', '# none\n');
     await waitFor('their end', async () => (await status()).adapters.length < 500);
