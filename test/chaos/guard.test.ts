@@ -103,7 +103,11 @@ describe('a canary that begins to fail under load, on a node without anybody', (
       prompt: 'moon:',
       allowed: new Set([' MOON!', ' noom.']),
     });
-    await waitFor('answers of both', () => good.adapters.size === 2 && good.answered() > 20);
+    // As many of the canary as the guard needs: then it trips with a failure, never with the success that completes them.
+    await waitFor(
+      'answers of both',
+      () => good.adapters.size === 2 && (good.adapters.get('next') ?? 0) >= 10,
+    );
     const { text: stableSays } = await node.client.ask({ model: 'upper', prompt: '=moon:' });
     const bad = traffic(() => node, {
       model: 'shout',
