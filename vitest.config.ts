@@ -32,7 +32,7 @@ export default defineConfig({
   test: {
     projects: [
       project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/soak/**/*.test.ts'], {
-        timeout: 20_000,
+        timeout: 60_000,
       }),
       project('conformance', ['test/conformance/**/*.test.ts'], { timeout: 120_000, isolate: true }),
       project('integration', ['test/integration/**/*.test.ts', 'test/cluster/**/*.test.ts'], {

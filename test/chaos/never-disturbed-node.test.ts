@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { soakModel } from '../soak/models.ts';
 import { soakNode } from '../soak/node-soak.ts';
 import type { Report } from '../soak/report.ts';
-import { chaosSeed, soakSeconds } from './long-form.ts';
+import { chaosSeed } from '../support/random.ts';
+import { soakSeconds } from './long-form.ts';
 
 const seconds = soakSeconds(30);
 const seed = chaosSeed();
@@ -16,7 +17,7 @@ const missing = ({ counts }: Report): string[] => {
   return Object.entries(must).flatMap(([what, count]) => (count === 0 ? [what] : []));
 };
 
-describe(`an answer of a node, while rollouts switch, adapters are evicted and the engine is killed (seed ${seed})`, () => {
+describe(`an answer of a node, while rollouts switch, adapters are evicted and the engine is killed (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   let report: Report;
   beforeAll(async () => {
     const isEnough = (soFar: Report): boolean =>

@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { soakModel } from '../soak/models.ts';
 import type { Report } from '../soak/report.ts';
 import { soak } from '../soak/soak.ts';
-import { chaosSeed, soakSeconds } from './long-form.ts';
+import { chaosSeed } from '../support/random.ts';
+import { soakSeconds } from './long-form.ts';
 
 const seconds = soakSeconds(30);
 const seed = chaosSeed();
@@ -16,7 +17,7 @@ const optional: readonly string[] = ['nearTies', 'switches', 'ofCanary', 'evicti
 const missing = ({ counts }: Report): string[] =>
   Object.entries(counts).flatMap(([what, count]) => (count === 0 && !optional.includes(what) ? [what] : []));
 
-describe(`an answer, while others run, leave and fail, and adapters come and go (seed ${seed})`, () => {
+describe(`an answer, while others run, leave and fail, and adapters come and go (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   let report: Report;
   beforeAll(async () => {
     const killEveryMs = Math.min(20_000, seconds * 250);
@@ -45,7 +46,7 @@ describe(`an answer, while others run, leave and fail, and adapters come and go 
   });
 });
 
-describe(`a soak (seed ${seed})`, () => {
+describe(`a soak (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   it(
     'finds an adapter that answers with the weights of another',
     async () => {

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { codeOf } from '../../src/errors/code-of.fixture.ts';
 import { ask, request, startTiny, type TestEngine } from '../conformance/support/engine.ts';
 import { golden, greedyOf, tinyAdapters } from '../conformance/support/tiny.ts';
-import { seeded } from '../support/random.ts';
-import { chaosSeed, soakSeconds } from './long-form.ts';
+import { chaosSeed, seeded } from '../support/random.ts';
+import { soakSeconds } from './long-form.ts';
 
 const seconds = soakSeconds(20);
 const seed = chaosSeed();
@@ -11,7 +11,7 @@ const streams = 6;
 /** Adapters that fit at the same time: fewer than streams, so memory is reused all the time. */
 const places = 3;
 
-describe(`adapter memory that is reused under traffic (seed ${seed})`, () => {
+describe(`adapter memory that is reused under traffic (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   let tiny: TestEngine;
   beforeAll(async () => {
     tiny = await startTiny({ adapterBudgetBytes: 0, maxConcurrent: streams, maxQueue: 1000 });

@@ -10,7 +10,7 @@ import { chaosSeed, type Seeded, seeded } from '../../support/random.ts';
 import { makeVersions, type Version } from '../../support/versions.ts';
 import { waitFor } from '../../support/wait.ts';
 import { type Testimony, witness } from '../../support/witness.ts';
-import { chaosSeed, soakSeconds } from '../long-form.ts';
+import { soakSeconds } from '../long-form.ts';
 
 const seed = chaosSeed();
 const chaosMs = soakSeconds(30) * 1000;
@@ -222,7 +222,7 @@ const planOf = async (index: number) => {
   return resources.map(({ key, version }) => `${key} ${version}`);
 };
 
-describe(`random faults under traffic (seed ${seed})`, () => {
+describe(`random faults under traffic (ADAPTLET_CHAOS_SEED=${seed})`, () => {
   it(
     'fail no request, serve only what is planned, lead nothing back, and end with one plan',
     async () => {
