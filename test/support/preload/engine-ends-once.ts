@@ -5,7 +5,7 @@ import { existsSync, writeFileSync } from 'node:fs';
  * that ADAPTLET_TEST_ENDED names says that it did.
  */
 const mark = process.env['ADAPTLET_TEST_ENDED'];
-if (mark !== undefined && process.argv[1]?.endsWith('engine/process.ts') === true && !existsSync(mark)) {
+if (mark !== undefined && process.argv[1]?.endsWith('engine/process/main.ts') === true && !existsSync(mark)) {
   writeFileSync(mark, '');
   process.exit(1);
 }
