@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { protos } from './protos.ts';
 
-test('what proto/ generates is what is checked in', async () => {
+it('what proto/ generates is what is checked in', async () => {
   const files = await protos();
   expect([...files.keys()]).toContain('src/gen/inference/grpc_service.ts');
   for (const [path, content] of files) {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { readCredentials } from '../artifact/docker-config.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { catalogue } from '../errors/catalogue.ts';
@@ -33,7 +33,7 @@ const base = {
 } as const;
 const text = (length: number) => ({ kind: 'text', text: 'x'.repeat(length) }) as const;
 
-test.each<[string, () => unknown, string, RegExp]>([
+it.each<[string, () => unknown, string, RegExp]>([
   [
     'a classifier on a decoder',
     peft({ task_type: 'SEQ_CLS' }),
@@ -115,12 +115,12 @@ test.each<[string, () => unknown, string, RegExp]>([
   expect(error.advice).not.toBe(catalogue[error.code].advice);
 });
 
-test('an adapter is rolled back for what it computes, a base model is not', () => {
+it('an adapter is rolled back for what it computes, a base model is not', () => {
   expect(culpritOf('a').advice).toMatch(/Roll the adapter back/);
   expect(culpritOf(null).advice).not.toMatch(/adapter/);
 });
 
-test('advice comes along from the engine process', () => {
+it('advice comes along from the engine process', () => {
   const error = closing('The engine is closing');
   expect(fromWire(structuredClone(toWire(error)))).toMatchObject({
     code: error.code,

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Arm, answerTokens, armsOf, asksOf } from '../bench/mixed/arms.ts';
 import { blockOf, medianRatio, Samples } from '../bench/mixed/samples.ts';
 import type { LotAsk, Peer } from '../bench/peers/peer.ts';
@@ -20,7 +20,7 @@ const played = (name: string, seed = 1, count = 200): readonly Ask[] => {
 };
 
 describe('requests of a block', () => {
-  test('have adapters that differ among all that are open, of one rank or of three', () => {
+  it('have adapters that differ among all that are open, of one rank or of three', () => {
     for (const name of ['mixed8', 'mixed_ranks8', 'mixed4', 'sequential8']) {
       const adapters = played(name).map(({ adapter }) => adapter);
       for (let i = 12; i < adapters.length; i += 1) expect(new Set(adapters.slice(i - 12, i)).size).toBe(12);
@@ -29,20 +29,20 @@ describe('requests of a block', () => {
     expect(new Set(ranks)).toEqual(new Set(['r8', 'r16', 'r64']));
   });
 
-  test('have one adapter, or none, where that is what is compared with', () => {
+  it('have one adapter, or none, where that is what is compared with', () => {
     expect(new Set(played('same8').map(({ adapter }) => adapter))).toEqual(new Set(['r8-0']));
     expect(new Set(played('same_sequential').map(({ adapter }) => adapter))).toEqual(new Set(['r8-0']));
     expect(new Set(played('base8').map(({ adapter }) => adapter))).toEqual(new Set([null]));
   });
 
-  test('have the same prompts in every arm of a round, and others in the next round', () => {
+  it('have the same prompts in every arm of a round, and others in the next round', () => {
     const contents = (name: string, seed: number) => played(name, seed).map(({ prompt }) => prompt);
     expect(contents('mixed8', 1)).toEqual(contents('same8', 1));
     expect(contents('mixed8', 1)).toEqual(contents('sequential8', 1));
     expect(contents('mixed8', 2)).not.toEqual(contents('mixed8', 1));
   });
 
-  test('end at different moments from the beginning on: the first rows are short, all others are not', () => {
+  it('end at different moments from the beginning on: the first rows are short, all others are not', () => {
     const lengths = played('mixed8').map(({ maxTokens }) => maxTokens);
     expect(new Set(lengths.slice(0, 8)).size).toBeGreaterThan(4);
     expect(Math.max(...lengths.slice(0, 8))).toBeLessThanOrEqual(answerTokens);
@@ -72,20 +72,20 @@ describe('speeds of arms', () => {
     return samples;
   };
 
-  test('are compared round by round', () => {
+  it('are compared round by round', () => {
     expect(medianRatio([10, 40, 90], [10, 20, 30])).toBe(2);
     expect(medianRatio([], [10])).toBeUndefined();
     expect(samplesOf({ mixed8: [10, 40, 90], same8: [10, 20, 30] }).speedUp('mixed8', 'same8')).toBe(2);
   });
 
-  test('are compared with the fastest of several ways', () => {
+  it('are compared with the fastest of several ways', () => {
     const samples = samplesOf({ mixed8: [100], same8: [80], same_sequential: [200] });
     expect(samples.speedUpOverBest('mixed8', ['same8', 'same_sequential'])).toBe(0.5);
     expect(samples.speedUpOverBest('mixed8', ['same8', 'base8'])).toBe(1.25);
     expect(samples.speedUpOverBest('mixed8', ['base8'])).toBeUndefined();
   });
 
-  test('of blocks with rows that nobody waited for are told', () => {
+  it('of blocks with rows that nobody waited for are told', () => {
     const samples = samplesOf({ same8: [1, 1] });
     expect(samples.blocksNotFull).toBe(0);
     samples.add(armNamed('same8'), {
@@ -123,7 +123,7 @@ describe('ways to serve a lot', () => {
   });
   const inOrder = [[0], [1], [2], [3], [4]];
 
-  test('are one by one, and in one batch for a program that can', async () => {
+  it('are one by one, and in one batch for a program that can', async () => {
     said.length = 0;
     const [oneByOne, together, ...more] = waysOfOne('p', peer('p', { batches: true }));
     expect((await oneByOne?.run(asks, 1))?.answers).toEqual(inOrder);
@@ -132,14 +132,14 @@ describe('ways to serve a lot', () => {
     expect([more.length, waysOfOne('p', peer('p')).map(({ how }) => how)]).toEqual([0, ['one_by_one']]);
   });
 
-  test('are two processes that take the next request when they are free', async () => {
+  it('are two processes that take the next request when they are free', async () => {
     said.length = 0;
     const { answers } = await wayOfTwo('p', [peer('p'), peer('q', { slow: 'b' })]).run(asks, 1);
     expect(answers).toEqual(inOrder);
     expect(said).toEqual(['p a', 'q b', 'p c', 'p d', 'p e']);
   });
 
-  test('are two processes with a batch each where the program batches', async () => {
+  it('are two processes with a batch each where the program batches', async () => {
     said.length = 0;
     const { answers } = await wayOfTwo('p', [peer('p', { batches: true }), peer('q', { batches: true })]).run(
       asks,
@@ -149,7 +149,7 @@ describe('ways to serve a lot', () => {
     expect(said).toEqual(['p a+b+c', 'q d+e']);
   });
 
-  test('are asked again while they are near the fastest, and the best of a slow program once more', () => {
+  it('are asked again while they are near the fastest, and the best of a slow program once more', () => {
     const way = (program: string, how: Measured['how'], ms: number): Measured => ({ program, how, ms });
     const all = [
       way('us', 'together', 100),

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import { FakeClock } from '../../src/time/fake-clock.ts';
 import { type Ask, type Asked, type Crowd, runCrowd, type Send } from '../bench/traffic/crowd.ts';
@@ -35,7 +35,7 @@ const byHand = () => {
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('arrivals of a Poisson process', () => {
-  test('are apart by the mean on average, and by more than that with the probability 1/e', () => {
+  it('are apart by the mean on average, and by more than that with the probability 1/e', () => {
     const random = seededRandom(7);
     const gaps = Array.from({ length: 20_000 }, () => exponentialMs(random, 50));
     expect(gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length).toBeCloseTo(50, 0);
@@ -43,7 +43,7 @@ describe('arrivals of a Poisson process', () => {
     expect(Math.min(...gaps)).toBeGreaterThanOrEqual(0);
   });
 
-  test('never wait for ever, whatever the random number', () => {
+  it('never wait for ever, whatever the random number', () => {
     const [least, most] = [0, 1 - 2 ** -32].map((value) => exponentialMs(() => value, 50));
     expect(least).toBeCloseTo(0, 9);
     expect(most).toBeCloseTo(50 * Math.log(2 ** 32), 6);
@@ -68,7 +68,7 @@ describe('a crowd of requests', () => {
     return { clock, ...server, opened, crowd };
   };
 
-  test('comes in by the clock, and is turned away while the queue is full', async () => {
+  it('comes in by the clock, and is turned away while the queue is full', async () => {
     const { clock, requests, opened, crowd } = start({ answers: 2, mostOpen: 2 });
     clock.advance(45);
     expect(opened).toEqual(['0 after 0', '1 after 1']);
@@ -81,7 +81,7 @@ describe('a crowd of requests', () => {
     expect({ turnedAway, openAfter }).toEqual({ turnedAway: 3, openAfter: [1, 1] });
   });
 
-  test('notes when requests came, their tokens and their ends', async () => {
+  it('notes when requests came, their tokens and their ends', async () => {
     const { clock, requests, crowd } = start({ answers: 1, mostOpen: 2 });
     clock.advance(13);
     requests[1]?.token();
@@ -95,7 +95,7 @@ describe('a crowd of requests', () => {
     ]);
   });
 
-  test('ends with the last answer that was wanted: nobody comes after it', async () => {
+  it('ends with the last answer that was wanted: nobody comes after it', async () => {
     const { clock, requests, crowd } = start({ answers: 1, mostOpen: 9 });
     requests[0]?.end();
     await crowd;
@@ -103,7 +103,7 @@ describe('a crowd of requests', () => {
     expect(requests).toHaveLength(1);
   });
 
-  test('fails with the error of a request, and gives up the others', async () => {
+  it('fails with the error of a request, and gives up the others', async () => {
     const { clock, requests, crowd } = start({ answers: 5, mostOpen: 9 });
     clock.advance(10);
     requests[1]?.end(new Error('the queue is full'));
@@ -127,30 +127,30 @@ describe('a window of a crowd', () => {
     openAfter: [2, 1, 1],
   };
 
-  test('lies between the answer that fills the rows and the last one', () => {
+  it('lies between the answer that fills the rows and the last one', () => {
     expect(windowAfter(crowd, 1)).toEqual({ fromMs: 20, toMs: 60 });
     expect(windowAfter(crowd, 2)).toEqual({ fromMs: 40, toMs: 60 });
     expect(() => windowAfter(crowd, 3)).toThrow('3 answers leave no window after 3');
   });
 
-  test('counts the tokens that came within it, also those of requests that were given up', () => {
+  it('counts the tokens that came within it, also those of requests that were given up', () => {
     // 40, 30, 60, 50 and 55 in 40 ms; 20 is not after its begin, 70 is behind its end.
     expect(tokensPerSecond(crowd.asked, { fromMs: 20, toMs: 60 })).toBe(125);
   });
 
-  test('has the gaps whose later token is in it, and the first tokens that came in it', () => {
+  it('has the gaps whose later token is in it, and the first tokens that came in it', () => {
     const window = { fromMs: 20, toMs: 60 };
     expect(tokenGapsMs(crowd.asked, window)).toEqual([28, 30, 5]);
     expect(firstTokensMs(crowd.asked, window)).toEqual([15, 15]);
   });
 
-  test('is full when something waited for every row that became free in it', () => {
+  it('is full when something waited for every row that became free in it', () => {
     expect([isFull(crowd, 1, 1), isFull(crowd, 1, 2), isFull(crowd, 2, 2)]).toEqual([true, false, false]);
     const late = { ...crowd, openAfter: [0, 2, 2] };
     expect([isFull(late, 1, 2), isFull(late, 2, 2)]).toEqual([false, true]);
   });
 
-  test('tells of complete answers that are too short', () => {
+  it('tells of complete answers that are too short', () => {
     expect(shortAnswers(crowd)).toBe(0);
     expect(shortAnswers({ ...crowd, asked: [asked(0, [1], 1), asked(0, [1])] })).toBe(1);
   });
@@ -169,7 +169,7 @@ describe('one with many requests', () => {
     return { ...server, clock, greedy };
   };
 
-  test('sends the next one when one is answered', async () => {
+  it('sends the next one when one is answered', async () => {
     const { requests, greedy } = start();
     expect(requests.map((one) => one.ask.adapter)).toEqual(['a0', 'a1', 'a2']);
     requests[1]?.token();
@@ -180,7 +180,7 @@ describe('one with many requests', () => {
     expect(requests).toHaveLength(4);
   });
 
-  test('tells when so many answers have begun', async () => {
+  it('tells when so many answers have begun', async () => {
     const { requests, greedy, clock } = start();
     let begun = false;
     const waiting = greedy.begun(2).then(() => (begun = true));
@@ -195,7 +195,7 @@ describe('one with many requests', () => {
     await greedy[Symbol.asyncDispose]();
   });
 
-  test('fails with the error of a request', async () => {
+  it('fails with the error of a request', async () => {
     const { requests, greedy } = start();
     requests[2]?.end(new Error('the engine is down'));
     await expect(greedy.begun(1)).rejects.toThrow('the engine is down');

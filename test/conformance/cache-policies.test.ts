@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createEvictionPolicy } from '../../src/runtime/residency/eviction-policies.ts';
 import { beladyCache } from '../bench/cache/belady.ts';
 import { gdsfCache } from '../bench/cache/gdsf.ts';
@@ -26,12 +26,12 @@ const played = (make: CacheMaker, trace: Trace): string => {
 const words = (text: string): string[] => text.toLowerCase().split(' ');
 
 describe('policies on traces worked out by hand', () => {
-  test('LRU puts out what was used least recently', () => {
+  it('LRU puts out what was used least recently', () => {
     const expected = 'a b A c b';
     expect(played(lruCache, traceOf(2, words(expected)))).toBe(expected);
   });
 
-  test('S3-FIFO: from the small queue the twice used go to the main one, the rest become ghosts, and ghosts come back into the main queue', () => {
+  it('S3-FIFO: from the small queue the twice used go to the main one, the rest become ghosts, and ghosts come back into the main queue', () => {
     const fill = 'a b c d e f g h i j';
     // k makes a a ghost, so that a goes to main and b is a ghost; c is used twice: l moves it to main, makes d a ghost.
     // d makes e a ghost, e makes f one, and m to r make g to l ones: nothing leaves the main queue meanwhile.
@@ -39,13 +39,13 @@ describe('policies on traces worked out by hand', () => {
     expect(played(s3fifoCache, traceOf(10, words(expected)))).toBe(expected);
   });
 
-  test('W-TinyLFU: what leaves the window stays only if it was used more often than what would leave for it', () => {
+  it('W-TinyLFU: what leaves the window stays only if it was used more often than what would leave for it', () => {
     // d pushes c out of the window, used once, against a, used twice: c goes. Later c, used three times, replaces a.
     const expected = 'a A b c d c C e C a B';
     expect(played(wtinylfuCache, traceOf(3, words(expected)))).toBe(expected);
   });
 
-  test('GDSF: the cheapest a byte leaves, and the clock makes up for uses of long ago', () => {
+  it('GDSF: the cheapest a byte leaves, and the clock makes up for uses of long ago', () => {
     const sized = (key: string, reloadMs: number): Item => ({ key, bytes: 5, reloadMs });
     // Values: a 1, b 2.5. c puts out a, clock 1, and has 2; a puts out c, clock 2, and has 3; c puts out b.
     const expected = 'a b c a c A b';
@@ -53,7 +53,7 @@ describe('policies on traces worked out by hand', () => {
     expect(played(gdsfCache, traceOf(10, words(expected), known))).toBe(expected);
   });
 
-  test('Belady: what is used again last leaves', () => {
+  it('Belady: what is used again last leaves', () => {
     // For the first c b leaves, used later than a; for the second b c leaves, which is not used again.
     const expected = 'a b c A C b A';
     expect(played(beladyCache, traceOf(2, words(expected)))).toBe(expected);
@@ -66,7 +66,7 @@ const sizes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 10, maxLengt
 const sized = (bytes: readonly number[]): Item[] =>
   letters.map((key, i) => ({ key, bytes: bytes[i] ?? 1, reloadMs: 1 + (i % 3) }));
 
-test('the least recently used of the runtime, through its own division of RAM, is LRU', () => {
+it('the least recently used of the runtime, through its own division of RAM, is LRU', () => {
   const ours = runtimeCache(() => createEvictionPolicy('lru'));
   fc.assert(
     fc.property(keys, sizes, (asked, bytes) => {
@@ -76,7 +76,7 @@ test('the least recently used of the runtime, through its own division of RAM, i
   );
 });
 
-test('no policy hits more often than Belady where sizes and costs are equal', () => {
+it('no policy hits more often than Belady where sizes and costs are equal', () => {
   fc.assert(
     fc.property(keys, (asked) => {
       const trace = traceOf(3, asked);
@@ -88,7 +88,7 @@ test('no policy hits more often than Belady where sizes and costs are equal', ()
   );
 });
 
-test('a cache in which everything has room misses each adapter once, whatever the policy', () => {
+it('a cache in which everything has room misses each adapter once, whatever the policy', () => {
   fc.assert(
     fc.property(keys, sizes, (asked, bytes) => {
       const trace = traceOf(80, asked, sized(bytes));
@@ -100,7 +100,7 @@ test('a cache in which everything has room misses each adapter once, whatever th
   );
 });
 
-test('misses are weighted by bytes and by what they cost, after the warm-up only', () => {
+it('misses are weighted by bytes and by what they cost, after the warm-up only', () => {
   const known = [
     { key: 'a', bytes: 2, reloadMs: 10 },
     { key: 'b', bytes: 6, reloadMs: 30 },
@@ -116,14 +116,14 @@ test('misses are weighted by bytes and by what they cost, after the warm-up only
 describe('traces', () => {
   const options = { adapters: 200, room: 20, length: 9_000 };
 
-  test.each(Object.entries(traces))('%s depends on its seed alone', (_name, make) => {
+  it.each(Object.entries(traces))('%s depends on its seed alone', (_name, make) => {
     const keysOf = (seed: number) => make(options, seed).requests.map(({ key }) => key);
     expect(keysOf(1)).toEqual(keysOf(1));
     expect(keysOf(1)).not.toEqual(keysOf(2));
     expect(keysOf(1)).toHaveLength(9_000);
   });
 
-  test('Zipf draws each rank as often as its share says', () => {
+  it('Zipf draws each rank as often as its share says', () => {
     const shares = zipfShares(1_000, 1);
     const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
     expect(sum(shares.slice(0, 64))).toBeCloseTo(0.634, 3);
@@ -136,7 +136,7 @@ describe('traces', () => {
     expect(sum(seen.slice(0, 64))).toBeCloseTo(0.634, 2);
   });
 
-  test('of mixed sizes room is for as many of the mean', () => {
+  it('of mixed sizes room is for as many of the mean', () => {
     const trace = traces['sizes']!(options, 1);
     const bytes = trace.items.map((item) => item.bytes);
     expect([Math.min(...bytes) >= 5e6, Math.max(...bytes) <= 50e6]).toEqual([true, true]);

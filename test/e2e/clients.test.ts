@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, it } from 'vitest';
 import packageJson from '../../package.json' with { type: 'json' };
 import { grpcurlClient } from '../integration/clients/grpcurl.ts';
 import { openaiChat, openaiClient } from '../integration/clients/openai.ts';
@@ -34,7 +34,7 @@ openaiClient(() => target);
 openaiChat(() => target);
 
 const python = await tritonPython();
-if (python === undefined) test.skip('tritonclient: this machine has no python3');
+if (python === undefined) it.skip('tritonclient: this machine has no python3');
 else {
   // It unloads and loads an adapter by hand: one that no rollout holds.
   const free = () => ({
@@ -46,5 +46,5 @@ else {
 }
 
 const grpcurl = await tool('grpcurl');
-if (grpcurl === undefined) test.skip('grpcurl: this machine has no go to build it with');
+if (grpcurl === undefined) it.skip('grpcurl: this machine has no go to build it with');
 else grpcurlClient(() => target, grpcurl);

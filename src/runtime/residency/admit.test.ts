@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { adapter, key, never, settle, stateOf, world } from './fake-ports.ts';
 
 describe('what has to be asked for before it is compiled or loaded', () => {
-  test('is neither before the answer', async () => {
+  it('is neither before the answer', async () => {
     const asked: string[] = [];
     const answer = Promise.withResolvers<undefined>();
     const w = world({
@@ -20,7 +20,7 @@ describe('what has to be asked for before it is compiled or loaded', () => {
     expect(asked).toHaveLength(2);
   });
 
-  test('stays on the disk while it may not be, says why, and is asked about again', async () => {
+  it('stays on the disk while it may not be, says why, and is asked about again', async () => {
     let refusal: string | undefined = 'it ended the runtime';
     const w = world({ admit: async () => refusal });
     w.residency.apply([adapter('a', { tier: 'Memory' }), adapter('b')]);
@@ -36,7 +36,7 @@ describe('what has to be asked for before it is compiled or loaded', () => {
     expect([stateOf(w, 'a'), w.residency.view(key('a'))?.message]).toEqual(['Resident', '']);
   });
 
-  test('does not keep residency from closing', async () => {
+  it('does not keep residency from closing', async () => {
     const w = world({ admit: () => new Promise(() => undefined) });
     w.residency.apply([adapter('a', { tier: 'Memory' })]);
     await settle();

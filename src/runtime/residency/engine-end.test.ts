@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapter, key, never, settle, stateOf, type World, world } from './fake-ports.ts';
 
@@ -7,7 +7,7 @@ const acquire = (w: World, name: string) => w.residency.acquire(key(name), { sig
 describe('the end of the engine process', () => {
   const stages = ['compile', 'load', 'probe'] as const;
   for (const stage of stages) {
-    test(`during ${stage} is survived: the load starts over when the engine is back`, async () => {
+    it(`during ${stage} is survived: the load starts over when the engine is back`, async () => {
       const w = world();
       const held = w.script.hold(`${stage} a`);
       w.residency.apply([adapter('a')]);
@@ -24,7 +24,7 @@ describe('the end of the engine process', () => {
     });
   }
 
-  test('before its calls are cut off is survived as well', async () => {
+  it('before its calls are cut off is survived as well', async () => {
     const w = world();
     const loading = w.script.hold('load a');
     w.residency.apply([adapter('a')]);
@@ -38,7 +38,7 @@ describe('the end of the engine process', () => {
     expect(lease.name).toBe('a');
   });
 
-  test('while a load waits for its place takes its reservation: it makes another before it loads', async () => {
+  it('while a load waits for its place takes its reservation: it makes another before it loads', async () => {
     const w = world({ maxParallelLoads: 1 });
     w.script.hold('load a');
     w.residency.apply([adapter('a', { tier: 'Memory' }), adapter('b', { tier: 'Memory' })]);
@@ -54,7 +54,7 @@ describe('the end of the engine process', () => {
     expect([stateOf(w, 'a'), stateOf(w, 'b')]).toEqual(['Resident', 'Resident']);
   });
 
-  test('right after a load leaves nothing that is taken for loaded', async () => {
+  it('right after a load leaves nothing that is taken for loaded', async () => {
     const w = world();
     const load = w.engine.load.bind(w.engine);
     let first = true;
@@ -71,7 +71,7 @@ describe('the end of the engine process', () => {
     expect(w.engine.loaded.has(lease.engineName)).toBe(true);
   });
 
-  test('voids leases: giving them back later changes nothing', async () => {
+  it('voids leases: giving them back later changes nothing', async () => {
     const w = world();
     w.residency.apply([adapter('a')]);
     const lease = await acquire(w, 'a');
@@ -85,7 +85,7 @@ describe('the end of the engine process', () => {
     expect(w.residency.facts()[0]?.references).toBe(1);
   });
 
-  test('ends a drain', async () => {
+  it('ends a drain', async () => {
     const w = world();
     w.residency.apply([adapter('a')]);
     await acquire(w, 'a');
@@ -98,7 +98,7 @@ describe('the end of the engine process', () => {
     expect(stateOf(w, 'a')).toBe('Compiled');
   });
 
-  test('during an unload leaves the adapter out', async () => {
+  it('during an unload leaves the adapter out', async () => {
     const w = world();
     w.residency.apply([adapter('a')]);
     (await acquire(w, 'a'))[Symbol.dispose]();
@@ -110,7 +110,7 @@ describe('the end of the engine process', () => {
     expect([stateOf(w, 'a'), w.engine.loaded.size]).toEqual(['Compiled', 0]);
   });
 
-  test('while an adapter is being removed lets the removal end', async () => {
+  it('while an adapter is being removed lets the removal end', async () => {
     const w = world();
     w.residency.apply([adapter('a')]);
     await acquire(w, 'a');
@@ -121,7 +121,7 @@ describe('the end of the engine process', () => {
     expect([w.residency.facts().length, w.disk.size]).toEqual([0, 0]);
   });
 
-  test('is followed by reloads: live requests, then what the plan wants, then the most recently used', async () => {
+  it('is followed by reloads: live requests, then what the plan wants, then the most recently used', async () => {
     const w = world({ maxParallelLoads: 1, budgetBytes: 1_000 });
     const names = ['old', 'recent', 'wanted', 'held', 'live', 'never'];
     w.residency.apply([
@@ -146,7 +146,7 @@ describe('the end of the engine process', () => {
     expect(names.map((name) => stateOf(w, name)).slice(0, 5)).toEqual(Array(5).fill('Resident'));
   });
 
-  test('again and again under one adapter makes that one fail and nobody else', async () => {
+  it('again and again under one adapter makes that one fail and nobody else', async () => {
     const w = world({ maxParallelLoads: 2 });
     w.residency.apply([adapter('good', { tier: 'Memory' }), adapter('bad', { tier: 'Memory' })]);
     for (let i = 0; i < 3; i++) w.script.hold('load bad');
@@ -160,7 +160,7 @@ describe('the end of the engine process', () => {
     expect(w.residency.facts()[0]?.message).toContain('ended 3 times in a row while adapter team/bad');
   });
 
-  test('makes those suspect that were being loaded: from then on each is loaded alone', async () => {
+  it('makes those suspect that were being loaded: from then on each is loaded alone', async () => {
     const w = world({ maxParallelLoads: 2 });
     for (const name of ['good', 'bad']) w.script.hold(`load ${name}`);
     w.residency.apply([adapter('good', { tier: 'Memory' }), adapter('bad', { tier: 'Memory' })]);
@@ -175,7 +175,7 @@ describe('the end of the engine process', () => {
     expect([stateOf(w, 'good'), stateOf(w, 'bad')]).toEqual(['Resident', 'Resident']);
   });
 
-  test('while requests wait: they wait on within their deadline, and a closed engine refuses them', async () => {
+  it('while requests wait: they wait on within their deadline, and a closed engine refuses them', async () => {
     const w = world();
     w.engine.become('down');
     w.residency.apply([adapter('a')]);

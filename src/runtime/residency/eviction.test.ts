@@ -1,11 +1,11 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapter, key, loadedBytes, never, settle, stateOf, world } from './fake-ports.ts';
 
 const acquire = (w: ReturnType<typeof world>, name: string, signal = never()) =>
   w.residency.acquire(key(name), { signal });
 
-test('of the unreferenced the lowest priority leaves first, then the least recently used', async () => {
+it('of the unreferenced the lowest priority leaves first, then the least recently used', async () => {
   const w = world({ budgetBytes: 30 });
   w.residency.apply([adapter('a', { priority: 1 }), adapter('b'), adapter('c'), adapter('d')]);
   for (const name of ['a', 'b', 'c', 'b']) (await acquire(w, name))[Symbol.dispose]();
@@ -18,7 +18,7 @@ test('of the unreferenced the lowest priority leaves first, then the least recen
   ]);
 });
 
-test.each([
+it.each([
   ['lru', ['Compiled', 'Compiled', 'Resident']],
   ['hit-density', ['Resident', 'Compiled', 'Compiled']],
 ] as const)(
@@ -34,7 +34,7 @@ test.each([
   },
 );
 
-test('hit-density: a newcomer worth less than all others is served, and leaves first once nobody uses it', async () => {
+it('hit-density: a newcomer worth less than all others is served, and leaves first once nobody uses it', async () => {
   const w = world({ budgetBytes: 20, evictionPolicy: 'hit-density' });
   w.residency.apply(['a', 'b', 'new', 'newer'].map((name) => adapter(name)));
   for (const name of ['a', 'b', 'a', 'b', 'a']) (await acquire(w, name))[Symbol.dispose]();
@@ -49,7 +49,7 @@ test('hit-density: a newcomer worth less than all others is served, and leaves f
   expect(stateOf(w, 'new')).toBe('Compiled');
 });
 
-test('hit-density: a preload counts as a use, so that the next miss does not put it out at once', async () => {
+it('hit-density: a preload counts as a use, so that the next miss does not put it out at once', async () => {
   const w = world({ budgetBytes: 20, evictionPolicy: 'hit-density' });
   w.residency.apply(['a', 'b', 'c'].map((name) => adapter(name)));
   (await acquire(w, 'a'))[Symbol.dispose]();
@@ -58,7 +58,7 @@ test('hit-density: a preload counts as a use, so that the next miss does not put
   expect(['a', 'b', 'c'].map((name) => stateOf(w, name))).toEqual(['Compiled', 'Resident', 'Resident']);
 });
 
-test('the bytes of a victim count until the engine has freed them', async () => {
+it('the bytes of a victim count until the engine has freed them', async () => {
   const w = world({ budgetBytes: 10 });
   w.residency.apply([adapter('a'), adapter('b')]);
   (await acquire(w, 'a'))[Symbol.dispose]();
@@ -72,7 +72,7 @@ test('the bytes of a victim count until the engine has freed them', async () => 
   expect(w.residency.usage().usedBytes).toBe(10);
 });
 
-test('an engine that refuses to unload is asked again, and the bytes count meanwhile', async () => {
+it('an engine that refuses to unload is asked again, and the bytes count meanwhile', async () => {
   const w = world({ budgetBytes: 10 });
   w.residency.apply([adapter('a'), adapter('b')]);
   (await acquire(w, 'a'))[Symbol.dispose]();
@@ -85,7 +85,7 @@ test('an engine that refuses to unload is asked again, and the bytes count meanw
   expect(lease.name).toBe('b');
 });
 
-test('when everything is in use a request waits for a drain, and new requests do not keep it from coming', async () => {
+it('when everything is in use a request waits for a drain, and new requests do not keep it from coming', async () => {
   const w = world({ budgetBytes: 10 });
   w.residency.apply([adapter('a'), adapter('b')]);
   const first = await acquire(w, 'a');
@@ -103,7 +103,7 @@ test('when everything is in use a request waits for a drain, and new requests do
   expect(loadedBytes(w)).toBe(10);
 });
 
-test('a request whose deadline ends while it waits for a drain leaves the adapter to those who use it', async () => {
+it('a request whose deadline ends while it waits for a drain leaves the adapter to those who use it', async () => {
   const w = world({ budgetBytes: 10 });
   w.residency.apply([adapter('a', { tier: 'Memory' }), adapter('b')]);
   const using = await acquire(w, 'a');
@@ -120,7 +120,7 @@ test('a request whose deadline ends while it waits for a drain leaves the adapte
   expect(stateOf(w, 'b')).toBe('Compiled');
 });
 
-test('what a rollout holds or a pin keeps is never evicted; the refusal has the numbers', async () => {
+it('what a rollout holds or a pin keeps is never evicted; the refusal has the numbers', async () => {
   const w = world({ budgetBytes: 25 });
   w.residency.apply([adapter('stable', { held: true }), adapter('pinned', { pinned: true }), adapter('c')]);
   (await acquire(w, 'pinned'))[Symbol.dispose]();
@@ -138,7 +138,7 @@ test('what a rollout holds or a pin keeps is never evicted; the refusal has the 
   expect(stateOf(w, 'pinned')).toBe('Compiled');
 });
 
-test('a canary is loaded beside its stable by putting out others, also those in use', async () => {
+it('a canary is loaded beside its stable by putting out others, also those in use', async () => {
   const w = world({ budgetBytes: 30 });
   w.residency.apply([adapter('stable', { held: true }), adapter('x'), adapter('y')]);
   const x = await acquire(w, 'x');
@@ -162,7 +162,7 @@ test('a canary is loaded beside its stable by putting out others, also those in 
   y[Symbol.dispose]();
 });
 
-test('a canary that does not fit beside its stable stays compiled, and `fits` says so with the numbers', async () => {
+it('a canary that does not fit beside its stable stays compiled, and `fits` says so with the numbers', async () => {
   const w = world({ budgetBytes: 15 });
   w.residency.apply([adapter('stable', { held: true })]);
   await settle();
@@ -181,7 +181,7 @@ test('a canary that does not fit beside its stable stays compiled, and `fits` sa
   expect(stateOf(w, 'canary')).toBe('Resident');
 });
 
-test('`fits` counts what is pinned beside, and names what has no known size', async () => {
+it('`fits` counts what is pinned beside, and names what has no known size', async () => {
   const w = world({ budgetBytes: 25 });
   w.residency.apply([
     adapter('pinned', { pinned: true, tier: 'Memory' }),
@@ -195,7 +195,7 @@ test('`fits` counts what is pinned beside, and names what has no known size', as
   expect(w.residency.fits([key('c')]).unknown).toEqual([key('c')]);
 });
 
-test('with the budget for one adapter stable steps down for its canary, and a rollback brings it back from disk', async () => {
+it('with the budget for one adapter stable steps down for its canary, and a rollback brings it back from disk', async () => {
   const w = world({ budgetBytes: 10, oneAdapter: true });
   w.residency.apply([adapter('stable', { held: true })]);
   await settle();
@@ -215,7 +215,7 @@ test('with the budget for one adapter stable steps down for its canary, and a ro
   expect(stateOf(w, 'canary')).toBe('Compiled');
 });
 
-test('with one adapter at a time small ones take turns, and one that comes to be held gets its turn again', async () => {
+it('with one adapter at a time small ones take turns, and one that comes to be held gets its turn again', async () => {
   const w = world({ budgetBytes: 100, oneAdapter: true, sizes: { stable: 10, next: 10 } });
   w.residency.apply([adapter('stable', { held: true }), adapter('next')]);
   await settle();
@@ -230,7 +230,7 @@ test('with one adapter at a time small ones take turns, and one that comes to be
   expect([stateOf(w, 'stable'), stateOf(w, 'next')]).toEqual(['Compiled', 'Resident']);
 });
 
-test('an adapter alone above the budget fails with both numbers and is not tried again by itself', async () => {
+it('an adapter alone above the budget fails with both numbers and is not tried again by itself', async () => {
   const w = world({ sizes: { huge: 200 } });
   w.residency.apply([adapter('huge')]);
   await expect(acquire(w, 'huge')).rejects.toThrow('needs 200 bytes of RAM, the budget is 100 bytes');
@@ -240,7 +240,7 @@ test('an adapter alone above the budget fails with both numbers and is not tried
   expect(w.script.count('compile huge')).toBe(1);
 });
 
-test('preloads fill the budget by priority and do not push each other out again', async () => {
+it('preloads fill the budget by priority and do not push each other out again', async () => {
   const w = world({ budgetBytes: 25, maxParallelLoads: 1 });
   const wanted = ['a', 'b', 'c', 'd'].map((name, i) => adapter(name, { tier: 'Memory', priority: i }));
   w.residency.apply(wanted);
@@ -258,7 +258,7 @@ test('preloads fill the budget by priority and do not push each other out again'
   expect(w.script.calls.filter((call) => call.startsWith('load'))).toHaveLength(loads);
 });
 
-test('a preload that found no room comes in when something leaves for good', async () => {
+it('a preload that found no room comes in when something leaves for good', async () => {
   const w = world({ budgetBytes: 10 });
   w.residency.apply([adapter('a', { tier: 'Memory', priority: 1 }), adapter('b', { tier: 'Memory' })]);
   await settle();
@@ -268,7 +268,7 @@ test('a preload that found no room comes in when something leaves for good', asy
   expect([stateOf(w, 'a'), stateOf(w, 'b')]).toEqual(['Compiled', 'Resident']);
 });
 
-test('an adapter that needs more RAM than its compiled file says is counted with what it needs', async () => {
+it('an adapter that needs more RAM than its compiled file says is counted with what it needs', async () => {
   const w = world({ budgetBytes: 25 });
   w.extra.set('b', 10);
   w.residency.apply([adapter('a'), adapter('b')]);
@@ -279,7 +279,7 @@ test('an adapter that needs more RAM than its compiled file says is counted with
   expect(w.residency.usage().usedBytes).toBe(20);
 });
 
-test('an adapter that needs less RAM than its compiled file says is counted with what it needs', async () => {
+it('an adapter that needs less RAM than its compiled file says is counted with what it needs', async () => {
   const w = world();
   w.extra.set('a', -4);
   w.residency.apply([adapter('a', { tier: 'Memory' })]);
@@ -287,7 +287,7 @@ test('an adapter that needs less RAM than its compiled file says is counted with
   expect(w.residency.usage().usedBytes).toBe(6);
 });
 
-test('a preload that found only adapters in use comes in once they are idle, after a while', async () => {
+it('a preload that found only adapters in use comes in once they are idle, after a while', async () => {
   const w = world({ budgetBytes: 10 });
   w.residency.apply([adapter('idle')]);
   const lease = await acquire(w, 'idle');
@@ -301,7 +301,7 @@ test('a preload that found only adapters in use comes in once they are idle, aft
   expect([stateOf(w, 'idle'), stateOf(w, 'wanted')]).toEqual(['Compiled', 'Resident']);
 });
 
-test('a request that gives up makes way for those behind it at once', async () => {
+it('a request that gives up makes way for those behind it at once', async () => {
   const w = world({ sizes: { a: 60, big: 90 } });
   const loading = w.script.hold('load a');
   w.residency.apply([adapter('a', { tier: 'Memory' }), adapter('big'), adapter('small')]);
@@ -319,7 +319,7 @@ test('a request that gives up makes way for those behind it at once', async () =
   loading.resolve();
 });
 
-test('with the budget for one adapter what the plan wants next is tried once, and then only on request', async () => {
+it('with the budget for one adapter what the plan wants next is tried once, and then only on request', async () => {
   const w = world({ budgetBytes: 10, oneAdapter: true });
   const plan = [adapter('stable', { held: true, tier: 'Memory' }), adapter('next', { tier: 'Memory' })];
   w.residency.apply(plan.slice(0, 1));
@@ -334,7 +334,7 @@ test('with the budget for one adapter what the plan wants next is tried once, an
   expect([stateOf(w, 'stable'), stateOf(w, 'next')]).toEqual(['Resident', 'Compiled']);
 });
 
-test('a preload that was put out for a request does not come back at once, but after a while', async () => {
+it('a preload that was put out for a request does not come back at once, but after a while', async () => {
   const w = world({ budgetBytes: 10 });
   w.residency.apply([adapter('wanted', { tier: 'Memory' }), adapter('b')]);
   await settle();

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapter, key, never, type Shape, settle, stateOf, type World, world } from './fake-ports.ts';
 
@@ -8,7 +8,7 @@ const reasonOf = (w: World, name: string) => w.residency.facts().find((f) => f.k
 describe('a failure', () => {
   const failing = ['fetch', 'resolve', 'compile', 'load', 'probe'] as const;
   for (const stage of failing) {
-    test(`in ${stage} is told to who waits, holds no RAM, and is tried again after a growing delay`, async () => {
+    it(`in ${stage} is told to who waits, holds no RAM, and is tried again after a growing delay`, async () => {
       const w = world();
       w.residency.apply([adapter('a', { tier: 'Memory' }), adapter('good', { tier: 'Memory' })]);
       // The good one resolves first or second: only calls with a name are aimed at one adapter.
@@ -30,7 +30,7 @@ describe('a failure', () => {
     });
   }
 
-  test('without a tier waits for the next request after the delay', async () => {
+  it('without a tier waits for the next request after the delay', async () => {
     const w = world();
     w.residency.apply([adapter('a')]);
     w.script.fail('fetch a', new Error('refused'));
@@ -42,7 +42,7 @@ describe('a failure', () => {
     expect(lease.name).toBe('a');
   });
 
-  test('that needs a change stays until the resource changes or someone asks for a retry', async () => {
+  it('that needs a change stays until the resource changes or someone asks for a retry', async () => {
     const w = world();
     w.engine.probeResult = { finite: true, maxDifference: 0 };
     w.residency.apply([adapter('a', { tier: 'Memory' })]);
@@ -63,7 +63,7 @@ describe('a failure', () => {
     expect(stateOf(w, 'a')).toBe('Resident');
   });
 
-  test('of a smoke test keeps the adapter from serving', async () => {
+  it('of a smoke test keeps the adapter from serving', async () => {
     const w = world();
     const smokeTests = [{ name: 'sun', prompt: 'sun:', maxTokens: 4, expect: { contains: 'sun' } }];
     w.residency.apply([adapter('a', { validation: { smokeTests, allowNoEffect: false } })]);
@@ -76,7 +76,7 @@ describe('a failure', () => {
     expect(lease.name).toBe('a');
   });
 
-  test('to write a verdict does not keep a good adapter from serving', async () => {
+  it('to write a verdict does not keep a good adapter from serving', async () => {
     const w = world();
     w.script.fail('verdict', new Error('disk full'));
     w.residency.apply([adapter('a')]);
@@ -84,7 +84,7 @@ describe('a failure', () => {
     expect(lease.name).toBe('a');
   });
 
-  test('to remove an artifact does not keep the adapter registered', async () => {
+  it('to remove an artifact does not keep the adapter registered', async () => {
     const w = world();
     w.residency.apply([adapter('a', { tier: 'Disk' })]);
     await settle();
@@ -96,14 +96,14 @@ describe('a failure', () => {
 });
 
 describe('an adapter for another base model', () => {
-  test('is refused by name before anything is fetched', async () => {
+  it('is refused by name before anything is fetched', async () => {
     const w = world();
     w.residency.apply([adapter('a', { baseModel: 'huge', tier: 'Disk' })]);
     await settle();
     expect([reasonOf(w, 'a'), w.script.calls.length]).toEqual(['ADAPTER_BASE_MISMATCH', 0]);
   });
 
-  test('is refused by digest, and accepted when one of its digests is the one here', async () => {
+  it('is refused by digest, and accepted when one of its digests is the one here', async () => {
     const w = world();
     const here = w.engine.baseDigest;
     w.residency.apply([
@@ -116,7 +116,7 @@ describe('an adapter for another base model', () => {
 });
 
 describe('a digest', () => {
-  test('that the source gives anew under the same uid is refused', async () => {
+  it('that the source gives anew under the same uid is refused', async () => {
     const w = world();
     w.resolutions.set('uid-a', w.digest('recorded'));
     w.residency.apply([adapter('a', { tier: 'Disk' })]);
@@ -125,7 +125,7 @@ describe('a digest', () => {
     expect(w.residency.resolved(key('a'))).toBe(w.digest('recorded'));
   });
 
-  test('that the source has no more is told as a change of the source, unless the manifest itself names it', async () => {
+  it('that the source has no more is told as a change of the source, unless the manifest itself names it', async () => {
     for (const [pinned, code] of [
       [false, 'ADAPTER_DIGEST_CHANGED'],
       [true, 'DIGEST_MISMATCH'],
@@ -141,7 +141,7 @@ describe('a digest', () => {
     }
   });
 
-  test('is resolved anew for a new uid of the same name', async () => {
+  it('is resolved anew for a new uid of the same name', async () => {
     const w = world();
     w.residency.apply([adapter('a', { tier: 'Memory' })]);
     await settle();
@@ -165,7 +165,7 @@ const fromDisk = (): World => {
 };
 
 describe('a corrupt file', () => {
-  test('of an artifact that was on the disk already is fetched again, once', async () => {
+  it('of an artifact that was on the disk already is fetched again, once', async () => {
     const w = fromDisk();
     w.digest('a');
     w.script.fail('compile a', badFiles());
@@ -175,7 +175,7 @@ describe('a corrupt file', () => {
     expect([w.script.count('quarantine a'), w.script.count('fetch a')]).toEqual([1, 1]);
   });
 
-  test('of an artifact that rotted is found before it is compiled, and fetched again', async () => {
+  it('of an artifact that rotted is found before it is compiled, and fetched again', async () => {
     const w = world();
     w.script.fail('verify a', new AdaptletError('ARTIFACT_CORRUPT', 'its digest is another'));
     w.residency.apply([adapter('a')]);
@@ -186,7 +186,7 @@ describe('a corrupt file', () => {
     ]);
   });
 
-  test('that is as bad when it is fetched again is the fault of who published it', async () => {
+  it('that is as bad when it is fetched again is the fault of who published it', async () => {
     const w = fromDisk();
     w.digest('a');
     w.script.fail('compile a', badFiles(), 3);
@@ -197,7 +197,7 @@ describe('a corrupt file', () => {
     expect([w.script.count('quarantine a'), w.script.count('fetch a')]).toEqual([1, 1]);
   });
 
-  test('in compiled form is compiled again, once', async () => {
+  it('in compiled form is compiled again, once', async () => {
     const w = world();
     w.script.fail('load a', corrupt());
     w.residency.apply([adapter('a')]);
@@ -206,7 +206,7 @@ describe('a corrupt file', () => {
     expect([w.script.count('uncompile a'), w.script.count('compile a')]).toEqual([1, 2]);
   });
 
-  test('in compiled form twice in a row is a failure', async () => {
+  it('in compiled form twice in a row is a failure', async () => {
     const w = world();
     w.script.fail('load a', corrupt(), 2);
     w.residency.apply([adapter('a')]);
@@ -215,7 +215,7 @@ describe('a corrupt file', () => {
   });
 });
 
-test('a compile that never ends is given up and does not hold up others for ever', async () => {
+it('a compile that never ends is given up and does not hold up others for ever', async () => {
   const w = world({ maxParallelLoads: 1, stageLimitMs: 1_000 });
   w.residency.apply([adapter('stuck', { tier: 'Disk' })]);
   w.script.hold('compile stuck');

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../engine/random.ts';
 import { createEvictionPolicy, evictionPolicyNames } from './eviction-policies.ts';
 import type { EvictionPolicy } from './eviction-policy.ts';
@@ -14,27 +14,27 @@ const play = (policy: EvictionPolicy, keys: readonly string[]): void => {
 const times = (count: number, key: (i: number) => string): string[] =>
   Array.from({ length: count }, (_, i) => key(i));
 
-test('what is used more often is worth more, and of those used once the last', () => {
+it('what is used more often is worth more, and of those used once the last', () => {
   const policy = hitDensity();
   play(policy, ['often', 'often', 'old', 'new']);
   expect(worth(policy, 'often')).toBeGreaterThan(worth(policy, 'new'));
   expect(worth(policy, 'new')).toBeGreaterThan(worth(policy, 'old'));
 });
 
-test('what was never used is worth nothing', () => {
+it('what was never used is worth nothing', () => {
   const policy = hitDensity();
   policy.used('a');
   expect([worth(policy, 'never'), worth(policy, 'a') > 0]).toEqual([0, true]);
 });
 
-test('a place is worth more the longer a reload takes and the fewer bytes it has', () => {
+it('a place is worth more the longer a reload takes and the fewer bytes it has', () => {
   const policy = hitDensity();
   policy.used('a');
   expect(worth(policy, 'a', 10, 30)).toBeCloseTo(3 * worth(policy, 'a', 10, 10));
   expect(worth(policy, 'a', 30, 10)).toBeCloseTo(worth(policy, 'a', 10, 10) / 3);
 });
 
-test('what is used often outlives any number of adapters that are used once', () => {
+it('what is used often outlives any number of adapters that are used once', () => {
   const policy = hitDensity();
   play(
     policy,
@@ -48,7 +48,7 @@ test('what is used often outlives any number of adapters that are used once', ()
   for (const key of times(20, (i) => `popular-${i}`)) expect(worth(policy, key)).toBeGreaterThan(scanned);
 });
 
-test('when popularity moves, the once popular lose their places to the newly popular, long before their counts do', () => {
+it('when popularity moves, the once popular lose their places to the newly popular, long before their counts do', () => {
   const policy = hitDensity({ halfLife: () => 100_000 });
   play(
     policy,
@@ -61,7 +61,7 @@ test('when popularity moves, the once popular lose their places to the newly pop
   expect(worth(policy, 'present-0')).toBeGreaterThan(worth(policy, 'past-0'));
 });
 
-test('counts age: what was used far more often, long ago, is worth less than what is used now', () => {
+it('counts age: what was used far more often, long ago, is worth less than what is used now', () => {
   const policy = hitDensity({ halfLife: () => 10 });
   play(
     policy,
@@ -74,13 +74,13 @@ test('counts age: what was used far more often, long ago, is worth less than wha
   expect(worth(policy, 'present')).toBeGreaterThan(worth(policy, 'past'));
 });
 
-test('what was used often so long ago that it does not count is worth as much as a newcomer', () => {
+it('what was used often so long ago that it does not count is worth as much as a newcomer', () => {
   const policy = hitDensity({ halfLife: () => 10 });
   play(policy, [...times(100, () => 'past'), ...times(500, (i) => `other-${i}`), 'past', 'newcomer']);
   expect(worth(policy, 'past')).toBeLessThan(1.1 * worth(policy, 'newcomer'));
 });
 
-test('where more adapters have room, counts reach further back', () => {
+it('where more adapters have room, counts reach further back', () => {
   const keeps = (adapters: number): number => {
     const policy = hitDensity();
     policy.divided(adapters);
@@ -97,7 +97,7 @@ describe('where adapters are used in bursts', () => {
       i % 12 > 9 ? `steady-${i % 12}` : `burst-${(from + Math.floor(i / 12)) % 200}`,
     );
 
-  test('an adapter in the middle of its burst is worth more than one whose burst is over', () => {
+  it('an adapter in the middle of its burst is worth more than one whose burst is over', () => {
     const policy = hitDensity();
     play(policy, bursts(0, 400));
     play(
@@ -111,7 +111,7 @@ describe('where adapters are used in bursts', () => {
 
 const uses = fc.array(fc.nat(30), { maxLength: 400 });
 
-test.each(evictionPolicyNames)('%s: the same uses give the same worth', (name) => {
+it.each(evictionPolicyNames)('%s: the same uses give the same worth', (name) => {
   fc.assert(
     fc.property(uses, (keys) => {
       const [one, other] = [createEvictionPolicy(name), createEvictionPolicy(name)];
@@ -121,7 +121,7 @@ test.each(evictionPolicyNames)('%s: the same uses give the same worth', (name) =
   );
 });
 
-test.each(evictionPolicyNames)(
+it.each(evictionPolicyNames)(
   '%s: to ask for the worth changes nothing, and it is a number that is not negative',
   (name) => {
     fc.assert(
@@ -138,7 +138,7 @@ test.each(evictionPolicyNames)(
   },
 );
 
-test('histories are bounded: of more adapters the least recently used are forgotten', () => {
+it('histories are bounded: of more adapters the least recently used are forgotten', () => {
   const policy = hitDensity({ maxKept: 100 });
   const random = seededRandom(1);
   for (let i = 0; i < 20_000; i += 1) {

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Digest } from '../../api/names.ts';
 import { isInRam, type LifecycleEvent, type State, type StateKind, transition } from './lifecycle.ts';
 
@@ -50,7 +50,7 @@ const arrows: Readonly<Record<StateKind, Readonly<Partial<Record<LifecycleEvent[
 };
 
 for (const state of states) {
-  test(`${state.kind} goes where the table says and nowhere else`, () => {
+  it(`${state.kind} goes where the table says and nowhere else`, () => {
     for (const event of events) {
       const next = transition(state, event);
       const expected = arrows[state.kind][event.kind];
@@ -60,13 +60,13 @@ for (const state of states) {
   });
 }
 
-test('a compiled form of another digest is refused', () => {
+it('a compiled form of another digest is refused', () => {
   expect(
     transition({ kind: 'Stored', ...disk }, { kind: 'Built', ...disk, digest: other, compiled }).ok,
   ).toBe(false);
 });
 
-test('whatever happens in whatever order, an adapter serves only after it passed, and drains before it is freed', () => {
+it('whatever happens in whatever order, an adapter serves only after it passed, and drains before it is freed', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom(...events), { maxLength: 60 }), (history) => {
       let state: State = { kind: 'Remote' };

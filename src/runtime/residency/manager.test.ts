@@ -1,8 +1,8 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { adapter, key, never, settle, stateOf, world } from './fake-ports.ts';
 
-test('an adapter without a tier stays remote until a request asks for it', async () => {
+it('an adapter without a tier stays remote until a request asks for it', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   await settle();
@@ -23,7 +23,7 @@ test('an adapter without a tier stays remote until a request asks for it', async
   expect(w.residency.isResident(key('a'), w.digest('b'))).toBe(false);
 });
 
-test('tier Disk brings an adapter to the compiled form, tier Memory and a hold of a rollout into RAM', async () => {
+it('tier Disk brings an adapter to the compiled form, tier Memory and a hold of a rollout into RAM', async () => {
   const w = world();
   w.residency.apply([
     adapter('disk', { tier: 'Disk' }),
@@ -38,7 +38,7 @@ test('tier Disk brings an adapter to the compiled form, tier Memory and a hold o
   ]);
 });
 
-test('two requests for one adapter share one load', async () => {
+it('two requests for one adapter share one load', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   const held = w.script.hold('fetch a');
@@ -51,7 +51,7 @@ test('two requests for one adapter share one load', async () => {
   expect(w.residency.facts()[0]?.references).toBe(2);
 });
 
-test('a request that is cancelled while it waits gets its own reason, and the others still get the adapter', async () => {
+it('a request that is cancelled while it waits gets its own reason, and the others still get the adapter', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   const held = w.script.hold('fetch a');
@@ -68,7 +68,7 @@ test('a request that is cancelled while it waits gets its own reason, and the ot
   expect(w.residency.usage().waiting).toBe(0);
 });
 
-test('a caller that leaves without a reason of ours counts as cancelled', async () => {
+it('a caller that leaves without a reason of ours counts as cancelled', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   const gone = AbortSignal.abort();
@@ -77,7 +77,7 @@ test('a caller that leaves without a reason of ours counts as cancelled', async 
   });
 });
 
-test('a name that the runtime does not have is not found', async () => {
+it('a name that the runtime does not have is not found', async () => {
   const w = world();
   await expect(w.residency.acquire(key('nobody'), { signal: never() })).rejects.toMatchObject({
     code: 'MODEL_NOT_FOUND',
@@ -86,7 +86,7 @@ test('a name that the runtime does not have is not found', async () => {
   expect(() => w.residency.pin(key('nobody'), true)).toThrow('no adapter');
 });
 
-test('a request bound to another digest is refused, before and after the first fetch', async () => {
+it('a request bound to another digest is refused, before and after the first fetch', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   const bound = { digest: w.digest('b'), signal: never() };
@@ -96,7 +96,7 @@ test('a request bound to another digest is refused, before and after the first f
   await expect(w.residency.acquire(key('a'), bound)).rejects.toMatchObject({ code: 'ADAPTER_NOT_AVAILABLE' });
 });
 
-test('more waiting requests than allowed are turned away', async () => {
+it('more waiting requests than allowed are turned away', async () => {
   const w = world({ maxWaiting: 1 });
   w.residency.apply([adapter('a')]);
   w.script.hold('fetch a');
@@ -106,7 +106,7 @@ test('more waiting requests than allowed are turned away', async () => {
   });
 });
 
-test('a live request is loaded before what a rollout holds, that before a preload, that before a prefetch', async () => {
+it('a live request is loaded before what a rollout holds, that before a preload, that before a prefetch', async () => {
   const w = world({ maxParallelLoads: 1, budgetBytes: 1_000 });
   w.residency.apply([adapter('first', { tier: 'Disk' })]);
   const held = w.script.hold('compile first');
@@ -127,7 +127,7 @@ test('a live request is loaded before what a rollout holds, that before a preloa
   expect(compiles.map((call) => call.slice(8))).toEqual(['first', 'live', 'held', 'high', 'low', 'disk']);
 });
 
-test('no more loads run at once than allowed', async () => {
+it('no more loads run at once than allowed', async () => {
   const w = world({ maxParallelLoads: 2 });
   const names = ['a', 'b', 'c'];
   const holds = names.map((name) => w.script.hold(`load ${name}`));
@@ -139,7 +139,7 @@ test('no more loads run at once than allowed', async () => {
   expect(names.map((name) => stateOf(w, name))).toEqual(['Resident', 'Resident', 'Resident']);
 });
 
-test('a fetch that hangs delays nothing that is on disk, and is given up after a minute without progress', async () => {
+it('a fetch that hangs delays nothing that is on disk, and is given up after a minute without progress', async () => {
   const w = world({ maxParallelFetches: 1, maxParallelLoads: 1 });
   w.residency.apply([adapter('here', { tier: 'Disk' })]);
   await settle();
@@ -153,7 +153,7 @@ test('a fetch that hangs delays nothing that is on disk, and is given up after a
   await outcome;
 });
 
-test('what passed once is not examined again, also not by the next process', async () => {
+it('what passed once is not examined again, also not by the next process', async () => {
   const passed = new Map<string, string>();
   const first = world({ passed });
   first.residency.apply([adapter('a', { tier: 'Memory' })]);
@@ -166,7 +166,7 @@ test('what passed once is not examined again, also not by the next process', asy
   expect(second.script.count('probe a')).toBe(0);
 });
 
-test('a runtime that restarts offline comes back from its disk without asking the source', async () => {
+it('a runtime that restarts offline comes back from its disk without asking the source', async () => {
   const disk = new Map();
   const resolved = new Map();
   const before = world({ disk, resolved });
@@ -181,7 +181,7 @@ test('a runtime that restarts offline comes back from its disk without asking th
   expect(after.script.count('fetch a')).toBe(0);
 });
 
-test('removal drains before it unloads, and takes the artifact off the disk last', async () => {
+it('removal drains before it unloads, and takes the artifact off the disk last', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   const lease = await w.residency.acquire(key('a'), { signal: never() });
@@ -198,7 +198,7 @@ test('removal drains before it unloads, and takes the artifact off the disk last
   expect(w.residency.facts()).toEqual([]);
 });
 
-test('an artifact stays on the disk while another adapter or the history of a rollout has its digest', async () => {
+it('an artifact stays on the disk while another adapter or the history of a rollout has its digest', async () => {
   const keep = new Set<string>();
   const w = world({ retain: (digest) => keep.has(digest) });
   w.content.set('twin', 'a');
@@ -217,7 +217,7 @@ test('an artifact stays on the disk while another adapter or the history of a ro
   expect(w.disk.size).toBe(0);
 });
 
-test('an adapter that is fetched while its twin is being removed ends with its files in place', async () => {
+it('an adapter that is fetched while its twin is being removed ends with its files in place', async () => {
   const w = world();
   w.content.set('twin', 'a');
   w.residency.apply([adapter('a', { tier: 'Disk' })]);
@@ -233,7 +233,7 @@ test('an adapter that is fetched while its twin is being removed ends with its f
   expect(w.disk.size).toBe(1);
 });
 
-test('an adapter removed while it is being loaded leaves nothing in the engine', async () => {
+it('an adapter removed while it is being loaded leaves nothing in the engine', async () => {
   const w = world();
   const loading = w.script.hold('load a');
   w.residency.apply([adapter('a', { tier: 'Memory' })]);
@@ -250,7 +250,7 @@ test('an adapter removed while it is being loaded leaves nothing in the engine',
   expect(w.disk.size).toBe(0);
 });
 
-test('an adapter deleted and created anew under its name waits until the old one has left the engine', async () => {
+it('an adapter deleted and created anew under its name waits until the old one has left the engine', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   const old = await w.residency.acquire(key('a'), { signal: never() });
@@ -265,7 +265,7 @@ test('an adapter deleted and created anew under its name waits until the old one
   expect(w.script.calls.filter((c) => /^(un)?load/.test(c))).toEqual(['load a', 'unload a', 'load a']);
 });
 
-test('requests that wait while their adapter is replaced get the new one', async () => {
+it('requests that wait while their adapter is replaced get the new one', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   w.script.hold('fetch a');
@@ -277,7 +277,7 @@ test('requests that wait while their adapter is replaced get the new one', async
   expect(lease.digest).toBe(w.digest('a'));
 });
 
-test('a change of the plan moves priority and pin without touching what serves', async () => {
+it('a change of the plan moves priority and pin without touching what serves', async () => {
   const w = world();
   w.residency.apply([adapter('a', { tier: 'Memory' })]);
   await settle();
@@ -287,7 +287,7 @@ test('a change of the plan moves priority and pin without touching what serves',
   expect(w.script.count('load a')).toBe(1);
 });
 
-test('a pin by hand outlives plans that say nothing new about it', async () => {
+it('a pin by hand outlives plans that say nothing new about it', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   w.residency.pin(key('a'), true);
@@ -298,7 +298,7 @@ test('a pin by hand outlives plans that say nothing new about it', async () => {
   expect(w.residency.facts()[0]?.pinned).toBe(false);
 });
 
-test('evict by hand waits for the references and keeps the adapter out until someone asks for it', async () => {
+it('evict by hand waits for the references and keeps the adapter out until someone asks for it', async () => {
   const w = world();
   w.residency.apply([adapter('a', { tier: 'Memory' })]);
   const lease = await w.residency.acquire(key('a'), { signal: never() });
@@ -313,7 +313,7 @@ test('evict by hand waits for the references and keeps the adapter out until som
   expect(again.name).toBe('a');
 });
 
-test('what a rollout holds is not evicted by hand', async () => {
+it('what a rollout holds is not evicted by hand', async () => {
   const w = world();
   w.residency.apply([adapter('a', { held: true })]);
   await settle();
@@ -321,7 +321,7 @@ test('what a rollout holds is not evicted by hand', async () => {
   expect(stateOf(w, 'a')).toBe('Resident');
 });
 
-test('preload resolves when the adapter is resident', async () => {
+it('preload resolves when the adapter is resident', async () => {
   const w = world();
   w.residency.apply([adapter('a')]);
   await w.residency.preload(key('a'), never());
@@ -330,7 +330,7 @@ test('preload resolves when the adapter is resident', async () => {
   expect(w.residency.facts()[0]).toMatchObject({ references: 0, residentBytes: 10, rank: 8, storedBytes: 5 });
 });
 
-test('adapters of single users are bounded: the least recently used one that nobody uses goes', async () => {
+it('adapters of single users are bounded: the least recently used one that nobody uses goes', async () => {
   const w = world({ maxDynamic: 2 });
   w.residency.apply([adapter('planned')]);
   for (const name of ['u1', 'u2']) w.residency.ensure(adapter(name));
@@ -343,7 +343,7 @@ test('adapters of single users are bounded: the least recently used one that nob
   expect(w.residency.facts().map((f) => f.key)).toEqual(['team/planned', lease.key, second.key]);
 });
 
-test('closing refuses who waits and stops the work', async () => {
+it('closing refuses who waits and stops the work', async () => {
   const w = world();
   w.residency.apply([adapter('a'), adapter('b')]);
   w.script.hold('fetch a');
@@ -357,7 +357,7 @@ test('closing refuses who waits and stops the work', async () => {
   });
 });
 
-test('a listener that throws harms nobody', async () => {
+it('a listener that throws harms nobody', async () => {
   const w = world();
   w.residency.onTransition(() => {
     throw new Error('mine');
@@ -367,7 +367,7 @@ test('a listener that throws harms nobody', async () => {
   expect(stateOf(w, 'a')).toBe('Resident');
 });
 
-test('a request is served whenever it comes, also in the moment in which a prefetch ends', async () => {
+it('a request is served whenever it comes, also in the moment in which a prefetch ends', async () => {
   for (let moment = 0; moment < 40; moment++) {
     const w = world();
     const compiling = w.script.hold('compile a');

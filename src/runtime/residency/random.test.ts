@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type EvictionPolicyName, evictionPolicyNames } from './eviction-policies.ts';
 import { adapter, key, loadedBytes, settle, type World, world } from './fake-ports.ts';
@@ -203,7 +203,7 @@ class Player {
   }
 }
 
-test('whatever happens in whatever order: the budget holds, nothing in use is unloaded, and in the end all is gone', async () => {
+it('whatever happens in whatever order: the budget holds, nothing in use is unloaded, and in the end all is gone', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.boolean(),

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { type Holding, planRoom, type Wish } from './room.ts';
 
 const holding = (of: string, bytes: number, rest: Partial<Holding<string>> = {}): Holding<string> => ({
@@ -24,11 +24,11 @@ const wish = (of: string, bytes: number, rest: Partial<Wish<string>> = {}): Wish
   ...rest,
 });
 
-test('what is free is granted without evicting anyone', () => {
+it('what is free is granted without evicting anyone', () => {
   expect(planRoom(30, [holding('a', 10)], [wish('b', 20)])).toEqual({ grant: ['b'], evict: [], refuse: [] });
 });
 
-test('victims are chosen by priority, then by last use, and no more of them than needed', () => {
+it('victims are chosen by priority, then by last use, and no more of them than needed', () => {
   const held = [
     holding('high', 10, { priority: 5, lastUse: 1 }),
     holding('recent', 10, { lastUse: 9 }),
@@ -38,7 +38,7 @@ test('victims are chosen by priority, then by last use, and no more of them than
   expect(planRoom(30, held, [wish('b', 20)]).evict).toEqual(['old', 'recent']);
 });
 
-test('of one priority the least worth leaves first, whenever it was used', () => {
+it('of one priority the least worth leaves first, whenever it was used', () => {
   const held = [
     holding('dear', 10, { worth: 2, lastUse: 1 }),
     holding('cheap', 10, { worth: 1, lastUse: 9 }),
@@ -48,13 +48,13 @@ test('of one priority the least worth leaves first, whenever it was used', () =>
   expect(planRoom(40, held, [wish('b', 30)]).evict).toEqual(['cheap and old', 'cheap', 'dear']);
 });
 
-test('what is referenced drains only when the unreferenced are not enough', () => {
+it('what is referenced drains only when the unreferenced are not enough', () => {
   const held = [holding('busy', 10, { references: 1, priority: -5 }), holding('idle', 10, { priority: 9 })];
   expect(planRoom(20, held, [wish('b', 10)]).evict).toEqual(['idle']);
   expect(planRoom(20, held, [wish('b', 20)]).evict).toEqual(['idle', 'busy']);
 });
 
-test('what is protected stays, and the refusal says how much that is', () => {
+it('what is protected stays, and the refusal says how much that is', () => {
   const held = [holding('stable', 20, { protected: true }), holding('idle', 5)];
   expect(planRoom(30, held, [wish('b', 15)])).toEqual({
     grant: [],
@@ -63,13 +63,13 @@ test('what is protected stays, and the refusal says how much that is', () => {
   });
 });
 
-test('with a budget for one adapter the protected step down, after everyone else', () => {
+it('with a budget for one adapter the protected step down, after everyone else', () => {
   const held = [holding('stable', 20, { protected: true, priority: -9 }), holding('idle', 5)];
   expect(planRoom(30, held, [wish('b', 20, { overProtected: true })]).evict).toEqual(['idle', 'stable']);
   expect(planRoom(30, held, [wish('b', 5, { overProtected: true })]).evict).toEqual([]);
 });
 
-test('a preload puts out only what is idle and has a weaker claim', () => {
+it('a preload puts out only what is idle and has a weaker claim', () => {
   const preload = wish('b', 10, { patient: false, wanted: true, priority: 1 });
   expect(planRoom(10, [holding('a', 10, { priority: 9 })], [preload]).evict).toEqual(['a']);
   expect(planRoom(10, [holding('a', 10, { references: 1 })], [preload]).refuse).toHaveLength(1);
@@ -77,13 +77,13 @@ test('a preload puts out only what is idle and has a weaker claim', () => {
   expect(planRoom(10, [holding('a', 10, { wanted: true, priority: 0 })], [preload]).evict).toEqual(['a']);
 });
 
-test('a small wish passes a big one that waits for a drain only when both fit together', () => {
+it('a small wish passes a big one that waits for a drain only when both fit together', () => {
   const draining = [holding('a', 80, { phase: 'leaving', references: 1 })];
   expect(planRoom(100, draining, [wish('big', 90), wish('small', 10)]).grant).toEqual(['small']);
   expect(planRoom(100, draining, [wish('big', 90), wish('small', 11)]).grant).toEqual([]);
 });
 
-test('one that waits for a load to end keeps those behind from taking its bytes', () => {
+it('one that waits for a load to end keeps those behind from taking its bytes', () => {
   const loading = [holding('a', 60, { phase: 'loading' })];
   const plan = planRoom(100, loading, [wish('big', 90), wish('small', 10)]);
   expect(plan).toEqual({ grant: [], evict: [], refuse: [] });
@@ -107,7 +107,7 @@ const anyWish = fc.record({
   priority: fc.integer({ min: -2, max: 2 }),
 });
 
-test('grants never exceed what is free, victims are never protected, each wish has at most one answer', () => {
+it('grants never exceed what is free, victims are never protected, each wish has at most one answer', () => {
   fc.assert(
     fc.property(
       fc.array(anyHolding, { maxLength: 6 }),
@@ -133,7 +133,7 @@ test('grants never exceed what is free, victims are never protected, each wish h
   );
 });
 
-test('whatever the worth: no one in use leaves for a request while someone idle of any priority stays, and no one of higher priority before lower', () => {
+it('whatever the worth: no one in use leaves for a request while someone idle of any priority stays, and no one of higher priority before lower', () => {
   fc.assert(
     fc.property(
       fc.array(anyHolding, { maxLength: 8 }),

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Digest } from '../../api/names.ts';
 import { codeOf } from '../../errors/code-of.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -9,7 +9,7 @@ import { examine, judgeAnswer, judgeProbe, verdictKey } from './validation.ts';
 const validation = { smokeTests: [], allowNoEffect: false };
 const digest = `sha256:${'a'.repeat(64)}` as Digest;
 
-test.each([
+it.each([
   [{ finite: true, maxDifference: 0.5 }, 'none'],
   [{ finite: true, maxDifference: 0 }, 'ADAPTER_NO_EFFECT'],
   [{ finite: false, maxDifference: 0.5 }, 'ADAPTER_PROBE_NOT_FINITE'],
@@ -18,12 +18,12 @@ test.each([
   expect(await codeOf(() => judgeProbe(probe, 'team/a', validation))).toBe(verdict);
 });
 
-test('an adapter without effect passes where that is allowed', async () => {
+it('an adapter without effect passes where that is allowed', async () => {
   const allowed = { ...validation, allowNoEffect: true };
   expect(await codeOf(() => judgeProbe({ finite: true, maxDifference: 0 }, 'team/a', allowed))).toBe('none');
 });
 
-test.each([
+it.each([
   [{ contains: 'moo' }, undefined],
   [{ contains: 'sun' }, 'answered " MOON moo", which does not contain "sun"'],
   [{ equals: ' MOON moo' }, undefined],
@@ -48,7 +48,7 @@ const examination = (maxLatency?: string) => {
   return { script, clock, engine, run };
 };
 
-test('a smoke test that takes longer than allowed fails with both times', async () => {
+it('a smoke test that takes longer than allowed fails with both times', async () => {
   const { script, clock, run } = examination('1s');
   const answer = script.hold('generate a');
   const running = run();
@@ -59,7 +59,7 @@ test('a smoke test that takes longer than allowed fails with both times', async 
   await outcome;
 });
 
-test('a smoke test that never answers is given up', async () => {
+it('a smoke test that never answers is given up', async () => {
   const { script, clock, run } = examination();
   script.hold('generate a');
   const outcome = expect(run()).rejects.toMatchObject({ code: 'SMOKE_TEST_FAILED' });
@@ -68,7 +68,7 @@ test('a smoke test that never answers is given up', async () => {
   await outcome;
 });
 
-test('a smoke test of a classifier compares its label; embeddings are no answer', async () => {
+it('a smoke test of a classifier compares its label; embeddings are no answer', async () => {
   const { engine, script, run } = examination();
   engine.task = 'embed';
   await run();
@@ -79,7 +79,7 @@ test('a smoke test of a classifier compares its label; embeddings are no answer'
   await expect(run()).rejects.toThrow('the adapter gives embeddings, which are no text');
 });
 
-test('an engine that ends during a smoke test is no verdict about the adapter', async () => {
+it('an engine that ends during a smoke test is no verdict about the adapter', async () => {
   const { script, engine, run } = examination();
   script.hold('generate a');
   const outcome = expect(run()).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
@@ -88,7 +88,7 @@ test('an engine that ends during a smoke test is no verdict about the adapter', 
   await outcome;
 });
 
-test('a verdict is for one content, graph, engine version and set of tests', () => {
+it('a verdict is for one content, graph, engine version and set of tests', () => {
   const engine = new FakeEngine(new Script(), () => 10);
   const info = engine.info();
   const keys = [

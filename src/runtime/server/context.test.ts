@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { headerLimits, readHeaders, requestContext } from './context.ts';
 
 const context = (
@@ -6,11 +6,11 @@ const context = (
   asked: Partial<Parameters<typeof requestContext>[1]> = {},
 ) => requestContext(readHeaders(Object.entries(headers)), { model: 'sql', ...asked }, 'default');
 
-test('a request without identity has none, in the default namespace', () => {
+it('a request without identity has none, in the default namespace', () => {
   expect(context({})).toEqual({ namespace: 'default', model: 'sql', headers: new Map() });
 });
 
-test('the header of a proxy wins over what the client writes into the body', () => {
+it('the header of a proxy wins over what the client writes into the body', () => {
   const { user, session, namespace } = context(
     { 'X-Adaptlet-User': 'anna', 'x-adaptlet-namespace': 'team-a' },
     { user: 'eve', session: 's1', namespace: 'team-b' },
@@ -18,7 +18,7 @@ test('the header of a proxy wins over what the client writes into the body', () 
   expect({ user, session, namespace }).toEqual({ user: 'anna', session: 's1', namespace: 'team-a' });
 });
 
-test('all headers are there for routes, by lower-case name, repeated ones joined', () => {
+it('all headers are there for routes, by lower-case name, repeated ones joined', () => {
   const headers = readHeaders([
     ['X-Department', 'medical'],
     ['x-tag', 'a'],
@@ -30,7 +30,7 @@ test('all headers are there for routes, by lower-case name, repeated ones joined
   ]);
 });
 
-test('headers over a limit are refused, not cut short', () => {
+it('headers over a limit are refused, not cut short', () => {
   const long = 'x'.repeat(headerLimits.value + 1);
   expect(() => readHeaders([['x-a', long]])).toThrow(/header x-a is longer/);
   const many = Array.from({ length: headerLimits.count + 1 }, (_, i) => [`x-${i}`, ''] as const);
@@ -39,7 +39,7 @@ test('headers over a limit are refused, not cut short', () => {
   expect(() => readHeaders(wide)).toThrow(/together/);
 });
 
-test.each([
+it.each([
   ['a user that is too long', { user: 'x'.repeat(257) }, /the user .* has 257 characters/],
   ['a user with control characters', { user: 'a\nb' }, /unprintable/],
   ['a user with half a character', { user: '\ud800' }, /unprintable/],

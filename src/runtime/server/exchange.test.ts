@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { requestContext } from './context.ts';
@@ -14,7 +14,7 @@ const begun = async (parts: FakeParts, text = 'abc') => {
   return exchange;
 };
 
-test('an answer is collected whole, and its end leaves nothing behind', async () => {
+it('an answer is collected whole, and its end leaves nothing behind', async () => {
   const parts = fakeParts();
   const exchange = await begun(parts);
   const { text, ids, done } = await exchange.collect();
@@ -26,7 +26,7 @@ test('an answer is collected whole, and its end leaves nothing behind', async ()
   );
 });
 
-test('a deadline ends the generation with its own reason', async () => {
+it('a deadline ends the generation with its own reason', async () => {
   const clock = new FakeClock();
   const parts = fakeParts({ clock, requestTimeoutMs: 50 });
   const exchange = await begun(parts);
@@ -36,7 +36,7 @@ test('a deadline ends the generation with its own reason', async () => {
   expect(failure.message).toContain('within 50 ms');
 });
 
-test('a generation whose events were never read is still read to its end', async () => {
+it('a generation whose events were never read is still read to its end', async () => {
   const parts = fakeParts();
   const exchange = await begun(parts);
   exchange.fail(new AdaptletError('REQUEST_INVALID', 'something else'));
@@ -44,7 +44,7 @@ test('a generation whose events were never read is still read to its end', async
   expect(parts.serving.calls[0]?.signal.aborted).toBe(true);
 });
 
-test('a generation that ends without a last event is a defect, not an answer', async () => {
+it('a generation that ends without a last event is a defect, not an answer', async () => {
   const parts = fakeParts();
   const exchange = new Exchange(parts, { protocol: 'grpc', method: 'm', headers: new Map() });
   parts.serving.generate = async () => ({
@@ -60,7 +60,7 @@ test('a generation that ends without a last event is a defect, not an answer', a
   await expect(exchange.collect()).rejects.toThrow(/without a last event/);
 });
 
-test('the reason of an aborted request wins over the errors that it causes', async () => {
+it('the reason of an aborted request wins over the errors that it causes', async () => {
   const exchange = await begun(fakeParts());
   exchange.cancel();
   expect(exchange.fail(new Error('socket hang up')).code).toBe('REQUEST_CANCELLED');

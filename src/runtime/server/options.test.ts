@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { generateRequest, grpcDefaults, type Options } from './options.ts';
 
 const base = { name: 'tiny', digest: '', contextLength: 512, vocabSize: 100 } as const;
@@ -7,7 +7,7 @@ const request = (
   prompt: Parameters<typeof generateRequest>[0] = { kind: 'text', text: 'x' },
 ) => generateRequest(prompt, options, grpcDefaults, base);
 
-test('without options a request is greedy and short', () => {
+it('without options a request is greedy and short', () => {
   expect(request({})).toEqual({
     prompt: { kind: 'text', text: 'x' },
     maxTokens: 256,
@@ -17,7 +17,7 @@ test('without options a request is greedy and short', () => {
   });
 });
 
-test('what is asked for is passed on, and what is not asked for is absent', () => {
+it('what is asked for is passed on, and what is not asked for is absent', () => {
   const sampling = { minP: 0, repetitionPenalty: 1, frequencyPenalty: 2, presencePenalty: -2, seed: 0 };
   expect(request({ ...sampling, logitBias: { 99: -100 }, logprobs: 0, stopTokenIds: [99] })).toMatchObject({
     sampling: { ...sampling, logitBias: [[99, -100]] },
@@ -27,12 +27,12 @@ test('what is asked for is passed on, and what is not asked for is absent', () =
   expect(request({ logitBias: {}, stopTokenIds: [] })).toEqual(request({}));
 });
 
-test('the default length never exceeds a small context', () => {
+it('the default length never exceeds a small context', () => {
   const small = { ...base, contextLength: 64 };
   expect(generateRequest({ kind: 'text', text: 'x' }, {}, grpcDefaults, small).maxTokens).toBe(64);
 });
 
-test.each<[string, Options, RegExp]>([
+it.each<[string, Options, RegExp]>([
   ['max_tokens 0', { maxTokens: 0 }, /max_tokens is 0/],
   ['max_tokens above the context', { maxTokens: 513 }, /from 1 to 512/],
   ['max_tokens with a fraction', { maxTokens: 1.5 }, /whole number/],
@@ -66,14 +66,14 @@ test.each<[string, Options, RegExp]>([
   expect(() => request(options)).toThrow(message);
 });
 
-test('an empty prompt and a token outside the vocabulary are refused', () => {
+it('an empty prompt and a token outside the vocabulary are refused', () => {
   expect(() => request({}, { kind: 'text', text: '' })).toThrow(/empty/);
   expect(() => request({}, { kind: 'ids', ids: [] })).toThrow(/empty/);
   expect(() => request({}, { kind: 'chat', messages: [] })).toThrow(/empty/);
   expect(() => request({}, { kind: 'ids', ids: [1, 100] })).toThrow(/token id 100/);
 });
 
-test('a prompt that cannot fit is refused before anything is turned into tokens', () => {
+it('a prompt that cannot fit is refused before anything is turned into tokens', () => {
   const text = 'x'.repeat(512 * 16 + 1);
   for (const prompt of [
     { kind: 'text', text },

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import type { RequestContext } from '../routing/request.ts';
 import { scopeOf } from './request-scope.ts';
 
@@ -9,12 +9,12 @@ const context = (who: Partial<RequestContext> = {}): RequestContext => ({
   ...who,
 });
 
-test('places are shared out between tenants, and between namespaces where no tenant is named', () => {
+it('places are shared out between tenants, and between namespaces where no tenant is named', () => {
   expect(scopeOf(context())).toEqual({ tenant: 'team-a' });
   expect(scopeOf(context({ tenant: 'acme', priority: -5 }))).toEqual({ tenant: 'acme', priority: -5 });
 });
 
-test('a session of one caller is none of another who knows its name', () => {
+it('a session of one caller is none of another who knows its name', () => {
   const callers = [
     {},
     { user: 'anna' },
@@ -29,7 +29,7 @@ test('a session of one caller is none of another who knows its name', () => {
   expect(scopes).not.toContain(undefined);
 });
 
-test('no choice of names makes the session of one caller that of another', () => {
+it('no choice of names makes the session of one caller that of another', () => {
   // What would be taken for a separator, for the end of a name, or for a name that is absent.
   const names = ['', ',', '/', '"', '\\', '","', 'null', 'a', 'a,a'];
   const optional = [undefined, ...names];

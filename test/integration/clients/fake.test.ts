@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, test } from 'vitest';
+import { afterAll, beforeAll, it } from 'vitest';
 import { dataDescriptors } from '../../../src/gen/descriptors.ts';
 import { startGrpc } from '../../../src/runtime/server/grpc/server.ts';
 import { startHttp } from '../../../src/runtime/server/http/server.ts';
@@ -36,12 +36,12 @@ openaiClient(() => target);
 openaiChat(() => target);
 
 const executable = await tritonPython();
-if (executable === undefined) test.skip('tritonclient: this machine has no python3');
+if (executable === undefined) it.skip('tritonclient: this machine has no python3');
 else {
   tritonClient(() => target, executable);
   tritonProtocol(dataDescriptors, executable);
 }
 
 const grpcurl = await tool('grpcurl');
-if (grpcurl === undefined) test.skip('grpcurl: this machine has no go to build it with');
+if (grpcurl === undefined) it.skip('grpcurl: this machine has no go to build it with');
 else grpcurlClient(() => target, grpcurl);

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Target } from './target.ts';
 
 const run = promisify(execFile);
@@ -13,7 +13,7 @@ export const grpcurlClient = (of: () => Target, executable: string): void => {
   };
 
   describe('grpcurl', () => {
-    test('lists the services of the data port, without Admin', async () => {
+    it('lists the services of the data port, without Admin', async () => {
       const services = (await grpcurl(of().grpcAddress, 'list')).trim().split('\n');
       expect(services).toEqual(
         expect.arrayContaining([
@@ -25,12 +25,12 @@ export const grpcurlClient = (of: () => Target, executable: string): void => {
       expect(services).not.toContain('adaptlet.inference.v1.Admin');
     });
 
-    test('describes a method and its messages', async () => {
+    it('describes a method and its messages', async () => {
       const text = await grpcurl(of().grpcAddress, 'describe', 'adaptlet.inference.v1.GenerateRequest');
       expect(text).toContain('optional uint32 max_tokens = 6;');
     });
 
-    test('streams a generation from JSON', async () => {
+    it('streams a generation from JSON', async () => {
       const { models, sample, grpcAddress } = of();
       const request = { model: models.rollout, text: sample.prompt, max_tokens: sample.maxTokens };
       const text = await grpcurl(
@@ -54,7 +54,7 @@ export const grpcurlClient = (of: () => Target, executable: string): void => {
       expect(messages.at(-1)?.done?.usage.completionTokens).toBeGreaterThan(0);
     });
 
-    test('calls ModelInfer and the health check', async () => {
+    it('calls ModelInfer and the health check', async () => {
       const { models, sample, grpcAddress } = of();
       const request = {
         model_name: models.base,
@@ -80,7 +80,7 @@ export const grpcurlClient = (of: () => Target, executable: string): void => {
       expect(await grpcurl(grpcAddress, 'grpc.health.v1.Health/Check')).toContain('SERVING');
     });
 
-    test('shows the code of an error in the trailers', async () => {
+    it('shows the code of an error in the trailers', async () => {
       const request = JSON.stringify({ model: 'no-such-model', text: 'x' });
       const call = grpcurl('-v', '-d', request, of().grpcAddress, 'adaptlet.inference.v1.Inference/Generate');
       const failed = (await call.then(

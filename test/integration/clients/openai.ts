@@ -1,5 +1,5 @@
 import { BadRequestError, NotFoundError, OpenAI } from 'openai';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Target } from './target.ts';
 
 /** What the official OpenAI client must be able to do, unchanged. */
@@ -8,7 +8,7 @@ export const openaiClient = (of: () => Target): void => {
   const greedy = () => ({ max_tokens: of().sample.maxTokens, temperature: 0 });
 
   describe('the openai client', () => {
-    test('completes a prompt with the adapter that a rollout serves, and with the base model', async () => {
+    it('completes a prompt with the adapter that a rollout serves, and with the base model', async () => {
       const { models, sample } = of();
       for (const [model, expected] of [
         [models.rollout, sample.adapter],
@@ -25,7 +25,7 @@ export const openaiClient = (of: () => Target): void => {
       }
     });
 
-    test('sees in the headers what served', async () => {
+    it('sees in the headers what served', async () => {
       const { models, sample } = of();
       const request = client().completions.create({
         model: models.rollout,
@@ -38,7 +38,7 @@ export const openaiClient = (of: () => Target): void => {
       expect(response.headers.get('x-adaptlet-digest')).toMatch(/^sha256:[0-9a-f]{64}$/);
     });
 
-    test('streams a completion that adds up to the whole one', async () => {
+    it('streams a completion that adds up to the whole one', async () => {
       const { models, sample } = of();
       const stream = await client().completions.create({
         model: models.adapter,
@@ -57,7 +57,7 @@ export const openaiClient = (of: () => Target): void => {
       expect(tokens).toBeGreaterThan(0);
     });
 
-    test('gets the log probabilities of the tokens of a completion', async () => {
+    it('gets the log probabilities of the tokens of a completion', async () => {
       const { models, sample } = of();
       const { choices } = await client().completions.create({
         model: models.base,
@@ -78,7 +78,7 @@ export const openaiClient = (of: () => Target): void => {
       expect(token_logprobs.length).toBeGreaterThan(0);
     });
 
-    test('lists the models, and finds one by its name', async () => {
+    it('lists the models, and finds one by its name', async () => {
       const ids: string[] = [];
       for await (const model of client().models.list()) ids.push(model.id);
       const { models } = of();
@@ -89,7 +89,7 @@ export const openaiClient = (of: () => Target): void => {
       });
     });
 
-    test('throws its own error classes', async () => {
+    it('throws its own error classes', async () => {
       const { models, sample } = of();
       const ask = (body: object) =>
         client().completions.create({ model: models.base, prompt: sample.prompt, ...body } as never);
@@ -101,7 +101,7 @@ export const openaiClient = (of: () => Target): void => {
       });
     });
 
-    test('can leave a stream', async () => {
+    it('can leave a stream', async () => {
       const { models, sample } = of();
       const stream = await client().completions.create({
         model: models.base,
@@ -127,14 +127,14 @@ export const openaiChat = (of: () => Target): void => {
   });
 
   describe('the openai client, chatting', () => {
-    test('gets a message, whole and streamed the same', async () => {
+    it('gets a message, whole and streamed the same', async () => {
       const whole = await client().chat.completions.create(body());
       expect(whole.choices[0]?.message).toMatchObject({ role: 'assistant' });
       const streamed = client().chat.completions.stream(body());
       expect((await streamed.finalMessage()).content).toBe(whole.choices[0]?.message.content);
     });
 
-    test('gets log probabilities whose bytes are the message, whole and streamed the same', async () => {
+    it('gets log probabilities whose bytes are the message, whole and streamed the same', async () => {
       const scored = { ...body(), logprobs: true, top_logprobs: 3 };
       const whole = await client().chat.completions.create(scored);
       const { logprobs, message } = whole.choices[0]!;

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { python } from '../../tools/python.ts';
 import type { Target } from './target.ts';
 
@@ -26,20 +26,20 @@ export const tritonClient = (of: () => Target, executable: string): void => {
       seen = JSON.parse(stdout) as Record<string, unknown>;
     });
 
-    test('finds the server live and ready, and tells what it is', () => {
+    it('finds the server live and ready, and tells what it is', () => {
       expect(seen).toMatchObject({ live: true, ready: true, model_ready: true, unknown_ready: false });
       expect(seen).toHaveProperty('server.name', 'adaptlet');
       expect(seen).toHaveProperty('server.extensions', expect.arrayContaining(['model_repository']));
     });
 
-    test('reads the tensors of a model and the index of the repository', () => {
+    it('reads the tensors of a model and the index of the repository', () => {
       expect(seen).toHaveProperty('metadata.inputs.0', { name: 'text', datatype: 'BYTES', shape: ['1'] });
       const { models } = of();
       const entry = expect.objectContaining({ name: models.adapter, state: 'READY' });
       expect(seen).toHaveProperty('index.models', expect.arrayContaining([entry]));
     });
 
-    test('infers from text with the adapter, and from token ids', () => {
+    it('infers from text with the adapter, and from token ids', () => {
       expect(String(seen['text']).trim()).toBe(of().sample.adapter);
       expect(seen).toMatchObject({
         id: '7',
@@ -50,7 +50,7 @@ export const tritonClient = (of: () => Target, executable: string): void => {
       expect(seen['token_ids_shape']).toEqual([1, expect.any(Number)]);
     });
 
-    test('gets errors with status and message', () => {
+    it('gets errors with status and message', () => {
       expect(seen).toHaveProperty('unknown.status', 'StatusCode.NOT_FOUND');
       expect(seen).toHaveProperty('unknown.message', expect.stringContaining('no-such-model'));
       expect(seen).toHaveProperty('invalid.status', 'StatusCode.INVALID_ARGUMENT');
@@ -60,7 +60,7 @@ export const tritonClient = (of: () => Target, executable: string): void => {
 
 /** Field numbers and types are those that tritonclient was generated from. */
 export const tritonProtocol = (descriptors: string, executable: string): void => {
-  test("our messages have the numbers and types of tritonclient's", async () => {
+  it("our messages have the numbers and types of tritonclient's", async () => {
     const child = run(executable, [join(import.meta.dirname, 'proto-check.py')], { timeout: 60_000 });
     child.child.stdin?.end(descriptors);
     const { stdout } = await child;

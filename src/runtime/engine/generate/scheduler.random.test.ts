@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { type FakeParts, FakeSequence, startScheduler, turns } from './scheduler.fixture.ts';
 
 /** Tokens that there is room for; no request needs more. */
@@ -86,7 +86,7 @@ const play = async (
   return { ...scheduled, accepted, cancelled };
 };
 
-test('every sequence ends once, as it should, and nothing runs against the rules, whatever comes', async () => {
+it('every sequence ends once, as it should, and nothing runs against the rules, whatever comes', async () => {
   let pauses = 0;
   await fc.assert(
     fc.asyncProperty(settings, fc.array(event, { minLength: 10, maxLength: 60 }), async (given, events) => {
@@ -110,7 +110,7 @@ test('every sequence ends once, as it should, and nothing runs against the rules
   expect(pauses).toBeGreaterThan(0);
 });
 
-test('requests of one tenant, adapter and priority get their first places in the order in which they came', async () => {
+it('requests of one tenant, adapter and priority get their first places in the order in which they came', async () => {
   await fc.assert(
     fc.asyncProperty(settings, fc.array(event, { minLength: 10, maxLength: 60 }), async (given, events) => {
       const { accepted, batch } = await play(given, events);
@@ -124,7 +124,7 @@ test('requests of one tenant, adapter and priority get their first places in the
   );
 });
 
-test('whoever waits gets a place after a bounded number of steps, however many others keep coming', async () => {
+it('whoever waits gets a place after a bounded number of steps, however many others keep coming', async () => {
   await fc.assert(
     fc.asyncProperty(settings, fc.array(parts, { minLength: 40, maxLength: 40 }), async (given, others) => {
       const { refused: _refused, ...options } = given;

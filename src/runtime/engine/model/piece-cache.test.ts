@@ -1,14 +1,14 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { PieceCache } from './piece-cache.ts';
 
-test('a piece that was put is found', () => {
+it('a piece that was put is found', () => {
   const cache = new PieceCache<number[]>(4);
   cache.put('moon', [1, 2]);
   expect(cache.get('moon')).toEqual([1, 2]);
   expect(cache.get('sun')).toBeUndefined();
 });
 
-test('the cache stays within its capacity, and what is used stays longest', () => {
+it('the cache stays within its capacity, and what is used stays longest', () => {
   const cache = new PieceCache<number>(10);
   cache.put('used', 0);
   for (let piece = 1; piece <= 100; piece += 1) {

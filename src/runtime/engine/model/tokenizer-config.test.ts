@@ -1,7 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { readTokenizerConfig, readTokenizerFile } from './tokenizer-config.ts';
 
 const folder = (file: object, config: object = {}) => {
@@ -13,7 +13,7 @@ const folder = (file: object, config: object = {}) => {
   return { folder: path, graph: '', config: '', tokenizer, tokenizerConfig, ...none };
 };
 
-test('a token that must be a word by itself is refused: it would be found within words', () => {
+it('a token that must be a word by itself is refused: it would be found within words', () => {
   const token = { id: 1, content: '<w>', single_word: true };
   expect(() => readTokenizerFile(folder({ added_tokens: [token] }))).toThrow(
     expect.objectContaining({ code: 'MODEL_UNSUPPORTED', what: expect.stringContaining('<w>') }),
@@ -23,13 +23,13 @@ test('a token that must be a word by itself is refused: it would be found within
   ).toEqual([{ id: 1, content: '<w>', single_word: false, special: false }]);
 });
 
-test('a file of another shape is refused with its field', () => {
+it('a file of another shape is refused with its field', () => {
   expect(() => readTokenizerFile(folder({ added_tokens: [{ id: -1, content: 'x' }] }))).toThrow(
     expect.objectContaining({ code: 'MODEL_INVALID', what: expect.stringContaining('added_tokens[0].id') }),
   );
 });
 
-test('special tokens are named by their text, in either of the ways to write them', () => {
+it('special tokens are named by their text, in either of the ways to write them', () => {
   const config = { bos_token: { content: '<s>', lstrip: false }, eos_token: '</s>', pad_token: null };
   expect(readTokenizerConfig(folder({}, config))).toMatchObject({ bos_token: '<s>', eos_token: '</s>' });
 });

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { FairQueue, type Flow } from './fair-queue.ts';
 
 type Item = { readonly id: number; readonly flow: Flow; left: number };
@@ -139,7 +139,7 @@ const gapOf = (turns: readonly Turn[], greedy: Flow, other: Flow): number => {
 
 const flow = (tenant: string, adapter: string | null): Flow => ({ tenant, adapter, priority: 0 });
 
-test('two tenants that always have requests waiting get the same service, up to a constant', () => {
+it('two tenants that always have requests waiting get the same service, up to a constant', () => {
   fc.assert(
     fc.property(fc.array(turn, { minLength: 1, maxLength: 150 }), (turns) => {
       expect(gapOf(turns, flow('a', 'x'), flow('b', null))).toBeLessThanOrEqual(2 * bound);
@@ -148,7 +148,7 @@ test('two tenants that always have requests waiting get the same service, up to 
   );
 });
 
-test('so do two adapters of one tenant', () => {
+it('so do two adapters of one tenant', () => {
   fc.assert(
     fc.property(fc.array(turn, { minLength: 1, maxLength: 150 }), (turns) => {
       expect(gapOf(turns, flow('a', 'x'), flow('a', 'y'))).toBeLessThanOrEqual(2 * bound);
@@ -173,7 +173,7 @@ const op = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('leave' as const), which: fc.nat(20) }) },
 );
 
-test('whatever happens, no item is lost or comes twice, and there is a next one whenever one waits', () => {
+it('whatever happens, no item is lost or comes twice, and there is a next one whenever one waits', () => {
   fc.assert(
     fc.property(fc.array(op, { maxLength: 200 }), fc.integer({ min: 0, max: 6 }), (ops, maxLength) => {
       const queue = new FairQueue<Item>({ maxLength });
@@ -257,7 +257,7 @@ const turnsUntilServed = (come: (machine: Machine, turn: number) => void): numbe
   return turns;
 };
 
-test('new tenants that keep coming cannot make one wait for ever that had more', () => {
+it('new tenants that keep coming cannot make one wait for ever that had more', () => {
   fc.assert(
     fc.property(fc.integer({ min: 10, max: costliest }), (perRequest) => {
       const turns = turnsUntilServed((machine, now) => {
@@ -270,7 +270,7 @@ test('new tenants that keep coming cannot make one wait for ever that had more',
   );
 });
 
-test('higher priorities that keep coming cannot make a request wait for ever', () => {
+it('higher priorities that keep coming cannot make a request wait for ever', () => {
   const turns = turnsUntilServed((machine) => {
     always(rows, () => machine.push('vip', 'x', costliest, 9));
   });

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { maxRemembered, VirtualCounters } from './virtual-counters.ts';
 
 const once = (counters: VirtualCounters<string>, key: string, cost: number): void => {
@@ -9,14 +9,14 @@ const once = (counters: VirtualCounters<string>, key: string, cost: number): voi
   counters.finish(key);
 };
 
-test('however many come and go while one waits, a bounded number of counters is held', () => {
+it('however many come and go while one waits, a bounded number of counters is held', () => {
   const counters = new VirtualCounters<string>();
   counters.arrive('waits');
   for (let index = 0; index < 5_000; index += 1) once(counters, `t${index}`, 10 + (index % 7));
   expect(counters.size).toBeLessThanOrEqual(maxRemembered + 1);
 });
 
-test('who is forgotten never comes back with less than it left with', () => {
+it('who is forgotten never comes back with less than it left with', () => {
   fc.assert(
     fc.property(
       fc.array(fc.tuple(fc.nat(600), fc.integer({ min: 1, max: 100 })), { minLength: 300, maxLength: 1_500 }),
@@ -40,7 +40,7 @@ test('who is forgotten never comes back with less than it left with', () => {
   );
 });
 
-test('who runs little beside others is lifted to them when it waits again', () => {
+it('who runs little beside others is lifted to them when it waits again', () => {
   const counters = new VirtualCounters<string>();
   for (const key of ['slow', 'busy', 'busy']) counters.arrive(key);
   counters.start('slow');
@@ -52,7 +52,7 @@ test('who runs little beside others is lifted to them when it waits again', () =
   expect(counters.of('slow')).toBe(100);
 });
 
-test('who has items under way is not lifted to where those newcomers begin who may have been forgotten', () => {
+it('who has items under way is not lifted to where those newcomers begin who may have been forgotten', () => {
   const counters = new VirtualCounters<string>();
   for (const key of ['waits', 'runs']) counters.arrive(key);
   counters.start('runs');
@@ -63,7 +63,7 @@ test('who has items under way is not lifted to where those newcomers begin who m
   expect(counters.of('runs')).toBe(0);
 });
 
-test('nobody is idle while one waits or runs', () => {
+it('nobody is idle while one waits or runs', () => {
   const counters = new VirtualCounters<string>();
   expect(counters.idle).toBe(true);
   counters.arrive('a');

@@ -11,7 +11,7 @@ import type {
 } from 'openai/resources/chat/completions/completions';
 import type { CompletionCreateParamsBase } from 'openai/resources/completions';
 import type { EmbeddingCreateParams } from 'openai/resources/embeddings';
-import { describe, expect, expectTypeOf, test } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { startFakeHttp as start } from '../testing/http-app.ts';
 import { classifyFields, embeddingFields } from './encoding.ts';
 import { feedbackFields } from './feedback.ts';
@@ -88,7 +88,7 @@ const outcome = async (path: string, body: object): Promise<string> => {
 };
 
 describe.each(calls)('%s', (path, fields, base) => {
-  test('every field that is read does something', async () => {
+  it('every field that is read does something', async () => {
     for (const name of honouredNames(fields)) {
       const value = path === '/v1/completions' && name === 'logprobs' ? 2 : telling[name];
       const without = { ...base, ...beside[name] };
@@ -96,7 +96,7 @@ describe.each(calls)('%s', (path, fields, base) => {
     }
   });
 
-  test('every field that changes nothing, and every value that asks for what is done anyway, leaves the answer as it is', async () => {
+  it('every field that changes nothing, and every value that asks for what is done anyway, leaves the answer as it is', async () => {
     const plain = await outcome(path, base);
     for (const [name, field] of Object.entries(fields)) {
       if (field.use === 'honoured') continue;
@@ -105,7 +105,7 @@ describe.each(calls)('%s', (path, fields, base) => {
     }
   });
 
-  test('every other field is refused by its name, with a reason and what to do', async () => {
+  it('every other field is refused by its name, with a reason and what to do', async () => {
     const { post, parts } = start();
     for (const [name, field] of Object.entries(fields)) {
       if (field.use !== 'refused') continue;
@@ -122,7 +122,7 @@ describe.each(calls)('%s', (path, fields, base) => {
     expect(parts.serving.calls).toEqual([]);
   });
 
-  test('a field that nobody knows is refused with the nearest name that is known', async () => {
+  it('a field that nobody knows is refused with the nearest name that is known', async () => {
     const { post } = start();
     const [known = ''] = honouredNames(fields);
     for (const [name, hint] of [
@@ -141,7 +141,7 @@ describe.each(calls)('%s', (path, fields, base) => {
   });
 });
 
-test("every field of vLLM's requests is in the table, and those of its engine are refused as unknown", async () => {
+it("every field of vLLM's requests is in the table, and those of its engine are refused as unknown", async () => {
   for (const [path, fields, base] of calls) {
     const names = vllmNames[path as keyof typeof vllmNames] ?? [];
     expect(
@@ -153,7 +153,7 @@ test("every field of vLLM's requests is in the table, and those of its engine ar
   }
 });
 
-test("every field of OpenAI's requests is in the table, also those inside others", () => {
+it("every field of OpenAI's requests is in the table, also those inside others", () => {
   expectTypeOf<Lacking<CompletionCreateParamsBase, typeof completionFields>>().toBeNever();
   expectTypeOf<Lacking<ChatCompletionCreateParamsBase, typeof chatFields>>().toBeNever();
   expectTypeOf<Lacking<EmbeddingCreateParams, typeof embeddingFields>>().toBeNever();
@@ -169,7 +169,7 @@ test("every field of OpenAI's requests is in the table, also those inside others
   expectTypeOf<Lacking<Parts, typeof contentPart>>().toBeNever();
 });
 
-test.each<[string, object, string]>([
+it.each<[string, object, string]>([
   [
     'stream_options',
     { stream: true, stream_options: { continuous_usage_stats: true } },
@@ -210,7 +210,7 @@ test.each<[string, object, string]>([
   expect(await response.json()).toHaveProperty('error.param', param);
 });
 
-test("an assistant's message can be sent back as it came", async () => {
+it("an assistant's message can be sent back as it came", async () => {
   const { post } = start();
   const ask = (messages: object[]) => post('/v1/chat/completions', { model: 'sql', messages });
   const question = { role: 'user', content: 'x' };

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EncoderInput } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { fakeDigest } from '../testing/fake-serving.ts';
 import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
@@ -24,7 +24,7 @@ const classify = (model: string, ...inputs: EncoderInput[]) =>
   unaryCall((cb) => fake.inference.classify(request(model, ...inputs), cb));
 
 describe('Embed', () => {
-  test('answers with one embedding for each input, and with what served', async () => {
+  it('answers with one embedding for each input, and with what served', async () => {
     const tokens: EncoderInput = { input: { $case: 'tokenIds', value: { ids: [1, 2] } } };
     const { response, metadata } = await embed('sql', text('abc'), tokens);
     expect(response).toEqual({
@@ -40,7 +40,7 @@ describe('Embed', () => {
     expect(fake.parts.serving.encoded.at(-1)).toMatchObject({ context: { user: 'anna', model: 'sql' } });
   });
 
-  test('an input that is neither text nor tokens is INVALID_ARGUMENT, and says which', async () => {
+  it('an input that is neither text nor tokens is INVALID_ARGUMENT, and says which', async () => {
     await expect(embed('sql', text('a'), { input: undefined })).rejects.toMatchObject({
       code: status.INVALID_ARGUMENT,
       details: expect.stringMatching(/input 1 has neither/),
@@ -49,7 +49,7 @@ describe('Embed', () => {
 });
 
 describe('Classify', () => {
-  test('answers with labels, probabilities and logits', async () => {
+  it('answers with labels, probabilities and logits', async () => {
     const { response } = await classify('upper', text('abcdef'));
     expect(response).toMatchObject({
       labels: ['short', 'long'],
@@ -57,7 +57,7 @@ describe('Classify', () => {
     });
   });
 
-  test('what has no head is INVALID_ARGUMENT with its code', async () => {
+  it('what has no head is INVALID_ARGUMENT with its code', async () => {
     const failed: unknown = await classify('tiny', text('a')).catch((e: unknown) => e);
     expect(failed).toMatchObject({ code: status.INVALID_ARGUMENT });
     const { metadata } = failed as { metadata: { get(key: string): unknown[] } };

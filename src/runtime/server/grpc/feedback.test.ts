@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { EmbedResponse } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { ModelInferRequest, type ModelInferResponse } from '../../../gen/inference/grpc_service.ts';
 import { fakeDigest } from '../testing/fake-serving.ts';
@@ -18,7 +18,7 @@ const give = (id: string, reward: number | undefined) =>
     );
   });
 
-test('feedback says what gave the answer, and whether it replaced an earlier one', async () => {
+it('feedback says what gave the answer, and whether it replaced an earlier one', async () => {
   const by = { rollout: 'sql', arm: 'canary', digest: fakeDigest('a') };
   expect(await give('r1', 0.5)).toEqual({ ...by, replaced: false });
   expect(await give('r1', 0.5)).toEqual({ ...by, replaced: false });
@@ -29,14 +29,14 @@ test('feedback says what gave the answer, and whether it replaced an earlier one
   );
 });
 
-test('feedback about an unknown answer is NOT_FOUND with its code', async () => {
+it('feedback about an unknown answer is NOT_FOUND with its code', async () => {
   const failed: unknown = await give('nobody', 1).catch((error: unknown) => error);
   expect(failed).toMatchObject({ code: status.NOT_FOUND });
   const { metadata } = failed as { metadata: { get(key: string): unknown[] } };
   expect(metadata.get('x-adaptlet-error')).toEqual(['FEEDBACK_UNKNOWN']);
 });
 
-test.each<[string, string, number | undefined, RegExp]>([
+it.each<[string, string, number | undefined, RegExp]>([
   ['no id', '', 1, /id is empty/],
   ['an id that is none', 'x'.repeat(1000), 1, /id is longer than 128/],
   ['no reward', 'r2', undefined, /reward is missing/],
@@ -51,12 +51,12 @@ test.each<[string, string, number | undefined, RegExp]>([
   expect(fake.parts.serving.rewards.has('r2')).toBe(false);
 });
 
-test('the id of an OpenAI completion is taken as well', async () => {
+it('the id of an OpenAI completion is taken as well', async () => {
   await give('chatcmpl-r3', 1_000_000);
   expect(fake.parts.serving.rewards.get('r3')).toBe(1_000_000);
 });
 
-test('an answer that has no id in its body has it in its metadata', async () => {
+it('an answer that has no id in its body has it in its metadata', async () => {
   const encoded = {
     namespace: '',
     model: 'sql',

@@ -1,6 +1,6 @@
 import { connect } from 'node:http2';
 import { type ClientReadableStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { expect, test, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import {
   FinishReason,
@@ -30,7 +30,7 @@ const failureOf = (stream: ClientReadableStream<GenerateResponse>) =>
 const texts = (messages: GenerateResponse[]) =>
   messages.map(({ event }) => (event?.$case === 'tokens' ? event.value.text : '')).join('');
 
-test('an answer streams its tokens and ends with what they cost; first and last tell what served', async () => {
+it('an answer streams its tokens and ends with what they cost; first and last tell what served', async () => {
   await using fake = await startFakeGrpc();
   const stream = fake.inference.generate(request());
   const metadata = new Promise<Metadata>((resolve) => {
@@ -61,7 +61,7 @@ test('an answer streams its tokens and ends with what they cost; first and last 
   });
 });
 
-test('every field of the request reaches the generation', async () => {
+it('every field of the request reaches the generation', async () => {
   await using fake = await startFakeGrpc();
   const metadata = new Metadata();
   metadata.set('x-adaptlet-tenant', 'acme');
@@ -121,7 +121,7 @@ test('every field of the request reaches the generation', async () => {
   });
 });
 
-test('log probabilities come with the tokens that they are of, and only when asked for', async () => {
+it('log probabilities come with the tokens that they are of, and only when asked for', async () => {
   await using fake = await startFakeGrpc();
   const tokens = async (logprobs?: number) => {
     const messages = await read(fake.inference.generate(request({ maxTokens: 1, logprobs })));
@@ -142,7 +142,7 @@ test('log probabilities come with the tokens that they are of, and only when ask
   });
 });
 
-test('a request without a prompt, and one for an unknown model, fail with code and message', async () => {
+it('a request without a prompt, and one for an unknown model, fail with code and message', async () => {
   await using fake = await startFakeGrpc();
   const none = await failureOf(fake.inference.generate(GenerateRequest.fromPartial({ model: 'sql' })));
   expect(none).toMatchObject({
@@ -154,7 +154,7 @@ test('a request without a prompt, and one for an unknown model, fail with code a
   expect(unknown.metadata.get('x-adaptlet-error')).toEqual(['MODEL_NOT_FOUND']);
 });
 
-test('headers over their limit are refused before anything else', async () => {
+it('headers over their limit are refused before anything else', async () => {
   await using fake = await startFakeGrpc();
   const metadata = new Metadata();
   metadata.set('x-big', 'x'.repeat(9000));
@@ -163,7 +163,7 @@ test('headers over their limit are refused before anything else', async () => {
   expect(fake.parts.serving.calls).toEqual([]);
 });
 
-test('a priority that is none is refused', async () => {
+it('a priority that is none is refused', async () => {
   await using fake = await startFakeGrpc();
   const metadata = new Metadata();
   metadata.set('x-adaptlet-priority', 'urgent');
@@ -175,7 +175,7 @@ test('a priority that is none is refused', async () => {
   expect(fake.parts.serving.calls).toEqual([]);
 });
 
-test('a failure in the middle keeps the tokens that came and says why it ended', async () => {
+it('a failure in the middle keeps the tokens that came and says why it ended', async () => {
   await using fake = await startFakeGrpc();
   fake.parts.serving.failure = { error: new AdaptletError('ENGINE_DOWN', 'killed'), afterTokens: 2 };
   const stream = fake.inference.generate(request());
@@ -188,7 +188,7 @@ test('a failure in the middle keeps the tokens that came and says why it ended',
   expect(texts(seen)).toBe('AB');
 });
 
-test('a client that cancels ends the generation with REQUEST_CANCELLED', async () => {
+it('a client that cancels ends the generation with REQUEST_CANCELLED', async () => {
   await using fake = await startFakeGrpc();
   fake.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 5));
   const stream = fake.inference.generate(
@@ -201,7 +201,7 @@ test('a client that cancels ends the generation with REQUEST_CANCELLED', async (
   expect(await fake.parts.telemetry.metricsText()).toContain('code="REQUEST_CANCELLED"} 1');
 });
 
-test('the deadline of the call ends the generation with DEADLINE_EXCEEDED', async () => {
+it('the deadline of the call ends the generation with DEADLINE_EXCEEDED', async () => {
   await using fake = await startFakeGrpc();
   fake.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 20));
   const long = request({ prompt: { $case: 'text', value: 'x'.repeat(1000) }, maxTokens: 1000 });
@@ -212,7 +212,7 @@ test('the deadline of the call ends the generation with DEADLINE_EXCEEDED', asyn
   expect(fake.parts.serving.calls[0]?.signal.reason).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
 });
 
-test('a call that waits for a place gives it up when it is cancelled, and when its deadline passes', async () => {
+it('a call that waits for a place gives it up when it is cancelled, and when its deadline passes', async () => {
   await using fake = await startFakeGrpc();
   const { serving } = fake.parts;
   serving.admits = false;
@@ -247,7 +247,7 @@ const requestWithoutReading = (address: string) => {
   return { close: () => session.destroy() };
 };
 
-test('a reader that stops reading makes the generation wait, and then ends it', async () => {
+it('a reader that stops reading makes the generation wait, and then ends it', async () => {
   await using fake = await startFakeGrpc({ slowClientMs: 200 });
   const { serving } = fake.parts;
   let made = 0;
@@ -270,7 +270,7 @@ test('a reader that stops reading makes the generation wait, and then ends it', 
   client.close();
 });
 
-test('a runtime that no client gives a deadline has one of its own', async () => {
+it('a runtime that no client gives a deadline has one of its own', async () => {
   const clock = new FakeClock();
   await using fake = await startFakeGrpc({ clock, requestTimeoutMs: 1000 });
   fake.parts.serving.gate = async () => clock.advance(1001);

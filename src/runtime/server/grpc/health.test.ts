@@ -1,9 +1,9 @@
 import { status } from '@grpc/grpc-js';
-import { expect, test, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { HealthCheckResponse_ServingStatus as Status } from '../../../gen/grpc/health/v1/health.ts';
 import { startFakeGrpc, unaryCall } from '../testing/grpc-client.ts';
 
-test('health follows readiness, for the server and for each service', async () => {
+it('health follows readiness, for the server and for each service', async () => {
   await using fake = await startFakeGrpc();
   const check = async (service: string) =>
     (await unaryCall((cb) => fake.health.check({ service }, cb))).response;
@@ -14,7 +14,7 @@ test('health follows readiness, for the server and for each service', async () =
   await expect(check('nope')).rejects.toMatchObject({ code: status.NOT_FOUND });
 });
 
-test('a watch is told at once and at every change', async () => {
+it('a watch is told at once and at every change', async () => {
   await using fake = await startFakeGrpc();
   const seen: Status[] = [];
   const watch = fake.health.watch({ service: '' });
@@ -26,7 +26,7 @@ test('a watch is told at once and at every change', async () => {
   watch.cancel();
 });
 
-test('an address that is taken is a configuration error that names it', async () => {
+it('an address that is taken is a configuration error that names it', async () => {
   await using fake = await startFakeGrpc();
   const { startGrpc } = await import('./server.ts');
   await expect(startGrpc({ ...fake.parts, address: fake.address })).rejects.toMatchObject({

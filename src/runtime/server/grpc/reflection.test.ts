@@ -1,5 +1,5 @@
 import { Client, credentials } from '@grpc/grpc-js';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { startFakeGrpc } from '../testing/grpc-client.ts';
 
 const same = (bytes: Buffer): Buffer => bytes;
@@ -20,7 +20,7 @@ const listServices = async (address: string, version: 'v1' | 'v1alpha'): Promise
   }
 };
 
-test.each(['v1', 'v1alpha'] as const)(
+it.each(['v1', 'v1alpha'] as const)(
   'reflection %s tells the services of the data port and not Admin',
   async (version) => {
     await using fake = await startFakeGrpc();

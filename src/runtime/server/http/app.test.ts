@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { fakeDigest } from '../testing/fake-serving.ts';
@@ -7,7 +7,7 @@ import { dataLines, startFakeHttp as start } from '../testing/http-app.ts';
 import { maxBodyBytes } from './app.ts';
 
 describe('completions', () => {
-  test("an answer has OpenAI's shape and tells what served", async () => {
+  it("an answer has OpenAI's shape and tells what served", async () => {
     const { post } = start();
     const response = await post('/v1/completions', { model: 'sql', prompt: 'abc' });
     expect(response.status).toBe(200);
@@ -26,14 +26,14 @@ describe('completions', () => {
     expect(response.headers.get('x-adaptlet-arm')).toBe('stable');
   });
 
-  test('a base answer carries no adapter name', async () => {
+  it('a base answer carries no adapter name', async () => {
     const { post } = start();
     const { headers } = await post('/v1/completions', { model: 'tiny', prompt: 'abc' });
     expect(headers.has('x-adaptlet-adapter')).toBe(false);
     expect(headers.get('x-adaptlet-arm')).toBe('base');
   });
 
-  test.each([
+  it.each([
     ['a string', 'abc', { kind: 'text', text: 'abc' }],
     ['a list of one string', ['abc'], { kind: 'text', text: 'abc' }],
     ['token ids', [97, 98], { kind: 'ids', ids: [97, 98] }],
@@ -44,7 +44,7 @@ describe('completions', () => {
     expect(parts.serving.calls[0]?.request.prompt).toEqual(expected);
   });
 
-  test("options reach the generation; without them OpenAI's defaults hold", async () => {
+  it("options reach the generation; without them OpenAI's defaults hold", async () => {
     const { parts, post } = start();
     await post('/v1/completions', { model: 'sql', prompt: 'abc' });
     await post(
@@ -80,7 +80,7 @@ describe('completions', () => {
     expect(full?.context.headers.get('x-department')).toBe('medical');
   });
 
-  test('a priority that is none is refused', async () => {
+  it('a priority that is none is refused', async () => {
     const { parts, post } = start();
     const headers = { 'x-adaptlet-priority': '1.5' };
     const response = await post('/v1/completions', { model: 'sql', prompt: 'a' }, { headers });
@@ -92,7 +92,7 @@ describe('completions', () => {
     expect(parts.serving.calls).toEqual([]);
   });
 
-  test('a stream has one chunk a token, then the end', async () => {
+  it('a stream has one chunk a token, then the end', async () => {
     const { post } = start();
     const response = await post('/v1/completions', { model: 'sql', prompt: 'ab', stream: true });
     expect(response.headers.get('content-type')).toContain('text/event-stream');
@@ -119,7 +119,7 @@ describe('chat completions', () => {
     },
   ];
 
-  test("an answer has OpenAI's shape; text parts are joined and developer is system", async () => {
+  it("an answer has OpenAI's shape; text parts are joined and developer is system", async () => {
     const { parts, post } = start();
     const body = {
       model: 'sql',
@@ -146,7 +146,7 @@ describe('chat completions', () => {
     });
   });
 
-  test('a stream opens with the role and closes with the usage that was asked for', async () => {
+  it('a stream opens with the role and closes with the usage that was asked for', async () => {
     const { post } = start();
     const body = {
       model: 'sql',
@@ -170,7 +170,7 @@ describe('chat completions', () => {
     ]);
   });
 
-  test('a failure in the middle of a stream is its last event, without [DONE]', async () => {
+  it('a failure in the middle of a stream is its last event, without [DONE]', async () => {
     const { parts, post } = start();
     parts.serving.failure = { error: new AdaptletError('ENGINE_DOWN', 'killed'), afterTokens: 1 };
     const lines = dataLines(
@@ -186,7 +186,7 @@ describe('refusals', () => {
   const chat = { model: 'sql', messages: [{ role: 'user', content: 'x' }] };
   const text = { model: 'sql', prompt: 'x' };
 
-  test.each<[string, string, object, string, RegExp]>([
+  it.each<[string, string, object, string, RegExp]>([
     ['/v1/completions', 'n', { ...text, n: 2 }, 'n', /n is not supported/],
     ['/v1/completions', 'best_of', { ...text, best_of: 3 }, 'best_of', /not supported/],
     ['/v1/completions', 'echo', { ...text, echo: true }, 'echo', /not supported/],
@@ -247,7 +247,7 @@ describe('refusals', () => {
     });
   });
 
-  test('fields that change nothing are accepted: neutral values, null, and unknown ones', async () => {
+  it('fields that change nothing are accepted: neutral values, null, and unknown ones', async () => {
     const { post } = start();
     const neutral = {
       n: 1,
@@ -267,7 +267,7 @@ describe('refusals', () => {
     expect(response.status).toBe(200);
   });
 
-  test.each([
+  it.each([
     ['a value out of range', { ...text, temperature: 3 }, /temperature is 3/],
     ['a body that is not JSON', '{"model":', /not JSON/],
     ['a body that is a list', [], /body/],
@@ -278,20 +278,20 @@ describe('refusals', () => {
     expect(await response.json()).toHaveProperty('error.message', expect.stringMatching(message));
   });
 
-  test('a body of another type is refused: a web page could send it without asking', async () => {
+  it('a body of another type is refused: a web page could send it without asking', async () => {
     const { post } = start();
     const response = await post('/v1/completions', text, { headers: { 'content-type': 'text/plain' } });
     expect(response.status).toBe(400);
   });
 
-  test('a body over the limit is 413', async () => {
+  it('a body over the limit is 413', async () => {
     const { post } = start();
     const response = await post('/v1/completions', { model: 'sql', prompt: 'x'.repeat(maxBodyBytes) });
     expect(response.status).toBe(413);
     expect(await response.json()).toHaveProperty('error.code', 'request_too_large');
   });
 
-  test.each([
+  it.each([
     ['an unknown model', { model: 'nope', prompt: 'x' }, 404, 'model_not_found', null],
     ['a model that is not available', { model: 'broken', prompt: 'x' }, 503, 'adapter_not_available', '2'],
   ])('%s has its status, its code and when to retry', async (_, body, status, code, retryAfter) => {
@@ -303,7 +303,7 @@ describe('refusals', () => {
     expect(await response.json()).toHaveProperty('error.code', code);
   });
 
-  test("an unknown path is 404 in OpenAI's shape", async () => {
+  it("an unknown path is 404 in OpenAI's shape", async () => {
     const { app } = start();
     const response = await app.request('/v1/nothing');
     expect(response.status).toBe(404);
@@ -312,7 +312,7 @@ describe('refusals', () => {
 });
 
 describe('clients that leave or stall', () => {
-  test('a client that disconnects before the answer ends the generation', async () => {
+  it('a client that disconnects before the answer ends the generation', async () => {
     const { parts, post } = start();
     const client = new AbortController();
     parts.serving.gate = async () => client.abort();
@@ -321,7 +321,7 @@ describe('clients that leave or stall', () => {
     await vi.waitFor(() => expect(parts.serving.finished).toBe(1));
   });
 
-  test('a client that leaves a stream ends the generation', async () => {
+  it('a client that leaves a stream ends the generation', async () => {
     const { parts, post } = start();
     const response = await post('/v1/completions', { model: 'sql', prompt: 'abc', stream: true });
     const reader = response.body?.getReader();
@@ -331,7 +331,7 @@ describe('clients that leave or stall', () => {
     await vi.waitFor(() => expect(parts.serving.finished).toBe(1));
   });
 
-  test('a stream makes tokens only as they are taken, and ends when nobody takes them', async () => {
+  it('a stream makes tokens only as they are taken, and ends when nobody takes them', async () => {
     const clock = new FakeClock();
     const { parts, post } = start({ clock, slowClientMs: 1000 });
     let made = 0;
@@ -347,7 +347,7 @@ describe('clients that leave or stall', () => {
     expect(await parts.telemetry.metricsText()).toContain('code="CLIENT_TOO_SLOW"} 1');
   });
 
-  test('a deadline that passes is 504', async () => {
+  it('a deadline that passes is 504', async () => {
     const clock = new FakeClock();
     const { parts, post } = start({ clock, requestTimeoutMs: 100 });
     parts.serving.gate = async () => clock.advance(101);
@@ -356,7 +356,7 @@ describe('clients that leave or stall', () => {
 });
 
 describe('models, probes and metrics', () => {
-  test('models are listed with their state, and found by names with slashes', async () => {
+  it('models are listed with their state, and found by names with slashes', async () => {
     const { parts, app } = start();
     const list: unknown = await (await app.request('/v1/models')).json();
     expect(list).toMatchObject({ object: 'list' });
@@ -376,7 +376,7 @@ describe('models, probes and metrics', () => {
     expect((await app.request('/v1/models/nope')).status).toBe(404);
   });
 
-  test('probes tell liveness, and readiness with its reason', async () => {
+  it('probes tell liveness, and readiness with its reason', async () => {
     const { parts, app } = start();
     expect((await app.request('/livez')).status).toBe(200);
     expect((await app.request('/readyz')).status).toBe(200);
@@ -387,7 +387,7 @@ describe('models, probes and metrics', () => {
     expect((await app.request('/livez')).status).toBe(200);
   });
 
-  test("metrics are in Prometheus' text format", async () => {
+  it("metrics are in Prometheus' text format", async () => {
     const { app } = start();
     const response = await app.request('/metrics');
     expect(response.headers.get('content-type')).toContain('version=0.0.4');

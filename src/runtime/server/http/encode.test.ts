@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../testing/fake-serving.ts';
 import { fakeParts } from '../testing/parts.ts';
 import { createHttpApp } from './app.ts';
@@ -16,7 +16,7 @@ const start = () => {
 };
 
 describe('embeddings', () => {
-  test("an answer has OpenAI's shape and tells what served", async () => {
+  it("an answer has OpenAI's shape and tells what served", async () => {
     const { post, parts } = start();
     const response = await post('/v1/embeddings', { model: 'sql', input: ['abc', 'd'], user: 'anna' });
     expect(response.status).toBe(200);
@@ -40,7 +40,7 @@ describe('embeddings', () => {
     expect(await parts.telemetry.metricsText()).toContain('code="OK"} 1');
   });
 
-  test.each([
+  it.each([
     ['a string', 'abc', [{ kind: 'text', text: 'abc' }]],
     [
       'a list of strings',
@@ -65,7 +65,7 @@ describe('embeddings', () => {
     expect(parts.serving.encoded[0]?.request.texts).toEqual(texts);
   });
 
-  test('base64 is the float32 numbers, little-endian', async () => {
+  it('base64 is the float32 numbers, little-endian', async () => {
     const { post } = start();
     const body = { model: 'sql', input: 'abc', encoding_format: 'base64' };
     const answer = (await (await post('/v1/embeddings', body)).json()) as { data: { embedding: string }[] };
@@ -73,7 +73,7 @@ describe('embeddings', () => {
     expect([bytes.readFloatLE(0), bytes.readFloatLE(4), bytes.length]).toEqual([3, 0.5, 8]);
   });
 
-  test.each<[string, object, string | null, RegExp]>([
+  it.each<[string, object, string | null, RegExp]>([
     ['dimensions', { dimensions: 64 }, 'dimensions', /dimensions is not supported/],
     ['an unknown format', { encoding_format: 'int8' }, 'encoding_format', /encoding_format/],
     ['no input', { input: undefined }, 'input', /must be a string, a list of strings/],
@@ -90,7 +90,7 @@ describe('embeddings', () => {
     expect(error.message).toMatch(message);
   });
 
-  test('an adapter that cannot serve is said so, with when to try again', async () => {
+  it('an adapter that cannot serve is said so, with when to try again', async () => {
     const { post } = start();
     const response = await post('/v1/embeddings', { model: 'broken', input: 'abc' });
     expect(response.status).toBe(503);
@@ -100,7 +100,7 @@ describe('embeddings', () => {
 });
 
 describe('classification', () => {
-  test("an answer has vLLM's shape, the logits as well, and tells what served", async () => {
+  it("an answer has vLLM's shape, the logits as well, and tells what served", async () => {
     const { post, parts } = start();
     const response = await post('/v1/classify', { model: 'upper', input: ['abc', 'abcdef'] });
     expect(await response.json()).toEqual({
@@ -119,7 +119,7 @@ describe('classification', () => {
     expect(parts.serving.encoded[0]?.request.output).toBe('classification');
   });
 
-  test('what has no head is 400 by a code of its own', async () => {
+  it('what has no head is 400 by a code of its own', async () => {
     const { post } = start();
     const response = await post('/v1/classify', { model: 'tiny', input: 'abc' });
     expect(response.status).toBe(400);

@@ -1,8 +1,8 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { fakeDigest } from '../testing/fake-serving.ts';
 import { startFakeHttp as start } from '../testing/http-app.ts';
 
-test('feedback says what gave the answer, and whether it replaced an earlier one', async () => {
+it('feedback says what gave the answer, and whether it replaced an earlier one', async () => {
   const { post, parts } = start();
   const by = { object: 'feedback', id: 'r1', rollout: 'sql', arm: 'canary', digest: fakeDigest('a') };
   const first = await post('/v1/feedback', { id: 'r1', reward: -1 });
@@ -14,7 +14,7 @@ test('feedback says what gave the answer, and whether it replaced an earlier one
   expect(parts.serving.rewards.get('r1')).toBe(2);
 });
 
-test.each([
+it.each([
   ['/v1/completions', { prompt: 'abc' }],
   ['/v1/chat/completions', { messages: [{ role: 'user', content: 'abc' }] }],
 ])('the id of an answer of %s is taken as it is there, also of a stream', async (path, body) => {
@@ -30,7 +30,7 @@ test.each([
   expect([...parts.serving.rewards.keys()]).toEqual(['r1', 'r2']);
 });
 
-test('answers of encoders have their id in a header', async () => {
+it('answers of encoders have their id in a header', async () => {
   const { post } = start();
   const embedded = await post('/v1/embeddings', { model: 'sql', input: 'a' });
   const classified = await post('/v1/classify', { model: 'upper', input: 'a' });
@@ -40,7 +40,7 @@ test('answers of encoders have their id in a header', async () => {
   ]);
 });
 
-test.each<[string, unknown, number, string]>([
+it.each<[string, unknown, number, string]>([
   ['an unknown answer', { id: 'cmpl-nobody', reward: 1 }, 404, 'feedback_unknown'],
   ['no reward', { id: 'r1' }, 400, 'request_invalid'],
   ['a reward that is no number', { id: 'r1', reward: '1' }, 400, 'request_invalid'],

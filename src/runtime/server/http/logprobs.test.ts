@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { dataLines, startFakeHttp as start } from '../testing/http-app.ts';
 
 describe('log probabilities of a completion', () => {
-  test('stand beside the tokens, with where these begin', async () => {
+  it('stand beside the tokens, with where these begin', async () => {
     const { post } = start();
     const body = { model: 'tiny', prompt: 'a\u{1F600}b', logprobs: 2 };
     const { choices } = (await (await post('/v1/completions', body)).json()) as { choices: object[] };
@@ -33,7 +33,7 @@ describe('log probabilities of a completion', () => {
 describe('log probabilities of a chat', () => {
   const ask = { model: 'tiny', messages: [{ role: 'user', content: 'é' }], max_tokens: 1 };
 
-  test('are those of each token, with its bytes, whole and streamed', async () => {
+  it('are those of each token, with its bytes, whole and streamed', async () => {
     const { post } = start();
     const body = { ...ask, logprobs: true, top_logprobs: 2 };
     const content = [
@@ -55,7 +55,7 @@ describe('log probabilities of a chat', () => {
     });
   });
 
-  test('have none of the likeliest tokens when only logprobs is true, and are null when it is not', async () => {
+  it('have none of the likeliest tokens when only logprobs is true, and are null when it is not', async () => {
     const { post } = start();
     const choiceOf = async (body: object): Promise<unknown> => {
       const { choices } = (await (await post('/v1/chat/completions', body)).json()) as { choices: unknown[] };
@@ -67,7 +67,7 @@ describe('log probabilities of a chat', () => {
     expect(await choiceOf({ ...ask, logprobs: false, top_logprobs: 0 })).toMatchObject({ logprobs: null });
   });
 
-  test('come with each token while its text is held back, and special tokens have no bytes', async () => {
+  it('come with each token while its text is held back, and special tokens have no bytes', async () => {
     const { parts, post } = start();
     const generate = parts.serving.generate.bind(parts.serving);
     const taken = (id: number, bytes?: number[]) => ({

@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { startFakeHttp as start } from '../testing/http-app.ts';
 
-test('penalties, min_p, logit_bias and stop tokens reach the generation', async () => {
+it('penalties, min_p, logit_bias and stop tokens reach the generation', async () => {
   const { parts, post } = start();
   const response = await post('/v1/completions', {
     model: 'sql',

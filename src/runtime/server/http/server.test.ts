@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { fakeParts } from '../testing/parts.ts';
 import { startHttp } from './server.ts';
 
@@ -19,7 +19,7 @@ const completion = (prompt: string, stream: boolean): RequestInit => ({
   body: JSON.stringify({ model: 'sql', prompt, stream, max_tokens: 2000 }),
 });
 
-test('a client whose connection breaks ends the generation, streamed or not', async () => {
+it('a client whose connection breaks ends the generation, streamed or not', async () => {
   await using http = await start();
   http.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 5));
   for (const stream of [true, false]) {
@@ -36,7 +36,7 @@ test('a client whose connection breaks ends the generation, streamed or not', as
   }
 });
 
-test('a request that waits for a place gives it up when its connection breaks', async () => {
+it('a request that waits for a place gives it up when its connection breaks', async () => {
   await using http = await start();
   const { serving } = http.parts;
   serving.admits = false;
@@ -55,7 +55,7 @@ test('a request that waits for a place gives it up when its connection breaks', 
   }
 });
 
-test('closing lets a request under way finish and takes no new ones', async () => {
+it('closing lets a request under way finish and takes no new ones', async () => {
   await using http = await start();
   const { promise: held, resolve: open } = Promise.withResolvers<void>();
   http.parts.serving.gate = () => held;
@@ -67,7 +67,7 @@ test('closing lets a request under way finish and takes no new ones', async () =
   await closed;
 });
 
-test('an address that is taken or malformed is a configuration error', async () => {
+it('an address that is taken or malformed is a configuration error', async () => {
   await using http = await start();
   const taken = http.url.replace('http://', '');
   await expect(startHttp({ ...http.parts, address: taken })).rejects.toMatchObject({

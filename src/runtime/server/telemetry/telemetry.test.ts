@@ -8,7 +8,7 @@ import {
   SimpleSpanProcessor,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { aRollout, aStatus } from '../../../plan/manifests.fixture.ts';
 import { systemClock } from '../../../time/clock.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
@@ -42,7 +42,7 @@ const start = (exporter?: InMemorySpanExporter) => {
   return { clock, telemetry, request, read: (r: typeof fakeGauges) => void (gauges = r) };
 };
 
-test('a served request counts once, with its times and tokens', async () => {
+it('a served request counts once, with its times and tokens', async () => {
   const { clock, telemetry, request } = start();
   const record = request();
   record.routing(context);
@@ -64,7 +64,7 @@ test('a served request counts once, with its times and tokens', async () => {
   expect(text).not.toContain('INTERNAL');
 });
 
-test('a request refused before it was served counts under its code', async () => {
+it('a request refused before it was served counts under its code', async () => {
   const { telemetry, request } = start();
   request().end({ code: 'MODEL_NOT_FOUND', promptTokens: 0, completionTokens: 0 });
   expect(await telemetry.metricsText()).toContain(
@@ -72,7 +72,7 @@ test('a request refused before it was served counts under its code', async () =>
   );
 });
 
-test('adapters beyond the budget of labels share the series "other"', async () => {
+it('adapters beyond the budget of labels share the series "other"', async () => {
   const { telemetry, request } = start();
   for (let i = 0; i < labelBudgets.adapters + 10; i++) {
     const record = request();
@@ -86,7 +86,7 @@ test('adapters beyond the budget of labels share the series "other"', async () =
   expect(series.at(-1)).toMatch(/ 10$/);
 });
 
-test('every metric has its exact name and its sentence', async () => {
+it('every metric has its exact name and its sentence', async () => {
   const { clock, telemetry, request } = start();
   const record = request();
   record.acquired('r', served);
@@ -111,7 +111,7 @@ test('every metric has its exact name and its sentence', async () => {
   expect(text).toContain('adaptlet_rollout_effective_weight_percent{rollout="default/sql"} 10');
 });
 
-test('only the newest combination of adapters is exposed, and a rollout that is gone is gone', async () => {
+it('only the newest combination of adapters is exposed, and a rollout that is gone is gone', async () => {
   const { telemetry, read } = start();
   await telemetry.metricsText();
   read({ ...fakeGauges, rollouts: [], lora: { max: 8, running: ['x"y\\z'], waiting: ['w'] } });
@@ -122,7 +122,7 @@ test('only the newest combination of adapters is exposed, and a rollout that is 
   expect(lines[0]).toContain('running_lora_adapters="x\\"y\\\\z",waiting_lora_adapters="w"');
 });
 
-test('where this runtime decides about rollouts it tells where they stand, as the leader of a cluster does', async () => {
+it('where this runtime decides about rollouts it tells where they stand, as the leader of a cluster does', async () => {
   const { telemetry, read } = start();
   const told = async () => (await telemetry.metricsText()).match(/^adaptlet_rollout_info.*$/m)?.[0];
   expect(await told()).toBeUndefined();
@@ -133,7 +133,7 @@ test('where this runtime decides about rollouts it tells where they stand, as th
   );
 });
 
-test('a request has one span, below it acquiring and generating, below the span of its caller', async () => {
+it('a request has one span, below it acquiring and generating, below the span of its caller', async () => {
   const exporter = new InMemorySpanExporter();
   const { request } = start(exporter);
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
@@ -161,7 +161,7 @@ test('a request has one span, below it acquiring and generating, below the span 
   });
 });
 
-test.each([
+it.each([
   '',
   'nonsense',
   `00-${'0'.repeat(32)}-b7ad6b7169203331-01`,
@@ -179,7 +179,7 @@ test.each([
   expect(span?.status.message).toBe('QUEUE_FULL');
 });
 
-test('spans reach the collector at the endpoint, at the latest when telemetry is closed', async () => {
+it('spans reach the collector at the endpoint, at the latest when telemetry is closed', async () => {
   const received: { path: string | undefined; body: string }[] = [];
   const collector = createServer((req, res) => {
     const keep = async (): Promise<void> => {
@@ -207,7 +207,7 @@ test('spans reach the collector at the endpoint, at the latest when telemetry is
   expect(received[0]?.body).toContain(spans.request);
 });
 
-test('a collector that does not answer does not keep the runtime from stopping', async () => {
+it('a collector that does not answer does not keep the runtime from stopping', async () => {
   const clock = new FakeClock();
   const processor: SpanProcessor = {
     onStart: () => undefined,

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { credentials, status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { AdminClient, Rollout } from '../../../../gen/adaptlet/inference/v1/admin.ts';
 import { aRollout, aStatus } from '../../../../plan/manifests.fixture.ts';
 import { FakeAdmin } from '../../testing/fake-admin.ts';
@@ -36,7 +36,7 @@ const start = async (address = `unix:${join(folder, 'admin.sock')}`) => {
   };
 };
 
-test('status tells everything that the runtime knows', async () => {
+it('status tells everything that the runtime knows', async () => {
   await using fake = await start();
   const { response } = await unaryCall((cb) => fake.admin.status({}, cb));
   expect(response).toMatchObject({
@@ -58,7 +58,7 @@ test('status tells everything that the runtime knows', async () => {
   });
 });
 
-test('status tells what was measured of a rollout that is decided about here', async () => {
+it('status tells what was measured of a rollout that is decided about here', async () => {
   const variant = { count: 9, mean: 0.5, low: 0.4, high: 0.6 };
   const counts = { measured: 5, taken: 4, failed: 1, inconclusive: 2, consecutiveErrors: 1, waitedMs: 7 };
   const decided = aStatus({
@@ -108,7 +108,7 @@ test('status tells what was measured of a rollout that is decided about here', a
   ]);
 });
 
-test('every verb reaches the runtime, names without a namespace are in the default one', async () => {
+it('every verb reaches the runtime, names without a namespace are in the default one', async () => {
   await using fake = await start();
   const { admin } = fake;
   await unaryCall((cb) => admin.preload({ adapter: 'upper' }, cb));
@@ -136,7 +136,7 @@ test('every verb reaches the runtime, names without a namespace are in the defau
   expect(listed.response).toEqual({ adapters: [] });
 });
 
-test('what a person says about the operator reaches the runtime', async () => {
+it('what a person says about the operator reaches the runtime', async () => {
   await using fake = await start();
   await unaryCall((cb) => fake.admin.trustCluster({}, cb));
   const { response } = await unaryCall((cb) => fake.admin.confirmRemovals({}, cb));
@@ -144,7 +144,7 @@ test('what a person says about the operator reaches the runtime', async () => {
   expect(fake.runtime.told).toEqual(['trustCluster', 'confirmRemovals']);
 });
 
-test('a refused verb, an unknown rollout and a bad name have their own statuses', async () => {
+it('a refused verb, an unknown rollout and a bad name have their own statuses', async () => {
   await using fake = await start();
   fake.runtime.pinned = true;
   const { admin } = fake;
@@ -161,7 +161,7 @@ test('a refused verb, an unknown rollout and a bad name have their own statuses'
     });
 });
 
-test('the socket opens for its own user only, and is gone after close', async () => {
+it('the socket opens for its own user only, and is gone after close', async () => {
   const path = join(folder, 'admin.sock');
   {
     await using fake = await start();
@@ -171,7 +171,7 @@ test('the socket opens for its own user only, and is gone after close', async ()
   await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('a socket left by a killed process is replaced, one that answers is not', async () => {
+it('a socket left by a killed process is replaced, one that answers is not', async () => {
   const path = join(folder, 'admin.sock');
   const dead = createServer().listen(path);
   await new Promise((resolve) => {
@@ -188,14 +188,14 @@ test('a socket left by a killed process is replaced, one that answers is not', a
   await expect(unaryCall((cb) => fake.admin.status({}, cb))).resolves.toBeDefined();
 });
 
-test('a path too long for a unix socket is a configuration error', async () => {
+it('a path too long for a unix socket is a configuration error', async () => {
   await expect(start(`unix:${join(folder, 'x'.repeat(120))}`)).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
     message: expect.stringContaining('too long'),
   });
 });
 
-test('on TCP it has a port of its own, and the data port does not know it', async () => {
+it('on TCP it has a port of its own, and the data port does not know it', async () => {
   await using fake = await start('127.0.0.1:0');
   expect(fake.server.port).toBeGreaterThan(0);
   await using data = await startFakeGrpc();

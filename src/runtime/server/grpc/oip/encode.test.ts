@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   ModelInferRequest,
   type ModelInferResponse,
@@ -42,7 +42,7 @@ describe('ModelInfer of an encoder', () => {
     contents: { bytesContents: texts.map((one) => Buffer.from(one)) },
   });
 
-  test('answers with labels, probabilities and logits where an adapter classifies', async () => {
+  it('answers with labels, probabilities and logits where an adapter classifies', async () => {
     const { response, metadata: sent } = await infer({ id: '7', inputs: [text('abc', 'abcdef')] });
     expect(response).toMatchObject({ id: '7', modelVersion: fakeDigest('a') });
     expect(response.outputs.map(({ name, datatype, shape }) => [name, datatype, shape])).toEqual([
@@ -56,14 +56,14 @@ describe('ModelInfer of an encoder', () => {
     expect(sent.get('x-adaptlet-adapter')).toEqual(['upper']);
   });
 
-  test('answers with embeddings where nothing classifies, or where they are asked for', async () => {
+  it('answers with embeddings where nothing classifies, or where they are asked for', async () => {
     const base = await infer({ modelName: 'tiny', inputs: [text('abc')] });
     expect(base.response.outputs).toMatchObject([{ name: 'embedding', datatype: 'FP32', shape: [1n, 2n] }]);
     const asked = await infer({ inputs: [text('abc')], outputs: [{ name: 'embedding' }] });
     expect(asked.response.outputs[0]?.contents?.fp32Contents).toEqual([3, 0.5]);
   });
 
-  test('answers raw to what came raw, with the outputs in the order asked for', async () => {
+  it('answers raw to what came raw, with the outputs in the order asked for', async () => {
     const { response } = await infer({
       inputs: [{ name: 'text', datatype: 'BYTES', shape: [2n, 1n] }],
       rawInputContents: [Buffer.concat([encodeBytes('abc'), encodeBytes('abcdef')])],
@@ -78,7 +78,7 @@ describe('ModelInfer of an encoder', () => {
     expect(labels).toEqual(Buffer.concat([encodeBytes('short'), encodeBytes('long')]));
   });
 
-  test('ModelMetadata tells what a name gives', async () => {
+  it('ModelMetadata tells what a name gives', async () => {
     const [card] = fake.parts.serving.cards.filter(({ id }) => id === 'upper');
     if (card === undefined) throw new Error('no card');
     fake.parts.serving.cards = [{ ...card, labels: ['short', 'long'] }, ...fake.parts.serving.cards];
@@ -91,7 +91,7 @@ describe('ModelInfer of an encoder', () => {
     expect((await metadata('tiny')).response.outputs).toMatchObject([{ name: 'embedding' }]);
   });
 
-  test.each<[string, Partial_, RegExp]>([
+  it.each<[string, Partial_, RegExp]>([
     ['no input', {}, /exactly one: text/],
     ['tokens', { inputs: [{ ...text('a'), name: 'input_ids' }] }, /inputs are \[input_ids\]/],
     ['another datatype', { inputs: [{ ...text('a'), datatype: 'INT64' }] }, /must be BYTES/],
@@ -117,7 +117,7 @@ describe('ModelInfer of an encoder', () => {
     await refusal(request, message);
   });
 
-  test('a version is the digest that must answer', async () => {
+  it('a version is the digest that must answer', async () => {
     await expect(infer({ inputs: [text('a')], modelVersion: '1' })).rejects.toMatchObject({
       code: status.NOT_FOUND,
     });
@@ -131,7 +131,7 @@ describe('ModelInfer of a graph of plain tensors', () => {
 
   const x = { name: 'x', datatype: 'INT16', shape: [1n, 2n], contents: { intContents: [1, -2] } };
 
-  test('answers with the outputs of the graph, typed or raw as they came', async () => {
+  it('answers with the outputs of the graph, typed or raw as they came', async () => {
     const typed = await infer({ modelName: 'tiny', inputs: [x] });
     expect(typed.response).toMatchObject({ modelVersion: fakeDigest('b') });
     expect(typed.response.outputs).toMatchObject([
@@ -149,14 +149,14 @@ describe('ModelInfer of a graph of plain tensors', () => {
     ]);
   });
 
-  test('ModelMetadata tells its tensors', async () => {
+  it('ModelMetadata tells its tensors', async () => {
     expect((await metadata('tiny')).response).toMatchObject({
       inputs: [{ name: 'x', datatype: 'INT16', shape: [-1n, 2n] }],
       outputs: [{ name: 'x', datatype: 'INT16', shape: [-1n, 2n] }],
     });
   });
 
-  test('an output that it has not is refused before anything is run', async () => {
+  it('an output that it has not is refused before anything is run', async () => {
     const before = fake.parts.serving.inferred.length;
     await refusal({ modelName: 'tiny', inputs: [x], outputs: [{ name: 'y' }] }, /known are x/);
     expect(fake.parts.serving.inferred).toHaveLength(before);

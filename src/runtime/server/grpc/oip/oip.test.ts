@@ -1,5 +1,5 @@
 import { Metadata, status } from '@grpc/grpc-js';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ModelInferRequest, type ModelInferResponse } from '../../../../gen/inference/grpc_service.ts';
 import { generateParameters } from '../../fields/oip.ts';
 import { fakeDigest } from '../../testing/fake-serving.ts';
@@ -29,7 +29,7 @@ const typedText = (text: string) => ({
 const rawText = { name: 'text', datatype: 'BYTES', shape: [1n] };
 
 describe('ModelInfer', () => {
-  test('typed contents are answered with typed contents, and with what served', async () => {
+  it('typed contents are answered with typed contents, and with what served', async () => {
     const { response, metadata } = await infer({ id: '7', inputs: [typedText('héllo')] });
     expect(response).toMatchObject({
       modelName: 'sql',
@@ -54,7 +54,7 @@ describe('ModelInfer', () => {
     expect(metadata.get('x-adaptlet-arm')).toEqual(['stable']);
   });
 
-  test('raw contents are answered raw, in the order of the outputs asked for', async () => {
+  it('raw contents are answered raw, in the order of the outputs asked for', async () => {
     const { response } = await infer({
       inputs: [{ name: 'input_ids', datatype: 'INT64', shape: [1n, 3n] }],
       rawInputContents: [encodeInt64([97, 98, 99])],
@@ -67,7 +67,7 @@ describe('ModelInfer', () => {
     );
   });
 
-  test('parameters reach the generation; the base model carries no adapter name', async () => {
+  it('parameters reach the generation; the base model carries no adapter name', async () => {
     const { metadata } = await infer({
       modelName: 'tiny',
       inputs: [typedText('a.b')],
@@ -105,7 +105,7 @@ describe('ModelInfer', () => {
     expect(metadata.get('x-adaptlet-arm')).toEqual(['base']);
   });
 
-  test('the priority comes from the metadata, and one that is none is refused', async () => {
+  it('the priority comes from the metadata, and one that is none is refused', async () => {
     const asking = (priority: string) => {
       const metadata = new Metadata();
       metadata.set('x-adaptlet-priority', priority);
@@ -120,7 +120,7 @@ describe('ModelInfer', () => {
   });
 
   const text = (over: object) => ({ inputs: [{ ...typedText('x'), ...over }] });
-  test.each<[string, Partial_, RegExp]>([
+  it.each<[string, Partial_, RegExp]>([
     ['no input', {}, /exactly one/],
     ['both inputs', { inputs: [typedText('x'), { ...typedText('x'), name: 'input_ids' }] }, /exactly one/],
     ['an unknown input', text({ name: 'prompt' }), /input prompt is not known/],
@@ -180,7 +180,7 @@ describe('ModelInfer', () => {
     });
   });
 
-  test('a parameter of vLLM or Triton is refused with a reason, unless it asks for what is done anyway', async () => {
+  it('a parameter of vLLM or Triton is refused with a reason, unless it asks for what is done anyway', async () => {
     const inputs = [typedText('x')];
     const choice = (value: unknown) =>
       typeof value === 'string'
@@ -206,13 +206,13 @@ describe('ModelInfer', () => {
     });
   });
 
-  test('a version is the digest that must serve', async () => {
+  it('a version is the digest that must serve', async () => {
     const inputs = [typedText('x')];
     await expect(infer({ inputs, modelVersion: 'a'.repeat(12) })).resolves.toBeDefined();
     await expect(infer({ inputs, modelVersion: '1' })).rejects.toMatchObject({ code: status.NOT_FOUND });
   });
 
-  test('an error carries its code and when to retry as trailers', async () => {
+  it('an error carries its code and when to retry as trailers', async () => {
     const failed: unknown = await infer({ modelName: 'broken', inputs: [typedText('x')] }).catch(
       (e: unknown) => e,
     );
@@ -224,14 +224,14 @@ describe('ModelInfer', () => {
 });
 
 describe('the calls about the server and its models', () => {
-  test('live, ready, and what it is', async () => {
+  it('live, ready, and what it is', async () => {
     expect((await unaryCall((cb) => fake.oip.serverLive({}, cb))).response).toEqual({ live: true });
     expect((await unaryCall((cb) => fake.oip.serverReady({}, cb))).response).toEqual({ ready: true });
     const { response } = await unaryCall((cb) => fake.oip.serverMetadata({}, cb));
     expect(response).toMatchObject({ name: 'adaptlet', version: '0.1.0' });
   });
 
-  test.each([
+  it.each([
     ['sql', true],
     ['broken', false],
     ['unknown', false],
@@ -241,7 +241,7 @@ describe('the calls about the server and its models', () => {
     });
   });
 
-  test('ModelMetadata tells the tensors and the digest; an unknown name is NOT_FOUND', async () => {
+  it('ModelMetadata tells the tensors and the digest; an unknown name is NOT_FOUND', async () => {
     const { response } = await unaryCall((cb) => fake.oip.modelMetadata({ name: 'upper', version: '' }, cb));
     expect(response).toMatchObject({ name: 'upper', versions: [fakeDigest('a')] });
     expect(response).toHaveProperty(['outputs', 1, 'shape'], [1n, -1n]);
@@ -259,7 +259,7 @@ const index = (ready: boolean) =>
   unaryCall((cb) => fake.oip.repositoryIndex({ repositoryName: '', ready }, cb));
 
 describe('the model repository', () => {
-  test('the index has every name with its state and the reason', async () => {
+  it('the index has every name with its state and the reason', async () => {
     const { response } = await index(false);
     expect(response).toHaveProperty('models.length', 5);
     expect(response).toMatchObject({
@@ -268,7 +268,7 @@ describe('the model repository', () => {
     expect((await index(true)).response).toHaveProperty('models.length', 4);
   });
 
-  test('load and unload steer the Adapter, also when called as KServe does', async () => {
+  it('load and unload steer the Adapter, also when called as KServe does', async () => {
     fake.parts.admin.told.length = 0;
     await load({ modelName: 'upper' });
     await load({ repositoryName: 'upper' });
@@ -285,7 +285,7 @@ describe('the model repository', () => {
     ]);
   });
 
-  test('a rollout is not loaded by hand, the base model is not unloaded, overrides are refused', async () => {
+  it('a rollout is not loaded by hand, the base model is not unloaded, overrides are refused', async () => {
     await expect(load({ modelName: 'sql' })).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
     await expect(load({})).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
     const base = { repositoryName: '', modelName: 'tiny', parameters: {} };

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, it } from 'vitest';
 import { AdaptletError } from '../../../../errors/adaptlet-error.ts';
 import { ModelInferRequest } from '../../../../gen/inference/grpc_service.ts';
 import { readPrompt } from './infer.ts';
@@ -12,7 +12,7 @@ const one = (request: Parameters<typeof ModelInferRequest.fromPartial>[0]) => {
   return input;
 };
 
-test('any text survives the raw form', () => {
+it('any text survives the raw form', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       const inputs = [{ name: 'text', datatype: 'BYTES', shape: [1n] }];
@@ -21,7 +21,7 @@ test('any text survives the raw form', () => {
   );
 });
 
-test('any token ids survive the raw and the typed form', () => {
+it('any token ids survive the raw and the typed form', () => {
   fc.assert(
     fc.property(fc.array(fc.maxSafeInteger(), { minLength: 1 }), (ids) => {
       const tensor = { name: 'input_ids', datatype: 'INT64', shape: [1n, BigInt(ids.length)] };
@@ -58,7 +58,7 @@ const anyRequest = fc.record({
   ),
 });
 
-test('a request that is not understood is refused by our own error, never by a crash', () => {
+it('a request that is not understood is refused by our own error, never by a crash', () => {
   fc.assert(
     fc.property(anyRequest, (request) => {
       try {
@@ -71,7 +71,7 @@ test('a request that is not understood is refused by our own error, never by a c
   );
 });
 
-test.each([
+it.each([
   ['one string as it is', 'END', ['END']],
   ['a JSON array as its strings', '["a","b"]', ['a', 'b']],
   ['a bracket that is no JSON as it is', '[', ['[']],
