@@ -1,5 +1,5 @@
 import type { Step } from '../../src/api/rollout.ts';
-import { condition, reasons, World } from '../../src/rollout/world.fixture.ts';
+import { condition, DecisionWorld, reasons } from '../../src/rollout/world.fixture.ts';
 
 /** A rollout as people see it: the phase, and the reason of its condition Progressing. */
 export type State = { readonly phase: string; readonly reason: string };
@@ -12,14 +12,14 @@ const steps: readonly Step[] = [{ setWeight: 10 }, { pause: { duration: '1m' } }
 const edited = 'the steps are edited';
 
 /** Something that may happen to a rollout; false where it cannot. */
-type Event = (world: World) => boolean;
+type Event = (world: DecisionWorld) => boolean;
 
-const reasonOf = ({ status }: World): string | undefined =>
+const reasonOf = ({ status }: DecisionWorld): string | undefined =>
   status === undefined ? undefined : condition(status, 'Progressing')?.reason;
-const named = (world: World) => world.adapters.get(world.spec.adapter);
+const named = (world: DecisionWorld) => world.adapters.get(world.spec.adapter);
 const becomes =
   (
-    change: Parameters<World['adapter']>[1],
+    change: Parameters<DecisionWorld['adapter']>[1],
     when: (fact: NonNullable<ReturnType<typeof named>>) => boolean,
   ): Event =>
   (world) => {
@@ -40,7 +40,7 @@ const passes =
     return true;
   };
 const points =
-  (to: (world: World) => string | undefined): Event =>
+  (to: (world: DecisionWorld) => string | undefined): Event =>
   (world) => {
     const adapter = to(world);
     if (adapter === undefined || adapter === world.spec.adapter) return false;
@@ -48,7 +48,7 @@ const points =
     return true;
   };
 const digests: Readonly<Record<string, NonNullable<ReturnType<typeof named>>['digest']>> = Object.fromEntries(
-  ['v1', 'v2'].map((name) => [name, new World([]).adapter(name).adapters.get(name)?.digest]),
+  ['v1', 'v2'].map((name) => [name, new DecisionWorld([]).adapter(name).adapters.get(name)?.digest]),
 );
 
 const events: Readonly<Record<string, Event>> = {
@@ -112,14 +112,14 @@ const events: Readonly<Record<string, Event>> = {
 export const eventNames: readonly string[] = Object.keys(events);
 
 type StateName = `${string} ${string}`;
-const nameOf = (world: World): StateName => `${world.status?.phase} ${reasonOf(world)}`;
+const nameOf = (world: DecisionWorld): StateName => `${world.status?.phase} ${reasonOf(world)}`;
 const stateOf = (name: StateName): State => {
   const [phase = '', reason = ''] = name.split(' ');
   return { phase, reason };
 };
 
 /** What makes two situations the same for everything that comes after. */
-const situationOf = ({ adapters, held, spec, status }: World): string => {
+const situationOf = ({ adapters, held, spec, status }: DecisionWorld): string => {
   const { canary, stable, history, step, progress, abort, weights } = status ?? {};
   const isHeld = held.some((h) => h.digest === canary?.digest && h.attempt >= (canary?.attempt ?? 0));
   return JSON.stringify([
@@ -139,7 +139,7 @@ const most = 50_000;
  * two Adapters and three steps can get into, with the real `decide`.
  */
 export const exploreTransitions = (): readonly Transition[] => {
-  const start = new World(steps);
+  const start = new DecisionWorld(steps);
   start.decide();
   const seen = new Set([situationOf(start)]);
   const found = new Map<StateName, Map<string, Set<StateName>>>();

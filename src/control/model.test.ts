@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { happenings, type Step, World } from './testing/world.ts';
+import { happenings, type Step, StreamWorld } from './testing/world.ts';
 
 /** Without the bias to small numbers: it would be the first runtime again and again. */
 const steps: fc.Arbitrary<Step[]> = fc.noBias(
@@ -14,7 +14,7 @@ const steps: fc.Arbitrary<Step[]> = fc.noBias(
 it('runtimes never act on a torn plan nor go backwards, and come to the newest plan once the world is quiet', () => {
   fc.assert(
     fc.property(steps, (list) => {
-      const world = new World();
+      const world = new StreamWorld();
       for (const step of list) world.step(step);
       world.settle();
       for (const runtime of world.runtimes) runtime.expectConverged();

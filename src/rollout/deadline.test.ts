@@ -2,16 +2,16 @@ import { describe, expect, it } from 'vitest';
 import { kstatusOf } from '../api/kstatus.fixture.ts';
 import { fakeDigest } from '../api/names.fixture.ts';
 import { rolloutStatusSchema } from '../api/rollout-status.ts';
-import { condition, minute, reasons, timed, World } from './world.fixture.ts';
+import { condition, DecisionWorld, minute, reasons, timed } from './world.fixture.ts';
 
 /** v1 is stable; v2 is bound and not Resident yet. */
-const awaited = (): World => {
-  const world = new World(timed).adapter('v1');
+const awaited = (): DecisionWorld => {
+  const world = new DecisionWorld(timed).adapter('v1');
   world.decide();
   world.adapter('v2', { state: 'Pending', reason: 'Fetching' }).edit({ adapter: 'v2' }).decide();
   return world;
 };
-const ready = (world: World, count: number, connected = 3): World =>
+const ready = (world: DecisionWorld, count: number, connected = 3): DecisionWorld =>
   world.adapter('v2', { runtimes: { ready: count, connected } });
 
 describe('the progress deadline', () => {
@@ -75,7 +75,7 @@ describe('the progress deadline', () => {
   });
 
   it('takes the weight of a canary that stopped being ready in the middle, where the spec says so', () => {
-    const world = new World(timed).adapter('v1').adapter('v2').edit({ abortOnDeadline: true });
+    const world = new DecisionWorld(timed).adapter('v1').adapter('v2').edit({ abortOnDeadline: true });
     world.decide();
     world.edit({ adapter: 'v2' }).decide();
     world.adapter('v2', { state: 'Pending' }).decide();
@@ -87,7 +87,7 @@ describe('the progress deadline', () => {
   });
 
   it('has nothing to give up while the first adapter is awaited', () => {
-    const world = new World(timed).edit({ abortOnDeadline: true });
+    const world = new DecisionWorld(timed).edit({ abortOnDeadline: true });
     world.decide();
     expect(world.decide({ elapsedMs: 10 * minute }).status).toMatchObject({
       phase: 'Degraded',
@@ -112,7 +112,7 @@ describe('the progress deadline', () => {
   });
 
   it('starts anew when it waits for something else', () => {
-    const world = new World(timed).adapter('v1');
+    const world = new DecisionWorld(timed).adapter('v1');
     world.decide();
     world.edit({ adapter: 'v2' }).decide();
     expect(world.decide({ elapsedMs: 10 * minute }).status).toMatchObject({ phase: 'Degraded' });
@@ -158,7 +158,9 @@ describe('the progress deadline', () => {
   });
 
   it('allows a pause that is longer than itself', () => {
-    const world = new World([{ setWeight: 10 }, { pause: { duration: '1h' } }]).adapter('v1').adapter('v2');
+    const world = new DecisionWorld([{ setWeight: 10 }, { pause: { duration: '1h' } }])
+      .adapter('v1')
+      .adapter('v2');
     world.edit({ deadline: '1m' }).decide();
     world.edit({ adapter: 'v2' }).decide();
     expect(world.decide({ elapsedMs: 59 * minute }).status.phase).toBe('Paused');

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { World } from './world.fixture.ts';
+import { DecisionWorld } from './world.fixture.ts';
 
 /** What a person expects of a rollout with these steps; written without a look at the code that decides. */
 type Model = {
@@ -69,12 +69,12 @@ const isWaiting = (m: Model): boolean =>
   !m.ready.has(m.spec) && m.spec !== m.stable && !m.gaveUp && (!m.paused || m.stable === undefined);
 
 /** Something that happens to both; afterwards both must be in the same state. */
-class Event implements fc.Command<Model, World> {
+class Event implements fc.Command<Model, DecisionWorld> {
   readonly name: string;
   readonly expected: (m: Model) => void;
-  readonly real: (world: World) => unknown;
+  readonly real: (world: DecisionWorld) => unknown;
 
-  constructor(name: string, expected: (m: Model) => void, real: (world: World) => unknown) {
+  constructor(name: string, expected: (m: Model) => void, real: (world: DecisionWorld) => unknown) {
     this.name = name;
     this.expected = expected;
     this.real = real;
@@ -83,7 +83,7 @@ class Event implements fc.Command<Model, World> {
   check(): boolean {
     return true;
   }
-  run(m: Model, world: World): void {
+  run(m: Model, world: DecisionWorld): void {
     this.expected(m);
     settle(m);
     if (!isWaiting(m)) m.missed = 0;
@@ -193,7 +193,7 @@ const events = [
 ];
 
 const start = () => {
-  const real = new World(steps);
+  const real = new DecisionWorld(steps);
   for (const name of adapters) real.adapter(name, { state: 'Pending' });
   real.decide();
   const model: Model = {

@@ -8,7 +8,7 @@ import type { Decision } from './decide.ts';
 import { sameAdapter } from './draft.ts';
 import type { AdapterFact } from './facts.ts';
 import { stepsOf } from './strategy.ts';
-import { World } from './world.fixture.ts';
+import { DecisionWorld } from './world.fixture.ts';
 
 const names = ['v1', 'v2', 'v3', 'v4'] as const;
 const name = fc.constantFrom(...names);
@@ -77,7 +77,7 @@ const turn = fc.record({
 });
 type Turn = typeof turn extends fc.Arbitrary<infer T> ? T : never;
 
-const happen = (world: World, what: Happening): void => {
+const happen = (world: DecisionWorld, what: Happening): void => {
   switch (what.do) {
     case 'name':
       world.edit({ adapter: what.name });
@@ -124,13 +124,13 @@ const happen = (world: World, what: Happening): void => {
   }
 };
 
-const take = (world: World, { happenings, elapsedMs, verb }: Turn): Decision => {
+const take = (world: DecisionWorld, { happenings, elapsedMs, verb }: Turn): Decision => {
   for (const what of happenings) happen(world, what);
   return world.decide({ elapsedMs, ...(verb === undefined ? {} : { verb }) });
 };
 
 /** Resident everywhere, or on half of the runtimes where a step is content with that. */
-const isEnough = (world: World, adapter: string): boolean => {
+const isEnough = (world: DecisionWorld, adapter: string): boolean => {
   const { state, runtimes } = world.adapters.get(adapter) ?? {};
   const least = stepsOf(world.spec.strategy).some((one) => one.preload?.successThreshold === '50%') ? 2 : 4;
   return state === 'Resident' || (state === 'Pending' && (runtimes?.ready ?? 0) >= least);
@@ -138,7 +138,7 @@ const isEnough = (world: World, adapter: string): boolean => {
 
 /** What must hold after every decision, whatever came before. */
 const check = (
-  world: World,
+  world: DecisionWorld,
   before: RolloutStatus | undefined,
   { status, events, requeueAfterMs }: Decision,
   verb: string | undefined,
@@ -238,8 +238,8 @@ const editedWhileAway = {
   ] satisfies Turn[],
 };
 
-const worldOf = ({ steps: first, isReady }: Story): World => {
-  const world = new World(first);
+const worldOf = ({ steps: first, isReady }: Story): DecisionWorld => {
+  const world = new DecisionWorld(first);
   if (isReady) for (const each of names) world.adapter(each);
   return world;
 };

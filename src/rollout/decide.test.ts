@@ -6,13 +6,13 @@ import type { Step } from '../api/rollout.ts';
 import { rolloutStatusSchema } from '../api/rollout-status.ts';
 import { conditionReasons, eventReasons } from './reasons.ts';
 import { seedOf } from './splitter.ts';
-import { condition, minute, reasons, timed, underWay, World } from './world.fixture.ts';
+import { condition, DecisionWorld, minute, reasons, timed, underWay } from './world.fixture.ts';
 
 const manual: Step[] = [{ setWeight: 10 }, { pause: {} }, { setWeight: 50 }, { pause: {} }];
 
 describe('the first adapter', () => {
   it('is awaited with a message that says what for, then becomes stable without steps', () => {
-    const world = new World(timed);
+    const world = new DecisionWorld(timed);
     expect(world.decide().status).toMatchObject({
       phase: 'Progressing',
       message: 'waits for the Adapter v1, which does not exist yet',
@@ -42,7 +42,7 @@ describe('the first adapter', () => {
   });
 
   it('degrades with the reason while it is refused, and heals when it is Resident after all', () => {
-    const world = new World(timed).adapter('v1', {
+    const world = new DecisionWorld(timed).adapter('v1', {
       state: 'Failed',
       reason: 'NAN',
       message: 'layer 3 has NaN',
@@ -55,7 +55,7 @@ describe('the first adapter', () => {
   });
 
   it('waits while spec.paused', () => {
-    const world = new World(timed).adapter('v1').edit({ paused: true });
+    const world = new DecisionWorld(timed).adapter('v1').edit({ paused: true });
     expect(world.decide().status).toMatchObject({ phase: 'Paused' });
     expect(world.status?.stable).toBeUndefined();
     expect(world.edit({ paused: false }).decide().status.phase).toBe('Healthy');
@@ -64,7 +64,7 @@ describe('the first adapter', () => {
 
 describe('steps', () => {
   it('start only when the canary is Resident; it is bound as soon as its digest is known, at weight 0', () => {
-    const world = new World(timed).adapter('v1');
+    const world = new DecisionWorld(timed).adapter('v1');
     world.decide();
     world.adapter('v2', { state: 'Pending', digest: undefined }).edit({ adapter: 'v2' });
     expect(world.decide().status.canary).toBeUndefined();
@@ -226,7 +226,7 @@ describe('steps', () => {
 
 describe('room in RAM', () => {
   it('is told by the condition Schedulable, with the numbers, while the canary waits at weight 0', () => {
-    const world = new World([{ setWeight: 10 }, { pause: {} }]).adapter('v1');
+    const world = new DecisionWorld([{ setWeight: 10 }, { pause: {} }]).adapter('v1');
     world.decide();
     world.adapter('v2', { state: 'Pending' }).edit({ adapter: 'v2' });
     world.room = { fits: false, message: 'v1 30 + v2 50 need 80 bytes, the budget is 60 bytes' };
@@ -244,7 +244,7 @@ describe('room in RAM', () => {
 
 describe('a settled rollout', () => {
   it('refuses verbs that need a canary, and unknown ones, once and with the reason', () => {
-    const world = new World([]).adapter('v1');
+    const world = new DecisionWorld([]).adapter('v1');
     world.decide();
     for (const verb of ['promote', 'abort', 'rollback', 'retry', 'explode']) {
       expect(reasons(world.decide({ verb, id: 'x' }))).toEqual(['RequestRefused']);
@@ -254,7 +254,7 @@ describe('a settled rollout', () => {
   });
 
   it('is healthy while stable is on disk only, and degraded while stable is refused', () => {
-    const world = new World([]).adapter('v1');
+    const world = new DecisionWorld([]).adapter('v1');
     const { revision } = world.decide().status;
     expect(world.adapter('v1', { state: 'Pending' }).decide().status).toMatchObject({
       phase: 'Healthy',
@@ -269,7 +269,11 @@ describe('a settled rollout', () => {
   });
 
   it('has a new revision when something is decided, not when a message is another', () => {
-    const world = new World([]).adapter('v1', { state: 'Pending', reason: 'Fetching', message: '40 %' });
+    const world = new DecisionWorld([]).adapter('v1', {
+      state: 'Pending',
+      reason: 'Fetching',
+      message: '40 %',
+    });
     const { revision, message } = world.decide().status;
     const fetched = world.adapter('v1', { message: '80 %' }).decide().status;
     expect(fetched.message).not.toBe(message);
@@ -288,7 +292,7 @@ describe('a settled rollout', () => {
   });
 
   it('is read by kstatus as done, on its way or stuck', () => {
-    const world = new World(manual).adapter('v1', { state: 'Pending' });
+    const world = new DecisionWorld(manual).adapter('v1', { state: 'Pending' });
     const read = (options = {}) => kstatusOf(world.generation, world.decide(options).status);
     expect(read()).toBe('InProgress');
     world.adapter('v1', { state: 'Resident' });
@@ -300,7 +304,7 @@ describe('a settled rollout', () => {
   });
 
   it('has a condition Healthy that says the same as the phase and as Ready, for kubectl wait', () => {
-    const world = new World(manual).adapter('v1', { state: 'Pending' });
+    const world = new DecisionWorld(manual).adapter('v1', { state: 'Pending' });
     const read = (options = {}) => {
       const { phase, conditions } = world.decide(options).status;
       return [phase, conditionOf(conditions, 'Healthy')?.status, conditionOf(conditions, 'Ready')?.status];
@@ -317,7 +321,7 @@ describe('a settled rollout', () => {
   });
 
   it('say that stable fails somewhere, for as long as it does', () => {
-    const world = new World(manual).adapter('v1');
+    const world = new DecisionWorld(manual).adapter('v1');
     world.decide();
     const read = () => {
       const { phase, message, conditions } = world.decide().status;

@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { type Step, strategySchema } from '../api/rollout.ts';
 import { noCopyCounts } from './copies.ts';
 import { stepsOf } from './strategy.ts';
-import { minute, reasons, underWay, World } from './world.fixture.ts';
+import { DecisionWorld, minute, reasons, underWay } from './world.fixture.ts';
 
 const mirrored: readonly Step[] = [{ setMirrorRoute: { percentage: 10 } }, { pause: {} }];
 const weights = { canary: 0, stable: 100 };
 
 describe('the step setMirrorRoute', () => {
   it('sets the percentage in the status, says so once, and says it in the message of a pause', () => {
-    const world = new World(mirrored).adapter('v1').adapter('v2');
+    const world = new DecisionWorld(mirrored).adapter('v1').adapter('v2');
     world.decide();
     const { status, events } = world.edit({ adapter: 'v2' }).decide();
     expect(status).toMatchObject({
@@ -53,7 +53,7 @@ describe('the step setMirrorRoute', () => {
     expect(changed.decide().status.weights.mirror).toBe(20);
   });
 
-  it.each<[string, (world: World) => World]>([
+  it.each<[string, (world: DecisionWorld) => DecisionWorld]>([
     ['an abort', (world) => (world.decide({ verb: 'abort' }), world)],
     ['a rollback by hand', (world) => (world.decide({ verb: 'rollback' }), world)],
     ['a guard', (world) => (world.hold('v2').decide(), world)],
@@ -143,7 +143,7 @@ describe('the strategy shadow', () => {
   });
 
   it('gives the new adapter no caller until somebody promotes, then everybody', () => {
-    const world = new World([]).adapter('v1').adapter('v2');
+    const world = new DecisionWorld([]).adapter('v1').adapter('v2');
     world.edit({ strategy: { shadow: { duration: '1h' } } }).decide();
     world.edit({ adapter: 'v2' }).decide();
     expect(world.status).toMatchObject({ phase: 'Paused', weights: { canary: 0, mirror: 10 } });
@@ -162,8 +162,8 @@ describe('the strategy shadow', () => {
 });
 
 describe('the metric Mismatch', () => {
-  const underShadow = (): World => {
-    const world = new World([]).adapter('v1').adapter('v2');
+  const underShadow = (): DecisionWorld => {
+    const world = new DecisionWorld([]).adapter('v1').adapter('v2');
     world.edit({ strategy: { shadow: { duration: '1h', maxMismatch: '5%' } } }).decide();
     world.edit({ adapter: 'v2' }).decide();
     return world;

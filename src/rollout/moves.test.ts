@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../api/names.fixture.ts';
 import { rolloutStatusSchema } from '../api/rollout-status.ts';
-import { condition, minute, reasons, timed, underWay, World } from './world.fixture.ts';
+import { condition, DecisionWorld, minute, reasons, timed, underWay } from './world.fixture.ts';
 
 describe('going back', () => {
   it('drops the canary in one decision when the spec names stable again, also while paused', () => {
@@ -64,7 +64,7 @@ describe('going back', () => {
   });
 
   it('keeps at most revisionHistoryLimit former stables, newest first and each once', () => {
-    const world = new World([]).edit({ revisions: 0, limit: 2 });
+    const world = new DecisionWorld([]).edit({ revisions: 0, limit: 2 });
     for (const name of ['v1', 'v2', 'v3', 'v4', 'v3', 'v5'])
       world.adapter(name).edit({ adapter: name }).decide();
     expect(world.status?.stable?.adapter).toBe('v5');
@@ -123,7 +123,7 @@ describe('another adapter while a canary is under way', () => {
 
 describe('rolling back by hand what is settled', () => {
   it('makes the former stable serve in one decision, and stays there until a retry', () => {
-    const world = new World([{ setWeight: 10 }, { pause: {} }]).adapter('v1').adapter('v2');
+    const world = new DecisionWorld([{ setWeight: 10 }, { pause: {} }]).adapter('v1').adapter('v2');
     world.decide();
     world.edit({ adapter: 'v2' }).decide();
     world.decide({ verb: 'promote' });
@@ -145,7 +145,7 @@ describe('rolling back by hand what is settled', () => {
   });
 
   it('is refused when there is no former stable', () => {
-    const world = new World([]).adapter('v1');
+    const world = new DecisionWorld([]).adapter('v1');
     world.decide();
     expect(reasons(world.decide({ verb: 'rollback' }))).toEqual(['RequestRefused']);
   });
@@ -166,30 +166,31 @@ describe('abort', () => {
   };
 
   it.each([
-    ['by hand', (w: World) => w.decide({ verb: 'abort' }), 'aborted by hand'],
+    ['by hand', (w: DecisionWorld) => w.decide({ verb: 'abort' }), 'aborted by hand'],
     [
       'by hand while paused',
-      (w: World) => w.edit({ paused: true }).decide({ verb: 'abort' }),
+      (w: DecisionWorld) => w.edit({ paused: true }).decide({ verb: 'abort' }),
       'aborted by hand',
     ],
     [
       'by rollback, although the node already holds the canary',
-      (w: World) => w.hold('v2', 'held here by hand').decide({ verb: 'rollback' }),
+      (w: DecisionWorld) => w.hold('v2', 'held here by hand').decide({ verb: 'rollback' }),
       'rolled back by hand',
     ],
     [
       'when the node holds the canary',
-      (w: World) => w.hold('v2', '5 consecutive errors').decide(),
+      (w: DecisionWorld) => w.hold('v2', '5 consecutive errors').decide(),
       '5 consecutive errors',
     ],
     [
       'when the canary is refused',
-      (w: World) => w.adapter('v2', { state: 'Failed', reason: 'SMOKE', message: 'test select' }).decide(),
+      (w: DecisionWorld) =>
+        w.adapter('v2', { state: 'Failed', reason: 'SMOKE', message: 'test select' }).decide(),
       'SMOKE: test select',
     ],
     [
       'when the canary is for another base model',
-      (w: World) => w.adapter('v2', { baseModel: 'other' }).decide(),
+      (w: DecisionWorld) => w.adapter('v2', { baseModel: 'other' }).decide(),
       'v2 is for the base model other, stable for tiny',
     ],
   ])('%s takes all traffic from the canary in one decision', (_, act, reason) => {
@@ -257,15 +258,15 @@ describe('abort', () => {
 });
 
 describe('attempts', () => {
-  const again = (world: World, ...events: ((w: World) => unknown)[]): World => {
+  const again = (world: DecisionWorld, ...events: ((w: DecisionWorld) => unknown)[]): DecisionWorld => {
     for (const event of events) event(world);
     return world;
   };
-  const abort = (w: World) => w.decide({ verb: 'abort' });
-  const back = (w: World) => w.edit({ adapter: 'v1' }).decide();
-  const point = (w: World) => w.edit({ adapter: 'v2' }).decide();
-  const other = (w: World) => w.edit({ adapter: 'v3' }).decide();
-  const retry = (w: World) => w.decide({ verb: 'retry' });
+  const abort = (w: DecisionWorld) => w.decide({ verb: 'abort' });
+  const back = (w: DecisionWorld) => w.edit({ adapter: 'v1' }).decide();
+  const point = (w: DecisionWorld) => w.edit({ adapter: 'v2' }).decide();
+  const other = (w: DecisionWorld) => w.edit({ adapter: 'v3' }).decide();
+  const retry = (w: DecisionWorld) => w.decide({ verb: 'retry' });
 
   it.each([
     ['a retry', [abort, retry], 2],

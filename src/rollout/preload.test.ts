@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { Step } from '../api/rollout.ts';
-import { reasons, World } from './world.fixture.ts';
+import { DecisionWorld, reasons } from './world.fixture.ts';
 
 /** A canary v2 of which `ready` of ten connected runtimes have it Resident. */
-const withReady = (steps: readonly Step[], ready: number): World => {
-  const world = new World(steps).adapter('v1');
+const withReady = (steps: readonly Step[], ready: number): DecisionWorld => {
+  const world = new DecisionWorld(steps).adapter('v1');
   world.decide();
   return readyOn(world.edit({ adapter: 'v2' }), ready);
 };
-const readyOn = (world: World, ready: number): World =>
+const readyOn = (world: DecisionWorld, ready: number): DecisionWorld =>
   world.adapter('v2', {
     state: ready === 10 ? 'Resident' : 'Pending',
     reason: 'RuntimesNotReady',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { minute, reasons, timed, underWay, World } from './world.fixture.ts';
+import { DecisionWorld, minute, reasons, timed, underWay } from './world.fixture.ts';
 
 describe('one rollout after the other', () => {
   it('goes from a bad adapter to another bad one: both are given up, and stable serves all along', () => {
@@ -30,7 +30,7 @@ describe('one rollout after the other', () => {
   });
 
   it('takes another adapter after blue-green was aborted, and waits for a person again', () => {
-    const world = new World([]).adapter('v1').adapter('v2').adapter('v3');
+    const world = new DecisionWorld([]).adapter('v1').adapter('v2').adapter('v3');
     world.edit({ blueGreen: { autoPromotion: false } }).decide();
     world.edit({ adapter: 'v2' }).decide();
     world.decide({ verb: 'abort' });
@@ -41,7 +41,7 @@ describe('one rollout after the other', () => {
   });
 
   it('gives a blue-green canary up at the deadline where the spec says so', () => {
-    const world = new World([]).adapter('v1').adapter('v2', { state: 'Pending' });
+    const world = new DecisionWorld([]).adapter('v1').adapter('v2', { state: 'Pending' });
     world.edit({ blueGreen: {}, abortOnDeadline: true }).decide();
     world.edit({ adapter: 'v2' }).decide();
     expect(world.decide({ elapsedMs: 10 * minute }).status).toMatchObject({

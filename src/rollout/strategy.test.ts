@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { strategySchema } from '../api/rollout.ts';
 import { stepsOf } from './strategy.ts';
-import { condition, minute, reasons, World } from './world.fixture.ts';
+import { condition, DecisionWorld, minute, reasons } from './world.fixture.ts';
 
 const blueGreen = (fields: object) => stepsOf(strategySchema.parse({ blueGreen: fields }));
 
@@ -19,7 +19,7 @@ describe('blue-green', () => {
   });
 
   it('gives the new adapter nobody until it is ready everywhere and somebody promotes, then everybody', () => {
-    const world = new World([]).adapter('v1').edit({ blueGreen: { autoPromotion: false } });
+    const world = new DecisionWorld([]).adapter('v1').edit({ blueGreen: { autoPromotion: false } });
     world.decide();
     world.adapter('v2', { state: 'Pending', runtimes: { ready: 1, connected: 2 } }).edit({ adapter: 'v2' });
     expect(world.decide().status).toMatchObject({ phase: 'Progressing', weights: { canary: 0 } });
@@ -40,7 +40,7 @@ describe('blue-green', () => {
   });
 
   it('goes back in one decision when it is aborted before the switch', () => {
-    const world = new World([])
+    const world = new DecisionWorld([])
       .adapter('v1')
       .adapter('v2')
       .edit({ blueGreen: { autoPromotion: false } });
@@ -54,7 +54,7 @@ describe('blue-green', () => {
   });
 
   it('starts again when a canary strategy is edited into it', () => {
-    const world = new World([{ setWeight: 10 }, { pause: {} }]).adapter('v1').adapter('v2');
+    const world = new DecisionWorld([{ setWeight: 10 }, { pause: {} }]).adapter('v1').adapter('v2');
     world.decide();
     world.edit({ adapter: 'v2' }).decide();
     const { status, events } = world.edit({ blueGreen: { autoPromotion: false } }).decide();

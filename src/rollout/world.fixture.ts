@@ -27,7 +27,7 @@ type SpecInput = {
 };
 
 /** For tests: a rollout, the adapters it may name, and a person who changes both. Decides like a controller does. */
-export class World {
+export class DecisionWorld {
   readonly adapters = new Map<string, AdapterFact>();
   held: Held[] = [];
   room: Facts['room'];
@@ -47,8 +47,8 @@ export class World {
   }
 
   /** Another one that is in the same state; what happens to it does not happen to this one. */
-  clone(): World {
-    const copy = new World(this.#spec.steps);
+  clone(): DecisionWorld {
+    const copy = new DecisionWorld(this.#spec.steps);
     copy.#spec = this.#spec;
     copy.#parsed = this.#parsed;
     copy.#requests = this.#requests;
@@ -169,8 +169,8 @@ export const condition = (status: RolloutStatus, type: string) =>
 export const reasons = ({ events }: Pick<Decision, 'events'>): string[] => events.map((e) => e.reason);
 
 /** For tests: stable v1, and v2 as canary in the first pause of `steps`. */
-export const underWay = (steps: readonly Step[]): World => {
-  const world = new World(steps).adapter('v1').adapter('v2').adapter('v3');
+export const underWay = (steps: readonly Step[]): DecisionWorld => {
+  const world = new DecisionWorld(steps).adapter('v1').adapter('v2').adapter('v3');
   world.decide();
   world.edit({ adapter: 'v2' }).decide();
   return world;

@@ -55,7 +55,7 @@ type Stream = {
 export type Counts = { puts: number; removes: number; commits: number };
 
 /** An API server, three replicas with caches that lag, three runtimes, and everything between them that can fail. */
-export class World {
+export class StreamWorld {
   readonly clock = new FakeClock();
   readonly api = new ApiModel();
   readonly runtimes = [0, 1, 2].map((index) => new RuntimeModel(this.api, this.clock, index));

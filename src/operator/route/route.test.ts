@@ -13,7 +13,7 @@ import { RouteController } from './controller.ts';
 
 const key = objectKey('team-a', 'assistant');
 
-class World {
+class RouteWorld {
   readonly cluster = new FakeCluster();
   readonly fleet = new FakeFleet();
   readonly clock = new FakeClock();
@@ -75,7 +75,7 @@ const toRollout = (rollout: string): Partial<RouteSpec> => ({
 
 describe('the route controller', () => {
   it('says how many runtimes route by it', async () => {
-    const world = new World().join('a', 'b').route().acknowledge('a');
+    const world = new RouteWorld().join('a', 'b').route().acknowledge('a');
     await world.run();
     expect(world.status.runtimes).toEqual({ desired: 2, programmed: 1 });
     expect(world.verdicts).toEqual([
@@ -90,7 +90,7 @@ describe('the route controller', () => {
   });
 
   it('is not put back by its own writes', async () => {
-    const world = new World().join('a').route().acknowledge('a');
+    const world = new RouteWorld().join('a').route().acknowledge('a');
     for (let turn = 0; turn < 5; turn++) await world.run();
     expect(world.verdicts[2]).toBe('Programmed=True Programmed');
     expect(world.cluster.writes).toHaveLength(1);
@@ -100,7 +100,7 @@ describe('the route controller', () => {
   });
 
   it('asks for another answer when the spec changes', async () => {
-    const world = new World().join('a').route().acknowledge('a');
+    const world = new RouteWorld().join('a').route().acknowledge('a');
     await world.run();
     await world.route({ model: 'helper' }, 2).run();
     expect(world.status).toMatchObject({ observedGeneration: 2, runtimes: { programmed: 0 } });
@@ -109,7 +109,7 @@ describe('the route controller', () => {
   });
 
   it('quotes a runtime that refuses it', async () => {
-    const world = new World().join('a', 'b').route().acknowledge('a', 'b');
+    const world = new RouteWorld().join('a', 'b').route().acknowledge('a', 'b');
     world.fleet.report(runtimeKey('b'), { refused: new Map([[`Route ${key}`, 'too many rules']]) });
     await world.run();
     expect(world.status.conditions[2]).toMatchObject({
@@ -121,7 +121,7 @@ describe('the route controller', () => {
   });
 
   it('names targets that do not exist, with what may be meant', async () => {
-    const world = new World().join('a').route(toRollout('sqll'));
+    const world = new RouteWorld().join('a').route(toRollout('sqll'));
     world.cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v1' }));
     await world.run();
     expect(world.status.unresolved).toEqual([
@@ -137,7 +137,7 @@ describe('the route controller', () => {
   it('warns of a rule that answers nobody', async () => {
     const spec = toRollout('sql');
     const rules = spec.rules?.map((rule) => ({ ...rule, targets: [{ rollout: 'sql', weight: 0 }] })) ?? [];
-    const world = new World().route({ rules });
+    const world = new RouteWorld().route({ rules });
     world.cluster.apply(aRollout({ name: 'sql' }, { adapter: 'v1' }));
     await world.run();
     expect(world.verdicts).toEqual([
@@ -150,7 +150,7 @@ describe('the route controller', () => {
   });
 
   it('is not accepted while an older object has its name, and says which', async () => {
-    const world = new World().join('a').route().acknowledge('a');
+    const world = new RouteWorld().join('a').route().acknowledge('a');
     world.cluster.apply(anAdapter({ name: 'assistant', at: -5 }));
     await world.run();
     expect(world.status.conditions[0]).toMatchObject({
@@ -162,13 +162,13 @@ describe('the route controller', () => {
   });
 
   it('is not accepted with the name of a base model', async () => {
-    const world = new World().join('a').route({ model: 'tiny' });
+    const world = new RouteWorld().join('a').route({ model: 'tiny' });
     await world.run();
     expect(world.verdicts[0]).toBe('Accepted=False NameConflict');
   });
 
   it('says which fields are wrong, once', async () => {
-    const world = new World().join('a');
+    const world = new RouteWorld().join('a');
     world.cluster.apply(aRoute({ name: 'assistant' }), {}, [
       { path: ['spec', 'rules'], reason: 'spec.rules: bad' },
     ]);
@@ -187,7 +187,7 @@ describe('the route controller', () => {
   });
 
   it('keeps what is written while a new leader waits for reports', async () => {
-    const world = new World().join('a', 'b').route().acknowledge('a', 'b');
+    const world = new RouteWorld().join('a', 'b').route().acknowledge('a', 'b');
     await world.run();
     world.fleet.forget(runtimeKey('b'));
     world.elect();
@@ -199,7 +199,7 @@ describe('the route controller', () => {
   });
 
   it('writes once a second at most', async () => {
-    const world = new World().join('a', 'b').route();
+    const world = new RouteWorld().join('a', 'b').route();
     await world.run();
     world.acknowledge('a');
     const result = await world.controller.reconcile(key, new AbortController().signal);
@@ -208,7 +208,7 @@ describe('the route controller', () => {
   });
 
   it('is wanted again when what it may name comes or goes', () => {
-    const world = new World().route();
+    const world = new RouteWorld().route();
     const wanted: string[] = [];
     const stop = world.controller.follow((which, afterMs) => void wanted.push(`${which} ${afterMs}`));
     world.cluster.apply(anAdapter({ name: 'v1' }));

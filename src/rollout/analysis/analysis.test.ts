@@ -3,7 +3,7 @@ import { rolloutSpecSchema } from '../../api/rollout.ts';
 import type { ArmCounter } from '../judge/counts.ts';
 import { evenArm } from '../judge/judge.fixture.ts';
 import { type Reports, reportsOf } from '../judge/reports.ts';
-import { condition, minute, reasons, World } from '../world.fixture.ts';
+import { condition, DecisionWorld, minute, reasons } from '../world.fixture.ts';
 import type { MeasurementResult } from './measurement.ts';
 
 const report = (stable: ArmCounter, canary: ArmCounter): Reports =>
@@ -24,11 +24,11 @@ const rewarded = (requests: number, mean: number): ArmCounter => {
   return arm;
 };
 
-type Strategy = NonNullable<Parameters<World['edit']>[0]['strategy']>;
+type Strategy = NonNullable<Parameters<DecisionWorld['edit']>[0]['strategy']>;
 
 /** Stable v1, and v2 as canary by this strategy. */
-const underWay = (strategy: Strategy): World => {
-  const world = new World([]).adapter('v1').adapter('v2').adapter('v3');
+const underWay = (strategy: Strategy): DecisionWorld => {
+  const world = new DecisionWorld([]).adapter('v1').adapter('v2').adapter('v3');
   world.edit({ strategy }).decide();
   world.edit({ adapter: 'v2' }).decide();
   return world;
@@ -42,10 +42,10 @@ const inStep = (analysis: object): Strategy => ({
   canary: { steps: [{ setWeight: 50 }, { analysis }, { setWeight: 100 }, { pause: {} }] },
 });
 
-const named = (world: World, name: string) =>
+const named = (world: DecisionWorld, name: string) =>
   world.status?.analysis?.find((metric) => metric.name === name) ?? expect.fail(`no metric ${name}`);
 
-const looks = (world: World, count: number): void => {
+const looks = (world: DecisionWorld, count: number): void => {
   for (let i = 0; i < count; i += 1) world.decide({ elapsedMs: 10_000 });
 };
 
@@ -233,7 +233,7 @@ describe('a metric from elsewhere', () => {
     count: 2,
   };
   /** Answers by the number of the measurement. */
-  const answers = (world: World, list: readonly MeasurementResult[]): void => {
+  const answers = (world: DecisionWorld, list: readonly MeasurementResult[]): void => {
     world.measured = (_, number) => list[number];
   };
 

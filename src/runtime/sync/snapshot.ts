@@ -13,7 +13,7 @@ import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { effectiveWeight } from '../routing/route.ts';
-import type { MirrorTally } from '../serving/counts/mirror-tally.ts';
+import type { CopyTally } from '../serving/counts/copy-tally.ts';
 import type { ServedCounts } from '../serving/counts/served-counts.ts';
 import type { SplitCounts } from '../serving/counts/split-counts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
@@ -35,7 +35,7 @@ export type SnapshotParts = {
   readonly holds: Pick<Holds, 'ofRollout'>;
   readonly counts: Pick<ServedCounts, 'atWeight'>;
   readonly splits: Pick<SplitCounts, 'reports'>;
-  readonly mirrored: Pick<MirrorTally, 'ofAttempt'>;
+  readonly mirrored: Pick<CopyTally, 'ofAttempt'>;
   readonly facts: ServingFacts;
   readonly memory: () => RuntimeStatus['memory'];
   readonly disk: () => RuntimeStatus['disk'];

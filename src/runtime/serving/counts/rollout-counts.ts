@@ -1,8 +1,8 @@
 import type { Digest, ObjectKey } from '../../../api/names.ts';
 import type { SplitResource } from '../../../plan/resources.ts';
 import { type SplitAtRequest } from '../../routing/decision.ts';
+import { CopyTally } from './copy-tally.ts';
 import { Feedback } from './feedback.ts';
-import { MirrorTally } from './mirror-tally.ts';
 import { ServedCounts } from './served-counts.ts';
 import { type JudgedArm, SplitCounts } from './split-counts.ts';
 
@@ -21,14 +21,14 @@ export class RolloutCounts {
   readonly served: ServedCounts;
   readonly splits: SplitCounts;
   readonly feedback: Feedback;
-  readonly mirror: MirrorTally;
+  readonly copies: CopyTally;
 
   /** `changed` is called with every count of requests, `mirrored` with every one of copies. */
   constructor(changed: () => void = () => undefined, mirrored: () => void = changed) {
     this.served = new ServedCounts(changed);
     this.splits = new SplitCounts(changed);
     this.feedback = new Feedback(this.splits);
-    this.mirror = new MirrorTally(mirrored);
+    this.copies = new CopyTally(mirrored);
   }
 
   answered({ id, split, rollout, arm, digest }: TalliedRequest, ms: number): void {
@@ -48,6 +48,6 @@ export class RolloutCounts {
     this.served.keep(uids, new Set<ObjectKey>(splits.map(({ name }) => name)));
     this.splits.follow(splits.map(({ body }) => body));
     this.feedback.keep(uids);
-    this.mirror.keep(uids);
+    this.copies.keep(uids);
   }
 }

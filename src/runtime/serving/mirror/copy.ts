@@ -1,7 +1,7 @@
 import type { ObjectKey } from '../../../api/names.ts';
 import type { Engine, GenerateEvent, GenerateInput } from '../../engine/engine.ts';
 import type { EncodeResult } from '../../engine/tasks.ts';
-import type { Mirrored } from '../counts/mirror-tally.ts';
+import type { Mirrored } from '../counts/copy-tally.ts';
 import type { EncodeRequest, GenerateRequest } from '../serving.ts';
 import {
   type AnswerTokens,

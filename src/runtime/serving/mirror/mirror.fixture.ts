@@ -164,7 +164,7 @@ export const mirrorNode = (change: SplitChange = {}) => {
     residency,
     facts,
     guards: guard.canaries,
-    tally: tally.mirror,
+    tally: tally.copies,
     clock,
     table,
     maxConcurrent: () => state.maxConcurrent,
@@ -219,7 +219,7 @@ export const mirrorNode = (change: SplitChange = {}) => {
     embed,
     /** What the engine was asked for the canary. */
     copies: () => asked.filter(({ engineName }) => engineName === 'next'),
-    counts: (attempt = 1) => tally.mirror.ofAttempt(uid, canary, attempt),
+    counts: (attempt = 1) => tally.copies.ofAttempt(uid, canary, attempt),
     close: () => {
       state.gate = Promise.withResolvers();
       return state.gate;

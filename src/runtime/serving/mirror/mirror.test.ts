@@ -27,7 +27,7 @@ describe('a request that stable answers', () => {
     expect(events.flatMap((event) => (event.kind === 'token' ? event.ids : []))).toEqual([1, 2, 3]);
     await expect.poll(() => node.counts()).toMatchObject({ requests: 1, compared: 1, equal: 0 });
     expect(node.counts()?.similarity).toBeCloseTo(2 / 3);
-    expect(node.tally.mirror.totals()).toMatchObject({ different: 1, equal: 0 });
+    expect(node.tally.copies.totals()).toMatchObject({ different: 1, equal: 0 });
     expect(node.tally.served.ofRollout(objectKey('default', 'sql'))).toEqual({ stable: 1, canary: 0 });
     expect(node.state.leases).toBe(0);
   });
@@ -70,7 +70,7 @@ describe('a request that stable answers', () => {
       const node = mirrorNode();
       await node.ask(sampling);
       await expect.poll(() => node.counts()).toMatchObject({ requests: 1, ...counts });
-      expect(node.tally.mirror.totals()[result]).toBe(1);
+      expect(node.tally.copies.totals()[result]).toBe(1);
     },
   );
 

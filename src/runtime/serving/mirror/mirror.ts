@@ -7,7 +7,7 @@ import type { Residency } from '../../residency/manager.ts';
 import type { Candidate, ServingFacts } from '../../routing/decision.ts';
 import type { ServedBy } from '../../routing/request.ts';
 import type { RoutingTable } from '../../routing/table.ts';
-import type { MirrorResult, MirrorTally } from '../counts/mirror-tally.ts';
+import type { CopyResult, CopyTally } from '../counts/copy-tally.ts';
 import type { CanaryGuards } from '../guard/canary-guards.ts';
 import type { EncodeRequest, GenerateRequest } from '../serving.ts';
 import { type Copy, type CopyAnswer, copyOfEncoding, MirroredGeneration, type MirrorTarget } from './copy.ts';
@@ -26,7 +26,7 @@ export type MirrorParts = {
   readonly residency: Pick<Residency, 'tryAcquire'>;
   readonly facts: ServingFacts;
   readonly guards: Pick<CanaryGuards, 'recordResult' | 'recordLatency'>;
-  readonly tally: MirrorTally;
+  readonly tally: CopyTally;
   readonly clock: Clock;
   readonly table: () => RoutingTable;
   /** Requests that may be in the engine at once. */
@@ -201,7 +201,7 @@ export class Mirror {
         : { compared: 1, equal: comparison.equal ? 1 : 0, similarity: comparison.similarity }),
       ...(times === undefined ? {} : { timed: 1, stableMs: times.stable, canaryMs: times.canary }),
     };
-    const result: MirrorResult =
+    const result: CopyResult =
       comparison === undefined ? 'unchecked' : comparison.equal ? 'equal' : 'different';
     tally.add(target, result, counts);
     guards.recordResult(target.uid, target.digest, 'success', undefined);

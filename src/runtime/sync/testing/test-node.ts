@@ -72,7 +72,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
       adapters: () => residency.facts(),
       counts: tally.served,
       splits: tally.splits,
-      mirrored: tally.mirror,
+      mirrored: tally.copies,
       facts,
       memory: () => usage.memory,
       disk: () => usage.disk,

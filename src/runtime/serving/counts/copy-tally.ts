@@ -6,7 +6,7 @@ export type Mirrored = { readonly uid: string; readonly digest: Digest; readonly
 
 /** How a copy ended, for a counter of the runtime. Unchecked: answered, but by chance, so that nothing can be compared. */
 export const mirrorResults = ['equal', 'different', 'unchecked', 'failed', 'dropped'] as const;
-export type MirrorResult = (typeof mirrorResults)[number];
+export type CopyResult = (typeof mirrorResults)[number];
 
 type Counted = Mirrored & { counts: CopyCounts };
 
@@ -14,9 +14,9 @@ type Counted = Mirrored & { counts: CopyCounts };
  * What became of copies: of the newest attempt of each rollout, and in all since the runtime started. Cumulative, so that
  * reports may get lost; a restart counts anew.
  */
-export class MirrorTally {
+export class CopyTally {
   readonly #ofRollout = new Map<string, Counted>();
-  readonly #totals = new Map<MirrorResult, number>(mirrorResults.map((result) => [result, 0]));
+  readonly #totals = new Map<CopyResult, number>(mirrorResults.map((result) => [result, 0]));
   readonly #changed: () => void;
 
   /** `changed` is called with every count. */
@@ -24,7 +24,7 @@ export class MirrorTally {
     this.#changed = changed;
   }
 
-  add(mirrored: Mirrored, result: MirrorResult, counts: Partial<CopyCounts>): void {
+  add(mirrored: Mirrored, result: CopyResult, counts: Partial<CopyCounts>): void {
     const { uid, digest, attempt } = mirrored;
     const known = this.#ofRollout.get(uid);
     const isSame = known?.digest === digest && known.attempt === attempt;
