@@ -22,8 +22,17 @@ const goldenOf = (name: string): Float32Array => {
 const lastPositions = (logits: Float32Array, prompt: readonly number[]): Float32Array =>
   logits.slice((logits.length / prompt.length) * (prompt.length - made.positions));
 
-const adviceOf = (code: string | undefined): string =>
-  Object.entries(catalogue).find(([name]) => name === code)?.[1].advice ?? 'a code of the catalogue';
+/** Where the advice depends on the cause, and not on the code alone. */
+const adviceOfCase: Readonly<Record<string, string>> = {
+  'layers-regex': 'Write target_modules as a list, or remove layers_to_transform.',
+  'layers-pattern-alone': 'Add layers_to_transform, or remove layers_pattern.',
+  'task-seq2seq': 'Use an adapter whose `task_type` is CAUSAL_LM, or absent.',
+};
+
+const adviceOf = (name: string, code: string | undefined): string =>
+  adviceOfCase[name] ??
+  Object.entries(catalogue).find(([known]) => known === code)?.[1].advice ??
+  'a code of the catalogue';
 
 const joined = (parts: readonly Float32Array[]): Float32Array =>
   Float32Array.from(parts.flatMap((part) => [...part]));
@@ -75,7 +84,10 @@ describe('adapters made by PEFT', () => {
         (error: unknown) => error,
       );
       expect(refusal).toBeInstanceOf(AdaptletError);
-      expect(refusal).toMatchObject({ code: result, message: expect.stringContaining(adviceOf(result)) });
+      expect(refusal).toMatchObject({
+        code: result,
+        message: expect.stringContaining(adviceOf(name, result)),
+      });
     },
   );
 });
