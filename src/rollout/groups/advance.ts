@@ -47,8 +47,7 @@ export const advanceGroups = (draft: Draft, turn: GroupTurn): Standing | undefin
     keep(draft, groups, name);
     if (standing !== undefined) return within(name, standing);
     // A later group may be on its way already, when this one had to start again.
-    const next = groups.present?.group;
-    if (next !== undefined) show(draft, next, steps);
+    groups.showPresent(steps);
     elapsedMs = 0;
   }
   return undefined;
@@ -64,13 +63,6 @@ const keep = ({ weight, step }: Draft, groups: Groups, name: string): void => {
   const { phase } = groups.list.find((group) => group.name === name) ?? {};
   const index = phase === 'Pending' ? 0 : (step?.index ?? 0);
   groups.change(name, { weight: phase === 'RolledBack' ? 0 : weight, step: index });
-};
-
-/** The rollout shows where the group is. */
-const show = (draft: Draft, { weight, step }: GroupStatus, steps: readonly Step[]): void => {
-  draft.weight = weight;
-  draft.mirror = 0;
-  draft.step = { ...firstStep(steps), index: step };
 };
 
 /** Too many failures anywhere, in the order of the groups: the first that has them says what follows. */
@@ -101,7 +93,7 @@ export const failuresOf = (
   if (failed === undefined) return undefined;
   const { present } = groups;
   if (present !== undefined && (present.group.name !== before || present.group.phase === 'RolledBack'))
-    show(draft, present.group, steps);
+    groups.showPresent(steps);
   const advice =
     failed.phase === 'Failed'
       ? 'promote goes on all the same, retry starts the group again, abort gives the canary up'

@@ -19,7 +19,7 @@ export const applyGroupVerb = (
   }
   const failed = groups.list.filter(({ phase }) => phase === 'Failed' || phase === 'RolledBack');
   const [first] = failed;
-  if (first === undefined) return verb === 'promote' && promotePaused(draft, groups);
+  if (first === undefined) return verb === 'promote' && promotePaused(draft, groups, steps);
   switch (verb) {
     case 'promote':
       if (first.phase === 'RolledBack')
@@ -62,10 +62,12 @@ export const applyGroupVerb = (
   }
 };
 
-const promotePaused = (draft: Draft, groups: Groups): boolean => {
+const promotePaused = (draft: Draft, groups: Groups, steps: readonly Step[]): boolean => {
   const { present } = groups;
   if (present?.group.phase !== 'Paused') return false;
   groups.change(present.group.name, { phase: 'Succeeded' });
+  // The next one may be on its way already, and goes on from its own step.
+  if (draft.step?.full !== true) groups.showPresent(steps);
   draft.events.push({ reason: 'StepPromoted', message: `the group after ${present.group.name} begins` });
   return true;
 };

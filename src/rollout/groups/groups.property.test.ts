@@ -75,6 +75,7 @@ const turn = fc.record({
 });
 type Turn = typeof turn extends fc.Arbitrary<infer T> ? T : never;
 const story = fc.record({ groups, steps, turns: fc.array(turn, { maxLength: 25 }) });
+type Story = typeof story extends fc.Arbitrary<infer T> ? T : never;
 
 const happen = (world: GroupWorld, what: Happening): void => {
   switch (what.do) {
@@ -159,6 +160,18 @@ const check = (world: GroupWorld, before: GroupWorld['status'], verb: string | u
   }
 };
 
+/** A group that waits for a person is promoted while the spec holds the rollout. */
+const promotedWhilePaused: Story = {
+  groups: [{ name: 'g0', limit: { count: 1 }, successAction: 'Pause' }, { name: 'g1' }],
+  steps: [],
+  turns: [
+    { happenings: [], elapsedMs: 0, verb: undefined },
+    { happenings: [{ do: 'follow' }], elapsedMs: 0, verb: undefined },
+    { happenings: [{ do: 'follow' }], elapsedMs: 0, verb: undefined },
+    { happenings: [{ do: 'paused', paused: true }], elapsedMs: 0, verb: 'promote' },
+  ],
+};
+
 describe('groups, whatever happens in whatever order', () => {
   it('keep the invariants after every decision', () => {
     fc.assert(
@@ -170,7 +183,7 @@ describe('groups, whatever happens in whatever order', () => {
           check(world, before, one.verb);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 200, examples: [[promotedWhilePaused]] },
     );
   });
 

@@ -88,6 +88,37 @@ describe('groups of a rollout', () => {
     expect(fleet.settle().phases[1]).toBe('second Paused 100');
   });
 
+  it('show the next group from the promote on, also while the spec holds the rollout', () => {
+    const fleet = world({ successAction: 'Pause' }, []).settle();
+    expect(fleet.phases[0]).toBe('pilot Paused 100');
+    fleet.edit(() => {
+      fleet.more = { paused: true };
+    });
+    fleet.decide({ verb: 'promote' });
+    expect(fleet.phases).toEqual(['pilot Succeeded 100', 'second Pending 0', 'rest Pending 0']);
+    expect(fleet.status?.weights).toMatchObject({ canary: 0, stable: 100 });
+  });
+
+  it('go on where the next group was, when one in front of it had to start again', () => {
+    const fleet = world({ successAction: 'Pause', errorAction: 'Pause' }).settle();
+    fleet.decide({ verb: 'promote' });
+    fleet.settle();
+    fleet.decide({ verb: 'promote' });
+    fleet.settle();
+    expect(fleet.phases).toEqual(['pilot Succeeded 100', 'second Progressing 20', 'rest Pending 0']);
+    const [pilot = ''] = fleet.having(100);
+    fleet.behave('Refuses', pilot).settle();
+    expect(fleet.phases[0]).toBe('pilot Failed 100');
+    fleet.behave('Good', pilot).decide({ verb: 'retry' });
+    fleet.settle();
+    fleet.decide({ verb: 'promote' });
+    fleet.settle();
+    expect(fleet.phases.slice(0, 2)).toEqual(['pilot Paused 100', 'second Progressing 20']);
+    fleet.decide({ verb: 'promote' });
+    fleet.settle();
+    expect(fleet.phases.slice(0, 2)).toEqual(['pilot Succeeded 100', 'second Progressing 20']);
+  });
+
   it('go on when as many serve the canary as successThreshold asks for', () => {
     const fleet = new GroupWorld([{ name: 'most', limit: { count: 4 }, successThreshold: '75%' }], []).join(
       ...names,

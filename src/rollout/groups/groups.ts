@@ -67,6 +67,15 @@ export class Groups {
     this.#draft.step = firstStep(steps);
   }
 
+  /** The rollout shows where the present group is. */
+  showPresent(steps: readonly Step[]): void {
+    const group = this.present?.group;
+    if (group === undefined) return;
+    this.#draft.weight = group.weight;
+    this.#draft.mirror = 0;
+    this.#draft.step = { ...firstStep(steps), index: group.step };
+  }
+
   specOf(name: string): Group | undefined {
     return this.specs.find((spec) => spec.name === name);
   }
