@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { artifactErrors } from '../errors/artifact.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { tarOf } from './artifact.fixture.ts';
@@ -98,6 +98,21 @@ describe('an archive that is refused', () => {
     expect(await codeOf(() => unpack(gzipSync(Buffer.concat([entry, Buffer.alloc(1000)])), 'gzip'))).toBe(
       'ARTIFACT_TOO_LARGE',
     );
+  });
+});
+
+it.each<[string, Buffer, Compression]>([
+  ['taken', good, 'none'],
+  ['taken, compressed', gzipSync(good), 'gzip'],
+  ['refused', tarOf([{ name: '../out' }]), 'none'],
+  ['damaged', Buffer.concat([good.subarray(0, 1200), Buffer.alloc(1_000_000, 1)]), 'none'],
+])('an archive that was %s is no longer open', async (_, bytes, compression) => {
+  await codeOf(() => unpack(bytes, compression));
+  await vi.waitFor(async () => {
+    const open = await Promise.all(
+      (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+    );
+    expect(open).not.toContain(join(root, 'archive'));
   });
 });
 

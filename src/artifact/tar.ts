@@ -44,7 +44,11 @@ const pieces = (source: AsyncIterable<Uint8Array>) => {
     }
     return Buffer.concat(parts);
   };
-  return { some, exactly };
+  /** No more of the stream is read: what is behind it is closed. */
+  const close = async (): Promise<void> => {
+    await iterator.return?.();
+  };
+  return { some, exactly, [Symbol.asyncDispose]: close };
 };
 
 type Pieces = ReturnType<typeof pieces>;
@@ -112,11 +116,11 @@ const nameOf = (header: Buffer): string => {
 
 /**
  * Entries of a tar stream (POSIX ustar with pax and GNU long names). Regular files and folders only: links, devices and
- * everything else is refused, not passed over.
+ * everything else is refused, not passed over. The stream is closed when the last entry was read, or something was wrong.
  * @throws AdaptletError ARTIFACT_ARCHIVE_INVALID, ARTIFACT_FILE_REFUSED
  */
 export const tarEntries = async function* (source: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
-  const input = pieces(source);
+  await using input = pieces(source);
   let pax: ReadonlyMap<string, string> = new Map();
   for (;;) {
     const header = await input.exactly(block);
