@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What CI does for less than a minute each.
 SOAKS := never-disturbed recycled-memory cluster/random
-.PHONY: help setup demo demo-cluster test soak check gen format bench clean
+.PHONY: help setup demo demo-cluster test soak fuzz check gen format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

@@ -87,7 +87,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
     tally: counts.copies,
     clock,
     table,
-    maxConcurrent: () => settings.maxConcurrent,
+    maxConcurrent: settings.maxConcurrent,
     waiting: () => engine.now?.waiting ?? 0,
   });
   stack.defer(() => mirror.close());

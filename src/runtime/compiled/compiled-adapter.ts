@@ -26,8 +26,8 @@ export const compiledFrom = (
 /** Reads, validates and converts an adapter off the serving thread. Implemented in src/runtime/adapter. */
 export type Compiler = {
   /**
-   * Uses the compiled file that is there when it is intact; else calls `verify` and makes it from the folder. Errors:
-   * the adapter part of the catalogue, those of `verify`.
+   * Uses the compiled file that is there when it is intact; else calls `verify` and makes it from the folder.
+   * @throws the adapter part of the catalogue, those of `verify`
    */
   compile(
     adapter: {

@@ -167,7 +167,9 @@ export const mirrorNode = (change: SplitChange = {}) => {
     tally: tally.copies,
     clock,
     table,
-    maxConcurrent: () => state.maxConcurrent,
+    get maxConcurrent() {
+      return state.maxConcurrent;
+    },
     waiting: () => state.waiting,
   });
   const path = new DataPath({ clock, engine, residency, guard, counts: tally, facts, table, mirror });

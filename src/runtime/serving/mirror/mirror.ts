@@ -30,7 +30,7 @@ export type MirrorParts = {
   readonly clock: Clock;
   readonly table: () => RoutingTable;
   /** Requests that may be in the engine at once. */
-  readonly maxConcurrent: () => number;
+  readonly maxConcurrent: number;
   /** Requests that are known to wait for a place in the engine. */
   readonly waiting: () => number;
 };
@@ -121,7 +121,7 @@ export class Mirror {
 
   /** Beside a copy one place stays free, so that the next request waits for nobody. */
   #hasRoom(): boolean {
-    return this.#inEngine === 0 || this.#inEngine + 1 < this.#parts.maxConcurrent();
+    return this.#inEngine === 0 || this.#inEngine + 1 < this.#parts.maxConcurrent;
   }
 
   /** A copy that is beside requests leaves when there is no free place any more, or no time. */
