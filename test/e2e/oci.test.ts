@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -109,5 +111,30 @@ spec:
       settings: { 'registry-config': join(folder, 'config.json') },
     });
     expect((await ask('upper')).text).toBe(' MOON!');
+  });
+});
+
+describe('a registry that refuses every connection', () => {
+  it('is tried again and again by itself, without a request and without a change of the manifests', async () => {
+    let connections = 0;
+    const door = createServer((socket) => {
+      connections += 1;
+      socket.resetAndDestroy();
+    });
+    door.listen(0, '127.0.0.1');
+    await once(door, 'listening');
+    const node = await TestNode.start();
+    try {
+      const { port } = door.address() as AddressInfo;
+      await node.write(
+        'adapters.yaml',
+        adapter('away', `127.0.0.1:${port}/team/away:v1`, '  preload: {tier: Memory}\n'),
+      );
+      // Five in a row are one try.
+      await waitFor('three tries', () => connections >= 15, 120_000);
+    } finally {
+      await node.dispose();
+      door.close();
+    }
   });
 });

@@ -67,6 +67,11 @@ describe.skipIf(!hasRegistry)(`what starts before what it needs${reason}`, () =>
     });
     expect(adapter).toMatchObject({ key: `${fleet.namespace}/upper` });
     registry.open();
+    // Nobody asks for it meanwhile: a request would start the next try.
+    await waitFor('the next try', async () => {
+      const { adapters } = await node().client.status();
+      return adapters.some(({ state }) => state === 'Resident');
+    });
     await waitFor('upper', async () => (await askMoon(node(), 'shout')).text === moon.upper, 60_000);
   });
 });
