@@ -25,6 +25,8 @@ export type FleetOptions = {
   readonly nodeSettings?: Readonly<Record<string, string>>;
   readonly cluster?: Cluster;
   readonly say?: (text: string) => void;
+  /** Root of the sources that everything starts from, default this repository. */
+  readonly tree?: string;
 };
 
 export const systemNamespace = 'adaptlet-system';
@@ -67,7 +69,7 @@ export class TestFleet implements AsyncDisposable {
     const cluster = options.cluster ?? (await startCluster({ controllerManager: true }));
     const folder = await mkdtemp(join(tmpdir(), 'adaptlet-fleet-'));
     say(`an API server at ${cluster.server}`);
-    await installChart(cluster);
+    await helmChart(cluster, 'install', options.tree);
     const namespace = await cluster.createNamespace('team');
     const door = new FrontDoor();
     const fleet = new TestFleet(cluster, namespace, door, folder, options);
@@ -89,15 +91,19 @@ export class TestFleet implements AsyncDisposable {
       identity: `operator-${index}`,
       settings: { 'lease-duration': '3s', ...this.#options.operatorSettings },
       env: this.#options.operatorEnv,
+      tree: this.#options.tree,
     };
     return this.restartOperator(index);
   }
 
-  /** Starts an operator as it was started before; unlike {@link startOperator} also without an API server. */
-  async restartOperator(index: number): Promise<TestOperator> {
+  /**
+   * Starts an operator as it was started before; unlike {@link startOperator} also without an API server. `tree`: root
+   * of other sources.
+   */
+  async restartOperator(index: number, tree?: string): Promise<TestOperator> {
     const options = this.#operatorOptions[index];
     if (options === undefined) throw new Error(`operator ${index} was never started`);
-    const operator = await TestOperator.start(options);
+    const operator = await TestOperator.start(tree === undefined ? options : { ...options, tree });
     this.operators[index] = operator;
     this.door.route(`operator-${index}`, operator.grpc);
     return operator;
@@ -125,18 +131,23 @@ export class TestFleet implements AsyncDisposable {
         ...this.#options.nodeSettings,
         ...more,
       },
+      tree: this.#options.tree,
     };
     return this.restartNode(index);
   }
 
   /**
    * Starts a runtime as it was started before, with its folder; unlike {@link startNode} also without an API server.
-   * `env`: for this process.
+   * `env`: for this process. `tree`: root of other sources.
    */
-  async restartNode(index: number, env: Readonly<Record<string, string>> = {}): Promise<TestNode> {
+  async restartNode(
+    index: number,
+    env: Readonly<Record<string, string>> = {},
+    tree?: string,
+  ): Promise<TestNode> {
     const options = this.#nodeOptions[index];
     if (options === undefined) throw new Error(`runtime ${index} was never started`);
-    const started = await TestNode.start({ ...options, env });
+    const started = await TestNode.start({ ...options, env, ...(tree === undefined ? {} : { tree }) });
     this.nodes[index] = started;
     return started;
   }
@@ -157,6 +168,11 @@ export class TestFleet implements AsyncDisposable {
     );
     await writeFile(path, bundle);
     return path;
+  }
+
+  /** Upgrades the chart, with its CRDs, to that of other sources. */
+  upgradeChart(tree: string): Promise<void> {
+    return helmChart(this.cluster, 'upgrade', tree);
   }
 
   apply(yaml: string): Promise<string> {
@@ -215,19 +231,19 @@ export class TestFleet implements AsyncDisposable {
   }
 }
 
-/** Installs the chart as a user would: CRDs, rights, accounts and the workloads, which nothing runs here. */
-const installChart = async (cluster: Cluster): Promise<void> => {
+/** Installs or upgrades the chart as a user would: CRDs, rights, accounts and the workloads, which nothing runs here. */
+const helmChart = async (
+  cluster: Cluster,
+  verb: 'install' | 'upgrade',
+  tree = repositoryRoot,
+): Promise<void> => {
   const helm = await toolPath('helm');
-  const chart = join(repositoryRoot, 'charts/adaptlet');
-  const args = ['install', 'adaptlet', chart, '-n', systemNamespace, '--create-namespace'];
+  const chart = join(tree, 'charts/adaptlet');
+  const args = [verb, 'adaptlet', chart, '-n', systemNamespace];
+  if (verb === 'install') args.push('--create-namespace');
   await run(helm, [...args, '--kubeconfig', cluster.kubeconfig]);
-  await cluster.kubectlOk([
-    'wait',
-    '--for=condition=Established',
-    '--timeout=30s',
-    '-f',
-    join(repositoryRoot, 'crds'),
-  ]);
+  const crds = join(tree, 'crds');
+  await cluster.kubectlOk(['wait', '--for=condition=Established', '--timeout=30s', '-f', crds]);
 };
 
 const digests = new Map<string, Promise<string>>();

@@ -19,6 +19,8 @@ export type NodeOptions = {
   readonly folder?: string;
   readonly settings?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Root of the sources that run, default this repository. */
+  readonly tree?: string | undefined;
 };
 
 /** Addresses of a running node. */
@@ -69,7 +71,8 @@ export class TestNode {
       'log-level': 'debug',
       ...options.settings,
     };
-    return new TestNode(folder, await AdaptletProcess.start<Ready>('serve', { settings, env: options.env }));
+    const { env, tree } = options;
+    return new TestNode(folder, await AdaptletProcess.start<Ready>('serve', { settings, env, tree }));
   }
 
   /** Writes a manifest file in one step, as `kubectl` or an editor would. */

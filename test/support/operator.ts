@@ -6,6 +6,8 @@ export type OperatorOptions = {
   readonly identity: string;
   readonly settings?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Root of the sources that run, default this repository. */
+  readonly tree?: string | undefined;
 };
 
 /** Addresses of a running operator: `grpc` is host:port, `http` a URL. */
@@ -45,8 +47,9 @@ export class TestOperator {
       'log-level': 'debug',
       ...options.settings,
     };
-    const { identity, env } = options;
-    return new TestOperator(identity, await AdaptletProcess.start<Ready>('operator', { settings, env }));
+    const { identity, env, tree } = options;
+    const started = await AdaptletProcess.start<Ready>('operator', { settings, env, tree });
+    return new TestOperator(identity, started);
   }
 
   async metrics(): Promise<string> {

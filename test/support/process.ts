@@ -12,6 +12,8 @@ export type ProcessOptions = {
   readonly settings: Readonly<Record<string, string>>;
   /** On top of those of this process. */
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Root of the sources that run, default this repository. */
+  readonly tree?: string | undefined;
 };
 
 /** A real `adaptlet` process that says in one line of JSON where it listens. */
@@ -33,12 +35,12 @@ export class AdaptletProcess<Ready> {
    */
   static async start<Ready>(
     command: 'serve' | 'operator',
-    { settings, env }: ProcessOptions,
+    { settings, env, tree = repositoryRoot }: ProcessOptions,
   ): Promise<AdaptletProcess<Ready>> {
     const flags = Object.entries(settings).flatMap(([name, value]) =>
       value === '' ? [] : [`--${name}`, value],
     );
-    const child = spawn(join(repositoryRoot, 'bin/adaptlet'), [command, ...flags], {
+    const child = spawn(join(tree, 'bin/adaptlet'), [command, ...flags], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

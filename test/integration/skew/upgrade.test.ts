@@ -1,0 +1,148 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { earlierRelease, extractEarlierRelease } from '../../support/earlier-release.ts';
+import { TestFleet } from '../../support/fleet.ts';
+import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
+import type { TestNode } from '../../support/node.ts';
+import { repositoryRoot } from '../../support/process.ts';
+import { traffic } from '../../support/traffic.ts';
+import { makeVersions } from '../../support/versions.ts';
+import { waitFor } from '../../support/wait.ts';
+
+/** Versions of one adapter; each answers unlike the one before and the one after. */
+const count = 8;
+const texts = [moon.upper, moon.reverse, moon.digits, moon.hello];
+const textOf = (version: number): string => texts[version % texts.length] ?? '';
+
+let folder: string;
+let earlier: string;
+let fleet: TestFleet;
+/** Requests to the runtime that stays on the earlier release: no upgrade of anything else may be felt there. */
+let load: ReturnType<typeof traffic>;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'adaptlet-skew-'));
+  const names = Array.from({ length: count }, (_, version) => `v${version}`);
+  const versions = await makeVersions(folder, names);
+  earlier = await extractEarlierRelease();
+  fleet = await TestFleet.start({ runtimes: 2, tree: earlier, nodeSettings: { 'import-roots': folder } });
+  await fleet.apply(versions.map(({ yaml }) => yaml).join(''));
+  await point(0);
+  await serves(0);
+  load = traffic(() => fleet.nodes[0] as TestNode, {
+    model: 'shout',
+    prompt: 'moon:',
+    allowed: new Set(texts),
+    width: 1,
+  });
+});
+afterAll(async () => {
+  await load.stop();
+  await fleet[Symbol.asyncDispose]();
+  for (const each of [folder, earlier]) await rm(each, { recursive: true, force: true });
+});
+
+const point = (version: number) =>
+  fleet.apply(rolloutYaml('shout', `v${version}`, '{setWeight: 30}, {pause: {}}'));
+const users = Array.from({ length: 40 }, (_, i) => `u${i}`);
+const answersOf = async (node: TestNode) =>
+  Promise.all(users.map(async (user) => (await askMoon(node, 'shout', user)).text));
+const serves = (version: number) =>
+  waitFor(
+    `v${version} on every runtime, for every user`,
+    async () => {
+      const all = await Promise.all(fleet.nodes.map(answersOf));
+      return all.flat().every((text) => text === textOf(version));
+    },
+    60_000,
+  );
+/** The canary gets some users, the same ones on every runtime. */
+const splits = (stable: number, canary: number) =>
+  waitFor(
+    `v${canary} beside v${stable}`,
+    async () => {
+      const [first, second] = await Promise.all(fleet.nodes.map(answersOf));
+      const isSplit = [stable, canary].every((version) => first?.includes(textOf(version)));
+      return isSplit && JSON.stringify(first) === JSON.stringify(second);
+    },
+    60_000,
+  );
+const phase = (wanted: string) =>
+  waitFor(`phase ${wanted}`, async () => (await fleet.rollout('shout'))?.phase === wanted, 60_000);
+const verb = async (name: 'promote' | 'abort') =>
+  expect(await fleet.plugin(name, 'shout')).toMatchObject({ code: 0, stderr: '' });
+/** The next version is promoted, the one after it given up. */
+const rollOut = async (stable: number) => {
+  await point(stable + 1);
+  await splits(stable, stable + 1);
+  await verb('promote');
+  await serves(stable + 1);
+  await phase('Healthy');
+  await point(stable + 2);
+  await splits(stable + 1, stable + 2);
+  await verb('abort');
+  await serves(stable + 1);
+};
+const replaceNode = async (index: number, tree: string) => {
+  expect(await fleet.nodes[index]?.end()).toBe(0);
+  const node = await fleet.restartNode(index, {}, tree);
+  await waitFor(
+    'it to be connected',
+    async () => (await node.client.status()).operator?.state === 'connected',
+  );
+};
+const replaceOperator = async (index: number, tree: string) => {
+  await fleet.operators[index]?.end();
+  await fleet.restartOperator(index, tree);
+};
+
+describe(`releases one apart: ${earlierRelease.version} and this one`, () => {
+  it('the CRDs of this one under operators and runtimes of the earlier one', async () => {
+    await fleet.upgradeChart(repositoryRoot);
+    await rollOut(0);
+  });
+
+  it('a runtime of this one, with the data of the earlier one, at operators of the earlier one', async () => {
+    await replaceNode(1, repositoryRoot);
+    await serves(1);
+    // v2 was given up, and stays so.
+    await point(3);
+    await splits(1, 3);
+    await verb('promote');
+    await serves(3);
+  });
+
+  it('replicas of both, and a canary that goes on while the leader is replaced', async () => {
+    await point(4);
+    await splits(3, 4);
+    await replaceOperator(0, repositoryRoot);
+    await splits(3, 4);
+    await replaceOperator(1, repositoryRoot);
+    await splits(3, 4);
+    await verb('promote');
+    await serves(4);
+    await phase('Healthy');
+  });
+
+  it('a runtime of the earlier one at operators of this one', async () => {
+    await rollOut(4);
+  });
+
+  it('back: the earlier one on the data, the statuses and the CRDs that this one wrote', async () => {
+    await replaceNode(1, earlier);
+    await serves(5);
+    await replaceOperator(0, earlier);
+    await replaceOperator(1, earlier);
+    await point(7);
+    await splits(5, 7);
+    await verb('promote');
+    await serves(7);
+  });
+
+  it('not one request failed on the runtime that was left alone', async () => {
+    await load.stop();
+    expect({ failures: load.failures, wrong: load.wrong }).toEqual({ failures: [], wrong: [] });
+    expect(load.answered()).toBeGreaterThan(0);
+  });
+});
