@@ -21,10 +21,10 @@ export const extractEarlierRelease = async (): Promise<string> => {
     maxBuffer: 256 * 1024 ** 2,
   });
   if (archive.status !== 0) {
-    throw new Error(`git archive of ${release.version} failed; a shallow clone lacks it: ${archive.stderr}`);
+    throw new Error(`git archive of ${release.version} failed; a shallow clone lacks it: ${String(archive.stderr)}`);
   }
   const tar = spawnSync('tar', ['-x', '-C', folder], { input: archive.stdout });
-  if (tar.status !== 0) throw new Error(`tar failed: ${tar.stderr}`);
+  if (tar.status !== 0) throw new Error(`tar failed: ${String(tar.stderr)}`);
   await symlink(join(repositoryRoot, 'node_modules'), join(folder, 'node_modules'));
   return folder;
 };
