@@ -23,6 +23,7 @@ const decide = (
     state,
     isSilent: false,
     underWay: [],
+    verdict: undefined,
     now,
     ...more,
   });

@@ -4,6 +4,7 @@ import type { Mirror, Report } from '../../gen/adaptlet/control/v1/control.ts';
 import {
   AdapterReport as Adapter,
   type AdapterReport,
+  BaseModelReport,
   RolloutReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -24,6 +25,7 @@ const make = () => {
     ready: true,
     message: '',
     removalsHeld: undefined as Snapshot['removalsHeld'],
+    baseModel: BaseModelReport.fromPartial({ state: 'Ready' }),
   };
   const sent: { readonly at: number; readonly report: Report }[] = [];
   const reports: Reports = new Reports({

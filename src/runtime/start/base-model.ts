@@ -1,0 +1,102 @@
+import { Registry } from '../../artifact/registry.ts';
+import { ModelDelivery } from '../base-model/delivery.ts';
+import { LateEngine } from '../base-model/late-engine.ts';
+import { type ModelState, modelText } from '../base-model/model-state.ts';
+import { openModelStore } from '../base-model/model-store.ts';
+import { type ModelSource, modelSourceOf } from '../config/model-source.ts';
+import { type EngineClient, startEngine } from '../engine/client/client.ts';
+import type { Disk } from './disk.ts';
+import { engineOptions, untilReady } from './engine.ts';
+import type { RuntimeParts } from './parts.ts';
+import { registryOptions } from './store.ts';
+
+/** The base model of a runtime: on its way, then in its engine. */
+export type BaseModel = {
+  /** `starting` until the model is loaded for the first time. */
+  readonly engine: EngineClient;
+  readonly state: () => ModelState;
+  /** How far it is has changed, or more of it arrived. */
+  readonly onChange: (listener: () => void) => void;
+  /**
+   * Brings the model here and into the engine; resolves when it is ready.
+   * @throws those of a base model that cannot be used
+   */
+  readonly load: () => Promise<void>;
+};
+
+/** The base model that the settings name. Nothing is fetched or loaded yet; the stack ends what is. */
+export const openBaseModel = async (
+  parts: RuntimeParts,
+  disk: Pick<Disk, 'memory' | 'remembered'>,
+  stack: AsyncDisposableStack,
+): Promise<BaseModel> => {
+  const source = modelSourceOf(parts.settings.model);
+  const delivery = source.kind === 'folder' ? undefined : await openDelivery(parts, source, disk, stack);
+  const listeners: (() => void)[] = [];
+  let isReady = false;
+  const state = (): ModelState => (isReady ? { kind: 'Ready' } : (delivery?.state ?? { kind: 'Loading' }));
+  const tell = (): void => {
+    for (const listener of listeners) listener();
+  };
+  delivery?.onState(tell);
+  const engine = new LateEngine(() => modelText(state()));
+  const stop = new AbortController();
+  stack.defer(() => engine.close());
+  stack.defer(() => stop.abort());
+
+  const start = async (folder: string): Promise<void> => {
+    parts.logger.info(
+      { model: folder },
+      'loading the base model; the first time, its weights are prepared for this machine',
+    );
+    engine.begin(startEngine(engineOptions(parts, folder)));
+    await untilReady(engine);
+    isReady = true;
+    tell();
+  };
+  return {
+    engine,
+    state,
+    onChange: (listener) => void listeners.push(listener),
+    load: async () => {
+      if (source.kind === 'folder') await start(source.folder);
+      else if (delivery !== undefined) {
+        const { folder, digest } = await delivery.run(stop.signal);
+        await start(folder);
+        await delivery.serves(digest);
+        const checking = delivery.check(digest, stop.signal).catch((error: unknown) => {
+          if (!stop.signal.aborted)
+            parts.logger.error({ err: error }, 'the check of the base model did not end');
+        });
+        stack.defer(async () => {
+          stop.abort();
+          await checking;
+        });
+      }
+    },
+  };
+};
+
+const openDelivery = async (
+  { settings, clock, logger }: RuntimeParts,
+  source: Extract<ModelSource, { kind: 'registry' }>,
+  { memory, remembered }: Pick<Disk, 'memory' | 'remembered'>,
+  stack: AsyncDisposableStack,
+): Promise<ModelDelivery> => {
+  const { dataDir, modelDisk: budgetBytes } = settings;
+  const store = await openModelStore({ dataDir, budgetBytes }, stack);
+  const random = Math.random;
+  const delivery = new ModelDelivery({
+    ...store,
+    source,
+    // One attempt each: the delivery says that it failed, and tries again.
+    registry: new Registry({ ...registryOptions(settings, { clock, random }), attempts: 1 }),
+    remembered: remembered.model,
+    memory: memory.model,
+    clock,
+    random,
+    logger,
+  });
+  stack.defer(() => delivery.close());
+  return delivery;
+};
