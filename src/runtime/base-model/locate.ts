@@ -3,9 +3,7 @@ import { relative } from 'node:path';
 import { layersOf } from '../../artifact/layers.ts';
 import type { Manifest } from '../../artifact/manifest.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-
-/** The file that makes a folder one of a base model. */
-const graphName = 'model.onnx';
+import { graphName } from './model-files.ts';
 
 const noGraph = (where: string): AdaptletError =>
   new AdaptletError('MODEL_FILE_MISSING', `${where} has no ${graphName}`, {
