@@ -1,9 +1,9 @@
+import { untilReady } from '../../src/runtime/base-model/until-ready.ts';
 import {
   type EngineClient,
   type EngineOptions,
   startEngine,
 } from '../../src/runtime/engine/client/client.ts';
-import { untilReady } from '../../src/runtime/start/engine.ts';
 
 /**
  * An engine process whose base model is loaded.

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { checkCommand } from './check.ts';
 import { pullCommand } from './pull.ts';
 import { pushCommand } from './push.ts';
 
@@ -7,4 +8,5 @@ export const modelCommand = (): Command =>
   new Command('model')
     .description('base models as artifacts: push, pull, check')
     .addCommand(pushCommand())
-    .addCommand(pullCommand());
+    .addCommand(pullCommand())
+    .addCommand(checkCommand());

@@ -6,7 +6,7 @@ import { elementType } from '../engine/onnx/schema.ts';
 export type GraphFacts = {
   /** Numbers that were trained, as many as the graph's tensors and quantised linears hold. */
   readonly parameters: number;
-  /** What most of them are stored as: float32, float16, bfloat16, int8, int4 or int2. */
+  /** What most of them are stored as, of a quantised model those of its linears: float32, float16, bfloat16, int8, int4… */
   readonly precision: string;
   /** Files with the weights, relative to the graph, sorted; none when they are in it. */
   readonly weightFiles: readonly string[];
@@ -47,13 +47,16 @@ const add = (counts: Map<string, number>, precision: string, parameters: number)
 export const graphFactsOf = (graph: Graph): GraphFacts => {
   const counts = new Map<string, number>();
   const known = quantised(graph, counts);
+  const linears = new Map(counts);
   const weightFiles = new Set<string>();
   for (const [name, { dims, dataType, location }] of graph.initializers) {
     if (location !== undefined) weightFiles.add(location);
     const precision = precisions.get(dataType);
     if (precision !== undefined && !known.has(name)) add(counts, precision, product(dims));
   }
-  const [[precision] = ['float32']] = [...counts].sort(([, a], [, b]) => b - a);
+  const [[precision] = ['float32']] = [...(linears.size > 0 ? linears : counts)].sort(
+    ([, a], [, b]) => b - a,
+  );
   return {
     parameters: [...counts.values()].reduce((sum, count) => sum + count, 0),
     precision,

@@ -3,10 +3,11 @@ import { ModelDelivery } from '../base-model/delivery.ts';
 import { LateEngine } from '../base-model/late-engine.ts';
 import { type ModelState, modelText } from '../base-model/model-state.ts';
 import { openModelStore } from '../base-model/model-store.ts';
+import { untilReady } from '../base-model/until-ready.ts';
 import { type ModelSource, modelSourceOf } from '../config/model-source.ts';
 import { type EngineClient, startEngine } from '../engine/client/client.ts';
 import type { Disk } from './disk.ts';
-import { engineOptions, untilReady } from './engine.ts';
+import { engineOptions } from './engine.ts';
 import type { RuntimeParts } from './parts.ts';
 import { registryOptions } from './store.ts';
 
