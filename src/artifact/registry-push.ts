@@ -28,7 +28,8 @@ const streamOf = (path: string, size: number, heard: (bytes: number) => void): R
     for (let at = 0; at < size; ) {
       const piece = new Uint8Array(Math.min(chunkBytes, size - at));
       const { bytesRead } = await file.read(piece, 0, piece.length, at);
-      if (bytesRead === 0) throw new AdaptletError('ARTIFACT_CHANGED', `${path} became shorter while it was sent`);
+      if (bytesRead === 0)
+        throw new AdaptletError('ARTIFACT_CHANGED', `${path} became shorter while it was sent`);
       at += bytesRead;
       heard(bytesRead);
       yield piece.subarray(0, bytesRead);
@@ -51,7 +52,11 @@ export class RegistryPush {
   }
 
   /** Pushes blobs, then the manifest, under the tag of the reference if it has one. Resolves with the digest. */
-  async push(reference: ImageReference, packed: Packed, { signal, onProgress }: PushOptions): Promise<Digest> {
+  async push(
+    reference: ImageReference,
+    packed: Packed,
+    { signal, onProgress }: PushOptions,
+  ): Promise<Digest> {
     const limits = { ...defaultLimits, maxBytes: Number.MAX_SAFE_INTEGER };
     const blobs = blobsOf(parseManifest(packed.manifest, limits, packed.digest));
     const totalBytes = blobs.reduce((sum, { size }) => sum + size, 0);
@@ -111,7 +116,11 @@ export class RegistryPush {
     });
   }
 
-  async #manifest(reference: ImageReference, { digest, manifest }: Packed, signal: AbortSignal): Promise<void> {
+  async #manifest(
+    reference: ImageReference,
+    { digest, manifest }: Packed,
+    signal: AbortSignal,
+  ): Promise<void> {
     const version = reference.tag ?? digest;
     await withRetries(this.#options, signal, async () => {
       await using answer = await this.#http.request(
@@ -152,4 +161,7 @@ const reasonOf = async ({ response }: Answer): Promise<string> =>
   (await response.text().catch(() => '')).trim().slice(0, 300);
 
 const refused = (what: string, status: number, why = ''): AdaptletError =>
-  new AdaptletError('REGISTRY_REFUSED', `${what}: the registry answered ${status}${why === '' ? '' : `: ${why}`}`);
+  new AdaptletError(
+    'REGISTRY_REFUSED',
+    `${what}: the registry answered ${status}${why === '' ? '' : `: ${why}`}`,
+  );

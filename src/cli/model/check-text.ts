@@ -12,7 +12,11 @@ export type CheckReport = ModelCheck & {
   readonly run?: Trial;
 };
 
-const tasks = { generate: 'generates text', embed: 'embeds and classifies texts', infer: 'runs plain tensors' };
+const tasks = {
+  generate: 'generates text',
+  embed: 'embeds and classifies texts',
+  infer: 'runs plain tensors',
+};
 
 const line = (label: string, value: string | undefined): string[] =>
   value === undefined ? [] : [`${label.padEnd(20)}${value}`];
@@ -41,7 +45,10 @@ const memoryLines = (memory: MemoryNeed): string[] => {
         ? undefined
         : `different adapters share a step up to rank ${maxRankTogether} (--batch-memory ${sizeText(memory.batchBytes)})`,
     ),
-    ...line('RAM', `about ${sizeText(memory.totalBytes)} when all of it is used, and some 250 MiB of the programs`),
+    ...line(
+      'RAM',
+      `about ${sizeText(memory.totalBytes)} when all of it is used, and some 250 MiB of the programs`,
+    ),
   ];
 };
 

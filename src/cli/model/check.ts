@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { Registry } from '../../artifact/registry.ts';
-import type { CheckSource } from '../../runtime/base-model/check-source.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { CheckSource } from '../../runtime/base-model/check-source.ts';
 import { settingsSchema } from '../../runtime/config/settings.ts';
 import { describeSettings, type Given, readSettings } from '../../settings/settings.ts';
 import { systemClock } from '../../time/clock.ts';
@@ -25,7 +25,12 @@ const schema = settingsSchema.pick({
 
 type Flags = RegistryFlags & Given & { readonly output: 'text' | 'json'; readonly run?: boolean };
 
-const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const quiet = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 
 const openSource = async (model: string, flags: Flags): Promise<CheckSource> => {
   const { folderSource, registrySource } = await import('../../runtime/base-model/check-source.ts');

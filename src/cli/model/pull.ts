@@ -20,7 +20,11 @@ export const pullCommand = (): Command =>
     )
     .action(async (reference: string, folder: string, flags: Flags) => {
       const { signal } = new AbortController();
-      const line = progressLines('received', systemClock.monotonic, (text) => void process.stderr.write(text));
+      const line = progressLines(
+        'received',
+        systemClock.monotonic,
+        (text) => void process.stderr.write(text),
+      );
       const { digest, bytes } = await pullModel({
         registry: new Registry(registryOptionsOf(flags, process.env)),
         image: imageOf(reference),

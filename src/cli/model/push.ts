@@ -12,8 +12,13 @@ type Flags = RegistryFlags & { readonly output: 'text' | 'json' };
 /** `adaptlet model push`. */
 export const pushCommand = (): Command =>
   withRegistryFlags(new Command('push'))
-    .description('push the folder of a base model to a registry; the same files have the same digest everywhere')
-    .argument('<folder>', 'folder with model.onnx; what it shares with other precisions may lie in its parent')
+    .description(
+      'push the folder of a base model to a registry; the same files have the same digest everywhere',
+    )
+    .argument(
+      '<folder>',
+      'folder with model.onnx; what it shares with other precisions may lie in its parent',
+    )
     .argument('<reference>', 'registry/repository[:tag]')
     .addOption(new Option('-o, --output <form>', 'how to print it').choices(['text', 'json']).default('text'))
     .addHelpText(

@@ -1,6 +1,6 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { type AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Site } from '../compiled/compile-target.ts';
@@ -91,7 +91,11 @@ const attempting =
   };
 
 /** The kind of module without its layer, as target_modules of an adapter names it. */
-const kindOf = ({ module }: Site): string => module.replace(/^.*\.\d+\./, '').split('.').at(-1) ?? module;
+const kindOf = ({ module }: Site): string =>
+  module
+    .replace(/^.*\.\d+\./, '')
+    .split('.')
+    .at(-1) ?? module;
 
 const tensorsAsSession = (graph: Graph) => ({
   inputs: tensorsOf(graph, 'inputs').map(({ code, ...info }) => ({ ...info, type: elementTypeOf(code) })),

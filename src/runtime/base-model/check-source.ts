@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Digest } from '../../api/names.ts';
 import { digestOf } from '../../artifact/digest.ts';
+import { startDiskThread } from '../../artifact/disk-thread.ts';
 import { layersOf } from '../../artifact/layers.ts';
 import { type Descriptor, parseManifest } from '../../artifact/manifest.ts';
 import type { ImageReference } from '../../artifact/reference.ts';
 import type { Registry } from '../../artifact/registry.ts';
-import { startDiskThread } from '../../artifact/disk-thread.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { CheckedPlace } from './check-model.ts';
 import { readGraphFacts } from './graph-facts.ts';
@@ -15,7 +15,10 @@ import { refuseWithoutGraph } from './locate.ts';
 import { graphName } from './model-files.ts';
 
 /** A model where it can be checked; `digest` is known of one in a registry. */
-export type CheckSource = AsyncDisposable & { readonly place: CheckedPlace; readonly digest: Digest | undefined };
+export type CheckSource = AsyncDisposable & {
+  readonly place: CheckedPlace;
+  readonly digest: Digest | undefined;
+};
 
 const limits = { maxBytes: Number.MAX_SAFE_INTEGER, maxLayers: 1024, maxFiles: 4096 };
 
@@ -111,7 +114,6 @@ const fetchSmall = async ({ registry, image, signal, root, files }: Fetch): Prom
   const path = await fetch(graph);
   const folder = dirname(path);
   const weights = new Set(readGraphFacts(path).weightFiles.map((name) => join(folder, name)));
-  for (const file of files)
-    if (file !== graph && !weights.has(join(root, file.name))) await fetch(file);
+  for (const file of files) if (file !== graph && !weights.has(join(root, file.name))) await fetch(file);
   return folder;
 };

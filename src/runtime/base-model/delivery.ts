@@ -56,6 +56,11 @@ export class ModelDelivery {
     return this.#state.kind === 'Downloading' ? this.#downloading() : this.#state;
   }
 
+  /** Of the manifest; undefined until it is known. */
+  get digest(): Digest | undefined {
+    return this.#parts.source.image.digest ?? this.#memory?.digest;
+  }
+
   onState(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -117,13 +122,13 @@ export class ModelDelivery {
 
   async #attempt(signal: AbortSignal): Promise<Delivered> {
     const { store, source } = this.#parts;
-    const known = source.image.digest ?? this.#memory?.digest;
+    const known = this.digest;
     if (known !== undefined && this.#memory?.damaged === true) {
       await store.quarantine(known, signal);
       await this.#remember(known, false);
     }
     if (known === undefined || store.stored(known) === undefined) await this.#fetch(known, signal);
-    const digest = source.image.digest ?? this.#memory?.digest;
+    const { digest } = this;
     if (digest === undefined)
       throw new AdaptletError('INTERNAL', `${source.url} was fetched without a digest`);
     return { digest, folder: await locateModel(store.folder(digest), source.url) };

@@ -1,5 +1,7 @@
+import type { Digest } from '../../api/names.ts';
 import { Registry } from '../../artifact/registry.ts';
 import { ModelDelivery } from '../base-model/delivery.ts';
+import { folderDigest } from '../base-model/folder-digest.ts';
 import { LateEngine } from '../base-model/late-engine.ts';
 import { type ModelState, modelText } from '../base-model/model-state.ts';
 import { openModelStore } from '../base-model/model-store.ts';
@@ -16,6 +18,8 @@ export type BaseModel = {
   /** `starting` until the model is loaded for the first time. */
   readonly engine: EngineClient;
   readonly state: () => ModelState;
+  /** Of its OCI manifest; '' until it is known. Of a folder it is computed once the model serves. */
+  readonly digest: () => Digest | '';
   /** How far it is has changed, or more of it arrived. */
   readonly onChange: (listener: () => void) => void;
   /**
@@ -35,6 +39,7 @@ export const openBaseModel = async (
   const delivery = source.kind === 'folder' ? undefined : await openDelivery(parts, source, disk, stack);
   const listeners: (() => void)[] = [];
   let isReady = false;
+  let digest: Digest | undefined;
   const state = (): ModelState => (isReady ? { kind: 'Ready' } : (delivery?.state ?? { kind: 'Loading' }));
   const tell = (): void => {
     for (const listener of listeners) listener();
@@ -55,24 +60,41 @@ export const openBaseModel = async (
     isReady = true;
     tell();
   };
+  /** Reads gigabytes beside the requests; the stack ends it before anything else. */
+  const inBackground = (work: (signal: AbortSignal) => Promise<void>, failed: string): void => {
+    const working = work(stop.signal).catch((error: unknown) => {
+      if (!stop.signal.aborted) parts.logger.error({ err: error }, failed);
+    });
+    stack.defer(async () => {
+      stop.abort();
+      await working;
+    });
+  };
+  const identify = async (folder: string, signal: AbortSignal): Promise<void> => {
+    const { modelFolder: memory } = disk.memory;
+    digest = await folderDigest(folder, { remembered: disk.remembered.modelFolder, memory, signal });
+    tell();
+  };
   return {
     engine,
     state,
+    digest: () => digest ?? delivery?.digest ?? '',
     onChange: (listener) => void listeners.push(listener),
     load: async () => {
-      if (source.kind === 'folder') await start(source.folder);
-      else if (delivery !== undefined) {
-        const { folder, digest } = await delivery.run(stop.signal);
-        await start(folder);
-        await delivery.serves(digest);
-        const checking = delivery.check(digest, stop.signal).catch((error: unknown) => {
-          if (!stop.signal.aborted)
-            parts.logger.error({ err: error }, 'the check of the base model did not end');
-        });
-        stack.defer(async () => {
-          stop.abort();
-          await checking;
-        });
+      if (source.kind === 'folder') {
+        await start(source.folder);
+        inBackground(
+          (signal) => identify(source.folder, signal),
+          'the digest of the base model could not be computed',
+        );
+      } else if (delivery !== undefined) {
+        const delivered = await delivery.run(stop.signal);
+        await start(delivered.folder);
+        await delivery.serves(delivered.digest);
+        inBackground(
+          (signal) => delivery.check(delivered.digest, signal),
+          'the check of the base model did not end',
+        );
       }
     },
   };

@@ -51,16 +51,19 @@ export const identityOf = (
 };
 
 /** How far the base model is, as people and the operator see it. */
-export const modelViewOf = (source: string, { state }: Pick<BaseModel, 'state'>): ModelView => {
+export const modelViewOf = (
+  source: string,
+  { state, digest }: Pick<BaseModel, 'state' | 'digest'>,
+): ModelView => {
   const now = state();
-  const bytes = { receivedBytes: 0, totalBytes: 0, bytesPerSecond: 0, digest: '' as const, ...now };
-  const { receivedBytes, totalBytes, bytesPerSecond, digest } = bytes;
+  const bytes = { receivedBytes: 0, totalBytes: 0, bytesPerSecond: 0, ...now };
+  const { receivedBytes, totalBytes, bytesPerSecond } = bytes;
   return {
     source,
     state: now.kind,
     reason: now.kind === 'Waiting' ? now.code : '',
     message: modelText(now),
-    digest,
+    digest: digest(),
     receivedBytes,
     totalBytes,
     bytesPerSecond,

@@ -90,6 +90,15 @@ const sourceSchema = z.object({ follows: z.enum(['manifests', 'operator']) });
 const modelSchema = z.object({ reference: z.string(), digest: digestSchema, damaged: z.boolean() });
 export type ModelMemory = z.infer<typeof modelSchema>;
 
+/** Digest of the manifest of the base model in a folder, and the files that it is of. */
+const modelFolderSchema = z.object({
+  folder: z.string(),
+  weightFiles: z.array(z.string()),
+  stamps: z.array(z.string()),
+  digest: digestSchema,
+});
+export type ModelFolderMemory = z.infer<typeof modelFolderSchema>;
+
 /** The state files of one runtime, below `<data folder>/state/`. */
 export const memoryOf = (dataDir: string) => {
   const at = <T, Written = T>(name: string, schema: z.ZodType<T>) =>
@@ -104,6 +113,7 @@ export const memoryOf = (dataDir: string) => {
     plan: at<ReadHeldPlan, ReturnType<typeof heldPlanToJson>>('plan.json', heldPlanSchema),
     link: at('link.json', linkSchema),
     model: at('model.json', modelSchema),
+    modelFolder: at('model-folder.json', modelFolderSchema),
   };
 };
 export type Memory = ReturnType<typeof memoryOf>;
@@ -130,6 +140,7 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
     plan: plan?.held,
     link: await valueOf(memory.link),
     model: await valueOf(memory.model),
+    modelFolder: await valueOf(memory.modelFolder),
     standalone: await valueOf(memory.standalone),
     holds: (await valueOf(memory.holds))?.holds ?? [],
     trials: (await valueOf(memory.trials))?.trials ?? [],
