@@ -2,7 +2,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type FixtureArtifact, fileLayer, artifactOf, filesArtifact, tarOf } from '../../artifact/artifact.fixture.ts';
+import {
+  artifactOf,
+  type FixtureArtifact,
+  fileLayer,
+  filesArtifact,
+  tarOf,
+} from '../../artifact/artifact.fixture.ts';
 import { type DiskThread, startDiskThread } from '../../artifact/disk-thread.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
@@ -11,7 +17,11 @@ import { modelSourceOf } from '../config/model-source.ts';
 import type { ModelMemory } from '../state/memory.ts';
 import { ModelDelivery } from './delivery.ts';
 
-const one = filesArtifact({ 'model.onnx': 'graph', 'model.onnx.data': 'w'.repeat(3000), 'config.json': '{}' });
+const one = filesArtifact({
+  'model.onnx': 'graph',
+  'model.onnx.data': 'w'.repeat(3000),
+  'config.json': '{}',
+});
 const two = filesArtifact({ 'model.onnx': 'graph 2', 'config.json': '{}' });
 const never = new AbortController().signal;
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -177,7 +187,10 @@ describe('the delivery of a base model', () => {
     const { delivery } = await begin(w, `tiny@${one.digest}`);
     const running = delivery.run(never);
     await untilWaiting(delivery);
-    expect(delivery.state).toMatchObject({ code: 'STORE_FULL', message: expect.stringContaining('3007 more bytes') });
+    expect(delivery.state).toMatchObject({
+      code: 'STORE_FULL',
+      message: expect.stringContaining('3007 more bytes'),
+    });
     expect(w.asked).toEqual([one.digest]);
     w.free = 3007;
     w.clock.advance(1000);
@@ -185,13 +198,13 @@ describe('the delivery of a base model', () => {
   });
 
   it.each([
-    ['no graph', filesArtifact({ 'adapter_config.json': '{}', 'x.safetensors': '1' }), 'MODEL_FILE_MISSING', 0],
     [
-      'two graphs',
-      filesArtifact({ 'a/model.onnx': '1', 'b/model.onnx': '2' }),
-      'MODEL_INVALID',
-      3,
+      'no graph',
+      filesArtifact({ 'adapter_config.json': '{}', 'x.safetensors': '1' }),
+      'MODEL_FILE_MISSING',
+      0,
     ],
+    ['two graphs', filesArtifact({ 'a/model.onnx': '1', 'b/model.onnx': '2' }), 'MODEL_INVALID', 3],
   ])('refuses an artifact with %s', async (_, artifact, code, blobs) => {
     const w = world();
     w.has.set(artifact.digest, artifact);
@@ -206,7 +219,10 @@ describe('the delivery of a base model', () => {
   });
 
   it('finds the graph in a folder of an archive', async () => {
-    const tar = tarOf([{ name: 'onnx/model.onnx', content: 'g' }, { name: 'config.json', content: '{}' }]);
+    const tar = tarOf([
+      { name: 'onnx/model.onnx', content: 'g' },
+      { name: 'config.json', content: '{}' },
+    ]);
     const type = 'application/vnd.cncf.model.weight.v1.tar';
     const artifact = artifactOf([{ bytes: tar, mediaType: type }, fileLayer('README.md', 'hello')]);
     const w = world();

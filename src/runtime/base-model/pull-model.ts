@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Digest } from '../../api/names.ts';
 import { startDiskThread } from '../../artifact/disk-thread.ts';
@@ -62,12 +62,19 @@ export const pullModel = async ({
         }),
       signal,
     );
+    // The store's files are its own; a folder for people is readable as any.
+    await makeReadable(store.folder(added));
     await rm(folder, { recursive: true, force: true });
     await rename(store.folder(added), folder);
     return added;
   });
   await rm(root, { recursive: true, force: true });
   return { digest, bytes: totalBytes(manifest) };
+};
+
+const makeReadable = async (folder: string): Promise<void> => {
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true }))
+    if (entry.isFile()) await chmod(join(entry.parentPath, entry.name), 0o644);
 };
 
 const withStore = async <T>(root: string, work: (store: ContentStore) => Promise<T>): Promise<T> => {

@@ -1,8 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, request, type Server } from 'node:http';
 import { type AddressInfo } from 'node:net';
-import { randomBytes } from 'node:crypto';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { adaptlet } from '../../support/cli.ts';
@@ -30,6 +30,8 @@ export class ModelRegistry implements AsyncDisposable {
   readonly folder: string;
   /** Paths of blobs that were asked for. */
   readonly blobs: string[] = [];
+  /** Bytes of bodies that clients sent through the doors. */
+  uploads = 0;
   /** Blobs larger than a mebibyte come with a flipped bit. */
   corrupts = false;
   readonly #door: Server;
@@ -60,6 +62,9 @@ export class ModelRegistry implements AsyncDisposable {
       });
       onward.on('error', () => outgoing.destroy());
       outgoing.on('close', () => onward.destroy());
+      incoming.on('data', (chunk: Buffer) => {
+        started.uploads += chunk.length;
+      });
       incoming.pipe(onward);
     });
     door.listen(0, '127.0.0.1');

@@ -3,10 +3,10 @@ import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { adaptlet } from '../../support/cli.ts';
 import { tiny } from '../../support/node.ts';
 import { runProgram } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
-import { adaptlet } from '../../support/cli.ts';
 import { fillerBytes, hasRegistry, ModelRegistry, oras } from './registry.ts';
 import { Serving } from './serving.ts';
 
@@ -37,7 +37,9 @@ describe.skipIf(!hasRegistry)('a base model from a registry (needs go to build i
   it('is fetched while the runtime lives, is not ready and says how far it is, then serves', async () => {
     registry.network.slowDown(2 << 20);
     await using serving = await start();
-    expect(await serving.says(/\d+ of 6 MiB, \d+\.\d MiB\/s/)).toContain('the base model is being downloaded');
+    expect(await serving.says(/\d+ of 6 MiB, \d+\.\d MiB\/s/)).toContain(
+      'the base model is being downloaded',
+    );
     expect((await serving.get('/livez')).status).toBe(200);
     const status = await adaptlet('status', '--data-dir', serving.data);
     expect(status.stdout).toMatch(/model oci:.*being downloaded: \d+ of 6 MiB.*manifest sha256:/);
@@ -122,7 +124,9 @@ describe.skipIf(!hasRegistry)('a base model from a registry (needs go to build i
     const adapter = join(tiny.adapters, 'upper');
     const target = `${registry.registry.host}/models/adapter:v1`;
     const files = ['adapter_config.json', 'adapter_model.safetensors'];
-    expect((await runProgram(oras, ['push', '--plain-http', target, ...files], { cwd: adapter })).code).toBe(0);
+    expect((await runProgram(oras, ['push', '--plain-http', target, ...files], { cwd: adapter })).code).toBe(
+      0,
+    );
     const before = registry.blobs.length;
     await using serving = await Serving.start(`oci://${registry.host}/models/adapter:v1`);
     expect(await serving.says(/MODEL_FILE_MISSING/)).toContain('model.onnx');
@@ -168,17 +172,22 @@ describe.skipIf(!hasRegistry)('a base model from a registry (needs go to build i
     expect(await serving.says(/STORE_FULL/)).toContain('--model-disk');
   });
 
-  it.skipIf(!canMount)('waits for room on a full disk and goes on by itself (needs root to mount a tmpfs)', async () => {
-    const mount = await mkdtemp(join(tmpdir(), 'adaptlet-small-disk-'));
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
-    try {
-      await using serving = await start({}, join(mount, 'data'));
-      expect(await serving.says(/STORE_FULL/)).toMatch(/needs \d+ more bytes, the disk of the data folder has/);
-      execFileSync('mount', ['-o', 'remount,size=64m', mount]);
-      await serving.ready();
-    } finally {
-      execFileSync('umount', [mount]);
-      await rm(mount, { recursive: true, force: true });
-    }
-  });
+  it.skipIf(!canMount)(
+    'waits for room on a full disk and goes on by itself (needs root to mount a tmpfs)',
+    async () => {
+      const mount = await mkdtemp(join(tmpdir(), 'adaptlet-small-disk-'));
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mount]);
+      try {
+        await using serving = await start({}, join(mount, 'data'));
+        expect(await serving.says(/STORE_FULL/)).toMatch(
+          /needs \d+ more bytes, the disk of the data folder has/,
+        );
+        execFileSync('mount', ['-o', 'remount,size=64m', mount]);
+        await serving.ready();
+      } finally {
+        execFileSync('umount', [mount]);
+        await rm(mount, { recursive: true, force: true });
+      }
+    },
+  );
 });
