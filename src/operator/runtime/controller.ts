@@ -75,9 +75,11 @@ export class RuntimeController implements Controller {
     if (this.#writes.isBehind(read)) return { requeueAfterMs: lookAgainMs };
     const { metadata, status: before } = read.object;
     const state = fleet.get(key);
-    const isSilent = state === undefined && inGrace(this.#parts);
+    const isEarly = inGrace(this.#parts);
+    const isSilent = state === undefined && isEarly;
     const monotonic = clock.monotonic();
-    const graceEndsInMs = isSilent ? term.since + graceMs - monotonic : undefined;
+    // Then it is away, or can be compared with others that have reported by then.
+    const graceEndsInMs = isEarly ? term.since + graceMs - monotonic : undefined;
     const status = decideRuntime({
       namespace: metadata.namespace,
       name: metadata.name,
@@ -86,7 +88,7 @@ export class RuntimeController implements Controller {
       state,
       isSilent,
       underWay: state === undefined ? [] : this.#underWayAt(state),
-      verdict: state === undefined || inGrace(this.#parts) ? undefined : verdictOf(this.#models(), state),
+      verdict: state === undefined || isEarly ? undefined : verdictOf(this.#models(), state),
       now: new Date(clock.now()).toISOString(),
     });
     if (status === undefined) return soonest(graceEndsInMs);
@@ -100,7 +102,7 @@ export class RuntimeController implements Controller {
     if (written !== 'Written') return written === 'Conflict' ? { requeueAfterMs: lookAgainMs } : {};
     memory.writtenAt = monotonic;
     this.#tell(read, before, status);
-    return {};
+    return soonest(graceEndsInMs);
   };
 
   /** Counted anew after a runtime came, went or loaded its model. */

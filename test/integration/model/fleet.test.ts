@@ -22,10 +22,14 @@ describe.skipIf(!hasRegistry)('base models of a fleet (needs go to build the reg
   const condition = (index: number, type: string) =>
     fleet.runtime(index).then((status) => status?.conditions.find((c) => c.type === type));
   const says = (index: number, type: string, status: string, reason: string) =>
-    waitFor(`${type}=${status} ${reason} of node-${index}`, async () => {
-      const found = await condition(index, type);
-      return found?.status === status && found.reason === reason && found.message;
-    });
+    waitFor(
+      `${type}=${status} ${reason} of node-${index}`,
+      async () => {
+        const found = await condition(index, type);
+        return found?.status === status && found.reason === reason && found.message;
+      },
+      60_000,
+    );
   const others = async () => {
     const text = await (await fleet.leader()).metrics();
     return /^adaptlet_operator_runtimes_other_model (\d+)$/m.exec(text)?.[1];
