@@ -45,6 +45,77 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
+describe('a store that keeps what was unfinished', () => {
+  const resuming = async (budgetBytes = 100_000) => {
+    await store[Symbol.asyncDispose]();
+    store = await ContentStore.open({ root, budgetBytes, disk, keepsUnfinished: true });
+  };
+  /** Writes the configuration, and the first half of the weights. */
+  const breakOff = async () => {
+    const broken = store.add(
+      one.manifest,
+      async (blob, path) => {
+        const bytes = one.blobs.get(blob.digest) ?? Buffer.alloc(0);
+        await writeFile(path, blob.size < 1000 ? bytes : bytes.subarray(0, 500));
+        if (blob.size === 1000) throw new AdaptletError('REGISTRY_UNAVAILABLE', 'it broke off');
+      },
+      never,
+    );
+    await expect(broken).rejects.toThrow('it broke off');
+  };
+
+  it('goes on in the next process with whole blobs and with half of one, and counts both', async () => {
+    await breakOff();
+    await resuming();
+    expect(store.usage.usedBytes).toBe(500 + 7 + 2);
+    const asked: (readonly [number, number])[] = [];
+    await store.add(
+      one.manifest,
+      async (blob, path, have) => {
+        asked.push([blob.size, have]);
+        await appendFile(path, (one.blobs.get(blob.digest) ?? Buffer.alloc(0)).subarray(have));
+      },
+      never,
+    );
+    expect(asked).toEqual([[1000, 500]]);
+    expect(store.usage.usedBytes).toBe(bytesOfOne);
+  });
+
+  it('finds out a part with other bytes, and begins that blob again', async () => {
+    await breakOff();
+    await writeFile(join(root, 'tmp', `${hexOf(weightsOf('1'))}.part`), 'x'.repeat(500));
+    await resuming();
+    const rest = (): Promise<Digest> =>
+      store.add(
+        one.manifest,
+        async (blob, path, have) => {
+          await appendFile(path, (one.blobs.get(blob.digest) ?? Buffer.alloc(0)).subarray(have));
+        },
+        never,
+      );
+    await expect(rest()).rejects.toMatchObject({ code: 'ARTIFACT_CORRUPT' });
+    expect(await rest()).toBe(one.digest);
+  });
+
+  it('gives that room to another artifact when the budget is short, or when it is told to', async () => {
+    await breakOff();
+    await resuming(1100);
+    await add(two);
+    expect(store.usage.usedBytes).toBe(bytesOfOne);
+    await store.remove(two.digest);
+    await breakOff();
+    await store.clearLeftovers();
+    expect(store.usage.usedBytes).toBe(0);
+  });
+
+  it('keeps nothing where it does not say so', async () => {
+    await breakOff();
+    await reopen();
+    expect(store.usage.usedBytes).toBe(0);
+    expect(await readdir(join(root, 'tmp'))).toEqual([]);
+  });
+});
+
 describe('adding and removing', () => {
   it('has the files under their own names, and the bytes that they take', async () => {
     expect(await add(one)).toBe(one.digest);

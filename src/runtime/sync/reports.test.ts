@@ -50,6 +50,33 @@ const make = () => {
 };
 
 describe('reports', () => {
+  it('tell the bytes of a base model on its way every two seconds, and its arrival at once', () => {
+    const { clock, now, sent, reports } = make();
+    const arriving = (mebibytes: number) => {
+      now.message = `${mebibytes} MiB`;
+      now.baseModel = BaseModelReport.fromPartial({
+        state: 'Downloading',
+        message: now.message,
+        receivedBytes: BigInt(mebibytes) << 20n,
+      });
+      reports.changed();
+    };
+    arriving(1);
+    clock.advance(1000);
+    const before = sent.length;
+    for (let mebibytes = 2; mebibytes <= 60; mebibytes++) {
+      arriving(mebibytes);
+      clock.advance(100);
+    }
+    const told = sent.slice(before);
+    expect(told).toHaveLength(3);
+    expect(told.at(-1)?.report).toMatchObject({ message: expect.stringMatching(/MiB/), ready: true });
+    now.baseModel = BaseModelReport.fromPartial({ state: 'Loading' });
+    reports.changed();
+    clock.advance(50);
+    expect(sent.at(-1)?.report.baseModel).toMatchObject({ state: 'Loading' });
+  });
+
   it('begin with everything', () => {
     const { sent } = make();
     expect(sent).toMatchObject([
