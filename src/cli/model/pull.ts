@@ -22,7 +22,7 @@ export const pullCommand = (): Command =>
       const { signal } = new AbortController();
       const line = progressLines(
         'received',
-        systemClock.monotonic,
+        () => systemClock.monotonic(),
         (text) => void process.stderr.write(text),
       );
       const { digest, bytes } = await pullModel({

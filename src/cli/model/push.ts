@@ -35,7 +35,7 @@ export const pushCommand = (): Command =>
         readGraph: (path) => graphs.read(path),
         hash: async ({ path }) => (await disk.hash(path, signal)).digest,
       });
-      const line = progressLines('pushed', systemClock.monotonic, err);
+      const line = progressLines('pushed', () => systemClock.monotonic(), err);
       const registry = new RegistryPush(registryOptionsOf(flags, process.env));
       const digest = await registry.push(image, packed, {
         signal,

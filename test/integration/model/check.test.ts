@@ -96,7 +96,7 @@ describe('adaptlet model check', () => {
   ] as const)(
     'refuses a model with %s, with what to do, as serve does',
     async (name, change, why, advice) => {
-      const model = await broken(name.replaceAll(' ', '-'), async (copy) => void (await change(copy)));
+      const model = await broken(name.replaceAll(' ', '-'), change);
       const { code, report } = await check(model);
       expect(code).toBe(1);
       const [refusal] = report.refusals;
