@@ -4,6 +4,7 @@ import { digestCommand } from '../../src/cli/digest.ts';
 import { generateCommand } from '../../src/cli/generate.ts';
 import { kubectlCommands } from '../../src/cli/kubectl/commands.ts';
 import { lintCommand } from '../../src/cli/lint.ts';
+import { modelCommand } from '../../src/cli/model/command.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { verbCommands } from '../../src/cli/verbs.ts';
 import { code, table } from './table.ts';
@@ -51,6 +52,14 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     '',
     ...talking.flatMap((command) => [
       `## \`${usageOf(command)}\``,
+      '',
+      sentence(command.description()),
+      '',
+      ...table(['option', 'default', 'what'], optionRows(command)),
+      '',
+    ]),
+    ...modelCommand().commands.flatMap((command) => [
+      `## \`${usageOf(command, 'adaptlet model')}\``,
       '',
       sentence(command.description()),
       '',

@@ -51,7 +51,10 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       routing: 'from a request to the adapters that may answer it',
       state: 'what a node remembers on its disk',
     },
-    { serving: 'the data path: route, acquire, generate; guard, counts, shadow copies' },
+    {
+      'base-model': 'the base model on its way: from a registry to a folder that the engine opens',
+      serving: 'the data path: route, acquire, generate; guard, counts, shadow copies',
+    },
     { admin: 'what people see of a node and do by hand' },
     { 'plan-source': 'the plan in force, and what a source of plans is' },
     {

@@ -33,7 +33,13 @@ export const runtimeStatusSchema = z
     baseModel: z
       .strictObject({
         name: text(128).meta({ description: 'Name of the base model.' }),
-        digest: digestSchema.meta({ description: 'Digest of its files.' }).optional(),
+        digest: digestSchema
+          .meta({ description: 'Digest of the files that decide its answers; absent until it is loaded.' })
+          .optional(),
+        manifestDigest: digestSchema
+          .meta({ description: 'Digest of its OCI manifest, however it came to the node.' })
+          .optional(),
+        source: text(1024).meta({ description: 'Folder or oci:// reference that it comes from.' }).optional(),
       })
       .meta({ description: 'The base model that is loaded there.' }),
     executionProvider: text(128).meta({ description: 'What runs the graph. Example: CPUExecutionProvider' }),

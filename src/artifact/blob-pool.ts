@@ -33,13 +33,15 @@ export class BlobPool {
   /** One at a time writes a blob or takes it away. */
   readonly #mutex = new KeyedMutex<Digest>();
   /** Bytes of blobs that broke off; counted in the budget. */
-  readonly #partials = new Map<Digest, number>();
+  readonly #partials: Map<Digest, number>;
 
   constructor(parts: {
     readonly paths: StorePaths;
     readonly disk: DiskThread;
     readonly budget: DiskBudget;
     readonly blobs: ReadonlyMap<Digest, number>;
+    /** What is there of blobs that broke off; counted in the budget. */
+    readonly partials: ReadonlyMap<Digest, number>;
     readonly isUsed: (digest: Digest) => boolean;
   }) {
     this.#paths = parts.paths;
@@ -47,10 +49,18 @@ export class BlobPool {
     this.#budget = parts.budget;
     this.#isUsed = parts.isUsed;
     this.#blobs = new Map(parts.blobs);
+    this.#partials = new Map(parts.partials);
   }
 
   digests(): readonly Digest[] {
     return [...this.#blobs.keys()];
+  }
+
+  bytesOf(blobs: readonly Descriptor[]): number {
+    return blobs.reduce(
+      (sum, { digest }) => sum + (this.#blobs.get(digest) ?? this.#partials.get(digest) ?? 0),
+      0,
+    );
   }
 
   /** Keeps blobs, those that are here and those that come, until it is disposed. */
@@ -75,7 +85,7 @@ export class BlobPool {
     const missing = blobs
       .filter(({ digest }) => !this.#blobs.has(digest))
       .reduce((sum, { digest, size }) => sum + Math.max(0, size - (this.#partials.get(digest) ?? 0)), 0);
-    if (missing > this.#budget.free) await this.#clearLeftovers();
+    if (missing > this.#budget.free) await this.clearLeftovers();
     return this.#budget.reserve(missing, what);
   }
 
@@ -139,7 +149,8 @@ export class BlobPool {
     reservation: Reservation,
     signal: AbortSignal,
   ): Promise<void> {
-    if (this.#blobs.has(blob.digest)) return;
+    // Of another size: its manifest lies, which is found out when it comes again.
+    if (this.#blobs.get(blob.digest) === blob.size) return;
     const path = this.#paths.partial(blob.digest);
     try {
       await write(blob, path, (await sizeOf(path)) ?? 0);
@@ -186,7 +197,7 @@ export class BlobPool {
   }
 
   /** Partial files that nobody is writing, blobs that nobody needs, and the quarantine. */
-  async #clearLeftovers(): Promise<void> {
+  async clearLeftovers(): Promise<void> {
     for (const [digest, size] of this.#partials) {
       if (this.#held.has(digest)) continue;
       this.#partials.delete(digest);

@@ -11,6 +11,8 @@ export const mediaTypes = {
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
   artifact: 'application/vnd.adaptlet.adapter.v1',
   config: 'application/vnd.adaptlet.adapter.config.v1+json',
+  model: 'application/vnd.cncf.model.manifest.v1+json',
+  modelConfig: 'application/vnd.cncf.model.config.v1+json',
   /** CNCF ModelPack (https://github.com/modelpack/model-spec). */
   weight: 'application/vnd.cncf.model.weight.v1.raw',
   weightConfig: 'application/vnd.cncf.model.weight.config.v1.raw',

@@ -52,7 +52,15 @@ const unavailable = (url: URL, what: string, cause?: unknown, after?: number): A
     ...(after === undefined ? {} : { retryAfterMs: after }),
   });
 
-/** GET requests to registries: authentication, redirects, stalls. One attempt each; see `withRetries`. */
+/** What is sent with a request. */
+export type Sent = {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  readonly headers: Headers;
+  /** Made anew for each try; calls `heard` as it goes, so that a long upload is no stall. */
+  readonly body?: (heard: () => void) => ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>;
+};
+
+/** Requests to registries: authentication, redirects, stalls. One attempt each; see `withRetries`. */
 export class RegistryHttp {
   readonly #options: RegistryHttpOptions;
   /** Authorization by registry and repository, until the registry refuses it. In memory only. */
@@ -67,23 +75,40 @@ export class RegistryHttp {
    * @throws AdaptletError REGISTRY_DENIED, REGISTRY_INSECURE, REGISTRY_UNAVAILABLE
    */
   async get(reference: ImageReference, path: string, headers: Headers, signal: AbortSignal): Promise<Answer> {
-    const scheme = isPlainHttp(reference.registry, this.#options.insecureHosts) ? 'http' : 'https';
-    const url = new URL(`${scheme}://${reference.registry}/v2/${reference.repository}/${path}`);
+    return await this.request(reference, path, { method: 'GET', headers }, signal);
+  }
+
+  /**
+   * Any request: `path` is below `/v2/<repository>/`, or a URL that an answer of the registry named.
+   * @throws as of `get`
+   */
+  async request(
+    reference: ImageReference,
+    path: string | URL,
+    sent: Sent,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const url = path instanceof URL ? path : this.#urlOf(reference, path);
     const key = `${reference.registry}/${reference.repository}`;
     const known = this.#authorizations.get(key);
-    const first = await this.#follow(url, withAuthorization(headers, known), signal);
+    const first = await this.#follow(url, withAuthorization(sent, known), signal);
     if (first.response.status !== 401) return await refuse(first, reference);
     await first[Symbol.asyncDispose]();
     this.#authorizations.delete(key);
     const challenge = first.response.headers.get('www-authenticate');
     const authorization = await this.#authorize(challenge, reference, signal);
-    const second = await this.#follow(url, withAuthorization(headers, authorization), signal);
+    const second = await this.#follow(url, withAuthorization(sent, authorization), signal);
     if (second.response.status === 401) {
       await second[Symbol.asyncDispose]();
       throw denied(reference, 'it refuses the credentials');
     }
     this.#authorizations.set(key, authorization);
     return await refuse(second, reference);
+  }
+
+  #urlOf({ registry, repository }: ImageReference, path: string): URL {
+    const scheme = isPlainHttp(registry, this.#options.insecureHosts) ? 'http' : 'https';
+    return new URL(`${scheme}://${registry}/v2/${repository}/${path}`);
   }
 
   async #authorize(
@@ -95,7 +120,7 @@ export class RegistryHttp {
     const answers: Answer[] = [];
     try {
       return await answerChallenge(challenge, reference, credentials, async (url, headers) => {
-        const answer = await this.#send(url, headers, signal);
+        const answer = await this.#send(url, { method: 'GET', headers }, signal);
         answers.push(answer);
         return answer.response;
       });
@@ -105,11 +130,15 @@ export class RegistryHttp {
   }
 
   /** Redirects go to storage services: credentials stay with the origin that asked for them. */
-  async #follow(start: URL, headers: Headers, signal: AbortSignal): Promise<Answer> {
+  async #follow(start: URL, sent: Sent, signal: AbortSignal): Promise<Answer> {
     let url = start;
     for (let hops = 0; hops <= maxRedirects; hops++) {
-      const { authorization: _, ...bare } = headers;
-      const answer = await this.#send(url, url.origin === start.origin ? headers : bare, signal);
+      const { authorization: _, ...bare } = sent.headers;
+      const answer = await this.#send(
+        url,
+        url.origin === start.origin ? sent : { ...sent, headers: bare },
+        signal,
+      );
       const location = answer.response.headers.get('location');
       if (![301, 302, 303, 307, 308].includes(answer.response.status) || location === null) return answer;
       await answer[Symbol.asyncDispose]();
@@ -119,7 +148,7 @@ export class RegistryHttp {
     throw unavailable(start, `redirects more than ${maxRedirects} times`);
   }
 
-  async #send(url: URL, headers: Headers, signal: AbortSignal): Promise<Answer> {
+  async #send(url: URL, { method, headers, body }: Sent, signal: AbortSignal): Promise<Answer> {
     this.#checkScheme(url);
     const { clock, idleMs } = this.#options;
     const watch = watchdog(clock, idleMs);
@@ -127,6 +156,8 @@ export class RegistryHttp {
     try {
       response = await this.#options.fetch(url, {
         // Content-Encoding would make the bytes others than those of the digest.
+        method,
+        ...(body === undefined ? {} : { body: body(watch.heard), duplex: 'half' }),
         headers: { 'accept-encoding': 'identity', 'user-agent': 'adaptlet', ...headers },
         redirect: 'manual',
         signal: AbortSignal.any([signal, watch.signal]),
@@ -149,8 +180,8 @@ export class RegistryHttp {
   }
 }
 
-const withAuthorization = (headers: Headers, authorization: string | undefined): Headers =>
-  authorization === undefined ? headers : { ...headers, authorization };
+const withAuthorization = (sent: Sent, authorization: string | undefined): Sent =>
+  authorization === undefined ? sent : { ...sent, headers: { ...sent.headers, authorization } };
 
 const refuse = async (answer: Answer, reference: ImageReference): Promise<Answer> => {
   if (answer.response.status !== 403) return answer;

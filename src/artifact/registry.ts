@@ -126,7 +126,8 @@ export class Registry {
     have: number,
     signal: AbortSignal,
   ): Promise<Answer> {
-    const range: Record<string, string> = have > 0 ? { range: `bytes=${have}-` } : {};
+    // With its end: some registries understand no other form.
+    const range: Record<string, string> = have > 0 ? { range: `bytes=${have}-${blob.size - 1}` } : {};
     const answer = await this.#http.get(reference, `blobs/${blob.digest}`, range, signal);
     const { status, headers } = answer.response;
     const from = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '')?.[1];

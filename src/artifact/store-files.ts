@@ -20,6 +20,9 @@ export type StorePaths = {
   readonly partial: (digest: Digest) => string;
 };
 
+/** Of the files in `tmp` that a transfer goes on with. */
+export const partialSuffix = '.part';
+
 export const storePaths = (root: string): StorePaths => {
   const blobs = join(root, 'blobs', 'sha256');
   const adapters = join(root, 'adapters');
@@ -32,7 +35,7 @@ export const storePaths = (root: string): StorePaths => {
     tmp,
     blob: (digest) => join(blobs, hexOf(digest).slice(0, 2), hexOf(digest)),
     adapter: (digest) => join(adapters, hexOf(digest)),
-    partial: (digest) => join(tmp, `${hexOf(digest)}.part`),
+    partial: (digest) => join(tmp, `${hexOf(digest)}${partialSuffix}`),
   };
 };
 

@@ -10,7 +10,14 @@ import { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 import { layersOf } from './layers.ts';
-import { type ArtifactLimits, blobsOf, defaultLimits, type Manifest, parseManifest } from './manifest.ts';
+import {
+  type ArtifactLimits,
+  blobsOf,
+  type Descriptor,
+  defaultLimits,
+  type Manifest,
+  parseManifest,
+} from './manifest.ts';
 import {
   asStoreError,
   manifestFile,
@@ -22,12 +29,15 @@ import {
 } from './store-files.ts';
 import { lockFolder } from './store-lock.ts';
 import { type Damage, type Scan, type StoredAdapter, scanStore } from './store-scan.ts';
+import { clearTmp, findUnfinished, nothingUnfinished, type Unfinished } from './unfinished.ts';
 
 export type StoreOptions = {
   readonly root: string;
   readonly budgetBytes: number;
   readonly disk: DiskThread;
   readonly limits?: ArtifactLimits;
+  /** What was on its way when the last owner ended is kept, and the next `add` goes on from there. Default: dropped. */
+  readonly keepsUnfinished?: boolean;
 };
 
 type Parts = {
@@ -37,16 +47,23 @@ type Parts = {
   readonly lock: AsyncDisposable;
   readonly budget: DiskBudget;
   readonly scan: Scan;
+  readonly unfinished: Unfinished;
 };
 
 /** Takes out what the scan found damaged, and what nobody needs. */
-const clean = async (paths: StorePaths, scan: Scan): Promise<void> => {
+const clean = async (paths: StorePaths, scan: Scan, { blobs }: Unfinished): Promise<void> => {
   for (const { digest } of scan.damagedAdapters) await removeAll(paths.adapter(digest));
-  for (const digest of scan.orphans) await removeAll(paths.blob(digest));
+  for (const digest of scan.orphans) if (!blobs.has(digest)) await removeAll(paths.blob(digest));
 };
 
-const count = async (budget: DiskBudget, paths: StorePaths, scan: Scan): Promise<void> => {
-  for (const size of scan.blobs.values()) budget.count(size);
+const count = async (
+  budget: DiskBudget,
+  paths: StorePaths,
+  scan: Scan,
+  unfinished: Unfinished,
+): Promise<void> => {
+  for (const sizes of [scan.blobs, unfinished.blobs, unfinished.partials])
+    for (const size of sizes.values()) budget.count(size);
   for (const { extraBytes } of scan.adapters.values()) budget.count(extraBytes);
   for (const name of await namesIn(paths.quarantine))
     budget.count((await sizeOf(join(paths.quarantine, name))) ?? 0);
@@ -78,20 +95,21 @@ export class ContentStore {
    * @throws AdaptletError STORE_LOCKED
    */
   static async open(options: StoreOptions): Promise<ContentStore> {
-    const { root, disk, limits = defaultLimits } = options;
+    const { root, disk, limits = defaultLimits, keepsUnfinished = false } = options;
     const paths = storePaths(root);
     await mkdir(root, { recursive: true });
     const lock = await lockFolder(root);
     try {
-      await removeAll(paths.tmp);
+      await clearTmp(paths, keepsUnfinished);
       for (const folder of [paths.blobs, paths.adapters, paths.quarantine, paths.tmp]) {
         await mkdir(folder, { recursive: true });
       }
       const scan = await scanStore(paths, limits);
-      await clean(paths, scan);
+      const unfinished = keepsUnfinished ? await findUnfinished(paths, scan) : nothingUnfinished;
+      await clean(paths, scan, unfinished);
       const budget = new DiskBudget(options.budgetBytes);
-      await count(budget, paths, scan);
-      const store = new ContentStore({ paths, disk, limits, lock, budget, scan });
+      await count(budget, paths, scan, unfinished);
+      const store = new ContentStore({ paths, disk, limits, lock, budget, scan, unfinished });
       for (const digest of scan.damagedBlobs) await store.#pool.setAside(digest);
       return store;
     } catch (error) {
@@ -100,7 +118,7 @@ export class ContentStore {
     }
   }
 
-  private constructor({ paths, disk, limits, lock, budget, scan }: Parts) {
+  private constructor({ paths, disk, limits, lock, budget, scan, unfinished }: Parts) {
     this.limits = limits;
     this.damage = scan.damagedAdapters;
     this.#paths = paths;
@@ -109,7 +127,8 @@ export class ContentStore {
     this.#lock = lock;
     this.#adapters = new Map(scan.adapters);
     const isUsed = (blob: Digest): boolean => this.#usersOf(blob).length > 0;
-    this.#pool = new BlobPool({ paths, disk, budget, blobs: scan.blobs, isUsed });
+    const blobs = new Map([...scan.blobs, ...unfinished.blobs]);
+    this.#pool = new BlobPool({ paths, disk, budget, blobs, partials: unfinished.partials, isUsed });
   }
 
   get usage(): { readonly usedBytes: number; readonly budgetBytes: number } {
@@ -132,6 +151,16 @@ export class ContentStore {
     const adapter = this.#adapters.get(digest);
     if (adapter !== undefined) return adapter.folder;
     throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
+  }
+
+  /** Bytes of these blobs that are here already, those of broken-off transfers included. */
+  bytesHere(blobs: readonly Descriptor[]): number {
+    return this.#pool.bytesOf(blobs);
+  }
+
+  /** Drops transfers that broke off, blobs that no artifact needs, and what was set aside. */
+  async clearLeftovers(): Promise<void> {
+    await this.#pool.clearLeftovers();
   }
 
   /**
@@ -180,7 +209,15 @@ export class ContentStore {
     await this.#mutex.runExclusive(digest, () => this.#verify(digest, signal), signal);
   }
 
-  async #verify(digest: Digest, signal: AbortSignal): Promise<void> {
+  /**
+   * Reads an artifact whole and changes nothing, so that it may be in use.
+   * @throws AdaptletError ARTIFACT_NOT_STORED, ARTIFACT_CORRUPT
+   */
+  async check(digest: Digest, signal: AbortSignal): Promise<void> {
+    await this.#check(digest, signal);
+  }
+
+  async #check(digest: Digest, signal: AbortSignal): Promise<StoredAdapter> {
     const adapter = this.#adapters.get(digest);
     if (adapter === undefined)
       throw new AdaptletError('ARTIFACT_NOT_STORED', `${digest} is not in the store`);
@@ -194,6 +231,11 @@ export class ContentStore {
         },
       );
     }
+    return adapter;
+  }
+
+  async #verify(digest: Digest, signal: AbortSignal): Promise<void> {
+    const adapter = await this.#check(digest, signal);
     if (adapter.extraBytes === 0) return;
     const bytes = await readFile(join(this.#paths.adapter(digest), manifestFile));
     using _hold = this.#pool.hold(blobsOf(adapter.manifest));

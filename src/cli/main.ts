@@ -5,6 +5,7 @@ import { convertCommand } from './convert.ts';
 import { digestCommand } from './digest.ts';
 import { generateCommand } from './generate.ts';
 import { lintCommand } from './lint.ts';
+import { modelCommand } from './model/command.ts';
 import { operatorCommand } from './operator.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
@@ -21,6 +22,7 @@ const program = new Command('adaptlet')
   .addCommand(lintCommand())
   .addCommand(convertCommand())
   .addCommand(digestCommand())
+  .addCommand(modelCommand())
   .addCommand(statusCommand())
   .addCommand(generateCommand());
 for (const command of verbCommands()) program.addCommand(command);

@@ -45,9 +45,17 @@ const sourceLine = ({ manifests, operator }: StatusResponse): string => {
   return `operator ${where}: ${state}${at} since ${since}, ${cluster}`;
 };
 
+/** Where the base model comes from, and how far it is. A runtime of an older version does not tell. */
+const modelLines = (model: StatusResponse['model']): string[] => {
+  if (model === undefined) return [];
+  const { source, state, digest, message } = model;
+  const manifest = digest === '' ? '' : `, manifest ${digest}`;
+  return [`model ${source}: ${message === '' ? state : message}${manifest}`];
+};
+
 /** What is wrong, one line each; empty when all is well. */
 export const problemsOf = (s: StatusResponse): string[] => [
-  ...(s.engine === 'ready' ? [] : [`the engine is ${s.engine}`]),
+  ...(s.engine === 'ready' ? [] : [s.model?.message || `the engine is ${s.engine}`]),
   ...(s.manifests?.problems ?? []).map((p) => `${p.file}:${p.line}: ${p.reason}`),
   ...operatorProblems(s.operator),
   ...s.adapters
@@ -108,6 +116,7 @@ const analysisLines = (rollouts: readonly Rollout[]): string[] => {
 export const renderStatus = (s: StatusResponse): string => {
   const parts = [
     `${s.baseModel} ${short(s.baseDigest)}  engine ${s.engine} (${s.executionProvider})  up ${Math.round(s.uptimeMs / 1000)} s  version ${s.version}`,
+    ...modelLines(s.model),
     `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,
     sourceLine(s),
   ];

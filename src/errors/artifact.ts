@@ -10,7 +10,8 @@ export const artifactErrors = defineErrors({
   },
   STORE_FULL: {
     summary: 'The disk, or the disk budget of the content store, has no room for an artifact.',
-    advice: 'Raise the disk budget, free space on the disk, or remove adapters that are not needed.',
+    advice:
+      'Raise the disk budget (--adapter-disk, of base models --model-disk), free space on the disk, or remove adapters that are not needed.',
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
@@ -41,7 +42,7 @@ export const artifactErrors = defineErrors({
   },
   ARTIFACT_INDEX: {
     summary: 'The reference names an image index, which lists several artifacts.',
-    advice: 'Use the tag or the digest of the adapter itself.',
+    advice: 'Use the tag or the digest of the artifact itself.',
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
@@ -116,6 +117,12 @@ export const artifactErrors = defineErrors({
     advice: 'Nothing to do: it is tried again. Check the network if it lasts.',
     grpc: 'UNAVAILABLE',
     retry: 'Backoff',
+  },
+  REGISTRY_REFUSED: {
+    summary: 'The registry does not take what is pushed to it.',
+    advice: 'Check that the repository exists or may be made, and that it takes OCI artifacts of this size.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
   },
   CREDENTIALS_INVALID: {
     summary: 'The file with the credentials of registries cannot be read.',

@@ -2,6 +2,7 @@ import type { QueueGauges } from '../kube/queue/queue.ts';
 import { exposition, type MetricFamily } from '../telemetry/exposition.ts';
 import type { RequestCount } from './counted-api.ts';
 import type { RuntimeState } from './fleet/fleet.ts';
+import { othersIn } from './fleet/model-census.ts';
 import type { SyncServerGauges } from './sync/server.ts';
 
 /** Every metric of the operator, with one sentence each. docs/reference/metrics.md is generated from this. */
@@ -19,6 +20,10 @@ export const operatorMetrics = {
     help: 'Requests to the API server, by method and result.',
   },
   runtimes: { name: 'adaptlet_operator_runtimes', help: 'Runtimes that the leader knows, by connection.' },
+  otherModels: {
+    name: 'adaptlet_operator_runtimes_other_model',
+    help: 'Connected runtimes whose base model has other files than most of that name, as far as the leader knows.',
+  },
   streams: { name: 'adaptlet_operator_sync_streams', help: 'Runtimes that are connected to this replica.' },
   hellos: {
     name: 'adaptlet_operator_sync_hellos_total',
@@ -94,7 +99,7 @@ export type OperatorGauges = {
   readonly epoch: number;
   readonly objects: readonly { readonly kind: string; readonly count: number; readonly synced: boolean }[];
   readonly requests: readonly RequestCount[];
-  readonly runtimes: Iterable<RuntimeState>;
+  readonly runtimes: readonly RuntimeState[];
   readonly sync: SyncServerGauges;
   readonly queues: readonly (QueueGauges & { readonly controller: string })[];
   readonly eventsDropped: number;
@@ -138,6 +143,7 @@ export const metricsText = (r: OperatorGauges): string =>
     many(m.synced, r.objects, ({ kind, synced }) => ({ labels: { kind }, value: Number(synced) })),
     many(m.requests, r.requests, ({ method, code, count }) => ({ labels: { method, code }, value: count })),
     many(m.runtimes, connections(r.runtimes), ([state, value]) => ({ labels: { state }, value })),
+    one(m.otherModels, othersIn(r.runtimes)),
     one(m.streams, r.sync.streams),
     many(m.hellos, ['accepted', 'refused', 'replaced'] as const, (result) => ({
       labels: { result },

@@ -185,7 +185,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
       epoch: leadership.epoch,
       objects: objects.sizes(),
       requests: api.counts(),
-      runtimes: fleet.all(),
+      runtimes: [...fleet.all()],
       sync: sync.gauges(),
       queues: leadership.gauges(),
       eventsDropped: events.dropped,

@@ -6,13 +6,13 @@ import { Cards } from './serving/cards.ts';
 import { DataPath } from './serving/data-path.ts';
 import { servingFacts } from './serving/facts.ts';
 import { Mirror } from './serving/mirror/mirror.ts';
+import { openBaseModel } from './start/base-model.ts';
 import { watchCanaries } from './start/canaries.ts';
 import { openDisk } from './start/disk.ts';
-import { engineOptions, startReadyEngine } from './start/engine.ts';
 import type { RuntimeParts } from './start/parts.ts';
 import { openResidency } from './start/residency.ts';
 import { type Addresses, startServers } from './start/servers.ts';
-import { readinessOf, servingOf } from './start/serving.ts';
+import { identityOf, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
 import { createSignals } from './start/signals.ts';
 import { openSource } from './start/source.ts';
 import { scrubInBackground } from './start/store.ts';
@@ -29,9 +29,9 @@ const slowClientMs = 30_000;
 
 /**
  * Puts a runtime together and starts it: what it remembers, engine, adapters, last plan, servers, then what the plan
- * comes from. Each part knows only those before it; what it tells the later ones goes through signals.
- * Resolves when it answers requests.
- * @throws CONFIG_INVALID, STORE_LOCKED, and those of the base model
+ * comes from, and the base model last: it may have to be fetched. Each part knows only those before it; what it tells the
+ * later ones goes through signals. It listens at once, and resolves when it answers requests.
+ * @throws CONFIG_INVALID, STORE_LOCKED, and those of a base model that cannot be used
  */
 export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime> => {
   const { settings, version, clock, logger } = parts;
@@ -41,12 +41,8 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   await using stack = new AsyncDisposableStack();
 
   const disk = await openDisk(parts, stack);
-  logger.info(
-    { model: settings.model },
-    'loading the base model; the first time, its weights are prepared for this machine',
-  );
-  const engine = await startReadyEngine(engineOptions(parts));
-  stack.defer(() => engine.close());
+  const base = await openBaseModel(parts, disk, stack);
+  const { engine } = base;
 
   const signals = createSignals();
   const { holds, trials, guard, counts } = watchCanaries(parts, disk, signals);
@@ -68,10 +64,11 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
       facts,
       memory: () => residency.usage(),
       disk: () => disk.store.usage,
-      ready: () => readinessOf(engine),
+      ready: () => readinessOf(base),
+      model: () => ({ ...modelViewOf(settings.model, base), ...identityOf(engine) }),
     },
     introduction: () => {
-      const { baseDigest, executionProvider } = engine.info();
+      const { baseDigest, executionProvider } = identityOf(engine);
       return { instance, version, baseDigest, executionProvider };
     },
   });
@@ -103,15 +100,17 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
     mirror,
   });
   const cards = new Cards(table, residency, facts, () => {
-    return { name: baseModel, digest: engine.info().baseDigest, startedAt: startedAt.wall };
+    return { name: baseModel, digest: identityOf(engine).baseDigest, startedAt: startedAt.wall };
   });
-  const serving = servingOf({ engine, baseModel, dataPath, counts, cards });
+  const serving = servingOf({ base, baseModel, dataPath, counts, cards });
 
   const status = new StatusReport({
     version,
     instance,
     uptimeMs: () => clock.monotonic() - startedAt.monotonic,
     baseModel,
+    model: () => modelViewOf(settings.model, base),
+    identity: () => identityOf(engine),
     disk: () => disk.store.usage,
     engine,
     residency,
@@ -181,10 +180,15 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
     settings,
     stack,
   );
+  logger.info(addresses, 'listening; requests are answered once the base model is loaded');
+  base.onChange(() => source.wake());
+  // An operator sees from the beginning how far the model is; a folder is decided about by a node that can serve.
+  if (settings.operator !== undefined) await source.follow();
+  await base.load();
   // Disposed of first: what ends from then on is a shutdown.
   stack.defer(() => trials.close());
   trials.start();
-  await source.follow();
+  if (settings.operator === undefined) await source.follow();
   scrubInBackground(disk.store, logger, stack);
   logger.info(addresses, 'runtime is ready');
   const running = stack.move();

@@ -5,10 +5,10 @@ import type { Digest } from '../../src/api/names.ts';
 import { compileAdapter } from '../../src/runtime/adapter/compile.ts';
 import type { EngineClient, EngineOptions } from '../../src/runtime/engine/client/client.ts';
 import type { EngineInfo, GenerateInput, Sampling } from '../../src/runtime/engine/engine.ts';
-import { startReadyEngine } from '../../src/runtime/start/engine.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { modelsFolder, smollm } from '../support/models.ts';
 import { tiny } from '../support/node.ts';
+import { startReadyEngine } from '../support/ready-engine.ts';
 
 /** The base model that a bench of the engine runs on, with its trained adapters as PEFT folders. */
 export type BenchBase = {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptlet } from '../support/cli.ts';
-import { TestNode, yaml } from '../support/node.ts';
+import { TestNode, tiny, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
 describe('adaptlet without a node', () => {
@@ -85,11 +85,15 @@ describe('adaptlet with a node', () => {
     const stable = stdout
       .replaceAll(/\b[0-9a-f]{12}\b/g, 'DIGEST')
       .replaceAll(node.folder, 'FOLDER')
+      .replaceAll(tiny.model, 'MODEL')
+      // Known a moment after the node is ready.
+      .replaceAll(/, manifest sha256:[0-9a-f]{64}/g, '')
       .replaceAll(/up \d+ s/g, 'up N s')
       .replaceAll(/[\d.]+ MiB/g, 'N MiB')
       .replaceAll(/ +$/gm, '');
     expect(stable).toMatchInlineSnapshot(`
       "tiny DIGEST  engine ready (CPUExecutionProvider)  up N s  version 0.1.0
+      model MODEL: Ready
       RAM N MiB of N MiB  disk N MiB of N MiB
       manifests FOLDER/manifests: ok
 

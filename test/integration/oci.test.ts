@@ -221,7 +221,7 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
     await using artifacts = await node('resume');
     expect((await pull(artifacts, `${proxy.host}/team/reverse:v1`)).digest).toBe(pushed);
     await expectFiles(artifacts.folder(pushed), 'reverse');
-    expect(ranges).toContain('bytes=600-');
+    expect(ranges).toContainEqual(expect.stringMatching(/^bytes=600-\d+$/));
   });
 
   it('keeps what arrived when it gives up, for the next attempt', async () => {
@@ -238,7 +238,7 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
     works = true;
     ranges.length = 0;
     expect((await pull(artifacts, `${proxy.host}/team/partial:v1`)).digest).toBe(pushed);
-    expect(ranges).toContain('bytes=600-');
+    expect(ranges).toContainEqual(expect.stringMatching(/^bytes=600-\d+$/));
   });
 
   it('refuses a blob that was damaged on its way, and takes it once it comes whole', async () => {

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import type { Digest } from '../../src/api/names.ts';
 import { compileAdapter } from '../../src/runtime/adapter/compile.ts';
 import type { EngineClient, EngineOptions } from '../../src/runtime/engine/client/client.ts';
-import { startReadyEngine } from '../../src/runtime/start/engine.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import type { Seeded } from '../support/random.ts';
+import { startReadyEngine } from '../support/ready-engine.ts';
 import { adapterFolders, type SoakModel } from './models.ts';
 import type { Reference } from './reference.ts';
 

@@ -151,6 +151,7 @@ export class BareRuntime {
       ready: true,
       message: '',
       removalsHeld: undefined,
+      baseModel: undefined,
     };
   }
 }

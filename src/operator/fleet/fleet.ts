@@ -48,6 +48,21 @@ export type RolloutState = {
 
 export type Usage = { readonly budgetBytes: number; readonly usedBytes: number };
 
+/** How far the base model of a runtime is. */
+export type ModelProgress = {
+  /** Folder, or oci://…. */
+  readonly source: string;
+  /** Resolving, Downloading, Waiting (for the next try), Loading or Ready; a newer runtime may have others. */
+  readonly state: string;
+  /** Code of the error catalogue when Waiting, else ''. */
+  readonly reason: string;
+  readonly message: string;
+  /** Of its OCI manifest; '' until it is known. */
+  readonly manifestDigest: Digest | '';
+  readonly receivedBytes: number;
+  readonly totalBytes: number;
+};
+
 /** What is known of one runtime, from its reports. */
 export type RuntimeState = {
   readonly key: RuntimeKey;
@@ -70,6 +85,8 @@ export type RuntimeState = {
   };
   readonly ready: boolean;
   readonly message: string;
+  /** Absent: its version does not tell. */
+  readonly model?: ModelProgress;
   readonly memory: Usage;
   readonly disk: Usage;
   readonly adapters: ReadonlyMap<ObjectKey, AdapterState>;
@@ -87,7 +104,7 @@ export type RuntimeState = {
 
 export type FleetChange = {
   readonly runtime: RuntimeKey;
-  /** It connected or went away. */
+  /** It connected or went away, or its base model was loaded. */
   readonly connection: boolean;
   readonly adapters: ReadonlySet<ObjectKey>;
   readonly rollouts: ReadonlySet<ObjectKey>;

@@ -168,10 +168,14 @@ export class FleetStore implements Fleet {
       ...(update.acknowledged === undefined ? {} : { acknowledged: update.acknowledged }),
       ...(update.refused === undefined ? {} : { refused: update.refused }),
     };
+    const isLoaded = change?.loaded !== undefined && change.loaded.baseDigest !== entry.state.info.baseDigest;
+    if (change?.loaded !== undefined)
+      entry.state = { ...entry.state, info: { ...entry.state.info, ...change.loaded } };
+    if (change?.model !== undefined) entry.state = { ...entry.state, model: change.model };
     if (change?.removalsHeld !== undefined) entry.state = withRemovals(entry.state, change.removalsHeld);
     const told: FleetChange = {
       runtime: update.key,
-      connection,
+      connection: connection || isLoaded,
       ...touched,
       acknowledged: update.acknowledged !== undefined || update.refused !== undefined,
     };

@@ -4,6 +4,7 @@ import { copiesToWire } from '../../control/copies-wire.ts';
 import { revisionToWire } from '../../control/revision.ts';
 import {
   type AdapterReport,
+  type BaseModelReport,
   Identity_Kind,
   type Report,
   type RolloutReport,
@@ -50,6 +51,7 @@ const reportOf = (state: RuntimeState, part: Part): Report => {
       state.removalsHeld === undefined
         ? { count: 0, fingerprint: '', remainingMs: 0n }
         : { ...state.removalsHeld, remainingMs: BigInt(Math.trunc(state.removalsHeld.remainingMs)) },
+    baseModel: modelToWire(state),
   };
 };
 
@@ -65,6 +67,18 @@ const split = <T>(
     else there.push([key, value]);
   }
   return { there, gone };
+};
+
+const modelToWire = ({ model, info }: RuntimeState): BaseModelReport | undefined => {
+  if (model === undefined) return undefined;
+  const { baseDigest, executionProvider } = info;
+  return {
+    ...model,
+    receivedBytes: BigInt(Math.trunc(model.receivedBytes)),
+    totalBytes: BigInt(Math.trunc(model.totalBytes)),
+    baseDigest,
+    executionProvider,
+  };
 };
 
 const usageToWire = ({ budgetBytes, usedBytes }: RuntimeState['memory']) => ({

@@ -8,13 +8,22 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
 import type {
   AdapterReport,
+  BaseModelReport,
   Hold,
   Refusal,
   Report,
   RolloutReport,
   Usage as WireUsage,
 } from '../../gen/adaptlet/control/v1/control.ts';
-import type { AdapterState, HeldCanary, RolloutState, RuntimeKey, RuntimeState, Usage } from './fleet.ts';
+import type {
+  AdapterState,
+  HeldCanary,
+  ModelProgress,
+  RolloutState,
+  RuntimeKey,
+  RuntimeState,
+  Usage,
+} from './fleet.ts';
 
 /** What a report says, checked and bounded. Absent: as before. */
 export type Change = {
@@ -28,6 +37,9 @@ export type Change = {
   readonly disk?: Usage;
   readonly ready?: { readonly ok: boolean; readonly message: string };
   readonly removalsHeld?: NonNullable<RuntimeState['removalsHeld']>;
+  readonly model?: ModelProgress;
+  /** Known once the base model was loaded: what the Hello could not say yet. */
+  readonly loaded?: Pick<RuntimeState['info'], 'baseDigest' | 'executionProvider'>;
 };
 
 /** Something about one connection of a runtime. */
@@ -46,6 +58,7 @@ export type Update = {
 /** Most adapters, and most rollouts, of one report and of one runtime. */
 export const maxReported = 50_000;
 const maxName = 128;
+const maxSource = 1024;
 const maxModules = 64;
 const maxModule = 256;
 const maxHolds = 64;
@@ -83,6 +96,24 @@ export const changeFromWire = (report: Report): Change => {
             remainingMs: numberFrom(report.removalsHeld.remainingMs),
           },
         }),
+    ...(report.baseModel === undefined ? {} : modelFrom(report.baseModel)),
+  };
+};
+
+const modelFrom = (report: BaseModelReport): Pick<Change, 'model' | 'loaded'> => {
+  const baseDigest = digestFrom(report.baseDigest);
+  const executionProvider = report.executionProvider.slice(0, maxName);
+  return {
+    model: {
+      source: report.source.slice(0, maxSource),
+      state: report.state.slice(0, maxName),
+      reason: report.reason.slice(0, maxName),
+      message: report.message.slice(0, maxStatusMessage),
+      manifestDigest: digestFrom(report.manifestDigest),
+      receivedBytes: numberFrom(report.receivedBytes),
+      totalBytes: numberFrom(report.totalBytes),
+    },
+    ...(baseDigest === '' ? {} : { loaded: { baseDigest, executionProvider } }),
   };
 };
 

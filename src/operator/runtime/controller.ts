@@ -2,6 +2,7 @@ import { conditionOf, cut } from '../../api/condition.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
 import type { RuntimeState } from '../fleet/fleet.ts';
+import { censusOf, type ModelCensus, signOf, verdictOf } from '../fleet/model-census.ts';
 import type { Read, RuntimeObject } from '../objects/objects.ts';
 import {
   type Controller,
@@ -35,13 +36,32 @@ export class RuntimeController implements Controller {
   readonly #parts: ControllerParts;
   readonly #writes: FencedWrites;
   readonly #memories = new Map<ObjectKey, Memory>();
+  #census: ModelCensus | undefined;
 
   constructor(parts: ControllerParts) {
     this.#parts = parts;
     this.#writes = new FencedWrites('AdapterRuntime', parts);
   }
 
-  readonly follow: Controller['follow'] = (enqueue) => followRuntimes(this.#parts, enqueue);
+  readonly follow: Controller['follow'] = (enqueue) => {
+    const stops = [followRuntimes(this.#parts, enqueue), this.#followModels(enqueue)];
+    return () => {
+      for (const stop of stops) stop();
+    };
+  };
+
+  /** One runtime can be what makes another build the one that most have: then it concerns all. */
+  #followModels(enqueue: Enqueue): () => void {
+    let known = signOf(this.#models());
+    return this.#parts.fleet.onChange(({ connection }) => {
+      if (!connection) return;
+      this.#census = undefined;
+      const now = signOf(this.#models());
+      if (now === known) return;
+      known = now;
+      for (const { key } of this.#parts.fleet.all()) enqueue(key, connectionMs);
+    });
+  }
 
   readonly reconcile: Controller['reconcile'] = async (key, signal) => {
     const { objects, fleet, clock, term } = this.#parts;
@@ -55,9 +75,11 @@ export class RuntimeController implements Controller {
     if (this.#writes.isBehind(read)) return { requeueAfterMs: lookAgainMs };
     const { metadata, status: before } = read.object;
     const state = fleet.get(key);
-    const isSilent = state === undefined && inGrace(this.#parts);
+    const isEarly = inGrace(this.#parts);
+    const isSilent = state === undefined && isEarly;
     const monotonic = clock.monotonic();
-    const graceEndsInMs = isSilent ? term.since + graceMs - monotonic : undefined;
+    // Then it is away, or can be compared with others that have reported by then.
+    const graceEndsInMs = isEarly ? term.since + graceMs - monotonic : undefined;
     const status = decideRuntime({
       namespace: metadata.namespace,
       name: metadata.name,
@@ -66,6 +88,7 @@ export class RuntimeController implements Controller {
       state,
       isSilent,
       underWay: state === undefined ? [] : this.#underWayAt(state),
+      verdict: state === undefined || isEarly ? undefined : verdictOf(this.#models(), state),
       now: new Date(clock.now()).toISOString(),
     });
     if (status === undefined) return soonest(graceEndsInMs);
@@ -79,8 +102,14 @@ export class RuntimeController implements Controller {
     if (written !== 'Written') return written === 'Conflict' ? { requeueAfterMs: lookAgainMs } : {};
     memory.writtenAt = monotonic;
     this.#tell(read, before, status);
-    return {};
+    return soonest(graceEndsInMs);
   };
+
+  /** Counted anew after a runtime came, went or loaded its model. */
+  #models(): ModelCensus {
+    this.#census ??= censusOf(this.#parts.fleet.all());
+    return this.#census;
+  }
 
   #underWayAt({ rollouts, adapters }: RuntimeState): UnderWay[] {
     return [...rollouts].flatMap(([rollout, report]): UnderWay[] => {

@@ -3,9 +3,10 @@ import { kstatusOf } from '../../api/kstatus.fixture.ts';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { objectKey } from '../../api/names.ts';
 import { type RuntimeObjectStatus, runtimeStatusSchema } from '../../api/runtime.ts';
-import type { RuntimeState } from '../fleet/fleet.ts';
+import type { ModelProgress, RuntimeState } from '../fleet/fleet.ts';
+import type { ModelVerdict } from '../fleet/model-census.ts';
 import { anAdapterState, aRolloutState, aRuntimeState, runtimeKey } from '../testing/fake-fleet.ts';
-import { changeOf, decideRuntime, type UnderWay } from './decide.ts';
+import { changeOf, decideRuntime, type RuntimeInput } from './decide.ts';
 
 const now = '2026-01-01T00:00:00.000Z';
 const later = '2026-01-01T01:00:00.000Z';
@@ -13,7 +14,7 @@ const later = '2026-01-01T01:00:00.000Z';
 const decide = (
   state: RuntimeState | undefined,
   before?: RuntimeObjectStatus,
-  more: { isSilent?: boolean; now?: string; underWay?: readonly UnderWay[] } = {},
+  more: Partial<Pick<RuntimeInput, 'isSilent' | 'now' | 'underWay' | 'verdict'>> = {},
 ): RuntimeObjectStatus | undefined =>
   decideRuntime({
     namespace: 'edge',
@@ -23,6 +24,7 @@ const decide = (
     state,
     isSilent: false,
     underWay: [],
+    verdict: undefined,
     now,
     ...more,
   });
@@ -120,6 +122,67 @@ describe('the status of a runtime', () => {
       'team-a/y',
       'team-b/x',
     ]);
+  });
+});
+
+describe('the base model of a runtime', () => {
+  const model = (more: Partial<ModelProgress> = {}): ModelProgress => ({
+    source: 'oci://registry/tiny:v1',
+    state: 'Downloading',
+    reason: '',
+    message: '312 of 724 MiB',
+    manifestDigest: fakeDigest('c'),
+    receivedBytes: 312,
+    totalBytes: 724,
+    ...more,
+  });
+  const read = (state: RuntimeState, verdict?: ModelVerdict) =>
+    decide(state, undefined, { verdict })?.conditions.map((c) => `${c.type}=${c.status} ${c.reason}`) ?? [];
+
+  it.each([
+    [model(), 'ModelReady=False Downloading'],
+    [model({ state: 'Waiting', reason: 'REGISTRY_UNAVAILABLE' }), 'ModelReady=False FetchFailed'],
+    [model({ state: 'Loading' }), 'ModelReady=False Loading'],
+    [model({ state: 'Ready', message: '' }), 'ModelReady=True Loaded'],
+    [model({ state: 'SomethingNewer' }), 'ModelReady=False Loading'],
+  ])('is a condition: %j', (progress, wanted) => {
+    expect(read(here({ model: progress }))).toContain(wanted);
+  });
+
+  it('is no condition of a runtime whose version does not tell', () => {
+    expect(read(here()).join()).not.toContain('Model');
+  });
+
+  it('is an observation while it comes, and a decision when it is there', () => {
+    const before = written({ model: model() });
+    const next = decide(here({ model: model({ message: '400 of 724 MiB' }) }), before);
+    expect(changeOf(before, next ?? before)).toBe('Observation');
+    const there = decide(here({ model: model({ state: 'Ready', message: '' }) }), before);
+    expect(changeOf(before, there ?? before)).toBe('Decision');
+    expect(there?.baseModel).toMatchObject({
+      source: 'oci://registry/tiny:v1',
+      manifestDigest: fakeDigest('c'),
+    });
+  });
+
+  it('that is another one than that of most is said with both digests', () => {
+    const info = { ...here().info, baseDigest: fakeDigest('a') };
+    const state = here({ info, model: model({ state: 'Ready' }) });
+    const verdict: ModelVerdict = { kind: 'Other', digest: fakeDigest('b'), manifest: fakeDigest('d') };
+    const status = decide(state, undefined, { verdict });
+    const { message = '' } = conditionIn(status, 'ModelMatches') ?? {};
+    for (const letter of ['a', 'b', 'c', 'd']) expect(message).toContain(fakeDigest(letter));
+    expect(conditionIn(status, 'Ready')?.status).toBe('True');
+    expect(read(state, { kind: 'Divided', builds: 2 })).toContain('ModelMatches=False NoMajority');
+    expect(read(state, { kind: 'Same' })).toContain('ModelMatches=True SameModel');
+  });
+
+  it('keeps what was said of it while it is too early to compare', () => {
+    const verdict: ModelVerdict = { kind: 'Divided', builds: 2 };
+    const before = decide(here(), undefined, { verdict });
+    expect(conditionIn(decide(here({ ready: false, message: 'x' }), before), 'ModelMatches')).toEqual(
+      conditionIn(before, 'ModelMatches'),
+    );
   });
 });
 

@@ -10,7 +10,9 @@ import {
 } from '../../api/condition.ts';
 import { isDigest } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
-import type { RuntimeState, Usage } from '../fleet/fleet.ts';
+import type { ModelProgress, RuntimeState, Usage } from '../fleet/fleet.ts';
+import type { ModelVerdict } from '../fleet/model-census.ts';
+import { modelConditions } from './model-conditions.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
 /** A rollout whose canary the runtime follows, with the name of its canary. */
@@ -31,10 +33,12 @@ export type RuntimeInput = {
   /** Nothing was heard of it yet, but it may report any moment. */
   readonly isSilent: boolean;
   readonly underWay: readonly UnderWay[];
+  /** Undefined: too early to tell, while a new leader waits for reports. */
+  readonly verdict: ModelVerdict | undefined;
   readonly now: string;
 };
 
-type RuntimeCondition = Observed<ConditionType, ConditionReason>;
+export type RuntimeCondition = Observed<ConditionType, ConditionReason>;
 
 const maxListed = 10;
 const maxUnderWay = 64;
@@ -87,6 +91,7 @@ const factsOf = (state: RuntimeState): Omit<RuntimeObjectStatus, 'conditions' | 
     baseModel: {
       name: cut(info.baseModel, 128),
       ...(isDigest(info.baseDigest) ? { digest: info.baseDigest } : {}),
+      ...(state.model === undefined ? {} : sourceOf(state.model)),
     },
     executionProvider: cut(info.executionProvider, 128),
     memory: { ...state.memory },
@@ -106,8 +111,13 @@ const factsOf = (state: RuntimeState): Omit<RuntimeObjectStatus, 'conditions' | 
   };
 };
 
+const sourceOf = ({ source, manifestDigest }: ModelProgress) => ({
+  source: cut(source, 1024),
+  ...(manifestDigest === '' ? {} : { manifestDigest }),
+});
+
 const connected = (
-  { before, underWay, now, generation, ...name }: RuntimeInput,
+  { before, underWay, verdict, now, generation, ...name }: RuntimeInput,
   state: RuntimeState,
 ): RuntimeObjectStatus => ({
   observedGeneration: generation,
@@ -120,6 +130,7 @@ const connected = (
     [
       { type: 'Connected', status: 'True', reason: 'Connected', message: 'a replica has a stream with it' },
       ...ready(state),
+      ...modelConditions(state, verdict, before?.conditions),
       inSync(state),
       removals(state, name),
     ],
@@ -138,6 +149,9 @@ const disconnected = ({ before, state, now, generation }: RuntimeInput): Runtime
   const why = { reason: 'Disconnected', message: 'it is not connected' } as const;
   const unknown: RuntimeCondition[] = [
     ...readiness('Unknown', why.reason, why.message),
+    ...(state?.model === undefined && conditionOf(before?.conditions, 'ModelReady') === undefined
+      ? []
+      : [{ type: 'ModelReady', status: 'Unknown', ...why } as const]),
     { type: 'InSync', status: 'Unknown', ...why },
     { type: 'RemovalsHeld', status: 'Unknown', ...why },
   ];

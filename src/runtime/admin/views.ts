@@ -44,12 +44,30 @@ export type OperatorView = {
   readonly notSaved: string;
 };
 
+/** The base model: where it comes from, and how far it is. */
+export type ModelView = {
+  /** Folder, or oci://…. */
+  readonly source: string;
+  /** Resolving, Downloading, Waiting (for the next try), Loading or Ready. */
+  readonly state: string;
+  /** Code of the error catalogue when Waiting, else ''. */
+  readonly reason: string;
+  /** One line; '' once the model serves. */
+  readonly message: string;
+  /** Of its OCI manifest; '' until it is known. */
+  readonly digest: Digest | '';
+  readonly receivedBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+};
+
 export type RuntimeStatus = {
   readonly version: string;
   readonly instance: string;
   readonly uptimeMs: number;
   readonly baseModel: string;
   readonly baseDigest: Digest | '';
+  readonly model: ModelView;
   readonly engine: string;
   readonly executionProvider: string;
   readonly memory: { readonly budgetBytes: number; readonly usedBytes: number };

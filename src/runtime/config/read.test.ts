@@ -15,6 +15,14 @@ describe('readSettings', () => {
     });
   });
 
+  it('leaves a model of a registry as it is named, and names it after its repository', () => {
+    const model = 'oci://registry.example:5000/models/smollm2:int4';
+    expect(readSettings({ ...least, model }, {}, '/srv')).toMatchObject({ model, modelName: 'smollm2' });
+    expect(() => readSettings({ ...least, model: 'oci://smollm2' }, {}, '/srv')).toThrow(
+      /--model.*ADAPTLET_MODEL/,
+    );
+  });
+
   it('takes flags before variables before defaults', () => {
     const environment = { ADAPTLET_THREADS: '3', ADAPTLET_MAX_QUEUE: '7' };
     expect(readSettings({ ...least, threads: '2' }, environment, '/')).toMatchObject({

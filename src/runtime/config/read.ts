@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { flagOf, type Given, readSettings as readFrom, variableOf } from '../../settings/settings.ts';
+import { type ModelSource, modelNameOf, modelSourceOf } from './model-source.ts';
 import { type Settings, settingsSchema } from './settings.ts';
 
 /**
@@ -16,12 +17,13 @@ export const readSettings = (
   const s = readFrom(settingsSchema, flags, environment);
   checkSource(s);
   const absolute = (path: string): string => resolve(cwd, path);
-  const model = absolute(s.model);
+  const source = readSource(s.model);
+  const model = source.kind === 'folder' ? absolute(source.folder) : source.url;
   const roots = s.importRoots.length > 0 ? s.importRoots : s.manifests === undefined ? [] : [s.manifests];
   return {
     ...s,
     model,
-    modelName: s.modelName ?? basename(model),
+    modelName: s.modelName ?? modelNameOf(modelSourceOf(model)),
     runtimeName: s.runtimeName ?? hostname().toLowerCase(),
     dataDir: absolute(s.dataDir),
     ...(s.manifests === undefined ? {} : { manifests: absolute(s.manifests) }),
@@ -30,6 +32,18 @@ export const readSettings = (
     ...(s.operatorToken === undefined ? {} : { operatorToken: absolute(s.operatorToken) }),
     ...(s.registryConfig === undefined ? {} : { registryConfig: absolute(s.registryConfig) }),
   };
+};
+
+const readSource = (model: string): ModelSource => {
+  try {
+    return modelSourceOf(model);
+  } catch (error) {
+    if (!(error instanceof AdaptletError)) throw error;
+    throw new AdaptletError('CONFIG_INVALID', `${flagOf('model')} (${variableOf('model')}): ${error.what}`, {
+      advice: error.advice,
+      cause: error,
+    });
+  }
 };
 
 /** One source of the plan at most, and never an operator that anybody could be. */

@@ -11,12 +11,14 @@ export const settingsSchema = z.object({
   model: z
     .string()
     .min(1)
-    .describe('Folder of the base model: model.onnx with its data, config.json, tokenizer.json.'),
+    .describe(
+      'The base model: a folder with model.onnx and its data, config.json, tokenizer.json; or oci://registry/repository@sha256:… (or :tag, which is resolved once for a data folder) for one that is fetched from a registry.',
+    ),
   modelName: z
     .string()
     .min(1)
     .optional()
-    .describe('Name that the base model is announced under. Default: the name of the folder.'),
+    .describe('Name that the base model is announced under. Default: the name of the folder or repository.'),
   manifests: z
     .string()
     .optional()
@@ -62,7 +64,10 @@ export const settingsSchema = z.object({
     .describe(
       'Folders that `source.path` may point into, separated by commas. Default: the manifest folder.',
     ),
-  registryConfig: z.string().optional().describe('A docker config.json with credentials of OCI registries.'),
+  registryConfig: z
+    .string()
+    .optional()
+    .describe('A docker config.json with credentials of OCI registries, for adapters and the base model.'),
   insecureRegistries: list
     .prefault('')
     .describe('Registry hosts that are reached over plain HTTP, separated by commas. Loopback always is.'),
@@ -96,6 +101,11 @@ export const settingsSchema = z.object({
       'Which adapter leaves RAM first, among unused ones of the same priority that no rollout holds and nobody pinned. hit-density: the one that saves the least reloading per byte, by how often and how recently it was used; lru: the least recently used.',
     ),
   adapterDisk: bytes.prefault('2Gi').describe('Disk budget of adapters.'),
+  modelDisk: bytes
+    .prefault('32Gi')
+    .describe(
+      'Disk budget of base models from a registry: the one that serves, and beside it the next one while it comes.',
+    ),
   threads: count(1, 256).prefault(1).describe('Threads of one inference step.'),
   spin: z
     .enum(['true', 'false'])

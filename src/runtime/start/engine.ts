@@ -1,37 +1,14 @@
 import { join } from 'node:path';
-import { catalogue } from '../../errors/catalogue.ts';
 import { providersFor } from '../config/device-providers.ts';
-import { type EngineClient, type EngineOptions, startEngine } from '../engine/client/client.ts';
+import type { EngineOptions } from '../engine/client/client.ts';
 import type { RuntimeParts } from './parts.ts';
 
-/**
- * Starts the engine and waits until the base model is loaded. A process that merely died is waited for, it is started
- * again; a base model that cannot be used is an error: it would be the same at the next try.
- * @throws those of the base model
- */
-export const startReadyEngine = async (options: EngineOptions): Promise<EngineClient> => {
-  const engine = startEngine(options);
-  const started = Promise.withResolvers<void>();
-  const stopListening = engine.onState((state) => {
-    const { failure } = engine;
-    if (state === 'ready') started.resolve();
-    else if (failure !== undefined && catalogue[failure.code].retry === 'AfterChange')
-      started.reject(failure);
-  });
-  try {
-    await started.promise;
-    return engine;
-  } catch (error) {
-    await engine.close();
-    throw error;
-  } finally {
-    stopListening();
-  }
-};
-
-/** The engine that the settings ask for. */
-export const engineOptions = ({ settings, clock, logger }: RuntimeParts): EngineOptions => ({
-  modelDir: settings.model,
+/** The engine that the settings ask for, with the base model in a folder. */
+export const engineOptions = (
+  { settings, clock, logger }: RuntimeParts,
+  modelDir: string,
+): EngineOptions => ({
+  modelDir,
   cacheDir: join(settings.dataDir, 'base'),
   adapterBudgetBytes: settings.adapterMemory,
   threads: settings.threads,

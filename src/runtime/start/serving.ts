@@ -1,11 +1,15 @@
+import { errorCodeOf } from '../../errors/adaptlet-error.ts';
+import type { ModelView } from '../admin/views.ts';
+import { modelText } from '../base-model/model-state.ts';
 import type { Engine, EngineInfo } from '../engine/engine.ts';
 import type { Cards } from '../serving/cards.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import type { DataPath } from '../serving/data-path.ts';
 import type { Serving } from '../serving/serving.ts';
+import type { BaseModel } from './base-model.ts';
 
 export type ServingParts = {
-  readonly engine: Pick<Engine, 'state' | 'info'>;
+  readonly base: BaseModel;
   readonly baseModel: string;
   readonly dataPath: DataPath;
   readonly counts: RolloutCounts;
@@ -26,13 +30,48 @@ const baseOf = (name: string, info: EngineInfo): Serving['base'] => {
 };
 
 /** Whether requests can be answered now, and why not. */
-export const readinessOf = ({ state }: Pick<Engine, 'state'>): ReturnType<Serving['ready']> => {
-  const ok = state === 'ready';
-  return { ok, reason: ok ? '' : `the engine is ${state}` };
+export const readinessOf = ({
+  engine,
+  state,
+}: Pick<BaseModel, 'engine' | 'state'>): ReturnType<Serving['ready']> => {
+  const ok = engine.state === 'ready';
+  return { ok, reason: ok ? '' : modelText(state()) || `the engine is ${engine.state}` };
+};
+
+/** What the engine says of the base model; empty until it was loaded for the first time. */
+export const identityOf = (
+  engine: Pick<Engine, 'info'>,
+): Pick<EngineInfo, 'executionProvider'> & { readonly baseDigest: EngineInfo['baseDigest'] | '' } => {
+  try {
+    return engine.info();
+  } catch (error) {
+    if (errorCodeOf(error) === 'ENGINE_DOWN') return { baseDigest: '', executionProvider: '' };
+    throw error;
+  }
+};
+
+/** How far the base model is, as people and the operator see it. */
+export const modelViewOf = (
+  source: string,
+  { state, digest }: Pick<BaseModel, 'state' | 'digest'>,
+): ModelView => {
+  const now = state();
+  const bytes = { receivedBytes: 0, totalBytes: 0, bytesPerSecond: 0, ...now };
+  const { receivedBytes, totalBytes, bytesPerSecond } = bytes;
+  return {
+    source,
+    state: now.kind,
+    reason: now.kind === 'Waiting' ? now.code : '',
+    message: modelText(now),
+    digest: digest(),
+    receivedBytes,
+    totalBytes,
+    bytesPerSecond,
+  };
 };
 
 /** The data path as the servers see it. */
-export const servingOf = ({ engine, baseModel, dataPath, counts, cards }: ServingParts): Serving => ({
+export const servingOf = ({ base, baseModel, dataPath, counts, cards }: ServingParts): Serving => ({
   generate: (context, request, signal) => dataPath.generate(context, request, signal),
   encode: (context, request, signal) => dataPath.encode(context, request, signal),
   infer: (context, request, signal) => dataPath.infer(context, request, signal),
@@ -40,7 +79,7 @@ export const servingOf = ({ engine, baseModel, dataPath, counts, cards }: Servin
   models: (namespace) => cards.all(namespace),
   model: (namespace, name) => cards.one(namespace, name),
   get base() {
-    return baseOf(baseModel, engine.info());
+    return baseOf(baseModel, base.engine.info());
   },
-  ready: () => readinessOf(engine),
+  ready: () => readinessOf(base),
 });

@@ -3,9 +3,26 @@ import type { Logger } from 'pino';
 import { type Artifacts, createArtifacts } from '../../artifact/artifacts.ts';
 import { startDiskThread } from '../../artifact/disk-thread.ts';
 import { readCredentials } from '../../artifact/docker-config.ts';
+import type { RegistryOptions } from '../../artifact/registry.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
+
+type RegistryParts = { readonly clock: Clock; readonly random: () => number };
+
+/** How registries are spoken to. */
+export const registryOptions = (
+  { insecureRegistries, registryConfig }: Settings,
+  { clock, random }: RegistryParts,
+): Omit<RegistryOptions, 'attempts'> => ({
+  fetch,
+  clock,
+  random,
+  idleMs,
+  insecureHosts: insecureRegistries,
+  credentials: async (registry) =>
+    registryConfig === undefined ? undefined : await readCredentials(registryConfig, registry),
+});
 
 /** Attempts in a row without progress before a fetch is reported as failed; residency tries again later by itself. */
 const attempts = 5;
@@ -52,21 +69,11 @@ export const openStore = async (
     }),
   );
   for (const damage of store.damage) logger.warn(damage, 'a damaged artifact was taken out of the store');
-  const { registryConfig } = settings;
   const artifacts = createArtifacts({
     store,
     disk,
     importRoots: settings.importRoots,
-    registry: {
-      fetch,
-      clock,
-      random,
-      attempts,
-      idleMs,
-      insecureHosts: settings.insecureRegistries,
-      credentials: async (registry) =>
-        registryConfig === undefined ? undefined : await readCredentials(registryConfig, registry),
-    },
+    registry: { ...registryOptions(settings, { clock, random }), attempts },
     onQuarantine: (digest, reason) =>
       logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
   });

@@ -86,6 +86,19 @@ export type LinkMemory = z.infer<typeof linkSchema>;
 /** What the plan came from last: it is what a runtime that is told of nothing goes on with. */
 const sourceSchema = z.object({ follows: z.enum(['manifests', 'operator']) });
 
+/** What the base model's reference was resolved to, and whether it was found damaged on the disk. */
+const modelSchema = z.object({ reference: z.string(), digest: digestSchema, damaged: z.boolean() });
+export type ModelMemory = z.infer<typeof modelSchema>;
+
+/** Digest of the manifest of the base model in a folder, and the files that it is of. */
+const modelFolderSchema = z.object({
+  folder: z.string(),
+  weightFiles: z.array(z.string()),
+  stamps: z.array(z.string()),
+  digest: digestSchema,
+});
+export type ModelFolderMemory = z.infer<typeof modelFolderSchema>;
+
 /** The state files of one runtime, below `<data folder>/state/`. */
 export const memoryOf = (dataDir: string) => {
   const at = <T, Written = T>(name: string, schema: z.ZodType<T>) =>
@@ -99,6 +112,8 @@ export const memoryOf = (dataDir: string) => {
     source: at('source.json', sourceSchema),
     plan: at<ReadHeldPlan, ReturnType<typeof heldPlanToJson>>('plan.json', heldPlanSchema),
     link: at('link.json', linkSchema),
+    model: at('model.json', modelSchema),
+    modelFolder: at('model-folder.json', modelFolderSchema),
   };
 };
 export type Memory = ReturnType<typeof memoryOf>;
@@ -124,6 +139,8 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
     source: (await valueOf(memory.source))?.follows,
     plan: plan?.held,
     link: await valueOf(memory.link),
+    model: await valueOf(memory.model),
+    modelFolder: await valueOf(memory.modelFolder),
     standalone: await valueOf(memory.standalone),
     holds: (await valueOf(memory.holds))?.holds ?? [],
     trials: (await valueOf(memory.trials))?.trials ?? [],

@@ -36,6 +36,7 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
     ready: status.engine === 'ready',
     memory: status.memory,
     disk: status.disk,
+    model: status.model,
     adapters,
     rollouts: status.rollouts.map(({ key, weight, effectiveWeight, object }) => ({
       key,

@@ -16,6 +16,8 @@ export type StatusParts = {
   readonly instance: string;
   readonly uptimeMs: () => number;
   readonly baseModel: string;
+  readonly model: () => RuntimeStatus['model'];
+  readonly identity: () => Pick<RuntimeStatus, 'baseDigest' | 'executionProvider'>;
   readonly disk: () => RuntimeStatus['disk'];
   readonly engine: Engine;
   readonly residency: Residency;
@@ -35,7 +37,7 @@ export class StatusReport {
 
   now(): RuntimeStatus {
     const p = this.#parts;
-    const { executionProvider, baseDigest } = p.engine.info();
+    const { executionProvider, baseDigest } = p.identity();
     const { budgetBytes, usedBytes } = p.residency.usage();
     return {
       version: p.version,
@@ -43,6 +45,7 @@ export class StatusReport {
       uptimeMs: p.uptimeMs(),
       baseModel: p.baseModel,
       baseDigest,
+      model: p.model(),
       engine: p.engine.state,
       executionProvider,
       memory: { budgetBytes, usedBytes },

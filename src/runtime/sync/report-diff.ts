@@ -1,4 +1,10 @@
-import type { AdapterReport, Report, RolloutReport, Usage } from '../../gen/adaptlet/control/v1/control.ts';
+import type {
+  AdapterReport,
+  BaseModelReport,
+  Report,
+  RolloutReport,
+  Usage,
+} from '../../gen/adaptlet/control/v1/control.ts';
 import type { Snapshot } from './snapshot.ts';
 
 const empty: Report = {
@@ -12,6 +18,7 @@ const empty: Report = {
   ready: undefined,
   message: '',
   removalsHeld: undefined,
+  baseModel: undefined,
 };
 
 export const wholeReport = (now: Snapshot): Report => ({
@@ -24,12 +31,14 @@ export const wholeReport = (now: Snapshot): Report => ({
   ready: now.ready,
   message: now.message,
   removalsHeld: now.removalsHeld,
+  baseModel: now.baseModel,
 });
 
 /**
  * What is different since `before`, with the snapshot as the other end knows it afterwards; undefined: nothing.
  *
- * A rollout is told about when anything but its counts changed; its counts alone when `counters`. Use of RAM and disk
+ * A rollout is told about when anything but its counts changed; its counts alone when `counters`, and so are the bytes of a
+ * base model that arrived. Use of RAM and disk
  * is told with any other news, and by itself when it moved by more than a hundredth of its budget.
  */
 export const reportSince = (
@@ -43,12 +52,20 @@ export const reportSince = (
   );
   const gone = missing(before.adapters, now.adapters);
   const goneRollouts = missing(before.rollouts, now.rollouts);
-  const readiness = before.ready !== now.ready || before.message !== now.message;
+  const isArriving = now.baseModel.state === 'Downloading' && before.baseModel.state === 'Downloading';
+  const readiness =
+    before.ready !== now.ready || (before.message !== now.message && (counters || !isArriving));
   const removals =
     before.removalsHeld?.count !== now.removalsHeld?.count ||
     before.removalsHeld?.fingerprint !== now.removalsHeld?.fingerprint;
+  const model =
+    modelSign(before.baseModel) !== modelSign(now.baseModel) ||
+    (counters && before.baseModel.receivedBytes !== now.baseModel.receivedBytes);
   const news =
-    adapters.length + rollouts.length + gone.length + goneRollouts.length > 0 || readiness || removals;
+    adapters.length + rollouts.length + gone.length + goneRollouts.length > 0 ||
+    readiness ||
+    removals ||
+    model;
   const memory = news ? differs(before.memory, now.memory) : moved(before.memory, now.memory);
   const disk = news ? differs(before.disk, now.disk) : moved(before.disk, now.disk);
   if (!news && !memory && !disk) return undefined;
@@ -63,6 +80,7 @@ export const reportSince = (
       ...(memory ? { memory: now.memory } : {}),
       ...(disk ? { disk: now.disk } : {}),
       ...(readiness ? { ready: now.ready, message: now.message } : {}),
+      ...(model ? { baseModel: now.baseModel } : {}),
       ...(removals ? { removalsHeld: now.removalsHeld ?? none } : {}),
     },
     told: {
@@ -70,6 +88,9 @@ export const reportSince = (
       rollouts: toldRollouts(before.rollouts, now.rollouts, rollouts),
       memory: memory ? now.memory : before.memory,
       disk: disk ? now.disk : before.disk,
+      baseModel: model ? now.baseModel : before.baseModel,
+      // Of a model on its way the message tells the bytes, and goes with them.
+      message: readiness ? now.message : before.message,
     },
   };
 };
@@ -109,6 +130,22 @@ const adapterSign = (a: AdapterReport): string =>
     a.rank,
     a.targetModules,
   ]);
+
+/** All but how many bytes of it are here, and the message that says so. */
+const modelSign = (model: BaseModelReport): string => {
+  const { source, state, reason, manifestDigest, totalBytes, baseDigest, executionProvider } = model;
+  const message = state === 'Downloading' ? '' : model.message;
+  return JSON.stringify([
+    source,
+    state,
+    reason,
+    message,
+    manifestDigest,
+    String(totalBytes),
+    baseDigest,
+    executionProvider,
+  ]);
+};
 
 const rolloutSign = (r: RolloutReport): string =>
   JSON.stringify([

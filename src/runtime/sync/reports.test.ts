@@ -4,6 +4,7 @@ import type { Mirror, Report } from '../../gen/adaptlet/control/v1/control.ts';
 import {
   AdapterReport as Adapter,
   type AdapterReport,
+  BaseModelReport,
   RolloutReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -24,6 +25,7 @@ const make = () => {
     ready: true,
     message: '',
     removalsHeld: undefined as Snapshot['removalsHeld'],
+    baseModel: BaseModelReport.fromPartial({ state: 'Ready' }),
   };
   const sent: { readonly at: number; readonly report: Report }[] = [];
   const reports: Reports = new Reports({
@@ -48,6 +50,33 @@ const make = () => {
 };
 
 describe('reports', () => {
+  it('tell the bytes of a base model on its way every two seconds, and its arrival at once', () => {
+    const { clock, now, sent, reports } = make();
+    const arriving = (mebibytes: number) => {
+      now.message = `${mebibytes} MiB`;
+      now.baseModel = BaseModelReport.fromPartial({
+        state: 'Downloading',
+        message: now.message,
+        receivedBytes: BigInt(mebibytes) << 20n,
+      });
+      reports.changed();
+    };
+    arriving(1);
+    clock.advance(1000);
+    const before = sent.length;
+    for (let mebibytes = 2; mebibytes <= 60; mebibytes++) {
+      arriving(mebibytes);
+      clock.advance(100);
+    }
+    const told = sent.slice(before);
+    expect(told).toHaveLength(3);
+    expect(told.at(-1)?.report).toMatchObject({ message: expect.stringMatching(/MiB/), ready: true });
+    now.baseModel = BaseModelReport.fromPartial({ state: 'Loading' });
+    reports.changed();
+    clock.advance(50);
+    expect(sent.at(-1)?.report.baseModel).toMatchObject({ state: 'Loading' });
+  });
+
   it('begin with everything', () => {
     const { sent } = make();
     expect(sent).toMatchObject([

@@ -77,7 +77,8 @@ export class Reports {
     if (!this.#open) return undefined;
     const now = this.#parts.snapshot();
     // Bytes arrive without a change of state.
-    if ([...now.adapters.values()].some(({ state }) => state === 'Fetching')) this.counted();
+    const isArriving = now.baseModel.state === 'Downloading';
+    if (isArriving || [...now.adapters.values()].some(({ state }) => state === 'Fetching')) this.counted();
     const told = this.#told;
     if (told === undefined) {
       this.#told = now;

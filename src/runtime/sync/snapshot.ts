@@ -3,12 +3,13 @@ import { copiesToWire } from '../../control/copies-wire.ts';
 import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 import type {
   AdapterReport,
+  BaseModelReport,
   RemovalsHeld,
   RolloutReport,
   Usage,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import type { SplitResource } from '../../plan/resources.ts';
-import type { RuntimeStatus } from '../admin/views.ts';
+import type { ModelView, RuntimeStatus } from '../admin/views.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
 import type { ServingFacts } from '../routing/decision.ts';
@@ -26,6 +27,7 @@ export type Snapshot = {
   readonly disk: Usage;
   readonly ready: boolean;
   readonly message: string;
+  readonly baseModel: BaseModelReport;
   readonly removalsHeld: RemovalsHeld | undefined;
 };
 
@@ -40,6 +42,7 @@ export type SnapshotParts = {
   readonly memory: () => RuntimeStatus['memory'];
   readonly disk: () => RuntimeStatus['disk'];
   readonly ready: () => { readonly ok: boolean; readonly reason: string };
+  readonly model: () => ModelView & Pick<RuntimeStatus, 'baseDigest' | 'executionProvider'>;
 };
 
 export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | undefined): Snapshot => {
@@ -59,7 +62,23 @@ export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | 
     disk: usage(parts.disk()),
     ready: ok,
     message: reason,
+    baseModel: modelReport(parts.model()),
     removalsHeld,
+  };
+};
+
+const modelReport = (model: ReturnType<SnapshotParts['model']>): BaseModelReport => {
+  const { source, state, reason, message, digest, baseDigest, executionProvider } = model;
+  return {
+    source,
+    state,
+    reason,
+    message,
+    manifestDigest: digest,
+    receivedBytes: bytes(model.receivedBytes),
+    totalBytes: bytes(model.totalBytes),
+    baseDigest,
+    executionProvider,
   };
 };
 

@@ -58,6 +58,7 @@ const report = (more: Partial<Report> = {}): Report => ({
   ready: true,
   message: '',
   removalsHeld: undefined,
+  baseModel: undefined,
   ...more,
 });
 const adapterReport = (key: string, more: Partial<AdapterReport> = {}): AdapterReport => ({

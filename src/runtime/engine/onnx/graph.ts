@@ -123,6 +123,37 @@ const readDimension = (dimension: Buffer): number | string => {
   return field?.number === dimensionField.symbol ? textOf(dimension, field) : '';
 };
 
+const shapeOf = (valueInfo: Buffer): readonly (number | string)[] => {
+  const shape = nested(valueInfo, [valueInfoField.type, typeField.tensor, tensorTypeField.shape]);
+  return readFields(shape)
+    .filter((field) => field.number === shapeField.dimension)
+    .map((field) => readDimension(contentOf(shape, field)));
+};
+
+const typeCodeOf = (valueInfo: Buffer): number => {
+  const tensor = nested(valueInfo, [valueInfoField.type, typeField.tensor]);
+  const field = readFields(tensor).find((f) => f.number === tensorTypeField.elementType);
+  return field === undefined ? 0 : integerOf(tensor, field);
+};
+
+/** A graph's input or output; `code` is TensorProto.DataType, 0 for what is no tensor. */
+export type GraphTensor = {
+  readonly name: string;
+  readonly code: number;
+  readonly shape: readonly (number | string)[];
+};
+
+/** What a graph takes, or gives. An initialiser that is listed as an input is none. */
+export const tensorsOf = (graph: Graph, which: 'inputs' | 'outputs'): readonly GraphTensor[] => {
+  const message = contentOf(graph.model, onlyGraph(graph.model, readFields(graph.model)));
+  const number = which === 'inputs' ? graphField.input : graphField.output;
+  return readFields(message)
+    .filter((field) => field.number === number)
+    .map((field) => contentOf(message, field))
+    .map((info) => ({ name: nameOf(info), code: typeCodeOf(info), shape: shapeOf(info) }))
+    .filter(({ name }) => !graph.initializers.has(name));
+};
+
 /** Sizes or symbols of the dimensions of a graph's input; undefined when the graph does not have it. */
 export const inputShape = (graph: Graph, name: string): readonly (number | string)[] | undefined => {
   const message = contentOf(graph.model, onlyGraph(graph.model, readFields(graph.model)));
@@ -131,10 +162,7 @@ export const inputShape = (graph: Graph, name: string): readonly (number | strin
     .map((field) => contentOf(message, field))
     .find((info) => nameOf(info) === name);
   if (input === undefined) return undefined;
-  const shape = nested(input, [valueInfoField.type, typeField.tensor, tensorTypeField.shape]);
-  return readFields(shape)
-    .filter((field) => field.number === shapeField.dimension)
-    .map((field) => readDimension(contentOf(shape, field)));
+  return shapeOf(input);
 };
 
 /** Value of an integer attribute of a node, or undefined. */

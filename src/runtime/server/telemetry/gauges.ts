@@ -9,6 +9,8 @@ export type RuntimeGauges = {
   readonly ready: boolean;
   readonly memory: { readonly usedBytes: number; readonly budgetBytes: number };
   readonly disk: { readonly usedBytes: number; readonly budgetBytes: number };
+  /** Of the base model while it is fetched, else 0. */
+  readonly model: { readonly receivedBytes: number; readonly totalBytes: number };
   /** Number of adapters in each state. */
   readonly adapters: Readonly<Record<string, number>>;
   readonly rollouts: readonly {
@@ -72,6 +74,8 @@ export const metricFamilies = (
   gauge(metrics.memoryBudget, gauges.memory.budgetBytes),
   gauge(metrics.diskUsed, gauges.disk.usedBytes),
   gauge(metrics.diskBudget, gauges.disk.budgetBytes),
+  gauge(metrics.modelReceived, gauges.model.receivedBytes),
+  gauge(metrics.modelTotal, gauges.model.totalBytes),
   {
     ...metrics.adapters,
     samples: Object.entries(gauges.adapters).map(([state, value]) => ({ labels: { state }, value })),

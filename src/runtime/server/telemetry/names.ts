@@ -28,6 +28,14 @@ export const metrics = {
   memoryBudget: { name: 'adaptlet_memory_budget_bytes', help: 'RAM that adapters may hold.' },
   diskUsed: { name: 'adaptlet_disk_used_bytes', help: 'Disk that adapters hold.' },
   diskBudget: { name: 'adaptlet_disk_budget_bytes', help: 'Disk that adapters may hold.' },
+  modelReceived: {
+    name: 'adaptlet_base_model_received_bytes',
+    help: 'Bytes of the base model that came from its registry so far; 0 when nothing is fetched.',
+  },
+  modelTotal: {
+    name: 'adaptlet_base_model_total_bytes',
+    help: 'Bytes of the base model that is being fetched; 0 when nothing is fetched.',
+  },
   adapters: { name: 'adaptlet_adapters', help: 'Adapters on this runtime, by state.' },
   rolloutWeight: {
     name: 'adaptlet_rollout_weight_percent',

@@ -11,6 +11,7 @@ export const fakeGauges: RuntimeGauges = {
   ready: true,
   memory: { usedBytes: 100, budgetBytes: 1000 },
   disk: { usedBytes: 200, budgetBytes: 2000 },
+  model: { receivedBytes: 0, totalBytes: 0 },
   adapters: { Resident: 2, Failed: 1 },
   rollouts: [{ key: 'default/sql', weight: 20, effectiveWeight: 10 }],
   requests: { running: 3, waiting: 4 },

@@ -77,6 +77,18 @@ export const startTestNode = async (options: TestNodeOptions) => {
       memory: () => usage.memory,
       disk: () => usage.disk,
       ready: () => ({ ok: true, reason: '' }),
+      model: () => ({
+        source: '/models/tiny',
+        state: 'Ready',
+        reason: '',
+        message: '',
+        digest: '',
+        receivedBytes: 0,
+        totalBytes: 0,
+        bytesPerSecond: 0,
+        baseDigest: '',
+        executionProvider: 'CPUExecutionProvider',
+      }),
     },
   });
   source.resume();

@@ -218,7 +218,29 @@ export interface Report {
     | undefined;
   /** Why it is not ready. */
   message: string;
-  removalsHeld: RemovalsHeld | undefined;
+  removalsHeld:
+    | RemovalsHeld
+    | undefined;
+  /** Absent: as before. */
+  baseModel: BaseModelReport | undefined;
+}
+
+/** The base model of a runtime. It may still be on its way when the Hello is sent. */
+export interface BaseModelReport {
+  /** Folder, or oci://… */
+  source: string;
+  /** Resolving, Downloading, Waiting (for the next try), Loading or Ready. */
+  state: string;
+  /** Code of the error catalogue when Waiting. */
+  reason: string;
+  message: string;
+  /** Of its OCI manifest; empty until it is known. */
+  manifestDigest: string;
+  receivedBytes: bigint;
+  totalBytes: bigint;
+  /** As in the Hello, where both are empty until the model is loaded. */
+  baseDigest: string;
+  executionProvider: string;
 }
 
 export interface AdapterReport {
@@ -2067,6 +2089,7 @@ function createBaseReport(): Report {
     ready: undefined,
     message: "",
     removalsHeld: undefined,
+    baseModel: undefined,
   };
 }
 
@@ -2101,6 +2124,9 @@ export const Report: MessageFns<Report> = {
     }
     if (message.removalsHeld !== undefined) {
       RemovalsHeld.encode(message.removalsHeld, writer.uint32(82).fork()).join();
+    }
+    if (message.baseModel !== undefined) {
+      BaseModelReport.encode(message.baseModel, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -2198,6 +2224,14 @@ export const Report: MessageFns<Report> = {
             message.removalsHeld = RemovalsHeld.decode(reader, reader.uint32());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.baseModel = BaseModelReport.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2234,6 +2268,11 @@ export const Report: MessageFns<Report> = {
         : isSet(object.removals_held)
         ? RemovalsHeld.fromJSON(object.removals_held)
         : undefined,
+      baseModel: isSet(object.baseModel)
+        ? BaseModelReport.fromJSON(object.baseModel)
+        : isSet(object.base_model)
+        ? BaseModelReport.fromJSON(object.base_model)
+        : undefined,
     };
   },
 
@@ -2269,6 +2308,9 @@ export const Report: MessageFns<Report> = {
     if (message.removalsHeld !== undefined) {
       obj.removalsHeld = RemovalsHeld.toJSON(message.removalsHeld);
     }
+    if (message.baseModel !== undefined) {
+      obj.baseModel = BaseModelReport.toJSON(message.baseModel);
+    }
     return obj;
   },
 
@@ -2291,6 +2333,246 @@ export const Report: MessageFns<Report> = {
     message.removalsHeld = (object.removalsHeld !== undefined && object.removalsHeld !== null)
       ? RemovalsHeld.fromPartial(object.removalsHeld)
       : undefined;
+    message.baseModel = (object.baseModel !== undefined && object.baseModel !== null)
+      ? BaseModelReport.fromPartial(object.baseModel)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseBaseModelReport(): BaseModelReport {
+  return {
+    source: "",
+    state: "",
+    reason: "",
+    message: "",
+    manifestDigest: "",
+    receivedBytes: 0n,
+    totalBytes: 0n,
+    baseDigest: "",
+    executionProvider: "",
+  };
+}
+
+export const BaseModelReport: MessageFns<BaseModelReport> = {
+  encode(message: BaseModelReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(34).string(message.message);
+    }
+    if (message.manifestDigest !== "") {
+      writer.uint32(42).string(message.manifestDigest);
+    }
+    if (message.receivedBytes !== 0n) {
+      if (BigInt.asUintN(64, message.receivedBytes) !== message.receivedBytes) {
+        throw new globalThis.Error("value provided for field message.receivedBytes of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.receivedBytes);
+    }
+    if (message.totalBytes !== 0n) {
+      if (BigInt.asUintN(64, message.totalBytes) !== message.totalBytes) {
+        throw new globalThis.Error("value provided for field message.totalBytes of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.totalBytes);
+    }
+    if (message.baseDigest !== "") {
+      writer.uint32(66).string(message.baseDigest);
+    }
+    if (message.executionProvider !== "") {
+      writer.uint32(74).string(message.executionProvider);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BaseModelReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBaseModelReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.manifestDigest = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.receivedBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.totalBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.baseDigest = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.executionProvider = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BaseModelReport {
+    return {
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      manifestDigest: isSet(object.manifestDigest)
+        ? globalThis.String(object.manifestDigest)
+        : isSet(object.manifest_digest)
+        ? globalThis.String(object.manifest_digest)
+        : "",
+      receivedBytes: isSet(object.receivedBytes)
+        ? BigInt(object.receivedBytes)
+        : isSet(object.received_bytes)
+        ? BigInt(object.received_bytes)
+        : 0n,
+      totalBytes: isSet(object.totalBytes)
+        ? BigInt(object.totalBytes)
+        : isSet(object.total_bytes)
+        ? BigInt(object.total_bytes)
+        : 0n,
+      baseDigest: isSet(object.baseDigest)
+        ? globalThis.String(object.baseDigest)
+        : isSet(object.base_digest)
+        ? globalThis.String(object.base_digest)
+        : "",
+      executionProvider: isSet(object.executionProvider)
+        ? globalThis.String(object.executionProvider)
+        : isSet(object.execution_provider)
+        ? globalThis.String(object.execution_provider)
+        : "",
+    };
+  },
+
+  toJSON(message: BaseModelReport): unknown {
+    const obj: any = {};
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.manifestDigest !== "") {
+      obj.manifestDigest = message.manifestDigest;
+    }
+    if (message.receivedBytes !== 0n) {
+      obj.receivedBytes = message.receivedBytes.toString();
+    }
+    if (message.totalBytes !== 0n) {
+      obj.totalBytes = message.totalBytes.toString();
+    }
+    if (message.baseDigest !== "") {
+      obj.baseDigest = message.baseDigest;
+    }
+    if (message.executionProvider !== "") {
+      obj.executionProvider = message.executionProvider;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BaseModelReport>): BaseModelReport {
+    return BaseModelReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BaseModelReport>): BaseModelReport {
+    const message = createBaseBaseModelReport();
+    message.source = object.source ?? "";
+    message.state = object.state ?? "";
+    message.reason = object.reason ?? "";
+    message.message = object.message ?? "";
+    message.manifestDigest = object.manifestDigest ?? "";
+    message.receivedBytes = (object.receivedBytes !== undefined && object.receivedBytes !== null)
+      ? BigInt(object.receivedBytes)
+      : 0n;
+    message.totalBytes = (object.totalBytes !== undefined && object.totalBytes !== null)
+      ? BigInt(object.totalBytes)
+      : 0n;
+    message.baseDigest = object.baseDigest ?? "";
+    message.executionProvider = object.executionProvider ?? "";
     return message;
   },
 };

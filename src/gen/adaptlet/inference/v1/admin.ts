@@ -44,6 +44,24 @@ export interface StatusResponse {
   routes: Route[];
   /** Absent: the runtime follows no operator. */
   operator: Operator | undefined;
+  model: BaseModel | undefined;
+}
+
+/** The base model: where it comes from, and how far it is. */
+export interface BaseModel {
+  /** Folder, or oci://… */
+  source: string;
+  /** Resolving, Downloading, Waiting (for the next try), Loading or Ready. */
+  state: string;
+  /** Code of the error catalogue when Waiting. */
+  reason: string;
+  /** One line; empty once the model serves. */
+  message: string;
+  /** Of its OCI manifest; of a folder, that of the manifest which `adaptlet model push` makes. Empty until it is known. */
+  digest: string;
+  receivedBytes: bigint;
+  totalBytes: bigint;
+  bytesPerSecond: number;
 }
 
 export interface Operator {
@@ -350,6 +368,7 @@ function createBaseStatusResponse(): StatusResponse {
     rollouts: [],
     routes: [],
     operator: undefined,
+    model: undefined,
   };
 }
 
@@ -396,6 +415,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     if (message.operator !== undefined) {
       Operator.encode(message.operator, writer.uint32(114).fork()).join();
+    }
+    if (message.model !== undefined) {
+      BaseModel.encode(message.model, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -525,6 +547,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.operator = Operator.decode(reader, reader.uint32());
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.model = BaseModel.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -573,6 +603,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         : [],
       routes: globalThis.Array.isArray(object?.routes) ? object.routes.map((e: any) => Route.fromJSON(e)) : [],
       operator: isSet(object.operator) ? Operator.fromJSON(object.operator) : undefined,
+      model: isSet(object.model) ? BaseModel.fromJSON(object.model) : undefined,
     };
   },
 
@@ -620,6 +651,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.operator !== undefined) {
       obj.operator = Operator.toJSON(message.operator);
     }
+    if (message.model !== undefined) {
+      obj.model = BaseModel.toJSON(message.model);
+    }
     return obj;
   },
 
@@ -648,6 +682,221 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.operator = (object.operator !== undefined && object.operator !== null)
       ? Operator.fromPartial(object.operator)
       : undefined;
+    message.model = (object.model !== undefined && object.model !== null)
+      ? BaseModel.fromPartial(object.model)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseBaseModel(): BaseModel {
+  return {
+    source: "",
+    state: "",
+    reason: "",
+    message: "",
+    digest: "",
+    receivedBytes: 0n,
+    totalBytes: 0n,
+    bytesPerSecond: 0,
+  };
+}
+
+export const BaseModel: MessageFns<BaseModel> = {
+  encode(message: BaseModel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(34).string(message.message);
+    }
+    if (message.digest !== "") {
+      writer.uint32(42).string(message.digest);
+    }
+    if (message.receivedBytes !== 0n) {
+      if (BigInt.asUintN(64, message.receivedBytes) !== message.receivedBytes) {
+        throw new globalThis.Error("value provided for field message.receivedBytes of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.receivedBytes);
+    }
+    if (message.totalBytes !== 0n) {
+      if (BigInt.asUintN(64, message.totalBytes) !== message.totalBytes) {
+        throw new globalThis.Error("value provided for field message.totalBytes of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.totalBytes);
+    }
+    if (message.bytesPerSecond !== 0) {
+      writer.uint32(65).double(message.bytesPerSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BaseModel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBaseModel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.receivedBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.totalBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.bytesPerSecond = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BaseModel {
+    return {
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
+      receivedBytes: isSet(object.receivedBytes)
+        ? BigInt(object.receivedBytes)
+        : isSet(object.received_bytes)
+        ? BigInt(object.received_bytes)
+        : 0n,
+      totalBytes: isSet(object.totalBytes)
+        ? BigInt(object.totalBytes)
+        : isSet(object.total_bytes)
+        ? BigInt(object.total_bytes)
+        : 0n,
+      bytesPerSecond: isSet(object.bytesPerSecond)
+        ? globalThis.Number(object.bytesPerSecond)
+        : isSet(object.bytes_per_second)
+        ? globalThis.Number(object.bytes_per_second)
+        : 0,
+    };
+  },
+
+  toJSON(message: BaseModel): unknown {
+    const obj: any = {};
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.digest !== "") {
+      obj.digest = message.digest;
+    }
+    if (message.receivedBytes !== 0n) {
+      obj.receivedBytes = message.receivedBytes.toString();
+    }
+    if (message.totalBytes !== 0n) {
+      obj.totalBytes = message.totalBytes.toString();
+    }
+    if (message.bytesPerSecond !== 0) {
+      obj.bytesPerSecond = floatToJson(message.bytesPerSecond);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BaseModel>): BaseModel {
+    return BaseModel.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BaseModel>): BaseModel {
+    const message = createBaseBaseModel();
+    message.source = object.source ?? "";
+    message.state = object.state ?? "";
+    message.reason = object.reason ?? "";
+    message.message = object.message ?? "";
+    message.digest = object.digest ?? "";
+    message.receivedBytes = (object.receivedBytes !== undefined && object.receivedBytes !== null)
+      ? BigInt(object.receivedBytes)
+      : 0n;
+    message.totalBytes = (object.totalBytes !== undefined && object.totalBytes !== null)
+      ? BigInt(object.totalBytes)
+      : 0n;
+    message.bytesPerSecond = object.bytesPerSecond ?? 0;
     return message;
   },
 };

@@ -80,6 +80,11 @@ export const statusMessage = (status: RuntimeStatus): StatusResponse => {
   return {
     ...status,
     operator: operator === undefined ? undefined : operatorMessage(operator),
+    model: {
+      ...status.model,
+      receivedBytes: uint(status.model.receivedBytes),
+      totalBytes: uint(status.model.totalBytes),
+    },
     memory: budget(status.memory),
     disk: budget(status.disk),
     manifests: { ...status.manifests, problems: [...status.manifests.problems] },

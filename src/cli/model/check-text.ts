@@ -1,0 +1,107 @@
+import type { ModelCheck } from '../../runtime/base-model/check-model.ts';
+import type { MemoryNeed } from '../../runtime/base-model/memory-need.ts';
+import type { Trial } from '../../runtime/base-model/trial-load.ts';
+import { sizeText } from './progress.ts';
+
+/** What `adaptlet model check` found. */
+export type CheckReport = ModelCheck & {
+  readonly model: string;
+  /** Of its OCI manifest; absent of a folder. */
+  readonly digest?: string;
+  /** With `--run`. */
+  readonly run?: Trial;
+};
+
+const tasks = {
+  generate: 'generates text',
+  embed: 'embeds and classifies texts',
+  infer: 'runs plain tensors',
+};
+
+const line = (label: string, value: string | undefined): string[] =>
+  value === undefined ? [] : [`${label.padEnd(20)}${value}`];
+
+const count = (value: number): string => value.toLocaleString('en');
+
+const memoryLines = (memory: MemoryNeed): string[] => {
+  const { kvBytesPerToken, kvTokens, adapterRank16Bytes, maxRankTogether } = memory;
+  return [
+    ...line('prepared weights', `about ${sizeText(memory.preparedBytes)}, on the disk and in RAM`),
+    ...line(
+      'keys and values',
+      kvBytesPerToken === undefined
+        ? undefined
+        : `${count(kvBytesPerToken)} bytes a token; --kv-memory ${sizeText(memory.kvBytes)} holds a request of ${count(kvTokens ?? 0)} tokens`,
+    ),
+    ...line(
+      'adapters',
+      adapterRank16Bytes === undefined
+        ? undefined
+        : `${sizeText(adapterRank16Bytes)} each at rank 16 on all linears; --adapter-memory ${sizeText(memory.adapterBytes)} holds ${Math.floor(memory.adapterBytes / adapterRank16Bytes)}`,
+    ),
+    ...line(
+      'together',
+      maxRankTogether === undefined
+        ? undefined
+        : `different adapters share a step up to rank ${maxRankTogether} (--batch-memory ${sizeText(memory.batchBytes)})`,
+    ),
+    ...line(
+      'RAM',
+      `about ${sizeText(memory.totalBytes)} when all of it is used, and some 250 MiB of the programs`,
+    ),
+  ];
+};
+
+const runLines = (run: Trial | undefined): string[] => {
+  if (run === undefined) return [];
+  if (run.kind === 'Refused') return line('loaded here', `no: ${run.refusal.code}`);
+  const { ms, executionProvider, preparedBytes, residentBytes } = run;
+  const ram = residentBytes === undefined ? '' : `, ${sizeText(residentBytes)} of RAM without requests`;
+  return line(
+    'loaded here',
+    `in ${(ms / 1000).toFixed(1)} s on ${executionProvider}, ${sizeText(preparedBytes)} prepared${ram}`,
+  );
+};
+
+/** Whether `serve` would take it, as far as was looked. */
+export const isServed = ({ refusals, run }: CheckReport): boolean =>
+  refusals.length === 0 && run?.kind !== 'Refused';
+
+/** The report as a person reads it. */
+export const checkText = (report: CheckReport): string => {
+  const { lora, refusals, run } = report;
+  const all = run?.kind === 'Refused' ? [...refusals, run.refusal] : refusals;
+  const architecture =
+    report.architecture === undefined
+      ? undefined
+      : `${report.architecture}${report.family === undefined ? ' (not supported)' : ''}`;
+  return [
+    ...line('model', report.model),
+    ...line('digest', report.digest),
+    ...line('task', report.task === undefined ? undefined : tasks[report.task]),
+    ...line('architecture', architecture),
+    ...line(
+      'weights',
+      report.modelBytes === undefined
+        ? undefined
+        : `${sizeText(report.modelBytes)}, ${report.precision}, ${count(report.parameters ?? 0)} parameters`,
+    ),
+    ...line(
+      'context',
+      report.contextLength === undefined
+        ? undefined
+        : `${count(report.contextLength)} tokens, vocabulary of ${count(report.vocabSize ?? 0)}`,
+    ),
+    ...line(
+      'LoRA',
+      lora === undefined ? undefined : `${lora.sites} linears, target_modules ${lora.modules.join(', ')}`,
+    ),
+    ...line('provider', report.executionProvider),
+    ...(report.memory === undefined ? [] : memoryLines(report.memory)),
+    ...runLines(run),
+    ...report.warnings.map((warning) => `warning: ${warning}`),
+    ...all.map(({ code, message, advice }) => `refused: ${code}: ${message}. ${advice}`),
+    isServed(report) ? 'It would be served.' : 'It would be refused.',
+    '',
+  ].join('\n');
+};

@@ -1,0 +1,60 @@
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { readCredentials } from '../../artifact/docker-config.ts';
+import { type ImageReference, parseReference } from '../../artifact/reference.ts';
+import type { RegistryOptions } from '../../artifact/registry.ts';
+import { systemClock } from '../../time/clock.ts';
+
+export type RegistryFlags = {
+  readonly registryConfig?: string | undefined;
+  readonly insecureRegistries?: string | undefined;
+};
+
+/** Attempts in a row without progress, and milliseconds without a sign of life. */
+const attempts = 5;
+const idleMs = 60_000;
+
+const scheme = 'oci://';
+
+/** `oci://…`, which `serve` wants, is taken off. */
+export const withoutScheme = (reference: string): string =>
+  reference.startsWith(scheme) ? reference.slice(scheme.length) : reference;
+
+/** @throws AdaptletError ARTIFACT_REFERENCE_INVALID */
+export const imageOf = (reference: string): ImageReference => parseReference(withoutScheme(reference));
+
+export const withRegistryFlags = (command: Command): Command =>
+  command
+    .option(
+      '--registry-config <file>',
+      'a docker config.json with credentials [ADAPTLET_REGISTRY_CONFIG, default ~/.docker/config.json]',
+    )
+    .option(
+      '--insecure-registries <hosts>',
+      'hosts that are reached over plain HTTP, separated by commas; loopback always is [ADAPTLET_INSECURE_REGISTRIES]',
+    );
+
+/** Credentials are those of the person who calls. */
+export const registryOptionsOf = (
+  flags: RegistryFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+): RegistryOptions => {
+  const docker = join(homedir(), '.docker/config.json');
+  const config =
+    flags.registryConfig ??
+    environment['ADAPTLET_REGISTRY_CONFIG'] ??
+    (existsSync(docker) ? docker : undefined);
+  const hosts = flags.insecureRegistries ?? environment['ADAPTLET_INSECURE_REGISTRIES'] ?? '';
+  return {
+    fetch,
+    clock: systemClock,
+    random: Math.random,
+    attempts,
+    idleMs,
+    insecureHosts: hosts.split(',').flatMap((host) => (host.trim() === '' ? [] : [host.trim()])),
+    credentials: async (registry) =>
+      config === undefined ? undefined : await readCredentials(config, registry),
+  };
+};

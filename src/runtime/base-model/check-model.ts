@@ -1,0 +1,222 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { type AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Site } from '../compiled/compile-target.ts';
+import { providersFor } from '../config/device-providers.ts';
+import type { Settings } from '../config/settings.ts';
+import { readPoolingConfig } from '../engine/encode/pooling-config.ts';
+import { type ModelFolder, openModelFolder, readModelGraph } from '../engine/model/folder.ts';
+import { type ModelSettings, readSettings } from '../engine/model/settings.ts';
+import { openTextCodec } from '../engine/model/tokenizer.ts';
+import { familyOf } from '../engine/onnx/families.ts';
+import { type Graph, readGraph, tensorsOf } from '../engine/onnx/graph.ts';
+import { sitesOf } from '../engine/onnx/inject.ts';
+import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
+import { elementTypeOf } from '../engine/ort/tensor.ts';
+import { taskOf } from '../engine/process/open-host.ts';
+import { chooseProvider } from '../engine/session/choose-provider.ts';
+import { embeddingOutput, readEncoderInputs, readEncoderOutputs } from '../engine/session/encoder-graph.ts';
+import { type CacheShape, tokenBytes } from '../engine/session/kv-cache.ts';
+import { rowTokens } from '../engine/session/kv-rows.ts';
+import { readStepInputs } from '../engine/session/step-inputs.ts';
+import type { Task } from '../engine/tasks.ts';
+import { graphFactsOf } from './graph-facts.ts';
+import { type MemoryNeed, memoryNeedOf } from './memory-need.ts';
+
+/** Where a model lies that is checked: a folder with all files but the weights, whose sizes are enough. */
+export type CheckedPlace = {
+  readonly folder: string;
+  /** Bytes of a file with weights; undefined when there is none. */
+  readonly weightBytes: (name: string) => Promise<number | undefined>;
+};
+
+export type CheckSettings = Pick<
+  Settings,
+  | 'kvMemory'
+  | 'adapterMemory'
+  | 'batchMemory'
+  | 'maxConcurrent'
+  | 'executionProviders'
+  | 'deviceResources'
+  | 'requireProvider'
+  | 'pooling'
+>;
+
+/** Why a model would not be served. */
+export type Refusal = { readonly code: string; readonly message: string; readonly advice: string };
+
+/** What a base model will do on this machine. What is not known because of a refusal is absent. */
+export type ModelCheck = {
+  readonly task?: Task;
+  readonly architecture?: string;
+  readonly family?: string;
+  readonly precision?: string;
+  readonly parameters?: number;
+  readonly contextLength?: number;
+  readonly vocabSize?: number;
+  /** Modules that an adapter may target, and how many linears of the graph they are. */
+  readonly lora?: { readonly modules: readonly string[]; readonly sites: number };
+  readonly executionProvider?: string;
+  readonly memory?: MemoryNeed;
+  /** Bytes of graph and weights. */
+  readonly modelBytes?: number;
+  readonly refusals: readonly Refusal[];
+  readonly warnings: readonly string[];
+};
+
+type Found = { -readonly [K in keyof ModelCheck]: ModelCheck[K] } & {
+  refusals: Refusal[];
+  warnings: string[];
+};
+
+const ropeSchema = z.looseObject({
+  rope_scaling: z.looseObject({ type: z.string().nullish(), rope_type: z.string().nullish() }).nullish(),
+  original_max_position_embeddings: z.number().nullish(),
+});
+
+const asRefusal = ({ code, what, advice }: AdaptletError): Refusal => ({ code, message: what, advice });
+
+/** What a step throws is a refusal, and the steps after it go on with what there is. */
+const attempting =
+  (found: Found) =>
+  <T>(work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      found.refusals.push(asRefusal(asAdaptletError(error, 'model check')));
+      return undefined;
+    }
+  };
+
+/** The kind of module without its layer, as target_modules of an adapter names it. */
+const kindOf = ({ module }: Site): string =>
+  module
+    .replace(/^.*\.\d+\./, '')
+    .split('.')
+    .at(-1) ?? module;
+
+const tensorsAsSession = (graph: Graph) => ({
+  inputs: tensorsOf(graph, 'inputs').map(({ code, ...info }) => ({ ...info, type: elementTypeOf(code) })),
+  outputs: tensorsOf(graph, 'outputs').map(({ code, ...info }) => ({ ...info, type: elementTypeOf(code) })),
+});
+
+/**
+ * Says what a base model will do here, by its files alone: what the engine asks of them at load, without loading them. What
+ * only a load can prove (that prepared weights give the same bits, that every LoRA input has an effect) is not proved.
+ */
+export const checkModel = async (place: CheckedPlace, settings: CheckSettings): Promise<ModelCheck> => {
+  const found: Found = { refusals: [], warnings: [] };
+  const attempt = attempting(found);
+  const graph = attempt(() => readModelGraph(place.folder));
+  if (graph === undefined) return found;
+  const task = taskOf(place.folder, graph);
+  const facts = graphFactsOf(graph);
+  Object.assign(found, { task, precision: facts.precision, parameters: facts.parameters });
+  found.modelBytes = facts.bytes + (await weightsOf(place, facts.weightFiles, found));
+  const provider = await providerOf(settings, found);
+  if (provider !== undefined) found.executionProvider = provider;
+  if (task === 'infer') return found;
+  const model = attempt(() => openModelFolder(place.folder));
+  if (model === undefined) return found;
+  const config = attempt(() => readSettings(model));
+  if (config === undefined) return found;
+  const { modelType, contextLength, vocabSize } = config;
+  Object.assign(found, { architecture: modelType, contextLength, vocabSize });
+  attempt(() => openTextCodec(model, vocabSize));
+  const family = attempt(() => familyOf(modelType));
+  const sites = family === undefined ? undefined : attempt(() => sitesOf(graph, family));
+  if (family !== undefined) found.family = family.name;
+  if (sites !== undefined)
+    found.lora = { modules: [...new Set(sites.map(kindOf))].sort(), sites: sites.length };
+  const cacheShape =
+    task === 'generate'
+      ? attempt(() => decoderOf(graph, config, found))
+      : (attempt(() => checkEncoder(graph, model, settings)), undefined);
+  found.memory = memoryNeedOf({
+    settings,
+    modelBytes: found.modelBytes,
+    precision: facts.precision,
+    features: (sites ?? []).reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures, 0),
+    ...(cacheShape === undefined
+      ? {}
+      : {
+          kv: {
+            bytesPerToken: tokenBytes(cacheShape),
+            tokens: Math.min(contextLength, rowTokens(cacheShape, settings.kvMemory)),
+          },
+        }),
+  });
+  await warnOfRope(model, found);
+  return found;
+};
+
+const weightsOf = async (
+  { folder, weightBytes }: CheckedPlace,
+  names: readonly string[],
+  found: Found,
+): Promise<number> => {
+  let bytes = 0;
+  for (const name of names) {
+    const size = await weightBytes(name);
+    if (size !== undefined) bytes += size;
+    else
+      found.refusals.push({
+        code: 'MODEL_FILE_MISSING',
+        message: `${name}, the weights of model.onnx, is not in ${basename(folder)}`,
+        advice: 'Copy the file into the folder, or export the base model again.',
+      });
+  }
+  return bytes;
+};
+
+const providerOf = async (settings: CheckSettings, found: Found): Promise<string | undefined> => {
+  const { executionProviders, deviceResources, requireProvider } = settings;
+  const wanted = executionProviders.length > 0 ? executionProviders : providersFor(deviceResources);
+  try {
+    return await chooseProvider({ executionProviders: wanted, requireProvider }, (warning) =>
+      found.warnings.push(warning),
+    );
+  } catch (error) {
+    found.refusals.push(asRefusal(asAdaptletError(error, 'model check')));
+    return undefined;
+  }
+};
+
+/** The inputs of a step, compared as the engine compares them. */
+const decoderOf = (graph: Graph, { headSize }: ModelSettings, found: Found): CacheShape => {
+  const base = readGraph(gatherLogitsRows(graph.model));
+  const { cacheShape, cache } = readStepInputs(tensorsAsSession(base), [], headSize);
+  const made = new Set(
+    graph.nodes.filter(({ opType }) => opType === 'GroupQueryAttention').flatMap(({ outputs }) => outputs),
+  );
+  if (!cache.every(({ present }) => made.has(present)))
+    found.warnings.push(
+      'the graph has no GroupQueryAttention: requests are generated one after the other, not together',
+    );
+  return cacheShape;
+};
+
+const checkEncoder = (graph: Graph, model: ModelFolder, { pooling }: CheckSettings): void => {
+  const session = tensorsAsSession(graph);
+  readEncoderInputs(session, []);
+  const outputs = readEncoderOutputs(session);
+  const { folder } = model;
+  const find = (file: string): string | undefined =>
+    [join(folder, file), join(dirname(folder), file)].find((path) => existsSync(path));
+  const config = readPoolingConfig(find, { pooling });
+  embeddingOutput(outputs, outputs.sentence === undefined ? config.pooling : 'model');
+};
+
+/** Graphs of LongRoPE choose one of two tables for all rows of a step: see docs/explanation/architecture.md. */
+const warnOfRope = async ({ config }: ModelFolder, found: Found): Promise<void> => {
+  const parsed = ropeSchema.safeParse(JSON.parse(await readFile(config, 'utf8')));
+  const scaling = parsed.data?.rope_scaling;
+  const kind = scaling?.rope_type ?? scaling?.type ?? '';
+  if (!['longrope', 'su'].includes(kind)) return;
+  const border = parsed.data?.original_max_position_embeddings ?? 4096;
+  found.warnings.push(
+    `it has LongRoPE: keep prompts and answers below ${border} tokens, or a long one changes the answers beside it`,
+  );
+};

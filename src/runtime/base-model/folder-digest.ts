@@ -1,0 +1,64 @@
+import { stat } from 'node:fs/promises';
+import type { Digest } from '../../api/names.ts';
+import { startDiskThread } from '../../artifact/disk-thread.ts';
+import type { ModelFolderMemory } from '../state/memory.ts';
+import { startGraphThread } from './graph-thread.ts';
+import { type ModelFile, modelFilesOf } from './model-files.ts';
+import { packModel } from './pack-model.ts';
+
+export type FolderDigestParts = {
+  readonly remembered: ModelFolderMemory | undefined;
+  readonly memory: { write(memory: ModelFolderMemory): Promise<void> };
+  readonly signal: AbortSignal;
+};
+
+/** A change of the content changes one of these. */
+const stampOf = async ({ name, path }: ModelFile): Promise<string> => {
+  const { size, mtimeMs, ino } = await stat(path);
+  return `${name} ${path} ${size} ${mtimeMs} ${ino}`;
+};
+
+const stampsOf = async (folder: string, weightFiles: readonly string[]): Promise<readonly string[]> =>
+  await Promise.all((await modelFilesOf(folder, weightFiles)).map(stampOf));
+
+/** The graph is one of the files: while it is the same, its weights have the names that are remembered. */
+const recalled = async (
+  folder: string,
+  known: ModelFolderMemory | undefined,
+): Promise<Digest | undefined> => {
+  if (known?.folder !== folder) return undefined;
+  const stamps = await stampsOf(folder, known.weightFiles).catch(() => []);
+  return stamps.join('\n') === known.stamps.join('\n') ? known.digest : undefined;
+};
+
+/**
+ * Digest of the manifest that `adaptlet model push` would make of a folder. Read by other threads, some seconds for each
+ * gigabyte, and remembered by path, size, time and inode of each file.
+ * @throws AdaptletError MODEL_FILE_MISSING, MODEL_INVALID; the reason of `signal`
+ */
+export const folderDigest = async (
+  folder: string,
+  { remembered, memory, signal }: FolderDigestParts,
+): Promise<Digest> => {
+  const known = await recalled(folder, remembered);
+  if (known !== undefined) return known;
+  await using disk = startDiskThread();
+  await using graphs = startGraphThread();
+  let weightFiles: readonly string[] = [];
+  const { digest } = await packModel(folder, {
+    readGraph: async (path) => {
+      const facts = await graphs.read(path);
+      weightFiles = facts.weightFiles;
+      return facts;
+    },
+    hash: async ({ path }) => (await disk.hash(path, signal)).digest,
+  });
+  signal.throwIfAborted();
+  await memory.write({
+    folder,
+    weightFiles: [...weightFiles],
+    stamps: [...(await stampsOf(folder, weightFiles))],
+    digest,
+  });
+  return digest;
+};

@@ -1,0 +1,58 @@
+import type { Settings } from '../config/settings.ts';
+
+/** What a base model needs with the present settings. Bytes. */
+export type MemoryNeed = {
+  /** Weights as the engine prepares them for this processor: so much of the disk, and at most so much RAM. */
+  readonly preparedBytes: number;
+  readonly kvBytes: number;
+  readonly adapterBytes: number;
+  readonly batchBytes: number;
+  readonly totalBytes: number;
+  /** Keys and values of one token, and the most tokens of one request that they leave room for. */
+  readonly kvBytesPerToken?: number;
+  readonly kvTokens?: number;
+  /** RAM of an adapter of rank 16 on all linears, and the largest rank of adapters that decode together. */
+  readonly adapterRank16Bytes?: number;
+  readonly maxRankTogether?: number;
+};
+
+export type MemoryInput = {
+  readonly settings: Pick<Settings, 'kvMemory' | 'adapterMemory' | 'batchMemory' | 'maxConcurrent'>;
+  readonly modelBytes: number;
+  readonly precision: string;
+  /** In and out features of all linears that LoRA reaches. */
+  readonly features: number;
+  /** Of decoders. */
+  readonly kv?: { readonly bytesPerToken: number; readonly tokens: number };
+};
+
+/** Prepared weights over those of the model, measured: docs/adr/0032. */
+const preparedRatios: Readonly<Record<string, number>> = { int4: 2.4, int8: 1.7 };
+const plainRatio = 2;
+
+const floatBytes = 4;
+
+/** Ranks in a mixed step are rounded up to powers of two. */
+const maxRankIn = (budget: number, rows: number, features: number): number => {
+  const rank = Math.floor(budget / (rows * features * floatBytes));
+  return rank < 1 ? 0 : 2 ** Math.floor(Math.log2(rank));
+};
+
+export const memoryNeedOf = ({ settings, modelBytes, precision, features, kv }: MemoryInput): MemoryNeed => {
+  const { adapterMemory: adapterBytes, batchMemory, kvMemory, maxConcurrent } = settings;
+  const preparedBytes = Math.round(modelBytes * (preparedRatios[precision] ?? plainRatio));
+  const kvBytes = kv === undefined ? 0 : kvMemory;
+  const batchBytes = kv === undefined ? 0 : batchMemory;
+  return {
+    preparedBytes,
+    kvBytes,
+    adapterBytes,
+    batchBytes,
+    totalBytes: preparedBytes + kvBytes + adapterBytes + batchBytes,
+    ...(kv === undefined ? {} : { kvBytesPerToken: kv.bytesPerToken, kvTokens: kv.tokens }),
+    ...(features === 0 ? {} : { adapterRank16Bytes: 16 * features * floatBytes }),
+    ...(features === 0 || kv === undefined
+      ? {}
+      : { maxRankTogether: maxRankIn(batchMemory, maxConcurrent, features) }),
+  };
+};

@@ -1,0 +1,100 @@
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Digest } from '../../api/names.ts';
+import { asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Log } from '../../telemetry/log.ts';
+import type { Clock } from '../../time/clock.ts';
+import { providersFor } from '../config/device-providers.ts';
+import type { Settings } from '../config/settings.ts';
+import { startEngine } from '../engine/client/client.ts';
+import type { Refusal } from './check-model.ts';
+import { untilReady } from './until-ready.ts';
+
+export type TrialSettings = Pick<
+  Settings,
+  | 'kvMemory'
+  | 'adapterMemory'
+  | 'batchMemory'
+  | 'maxConcurrent'
+  | 'executionProviders'
+  | 'deviceResources'
+  | 'requireProvider'
+  | 'threads'
+  | 'pooling'
+>;
+
+/** What loading a model showed. */
+export type Trial =
+  | {
+      readonly kind: 'Loaded';
+      readonly ms: number;
+      readonly executionProvider: string;
+      readonly baseDigest: Digest;
+      /** Files that the engine prepared for this processor, and the RAM of its process; absent where nobody can tell. */
+      readonly preparedBytes: number;
+      readonly residentBytes?: number;
+    }
+  | { readonly kind: 'Refused'; readonly refusal: Refusal };
+
+const stallTimeoutMs = 60_000;
+
+const bytesBelow = async (folder: string): Promise<number> => {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true }))
+    if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
+  return bytes;
+};
+
+/** Linux tells; elsewhere it is not known. */
+const residentBytesOf = async (pid: number | undefined): Promise<number | undefined> => {
+  const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1];
+  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
+};
+
+/** Loads a base model as `serve` would, with all proofs, and gives everything back. */
+export const loadForTrial = async (
+  folder: string,
+  settings: TrialSettings,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Log },
+): Promise<Trial> => {
+  const cacheDir = await mkdtemp(join(tmpdir(), 'adaptlet-trial-'));
+  const { executionProviders, deviceResources, pooling } = settings;
+  const startedAt = clock.monotonic();
+  const engine = startEngine({
+    modelDir: folder,
+    cacheDir,
+    adapterBudgetBytes: settings.adapterMemory,
+    threads: settings.threads,
+    executionProviders: executionProviders.length > 0 ? executionProviders : providersFor(deviceResources),
+    requireProvider: settings.requireProvider,
+    maxConcurrent: settings.maxConcurrent,
+    maxQueue: 0,
+    kvBudgetBytes: settings.kvMemory,
+    batchBudgetBytes: settings.batchMemory,
+    ...(pooling === undefined ? {} : { pooling }),
+    stallTimeoutMs,
+    clock,
+    logger,
+  });
+  try {
+    await untilReady(engine);
+    const { executionProvider, baseDigest } = engine.info();
+    const residentBytes = await residentBytesOf(engine.pid);
+    return {
+      kind: 'Loaded',
+      ms: Math.round(clock.monotonic() - startedAt),
+      executionProvider,
+      baseDigest,
+      preparedBytes: await bytesBelow(cacheDir),
+      ...(residentBytes === undefined ? {} : { residentBytes }),
+    };
+  } catch (error) {
+    const { code, what, advice } = asAdaptletError(error, 'model check');
+    return { kind: 'Refused', refusal: { code, message: what, advice } };
+  } finally {
+    await engine.close();
+    await rm(cacheDir, { recursive: true, force: true });
+  }
+};

@@ -1,0 +1,125 @@
+import type { Digest } from '../../api/names.ts';
+import { Registry } from '../../artifact/registry.ts';
+import { ModelDelivery } from '../base-model/delivery.ts';
+import { folderDigest } from '../base-model/folder-digest.ts';
+import { LateEngine } from '../base-model/late-engine.ts';
+import { type ModelState, modelText } from '../base-model/model-state.ts';
+import { openModelStore } from '../base-model/model-store.ts';
+import { untilReady } from '../base-model/until-ready.ts';
+import { type ModelSource, modelSourceOf } from '../config/model-source.ts';
+import { type EngineClient, startEngine } from '../engine/client/client.ts';
+import type { Disk } from './disk.ts';
+import { engineOptions } from './engine.ts';
+import type { RuntimeParts } from './parts.ts';
+import { registryOptions } from './store.ts';
+
+/** The base model of a runtime: on its way, then in its engine. */
+export type BaseModel = {
+  /** `starting` until the model is loaded for the first time. */
+  readonly engine: EngineClient;
+  readonly state: () => ModelState;
+  /** Of its OCI manifest; '' until it is known. Of a folder it is computed once the model serves. */
+  readonly digest: () => Digest | '';
+  /** How far it is has changed, or more of it arrived. */
+  readonly onChange: (listener: () => void) => void;
+  /**
+   * Brings the model here and into the engine; resolves when it is ready.
+   * @throws those of a base model that cannot be used
+   */
+  readonly load: () => Promise<void>;
+};
+
+/** The base model that the settings name. Nothing is fetched or loaded yet; the stack ends what is. */
+export const openBaseModel = async (
+  parts: RuntimeParts,
+  disk: Pick<Disk, 'memory' | 'remembered'>,
+  stack: AsyncDisposableStack,
+): Promise<BaseModel> => {
+  const source = modelSourceOf(parts.settings.model);
+  const delivery = source.kind === 'folder' ? undefined : await openDelivery(parts, source, disk, stack);
+  const listeners: (() => void)[] = [];
+  let isReady = false;
+  let digest: Digest | undefined;
+  const state = (): ModelState => (isReady ? { kind: 'Ready' } : (delivery?.state ?? { kind: 'Loading' }));
+  const tell = (): void => {
+    for (const listener of listeners) listener();
+  };
+  delivery?.onState(tell);
+  const engine = new LateEngine(() => modelText(state()));
+  const stop = new AbortController();
+  stack.defer(() => engine.close());
+  stack.defer(() => stop.abort());
+
+  const start = async (folder: string): Promise<void> => {
+    parts.logger.info(
+      { model: folder },
+      'loading the base model; the first time, its weights are prepared for this machine',
+    );
+    engine.begin(startEngine(engineOptions(parts, folder)));
+    await untilReady(engine);
+    isReady = true;
+    tell();
+  };
+  /** Reads gigabytes beside the requests; the stack ends it before anything else. */
+  const inBackground = (work: (signal: AbortSignal) => Promise<void>, failed: string): void => {
+    const working = work(stop.signal).catch((error: unknown) => {
+      if (!stop.signal.aborted) parts.logger.error({ err: error }, failed);
+    });
+    stack.defer(async () => {
+      stop.abort();
+      await working;
+    });
+  };
+  const identify = async (folder: string, signal: AbortSignal): Promise<void> => {
+    const { modelFolder: memory } = disk.memory;
+    digest = await folderDigest(folder, { remembered: disk.remembered.modelFolder, memory, signal });
+    tell();
+  };
+  return {
+    engine,
+    state,
+    digest: () => digest ?? delivery?.digest ?? '',
+    onChange: (listener) => void listeners.push(listener),
+    load: async () => {
+      if (source.kind === 'folder') {
+        await start(source.folder);
+        inBackground(
+          (signal) => identify(source.folder, signal),
+          'the digest of the base model could not be computed',
+        );
+      } else if (delivery !== undefined) {
+        const delivered = await delivery.run(stop.signal);
+        await start(delivered.folder);
+        await delivery.serves(delivered.digest);
+        inBackground(
+          (signal) => delivery.check(delivered.digest, signal),
+          'the check of the base model did not end',
+        );
+      }
+    },
+  };
+};
+
+const openDelivery = async (
+  { settings, clock, logger }: RuntimeParts,
+  source: Extract<ModelSource, { kind: 'registry' }>,
+  { memory, remembered }: Pick<Disk, 'memory' | 'remembered'>,
+  stack: AsyncDisposableStack,
+): Promise<ModelDelivery> => {
+  const { dataDir, modelDisk: budgetBytes } = settings;
+  const store = await openModelStore({ dataDir, budgetBytes }, stack);
+  const random = Math.random;
+  const delivery = new ModelDelivery({
+    ...store,
+    source,
+    // One attempt each: the delivery says that it failed, and tries again.
+    registry: new Registry({ ...registryOptions(settings, { clock, random }), attempts: 1 }),
+    remembered: remembered.model,
+    memory: memory.model,
+    clock,
+    random,
+    logger,
+  });
+  stack.defer(() => delivery.close());
+  return delivery;
+};

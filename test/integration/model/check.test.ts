@@ -1,0 +1,171 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { CheckReport } from '../../../src/cli/model/check-text.ts';
+import { adaptlet } from '../../support/cli.ts';
+import { minilm, smollm } from '../../support/models.ts';
+import { tiny } from '../../support/node.ts';
+import { hasRegistry, ModelRegistry } from './registry.ts';
+
+const check = async (model: string, ...flags: readonly string[]) => {
+  const { code, stdout, stderr } = await adaptlet('model', 'check', model, '-o', 'json', ...flags);
+  if (stdout === '') throw new Error(stderr);
+  return { code, report: JSON.parse(stdout) as CheckReport };
+};
+const linears = ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'];
+
+describe('adaptlet model check', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'adaptlet-check-'));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  /** A copy of the tiny model that a test breaks. */
+  const broken = async (name: string, change: (folder: string) => Promise<void>): Promise<string> => {
+    const copy = join(folder, name);
+    await cp(join(tiny.model, '..'), copy, { recursive: true });
+    await change(copy);
+    return join(copy, 'onnx-fp32');
+  };
+  const editConfig = (change: (config: Record<string, unknown>) => void) => async (copy: string) => {
+    const path = join(copy, 'config.json');
+    const config = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+    change(config);
+    await writeFile(path, JSON.stringify(config));
+  };
+
+  it('says what a model will do, as a load of it does', async () => {
+    const { code, report } = await check(tiny.model, '--run');
+    expect(code).toBe(0);
+    expect(report).toMatchObject({
+      task: 'generate',
+      architecture: 'llama',
+      family: 'llama',
+      precision: 'float32',
+      parameters: 111_296,
+      contextLength: 256,
+      vocabSize: 259,
+      lora: { modules: linears, sites: 14 },
+      executionProvider: 'CPUExecutionProvider',
+      // 2 layers, keys and values, 2 heads of 16 floats.
+      memory: { kvBytesPerToken: 2 * 2 * 2 * 16 * 4, kvTokens: 256 },
+      refusals: [],
+      run: { kind: 'Loaded', executionProvider: 'CPUExecutionProvider' },
+    });
+  });
+
+  it('computes with the flags of serve', async () => {
+    const { report } = await check(
+      tiny.model,
+      '--kv-memory',
+      '64Ki',
+      '--batch-memory',
+      '1Mi',
+      '--max-concurrent',
+      '4',
+    );
+    expect(report.memory).toMatchObject({ kvBytes: 65_536, kvTokens: 128 });
+    expect(report.memory?.maxRankTogether).toBeLessThan(64);
+  });
+
+  it.each([
+    [
+      'another architecture',
+      editConfig((config) => {
+        config['model_type'] = 'mamba';
+      }),
+      /mamba/,
+      /architectures/,
+    ],
+    ['no tokenizer', (copy: string) => rm(join(copy, 'tokenizer.json')), /tokenizer\.json/, /Copy the file/],
+    [
+      'no weights',
+      (copy: string) => rm(join(copy, 'onnx-fp32/model.onnx.data')),
+      /model\.onnx\.data/,
+      /Copy the file/,
+    ],
+    ['no graph', (copy: string) => rm(join(copy, 'onnx-fp32/model.onnx')), /model\.onnx/, /./],
+    [
+      'a graph that is none',
+      (copy: string) => writeFile(join(copy, 'onnx-fp32/model.onnx'), 'hello'),
+      /./,
+      /./,
+    ],
+  ] as const)(
+    'refuses a model with %s, with what to do, as serve does',
+    async (name, change, why, advice) => {
+      const model = await broken(name.replaceAll(' ', '-'), change);
+      const { code, report } = await check(model);
+      expect(code).toBe(1);
+      const [refusal] = report.refusals;
+      expect(refusal?.message).toMatch(why);
+      expect(refusal?.advice).toMatch(advice);
+      const text = await adaptlet('model', 'check', model);
+      expect(text).toMatchObject({ code: 1, stdout: expect.stringContaining('It would be refused.') });
+      const served = await adaptlet(
+        'serve',
+        '--model',
+        model,
+        '--data-dir',
+        join(folder, 'data'),
+        '--grpc-listen',
+        '127.0.0.1:0',
+        '--http-listen',
+        '127.0.0.1:0',
+      );
+      expect(served.code).toBe(1);
+    },
+  );
+
+  it('warns of LongRoPE', async () => {
+    const model = await broken(
+      'longrope',
+      editConfig((config) => {
+        config['rope_scaling'] = { type: 'longrope' };
+        config['original_max_position_embeddings'] = 128;
+      }),
+    );
+    const { code, report } = await check(model);
+    expect(code).toBe(0);
+    expect(report.warnings.join()).toContain('below 128 tokens');
+  });
+
+  it.skipIf(!hasRegistry)('fetches no weights of a model in a registry', async () => {
+    await using registry = await ModelRegistry.start();
+    const digest = await registry.push(tiny.model, 'models/tiny:v1');
+    const here = await check(tiny.model);
+    const before = registry.network.received;
+    const there = await check(`${registry.host}/models/tiny@${digest}`);
+    expect(there.code).toBe(0);
+    const { model: _, digest: found, ...rest } = there.report;
+    const { model: __, ...expected } = here.report;
+    expect(found).toBe(digest);
+    expect(rest).toEqual(expected);
+    expect(registry.network.received - before).toBeLessThan(50_000);
+  });
+
+  const real = smollm();
+  it.skipIf(real === undefined)('knows SmolLM2 (needs the model)', async () => {
+    const { code, report } = await check(real?.modelDir ?? '');
+    expect(code).toBe(0);
+    expect(report).toMatchObject({
+      precision: 'int4',
+      contextLength: 8192,
+      lora: { modules: linears, sites: 210 },
+      // 30 layers, keys and values, 3 heads of 64 floats.
+      memory: { kvBytesPerToken: 30 * 2 * 3 * 64 * 4 },
+    });
+    expect(report.parameters).toBeGreaterThan(134_000_000);
+    expect(report.parameters).toBeLessThan(136_000_000);
+  });
+
+  const encoder = minilm();
+  it.skipIf(encoder === undefined)('knows the encoder MiniLM (needs the model)', async () => {
+    const { code, report } = await check(encoder?.modelDir ?? '');
+    expect(code).toBe(0);
+    expect(report).toMatchObject({ task: 'embed', family: 'bert', precision: 'int8', lora: { sites: 37 } });
+    expect(report.memory?.kvBytesPerToken).toBeUndefined();
+  });
+});
