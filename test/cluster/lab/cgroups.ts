@@ -105,6 +105,11 @@ export class ControlGroup {
     return ['sh', ['-c', script, 'join', ...this.#folders, '--', ...command]];
   }
 
+  /** Ids of the processes in it and in the groups below, of every tree. */
+  get processes(): readonly number[] {
+    return [...new Set(this.#folders.flatMap(withBelow).flatMap(processesIn))];
+  }
+
   /** Kills every process in it and removes it with all groups below. */
   async remove(): Promise<void> {
     await waitFor(`the processes of control group ${this.#path} to end`, () =>

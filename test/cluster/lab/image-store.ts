@@ -21,18 +21,17 @@ const contentOf = async (archive: string): Promise<string> => {
   return stdout;
 };
 
-/** Stores of images that nobody asked for in the last hour, but for the newest. */
+/** Stores of images that nobody asked for in the last hour, but for the newest; and drafts that were left. */
 const removeOld = async (): Promise<void> => {
   const parent = cacheFolder('lab');
-  const stores = (await readdir(parent)).filter((name) => name.startsWith('images-'));
-  const used = await Promise.all(
-    stores.map(async (name) => ({ path: join(parent, name), at: (await stat(join(parent, name))).mtimeMs })),
+  const names = await readdir(parent);
+  const stats = await Promise.all(
+    names.map(async (name) => ({ name, at: (await stat(join(parent, name))).mtimeMs })),
   );
-  const old = used
-    .sort((a, b) => b.at - a.at)
-    .slice(keptStores)
-    .filter(({ at }) => Date.now() - at > unusedMs);
-  for (const { path } of old) await rm(path, { recursive: true, force: true });
+  const stores = stats.filter(({ name }) => name.startsWith('images-')).sort((a, b) => b.at - a.at);
+  const drafts = stats.filter(({ name }) => name.startsWith('draft-'));
+  const old = [...stores.slice(keptStores), ...drafts].filter(({ at }) => Date.now() - at > unusedMs);
+  for (const { name } of old) await rm(join(parent, name), { recursive: true, force: true });
 };
 
 /**

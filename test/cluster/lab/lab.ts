@@ -4,12 +4,12 @@ import type { ProgramResult } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
 import { cacheFolder } from '../../tools/cache.ts';
 import { toolPath } from '../build.ts';
-import { type Leaf, makeCertificates, writeKubeconfig } from '../certificates.ts';
 import { isLeft, makeFolder, removeFolder } from '../folder.ts';
 import { runHelm } from '../helm.ts';
 import { type ControlPlane, ProcessCluster } from '../processes.ts';
 import { readIdentity } from '../ready.ts';
-import { apiServerUrl, fabricAddress, mostNodes, nodeAddress, nodeName } from './addresses.ts';
+import { makeLabCertificates, writeLabKubeconfigs } from './access.ts';
+import { fabricAddress, mostNodes, nodeName } from './addresses.ts';
 import { ControlGroup } from './cgroups.ts';
 import { corefile, dnsObjects, dnsReadyPort } from './dns.ts';
 import { Fabric } from './fabric.ts';
@@ -36,23 +36,6 @@ export type LabOptions = {
 };
 
 type Ready = { readonly status: { readonly conditions?: readonly { type: string; status: string }[] } };
-
-const leaves = (nodes: number): Leaf[] => [
-  { name: 'kube-proxy', subject: '/CN=system:kube-proxy' },
-  { name: 'registry', subject: '/CN=registry', san: `IP:${fabricAddress},IP:127.0.0.1,DNS:localhost` },
-  ...Array.from({ length: nodes }, (_, i) => ({
-    name: nodeName(i + 1),
-    subject: `/O=system:nodes/CN=system:node:${nodeName(i + 1)}`,
-    san: `DNS:${nodeName(i + 1)},IP:${nodeAddress(i + 1)}`,
-  })),
-];
-
-/** Kubeconfigs of all who are in the fabric, and one by which this process gets there. */
-const writeKubeconfigs = async (pki: string, nodes: number, server: string): Promise<void> => {
-  const inside = ['controller-manager', 'scheduler', 'kube-proxy', ...leaves(nodes).map(({ name }) => name)];
-  for (const name of new Set(inside)) await writeKubeconfig(pki, name, apiServerUrl);
-  await writeKubeconfig(pki, 'admin', server);
-};
 
 const removeLeftGroups = async (): Promise<void> => {
   for (const name of ControlGroup.roots()) if (isLeft(name)) await ControlGroup.at(name).remove();
@@ -108,24 +91,25 @@ export class Lab extends ProcessCluster {
     undo.defer(() => group.remove());
     for (const each of [group, group.child('control-plane')]) each.make();
 
-    const [packages, store, hyperkube] = await Promise.all([
+    // Takes long once for each set of images: the control plane starts meanwhile.
+    const store = ownImages().then((own) => imageStore([...own, ...images]));
+    store.catch(() => undefined); // said by the nodes
+    const [packages, hyperkube] = await Promise.all([
       nodePackages(),
-      ownImages().then((own) => imageStore([...own, ...images])),
       toolPath('kubelet'),
-      makeCertificates(pki, leaves(nodes)),
+      makeLabCertificates(pki, nodes),
     ]);
     const fabric = undo.use(await Fabric.start(folder));
     const [api, etcd] = await Promise.all([
       fabric.network.forward('127.0.0.1', 6443),
       fabric.network.forward('127.0.0.1', 2379),
     ]);
-    await writeKubeconfigs(pki, nodes, `https://${api.host}`);
+    await writeLabKubeconfigs(pki, nodes, `https://${api.host}`);
     const parts = {
       fabric,
       folder: disks,
       pki,
       packages,
-      images: store,
       programs: dirname(hyperkube),
       registryScheme: registry?.tls === false ? 'http' : 'https',
     } as const;
@@ -154,7 +138,7 @@ export class Lab extends ProcessCluster {
       resources: undo.move(),
     });
     try {
-      const starts = [lab.#startControlPlane(pki), ...lab.nodes.map((node) => lab.#startNode(node))];
+      const starts = [lab.#startControlPlane(pki), ...lab.nodes.map((node) => lab.#startNode(node, store))];
       // Whatever failed: nothing is still on its way when it is closed.
       await Promise.allSettled(starts);
       await Promise.all(starts);
@@ -175,8 +159,8 @@ export class Lab extends ProcessCluster {
     await writeFile(join(this.folder, 'Corefile'), corefile(join(pki, 'controller-manager.kubeconfig')));
   }
 
-  async #startNode(node: LabNode): Promise<void> {
-    await node.install();
+  async #startNode(node: LabNode, store: Promise<string>): Promise<void> {
+    await node.install(await store);
     await node.boot();
   }
 

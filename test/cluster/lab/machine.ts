@@ -43,9 +43,7 @@ export const controlGroups = (): ControlGroups => {
 const programs = ['unshare', 'nsenter', 'setpriv', 'ip', 'openssl', 'tar', 'bash', 'apt-get', 'dpkg-deb'];
 
 const isThere = (program: string): boolean =>
-  [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) =>
-    existsSync(join(folder, program)),
-  );
+  (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
 
 const writable = (folder: string): boolean => {
   try {

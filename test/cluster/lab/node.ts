@@ -26,8 +26,6 @@ export type NodeParts = {
   readonly programs: string;
   /** See {@link nodePackages}. */
   readonly packages: string;
-  /** See {@link imageStore}. */
-  readonly images: string;
   readonly registryScheme: 'http' | 'https';
 };
 
@@ -78,10 +76,10 @@ export class LabNode {
     return this.#running !== undefined;
   }
 
-  /** A new disk: configuration, certificates, images. */
-  async install(): Promise<void> {
+  /** A new disk: configuration, certificates, and the images of an {@link imageStore}. */
+  async install(images: string): Promise<void> {
     const [disk, kubernetes] = [this.#disk, join(this.#disk, 'kubernetes')];
-    const { pki, images, registryScheme } = this.#parts;
+    const { pki, registryScheme } = this.#parts;
     await mkdir(join(disk, 'var/lib'), { recursive: true });
     await copyStore(images, join(disk, 'var/lib/containerd'));
     await writeNodeFiles({ name: this.name, index: this.index, folder: disk, registryScheme });

@@ -27,5 +27,10 @@ const packages = [
   'libgmp10',
 ] as const;
 
+let root: Promise<string> | undefined;
+
 /** A folder whose `usr` the nodes lay over that of this machine. */
-export const nodePackages = (): Promise<string> => debianRoot(packages);
+export const nodePackages = (): Promise<string> => {
+  root ??= debianRoot(packages);
+  return root;
+};
