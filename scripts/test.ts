@@ -26,6 +26,8 @@ const prepare = async (suite: string): Promise<void> => {
   if ((await run('node test/cluster/build.ts')) !== 0)
     console.error('the programs of a test cluster are not there');
   await run('node test/tools/build.ts');
+  if ((await run('node test/cluster/lab/build.ts')) !== 0)
+    console.error('what the nodes of a lab are made of is not there');
 };
 
 const failure = (test: string, message: string): Failure => ({ file: 'scripts/test.ts', test, message });

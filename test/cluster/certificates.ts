@@ -27,7 +27,15 @@ const authority = (folder: string, name: string): Promise<void> =>
     ['-addext', 'keyUsage=critical,keyCertSign,cRLSign,digitalSignature'],
   );
 
-type Leaf = { readonly name: string; readonly subject: string; readonly ca?: string; readonly san?: string };
+/** A certificate: files `<name>.crt` and `<name>.key`. */
+export type Leaf = {
+  readonly name: string;
+  readonly subject: string;
+  /** Name of the authority that signs it; default `ca`. */
+  readonly ca?: string;
+  /** Names of a server, as openssl takes them. */
+  readonly san?: string;
+};
 
 const leaf = async (folder: string, { name, subject, ca = 'ca', san }: Leaf): Promise<void> => {
   const path = (extension: string): string => join(folder, `${name}.${extension}`);
@@ -46,13 +54,18 @@ const leaf = async (folder: string, { name, subject, ca = 'ca', san }: Leaf): Pr
   );
 };
 
+/** Where the API server of a lab is for its nodes. */
+export const labApiServer = '10.250.0.1';
+
 const serviceNames = [
   'DNS:kubernetes',
   'DNS:kubernetes.default',
   'DNS:kubernetes.default.svc',
+  'DNS:kubernetes.default.svc.cluster.local',
   'DNS:localhost',
   'IP:127.0.0.1',
   'IP:10.96.0.1',
+  `IP:${labApiServer}`,
 ].join(',');
 
 const leaves: readonly Leaf[] = [
@@ -64,8 +77,8 @@ const leaves: readonly Leaf[] = [
   { name: 'scheduler', subject: '/CN=system:kube-scheduler' },
 ];
 
-/** Certificate authorities, certificates and the key that signs tokens: `<name>.crt` and `<name>.key` in `folder`. */
-export const makeCertificates = async (folder: string): Promise<void> => {
+/** Certificate authorities, certificates and the key that signs tokens, and `more`, in `folder`. */
+export const makeCertificates = async (folder: string, more: readonly Leaf[] = []): Promise<void> => {
   await mkdir(folder, { recursive: true });
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   await Promise.all([
@@ -74,7 +87,7 @@ export const makeCertificates = async (folder: string): Promise<void> => {
     writeFile(join(folder, 'sa.key'), privateKey.export({ type: 'sec1', format: 'pem' })),
     writeFile(join(folder, 'sa.pub'), publicKey.export({ type: 'spki', format: 'pem' })),
   ]);
-  await Promise.all(leaves.map((each) => leaf(folder, each)));
+  await Promise.all([...leaves, ...more].map((each) => leaf(folder, each)));
 };
 
 export type User =
@@ -94,20 +107,19 @@ export const kubeconfig = (server: string, ca: Buffer, user: User): string =>
     'current-context': 'test',
   });
 
-/** The kubeconfig of a certificate that {@link makeCertificates} made. */
-export const certificateKubeconfig = async (
-  folder: string,
-  name: string,
-  server: string,
-): Promise<string> => {
+/** Writes `<name>.kubeconfig` beside a certificate of {@link makeCertificates}, for its user; gives its path. */
+export const writeKubeconfig = async (folder: string, name: string, server: string): Promise<string> => {
   const read = (file: string): Promise<Buffer> => readFile(join(folder, file));
   const [ca, certificate, key] = await Promise.all([
     read('ca.crt'),
     read(`${name}.crt`),
     read(`${name}.key`),
   ]);
-  return kubeconfig(server, ca, {
+  const text = kubeconfig(server, ca, {
     'client-certificate-data': certificate.toString('base64'),
     'client-key-data': key.toString('base64'),
   });
+  const path = join(folder, `${name}.kubeconfig`);
+  await writeFile(path, text, { mode: 0o600 });
+  return path;
 };

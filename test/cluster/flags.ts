@@ -79,8 +79,6 @@ export const controllerManagerFlags = ({ pki }: Layout): string[] => [
   // The default, 20 calls a second, makes it start for 5 s.
   '--kube-api-qps=500',
   '--kube-api-burst=1000',
-  // No kubelet runs: without this the Nodes that tests make would be called dead and their pods evicted.
-  '--controllers=*,-node-lifecycle-controller',
 ];
 
 export const schedulerFlags = ({ pki }: Layout): string[] => clientFlags(pki, 'scheduler');

@@ -70,6 +70,11 @@ export class LoggedProcess {
   /** Sends the signal and waits for the end. A stopped process gets it as well, when it is SIGKILL. */
   async end(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (this.alive) this.#child.kill(signal);
+    await this.ended();
+  }
+
+  /** Waits for the end, which somebody else brings about. */
+  async ended(): Promise<void> {
     if (this.#child.pid !== undefined) await this.#ended;
   }
 }

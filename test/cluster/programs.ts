@@ -14,11 +14,12 @@ const kubernetesPrograms = [
   'kubectl',
 ] as const;
 
-export type ProgramName = (typeof kubernetesPrograms)[number] | 'helm';
+export type ProgramName = (typeof kubernetesPrograms)[number] | 'helm' | 'coredns';
 
-export type BinaryName = 'hyperkube' | 'helm';
-export const binaryNames: readonly BinaryName[] = ['hyperkube', 'helm'];
-export const binaryOf = (program: ProgramName): BinaryName => (program === 'helm' ? 'helm' : 'hyperkube');
+export type BinaryName = 'hyperkube' | 'helm' | 'coredns';
+export const binaryNames: readonly BinaryName[] = ['hyperkube', 'helm', 'coredns'];
+export const binaryOf = (program: ProgramName): BinaryName =>
+  program === 'helm' || program === 'coredns' ? program : 'hyperkube';
 
 export const sourceOf = (binary: BinaryName): string => join(import.meta.dirname, binary);
 
@@ -50,22 +51,26 @@ const kubernetesVersionFlags = (): string => {
     .join(' ');
 };
 
-export const goProgram = (binary: BinaryName): GoProgram =>
-  binary === 'hyperkube'
-    ? {
-        name: 'hyperkube (Kubernetes and etcd)',
-        source: sourceOf('hyperkube'),
-        package: '.',
-        ldflags: kubernetesVersionFlags(),
-        expected: 'about 10 minutes on 2 cores, 2.4 GiB of memory, 5 GB of Go caches',
-      }
-    : {
-        name: 'helm',
-        source: sourceOf('helm'),
-        package: 'helm.sh/helm/v3/cmd/helm',
-        ldflags: `-X helm.sh/helm/v3/internal/version.version=${pinned('helm', 'helm.sh/helm/v3')}`,
-        expected: 'about 1 minute after hyperkube, 3 without its caches',
-      };
+const goPrograms: { readonly [Name in BinaryName]: () => Omit<GoProgram, 'source'> } = {
+  hyperkube: () => ({
+    name: 'hyperkube (Kubernetes and etcd)',
+    package: '.',
+    ldflags: kubernetesVersionFlags(),
+    expected: 'about 10 minutes on 2 cores, 2.4 GiB of memory, 5 GB of Go caches',
+  }),
+  helm: () => ({
+    name: 'helm',
+    package: 'helm.sh/helm/v3/cmd/helm',
+    ldflags: `-X helm.sh/helm/v3/internal/version.version=${pinned('helm', 'helm.sh/helm/v3')}`,
+    expected: 'about 1 minute after hyperkube, 3 without its caches',
+  }),
+  coredns: () => ({ name: 'coredns', package: '.', expected: 'about 1 minute after hyperkube' }),
+};
+
+export const goProgram = (binary: BinaryName): GoProgram => ({
+  source: sourceOf(binary),
+  ...goPrograms[binary](),
+});
 
 /** The folder of the user's cache that holds a binary of these sources and the links to its programs. */
 export const binaryFolder = (binary: BinaryName): string =>
@@ -78,7 +83,7 @@ export const cached = (program: ProgramName | 'hyperkube'): string | undefined =
 
 /** Gives hyperkube the names of its programs. */
 export const linkPrograms = (binary: BinaryName): void => {
-  if (binary === 'helm') return;
+  if (binary !== 'hyperkube') return;
   const folder = binaryFolder(binary);
   mkdirSync(folder, { recursive: true });
   const present = new Set(readdirSync(folder));

@@ -1,7 +1,7 @@
 import { Agent, type RequestOptions, request } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 
-/** Where the API server has the objects of a kind, by the name that `kubectl get` takes. */
+/** Where the API server has the objects of a kind, by the name that `kubectl get` takes; a Node is in no namespace. */
 const resources = {
   ad: ['apis/adaptlet.io/v1alpha1', 'adapters'],
   aro: ['apis/adaptlet.io/v1alpha1', 'adapterrollouts'],
@@ -10,6 +10,11 @@ const resources = {
   lease: ['apis/coordination.k8s.io/v1', 'leases'],
   configmap: ['api/v1', 'configmaps'],
   secret: ['api/v1', 'secrets'],
+  node: ['api/v1', 'nodes'],
+  pod: ['api/v1', 'pods'],
+  service: ['api/v1', 'services'],
+  deployment: ['apis/apps/v1', 'deployments'],
+  daemonset: ['apis/apps/v1', 'daemonsets'],
 } as const;
 
 export type Kind = keyof typeof resources;
@@ -35,7 +40,8 @@ export class Reader {
   /** Undefined while there is no such object, and while the API server does not answer. */
   async get<T>(kind: Kind, name: string, namespace: string): Promise<T | undefined> {
     const [group, plural] = resources[kind];
-    const url = `${this.#server}/${group}/namespaces/${namespace}/${plural}/${name}`;
+    const scope = kind === 'node' ? '' : `namespaces/${namespace}/`;
+    const url = `${this.#server}/${group}/${scope}${plural}/${name}`;
     const options = { ...(await this.#credentials), agent: this.#agent };
     const text = await new Promise<string | undefined>((resolve) => {
       const call = request(url, options, (response) => {

@@ -1,7 +1,7 @@
 // Command registry is an OCI distribution registry for tests: go-containerregistry's, on a loopback port, in memory
-// or in a folder, open to all or behind Basic or Bearer authentication.
+// or in a folder, open to all or behind Basic or Bearer authentication, over HTTP or, with a certificate, HTTPS.
 //
-//	registry [-addr 127.0.0.1:0] [-dir DIR] [-auth none|basic|bearer] [-user NAME] [-password WORD]
+//	registry [-addr 127.0.0.1:0] [-dir DIR] [-auth none|basic|bearer] [-user NAME] [-password WORD] [-cert FILE -key FILE]
 //
 // Its first line on standard output is the address that it listens on.
 package main
@@ -113,7 +113,7 @@ func covers(granted, wanted string) bool {
 	return true
 }
 
-func bearer(next http.Handler, l login, self string) http.Handler {
+func bearer(next http.Handler, l login, scheme string) http.Handler {
 	key := make([]byte, 32)
 	rand.Read(key)
 	tokens := issuer{key}
@@ -138,7 +138,8 @@ func bearer(next http.Handler, l login, self string) http.Handler {
 				return
 			}
 		}
-		challenge := fmt.Sprintf(`Bearer realm="%s/token",service="test"`, self)
+		// Tokens come from the address by which the client knows this registry.
+		challenge := fmt.Sprintf(`Bearer realm="%s://%s/token",service="test"`, scheme, r.Host)
 		if wanted != "" {
 			challenge += fmt.Sprintf(`,scope="%s"`, wanted)
 		}
@@ -152,6 +153,8 @@ func main() {
 	auth := flag.String("auth", "none", "none, basic or bearer")
 	user := flag.String("user", "", "user name for basic and bearer")
 	password := flag.String("password", "", "password for basic and bearer")
+	cert := flag.String("cert", "", "file of a certificate: HTTPS is served")
+	key := flag.String("key", "", "file of the key of the certificate")
 	flag.Parse()
 	options := []registry.Option{registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))}
 	if *dir != "" {
@@ -161,16 +164,23 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	scheme := "http"
+	if *cert != "" {
+		scheme = "https"
+	}
 	var handler http.Handler = registry.New(options...)
 	switch l := (login{*user, *password}); *auth {
 	case "none":
 	case "basic":
 		handler = basic(handler, l)
 	case "bearer":
-		handler = bearer(handler, l, "http://"+listener.Addr().String())
+		handler = bearer(handler, l, scheme)
 	default:
 		log.Fatalf("-auth %q is not none, basic or bearer", *auth)
 	}
 	fmt.Println(listener.Addr())
+	if scheme == "https" {
+		log.Fatal(http.ServeTLS(listener, handler, *cert, *key))
+	}
 	log.Fatal(http.Serve(listener, handler))
 }

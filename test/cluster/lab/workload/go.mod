@@ -1,0 +1,3 @@
+module adaptlet.test/workload
+
+go 1.26
