@@ -6,6 +6,7 @@ import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import { connectKube } from '../../kube/client/client.ts';
 import { apiVersionOf, type KubeObject, pathOf, type ResourceType } from '../../kube/client/object.ts';
 import { systemClock } from '../../time/clock.ts';
+import { type Following, type FollowOptions, followObjects } from './follow-objects.ts';
 
 export type ClusterOptions = {
   readonly kubeconfig?: string;
@@ -32,6 +33,8 @@ export type Cluster = {
     type: ResourceType,
     options?: { readonly allNamespaces?: boolean; readonly signal?: AbortSignal },
   ): Promise<KubeObject[]>;
+  /** Lists once and watches from then on; whoever asks for it closes it. `namespace` undefined: of all namespaces. */
+  follow<T>(type: ResourceType, options: FollowOptions<T>): Following<T>;
   /**
    * By a JSON merge patch.
    * @throws as of `get`; KUBE_CONFLICT
@@ -42,12 +45,13 @@ export type Cluster = {
 
 /** @throws KUBE_UNAUTHORIZED without a kubeconfig; RangeError of a duration */
 export const connect = ({ kubeconfig, context, namespace, requestTimeout }: ClusterOptions): Cluster => {
+  const logger = pino({ enabled: false });
   const connection = connectKube({
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
     ...(requestTimeout === undefined ? {} : { limits: { requestMs: parseDuration(requestTimeout) } }),
     clock: systemClock,
-    logger: pino({ enabled: false }),
+    logger,
   });
   const inNamespace = namespace ?? connection.namespace;
 
@@ -97,6 +101,7 @@ export const connect = ({ kubeconfig, context, namespace, requestTimeout }: Clus
       const request = { method: 'GET' as const, path, ...(signal === undefined ? {} : { signal }) };
       return shown(await orMissing(type, name, connection.request<Listed>(request)), type);
     },
+    follow: (type, options) => followObjects({ api: connection, clock: systemClock, logger }, type, options),
     patch: (type, name, body) =>
       orMissing(
         type,
