@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { parseDuration } from '../../api/duration.ts';
 import { nearest } from '../../api/nearest.ts';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
-import { connectKube } from '../../kube/client/client.ts';
+import { connectKube, type KubeConnection } from '../../kube/client/client.ts';
 import { apiVersionOf, type KubeObject, pathOf, type ResourceType } from '../../kube/client/object.ts';
 import { systemClock } from '../../time/clock.ts';
 import { type Following, type FollowOptions, followObjects } from './follow-objects.ts';
@@ -43,16 +43,22 @@ export type Cluster = {
   [Symbol.dispose](): void;
 };
 
-/** @throws KUBE_UNAUTHORIZED without a kubeconfig; RangeError of a duration */
-export const connect = ({ kubeconfig, context, namespace, requestTimeout }: ClusterOptions): Cluster => {
-  const logger = pino({ enabled: false });
-  const connection = connectKube({
+const logger = pino({ enabled: false });
+
+/** The API server that the options name. @throws KUBE_UNAUTHORIZED without a kubeconfig; RangeError of a duration */
+export const connectionOf = ({ kubeconfig, context, requestTimeout }: ClusterOptions): KubeConnection =>
+  connectKube({
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
     ...(requestTimeout === undefined ? {} : { limits: { requestMs: parseDuration(requestTimeout) } }),
     clock: systemClock,
     logger,
   });
+
+/** @throws as of `connectionOf` */
+export const connect = (options: ClusterOptions): Cluster => {
+  const connection = connectionOf(options);
+  const { namespace } = options;
   const inNamespace = namespace ?? connection.namespace;
 
   const list: Cluster['list'] = async (type, { allNamespaces = false, signal } = {}) => {

@@ -5,7 +5,7 @@ import { kubectlCommands } from './commands.ts';
 import { completionCommands } from './completion.ts';
 import { textOf } from './output.ts';
 
-const commands = kubectlCommands();
+const commands = kubectlCommands(packageJson.version);
 
 const program = new Command('kubectl-adaptlet')
   .description('See and steer adapters and their rollouts in a cluster.')
