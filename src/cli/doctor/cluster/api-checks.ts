@@ -24,10 +24,21 @@ export const apiServer = ({ apiServer: asked, server }: ClusterFacts): readonly 
   return [ok(id, `Kubernetes ${gitVersion} at ${server}`)];
 };
 
+/** The API server leaves empty lists and objects of a schema out. */
+const withoutEmpty = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(withoutEmpty);
+  if (typeof value !== 'object' || value === null) return value;
+  const isEmpty = (member: unknown): boolean =>
+    typeof member === 'object' && member !== null && Object.keys(member).length === 0;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, member]) => (isEmpty(member) ? [] : [[key, withoutEmpty(member)]])),
+  );
+};
+
 /** Digest of the schemas of a CRD, as src/cli/doctor/cluster/crd-digests.json has it. */
 export const schemaDigest = (versions: Crd['spec']['versions']): string =>
   createHash('sha256')
-    .update(canonicalJson(versions.map(({ name, schema }) => [name, schema?.openAPIV3Schema])))
+    .update(canonicalJson(withoutEmpty(versions.map(({ name, schema }) => [name, schema?.openAPIV3Schema]))))
     .digest('hex');
 
 const applyCrds = 'kubectl apply --server-side --force-conflicts -f crds (of this version), or helm upgrade with crds.install=true';

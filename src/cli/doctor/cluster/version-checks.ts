@@ -31,5 +31,6 @@ export const versions = ({ deployment, runtimes, version, namespace }: ClusterFa
       ),
     );
   if (findings.length > 0) return findings;
-  return [ok(id, `operator ${operator ?? 'unknown'}, ${known.length} runtimes and this program: ${version}`)];
+  const all = `${known.length} runtimes and this program are of version ${version}`;
+  return [ok(id, operator === undefined ? `${all}; that of the operator is not known` : `the operator, ${all}`)];
 };

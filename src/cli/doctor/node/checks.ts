@@ -20,7 +20,7 @@ const runtime = ({ status, data }: NodeFacts): readonly Finding[] => {
     return [ok(id, `version ${version}, base model ${baseModel}, engine ${engine}`)];
   }
   const locked = data?.isLocked === true ? '; the folder is locked, by a runtime that starts or that hangs' : '';
-  const fix = 'its log says why: kubectl logs of its pod, or journalctl; --data-dir DIR or --admin ADDRESS say where it is';
+  const fix = 'its log says why: kubectl logs of its pod, or journalctl; --data-dir DIR or --admin-listen ADDRESS say where it is';
   return [problem(id, `no runtime answers: ${status.error.what.replace(/^Admin: /, '')}${locked}`, fix)];
 };
 

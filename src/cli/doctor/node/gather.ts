@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { access, constants, readFile, statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Metadata } from '@grpc/grpc-js';
 import type { z } from 'zod';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
@@ -31,8 +31,12 @@ type NodeSettings = z.output<typeof nodeSettingsSchema>;
 
 /** Milliseconds for the operator, and for the runtime. */
 const timeoutMs = 5000;
-/** Without one of these a folder is no base model. */
-const modelFiles = ['model.onnx', 'config.json', 'tokenizer.json'];
+/** What a base model has; several precisions share configuration and tokenizer in the folder above. */
+const modelFiles = [
+  { name: 'model.onnx', places: (folder: string) => [folder] },
+  { name: 'config.json', places: (folder: string) => [folder, dirname(folder)] },
+  { name: 'tokenizer.json', places: (folder: string) => [folder, dirname(folder)] },
+];
 
 const bad = (what: string, error: unknown): AdaptletError =>
   new AdaptletError('CONFIG_INVALID', `${what}: ${error instanceof Error ? error.message : String(error)}`, {
@@ -83,8 +87,10 @@ const modelAt = async (dir: string | undefined): Promise<NodeFacts['model']> => 
     } catch (error) {
       throw bad(path, error);
     }
-    const there = await Promise.all(modelFiles.map((file) => isThere(join(path, file))));
-    return modelFiles.filter((_, i) => there[i] === false);
+    const there = await Promise.all(
+      modelFiles.map(({ name, places }) => Promise.all(places(path).map((place) => isThere(join(place, name))))),
+    );
+    return modelFiles.filter((_, i) => there[i]?.every((is) => !is) === true).map(({ name }) => name);
   }, path);
   return { path, missing };
 };
