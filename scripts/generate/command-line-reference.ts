@@ -79,7 +79,7 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     '',
     '## `kubectl adaptlet`',
     '',
-    'The plug-in is `bin/kubectl-adaptlet`; kubectl finds it on the PATH.',
+    'The plug-in is one file, [installed](../how-to/install-the-plugin.md) by krew or by hand; kubectl finds it on the PATH.',
     '',
     ...kubectlCommands(packageJson.version).flatMap((command) => [
       `### \`${usageOf(command, 'kubectl adaptlet')}\``,

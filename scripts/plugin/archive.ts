@@ -14,7 +14,10 @@ export const writeArchive = async (path: string, files: readonly ArchiveFile[]):
   const archive = pack();
   const written = pipeline(archive, createGzip({ level: 9 }), createWriteStream(path));
   for (const { name, content, isProgram } of files)
-    archive.entry({ name, mode: isProgram ? 0o755 : 0o644, mtime: new Date(0), uid: 0, gid: 0 }, Buffer.from(content));
+    archive.entry(
+      { name, mode: isProgram ? 0o755 : 0o644, mtime: new Date(0), uid: 0, gid: 0 },
+      Buffer.from(content),
+    );
   archive.finalize();
   await written;
 };

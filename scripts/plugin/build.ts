@@ -37,7 +37,7 @@ const programFor = async (platform: Platform, { script }: Bundle, folder: string
     return { content: Buffer.concat([Buffer.from('#!/usr/bin/env node\n'), script]), licences: [] };
   const { program, licence } = await nodeBinary(platform);
   const target = join(folder, programOf(platform));
-  await writeExecutable(platform, program, script, target);
+  await writeExecutable(program, script, target);
   return {
     content: await readFile(target),
     licences: [file('NODE-LICENSE', await readFile(licence))],

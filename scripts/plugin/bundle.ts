@@ -11,23 +11,27 @@ const check = `if(+process.versions.node.split(".")[0]<${nodeMajor}){process.std
 /** Replaces a text that must be there: a change of the file is an error of the build, not of the program. */
 const replaced = (path: string, text: string, replacements: readonly (readonly [string, string])[]): string =>
   replacements.reduce((whole, [from, to]) => {
-    if (!whole.includes(from)) throw new Error(`${path}: there is no "${from}" any more; see scripts/plugin/bundle.ts`);
+    if (!whole.includes(from))
+      throw new Error(`${path}: there is no "${from}" any more; see scripts/plugin/bundle.ts`);
     return whole.replace(from, to);
   }, text);
 
 /** CommonJS has no await at the top level. xxHash is the only one to need it, for a module that compiles in 1 ms. */
 const hashAtOnce: Plugin = {
   name: 'hash-at-once',
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /src[\\/]rollout[\\/]hash\.ts$/ }, async ({ path }) => ({
+  setup: (bundler) => {
+    bundler.onLoad({ filter: /src[\\/]rollout[\\/]hash\.ts$/ }, async ({ path }) => ({
       loader: 'ts',
       contents: replaced(path, await readFile(path, 'utf8'), [['await createXxhash', 'createXxhash']]),
     }));
-    onLoad({ filter: /xxhash-wasm\.js$/ }, async ({ path }) => ({
+    bundler.onLoad({ filter: /xxhash-wasm\.js$/ }, async ({ path }) => ({
       loader: 'js',
       contents: replaced(path, await readFile(path, 'utf8'), [
         ['async function e()', 'function e()'],
-        ['(await WebAssembly.instantiate(t)).instance', 'new WebAssembly.Instance(new WebAssembly.Module(t))'],
+        [
+          '(await WebAssembly.instantiate(t)).instance',
+          'new WebAssembly.Instance(new WebAssembly.Module(t))',
+        ],
       ]),
     }));
   },

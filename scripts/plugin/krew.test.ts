@@ -5,9 +5,15 @@ import { krewManifest } from './krew.ts';
 import { platforms } from './platforms.ts';
 
 /** What krew's documentation (Writing custom plugin indexes, Plugin manifest) and its validation ask for. */
-const line = (most: number) => z.string().regex(/^[^\r\n]+$/).max(most);
+const line = (most: number) =>
+  z
+    .string()
+    .regex(/^[^\r\n]+$/)
+    .max(most);
 const lines = (most: number) =>
-  z.string().refine((text) => text.split('\n').every((part) => part.length <= most), `lines of at most ${most}`);
+  z
+    .string()
+    .refine((text) => text.split('\n').every((part) => part.length <= most), `lines of at most ${most}`);
 const manifestSchema = z.strictObject({
   apiVersion: z.literal('krew.googlecontainertools.github.com/v1alpha2'),
   kind: z.literal('Plugin'),
@@ -45,7 +51,9 @@ const published = platforms.map((platform) => ({ platform, archive: 'x.tar.gz', 
 
 describe('the manifest for krew', () => {
   it('is what krew accepts, with an archive for each platform', () => {
-    const { spec } = manifestSchema.parse(parse(krewManifest('0.1.0', 'https://example.invalid/v0.1.0/', published)));
+    const { spec } = manifestSchema.parse(
+      parse(krewManifest('0.1.0', 'https://example.invalid/v0.1.0/', published)),
+    );
     expect(spec.platforms).toHaveLength(platforms.length);
     expect(spec.platforms[0]?.uri).toBe('https://example.invalid/v0.1.0/x.tar.gz');
     expect(spec.version).toBe('v0.1.0');
@@ -62,6 +70,8 @@ describe('the manifest for krew', () => {
     const bad = parse(krewManifest('next', 'https://example.invalid', published)) as unknown;
     expect(manifestSchema.safeParse(bad).success).toBe(false);
     const short = published.map((one) => ({ ...one, sha256: 'a' }));
-    expect(manifestSchema.safeParse(parse(krewManifest('0.1.0', 'https://example.invalid', short))).success).toBe(false);
+    expect(
+      manifestSchema.safeParse(parse(krewManifest('0.1.0', 'https://example.invalid', short))).success,
+    ).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { connect as connectHttp2 } from 'node:http2';
+import { isIP } from 'node:net';
 import { checkServerIdentity, type TLSSocket } from 'node:tls';
 
 /** What a TLS handshake with a replica of the operator gave. */
@@ -24,13 +24,20 @@ export type HandshakeOptions = {
  * Speaks HTTP/2 over TLS as a runtime does, without a call.
  * @throws Error of the connection, or of TLS: why the certificate is not accepted
  */
-export const shakeHands = ({ host, port, ca, name = host, timeoutMs }: HandshakeOptions): Promise<Handshake> =>
+export const shakeHands = ({
+  host,
+  port,
+  ca,
+  name = host,
+  timeoutMs,
+}: HandshakeOptions): Promise<Handshake> =>
   new Promise((resolve, reject) => {
     const session = connectHttp2(`https://${isIP(host) === 6 ? `[${host}]` : host}:${port}`, {
       ca,
       // TLS knows no server names that are IP addresses; the certificate is compared below in any case.
       servername: isIP(name) === 0 ? name : 'adaptlet-operator',
-      checkServerIdentity: (_: string, certificate: Parameters<typeof checkServerIdentity>[1]) => checkServerIdentity(name, certificate),
+      checkServerIdentity: (_: string, certificate: Parameters<typeof checkServerIdentity>[1]) =>
+        checkServerIdentity(name, certificate),
     });
     const late = setTimeout(() => fail(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
     const fail = (error: Error): void => {

@@ -45,7 +45,11 @@ describe('a finding', () => {
   it('says that nobody could look, and who may', () => {
     const denied = { error: new AdaptletError('KUBE_FORBIDDEN', 'may not list pods (403)') };
     expect(of(denied, 'pods', 'the pods', () => [])).toMatchObject([
-      { level: 'warning', message: 'the pods could not be looked at: may not list pods (403)', fix: expect.stringContaining('cluster-admin') },
+      {
+        level: 'warning',
+        message: 'the pods could not be looked at: may not list pods (403)',
+        fix: expect.stringContaining('cluster-admin'),
+      },
     ]);
   });
 

@@ -56,9 +56,9 @@ export const connectionOf = ({ kubeconfig, context, requestTimeout }: ClusterOpt
   });
 
 /** @throws as of `connectionOf` */
-export const connect = (options: ClusterOptions): Cluster => {
-  const connection = connectionOf(options);
-  const { namespace } = options;
+export const connect = (given: ClusterOptions): Cluster => {
+  const connection = connectionOf(given);
+  const { namespace } = given;
   const inNamespace = namespace ?? connection.namespace;
 
   const list: Cluster['list'] = async (type, { allNamespaces = false, signal } = {}) => {

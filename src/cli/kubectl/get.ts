@@ -19,7 +19,8 @@ const show = async (name: string, options: GetOptions): Promise<void> => {
     return;
   }
   const screen = createScreen();
-  for await (const sight of sights(cluster, name, { withRuntimes: true })) screen(pictureOf(sight, Date.now()));
+  for await (const sight of sights(cluster, name, { withRuntimes: true }))
+    screen(pictureOf(sight, Date.now()));
 };
 
 /** `kubectl adaptlet get rollout NAME`. */

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { share } from '../../api/columns.ts';
 import {
   conditionOf,
   conditionsOf,
@@ -9,7 +10,6 @@ import {
   readiness,
   verdictsOf,
 } from '../../api/condition.ts';
-import { share } from '../../api/columns.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';

@@ -9,7 +9,12 @@ import type { ProgramResult } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
 
 type Report = {
-  readonly findings: readonly { readonly id: string; readonly level: string; readonly message: string; readonly fix?: string }[];
+  readonly findings: readonly {
+    readonly id: string;
+    readonly level: string;
+    readonly message: string;
+    readonly fix?: string;
+  }[];
   readonly problems: number;
 };
 
@@ -24,11 +29,20 @@ beforeAll(async () => {
   await status('deployment/adaptlet-operator', { replicas: 2, readyReplicas: 2, availableReplicas: 2 });
   const pods = { currentNumberScheduled: 2, desiredNumberScheduled: 2, updatedNumberScheduled: 2 };
   await status('daemonset/adaptlet-runtime', { ...pods, numberMisscheduled: 0, numberReady: 2 });
-  await status('pdb/adaptlet-operator', { disruptionsAllowed: 1, expectedPods: 2, currentHealthy: 2, desiredHealthy: 1 });
+  await status('pdb/adaptlet-operator', {
+    disruptionsAllowed: 1,
+    expectedPods: 2,
+    currentHealthy: 2,
+    desiredHealthy: 1,
+  });
   await create({
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
-    metadata: { name: 'adaptlet-operator', namespace: systemNamespace, labels: { 'kubernetes.io/service-name': 'adaptlet-operator' } },
+    metadata: {
+      name: 'adaptlet-operator',
+      namespace: systemNamespace,
+      labels: { 'kubernetes.io/service-name': 'adaptlet-operator' },
+    },
     addressType: 'IPv4',
     endpoints: [{ addresses: ['10.1.2.3'], conditions: { ready: true } }],
     ports: [],
@@ -49,7 +63,8 @@ const examine = (...args: readonly string[]): Promise<ProgramResult> => {
   const flags = ['--kubeconfig', fleet.cluster.kubeconfig, '--operator', address, '-o', 'json', ...args];
   return adaptlet('doctor', ...flags);
 };
-const report = async (...args: readonly string[]): Promise<Report> => JSON.parse((await examine(...args)).stdout) as Report;
+const report = async (...args: readonly string[]): Promise<Report> =>
+  JSON.parse((await examine(...args)).stdout) as Report;
 /** Waits until the finding is of this level, and gives it. */
 const finds = (id: string, level: string, ...args: readonly string[]) =>
   waitFor(`${id} as ${level}`, async () =>
@@ -66,12 +81,23 @@ describe('adaptlet doctor on a real API server', () => {
     expect(well.findings.filter(({ level }) => level !== 'ok')).toEqual([]);
     expect(well.findings.find(({ id }) => id === 'serving-certificate')?.message).toMatch(/^accepted, until/);
     const address = fleet.operators[0]?.grpc ?? '';
-    const text = await kubectlAdaptlet('doctor', '--kubeconfig', fleet.cluster.kubeconfig, '--operator', address);
-    expect(text).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/\nnothing is wrong\n$/) });
+    const text = await kubectlAdaptlet(
+      'doctor',
+      '--kubeconfig',
+      fleet.cluster.kubeconfig,
+      '--operator',
+      address,
+    );
+    expect(text).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/\nnothing is wrong\n$/),
+    });
   });
 
   it('changes nothing, and asks by reading and by reviews of rights only', async () => {
-    const versions = () => inSystem('get', 'all,configmaps,secrets,pdb', '-o', 'jsonpath={.items[*].metadata.resourceVersion}');
+    const versions = () =>
+      inSystem('get', 'all,configmaps,secrets,pdb', '-o', 'jsonpath={.items[*].metadata.resourceVersion}');
     const before = await versions();
     await report();
     expect(await versions()).toBe(before);
@@ -93,17 +119,31 @@ describe('adaptlet doctor on a real API server', () => {
     const role = await inSystem('get', 'role', 'adaptlet-operator', '-o', 'json');
     const { rules } = JSON.parse(role) as { rules: { resources: string[] }[] };
     const without = rules.filter(({ resources }) => !resources.includes('secrets'));
-    const patch = (to: unknown) => inSystem('patch', 'role', 'adaptlet-operator', '--type=merge', '-p', JSON.stringify({ rules: to }));
+    const patch = (to: unknown) =>
+      inSystem('patch', 'role', 'adaptlet-operator', '--type=merge', '-p', JSON.stringify({ rules: to }));
     await patch(without);
-    expect((await finds('operator-rights', 'problem')).message).toContain('may not create secrets, get secrets/adaptlet-ca');
+    expect((await finds('operator-rights', 'problem')).message).toContain(
+      'may not create secrets, get secrets/adaptlet-ca',
+    );
     await patch(rules);
     await isWell('operator-rights');
   });
 
   it('names a CRD of another version, and one that is missing', async () => {
     const name = 'adapterroutes.adaptlet.io';
-    const crd = (JSON.parse(await inSystem('get', 'crd', name, '-o', 'json')) as { spec: { versions: object[] } }).spec;
-    await inSystem('patch', 'crd', name, '--type=json', '-p', JSON.stringify([{ op: 'replace', path: '/spec/versions/0/schema/openAPIV3Schema/description', value: 'old' }]));
+    const crd = (
+      JSON.parse(await inSystem('get', 'crd', name, '-o', 'json')) as { spec: { versions: object[] } }
+    ).spec;
+    await inSystem(
+      'patch',
+      'crd',
+      name,
+      '--type=json',
+      '-p',
+      JSON.stringify([
+        { op: 'replace', path: '/spec/versions/0/schema/openAPIV3Schema/description', value: 'old' },
+      ]),
+    );
     expect((await finds('crds', 'warning')).message).toContain(name);
     expect(crd.versions).toHaveLength(1);
     await inSystem('delete', 'crd', name);
@@ -124,7 +164,10 @@ describe('adaptlet doctor on a real API server', () => {
     const node = await adaptlet('doctor', '--node', '-o', 'json', ...(await nodeFlags({ ca })));
     expect(node.code).toBe(1);
     const { findings } = JSON.parse(node.stdout) as Report;
-    expect(findings.find(({ id }) => id === 'node-operator')).toMatchObject({ level: 'problem', message: expect.stringContaining('is not trusted') });
+    expect(findings.find(({ id }) => id === 'node-operator')).toMatchObject({
+      level: 'problem',
+      message: expect.stringContaining('is not trusted'),
+    });
   });
 
   it('finds nothing wrong with a node that works, and names what is missing on another', async () => {
@@ -132,14 +175,22 @@ describe('adaptlet doctor on a real API server', () => {
     const { findings } = JSON.parse(well.stdout) as Report;
     expect(findings.filter(({ level }) => level !== 'ok')).toEqual([]);
     expect(findings.map(({ id }) => id)).toContain('node-clock');
-    const broken = await adaptlet('doctor', '--node', '-o', 'json', ...(await nodeFlags({ token: '/nowhere/token', model: '/nowhere' })));
+    const broken = await adaptlet(
+      'doctor',
+      '--node',
+      '-o',
+      'json',
+      ...(await nodeFlags({ token: '/nowhere/token', model: '/nowhere' })),
+    );
     const found = (JSON.parse(broken.stdout) as Report).findings.filter(({ level }) => level === 'problem');
     expect(found.map(({ id }) => id)).toEqual(['node-model', 'node-token']);
   });
 
   it('names runtimes that are away and an operator that is away', async () => {
     await fleet.nodes[1]?.end('SIGKILL');
-    expect((await finds('runtimes-connected', 'warning')).message).toMatch(/1 of 2 .*node-1 \(last seen \d+s ago\)/);
+    expect((await finds('runtimes-connected', 'warning')).message).toMatch(
+      /1 of 2 .*node-1 \(last seen \d+s ago\)/,
+    );
     await fleet.operators[0]?.end('SIGKILL');
     await status('deployment/adaptlet-operator', { readyReplicas: 0, availableReplicas: 0 });
     await inSystem('delete', 'endpointslice', 'adaptlet-operator');
@@ -148,15 +199,27 @@ describe('adaptlet doctor on a real API server', () => {
       return findings.find(({ id }) => id === 'operator-leader')?.level === 'problem' && findings;
     });
     const problems = found.filter(({ level }) => level === 'problem').map(({ id }) => id);
-    expect(problems).toEqual(expect.arrayContaining(['operator-replicas', 'operator-leader', 'operator-service']));
+    expect(problems).toEqual(
+      expect.arrayContaining(['operator-replicas', 'operator-leader', 'operator-service']),
+    );
     expect((await examine()).code).toBe(1);
   });
 
   it('says what a viewer may not look at, and takes it for no problem of theirs', async () => {
-    const kubeconfig = await fleet.cluster.serviceAccountKubeconfig({ namespace: fleet.namespace, name: 'viewer' });
-    const { findings } = JSON.parse((await adaptlet('doctor', '--kubeconfig', kubeconfig, '-o', 'json')).stdout) as Report;
+    const kubeconfig = await fleet.cluster.serviceAccountKubeconfig({
+      namespace: fleet.namespace,
+      name: 'viewer',
+    });
+    const { findings } = JSON.parse(
+      (await adaptlet('doctor', '--kubeconfig', kubeconfig, '-o', 'json')).stdout,
+    ) as Report;
     const level = (id: string) => findings.find((one) => one.id === id)?.level;
-    expect([level('api-server'), level('pods'), level('your-rights'), level('operator-rights')]).toEqual(['ok', 'warning', 'warning', 'warning']);
+    expect([level('api-server'), level('pods'), level('your-rights'), level('operator-rights')]).toEqual([
+      'ok',
+      'warning',
+      'warning',
+      'warning',
+    ]);
   });
 
   it('says one thing when the API server does not answer', async () => {
@@ -172,7 +235,15 @@ describe('adaptlet doctor on a real API server', () => {
 });
 
 /** What the container of node-0 has in its variables. */
-const nodeFlags = async ({ ca, token, model }: { readonly ca?: string; readonly token?: string; readonly model?: string }) => [
+const nodeFlags = async ({
+  ca,
+  token,
+  model,
+}: {
+  readonly ca?: string;
+  readonly token?: string;
+  readonly model?: string;
+}) => [
   '--data-dir',
   fleet.nodes[0]?.data ?? '',
   '--model',

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +33,10 @@ describe.skipIf(own?.form !== 'executable')('kubectl adaptlet as one file', () =
     installed = join(folder, 'installed');
     cluster = await sharedCluster();
     namespace = await cluster.createNamespace('package');
-    await cluster.kubectlOk(['-n', namespace, 'apply', '-f', '-'], rolloutYaml('shout', 'upper', '{pause: {}}'));
+    await cluster.kubectlOk(
+      ['-n', namespace, 'apply', '-f', '-'],
+      rolloutYaml('shout', 'upper', '{pause: {}}'),
+    );
     await build(join(folder, 'first'));
     await mkdir(installed);
     const archive = `kubectl-adaptlet_v${packageJson.version}_${own === undefined ? '' : nameOf(own)}.tar.gz`;
@@ -58,7 +61,9 @@ describe.skipIf(own?.form !== 'executable')('kubectl adaptlet as one file', () =
     const tree = await kubectl('adaptlet', 'get', 'rollout', 'shout', '-n', namespace);
     expect(tree).toContain('no decision was made yet');
     // xxHash is compiled in another way than in a checkout.
-    expect(await kubectl('adaptlet', 'who-gets', 'shout', '--user', 'u', '-n', namespace)).toContain('no stable');
+    expect(await kubectl('adaptlet', 'who-gets', 'shout', '--user', 'u', '-n', namespace)).toContain(
+      'no stable',
+    );
     expect(await kubectl('__complete', 'adaptlet', 'pro')).toContain('promote');
   });
 
@@ -82,9 +87,17 @@ describe.skipIf(own?.form !== 'executable')('kubectl adaptlet as one file', () =
     const script = join(scripts, 'kubectl-adaptlet');
     expect((await readFile(script, 'utf8')).startsWith('#!/usr/bin/env node\n')).toBe(true);
     expect((await run(process.execPath, [script, '--version'])).stdout).toBe(`${packageJson.version}\n`);
-    const older = 'Object.defineProperty(process, "versions", {value: {...process.versions, node: "22.1.0"}})';
-    const told = run(process.execPath, ['--import', `data:text/javascript,${encodeURIComponent(older)}`, script]);
-    await expect(told).rejects.toMatchObject({ code: 1, stderr: expect.stringMatching(/needs Node 24 or newer/) });
+    const older =
+      'Object.defineProperty(process, "versions", {value: {...process.versions, node: "22.1.0"}})';
+    const told = run(process.execPath, [
+      '--import',
+      `data:text/javascript,${encodeURIComponent(older)}`,
+      script,
+    ]);
+    await expect(told).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/needs Node 24 or newer/),
+    });
   });
 
   it('has the Node that the tests run on', () => {

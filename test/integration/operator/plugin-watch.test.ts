@@ -28,7 +28,10 @@ beforeAll(async () => {
   ]);
   const subject = `--serviceaccount=${namespace}:watcher`;
   await cluster.kubectlOk(['create', 'clusterrolebinding', 'watcher', '--clusterrole=watcher', subject]);
-  await cluster.kubectlOk(['apply', '-f', '-'], rolloutYaml('shout', 'upper', '{setWeight: 20}, {pause: {}}'));
+  await cluster.kubectlOk(
+    ['apply', '-f', '-'],
+    rolloutYaml('shout', 'upper', '{setWeight: 20}, {pause: {}}'),
+  );
 });
 afterAll(async () => {
   await cluster.close();
@@ -77,7 +80,8 @@ const counts = async (): Promise<Record<string, number>> => {
 describe('kubectl adaptlet', () => {
   it('lists once and watches, whatever changes, also over a restart of the API server', async () => {
     const { child, shown, ended } = follow('get', 'rollout', 'shout', '--watch');
-    const shows = (text: string) => waitFor(`${text} in what is shown`, () => shown.out.includes(text), 30_000);
+    const shows = (text: string) =>
+      waitFor(`${text} in what is shown`, () => shown.out.includes(text), 30_000);
     try {
       await shows('no decision was made yet');
       for (let i = 0; i < 5; i++) {

@@ -20,7 +20,13 @@ export const apiServer = ({ apiServer: asked, server }: ClusterFacts): readonly 
   const { gitVersion } = asked.value;
   const [, major, minor] = /^v(\d+)\.(\d+)/.exec(gitVersion) ?? [];
   if (Number(major) === 1 && Number(minor) < oldestMinor)
-    return [problem(id, `Kubernetes ${gitVersion} at ${server} is older than 1.${oldestMinor}`, 'Upgrade the cluster.')];
+    return [
+      problem(
+        id,
+        `Kubernetes ${gitVersion} at ${server} is older than 1.${oldestMinor}`,
+        'Upgrade the cluster.',
+      ),
+    ];
   return [ok(id, `Kubernetes ${gitVersion} at ${server}`)];
 };
 
@@ -41,7 +47,8 @@ export const schemaDigest = (versions: Crd['spec']['versions']): string =>
     .update(canonicalJson(withoutEmpty(versions.map(({ name, schema }) => [name, schema?.openAPIV3Schema]))))
     .digest('hex');
 
-const applyCrds = 'kubectl apply --server-side --force-conflicts -f crds (of this version), or helm upgrade with crds.install=true';
+const applyCrds =
+  'kubectl apply --server-side --force-conflicts -f crds (of this version), or helm upgrade with crds.install=true';
 
 export const crds = ({ crds: asked, schemas, version }: ClusterFacts): readonly Finding[] => {
   const id = 'crds';
@@ -51,13 +58,16 @@ export const crds = ({ crds: asked, schemas, version }: ClusterFacts): readonly 
     if (missing.length > 0) return [problem(id, `the cluster lacks ${named(missing)}`, applyCrds)];
     const there = found.filter((crd) => crd !== undefined);
     const unserved = there.filter(
-      ({ status }) => !status?.conditions?.some(({ type, status: is }) => type === 'Established' && is === 'True'),
+      ({ status }) =>
+        !status?.conditions?.some(({ type, status: is }) => type === 'Established' && is === 'True'),
     );
     if (unserved.length > 0) {
       const what = named(unserved.map(({ metadata }) => metadata.name));
       return [problem(id, `not served yet: ${what}`, `kubectl describe crd ${unserved[0]?.metadata.name}`)];
     }
-    const others = there.filter(({ metadata, spec }) => schemaDigest(spec.versions) !== schemas[metadata.name]);
+    const others = there.filter(
+      ({ metadata, spec }) => schemaDigest(spec.versions) !== schemas[metadata.name],
+    );
     if (others.length > 0) {
       const what = named(others.map(({ metadata }) => metadata.name));
       return [warning(id, `of another version than ${version}: ${what}`, applyCrds)];
@@ -69,7 +79,8 @@ export const crds = ({ crds: asked, schemas, version }: ClusterFacts): readonly 
 export const yourRights = ({ yourMissing }: ClusterFacts): readonly Finding[] => {
   const id = 'your-rights';
   return of(yourMissing, id, 'your rights', (missing) => {
-    if (missing.length === 0) return [ok(id, 'you may look at everything, and steer rollouts, in all namespaces')];
+    if (missing.length === 0)
+      return [ok(id, 'you may look at everything, and steer rollouts, in all namespaces')];
     const what = named(missing.map(rightText));
     const fix = 'Ask whoever administers the cluster for the ClusterRole "edit", or "view" to look only.';
     return [warning(id, `in all namespaces you may not ${what}`, fix)];
@@ -79,7 +90,8 @@ export const yourRights = ({ yourMissing }: ClusterFacts): readonly Finding[] =>
 export const operatorRights = ({ operatorMissing, namespace }: ClusterFacts): readonly Finding[] => {
   const id = 'operator-rights';
   return of(operatorMissing, id, 'the rights of the operator', (missing) => {
-    if (missing.length === 0) return [ok(id, `ServiceAccount ${namespace}/adaptlet-operator has every right`)];
+    if (missing.length === 0)
+      return [ok(id, `ServiceAccount ${namespace}/adaptlet-operator has every right`)];
     const what = named(missing.map(rightText));
     const fix = `helm upgrade adaptlet charts/adaptlet -n ${namespace} --reset-then-reuse-values brings the roles of the chart`;
     return [problem(id, `ServiceAccount ${namespace}/adaptlet-operator may not ${what}`, fix)];

@@ -20,9 +20,15 @@ export const authority = ({ bundle, signing, namespace, now }: ClusterFacts): re
     if (last <= now) return [problem(id, `${where} is over since ${dayOf(last)}`, restart)];
     const pem = 'value' in signing ? signing.value : undefined;
     const [signs] = pem === undefined ? [] : readable(pem);
-    if (signs !== undefined && certificates.every(({ fingerprint256 }) => fingerprint256 !== signs.fingerprint256))
-      return [problem(id, `${where} lacks the authority that signs (Secret ${namespace}/adaptlet-ca)`, restart)];
-    if (last - now < dueMs) return [warning(id, `${where} ends at ${dayOf(last)} and has no successor`, restart)];
+    if (
+      signs !== undefined &&
+      certificates.every(({ fingerprint256 }) => fingerprint256 !== signs.fingerprint256)
+    )
+      return [
+        problem(id, `${where} lacks the authority that signs (Secret ${namespace}/adaptlet-ca)`, restart),
+      ];
+    if (last - now < dueMs)
+      return [warning(id, `${where} ends at ${dayOf(last)} and has no successor`, restart)];
     const agreed = signs === undefined ? 'whether it signs could not be looked at' : 'it signs';
     return [ok(id, `${certificates.length} in ${where}, until ${dayOf(last)}; ${agreed}`)];
   });
@@ -54,6 +60,12 @@ export const serving = ({ handshake, namespace, now }: ClusterFacts): readonly F
   }
   const { validUntil } = handshake.value;
   if (validUntil - now < servingDueMs)
-    return [problem(id, `the certificate of the operator ends at ${dayOf(validUntil)} and was not renewed`, restart)];
+    return [
+      problem(
+        id,
+        `the certificate of the operator ends at ${dayOf(validUntil)} and was not renewed`,
+        restart,
+      ),
+    ];
   return [ok(id, `accepted, until ${dayOf(validUntil)}`)];
 };

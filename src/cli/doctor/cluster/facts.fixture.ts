@@ -1,9 +1,9 @@
 import type { Digest } from '../../../api/names.ts';
-import type { KubeMetadata } from '../../../kube/client/object.ts';
 import type { AdapterObject, RolloutObject } from '../../../api/objects.ts';
-import type { RuntimeObject } from '../../../operator/objects/objects.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { KubeMetadata } from '../../../kube/client/object.ts';
 import { issueAuthority } from '../../../operator/identity/certificate.ts';
+import type { RuntimeObject } from '../../../operator/objects/objects.ts';
 import { schemaDigest } from './api-checks.ts';
 import type { ClusterFacts, Crd } from './facts.ts';
 
@@ -55,14 +55,23 @@ export const runtime = (name: string, more: Partial<RuntimeStatus> = {}): Runtim
   },
 });
 export const disconnected = (name: string) =>
-  runtime(name, { conditions: [condition('Connected', 'False', 'Disconnected')], disconnectedAt: ago(2 * 3_600_000) });
+  runtime(name, {
+    conditions: [condition('Connected', 'False', 'Disconnected')],
+    disconnectedAt: ago(2 * 3_600_000),
+  });
 export const notServing = (name: string) =>
   runtime(name, {
-    conditions: [condition('Connected', 'True'), condition('Ready', 'False', 'NotServing', 'the engine is down')],
+    conditions: [
+      condition('Connected', 'True'),
+      condition('Ready', 'False', 'NotServing', 'the engine is down'),
+    ],
   });
 export const holdingRemovals = (name: string) =>
   runtime(name, {
-    conditions: [condition('Connected', 'True'), condition('RemovalsHeld', 'True', 'ManyRemovals', '5 removals')],
+    conditions: [
+      condition('Connected', 'True'),
+      condition('RemovalsHeld', 'True', 'ManyRemovals', '5 removals'),
+    ],
   });
 
 type AdapterStatus = NonNullable<AdapterObject['status']>;
@@ -113,7 +122,9 @@ export const stranger = await issueAuthority('another', { from: now - day, until
 export const overdue = await issueAuthority('old', { from: now - 2 * day, until: now + 10 * day });
 export const over = await issueAuthority('over', { from: now - 2 * day, until: now - day });
 
-export const bundle = (text: string) => ({ value: { metadata: metadata('adaptlet-ca'), data: { 'ca.crt': text } } });
+export const bundle = (text: string) => ({
+  value: { metadata: metadata('adaptlet-ca'), data: { 'ca.crt': text } },
+});
 export const forbidden = { error: new AdaptletError('KUBE_FORBIDDEN', 'may not list it (403)') };
 export const broken = (why: string) => ({ error: new AdaptletError('KUBE_UNAVAILABLE', why) });
 
@@ -143,9 +154,13 @@ export const healthy: ClusterFacts = {
     },
   },
   endpoints: {
-    value: [{ metadata: metadata('x'), endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }] }],
+    value: [
+      { metadata: metadata('x'), endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }] },
+    ],
   },
-  disruption: { value: { metadata: metadata('adaptlet-operator'), status: { disruptionsAllowed: 1, expectedPods: 2 } } },
+  disruption: {
+    value: { metadata: metadata('adaptlet-operator'), status: { disruptionsAllowed: 1, expectedPods: 2 } },
+  },
   bundle: bundle(authority.certificate),
   signing: { value: authority.certificate },
   handshake: { value: { validUntil: now + 20 * 3_600_000, theirTime: now } },

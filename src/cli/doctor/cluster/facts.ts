@@ -25,7 +25,10 @@ export type Crd = Metadata & {
 };
 
 export type Deployment = Metadata & {
-  readonly spec: { readonly replicas?: number; readonly template: { readonly metadata?: Partial<KubeMetadata> } };
+  readonly spec: {
+    readonly replicas?: number;
+    readonly template: { readonly metadata?: Partial<KubeMetadata> };
+  };
   readonly status?: { readonly readyReplicas?: number; readonly conditions?: readonly Condition[] };
 };
 

@@ -1,8 +1,13 @@
-import { readAdapter, readRollout, readRuntime } from '../../../operator/objects/read.ts';
-import { adapterType, namespaceType, rolloutType, runtimeType } from '../../../operator/objects/resource-types.ts';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { KubeConnection } from '../../../kube/client/client.ts';
 import type { KubeObject, ResourceType } from '../../../kube/client/object.ts';
-import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { readAdapter, readRollout, readRuntime } from '../../../operator/objects/read.ts';
+import {
+  adapterType,
+  namespaceType,
+  rolloutType,
+  runtimeType,
+} from '../../../operator/objects/resource-types.ts';
 import { ask } from '../asked.ts';
 import type { Asked } from '../finding.ts';
 import schemas from './crd-digests.json' with { type: 'json' };
@@ -77,8 +82,13 @@ export const gatherCluster = async (api: KubeConnection, options: GatherOptions)
   const { namespace, version, operator, kubeconfig, context } = options;
   const { get, list, missing, version: apiVersion } = createReader(api);
   const apiServer = await apiVersion();
-  const stored = async <T>(kind: ResourceType, read: (raw: KubeObject) => { readonly object?: T }): Promise<Asked<readonly Stored<T>[]>> =>
-    mapped(await list<KubeObject>(kind), (all) => all.map((raw) => ({ metadata: raw.metadata, object: read(raw).object })));
+  const stored = async <T>(
+    kind: ResourceType,
+    read: (raw: KubeObject) => { readonly object?: T },
+  ): Promise<Asked<readonly Stored<T>[]>> =>
+    mapped(await list(kind), (all) =>
+      all.map((raw) => ({ metadata: raw.metadata, object: read(raw).object })),
+    );
   const certificate = async (): Promise<Pick<ClusterFacts, 'bundle' | 'handshake'>> => {
     const bundle = await get<ConfigMap>(types.configMaps, authorityName, namespace);
     const ca = 'value' in bundle ? bundle.value?.data?.['ca.crt'] : undefined;
@@ -92,16 +102,23 @@ export const gatherCluster = async (api: KubeConnection, options: GatherOptions)
   // Where nothing answers, each of these would wait for its own deadline.
   const isThere = 'value' in apiServer;
   const unless = <T>(work: () => Promise<Asked<T>>): Promise<Asked<T>> =>
-    isThere ? work() : Promise.resolve(apiServer as { readonly error: AdaptletError });
+    isThere ? work() : Promise.resolve(apiServer);
   const [crds, yourMissing, operatorMissing, deployment, operators, lease, endpoints, disruption] =
     await Promise.all([
-      unless(async () => together(await Promise.all(Object.keys(schemas).map((name) => get<Crd>(types.crds, name))))),
+      unless(async () =>
+        together(await Promise.all(Object.keys(schemas).map((name) => get<Crd>(types.crds, name)))),
+      ),
       unless(() => missing(yourRights())),
       unless(() => missing(operatorRights(namespace), account)),
       unless(() => get<Deployment>(types.deployments, operatorName, namespace)),
       unless(() => list<Deployment>(types.deployments, { labelSelector: partOf('operator') })),
       unless(() => get<Lease>(types.leases, operatorName, namespace)),
-      unless(() => list<EndpointSlice>(types.endpointSlices, { namespace, labelSelector: `kubernetes.io/service-name=${operatorName}` })),
+      unless(() =>
+        list<EndpointSlice>(types.endpointSlices, {
+          namespace,
+          labelSelector: `kubernetes.io/service-name=${operatorName}`,
+        }),
+      ),
       unless(() => get<DisruptionBudget>(types.disruptionBudgets, operatorName, namespace)),
     ]);
   const [secret, runtimes, adapters, rollouts, namespaces, daemonSets, pods, { bundle, handshake }] =

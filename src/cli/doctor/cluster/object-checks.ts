@@ -8,7 +8,8 @@ import type { ClusterFacts } from './facts.ts';
 /** Milliseconds after which something that is being deleted is stuck. */
 const stuckMs = 5 * 60_000;
 
-const keyOf = ({ namespace, name }: Pick<KubeMetadata, 'namespace' | 'name'>): string => `${namespace ?? ''}/${name}`;
+const keyOf = ({ namespace, name }: Pick<KubeMetadata, 'namespace' | 'name'>): string =>
+  `${namespace ?? ''}/${name}`;
 const conditionOf = (conditions: readonly Condition[] | undefined, type: string) =>
   conditions?.find((condition) => condition.type === type);
 
@@ -23,12 +24,25 @@ export const adapters = ({ adapters: asked }: ClusterFacts): readonly Finding[] 
       const bad = ['Accepted', 'Resolved', 'Compatible']
         .map((type) => conditionOf(conditions, type))
         .find((condition) => condition?.status === 'False' && condition.reason !== 'NoRuntime');
-      if (bad !== undefined) return [problem(id, `${name}: ${bad.reason}: ${bad.message}`, `${look}; an Adapter never changes: apply a new one`)];
+      if (bad !== undefined)
+        return [
+          problem(
+            id,
+            `${name}: ${bad.reason}: ${bad.message}`,
+            `${look}; an Adapter never changes: apply a new one`,
+          ),
+        ];
       const [first] = failures ?? [];
       if (first === undefined) return [];
-      const of = digest === undefined ? '' : ` (${shortDigest(digest)})`;
-      const what = `${name}${of} failed on ${failures?.length ?? 0} runtimes, on ${first.runtime}: ${first.reason}: ${first.message}`;
-      return [problem(id, what, `docs/reference/errors.md has ${first.reason}; then apply a new Adapter, or kubectl adaptlet undo ROLLOUT`)];
+      const version = digest === undefined ? '' : ` (${shortDigest(digest)})`;
+      const what = `${name}${version} failed on ${failures?.length ?? 0} runtimes, on ${first.runtime}: ${first.reason}: ${first.message}`;
+      return [
+        problem(
+          id,
+          what,
+          `docs/reference/errors.md has ${first.reason}; then apply a new Adapter, or kubectl adaptlet undo ROLLOUT`,
+        ),
+      ];
     });
     return findings.length > 0 ? findings : [ok(id, `${all.length} Adapters, none failed`)];
   });
@@ -40,14 +54,27 @@ export const rollouts = ({ rollouts: asked }: ClusterFacts): readonly Finding[] 
     const findings = all.flatMap(({ metadata, object }): Finding[] => {
       const name = `AdapterRollout ${keyOf(metadata)}`;
       const look = `kubectl adaptlet get rollout ${metadata.name} -n ${metadata.namespace}`;
-      if (object === undefined) return [problem(id, `${name} is not valid`, `kubectl -n ${metadata.namespace} describe aro ${metadata.name}`)];
+      if (object === undefined)
+        return [
+          problem(
+            id,
+            `${name} is not valid`,
+            `kubectl -n ${metadata.namespace} describe aro ${metadata.name}`,
+          ),
+        ];
       const { status } = object;
       if (status === undefined || status.observedGeneration < object.metadata.generation)
         return [warning(id, `${name}: the operator has not seen its last change`, 'see operator-leader')];
       if (status.phase === 'Degraded') return [problem(id, `${name} is Degraded: ${status.message}`, look)];
       const held = status.runtimes?.held ?? 0;
       return held > 0
-        ? [warning(id, `${name} is held on ${held} runtimes`, `${look}; kubectl adaptlet retry ${metadata.name} -n ${metadata.namespace} tries again`)]
+        ? [
+            warning(
+              id,
+              `${name} is held on ${held} runtimes`,
+              `${look}; kubectl adaptlet retry ${metadata.name} -n ${metadata.namespace} tries again`,
+            ),
+          ]
         : [];
     });
     return findings.length > 0 ? findings : [ok(id, `${all.length} AdapterRollouts, none degraded or held`)];
@@ -66,8 +93,16 @@ export const deletions = ({ adapters: asked, namespaces, now }: ClusterFacts): r
         const use = conditionOf(object?.status?.conditions, 'InUse');
         const age = since(metadata.deletionTimestamp ?? '', now);
         return use?.status === 'True'
-          ? warning(id, `Adapter ${keyOf(metadata)} is being deleted for ${age} and still used: ${use.message}`, 'point these rollouts elsewhere, or delete them')
-          : problem(id, `Adapter ${keyOf(metadata)} is being deleted for ${age}, and nobody uses it: its finalizer ${named(metadata.finalizers ?? [])} stays`, 'an operator has to run to remove it: see operator-leader');
+          ? warning(
+              id,
+              `Adapter ${keyOf(metadata)} is being deleted for ${age} and still used: ${use.message}`,
+              'point these rollouts elsewhere, or delete them',
+            )
+          : problem(
+              id,
+              `Adapter ${keyOf(metadata)} is being deleted for ${age}, and nobody uses it: its finalizer ${named(metadata.finalizers ?? [])} stays`,
+              'an operator has to run to remove it: see operator-leader',
+            );
       }),
   );
   const spaces = of(namespaces, id, 'namespaces that are being deleted', (all) =>
@@ -79,7 +114,13 @@ export const deletions = ({ adapters: asked, namespaces, now }: ClusterFacts): r
         );
         return why === undefined
           ? []
-          : [problem(id, `the namespace ${metadata.name} is stuck for ${since(metadata.deletionTimestamp ?? '', now)}: ${why.message}`, 'an operator has to run to remove the finalizers: see operator-leader')];
+          : [
+              problem(
+                id,
+                `the namespace ${metadata.name} is stuck for ${since(metadata.deletionTimestamp ?? '', now)}: ${why.message}`,
+                'an operator has to run to remove the finalizers: see operator-leader',
+              ),
+            ];
       }),
   );
   const findings = [...ours, ...spaces];

@@ -62,7 +62,9 @@ describe('the certificate of a replica', () => {
   });
 
   it('is not accepted when another authority signed it', async () => {
-    await expect(ask({ address: `127.0.0.1:${port}`, ca: stranger.certificate })).rejects.toThrow(/certificate/);
+    await expect(ask({ address: `127.0.0.1:${port}`, ca: stranger.certificate })).rejects.toThrow(
+      /certificate/,
+    );
   });
 
   it('is asked for through kubectl where no address is given', async () => {

@@ -28,7 +28,9 @@ export const askForCertificate = async (options: ServingOptions): Promise<Handsh
   const name = `adaptlet-operator.${namespace}.svc`;
   try {
     if (address !== undefined) return await shakeHands({ ...parseAddress(address), ca, name, timeoutMs });
-    return await throughKubectl(options, (port) => shakeHands({ host: '127.0.0.1', port, ca, name, timeoutMs }));
+    return await throughKubectl(options, (port) =>
+      shakeHands({ host: '127.0.0.1', port, ca, name, timeoutMs }),
+    );
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new AdaptletError('KUBE_UNAVAILABLE', why, { cause: error });
@@ -44,7 +46,15 @@ const throughKubectl = async <T>(
     ...(kubeconfig === undefined ? [] : ['--kubeconfig', kubeconfig]),
     ...(context === undefined ? [] : ['--context', context]),
   ];
-  const args = [...flags, '-n', namespace, 'port-forward', 'deployment/adaptlet-operator', ':9443', '--pod-running-timeout=2s'];
+  const args = [
+    ...flags,
+    '-n',
+    namespace,
+    'port-forward',
+    'deployment/adaptlet-operator',
+    ':9443',
+    '--pod-running-timeout=2s',
+  ];
   const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const late = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   try {
@@ -59,7 +69,9 @@ const throughKubectl = async <T>(
       const [, port] = /^Forwarding from 127\.0\.0\.1:(\d+)/.exec(line) ?? [];
       if (port !== undefined) return await work(Number(port));
     }
-    throw new Error(`kubectl port-forward: ${said.trim().replaceAll(/\s+/g, ' ') || `no answer within ${timeoutMs} ms`}`);
+    throw new Error(
+      `kubectl port-forward: ${said.trim().replaceAll(/\s+/g, ' ') || `no answer within ${timeoutMs} ms`}`,
+    );
   } finally {
     clearTimeout(late);
     child.kill();

@@ -32,5 +32,7 @@ export const versions = ({ deployment, runtimes, version, namespace }: ClusterFa
     );
   if (findings.length > 0) return findings;
   const all = `${known.length} runtimes and this program are of version ${version}`;
-  return [ok(id, operator === undefined ? `${all}; that of the operator is not known` : `the operator, ${all}`)];
+  return [
+    ok(id, operator === undefined ? `${all}; that of the operator is not known` : `the operator, ${all}`),
+  ];
 };

@@ -88,14 +88,19 @@ const modelAt = async (dir: string | undefined): Promise<NodeFacts['model']> => 
       throw bad(path, error);
     }
     const there = await Promise.all(
-      modelFiles.map(({ name, places }) => Promise.all(places(path).map((place) => isThere(join(place, name))))),
+      modelFiles.map(({ name, places }) =>
+        Promise.all(places(path).map((place) => isThere(join(place, name)))),
+      ),
     );
     return modelFiles.filter((_, i) => there[i]?.every((is) => !is) === true).map(({ name }) => name);
   }, path);
   return { path, missing };
 };
 
-const operatorAt = async (address: string | undefined, ca: NamedFile | undefined): Promise<NodeFacts['operator']> => {
+const operatorAt = async (
+  address: string | undefined,
+  ca: NamedFile | undefined,
+): Promise<NodeFacts['operator']> => {
   if (address === undefined) return undefined;
   const { host, port } = parseAddress(address);
   const addresses = await ask(async () => {
@@ -107,7 +112,11 @@ const operatorAt = async (address: string | undefined, ca: NamedFile | undefined
   }, host);
   const pem = ca !== undefined && 'value' in ca.text ? ca.text.value : undefined;
   if (pem === undefined || 'error' in addresses) return { address, addresses, handshake: undefined };
-  return { address, addresses, handshake: await ask(() => shakeHands({ host, port, ca: pem, timeoutMs }), address) };
+  return {
+    address,
+    addresses,
+    handshake: await ask(() => shakeHands({ host, port, ca: pem, timeoutMs }), address),
+  };
 };
 
 /** Loads ONNX Runtime into this process, which ends soon. */
@@ -121,13 +130,20 @@ const builtInProviders = async (library: string | undefined): Promise<readonly s
 /** Reads everything that the checks look at. Never throws for what may not be read or does not answer. */
 export const gatherNode = async (settings: NodeSettings, now: () => number): Promise<NodeFacts> => {
   const { dataDir, adminListen, model, operator, operatorCa, operatorToken } = settings;
-  const at = { ...(dataDir === undefined ? {} : { dataDir }), ...(adminListen === undefined ? {} : { admin: adminListen }) };
+  const at = {
+    ...(dataDir === undefined ? {} : { dataDir }),
+    ...(adminListen === undefined ? {} : { admin: adminListen }),
+  };
   const ca = await fileAt(operatorCa);
   return {
-    status: await ask(() => callAdmin<StatusResponse>(at, (client, done) => {
-      const deadline = now() + timeoutMs;
-      return client.status({}, new Metadata(), { deadline }, done);
-    }), 'Admin'),
+    status: await ask(
+      () =>
+        callAdmin<StatusResponse>(at, (client, done) => {
+          const deadline = now() + timeoutMs;
+          return client.status({}, new Metadata(), { deadline }, done);
+        }),
+      'Admin',
+    ),
     data: await dataAt(dataDir),
     model: await modelAt(model),
     operator: await operatorAt(operator, ca),
