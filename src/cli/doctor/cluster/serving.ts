@@ -56,6 +56,8 @@ const throughKubectl = async <T>(
     '--pod-running-timeout=2s',
   ];
   const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  // Registered now: it may end before anybody waits.
+  const closed = new Promise((resolve) => child.once('close', resolve));
   const late = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   try {
     let said = '';
@@ -69,6 +71,8 @@ const throughKubectl = async <T>(
       const [, port] = /^Forwarding from 127\.0\.0\.1:(\d+)/.exec(line) ?? [];
       if (port !== undefined) return await work(Number(port));
     }
+    // Only then has it said everything.
+    await closed;
     throw new Error(
       `kubectl port-forward: ${said.trim().replaceAll(/\s+/g, ' ') || `no answer within ${timeoutMs} ms`}`,
     );
