@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What CI does for less than a minute each.
 SOAKS := never-disturbed recycled-memory cluster/random
-.PHONY: help setup demo demo-cluster test soak fuzz check gen format bench clean
+.PHONY: help setup demo demo-cluster plugin test soak fuzz check gen format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ demo: setup ## the main job on the tiny model; KEEP=1 leaves it running
 
 demo-cluster: setup ## the same in a cluster: an API server, two replicas of the operator, three runtimes; KEEP=1
 	@node test/demo/cluster.ts $(if $(KEEP),--keep)
+
+plugin: setup ## kubectl adaptlet as one file for each platform, and its krew manifest, in dist/plugin; BASE_URL=https://...
+	@node scripts/plugin.ts $(if $(BASE_URL),--base-url $(BASE_URL))
 
 test: setup ## formatting, lint, types, then every test suite
 	@node scripts/test.ts

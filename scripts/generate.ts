@@ -9,6 +9,7 @@ import { adapterSupport } from './generate/adapter-support.ts';
 import { apiReference } from './generate/api-reference.ts';
 import { commandLineReference } from './generate/command-line-reference.ts';
 import { configReference } from './generate/config-reference.ts';
+import { crdDigests } from './generate/crd-digests.ts';
 import { crds } from './generate/crds.ts';
 import { errorReference } from './generate/error-reference.ts';
 import { metricsReference } from './generate/metrics-reference.ts';
@@ -27,6 +28,7 @@ let count = 0;
 const generators = [
   protos,
   crds,
+  crdDigests,
   chartFiles,
   adapterSupport,
   apiReference,

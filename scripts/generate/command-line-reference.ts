@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
 import { convertCommand } from '../../src/cli/convert.ts';
 import { digestCommand } from '../../src/cli/digest.ts';
+import { doctorCommand } from '../../src/cli/doctor.ts';
 import { generateCommand } from '../../src/cli/generate.ts';
 import { kubectlCommands } from '../../src/cli/kubectl/commands.ts';
 import { lintCommand } from '../../src/cli/lint.ts';
@@ -43,7 +45,14 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
   const ownFlags = ({ options }: Command): string =>
     options.flatMap(({ flags }) => (isShared(flags) ? [] : [` [${flags}]`])).join('');
   const sharedRows = verbs[0] === undefined ? [] : optionRows(verbs[0], isShared);
-  const talking = [statusCommand(), generateCommand(), lintCommand(), digestCommand(), convertCommand()];
+  const talking = [
+    statusCommand(),
+    doctorCommand(packageJson.version),
+    generateCommand(),
+    lintCommand(),
+    digestCommand(),
+    convertCommand(),
+  ];
   const text = [
     '# Command line',
     '',
@@ -79,9 +88,9 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     '',
     '## `kubectl adaptlet`',
     '',
-    'The plug-in is `bin/kubectl-adaptlet`; kubectl finds it on the PATH.',
+    'The plug-in is one file, [installed](../how-to/install-the-plugin.md) by krew or by hand; kubectl finds it on the PATH.',
     '',
-    ...kubectlCommands().flatMap((command) => [
+    ...kubectlCommands(packageJson.version).flatMap((command) => [
       `### \`${usageOf(command, 'kubectl adaptlet')}\``,
       '',
       sentence(command.description()),

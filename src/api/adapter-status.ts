@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { adapterColumnsSchema } from './columns.ts';
 import { conditionsSchema, generation, maxStatusMessage, time } from './condition.ts';
 import { digestSchema } from './names.ts';
 import { text } from './text.ts';
@@ -37,6 +38,7 @@ export const adapterStatusSchema = z
         failed: count('Runtimes that refused it or could not get it.'),
       })
       .meta({ description: 'Number of connected runtimes in each state.' }),
+    columns: adapterColumnsSchema.optional(),
     failures: z
       .array(
         z

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { rolloutColumnsSchema } from './columns.ts';
 import { conditionsSchema, generation, maxStatusMessage, time } from './condition.ts';
 import { groupStatusSchema } from './group-status.ts';
 import { digestSchema } from './names.ts';
@@ -232,6 +233,7 @@ export const rolloutStatusSchema = z
       .meta({ description: 'How the last rollout ended.' })
       .optional(),
     runtimes: rolloutRuntimesSchema.optional(),
+    columns: rolloutColumnsSchema.optional(),
     conditions: conditionsSchema,
     leaderEpoch: z
       .int()

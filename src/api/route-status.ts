@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { routeColumnsSchema } from './columns.ts';
 import { conditionsSchema, generation } from './condition.ts';
 import { text } from './text.ts';
 
@@ -13,6 +14,7 @@ export const routeStatusSchema = z
         programmed: count('Of these, those that route by this generation.'),
       })
       .meta({ description: 'Number of runtimes in each state.' }),
+    columns: routeColumnsSchema.optional(),
     unresolved: z.array(text(512)).max(16).meta({
       description: 'What its rules name and what does not exist, at most 16.',
       'x-kubernetes-list-type': 'atomic',

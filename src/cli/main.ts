@@ -3,6 +3,7 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { aliveUntil } from './alive-until.ts';
 import { convertCommand } from './convert.ts';
 import { digestCommand } from './digest.ts';
+import { doctorCommand } from './doctor.ts';
 import { generateCommand } from './generate.ts';
 import { lintCommand } from './lint.ts';
 import { modelCommand } from './model/command.ts';
@@ -24,7 +25,8 @@ const program = new Command('adaptlet')
   .addCommand(digestCommand())
   .addCommand(modelCommand())
   .addCommand(statusCommand())
-  .addCommand(generateCommand());
+  .addCommand(generateCommand())
+  .addCommand(doctorCommand(packageJson.version));
 for (const command of verbCommands()) program.addCommand(command);
 
 try {

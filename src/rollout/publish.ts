@@ -139,6 +139,7 @@ const decisionsOf = (status: RolloutStatus | undefined): unknown => {
   if (status === undefined) return undefined;
   const {
     runtimes: _,
+    columns: _columns,
     leaderEpoch: __,
     message: ___,
     progress: ____,

@@ -7,7 +7,7 @@ import { TestNode, tiny, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
 describe('adaptlet without a node', () => {
-  it.each(['', 'serve', 'lint', 'convert', 'status', 'generate', 'rollback'])(
+  it.each(['', 'serve', 'lint', 'convert', 'status', 'doctor', 'generate', 'rollback'])(
     'adaptlet %s --help says what it does',
     async (command) => {
       const { code, stdout } = await adaptlet(...(command === '' ? [] : [command]), '--help');

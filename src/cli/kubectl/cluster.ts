@@ -3,9 +3,10 @@ import { pino } from 'pino';
 import { parseDuration } from '../../api/duration.ts';
 import { nearest } from '../../api/nearest.ts';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
-import { connectKube } from '../../kube/client/client.ts';
+import { connectKube, type KubeConnection } from '../../kube/client/client.ts';
 import { apiVersionOf, type KubeObject, pathOf, type ResourceType } from '../../kube/client/object.ts';
 import { systemClock } from '../../time/clock.ts';
+import { type Following, type FollowOptions, followObjects } from './follow-objects.ts';
 
 export type ClusterOptions = {
   readonly kubeconfig?: string;
@@ -32,6 +33,8 @@ export type Cluster = {
     type: ResourceType,
     options?: { readonly allNamespaces?: boolean; readonly signal?: AbortSignal },
   ): Promise<KubeObject[]>;
+  /** Lists once and watches from then on; whoever asks for it closes it. `namespace` undefined: of all namespaces. */
+  follow<T>(type: ResourceType, options: FollowOptions<T>): Following<T>;
   /**
    * By a JSON merge patch.
    * @throws as of `get`; KUBE_CONFLICT
@@ -40,15 +43,22 @@ export type Cluster = {
   [Symbol.dispose](): void;
 };
 
-/** @throws KUBE_UNAUTHORIZED without a kubeconfig; RangeError of a duration */
-export const connect = ({ kubeconfig, context, namespace, requestTimeout }: ClusterOptions): Cluster => {
-  const connection = connectKube({
+const logger = pino({ enabled: false });
+
+/** The API server that the options name. @throws KUBE_UNAUTHORIZED without a kubeconfig; RangeError of a duration */
+export const connectionOf = ({ kubeconfig, context, requestTimeout }: ClusterOptions): KubeConnection =>
+  connectKube({
     ...(kubeconfig === undefined ? {} : { kubeconfig }),
     ...(context === undefined ? {} : { context }),
     ...(requestTimeout === undefined ? {} : { limits: { requestMs: parseDuration(requestTimeout) } }),
     clock: systemClock,
-    logger: pino({ enabled: false }),
+    logger,
   });
+
+/** @throws as of `connectionOf` */
+export const connect = (given: ClusterOptions): Cluster => {
+  const connection = connectionOf(given);
+  const { namespace } = given;
   const inNamespace = namespace ?? connection.namespace;
 
   const list: Cluster['list'] = async (type, { allNamespaces = false, signal } = {}) => {
@@ -97,6 +107,7 @@ export const connect = ({ kubeconfig, context, namespace, requestTimeout }: Clus
       const request = { method: 'GET' as const, path, ...(signal === undefined ? {} : { signal }) };
       return shown(await orMissing(type, name, connection.request<Listed>(request)), type);
     },
+    follow: (type, options) => followObjects({ api: connection, clock: systemClock, logger }, type, options),
     patch: (type, name, body) =>
       orMissing(
         type,

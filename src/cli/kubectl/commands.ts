@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { doctorCommand } from './doctor.ts';
 import { getCommand, watchCommand } from './get.ts';
 import { listCommand } from './list.ts';
 import { statusCommand } from './status.ts';
@@ -6,11 +7,12 @@ import { verbCommands } from './verbs.ts';
 import { whoGetsCommand } from './who-gets.ts';
 
 /** Everything that the plug-in does in a cluster. */
-export const kubectlCommands = (): Command[] => [
+export const kubectlCommands = (version: string): Command[] => [
   getCommand(),
   listCommand(),
   watchCommand(),
   statusCommand(),
   ...verbCommands(),
   whoGetsCommand(),
+  doctorCommand(version),
 ];

@@ -2,12 +2,9 @@ import { Command } from 'commander';
 import { nearest } from '../../api/nearest.ts';
 import { rolloutType } from '../../operator/objects/resource-types.ts';
 import { type ClusterOptions, connect, withCluster } from './cluster.ts';
-import { looks } from './looks.ts';
 import { type OutputOptions, outputOption, printObject } from './output.ts';
-import { createScreen, lookAt, pictureOf } from './picture.ts';
-
-/** Milliseconds between two looks of `--watch`. */
-const everyMs = 1000;
+import { createScreen, pictureOf, sightOf } from './picture.ts';
+import { sights } from './sights.ts';
 
 type GetOptions = ClusterOptions & OutputOptions & { readonly watch?: boolean };
 
@@ -17,12 +14,13 @@ const show = async (name: string, options: GetOptions): Promise<void> => {
     process.stdout.write(printObject(await cluster.get(rolloutType, name), options.output));
     return;
   }
-  const screen = createScreen();
-  const look = async () => pictureOf(cluster, await lookAt(cluster, name), Date.now());
-  for await (const text of looks(look, everyMs)) {
-    screen(text);
-    if (options.watch !== true) return;
+  if (options.watch !== true) {
+    process.stdout.write(pictureOf(await sightOf(cluster, name), Date.now()));
+    return;
   }
+  const screen = createScreen();
+  for await (const sight of sights(cluster, name, { withRuntimes: true }))
+    screen(pictureOf(sight, Date.now()));
 };
 
 /** `kubectl adaptlet get rollout NAME`. */

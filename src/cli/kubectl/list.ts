@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { share, stepOf } from '../../api/columns.ts';
 import type { Condition } from '../../api/condition.ts';
 import { shortDigest } from '../../api/names.ts';
 import { nearest } from '../../api/nearest.ts';
@@ -18,9 +19,6 @@ type Listing = {
 const conditionOf = (conditions: readonly Condition[] | undefined, type: string): string =>
   conditions?.find((condition) => condition.type === type)?.status ?? '';
 
-const share = (part: number | undefined, whole: number | undefined): string =>
-  part === undefined || whole === undefined ? '' : `${part}/${whole}`;
-
 const listings: Readonly<Record<string, Listing>> = {
   adapters: {
     type: adapterType,
@@ -33,7 +31,7 @@ const listings: Readonly<Record<string, Listing>> = {
       return [
         spec?.baseModel ?? 'not valid',
         digest === undefined ? '' : shortDigest(digest),
-        share(runtimes?.resident, runtimes?.desired),
+        runtimes === undefined ? '' : share(runtimes.resident, runtimes.desired),
         `${runtimes?.failed ?? ''}`,
         conditionOf(status?.conditions, 'Ready'),
       ];
@@ -49,10 +47,10 @@ const listings: Readonly<Record<string, Listing>> = {
         status?.phase ?? 'Unknown',
         status?.stable?.adapter ?? '',
         status?.canary?.adapter ?? '',
-        step === undefined ? '' : share(Math.min(step.index + 1, step.total), step.total),
+        step === undefined ? '' : stepOf(step),
         `${weights?.canary ?? ''}`,
         `${weights?.observedCanary ?? ''}`,
-        share(runtimes?.ready, runtimes?.desired),
+        runtimes === undefined ? '' : share(runtimes.ready, runtimes.desired),
       ];
     },
   },
@@ -65,7 +63,7 @@ const listings: Readonly<Record<string, Listing>> = {
         spec?.model ?? 'not valid',
         `${spec?.rules.length ?? ''}`,
         conditionOf(status?.conditions, 'Accepted'),
-        share(status?.runtimes.programmed, status?.runtimes.desired),
+        status === undefined ? '' : share(status.runtimes.programmed, status.runtimes.desired),
       ];
     },
   },

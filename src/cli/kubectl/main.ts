@@ -5,7 +5,7 @@ import { kubectlCommands } from './commands.ts';
 import { completionCommands } from './completion.ts';
 import { textOf } from './output.ts';
 
-const commands = kubectlCommands();
+const commands = kubectlCommands(packageJson.version);
 
 const program = new Command('kubectl-adaptlet')
   .description('See and steer adapters and their rollouts in a cluster.')
@@ -16,9 +16,8 @@ const [completion, complete] = completionCommands(commands);
 if (completion !== undefined) program.addCommand(completion);
 if (complete !== undefined) program.addCommand(complete, { hidden: true });
 
-try {
-  await aliveUntil(program.parseAsync());
-} catch (error) {
+// No await at the top level: the plug-in is also built as one CommonJS script, which cannot have it.
+aliveUntil(program.parseAsync()).catch((error: unknown) => {
   process.stderr.write(`error: ${textOf(error)}\n`);
   process.exitCode = 1;
-}
+});

@@ -11,19 +11,16 @@ import { rolloutView } from './rollout-view.ts';
  * @throws as of `Cluster.get`; KUBE_INVALID
  */
 export const lookAt = async (cluster: Cluster, name: string, signal?: AbortSignal): Promise<RolloutObject> =>
-  mustRead(
-    readRollout(await cluster.get(rolloutType, name, signal)),
-    `AdapterRollout ${cluster.namespace}/${name}`,
-  );
+  rolloutIn(cluster, readRollout(await cluster.get(rolloutType, name, signal)));
+
+/** @throws KUBE_INVALID */
+export const rolloutIn = ({ namespace }: Cluster, read: ReturnType<typeof readRollout>): RolloutObject =>
+  mustRead(read, `AdapterRollout ${namespace}/${read.metadata.name}`);
 
 /** Undefined for those who may not see runtimes: these lie in namespaces of the administrator. */
-const runtimesOf = async (
-  cluster: Cluster,
-  signal?: AbortSignal,
-): Promise<readonly RuntimeObject[] | undefined> => {
+const runtimesOf = async (cluster: Cluster): Promise<readonly RuntimeObject[] | undefined> => {
   try {
-    const options = { allNamespaces: true, ...(signal === undefined ? {} : { signal }) };
-    const found = await cluster.list(runtimeType, options);
+    const found = await cluster.list(runtimeType, { allNamespaces: true });
     return found.flatMap((raw) => readRuntime(raw).object ?? []);
   } catch (error) {
     if (errorCodeOf(error) !== 'KUBE_FORBIDDEN') throw error;
@@ -34,14 +31,23 @@ const runtimesOf = async (
 const unseen =
   '\nIts runtimes are not shown: that needs the right to list adapterruntimes of all namespaces.\n';
 
+/** What is shown of a rollout. `runtimes` undefined: they may not be seen. */
+export type Sight = {
+  readonly rollout: RolloutObject;
+  readonly runtimes?: readonly RuntimeObject[] | undefined;
+};
+
+/**
+ * A rollout with all runtimes as they are now.
+ * @throws as of `lookAt`
+ */
+export const sightOf = async (cluster: Cluster, name: string): Promise<Sight> => {
+  const rollout = await lookAt(cluster, name);
+  return { rollout, runtimes: await runtimesOf(cluster) };
+};
+
 /** The tree of a rollout, its adapters and runtimes, as text. `now` is the wall time in milliseconds. */
-export const pictureOf = async (
-  cluster: Cluster,
-  rollout: RolloutObject,
-  now: number,
-  signal?: AbortSignal,
-): Promise<string> => {
-  const runtimes = await runtimesOf(cluster, signal);
+export const pictureOf = ({ rollout, runtimes }: Sight, now: number): string => {
   const { columns } = process.stdout;
   return `${rolloutView(rollout, runtimes ?? [], now, columns)}${runtimes === undefined ? unseen : ''}`;
 };

@@ -1,3 +1,4 @@
+import { stepOf } from '../../api/columns.ts';
 import { shortDigest } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
@@ -16,7 +17,7 @@ const line = (label: string, text: string): string => `${`${label}:`.padEnd(12)}
 
 const stepText = ({ status }: RolloutObject): string => {
   const step = status?.step;
-  return step === undefined ? '' : `, step ${Math.min(step.index + 1, step.total)}/${step.total}`;
+  return step === undefined ? '' : `, step ${stepOf(step)}`;
 };
 
 const weightText = ({ status }: RolloutObject): string => {

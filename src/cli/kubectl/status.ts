@@ -2,12 +2,9 @@ import { Command } from 'commander';
 import { parseDuration } from '../../api/duration.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import { type ClusterOptions, connect, withCluster } from './cluster.ts';
-import { looks } from './looks.ts';
 import { type OutputOptions, outputOption, printObject } from './output.ts';
-import { createScreen, lookAt, pictureOf } from './picture.ts';
-
-/** How long between two looks, in milliseconds. */
-const everyMs = 500;
+import { createScreen, pictureOf } from './picture.ts';
+import { sights } from './sights.ts';
 
 type Verdict = { readonly done: boolean; readonly exitCode: number; readonly text: string };
 
@@ -32,12 +29,12 @@ const wait = async (name: string, options: StatusOptions): Promise<void> => {
   let last: RolloutObject | undefined;
   process.exitCode = 1;
   try {
-    for await (const rollout of looks(() => lookAt(cluster, name, deadline), everyMs, deadline)) {
-      last = rollout;
-      const { done, exitCode, text } = verdictOf(rollout);
+    const withRuntimes = options.output === undefined && options.watch === true;
+    for await (const sight of sights(cluster, name, { withRuntimes, signal: deadline })) {
+      last = sight.rollout;
+      const { done, exitCode, text } = verdictOf(sight.rollout);
       if (options.output === undefined && options.watch !== true) line(`${text}\n`);
-      if (options.output === undefined && options.watch === true)
-        screen(await pictureOf(cluster, rollout, Date.now(), deadline));
+      if (withRuntimes) screen(pictureOf(sight, Date.now()));
       if (!done && options.watch !== false) continue;
       process.exitCode = exitCode;
       break;

@@ -7,13 +7,10 @@ import { readRollout } from '../../operator/objects/read.ts';
 import { adapterType, rolloutType } from '../../operator/objects/resource-types.ts';
 import { requestText } from '../../rollout/request.ts';
 import { type Cluster, type ClusterOptions, connect, mustRead, withCluster } from './cluster.ts';
-import { looks } from './looks.ts';
-import { lookAt } from './picture.ts';
+import { sights } from './sights.ts';
 
 /** How long the operator may take to answer a request. */
 const answerTimeout = '15s';
-/** Milliseconds between two looks for the answer. */
-const everyMs = 100;
 
 /**
  * Asks the operator for a verb by the annotation and waits for its answer.
@@ -40,8 +37,8 @@ const answerTo = async (
   deadline: AbortSignal,
 ): Promise<RolloutStatus | undefined> => {
   try {
-    for await (const { status } of looks(() => lookAt(cluster, name, deadline), everyMs, deadline))
-      if (status?.lastHandledRequest === asked) return status;
+    for await (const { rollout } of sights(cluster, name, { withRuntimes: false, signal: deadline }))
+      if (rollout.status?.lastHandledRequest === asked) return rollout.status;
   } catch (error) {
     if (!deadline.aborted) throw error;
   }

@@ -22,6 +22,8 @@ export type ReflectorOptions<T> = {
   /** Undefined: of all namespaces. */
   readonly namespace?: string;
   readonly labelSelector?: string;
+  /** Such as `metadata.name=sql`: of one object. */
+  readonly fieldSelector?: string;
   readonly cache: ObjectCache<T>;
   readonly clock: Clock;
   readonly random: () => number;
@@ -106,8 +108,11 @@ export class Reflector<T> {
     return { method: 'GET', path: this.#path };
   }
   get #selector(): Readonly<Record<string, string>> {
-    const { labelSelector } = this.#options;
-    return labelSelector === undefined ? {} : { labelSelector };
+    const { labelSelector, fieldSelector } = this.#options;
+    return {
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    };
   }
 
   async #check(): Promise<void> {

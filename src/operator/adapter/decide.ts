@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AdapterStatus } from '../../api/adapter-status.ts';
+import { adapterColumns } from '../../api/columns.ts';
 import {
   conditionOf,
   conditionsOf,
@@ -74,11 +75,13 @@ export const decideAdapter = (input: AdapterInput): AdapterDecision => {
     ? ['Compatible', ...Object.keys(readyTypes)].flatMap((type) => conditionOf(before.conditions, type) ?? [])
     : [compatible(adapter, holders), ...ready(input, digest)];
   const observed = [accepted(input), resolved(source, resolution), inUse(input.uses), ...aboutRuntimes];
+  const runtimes = isUnheard ? before.runtimes : countsOf(holders);
   const status: AdapterStatus = {
     observedGeneration: adapter.metadata.generation,
     ...(digest === undefined ? {} : { digest }),
     ...contentOf(holders, before),
-    runtimes: isUnheard ? before.runtimes : countsOf(holders),
+    runtimes,
+    columns: adapterColumns({ digest, runtimes }),
     failures: isUnheard ? before.failures : failures,
     conditions: conditionsOf(observed, before?.conditions, now),
   };

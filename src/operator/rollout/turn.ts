@@ -1,3 +1,4 @@
+import { rolloutColumns } from '../../api/columns.ts';
 import { conditionOf, conditionsOf } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { MeasurementRequest } from '../../rollout/analysis/measurement.ts';
@@ -186,7 +187,7 @@ const withAccepted = (status: RolloutStatus, { nameConflict, written }: RolloutV
     now,
   );
   return {
-    status: { ...status, conditions: [...status.conditions, ...conditions] },
+    status: { ...status, columns: rolloutColumns(status), conditions: [...status.conditions, ...conditions] },
     isNewConflict: nameConflict !== undefined && accepted?.status !== 'False',
   };
 };

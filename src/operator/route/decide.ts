@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { share } from '../../api/columns.ts';
 import {
   conditionOf,
   conditionsOf,
@@ -49,9 +50,11 @@ export const decideRoute = (input: RouteInput): RouteStatus => {
   const isAccepted = acceptance.status === 'True';
   const inForce = isAccepted ? members.filter(isProgrammed) : [];
   const inPlace = written ?? programmed(isAccepted, members, inForce.length);
+  const runtimes = isUnheard ? before.runtimes : { desired: members.length, programmed: inForce.length };
   return {
     observedGeneration: generation,
-    runtimes: isUnheard ? before.runtimes : { desired: members.length, programmed: inForce.length },
+    runtimes,
+    columns: { programmed: share(runtimes.programmed, runtimes.desired) },
     unresolved: findings.missing.slice(0, maxUnresolved).map((one) => cut(one, 512)),
     conditions: conditionsOf(
       [acceptance, refs, inPlace, ...ready(acceptance, refs, inPlace)],

@@ -20,7 +20,7 @@ const readTable = (text: string): { header: string[]; rows: Record<string, strin
 };
 
 const expectedColumns = {
-  Adapter: ['NAME', 'BASE', 'RESIDENT', 'DESIRED', 'READY', 'AGE'],
+  Adapter: ['NAME', 'BASE', 'DIGEST', 'RESIDENT', 'FAILED', 'READY', 'AGE'],
   AdapterRollout: ['NAME', 'PHASE', 'STABLE', 'CANARY', 'STEP', 'WEIGHT', 'OBSERVED', 'READY', 'AGE'],
   AdapterRoute: ['NAME', 'MODEL', 'ACCEPTED', 'PROGRAMMED', 'READY', 'AGE'],
   AdapterRuntime: ['NAME', 'BASE', 'CONNECTED', 'READY', 'RESIDENT', 'AGE'],

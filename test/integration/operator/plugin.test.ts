@@ -73,7 +73,7 @@ describe('kubectl adaptlet', () => {
     );
     const own = ['-n', fleet.namespace, 'get', 'aro', '-o', 'wide'];
     expect(await fleet.cluster.kubectlOk(own)).toMatch(
-      /^NAME +PHASE +STABLE +CANARY +STEP +WEIGHT .* MESSAGE +AGE\nshout +Paused +upper +reverse +1 +20 .* step 2\/2 waits until somebody promotes/,
+      /^NAME +PHASE +STABLE +CANARY +STEP +WEIGHT .* MESSAGE +AGE\nshout +Paused +upper +reverse +2\/2 +20 .* 2\/2 .* step 2\/2 waits until somebody promotes/,
     );
     expect(await ok('list', 'adapters')).toMatch(/^NAME +BASE.*\ndigits +tiny /);
     expect(await ok('list', 'runtimes', '-A')).toMatch(

@@ -1,0 +1,220 @@
+import { problemsOf } from '../../status.ts';
+import type { nodeFindings } from '../catalogue.ts';
+import { certificatesIn, dayOf, endsAt } from '../certificates.ts';
+import { type Finding, ok, problem, warning } from '../finding.ts';
+import type { NodeFacts } from './facts.ts';
+import { token } from './token-check.ts';
+
+/** Share of a disk, and bytes, below which it is nearly full: adapters have a few to some hundred megabytes. */
+const fullShare = 0.05;
+const fullBytes = 512 << 20;
+/** Milliseconds of difference from which on tokens and certificates may not be valid yet. */
+const skewMs = 60_000;
+
+const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
+
+const runtime = ({ status, data }: NodeFacts): readonly Finding[] => {
+  const id = 'node-runtime';
+  if ('value' in status) {
+    const { version, engine, baseModel } = status.value;
+    return [ok(id, `version ${version}, base model ${baseModel}, engine ${engine}`)];
+  }
+  const locked =
+    data?.isLocked === true ? '; the folder is locked, by a runtime that starts or that hangs' : '';
+  const fix =
+    'its log says why: kubectl logs of its pod, or journalctl; --data-dir DIR or --admin-listen ADDRESS say where it is';
+  return [problem(id, `no runtime answers: ${status.error.what.replace(/^Admin: /, '')}${locked}`, fix)];
+};
+
+const own = ({ status }: NodeFacts): readonly Finding[] => {
+  const id = 'node-problems';
+  if ('error' in status) return [];
+  const all = problemsOf(status.value);
+  return all.length === 0
+    ? [ok(id, 'the runtime says that nothing is wrong')]
+    : all.map((what) =>
+        problem(
+          id,
+          what,
+          'adaptlet status shows it with what is around it; docs/reference/errors.md has each code',
+        ),
+      );
+};
+
+const dataFolder = ({ data }: NodeFacts): readonly Finding[] => {
+  const id = 'node-data-folder';
+  if (data === undefined)
+    return [warning(id, 'it is not known where it is', 'give --data-dir DIR, or ADAPTLET_DATA_DIR')];
+  if ('error' in data.access)
+    return [
+      problem(
+        id,
+        data.access.error.what,
+        `give it to the user of the runtime: chown 65532:65532 ${data.path} (runtime.data.own of the chart does so)`,
+      ),
+    ];
+  return [ok(id, `${data.path} may be written`)];
+};
+
+const disk = ({ data }: NodeFacts): readonly Finding[] => {
+  const id = 'node-disk';
+  if (data === undefined || 'error' in data.space) return [];
+  const { freeBytes, totalBytes } = data.space.value;
+  const what = `${mebibytes(freeBytes)} of ${mebibytes(totalBytes)} are free at ${data.path}`;
+  if (freeBytes < fullBytes || freeBytes < totalBytes * fullShare)
+    return [problem(id, what, 'make room, or give less to adapters: --adapter-disk')];
+  return [ok(id, what)];
+};
+
+const model = ({ model: folder }: NodeFacts): readonly Finding[] => {
+  const id = 'node-model';
+  if (folder === undefined)
+    return [warning(id, 'it is not known where it is', 'give --model FOLDER, or ADAPTLET_MODEL')];
+  const { path, missing } = folder;
+  const fix = `put the base model at ${path}: model.onnx, config.json and tokenizer.json that everybody may read`;
+  if ('error' in missing) return [problem(id, missing.error.what, fix)];
+  if (missing.value.includes('model.onnx'))
+    return [problem(id, `${path} lacks ${missing.value.join(', ')}`, fix)];
+  // A graph of plain tensors has no tokenizer.
+  if (missing.value.length > 0)
+    return [warning(id, `${path} lacks ${missing.value.join(', ')}: it serves plain tensors only`, fix)];
+  return [ok(id, path)];
+};
+
+const operatorName = ({ operator }: NodeFacts): readonly Finding[] => {
+  const id = 'node-operator-name';
+  if (operator === undefined) return [ok(id, 'the runtime follows no operator')];
+  const { address, addresses } = operator;
+  if ('error' in addresses)
+    return [
+      problem(
+        id,
+        addresses.error.what,
+        'check the DNS of this node and the namespace in the name: --operator (ADAPTLET_OPERATOR)',
+      ),
+    ];
+  return [ok(id, `${address} is ${addresses.value.join(', ')}`)];
+};
+
+const operator = ({ operator: asked, now }: NodeFacts): readonly Finding[] => {
+  const id = 'node-operator';
+  if (asked?.handshake === undefined) return [];
+  const { address, handshake } = asked;
+  if ('value' in handshake) {
+    const { validUntil } = handshake.value;
+    return validUntil <= now
+      ? [
+          problem(
+            id,
+            `the certificate of ${address} is over since ${dayOf(validUntil)}`,
+            'in the cluster: adaptlet doctor, finding serving-certificate',
+          ),
+        ]
+      : [ok(id, `${address} answers, its certificate is accepted until ${dayOf(validUntil)}`)];
+  }
+  const { what } = handshake.error;
+  return /certificate|altname|self.signed|issuer/i.test(what)
+    ? [
+        problem(
+          id,
+          `${address} is not trusted: ${what}`,
+          'take ca.crt anew out of the ConfigMap adaptlet-ca of the operator: --operator-ca; in the cluster: adaptlet doctor, finding authority',
+        ),
+      ]
+    : [
+        problem(
+          id,
+          `${address} does not answer: ${what}`,
+          'check the network and firewall of this node (TCP, port 9443); in the cluster: adaptlet doctor, finding operator-service',
+        ),
+      ];
+};
+
+const ca = ({ ca: file, now }: NodeFacts): readonly Finding[] => {
+  const id = 'node-ca';
+  if (file === undefined) return [ok(id, 'none is set')];
+  const fix = `the ConfigMap adaptlet-ca of the operator has it: kubectl -n adaptlet-system get configmap adaptlet-ca -o jsonpath='{.data.ca\\.crt}'`;
+  if ('error' in file.text) return [problem(id, file.text.error.what, fix)];
+  try {
+    const last = Math.max(...certificatesIn(file.text.value).map(endsAt));
+    if (last === Number.NEGATIVE_INFINITY) return [problem(id, `${file.path} has no certificate`, fix)];
+    return last <= now
+      ? [problem(id, `${file.path} is over since ${dayOf(last)}`, fix)]
+      : [ok(id, `valid until ${dayOf(last)}`)];
+  } catch (error) {
+    return [
+      problem(
+        id,
+        `${file.path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+        fix,
+      ),
+    ];
+  }
+};
+
+const clock = ({ operator: asked, now }: NodeFacts): readonly Finding[] => {
+  const id = 'node-clock';
+  const handshake = asked?.handshake;
+  if (handshake === undefined || 'error' in handshake || handshake.value.theirTime === undefined) return [];
+  const differMs = now - handshake.value.theirTime;
+  const seconds = Math.round(Math.abs(differMs) / 1000);
+  return Math.abs(differMs) > skewMs
+    ? [
+        problem(
+          id,
+          `this clock is ${seconds} s ${differMs > 0 ? 'ahead of' : 'behind'} the one of the operator`,
+          'set the clock: timedatectl, chronyc tracking',
+        ),
+      ]
+    : [ok(id, 'agrees with the operator')];
+};
+
+const provider = ({ providers, wantedProviders, status }: NodeFacts): readonly Finding[] => {
+  const id = 'node-provider';
+  if ('error' in providers)
+    return [
+      problem(
+        id,
+        providers.error.what,
+        '--onnx-runtime-library (ADAPTLET_ONNX_RUNTIME_LIBRARY) names the library; docs/reference/execution-providers.md',
+      ),
+    ];
+  const lacking = wantedProviders.filter((name) => !providers.value.includes(name));
+  if (lacking.length > 0)
+    return [
+      problem(
+        id,
+        `this ONNX Runtime lacks ${lacking.join(', ')}; it has ${providers.value.join(', ')}`,
+        'name a library that was built for the device: --onnx-runtime-library; docs/reference/execution-providers.md',
+      ),
+    ];
+  const used = 'value' in status ? status.value.executionProvider : undefined;
+  const [first] = wantedProviders;
+  if (first !== undefined && used !== undefined && used !== first)
+    return [
+      warning(
+        id,
+        `${first} was asked for, ${used} runs`,
+        'the log of the runtime says why; --require-provider refuses to start in such a case',
+      ),
+    ];
+  return [ok(id, `${providers.value.join(', ')}${used === undefined ? '' : `; ${used} runs`}`)];
+};
+
+const checks: Readonly<Record<keyof typeof nodeFindings, (facts: NodeFacts) => readonly Finding[]>> = {
+  'node-runtime': runtime,
+  'node-problems': own,
+  'node-data-folder': dataFolder,
+  'node-disk': disk,
+  'node-model': model,
+  'node-operator-name': operatorName,
+  'node-operator': operator,
+  'node-ca': ca,
+  'node-token': token,
+  'node-clock': clock,
+  'node-provider': provider,
+};
+
+/** What there is to say of a node. */
+export const checkNode = (facts: NodeFacts): readonly Finding[] =>
+  Object.values(checks).flatMap((check) => check(facts));

@@ -1,0 +1,38 @@
+import type { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
+import type { Asked } from '../finding.ts';
+import type { Handshake } from '../handshake.ts';
+
+/** A file that the settings name. */
+export type NamedFile = { readonly path: string; readonly text: Asked<string> };
+
+/** Everything that the checks of a node look at. A part that is not set is undefined. */
+export type NodeFacts = {
+  /** Wall time in milliseconds. */
+  readonly now: number;
+  readonly status: Asked<StatusResponse>;
+  readonly data:
+    | {
+        readonly path: string;
+        readonly access: Asked<true>;
+        readonly space: Asked<{ readonly freeBytes: number; readonly totalBytes: number }>;
+        /** Whether the lock is held; by whom is what the Admin socket says. */
+        readonly isLocked: boolean;
+      }
+    | undefined;
+  /** `missing`: files of a base model that are not there. */
+  readonly model: { readonly path: string; readonly missing: Asked<readonly string[]> } | undefined;
+  readonly operator:
+    | {
+        readonly address: string;
+        readonly addresses: Asked<readonly string[]>;
+        /** Undefined where the authority cannot be read. */
+        readonly handshake: Asked<Handshake> | undefined;
+      }
+    | undefined;
+  readonly ca: NamedFile | undefined;
+  readonly token: NamedFile | undefined;
+  /** As the settings ask for them. */
+  readonly wantedProviders: readonly string[];
+  /** What the library has, when it can be loaded. */
+  readonly providers: Asked<readonly string[]>;
+};

@@ -1,0 +1,156 @@
+import { lookup } from 'node:dns/promises';
+import { access, constants, readFile, statfs } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { dirname, join, resolve } from 'node:path';
+import { Metadata } from '@grpc/grpc-js';
+import type { z } from 'zod';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
+import { settingsSchema } from '../../../runtime/config/settings.ts';
+import { libraryVariable } from '../../../runtime/engine/protocol.ts';
+import { parseAddress } from '../../../settings/address.ts';
+import { callAdmin } from '../../admin-client.ts';
+import { ask } from '../asked.ts';
+import { shakeHands } from '../handshake.ts';
+import type { NamedFile, NodeFacts } from './facts.ts';
+
+/** The settings of `adaptlet serve` that something can be looked at for; none of them has to be given. */
+export const nodeSettingsSchema = settingsSchema
+  .pick({
+    model: true,
+    dataDir: true,
+    adminListen: true,
+    operator: true,
+    operatorCa: true,
+    operatorToken: true,
+    executionProviders: true,
+    onnxRuntimeLibrary: true,
+  })
+  .partial();
+type NodeSettings = z.output<typeof nodeSettingsSchema>;
+
+/** Milliseconds for the operator, and for the runtime. */
+const timeoutMs = 5000;
+/** What a base model has; several precisions share configuration and tokenizer in the folder above. */
+const modelFiles = [
+  { name: 'model.onnx', places: (folder: string) => [folder] },
+  { name: 'config.json', places: (folder: string) => [folder, dirname(folder)] },
+  { name: 'tokenizer.json', places: (folder: string) => [folder, dirname(folder)] },
+];
+
+const bad = (what: string, error: unknown): AdaptletError =>
+  new AdaptletError('CONFIG_INVALID', `${what}: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  });
+
+const readable = async (path: string): Promise<string> => {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw bad(path, error);
+  }
+};
+
+const fileAt = async (path: string | undefined): Promise<NamedFile | undefined> =>
+  path === undefined ? undefined : { path, text: await ask(() => readable(resolve(path)), path) };
+
+const dataAt = async (dir: string | undefined): Promise<NodeFacts['data']> => {
+  if (dir === undefined) return undefined;
+  const path = resolve(dir);
+  const writable = await ask(async (): Promise<true> => {
+    try {
+      await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+      return true;
+    } catch (error) {
+      throw bad(path, error);
+    }
+  }, path);
+  const space = await ask(async () => {
+    const { bavail, blocks, bsize } = await statfs(path);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  }, path);
+  return { path, access: writable, space, isLocked: await isThere(join(path, 'lock')) };
+};
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+const modelAt = async (dir: string | undefined): Promise<NodeFacts['model']> => {
+  if (dir === undefined) return undefined;
+  const path = resolve(dir);
+  const missing = await ask(async () => {
+    try {
+      await access(path, constants.R_OK | constants.X_OK);
+    } catch (error) {
+      throw bad(path, error);
+    }
+    const there = await Promise.all(
+      modelFiles.map(({ name, places }) =>
+        Promise.all(places(path).map((place) => isThere(join(place, name)))),
+      ),
+    );
+    return modelFiles.filter((_, i) => there[i]?.every((is) => !is) === true).map(({ name }) => name);
+  }, path);
+  return { path, missing };
+};
+
+const operatorAt = async (
+  address: string | undefined,
+  ca: NamedFile | undefined,
+): Promise<NodeFacts['operator']> => {
+  if (address === undefined) return undefined;
+  const { host, port } = parseAddress(address);
+  const addresses = await ask(async () => {
+    try {
+      return isIP(host) === 0 ? (await lookup(host, { all: true })).map((found) => found.address) : [host];
+    } catch (error) {
+      throw bad(host, error);
+    }
+  }, host);
+  const pem = ca !== undefined && 'value' in ca.text ? ca.text.value : undefined;
+  if (pem === undefined || 'error' in addresses) return { address, addresses, handshake: undefined };
+  return {
+    address,
+    addresses,
+    handshake: await ask(() => shakeHands({ host, port, ca: pem, timeoutMs }), address),
+  };
+};
+
+/** Loads ONNX Runtime into this process, which ends soon. */
+const builtInProviders = async (library: string | undefined): Promise<readonly string[]> => {
+  process.env['ORT_DISABLE_TELEMETRY'] = '1';
+  if (library !== undefined) process.env[libraryVariable] = library;
+  const { builtInProviders: all } = await import('../../../runtime/engine/ort/providers.ts');
+  return all();
+};
+
+/** Reads everything that the checks look at. Never throws for what may not be read or does not answer. */
+export const gatherNode = async (settings: NodeSettings, now: () => number): Promise<NodeFacts> => {
+  const { dataDir, adminListen, model, operator, operatorCa, operatorToken } = settings;
+  const at = {
+    ...(dataDir === undefined ? {} : { dataDir }),
+    ...(adminListen === undefined ? {} : { admin: adminListen }),
+  };
+  const ca = await fileAt(operatorCa);
+  return {
+    status: await ask(
+      () =>
+        callAdmin<StatusResponse>(at, (client, done) => {
+          const deadline = now() + timeoutMs;
+          return client.status({}, new Metadata(), { deadline }, done);
+        }),
+      'Admin',
+    ),
+    data: await dataAt(dataDir),
+    model: await modelAt(model),
+    operator: await operatorAt(operator, ca),
+    ca,
+    token: await fileAt(operatorToken),
+    wantedProviders: settings.executionProviders ?? [],
+    providers: await ask(() => builtInProviders(settings.onnxRuntimeLibrary), 'ONNX Runtime'),
+    now: now(),
+  };
+};
