@@ -7,6 +7,7 @@ const reported: ReadonlySet<string> = new Set([
   'conditions',
   'observedGeneration',
   'runtimes',
+  'apart',
   'failures',
   'sizeBytes',
   'rank',

@@ -23,7 +23,7 @@ const timesOf = ({ step, progress, analysis, groups }: RolloutStatus): unknown =
 ];
 
 const decisionsOf = (status: RolloutStatus): unknown => {
-  const { message: _, revision: __, runtimes: ___, leaderEpoch: ____, ...rest } = status;
+  const { message: _, revision: __, runtimes: ___, apart: _________, leaderEpoch: ____, ...rest } = status;
   const { weights, step, progress: _____, mirror: ______, analysis, groups, conditions, ...decisions } = rest;
   return {
     ...decisions,
@@ -41,12 +41,14 @@ const observationsOf = ({
   message,
   conditions,
   runtimes,
+  apart,
   weights,
   mirror,
   groups,
 }: RolloutStatus): unknown => ({
   messages: [message, ...conditions.map((condition) => condition.message)],
   runtimes,
+  apart,
   mirror,
   groups: groups?.map((group) => group.runtimes),
   observedCanary: weights.observedCanary,

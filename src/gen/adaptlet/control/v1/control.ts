@@ -80,6 +80,8 @@ export interface Hello {
   /** Every resource that it holds. */
   held: Held[];
   subscriptions: string[];
+  /** Largest LoRA rank that it accepts; 0: it does not say. */
+  maxRank: number;
 }
 
 export interface Hello_LabelsEntry {
@@ -238,6 +240,8 @@ export interface AdapterReport {
   residentBytes: bigint;
   rank: number;
   targetModules: string[];
+  /** RAM that it needs, whether it is there or not; 0: not known yet. */
+  neededBytes: bigint;
 }
 
 export interface RolloutReport {
@@ -380,6 +384,8 @@ export interface RuntimeInfo {
   connectedAt: string;
   /** Owner of the AdapterRuntime. */
   ownerUid: string;
+  /** As in Hello. */
+  maxRank: number;
 }
 
 export interface RelayResponse {
@@ -709,6 +715,7 @@ function createBaseHello(): Hello {
     revision: undefined,
     held: [],
     subscriptions: [],
+    maxRank: 0,
   };
 }
 
@@ -755,6 +762,9 @@ export const Hello: MessageFns<Hello> = {
     }
     for (const v of message.subscriptions) {
       writer.uint32(106).string(v!);
+    }
+    if (message.maxRank !== 0) {
+      writer.uint32(320).uint32(message.maxRank);
     }
     return writer;
   },
@@ -879,6 +889,14 @@ export const Hello: MessageFns<Hello> = {
             message.subscriptions.push(reader.string());
             continue;
           }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.maxRank = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -943,6 +961,11 @@ export const Hello: MessageFns<Hello> = {
       subscriptions: globalThis.Array.isArray(object?.subscriptions)
         ? object.subscriptions.map((e: any) => globalThis.String(e))
         : [],
+      maxRank: isSet(object.maxRank)
+        ? globalThis.Number(object.maxRank)
+        : isSet(object.max_rank)
+        ? globalThis.Number(object.max_rank)
+        : 0,
     };
   },
 
@@ -993,6 +1016,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.subscriptions?.length) {
       obj.subscriptions = message.subscriptions;
     }
+    if (message.maxRank !== 0) {
+      obj.maxRank = Math.round(message.maxRank);
+    }
     return obj;
   },
 
@@ -1028,6 +1054,7 @@ export const Hello: MessageFns<Hello> = {
       : undefined;
     message.held = object.held?.map((e) => Held.fromPartial(e)) || [];
     message.subscriptions = object.subscriptions?.map((e) => e) || [];
+    message.maxRank = object.maxRank ?? 0;
     return message;
   },
 };
@@ -2308,6 +2335,7 @@ function createBaseAdapterReport(): AdapterReport {
     residentBytes: 0n,
     rank: 0,
     targetModules: [],
+    neededBytes: 0n,
   };
 }
 
@@ -2351,6 +2379,12 @@ export const AdapterReport: MessageFns<AdapterReport> = {
     }
     for (const v of message.targetModules) {
       writer.uint32(90).string(v!);
+    }
+    if (message.neededBytes !== 0n) {
+      if (BigInt.asUintN(64, message.neededBytes) !== message.neededBytes) {
+        throw new globalThis.Error("value provided for field message.neededBytes of type uint64 too large");
+      }
+      writer.uint32(320).uint64(message.neededBytes);
     }
     return writer;
   },
@@ -2456,6 +2490,14 @@ export const AdapterReport: MessageFns<AdapterReport> = {
             message.targetModules.push(reader.string());
             continue;
           }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.neededBytes = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2497,6 +2539,11 @@ export const AdapterReport: MessageFns<AdapterReport> = {
         : globalThis.Array.isArray(object?.target_modules)
         ? object.target_modules.map((e: any) => globalThis.String(e))
         : [],
+      neededBytes: isSet(object.neededBytes)
+        ? BigInt(object.neededBytes)
+        : isSet(object.needed_bytes)
+        ? BigInt(object.needed_bytes)
+        : 0n,
     };
   },
 
@@ -2535,6 +2582,9 @@ export const AdapterReport: MessageFns<AdapterReport> = {
     if (message.targetModules?.length) {
       obj.targetModules = message.targetModules;
     }
+    if (message.neededBytes !== 0n) {
+      obj.neededBytes = message.neededBytes.toString();
+    }
     return obj;
   },
 
@@ -2558,6 +2608,9 @@ export const AdapterReport: MessageFns<AdapterReport> = {
       : 0n;
     message.rank = object.rank ?? 0;
     message.targetModules = object.targetModules?.map((e) => e) || [];
+    message.neededBytes = (object.neededBytes !== undefined && object.neededBytes !== null)
+      ? BigInt(object.neededBytes)
+      : 0n;
     return message;
   },
 };
@@ -4281,6 +4334,7 @@ function createBaseRuntimeInfo(): RuntimeInfo {
     pod: "",
     connectedAt: "",
     ownerUid: "",
+    maxRank: 0,
   };
 }
 
@@ -4309,6 +4363,9 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
     }
     if (message.ownerUid !== "") {
       writer.uint32(66).string(message.ownerUid);
+    }
+    if (message.maxRank !== 0) {
+      writer.uint32(320).uint32(message.maxRank);
     }
     return writer;
   },
@@ -4390,6 +4447,14 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
             message.ownerUid = reader.string();
             continue;
           }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.maxRank = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4432,6 +4497,11 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
         : isSet(object.owner_uid)
         ? globalThis.String(object.owner_uid)
         : "",
+      maxRank: isSet(object.maxRank)
+        ? globalThis.Number(object.maxRank)
+        : isSet(object.max_rank)
+        ? globalThis.Number(object.max_rank)
+        : 0,
     };
   },
 
@@ -4461,6 +4531,9 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
     if (message.ownerUid !== "") {
       obj.ownerUid = message.ownerUid;
     }
+    if (message.maxRank !== 0) {
+      obj.maxRank = Math.round(message.maxRank);
+    }
     return obj;
   },
 
@@ -4477,6 +4550,7 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
     message.pod = object.pod ?? "";
     message.connectedAt = object.connectedAt ?? "";
     message.ownerUid = object.ownerUid ?? "";
+    message.maxRank = object.maxRank ?? 0;
     return message;
   },
 };
