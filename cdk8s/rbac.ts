@@ -27,6 +27,8 @@ export const operatorClusterRules: readonly Rule[] = [
   { apiGroups: [group], resources: ['adapters/status'], verbs: ['patch'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
+  // Their labels, and who is cordoned: by metadata alone.
+  { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
   // The uid of kube-system names the cluster; a namespace that terminates lets its adapters go.
   { apiGroups: [''], resources: ['namespaces'], verbs: ['get'] },
   {

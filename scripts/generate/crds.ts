@@ -119,6 +119,8 @@ export const definitions: readonly Crd[] = [
       { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
       { name: 'Resident', type: 'integer', jsonPath: '.status.adapters.resident' },
       { name: 'Failed', type: 'integer', jsonPath: '.status.adapters.failed' },
+      { name: 'Cordoned', type: 'string', jsonPath: '.status.conditions[?(@.type=="Cordoned")].status' },
+      { name: 'Held', type: 'string', jsonPath: '.status.conditions[?(@.type=="Held")].status' },
       { name: 'Provider', type: 'string', jsonPath: '.status.executionProvider', priority: 1 },
       { name: 'Version', type: 'string', jsonPath: '.status.version', priority: 1 },
       age,

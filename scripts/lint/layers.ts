@@ -31,6 +31,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
     {
       objects: 'our kinds as this replica sees them: types, reading, informers',
       identity: 'certificate authority, certificates, tokens',
+      nodes: 'the Nodes of the cluster: their labels, and who is cordoned',
     },
     { fleet: 'what all runtimes report; relayed to the leader by the other replicas' },
     { reconcile: 'what controllers share: writes, names, uses, presence' },

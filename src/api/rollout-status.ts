@@ -29,6 +29,9 @@ export const rolloutRuntimesSchema = z
     failed: runtimes('Of these, those that refused it.'),
     held: runtimes('Of these, those that hold the canary back, or stable.'),
     offline: runtimes('Runtimes that it applies to and that are not connected.'),
+    cordoned: runtimes(
+      'Connected runtimes that it applies to and does not wait for: they are cordoned or held, and outside of all other numbers. Absent: none.',
+    ).optional(),
   })
   .meta({ description: 'Number of runtimes in each state. Only in a cluster.' });
 export type RolloutRuntimes = z.infer<typeof rolloutRuntimesSchema>;
@@ -234,6 +237,24 @@ export const rolloutStatusSchema = z
       .optional(),
     runtimes: rolloutRuntimesSchema.optional(),
     columns: rolloutColumnsSchema.optional(),
+    apart: z
+      .array(
+        z
+          .strictObject({
+            runtime: text(512).meta({ description: 'namespace/name of the AdapterRuntime.' }),
+            why: z.enum(['Cordoned', 'Held']).meta({ description: 'What keeps new things from it.' }),
+            serves: text(253)
+              .meta({ description: 'The adapter that is stable there. Absent: none.' })
+              .optional(),
+          })
+          .meta({ description: 'A runtime that the rollout does not wait for.' }),
+      )
+      .max(10)
+      .meta({
+        description: 'Runtimes that are cordoned or held and that it does not wait for, at most 10.',
+        'x-kubernetes-list-type': 'atomic',
+      })
+      .optional(),
     conditions: conditionsSchema,
     leaderEpoch: z
       .int()

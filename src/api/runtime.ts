@@ -15,8 +15,26 @@ const budget = (what: string) =>
     .strictObject({ budgetBytes: bytes('Most that may be used'), usedBytes: bytes('What is used') })
     .meta({ description: what });
 
-/** An AdapterRuntime has nothing for users to set yet. */
-export const runtimeSpecSchema = z.strictObject({}).meta({ description: 'Nothing to set yet.' });
+/** No defaults: the operator applies an empty spec, and what people set stays theirs. */
+export const runtimeSpecSchema = z
+  .strictObject({
+    cordoned: z
+      .boolean()
+      .meta({
+        description:
+          'True: it keeps and serves what it has, and gets nothing new: no Adapter ahead of requests, no canary, no stable that it does not have yet. Weights, aborts and rollbacks still reach it. Rollouts do not wait for it. Default false.',
+      })
+      .optional(),
+    held: z
+      .boolean()
+      .meta({
+        description:
+          'True: nothing changes there until it is false again; only a canary that is given up or replaced goes, and a stable that is rolled back. Rollouts do not wait for it. Default false.',
+      })
+      .optional(),
+  })
+  .meta({ description: 'What people ask of the runtime.' });
+export type RuntimeSpec = z.infer<typeof runtimeSpecSchema>;
 
 export const runtimeStatusSchema = z
   .strictObject({

@@ -18,6 +18,8 @@ export type Target = {
    * them. An Adapter that is deleted goes.
    */
   readonly withheld: ReadonlySet<string>;
+  /** Present: resource keys that may change; all others neither change nor go. */
+  readonly only?: ReadonlySet<string> | undefined;
   /** False: not now. The key is asked about again the next time. */
   readonly mayRemove: (key: string) => boolean;
   /** Fingerprint of the removals that a person confirmed; '': none. */
@@ -152,8 +154,8 @@ export class Sender {
     return true;
   }
 
-  #changes({ base, extra, unknown }: Selection, { withheld, mayRemove, plan }: Target): Changes {
-    const keeps = keeping(withheld);
+  #changes({ base, extra, unknown }: Selection, { withheld, only, mayRemove, plan }: Target): Changes {
+    const keeps = keeping(withheld, only);
     const open = new Set<string>();
     const puts: Versioned[] = [];
     const removes: string[] = [];
@@ -202,7 +204,8 @@ const unknownVersion = '';
 /** Whether a key stays as it is on the runtime. `next`: what the plan has for a key that the runtime holds. */
 type Keeps = (key: string, next: Versioned | undefined) => boolean;
 
-const keeping = (withheld: ReadonlySet<string>): Keeps => {
+const keeping = (withheld: ReadonlySet<string>, only: ReadonlySet<string> | undefined): Keeps => {
+  if (only !== undefined) return (key) => !only.has(key) || withheld.has(key);
   if (withheld.size === 0) return () => false;
   const users = new Set([...withheld].filter((key) => !key.startsWith('AdapterSpec ')).map(namespaceOf));
   return (key, next) =>

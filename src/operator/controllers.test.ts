@@ -9,6 +9,7 @@ import { anAdapter, aRollout, aRoute } from '../plan/manifests.fixture.ts';
 import { FakeClock } from '../time/fake-clock.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { Resolver } from './adapter/resolver.ts';
+import { noNodes } from './nodes/nodes.ts';
 import type { Controller } from './reconcile/controller.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
 import { Presences } from './reconcile/presence.ts';
@@ -48,7 +49,7 @@ class Stage {
       new RolloutController({ ...base, presences, claims, uses, measure: async () => 0 }),
       new AdapterController({ ...base, presences, claims, uses, resolver, isTerminating }),
       new RouteController({ ...base, presences, claims }),
-      new RuntimeController(base),
+      new RuntimeController({ ...base, nodes: noNodes }),
     ];
     for (const controller of controllers) {
       const queue = new WorkQueue<ObjectKey>({

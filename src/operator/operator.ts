@@ -16,6 +16,7 @@ import { Authority } from './identity/authority.ts';
 import { TokenReviews } from './identity/token-review.ts';
 import { Leadership } from './leadership.ts';
 import { metricsText } from './metrics.ts';
+import { followNodes, type Nodes } from './nodes/nodes.ts';
 import { followObjects } from './objects/informers.ts';
 import type { Objects } from './objects/objects.ts';
 import { createRecorder, createStatusWriter } from './reconcile/status-writer.ts';
@@ -52,6 +53,7 @@ const retryPart = 0.15;
 const graceMs = 5_000;
 
 const notServing = { ok: false, reason: 'runtimes are not served yet, or not any more' };
+const noNodesYet = { ok: false, reason: 'Node: was never listed; the log says why' };
 
 /** The highest term that any status names: a Lease that was deleted must not begin again below it. */
 const lastEpoch = ({ rollouts }: Objects): number => {
@@ -90,19 +92,25 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   const objects = followObjects({ api, clock, random, logger }, stack);
   // Undefined while the replica starts and while it ends.
   let metrics: (() => string) | undefined;
+  let nodes: Nodes | undefined;
   const httpPort = await startHttp(
     settings.httpListen,
     {
       lost: () => objects.lost(),
       ready: () => {
         const health = objects.health();
-        return health.ok && metrics === undefined ? notServing : health;
+        if (!health.ok || metrics !== undefined) return health;
+        return nodes === undefined ? noNodesYet : notServing;
       },
       metrics: () => metrics?.(),
     },
     stack,
   );
   await objects.whenSynced(signal);
+  const { nodeLabels: labels, nodeCordon } = settings;
+  const seen = { labels, cordon: nodeCordon === 'follow' };
+  const followed = await followNodes({ api, clock, random, logger, ...seen }, stack, signal);
+  nodes = followed;
 
   const names = serviceNames as [string, ...string[]];
   const authority = await Authority.open(
@@ -126,6 +134,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         term,
         api,
         objects,
+        nodes: followed,
         fleet,
         clock,
         random,
@@ -141,6 +150,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   const sync = createSyncServer({
     api,
     objects,
+    nodes: followed,
     fleet,
     authority,
     tokens: new TokenReviews({ api, clock, logger }),

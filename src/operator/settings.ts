@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { isHostPattern } from '../measurement/metric-hosts.ts';
 import { duration, list, logLevel, otlpEndpoint } from '../settings/values.ts';
+import { isLabelPattern } from './nodes/label-list.ts';
 
 /** Every setting of `adaptlet operator`. docs/reference/configuration.md is generated from this. */
 export const operatorSettingsSchema = z.object({
@@ -35,6 +36,22 @@ export const operatorSettingsSchema = z.object({
     .prefault('')
     .describe(
       'ServiceAccounts (namespace/name, separated by commas) whose pods may connect as the runtime of their node. Default: NAMESPACE/adaptlet-runtime.',
+    ),
+  nodeLabels: list
+    .refine((patterns) => patterns.every(isLabelPattern), {
+      error: 'must be label keys, or DNS prefixes with /* (adaptlet.io/*), separated by commas',
+    })
+    .prefault(
+      'kubernetes.io/arch,kubernetes.io/os,kubernetes.io/hostname,topology.kubernetes.io/zone,topology.kubernetes.io/region,node.kubernetes.io/instance-type,accelerator,adaptlet.io/*',
+    )
+    .describe(
+      'Labels that an AdapterRuntime has from its Node, by which selectors and groups choose runtimes: keys, or prefixes as adaptlet.io/*, separated by commas. A runtime cannot set them itself. Empty: none.',
+    ),
+  nodeCordon: z
+    .enum(['follow', 'ignore'])
+    .default('follow')
+    .describe(
+      'follow: a runtime is cordoned while its Node is (kubectl cordon). ignore: only spec.cordoned of the AdapterRuntime counts.',
     ),
   registryConfig: z
     .string()

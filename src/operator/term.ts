@@ -9,6 +9,7 @@ import type { Measure } from '../measurement/source.ts';
 import type { MetricFamily } from '../telemetry/exposition.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { type Resolve, Resolver } from './adapter/resolver.ts';
+import type { Nodes } from './nodes/nodes.ts';
 import { namespaceType } from './objects/resource-types.ts';
 import type { Controller, ControllerParts } from './reconcile/controller.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
@@ -20,6 +21,7 @@ import { RuntimeController } from './runtime/controller.ts';
 
 export type TermParts = ControllerParts & {
   readonly api: KubeApi;
+  readonly nodes: Nodes;
   readonly resolve: Resolve;
   readonly measure: Measure;
   readonly random: () => number;

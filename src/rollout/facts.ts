@@ -1,8 +1,9 @@
 import type { Digest } from '../api/names.ts';
-import type { RolloutRuntimes } from '../api/rollout-status.ts';
+import type { RolloutRuntimes, RolloutStatus } from '../api/rollout-status.ts';
 import type { MeasurementResult } from './analysis/measurement.ts';
 import type { CopyCounts } from './copies.ts';
 import type { Reports } from './judge/reports.ts';
+import type { Placement } from './placement.ts';
 
 /** What is known about an Adapter object and its state where it should serve. */
 export type AdapterFact = {
@@ -57,6 +58,8 @@ export type Facts = {
   readonly stable?: AdapterFact | undefined;
   /** Whether stable and the target fit into RAM together, with the numbers; absent while a size is not known. */
   readonly room?: { readonly fits: boolean; readonly message: string } | undefined;
+  /** Whether runtimes can hold the target, in place of `room` in a cluster. */
+  readonly placement?: Placement | undefined;
   /** Every hold of this rollout; those of other digests and of earlier attempts are ignored. */
   readonly held?: readonly Held[] | undefined;
   /** What the runtimes counted of the present canary in its present attempt. Absent: nothing. */
@@ -79,4 +82,6 @@ export type Fleet = {
   readonly runtimes: RolloutRuntimes;
   /** Percent that the canary answered at the present weight; absent without requests. */
   readonly observedCanary?: number | undefined;
+  /** Runtimes that it applies to and does not wait for; absent when there are none. */
+  readonly apart?: NonNullable<RolloutStatus['apart']> | undefined;
 };

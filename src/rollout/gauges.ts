@@ -12,7 +12,7 @@ export const rolloutMetrics = {
   weight: { name: 'adaptlet_rollout_weight', help: 'Percent of requests that are allowed for the canary.' },
   runtimes: {
     name: 'adaptlet_rollout_runtimes',
-    help: 'Runtimes of a rollout, by state: desired, updated, ready, failed, held, offline.',
+    help: 'Runtimes of a rollout, by state: desired, updated, ready, failed, held, offline, cordoned.',
   },
   metricPhase: {
     name: 'adaptlet_rollout_metric_phase',
@@ -72,7 +72,7 @@ export const rolloutGauges = (rollouts: readonly RolloutObject[]): MetricFamily[
     {
       ...m.runtimes,
       samples: told.flatMap((rollout) =>
-        Object.entries(rollout.status?.runtimes ?? {}).map(([state, value]) => ({
+        Object.entries(rollout.status?.runtimes ?? {}).map(([state, value = 0]) => ({
           labels: { ...nameOf(rollout), state },
           value,
         })),

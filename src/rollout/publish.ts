@@ -22,10 +22,19 @@ const is = (
   message: string,
 ): RolloutCondition => ({ type, status: holds ? 'True' : 'False', reason, message });
 
+type Seen = Pick<Facts, 'room' | 'placement' | 'nameConflict' | 'stableFails'>;
+
+const schedulable = ({ room, placement }: Pick<Facts, 'room' | 'placement'>): RolloutCondition => {
+  if (placement !== undefined) return { type: 'Schedulable', ...placement };
+  return room === undefined || room.fits
+    ? is('Schedulable', true, 'FitsInRam', 'stable and canary fit into RAM')
+    : is('Schedulable', false, 'NoRoom', room.message);
+};
+
 const observations = (
   { phase, reason, message }: Standing,
   stable: Draft['stable'],
-  { room, nameConflict, stableFails }: Pick<Facts, 'room' | 'nameConflict' | 'stableFails'>,
+  { room, placement, nameConflict, stableFails }: Seen,
 ): RolloutCondition[] => [
   is('Progressing', phase === 'Progressing', reason, message),
   phase === 'Paused'
@@ -37,9 +46,7 @@ const observations = (
       ? is('Available', false, 'StableFails', stableFails)
       : is('Available', true, 'StableServes', `${stable.adapter} is stable`),
   is('Healthy', phase === 'Healthy', reason, message),
-  room === undefined || room.fits
-    ? is('Schedulable', true, 'FitsInRam', 'stable and canary fit into RAM')
-    : is('Schedulable', false, 'NoRoom', room.message),
+  schedulable({ room, placement }),
   ...(nameConflict === undefined
     ? readiness(progressOf[phase], reason, message)
     : readiness<ConditionReason>('Failed', 'NameConflict', nameConflict)),
@@ -54,13 +61,7 @@ export const statusOf = (
   draft: Draft,
   standing: Standing,
   before: RolloutStatus | undefined,
-  {
-    room,
-    fleet,
-    nameConflict,
-    mirrored,
-    stableFails,
-  }: Pick<Facts, 'room' | 'fleet' | 'nameConflict' | 'mirrored' | 'stableFails'>,
+  { room, placement, fleet, nameConflict, mirrored, stableFails }: Seen & Pick<Facts, 'fleet' | 'mirrored'>,
   at: {
     readonly generation: number;
     readonly now: string;
@@ -72,7 +73,7 @@ export const statusOf = (
   const groups = canary === undefined ? undefined : draft.groups;
   const { lastHandledRequest, lastRefusal } = draft;
   const mirror = mirrorOf(canary, before, mirrored);
-  const observed = observations(standing, stable, { room, nameConflict, stableFails });
+  const observed = observations(standing, stable, { room, placement, nameConflict, stableFails });
   const next: RolloutStatus = {
     observedGeneration: at.generation,
     phase: standing.phase,
@@ -97,6 +98,7 @@ export const statusOf = (
     ...timesOf(draft, before, at.now),
     ...(completionStatus === undefined ? {} : { completionStatus }),
     ...(fleet === undefined ? {} : { runtimes: fleet.runtimes }),
+    ...(fleet?.apart === undefined ? {} : { apart: [...fleet.apart] }),
     conditions: conditionsOf(observed, before?.conditions, at.now),
     ...(at.leaderEpoch === undefined ? {} : { leaderEpoch: at.leaderEpoch }),
     ...(lastHandledRequest === undefined ? {} : { lastHandledRequest }),
@@ -140,6 +142,7 @@ const decisionsOf = (status: RolloutStatus | undefined): unknown => {
   const {
     runtimes: _,
     columns: _columns,
+    apart: _apart,
     leaderEpoch: __,
     message: ___,
     progress: ____,
@@ -158,6 +161,7 @@ const decisionsOf = (status: RolloutStatus | undefined): unknown => {
     step: step && { ...step, elapsedMs: 0 },
     groups: groups?.map(({ runtimes: ______, message: _______, bakedMs: ________, ...decided }) => decided),
     analysis: analysis?.map(({ name, step: at, phase }) => ({ name, at, phase })),
-    conditions: verdictsOf(conditions),
+    // Runtimes that come and go are an observation.
+    conditions: verdictsOf(conditions.filter(({ type }) => type !== 'Schedulable')),
   };
 };

@@ -1,4 +1,5 @@
 import { readyTypes } from '../api/condition.ts';
+import { placementReasons } from './placement.ts';
 
 /** Reasons of the conditions of an AdapterRollout, with what each one means. */
 export const conditionReasons = {
@@ -28,6 +29,7 @@ export const conditionReasons = {
   FitsInRam: 'Stable and canary fit into the RAM budget together, as far as their sizes are known.',
   NameConflict: 'The name belongs to an older object: no runtime serves the rollout.',
   NoRoom: 'The RAM budget cannot hold stable and canary together; the rollout does not start.',
+  ...placementReasons,
 } as const;
 export type ConditionReason = keyof typeof conditionReasons;
 
@@ -63,7 +65,8 @@ export const conditionTypes = {
   Paused: 'The rollout waits: for a pause step, for a person, or because spec.paused says so.',
   Available: 'There is a stable adapter for every request.',
   Healthy: 'Stable is what the spec asks for: the phase, for `kubectl wait`.',
-  Schedulable: 'There is room for stable and canary at the same time.',
+  Schedulable:
+    'Runtimes can hold what spec.adapter names; on a node of its own, stable and canary at the same time.',
   ...readyTypes,
   Ready: 'Stable is what the spec asks for, and serves under the name of the rollout.',
 } as const;

@@ -92,6 +92,7 @@ export class BareRuntime {
       baseModel,
       baseDigest: digest,
       executionProvider: 'CPUExecutionProvider',
+      maxRank: 256,
       labels: {},
       clusterUid,
       revision: revisionToWire(revision),
@@ -115,6 +116,7 @@ export class BareRuntime {
           isFinal: false,
           storedBytes: 1_000_000n,
           residentBytes: 1_000_000n,
+          neededBytes: 1_000_000n,
           rank: 8,
           targetModules: ['q_proj'],
         });

@@ -21,7 +21,9 @@ export const extractEarlierRelease = async (): Promise<string> => {
     maxBuffer: 256 * 1024 ** 2,
   });
   if (archive.status !== 0) {
-    throw new Error(`git archive of ${release.version} failed; a shallow clone lacks it: ${String(archive.stderr)}`);
+    throw new Error(
+      `git archive of ${release.version} failed; a shallow clone lacks it: ${String(archive.stderr)}`,
+    );
   }
   const tar = spawnSync('tar', ['-x', '-C', folder], { input: archive.stdout });
   if (tar.status !== 0) throw new Error(`tar failed: ${String(tar.stderr)}`);

@@ -109,24 +109,29 @@ export class TestFleet implements AsyncDisposable {
     return operator;
   }
 
-  async startNode(index: number, more: Readonly<Record<string, string>> = {}): Promise<TestNode> {
-    const node = `node-${index}`;
+  /** `node`: the Node that it runs on, of which it is one runtime of several. */
+  async startNode(
+    index: number,
+    more: Readonly<Record<string, string>> = {},
+    node = `node-${index}`,
+  ): Promise<TestNode> {
+    const name = more['runtime-name'] ?? node;
     const pod = `adaptlet-runtime-${index}`;
     const account = { namespace: systemNamespace, serviceAccount: 'adaptlet-runtime' };
     const known = await this.cluster.kubectl('-n', systemNamespace, 'get', 'pod', pod);
     if (known.code !== 0) await this.cluster.createPod({ ...account, name: pod, node });
-    const token = join(this.folder, `${node}.token`);
+    const token = join(this.folder, `${name}.token`);
     const text = await this.cluster.token({ ...account, audience: 'adaptlet', boundPod: pod });
     await writeFile(token, text, { mode: 0o600 });
     this.#nodeOptions[index] = {
-      folder: join(this.folder, node),
+      folder: join(this.folder, name),
       settings: {
         manifests: '',
-        operator: await this.door.addressOf(node),
+        operator: await this.door.addressOf(name),
         'operator-ca': await this.authority(),
         'operator-token': token,
         'runtime-namespace': systemNamespace,
-        'runtime-name': node,
+        'runtime-name': name,
         namespace: this.namespace,
         ...this.#options.nodeSettings,
         ...more,

@@ -82,6 +82,7 @@ export const helloOf = (namespace: string, name: string, more: Partial<Hello> = 
   baseModel: 'tiny',
   baseDigest: `sha256:${'b'.repeat(64)}`,
   executionProvider: 'CPUExecutionProvider',
+  maxRank: 256,
   labels: {},
   clusterUid: '',
   revision: undefined,

@@ -63,6 +63,7 @@ const rollout = (adapter: string, given?: RolloutStatus, generation = 2): Rollou
 
 const runtime = (name: string, change: Partial<NonNullable<RuntimeObject['status']>>): RuntimeObject => ({
   kind: 'AdapterRuntime',
+  spec: {},
   metadata: {
     namespace: 'adaptlet-system',
     name,

@@ -7,6 +7,8 @@ export type KubeRequest = {
   readonly body?: unknown;
   /** Default application/json. */
   readonly contentType?: string;
+  /** Form in which the server answers. Default application/json. */
+  readonly accept?: string;
   readonly signal?: AbortSignal;
 };
 
@@ -26,6 +28,7 @@ export type KubeApi = {
   readonly stream: (request: {
     readonly path: string;
     readonly query: Readonly<Record<string, string>>;
+    readonly accept?: string;
     readonly silentMs: number;
     readonly signal: AbortSignal;
   }) => Promise<AsyncIterable<unknown>>;

@@ -62,7 +62,7 @@ export const updateStatus = async <T extends KubeObject>(
     body: {
       apiVersion: apiVersionOf(type),
       kind: type.kind,
-      metadata: { ...nameOf(object), ...preconditionOf(object) },
+      metadata: { ...keptOf(object), ...nameOf(object), ...preconditionOf(object) },
       status: object.status,
     },
     ...(signal === undefined ? {} : { signal }),
@@ -125,6 +125,20 @@ export const removeFinalizer = async <T extends KubeObject>(
   if (!finalizers.includes(finalizer)) return object;
   const left = finalizers.filter((other) => other !== finalizer);
   return patchMerge<T>(api, type, object, { metadata: { finalizers: left } }, options);
+};
+
+/**
+ * A PUT of a status changes none of these, but those that it leaves out it takes from their field managers: none of them
+ * could remove them by server-side apply any more.
+ */
+const keptOf = ({ metadata }: KubeObject) => {
+  const { labels, annotations, ownerReferences, finalizers } = metadata;
+  return {
+    ...(labels === undefined ? {} : { labels }),
+    ...(annotations === undefined ? {} : { annotations }),
+    ...(ownerReferences === undefined ? {} : { ownerReferences }),
+    ...(finalizers === undefined ? {} : { finalizers }),
+  };
 };
 
 const nameOf = ({ metadata: { name, namespace } }: AsRead): Name =>

@@ -100,8 +100,8 @@ export const connectKube = ({ kubeconfig, context, clock, logger, limits }: Kube
         }
       });
     },
-    stream: async ({ path, query, silentMs, signal }) => {
-      const sendable = sendableOf(base, { method: 'GET', path, query });
+    stream: async ({ silentMs, signal, ...asked }) => {
+      const sendable = sendableOf(base, { method: 'GET', ...asked });
       const stream = await withDeadline(clock, Math.min(requestMs, silentMs), sendable, signal, (either) =>
         answered(sendable, agents.watches, either),
       );
@@ -138,7 +138,10 @@ const openAgents = ({ protocol }: URL) => {
   };
 };
 
-const sendableOf = (base: URL, { method, path, query, body, contentType }: KubeRequest): Sendable => {
+const sendableOf = (
+  base: URL,
+  { method, path, query, body, contentType, accept = 'application/json' }: KubeRequest,
+): Sendable => {
   // Names come from objects; none of them may lead elsewhere.
   if (!path.startsWith('/') || path.split('/').some((part) => part === '.' || part === '..')) {
     throw new AdaptletError('KUBE_INVALID', `${method} ${path}: this is not a path of the API`);
@@ -150,7 +153,7 @@ const sendableOf = (base: URL, { method, path, query, body, contentType }: KubeR
     path,
     target: `${base.pathname.replace(/\/$/, '')}${path}${parameters === '' ? '' : `?${parameters}`}`,
     headers: {
-      accept: 'application/json',
+      accept,
       'user-agent': 'adaptlet',
       ...(text === undefined
         ? {}

@@ -22,8 +22,10 @@ export type ReflectorOptions<T> = {
   /** Undefined: of all namespaces. */
   readonly namespace?: string;
   readonly labelSelector?: string;
-  /** Such as `metadata.name=sql`: of one object. */
+  /** As the kind knows it: `metadata.name=sql` of one object, `spec.unschedulable=true`. */
   readonly fieldSelector?: string;
+  /** Objects come without spec and status: of a Node that is a hundredth. */
+  readonly metadataOnly?: boolean;
   readonly cache: ObjectCache<T>;
   readonly clock: Clock;
   readonly random: () => number;
@@ -114,6 +116,12 @@ export class Reflector<T> {
       ...(fieldSelector === undefined ? {} : { fieldSelector }),
     };
   }
+  /** https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches */
+  #accept(kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList'): { readonly accept?: string } {
+    return this.#options.metadataOnly === true
+      ? { accept: `application/json;as=${kind};g=meta.k8s.io;v=v1` }
+      : {};
+  }
 
   async #check(): Promise<void> {
     const { checkMs } = this.#timing;
@@ -140,6 +148,7 @@ export class Reflector<T> {
           limit: String(limit),
           ...(token === undefined ? {} : { continue: token }),
         },
+        ...this.#accept('PartialObjectMetadataList'),
         signal,
       });
       input = inputOfPage(this.#call, type, body);
@@ -164,6 +173,7 @@ export class Reflector<T> {
           resourceVersion: String(seen),
           timeoutSeconds: String(least + Math.floor(random() * (most - least + 1))),
         },
+        ...this.#accept('PartialObjectMetadata'),
         silentMs: this.#timing.silentMs,
         signal: AbortSignal.any([this.#signal, left.signal]),
       });

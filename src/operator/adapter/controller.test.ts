@@ -5,7 +5,7 @@ import { fakeDigest } from '../../api/names.fixture.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
 import { inUseFinalizer } from '../reconcile/uses.ts';
-import { runtimeKey } from '../testing/fake-fleet.ts';
+import { aRuntimeObject, aRuntimeStatus, runtimeKey } from '../testing/fake-fleet.ts';
 import { AdapterWorld, digest, v1 } from './world.fixture.ts';
 
 describe('the digest of an Adapter', () => {
@@ -173,6 +173,30 @@ describe('the finalizer of an Adapter', () => {
 });
 
 describe('the status of an Adapter', () => {
+  it('says whether any runtime can hold it, with the sizes that runtimes report', async () => {
+    const world = new AdapterWorld().adapter().rollout('stable');
+    await world.settle();
+    const nobody = 'no runtime has the base model tiny (0 runtimes, 0 with this model)';
+    expect(world.condition('Schedulable')).toBe(`False NoRuntime: ${nobody}`);
+    await world.join('a', 'b').settle();
+    const both = '2 of 2 connected runtimes with the base model tiny can hold it';
+    expect(world.condition('Schedulable')).toBe(`True Placeable: ${both}`);
+    await world.state('a', 'Stored', { storedBytes: 2000 }).settle();
+    expect(world.condition('Schedulable')).toMatch(/^False NoDisk: /);
+  });
+
+  it('does not wait for a runtime that is cordoned and does not have it', async () => {
+    const world = new AdapterWorld().join('a', 'b').adapter().rollout('stable').state('a', 'Resident');
+    await world.settle();
+    expect(world.condition('Ready')).toContain('NotEverywhere');
+    const key = runtimeKey('b');
+    world.cluster.apply(aRuntimeObject(key, {}, aRuntimeStatus(true), { cordoned: true }));
+    await world.settle();
+    expect(world.status.runtimes.desired).toBe(1);
+    expect(world.condition('Ready')).toContain('EverywhereReady');
+    expect(world.condition('Schedulable')).toContain('1 of 2 connected runtimes');
+  });
+
   it('counts the runtimes that should hold it, as the plan has it', async () => {
     const world = new AdapterWorld().join('a', 'b', 'c').adapter().rollout('stable');
     world

@@ -15,7 +15,7 @@ import { inUseFinalizer, type Use } from '../reconcile/uses.ts';
 import { type AdapterDecision, decideAdapter, digestOf, digestSourceOf } from './decide.ts';
 import type { Seen } from './failures.ts';
 import { type AdapterSources, followAdapters } from './follow.ts';
-import { holdersOf } from './observe.ts';
+import { holdersOf, placementAt } from './observe.ts';
 import type { EventReason } from './reasons.ts';
 
 export type AdapterParts = ControllerParts &
@@ -136,6 +136,7 @@ export class AdapterController implements Controller {
       nameConflict: claims.conflictOf(adapter),
       uses,
       holders: holdersOf(adapter, digest, this.#rolloutsOf(read.key), runtimes),
+      placement: placementAt(adapter, runtimes),
       seen: memory.seen,
       now: new Date(clock.now()).toISOString(),
       isNewTerm: inGrace(this.#parts),

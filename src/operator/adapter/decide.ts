@@ -14,6 +14,7 @@ import {
 import { imageVersion } from '../../api/image.ts';
 import type { Digest } from '../../api/names.ts';
 import type { AdapterObject } from '../../api/objects.ts';
+import type { Placement } from '../../rollout/placement.ts';
 import type { Use } from '../reconcile/uses.ts';
 import { failuresOf, type Seen } from './failures.ts';
 import { contentOf, countsOf, type Holder, isFailed, isSatisfied } from './observe.ts';
@@ -46,6 +47,8 @@ export type AdapterInput = {
   readonly nameConflict: string | undefined;
   readonly uses: readonly Use[];
   readonly holders: readonly Holder[];
+  /** Whether runtimes can hold it. */
+  readonly placement: Placement;
   readonly seen: Seen;
   readonly now: string;
   /** The term has just begun, see graceMs. */
@@ -72,8 +75,10 @@ export const decideAdapter = (input: AdapterInput): AdapterDecision => {
   const isUnheard = before !== undefined && holders.some(({ isSilent }) => isSilent);
   const { failures, seen } = failuresOf(holders, before?.failures ?? [], input.seen, { now, isNewTerm });
   const aboutRuntimes: Observed[] = isUnheard
-    ? ['Compatible', ...Object.keys(readyTypes)].flatMap((type) => conditionOf(before.conditions, type) ?? [])
-    : [compatible(adapter, holders), ...ready(input, digest)];
+    ? ['Schedulable', 'Compatible', ...Object.keys(readyTypes)].flatMap(
+        (type) => conditionOf(before.conditions, type) ?? [],
+      )
+    : [{ type: 'Schedulable', ...input.placement }, compatible(adapter, holders), ...ready(input, digest)];
   const observed = [accepted(input), resolved(source, resolution), inUse(input.uses), ...aboutRuntimes];
   const runtimes = isUnheard ? before.runtimes : countsOf(holders);
   const status: AdapterStatus = {

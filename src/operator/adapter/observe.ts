@@ -5,7 +5,9 @@ import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import { selects } from '../../api/selector.ts';
 import { tierOf, wantsOfRollouts } from '../../plan/tiers.ts';
+import { type Placement, placementOf } from '../../rollout/placement.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
+import { placesFor, sizesOf } from '../reconcile/places.ts';
 import type { PresentRuntime } from '../reconcile/presence.ts';
 
 /** A connected runtime of the base model, with what it should and does hold. */
@@ -74,7 +76,11 @@ export const holdersOf = (
     };
     holders.push({
       key: runtime.key,
-      tier: tierOfAll ?? tierAt(applying, runtime),
+      // A runtime that is cordoned or held is waited for only where it has it.
+      tier:
+        runtime.restraint === undefined || (own !== undefined && own.state !== 'Remote')
+          ? (tierOfAll ?? tierAt(applying, runtime))
+          : 'None',
       baseDigest: state?.info.baseDigest ?? '',
       isSilent: presence === 'Silent',
       state: own,
@@ -82,6 +88,21 @@ export const holdersOf = (
     });
   }
   return holders;
+};
+
+/**
+ * Whether runtimes can hold it: those that preload it, where they are chosen. Rollouts say the same about theirs. Nothing
+ * has to stay beside it.
+ */
+export const placementAt = (
+  { metadata, spec }: AdapterObject,
+  runtimes: readonly PresentRuntime[],
+): Placement => {
+  const adapter = { key: objectKey(metadata.namespace, metadata.name), uid: metadata.uid };
+  const { baseModel, baseModelDigests: builds, preload } = spec;
+  const selector = preload.tier === 'None' ? undefined : preload.runtimeSelector;
+  const placed = { baseModel, builds, selector, besideBytes: 0, ...sizesOf(adapter, runtimes) };
+  return placementOf(placed, placesFor(adapter, runtimes));
 };
 
 const isResident = (state: AdapterState | undefined): boolean => state?.state === 'Resident';

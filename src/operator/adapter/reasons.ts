@@ -1,10 +1,12 @@
 import { readyTypes } from '../../api/condition.ts';
+import { placementReasons } from '../../rollout/placement.ts';
 
 /** Types of the conditions of an Adapter, with what each one means. */
 export const conditionTypes = {
   Accepted: 'The spec is valid and clients can call the Adapter by its name.',
   Resolved: 'The digest of the artifact is known, and fixed from then on.',
   InUse: 'A rollout uses the Adapter: its object is kept.',
+  Schedulable: 'Runtimes can hold the Adapter.',
   Compatible: 'The Adapter fits the base model that runtimes have.',
   ...readyTypes,
   Ready: 'It is where it should be; on demand: nothing is known that keeps it from serving.',
@@ -13,6 +15,7 @@ export type ConditionType = keyof typeof conditionTypes;
 
 /** Reasons of the conditions of an Adapter, with what each one means. */
 export const conditionReasons = {
+  ...placementReasons,
   Accepted: 'The spec is valid and the name is its own.',
   NameConflict: 'The name belongs to an older object or to a base model.',
   InvalidSpec: 'The spec is not valid; the message says which fields.',

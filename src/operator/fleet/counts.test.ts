@@ -22,6 +22,7 @@ const info = {
   node: 'n1',
   pod: 'p',
   ownerUid: 'o',
+  maxRank: 256,
 };
 const idle = new ArmCounter().snapshot();
 const counts = (weight: number, seq: number, requests = seq) =>

@@ -18,6 +18,8 @@ export type AdapterState = {
   readonly isFinal: boolean;
   readonly storedBytes: number;
   readonly residentBytes: number;
+  /** RAM that it needs, whether it is there or not; 0: not known yet. */
+  readonly neededBytes: number;
   readonly rank: number;
   readonly targetModules: readonly string[];
 };
@@ -82,6 +84,8 @@ export type RuntimeState = {
     readonly pod: string;
     /** uid of the Node or Pod that owns the AdapterRuntime; '' when there is none. */
     readonly ownerUid: string;
+    /** Largest LoRA rank that it accepts; 0: it does not say. */
+    readonly maxRank: number;
   };
   readonly ready: boolean;
   readonly message: string;

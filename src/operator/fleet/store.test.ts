@@ -20,6 +20,7 @@ const adapterState = (state: string): AdapterState => ({
   isFinal: false,
   storedBytes: 1,
   residentBytes: 1,
+  neededBytes: 1,
   rank: 8,
   targetModules: [],
 });
@@ -39,6 +40,7 @@ const info = {
   node: 'n1',
   pod: 'p',
   ownerUid: '',
+  maxRank: 256,
 };
 const update = (connectionSeq: bigint, more: Partial<Update> = {}): Update => ({
   key: node,

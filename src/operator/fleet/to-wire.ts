@@ -91,6 +91,7 @@ export const adapterToWire = (key: ObjectKey, state: AdapterState): AdapterRepor
   key,
   storedBytes: BigInt(state.storedBytes),
   residentBytes: BigInt(state.residentBytes),
+  neededBytes: BigInt(state.neededBytes),
   targetModules: [...state.targetModules],
 });
 

@@ -82,6 +82,7 @@ describe('a report', () => {
       node: 'n1',
       pod: 'p',
       ownerUid: 'o',
+      maxRank: 256,
     };
     from?.update(local, {
       key,

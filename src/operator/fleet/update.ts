@@ -158,6 +158,7 @@ const adapterFrom = (report: AdapterReport): AdapterState => ({
   isFinal: report.isFinal,
   storedBytes: numberFrom(report.storedBytes),
   residentBytes: numberFrom(report.residentBytes),
+  neededBytes: numberFrom(report.neededBytes),
   rank: report.rank,
   targetModules: report.targetModules.slice(0, maxModules).map((name) => name.slice(0, maxModule)),
 });

@@ -1,5 +1,6 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bind, type Claim } from './binding.ts';
+import { bind, type Claim, nodeOfName } from './binding.ts';
 import type { TokenIdentity } from './token-review.ts';
 
 const daemon: TokenIdentity = {
@@ -42,6 +43,16 @@ describe('what a token lets a runtime be', () => {
 
   it.each<[string, Claim, TokenIdentity, string]>([
     ['another node', { ...node, name: 'node-2' }, daemon, 'belongs to the node node-1'],
+    ['beside another node', { ...node, name: 'node-2.model-a' }, daemon, 'belongs to the node node-1'],
+    ['a node that is called like its own', { ...node, name: 'node-1.a' }, daemon, 'node-1.model-<word>'],
+    ['two words behind', { ...node, name: 'node-1.model-a.b' }, daemon, 'belongs to the node node-1'],
+    ['no word behind', { ...node, name: 'node-1.model-' }, daemon, 'belongs to the node node-1'],
+    [
+      'what another node is called, where that reads as one beside it',
+      { ...node, name: 'node-1.model-a' },
+      { ...daemon, node: 'node-1.model-a' },
+      'node-1.model-a.model-<word>',
+    ],
     ['a node, with a token that names none', node, { ...daemon, node: '' }, 'names no node'],
     [
       'a node of another namespace',
@@ -68,6 +79,40 @@ describe('what a token lets a runtime be', () => {
   ])('is never %s', (_, claim, token, why) => {
     expect(() => bind(claim, token, accounts)).toThrow(
       expect.objectContaining({ code: 'PEER_IDENTITY', what: expect.stringContaining(why) as string }),
+    );
+  });
+});
+
+describe('names of runtimes of nodes', () => {
+  it('say the node, also beside others of it', () => {
+    const name = 'node-1.model-qwen2-5';
+    expect(bind({ ...node, name }, daemon, accounts)).toEqual({
+      ...node,
+      name,
+      key: 'adaptlet-system/node-1.model-qwen2-5',
+      node: 'node-1',
+      pod: 'runtime-x',
+      ownerUid: 'uid-of-node',
+    });
+  });
+
+  it('belong to one node each, whatever nodes are called', () => {
+    const part = fc.constantFrom('a', 'b', 'model-a', 'model-b', 'model-', 'model', 'a-model-b');
+    const dotted = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('.'));
+    const accepted = (name: string, of: string): boolean => {
+      try {
+        bind({ ...node, name }, { ...daemon, node: of }, accounts);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    fc.assert(
+      fc.property(dotted, dotted, dotted, (name, one, other) => {
+        if (one === other) return;
+        expect(accepted(name, one) && accepted(name, other)).toBe(false);
+        expect(accepted(name, nodeOfName(name))).toBe(true);
+      }),
     );
   });
 });

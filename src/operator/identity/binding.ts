@@ -14,9 +14,18 @@ export type BoundRuntime = Claim & {
   readonly ownerUid: string;
 };
 
+/** What stands after the name of its node in the name of a runtime that has others beside it. */
+const beside = /^(.+)\.model-[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/;
+
 /**
- * A runtime of a node: its token names that node, its ServiceAccount is of the claimed namespace and one of
- * `nodeAccounts` (`namespace/name`). A runtime of a pod: its token names that pod, of that namespace.
+ * The node whose runtime has this name: `edge-1` and `edge-1.model-qwen` are both of edge-1. Each name belongs to
+ * exactly one node, whatever other nodes are called: without the fixed word, `a.b` could be of the node a.b or of a.
+ */
+export const nodeOfName = (name: string): string => beside.exec(name)?.[1] ?? name;
+
+/**
+ * A runtime of a node: its token names that node, whose name it has, alone or with `.model-` and a word behind; its
+ * ServiceAccount is of the claimed namespace and one of `nodeAccounts` (`namespace/name`). A runtime of a pod: its token names that pod, of that namespace.
  * @throws PEER_IDENTITY
  */
 export const bind = (
@@ -31,10 +40,10 @@ export const bind = (
   if (token.pod === '') throw refuse('the token is bound to no pod; mount a projected one');
   if (kind === 'Node') {
     if (!nodeAccounts.has(account)) throw refuse(`the ServiceAccount ${account} may not serve nodes`);
-    if (token.node !== name) {
-      throw refuse(
-        token.node === '' ? 'the token names no node' : `the token belongs to the node ${token.node}`,
-      );
+    if (token.node === '') throw refuse('the token names no node');
+    if (token.node !== nodeOfName(name)) {
+      const names = `${token.node} or ${token.node}.model-<word>`;
+      throw refuse(`the token belongs to the node ${token.node}, whose runtimes are named ${names}`);
     }
   } else if (token.pod !== name) throw refuse(`the token belongs to the pod ${token.pod}`);
   return {

@@ -1,13 +1,14 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
 import type { FieldProblem } from '../../api/problems.ts';
-import type { RuntimeObjectStatus } from '../../api/runtime.ts';
+import type { RuntimeObjectStatus, RuntimeSpec } from '../../api/runtime.ts';
 import type { Revision } from '../../control/revision.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
 
 export type RuntimeObject = {
   readonly kind: 'AdapterRuntime';
   readonly metadata: Meta;
+  readonly spec: RuntimeSpec;
   readonly status?: RuntimeObjectStatus;
 };
 

@@ -8,7 +8,7 @@ import { rolloutSpecSchema } from '../../api/rollout.ts';
 import { rolloutStatusSchema } from '../../api/rollout-status.ts';
 import { routeSpecSchema } from '../../api/route.ts';
 import { routeStatusSchema } from '../../api/route-status.ts';
-import { runtimeStatusSchema } from '../../api/runtime.ts';
+import { runtimeSpecSchema, runtimeStatusSchema } from '../../api/runtime.ts';
 import type { KubeMetadata, KubeObject } from '../../kube/client/object.ts';
 import type { Read, RuntimeObject } from './objects.ts';
 
@@ -81,9 +81,15 @@ export const readRoute = reader('AdapterRoute', routeSpecSchema, routeStatusSche
 ) => Read<RouteObject>;
 
 /** Only we write an AdapterRuntime's status: one that cannot be read is written anew. */
-export const readRuntime = ({ metadata, status }: KubeObject): Read<RuntimeObject> => {
+export const readRuntime = ({ metadata, spec, status }: KubeObject): Read<RuntimeObject> => {
   const parsed = parseStatus(runtimeStatusSchema, status);
-  const object = { kind: 'AdapterRuntime' as const, metadata: metaOf(metadata) };
+  // Booleans alone, of which the API server has seen to it; a later CRD may have more.
+  const asked = runtimeSpecSchema.strip().safeParse(spec ?? {});
+  const object = {
+    kind: 'AdapterRuntime' as const,
+    metadata: metaOf(metadata),
+    spec: asked.success ? asked.data : {},
+  };
   return {
     key: keyOf(metadata),
     resourceVersion: metadata.resourceVersion,

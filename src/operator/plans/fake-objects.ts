@@ -97,6 +97,7 @@ export class FakeObjects implements Objects {
     labels: Record<string, string> = {},
     annotations: Record<string, string> = {},
     ownerReferences: KubeMetadata['ownerReferences'] = [],
+    spec: RuntimeObject['spec'] = {},
   ): void {
     const metadata: Meta & Pick<KubeMetadata, 'ownerReferences'> = {
       namespace,
@@ -108,7 +109,7 @@ export class FakeObjects implements Objects {
       ownerReferences,
       creationTimestamp: '2026-01-01T00:00:00Z',
     };
-    this.runtimes.put({ kind: 'AdapterRuntime', metadata });
+    this.runtimes.put({ kind: 'AdapterRuntime', metadata, spec });
   }
   #collection<T extends Any>(part: keyof Revision): FakeObjectsOf<T> {
     return new FakeObjectsOf<T>(() => {

@@ -8,6 +8,7 @@ const reported: ReadonlySet<string> = new Set([
   'observedGeneration',
   'runtimes',
   'columns',
+  'apart',
   'failures',
   'sizeBytes',
   'rank',

@@ -12,6 +12,8 @@ import { Selectors } from './views.ts';
 export type RuntimePlan = {
   readonly plan: Plan;
   readonly withheld: ReadonlySet<string>;
+  /** Present: all other keys stay as they are. */
+  readonly only?: ReadonlySet<string> | undefined;
   /** The newest change of each kind that is in it. */
   readonly revision: Revision;
   /** Everything up to here is in it: what it is compared by. */

@@ -1,4 +1,5 @@
 import type { ObjectKey } from '../../api/names.ts';
+import type { KubeMetadata } from '../../kube/client/object.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Objects } from '../objects/objects.ts';
@@ -12,6 +13,8 @@ export type Version = {
   readonly name: string;
   readonly uid: string;
   readonly resourceVersion: string;
+  /** Its metadata at that version. */
+  readonly metadata: KubeMetadata;
 };
 
 /**

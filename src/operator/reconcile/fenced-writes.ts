@@ -21,6 +21,7 @@ export const versionOf = (
   name: read.metadata.name,
   uid: read.metadata.uid,
   resourceVersion: read.resourceVersion,
+  metadata: read.metadata,
 });
 
 /**

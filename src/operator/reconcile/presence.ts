@@ -3,6 +3,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import type { RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
 import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
+import { type Restraint, restrainedSinceOf, restraintOf } from '../objects/restraint.ts';
 import { type ControllerParts, graceMs } from './controller.ts';
 
 /**
@@ -19,6 +20,10 @@ export type PresentRuntime = {
   readonly presence: Presence;
   /** Wall time in milliseconds when it went away, as far as anybody knows; absent while it is not away. */
   readonly awaySince?: number | undefined;
+  /** What keeps new things from it. */
+  readonly restraint?: Restraint | undefined;
+  /** Wall time in milliseconds since when, as written down. */
+  readonly restrainedSince?: number | undefined;
   /** What it reported. */
   readonly state: RuntimeState | undefined;
 };
@@ -30,7 +35,7 @@ export type RuntimesNow = {
   readonly changesInMs?: number;
 };
 
-type Written = Pick<PresentRuntime, 'key' | 'labels' | 'baseModel'> & {
+type Written = Pick<PresentRuntime, 'key' | 'labels' | 'baseModel' | 'restraint' | 'restrainedSince'> & {
   readonly wasConnected: boolean;
   /** RFC 3339. */
   readonly disconnectedAt: string | undefined;
@@ -40,6 +45,8 @@ const writtenOf = (key: ObjectKey, object: RuntimeObject | undefined): Written =
   key,
   labels: object?.metadata.labels ?? {},
   baseModel: object?.status?.baseModel.name ?? '',
+  restraint: object && restraintOf(object),
+  restrainedSince: timeOf(object && restrainedSinceOf(object)),
   disconnectedAt: object?.status?.disconnectedAt,
   wasConnected: conditionOf(object?.status?.conditions, 'Connected')?.status === 'True',
 });
@@ -48,8 +55,8 @@ const writtenOf = (key: ObjectKey, object: RuntimeObject | undefined): Written =
 export const changesPlace = ({ type, object, before }: ObjectChange<RuntimeObject>): boolean => {
   if (type !== 'updated' || before === undefined) return true;
   const [now, then] = [object, before].map((read) => {
-    const { labels, baseModel } = writtenOf(read.key, read.object);
-    return canonicalJson({ labels, baseModel });
+    const { labels, baseModel, restraint } = writtenOf(read.key, read.object);
+    return canonicalJson({ labels, baseModel, restraint });
   });
   return now !== then;
 };
@@ -94,7 +101,7 @@ export class Presences {
     for (const key of this.#sorted) {
       const written = this.#written.get(key);
       if (written === undefined) continue;
-      const { labels, baseModel, wasConnected, disconnectedAt } = written;
+      const { labels, baseModel, restraint, restrainedSince, wasConnected, disconnectedAt } = written;
       const state = fleet.get(key);
       const isSilent = state === undefined && wasConnected && graceLeft > 0;
       isAnySilent ||= isSilent;
@@ -105,6 +112,7 @@ export class Presences {
         labels,
         baseModel: state?.info.baseModel ?? baseModel,
         presence,
+        ...(restraint === undefined ? {} : { restraint, restrainedSince }),
         ...(presence === 'Away' ? { awaySince: state?.disconnectedAt ?? timeOf(disconnectedAt) } : {}),
         state,
       });

@@ -8,6 +8,14 @@ const of = {
   name: 'sql',
   uid: 'u1',
   resourceVersion: '7',
+  metadata: {
+    name: 'sql',
+    uid: 'u1',
+    resourceVersion: '7',
+    creationTimestamp: '',
+    labels: { team: 'x' },
+    finalizers: ['adaptlet.io/in-use'],
+  },
 } as const;
 const path = '/apis/adaptlet.io/v1alpha1/namespaces/team-a/adapterrollouts/sql';
 
@@ -25,8 +33,11 @@ it('writes conditionally, each part by its own request', async () => {
   await writer.mergeStatus(of, { phase: 'Healthy' }, signal);
   await writer.setFinalizers(of, ['x'], signal);
   const metadata = { uid: 'u1', resourceVersion: '7' };
+  // Without them their owners would lose them.
+  const { labels, finalizers } = of.metadata;
+  const whole = { ...metadata, labels, finalizers };
   expect(requests).toMatchObject([
-    { method: 'PUT', path: `${path}/status`, body: { metadata, status: { phase: 'Healthy' } } },
+    { method: 'PUT', path: `${path}/status`, body: { metadata: whole, status: { phase: 'Healthy' } } },
     { method: 'PATCH', path: `${path}/status`, body: { metadata, status: { phase: 'Healthy' } } },
     { method: 'PATCH', path, body: { metadata: { ...metadata, finalizers: ['x'] } } },
   ]);

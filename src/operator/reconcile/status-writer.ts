@@ -15,10 +15,10 @@ const types: Readonly<Record<ControlledKind, ResourceType>> = {
   AdapterRuntime: runtimeType,
 };
 
-const objectOf = ({ kind, namespace, name, uid, resourceVersion }: Version): KubeObject => ({
+const objectOf = ({ kind, namespace, name, uid, resourceVersion, metadata }: Version): KubeObject => ({
   apiVersion: apiVersionOf(types[kind]),
   kind,
-  metadata: { namespace, name, uid, resourceVersion, creationTimestamp: '' },
+  metadata: { ...metadata, namespace, name, uid, resourceVersion },
 });
 
 /** The writes of controllers over the API server. */

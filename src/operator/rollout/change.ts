@@ -23,7 +23,15 @@ const timesOf = ({ step, progress, analysis, groups }: RolloutStatus): unknown =
 ];
 
 const decisionsOf = (status: RolloutStatus): unknown => {
-  const { message: _, revision: __, runtimes: ___, columns: _columns, leaderEpoch: ____, ...rest } = status;
+  const {
+    message: _,
+    revision: __,
+    runtimes: ___,
+    columns: _columns,
+    apart: _apart,
+    leaderEpoch: ____,
+    ...rest
+  } = status;
   const { weights, step, progress: _____, mirror: ______, analysis, groups, conditions, ...decisions } = rest;
   return {
     ...decisions,
@@ -42,6 +50,7 @@ const observationsOf = ({
   conditions,
   runtimes,
   columns,
+  apart,
   weights,
   mirror,
   groups,
@@ -49,6 +58,7 @@ const observationsOf = ({
   messages: [message, ...conditions.map((condition) => condition.message)],
   runtimes,
   columns,
+  apart,
   mirror,
   groups: groups?.map((group) => group.runtimes),
   observedCanary: weights.observedCanary,

@@ -2,6 +2,7 @@ import { cut, joinCapped } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { addCopyCounts, type CopyCounts, noCopyCounts } from '../../rollout/copies.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
+import type { Placement } from '../../rollout/placement.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
 import type { FactReason } from './reasons.ts';
 import type { AdapterView, Member, RolloutView } from './view.ts';
@@ -61,20 +62,33 @@ export const isHeld = (member: Member, attempt: Attempt | undefined): boolean =>
  */
 export const factsOf = (view: RolloutView, attempt: Attempt | undefined): Facts => {
   const { target, stable } = view;
+  const all = everybody(view);
   return {
     target: target === undefined ? undefined : targetFact(view, target, attempt),
     stable: stable === undefined || stable.uid === target?.uid ? undefined : stableFact(view, stable),
-    held: attempt === undefined ? [] : guardsOf(view.members, attempt),
+    held: attempt === undefined ? [] : guardsOf(all, attempt),
     stableFails: stableFailsOf(view),
-    mirrored: attempt === undefined ? undefined : mirroredOf(view.members, attempt),
+    mirrored: attempt === undefined ? undefined : mirroredOf(all, attempt),
     nameConflict: view.nameConflict,
+    placement: view.placement ?? unknownPlacement(view),
   };
 };
 
+/** Without an Adapter that can be read nobody knows what is to be placed. */
+const unknownPlacement = ({ rollout }: RolloutView): Placement => ({
+  status: 'Unknown',
+  reason: 'AdapterUnknown',
+  message: `the Adapter ${rollout.spec.adapter} does not exist, or is not valid`,
+});
+
+/** Runtimes whose reports count, also those that nobody waits for: what they see of a canary is true all the same. */
+export const everybody = ({ members, apart }: Pick<RolloutView, 'members' | 'apart'>): readonly Member[] =>
+  apart.length === 0 ? members : [...members, ...apart];
+
 /** What somebody rolled back by hand on one node is that node's business here as well. */
-const stableFailsOf = ({ members, rollout }: RolloutView): string | undefined => {
-  const stable = rollout.status?.stable;
-  const failing = members.flatMap(({ name, report }) => {
+const stableFailsOf = (view: RolloutView): string | undefined => {
+  const stable = view.rollout.status?.stable;
+  const failing = everybody(view).flatMap(({ name, report }) => {
     const hold = report?.holds.find(({ cause, digest }) => cause === 'Guard' && digest === stable?.digest);
     return hold === undefined ? [] : [{ name, reason: hold.reason }];
   });
@@ -155,13 +169,15 @@ const whyNotKept = (adapter: AdapterView): [FactReason, string] =>
     : ['NotProtected', 'its finalizer adaptlet.io/in-use is not there yet'];
 
 const noRuntime = (
-  { rollout, away: { length: offline } }: RolloutView,
+  { rollout, apart, away: { length: offline } }: RolloutView,
   { baseModel }: AdapterView,
 ): string => {
   const labels = Object.entries(rollout.spec.runtimeSelector?.matchLabels ?? {}).map(([k, v]) => `${k}=${v}`);
   const which = labels.length === 0 ? '' : ` and the labels ${labels.join(', ')}`;
   const away = offline === 0 ? '' : `; ${offline} known but not connected`;
-  return `no runtime with the base model ${baseModel}${which} is connected${away}`;
+  const restrained = apart.length === 0 ? '' : `; ${apart.length} cordoned or held`;
+  const that = apart.length === 0 ? 'is connected' : 'is connected and takes new adapters';
+  return `no runtime with the base model ${baseModel}${which} ${that}${restrained}${away}`;
 };
 
 const notReady = (all: number, missing: readonly Member[]): string => {
@@ -176,7 +192,7 @@ const notReady = (all: number, missing: readonly Member[]): string => {
 
 /** Of stable, where it is another one: it serves where it is Resident, whatever the rest of the fleet does. */
 const stableFact = (view: RolloutView, adapter: AdapterView): AdapterFact => {
-  const states = view.members.flatMap(({ stable }) => (stable === undefined ? [] : [stable]));
+  const states = everybody(view).flatMap(({ stable }) => (stable === undefined ? [] : [stable]));
   const failed = states.find(({ state, isFinal }) => state === 'Failed' && isFinal);
   const isAnywhere = states.some(({ state }) => state === 'Resident');
   return {

@@ -1,16 +1,17 @@
+import { cut } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { Fleet } from '../../rollout/facts.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
-import { type Attempt, attemptOf, isHeld, isRefused, isResident } from './facts.ts';
-import type { Member, RolloutView } from './view.ts';
+import { type Attempt, attemptOf, everybody, isHeld, isRefused, isResident } from './facts.ts';
+import type { ApartRuntime, Member, RolloutView } from './view.ts';
 
 /** What the runtimes make of a status that was decided: counts, and the share that the canary really answered. */
 export const observe = (view: RolloutView, status: RolloutStatus): Fleet => {
-  const { members, target, away, rollout } = view;
+  const { members, apart, target, away, rollout } = view;
   const { uid } = rollout.metadata;
   const attempt = attemptOf(status, false);
   const count = (holds: (member: Member) => boolean): number => members.filter(holds).length;
-  const observedCanary = shareOf(members, status, attempt, rollout.status?.weights.observedCanary);
+  const observedCanary = shareOf(everybody(view), status, attempt, rollout.status?.weights.observedCanary);
   return {
     runtimes: {
       desired: members.length,
@@ -19,9 +20,25 @@ export const observe = (view: RolloutView, status: RolloutStatus): Fleet => {
       failed: target === undefined ? 0 : count((member) => isRefused(member, target, attempt)),
       held: count((member) => isHeld(member, attempt) || isStableHeld(member, status)),
       offline: away.length,
+      ...(apart.length === 0 ? {} : { cordoned: apart.length }),
     },
+    ...(apart.length === 0 ? {} : { apart: apart.slice(0, maxApart).map((one) => servingOf(one, status)) }),
     ...(observedCanary === undefined ? {} : { observedCanary }),
   };
+};
+
+/** Runtimes that a status names. */
+const maxApart = 10;
+
+/** What a runtime serves that the rollout does not wait for. */
+const servingOf = (
+  { name, restraint, report }: ApartRuntime,
+  { stable, canary, history }: RolloutStatus,
+): NonNullable<Fleet['apart']>[number] => {
+  const digest = report?.stableDigest;
+  const bound = [stable, canary, ...history].find((one) => one?.digest === digest);
+  const serves = bound?.adapter ?? digest ?? '';
+  return { runtime: cut(name, 512), why: restraint, ...(serves === '' ? {} : { serves }) };
 };
 
 /** Something else answers for stable there. */

@@ -6,7 +6,9 @@ import type { AdapterView, Member, RolloutView } from './view.ts';
 /** Characters that a message quotes of one runtime. */
 const maxQuoted = 300;
 
-/** Every runtime that the rollout applies to, one by one, for its groups; none where it has no groups. */
+/**
+ * Every runtime that the rollout applies to and waits for, one by one, for its groups; none where it has no groups.
+ */
 export const runtimesOf = (
   { rollout, members, away, target }: RolloutView,
   attempt: Attempt | undefined,
@@ -21,15 +23,17 @@ export const runtimesOf = (
           isServing: member.isServing && !member.isSilent,
           ...stateOf(member, target, attempt),
         })),
-        ...away.map(({ name, labels, since }) => ({
-          key: name,
-          labels,
-          isConnected: false,
-          awaySince: since,
-          isServing: false,
-          canary: 'Pending' as const,
-          why: 'not connected',
-        })),
+        ...away
+          .filter(({ isApart }) => !isApart)
+          .map(({ name, labels, since }) => ({
+            key: name,
+            labels,
+            isConnected: false,
+            awaySince: since,
+            isServing: false,
+            canary: 'Pending' as const,
+            why: 'not connected',
+          })),
       ];
 
 const stateOf = (

@@ -8,7 +8,7 @@ import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
 import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
 import { type Change, changeOf } from './change.ts';
-import { type Attempt, attemptOf, factsOf } from './facts.ts';
+import { type Attempt, attemptOf, everybody, factsOf } from './facts.ts';
 import { observe } from './observe.ts';
 import type { AcceptedReason } from './reasons.ts';
 import { runtimesOf } from './runtimes.ts';
@@ -103,7 +103,7 @@ const isRetryable = (status: RolloutStatus | undefined): boolean =>
 
 const remembered = ({ view, memory, monotonic }: TurnInput, attempt: Attempt | undefined): Memory => {
   const { unkeptSince, counted: before, ...rest } = memory;
-  const counted = attemptCountsOf(before, view.members, attempt);
+  const counted = attemptCountsOf(before, everybody(view), attempt);
   const waits = view.target !== undefined && !view.target.isKept && !view.target.isDeleting;
   return {
     ...rest,

@@ -3,8 +3,11 @@ import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
+import { type Placement, placementOf } from '../../rollout/placement.ts';
 import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
 import type { Objects, Read } from '../objects/objects.ts';
+import type { Restraint } from '../objects/restraint.ts';
+import { placesFor, sizesOf } from '../reconcile/places.ts';
 import type { PresentRuntime } from '../reconcile/presence.ts';
 import { inUseFinalizer } from '../reconcile/uses.ts';
 import type { FactReason } from './reasons.ts';
@@ -16,6 +19,8 @@ export type AdapterView = {
   readonly digest: Digest | undefined;
   /** '' when its spec cannot be read. */
   readonly baseModel: string;
+  /** Builds of the base model that it is made for; undefined: all. */
+  readonly builds: readonly Digest[] | undefined;
   /** Why there is no digest. */
   readonly missing: { readonly reason: FactReason; readonly message: string };
   /** May be bound: the finalizer keeps it, or the status has bound it before. */
@@ -40,12 +45,17 @@ export type Member = {
   readonly report: RolloutState | undefined;
 };
 
+/** A runtime that the rollout applies to and does not wait for: it is cordoned or held, and does not have its adapter. */
+export type ApartRuntime = Member & { readonly restraint: Restraint };
+
 /** A runtime that the rollout applies to and that is not connected. */
 export type AwayRuntime = {
   readonly name: string;
   readonly labels: PresentRuntime['labels'];
   /** Wall time in milliseconds, as far as anybody knows. */
   readonly since: number | undefined;
+  /** It was cordoned or held before it went: that was announced, and is nobody's failure. */
+  readonly isApart: boolean;
 };
 
 /** Everything that a decision about one rollout looks at. */
@@ -59,9 +69,12 @@ export type RolloutView = {
   /** What status.stable is bound to; absent when the object is gone. */
   readonly stable: AdapterView | undefined;
   readonly members: readonly Member[];
+  readonly apart: readonly ApartRuntime[];
   /** Runtimes that it applies to and that are not connected. */
   readonly away: readonly AwayRuntime[];
   readonly nameConflict: string | undefined;
+  /** Whether runtimes can hold the target; undefined while it is not known what that is. */
+  readonly placement: Placement | undefined;
 };
 
 /** The condition that the operator adds to those of a decision. */
@@ -84,6 +97,7 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
   const stable = stableOf(status?.stable, namespace, objects, status);
   const baseModel = target?.baseModel || stable?.baseModel || undefined;
   const members: Member[] = [];
+  const apart: ApartRuntime[] = [];
   const away: AwayRuntime[] = [];
   for (const runtime of runtimes) {
     const { presence, state } = runtime;
@@ -97,10 +111,11 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
         : runtime.baseModel === baseModel;
     if (!applies) continue;
     if (presence === 'Away') {
-      away.push({ name: runtime.key, labels: runtime.labels, since: runtime.awaySince });
+      const { labels, awaySince: since } = runtime;
+      away.push({ name: runtime.key, labels, since, isApart: wentApart(runtime) });
       continue;
     }
-    members.push({
+    const member: Member = {
       name: runtime.key,
       labels: runtime.labels,
       isServing: state?.ready ?? false,
@@ -109,7 +124,10 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
       target: stateOf(target, state),
       stable: stateOf(stable, state),
       report,
-    });
+    };
+    const { restraint } = runtime;
+    if (restraint === undefined || (restraint === 'Cordoned' && isHere(member.target))) members.push(member);
+    else apart.push({ ...member, restraint });
   }
   return {
     rollout: withoutAccepted(rollout),
@@ -117,10 +135,33 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
     target,
     stable,
     members,
+    apart,
     away,
     nameConflict,
+    placement: target && placementAt(target, stable, rollout, runtimes),
   };
 };
+
+const placementAt = (
+  target: AdapterView,
+  stable: AdapterView | undefined,
+  { spec }: RolloutObject,
+  runtimes: readonly PresentRuntime[],
+): Placement | undefined => {
+  const { baseModel, builds } = target;
+  if (baseModel === '') return undefined;
+  const isOther = stable !== undefined && stable.uid !== target.uid;
+  const besideBytes = isOther ? sizesOf(stable, runtimes).memoryBytes : 0;
+  const selector = spec.runtimeSelector;
+  const placed = { baseModel, builds, selector, besideBytes, ...sizesOf(target, runtimes) };
+  return placementOf(placed, placesFor(target, runtimes));
+};
+
+const isHere = (target: AdapterState | undefined): boolean =>
+  target !== undefined && target.state !== 'Remote';
+
+const wentApart = ({ restraint, restrainedSince, awaySince }: PresentRuntime): boolean =>
+  restraint !== undefined && (awaySince === undefined || (restrainedSince ?? Infinity) <= awaySince);
 
 const withoutAccepted = ({ status, ...rollout }: RolloutObject): RolloutObject => {
   if (status === undefined) return rollout;
@@ -163,6 +204,7 @@ const viewOfAdapter = (
     uid: metadata.uid,
     digest: object?.spec.digest ?? object?.status?.digest ?? bound?.digest,
     baseModel: object?.spec.baseModel ?? '',
+    builds: object?.spec.baseModelDigests,
     missing: whyMissing(read),
     isKept: bound !== undefined || metadata.finalizers?.includes(inUseFinalizer) === true,
     isDeleting: metadata.deletionTimestamp !== undefined,

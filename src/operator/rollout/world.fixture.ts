@@ -2,6 +2,7 @@ import { fakeDigest } from '../../api/names.fixture.ts';
 import { type Digest, objectKey } from '../../api/names.ts';
 import type { RolloutSpec } from '../../api/rollout.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
+import type { RuntimeSpec } from '../../api/runtime.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Measure } from '../../measurement/source.ts';
 import { anAdapter, aRollout } from '../../plan/manifests.fixture.ts';
@@ -77,6 +78,23 @@ export class RolloutWorld {
     this.#names.add(name);
     this.cluster.apply(aRuntimeObject(runtimeKey(name), labels, aRuntimeStatus(true)));
     this.fleet.report(runtimeKey(name), { connected: true });
+    return this;
+  }
+
+  /** What people ask of a runtime. `since`: RFC 3339 time since when that is written down. */
+  restrain(name: string, spec: RuntimeSpec, since = '2026-01-01T00:00:00.000Z'): this {
+    const key = runtimeKey(name);
+    const { metadata, status = aRuntimeStatus(true) } = this.cluster.runtimes.get(key)?.object ?? {};
+    const asked = { Cordoned: spec.cordoned === true, Held: spec.held === true };
+    const conditions = Object.entries(asked).map(([type, is]) => ({
+      type,
+      status: is ? ('True' as const) : ('False' as const),
+      reason: 'BySpec',
+      message: '',
+      lastTransitionTime: since,
+    }));
+    const written = { ...status, conditions: [...status.conditions.slice(0, 1), ...conditions] };
+    this.cluster.apply(aRuntimeObject(key, metadata?.labels, written, spec));
     return this;
   }
 

@@ -6,7 +6,7 @@ import type { ObjectChange, Read } from '../objects/objects.ts';
 import { type Controller, type ControllerParts, type Enqueue, soonest } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
-import type { Presences } from '../reconcile/presence.ts';
+import { changesPlace, type Presences } from '../reconcile/presence.ts';
 import { changeOf, decideRoute, type RouteMember } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
 import { findingsOf } from './references.ts';
@@ -82,8 +82,9 @@ export class RouteController implements Controller {
 
   #membersOf(key: ObjectKey, { since }: Memory): RouteMember[] {
     const { runtimes } = this.#parts.presences.now();
-    return runtimes.flatMap(({ key: runtime, presence, state }): RouteMember[] => {
-      if (presence === 'Away') return [];
+    return runtimes.flatMap(({ key: runtime, presence, restraint, state }): RouteMember[] => {
+      // One that is held gets no route before it is released.
+      if (presence === 'Away' || restraint === 'Held') return [];
       const isReached = state !== undefined && state.acknowledged.routes >= since;
       const refusal = state?.refused.get(`Route ${key}`);
       return [{ key: runtime, isSilent: presence === 'Silent', isReached, refusal }];
@@ -153,8 +154,8 @@ const followRoutes = ({ objects, fleet, claims }: RouteParts, enqueue: Enqueue):
       const isSame = change.object.object?.spec.adapter === change.before?.object?.spec.adapter;
       if (change.type !== 'updated' || !isSame) ofNamespace(change);
     }),
-    objects.runtimes.onChange(({ type }) => {
-      if (type !== 'updated') all();
+    objects.runtimes.onChange((change) => {
+      if (changesPlace(change)) all();
     }),
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRoute') enqueue(key, 50);

@@ -12,6 +12,7 @@ import {
   FakeFleet,
   runtimeKey,
 } from '../testing/fake-fleet.ts';
+import { FakeNodes } from '../testing/fake-nodes.ts';
 import { RuntimeController } from './controller.ts';
 
 const key = runtimeKey('a');
@@ -19,13 +20,14 @@ const start = ({ written = false } = {}) => {
   const cluster = new FakeCluster();
   const fleet = new FakeFleet();
   const clock = new FakeClock();
+  const nodes = new FakeNodes();
   cluster.apply(aRuntimeObject(key, {}, written ? aRuntimeStatus(true) : undefined));
   const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
   const { writer, recorder } = cluster;
-  const controller = new RuntimeController({ clock, term, objects: cluster, fleet, writer, recorder });
+  const controller = new RuntimeController({ clock, term, objects: cluster, fleet, nodes, writer, recorder });
   const run = () => controller.reconcile(key, new AbortController().signal);
   const status = () => cluster.runtimes.server.get(key)?.object?.status;
-  return { cluster, fleet, clock, controller, run, status };
+  return { cluster, fleet, nodes, clock, controller, run, status };
 };
 
 describe('the runtime controller', () => {
@@ -97,5 +99,24 @@ describe('the runtime controller', () => {
     stop();
     fleet.report(key, { ready: false });
     expect(wanted).toEqual(['edge/a 0', 'edge/a 500', 'edge/a 200', 'edge/a 2000', 'edge/a 0']);
+  });
+
+  it('follows the cordon of its Node', async () => {
+    const { fleet, run, status, nodes, controller, clock } = start();
+    fleet.report(key);
+    await run();
+    const wanted: string[] = [];
+    const stop = controller.follow((one) => wanted.push(one));
+    wanted.length = 0;
+    nodes.cordon('b');
+    expect(wanted).toEqual([]);
+    nodes.cordon('a');
+    expect(wanted).toEqual([key]);
+    stop();
+    clock.advance(2000);
+    await run();
+    expect(status()?.conditions).toContainEqual(
+      expect.objectContaining({ type: 'Cordoned', status: 'True', reason: 'NodeCordoned' }),
+    );
   });
 });

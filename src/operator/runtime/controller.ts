@@ -3,6 +3,7 @@ import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
 import type { RuntimeState } from '../fleet/fleet.ts';
 import { censusOf, type ModelCensus, signOf, verdictOf } from '../fleet/model-census.ts';
+import type { Nodes } from '../nodes/nodes.ts';
 import type { Read, RuntimeObject } from '../objects/objects.ts';
 import {
   type Controller,
@@ -15,6 +16,8 @@ import {
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import { changeOf, decideRuntime, type UnderWay } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
+
+export type RuntimeParts = ControllerParts & { readonly nodes: Pick<Nodes, 'isCordoned' | 'onChange'> };
 
 /** Milliseconds between two writes of one AdapterRuntime, and between two that only say what was observed. */
 const writeMs = 1000;
@@ -33,12 +36,12 @@ type Memory = { readonly uid: string; writtenAt: number };
 /** Keeps the status of each AdapterRuntime; the object itself is made by whoever the runtime connects to. */
 export class RuntimeController implements Controller {
   readonly name = 'runtime';
-  readonly #parts: ControllerParts;
+  readonly #parts: RuntimeParts;
   readonly #writes: FencedWrites;
   readonly #memories = new Map<ObjectKey, Memory>();
   #census: ModelCensus | undefined;
 
-  constructor(parts: ControllerParts) {
+  constructor(parts: RuntimeParts) {
     this.#parts = parts;
     this.#writes = new FencedWrites('AdapterRuntime', parts);
   }
@@ -64,7 +67,7 @@ export class RuntimeController implements Controller {
   }
 
   readonly reconcile: Controller['reconcile'] = async (key, signal) => {
-    const { objects, fleet, clock, term } = this.#parts;
+    const { objects, fleet, nodes, clock, term } = this.#parts;
     const read = objects.runtimes.get(key);
     if (read?.object === undefined) {
       this.#memories.delete(key);
@@ -73,7 +76,7 @@ export class RuntimeController implements Controller {
     }
     if (read.metadata.deletionTimestamp !== undefined) return {};
     if (this.#writes.isBehind(read)) return { requeueAfterMs: lookAgainMs };
-    const { metadata, status: before } = read.object;
+    const { metadata, spec, status: before } = read.object;
     const state = fleet.get(key);
     const isEarly = inGrace(this.#parts);
     const isSilent = state === undefined && isEarly;
@@ -89,6 +92,8 @@ export class RuntimeController implements Controller {
       isSilent,
       underWay: state === undefined ? [] : this.#underWayAt(state),
       verdict: state === undefined || isEarly ? undefined : verdictOf(this.#models(), state),
+      spec,
+      isNodeCordoned: nodes.isCordoned(nodeOf(state, before)),
       now: new Date(clock.now()).toISOString(),
     });
     if (status === undefined) return soonest(graceEndsInMs);
@@ -149,14 +154,22 @@ export class RuntimeController implements Controller {
   }
 }
 
+/** The Node that it runs on; '' while nobody knows. */
+const nodeOf = (state: RuntimeState | undefined, status: RuntimeObjectStatus | undefined): string =>
+  state?.info.node ?? status?.node ?? '';
+
 const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(eventReasons, reason);
 
 /** Wants each runtime once, and again when its object or what it reports changed. */
-const followRuntimes = ({ objects, fleet }: ControllerParts, enqueue: Enqueue): (() => void) => {
+const followRuntimes = ({ objects, fleet, nodes }: RuntimeParts, enqueue: Enqueue): (() => void) => {
   const stops = [
     objects.runtimes.onChange(({ key }) => enqueue(key, 0)),
     fleet.onChange(({ runtime, connection, acknowledged }) => {
       enqueue(runtime, connection ? connectionMs : acknowledged ? reportMs : countsMs);
+    }),
+    nodes.onChange((node) => {
+      for (const { key, object } of objects.runtimes.list())
+        if (nodeOf(fleet.get(key), object?.status) === node) enqueue(key, 0);
     }),
   ];
   for (const { key } of objects.runtimes.list()) enqueue(key, 0);

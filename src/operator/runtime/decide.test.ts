@@ -14,7 +14,7 @@ const later = '2026-01-01T01:00:00.000Z';
 const decide = (
   state: RuntimeState | undefined,
   before?: RuntimeObjectStatus,
-  more: Partial<Pick<RuntimeInput, 'isSilent' | 'now' | 'underWay' | 'verdict'>> = {},
+  more: Partial<RuntimeInput> = {},
 ): RuntimeObjectStatus | undefined =>
   decideRuntime({
     namespace: 'edge',
@@ -25,6 +25,8 @@ const decide = (
     isSilent: false,
     underWay: [],
     verdict: undefined,
+    spec: {},
+    isNodeCordoned: false,
     now,
     ...more,
   });
@@ -197,6 +199,8 @@ describe('a runtime that is away', () => {
       'Ready=Unknown',
       'InSync=Unknown',
       'RemovalsHeld=Unknown',
+      'Cordoned=False',
+      'Held=False',
     ]);
     expect(decide(gone, status, { now: later })).toBe(status);
     expect(decide(undefined, status, { now: later })).toBe(status);
@@ -215,5 +219,45 @@ describe('a runtime that is away', () => {
 
   it('has no status before anything is known of it', () => {
     expect(decide(undefined)).toBeUndefined();
+  });
+});
+
+describe('what people ask of a runtime', () => {
+  it('is told with the time since when: cordoned by them, or with its Node', () => {
+    const before = written();
+    expect(conditionIn(before, 'Cordoned')).toMatchObject({ status: 'False', reason: 'NotCordoned' });
+    const byNode = decide(here(), before, { isNodeCordoned: true, now: later });
+    expect(conditionIn(byNode, 'Cordoned')).toMatchObject({
+      status: 'True',
+      reason: 'NodeCordoned',
+      lastTransitionTime: later,
+      message: 'Node a is cordoned: it keeps and serves what it has, and gets nothing new',
+    });
+    const bySpec = decide(here(), byNode, { spec: { cordoned: true }, isNodeCordoned: true });
+    expect(conditionIn(bySpec, 'Cordoned')).toMatchObject({
+      reason: 'CordonedBySpec',
+      lastTransitionTime: later,
+    });
+  });
+
+  it('keeps the revision at which it was held', () => {
+    const acknowledged = { adapters: 3n, rollouts: 7n, routes: 1n, runtimes: 2n };
+    const held = decide(here({ acknowledged }), written(), { spec: { held: true }, now: later });
+    const condition = conditionIn(held, 'Held');
+    expect(condition).toMatchObject({ status: 'True', lastTransitionTime: later });
+    expect(condition?.message).toContain('at the revision adapters 3, rollouts 7, routes 1, runtimes 2');
+    const newer = { ...acknowledged, rollouts: 9n };
+    const still = decide(here({ acknowledged: newer }), held, { spec: { held: true } });
+    expect(conditionIn(still, 'Held')).toEqual(condition);
+    expect(conditionIn(decide(here(), still), 'Held')).toMatchObject({ status: 'False', reason: 'NotHeld' });
+  });
+
+  it('is told of one that is away as well, and changes nothing else', () => {
+    const gone = here({ connected: false, disconnectedAt: Date.parse(now) });
+    const away = decide(gone, written());
+    const cordoned = decide(gone, away, { spec: { cordoned: true }, now: later });
+    expect(conditionIn(cordoned, 'Cordoned')).toMatchObject({ status: 'True', lastTransitionTime: later });
+    expect(cordoned).toEqual({ ...away, conditions: cordoned?.conditions });
+    expect(decide(gone, away)).toBe(away);
   });
 });

@@ -9,9 +9,11 @@ import {
   verdictsOf,
 } from '../../api/condition.ts';
 import { isDigest } from '../../api/names.ts';
-import type { RuntimeObjectStatus } from '../../api/runtime.ts';
+import type { RuntimeObjectStatus, RuntimeSpec } from '../../api/runtime.ts';
+import { revisionText } from '../../control/revision.ts';
 import type { ModelProgress, RuntimeState, Usage } from '../fleet/fleet.ts';
 import type { ModelVerdict } from '../fleet/model-census.ts';
+import { nodeCordoned } from '../objects/restraint.ts';
 import { modelConditions } from './model-conditions.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
@@ -35,6 +37,9 @@ export type RuntimeInput = {
   readonly underWay: readonly UnderWay[];
   /** Undefined: too early to tell, while a new leader waits for reports. */
   readonly verdict: ModelVerdict | undefined;
+  readonly spec: RuntimeSpec;
+  /** Its Node takes no new pods. */
+  readonly isNodeCordoned: boolean;
   readonly now: string;
 };
 
@@ -117,7 +122,7 @@ const sourceOf = ({ source, manifestDigest }: ModelProgress) => ({
 });
 
 const connected = (
-  { before, underWay, verdict, now, generation, ...name }: RuntimeInput,
+  { before, underWay, verdict, spec, isNodeCordoned, now, generation, ...name }: RuntimeInput,
   state: RuntimeState,
 ): RuntimeObjectStatus => ({
   observedGeneration: generation,
@@ -133,6 +138,7 @@ const connected = (
       ...modelConditions(state, verdict, before?.conditions),
       inSync(state),
       removals(state, name),
+      ...restraints({ before, state, spec, isNodeCordoned }),
     ],
     before?.conditions,
     now,
@@ -140,8 +146,15 @@ const connected = (
 });
 
 /** What it was, had and served when it was last here stays: it goes on with that. */
-const disconnected = ({ before, state, now, generation }: RuntimeInput): RuntimeObjectStatus | undefined => {
-  if (before !== undefined && conditionOf(before.conditions, 'Connected')?.status === 'False') return before;
+const disconnected = (input: RuntimeInput): RuntimeObjectStatus | undefined => {
+  const { before, state, now, generation } = input;
+  const isRestrained = restraints(input);
+  if (before !== undefined && conditionOf(before.conditions, 'Connected')?.status === 'False') {
+    // What people ask of it may change while it is away.
+    const others = before.conditions.filter(({ type }) => !isRestrained.some((one) => one.type === type));
+    const conditions = conditionsOf([...others, ...isRestrained], before.conditions, now);
+    return { ...before, observedGeneration: generation, conditions };
+  }
   const at = state?.disconnectedAt === undefined ? now : new Date(state.disconnectedAt).toISOString();
   const facts = before ?? (state === undefined ? undefined : factsOf(state));
   if (facts === undefined) return undefined;
@@ -160,7 +173,7 @@ const disconnected = ({ before, state, now, generation }: RuntimeInput): Runtime
     ...facts,
     observedGeneration: generation,
     disconnectedAt: at,
-    conditions: conditionsOf([gone, ...unknown], before?.conditions, now),
+    conditions: conditionsOf([gone, ...unknown, ...isRestrained], before?.conditions, now),
   };
 };
 
@@ -191,6 +204,43 @@ const removals = (
   const command = `kubectl -n ${namespace} annotate adr ${name} adaptlet.io/confirm-removals=${word(fingerprint)} --overwrite`;
   const message = `${count} removals (${word(fingerprint)}) take away more than half of what it holds and are held back for a while; to let them happen now: ${command}`;
   return { type, status: 'True', reason: 'ManyRemovals', message };
+};
+
+/** What keeps new things from it, with the time since when as that of the condition. */
+const restraints = ({
+  before,
+  state,
+  spec,
+  isNodeCordoned,
+}: Pick<RuntimeInput, 'before' | 'state' | 'spec' | 'isNodeCordoned'>): RuntimeCondition[] => [
+  cordoned(spec, isNodeCordoned, state?.info.node ?? before?.node ?? ''),
+  held(spec, before, state),
+];
+
+const keepsWhatItHas = 'it keeps and serves what it has, and gets nothing new';
+
+const cordoned = (spec: RuntimeSpec, isNodeCordoned: boolean, node: string): RuntimeCondition => {
+  const type = 'Cordoned';
+  if (spec.cordoned === true)
+    return { type, status: 'True', reason: 'CordonedBySpec', message: `spec.cordoned: ${keepsWhatItHas}` };
+  return isNodeCordoned
+    ? { type, status: 'True', reason: nodeCordoned, message: `Node ${node} is cordoned: ${keepsWhatItHas}` }
+    : { type, status: 'False', reason: 'NotCordoned', message: 'it gets what is new' };
+};
+
+const held = (
+  spec: RuntimeSpec,
+  before: RuntimeObjectStatus | undefined,
+  state: RuntimeState | undefined,
+): RuntimeCondition => {
+  const type = 'Held';
+  if (spec.held !== true) return { type, status: 'False', reason: 'NotHeld', message: 'it follows its plan' };
+  const known = conditionOf(before?.conditions, type);
+  // Of the moment in which it was held: what it answers later takes something back, and changes nothing else.
+  if (known?.status === 'True') return { type, status: 'True', reason: 'HeldBySpec', message: known.message };
+  const at = state === undefined ? 'unknown: it is away' : revisionText(state.acknowledged);
+  const message = `spec.held: its plan stays as it is, at the revision ${at}`;
+  return { type, status: 'True', reason: 'HeldBySpec', message };
 };
 
 /** It ends in a command that people copy: what a runtime sends as a fingerprint must not become more than one word. */

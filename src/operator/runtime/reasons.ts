@@ -1,4 +1,5 @@
 import { readyTypes } from '../../api/condition.ts';
+import { nodeCordoned } from '../objects/restraint.ts';
 
 /** Types of the conditions of an AdapterRuntime, with what each one means. */
 export const conditionTypes = {
@@ -10,6 +11,8 @@ export const conditionTypes = {
     'The runtime has the same build of its base model as most runtimes with a model of that name.',
   InSync: 'The runtime refuses no part of its plan.',
   RemovalsHeld: 'The runtime holds removals back, because they take away more than half of what it holds.',
+  Cordoned: 'It keeps and serves what it has, and gets nothing new.',
+  Held: 'Nothing changes there but what takes something back.',
 } as const;
 export type ConditionType = keyof typeof conditionTypes;
 
@@ -31,6 +34,11 @@ export const conditionReasons = {
   Refused: 'It refused parts of its plan; their former versions go on.',
   ManyRemovals: 'Removals wait for a confirmation, or for time to pass.',
   NoRemovalsHeld: 'Nothing is held back.',
+  CordonedBySpec: 'spec.cordoned says so.',
+  [nodeCordoned]: 'Its Node is cordoned (`kubectl cordon`).',
+  NotCordoned: 'It gets what is new.',
+  HeldBySpec: 'spec.held says so; the message names the revision of its plan that stays.',
+  NotHeld: 'It follows its plan.',
 } as const;
 export type ConditionReason = keyof typeof conditionReasons;
 

@@ -103,12 +103,12 @@ export class Delivery {
     const { plan: planNow, mayRemove, confirmedRemovals } = this.#parts;
     const now = planNow();
     if (now === undefined) return undefined;
-    const { plan, withheld, seen } = now;
+    const { plan, withheld, only, seen } = now;
     // Everything up to `seen` is in the plan: it may claim what the runtime has seen already, also where no object tells
     // of it any more.
     const { reached } = this.#sender;
     const revision = covers(seen, reached) ? newest(now.revision, reached) : now.revision;
-    return { plan, withheld, revision, mayRemove, confirmedRemovals: confirmedRemovals() };
+    return { plan, withheld, only, revision, mayRemove, confirmedRemovals: confirmedRemovals() };
   }
 
   async #send({ puts, removes, unknown, commit }: Batch): Promise<void> {

@@ -5,15 +5,16 @@ import type { KubeApi } from '../../kube/client/api.ts';
 import { pathOf } from '../../kube/client/object.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { BoundRuntime } from '../identity/binding.ts';
+import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
 import { runtimeType } from '../objects/resource-types.ts';
 import type { ReadHello } from './hello.ts';
 import { until } from './until.ts';
 
-/** Owns the labels of a runtime on its AdapterRuntime; other labels belong to who set them. */
+/** Owns the labels that a runtime and its Node give an AdapterRuntime; other labels belong to who set them. */
 export const fieldManager = 'adaptlet-runtime';
 
-/** Keys of the labels that the runtime set: how a label that it no longer has is noticed. */
+/** Keys of these labels: how one that is no longer there is noticed. */
 export const labelKeysAnnotation = 'adaptlet.io/runtime-labels';
 
 /** How long a runtime waits for this replica to see what it must. Shorter than the runtime waits for a Welcome. */
@@ -21,24 +22,31 @@ const patienceMs = 12_000;
 /** Events that are under way come within this time; after it the replica looks by itself. */
 const eventMs = 500;
 
-export type EnrolmentParts = { readonly api: KubeApi; readonly objects: Objects; readonly clock: Clock };
+export type EnrolmentParts = {
+  readonly api: KubeApi;
+  readonly objects: Objects;
+  readonly nodes: Pick<Nodes, 'labelsAt'>;
+  readonly clock: Clock;
+};
 
 /**
- * Gives a runtime its AdapterRuntime, and waits until this replica has seen it and everything that the runtime has.
+ * Gives a runtime its AdapterRuntime with its own labels and those of its Node, and waits until this replica has seen it and everything that the runtime has.
  * Nothing is written when it is as it should be.
  * @throws REPLICA_UNAVAILABLE, REPLICA_BEHIND, the reason of the signal
  */
 export const enrol = async (
-  { api, objects, clock }: EnrolmentParts,
+  { api, objects, nodes, clock }: EnrolmentParts,
   runtime: BoundRuntime,
   hello: ReadHello,
   clusterUid: string,
   signal: AbortSignal,
 ): Promise<void> => {
-  const isThere = (): boolean => isEnrolled(objects, runtime, hello);
+  // The Node may change meanwhile, which is another enrolment.
+  const labels = nodes.labelsAt(runtime.node, hello.labels);
+  const isThere = (): boolean => isEnrolled(objects, runtime, labels);
   const wait = { clock, ms: patienceMs, signal };
   if (!isThere()) {
-    await apply(api, runtime, hello, signal);
+    await apply(api, runtime, labels, signal);
     const seen = await until(isThere, (look) => objects.runtimes.onChange(look), wait);
     if (!seen) {
       const { reason } = objects.health();
@@ -70,9 +78,11 @@ export const enrol = async (
   }
 };
 
-const labelKeys = (labels: Readonly<Record<string, string>>): string => Object.keys(labels).sort().join(',');
+type Labels = Readonly<Record<string, string>>;
 
-const isEnrolled = (objects: Objects, { key, ownerUid }: BoundRuntime, { labels }: ReadHello): boolean => {
+const labelKeys = (labels: Labels): string => Object.keys(labels).sort().join(',');
+
+const isEnrolled = (objects: Objects, { key, ownerUid }: BoundRuntime, labels: Labels): boolean => {
   const metadata = objects.runtimes.get(key)?.metadata;
   if (metadata === undefined || metadata.deletionTimestamp !== undefined) return false;
   return (
@@ -84,12 +94,12 @@ const isEnrolled = (objects: Objects, { key, ownerUid }: BoundRuntime, { labels 
 
 const apply = async (
   api: KubeApi,
-  { key, kind, namespace, name, ownerUid }: BoundRuntime,
-  { labels }: ReadHello,
+  { key, kind, namespace, name, node, ownerUid }: BoundRuntime,
+  labels: Labels,
   signal: AbortSignal,
 ): Promise<void> => {
   const keys = labelKeys(labels);
-  const owner = { apiVersion: 'v1', kind, name, uid: ownerUid };
+  const owner = { apiVersion: 'v1', kind, name: kind === 'Node' ? node : name, uid: ownerUid };
   try {
     await api.request({
       method: 'PATCH',

@@ -7,6 +7,7 @@ import { FleetStore } from '../fleet/store.ts';
 import { Authority } from '../identity/authority.ts';
 import { TokenReviews } from '../identity/token-review.ts';
 import { FakeObjects } from '../plans/fake-objects.ts';
+import { FakeNodes } from '../testing/fake-nodes.ts';
 import { createSyncServer, type SyncServer } from './server.ts';
 
 const definition = { metadata: {}, status: { conditions: [{ type: 'Established', status: 'True' }] } };
@@ -81,6 +82,7 @@ export type Lease = { leader: Leader | undefined; listeners: Set<() => void> };
 export type TestReplica = {
   readonly name: string;
   readonly objects: FakeObjects;
+  readonly nodes: FakeNodes;
   readonly fleet: FleetStore;
   readonly authority: Authority;
   readonly server: SyncServer;
@@ -96,6 +98,7 @@ export const startReplica = async (
   { api, clock, lease, logger }: { api: TestApi; clock: FakeClock; lease: Lease; logger: Log },
 ): Promise<TestReplica> => {
   const objects = new FakeObjects();
+  const nodes = new FakeNodes();
   api.watchers.push(objects);
   const fleet = new FleetStore({ clock });
   const authority = await Authority.open(
@@ -113,6 +116,7 @@ export const startReplica = async (
   const server = createSyncServer({
     api,
     objects,
+    nodes,
     fleet,
     authority,
     clock,
@@ -131,7 +135,7 @@ export const startReplica = async (
     },
   });
   await server.start();
-  return { name, objects, fleet, authority, server };
+  return { name, objects, nodes, fleet, authority, server };
 };
 
 export const setLeader = (lease: Lease, leader: TestReplica | undefined): void => {

@@ -172,6 +172,51 @@ describe('the AdapterRuntime of a runtime', () => {
     expect(patches()).toHaveLength(2);
   });
 
+  it('has the labels of its Node, whatever the runtime says of them', async () => {
+    stage.replica.nodes.label('node-1', { 'adaptlet.io/site': 'a', team: 'not in the list' });
+    const labels = { 'adaptlet.io/site': 'forged', 'topology.kubernetes.io/zone': 'forged', own: 'x' };
+    await connected({ labels });
+    const key = objectKey('adaptlet-system', 'node-1');
+    expect(stage.replica.objects.runtimes.get(key)?.metadata.labels).toEqual({
+      'adaptlet.io/site': 'a',
+      own: 'x',
+    });
+  });
+
+  it('follows its Node, and no other one', async () => {
+    await connected({ labels: { own: 'x' } });
+    stage.replica.nodes.label('node-2', { 'adaptlet.io/site': 'b' });
+    await quiet();
+    expect(patches()).toHaveLength(1);
+    const label = (site: string) => stage.replica.nodes.label('node-1', { 'adaptlet.io/site': site });
+    // The second one comes while the first is being written.
+    label('a');
+    label('b');
+    const key = objectKey('adaptlet-system', 'node-1');
+    await eventually('the last label', () => {
+      const labels = stage.replica.objects.runtimes.get(key)?.metadata.labels;
+      return labels?.['adaptlet.io/site'] === 'b' && labels['own'] === 'x';
+    });
+    stage.replica.nodes.label('node-1', {});
+    await eventually('the end of the label', () => {
+      const labels = stage.replica.objects.runtimes.get(key)?.metadata.labels;
+      return labels !== undefined && !('adaptlet.io/site' in labels);
+    });
+  });
+
+  it('is one of several of a node: each has a name of its own and the Node as its owner', async () => {
+    stage.replica.nodes.label('node-1', { 'adaptlet.io/site': 'a' });
+    for (const name of ['node-1', 'node-1.model-qwen']) {
+      const runtime = dial(nodeToken('node-1'));
+      runtime.hello({}, name);
+      await eventually('a Welcome', () => runtime.welcomed);
+      expect(stage.replica.objects.runtimes.get(objectKey('adaptlet-system', name))?.metadata).toMatchObject({
+        labels: { 'adaptlet.io/site': 'a' },
+        ownerReferences: [{ kind: 'Node', name: 'node-1', uid: 'uid-of-node-1' }],
+      });
+    }
+  });
+
   it('keeps labels of others, and the plan follows them', async () => {
     await connected({ labels: { zone: 'a' } });
     const key = objectKey('adaptlet-system', 'node-1');

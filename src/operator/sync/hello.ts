@@ -25,6 +25,7 @@ export type ReadHello = {
   readonly baseModel: string;
   readonly baseDigest: Digest | '';
   readonly executionProvider: string;
+  readonly maxRank: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly clusterUid: string;
   readonly revision: Revision;
@@ -46,6 +47,7 @@ const parts = z.object({
     error: 'must be a digest, or empty',
   }),
   executionProvider: text(128),
+  maxRank: z.int(),
   labels: labelsSchema,
   clusterUid: text(128),
 });

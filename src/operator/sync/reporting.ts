@@ -25,11 +25,11 @@ export class Reporting {
     this.#parts = parts;
     this.#delivery = delivery;
     const { key, kind, node, pod, ownerUid } = runtime;
-    const { instance, connectionSeq, version, baseModel, baseDigest, executionProvider } = hello;
+    const { instance, connectionSeq, version, baseModel, baseDigest, executionProvider, maxRank } = hello;
     this.#update = { key, kind, instance, connectionSeq };
     this.#opened = {
       connectedAt: parts.clock.now(),
-      info: { version, baseModel, baseDigest, executionProvider, node, pod, ownerUid },
+      info: { version, baseModel, baseDigest, executionProvider, node, pod, ownerUid, maxRank },
     };
   }
 

@@ -12,7 +12,9 @@ import type { FleetStore } from '../fleet/store.ts';
 import type { Authority } from '../identity/authority.ts';
 import { channelCredentials, serverCredentials } from '../identity/credentials.ts';
 import type { TokenReviews } from '../identity/token-review.ts';
+import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
+import { restraintOf } from '../objects/restraint.ts';
 import { Plans } from '../plans/plans.ts';
 import { RemovalGate } from '../plans/removal-gate.ts';
 import { Connections } from './connections.ts';
@@ -23,6 +25,7 @@ import { confirmAnnotation, Session, type SessionParts } from './session.ts';
 export type SyncServerOptions = {
   readonly api: KubeApi;
   readonly objects: Objects;
+  readonly nodes: Nodes;
   readonly fleet: FleetStore;
   readonly authority: Authority;
   readonly tokens: TokenReviews;
@@ -84,6 +87,7 @@ export type SyncServerGauges = SyncCounts & {
 export const createSyncServer = (options: SyncServerOptions): SyncServer => {
   const {
     objects,
+    nodes,
     fleet,
     authority,
     tokens,
@@ -98,6 +102,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
   const parts: SessionParts = {
     api: options.api,
     objects,
+    nodes,
     fleet,
     plans,
     gate,
@@ -147,7 +152,12 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       if (type === 'deleted') session.vanished();
       const confirmed = (read: typeof before): string | undefined =>
         read?.metadata.annotations?.[confirmAnnotation];
-      if (type === 'updated' && confirmed(object) !== confirmed(before)) session.changed();
+      const restraint = (read: typeof before) => read?.object && restraintOf(read.object);
+      const isOther = confirmed(object) !== confirmed(before) || restraint(object) !== restraint(before);
+      if (type === 'updated' && isOther) session.changed();
+    }),
+    nodes.onChange((node) => {
+      for (const session of sessions) session.nodeChanged(node);
     }),
     options.onLeader(() => relayService.leadershipChanged()),
   ];

@@ -120,6 +120,35 @@ describe('a stream of a runtime', () => {
     expect(runtime.of('unknown')).toEqual([{ names: ['team-a/nothing'] }]);
   });
 
+  it('gets nothing that it does not have while it is cordoned, and all of it afterwards', async () => {
+    const { objects } = stage.replica;
+    objects.adapters.put(adapter('sql'));
+    const runtime = await connected();
+    await eventually('a commit', () => runtime.commits === 1);
+    runtime.ack(1n);
+    const owners = [{ apiVersion: 'v1', kind: 'Node', name: 'node-1', uid: 'uid-of-node-1' }];
+    const ask = (spec: { cordoned?: boolean; held?: boolean }) =>
+      objects.runtime('adaptlet-system', 'node-1', {}, {}, owners, spec);
+    ask({ cordoned: true });
+    objects.adapters.put(adapter('more'));
+    await quiet();
+    expect(runtime.commits).toBe(1);
+    // Also after its first report, and what a request asks for comes all the same.
+    runtime.report({ whole: true, adapters: [] });
+    await quiet();
+    runtime.subscribe('team-a/more');
+    await eventually('the adapter of the request', () => runtime.commits === 2);
+    runtime.ack(2n);
+    ask({ held: true });
+    objects.routes.put(aRoute({ name: 'x' }));
+    runtime.report({});
+    await quiet();
+    expect(runtime.commits).toBe(2);
+    ask({});
+    await eventually('the rest', () => runtime.commits === 3);
+    expect(runtime.keys()).toContain('Route team-a/x');
+  });
+
   it('removes what was deleted only after the CRDs were found in order', async () => {
     stage.replica.objects.adapters.put(adapter('sql'));
     const runtime = await connected();
@@ -205,7 +234,7 @@ describe('reports', () => {
       message: '',
       isFinal: false,
     };
-    const rest = { storedBytes: 10n, residentBytes: 0n, rank: 8, targetModules: ['q_proj'] };
+    const rest = { storedBytes: 10n, residentBytes: 0n, neededBytes: 0n, rank: 8, targetModules: ['q_proj'] };
     runtime.report({ whole: true, adapters: [{ ...one, ...rest }], ready: true, message: '' });
     await eventually('a report', () => stage.replica.fleet.get(key)?.adapters.size === 1);
     runtime.report({ adapters: [{ ...one, ...rest, state: 'Resident' }], gone: [] });

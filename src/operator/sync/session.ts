@@ -1,4 +1,5 @@
 import type { Metadata, ServerDuplexStream } from '@grpc/grpc-js';
+import type { ObjectKey } from '../../api/names.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
@@ -8,9 +9,12 @@ import type { Clock } from '../../time/clock.ts';
 import { type FleetStore, local } from '../fleet/store.ts';
 import { type BoundRuntime, bind } from '../identity/binding.ts';
 import type { TokenReviews } from '../identity/token-review.ts';
+import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
-import type { Following, Plans } from '../plans/plans.ts';
+import { restraintOf } from '../objects/restraint.ts';
+import type { Following, Plans, RuntimePlan } from '../plans/plans.ts';
 import type { RemovalGate } from '../plans/removal-gate.ts';
+import { cordonedPlan, heldPlan } from '../plans/restrain.ts';
 import { Channel } from './channel.ts';
 import type { Connections, Stream } from './connections.ts';
 import type { SyncCounts } from './counts.ts';
@@ -34,6 +38,7 @@ const maxNames = 10_000;
 export type SessionParts = {
   readonly api: KubeApi;
   readonly objects: Objects;
+  readonly nodes: Nodes;
   readonly fleet: FleetStore;
   readonly plans: Plans;
   readonly gate: RemovalGate;
@@ -59,6 +64,11 @@ export class Session implements Stream {
   /** Stops the wait for the next try to write the AdapterRuntime anew. */
   #again: (() => void) | undefined;
   #enrol: (() => Promise<void>) | undefined;
+  /** Name of the Node that it runs on; '' before it is known. */
+  #node = '';
+  /** The AdapterRuntime was written, and is not written by the Node as it is now. */
+  #isEnrolled = false;
+  #nodeChanged = false;
   /** Deletions of its AdapterRuntime in a row, and when the last one was. */
   #deletions = 0;
   #deletedAt = Number.NEGATIVE_INFINITY;
@@ -100,6 +110,13 @@ export class Session implements Stream {
         backoffMs(this.#deletions, random, retryDelays),
         () => void this.#enrolAgain(1),
       );
+  }
+
+  /** A Node changed; if it is this runtime's, the AdapterRuntime gets its labels. */
+  nodeChanged(node: string): void {
+    if (this.#node !== node) return;
+    this.#nodeChanged = true;
+    this.#followNode();
   }
 
   /** Serves until the stream is over. Never throws. */
@@ -160,7 +177,10 @@ export class Session implements Stream {
     try {
       const clusterUid = await this.#clusterUid();
       this.#enrol = () => enrol(this.#parts, runtime, hello, clusterUid, signal);
+      this.#node = runtime.node;
       await this.#enrol();
+      this.#isEnrolled = true;
+      this.#followNode();
       await this.#channel.write({ message: { $case: 'welcome', value: { clusterUid, replica } } });
       counts.accepted += 1;
       logger.info({ runtime: key, version: hello.version }, 'a runtime connected');
@@ -181,17 +201,21 @@ export class Session implements Stream {
     try {
       await this.#enrol?.();
       this.#again = undefined;
+      this.#followNode();
     } catch (error) {
       if (this.#channel.signal.aborted) return;
-      logger.warn(
-        { err: error, tries },
-        'an AdapterRuntime was deleted and cannot be written anew; it is tried again',
-      );
+      logger.warn({ err: error, tries }, 'an AdapterRuntime cannot be written anew; it is tried again');
       this.#again = clock.after(
         backoffMs(tries, random, retryDelays),
         () => void this.#enrolAgain(tries + 1),
       );
     }
+  }
+
+  #followNode(): void {
+    if (!this.#nodeChanged || !this.#isEnrolled || this.#again !== undefined) return;
+    this.#nodeChanged = false;
+    void this.#enrolAgain(1);
   }
 
   async #clusterUid(): Promise<string> {
@@ -212,7 +236,7 @@ export class Session implements Stream {
         channel: this.#channel,
         clock,
         counts,
-        plan: () => following.plan(),
+        plan: () => this.#restrained(key, hello, following.plan()),
         mayRemove: gate.mayRemove,
         confirmedRemovals: () => objects.runtimes.get(key)?.metadata.annotations?.[confirmAnnotation] ?? '',
         isHealthy: () => objects.health().ok,
@@ -220,6 +244,27 @@ export class Session implements Stream {
       hello,
       clusterUid,
     );
+  }
+
+  /** What of a plan a cordoned or held runtime may be sent; nothing before it has said what it has. */
+  #restrained(key: ObjectKey, hello: ReadHello, now: RuntimePlan | undefined): RuntimePlan | undefined {
+    const { objects, fleet } = this.#parts;
+    const object = objects.runtimes.get(key)?.object;
+    const restraint = object && restraintOf(object);
+    if (now === undefined || object === undefined || restraint === undefined) return now;
+    const state = fleet.get(key);
+    if (state?.connectionSeq !== hello.connectionSeq) return undefined;
+    const restrain = restraint === 'Held' ? heldPlan : cordonedPlan;
+    const { plan, withheld } = now;
+    const rolloutOf = (name: ObjectKey) => objects.rollouts.get(name)?.object;
+    const runtime = { key, labels: object.metadata.labels };
+    return { ...now, ...restrain({ plan, withheld, state, runtime, rolloutOf }) };
+  }
+
+  /** What it has may let something through to a restrained runtime. */
+  #reported(key: ObjectKey, delivery: Delivery): void {
+    const object = this.#parts.objects.runtimes.get(key)?.object;
+    if (object !== undefined && restraintOf(object) !== undefined) delivery.look();
   }
 
   /**
@@ -245,6 +290,7 @@ export class Session implements Stream {
           break;
         case 'report':
           reporting.report(message.value);
+          this.#reported(runtime.key, delivery);
           break;
         case 'hello':
           throw new AdaptletError('HELLO_INVALID', 'there was a second Hello');

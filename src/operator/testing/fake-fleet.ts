@@ -76,6 +76,7 @@ export const aRuntimeState = (key: RuntimeKey, more: Partial<RuntimeState> = {})
     node: key.slice(key.indexOf('/') + 1),
     pod: '',
     ownerUid: '',
+    maxRank: 256,
   },
   ready: true,
   message: '',
@@ -102,6 +103,7 @@ export const anAdapterState = (
   isFinal: false,
   storedBytes: 0,
   residentBytes: 0,
+  neededBytes: 0,
   rank: 0,
   targetModules: [],
   ...more,
@@ -125,6 +127,7 @@ export const aRuntimeObject = (
   key: RuntimeKey,
   labels: Readonly<Record<string, string>> = {},
   status?: RuntimeObjectStatus,
+  spec: RuntimeObject['spec'] = {},
 ): RuntimeObject => {
   const [namespace = '', name = ''] = key.split('/');
   return {
@@ -138,6 +141,7 @@ export const aRuntimeObject = (
       annotations: {},
       labels,
     },
+    spec,
     ...(status === undefined ? {} : { status }),
   };
 };

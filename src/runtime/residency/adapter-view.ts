@@ -13,6 +13,8 @@ export type AdapterView = {
   readonly references: number;
   readonly storedBytes: number;
   readonly residentBytes: number;
+  /** RAM that it needs, whether it is there or not; 0 while that is not known. */
+  readonly neededBytes: number;
   readonly rank: number;
   readonly targetModules: readonly string[];
   /** Of an adapter that classifies, once it was compiled. */

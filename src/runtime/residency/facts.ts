@@ -54,6 +54,7 @@ export const viewOf = (entry: Entry): AdapterView => ({
   references: entry.references,
   storedBytes: entry.storedBytes,
   residentBytes: entry.charge,
+  neededBytes: bytesOf(entry),
   rank: entry.compiled?.rank ?? 0,
   targetModules: entry.compiled?.targetModules ?? [],
   ...(entry.compiled?.labels === undefined ? {} : { labels: entry.compiled.labels }),

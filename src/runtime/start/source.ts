@@ -68,6 +68,7 @@ const operatorSource = (parts: SourceParts): PlanSource => {
         kind: settings.runtimeKind === 'pod' ? Identity_Kind.POD : Identity_Kind.NODE,
       },
       baseModel: settings.modelName,
+      maxRank: settings.maxRank,
       labels: settings.labels,
     }),
     remembered: { plan: remembered.plan, link: remembered.link },

@@ -127,6 +127,7 @@ const adapterSign = (a: AdapterReport): string =>
     a.message,
     String(a.storedBytes),
     String(a.residentBytes),
+    String(a.neededBytes),
     a.rank,
     a.targetModules,
   ]);

@@ -90,7 +90,8 @@ const usage = ({ budgetBytes, usedBytes }: RuntimeStatus['memory']): Usage => ({
 });
 
 const adapterReport = (view: AdapterView, uid: string): AdapterReport => {
-  const { key, digest, state, reason, message, storedBytes, residentBytes, rank, targetModules } = view;
+  const { key, digest, state, reason, message, storedBytes, residentBytes, neededBytes } = view;
+  const { rank, targetModules } = view;
   return {
     key,
     uid,
@@ -101,6 +102,7 @@ const adapterReport = (view: AdapterView, uid: string): AdapterReport => {
     isFinal: state === 'Failed' && catalogue[reason as ErrorCode]?.retry !== 'Backoff',
     storedBytes: bytes(storedBytes),
     residentBytes: bytes(residentBytes),
+    neededBytes: bytes(neededBytes),
     rank,
     targetModules: [...targetModules],
   };

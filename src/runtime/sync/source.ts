@@ -29,7 +29,14 @@ const protocol = 1;
 /** What the Hello says of this runtime. */
 export type Introduction = Pick<
   Hello,
-  'identity' | 'instance' | 'version' | 'baseModel' | 'baseDigest' | 'executionProvider' | 'labels'
+  | 'identity'
+  | 'instance'
+  | 'version'
+  | 'baseModel'
+  | 'baseDigest'
+  | 'executionProvider'
+  | 'maxRank'
+  | 'labels'
 >;
 
 export type SyncParts = {

@@ -71,6 +71,7 @@ const adapterReport = (key: string, more: Partial<AdapterReport> = {}): AdapterR
   isFinal: false,
   storedBytes: 0n,
   residentBytes: 0n,
+  neededBytes: 0n,
   rank: 1,
   targetModules: [],
   ...more,

@@ -7,5 +7,10 @@ export const runtimeRows: readonly Row[] = [
     manifest('AdapterRuntime', { colour: 'red' }),
     'unknown field "spec.colour"',
   ),
+  bad(
+    'an AdapterRuntime that is cordoned by a word',
+    manifest('AdapterRuntime', { cordoned: 'yes' }),
+    'spec.cordoned',
+  ),
   bad('an AdapterRuntime without a spec', manifest('AdapterRuntime', undefined), 'spec: Required value'),
 ];

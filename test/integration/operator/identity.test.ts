@@ -5,6 +5,7 @@ import { connectKube, type KubeConnection } from '../../../src/kube/client/clien
 import { FleetStore } from '../../../src/operator/fleet/store.ts';
 import { Authority } from '../../../src/operator/identity/authority.ts';
 import { TokenReviews } from '../../../src/operator/identity/token-review.ts';
+import { noNodes } from '../../../src/operator/nodes/nodes.ts';
 import { followObjects } from '../../../src/operator/objects/informers.ts';
 import type { Objects } from '../../../src/operator/objects/objects.ts';
 import { RemovalGate } from '../../../src/operator/plans/removal-gate.ts';
@@ -119,6 +120,7 @@ describe('a replica', () => {
     server = createSyncServer({
       api,
       objects,
+      nodes: noNodes,
       authority,
       tokens,
       clock,

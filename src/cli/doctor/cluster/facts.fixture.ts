@@ -40,6 +40,7 @@ type RuntimeStatus = NonNullable<RuntimeObject['status']>;
 export const runtime = (name: string, more: Partial<RuntimeStatus> = {}): RuntimeObject => ({
   kind: 'AdapterRuntime',
   metadata: { ...metadata(name), namespace: 'adaptlet-system', generation: 1, annotations: {}, labels: {} },
+  spec: {},
   status: {
     kind: 'Node',
     version: '0.1.0',

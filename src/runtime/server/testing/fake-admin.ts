@@ -96,6 +96,7 @@ export class FakeAdmin implements Admin {
       references: 1,
       storedBytes: 50,
       residentBytes: 100,
+      neededBytes: 100,
       rank: 8,
       targetModules: ['q_proj', 'v_proj'],
     };

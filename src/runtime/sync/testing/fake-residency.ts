@@ -32,6 +32,7 @@ export class FakeResidency {
         references: 0,
         storedBytes: 10,
         residentBytes: state === 'Resident' ? 20 : 0,
+        neededBytes: 20,
         rank: 8,
         targetModules: ['q_proj'],
       };

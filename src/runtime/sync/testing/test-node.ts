@@ -53,6 +53,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
       baseModel: 'tiny',
       baseDigest: `sha256:${'b'.repeat(64)}`,
       executionProvider: 'CPUExecutionProvider',
+      maxRank: 256,
       labels: { zone: 'a' },
     }),
     remembered: { plan: remembered.plan, link: remembered.link },

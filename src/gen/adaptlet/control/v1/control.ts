@@ -80,6 +80,8 @@ export interface Hello {
   /** Every resource that it holds. */
   held: Held[];
   subscriptions: string[];
+  /** Largest LoRA rank that it accepts; 0: it does not say. */
+  maxRank: number;
 }
 
 export interface Hello_LabelsEntry {
@@ -260,6 +262,8 @@ export interface AdapterReport {
   residentBytes: bigint;
   rank: number;
   targetModules: string[];
+  /** RAM that it needs, whether it is there or not; 0: not known yet. */
+  neededBytes: bigint;
 }
 
 export interface RolloutReport {
@@ -402,6 +406,8 @@ export interface RuntimeInfo {
   connectedAt: string;
   /** Owner of the AdapterRuntime. */
   ownerUid: string;
+  /** As in Hello. */
+  maxRank: number;
 }
 
 export interface RelayResponse {
@@ -731,6 +737,7 @@ function createBaseHello(): Hello {
     revision: undefined,
     held: [],
     subscriptions: [],
+    maxRank: 0,
   };
 }
 
@@ -777,6 +784,9 @@ export const Hello: MessageFns<Hello> = {
     }
     for (const v of message.subscriptions) {
       writer.uint32(106).string(v!);
+    }
+    if (message.maxRank !== 0) {
+      writer.uint32(320).uint32(message.maxRank);
     }
     return writer;
   },
@@ -901,6 +911,14 @@ export const Hello: MessageFns<Hello> = {
             message.subscriptions.push(reader.string());
             continue;
           }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.maxRank = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -965,6 +983,11 @@ export const Hello: MessageFns<Hello> = {
       subscriptions: globalThis.Array.isArray(object?.subscriptions)
         ? object.subscriptions.map((e: any) => globalThis.String(e))
         : [],
+      maxRank: isSet(object.maxRank)
+        ? globalThis.Number(object.maxRank)
+        : isSet(object.max_rank)
+        ? globalThis.Number(object.max_rank)
+        : 0,
     };
   },
 
@@ -1015,6 +1038,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.subscriptions?.length) {
       obj.subscriptions = message.subscriptions;
     }
+    if (message.maxRank !== 0) {
+      obj.maxRank = Math.round(message.maxRank);
+    }
     return obj;
   },
 
@@ -1050,6 +1076,7 @@ export const Hello: MessageFns<Hello> = {
       : undefined;
     message.held = object.held?.map((e) => Held.fromPartial(e)) || [];
     message.subscriptions = object.subscriptions?.map((e) => e) || [];
+    message.maxRank = object.maxRank ?? 0;
     return message;
   },
 };
@@ -2590,6 +2617,7 @@ function createBaseAdapterReport(): AdapterReport {
     residentBytes: 0n,
     rank: 0,
     targetModules: [],
+    neededBytes: 0n,
   };
 }
 
@@ -2633,6 +2661,12 @@ export const AdapterReport: MessageFns<AdapterReport> = {
     }
     for (const v of message.targetModules) {
       writer.uint32(90).string(v!);
+    }
+    if (message.neededBytes !== 0n) {
+      if (BigInt.asUintN(64, message.neededBytes) !== message.neededBytes) {
+        throw new globalThis.Error("value provided for field message.neededBytes of type uint64 too large");
+      }
+      writer.uint32(320).uint64(message.neededBytes);
     }
     return writer;
   },
@@ -2738,6 +2772,14 @@ export const AdapterReport: MessageFns<AdapterReport> = {
             message.targetModules.push(reader.string());
             continue;
           }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.neededBytes = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2779,6 +2821,11 @@ export const AdapterReport: MessageFns<AdapterReport> = {
         : globalThis.Array.isArray(object?.target_modules)
         ? object.target_modules.map((e: any) => globalThis.String(e))
         : [],
+      neededBytes: isSet(object.neededBytes)
+        ? BigInt(object.neededBytes)
+        : isSet(object.needed_bytes)
+        ? BigInt(object.needed_bytes)
+        : 0n,
     };
   },
 
@@ -2817,6 +2864,9 @@ export const AdapterReport: MessageFns<AdapterReport> = {
     if (message.targetModules?.length) {
       obj.targetModules = message.targetModules;
     }
+    if (message.neededBytes !== 0n) {
+      obj.neededBytes = message.neededBytes.toString();
+    }
     return obj;
   },
 
@@ -2840,6 +2890,9 @@ export const AdapterReport: MessageFns<AdapterReport> = {
       : 0n;
     message.rank = object.rank ?? 0;
     message.targetModules = object.targetModules?.map((e) => e) || [];
+    message.neededBytes = (object.neededBytes !== undefined && object.neededBytes !== null)
+      ? BigInt(object.neededBytes)
+      : 0n;
     return message;
   },
 };
@@ -4563,6 +4616,7 @@ function createBaseRuntimeInfo(): RuntimeInfo {
     pod: "",
     connectedAt: "",
     ownerUid: "",
+    maxRank: 0,
   };
 }
 
@@ -4591,6 +4645,9 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
     }
     if (message.ownerUid !== "") {
       writer.uint32(66).string(message.ownerUid);
+    }
+    if (message.maxRank !== 0) {
+      writer.uint32(320).uint32(message.maxRank);
     }
     return writer;
   },
@@ -4672,6 +4729,14 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
             message.ownerUid = reader.string();
             continue;
           }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.maxRank = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4714,6 +4779,11 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
         : isSet(object.owner_uid)
         ? globalThis.String(object.owner_uid)
         : "",
+      maxRank: isSet(object.maxRank)
+        ? globalThis.Number(object.maxRank)
+        : isSet(object.max_rank)
+        ? globalThis.Number(object.max_rank)
+        : 0,
     };
   },
 
@@ -4743,6 +4813,9 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
     if (message.ownerUid !== "") {
       obj.ownerUid = message.ownerUid;
     }
+    if (message.maxRank !== 0) {
+      obj.maxRank = Math.round(message.maxRank);
+    }
     return obj;
   },
 
@@ -4759,6 +4832,7 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
     message.pod = object.pod ?? "";
     message.connectedAt = object.connectedAt ?? "";
     message.ownerUid = object.ownerUid ?? "";
+    message.maxRank = object.maxRank ?? 0;
     return message;
   },
 };

@@ -1,0 +1,170 @@
+import type { Condition } from '../api/condition.ts';
+import { type Selector, selects } from '../api/selector.ts';
+
+/** Reasons of the condition Schedulable, with what each one means. */
+export const placementReasons = {
+  Placeable: 'Connected runtimes can hold it; the message says how many.',
+  NoRuntime: 'No runtime that is known has the base model and the labels.',
+  NotConnected: 'Runtimes have the base model and the labels, but none of them is connected.',
+  Cordoned: 'All runtimes that it is for are cordoned or held, and do not have it.',
+  OtherBuild: 'No runtime has a build of the base model that spec.baseModelDigests lists.',
+  NoMemory: 'No runtime has enough RAM for adapters.',
+  NoDisk: 'No runtime has enough disk for adapters.',
+  RankTooHigh: 'Its rank is above the limit of every runtime.',
+  Refused: 'Every runtime refused it.',
+  AdapterUnknown: 'The Adapter does not exist or is not valid: nobody knows what is to be placed.',
+} as const;
+export type PlacementReason = keyof typeof placementReasons;
+
+/** A runtime as somebody looks at it who has an adapter to place. */
+export type Place = {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly baseModel: string;
+  /** Digest of the base model; '' while it is not known. */
+  readonly build: string;
+  readonly isConnected: boolean;
+  /** It takes nothing new, and does not have the adapter. */
+  readonly isClosed: boolean;
+  /** Budgets in bytes; 0 while they are not known. */
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+  /** Largest LoRA rank; 0 while it is not known. */
+  readonly maxRank: number;
+  /** Code of the error catalogue why it cannot have the adapter, as it says itself; '': it does not say so. */
+  readonly failure: string;
+  /** It has the adapter on its disk and waits for room in RAM. */
+  readonly waitsForRoom: boolean;
+};
+
+/** What is to be placed. Numbers are 0 while they are not known. */
+export type Placed = {
+  readonly baseModel: string;
+  /** Builds of the base model that it is made for; undefined: all. */
+  readonly builds: readonly string[] | undefined;
+  readonly selector: Selector | undefined;
+  readonly memoryBytes: number;
+  /** RAM of what has to stay beside it. */
+  readonly besideBytes: number;
+  readonly diskBytes: number;
+  readonly rank: number;
+};
+
+export type Placement = {
+  readonly status: Condition['status'];
+  readonly reason: PlacementReason;
+  readonly message: string;
+};
+
+type Obstacle = Exclude<PlacementReason, 'Placeable' | 'NoRuntime' | 'NotConnected' | 'AdapterUnknown'>;
+
+const told: Readonly<Record<Obstacle, string>> = {
+  Cordoned: 'cordoned or held',
+  OtherBuild: 'with another build of the base model',
+  NoMemory: 'with too little RAM',
+  NoDisk: 'with too little disk',
+  RankTooHigh: 'that accept no such rank',
+  Refused: 'that refused it',
+};
+
+/**
+ * Whether any runtime can hold an adapter, with the numbers: pure. Only what is known speaks against a runtime: sizes and
+ * ranks are known once one of them has it.
+ */
+export const placementOf = (placed: Placed, places: Iterable<Place>): Placement => {
+  const all = [...places];
+  const { baseModel, selector } = placed;
+  const ofModel = all.filter((place) => place.baseModel === baseModel);
+  const selected = ofModel.filter(({ labels }) => selects(selector, labels));
+  const connected = selected.filter(({ isConnected }) => isConnected);
+  const labels = labelsText(selector);
+  const which = `the base model ${baseModel}${labels === '' ? '' : ` and the labels ${labels}`}`;
+  if (selected.length === 0) {
+    const ofLabels = labels === '' ? '' : `, ${selected.length} of these with these labels`;
+    const counts = `${all.length} runtimes, ${ofModel.length} with this model${ofLabels}`;
+    return { status: 'False', reason: 'NoRuntime', message: `no runtime has ${which} (${counts})` };
+  }
+  if (connected.length === 0) {
+    const message = `${runtimes(selected.length)} with ${which}, none of them is connected`;
+    return { status: 'False', reason: 'NotConnected', message };
+  }
+  const obstacles = Map.groupBy(connected, (place) => obstacleOf(placed, place));
+  const able = obstacles.get(undefined)?.length ?? 0;
+  obstacles.delete(undefined);
+  const counted = [...obstacles]
+    .flatMap(([obstacle, { length }]) => (obstacle === undefined ? [] : [{ obstacle, length }]))
+    .toSorted((a, b) => b.length - a.length || (a.obstacle < b.obstacle ? -1 : 1));
+  const counts = counted.map(({ obstacle, length }) => `${length} ${told[obstacle]}`).join(', ');
+  const [most] = counted;
+  if (able > 0 || most === undefined) {
+    const others = counts === '' ? '' : `; ${counts}`;
+    const message = `${able} of ${connected.length} connected runtimes with ${which} can hold it${others}`;
+    return { status: 'True', reason: 'Placeable', message };
+  }
+  const why = detailOf(most.obstacle, placed, connected);
+  const message = `none of ${runtimes(connected.length)} with ${which} can hold it: ${counts}${why}`;
+  return { status: 'False', reason: most.obstacle, message };
+};
+
+const runtimes = (count: number): string => (count === 1 ? '1 runtime' : `${count} runtimes`);
+
+const labelsText = (selector: Selector | undefined): string =>
+  Object.entries(selector?.matchLabels ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(', ');
+
+const ofFailure: Readonly<Record<string, Obstacle>> = {
+  RESIDENCY_BUDGET: 'NoMemory',
+  STORE_FULL: 'NoDisk',
+  ADAPTER_RANK_LIMIT: 'RankTooHigh',
+};
+
+/** A limit that is not known is none. */
+const isAbove = (need: number, limit: number): boolean => limit > 0 && need > limit;
+
+/** Why a runtime cannot hold it; undefined: nothing is known against it. */
+const obstacleOf = (placed: Placed, place: Place): Obstacle | undefined => {
+  if (place.build !== '' && placed.builds?.includes(place.build) === false) return 'OtherBuild';
+  if (place.isClosed) return 'Cordoned';
+  if (place.failure !== '') return ofFailure[place.failure] ?? 'Refused';
+  if (isAbove(placed.rank, place.maxRank)) return 'RankTooHigh';
+  if (isAbove(placed.diskBytes, place.diskBytes)) return 'NoDisk';
+  if (isAbove(placed.memoryBytes, place.memoryBytes)) return 'NoMemory';
+  // With a budget of one adapter the other one steps down: only one that waits has found no room beside it.
+  const together = placed.memoryBytes + placed.besideBytes;
+  return place.waitsForRoom && isAbove(together, place.memoryBytes) ? 'NoMemory' : undefined;
+};
+
+/** The numbers of an obstacle, where they are known. */
+const detailOf = (
+  obstacle: Obstacle,
+  { memoryBytes, besideBytes, diskBytes, rank }: Placed,
+  places: readonly Place[],
+): string => {
+  const largest = (of: (place: Place) => number): number => Math.max(...places.map(of));
+  switch (obstacle) {
+    case 'NoMemory': {
+      const limit = largest((place) => place.memoryBytes);
+      if (memoryBytes === 0) return `; the largest budget is ${mebibytes(limit)}`;
+      const beside =
+        memoryBytes <= limit && besideBytes > 0 ? ` beside ${mebibytes(besideBytes)} of stable` : '';
+      return `; it needs ${mebibytes(memoryBytes)}${beside}, the largest budget is ${mebibytes(limit)}`;
+    }
+    case 'NoDisk': {
+      const limit = mebibytes(largest((place) => place.diskBytes));
+      return diskBytes === 0
+        ? `; the largest budget is ${limit}`
+        : `; it needs ${mebibytes(diskBytes)}, the largest budget is ${limit}`;
+    }
+    case 'RankTooHigh':
+      return rank === 0 ? '' : `; its rank is ${rank}, the highest limit is ${largest((p) => p.maxRank)}`;
+    case 'Cordoned':
+    case 'OtherBuild':
+    case 'Refused':
+      return '';
+    default:
+      return obstacle satisfies never;
+  }
+};
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
