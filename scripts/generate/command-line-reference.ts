@@ -4,6 +4,7 @@ import { digestCommand } from '../../src/cli/digest.ts';
 import { generateCommand } from '../../src/cli/generate.ts';
 import { kubectlCommands } from '../../src/cli/kubectl/commands.ts';
 import { lintCommand } from '../../src/cli/lint.ts';
+import { releaseAdaptersCommand } from '../../src/cli/release-adapters.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { verbCommands } from '../../src/cli/verbs.ts';
 import { code, table } from './table.ts';
@@ -42,7 +43,7 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
   const ownFlags = ({ options }: Command): string =>
     options.flatMap(({ flags }) => (isShared(flags) ? [] : [` [${flags}]`])).join('');
   const sharedRows = verbs[0] === undefined ? [] : optionRows(verbs[0], isShared);
-  const talking = [statusCommand(), generateCommand(), lintCommand(), digestCommand(), convertCommand()];
+  const talking = [statusCommand(), generateCommand(), lintCommand(), digestCommand(), convertCommand(), releaseAdaptersCommand()];
   const text = [
     '# Command line',
     '',

@@ -15,6 +15,7 @@ import { startHttp } from './http.ts';
 import { Authority } from './identity/authority.ts';
 import { TokenReviews } from './identity/token-review.ts';
 import { Leadership } from './leadership.ts';
+import { addressAnnotation, leaseName, renewPart, retryPart } from './lease.ts';
 import { metricsText } from './metrics.ts';
 import { followObjects } from './objects/informers.ts';
 import type { Objects } from './objects/objects.ts';
@@ -42,12 +43,6 @@ export type RunningOperator = {
   close(): Promise<void>;
 };
 
-/** Name of the Lease, in the namespace of the operator. */
-const leaseName = 'adaptlet-operator';
-const addressAnnotation = 'adaptlet.io/address';
-/** Part of the lease between two renewals: see docs/adr/0016. */
-const renewPart = 0.4;
-const retryPart = 0.15;
 /** Milliseconds that streams and requests may take to end when the operator stops. */
 const graceMs = 5_000;
 
