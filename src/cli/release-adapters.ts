@@ -20,7 +20,10 @@ export const releaseAdaptersCommand = (): Command =>
         .env(variableOf('namespace'))
         .default('adaptlet-system'),
     )
-    .option('--kubeconfig <file>', 'a kubeconfig; default: the ServiceAccount of the pod, else ~/.kube/config')
+    .option(
+      '--kubeconfig <file>',
+      'a kubeconfig; default: the ServiceAccount of the pod, else ~/.kube/config',
+    )
     .option('--timeout <duration>', 'how long it may take', '2m')
     .action(async ({ namespace, timeout, kubeconfig }: Flags) => {
       const { logger } = openLog('warn');
