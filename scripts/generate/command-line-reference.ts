@@ -43,7 +43,14 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
   const ownFlags = ({ options }: Command): string =>
     options.flatMap(({ flags }) => (isShared(flags) ? [] : [` [${flags}]`])).join('');
   const sharedRows = verbs[0] === undefined ? [] : optionRows(verbs[0], isShared);
-  const talking = [statusCommand(), generateCommand(), lintCommand(), digestCommand(), convertCommand(), releaseAdaptersCommand()];
+  const talking = [
+    statusCommand(),
+    generateCommand(),
+    lintCommand(),
+    digestCommand(),
+    convertCommand(),
+    releaseAdaptersCommand(),
+  ];
   const text = [
     '# Command line',
     '',
