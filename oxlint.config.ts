@@ -33,6 +33,6 @@ export default defineConfig({
         'no-unmodified-loop-condition': 'off',
       },
     },
-    { files: ['cdk8s/**'], rules: { 'no-new': 'off' } },
+    { files: ['cdk8s/**', 'examples/cdk8s/**', 'test/integration/manifests/**'], rules: { 'no-new': 'off' } },
   ],
 });

@@ -1,9 +1,9 @@
 import { stringify } from 'yaml';
 import { crds } from '../scripts/generate/crds.ts';
-import { editRules, operatorClusterRules, operatorNamespaceRules, type Rule, viewRules } from './rbac.ts';
+import * as rbac from './rbac.ts';
 
 const header = '# Generated from cdk8s/rbac.ts by `npm run gen`. Do not edit.\n';
-const rules = (list: readonly Rule[]): string =>
+const rules = (list: readonly rbac.Rule[]): string =>
   header + stringify(list, { aliasDuplicateObjects: false, lineWidth: 120 });
 
 /**
@@ -15,11 +15,17 @@ export const chartFiles = async (): Promise<Map<string, string>> => {
     `charts/adaptlet/files/${path}`,
     content,
   ]);
-  return new Map([
-    ...copies,
-    ['charts/adaptlet/files/rbac/operator-cluster.yaml', rules(operatorClusterRules)],
-    ['charts/adaptlet/files/rbac/operator-namespace.yaml', rules(operatorNamespaceRules)],
-    ['charts/adaptlet/files/rbac/view.yaml', rules(viewRules)],
-    ['charts/adaptlet/files/rbac/edit.yaml', rules(editRules)],
+  const files: Readonly<Record<string, readonly rbac.Rule[]>> = {
+    'operator-cluster': rbac.operatorClusterRules,
+    'operator-namespace': rbac.operatorNamespaceRules,
+    'release-cluster': rbac.releaseClusterRules,
+    'release-namespace': rbac.releaseNamespaceRules,
+    view: rbac.viewRules,
+    edit: rbac.editRules,
+  };
+  const rights = Object.entries(files).map(([name, list]): [string, string] => [
+    `charts/adaptlet/files/rbac/${name}.yaml`,
+    rules(list),
   ]);
+  return new Map([...copies, ...rights]);
 };

@@ -1,19 +1,31 @@
-import { Chart } from 'cdk8s';
-import type { Construct } from 'constructs';
-import { UserAccess } from './access.ts';
-import { Crds } from './crds.ts';
-import { Operator } from './operator.ts';
-import { Runtime } from './runtime.ts';
-import { defaults, type Install } from './settings.ts';
+import { Helm } from 'cdk8s';
+import { Construct } from 'constructs';
 
-/** Everything that an install consists of, but the namespace: that belongs to whoever installs. */
-export class Adaptlet extends Chart {
-  constructor(scope: Construct, id: string, given: Partial<Install> = {}) {
+export type AdaptletInstallProps = {
+  /** charts/adaptlet, a packed chart, or oci://… */
+  readonly chart: string;
+  /** It must exist. Default: adaptlet-system. */
+  readonly namespace?: string;
+  /** As in values.yaml of the chart. */
+  readonly values?: Readonly<Record<string, unknown>>;
+  /** Version of the cluster, for what depends on it. Default: the newest that the helm in use knows. */
+  readonly kubeVersion?: string;
+};
+
+/**
+ * An install of Adaptlet: what the Helm chart makes, without the Job that Helm runs before an uninstall. `helm` renders it
+ * and must be in the PATH.
+ */
+export class AdaptletInstall extends Construct {
+  constructor(scope: Construct, id: string, props: AdaptletInstallProps) {
     super(scope, id);
-    const install = { ...defaults, ...given };
-    new Crds(this, 'crds');
-    new UserAccess(this, 'users');
-    new Operator(this, 'operator', install);
-    new Runtime(this, 'runtime', install);
+    const { chart, namespace = 'adaptlet-system', values = {}, kubeVersion } = props;
+    new Helm(this, 'chart', {
+      chart,
+      releaseName: 'adaptlet',
+      namespace,
+      values: { ...values },
+      helmFlags: ['--no-hooks', ...(kubeVersion === undefined ? [] : ['--kube-version', kubeVersion])],
+    });
   }
 }

@@ -1,3 +1,5 @@
+import { leaseName } from '../src/operator/lease.ts';
+
 /** A rule of a Role or a ClusterRole. */
 export type Rule = {
   readonly apiGroups: readonly string[];
@@ -10,10 +12,8 @@ const group = 'adaptlet.io';
 const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'] as const;
 const written = kinds.filter((kind) => kind !== 'adapterruntimes');
 
-/** The Lease by which replicas agree on a leader. */
-export const leaseName = 'adaptlet-operator';
 /** The Secret and the ConfigMap of the certificate authority; runtimes mount the ConfigMap by this name. */
-export const authorityName = 'adaptlet-ca';
+const authorityName = 'adaptlet-ca';
 
 /** What the operator may do in every namespace. */
 export const operatorClusterRules: readonly Rule[] = [
@@ -50,6 +50,22 @@ export const operatorNamespaceRules: readonly Rule[] = [
   ...owned('coordination.k8s.io', 'leases', leaseName),
   ...owned('', 'secrets', authorityName),
   ...owned('', 'configmaps', authorityName),
+];
+
+/** What the Job before an uninstall may do in every namespace: take a finalizer off. */
+export const releaseClusterRules: readonly Rule[] = [
+  { apiGroups: [group], resources: ['adapters'], verbs: ['list', 'patch'] },
+];
+
+/** What it may do in the namespace of the operator: stop it, and lead in its place. */
+export const releaseNamespaceRules: readonly Rule[] = [
+  {
+    apiGroups: ['apps'],
+    resources: ['deployments/scale'],
+    resourceNames: ['adaptlet-operator'],
+    verbs: ['patch'],
+  },
+  ...owned('coordination.k8s.io', 'leases', leaseName),
 ];
 
 /** What those who may view a namespace may do with our kinds. */

@@ -7,6 +7,7 @@ import { generateCommand } from '../../src/cli/generate.ts';
 import { kubectlCommands } from '../../src/cli/kubectl/commands.ts';
 import { lintCommand } from '../../src/cli/lint.ts';
 import { modelCommand } from '../../src/cli/model/command.ts';
+import { releaseAdaptersCommand } from '../../src/cli/release-adapters.ts';
 import { statusCommand } from '../../src/cli/status.ts';
 import { verbCommands } from '../../src/cli/verbs.ts';
 import { code, table } from './table.ts';
@@ -52,6 +53,7 @@ export const commandLineReference = async (): Promise<Map<string, string>> => {
     lintCommand(),
     digestCommand(),
     convertCommand(),
+    releaseAdaptersCommand(),
   ];
   const text = [
     '# Command line',

@@ -1,4 +1,5 @@
 import { operatorMetrics } from '../../src/operator/metrics.ts';
+import { maxToldObjects, objectMetrics } from '../../src/operator/object-gauges.ts';
 import { rolloutEventMetrics } from '../../src/operator/rollout/event-counts.ts';
 import { maxToldRollouts, rolloutMetrics } from '../../src/rollout/gauges.ts';
 import { attributes, metrics, spans } from '../../src/runtime/server/telemetry/names.ts';
@@ -38,6 +39,16 @@ export const metricsReference = async (): Promise<Map<string, string>> => {
         code(name),
         help,
       ]),
+    ),
+    '',
+    '## Objects that need a look',
+    '',
+    'Generated from src/operator/object-gauges.ts. The leader has them, with at most',
+    `${maxToldObjects} series each. The chart makes [alerts](../how-to/alerts.md) of them.`,
+    '',
+    ...table(
+      ['metric of GET /metrics', 'what'],
+      Object.values(objectMetrics).map(({ name, help }) => [code(name), help]),
     ),
     '',
     '## Traces of a runtime',

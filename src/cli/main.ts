@@ -8,6 +8,7 @@ import { generateCommand } from './generate.ts';
 import { lintCommand } from './lint.ts';
 import { modelCommand } from './model/command.ts';
 import { operatorCommand } from './operator.ts';
+import { releaseAdaptersCommand } from './release-adapters.ts';
 import { serveCommand } from './serve.ts';
 import { statusCommand } from './status.ts';
 import { verbCommands } from './verbs.ts';
@@ -20,6 +21,7 @@ const program = new Command('adaptlet')
   .showHelpAfterError('(--help lists the options)')
   .addCommand(serveCommand(packageJson.version))
   .addCommand(operatorCommand(packageJson.version))
+  .addCommand(releaseAdaptersCommand())
   .addCommand(lintCommand())
   .addCommand(convertCommand())
   .addCommand(digestCommand())

@@ -36,7 +36,7 @@ const gauges: OperatorGauges = {
     },
   ],
   eventsDropped: 0,
-  rollouts: [],
+  led: [],
 };
 
 const text = metricsText(gauges);

@@ -103,8 +103,8 @@ export type OperatorGauges = {
   readonly sync: SyncServerGauges;
   readonly queues: readonly (QueueGauges & { readonly controller: string })[];
   readonly eventsDropped: number;
-  /** Of rollouts; none where this replica does not lead. */
-  readonly rollouts: readonly MetricFamily[];
+  /** Of rollouts and single objects; none where this replica does not lead. */
+  readonly led: readonly MetricFamily[];
 };
 
 type Metric = { readonly name: string; readonly help: string };
@@ -174,5 +174,5 @@ export const metricsText = (r: OperatorGauges): string =>
     one(m.certificateUntil, r.sync.authority.certificateUntil / 1000),
     many(m.tokenReviews, Object.entries(r.sync.tokens), ([result, value]) => ({ labels: { result }, value })),
     one(m.eventsDropped, r.eventsDropped),
-    ...r.rollouts,
+    ...r.led,
   ]);

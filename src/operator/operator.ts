@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { RolloutObject } from '../api/objects.ts';
 import { logGrpc } from '../grpc/server.ts';
 import { connectKube } from '../kube/client/client.ts';
 import { EventRecorder } from '../kube/events/events.ts';
@@ -15,10 +14,12 @@ import { startHttp } from './http.ts';
 import { Authority } from './identity/authority.ts';
 import { TokenReviews } from './identity/token-review.ts';
 import { Leadership } from './leadership.ts';
+import { addressAnnotation, leaseName, renewPart, retryPart } from './lease.ts';
 import { metricsText } from './metrics.ts';
 import { followNodes, type Nodes } from './nodes/nodes.ts';
+import { objectGauges } from './object-gauges.ts';
 import { followObjects } from './objects/informers.ts';
-import type { Objects } from './objects/objects.ts';
+import type { Collection, Objects } from './objects/objects.ts';
 import { createRecorder, createStatusWriter } from './reconcile/status-writer.ts';
 import type { OperatorSettings } from './settings.ts';
 import { createSyncServer } from './sync/server.ts';
@@ -43,12 +44,6 @@ export type RunningOperator = {
   close(): Promise<void>;
 };
 
-/** Name of the Lease, in the namespace of the operator. */
-const leaseName = 'adaptlet-operator';
-const addressAnnotation = 'adaptlet.io/address';
-/** Part of the lease between two renewals: see docs/adr/0016. */
-const renewPart = 0.4;
-const retryPart = 0.15;
 /** Milliseconds that streams and requests may take to end when the operator stops. */
 const graceMs = 5_000;
 
@@ -63,8 +58,8 @@ const lastEpoch = ({ rollouts }: Objects): number => {
 };
 
 /** Those that can be read, in the order in which they were seen. */
-const rolloutsOf = ({ rollouts }: Objects): RolloutObject[] =>
-  [...rollouts.list()].flatMap(({ object }) => object ?? []);
+const readable = <T>(collection: Collection<T>): T[] =>
+  [...collection.list()].flatMap(({ object }) => object ?? []);
 
 const withPort = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
 
@@ -199,8 +194,12 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
       sync: sync.gauges(),
       queues: leadership.gauges(),
       eventsDropped: events.dropped,
-      rollouts: leadership.isLeader
-        ? [...rolloutGauges(rolloutsOf(objects)), ...leadership.eventCounts()]
+      led: leadership.isLeader
+        ? [
+            ...rolloutGauges(readable(objects.rollouts)),
+            ...leadership.eventCounts(),
+            ...objectGauges(readable(objects.runtimes), readable(objects.adapters)),
+          ]
         : [],
     });
   stack.defer(() => {

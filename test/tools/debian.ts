@@ -14,10 +14,10 @@ const inPath = (program: string): string | undefined =>
     .find((path) => existsSync(path));
 
 /**
- * A program of the Debian package of the same name: in the PATH, else in the user's cache, else taken out of the package,
+ * A program of a Debian package, by default the one of the same name: in the PATH, else in the user's cache, else taken out of the package,
  * which is not installed: no service starts, and nobody needs to be root. Undefined where apt does not have it.
  */
-export const debianProgram = async (name: string): Promise<string | undefined> => {
+export const debianProgram = async (name: string, from = name): Promise<string | undefined> => {
   const cached = join(cacheFolder('tools'), name);
   const known = inPath(name) ?? (existsSync(cached) ? cached : undefined);
   if (known !== undefined || inPath('apt-get') === undefined) return known;
@@ -25,7 +25,7 @@ export const debianProgram = async (name: string): Promise<string | undefined> =
   // Beside its place, so that it gets there whole by a rename.
   const folder = await mkdtemp(`${cached}.`);
   try {
-    await execute('apt-get', ['download', '-qq', name], { cwd: folder });
+    await execute('apt-get', ['download', '-qq', from], { cwd: folder });
     const [archive = ''] = await readdir(folder);
     await execute('dpkg-deb', ['-x', archive, 'content'], { cwd: folder });
     await rename(join(folder, 'content/usr/bin', name), cached);

@@ -78,7 +78,7 @@ readinessProbe:
 {{/* Where pods run: the same values for the operator and the runtime. */}}
 {{- define "adaptlet.placement" -}}
 {{- $set := dict }}
-{{- range $key := list "priorityClassName" "nodeSelector" "tolerations" "affinity" }}
+{{- range $key := list "priorityClassName" "runtimeClassName" "nodeSelector" "tolerations" "affinity" }}
 {{- with get $ $key }}
 {{- $_ := set $set $key . }}
 {{- end }}

@@ -11,6 +11,13 @@ describe('the execution providers for the devices of a pod', () => {
     expect(providersFor(['huawei.com/Ascend310P'])).toEqual(['CANNExecutionProvider']);
   });
 
+  it('are found by the DeviceClass of a claim, also of one that Kubernetes makes for a resource', () => {
+    expect(providersFor(['gpu.amd.com'])).toEqual(['MIGraphXExecutionProvider']);
+    expect(providersFor(['deviceclass.resource.kubernetes.io/gpu.nvidia.com'])).toEqual(
+      providersFor(['nvidia.com/gpu']),
+    );
+  });
+
   it('are none for what the table lacks', () => {
     expect(providersFor(['cpu', 'memory', 'squat.ai/video', 'nvidia.com/gpus'])).toEqual([]);
   });

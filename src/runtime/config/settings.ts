@@ -128,7 +128,9 @@ export const settingsSchema = z.object({
     ),
   deviceResources: list
     .prefault('')
-    .describe('Extended resources that this pod has from device plugins, such as nvidia.com/gpu.'),
+    .describe(
+      'Devices that this pod has: extended resources of device plugins, such as nvidia.com/gpu, and DeviceClasses of its claims, such as gpu.nvidia.com.',
+    ),
   requireProvider: z
     .enum(['true', 'false'])
     .prefault('false')

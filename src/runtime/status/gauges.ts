@@ -34,6 +34,8 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
   const running = Math.min(load.inEngine, load.maxConcurrent);
   return {
     ready: status.engine === 'ready',
+    // A plan that is followed without an operator has an address of ''.
+    connected: status.operator?.address ? status.operator.state === 'connected' : undefined,
     memory: status.memory,
     disk: status.disk,
     model: status.model,

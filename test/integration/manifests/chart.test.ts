@@ -18,6 +18,8 @@ type Schema = {
   readonly type?: unknown;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: unknown;
+  /** Former values, which pass here so that a template can say what to write. */
+  readonly deprecated?: boolean;
 };
 const schema = JSON.parse(read('values.schema.json')) as Schema & {
   readonly $defs: Readonly<Record<string, Schema>>;
@@ -28,7 +30,9 @@ const resolved = (part: Schema): Schema =>
 const schemaPaths = (part: Schema, path: Path = []): Path[] => {
   const { properties } = resolved(part);
   if (properties === undefined) return [path];
-  return Object.entries(properties).flatMap(([key, child]) => schemaPaths(child, [...path, key]));
+  return Object.entries(properties).flatMap(([key, child]) =>
+    child.deprecated === true ? [] : schemaPaths(child, [...path, key]),
+  );
 };
 
 /** Maps with keys of ours that let others pass. */
@@ -56,20 +60,88 @@ const refused: readonly [setting: string, value: unknown, message: string][] = [
   ['logLevel', 'trace', "at '/logLevel': value must be one of 'debug', 'info', 'warn', 'error'"],
   ['runtime.name', 'Adaptlet', "at '/runtime/name': 'Adaptlet' does not match"],
   ['runtime.model.name', '', "at '/runtime/model/name': minLength: got 0, want 1"],
+  ['runtime.suffix', 'a.b', "at '/runtime/suffix': 'a.b' does not match"],
   [
     'runtime.model.type',
-    'nfs',
-    "'/runtime/model/type': value must be one of 'hostPath', 'persistentVolumeClaim'",
+    'hostPath',
+    'runtime.model.type is gone: in its place set runtime.model.source, with the source that you set',
   ],
-  ['runtime.model.type', 'persistentVolumeClaim', 'set runtime.model.claim to the name of the claim'],
-  ['runtime.model.claim', 'models', 'set runtime.model.type to persistentVolumeClaim, or clear the claim'],
-  ['runtime.model.path', 'models/x', 'runtime.model.path is "models/x": a hostPath starts with /'],
-  ['runtime.model.path', '/var/lib/adaptlet/m', 'which the runtime alone owns: keep them apart'],
   [
-    'runtime.model',
-    { type: 'persistentVolumeClaim', claim: 'models', path: '/x' },
-    'runtime.model.path is "/x": a folder in the volume of the claim does not start with /',
+    'runtime.model.path',
+    '/srv',
+    'set runtime.model.source, with hostPath.path or persistentVolumeClaim.path',
   ],
+  ['runtime.model.claim', 'models', 'set runtime.model.source, with persistentVolumeClaim.claimName'],
+  [
+    'runtime.model.source',
+    { hostPath: { path: '/srv' }, persistentVolumeClaim: { claimName: 'models' } },
+    'runtime.model.source has hostPath and persistentVolumeClaim: a base model comes from one place, keep one',
+  ],
+  [
+    'runtime.model.source.oci.image',
+    'registry.example/models/x',
+    'runtime.model.source.oci needs both: image is HOST/REPO and digest is sha256:…',
+  ],
+  [
+    'runtime.model.source.oci.image',
+    'registry.example/models/x:v1',
+    "at '/runtime/model/source/oci/image': 'registry.example/models/x:v1' does not match",
+  ],
+  [
+    'runtime.model.source.oci.digest',
+    'sha256:12',
+    "'/runtime/model/source/oci/digest': 'sha256:12' does not",
+  ],
+  [
+    'runtime.model.source.image',
+    { path: 'x' },
+    'runtime.model.source.image.path is set without runtime.model.source.image.reference',
+  ],
+  [
+    'runtime.model.source.persistentVolumeClaim',
+    { claimName: 'models', path: '/x' },
+    'runtime.model.source.persistentVolumeClaim.path is "/x": a folder in a volume does not start with /',
+  ],
+  ['runtime.model.source.hostPath.path', 'x', "at '/runtime/model/source/hostPath/path': 'x' does not match"],
+  [
+    'runtime.model.source.hostPath.path',
+    '/var/lib/adaptlet/m',
+    'the base model lies in "/var/lib/adaptlet/m", and runtime.data.path "/var/lib/adaptlet" is what the runtime',
+  ],
+  ['runtime.model.disk', '4Gi', 'runtime.model.disk is the budget of models from a registry'],
+  ['runtime.profiles', [{ nodeSelector: {} }], "at '/runtime/profiles/0': missing property 'name'"],
+  [
+    'runtime.profiles',
+    [{ name: 'gpu', nodeSelctor: {} }],
+    "at '/runtime/profiles/0': additional properties 'nodeSelctor' not allowed",
+  ],
+  [
+    'runtime.profiles',
+    [{ name: 'cpu' }, { name: 'gpu', nodeSelector: { gpu: 'yes' } }],
+    'every node of "gpu" is one of "cpu" too, and would get two runtimes: give "cpu" a nodeSelector of its own',
+  ],
+  [
+    'runtime.profiles',
+    [
+      { name: 'gpu', nodeSelector: { gpu: 'yes', zone: 'a' } },
+      { name: 'wide', nodeSelector: { zone: 'a' } },
+    ],
+    'every node of "gpu" is one of "wide" too',
+  ],
+  [
+    'runtime.profiles',
+    [
+      { name: 'gpu', nodeSelector: { gpu: 'a' } },
+      { name: 'gpu', nodeSelector: { gpu: 'b' } },
+    ],
+    'runtime.profiles has two of the name "gpu"',
+  ],
+  [
+    'runtime.profiles',
+    [{ name: 'n'.repeat(60) }],
+    'is longer than 63 characters, shorten the name of the profile',
+  ],
+  ['operator.nodeLabels', ['a b'], "at '/operator/nodeLabels/0': 'a b' does not match"],
   ['runtime.data.path', 'data', "at '/runtime/data/path': 'data' does not match"],
   ['runtime.data.sizeLimit', '4Gi', 'a hostPath has no limit, runtime.adapters.disk is the budget'],
   ['runtime.adapters.memory', 'lots', "at '/runtime/adapters/memory': 'lots' does not match"],
@@ -141,6 +213,33 @@ describe('the Helm chart', () => {
     expect(stderr).toContain(
       'operator.enabled and runtime.enabled are both false: nothing would be installed',
     );
+  });
+
+  it('lets profiles share a selector where an affinity keeps them apart', async () => {
+    const apart = {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: [{ matchExpressions: [{ key: 'gpu', operator: 'DoesNotExist' }] }],
+        },
+      },
+    };
+    const profiles = [
+      { name: 'cpu', affinity: apart },
+      { name: 'gpu', nodeSelector: { gpu: 'yes' } },
+    ];
+    const { code, stdout } = await render('--set-json', `runtime.profiles=${JSON.stringify(profiles)}`);
+    expect(code).toBe(0);
+    expect(stdout.match(/^kind: DaemonSet$/gm)).toHaveLength(2);
+  });
+
+  it('says which API server has no image volumes, and what to use there', async () => {
+    const image = ['--set', 'runtime.model.source.image.reference=registry.example/models/x:v1'];
+    const { code, stderr } = await render(...image, '--kube-version', 'v1.32.9+k3s1');
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      'runtime.model.source.image needs Kubernetes 1.33 and this is v1.32.9: set runtime.model.source.oci',
+    );
+    expect((await render(...image, '--kube-version', 'v1.33.0-rc.1')).code).toBe(0);
   });
 
   it('says which API server is too old', async () => {

@@ -1,16 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Cluster, startCluster, toolPath } from '../../cluster/index.ts';
-import { runProgram } from '../../support/program.ts';
-import { helmEnvironment } from './helm.ts';
+import { type Cluster, startCluster } from '../../cluster/index.ts';
+import { runJobPod } from './job-pod.ts';
+import { runBlock, shellBlocks } from './shell-blocks.ts';
 
-const page = readFileSync(join(import.meta.dirname, '../../../docs/how-to/install-on-k3s.md'), 'utf8');
+const [install = '', look = '', values = '', uninstall = '', ...remove] = shellBlocks('install-on-k3s.md');
+const upgrade = shellBlocks('upgrade.md');
 
-/** The shell blocks of the page, in their order. */
-const blocks = [...page.matchAll(/^( *)```sh\n([\s\S]*?)^ *```$/gm)].map(([, , text = '']) => text.trim());
-
-describe('docs/how-to/install-on-k3s.md', () => {
+describe('docs/how-to/install-on-k3s.md, and upgrade.md in between', () => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await startCluster({ controllerManager: true });
@@ -35,21 +31,18 @@ describe('docs/how-to/install-on-k3s.md', () => {
       await cluster.kubectlOk(['get', '--raw', `/apis/adaptlet.io/v1alpha1/${kind}?resourceVersion=0`]);
   };
 
-  it('has commands that work one after the other on a real API server', async () => {
-    expect(blocks).toHaveLength(5);
-    const path = [
-      dirname(await toolPath('helm')),
-      dirname(await toolPath('kubectl')),
-      process.env['PATH'],
-    ].join(':');
-    for (const block of blocks) {
+  it('have commands that work one after the other on a real API server', async () => {
+    expect([upgrade.length, remove.length]).toEqual([2, 1]);
+    for (const block of [install, look, values, ...upgrade, uninstall, ...remove]) {
       if (block.includes('delete crd')) await useEveryKind();
-      const result = await runProgram('timeout', ['90', 'bash', '-ec', block], {
-        env: { ...helmEnvironment(cluster.kubeconfig), PATH: path },
-      });
+      const job = block.includes('uninstall')
+        ? runJobPod(cluster, 'adaptlet-system', 'adaptlet-release-adapters')
+        : undefined;
+      const result = await runBlock(cluster, block);
       const left = result.code === 0 ? '' : await whatIsLeft();
       expect(result, `${block}\n${left}`).toMatchObject({ code: 0 });
       expect(result.stderr, block).not.toMatch(/warning|error/i);
+      if (job !== undefined) expect(await job).toMatchObject({ code: 0 });
     }
     const { stdout } = await cluster.kubectl('get', 'crd,clusterrole', '-o', 'name');
     expect(stdout).not.toContain('adaptlet');

@@ -1,10 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, sharedCluster } from '../../cluster/index.ts';
-import { runProgram } from '../../support/program.ts';
-import { type Manifest, manifestsOf, rendered, valuesFile } from './helm.ts';
+import { type Manifest, rendered, valuesFile } from './helm.ts';
 
 type Workload = Manifest & { readonly spec: { readonly template: { readonly spec: object } } };
 
@@ -20,12 +16,12 @@ beforeAll(async () => {
     restricted,
     'pod-security.kubernetes.io/enforce=restricted',
   ]);
-  for (const account of ['adaptlet-operator', 'adaptlet-runtime'])
+  for (const account of ['adaptlet-operator', 'adaptlet-runtime', 'adaptlet-release-adapters'])
     await cluster.ensureServiceAccount(restricted, account);
 });
 
 /** What the API server says to a pod of a workload in a namespace that enforces `restricted`. */
-const admission = async (manifests: readonly Manifest[], kind: 'Deployment' | 'DaemonSet') => {
+const admission = async (manifests: readonly Manifest[], kind: 'Deployment' | 'DaemonSet' | 'Job') => {
   const workload = manifests.find((manifest) => manifest.kind === kind) as Workload;
   const metadata = { name: 'pod', namespace: restricted };
   const pod = { apiVersion: 'v1', kind: 'Pod', metadata, spec: workload.spec.template.spec };
@@ -42,6 +38,10 @@ const admission = async (manifests: readonly Manifest[], kind: 'Deployment' | 'D
 describe('PodSecurity restricted', () => {
   it('accepts the operator', async () => {
     expect(await admission(await rendered(), 'Deployment')).toEqual({ code: 0, stderr: '' });
+  });
+
+  it('accepts the Job before an uninstall', async () => {
+    expect(await admission(await rendered(), 'Job')).toEqual({ code: 0, stderr: '' });
   });
 
   it('accepts the runtime of values/restricted.yaml', async () => {
@@ -62,32 +62,5 @@ describe('PodSecurity restricted', () => {
     expect(violations).toContain('container "own-data" must not include "CHOWN"');
     expect(violations).toContain('volumes "data", "model" use restricted volume type "hostPath"');
     expect(violations).not.toContain('container "runtime"');
-  });
-});
-
-describe('the install as code', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'adaptlet-synth-'));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-  it('is accepted by the API server without a warning', async () => {
-    const cdk8s = join(import.meta.dirname, '../../../node_modules/.bin/cdk8s');
-    const synth = await runProgram(cdk8s, ['synth', '--check-upgrade=false', '--output', folder]);
-    expect(synth).toMatchObject({ code: 0 });
-    const text = readFileSync(join(folder, 'adaptlet.k8s.yaml'), 'utf8');
-    const { code, stdout, stderr } = await cluster.kubectlWith(
-      { stdin: text.replaceAll('namespace: adaptlet-system', `namespace: ${restricted}`) },
-      'apply',
-      '--server-side',
-      '--force-conflicts',
-      '--dry-run=server',
-      '-f',
-      '-',
-    );
-    // A DaemonSet with folders of the node is made in any namespace; its pods are not, and the API server says so.
-    expect(
-      stderr.split('\n').filter((line) => line !== '' && !line.includes('would violate PodSecurity')),
-    ).toEqual([]);
-    expect(code).toBe(0);
-    expect(stdout.trim().split('\n')).toHaveLength(manifestsOf(text).length);
   });
 });

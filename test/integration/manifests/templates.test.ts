@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import packageJson from '../../../package.json' with { type: 'json' };
+import { repositoryRoot } from '../../support/process.ts';
 import { chart, type Manifest, nameOf, readValues, rendered, valueSets, valuesFile } from './helm.ts';
 import { leavesOf, type Path, valueAt, without } from './paths.ts';
 
@@ -45,6 +46,20 @@ describe('what the chart renders', () => {
       }
     }
     expect(known.map((path) => path.join('.')).filter((name) => !matters.has(name))).toEqual([]);
+  });
+
+  it('is three DaemonSets and one Service for the profiles of docs/how-to/devices.md', async () => {
+    const page = readFileSync(join(repositoryRoot, 'docs/how-to/devices.md'), 'utf8');
+    const [, values = ''] = /```yaml\n([\s\S]*?)```/.exec(page) ?? [];
+    const file = join(folder, 'devices.yaml');
+    writeFileSync(file, values);
+    const names = (await rendered('-f', file)).map(nameOf);
+    expect(names.filter((name) => name.startsWith('DaemonSet'))).toEqual([
+      'DaemonSet adaptlet-runtime-nvidia',
+      'DaemonSet adaptlet-runtime-shared',
+      'DaemonSet adaptlet-runtime-cpu',
+    ]);
+    expect(names.filter((name) => name === 'Service adaptlet-runtime')).toHaveLength(1);
   });
 
   it('names nothing twice', async () => {

@@ -5,7 +5,7 @@ import { freePort } from '../../cluster/ports.ts';
 import { LoggedProcess } from '../../cluster/process.ts';
 import { waitFor } from '../../support/wait.ts';
 
-/** A Prometheus on a loopback port that scrapes `/metrics` of the targets (`host:port`) five times a second. */
+/** A Prometheus on a loopback port that scrapes `/metrics` of the targets (`host:port`) and looks at its rules five times a second. */
 export type PrometheusProcess = AsyncDisposable & {
   readonly address: string;
   /** Ends it at once; the address then refuses connections. */
@@ -15,12 +15,14 @@ export type PrometheusProcess = AsyncDisposable & {
 export const startPrometheus = async (
   program: string,
   targets: readonly string[],
+  ruleFiles: readonly string[] = [],
 ): Promise<PrometheusProcess> => {
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-prometheus-'));
   const config = join(folder, 'prometheus.yml');
   // YAML takes JSON.
   const settings = {
-    global: { scrape_interval: '200ms', scrape_timeout: '200ms' },
+    global: { scrape_interval: '200ms', scrape_timeout: '200ms', evaluation_interval: '200ms' },
+    rule_files: ruleFiles,
     scrape_configs: [{ job_name: 'test', static_configs: [{ targets }] }],
   };
   await writeFile(config, JSON.stringify(settings));

@@ -7,6 +7,8 @@ import { metrics } from './names.ts';
 /** The state of the runtime at the moment of a scrape. */
 export type RuntimeGauges = {
   readonly ready: boolean;
+  /** Whether there is a stream with the operator; undefined where none is followed. */
+  readonly connected: boolean | undefined;
   readonly memory: { readonly usedBytes: number; readonly budgetBytes: number };
   readonly disk: { readonly usedBytes: number; readonly budgetBytes: number };
   /** Of the base model while it is fetched, else 0. */
@@ -70,6 +72,10 @@ export const metricFamilies = (
   nowMs: number,
 ): MetricFamily[] => [
   gauge(metrics.ready, gauges.ready ? 1 : 0),
+  {
+    ...metrics.connected,
+    samples: gauges.connected === undefined ? [] : [{ labels: {}, value: Number(gauges.connected) }],
+  },
   gauge(metrics.memoryUsed, gauges.memory.usedBytes),
   gauge(metrics.memoryBudget, gauges.memory.budgetBytes),
   gauge(metrics.diskUsed, gauges.disk.usedBytes),

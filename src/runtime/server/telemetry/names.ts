@@ -46,6 +46,10 @@ export const metrics = {
     help: 'Share of requests that this runtime applies for the canary of a rollout.',
   },
   ready: { name: 'adaptlet_ready', help: '1 while requests can be answered, else 0.' },
+  connected: {
+    name: 'adaptlet_connected_to_operator',
+    help: '1 while this runtime has a stream with its operator, 0 while it goes on by its last plan; absent without one.',
+  },
   buildInfo: {
     name: 'adaptlet_build_info',
     help: 'Always 1; labels are the version and the instance of this process.',

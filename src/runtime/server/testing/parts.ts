@@ -9,6 +9,7 @@ import { FakeServing } from './fake-serving.ts';
 
 export const fakeGauges: RuntimeGauges = {
   ready: true,
+  connected: true,
   memory: { usedBytes: 100, budgetBytes: 1000 },
   disk: { usedBytes: 200, budgetBytes: 2000 },
   model: { receivedBytes: 0, totalBytes: 0 },

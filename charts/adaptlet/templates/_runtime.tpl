@@ -1,0 +1,215 @@
+{{- /* A profile: the settings of the runtime, and its own in place of them. Called with root and profile. */}}
+{{- define "adaptlet.profile" -}}
+{{- $settings := deepCopy .root.Values.runtime }}
+{{- range $key, $value := omit .profile "name" }}
+{{- $_ := set $settings $key $value }}
+{{- end }}
+{{- $name := .root.Values.runtime.name }}
+{{- with .profile.name }}
+{{- $name = printf "%s-%s" $name . }}
+{{- end }}
+{{- $_ := set $settings "name" $name }}
+{{- toJson $settings }}
+{{- end }}
+
+{{- /* Devices that choose the execution providers: extended resources in the limits, and DeviceClasses of claims. */}}
+{{- define "adaptlet.devices" -}}
+{{- $devices := list }}
+{{- range $name, $_ := dig "limits" dict .resources }}
+{{- if contains "/" $name }}{{ $devices = append $devices $name }}{{ end }}
+{{- end }}
+{{- join "," (concat $devices .deviceClasses) }}
+{{- end }}
+
+{{- define "adaptlet.dataFolder" -}}
+{{- $runtime := .Values.runtime }}
+{{- $runtime.data.path | default (ternary "/var/lib/adaptlet" (printf "/var/lib/adaptlet-%s" $runtime.suffix) (empty $runtime.suffix)) }}
+{{- end }}
+
+{{- define "adaptlet.daemonSet" -}}
+{{- $root := .root }}
+{{- $runtime := include "adaptlet.profile" . | fromJson }}
+{{- $namespace := $root.Release.Namespace }}
+{{- $of := dict "root" $root "component" "runtime" }}
+{{- $profile := .profile.name }}
+{{- $data := $runtime.data }}
+{{- $owned := and (eq $data.type "hostPath") $data.own }}
+{{- $source := include "adaptlet.modelSource" $root | fromJson }}
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: {{ $runtime.name }}
+  namespace: {{ $namespace }}
+  labels:
+    {{- include "adaptlet.labels" $of | nindent 4 }}
+    {{- with $profile }}
+    adaptlet.io/profile: {{ . }}
+    {{- end }}
+spec:
+  selector:
+    matchLabels:
+      {{- include "adaptlet.selector" $of | nindent 6 }}
+      {{- with $profile }}
+      adaptlet.io/profile: {{ . }}
+      {{- end }}
+  updateStrategy:
+    type: {{ $runtime.updateStrategy.type }}
+    {{- if eq $runtime.updateStrategy.type "RollingUpdate" }}
+    # No surge: one process at a time owns the data of a node.
+    rollingUpdate: {maxUnavailable: {{ $runtime.updateStrategy.maxUnavailable }}}
+    {{- end }}
+  minReadySeconds: {{ int64 $runtime.minReadySeconds }}
+  template:
+    metadata:
+      labels:
+        {{- include "adaptlet.podLabels" (dict "root" $root "component" "runtime" "extra" $runtime.podLabels) | nindent 8 }}
+        {{- with $profile }}
+        adaptlet.io/profile: {{ . }}
+        {{- end }}
+      {{- with include "adaptlet.podAnnotations" (dict "root" $root "port" 8080 "extra" $runtime.podAnnotations) }}
+      {{- . | nindent 6 }}
+      {{- end }}
+    spec:
+      serviceAccountName: {{ $root.Values.runtime.name }}
+      automountServiceAccountToken: false
+      # Variables of Services, such as ADAPTLET_OPERATOR_PORT, look like settings.
+      enableServiceLinks: false
+      securityContext:
+        {{- include "adaptlet.podSecurity" $root | nindent 8 }}
+        {{- with $runtime.supplementalGroups }}
+        supplementalGroups: {{ toJson . }}
+        {{- end }}
+      terminationGracePeriodSeconds: {{ int64 $runtime.terminationGracePeriodSeconds }}
+      {{- with $runtime.resourceClaims }}
+      resourceClaims:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $root.Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with include "adaptlet.placement" $runtime }}
+      {{- . | nindent 6 }}
+      {{- end }}
+      {{- if $owned }}
+      initContainers:
+        # The kubelet makes a folder of the node for root; the runtime is not root.
+        - name: own-data
+          image: {{ include "adaptlet.image" $root | quote }}
+          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          command: [node, -e, "require('node:fs').chownSync('/var/lib/adaptlet', {{ int64 $root.Values.runAsUser }}, {{ int64 $root.Values.runAsUser }})"]
+          resources:
+            requests: {cpu: 10m, memory: 64Mi}
+            limits: {memory: 128Mi}
+          securityContext:
+            allowPrivilegeEscalation: false
+            capabilities: {drop: [ALL], add: [CHOWN]}
+            readOnlyRootFilesystem: true
+            runAsNonRoot: false
+            runAsUser: 0
+          volumeMounts:
+            - {name: data, mountPath: /var/lib/adaptlet}
+      {{- end }}
+      containers:
+        - name: runtime
+          image: {{ include "adaptlet.image" $root | quote }}
+          imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          args: [serve]
+          env:
+            - {name: ADAPTLET_RUNTIME_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+            - {name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+            - {name: ADAPTLET_RUNTIME_NAME, value: "$(NODE_NAME){{ with $runtime.suffix }}.model-{{ . }}{{ end }}"}
+            - {name: ADAPTLET_RUNTIME_KIND, value: node}
+            - {name: ADAPTLET_MODEL, value: {{ $source.model | quote }}}
+            - {name: ADAPTLET_MODEL_NAME, value: {{ $runtime.model.name | quote }}}
+            {{- with $runtime.model.disk }}
+            - {name: ADAPTLET_MODEL_DISK, value: {{ . | quote }}}
+            {{- end }}
+            - {name: ADAPTLET_DATA_DIR, value: /var/lib/adaptlet}
+            - {name: ADAPTLET_OPERATOR, value: "adaptlet-operator.{{ $namespace }}.svc:9443"}
+            - {name: ADAPTLET_OPERATOR_CA, value: /etc/adaptlet/ca/ca.crt}
+            - {name: ADAPTLET_OPERATOR_TOKEN, value: /var/run/adaptlet/token}
+            - {name: ADAPTLET_GRPC_LISTEN, value: "0.0.0.0:9000"}
+            - {name: ADAPTLET_HTTP_LISTEN, value: "0.0.0.0:8080"}
+            - {name: ADAPTLET_ADAPTER_MEMORY, value: {{ $runtime.adapters.memory | quote }}}
+            - {name: ADAPTLET_ADAPTER_DISK, value: {{ $runtime.adapters.disk | quote }}}
+            - {name: ADAPTLET_THREADS, value: {{ int64 $runtime.threads | quote }}}
+            - {name: ADAPTLET_LOG_LEVEL, value: {{ $root.Values.logLevel | quote }}}
+            {{- if $runtime.labels }}
+            {{- $pairs := list }}
+            {{- range $key, $value := $runtime.labels }}
+            {{- $pairs = append $pairs (printf "%s=%s" $key $value) }}
+            {{- end }}
+            - {name: ADAPTLET_LABELS, value: {{ join "," $pairs | quote }}}
+            {{- end }}
+            {{- with include "adaptlet.devices" $runtime }}
+            - {name: ADAPTLET_DEVICE_RESOURCES, value: {{ . | quote }}}
+            {{- end }}
+            {{- with $runtime.executionProviders }}
+            - {name: ADAPTLET_EXECUTION_PROVIDERS, value: {{ join "," . | quote }}}
+            {{- end }}
+            {{- if $runtime.requireProvider }}
+            - {name: ADAPTLET_REQUIRE_PROVIDER, value: "true"}
+            {{- end }}
+            {{- if $runtime.registrySecret }}
+            - {name: ADAPTLET_REGISTRY_CONFIG, value: /etc/adaptlet/registry/config.json}
+            {{- end }}
+            {{- with $runtime.extraEnv }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+          ports:
+            - {name: grpc, containerPort: 9000}
+            - {name: http, containerPort: 8080}
+          {{- include "adaptlet.probes" (dict "startSeconds" $runtime.startupSeconds) | nindent 10 }}
+          resources:
+            {{- toYaml $runtime.resources | nindent 12 }}
+          securityContext:
+            {{- include "adaptlet.containerSecurity" $root | nindent 12 }}
+          volumeMounts:
+            - {name: data, mountPath: /var/lib/adaptlet}
+            {{- with $source.volume }}
+            - name: model
+              mountPath: /model
+              readOnly: true
+              {{- with $source.path }}
+              subPath: {{ . | quote }}
+              {{- end }}
+            {{- end }}
+            - {name: ca, mountPath: /etc/adaptlet/ca, readOnly: true}
+            - {name: token, mountPath: /var/run/adaptlet, readOnly: true}
+            - {name: tmp, mountPath: /tmp}
+            {{- if $runtime.registrySecret }}
+            - {name: registry, mountPath: /etc/adaptlet/registry, readOnly: true}
+            {{- end }}
+            {{- with $runtime.extraVolumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+      volumes:
+        - name: data
+          {{- if eq $data.type "hostPath" }}
+          hostPath: {path: {{ include "adaptlet.dataFolder" $root | quote }}, type: DirectoryOrCreate}
+          {{- else if $data.sizeLimit }}
+          emptyDir: {sizeLimit: {{ $data.sizeLimit | quote }}}
+          {{- else }}
+          emptyDir: {}
+          {{- end }}
+        {{- with $source.volume }}
+        - name: model
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
+        # The operator writes it. A node starts and serves without it, and takes it when it comes.
+        - name: ca
+          configMap: {name: adaptlet-ca, optional: true}
+        - name: token
+          projected:
+            sources:
+              - serviceAccountToken: {audience: adaptlet, expirationSeconds: 3600, path: token}
+        - name: tmp
+          emptyDir: {}
+        {{- with $runtime.registrySecret }}
+        {{- include "adaptlet.registryVolume" . | nindent 8 }}
+        {{- end }}
+        {{- with $runtime.extraVolumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+{{- end }}

@@ -1,0 +1,48 @@
+import { conditionOf } from '../api/condition.ts';
+import type { AdapterObject } from '../api/objects.ts';
+import type { MetricFamily } from '../telemetry/exposition.ts';
+import type { RuntimeObject } from './objects/objects.ts';
+
+/** Metrics of single objects, told by the leader, of those alone with which something is wrong. */
+export const objectMetrics = {
+  offlineSince: {
+    name: 'adaptlet_runtime_offline_since_timestamp_seconds',
+    help: 'When a runtime went offline, in Unix time; by its namespace, name and node. Those that are connected have none.',
+  },
+  failedRuntimes: {
+    name: 'adaptlet_adapter_failed_runtimes',
+    help: 'Runtimes on which an Adapter failed, by its namespace and name. Those that failed nowhere have none.',
+  },
+} as const;
+
+/** Objects of a kind that have series; a fleet that is offline as a whole is one alert, not thousands. */
+export const maxToldObjects = 1000;
+
+/** What alerts are about, from the statuses: another leader tells the same. */
+export const objectGauges = (
+  runtimes: Iterable<RuntimeObject>,
+  adapters: Iterable<AdapterObject>,
+): MetricFamily[] => [
+  {
+    ...objectMetrics.offlineSince,
+    samples: Iterator.from(runtimes)
+      .flatMap(({ metadata: { namespace, name }, status }) => {
+        const away = conditionOf(status?.conditions, 'Connected')?.status === 'False';
+        const since = Date.parse(status?.disconnectedAt ?? '');
+        if (!away || Number.isNaN(since)) return [];
+        return [{ labels: { namespace, name, node: status?.node ?? '' }, value: since / 1000 }];
+      })
+      .take(maxToldObjects)
+      .toArray(),
+  },
+  {
+    ...objectMetrics.failedRuntimes,
+    samples: Iterator.from(adapters)
+      .flatMap(({ metadata: { namespace, name }, status }) => {
+        const value = status?.runtimes.failed ?? 0;
+        return value === 0 ? [] : [{ labels: { namespace, name }, value }];
+      })
+      .take(maxToldObjects)
+      .toArray(),
+  },
+];
