@@ -73,11 +73,14 @@ export type Bundle = {
 
 const once = async (entries: ReadonlyMap<string, string>, folder: string, found: (file: string) => void) =>
   await build({
-    entryPoints: Object.fromEntries(entries),
+    // Their order decides that of modules in shared files; they were found in any.
+    entryPoints: Object.fromEntries([...entries].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     chunkNames: 'shared-[hash]',
     absWorkingDir: root,
+    // A node_modules that is a link is one as well.
+    preserveSymlinks: true,
     bundle: true,
     splitting: true,
     format: 'esm',

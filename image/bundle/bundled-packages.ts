@@ -41,14 +41,13 @@ const readPackage = (path: string): BundledPackage => {
 const packagePath = (file: string): string | undefined =>
   /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1];
 
-/** The packages that the files belong to, and those that lie beside the bundle; sorted by name and version. */
+/** The packages that the files belong to, and those that lie beside the bundle; sorted, each version once. */
 export const packagesOf = (inputs: readonly string[]): readonly BundledPackage[] => {
   const paths = new Set<string>(unbundled.map((name) => `node_modules/${name}`));
   for (const input of inputs) {
     const path = packagePath(input);
     if (path !== undefined) paths.add(path);
   }
-  return [...paths]
-    .map(readPackage)
-    .toSorted((a, b) => a.name.localeCompare(b.name, 'en') || a.version.localeCompare(b.version, 'en'));
+  const packages = new Map([...paths].map(readPackage).map((one) => [`${one.name}@${one.version}`, one]));
+  return [...packages.entries()].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
 };

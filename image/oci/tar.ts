@@ -1,11 +1,11 @@
-import { pack } from 'tar-stream';
+import { type Pack, pack } from 'tar-stream';
 import { bytesOf, type Entry } from '../rootfs/entry.ts';
 
 /** Everything belongs to root and is of the start of time: equal entries, equal bytes. */
 const owner = { uid: 0, gid: 0, uname: '', gname: '', mtime: new Date(0) };
 
 /** A tar stream of the entries, in their order. */
-export const tar = (entries: readonly Entry[]): NodeJS.ReadableStream => {
+export const tar = (entries: readonly Entry[]): Pack => {
   const stream = pack();
   const write = async (): Promise<void> => {
     for (const entry of entries) {
