@@ -26,8 +26,8 @@ const filesOf = async (layer: string): Promise<Found[]> => {
   const reader = extract();
   reader.on('entry', ({ name, type, mode = 0, uid, gid, mtime }, stream, next) => {
     let machine: number | undefined;
-    stream.once('data', (chunk: Buffer) => {
-      if (chunk.subarray(0, 4).equals(elf)) machine = chunk.readUInt16LE(18);
+    stream.once('data', (chunk) => {
+      if (Buffer.isBuffer(chunk) && chunk.subarray(0, 4).equals(elf)) machine = chunk.readUInt16LE(18);
     });
     stream.once('end', () => {
       found.push({ name, type: type ?? '', mode, owner: `${uid}:${gid}`, time: Number(mtime), machine });

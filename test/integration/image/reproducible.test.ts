@@ -41,7 +41,7 @@ describe('a build of the image', () => {
   it('gives the same layers in another folder, with nothing kept of an earlier build but what was downloaded', async () => {
     const copy = join(folder, 'copy');
     await mkdir(copy);
-    for (const name of ['src', 'image', 'package.json', 'package-lock.json', 'LICENSE'])
+    for (const name of ['src', 'image', 'package.json', 'package-lock.json', 'tsconfig.json', 'LICENSE'])
       await cp(join(root, name), join(copy, name), { recursive: true });
     // As npm ci would make it.
     await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
