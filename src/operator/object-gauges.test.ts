@@ -17,6 +17,7 @@ const metadata = (name: string) => ({
 const runtime = (name: string, connected: 'True' | 'False', disconnectedAt?: string): RuntimeObject => ({
   kind: 'AdapterRuntime',
   metadata: metadata(name),
+  spec: {},
   status: {
     kind: 'Node',
     node: name,

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, realpath, rename, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { cacheFolder } from './cache.ts';
@@ -28,7 +28,9 @@ export const debianProgram = async (name: string, from = name): Promise<string |
     await execute('apt-get', ['download', '-qq', from], { cwd: folder });
     const [archive = ''] = await readdir(folder);
     await execute('dpkg-deb', ['-x', archive, 'content'], { cwd: folder });
-    await rename(join(folder, 'content/usr/bin', name), cached);
+    // It may be a link to the other folder.
+    const places = ['usr/bin', 'usr/sbin'].map((place) => join(folder, 'content', place, name));
+    await rename(await realpath(places.find((path) => existsSync(path)) ?? ''), cached);
     return cached;
   } catch (error) {
     process.stderr.write(`${name} could not be taken from apt (apt-get update?): ${String(error)}\n`);

@@ -1,0 +1,61 @@
+import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type BuiltImages, buildImages } from '../../../image/build.ts';
+import { cacheFolder } from '../../../image/materials/cache.ts';
+import { root } from '../../../image/source.ts';
+import { runProgram } from '../../support/program.ts';
+
+type Manifest = { readonly layers: readonly { readonly digest: string }[] };
+
+const layersOf = async (layout: string): Promise<readonly string[]> => {
+  const blob = async (digest: string): Promise<string> =>
+    readFile(join(layout, 'blobs', digest.replace(':', '/')), 'utf8');
+  type Index = { readonly manifests: readonly { readonly digest: string }[] };
+  const top = JSON.parse(await readFile(join(layout, 'index.json'), 'utf8')) as Index;
+  const index = JSON.parse(await blob(top.manifests[0]?.digest ?? '')) as Index;
+  const manifest = JSON.parse(await blob(index.manifests[0]?.digest ?? '')) as Manifest;
+  return manifest.layers.map(({ digest }) => digest);
+};
+
+describe('a build of the image', () => {
+  let folder: string;
+  let first: BuiltImages;
+  const build = (name: string): Promise<BuiltImages> =>
+    buildImages({ archs: ['amd64'], folder: join(folder, name), say: () => undefined });
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'adaptlet-image-'));
+    first = await build('first');
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('gives the digest of the build before, with all that is attached', async () => {
+    const second = await build('second');
+    expect(second.digest).toBe(first.digest);
+    const archives = [first, second].map(({ images }) => images.get('amd64')?.archive ?? '');
+    const [one, other] = await Promise.all(archives.map((path) => readFile(path)));
+    expect(one?.equals(other ?? Buffer.alloc(0))).toBe(true);
+  });
+
+  it('gives the same layers in another folder, with nothing kept of an earlier build but what was downloaded', async () => {
+    const copy = join(folder, 'copy');
+    await mkdir(copy);
+    for (const name of ['src', 'image', 'package.json', 'package-lock.json', 'tsconfig.json', 'LICENSE'])
+      await cp(join(root, name), join(copy, name), { recursive: true });
+    // As npm ci would make it.
+    await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+    const cache = join(folder, 'cache');
+    await mkdir(join(cache, 'adaptlet/image'), { recursive: true });
+    for (const kind of ['npm', 'debian'])
+      await symlink(cacheFolder(kind), join(cache, 'adaptlet/image', kind));
+    const { code, stderr } = await runProgram(
+      process.execPath,
+      [join(copy, 'image/main.ts'), 'amd64', '--folder', join(copy, 'out')],
+      { cwd: copy, env: { XDG_CACHE_HOME: cache } },
+    );
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(await layersOf(join(copy, 'out/oci'))).toEqual(await layersOf(first.layout));
+  });
+});
