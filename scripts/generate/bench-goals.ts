@@ -88,6 +88,7 @@ export const goals: readonly Goal[] = [
   most('rollback', 'results.guard.p99', 100, 'guard crosses its limit to last canary answer begun, p99, ms'),
   most('rollback', 'failed_requests', 0, 'requests that failed beyond those that crossed the limit'),
   most('rollback', 'results.operator_abort.p99', 1000, 'abort to last canary request on 20 nodes, p99, ms'),
+  most('image', 'results.size_mib.median', 200, 'compressed image of one architecture, MiB'),
 ];
 
 /** The number of a goal's key; undefined when the report has none. */

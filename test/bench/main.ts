@@ -6,6 +6,7 @@ import { cache } from './cache.ts';
 import { cold } from './cold.ts';
 import { control } from './control.ts';
 import { fairness } from './fairness.ts';
+import { image } from './image.ts';
 import { judgeBench } from './judge.ts';
 import { many } from './many.ts';
 import { memory } from './memory.ts';
@@ -32,6 +33,7 @@ const benches: Record<string, () => Promise<Report>> = {
   judge: judgeBench,
   rollback,
   reward,
+  image,
   peers,
 };
 
