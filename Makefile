@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What CI does for less than a minute each.
 SOAKS := never-disturbed recycled-memory cluster/random
-.PHONY: help setup demo demo-cluster plugin test soak fuzz check gen format bench clean
+.PHONY: help setup demo demo-cluster plugin test soak fuzz check gen format image bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ gen: setup ## write the generated files: protos, CRDs, reference pages
 
 format: setup ## format the code
 	@npm run -s format
+
+image: setup ## the container image for amd64 and arm64, in dist/image; without docker; ARCH=amd64
+	@node image/main.ts $(ARCH)
 
 bench: setup ## benchmarks; BENCH=switch|cold|split|control
 	@node test/bench/main.ts $(BENCH)

@@ -12,10 +12,11 @@ export type Source = {
   readonly created: string;
 };
 
+const git = async (...args: string[]): Promise<string> =>
+  (await run('git', args, { cwd: root })).stdout.trim();
+
 /** Where the code stands in git; undefined outside a repository, as in an unpacked archive. */
 export const readSource = async (): Promise<Source | undefined> => {
-  const git = async (...args: string[]): Promise<string> =>
-    (await run('git', args, { cwd: root })).stdout.trim();
   try {
     const seconds = Number(await git('log', '-1', '--format=%ct'));
     const commit = await git('rev-parse', 'HEAD');

@@ -20,8 +20,8 @@ const programName = (file: string): string =>
  */
 const programPaths = (found: (file: string) => void): Plugin => ({
   name: 'program-paths',
-  setup({ onLoad }) {
-    onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
+  setup(building) {
+    building.onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8');
       const contents = text.replace(programs, (_, target: string) => {
         const file = join(dirname(path), target);
@@ -34,11 +34,11 @@ const programPaths = (found: (file: string) => void): Plugin => ({
 });
 
 /** Packages that look for their files beside themselves: they find them in node_modules beside the bundle. */
-const packageFolders = (looking: readonly string[]): Plugin => ({
+const packageFolders = (files: readonly string[]): Plugin => ({
   name: 'package-folders',
-  setup({ onLoad }) {
-    const names = looking.map((file) => file.replaceAll('.', String.raw`\.`)).join('|');
-    onLoad({ filter: new RegExp(`/node_modules/(?:${names})$`) }, async ({ path }) => {
+  setup(building) {
+    const names = files.map((file) => file.replaceAll('.', String.raw`\.`)).join('|');
+    building.onLoad({ filter: new RegExp(`/node_modules/(?:${names})$`) }, async ({ path }) => {
       const text = await readFile(path, 'utf8');
       const place = JSON.stringify(`/node_modules/${dirname(relative(modules, path))}`);
       return { contents: text.replaceAll('__dirname', `(__bundleFolder + ${place})`), loader: 'js' };

@@ -35,15 +35,16 @@ const keyOf = (entries: readonly Entry[]): string => {
   return hash.digest('hex');
 };
 
+const watch = (see: (chunk: Buffer) => void): PassThrough => {
+  const stream = new PassThrough();
+  stream.on('data', see);
+  return stream;
+};
+
 const write = async (entries: readonly Entry[], file: string): Promise<Omit<Layer, 'what' | 'file'>> => {
   const plain = createHash('sha256');
   const packed = createHash('sha256');
   let size = 0;
-  const watch = (see: (chunk: Buffer) => void): PassThrough => {
-    const stream = new PassThrough();
-    stream.on('data', see);
-    return stream;
-  };
   await pipeline(
     tar(entries),
     watch((chunk) => plain.update(chunk)),

@@ -61,7 +61,8 @@ const start = async (runc: string, image: UnpackedImage, folder: string): Promis
 export const image = async (): Promise<Report> => {
   const own = ownArchitecture();
   const runc = await debianProgram('runc');
-  if (own === undefined || runc === undefined) throw new Error('this bench needs Linux with runc, on amd64 or arm64');
+  if (own === undefined || runc === undefined)
+    throw new Error('this bench needs Linux with runc, on amd64 or arm64');
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-bench-'));
   try {
     const unpacked = await unpackedImage(own.name, folder);
@@ -78,7 +79,13 @@ export const image = async (): Promise<Report> => {
         first_token_ms: variant(starts.map(({ firstTokenMs }) => firstTokenMs)),
       },
       ratios: {},
-      setup: { architecture: own.name, model: 'tiny fp32', runtime: 'runc', rounds, digest: unpacked.built.digest },
+      setup: {
+        architecture: own.name,
+        model: 'tiny fp32',
+        runtime: 'runc',
+        rounds,
+        digest: unpacked.built.digest,
+      },
     });
   } finally {
     await rm(folder, { recursive: true, force: true });

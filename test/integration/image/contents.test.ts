@@ -24,7 +24,7 @@ const elf = Buffer.from([0x7f, 0x45, 0x4c, 0x46]);
 const filesOf = async (layer: string): Promise<Found[]> => {
   const found: Found[] = [];
   const reader = extract();
-  reader.on('entry', ({ name, type, mode = 0, uid, gid, mtime }, stream, next) => {
+  reader.on('entry', ({ name, type, mode, uid, gid, mtime }, stream, next) => {
     let machine: number | undefined;
     stream.once('data', (chunk) => {
       if (Buffer.isBuffer(chunk) && chunk.subarray(0, 4).equals(elf)) machine = chunk.readUInt16LE(18);
