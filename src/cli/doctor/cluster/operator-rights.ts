@@ -26,6 +26,7 @@ export const operatorRights = (namespace: string): Right[] => [
   ...rights('events.k8s.io', ['events'], ['create', 'patch']),
   ...rights('authentication.k8s.io', ['tokenreviews'], ['create']),
   ...rights('', ['namespaces'], ['get']),
+  ...rights('', ['nodes'], ['list', 'watch']),
   ...kinds.map((kind) => ({
     verb: 'get',
     group: 'apiextensions.k8s.io',
