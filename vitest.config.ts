@@ -31,7 +31,7 @@ const project = (name: string, include: string[], { timeout, isolate = false }: 
 export default defineConfig({
   test: {
     projects: [
-      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/soak/**/*.test.ts'], {
+      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'image/**/*.test.ts', 'test/soak/**/*.test.ts'], {
         timeout: 60_000,
       }),
       project('conformance', ['test/conformance/**/*.test.ts'], { timeout: 120_000, isolate: true }),

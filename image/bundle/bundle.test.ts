@@ -1,0 +1,78 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import packageJson from '../../package.json' with { type: 'json' };
+import { type Bundle, bundle } from './bundle.ts';
+import { packagesOf } from './bundled-packages.ts';
+import { keptFiles, unbundled } from './packages.ts';
+
+const run = promisify(execFile);
+const modules = join(import.meta.dirname, '../../node_modules');
+
+describe('the bundle', () => {
+  let folder: string;
+  let made: Bundle;
+  let texts: ReadonlyMap<string, string>;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'adaptlet-bundle-'));
+    made = await bundle(folder);
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.mjs'));
+    texts = new Map(
+      await Promise.all(
+        names.map(async (name): Promise<[string, string]> => [name, await readFile(join(folder, name), 'utf8')]),
+      ),
+    );
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  it('has each program that the code starts, under the name that the code asks for', () => {
+    const asked = [...texts.values()].flatMap((text) =>
+      [...text.matchAll(/new URL\("\.\/([\w-]+\.mjs)",import\.meta\.url\)/g)].map(([, name = '']) => name),
+    );
+    expect([...new Set(asked)].toSorted()).toEqual([
+      'artifact-disk-worker.mjs',
+      'runtime-adapter-compile-worker.mjs',
+      'runtime-engine-graphs-prepare-process.mjs',
+      'runtime-engine-process-main.mjs',
+    ]);
+    expect(asked.filter((name) => !texts.has(name))).toEqual([]);
+  });
+
+  it('asks for no file of the source, and for no folder of its own', () => {
+    const all = [...texts.values()].join('\n');
+    expect(all).not.toMatch(/new URL\("[^"]*\.ts"/);
+    expect(all).not.toContain('__dirname');
+    expect(all).not.toContain(import.meta.dirname);
+  });
+
+  it('brings what packages look for beside themselves', () => {
+    const files = keptFiles.flatMap((one) => one.files);
+    expect(files.length).toBeGreaterThan(0);
+    expect(files.filter((file) => !existsSync(join(folder, 'node_modules', file)))).toEqual([]);
+  });
+
+  it('runs where nothing of the repository is, beside the two packages with native code', async () => {
+    for (const name of [...unbundled, '@koromix']) {
+      await symlink(join(modules, name), join(folder, 'node_modules', name));
+    }
+    const { stdout } = await run(process.execPath, [join(folder, 'main.mjs'), '--version'], { cwd: '/' });
+    expect(stdout).toBe(`${packageJson.version}\n`);
+  });
+
+  it('has packages that it names with version, licence and integrity, and none of development', () => {
+    const packages = packagesOf(made.inputs);
+    const names = new Set(packages.map(({ name }) => name));
+    for (const name of ['commander', 'zod', 'koffi', 'onnxruntime-node', '@grpc/grpc-js']) expect(names).toContain(name);
+    for (const name of ['vitest', 'esbuild', 'typescript', 'cdk8s']) expect(names).not.toContain(name);
+    for (const { integrity, licence } of packages) {
+      expect(integrity).toMatch(/^sha512-/);
+      expect(licence).not.toBe('NOASSERTION');
+    }
+    const keys = packages.map(({ name, version }) => `${name}@${version}`);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+});
