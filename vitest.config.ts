@@ -31,9 +31,13 @@ const project = (name: string, include: string[], { timeout, isolate = false }: 
 export default defineConfig({
   test: {
     projects: [
-      project('unit', ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'image/**/*.test.ts', 'test/soak/**/*.test.ts'], {
-        timeout: 60_000,
-      }),
+      project(
+        'unit',
+        ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'image/**/*.test.ts', 'test/soak/**/*.test.ts'],
+        {
+          timeout: 60_000,
+        },
+      ),
       project('conformance', ['test/conformance/**/*.test.ts'], { timeout: 120_000, isolate: true }),
       project('integration', ['test/integration/**/*.test.ts', 'test/cluster/**/*.test.ts'], {
         timeout: 120_000,

@@ -23,7 +23,9 @@ describe('the bundle', () => {
     const names = (await readdir(folder)).filter((name) => name.endsWith('.mjs'));
     texts = new Map(
       await Promise.all(
-        names.map(async (name): Promise<[string, string]> => [name, await readFile(join(folder, name), 'utf8')]),
+        names.map(
+          async (name): Promise<[string, string]> => [name, await readFile(join(folder, name), 'utf8')],
+        ),
       ),
     );
   });
@@ -36,6 +38,7 @@ describe('the bundle', () => {
     expect([...new Set(asked)].toSorted()).toEqual([
       'artifact-disk-worker.mjs',
       'runtime-adapter-compile-worker.mjs',
+      'runtime-base-model-graph-worker.mjs',
       'runtime-engine-graphs-prepare-process.mjs',
       'runtime-engine-process-main.mjs',
     ]);
@@ -66,7 +69,8 @@ describe('the bundle', () => {
   it('has packages that it names with version, licence and integrity, and none of development', () => {
     const packages = packagesOf(made.inputs);
     const names = new Set(packages.map(({ name }) => name));
-    for (const name of ['commander', 'zod', 'koffi', 'onnxruntime-node', '@grpc/grpc-js']) expect(names).toContain(name);
+    for (const name of ['commander', 'zod', 'koffi', 'onnxruntime-node', '@grpc/grpc-js'])
+      expect(names).toContain(name);
     for (const name of ['vitest', 'esbuild', 'typescript', 'cdk8s']) expect(names).not.toContain(name);
     for (const { integrity, licence } of packages) {
       expect(integrity).toMatch(/^sha512-/);
