@@ -26,7 +26,9 @@ describe('adaptlet without a node', () => {
 
   it('says that a base model folder is none', async () => {
     const data = await mkdtemp(join(tmpdir(), 'adaptlet-none-'));
-    const { code, stderr } = await adaptlet('serve', '--model', 'docs', '--data-dir', data);
+    // It listens before it looks at the model.
+    const listen = ['--grpc-listen', '127.0.0.1:0', '--http-listen', '127.0.0.1:0'];
+    const { code, stderr } = await adaptlet('serve', '--model', 'docs', '--data-dir', data, ...listen);
     await rm(data, { recursive: true });
     expect(code).toBe(1);
     expect(stderr).toContain('model.onnx');
