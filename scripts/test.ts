@@ -26,6 +26,8 @@ const prepare = async (suite: string): Promise<void> => {
   if ((await run('node test/cluster/build.ts')) !== 0)
     console.error('the programs of a test cluster are not there');
   await run('node test/tools/build.ts');
+  // Downloads Node, of which files that run beside each other would each take a copy.
+  if ((await run('node image/main.ts')) !== 0) console.error('the image could not be built');
   if ((await run('node test/cluster/lab/build.ts')) !== 0)
     console.error('what the nodes of a lab are made of is not there');
 };

@@ -19,7 +19,11 @@ export type NpmPackage = {
   readonly folder: string;
 };
 
-const fetchPackage = async (name: string, version: string, integrity: string): Promise<NpmPackage> => {
+/**
+ * A package of npm, unpacked.
+ * @throws its archive is another than `integrity` says
+ */
+export const npmPackage = async (name: string, version: string, integrity: string): Promise<NpmPackage> => {
   const key = sha256(`${name} ${version} ${integrity}`).slice(0, 16);
   const folder = await cachedFolder(
     join(cacheFolder('npm'), `${name.replaceAll('/', '-')}-${version}-${key}`),
@@ -48,7 +52,7 @@ const fetchPackage = async (name: string, version: string, integrity: string): P
 
 /** Node itself. Its archives are no part of package-lock.json: the package `node` takes them at its installation. */
 export const nodePackage = ({ npm }: Architecture): Promise<NpmPackage> =>
-  fetchPackage(`node-linux-${npm}`, pins.version, pins.integrity[npm]);
+  npmPackage(`node-linux-${npm}`, pins.version, pins.integrity[npm]);
 
 type Locked = { readonly version: string; readonly integrity?: string };
 
@@ -64,5 +68,5 @@ export const locked = (name: string): Required<Locked> => {
 export const koffiPackage = ({ npm }: Architecture): Promise<NpmPackage> => {
   const name = `@koromix/koffi-linux-${npm}`;
   const { version, integrity } = locked(name);
-  return fetchPackage(name, version, integrity);
+  return npmPackage(name, version, integrity);
 };
