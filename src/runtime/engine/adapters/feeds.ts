@@ -2,6 +2,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { NativeMemory, PointerTable } from '../ort/memory.ts';
+import type { TensorInfo } from '../ort/session.ts';
 import { OrtTensor } from '../ort/tensor.ts';
 
 /** One half of an adapter's pairs for every site that it targets, by graph input. */
@@ -40,11 +41,19 @@ export class LoraInputs {
   /** What says "no adapter here", shared by all that target only some of the sites. */
   readonly #rankZero: ReadonlyMap<string, OrtTensor>;
 
-  constructor(sites: readonly Site[]) {
+  /** Of the inputs that say how many dimensions they take, those that take three. */
+  readonly #threeDimensional: ReadonlySet<string>;
+
+  /** `inputs`: those of the graph, of which the ones of the sites are taken. */
+  constructor(sites: readonly Site[], inputs: readonly Pick<TensorInfo, 'name' | 'shape'>[]) {
+    this.#threeDimensional = new Set(
+      inputs.filter(({ shape }) => shape.length === 3).map(({ name }) => name),
+    );
     const none = new Map<string, OrtTensor>();
     for (const { module, inFeatures, outFeatures } of sites) {
-      none.set(inputOf(module, 'A'), new OrtTensor('float32', [0, inFeatures], nowhere));
-      none.set(inputOf(module, 'B'), new OrtTensor('float32', [0, outFeatures], nowhere));
+      const [a, b] = [inputOf(module, 'A'), inputOf(module, 'B')];
+      none.set(a, new OrtTensor('float32', this.#shape(a, [0, inFeatures]), nowhere));
+      none.set(b, new OrtTensor('float32', this.#shape(b, [0, outFeatures]), nowhere));
     }
     this.#rankZero = none;
     this.names = [...none.keys()];
@@ -64,12 +73,25 @@ export class LoraInputs {
       );
     }
     const places = Array.from({ length: before }, () => 0n);
-    const values = [...this.#rankZero].map(([name, none]) => (lora.get(name) ?? none).value);
-    return new Feeds(maker, new PointerTable([...places, ...values]), [...lora.values()]);
+    const own = new Map([...lora].map(([name, tensor]) => [name, this.#fitted(name, tensor)]));
+    const values = [...this.#rankZero].map(([name, none]) => (own.get(name) ?? none).value);
+    return new Feeds(maker, new PointerTable([...places, ...values]), [...own.values()]);
   }
 
   release(): void {
     for (const tensor of this.#rankZero.values()) tensor.release();
+  }
+
+  #shape(name: string, shape: readonly number[]): readonly number[] {
+    return this.#threeDimensional.has(name) && shape.length === 2 ? [1, ...shape] : shape;
+  }
+
+  /** The tensor itself, or one over the same memory with the dimensions that its input takes. */
+  #fitted(name: string, tensor: OrtTensor): OrtTensor {
+    const shape = this.#shape(name, tensor.shape);
+    if (shape === tensor.shape) return tensor;
+    tensor.release();
+    return new OrtTensor(tensor.type, shape, tensor.address);
   }
 }
 

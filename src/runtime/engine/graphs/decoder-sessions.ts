@@ -6,7 +6,7 @@ import { proveWiring } from '../proofs/wiring.ts';
 import { DecoderSession } from '../session/decoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
-import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
+import { type ModelGraphsOptions, modelGraphs, pairDimensions } from './model-graphs.ts';
 
 /**
  * The base model, loaded twice over one copy of its weights: requests without an adapter run the graph as it was
@@ -40,7 +40,7 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
   await proveWiring(lora, graphDigest, options.cacheDir);
   const rowsTogether = await proveRows({ base, lora }, { ...options, graphDigest });
   const openSubset: OpenSubset = async (wanted) => {
-    const subset = inject(graphs.base, options.family, wanted);
+    const subset = inject(graphs.base, options.family, wanted, pairDimensions(provider));
     return await DecoderSession.open(subset.model, subset.sites, graphOptions);
   };
   const loraGraphs = new LoraGraphs({ full: lora, openSubset, warn: options.warn });

@@ -4,7 +4,7 @@ import type { Digest } from '../../../api/names.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import type { Family } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
-import { inject, sitesOf } from '../onnx/inject.ts';
+import { inject, type PairDimensions, sitesOf } from '../onnx/inject.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { type PreparedWeightsOptions, preparedFiles, preparedWeights } from './prepared-weights.ts';
 
@@ -38,11 +38,11 @@ export type ToBase = (exported: Buffer) => Buffer;
 
 const graphsFrom = (
   exported: Buffer,
-  { family }: ModelGraphsOptions,
+  { family, provider }: ModelGraphsOptions,
   toBase: ToBase,
 ): Pick<ModelGraphs, 'base' | 'lora' | 'sites'> => {
   const base = toBase(exported);
-  const { model: lora, sites } = inject(base, family);
+  const { model: lora, sites } = inject(base, family, undefined, pairDimensions(provider));
   return { base, lora, sites };
 };
 
@@ -59,6 +59,10 @@ const preparedGraphs = async (
   if (sameSites(graphs.sites, expected)) return { ...graphs, weightsFolder, optimised: true };
   throw new Error('the optimiser merged linears that adapters need');
 };
+
+/** What the inputs of adapters look like on a provider. */
+export const pairDimensions = (provider: string): PairDimensions =>
+  provider === cpuProvider ? 'any' : 'three';
 
 /** Without prepared weights each session holds its own: more memory, the same answers. */
 const plainGraphs = (options: ModelGraphsOptions, toBase: ToBase): ModelGraphs => ({

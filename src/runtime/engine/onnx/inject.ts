@@ -70,6 +70,12 @@ const shapesOfSums = (graph: Graph, linears: readonly Linear[]): ReadonlyMap<str
 };
 
 /**
+ * How many dimensions a pair has: `any`, or always three, the first of them 1 where all rows have the same pair. Only ONNX
+ * Runtime's CPU takes inputs without a shape: OpenVINO compiles no graph that has one.
+ */
+export type PairDimensions = 'any' | 'three';
+
+/**
  * Adds LoRA to each module of the family: y = linear(x) + (x·Aᵀ)·B, A [rank, in] and B [rank, out], alpha/rank already
  * in B, both as plain required inputs. Where a node computes several modules, or a module is several nodes, each module
  * gets its columns. Rank 0 gives exact zeros.
@@ -85,14 +91,20 @@ export const inject = (
   model: Buffer,
   family: Family,
   wanted: (site: Site) => boolean = () => true,
+  dimensions: PairDimensions = 'any',
 ): { readonly model: Buffer; readonly sites: readonly Site[] } => {
   const graph = readGraph(model);
   refuseForeign(graph);
   const linears = linearsOf(graph, family).filter(({ site }) => wanted(site));
   const sites = linears.map(({ site }) => site);
-  const newInputs = sites.flatMap(({ module }) => [
-    valueInfoMessage(inputOf(module, 'A'), elementType.float),
-    valueInfoMessage(inputOf(module, 'B'), elementType.float),
+  const input = (module: string, half: 'A' | 'B', features: number): Buffer => {
+    const name = inputOf(module, half);
+    const shape = dimensions === 'any' ? undefined : [`${name}.rows`, `${module}.rank`, features];
+    return valueInfoMessage(name, elementType.float, shape);
+  };
+  const newInputs = sites.flatMap(({ module, inFeatures, outFeatures }) => [
+    input(module, 'A', inFeatures),
+    input(module, 'B', outFeatures),
   ]);
   const nodes = loraNodes(graph.nodes, linears);
   const shapes = shapesOfSums(graph, linears);

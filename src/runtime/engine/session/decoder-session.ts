@@ -68,7 +68,7 @@ export class DecoderSession {
     this.#inPlace = inPlace;
     this.sites = sites;
     this.vocabSize = step.vocabSize;
-    this.#lora = new LoraInputs(sites);
+    this.#lora = new LoraInputs(sites, session.inputs);
     const pasts = step.cache.map(({ past }) => past);
     this.#inputNames = new StringTable([...step.names, ...pasts, ...this.#lora.names]);
     this.#outputNames = new StringTable([logitsOutput, ...step.cache.map(({ present }) => present)]);

@@ -42,7 +42,7 @@ export class EncoderSession {
   readonly #types = new Int64Buffer();
 
   private constructor(session: OnnxSession, sites: readonly Site[]) {
-    this.#lora = new LoraInputs(sites);
+    this.#lora = new LoraInputs(sites, session.inputs);
     this.sites = sites;
     this.#session = session;
     this.#inputs = readEncoderInputs(session, this.#lora.names);
