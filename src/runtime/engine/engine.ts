@@ -13,7 +13,15 @@ import type {
 export type EngineInfo = CompileTarget & {
   /** Hash of the injected graph: verdicts and compiled files are valid for one of these only. */
   readonly graphDigest: string;
+  /** What runs the graph, as `executionProviders` names it. */
   readonly executionProvider: string;
+  /** Those that come before it there, and why they do not. */
+  readonly refusedProviders: readonly { readonly provider: string; readonly reason: string }[];
+  /**
+   * Operators of the base model by the provider that runs them: what a device does not take, the CPU does. One that a provider
+   * made of many counts as one. Empty when the CPU is asked for all of them, and where it was not counted.
+   */
+  readonly operators: Readonly<Record<string, number>>;
   readonly architecture: string;
   readonly contextLength: number;
   readonly vocabSize: number;

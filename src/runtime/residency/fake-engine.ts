@@ -70,6 +70,8 @@ export class FakeEngine implements Engine {
       graphDigest: 'graph-1',
       engineVersion: '1',
       executionProvider: 'CPU',
+      refusedProviders: [],
+      operators: {},
       architecture: 'llama',
       contextLength: 64,
       vocabSize: 100,

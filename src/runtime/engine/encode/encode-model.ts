@@ -9,7 +9,7 @@ import { readSettings } from '../model/settings.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
-import { chooseProvider } from '../session/choose-provider.ts';
+import { openOnFirst } from '../session/choose-provider.ts';
 import { type EncoderOutputs, embeddingOutput } from '../session/encoder-graph.ts';
 import type { EncoderSession } from '../session/encoder-session.ts';
 import { engineVersion } from '../session/runtime-options.ts';
@@ -84,8 +84,13 @@ export const openEncodeModel = async (
   const files = [...filesOf(model, weightFilesOf(model, graph)), ...pooling];
   const digest = await digestFiles(model.folder, files, options.cacheDir);
   const codec = openTextCodec(model, settings.vocabSize);
-  const provider = await chooseProvider(options, options.warn);
-  const sessions = await openEncoderSessions({ ...options, model, graph, family, digest, provider });
+  const {
+    provider,
+    refused,
+    opened: sessions,
+  } = await openOnFirst(options, (on) =>
+    openEncoderSessions({ ...options, model, graph, family, digest, provider: on }),
+  );
   const { wrappers } = family;
   const { normalize = true } = options;
   const limits = { positions: settings.contextLength, wrappers, normalize };
@@ -95,6 +100,8 @@ export const openEncodeModel = async (
     graphDigest: sessions.graphDigest,
     engineVersion,
     executionProvider: provider,
+    refusedProviders: refused,
+    operators: sessions.operators,
     architecture: settings.modelType,
     contextLength: encoder.maxTokens,
     vocabSize: settings.vocabSize,

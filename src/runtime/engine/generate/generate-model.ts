@@ -8,7 +8,7 @@ import { type ModelSettings, readSettings } from '../model/settings.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
-import { chooseProvider } from '../session/choose-provider.ts';
+import { type OnProvider, openOnFirst } from '../session/choose-provider.ts';
 import { engineVersion } from '../session/runtime-options.ts';
 
 /** A decoder, ready to run. */
@@ -22,13 +22,14 @@ export type GenerateModel = {
 const infoOf = (
   digest: Digest,
   settings: ModelSettings,
-  sessions: DecoderSessions,
-  executionProvider: string,
+  { opened: sessions, provider, refused }: OnProvider<DecoderSessions>,
 ): EngineInfo => ({
   baseDigest: digest,
   graphDigest: sessions.graphDigest,
   engineVersion,
-  executionProvider,
+  executionProvider: provider,
+  refusedProviders: refused,
+  operators: sessions.operators,
   architecture: settings.modelType,
   contextLength: settings.contextLength,
   vocabSize: settings.vocabSize,
@@ -51,15 +52,8 @@ export const openGenerateModel = async (
   const digest = await digestModel(model, weightFilesOf(model, graph), options.cacheDir);
   const codec = openTextCodec(model, settings.vocabSize);
   const { headSize } = settings;
-  const provider = await chooseProvider(options, options.warn);
-  const sessions = await openDecoderSessions({
-    ...options,
-    model,
-    graph,
-    family,
-    digest,
-    headSize,
-    provider,
-  });
-  return { settings, codec, sessions, info: infoOf(digest, settings, sessions, provider) };
+  const chosen = await openOnFirst(options, (provider) =>
+    openDecoderSessions({ ...options, model, graph, family, digest, headSize, provider }),
+  );
+  return { settings, codec, sessions: chosen.opened, info: infoOf(digest, settings, chosen) };
 };

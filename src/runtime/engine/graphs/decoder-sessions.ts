@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { inject } from '../onnx/inject.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
-import { proveRows } from '../proofs/prove-rows.ts';
+import type { Operators } from '../ort/profile.ts';
+import { alone, proveRows } from '../proofs/prove-rows.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { DecoderSession } from '../session/decoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
 import { type ModelGraphsOptions, modelGraphs, pairDimensions } from './model-graphs.ts';
+import { openOnProvider } from './on-provider.ts';
 
 /**
  * The base model, loaded twice over one copy of its weights: requests without an adapter run the graph as it was
@@ -20,6 +22,8 @@ export type DecoderSessions = {
   /** True when rows of different lengths and adapters can run together. */
   readonly rowsTogether: boolean;
   readonly graphDigest: string;
+  /** Which provider runs how many operators of the base model; empty on the CPU. */
+  readonly operators: Operators;
   release(): void;
 };
 
@@ -27,32 +31,41 @@ export type DecoderSessionsOptions = ModelGraphsOptions & Pick<RunOptions, 'spin
 
 /**
  * Opens both graphs.
- * @throws MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN; Error when the provider does not give the CPU's answers
  */
 export const openDecoderSessions = async (options: DecoderSessionsOptions): Promise<DecoderSessions> => {
   const graphs = await modelGraphs(options, gatherLogitsRows);
   const { weightsFolder, optimised, sites } = graphs;
-  const { threads, spin, headSize, provider } = options;
-  const graphOptions = { weightsFolder, optimised, threads, spin, headSize, provider };
-  const base = await DecoderSession.open(graphs.base, [], graphOptions);
-  const lora = await DecoderSession.open(graphs.lora, sites, graphOptions);
+  const { threads, spin, headSize, provider, cacheDir } = options;
+  const graphOptions = { weightsFolder, optimised, threads, spin, headSize };
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
-  await proveWiring(lora, graphDigest, options.cacheDir);
-  const rowsTogether = await proveRows({ base, lora }, { ...options, graphDigest });
+  const { base, lora, operators, proofKey } = await openOnProvider({
+    provider,
+    graphDigest,
+    cacheDir,
+    open: (graph, on, profile) =>
+      DecoderSession.open(graphs[graph], graph === 'lora' ? sites : [], {
+        ...graphOptions,
+        provider: on,
+        profile,
+      }),
+    answer: alone,
+  });
   const openSubset: OpenSubset = async (wanted) => {
     const subset = inject(graphs.base, options.family, wanted, pairDimensions(provider));
-    return await DecoderSession.open(subset.model, subset.sites, graphOptions);
+    return await DecoderSession.open(subset.model, subset.sites, { ...graphOptions, provider });
   };
   const loraGraphs = new LoraGraphs({ full: lora, openSubset, warn: options.warn });
-  return {
-    base,
-    lora,
-    graphs: loraGraphs,
-    rowsTogether,
-    graphDigest,
-    release: () => {
-      base.release();
-      loraGraphs.release();
-    },
+  const release = (): void => {
+    base.release();
+    loraGraphs.release();
   };
+  try {
+    await proveWiring(lora, proofKey, cacheDir);
+    const rowsTogether = await proveRows({ base, lora }, { ...options, graphDigest: proofKey });
+    return { base, lora, graphs: loraGraphs, rowsTogether, graphDigest, operators, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
 };

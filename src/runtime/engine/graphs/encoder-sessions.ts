@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Site } from '../../compiled/compile-target.ts';
-import { mixedSites } from '../proofs/prove-texts.ts';
+import type { Operators } from '../ort/profile.ts';
+import { alone, mixedSites } from '../proofs/prove-texts.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
+import { openOnProvider } from './on-provider.ts';
 
 /** An encoder, loaded twice over one copy of its weights, as decoders are: see decoder-sessions.ts. */
 export type EncoderSessions = {
@@ -13,6 +15,8 @@ export type EncoderSessions = {
   /** Where texts that run together can have different adapters. */
   readonly mixedSites: readonly Site[];
   readonly graphDigest: string;
+  /** Which provider runs how many operators of the base model; empty on the CPU. */
+  readonly operators: Operators;
   release(): void;
 };
 
@@ -23,26 +27,37 @@ const asExported = (graph: Buffer): Buffer => graph;
 
 /**
  * Opens both graphs.
- * @throws MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN
+ * @throws MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN; Error when the provider does not give the CPU's answers
  */
 export const openEncoderSessions = async (options: EncoderSessionsOptions): Promise<EncoderSessions> => {
   // Encoders have no heads that a cache would need.
   const graphs = await modelGraphs({ ...options, headSize: 1, task: 'embed' }, asExported);
-  const { base: exported, lora: injected, sites, weightsFolder, optimised } = graphs;
-  const { threads, spin, provider } = options;
-  const graphOptions = { weightsFolder, optimised, threads, spin, provider };
-  const base = await EncoderSession.open(exported, [], graphOptions);
-  const lora = await EncoderSession.open(injected, sites, graphOptions);
-  const graphDigest = createHash('sha256').update(injected).digest('hex');
-  await proveWiring(lora, graphDigest, options.cacheDir);
-  return {
-    base,
-    lora,
-    mixedSites: await mixedSites(lora, { graphDigest, cacheDir: options.cacheDir }),
+  const { sites, weightsFolder, optimised } = graphs;
+  const { threads, spin, provider, cacheDir } = options;
+  const graphOptions = { weightsFolder, optimised, threads, spin };
+  const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
+  const { base, lora, operators, proofKey } = await openOnProvider({
+    provider,
     graphDigest,
-    release: () => {
-      base.release();
-      lora.release();
-    },
+    cacheDir,
+    open: (graph, on, profile) =>
+      EncoderSession.open(graphs[graph], graph === 'lora' ? sites : [], {
+        ...graphOptions,
+        provider: on,
+        profile,
+      }),
+    answer: alone,
+  });
+  const release = (): void => {
+    base.release();
+    lora.release();
   };
+  try {
+    await proveWiring(lora, proofKey, cacheDir);
+    const together = await mixedSites(lora, { graphDigest: proofKey, cacheDir });
+    return { base, lora, mixedSites: together, graphDigest, operators, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
 };

@@ -5,7 +5,7 @@ import type { ModelOptions } from '../host/options.ts';
 import { digestFiles } from '../model/digest.ts';
 import { weightFilesOf } from '../model/folder.ts';
 import type { Graph } from '../onnx/graph.ts';
-import { chooseProvider } from '../session/choose-provider.ts';
+import { openOnFirst } from '../session/choose-provider.ts';
 import { engineVersion } from '../session/runtime-options.ts';
 import { InferSession } from './infer-session.ts';
 
@@ -29,9 +29,14 @@ export const openInferModel = async (
     ...weights.map((path, index) => ({ name: `weights-${index}`, path })),
   ];
   const baseDigest = await digestFiles(folder, files, options.cacheDir);
-  const { warn, threads, spin = false } = options;
-  const provider = await chooseProvider(options, warn);
-  const session = await InferSession.open(graph.model, { weightsFolder: folder, threads, spin, provider });
+  const { threads, spin = false } = options;
+  const {
+    provider,
+    refused,
+    opened: session,
+  } = await openOnFirst(options, (on) =>
+    InferSession.open(graph.model, { weightsFolder: folder, threads, spin, provider: on }),
+  );
   return {
     session,
     info: {
@@ -39,6 +44,8 @@ export const openInferModel = async (
       graphDigest: createHash('sha256').update(graph.model).digest('hex'),
       engineVersion,
       executionProvider: provider,
+      refusedProviders: refused,
+      operators: {},
       architecture: 'onnx',
       contextLength: 0,
       vocabSize: 0,

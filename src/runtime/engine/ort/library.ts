@@ -30,6 +30,7 @@ const statusFunctions = {
   ],
   CreateSessionOptions: [10, '_Out_ void **out'],
   SetOptimizedModelFilePath: [11, 'void *options, const char *path'],
+  EnableProfiling: [14, 'void *options, const char *prefix'],
   SetSessionGraphOptimizationLevel: [23, 'void *options, int level'],
   SetIntraOpNumThreads: [24, 'void *options, int threads'],
   SetInterOpNumThreads: [25, 'void *options, int threads'],
@@ -56,15 +57,23 @@ const statusFunctions = {
   CreateCpuMemoryInfo: [69, 'int allocator, int memory, _Out_ void **out'],
   AllocatorFree: [76, 'void *allocator, void *memory'],
   GetAllocatorWithDefaultOptions: [78, '_Out_ void **out'],
+  SessionEndProfiling: [110, 'void *session, void *allocator, _Out_ void **out'],
   GetAvailableProviders: [125, '_Out_ void **names, _Out_ int *count'],
   ReleaseAvailableProviders: [126, 'void *names, int count'],
   AddSessionConfigEntry: [130, 'void *options, const char *key, const char *value'],
-  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *options, void *cuda'],
+  SessionOptionsAppendExecutionProvider_TensorRT_V2: [170, 'void *options, void *own'],
+  CreateTensorRTProviderOptions: [171, '_Out_ void **out'],
+  UpdateTensorRTProviderOptions: [172, 'void *own, void *keys, void *values, size_t count'],
+  SessionOptionsAppendExecutionProvider_CUDA_V2: [204, 'void *options, void *own'],
   CreateCUDAProviderOptions: [205, '_Out_ void **out'],
+  UpdateCUDAProviderOptions: [206, 'void *own, void *keys, void *values, size_t count'],
   SessionOptionsAppendExecutionProvider: [
     216,
     'void *options, const char *name, void *keys, void *values, size_t count',
   ],
+  SessionOptionsAppendExecutionProvider_CANN: [220, 'void *options, void *own'],
+  CreateCANNProviderOptions: [221, '_Out_ void **out'],
+  UpdateCANNProviderOptions: [222, 'void *own, void *keys, void *values, size_t count'],
 } as const;
 
 const releaseFunctions = {
@@ -75,13 +84,15 @@ const releaseFunctions = {
   TypeInfo: 98,
   TensorTypeAndShapeInfo: 99,
   SessionOptions: 100,
+  TensorRTProviderOptions: 174,
   CUDAProviderOptions: 208,
+  CANNProviderOptions: 224,
 } as const;
 
 /** The version of OrtApi that has all of them. */
 const apiVersion = 22;
 
-type StatusFunction = keyof typeof statusFunctions;
+export type StatusFunction = keyof typeof statusFunctions;
 type Native = KoffiFunc<(...args: unknown[]) => Handle | null>;
 
 /** The library that the environment names, or the one that onnxruntime-node brings for this system. */

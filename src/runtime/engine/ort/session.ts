@@ -19,12 +19,14 @@ export type OnnxSessionOptions = {
   readonly optimise: 'all' | 'none';
   /** Threads wait busily for the next operator, for a moment that is longer than the gaps within a run. */
   readonly spin: boolean;
-  /** By ONNX Runtime's name; what it does not take runs on the CPU. */
+  /** As in `executionProviders`; what it does not take runs on the CPU. */
   readonly provider: string;
   /** Where external weights are looked for. */
   readonly weightsFolder?: string;
   /** Writes the optimised graph here. */
   readonly optimisedFile?: string;
+  /** Begin of the path of a file that {@link OnnxSession.endProfile} finds every operator in that ran until then. */
+  readonly profile?: string;
   /** Further `session.*` entries. */
   readonly config?: Readonly<Record<string, string>>;
 };
@@ -36,11 +38,12 @@ const levels = { all: 99, none: 0 } as const;
 
 const sessionOptions = (options: OnnxSessionOptions): Handle => {
   const handle = ort.get('CreateSessionOptions');
-  const { threads, optimise, spin, weightsFolder, optimisedFile, config = {} } = options;
+  const { threads, optimise, spin, weightsFolder, optimisedFile, profile, config = {} } = options;
   ort.call('SetIntraOpNumThreads', handle, threads);
   ort.call('SetInterOpNumThreads', handle, 1);
   ort.call('SetSessionGraphOptimizationLevel', handle, levels[optimise]);
   if (optimisedFile !== undefined) ort.call('SetOptimizedModelFilePath', handle, optimisedFile);
+  if (profile !== undefined) ort.call('EnableProfiling', handle, profile);
   const entries = {
     'session.intra_op.allow_spinning': spin ? '1' : '0',
     ...(spin ? { 'session.intra_op.spin_duration_us': spinMicroseconds } : {}),
@@ -50,7 +53,7 @@ const sessionOptions = (options: OnnxSessionOptions): Handle => {
     ...config,
   };
   for (const [key, value] of Object.entries(entries)) ort.call('AddSessionConfigEntry', handle, key, value);
-  appendProvider(handle, options.provider);
+  appendProvider(handle, options.provider, threads);
   return handle;
 };
 
@@ -150,6 +153,16 @@ export class OnnxSession {
 
   resume(): void {
     ort.call('RunOptionsUnsetTerminate', this.#runOptions);
+  }
+
+  /** Ends what `profile` began, and answers the path of the file. */
+  endProfile(): string {
+    const address = ort.get('SessionEndProfiling', this.#alive(), allocator);
+    try {
+      return stringAt(address);
+    } finally {
+      ort.call('AllocatorFree', allocator, address);
+    }
   }
 
   /** Frees the graph. Not during a run. */

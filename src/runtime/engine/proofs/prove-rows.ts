@@ -25,13 +25,14 @@ const maxShare = 0.5;
 /** Strong ones at every linear make a deep model answer to the least rounding. */
 export const strength = 0.1;
 
-const distance = (a: Float32Array, b: Float32Array): number => {
+/** The largest difference of two answers; NaN where one is no number, Infinity where they are not of one length. */
+export const distance = (a: Float32Array, b: Float32Array): number => {
   if (a.length !== b.length) return Infinity;
   return a.reduce((max, value, index) => Math.max(max, Math.abs(value - (b[index] ?? Number.NaN))), 0);
 };
 
 /** Logits after each case by itself, with one adapter. */
-const alone = async (session: DecoderSession, feeds: Feeds): Promise<readonly Float32Array[]> => {
+export const alone = async (session: DecoderSession, feeds: Feeds): Promise<readonly Float32Array[]> => {
   const answers: Float32Array[] = [];
   for (const { prompt, next } of cases) {
     const cache = session.newCache(prompt.length + 1);

@@ -42,7 +42,8 @@ const together = async (session: EncoderSession, feeds: Feeds): Promise<readonly
   return texts.map((ids, row) => partOf(results, row, ids.length));
 };
 
-const alone = async (session: EncoderSession, feeds: Feeds): Promise<readonly Float32Array[]> => {
+/** What each text gives by itself, with one adapter. */
+export const alone = async (session: EncoderSession, feeds: Feeds): Promise<readonly Float32Array[]> => {
   const answers: Float32Array[] = [];
   for (const ids of texts) answers.push(await session.logitsOf(feeds, ids));
   return answers;

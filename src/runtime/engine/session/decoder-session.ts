@@ -5,6 +5,7 @@ import { readGraph } from '../onnx/graph.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { PointerTable, StringTable } from '../ort/memory.ts';
+import { type Operators, takeOperators } from '../ort/profile.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
 import { AppendingCache, InPlaceCache, type KvCache, tokenBytes } from './kv-cache.ts';
@@ -20,6 +21,8 @@ export type DecoderGraphOptions = RunOptions & {
   readonly optimised: boolean;
   /** Size of one attention head. */
   readonly headSize: number;
+  /** See OnnxSessionOptions. */
+  readonly profile?: string | undefined;
 };
 
 /** Attention that can write the new keys and values behind the old ones, in the same memory. */
@@ -84,10 +87,11 @@ export class DecoderSession {
     sites: readonly Site[],
     options: DecoderGraphOptions,
   ): Promise<DecoderSession> {
-    const { optimised, weightsFolder, headSize } = options;
+    const { optimised, weightsFolder, headSize, profile } = options;
     const session = await OnnxSession.open(graph, {
       ...sessionOptions(options, optimised ? 'none' : 'all'),
       weightsFolder,
+      ...(profile === undefined ? {} : { profile }),
     }).catch((cause: unknown) => {
       throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
     });
@@ -202,6 +206,11 @@ export class DecoderSession {
     } finally {
       cache.release();
     }
+  }
+
+  /** See {@link takeOperators}; once, of a session that was opened with a `profile`. */
+  takeOperators(): Promise<Operators> {
+    return takeOperators(this.#session);
   }
 
   /** Frees everything but caches and feeds that were made here. Not during a step. */

@@ -1,6 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
+import { type Operators, takeOperators } from '../ort/profile.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
 import { TensorRun } from '../ort/tensor-run.ts';
@@ -20,6 +21,8 @@ export type EncoderGraphOptions = RunOptions & {
   readonly weightsFolder: string;
   /** The graph went through ONNX Runtime's optimiser already. */
   readonly optimised: boolean;
+  /** See OnnxSessionOptions. */
+  readonly profile?: string | undefined;
 };
 
 /** One output of a run: [texts, …] row by row, `perText` numbers each. */
@@ -59,10 +62,11 @@ export class EncoderSession {
     sites: readonly Site[],
     options: EncoderGraphOptions,
   ): Promise<EncoderSession> {
-    const { optimised, weightsFolder } = options;
+    const { optimised, weightsFolder, profile } = options;
     const session = await OnnxSession.open(graph, {
       ...sessionOptions(options, optimised ? 'none' : 'all'),
       weightsFolder,
+      ...(profile === undefined ? {} : { profile }),
     }).catch((cause: unknown) => {
       throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
     });
@@ -107,6 +111,11 @@ export class EncoderSession {
     const names = Object.values(this.outputs).filter((name) => name !== undefined);
     const results = await this.encode(feeds, [ids], names);
     return Float32Array.from(results.flatMap(({ values }) => [...values]));
+  }
+
+  /** See {@link takeOperators}; once, of a session that was opened with a `profile`. */
+  takeOperators(): Promise<Operators> {
+    return takeOperators(this.#session);
   }
 
   /** Frees everything but feeds that were made here. Not during a run. */
