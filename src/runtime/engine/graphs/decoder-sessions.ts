@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Site } from '../../compiled/compile-target.ts';
+import { withExactActivations } from '../onnx/exact-activations.ts';
 import { inject } from '../onnx/inject.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import type { Operators } from '../ort/profile.ts';
@@ -38,17 +40,15 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
   const { weightsFolder, optimised, sites } = graphs;
   const { threads, spin, headSize, provider, cacheDir } = options;
   const graphOptions = { weightsFolder, optimised, threads, spin, headSize };
+  const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
   const { base, lora, operators, proofKey } = await openOnProvider({
     provider,
     graphDigest,
     cacheDir,
-    open: (graph, on, profile) =>
-      DecoderSession.open(graphs[graph], graph === 'lora' ? sites : [], {
-        ...graphOptions,
-        provider: on,
-        profile,
-      }),
+    open: (graph, profile) =>
+      DecoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
+    openExact: (graph) => DecoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
     answer: alone,
   });
   const openSubset: OpenSubset = async (wanted) => {

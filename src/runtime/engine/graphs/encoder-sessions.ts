@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Site } from '../../compiled/compile-target.ts';
+import { withExactActivations } from '../onnx/exact-activations.ts';
 import type { Operators } from '../ort/profile.ts';
 import { alone, mixedSites } from '../proofs/prove-texts.ts';
 import { proveWiring } from '../proofs/wiring.ts';
@@ -35,17 +36,15 @@ export const openEncoderSessions = async (options: EncoderSessionsOptions): Prom
   const { sites, weightsFolder, optimised } = graphs;
   const { threads, spin, provider, cacheDir } = options;
   const graphOptions = { weightsFolder, optimised, threads, spin };
+  const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
   const { base, lora, operators, proofKey } = await openOnProvider({
     provider,
     graphDigest,
     cacheDir,
-    open: (graph, on, profile) =>
-      EncoderSession.open(graphs[graph], graph === 'lora' ? sites : [], {
-        ...graphOptions,
-        provider: on,
-        profile,
-      }),
+    open: (graph, profile) =>
+      EncoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
+    openExact: (graph) => EncoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
     answer: alone,
   });
   const release = (): void => {

@@ -20,8 +20,10 @@ export type OnProviderOptions<S extends Session> = {
   /** Of the graph with LoRA inputs. */
   readonly graphDigest: string;
   readonly cacheDir: string;
-  /** Opens one of the graphs. `profile` as in OnnxSessionOptions. */
-  readonly open: (graph: keyof Pair<S>, provider: string, profile?: string) => Promise<S>;
+  /** Opens one of the graphs on the provider. `profile` as in OnnxSessionOptions. */
+  readonly open: (graph: keyof Pair<S>, profile?: string) => Promise<S>;
+  /** Opens it on the CPU, with activations that no kernel rounds to be faster. */
+  readonly openExact: (graph: keyof Pair<S>) => Promise<S>;
   /** What one session answers to fixed inputs, with one adapter. */
   readonly answer: (session: S, feeds: Feeds) => Promise<readonly Float32Array[]>;
 };
@@ -34,13 +36,11 @@ export type OpenedPair<S> = Pair<S> & {
 };
 
 const openPair = async <S extends Session>(
-  { open }: OnProviderOptions<S>,
-  provider: string,
-  profile?: string,
+  open: (graph: keyof Pair<S>) => Promise<S>,
 ): Promise<Pair<S>> => {
-  const base = await open('base', provider, profile);
+  const base = await open('base');
   try {
-    return { base, lora: await open('lora', provider) };
+    return { base, lora: await open('lora') };
   } catch (error) {
     base.release();
     throw error;
@@ -61,20 +61,20 @@ const proofKeyOf = (provider: string, graphDigest: string): string =>
         .digest('hex');
 
 /**
- * Opens both graphs of a base model on a provider. Any but the CPU has to give the CPU's answers, which is proved once, and
- * has to run something of the graph.
+ * Opens both graphs of a base model on a provider. Any but the CPU has to give the answers that the CPU gives with exact activations,
+ * which is proved once, and has to run something of the graph.
  * @throws what `open` throws; Error when the provider computes something else, or nothing
  */
 export const openOnProvider = async <S extends Session>(
   options: OnProviderOptions<S>,
 ): Promise<OpenedPair<S>> => {
-  const { provider, graphDigest, cacheDir, answer } = options;
+  const { provider, graphDigest, cacheDir, open, openExact, answer } = options;
   const key = proofKeyOf(provider, graphDigest);
   if (provider === cpuProvider) {
-    return { ...(await openPair(options, provider)), operators: {}, proofKey: key };
+    return { ...(await openPair((graph) => open(graph))), operators: {}, proofKey: key };
   }
   const onCpu = async () => {
-    const pair = await openPair(options, cpuProvider);
+    const pair = await openPair(openExact);
     try {
       return await answersOf(pair, answer);
     } finally {
@@ -83,7 +83,8 @@ export const openOnProvider = async <S extends Session>(
   };
   const expected = await expectedAnswers({ key, cacheDir, onCpu });
   await mkdir(cacheDir, { recursive: true });
-  const pair = await openPair(options, provider, join(cacheDir, `operators-${key.slice(0, 12)}`));
+  const profile = join(cacheDir, `operators-${key.slice(0, 12)}`);
+  const pair = await openPair((graph) => open(graph, graph === 'base' ? profile : undefined));
   try {
     await proveProvider({ key, cacheDir, onCpu }, expected, () => answersOf(pair, answer));
     // Where it was proved before, nothing has run yet.

@@ -1,0 +1,29 @@
+import { applyEdit, readGraph } from './graph.ts';
+import { attributeField, nodeField } from './schema.ts';
+import { contentOf, readFields, textOf } from './wire.ts';
+
+/** Lets a kernel round activations, to 8 bits at level 4. */
+const roundsActivations = 'accuracy_level';
+
+/**
+ * The graph with float32 activations in its quantised linears: what its weights mean, without the rounding that a kernel
+ * adds to be fast. That rounding is another one in each provider.
+ */
+export const withExactActivations = (model: Buffer): Buffer => {
+  const graph = readGraph(model);
+  const nodes = new Map(
+    graph.nodes
+      .filter(({ opType }) => opType === 'MatMulNBits')
+      .map((node) => {
+        const kept = readFields(node.bytes).filter((field) => {
+          if (field.number !== nodeField.attribute) return true;
+          const attribute = contentOf(node.bytes, field);
+          const name = readFields(attribute).find(({ number }) => number === attributeField.name);
+          return name === undefined || textOf(attribute, name) !== roundsActivations;
+        });
+        return [node, [Buffer.concat(kept.map(({ start, end }) => node.bytes.subarray(start, end)))]] as const;
+      }),
+  );
+  if (nodes.size === 0) return model;
+  return applyEdit(graph, { nodes, newInputs: [], staleShapes: new Set(), outputs: new Map(), shapes: new Map() });
+};
