@@ -40,6 +40,13 @@ export const engineErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
+  ONNX_RUNTIME_INVALID: {
+    summary: 'The library that is to be ONNX Runtime cannot be used.',
+    advice:
+      'Let onnxRuntimeLibrary name a libonnxruntime of version 1.22 or newer for this system, with the libraries that it needs beside it, or remove the setting.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   COMPILED_FILE_CORRUPT: {
     summary: 'The compiled form of an adapter is damaged.',
     advice: 'It is built again from the stored artifact; check the disk when this repeats.',

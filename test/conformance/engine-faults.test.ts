@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { platform } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EngineState } from '../../src/runtime/engine/engine.ts';
 import { ort } from '../../src/runtime/engine/ort/library.ts';
@@ -218,11 +218,21 @@ describe('a base model that cannot be loaded', () => {
   it('runs on the ONNX Runtime that is named, and says when that cannot be loaded', async () => {
     const folder = scratch();
     const onnxRuntimeLibrary = join(folder, 'libonnxruntime.so');
-    const wrong = launchTiny({ onnxRuntimeLibrary }, folder);
-    await waitFor('the reason', () =>
-      wrong.log.some(({ keys }) => JSON.stringify(keys).includes(`${onnxRuntimeLibrary} cannot be loaded`)),
-    );
-    await wrong.engine.close();
+    const refused = async (because: string): Promise<void> => {
+      const { engine } = launchTiny({ onnxRuntimeLibrary }, folder);
+      await waitFor('the reason', () => engine.failure !== undefined);
+      expect(engine.failure).toEqual(failsWith('ONNX_RUNTIME_INVALID', `${onnxRuntimeLibrary} ${because}`));
+      await engine.close();
+    };
+    await refused('cannot be loaded');
+    await writeFile(onnxRuntimeLibrary, 'no library');
+    await refused('cannot be loaded');
+    await rm(onnxRuntimeLibrary);
+    // One that is no ONNX Runtime.
+    const other = join(dirname(ort.path), 'onnxruntime_binding.node');
+    await symlink(other, onnxRuntimeLibrary);
+    await refused('');
+    await rm(onnxRuntimeLibrary);
     await symlink(ort.path, onnxRuntimeLibrary);
     const { engine } = launchTiny({ onnxRuntimeLibrary }, folder);
     await waitFor('the engine', () => engine.state === 'ready');

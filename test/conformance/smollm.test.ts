@@ -2,14 +2,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareLogits } from '../../src/runtime/engine/session/probe.ts';
 import { smollm } from '../support/models.ts';
-import {
-  allLogits,
-  exportedLogits,
-  type OpenModel,
-  openModel,
-  readConfig,
-  withLora,
-} from './support/open-model.ts';
+import { exportedLogits } from './support/exported-logits.ts';
+import { allLogits, type OpenModel, openModel, readConfig, withLora } from './support/open-model.ts';
 import { compileFor, sameBits, scratch } from './support/tiny.ts';
 
 const real = smollm();

@@ -5,9 +5,9 @@ import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
 import type { OrtTensor } from '../../src/runtime/engine/ort/tensor.ts';
 import { decoderAnswers, provePrepared } from '../../src/runtime/engine/proofs/prove-prepared.ts';
 import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
+import { exportedLogits } from './support/exported-logits.ts';
 import {
   allLogits,
-  exportedLogits,
   greedy,
   type OpenModel,
   openModel,

@@ -6,6 +6,7 @@ import {
   type GenerateHostOptions,
 } from '../../../src/runtime/engine/generate/generate-host.ts';
 import type { DecoderSessions } from '../../../src/runtime/engine/graphs/decoder-sessions.ts';
+import type { ProviderWish } from '../../../src/runtime/engine/session/choose-provider.ts';
 import { DecoderSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Answer, request } from './engine.ts';
@@ -65,10 +66,11 @@ export class TestHost {
 
   static async open(
     modelDir: string,
-    options: Partial<GenerateHostOptions> = {},
+    options: Partial<GenerateHostOptions> & ProviderWish = {},
     cacheDir = scratch(),
   ): Promise<TestHost> {
-    const base = await openBase(modelDir, cacheDir);
+    const { executionProviders = [], requireProvider = false } = options;
+    const base = await openBase(modelDir, cacheDir, { executionProviders, requireProvider });
     const host = new GenerateHost(base, {
       adapterBudgetBytes: 64 << 20,
       maxConcurrent: 8,
@@ -87,7 +89,7 @@ export class TestHost {
   /** The same with the tiny model's adapters. */
   static async tiny(
     modelDir: string,
-    options: Partial<GenerateHostOptions> = {},
+    options: Partial<GenerateHostOptions> & ProviderWish = {},
     cacheDir = scratch(),
   ): Promise<TestHost> {
     const test = await TestHost.open(modelDir, options, cacheDir);

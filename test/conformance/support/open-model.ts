@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { AdapterTable } from '../../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../../src/runtime/engine/adapters/arena.ts';
 import type { Feeds, LoraTensors } from '../../../src/runtime/engine/adapters/feeds.ts';
@@ -12,6 +11,7 @@ import { readModelGraph } from '../../../src/runtime/engine/model/folder.ts';
 import { Mutex } from '../../../src/runtime/engine/mutex.ts';
 import { NativeMemory } from '../../../src/runtime/engine/ort/memory.ts';
 import { OrtTensor } from '../../../src/runtime/engine/ort/tensor.ts';
+import type { ProviderWish } from '../../../src/runtime/engine/session/choose-provider.ts';
 import type { DecoderSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 
@@ -24,6 +24,7 @@ export type OpenModel = GenerateModel & {
 export const openBase = async (
   modelDir: string,
   cacheDir: string,
+  wish: ProviderWish = {},
 ): Promise<GenerateModel & Pick<OpenModel, 'warnings'>> => {
   const warnings: string[] = [];
   const base = await openGenerateModel(modelDir, readModelGraph(modelDir), {
@@ -32,13 +33,18 @@ export const openBase = async (
     clock: systemClock,
     warn: (message) => warnings.push(message),
     signal: new AbortController().signal,
+    ...wish,
   });
   return { ...base, warnings };
 };
 
 /** The same, with memory for adapters. */
-export const openModel = async (modelDir: string, cacheDir: string): Promise<OpenModel> => {
-  const base = await openBase(modelDir, cacheDir);
+export const openModel = async (
+  modelDir: string,
+  cacheDir: string,
+  wish: ProviderWish = {},
+): Promise<OpenModel> => {
+  const base = await openBase(modelDir, cacheDir, wish);
   const adapters = new AdapterTable({
     arena: new Arena(64 << 20),
     graphFor: (modules) => base.sessions.graphs.graphFor(modules),
@@ -66,27 +72,6 @@ export const tensorOf = (values: Float32Array, shape: readonly number[]): OrtTen
   const memory = new NativeMemory(values.byteLength);
   new Float32Array(memory.buffer, 0, values.length).set(values);
   return new OrtTensor('float32', shape, memory.address);
-};
-
-/** Logits of every position by the graph as it was exported, run by nothing of ours. */
-export const exportedLogits = async (
-  modelDir: string,
-  shape: { readonly layers: number; readonly kvHeads: number; readonly headSize: number },
-  ids: readonly number[],
-): Promise<Float32Array> => {
-  const session = await InferenceSession.create(join(modelDir, 'model.onnx'), { intraOpNumThreads: 1 });
-  const feeds: Record<string, Tensor> = {
-    input_ids: new Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]),
-    attention_mask: new Tensor('int64', new BigInt64Array(ids.length).fill(1n), [1, ids.length]),
-  };
-  const empty = new Tensor('float32', new Float32Array(0), [1, shape.kvHeads, 0, shape.headSize]);
-  for (let layer = 0; layer < shape.layers; layer += 1) {
-    feeds[`past_key_values.${layer}.key`] = empty;
-    feeds[`past_key_values.${layer}.value`] = empty;
-  }
-  const { logits } = await session.run(feeds);
-  await session.release();
-  return logits?.data as Float32Array;
 };
 
 /** Greedy tokens, at most `count`, the end token included. */

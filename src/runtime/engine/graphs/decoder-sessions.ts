@@ -48,7 +48,8 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
     cacheDir,
     open: (graph, profile) =>
       DecoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
-    openExact: (graph) => DecoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
+    openExact: (graph) =>
+      DecoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
     answer: alone,
   });
   const openSubset: OpenSubset = async (wanted) => {

@@ -44,7 +44,8 @@ export const openEncoderSessions = async (options: EncoderSessionsOptions): Prom
     cacheDir,
     open: (graph, profile) =>
       EncoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
-    openExact: (graph) => EncoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
+    openExact: (graph) =>
+      EncoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
     answer: alone,
   });
   const release = (): void => {

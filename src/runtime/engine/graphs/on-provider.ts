@@ -35,9 +35,7 @@ export type OpenedPair<S> = Pair<S> & {
   readonly proofKey: string;
 };
 
-const openPair = async <S extends Session>(
-  open: (graph: keyof Pair<S>) => Promise<S>,
-): Promise<Pair<S>> => {
+const openPair = async <S extends Session>(open: (graph: keyof Pair<S>) => Promise<S>): Promise<Pair<S>> => {
   const base = await open('base');
   try {
     return { base, lora: await open('lora') };

@@ -20,7 +20,8 @@ describe('exact activations', () => {
     expect(before.every(([level]) => level === 4)).toBe(true);
     const exact = withExactActivations(model);
     expect(levels(exact)).toEqual(before.map(([, bits]) => [undefined, bits]));
-    const names = (graph: Buffer) => readGraph(graph).nodes.map(({ name, inputs, outputs }) => ({ name, inputs, outputs }));
+    const names = (graph: Buffer) =>
+      readGraph(graph).nodes.map(({ name, inputs, outputs }) => ({ name, inputs, outputs }));
     expect(names(exact)).toEqual(names(model));
   });
 

@@ -21,9 +21,18 @@ export const withExactActivations = (model: Buffer): Buffer => {
           const name = readFields(attribute).find(({ number }) => number === attributeField.name);
           return name === undefined || textOf(attribute, name) !== roundsActivations;
         });
-        return [node, [Buffer.concat(kept.map(({ start, end }) => node.bytes.subarray(start, end)))]] as const;
+        return [
+          node,
+          [Buffer.concat(kept.map(({ start, end }) => node.bytes.subarray(start, end)))],
+        ] as const;
       }),
   );
   if (nodes.size === 0) return model;
-  return applyEdit(graph, { nodes, newInputs: [], staleShapes: new Set(), outputs: new Map(), shapes: new Map() });
+  return applyEdit(graph, {
+    nodes,
+    newInputs: [],
+    staleShapes: new Set(),
+    outputs: new Map(),
+    shapes: new Map(),
+  });
 };

@@ -3,6 +3,7 @@ import { arch, platform } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { libraryVariable } from '../protocol.ts';
 
 /** The address of something that ONNX Runtime owns. */
@@ -112,13 +113,14 @@ const pointerBytes = 8;
 const pointerAt = (address: Handle, place: number): Handle =>
   (koffi.decode(address, place * pointerBytes, 'void *') as Handle | null) ?? 0n;
 
+const notOurs = (what: string, cause?: unknown): AdaptletError =>
+  new AdaptletError('ONNX_RUNTIME_INVALID', what, { cause });
+
 const load = (path: string): LibraryHandle => {
   try {
     return koffi.load(path);
   } catch (cause) {
-    throw new Error(`${path} cannot be loaded as ONNX Runtime (${libraryVariable}): ${String(cause)}`, {
-      cause,
-    });
+    throw notOurs(`${path} cannot be loaded: ${String(cause)}`, cause);
   }
 };
 
@@ -139,13 +141,15 @@ class OrtLibrary {
 
   constructor() {
     this.#library = load(this.path);
-    const getApiBase = this.#library.func('void *OrtGetApiBase()') as unknown as () => Handle;
-    const base = getApiBase();
+    const base = this.#apiBase();
     const getApi = koffi.decode(pointerAt(base, 0), koffi.proto('void *(uint32_t version)')) as Native;
     const getVersion = koffi.decode(pointerAt(base, 1), koffi.proto('const char *()')) as () => string;
     this.version = getVersion();
     const api = getApi(apiVersion);
-    if (api === null) throw new Error(`ONNX Runtime ${this.version} has no API ${apiVersion}`);
+    if (api === null) {
+      const { path, version } = this;
+      throw notOurs(`${path} is ONNX Runtime ${version}; 1.${apiVersion} or newer is needed`);
+    }
     this.#api = api;
   }
 
@@ -193,6 +197,15 @@ class OrtLibrary {
 
   release(kind: keyof typeof releaseFunctions, handle: Handle): void {
     this.#bind(`Release${kind}`, releaseFunctions[kind], 'void', 'void *handle')(handle);
+  }
+
+  #apiBase(): Handle {
+    try {
+      const getApiBase = this.#library.func('void *OrtGetApiBase()') as unknown as () => Handle;
+      return getApiBase();
+    } catch (cause) {
+      throw notOurs(`${this.path} is a library, but not ONNX Runtime: ${String(cause)}`, cause);
+    }
   }
 
   #check(status: Handle | null): void {

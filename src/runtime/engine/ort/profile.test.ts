@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { tinyFolder } from '../../adapter/peft-folder.fixture.ts';
-import { DecoderSession } from '../session/decoder-session.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
+import { DecoderSession } from '../session/decoder-session.ts';
 import { operatorsOf } from './profile.ts';
 import { cpuProvider } from './providers.ts';
 

@@ -3,7 +3,9 @@ import { type Answers, compareAnswers } from './prove-provider.ts';
 
 /** Two adapters beside the base model, three inputs: answers that are all far from each other. */
 const expected: Answers = [0, 1, 2].map((adapter) =>
-  [0, 1, 2].map((input) => Float32Array.from({ length: 9 }, (_, at) => (at === 3 * adapter + input ? 10 : 0))),
+  [0, 1, 2].map((input) =>
+    Float32Array.from({ length: 9 }, (_, at) => (at === 3 * adapter + input ? 10 : 0)),
+  ),
 );
 const changed = (change: (value: number, adapter: number, input: number, at: number) => number): Answers =>
   expected.map((answers, adapter) =>
@@ -13,7 +15,12 @@ const changed = (change: (value: number, adapter: number, input: number, at: num
 describe('answers of a provider', () => {
   it('may be rounded differently: the largest difference is told as a part of the range', () => {
     expect(compareAnswers(expected, expected)).toBe(0);
-    expect(compareAnswers(changed((value) => value + 0.1), expected)).toBeCloseTo(0.01);
+    expect(
+      compareAnswers(
+        changed((value) => value + 0.1),
+        expected,
+      ),
+    ).toBeCloseTo(0.01);
   });
 
   it('are refused when one number of one answer is wrong, or is none', () => {

@@ -108,7 +108,10 @@ describe('the choice of an execution provider', () => {
       await openOn(cpuProvider);
       const others = builtInProviders().filter((name) => name !== cpuProvider);
       for (const provider of others) {
-        const refusal: unknown = await openOn(provider).then(() => undefined, (error: unknown) => error);
+        const refusal: unknown = await openOn(provider).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
         expect(refusal).toBeInstanceOf(OnnxRuntimeError);
         // It is the device or its library that is missing; the name is one that ONNX Runtime knows.
         expect(String(refusal)).not.toContain('Unknown provider');
