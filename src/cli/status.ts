@@ -53,9 +53,16 @@ const modelLines = (model: StatusResponse['model']): string[] => {
   return [`model ${source}: ${message === '' ? state : message}${manifest}`];
 };
 
+/** Which provider runs how much of the graph, where the CPU does not do all. */
+const operatorLines = ({ operators }: StatusResponse): string[] => {
+  const parts = Object.entries(operators).map(([provider, count]) => `${count} on ${provider}`);
+  return parts.length === 0 ? [] : [`operators ${parts.join(', ')}`];
+};
+
 /** What is wrong, one line each; empty when all is well. */
 export const problemsOf = (s: StatusResponse): string[] => [
   ...(s.engine === 'ready' ? [] : [s.model?.message || `the engine is ${s.engine}`]),
+  ...s.refusedProviders.map((r) => `the execution provider ${r.provider} is not used: ${r.reason}`),
   ...(s.manifests?.problems ?? []).map((p) => `${p.file}:${p.line}: ${p.reason}`),
   ...operatorProblems(s.operator),
   ...s.adapters
@@ -117,6 +124,7 @@ export const renderStatus = (s: StatusResponse): string => {
   const parts = [
     `${s.baseModel} ${short(s.baseDigest)}  engine ${s.engine} (${s.executionProvider})  up ${Math.round(s.uptimeMs / 1000)} s  version ${s.version}`,
     ...modelLines(s.model),
+    ...operatorLines(s),
     `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,
     sourceLine(s),
   ];

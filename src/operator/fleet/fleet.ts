@@ -63,6 +63,10 @@ export type ModelProgress = {
   readonly manifestDigest: Digest | '';
   readonly receivedBytes: number;
   readonly totalBytes: number;
+  /** Providers that come before the one in use in what was asked for, and why they are not used. */
+  readonly refusedProviders: readonly { readonly provider: string; readonly reason: string }[];
+  /** Operators by the provider that runs them; empty when the CPU was asked for all. */
+  readonly operators: Readonly<Record<string, number>>;
 };
 
 /** What is known of one runtime, from its reports. */

@@ -74,6 +74,8 @@ const modelToWire = ({ model, info }: RuntimeState): BaseModelReport | undefined
   const { baseDigest, executionProvider } = info;
   return {
     ...model,
+    refusedProviders: [...model.refusedProviders],
+    operators: { ...model.operators },
     receivedBytes: BigInt(Math.trunc(model.receivedBytes)),
     totalBytes: BigInt(Math.trunc(model.totalBytes)),
     baseDigest,

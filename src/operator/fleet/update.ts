@@ -65,6 +65,7 @@ const maxHolds = 64;
 /** There are no more weights. */
 const maxWeights = 100;
 const maxRefused = 10_000;
+const maxProviders = 16;
 
 /**
  * Reads what a runtime reports.
@@ -112,6 +113,15 @@ const modelFrom = (report: BaseModelReport): Pick<Change, 'model' | 'loaded'> =>
       manifestDigest: digestFrom(report.manifestDigest),
       receivedBytes: numberFrom(report.receivedBytes),
       totalBytes: numberFrom(report.totalBytes),
+      refusedProviders: report.refusedProviders.slice(0, maxProviders).map(({ provider, reason }) => ({
+        provider: provider.slice(0, maxName),
+        reason: reason.slice(0, maxStatusMessage),
+      })),
+      operators: Object.fromEntries(
+        Object.entries(report.operators)
+          .slice(0, maxProviders)
+          .map(([provider, count]) => [provider.slice(0, maxName), count]),
+      ),
     },
     ...(baseDigest === '' ? {} : { loaded: { baseDigest, executionProvider } }),
   };

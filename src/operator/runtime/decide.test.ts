@@ -136,6 +136,8 @@ describe('the base model of a runtime', () => {
     manifestDigest: fakeDigest('c'),
     receivedBytes: 312,
     totalBytes: 724,
+    refusedProviders: [],
+    operators: {},
     ...more,
   });
   const read = (state: RuntimeState, verdict?: ModelVerdict) =>
@@ -259,5 +261,45 @@ describe('what people ask of a runtime', () => {
     expect(conditionIn(cordoned, 'Cordoned')).toMatchObject({ status: 'True', lastTransitionTime: later });
     expect(cordoned).toEqual({ ...away, conditions: cordoned?.conditions });
     expect(decide(gone, away)).toBe(away);
+  });
+});
+
+describe('the execution provider of a runtime', () => {
+  const cuda = { provider: 'CUDAExecutionProvider', reason: 'Failed to load shared library' };
+  const on = (executionProvider: string, more: Partial<ModelProgress> = {}): RuntimeState =>
+    here({
+      info: { ...here().info, executionProvider },
+      model: {
+        ...{ source: '/m', state: 'Ready', reason: '', message: '', receivedBytes: 0, totalBytes: 0 },
+        ...{ manifestDigest: '', refusedProviders: [], operators: {}, ...more },
+      },
+    });
+  const read = (state: RuntimeState) => conditionIn(decide(state), 'ProviderReady');
+
+  it('is ready when it is what was asked for, with what it leaves to the CPU', () => {
+    const operators = { CPUExecutionProvider: 31, OpenVINOExecutionProvider: 33 };
+    expect(read(on('OpenVINOExecutionProvider', { operators, refusedProviders: [cuda] }))).toMatchObject({
+      status: 'True',
+      reason: 'ProviderInUse',
+      message:
+        'OpenVINOExecutionProvider runs the base model; 33 operators on OpenVINOExecutionProvider, 31 on CPUExecutionProvider; passed over: CUDAExecutionProvider (Failed to load shared library)',
+    });
+    expect(read(on('CPUExecutionProvider'))).toMatchObject({ status: 'True', reason: 'ProviderInUse' });
+  });
+
+  it('is not ready when the CPU runs the base model in its place, with the cause', () => {
+    expect(read(on('CPUExecutionProvider', { refusedProviders: [cuda] }))).toMatchObject({
+      status: 'False',
+      reason: 'Fallback',
+      message: expect.stringContaining('CUDAExecutionProvider (Failed to load shared library)'),
+    });
+  });
+
+  it('is not known before the base model is loaded, nor of a runtime that does not tell, nor of one that is away', () => {
+    expect(read(on('', { state: 'Loading' }))).toBeUndefined();
+    expect(read(here())).toBeUndefined();
+    const before = decide(on('CPUExecutionProvider', { refusedProviders: [cuda] }));
+    const away = decide({ ...on('CPUExecutionProvider'), connected: false }, before);
+    expect(conditionIn(away, 'ProviderReady')).toMatchObject({ status: 'Unknown', reason: 'Disconnected' });
   });
 });

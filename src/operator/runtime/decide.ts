@@ -15,6 +15,7 @@ import type { ModelProgress, RuntimeState, Usage } from '../fleet/fleet.ts';
 import type { ModelVerdict } from '../fleet/model-census.ts';
 import { nodeCordoned } from '../objects/restraint.ts';
 import { modelConditions } from './model-conditions.ts';
+import { providerConditions } from './provider-condition.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
 /** A rollout whose canary the runtime follows, with the name of its canary. */
@@ -136,6 +137,7 @@ const connected = (
       { type: 'Connected', status: 'True', reason: 'Connected', message: 'a replica has a stream with it' },
       ...ready(state),
       ...modelConditions(state, verdict, before?.conditions),
+      ...providerConditions(state),
       inSync(state),
       removals(state, name),
       ...restraints({ before, state, spec, isNodeCordoned }),
@@ -165,6 +167,9 @@ const disconnected = (input: RuntimeInput): RuntimeObjectStatus | undefined => {
     ...(state?.model === undefined && conditionOf(before?.conditions, 'ModelReady') === undefined
       ? []
       : [{ type: 'ModelReady', status: 'Unknown', ...why } as const]),
+    ...(providerConditionWas(before, state)
+      ? [{ type: 'ProviderReady', status: 'Unknown', ...why } as const]
+      : []),
     { type: 'InSync', status: 'Unknown', ...why },
     { type: 'RemovalsHeld', status: 'Unknown', ...why },
   ];
@@ -176,6 +181,14 @@ const disconnected = (input: RuntimeInput): RuntimeObjectStatus | undefined => {
     conditions: conditionsOf([gone, ...unknown, ...isRestrained], before?.conditions, now),
   };
 };
+
+/** A runtime that never loaded a model, or whose version does not tell, has no such condition. */
+const providerConditionWas = (
+  before: RuntimeObjectStatus | undefined,
+  state: RuntimeState | undefined,
+): boolean =>
+  conditionOf(before?.conditions, 'ProviderReady') !== undefined ||
+  (state !== undefined && providerConditions(state).length > 0);
 
 const ready = ({ ready: isReady, message }: RuntimeState): RuntimeCondition[] =>
   isReady

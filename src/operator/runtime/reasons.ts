@@ -7,6 +7,7 @@ export const conditionTypes = {
   ...readyTypes,
   Ready: 'The runtime says that it can answer requests.',
   ModelReady: 'The base model is on the disk of the runtime and loaded.',
+  ProviderReady: 'The base model runs on an execution provider that was asked for.',
   ModelMatches:
     'The runtime has the same build of its base model as most runtimes with a model of that name.',
   InSync: 'The runtime refuses no part of its plan.',
@@ -27,6 +28,9 @@ export const conditionReasons = {
   Downloading: 'The base model is being fetched; the message says how far it is.',
   FetchFailed: 'The base model could not be fetched; it is tried again by itself.',
   Loading: 'The base model is on the disk and being loaded; the first time its weights are prepared.',
+  ProviderInUse: 'The message names the provider, and what it leaves to the CPU.',
+  Fallback:
+    'No provider that was asked for works there, and the CPU runs the base model; the message says why.',
   SameModel: 'Its base model is the one that most runtimes have.',
   OtherModel: 'Its base model has other files than the one of that name on most runtimes.',
   NoMajority: 'Runtimes have several builds of that base model, none of them on more than the others.',
@@ -48,6 +52,7 @@ export const eventReasons = {
   Disconnected: 'It went away.',
   NotServing: 'It says that it cannot answer requests.',
   FetchFailed: 'Its base model could not be fetched.',
+  Fallback: 'No execution provider that was asked for works there; the CPU runs its base model.',
   OtherModel: 'Its base model is not the one that most runtimes have under that name.',
   NoMajority: 'Runtimes do not agree on the base model of that name.',
   Refused: 'It refused parts of its plan.',

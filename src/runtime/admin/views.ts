@@ -61,7 +61,17 @@ export type ModelView = {
   readonly bytesPerSecond: number;
 };
 
-export type RuntimeStatus = {
+/** What runs the graph of the base model. */
+export type ProviderView = {
+  /** As `executionProviders` names it. */
+  readonly executionProvider: string;
+  /** Those that come before it there, and why they do not run it. */
+  readonly refusedProviders: readonly { readonly provider: string; readonly reason: string }[];
+  /** Operators of the graph by the provider that runs them; empty when the CPU was asked for all. */
+  readonly operators: Readonly<Record<string, number>>;
+};
+
+export type RuntimeStatus = ProviderView & {
   readonly version: string;
   readonly instance: string;
   readonly uptimeMs: number;
@@ -69,7 +79,6 @@ export type RuntimeStatus = {
   readonly baseDigest: Digest | '';
   readonly model: ModelView;
   readonly engine: string;
-  readonly executionProvider: string;
   readonly memory: { readonly budgetBytes: number; readonly usedBytes: number };
   readonly disk: { readonly budgetBytes: number; readonly usedBytes: number };
   readonly manifests: {

@@ -16,7 +16,7 @@ import { sitesOf } from '../engine/onnx/inject.ts';
 import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
 import { elementTypeOf } from '../engine/ort/tensor.ts';
 import { taskOf } from '../engine/process/open-host.ts';
-import { chooseProvider } from '../engine/session/choose-provider.ts';
+import { openOnFirst } from '../engine/session/choose-provider.ts';
 import { embeddingOutput, readEncoderInputs, readEncoderOutputs } from '../engine/session/encoder-graph.ts';
 import { type CacheShape, tokenBytes } from '../engine/session/kv-cache.ts';
 import { rowTokens } from '../engine/session/kv-rows.ts';
@@ -175,9 +175,17 @@ const providerOf = async (settings: CheckSettings, found: Found): Promise<string
   const { executionProviders, deviceResources, requireProvider } = settings;
   const wanted = executionProviders.length > 0 ? executionProviders : providersFor(deviceResources);
   try {
-    return await chooseProvider({ executionProviders: wanted, requireProvider }, (warning) =>
-      found.warnings.push(warning),
+    const { provider } = await openOnFirst(
+      {
+        executionProviders: wanted,
+        requireProvider,
+        warn: (warning) => found.warnings.push(warning),
+        signal: new AbortController().signal,
+      },
+      // A session on it is all that is tried here.
+      async () => undefined,
     );
+    return provider;
   } catch (error) {
     found.refusals.push(asRefusal(asAdaptletError(error, 'model check')));
     return undefined;

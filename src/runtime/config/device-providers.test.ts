@@ -6,7 +6,7 @@ describe('the execution providers for the devices of a pod', () => {
     expect(providersFor(['nvidia.com/gpu', 'nvidia.com/mig-1g.5gb', 'gpu.intel.com/xe'])).toEqual([
       'TensorrtExecutionProvider',
       'CUDAExecutionProvider',
-      'OpenVINOExecutionProvider',
+      'OpenVINOExecutionProvider?device_type=GPU',
     ]);
     expect(providersFor(['huawei.com/Ascend310P'])).toEqual(['CANNExecutionProvider']);
   });
@@ -20,6 +20,29 @@ describe('the execution providers for the devices of a pod', () => {
 
   it('are none for what the table lacks', () => {
     expect(providersFor(['cpu', 'memory', 'squat.ai/video', 'nvidia.com/gpus'])).toEqual([]);
+  });
+
+  it.each([
+    [
+      [
+        'nvidia.com/gpu',
+        'nvidia.com/gpu.shared',
+        'nvidia.com/mig-3g.20gb',
+        'gpu.nvidia.com',
+        'mig.nvidia.com',
+      ],
+      'TensorrtExecutionProvider',
+      'CUDAExecutionProvider',
+    ],
+    [['amd.com/gpu', 'gpu.amd.com'], 'MIGraphXExecutionProvider'],
+    [
+      ['gpu.intel.com/i915', 'gpu.intel.com/xe', 'gpu.intel.com'],
+      'OpenVINOExecutionProvider?device_type=GPU',
+    ],
+    [['npu.intel.com/accel'], 'OpenVINOExecutionProvider?device_type=NPU'],
+    [['huawei.com/Ascend310', 'huawei.com/Ascend910'], 'CANNExecutionProvider'],
+  ] as [string[], ...string[]][])('of %j are %s %s', (resources, ...providers) => {
+    for (const resource of resources) expect(providersFor([resource])).toEqual(providers);
   });
 
   it('come from a table that names each resource once', () => {

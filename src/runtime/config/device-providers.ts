@@ -10,7 +10,9 @@ export type DeviceProviders = {
 };
 
 const nvidia = ['TensorrtExecutionProvider', 'CUDAExecutionProvider'] as const;
-const openVino = ['OpenVINOExecutionProvider'] as const;
+/** Without a device type OpenVINO would run on the processor, and say nothing of the device. */
+const intelGpu = ['OpenVINOExecutionProvider?device_type=GPU'] as const;
+const intelNpu = ['OpenVINOExecutionProvider?device_type=NPU'] as const;
 
 export const deviceProviders: readonly DeviceProviders[] = [
   { resource: 'nvidia.com/gpu', device: 'NVIDIA GPU, also Jetson', providers: nvidia },
@@ -20,10 +22,10 @@ export const deviceProviders: readonly DeviceProviders[] = [
   { resource: 'mig.nvidia.com', device: 'Part of an NVIDIA GPU, by a claim', providers: nvidia },
   { resource: 'amd.com/gpu', device: 'AMD GPU', providers: ['MIGraphXExecutionProvider'] },
   { resource: 'gpu.amd.com', device: 'AMD GPU, by a claim', providers: ['MIGraphXExecutionProvider'] },
-  { resource: 'gpu.intel.com/i915', device: 'Intel GPU', providers: openVino },
-  { resource: 'gpu.intel.com/xe', device: 'Intel GPU', providers: openVino },
-  { resource: 'gpu.intel.com', device: 'Intel GPU, by a claim', providers: openVino },
-  { resource: 'npu.intel.com/accel', device: 'Intel NPU', providers: openVino },
+  { resource: 'gpu.intel.com/i915', device: 'Intel GPU', providers: intelGpu },
+  { resource: 'gpu.intel.com/xe', device: 'Intel GPU', providers: intelGpu },
+  { resource: 'gpu.intel.com', device: 'Intel GPU, by a claim', providers: intelGpu },
+  { resource: 'npu.intel.com/accel', device: 'Intel NPU', providers: intelNpu },
   {
     resource: 'huawei.com/Ascend*',
     device: 'Huawei Ascend NPU',

@@ -117,7 +117,7 @@ export const settingsSchema = z.object({
   executionProviders: list
     .prefault('')
     .describe(
-      'Execution providers in order of preference, by the names of ONNX Runtime, separated by commas. Default: those for `deviceResources`, then the CPU.',
+      'Execution providers in order of preference, by the names of ONNX Runtime, separated by commas; options may follow: OpenVINOExecutionProvider?device_type=GPU. Default: those for `deviceResources`, then the CPU.',
     ),
   onnxRuntimeLibrary: z
     .string()

@@ -1,5 +1,5 @@
 import { errorCodeOf } from '../../errors/adaptlet-error.ts';
-import type { ModelView } from '../admin/views.ts';
+import type { ModelView, ProviderView } from '../admin/views.ts';
 import { modelText } from '../base-model/model-state.ts';
 import type { Engine, EngineInfo } from '../engine/engine.ts';
 import type { Cards } from '../serving/cards.ts';
@@ -41,11 +41,12 @@ export const readinessOf = ({
 /** What the engine says of the base model; empty until it was loaded for the first time. */
 export const identityOf = (
   engine: Pick<Engine, 'info'>,
-): Pick<EngineInfo, 'executionProvider'> & { readonly baseDigest: EngineInfo['baseDigest'] | '' } => {
+): ProviderView & { readonly baseDigest: EngineInfo['baseDigest'] | '' } => {
   try {
     return engine.info();
   } catch (error) {
-    if (errorCodeOf(error) === 'ENGINE_DOWN') return { baseDigest: '', executionProvider: '' };
+    if (errorCodeOf(error) === 'ENGINE_DOWN')
+      return { baseDigest: '', executionProvider: '', refusedProviders: [], operators: {} };
     throw error;
   }
 };

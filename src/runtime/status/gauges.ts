@@ -34,6 +34,11 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
   const running = Math.min(load.inEngine, load.maxConcurrent);
   return {
     ready: status.engine === 'ready',
+    provider: {
+      inUse: status.executionProvider,
+      refused: status.refusedProviders.map(({ provider }) => provider),
+      operators: status.operators,
+    },
     // A plan that is followed without an operator has an address of ''.
     connected: status.operator?.address ? status.operator.state === 'connected' : undefined,
     memory: status.memory,

@@ -1,5 +1,5 @@
 import type { SplitResource } from '../../plan/resources.ts';
-import type { RolloutView, RuntimeStatus } from '../admin/views.ts';
+import type { ProviderView, RolloutView, RuntimeStatus } from '../admin/views.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { DecidedRollout, PlanSource } from '../plan-source/plan-source.ts';
@@ -17,7 +17,7 @@ export type StatusParts = {
   readonly uptimeMs: () => number;
   readonly baseModel: string;
   readonly model: () => RuntimeStatus['model'];
-  readonly identity: () => Pick<RuntimeStatus, 'baseDigest' | 'executionProvider'>;
+  readonly identity: () => ProviderView & Pick<RuntimeStatus, 'baseDigest'>;
   readonly disk: () => RuntimeStatus['disk'];
   readonly engine: Engine;
   readonly residency: Residency;
@@ -37,7 +37,7 @@ export class StatusReport {
 
   now(): RuntimeStatus {
     const p = this.#parts;
-    const { executionProvider, baseDigest } = p.identity();
+    const { executionProvider, refusedProviders, operators, baseDigest } = p.identity();
     const { budgetBytes, usedBytes } = p.residency.usage();
     return {
       version: p.version,
@@ -48,6 +48,8 @@ export class StatusReport {
       model: p.model(),
       engine: p.engine.state,
       executionProvider,
+      refusedProviders,
+      operators,
       memory: { budgetBytes, usedBytes },
       disk: p.disk(),
       ...p.source.report(),

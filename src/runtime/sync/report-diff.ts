@@ -145,6 +145,8 @@ const modelSign = (model: BaseModelReport): string => {
     String(totalBytes),
     baseDigest,
     executionProvider,
+    model.refusedProviders,
+    Object.entries(model.operators).sort(),
   ]);
 };
 

@@ -9,7 +9,7 @@ import type {
   Usage,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import type { SplitResource } from '../../plan/resources.ts';
-import type { ModelView, RuntimeStatus } from '../admin/views.ts';
+import type { ModelView, ProviderView, RuntimeStatus } from '../admin/views.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
 import type { ServingFacts } from '../routing/decision.ts';
@@ -42,7 +42,7 @@ export type SnapshotParts = {
   readonly memory: () => RuntimeStatus['memory'];
   readonly disk: () => RuntimeStatus['disk'];
   readonly ready: () => { readonly ok: boolean; readonly reason: string };
-  readonly model: () => ModelView & Pick<RuntimeStatus, 'baseDigest' | 'executionProvider'>;
+  readonly model: () => ModelView & ProviderView & Pick<RuntimeStatus, 'baseDigest'>;
 };
 
 export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | undefined): Snapshot => {
@@ -68,7 +68,8 @@ export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | 
 };
 
 const modelReport = (model: ReturnType<SnapshotParts['model']>): BaseModelReport => {
-  const { source, state, reason, message, digest, baseDigest, executionProvider } = model;
+  const { source, state, reason, message, digest, baseDigest } = model;
+  const { executionProvider, refusedProviders, operators } = model;
   return {
     source,
     state,
@@ -79,6 +80,8 @@ const modelReport = (model: ReturnType<SnapshotParts['model']>): BaseModelReport
     totalBytes: bytes(model.totalBytes),
     baseDigest,
     executionProvider,
+    refusedProviders: [...refusedProviders],
+    operators: { ...operators },
   };
 };
 

@@ -179,7 +179,7 @@ const provider = ({ providers, wantedProviders, status }: NodeFacts): readonly F
         '--onnx-runtime-library (ADAPTLET_ONNX_RUNTIME_LIBRARY) names the library; docs/reference/execution-providers.md',
       ),
     ];
-  const lacking = wantedProviders.filter((name) => !providers.value.includes(name));
+  const lacking = wantedProviders.filter((entry) => !providers.value.includes(entry.split('?')[0] ?? ''));
   if (lacking.length > 0)
     return [
       problem(

@@ -9,6 +9,12 @@ export type RuntimeGauges = {
   readonly ready: boolean;
   /** Whether there is a stream with the operator; undefined where none is followed. */
   readonly connected: boolean | undefined;
+  readonly provider: {
+    /** '' before the base model was loaded. */
+    readonly inUse: string;
+    readonly refused: readonly string[];
+    readonly operators: Readonly<Record<string, number>>;
+  };
   readonly memory: { readonly usedBytes: number; readonly budgetBytes: number };
   readonly disk: { readonly usedBytes: number; readonly budgetBytes: number };
   /** Of the base model while it is fetched, else 0. */
@@ -65,6 +71,15 @@ const decidedRollouts = (rollouts: RuntimeGauges['rollouts']): MetricFamily[] =>
   return decided.length === 0 ? [] : rolloutGauges(decided);
 };
 
+const providerFamilies = ({ inUse, refused, operators }: RuntimeGauges['provider']): MetricFamily[] => [
+  { ...metrics.provider, samples: inUse === '' ? [] : [{ labels: { provider: inUse }, value: 1 }] },
+  { ...metrics.refusedProviders, samples: refused.map((provider) => ({ labels: { provider }, value: 1 })) },
+  {
+    ...metrics.operators,
+    samples: Object.entries(operators).map(([provider, value]) => ({ labels: { provider }, value })),
+  },
+];
+
 /** Everything that is read at a scrape, as gauges. `nowMs` is wall time. */
 export const metricFamilies = (
   gauges: RuntimeGauges,
@@ -88,6 +103,7 @@ export const metricFamilies = (
   },
   perRollout(metrics.rolloutWeight, gauges.rollouts, (r) => r.weight),
   perRollout(metrics.rolloutEffectiveWeight, gauges.rollouts, (r) => r.effectiveWeight),
+  ...providerFamilies(gauges.provider),
   { ...metrics.buildInfo, samples: [{ labels: { ...build }, value: 1 }] },
   {
     ...metrics.loraRequests,

@@ -50,6 +50,18 @@ export const metrics = {
     name: 'adaptlet_connected_to_operator',
     help: '1 while this runtime has a stream with its operator, 0 while it goes on by its last plan; absent without one.',
   },
+  provider: {
+    name: 'adaptlet_execution_provider_info',
+    help: 'Always 1 once the base model is loaded; the label is the execution provider that runs it.',
+  },
+  refusedProviders: {
+    name: 'adaptlet_execution_provider_refused',
+    help: 'Always 1, for each execution provider that was asked for before the one in use and does not work here.',
+  },
+  operators: {
+    name: 'adaptlet_execution_provider_operators',
+    help: 'Operators of the base model, by the execution provider that runs them. One that a provider made of many counts as one. None where the CPU was asked for all.',
+  },
   buildInfo: {
     name: 'adaptlet_build_info',
     help: 'Always 1; labels are the version and the instance of this process.',

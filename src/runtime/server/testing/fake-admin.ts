@@ -29,6 +29,8 @@ export class FakeAdmin implements Admin {
       },
       engine: 'ready',
       executionProvider: 'CPUExecutionProvider',
+      refusedProviders: [{ provider: 'CUDAExecutionProvider', reason: 'no device' }],
+      operators: {},
       memory: { budgetBytes: 1000, usedBytes: 100 },
       disk: { budgetBytes: 2000, usedBytes: 200 },
       manifests: {

@@ -10,6 +10,11 @@ import { FakeServing } from './fake-serving.ts';
 export const fakeGauges: RuntimeGauges = {
   ready: true,
   connected: true,
+  provider: {
+    inUse: 'OpenVINOExecutionProvider',
+    refused: ['CUDAExecutionProvider'],
+    operators: { OpenVINOExecutionProvider: 33, CPUExecutionProvider: 31 },
+  },
   memory: { usedBytes: 100, budgetBytes: 1000 },
   disk: { usedBytes: 200, budgetBytes: 2000 },
   model: { receivedBytes: 0, totalBytes: 0 },

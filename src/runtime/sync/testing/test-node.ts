@@ -89,6 +89,8 @@ export const startTestNode = async (options: TestNodeOptions) => {
         bytesPerSecond: 0,
         baseDigest: '',
         executionProvider: 'CPUExecutionProvider',
+        refusedProviders: [],
+        operators: {},
       }),
     },
   });

@@ -243,6 +243,20 @@ export interface BaseModelReport {
   /** As in the Hello, where both are empty until the model is loaded. */
   baseDigest: string;
   executionProvider: string;
+  /** Providers that come before execution_provider in what was asked for, and why they are not used. */
+  refusedProviders: RefusedProvider[];
+  /** Operators of the base model by the provider that runs them; empty when the CPU was asked for all. */
+  operators: { [key: string]: number };
+}
+
+export interface BaseModelReport_OperatorsEntry {
+  key: string;
+  value: number;
+}
+
+export interface RefusedProvider {
+  provider: string;
+  reason: string;
 }
 
 export interface AdapterReport {
@@ -2378,6 +2392,8 @@ function createBaseBaseModelReport(): BaseModelReport {
     totalBytes: 0n,
     baseDigest: "",
     executionProvider: "",
+    refusedProviders: [],
+    operators: {},
   };
 }
 
@@ -2416,6 +2432,12 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
     if (message.executionProvider !== "") {
       writer.uint32(74).string(message.executionProvider);
     }
+    for (const v of message.refusedProviders) {
+      RefusedProvider.encode(v!, writer.uint32(482).fork()).join();
+    }
+    globalThis.Object.entries(message.operators).forEach(([key, value]: [string, number]) => {
+      BaseModelReport_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(490).fork()).join();
+    });
     return writer;
   },
 
@@ -2504,6 +2526,25 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
             message.executionProvider = reader.string();
             continue;
           }
+          case 60: {
+            if (tag !== 482) {
+              break;
+            }
+
+            message.refusedProviders.push(RefusedProvider.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 61: {
+            if (tag !== 490) {
+              break;
+            }
+
+            const entry61 = BaseModelReport_OperatorsEntry.decode(reader, reader.uint32());
+            if (entry61.value !== undefined) {
+              message.operators[entry61.key] = entry61.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2547,6 +2588,25 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
         : isSet(object.execution_provider)
         ? globalThis.String(object.execution_provider)
         : "",
+      refusedProviders: globalThis.Array.isArray(object?.refusedProviders)
+        ? object.refusedProviders.map((e: any) => RefusedProvider.fromJSON(e))
+        : globalThis.Array.isArray(object?.refused_providers)
+        ? object.refused_providers.map((e: any) => RefusedProvider.fromJSON(e))
+        : [],
+      operators: isObject(object.operators)
+        ? (globalThis.Object.entries(object.operators) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -2579,6 +2639,18 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
     if (message.executionProvider !== "") {
       obj.executionProvider = message.executionProvider;
     }
+    if (message.refusedProviders?.length) {
+      obj.refusedProviders = message.refusedProviders.map((e) => RefusedProvider.toJSON(e));
+    }
+    if (message.operators) {
+      const entries = globalThis.Object.entries(message.operators) as [string, number][];
+      if (entries.length > 0) {
+        obj.operators = {};
+        entries.forEach(([k, v]) => {
+          obj.operators[k] = Math.round(v);
+        });
+      }
+    }
     return obj;
   },
 
@@ -2600,6 +2672,186 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
       : 0n;
     message.baseDigest = object.baseDigest ?? "";
     message.executionProvider = object.executionProvider ?? "";
+    message.refusedProviders = object.refusedProviders?.map((e) => RefusedProvider.fromPartial(e)) || [];
+    message.operators = (globalThis.Object.entries(object.operators ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseBaseModelReport_OperatorsEntry(): BaseModelReport_OperatorsEntry {
+  return { key: "", value: 0 };
+}
+
+export const BaseModelReport_OperatorsEntry: MessageFns<BaseModelReport_OperatorsEntry> = {
+  encode(message: BaseModelReport_OperatorsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BaseModelReport_OperatorsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBaseModelReport_OperatorsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BaseModelReport_OperatorsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: BaseModelReport_OperatorsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = Math.round(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BaseModelReport_OperatorsEntry>): BaseModelReport_OperatorsEntry {
+    return BaseModelReport_OperatorsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BaseModelReport_OperatorsEntry>): BaseModelReport_OperatorsEntry {
+    const message = createBaseBaseModelReport_OperatorsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseRefusedProvider(): RefusedProvider {
+  return { provider: "", reason: "" };
+}
+
+export const RefusedProvider: MessageFns<RefusedProvider> = {
+  encode(message: RefusedProvider, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.provider !== "") {
+      writer.uint32(10).string(message.provider);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefusedProvider {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusedProvider();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.provider = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RefusedProvider {
+    return {
+      provider: isSet(object.provider) ? globalThis.String(object.provider) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: RefusedProvider): unknown {
+    const obj: any = {};
+    if (message.provider !== "") {
+      obj.provider = message.provider;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RefusedProvider>): RefusedProvider {
+    return RefusedProvider.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RefusedProvider>): RefusedProvider {
+    const message = createBaseRefusedProvider();
+    message.provider = object.provider ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };

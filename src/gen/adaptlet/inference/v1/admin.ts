@@ -44,7 +44,23 @@ export interface StatusResponse {
   routes: Route[];
   /** Absent: the runtime follows no operator. */
   operator: Operator | undefined;
-  model: BaseModel | undefined;
+  model:
+    | BaseModel
+    | undefined;
+  /** Providers that come before the one in use in what was asked for, and why they are not used. */
+  refusedProviders: RefusedProvider[];
+  /** Operators of the base model by the provider that runs them; empty when the CPU was asked for all. */
+  operators: { [key: string]: number };
+}
+
+export interface StatusResponse_OperatorsEntry {
+  key: string;
+  value: number;
+}
+
+export interface RefusedProvider {
+  provider: string;
+  reason: string;
 }
 
 /** The base model: where it comes from, and how far it is. */
@@ -369,6 +385,8 @@ function createBaseStatusResponse(): StatusResponse {
     routes: [],
     operator: undefined,
     model: undefined,
+    refusedProviders: [],
+    operators: {},
   };
 }
 
@@ -419,6 +437,12 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.model !== undefined) {
       BaseModel.encode(message.model, writer.uint32(122).fork()).join();
     }
+    for (const v of message.refusedProviders) {
+      RefusedProvider.encode(v!, writer.uint32(482).fork()).join();
+    }
+    globalThis.Object.entries(message.operators).forEach(([key, value]: [string, number]) => {
+      StatusResponse_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(490).fork()).join();
+    });
     return writer;
   },
 
@@ -555,6 +579,25 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.model = BaseModel.decode(reader, reader.uint32());
             continue;
           }
+          case 60: {
+            if (tag !== 482) {
+              break;
+            }
+
+            message.refusedProviders.push(RefusedProvider.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 61: {
+            if (tag !== 490) {
+              break;
+            }
+
+            const entry61 = StatusResponse_OperatorsEntry.decode(reader, reader.uint32());
+            if (entry61.value !== undefined) {
+              message.operators[entry61.key] = entry61.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -604,6 +647,25 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       routes: globalThis.Array.isArray(object?.routes) ? object.routes.map((e: any) => Route.fromJSON(e)) : [],
       operator: isSet(object.operator) ? Operator.fromJSON(object.operator) : undefined,
       model: isSet(object.model) ? BaseModel.fromJSON(object.model) : undefined,
+      refusedProviders: globalThis.Array.isArray(object?.refusedProviders)
+        ? object.refusedProviders.map((e: any) => RefusedProvider.fromJSON(e))
+        : globalThis.Array.isArray(object?.refused_providers)
+        ? object.refused_providers.map((e: any) => RefusedProvider.fromJSON(e))
+        : [],
+      operators: isObject(object.operators)
+        ? (globalThis.Object.entries(object.operators) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -654,6 +716,18 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.model !== undefined) {
       obj.model = BaseModel.toJSON(message.model);
     }
+    if (message.refusedProviders?.length) {
+      obj.refusedProviders = message.refusedProviders.map((e) => RefusedProvider.toJSON(e));
+    }
+    if (message.operators) {
+      const entries = globalThis.Object.entries(message.operators) as [string, number][];
+      if (entries.length > 0) {
+        obj.operators = {};
+        entries.forEach(([k, v]) => {
+          obj.operators[k] = Math.round(v);
+        });
+      }
+    }
     return obj;
   },
 
@@ -685,6 +759,186 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.model = (object.model !== undefined && object.model !== null)
       ? BaseModel.fromPartial(object.model)
       : undefined;
+    message.refusedProviders = object.refusedProviders?.map((e) => RefusedProvider.fromPartial(e)) || [];
+    message.operators = (globalThis.Object.entries(object.operators ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseStatusResponse_OperatorsEntry(): StatusResponse_OperatorsEntry {
+  return { key: "", value: 0 };
+}
+
+export const StatusResponse_OperatorsEntry: MessageFns<StatusResponse_OperatorsEntry> = {
+  encode(message: StatusResponse_OperatorsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StatusResponse_OperatorsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatusResponse_OperatorsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StatusResponse_OperatorsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: StatusResponse_OperatorsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = Math.round(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StatusResponse_OperatorsEntry>): StatusResponse_OperatorsEntry {
+    return StatusResponse_OperatorsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StatusResponse_OperatorsEntry>): StatusResponse_OperatorsEntry {
+    const message = createBaseStatusResponse_OperatorsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseRefusedProvider(): RefusedProvider {
+  return { provider: "", reason: "" };
+}
+
+export const RefusedProvider: MessageFns<RefusedProvider> = {
+  encode(message: RefusedProvider, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.provider !== "") {
+      writer.uint32(10).string(message.provider);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RefusedProvider {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusedProvider();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.provider = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RefusedProvider {
+    return {
+      provider: isSet(object.provider) ? globalThis.String(object.provider) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: RefusedProvider): unknown {
+    const obj: any = {};
+    if (message.provider !== "") {
+      obj.provider = message.provider;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RefusedProvider>): RefusedProvider {
+    return RefusedProvider.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RefusedProvider>): RefusedProvider {
+    const message = createBaseRefusedProvider();
+    message.provider = object.provider ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };
@@ -4617,6 +4871,10 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

@@ -87,6 +87,8 @@ export const statusMessage = (status: RuntimeStatus): StatusResponse => {
     },
     memory: budget(status.memory),
     disk: budget(status.disk),
+    refusedProviders: [...status.refusedProviders],
+    operators: { ...status.operators },
     manifests: { ...status.manifests, problems: [...status.manifests.problems] },
     adapters: status.adapters.map(adapterMessage),
     rollouts: status.rollouts.map(rolloutMessage),
