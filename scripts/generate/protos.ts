@@ -13,6 +13,9 @@ const descriptorSets = {
   adminDescriptors: ['proto/grpc', 'proto/adaptlet/inference/v1/admin.proto'],
 };
 
+/** The API between kubelet and device plugins, of which only tests have code. */
+const devicePlugin = 'test/device-plugin';
+
 const buf = async (...args: string[]): Promise<Buffer> => {
   const path = `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`;
   const { stdout } = await run(join(root, 'node_modules/.bin/buf'), args, {
@@ -48,6 +51,7 @@ export const protos = async (): Promise<Map<string, string>> => {
   const out = await mkdtemp(join(tmpdir(), 'adaptlet-protos-'));
   try {
     await buf('generate', '--output', out);
+    await buf('generate', devicePlugin, '--template', join(devicePlugin, 'buf.gen.yaml'), '--output', out);
     const entries = await readdir(out, { recursive: true, withFileTypes: true });
     const files = entries.filter((e) => e.isFile()).map((e) => join(e.parentPath, e.name));
     const contents = await Promise.all(
