@@ -23,7 +23,7 @@ export default defineConfig({
     'typescript/consistent-return': 'off',
     'adaptlet/imports-point-down': 'error',
   },
-  ignorePatterns: ['src/gen/**', 'node_modules/**'],
+  ignorePatterns: ['src/gen/**', 'test/device-plugin/gen/**', 'node_modules/**'],
   overrides: [
     {
       files: ['src/cli/**', 'scripts/**', 'test/**', 'src/**/*.test.ts'],

@@ -15,7 +15,7 @@ const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclud
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 const linesOf = (file: string): number => read(file).split('\n').length - 1;
 
-const isGenerated = (file: string): boolean => file.startsWith('src/gen/');
+const isGenerated = (file: string): boolean => /^(?:src|test\/device-plugin)\/gen\//.test(file);
 const isTest = (file: string): boolean => file.startsWith('test/') || file.endsWith('.test.ts');
 const onlyForTests = /\.fixture\.ts$|^fake-|\/testing\//;
 const code = files.filter((file) => file.endsWith('.ts') && !isGenerated(file));

@@ -68,7 +68,12 @@ export const compileFor = async (info: EngineInfo, folder: string, outFile: stri
 /** An engine process that is ready, for one stream at a time unless told otherwise. */
 export const benchEngine = async (
   options: Pick<EngineOptions, 'modelDir' | 'adapterBudgetBytes' | 'threads' | 'spin'> &
-    Partial<Pick<EngineOptions, 'maxConcurrent' | 'maxQueue'>>,
+    Partial<
+      Pick<
+        EngineOptions,
+        'maxConcurrent' | 'maxQueue' | 'onnxRuntimeLibrary' | 'executionProviders' | 'requireProvider'
+      >
+    >,
 ): Promise<EngineClient & AsyncDisposable> => {
   const quiet = (): void => undefined;
   const say = (keys: object, message: string): void => console.error(message, keys);

@@ -13,6 +13,7 @@ import { memory } from './memory.ts';
 import { mixed } from './mixed.ts';
 import { overhead } from './overhead.ts';
 import { peers } from './peers.ts';
+import { providers } from './providers.ts';
 import type { Report } from './report.ts';
 import { reward } from './reward.ts';
 import { rollback } from './rollback.ts';
@@ -34,6 +35,7 @@ const benches: Record<string, () => Promise<Report>> = {
   rollback,
   reward,
   image,
+  providers,
   peers,
 };
 
