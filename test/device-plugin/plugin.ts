@@ -92,17 +92,20 @@ export class Plugin {
   #look(): void {
     if (this.#closed || this.#waiting) return;
     this.#waiting = true;
-    this.#work = this.#work.then(async () => {
-      this.#waiting = false;
-      this.#again?.();
-      this.#again = undefined;
-      try {
-        await this.#compare();
-      } catch (error) {
-        this.#options.say(`trouble: ${String(error)}`);
-        this.#again = this.#options.clock.after(retryMs, () => this.#look());
-      }
-    });
+    this.#work = this.#lookAfter(this.#work);
+  }
+
+  async #lookAfter(former: Promise<void>): Promise<void> {
+    await former;
+    this.#waiting = false;
+    this.#again?.();
+    this.#again = undefined;
+    try {
+      await this.#compare();
+    } catch (error) {
+      this.#options.say(`trouble: ${String(error)}`);
+      this.#again = this.#options.clock.after(retryMs, () => this.#look());
+    }
   }
 
   async #compare(): Promise<void> {

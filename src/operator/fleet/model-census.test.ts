@@ -45,8 +45,14 @@ describe('the base models of a fleet', () => {
 
   it('name the manifest of the majority where one of its runtimes knows it', () => {
     const model = {
-      ...{ source: '/m', state: 'Ready', reason: '', message: '', receivedBytes: 0, totalBytes: 0 },
-      ...{ refusedProviders: [], operators: {} },
+      source: '/m',
+      state: 'Ready',
+      reason: '',
+      message: '',
+      receivedBytes: 0,
+      totalBytes: 0,
+      refusedProviders: [],
+      operators: {},
     };
     const states = [
       at('1', a),

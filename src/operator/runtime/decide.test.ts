@@ -270,8 +270,16 @@ describe('the execution provider of a runtime', () => {
     here({
       info: { ...here().info, executionProvider },
       model: {
-        ...{ source: '/m', state: 'Ready', reason: '', message: '', receivedBytes: 0, totalBytes: 0 },
-        ...{ manifestDigest: '', refusedProviders: [], operators: {}, ...more },
+        source: '/m',
+        state: 'Ready',
+        reason: '',
+        message: '',
+        receivedBytes: 0,
+        totalBytes: 0,
+        manifestDigest: '',
+        refusedProviders: [],
+        operators: {},
+        ...more,
       },
     });
   const read = (state: RuntimeState) => conditionIn(decide(state), 'ProviderReady');

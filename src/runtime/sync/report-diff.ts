@@ -146,7 +146,7 @@ const modelSign = (model: BaseModelReport): string => {
     baseDigest,
     executionProvider,
     model.refusedProviders,
-    Object.entries(model.operators).sort(),
+    Object.entries(model.operators),
   ]);
 };
 

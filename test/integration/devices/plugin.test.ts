@@ -25,8 +25,13 @@ const control = async (what: ControlFile): Promise<void> => {
 };
 const start = async (more: Partial<PluginOptions> = {}): Promise<Plugin> => {
   plugin = await Plugin.start({
-    ...{ resource, folder: place('sockets'), controlFile: join(place('control'), 'control.json') },
-    ...{ sharedFolder: place('control'), deviceNode: '/dev/null', cdi: false, clock: systemClock },
+    resource,
+    folder: place('sockets'),
+    controlFile: join(place('control'), 'control.json'),
+    sharedFolder: place('control'),
+    deviceNode: '/dev/null',
+    cdi: false,
+    clock: systemClock,
     say: (what) => said.push(what),
     ...more,
   });

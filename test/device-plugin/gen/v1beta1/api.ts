@@ -5,7 +5,7 @@
 // source: v1beta1/api.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   type CallOptions,
   type ChannelCredentials,
@@ -15,15 +15,15 @@ import {
   type ClientUnaryCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
-  type Metadata,
   makeGenericClientConstructor,
+  type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+} from "@grpc/grpc-js";
 
-export const protobufPackage = 'v1beta1';
+export const protobufPackage = "v1beta1";
 
-export const protobufFileName = 'v1beta1/api.proto';
+export const protobufFileName = "v1beta1/api.proto";
 
 /**
  * Copyright The Kubernetes Authors. Apache-2.0.
@@ -51,7 +51,8 @@ export interface RegisterRequest {
   options: DevicePluginOptions | undefined;
 }
 
-export interface Empty {}
+export interface Empty {
+}
 
 /**
  * ListAndWatch returns a stream of List of Devices
@@ -104,7 +105,8 @@ export interface PreStartContainerRequest {
 }
 
 /** PreStartContainerResponse will be send by plugin in response to PreStartContainerRequest */
-export interface PreStartContainerResponse {}
+export interface PreStartContainerResponse {
+}
 
 /**
  * PreferredAllocationRequest is passed via a call to GetPreferredAllocation()
@@ -249,7 +251,7 @@ export const DevicePluginOptions: MessageFns<DevicePluginOptions> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -291,13 +293,13 @@ export const DevicePluginOptions: MessageFns<DevicePluginOptions> = {
       preStartRequired: isSet(object.preStartRequired)
         ? globalThis.Boolean(object.preStartRequired)
         : isSet(object.pre_start_required)
-          ? globalThis.Boolean(object.pre_start_required)
-          : false,
+        ? globalThis.Boolean(object.pre_start_required)
+        : false,
       getPreferredAllocationAvailable: isSet(object.getPreferredAllocationAvailable)
         ? globalThis.Boolean(object.getPreferredAllocationAvailable)
         : isSet(object.get_preferred_allocation_available)
-          ? globalThis.Boolean(object.get_preferred_allocation_available)
-          : false,
+        ? globalThis.Boolean(object.get_preferred_allocation_available)
+        : false,
     };
   },
 
@@ -324,18 +326,18 @@ export const DevicePluginOptions: MessageFns<DevicePluginOptions> = {
 };
 
 function createBaseRegisterRequest(): RegisterRequest {
-  return { version: '', endpoint: '', resourceName: '', options: undefined };
+  return { version: "", endpoint: "", resourceName: "", options: undefined };
 }
 
 export const RegisterRequest: MessageFns<RegisterRequest> = {
   encode(message: RegisterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.version !== '') {
+    if (message.version !== "") {
       writer.uint32(10).string(message.version);
     }
-    if (message.endpoint !== '') {
+    if (message.endpoint !== "") {
       writer.uint32(18).string(message.endpoint);
     }
-    if (message.resourceName !== '') {
+    if (message.resourceName !== "") {
       writer.uint32(26).string(message.resourceName);
     }
     if (message.options !== undefined) {
@@ -348,7 +350,7 @@ export const RegisterRequest: MessageFns<RegisterRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -403,26 +405,26 @@ export const RegisterRequest: MessageFns<RegisterRequest> = {
 
   fromJSON(object: any): RegisterRequest {
     return {
-      version: isSet(object.version) ? globalThis.String(object.version) : '',
-      endpoint: isSet(object.endpoint) ? globalThis.String(object.endpoint) : '',
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      endpoint: isSet(object.endpoint) ? globalThis.String(object.endpoint) : "",
       resourceName: isSet(object.resourceName)
         ? globalThis.String(object.resourceName)
         : isSet(object.resource_name)
-          ? globalThis.String(object.resource_name)
-          : '',
+        ? globalThis.String(object.resource_name)
+        : "",
       options: isSet(object.options) ? DevicePluginOptions.fromJSON(object.options) : undefined,
     };
   },
 
   toJSON(message: RegisterRequest): unknown {
     const obj: any = {};
-    if (message.version !== '') {
+    if (message.version !== "") {
       obj.version = message.version;
     }
-    if (message.endpoint !== '') {
+    if (message.endpoint !== "") {
       obj.endpoint = message.endpoint;
     }
-    if (message.resourceName !== '') {
+    if (message.resourceName !== "") {
       obj.resourceName = message.resourceName;
     }
     if (message.options !== undefined) {
@@ -436,13 +438,12 @@ export const RegisterRequest: MessageFns<RegisterRequest> = {
   },
   fromPartial(object: DeepPartial<RegisterRequest>): RegisterRequest {
     const message = createBaseRegisterRequest();
-    message.version = object.version ?? '';
-    message.endpoint = object.endpoint ?? '';
-    message.resourceName = object.resourceName ?? '';
-    message.options =
-      object.options !== undefined && object.options !== null
-        ? DevicePluginOptions.fromPartial(object.options)
-        : undefined;
+    message.version = object.version ?? "";
+    message.endpoint = object.endpoint ?? "";
+    message.resourceName = object.resourceName ?? "";
+    message.options = (object.options !== undefined && object.options !== null)
+      ? DevicePluginOptions.fromPartial(object.options)
+      : undefined;
     return message;
   },
 };
@@ -460,7 +461,7 @@ export const Empty: MessageFns<Empty> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -515,7 +516,7 @@ export const ListAndWatchResponse: MessageFns<ListAndWatchResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -546,9 +547,7 @@ export const ListAndWatchResponse: MessageFns<ListAndWatchResponse> = {
 
   fromJSON(object: any): ListAndWatchResponse {
     return {
-      devices: globalThis.Array.isArray(object?.devices)
-        ? object.devices.map((e: any) => Device.fromJSON(e))
-        : [],
+      devices: globalThis.Array.isArray(object?.devices) ? object.devices.map((e: any) => Device.fromJSON(e)) : [],
     };
   },
 
@@ -586,7 +585,7 @@ export const TopologyInfo: MessageFns<TopologyInfo> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -616,11 +615,7 @@ export const TopologyInfo: MessageFns<TopologyInfo> = {
   },
 
   fromJSON(object: any): TopologyInfo {
-    return {
-      nodes: globalThis.Array.isArray(object?.nodes)
-        ? object.nodes.map((e: any) => NUMANode.fromJSON(e))
-        : [],
-    };
+    return { nodes: globalThis.Array.isArray(object?.nodes) ? object.nodes.map((e: any) => NUMANode.fromJSON(e)) : [] };
   },
 
   toJSON(message: TopologyInfo): unknown {
@@ -649,7 +644,7 @@ export const NUMANode: MessageFns<NUMANode> = {
   encode(message: NUMANode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.ID !== 0n) {
       if (BigInt.asIntN(64, message.ID) !== message.ID) {
-        throw new globalThis.Error('value provided for field message.ID of type int64 too large');
+        throw new globalThis.Error("value provided for field message.ID of type int64 too large");
       }
       writer.uint32(8).int64(message.ID);
     }
@@ -660,7 +655,7 @@ export const NUMANode: MessageFns<NUMANode> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -706,21 +701,21 @@ export const NUMANode: MessageFns<NUMANode> = {
   },
   fromPartial(object: DeepPartial<NUMANode>): NUMANode {
     const message = createBaseNUMANode();
-    message.ID = object.ID !== undefined && object.ID !== null ? BigInt(object.ID) : 0n;
+    message.ID = (object.ID !== undefined && object.ID !== null) ? BigInt(object.ID) : 0n;
     return message;
   },
 };
 
 function createBaseDevice(): Device {
-  return { ID: '', health: '', topology: undefined };
+  return { ID: "", health: "", topology: undefined };
 }
 
 export const Device: MessageFns<Device> = {
   encode(message: Device, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.ID !== '') {
+    if (message.ID !== "") {
       writer.uint32(10).string(message.ID);
     }
-    if (message.health !== '') {
+    if (message.health !== "") {
       writer.uint32(18).string(message.health);
     }
     if (message.topology !== undefined) {
@@ -733,7 +728,7 @@ export const Device: MessageFns<Device> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -780,18 +775,18 @@ export const Device: MessageFns<Device> = {
 
   fromJSON(object: any): Device {
     return {
-      ID: isSet(object.ID) ? globalThis.String(object.ID) : '',
-      health: isSet(object.health) ? globalThis.String(object.health) : '',
+      ID: isSet(object.ID) ? globalThis.String(object.ID) : "",
+      health: isSet(object.health) ? globalThis.String(object.health) : "",
       topology: isSet(object.topology) ? TopologyInfo.fromJSON(object.topology) : undefined,
     };
   },
 
   toJSON(message: Device): unknown {
     const obj: any = {};
-    if (message.ID !== '') {
+    if (message.ID !== "") {
       obj.ID = message.ID;
     }
-    if (message.health !== '') {
+    if (message.health !== "") {
       obj.health = message.health;
     }
     if (message.topology !== undefined) {
@@ -805,12 +800,11 @@ export const Device: MessageFns<Device> = {
   },
   fromPartial(object: DeepPartial<Device>): Device {
     const message = createBaseDevice();
-    message.ID = object.ID ?? '';
-    message.health = object.health ?? '';
-    message.topology =
-      object.topology !== undefined && object.topology !== null
-        ? TopologyInfo.fromPartial(object.topology)
-        : undefined;
+    message.ID = object.ID ?? "";
+    message.health = object.health ?? "";
+    message.topology = (object.topology !== undefined && object.topology !== null)
+      ? TopologyInfo.fromPartial(object.topology)
+      : undefined;
     return message;
   },
 };
@@ -831,7 +825,7 @@ export const PreStartContainerRequest: MessageFns<PreStartContainerRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -865,8 +859,8 @@ export const PreStartContainerRequest: MessageFns<PreStartContainerRequest> = {
       devicesIds: globalThis.Array.isArray(object?.devicesIds)
         ? object.devicesIds.map((e: any) => globalThis.String(e))
         : globalThis.Array.isArray(object?.devices_ids)
-          ? object.devices_ids.map((e: any) => globalThis.String(e))
-          : [],
+        ? object.devices_ids.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -901,7 +895,7 @@ export const PreStartContainerResponse: MessageFns<PreStartContainerResponse> = 
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -956,7 +950,7 @@ export const PreferredAllocationRequest: MessageFns<PreferredAllocationRequest> 
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -970,9 +964,7 @@ export const PreferredAllocationRequest: MessageFns<PreferredAllocationRequest> 
               break;
             }
 
-            message.containerRequests.push(
-              ContainerPreferredAllocationRequest.decode(reader, reader.uint32()),
-            );
+            message.containerRequests.push(ContainerPreferredAllocationRequest.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -992,17 +984,15 @@ export const PreferredAllocationRequest: MessageFns<PreferredAllocationRequest> 
       containerRequests: globalThis.Array.isArray(object?.containerRequests)
         ? object.containerRequests.map((e: any) => ContainerPreferredAllocationRequest.fromJSON(e))
         : globalThis.Array.isArray(object?.container_requests)
-          ? object.container_requests.map((e: any) => ContainerPreferredAllocationRequest.fromJSON(e))
-          : [],
+        ? object.container_requests.map((e: any) => ContainerPreferredAllocationRequest.fromJSON(e))
+        : [],
     };
   },
 
   toJSON(message: PreferredAllocationRequest): unknown {
     const obj: any = {};
     if (message.containerRequests?.length) {
-      obj.containerRequests = message.containerRequests.map((e) =>
-        ContainerPreferredAllocationRequest.toJSON(e),
-      );
+      obj.containerRequests = message.containerRequests.map((e) => ContainerPreferredAllocationRequest.toJSON(e));
     }
     return obj;
   },
@@ -1023,10 +1013,7 @@ function createBaseContainerPreferredAllocationRequest(): ContainerPreferredAllo
 }
 
 export const ContainerPreferredAllocationRequest: MessageFns<ContainerPreferredAllocationRequest> = {
-  encode(
-    message: ContainerPreferredAllocationRequest,
-    writer: BinaryWriter = new BinaryWriter(),
-  ): BinaryWriter {
+  encode(message: ContainerPreferredAllocationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.availableDeviceIDs) {
       writer.uint32(10).string(v!);
     }
@@ -1043,7 +1030,7 @@ export const ContainerPreferredAllocationRequest: MessageFns<ContainerPreferredA
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1093,18 +1080,18 @@ export const ContainerPreferredAllocationRequest: MessageFns<ContainerPreferredA
       availableDeviceIDs: globalThis.Array.isArray(object?.availableDeviceIDs)
         ? object.availableDeviceIDs.map((e: any) => globalThis.String(e))
         : globalThis.Array.isArray(object?.available_deviceIDs)
-          ? object.available_deviceIDs.map((e: any) => globalThis.String(e))
-          : [],
+        ? object.available_deviceIDs.map((e: any) => globalThis.String(e))
+        : [],
       mustIncludeDeviceIDs: globalThis.Array.isArray(object?.mustIncludeDeviceIDs)
         ? object.mustIncludeDeviceIDs.map((e: any) => globalThis.String(e))
         : globalThis.Array.isArray(object?.must_include_deviceIDs)
-          ? object.must_include_deviceIDs.map((e: any) => globalThis.String(e))
-          : [],
+        ? object.must_include_deviceIDs.map((e: any) => globalThis.String(e))
+        : [],
       allocationSize: isSet(object.allocationSize)
         ? globalThis.Number(object.allocationSize)
         : isSet(object.allocation_size)
-          ? globalThis.Number(object.allocation_size)
-          : 0,
+        ? globalThis.Number(object.allocation_size)
+        : 0,
     };
   },
 
@@ -1150,7 +1137,7 @@ export const PreferredAllocationResponse: MessageFns<PreferredAllocationResponse
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1164,9 +1151,7 @@ export const PreferredAllocationResponse: MessageFns<PreferredAllocationResponse
               break;
             }
 
-            message.containerResponses.push(
-              ContainerPreferredAllocationResponse.decode(reader, reader.uint32()),
-            );
+            message.containerResponses.push(ContainerPreferredAllocationResponse.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -1186,17 +1171,15 @@ export const PreferredAllocationResponse: MessageFns<PreferredAllocationResponse
       containerResponses: globalThis.Array.isArray(object?.containerResponses)
         ? object.containerResponses.map((e: any) => ContainerPreferredAllocationResponse.fromJSON(e))
         : globalThis.Array.isArray(object?.container_responses)
-          ? object.container_responses.map((e: any) => ContainerPreferredAllocationResponse.fromJSON(e))
-          : [],
+        ? object.container_responses.map((e: any) => ContainerPreferredAllocationResponse.fromJSON(e))
+        : [],
     };
   },
 
   toJSON(message: PreferredAllocationResponse): unknown {
     const obj: any = {};
     if (message.containerResponses?.length) {
-      obj.containerResponses = message.containerResponses.map((e) =>
-        ContainerPreferredAllocationResponse.toJSON(e),
-      );
+      obj.containerResponses = message.containerResponses.map((e) => ContainerPreferredAllocationResponse.toJSON(e));
     }
     return obj;
   },
@@ -1217,10 +1200,7 @@ function createBaseContainerPreferredAllocationResponse(): ContainerPreferredAll
 }
 
 export const ContainerPreferredAllocationResponse: MessageFns<ContainerPreferredAllocationResponse> = {
-  encode(
-    message: ContainerPreferredAllocationResponse,
-    writer: BinaryWriter = new BinaryWriter(),
-  ): BinaryWriter {
+  encode(message: ContainerPreferredAllocationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.deviceIDs) {
       writer.uint32(10).string(v!);
     }
@@ -1231,7 +1211,7 @@ export const ContainerPreferredAllocationResponse: MessageFns<ContainerPreferred
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1279,9 +1259,7 @@ export const ContainerPreferredAllocationResponse: MessageFns<ContainerPreferred
   create(base?: DeepPartial<ContainerPreferredAllocationResponse>): ContainerPreferredAllocationResponse {
     return ContainerPreferredAllocationResponse.fromPartial(base ?? {});
   },
-  fromPartial(
-    object: DeepPartial<ContainerPreferredAllocationResponse>,
-  ): ContainerPreferredAllocationResponse {
+  fromPartial(object: DeepPartial<ContainerPreferredAllocationResponse>): ContainerPreferredAllocationResponse {
     const message = createBaseContainerPreferredAllocationResponse();
     message.deviceIDs = object.deviceIDs?.map((e) => e) || [];
     return message;
@@ -1304,7 +1282,7 @@ export const AllocateRequest: MessageFns<AllocateRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1338,8 +1316,8 @@ export const AllocateRequest: MessageFns<AllocateRequest> = {
       containerRequests: globalThis.Array.isArray(object?.containerRequests)
         ? object.containerRequests.map((e: any) => ContainerAllocateRequest.fromJSON(e))
         : globalThis.Array.isArray(object?.container_requests)
-          ? object.container_requests.map((e: any) => ContainerAllocateRequest.fromJSON(e))
-          : [],
+        ? object.container_requests.map((e: any) => ContainerAllocateRequest.fromJSON(e))
+        : [],
     };
   },
 
@@ -1356,8 +1334,7 @@ export const AllocateRequest: MessageFns<AllocateRequest> = {
   },
   fromPartial(object: DeepPartial<AllocateRequest>): AllocateRequest {
     const message = createBaseAllocateRequest();
-    message.containerRequests =
-      object.containerRequests?.map((e) => ContainerAllocateRequest.fromPartial(e)) || [];
+    message.containerRequests = object.containerRequests?.map((e) => ContainerAllocateRequest.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1378,7 +1355,7 @@ export const ContainerAllocateRequest: MessageFns<ContainerAllocateRequest> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1412,8 +1389,8 @@ export const ContainerAllocateRequest: MessageFns<ContainerAllocateRequest> = {
       devicesIds: globalThis.Array.isArray(object?.devicesIds)
         ? object.devicesIds.map((e: any) => globalThis.String(e))
         : globalThis.Array.isArray(object?.devices_ids)
-          ? object.devices_ids.map((e: any) => globalThis.String(e))
-          : [],
+        ? object.devices_ids.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1436,12 +1413,12 @@ export const ContainerAllocateRequest: MessageFns<ContainerAllocateRequest> = {
 };
 
 function createBaseCDIDevice(): CDIDevice {
-  return { name: '' };
+  return { name: "" };
 }
 
 export const CDIDevice: MessageFns<CDIDevice> = {
   encode(message: CDIDevice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== '') {
+    if (message.name !== "") {
       writer.uint32(10).string(message.name);
     }
     return writer;
@@ -1451,7 +1428,7 @@ export const CDIDevice: MessageFns<CDIDevice> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1481,12 +1458,12 @@ export const CDIDevice: MessageFns<CDIDevice> = {
   },
 
   fromJSON(object: any): CDIDevice {
-    return { name: isSet(object.name) ? globalThis.String(object.name) : '' };
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
   },
 
   toJSON(message: CDIDevice): unknown {
     const obj: any = {};
-    if (message.name !== '') {
+    if (message.name !== "") {
       obj.name = message.name;
     }
     return obj;
@@ -1497,7 +1474,7 @@ export const CDIDevice: MessageFns<CDIDevice> = {
   },
   fromPartial(object: DeepPartial<CDIDevice>): CDIDevice {
     const message = createBaseCDIDevice();
-    message.name = object.name ?? '';
+    message.name = object.name ?? "";
     return message;
   },
 };
@@ -1518,7 +1495,7 @@ export const AllocateResponse: MessageFns<AllocateResponse> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1552,8 +1529,8 @@ export const AllocateResponse: MessageFns<AllocateResponse> = {
       containerResponses: globalThis.Array.isArray(object?.containerResponses)
         ? object.containerResponses.map((e: any) => ContainerAllocateResponse.fromJSON(e))
         : globalThis.Array.isArray(object?.container_responses)
-          ? object.container_responses.map((e: any) => ContainerAllocateResponse.fromJSON(e))
-          : [],
+        ? object.container_responses.map((e: any) => ContainerAllocateResponse.fromJSON(e))
+        : [],
     };
   },
 
@@ -1570,8 +1547,7 @@ export const AllocateResponse: MessageFns<AllocateResponse> = {
   },
   fromPartial(object: DeepPartial<AllocateResponse>): AllocateResponse {
     const message = createBaseAllocateResponse();
-    message.containerResponses =
-      object.containerResponses?.map((e) => ContainerAllocateResponse.fromPartial(e)) || [];
+    message.containerResponses = object.containerResponses?.map((e) => ContainerAllocateResponse.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1592,10 +1568,7 @@ export const ContainerAllocateResponse: MessageFns<ContainerAllocateResponse> = 
       DeviceSpec.encode(v!, writer.uint32(26).fork()).join();
     }
     globalThis.Object.entries(message.annotations).forEach(([key, value]: [string, string]) => {
-      ContainerAllocateResponse_AnnotationsEntry.encode(
-        { key: key as any, value },
-        writer.uint32(34).fork(),
-      ).join();
+      ContainerAllocateResponse_AnnotationsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
     });
     for (const v of message.cdiDevices) {
       CDIDevice.encode(v!, writer.uint32(42).fork()).join();
@@ -1607,7 +1580,7 @@ export const ContainerAllocateResponse: MessageFns<ContainerAllocateResponse> = 
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1678,43 +1651,39 @@ export const ContainerAllocateResponse: MessageFns<ContainerAllocateResponse> = 
     return {
       envs: isObject(object.envs)
         ? (globalThis.Object.entries(object.envs) as [string, any][]).reduce(
-            (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-              globalThis.Object.defineProperty(acc, key, {
-                value: globalThis.String(value),
-                enumerable: true,
-                configurable: true,
-                writable: true,
-              });
-              return acc;
-            },
-            {},
-          )
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
         : {},
-      mounts: globalThis.Array.isArray(object?.mounts)
-        ? object.mounts.map((e: any) => Mount.fromJSON(e))
-        : [],
-      devices: globalThis.Array.isArray(object?.devices)
-        ? object.devices.map((e: any) => DeviceSpec.fromJSON(e))
-        : [],
+      mounts: globalThis.Array.isArray(object?.mounts) ? object.mounts.map((e: any) => Mount.fromJSON(e)) : [],
+      devices: globalThis.Array.isArray(object?.devices) ? object.devices.map((e: any) => DeviceSpec.fromJSON(e)) : [],
       annotations: isObject(object.annotations)
         ? (globalThis.Object.entries(object.annotations) as [string, any][]).reduce(
-            (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-              globalThis.Object.defineProperty(acc, key, {
-                value: globalThis.String(value),
-                enumerable: true,
-                configurable: true,
-                writable: true,
-              });
-              return acc;
-            },
-            {},
-          )
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
         : {},
       cdiDevices: globalThis.Array.isArray(object?.cdiDevices)
         ? object.cdiDevices.map((e: any) => CDIDevice.fromJSON(e))
         : globalThis.Array.isArray(object?.cdi_devices)
-          ? object.cdi_devices.map((e: any) => CDIDevice.fromJSON(e))
-          : [],
+        ? object.cdi_devices.map((e: any) => CDIDevice.fromJSON(e))
+        : [],
     };
   },
 
@@ -1781,18 +1750,15 @@ export const ContainerAllocateResponse: MessageFns<ContainerAllocateResponse> = 
 };
 
 function createBaseContainerAllocateResponse_EnvsEntry(): ContainerAllocateResponse_EnvsEntry {
-  return { key: '', value: '' };
+  return { key: "", value: "" };
 }
 
 export const ContainerAllocateResponse_EnvsEntry: MessageFns<ContainerAllocateResponse_EnvsEntry> = {
-  encode(
-    message: ContainerAllocateResponse_EnvsEntry,
-    writer: BinaryWriter = new BinaryWriter(),
-  ): BinaryWriter {
-    if (message.key !== '') {
+  encode(message: ContainerAllocateResponse_EnvsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
       writer.uint32(10).string(message.key);
     }
-    if (message.value !== '') {
+    if (message.value !== "") {
       writer.uint32(18).string(message.value);
     }
     return writer;
@@ -1802,7 +1768,7 @@ export const ContainerAllocateResponse_EnvsEntry: MessageFns<ContainerAllocateRe
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -1841,17 +1807,17 @@ export const ContainerAllocateResponse_EnvsEntry: MessageFns<ContainerAllocateRe
 
   fromJSON(object: any): ContainerAllocateResponse_EnvsEntry {
     return {
-      key: isSet(object.key) ? globalThis.String(object.key) : '',
-      value: isSet(object.value) ? globalThis.String(object.value) : '',
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
     };
   },
 
   toJSON(message: ContainerAllocateResponse_EnvsEntry): unknown {
     const obj: any = {};
-    if (message.key !== '') {
+    if (message.key !== "") {
       obj.key = message.key;
     }
-    if (message.value !== '') {
+    if (message.value !== "") {
       obj.value = message.value;
     }
     return obj;
@@ -1862,115 +1828,109 @@ export const ContainerAllocateResponse_EnvsEntry: MessageFns<ContainerAllocateRe
   },
   fromPartial(object: DeepPartial<ContainerAllocateResponse_EnvsEntry>): ContainerAllocateResponse_EnvsEntry {
     const message = createBaseContainerAllocateResponse_EnvsEntry();
-    message.key = object.key ?? '';
-    message.value = object.value ?? '';
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
 
 function createBaseContainerAllocateResponse_AnnotationsEntry(): ContainerAllocateResponse_AnnotationsEntry {
-  return { key: '', value: '' };
+  return { key: "", value: "" };
 }
 
-export const ContainerAllocateResponse_AnnotationsEntry: MessageFns<ContainerAllocateResponse_AnnotationsEntry> =
-  {
-    encode(
-      message: ContainerAllocateResponse_AnnotationsEntry,
-      writer: BinaryWriter = new BinaryWriter(),
-    ): BinaryWriter {
-      if (message.key !== '') {
-        writer.uint32(10).string(message.key);
-      }
-      if (message.value !== '') {
-        writer.uint32(18).string(message.value);
-      }
-      return writer;
-    },
+export const ContainerAllocateResponse_AnnotationsEntry: MessageFns<ContainerAllocateResponse_AnnotationsEntry> = {
+  encode(message: ContainerAllocateResponse_AnnotationsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
 
-    decode(input: BinaryReader | Uint8Array, length?: number): ContainerAllocateResponse_AnnotationsEntry {
-      const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-      const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-      if (previousRecursionDepth >= 100) {
-        throw new globalThis.Error('protobuf decode recursion limit exceeded');
-      }
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-      try {
-        const end = length === undefined ? reader.len : reader.pos + length;
-        const message = createBaseContainerAllocateResponse_AnnotationsEntry();
-        while (reader.pos < end) {
-          const tag = reader.uint32();
-          switch (tag >>> 3) {
-            case 1: {
-              if (tag !== 10) {
-                break;
-              }
-
-              message.key = reader.string();
-              continue;
-            }
-            case 2: {
-              if (tag !== 18) {
-                break;
-              }
-
-              message.value = reader.string();
-              continue;
-            }
-          }
-          if ((tag & 7) === 4 || tag === 0) {
-            break;
-          }
-          reader.skip(tag & 7);
-        }
-        return message;
-      } finally {
-        (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-      }
-    },
-
-    fromJSON(object: any): ContainerAllocateResponse_AnnotationsEntry {
-      return {
-        key: isSet(object.key) ? globalThis.String(object.key) : '',
-        value: isSet(object.value) ? globalThis.String(object.value) : '',
-      };
-    },
-
-    toJSON(message: ContainerAllocateResponse_AnnotationsEntry): unknown {
-      const obj: any = {};
-      if (message.key !== '') {
-        obj.key = message.key;
-      }
-      if (message.value !== '') {
-        obj.value = message.value;
-      }
-      return obj;
-    },
-
-    create(
-      base?: DeepPartial<ContainerAllocateResponse_AnnotationsEntry>,
-    ): ContainerAllocateResponse_AnnotationsEntry {
-      return ContainerAllocateResponse_AnnotationsEntry.fromPartial(base ?? {});
-    },
-    fromPartial(
-      object: DeepPartial<ContainerAllocateResponse_AnnotationsEntry>,
-    ): ContainerAllocateResponse_AnnotationsEntry {
+  decode(input: BinaryReader | Uint8Array, length?: number): ContainerAllocateResponse_AnnotationsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseContainerAllocateResponse_AnnotationsEntry();
-      message.key = object.key ?? '';
-      message.value = object.value ?? '';
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
       return message;
-    },
-  };
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ContainerAllocateResponse_AnnotationsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ContainerAllocateResponse_AnnotationsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ContainerAllocateResponse_AnnotationsEntry>): ContainerAllocateResponse_AnnotationsEntry {
+    return ContainerAllocateResponse_AnnotationsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(
+    object: DeepPartial<ContainerAllocateResponse_AnnotationsEntry>,
+  ): ContainerAllocateResponse_AnnotationsEntry {
+    const message = createBaseContainerAllocateResponse_AnnotationsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
 
 function createBaseMount(): Mount {
-  return { containerPath: '', hostPath: '', readOnly: false };
+  return { containerPath: "", hostPath: "", readOnly: false };
 }
 
 export const Mount: MessageFns<Mount> = {
   encode(message: Mount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.containerPath !== '') {
+    if (message.containerPath !== "") {
       writer.uint32(10).string(message.containerPath);
     }
-    if (message.hostPath !== '') {
+    if (message.hostPath !== "") {
       writer.uint32(18).string(message.hostPath);
     }
     if (message.readOnly !== false) {
@@ -1983,7 +1943,7 @@ export const Mount: MessageFns<Mount> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2033,27 +1993,27 @@ export const Mount: MessageFns<Mount> = {
       containerPath: isSet(object.containerPath)
         ? globalThis.String(object.containerPath)
         : isSet(object.container_path)
-          ? globalThis.String(object.container_path)
-          : '',
+        ? globalThis.String(object.container_path)
+        : "",
       hostPath: isSet(object.hostPath)
         ? globalThis.String(object.hostPath)
         : isSet(object.host_path)
-          ? globalThis.String(object.host_path)
-          : '',
+        ? globalThis.String(object.host_path)
+        : "",
       readOnly: isSet(object.readOnly)
         ? globalThis.Boolean(object.readOnly)
         : isSet(object.read_only)
-          ? globalThis.Boolean(object.read_only)
-          : false,
+        ? globalThis.Boolean(object.read_only)
+        : false,
     };
   },
 
   toJSON(message: Mount): unknown {
     const obj: any = {};
-    if (message.containerPath !== '') {
+    if (message.containerPath !== "") {
       obj.containerPath = message.containerPath;
     }
-    if (message.hostPath !== '') {
+    if (message.hostPath !== "") {
       obj.hostPath = message.hostPath;
     }
     if (message.readOnly !== false) {
@@ -2067,26 +2027,26 @@ export const Mount: MessageFns<Mount> = {
   },
   fromPartial(object: DeepPartial<Mount>): Mount {
     const message = createBaseMount();
-    message.containerPath = object.containerPath ?? '';
-    message.hostPath = object.hostPath ?? '';
+    message.containerPath = object.containerPath ?? "";
+    message.hostPath = object.hostPath ?? "";
     message.readOnly = object.readOnly ?? false;
     return message;
   },
 };
 
 function createBaseDeviceSpec(): DeviceSpec {
-  return { containerPath: '', hostPath: '', permissions: '' };
+  return { containerPath: "", hostPath: "", permissions: "" };
 }
 
 export const DeviceSpec: MessageFns<DeviceSpec> = {
   encode(message: DeviceSpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.containerPath !== '') {
+    if (message.containerPath !== "") {
       writer.uint32(10).string(message.containerPath);
     }
-    if (message.hostPath !== '') {
+    if (message.hostPath !== "") {
       writer.uint32(18).string(message.hostPath);
     }
-    if (message.permissions !== '') {
+    if (message.permissions !== "") {
       writer.uint32(26).string(message.permissions);
     }
     return writer;
@@ -2096,7 +2056,7 @@ export const DeviceSpec: MessageFns<DeviceSpec> = {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
@@ -2146,26 +2106,26 @@ export const DeviceSpec: MessageFns<DeviceSpec> = {
       containerPath: isSet(object.containerPath)
         ? globalThis.String(object.containerPath)
         : isSet(object.container_path)
-          ? globalThis.String(object.container_path)
-          : '',
+        ? globalThis.String(object.container_path)
+        : "",
       hostPath: isSet(object.hostPath)
         ? globalThis.String(object.hostPath)
         : isSet(object.host_path)
-          ? globalThis.String(object.host_path)
-          : '',
-      permissions: isSet(object.permissions) ? globalThis.String(object.permissions) : '',
+        ? globalThis.String(object.host_path)
+        : "",
+      permissions: isSet(object.permissions) ? globalThis.String(object.permissions) : "",
     };
   },
 
   toJSON(message: DeviceSpec): unknown {
     const obj: any = {};
-    if (message.containerPath !== '') {
+    if (message.containerPath !== "") {
       obj.containerPath = message.containerPath;
     }
-    if (message.hostPath !== '') {
+    if (message.hostPath !== "") {
       obj.hostPath = message.hostPath;
     }
-    if (message.permissions !== '') {
+    if (message.permissions !== "") {
       obj.permissions = message.permissions;
     }
     return obj;
@@ -2176,9 +2136,9 @@ export const DeviceSpec: MessageFns<DeviceSpec> = {
   },
   fromPartial(object: DeepPartial<DeviceSpec>): DeviceSpec {
     const message = createBaseDeviceSpec();
-    message.containerPath = object.containerPath ?? '';
-    message.hostPath = object.hostPath ?? '';
-    message.permissions = object.permissions ?? '';
+    message.containerPath = object.containerPath ?? "";
+    message.hostPath = object.hostPath ?? "";
+    message.permissions = object.permissions ?? "";
     return message;
   },
 };
@@ -2194,7 +2154,7 @@ export const DeviceSpec: MessageFns<DeviceSpec> = {
 export type RegistrationService = typeof RegistrationService;
 export const RegistrationService = {
   register: {
-    path: '/v1beta1.Registration/Register' as const,
+    path: "/v1beta1.Registration/Register" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: RegisterRequest): Buffer => Buffer.from(RegisterRequest.encode(value).finish()),
@@ -2209,10 +2169,7 @@ export interface RegistrationServer extends UntypedServiceImplementation {
 }
 
 export interface RegistrationClient extends Client {
-  register(
-    request: RegisterRequest,
-    callback: (error: ServiceError | null, response: Empty) => void,
-  ): ClientUnaryCall;
+  register(request: RegisterRequest, callback: (error: ServiceError | null, response: Empty) => void): ClientUnaryCall;
   register(
     request: RegisterRequest,
     metadata: Metadata,
@@ -2228,13 +2185,9 @@ export interface RegistrationClient extends Client {
 
 export const RegistrationClient = makeGenericClientConstructor(
   RegistrationService,
-  'v1beta1.Registration',
+  "v1beta1.Registration",
 ) as unknown as {
-  new (
-    address: string,
-    credentials: ChannelCredentials,
-    options?: Partial<ClientOptions>,
-  ): RegistrationClient;
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): RegistrationClient;
   service: typeof RegistrationService;
   serviceName: string;
 };
@@ -2247,13 +2200,12 @@ export const DevicePluginService = {
    * Manager
    */
   getDevicePluginOptions: {
-    path: '/v1beta1.DevicePlugin/GetDevicePluginOptions' as const,
+    path: "/v1beta1.DevicePlugin/GetDevicePluginOptions" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
     requestDeserialize: (value: Buffer): Empty => Empty.decode(value),
-    responseSerialize: (value: DevicePluginOptions): Buffer =>
-      Buffer.from(DevicePluginOptions.encode(value).finish()),
+    responseSerialize: (value: DevicePluginOptions): Buffer => Buffer.from(DevicePluginOptions.encode(value).finish()),
     responseDeserialize: (value: Buffer): DevicePluginOptions => DevicePluginOptions.decode(value),
   },
   /**
@@ -2262,7 +2214,7 @@ export const DevicePluginService = {
    * returns the new list
    */
   listAndWatch: {
-    path: '/v1beta1.DevicePlugin/ListAndWatch' as const,
+    path: "/v1beta1.DevicePlugin/ListAndWatch" as const,
     requestStream: false as const,
     responseStream: true as const,
     requestSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
@@ -2279,17 +2231,15 @@ export const DevicePluginService = {
    * informed allocation decision when possible.
    */
   getPreferredAllocation: {
-    path: '/v1beta1.DevicePlugin/GetPreferredAllocation' as const,
+    path: "/v1beta1.DevicePlugin/GetPreferredAllocation" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: PreferredAllocationRequest): Buffer =>
       Buffer.from(PreferredAllocationRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): PreferredAllocationRequest =>
-      PreferredAllocationRequest.decode(value),
+    requestDeserialize: (value: Buffer): PreferredAllocationRequest => PreferredAllocationRequest.decode(value),
     responseSerialize: (value: PreferredAllocationResponse): Buffer =>
       Buffer.from(PreferredAllocationResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): PreferredAllocationResponse =>
-      PreferredAllocationResponse.decode(value),
+    responseDeserialize: (value: Buffer): PreferredAllocationResponse => PreferredAllocationResponse.decode(value),
   },
   /**
    * Allocate is called during container creation so that the Device
@@ -2297,13 +2247,12 @@ export const DevicePluginService = {
    * of the steps to make the Device available in the container
    */
   allocate: {
-    path: '/v1beta1.DevicePlugin/Allocate' as const,
+    path: "/v1beta1.DevicePlugin/Allocate" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: AllocateRequest): Buffer => Buffer.from(AllocateRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): AllocateRequest => AllocateRequest.decode(value),
-    responseSerialize: (value: AllocateResponse): Buffer =>
-      Buffer.from(AllocateResponse.encode(value).finish()),
+    responseSerialize: (value: AllocateResponse): Buffer => Buffer.from(AllocateResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AllocateResponse => AllocateResponse.decode(value),
   },
   /**
@@ -2312,7 +2261,7 @@ export const DevicePluginService = {
    * such as resetting the device before making devices available to the container
    */
   preStartContainer: {
-    path: '/v1beta1.DevicePlugin/PreStartContainer' as const,
+    path: "/v1beta1.DevicePlugin/PreStartContainer" as const,
     requestStream: false as const,
     responseStream: false as const,
     requestSerialize: (value: PreStartContainerRequest): Buffer =>
@@ -2320,8 +2269,7 @@ export const DevicePluginService = {
     requestDeserialize: (value: Buffer): PreStartContainerRequest => PreStartContainerRequest.decode(value),
     responseSerialize: (value: PreStartContainerResponse): Buffer =>
       Buffer.from(PreStartContainerResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): PreStartContainerResponse =>
-      PreStartContainerResponse.decode(value),
+    responseDeserialize: (value: Buffer): PreStartContainerResponse => PreStartContainerResponse.decode(value),
   },
 } as const;
 
@@ -2456,35 +2404,24 @@ export interface DevicePluginClient extends Client {
 
 export const DevicePluginClient = makeGenericClientConstructor(
   DevicePluginService,
-  'v1beta1.DevicePlugin',
+  "v1beta1.DevicePlugin",
 ) as unknown as {
-  new (
-    address: string,
-    credentials: ChannelCredentials,
-    options?: Partial<ClientOptions>,
-  ): DevicePluginClient;
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): DevicePluginClient;
   service: typeof DevicePluginService;
   serviceName: string;
 };
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
-export type DeepPartial<T> = T extends bigint
-  ? string | number | bigint
-  : T extends Builtin
-    ? T
-    : T extends globalThis.Array<infer U>
-      ? globalThis.Array<DeepPartial<U>>
-      : T extends ReadonlyArray<infer U>
-        ? ReadonlyArray<DeepPartial<U>>
-        : T extends { $case: string; value: unknown }
-          ? { $case: T['$case']; value?: DeepPartial<T['value']> }
-          : T extends {}
-            ? { [K in keyof T]?: DeepPartial<T[K]> }
-            : Partial<T>;
+export type DeepPartial<T> = T extends bigint ? string | number | bigint
+  : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>>
+  : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
+  : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
+  : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
+  : Partial<T>;
 
 function isObject(value: any): boolean {
-  return typeof value === 'object' && value !== null;
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {
