@@ -56,7 +56,7 @@ export const providerReference = async (): Promise<Map<string, string>> => {
     '| provider | run | result |',
     '|---|---|---|',
     '| CPU | all tests | |',
-    '| OpenVINO 2025.4 (ONNX Runtime 1.24.1), its CPU device | test/conformance/openvino.test.ts: every adapter of [adapter-support.md](adapter-support.md), rows of different adapters, refusals | exact: within 0.0001 of logits that reach 12.8, as on the CPU |',
+    '| OpenVINO 2025.4 (ONNX Runtime 1.24.1), its CPU device | test/conformance/openvino.test.ts: every adapter of [adapter-support.md](adapter-support.md), rows of different adapters, MiniLM in int8, refusals | exact: within 0.0001 of logits that reach 12.8, as on the CPU |',
     '| OpenVINO, GPU and NPU | asked for without the device | refused |',
     '| CUDA, TensorRT, WebGPU, QNN | asked for without library or device | refused |',
     '| MIGraphX, CANN, VitisAI and others | never | |',

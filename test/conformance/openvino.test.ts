@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { cpuProvider } from '../../src/runtime/engine/ort/providers.ts';
 import { OnnxSession } from '../../src/runtime/engine/ort/session.ts';
+import { minilm } from '../support/models.ts';
 import { waitFor } from '../support/wait.ts';
 import { ask, launchTiny, request, startTiny } from './support/engine.ts';
 import { exactnessCases, exactnessFolder, exactTolerance, made } from './support/exactness-cases.ts';
 import { eight, stepsDuring, TestHost } from './support/host.ts';
+import { openEncoder } from './support/open-encoder.ts';
 import { allLogits, greedy, type OpenModel, openModel, withLora } from './support/open-model.ts';
 import {
   compileFor,
@@ -27,6 +29,10 @@ const library = await vi.hoisted(async () => {
   if (path !== undefined) process.env['ADAPTLET_ONNX_RUNTIME_LIBRARY'] = path;
   return path;
 });
+
+const real = minilm();
+/** Weights and activations in 8 bits against float32; as test/conformance/minilm.test.ts has it for the CPU. */
+const int8Tolerance = 0.2;
 
 const openVino = 'OpenVINOExecutionProvider';
 const wish = { executionProviders: [openVino], requireProvider: true };
@@ -103,6 +109,32 @@ describe.skipIf(library === undefined)('OpenVINO on its CPU device (needs Linux 
       await host.close();
     });
   });
+
+  it.skipIf(real === undefined)(
+    'gives the logits of PEFT for texts of MiniLM in int8 (ADAPTLET_MODELS or ../shared/models)',
+    async () => {
+      const folder = scratch();
+      const { modelDir = '', adapters = '', eval: rows = '' } = real ?? {};
+      const { model, host, warnings } = await openEncoder(modelDir, folder, wish);
+      expect(warnings).toEqual([]);
+      expect(model.info.operators).toEqual({ [openVino]: 2, [cpuProvider]: 3 });
+      await host.load('intent', await compileFor(model.info, join(adapters, 'intent'), folder));
+      const file = readFileSync(join(rows, 'golden-logits.json'), 'utf8');
+      const { intent } = JSON.parse(file) as {
+        intent: readonly { text: string; logits: readonly number[] }[];
+      };
+      const texts = intent.map(({ text }) => ({ kind: 'text', text }) as const);
+      const asked = { requestId: '1', engineName: 'intent', texts, output: 'classification' } as const;
+      const result = await host.encode(1, asked);
+      const classes = result.kind === 'classification' ? result.rows : [];
+      expect(classes).toHaveLength(intent.length);
+      for (const [index, { logits }] of classes.entries()) {
+        const expected = Float32Array.from(intent[index]?.logits ?? []);
+        expect(maxDifference(Float32Array.from(logits), expected)).toBeLessThan(int8Tolerance);
+      }
+      await host.close();
+    },
+  );
 
   describe('that computes something else', () => {
     afterEach(() => vi.restoreAllMocks());

@@ -62,7 +62,7 @@ const preparedGraphs = async (
 
 /** What the inputs of adapters look like on a provider. */
 export const pairDimensions = (provider: string): PairDimensions =>
-  provider === cpuProvider ? 'any' : 'three';
+  provider === cpuProvider ? 'any' : 'fixed';
 
 /** Without prepared weights each session holds its own: more memory, the same answers. */
 const plainGraphs = (options: ModelGraphsOptions, toBase: ToBase): ModelGraphs => ({

@@ -25,6 +25,17 @@ const fusedLayer = (qkv: number, gateUp: number): Buffer => {
 };
 
 describe('injecting LoRA into a graph', () => {
+  it('gives the inputs of a pair no shape, or three dimensions with a rank for each linear', () => {
+    const module = 'model.layers.1.self_attn.v_proj';
+    const shapes = (model: Buffer) =>
+      (['A', 'B'] as const).map((half) => inputShape(readGraph(model), inputOf(module, half)));
+    expect(shapes(inject(tinyModel('fp32'), llama).model)).toEqual([[], []]);
+    expect(shapes(inject(tinyModel('fp32'), llama, undefined, 'fixed').model)).toEqual([
+      [`lora.${module}.A.rows`, `${module}.rank`, 64],
+      [`lora.${module}.B.rows`, `${module}.rank`, 32],
+    ]);
+  });
+
   it.each(['fp32', 'int4'] as const)(
     'finds the 14 linears of the tiny %s model under their PEFT names',
     (precision) => {

@@ -70,10 +70,13 @@ const shapesOfSums = (graph: Graph, linears: readonly Linear[]): ReadonlyMap<str
 };
 
 /**
- * How many dimensions a pair has: `any`, or always three, the first of them 1 where all rows have the same pair. Only ONNX
- * Runtime's CPU takes inputs without a shape: OpenVINO compiles no graph that has one.
+ * How many dimensions a pair has: `any`, or always three in layers, the first of them 1 where all rows have the same pair, and
+ * two elsewhere. Only ONNX Runtime's CPU takes inputs without a shape: OpenVINO compiles no graph that has one.
  */
-export type PairDimensions = 'any' | 'three';
+export type PairDimensions = 'any' | 'fixed';
+
+/** Where each row of a batch can have a pair of its own. */
+export const isInLayer = (module: string): boolean => /\.\d+\./.test(module);
 
 /**
  * Adds LoRA to each module of the family: y = linear(x) + (x·Aᵀ)·B, A [rank, in] and B [rank, out], alpha/rank already
@@ -99,8 +102,10 @@ export const inject = (
   const sites = linears.map(({ site }) => site);
   const input = (module: string, half: 'A' | 'B', features: number): Buffer => {
     const name = inputOf(module, half);
-    const shape = dimensions === 'any' ? undefined : [`${name}.rows`, `${module}.rank`, features];
-    return valueInfoMessage(name, elementType.float, shape);
+    const pair = [`${module}.rank`, features];
+    // What is in no layer, such as a pooler, takes one vector of each text: three dimensions would make three of its two.
+    const shape = isInLayer(module) ? [`${name}.rows`, ...pair] : pair;
+    return valueInfoMessage(name, elementType.float, dimensions === 'any' ? undefined : shape);
   };
   const newInputs = sites.flatMap(({ module, inFeatures, outFeatures }) => [
     input(module, 'A', inFeatures),

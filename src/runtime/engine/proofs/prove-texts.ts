@@ -4,6 +4,7 @@ import { writeDurable } from '../../../disk/durable.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { Feeds } from '../adapters/feeds.ts';
+import { isInLayer } from '../onnx/inject.ts';
 import type { EncoderSession, EncoderValues } from '../session/encoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 import { eachIsItsOwn, strength } from './prove-rows.ts';
@@ -19,7 +20,7 @@ const texts: readonly (readonly number[])[] = [
 const verdicts = {
   everywhere: () => true,
   /** A pooler takes one vector of each text: its input has no dimension left for a pair of its own. */
-  layers: ({ module }: Site) => /\.\d+\./.test(module),
+  layers: ({ module }: Site) => isInLayer(module),
   nowhere: () => false,
 } as const;
 type Verdict = keyof typeof verdicts;
