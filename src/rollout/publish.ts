@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { conditionsOf, cut, type Observed, type Progress, readiness, verdictsOf } from '../api/condition.ts';
 import type { MirrorStatus, RolloutStatus } from '../api/rollout-status.ts';
 import { type CopyCounts, mirrorStatusOf } from './copies.ts';
+import { decidedOf } from './decided.ts';
 import type { Draft, Standing } from './draft.ts';
 import type { Facts } from './facts.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
@@ -136,31 +137,14 @@ const timesOf = (
   return { startedAt, finishedAt: (begins ? undefined : before?.finishedAt) ?? now };
 };
 
-/** A status without messages, progress, observations and measurements that changed nothing. */
+/** What of a status was decided, without measurements that changed nothing. */
 const decisionsOf = (status: RolloutStatus | undefined): unknown => {
   if (status === undefined) return undefined;
-  const {
-    runtimes: _,
-    columns: _columns,
-    apart: _apart,
-    leaderEpoch: __,
-    message: ___,
-    progress: ____,
-    mirror: _____,
-    groups,
-    analysis,
-    weights,
-    step,
-    conditions,
-    ...decisions
-  } = status;
+  const { groups, analysis, conditions, ...decided } = decidedOf(status);
   return {
-    ...decisions,
-    weight: weights.canary,
-    mirrorWeight: weights.mirror,
-    step: step && { ...step, elapsedMs: 0 },
-    groups: groups?.map(({ runtimes: ______, message: _______, bakedMs: ________, ...decided }) => decided),
-    analysis: analysis?.map(({ name, step: at, phase }) => ({ name, at, phase })),
+    ...decided,
+    groups: groups?.map((group) => ({ ...group, message: '' })),
+    analysis: analysis?.map(({ name, step, phase }) => ({ name, step, phase })),
     // Runtimes that come and go are an observation.
     conditions: verdictsOf(conditions.filter(({ type }) => type !== 'Schedulable')),
   };

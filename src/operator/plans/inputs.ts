@@ -1,14 +1,13 @@
 import type { AdapterObject, RolloutObject, RouteObject } from '../../api/objects.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
+import { decidedOfGroup, observedFields } from '../../rollout/decided.ts';
 import type { Read } from '../objects/objects.ts';
 
 /** Fields of a status that tell people and never reach a plan. Whatever else changes is compiled. */
 const reported: ReadonlySet<string> = new Set([
+  ...observedFields,
   'conditions',
   'observedGeneration',
-  'runtimes',
-  'columns',
-  'apart',
   'failures',
   'sizeBytes',
   'rank',
@@ -16,7 +15,6 @@ const reported: ReadonlySet<string> = new Set([
   'leaderEpoch',
   'lastHandledRequest',
   'analysis',
-  'mirror',
   'progress',
   'startedAt',
   'finishedAt',
@@ -39,8 +37,5 @@ export const inputOf = ({ metadata, object }: Read<AdapterObject | RolloutObject
 /** Groups without what is counted of them. */
 const boundsOf = (object: AdapterObject | RolloutObject | RouteObject): unknown => {
   if (object.kind !== 'AdapterRollout') return undefined;
-  return object.status?.groups?.map((group) => {
-    const { runtimes: _, message: __, bakedMs: ___, ...rest } = group;
-    return rest;
-  });
+  return object.status?.groups?.map((group) => ({ ...decidedOfGroup(group), message: '' }));
 };

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { verdictsOf } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
+import { decidedOf, observedOf } from '../../rollout/decided.ts';
 
 /**
  * What a new status is worth. Decision: something is different for runtimes, programs or people. Observation: only
@@ -23,43 +24,21 @@ const timesOf = ({ step, progress, analysis, groups }: RolloutStatus): unknown =
 ];
 
 const decisionsOf = (status: RolloutStatus): unknown => {
-  const {
-    message: _,
-    revision: __,
-    runtimes: ___,
-    columns: _columns,
-    apart: _apart,
-    leaderEpoch: ____,
-    ...rest
-  } = status;
-  const { weights, step, progress: _____, mirror: ______, analysis, groups, conditions, ...decisions } = rest;
+  const { analysis, conditions, ...decided } = decidedOf(status);
   return {
-    ...decisions,
-    weight: weights.canary,
-    mirrorWeight: weights.mirror,
-    step: step && { ...step, elapsedMs: 0 },
+    ...decided,
     // A measurement that is not written would be taken again.
     analysis: analysis?.map((metric) => ({ ...metric, waitedMs: 0 })),
-    groups: groups?.map(({ runtimes: _______, bakedMs: ________, ...decided }) => decided),
     conditions: verdictsOf(conditions),
   };
 };
 
-const observationsOf = ({
-  message,
-  conditions,
-  runtimes,
-  columns,
-  apart,
-  weights,
-  mirror,
-  groups,
-}: RolloutStatus): unknown => ({
-  messages: [message, ...conditions.map((condition) => condition.message)],
-  runtimes,
-  columns,
-  apart,
-  mirror,
-  groups: groups?.map((group) => group.runtimes),
-  observedCanary: weights.observedCanary,
-});
+const observationsOf = (status: RolloutStatus): unknown => {
+  const { message, conditions, weights, groups } = status;
+  return {
+    ...observedOf(status),
+    messages: [message, ...conditions.map((condition) => condition.message)],
+    groups: groups?.map((group) => group.runtimes),
+    observedCanary: weights.observedCanary,
+  };
+};
