@@ -145,9 +145,7 @@ export class AdapterController implements Controller {
     if (decision.change === 'None') return soonest(changesInMs);
     const dueInMs = decision.change === 'Decision' ? 0 : memory.writtenAt + observationMs - monotonic;
     if (dueInMs > 0) return soonest(dueInMs, changesInMs);
-    const written = await this.#writes.write(read, (writer, of) =>
-      writer.replaceStatus(of, decision.status, signal),
-    );
+    const written = await this.#writes.replaceStatus(read, decision.status, signal);
     if (written !== 'Written') return again(written);
     memory.writtenAt = monotonic;
     this.#tell(read, adapter.status, decision);

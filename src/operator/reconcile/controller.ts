@@ -19,15 +19,20 @@ export type Version = {
 
 /**
  * Writes to the API server. Each write is conditional: it fails with KUBE_CONFLICT when the object is no longer at that
- * version, and with KUBE_NOT_FOUND when it is gone.
+ * version, and with KUBE_NOT_FOUND when it is gone. It resolves to false when the object has what was written, and so is
+ * still at that version.
  */
 export type StatusWriter = {
   /** Replaces the whole status. */
-  readonly replaceStatus: (of: Version, status: object, signal: AbortSignal) => Promise<void>;
+  readonly replaceStatus: (of: Version, status: object, signal: AbortSignal) => Promise<boolean>;
   /** Sets the fields of `status` that are given and leaves the others as they are (JSON merge patch). */
-  readonly mergeStatus: (of: Version, status: object, signal: AbortSignal) => Promise<void>;
+  readonly mergeStatus: (of: Version, status: object, signal: AbortSignal) => Promise<boolean>;
   /** Replaces metadata.finalizers. */
-  readonly setFinalizers: (of: Version, finalizers: readonly string[], signal: AbortSignal) => Promise<void>;
+  readonly setFinalizers: (
+    of: Version,
+    finalizers: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<boolean>;
 };
 
 export type OperatorEvent = {

@@ -22,6 +22,13 @@ const start = () => {
   return { cluster, clock, key, writes, read, write, nextTerm: () => (epoch = 2) };
 };
 
+const readyStatus = {
+  observedGeneration: 1,
+  runtimes: { desired: 2, stored: 2, resident: 2, serving: 2, failed: 0 },
+  failures: [],
+  conditions: [],
+};
+
 describe('writes', () => {
   it('leave the cache behind until it shows them', async () => {
     const { cluster, writes, read, write } = start();
@@ -41,6 +48,23 @@ describe('writes', () => {
     expect(writes.isBehind(read())).toBe(true);
     clock.advance(1);
     expect(writes.isBehind(read())).toBe(false);
+  });
+
+  it('of a status that changes nothing leave the version as it is, and are made once', async () => {
+    const { cluster, writes, read } = start();
+    cluster.unknownFields.add('columns');
+    const { signal } = new AbortController();
+    const first = { ...readyStatus, columns: { resident: '1/2' } };
+    const second = { ...readyStatus, columns: { resident: '2/2' } };
+    for (const status of [first, first, first, first, second, second]) {
+      expect(await writes.replaceStatus(read(), status, signal)).toBe('Written');
+      expect(writes.isBehind(read())).toBe(false);
+    }
+    // The first one is news, then the server drops what it does not know, and is not asked again.
+    expect(cluster.writes.map(({ status }) => status)).toEqual([first, first, second]);
+    cluster.apply(anAdapter({ name: 'v1' }));
+    await writes.replaceStatus(read(), second, signal);
+    expect(cluster.writes).toHaveLength(4);
   });
 
   it('say that the object is gone', async () => {

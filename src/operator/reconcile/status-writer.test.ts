@@ -24,14 +24,15 @@ it('writes conditionally, each part by its own request', async () => {
   const writer = createStatusWriter({
     request: async <T>(request: KubeRequest) => {
       requests.push(request);
-      return {} as T;
+      return { metadata: { resourceVersion: request.method === 'PUT' ? '8' : '7' } } as T;
     },
     stream: () => Promise.reject(new Error('no watch here')),
   });
   const { signal } = new AbortController();
-  await writer.replaceStatus(of, { phase: 'Healthy' }, signal);
-  await writer.mergeStatus(of, { phase: 'Healthy' }, signal);
-  await writer.setFinalizers(of, ['x'], signal);
+  expect(await writer.replaceStatus(of, { phase: 'Healthy' }, signal)).toBe(true);
+  // At the same version as before: the object had it already.
+  expect(await writer.mergeStatus(of, { phase: 'Healthy' }, signal)).toBe(false);
+  expect(await writer.setFinalizers(of, ['x'], signal)).toBe(false);
   const metadata = { uid: 'u1', resourceVersion: '7' };
   // Without them their owners would lose them.
   const { labels, finalizers } = of.metadata;

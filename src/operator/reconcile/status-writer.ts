@@ -21,22 +21,24 @@ const objectOf = ({ kind, namespace, name, uid, resourceVersion, metadata }: Ver
   metadata: { ...metadata, namespace, name, uid, resourceVersion },
 });
 
+const isOther = (of: Version, { metadata }: KubeObject): boolean =>
+  metadata.resourceVersion !== of.resourceVersion;
+
 /** The writes of controllers over the API server. */
 export const createStatusWriter = (api: KubeApi): StatusWriter => ({
   replaceStatus: async (of, status, signal) => {
-    await updateStatus(api, types[of.kind], { ...objectOf(of), status }, { fieldManager, signal });
+    const options = { fieldManager, signal };
+    return isOther(of, await updateStatus(api, types[of.kind], { ...objectOf(of), status }, options));
   },
   mergeStatus: async (of, status, signal) => {
     const options = { fieldManager, signal, subresource: 'status' as const };
-    await patchMerge(api, types[of.kind], objectOf(of), { status }, options);
+    return isOther(of, await patchMerge(api, types[of.kind], objectOf(of), { status }, options));
   },
   setFinalizers: async (of, finalizers, signal) => {
-    await patchMerge(
-      api,
-      types[of.kind],
-      objectOf(of),
-      { metadata: { finalizers } },
-      { fieldManager, signal },
+    const options = { fieldManager, signal };
+    return isOther(
+      of,
+      await patchMerge(api, types[of.kind], objectOf(of), { metadata: { finalizers } }, options),
     );
   },
 });

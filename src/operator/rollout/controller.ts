@@ -117,9 +117,7 @@ export class RolloutController implements Controller {
     });
     const { write, requeueAfterMs } = turn;
     if (write !== undefined) {
-      const written = await this.#writes.write(read, (writer, of) =>
-        writer.replaceStatus(of, write.status, signal),
-      );
+      const written = await this.#writes.replaceStatus(read, write.status, signal);
       // The cache brings what was written meanwhile, and with it another run.
       if (written !== 'Written') return written === 'Gone' ? {} : { requeueAfterMs: lookAgainMs };
       this.eventCounts.completed(completionsOf(rollout.status, write.events));

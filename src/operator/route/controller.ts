@@ -72,7 +72,7 @@ export class RouteController implements Controller {
     const monotonic = clock.monotonic();
     const dueInMs = memory.writtenAt + writeMs - monotonic;
     if (dueInMs > 0) return soonest(dueInMs, changesInMs);
-    const written = await this.#writes.write(read, (writer, of) => writer.replaceStatus(of, status, signal));
+    const written = await this.#writes.replaceStatus(read, status, signal);
     if (written !== 'Written') return written === 'Conflict' ? { requeueAfterMs: lookAgainMs } : {};
     memory.writtenAt = monotonic;
     memory.written = status;

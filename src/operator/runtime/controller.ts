@@ -103,7 +103,7 @@ export class RuntimeController implements Controller {
     const pauseMs = change === 'Decision' ? writeMs : observationMs;
     const dueInMs = memory.writtenAt + pauseMs - monotonic;
     if (dueInMs > 0) return soonest(dueInMs);
-    const written = await this.#writes.write(read, (writer, of) => writer.replaceStatus(of, status, signal));
+    const written = await this.#writes.replaceStatus(read, status, signal);
     if (written !== 'Written') return written === 'Conflict' ? { requeueAfterMs: lookAgainMs } : {};
     memory.writtenAt = monotonic;
     this.#tell(read, before, status);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { adapterStatusSchema } from '../../api/adapter-status.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../../api/objects.ts';
@@ -80,6 +81,8 @@ export class FakeCluster implements Caches {
   readonly runtimes = new FakeCollection<RuntimeObject>();
   readonly writes: Write[] = [];
   readonly events: OperatorEvent[] = [];
+  /** Fields of a status that the CRDs do not have: they are dropped, as the API server does it. */
+  readonly unknownFields = new Set<string>();
   /** Thrown by the next writes, one each. */
   readonly failures: Error[] = [];
   #version = 100;
@@ -115,12 +118,17 @@ export class FakeCluster implements Caches {
   }
 
   readonly writer: StatusWriter = {
-    replaceStatus: async (of, status) => this.#write({ of, status }, (object) => ({ ...object, status })),
+    replaceStatus: async (of, status) => {
+      const known = Object.fromEntries(
+        Object.entries(status).filter(([field]) => !this.unknownFields.has(field)),
+      );
+      return this.#write({ of, status }, (object) => ({ ...object, status: known }));
+    },
     mergeStatus: async (of, status) => this.#write({ of, status }, (object) => object),
     setFinalizers: async (of, finalizers) => this.#write({ of, finalizers }, (object) => object),
   };
 
-  #write(write: Write, change: (object: Any) => object): void {
+  #write(write: Write, change: (object: Any) => object): boolean {
     const { of, status, finalizers } = write;
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
@@ -133,14 +141,18 @@ export class FakeCluster implements Caches {
     }
     if (status !== undefined) statusSchemas[of.kind].partial().parse(JSON.parse(JSON.stringify(status)));
     this.writes.push(write);
+    const changed = found.object && (change(found.object) as Any);
+    if (status !== undefined && changed !== undefined && isDeepStrictEqual(changed, found.object))
+      return false;
     const resourceVersion = String(++this.#version);
     const metadata = {
       ...found.metadata,
       resourceVersion,
       ...(finalizers === undefined ? {} : { finalizers }),
     };
-    const object = found.object === undefined ? {} : { object: change(found.object) as Any };
+    const object = changed === undefined ? {} : { object: changed };
     collection.set(key, { ...found, resourceVersion, metadata, ...object });
+    return true;
   }
 
   #of(kind: ControlledKind): FakeCollection<Any> {
