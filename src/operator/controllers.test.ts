@@ -165,8 +165,12 @@ describe('the controllers together', () => {
     });
   });
 
-  it('write nothing while nothing happens', async () => {
+  it.each([
+    { crds: 'of this release', dropped: [] },
+    { crds: 'of an earlier release, which drop what they do not have', dropped: ['columns', 'baseModel'] },
+  ])('write nothing while nothing happens, with CRDs $crds', async ({ dropped }) => {
     const stage = new Stage();
+    for (const field of dropped) stage.cluster.unknownFields.add(field);
     for (const name of ['a', 'b', 'c']) {
       stage.cluster.apply(aRuntimeObject(runtimeKey(name)));
       stage.fleet.report(runtimeKey(name));

@@ -1,20 +1,6 @@
 import type { Condition } from '../api/condition.ts';
 import { type Selector, selects } from '../api/selector.ts';
-
-/** Reasons of the condition Schedulable, with what each one means. */
-export const placementReasons = {
-  Placeable: 'Connected runtimes can hold it; the message says how many.',
-  NoRuntime: 'No runtime that is known has the base model and the labels.',
-  NotConnected: 'Runtimes have the base model and the labels, but none of them is connected.',
-  Cordoned: 'All runtimes that it is for are cordoned or held, and do not have it.',
-  OtherBuild: 'No runtime has a build of the base model that spec.baseModelDigests lists.',
-  NoMemory: 'No runtime has enough RAM for adapters.',
-  NoDisk: 'No runtime has enough disk for adapters.',
-  RankTooHigh: 'Its rank is above the limit of every runtime.',
-  Refused: 'Every runtime refused it.',
-  AdapterUnknown: 'The Adapter does not exist or is not valid: nobody knows what is to be placed.',
-} as const;
-export type PlacementReason = keyof typeof placementReasons;
+import type { PlacementReason } from './reasons.ts';
 
 /** A runtime as somebody looks at it who has an adapter to place. */
 export type Place = {

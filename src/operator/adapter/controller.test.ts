@@ -8,20 +8,6 @@ import { inUseFinalizer } from '../reconcile/uses.ts';
 import { aRuntimeObject, aRuntimeStatus, runtimeKey } from '../testing/fake-fleet.ts';
 import { AdapterWorld, digest, v1 } from './world.fixture.ts';
 
-it('writes a status once to CRDs of an earlier release, which have no columns, and still tells what is new at once', async () => {
-  const world = new AdapterWorld().adapter().join('a');
-  world.cluster.unknownFields.add('columns');
-  await world.settle();
-  for (let tick = 0; tick < 6; tick++) {
-    world.clock.advance(11_000);
-    await world.run();
-  }
-  expect(world.cluster.writes).toHaveLength(2);
-  world.state('a', 'Failed', { isFinal: true, reason: 'ADAPTER_SHAPE', message: 'no' });
-  await world.run();
-  expect(world.condition('Compatible')).toMatch(/^False Refused/);
-});
-
 describe('the digest of an Adapter', () => {
   it('needs no registry when the spec or the image has it', async () => {
     const world = new AdapterWorld().adapter();

@@ -6,6 +6,7 @@ import { keyOf } from '../../api/references.ts';
 import { selects } from '../../api/selector.ts';
 import { tierOf, wantsOfRollouts } from '../../plan/tiers.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
+import { adapterAt, isHere } from '../fleet/adapter-at.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
 import { placesFor, sizesOf } from '../reconcile/places.ts';
 import type { PresentRuntime } from '../reconcile/presence.ts';
@@ -67,8 +68,7 @@ export const holdersOf = (
     const { presence, state, labels } = runtime;
     if (presence === 'Away' || runtime.baseModel !== adapter.spec.baseModel) continue;
     const applying = selectsNone ? wants : wants.filter(({ selector }) => selects(selector, labels));
-    const here = state?.adapters.get(key);
-    const own = here?.uid === adapter.metadata.uid ? here : undefined;
+    const own = adapterAt(state, key, adapter.metadata.uid);
     const serves = (rollout: (typeof wants)[number]): boolean => {
       const report = state?.rollouts.get(rollout.key);
       if (report === undefined || report.uid !== rollout.uid) return false;
@@ -78,9 +78,7 @@ export const holdersOf = (
       key: runtime.key,
       // A runtime that is cordoned or held is waited for only where it has it.
       tier:
-        runtime.restraint === undefined || (own !== undefined && own.state !== 'Remote')
-          ? (tierOfAll ?? tierAt(applying, runtime))
-          : 'None',
+        runtime.restraint === undefined || isHere(own) ? (tierOfAll ?? tierAt(applying, runtime)) : 'None',
       baseDigest: state?.info.baseDigest ?? '',
       isSilent: presence === 'Silent',
       state: own,

@@ -1,5 +1,5 @@
 import { readyTypes } from '../../api/condition.ts';
-import { placementReasons } from '../../rollout/placement.ts';
+import { placementReasons } from '../../rollout/reasons.ts';
 
 /** Types of the conditions of an Adapter, with what each one means. */
 export const conditionTypes = {

@@ -51,9 +51,8 @@ export const followNodes = async (
   signal: AbortSignal,
 ): Promise<Nodes> => {
   const list = new LabelList(labels);
-  const logger = parts.logger;
   const open = <T>(options: Pick<InformerOptions<T>, 'project' | 'fieldSelector'>) => {
-    const informer = createInformer<T>({ ...parts, logger, type: nodeType, metadataOnly: true, ...options });
+    const informer = createInformer<T>({ ...parts, type: nodeType, metadataOnly: true, ...options });
     stack.defer(() => informer.close());
     informer.start();
     return informer;

@@ -24,8 +24,8 @@ export const restraintOf = ({ spec, status }: Restrained): Restraint | undefined
 };
 
 /** RFC 3339 time since when it is restrained, as written down; undefined: it is not, or that was not written yet. */
-export const restrainedSinceOf = ({ spec, status }: Restrained): string | undefined => {
-  const restraint = restraintOf({ spec, ...(status === undefined ? {} : { status }) });
-  const condition = restraint && conditionOf(status?.conditions, restraint);
+export const restrainedSinceOf = (runtime: Restrained): string | undefined => {
+  const restraint = restraintOf(runtime);
+  const condition = restraint && conditionOf(runtime.status?.conditions, restraint);
   return condition?.status === 'True' ? condition.lastTransitionTime : undefined;
 };

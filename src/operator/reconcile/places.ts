@@ -1,28 +1,22 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { Place, Placed } from '../../rollout/placement.ts';
-import type { AdapterState } from '../fleet/fleet.ts';
+import { adapterAt, isHere } from '../fleet/adapter-at.ts';
 import type { PresentRuntime } from './presence.ts';
 
 /** An Adapter object. */
 export type PlacedAdapter = { readonly key: ObjectKey; readonly uid: string };
 
-const stateIn = ({ state }: PresentRuntime, adapter: PlacedAdapter): AdapterState | undefined => {
-  const here = state?.adapters.get(adapter.key);
-  return here?.uid === adapter.uid ? here : undefined;
-};
-
 /** Runtimes as an adapter is placed on them. */
 export const placesFor = (adapter: PlacedAdapter, runtimes: readonly PresentRuntime[]): Place[] =>
-  runtimes.map((runtime) => {
-    const { labels, baseModel, presence, restraint, state } = runtime;
-    const here = stateIn(runtime, adapter);
+  runtimes.map(({ labels, baseModel, presence, restraint, state }) => {
+    const here = adapterAt(state, adapter.key, adapter.uid);
     const isFailed = here?.state === 'Failed' && (here.isFinal || here.reason === 'STORE_FULL');
     return {
       labels,
       baseModel,
       build: state?.info.baseDigest ?? '',
       isConnected: presence !== 'Away',
-      isClosed: restraint !== undefined && (here === undefined || here.state === 'Remote'),
+      isClosed: restraint !== undefined && !isHere(here),
       memoryBytes: state?.memory.budgetBytes ?? 0,
       diskBytes: state?.disk.budgetBytes ?? 0,
       maxRank: state?.info.maxRank ?? 0,
@@ -37,8 +31,8 @@ export const sizesOf = (
   runtimes: readonly PresentRuntime[],
 ): Pick<Placed, 'memoryBytes' | 'diskBytes' | 'rank'> => {
   const sizes = { memoryBytes: 0, diskBytes: 0, rank: 0 };
-  for (const runtime of runtimes) {
-    const here = stateIn(runtime, adapter);
+  for (const { state } of runtimes) {
+    const here = adapterAt(state, adapter.key, adapter.uid);
     if (here === undefined) continue;
     sizes.memoryBytes = Math.max(sizes.memoryBytes, here.neededBytes, here.residentBytes);
     sizes.diskBytes = Math.max(sizes.diskBytes, here.storedBytes);

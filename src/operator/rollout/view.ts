@@ -4,6 +4,7 @@ import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
+import { adapterAt, isHere } from '../fleet/adapter-at.ts';
 import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
 import type { Objects, Read } from '../objects/objects.ts';
 import type { Restraint } from '../objects/restraint.ts';
@@ -121,8 +122,8 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
       isServing: state?.ready ?? false,
       instance: state?.instance ?? '',
       isSilent: presence === 'Silent',
-      target: stateOf(target, state),
-      stable: stateOf(stable, state),
+      target: target && adapterAt(state, target.key, target.uid),
+      stable: stable && adapterAt(state, stable.key, stable.uid),
       report,
     };
     const { restraint } = runtime;
@@ -130,7 +131,7 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
     else apart.push({ ...member, restraint });
   }
   return {
-    rollout: withoutAccepted(rollout),
+    rollout: asDecided(rollout),
     written: status,
     target,
     stable,
@@ -157,26 +158,15 @@ const placementAt = (
   return placementOf(placed, placesFor(target, runtimes));
 };
 
-const isHere = (target: AdapterState | undefined): boolean =>
-  target !== undefined && target.state !== 'Remote';
-
 const wentApart = ({ restraint, restrainedSince, awaySince }: PresentRuntime): boolean =>
   restraint !== undefined && (awaySince === undefined || (restrainedSince ?? Infinity) <= awaySince);
 
-const withoutAccepted = ({ status, ...rollout }: RolloutObject): RolloutObject => {
+/** The rollout with its status as it was decided, without what the operator adds: then a decision sees that nothing is new. */
+const asDecided = ({ status, ...rollout }: RolloutObject): RolloutObject => {
   if (status === undefined) return rollout;
+  const { columns: _, ...decided } = status;
   const conditions = status.conditions.filter(({ type }) => type !== acceptedType);
-  return { ...rollout, status: { ...status, conditions } };
-};
-
-const stateOf = (
-  adapter: AdapterView | undefined,
-  state: PresentRuntime['state'],
-): AdapterState | undefined => {
-  if (adapter === undefined) return undefined;
-  const here = state?.adapters.get(adapter.key);
-  // What it has under this name may still be a former object of it.
-  return here?.uid === adapter.uid ? here : undefined;
+  return { ...rollout, status: { ...decided, conditions } };
 };
 
 const stableOf = (

@@ -1,6 +1,7 @@
 import { conditionOf, cut } from '../../api/condition.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
+import { adapterAt } from '../fleet/adapter-at.ts';
 import type { RuntimeState } from '../fleet/fleet.ts';
 import { censusOf, type ModelCensus, signOf, verdictOf } from '../fleet/model-census.ts';
 import type { Nodes } from '../nodes/nodes.ts';
@@ -116,15 +117,15 @@ export class RuntimeController implements Controller {
     return this.#census;
   }
 
-  #underWayAt({ rollouts, adapters }: RuntimeState): UnderWay[] {
-    return [...rollouts].flatMap(([rollout, report]): UnderWay[] => {
+  #underWayAt(runtime: RuntimeState): UnderWay[] {
+    return [...runtime.rollouts].flatMap(([rollout, report]): UnderWay[] => {
       if (report.canaryDigest === '') return [];
       const object = this.#parts.objects.rollouts.get(rollout)?.object;
       const canary = object?.status?.canary;
       if (object === undefined || canary?.digest !== report.canaryDigest) return [];
       const { adapter } = canary;
-      const here = adapters.get(objectKey(object.metadata.namespace, adapter));
-      const state = here?.uid === canary.uid ? here.state : 'Remote';
+      const here = adapterAt(runtime, objectKey(object.metadata.namespace, adapter), canary.uid);
+      const state = here?.state ?? 'Remote';
       return [{ rollout, adapter, state, weight: Math.min(100, report.effectiveWeight) }];
     });
   }

@@ -162,14 +162,15 @@ const disconnected = (input: RuntimeInput): RuntimeObjectStatus | undefined => {
   if (facts === undefined) return undefined;
   const message = `no replica has a stream with it since ${at}; it goes on with the last plan that it has`;
   const why = { reason: 'Disconnected', message: 'it is not connected' } as const;
+  // One that never loaded a model, or whose version does not tell, has no such condition.
+  const told =
+    state === undefined ? [] : [...modelConditions(state, undefined, []), ...providerConditions(state)];
+  const known: readonly Observed[] = [...(before?.conditions ?? []), ...told];
   const unknown: RuntimeCondition[] = [
     ...readiness('Unknown', why.reason, why.message),
-    ...(state?.model === undefined && conditionOf(before?.conditions, 'ModelReady') === undefined
-      ? []
-      : [{ type: 'ModelReady', status: 'Unknown', ...why } as const]),
-    ...(providerConditionWas(before, state)
-      ? [{ type: 'ProviderReady', status: 'Unknown', ...why } as const]
-      : []),
+    ...(['ModelReady', 'ProviderReady'] as const)
+      .filter((type) => known.some((one) => one.type === type))
+      .map((type) => ({ type, status: 'Unknown', ...why }) as const),
     { type: 'InSync', status: 'Unknown', ...why },
     { type: 'RemovalsHeld', status: 'Unknown', ...why },
   ];
@@ -181,14 +182,6 @@ const disconnected = (input: RuntimeInput): RuntimeObjectStatus | undefined => {
     conditions: conditionsOf([gone, ...unknown, ...isRestrained], before?.conditions, now),
   };
 };
-
-/** A runtime that never loaded a model, or whose version does not tell, has no such condition. */
-const providerConditionWas = (
-  before: RuntimeObjectStatus | undefined,
-  state: RuntimeState | undefined,
-): boolean =>
-  conditionOf(before?.conditions, 'ProviderReady') !== undefined ||
-  (state !== undefined && providerConditions(state).length > 0);
 
 const ready = ({ ready: isReady, message }: RuntimeState): RuntimeCondition[] =>
   isReady

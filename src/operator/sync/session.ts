@@ -14,7 +14,8 @@ import type { Objects } from '../objects/objects.ts';
 import { restraintOf } from '../objects/restraint.ts';
 import type { Following, Plans, RuntimePlan } from '../plans/plans.ts';
 import type { RemovalGate } from '../plans/removal-gate.ts';
-import { cordonedPlan, heldPlan } from '../plans/restrain.ts';
+import { planWhenCordoned } from '../plans/when-cordoned.ts';
+import { planWhenHeld } from '../plans/when-held.ts';
 import { Channel } from './channel.ts';
 import type { Connections, Stream } from './connections.ts';
 import type { SyncCounts } from './counts.ts';
@@ -254,7 +255,7 @@ export class Session implements Stream {
     if (now === undefined || object === undefined || restraint === undefined) return now;
     const state = fleet.get(key);
     if (state?.connectionSeq !== hello.connectionSeq) return undefined;
-    const restrain = restraint === 'Held' ? heldPlan : cordonedPlan;
+    const restrain = restraint === 'Held' ? planWhenHeld : planWhenCordoned;
     const { plan, withheld } = now;
     const rolloutOf = (name: ObjectKey) => objects.rollouts.get(name)?.object;
     const runtime = { key, labels: object.metadata.labels };

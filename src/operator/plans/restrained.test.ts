@@ -13,7 +13,8 @@ import { seedOf } from '../../rollout/splitter.ts';
 import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
 import type { Restraint } from '../objects/restraint.ts';
 import { anAdapterState, aRolloutState } from '../testing/fake-fleet.ts';
-import { cordonedPlan, heldPlan } from './restrain.ts';
+import { planWhenCordoned } from './when-cordoned.ts';
+import { planWhenHeld } from './when-held.ts';
 
 const names = ['v1', 'v2', 'v3', 'v4'] as const;
 const sql = objectKey('team-a', 'sql');
@@ -122,7 +123,7 @@ class Node {
   #restrained(plan: Plan, rollout: RolloutObject) {
     const input = { plan, withheld: new Set<string>(), state: this.state, runtime, rolloutOf: () => rollout };
     if (this.restraint === undefined) return { plan, withheld: input.withheld };
-    return this.restraint === 'Held' ? heldPlan(input) : cordonedPlan(input);
+    return this.restraint === 'Held' ? planWhenHeld(input) : planWhenCordoned(input);
   }
 }
 
