@@ -129,6 +129,14 @@ describe('a write of the status', () => {
     expect(now.metadata.generation).toBe(1);
   });
 
+  it('leaves the object at its version where the server drops what is new in it', async () => {
+    const first = await updateStatus(api, widgets, { ...widget, status: { seen: 1 } }, options);
+    const again = { ...first, status: { seen: 1, ofALaterRelease: 'x' } };
+    const { status, metadata } = await updateStatus(api, widgets, again, options);
+    expect(status).toEqual({ seen: 1 });
+    expect(metadata.resourceVersion).toBe(first.metadata.resourceVersion);
+  });
+
   it('keeps labels, annotations and finalizers', async () => {
     const { name } = widget.metadata;
     await cluster.kubectlOk(['-n', namespace, 'label', 'widget.example.com', name, 'team=x']);
