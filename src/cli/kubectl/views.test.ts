@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import type { Digest } from '../../api/names.ts';
+import { type Digest, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import { strategySchema } from '../../api/rollout.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
 import type { RuntimeObject } from '../../operator/objects/objects.ts';
 import { readRollout } from '../../operator/objects/read.ts';
+import { aRuntimeObject, aRuntimeStatus } from '../../operator/testing/fake-fleet.ts';
 import { seedOf } from '../../rollout/splitter.ts';
 import { table } from '../table.ts';
 import { completionsOf } from './completion.ts';
@@ -61,46 +62,9 @@ const rollout = (adapter: string, given?: RolloutStatus, generation = 2): Rollou
   return object;
 };
 
-const runtime = (name: string, change: Partial<NonNullable<RuntimeObject['status']>>): RuntimeObject => ({
-  kind: 'AdapterRuntime',
-  spec: {},
-  metadata: {
-    namespace: 'adaptlet-system',
-    name,
-    uid: name,
-    generation: 1,
-    creationTimestamp: '2026-03-01T10:00:00Z',
-    annotations: {},
-    labels: {},
-  },
-  status: {
-    kind: 'Node',
-    version: '0.1.0',
-    baseModel: { name: 'tiny' },
-    executionProvider: 'CPUExecutionProvider',
-    memory: { budgetBytes: 1, usedBytes: 0 },
-    disk: { budgetBytes: 1, usedBytes: 0 },
-    adapters: { known: 1, stored: 1, resident: 1, failed: 0 },
-    refused: [],
-    heldRollouts: [],
-    conditions: [
-      { type: 'Connected', status: 'True', reason: 'Connected', message: '', lastTransitionTime: '' },
-    ],
-    ...change,
-  },
-});
-const offline = {
-  disconnectedAt: '2026-03-01T09:00:00Z',
-  conditions: [
-    {
-      type: 'Connected',
-      status: 'False' as const,
-      reason: 'Disconnected',
-      message: '',
-      lastTransitionTime: '',
-    },
-  ],
-};
+const runtime = (name: string, change: Partial<NonNullable<RuntimeObject['status']>>): RuntimeObject =>
+  aRuntimeObject(objectKey('adaptlet-system', name), {}, { ...aRuntimeStatus(true), ...change });
+const offline = { ...aRuntimeStatus(false), disconnectedAt: '2026-03-01T09:00:00Z' };
 
 const plain = stripVTControlCharacters;
 
