@@ -25,7 +25,8 @@ export const nodeOfName = (name: string): string => beside.exec(name)?.[1] ?? na
 
 /**
  * A runtime of a node: its token names that node, whose name it has, alone or with `.model-` and a word behind; its
- * ServiceAccount is of the claimed namespace and one of `nodeAccounts` (`namespace/name`). A runtime of a pod: its token names that pod, of that namespace.
+ * ServiceAccount is of the claimed namespace and one of `nodeAccounts` (`namespace/name`). A runtime of a pod: its token
+ * names that pod, of that namespace.
  * @throws PEER_IDENTITY
  */
 export const bind = (

@@ -30,7 +30,8 @@ export type EnrolmentParts = {
 };
 
 /**
- * Gives a runtime its AdapterRuntime with its own labels and those of its Node, and waits until this replica has seen it and everything that the runtime has.
+ * Gives a runtime its AdapterRuntime with its own labels and those of its Node, and waits until this replica has seen it
+ * and everything that the runtime has.
  * Nothing is written when it is as it should be.
  * @throws REPLICA_UNAVAILABLE, REPLICA_BEHIND, the reason of the signal
  */
