@@ -58,3 +58,9 @@ export const readCredentials = async (path: string, registry: string): Promise<C
   if (entry?.username === undefined || entry.password === undefined) return undefined;
   return { username: entry.username, password: entry.password };
 };
+
+/** Credentials out of a docker config.json for whoever speaks to registries; none without a file. */
+export const credentialsIn =
+  (path: string | undefined) =>
+  async (registry: string): Promise<Credentials | undefined> =>
+    path === undefined ? undefined : await readCredentials(path, registry);

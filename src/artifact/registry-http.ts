@@ -155,9 +155,9 @@ export class RegistryHttp {
     let response: Response;
     try {
       response = await this.#options.fetch(url, {
-        // Content-Encoding would make the bytes others than those of the digest.
         method,
         ...(body === undefined ? {} : { body: body(watch.heard), duplex: 'half' }),
+        // Content-Encoding would make the bytes others than those of the digest.
         headers: { 'accept-encoding': 'identity', 'user-agent': 'adaptlet', ...headers },
         redirect: 'manual',
         signal: AbortSignal.any([signal, watch.signal]),

@@ -1,6 +1,7 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { backoffMs } from '../time/backoff.ts';
 import type { Clock } from '../time/clock.ts';
+import { pause } from '../time/pause.ts';
 
 /** When {@link withRetries} tries again, and how often. */
 export type RetryOptions = {
@@ -14,20 +15,6 @@ export type RetryOptions = {
 const delays = { firstMs: 250, maxMs: 30_000 };
 /** A server may ask for more patience than that; the caller's own retry has more. */
 const maxRetryAfterMs = 60_000;
-
-const wait = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const leave = (): void => {
-      cancel();
-      reject(signal.reason);
-    };
-    const cancel = clock.after(ms, () => {
-      signal.removeEventListener('abort', leave);
-      resolve();
-    });
-    if (signal.aborted) leave();
-    else signal.addEventListener('abort', leave, { once: true });
-  });
 
 /** What the server asks for (Retry-After) counts where it is longer. */
 const delayOf = (failures: number, error: AdaptletError, random: () => number): number =>
@@ -51,7 +38,7 @@ export const withRetries = async <T>(
       if (!(error instanceof AdaptletError) || error.code !== 'REGISTRY_UNAVAILABLE') throw error;
       failed = progressed() ? 1 : failed + 1;
       if (failed >= attempts) throw error;
-      await wait(clock, delayOf(failed, error, random), signal);
+      await pause(clock, delayOf(failed, error, random), signal);
     }
   }
 };

@@ -1,4 +1,4 @@
-import { readCredentials } from '../artifact/docker-config.ts';
+import { credentialsIn } from '../artifact/docker-config.ts';
 import { parseReference } from '../artifact/reference.ts';
 import { Registry } from '../artifact/registry.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
@@ -22,8 +22,7 @@ export const tagResolver = (
     attempts,
     idleMs,
     insecureHosts: insecureRegistries,
-    credentials: async (host) =>
-      registryConfig === undefined ? undefined : await readCredentials(registryConfig, host),
+    credentials: credentialsIn(registryConfig),
   });
   return async (image, signal) => {
     const reference = parseReference(image);

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { readCredentials } from '../../artifact/docker-config.ts';
+import { credentialsIn } from '../../artifact/docker-config.ts';
 import { type ImageReference, parseReference } from '../../artifact/reference.ts';
 import type { RegistryOptions } from '../../artifact/registry.ts';
 import { systemClock } from '../../time/clock.ts';
@@ -54,7 +54,6 @@ export const registryOptionsOf = (
     attempts,
     idleMs,
     insecureHosts: hosts.split(',').flatMap((host) => (host.trim() === '' ? [] : [host.trim()])),
-    credentials: async (registry) =>
-      config === undefined ? undefined : await readCredentials(config, registry),
+    credentials: credentialsIn(config),
   };
 };

@@ -2,9 +2,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { type AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Site } from '../compiled/compile-target.ts';
-import { providersFor } from '../config/device-providers.ts';
+import { wantedProviders } from '../config/device-providers.ts';
 import type { Settings } from '../config/settings.ts';
 import { readPoolingConfig } from '../engine/encode/pooling-config.ts';
 import { type ModelFolder, openModelFolder, readModelGraph } from '../engine/model/folder.ts';
@@ -24,6 +23,7 @@ import { readStepInputs } from '../engine/session/step-inputs.ts';
 import type { Task } from '../engine/tasks.ts';
 import { graphFactsOf } from './graph-facts.ts';
 import { type MemoryNeed, memoryNeedOf } from './memory-need.ts';
+import { type Refusal, refusalOf } from './refusal.ts';
 
 /** Where a model lies that is checked: a folder with all files but the weights, whose sizes are enough. */
 export type CheckedPlace = {
@@ -43,9 +43,6 @@ export type CheckSettings = Pick<
   | 'requireProvider'
   | 'pooling'
 >;
-
-/** Why a model would not be served. */
-export type Refusal = { readonly code: string; readonly message: string; readonly advice: string };
 
 /** What a base model will do on this machine. What is not known because of a refusal is absent. */
 export type ModelCheck = {
@@ -76,8 +73,6 @@ const ropeSchema = z.looseObject({
   original_max_position_embeddings: z.number().nullish(),
 });
 
-const asRefusal = ({ code, what, advice }: AdaptletError): Refusal => ({ code, message: what, advice });
-
 /** What a step throws is a refusal, and the steps after it go on with what there is. */
 const attempting =
   (found: Found) =>
@@ -85,7 +80,7 @@ const attempting =
     try {
       return work();
     } catch (error) {
-      found.refusals.push(asRefusal(asAdaptletError(error, 'model check')));
+      found.refusals.push(refusalOf(error));
       return undefined;
     }
   };
@@ -172,13 +167,11 @@ const weightsOf = async (
 };
 
 const providerOf = async (settings: CheckSettings, found: Found): Promise<string | undefined> => {
-  const { executionProviders, deviceResources, requireProvider } = settings;
-  const wanted = executionProviders.length > 0 ? executionProviders : providersFor(deviceResources);
   try {
     const { provider } = await openOnFirst(
       {
-        executionProviders: wanted,
-        requireProvider,
+        executionProviders: wantedProviders(settings),
+        requireProvider: settings.requireProvider,
         warn: (warning) => found.warnings.push(warning),
         signal: new AbortController().signal,
       },
@@ -187,7 +180,7 @@ const providerOf = async (settings: CheckSettings, found: Found): Promise<string
     );
     return provider;
   } catch (error) {
-    found.refusals.push(asRefusal(asAdaptletError(error, 'model check')));
+    found.refusals.push(refusalOf(error));
     return undefined;
   }
 };

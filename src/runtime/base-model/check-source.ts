@@ -13,6 +13,7 @@ import type { CheckedPlace } from './check-model.ts';
 import { readGraphFacts } from './graph-facts.ts';
 import { refuseWithoutGraph } from './locate.ts';
 import { graphName } from './model-files.ts';
+import { modelLimits } from './model-store.ts';
 
 /** A model where it can be checked; `digest` is known of one in a registry. */
 export type CheckSource = AsyncDisposable & {
@@ -20,7 +21,6 @@ export type CheckSource = AsyncDisposable & {
   readonly digest: Digest | undefined;
 };
 
-const limits = { maxBytes: Number.MAX_SAFE_INTEGER, maxLayers: 1024, maxFiles: 4096 };
 
 const fileSize = async (path: string): Promise<number | undefined> =>
   await stat(path).then(
@@ -62,7 +62,7 @@ export const registrySource = async (
 ): Promise<CheckSource> => {
   const where = `${image.registry}/${image.repository}`;
   const bytes = await registry.manifest(image, image.digest ?? image.tag ?? 'latest', signal);
-  const manifest = parseManifest(bytes, limits, where);
+  const manifest = parseManifest(bytes, modelLimits, where);
   refuseWithoutGraph(manifest, where);
   const contents = layersOf(manifest, where);
   const files = contents.flatMap((content) =>

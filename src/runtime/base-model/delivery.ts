@@ -6,6 +6,7 @@ import type { Registry } from '../../artifact/registry.ts';
 import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
+import { pause } from '../../time/pause.ts';
 import { spaced } from '../../time/spaced.ts';
 import type { ModelSource } from '../config/model-source.ts';
 import type { ModelMemory } from '../state/memory.ts';
@@ -231,16 +232,3 @@ export class ModelDelivery {
     if (state.kind === 'Downloading') this.#parts.logger.info(state, 'the base model is being downloaded');
   }
 }
-
-const pause = (clock: Clock, ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const leave = (): void => {
-      cancel();
-      reject(signal.reason);
-    };
-    const cancel = clock.after(ms, () => {
-      signal.removeEventListener('abort', leave);
-      resolve();
-    });
-    signal.addEventListener('abort', leave, { once: true });
-  });

@@ -5,7 +5,7 @@ import type { ArtifactLimits } from '../../artifact/manifest.ts';
 import { ContentStore } from '../../artifact/store.ts';
 
 /** A model of many gigabytes is one of few files. */
-const limits: ArtifactLimits = {
+export const modelLimits: ArtifactLimits = {
   // The budget says that a model is too large for this node.
   maxBytes: Number.MAX_SAFE_INTEGER,
   maxLayers: 1024,
@@ -34,7 +34,7 @@ export const openModelStore = async (
       root,
       budgetBytes,
       disk,
-      limits,
+      limits: modelLimits,
       keepsUnfinished: true,
     }),
   );

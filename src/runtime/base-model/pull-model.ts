@@ -8,6 +8,7 @@ import type { Registry } from '../../artifact/registry.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { refuseWithoutGraph } from './locate.ts';
+import { modelLimits } from './model-store.ts';
 
 export type PullOptions = {
   readonly registry: Pick<Registry, 'manifest' | 'blob'>;
@@ -20,7 +21,6 @@ export type PullOptions = {
 
 /** Beside the folder while a pull is under way; another pull to the same folder goes on from it. */
 const partSuffix = '.adaptlet-part';
-const limits = { maxBytes: Number.MAX_SAFE_INTEGER, maxLayers: 1024, maxFiles: 4096 };
 
 const refuseUsed = async (folder: string): Promise<void> => {
   const entries = await readdir(folder).catch(() => []);
@@ -46,7 +46,7 @@ export const pullModel = async ({
   await refuseUsed(folder);
   const where = `${image.registry}/${image.repository}`;
   const bytes = await registry.manifest(image, image.digest ?? image.tag ?? 'latest', signal);
-  const manifest = parseManifest(bytes, limits, where);
+  const manifest = parseManifest(bytes, modelLimits, where);
   refuseWithoutGraph(manifest, where);
   const root = `${folder}${partSuffix}`;
   await mkdir(dirname(folder), { recursive: true });
@@ -83,7 +83,7 @@ const withStore = async <T>(root: string, work: (store: ContentStore) => Promise
     root: join(root, 'store'),
     budgetBytes: Number.MAX_SAFE_INTEGER,
     disk,
-    limits,
+    limits: modelLimits,
     keepsUnfinished: true,
   });
   return await work(store);

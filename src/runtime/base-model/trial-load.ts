@@ -2,27 +2,16 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Digest } from '../../api/names.ts';
-import { asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
-import { providersFor } from '../config/device-providers.ts';
+import { wantedProviders } from '../config/device-providers.ts';
 import type { Settings } from '../config/settings.ts';
 import { startEngine } from '../engine/client/client.ts';
-import type { Refusal } from './check-model.ts';
+import type { CheckSettings } from './check-model.ts';
+import { type Refusal, refusalOf } from './refusal.ts';
 import { untilReady } from './until-ready.ts';
 
-export type TrialSettings = Pick<
-  Settings,
-  | 'kvMemory'
-  | 'adapterMemory'
-  | 'batchMemory'
-  | 'maxConcurrent'
-  | 'executionProviders'
-  | 'deviceResources'
-  | 'requireProvider'
-  | 'threads'
-  | 'pooling'
->;
+export type TrialSettings = CheckSettings & Pick<Settings, 'threads'>;
 
 /** What loading a model showed. */
 export type Trial =
@@ -60,14 +49,14 @@ export const loadForTrial = async (
   { clock, logger }: { readonly clock: Clock; readonly logger: Log },
 ): Promise<Trial> => {
   const cacheDir = await mkdtemp(join(tmpdir(), 'adaptlet-trial-'));
-  const { executionProviders, deviceResources, pooling } = settings;
+  const { pooling } = settings;
   const startedAt = clock.monotonic();
   const engine = startEngine({
     modelDir: folder,
     cacheDir,
     adapterBudgetBytes: settings.adapterMemory,
     threads: settings.threads,
-    executionProviders: executionProviders.length > 0 ? executionProviders : providersFor(deviceResources),
+    executionProviders: wantedProviders(settings),
     requireProvider: settings.requireProvider,
     maxConcurrent: settings.maxConcurrent,
     maxQueue: 0,
@@ -91,8 +80,7 @@ export const loadForTrial = async (
       ...(residentBytes === undefined ? {} : { residentBytes }),
     };
   } catch (error) {
-    const { code, what, advice } = asAdaptletError(error, 'model check');
-    return { kind: 'Refused', refusal: { code, message: what, advice } };
+    return { kind: 'Refused', refusal: refusalOf(error) };
   } finally {
     await engine.close();
     await rm(cacheDir, { recursive: true, force: true });

@@ -1,3 +1,5 @@
+import type { Settings } from './settings.ts';
+
 /**
  * Extended resources that device plugins offer to pods, DeviceClasses of dynamic resource allocation, and the execution
  * providers of ONNX Runtime that use such a device, best first. docs/reference/execution-providers.md is generated from this.
@@ -50,3 +52,10 @@ export const providersFor = (resources: readonly string[]): readonly string[] =>
     }),
   ),
 ];
+
+/** The execution providers that the settings ask for, in order of preference: those that are named, else those for the devices. */
+export const wantedProviders = ({
+  executionProviders,
+  deviceResources,
+}: Pick<Settings, 'executionProviders' | 'deviceResources'>): readonly string[] =>
+  executionProviders.length > 0 ? executionProviders : providersFor(deviceResources);

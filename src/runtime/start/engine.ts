@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { providersFor } from '../config/device-providers.ts';
+import { wantedProviders } from '../config/device-providers.ts';
 import type { EngineOptions } from '../engine/client/client.ts';
 import type { RuntimeParts } from './parts.ts';
 
@@ -13,10 +13,7 @@ export const engineOptions = (
   adapterBudgetBytes: settings.adapterMemory,
   threads: settings.threads,
   spin: settings.spin,
-  executionProviders:
-    settings.executionProviders.length > 0
-      ? settings.executionProviders
-      : providersFor(settings.deviceResources),
+  executionProviders: wantedProviders(settings),
   requireProvider: settings.requireProvider,
   onnxRuntimeLibrary: settings.onnxRuntimeLibrary,
   maxConcurrent: settings.maxConcurrent,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Artifacts, createArtifacts } from '../../artifact/artifacts.ts';
 import { startDiskThread } from '../../artifact/disk-thread.ts';
-import { readCredentials } from '../../artifact/docker-config.ts';
+import { credentialsIn } from '../../artifact/docker-config.ts';
 import type { RegistryOptions } from '../../artifact/registry.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -20,8 +20,7 @@ export const registryOptions = (
   random,
   idleMs,
   insecureHosts: insecureRegistries,
-  credentials: async (registry) =>
-    registryConfig === undefined ? undefined : await readCredentials(registryConfig, registry),
+  credentials: credentialsIn(registryConfig),
 });
 
 /** Attempts in a row without progress before a fetch is reported as failed; residency tries again later by itself. */
