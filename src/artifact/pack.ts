@@ -18,8 +18,22 @@ import {
 export type Packed = {
   readonly digest: Digest;
   readonly manifest: Uint8Array;
-  readonly blobs: ReadonlyMap<Digest, { readonly path: string } | { readonly bytes: Uint8Array }>;
+  readonly blobs: ReadonlyMap<Digest, PackedBlob>;
   readonly bytes: number;
+};
+
+export type PackedBlob = { readonly size: number } & (
+  | { readonly path: string }
+  | { readonly bytes: Uint8Array }
+);
+
+/** A file under the name that it has in an artifact. */
+export type PackedFile = {
+  readonly name: string;
+  readonly path: string;
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
 };
 
 const configFile = 'adapter_config.json';
@@ -122,26 +136,54 @@ export const packFolder = async (
       advice: 'Name the folder that PEFT saved the adapter to.',
     });
   }
-  const blobs = new Map<Digest, { path: string } | { bytes: Uint8Array }>();
-  const layers: Descriptor[] = [];
+  const files: PackedFile[] = [];
   for (const name of names) {
     const path = join(folder, name);
     const { digest, size } = await options.disk.hash(path, options.signal);
-    blobs.set(digest, { path });
-    const annotations = { [pathAnnotation]: name, [titleAnnotation]: name };
-    layers.push({ mediaType: mediaTypeOf(name), digest, size, annotations });
+    files.push({ name, path, mediaType: mediaTypeOf(name), digest, size });
   }
   const config = await describe(folder);
-  const configDigest = digestOf(config);
-  blobs.set(configDigest, { bytes: config });
+  return packFiles(files, { artifactType: mediaTypes.artifact, configType: mediaTypes.config, config });
+};
+
+/** Packs files into an OCI image manifest, a layer each. The order of the files and all texts are part of the digest. */
+export const packFiles = (
+  files: readonly PackedFile[],
+  {
+    artifactType,
+    configType,
+    config,
+    annotations,
+  }: {
+    readonly artifactType: string;
+    readonly configType: string;
+    readonly config: Uint8Array;
+    readonly annotations?: Readonly<Record<string, string>>;
+  },
+): Packed => {
+  const layers = files.map(
+    ({ name, mediaType, digest, size }): Descriptor => ({
+      mediaType,
+      digest,
+      size,
+      annotations: { [pathAnnotation]: name, [titleAnnotation]: name },
+    }),
+  );
+  const configLayer = { mediaType: configType, digest: digestOf(config), size: config.length };
   const manifest = Buffer.from(
     JSON.stringify({
       schemaVersion: 2,
       mediaType: mediaTypes.manifest,
-      artifactType: mediaTypes.artifact,
-      config: { mediaType: mediaTypes.config, digest: configDigest, size: config.length },
+      artifactType,
+      config: configLayer,
       layers,
+      annotations,
     }),
   );
-  return { digest: digestOf(manifest), manifest, blobs, bytes: total + config.length };
+  const blobs = new Map<Digest, PackedBlob>([
+    [configLayer.digest, { size: config.length, bytes: config }],
+    ...files.map(({ digest, size, path }) => [digest, { size, path }] as const),
+  ]);
+  const bytes = files.reduce((sum, { size }) => sum + size, config.length);
+  return { digest: digestOf(manifest), manifest, blobs, bytes };
 };

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
-import { blobsOf, type Descriptor, defaultLimits, mediaTypes, parseManifest } from './manifest.ts';
-import type { Packed } from './pack.ts';
+import { mediaTypes } from './manifest.ts';
+import type { Packed, PackedBlob } from './pack.ts';
 import type { ImageReference } from './reference.ts';
 import type { RegistryOptions } from './registry.ts';
 import { type Answer, RegistryHttp } from './registry-http.ts';
@@ -57,12 +57,10 @@ export class RegistryPush {
     packed: Packed,
     { signal, onProgress }: PushOptions,
   ): Promise<Digest> {
-    const limits = { ...defaultLimits, maxBytes: Number.MAX_SAFE_INTEGER };
-    const blobs = blobsOf(parseManifest(packed.manifest, limits, packed.digest));
-    const totalBytes = blobs.reduce((sum, { size }) => sum + size, 0);
+    const totalBytes = [...packed.blobs.values()].reduce((sum, { size }) => sum + size, 0);
     let done = 0;
-    for (const blob of blobs) {
-      await this.#blob(reference, blob, packed, signal, (sent) => {
+    for (const [digest, blob] of packed.blobs) {
+      await this.#blob(reference, digest, blob, signal, (sent) => {
         onProgress?.({ sentBytes: done + sent, totalBytes });
       });
       done += blob.size;
@@ -74,22 +72,19 @@ export class RegistryPush {
 
   async #blob(
     reference: ImageReference,
-    blob: Descriptor,
-    packed: Packed,
+    digest: Digest,
+    blob: PackedBlob,
     signal: AbortSignal,
     onSent: (bytes: number) => void,
   ): Promise<void> {
     await withRetries(this.#options, signal, async () => {
-      const there = await this.#ask(reference, `blobs/${blob.digest}`, 'HEAD', signal);
+      const there = await this.#ask(reference, `blobs/${digest}`, 'HEAD', signal);
       if (there.status === 200) return;
       const started = await this.#ask(reference, 'blobs/uploads/', 'POST', signal);
       if (started.status !== 202 || started.location === undefined)
         throw refused(`an upload to ${reference.registry}/${reference.repository}`, started.status);
       const url = started.location;
-      url.searchParams.set('digest', blob.digest);
-      const content = packed.blobs.get(blob.digest);
-      if (content === undefined)
-        throw new AdaptletError('INTERNAL', `blob ${blob.digest} is not in the packed folder`);
+      url.searchParams.set('digest', digest);
       await using answer = await this.#http.request(
         reference,
         url,
@@ -100,9 +95,9 @@ export class RegistryPush {
             'content-length': String(blob.size),
           },
           body: (heard) => {
+            if ('bytes' in blob) return new Uint8Array(blob.bytes);
             let sent = 0;
-            if ('bytes' in content) return new Uint8Array(content.bytes);
-            return streamOf(content.path, blob.size, (bytes) => {
+            return streamOf(blob.path, blob.size, (bytes) => {
               sent += bytes;
               heard();
               onSent(sent);
@@ -112,7 +107,7 @@ export class RegistryPush {
         signal,
       );
       const { status } = answer.response;
-      if (status !== 201) throw refused(`blob ${blob.digest}`, status, await reasonOf(answer));
+      if (status !== 201) throw refused(`blob ${digest}`, status, await reasonOf(answer));
     });
   }
 

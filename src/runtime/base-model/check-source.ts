@@ -21,7 +21,6 @@ export type CheckSource = AsyncDisposable & {
   readonly digest: Digest | undefined;
 };
 
-
 const fileSize = async (path: string): Promise<number | undefined> =>
   await stat(path).then(
     (found) => found.size,

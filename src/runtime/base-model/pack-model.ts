@@ -2,9 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../../api/names.ts';
-import { digestOf } from '../../artifact/digest.ts';
-import { type Descriptor, mediaTypes, pathAnnotation, titleAnnotation } from '../../artifact/manifest.ts';
-import type { Packed } from '../../artifact/pack.ts';
+import { mediaTypes } from '../../artifact/manifest.ts';
+import { type Packed, type PackedFile, packFiles } from '../../artifact/pack.ts';
 import type { GraphFacts } from './graph-facts.ts';
 import { graphName, type ModelFile, modelFilesOf } from './model-files.ts';
 
@@ -42,7 +41,7 @@ const modelTypeOf = async (files: readonly ModelFile[]): Promise<string | undefi
 const configOf = (
   facts: GraphFacts,
   modelType: string | undefined,
-  layers: readonly Descriptor[],
+  files: readonly PackedFile[],
 ): Uint8Array =>
   Buffer.from(
     JSON.stringify({
@@ -53,7 +52,7 @@ const configOf = (
         paramSize: paramSizeOf(facts.parameters),
         precision: facts.precision,
       },
-      modelfs: { type: 'layers', diffIds: layers.map(({ digest }) => digest) },
+      modelfs: { type: 'layers', diffIds: files.map(({ digest }) => digest) },
     }),
   );
 
@@ -65,28 +64,12 @@ const configOf = (
 export const packModel = async (folder: string, options: PackModelOptions): Promise<Packed> => {
   const facts = await options.readGraph(join(resolve(folder), graphName));
   const files = await modelFilesOf(folder, facts.weightFiles);
-  const blobs = new Map<Digest, { path: string } | { bytes: Uint8Array }>();
-  const layers: Descriptor[] = [];
-  for (const file of files) {
-    const { name, path, size, mediaType } = file;
-    const digest = await options.hash(file);
-    blobs.set(digest, { path });
-    const annotations = { [pathAnnotation]: name, [titleAnnotation]: name };
-    layers.push({ mediaType, digest, size, annotations });
-  }
-  const config = configOf(facts, await modelTypeOf(files), layers);
-  const configDigest = digestOf(config);
-  blobs.set(configDigest, { bytes: config });
-  const manifest = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType: mediaTypes.manifest,
-      artifactType: mediaTypes.model,
-      config: { mediaType: mediaTypes.modelConfig, digest: configDigest, size: config.length },
-      layers,
-      annotations: { 'adaptlet.io/kind': 'base', 'adaptlet.io/format': 'onnx' },
-    }),
-  );
-  const bytes = layers.reduce((sum, { size }) => sum + size, config.length);
-  return { digest: digestOf(manifest), manifest, blobs, bytes };
+  const packed: PackedFile[] = [];
+  for (const file of files) packed.push({ ...file, digest: await options.hash(file) });
+  return packFiles(packed, {
+    artifactType: mediaTypes.model,
+    configType: mediaTypes.modelConfig,
+    config: configOf(facts, await modelTypeOf(files), packed),
+    annotations: { 'adaptlet.io/kind': 'base', 'adaptlet.io/format': 'onnx' },
+  });
 };
