@@ -48,8 +48,8 @@ const sourceLine = ({ manifests, operator }: StatusResponse): string => {
 /** Where the base model comes from, and how far it is. A runtime of an older version does not tell. */
 const modelLines = (model: StatusResponse['model']): string[] => {
   if (model === undefined) return [];
-  const { source, state, digest, message } = model;
-  const manifest = digest === '' ? '' : `, manifest ${digest}`;
+  const { source, state, manifestDigest, message } = model;
+  const manifest = manifestDigest === '' ? '' : `, manifest ${manifestDigest}`;
   return [`model ${source}: ${message === '' ? state : message}${manifest}`];
 };
 

@@ -55,7 +55,7 @@ export type ModelView = {
   /** One line; '' once the model serves. */
   readonly message: string;
   /** Of its OCI manifest; '' until it is known. */
-  readonly digest: Digest | '';
+  readonly manifestDigest: Digest | '';
   readonly receivedBytes: number;
   readonly totalBytes: number;
   readonly bytesPerSecond: number;
@@ -76,6 +76,7 @@ export type RuntimeStatus = ProviderView & {
   readonly instance: string;
   readonly uptimeMs: number;
   readonly baseModel: string;
+  /** Of the files of the base model that decide its answers; '' before it was loaded. */
   readonly baseDigest: Digest | '';
   readonly model: ModelView;
   readonly engine: string;

@@ -19,7 +19,7 @@ export type BaseModel = {
   readonly engine: EngineClient;
   readonly state: () => ModelState;
   /** Of its OCI manifest; '' until it is known. Of a folder it is computed once the model serves. */
-  readonly digest: () => Digest | '';
+  readonly manifestDigest: () => Digest | '';
   /** How far it is has changed, or more of it arrived. */
   readonly onChange: (listener: () => void) => void;
   /**
@@ -39,7 +39,7 @@ export const openBaseModel = async (
   const delivery = source.kind === 'folder' ? undefined : await openDelivery(parts, source, disk, stack);
   const listeners: (() => void)[] = [];
   let isReady = false;
-  let digest: Digest | undefined;
+  let folderManifest: Digest | undefined;
   const state = (): ModelState => (isReady ? { kind: 'Ready' } : (delivery?.state ?? { kind: 'Loading' }));
   const tell = (): void => {
     for (const listener of listeners) listener();
@@ -72,13 +72,13 @@ export const openBaseModel = async (
   };
   const identify = async (folder: string, signal: AbortSignal): Promise<void> => {
     const { modelFolder: memory } = disk.memory;
-    digest = await folderDigest(folder, { remembered: disk.remembered.modelFolder, memory, signal });
+    folderManifest = await folderDigest(folder, { remembered: disk.remembered.modelFolder, memory, signal });
     tell();
   };
   return {
     engine,
     state,
-    digest: () => digest ?? delivery?.digest ?? '',
+    manifestDigest: () => folderManifest ?? delivery?.digest ?? '',
     onChange: (listener) => void listeners.push(listener),
     load: async () => {
       if (source.kind === 'folder') {

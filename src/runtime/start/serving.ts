@@ -54,7 +54,7 @@ export const identityOf = (
 /** How far the base model is, as people and the operator see it. */
 export const modelViewOf = (
   source: string,
-  { state, digest }: Pick<BaseModel, 'state' | 'digest'>,
+  { state, manifestDigest }: Pick<BaseModel, 'state' | 'manifestDigest'>,
 ): ModelView => {
   const now = state();
   const bytes = { receivedBytes: 0, totalBytes: 0, bytesPerSecond: 0, ...now };
@@ -64,7 +64,7 @@ export const modelViewOf = (
     state: now.kind,
     reason: now.kind === 'Waiting' ? now.code : '',
     message: modelText(now),
-    digest: digest(),
+    manifestDigest: manifestDigest(),
     receivedBytes,
     totalBytes,
     bytesPerSecond,

@@ -68,14 +68,14 @@ export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | 
 };
 
 const modelReport = (model: ReturnType<SnapshotParts['model']>): BaseModelReport => {
-  const { source, state, reason, message, digest, baseDigest } = model;
+  const { source, state, reason, message, manifestDigest, baseDigest } = model;
   const { executionProvider, refusedProviders, operators } = model;
   return {
     source,
     state,
     reason,
     message,
-    manifestDigest: digest,
+    manifestDigest,
     receivedBytes: bytes(model.receivedBytes),
     totalBytes: bytes(model.totalBytes),
     baseDigest,

@@ -129,7 +129,7 @@ describe.skipIf(!hasRegistry)('base models as artifacts (needs go to build the r
     const { digest } = await push(tiny.model, 'models/tiny:again');
     await waitFor(
       'the digest of the folder',
-      async () => (await serving.client.status()).model?.digest === digest,
+      async () => (await serving.client.status()).model?.manifestDigest === digest,
     );
     return (await serving.client.status()).baseDigest;
   };

@@ -52,7 +52,7 @@ describe.skipIf(!hasRegistry)('a base model from a registry (needs go to build i
     await serving.ready();
     expect(await ask(serving)).toMatch(/./);
     const { model: view, baseDigest } = await serving.client.status();
-    expect(view).toMatchObject({ state: 'Ready', digest, source: model() });
+    expect(view).toMatchObject({ state: 'Ready', manifestDigest: digest, source: model() });
     expect(baseDigest).toMatch(/^sha256:/);
   });
 
@@ -99,7 +99,7 @@ describe.skipIf(!hasRegistry)('a base model from a registry (needs go to build i
     registry.network.refuse();
     await using again = await Serving.start(tagged, {}, byTag.data);
     await again.ready();
-    expect((await again.client.status()).model).toMatchObject({ digest, source: tagged });
+    expect((await again.client.status()).model).toMatchObject({ manifestDigest: digest, source: tagged });
     await again.end('SIGTERM');
     await using byDigest = await Serving.start(model(), {}, byTag.data);
     await byDigest.ready();

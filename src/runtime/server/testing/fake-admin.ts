@@ -22,7 +22,7 @@ export class FakeAdmin implements Admin {
         state: 'Downloading',
         reason: '',
         message: 'the base model is being downloaded: 1 of 2 MiB',
-        digest: fakeDigest('c'),
+        manifestDigest: fakeDigest('c'),
         receivedBytes: 1 << 20,
         totalBytes: 2 << 20,
         bytesPerSecond: 1.5,

@@ -83,7 +83,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
         state: 'Ready',
         reason: '',
         message: '',
-        digest: '',
+        manifestDigest: '',
         receivedBytes: 0,
         totalBytes: 0,
         bytesPerSecond: 0,

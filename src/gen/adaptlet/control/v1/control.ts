@@ -67,6 +67,7 @@ export interface Hello {
   connectionSeq: bigint;
   version: string;
   baseModel: string;
+  /** Of the files of the base model that decide its answers, however they are packed. */
   baseDigest: string;
   executionProvider: string;
   /** As the administrator of the node gave them; kept on the AdapterRuntime by key. */
@@ -236,7 +237,7 @@ export interface BaseModelReport {
   /** Code of the error catalogue when Waiting. */
   reason: string;
   message: string;
-  /** Of its OCI manifest; empty until it is known. */
+  /** Of its OCI manifest; of a folder, that of the manifest which `adaptlet model push` makes. Empty until it is known. */
   manifestDigest: string;
   receivedBytes: bigint;
   totalBytes: bigint;
@@ -800,7 +801,7 @@ export const Hello: MessageFns<Hello> = {
       writer.uint32(106).string(v!);
     }
     if (message.maxRank !== 0) {
-      writer.uint32(320).uint32(message.maxRank);
+      writer.uint32(112).uint32(message.maxRank);
     }
     return writer;
   },
@@ -925,8 +926,8 @@ export const Hello: MessageFns<Hello> = {
             message.subscriptions.push(reader.string());
             continue;
           }
-          case 40: {
-            if (tag !== 320) {
+          case 14: {
+            if (tag !== 112) {
               break;
             }
 
@@ -2433,10 +2434,10 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
       writer.uint32(74).string(message.executionProvider);
     }
     for (const v of message.refusedProviders) {
-      RefusedProvider.encode(v!, writer.uint32(482).fork()).join();
+      RefusedProvider.encode(v!, writer.uint32(82).fork()).join();
     }
     globalThis.Object.entries(message.operators).forEach(([key, value]: [string, number]) => {
-      BaseModelReport_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(490).fork()).join();
+      BaseModelReport_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(90).fork()).join();
     });
     return writer;
   },
@@ -2526,22 +2527,22 @@ export const BaseModelReport: MessageFns<BaseModelReport> = {
             message.executionProvider = reader.string();
             continue;
           }
-          case 60: {
-            if (tag !== 482) {
+          case 10: {
+            if (tag !== 82) {
               break;
             }
 
             message.refusedProviders.push(RefusedProvider.decode(reader, reader.uint32()));
             continue;
           }
-          case 61: {
-            if (tag !== 490) {
+          case 11: {
+            if (tag !== 90) {
               break;
             }
 
-            const entry61 = BaseModelReport_OperatorsEntry.decode(reader, reader.uint32());
-            if (entry61.value !== undefined) {
-              message.operators[entry61.key] = entry61.value;
+            const entry11 = BaseModelReport_OperatorsEntry.decode(reader, reader.uint32());
+            if (entry11.value !== undefined) {
+              message.operators[entry11.key] = entry11.value;
             }
             continue;
           }
@@ -2918,7 +2919,7 @@ export const AdapterReport: MessageFns<AdapterReport> = {
       if (BigInt.asUintN(64, message.neededBytes) !== message.neededBytes) {
         throw new globalThis.Error("value provided for field message.neededBytes of type uint64 too large");
       }
-      writer.uint32(320).uint64(message.neededBytes);
+      writer.uint32(96).uint64(message.neededBytes);
     }
     return writer;
   },
@@ -3024,8 +3025,8 @@ export const AdapterReport: MessageFns<AdapterReport> = {
             message.targetModules.push(reader.string());
             continue;
           }
-          case 40: {
-            if (tag !== 320) {
+          case 12: {
+            if (tag !== 96) {
               break;
             }
 
@@ -4899,7 +4900,7 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
       writer.uint32(66).string(message.ownerUid);
     }
     if (message.maxRank !== 0) {
-      writer.uint32(320).uint32(message.maxRank);
+      writer.uint32(72).uint32(message.maxRank);
     }
     return writer;
   },
@@ -4981,8 +4982,8 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
             message.ownerUid = reader.string();
             continue;
           }
-          case 40: {
-            if (tag !== 320) {
+          case 9: {
+            if (tag !== 72) {
               break;
             }
 

@@ -32,6 +32,7 @@ export interface StatusResponse {
   instance: string;
   uptimeMs: number;
   baseModel: string;
+  /** Of the files of the base model that decide its answers, however they are packed. */
   baseDigest: string;
   /** starting, ready, down or closed. */
   engine: string;
@@ -74,7 +75,7 @@ export interface BaseModel {
   /** One line; empty once the model serves. */
   message: string;
   /** Of its OCI manifest; of a folder, that of the manifest which `adaptlet model push` makes. Empty until it is known. */
-  digest: string;
+  manifestDigest: string;
   receivedBytes: bigint;
   totalBytes: bigint;
   bytesPerSecond: number;
@@ -438,10 +439,10 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       BaseModel.encode(message.model, writer.uint32(122).fork()).join();
     }
     for (const v of message.refusedProviders) {
-      RefusedProvider.encode(v!, writer.uint32(482).fork()).join();
+      RefusedProvider.encode(v!, writer.uint32(130).fork()).join();
     }
     globalThis.Object.entries(message.operators).forEach(([key, value]: [string, number]) => {
-      StatusResponse_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(490).fork()).join();
+      StatusResponse_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(138).fork()).join();
     });
     return writer;
   },
@@ -579,22 +580,22 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.model = BaseModel.decode(reader, reader.uint32());
             continue;
           }
-          case 60: {
-            if (tag !== 482) {
+          case 16: {
+            if (tag !== 130) {
               break;
             }
 
             message.refusedProviders.push(RefusedProvider.decode(reader, reader.uint32()));
             continue;
           }
-          case 61: {
-            if (tag !== 490) {
+          case 17: {
+            if (tag !== 138) {
               break;
             }
 
-            const entry61 = StatusResponse_OperatorsEntry.decode(reader, reader.uint32());
-            if (entry61.value !== undefined) {
-              message.operators[entry61.key] = entry61.value;
+            const entry17 = StatusResponse_OperatorsEntry.decode(reader, reader.uint32());
+            if (entry17.value !== undefined) {
+              message.operators[entry17.key] = entry17.value;
             }
             continue;
           }
@@ -949,7 +950,7 @@ function createBaseBaseModel(): BaseModel {
     state: "",
     reason: "",
     message: "",
-    digest: "",
+    manifestDigest: "",
     receivedBytes: 0n,
     totalBytes: 0n,
     bytesPerSecond: 0,
@@ -970,8 +971,8 @@ export const BaseModel: MessageFns<BaseModel> = {
     if (message.message !== "") {
       writer.uint32(34).string(message.message);
     }
-    if (message.digest !== "") {
-      writer.uint32(42).string(message.digest);
+    if (message.manifestDigest !== "") {
+      writer.uint32(42).string(message.manifestDigest);
     }
     if (message.receivedBytes !== 0n) {
       if (BigInt.asUintN(64, message.receivedBytes) !== message.receivedBytes) {
@@ -1041,7 +1042,7 @@ export const BaseModel: MessageFns<BaseModel> = {
               break;
             }
 
-            message.digest = reader.string();
+            message.manifestDigest = reader.string();
             continue;
           }
           case 6: {
@@ -1086,7 +1087,11 @@ export const BaseModel: MessageFns<BaseModel> = {
       state: isSet(object.state) ? globalThis.String(object.state) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       message: isSet(object.message) ? globalThis.String(object.message) : "",
-      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
+      manifestDigest: isSet(object.manifestDigest)
+        ? globalThis.String(object.manifestDigest)
+        : isSet(object.manifest_digest)
+        ? globalThis.String(object.manifest_digest)
+        : "",
       receivedBytes: isSet(object.receivedBytes)
         ? BigInt(object.receivedBytes)
         : isSet(object.received_bytes)
@@ -1119,8 +1124,8 @@ export const BaseModel: MessageFns<BaseModel> = {
     if (message.message !== "") {
       obj.message = message.message;
     }
-    if (message.digest !== "") {
-      obj.digest = message.digest;
+    if (message.manifestDigest !== "") {
+      obj.manifestDigest = message.manifestDigest;
     }
     if (message.receivedBytes !== 0n) {
       obj.receivedBytes = message.receivedBytes.toString();
@@ -1143,7 +1148,7 @@ export const BaseModel: MessageFns<BaseModel> = {
     message.state = object.state ?? "";
     message.reason = object.reason ?? "";
     message.message = object.message ?? "";
-    message.digest = object.digest ?? "";
+    message.manifestDigest = object.manifestDigest ?? "";
     message.receivedBytes = (object.receivedBytes !== undefined && object.receivedBytes !== null)
       ? BigInt(object.receivedBytes)
       : 0n;
