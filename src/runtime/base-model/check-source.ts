@@ -2,18 +2,16 @@ import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Digest } from '../../api/names.ts';
-import { digestOf } from '../../artifact/digest.ts';
 import { startDiskThread } from '../../artifact/disk-thread.ts';
 import { layersOf } from '../../artifact/layers.ts';
-import { type Descriptor, parseManifest } from '../../artifact/manifest.ts';
+import type { Descriptor } from '../../artifact/manifest.ts';
 import type { ImageReference } from '../../artifact/reference.ts';
 import type { Registry } from '../../artifact/registry.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { CheckedPlace } from './check-model.ts';
+import { askForModel } from './fetch-model.ts';
 import { readGraphFacts } from './graph-facts.ts';
-import { refuseWithoutGraph } from './locate.ts';
 import { graphName } from './model-files.ts';
-import { modelLimits } from './model-store.ts';
 
 /** A model where it can be checked; `digest` is known of one in a registry. */
 export type CheckSource = AsyncDisposable & {
@@ -60,9 +58,7 @@ export const registrySource = async (
   signal: AbortSignal,
 ): Promise<CheckSource> => {
   const where = `${image.registry}/${image.repository}`;
-  const bytes = await registry.manifest(image, image.digest ?? image.tag ?? 'latest', signal);
-  const manifest = parseManifest(bytes, modelLimits, where);
-  refuseWithoutGraph(manifest, where);
+  const { digest, manifest } = await askForModel(registry, image, where, signal);
   const contents = layersOf(manifest, where);
   const files = contents.flatMap((content) =>
     content.kind === 'file' ? [{ name: content.name, layer: content.layer }] : [],
@@ -80,7 +76,7 @@ export const registrySource = async (
     const sizes = new Map(around.map(({ name, layer }) => [join(root, name), layer.size]));
     return {
       place: { folder, weightBytes: async (name) => sizes.get(join(folder, name)) },
-      digest: digestOf(bytes),
+      digest,
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {

@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
 import type { Digest } from '../../api/names.ts';
-import { digestOf } from '../../artifact/digest.ts';
-import { blobsOf, type Descriptor, parseManifest, totalBytes } from '../../artifact/manifest.ts';
+import { blobsOf, type Manifest, totalBytes } from '../../artifact/manifest.ts';
 import type { Registry } from '../../artifact/registry.ts';
 import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import { backoffMs } from '../../time/backoff.ts';
@@ -10,7 +9,8 @@ import { pause } from '../../time/pause.ts';
 import { spaced } from '../../time/spaced.ts';
 import type { ModelSource } from '../config/model-source.ts';
 import type { ModelMemory } from '../state/memory.ts';
-import { locateModel, refuseWithoutGraph } from './locate.ts';
+import { askForModel, receiveModel } from './fetch-model.ts';
+import { locateModel } from './locate.ts';
 import type { ModelState, Progress } from './model-state.ts';
 import type { ModelStore } from './model-store.ts';
 import { Rate } from './rate.ts';
@@ -139,23 +139,13 @@ export class ModelDelivery {
     const { store, registry, source } = this.#parts;
     const { image, url } = source;
     if (this.#progress === undefined) this.#become({ kind: 'Resolving' });
-    const bytes = await registry.manifest(image, known ?? image.tag ?? 'latest', signal);
-    const digest = digestOf(bytes);
-    const manifest = parseManifest(bytes, store.limits, url);
-    refuseWithoutGraph(manifest, url);
+    const pinned = known === undefined ? image : { ...image, digest: known };
+    const offer = await askForModel(registry, pinned, url, signal);
+    const { digest, manifest } = offer;
     if (known === undefined) await this.#resolved(digest);
-    const blobs = blobsOf(manifest);
-    await this.#refuseWithoutRoom(blobs, totalBytes(manifest));
-    const arrived = new Map<Digest, number>(blobs.map((blob) => [blob.digest, store.bytesHere([blob])]));
-    this.#received(digest, arrived, totalBytes(manifest));
-    await store.add(
-      bytes,
-      (blob, path, have) =>
-        registry.blob(image, blob, { path, have }, signal, (received) => {
-          arrived.set(blob.digest, received);
-          this.#received(digest, arrived, totalBytes(manifest));
-        }),
-      signal,
+    await this.#refuseWithoutRoom(manifest);
+    await receiveModel({ registry, store }, image, offer, signal, (receivedBytes) =>
+      this.#received({ digest, receivedBytes, totalBytes: totalBytes(manifest) }),
     );
   }
 
@@ -175,9 +165,9 @@ export class ModelDelivery {
   }
 
   /** The store's budget is its own word; the disk may have less. */
-  async #refuseWithoutRoom(blobs: readonly Descriptor[], total: number): Promise<void> {
+  async #refuseWithoutRoom(manifest: Manifest): Promise<void> {
     const { store, freeBytes, source } = this.#parts;
-    const missing = total - store.bytesHere(blobs);
+    const missing = totalBytes(manifest) - store.bytesHere(blobsOf(manifest));
     const free = await freeBytes();
     if (missing <= free) return;
     throw new AdaptletError(
@@ -187,11 +177,10 @@ export class ModelDelivery {
     );
   }
 
-  #received(digest: Digest, arrived: ReadonlyMap<Digest, number>, total: number): void {
-    const receivedBytes = [...arrived.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const rate = this.#progress?.digest === digest ? this.#progress.rate : new Rate();
-    rate.add(this.#parts.clock.monotonic(), receivedBytes);
-    this.#progress = { digest, receivedBytes, totalBytes: total, rate };
+  #received(progress: Progress): void {
+    const rate = this.#progress?.digest === progress.digest ? this.#progress.rate : new Rate();
+    rate.add(this.#parts.clock.monotonic(), progress.receivedBytes);
+    this.#progress = { ...progress, rate };
     if (this.#state.kind === 'Downloading') this.#progressed.ask();
     else this.#become(this.#downloading());
     this.#logged.ask();

@@ -2,12 +2,12 @@ import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Digest } from '../../api/names.ts';
 import { startDiskThread } from '../../artifact/disk-thread.ts';
-import { blobsOf, parseManifest, totalBytes } from '../../artifact/manifest.ts';
+import { totalBytes } from '../../artifact/manifest.ts';
 import type { ImageReference } from '../../artifact/reference.ts';
 import type { Registry } from '../../artifact/registry.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { refuseWithoutGraph } from './locate.ts';
+import { askForModel, receiveModel } from './fetch-model.ts';
 import { modelLimits } from './model-store.ts';
 
 export type PullOptions = {
@@ -45,22 +45,13 @@ export const pullModel = async ({
   const folder = resolve(target);
   await refuseUsed(folder);
   const where = `${image.registry}/${image.repository}`;
-  const bytes = await registry.manifest(image, image.digest ?? image.tag ?? 'latest', signal);
-  const manifest = parseManifest(bytes, modelLimits, where);
-  refuseWithoutGraph(manifest, where);
+  const offer = await askForModel(registry, image, where, signal);
+  const bytes = totalBytes(offer.manifest);
   const root = `${folder}${partSuffix}`;
   await mkdir(dirname(folder), { recursive: true });
   const digest = await withStore(root, async (store) => {
-    const arrived = new Map(blobsOf(manifest).map((blob) => [blob.digest, store.bytesHere([blob])]));
-    const added = await store.add(
-      bytes,
-      (blob, path, have) =>
-        registry.blob(image, blob, { path, have }, signal, (received) => {
-          arrived.set(blob.digest, received);
-          const receivedBytes = [...arrived.values()].reduce((sum, each) => sum + each, 0);
-          onProgress?.({ receivedBytes, totalBytes: totalBytes(manifest) });
-        }),
-      signal,
+    const added = await receiveModel({ registry, store }, image, offer, signal, (receivedBytes) =>
+      onProgress?.({ receivedBytes, totalBytes: bytes }),
     );
     // The store's files are its own; a folder for people is readable as any.
     await makeReadable(store.folder(added));
@@ -69,7 +60,7 @@ export const pullModel = async ({
     return added;
   });
   await rm(root, { recursive: true, force: true });
-  return { digest, bytes: totalBytes(manifest) };
+  return { digest, bytes };
 };
 
 const makeReadable = async (folder: string): Promise<void> => {
