@@ -11,7 +11,7 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { CheckedPlace } from './check-model.ts';
 import { askForModel } from './fetch-model.ts';
 import { readGraphFacts } from './graph-facts.ts';
-import { graphName } from './model-files.ts';
+import { describesModel, graphName } from './model-files.ts';
 
 /** A model where it can be checked; `digest` is known of one in a registry. */
 export type CheckSource = AsyncDisposable & {
@@ -49,7 +49,7 @@ const filesAround = (files: readonly Named[], where: string): readonly Named[] =
 };
 
 /**
- * The files of a model in a registry but its weights, in a folder of their own for as long as it is not disposed.
+ * The graph of a model in a registry and the files that describe it, in a folder of their own for as long as it is not disposed.
  * @throws AdaptletError those of registries and manifests; ARTIFACT_LAYER_UNKNOWN for archives
  */
 export const registrySource = async (
@@ -93,7 +93,7 @@ type Fetch = {
   readonly files: readonly Named[];
 };
 
-/** The graph first: it says which of the others are weights. Resolves with its folder. */
+/** The graph first: it says which of the others are its weights. Resolves with its folder. */
 const fetchSmall = async ({ registry, image, signal, root, files }: Fetch): Promise<string> => {
   await using disk = startDiskThread();
   const fetch = async ({ name, layer }: Named): Promise<string> => {
@@ -109,6 +109,7 @@ const fetchSmall = async ({ registry, image, signal, root, files }: Fetch): Prom
   const path = await fetch(graph);
   const folder = dirname(path);
   const weights = new Set(readGraphFacts(path).weightFiles.map((name) => join(folder, name)));
-  for (const file of files) if (file !== graph && !weights.has(join(root, file.name))) await fetch(file);
+  for (const file of files)
+    if (describesModel(file.name) && !weights.has(join(root, file.name))) await fetch(file);
   return folder;
 };

@@ -49,8 +49,10 @@ const listFolder = async (folder: string): Promise<readonly Dirent[]> => {
   }
 };
 
-const typeOf = (name: string): string =>
-  describing.test(basename(name)) ? mediaTypes.weightConfig : mediaTypes.doc;
+/** Whether a file says something about a model to an engine, by its name. */
+export const describesModel = (name: string): boolean => describing.test(basename(name));
+
+const typeOf = (name: string): string => (describesModel(name) ? mediaTypes.weightConfig : mediaTypes.doc);
 
 /** Follows links: what counts is the content. Undefined for folders. */
 const fileAt = async (path: string, name: string, mediaType: string): Promise<ModelFile | undefined> => {
@@ -95,7 +97,7 @@ export const modelFilesOf = async (
   weightFiles: readonly string[],
 ): Promise<readonly ModelFile[]> => {
   const root = resolve(folder);
-  const own = await namesIn(root, (name) => describing.test(name) || reading.test(name));
+  const own = await namesIn(root, (name) => describesModel(name) || reading.test(name));
   const places = new Map(own.map((name) => [name, join(root, name)]));
   const parent = dirname(root);
   if (!places.has(configName)) {
