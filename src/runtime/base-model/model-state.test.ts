@@ -15,6 +15,10 @@ it('says how much of the model is here, how fast it comes, and why it waits', ()
     'the base model could not be fetched (312 of 724 MiB are here) and is tried again: REGISTRY_UNAVAILABLE: nobody answers',
   );
   expect(modelText({ kind: 'Waiting', ...why })).not.toContain('MiB');
+  expect(modelText({ kind: 'Loading' })).toBe('the base model is being loaded');
+  expect(modelText({ kind: 'Loading', failure: 'ENGINE_DOWN: it was killed' })).toBe(
+    'the base model could not be loaded and is tried again: ENGINE_DOWN: it was killed',
+  );
   expect(modelText({ kind: 'Ready' })).toBe('');
 });
 

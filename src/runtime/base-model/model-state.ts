@@ -7,8 +7,8 @@ export type ModelState =
   | ({ readonly kind: 'Downloading'; readonly bytesPerSecond: number } & Progress)
   /** The last try failed, and the next one comes by itself. */
   | ({ readonly kind: 'Waiting'; readonly code: string; readonly message: string } & Partial<Progress>)
-  /** It is on the disk; the engine opens it, the first time its weights are prepared. */
-  | { readonly kind: 'Loading' }
+  /** It is on the disk; the engine opens it, the first time its weights are prepared. `failure`: of the last try. */
+  | { readonly kind: 'Loading'; readonly failure?: string }
   | { readonly kind: 'Ready' };
 
 export type Progress = {
@@ -39,7 +39,9 @@ export const modelText = (state: ModelState): string => {
       return `the base model could not be fetched${have} and is tried again: ${state.code}: ${state.message}`;
     }
     case 'Loading':
-      return 'the base model is being loaded';
+      return state.failure === undefined
+        ? 'the base model is being loaded'
+        : `the base model could not be loaded and is tried again: ${state.failure}`;
     case 'Ready':
       return '';
   }

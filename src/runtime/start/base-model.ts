@@ -40,12 +40,17 @@ export const openBaseModel = async (
   const listeners: (() => void)[] = [];
   let isReady = false;
   let folderManifest: Digest | undefined;
-  const state = (): ModelState => (isReady ? { kind: 'Ready' } : (delivery?.state ?? { kind: 'Loading' }));
+  const state = (): ModelState => {
+    if (isReady) return { kind: 'Ready' };
+    const { failure } = engine;
+    if (failure !== undefined) return { kind: 'Loading', failure: `${failure.code}: ${failure.message}` };
+    return delivery?.state ?? { kind: 'Loading' };
+  };
   const tell = (): void => {
     for (const listener of listeners) listener();
   };
   delivery?.onState(tell);
-  const engine = new LateEngine(() => modelText(state()));
+  const engine: LateEngine = new LateEngine(() => modelText(state()));
   const stop = new AbortController();
   stack.defer(() => engine.close());
   stack.defer(() => stop.abort());

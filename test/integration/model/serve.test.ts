@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { cp, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -190,4 +190,33 @@ describe.skipIf(!hasRegistry)('a base model from a registry (needs go to build i
       }
     },
   );
+});
+
+describe.skipIf(process.platform !== 'linux')('a base model whose engine dies while it loads', () => {
+  it('says so, and is loaded by the next one', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'adaptlet-slow-model-'));
+    await cp(join(tiny.model, '..'), folder, { recursive: true });
+    const config = join(folder, 'config.json');
+    // Whoever reads it waits until somebody writes it.
+    await rm(config);
+    execFileSync('mkfifo', [config]);
+    const serving = await Serving.start(join(folder, 'onnx-fp32'));
+    const killEngine = async (): Promise<void> => {
+      const engine = await waitFor('an engine', async () => (await serving.children())[0]);
+      process.kill(engine, 'SIGKILL');
+    };
+    try {
+      await serving.says(/the base model is being loaded/);
+      await killEngine();
+      await serving.says(/could not be loaded and is tried again: ENGINE_DOWN: .*SIGKILL/);
+      await rename(config, `${config}.pipe`);
+      await cp(join(tiny.model, '../config.json'), config);
+      await killEngine();
+      await serving.ready();
+    } finally {
+      for (const child of await serving.children()) process.kill(child, 'SIGKILL');
+      await serving[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
 });

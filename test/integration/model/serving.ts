@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -53,6 +53,13 @@ export class Serving implements AsyncDisposable {
       return (await serving.get('/livez')).ok;
     });
     return serving;
+  }
+
+  /** Processes that it started and that run now: the engine. Linux tells. */
+  async children(): Promise<readonly number[]> {
+    const { pid } = this.#child;
+    const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return text.split(' ').filter(Boolean).map(Number);
   }
 
   get(path: string): Promise<Response> {
