@@ -1,8 +1,8 @@
 import { stringify } from 'yaml';
 import { crds } from '../scripts/generate/crds.ts';
-import * as rbac from './rbac.ts';
+import * as rbac from '../src/operator/rbac.ts';
 
-const header = '# Generated from cdk8s/rbac.ts by `npm run gen`. Do not edit.\n';
+const header = '# Generated from src/operator/rbac.ts by `npm run gen`. Do not edit.\n';
 const rules = (list: readonly rbac.Rule[]): string =>
   header + stringify(list, { aliasDuplicateObjects: false, lineWidth: 120 });
 

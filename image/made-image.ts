@@ -37,7 +37,7 @@ export const makeImage = async (name: ArchitectureName): Promise<MadeImage> => {
   const architecture = architectures[name];
   const [debian, node, koffi, bundled, source] = await Promise.all([
     debianPackages(debianPackageNames, name),
-    nodePackage(architecture),
+    nodePackage(`linux-${architecture.npm}`),
     koffiPackage(architecture),
     cachedBundle(),
     readSource(),

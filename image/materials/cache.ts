@@ -4,9 +4,9 @@ import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** Where what an image is made of is kept between builds. */
+/** Where what images and the plug-in are made of is kept between builds. */
 export const cacheFolder = (kind: string): string =>
-  join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'adaptlet/image', kind);
+  join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'adaptlet/materials', kind);
 
 export const sha256 = (bytes: Uint8Array | string): string =>
   createHash('sha256').update(bytes).digest('hex');

@@ -50,9 +50,12 @@ export const npmPackage = async (name: string, version: string, integrity: strin
   return { name, version, integrity, folder };
 };
 
-/** Node itself. Its archives are no part of package-lock.json: the package `node` takes them at its installation. */
-export const nodePackage = ({ npm }: Architecture): Promise<NpmPackage> =>
-  npmPackage(`node-linux-${npm}`, pins.version, pins.integrity[npm]);
+/**
+ * Node itself, for a system as npm names it. Its archives are no part of package-lock.json: the package `node` takes them at
+ * its installation.
+ */
+export const nodePackage = (system: keyof typeof pins.integrity): Promise<NpmPackage> =>
+  npmPackage(`node-${system}`, pins.version, pins.integrity[system]);
 
 type Locked = { readonly version: string; readonly integrity?: string };
 

@@ -46,9 +46,9 @@ describe('a build of the image', () => {
     // As npm ci would make it.
     await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
     const cache = join(folder, 'cache');
-    await mkdir(join(cache, 'adaptlet/image'), { recursive: true });
+    await mkdir(join(cache, 'adaptlet/materials'), { recursive: true });
     for (const kind of ['npm', 'debian'])
-      await symlink(cacheFolder(kind), join(cache, 'adaptlet/image', kind));
+      await symlink(cacheFolder(kind), join(cache, 'adaptlet/materials', kind));
     const { code, stderr } = await runProgram(
       process.execPath,
       [join(copy, 'image/main.ts'), 'amd64', '--folder', join(copy, 'out')],

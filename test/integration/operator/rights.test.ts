@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { operatorClusterRules, operatorNamespaceRules, type Rule } from '../../../cdk8s/rbac.ts';
+import {
+  operatorClusterRules,
+  operatorNamespaceRules,
+  type Right,
+  type Rule,
+  rightsOf,
+} from '../../../src/operator/rbac.ts';
 import { type Kind, startCluster } from '../../cluster/index.ts';
 import { type AuditedRequest, AuditLog } from '../../support/audit.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
@@ -9,37 +15,22 @@ import { waitFor } from '../../support/wait.ts';
 const account = (name: string): string => `system:serviceaccount:${systemNamespace}:${name}`;
 const [operator, runtime] = [account('adaptlet-operator'), account('adaptlet-runtime')];
 
-/** One verb on one resource; `name` where the rule names objects. */
-type Right = Omit<Rule, 'apiGroups' | 'resources' | 'resourceNames' | 'verbs'> & {
-  readonly verb: string;
-  readonly group: string;
-  readonly resource: string;
-  readonly name: string | undefined;
-  /** The role that grants it, as the API server calls it. */
-  readonly role: string;
-};
+/** `role`: the one that grants it, as the API server calls it. */
+type Granted = Right & { readonly role: string };
 
-const rightsOf = (rules: readonly Rule[], role: string): Right[] =>
-  rules.flatMap(({ apiGroups, resources, resourceNames, verbs }) =>
-    verbs.flatMap((verb) =>
-      apiGroups.flatMap((group) =>
-        resources.flatMap((resource) =>
-          (resourceNames ?? [undefined]).map((name) => ({ verb, group, resource, name, role })),
-        ),
-      ),
-    ),
-  );
+const grantedBy = (role: string, rules: readonly Rule[]): Granted[] =>
+  rightsOf(rules).map((right) => ({ ...right, role }));
 
 const granted = [
-  ...rightsOf(operatorClusterRules, 'of ClusterRole "adaptlet-operator"'),
-  ...rightsOf(operatorNamespaceRules, 'of Role "adaptlet-operator"'),
+  ...grantedBy('of ClusterRole "adaptlet-operator"', operatorClusterRules),
+  ...grantedBy('of Role "adaptlet-operator"', operatorNamespaceRules),
 ];
 
 /**
  * Whether a request needed a right. A server-side apply that made its object (201) needed `create` as well: the API
  * server asks for it, and notes only the patch.
  */
-const needed = (request: AuditedRequest, right: Right): boolean =>
+const needed = (request: AuditedRequest, right: Granted): boolean =>
   (request.verb === right.verb ||
     (right.verb === 'create' && request.verb === 'patch' && request.code === 201)) &&
   request.group === right.group &&

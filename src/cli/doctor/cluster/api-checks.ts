@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '../../../plan/canonical.ts';
 import { type Finding, named, of, ok, problem, warning } from '../finding.ts';
 import type { ClusterFacts, Crd } from './facts.ts';
-import { rightText } from './operator-rights.ts';
+import { rightText } from './rights.ts';
 
 /** What the chart asks for (kubeVersion). */
 const oldestMinor = 30;

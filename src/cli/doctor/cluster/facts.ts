@@ -1,6 +1,7 @@
 import type { AdapterObject, RolloutObject } from '../../../api/objects.ts';
 import type { KubeMetadata } from '../../../kube/client/object.ts';
 import type { RuntimeObject } from '../../../operator/objects/objects.ts';
+import type { Right as Granted } from '../../../operator/rbac.ts';
 import type { Asked } from '../finding.ts';
 import type { Handshake } from '../handshake.ts';
 
@@ -90,14 +91,8 @@ export type Namespace = Metadata & {
 
 export type ConfigMap = Metadata & { readonly data?: Readonly<Record<string, string>> };
 
-/** A right, as RBAC names it. `group` '' is the core group; `name` '' is any name; `namespace` undefined is all of them. */
-export type Right = {
-  readonly verb: string;
-  readonly group: string;
-  readonly resource: string;
-  readonly name?: string;
-  readonly namespace?: string;
-};
+/** A right in a namespace; undefined: in all of them. */
+export type Right = Granted & { readonly namespace?: string };
 
 /** Everything that the checks of a cluster look at. Undefined inside an answer: there is no such object. */
 export type ClusterFacts = {

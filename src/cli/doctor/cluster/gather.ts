@@ -8,6 +8,7 @@ import {
   rolloutType,
   runtimeType,
 } from '../../../operator/objects/resource-types.ts';
+import { authorityName } from '../../../operator/rbac.ts';
 import { ask } from '../asked.ts';
 import type { Asked } from '../finding.ts';
 import schemas from './crd-digests.json' with { type: 'json' };
@@ -24,8 +25,8 @@ import type {
   Pod,
   Stored,
 } from './facts.ts';
-import { operatorRights, yourRights } from './operator-rights.ts';
 import { createReader } from './reader.ts';
+import { operatorRights, yourRights } from './rights.ts';
 import { askForCertificate } from './serving.ts';
 
 const type = (group: string, version: string, plural: string, namespaced = true): ResourceType => ({
@@ -48,7 +49,6 @@ const types = {
 } as const;
 
 const operatorName = 'adaptlet-operator';
-const authorityName = 'adaptlet-ca';
 const partOf = (component: string): string =>
   `app.kubernetes.io/name=adaptlet,app.kubernetes.io/component=${component}`;
 

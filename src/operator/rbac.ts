@@ -1,4 +1,4 @@
-import { leaseName } from '../src/operator/lease.ts';
+import { leaseName } from './lease.ts';
 
 /** A rule of a Role or a ClusterRole. */
 export type Rule = {
@@ -8,12 +8,33 @@ export type Rule = {
   readonly verbs: readonly string[];
 };
 
+/** One verb on one resource. `group` '' is the core group; without `name` it is any name. */
+export type Right = {
+  readonly verb: string;
+  readonly group: string;
+  readonly resource: string;
+  readonly name?: string;
+};
+
+/** What rules grant, one by one. */
+export const rightsOf = (rules: readonly Rule[]): Right[] =>
+  rules.flatMap(({ apiGroups, resources, resourceNames, verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) =>
+        verbs.flatMap((verb) => {
+          const right = { verb, group, resource };
+          return resourceNames?.map((name) => ({ ...right, name })) ?? [right];
+        }),
+      ),
+    ),
+  );
+
 const group = 'adaptlet.io';
 const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'] as const;
 const written = kinds.filter((kind) => kind !== 'adapterruntimes');
 
 /** The Secret and the ConfigMap of the certificate authority; runtimes mount the ConfigMap by this name. */
-const authorityName = 'adaptlet-ca';
+export const authorityName = 'adaptlet-ca';
 
 /** What the operator may do in every namespace. */
 export const operatorClusterRules: readonly Rule[] = [

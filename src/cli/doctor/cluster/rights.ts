@@ -1,0 +1,22 @@
+import { operatorClusterRules, operatorNamespaceRules, rightsOf } from '../../../operator/rbac.ts';
+import type { Right } from './facts.ts';
+
+const group = 'adaptlet.io';
+const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'];
+
+/** What the operator does, as the roles of the chart allow it. */
+export const operatorRights = (namespace: string): Right[] => [
+  ...rightsOf(operatorClusterRules),
+  ...rightsOf(operatorNamespaceRules).map((right) => ({ ...right, namespace })),
+];
+
+/** What `kubectl adaptlet` does, in every namespace. */
+export const yourRights = (): Right[] =>
+  rightsOf([
+    { apiGroups: [group], resources: kinds, verbs: ['get', 'list', 'watch'] },
+    { apiGroups: [group], resources: ['adapterrollouts'], verbs: ['patch'] },
+  ]);
+
+/** `update leases.coordination.k8s.io/adaptlet-operator`. */
+export const rightText = ({ verb, group: apiGroup, resource, name }: Right): string =>
+  `${verb} ${resource}${apiGroup === '' ? '' : `.${apiGroup}`}${name === undefined ? '' : `/${name}`}`;
