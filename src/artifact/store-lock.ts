@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, link, open, readdir, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
@@ -26,6 +26,19 @@ const ownerOf = (socket: string): Promise<string | undefined> =>
       else reject(error);
     });
   });
+
+/** Socket paths are short (108 bytes), folders need not be: the open folder has a short name. */
+const shortNameOf = (root: string, folder: FileHandle): string =>
+  process.platform === 'linux' ? `/proc/self/fd/${folder.fd}` : root;
+
+/**
+ * The process id of whoever owns a folder now, as it knows it itself; undefined when nobody does.
+ * @throws Error of a folder that is not there, or of a lock that may not be asked
+ */
+export const ownerOfFolder = async (root: string): Promise<string | undefined> => {
+  await using folder = await open(root, 'r');
+  return await ownerOf(join(shortNameOf(root, folder), lockName));
+};
 
 const listen = (socket: string): Promise<Server> =>
   new Promise((resolve, reject) => {
@@ -67,10 +80,8 @@ const clearStale = async (lock: string, root: string): Promise<void> => {
  * @throws AdaptletError STORE_LOCKED
  */
 export const lockFolder = async (root: string): Promise<AsyncDisposable> => {
-  // Socket paths are short (108 bytes), folders need not be: the open folder has a short name.
   const folder = await open(root, 'r');
-  const base = process.platform === 'linux' ? `/proc/self/fd/${folder.fd}` : root;
-  const lock = join(base, lockName);
+  const lock = join(shortNameOf(root, folder), lockName);
   const own = `${lock}.${randomUUID().slice(0, 8)}`;
   let server: Server | undefined;
   try {

@@ -12,6 +12,7 @@ import { artifactOf, type FixtureArtifact, filesArtifact, tarOf, writer } from '
 import { digestOf, hexOf } from './digest.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { ContentStore } from './store.ts';
+import { ownerOfFolder } from './store-lock.ts';
 
 const never = new AbortController().signal;
 const weights = (letter: string) => letter.repeat(1000);
@@ -327,8 +328,10 @@ describe('the lock', () => {
     await once(other.stdout, 'data');
     const refused: unknown = await open().catch((error: unknown) => error);
     expect(String(refused)).toContain(`process ${other.pid}`);
+    expect(await ownerOfFolder(root)).toBe(String(other.pid));
     other.kill('SIGKILL');
     await once(other, 'exit');
+    expect(await ownerOfFolder(root)).toBeUndefined();
     store = await open();
     expect((await readdir(root)).filter((name) => name.startsWith('lock.'))).toHaveLength(1);
   });

@@ -67,6 +67,13 @@ export const notServing = (name: string) =>
       condition('Ready', 'False', 'NotServing', 'the engine is down'),
     ],
   });
+export const fallenBack = (name: string) =>
+  runtime(name, {
+    conditions: [
+      condition('Connected', 'True'),
+      condition('ProviderReady', 'False', 'Fallback', 'the CPU runs the base model'),
+    ],
+  });
 export const holdingRemovals = (name: string) =>
   runtime(name, {
     conditions: [
@@ -173,7 +180,6 @@ export const healthy: ClusterFacts = {
     value: [
       {
         metadata: metadata('adaptlet-runtime'),
-        spec: { template: { spec: { containers: [{ env: [] }] } } },
         status: { desiredNumberScheduled: 2, updatedNumberScheduled: 2, numberUnavailable: 0 },
       },
     ],

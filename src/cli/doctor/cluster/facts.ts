@@ -34,15 +34,6 @@ export type Deployment = Metadata & {
 };
 
 export type DaemonSet = Metadata & {
-  readonly spec: {
-    readonly template: {
-      readonly spec: {
-        readonly containers: readonly {
-          readonly env?: readonly { readonly name: string; readonly value?: string }[];
-        }[];
-      };
-    };
-  };
   readonly status?: {
     readonly desiredNumberScheduled?: number;
     readonly updatedNumberScheduled?: number;

@@ -2,16 +2,8 @@ import * as f from './facts.fixture.ts';
 import type { ClusterFacts, ContainerStatus, Pod } from './facts.ts';
 import type { Fault } from './fault.fixture.ts';
 
-const daemonSetWith = (env: string, status: NonNullable<object>): ClusterFacts['daemonSets'] => ({
-  value: [
-    {
-      metadata: f.metadata('adaptlet-runtime'),
-      spec: {
-        template: { spec: { containers: [{ env: [{ name: 'ADAPTLET_EXECUTION_PROVIDERS', value: env }] }] } },
-      },
-      status,
-    },
-  ],
+const daemonSetWith = (status: NonNullable<object>): ClusterFacts['daemonSets'] => ({
+  value: [{ metadata: f.metadata('adaptlet-runtime'), status }],
 });
 const complete = { desiredNumberScheduled: 2, updatedNumberScheduled: 2, numberUnavailable: 0 };
 const podWith = (status: NonNullable<Pod['status']>): ClusterFacts['pods'] => ({
@@ -76,10 +68,10 @@ export const fleetFaults: readonly Fault[] = [
   ],
   [
     'a provider that fell back',
-    { daemonSets: daemonSetWith('CUDAExecutionProvider,CPUExecutionProvider', complete) },
+    { runtimes: { value: [f.runtime('node-1'), f.fallenBack('node-2')] } },
     'execution-provider',
     'warning',
-    /CUDAExecutionProvider was asked for.*node-1 \(CPUExecutionProvider\)/,
+    /node-2: the CPU runs the base model/,
   ],
   [
     'full RAM',
@@ -218,21 +210,21 @@ export const fleetFaults: readonly Fault[] = [
   ],
   [
     'pods of an older version',
-    { daemonSets: daemonSetWith('', { ...complete, updatedNumberScheduled: 1 }) },
+    { daemonSets: daemonSetWith({ ...complete, updatedNumberScheduled: 1 }) },
     'runtime-rollout',
     'warning',
     /1 of 2 pods .* older version/,
   ],
   [
     'pods that are not ready',
-    { daemonSets: daemonSetWith('', { ...complete, numberUnavailable: 1 }) },
+    { daemonSets: daemonSetWith({ ...complete, numberUnavailable: 1 }) },
     'runtime-rollout',
     'warning',
     /1 of 2 pods .* not ready/,
   ],
   [
     'a DaemonSet without a node',
-    { daemonSets: daemonSetWith('', {}) },
+    { daemonSets: daemonSetWith({}) },
     'runtime-rollout',
     'warning',
     /fits no node/,

@@ -91,31 +91,22 @@ export const baseModel = ({ runtimes }: ClusterFacts): readonly Finding[] => {
   });
 };
 
-const preferredBy = ({ daemonSets }: ClusterFacts): string | undefined => {
-  const [first] = 'value' in daemonSets ? daemonSets.value : [];
-  const variables = first?.spec.template.spec.containers.flatMap(({ env }) => env ?? []) ?? [];
-  return variables
-    .find(({ name }) => name === 'ADAPTLET_EXECUTION_PROVIDERS')
-    ?.value?.split(',')[0]
-    ?.trim();
-};
-
-export const executionProvider = (facts: ClusterFacts): readonly Finding[] => {
+export const executionProvider = ({ runtimes }: ClusterFacts): readonly Finding[] => {
   const id = 'execution-provider';
-  const { runtimes, namespace } = facts;
   return of(runtimes, id, 'AdapterRuntimes', (all) => {
-    const preferred = preferredBy(facts);
+    const fallen = all.filter((runtime) => conditionOf(runtime, 'ProviderReady')?.status === 'False');
+    const byReason = Map.groupBy(fallen, (runtime) => conditionOf(runtime, 'ProviderReady')?.message ?? '');
+    const fix =
+      'docs/reference/execution-providers.md says what each needs; on the node: adaptlet doctor --node';
+    const findings = [...byReason].map(([reason, those]) =>
+      warning(id, `${named(those.map(nameOf))}: ${reason}`, fix),
+    );
     const used = [...new Set(all.flatMap(({ status }) => status?.executionProvider ?? []))];
-    const others = all.filter(({ status }) => status !== undefined && status.executionProvider !== preferred);
-    if (preferred === undefined || others.length === 0)
-      return [ok(id, used.join(', ') || 'no runtime has reported one')];
-    const names = others.map((runtime) => `${nameOf(runtime)} (${runtime.status?.executionProvider})`);
-    const fix = `The log of the runtime says why: kubectl -n ${namespace} logs -l app.kubernetes.io/component=runtime | grep -i provider; docs/reference/execution-providers.md`;
-    return [warning(id, `${preferred} was asked for and did not work on ${named(names)}`, fix)];
+    return findings.length > 0 ? findings : [ok(id, used.join(', ') || 'no runtime has reported one')];
   });
 };
 
-const percent = ({
+const shareOf = ({
   usedBytes,
   budgetBytes,
 }: {
@@ -128,7 +119,7 @@ export const budgets = ({ runtimes }: ClusterFacts): readonly Finding[] => {
   return of(runtimes, id, 'AdapterRuntimes', (all) => {
     const full = (kind: 'memory' | 'disk') =>
       all.flatMap((runtime) => {
-        const part = runtime.status === undefined ? 0 : percent(runtime.status[kind]);
+        const part = runtime.status === undefined ? 0 : shareOf(runtime.status[kind]);
         return part >= nearlyFull ? [`${nameOf(runtime)} (${Math.round(part * 100)} %)`] : [];
       });
     const [memory, disk] = [full('memory'), full('disk')];

@@ -34,7 +34,7 @@ const healthy: NodeFacts = {
   now,
   status: { value: status },
   data,
-  model: { path: '/model', missing: { value: [] } },
+  model: { kind: 'folder', path: '/model', missing: { value: [] } },
   operator,
   ca: file(valid.certificate),
   token: file(jwt({ exp: now / 1000 + 3000, aud: ['adaptlet'] })),
@@ -80,24 +80,31 @@ const faults: readonly Fault[] = [
     'problem',
     /100 MiB of 102400 MiB/,
   ],
+  [
+    'a model of a registry that nobody fetches',
+    { model: { kind: 'registry', url: 'oci://registry.example/m' }, status: broken('no answer') },
+    'node-model',
+    'warning',
+    /no runtime says how far oci:\/\/registry\.example\/m is/,
+  ],
   ['a model folder that is not known', { model: undefined }, 'node-model', 'warning', /not known/],
   [
     'no model folder',
-    { model: { path: '/model', missing: broken('/model: ENOENT') } },
+    { model: { kind: 'folder', path: '/model', missing: broken('/model: ENOENT') } },
     'node-model',
     'problem',
     /ENOENT/,
   ],
   [
     'a folder without a graph',
-    { model: { path: '/model', missing: { value: ['model.onnx', 'config.json'] } } },
+    { model: { kind: 'folder', path: '/model', missing: { value: ['model.onnx', 'config.json'] } } },
     'node-model',
     'problem',
     /lacks model\.onnx, config\.json/,
   ],
   [
     'a folder without a tokenizer',
-    { model: { path: '/model', missing: { value: ['tokenizer.json'] } } },
+    { model: { kind: 'folder', path: '/model', missing: { value: ['tokenizer.json'] } } },
     'node-model',
     'warning',
     /plain tensors only/,
@@ -224,6 +231,16 @@ describe('the doctor of a node', () => {
 
   it('has a fault for every finding', () => {
     expect(new Set(faults.map(([, , id]) => id))).toEqual(new Set(Object.keys(nodeFindings)));
+  });
+
+  it('says of a model from a registry how far it is', () => {
+    const model = { kind: 'registry' as const, url: 'oci://registry.example/m' };
+    const loading = StatusResponse.fromPartial({ ...status, model: { source: model.url, state: 'Loading' } });
+    const findings = checkNode({ ...healthy, model, status: { value: loading } });
+    expect(findings.find(({ id }) => id === 'node-model')).toMatchObject({
+      level: 'ok',
+      message: 'oci://registry.example/m: Loading',
+    });
   });
 
   it('asks nothing of a node that follows no operator', () => {

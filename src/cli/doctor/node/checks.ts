@@ -66,11 +66,17 @@ const disk = ({ data }: NodeFacts): readonly Finding[] => {
   return [ok(id, what)];
 };
 
-const model = ({ model: folder }: NodeFacts): readonly Finding[] => {
+const model = ({ model: source, status }: NodeFacts): readonly Finding[] => {
   const id = 'node-model';
-  if (folder === undefined)
+  if (source === undefined)
     return [warning(id, 'it is not known where it is', 'give --model FOLDER, or ADAPTLET_MODEL')];
-  const { path, missing } = folder;
+  if (source.kind === 'registry') {
+    const delivery = 'value' in status ? status.value.model : undefined;
+    return delivery === undefined
+      ? [warning(id, `no runtime says how far ${source.url} is`, 'see node-runtime')]
+      : [ok(id, `${source.url}: ${delivery.message === '' ? delivery.state : delivery.message}`)];
+  }
+  const { path, missing } = source;
   const fix = `put the base model at ${path}: model.onnx, config.json and tokenizer.json that everybody may read`;
   if ('error' in missing) return [problem(id, missing.error.what, fix)];
   if (missing.value.includes('model.onnx'))

@@ -15,12 +15,19 @@ export type NodeFacts = {
         readonly path: string;
         readonly access: Asked<true>;
         readonly space: Asked<{ readonly freeBytes: number; readonly totalBytes: number }>;
-        /** Whether the lock is held; by whom is what the Admin socket says. */
+        /** Whether a process owns the store in it now. */
         readonly isLocked: boolean;
       }
     | undefined;
-  /** `missing`: files of a base model that are not there. */
-  readonly model: { readonly path: string; readonly missing: Asked<readonly string[]> } | undefined;
+  readonly model:
+    | {
+        readonly kind: 'folder';
+        readonly path: string;
+        /** Files of a base model that are not there. */
+        readonly missing: Asked<readonly string[]>;
+      }
+    | { readonly kind: 'registry'; readonly url: string }
+    | undefined;
   readonly operator:
     | {
         readonly address: string;

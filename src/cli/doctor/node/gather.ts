@@ -4,8 +4,10 @@ import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { Metadata } from '@grpc/grpc-js';
 import type { z } from 'zod';
+import { ownerOfFolder } from '../../../artifact/store-lock.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
+import { modelSourceOf } from '../../../runtime/config/model-source.ts';
 import { settingsSchema } from '../../../runtime/config/settings.ts';
 import { libraryVariable } from '../../../runtime/engine/protocol.ts';
 import { parseAddress } from '../../../settings/address.ts';
@@ -69,7 +71,9 @@ const dataAt = async (dir: string | undefined): Promise<NodeFacts['data']> => {
     const { bavail, blocks, bsize } = await statfs(path);
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
   }, path);
-  return { path, access: writable, space, isLocked: await isThere(join(path, 'lock')) };
+  // A store that is not there or may not be asked is told by `access`.
+  const owner = await ownerOfFolder(join(path, 'store')).catch(() => undefined);
+  return { path, access: writable, space, isLocked: owner !== undefined };
 };
 
 const isThere = (path: string): Promise<boolean> =>
@@ -78,9 +82,11 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   );
 
-const modelAt = async (dir: string | undefined): Promise<NodeFacts['model']> => {
-  if (dir === undefined) return undefined;
-  const path = resolve(dir);
+const modelAt = async (model: string | undefined): Promise<NodeFacts['model']> => {
+  if (model === undefined) return undefined;
+  const source = modelSourceOf(model);
+  if (source.kind === 'registry') return { kind: 'registry', url: source.url };
+  const path = resolve(source.folder);
   const missing = await ask(async () => {
     try {
       await access(path, constants.R_OK | constants.X_OK);
@@ -94,7 +100,7 @@ const modelAt = async (dir: string | undefined): Promise<NodeFacts['model']> => 
     );
     return modelFiles.filter((_, i) => there[i]?.every((is) => !is) === true).map(({ name }) => name);
   }, path);
-  return { path, missing };
+  return { kind: 'folder', path, missing };
 };
 
 const operatorAt = async (
