@@ -1,3 +1,4 @@
+import { secretName as authorityName } from './identity/authority-state.ts';
 import { leaseName } from './lease.ts';
 
 /** A rule of a Role or a ClusterRole. */
@@ -32,9 +33,6 @@ export const rightsOf = (rules: readonly Rule[]): Right[] =>
 const group = 'adaptlet.io';
 const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'] as const;
 const written = kinds.filter((kind) => kind !== 'adapterruntimes');
-
-/** The Secret and the ConfigMap of the certificate authority; runtimes mount the ConfigMap by this name. */
-export const authorityName = 'adaptlet-ca';
 
 /** What the operator may do in every namespace. */
 export const operatorClusterRules: readonly Rule[] = [

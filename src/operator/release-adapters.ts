@@ -1,7 +1,8 @@
 import { AdaptletError, errorCodeOf } from '../errors/adaptlet-error.ts';
 import type { KubeApi } from '../kube/client/api.ts';
 import { removeFinalizer } from '../kube/client/apply.ts';
-import { type KubeObject, pathOf, type ResourceType } from '../kube/client/object.ts';
+import { listObjects } from '../kube/client/list.ts';
+import { pathOf, type ResourceType } from '../kube/client/object.ts';
 import type { Election } from '../kube/lease/election.ts';
 import { createElection } from '../kube/lease/elector.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -34,7 +35,6 @@ const deploymentType: ResourceType = {
   namespaced: true,
 };
 const fieldManager = 'adaptlet-operator';
-const pageSize = 500;
 /** As long as that of the operator's default; how long another leader's lasts is in the record. */
 const leaseMs = 20_000;
 
@@ -131,24 +131,11 @@ const removeAll = async (api: KubeApi, election: Election, signal: AbortSignal):
   }
 };
 
-type Page = {
-  readonly metadata: { readonly continue?: string };
-  readonly items: readonly KubeObject[];
-};
-
 /** Those of all namespaces; none where the CRD is gone. */
 const adaptersOf = async function* (api: KubeApi, signal: AbortSignal) {
-  let next = '';
-  do {
-    const query = { limit: String(pageSize), ...(next === '' ? {} : { continue: next }) };
-    let page: Page;
-    try {
-      page = await api.request<Page>({ method: 'GET', path: pathOf(adapterType), query, signal });
-    } catch (error) {
-      if (errorCodeOf(error) === 'KUBE_NOT_FOUND') return;
-      throw error;
-    }
-    yield* page.items;
-    next = page.metadata.continue ?? '';
-  } while (next !== '');
+  try {
+    yield* listObjects(api, adapterType, { signal });
+  } catch (error) {
+    if (errorCodeOf(error) !== 'KUBE_NOT_FOUND') throw error;
+  }
 };

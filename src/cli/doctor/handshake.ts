@@ -20,6 +20,9 @@ export type HandshakeOptions = {
   readonly timeoutMs: number;
 };
 
+/** Whether a handshake failed by the certificate, and not by the way to the other side. `why`: what its error says. */
+export const isNotTrusted = (why: string): boolean => /certificate|altname|self.signed|issuer/i.test(why);
+
 /**
  * Speaks HTTP/2 over TLS as a runtime does, without a call.
  * @throws Error of the connection, or of TLS: why the certificate is not accepted

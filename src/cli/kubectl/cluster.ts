@@ -4,6 +4,7 @@ import { parseDuration } from '../../api/duration.ts';
 import { nearest } from '../../api/nearest.ts';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import { connectKube, type KubeConnection } from '../../kube/client/client.ts';
+import { listObjects } from '../../kube/client/list.ts';
 import { apiVersionOf, type KubeObject, pathOf, type ResourceType } from '../../kube/client/object.ts';
 import { systemClock } from '../../time/clock.ts';
 import { type Following, type FollowOptions, followObjects } from './follow-objects.ts';
@@ -29,10 +30,7 @@ export type Cluster = {
   /** @throws AdaptletError KUBE_NOT_FOUND, with the name that was probably meant, or that the CRDs are missing */
   get(type: ResourceType, name: string, signal?: AbortSignal): Promise<KubeObject>;
   /** By name. @throws AdaptletError KUBE_NOT_FOUND where the CRDs are missing */
-  list(
-    type: ResourceType,
-    options?: { readonly allNamespaces?: boolean; readonly signal?: AbortSignal },
-  ): Promise<KubeObject[]>;
+  list(type: ResourceType, options?: { readonly allNamespaces?: boolean }): Promise<KubeObject[]>;
   /** Lists once and watches from then on; whoever asks for it closes it. `namespace` undefined: of all namespaces. */
   follow<T>(type: ResourceType, options: FollowOptions<T>): Following<T>;
   /**
@@ -61,20 +59,10 @@ export const connect = (given: ClusterOptions): Cluster => {
   const { namespace } = given;
   const inNamespace = namespace ?? connection.namespace;
 
-  const list: Cluster['list'] = async (type, { allNamespaces = false, signal } = {}) => {
-    const items: KubeObject[] = [];
-    let next = '';
-    do {
-      const page: ListPage = await connection.request<ListPage>({
-        method: 'GET',
-        path: pathOf(type, allNamespaces ? undefined : inNamespace),
-        query: { limit: '500', ...(next === '' ? {} : { continue: next }) },
-        ...(signal === undefined ? {} : { signal }),
-      });
-      items.push(...page.items.map((item) => shown(item, type)));
-      next = page.metadata.continue ?? '';
-    } while (next !== '');
-    return items.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+  const list: Cluster['list'] = async (type, { allNamespaces = false } = {}) => {
+    const where = { namespace: allNamespaces ? undefined : inNamespace };
+    const items = await Array.fromAsync(listObjects<Listed>(connection, type, where));
+    return items.map((item) => shown(item, type)).toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
   };
 
   /** Says of an object, or of a kind, that is not there what could have been meant. */
@@ -125,7 +113,6 @@ export const connect = (given: ClusterOptions): Cluster => {
 };
 
 type Listed = KubeObject & { readonly metadata: { readonly managedFields?: unknown } };
-type ListPage = { readonly items: readonly Listed[]; readonly metadata: { readonly continue?: string } };
 
 /** As kubectl shows it: items of a list come without their kind, and nobody reads managedFields. */
 const shown = (object: Listed, type: ResourceType): KubeObject => {

@@ -74,6 +74,7 @@ export const promoted = (
 export const bundleOf = ({ current, next, former }: AuthorityState): string =>
   [former, current, next].map((one) => one?.certificate ?? '').join('');
 
+/** Name of the Secret and of the ConfigMap; runtimes mount the ConfigMap by it. */
 export const secretName = 'adaptlet-ca';
 
 /** The values of the Secret, not yet in base64. */

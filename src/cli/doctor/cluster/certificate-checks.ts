@@ -1,5 +1,6 @@
 import { certificatesIn, dayOf, endsAt } from '../certificates.ts';
 import { type Finding, of, ok, problem, warning } from '../finding.ts';
+import { isNotTrusted } from '../handshake.ts';
 import type { ClusterFacts } from './facts.ts';
 
 /** Milliseconds before the end when a successor is overdue: the operator makes one 90 days before. */
@@ -48,7 +49,7 @@ export const serving = ({ handshake, namespace, now }: ClusterFacts): readonly F
   const restart = `kubectl -n ${namespace} rollout restart deployment adaptlet-operator`;
   if ('error' in handshake) {
     const { error } = handshake;
-    return /certificate|altname|self.signed|issuer/i.test(error.what)
+    return isNotTrusted(error.what)
       ? [problem(id, `runtimes do not accept the certificate of the operator: ${error.what}`, restart)]
       : [
           warning(

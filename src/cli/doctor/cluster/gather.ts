@@ -1,6 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { KubeConnection } from '../../../kube/client/client.ts';
 import type { KubeObject, ResourceType } from '../../../kube/client/object.ts';
+import { secretName as authorityName } from '../../../operator/identity/authority-state.ts';
 import { readAdapter, readRollout, readRuntime } from '../../../operator/objects/read.ts';
 import {
   adapterType,
@@ -8,7 +9,6 @@ import {
   rolloutType,
   runtimeType,
 } from '../../../operator/objects/resource-types.ts';
-import { authorityName } from '../../../operator/rbac.ts';
 import { ask } from '../asked.ts';
 import type { Asked } from '../finding.ts';
 import schemas from './crd-digests.json' with { type: 'json' };

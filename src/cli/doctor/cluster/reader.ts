@@ -1,24 +1,17 @@
 import { errorCodeOf } from '../../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../../kube/client/api.ts';
+import { type ListOptions, listObjects } from '../../../kube/client/list.ts';
 import { type KubeObject, pathOf, type ResourceType } from '../../../kube/client/object.ts';
 import { ask } from '../asked.ts';
 import type { Asked } from '../finding.ts';
 import type { Right } from './facts.ts';
-
-/** Objects of a page. */
-const pageSize = '500';
-
-type Page<T> = { readonly items: readonly T[]; readonly metadata: { readonly continue?: string } };
 
 /** What the doctor asks an API server: nothing of it changes anything. */
 export type Reader = {
   /** Undefined where there is no such object. */
   readonly get: <T>(type: ResourceType, name: string, namespace?: string) => Promise<Asked<T | undefined>>;
   /** `namespace` undefined: of all namespaces. */
-  readonly list: <T = KubeObject>(
-    type: ResourceType,
-    where?: { readonly namespace?: string; readonly labelSelector?: string },
-  ) => Promise<Asked<readonly T[]>>;
+  readonly list: <T = KubeObject>(type: ResourceType, where?: ListOptions) => Promise<Asked<readonly T[]>>;
   readonly version: () => Promise<Asked<{ readonly gitVersion: string }>>;
   /** Rights that `user`, or without one whoever asks, does not have. */
   readonly missing: (rights: readonly Right[], user?: string) => Promise<Asked<readonly Right[]>>;
@@ -34,25 +27,8 @@ export const createReader = (api: KubeApi): Reader => ({
         throw error;
       }
     }, name),
-  list: <T>(type: ResourceType, { namespace, labelSelector }: Parameters<Reader['list']>[1] = {}) =>
-    ask(async () => {
-      const items: T[] = [];
-      let next = '';
-      do {
-        const page: Page<T> = await api.request<Page<T>>({
-          method: 'GET',
-          path: pathOf(type, namespace),
-          query: {
-            limit: pageSize,
-            ...(labelSelector === undefined ? {} : { labelSelector }),
-            ...(next === '' ? {} : { continue: next }),
-          },
-        });
-        items.push(...page.items);
-        next = page.metadata.continue ?? '';
-      } while (next !== '');
-      return items;
-    }, type.plural),
+  list: <T>(type: ResourceType, where?: ListOptions) =>
+    ask(() => Array.fromAsync(listObjects<T>(api, type, where)), type.plural),
   version: () => ask(() => api.request({ method: 'GET', path: '/version' }), '/version'),
   missing: (rights, user) =>
     ask(async () => {

@@ -1,8 +1,5 @@
-import { operatorClusterRules, operatorNamespaceRules, rightsOf } from '../../../operator/rbac.ts';
+import { operatorClusterRules, operatorNamespaceRules, rightsOf, viewRules } from '../../../operator/rbac.ts';
 import type { Right } from './facts.ts';
-
-const group = 'adaptlet.io';
-const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'];
 
 /** What the operator does, as the roles of the chart allow it. */
 export const operatorRights = (namespace: string): Right[] => [
@@ -11,11 +8,10 @@ export const operatorRights = (namespace: string): Right[] => [
 ];
 
 /** What `kubectl adaptlet` does, in every namespace. */
-export const yourRights = (): Right[] =>
-  rightsOf([
-    { apiGroups: [group], resources: kinds, verbs: ['get', 'list', 'watch'] },
-    { apiGroups: [group], resources: ['adapterrollouts'], verbs: ['patch'] },
-  ]);
+export const yourRights = (): Right[] => [
+  ...rightsOf(viewRules),
+  { verb: 'patch', group: 'adaptlet.io', resource: 'adapterrollouts' },
+];
 
 /** `update leases.coordination.k8s.io/adaptlet-operator`. */
 export const rightText = ({ verb, group: apiGroup, resource, name }: Right): string =>

@@ -2,6 +2,7 @@ import { problemsOf } from '../../status.ts';
 import type { nodeFindings } from '../catalogue.ts';
 import { certificatesIn, dayOf, endsAt } from '../certificates.ts';
 import { type Finding, ok, problem, warning } from '../finding.ts';
+import { isNotTrusted } from '../handshake.ts';
 import type { NodeFacts } from './facts.ts';
 import { token } from './token-check.ts';
 
@@ -119,7 +120,7 @@ const operator = ({ operator: asked, now }: NodeFacts): readonly Finding[] => {
       : [ok(id, `${address} answers, its certificate is accepted until ${dayOf(validUntil)}`)];
   }
   const { what } = handshake.error;
-  return /certificate|altname|self.signed|issuer/i.test(what)
+  return isNotTrusted(what)
     ? [
         problem(
           id,

@@ -1,9 +1,8 @@
+import { audience } from '../../../operator/identity/token-review.ts';
 import { dayOf } from '../certificates.ts';
 import { type Finding, ok, problem, warning } from '../finding.ts';
 import type { NodeFacts } from './facts.ts';
 
-/** For whom the token of a runtime has to be. */
-const audience = 'adaptlet';
 const fix =
   'a projected ServiceAccount token with the audience adaptlet, as the DaemonSet of the chart mounts it; by hand: kubectl -n adaptlet-system create token adaptlet-runtime --audience=adaptlet --bound-object-kind=Pod --bound-object-name=POD';
 
