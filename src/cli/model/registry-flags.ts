@@ -1,16 +1,19 @@
-import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { credentialsIn } from '../../artifact/docker-config.ts';
 import { type ImageReference, parseReference } from '../../artifact/reference.ts';
 import type { RegistryOptions } from '../../artifact/registry.ts';
+import { settingsSchema } from '../../runtime/config/settings.ts';
+import { readSettings } from '../../settings/settings.ts';
 import { systemClock } from '../../time/clock.ts';
 
 export type RegistryFlags = {
-  readonly registryConfig?: string | undefined;
-  readonly insecureRegistries?: string | undefined;
+  readonly registryConfig?: string;
+  readonly insecureRegistries?: string;
 };
+
+const schema = settingsSchema.pick({ registryConfig: true, insecureRegistries: true });
 
 /** Attempts in a row without progress, and milliseconds without a sign of life. */
 const attempts = 5;
@@ -18,12 +21,12 @@ const idleMs = 60_000;
 
 const scheme = 'oci://';
 
-/** `oci://…`, which `serve` wants, is taken off. */
-export const withoutScheme = (reference: string): string =>
-  reference.startsWith(scheme) ? reference.slice(scheme.length) : reference;
-
-/** @throws AdaptletError ARTIFACT_REFERENCE_INVALID */
-export const imageOf = (reference: string): ImageReference => parseReference(withoutScheme(reference));
+/**
+ * `oci://…`, which `serve` wants, is taken off.
+ * @throws AdaptletError ARTIFACT_REFERENCE_INVALID
+ */
+export const imageOf = (reference: string): ImageReference =>
+  parseReference(reference.startsWith(scheme) ? reference.slice(scheme.length) : reference);
 
 export const withRegistryFlags = (command: Command): Command =>
   command
@@ -41,19 +44,15 @@ export const registryOptionsOf = (
   flags: RegistryFlags,
   environment: Readonly<Record<string, string | undefined>>,
 ): RegistryOptions => {
+  const { registryConfig, insecureRegistries } = readSettings(schema, { ...flags }, environment);
   const docker = join(homedir(), '.docker/config.json');
-  const config =
-    flags.registryConfig ??
-    environment['ADAPTLET_REGISTRY_CONFIG'] ??
-    (existsSync(docker) ? docker : undefined);
-  const hosts = flags.insecureRegistries ?? environment['ADAPTLET_INSECURE_REGISTRIES'] ?? '';
   return {
     fetch,
     clock: systemClock,
     random: Math.random,
     attempts,
     idleMs,
-    insecureHosts: hosts.split(',').flatMap((host) => (host.trim() === '' ? [] : [host.trim()])),
-    credentials: credentialsIn(config),
+    insecureHosts: insecureRegistries,
+    credentials: credentialsIn(registryConfig ?? docker),
   };
 };
