@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { pause } from '../time/pause.ts';
 import { createAdmin } from './admin/admin.ts';
 import { PlanInForce } from './plan-source/plan-in-force.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
@@ -20,7 +21,7 @@ import { gaugesOf } from './status/gauges.ts';
 import { StatusReport } from './status/status-report.ts';
 
 export type RunningRuntime = Addresses & {
-  /** Ends new requests, lets those under way finish for a while, and gives everything back. */
+  /** Says that it is not ready, answers on for `drainDelay`, then ends new requests and gives everything back. */
   close(): Promise<void>;
 };
 
@@ -102,7 +103,8 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   const cards = new Cards(table, residency, facts, () => {
     return { name: baseModel, digest: identityOf(engine).baseDigest, startedAt: startedAt.wall };
   });
-  const serving = servingOf({ base, baseModel, dataPath, counts, cards });
+  let isLeaving = false;
+  const serving = servingOf({ base, baseModel, dataPath, counts, cards, isLeaving: () => isLeaving });
 
   const status = new StatusReport({
     version,
@@ -192,5 +194,10 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   scrubInBackground(disk.store, logger, stack);
   logger.info(addresses, 'runtime is ready');
   const running = stack.move();
-  return { ...addresses, close: () => running.disposeAsync() };
+  const close = async (): Promise<void> => {
+    isLeaving = true;
+    await pause(clock, settings.drainDelay);
+    await running.disposeAsync();
+  };
+  return { ...addresses, close };
 };

@@ -60,8 +60,8 @@ readOnlyRootFilesystem: true
 {{- define "adaptlet.probes" -}}
 startupProbe:
   httpGet: {path: /livez, port: http}
-  periodSeconds: 5
-  failureThreshold: {{ div (add .startSeconds 4) 5 }}
+  periodSeconds: 1
+  failureThreshold: {{ int64 .startSeconds }}
   timeoutSeconds: 5
 livenessProbe:
   httpGet: {path: /livez, port: http}
@@ -70,7 +70,7 @@ livenessProbe:
   timeoutSeconds: 5
 readinessProbe:
   httpGet: {path: /readyz, port: http}
-  periodSeconds: 5
+  periodSeconds: 1
   failureThreshold: 2
   timeoutSeconds: 5
 {{- end }}
@@ -94,4 +94,16 @@ readinessProbe:
   secret:
     secretName: {{ . }}
     items: [{key: .dockerconfigjson, path: config.json}]
+{{- end }}
+
+{{/* Authorities besides the public ones: node adds the file to its own when it starts. */}}
+{{- define "adaptlet.caCertsVariable" -}}
+- {name: NODE_EXTRA_CA_CERTS, value: /etc/adaptlet/extra-ca/ca.crt}
+{{- end }}
+{{- define "adaptlet.caCertsMount" -}}
+- {name: extra-ca, mountPath: /etc/adaptlet/extra-ca, readOnly: true}
+{{- end }}
+{{- define "adaptlet.caCertsVolume" -}}
+- name: extra-ca
+  configMap: {name: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}
 {{- end }}

@@ -131,6 +131,7 @@ spec:
             - {name: ADAPTLET_OPERATOR_TOKEN, value: /var/run/adaptlet/token}
             - {name: ADAPTLET_GRPC_LISTEN, value: "0.0.0.0:9000"}
             - {name: ADAPTLET_HTTP_LISTEN, value: "0.0.0.0:8080"}
+            - {name: ADAPTLET_DRAIN_DELAY, value: "{{ int64 $runtime.drainSeconds }}s"}
             - {name: ADAPTLET_ADAPTER_MEMORY, value: {{ $runtime.adapters.memory | quote }}}
             - {name: ADAPTLET_ADAPTER_DISK, value: {{ $runtime.adapters.disk | quote }}}
             - {name: ADAPTLET_THREADS, value: {{ int64 $runtime.threads | quote }}}
@@ -153,6 +154,9 @@ spec:
             {{- end }}
             {{- if $runtime.registrySecret }}
             - {name: ADAPTLET_REGISTRY_CONFIG, value: /etc/adaptlet/registry/config.json}
+            {{- end }}
+            {{- if $root.Values.extraCACerts }}
+            {{- include "adaptlet.caCertsVariable" . | nindent 12 }}
             {{- end }}
             {{- with $runtime.extraEnv }}
             {{- toYaml . | nindent 12 }}
@@ -181,6 +185,9 @@ spec:
             {{- if $runtime.registrySecret }}
             - {name: registry, mountPath: /etc/adaptlet/registry, readOnly: true}
             {{- end }}
+            {{- if $root.Values.extraCACerts }}
+            {{- include "adaptlet.caCertsMount" . | nindent 12 }}
+            {{- end }}
             {{- with $runtime.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -208,6 +215,9 @@ spec:
           emptyDir: {}
         {{- with $runtime.registrySecret }}
         {{- include "adaptlet.registryVolume" . | nindent 8 }}
+        {{- end }}
+        {{- with $root.Values.extraCACerts }}
+        {{- include "adaptlet.caCertsVolume" . | nindent 8 }}
         {{- end }}
         {{- with $runtime.extraVolumes }}
         {{- toYaml . | nindent 8 }}

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { nameSchema, namespaceSchema } from '../../api/names.ts';
-import { bytes, count, labels, list, logLevel, otlpEndpoint } from '../../settings/values.ts';
+import { bytes, count, duration, labels, list, logLevel, otlpEndpoint } from '../../settings/values.ts';
 import { evictionPolicyNames } from '../residency/eviction-policies.ts';
 
 /**
@@ -82,6 +82,11 @@ export const settingsSchema = z.object({
     .string()
     .default('127.0.0.1:8080')
     .describe('Address of HTTP: OpenAI API, /metrics, /livez, /readyz.'),
+  drainDelay: duration
+    .prefault('0s')
+    .describe(
+      'How long it goes on answering after SIGTERM while /readyz already says no, so that load balancers stop sending first.',
+    ),
   adminListen: z
     .string()
     .optional()

@@ -14,6 +14,8 @@ export type ServingParts = {
   readonly dataPath: DataPath;
   readonly counts: RolloutCounts;
   readonly cards: Cards;
+  /** It still answers, and nobody new should come. */
+  readonly isLeaving: () => boolean;
 };
 
 const baseOf = (name: string, info: EngineInfo): Serving['base'] => {
@@ -72,7 +74,14 @@ export const modelViewOf = (
 };
 
 /** The data path as the servers see it. */
-export const servingOf = ({ base, baseModel, dataPath, counts, cards }: ServingParts): Serving => ({
+export const servingOf = ({
+  base,
+  baseModel,
+  dataPath,
+  counts,
+  cards,
+  isLeaving,
+}: ServingParts): Serving => ({
   generate: (context, request, signal) => dataPath.generate(context, request, signal),
   encode: (context, request, signal) => dataPath.encode(context, request, signal),
   infer: (context, request, signal) => dataPath.infer(context, request, signal),
@@ -82,5 +91,5 @@ export const servingOf = ({ base, baseModel, dataPath, counts, cards }: ServingP
   get base() {
     return baseOf(baseModel, base.engine.info());
   },
-  ready: () => readinessOf(base),
+  ready: () => (isLeaving() ? { ok: false, reason: 'it is stopping' } : readinessOf(base)),
 });

@@ -4,6 +4,12 @@
  */
 import { connect, type Server, type Socket } from 'node:net';
 
+/**
+ * Milliseconds for a connection to come about. The kernel would try for two minutes, and whoever is at the other end of the
+ * bridge believes meanwhile that it is connected.
+ */
+const connectMs = 3000;
+
 /** Where the connections of the socket at port `from` lead. */
 export type ForwardRequest = { readonly from: number; readonly host: string; readonly port: number };
 
@@ -17,6 +23,8 @@ const join = (from: Socket, to: Socket): void => {
 process.on('message', ({ from, host, port }: ForwardRequest, server: Server) => {
   server.on('connection', (incoming) => {
     const outgoing = connect({ host, port, noDelay: true });
+    const giveUp = setTimeout(() => outgoing.destroy(new Error('nobody answers')), connectMs);
+    outgoing.once('connect', () => clearTimeout(giveUp)).once('close', () => clearTimeout(giveUp));
     incoming.setNoDelay(true);
     join(incoming, outgoing);
     join(outgoing, incoming);

@@ -107,6 +107,14 @@ export class LabRegistry implements AsyncDisposable {
     await this.#network.runOk([this.#oras, 'cp', ...this.#access('to-'), ...source, `${this.host}/${image}`]);
   }
 
+  /** From here on it takes connections and answers none. */
+  pause(): void {
+    process.kill(this.#process.pid, 'SIGSTOP');
+  }
+  resume(): void {
+    process.kill(this.#process.pid, 'SIGCONT');
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#process.end();
   }
