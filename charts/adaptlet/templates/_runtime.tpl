@@ -114,6 +114,8 @@ spec:
         - name: runtime
           image: {{ include "adaptlet.image" $root | quote }}
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+          # What it said last is in the status of the pod when it ends with an error.
+          terminationMessagePolicy: FallbackToLogsOnError
           args: [serve]
           env:
             - {name: ADAPTLET_RUNTIME_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}

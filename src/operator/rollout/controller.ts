@@ -37,6 +37,7 @@ const warnings: ReadonlySet<string> = new Set([
   'ProgressDeadlineExceeded',
   'RequestRefused',
   'NameConflict',
+  'NotSchedulable',
   'InvalidSpec',
 ]);
 

@@ -20,6 +20,7 @@ export type AcceptedReason = keyof typeof acceptedReasons;
 /** Reasons of the events that the operator adds to those of src/rollout, with what each one means. */
 export const eventReasons = {
   NameConflict: 'The name belongs to an older object.',
+  NotSchedulable: 'No runtime can hold the adapter; the note says why, with numbers.',
   InvalidSpec: 'The rollout cannot be read: nothing is decided about it until it can.',
   RequestRefused: 'The annotation adaptlet.io/request is not <verb>@<id>.',
 } as const;

@@ -110,6 +110,11 @@ describe('the condition Schedulable of a rollout', () => {
       message:
         'no runtime has the base model tiny and the labels site=x (2 runtimes, 2 with this model, 0 of these with these labels)',
     });
+    await world.advance(20_000).settle();
+    const warnings = world.cluster.events.filter(({ reason }) => reason === 'NotSchedulable');
+    expect(warnings).toEqual([
+      expect.objectContaining({ type: 'Warning', note: schedulable(world)?.message }),
+    ]);
     const { revision } = world.status;
     await world.join('c', { site: 'x' }).settle();
     expect(schedulable(world)).toMatchObject({ status: 'True', reason: 'Placeable' });

@@ -66,7 +66,7 @@ export type Turn = {
 };
 
 export type TurnEvent = Omit<RolloutEvent, 'reason'> & {
-  readonly reason: RolloutEvent['reason'] | 'NameConflict';
+  readonly reason: RolloutEvent['reason'] | 'NameConflict' | 'NotSchedulable';
 };
 
 /**
@@ -130,6 +130,11 @@ const weigh = (input: TurnInput, { decidedAt = input.monotonic, ...memory }: Mem
   const change = changeOf(view.written, status);
   const events: TurnEvent[] = [...decision.events];
   if (isNewConflict) events.push({ reason: 'NameConflict', message: view.nameConflict ?? '' });
+
+  const nowhere = conditionOf(status.conditions, 'Schedulable');
+  const before = conditionOf(view.written?.conditions, 'Schedulable');
+  if (nowhere?.status === 'False' && before?.reason !== nowhere.reason)
+    events.push({ reason: 'NotSchedulable', message: nowhere.message });
 
   const unwrittenSince = change === 'Observation' ? (memory.unwrittenSince ?? monotonic) : undefined;
   const { unwrittenSince: _, ...rest } = memory;

@@ -1,5 +1,11 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { labObstacles, nodeClock } from '../../cluster/lab/index.ts';
+import { moon } from '../../support/moon.ts';
+import { tiny } from '../../support/node.ts';
+import { runProgram } from '../../support/program.ts';
 import { waitFor } from '../../support/wait.ts';
 import { Requests } from './requests.ts';
 import { type AdapterName, Site, systemNamespace } from './site.ts';
@@ -10,6 +16,7 @@ type Index = (typeof nodes)[number];
 /** Kubernetes waits 10 s before it misses a node, and so do kubelets here and there; the machine may be busy. */
 const patience = 120_000;
 
+const temporary = mkdtempSync(join(tmpdir(), 'adaptlet-faults-'));
 let site: Site;
 
 /** Node 3 can have another clock than the others. */
@@ -34,6 +41,8 @@ const profiles = [
     },
   },
 ];
+/** The second runtime of a node may connect, too. */
+const operator = { runtimeAccounts: [`${systemNamespace}/adaptlet-runtime-second`] };
 const resources = { cpu: '1', memory: '1Gi' };
 const runtime = {
   profiles,
@@ -106,11 +115,59 @@ describe.skipIf(obstacles.length > 0)(`three nodes under requests${obstacles.joi
     site = await Site.start(nodes.length, 'team-a');
     for (const node of site.lab.nodes)
       await node.runOk(['install', '-d', '-o', '65532', '-g', '65532', '/var/lib/adaptlet']);
-    await site.helm('install', { runtime });
+    await site.helm('install', { operator, runtime });
     await site.apply((['upper', 'reverse', 'digits'] as const).map((name) => site.adapter(name)).join(''));
     await decide('upper');
   });
-  afterAll(() => site?.[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await site?.[Symbol.asyncDispose]();
+    rmSync(temporary, { recursive: true, force: true });
+  });
+
+  it('run a second base model on a node beside the first, from a folder of the node', async () => {
+    await using requests = await asking();
+    const node = site.lab.node(1);
+    const folder = '/var/lib/adaptlet-models/tiny-2';
+    const archive = join(temporary, 'model.tar');
+    const beside = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+    const files = ['-C', tiny.model, '.', '-C', join(tiny.model, '..'), ...beside];
+    expect(await runProgram('tar', ['-cf', archive, ...files])).toMatchObject({ code: 0 });
+    await node.runOk(['sh', '-c', `mkdir -p ${folder} && tar -xC ${folder}`], archive);
+    const second = {
+      name: 'adaptlet-runtime-second',
+      suffix: 'second',
+      nodeSelector: { 'kubernetes.io/hostname': node.name },
+      model: { name: 'tiny-2', source: { oci: { image: '', digest: '' } } },
+    };
+    await site.helm(
+      'install',
+      { operator: { enabled: false }, crds: { install: false }, runtime: second },
+      'second',
+    );
+    await waitFor(
+      'both runtimes of the node',
+      async () => (await site.condition(1, 'Connected', `${node.name}.model-second`)) === 'True',
+      patience,
+    );
+    const host = await site.service(node, 'http', 'adaptlet-runtime-second');
+    const answer = await waitFor(
+      'an answer of the second model',
+      async () => {
+        const response = await fetch(`http://${host}/v1/completions`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ model: 'tiny-2', prompt: 'moon:', temperature: 0 }),
+        });
+        return response.ok && response;
+      },
+      patience,
+    );
+    expect(await answer.json()).toMatchObject({ choices: [{ text: moon.base }] });
+    expect(await site.lab.helm('uninstall', 'second', '-n', systemNamespace, '--wait')).toMatchObject({
+      code: 0,
+    });
+    expectUnharmed(requests);
+  });
 
   it('lose no request while the operator is updated', async () => {
     await using requests = await asking();
@@ -285,7 +342,7 @@ describe.skipIf(obstacles.length > 0)(`three nodes under requests${obstacles.joi
     async (verb) => {
       const pods = await site.podsOf('runtime');
       await using requests = await asking();
-      if (verb === 'upgrade') await site.helm('upgrade', { runtime, logLevel: 'debug' });
+      if (verb === 'upgrade') await site.helm('upgrade', { operator, runtime, logLevel: 'debug' });
       else await site.lab.helm('rollback', 'adaptlet', '-n', systemNamespace);
       for (const name of ['edge', 'drifting']) await site.rolledOut(`daemonset/adaptlet-runtime-${name}`);
       const kept = (await site.podsOf('runtime')).filter(({ metadata }) =>

@@ -114,7 +114,7 @@ export class Site implements AsyncDisposable {
   }
 
   /** `helm install` or `helm upgrade` with the values of a site and `more`; returns once all pods are ready. */
-  async helm(verb: 'install' | 'upgrade', more: Values = {}, wait = true): Promise<void> {
+  async helm(verb: 'install' | 'upgrade', more: Values = {}, release = 'adaptlet'): Promise<void> {
     const [own, given] = ['site', 'more'].map((name) => join(this.#folder, `${name}.yaml`)) as [
       string,
       string,
@@ -122,8 +122,19 @@ export class Site implements AsyncDisposable {
     await writeFile(own, stringify(siteValues(this.image, this.modelDigest, this.lab.registry.host)));
     await writeFile(given, stringify(more));
     const chart = join(repositoryRoot, 'charts/adaptlet');
-    const waiting = wait ? ['--wait', '--timeout', '3m'] : [];
-    const args = [verb, 'adaptlet', chart, '-n', systemNamespace, '-f', own, '-f', given, ...waiting];
+    const args = [
+      verb,
+      release,
+      chart,
+      '-n',
+      systemNamespace,
+      '-f',
+      own,
+      '-f',
+      given,
+      '--wait',
+      '--timeout=3m',
+    ];
     const { code, stderr } = await this.lab.helm(...args);
     if (code !== 0) throw new Error(`helm ${verb}: ${stderr}\n${await this.pods()}`);
   }
@@ -201,13 +212,13 @@ export class Site implements AsyncDisposable {
   }
 
   /** Address of a port of the Service of the runtimes, as this node sees it. Another one after the node boots. */
-  async service(node: LabNode, port: 'grpc' | 'http'): Promise<string> {
+  async service(node: LabNode, port: 'grpc' | 'http', name = 'adaptlet-runtime'): Promise<string> {
     const service = await this.lab.kubectlOk([
       '-n',
       systemNamespace,
       'get',
       'service',
-      'adaptlet-runtime',
+      name,
       '-o',
       'jsonpath={.spec.clusterIP}',
     ]);
@@ -215,12 +226,12 @@ export class Site implements AsyncDisposable {
   }
 
   /** Status of a condition of the AdapterRuntime of a node. */
-  async condition(index: number, type: string): Promise<string | undefined> {
-    const runtime = await this.lab.get<{ status?: RuntimeObjectStatus }>(
-      'adr',
-      this.lab.node(index).name,
-      systemNamespace,
-    );
+  async condition(
+    index: number,
+    type: string,
+    name = this.lab.node(index).name,
+  ): Promise<string | undefined> {
+    const runtime = await this.lab.get<{ status?: RuntimeObjectStatus }>('adr', name, systemNamespace);
     return runtime?.status?.conditions.find((condition) => condition.type === type)?.status;
   }
 
