@@ -30,7 +30,7 @@ const reasonOf = (error: unknown): string => {
 export class Requests implements AsyncDisposable {
   readonly #seen = new Map<number, Seen>();
   readonly #lanes: Promise<void>[];
-  #running = true;
+  readonly #stop = new AbortController();
 
   /** `hosts`: host:port of HTTP by the number of the node. */
   constructor(hosts: ReadonlyMap<number, string>, model: string) {
@@ -47,7 +47,7 @@ export class Requests implements AsyncDisposable {
     const seen: Seen = { answered: 0, failures: [], wrong: [], adapters: new Set(), longestGapMs: 0 };
     this.#seen.set(node, seen);
     let lastAnswer = performance.now();
-    for (let i = 0; this.#running; i++) {
+    for (let i = 0; !this.#stop.signal.aborted; i++) {
       try {
         const response = await fetch(`http://${host}/v1/completions`, {
           method: 'POST',
@@ -74,7 +74,7 @@ export class Requests implements AsyncDisposable {
 
   /** Ends all clients after their present requests. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#running = false;
+    this.#stop.abort();
     await Promise.all(this.#lanes);
   }
 }
