@@ -7,7 +7,7 @@ import type { RuntimeObject } from './objects/objects.ts';
 export const objectMetrics = {
   offlineSince: {
     name: 'adaptlet_runtime_offline_since_timestamp_seconds',
-    help: 'When a runtime went offline, in Unix time; by its namespace, name and node. Those that are connected have none.',
+    help: 'When the runtime of a node went offline, in Unix time; by its namespace, name and node. Those that are connected have none.',
   },
   failedRuntimes: {
     name: 'adaptlet_adapter_failed_runtimes',
@@ -27,6 +27,8 @@ export const objectGauges = (
     ...objectMetrics.offlineSince,
     samples: Iterator.from(runtimes)
       .flatMap(({ metadata: { namespace, name }, status }) => {
+        // A pod that ended is no trouble.
+        if (status?.kind === 'Pod') return [];
         const away = conditionOf(status?.conditions, 'Connected')?.status === 'False';
         const since = Date.parse(status?.disconnectedAt ?? '');
         if (!away || Number.isNaN(since)) return [];

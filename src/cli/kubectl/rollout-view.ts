@@ -68,9 +68,17 @@ const runtimeRow = (runtime: RuntimeObject, rollout: RolloutObject, now: number)
   return { depth: 2, text: `${icon(tone)} ${metadata.name}`, state, info };
 };
 
+/** Runtimes of pods are for rollouts of their namespace, while they are connected. */
+const applies = (runtime: RuntimeObject, { metadata, spec }: RolloutObject): boolean => {
+  const { namespace, labels } = runtime.metadata;
+  const isOfPod = runtime.status?.kind !== 'Node';
+  if (isOfPod && (namespace !== metadata.namespace || !isConnected(runtime))) return false;
+  return selects(spec.runtimeSelector, labels);
+};
+
 const treeRows = (rollout: RolloutObject, runtimes: readonly RuntimeObject[], now: number): Row[] => {
-  const { spec, status } = rollout;
-  const applying = runtimes.filter(({ metadata }) => selects(spec.runtimeSelector, metadata.labels));
+  const { status } = rollout;
+  const applying = runtimes.filter((runtime) => applies(runtime, rollout));
   const arms: Row[] = [];
   if (status?.canary !== undefined) {
     const info = status.abort === undefined ? `canary, ${status.weights.canary} %` : 'given up';

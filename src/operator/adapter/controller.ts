@@ -127,7 +127,7 @@ export class AdapterController implements Controller {
     const resolution = source.kind === 'Tag' ? resolver.of(read.key, uid, source.image) : undefined;
     if (source.kind !== 'Tag') resolver.forget(uid);
     const digest = digestOf(source, resolution);
-    const { runtimes, changesInMs } = presences.now();
+    const { runtimes, changesInMs } = presences.now(adapter.metadata.namespace);
     const monotonic = clock.monotonic();
     const decision = decideAdapter({
       adapter,

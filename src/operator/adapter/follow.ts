@@ -1,7 +1,8 @@
 import type { ObjectKey } from '../../api/names.ts';
+import { isWithin, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
-import { changesPlace, type Presences } from '../reconcile/presence.ts';
+import { movedIn, type Presences } from '../reconcile/presence.ts';
 import { adaptersNamedBy, type Uses } from '../reconcile/uses.ts';
 import type { Resolver } from './resolver.ts';
 
@@ -36,28 +37,37 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
       if (read !== undefined) for (const key of adaptersNamedBy(read)) known(key, afterMs);
     }
   };
-  const wanted = (afterMs: number): void => {
+  const wanted = (scope: Scope, afterMs: number): void => {
     for (const { key, object } of objects.adapters.list()) {
+      if (!isWithin(scope, key)) continue;
       const isPreloaded = object !== undefined && object.spec.preload.tier !== 'None';
       if (isPreloaded || hasAny(uses.rolloutsOf(key))) enqueue(key, afterMs);
     }
   };
-  let models = new Set<string>();
+  /** Base models of runtimes that are not away, with the scope of the runtimes. */
+  let models: ReadonlyMap<string, Scope> = new Map();
   let cancel: (() => void) | undefined;
-  const gather = (afterMs: number): void => {
+  const gathered = new Set<Scope>();
+  const gather = (scope: Scope, afterMs: number): void => {
+    gathered.add(scope);
     cancel ??= clock.after(afterMs, () => {
       cancel = undefined;
       sweep();
     });
   };
   const sweep = (): void => {
-    wanted(connectionMs);
-    const { runtimes, changesInMs } = presences.now();
-    const now = new Set(runtimes.flatMap((r) => (r.presence === 'Away' ? [] : [r.baseModel])));
-    const isSame = now.size === models.size && [...now].every((model) => models.has(model));
+    const scopes = gathered.has(undefined) ? [undefined] : [...gathered];
+    gathered.clear();
+    for (const scope of scopes) wanted(scope, connectionMs);
+    const { runtimes, changesInMs } = presences.everywhere();
+    const present = runtimes.filter(({ presence }) => presence !== 'Away');
+    const now = new Map(present.map(({ scope, baseModel }) => [`${scope ?? ''}/${baseModel}`, scope]));
+    const changed = [...now, ...models].filter(([model]) => !now.has(model) || !models.has(model));
     models = now;
-    if (!isSame) for (const { key } of objects.adapters.list()) enqueue(key, connectionMs);
-    if (changesInMs !== undefined) gather(changesInMs);
+    const concerned = new Set(changed.map(([, scope]) => scope));
+    for (const { key } of objects.adapters.list())
+      if ([...concerned].some((scope) => isWithin(scope, key))) enqueue(key, connectionMs);
+    if (changesInMs !== undefined) gather(undefined, changesInMs);
   };
 
   const stops = [
@@ -70,16 +80,17 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
       for (const key of keys) known(key, 0);
     }),
     objects.runtimes.onChange((change) => {
-      if (changesPlace(change)) gather(gatherMs);
+      const moved = movedIn(change);
+      if (moved !== 'None') gather(moved.scope, gatherMs);
     }),
     claims.onChange((kind, key) => {
       if (kind === 'Adapter') enqueue(key, 50);
       if (kind === 'AdapterRollout') namedBy([key], reportMs);
     }),
     resolver.onChange((key) => enqueue(key, 0)),
-    fleet.onChange(({ runtime, connection, adapters, rollouts }) => {
+    fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
       if (connection) {
-        gather(gatherMs);
+        gather(scope, gatherMs);
         for (const key of fleet.get(runtime)?.adapters.keys() ?? []) known(key, connectionMs);
       }
       for (const key of adapters) known(key, reportMs);
@@ -87,7 +98,7 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     }),
   ];
   for (const { key } of objects.adapters.list()) enqueue(key, 0);
-  gather(gatherMs);
+  gather(undefined, gatherMs);
   return () => {
     cancel?.();
     for (const stop of stops) stop();

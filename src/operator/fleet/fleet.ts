@@ -2,6 +2,7 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { CopyReport } from '../../control/copies-wire.ts';
 import type { Revision } from '../../control/revision.ts';
 import type { WeightCounts } from '../../rollout/judge/reports.ts';
+import type { Scope } from '../objects/scope.ts';
 
 /** `namespace/name` of an AdapterRuntime. */
 export type RuntimeKey = ObjectKey;
@@ -112,6 +113,8 @@ export type RuntimeState = {
 
 export type FleetChange = {
   readonly runtime: RuntimeKey;
+  /** The only namespace that it counts for. */
+  readonly scope: Scope;
   /** It connected or went away, or its base model was loaded. */
   readonly connection: boolean;
   readonly adapters: ReadonlySet<ObjectKey>;

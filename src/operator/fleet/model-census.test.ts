@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
+import { objectKey } from '../../api/names.ts';
 import { aRuntimeState, runtimeKey } from '../testing/fake-fleet.ts';
 import type { RuntimeState } from './fleet.ts';
 import { censusOf, othersIn, signOf, verdictOf } from './model-census.ts';
@@ -72,5 +73,16 @@ describe('the base models of a fleet', () => {
     expect(sign(at('1', a), at('2', a), at('3', b))).toBe(sign(at('1', a)));
     expect(sign(at('1', a), at('2', b))).not.toBe(sign(at('1', a)));
     expect(sign(at('1', b))).not.toBe(sign(at('1', a)));
+  });
+
+  it('of pods are compared with nodes and with their own namespace, and are no concern of others', () => {
+    const pod = (namespace: string, name: string, digest: typeof a): RuntimeState => ({
+      ...at(name, digest, { kind: 'Pod' }),
+      key: objectKey(namespace, name),
+    });
+    const states = [at('1', a), pod('team-a', '1', b), pod('team-a', '2', b), pod('team-b', '1', a)];
+    expect(verdicts(...states)).toEqual(['Same', 'Same', 'Same', 'Same']);
+    expect(verdicts(at('1', a), at('2', a), pod('team-a', '1', b))).toEqual(['Same', 'Same', 'Other']);
+    expect(signOf(censusOf([at('1', a), pod('team-a', '1', b)]))).not.toBe(signOf(censusOf([at('1', a)])));
   });
 });

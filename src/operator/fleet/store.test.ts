@@ -285,4 +285,23 @@ describe('reports in any order', () => {
     for (const canary of [1, 5, 5, 5]) fleet.update(local, update(1n, { change: served(canary) }));
     expect(fleet.get(node)?.rollouts.get(rollout)?.served.canary).toBe(5);
   });
+
+  it('take nothing from a pod about other namespaces, neither from its stream nor from a relay', () => {
+    const pod = objectKey('team-a', 'pod-1');
+    const there = objectKey('team-b', 'one');
+    const told = opened(1n, { [one]: 'Failed', [there]: 'Failed' });
+    const refused = new Map([`Route ${one}`, `Route ${there}`].map((key) => [key, 'no room']));
+    for (const [source, seq] of [
+      [local, 1n],
+      [{ name: 'other' }, 2n],
+    ] as const) {
+      fleet.update(source, { ...told, key: pod, kind: 'Pod', connectionSeq: seq, refused });
+      expect([...(fleet.get(pod)?.adapters.keys() ?? [])]).toEqual([one]);
+      expect([...(fleet.get(pod)?.refused.keys() ?? [])]).toEqual([`Route ${one}`]);
+      expect(changes.at(-1)).toMatchObject({ scope: 'team-a', adapters: new Set([one]) });
+    }
+    fleet.update(local, told);
+    expect(fleet.get(node)?.adapters.size).toBe(2);
+    expect(changes.at(-1)?.scope).toBeUndefined();
+  });
 });

@@ -2,9 +2,10 @@ import type { ObjectKey } from '../../api/names.ts';
 import { noRevision } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
+import { scopeOf } from '../objects/scope.ts';
 import { limitCounts, withFormerCounts } from './counts.ts';
 import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from './fleet.ts';
-import { type Change, maxReported, type Update } from './update.ts';
+import { type Change, maxReported, type Update, within } from './update.ts';
 
 /** Who tells of a runtime: this replica itself, or one connection of another. */
 export type Source = { readonly name: string };
@@ -41,6 +42,7 @@ const nothing: ReadonlySet<ObjectKey> = new Set();
  * - Only who has a runtime can say that it is gone, and it is shown as disconnected only when nobody has it for 10
  *   seconds: a runtime that moves from one replica to another never is.
  * - Counters are cumulative: telling something twice changes nothing.
+ * - What a pod tells of another namespace than its own is left out.
  */
 export class FleetStore implements Fleet {
   readonly #clock: Clock;
@@ -77,7 +79,8 @@ export class FleetStore implements Fleet {
    * Takes in an update. False: it is about a connection that does not count, or that was never opened.
    * @throws HELLO_INVALID when the runtime would have more entries than anyone has
    */
-  update(source: Source, update: Update): boolean {
+  update(source: Source, told: Update): boolean {
+    const update = within(scopeOf(told.kind, told.key), told);
     const known = this.#entries.get(update.key);
     if (
       known !== undefined &&
@@ -175,6 +178,7 @@ export class FleetStore implements Fleet {
     if (change?.removalsHeld !== undefined) entry.state = withRemovals(entry.state, change.removalsHeld);
     const told: FleetChange = {
       runtime: update.key,
+      scope: scopeOf(state.kind, update.key),
       connection: connection || isLoaded,
       ...touched,
       acknowledged: update.acknowledged !== undefined || update.refused !== undefined,
@@ -194,6 +198,7 @@ export class FleetStore implements Fleet {
       entry.state = { ...entry.state, connected: false, disconnectedAt: lostAt };
       this.#tell({
         runtime: key,
+        scope: scopeOf(entry.state.kind, key),
         connection: true,
         adapters: nothing,
         rollouts: nothing,

@@ -15,6 +15,7 @@ import type {
   RolloutReport,
   Usage as WireUsage,
 } from '../../gen/adaptlet/control/v1/control.ts';
+import { isWithin, type Scope } from '../objects/scope.ts';
 import type {
   AdapterState,
   HeldCanary,
@@ -54,6 +55,33 @@ export type Update = {
   readonly acknowledged?: Revision;
   readonly refused?: ReadonlyMap<string, string>;
 };
+
+/** The update without what is about other namespaces than the one of the scope. */
+export const within = (scope: Scope, update: Update): Update => {
+  if (scope === undefined) return update;
+  const { change, refused } = update;
+  const isOwn = (key: ObjectKey): boolean => isWithin(scope, key);
+  return {
+    ...update,
+    ...(change === undefined
+      ? {}
+      : {
+          change: {
+            ...change,
+            adapters: onlyOf(change.adapters, isOwn),
+            gone: change.gone.filter(isOwn),
+            rollouts: onlyOf(change.rollouts, isOwn),
+            goneRollouts: change.goneRollouts.filter(isOwn),
+          },
+        }),
+    ...(refused === undefined
+      ? {}
+      : { refused: onlyOf(refused, (key) => isOwn((key.split(' ')[1] ?? '') as ObjectKey)) }),
+  };
+};
+
+const onlyOf = <K, V>(entries: ReadonlyMap<K, V>, isKept: (key: K) => boolean): ReadonlyMap<K, V> =>
+  new Map([...entries].filter(([key]) => isKept(key)));
 
 /** Most adapters, and most rollouts, of one report and of one runtime. */
 export const maxReported = 50_000;

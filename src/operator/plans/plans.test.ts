@@ -30,7 +30,7 @@ const follow = (
 ): Following & { told: number } => {
   objects.runtime('nodes', name, labels);
   const state = { told: 0 };
-  const following = plans.follow(key(name), baseModel, () => {
+  const following = plans.follow({ key: key(name), kind: 'Node', baseModel }, () => {
     state.told += 1;
   });
   return Object.assign(state, { plan: () => following.plan(), close: () => following.close() });
@@ -181,7 +181,7 @@ describe('the plans of runtimes', () => {
     objects.adapters.put(adapter('sql', { preload: { tier: 'Memory', ...selector } }));
     const tier = () =>
       (a.plan()?.plan.get('AdapterSpec team-a/sql')?.body as { tier?: string } | undefined)?.tier;
-    const a = plans.follow(key('a'), 'tiny', () => undefined);
+    const a = plans.follow({ key: key('a'), kind: 'Node', baseModel: 'tiny' }, () => undefined);
     clock.advance(10);
     expect(a.plan()).toBeUndefined();
     objects.runtime('nodes', 'a');
@@ -308,5 +308,39 @@ describe('the input of plans', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('of a pod have what is of its namespace, also of selectors and of what cannot be read', () => {
+    for (const namespace of ['team-a', 'team-b']) {
+      objects.adapters.put(anAdapter({ name: 'sql', namespace }, { digest }));
+      objects.rollouts.put(aRollout({ name: 'r', namespace }, { adapter: 'sql' }, aStatus()));
+      objects.routes.put(aRoute({ name: 'way', namespace }, {}));
+    }
+    objects.routes.put(aRoute({ name: 'x', namespace: 'team-b' }), false);
+    const followPod = (namespace: string, name: string): Following => {
+      objects.runtime(namespace, name);
+      const identity = { key: objectKey(namespace, name), kind: 'Pod', baseModel: 'tiny' } as const;
+      return plans.follow(identity, () => undefined);
+    };
+    const [first, second, other] = [
+      followPod('team-a', '1'),
+      followPod('team-a', '2'),
+      followPod('team-c', '1'),
+    ];
+    const node = follow('n');
+    clock.advance(100);
+    expect(keysOf(first)).toEqual(['AdapterSpec team-a/sql', 'Route team-a/way', 'Split team-a/r']);
+    expect(first.plan()?.withheld).toEqual(new Set());
+    expect(second.plan()?.plan).toBe(first.plan()?.plan);
+    expect(keysOf(other)).toEqual([]);
+    expect(keysOf(node)).toHaveLength(6);
+    expect(plans.gauges().views).toBe(3);
+    const selector = { runtimeSelector: { matchLabels: { 'adaptlet.io/x': 'y' } } };
+    objects.rollouts.put(
+      aRollout({ name: 'r', namespace: 'team-b' }, { adapter: 'sql', ...selector }, aStatus()),
+    );
+    objects.runtime('team-a', '1', { 'adaptlet.io/x': 'y' });
+    clock.advance(100);
+    expect(second.plan()?.plan).toBe(first.plan()?.plan);
   });
 });

@@ -4,9 +4,9 @@ import type { Revision } from '../../control/revision.ts';
 import type { Plan } from '../../plan/resources.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Collection, Objects } from '../objects/objects.ts';
+import { type Scope, scopeOf } from '../objects/scope.ts';
 import { inputOf } from './inputs.ts';
-import { planOf, type Snapshot, snapshotOf } from './snapshot.ts';
-import { Selectors } from './views.ts';
+import { Moment, planOf, type Snapshot } from './snapshot.ts';
 
 /** The plan of one runtime at one moment. */
 export type RuntimePlan = {
@@ -32,6 +32,7 @@ const minPauseMs = 10;
 
 type View = {
   readonly name: string;
+  readonly scope: Scope;
   readonly baseModel: string;
   /** A runtime that has this view now: what it is compiled for. */
   key: ObjectKey;
@@ -43,16 +44,22 @@ type View = {
 
 type Reached = Pick<RuntimePlan, 'revision' | 'seen'>;
 
-type Follower = {
+/** A runtime that follows its plan. */
+export type FollowerInfo = {
   readonly key: ObjectKey;
+  readonly kind: 'Node' | 'Pod';
   readonly baseModel: string;
+};
+
+type Follower = Omit<FollowerInfo, 'kind'> & {
+  readonly scope: Scope;
   readonly changed: () => void;
   view: View | undefined;
 };
 
 /**
  * The plans of all connected runtimes. Runtimes that see the objects alike share one, and all plans share the resources
- * that did not change.
+ * that did not change. The plan of a pod is made of its namespace alone.
  *
  * Guarantees: a plan is of the state at its revision or a newer one; a change that cannot matter compiles nothing;
  * between two views others get their turn.
@@ -63,8 +70,8 @@ export class Plans {
   readonly #followers = new Set<Follower>();
   readonly #ends: (() => void)[];
   readonly #views = new Map<string, View>();
-  #snapshot: Snapshot | undefined;
-  #selectors: Selectors | undefined;
+  /** Undefined after something changed. */
+  #moment: Moment | undefined;
   /** Followers that may belong to another view than before. */
   #unplaced = false;
   #stopTimer: (() => void) | undefined;
@@ -75,8 +82,7 @@ export class Plans {
     this.#objects = objects;
     this.#clock = clock;
     const stale = (): void => {
-      this.#snapshot = undefined;
-      this.#selectors = undefined;
+      this.#moment = undefined;
       this.#unplaced = true;
       this.#schedule();
     };
@@ -93,8 +99,8 @@ export class Plans {
   }
 
   /** `changed` is called when `plan()` may be another one. */
-  follow(key: ObjectKey, baseModel: string, changed: () => void): Following {
-    const follower: Follower = { key, baseModel, changed, view: undefined };
+  follow({ key, kind, baseModel }: FollowerInfo, changed: () => void): Following {
+    const follower: Follower = { key, scope: scopeOf(kind, key), baseModel, changed, view: undefined };
     this.#followers.add(follower);
     this.#unplaced = true;
     this.#schedule();
@@ -123,7 +129,7 @@ export class Plans {
     if (view?.compiled === undefined) return undefined;
     const { plan, snapshot, ...reached } = view.compiled;
     // Nothing that matters came since: the plan is that of now as well.
-    const isOfNow = snapshot === this.#snapshot && !this.#unplaced;
+    const isOfNow = snapshot === this.#moment?.snapshot(view.scope) && !this.#unplaced;
     return { plan, withheld: snapshot.withheld, ...(isOfNow ? this.#reached() : reached) };
   }
 
@@ -148,14 +154,15 @@ export class Plans {
     }
     // Before anything is looked at: what comes meanwhile may be in the plan, what came before is.
     const reached = this.#reached();
-    this.#snapshot ??= snapshotOf(this.#objects);
-    const told = this.#place();
-    const view = [...this.#views.values()].find(({ compiled }) => compiled?.snapshot !== this.#snapshot);
+    const moment = (this.#moment ??= new Moment(this.#objects));
+    const told = this.#place(moment);
+    const isDue = ({ compiled, scope }: View): boolean => compiled?.snapshot !== moment.snapshot(scope);
+    const view = [...this.#views.values()].find(isDue);
     if (view !== undefined) {
-      this.#compile(view, this.#snapshot, reached);
+      this.#compile(view, moment.snapshot(view.scope), reached);
       for (const follower of this.#followers) if (follower.view === view) told.add(follower);
     }
-    const isLast = [...this.#views.values()].every(({ compiled }) => compiled?.snapshot === this.#snapshot);
+    const isLast = ![...this.#views.values()].some(isDue);
     // Only a whole round counts for the pause: its views are one change.
     if (isLast) this.#ranAt = this.#clock.monotonic();
     else this.#schedule();
@@ -170,16 +177,16 @@ export class Plans {
   }
 
   /** Gives every follower its view. The result: those that have another one now. */
-  #place(): Set<Follower> {
+  #place(moment: Moment): Set<Follower> {
     const moved = new Set<Follower>();
     if (!this.#unplaced) return moved;
     this.#unplaced = false;
-    this.#selectors ??= Selectors.of(this.#objects.adapters.list(), this.#objects.rollouts.list());
     const used = new Set<View>();
     for (const follower of this.#followers) {
       const runtime = this.#objects.runtimes.get(follower.key)?.object;
       // Labels of an AdapterRuntime that was deleted a moment ago would be a guess: nothing is sent until it is back.
-      const view = runtime === undefined ? undefined : this.#viewOf(follower, runtime.metadata.labels);
+      const view =
+        runtime === undefined ? undefined : this.#viewOf(moment, follower, runtime.metadata.labels);
       if (view !== follower.view) moved.add(follower);
       follower.view = view;
       if (view !== undefined) used.add(view);
@@ -188,16 +195,13 @@ export class Plans {
     return moved;
   }
 
-  #viewOf({ key, baseModel, view: former }: Follower, labels: View['labels']): View {
-    const selectors = (this.#selectors ??= Selectors.of(
-      this.#objects.adapters.list(),
-      this.#objects.rollouts.list(),
-    ));
-    const name = `${selectors.text}\n${selectors.viewOf(baseModel, { key, labels })}`;
+  #viewOf(moment: Moment, { key, scope, baseModel, view: former }: Follower, labels: View['labels']): View {
+    const { selectors } = moment.snapshot(scope);
+    const name = `${scope ?? ''}\n${selectors.text}\n${selectors.viewOf(baseModel, { key, labels })}`;
     let view = this.#views.get(name);
     if (view === undefined) {
       const seed = former?.compiled?.plan ?? former?.seed;
-      view = { name, key, baseModel, labels, seed, compiled: undefined };
+      view = { name, scope, key, baseModel, labels, seed, compiled: undefined };
       this.#views.set(name, view);
     }
     // The one that it was compiled for may have another view by now.

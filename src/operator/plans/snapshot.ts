@@ -1,33 +1,64 @@
+import type { ObjectKey } from '../../api/names.ts';
 import type { Manifest } from '../../api/objects.ts';
 import { compilePlan, type RuntimeView } from '../../plan/compile.ts';
 import type { Plan, Resource, Versioned } from '../../plan/resources.ts';
 import type { Objects } from '../objects/objects.ts';
+import { namespaceOf, type Scope } from '../objects/scope.ts';
+import { Selectors } from './views.ts';
 
-/** The objects at one moment, as plans are compiled from them. */
+/** The objects that runtimes of one scope see, at one moment, as plans are compiled from them. */
 export type Snapshot = {
   /** Every object that is valid. One that is being deleted counts while a finalizer holds it. */
   readonly manifests: readonly Manifest[];
   /** Keys of resources whose object is there and not valid: they neither change nor go. */
   readonly withheld: ReadonlySet<string>;
+  readonly selectors: Selectors;
 };
 
-export const snapshotOf = ({ adapters, rollouts, routes }: Objects): Snapshot => {
-  const manifests: Manifest[] = [];
-  const withheld = new Set<string>();
-  const take = (
-    type: Resource['type'],
-    reads: Iterable<{ readonly key: string; readonly object?: Manifest }>,
-  ) => {
-    for (const { key, object } of reads) {
-      if (object === undefined) withheld.add(`${type} ${key}`);
-      else manifests.push(object);
+type Taken = { readonly manifests: Manifest[]; readonly withheld: Set<string> };
+
+/** The objects at one moment, for every scope. */
+export class Moment {
+  readonly #byNamespace = new Map<string, Taken>();
+  readonly #snapshots = new Map<Scope, Snapshot>();
+
+  constructor({ adapters, rollouts, routes }: Objects) {
+    this.#take('AdapterSpec', adapters.list());
+    this.#take('Split', rollouts.list());
+    this.#take('Route', routes.list());
+  }
+
+  /** Always the same one for a scope. */
+  snapshot(scope: Scope): Snapshot {
+    let snapshot = this.#snapshots.get(scope);
+    if (snapshot === undefined) {
+      const taken = scope === undefined ? [...this.#byNamespace.values()] : this.#takenIn(scope);
+      const manifests = taken.flatMap((each) => each.manifests);
+      const withheld = new Set(taken.flatMap((each) => [...each.withheld]));
+      snapshot = { manifests, withheld, selectors: Selectors.of(manifests) };
+      this.#snapshots.set(scope, snapshot);
     }
-  };
-  take('AdapterSpec', adapters.list());
-  take('Split', rollouts.list());
-  take('Route', routes.list());
-  return { manifests, withheld };
-};
+    return snapshot;
+  }
+
+  #takenIn(namespace: string): Taken[] {
+    const taken = this.#byNamespace.get(namespace);
+    return taken === undefined ? [] : [taken];
+  }
+
+  #take(
+    type: Resource['type'],
+    reads: Iterable<{ readonly key: ObjectKey; readonly object?: Manifest }>,
+  ): void {
+    for (const { key, object } of reads) {
+      const namespace = namespaceOf(key);
+      const taken = this.#byNamespace.get(namespace) ?? { manifests: [], withheld: new Set() };
+      this.#byNamespace.set(namespace, taken);
+      if (object === undefined) taken.withheld.add(`${type} ${key}`);
+      else taken.manifests.push(object);
+    }
+  }
+}
 
 /**
  * The plan of a view. An Adapter whose digest nobody has resolved yet is left out, though it keeps its name: two nodes
@@ -35,7 +66,11 @@ export const snapshotOf = ({ adapters, rollouts, routes }: Objects): Snapshot =>
  *
  * @param former the plan before; resources that are the same are the same objects, and so is the plan
  */
-export const planOf = ({ manifests }: Snapshot, runtime: RuntimeView, former: Plan | undefined): Plan => {
+export const planOf = (
+  { manifests }: Pick<Snapshot, 'manifests'>,
+  runtime: RuntimeView,
+  former: Plan | undefined,
+): Plan => {
   const compiled = compilePlan({ manifests, runtime }).plan;
   const plan = new Map<string, Versioned>();
   let same = true;

@@ -1,8 +1,7 @@
-import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
+import type { Manifest, RolloutObject } from '../../api/objects.ts';
 import { type Selector, selects } from '../../api/selector.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
-import type { Read } from '../objects/objects.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -24,17 +23,18 @@ export class Selectors {
     this.text = sorted.map(([text]) => text).join('\n');
   }
 
-  static of(adapters: Iterable<Read<AdapterObject>>, rollouts: Iterable<Read<RolloutObject>>): Selectors {
+  static of(manifests: Iterable<Manifest>): Selectors {
     const selectors = new Map<string, Selector>();
     const add = (selector: Selector | undefined): void => {
       if (selector === undefined || Object.keys(selector.matchLabels).length === 0) return;
       selectors.set(textOf(selector), selector);
     };
-    for (const { object } of adapters) add(object?.spec.preload.runtimeSelector);
     const inGroups: RolloutObject[] = [];
-    for (const { object } of rollouts) {
-      add(object?.spec.runtimeSelector);
-      if (object?.status?.groups !== undefined) inGroups.push(object);
+    for (const object of manifests) {
+      if (object.kind === 'Adapter') add(object.spec.preload.runtimeSelector);
+      if (object.kind !== 'AdapterRollout') continue;
+      add(object.spec.runtimeSelector);
+      if (object.status?.groups !== undefined) inGroups.push(object);
     }
     return new Selectors(selectors, inGroups);
   }

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { objectKey } from '../../api/names.ts';
 import type { Manifest } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
@@ -70,5 +71,18 @@ describe('claims of names', () => {
       aRuntimeObject(runtimeKey('n'), {}, { ...aRuntimeStatus(true), baseModel: { name: 'sql' } }),
     );
     expect(told).toEqual(['AdapterRollout team-a/sql']);
+  });
+
+  it('lose the name of the base model of a pod in its namespace only', () => {
+    const { cluster, claims } = start();
+    const told: string[] = [];
+    claims.onChange((kind, key) => void told.push(`${kind} ${key}`));
+    const [here, there] = ['team-a', 'team-b'].map((namespace) => anAdapter({ name: 'sql', namespace }));
+    for (const one of [here, there]) if (one !== undefined) cluster.apply(one);
+    const status = { ...aRuntimeStatus(true), kind: 'Pod' as const, baseModel: { name: 'sql' } };
+    cluster.apply(aRuntimeObject(objectKey('team-b', 'pod'), {}, status));
+    expect(here && claims.conflictOf(here)).toBeUndefined();
+    expect(there && claims.conflictOf(there)).toMatch('reserved for the base model');
+    expect(told).toEqual(['Adapter team-b/sql']);
   });
 });

@@ -4,7 +4,7 @@ import { clientNameOf, keyOf } from '../../api/references.ts';
 import { nameConflicts } from '../../plan/names.ts';
 import type { Collection, Read } from '../objects/objects.ts';
 import type { Caches } from './controller.ts';
-import { changesPlace, type Presences } from './presence.ts';
+import { movedIn, type Presences } from './presence.ts';
 
 type Kind = Manifest['kind'];
 type Identity = `${Kind} ${ObjectKey}`;
@@ -22,20 +22,21 @@ export class NameClaims {
   readonly #claimants = new Map<string, Map<Identity, Manifest>>();
   readonly #claims = new Map<Identity, string>();
   readonly #presences: Presences;
-  #baseModels: ReadonlySet<string>;
+  /** Claims that no object gets; without a namespace before the slash: in every namespace. */
+  #reserved: ReadonlySet<string>;
   readonly #listeners = new Set<(kind: Kind, key: ObjectKey) => void>();
   readonly #stops: readonly (() => void)[];
 
   constructor(objects: Caches, presences: Presences) {
     this.#presences = presences;
-    this.#baseModels = presences.baseModels();
+    this.#reserved = reservedBy(presences);
     const { adapters, rollouts, routes, runtimes } = objects;
     this.#stops = [
       this.#follow('Adapter', adapters),
       this.#follow('AdapterRollout', rollouts),
       this.#follow('AdapterRoute', routes),
       runtimes.onChange((change) => {
-        if (changesPlace(change)) this.#followBaseModels();
+        if (movedIn(change) !== 'None') this.#followBaseModels();
       }),
     ];
   }
@@ -47,7 +48,7 @@ export class NameClaims {
   /** Why the object does not have its name; undefined when it has. */
   conflictOf(object: Manifest): string | undefined {
     const name = clientNameOf(object);
-    if (this.#baseModels.has(name)) {
+    if (this.#isReserved(name, claimOf(object))) {
       return `the name ${name} is reserved for the base model: choose another`;
     }
     const claimants = this.#claimants.get(claimOf(object));
@@ -99,15 +100,26 @@ export class NameClaims {
     }
   }
 
+  #isReserved(name: string, claim: string): boolean {
+    return this.#reserved.has(`/${name}`) || this.#reserved.has(claim);
+  }
+
   #followBaseModels(): void {
-    const models = this.#presences.baseModels();
-    const changed = [...models, ...this.#baseModels].filter(
-      (model) => models.has(model) !== this.#baseModels.has(model),
-    );
-    if (changed.length === 0) return;
-    this.#baseModels = models;
+    const before = this.#reserved;
+    const now = reservedBy(this.#presences);
+    const changed = new Set([...now, ...before].filter((one) => now.has(one) !== before.has(one)));
+    if (changed.size === 0) return;
+    this.#reserved = now;
     for (const claim of this.#claimants.keys()) {
-      if (changed.includes(claim.slice(claim.indexOf('/') + 1))) this.#tell(claim);
+      if (changed.has(claim) || changed.has(claim.slice(claim.indexOf('/')))) this.#tell(claim);
     }
   }
 }
+
+/** The name of a base model belongs to it in every namespace that one of its runtimes serves. */
+const reservedBy = (presences: Presences): Set<string> =>
+  new Set(
+    [...presences.baseModels()].flatMap(([scope, models]) =>
+      [...models].map((model) => `${scope ?? ''}/${model}`),
+    ),
+  );

@@ -4,6 +4,7 @@ import { canonicalJson } from '../../plan/canonical.ts';
 import type { RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
 import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
 import { type Restraint, restrainedSinceOf, restraintOf } from '../objects/restraint.ts';
+import { type Scope, scopeOf } from '../objects/scope.ts';
 import { type ControllerParts, graceMs } from './controller.ts';
 
 /**
@@ -14,6 +15,7 @@ export type Presence = 'Connected' | 'Silent' | 'Away';
 
 export type PresentRuntime = {
   readonly key: RuntimeKey;
+  readonly scope: Scope;
   readonly labels: Readonly<Record<string, string>>;
   /** '' while it is not known. */
   readonly baseModel: string;
@@ -36,6 +38,8 @@ export type RuntimesNow = {
 };
 
 type Written = Pick<PresentRuntime, 'key' | 'labels' | 'baseModel' | 'restraint' | 'restrainedSince'> & {
+  /** One of which nothing is written is taken for the less: only the operator writes a status. */
+  readonly kind: 'Node' | 'Pod';
   readonly wasConnected: boolean;
   /** RFC 3339. */
   readonly disconnectedAt: string | undefined;
@@ -43,6 +47,7 @@ type Written = Pick<PresentRuntime, 'key' | 'labels' | 'baseModel' | 'restraint'
 
 const writtenOf = (key: ObjectKey, object: RuntimeObject | undefined): Written => ({
   key,
+  kind: object?.status?.kind ?? 'Pod',
   labels: object?.metadata.labels ?? {},
   baseModel: object?.status?.baseModel.name ?? '',
   restraint: object && restraintOf(object),
@@ -51,14 +56,24 @@ const writtenOf = (key: ObjectKey, object: RuntimeObject | undefined): Written =
   wasConnected: conditionOf(object?.status?.conditions, 'Connected')?.status === 'True',
 });
 
-/** Whether a change of an AdapterRuntime changes which rollouts and adapters it is for. */
-export const changesPlace = ({ type, object, before }: ObjectChange<RuntimeObject>): boolean => {
-  if (type !== 'updated' || before === undefined) return true;
-  const [now, then] = [object, before].map((read) => {
-    const { labels, baseModel, restraint } = writtenOf(read.key, read.object);
-    return canonicalJson({ labels, baseModel, restraint });
-  });
-  return now !== then;
+const placeOf = ({ kind, labels, baseModel, restraint }: Written): string =>
+  canonicalJson({ kind, labels, baseModel, restraint });
+
+/**
+ * Which namespaces a change of an AdapterRuntime concerns, as its place among those that rollouts and adapters are for;
+ * `None` where its place is the same.
+ */
+export const movedIn = ({
+  type,
+  key,
+  object,
+  before,
+}: ObjectChange<RuntimeObject>): { readonly scope: Scope } | 'None' => {
+  const now = writtenOf(key, object.object);
+  const then = before && writtenOf(key, before.object);
+  if (type === 'updated' && then !== undefined && placeOf(now) === placeOf(then)) return 'None';
+  const isOfNode = now.kind === 'Node' || then?.kind === 'Node';
+  return { scope: scopeOf(isOfNode ? 'Node' : 'Pod', key) };
 };
 
 const timeOf = (text: string | undefined): number | undefined => {
@@ -92,7 +107,17 @@ export class Presences {
     this.#stop();
   }
 
-  now(): RuntimesNow {
+  /** Those that see the objects of a namespace. */
+  now(namespace: string): RuntimesNow {
+    return this.#now((scope) => scope === undefined || scope === namespace);
+  }
+
+  /** Those of every scope. No decision about an object may look at them. */
+  everywhere(): RuntimesNow {
+    return this.#now(() => true);
+  }
+
+  #now(isWanted: (scope: Scope) => boolean): RuntimesNow {
     const { clock, term, fleet } = this.#parts;
     this.#sorted ??= [...this.#written.keys()].sort();
     const graceLeft = term.since + graceMs - clock.monotonic();
@@ -103,12 +128,15 @@ export class Presences {
       if (written === undefined) continue;
       const { labels, baseModel, restraint, restrainedSince, wasConnected, disconnectedAt } = written;
       const state = fleet.get(key);
+      const scope = scopeOf(state?.kind ?? written.kind, key);
+      if (!isWanted(scope)) continue;
       const isSilent = state === undefined && wasConnected && graceLeft > 0;
       isAnySilent ||= isSilent;
       const away = isSilent ? 'Silent' : 'Away';
       const presence = state?.connected === true ? 'Connected' : away;
       runtimes.push({
         key,
+        scope,
         labels,
         baseModel: state?.info.baseModel ?? baseModel,
         presence,
@@ -120,8 +148,13 @@ export class Presences {
     return { runtimes, ...(isAnySilent ? { changesInMs: graceLeft } : {}) };
   }
 
-  /** Base models that runtimes have, or had when they were last here. */
-  baseModels(): ReadonlySet<string> {
-    return new Set(this.now().runtimes.flatMap(({ baseModel }) => (baseModel === '' ? [] : [baseModel])));
+  /** Base models that runtimes have, or had when they were last here, by the scope of the runtimes. */
+  baseModels(): ReadonlyMap<Scope, ReadonlySet<string>> {
+    const models = new Map<Scope, Set<string>>();
+    for (const { scope, baseModel } of this.everywhere().runtimes) {
+      if (baseModel === '') continue;
+      models.set(scope, (models.get(scope) ?? new Set()).add(baseModel));
+    }
+    return models;
   }
 }

@@ -100,7 +100,7 @@ export class RolloutController implements Controller {
   async #decide(read: RolloutRead, rollout: RolloutObject, signal: AbortSignal) {
     const { clock, term, objects, presences, claims } = this.#parts;
     const { key } = read;
-    const { runtimes, changesInMs } = presences.now();
+    const { runtimes, changesInMs } = presences.now(rollout.metadata.namespace);
     const view = viewOf({
       rollout,
       objects,

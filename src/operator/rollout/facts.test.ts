@@ -9,7 +9,7 @@ import { digestOf, RolloutWorld, rolloutUid, sql, steps, underWay } from './worl
 const viewIn = (world: RolloutWorld): RolloutView => {
   const rollout = world.cluster.rollouts.get(sql)?.object;
   if (rollout === undefined) throw new Error('no rollout');
-  const { runtimes } = new Presences(world.parts).now();
+  const { runtimes } = new Presences(world.parts).now('team-a');
   return viewOf({ rollout, objects: world.cluster, runtimes, nameConflict: undefined });
 };
 const targetIn = (world: RolloutWorld, retrying = false) => {

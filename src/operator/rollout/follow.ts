@@ -1,8 +1,9 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { RolloutState, RuntimeKey } from '../fleet/fleet.ts';
+import { isWithin, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
-import { changesPlace } from '../reconcile/presence.ts';
+import { movedIn } from '../reconcile/presence.ts';
 import type { Uses } from '../reconcile/uses.ts';
 
 /** What tells when a decision about a rollout could be another one. */
@@ -13,7 +14,7 @@ export type RolloutSources = Pick<ControllerParts, 'objects' | 'fleet'> & {
 
 /** Milliseconds in which reports that change decisions are gathered. */
 const reportMs = 50;
-/** The same for connections and labels, which touch every rollout. */
+/** The same for connections and labels, which touch every rollout that the runtime sees. */
 const connectionMs = 200;
 /** The same for counts of requests, which are judged when a metric is due. */
 const countsMs = 5000;
@@ -36,8 +37,8 @@ export const followRollouts = (
   { objects, fleet, uses, claims }: RolloutSources,
   enqueue: Enqueue,
 ): (() => void) => {
-  const all = (afterMs: number): void => {
-    for (const { key } of objects.rollouts.list()) enqueue(key, afterMs);
+  const all = (scope: Scope, afterMs: number): void => {
+    for (const { key } of objects.rollouts.list()) if (isWithin(scope, key)) enqueue(key, afterMs);
   };
   const users = (adapters: Iterable<ObjectKey>, afterMs: number): void => {
     for (const adapter of adapters) for (const key of uses.rolloutsOf(adapter)) enqueue(key, afterMs);
@@ -58,14 +59,15 @@ export const followRollouts = (
     objects.rollouts.onChange(({ key }) => enqueue(key, 0)),
     objects.adapters.onChange(({ key }) => users([key], 0)),
     objects.runtimes.onChange((change) => {
-      if (changesPlace(change)) all(connectionMs);
+      const moved = movedIn(change);
+      if (moved !== 'None') all(moved.scope, connectionMs);
     }),
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRollout') enqueue(key, reportMs);
     }),
-    fleet.onChange(({ runtime, connection, adapters, rollouts }) => {
+    fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
       if (connection) {
-        all(connectionMs);
+        all(scope, connectionMs);
         // One that went away counts for a little longer.
         if (fleet.get(runtime) === undefined) last.delete(runtime);
       }
@@ -73,7 +75,7 @@ export const followRollouts = (
       for (const key of rollouts) enqueue(key, isDecisive(runtime, key) ? reportMs : countsMs);
     }),
   ];
-  all(0);
+  all(undefined, 0);
   return () => {
     for (const stop of stops) stop();
   };

@@ -49,7 +49,7 @@ export type Member = {
 /** A runtime that the rollout applies to and does not wait for: it is cordoned or held, and does not have its adapter. */
 export type ApartRuntime = Member & { readonly restraint: Restraint };
 
-/** A runtime that the rollout applies to and that is not connected. */
+/** The runtime of a node that the rollout applies to and that is not connected. */
 export type AwayRuntime = {
   readonly name: string;
   readonly labels: PresentRuntime['labels'];
@@ -71,7 +71,7 @@ export type RolloutView = {
   readonly stable: AdapterView | undefined;
   readonly members: readonly Member[];
   readonly apart: readonly ApartRuntime[];
-  /** Runtimes that it applies to and that are not connected. */
+  /** Runtimes of nodes that it applies to and that are not connected. */
   readonly away: readonly AwayRuntime[];
   readonly nameConflict: string | undefined;
   /** Whether runtimes can hold the target; undefined while it is not known what that is. */
@@ -112,6 +112,8 @@ export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput):
         : runtime.baseModel === baseModel;
     if (!applies) continue;
     if (presence === 'Away') {
+      // Pods come and go, and a new one gets what is decided by then: nobody waits for one that is away.
+      if (runtime.scope !== undefined) continue;
       const { labels, awaySince: since } = runtime;
       away.push({ name: runtime.key, labels, since, isApart: wentApart(runtime) });
       continue;

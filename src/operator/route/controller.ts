@@ -3,10 +3,11 @@ import type { ObjectKey } from '../../api/names.ts';
 import type { RouteObject } from '../../api/objects.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
 import type { ObjectChange, Read } from '../objects/objects.ts';
+import { isWithin, namespaceOf, type Scope } from '../objects/scope.ts';
 import { type Controller, type ControllerParts, type Enqueue, soonest } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
-import { changesPlace, type Presences } from '../reconcile/presence.ts';
+import { movedIn, type Presences, type PresentRuntime } from '../reconcile/presence.ts';
 import { changeOf, decideRoute, type RouteMember } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
 import { findingsOf } from './references.ts';
@@ -58,13 +59,13 @@ export class RouteController implements Controller {
     if (this.#writes.isBehind(read)) return { requeueAfterMs: lookAgainMs };
     const { object } = read;
     const before = object === undefined ? memory.written : object.status;
-    const { changesInMs } = presences.now();
+    const { runtimes, changesInMs } = presences.now(namespaceOf(key));
     const status = decideRoute({
       generation: memory.generation,
       problems: object === undefined ? read.problems.map(({ reason }) => reason) : [],
       nameConflict: object === undefined ? undefined : claims.conflictOf(object),
       findings: object === undefined ? noFindings : findingsOf(object, objects),
-      members: this.#membersOf(key, memory),
+      members: membersOf(key, memory, runtimes),
       before,
       now: new Date(clock.now()).toISOString(),
     });
@@ -79,17 +80,6 @@ export class RouteController implements Controller {
     this.#tell(read, before, status);
     return soonest(changesInMs);
   };
-
-  #membersOf(key: ObjectKey, { since }: Memory): RouteMember[] {
-    const { runtimes } = this.#parts.presences.now();
-    return runtimes.flatMap(({ key: runtime, presence, restraint, state }): RouteMember[] => {
-      // One that is held gets no route before it is released.
-      if (presence === 'Away' || restraint === 'Held') return [];
-      const isReached = state !== undefined && state.acknowledged.routes >= since;
-      const refusal = state?.refused.get(`Route ${key}`);
-      return [{ key: runtime, isSilent: presence === 'Silent', isReached, refusal }];
-    });
-  }
 
   /**
    * Writes of the status move the version of the route on, and runtimes do not hear of them: what counts is the version
@@ -133,12 +123,21 @@ export class RouteController implements Controller {
   }
 }
 
+const membersOf = (key: ObjectKey, { since }: Memory, runtimes: readonly PresentRuntime[]): RouteMember[] =>
+  runtimes.flatMap(({ key: runtime, presence, restraint, state }): RouteMember[] => {
+    // One that is held gets no route before it is released.
+    if (presence === 'Away' || restraint === 'Held') return [];
+    const isReached = state !== undefined && state.acknowledged.routes >= since;
+    const refusal = state?.refused.get(`Route ${key}`);
+    return [{ key: runtime, isSilent: presence === 'Silent', isReached, refusal }];
+  });
+
 const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(eventReasons, reason);
 
 /** Wants each route once, and again when it, what it may name, or what runtimes say of it changed. */
 const followRoutes = ({ objects, fleet, claims }: RouteParts, enqueue: Enqueue): (() => void) => {
-  const all = (): void => {
-    for (const { key } of objects.routes.list()) enqueue(key, gatherMs);
+  const all = (scope: Scope): void => {
+    for (const { key } of objects.routes.list()) if (isWithin(scope, key)) enqueue(key, gatherMs);
   };
   const ofNamespace = ({ object: { metadata } }: ObjectChange<unknown>): void => {
     for (const { key, metadata: route } of objects.routes.list()) {
@@ -155,13 +154,14 @@ const followRoutes = ({ objects, fleet, claims }: RouteParts, enqueue: Enqueue):
       if (change.type !== 'updated' || !isSame) ofNamespace(change);
     }),
     objects.runtimes.onChange((change) => {
-      if (changesPlace(change)) all();
+      const moved = movedIn(change);
+      if (moved !== 'None') all(moved.scope);
     }),
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRoute') enqueue(key, 50);
     }),
-    fleet.onChange(({ connection, acknowledged }) => {
-      if (connection || acknowledged) all();
+    fleet.onChange(({ scope, connection, acknowledged }) => {
+      if (connection || acknowledged) all(scope);
     }),
   ];
   for (const { key } of objects.routes.list()) enqueue(key, 0);

@@ -218,4 +218,15 @@ describe('the route controller', () => {
     stop();
     expect(wanted).toEqual([`${key} 0`, `${key} 500`, `${key} 500`]);
   });
+
+  it('counts the runtime of a pod for routes of its namespace only', async () => {
+    const world = new RouteWorld().join('a').route().acknowledge('a');
+    for (const namespace of ['team-a', 'team-b']) {
+      const pod = objectKey(namespace, 'pod');
+      world.cluster.apply(aRuntimeObject(pod, {}, { ...aRuntimeStatus(true), kind: 'Pod' }));
+      world.fleet.report(pod, { kind: 'Pod', refused: new Map([[`Route ${key}`, 'no']]) });
+      await world.run();
+      expect(world.status.runtimes).toEqual({ desired: 2, programmed: 1 });
+    }
+  });
 });

@@ -185,7 +185,7 @@ export class Session implements Stream {
       await this.#channel.write({ message: { $case: 'welcome', value: { clusterUid, replica } } });
       counts.accepted += 1;
       logger.info({ runtime: key, version: hello.version }, 'a runtime connected');
-      following = plans.follow(key, hello.baseModel, () => this.changed());
+      following = plans.follow({ ...runtime, baseModel: hello.baseModel }, () => this.changed());
       this.#delivery = this.#deliveryTo(runtime, hello, clusterUid, following);
       await this.#listen(runtime, hello, this.#delivery);
     } finally {

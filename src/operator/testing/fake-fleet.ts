@@ -11,6 +11,7 @@ import type {
   RuntimeState,
 } from '../fleet/fleet.ts';
 import type { RuntimeObject } from '../objects/objects.ts';
+import { scopeOf } from '../objects/scope.ts';
 
 /** For tests: runtimes of which a test says what they report. */
 export class FakeFleet implements Fleet {
@@ -35,6 +36,7 @@ export class FakeFleet implements Fleet {
     this.#states.set(key, state);
     const change: FleetChange = {
       runtime: key,
+      scope: scopeOf(state.kind, key),
       connection: before?.connected !== state.connected,
       adapters: changedKeys(state.adapters, before?.adapters),
       rollouts: changedKeys(state.rollouts, before?.rollouts),
@@ -44,9 +46,17 @@ export class FakeFleet implements Fleet {
   }
 
   forget(key: RuntimeKey): void {
+    const scope = scopeOf(this.#states.get(key)?.kind ?? 'Node', key);
     this.#states.delete(key);
     const none = new Set<ObjectKey>();
-    const change = { runtime: key, connection: true, adapters: none, rollouts: none, acknowledged: true };
+    const change = {
+      runtime: key,
+      scope,
+      connection: true,
+      adapters: none,
+      rollouts: none,
+      acknowledged: true,
+    };
     for (const listener of this.#listeners) listener(change);
   }
 }

@@ -16,8 +16,10 @@ export const connected = ({ runtimes, namespace, now }: ClusterFacts): readonly 
   return of(runtimes, id, 'AdapterRuntimes', (all) => {
     const look = `on the node: adaptlet doctor --node; kubectl -n ${namespace} logs -l app.kubernetes.io/component=runtime`;
     if (all.length === 0) return [problem(id, 'no runtime has ever connected', look)];
-    const away = all.filter((runtime) => !isConnected(runtime));
-    if (away.length === 0) return [ok(id, `${all.length} of ${all.length} runtimes are connected`)];
+    // A pod that ended stays known until somebody removes it.
+    const away = all.filter((runtime) => runtime.status?.kind !== 'Pod' && !isConnected(runtime));
+    const present = all.filter(isConnected).length;
+    if (away.length === 0) return [ok(id, `${present} of ${present} runtimes are connected`)];
     const names = away.map((runtime) => {
       const gone = runtime.status?.disconnectedAt;
       return `${nameOf(runtime)}${gone === undefined ? '' : ` (last seen ${since(gone, now)} ago)`}`;
