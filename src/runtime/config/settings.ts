@@ -87,6 +87,12 @@ export const settingsSchema = z.object({
     .describe(
       'How long it goes on answering after SIGTERM while /readyz already says no, so that load balancers stop sending first.',
     ),
+  healthListen: z
+    .string()
+    .optional()
+    .describe(
+      'Address of one more listener, for /metrics, /livez and /readyz alone: probes and Prometheus reach a sidecar there, whose requests are taken on loopback only.',
+    ),
   adminListen: z
     .string()
     .optional()

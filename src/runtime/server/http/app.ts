@@ -7,6 +7,7 @@ import { chatPrompt, completionPrompt, readChat, readCompletion } from './bodies
 import { completions } from './completions.ts';
 import { classify, embeddings } from './encode.ts';
 import { feedback } from './feedback.ts';
+import { addHealth } from './health.ts';
 import { problemResponse } from './problem.ts';
 import { chatShape, completionShape, modelObject } from './shapes.ts';
 
@@ -15,7 +16,7 @@ export const maxBodyBytes = 4 << 20;
 
 /** The data plane on HTTP: OpenAI's API, probes and metrics. Needs no socket: `app.request()` answers. */
 export const createHttpApp = (parts: Parts): Hono => {
-  const { serving, telemetry } = parts;
+  const { serving } = parts;
   const app = new Hono();
 
   const limit = bodyLimit({
@@ -58,16 +59,7 @@ export const createHttpApp = (parts: Parts): Hono => {
     c.json(modelObject(serving.model(namespaceOf(c.req.raw), c.req.param('id')))),
   );
 
-  app.get('/livez', (c) => c.text('ok\n'));
-  app.get('/readyz', (c) => {
-    const { ok, reason } = serving.ready();
-    return ok ? c.text('ok\n') : c.text(`${reason}\n`, 503);
-  });
-  app.get('/metrics', async (c) =>
-    c.body(await telemetry.metricsText(), 200, {
-      'content-type': 'text/plain; version=0.0.4; charset=utf-8',
-    }),
-  );
+  addHealth(app, parts);
 
   app.notFound((c) => {
     const message = `There is nothing at ${c.req.method} ${c.req.path}.`;

@@ -1,6 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import { fakeParts } from '../testing/parts.ts';
-import { startHttp } from './server.ts';
+import { startHealth, startHttp } from './server.ts';
 
 const start = async (overrides: Parameters<typeof fakeParts>[0] = {}) => {
   const parts = fakeParts(overrides);
@@ -76,4 +76,18 @@ it('an address that is taken or malformed is a configuration error', async () =>
   await expect(startHttp({ ...http.parts, address: 'nonsense' })).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
   });
+});
+
+it('a listener for health answers probes and Prometheus, and takes no request', async () => {
+  const parts = fakeParts();
+  const server = await startHealth({ ...parts, address: '127.0.0.1:0' });
+  const url = `http://127.0.0.1:${server.port}`;
+  const statusOf = async (path: string, init?: RequestInit) => (await fetch(`${url}${path}`, init)).status;
+  expect(await Promise.all(['/livez', '/readyz', '/metrics'].map((path) => statusOf(path)))).toEqual([
+    200, 200, 200,
+  ]);
+  expect(await statusOf('/v1/completions', completion('x', false))).toBe(404);
+  expect(await statusOf('/v1/models')).toBe(404);
+  expect(parts.serving.calls).toEqual([]);
+  await server.close(100);
 });

@@ -1,8 +1,10 @@
 import { createServer } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
+import type { Hono } from 'hono';
 import { listenOn } from '../../../settings/address.ts';
 import type { Parts } from '../exchange.ts';
 import { createHttpApp } from './app.ts';
+import { createHealthApp } from './health.ts';
 
 export type HttpOptions = Parts & {
   /** `host:port`; port 0 for any free one. IPv6 hosts in brackets. */
@@ -19,8 +21,17 @@ export type RunningHttp = {
  * Starts HTTP.
  * @throws CONFIG_INVALID when the address cannot be listened on
  */
-export const startHttp = async (options: HttpOptions): Promise<RunningHttp> => {
-  const app = createHttpApp(options);
+export const startHttp = (options: HttpOptions): Promise<RunningHttp> =>
+  listenWith(createHttpApp(options), options);
+
+/**
+ * Starts a listener that offers health and metrics, and no request.
+ * @throws CONFIG_INVALID when the address cannot be listened on
+ */
+export const startHealth = (options: HttpOptions): Promise<RunningHttp> =>
+  listenWith(createHealthApp(options), options);
+
+const listenWith = async (app: Hono, options: HttpOptions): Promise<RunningHttp> => {
   // Globals stay Node's own: a library must not replace Request and Response for the whole process.
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   let closing = false;
