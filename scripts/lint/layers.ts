@@ -34,7 +34,10 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       nodes: 'the Nodes of the cluster: their labels, and who is cordoned',
     },
     { fleet: 'what all runtimes report; relayed to the leader by the other replicas' },
-    { reconcile: 'what controllers share: writes, names, uses, presence' },
+    {
+      injection: 'sidecars for pods that ask for one: the webhook, and who verifies it',
+      reconcile: 'what controllers share: writes, names, uses, presence',
+    },
     { adapter: 'the controller of Adapters', plans: 'one compiled plan for all runtimes that see the same' },
     {
       rollout: 'the controller of AdapterRollouts',

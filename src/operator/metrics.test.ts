@@ -36,6 +36,7 @@ const gauges: OperatorGauges = {
     },
   ],
   eventsDropped: 0,
+  injections: { Injected: 2, Unchanged: 0, Refused: 1, Failed: 0 },
   led: [],
 };
 

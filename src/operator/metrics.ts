@@ -3,6 +3,7 @@ import { exposition, type MetricFamily } from '../telemetry/exposition.ts';
 import type { RequestCount } from './counted-api.ts';
 import type { RuntimeState } from './fleet/fleet.ts';
 import { othersIn } from './fleet/model-census.ts';
+import type { InjectionCounts } from './injection/server.ts';
 import type { SyncServerGauges } from './sync/server.ts';
 
 /** Every metric of the operator, with one sentence each. docs/reference/metrics.md is generated from this. */
@@ -86,6 +87,10 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_token_reviews_total',
     help: 'Questions about tokens, by result: asked, refused, failed; stale: answered by the last answer.',
   },
+  injections: {
+    name: 'adaptlet_operator_injections_total',
+    help: 'Pods that asked this replica for a sidecar, by result: Injected; Unchanged: they had it; Refused; Failed: created without.',
+  },
   eventsDropped: {
     name: 'adaptlet_operator_events_dropped_total',
     help: 'Events that could not be written.',
@@ -103,6 +108,8 @@ export type OperatorGauges = {
   readonly sync: SyncServerGauges;
   readonly queues: readonly (QueueGauges & { readonly controller: string })[];
   readonly eventsDropped: number;
+  /** Undefined where no sidecars are injected. */
+  readonly injections: InjectionCounts | undefined;
   /** Of rollouts and single objects; none where this replica does not lead. */
   readonly led: readonly MetricFamily[];
 };
@@ -174,5 +181,9 @@ export const metricsText = (r: OperatorGauges): string =>
     one(m.certificateUntil, r.sync.authority.certificateUntil / 1000),
     many(m.tokenReviews, Object.entries(r.sync.tokens), ([result, value]) => ({ labels: { result }, value })),
     one(m.eventsDropped, r.eventsDropped),
+    many(m.injections, Object.entries(r.injections ?? {}), ([result, value]) => ({
+      labels: { result },
+      value,
+    })),
     ...r.led,
   ]);

@@ -13,6 +13,7 @@ import { FleetStore } from './fleet/store.ts';
 import { startHttp } from './http.ts';
 import { Authority } from './identity/authority.ts';
 import { TokenReviews } from './identity/token-review.ts';
+import { startInjection } from './injection/start.ts';
 import { Leadership } from './leadership.ts';
 import { addressAnnotation, leaseName, renewPart, retryPart } from './lease.ts';
 import { metricsText } from './metrics.ts';
@@ -41,6 +42,8 @@ export type RunningOperator = {
   /** host:port of gRPC. */
   readonly grpcAddress: string;
   readonly httpUrl: string;
+  /** host:port of the webhook; absent where none is served. */
+  readonly webhookAddress?: string;
   close(): Promise<void>;
 };
 
@@ -113,6 +116,21 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     signal,
   );
   stack.defer(() => authority.close());
+  const { webhookListen, sidecarTemplate: template } = settings;
+  const injecting = {
+    api,
+    authority,
+    namespace,
+    runtimes: objects.runtimes,
+    clock,
+    logger,
+    random,
+    template,
+  };
+  const injection =
+    webhookListen === undefined
+      ? undefined
+      : await startInjection({ ...injecting, address: webhookListen }, stack);
   const fleet = new FleetStore({ clock });
   const events = new EventRecorder({
     api,
@@ -194,6 +212,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
       sync: sync.gauges(),
       queues: leadership.gauges(),
       eventsDropped: events.dropped,
+      injections: injection?.counts(),
       led: leadership.isLeader
         ? [
             ...rolloutGauges(readable(objects.rollouts)),
@@ -209,6 +228,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   return {
     grpcAddress: sync.address,
     httpUrl: `http://${withPort(settings.httpListen, httpPort)}`,
+    ...(injection && { webhookAddress: withPort(webhookListen ?? '', injection.port) }),
     close: () => running.disposeAsync(),
   };
 };

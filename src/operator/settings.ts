@@ -73,6 +73,16 @@ export const operatorSettingsSchema = z.object({
     .describe(
       'Time after which another replica may lead when the leader is silent. It is renewed every 0.4 of it.',
     ),
+  webhookListen: z
+    .string()
+    .optional()
+    .describe(
+      'Address of HTTPS on which the API server asks about pods that are created (/inject). Without it no sidecars are injected.',
+    ),
+  sidecarTemplate: z
+    .string()
+    .default('/etc/adaptlet/injection/sidecar.yaml')
+    .describe('File of the sidecar that is injected, as the chart writes it. Read anew for each pod.'),
   otlpEndpoint,
   logLevel,
 });

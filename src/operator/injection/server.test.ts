@@ -1,0 +1,179 @@
+import { request } from 'node:https';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FakeApi } from '../../kube/testing/fake-api.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
+import { day, openAuthority } from '../identity/authority.fixture.ts';
+import type { Authority } from '../identity/authority.ts';
+import { type RunningWebhook, startWebhook } from './server.ts';
+import { aPod, aSidecar } from './sidecar.fixture.ts';
+
+type Answer = { readonly status: number; readonly text: string; readonly certificate: PeerCertificate };
+
+let clock: FakeClock;
+let authority: Authority;
+let webhook: RunningWebhook;
+let published: string[];
+let publishes: () => Promise<void>;
+let reads: () => Promise<typeof aSidecar>;
+
+beforeEach(async () => {
+  clock = new FakeClock(Date.now());
+  authority = await openAuthority('a', { api: new FakeApi(), clock, logger: silentLog });
+  published = [];
+  publishes = async () => undefined;
+  reads = async () => aSidecar;
+  webhook = await startWebhook({
+    address: '127.0.0.1:0',
+    authority,
+    sidecar: () => reads(),
+    publishIn: (namespace) => {
+      published.push(namespace);
+      return publishes();
+    },
+    clock,
+    logger: silentLog,
+  });
+});
+afterEach(async () => {
+  const closing = webhook.close();
+  clock.advance(3_000);
+  await closing;
+  authority.close();
+});
+
+const post = (body: string, path = '/inject', method = 'POST', verify = true): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const options = {
+      host: '127.0.0.1',
+      port: webhook.port,
+      path,
+      method,
+      agent: false,
+      servername: 'localhost',
+      rejectUnauthorized: verify,
+      ca: authority.credentials().bundle,
+    };
+    const sent = request(options, (response) => {
+      const certificate = (response.socket as TLSSocket).getPeerCertificate();
+      let text = '';
+      response.on('data', (part: Buffer) => (text += part.toString()));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text, certificate }));
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+
+const review = (pod: unknown, more: Record<string, unknown> = {}): string =>
+  JSON.stringify({
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid: 'u-1',
+      namespace: 'team-a',
+      operation: 'CREATE',
+      kind: { group: '', version: 'v1', kind: 'Pod' },
+      object: pod,
+      ...more,
+    },
+  });
+
+describe('the webhook', () => {
+  it('answers with a patch for a pod that asks, and publishes the authority in its namespace first', async () => {
+    const { status, text } = await post(review(aPod()));
+    const { response, ...rest } = JSON.parse(text) as {
+      response: { patch: string } & Record<string, unknown>;
+    };
+    expect({ status, ...rest }).toEqual({
+      status: 200,
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+    });
+    expect(response).toMatchObject({ uid: 'u-1', allowed: true, patchType: 'JSONPatch' });
+    expect(JSON.parse(Buffer.from(response.patch, 'base64').toString())).toContainEqual({
+      op: 'add',
+      path: '/spec/initContainers',
+      value: [aSidecar.container],
+    });
+    expect(published).toEqual(['team-a']);
+    expect(webhook.counts()).toEqual({ Injected: 1, Unchanged: 0, Refused: 0, Failed: 0 });
+  });
+
+  it('refuses one that cannot have it, and says why', async () => {
+    const { text } = await post(review(aPod({ hostNetwork: true })));
+    expect(JSON.parse(text)).toMatchObject({
+      response: { allowed: false, status: { code: 422, message: expect.stringContaining('hostNetwork') } },
+    });
+    expect(published).toEqual([]);
+  });
+
+  it('does nothing elsewhere for a dry run', async () => {
+    expect(JSON.parse((await post(review(aPod(), { dryRun: true }))).text)).toMatchObject({
+      response: { patchType: 'JSONPatch' },
+    });
+    expect(published).toEqual([]);
+  });
+
+  it('keeps a pod waiting for the authority for a second at most', async () => {
+    publishes = () => new Promise(() => undefined);
+    const answer = post(review(aPod()));
+    while (published.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(1_000);
+    expect((await answer).status).toBe(200);
+  });
+
+  it.each([
+    ['no JSON', 'x', 400, 'no JSON'],
+    ['no review', '{}', 400, 'AdmissionReviews'],
+    ['another version', review(aPod()).replace('k8s.io/v1', 'k8s.io/v1beta1'), 400, 'apiVersion'],
+    ['a change of a pod', review(aPod(), { operation: 'UPDATE' }), 400, 'operation'],
+    ['another kind', review({ metadata: {}, spec: { containers: {} } }), 400, 'containers'],
+    ['much too much', 'x'.repeat((4 << 20) + 1), 413, 'at most'],
+  ])('answers %s with what it wants', async (_, body, status, text) => {
+    const answer = await post(body).catch((error: NodeJS.ErrnoException) => error);
+    // A client that goes on sending may see the end of the connection before the answer.
+    if (status === 413 && answer instanceof Error) expect(answer.code).toMatch(/EPIPE|ECONNRESET/);
+    else expect(answer).toMatchObject({ status, text: expect.stringContaining(text) });
+    expect((await post(review(aPod()))).status).toBe(200);
+  });
+
+  it('has nothing else', async () => {
+    expect((await post('', '/inject', 'GET')).status).toBe(404);
+    expect((await post('', '/')).status).toBe(404);
+  });
+
+  it('says that it cannot while there is no sidecar to inject', async () => {
+    reads = () => Promise.reject(new Error('no such file'));
+    expect(await post(review(aPod()))).toMatchObject({
+      status: 500,
+      text: expect.stringContaining('the log'),
+    });
+    expect(webhook.counts().Failed).toBe(1);
+  });
+
+  it('takes a new certificate, and that of a new authority, without a restart', async () => {
+    // Its times are those of the test, which OpenSSL does not know.
+    const seen = async (): Promise<PeerCertificate> =>
+      (await post(review(aPod()), '/inject', 'POST', false)).certificate;
+    const first = await seen();
+    clock.advance(1.5 * day);
+    await authority.refresh();
+    const second = await seen();
+    expect(second.serialNumber).not.toBe(first.serialNumber);
+    expect(second.issuer).toEqual(first.issuer);
+    for (let days = 0; days < 30; days++) {
+      clock.advance(day);
+      await authority.refresh();
+    }
+    expect((await seen()).issuer).not.toEqual(first.issuer);
+  });
+
+  it('answers for three seconds more when its replica ends', async () => {
+    const closing = webhook.close();
+    expect((await post(review(aPod()))).status).toBe(200);
+    clock.advance(3_000);
+    await closing;
+    await expect(post(review(aPod()))).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+});

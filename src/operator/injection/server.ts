@@ -1,0 +1,137 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import { asAdaptletError } from '../../errors/adaptlet-error.ts';
+import { listenOn } from '../../settings/address.ts';
+import type { Log } from '../../telemetry/log.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Authority, Credentials } from '../identity/authority.ts';
+import { type Injection, inject } from './patch.ts';
+import { answerOf, readReview } from './review.ts';
+import type { Sidecar } from './template.ts';
+
+/** A pod of 1.5 MB is the largest that etcd takes; the review has it once, as JSON. */
+const maxBodyBytes = 4 << 20;
+/** API servers keep few connections open. */
+const maxConnections = 256;
+/** The bundle is on its way to the namespace before the pod is; one that takes longer comes while it runs. */
+const bundleMs = 1_000;
+/**
+ * How long it goes on when the replica ends: the API server may ask it until it has heard that the Service has it no
+ * more, and a pod that nobody answers for is created without a sidecar.
+ */
+const lingerMs = 3_000;
+
+export type WebhookOptions = {
+  /** `host:port`, port 0 for any free one. */
+  readonly address: string;
+  readonly authority: Pick<Authority, 'credentials' | 'onChange'>;
+  /** The sidecar as it is now. */
+  readonly sidecar: () => Promise<Sidecar>;
+  /** Brings the certificate authority to a namespace. Never throws. */
+  readonly publishIn: (namespace: string) => Promise<void>;
+  readonly clock: Clock;
+  readonly logger: Log;
+};
+
+/** Pods by what became of them; `Failed`: no answer could be given. */
+export type InjectionCounts = Readonly<Record<Injection['kind'] | 'Failed', number>>;
+
+export type RunningWebhook = {
+  readonly port: number;
+  counts(): InjectionCounts;
+  close(): Promise<void>;
+};
+
+const pairOf = ({ certificate, key }: Credentials) => ({ cert: certificate, key });
+
+/**
+ * Answers the API server about pods that are created, with the certificate of this replica; a new one is taken without a
+ * restart.
+ * @throws CONFIG_INVALID when the address cannot be listened on
+ */
+export const startWebhook = async (options: WebhookOptions): Promise<RunningWebhook> => {
+  const { address, authority, clock, logger } = options;
+  const counts = { Injected: 0, Unchanged: 0, Refused: 0, Failed: 0 };
+  const server = createServer(
+    {
+      ...pairOf(authority.credentials()),
+      minVersion: 'TLSv1.2',
+      maxHeaderSize: 16 << 10,
+      headersTimeout: 5_000,
+      requestTimeout: 10_000,
+    },
+    (request, response) => {
+      handle(request, response, options, counts).catch((error: unknown) => {
+        counts.Failed += 1;
+        logger.error({ err: asAdaptletError(error, 'injecting a sidecar') }, 'no sidecar was injected');
+        say(response, 500, 'no sidecar can be injected now; the log of the operator says why');
+      });
+    },
+  );
+  server.maxConnections = maxConnections;
+  const stop = authority.onChange((credentials) => server.setSecureContext(pairOf(credentials)));
+  const port = await listenOn(server, address);
+  return {
+    port,
+    counts: () => ({ ...counts }),
+    close: async () => {
+      await new Promise<void>((resolve) => void clock.after(lingerMs, resolve));
+      stop();
+      await new Promise((resolve) => {
+        server.close(resolve);
+        server.closeAllConnections();
+      });
+    },
+  };
+};
+
+const say = (response: ServerResponse, status: number, text: string): void => {
+  if (response.headersSent || response.destroyed) return;
+  // What is left of the request is not read.
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
+  response.end(`${text}\n`);
+};
+
+const handle = async (
+  request: IncomingMessage,
+  response: ServerResponse,
+  { sidecar, publishIn, clock, logger }: WebhookOptions,
+  counts: Record<Injection['kind'], number>,
+): Promise<void> => {
+  if (request.url?.split('?')[0] !== '/inject' || request.method !== 'POST') {
+    return say(response, 404, 'there is POST /inject');
+  }
+  const text = await bodyOf(request);
+  if (text === undefined) return say(response, 413, `a review has at most ${maxBodyBytes} bytes`);
+  const asked = readReview(text);
+  if ('problem' in asked) return say(response, 400, asked.problem);
+  const { uid, namespace, pod, isDryRun } = asked;
+  const injection = inject(pod, await sidecar());
+  if (injection.kind === 'Injected' && !isDryRun) await within(bundleMs, clock, publishIn(namespace));
+  counts[injection.kind] += 1;
+  const { name, generateName } = pod.metadata;
+  const keys = { namespace, pod: name ?? generateName ?? '', result: injection.kind };
+  if (injection.kind === 'Refused') logger.info({ ...keys, why: injection.message }, 'a pod was refused');
+  else logger.debug(keys, 'a pod was looked at');
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(answerOf(uid, injection)));
+};
+
+/** Undefined when it is too long. */
+const bodyOf = async (request: IncomingMessage): Promise<string | undefined> => {
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    length += part.length;
+    if (length > maxBodyBytes) return undefined;
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+};
+
+const within = async (ms: number, clock: Clock, work: Promise<void>): Promise<void> => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop = clock.after(ms, resolve);
+  await Promise.race([work, promise]);
+  stop();
+};
