@@ -90,9 +90,9 @@ readinessProbe:
 
 {{/* A docker config.json from a Secret, as the setting registry-config wants it. */}}
 {{- define "adaptlet.registryVolume" -}}
-- name: registry
+- name: {{ .prefix }}registry
   secret:
-    secretName: {{ . }}
+    secretName: {{ .secret }}
     items: [{key: .dockerconfigjson, path: config.json}]
 {{- end }}
 
@@ -101,9 +101,9 @@ readinessProbe:
 - {name: NODE_EXTRA_CA_CERTS, value: /etc/adaptlet/extra-ca/ca.crt}
 {{- end }}
 {{- define "adaptlet.caCertsMount" -}}
-- {name: extra-ca, mountPath: /etc/adaptlet/extra-ca, readOnly: true}
+- {name: {{ . }}extra-ca, mountPath: /etc/adaptlet/extra-ca, readOnly: true}
 {{- end }}
 {{- define "adaptlet.caCertsVolume" -}}
-- name: extra-ca
-  configMap: {name: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}
+- name: {{ .prefix }}extra-ca
+  configMap: {name: {{ .configMap }}, items: [{key: ca.crt, path: ca.crt}]}
 {{- end }}

@@ -1,7 +1,10 @@
 {{- /* Where the base model comes from: the setting `model`, and the volume behind it with a folder in it where there is one. */}}
 {{- define "adaptlet.modelSource" -}}
-{{- $model := .Values.runtime.model }}
-{{- $source := $model.source }}
+{{- include "adaptlet.sourceOf" (dict "root" . "source" .Values.runtime.model.source) }}
+{{- end }}
+
+{{- define "adaptlet.sourceOf" -}}
+{{- $source := .source }}
 {{- $of := dict "model" "/model" }}
 {{- if $source.oci.image }}
 {{- $_ := set $of "model" (printf "oci://%s@%s" $source.oci.image $source.oci.digest) }}
@@ -12,7 +15,7 @@
 {{- $_ := set $of "volume" (dict "persistentVolumeClaim" (dict "claimName" $source.persistentVolumeClaim.claimName "readOnly" true)) }}
 {{- $_ := set $of "path" $source.persistentVolumeClaim.path }}
 {{- else }}
-{{- $_ := set $of "volume" (dict "hostPath" (dict "path" (include "adaptlet.modelFolder" .) "type" "Directory")) }}
+{{- $_ := set $of "volume" (dict "hostPath" (dict "path" (include "adaptlet.modelFolder" .root) "type" "Directory")) }}
 {{- end }}
 {{- toJson $of }}
 {{- end }}

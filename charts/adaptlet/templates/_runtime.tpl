@@ -35,6 +35,7 @@
 {{- $data := $runtime.data }}
 {{- $owned := and (eq $data.type "hostPath") $data.own }}
 {{- $source := include "adaptlet.modelSource" $root | fromJson }}
+{{- $shared := dict "prefix" "" "source" $source "of" $runtime "caCerts" $root.Values.extraCACerts }}
 apiVersion: apps/v1
 kind: DaemonSet
 metadata:
@@ -122,22 +123,11 @@ spec:
             - {name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
             - {name: ADAPTLET_RUNTIME_NAME, value: "$(NODE_NAME){{ with $runtime.suffix }}.model-{{ . }}{{ end }}"}
             - {name: ADAPTLET_RUNTIME_KIND, value: node}
-            - {name: ADAPTLET_MODEL, value: {{ $source.model | quote }}}
-            - {name: ADAPTLET_MODEL_NAME, value: {{ $runtime.model.name | quote }}}
-            {{- with $runtime.model.disk }}
-            - {name: ADAPTLET_MODEL_DISK, value: {{ . | quote }}}
-            {{- end }}
-            - {name: ADAPTLET_DATA_DIR, value: /var/lib/adaptlet}
-            - {name: ADAPTLET_OPERATOR, value: "adaptlet-operator.{{ $namespace }}.svc:9443"}
-            - {name: ADAPTLET_OPERATOR_CA, value: /etc/adaptlet/ca/ca.crt}
-            - {name: ADAPTLET_OPERATOR_TOKEN, value: /var/run/adaptlet/token}
+            {{- include "adaptlet.followVariables" (dict "root" $root "source" $source) | nindent 12 }}
             - {name: ADAPTLET_GRPC_LISTEN, value: "0.0.0.0:9000"}
             - {name: ADAPTLET_HTTP_LISTEN, value: "0.0.0.0:8080"}
             - {name: ADAPTLET_DRAIN_DELAY, value: "{{ int64 $runtime.drainSeconds }}s"}
-            - {name: ADAPTLET_ADAPTER_MEMORY, value: {{ $runtime.adapters.memory | quote }}}
-            - {name: ADAPTLET_ADAPTER_DISK, value: {{ $runtime.adapters.disk | quote }}}
-            - {name: ADAPTLET_THREADS, value: {{ int64 $runtime.threads | quote }}}
-            - {name: ADAPTLET_LOG_LEVEL, value: {{ $root.Values.logLevel | quote }}}
+            {{- include "adaptlet.budgetVariables" (dict "root" $root "of" $runtime) | nindent 12 }}
             {{- if $runtime.labels }}
             {{- $pairs := list }}
             {{- range $key, $value := $runtime.labels }}
@@ -172,24 +162,7 @@ spec:
           securityContext:
             {{- include "adaptlet.containerSecurity" $root | nindent 12 }}
           volumeMounts:
-            - {name: data, mountPath: /var/lib/adaptlet}
-            {{- with $source.volume }}
-            - name: model
-              mountPath: /model
-              readOnly: true
-              {{- with $source.path }}
-              subPath: {{ . | quote }}
-              {{- end }}
-            {{- end }}
-            - {name: ca, mountPath: /etc/adaptlet/ca, readOnly: true}
-            - {name: token, mountPath: /var/run/adaptlet, readOnly: true}
-            - {name: tmp, mountPath: /tmp}
-            {{- if $runtime.registrySecret }}
-            - {name: registry, mountPath: /etc/adaptlet/registry, readOnly: true}
-            {{- end }}
-            {{- if $root.Values.extraCACerts }}
-            {{- include "adaptlet.caCertsMount" . | nindent 12 }}
-            {{- end }}
+            {{- include "adaptlet.runtimeMounts" $shared | nindent 12 }}
             {{- with $runtime.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -202,25 +175,7 @@ spec:
           {{- else }}
           emptyDir: {}
           {{- end }}
-        {{- with $source.volume }}
-        - name: model
-          {{- toYaml . | nindent 10 }}
-        {{- end }}
-        # The operator writes it. A node starts and serves without it, and takes it when it comes.
-        - name: ca
-          configMap: {name: adaptlet-ca, optional: true}
-        - name: token
-          projected:
-            sources:
-              - serviceAccountToken: {audience: adaptlet, expirationSeconds: 3600, path: token}
-        - name: tmp
-          emptyDir: {}
-        {{- with $runtime.registrySecret }}
-        {{- include "adaptlet.registryVolume" . | nindent 8 }}
-        {{- end }}
-        {{- with $root.Values.extraCACerts }}
-        {{- include "adaptlet.caCertsVolume" . | nindent 8 }}
-        {{- end }}
+        {{- include "adaptlet.runtimeVolumes" $shared | nindent 8 }}
         {{- with $runtime.extraVolumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
