@@ -18,6 +18,7 @@ export const chartFiles = async (): Promise<Map<string, string>> => {
   const files: Readonly<Record<string, readonly rbac.Rule[]>> = {
     'operator-cluster': rbac.operatorClusterRules,
     'operator-namespace': rbac.operatorNamespaceRules,
+    'operator-injection': rbac.operatorInjectionRules,
     'release-cluster': rbac.releaseClusterRules,
     'release-namespace': rbac.releaseNamespaceRules,
     view: rbac.viewRules,

@@ -1,4 +1,5 @@
 import { secretName as authorityName } from './identity/authority-state.ts';
+import { webhookName, webhookType } from './injection/webhook-configuration.ts';
 import { leaseName } from './lease.ts';
 
 /** A rule of a Role or a ClusterRole. */
@@ -69,6 +70,24 @@ export const operatorNamespaceRules: readonly Rule[] = [
   ...owned('coordination.k8s.io', 'leases', leaseName),
   ...owned('', 'secrets', authorityName),
   ...owned('', 'configmaps', authorityName),
+];
+
+/** What it may do besides where it injects sidecars: tell those who verify it of its certificate authority. */
+export const operatorInjectionRules: readonly Rule[] = [
+  // The list is of one name: the API server binds it to that by the field selector.
+  { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
+  {
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: [authorityName],
+    verbs: ['get', 'list', 'update'],
+  },
+  {
+    apiGroups: [webhookType.group],
+    resources: [webhookType.plural],
+    resourceNames: [webhookName],
+    verbs: ['get', 'update'],
+  },
 ];
 
 /** What the Job before an uninstall may do in every namespace: take a finalizer off. */

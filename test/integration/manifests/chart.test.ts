@@ -158,6 +158,23 @@ const refused: readonly [setting: string, value: unknown, message: string][] = [
     '0%',
     "'/runtime/updateStrategy/maxUnavailable': '0%' does not match",
   ],
+  [
+    'injection.ports.http',
+    9000,
+    'injection.ports: grpc, http and health listen side by side, give each a port',
+  ],
+  ['injection.ports.grpc', 70_000, "at '/injection/ports/grpc': maximum: got 70,000, want 65,535"],
+  [
+    'injection.model',
+    {
+      oci: { image: 'registry.example/m', digest: `sha256:${'0'.repeat(64)}` },
+      image: { reference: 'registry.example/m:v1' },
+    },
+    'injection.model has oci and image: a base model comes from one place',
+  ],
+  ['injection.model.oci.image', 'registry.example/m', 'injection.model.oci needs both'],
+  ['injection.model.image.path', 'int4', 'injection.model.image.path is set without injection.model.image'],
+  ['injection.excludedNamespaces', ['A'], "at '/injection/excludedNamespaces/0': 'A' does not match"],
   ['networkPolicy.enabled', 'yes', "at '/networkPolicy/enabled': got string, want boolean"],
   [
     'metrics.serviceMonitor.interval',
@@ -213,6 +230,12 @@ describe('the Helm chart', () => {
     expect(stderr).toContain(
       'operator.enabled and runtime.enabled are both false: nothing would be installed',
     );
+  });
+
+  it('injects sidecars only where it brings the operator', async () => {
+    const { code, stderr } = await render('--set', 'operator.enabled=false,injection.enabled=true');
+    expect(code).toBe(1);
+    expect(stderr).toContain('injection.enabled needs operator.enabled');
   });
 
   it('lets profiles share a selector where an affinity keeps them apart', async () => {
