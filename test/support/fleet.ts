@@ -80,7 +80,8 @@ export class TestFleet implements AsyncDisposable {
     return fleet;
   }
 
-  async startOperator(index: number): Promise<TestOperator> {
+  /** `more`: settings of this one. */
+  async startOperator(index: number, more: Readonly<Record<string, string>> = {}): Promise<TestOperator> {
     const kubeconfig = await this.cluster.serviceAccountKubeconfig({
       namespace: systemNamespace,
       name: 'adaptlet-operator',
@@ -89,7 +90,7 @@ export class TestFleet implements AsyncDisposable {
       kubeconfig,
       namespace: systemNamespace,
       identity: `operator-${index}`,
-      settings: { 'lease-duration': '3s', ...this.#options.operatorSettings },
+      settings: { 'lease-duration': '3s', ...this.#options.operatorSettings, ...more },
       env: this.#options.operatorEnv,
       tree: this.#options.tree,
     };

@@ -21,6 +21,8 @@ export const clusterFindings = {
   deletions: 'What is being deleted goes away.',
   'runtime-rollout': 'The pods of the runtime are of the present version and there on every node.',
   pods: 'The pods of the release are started and stay.',
+  'sidecar-webhook': 'The API server asks the operator for sidecars, and trusts its certificate.',
+  sidecars: 'Pods that ask for a sidecar have one.',
 } as const;
 
 /** Every finding about one node. */

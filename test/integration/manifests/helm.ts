@@ -62,3 +62,11 @@ export const rendered = async (...args: readonly string[]): Promise<Manifest[]> 
 };
 
 export const nameOf = ({ kind, metadata }: Manifest): string => `${kind} ${metadata.name}`;
+
+/** The sidecar that the chart has the operator inject, as the operator mounts it. */
+export const sidecarText = async (...args: readonly string[]): Promise<string> => {
+  const found = (await rendered(...args)).find((one) => nameOf(one) === 'ConfigMap adaptlet-sidecar');
+  const { 'sidecar.yaml': text } = (found?.['data'] ?? {}) as Readonly<Record<string, string>>;
+  if (text === undefined) throw new Error(`helm template ${args.join(' ')} has no sidecar`);
+  return text;
+};

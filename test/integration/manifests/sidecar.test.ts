@@ -6,7 +6,7 @@ import { inject } from '../../../src/operator/injection/patch.ts';
 import type { Pod } from '../../../src/operator/injection/pod.ts';
 import { readSidecar, type Sidecar } from '../../../src/operator/injection/template.ts';
 import { type Cluster, sharedCluster } from '../../cluster/index.ts';
-import { nameOf, rendered, valuesFile } from './helm.ts';
+import { sidecarText, valuesFile } from './helm.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'adaptlet-chart-sidecar-'));
 let cluster: Cluster;
@@ -21,10 +21,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** The sidecar of the chart, as the operator reads it. */
 const sidecarOf = async (...args: readonly string[]): Promise<Sidecar> => {
-  const map = (await rendered(...args)).find((one) => nameOf(one) === 'ConfigMap adaptlet-sidecar');
-  const { 'sidecar.yaml': text = '' } = map?.['data'] as Readonly<Record<string, string>>;
   const file = join(folder, 'sidecar.yaml');
-  writeFileSync(file, text);
+  writeFileSync(file, await sidecarText(...args));
   return readSidecar(file);
 };
 
@@ -55,7 +53,12 @@ const admission = async (sidecar: Sidecar, namespace: string) => {
   const object = { apiVersion: 'v1', kind: 'Pod', ...pod, spec: { ...pod.spec, ...values } };
   const { code, stderr } = await cluster.kubectlWith(
     { stdin: JSON.stringify(object) },
-    ...['-n', namespace, 'create', '--dry-run=server', '-f', '-'],
+    '-n',
+    namespace,
+    'create',
+    '--dry-run=server',
+    '-f',
+    '-',
   );
   return { code, stderr };
 };

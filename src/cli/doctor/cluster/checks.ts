@@ -7,6 +7,7 @@ import { adapters, deletions, rollouts } from './object-checks.ts';
 import { disruption, leader, replicas, service } from './operator-checks.ts';
 import { pods, runtimeRollout } from './pod-checks.ts';
 import { baseModel, budgets, connected, executionProvider, ready } from './runtime-checks.ts';
+import { sidecars, webhook } from './sidecar-checks.ts';
 import { versions } from './version-checks.ts';
 
 type Check = (facts: ClusterFacts) => readonly Finding[];
@@ -34,6 +35,8 @@ const checks: Readonly<Record<keyof typeof clusterFindings, Check>> = {
   deletions,
   'runtime-rollout': runtimeRollout,
   pods,
+  'sidecar-webhook': webhook,
+  sidecars,
 };
 
 /** What there is to say of a cluster. Where the API server does not answer, that is all. */

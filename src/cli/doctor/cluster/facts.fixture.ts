@@ -5,7 +5,7 @@ import type { KubeMetadata } from '../../../kube/client/object.ts';
 import { issueAuthority } from '../../../operator/identity/certificate.ts';
 import type { RuntimeObject } from '../../../operator/objects/objects.ts';
 import { schemaDigest } from './api-checks.ts';
-import type { ClusterFacts, Crd } from './facts.ts';
+import type { AskingPod, ClusterFacts, Crd } from './facts.ts';
 
 export const now = Date.parse('2026-06-01T12:00:00Z');
 const day = 86_400_000;
@@ -136,6 +136,32 @@ export const bundle = (text: string) => ({
 export const forbidden = { error: new AdaptletError('KUBE_FORBIDDEN', 'may not list it (403)') };
 export const broken = (why: string) => ({ error: new AdaptletError('KUBE_UNAVAILABLE', why) });
 
+/** The webhook as the operator keeps it; `ca` '': it never did. */
+export const webhookOf = (ca: string): ClusterFacts['webhook'] => ({
+  value: {
+    metadata: metadata('adaptlet-sidecar'),
+    webhooks: [
+      {
+        name: 'sidecar.adaptlet.io',
+        clientConfig: ca === '' ? {} : { caBundle: Buffer.from(ca).toString('base64') },
+      },
+    ],
+  },
+});
+export const askingPod = (
+  name: string,
+  initContainers: readonly string[],
+  phase = 'Running',
+  annotations = {},
+): AskingPod => ({
+  metadata: metadata(name, { namespace: 'team-a', annotations }),
+  spec: {
+    containers: [{ name: 'app' }],
+    initContainers: initContainers.map((container) => ({ name: container })),
+  },
+  status: { phase },
+});
+
 /** An installation with which nothing is wrong. */
 export const healthy: ClusterFacts = {
   now,
@@ -185,4 +211,6 @@ export const healthy: ClusterFacts = {
     ],
   },
   pods: { value: [{ metadata: metadata('adaptlet-operator-1'), spec: {}, status: { phase: 'Running' } }] },
+  webhook: webhookOf(authority.certificate),
+  askingPods: { value: [askingPod('with', ['adaptlet-runtime'])] },
 };

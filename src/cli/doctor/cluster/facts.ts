@@ -1,5 +1,7 @@
 import type { AdapterObject, RolloutObject } from '../../../api/objects.ts';
 import type { KubeMetadata } from '../../../kube/client/object.ts';
+import type { Pod as InjectedPod } from '../../../operator/injection/pod.ts';
+import type { WebhookConfiguration } from '../../../operator/injection/webhook-configuration.ts';
 import type { RuntimeObject } from '../../../operator/objects/objects.ts';
 import type { Right as Granted } from '../../../operator/rbac.ts';
 import type { Asked } from '../finding.ts';
@@ -76,6 +78,9 @@ export type Pod = Metadata & {
   };
 };
 
+/** A pod of any namespace that asks for a sidecar. */
+export type AskingPod = Metadata & Pick<InjectedPod, 'spec'> & Pick<Pod, 'status'>;
+
 export type Namespace = Metadata & {
   readonly status?: { readonly phase?: string; readonly conditions?: readonly Condition[] };
 };
@@ -117,6 +122,9 @@ export type ClusterFacts = {
   readonly namespaces: Asked<readonly Namespace[]>;
   readonly daemonSets: Asked<readonly DaemonSet[]>;
   readonly pods: Asked<readonly Pod[]>;
+  /** Undefined: sidecars are off. */
+  readonly webhook: Asked<WebhookConfiguration | undefined>;
+  readonly askingPods: Asked<readonly AskingPod[]>;
 };
 
 /** An object of ours with what Kubernetes says of it. `object` undefined: this version cannot read it. */

@@ -2,6 +2,12 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { KubeConnection } from '../../../kube/client/client.ts';
 import type { KubeObject, ResourceType } from '../../../kube/client/object.ts';
 import { secretName as authorityName } from '../../../operator/identity/authority-state.ts';
+import { injectLabel } from '../../../operator/injection/pod.ts';
+import {
+  type WebhookConfiguration,
+  webhookName,
+  webhookType,
+} from '../../../operator/injection/webhook-configuration.ts';
 import { readAdapter, readRollout, readRuntime } from '../../../operator/objects/read.ts';
 import {
   adapterType,
@@ -13,6 +19,7 @@ import { ask } from '../asked.ts';
 import type { Asked } from '../finding.ts';
 import schemas from './crd-digests.json' with { type: 'json' };
 import type {
+  AskingPod,
   ClusterFacts,
   ConfigMap,
   Crd,
@@ -103,13 +110,15 @@ export const gatherCluster = async (api: KubeConnection, options: GatherOptions)
   const isThere = 'value' in apiServer;
   const unless = <T>(work: () => Promise<Asked<T>>): Promise<Asked<T>> =>
     isThere ? work() : Promise.resolve(apiServer);
+  const webhook = await unless(() => get<WebhookConfiguration>(webhookType, webhookName));
+  const injects = 'value' in webhook && webhook.value !== undefined;
   const [crds, yourMissing, operatorMissing, deployment, operators, lease, endpoints, disruption] =
     await Promise.all([
       unless(async () =>
         together(await Promise.all(Object.keys(schemas).map((name) => get<Crd>(types.crds, name)))),
       ),
       unless(() => missing(yourRights())),
-      unless(() => missing(operatorRights(namespace), account)),
+      unless(() => missing(operatorRights(namespace, injects), account)),
       unless(() => get<Deployment>(types.deployments, operatorName, namespace)),
       unless(() => list<Deployment>(types.deployments, { labelSelector: partOf('operator') })),
       unless(() => get<Lease>(types.leases, operatorName, namespace)),
@@ -121,7 +130,7 @@ export const gatherCluster = async (api: KubeConnection, options: GatherOptions)
       ),
       unless(() => get<DisruptionBudget>(types.disruptionBudgets, operatorName, namespace)),
     ]);
-  const [secret, runtimes, adapters, rollouts, namespaces, daemonSets, pods, { bundle, handshake }] =
+  const [secret, runtimes, adapters, rollouts, namespaces, daemonSets, pods, askingPods, certificates] =
     await Promise.all([
       unless(() => get<ConfigMap>(types.secrets, authorityName, namespace)),
       unless(() => stored(runtimeType, readRuntime)),
@@ -130,6 +139,7 @@ export const gatherCluster = async (api: KubeConnection, options: GatherOptions)
       unless(() => list<Namespace>(namespaceType)),
       unless(() => list<DaemonSet>(types.daemonSets, { namespace, labelSelector: partOf('runtime') })),
       unless(() => list<Pod>(types.pods, { namespace, labelSelector: 'app.kubernetes.io/name=adaptlet' })),
+      unless(() => list<AskingPod>(types.pods, { labelSelector: `${injectLabel}=true` })),
       isThere ? certificate() : { bundle: apiServer, handshake: apiServer },
     ]);
   return {
@@ -149,17 +159,19 @@ export const gatherCluster = async (api: KubeConnection, options: GatherOptions)
     lease,
     endpoints,
     disruption,
-    bundle,
+    bundle: certificates.bundle,
     signing: mapped(secret, (found) => {
       const pem = found?.data?.['current.crt'];
       return pem === undefined ? undefined : Buffer.from(pem, 'base64').toString('utf8');
     }),
-    handshake,
+    handshake: certificates.handshake,
     runtimes: mapped(runtimes, (all) => all.flatMap(({ object }) => object ?? [])),
     adapters,
     rollouts,
     namespaces,
     daemonSets,
     pods,
+    webhook,
+    askingPods,
   };
 };

@@ -218,4 +218,41 @@ export const installationFaults: readonly Fault[] = [
     'problem',
     /was not renewed/,
   ],
+  [
+    'a webhook that was never told whom to trust',
+    { webhook: f.webhookOf('') },
+    'sidecar-webhook',
+    'problem',
+    /has no caBundle: the API server trusts no operator, and pods get no sidecar/,
+  ],
+  [
+    'a webhook that trusts somebody else',
+    { webhook: f.webhookOf(f.stranger.certificate) },
+    'sidecar-webhook',
+    'problem',
+    /the caBundle of another authority/,
+  ],
+  [
+    'pods without the sidecar that they ask for',
+    {
+      askingPods: {
+        value: [
+          f.askingPod('with', ['adaptlet-runtime']),
+          f.askingPod('without', ['other']),
+          f.askingPod('over', [], 'Succeeded'),
+          f.askingPod('static', [], 'Running', { 'kubernetes.io/config.mirror': 'x' }),
+        ],
+      },
+    },
+    'sidecars',
+    'problem',
+    /1 of 2 pods that ask for a sidecar have none: team-a\/without$/,
+  ],
+  [
+    'pods that ask where sidecars are off',
+    { webhook: { value: undefined }, askingPods: { value: [f.askingPod('without', [])] } },
+    'sidecars',
+    'problem',
+    /1 of 1 pods/,
+  ],
 ];

@@ -1,9 +1,16 @@
-import { operatorClusterRules, operatorNamespaceRules, rightsOf, viewRules } from '../../../operator/rbac.ts';
+import {
+  operatorClusterRules,
+  operatorInjectionRules,
+  operatorNamespaceRules,
+  rightsOf,
+  viewRules,
+} from '../../../operator/rbac.ts';
 import type { Right } from './facts.ts';
 
 /** What the operator does, as the roles of the chart allow it. */
-export const operatorRights = (namespace: string): Right[] => [
+export const operatorRights = (namespace: string, injects: boolean): Right[] => [
   ...rightsOf(operatorClusterRules),
+  ...(injects ? rightsOf(operatorInjectionRules) : []),
   ...rightsOf(operatorNamespaceRules).map((right) => ({ ...right, namespace })),
 ];
 
