@@ -26,6 +26,9 @@ container:
     {{- if $injection.registrySecret }}
     - {name: ADAPTLET_REGISTRY_CONFIG, value: /etc/adaptlet/registry/config.json}
     {{- end }}
+    {{- if $injection.extraCACerts }}
+    - {name: NODE_EXTRA_CA_CERTS, value: /etc/adaptlet/extra-ca/ca.crt}
+    {{- end }}
     {{- with $injection.extraEnv }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -60,10 +63,17 @@ container:
     seccompProfile: {type: RuntimeDefault}
   volumeMounts:
     {{- include "adaptlet.runtimeMounts" $shared | trim | nindent 4 }}
+    {{- if $injection.extraCACerts }}
+    - {name: adaptlet-extra-ca, mountPath: /etc/adaptlet/extra-ca, readOnly: true}
+    {{- end }}
 volumes:
   - name: adaptlet-data
     emptyDir: {}
   {{- include "adaptlet.runtimeVolumes" $shared | trim | nindent 2 }}
+  {{- with $injection.extraCACerts }}
+  - name: adaptlet-extra-ca
+    configMap: {name: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}
+  {{- end }}
 imagePullSecrets: {{ toJson $injection.imagePullSecrets }}
 {{- end }}
 
