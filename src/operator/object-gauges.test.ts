@@ -40,6 +40,11 @@ it('tells since when runtimes are offline, and of those alone', () => {
   ]);
 });
 
+it('tells nothing of a pod that is away: it may have ended', () => {
+  const { status, ...pod } = runtime('app-1', false);
+  expect(lines([{ ...pod, ...(status && { status: { ...status, kind: 'Pod' } }) }], [])).toEqual([]);
+});
+
 it('tells on how many runtimes an Adapter failed, and of those alone', () => {
   expect(lines([], [adapter('sql-v1', 0), adapter('sql-v2', 3)])).toEqual([
     'adaptlet_adapter_failed_runtimes{namespace="team-a",name="sql-v2"} 3',

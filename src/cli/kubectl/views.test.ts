@@ -80,6 +80,21 @@ describe('the view of a rollout', () => {
     expect(plain(rolloutView(rollout('sql-v2', status()), runtimes, now))).toMatchSnapshot();
   });
 
+  it('has runtimes of pods of its namespace, while they are connected, and of no other', () => {
+    const podOf = (namespace: string, name: string, connected: boolean): RuntimeObject =>
+      aRuntimeObject(objectKey(namespace, name), {}, { ...aRuntimeStatus(connected), kind: 'Pod' });
+    const pods = [
+      podOf('team-a', 'app-1', true),
+      podOf('team-a', 'app-2', false),
+      podOf('team-b', 'app-3', true),
+    ];
+    const shown = plain(rolloutView(rollout('sql-v2', status()), [...runtimes, ...pods], now));
+    expect(['node-3', 'app-1', 'app-2', 'app-3'].filter((name) => shown.includes(name))).toEqual([
+      'node-3',
+      'app-1',
+    ]);
+  });
+
   it('is in the README as it is', () => {
     const readme = readFileSync(join(import.meta.dirname, '../../../README.md'), 'utf8');
     const shown = plain(rolloutView(rollout('sql-v2', status()), runtimes, now));
