@@ -10,7 +10,6 @@ export type Container = z.infer<typeof containerSchema>;
 
 /** The same of a volume, or of a reference to a Secret. */
 export const namedSchema = z.looseObject({ name: z.string() });
-export type Named = z.infer<typeof namedSchema>;
 
 /** The same of a pod. */
 export const podSchema = z.looseObject({
