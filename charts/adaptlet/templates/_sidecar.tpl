@@ -3,7 +3,7 @@
 {{- $injection := .Values.injection }}
 {{- $ports := $injection.ports }}
 {{- $source := include "adaptlet.sidecarSource" . | fromJson }}
-{{- $shared := dict "prefix" "adaptlet-" "source" $source "of" $injection }}
+{{- $shared := dict "prefix" "adaptlet-" "source" $source "of" $injection "caCerts" $injection.extraCACerts }}
 container:
   name: adaptlet-runtime
   image: {{ include "adaptlet.image" . | quote }}
@@ -27,7 +27,7 @@ container:
     - {name: ADAPTLET_REGISTRY_CONFIG, value: /etc/adaptlet/registry/config.json}
     {{- end }}
     {{- if $injection.extraCACerts }}
-    - {name: NODE_EXTRA_CA_CERTS, value: /etc/adaptlet/extra-ca/ca.crt}
+    {{- include "adaptlet.caCertsVariable" . | nindent 4 }}
     {{- end }}
     {{- with $injection.extraEnv }}
     {{- toYaml . | nindent 4 }}
@@ -63,17 +63,10 @@ container:
     seccompProfile: {type: RuntimeDefault}
   volumeMounts:
     {{- include "adaptlet.runtimeMounts" $shared | trim | nindent 4 }}
-    {{- if $injection.extraCACerts }}
-    - {name: adaptlet-extra-ca, mountPath: /etc/adaptlet/extra-ca, readOnly: true}
-    {{- end }}
 volumes:
   - name: adaptlet-data
     emptyDir: {}
   {{- include "adaptlet.runtimeVolumes" $shared | trim | nindent 2 }}
-  {{- with $injection.extraCACerts }}
-  - name: adaptlet-extra-ca
-    configMap: {name: {{ . }}, items: [{key: ca.crt, path: ca.crt}]}
-  {{- end }}
 imagePullSecrets: {{ toJson $injection.imagePullSecrets }}
 {{- end }}
 
