@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { namespaceSchema } from '../../api/names.ts';
 import type { Injection } from './patch.ts';
 import { type Pod, podSchema } from './pod.ts';
 
@@ -9,7 +10,8 @@ const requestSchema = z.object({
   kind: z.literal('AdmissionReview'),
   request: z.object({
     uid: z.string().min(1).max(128),
-    namespace: z.string().min(1).max(63),
+    // It becomes part of a path.
+    namespace: namespaceSchema,
     operation: z.literal('CREATE'),
     dryRun: z.boolean().optional(),
     kind: z.object({ group: z.literal(''), version: z.literal('v1'), kind: z.literal('Pod') }),

@@ -1,6 +1,6 @@
 import { request } from 'node:https';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -128,6 +128,7 @@ describe('the webhook', () => {
     ['no review', '{}', 400, 'AdmissionReviews'],
     ['another version', review(aPod()).replace('k8s.io/v1', 'k8s.io/v1beta1'), 400, 'apiVersion'],
     ['a change of a pod', review(aPod(), { operation: 'UPDATE' }), 400, 'operation'],
+    ['no namespace', review(aPod(), { namespace: 'a/../../kube-system' }), 400, 'namespace'],
     ['another kind', review({ metadata: {}, spec: { containers: {} } }), 400, 'containers'],
     ['much too much', 'x'.repeat((4 << 20) + 1), 413, 'at most'],
   ])('answers %s with what it wants', async (_, body, status, text) => {
@@ -136,6 +137,30 @@ describe('the webhook', () => {
     if (status === 413 && answer instanceof Error) expect(answer.code).toMatch(/EPIPE|ECONNRESET/);
     else expect(answer).toMatchObject({ status, text: expect.stringContaining(text) });
     expect((await post(review(aPod()))).status).toBe(200);
+  });
+
+  it('reads 64 MiB at a time in all, and takes reviews again once who sent them is gone', async () => {
+    const statuses: number[] = [];
+    const half = Array.from({ length: 17 }, () => {
+      const sent = request(
+        {
+          host: '127.0.0.1',
+          port: webhook.port,
+          path: '/inject',
+          method: 'POST',
+          agent: false,
+          rejectUnauthorized: false,
+        },
+        (response) => statuses.push(response.statusCode ?? 0),
+      );
+      sent.on('error', () => undefined);
+      sent.write(Buffer.alloc((4 << 20) - 1));
+      return sent;
+    });
+    await vi.waitFor(() => expect(statuses).toContain(503), 10_000);
+    for (const sent of half) sent.destroy();
+    await vi.waitFor(async () => expect((await post(review(aPod()))).status).toBe(200), 10_000);
+    expect(webhook.counts().Failed).toBe(0);
   });
 
   it('has nothing else', async () => {

@@ -11,8 +11,9 @@ import type { Sidecar } from './template.ts';
 
 /** A pod of 1.5 MB is the largest that etcd takes; the review has it once, as JSON. */
 const maxBodyBytes = 4 << 20;
-/** API servers keep few connections open. */
-const maxConnections = 256;
+/** Of all reviews that are being read: anybody who reaches the port may send some. */
+const maxReadBytes = 64 << 20;
+const maxConnections = 1024;
 /** The bundle is on its way to the namespace before the pod is; one that takes longer comes while it runs. */
 const bundleMs = 1_000;
 /**
@@ -52,6 +53,7 @@ const pairOf = ({ certificate, key }: Credentials) => ({ cert: certificate, key 
 export const startWebhook = async (options: WebhookOptions): Promise<RunningWebhook> => {
   const { address, authority, clock, logger } = options;
   const counts = { Injected: 0, Unchanged: 0, Refused: 0, Failed: 0 };
+  const bodies = new Bodies();
   const server = createServer(
     {
       ...pairOf(authority.credentials()),
@@ -61,7 +63,9 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
       requestTimeout: 10_000,
     },
     (request, response) => {
-      handle(request, response, options, counts).catch((error: unknown) => {
+      handle(request, response, { ...options, bodies }, counts).catch((error: unknown) => {
+        // Whoever asked is gone.
+        if (response.destroyed) return;
         counts.Failed += 1;
         logger.error({ err: asAdaptletError(error, 'injecting a sidecar') }, 'no sidecar was injected');
         say(response, 500, 'no sidecar can be injected now; the log of the operator says why');
@@ -95,15 +99,15 @@ const say = (response: ServerResponse, status: number, text: string): void => {
 const handle = async (
   request: IncomingMessage,
   response: ServerResponse,
-  { sidecar, publishIn, clock, logger }: WebhookOptions,
+  { sidecar, publishIn, clock, logger, bodies }: WebhookOptions & { readonly bodies: Bodies },
   counts: Record<Injection['kind'], number>,
 ): Promise<void> => {
   if (request.url?.split('?')[0] !== '/inject' || request.method !== 'POST') {
     return say(response, 404, 'there is POST /inject');
   }
-  const text = await bodyOf(request);
-  if (text === undefined) return say(response, 413, `a review has at most ${maxBodyBytes} bytes`);
-  const asked = readReview(text);
+  const body = await bodies.read(request);
+  if ('status' in body) return say(response, body.status, body.why);
+  const asked = readReview(body.text);
   if ('problem' in asked) return say(response, 400, asked.problem);
   const { uid, namespace, pod, isDryRun } = asked;
   const injection = inject(pod, await sidecar());
@@ -117,17 +121,29 @@ const handle = async (
   response.end(JSON.stringify(answerOf(uid, injection)));
 };
 
-/** Undefined when it is too long. */
-const bodyOf = async (request: IncomingMessage): Promise<string | undefined> => {
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    length += part.length;
-    if (length > maxBodyBytes) return undefined;
-    parts.push(part);
+type Body = { readonly text: string } | { readonly status: number; readonly why: string };
+
+/** Bodies of requests, bounded one by one and all together. */
+class Bodies {
+  #bytes = 0;
+
+  async read(request: IncomingMessage): Promise<Body> {
+    const parts: Buffer[] = [];
+    let length = 0;
+    try {
+      for await (const part of request as AsyncIterable<Buffer>) {
+        length += part.length;
+        this.#bytes += part.length;
+        if (length > maxBodyBytes) return { status: 413, why: `a review has at most ${maxBodyBytes} bytes` };
+        if (this.#bytes > maxReadBytes) return { status: 503, why: 'too many reviews are being read' };
+        parts.push(part);
+      }
+      return { text: Buffer.concat(parts).toString('utf8') };
+    } finally {
+      this.#bytes -= length;
+    }
   }
-  return Buffer.concat(parts).toString('utf8');
-};
+}
 
 const within = async (ms: number, clock: Clock, work: Promise<void>): Promise<void> => {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -164,7 +164,7 @@ describe.skipIf(obstacles.length > 0)(`a pod with a sidecar, on a node${obstacle
     const dry = JSON.stringify({ ...one, spec: { containers: [appOf(site.image.name, '')] } });
     await site.lab.kubectlOk(['-n', systemNamespace, 'rollout', 'restart', 'deployment/adaptlet-operator']);
     let isOver = false;
-    const over = site.rolledOut('deployment/adaptlet-operator').then(() => {
+    const over = site.rolledOut('deployment/adaptlet-operator').finally(() => {
       isOver = true;
     });
     let pods = 0;
