@@ -8,6 +8,7 @@ container:
   name: adaptlet-runtime
   image: {{ include "adaptlet.image" . | quote }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
+  terminationMessagePolicy: FallbackToLogsOnError
   # A native sidecar: other containers start once the startup probe passed, and it ends after them.
   restartPolicy: Always
   args: [serve]
