@@ -22,7 +22,7 @@ export const clusterFindings = {
   'runtime-rollout': 'The pods of the runtime are of the present version and there on every node.',
   pods: 'The pods of the release are started and stay.',
   'sidecar-webhook': 'The API server asks the operator for sidecars, and trusts its certificate.',
-  sidecars: 'Pods that ask for a sidecar have one.',
+  sidecars: 'Pods that ask for a sidecar have one, which is connected to the operator.',
 } as const;
 
 /** Every finding about one node. */

@@ -55,6 +55,11 @@ export const runtime = (name: string, more: Partial<RuntimeStatus> = {}): Runtim
     ...more,
   },
 });
+/** Of a pod of team-a. */
+export const runtimeOfPod = (name: string): RuntimeObject => {
+  const { metadata: meta, ...rest } = runtime(name, { kind: 'Pod' });
+  return { ...rest, metadata: { ...meta, namespace: 'team-a' } };
+};
 export const disconnected = (name: string) =>
   runtime(name, {
     conditions: [condition('Connected', 'False', 'Disconnected')],
@@ -198,7 +203,7 @@ export const healthy: ClusterFacts = {
   bundle: bundle(authority.certificate),
   signing: { value: authority.certificate },
   handshake: { value: { validUntil: now + 20 * 3_600_000, theirTime: now } },
-  runtimes: { value: [runtime('node-1'), runtime('node-2')] },
+  runtimes: { value: [runtime('node-1'), runtime('node-2'), runtimeOfPod('with')] },
   adapters: { value: [adapter('v1')] },
   rollouts: { value: [rollout('sql')] },
   namespaces: { value: [] },

@@ -249,6 +249,13 @@ export const installationFaults: readonly Fault[] = [
     /1 of 2 pods that ask for a sidecar have none: team-a\/without$/,
   ],
   [
+    'sidecars that no operator has',
+    { askingPods: { value: ['with', 'cut'].map((name) => f.askingPod(name, ['adaptlet-runtime'])) } },
+    'sidecars',
+    'warning',
+    /not connected to the operator: team-a\/cut$/,
+  ],
+  [
     'pods that ask where sidecars are off',
     { webhook: { value: undefined }, askingPods: { value: [f.askingPod('without', [])] } },
     'sidecars',

@@ -1,6 +1,6 @@
 import { hasSidecar, mirrorAnnotation } from '../../../operator/injection/pod.ts';
 import { webhookName } from '../../../operator/injection/webhook-configuration.ts';
-import { type Finding, named, of, ok, problem } from '../finding.ts';
+import { type Finding, named, of, ok, problem, warning } from '../finding.ts';
 import type { AskingPod, ClusterFacts } from './facts.ts';
 
 const enable = (namespace: string): string =>
@@ -29,13 +29,38 @@ const hasEnded = ({ status, metadata }: AskingPod): boolean =>
   metadata.deletionTimestamp !== undefined || ['Succeeded', 'Failed'].includes(status?.phase ?? '');
 const isMirror = ({ metadata }: AskingPod): boolean => metadata.annotations?.[mirrorAnnotation] !== undefined;
 
-export const sidecars = ({ askingPods, webhook: asked, namespace }: ClusterFacts): readonly Finding[] => {
+const nameOf = ({ metadata }: Pick<AskingPod, 'metadata'>): string =>
+  `${metadata.namespace}/${metadata.name}`;
+
+/** Sidecars that run and that no operator has. */
+const unconnected = (pods: readonly AskingPod[], runtimes: ClusterFacts['runtimes']): readonly string[] => {
+  if ('error' in runtimes) return [];
+  const connected = new Set(
+    runtimes.value
+      .filter(({ status }) =>
+        status?.conditions.some(({ type, status: is }) => type === 'Connected' && is === 'True'),
+      )
+      .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+  );
+  const running = pods.filter((pod) => hasSidecar(pod) && pod.status?.phase === 'Running');
+  return running.map(nameOf).filter((name) => !connected.has(name));
+};
+
+export const sidecars = (facts: ClusterFacts): readonly Finding[] => {
+  const { askingPods, webhook: asked, namespace, runtimes } = facts;
   const id = 'sidecars';
   return of(askingPods, id, 'pods that ask for a sidecar', (all) => {
     const alive = all.filter((pod) => !hasEnded(pod) && !isMirror(pod));
     const without = alive.filter((pod) => !hasSidecar(pod));
+    const alone = unconnected(alive, runtimes);
+    if (without.length === 0 && alone.length > 0) {
+      const [first = ''] = alone;
+      const [there, name] = first.split('/');
+      const look = `kubectl -n ${there} logs ${name} -c adaptlet-runtime; ConfigMap adaptlet-ca and NetworkPolicies of ${there}`;
+      return [warning(id, `sidecars that are not connected to the operator: ${named(alone)}`, look)];
+    }
     if (without.length === 0) return [ok(id, `${alive.length} pods ask for a sidecar and have it`)];
-    const names = named(without.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
+    const names = named(without.map(nameOf));
     const isOff = 'value' in asked && asked.value === undefined;
     const again = 'Create them again: kubectl rollout restart what owns them, or delete the pods.';
     return [
