@@ -1,4 +1,4 @@
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
@@ -9,7 +9,18 @@ import type { Authority } from '../identity/authority.ts';
 import { type RunningWebhook, startWebhook } from './server.ts';
 import { aPod, aSidecar } from './sidecar.fixture.ts';
 
-type Answer = { readonly status: number; readonly text: string; readonly certificate: PeerCertificate };
+type Answer = {
+  readonly status: number;
+  readonly text: string;
+  readonly connection: string | undefined;
+  readonly certificate: PeerCertificate;
+};
+type Asking = {
+  readonly path?: string;
+  readonly method?: string;
+  readonly verify?: boolean;
+  readonly agent?: Agent;
+};
 
 let clock: FakeClock;
 let authority: Authority;
@@ -39,18 +50,23 @@ beforeEach(async () => {
 afterEach(async () => {
   const closing = webhook.close();
   clock.advance(3_000);
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.advance(2_000);
   await closing;
   authority.close();
 });
 
-const post = (body: string, path = '/inject', method = 'POST', verify = true): Promise<Answer> =>
+const post = (
+  body: string,
+  { path = '/inject', method = 'POST', verify = true, agent }: Asking = {},
+): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const options = {
       host: '127.0.0.1',
       port: webhook.port,
       path,
       method,
-      agent: false,
+      agent: agent ?? false,
       servername: 'localhost',
       rejectUnauthorized: verify,
       ca: authority.credentials().bundle,
@@ -59,7 +75,14 @@ const post = (body: string, path = '/inject', method = 'POST', verify = true): P
       const certificate = (response.socket as TLSSocket).getPeerCertificate();
       let text = '';
       response.on('data', (part: Buffer) => (text += part.toString()));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text, certificate }));
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          text,
+          connection: response.headers.connection,
+          certificate,
+        }),
+      );
     });
     sent.on('error', reject);
     sent.end(body);
@@ -164,8 +187,8 @@ describe('the webhook', () => {
   });
 
   it('has nothing else', async () => {
-    expect((await post('', '/inject', 'GET')).status).toBe(404);
-    expect((await post('', '/')).status).toBe(404);
+    expect((await post('', { method: 'GET' })).status).toBe(404);
+    expect((await post('', { path: '/' })).status).toBe(404);
   });
 
   it('says that it cannot while there is no sidecar to inject', async () => {
@@ -180,7 +203,7 @@ describe('the webhook', () => {
   it('takes a new certificate, and that of a new authority, without a restart', async () => {
     // Its times are those of the test, which OpenSSL does not know.
     const seen = async (): Promise<PeerCertificate> =>
-      (await post(review(aPod()), '/inject', 'POST', false)).certificate;
+      (await post(review(aPod()), { verify: false })).certificate;
     const first = await seen();
     clock.advance(1.5 * day);
     await authority.refresh();
@@ -195,10 +218,15 @@ describe('the webhook', () => {
   });
 
   it('answers for three seconds more when its replica ends', async () => {
+    const agent = new Agent({ keepAlive: true });
+    const used = async () => (await post(review(aPod()), { agent })).connection;
+    expect(await used()).toBe('keep-alive');
     const closing = webhook.close();
-    expect((await post(review(aPod()))).status).toBe(200);
+    // The API server is not to find the connection closed when it sends the next one.
+    expect(await used()).toBe('close');
     clock.advance(3_000);
     await closing;
+    agent.destroy();
     await expect(post(review(aPod()))).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 });

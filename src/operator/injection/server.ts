@@ -17,10 +17,17 @@ const maxConnections = 1024;
 /** The bundle is on its way to the namespace before the pod is; one that takes longer comes while it runs. */
 const bundleMs = 1_000;
 /**
+ * A connection that is closed while the API server sends on it is a pod without a sidecar. So the API server closes those
+ * that nobody uses: it does after 90 seconds, and Node would after 5.
+ */
+const keepAliveMs = 120_000;
+/**
  * How long it goes on when the replica ends: the API server may ask it until it has heard that the Service has it no
- * more, and a pod that nobody answers for is created without a sidecar.
+ * more, and meanwhile each connection is given up by the answer to its last request.
  */
 const lingerMs = 3_000;
+/** What is under way then may take so long. */
+const graceMs = 2_000;
 
 export type WebhookOptions = {
   /** `host:port`, port 0 for any free one. */
@@ -54,6 +61,7 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
   const { address, authority, clock, logger } = options;
   const counts = { Injected: 0, Unchanged: 0, Refused: 0, Failed: 0 };
   const bodies = new Bodies();
+  let isEnding = false;
   const server = createServer(
     {
       ...pairOf(authority.credentials()),
@@ -61,8 +69,10 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
       maxHeaderSize: 16 << 10,
       headersTimeout: 5_000,
       requestTimeout: 10_000,
+      keepAliveTimeout: keepAliveMs,
     },
     (request, response) => {
+      if (isEnding) response.setHeader('connection', 'close');
       handle(request, response, { ...options, bodies }, counts).catch((error: unknown) => {
         // Whoever asked is gone.
         if (response.destroyed) return;
@@ -79,12 +89,15 @@ export const startWebhook = async (options: WebhookOptions): Promise<RunningWebh
     port,
     counts: () => ({ ...counts }),
     close: async () => {
+      isEnding = true;
       await new Promise<void>((resolve) => void clock.after(lingerMs, resolve));
       stop();
+      const cut = clock.after(graceMs, () => server.closeAllConnections());
       await new Promise((resolve) => {
         server.close(resolve);
-        server.closeAllConnections();
+        server.closeIdleConnections();
       });
+      cut();
     },
   };
 };
