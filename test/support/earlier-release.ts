@@ -5,7 +5,17 @@ import { join } from 'node:path';
 import release from './earlier-release.json' with { type: 'json' };
 import { repositoryRoot } from './process.ts';
 
-const parts = ['bin', 'src', 'proto', 'crds', 'charts', 'package.json'];
+const parts = [
+  'bin',
+  'src',
+  'proto',
+  'crds',
+  'charts',
+  'image',
+  'LICENSE',
+  'package.json',
+  'package-lock.json',
+];
 
 /** What {@link extractEarlierRelease} extracts. */
 export const earlierRelease: { readonly version: string; readonly commit: string } = release;

@@ -104,7 +104,9 @@ export class LabRegistry implements AsyncDisposable {
    */
   async pushImage(archive: string, tag: string, image: string): Promise<void> {
     const source = ['--from-oci-layout-path', archive, tag];
-    await this.#network.runOk([this.#oras, 'cp', ...this.#access('to-'), ...source, `${this.host}/${image}`]);
+    const command = [this.#oras, 'cp', ...this.#access('to-'), ...source, `${this.host}/${image}`];
+    // The registry reads one body at a time, and bodies of one HTTP/2 connection wait for each other: for ever.
+    await this.#network.runOk(command, { env: { GODEBUG: 'http2client=0' } });
   }
 
   /** From here on it takes connections and answers none. */

@@ -20,10 +20,8 @@ let site: Site;
 let targets: Target[];
 let clients: NodeClient[];
 
-const point = (adapter: AdapterName) =>
-  site.apply(
-    `apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: shout}\nspec: {adapter: ${adapter}, strategy: {canary: {steps: [{setWeight: 40}, {pause: {}}]}}}\n`,
-  );
+/** Waits for a person at 40 %. */
+const steps = '{setWeight: 40}, {pause: {}}';
 const paused = (adapter: AdapterName) =>
   waitFor(
     `${adapter} to wait for a person`,
@@ -74,7 +72,7 @@ describe.skipIf(obstacles.length > 0)(`an install by helm on three nodes${obstac
     );
     clients = targets.map(({ grpcAddress }) => new NodeClient(grpcAddress, grpcAddress));
     await site.apply(adapterNames.map((name) => site.adapter(name)).join(''));
-    await point('upper');
+    await site.point('upper', steps);
     await site.healthy('shout', 'upper');
     await onlyFrom('upper');
   });
@@ -99,7 +97,7 @@ describe.skipIf(obstacles.length > 0)(`an install by helm on three nodes${obstac
   });
 
   it('gives a canary its share on each node, and all of it once it is promoted', async () => {
-    await point('reverse');
+    await site.point('reverse', steps);
     await paused('reverse');
     for (const client of clients) expect(new Set(await arms(client))).toEqual(new Set(['upper', 'reverse']));
     // A user is on the same side everywhere.
@@ -111,11 +109,11 @@ describe.skipIf(obstacles.length > 0)(`an install by helm on three nodes${obstac
   });
 
   it('goes back on each node when a canary is aborted, and to a former version when it is applied again', async () => {
-    await point('digits');
+    await site.point('digits', steps);
     await paused('digits');
     await plugin('abort', 'shout');
     await onlyFrom('reverse');
-    await point('upper');
+    await site.point('upper', steps);
     await onlyFrom('upper');
   });
 

@@ -1,5 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'vitest';
 import { moon } from '../../support/moon.ts';
+import { waitFor } from '../../support/wait.ts';
+import { type AdapterName, patience, type Site } from './site.ts';
 
 /** Milliseconds between two requests of a node. */
 const everyMs = 50;
@@ -32,9 +35,38 @@ export class Requests implements AsyncDisposable {
   readonly #lanes: Promise<void>[];
   readonly #stop = new AbortController();
 
-  /** `hosts`: host:port of HTTP by the number of the node. */
-  constructor(hosts: ReadonlyMap<number, string>, model: string) {
+  private constructor(hosts: ReadonlyMap<number, string>, model: string) {
     this.#lanes = [...hosts].map(([node, host]) => this.#ask(node, host, model));
+  }
+
+  /** Asks the rollout `shout` on these nodes; all of them answer when this resolves. */
+  static async start(site: Site, nodes: readonly number[]): Promise<Requests> {
+    const hosts = new Map<number, string>();
+    for (const index of nodes) hosts.set(index, await site.service(site.lab.node(index), 'http'));
+    const requests = new Requests(hosts, `${site.namespace}/shout`);
+    await requests.answered(20);
+    return requests;
+  }
+
+  /** Waits until so many more were answered on each of the nodes. */
+  async answered(more: number, nodes: readonly number[] = [...this.#seen.keys()]): Promise<void> {
+    const before = nodes.map((node) => this.of(node).answered);
+    const isThere = (): boolean =>
+      nodes.every((node, i) => this.of(node).answered >= (before[i] ?? 0) + more);
+    await waitFor('answers on every node', isThere, patience);
+  }
+
+  /** Waits until one adapter alone answers on these nodes. */
+  async onlyFrom(adapter: AdapterName, nodes: readonly number[] = [...this.#seen.keys()]): Promise<void> {
+    await waitFor(
+      `nothing but ${adapter}`,
+      async () => {
+        for (const node of nodes) this.of(node).adapters.clear();
+        await this.answered(40, nodes);
+        return nodes.every((node) => [...this.of(node).adapters].join() === adapter);
+      },
+      patience,
+    );
   }
 
   of(node: number): Seen {
@@ -78,3 +110,19 @@ export class Requests implements AsyncDisposable {
     await Promise.all(this.#lanes);
   }
 }
+
+/** Every client of these nodes got every answer, and the right one. */
+export const expectUnharmed = (requests: Requests, nodes: readonly number[]): void => {
+  for (const node of nodes) {
+    const { failures, wrong } = requests.of(node);
+    expect({ node, failures, wrong }).toEqual({ node, failures: [], wrong: [] });
+  }
+};
+
+/** What a client loses of a node whose pod or engine is replaced: a request or few, and no answer is wrong. */
+export const expectShortGap = (requests: Requests, node: number, mostLost = 10): void => {
+  const { failures, wrong, longestGapMs, answered } = requests.of(node);
+  const gap = `${(longestGapMs / 1000).toFixed(1)} s without an answer`;
+  console.log(`node ${node}: ${failures.length} of ${answered + failures.length} requests failed, ${gap}`);
+  expect({ wrong, failures: failures.slice(mostLost) }).toEqual({ wrong: [], failures: [] });
+};

@@ -19,10 +19,13 @@ export const adapterNames = ['upper', 'reverse', 'digits', 'hello'] as const;
 export type AdapterName = (typeof adapterNames)[number];
 
 type Values = Readonly<Record<string, unknown>>;
+/** Milliseconds: Kubernetes waits 10 s before it misses a node, kubelets do so here and there; the machine may be busy. */
+export const patience = 120_000;
+
 /** A pod as these tests read it. */
 export type Pod = {
   readonly metadata: { readonly name: string; readonly uid: string };
-  readonly spec: { readonly nodeName?: string };
+  readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly image: string }[] };
   readonly status: {
     readonly podIP?: string;
     readonly conditions?: readonly {
@@ -37,17 +40,6 @@ export type Pod = {
     }[];
   };
 };
-
-/** Values that a site of a lab needs: small pods, the model and the authority of its registry. */
-const siteValues = (image: BuiltImage, modelDigest: string, registry: string): Values => ({
-  image: { pullPolicy: 'Never', repository: image.name.replace(/:[^:]*$/, '') },
-  extraCACerts: 'site-ca',
-  operator: { resources: { requests: { cpu: '50m', memory: '64Mi' } } },
-  runtime: {
-    model: { name: 'tiny', source: { oci: { image: `${registry}/models/tiny`, digest: modelDigest } } },
-    resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '1Gi' } },
-  },
-});
 
 const ctr = ['ctr', '-n', 'k8s.io'];
 
@@ -113,15 +105,32 @@ export class Site implements AsyncDisposable {
     }
   }
 
-  /** `helm install` or `helm upgrade` with the values of a site and `more`; returns once all pods are ready. */
-  async helm(verb: 'install' | 'upgrade', more: Values = {}, release = 'adaptlet'): Promise<void> {
+  /** What the chart has to know of this site: the image, small pods, the model and the authority of its registry. */
+  get values(): Values {
+    const { image, lab, modelDigest: digest } = this;
+    return {
+      image: { pullPolicy: 'Never', repository: image.name.replace(/:[^:]*$/, '') },
+      extraCACerts: 'site-ca',
+      operator: { resources: { requests: { cpu: '50m', memory: '64Mi' } } },
+      runtime: {
+        model: { name: 'tiny', source: { oci: { image: `${lab.registry.host}/models/tiny`, digest } } },
+        resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '1Gi' } },
+      },
+    };
+  }
+
+  /** `helm install` or `helm upgrade` with {@link values} and others in place of them. */
+  async helm(
+    verb: 'install' | 'upgrade',
+    more: Values = {},
+    { release = 'adaptlet', chart = join(repositoryRoot, 'charts/adaptlet'), values = this.values } = {},
+  ): Promise<void> {
     const [own, given] = ['site', 'more'].map((name) => join(this.#folder, `${name}.yaml`)) as [
       string,
       string,
     ];
-    await writeFile(own, stringify(siteValues(this.image, this.modelDigest, this.lab.registry.host)));
+    await writeFile(own, stringify(values));
     await writeFile(given, stringify(more));
-    const chart = join(repositoryRoot, 'charts/adaptlet');
     const args = [
       verb,
       release,
@@ -170,8 +179,21 @@ export class Site implements AsyncDisposable {
     return isCurrent ? rollout?.status : undefined;
   }
 
+  /** Points the rollout `shout` to an adapter; by default straight, without steps. */
+  point(adapter: AdapterName, steps = '{setWeight: 100}'): Promise<string> {
+    return this.apply(
+      `apiVersion: adaptlet.io/v1alpha1\nkind: AdapterRollout\nmetadata: {name: shout}\nspec: {adapter: ${adapter}, strategy: {canary: {steps: [${steps}]}}}\n`,
+    );
+  }
+
+  /** Points it straight to an adapter, and waits until that is decided: the whole control plane works. */
+  async decide(adapter: AdapterName): Promise<void> {
+    await this.point(adapter);
+    await this.healthy('shout', adapter);
+  }
+
   /** Waits until a rollout has this adapter as its stable, and nothing under way. */
-  healthy(name: string, adapter: AdapterName, patience = 60_000): Promise<RolloutStatus> {
+  healthy(name: string, adapter: AdapterName): Promise<RolloutStatus> {
     return waitFor(
       `${adapter} to be stable in ${name}`,
       async () => {
