@@ -11,6 +11,7 @@ import type { AdapterOptions, HostOptions } from '../host/options.ts';
 import { StopStrings } from '../model/stop-strings.ts';
 import { Mutex } from '../mutex.ts';
 import { seededRandom } from '../random.ts';
+import { Candidates } from '../sampling/candidates.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { compareLogits, probeLogits } from '../session/probe.ts';
@@ -40,6 +41,7 @@ export class GenerateHost implements EngineHost {
   readonly #scheduler: Scheduler<Sequence>;
   readonly #baseGraph: Graph;
   readonly #room: TokenRoom;
+  readonly #candidates = new Candidates();
   /** Rank 0 at every site: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
   #probeOfBase: Float32Array | undefined;
@@ -169,11 +171,20 @@ export class GenerateHost implements EngineHost {
       graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
       promptIds,
       capacity: promptIds.length + maxTokens,
-      sampler: makeSampler(sampling, seededRandom(sampling.seed ?? random() * 2 ** 32), promptIds),
+      sampler: makeSampler(
+        sampling,
+        seededRandom(sampling.seed ?? random() * 2 ** 32),
+        promptIds,
+        this.#candidates,
+      ),
       logprobs:
         input.logprobs === undefined
           ? undefined
-          : { top: input.logprobs, describe: (token) => codec.describe(token) },
+          : {
+              top: input.logprobs,
+              describe: (token) => codec.describe(token),
+              candidates: this.#candidates,
+            },
       answer: new Answer({
         detokenizer: codec.detokenizer(promptIds),
         stops: new StopStrings(input.stop),
