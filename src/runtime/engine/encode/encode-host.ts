@@ -6,7 +6,7 @@ import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import { Batcher } from '../batch/batcher.ts';
 import type { EngineInfo, ProbeResult } from '../engine.ts';
-import { culpritOf } from '../failures.ts';
+import { closing, culpritOf } from '../failures.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, BatchOptions, HostOptions } from '../host/options.ts';
 import { RequestRoom } from '../host/request-room.ts';
@@ -36,6 +36,7 @@ export class EncodeHost implements EngineHost {
   readonly #batcher: Batcher<Text, Float32Array>;
   readonly #mixed: MixedTexts;
   readonly #room: RequestRoom;
+  readonly #leaving = new Map<number, AbortController>();
   /** Rank 0 at every site: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
 
@@ -110,9 +111,20 @@ export class EncodeHost implements EngineHost {
     const head = this.#headFor(input, adapter);
     const path: PoolingPath = this.#pathsOf(adapter)[head === undefined ? 'embedding' : 'pooler'];
     const { encoder } = this.#model.info;
-    const { ids, promptTokens, truncated } = tokensOf(input.texts, this.#model.codec, encoder.maxTokens);
     adapter?.acquire();
+    const leaving = new AbortController();
+    this.#leaving.set(id, leaving);
     try {
+      const { codec, texts } = this.#model;
+      const { ids, promptTokens, truncated } = await tokensOf(
+        input.texts,
+        {
+          encode: (given) => codec.encode(given),
+          input: (text, limit) => texts.input(text, limit, leaving.signal),
+        },
+        encoder.maxTokens,
+      );
+      leaving.signal.throwIfAborted();
       const pieces = ids.map((tokens) => ({
         request: id,
         // Texts of one output run together, whatever their adapters.
@@ -130,11 +142,13 @@ export class EncodeHost implements EngineHost {
       }
       return { kind: 'embedding', rows: encoder.normalize ? rows.map(unitVector) : rows, ...counted };
     } finally {
+      this.#leaving.delete(id);
       adapter?.release();
     }
   }
 
   cancel(id: number): void {
+    this.#leaving.get(id)?.abort(new AdaptletError('REQUEST_CANCELLED', `Request ${id} was given up`));
     this.#batcher.cancel(id);
     this.#room.leave(id);
   }
@@ -142,6 +156,8 @@ export class EncodeHost implements EngineHost {
   /** Ends after the present run and frees the base model. */
   async close(): Promise<void> {
     this.#batcher.stop();
+    for (const leaving of this.#leaving.values()) leaving.abort(closing('The engine is closing'));
+    await this.#model.texts.close();
     await this.#steps.run(() => {
       this.#mixed.release();
       this.#model.sessions.release();
