@@ -10,6 +10,7 @@ import { closing, culpritOf } from '../failures.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, BatchOptions, HostOptions } from '../host/options.ts';
 import { RequestRoom } from '../host/request-room.ts';
+import { StepClock } from '../host/step-clock.ts';
 import { Mutex } from '../mutex.ts';
 import { compareLogits, probeIds } from '../session/probe.ts';
 import type { EncodeInput, EncodeResult } from '../tasks.ts';
@@ -28,7 +29,8 @@ const maxBatchTokens = 4096;
 export class EncodeHost implements EngineHost {
   readonly #model: EncodeModel;
   readonly #options: EncodeHostOptions;
-  readonly #steps = new Mutex();
+  readonly steps: StepClock;
+  readonly #turns = new Mutex();
   readonly #adapters: AdapterTable;
   readonly #heads = new WeakMap<LoadedAdapter, Head>();
   readonly #paths = new WeakMap<LoadedAdapter, PoolingPaths>();
@@ -44,6 +46,7 @@ export class EncodeHost implements EngineHost {
     const { sessions, info } = model;
     this.#model = model;
     this.#options = options;
+    this.steps = new StepClock(options.clock);
     this.#room = new RequestRoom(options);
     this.#base = basePaths(model, sessions.base.feeds(new Map()));
     this.#withoutAdapter = sessions.lora.feeds(new Map());
@@ -51,7 +54,7 @@ export class EncodeHost implements EngineHost {
       arena: new Arena(options.adapterBudgetBytes),
       graphFor: () => Promise.resolve(sessions.lora),
       expected: info,
-      steps: this.#steps,
+      steps: this.#turns,
     });
     const { maxBatch, maxBatchDelayMs, batchBudgetBytes, clock } = options;
     const { lora, mixedSites: sites } = sessions;
@@ -65,7 +68,11 @@ export class EncodeHost implements EngineHost {
       limits: { maxRows: maxBatch, maxTokens: maxBatchTokens },
       maxDelayMs: maxBatchDelayMs,
       clock,
-      run: (batch) => this.#steps.run(() => this.#mixed.run(batch.map(({ work }) => work))),
+      run: (batch) => {
+        const tokens = batch.reduce((sum, { length }) => sum + length, 0);
+        const texts = batch.map(({ work }) => work);
+        return this.#turns.run(() => this.steps.time(tokens, () => this.#mixed.run(texts)));
+      },
     });
   }
 
@@ -95,8 +102,10 @@ export class EncodeHost implements EngineHost {
     const { lora } = this.#model.sessions;
     const ids = probeIds(this.info.vocabSize).slice(0, this.#model.info.encoder.maxTokens);
     return await this.#adapters.use(name, async (adapter) => {
-      const base = await this.#steps.run(() => lora.logitsOf(this.#withoutAdapter, ids));
-      return compareLogits(await this.#steps.run(() => lora.logitsOf(adapter.feeds, ids)), base);
+      const logits = (feeds: Feeds) =>
+        this.#turns.run(() => this.steps.time(ids.length, () => lora.logitsOf(feeds, ids)));
+      const base = await logits(this.#withoutAdapter);
+      return compareLogits(await logits(adapter.feeds), base);
     });
   }
 
@@ -158,7 +167,7 @@ export class EncodeHost implements EngineHost {
     this.#batcher.stop();
     for (const leaving of this.#leaving.values()) leaving.abort(closing('The engine is closing'));
     await this.#model.texts.close();
-    await this.#steps.run(() => {
+    await this.#turns.run(() => {
       this.#mixed.release();
       this.#model.sessions.release();
     });

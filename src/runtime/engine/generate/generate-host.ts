@@ -15,6 +15,7 @@ import type {
 import { culpritOf } from '../failures.ts';
 import type { Ending, EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, HostOptions } from '../host/options.ts';
+import { StepClock } from '../host/step-clock.ts';
 import type { PromptTokens } from '../host/texts.ts';
 import { StopStrings } from '../model/stop-strings.ts';
 import { Mutex } from '../mutex.ts';
@@ -22,7 +23,7 @@ import { seededRandom } from '../random.ts';
 import { Candidates } from '../sampling/candidates.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
-import { compareLogits, probeLogits } from '../session/probe.ts';
+import { compareLogits, probeLength, probeLogits } from '../session/probe.ts';
 import { Answer } from './answer.ts';
 import type { GenerateModel } from './generate-model.ts';
 import { RunningBatch } from './running-batch.ts';
@@ -51,7 +52,8 @@ export type GenerateHostOptions = HostOptions &
 export class GenerateHost implements EngineHost {
   readonly #model: GenerateModel;
   readonly #options: GenerateHostOptions;
-  readonly #steps = new Mutex();
+  readonly steps: StepClock;
+  readonly #turns = new Mutex();
   readonly #adapters: AdapterTable<DecoderSession>;
   readonly #batch: RunningBatch;
   readonly #scheduler: Scheduler<Sequence>;
@@ -68,6 +70,7 @@ export class GenerateHost implements EngineHost {
     const { sessions, info } = model;
     this.#model = model;
     this.#options = options;
+    this.steps = new StepClock(options.clock);
     const baseFeeds = sessions.base.feeds(new Map());
     this.#baseGraph = { session: sessions.base, feeds: () => baseFeeds };
     this.#withoutAdapter = sessions.lora.feeds(new Map());
@@ -75,7 +78,7 @@ export class GenerateHost implements EngineHost {
       arena: new Arena(options.adapterBudgetBytes),
       graphFor: (modules) => sessions.graphs.graphFor(modules),
       expected: info,
-      steps: this.#steps,
+      steps: this.#turns,
     });
     const { maxConcurrent, kvBudgetBytes, batchBudgetBytes, clock } = options;
     this.#room = promptRoom(model, kvBudgetBytes);
@@ -96,8 +99,9 @@ export class GenerateHost implements EngineHost {
           }
         : undefined,
       clock,
+      times: this.steps,
     });
-    this.#scheduler = new Scheduler({ ...options, batch: this.#batch, steps: this.#steps });
+    this.#scheduler = new Scheduler({ ...options, batch: this.#batch, steps: this.#turns });
   }
 
   get info(): EngineInfo {
@@ -119,10 +123,12 @@ export class GenerateHost implements EngineHost {
   async probe(name: string): Promise<ProbeResult> {
     const { lora } = this.#model.sessions;
     return await this.#adapters.use(name, async (adapter) => {
-      const base = (this.#probeOfBase ??= await this.#steps.run(() =>
-        probeLogits(lora, this.#withoutAdapter),
+      const base = (this.#probeOfBase ??= await this.#turns.run(() =>
+        this.steps.time(probeLength, () => probeLogits(lora, this.#withoutAdapter)),
       ));
-      const logits = await this.#steps.run(() => probeLogits(adapter.graph, adapter.feeds));
+      const logits = await this.#turns.run(() =>
+        this.steps.time(probeLength, () => probeLogits(adapter.graph, adapter.feeds)),
+      );
       return compareLogits(logits, base);
     });
   }
@@ -167,7 +173,7 @@ export class GenerateHost implements EngineHost {
     this.#scheduler.stop();
     for (const leaving of this.#leaving.values()) leaving.abort();
     await this.#model.texts.close();
-    await this.#steps.run(() => {
+    await this.#turns.run(() => {
       this.#batch.release();
       this.#model.sessions.release();
     });
