@@ -72,6 +72,8 @@ export class Candidates {
   readonly #uppers = new Float64Array(halves);
   readonly #lowers = new Float64Array(halves);
   #maxima = new Float32Array(0);
+  /** Places of those whose upper halves are the same. */
+  #near = new Int32Array(0);
 
   /** Room for the weight of each of so many tokens. What is there now is lost. */
   weights(count: number): Float64Array {
@@ -111,18 +113,30 @@ export class Candidates {
     this.#keepUntil(this.#placeOf(count, true).place);
   }
 
-  /** Gives each its weight. `logits`: those that were taken from. */
+  /** Gives each of those that are left its weight, and forgets the others. `logits`: those that were taken from. */
   weigh(logits: Float32Array, { top, temperature }: Scale): void {
-    const [ids, weights, keys, count] = [this.#ids, this.#weights, this.#keys, this.#count];
-    const [last, lastKey] = [this.#last, this.#lastKey];
-    for (let at = 0; at < count; at += 1) {
+    const [from, ids, keys] = [this.#ids, this.#someIds, this.#keys];
+    const [weights, uppers] = [this.#weights, this.#uppers];
+    const [taken, last, lastKey] = [this.#count, this.#last, this.#lastKey];
+    uppers.fill(0);
+    let [count, mass] = [0, 0];
+    for (let at = 0; at < taken; at += 1) {
       const key = keys[at] ?? 0;
-      weights[at] =
-        key > lastKey || (key === lastKey && at <= last)
-          ? expOfMinus((top - (logits[ids[at] ?? 0] ?? 0)) / temperature)
-          : 0;
+      if (key < lastKey || (key === lastKey && at > last)) continue;
+      const id = from[at] ?? 0;
+      const weight = expOfMinus((top - (logits[id] ?? 0)) / temperature);
+      const half = upper(key);
+      ids[count] = id;
+      keys[count] = key;
+      weights[count] = weight;
+      uppers[half] = (uppers[half] ?? 0) + weight;
+      count += 1;
+      mass += weight;
     }
-    this.#mass = this.#addUp();
+    this.#ids = ids;
+    this.#count = count;
+    this.#mass = mass;
+    this.#lastKey = lowest;
   }
 
   /** Keeps the shortest beginning that holds this share of what all weigh together. */
@@ -169,6 +183,7 @@ export class Candidates {
     this.#allIds = Int32Array.from({ length: count }, (_, id) => id);
     this.#keys = new Int32Array(count);
     this.#weights = new Float64Array(count);
+    this.#near = new Int32Array(count);
     this.#maxima = new Float32Array(Math.ceil(count / blockSize));
   }
 
@@ -193,22 +208,13 @@ export class Candidates {
 
   /** Each weighs 1. */
   #countAll(): void {
-    this.#weights.fill(1, 0, this.#count);
-    this.#addUp();
-  }
-
-  /** What all weigh together, and by the upper halves of their keys. */
-  #addUp(): number {
-    const [keys, weights, uppers, count] = [this.#keys, this.#weights, this.#uppers, this.#count];
+    const [keys, uppers, count] = [this.#keys, this.#uppers, this.#count];
+    this.#weights.fill(1, 0, count);
     uppers.fill(0);
-    let mass = 0;
     for (let at = 0; at < count; at += 1) {
-      const weight = weights[at] ?? 0;
       const half = upper(keys[at] ?? 0);
-      uppers[half] = (uppers[half] ?? 0) + weight;
-      mass += weight;
+      uppers[half] = (uppers[half] ?? 0) + 1;
     }
-    return mass;
   }
 
   #keepUntil(last: number): void {
@@ -227,16 +233,22 @@ export class Candidates {
    */
   #placeOf(target: number, atTarget: boolean): { readonly place: number; readonly mass: number } {
     const [keys, weights, lowers, count] = [this.#keys, this.#weights, this.#lowers, this.#count];
+    const near = this.#near;
     const first = passes(this.#uppers, 0, target, atTarget);
     lowers.fill(0);
+    let nearCount = 0;
     for (let at = 0; at < count; at += 1) {
       const key = keys[at] ?? 0;
-      if (upper(key) === first.place) lowers[lower(key)] = (lowers[lower(key)] ?? 0) + (weights[at] ?? 0);
+      if (upper(key) !== first.place) continue;
+      near[nearCount] = at;
+      nearCount += 1;
+      lowers[lower(key)] = (lowers[lower(key)] ?? 0) + (weights[at] ?? 0);
     }
     const second = passes(lowers, first.ahead, target, atTarget);
     const wanted = ((first.place - halves / 2) << 16) | second.place;
     let [mass, place] = [second.ahead, 0];
-    for (let at = 0; at < count; at += 1) {
+    for (let nearAt = 0; nearAt < nearCount; nearAt += 1) {
+      const at = near[nearAt] ?? 0;
       const weight = weights[at] ?? 0;
       if (keys[at] !== wanted || weight === 0) continue;
       place = at;
