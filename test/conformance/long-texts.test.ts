@@ -14,6 +14,7 @@ const chinese = (count: number): string =>
   String.fromCodePoint(...Array.from({ length: 1000 }, (_, at) => 0x4e00 + at * 7)).repeat(count / 1000);
 const prompt = (text: string) => ({ kind: 'text', text }) as const;
 const forever = new AbortController().signal;
+const caller = { tenant: '', signal: forever };
 
 describe('an engine that is given a long text', () => {
   let tiny: TestEngine;
@@ -69,13 +70,13 @@ describe('the thread that makes tokens of long texts', () => {
     const thread = start();
     const text = `moon: ${chinese(2000)}`;
     const ids = codec.encode(prompt(text));
-    expect(await thread.encode(prompt(text), 1e6, forever)).toEqual({
+    expect(await thread.encode(prompt(text), 1e6, caller)).toEqual({
       count: ids.length,
       ids: Uint32Array.from(ids),
     });
-    expect(await thread.encode(prompt(text), 10, forever)).toEqual({ count: ids.length, ids: undefined });
-    expect(await thread.encodeInput(text, 7, forever)).toEqual(codec.encodeInput(text, 7));
-    await expect(thread.encode(prompt(''), 10, forever)).rejects.toEqual(
+    expect(await thread.encode(prompt(text), 10, caller)).toEqual({ count: ids.length, ids: undefined });
+    expect(await thread.encodeInput(text, 7, caller)).toEqual(codec.encodeInput(text, 7));
+    await expect(thread.encode(prompt(''), 10, caller)).rejects.toEqual(
       failsWith('REQUEST_INVALID', 'no tokens'),
     );
   });
@@ -84,7 +85,7 @@ describe('the thread that makes tokens of long texts', () => {
     const thread = start();
     const order: number[] = [];
     const all = [60_000, 50_000, 20_000, 40_000].map(async (count) => {
-      await thread.encode(prompt(chinese(count)), 1, forever);
+      await thread.encode(prompt(chinese(count)), 1, caller);
       order.push(count);
     });
     await Promise.all(all);
@@ -93,28 +94,28 @@ describe('the thread that makes tokens of long texts', () => {
 
   it('ends with a text that takes too much memory, and another one takes the next', async () => {
     const thread = start({ megabytes: 16 });
-    const large = thread.encode(prompt(chinese(1_000_000)), 1, forever);
-    const next = thread.encode(prompt('moon:'), 10, forever);
+    const large = thread.encode(prompt(chinese(1_000_000)), 1, caller);
+    const next = thread.encode(prompt('moon:'), 10, caller);
     await expect(large).rejects.toEqual(failsWith('PROMPT_TOO_LONG', '1000000 characters'));
     expect((await next).count).toBe(5);
-    expect((await thread.encode(prompt('moon:'), 10, forever)).count).toBe(5);
+    expect((await thread.encode(prompt('moon:'), 10, caller)).count).toBe(5);
   });
 
   it('ends with a text that takes too long', async () => {
     const clock = new FakeClock();
     const thread = start({ clock });
-    const large = thread.encode(prompt(chinese(1_000_000)), 1, forever);
+    const large = thread.encode(prompt(chinese(1_000_000)), 1, caller);
     clock.advance(10_001);
     await expect(large).rejects.toEqual(failsWith('PROMPT_TOO_LONG', 'too much time'));
-    expect((await thread.encode(prompt('moon:'), 10, forever)).count).toBe(5);
+    expect((await thread.encode(prompt('moon:'), 10, caller)).count).toBe(5);
   });
 
   it('refuses texts when too many wait', async () => {
     const thread = start({ clock: new FakeClock() });
     const text = 'x'.repeat(4 << 20);
     const leaving = new AbortController();
-    const asked = [1, 2, 3].map(() => thread.encode(prompt(text), 1, leaving.signal));
-    await expect(thread.encode(prompt(text), 1, forever)).rejects.toEqual(failsWith('QUEUE_FULL', '2 texts'));
+    const asked = [1, 2, 3].map(() => thread.encode(prompt(text), 1, { tenant: '', signal: leaving.signal }));
+    await expect(thread.encode(prompt(text), 1, caller)).rejects.toEqual(failsWith('QUEUE_FULL', '2 texts'));
     leaving.abort(new Error('left'));
     for (const one of asked) await expect(one).rejects.toThrow('left');
   });

@@ -129,7 +129,7 @@ export class EncodeHost implements EngineHost {
         input.texts,
         {
           encode: (given) => codec.encode(given),
-          input: (text, limit) => texts.input(text, limit, leaving.signal),
+          input: (text, limit) => texts.input(text, limit, { tenant: '', signal: leaving.signal }),
         },
         encoder.maxTokens,
       );

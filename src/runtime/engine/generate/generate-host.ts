@@ -186,7 +186,10 @@ export class GenerateHost implements EngineHost {
     this.#leaving.set(id, leaving);
     adapter?.acquire();
     try {
-      const tokens = await this.#model.texts.later(input.prompt, this.#room.tokens - 1, leaving.signal);
+      const tokens = await this.#model.texts.later(input.prompt, this.#room.tokens - 1, {
+        tenant: input.tenant ?? '',
+        signal: leaving.signal,
+      });
       leaving.signal.throwIfAborted();
       this.#submit(request, tokens);
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { Prompt } from '../engine.ts';
-import { charactersOf, type TextThread } from '../model/text-thread.ts';
+import { type Caller, charactersOf, type TextThread } from '../model/text-thread.ts';
 import type { EncodedInput, TextCodec } from '../model/tokenizer.ts';
 
 /** Characters that are turned into tokens between two steps: more would hold them up. Some milliseconds. */
@@ -30,14 +30,14 @@ export class Texts {
   }
 
   /** On the thread. Without ids where they are more than `most`. */
-  async later(prompt: Prompt, most: number, signal: AbortSignal): Promise<PromptTokens> {
-    const { count, ids = [] } = await this.#thread.encode(prompt, most, signal);
+  async later(prompt: Prompt, most: number, caller: Caller): Promise<PromptTokens> {
+    const { count, ids = [] } = await this.#thread.encode(prompt, most, caller);
     return { count, ids: Array.from(ids) };
   }
 
-  async input(text: string, limit: number, signal: AbortSignal): Promise<EncodedInput> {
+  async input(text: string, limit: number, caller: Caller): Promise<EncodedInput> {
     if (this.#spend(text.length)) return this.#codec.encodeInput(text, limit);
-    return await this.#thread.encodeInput(text, limit, signal);
+    return await this.#thread.encodeInput(text, limit, caller);
   }
 
   close(): Promise<void> {

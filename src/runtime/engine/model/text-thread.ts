@@ -5,6 +5,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { Prompt } from '../engine.ts';
 import type { ModelFolder } from './folder.ts';
+import { TextQueue, type Waiting } from './text-queue.ts';
 import type { EncodedPrompt, TextTask } from './text-worker.ts';
 import type { EncodedInput } from './tokenizer.ts';
 
@@ -20,12 +21,14 @@ const idleMs = 300_000;
 /** Milliseconds after which a refused request may find room. */
 const retryAfterMs = 1000;
 
-type Job = {
+type Job = Waiting & {
   readonly task: TextTask;
-  readonly characters: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 };
+
+/** Whose text it is, and whether it is still wanted. */
+export type Caller = { readonly tenant: string; readonly signal: AbortSignal };
 
 export type TextThreadParts = {
   readonly model: ModelFolder;
@@ -36,7 +39,7 @@ export type TextThreadParts = {
 };
 
 /**
- * Makes tokens of long texts on a thread of its own, one text at a time, the shortest of those that wait first.
+ * Makes tokens of long texts on a thread of its own, one text at a time ({@link TextQueue}).
  *
  * Guarantees: no text takes more than its time and memory: one that would is refused, the thread that it had ends and
  * the next text gets another. What waits is bounded.
@@ -44,7 +47,7 @@ export type TextThreadParts = {
 export class TextThread {
   readonly #parts: TextThreadParts;
   readonly #pool: Piscina<TextTask, Settled<unknown>>;
-  readonly #waiting: Job[] = [];
+  readonly #waiting = new TextQueue<Job>();
   #running = false;
 
   constructor(parts: TextThreadParts) {
@@ -64,14 +67,15 @@ export class TextThread {
    * Tokens of a prompt; where they are more than `most`, how many.
    * @throws REQUEST_INVALID, PROMPT_TOO_LONG, QUEUE_FULL; the signal's reason
    */
-  async encode(prompt: Prompt, most: number, signal: AbortSignal): Promise<EncodedPrompt> {
-    const result = await this.#run({ kind: 'prompt', prompt, most }, charactersOf(prompt), signal);
-    return result as EncodedPrompt;
+  async encode(prompt: Prompt, most: number, { tenant, signal }: Caller): Promise<EncodedPrompt> {
+    const waiting = { tenant, characters: charactersOf(prompt) };
+    return (await this.#run({ kind: 'prompt', prompt, most }, waiting, signal)) as EncodedPrompt;
   }
 
   /** As `TextCodec.encodeInput`. */
-  async encodeInput(text: string, limit: number, signal: AbortSignal): Promise<EncodedInput> {
-    return (await this.#run({ kind: 'input', text, limit }, text.length, signal)) as EncodedInput;
+  async encodeInput(text: string, limit: number, { tenant, signal }: Caller): Promise<EncodedInput> {
+    const waiting = { tenant, characters: text.length };
+    return (await this.#run({ kind: 'input', text, limit }, waiting, signal)) as EncodedInput;
   }
 
   async close(): Promise<void> {
@@ -80,26 +84,25 @@ export class TextThread {
 
   #run(
     asked: DistributiveOmit<TextTask, 'modelDir' | 'vocabSize'>,
-    characters: number,
+    waiting: Waiting,
     signal: AbortSignal,
   ): Promise<unknown> {
+    signal.throwIfAborted();
     const { model, vocabSize } = this.#parts;
-    const waiting = this.#waiting.reduce((sum, job) => sum + job.characters, 0);
-    if (waiting > 0 && waiting + characters > maxWaiting) {
-      const what = `${this.#waiting.length} texts of ${waiting} characters wait to be turned into tokens`;
+    const { length, characters } = this.#waiting;
+    if (length > 0 && characters + waiting.characters > maxWaiting) {
+      const what = `${length} texts of ${characters} characters wait to be turned into tokens`;
       throw new AdaptletError('QUEUE_FULL', what, { retryAfterMs });
     }
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const job = { task: { ...asked, modelDir: model.folder, vocabSize }, characters, resolve, reject };
+    const job = { task: { ...asked, modelDir: model.folder, vocabSize }, ...waiting, resolve, reject };
     // Whoever leaves while it runs does not take the thread along: it ends soon, and the next one needs it.
     const leave = (): void => {
-      const place = this.#waiting.indexOf(job);
-      if (place >= 0) this.#waiting.splice(place, 1);
+      this.#waiting.remove(job);
       reject(signal.reason);
     };
     signal.addEventListener('abort', leave, { once: true });
     this.#waiting.push(job);
-    this.#waiting.sort((a, b) => a.characters - b.characters);
     // It reports through the job.
     void this.#next();
     return promise;
@@ -107,7 +110,7 @@ export class TextThread {
 
   async #next(): Promise<void> {
     if (this.#running) return;
-    const job = this.#waiting.shift();
+    const job = this.#waiting.next();
     if (job === undefined) return;
     this.#running = true;
     await this.#do(job);
