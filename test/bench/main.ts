@@ -17,6 +17,7 @@ import { providers } from './providers.ts';
 import type { Report } from './report.ts';
 import { reward } from './reward.ts';
 import { rollback } from './rollback.ts';
+import { sampling } from './sampling.ts';
 import { split } from './split.ts';
 import { switchBench } from './switch.ts';
 
@@ -36,6 +37,7 @@ const benches: Record<string, () => Promise<Report>> = {
   reward,
   image,
   providers,
+  sampling,
   peers,
 };
 

@@ -73,6 +73,8 @@ describe('requests of a hostile caller', () => {
   it.each<[string, unknown, number]>([
     ['a body above the limit', 'x'.repeat(5 << 20), 413],
     ['four megabytes of prompt', ask({ prompt: 'x'.repeat(4_000_000) }), 400],
+    ['four megabytes of Chinese', ask({ prompt: '\u4e00'.repeat(1_300_000) }), 400],
+    ['a choice among more tokens than there are', ask({ temperature: 1, top_k: 2 ** 31 - 1 }), 200],
     ['a million token ids', ask({ prompt: Array.from({ length: 1_000_000 }, () => 1) }), 400],
     ['JSON that is nested too deep to be true', `${'['.repeat(500_000)}${']'.repeat(500_000)}`, 400],
     ['bytes that are not JSON', Buffer.alloc(1000, 0xa5), 400],

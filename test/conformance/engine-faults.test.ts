@@ -8,6 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { EngineState } from '../../src/runtime/engine/engine.ts';
 import { ort } from '../../src/runtime/engine/ort/library.ts';
 import { smollm } from '../support/models.ts';
+import { StoppedThreads } from '../support/stopped-threads.ts';
 import { waitFor } from '../support/wait.ts';
 import { ask, babble, launchTiny, request, startTiny, type TestEngine } from './support/engine.ts';
 import { scratch, tinyModel } from './support/tiny.ts';
@@ -120,6 +121,32 @@ describe('an engine process that hangs', () => {
     await waitFor('another process', () => engine.state === 'ready' && engine.pid !== pid);
     expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
   });
+
+  it.runIf(platform() === 'linux')(
+    'in a step, in native code, is killed though it answers, and started again',
+    async () => {
+      const { engine, log } = await start({ stallTimeoutMs: 1500 });
+      const pid = engine.pid ?? 0;
+      // How long a step takes is known then.
+      await ask(engine, babble(null, 200));
+      const calls = [ask(engine, babble(null, 200)), ask(engine, request(null, 'moon:'.repeat(20)))];
+      const outcomes = Promise.allSettled(calls);
+      const stopped = new StoppedThreads(pid, 'libuv-worker');
+      await waitFor('another process', () => {
+        stopped.lookAfter();
+        return engine.state === 'ready' && engine.pid !== pid;
+      });
+      for (const outcome of await outcomes)
+        expect(outcome).toEqual({
+          status: 'rejected',
+          reason: failsWith('ENGINE_DOWN', 'because it had a step that did not end for'),
+        });
+      expect(log.some(({ message }) => message.includes('a step of the engine process does not end'))).toBe(
+        true,
+      );
+      expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
+    },
+  );
 
   it('is not killed for being idle or for a reader who takes his time', async () => {
     const { engine } = await start({ stallTimeoutMs: 600 });

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Sampling, TakenLogprob } from '../../src/runtime/engine/engine.ts';
-import { candidates } from '../../src/runtime/engine/sampling/candidates.ts';
+import { Candidates } from '../../src/runtime/engine/sampling/candidates.ts';
 import { takenLogprob } from '../../src/runtime/engine/sampling/logprobs.ts';
 import { makePenalties } from '../../src/runtime/engine/sampling/penalties.ts';
-import { makeSampler } from '../../src/runtime/engine/sampling/sampling.ts';
+import { filter, makeSampler } from '../../src/runtime/engine/sampling/sampling.ts';
 import { ask, request, startTiny, type TestEngine } from './support/engine.ts';
 import { golden, goldenLogits } from './support/tiny.ts';
 
@@ -36,7 +36,7 @@ describe('the choice of a token', () => {
       const off = { temperature: 1, topK: 0, topP: 1 };
       const made = makePenalties({ ...off, ...penalties }, fixture.prompt)!;
       for (const id of fixture.generated) made.took(id);
-      const changed = Float64Array.from(fixture.logits);
+      const changed = Float32Array.from(fixture.logits);
       made.apply(changed);
       const worst = Math.max(...scores.map((score, id) => Math.abs(score - changed[id]!)));
       expect(worst).toBeLessThan(tolerance);
@@ -47,9 +47,10 @@ describe('the choice of a token', () => {
   it.each(fixture.warped)(
     'has candidates as transformers has them: temperature $temperature, top-k $topK, top-p $topP, min-p $minP',
     ({ kept, ...sampling }) => {
-      const room = { top: Math.max(...logits), weights: new Float64Array(logits.length) };
-      const left = candidates(logits, sampling, room);
-      expect(left.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual(Object.keys(kept).map(Number));
+      const candidates = new Candidates();
+      filter(logits, sampling, Math.max(...logits), candidates);
+      const left = [...candidates];
+      expect(left.map(({ id }) => id)).toEqual(Object.keys(kept).map(Number));
       const total = left.reduce((sum, { weight }) => sum + weight, 0);
       for (const { id, weight } of left) expect(Math.abs(weight / total - kept[id]!)).toBeLessThan(tolerance);
     },
@@ -58,7 +59,11 @@ describe('the choice of a token', () => {
   it('tells log probabilities as torch does, whatever was asked of the choice', () => {
     const describe_ = (id: number) => ({ token: String(id) });
     const likeliest = [...fixture.logprobs.entries()].sort((a, b) => b[1] - a[1]).slice(0, 5);
-    const { top, logprob } = takenLogprob(logits, 17, { top: 5, describe: describe_ });
+    const { top, logprob } = takenLogprob(logits, 17, {
+      top: 5,
+      describe: describe_,
+      candidates: new Candidates(),
+    });
     expect(Math.abs(logprob - fixture.logprobs[17]!)).toBeLessThan(tolerance);
     expect(top.map(({ id }) => id)).toEqual(likeliest.map(([id]) => id));
     for (const [index, [, expected]] of likeliest.entries())

@@ -53,27 +53,27 @@ describe.each([...openedTokenizers(), ...openedFamilies()])(
 
     it('gives the text of all tokens for any text', () => {
       fc.assert(
-        fc.property(text, (value) => expectWhole(codec, codec.encodeInput(value, Infinity))),
+        fc.property(text, (value) => expectWhole(codec, codec.encodeInput(value, Infinity).ids)),
         { numRuns: 300 },
       );
-      for (const value of encodings.texts) expectWhole(codec, codec.encodeInput(value, Infinity));
+      for (const value of encodings.texts) expectWhole(codec, codec.encodeInput(value, Infinity).ids);
     });
 
     it('gives a long text of characters of several tokens each, after bytes that are none', () => {
       const hard = '\u{20000}\u{1F468}\u200D\u{1F469}你é'.repeat(40);
-      const broken = codec.encodeInput('\u{1F600}', Infinity).slice(0, -1);
+      const broken = codec.encodeInput('\u{1F600}', Infinity).ids.slice(0, -1);
       for (let count = 0; count < 70; count += 1)
         expectWhole(codec, [
           ...Array.from({ length: count }, () => broken).flat(),
-          ...codec.encodeInput(hard, Infinity),
+          ...codec.encodeInput(hard, Infinity).ids,
         ]);
     });
 
     it('follows a prompt as if both were one text', () => {
       fc.assert(
         fc.property(text, text, (prompt, answer) => {
-          const before = codec.encodeInput(prompt, Infinity);
-          const ids = codec.encodeInput(answer, Infinity);
+          const before = codec.encodeInput(prompt, Infinity).ids;
+          const ids = codec.encodeInput(answer, Infinity).ids;
           const whole = codec.decode([...before, ...ids]);
           // A prompt ends with a whole character.
           expect(codec.decode(before) + stream(codec.detokenizer(before), ids).join('')).toBe(whole);

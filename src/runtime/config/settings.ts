@@ -192,7 +192,7 @@ export const settingsSchema = z.object({
   stallTimeout: count(1_000, 600_000)
     .prefault(30_000)
     .describe(
-      'Milliseconds without a sign of life after which the engine process is killed. A step that hangs in native code is not noticed.',
+      'Milliseconds without a sign of life after which the engine process is killed. So it is when one step takes longer than that and 20 times what it should.',
     ),
   otlpEndpoint,
   logLevel,

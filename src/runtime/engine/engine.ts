@@ -26,10 +26,22 @@ export type EngineInfo = CompileTarget & {
   readonly contextLength: number;
   readonly vocabSize: number;
   readonly task: Task;
+  /** Of the task `generate`. */
+  readonly room?: PromptRoom;
   /** Of the task `embed`. */
   readonly encoder?: EncoderInfo;
   /** Of the task `infer`. */
   readonly tensors?: TensorsInfo;
+};
+
+/** Tokens of prompt and answer that there is room for. */
+export type PromptRoom = {
+  /** The context of the model, or what the memory for keys and values holds where that is less. */
+  readonly tokens: number;
+  /** Which of the two. */
+  readonly of: string;
+  /** Bytes of a text, in UTF-8, that one token stands for at most. Absent where that is not known. */
+  readonly maxTokenBytes?: number;
 };
 
 export type ChatMessage = { readonly role: string; readonly content: string };

@@ -84,8 +84,15 @@ export type FromEngine =
   | { readonly kind: 'event'; readonly call: number; readonly event: GenerateEvent }
   /** The call is over with an error. */
   | { readonly kind: 'error'; readonly call: number; readonly error: WireError }
-  /** A sign of life while there is work but nothing to say. */
-  | { readonly kind: 'alive'; readonly load?: EngineLoad | undefined };
+  /** A sign of life while there is work but nothing to say. `step`: the one that runs. */
+  | {
+      readonly kind: 'alive';
+      readonly load?: EngineLoad | undefined;
+      readonly step?: StepAge | undefined;
+    };
+
+/** How long a step runs, and how long it should by those before it; absent before the first. In milliseconds. */
+export type StepAge = { readonly ageMs: number; readonly expectedMs?: number };
 
 export const toWire = (error: unknown): WireError => {
   const { code, what, advice, retryAfterMs } = asAdaptletError(error, 'engine');

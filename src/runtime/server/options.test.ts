@@ -73,6 +73,24 @@ it('an empty prompt and a token outside the vocabulary are refused', () => {
   expect(() => request({}, { kind: 'ids', ids: [1, 100] })).toThrow(/token id 100/);
 });
 
+it('a prompt that has too many tokens for the memory, however they are cut, is refused with the numbers', () => {
+  const room = { tokens: 100, of: 'the memory for keys and values (--kv-memory)', maxTokenBytes: 8 };
+  const small = { ...base, room };
+  const ask = (text: string) => generateRequest({ kind: 'text', text }, {}, grpcDefaults, small);
+  // Three bytes each: 99 tokens, or 100.
+  expect(ask('\u4e00'.repeat(264)).prompt.kind).toBe('text');
+  expect(() => ask('\u4e00'.repeat(265))).toThrow(
+    /at least 100 tokens; the memory for keys and values \(--kv-memory\) holds 100/,
+  );
+  const ids = Array.from({ length: 101 }, () => 1);
+  expect(() => generateRequest({ kind: 'ids', ids }, {}, grpcDefaults, small)).toThrow(/101 tokens/);
+  // A template may leave something out: only what no conversation comes near is refused.
+  const chat = (content: string) =>
+    generateRequest({ kind: 'chat', messages: [{ role: 'user', content }] }, {}, grpcDefaults, small);
+  expect(chat(' '.repeat(1600)).prompt.kind).toBe('chat');
+  expect(() => chat(' '.repeat(1601))).toThrow(/1601 characters; the memory/);
+});
+
 it('a prompt that cannot fit is refused before anything is turned into tokens', () => {
   const text = 'x'.repeat(512 * 16 + 1);
   for (const prompt of [

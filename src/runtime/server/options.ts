@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Prompt } from '../engine/engine.ts';
+import type { Prompt, PromptRoom } from '../engine/engine.ts';
 import type { GenerateRequest, Serving } from '../serving/serving.ts';
 import { outside, refuse, within } from './range.ts';
 import { type SamplingOptions, samplingOf } from './sampling-options.ts';
@@ -30,37 +30,51 @@ const maxLogprobs = 20;
  */
 const maxCharactersPerToken = 16;
 
-const tooLong = (what: string, context: number): never => {
-  throw new AdaptletError('PROMPT_TOO_LONG', `the prompt has ${what}; the context holds ${context} tokens`, {
+type Base = Pick<Serving['base'], 'contextLength' | 'vocabSize' | 'room'>;
+
+/** What a prompt has to fit; anything, until the base model is loaded for the first time. */
+const roomOf = ({ contextLength, room }: Base): PromptRoom => {
+  if (room !== undefined) return room;
+  return { tokens: contextLength > 0 ? contextLength : Number.MAX_SAFE_INTEGER, of: 'the context' };
+};
+
+const tooLong = (what: string, { of, tokens }: PromptRoom): never => {
+  throw new AdaptletError('PROMPT_TOO_LONG', `the prompt has ${what}; ${of} holds ${tokens} tokens`, {
     advice: 'Shorten the prompt.',
   });
 };
 
-const checkedText = (texts: readonly string[], context: number): void => {
+const checkedText = (texts: readonly string[], room: PromptRoom): void => {
   const characters = texts.reduce((sum, text) => sum + text.length, 0);
-  if (characters > context * maxCharactersPerToken) tooLong(`${characters} characters`, context);
+  if (characters > room.tokens * maxCharactersPerToken) tooLong(`${characters} characters`, room);
 };
 
-const checkedPrompt = (
-  prompt: Prompt,
-  base: Pick<Serving['base'], 'contextLength' | 'vocabSize'>,
-  context: number,
-): Prompt => {
+/** A text has as many tokens at least as its bytes need. A conversation is not such a text: its template may leave some out. */
+const checkedBytes = (text: string, room: PromptRoom): void => {
+  if (room.maxTokenBytes === undefined) return;
+  const least = Math.ceil(Buffer.byteLength(text) / room.maxTokenBytes);
+  // One more for the answer.
+  if (least >= room.tokens) tooLong(`at least ${least} tokens`, room);
+};
+
+const checkedPrompt = (prompt: Prompt, base: Base): Prompt => {
+  const room = roomOf(base);
   if (prompt.kind === 'text') {
-    checkedText([prompt.text], context);
+    checkedBytes(prompt.text, room);
+    checkedText([prompt.text], room);
     return prompt.text === '' ? refuse('the prompt is empty') : prompt;
   }
   if (prompt.kind === 'chat') {
     // A chat template gives every message a token at least.
-    if (prompt.messages.length > context) tooLong(`${prompt.messages.length} messages`, context);
+    if (prompt.messages.length > room.tokens) tooLong(`${prompt.messages.length} messages`, room);
     checkedText(
       prompt.messages.map(({ content }) => content),
-      context,
+      room,
     );
     return prompt.messages.length === 0 ? refuse('messages is empty') : prompt;
   }
   if (prompt.ids.length === 0) refuse('the prompt is empty');
-  if (prompt.ids.length > context) tooLong(`${prompt.ids.length} tokens`, context);
+  if (prompt.ids.length > room.tokens) tooLong(`${prompt.ids.length} tokens`, room);
   const bad = outside(prompt.ids, base.vocabSize);
   return bad === undefined ? prompt : refuse(`token id ${bad} is not in the vocabulary of ${base.vocabSize}`);
 };
@@ -97,14 +111,14 @@ export const generateRequest = (
   prompt: Prompt,
   options: Options,
   defaults: OptionDefaults,
-  base: Pick<Serving['base'], 'contextLength' | 'vocabSize'>,
+  base: Base,
 ): GenerateRequest => {
   // The context length is 0 until the base model is loaded for the first time.
   const context = base.contextLength > 0 ? base.contextLength : Number.MAX_SAFE_INTEGER;
   const { maxTokens = Math.min(defaults.maxTokens, context), stopTokenIds = [], logprobs } = options;
   const stopTokens = checkedStopTokens(stopTokenIds, base);
   return {
-    prompt: checkedPrompt(prompt, base, context),
+    prompt: checkedPrompt(prompt, base),
     maxTokens: within('max_tokens', maxTokens, { min: 1, max: context, whole: true }),
     // Who names no number gets what there is room for; who names one is told when there is not.
     ...(options.maxTokens === undefined ? { fitContext: true } : {}),

@@ -1,5 +1,5 @@
 import type { Digest } from '../../api/names.ts';
-import type { GenerateEvent, GenerateInput } from '../engine/engine.ts';
+import type { GenerateEvent, GenerateInput, PromptRoom } from '../engine/engine.ts';
 import type {
   EncodeInput,
   EncodeResult,
@@ -91,6 +91,8 @@ export type Serving = {
     readonly contextLength: number;
     readonly vocabSize: number;
     readonly task: Task;
+    /** Of the task `generate`. */
+    readonly room?: PromptRoom;
     /** Of the task `embed`. */
     readonly encoder?: EncoderInfo;
     /** Of the task `infer`. */

@@ -19,13 +19,14 @@ export type ServingParts = {
 };
 
 const baseOf = (name: string, info: EngineInfo): Serving['base'] => {
-  const { baseDigest: digest, contextLength, vocabSize, task, encoder, tensors } = info;
+  const { baseDigest: digest, contextLength, vocabSize, task, room, encoder, tensors } = info;
   return {
     name,
     digest,
     contextLength,
     vocabSize,
     task,
+    ...(room === undefined ? {} : { room }),
     ...(encoder === undefined ? {} : { encoder }),
     ...(tensors === undefined ? {} : { tensors }),
   };

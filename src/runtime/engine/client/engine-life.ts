@@ -11,9 +11,11 @@ import {
   fromWire,
   libraryVariable,
   type StartOptions,
+  type StepAge,
   type ToEngine,
 } from '../protocol.ts';
 import { EventStream } from './event-stream.ts';
+import { stepLimitMs } from './hung-step.ts';
 import { Watchdog } from './watchdog.ts';
 
 const program = fileURLToPath(new URL('../process/main.ts', import.meta.url));
@@ -59,6 +61,7 @@ export class EngineLife {
   #streams = 0;
   #ready = false;
   #ended = false;
+  #killedFor = '';
   #load: EngineLoad | undefined;
   #failure: AdaptletError | undefined;
 
@@ -79,7 +82,7 @@ export class EngineLife {
           { pid: this.pid, silentMs },
           'the engine process gives no sign of life and is killed',
         );
-        this.kill();
+        this.#killFor(`gave no sign of life for ${Math.round(silentMs)} ms`);
       },
     });
     this.#listen();
@@ -211,7 +214,7 @@ export class EngineLife {
       this.#end(`could not be started: ${error.message}`);
     });
     child.once('exit', (code, signal) => {
-      this.#end(signal === null ? `ended with code ${code}` : `was ended by ${signal}`);
+      this.#end(signal === null ? `ended with code ${code}` : `was ended by ${signal}${this.#killedFor}`);
     });
     for (const output of [child.stdout, child.stderr]) {
       if (output === null) continue;
@@ -242,8 +245,22 @@ export class EngineLife {
         break;
       case 'alive':
         this.#load = message.load;
+        this.#checkStep(message.step);
         break;
     }
+  }
+
+  /** A provider can hang in native code while the process answers. */
+  #checkStep(step: StepAge | undefined): void {
+    const { stallTimeoutMs, logger } = this.#options;
+    if (step === undefined || step.ageMs <= stepLimitMs(step, stallTimeoutMs)) return;
+    logger.error({ pid: this.pid, ...step }, 'a step of the engine process does not end and it is killed');
+    this.#killFor(`had a step that did not end for ${Math.round(step.ageMs)} ms`);
+  }
+
+  #killFor(reason: string): void {
+    this.#killedFor = ` because it ${reason}`;
+    this.kill();
   }
 
   #deliver({ call: number, event }: Extract<FromEngine, { kind: 'event' }>): void {

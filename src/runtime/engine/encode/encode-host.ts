@@ -6,10 +6,11 @@ import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import { Batcher } from '../batch/batcher.ts';
 import type { EngineInfo, ProbeResult } from '../engine.ts';
-import { culpritOf } from '../failures.ts';
+import { closing, culpritOf } from '../failures.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, BatchOptions, HostOptions } from '../host/options.ts';
 import { RequestRoom } from '../host/request-room.ts';
+import { StepClock } from '../host/step-clock.ts';
 import { Mutex } from '../mutex.ts';
 import { compareLogits, probeIds } from '../session/probe.ts';
 import type { EncodeInput, EncodeResult } from '../tasks.ts';
@@ -28,7 +29,8 @@ const maxBatchTokens = 4096;
 export class EncodeHost implements EngineHost {
   readonly #model: EncodeModel;
   readonly #options: EncodeHostOptions;
-  readonly #steps = new Mutex();
+  readonly steps: StepClock;
+  readonly #turns = new Mutex();
   readonly #adapters: AdapterTable;
   readonly #heads = new WeakMap<LoadedAdapter, Head>();
   readonly #paths = new WeakMap<LoadedAdapter, PoolingPaths>();
@@ -36,6 +38,7 @@ export class EncodeHost implements EngineHost {
   readonly #batcher: Batcher<Text, Float32Array>;
   readonly #mixed: MixedTexts;
   readonly #room: RequestRoom;
+  readonly #leaving = new Map<number, AbortController>();
   /** Rank 0 at every site: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
 
@@ -43,6 +46,7 @@ export class EncodeHost implements EngineHost {
     const { sessions, info } = model;
     this.#model = model;
     this.#options = options;
+    this.steps = new StepClock(options.clock);
     this.#room = new RequestRoom(options);
     this.#base = basePaths(model, sessions.base.feeds(new Map()));
     this.#withoutAdapter = sessions.lora.feeds(new Map());
@@ -50,7 +54,7 @@ export class EncodeHost implements EngineHost {
       arena: new Arena(options.adapterBudgetBytes),
       graphFor: () => Promise.resolve(sessions.lora),
       expected: info,
-      steps: this.#steps,
+      steps: this.#turns,
     });
     const { maxBatch, maxBatchDelayMs, batchBudgetBytes, clock } = options;
     const { lora, mixedSites: sites } = sessions;
@@ -64,7 +68,11 @@ export class EncodeHost implements EngineHost {
       limits: { maxRows: maxBatch, maxTokens: maxBatchTokens },
       maxDelayMs: maxBatchDelayMs,
       clock,
-      run: (batch) => this.#steps.run(() => this.#mixed.run(batch.map(({ work }) => work))),
+      run: (batch) => {
+        const tokens = batch.reduce((sum, { length }) => sum + length, 0);
+        const texts = batch.map(({ work }) => work);
+        return this.#turns.run(() => this.steps.time(tokens, () => this.#mixed.run(texts)));
+      },
     });
   }
 
@@ -94,8 +102,10 @@ export class EncodeHost implements EngineHost {
     const { lora } = this.#model.sessions;
     const ids = probeIds(this.info.vocabSize).slice(0, this.#model.info.encoder.maxTokens);
     return await this.#adapters.use(name, async (adapter) => {
-      const base = await this.#steps.run(() => lora.logitsOf(this.#withoutAdapter, ids));
-      return compareLogits(await this.#steps.run(() => lora.logitsOf(adapter.feeds, ids)), base);
+      const logits = (feeds: Feeds) =>
+        this.#turns.run(() => this.steps.time(ids.length, () => lora.logitsOf(feeds, ids)));
+      const base = await logits(this.#withoutAdapter);
+      return compareLogits(await logits(adapter.feeds), base);
     });
   }
 
@@ -110,9 +120,20 @@ export class EncodeHost implements EngineHost {
     const head = this.#headFor(input, adapter);
     const path: PoolingPath = this.#pathsOf(adapter)[head === undefined ? 'embedding' : 'pooler'];
     const { encoder } = this.#model.info;
-    const { ids, promptTokens, truncated } = tokensOf(input.texts, this.#model.codec, encoder.maxTokens);
     adapter?.acquire();
+    const leaving = new AbortController();
+    this.#leaving.set(id, leaving);
     try {
+      const { codec, texts } = this.#model;
+      const { ids, promptTokens, truncated } = await tokensOf(
+        input.texts,
+        {
+          encode: (given) => codec.encode(given),
+          input: (text, limit) => texts.input(text, limit, { tenant: '', signal: leaving.signal }),
+        },
+        encoder.maxTokens,
+      );
+      leaving.signal.throwIfAborted();
       const pieces = ids.map((tokens) => ({
         request: id,
         // Texts of one output run together, whatever their adapters.
@@ -130,11 +151,13 @@ export class EncodeHost implements EngineHost {
       }
       return { kind: 'embedding', rows: encoder.normalize ? rows.map(unitVector) : rows, ...counted };
     } finally {
+      this.#leaving.delete(id);
       adapter?.release();
     }
   }
 
   cancel(id: number): void {
+    this.#leaving.get(id)?.abort(new AdaptletError('REQUEST_CANCELLED', `Request ${id} was given up`));
     this.#batcher.cancel(id);
     this.#room.leave(id);
   }
@@ -142,7 +165,9 @@ export class EncodeHost implements EngineHost {
   /** Ends after the present run and frees the base model. */
   async close(): Promise<void> {
     this.#batcher.stop();
-    await this.#steps.run(() => {
+    for (const leaving of this.#leaving.values()) leaving.abort(closing('The engine is closing'));
+    await this.#model.texts.close();
+    await this.#turns.run(() => {
       this.#mixed.release();
       this.#model.sessions.release();
     });

@@ -3,9 +3,11 @@ import { dirname, join } from 'node:path';
 import type { EngineInfo } from '../engine.ts';
 import { type EncoderSessions, openEncoderSessions } from '../graphs/encoder-sessions.ts';
 import type { ModelOptions } from '../host/options.ts';
+import { Texts } from '../host/texts.ts';
 import { digestFiles, filesOf } from '../model/digest.ts';
 import { openModelFolder, weightFilesOf } from '../model/folder.ts';
 import { readSettings } from '../model/settings.ts';
+import { TextThread } from '../model/text-thread.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
@@ -21,6 +23,7 @@ export type EncodeModelOptions = ModelOptions & PoolingOptions;
 /** An encoder, ready to run. */
 export type EncodeModel = {
   readonly codec: TextCodec;
+  readonly texts: Texts;
   readonly sessions: EncoderSessions;
   readonly info: EngineInfo & { readonly encoder: EncoderInfo };
   /** Output of the graph that embeddings are made of, and the one that heads take. */
@@ -110,8 +113,11 @@ export const openEncodeModel = async (
     encoder,
   } as const;
   const { outputs } = sessions.base;
+  const { vocabSize } = settings;
+  const texts = new Texts(codec, new TextThread({ model, vocabSize, clock: options.clock }));
   return {
     codec,
+    texts,
     sessions,
     info,
     embedding: embeddingOutput(outputs, encoder.pooling),

@@ -10,16 +10,17 @@ const codec = {
     if (ids.includes(99)) throw new AdaptletError('REQUEST_INVALID', 'no such token');
     return ids;
   },
-  encodeInput: (text: string, limit: number) => {
+  input: (text: string, limit: number) => {
     const ids = Array.from(text, () => 5);
-    return [1, ...ids.slice(0, Math.max(0, limit - 2)), 2];
+    const isCut = ids.length + 2 > limit;
+    return Promise.resolve({ ids: [1, ...ids.slice(0, Math.max(0, limit - 2)), 2], isCut });
   },
 };
 const text = (value: string): EncoderText => ({ kind: 'text', text: value });
 
 describe('tokens of texts', () => {
-  it('are counted, special ones included, and cut at what the model reads', () => {
-    expect(tokensOf([text('ab'), text('abcdef'), text('abcd')], codec, 6)).toEqual({
+  it('are counted, special ones included, and cut at what the model reads', async () => {
+    expect(await tokensOf([text('ab'), text('abcdef'), text('abcd')], codec, 6)).toEqual({
       ids: [
         [1, 5, 5, 2],
         [1, 5, 5, 5, 5, 2],
@@ -30,11 +31,11 @@ describe('tokens of texts', () => {
     });
   });
 
-  it('are taken as they are when they are given, and refused when they are too many or none', () => {
-    expect(tokensOf([{ kind: 'ids', ids: [7, 8] }], codec, 2).ids).toEqual([[7, 8]]);
-    expect(() => tokensOf([text('a'), { kind: 'ids', ids: [7, 8, 9] }], codec, 2)).toThrow(
+  it('are taken as they are when they are given, and refused when they are too many or none', async () => {
+    expect((await tokensOf([{ kind: 'ids', ids: [7, 8] }], codec, 2)).ids).toEqual([[7, 8]]);
+    await expect(tokensOf([text('a'), { kind: 'ids', ids: [7, 8, 9] }], codec, 2)).rejects.toThrow(
       /Input 1 has 3 tokens; the model reads 2/,
     );
-    expect(() => tokensOf([{ kind: 'ids', ids: [99] }], codec, 2)).toThrow(/no such token/);
+    await expect(tokensOf([{ kind: 'ids', ids: [99] }], codec, 2)).rejects.toThrow(/no such token/);
   });
 });

@@ -1,5 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { TextCodec } from '../model/tokenizer.ts';
+import type { EncodedInput, TextCodec } from '../model/tokenizer.ts';
 import type { EncoderText } from '../tasks.ts';
 
 export type TextTokens = {
@@ -10,7 +10,10 @@ export type TextTokens = {
   readonly truncated: readonly number[];
 };
 
-type Codec = Pick<TextCodec, 'encode' | 'encodeInput'>;
+/** What makes tokens: of what is given at once, of a text when there is time. */
+type Codec = Pick<TextCodec, 'encode'> & {
+  readonly input: (text: string, limit: number) => Promise<EncodedInput>;
+};
 
 const givenIds = (ids: readonly number[], place: number, codec: Codec, limit: number): readonly number[] => {
   if (ids.length > limit) {
@@ -28,14 +31,21 @@ const givenIds = (ids: readonly number[], place: number, codec: Codec, limit: nu
  * without, and refused when they are too many.
  * @throws REQUEST_INVALID, PROMPT_TOO_LONG
  */
-export const tokensOf = (texts: readonly EncoderText[], codec: Codec, limit: number): TextTokens => {
+export const tokensOf = async (
+  texts: readonly EncoderText[],
+  codec: Codec,
+  limit: number,
+): Promise<TextTokens> => {
   const truncated: number[] = [];
-  const ids = texts.map((text, place) => {
-    if (text.kind === 'ids') return givenIds(text.ids, place, codec, limit);
-    const tokens = codec.encodeInput(text.text, limit);
-    const isCut = tokens.length === limit && codec.encodeInput(text.text, Infinity).length > limit;
-    if (isCut) truncated.push(place);
-    return tokens;
-  });
+  const ids: (readonly number[])[] = [];
+  for (const [place, text] of texts.entries()) {
+    if (text.kind === 'ids') {
+      ids.push(givenIds(text.ids, place, codec, limit));
+      continue;
+    }
+    const input = await codec.input(text.text, limit);
+    ids.push(input.ids);
+    if (input.isCut) truncated.push(place);
+  }
   return { ids, promptTokens: ids.reduce((sum, { length }) => sum + length, 0), truncated };
 };

@@ -4,21 +4,39 @@ import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
-import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
+import type {
+  EngineInfo,
+  EngineLoad,
+  GenerateEvent,
+  GenerateInput,
+  ProbeResult,
+  PromptRoom,
+} from '../engine.ts';
 import { culpritOf } from '../failures.ts';
 import type { Ending, EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, HostOptions } from '../host/options.ts';
+import { StepClock } from '../host/step-clock.ts';
+import type { PromptTokens } from '../host/texts.ts';
 import { StopStrings } from '../model/stop-strings.ts';
 import { Mutex } from '../mutex.ts';
 import { seededRandom } from '../random.ts';
+import { Candidates } from '../sampling/candidates.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
-import { compareLogits, probeLogits } from '../session/probe.ts';
+import { compareLogits, probeLength, probeLogits } from '../session/probe.ts';
 import { Answer } from './answer.ts';
 import type { GenerateModel } from './generate-model.ts';
 import { RunningBatch } from './running-batch.ts';
 import { Scheduler } from './scheduler.ts';
 import { type Graph, Sequence } from './sequence.ts';
+
+type Request = {
+  readonly id: number;
+  readonly input: GenerateInput;
+  readonly adapter: LoadedAdapter<DecoderSession> | null;
+  readonly emit: (event: GenerateEvent) => void;
+  readonly ended: (ending: Ending) => void;
+};
 
 export type GenerateHostOptions = HostOptions &
   AdapterOptions & {
@@ -34,12 +52,16 @@ export type GenerateHostOptions = HostOptions &
 export class GenerateHost implements EngineHost {
   readonly #model: GenerateModel;
   readonly #options: GenerateHostOptions;
-  readonly #steps = new Mutex();
+  readonly steps: StepClock;
+  readonly #turns = new Mutex();
   readonly #adapters: AdapterTable<DecoderSession>;
   readonly #batch: RunningBatch;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #baseGraph: Graph;
-  readonly #room: TokenRoom;
+  readonly #room: PromptRoom;
+  readonly #candidates = new Candidates();
+  /** Requests whose prompts become tokens. */
+  readonly #leaving = new Map<number, AbortController>();
   /** Rank 0 at every site: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
   #probeOfBase: Float32Array | undefined;
@@ -48,6 +70,7 @@ export class GenerateHost implements EngineHost {
     const { sessions, info } = model;
     this.#model = model;
     this.#options = options;
+    this.steps = new StepClock(options.clock);
     const baseFeeds = sessions.base.feeds(new Map());
     this.#baseGraph = { session: sessions.base, feeds: () => baseFeeds };
     this.#withoutAdapter = sessions.lora.feeds(new Map());
@@ -55,10 +78,10 @@ export class GenerateHost implements EngineHost {
       arena: new Arena(options.adapterBudgetBytes),
       graphFor: (modules) => sessions.graphs.graphFor(modules),
       expected: info,
-      steps: this.#steps,
+      steps: this.#turns,
     });
     const { maxConcurrent, kvBudgetBytes, batchBudgetBytes, clock } = options;
-    this.#room = tokenRoom(model, kvBudgetBytes);
+    this.#room = promptRoom(model, kvBudgetBytes);
     const together = sessions.rowsTogether;
     this.#batch = new RunningBatch({
       slots: maxConcurrent,
@@ -76,12 +99,13 @@ export class GenerateHost implements EngineHost {
           }
         : undefined,
       clock,
+      times: this.steps,
     });
-    this.#scheduler = new Scheduler({ ...options, batch: this.#batch, steps: this.#steps });
+    this.#scheduler = new Scheduler({ ...options, batch: this.#batch, steps: this.#turns });
   }
 
   get info(): EngineInfo {
-    return this.#model.info;
+    return { ...this.#model.info, room: this.#room };
   }
 
   async load(name: string, file: string): Promise<{ readonly bytes: number; readonly ms: number }> {
@@ -99,10 +123,12 @@ export class GenerateHost implements EngineHost {
   async probe(name: string): Promise<ProbeResult> {
     const { lora } = this.#model.sessions;
     return await this.#adapters.use(name, async (adapter) => {
-      const base = (this.#probeOfBase ??= await this.#steps.run(() =>
-        probeLogits(lora, this.#withoutAdapter),
+      const base = (this.#probeOfBase ??= await this.#turns.run(() =>
+        this.steps.time(probeLength, () => probeLogits(lora, this.#withoutAdapter)),
       ));
-      const logits = await this.#steps.run(() => probeLogits(adapter.graph, adapter.feeds));
+      const logits = await this.#turns.run(() =>
+        this.steps.time(probeLength, () => probeLogits(adapter.graph, adapter.feeds)),
+      );
       return compareLogits(logits, base);
     });
   }
@@ -114,7 +140,70 @@ export class GenerateHost implements EngineHost {
     ended: (ending: Ending) => void,
   ): void {
     const adapter = input.engineName === null ? null : this.#adapters.get(input.engineName);
-    const sequence = this.#sequence(id, input, adapter, emit);
+    checkSampling(input.sampling);
+    const request = { id, input, adapter, emit, ended };
+    const tokens = this.#model.texts.now(input.prompt);
+    // It reports through `ended`.
+    if (tokens === undefined) void this.#generateLater(request);
+    else this.#submit(request, tokens);
+  }
+
+  cancel(id: number): void {
+    this.#leaving.get(id)?.abort();
+    this.#scheduler.cancel(id);
+  }
+
+  taken(id: number, events: number): void {
+    this.#scheduler.taken(id, events);
+  }
+
+  readonly now = (): EngineLoad => {
+    const { kvBudgetBytes } = this.#options;
+    const { waiting, ...load } = this.#scheduler.load;
+    return {
+      ...load,
+      waiting: waiting + this.#leaving.size,
+      kvUsedBytes: this.#batch.claimedBytes,
+      kvBudgetBytes,
+    };
+  };
+
+  /** Ends what runs after its present step and frees the base model. */
+  async close(): Promise<void> {
+    this.#scheduler.stop();
+    for (const leaving of this.#leaving.values()) leaving.abort();
+    await this.#model.texts.close();
+    await this.#turns.run(() => {
+      this.#batch.release();
+      this.#model.sessions.release();
+    });
+  }
+
+  /** Of a long prompt, whose tokens are made elsewhere. */
+  async #generateLater(request: Request): Promise<void> {
+    const { id, input, adapter, ended } = request;
+    const leaving = new AbortController();
+    this.#leaving.set(id, leaving);
+    adapter?.acquire();
+    try {
+      const tokens = await this.#model.texts.later(input.prompt, this.#room.tokens - 1, {
+        tenant: input.tenant ?? '',
+        signal: leaving.signal,
+      });
+      leaving.signal.throwIfAborted();
+      this.#submit(request, tokens);
+    } catch (error) {
+      ended(leaving.signal.aborted ? { kind: 'cancelled' } : { kind: 'failed', error });
+    } finally {
+      adapter?.release();
+      this.#leaving.delete(id);
+    }
+  }
+
+  /** @throws before anything was done */
+  #submit(request: Request, tokens: PromptTokens): void {
+    const { input, adapter, ended } = request;
+    const sequence = this.#sequence(request, tokens);
     adapter?.acquire();
     try {
       this.#scheduler.submit(sequence, (ending) => {
@@ -127,40 +216,11 @@ export class GenerateHost implements EngineHost {
     }
   }
 
-  cancel(id: number): void {
-    this.#scheduler.cancel(id);
-  }
-
-  taken(id: number, events: number): void {
-    this.#scheduler.taken(id, events);
-  }
-
-  readonly now = (): EngineLoad => {
-    const { kvBudgetBytes } = this.#options;
-    return { ...this.#scheduler.load, kvUsedBytes: this.#batch.claimedBytes, kvBudgetBytes };
-  };
-
-  /** Ends what runs after its present step and frees the base model. */
-  async close(): Promise<void> {
-    this.#scheduler.stop();
-    await this.#steps.run(() => {
-      this.#batch.release();
-      this.#model.sessions.release();
-    });
-  }
-
-  #sequence(
-    id: number,
-    input: GenerateInput,
-    adapter: LoadedAdapter<DecoderSession> | null,
-    emit: (event: GenerateEvent) => void,
-  ): Sequence {
+  #sequence({ id, input, adapter, emit }: Request, { count, ids: promptIds }: PromptTokens): Sequence {
     const { codec, settings } = this.#model;
     const { clock, random } = this.#options;
     const { sampling, tenant = '', priority = 0 } = input;
-    checkSampling(sampling);
-    const promptIds = codec.encode(input.prompt);
-    const maxTokens = tokensFor(input, promptIds.length, this.#room);
+    const maxTokens = tokensFor(input, count, this.#room);
     return new Sequence({
       id,
       flow: { tenant, adapter: input.engineName, priority },
@@ -169,11 +229,20 @@ export class GenerateHost implements EngineHost {
       graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
       promptIds,
       capacity: promptIds.length + maxTokens,
-      sampler: makeSampler(sampling, seededRandom(sampling.seed ?? random() * 2 ** 32), promptIds),
+      sampler: makeSampler(
+        sampling,
+        seededRandom(sampling.seed ?? random() * 2 ** 32),
+        promptIds,
+        this.#candidates,
+      ),
       logprobs:
         input.logprobs === undefined
           ? undefined
-          : { top: input.logprobs, describe: (token) => codec.describe(token) },
+          : {
+              top: input.logprobs,
+              describe: (token) => codec.describe(token),
+              candidates: this.#candidates,
+            },
       answer: new Answer({
         detokenizer: codec.detokenizer(promptIds),
         stops: new StopStrings(input.stop),
@@ -186,24 +255,25 @@ export class GenerateHost implements EngineHost {
   }
 }
 
-/** Tokens of prompt and answer that there is room for, and where. */
-type TokenRoom = { readonly tokens: number; readonly of: string };
-
 /** The context of the model, or the memory for keys and values where that is less. */
-const tokenRoom = ({ settings, sessions }: GenerateModel, kvBudgetBytes: number): TokenRoom => {
+const promptRoom = ({ settings, sessions, codec }: GenerateModel, kvBudgetBytes: number): PromptRoom => {
   const context = { tokens: settings.contextLength, of: 'the context' };
   const memory = {
     tokens: sessions.base.tokensIn(kvBudgetBytes),
     of: 'the memory for keys and values (--kv-memory)',
   };
-  return memory.tokens < context.tokens ? memory : context;
+  const { maxTokenBytes } = codec;
+  return {
+    ...(memory.tokens < context.tokens ? memory : context),
+    ...(maxTokenBytes === undefined ? {} : { maxTokenBytes }),
+  };
 };
 
 /**
  * Tokens that the answer may have.
  * @throws REQUEST_INVALID, PROMPT_TOO_LONG
  */
-const tokensFor = (input: GenerateInput, promptTokens: number, room: TokenRoom): number => {
+const tokensFor = (input: GenerateInput, promptTokens: number, room: PromptRoom): number => {
   const { maxTokens, fitContext = false } = input;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
     throw new AdaptletError(

@@ -2,9 +2,11 @@ import type { Digest } from '../../../api/names.ts';
 import type { EngineInfo } from '../engine.ts';
 import { type DecoderSessions, openDecoderSessions } from '../graphs/decoder-sessions.ts';
 import type { ModelOptions } from '../host/options.ts';
+import { Texts } from '../host/texts.ts';
 import { digestModel } from '../model/digest.ts';
 import { openModelFolder, weightFilesOf } from '../model/folder.ts';
 import { type ModelSettings, readSettings } from '../model/settings.ts';
+import { TextThread } from '../model/text-thread.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
@@ -15,6 +17,7 @@ import { engineVersion } from '../session/runtime-options.ts';
 export type GenerateModel = {
   readonly settings: ModelSettings;
   readonly codec: TextCodec;
+  readonly texts: Texts;
   readonly sessions: DecoderSessions;
   readonly info: EngineInfo;
 };
@@ -55,5 +58,7 @@ export const openGenerateModel = async (
   const chosen = await openOnFirst(options, (provider) =>
     openDecoderSessions({ ...options, model, graph, family, digest, headSize, provider }),
   );
-  return { settings, codec, sessions: chosen.opened, info: infoOf(digest, settings, chosen) };
+  const { vocabSize } = settings;
+  const texts = new Texts(codec, new TextThread({ model, vocabSize, clock: options.clock }));
+  return { settings, codec, texts, sessions: chosen.opened, info: infoOf(digest, settings, chosen) };
 };

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../time/clock.ts';
 import type { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
+import type { StepClock } from '../host/step-clock.ts';
 import type { DecodeRun } from '../schedule/decode-plan.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import type { KvRows } from '../session/kv-rows.ts';
@@ -16,6 +17,7 @@ export type StepParts = {
   /** The graph and the copies for rows with different adapters; undefined where such rows cannot run together. */
   readonly mixed: { readonly session: DecoderSession; readonly adapters: AdapterRows } | undefined;
   readonly clock: Clock;
+  readonly times: StepClock;
 };
 
 /** Logits of a step, valid until the next, and when it ran. */
@@ -41,14 +43,14 @@ export class StepRunner {
     const ids = sequence.next(max);
     const { session, feeds } = sequence.graph;
     const run = session.prepare(feeds(), ids, sequence.cache, [ids.length - 1]);
-    return await this.#timed(pickedAt, sequence.adapter, run);
+    return await this.#timed(pickedAt, sequence.adapter, { tokens: ids.length, run });
   }
 
   /** The next token of each row of a run: logits of all its slots, one after the other. `inSlots` are the sequences there. */
   async decode(run: DecodeRun<Adapter>, inSlots: readonly (Sequence | undefined)[]): Promise<Stepped> {
     const pickedAt = this.#parts.clock.monotonic();
     const adapter = run.with.kind === 'one' ? run.with.adapter : undefined;
-    return await this.#timed(pickedAt, adapter, this.#prepare(run, inSlots));
+    return await this.#timed(pickedAt, adapter, { tokens: run.count, run: this.#prepare(run, inSlots) });
   }
 
   #prepare(run: DecodeRun<Adapter>, inSlots: readonly (Sequence | undefined)[]): () => Promise<Float32Array> {
@@ -87,14 +89,14 @@ export class StepRunner {
   async #timed(
     pickedAt: number,
     adapter: Adapter | null | undefined,
-    run: () => Promise<Float32Array>,
+    { tokens, run }: { readonly tokens: number; readonly run: () => Promise<Float32Array> },
   ): Promise<Stepped> {
-    const { clock } = this.#parts;
+    const { clock, times } = this.#parts;
     const switched = this.#any && (adapter === undefined || this.#last?.adapter !== adapter);
     this.#any = true;
     this.#last = adapter === undefined ? undefined : { adapter };
     const runAt = clock.monotonic();
-    const logits = await run();
+    const logits = await times.time(tokens, run);
     return { logits, times: { pickedAt, runAt, doneAt: clock.monotonic(), switched } };
   }
 }

@@ -1,5 +1,6 @@
 import type { EngineInfo, EngineLoad, GenerateEvent, GenerateInput, ProbeResult } from '../engine.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../tasks.ts';
+import type { StepClock } from './step-clock.ts';
 
 /** How a request of `generate` ended: complete, cancelled, or with an error. */
 export type Ending =
@@ -28,6 +29,7 @@ export type EngineHost = {
   infer?(id: number, input: InferInput): Promise<InferResult>;
   /** What it does at the moment; absent where nothing decodes. */
   readonly now?: () => EngineLoad;
+  readonly steps: StepClock;
   /** The caller of this request left. */
   cancel(id: number): void;
   close(): Promise<void>;

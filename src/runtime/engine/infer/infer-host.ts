@@ -4,6 +4,7 @@ import type { EngineInfo } from '../engine.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import type { BatchOptions, HostOptions } from '../host/options.ts';
 import { RequestRoom } from '../host/request-room.ts';
+import { StepClock } from '../host/step-clock.ts';
 import { Mutex } from '../mutex.ts';
 import type { InferInput, InferResult, NamedTensor } from '../tasks.ts';
 import { inOrder } from './check-inputs.ts';
@@ -16,18 +17,24 @@ type Result = { readonly outputs: Tensors } | { readonly error: unknown };
 /** A graph of plain tensors within the engine process. It takes no adapters. */
 export class InferHost implements EngineHost {
   readonly #model: InferModel;
-  readonly #steps = new Mutex();
+  readonly steps: StepClock;
+  readonly #turns = new Mutex();
   readonly #batcher: Batcher<Tensors, Result>;
   readonly #room: RequestRoom;
 
   constructor(model: InferModel, options: HostOptions & BatchOptions) {
     this.#model = model;
+    this.steps = new StepClock(options.clock);
     this.#room = new RequestRoom(options);
     this.#batcher = new Batcher({
       limits: { maxRows: options.maxBatch, maxTokens: Infinity },
       maxDelayMs: options.maxBatchDelayMs,
       clock: options.clock,
-      run: (batch) => this.#steps.run(() => this.#run(batch.map(({ work }) => work))),
+      run: (batch) => {
+        const rows = batch.reduce((sum, piece) => sum + piece.rows, 0);
+        const tensors = batch.map(({ work }) => work);
+        return this.#turns.run(() => this.steps.time(Math.max(1, rows), () => this.#run(tensors)));
+      },
     });
   }
 
@@ -73,7 +80,7 @@ export class InferHost implements EngineHost {
 
   async close(): Promise<void> {
     this.#batcher.stop();
-    await this.#steps.run(() => this.#model.session.release());
+    await this.#turns.run(() => this.#model.session.release());
   }
 
   async #run(batch: readonly Tensors[]): Promise<readonly Result[]> {

@@ -10,6 +10,8 @@ const context = 4;
 /** Above this many tokens the window is made smaller; only bytes that never form a character get to the second. */
 const windowGoal = 16;
 const windowLimit = 64;
+/** Of a prompt that ends with thousands of tokens without text, not all are looked at. */
+const promptWindow = 256;
 /** Tokens that what is held back can lie in: 3 marks for at most 3 bytes each, and some without any text. */
 const pending = 12;
 
@@ -38,7 +40,7 @@ export class Detokenizer {
   /** `before` are the tokens of the prompt, whose text is not given out. */
   constructor(decode: Decode, before: readonly number[] = []) {
     this.#decode = decode;
-    this.#window = lastWithText(decode, before, context);
+    this.#window = lastWithText(decode, before.slice(-promptWindow), context);
     this.#prompt = decode(this.#window);
     this.#given = this.#prompt.replace(unfinished, '').length;
   }

@@ -6,6 +6,7 @@ import { correctedFile } from './corrections.ts';
 import { Detokenizer } from './detokenizer.ts';
 import type { ModelFolder } from './folder.ts';
 import { GuardedContent, guardedFile } from './guarded-content.ts';
+import { longestToken } from './longest-token.ts';
 import { PieceCache } from './piece-cache.ts';
 import { openTokenTexts, type TokenText } from './token-text.ts';
 import {
@@ -14,6 +15,9 @@ import {
   type TokenizerConfig,
   type TokenizerFile,
 } from './tokenizer-config.ts';
+
+/** Tokens that an encoder reads of a text. */
+export type EncodedInput = { readonly ids: readonly number[]; readonly isCut: boolean };
 
 /** Text to tokens and back, as the base model was trained. */
 export type TextCodec = {
@@ -27,7 +31,9 @@ export type TextCodec = {
    * What an encoder reads of a text: its tokens with the special ones around them. What is over `limit` is left out at
    * the end of the text. All of them are attended to, and their type is 0.
    */
-  encodeInput(text: string, limit: number): readonly number[];
+  encodeInput(text: string, limit: number): EncodedInput;
+  /** See {@link longestToken}. */
+  readonly maxTokenBytes: number | undefined;
   /** Tokens that an encoder's tokenizer.json cuts its input to. */
   readonly inputLimit: number | undefined;
   /** Text of tokens; special tokens are left out. */
@@ -118,11 +124,12 @@ export const openTextCodec = (model: ModelFolder, vocabSize: number): TextCodec 
     encodeInput(text, limit) {
       const whole = text.toWellFormed();
       const ids = tokenizer.encode(whole).ids;
-      if (ids.length <= limit) return ids;
+      if (ids.length <= limit) return { ids, isCut: false };
       const own = tokenizer.encode(whole, asRendered).ids.length;
       const kept = Math.max(0, limit - (ids.length - own));
-      return [...ids.slice(0, before + kept), ...ids.slice(before + own)];
+      return { ids: [...ids.slice(0, before + kept), ...ids.slice(before + own)], isCut: true };
     },
+    maxTokenBytes: longestToken(file, config),
     inputLimit: file.truncation?.max_length,
     decode,
     describe: openTokenTexts((id) => tokenizer.id_to_token(id), file),

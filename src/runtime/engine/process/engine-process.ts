@@ -152,7 +152,8 @@ export class EngineProcess {
   #beat(): void {
     this.#parts.clock.after(aliveMs, () => {
       // Once more when it became idle: what it does now is nothing.
-      if (this.#starting || this.#asked) this.#parts.send({ kind: 'alive', load: this.#host?.now?.() });
+      const step = this.#host?.steps.look();
+      if (this.#starting || this.#asked) this.#parts.send({ kind: 'alive', load: this.#host?.now?.(), step });
       this.#asked = this.#calls.size > 0;
       this.#beat();
     });

@@ -4,7 +4,7 @@ import type { EngineProcess } from './engine-process.ts';
 
 /**
  * Entry point of the engine process. It talks to its parent over the IPC channel only and lives no longer than that
- * channel. Everything runs on this one thread: when a handler runs, no step does.
+ * channel. All but the tokens of long texts is done on this one thread: when a handler runs, no step does.
  */
 const send = (message: FromEngine, sent?: () => void): void => {
   // Without a parent there is nobody to tell: `disconnect`, which comes next, ends the process.

@@ -1,103 +1,260 @@
-import type { Sampling } from '../engine.ts';
-
-/** A token that can still be drawn. Loops are by index: an iterator over a vocabulary costs a tenth of a step. */
-export type Candidate = { readonly id: number; readonly weight: number };
-
-/** Likeliest first; of equals the lower id, so that the order does not depend on the sort. */
-const byWeight = (a: Candidate, b: Candidate): number => b.weight - a.weight || a.id - b.id;
-
-/** The `count` likeliest, in order. Most tokens only cost the comparison with the last one kept. */
-export const likeliest = (weights: ArrayLike<number>, count: number): Candidate[] => {
-  const kept: Candidate[] = [];
-  let min = -Infinity;
-  for (let id = 0; id < weights.length; id += 1) {
-    const weight = weights[id] ?? 0;
-    if (weight <= min) continue;
-    let low = 0;
-    for (let high = kept.length; low < high; ) {
-      const middle = (low + high) >> 1;
-      if ((kept[middle]?.weight ?? 0) >= weight) low = middle + 1;
-      else high = middle;
-    }
-    kept.splice(low, 0, { id, weight });
-    if (kept.length > count) kept.pop();
-    if (kept.length === count) min = kept.at(-1)?.weight ?? min;
-  }
-  return kept;
-};
+import { expOfMinus } from './exp.ts';
 
 /** What makes weights of logits: multiples of the weight of the largest one, `top`. */
 export type Scale = { readonly top: number; readonly temperature: number };
 
-const weightOf = (logit: number, { top, temperature }: Scale): number =>
-  Math.exp((logit - top) / temperature);
-
-/** The weight of every token, written into `weights`. */
-export const allWeights = (logits: ArrayLike<number>, scale: Scale, weights: Float64Array): void => {
-  for (let id = 0; id < weights.length; id += 1) weights[id] = weightOf(logits[id] ?? 0, scale);
-};
-
-/** Those of at least `floor`, by id. */
-const atLeast = (values: ArrayLike<number>, floor: number): Candidate[] => {
-  const all: Candidate[] = [];
-  for (let id = 0; id < values.length; id += 1) {
-    const weight = values[id] ?? 0;
-    if (weight >= floor) all.push({ id, weight });
+/** The weight of every token, written into `weights`; all of them together. */
+export const allWeights = (
+  logits: Float32Array,
+  { top, temperature }: Scale,
+  weights: Float64Array,
+): number => {
+  let total = 0;
+  for (let id = 0; id < weights.length; id += 1) {
+    const weight = expOfMinus((top - (logits[id] ?? 0)) / temperature);
+    weights[id] = weight;
+    total += weight;
   }
-  return all;
+  return total;
 };
 
-/** The shortest beginning that holds `share` of `total`. */
-const nucleus = (sorted: readonly Candidate[], share: number, total: number): readonly Candidate[] => {
-  let reached = 0;
-  const last = sorted.findIndex(({ weight }) => {
-    reached += weight;
-    return reached >= share * total;
-  });
-  return last < 0 ? sorted : sorted.slice(0, last + 1);
+/** Of the bits of a float32 number: whole numbers in the order of the numbers. 0 and -0 are one. */
+const keyOf = (bits: number): number => {
+  const key = bits ^ ((bits >> 31) & 0x7fff_ffff);
+  return key === -1 ? 0 : key;
 };
 
-const sumOf = (all: ArrayLike<number>): number => {
-  let sum = 0;
-  for (let index = 0; index < all.length; index += 1) sum += all[index] ?? 0;
-  return sum;
+/** Below and above every key: those of finite numbers. */
+const [lowest, highest] = [-(2 ** 31), 2 ** 31 - 1];
+
+/** Keys are told apart by their upper and then by their lower half. */
+const halves = 2 ** 16;
+const upper = (key: number): number => (key >> 16) + halves / 2;
+const lower = (key: number): number => key & (halves - 1);
+
+/** Where a sum that grows from the highest place down passes `target`, and what it is before; else the last place that counts. */
+const passes = (masses: Float64Array, before: number, target: number, atTarget: boolean) => {
+  let [place, sum, ahead] = [-1, before, before];
+  for (let at = masses.length - 1; at >= 0; at -= 1) {
+    const mass = masses[at] ?? 0;
+    if (mass === 0) continue;
+    place = at;
+    ahead = sum;
+    sum += mass;
+    if (sum > target || (atTarget && sum === target)) break;
+  }
+  return { place, ahead };
 };
 
-/** Candidates whose weights are logits, with their weights. Exponentials of a whole vocabulary cost more than choosing from it. */
-const weighed = (all: readonly Candidate[], scale: Scale): readonly Candidate[] =>
-  all.map(({ id, weight }) => ({ id, weight: weightOf(weight, scale) }));
+/** Tokens of a block: the largest logits of blocks say what the likeliest tokens have at least. */
+const blockSize = 64;
 
 /**
- * What top-p leaves of all tokens, likeliest first. It needs no place in the order for tokens below (1-p)/vocabulary of
- * the total: all of them together do not reach what it cuts off.
+ * Tokens that can still be drawn: the beginning of an order that is never written down. The largest logit is first, of
+ * equals the lower id. Everything costs a few passes over the tokens, whatever their logits are. Loops are by index: an
+ * iterator over a vocabulary costs a tenth of a step.
+ *
+ * One is enough for all requests: it keeps nothing from token to token but its memory.
  */
-const topPOfAll = (
-  logits: ArrayLike<number>,
-  scale: Scale,
-  { topP, weights }: { readonly topP: number; readonly weights: Float64Array },
-): readonly Candidate[] => {
-  allWeights(logits, scale, weights);
-  const total = sumOf(weights);
-  return nucleus(atLeast(weights, ((1 - topP) * total) / weights.length).sort(byWeight), topP, total);
-};
+export class Candidates {
+  /** Those that were taken, by id; and every id. */
+  #ids = new Int32Array(0);
+  #someIds = new Int32Array(0);
+  #allIds = new Int32Array(0);
+  #keys = new Int32Array(0);
+  #weights = new Float64Array(0);
+  #count = 0;
+  /** What comes after this one in the order is left out: its place, and its key. */
+  #last = 0;
+  #lastKey = lowest;
+  /** Of those that are left. */
+  #mass = 0;
+  readonly #uppers = new Float64Array(halves);
+  readonly #lowers = new Float64Array(halves);
+  #maxima = new Float32Array(0);
+  /** Places of those whose upper halves are the same. */
+  #near = new Int32Array(0);
 
-/**
- * Tokens that top-k, top-p within what that left, and then min-p leave, with their weights. min-p is a share of the likeliest
- * one's probability, which the filters before do not change. One of the three is on. `weights` is room for all of them.
- */
-export const candidates = (
-  logits: Float32Array | Float64Array,
-  { topK, topP, minP = 0, temperature }: Sampling,
-  { top, weights }: { readonly top: number; readonly weights: Float64Array },
-): readonly Candidate[] => {
-  const scale = { top, temperature };
-  if (topK === 0 && topP === 1) {
-    // A little lower than min-p says: it is the weight that decides.
-    const near = atLeast(logits, top + temperature * Math.log(minP) - temperature * 1e-6);
-    return weighed(near, scale).filter(({ weight }) => weight >= minP);
+  /** Room for the weight of each of so many tokens. What is there now is lost. */
+  weights(count: number): Float64Array {
+    this.#reserve(count);
+    return this.#weights.subarray(0, count);
   }
-  if (topK === 0) return topPOfAll(logits, scale, { topP, weights }).filter(({ weight }) => weight >= minP);
-  const kept = weighed(likeliest(logits, topK), scale);
-  const left = topP < 1 ? nucleus(kept, topP, sumOf(kept.map(({ weight }) => weight))) : kept;
-  return left.filter(({ weight }) => weight >= minP);
-};
+
+  /** Takes the tokens whose logits are at least `floor`. */
+  take(logits: Float32Array, floor = -Infinity): void {
+    this.#reserve(logits.length);
+    this.#lastKey = lowest;
+    const keys = this.#keys;
+    const bits = new Int32Array(logits.buffer, logits.byteOffset, logits.length);
+    if (floor === -Infinity) {
+      for (let id = 0; id < bits.length; id += 1) keys[id] = keyOf(bits[id] ?? 0);
+      this.#ids = this.#allIds;
+      this.#count = bits.length;
+      return;
+    }
+    const ids = this.#someIds;
+    let count = 0;
+    for (let id = 0; id < logits.length; id += 1) {
+      if ((logits[id] ?? 0) < floor) continue;
+      ids[count] = id;
+      keys[count] = keyOf(bits[id] ?? 0);
+      count += 1;
+    }
+    this.#ids = ids;
+    this.#count = count;
+  }
+
+  /** Takes the `count` likeliest. */
+  takeLikeliest(logits: Float32Array, count: number): void {
+    this.take(logits, this.#floorOf(logits, count));
+    if (count >= this.#count) return;
+    this.#countAll();
+    this.#keepUntil(this.#placeOf(count, true).place);
+  }
+
+  /** Gives each of those that are left its weight, and forgets the others. `logits`: those that were taken from. */
+  weigh(logits: Float32Array, { top, temperature }: Scale): void {
+    const [from, ids, keys] = [this.#ids, this.#someIds, this.#keys];
+    const [weights, uppers] = [this.#weights, this.#uppers];
+    const [taken, last, lastKey] = [this.#count, this.#last, this.#lastKey];
+    uppers.fill(0);
+    let [count, mass] = [0, 0];
+    for (let at = 0; at < taken; at += 1) {
+      const key = keys[at] ?? 0;
+      if (key < lastKey || (key === lastKey && at > last)) continue;
+      const id = from[at] ?? 0;
+      const weight = expOfMinus((top - (logits[id] ?? 0)) / temperature);
+      const half = upper(key);
+      ids[count] = id;
+      keys[count] = key;
+      weights[count] = weight;
+      uppers[half] = (uppers[half] ?? 0) + weight;
+      count += 1;
+      mass += weight;
+    }
+    this.#ids = ids;
+    this.#count = count;
+    this.#mass = mass;
+    this.#lastKey = lowest;
+  }
+
+  /** Keeps the shortest beginning that holds this share of what all weigh together. */
+  keepShare(share: number): void {
+    const { place, mass } = this.#placeOf(share * this.#mass, true);
+    this.#keepUntil(place);
+    this.#mass = mass;
+  }
+
+  /** Keeps those that weigh no less than this. */
+  keepHeavy(least: number): void {
+    const [keys, weights, count] = [this.#keys, this.#weights, this.#count];
+    let [last, lastKey, mass] = [0, highest, 0];
+    for (let at = 0; at < count; at += 1) {
+      const weight = weights[at] ?? 0;
+      if (weight < least) continue;
+      mass += weight;
+      const key = keys[at] ?? 0;
+      if (key > lastKey) continue;
+      last = at;
+      lastKey = key;
+    }
+    if (!this.#isLeft(last)) return;
+    this.#keepUntil(last);
+    this.#mass = mass;
+  }
+
+  /** The token at which the weights, added up in order, are more than `share` of what is left. */
+  draw(share: number): number {
+    const { place } = this.#placeOf(share * this.#mass, false);
+    // Rounding can go one too far.
+    return this.#ids[this.#isLeft(place) ? place : this.#last] ?? 0;
+  }
+
+  /** Those that are left, by id. */
+  *[Symbol.iterator](): Generator<{ readonly id: number; readonly weight: number }> {
+    for (let at = 0; at < this.#count; at += 1)
+      if (this.#isLeft(at)) yield { id: this.#ids[at] ?? 0, weight: this.#weights[at] ?? 0 };
+  }
+
+  #reserve(count: number): void {
+    if (this.#keys.length >= count) return;
+    this.#someIds = new Int32Array(count);
+    this.#allIds = Int32Array.from({ length: count }, (_, id) => id);
+    this.#keys = new Int32Array(count);
+    this.#weights = new Float64Array(count);
+    this.#near = new Int32Array(count);
+    this.#maxima = new Float32Array(Math.ceil(count / blockSize));
+  }
+
+  /** `count` logits at least are as large: so many blocks have one. -Infinity where that is not worth the search. */
+  #floorOf(logits: Float32Array, count: number): number {
+    const blocks = Math.floor(logits.length / blockSize);
+    if (count * 2 > blocks) return -Infinity;
+    this.#reserve(logits.length);
+    const maxima = this.#maxima.subarray(0, blocks);
+    for (let block = 0; block < blocks; block += 1) {
+      let max = -Infinity;
+      for (let id = block * blockSize; id < (block + 1) * blockSize; id += 1) {
+        const logit = logits[id] ?? 0;
+        if (logit > max) max = logit;
+      }
+      maxima[block] = max;
+    }
+    this.take(maxima);
+    this.#countAll();
+    return maxima[this.#placeOf(count, true).place] ?? -Infinity;
+  }
+
+  /** Each weighs 1. */
+  #countAll(): void {
+    const [keys, uppers, count] = [this.#keys, this.#uppers, this.#count];
+    this.#weights.fill(1, 0, count);
+    uppers.fill(0);
+    for (let at = 0; at < count; at += 1) {
+      const half = upper(keys[at] ?? 0);
+      uppers[half] = (uppers[half] ?? 0) + 1;
+    }
+  }
+
+  #keepUntil(last: number): void {
+    this.#last = last;
+    this.#lastKey = this.#keys[last] ?? 0;
+  }
+
+  #isLeft(at: number): boolean {
+    const key = this.#keys[at] ?? 0;
+    return key > this.#lastKey || (key === this.#lastKey && at <= this.#last);
+  }
+
+  /**
+   * Place of the token at which the weights, added up in order, pass `target`, and what they are then: by the upper halves of the keys, by the
+   * lower ones within that, and among equals by id.
+   */
+  #placeOf(target: number, atTarget: boolean): { readonly place: number; readonly mass: number } {
+    const [keys, weights, lowers, count] = [this.#keys, this.#weights, this.#lowers, this.#count];
+    const near = this.#near;
+    const first = passes(this.#uppers, 0, target, atTarget);
+    lowers.fill(0);
+    let nearCount = 0;
+    for (let at = 0; at < count; at += 1) {
+      const key = keys[at] ?? 0;
+      if (upper(key) !== first.place) continue;
+      near[nearCount] = at;
+      nearCount += 1;
+      lowers[lower(key)] = (lowers[lower(key)] ?? 0) + (weights[at] ?? 0);
+    }
+    const second = passes(lowers, first.ahead, target, atTarget);
+    const wanted = ((first.place - halves / 2) << 16) | second.place;
+    let [mass, place] = [second.ahead, 0];
+    for (let nearAt = 0; nearAt < nearCount; nearAt += 1) {
+      const at = near[nearAt] ?? 0;
+      const weight = weights[at] ?? 0;
+      if (keys[at] !== wanted || weight === 0) continue;
+      place = at;
+      mass += weight;
+      if (mass > target || (atTarget && mass === target)) break;
+    }
+    return { place, mass };
+  }
+}

@@ -2,7 +2,7 @@ import type { Sampling } from '../engine.ts';
 
 /** Changes the logits of one step in place, by what the prompt and the answer have so far. */
 export type Penalties = {
-  apply(logits: Float64Array): void;
+  apply(logits: Float32Array): void;
   /** A token of the answer. */
   took(id: number): void;
 };
@@ -10,10 +10,30 @@ export type Penalties = {
 /** Whatever the sign of the logit, a penalty above 1 makes the token less likely. */
 const repeated = (logit: number, penalty: number): number => (logit > 0 ? logit / penalty : logit * penalty);
 
-const change = (logits: Float64Array, id: number, to: (logit: number) => number): void => {
-  const logit = logits[id];
-  if (logit !== undefined) logits[id] = to(logit);
-};
+/** Beyond it there is only infinity. */
+const largest = 3.4028234663852886e38;
+
+/** What a penalty made of a finite logit is finite. */
+const finite = (logit: number, changed: number): number =>
+  Number.isFinite(logit) ? Math.min(largest, Math.max(-largest, changed)) : logit;
+
+/** Tokens that were seen, each once, and how often: lists, as walking a map of thousands costs more than what is done for each. */
+class Seen {
+  readonly ids: number[] = [];
+  readonly counts: number[] = [];
+  readonly #places = new Map<number, number>();
+
+  add(id: number): void {
+    const place = this.#places.get(id);
+    if (place !== undefined) {
+      this.counts[place] = (this.counts[place] ?? 0) + 1;
+      return;
+    }
+    this.#places.set(id, this.ids.length);
+    this.ids.push(id);
+    this.counts.push(1);
+  }
+}
 
 /**
  * Logit bias, then the repetition penalty of prompt and answer, then frequency and presence penalty of the answer.
@@ -23,20 +43,28 @@ export const makePenalties = (sampling: Sampling, promptIds: readonly number[]):
   const { logitBias = [], repetitionPenalty = 1, frequencyPenalty = 0, presencePenalty = 0 } = sampling;
   const ofAnswer = frequencyPenalty !== 0 || presencePenalty !== 0;
   if (logitBias.length === 0 && repetitionPenalty === 1 && !ofAnswer) return undefined;
-  const seen = new Set(promptIds);
-  const counts = new Map<number, number>();
+  const seen = new Seen();
+  const answered = new Seen();
+  if (repetitionPenalty !== 1) for (const id of promptIds) seen.add(id);
   return {
     apply(logits) {
-      for (const [id, bias] of logitBias) change(logits, id, (logit) => logit + bias);
-      if (repetitionPenalty !== 1)
-        for (const id of seen) change(logits, id, (logit) => repeated(logit, repetitionPenalty));
-      if (!ofAnswer) return;
-      for (const [id, count] of counts)
-        change(logits, id, (logit) => logit - count * frequencyPenalty - presencePenalty);
+      for (const [id, bias] of logitBias) {
+        const logit = logits[id];
+        if (logit !== undefined) logits[id] = finite(logit, logit + bias);
+      }
+      for (const id of seen.ids) {
+        const logit = logits[id];
+        if (logit !== undefined) logits[id] = finite(logit, repeated(logit, repetitionPenalty));
+      }
+      for (const [place, id] of answered.ids.entries()) {
+        const logit = logits[id];
+        const penalty = (answered.counts[place] ?? 0) * frequencyPenalty + presencePenalty;
+        if (logit !== undefined) logits[id] = finite(logit, logit - penalty);
+      }
     },
     took(id) {
-      seen.add(id);
-      counts.set(id, (counts.get(id) ?? 0) + 1);
+      if (repetitionPenalty !== 1) seen.add(id);
+      if (ofAnswer) answered.add(id);
     },
   };
 };

@@ -1,7 +1,11 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Sampling } from '../engine.ts';
 import { seededRandom } from '../random.ts';
-import { checkSampling, makeSampler } from './sampling.ts';
+import { Candidates } from './candidates.ts';
+import { expOfMinus } from './exp.ts';
+import { takenLogprob } from './logprobs.ts';
+import { checkSampling, filter, makeSampler } from './sampling.ts';
 
 const logits = Float32Array.from([0, 3, 1, 2, -5]);
 const all = { temperature: 1, topK: 0, topP: 1 };
@@ -18,6 +22,30 @@ const softmax = (values: readonly number[]): number[] => {
   const weights = values.map(Math.exp);
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return weights.map((weight) => weight / total);
+};
+
+/** Likeliest first; of equals the lower id. */
+const ordered = (list: Float32Array): readonly number[] =>
+  [...list.keys()].sort((a, b) => list[b]! - list[a]! || a - b);
+
+/**
+ * What sorting gives: how many are kept, and the place of the one that is drawn. `times`: of every bound, to tell how
+ * far rounding may move it.
+ */
+const reference = (list: Float32Array, sampling: Sampling, at: number, times: number) => {
+  const { temperature, topK, topP, minP = 0 } = sampling;
+  const order = ordered(list);
+  const weights = order.map((id) => Math.exp((list[id]! - list[order[0]!]!) / temperature));
+  const prefix = (target: number, of: readonly number[], strictly: boolean): number => {
+    let sum = 0;
+    const place = of.findIndex((weight) => (sum += weight) > target || (!strictly && sum === target));
+    return place < 0 ? of.length - 1 : place;
+  };
+  const sum = (of: readonly number[]): number => of.reduce((total, weight) => total + weight, 0);
+  const ranked = topK === 0 ? weights : weights.slice(0, topK);
+  const held = topP === 1 ? ranked : ranked.slice(0, 1 + prefix(topP * sum(ranked) * times, ranked, false));
+  const kept = minP === 0 ? held : held.filter((weight) => weight * times >= minP);
+  return { order, kept: kept.length, drawn: prefix(at * sum(kept) * times, kept, true) };
 };
 
 describe('sampling', () => {
@@ -67,27 +95,95 @@ describe('sampling', () => {
     expect(draw(11)).not.toEqual(draw(12));
   });
 
-  it('finds the same candidates as sorting everything would', () => {
-    const values = fc.array(fc.float({ min: -20, max: 20, noNaN: true }), { minLength: 1, maxLength: 60 });
-    const range = fc.record({
-      topK: fc.nat(70),
-      topP: fc.double({ min: 0.01, max: 1, noNaN: true }),
-      at: fc.double({ min: 0, max: 0.999, noNaN: true }),
+  it.each([
+    ['flat', (id: number) => 8 + 0.01 * Math.sin(id)],
+    ['all alike', () => 1],
+    ['rising with the id', (id: number) => id / 20_000],
+  ])('takes a moment for every option at 262,144 tokens with logits that are %s', (_, logit) => {
+    const wide = Float32Array.from({ length: 262_144 }, (__, id) => logit(id));
+    const seen = Array.from({ length: 131_072 }, (__, at) => at * 2);
+    const options: readonly Sampling[] = [
+      all,
+      ...[40, 30_000, 100_000, 262_143].map((topK) => ({ ...all, topK })),
+      ...[0.5, 0.9, 0.999999].map((topP) => ({ ...all, topP })),
+      { ...all, minP: 1e-6 },
+      { ...all, repetitionPenalty: 1.5, frequencyPenalty: 1, presencePenalty: 1 },
+      { temperature: 2, topK: 262_143, topP: 0.999999, minP: 1e-9, repetitionPenalty: 1.5 },
+    ];
+    const candidates = new Candidates();
+    for (const sampling of options) {
+      const draw = (): number => makeSampler(sampling, () => 0.5, seen, candidates)(wide);
+      expect(draw()).toBe(draw());
+      takenLogprob(wide, 1, { top: 20, describe: (id) => ({ token: String(id) }), candidates });
+    }
+  });
+
+  it('keeps and draws what sorting everything would', () => {
+    const value = fc.oneof(
+      fc.float({ min: -20, max: 20, noNaN: true }),
+      fc.integer({ min: -3, max: 3 }),
+      fc.constantFrom(0, -0, 1e-30, -1e-30),
+    );
+    const logitsOf = fc
+      .tuple(fc.array(value, { minLength: 1, maxLength: 60 }), fc.constantFrom(1, 2, 40))
+      .map(([values, times]) => Float32Array.from(Array.from({ length: times }, () => values).flat()));
+    const options = fc.record({
+      temperature: fc.double({ min: 0.01, max: 10, noNaN: true }),
+      topK: fc.oneof(fc.nat(8), fc.nat(2500)),
+      topP: fc.oneof(fc.constant(1), fc.double({ min: 0.01, max: 1, noNaN: true })),
+      minP: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1, noNaN: true })),
     });
+    const candidates = new Candidates();
     fc.assert(
-      fc.property(values, range, (list, { topK, topP, at }) => {
+      fc.property(logitsOf, options, fc.double({ min: 0, max: 0.999, noNaN: true }), (list, sampling, at) => {
+        const least = reference(list, sampling, at, 1 - 1e-9);
+        const most = reference(list, sampling, at, 1 + 1e-9);
+        const drawn = makeSampler(sampling, () => at, [], candidates)(list);
+        if (sampling.topK === 0 && sampling.topP === 1 && sampling.minP === 0) return;
+        expect(most.order.indexOf(drawn)).toBeGreaterThanOrEqual(least.drawn);
+        expect(most.order.indexOf(drawn)).toBeLessThanOrEqual(most.drawn);
+        filter(list, sampling, Math.max(...list), candidates);
+        const kept = [...candidates];
+        expect(kept.length).toBeGreaterThanOrEqual(least.kept);
+        expect(kept.length).toBeLessThanOrEqual(most.kept);
+        const beginning = most.order.slice(0, kept.length).toSorted((a, b) => a - b);
+        expect(kept.map(({ id }) => id)).toEqual(beginning);
+        for (const { id, weight } of kept) {
+          const exact = Math.exp((list[id]! - Math.max(...list)) / sampling.temperature);
+          // The smallest numbers have fewer places.
+          expect(Math.abs(weight - exact)).toBeLessThanOrEqual(1e-12 * exact + 1e-310);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('ranks what the model gave as sorting everything would', () => {
+    const values = fc.array(fc.integer({ min: -9, max: 9 }), { minLength: 1, maxLength: 3000 });
+    const candidates = new Candidates();
+    const describe_ = (id: number) => ({ token: String(id) });
+    fc.assert(
+      fc.property(values, fc.integer({ min: 1, max: 30 }), (list, top) => {
         const array = Float32Array.from(list);
-        const drawn = makeSampler({ temperature: 1, topK, topP }, () => at)(array);
-        const kept = [...array].sort((a, b) => b - a).slice(0, topK === 0 ? array.length : topK);
-        const probabilities = softmax(kept);
-        const probability = Math.exp(array[drawn]! - kept[0]!) * probabilities[0]!;
-        // Logits that differ can have one probability, beyond what numbers can tell apart.
-        expect(array[drawn]!).toBeGreaterThanOrEqual(kept.at(-1)!);
-        const likelier = probabilities.filter((other) => other > probability * (1 + 1e-9));
-        // Everything likelier than the drawn token together does not fill top-p.
-        expect(likelier.reduce((sum, other) => sum + other, 0)).toBeLessThanOrEqual(topP + 1e-6);
+        const taken = takenLogprob(array, 0, { top, describe: describe_, candidates });
+        expect(taken.top.map(({ id }) => id)).toEqual(ordered(array).slice(0, top));
       }),
     );
+  });
+
+  it('has exponentials that are right to the last places, down to nothing', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 700, noNaN: true }), (x) => {
+        expect(Math.abs(expOfMinus(x) / Math.exp(-x) - 1)).toBeLessThan(1e-15);
+      }),
+    );
+    for (const x of [745, 746, 1e300, Infinity]) expect(expOfMinus(x)).toBeCloseTo(Math.exp(-x), 300);
+    expect(expOfMinus(0)).toBe(1);
+  });
+
+  it('keeps logits that penalties change finite', () => {
+    const sampling = { ...all, repetitionPenalty: 1e-45, topK: 2 };
+    expect(makeSampler(sampling, () => 0, [0, 1, 2, 3, 4])(logits)).toBe(1);
   });
 
   it.each([[NaN], [Infinity], [-Infinity]])('ends with LOGITS_NOT_FINITE when a logit is %d', (bad) => {

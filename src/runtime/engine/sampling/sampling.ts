@@ -1,6 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Sampling } from '../engine.ts';
-import { allWeights, candidates } from './candidates.ts';
+import { allWeights, Candidates } from './candidates.ts';
 import { makePenalties } from './penalties.ts';
 
 /** Picks the next token from the logits of one position, which stay as they are. */
@@ -34,7 +34,7 @@ export const checkSampling = (sampling: Sampling): void => {
  * a tenth of a step.
  * @throws LOGITS_NOT_FINITE
  */
-const mostLikely = (logits: Float32Array | Float64Array): number => {
+const mostLikely = (logits: Float32Array): number => {
   let best = 0;
   let bestLogit = -Infinity;
   let sum = 0;
@@ -51,10 +51,8 @@ const mostLikely = (logits: Float32Array | Float64Array): number => {
   throw new AdaptletError('LOGITS_NOT_FINITE', 'The logits of a step are NaN or infinite');
 };
 
-/** Index of a weight, as often as its share says. */
-const draw = (weights: ArrayLike<number>, random: () => number): number => {
-  let total = 0;
-  for (let index = 0; index < weights.length; index += 1) total += weights[index] ?? 0;
+/** Index of a weight, as often as its share of all of them, `total`, says. */
+const draw = (weights: Float64Array, total: number, random: () => number): number => {
   let left = random() * total;
   for (let index = 0; index < weights.length; index += 1) {
     left -= weights[index] ?? 0;
@@ -65,44 +63,61 @@ const draw = (weights: ArrayLike<number>, random: () => number): number => {
   return 0;
 };
 
+/**
+ * Takes the tokens that top-k, top-p within what that left, and then min-p leave, with their weights. min-p is a share of
+ * the likeliest one's probability, which the filters before do not change. One of the three is on.
+ */
+export const filter = (
+  logits: Float32Array,
+  { topK, topP, minP = 0, temperature }: Sampling,
+  top: number,
+  into: Candidates,
+): void => {
+  // A little lower than min-p says: it is the weight that decides.
+  const near = top + temperature * Math.log(minP) - temperature * 1e-6;
+  if (topK > 0) into.takeLikeliest(logits, topK);
+  else into.take(logits, topP === 1 ? near : -Infinity);
+  into.weigh(logits, { top, temperature });
+  if (topP < 1) into.keepShare(topP);
+  if (minP > 0) into.keepHeavy(minP);
+};
+
 const makePick = (
   sampling: Sampling,
   random: () => number,
-): ((logits: Float32Array | Float64Array) => number) => {
+  candidates: Candidates,
+): ((logits: Float32Array) => number) => {
   const { temperature, topK, topP, minP = 0 } = sampling;
   if (temperature === 0) return mostLikely;
-  // Kept from token to token: a vocabulary of them each time would keep the garbage collector busy.
-  let weights = new Float64Array(0);
   return (logits) => {
-    if (weights.length !== logits.length) weights = new Float64Array(logits.length);
     const top = logits[mostLikely(logits)] ?? 0;
     if (topK === 0 && topP === 1 && minP === 0) {
-      allWeights(logits, { top, temperature }, weights);
-      return draw(weights, random);
+      const weights = candidates.weights(logits.length);
+      return draw(weights, allWeights(logits, { top, temperature }, weights), random);
     }
-    const left = candidates(logits, sampling, { top, weights });
-    const index = draw(
-      left.map(({ weight }) => weight),
-      random,
-    );
-    return left[index]?.id ?? 0;
+    filter(logits, sampling, top, candidates);
+    return candidates.draw(random());
   };
 };
 
 /**
  * A sampler for one request; it remembers what it picked. Bias and penalties change the logits, then temperature, then
- * top-k, top-p and min-p choose; see {@link Sampling}. The sampler throws LOGITS_NOT_FINITE.
+ * top-k, top-p and min-p choose; see {@link Sampling}. The sampler throws LOGITS_NOT_FINITE. `candidates` can be the same
+ * one for all requests.
  */
 export const makeSampler = (
   sampling: Sampling,
   random: () => number,
   promptIds: readonly number[] = [],
+  candidates = new Candidates(),
 ): Sampler => {
-  const pick = makePick(sampling, random);
+  const pick = makePick(sampling, random, candidates);
   const penalties = makePenalties(sampling, promptIds);
   if (penalties === undefined) return pick;
+  let changed: Float32Array | undefined;
   return (logits) => {
-    const changed = new Float64Array(logits);
+    changed = changed?.length === logits.length ? changed : new Float32Array(logits.length);
+    changed.set(logits);
     penalties.apply(changed);
     const id = pick(changed);
     penalties.took(id);

@@ -3,11 +3,12 @@ import type { Feeds } from '../adapters/feeds.ts';
 import type { ProbeResult } from '../engine.ts';
 import type { DecoderSession } from './decoder-session.ts';
 
-const length = 16;
+/** Tokens of the fixed input. */
+export const probeLength = 16;
 
 /** The fixed input: tokens spread over the vocabulary, the same for every adapter of a base model. */
 export const probeIds = (vocabSize: number): readonly number[] =>
-  Array.from({ length }, (_, index) => Math.floor(((index + 0.5) / length) * vocabSize));
+  Array.from({ length: probeLength }, (_, index) => Math.floor(((index + 0.5) / probeLength) * vocabSize));
 
 /** Compares logits bit by bit at every position. */
 export const compareLogits = (logits: Float32Array, base: Float32Array): ProbeResult => {
