@@ -184,7 +184,7 @@ export class RunningBatch {
     const sequence = gap === undefined ? undefined : this.#slots.at(gap.from);
     if (gap === undefined || sequence === undefined) return;
     const { length } = sequence.cache;
-    this.#memory.move(gap.from, gap.to, length);
+    if (!this.#memory.move(gap.from, gap.to, length)) return;
     const cache = new RowCache(kv, gap.to);
     cache.advance(length);
     sequence.place(cache);
