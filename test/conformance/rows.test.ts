@@ -202,6 +202,51 @@ describe('rows of adapters that do not fit beside others', () => {
   });
 });
 
+describe('rows that have no room for copies all together', () => {
+  const cache = scratch();
+  let alone: readonly (readonly number[])[];
+  let features: number;
+
+  beforeAll(async () => {
+    const host = await TestHost.tiny(tinyModel('fp32'), {}, cache);
+    alone = await host.alone(eight);
+    features = host.sessions.lora.sites.reduce((sum, site) => sum + site.inFeatures + site.outFeatures, 0);
+    await host.close();
+  });
+
+  it('run together as far as there is room, the others by themselves, and are right', async () => {
+    // Of rank 8, with what is between copies.
+    const batchBudgetBytes = 5 * 8 * features * 4 + 4096;
+    const host = await TestHost.tiny(tinyModel('fp32'), { batchBudgetBytes }, cache);
+    const { result, steps } = await stepsDuring(() => host.together(eight));
+    expect(result).toEqual(alone);
+    const together = steps.filter(({ graph }) => graph === host.sessions.lora).map(({ rows }) => rows);
+    expect(Math.max(...together)).toBeGreaterThanOrEqual(5);
+    expect(together.filter((rows) => rows === 5).length).toBeGreaterThan(10);
+    await host.close();
+  });
+
+  it('run together where only the linears that they target have room, and are right', async () => {
+    const host = await TestHost.tiny(tinyModel('fp32'), { batchBudgetBytes: 8 * 8 * features }, cache);
+    const folder = join(scratch(), 'few');
+    await writeSyntheticAdapter(folder, join(tinyFolder, 'model/config.json'), {
+      rank: 8,
+      scale: 0.3,
+      modules: ['q_proj', 'v_proj'],
+    });
+    await host.host.load('few', await compileFor(host.host.info, folder, cache));
+    const inputs = Array.from({ length: 8 }, (_, at) =>
+      endless(at % 2 === 0 ? 'few' : null, `${at} moon:`, 20),
+    );
+    const expected = await host.alone(inputs);
+    const { result, steps } = await stepsDuring(() => host.together(inputs));
+    expect(result).toEqual(expected);
+    expect(Math.max(...steps.map(({ rows }) => rows))).toBe(8);
+    expect(steps.some(({ rows, graph }) => rows === 8 && graph === host.sessions.lora)).toBe(true);
+    await host.close();
+  });
+});
+
 describe('a long prompt beside a request that waits for its tokens', () => {
   it('runs in pieces between those tokens, and changes none of either', async () => {
     const host = await TestHost.tiny(tinyModel('fp32'), { maxDecodeStallMs: 0 });

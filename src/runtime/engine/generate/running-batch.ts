@@ -119,7 +119,7 @@ export class RunningBatch {
     }));
     const runs = planDecode(rows, {
       together: kv !== undefined,
-      mixes: (adapter) => mixed?.adapters.takes(adapter) ?? false,
+      mixing: (asked) => mixed?.adapters.choose(asked) ?? new Set(),
     });
     const outcomes = new Map<Sequence, Outcome>();
     for (const run of runs) await this.#runEach(run, outcomes);
