@@ -85,6 +85,7 @@ describe.each(['fp32', 'int4'] as const)('rows that run together on the tiny mod
       expect(Math.max(...steps.map(({ rows }) => rows))).toBe(8);
       expect(steps.length).toBeLessThan(alone.flat().length / 2);
     }
+    expect(host.host.now().limits).toEqual([]);
   });
 
   it('of one adapter run on its own graph', async () => {
@@ -179,6 +180,20 @@ describe('rows of adapters that do not fit beside others', () => {
     expect(result).toEqual([...alone, ...alone.slice(0, 2)]);
     // Two of the base model, two of one adapter; what is between rides along.
     expect(Math.max(...steps.map(({ rows }) => rows))).toBeGreaterThan(1);
+    const { decodeSteps, decodedTokens, limits } = host.host.now();
+    const decoding = steps.filter(({ tokens }) => tokens === 1);
+    // Those of the requests that ran alone are not among the steps that were watched.
+    expect(decodeSteps).toBeGreaterThanOrEqual(decoding.length - both.length);
+    expect(decodedTokens / decodeSteps).toBeLessThan(2);
+    expect(limits).toEqual([
+      {
+        flag: '--batch-memory',
+        effect: expect.any(String),
+        neededBytes: expect.any(Number),
+        budgetBytes: 0,
+      },
+    ]);
+    expect(limits[0]!.neededBytes).toBeGreaterThan(1000);
     await host.close();
   });
 

@@ -97,7 +97,11 @@ export const settingsSchema = z.object({
     .string()
     .optional()
     .describe('Address of the Admin service. Default: a unix socket in the data folder.'),
-  adapterMemory: bytes.prefault('256Mi').describe('RAM budget of adapters.'),
+  adapterMemory: bytes
+    .prefault('256Mi')
+    .describe(
+      'RAM budget of adapters, as float32. `adaptlet status` says when adapters that were in use at the same time did not fit.',
+    ),
   oneAdapter: z
     .enum(['true', 'false'])
     .prefault('false')
@@ -155,12 +159,12 @@ export const settingsSchema = z.object({
   kvMemory: bytes
     .prefault('512Mi')
     .describe(
-      'Memory for keys and values. A request starts when its prompt and all tokens that it asked for fit. The rest keeps the latest conversations.',
+      'Memory for keys and values, copies included. A request starts when its prompt and all tokens that it asked for fit; `adaptlet status` says when requests waited for that. The rest keeps the latest conversations.',
     ),
   batchMemory: bytes
     .prefault('256Mi')
     .describe(
-      'Memory for copies of the adapters that decode together, one for each of maxConcurrent rows; taken when different adapters run at the same time. An adapter whose rank does not fit runs by itself.',
+      'Memory for copies of the adapters that decode together, one for each of maxConcurrent rows; taken when different adapters run at the same time, for the linears that one of them targets. Rows that have no room run by themselves, which `adaptlet status` says.',
     ),
   maxDecodeStall: count(1, 60_000)
     .prefault(100)

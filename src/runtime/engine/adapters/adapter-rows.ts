@@ -137,6 +137,10 @@ export class AdapterRows {
     return this.#chosen.rows;
   }
 
+  get budgetBytes(): number {
+    return this.#options.budgetBytes;
+  }
+
   /** Bytes of the copies that rows need to stand beside each other. */
   bytesFor(rows: readonly RowOf[]): number {
     return this.#bytesOf(roomFor(rows));

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { EngineInfo, EngineLoad, GenerateInput } from '../engine.ts';
+import type { EngineInfo, EngineLoad, GenerateInput, Limit } from '../engine.ts';
 import {
   type Answers,
   type FromEngine,
@@ -60,6 +60,7 @@ export class EngineLife {
   #ready = false;
   #ended = false;
   #load: EngineLoad | undefined;
+  readonly #told = new Set<Limit['flag']>();
   #failure: AdaptletError | undefined;
 
   constructor(options: EngineLifeOptions) {
@@ -242,7 +243,17 @@ export class EngineLife {
         break;
       case 'alive':
         this.#load = message.load;
+        this.#tellLimits(message.load?.limits ?? []);
         break;
+    }
+  }
+
+  /** Each budget once. */
+  #tellLimits(limits: readonly Limit[]): void {
+    for (const limit of limits) {
+      if (this.#told.has(limit.flag)) continue;
+      this.#told.add(limit.flag);
+      this.#options.logger.warn(limit, 'a budget of memory keeps requests from running together');
     }
   }
 

@@ -137,7 +137,8 @@ export class GenerateHost implements EngineHost {
 
   readonly now = (): EngineLoad => {
     const { kvBudgetBytes } = this.#options;
-    return { ...this.#scheduler.load, kvUsedBytes: this.#batch.claimedBytes, kvBudgetBytes };
+    const { claimedBytes: kvUsedBytes, done } = this.#batch;
+    return { ...this.#scheduler.load, ...done, kvUsedBytes, kvBudgetBytes };
   };
 
   /** Ends what runs after its present step and frees the base model. */

@@ -29,6 +29,7 @@ export const fakeGauges: RuntimeGauges = {
     preemptions: 4,
     decodeSteps: 10,
     decodedTokens: 35,
+    limits: [],
   },
   mirrored: { equal: 5, dropped: 2 },
   lora: { max: 8, running: ['upper', 'sql'], waiting: [] },
