@@ -9,7 +9,7 @@ describe('rows that have no room all together', () => {
   const rowsOf = (...adapters: readonly (FakeAdapter | null)[]) =>
     adapters.map((adapter, row) => ({ row, adapter }));
   const chosen = (copies: AdapterRows, ...adapters: readonly (FakeAdapter | null)[]) =>
-    [...copies.choose(rowsOf(...adapters))].toSorted();
+    [...copies.choose(rowsOf(...adapters))].toSorted((a, b) => a - b);
   const some = (count: number, rank: number, modules?: readonly string[]) =>
     Array.from({ length: count }, (_, seed) => new FakeAdapter(seed + 1, rank, modules));
 

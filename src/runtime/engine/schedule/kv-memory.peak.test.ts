@@ -9,8 +9,8 @@ const given = vi.hoisted(() => {
   const areas = new Map<bigint, bigint>();
   const pages = new Set<bigint>();
   const blocks = new Map<bigint, number>();
-  const eachPage = (at: bigint, bytes: number, visit: (page: bigint) => void): void => {
-    for (let page = at / size; page * size < at + BigInt(bytes); page += 1n) visit(page);
+  const eachPage = (at: bigint, bytes: number, visit: (number: bigint) => void): void => {
+    for (let number = at / size; number * size < at + BigInt(bytes); number += 1n) visit(number);
   };
   const isReserved = (at: bigint): boolean =>
     [...areas].some(([start, bytes]) => at >= start && at < start + bytes);
@@ -20,14 +20,14 @@ const given = vi.hoisted(() => {
       pages.size * Number(size) + [...blocks.values()].reduce((sum, bytes) => sum + bytes, 0),
     reserved: (at: bigint, bytes: number): void => void areas.set(at, BigInt(bytes)),
     unreserved: (at: bigint, bytes: number): void => {
-      eachPage(at, bytes, (page) => pages.delete(page));
+      eachPage(at, bytes, (number) => pages.delete(number));
       areas.delete(at);
     },
-    discarded: (at: bigint, bytes: number): void => eachPage(at, bytes, (page) => pages.delete(page)),
+    discarded: (at: bigint, bytes: number): void => eachPage(at, bytes, (number) => pages.delete(number)),
     allocated: (at: bigint, bytes: number): void => void blocks.set(at, bytes),
     freed: (at: bigint): void => void blocks.delete(at),
     written: (at: bigint, bytes: number): void => {
-      if (isReserved(at)) eachPage(at, bytes, (page) => pages.add(page));
+      if (isReserved(at)) eachPage(at, bytes, (number) => pages.add(number));
       counter.peak = Math.max(counter.peak, counter.now());
     },
   };
@@ -186,7 +186,7 @@ describe('memory that the system gave, copies while they are made included', () 
           for (const [row, { written, seed }] of machine.running)
             expectTokens(machine.kv, row, written, seed);
         }
-        for (const [row, owner] of [...machine.running]) leave(machine, row, owner);
+        for (const [row, owner] of machine.running) leave(machine, row, owner);
         for (const owner of machine.paused) {
           expect(place(machine, 1, owner)).toBe(true);
           leave(machine, 1, owner);
