@@ -190,9 +190,21 @@ export const settingsSchema = z.object({
     .transform((text) => text === 'true')
     .describe('Embeddings have the length 1, where the files of the encoder do not say it.'),
   maxRank: count(1, 4096).prefault(256).describe('Largest LoRA rank that is accepted.'),
-  requestTimeout: count(1, 3_600_000)
-    .prefault(60_000)
-    .describe('Milliseconds that a request may take when its client gives no deadline.'),
+  firstTokenTimeout: count(0, 86_400_000)
+    .prefault(600_000)
+    .describe(
+      'Milliseconds until the first token of an answer, or until an answer that comes at once: to load the adapter, wait for a place and compute the prompt. 0: no limit. A deadline of the client takes its place.',
+    ),
+  tokenTimeout: count(0, 86_400_000)
+    .prefault(120_000)
+    .describe(
+      'Milliseconds from one token of an answer to the next; a request that makes way for others waits meanwhile. 0: no limit.',
+    ),
+  requestTimeout: count(0, 86_400_000)
+    .prefault(0)
+    .describe(
+      'Milliseconds that a whole answer may take, however well it goes on. 0: no limit. A deadline of the client takes its place.',
+    ),
   stallTimeout: count(1_000, 600_000)
     .prefault(30_000)
     .describe(

@@ -63,7 +63,7 @@ export const fakeParts = (
     clock,
     log: silentLog,
     defaultNamespace: 'default',
-    requestTimeoutMs: 10_000,
+    timeouts: { firstTokenMs: 10_000, tokenMs: 10_000, requestMs: 0 },
     slowClientMs: 5_000,
     version: '0.1.0',
     ...rest,
