@@ -71,6 +71,7 @@ describe('the memory for keys and values', () => {
     const refusal = expect.objectContaining({
       code: 'PROMPT_TOO_LONG',
       message: expect.stringMatching(/memory for keys and values \(--kv-memory\) holds 64\b/),
+      advice: expect.stringContaining('A larger --kv-memory'),
     });
     expect(() => host.start(endless(null, 'moon:', 60))).toThrow(refusal);
     expect((await host.ask(endless(null, 'moon:', 59))).ids).toHaveLength(59);

@@ -187,15 +187,16 @@ export class GenerateHost implements EngineHost {
   }
 }
 
-/** Tokens of prompt and answer that there is room for, and where. */
-type TokenRoom = { readonly tokens: number; readonly of: string };
+/** Tokens of prompt and answer that there is room for, where, and what makes more of it. */
+type TokenRoom = { readonly tokens: number; readonly of: string; readonly more: string };
 
 /** The context of the model, or the memory for keys and values where that is less. */
 const tokenRoom = ({ settings, sessions }: GenerateModel, kvBudgetBytes: number): TokenRoom => {
-  const context = { tokens: settings.contextLength, of: 'the context' };
+  const context = { tokens: settings.contextLength, of: 'the context', more: '' };
   const memory = {
     tokens: sessions.base.tokensIn(kvBudgetBytes),
     of: 'the memory for keys and values (--kv-memory)',
+    more: ' A larger --kv-memory holds more.',
   };
   return memory.tokens < context.tokens ? memory : context;
 };
@@ -218,7 +219,9 @@ const tokensFor = (input: GenerateInput, promptTokens: number, room: TokenRoom):
   throw new AdaptletError(
     'PROMPT_TOO_LONG',
     `The prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for; ${room.of} holds ${room.tokens}`,
-    { advice: left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : 'Shorten the prompt.' },
+    {
+      advice: `${left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : 'Shorten the prompt.'}${room.more}`,
+    },
   );
 };
 
