@@ -135,11 +135,25 @@ export class DataPath {
    * to lose its traffic. With what ended the engine twice there is no third turn.
    */
   async #serve<Result>(
+    passage: Passage,
+    begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
+  ): Promise<Begun<Result>> {
+    const { input, signal } = passage;
+    const { inputs } = this.#parts.guard;
+    inputs.check(input);
+    const end = await inputs.turn(input, signal);
+    try {
+      return await this.#serveInTurn(passage, begin);
+    } finally {
+      end();
+    }
+  }
+
+  async #serveInTurn<Result>(
     { asked, id, context, input, signal }: Passage,
     begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
   ): Promise<Begun<Result>> {
     const { inputs } = this.#parts.guard;
-    inputs.check(input);
     let deaths = 0;
     for (;;) {
       const acquired = await this.#admit(asked, id, context, signal);

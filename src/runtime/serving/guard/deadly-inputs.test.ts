@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Digest } from '../../../api/names.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
@@ -74,6 +75,65 @@ describe('an input that ends the engine', () => {
     const { dies, isRefused } = start();
     expect(dies(['bad', one], ['bad', other], ['bad', one])).toBe(false);
     expect(isRefused('bad')).toBe(false);
+  });
+});
+
+describe('suspects', () => {
+  const never = new AbortController().signal;
+  /** Which of these have their turn by now. */
+  const turnsOf = (inputs: DeadlyInputs, ...texts: readonly string[]) => {
+    const having: string[] = [];
+    const ends = texts.map(async (text) => {
+      const end = await inputs.turn(input(text), never);
+      having.push(text);
+      return end;
+    });
+    return { having, ends };
+  };
+
+  it('come back one at a time, so that the one that ends the engine again is known; others wait for nobody', async () => {
+    const { inputs, dies, isRefused } = start();
+    dies(['fine', one], ['bad', one], ['fine too', other]);
+    const { having, ends } = turnsOf(inputs, 'fine', 'bad', 'fine too', 'new');
+    await setImmediate();
+    expect(having).toEqual(['new', 'fine']);
+    inputs.answered(input('fine'));
+    (await ends[0]!)();
+    await setImmediate();
+    expect(having).toEqual(['new', 'fine', 'bad']);
+    dies(['bad', one], ['new', one]);
+    (await ends[1]!)();
+    await setImmediate();
+    expect(having).toEqual(['new', 'fine', 'bad', 'fine too']);
+    expect(['fine', 'bad', 'fine too', 'new'].map((text) => isRefused(text))).toEqual([
+      false,
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('are refused when their turn comes, where they ended the engine meanwhile', async () => {
+    const { inputs, dies } = start();
+    dies(['bad', one]);
+    const first = await inputs.turn(input('bad'), never);
+    const second = inputs.turn(input('bad'), never);
+    dies(['bad', one]);
+    first();
+    await expect(second).rejects.toMatchObject({ code: 'INPUT_ENDS_ENGINE' });
+  });
+
+  it('that leave keep nobody waiting', async () => {
+    const { inputs, dies } = start();
+    dies(['a', one], ['b', one], ['c', one]);
+    const first = await inputs.turn(input('a'), never);
+    const leaving = new AbortController();
+    const second = inputs.turn(input('b'), leaving.signal);
+    const third = inputs.turn(input('c'), never);
+    leaving.abort(new Error('left'));
+    await expect(second).rejects.toThrow('left');
+    first();
+    expect(await third).toBeTypeOf('function');
   });
 });
 

@@ -3,6 +3,7 @@ import { serialize } from 'node:v8';
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
+import { unlessAborted } from '../../../time/unless-aborted.ts';
 import type { RequestContext } from '../../routing/request.ts';
 
 /** Ends of the engine, without an answer between them, after which an input is refused. */
@@ -31,10 +32,12 @@ type Deaths = { count: number; at: number; readonly versions: Set<Digest> };
 
 /**
  * Inputs that end the engine, or stall it until it is killed. Who did it is not known: all are suspects that the engine had
- * and had not begun to answer. One that is answered later is none any more.
+ * and had not begun to answer. Suspects come back one at a time, so that the next end tells; one that is answered is none any
+ * more.
  *
  * Guarantees: an input of one caller that was there at two ends of the engine, and was not answered between them, is refused for
- * ten minutes. Caveat: one that waited for its place both times is refused too.
+ * ten minutes. Caveat: an input that another one ends the engine beside twice in a row, the second time as the only suspect, is refused
+ * too.
  */
 export class DeadlyInputs {
   readonly #clock: Pick<Clock, 'monotonic'>;
@@ -42,6 +45,8 @@ export class DeadlyInputs {
   readonly #given = new Map<Input, Digest>();
   /** By key, the latest death last. */
   readonly #deaths = new Map<string, Deaths>();
+  /** Settles once no suspect waits to be answered. */
+  #suspects: Promise<void> = Promise.resolve();
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock;
@@ -58,6 +63,28 @@ export class DeadlyInputs {
       `The engine ended ${deaths.count} times while it had this input and had not begun to answer it; it is refused for ${minutes} minutes`,
       { retryAfterMs },
     );
+  }
+
+  /**
+   * Waits while the engine has another suspect, if the input is one. The result is to be called when its answer begins or it
+   * fails.
+   * @throws INPUT_ENDS_ENGINE, or the reason of the signal
+   */
+  async turn(input: Input, signal: AbortSignal): Promise<() => void> {
+    if (this.#known(input) === undefined) return () => undefined;
+    const before = this.#suspects;
+    const { promise, resolve: end } = Promise.withResolvers<void>();
+    this.#suspects = before.then(() => promise);
+    try {
+      await unlessAborted(before, signal);
+      this.check(input);
+    } catch (error) {
+      end();
+      throw error;
+    }
+    // Answered meanwhile: those behind need not wait for it.
+    if (this.#known(input) === undefined) end();
+    return end;
   }
 
   /** The engine is given an input, for this version to answer; the result is to be called when the answer begins or fails. */
