@@ -110,6 +110,21 @@ describe('the status of a node', () => {
     ]);
   });
 
+  it('says which budget of memory keeps requests from running together, and that this is no problem', () => {
+    const limit = {
+      flag: '--kv-memory',
+      effect: 'requests wait',
+      neededBytes: 700n << 20n,
+      budgetBytes: 512n << 20n,
+    };
+    const status = StatusResponse.fromPartial({ ...statusOf(undefined), limits: [limit] });
+    expect(renderStatus(status)).toContain(
+      'limited by --kv-memory: requests wait; up to 700.0 MiB were wanted at a time, it is 512.0 MiB\n',
+    );
+    expect(problemsOf(status)).toEqual([]);
+    expect(renderStatus(statusOf(undefined))).not.toContain('limited');
+  });
+
   it('says nothing of analyses where none was made', () => {
     expect(renderStatus(StatusResponse.fromPartial({ rollouts: [{ key: 'default/sql' }] }))).not.toContain(
       'METRIC',

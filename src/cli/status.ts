@@ -119,6 +119,13 @@ const analysisLines = (rollouts: readonly Rollout[]): string[] => {
   return ['', table(['ROLLOUT', 'METRIC', 'WHERE', 'PHASE', 'TAKEN', 'MESSAGE'], rows).trimEnd(), ...reports];
 };
 
+/** What more memory would do, one line for each budget. */
+const limitLines = ({ limits }: StatusResponse): string[] =>
+  limits.map(
+    ({ flag, effect, neededBytes, budgetBytes }) =>
+      `limited by ${flag}: ${effect}; up to ${mebibytes(neededBytes)} were wanted at a time, it is ${mebibytes(budgetBytes)}`,
+  );
+
 /** The status as a person reads it. */
 export const renderStatus = (s: StatusResponse): string => {
   const parts = [
@@ -126,6 +133,7 @@ export const renderStatus = (s: StatusResponse): string => {
     ...modelLines(s.model),
     ...operatorLines(s),
     `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,
+    ...limitLines(s),
     sourceLine(s),
   ];
   if (s.adapters.length > 0) {

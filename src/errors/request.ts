@@ -20,6 +20,13 @@ export const requestErrors = defineErrors({
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },
+  INPUT_ENDS_ENGINE: {
+    summary: 'The engine ended, or was killed because it stalled, each time that it was given this input.',
+    advice:
+      'Change the request: a shorter prompt, or other sampling options. If it is not to blame, send it again after the time in retry-after.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
   REQUEST_CANCELLED: {
     summary: 'The caller went away.',
     advice: 'Nothing to do.',

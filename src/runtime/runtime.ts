@@ -176,7 +176,11 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
       version,
       log: logger,
       defaultNamespace: settings.namespace,
-      requestTimeoutMs: settings.requestTimeout,
+      timeouts: {
+        firstTokenMs: settings.firstTokenTimeout,
+        tokenMs: settings.tokenTimeout,
+        requestMs: settings.requestTimeout,
+      },
       slowClientMs,
     },
     settings,

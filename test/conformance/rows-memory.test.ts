@@ -40,6 +40,24 @@ describe('the memory for keys and values', () => {
     await host.close();
   });
 
+  it('says how many run, how many wait for it, and what they want of it', async () => {
+    const host = await open({ kvBudgetBytes: rowBytes });
+    const asked = few.map((input) => host.start(input));
+    await asked[0]!.given(3);
+    expect(host.host.now()).toMatchObject({ running: 1, waiting: 3 });
+    expect(host.host.now().limits).toEqual([
+      {
+        flag: '--kv-memory',
+        effect: expect.any(String),
+        neededBytes: 2 * rowBytes,
+        budgetBytes: rowBytes,
+      },
+    ]);
+    await Promise.all(asked.map(({ answer }) => answer));
+    expect(host.host.now()).toMatchObject({ running: 0, waiting: 0 });
+    await host.close();
+  });
+
   it('that has room for two lets two run at a time', async () => {
     const host = await open({ kvBudgetBytes: 2 * rowBytes });
     const { result, steps } = await stepsDuring(() => host.together(few));
@@ -53,6 +71,7 @@ describe('the memory for keys and values', () => {
     const refusal = expect.objectContaining({
       code: 'PROMPT_TOO_LONG',
       message: expect.stringMatching(/memory for keys and values \(--kv-memory\) holds 64\b/),
+      advice: expect.stringContaining('A larger --kv-memory'),
     });
     expect(() => host.start(endless(null, 'moon:', 60))).toThrow(refusal);
     expect((await host.ask(endless(null, 'moon:', 59))).ids).toHaveLength(59);

@@ -85,6 +85,7 @@ describe.each(['fp32', 'int4'] as const)('rows that run together on the tiny mod
       expect(Math.max(...steps.map(({ rows }) => rows))).toBe(8);
       expect(steps.length).toBeLessThan(alone.flat().length / 2);
     }
+    expect(host.host.now().limits).toEqual([]);
   });
 
   it('of one adapter run on its own graph', async () => {
@@ -179,6 +180,20 @@ describe('rows of adapters that do not fit beside others', () => {
     expect(result).toEqual([...alone, ...alone.slice(0, 2)]);
     // Two of the base model, two of one adapter; what is between rides along.
     expect(Math.max(...steps.map(({ rows }) => rows))).toBeGreaterThan(1);
+    const { decodeSteps, decodedTokens, limits } = host.host.now();
+    const decoding = steps.filter(({ tokens }) => tokens === 1);
+    // Those of the requests that ran alone are not among the steps that were watched.
+    expect(decodeSteps).toBeGreaterThanOrEqual(decoding.length - both.length);
+    expect(decodedTokens / decodeSteps).toBeLessThan(2);
+    expect(limits).toEqual([
+      {
+        flag: '--batch-memory',
+        effect: expect.any(String),
+        neededBytes: expect.any(Number),
+        budgetBytes: 0,
+      },
+    ]);
+    expect(limits[0]!.neededBytes).toBeGreaterThan(1000);
     await host.close();
   });
 
@@ -198,6 +213,51 @@ describe('rows of adapters that do not fit beside others', () => {
     const { result, steps } = await stepsDuring(() => host.together(mixed));
     expect(result).toEqual(expected);
     expect(steps.some(({ rows, graph }) => rows > 4 && graph === host.sessions.lora)).toBe(true);
+    await host.close();
+  });
+});
+
+describe('rows that have no room for copies all together', () => {
+  const cache = scratch();
+  let alone: readonly (readonly number[])[];
+  let features: number;
+
+  beforeAll(async () => {
+    const host = await TestHost.tiny(tinyModel('fp32'), {}, cache);
+    alone = await host.alone(eight);
+    features = host.sessions.lora.sites.reduce((sum, site) => sum + site.inFeatures + site.outFeatures, 0);
+    await host.close();
+  });
+
+  it('run together as far as there is room, the others by themselves, and are right', async () => {
+    // Of rank 8, with what is between copies.
+    const batchBudgetBytes = 5 * 8 * features * 4 + 4096;
+    const host = await TestHost.tiny(tinyModel('fp32'), { batchBudgetBytes }, cache);
+    const { result, steps } = await stepsDuring(() => host.together(eight));
+    expect(result).toEqual(alone);
+    const together = steps.filter(({ graph }) => graph === host.sessions.lora).map(({ rows }) => rows);
+    expect(Math.max(...together)).toBeGreaterThanOrEqual(5);
+    expect(together.filter((rows) => rows === 5).length).toBeGreaterThan(10);
+    await host.close();
+  });
+
+  it('run together where only the linears that they target have room, and are right', async () => {
+    const host = await TestHost.tiny(tinyModel('fp32'), { batchBudgetBytes: 8 * 8 * features }, cache);
+    const folder = join(scratch(), 'few');
+    await writeSyntheticAdapter(folder, join(tinyFolder, 'model/config.json'), {
+      rank: 8,
+      scale: 0.3,
+      modules: ['q_proj', 'v_proj'],
+    });
+    await host.host.load('few', await compileFor(host.host.info, folder, cache));
+    const inputs = Array.from({ length: 8 }, (_, at) =>
+      endless(at % 2 === 0 ? 'few' : null, `${at} moon:`, 20),
+    );
+    const expected = await host.alone(inputs);
+    const { result, steps } = await stepsDuring(() => host.together(inputs));
+    expect(result).toEqual(expected);
+    expect(Math.max(...steps.map(({ rows }) => rows))).toBe(8);
+    expect(steps.some(({ rows, graph }) => rows === 8 && graph === host.sessions.lora)).toBe(true);
     await host.close();
   });
 });

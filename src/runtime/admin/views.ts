@@ -1,6 +1,7 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { ManifestProblem } from '../../api/parse.ts';
+import type { Limit } from '../engine/engine.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
 
 /** A rollout as people see it: what was decided, and what this runtime does with it. */
@@ -81,6 +82,8 @@ export type RuntimeStatus = ProviderView & {
   readonly model: ModelView;
   readonly engine: string;
   readonly memory: { readonly budgetBytes: number; readonly usedBytes: number };
+  /** Budgets that kept requests from running together, since the runtime or its engine started. */
+  readonly limits: readonly Limit[];
   readonly disk: { readonly budgetBytes: number; readonly usedBytes: number };
   readonly manifests: {
     readonly folder: string;

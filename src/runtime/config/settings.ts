@@ -97,7 +97,11 @@ export const settingsSchema = z.object({
     .string()
     .optional()
     .describe('Address of the Admin service. Default: a unix socket in the data folder.'),
-  adapterMemory: bytes.prefault('256Mi').describe('RAM budget of adapters.'),
+  adapterMemory: bytes
+    .prefault('256Mi')
+    .describe(
+      'RAM budget of adapters, as float32. `adaptlet status` says when adapters that were in use at the same time did not fit.',
+    ),
   oneAdapter: z
     .enum(['true', 'false'])
     .prefault('false')
@@ -155,12 +159,12 @@ export const settingsSchema = z.object({
   kvMemory: bytes
     .prefault('512Mi')
     .describe(
-      'Memory for keys and values. A request starts when its prompt and all tokens that it asked for fit. The rest keeps the latest conversations.',
+      'Memory for keys and values, copies included. A request starts when its prompt and all tokens that it asked for fit; `adaptlet status` says when requests waited for that. The rest keeps the latest conversations.',
     ),
   batchMemory: bytes
     .prefault('256Mi')
     .describe(
-      'Memory for copies of the adapters that decode together, one for each of maxConcurrent rows; taken when different adapters run at the same time. An adapter whose rank does not fit runs by itself.',
+      'Memory for copies of the adapters that decode together, one for each of maxConcurrent rows; taken when different adapters run at the same time, for the linears that one of them targets. Rows that have no room run by themselves, which `adaptlet status` says.',
     ),
   maxDecodeStall: count(1, 60_000)
     .prefault(100)
@@ -186,9 +190,21 @@ export const settingsSchema = z.object({
     .transform((text) => text === 'true')
     .describe('Embeddings have the length 1, where the files of the encoder do not say it.'),
   maxRank: count(1, 4096).prefault(256).describe('Largest LoRA rank that is accepted.'),
-  requestTimeout: count(1, 3_600_000)
-    .prefault(60_000)
-    .describe('Milliseconds that a request may take when its client gives no deadline.'),
+  firstTokenTimeout: count(0, 86_400_000)
+    .prefault(600_000)
+    .describe(
+      'Milliseconds until the first token of an answer, or until an answer that comes at once: to load the adapter, wait for a place and compute the prompt. 0: no limit. A deadline of the client takes its place.',
+    ),
+  tokenTimeout: count(0, 86_400_000)
+    .prefault(120_000)
+    .describe(
+      'Milliseconds from one token of an answer to the next; a request that makes way for others waits meanwhile. 0: no limit.',
+    ),
+  requestTimeout: count(0, 86_400_000)
+    .prefault(0)
+    .describe(
+      'Milliseconds that a whole answer may take, however well it goes on. 0: no limit. A deadline of the client takes its place.',
+    ),
   stallTimeout: count(1_000, 600_000)
     .prefault(30_000)
     .describe(

@@ -40,6 +40,8 @@ export type PromptRoom = {
   readonly tokens: number;
   /** Which of the two. */
   readonly of: string;
+  /** A sentence after a space that says what makes more room; '' where nothing does. */
+  readonly more: string;
   /** Bytes of a text, in UTF-8, that one token stands for at most. Absent where that is not known. */
   readonly maxTokenBytes?: number;
 };
@@ -150,9 +152,20 @@ export type ProbeResult = {
   readonly maxDifference: number;
 };
 
+/** A budget of memory that kept requests from running together. */
+export type Limit = {
+  /** The flag that sets it. */
+  readonly flag: '--adapter-memory' | '--batch-memory' | '--kv-memory';
+  /** What happens instead, for people. */
+  readonly effect: string;
+  /** The most that was wanted at a time. */
+  readonly neededBytes: number;
+  readonly budgetBytes: number;
+};
+
 /** What the engine does at the moment; totals are since its process began. */
 export type EngineLoad = {
-  /** Requests that have a place, and requests that wait for one. */
+  /** Requests that have a place, and requests that wait for one: for a row, or for memory of keys and values. */
   readonly running: number;
   readonly waiting: number;
   /** Bytes of keys and values that requests have reserved or saved, and what they may have. */
@@ -160,9 +173,11 @@ export type EngineLoad = {
   readonly kvBudgetBytes: number;
   /** Requests that made way for others so far. */
   readonly preemptions: number;
-  /** Decode steps so far, and the tokens that they gave: rows of a step on average. */
+  /** Runs of the graph that decoded so far, and the tokens that they gave: rows that run together on average. */
   readonly decodeSteps: number;
   readonly decodedTokens: number;
+  /** One at most for each budget. */
+  readonly limits: readonly Limit[];
 };
 
 export type EngineState = 'starting' | 'ready' | 'down' | 'closed';

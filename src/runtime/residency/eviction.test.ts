@@ -1,5 +1,6 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { silentLog } from '../../telemetry/log.fixture.ts';
 import { adapter, key, loadedBytes, never, settle, stateOf, world } from './fake-ports.ts';
 
 const acquire = (w: ReturnType<typeof world>, name: string, signal = never()) =>
@@ -101,6 +102,39 @@ it('when everything is in use a request waits for a drain, and new requests do n
   using back = await second;
   expect(back.name).toBe('a');
   expect(loadedBytes(w)).toBe(10);
+});
+
+it('adapters that are used at the same time and do not fit are told of once, with what would hold them', async () => {
+  const warn = vi.fn();
+  const w = world({ budgetBytes: 20, logger: { ...silentLog, warn } });
+  w.residency.apply(['a', 'b', 'c', 'd'].map((name) => adapter(name)));
+  // One after the other they fit.
+  for (const name of ['a', 'b', 'c']) (await acquire(w, name))[Symbol.dispose]();
+  expect(w.residency.usage().limit).toBeUndefined();
+  const leases = await Promise.all([acquire(w, 'b'), acquire(w, 'c')]);
+  const others = ['a', 'd'].map((name) => acquire(w, name));
+  await settle();
+  const limit = { flag: '--adapter-memory', neededBytes: 40, budgetBytes: 20 };
+  expect(w.residency.usage().limit).toMatchObject(limit);
+  for (const lease of leases) lease[Symbol.dispose]();
+  for (const lease of await Promise.all(others)) lease[Symbol.dispose]();
+  expect(warn.mock.calls).toEqual([
+    [
+      expect.objectContaining({ flag: '--adapter-memory', budgetBytes: 20 }),
+      expect.stringContaining('memory'),
+    ],
+  ]);
+});
+
+it('adapters that take turns in RAM because they are meant to are not told of', async () => {
+  const w = world({ budgetBytes: 20, oneAdapter: true });
+  w.residency.apply(['a', 'b'].map((name) => adapter(name)));
+  const first = await acquire(w, 'a');
+  const second = acquire(w, 'b');
+  await settle();
+  expect(w.residency.usage().limit).toBeUndefined();
+  first[Symbol.dispose]();
+  (await second)[Symbol.dispose]();
 });
 
 it('a request whose deadline ends while it waits for a drain leaves the adapter to those who use it', async () => {

@@ -2,6 +2,7 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import { unlessAborted } from '../../time/unless-aborted.ts';
+import type { Limit } from '../engine/engine.ts';
 import { closing } from '../engine/failures.ts';
 import type { AdapterView } from './adapter-view.ts';
 import { Core, type ResidencyOptions, type Transition } from './core.ts';
@@ -30,6 +31,8 @@ type Usage = {
   readonly storedBytes: number;
   /** Requests and preloads that wait for an adapter. */
   readonly waiting: number;
+  /** Set once adapters that requests used at the same time did not fit into the budget. */
+  readonly limit: Limit | undefined;
 };
 
 /**
@@ -189,6 +192,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       usedBytes: ram.used,
       storedBytes: [...core.entries.values()].reduce((bytes, entry) => bytes + entry.storedBytes, 0),
       waiting: requests.waiting,
+      limit: ram.limit,
     }),
     onTransition: (listener) => {
       core.listeners.add(listener);

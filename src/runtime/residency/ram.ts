@@ -1,4 +1,5 @@
 import { asAdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Limit } from '../engine/engine.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 import { isInRam, type LifecycleEvent } from './lifecycle.ts';
@@ -26,6 +27,7 @@ export class Ram {
   readonly #core: Core;
   readonly #onFreed: (entry: Entry) => void;
   readonly #pending = new Map<Entry, Pending>();
+  #limit: Limit | undefined;
   #pumping = false;
   #again = false;
 
@@ -46,6 +48,11 @@ export class Ram {
   /** Adapters that wait for room. */
   get waiting(): number {
     return this.#pending.size;
+  }
+
+  /** What requests wanted in RAM at a time and did not fit, since this runtime started. */
+  get limit(): Limit | undefined {
+    return this.#limit;
   }
 
   /** Waits until `bytes` are charged to the entry, evicting others by the rules of {@link planRoom}. */
@@ -98,10 +105,29 @@ export class Ram {
       this.#settle(entry, { kind: 'refused', message });
     }
     for (const entry of plan.evict) {
+      if (entry.references > 0) this.#noteLimit();
       // Whoever put it out is more urgent; it comes back by its own demand or when there is room again.
       entry.blocked = true;
       this.drain(entry, 'evicted to make room');
     }
+  }
+
+  /** Adapters that requests use or wait for do not fit together. */
+  #noteLimit(): void {
+    const { budgetBytes, oneAdapter = false, logger } = this.#core.options;
+    if (oneAdapter) return;
+    let neededBytes = 0;
+    for (const entry of this.#core.all()) {
+      if (entry.references > 0 || this.#pending.has(entry))
+        neededBytes += Math.max(entry.charge, this.#pending.get(entry)?.bytes ?? 0);
+    }
+    const isFirst = this.#limit === undefined;
+    if (neededBytes > (this.#limit?.neededBytes ?? budgetBytes)) {
+      const effect = 'adapters that are in use leave RAM for others, which wait';
+      this.#limit = { flag: '--adapter-memory', effect, neededBytes, budgetBytes };
+    }
+    if (isFirst && this.#limit !== undefined)
+      logger.warn(this.#limit, 'a budget of memory keeps requests from running together');
   }
 
   /** Bytes that an adapter takes of the budget when room is divided: all of it where one adapter is to be in RAM. */

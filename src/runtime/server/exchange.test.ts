@@ -28,12 +28,21 @@ it('an answer is collected whole, and its end leaves nothing behind', async () =
 
 it('a deadline ends the generation with its own reason', async () => {
   const clock = new FakeClock();
-  const parts = fakeParts({ clock, requestTimeoutMs: 50 });
+  const parts = fakeParts({ clock, timeouts: { firstTokenMs: 0, tokenMs: 0, requestMs: 50 } });
   const exchange = await begun(parts);
-  parts.serving.gate = async () => clock.advance(60);
+  parts.serving.gate = async () => clock.advance(30);
   const failure = exchange.fail(await exchange.collect().catch((error: unknown) => error));
   expect(failure.code).toBe('DEADLINE_EXCEEDED');
   expect(failure.message).toContain('within 50 ms');
+});
+
+it('an answer that makes progress is given, however long it takes', async () => {
+  const clock = new FakeClock();
+  const parts = fakeParts({ clock });
+  const exchange = await begun(parts, 'x'.repeat(200));
+  parts.serving.gate = async () => clock.advance(9_999);
+  expect((await exchange.collect()).done.completionTokens).toBe(200);
+  exchange.end();
 });
 
 it('a generation whose events were never read is still read to its end', async () => {

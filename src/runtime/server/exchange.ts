@@ -5,6 +5,7 @@ import type { GenerateEvent, TakenLogprob } from '../engine/engine.ts';
 import type { RequestContext } from '../routing/request.ts';
 import type { Answered, GenerateRequest, Generation, Serving } from '../serving/serving.ts';
 import type { Headers } from './context.ts';
+import { Deadlines, type Timeouts } from './deadlines.ts';
 import type { RequestRecord, Telemetry } from './telemetry/telemetry.ts';
 
 /** What every protocol needs to answer a request. */
@@ -14,8 +15,7 @@ export type Parts = {
   readonly clock: Clock;
   readonly log: Log;
   readonly defaultNamespace: string;
-  /** Milliseconds that a request may take when its client gives no deadline. */
-  readonly requestTimeoutMs: number;
+  readonly timeouts: Timeouts;
   /** Milliseconds that a stream may wait for its reader before the generation is ended. */
   readonly slowClientMs: number;
 };
@@ -49,7 +49,7 @@ export class Exchange {
   readonly #parts: Parts;
   readonly #controller = new AbortController();
   readonly #record: RequestRecord;
-  readonly #stopTimer: () => void;
+  readonly #deadlines: Deadlines;
   readonly #method: string;
   #events: AsyncIterator<GenerateEvent> | undefined;
   #done: Done | undefined;
@@ -61,12 +61,10 @@ export class Exchange {
     this.#parts = parts;
     this.#method = call.method;
     this.#record = parts.telemetry.request(call);
-    const ms = call.timeoutMs ?? parts.requestTimeoutMs;
-    this.#stopTimer = parts.clock.after(Math.max(0, ms), () => {
-      this.abort(
-        new AdaptletError('DEADLINE_EXCEEDED', `${call.method} was not answered within ${Math.round(ms)} ms`),
-      );
-    });
+    const { method, timeoutMs: clientMs } = call;
+    const { clock, timeouts } = parts;
+    const passed = (error: AdaptletError): void => this.abort(error);
+    this.#deadlines = new Deadlines({ clock, timeouts, method, clientMs, passed });
   }
 
   get signal(): AbortSignal {
@@ -123,7 +121,8 @@ export class Exchange {
     if (events === undefined) throw new AdaptletError('INTERNAL', `${this.#method} reads before it began`);
     while (this.#done === undefined) {
       this.signal.throwIfAborted();
-      const next = await events.next();
+      const came = this.#deadlines.awaitToken();
+      const next = await events.next().finally(came);
       if (next.done === true) break;
       if (next.value.kind === 'done') this.#done = next.value;
       else this.#record.token();
@@ -172,7 +171,7 @@ export class Exchange {
   #finish(code: AdaptletError['code'] | 'OK'): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#stopTimer();
+    this.#deadlines.stop();
     this.#record.end({
       code,
       promptTokens: this.#done?.promptTokens ?? this.#promptTokens,

@@ -74,7 +74,12 @@ it('an empty prompt and a token outside the vocabulary are refused', () => {
 });
 
 it('a prompt that has too many tokens for the memory, however they are cut, is refused with the numbers', () => {
-  const room = { tokens: 100, of: 'the memory for keys and values (--kv-memory)', maxTokenBytes: 8 };
+  const room = {
+    tokens: 100,
+    of: 'the memory for keys and values (--kv-memory)',
+    more: '',
+    maxTokenBytes: 8,
+  };
   const small = { ...base, room };
   const ask = (text: string) => generateRequest({ kind: 'text', text }, {}, grpcDefaults, small);
   // Three bytes each: 99 tokens, or 100.

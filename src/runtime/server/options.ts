@@ -35,12 +35,12 @@ type Base = Pick<Serving['base'], 'contextLength' | 'vocabSize' | 'room'>;
 /** What a prompt has to fit; anything, until the base model is loaded for the first time. */
 const roomOf = ({ contextLength, room }: Base): PromptRoom => {
   if (room !== undefined) return room;
-  return { tokens: contextLength > 0 ? contextLength : Number.MAX_SAFE_INTEGER, of: 'the context' };
+  return { tokens: contextLength > 0 ? contextLength : Number.MAX_SAFE_INTEGER, of: 'the context', more: '' };
 };
 
-const tooLong = (what: string, { of, tokens }: PromptRoom): never => {
+const tooLong = (what: string, { of, tokens, more }: PromptRoom): never => {
   throw new AdaptletError('PROMPT_TOO_LONG', `the prompt has ${what}; ${of} holds ${tokens} tokens`, {
-    advice: 'Shorten the prompt.',
+    advice: `Shorten the prompt.${more}`,
   });
 };
 

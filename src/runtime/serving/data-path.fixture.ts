@@ -82,6 +82,8 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     queueing: undefined as string | undefined,
     failAfterFirst: false,
     admits: true,
+    /** Called before an error instead of the first event. */
+    onFail: () => undefined as void,
     /** Called before the first event. */
     onFirst: () => undefined as void,
     classifier: undefined as string | undefined,
@@ -104,7 +106,10 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
       const isMeant = (who: string | undefined) => who === undefined || who === input.engineName;
       if (!state.admits && isMeant(state.queueing)) await queued(signal);
       const fail = isMeant(state.failing) ? state.fail : undefined;
-      if (fail !== undefined && !state.failAfterFirst) throw fail;
+      if (fail !== undefined && !state.failAfterFirst) {
+        state.onFail();
+        throw fail;
+      }
       state.onFirst();
       const { firstTokenMs } = state;
       const token = { kind: 'token', ids: [1], text: input.engineName ?? 'base' } as const;

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { Engine, GenerateEvent } from '../engine/engine.ts';
 import type { EncodeResult, InferResult, Task } from '../engine/tasks.ts';
 import { refuseTask } from '../engine/tasks.ts';
@@ -7,6 +8,8 @@ import type { RequestContext, ServedBy } from '../routing/request.ts';
 import { route } from '../routing/route.ts';
 import type { RoutingTable } from '../routing/table.ts';
 import { type Acquired, type AcquireParts, acquireFirst, withTrouble } from './acquire.ts';
+import { Input } from './guard/deadly-inputs.ts';
+import type { Guard } from './guard/guard.ts';
 import { type Outcome, outcomeOf } from './guard/outcome.ts';
 import type { MirroredGeneration } from './mirror/copy.ts';
 import type { Mirror } from './mirror/mirror.ts';
@@ -18,6 +21,7 @@ import type { Answered, EncodeRequest, GenerateRequest, Generation, InferRequest
 export type DataPathParts = AcquireParts &
   WatchParts & {
     readonly engine: Engine;
+    readonly guard: Pick<Guard, 'inputs'>;
     /** What routing asks at the moment of a request. */
     readonly facts: ServingFacts;
     /** The table of the plan in force; swapped as a whole. */
@@ -30,6 +34,7 @@ type Passage = {
   readonly asked: Task;
   readonly id: string;
   readonly context: RequestContext;
+  readonly input: Input;
   readonly signal: AbortSignal;
 };
 
@@ -37,6 +42,7 @@ type Passage = {
 type Relayed = {
   readonly acquired: Acquired;
   readonly watch: RequestWatch;
+  readonly input: Input;
   readonly mirrored: MirroredGeneration | undefined;
 };
 
@@ -73,12 +79,13 @@ export class DataPath {
     signal: AbortSignal,
   ): Promise<Generation> {
     const id = randomUUID();
+    const input = new Input(context, request);
     const { served, acquired, watch, result } = await this.#serve(
-      { asked: 'generate', id, context, signal },
+      { asked: 'generate', id, context, input, signal },
       async ({ lease }, on) => {
         const engineName = lease?.engineName ?? null;
-        const input = { requestId: id, engineName, ...request, ...scopeOf(context) };
-        const events = this.#parts.engine.generate(input, on.signal)[Symbol.asyncIterator]();
+        const asked = { requestId: id, engineName, ...request, ...scopeOf(context) };
+        const events = this.#parts.engine.generate(asked, on.signal)[Symbol.asyncIterator]();
         // The first event tells whether the engine admits the request at all: an error here is still a plain error.
         const first = await events.next();
         await answerBegan(first, events, on);
@@ -86,7 +93,8 @@ export class DataPath {
       },
     );
     const mirrored = this.#parts.mirror?.generation(acquired.candidate, served, id, request);
-    return { id, served, events: this.#relay(result.first, result.events, { acquired, watch, mirrored }) };
+    const relayed = { acquired, watch, input, mirrored };
+    return { id, served, events: this.#relay(result.first, result.events, relayed) };
   }
 
   async encode(
@@ -94,7 +102,8 @@ export class DataPath {
     request: EncodeRequest,
     signal: AbortSignal,
   ): Promise<Answered<EncodeResult>> {
-    const passage = { asked: 'embed', id: randomUUID(), context, signal } as const;
+    const input = new Input(context, request);
+    const passage = { asked: 'embed', id: randomUUID(), context, input, signal } as const;
     return await this.#whole(
       passage,
       ({ lease }, engineSignal) =>
@@ -112,7 +121,8 @@ export class DataPath {
     request: InferRequest,
     signal: AbortSignal,
   ): Promise<Answered<InferResult>> {
-    const passage = { asked: 'infer', id: randomUUID(), context, signal } as const;
+    const input = new Input(context, request);
+    const passage = { asked: 'infer', id: randomUUID(), context, input, signal } as const;
     return await this.#whole(passage, (_, engineSignal) =>
       this.#parts.engine.infer({ requestId: passage.id, ...request }, engineSignal),
     );
@@ -122,23 +132,44 @@ export class DataPath {
    * Has whoever it is routed to begin to answer. What a canary has not begun when it loses its traffic here goes to stable:
    * nobody waits for it in vain, and of those that it was given together no more fail than it took to find out. The same is
    * true of a stable that is found broken, where another version or the base model may answer. Each turn needs another one
-   * to lose its traffic.
+   * to lose its traffic. With what ended the engine twice there is no third turn.
    */
   async #serve<Result>(
-    { asked, id, context, signal }: Passage,
+    passage: Passage,
     begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
   ): Promise<Begun<Result>> {
+    const { input, signal } = passage;
+    const { inputs } = this.#parts.guard;
+    inputs.check(input);
+    const end = await inputs.turn(input, signal);
+    try {
+      return await this.#serveInTurn(passage, begin);
+    } finally {
+      end();
+    }
+  }
+
+  async #serveInTurn<Result>(
+    { asked, id, context, input, signal }: Passage,
+    begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
+  ): Promise<Begun<Result>> {
+    const { inputs } = this.#parts.guard;
+    let deaths = 0;
     for (;;) {
       const acquired = await this.#admit(asked, id, context, signal);
       const { served } = acquired;
       const watch = new RequestWatch(this.#parts, id, acquired, signal);
       this.#inEngine++;
       this.#parts.mirror?.loadChanged(this.#inEngine);
+      const left = inputs.given(input, served.digest);
       try {
         return { acquired, watch, served, result: await begin(acquired, watch) };
       } catch (error) {
         this.#settle(acquired, watch, outcomeOf(error), error);
-        if (signal.aborted || !watch.needsAnother) throw withTrouble(acquired.candidate, error);
+        if (errorCodeOf(error) === 'ENGINE_DOWN') deaths += 1;
+        if (signal.aborted || !watch.needsAnother || deaths > 1) throw withTrouble(acquired.candidate, error);
+      } finally {
+        left();
       }
     }
   }
@@ -166,6 +197,7 @@ export class DataPath {
       return answer;
     });
     watch.answerCompleted();
+    this.#parts.guard.inputs.answered(passage.input);
     this.#settle(acquired, watch, 'success', undefined);
     settled(acquired, result);
     return { id: passage.id, served, result };
@@ -174,7 +206,7 @@ export class DataPath {
   async *#relay(
     first: IteratorResult<GenerateEvent>,
     events: AsyncIterator<GenerateEvent>,
-    { acquired, watch, mirrored }: Relayed,
+    { acquired, watch, input, mirrored }: Relayed,
   ): AsyncGenerator<GenerateEvent> {
     let outcome: Outcome = 'neutral';
     let failure: unknown;
@@ -183,6 +215,7 @@ export class DataPath {
         if (next.value.kind === 'done') {
           outcome = 'success';
           watch.answerCompleted();
+          this.#parts.guard.inputs.answered(input);
         }
         mirrored?.observe(next.value);
         yield next.value;

@@ -8,7 +8,7 @@ import type { Outcome } from './guard/outcome.ts';
 
 export type WatchParts = {
   readonly clock: Pick<Clock, 'monotonic'>;
-  readonly guard: Pick<Guard, 'canaries' | 'classifying' | 'holdInForce' | 'pending' | 'stables'>;
+  readonly guard: Pick<Guard, 'canaries' | 'classifying' | 'excuses' | 'holdInForce' | 'pending' | 'stables'>;
   readonly counts: RolloutCounts;
 };
 
@@ -100,7 +100,8 @@ export class RequestWatch {
   recordResult(outcome: Outcome, error: unknown): void {
     this.#noLongerPending();
     if (this.#request === undefined) return;
-    const counted = this.#guardOutcome(this.#request, outcome, error);
+    const fair = this.#parts.guard.excuses(error) ? 'neutral' : outcome;
+    const counted = this.#guardOutcome(this.#request, fair, error);
     if (counted === 'failure' && !this.#isComplete) this.#parts.counts.failed(this.#request);
   }
 

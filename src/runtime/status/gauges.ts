@@ -25,13 +25,22 @@ const capacityOf = ({ adapters, memory }: RuntimeStatus): number => {
     : Math.max(inRam.length, Math.floor(memory.budgetBytes / largest));
 };
 
+/**
+ * Requests that have a place. What the engine said is up to 250 ms old: where nothing waited there, whatever came since has a
+ * place as long as there are rows.
+ */
+const runningOf = ({ inEngine, maxConcurrent, engine }: Load): number => {
+  const places = engine === undefined || engine.waiting === 0 ? maxConcurrent : engine.running;
+  return Math.min(inEngine, places);
+};
+
 /** The gauges of a scrape, from the status of the runtime. */
 export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
   const adapters: Record<string, number> = {};
   for (const { state } of status.adapters) adapters[state] = (adapters[state] ?? 0) + 1;
   const inState = (...states: string[]): string[] =>
     status.adapters.filter((a) => states.includes(a.state)).map(nameOf);
-  const running = Math.min(load.inEngine, load.maxConcurrent);
+  const running = runningOf(load);
   return {
     ready: status.engine === 'ready',
     provider: {

@@ -1,5 +1,6 @@
 import type { SplitResource } from '../../plan/resources.ts';
 import type { ProviderView, RolloutView, RuntimeStatus } from '../admin/views.ts';
+import type { EngineClient } from '../engine/client/client.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { DecidedRollout, PlanSource } from '../plan-source/plan-source.ts';
@@ -19,7 +20,7 @@ export type StatusParts = {
   readonly model: () => RuntimeStatus['model'];
   readonly identity: () => ProviderView & Pick<RuntimeStatus, 'baseDigest'>;
   readonly disk: () => RuntimeStatus['disk'];
-  readonly engine: Engine;
+  readonly engine: Engine & Pick<EngineClient, 'now'>;
   readonly residency: Residency;
   readonly plan: PlanInForce;
   readonly holds: Pick<Holds, 'ofRollout'>;
@@ -38,7 +39,7 @@ export class StatusReport {
   now(): RuntimeStatus {
     const p = this.#parts;
     const { executionProvider, refusedProviders, operators, baseDigest } = p.identity();
-    const { budgetBytes, usedBytes } = p.residency.usage();
+    const { budgetBytes, usedBytes, limit } = p.residency.usage();
     return {
       version: p.version,
       instance: p.instance,
@@ -51,6 +52,7 @@ export class StatusReport {
       refusedProviders,
       operators,
       memory: { budgetBytes, usedBytes },
+      limits: [...(limit === undefined ? [] : [limit]), ...(p.engine.now?.limits ?? [])],
       disk: p.disk(),
       ...p.source.report(),
       adapters: p.residency.facts(),

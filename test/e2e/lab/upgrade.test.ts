@@ -84,8 +84,8 @@ describe.skipIf(obstacles.length > 0)(
     });
 
     it.each([
-      { verb: 'upgrade', canary: 'reverse', then: 'digits' },
-      { verb: 'rollback', canary: 'hello', then: 'upper' },
+      { verb: 'upgrade', canary: 'reverse', last: 'digits' },
+      { verb: 'rollback', canary: 'hello', last: 'upper' },
     ] as const)(
       'lose a request or few on each node in turn by helm $verb, and canaries go on',
       async (step) => {
@@ -111,8 +111,8 @@ describe.skipIf(obstacles.length > 0)(
         for (const index of nodes) expect(requests.of(index).adapters.size).toBe(2);
         expect(await site.plugin('promote', 'shout', '-n', site.namespace)).toMatchObject({ code: 0 });
         await requests.onlyFrom(step.canary);
-        await site.decide(step.then);
-        await requests.onlyFrom(step.then);
+        await site.decide(step.last);
+        await requests.onlyFrom(step.last);
         for (const index of nodes) expectShortGap(requests, index, mostLost);
       },
     );

@@ -39,9 +39,41 @@ const halvesOf = (sites: readonly Site[]): readonly Half[] =>
     { half: 'B' as const, module, features: outFeatures },
   ]);
 
+/** Room for copies: in each of the first `rows` rows a pair of this rank at each of these modules. */
+type Room = { readonly rank: number; readonly rows: number; readonly modules: ReadonlySet<string> };
+
+const noRoom: Room = { rank: 0, rows: 0, modules: new Set() };
+
+/** A row of a step, and what stands there. */
+export type RowOf<A extends InRow = InRow> = { readonly row: number; readonly adapter: A };
+
+const roomFor = (rows: readonly RowOf[]): Room => ({
+  rank: rowRank(Math.max(0, ...rows.map(({ adapter }) => adapter?.rank ?? 0))),
+  rows: 1 + Math.max(-1, ...rows.map(({ row }) => row)),
+  modules: new Set(rows.flatMap(({ adapter }) => adapter?.modules ?? [])),
+});
+
+/** Where the next half can begin. */
+const endOf = ({ features }: Half, at: number, { rank, rows }: Room): number =>
+  Math.ceil((at + rows * rank * features * floatBytes) / alignment) * alignment;
+
+const covers = (room: Room, need: Room): boolean =>
+  room.rank >= need.rank &&
+  room.rows >= need.rows &&
+  [...need.modules].every((module) => room.modules.has(module));
+
+/** Without the last row, and without the adapter that takes most. */
+const withoutOne = <A extends InRow>(rows: readonly RowOf<A>[]): readonly (readonly RowOf<A>[])[] => {
+  const last = Math.max(...rows.map(({ row }) => row));
+  const size = ({ adapter }: RowOf<A>): number =>
+    rowRank(adapter?.rank ?? 0) * (adapter?.modules.length ?? 0);
+  const [largest] = rows.toSorted((one, other) => size(other) - size(one));
+  return [rows.filter(({ row }) => row !== last), rows.filter(({ adapter }) => adapter !== largest?.adapter)];
+};
+
 /**
  * Copies of adapters, row by row, as a decode step of rows with different adapters reads them: one tensor per half and
- * site, [rows, rank, features]. A copy stays in its row until another adapter comes there, so a request that joins costs
+ * site that one of them targets, [rows, rank, features]. A copy stays in its row until another adapter comes there, so a request that joins costs
  * one copy and a step costs none.
  *
  * Assumes that calls come between steps. An adapter that is freed leaves a copy that nobody asks for.
@@ -53,12 +85,14 @@ export class AdapterRows {
   readonly #modules: ReadonlySet<string>;
   readonly #content: InRow[];
   readonly #taken = new WeakMap<NonNullable<InRow>, boolean>();
-  /** Of all rows, by their rank. */
+  /** Of all rows with all sites, by their rank. */
   readonly #bytes = new Map<number, number>();
   #address: bigint | undefined;
-  #rank = 0;
-  /** Calls in a row that half of the rank would have done for. */
+  #room = noRoom;
+  /** Calls in a row that a smaller rank, or fewer sites, would have done for. */
   #tooLarge = 0;
+  #chosen: { readonly of: readonly RowOf[]; readonly rows: ReadonlySet<number> } | undefined;
+  #needed: { readonly first: number; readonly adapters: readonly InRow[]; readonly room: Room } | undefined;
   #places: readonly Place[] = [];
   readonly #feeds = new Map<number, Feeds>();
 
@@ -70,7 +104,7 @@ export class AdapterRows {
     this.#content = Array.from({ length: options.rows }, () => undefined);
   }
 
-  /** True when an adapter, or the base model, can stand beside others: by its rank, and by what it targets. */
+  /** True when an adapter, or the base model, can stand beside any others of its rank in all rows. */
   takes(adapter: NonNullable<InRow> | null): boolean {
     if (adapter === null) return this.#fits(0);
     const known = this.#taken.get(adapter);
@@ -79,6 +113,37 @@ export class AdapterRows {
     const takes = this.#fits(adapter.rank) && adapter.modules.every((module) => this.#modules.has(module));
     this.#taken.set(adapter, takes);
     return takes;
+  }
+
+  /**
+   * Of these rows, those that can stand beside each other: as many as have room, the first ones before the last ones and
+   * the small before the large.
+   */
+  choose<A extends NonNullable<InRow> | null>(rows: readonly RowOf<A>[]): ReadonlySet<number> {
+    const known = this.#chosen;
+    // Most steps are of the rows of the one before.
+    const same =
+      known?.of.length === rows.length &&
+      rows.every(({ row, adapter }, at) => known.of[at]?.row === row && known.of[at].adapter === adapter);
+    if (same) return known.rows;
+    let left: readonly RowOf<A>[] = rows.filter(
+      ({ adapter }) => adapter?.modules.every((module) => this.#modules.has(module)) ?? true,
+    );
+    while (left.length > 0 && this.bytesFor(left) > this.#options.budgetBytes) {
+      const [fewer = [], smaller = []] = withoutOne(left);
+      left = this.bytesFor(smaller) < this.bytesFor(fewer) ? smaller : fewer;
+    }
+    this.#chosen = { of: rows, rows: new Set(left.map(({ row }) => row)) };
+    return this.#chosen.rows;
+  }
+
+  get budgetBytes(): number {
+    return this.#options.budgetBytes;
+  }
+
+  /** Bytes of the copies that rows need to stand beside each other. */
+  bytesFor(rows: readonly RowOf[]): number {
+    return this.#bytesOf(roomFor(rows));
   }
 
   /** True when the row has a copy of this already. */
@@ -91,9 +156,7 @@ export class AdapterRows {
    * @throws RangeError when a rank does not fit
    */
   feeds(first: number, adapters: readonly InRow[]): Feeds {
-    const rank = rowRank(Math.max(0, ...adapters.map((adapter) => adapter?.rank ?? 0)));
-    this.#tooLarge = rank < this.#rank ? this.#tooLarge + 1 : 0;
-    if (rank > this.#rank || this.#tooLarge >= patience) this.#layOut(rank);
+    this.#makeRoom(this.#needOf(first, adapters));
     for (const [index, adapter] of adapters.entries()) {
       const row = first + index;
       if (adapter === undefined || this.#content[row] === adapter) continue;
@@ -112,39 +175,74 @@ export class AdapterRows {
 
   #fits(rank: number): boolean {
     const rows = rowRank(rank);
-    const bytes = this.#bytes.get(rows) ?? this.#placesFor(rows).bytes;
+    const bytes =
+      this.#bytes.get(rows) ??
+      this.#bytesOf({ rank: rows, rows: this.#options.rows, modules: this.#modules });
     this.#bytes.set(rows, bytes);
     return bytes <= this.#options.budgetBytes;
   }
 
-  #placesFor(rank: number): { readonly places: readonly Place[]; readonly bytes: number } {
-    let end = 0;
-    const places = this.#halves.map((half): Place => {
-      const at = end;
-      const bytes = this.#options.rows * rank * half.features * floatBytes;
-      end = Math.ceil((at + bytes) / alignment) * alignment;
-      return { ...half, at };
-    });
-    return { places, bytes: end };
+  /** Every step asks this, mostly of what the one before had. */
+  #needOf(first: number, adapters: readonly InRow[]): Room {
+    const known = this.#needed;
+    const same =
+      known?.first === first &&
+      known.adapters.length === adapters.length &&
+      adapters.every((adapter, at) => known.adapters[at] === adapter);
+    if (same) return known.room;
+    const rows = adapters.map((adapter, index) => ({ row: first + index, adapter }));
+    this.#needed = { first, adapters, room: roomFor(rows) };
+    return this.#needed.room;
   }
 
-  #layOut(rank: number): void {
-    const { places, bytes } = this.#placesFor(rank);
+  #bytesOf(room: Room): number {
+    let end = 0;
+    for (const half of this.#halves) if (room.modules.has(half.module)) end = endOf(half, end, room);
+    return end;
+  }
+
+  /** @throws RangeError when there cannot be so much */
+  #makeRoom(need: Room): void {
+    const isEnough = covers(this.#room, need);
+    const { rank, modules } = this.#room;
+    const isTooLarge = isEnough && (need.rank < rank || need.modules.size < modules.size);
+    this.#tooLarge = isTooLarge ? this.#tooLarge + 1 : 0;
+    if (isEnough && this.#tooLarge < patience) return;
+    const { rows, budgetBytes } = this.#options;
+    const both = { rank: Math.max(rank, need.rank), rows, modules: new Set([...modules, ...need.modules]) };
+    if (!isEnough && this.#bytesOf(both) <= budgetBytes) {
+      this.#layOut(both);
+      return;
+    }
+    let most = rows;
+    while (most > need.rows && this.#bytesOf({ ...need, rows: most }) > budgetBytes) most -= 1;
+    this.#layOut({ ...need, rows: most });
+  }
+
+  #layOut(room: Room): void {
     const { budgetBytes } = this.#options;
+    const bytes = this.#bytesOf(room);
     if (bytes > budgetBytes)
-      throw new RangeError(`rows of rank ${rank} take ${bytes} of ${budgetBytes} bytes`);
+      throw new RangeError(`rows of rank ${room.rank} take ${bytes} of ${budgetBytes} bytes`);
     this.#releaseFeeds();
     this.#address ??= reserve(budgetBytes);
-    this.#rank = rank;
+    this.#room = room;
     this.#tooLarge = 0;
-    this.#places = places;
+    let end = 0;
+    this.#places = this.#halves
+      .filter(({ module }) => room.modules.has(module))
+      .map((half): Place => {
+        const at = end;
+        end = endOf(half, at, room);
+        return { ...half, at };
+      });
     this.#content.fill(undefined);
   }
 
   #copy(row: number, adapter: NonNullable<InRow> | null): void {
     const start = this.#address ?? 0n;
     for (const { half, module, features, at } of this.#places) {
-      const bytes = this.#rank * features * floatBytes;
+      const bytes = this.#room.rank * features * floatBytes;
       const to = start + BigInt(at + row * bytes);
       const pair = adapter?.pairAt(module);
       const used = pair === undefined ? 0 : pair.rank * features * floatBytes;
@@ -161,8 +259,8 @@ export class AdapterRows {
     const start = this.#address ?? 0n;
     const tensors: LoraTensors = new Map(
       this.#places.map(({ half, module, features, at }) => {
-        const address = start + BigInt(at + first * this.#rank * features * floatBytes);
-        return [inputOf(module, half), new OrtTensor('float32', [count, this.#rank, features], address)];
+        const address = start + BigInt(at + first * this.#room.rank * features * floatBytes);
+        return [inputOf(module, half), new OrtTensor('float32', [count, this.#room.rank, features], address)];
       }),
     );
     const feeds = this.#graph.feeds(tensors);

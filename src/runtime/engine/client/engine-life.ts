@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
-import type { EngineInfo, EngineLoad, GenerateInput } from '../engine.ts';
+import type { EngineInfo, EngineLoad, GenerateInput, Limit } from '../engine.ts';
 import {
   type Answers,
   type FromEngine,
@@ -63,6 +63,7 @@ export class EngineLife {
   #ended = false;
   #killedFor = '';
   #load: EngineLoad | undefined;
+  readonly #told = new Set<Limit['flag']>();
   #failure: AdaptletError | undefined;
 
   constructor(options: EngineLifeOptions) {
@@ -246,6 +247,7 @@ export class EngineLife {
       case 'alive':
         this.#load = message.load;
         this.#checkStep(message.step);
+        this.#tellLimits(message.load?.limits ?? []);
         break;
     }
   }
@@ -261,6 +263,15 @@ export class EngineLife {
   #killFor(reason: string): void {
     this.#killedFor = ` because it ${reason}`;
     this.kill();
+  }
+
+  /** Each budget once. */
+  #tellLimits(limits: readonly Limit[]): void {
+    for (const limit of limits) {
+      if (this.#told.has(limit.flag)) continue;
+      this.#told.add(limit.flag);
+      this.#options.logger.warn(limit, 'a budget of memory keeps requests from running together');
+    }
   }
 
   #deliver({ call: number, event }: Extract<FromEngine, { kind: 'event' }>): void {

@@ -159,13 +159,9 @@ export class GenerateHost implements EngineHost {
 
   readonly now = (): EngineLoad => {
     const { kvBudgetBytes } = this.#options;
+    const { claimedBytes: kvUsedBytes, done } = this.#batch;
     const { waiting, ...load } = this.#scheduler.load;
-    return {
-      ...load,
-      waiting: waiting + this.#leaving.size,
-      kvUsedBytes: this.#batch.claimedBytes,
-      kvBudgetBytes,
-    };
+    return { ...load, waiting: waiting + this.#leaving.size, ...done, kvUsedBytes, kvBudgetBytes };
   };
 
   /** Ends what runs after its present step and frees the base model. */
@@ -257,10 +253,11 @@ export class GenerateHost implements EngineHost {
 
 /** The context of the model, or the memory for keys and values where that is less. */
 const promptRoom = ({ settings, sessions, codec }: GenerateModel, kvBudgetBytes: number): PromptRoom => {
-  const context = { tokens: settings.contextLength, of: 'the context' };
+  const context = { tokens: settings.contextLength, of: 'the context', more: '' };
   const memory = {
     tokens: sessions.base.tokensIn(kvBudgetBytes),
     of: 'the memory for keys and values (--kv-memory)',
+    more: ' A larger --kv-memory holds more.',
   };
   const { maxTokenBytes } = codec;
   return {
@@ -287,7 +284,9 @@ const tokensFor = (input: GenerateInput, promptTokens: number, room: PromptRoom)
   throw new AdaptletError(
     'PROMPT_TOO_LONG',
     `The prompt has ${promptTokens} tokens and up to ${maxTokens} are asked for; ${room.of} holds ${room.tokens}`,
-    { advice: left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : 'Shorten the prompt.' },
+    {
+      advice: `${left > 0 ? 'Shorten the prompt or ask for fewer tokens.' : 'Shorten the prompt.'}${room.more}`,
+    },
   );
 };
 

@@ -1,4 +1,5 @@
-import { type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
+import type { Limit } from '../engine.ts';
+import { type DecodeRow, type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
 import { KvMemory } from '../schedule/kv-memory.ts';
 import { Slots } from '../schedule/slots.ts';
 import { type KvRows, RowCache } from '../session/kv-rows.ts';
@@ -38,6 +39,9 @@ export class RunningBatch {
   readonly #steps: StepRunner;
   readonly #memory: KvMemory | undefined;
   readonly #rowOf = new Map<Sequence, number>();
+  readonly #limits = new Map<Limit['flag'], Limit>();
+  readonly #decoded = { decodeSteps: 0, decodedTokens: 0 };
+  #apart: ReadonlySet<number> | undefined;
   #filling: Sequence | undefined;
 
   constructor(parts: RunningBatchParts) {
@@ -56,7 +60,13 @@ export class RunningBatch {
       kv === undefined || this.#memory === undefined
         ? this.#placeApart(sequence)
         : this.#placeInRow(sequence, { kv, memory: this.#memory, row });
-    if (!placed) return false;
+    if (!placed) {
+      const needed =
+        this.claimedBytes +
+        (kv?.bytesFor(sequence.capacity) ?? sequence.graph.session.cacheBytes(sequence.capacity));
+      this.#limited('--kv-memory', 'requests wait while rows are free', needed, this.#parts.kvBudgetBytes);
+      return false;
+    }
     this.#slots.take(row, sequence);
     this.#rowOf.set(sequence, row);
     return true;
@@ -112,18 +122,29 @@ export class RunningBatch {
   /** Gives each of these sequences, of which one token is pending, its next one. */
   async decode(sequences: readonly Sequence[]): Promise<ReadonlyMap<Sequence, Outcome>> {
     this.#closeGap();
-    const { kv, mixed } = this.#parts;
+    const { kv } = this.#parts;
     const rows = sequences.map((sequence) => ({
       row: this.#rowOf.get(sequence) ?? 0,
       adapter: sequence.adapter,
     }));
     const runs = planDecode(rows, {
       together: kv !== undefined,
-      mixes: (adapter) => mixed?.adapters.takes(adapter) ?? false,
+      mixing: (asked) => this.#mixing(asked),
     });
+    this.#decoded.decodeSteps += runs.length;
+    this.#decoded.decodedTokens += sequences.length;
     const outcomes = new Map<Sequence, Outcome>();
     for (const run of runs) await this.#runEach(run, outcomes);
     return outcomes;
+  }
+
+  /** What it decoded so far, and the budgets that kept sequences from running together. */
+  get done(): {
+    readonly decodeSteps: number;
+    readonly decodedTokens: number;
+    readonly limits: readonly Limit[];
+  } {
+    return { ...this.#decoded, limits: [...this.#limits.values()] };
   }
 
   /** Bytes of keys and values that are reserved or saved for requests. */
@@ -136,6 +157,23 @@ export class RunningBatch {
     this.#memory?.release();
     this.#parts.mixed?.adapters.release();
     this.#parts.kv?.release();
+  }
+
+  /** Those that can stand beside each other, and what it would take for all. */
+  #mixing(asked: readonly DecodeRow<Adapter>[]): ReadonlySet<number> {
+    const adapters = this.#parts.mixed?.adapters;
+    const together = adapters?.choose(asked) ?? new Set();
+    if (adapters !== undefined && together.size < asked.length && this.#apart !== together) {
+      this.#apart = together;
+      const effect = 'adapters that could share a step run one after the other';
+      this.#limited('--batch-memory', effect, adapters.bytesFor(asked), adapters.budgetBytes);
+    }
+    return together;
+  }
+
+  #limited(flag: Limit['flag'], effect: string, neededBytes: number, budgetBytes: number): void {
+    const before = this.#limits.get(flag)?.neededBytes ?? budgetBytes;
+    if (neededBytes > before) this.#limits.set(flag, { flag, effect, neededBytes, budgetBytes });
   }
 
   #free(sequence: Sequence, row: number): void {
@@ -184,7 +222,7 @@ export class RunningBatch {
     const sequence = gap === undefined ? undefined : this.#slots.at(gap.from);
     if (gap === undefined || sequence === undefined) return;
     const { length } = sequence.cache;
-    this.#memory.move(gap.from, gap.to, length);
+    if (!this.#memory.move(gap.from, gap.to, length)) return;
     const cache = new RowCache(kv, gap.to);
     cache.advance(length);
     sequence.place(cache);

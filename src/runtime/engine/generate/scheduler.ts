@@ -74,7 +74,7 @@ export class Scheduler<S extends Schedulable> {
   #pumping = false;
   #stopped = false;
   #filledLast = false;
-  readonly #done = { preemptions: 0, decodeSteps: 0, decodedTokens: 0 };
+  #preemptions = 0;
 
   constructor(options: SchedulerOptions<S>) {
     this.#options = options;
@@ -84,8 +84,8 @@ export class Scheduler<S extends Schedulable> {
   }
 
   /** What it does at the moment, and did so far. */
-  get load(): Omit<EngineLoad, 'kvUsedBytes' | 'kvBudgetBytes'> {
-    return { running: this.#running.length, waiting: this.#queue.size, ...this.#done };
+  get load(): Pick<EngineLoad, 'running' | 'waiting' | 'preemptions'> {
+    return { running: this.#running.length, waiting: this.#queue.size, preemptions: this.#preemptions };
   }
 
   get size(): number {
@@ -210,7 +210,7 @@ export class Scheduler<S extends Schedulable> {
       if (!batch.pause(victim.sequence)) continue;
       this.#running.splice(this.#running.indexOf(victim), 1);
       this.#queue.pushBack(victim);
-      this.#done.preemptions += 1;
+      this.#preemptions += 1;
       if (batch.place(next.sequence)) return true;
     }
     return false;
@@ -249,8 +249,6 @@ export class Scheduler<S extends Schedulable> {
   async #decode(entries: readonly Entry<S>[]): Promise<void> {
     this.#filledLast = false;
     const outcomes = await this.#options.batch.decode(entries.map(({ sequence }) => sequence));
-    this.#done.decodeSteps += 1;
-    this.#done.decodedTokens += entries.length;
     for (const entry of entries) {
       entry.tokens += 1;
       this.#queue.charge(entry.flow, answerTokenCost);

@@ -14,8 +14,13 @@ const rowsOf = (text: string): readonly DecodeRow<Adapter>[] =>
       letter === '-' ? [] : [{ row, adapter: letter === '.' ? null : (letter as 'a' | 'b' | 'c') }],
     );
 
+const rowsWith =
+  (mixing: readonly Adapter[]) =>
+  (rows: readonly DecodeRow<Adapter>[]): ReadonlySet<number> =>
+    new Set(rows.filter(({ adapter }) => mixing.includes(adapter)).map(({ row }) => row));
+
 const plan = (text: string, mixing: readonly Adapter[] = adapters, together = true) =>
-  planDecode(rowsOf(text), { together, mixes: (adapter) => mixing.includes(adapter) });
+  planDecode(rowsOf(text), { together, mixing: rowsWith(mixing) });
 
 const one = (adapter: Adapter): DecodeRun<Adapter>['with'] => ({ kind: 'one', adapter });
 const each = { kind: 'each' } as const;
@@ -39,6 +44,14 @@ describe('the runs of a decode step', () => {
       { first: 2, count: 3, rows: [2, 4], with: each },
       { first: 0, count: 4, rows: [0, 3], with: one('b') },
       { first: 1, count: 5, rows: [1, 5], with: one('c') },
+    ]);
+  });
+
+  it('are one for the rows that have room beside each other, though others of their adapters have not', () => {
+    const rows = rowsOf('abab');
+    expect(planDecode(rows, { together: true, mixing: () => new Set([0, 1, 2]) })).toEqual([
+      { first: 0, count: 3, rows: [0, 1, 2], with: each },
+      { first: 3, count: 1, rows: [3], with: one('b') },
     ]);
   });
 
@@ -66,7 +79,7 @@ describe('the runs of a decode step', () => {
       fc.property(rows, fc.subarray<Adapter>([...adapters]), fc.boolean(), (asked, mixing, together) => {
         const adapterOf = new Map(asked.map(({ row, adapter }) => [row, adapter]));
         const mixes = (adapter: Adapter): boolean => mixing.includes(adapter);
-        const runs = planDecode(asked, { together, mixes });
+        const runs = planDecode(asked, { together, mixing: rowsWith(mixing) });
         expect(runs.flatMap((run) => run.rows).toSorted((a, b) => a - b)).toEqual(
           [...adapterOf.keys()].toSorted((a, b) => a - b),
         );

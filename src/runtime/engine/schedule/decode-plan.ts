@@ -13,8 +13,8 @@ export type DecodeRun<A> = {
 export type DecodeLimits<A> = {
   /** False where the graph takes one sequence at a time. */
   readonly together: boolean;
-  /** True when rows of this adapter can stand beside those of others. */
-  readonly mixes: (adapter: A | null) => boolean;
+  /** Of rows with different adapters, the numbers of those that can stand beside each other. */
+  readonly mixing: (rows: readonly DecodeRow<A>[]) => ReadonlySet<number>;
 };
 
 const spanOf = <A>(rows: readonly DecodeRow<A>[], what: DecodeRun<A>['with']): DecodeRun<A> => {
@@ -31,17 +31,17 @@ const byAdapter = <A>(rows: readonly DecodeRow<A>[]): readonly DecodeRun<A>[] =>
 
 /**
  * The runs that give each row its next token. A run takes rows that are next to each other, so others between them ride
- * along. Rows of one adapter run on its own graph; of several together, each with its own; adapters that cannot stand
- * beside others run by themselves.
+ * along. Rows of one adapter run on its own graph; of several together, each with its own; rows that cannot stand
+ * beside others run by themselves, those of one adapter together.
  */
 export const planDecode = <A>(
   rows: readonly DecodeRow<A>[],
-  { together, mixes }: DecodeLimits<A>,
+  { together, mixing }: DecodeLimits<A>,
 ): readonly DecodeRun<A>[] => {
   if (!together) return rows.map((row) => spanOf([row], { kind: 'one', adapter: row.adapter }));
-  const alone = rows.filter(({ adapter }) => !mixes(adapter));
-  const mixed = rows.filter(({ adapter }) => mixes(adapter));
-  const adapters = new Set(mixed.map(({ adapter }) => adapter));
-  if (adapters.size <= 1) return byAdapter(rows);
-  return [spanOf(mixed, { kind: 'each' }), ...byAdapter(alone)];
+  if (new Set(rows.map(({ adapter }) => adapter)).size <= 1) return byAdapter(rows);
+  const among = mixing(rows);
+  const mixed = rows.filter(({ row }) => among.has(row));
+  if (new Set(mixed.map(({ adapter }) => adapter)).size <= 1) return byAdapter(rows);
+  return [spanOf(mixed, { kind: 'each' }), ...byAdapter(rows.filter(({ row }) => !among.has(row)))];
 };

@@ -98,8 +98,7 @@ describe('requests that come, pause, come back, move and go at random', () => {
     }
 
     #move(from: number, to: number, owner: Owner): void {
-      if (this.running.has(to)) return;
-      this.memory.move(from, to, owner.written);
+      if (this.running.has(to) || !this.memory.move(from, to, owner.written)) return;
       this.running.delete(from);
       this.running.set(to, owner);
     }

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { copyBytes } from '../session/kv-rows.ts';
 import { expectTokens, idsOf, open, page, write } from './kv-memory.fixture.ts';
 
-const tokenBytes = 512;
+/** What tokens take that are saved: 512 bytes each, in whole pages. */
+const saved = (tokens: number): number => Math.ceil((tokens * 512) / 4096) * 4096;
 
 describe('room for requests', () => {
   it('is reserved for their longest case, and refused beyond the budget until others end', () => {
@@ -20,12 +22,36 @@ describe('room for requests', () => {
     const { memory, kv } = open(4 * page);
     memory.reserve({}, 3, 256);
     write(kv, 3, 70, 1);
-    memory.move(3, 0, 70);
+    expect(memory.move(3, 0, 70)).toBe(true);
     expectTokens(kv, 0, 70, 1);
     expect(memory.usedBytes).toBe(4 * page);
     expect(memory.reserve({}, 1, 1)).toBe(false);
     memory.free(0);
     expect(memory.reserve({}, 1, 256)).toBe(true);
+  });
+
+  it('stays in its row where there is none to copy it', () => {
+    const { memory, kv } = open(4 * page);
+    memory.reserve({}, 3, 256);
+    write(kv, 3, 256, 1);
+    expect(memory.move(3, 0, 256)).toBe(false);
+    expectTokens(kv, 3, 256, 1);
+    expect(memory.reserve({}, 1, 1)).toBe(false);
+    memory.free(3);
+    expect(memory.reserve({}, 1, 256)).toBe(true);
+  });
+
+  it('counts a page per head of each row that rides along between others', () => {
+    const { memory, kv } = open(4 * page);
+    expect(memory.reserve({}, 0, 64)).toBe(true);
+    expect(memory.reserve({}, 3, 128)).toBe(false);
+    expect(memory.reserve({}, 3, 64)).toBe(true);
+    for (const row of [1, 2]) kv.writes(row, 1);
+    expect(memory.usedBytes).toBe(4 * page);
+    expect(memory.reserve({}, 1, 64)).toBe(true);
+    memory.free(0);
+    expect(memory.reserve({}, 2, 128)).toBe(true);
+    expect(memory.usedBytes).toBe(4 * page);
   });
 
   it('is not taken up by what was written into a row before', () => {
@@ -57,12 +83,12 @@ describe('a sequence that is paused', () => {
     memory.reserve(owner, 0, 100);
     write(kv, 0, 70, 1);
     memory.pause(owner, 0, 70);
-    expect(memory.usedBytes).toBe(2 * page + 70 * tokenBytes);
+    expect(memory.usedBytes).toBe(saved(70));
     memory.reserve({}, 0, 100);
     write(kv, 0, 100, 2);
-    expect(memory.reserve(owner, 2, 100)).toBe(true);
-    expect(memory.resume(owner, 2)).toBe(70);
-    expectTokens(kv, 2, 70, 1);
+    expect(memory.reserve(owner, 1, 100)).toBe(true);
+    expect(memory.resume(owner, 1)).toBe(70);
+    expectTokens(kv, 1, 70, 1);
     expect(memory.usedBytes).toBe(4 * page);
   });
 
@@ -88,32 +114,32 @@ describe('a sequence that is paused', () => {
     write(kv, 0, 64, 1);
     expect(memory.canPause(0, 64)).toBe(false);
     expect(memory.reserve({}, 1, 1)).toBe(false);
-    const wider = open(5 * page);
+    const wider = open(5 * page + copyBytes);
     wider.memory.reserve(owner, 0, 256);
     write(wider.kv, 0, 64, 1);
     expect(wider.memory.canPause(0, 64)).toBe(true);
     wider.memory.pause(owner, 0, 64);
-    expect(wider.memory.reserve({}, 1, 257)).toBe(false);
-    expect(wider.memory.reserve({}, 1, 256)).toBe(true);
+    expect(wider.memory.reserve({}, 1, 321)).toBe(false);
+    expect(wider.memory.reserve({}, 1, 320)).toBe(true);
     wider.memory.free(1);
     expect(wider.memory.reserve(owner, 0, 256)).toBe(true);
     expect(wider.memory.resume(owner, 0)).toBe(64);
   });
 
   it('comes back into what is left beside others: what is saved for it goes there', () => {
-    const { memory, kv } = open(4 * page);
+    const { memory, kv } = open(4 * page + copyBytes);
     const [owner, other] = [{}, {}];
     for (const [row, who] of [owner, other].entries()) memory.reserve(who, row, 128);
     write(kv, 0, 64, 1);
     memory.pause(owner, 0, 64);
-    expect(memory.reserve({}, 0, 128)).toBe(false);
+    expect(memory.reserve({}, 0, 129)).toBe(false);
     expect(memory.reserve(owner, 0, 128)).toBe(true);
     expect(memory.resume(owner, 0)).toBe(64);
     expect(memory.usedBytes).toBe(4 * page);
   });
 
   it('is refused where it, or one that is paused already, could not come back beside the others', () => {
-    const { memory, kv } = open(5 * page);
+    const { memory, kv } = open(5 * page + copyBytes);
     const [long, short] = [{}, {}];
     memory.reserve(long, 0, 256);
     write(kv, 0, 40, 1);

@@ -1,6 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { copy, discard, reserve, unreserve } from '../ort/libc.ts';
-import { NativeMemory } from '../ort/memory.ts';
 import { OrtTensor } from '../ort/tensor.ts';
 import { type CacheShape, checkRoom, type KvCache, tokenBytes } from './kv-cache.ts';
 
@@ -8,6 +7,15 @@ import { type CacheShape, checkRoom, type KvCache, tokenBytes } from './kv-cache
 const pageBytes = 4096;
 /** Tensors of spans are kept, since every step needs them. */
 const maxSpans = 256;
+
+/** Bytes that are copied before the pages that they came from are given back; whole pages. */
+const chunkBytes = 7 * pageBytes;
+/** Bytes that a copy takes at most beside the larger of what was there before it and what is there after it. */
+export const copyBytes = chunkBytes + pageBytes;
+
+const inPages = (bytes: number): number => Math.ceil(bytes / pageBytes) * pageBytes;
+const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b));
+const pageOf = (address: bigint): bigint => address & ~BigInt(pageBytes - 1);
 
 /** Tokens of one row that fit so many bytes, in whole pages of each head of each layer. */
 export const rowTokens = ({ entries, kvHeads, headSize }: CacheShape, bytes: number): number => {
@@ -19,22 +27,36 @@ export const rowTokens = ({ entries, kvHeads, headSize }: CacheShape, bytes: num
 export type SavedTokens = { readonly tokens: number; readonly bytes: number; release(): void };
 
 class Saved implements SavedTokens {
-  readonly memory: NativeMemory;
+  readonly address: bigint;
   readonly tokens: number;
+  /** Whole pages. */
+  readonly bytes: number;
 
   constructor(tokens: number, bytes: number) {
     this.tokens = tokens;
-    this.memory = new NativeMemory(bytes);
-  }
-
-  get bytes(): number {
-    return this.memory.bytes;
+    this.bytes = inPages(bytes);
+    this.address = reserve(this.bytes);
   }
 
   release(): void {
-    this.memory.free();
+    unreserve(this.address, this.bytes);
   }
 }
+
+/** Copies bytes, and gives back the pages that they came from, up to those at `end`, as it goes. */
+const carry = (to: bigint, from: bigint, bytes: number, end: bigint): void => {
+  let left = pageOf(from);
+  const leave = (until: bigint): void => {
+    if (until > left) discard(left, Number(until - left));
+    left = until;
+  };
+  for (let at = 0; at < bytes; at += chunkBytes) {
+    const count = Math.min(chunkBytes, bytes - at);
+    copy(to + BigInt(at), from + BigInt(at), count);
+    leave(pageOf(from + BigInt(at + count)));
+  }
+  leave(pageOf(end));
+};
 
 /**
  * Keys and values of several sequences that decode together: [rows, kvHeads, capacity, headSize] for keys and for values
@@ -45,7 +67,7 @@ class Saved implements SavedTokens {
  */
 export class KvRows {
   readonly rows: number;
-  /** Tokens of one row at most. */
+  /** Tokens of one row at most: each head of a row begins at a page. */
   readonly capacity: number;
   readonly #shape: CacheShape;
   readonly #address: bigint;
@@ -53,10 +75,15 @@ export class KvRows {
   /** Tokens of each row whose memory was written to since it was given back. */
   readonly #written: number[];
 
-  /** @throws RangeError when there are not that many addresses */
+  /**
+   * Rows of `capacity` tokens or some more.
+   * @throws RangeError when there are not that many addresses
+   */
   constructor(shape: CacheShape, { rows, capacity }: { readonly rows: number; readonly capacity: number }) {
     this.rows = rows;
-    this.capacity = capacity;
+    const tokensOfPages =
+      pageBytes / commonDivisor(pageBytes, shape.headSize * Float32Array.BYTES_PER_ELEMENT);
+    this.capacity = Math.ceil(capacity / tokensOfPages) * tokensOfPages;
     this.#shape = shape;
     this.#written = Array.from({ length: rows }, () => 0);
     this.#address = reserve(this.#bytes);
@@ -79,8 +106,7 @@ export class KvRows {
   /** Bytes of memory that so many tokens of one row take: whole pages of each head of each layer. */
   bytesFor(tokens: number): number {
     const { entries, kvHeads, headSize } = this.#shape;
-    const pages = Math.ceil((tokens * headSize * Float32Array.BYTES_PER_ELEMENT) / pageBytes);
-    return entries * kvHeads * pages * pageBytes;
+    return entries * kvHeads * inPages(tokens * headSize * Float32Array.BYTES_PER_ELEMENT);
   }
 
   /** Bytes of memory that a row holds, used or not. */
@@ -108,35 +134,52 @@ export class KvRows {
     this.#written[row] = Math.max(this.#written[row] ?? 0, tokens);
   }
 
-  /** Copies the first tokens of a row out of it. */
+  /** Bytes that so many tokens take outside of any row. */
+  savedBytes(tokens: number): number {
+    return inPages(tokens * this.tokenBytes);
+  }
+
+  /** Takes the first tokens of a row out of it; the row holds nothing then. */
   save(row: number, tokens: number): SavedTokens {
     const saved = new Saved(tokens, tokens * this.tokenBytes);
-    this.#eachHead(row, tokens, (at, offset, bytes) => copy(saved.memory.address + offset, at, bytes));
+    this.#eachHead(row, tokens, (at, offset, bytes) =>
+      carry(saved.address + offset, at, bytes, at + BigInt(inPages(bytes))),
+    );
+    this.discard(row);
     return saved;
   }
 
   /**
-   * Copies tokens that were saved to the start of a row; the first `tokens` of them.
+   * Copies tokens that were saved to the start of a row; the first `tokens` of them. `last`: what is saved gives its memory
+   * back meanwhile and can only be released then.
    * @throws INTERNAL
    */
-  restore(row: number, saved: SavedTokens, tokens = saved.tokens): void {
+  restore(
+    row: number,
+    saved: SavedTokens,
+    { tokens = saved.tokens, last = false }: { readonly tokens?: number; readonly last?: boolean } = {},
+  ): void {
     if (!(saved instanceof Saved) || tokens > saved.tokens || saved.tokens > this.capacity) {
       throw new AdaptletError('INTERNAL', `${tokens} of ${saved.tokens} saved tokens do not fit a row`);
     }
     this.writes(row, tokens);
-    const headBytes = (saved.tokens * this.tokenBytes) / (this.#shape.entries * this.#shape.kvHeads);
-    let head = 0;
+    const headBytes = BigInt((saved.tokens * this.tokenBytes) / (this.#shape.entries * this.#shape.kvHeads));
+    let from = saved.address;
     this.#eachHead(row, tokens, (at, _offset, bytes) => {
-      copy(at, saved.memory.address + BigInt(head * headBytes), bytes);
-      head += 1;
+      if (last) carry(at, from, bytes, from + headBytes);
+      else copy(at, from, bytes);
+      from += headBytes;
     });
   }
 
-  /** Copies the first tokens of a row into another one. */
+  /** Takes the first tokens of a row to another one; the row holds nothing then. */
   move(from: number, to: number, tokens: number): void {
     this.writes(to, tokens);
     const distance = this.#headAt(0, to, 0) - this.#headAt(0, from, 0);
-    this.#eachHead(from, tokens, (at, _offset, bytes) => copy(at + distance, at, bytes));
+    this.#eachHead(from, tokens, (at, _offset, bytes) =>
+      carry(at + distance, at, bytes, at + BigInt(inPages(bytes))),
+    );
+    this.discard(from);
   }
 
   /** Gives the memory of a row back to the system. */
@@ -144,12 +187,7 @@ export class KvRows {
     const written = this.#written[row] ?? 0;
     if (written === 0) return;
     this.#written[row] = 0;
-    this.#eachHead(row, written, (at, _offset, bytes) => {
-      // Pages at the ends belong to neighbours as well.
-      const from = (at + BigInt(pageBytes - 1)) & ~BigInt(pageBytes - 1);
-      const to = (at + BigInt(bytes)) & ~BigInt(pageBytes - 1);
-      if (to > from) discard(from, Number(to - from));
-    });
+    this.#eachHead(row, written, (at, _offset, bytes) => discard(at, inPages(bytes)));
   }
 
   /** Not during a step. */

@@ -272,7 +272,10 @@ it('a reader that stops reading makes the generation wait, and then ends it', as
 
 it('a runtime that no client gives a deadline has one of its own', async () => {
   const clock = new FakeClock();
-  await using fake = await startFakeGrpc({ clock, requestTimeoutMs: 1000 });
+  await using fake = await startFakeGrpc({
+    clock,
+    timeouts: { firstTokenMs: 1000, tokenMs: 0, requestMs: 0 },
+  });
   fake.parts.serving.gate = async () => clock.advance(1001);
   const failure = await failureOf(fake.inference.generate(request()));
   expect(failure.code).toBe(status.DEADLINE_EXCEEDED);

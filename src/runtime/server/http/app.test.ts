@@ -349,7 +349,7 @@ describe('clients that leave or stall', () => {
 
   it('a deadline that passes is 504', async () => {
     const clock = new FakeClock();
-    const { parts, post } = start({ clock, requestTimeoutMs: 100 });
+    const { parts, post } = start({ clock, timeouts: { firstTokenMs: 100, tokenMs: 0, requestMs: 0 } });
     parts.serving.gate = async () => clock.advance(101);
     expect((await post('/v1/completions', { model: 'sql', prompt: 'abc' })).status).toBe(504);
   });

@@ -70,7 +70,10 @@ export const metrics = {
     name: 'vllm:lora_requests_info',
     help: 'Unix time of this reading; labels are the adapters that are Resident and those that requests wait for.',
   },
-  requestsRunning: { name: 'vllm:num_requests_running', help: 'Requests that are being generated.' },
+  requestsRunning: {
+    name: 'vllm:num_requests_running',
+    help: 'Requests that have a row and room for their keys and values; those that wait are counted apart.',
+  },
   requestsWaiting: {
     name: 'vllm:num_requests_waiting',
     help: 'Requests that wait for the engine or for an adapter.',
@@ -79,7 +82,10 @@ export const metrics = {
     name: 'vllm:kv_cache_usage_perc',
     help: 'Share of the memory for keys and values that requests have reserved or saved; 1 is all of it.',
   },
-  decodeSteps: { name: 'adaptlet_decode_steps_total', help: 'Decode steps of this engine process.' },
+  decodeSteps: {
+    name: 'adaptlet_decode_steps_total',
+    help: 'Runs of the graph that decoded, of this engine process. A step whose adapters do not run together counts as many.',
+  },
   decodedTokens: {
     name: 'adaptlet_decoded_tokens_total',
     help: 'Tokens that decode steps gave. Divided by the number of steps: how many requests decode together.',

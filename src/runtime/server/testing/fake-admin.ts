@@ -32,6 +32,7 @@ export class FakeAdmin implements Admin {
       refusedProviders: [{ provider: 'CUDAExecutionProvider', reason: 'no device' }],
       operators: {},
       memory: { budgetBytes: 1000, usedBytes: 100 },
+      limits: [{ flag: '--kv-memory', effect: 'requests wait', neededBytes: 3000, budgetBytes: 2000 }],
       disk: { budgetBytes: 2000, usedBytes: 200 },
       manifests: {
         folder: 'manifests',

@@ -3,6 +3,7 @@ import type { Clock } from '../../../time/clock.ts';
 import type { Hold } from '../../state/memory.ts';
 import { CanaryGuards } from './canary-guards.ts';
 import { ClassifyingStables } from './classifying-stables.ts';
+import { DeadlyInputs } from './deadly-inputs.ts';
 import { EngineDeaths } from './engine-deaths.ts';
 import { type HoldChange, type Holds, recoversByItself, type Watched } from './holds.ts';
 import { PendingRequests } from './pending-requests.ts';
@@ -28,10 +29,12 @@ export class Guard {
   readonly stables: StableBreakers;
   readonly classifying = new ClassifyingStables();
   readonly pending: PendingRequests;
+  readonly inputs: DeadlyInputs;
   readonly #deaths = new EngineDeaths();
 
   constructor({ clock, holds, answered = () => undefined }: GuardParts) {
     const deaths = this.#deaths;
+    this.inputs = new DeadlyInputs(clock);
     this.holds = holds;
     this.canaries = new CanaryGuards({ clock, holds, deaths, classifying: this.classifying, answered });
     this.stables = new StableBreakers({ clock, holds, deaths });
@@ -46,8 +49,14 @@ export class Guard {
     return this.stables.mayTry(rolloutUid, digest) ? undefined : hold;
   }
 
+  /** To be called before its requests fail. */
   engineDied(): void {
-    this.#deaths.died();
+    this.#deaths.died(this.inputs.engineDied());
+  }
+
+  /** True when an error says nothing about the version that was asked. */
+  excuses(error: unknown): boolean {
+    return this.#deaths.excuses(error);
   }
 
   /** The rollouts of the plan in force, by uid. */

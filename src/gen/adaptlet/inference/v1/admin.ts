@@ -52,11 +52,23 @@ export interface StatusResponse {
   refusedProviders: RefusedProvider[];
   /** Operators of the base model by the provider that runs them; empty when the CPU was asked for all. */
   operators: { [key: string]: number };
+  /** Budgets of memory that kept requests from running together, since the runtime or its engine started. */
+  limits: Limit[];
 }
 
 export interface StatusResponse_OperatorsEntry {
   key: string;
   value: number;
+}
+
+export interface Limit {
+  /** The flag that sets the budget, such as --kv-memory. */
+  flag: string;
+  /** What happens instead, for people. */
+  effect: string;
+  /** The most that was wanted at a time. */
+  neededBytes: bigint;
+  budgetBytes: bigint;
 }
 
 export interface RefusedProvider {
@@ -388,6 +400,7 @@ function createBaseStatusResponse(): StatusResponse {
     model: undefined,
     refusedProviders: [],
     operators: {},
+    limits: [],
   };
 }
 
@@ -444,6 +457,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     globalThis.Object.entries(message.operators).forEach(([key, value]: [string, number]) => {
       StatusResponse_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(138).fork()).join();
     });
+    for (const v of message.limits) {
+      Limit.encode(v!, writer.uint32(146).fork()).join();
+    }
     return writer;
   },
 
@@ -599,6 +615,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             }
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.limits.push(Limit.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -667,6 +691,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
           {},
         )
         : {},
+      limits: globalThis.Array.isArray(object?.limits)
+        ? object.limits.map((e: any) => Limit.fromJSON(e))
+        : [],
     };
   },
 
@@ -729,6 +756,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         });
       }
     }
+    if (message.limits?.length) {
+      obj.limits = message.limits.map((e) => Limit.toJSON(e));
+    }
     return obj;
   },
 
@@ -770,6 +800,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       },
       {},
     );
+    message.limits = object.limits?.map((e) => Limit.fromPartial(e)) || [];
     return message;
   },
 };
@@ -855,6 +886,141 @@ export const StatusResponse_OperatorsEntry: MessageFns<StatusResponse_OperatorsE
     const message = createBaseStatusResponse_OperatorsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseLimit(): Limit {
+  return { flag: "", effect: "", neededBytes: 0n, budgetBytes: 0n };
+}
+
+export const Limit: MessageFns<Limit> = {
+  encode(message: Limit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flag !== "") {
+      writer.uint32(10).string(message.flag);
+    }
+    if (message.effect !== "") {
+      writer.uint32(18).string(message.effect);
+    }
+    if (message.neededBytes !== 0n) {
+      if (BigInt.asUintN(64, message.neededBytes) !== message.neededBytes) {
+        throw new globalThis.Error("value provided for field message.neededBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.neededBytes);
+    }
+    if (message.budgetBytes !== 0n) {
+      if (BigInt.asUintN(64, message.budgetBytes) !== message.budgetBytes) {
+        throw new globalThis.Error("value provided for field message.budgetBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.budgetBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Limit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.flag = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.effect = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.neededBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.budgetBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Limit {
+    return {
+      flag: isSet(object.flag) ? globalThis.String(object.flag) : "",
+      effect: isSet(object.effect) ? globalThis.String(object.effect) : "",
+      neededBytes: isSet(object.neededBytes)
+        ? BigInt(object.neededBytes)
+        : isSet(object.needed_bytes)
+        ? BigInt(object.needed_bytes)
+        : 0n,
+      budgetBytes: isSet(object.budgetBytes)
+        ? BigInt(object.budgetBytes)
+        : isSet(object.budget_bytes)
+        ? BigInt(object.budget_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: Limit): unknown {
+    const obj: any = {};
+    if (message.flag !== "") {
+      obj.flag = message.flag;
+    }
+    if (message.effect !== "") {
+      obj.effect = message.effect;
+    }
+    if (message.neededBytes !== 0n) {
+      obj.neededBytes = message.neededBytes.toString();
+    }
+    if (message.budgetBytes !== 0n) {
+      obj.budgetBytes = message.budgetBytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Limit>): Limit {
+    return Limit.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Limit>): Limit {
+    const message = createBaseLimit();
+    message.flag = object.flag ?? "";
+    message.effect = object.effect ?? "";
+    message.neededBytes = (object.neededBytes !== undefined && object.neededBytes !== null)
+      ? BigInt(object.neededBytes)
+      : 0n;
+    message.budgetBytes = (object.budgetBytes !== undefined && object.budgetBytes !== null)
+      ? BigInt(object.budgetBytes)
+      : 0n;
     return message;
   },
 };

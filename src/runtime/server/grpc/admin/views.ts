@@ -86,6 +86,11 @@ export const statusMessage = (status: RuntimeStatus): StatusResponse => {
       totalBytes: uint(status.model.totalBytes),
     },
     memory: budget(status.memory),
+    limits: status.limits.map(({ neededBytes, budgetBytes, ...limit }) => ({
+      ...limit,
+      neededBytes: uint(neededBytes),
+      budgetBytes: uint(budgetBytes),
+    })),
     disk: budget(status.disk),
     refusedProviders: [...status.refusedProviders],
     operators: { ...status.operators },

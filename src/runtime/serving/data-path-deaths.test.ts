@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { adapter, canaryPlan, dataPathOver, good, next, planOf, split } from './data-path.fixture.ts';
+
+const engineDown = new AdaptletError('ENGINE_DOWN', 'The engine process 7 was ended by SIGKILL');
+
+/** All requests go to the canary; two errors in a row hold it. */
+const world = (plan = canaryPlan) => {
+  const made = dataPathOver(plan, { good, next });
+  const { state, guard } = made;
+  /** Who gets the next requests ends the engine. */
+  const kills = (failing?: 'good' | 'next') => {
+    state.fail = engineDown;
+    state.failing = failing === undefined ? undefined : `default/${failing}--x`;
+    state.onFail = () => guard.engineDied();
+  };
+  const answers = () => {
+    state.fail = undefined;
+  };
+  const codeOf = async (model: string, user?: string): Promise<string> =>
+    await made.ask(model, user).then(
+      () => 'OK',
+      (error: unknown) => (error instanceof AdaptletError ? error.code : 'unknown'),
+    );
+  return { ...made, kills, answers, codeOf };
+};
+
+describe('a request that ends the engine', () => {
+  it('is refused when it comes a third time, before the engine has it; others are not', async () => {
+    const { kills, answers, codeOf, asked, path } = world(planOf(adapter('good')));
+    kills();
+    expect([await codeOf('good'), await codeOf('good'), await codeOf('good')]).toEqual([
+      'ENGINE_DOWN',
+      'ENGINE_DOWN',
+      'INPUT_ENDS_ENGINE',
+    ]);
+    expect(asked).toHaveLength(2);
+    answers();
+    expect([await codeOf('good'), await codeOf('good', 'u2')]).toEqual(['INPUT_ENDS_ENGINE', 'OK']);
+    expect(path.inEngine).toBe(0);
+  });
+
+  it('is forgiven once it is answered', async () => {
+    const { kills, answers, codeOf } = world(planOf(adapter('good')));
+    for (let round = 0; round < 3; round += 1) {
+      kills();
+      expect(await codeOf('good')).toBe('ENGINE_DOWN');
+      answers();
+      expect(await codeOf('good')).toBe('OK');
+    }
+  });
+
+  it('counts against a canary while it happens to that one only', async () => {
+    const { kills, codeOf, holds, counts } = world();
+    kills('next');
+    await codeOf('sql', 'u1');
+    expect(holds.all()).toEqual([]);
+    expect(await codeOf('sql', 'u2')).toBe('OK');
+    expect(holds.all()).toMatchObject([{ digest: next, cause: 'Guard' }]);
+    expect(counts.ofRollout('default/sql' as never).stable).toBe(1);
+  });
+
+  it('counts against no version once it happened to another one', async () => {
+    const { kills, codeOf, holds, arrive } = world();
+    kills();
+    arrive(split(0));
+    expect(await codeOf('sql', 'u1')).toBe('ENGINE_DOWN');
+    arrive(split(100));
+    // The canary gets what ended the engine for stable, then something of its own: one error.
+    expect(await codeOf('sql', 'u1')).toBe('ENGINE_DOWN');
+    expect(await codeOf('sql', 'u2')).toBe('ENGINE_DOWN');
+    expect(holds.all()).toEqual([]);
+    expect(await codeOf('sql', 'u1')).toBe('INPUT_ENDS_ENGINE');
+    await codeOf('sql', 'u3');
+    expect(holds.all()).toMatchObject([{ digest: next, cause: 'Guard' }]);
+  });
+
+  it('is given to one more version at most', async () => {
+    const { kills, codeOf, asked, holds } = world();
+    kills();
+    // One error of the canary before: with this one it is held, and stable is asked.
+    await codeOf('sql', 'u1');
+    expect(await codeOf('sql', 'u2')).toBe('ENGINE_DOWN');
+    expect(asked.map(({ engineName }) => engineName)).toEqual([
+      'default/next--x',
+      'default/next--x',
+      'default/good--x',
+    ]);
+    expect(holds.all()).toMatchObject([{ digest: next }]);
+  });
+});

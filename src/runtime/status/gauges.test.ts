@@ -1,0 +1,47 @@
+import { expect, it } from 'vitest';
+import type { EngineLoad } from '../engine/engine.ts';
+import { FakeAdmin } from '../server/testing/fake-admin.ts';
+import { gaugesOf } from './gauges.ts';
+
+const idle: EngineLoad = {
+  running: 0,
+  waiting: 0,
+  kvUsedBytes: 0,
+  kvBudgetBytes: 100,
+  preemptions: 0,
+  decodeSteps: 0,
+  decodedTokens: 0,
+  limits: [],
+};
+
+const requestsOf = (inEngine: number, engine: Partial<EngineLoad> | undefined, forAdapter = 0) =>
+  gaugesOf(new FakeAdmin().status(), {
+    inEngine,
+    maxConcurrent: 8,
+    forAdapter,
+    engine: engine === undefined ? undefined : { ...idle, ...engine },
+    mirrored: {},
+  }).requests;
+
+it.each([
+  ['all of a few run', 3, { running: 3 }, { running: 3, waiting: 0 }],
+  ['beyond the rows they wait', 11, { running: 8, waiting: 3 }, { running: 8, waiting: 3 }],
+  [
+    'where keys and values have room for one, one runs',
+    8,
+    { running: 1, waiting: 7 },
+    { running: 1, waiting: 7 },
+  ],
+  [
+    'one that came since waits behind those that wait',
+    9,
+    { running: 5, waiting: 3 },
+    { running: 5, waiting: 4 },
+  ],
+  ['those that came to an idle engine run', 2, {}, { running: 2, waiting: 0 }],
+  ['more than there are never run', 1, { running: 4, waiting: 2 }, { running: 1, waiting: 0 }],
+  ['an engine that said nothing yet has all rows', 9, undefined, { running: 8, waiting: 1 }],
+])('requests that run, and that wait: %s', (_, inEngine, engine, expected) => {
+  expect(requestsOf(inEngine, engine)).toEqual(expected);
+  expect(requestsOf(inEngine, engine, 2)).toEqual({ ...expected, waiting: expected.waiting + 2 });
+});
