@@ -52,6 +52,15 @@ describe('the status of a node', () => {
     ]);
   });
 
+  it('says what the base model may not do, which is nothing wrong with the node', () => {
+    const limited = StatusResponse.fromPartial({
+      engine: 'ready',
+      limits: ['requests run one by one: rows are mixed'],
+    });
+    expect(renderStatus(limited)).toContain('limited: requests run one by one: rows are mixed\n');
+    expect(problemsOf(limited)).toEqual([]);
+  });
+
   it('finds nothing wrong with a last plan that is followed without an operator', () => {
     expect(problemsOf(statusOf({ state: 'none', since: 'x' }))).toEqual([]);
     expect(renderStatus(statusOf({ state: 'none', since: 'x' }))).toContain('operator (none): none since x');

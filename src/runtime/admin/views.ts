@@ -69,6 +69,8 @@ export type ProviderView = {
   readonly refusedProviders: readonly { readonly provider: string; readonly reason: string }[];
   /** Operators of the graph by the provider that runs them; empty when the CPU was asked for all. */
   readonly operators: Readonly<Record<string, number>>;
+  /** What is not allowed because it could not be shown to be right, and why. A sentence each. */
+  readonly limits: readonly string[];
 };
 
 export type RuntimeStatus = ProviderView & {

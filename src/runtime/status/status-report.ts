@@ -37,7 +37,7 @@ export class StatusReport {
 
   now(): RuntimeStatus {
     const p = this.#parts;
-    const { executionProvider, refusedProviders, operators, baseDigest } = p.identity();
+    const { executionProvider, refusedProviders, operators, limits, baseDigest } = p.identity();
     const { budgetBytes, usedBytes } = p.residency.usage();
     return {
       version: p.version,
@@ -50,6 +50,7 @@ export class StatusReport {
       executionProvider,
       refusedProviders,
       operators,
+      limits,
       memory: { budgetBytes, usedBytes },
       disk: p.disk(),
       ...p.source.report(),

@@ -31,6 +31,7 @@ export class FakeAdmin implements Admin {
       executionProvider: 'CPUExecutionProvider',
       refusedProviders: [{ provider: 'CUDAExecutionProvider', reason: 'no device' }],
       operators: {},
+      limits: [],
       memory: { budgetBytes: 1000, usedBytes: 100 },
       disk: { budgetBytes: 2000, usedBytes: 200 },
       manifests: {

@@ -52,6 +52,8 @@ export interface StatusResponse {
   refusedProviders: RefusedProvider[];
   /** Operators of the base model by the provider that runs them; empty when the CPU was asked for all. */
   operators: { [key: string]: number };
+  /** What the base model is not allowed to do because it could not be shown to be right, and why. A sentence each. */
+  limits: string[];
 }
 
 export interface StatusResponse_OperatorsEntry {
@@ -388,6 +390,7 @@ function createBaseStatusResponse(): StatusResponse {
     model: undefined,
     refusedProviders: [],
     operators: {},
+    limits: [],
   };
 }
 
@@ -444,6 +447,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     globalThis.Object.entries(message.operators).forEach(([key, value]: [string, number]) => {
       StatusResponse_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(138).fork()).join();
     });
+    for (const v of message.limits) {
+      writer.uint32(146).string(v!);
+    }
     return writer;
   },
 
@@ -599,6 +605,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             }
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.limits.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -667,6 +681,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
           {},
         )
         : {},
+      limits: globalThis.Array.isArray(object?.limits)
+        ? object.limits.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -729,6 +746,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         });
       }
     }
+    if (message.limits?.length) {
+      obj.limits = message.limits;
+    }
     return obj;
   },
 
@@ -770,6 +790,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       },
       {},
     );
+    message.limits = object.limits?.map((e) => e) || [];
     return message;
   },
 };

@@ -89,6 +89,7 @@ export const statusMessage = (status: RuntimeStatus): StatusResponse => {
     disk: budget(status.disk),
     refusedProviders: [...status.refusedProviders],
     operators: { ...status.operators },
+    limits: [...status.limits],
     manifests: { ...status.manifests, problems: [...status.manifests.problems] },
     adapters: status.adapters.map(adapterMessage),
     rollouts: status.rollouts.map(rolloutMessage),
