@@ -52,6 +52,15 @@ describe('the status of a node', () => {
     ]);
   });
 
+  it('says what the base model may not do, which is nothing wrong with the node', () => {
+    const limited = StatusResponse.fromPartial({
+      engine: 'ready',
+      limits: ['requests run one by one: rows are mixed'],
+    });
+    expect(renderStatus(limited)).toContain('limited: requests run one by one: rows are mixed\n');
+    expect(problemsOf(limited)).toEqual([]);
+  });
+
   it('finds nothing wrong with a last plan that is followed without an operator', () => {
     expect(problemsOf(statusOf({ state: 'none', since: 'x' }))).toEqual([]);
     expect(renderStatus(statusOf({ state: 'none', since: 'x' }))).toContain('operator (none): none since x');
@@ -111,18 +120,18 @@ describe('the status of a node', () => {
   });
 
   it('says which budget of memory keeps requests from running together, and that this is no problem', () => {
-    const limit = {
+    const shortage = {
       flag: '--kv-memory',
       effect: 'requests wait',
       neededBytes: 700n << 20n,
       budgetBytes: 512n << 20n,
     };
-    const status = StatusResponse.fromPartial({ ...statusOf(undefined), limits: [limit] });
+    const status = StatusResponse.fromPartial({ ...statusOf(undefined), shortages: [shortage] });
     expect(renderStatus(status)).toContain(
       'limited by --kv-memory: requests wait; up to 700.0 MiB were wanted at a time, it is 512.0 MiB\n',
     );
     expect(problemsOf(status)).toEqual([]);
-    expect(renderStatus(statusOf(undefined))).not.toContain('limited');
+    expect(renderStatus(statusOf(undefined))).not.toContain('limited by');
   });
 
   it('says nothing of analyses where none was made', () => {

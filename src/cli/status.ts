@@ -59,6 +59,9 @@ const operatorLines = ({ operators }: StatusResponse): string[] => {
   return parts.length === 0 ? [] : [`operators ${parts.join(', ')}`];
 };
 
+/** What the base model may not do. It stays so: nothing is wrong with the node. */
+const limitLines = ({ limits }: StatusResponse): string[] => limits.map((limit) => `limited: ${limit}`);
+
 /** What is wrong, one line each; empty when all is well. */
 export const problemsOf = (s: StatusResponse): string[] => [
   ...(s.engine === 'ready' ? [] : [s.model?.message || `the engine is ${s.engine}`]),
@@ -120,8 +123,8 @@ const analysisLines = (rollouts: readonly Rollout[]): string[] => {
 };
 
 /** What more memory would do, one line for each budget. */
-const limitLines = ({ limits }: StatusResponse): string[] =>
-  limits.map(
+const shortageLines = ({ shortages }: StatusResponse): string[] =>
+  shortages.map(
     ({ flag, effect, neededBytes, budgetBytes }) =>
       `limited by ${flag}: ${effect}; up to ${mebibytes(neededBytes)} were wanted at a time, it is ${mebibytes(budgetBytes)}`,
   );
@@ -132,8 +135,9 @@ export const renderStatus = (s: StatusResponse): string => {
     `${s.baseModel} ${short(s.baseDigest)}  engine ${s.engine} (${s.executionProvider})  up ${Math.round(s.uptimeMs / 1000)} s  version ${s.version}`,
     ...modelLines(s.model),
     ...operatorLines(s),
-    `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,
     ...limitLines(s),
+    `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,
+    ...shortageLines(s),
     sourceLine(s),
   ];
   if (s.adapters.length > 0) {

@@ -21,7 +21,8 @@ export const engineErrors = defineErrors({
     retry: 'AfterChange',
   },
   MODEL_UNSUPPORTED: {
-    summary: 'The base model has a form that adapters cannot be added to.',
+    summary:
+      'The base model has a form that adapters cannot be added to, or whose answers cannot be shown to be right.',
     advice:
       'Export it with the model builder of ONNX Runtime GenAI, in float32 or int4, or with optimum in float32, without LoRA inputs.',
     grpc: 'FAILED_PRECONDITION',

@@ -10,9 +10,10 @@ import type { PoolingOptions } from '../../src/runtime/engine/encode/pooling-con
 import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
 import type { EncodeInput, EncodeResult } from '../../src/runtime/engine/tasks.ts';
+import { aboutFixture, fixtureGraph } from '../support/fixture-models.ts';
 import { bertFixture, bertHidden, writeBertModel } from './support/bert-model.ts';
 import { mergeAdapter } from './support/merge-weights.ts';
-import { type Adapter, aboutFixture, distance, fixtureGraph, openGraph } from './support/onnx-fixture.ts';
+import { type Adapter, distance, openGraph } from './support/onnx-fixture.ts';
 import { type OpenEncoder, openEncoder } from './support/open-encoder.ts';
 import { compileFor, scratch } from './support/tiny.ts';
 

@@ -8,13 +8,11 @@ import { readGraph } from '../../src/runtime/engine/onnx/graph.ts';
 import { inject } from '../../src/runtime/engine/onnx/inject.ts';
 import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
 import { linearsOf } from '../../src/runtime/engine/onnx/sites.ts';
+import { aboutFixture, fixtureGraph, fixtureNames } from '../support/fixture-models.ts';
 import { mergeAdapter, withFloatWeights } from './support/merge-weights.ts';
 import {
-  aboutFixture,
   answer,
   distance,
-  fixtureGraph,
-  fixtureNames,
   isAnswer,
   type Level,
   loraFeeds,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { cpuProvider } from '../../src/runtime/engine/ort/providers.ts';
 import { OnnxSession } from '../../src/runtime/engine/ort/session.ts';
+import { fixtureFolder } from '../support/fixture-models.ts';
 import { minilm } from '../support/models.ts';
 import { waitFor } from '../support/wait.ts';
 import { ask, launchTiny, request, startTiny } from './support/engine.ts';
@@ -166,6 +167,28 @@ describe.skipIf(library === undefined)('OpenVINO on its CPU device (needs Linux 
       expect(maxDifference(logits, goldenLogits('base')[0]!)).toBeLessThanOrEqual(tolerance);
       model.sessions.release();
     });
+  });
+
+  it('runs a graph with two tables of positions, and answers from both as the CPU does', async () => {
+    const folder = fixtureFolder('builder-phi3-longrope');
+    const on = await openModel(folder, scratch(), wish);
+    const cpu = await openModel(folder, scratch());
+    expect(on.info.executionProvider).toBe(openVino);
+    expect([on.sessions.rowsTogether, on.info.limits]).toEqual([true, []]);
+    const answers = [];
+    for (const length of [8, 60, 73, 120]) {
+      const ids = Array.from({ length }, (_, at) => 3 + ((at * at) % 16));
+      const [got, expected] = [
+        await allLogits(withLora(on.sessions.base), ids),
+        await allLogits(withLora(cpu.sessions.base), ids),
+      ];
+      expect(maxDifference(got, expected)).toBeLessThanOrEqual(tolerance);
+      answers.push(expected.slice(0, 2 * cpu.sessions.base.vocabSize).join());
+    }
+    // Their first tokens are the same: what differs is the table.
+    expect(new Set(answers).size).toBe(2);
+    on.sessions.release();
+    cpu.sessions.release();
   });
 
   describe('in an engine process', () => {

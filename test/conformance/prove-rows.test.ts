@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { AdapterRows } from '../../src/runtime/engine/adapters/adapter-rows.ts';
 import { proveRows } from '../../src/runtime/engine/proofs/prove-rows.ts';
+import { tolerances } from '../../src/runtime/engine/proofs/row-answers.ts';
 import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
-import { fixtureFolder } from './support/fixture-folder.ts';
+import { fixtureFolder, fixtureNames } from '../support/fixture-models.ts';
 import { aroundSteps, stepsDuring } from './support/host.ts';
-import { fixtureNames } from './support/onnx-fixture.ts';
 import { type OpenModel, openModel } from './support/open-model.ts';
 import { scratch, tinyModel } from './support/tiny.ts';
 
@@ -24,7 +24,12 @@ describe('the proof that rows can run together', () => {
   const prove = async (cacheDir = scratch()) => {
     const warnings: string[] = [];
     const warn = (message: string) => void warnings.push(message);
-    const together = await proveRows(model.sessions, { graphDigest: 'graph', cacheDir, warn });
+    const together = await proveRows(model.sessions.lora, {
+      key: 'graph',
+      cacheDir,
+      tolerance: tolerances.exact,
+      warn,
+    });
     return { together, warnings, kept: existsSync(join(cacheDir, 'rows/graph')) };
   };
 
@@ -57,6 +62,14 @@ describe('the proof that rows can run together', () => {
       'rows get the answers of others',
       (given) => given,
       (logits, rows) => logits.copyWithin(0, logits.length / rows, (2 * logits.length) / rows),
+    ],
+    [
+      'a row gets a fiftieth of the answer of another',
+      (given) => given,
+      (logits, rows) => {
+        const size = logits.length / rows;
+        for (let at = 0; at < size; at += 1) logits[at] = (49 * logits[at]! + logits[at + size]!) / 50;
+      },
     ],
     [
       'all rows get the length of the first',

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
+import { fixtureFolder } from '../support/fixture-models.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
-import { fixtureFolder } from './support/fixture-folder.ts';
 import { endless, stepsDuring, TestHost } from './support/host.ts';
 import { compileFor, golden, scratch, tinyModel } from './support/tiny.ts';
 

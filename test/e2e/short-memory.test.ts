@@ -36,7 +36,7 @@ it('a node whose memory holds one request at a time says that one runs and the o
   });
   for (let scrape = 0; scrape < 20; scrape += 1) expect((await metrics())[0]).toBeLessThanOrEqual(1);
   expect(await asked).toEqual(Array.from({ length: 6 }, () => 200));
-  expect((await node.client.status()).limits).toEqual([
+  expect((await node.client.status()).shortages).toEqual([
     {
       flag: '--kv-memory',
       effect: 'requests wait while rows are free',

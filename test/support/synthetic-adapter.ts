@@ -34,6 +34,7 @@ const noise = (length: number, seed: number, scale: number): Float32Array => {
 };
 
 export type Llama = {
+  readonly model_type?: string;
   readonly hidden_size: number;
   readonly intermediate_size: number;
   readonly num_hidden_layers: number;
@@ -51,7 +52,7 @@ export type SyntheticAdapter = {
 };
 
 /**
- * Writes a PEFT folder with random weights on linears of a llama model: an adapter of any size for benches and for
+ * Writes a PEFT folder with random weights on linears of a llama or phi3 model: an adapter of any size for benches and for
  * faults.
  */
 export const writeSyntheticAdapter = async (
@@ -62,13 +63,20 @@ export const writeSyntheticAdapter = async (
   const c = JSON.parse(await readFile(configFile, 'utf8')) as Llama;
   const head = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   const [q, kv] = [c.num_attention_heads * head, c.num_key_value_heads * head];
-  const all: Record<string, [inFeatures: number, outFeatures: number]> = {
+  const apart: Record<string, [inFeatures: number, outFeatures: number]> = {
     'self_attn.q_proj': [c.hidden_size, q],
     'self_attn.k_proj': [c.hidden_size, kv],
     'self_attn.v_proj': [c.hidden_size, kv],
-    'self_attn.o_proj': [q, c.hidden_size],
     'mlp.gate_proj': [c.hidden_size, c.intermediate_size],
     'mlp.up_proj': [c.hidden_size, c.intermediate_size],
+  };
+  const fused: typeof apart = {
+    'self_attn.qkv_proj': [c.hidden_size, q + 2 * kv],
+    'mlp.gate_up_proj': [c.hidden_size, 2 * c.intermediate_size],
+  };
+  const all: typeof apart = {
+    ...(c.model_type === 'phi3' ? fused : apart),
+    'self_attn.o_proj': [q, c.hidden_size],
     'mlp.down_proj': [c.intermediate_size, c.hidden_size],
   };
   const { rank, seed = 1, scale = 0.02, modules } = options;

@@ -70,6 +70,8 @@ export type ProviderView = {
   readonly refusedProviders: readonly { readonly provider: string; readonly reason: string }[];
   /** Operators of the graph by the provider that runs them; empty when the CPU was asked for all. */
   readonly operators: Readonly<Record<string, number>>;
+  /** What is not allowed because it could not be shown to be right, and why. A sentence each. */
+  readonly limits: readonly string[];
 };
 
 export type RuntimeStatus = ProviderView & {
@@ -83,7 +85,7 @@ export type RuntimeStatus = ProviderView & {
   readonly engine: string;
   readonly memory: { readonly budgetBytes: number; readonly usedBytes: number };
   /** Budgets that kept requests from running together, since the runtime or its engine started. */
-  readonly limits: readonly Limit[];
+  readonly shortages: readonly Limit[];
   readonly disk: { readonly budgetBytes: number; readonly usedBytes: number };
   readonly manifests: {
     readonly folder: string;

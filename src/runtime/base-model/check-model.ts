@@ -1,7 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { z } from 'zod';
 import type { Site } from '../compiled/compile-target.ts';
 import { wantedProviders } from '../config/device-providers.ts';
 import type { Settings } from '../config/settings.ts';
@@ -9,12 +7,16 @@ import { readPoolingConfig } from '../engine/encode/pooling-config.ts';
 import { type ModelFolder, openModelFolder, readModelGraph } from '../engine/model/folder.ts';
 import { type ModelSettings, readSettings } from '../engine/model/settings.ts';
 import { openTextCodec } from '../engine/model/tokenizer.ts';
+import { roundsActivations } from '../engine/onnx/exact-activations.ts';
 import { familyOf } from '../engine/onnx/families.ts';
 import { type Graph, readGraph, tensorsOf } from '../engine/onnx/graph.ts';
 import { sitesOf } from '../engine/onnx/inject.ts';
+import { lengthUseOf } from '../engine/onnx/lengths.ts';
 import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
+import { joinPositionTables } from '../engine/onnx/position-tables.ts';
 import { elementTypeOf } from '../engine/ort/tensor.ts';
 import { taskOf } from '../engine/process/open-host.ts';
+import { limitsOf } from '../engine/proofs/limits.ts';
 import { openOnFirst } from '../engine/session/choose-provider.ts';
 import { embeddingOutput, readEncoderInputs, readEncoderOutputs } from '../engine/session/encoder-graph.ts';
 import { type CacheShape, tokenBytes } from '../engine/session/kv-cache.ts';
@@ -67,11 +69,6 @@ type Found = { -readonly [K in keyof ModelCheck]: ModelCheck[K] } & {
   refusals: Refusal[];
   warnings: string[];
 };
-
-const ropeSchema = z.looseObject({
-  rope_scaling: z.looseObject({ type: z.string().nullish(), rope_type: z.string().nullish() }).nullish(),
-  original_max_position_embeddings: z.number().nullish(),
-});
 
 /** What a step throws is a refusal, and the steps after it go on with what there is. */
 const attempting =
@@ -139,11 +136,10 @@ export const checkModel = async (place: CheckedPlace, settings: CheckSettings): 
       : {
           kv: {
             bytesPerToken: tokenBytes(cacheShape),
-            tokens: Math.min(contextLength, rowTokens(cacheShape, settings.kvMemory)),
+            tokens: Math.min(found.contextLength ?? contextLength, rowTokens(cacheShape, settings.kvMemory)),
           },
         }),
   });
-  await warnOfRope(model, found);
   return found;
 };
 
@@ -185,14 +181,32 @@ const providerOf = async (settings: CheckSettings, found: Found): Promise<string
   }
 };
 
-/** The inputs of a step, compared as the engine compares them. */
-const decoderOf = (graph: Graph, { headSize }: ModelSettings, found: Found): CacheShape => {
-  const base = readGraph(gatherLogitsRows(graph.model));
+/** The inputs of a step and the lengths in the graph, looked at as the engine does. */
+const decoderOf = (
+  graph: Graph,
+  { headSize, contextLength, shortPositions }: ModelSettings,
+  found: Found,
+): CacheShape => {
+  const joined = joinPositionTables(graph);
+  const base = readGraph(gatherLogitsRows(joined?.model ?? graph.model));
   const { cacheShape, cache } = readStepInputs(tensorsAsSession(base), [], headSize);
   const made = new Set(
     graph.nodes.filter(({ opType }) => opType === 'GroupQueryAttention').flatMap(({ outputs }) => outputs),
   );
-  if (!cache.every(({ present }) => made.has(present)))
+  const inPlace = cache.every(({ present }) => made.has(present));
+  const limits = limitsOf(lengthUseOf(base, joined?.tables), {
+    inPlace,
+    contextLength,
+    rounds: roundsActivations(base),
+    shortPositions: joined === undefined ? shortPositions : undefined,
+  });
+  found.contextLength = limits.maxTokens;
+  found.warnings.push(...limits.reasons);
+  if (joined !== undefined)
+    found.warnings.push(
+      `a request that grows beyond ${joined.tables.above} tokens is computed again from its first one there, which takes as long as a prompt of that length`,
+    );
+  if (!inPlace)
     found.warnings.push(
       'the graph has no GroupQueryAttention: requests are generated one after the other, not together',
     );
@@ -208,16 +222,4 @@ const checkEncoder = (graph: Graph, model: ModelFolder, { pooling }: CheckSettin
     [join(folder, file), join(dirname(folder), file)].find((path) => existsSync(path));
   const config = readPoolingConfig(find, { pooling });
   embeddingOutput(outputs, outputs.sentence === undefined ? config.pooling : 'model');
-};
-
-/** Graphs of LongRoPE choose one of two tables for all rows of a step: see docs/explanation/architecture.md. */
-const warnOfRope = async ({ config }: ModelFolder, found: Found): Promise<void> => {
-  const parsed = ropeSchema.safeParse(JSON.parse(await readFile(config, 'utf8')));
-  const scaling = parsed.data?.rope_scaling;
-  const kind = scaling?.rope_type ?? scaling?.type ?? '';
-  if (!['longrope', 'su'].includes(kind)) return;
-  const border = parsed.data?.original_max_position_embeddings ?? 4096;
-  found.warnings.push(
-    `it has LongRoPE: keep prompts and answers below ${border} tokens, or a long one changes the answers beside it`,
-  );
 };

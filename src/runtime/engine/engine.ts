@@ -22,6 +22,8 @@ export type EngineInfo = CompileTarget & {
    * made of many counts as one. Empty when the CPU is asked for all of them, and where it was not counted.
    */
   readonly operators: Readonly<Record<string, number>>;
+  /** What is not allowed because it could not be shown to be right, and why. A sentence each. */
+  readonly limits: readonly string[];
   readonly architecture: string;
   readonly contextLength: number;
   readonly vocabSize: number;

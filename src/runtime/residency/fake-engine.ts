@@ -72,6 +72,7 @@ export class FakeEngine implements Engine {
       executionProvider: 'CPU',
       refusedProviders: [],
       operators: {},
+      limits: [],
       architecture: 'llama',
       contextLength: 64,
       vocabSize: 100,

@@ -49,7 +49,7 @@ export const identityOf = (
     return engine.info();
   } catch (error) {
     if (errorCodeOf(error) === 'ENGINE_DOWN')
-      return { baseDigest: '', executionProvider: '', refusedProviders: [], operators: {} };
+      return { baseDigest: '', executionProvider: '', refusedProviders: [], operators: {}, limits: [] };
     throw error;
   }
 };

@@ -38,7 +38,7 @@ export class StatusReport {
 
   now(): RuntimeStatus {
     const p = this.#parts;
-    const { executionProvider, refusedProviders, operators, baseDigest } = p.identity();
+    const { executionProvider, refusedProviders, operators, limits, baseDigest } = p.identity();
     const { budgetBytes, usedBytes, limit } = p.residency.usage();
     return {
       version: p.version,
@@ -51,8 +51,9 @@ export class StatusReport {
       executionProvider,
       refusedProviders,
       operators,
+      limits,
       memory: { budgetBytes, usedBytes },
-      limits: [...(limit === undefined ? [] : [limit]), ...(p.engine.now?.limits ?? [])],
+      shortages: [...(limit === undefined ? [] : [limit]), ...(p.engine.now?.limits ?? [])],
       disk: p.disk(),
       ...p.source.report(),
       adapters: p.residency.facts(),

@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fixtureGraph } from './onnx-fixture.ts';
+import { fixtureGraph } from '../../support/fixture-models.ts';
 import { tinyFolder } from './tiny.ts';
 
 /** The fixture graph of an encoder that gives last_hidden_state and pooler_output. */

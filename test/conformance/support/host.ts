@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import type { GenerateEvent, GenerateInput } from '../../../src/runtime/engine/engine.ts';
+import type { GenerateEvent, GenerateInput, TakenLogprob } from '../../../src/runtime/engine/engine.ts';
 import {
   GenerateHost,
   type GenerateHostOptions,
@@ -41,9 +41,12 @@ export const eight: readonly GenerateInput[] = [
   endless('reverse', 'moon: fish: star: '.repeat(8), 25),
 ];
 
+/** `logprobs`: one for each token, where asked for. */
+export type HostAnswer = Answer & { readonly logprobs: readonly TakenLogprob[] };
+
 export type Asked = {
   readonly id: number;
-  readonly answer: Promise<Answer>;
+  readonly answer: Promise<HostAnswer>;
   /** Resolves once it has given so many tokens. */
   given(tokens: number): Promise<void>;
   cancel(): void;
@@ -102,9 +105,10 @@ export class TestHost {
 
   start(input: GenerateInput): Asked {
     const id = (this.#ids += 1);
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const { promise, resolve, reject } = Promise.withResolvers<HostAnswer>();
     const waiting: { readonly tokens: number; readonly reached: () => void }[] = [];
     const ids: number[] = [];
+    const logprobs: TakenLogprob[] = [];
     let text = '';
     let done: Answer['done'] | undefined;
     const emit = (event: GenerateEvent): void => {
@@ -114,6 +118,7 @@ export class TestHost {
       }
       text += event.text;
       ids.push(...event.ids);
+      logprobs.push(...(event.logprobs ?? []));
       this.tokens.push(id);
       this.host.taken(id, 1);
       for (const { tokens, reached } of waiting) if (ids.length >= tokens) reached();
@@ -121,7 +126,7 @@ export class TestHost {
     this.host.generate(id, input, emit, (ending) => {
       if (ending.kind === 'failed') reject(ending.error);
       else if (done === undefined) reject(new Error(ending.kind));
-      else resolve({ text, ids, done });
+      else resolve({ text, ids, logprobs, done });
     });
     return {
       id,
@@ -131,7 +136,7 @@ export class TestHost {
     };
   }
 
-  ask(input: GenerateInput): Promise<Answer> {
+  ask(input: GenerateInput): Promise<HostAnswer> {
     return this.start(input).answer;
   }
 

@@ -10,7 +10,8 @@ import {
   readFields,
   textOf,
 } from '../../../src/runtime/engine/onnx/wire.ts';
-import type { AboutGraph, Adapter, WeightPlace } from './onnx-fixture.ts';
+import type { AboutGraph, WeightPlace } from '../../support/fixture-models.ts';
+import type { Adapter } from './onnx-fixture.ts';
 
 /** The reference that injected graphs are held against: adapters merged into weights, W + B·A. */
 

@@ -1,39 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Site } from '../../../src/runtime/compiled/compile-target.ts';
 import { inputOf } from '../../../src/runtime/engine/onnx/inject.ts';
 import { linearFusions } from '../../../src/runtime/engine/onnx/linear-fusions.ts';
 import { seededRandom } from '../../../src/runtime/engine/random.ts';
-
-/** The tiny graphs of test/fixtures/onnx. */
-const folder = join(import.meta.dirname, '../../fixtures/onnx');
-
-/** Columns of a weight that a module owns; `factor`: what the operator multiplies the product with. */
-export type WeightPlace = {
-  readonly weight: string;
-  readonly layout: 'kn' | 'nk';
-  readonly first: number;
-  readonly count: number;
-  readonly factor?: number;
-};
-
-/** NAME.json: what the script that laid out the weights says of them. */
-export type AboutGraph = {
-  readonly modelType: string;
-  readonly modules: Readonly<
-    Record<string, { readonly in: number; readonly out: number; readonly places: readonly WeightPlace[] }>
-  >;
-};
-
-export const fixtureNames = readdirSync(folder)
-  .filter((name) => name.endsWith('.onnx'))
-  .map((name) => name.replace(/\.onnx$/, ''));
-
-export const fixtureGraph = (name: string): Buffer => readFileSync(join(folder, `${name}.onnx`));
-
-export const aboutFixture = (name: string): AboutGraph =>
-  JSON.parse(readFileSync(join(folder, `${name}.json`), 'utf8')) as AboutGraph;
 
 export type Level = 'all' | 'disabled';
 

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CheckReport } from '../../../src/cli/model/check-text.ts';
+import { changedGraph, withOperator } from '../../support/changed-graph.ts';
 import { adaptlet } from '../../support/cli.ts';
+import { fixtureFolder, fixtureGraph } from '../../support/fixture-models.ts';
 import { minilm, smollm } from '../../support/models.ts';
 import { tiny } from '../../support/node.ts';
 import { hasRegistry, ModelRegistry } from './registry.ts';
@@ -119,7 +121,14 @@ describe('adaptlet model check', () => {
     },
   );
 
-  it('warns of LongRoPE', async () => {
+  it('says of LongRoPE that a request is computed again where it changes its table', async () => {
+    const { code, report } = await check(fixtureFolder('builder-phi3-longrope'));
+    expect(code).toBe(0);
+    expect(report.warnings).toEqual([expect.stringContaining('grows beyond 72 tokens is computed again')]);
+    expect(report.contextLength).toBe(160);
+  });
+
+  it('says where LongRoPE ends that the graph does not have', async () => {
     const model = await broken(
       'longrope',
       editConfig((config) => {
@@ -127,9 +136,23 @@ describe('adaptlet model check', () => {
         config['original_max_position_embeddings'] = 128;
       }),
     );
-    const { code, report } = await check(model);
+    const { code, report } = await check(model, '--run');
     expect(code).toBe(0);
-    expect(report.warnings.join()).toContain('below 128 tokens');
+    expect(report).toMatchObject({ contextLength: 128, run: { kind: 'Loaded' } });
+    expect(report.warnings).toEqual([expect.stringMatching(/more than 128 tokens are refused: .*LongRoPE/)]);
+  });
+
+  it('says what a graph may not do because it cannot be shown to be right, as a load does', async () => {
+    const graph = changedGraph(fixtureGraph('builder-phi3-longrope'), (node) =>
+      node.opType === 'Greater' ? [withOperator(node, 'GreaterOrEqual')] : undefined,
+    );
+    const { code, report } = await check(fixtureFolder('builder-phi3-longrope', graph), '--run');
+    expect(code).toBe(0);
+    expect(report).toMatchObject({ contextLength: 71, run: { kind: 'Loaded' } });
+    expect(report.warnings).toEqual([
+      expect.stringContaining('requests run one by one'),
+      expect.stringContaining('requests of more than 71 tokens are refused'),
+    ]);
   });
 
   it.skipIf(!hasRegistry)('fetches no weights of a model in a registry', async () => {

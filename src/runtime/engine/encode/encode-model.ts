@@ -105,6 +105,7 @@ export const openEncodeModel = async (
     executionProvider: provider,
     refusedProviders: refused,
     operators: sessions.operators,
+    limits: [],
     architecture: settings.modelType,
     contextLength: encoder.maxTokens,
     vocabSize: settings.vocabSize,

@@ -33,6 +33,7 @@ const infoOf = (
   executionProvider: provider,
   refusedProviders: refused,
   operators: sessions.operators,
+  limits: sessions.limits,
   architecture: settings.modelType,
   contextLength: settings.contextLength,
   vocabSize: settings.vocabSize,
@@ -54,11 +55,13 @@ export const openGenerateModel = async (
   const family = familyOf(settings.modelType);
   const digest = await digestModel(model, weightFilesOf(model, graph), options.cacheDir);
   const codec = openTextCodec(model, settings.vocabSize);
-  const { headSize } = settings;
+  const { headSize, contextLength, shortPositions } = settings;
+  const limits = { headSize, contextLength, shortPositions };
   const chosen = await openOnFirst(options, (provider) =>
-    openDecoderSessions({ ...options, model, graph, family, digest, headSize, provider }),
+    openDecoderSessions({ ...options, model, graph, family, digest, ...limits, provider }),
   );
   const { vocabSize } = settings;
   const texts = new Texts(codec, new TextThread({ model, vocabSize, clock: options.clock }));
-  return { settings, codec, texts, sessions: chosen.opened, info: infoOf(digest, settings, chosen) };
+  const shown = { ...settings, contextLength: chosen.opened.maxTokens };
+  return { settings: shown, codec, texts, sessions: chosen.opened, info: infoOf(digest, shown, chosen) };
 };

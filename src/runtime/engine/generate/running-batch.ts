@@ -23,8 +23,8 @@ const movePays = (sequence: Sequence): boolean =>
   sequence.pending === 1 && sequence.left > 4 + sequence.ids.length / 100;
 
 /** Whose prefixes are whose: the digest is part of an adapter's name. */
-const prefixKey = ({ scope, adapter }: Sequence): string | undefined =>
-  scope === undefined ? undefined : JSON.stringify([scope, adapter?.name ?? null]);
+const prefixKey = ({ scope, adapter, table }: Sequence): string | undefined =>
+  scope === undefined ? undefined : JSON.stringify([scope, adapter?.name ?? null, table]);
 
 /**
  * The sequences that run, each in a slot with a row of keys and values, and their steps. Those that decode run together,

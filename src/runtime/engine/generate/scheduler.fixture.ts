@@ -13,6 +13,8 @@ export type FakeParts = {
   readonly failAt?: number;
   /** Events that its caller takes. */
   readonly window?: number;
+  /** After so many tokens its keys and values are of no use any more. */
+  readonly againAt?: number;
 };
 
 /** A sequence that counts. */
@@ -22,6 +24,7 @@ export class FakeSequence implements Schedulable {
   readonly promptTokens: number;
   readonly answer: number;
   readonly failAt: number;
+  readonly againAt: number;
   cancelled = false;
   window: number;
   placed = false;
@@ -29,12 +32,14 @@ export class FakeSequence implements Schedulable {
   /** Tokens whose keys and values there are. */
   cached = 0;
 
-  constructor(id: number, { prompt = 5, answer = 3, flow, failAt = 0, window = Infinity }: FakeParts = {}) {
+  constructor(id: number, parts: FakeParts = {}) {
+    const { prompt = 5, answer = 3, flow, failAt = 0, window = Infinity, againAt = 0 } = parts;
     this.id = id;
     this.flow = { tenant: '', adapter: null, priority: 0, ...flow };
     this.promptTokens = prompt;
     this.answer = answer;
     this.failAt = failAt;
+    this.againAt = againAt;
     this.window = window;
   }
 
@@ -191,6 +196,7 @@ const must = (holds: boolean, rule: string): void => {
 const give = (sequence: FakeSequence): Outcome => {
   if (sequence.given + 1 === sequence.failAt) return { kind: 'failed', error: new Error('broken') };
   sequence.given += 1;
+  if (sequence.given === sequence.againAt) sequence.cached = 0;
   sequence.window -= 1;
   return { kind: sequence.given === sequence.answer ? 'complete' : 'goes-on' };
 };

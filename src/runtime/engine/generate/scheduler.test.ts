@@ -100,6 +100,26 @@ describe('the steps of the scheduler', () => {
   });
 });
 
+describe('a request whose keys and values have to be computed again', () => {
+  it('is filled in pieces as a prompt, beside those that decode, and goes on', async () => {
+    const { log, batch, submit, settle, kinds } = startScheduler();
+    submit(new FakeSequence(1, { prompt: 100, answer: 4, againAt: 2 }));
+    submit(new FakeSequence(2, { prompt: 1, answer: 8 }));
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete' });
+    expect(stepsOf(log, 1)).toEqual(['fill 1', 'fill 1', 'decode 1 2', 'fill 1', 'fill 1', 'decode 1 2']);
+    expect(batch.pieces).toEqual([64, 36, 64, 38]);
+  });
+
+  it('has had more service than one of another tenant that was computed once', async () => {
+    const { batch, submit, settle } = startScheduler({ maxConcurrent: 1 });
+    for (const [id, tenant] of ['again', 'once', 'again', 'once'].entries())
+      submit(new FakeSequence(id, { prompt: 20, answer: 4, flow: { tenant }, againAt: id === 0 ? 2 : 0 }));
+    await settle();
+    expect(batch.firsts).toEqual([0, 1, 3, 2]);
+  });
+});
+
 describe('keys and values of a request that is over', () => {
   it('are good for the next one of its conversation, unless a step of it failed', async () => {
     const { batch, submit, settle, scheduler, kinds } = startScheduler();

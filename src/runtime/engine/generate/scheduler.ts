@@ -251,8 +251,12 @@ export class Scheduler<S extends Schedulable> {
     const outcomes = await this.#options.batch.decode(entries.map(({ sequence }) => sequence));
     for (const entry of entries) {
       entry.tokens += 1;
-      this.#queue.charge(entry.flow, answerTokenCost);
-      this.#settle(entry, outcomes.get(entry.sequence) ?? { kind: 'goes-on' });
+      const outcome = outcomes.get(entry.sequence) ?? { kind: 'goes-on' };
+      const { pending } = entry.sequence;
+      // More than one: its keys have to be computed again.
+      const again = outcome.kind === 'goes-on' && pending > 1 ? pending : 0;
+      this.#queue.charge(entry.flow, answerTokenCost + again);
+      this.#settle(entry, outcome);
     }
   }
 

@@ -90,6 +90,11 @@ export class Sequence {
     return this.capacity - this.#ids.length;
   }
 
+  /** The table of positions that its keys are computed with. */
+  get table(): 'short' | 'long' {
+    return this.graph.session.tableOf(this.#ids.length);
+  }
+
   get cancelled(): boolean {
     return this.#cancelled;
   }
@@ -158,7 +163,10 @@ export class Sequence {
       ...(logprobs === undefined ? {} : { logprobs: [takenLogprob(logits, id, logprobs)] }),
       ...(answer.tokens === 1 ? { firstTokenMs: this.#prefillMs } : {}),
     });
+    const { table } = this;
     this.#ids.push(id);
+    // Its keys are of no use any more: it is filled again.
+    if (this.table !== table) this.cache.advance(0);
     if (finish === undefined) return false;
     emit({
       kind: 'done',

@@ -42,7 +42,7 @@ export class StepRunner {
     const pickedAt = this.#parts.clock.monotonic();
     const ids = sequence.next(max);
     const { session, feeds } = sequence.graph;
-    const run = session.prepare(feeds(), ids, sequence.cache, [ids.length - 1]);
+    const run = session.prepare(feeds(), ids, sequence.cache, [ids.length - 1], sequence.ids.length);
     return await this.#timed(pickedAt, sequence.adapter, { tokens: ids.length, run });
   }
 

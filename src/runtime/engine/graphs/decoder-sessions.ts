@@ -1,10 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Site } from '../../compiled/compile-target.ts';
-import { withExactActivations } from '../onnx/exact-activations.ts';
+import { roundsActivations, withExactActivations } from '../onnx/exact-activations.ts';
+import { type Graph, readGraph } from '../onnx/graph.ts';
 import { inject } from '../onnx/inject.ts';
+import { lengthUseOf } from '../onnx/lengths.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
+import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
 import type { Operators } from '../ort/profile.ts';
-import { alone, proveRows } from '../proofs/prove-rows.ts';
+import { cpuProvider } from '../ort/providers.ts';
+import { limitsOf } from '../proofs/limits.ts';
+import { provePieces } from '../proofs/prove-pieces.ts';
+import { proveRows } from '../proofs/prove-rows.ts';
+import { aloneOf, casesWith, tolerances } from '../proofs/row-answers.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { DecoderSession } from '../session/decoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
@@ -23,23 +30,67 @@ export type DecoderSessions = {
   readonly graphs: LoraGraphs;
   /** True when rows of different lengths and adapters can run together. */
   readonly rowsTogether: boolean;
+  /** Tokens of prompt and answer up to which answers are shown to be right. */
+  readonly maxTokens: number;
+  /** What is not allowed because it could not be shown to be right, and why. */
+  readonly limits: readonly string[];
   readonly graphDigest: string;
   /** Which provider runs how many operators of the base model; empty on the CPU. */
   readonly operators: Operators;
   release(): void;
 };
 
-export type DecoderSessionsOptions = ModelGraphsOptions & Pick<RunOptions, 'spin'>;
+export type DecoderSessionsOptions = ModelGraphsOptions &
+  Pick<RunOptions, 'spin'> & {
+    /** Tokens that the model says it takes. */
+    readonly contextLength: number;
+    /** See ModelSettings. */
+    readonly shortPositions: number | undefined;
+  };
+
+type Proved = Pick<DecoderSessions, 'rowsTogether' | 'maxTokens' | 'limits'>;
+
+/**
+ * What holds of sequences: in pieces as at once, beside others as alone; as far as the graph shows it, and running it.
+ * @throws MODEL_UNSUPPORTED
+ */
+const proveSequences = async (
+  sessions: Pick<DecoderSessions, 'base' | 'lora'>,
+  graph: Graph,
+  options: DecoderSessionsOptions & {
+    readonly key: string;
+    readonly tables: PositionTables | undefined;
+  },
+): Promise<Proved> => {
+  const { tables, provider, contextLength } = options;
+  const limits: string[] = [];
+  const warn = (message: string): void => {
+    limits.push(message);
+    options.warn(message);
+  };
+  const rounds = provider !== cpuProvider || roundsActivations(graph);
+  const { inPlace } = sessions.base;
+  const shortPositions = tables === undefined ? options.shortPositions : undefined;
+  const model = { inPlace, contextLength, rounds, shortPositions };
+  const shown = limitsOf(lengthUseOf(graph, tables), model);
+  for (const reason of shown.reasons) warn(reason);
+  const proof = { ...options, tolerance: tolerances[rounds ? 'rounded' : 'exact'], warn };
+  await provePieces(sessions, { ...proof, near: shown.near });
+  const rowsTogether = shown.together && (await proveRows(sessions.lora, proof));
+  return { rowsTogether, maxTokens: shown.maxTokens, limits };
+};
 
 /**
  * Opens both graphs.
  * @throws MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN; Error when the provider does not give the CPU's answers
  */
 export const openDecoderSessions = async (options: DecoderSessionsOptions): Promise<DecoderSessions> => {
-  const graphs = await modelGraphs(options, gatherLogitsRows);
+  const joined = joinPositionTables(options.graph);
+  const exported = joined === undefined ? options.graph : readGraph(joined.model);
+  const graphs = await modelGraphs({ ...options, graph: exported }, gatherLogitsRows);
   const { weightsFolder, optimised, sites } = graphs;
   const { threads, spin, headSize, provider, cacheDir } = options;
-  const graphOptions = { weightsFolder, optimised, threads, spin, headSize };
+  const graphOptions = { weightsFolder, optimised, threads, spin, headSize, tables: joined?.tables };
   const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
   const { base, lora, operators, proofKey } = await openOnProvider({
@@ -50,7 +101,7 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
       DecoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
     openExact: (graph) =>
       DecoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
-    answer: alone,
+    answer: aloneOf(casesWith(joined?.tables)),
   });
   const openSubset: OpenSubset = async (wanted) => {
     const subset = inject(graphs.base, options.family, wanted, pairDimensions(provider));
@@ -62,9 +113,10 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
     loraGraphs.release();
   };
   try {
+    const proof = { key: proofKey, cacheDir, tables: joined?.tables };
     await proveWiring(lora, proofKey, cacheDir);
-    const rowsTogether = await proveRows({ base, lora }, { ...options, graphDigest: proofKey });
-    return { base, lora, graphs: loraGraphs, rowsTogether, graphDigest, operators, release };
+    const proved = await proveSequences({ base, lora }, readGraph(graphs.base), { ...options, ...proof });
+    return { base, lora, graphs: loraGraphs, ...proved, graphDigest, operators, release };
   } catch (error) {
     release();
     throw error;

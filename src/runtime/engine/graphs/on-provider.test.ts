@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Feeds, LoraTensors } from '../adapters/feeds.ts';
 import { cpuProvider } from '../ort/providers.ts';
-import { openOnProvider } from './on-provider.ts';
+import { openOnProvider, proofKeyOf } from './on-provider.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'adaptlet-on-provider-'));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -86,7 +86,21 @@ describe('both graphs on a provider', () => {
 
   it('need no proof on the CPU', async () => {
     const graphs = graphsWith();
-    expect(await graphs.open(folder(), cpuProvider)).toMatchObject({ operators: {}, proofKey: 'g' });
+    expect(await graphs.open(folder(), cpuProvider)).toMatchObject({ operators: {} });
     expect(graphs.opened).toEqual(['base', 'lora']);
+  });
+});
+
+describe('what was proved', () => {
+  it('holds for its graph, provider, and library and processor only', () => {
+    const key = proofKeyOf(cpuProvider, 'g', 'here');
+    expect(proofKeyOf(cpuProvider, 'g', 'here')).toBe(key);
+    const others = [
+      proofKeyOf(cpuProvider, 'another', 'here'),
+      proofKeyOf(provider, 'g', 'here'),
+      proofKeyOf(cpuProvider, 'g', 'there'),
+      proofKeyOf(cpuProvider, 'g'),
+    ];
+    expect(new Set([key, ...others]).size).toBe(5);
   });
 });

@@ -5,7 +5,7 @@ import type { Feeds } from '../adapters/feeds.ts';
 import type { Operators } from '../ort/profile.ts';
 import { cpuProvider, readProvider } from '../ort/providers.ts';
 import { answersOf, expectedAnswers, proveProvider } from '../proofs/prove-provider.ts';
-import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
+import { machineKey } from '../session/runtime-options.ts';
 
 type Session = Parameters<typeof answersOf>[0]['base'] & {
   takeOperators(): Promise<Operators>;
@@ -50,13 +50,9 @@ const release = ({ base, lora }: Pair<Session>): void => {
   lora.release();
 };
 
-/** On the CPU a graph says everything; elsewhere a verdict is about a provider with its options, a library, a machine. */
-const proofKeyOf = (provider: string, graphDigest: string): string =>
-  provider === cpuProvider
-    ? graphDigest
-    : createHash('sha256')
-        .update([graphDigest, provider, onnxRuntimeVersion, machineKey()].join('\n'))
-        .digest('hex');
+/** A verdict is about a graph on a provider with its options, by one build of the library, with what this processor has. */
+export const proofKeyOf = (provider: string, graphDigest: string, machine = machineKey()): string =>
+  createHash('sha256').update([graphDigest, provider, machine].join('\n')).digest('hex');
 
 /**
  * Opens both graphs of a base model on a provider. Any but the CPU has to give the answers that the CPU gives with exact activations,

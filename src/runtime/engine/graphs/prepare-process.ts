@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { open, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
+import { readGraph } from '../onnx/graph.ts';
+import { joinPositionTables } from '../onnx/position-tables.ts';
 import { OnnxSession } from '../ort/session.ts';
 import { decoderAnswers, encoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
 import { sessionOptions } from '../session/runtime-options.ts';
@@ -13,11 +15,13 @@ import { preparedFiles } from './prepared-weights.ts';
  * process would never give back.
  */
 const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate'] = process.argv;
+const exported = readFileSync(model);
+const joined = joinPositionTables(readGraph(exported));
 const unaligned = { graph: join(folder, 'unaligned.onnx'), weights: 'unaligned.bin' };
 
 const optimise = async (): Promise<void> => {
   const options = sessionOptions({ threads: Number(threads) }, 'all');
-  const session = await OnnxSession.open(readFileSync(model), {
+  const session = await OnnxSession.open(joined?.model ?? exported, {
     ...options,
     weightsFolder: dirname(model),
     optimisedFile: unaligned.graph,
@@ -53,7 +57,7 @@ await rm(unaligned.graph);
 const answersOf =
   task === 'embed'
     ? encoderAnswers(Number(threads))
-    : decoderAnswers({ threads: Number(threads), headSize: Number(headSize) });
+    : decoderAnswers({ threads: Number(threads), headSize: Number(headSize), tables: joined?.tables });
 await provePrepared(
   {
     exported: { graph: model, weightsFolder: dirname(model), optimised: false },

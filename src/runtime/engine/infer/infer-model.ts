@@ -46,6 +46,7 @@ export const openInferModel = async (
       executionProvider: provider,
       refusedProviders: refused,
       operators: {},
+      limits: [],
       architecture: 'onnx',
       contextLength: 0,
       vocabSize: 0,

@@ -62,7 +62,7 @@ describe('the folder of a base model', () => {
     const model = openModelFolder(tinyModelFolder('fp32'));
     const graph = {
       ...readGraph(tinyModel('fp32')),
-      initializers: new Map([['w', { dims: [], dataType: 1, location }]]),
+      initializers: new Map([['w', { bytes: Buffer.alloc(0), dims: [], dataType: 1, location }]]),
     };
     expect(() => weightFilesOf(model, graph)).toThrow(/from outside its folder/);
   });

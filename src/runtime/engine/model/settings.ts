@@ -10,6 +10,8 @@ export type ModelSettings = {
   readonly vocabSize: number;
   /** Size of one attention head. */
   readonly headSize: number;
+  /** Tokens above which the model has other positions (LongRoPE); undefined where it has one kind only. */
+  readonly shortPositions: number | undefined;
   /** Tokens that end an answer. */
   readonly eosIds: ReadonlySet<number>;
 };
@@ -19,6 +21,13 @@ const tokenIds = z
   .union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())])
   .transform((ids) => (typeof ids === 'number' ? [ids] : ids));
 
+const ropeSchema = z.looseObject({
+  type: z.string().nullish(),
+  rope_type: z.string().nullish(),
+  original_max_position_embeddings: count.nullish(),
+});
+const longRopes: readonly string[] = ['longrope', 'su'];
+
 const configSchema = z.object({
   model_type: z.string(),
   max_position_embeddings: count,
@@ -27,6 +36,9 @@ const configSchema = z.object({
   num_attention_heads: count,
   head_dim: count.nullish(),
   eos_token_id: tokenIds.nullish(),
+  original_max_position_embeddings: count.nullish(),
+  rope_scaling: ropeSchema.nullish(),
+  rope_parameters: ropeSchema.nullish(),
 });
 const generationSchema = z.object({ eos_token_id: tokenIds.nullish() });
 const genaiSchema = z.object({
@@ -46,6 +58,19 @@ export const readModelJson = <T>(path: string, schema: z.ZodType<T>): T => {
   }
 };
 
+/** As Phi-3 has it where a configuration does not say it. */
+const defaultShortPositions = 4096;
+
+const shortPositionsOf = (config: z.infer<typeof configSchema>): number | undefined => {
+  const rope = [config.rope_parameters, config.rope_scaling].find((each) =>
+    [each?.rope_type, each?.type].some((kind) => longRopes.includes(kind ?? '')),
+  );
+  if (rope === undefined) return undefined;
+  return (
+    rope?.original_max_position_embeddings ?? config.original_max_position_embeddings ?? defaultShortPositions
+  );
+};
+
 /** Settings of a base model. The first file that names end tokens decides: generation, then GenAI, then model. */
 export const readSettings = (model: ModelFolder): ModelSettings => {
   const config = readModelJson(model.config, configSchema);
@@ -59,6 +84,7 @@ export const readSettings = (model: ModelFolder): ModelSettings => {
     modelType: config.model_type,
     contextLength: Math.min(config.max_position_embeddings, genai?.model.context_length ?? Infinity),
     vocabSize: config.vocab_size,
+    shortPositions: shortPositionsOf(config),
     headSize: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
     eosIds: new Set(eosIds),
   };

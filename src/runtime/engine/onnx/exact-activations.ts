@@ -1,9 +1,26 @@
-import { applyEdit, readGraph } from './graph.ts';
+import { applyEdit, type Graph, integerAttribute, readGraph } from './graph.ts';
 import { attributeField, nodeField } from './schema.ts';
 import { contentOf, readFields, textOf } from './wire.ts';
 
 /** Lets a kernel round activations, to 8 bits at level 4. */
-const roundsActivations = 'accuracy_level';
+const accuracyLevel = 'accuracy_level';
+/** The first level that is less exact than float32. */
+const firstRounded = 2;
+/** Linears that take activations of 8 bits. */
+const roundedLinears: ReadonlySet<string> = new Set([
+  'DynamicQuantizeLinear',
+  'DynamicQuantizeMatMul',
+  'MatMulInteger',
+  'MatMulIntegerToFloat',
+]);
+
+/** True where a kernel may round activations: steps of another shape then give answers that differ by more than the last bits. */
+export const roundsActivations = ({ nodes }: Pick<Graph, 'nodes'>): boolean =>
+  nodes.some(
+    (node) =>
+      roundedLinears.has(node.opType) ||
+      (node.opType === 'MatMulNBits' && (integerAttribute(node, accuracyLevel) ?? 0) >= firstRounded),
+  );
 
 /**
  * The graph with float32 activations in its quantised linears: what its weights mean, without the rounding that a kernel
@@ -19,7 +36,7 @@ export const withExactActivations = (model: Buffer): Buffer => {
           if (field.number !== nodeField.attribute) return true;
           const attribute = contentOf(node.bytes, field);
           const name = readFields(attribute).find(({ number }) => number === attributeField.name);
-          return name === undefined || textOf(attribute, name) !== roundsActivations;
+          return name === undefined || textOf(attribute, name) !== accuracyLevel;
         });
         return [
           node,

@@ -16,6 +16,8 @@ export type HandMadeGraph = {
   readonly nodes: readonly NewNode[];
   /** Names and shapes of float32 initializers. */
   readonly weights?: Readonly<Record<string, readonly number[]>>;
+  /** int64 initializers. */
+  readonly integers?: Readonly<Record<string, readonly number[]>>;
   readonly inputs?: readonly string[];
   readonly outputs?: readonly string[];
   /** Element type of the weights. */
@@ -24,7 +26,14 @@ export type HandMadeGraph = {
 
 /** A model around a graph; nothing in it needs to make sense. */
 export const handMade = (graph: HandMadeGraph): Buffer => {
-  const { nodes, weights = {}, inputs = [], outputs = [], dataType = elementType.float } = graph;
+  const {
+    nodes,
+    weights = {},
+    integers = {},
+    inputs = [],
+    outputs = [],
+    dataType = elementType.float,
+  } = graph;
   const content = Buffer.concat([
     ...nodes.map((node) => contentField(graphField.node, nodeMessage(node))),
     ...Object.entries(weights).map(([name, dims]) =>
@@ -33,6 +42,17 @@ export const handMade = (graph: HandMadeGraph): Buffer => {
         Buffer.concat([
           ...dims.map((size) => integerField(tensorField.dims, size)),
           integerField(tensorField.dataType, dataType),
+          contentField(tensorField.name, name),
+        ]),
+      ),
+    ),
+    ...Object.entries(integers).map(([name, values]) =>
+      contentField(
+        graphField.initializer,
+        Buffer.concat([
+          integerField(tensorField.dims, values.length),
+          integerField(tensorField.dataType, elementType.int64),
+          ...values.map((value) => integerField(tensorField.int64Data, value)),
           contentField(tensorField.name, name),
         ]),
       ),

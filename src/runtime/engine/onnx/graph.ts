@@ -36,6 +36,8 @@ export type Node = {
 };
 
 export type Initializer = {
+  /** The message, for copying. */
+  readonly bytes: Buffer;
   readonly dims: readonly number[];
   readonly dataType: number;
   /** File with the values, relative to the graph; undefined when they are inline. */
@@ -73,7 +75,8 @@ const readEntry = (entry: Buffer): { readonly key: string; readonly value: strin
   return { key, value };
 };
 
-const readInitializer = (tensor: Buffer): { readonly name: string } & Initializer => {
+/** A TensorProto. */
+export const readInitializer = (tensor: Buffer): { readonly name: string } & Initializer => {
   let name = '';
   let dataType = 0;
   let location: string | undefined;
@@ -87,7 +90,7 @@ const readInitializer = (tensor: Buffer): { readonly name: string } & Initialize
       if (entry.key === 'location') location = entry.value;
     }
   }
-  return { name, dims, dataType, location };
+  return { bytes: tensor, name, dims, dataType, location };
 };
 
 const readNode = (bytes: Buffer): Node => {
@@ -165,18 +168,23 @@ export const inputShape = (graph: Graph, name: string): readonly (number | strin
   return shapeOf(input);
 };
 
-/** Value of an integer attribute of a node, or undefined. */
-export const integerAttribute = (node: Node, name: string): number | undefined => {
+/** An AttributeProto of a node, or undefined. */
+export const attributeOf = (node: Node, name: string): Buffer | undefined => {
   for (const field of readFields(node.bytes)) {
     if (field.number !== nodeField.attribute) continue;
     const attribute = contentOf(node.bytes, field);
-    const fields = readFields(attribute);
-    const label = fields.find((f) => f.number === attributeField.name);
-    if (label === undefined || textOf(attribute, label) !== name) continue;
-    const value = fields.find((f) => f.number === attributeField.integer);
-    return value === undefined ? 0 : integerOf(attribute, value);
+    const label = readFields(attribute).find((f) => f.number === attributeField.name);
+    if (label !== undefined && textOf(attribute, label) === name) return attribute;
   }
   return undefined;
+};
+
+/** Value of an integer attribute of a node, or undefined. */
+export const integerAttribute = (node: Node, name: string): number | undefined => {
+  const attribute = attributeOf(node, name);
+  if (attribute === undefined) return undefined;
+  const value = readFields(attribute).find((f) => f.number === attributeField.integer);
+  return value === undefined ? 0 : integerOf(attribute, value);
 };
 
 const onlyGraph = (model: Buffer, fields: readonly Field[]): Field => {
@@ -191,9 +199,8 @@ const onlyGraph = (model: Buffer, fields: readonly Field[]): Field => {
   return graph;
 };
 
-/** Reads an ONNX model. Throws MODEL_INVALID for anything that is not one. */
-export const readGraph = (model: Buffer): Graph => {
-  const graph = contentOf(model, onlyGraph(model, readFields(model)));
+/** What a GraphProto holds: that of a model, or a branch of an If. */
+export const readGraphMessage = (graph: Buffer): Omit<Graph, 'model'> => {
   const nodes: Node[] = [];
   const initializers = new Map<string, Initializer>();
   const inputs: string[] = [];
@@ -207,8 +214,14 @@ export const readGraph = (model: Buffer): Graph => {
       initializers.set(name, initializer);
     }
   }
-  if (nodes.length === 0) throw new AdaptletError('MODEL_INVALID', 'The ONNX graph has no nodes');
-  return { model, nodes, initializers, inputs, outputs };
+  return { nodes, initializers, inputs, outputs };
+};
+
+/** Reads an ONNX model. Throws MODEL_INVALID for anything that is not one. */
+export const readGraph = (model: Buffer): Graph => {
+  const graph = readGraphMessage(contentOf(model, onlyGraph(model, readFields(model))));
+  if (graph.nodes.length === 0) throw new AdaptletError('MODEL_INVALID', 'The ONNX graph has no nodes');
+  return { model, ...graph };
 };
 
 /** Changes to a graph; what is not named here is copied byte for byte. */
@@ -217,6 +230,8 @@ export type GraphEdit = {
   readonly nodes: ReadonlyMap<Node, readonly Buffer[]>;
   /** ValueInfo messages of new required inputs. */
   readonly newInputs: readonly Buffer[];
+  /** TensorProtos of new initialisers. */
+  readonly newInitializers?: readonly Buffer[];
   /** Values whose recorded type and shape no longer hold. */
   readonly staleShapes: ReadonlySet<string>;
   /** New ValueInfo messages of graph outputs, by name. */
@@ -248,6 +263,7 @@ const editGraph = (graph: Buffer, nodes: readonly Node[], edit: GraphEdit): Buff
     } else parts.push(original);
   }
   parts.push(...[...shapes.values()].map((bytes) => contentField(graphField.valueInfo, bytes)));
+  parts.push(...(edit.newInitializers ?? []).map((bytes) => contentField(graphField.initializer, bytes)));
   parts.push(...edit.newInputs.map((bytes) => contentField(graphField.input, bytes)));
   return Buffer.concat(parts);
 };

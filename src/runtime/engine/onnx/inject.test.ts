@@ -1,10 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fixtureGraph } from '../../../../test/support/fixture-models.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { familyOf } from './families.ts';
 import { handMade, llamaLayer, tinyModel } from './graph.fixture.ts';
 import { inputShape, readGraph } from './graph.ts';
 import { inject, inputOf } from './inject.ts';
+import { lengthUseOf } from './lengths.ts';
+import { joinPositionTables } from './position-tables.ts';
 import { readFields, textOf } from './wire.ts';
 
 const llama = familyOf('llama');
@@ -257,8 +260,10 @@ describe('injecting LoRA into a graph', () => {
     expect(() => familyOf('gpt2')).toThrow(refused('MODEL_UNSUPPORTED', /"gpt2".*llama/));
   });
 
-  it('answers every damaged file with MODEL_INVALID or MODEL_UNSUPPORTED', () => {
-    const good = tinyModel('int4');
+  it.each([
+    ['int4', tinyModel('int4')],
+    ['LongRoPE', fixtureGraph('builder-phi3-longrope')],
+  ])('answers every damaged file of %s with MODEL_INVALID or MODEL_UNSUPPORTED', (_, good) => {
     const damage = fc.oneof(
       fc.nat(good.length - 1).map((length) => good.subarray(0, length)),
       fc.tuple(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 })).map(([at, flip]) => {
@@ -270,6 +275,9 @@ describe('injecting LoRA into a graph', () => {
     fc.assert(
       fc.property(damage, (bytes) => {
         try {
+          const graph = readGraph(bytes);
+          lengthUseOf(graph);
+          joinPositionTables(graph);
           inject(bytes, llama);
         } catch (error) {
           expect(error).toBeInstanceOf(AdaptletError);

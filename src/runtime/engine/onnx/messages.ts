@@ -96,3 +96,12 @@ export const renameInput = (node: Node, from: string, to: string): Buffer =>
       ? contentField(nodeField.input, to)
       : undefined,
   );
+
+/** The node with a value at one of its inputs, those before it absent where it had fewer; all else byte for byte. */
+export const withInput = (node: Node, place: number, value: string): Buffer => {
+  const inputs = Array.from({ length: Math.max(node.inputs.length, place + 1) }, (_, at) =>
+    at === place ? value : (node.inputs[at] ?? ''),
+  );
+  const rest = mapFields(node, (field) => (field.number === nodeField.input ? Buffer.alloc(0) : undefined));
+  return Buffer.concat([...inputs.map((input) => contentField(nodeField.input, input)), rest]);
+};

@@ -12,9 +12,17 @@ export const graphField = {
   valueInfo: 13,
 } as const;
 export const nodeField = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
-export const attributeField = { name: 1, integer: 3, integers: 8, type: 20 } as const;
+export const attributeField = { name: 1, integer: 3, tensor: 5, graph: 6, integers: 8, type: 20 } as const;
 export const attributeType = { integer: 2, integers: 7 } as const;
-export const tensorField = { dims: 1, dataType: 2, name: 8, externalData: 13 } as const;
+export const tensorField = {
+  dims: 1,
+  dataType: 2,
+  int32Data: 5,
+  int64Data: 7,
+  name: 8,
+  rawData: 9,
+  externalData: 13,
+} as const;
 export const entryField = { key: 1, value: 2 } as const;
 export const valueInfoField = { name: 1, type: 2 } as const;
 export const typeField = { tensor: 1 } as const;
@@ -23,7 +31,7 @@ export const shapeField = { dimension: 1 } as const;
 export const dimensionField = { value: 1, symbol: 2 } as const;
 
 /** TensorProto.DataType. */
-export const elementType = { float: 1, int64: 7 } as const;
+export const elementType = { float: 1, int32: 6, int64: 7 } as const;
 
 /** The domain of ONNX Runtime's own operators. */
 export const microsoftDomain = 'com.microsoft';

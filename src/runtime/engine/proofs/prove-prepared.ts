@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
-import { DecoderSession } from '../session/decoder-session.ts';
+import { type DecoderGraphOptions, DecoderSession } from '../session/decoder-session.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
 
 /** Token ids that every vocabulary has: what graphs are asked to be compared. */
@@ -18,10 +18,14 @@ export type AnswersOf = (place: GraphPlace) => Promise<Float32Array>;
 
 /** Logits of every position that a decoder gives. */
 export const decoderAnswers =
-  (options: { readonly threads: number; readonly headSize: number }): AnswersOf =>
+  ({ tables, ...options }: Pick<DecoderGraphOptions, 'threads' | 'headSize' | 'tables'>): AnswersOf =>
   async (place) => {
     const graph = gatherLogitsRows(readFileSync(place.graph));
-    const session = await DecoderSession.open(graph, [], { ...place, ...options });
+    const session = await DecoderSession.open(graph, [], {
+      ...place,
+      ...options,
+      tables: place.optimised ? tables : undefined,
+    });
     const feeds = session.feeds(new Map());
     const logits = await session.logitsOf(feeds, proofIds, [...proofIds.keys()]);
     feeds.release();

@@ -4,7 +4,7 @@ import { writeDurable } from '../../../disk/durable.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import type { Feeds, LoraTensors } from '../adapters/feeds.ts';
 import { Perturbation } from './perturbation.ts';
-import { distance, eachIsItsOwn, strength } from './prove-rows.ts';
+import { distance, eachIsItsOwn, strength } from './row-answers.ts';
 
 /** Answers to fixed inputs: without an adapter, then with each of two; of each input. */
 export type Answers = readonly (readonly Float32Array[])[];

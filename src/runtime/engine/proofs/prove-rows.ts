@@ -3,149 +3,135 @@ import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { Feeds } from '../adapters/feeds.ts';
+import type { PositionTables } from '../onnx/position-tables.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { RowCache } from '../session/kv-rows.ts';
 import { Perturbation } from './perturbation.ts';
+import { aloneOf, type Case, cases, eachIsItsOwn, strength, type Tolerance } from './row-answers.ts';
 
-/** The two graphs of a base model. */
-type Graphs = { readonly base: DecoderSession; readonly lora: DecoderSession };
+/** Logits of a step of each case by itself, and of one step of all of them. */
+type Steps = { readonly single: readonly Float32Array[]; readonly together: readonly Float32Array[] };
 
-/** Prompts of different lengths, by tokens that every vocabulary has, and the token after each. */
-const cases = [
-  { prompt: [3, 5, 7, 11], next: 13 },
-  { prompt: [17, 3, 13, 5, 11, 7, 2], next: 11 },
-  { prompt: [13, 2], next: 5 },
-] as const;
-
-/**
- * Batched kernels round differently, which activations of 8 bits amplify. A row with another one's adapter, or its keys and
- * values, would be nearer to that one than to itself.
- */
-const maxShare = 0.5;
-/** Strong ones at every linear make a deep model answer to the least rounding. */
-export const strength = 0.1;
-
-/** The largest difference of two answers; NaN where one is no number, Infinity where they are not of one length. */
-export const distance = (a: Float32Array, b: Float32Array): number => {
-  if (a.length !== b.length) return Infinity;
-  return a.reduce((max, value, index) => Math.max(max, Math.abs(value - (b[index] ?? Number.NaN))), 0);
-};
-
-/** Logits after each case by itself, with one adapter. */
-export const alone = async (session: DecoderSession, feeds: Feeds): Promise<readonly Float32Array[]> => {
-  const answers: Float32Array[] = [];
-  for (const { prompt, next } of cases) {
-    const cache = session.newCache(prompt.length + 1);
-    await session.prepare(feeds, prompt, cache, [prompt.length - 1])();
-    answers.push((await session.prepare(feeds, [next], cache, [0])()).slice());
-    cache.release();
-  }
-  return answers;
-};
-
-/** Logits of all cases in one step that feeds `decode`; their prompts by themselves before it, with `fills`. */
-const together = async (
-  { lora }: Graphs,
+/** `fills` are for the prompts, `decode` for a step of `count` rows from `first` on. */
+const stepsOf = async (
+  lora: DecoderSession,
+  asked: readonly Case[],
   fills: readonly Feeds[],
-  decode: Feeds,
-): Promise<readonly Float32Array[]> => {
-  const kv = lora.newRows({ rows: cases.length, capacity: 16 });
-  if (kv === undefined) return [];
-  try {
-    for (const [row, { prompt }] of cases.entries()) {
-      const feeds = fills[row];
-      if (feeds === undefined) return [];
-      await lora.prepare(feeds, prompt, new RowCache(kv, row), [prompt.length - 1])();
-    }
-    const span = kv.span(0, cases.length);
-    const step = {
-      ids: cases.map(({ next }) => [next]),
-      before: cases.map(({ prompt }) => prompt.length),
+  decode: (first: number, count: number) => Feeds,
+): Promise<Steps> => {
+  const kv = lora.newRows({ rows: asked.length, capacity: 16 });
+  if (kv === undefined) return { single: [], together: [] };
+  const step = async (first: number, count: number): Promise<readonly Float32Array[]> => {
+    const own = asked.slice(first, first + count);
+    const span = kv.span(first, count);
+    const rows = {
+      ids: own.map(({ next }) => [next]),
+      before: own.map(({ prompt }) => prompt.length),
+      lengths: own.map(({ prompt, length }) => length ?? prompt.length + 1),
     };
-    const logits = await lora.prepareRows(decode, step, { past: span, present: span }, [0])();
-    return cases.map((_, row) => logits.slice(row * lora.vocabSize, (row + 1) * lora.vocabSize));
+    const run = lora.prepareRows(decode(first, count), rows, { past: span, present: span }, [0]);
+    const logits = await run();
+    return own.map((_, row) => logits.slice(row * lora.vocabSize, (row + 1) * lora.vocabSize));
+  };
+  try {
+    for (const [row, { prompt, length }] of asked.entries()) {
+      const feeds = fills[row];
+      if (feeds === undefined) return { single: [], together: [] };
+      const cache = new RowCache(kv, row);
+      await lora.prepare(feeds, prompt, cache, [prompt.length - 1], length ?? prompt.length + 1)();
+    }
+    // Each writes where the step of all of them writes again.
+    const single: Float32Array[] = [];
+    for (const row of asked.keys()) single.push(...(await step(row, 1)));
+    return { single, together: await step(0, asked.length) };
   } finally {
     kv.release();
   }
 };
 
-/**
- * True when each row is near what its adapter gives for its tokens by itself, and far from everything else. `alones`: by
- * adapter, for the tokens of each row; `adapterOf` is the number of a row's adapter, unless told otherwise that of the row.
- */
-export const eachIsItsOwn = (
-  rows: readonly Float32Array[],
+/** The answers by adapter with those of some rows in their place. */
+const withRows = (
   alones: readonly (readonly Float32Array[])[],
-  adapterOf: (row: number) => number = (row) => row,
-): boolean =>
-  rows.length > 0 &&
-  rows.every((row, at) => {
-    const own = distance(row, alones[adapterOf(at)]?.[at] ?? new Float32Array(0));
-    const others = alones.flatMap((answers, adapter) =>
-      answers
-        .filter((_, of) => adapter !== adapterOf(at) || of !== at)
-        .map((answer) => distance(row, answer)),
-    );
-    return own <= maxShare * Math.min(...others);
-  });
+  rows: readonly Float32Array[],
+  adapterOf: (row: number) => number,
+): readonly (readonly Float32Array[])[] =>
+  alones.map((answers, adapter) =>
+    answers.map((answer, row) => (adapter === adapterOf(row) ? (rows[row] ?? answer) : answer)),
+  );
 
 /** Each row with its own adapter, by copies; then all with the first one, fed once. */
-const rowsAreTheirOwn = async (graphs: Graphs): Promise<boolean> => {
-  const { lora } = graphs;
+const rowsAreTheirOwn = async (
+  lora: DecoderSession,
+  asked: readonly Case[],
+  tolerance: Tolerance,
+): Promise<boolean> => {
   using first = new Perturbation(lora.sites, 2, strength);
   using second = new Perturbation(lora.sites, 3, strength);
   const adapters = [first, second, null];
   const bytes = lora.sites.reduce((sum, site) => sum + site.inFeatures + site.outFeatures + 32, 0);
   const copies = new AdapterRows(lora, {
     sites: lora.sites,
-    rows: cases.length,
-    budgetBytes: 16 * cases.length * bytes,
+    rows: asked.length,
+    budgetBytes: 16 * asked.length * bytes,
   });
   const feeds = adapters.map((adapter) => lora.feeds(adapter?.tensors() ?? new Map()));
   try {
     const alones: (readonly Float32Array[])[] = [];
-    for (const own of feeds) alones.push(await alone(lora, own));
-    if (!eachIsItsOwn(await together(graphs, feeds, copies.feeds(0, adapters)), alones)) return false;
+    for (const own of feeds) alones.push(await aloneOf(asked)(lora, own));
+    const passes = ({ single, together }: Steps, adapterOf: (row: number) => number): boolean =>
+      eachIsItsOwn(single, alones, adapterOf, tolerance.copies) &&
+      eachIsItsOwn(together, withRows(alones, single, adapterOf), adapterOf, tolerance.own);
+    const mixed = await stepsOf(lora, asked, feeds, (from, count) =>
+      copies.feeds(from, adapters.slice(from, from + count)),
+    );
+    if (!passes(mixed, (row) => row)) return false;
     const [one] = feeds;
     if (one === undefined) return false;
-    const rows = await together(
-      graphs,
-      cases.map(() => one),
-      one,
-    );
-    return eachIsItsOwn(rows, alones, () => 0);
+    const fills = asked.map(() => one);
+    return passes(await stepsOf(lora, asked, fills, () => one), () => 0);
   } finally {
     for (const own of feeds) own.release();
     copies.release();
   }
 };
 
+/** Where a graph has two tables of positions: rows with the one beside rows with the other, each both ways. */
+const rounds = (tables: PositionTables | undefined): readonly (readonly Case[])[] => {
+  if (tables === undefined) return [cases];
+  const long = tables.above + 1;
+  return [0, 1].map((side) =>
+    cases.map((asked, row) => (row % 2 === side ? { ...asked, length: long } : asked)),
+  );
+};
+
 /**
- * Proves once per graph that rows of different lengths and adapters can run in one step: each gives what its adapter gives
- * for its tokens by itself. False where a graph takes one sequence at a time, or does not pass. The verdict is kept in
- * `cacheDir`.
+ * Proves once that rows of different lengths, adapters and tables of positions can run in one step: each gives what it gives in a
+ * step by itself. False where a graph takes one sequence at a time, or does not pass. The verdict is kept in `cacheDir`.
  */
 export const proveRows = async (
-  graphs: Graphs,
+  lora: DecoderSession,
   options: {
-    readonly graphDigest: string;
+    /** Of graph, provider, library and machine. */
+    readonly key: string;
     readonly cacheDir: string;
+    readonly tables?: PositionTables | undefined;
+    readonly tolerance: Tolerance;
     readonly warn: (message: string) => void;
   },
 ): Promise<boolean> => {
-  const rows = graphs.lora.newRows({ rows: 1, capacity: 1 });
-  rows?.release();
-  if (rows === undefined) return false;
-  const verdict = join(options.cacheDir, 'rows', options.graphDigest);
+  if (!lora.inPlace) return false;
+  const verdict = join(options.cacheDir, 'rows', options.key);
   if (existsSync(verdict)) return true;
   try {
-    if (await rowsAreTheirOwn(graphs)) {
-      await writeDurable(verdict, 'rows of different lengths and adapters are their own\n');
-      return true;
+    for (const asked of rounds(options.tables)) {
+      if (await rowsAreTheirOwn(lora, asked, options.tolerance)) continue;
+      options.warn('requests run one by one: rows that run together differ from rows by themselves');
+      return false;
     }
-    options.warn('rows that run together differ from rows by themselves: requests run one by one');
+    await writeDurable(verdict, 'rows of different lengths and adapters are their own\n');
+    return true;
   } catch (error) {
-    options.warn(`rows cannot run together, requests run one by one: ${String(error)}`);
+    options.warn(`requests run one by one: rows cannot run together: ${String(error)}`);
+    return false;
   }
-  return false;
 };

@@ -4,6 +4,7 @@ import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapter
 import { readGraph } from '../onnx/graph.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
+import { type PositionTables, tableRowsInput } from '../onnx/position-tables.ts';
 import { PointerTable, StringTable } from '../ort/memory.ts';
 import { type Operators, takeOperators } from '../ort/profile.ts';
 import { OnnxSession } from '../ort/session.ts';
@@ -21,6 +22,8 @@ export type DecoderGraphOptions = RunOptions & {
   readonly optimised: boolean;
   /** Size of one attention head. */
   readonly headSize: number;
+  /** Those of the graph, where it has two. */
+  readonly tables?: PositionTables | undefined;
   /** See OnnxSessionOptions. */
   readonly profile?: string | undefined;
 };
@@ -37,10 +40,14 @@ const writesInPlace = (graph: Buffer, presents: readonly string[]): boolean => {
   return presents.every((name) => made.has(name));
 };
 
-/** Sequences of one step: their tokens, as many of each, and how many of each are in the cache already. */
+/**
+ * Sequences of one step: their tokens, as many of each, and how many of each are in the cache already. `lengths`: how many each
+ * has, those of later steps included; absent: it ends with this step.
+ */
 export type StepRows = {
   readonly ids: readonly (readonly number[])[];
   readonly before: readonly number[];
+  readonly lengths?: readonly number[];
 };
 
 /** Keys and values that a step feeds and fills, of all layers. */
@@ -50,9 +57,11 @@ export type StepCache = { readonly past: readonly OrtTensor[]; readonly present:
 export class DecoderSession {
   readonly sites: readonly Site[];
   readonly vocabSize: number;
+  /** Attention writes keys and values where those before them are: sequences can run together. */
+  readonly inPlace: boolean;
   readonly #session: OnnxSession;
   readonly #step: StepInputs;
-  readonly #inPlace: boolean;
+  readonly #tables: PositionTables | undefined;
   readonly #inputNames: StringTable;
   readonly #outputNames: StringTable;
   readonly #outputs: PointerTable;
@@ -63,12 +72,19 @@ export class DecoderSession {
   readonly #mask = new MaskBuffer();
   readonly #positions = new Int64Buffer(BigInt);
   readonly #rowPositions = new Int64Buffer();
+  readonly #tableRows = new Int64Buffer();
   readonly #logits = new LogitsBuffer();
 
-  private constructor(session: OnnxSession, step: StepInputs, sites: readonly Site[], inPlace: boolean) {
+  private constructor(
+    session: OnnxSession,
+    step: StepInputs,
+    sites: readonly Site[],
+    { inPlace, tables }: { readonly inPlace: boolean; readonly tables: PositionTables | undefined },
+  ) {
     this.#session = session;
     this.#step = step;
-    this.#inPlace = inPlace;
+    this.inPlace = inPlace;
+    this.#tables = tables;
     this.sites = sites;
     this.vocabSize = step.vocabSize;
     this.#lora = new LoraInputs(sites, session.inputs);
@@ -87,7 +103,7 @@ export class DecoderSession {
     sites: readonly Site[],
     options: DecoderGraphOptions,
   ): Promise<DecoderSession> {
-    const { optimised, weightsFolder, headSize, profile } = options;
+    const { optimised, weightsFolder, headSize, tables, profile } = options;
     const session = await OnnxSession.open(graph, {
       ...sessionOptions(options, optimised ? 'none' : 'all'),
       weightsFolder,
@@ -98,8 +114,11 @@ export class DecoderSession {
     try {
       const names = sites.flatMap(({ module }) => [inputOf(module, 'A'), inputOf(module, 'B')]);
       const step = readStepInputs(session, names, headSize);
+      if (step.names.includes(tableRowsInput) !== (tables !== undefined)) {
+        throw new AdaptletError('INTERNAL', `The graph has ${tables ? 'no' : 'an'} input ${tableRowsInput}`);
+      }
       const presents = step.cache.map(({ present }) => present);
-      return new DecoderSession(session, step, sites, writesInPlace(graph, presents));
+      return new DecoderSession(session, step, sites, { inPlace: writesInPlace(graph, presents), tables });
     } catch (error) {
       session.release();
       throw error;
@@ -111,24 +130,32 @@ export class DecoderSession {
    * was fed: such a graph takes one sequence at a time. Any graph of the same base model may use it.
    */
   newRows(size: { readonly rows: number; readonly capacity: number }): KvRows | undefined {
-    return this.#inPlace ? new KvRows(this.#step.cacheShape, size) : undefined;
+    return this.inPlace ? new KvRows(this.#step.cacheShape, size) : undefined;
+  }
+
+  /**
+   * The table of positions of a sequence of so many tokens. Keys that were computed with another one are of no use to it: a
+   * sequence that changes its table is computed again from its first token.
+   */
+  tableOf(tokens: number): 'short' | 'long' {
+    return this.#tables !== undefined && tokens > this.#tables.above ? 'long' : 'short';
   }
 
   /** Tokens of one sequence whose keys and values fit so many bytes. */
   tokensIn(bytes: number): number {
     const { cacheShape } = this.#step;
-    return this.#inPlace ? rowTokens(cacheShape, bytes) : Math.floor(bytes / 2 / tokenBytes(cacheShape));
+    return this.inPlace ? rowTokens(cacheShape, bytes) : Math.floor(bytes / 2 / tokenBytes(cacheShape));
   }
 
   /** Bytes that the cache of a sequence of so many tokens takes, apart from rows. */
   cacheBytes(tokens: number): number {
-    return (this.#inPlace ? 1 : 2) * tokens * tokenBytes(this.#step.cacheShape);
+    return (this.inPlace ? 1 : 2) * tokens * tokenBytes(this.#step.cacheShape);
   }
 
   /** Room for the keys and values of a sequence of up to `capacity` tokens. */
   newCache(capacity: number): KvCache {
     const { cacheShape } = this.#step;
-    return this.#inPlace ? new InPlaceCache(cacheShape, capacity) : new AppendingCache(cacheShape, capacity);
+    return this.inPlace ? new InPlaceCache(cacheShape, capacity) : new AppendingCache(cacheShape, capacity);
   }
 
   /**
@@ -143,16 +170,18 @@ export class DecoderSession {
   /**
    * Sets up a step for the tokens after those in the cache; the result runs it. `rows` are the positions, counted
    * from the first token of this step, whose logits are wanted: one block of vocabSize per row, valid until the next
-   * step of this session. Between the two nothing else may be set up.
+   * step of this session. Between the two nothing else may be set up. `length`: see {@link StepRows}.
    */
   prepare(
     feeds: Feeds,
     ids: readonly number[],
     cache: KvCache,
     rows: readonly number[],
+    length = cache.length + ids.length,
   ): () => Promise<Float32Array> {
     const total = cache.length + ids.length;
-    const run = this.prepareRows(feeds, { ids: [ids], before: [cache.length] }, cache.step(total), rows);
+    const step = { ids: [ids], before: [cache.length], lengths: [length] };
+    const run = this.prepareRows(feeds, step, cache.step(total), rows);
     return async () => {
       const logits = await run();
       cache.advance(total);
@@ -219,11 +248,11 @@ export class DecoderSession {
     this.#lora.release();
     for (const owned of [this.#inputNames, this.#outputNames, this.#outputs]) owned.free();
     const buffers = [this.#ids, this.#rows, this.#ones, this.#mask, this.#positions, this.#rowPositions];
-    for (const buffer of [...buffers, this.#logits]) buffer.free();
+    for (const buffer of [...buffers, this.#tableRows, this.#logits]) buffer.free();
   }
 
   /** In the order of {@link StepInputs.names}. */
-  #stepTensors({ ids, before }: StepRows, wanted: readonly number[]): readonly OrtTensor[] {
+  #stepTensors({ ids, before, lengths }: StepRows, wanted: readonly number[]): readonly OrtTensor[] {
     const [{ length: tokens } = []] = ids;
     const shape = [ids.length, tokens];
     const [first = 0] = before;
@@ -241,6 +270,15 @@ export class DecoderSession {
               before.flatMap((count) => Array.from({ length: tokens }, (_, at) => count + at)),
               shape,
             ),
+      [tableRowsInput]: () =>
+        this.#tableRows.tensorOf(
+          before.flatMap((count, row) => {
+            const long = this.tableOf(lengths?.[row] ?? count + tokens) === 'long';
+            const from = count + (long ? (this.#tables?.offset ?? 0) : 0);
+            return Array.from({ length: tokens }, (_, at) => from + at);
+          }),
+          shape,
+        ),
     };
     return this.#step.names.map((name) => {
       const make = tensors[name];

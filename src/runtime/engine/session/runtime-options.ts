@@ -43,9 +43,22 @@ const cpuFlags = (): string => {
   }
 };
 
-/** Short key of this kind of machine, of the library and of how graphs are optimised: prepacked weights are laid out for all. */
+const digestOf = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
+
+let machine: string | undefined;
+
+/**
+ * Short key of this kind of machine, of the build of the library and of how graphs are optimised: prepacked weights are laid out
+ * for all of them, and what was proved holds for all of them only.
+ */
 export const machineKey = (): string =>
-  createHash('sha256')
-    .update([platform(), arch(), cpus()[0]?.model ?? '', cpuFlags(), linearFusions, ort.path].join('\n'))
-    .digest('hex')
-    .slice(0, 12);
+  (machine ??= digestOf(
+    [
+      platform(),
+      arch(),
+      cpus()[0]?.model ?? '',
+      cpuFlags(),
+      linearFusions,
+      digestOf(readFileSync(ort.path)),
+    ].join('\n'),
+  ).slice(0, 12));

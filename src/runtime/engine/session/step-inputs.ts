@@ -1,5 +1,6 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
+import { tableRowsInput } from '../onnx/position-tables.ts';
 import type { OnnxSession, TensorInfo } from '../ort/session.ts';
 import type { CacheShape } from './kv-cache.ts';
 
@@ -36,7 +37,7 @@ export const readStepInputs = (
     .filter((name) => pastPattern.test(name))
     .map((past) => ({ past, present: past.replace('past_key_values', 'present') }));
   const names = [inputIds, attentionMask, logitsRowsInput];
-  if (there.has(positionIds)) names.push(positionIds);
+  names.push(...[positionIds, tableRowsInput].filter((name) => there.has(name)));
   const expected = new Set([...names, ...cache.map(({ past }) => past), ...loraNames]);
   const missing = [...expected].filter((name) => !there.has(name));
   const surplus = [...there].filter((name) => !expected.has(name));

@@ -31,8 +31,9 @@ export class FakeAdmin implements Admin {
       executionProvider: 'CPUExecutionProvider',
       refusedProviders: [{ provider: 'CUDAExecutionProvider', reason: 'no device' }],
       operators: {},
+      limits: [],
       memory: { budgetBytes: 1000, usedBytes: 100 },
-      limits: [{ flag: '--kv-memory', effect: 'requests wait', neededBytes: 3000, budgetBytes: 2000 }],
+      shortages: [{ flag: '--kv-memory', effect: 'requests wait', neededBytes: 3000, budgetBytes: 2000 }],
       disk: { budgetBytes: 2000, usedBytes: 200 },
       manifests: {
         folder: 'manifests',

@@ -91,6 +91,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
         executionProvider: 'CPUExecutionProvider',
         refusedProviders: [],
         operators: {},
+        limits: [],
       }),
     },
   });

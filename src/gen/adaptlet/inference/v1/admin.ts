@@ -52,8 +52,10 @@ export interface StatusResponse {
   refusedProviders: RefusedProvider[];
   /** Operators of the base model by the provider that runs them; empty when the CPU was asked for all. */
   operators: { [key: string]: number };
+  /** What the base model is not allowed to do because it could not be shown to be right, and why. A sentence each. */
+  limits: string[];
   /** Budgets of memory that kept requests from running together, since the runtime or its engine started. */
-  limits: Limit[];
+  shortages: Shortage[];
 }
 
 export interface StatusResponse_OperatorsEntry {
@@ -61,7 +63,7 @@ export interface StatusResponse_OperatorsEntry {
   value: number;
 }
 
-export interface Limit {
+export interface Shortage {
   /** The flag that sets the budget, such as --kv-memory. */
   flag: string;
   /** What happens instead, for people. */
@@ -401,6 +403,7 @@ function createBaseStatusResponse(): StatusResponse {
     refusedProviders: [],
     operators: {},
     limits: [],
+    shortages: [],
   };
 }
 
@@ -458,7 +461,10 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       StatusResponse_OperatorsEntry.encode({ key: key as any, value }, writer.uint32(138).fork()).join();
     });
     for (const v of message.limits) {
-      Limit.encode(v!, writer.uint32(146).fork()).join();
+      writer.uint32(146).string(v!);
+    }
+    for (const v of message.shortages) {
+      Shortage.encode(v!, writer.uint32(154).fork()).join();
     }
     return writer;
   },
@@ -620,7 +626,15 @@ export const StatusResponse: MessageFns<StatusResponse> = {
               break;
             }
 
-            message.limits.push(Limit.decode(reader, reader.uint32()));
+            message.limits.push(reader.string());
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.shortages.push(Shortage.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -692,7 +706,10 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         )
         : {},
       limits: globalThis.Array.isArray(object?.limits)
-        ? object.limits.map((e: any) => Limit.fromJSON(e))
+        ? object.limits.map((e: any) => globalThis.String(e))
+        : [],
+      shortages: globalThis.Array.isArray(object?.shortages)
+        ? object.shortages.map((e: any) => Shortage.fromJSON(e))
         : [],
     };
   },
@@ -757,7 +774,10 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       }
     }
     if (message.limits?.length) {
-      obj.limits = message.limits.map((e) => Limit.toJSON(e));
+      obj.limits = message.limits;
+    }
+    if (message.shortages?.length) {
+      obj.shortages = message.shortages.map((e) => Shortage.toJSON(e));
     }
     return obj;
   },
@@ -800,7 +820,8 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       },
       {},
     );
-    message.limits = object.limits?.map((e) => Limit.fromPartial(e)) || [];
+    message.limits = object.limits?.map((e) => e) || [];
+    message.shortages = object.shortages?.map((e) => Shortage.fromPartial(e)) || [];
     return message;
   },
 };
@@ -890,12 +911,12 @@ export const StatusResponse_OperatorsEntry: MessageFns<StatusResponse_OperatorsE
   },
 };
 
-function createBaseLimit(): Limit {
+function createBaseShortage(): Shortage {
   return { flag: "", effect: "", neededBytes: 0n, budgetBytes: 0n };
 }
 
-export const Limit: MessageFns<Limit> = {
-  encode(message: Limit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const Shortage: MessageFns<Shortage> = {
+  encode(message: Shortage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.flag !== "") {
       writer.uint32(10).string(message.flag);
     }
@@ -917,7 +938,7 @@ export const Limit: MessageFns<Limit> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Limit {
+  decode(input: BinaryReader | Uint8Array, length?: number): Shortage {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -926,7 +947,7 @@ export const Limit: MessageFns<Limit> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseLimit();
+      const message = createBaseShortage();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -974,7 +995,7 @@ export const Limit: MessageFns<Limit> = {
     }
   },
 
-  fromJSON(object: any): Limit {
+  fromJSON(object: any): Shortage {
     return {
       flag: isSet(object.flag) ? globalThis.String(object.flag) : "",
       effect: isSet(object.effect) ? globalThis.String(object.effect) : "",
@@ -991,7 +1012,7 @@ export const Limit: MessageFns<Limit> = {
     };
   },
 
-  toJSON(message: Limit): unknown {
+  toJSON(message: Shortage): unknown {
     const obj: any = {};
     if (message.flag !== "") {
       obj.flag = message.flag;
@@ -1008,11 +1029,11 @@ export const Limit: MessageFns<Limit> = {
     return obj;
   },
 
-  create(base?: DeepPartial<Limit>): Limit {
-    return Limit.fromPartial(base ?? {});
+  create(base?: DeepPartial<Shortage>): Shortage {
+    return Shortage.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<Limit>): Limit {
-    const message = createBaseLimit();
+  fromPartial(object: DeepPartial<Shortage>): Shortage {
+    const message = createBaseShortage();
     message.flag = object.flag ?? "";
     message.effect = object.effect ?? "";
     message.neededBytes = (object.neededBytes !== undefined && object.neededBytes !== null)

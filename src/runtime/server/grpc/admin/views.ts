@@ -86,7 +86,7 @@ export const statusMessage = (status: RuntimeStatus): StatusResponse => {
       totalBytes: uint(status.model.totalBytes),
     },
     memory: budget(status.memory),
-    limits: status.limits.map(({ neededBytes, budgetBytes, ...limit }) => ({
+    shortages: status.shortages.map(({ neededBytes, budgetBytes, ...limit }) => ({
       ...limit,
       neededBytes: uint(neededBytes),
       budgetBytes: uint(budgetBytes),
@@ -94,6 +94,7 @@ export const statusMessage = (status: RuntimeStatus): StatusResponse => {
     disk: budget(status.disk),
     refusedProviders: [...status.refusedProviders],
     operators: { ...status.operators },
+    limits: [...status.limits],
     manifests: { ...status.manifests, problems: [...status.manifests.problems] },
     adapters: status.adapters.map(adapterMessage),
     rollouts: status.rollouts.map(rolloutMessage),

@@ -1,0 +1,59 @@
+import { attributeOf, type Graph, type Initializer, type Node, readInitializer } from './graph.ts';
+import { attributeField, elementType, tensorField } from './schema.ts';
+import { contentOf, integerOf, readFields, readVarint, wireType } from './wire.ts';
+
+/** The nodes that make values, by value. */
+export const producersOf = (graph: Pick<Graph, 'nodes'>): ReadonlyMap<string, Node> =>
+  new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+
+/** The tensor of a Constant node; undefined for any other, and for a constant in another form. */
+export const tensorOfConstant = (node: Node): Initializer | undefined => {
+  if (node.opType !== 'Constant') return undefined;
+  const attribute = attributeOf(node, 'value');
+  const field = attribute && readFields(attribute).find((f) => f.number === attributeField.tensor);
+  return attribute && field && readInitializer(contentOf(attribute, field));
+};
+
+/** A constant by its name: an initialiser, or what a Constant node gives. */
+export const constantOf = (
+  graph: Pick<Graph, 'initializers'>,
+  producers: ReadonlyMap<string, Node>,
+  value: string,
+): Initializer | undefined => {
+  const producer = producers.get(value);
+  return graph.initializers.get(value) ?? (producer && tensorOfConstant(producer));
+};
+
+/** Sizes of the integers that a graph counts with, by element type. */
+const integerBytes = new Map<number, number>([
+  [elementType.int64, 8],
+  [elementType.int32, 4],
+]);
+/** Longer ones are tables. */
+const maxIntegers = 64;
+
+/** The integers of a small constant; undefined where it holds none, too many, or where they are in another file. */
+export const integersOf = ({ bytes, dataType, location }: Initializer): readonly number[] | undefined => {
+  const size = integerBytes.get(dataType);
+  if (size === undefined || location !== undefined) return undefined;
+  const values: number[] = [];
+  for (const field of readFields(bytes)) {
+    if (field.number === tensorField.rawData) {
+      const raw = contentOf(bytes, field);
+      if (raw.length > maxIntegers * size) return undefined;
+      for (let at = 0; at + size <= raw.length; at += size)
+        values.push(size === 8 ? Number(raw.readBigInt64LE(at)) : raw.readInt32LE(at));
+    } else if (field.number === tensorField.int64Data || field.number === tensorField.int32Data) {
+      if (field.wire === wireType.varint) values.push(integerOf(bytes, field));
+      else {
+        const packed = contentOf(bytes, field);
+        for (let at = 0; at < packed.length; ) {
+          const next = readVarint(packed, at, packed.length);
+          values.push(Number(BigInt.asIntN(64, next.value)));
+          at = next.end;
+        }
+      }
+    }
+  }
+  return values.length > maxIntegers ? undefined : values;
+};

@@ -1,0 +1,81 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { LengthUse } from '../onnx/lengths.ts';
+
+/**
+ * Borders up to here are crossed by running the graph; longer sequences would make a start slow. Where activations are rounded, what
+ * changes at a border could be as small as the rounding.
+ */
+const nearTokens = { exact: 64, rounded: 1 } as const;
+
+/** What a decoder graph may do, as far as following its lengths shows. */
+export type Limits = {
+  /** Rows of different lengths can share steps, if running them does not show otherwise. */
+  readonly together: boolean;
+  /** Tokens of prompt and answer up to which answers are shown to be right. */
+  readonly maxTokens: number;
+  /** Lengths that the proof by running has to cross. */
+  readonly near: readonly number[];
+  /** What is not allowed, and why. A sentence each. */
+  readonly reasons: readonly string[];
+};
+
+const listed = (what: readonly string[]): string =>
+  what.length > 3 ? `${what.slice(0, 3).join(', ')} and ${what.length - 3} more` : what.join(', ');
+
+/**
+ * A graph that appends to its keys and values takes one sequence at a time: what it makes of lengths concerns that one only.
+ * @throws MODEL_UNSUPPORTED where it cannot be known at what lengths a graph changes what it computes
+ */
+export const limitsOf = (
+  use: LengthUse,
+  model: {
+    readonly inPlace: boolean;
+    readonly contextLength: number;
+    /** Activations, to 8 bits. */
+    readonly rounds: boolean;
+    /** Tokens above which the model has other positions, where its graph does not have them. */
+    readonly shortPositions?: number | undefined;
+  },
+): Limits => {
+  if (use.chosen.length > 0) {
+    throw new AdaptletError(
+      'MODEL_UNSUPPORTED',
+      `The graph computes different things for different requests, and it cannot be shown when: ${listed(use.chosen)}`,
+    );
+  }
+  const { inPlace, contextLength, rounds, shortPositions = Infinity } = model;
+  const isNear = (border: number): boolean => border <= nearTokens[rounds ? 'rounded' : 'exact'];
+  const near = use.borders.filter(isNear);
+  const far = use.borders.find((border) => !isNear(border)) ?? Infinity;
+  // What is added to a length before it is compared moves the border by as much.
+  const shown = Math.max(1, far - 1 - near.reduce((sum, border) => sum + border, 0));
+  const reasons: string[] = [];
+  const together = !inPlace || use.mixed.length === 0;
+  if (!together) {
+    reasons.push(
+      `requests run one by one: an answer could depend on the requests beside it, as ${listed(use.mixed)}`,
+    );
+  }
+  if (shown < contextLength) {
+    reasons.push(
+      `requests of more than ${shown} tokens are refused: the graph compares lengths with ${far}, and it cannot be shown that a request in pieces is answered as at once beyond it`,
+    );
+  }
+  if (shortPositions < Math.min(shown, contextLength)) {
+    reasons.push(
+      `requests of more than ${shortPositions} tokens are refused: the model has other positions for them (LongRoPE), and its graph does not choose them in a form that is known`,
+    );
+  }
+  const positions = use.positions ?? Infinity;
+  if (positions < Math.min(shown, shortPositions, contextLength)) {
+    reasons.push(`requests of more than ${positions} tokens are refused: the graph has no more positions`);
+  }
+  return {
+    together,
+    maxTokens: Math.min(contextLength, shown, shortPositions, positions),
+    near: [...near, ...use.windows.filter((window) => window <= nearTokens.exact)].filter(
+      (border) => border < contextLength,
+    ),
+    reasons,
+  };
+};

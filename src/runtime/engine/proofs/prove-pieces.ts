@@ -1,0 +1,106 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeDurable } from '../../../disk/durable.ts';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Feeds } from '../adapters/feeds.ts';
+import type { PositionTables } from '../onnx/position-tables.ts';
+import type { DecoderSession } from '../session/decoder-session.ts';
+import { Perturbation } from './perturbation.ts';
+import { isItsOwn, strength, type Tolerance } from './row-answers.ts';
+
+type Graphs = { readonly base: DecoderSession; readonly lora: DecoderSession };
+
+/** Tokens that every vocabulary has. */
+const tokensOf = (length: number): readonly number[] =>
+  Array.from({ length }, (_, at) => 3 + ((at * at + 7 * at + length) % 15));
+
+/** Where a sequence ends, and where it is cut before that. */
+type Cut = { readonly length: number; readonly at: readonly number[] };
+
+/** Short ones; and across each border, with pieces that end before it, at it and behind it. */
+const cutsFor = (borders: readonly number[]): readonly Cut[] => [
+  { length: 5, at: [2, 4] },
+  { length: 8, at: [7] },
+  ...borders.map((border) => ({
+    length: border + 3,
+    at: [border - 1, border, border + 1].filter((at) => at > 0),
+  })),
+];
+
+const inPieces = async (
+  session: DecoderSession,
+  feeds: Feeds,
+  { length, at }: Cut,
+  known: number | undefined,
+): Promise<Float32Array> => {
+  const cache = session.newCache(length);
+  const ids = tokensOf(length);
+  try {
+    let logits = new Float32Array(0);
+    for (const end of new Set([...at, length])) {
+      const piece = ids.slice(cache.length, end);
+      const run = session.prepare(feeds, piece, cache, [piece.length - 1], known ?? length);
+      logits = (await run()).slice();
+    }
+    return logits;
+  } finally {
+    cache.release();
+  }
+};
+
+/** Which sequence is answered differently in pieces; undefined when none is. `known`: see StepRows.lengths. */
+const differing = async (
+  session: DecoderSession,
+  feeds: Feeds,
+  cuts: readonly Cut[],
+  { known, tolerance }: { readonly known: number | undefined; readonly tolerance: Tolerance },
+): Promise<Cut | undefined> => {
+  const atOnce: Float32Array[] = [];
+  for (const { length } of cuts) atOnce.push(await inPieces(session, feeds, { length, at: [] }, known));
+  for (const [index, cut] of cuts.entries()) {
+    const others = atOnce.filter((_, other) => other !== index);
+    const [own = new Float32Array(0)] = atOnce.slice(index);
+    if (!isItsOwn(await inPieces(session, feeds, cut, known), own, others, tolerance.own)) return cut;
+  }
+  return undefined;
+};
+
+/**
+ * Proves once that a sequence gives the same answer at once and in pieces, with and without an adapter, also across the lengths
+ * `near` which the graph may change something at. The verdict is kept in `cacheDir`.
+ * @throws MODEL_UNSUPPORTED
+ */
+export const provePieces = async (
+  { base, lora }: Graphs,
+  options: {
+    /** Of graph, provider, library and machine. */
+    readonly key: string;
+    readonly cacheDir: string;
+    readonly near: readonly number[];
+    readonly tables?: PositionTables | undefined;
+    readonly tolerance: Tolerance;
+  },
+): Promise<void> => {
+  const { tables, tolerance } = options;
+  const verdict = join(options.cacheDir, 'pieces', options.key);
+  if (existsSync(verdict)) return;
+  using adapter = new Perturbation(lora.sites, 2, strength);
+  const cuts = cutsFor(options.near);
+  const knowns = tables === undefined ? [undefined] : [undefined, tables.above + 1];
+  for (const [session, tensors] of [[base, new Map()] as const, [lora, adapter.tensors()] as const]) {
+    const feeds = session.feeds(tensors);
+    try {
+      for (const known of knowns) {
+        const cut = await differing(session, feeds, cuts, { known, tolerance });
+        if (cut === undefined) continue;
+        throw new AdaptletError(
+          'MODEL_UNSUPPORTED',
+          `The graph answers ${cut.length} tokens at once and in pieces (${cut.at.join(', ')}) differently`,
+        );
+      }
+    } finally {
+      feeds.release();
+    }
+  }
+  await writeDurable(verdict, 'a sequence in pieces is answered as at once\n');
+};
