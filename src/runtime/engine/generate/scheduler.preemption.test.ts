@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest';
+import { FakeSequence, startScheduler, turns } from './scheduler.fixture.ts';
+
+/** The steps that a sequence took part in. */
+const stepsOf = (log: readonly string[], id: number): readonly string[] =>
+  log.filter((step) => step.split(' ').slice(1).includes(String(id)));
+
+describe('a tenant without a place', () => {
+  const [greedy, other] = [{ tenant: 'greedy' }, { tenant: 'other' }];
+  const long = { prompt: 1, answer: 40 };
+
+  it('gets one at once from a tenant with several, whose paused request comes back and gives all of its tokens', async () => {
+    const { log, submit, settle, kinds, batch } = startScheduler({ maxConcurrent: 3 });
+    const greedies = [1, 2, 3].map((id) => submit(new FakeSequence(id, { ...long, flow: greedy })));
+    await turns(12);
+    submit(new FakeSequence(4, { prompt: 5, answer: 9, flow: other }));
+    await turns(2);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([1, 2, 4]);
+    expect(batch.paused.has(greedies[2]!)).toBe(true);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete', 4: 'complete' });
+    expect(greedies.map(({ given }) => given)).toEqual([40, 40, 40]);
+    expect(log.filter((step) => step.startsWith('pause'))).toEqual(['pause 3']);
+    expect(stepsOf(log, 3).filter((step) => step.startsWith('fill'))).toEqual([]);
+  });
+
+  it('waits while none can be paused, and gets the next place that is free', async () => {
+    const { batch, log, submit, settle } = startScheduler({ maxConcurrent: 2, refusesPause: () => true });
+    for (const id of [1, 2, 3]) submit(new FakeSequence(id, { ...long, flow: greedy }));
+    await turns(12);
+    submit(new FakeSequence(4, { ...long, flow: other }));
+    await settle();
+    expect(log.some((step) => step.startsWith('pause'))).toBe(false);
+    expect(batch.firsts).toEqual([1, 2, 4, 3]);
+  });
+
+  it('gets the only one in turns, so that neither waits for the whole answer of the other', async () => {
+    const { log, submit, settle, kinds } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { prompt: 1, answer: 500, flow: greedy }));
+    await turns(2);
+    submit(new FakeSequence(2, { prompt: 1, answer: 500, flow: other }));
+    await settle();
+    const pauses = log.filter((step) => step.startsWith('pause'));
+    expect(pauses.length).toBeGreaterThan(2);
+    expect(pauses.every((step, at) => step === `pause ${1 + (at % 2)}`)).toBe(true);
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete' });
+  });
+});
+
+describe('a request of a higher priority', () => {
+  it('takes the place of a lower one, which goes on after it', async () => {
+    const { batch, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { prompt: 1, answer: 30 }));
+    await turns(12);
+    submit(new FakeSequence(2, { prompt: 5, answer: 30, flow: { priority: 1 } }));
+    await turns(2);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([2]);
+    await settle();
+    expect([...endings]).toEqual([
+      [2, { kind: 'complete' }],
+      [1, { kind: 'complete' }],
+    ]);
+  });
+
+  it('waits for those that have just got their places', async () => {
+    const { log, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { prompt: 1, answer: 8 }));
+    await turns(2);
+    submit(new FakeSequence(2, { flow: { priority: 1 } }));
+    await settle();
+    expect(log.some((step) => step.startsWith('pause'))).toBe(false);
+    expect([...endings.keys()]).toEqual([1, 2]);
+  });
+});
+
+describe('requests that are paused', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((tenant) => ({ tenant }));
+  const long = { prompt: 1, answer: 40 };
+  /** Needs all of the room. */
+  const large = { prompt: 60, answer: 40 };
+
+  it('are none that would make way in vain', async () => {
+    const { log, batch, submit, settle } = startScheduler({ maxConcurrent: 2, tokens: 100 });
+    for (const id of [1, 2]) submit(new FakeSequence(id, { ...long, flow: a! }));
+    await turns(12);
+    submit(new FakeSequence(3, { ...large, flow: b! }));
+    await settle();
+    expect(log.filter((step) => step.startsWith('pause'))).toEqual([]);
+    expect(batch.firsts).toEqual([1, 2, 3]);
+  });
+
+  it('go on when the one that is next has no room beside what is saved for them', async () => {
+    const { log, submit, settle, endings } = startScheduler({ maxConcurrent: 2, tokens: 100 });
+    for (const id of [1, 2]) submit(new FakeSequence(id, { ...long, flow: a! }));
+    await turns(12);
+    submit(new FakeSequence(3, { ...long, flow: b! }));
+    await turns(2);
+    expect(log).toContain('pause 2');
+    submit(new FakeSequence(4, { ...large, flow: { ...c, priority: 1 } }));
+    await settle();
+    expect([...endings.keys()]).toEqual([1, 3, 2, 4]);
+  });
+});
