@@ -9,13 +9,13 @@ const everyMs = 50;
 /** A client gives up after so long. */
 const patienceMs = 10_000;
 
-type Failure = { readonly node: number; readonly why: string };
-type Answer = { readonly id: string; readonly choices: readonly { readonly text: string }[] };
+type Answer = { readonly choices: readonly { readonly text: string }[] };
 
 /** What the clients of one node saw. */
 export type Seen = {
   answered: number;
-  readonly failures: Failure[];
+  /** Why requests were not answered, one each. */
+  readonly failures: string[];
   /** Texts that are not those of the adapter that the answer names. */
   readonly wrong: string[];
   /** Adapters that answered. */
@@ -98,7 +98,7 @@ export class Requests implements AsyncDisposable {
         seen.longestGapMs = Math.max(seen.longestGapMs, now - lastAnswer);
         lastAnswer = now;
       } catch (error) {
-        seen.failures.push({ node, why: reasonOf(error) });
+        seen.failures.push(reasonOf(error));
       }
       await sleep(everyMs);
     }

@@ -26,19 +26,6 @@ export const patience = 120_000;
 export type Pod = {
   readonly metadata: { readonly name: string; readonly uid: string };
   readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly image: string }[] };
-  readonly status: {
-    readonly podIP?: string;
-    readonly conditions?: readonly {
-      readonly type: string;
-      readonly status: string;
-      readonly lastTransitionTime: string;
-    }[];
-    readonly containerStatuses?: readonly {
-      readonly name: string;
-      readonly restartCount: number;
-      readonly containerID?: string;
-    }[];
-  };
 };
 
 const ctr = ['ctr', '-n', 'k8s.io'];
