@@ -13,12 +13,15 @@ type VitestReport = {
     name: string;
     status: string;
     message: string;
+    startTime: number;
+    endTime: number;
     assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
   }[];
 };
 
 export type Failure = { file: string; test: string; message: string };
-export type Outcome = { passed: number; skipped: string[]; failures: Failure[] };
+/** `slow`: the files that took longest, as a line each. */
+export type Outcome = { passed: number; skipped: string[]; failures: Failure[]; slow: string[] };
 
 /** Runs a command in the project's root with its tools on the path; answers the exit code. */
 export const run = (command: string): Promise<number> =>
@@ -37,6 +40,14 @@ const failuresOf = (file: VitestReport['testResults'][number]): Failure[] => {
   return failed.map((t) => ({ file: name, test: t.fullName, message: t.failureMessages.join('\n') }));
 };
 
+const slowest = (files: VitestReport['testResults']): string[] =>
+  files
+    .map(({ name, startTime, endTime }) => ({ name, seconds: Math.round((endTime - startTime) / 1000) }))
+    .filter(({ seconds }) => seconds >= 20)
+    .toSorted((a, b) => b.seconds - a.seconds)
+    .slice(0, 10)
+    .map(({ name, seconds }) => `${seconds} s in ${relative(root, name)}`);
+
 /** Runs all files of a suite. */
 export const runSuite = async (suite: string): Promise<Outcome> => {
   const folder = await mkdtemp(join(tmpdir(), 'adaptlet-test-'));
@@ -49,6 +60,7 @@ export const runSuite = async (suite: string): Promise<Outcome> => {
       passed: tests.filter((t) => t.status === 'passed').length,
       skipped: tests.filter((t) => !['passed', 'failed'].includes(t.status)).map((t) => t.fullName),
       failures: json.testResults.flatMap(failuresOf),
+      slow: slowest(json.testResults),
     };
   } finally {
     await rm(folder, { recursive: true, force: true });

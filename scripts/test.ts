@@ -34,7 +34,7 @@ const prepare = async (suite: string): Promise<void> => {
 
 const failure = (test: string, message: string): Failure => ({ file: 'scripts/test.ts', test, message });
 
-const total: Outcome = { passed: 0, skipped: [], failures: [] };
+const total: Outcome = { passed: 0, skipped: [], failures: [], slow: [] };
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
 
 if (names.length === 0) {
@@ -53,6 +53,7 @@ if (!process.argv.includes('--checks-only')) {
       passed: 0,
       skipped: [],
       failures: [failure(suite, `no report: ${String(error)}`)],
+      slow: [],
     }));
     if (outcome.passed + outcome.failures.length === 0)
       outcome.failures.push(failure(suite, 'it ran no test'));
@@ -60,6 +61,7 @@ if (!process.argv.includes('--checks-only')) {
     console.log(
       `${suite}: ${outcome.passed} passed, ${outcome.failures.length} failed, ${outcome.skipped.length} skipped in ${seconds} s`,
     );
+    for (const line of outcome.slow) console.log(`  ${line}`);
     total.passed += outcome.passed;
     total.failures.push(...outcome.failures);
     total.skipped.push(...outcome.skipped);
