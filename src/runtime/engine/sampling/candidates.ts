@@ -9,9 +9,10 @@ export const allWeights = (
   { top, temperature }: Scale,
   weights: Float64Array,
 ): number => {
+  const steepness = 1 / temperature;
   let total = 0;
   for (let id = 0; id < weights.length; id += 1) {
-    const weight = expOfMinus((top - (logits[id] ?? 0)) / temperature);
+    const weight = expOfMinus((top - (logits[id] ?? 0)) * steepness);
     weights[id] = weight;
     total += weight;
   }
@@ -118,13 +119,14 @@ export class Candidates {
     const [from, ids, keys] = [this.#ids, this.#someIds, this.#keys];
     const [weights, uppers] = [this.#weights, this.#uppers];
     const [taken, last, lastKey] = [this.#count, this.#last, this.#lastKey];
+    const steepness = 1 / temperature;
     uppers.fill(0);
     let [count, mass] = [0, 0];
     for (let at = 0; at < taken; at += 1) {
       const key = keys[at] ?? 0;
       if (key < lastKey || (key === lastKey && at > last)) continue;
       const id = from[at] ?? 0;
-      const weight = expOfMinus((top - (logits[id] ?? 0)) / temperature);
+      const weight = expOfMinus((top - (logits[id] ?? 0)) * steepness);
       const half = upper(key);
       ids[count] = id;
       keys[count] = key;
