@@ -135,10 +135,10 @@ describe('a graph that changes its table of positions at a length', () => {
   });
 
   it('takes nothing of a conversation from before it went above the border', async () => {
-    const session = 'conversation';
-    const first = await host.ask(ask(null, border - 8, 4, { session }));
+    const scope = 'conversation';
+    const first = await host.ask(ask(null, border - 8, 4, { scope }));
     const ids = [...promptOf(border - 8, border - 8), ...first.ids];
-    const second: GenerateInput = { ...ask(null, 0, 20, { session }), prompt: { kind: 'ids', ids } };
+    const second: GenerateInput = { ...ask(null, 0, 20, { scope }), prompt: { kind: 'ids', ids } };
     const below = await host.ask(second);
     expect(below.done.cachedTokens).toBe(border - 5);
     expect(below.ids).toEqual((await atOnce(second)).ids);
@@ -154,10 +154,10 @@ describe('a graph that changes its table of positions at a length', () => {
   });
 
   it('takes nothing from above the border for a request below it', async () => {
-    const session = 'another';
-    await host.ask(ask(null, border + 8, 4, { session }));
+    const scope = 'another';
+    await host.ask(ask(null, border + 8, 4, { scope }));
     const ids = promptOf(border + 8, border + 8).slice(0, 40);
-    const below: GenerateInput = { ...ask(null, 0, 10, { session }), prompt: { kind: 'ids', ids } };
+    const below: GenerateInput = { ...ask(null, 0, 10, { scope }), prompt: { kind: 'ids', ids } };
     const answer = await host.ask(below);
     expect(answer.done.cachedTokens).toBe(0);
     expect(answer.ids).toEqual((await atOnce(below)).ids);
@@ -184,7 +184,7 @@ describe('a graph that changes its table of positions at a length', () => {
             ...inputs[which]!,
             tenant: pick(['a', 'a', 'b', 'c']),
             priority: pick([0, 0, 0, 1]),
-            ...pick([{}, { session: 's' }, { session: 't' }]),
+            ...pick([{}, { scope: 's' }, { scope: 't' }]),
           });
           running.push(asked.answer.then(({ ids }) => expect(ids).toEqual(expected[which]!.ids)));
           const turns = pick([0, 0, 5, 30]);

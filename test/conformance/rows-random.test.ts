@@ -25,8 +25,8 @@ describe('requests that come and go at random', () => {
     await host.close();
   });
 
-  it('give the tokens that each gives alone, of whatever tenant, priority and session, in memory of whatever size', async () => {
-    // Of all runs: in one, no request of a session may happen to begin as the one before it did.
+  it('give the tokens that each gives alone, of whatever tenant, priority and scope, in memory of whatever size', async () => {
+    // Of all runs: in one, no request of a scope may happen to begin as the one before it did.
     let reused = 0;
     await fc.assert(
       fc.asyncProperty(fc.nat(), fc.constantFrom(3, 5, 8, 12, 20, 40), async (seed, rows) => {
@@ -49,12 +49,12 @@ describe('requests that come and go at random', () => {
         for (let number = 0; number < 40; number += 1) {
           // Long prompts have something to use again.
           const which = pick([0, 1, 2, 3, 4, 5, 5, 5, 6, 7, 7, 7]);
-          const session = pick([undefined, 's', 't']);
+          const scope = pick([undefined, 's', 't']);
           const asked = host.start({
             ...eight[which]!,
             tenant: pick(['a', 'a', 'b', 'c']),
             priority: pick([0, 0, 0, 1]),
-            ...(session === undefined ? {} : { session }),
+            ...(scope === undefined ? {} : { scope }),
           });
           if (random() < 0.2) void asked.given(1 + Math.floor(random() * 15)).then(() => asked.cancel());
           running.push(

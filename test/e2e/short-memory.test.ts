@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TestNode } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
-/** Keys and values of one request that fills the context of the tiny model. */
+/** Keys and values of one request that fills the context of the tiny model: a second one has no room to begin. */
 const kvMemory = '128Ki';
 
 let node: TestNode;
@@ -40,7 +40,7 @@ it('a node whose memory holds one request at a time says that one runs and the o
     {
       flag: '--kv-memory',
       effect: 'requests wait while rows are free',
-      neededBytes: 262_144n,
+      neededBytes: 229_376n,
       budgetBytes: 131_072n,
     },
   ]);

@@ -25,7 +25,7 @@ export const engineSubject = (engine: EngineClient): Subject<Resident | undefine
 };
 
 const inputOf = (
-  { promptIds, maxTokens, sampling, tenant, session, priority }: Plan,
+  { promptIds, maxTokens, sampling, tenant, priority }: Plan,
   resident: Resident | undefined,
   number: number,
 ): GenerateInput => ({
@@ -35,8 +35,8 @@ const inputOf = (
   maxTokens,
   sampling,
   stop: [],
-  // Who asks, and in which conversation, may change when an answer comes, never what it says.
+  // Who asks, and what was asked before, may change when an answer comes, never what it says.
   tenant,
+  scope: 'soak',
   priority,
-  ...(session === undefined ? {} : { session }),
 });

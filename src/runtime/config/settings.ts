@@ -159,7 +159,14 @@ export const settingsSchema = z.object({
   kvMemory: bytes
     .prefault('512Mi')
     .describe(
-      'Memory for keys and values, copies included. A request starts when its prompt and all tokens that it asked for fit; `adaptlet status` says when requests waited for that. The rest keeps the latest conversations.',
+      'Memory for keys and values, copies included. A request starts when its prompt and some tokens fit, and waits again when those that run grow beyond the memory; `adaptlet status` says when requests waited for that. The rest keeps what prompts and answers began with.',
+    ),
+  prefixCache: z
+    .enum(['true', 'false'])
+    .prefault('true')
+    .transform((text) => text === 'true')
+    .describe(
+      'What a prompt begins with is computed once for all requests of a tenant with the same adapter, while kvMemory has room: an earlier turn of a conversation, a system prompt. false: each request computes all of it.',
     ),
   batchMemory: bytes
     .prefault('256Mi')

@@ -96,8 +96,11 @@ export type GenerateInput = {
   readonly logprobs?: number;
   /** Whose request it is: places are shared out fairly between tenants. Absent: the one without a name. */
   readonly tenant?: string;
-  /** The conversation that it is part of: keys and values of an earlier request of it may be used again. Absent: none. */
-  readonly session?: string;
+  /**
+   * Keys and values of what its prompt begins with may be those of another request of the same scope, which can see it by the
+   * time of its first token. Absent: of none.
+   */
+  readonly scope?: string;
   /** From -1000 to 1000; a higher one goes first. Absent: 0. */
   readonly priority?: number;
 };
@@ -134,14 +137,17 @@ export type GenerateEvent =
       readonly text: string;
       /** One for each id, where asked for. */
       readonly logprobs?: readonly TakenLogprob[];
-      /** With the first token: milliseconds of the steps that led to it, all that came between them left out. */
+      /**
+       * With the first token: milliseconds of the steps that led to it, all that came between them left out. Where the
+       * beginning of the prompt was there already: about what they would have taken for all of it.
+       */
       readonly firstTokenMs?: number;
     }
   | {
       readonly kind: 'done';
       readonly finishReason: FinishReason;
       readonly promptTokens: number;
-      /** Those of the prompt whose keys and values were there from an earlier request of the session. Absent: 0. */
+      /** Those of the prompt whose keys and values were there from other requests of the scope. Absent: 0. */
       readonly cachedTokens?: number;
       readonly completionTokens: number;
       readonly timing: Timing;
@@ -170,7 +176,7 @@ export type EngineLoad = {
   /** Requests that have a place, and requests that wait for one: for a row, or for memory of keys and values. */
   readonly running: number;
   readonly waiting: number;
-  /** Bytes of keys and values that requests have reserved or saved, and what they may have. */
+  /** Bytes of keys and values of requests that have a place, and what they may have. */
   readonly kvUsedBytes: number;
   readonly kvBudgetBytes: number;
   /** Requests that made way for others so far. */
@@ -178,6 +184,9 @@ export type EngineLoad = {
   /** Runs of the graph that decoded so far, and the tokens that they gave: rows that run together on average. */
   readonly decodeSteps: number;
   readonly decodedTokens: number;
+  /** Tokens of the prompts that got a place, and those of them whose keys and values were there already. */
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
   /** One at most for each budget. */
   readonly limits: readonly Limit[];
 };

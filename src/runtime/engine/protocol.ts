@@ -19,8 +19,10 @@ export type StartOptions = {
   readonly requireProvider?: boolean;
   readonly maxConcurrent: number;
   readonly maxQueue: number;
-  /** Memory for keys and values of the requests that run. Absent: 512 MiB. */
+  /** Memory for keys and values. Absent: 512 MiB. */
   readonly kvBudgetBytes?: number;
+  /** Keys and values of what prompts begin with are used again within a scope. Absent: they are. */
+  readonly prefixCache?: boolean;
   /** Memory for copies of the adapters that decode together. Absent: 256 MiB. */
   readonly batchBudgetBytes?: number;
   /** Milliseconds that a prompt may keep others from their next token. Absent: 100. */

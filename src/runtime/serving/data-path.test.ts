@@ -22,7 +22,7 @@ describe('the data path', () => {
     expect(asked[0]?.engineName).toBeNull();
   });
 
-  it('tells the engine whose request it is, and which session it may continue', async () => {
+  it('tells the engine whose request it is, and with whom it may share what prompts begin with', async () => {
     const { path, asked, request } = dataPathOver(planOf(), {});
     const context = { namespace: 'default', model: 'tiny', headers: new Map(), user: 'u1', session: 's1' };
     const { events } = await path.generate(
@@ -31,9 +31,7 @@ describe('the data path', () => {
       new AbortController().signal,
     );
     await Array.fromAsync(events);
-    expect(asked).toMatchObject([
-      { tenant: 'acme', session: '["default","acme","u1","s1"]', priority: 5, maxTokens: 4 },
-    ]);
+    expect(asked).toMatchObject([{ tenant: 'acme', scope: '["default","acme"]', priority: 5, maxTokens: 4 }]);
   });
 
   it('gives back its reference after the last event', async () => {

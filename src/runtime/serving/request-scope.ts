@@ -4,20 +4,17 @@ import type { RequestContext } from '../routing/request.ts';
 /**
  * Whose request the engine takes it for.
  *
- * Requests without a tenant share places as their namespace. A session is one of its caller only: who guesses the name of
- * somebody else's session must not see by an early first token what that one asked before. JSON keeps the parts apart,
- * whatever characters they have.
+ * Requests without a tenant share places as their namespace. What prompts begin with is computed once within a tenant, and
+ * without one for each user: who guesses what a stranger asked must not see by an early first token that the guess was
+ * right. JSON keeps the parts apart, whatever characters they have.
  */
 export const scopeOf = ({
   namespace,
   tenant,
   user,
-  session,
   priority,
-}: RequestContext): Pick<GenerateInput, 'tenant' | 'session' | 'priority'> => ({
+}: RequestContext): Required<Pick<GenerateInput, 'tenant' | 'scope'>> & Pick<GenerateInput, 'priority'> => ({
   tenant: tenant ?? namespace,
-  ...(session === undefined
-    ? {}
-    : { session: JSON.stringify([namespace, tenant ?? null, user ?? null, session]) }),
+  scope: JSON.stringify(tenant === undefined ? [namespace, null, user ?? null] : [namespace, tenant]),
   ...(priority === undefined ? {} : { priority }),
 });

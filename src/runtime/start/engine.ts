@@ -19,6 +19,7 @@ export const engineOptions = (
   maxConcurrent: settings.maxConcurrent,
   maxQueue: settings.maxQueue,
   kvBudgetBytes: settings.kvMemory,
+  prefixCache: settings.prefixCache,
   batchBudgetBytes: settings.batchMemory,
   maxDecodeStallMs: settings.maxDecodeStall,
   maxBatch: settings.maxBatch,

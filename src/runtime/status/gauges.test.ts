@@ -11,6 +11,8 @@ const idle: EngineLoad = {
   preemptions: 0,
   decodeSteps: 0,
   decodedTokens: 0,
+  promptTokens: 0,
+  cachedTokens: 0,
   limits: [],
 };
 

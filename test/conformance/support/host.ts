@@ -79,6 +79,7 @@ export class TestHost {
       maxConcurrent: 8,
       maxQueue: 16,
       kvBudgetBytes: 64 << 20,
+      prefixCache: true,
       batchBudgetBytes: 64 << 20,
       // Pieces of prompts of one size, whatever the machine does: int4 rounds differently in smaller ones.
       maxDecodeStallMs: 1e9,
@@ -140,10 +141,10 @@ export class TestHost {
     return this.start(input).answer;
   }
 
-  /** Tokens that each gives alone, without a session. */
+  /** Tokens that each gives alone, by itself from its first token on. */
   async alone(inputs: readonly GenerateInput[]): Promise<readonly (readonly number[])[]> {
     const answers: (readonly number[])[] = [];
-    for (const { session: _, ...input } of inputs) answers.push((await this.ask(input)).ids);
+    for (const { scope: _, ...input } of inputs) answers.push((await this.ask(input)).ids);
     return answers;
   }
 

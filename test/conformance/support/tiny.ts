@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,7 +49,8 @@ export const greedyOf = (
 export const compileFor = async (info: EngineInfo, folder: string, outFolder: string): Promise<string> => {
   const { file } = await compileAdapter({
     folder,
-    digest: `sha256:${'a'.repeat(64)}` as Digest,
+    // Of other weights it is another one.
+    digest: `sha256:${createHash('sha256').update(folder).digest('hex')}` as Digest,
     target: info,
     outFile: join(outFolder, `${folder.split('/').slice(-2).join('-')}.bin`),
     maxRank: 256,

@@ -88,7 +88,8 @@ export class AdapterTable<G extends FeedMaker = FeedMaker> {
     checkHeader(file, header, expected);
     const graph = await steps.run(() => graphFor(new Set(header.tensors.map(({ module }) => module))));
     const layout = memoryLayout(header.tensors);
-    const adapter = await steps.run(() => new LoadedAdapter(name, layout, { arena, graph }));
+    const { adapterDigest: digest } = header;
+    const adapter = await steps.run(() => new LoadedAdapter(name, layout, { digest, arena, graph }));
     try {
       const reading = readTensors(file, layout, adapter.bytesView());
       try {

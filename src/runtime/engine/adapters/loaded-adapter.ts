@@ -1,3 +1,4 @@
+import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { MemoryLayout } from '../../compiled/memory-layout.ts';
 import { inputOf } from '../onnx/inject.ts';
@@ -26,6 +27,8 @@ const pairPlaces = ({ places }: MemoryLayout): ReadonlyMap<string, PairPlace> =>
 /** An adapter in memory: its bytes in the arena, and the feeds made of them for the graph that it runs on. */
 export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   readonly name: string;
+  /** Of the artifact: a name can be given to other weights. */
+  readonly digest: Digest;
   readonly graph: G;
   /** The largest of its pairs. */
   readonly rank: number;
@@ -42,8 +45,13 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
    * Takes room in the arena. Between steps only.
    * @throws ADAPTER_MEMORY_FULL
    */
-  constructor(name: string, layout: MemoryLayout, parts: { readonly arena: Arena; readonly graph: G }) {
+  constructor(
+    name: string,
+    layout: MemoryLayout,
+    parts: { readonly digest: Digest; readonly arena: Arena; readonly graph: G },
+  ) {
     this.name = name;
+    this.digest = parts.digest;
     this.#arena = parts.arena;
     this.graph = parts.graph;
     this.#layout = layout;

@@ -42,6 +42,8 @@ export type GenerateHostOptions = HostOptions &
   AdapterOptions & {
     /** Memory for keys and values. */
     readonly kvBudgetBytes: number;
+    /** Keys and values of what a prompt begins with are used for other requests of its scope. */
+    readonly prefixCache: boolean;
     /** Milliseconds that a prompt may keep others from their next token. */
     readonly maxDecodeStallMs: number;
     /** Seeds of requests that bring none. */
@@ -214,13 +216,13 @@ export class GenerateHost implements EngineHost {
 
   #sequence({ id, input, adapter, emit }: Request, { count, ids: promptIds }: PromptTokens): Sequence {
     const { codec, settings } = this.#model;
-    const { clock, random } = this.#options;
+    const { clock, random, prefixCache } = this.#options;
     const { sampling, tenant = '', priority = 0 } = input;
     const maxTokens = tokensFor(input, count, this.#room);
     return new Sequence({
       id,
       flow: { tenant, adapter: input.engineName, priority },
-      scope: input.session,
+      scope: prefixCache ? input.scope : undefined,
       adapter,
       graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
       promptIds,

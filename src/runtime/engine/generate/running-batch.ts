@@ -1,4 +1,4 @@
-import type { Limit } from '../engine.ts';
+import type { EngineLoad, Limit } from '../engine.ts';
 import { type DecodeRow, type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
 import { KvMemory } from '../schedule/kv-memory.ts';
 import { Slots } from '../schedule/slots.ts';
@@ -19,12 +19,8 @@ export type RunningBatchParts = StepParts & {
 };
 
 /** A row less saves each step about what it costs to copy 100 tokens and, in two steps, an adapter. */
-const movePays = (sequence: Sequence): boolean =>
-  sequence.pending === 1 && sequence.left > 4 + sequence.ids.length / 100;
-
-/** Whose prefixes are whose: the digest is part of an adapter's name. */
-const prefixKey = ({ scope, adapter, table }: Sequence): string | undefined =>
-  scope === undefined ? undefined : JSON.stringify([scope, adapter?.name ?? null, table]);
+const movePays = (sequence: Sequence, alsoCopied: number): boolean =>
+  sequence.pending === 1 && sequence.left > 4 + (sequence.ids.length + alsoCopied) / 100;
 
 /**
  * The sequences that run, each in a slot with a row of keys and values, and their steps. Those that decode run together,
@@ -40,7 +36,7 @@ export class RunningBatch {
   readonly #memory: KvMemory | undefined;
   readonly #rowOf = new Map<Sequence, number>();
   readonly #limits = new Map<Limit['flag'], Limit>();
-  readonly #decoded = { decodeSteps: 0, decodedTokens: 0 };
+  readonly #did = { decodeSteps: 0, decodedTokens: 0, promptTokens: 0, cachedTokens: 0 };
   #apart: ReadonlySet<number> | undefined;
   #filling: Sequence | undefined;
 
@@ -53,18 +49,18 @@ export class RunningBatch {
 
   /** Gives the sequence a slot, with what is there of its keys and values; false when there is no room now. */
   place(sequence: Sequence): boolean {
-    const { kv, mixed } = this.#parts;
-    const row = this.#slots.choose((at) => mixed?.adapters.holds(at, sequence.adapter) ?? false);
+    const { kv } = this.#parts;
+    const row = this.#memory?.restingRow(sequence) ?? this.#slots.choose((at) => this.#costOf(at, sequence));
     if (row === undefined) return false;
     const placed =
       kv === undefined || this.#memory === undefined
         ? this.#placeApart(sequence)
         : this.#placeInRow(sequence, { kv, memory: this.#memory, row });
     if (!placed) {
-      const needed =
-        this.claimedBytes +
-        (kv?.bytesFor(sequence.capacity) ?? sequence.graph.session.cacheBytes(sequence.capacity));
-      this.#limited('--kv-memory', 'requests wait while rows are free', needed, this.#parts.kvBudgetBytes);
+      this.#noteMemory(
+        this.#memory?.neededFor(sequence) ??
+          this.claimedBytes + sequence.graph.session.cacheBytes(sequence.capacity),
+      );
       return false;
     }
     this.#slots.take(row, sequence);
@@ -72,32 +68,43 @@ export class RunningBatch {
     return true;
   }
 
-  /** The sequence is over: its slot is free. Its keys and values, if they are good, serve the next request of its conversation. */
-  leave(sequence: Sequence, areGood: boolean): void {
-    this.#memory?.forget(sequence);
+  /** Room for the next step of a sequence; false when others have to make way. */
+  grow(sequence: Sequence): boolean {
     const row = this.#rowOf.get(sequence);
-    if (row === undefined) return;
-    const key = areGood ? prefixKey(sequence) : undefined;
-    const ids = sequence.ids.slice(0, sequence.cache.length);
-    this.#free(sequence, row);
-    // What was reserved for the answer is free: it must not push out what is kept.
-    if (key !== undefined) this.#memory?.keep(key, ids, row);
+    if (row === undefined || this.#memory?.grow(row, sequence.ids.length) !== false) return true;
+    this.#noteMemory(this.#memory.neededFor());
+    return false;
+  }
+
+  /** The sequence is over: its slot is free. Its keys and values, if they are good, serve those that begin like it. */
+  leave(sequence: Sequence, areGood: boolean): void {
+    const row = this.#rowOf.get(sequence);
+    if (row === undefined) this.#memory?.forget(sequence);
+    else this.#free(sequence, row, { kept: areGood });
   }
 
   /** True when the sequence would have room once the others were paused: else they would be in vain. */
   fitsWithout(sequence: Sequence, others: readonly Sequence[]): boolean {
-    const rows = others.map((other) => ({ row: this.#rowOf.get(other) ?? -1, tokens: other.cache.length }));
-    return this.#memory?.fitsWithout(sequence, sequence.capacity, rows) ?? false;
+    const rows = others.flatMap((other) => this.#rowOf.get(other) ?? []);
+    return this.#memory?.fitsWithout(sequence, rows) ?? false;
   }
 
-  /** Saves a sequence's keys and values and takes its slot away; false when that is not possible. */
+  /**
+   * Takes a sequence's slot away, and keeps its keys and values for as long as there is room; false where sequences have
+   * no rows.
+   */
   pause(sequence: Sequence): boolean {
     const row = this.#rowOf.get(sequence);
-    const { length } = sequence.cache;
-    if (row === undefined || this.#memory?.canPause(row, length) !== true) return false;
-    this.#memory.pause(sequence, row, length);
-    this.#free(sequence, row);
+    if (row === undefined || this.#memory === undefined) return false;
+    this.#free(sequence, row, { kept: true, paused: true });
     return true;
+  }
+
+  /** Another sequence may have computed meanwhile what this one begins with. */
+  reuse(sequence: Sequence): void {
+    const row = this.#rowOf.get(sequence);
+    if (row === undefined || this.#memory === undefined) return;
+    this.#did.cachedTokens += sequence.reuse(this.#memory.reuse(row));
   }
 
   /** Ends the step that fills the sequence's prompt, by an error. A step of several goes on. */
@@ -131,23 +138,19 @@ export class RunningBatch {
       together: kv !== undefined,
       mixing: (asked) => this.#mixing(asked),
     });
-    this.#decoded.decodeSteps += runs.length;
-    this.#decoded.decodedTokens += sequences.length;
+    this.#did.decodeSteps += runs.length;
+    this.#did.decodedTokens += sequences.length;
     const outcomes = new Map<Sequence, Outcome>();
     for (const run of runs) await this.#runEach(run, outcomes);
     return outcomes;
   }
 
-  /** What it decoded so far, and the budgets that kept sequences from running together. */
-  get done(): {
-    readonly decodeSteps: number;
-    readonly decodedTokens: number;
-    readonly limits: readonly Limit[];
-  } {
-    return { ...this.#decoded, limits: [...this.#limits.values()] };
+  /** What it did so far, and the budgets that kept sequences from running together. */
+  get done(): Pick<EngineLoad, 'decodeSteps' | 'decodedTokens' | 'promptTokens' | 'cachedTokens' | 'limits'> {
+    return { ...this.#did, limits: [...this.#limits.values()] };
   }
 
-  /** Bytes of keys and values that are reserved or saved for requests. */
+  /** Bytes of keys and values of what runs. */
   get claimedBytes(): number {
     return this.#memory?.claimedBytes ?? this.#apartBytes();
   }
@@ -176,8 +179,19 @@ export class RunningBatch {
     if (neededBytes > before) this.#limits.set(flag, { flag, effect, neededBytes, budgetBytes });
   }
 
-  #free(sequence: Sequence, row: number): void {
-    this.#memory?.free(row);
+  #noteMemory(neededBytes: number): void {
+    this.#limited('--kv-memory', 'requests wait while rows are free', neededBytes, this.#parts.kvBudgetBytes);
+  }
+
+  /** A row for a newcomer: one that keeps something is taken last, of those the one that was used longest ago first. */
+  #costOf(row: number, { adapter }: Sequence): number {
+    const loses = this.#memory?.restCost(row) ?? 0;
+    const copies = this.#parts.mixed?.adapters.holds(row, adapter) === true ? 0 : 1;
+    return loses > 0 ? 1 + loses : copies;
+  }
+
+  #free(sequence: Sequence, row: number, how: { readonly kept: boolean; readonly paused?: boolean }): void {
+    this.#memory?.leave(row, how);
     if (this.#memory === undefined) sequence.cache.release();
     sequence.leave();
     this.#slots.leave(row);
@@ -188,13 +202,11 @@ export class RunningBatch {
     sequence: Sequence,
     { kv, memory, row }: { readonly kv: KvRows; readonly memory: KvMemory; readonly row: number },
   ): boolean {
-    const key = prefixKey(sequence);
-    if (!memory.reserve(sequence, row, sequence.capacity, key)) return false;
-    const cache = new RowCache(kv, row);
-    const resumed = memory.resume(sequence, row);
-    const reused = resumed > 0 || key === undefined ? 0 : memory.reuse(key, sequence.ids, row);
-    cache.advance(resumed + reused);
-    sequence.place(cache, reused);
+    const there = memory.take(sequence, row);
+    if (there === undefined) return false;
+    sequence.place(new RowCache(kv, row));
+    if (!sequence.begun) this.#did.promptTokens += sequence.promptTokens;
+    this.#did.cachedTokens += sequence.reuse(there);
     return true;
   }
 
@@ -217,12 +229,16 @@ export class RunningBatch {
   /** A row at an end moves into a free one between the others: each step is shorter then. */
   #closeGap(): void {
     const { kv } = this.#parts;
-    if (kv === undefined || this.#memory === undefined) return;
-    const gap = this.#slots.gap((sequence) => (movePays(sequence) ? sequence.cache.length : undefined));
+    const memory = this.#memory;
+    if (kv === undefined || memory === undefined) return;
+    const gap = this.#slots.gap(
+      (sequence, to) => (movePays(sequence, memory.restingTokens(to)) ? sequence.cache.length : undefined),
+      (row) => memory.restCost(row),
+    );
     const sequence = gap === undefined ? undefined : this.#slots.at(gap.from);
     if (gap === undefined || sequence === undefined) return;
     const { length } = sequence.cache;
-    if (!this.#memory.move(gap.from, gap.to, length)) return;
+    if (!memory.move(gap.from, gap.to, length)) return;
     const cache = new RowCache(kv, gap.to);
     cache.advance(length);
     sequence.place(cache);
@@ -246,7 +262,8 @@ export class RunningBatch {
 
   async #run(run: DecodeRun<Adapter>, outcomes: Map<Sequence, Outcome>): Promise<void> {
     const inSlots = Array.from({ length: run.count }, (_, index) => this.#slots.at(run.first + index));
-    const { logits, times } = await this.#steps.decode(run, inSlots);
+    const kept = inSlots.map((_, index) => this.#memory?.restingTokens(run.first + index) ?? 0);
+    const { logits, times } = await this.#steps.decode(run, inSlots, kept);
     const size = logits.length / run.count;
     for (const row of run.rows) {
       const sequence = this.#slots.at(row);

@@ -43,9 +43,16 @@ export class FakeSequence implements Schedulable {
     this.window = window;
   }
 
-  /** Tokens at most: what a place is taken for. */
+  /** Tokens at most. */
   get size(): number {
     return this.promptTokens + this.answer;
+  }
+  get tokens(): number {
+    return this.promptTokens + this.given;
+  }
+  /** Tokens that it has room for when somebody gets a place. */
+  get roomy(): number {
+    return Math.min(this.size, this.tokens + roomTokens);
   }
   get pending(): number {
     return this.promptTokens + this.given - (this.placed ? this.cached : 0);
@@ -63,10 +70,15 @@ export class FakeSequence implements Schedulable {
 
 export type Room = {
   readonly rows: number;
-  /** Tokens of all that have a place or are paused. */
+  /** Tokens of all that have a place. */
   readonly tokens: number;
   readonly refusesPause: (sequence: FakeSequence) => boolean;
+  /** Tokens that are left of a sequence that was paused. */
+  readonly keeps: (sequence: FakeSequence) => number;
 };
+
+/** As that of {@link KvMemory}; more than what whoever got a place gives before it may be taken away. */
+const roomTokens = 10;
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
 
@@ -82,6 +94,8 @@ export class FakeBatch implements Batch<FakeSequence> {
   readonly firsts: number[] = [];
   readonly placed = new Set<FakeSequence>();
   readonly paused = new Set<FakeSequence>();
+  /** Tokens that each has room for. */
+  readonly #grown = new Map<FakeSequence, number>();
   readonly over = new Set<FakeSequence>();
   /** Those whose keys and values may be built upon. */
   readonly good: number[] = [];
@@ -100,38 +114,54 @@ export class FakeBatch implements Batch<FakeSequence> {
   place(sequence: FakeSequence): boolean {
     this.#between();
     must(!this.placed.has(sequence) && !this.over.has(sequence), `${sequence.id} waits`);
-    const reserved = sum([...this.placed].map(({ size }) => size));
-    const saved = sum([...this.paused].filter((one) => one !== sequence).map(({ cached }) => cached));
-    if (this.placed.size >= this.#room.rows || reserved + saved + sequence.size > this.#room.tokens)
-      return false;
-    if (!this.paused.delete(sequence)) this.firsts.push(sequence.id);
+    const claimed = sum([...this.placed, sequence].map(({ roomy }) => roomy));
+    if (this.placed.size >= this.#room.rows || claimed > this.#room.tokens) return false;
+    if (this.paused.delete(sequence)) sequence.cached = Math.min(sequence.cached, this.#room.keeps(sequence));
+    else this.firsts.push(sequence.id);
     this.placed.add(sequence);
+    this.#grown.set(sequence, sequence.tokens);
     sequence.placed = true;
     return true;
+  }
+
+  grow(sequence: FakeSequence): boolean {
+    this.#between();
+    must(this.placed.has(sequence), `${sequence.id} has a place`);
+    const others = sum([...this.#grown].map(([one, tokens]) => (one === sequence ? 0 : tokens)));
+    if (others + sequence.tokens > this.#room.tokens) {
+      must(this.placed.size > 1, `${sequence.id} has room by itself`);
+      return false;
+    }
+    this.#grown.set(sequence, sequence.tokens);
+    return true;
+  }
+
+  reuse(): void {
+    this.#between();
   }
 
   leave(sequence: FakeSequence, areGood: boolean): void {
     this.#between();
     if (areGood) this.good.push(sequence.id);
     this.placed.delete(sequence);
+    this.#grown.delete(sequence);
     this.paused.delete(sequence);
     this.over.add(sequence);
     sequence.placed = false;
   }
 
   fitsWithout(sequence: FakeSequence, others: readonly FakeSequence[]): boolean {
-    const reserved = [...this.placed].filter((one) => !others.includes(one)).map(({ size }) => size);
-    const saved = [...this.paused, ...others].filter((one) => one !== sequence).map(({ cached }) => cached);
-    return sum(reserved) + sum(saved) + sequence.size <= this.#room.tokens;
+    const left = [...this.placed].filter((one) => !others.includes(one));
+    return sum([...left, sequence].map(({ roomy }) => roomy)) <= this.#room.tokens;
   }
 
   pause(sequence: FakeSequence): boolean {
     this.#between();
-    must(this.placed.has(sequence) && sequence.pending === 1, `${sequence.id} decodes`);
-    const all = [...this.paused, sequence];
-    const needed = sum(all.map(({ cached }) => cached)) + Math.max(...all.map(({ size }) => size));
-    if (needed > this.#room.tokens || this.#room.refusesPause(sequence)) return false;
+    must(this.placed.has(sequence), `${sequence.id} has a place`);
+    must(sequence.pending === 1 || sequence.cached === 0 || !sequence.runnable, `${sequence.id} decodes`);
+    if (this.#room.refusesPause(sequence)) return false;
     this.placed.delete(sequence);
+    this.#grown.delete(sequence);
     this.paused.add(sequence);
     sequence.placed = false;
     this.log.push(`pause ${sequence.id}`);
@@ -177,6 +207,7 @@ export class FakeBatch implements Batch<FakeSequence> {
     this.#between();
     for (const sequence of sequences) {
       must(this.placed.has(sequence), `${sequence.id} has a place`);
+      must(this.#grown.get(sequence) === sequence.tokens, `${sequence.id} has room for the step`);
       must(sequence.runnable && !sequence.cancelled, `${sequence.id} may run`);
     }
     this.#running = true;
@@ -215,9 +246,10 @@ export type StartOptions = Partial<Room> & {
 /** A scheduler over such a batch. */
 export const startScheduler = (options: StartOptions = {}) => {
   const { maxConcurrent = 8, maxQueue = 8, maxDecodeStallMs = 100 } = options;
-  const { rows = maxConcurrent, tokens = Infinity, refusesPause = () => false } = options;
+  const { rows = maxConcurrent, tokens = Infinity } = options;
+  const { refusesPause = () => false, keeps = () => Infinity } = options;
   const clock = new FakeClock();
-  const batch = new FakeBatch({ rows, tokens, refusesPause }, clock);
+  const batch = new FakeBatch({ rows, tokens, refusesPause, keeps }, clock);
   const endings = new Map<number, Ending>();
   const scheduler = new Scheduler<FakeSequence>({
     batch,

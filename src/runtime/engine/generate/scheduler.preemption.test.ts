@@ -77,19 +77,21 @@ describe('requests that are paused', () => {
   const [a, b, c] = ['a', 'b', 'c'].map((tenant) => ({ tenant }));
   const long = { prompt: 1, answer: 40 };
   /** Needs all of the room. */
-  const large = { prompt: 60, answer: 40 };
+  const large = { prompt: 95, answer: 5 };
 
   it('are none that would make way in vain', async () => {
-    const { log, batch, submit, settle } = startScheduler({ maxConcurrent: 2, tokens: 100 });
-    for (const id of [1, 2]) submit(new FakeSequence(id, { ...long, flow: a! }));
+    const { log, batch, submit, settle } = startScheduler({ maxConcurrent: 3, tokens: 100 });
+    for (const [id, flow] of [a, b, b].entries())
+      submit(new FakeSequence(id, { prompt: 1, answer: 28, flow: flow! }));
     await turns(12);
-    submit(new FakeSequence(3, { ...large, flow: b! }));
+    // The request of a tenant with one place does not make way.
+    submit(new FakeSequence(3, { ...large, flow: c! }));
     await settle();
     expect(log.filter((step) => step.startsWith('pause'))).toEqual([]);
-    expect(batch.firsts).toEqual([1, 2, 3]);
+    expect(batch.firsts).toEqual([0, 1, 2, 3]);
   });
 
-  it('go on when the one that is next has no room beside what is saved for them', async () => {
+  it('leave all of their room to the one that is next', async () => {
     const { log, submit, settle, endings } = startScheduler({ maxConcurrent: 2, tokens: 100 });
     for (const id of [1, 2]) submit(new FakeSequence(id, { ...long, flow: a! }));
     await turns(12);
@@ -98,6 +100,18 @@ describe('requests that are paused', () => {
     expect(log).toContain('pause 2');
     submit(new FakeSequence(4, { ...large, flow: { ...c, priority: 1 } }));
     await settle();
-    expect([...endings.keys()]).toEqual([1, 3, 2, 4]);
+    expect(endings.size).toBe(4);
+    expect(new Set([...endings.values()].map(({ kind }) => kind))).toEqual(new Set(['complete']));
+  });
+
+  it('run again what is not there any more, before they give their next token', async () => {
+    const { log, submit, settle, kinds } = startScheduler({ maxConcurrent: 1, keeps: () => 3 });
+    const first = submit(new FakeSequence(1, { prompt: 5, answer: 30, flow: a! }));
+    await turns(14);
+    submit(new FakeSequence(2, { prompt: 5, answer: 30, flow: { ...b, priority: 1 } }));
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete' });
+    expect(first.given).toBe(30);
+    expect(log.filter((step) => step === 'fill 1')).toHaveLength(2);
   });
 });

@@ -22,6 +22,10 @@ const parts: fc.Arbitrary<FakeParts> = fc.record({
     { weight: 3, arbitrary: fc.constant(Infinity) },
     { weight: 1, arbitrary: fc.integer({ min: 0, max: 9 }) },
   ),
+  againAt: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(0) },
+    { weight: 1, arbitrary: fc.integer({ min: 1, max: 30 }) },
+  ),
 });
 const which = fc.nat(99);
 const event = fc.oneof(
@@ -47,8 +51,10 @@ const settings = fc.record({
   maxQueue: fc.integer({ min: 0, max: 8 }),
   rows: fc.integer({ min: 1, max: 5 }),
   tokens: fc.constantFrom(roomTokens, roomTokens, 2 * roomTokens, Infinity),
-  /** Whose pause is refused. */
+  /** Whose pause is refused, where there is room for all. */
   refused: fc.subarray([0, 1, 2, 3, 4]),
+  /** What is left of the tokens of those that are paused. */
+  left: fc.constantFrom(0, 30, Infinity),
 });
 
 /** Plays events, then lets everything come to its end; what the places throw ends the run. */
@@ -56,8 +62,12 @@ const play = async (
   given: typeof settings extends fc.Arbitrary<infer T> ? T : never,
   events: readonly Event[],
 ) => {
-  const { refused, ...options } = given;
-  const scheduled = startScheduler({ ...options, refusesPause: ({ id }) => refused.includes(id % 5) });
+  const { refused, left, ...options } = given;
+  const scheduled = startScheduler({
+    ...options,
+    refusesPause: ({ id }) => options.tokens === Infinity && refused.includes(id % 5),
+    keeps: () => left,
+  });
   const { scheduler, submit } = scheduled;
   const accepted: FakeSequence[] = [];
   const cancelled = new Set<number>();
@@ -127,8 +137,9 @@ it('requests of one tenant, adapter and priority get their first places in the o
 it('whoever waits gets a place after a bounded number of steps, however many others keep coming', async () => {
   await fc.assert(
     fc.asyncProperty(settings, fc.array(parts, { minLength: 40, maxLength: 40 }), async (given, others) => {
-      const { refused: _refused, ...options } = given;
-      const { submit, batch, scheduler, log } = startScheduler({ ...options, maxQueue: 6 });
+      const { refused: _refused, left, ...options } = given;
+      const started = startScheduler({ ...options, maxQueue: 6, keeps: () => left });
+      const { submit, batch, scheduler, log } = started;
       let ids = 1;
       const come = (rest: FakeParts): void => {
         try {

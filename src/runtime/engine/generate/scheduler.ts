@@ -7,7 +7,7 @@ import type { Mutex } from '../mutex.ts';
 import { CompletionRate, retryAfterMs } from '../schedule/completion-rate.ts';
 import { FairQueue, type Flow } from '../schedule/fair-queue.ts';
 import { FillPace } from '../schedule/fill-pace.ts';
-import { victimsFor } from '../schedule/preemption.ts';
+import { type Running, victimForRoom, victimsFor } from '../schedule/preemption.ts';
 import type { Outcome } from './running-batch.ts';
 
 /** What the scheduler needs of a sequence. */
@@ -23,12 +23,14 @@ export type Schedulable = {
   taken(events: number): void;
 };
 
-/** Where sequences run. See `RunningBatch`. */
+/** Where sequences run. See `RunningBatch`. One that cannot pause a sequence has room for it to grow. */
 export type Batch<S> = {
   place(sequence: S): boolean;
+  grow(sequence: S): boolean;
   leave(sequence: S, areGood: boolean): void;
   fitsWithout(sequence: S, others: readonly S[]): boolean;
   pause(sequence: S): boolean;
+  reuse(sequence: S): void;
   interrupt(sequence: S): void;
   fill(sequence: S, max: number): Promise<Outcome>;
   decode(sequences: readonly S[]): Promise<ReadonlyMap<S, Outcome>>;
@@ -58,7 +60,8 @@ const answerTokenCost = 2;
 
 /**
  * Decides who runs: places go to those that wait by {@link FairQueue}, if need be from those that have had more
- * ({@link victimsFor}); steps alternate between one for all that decode and a piece of one prompt.
+ * ({@link victimsFor}); steps alternate between one for all that decode and a piece of one prompt. When those that run
+ * grow and there is no room for it, one of them waits again ({@link victimForRoom}).
  *
  * A sequence whose caller does not take its events sits out, but keeps its place.
  *
@@ -161,6 +164,7 @@ export class Scheduler<S extends Schedulable> {
     await Promise.resolve();
     for (;;) {
       this.#dropCancelled();
+      this.#grow();
       this.#admit();
       const step = this.#pick();
       if (step === undefined) break;
@@ -180,38 +184,59 @@ export class Scheduler<S extends Schedulable> {
     while (!this.#stopped) {
       const next = this.#queue.next();
       if (next === undefined) return;
-      const placed = this.#makePlace(next) ? next : this.#comeBack();
-      if (placed === undefined) return;
-      this.#queue.started(placed, placed.tokens === 0 ? placed.sequence.pending : 0);
-      placed.tokens = 0;
-      this.#running.push(placed);
+      if (!this.#makePlace(next)) return;
+      // Of one that comes back: what is not there any more.
+      this.#queue.started(next, next.sequence.pending - (next.tokens === 0 ? 0 : 1));
+      next.tokens = 0;
+      this.#running.push(next);
     }
   }
 
-  /** What is saved for those that are paused can take the room of the next one: they have to end before it then. */
-  #comeBack(): Entry<S> | undefined {
-    if (this.#running.length > 0) return undefined;
+  /**
+   * Room for the next step of all that run. Whoever gets a place has room for some tokens, and all others with it, so who
+   * makes way has given some since then: each time the answers come nearer to their ends.
+   */
+  #grow(): void {
     const { batch } = this.#options;
-    return this.#queue.items().find(({ tokens, sequence }) => tokens > 0 && batch.place(sequence));
+    for (;;) {
+      const short = this.#running.find(({ sequence }) => !batch.grow(sequence));
+      if (short === undefined) return;
+      this.#pause(this.#standing() ?? this.#victim() ?? short);
+    }
+  }
+
+  #victim(): Entry<S> | undefined {
+    return victimForRoom(this.#decoding(), (a, b) => this.#queue.beyond(a, b));
+  }
+
+  /** One that waits for its caller: else those that grow would wait for him as well. */
+  #standing(): Entry<S> | undefined {
+    return this.#running.findLast(({ sequence }) => !sequence.runnable);
+  }
+
+  #pause(entry: Entry<S>): boolean {
+    if (!this.#options.batch.pause(entry.sequence)) return false;
+    this.#running.splice(this.#running.indexOf(entry), 1);
+    this.#queue.pushBack(entry);
+    this.#preemptions += 1;
+    return true;
+  }
+
+  /** Those that could make way. */
+  #decoding(): readonly Running<Entry<S>>[] {
+    return this.#running
+      .filter(({ sequence }) => sequence.pending === 1)
+      .map((entry) => ({ sequence: entry, flow: entry.flow, tokens: entry.tokens }));
   }
 
   #makePlace(next: Entry<S>): boolean {
     const { batch, maxConcurrent } = this.#options;
     if (this.#running.length < maxConcurrent && batch.place(next.sequence)) return true;
-    const decoding = this.#running.filter(({ sequence }) => sequence.pending === 1);
-    const victims = victimsFor(
-      next.flow,
-      decoding.map((entry) => ({ sequence: entry, flow: entry.flow, tokens: entry.tokens })),
-      (a, b) => this.#queue.beyond(a, b),
-    );
+    const victims = victimsFor(next.flow, this.#decoding(), (a, b) => this.#queue.beyond(a, b));
     const sequences = victims.map(({ sequence }) => sequence);
     if (victims.length === 0 || !batch.fitsWithout(next.sequence, sequences)) return false;
     for (const victim of victims) {
-      if (!batch.pause(victim.sequence)) continue;
-      this.#running.splice(this.#running.indexOf(victim), 1);
-      this.#queue.pushBack(victim);
-      this.#preemptions += 1;
-      if (batch.place(next.sequence)) return true;
+      if (this.#pause(victim) && batch.place(next.sequence)) return true;
     }
     return false;
   }
@@ -239,6 +264,7 @@ export class Scheduler<S extends Schedulable> {
     const { batch, clock } = this.#options;
     const { sequence } = entry;
     this.#filledLast = true;
+    batch.reuse(sequence);
     const before = sequence.pending;
     const started = clock.monotonic();
     const outcome = await batch.fill(sequence, this.#pace.max);

@@ -7,6 +7,7 @@ import { eventWindow } from '../protocol.ts';
 import { type LogprobParts, takenLogprob } from '../sampling/logprobs.ts';
 import type { Sampler } from '../sampling/sampling.ts';
 import type { Flow } from '../schedule/fair-queue.ts';
+import type { KvOwner } from '../schedule/kv-memory.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import type { KvCache } from '../session/kv-cache.ts';
 import type { Answer } from './answer.ts';
@@ -17,7 +18,7 @@ export type Graph = { readonly session: DecoderSession; readonly feeds: () => Fe
 export type SequenceParts = {
   readonly id: number;
   readonly flow: Flow;
-  /** Within which keys and values of earlier requests may be used. */
+  /** Within which keys and values of other requests may be used; undefined: nowhere. */
   readonly scope: string | undefined;
   readonly adapter: LoadedAdapter<DecoderSession> | null;
   /** What runs this sequence by itself. */
@@ -41,13 +42,16 @@ export type StepTimes = {
   readonly switched: boolean;
 };
 
+/** Tokens of a prompt that take as long as a step takes by itself. */
+const stepTokens = 4;
+
 /** One request on its way from prompt to last token: its tokens, how many of them are in its cache, what it says. */
-export class Sequence {
+export class Sequence implements KvOwner {
   readonly id: number;
   readonly flow: Flow;
   readonly adapter: LoadedAdapter<DecoderSession> | null;
   readonly graph: Graph;
-  readonly scope: string | undefined;
+  readonly shares: boolean;
   /** Tokens of prompt and answer at most. */
   readonly capacity: number;
   readonly promptTokens: number;
@@ -68,7 +72,7 @@ export class Sequence {
     this.flow = parts.flow;
     this.adapter = parts.adapter;
     this.graph = parts.graph;
-    this.scope = parts.scope;
+    this.shares = parts.scope !== undefined;
     this.capacity = parts.capacity;
     this.promptTokens = parts.promptIds.length;
     this.#parts = parts;
@@ -82,7 +86,7 @@ export class Sequence {
 
   /** Tokens that steps have still to take: one while it decodes. */
   get pending(): number {
-    return this.#ids.length - (this.#cache?.length ?? 0);
+    return this.#ids.length - this.filled;
   }
 
   /** Tokens that it may give yet. */
@@ -91,8 +95,26 @@ export class Sequence {
   }
 
   /** The table of positions that its keys are computed with. */
-  get table(): 'short' | 'long' {
+  get #table(): 'short' | 'long' {
     return this.graph.session.tableOf(this.#ids.length);
+  }
+
+  /** Who may use its keys and values: of one scope, with the same weights, positions computed alike. */
+  get kvKey(): string {
+    const { scope } = this.#parts;
+    const whose = scope === undefined ? { id: this.id } : { scope };
+    const weights = this.adapter === null ? null : [this.adapter.name, this.adapter.digest];
+    return JSON.stringify([whose, weights, this.#table]);
+  }
+
+  /** Tokens whose keys and values there are. */
+  get filled(): number {
+    return this.#cache?.length ?? 0;
+  }
+
+  /** True once it has given a token. */
+  get begun(): boolean {
+    return this.#parts.answer.tokens > 0;
   }
 
   get cancelled(): boolean {
@@ -113,13 +135,17 @@ export class Sequence {
     this.#window += events;
   }
 
-  /**
-   * Where its keys and values are from now on; those of its first `cache.length` tokens are there already, `reused` of
-   * them from an earlier request.
-   */
-  place(cache: KvCache, reused = 0): void {
+  /** Where its keys and values are from now on; those of its first `cache.length` tokens are there already. */
+  place(cache: KvCache): void {
     this.#cache = cache;
-    this.#reused += reused;
+  }
+
+  /** The keys and values of so many tokens are there now: how many of its prompt need not be computed for that. */
+  reuse(tokens: number): number {
+    const more = this.begun ? 0 : tokens - this.filled;
+    this.cache.advance(tokens);
+    this.#reused += more;
+    return more;
   }
 
   get cache(): KvCache {
@@ -161,12 +187,12 @@ export class Sequence {
       ids: [id],
       text,
       ...(logprobs === undefined ? {} : { logprobs: [takenLogprob(logits, id, logprobs)] }),
-      ...(answer.tokens === 1 ? { firstTokenMs: this.#prefillMs } : {}),
+      ...(answer.tokens === 1 ? { firstTokenMs: this.#firstTokenMs } : {}),
     });
-    const { table } = this;
+    const table = this.#table;
     this.#ids.push(id);
     // Its keys are of no use any more: it is filled again.
-    if (this.table !== table) this.cache.advance(0);
+    if (this.#table !== table) this.cache.advance(0);
     if (finish === undefined) return false;
     emit({
       kind: 'done',
@@ -177,6 +203,12 @@ export class Sequence {
       timing: this.#timing(),
     });
     return true;
+  }
+
+  /** As if all of the prompt had been computed: what was there already says nothing about its adapter. */
+  get #firstTokenMs(): number {
+    const computed = this.promptTokens - this.#reused;
+    return (this.#prefillMs * (this.promptTokens + stepTokens)) / (computed + stepTokens);
   }
 
   #timing(): Extract<GenerateEvent, { kind: 'done' }>['timing'] {

@@ -46,17 +46,29 @@ export class StepRunner {
     return await this.#timed(pickedAt, sequence.adapter, { tokens: ids.length, run });
   }
 
-  /** The next token of each row of a run: logits of all its slots, one after the other. `inSlots` are the sequences there. */
-  async decode(run: DecodeRun<Adapter>, inSlots: readonly (Sequence | undefined)[]): Promise<Stepped> {
+  /**
+   * The next token of each row of a run: logits of all its slots, one after the other. `inSlots` are the sequences there,
+   * `kept` the tokens that free ones keep.
+   */
+  async decode(
+    run: DecodeRun<Adapter>,
+    inSlots: readonly (Sequence | undefined)[],
+    kept: readonly number[],
+  ): Promise<Stepped> {
     const pickedAt = this.#parts.clock.monotonic();
     const adapter = run.with.kind === 'one' ? run.with.adapter : undefined;
-    return await this.#timed(pickedAt, adapter, { tokens: run.count, run: this.#prepare(run, inSlots) });
+    const step = this.#prepare(run, inSlots, kept);
+    return await this.#timed(pickedAt, adapter, { tokens: run.count, run: step });
   }
 
-  #prepare(run: DecodeRun<Adapter>, inSlots: readonly (Sequence | undefined)[]): () => Promise<Float32Array> {
+  #prepare(
+    run: DecodeRun<Adapter>,
+    inSlots: readonly (Sequence | undefined)[],
+    kept: readonly number[],
+  ): () => Promise<Float32Array> {
     const { kv } = this.#parts;
     const wanted = new Set(run.rows);
-    // Rows that ride along write beyond their last token, where their own next step writes again.
+    // Rows that ride along write beyond their last token, where their own next step writes again; so do free ones.
     const decoding = inSlots.map((sequence, index) => (wanted.has(run.first + index) ? sequence : undefined));
     const { session, feeds } = this.#graphOf(run, decoding);
     if (kv === undefined) {
@@ -67,7 +79,7 @@ export class StepRunner {
       return session.prepareRows(feeds, rows, only.cache.step(length + 1), [0]);
     }
     const ids = decoding.map((sequence) => sequence?.next(1) ?? [0]);
-    const before = inSlots.map((sequence) => sequence?.cache.length ?? 0);
+    const before = inSlots.map((sequence, index) => sequence?.cache.length ?? kept[index] ?? 0);
     for (const [index, length] of before.entries()) kv.writes(run.first + index, length + 1);
     const span = kv.span(run.first, run.count);
     return session.prepareRows(feeds, { ids, before }, { past: span, present: span }, [0]);

@@ -17,7 +17,7 @@ type HostsOptions = GenerateHostOptions & EncodeHostOptions;
 /** What has a default. */
 type Tuning = Pick<
   HostsOptions,
-  'kvBudgetBytes' | 'batchBudgetBytes' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'
+  'kvBudgetBytes' | 'prefixCache' | 'batchBudgetBytes' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'
 >;
 
 export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions &
@@ -26,6 +26,7 @@ export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions
 
 const defaults: Tuning = {
   kvBudgetBytes: 512 << 20,
+  prefixCache: true,
   batchBudgetBytes: 256 << 20,
   maxDecodeStallMs: 100,
   maxBatch: 16,

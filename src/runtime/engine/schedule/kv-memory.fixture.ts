@@ -1,12 +1,12 @@
 import { afterEach, expect } from 'vitest';
 import { pagedShape, readTokens, writeTokens, writtenTokens } from '../session/kv-rows.fixture.ts';
 import { KvRows } from '../session/kv-rows.ts';
-import { KvMemory } from './kv-memory.ts';
+import { KvMemory, type KvOwner } from './kv-memory.ts';
 
 const shape = pagedShape;
 /** Of up to 64 tokens in a row, whose memory comes in pages; saved tokens take their own bytes. */
 export const page = 8 * 4096;
-export const capacity = 256;
+export const capacity = 512;
 export const rows = 4;
 
 const opened: { memory: KvMemory; kv: KvRows }[] = [];
@@ -25,15 +25,34 @@ afterEach(() => {
   }
 });
 
-/** Fills the first tokens of a row with values that are the seed's. */
-export const write = (kv: KvRows, row: number, tokens: number, seed: number): void =>
-  writeTokens(kv, shape, row, tokens, seed);
+/** Fills tokens of a row, from `first` on, with values that are the seed's. */
+export const write = (kv: KvRows, row: number, tokens: number, seed: number, first = 0): void =>
+  writeTokens(kv, shape, row, tokens, seed, first);
 const bytesOf = (heads: readonly Float32Array[]): Buffer =>
   Buffer.concat(heads.map(({ buffer }) => Buffer.from(buffer)));
-export const expectTokens = (kv: KvRows, row: number, tokens: number, seed: number): void => {
-  const [there, written] = [readTokens(kv, shape, row, tokens), writtenTokens(shape, tokens, seed)];
+/** The tokens of a row from `first` on are those of the seed. */
+export const expectTokens = (kv: KvRows, row: number, tokens: number, seed: number, first = 0): void => {
+  const there = readTokens(kv, shape, row, tokens, first);
+  const written = writtenTokens(shape, tokens, seed).map((head) => head.slice(first * shape.headSize));
   expect(bytesOf(there).equals(bytesOf(written))).toBe(true);
 };
 
 export const idsOf = (count: number, from = 0): readonly number[] =>
   Array.from({ length: count }, (_, at) => from + at);
+
+/** A sequence by numbers. */
+export class FakeOwner implements KvOwner {
+  kvKey: string;
+  readonly shares: boolean;
+  ids: readonly number[];
+  filled: number;
+  readonly capacity: number;
+
+  constructor(ids: readonly number[], { key = 'a', filled = 0, shares = true, most = capacity } = {}) {
+    this.kvKey = key;
+    this.ids = ids;
+    this.filled = filled;
+    this.shares = shares;
+    this.capacity = Math.max(ids.length, most);
+  }
+}

@@ -1,267 +1,326 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { copyBytes, type KvRows, type SavedTokens } from '../session/kv-rows.ts';
+import { blockTokens, commonLength, PrefixTree } from './prefix-tree.ts';
 
-/** Keys and values of a request that is over, for the next one of its conversation. */
-type Prefix = { readonly ids: readonly number[]; readonly saved: SavedTokens };
+/** A sequence, as far as its keys and values go. */
+export type KvOwner = {
+  /** Whose keys and values may be used for it; of one with another key never. */
+  readonly kvKey: string;
+  /** False where they are for nobody but itself. */
+  readonly shares: boolean;
+  readonly ids: readonly number[];
+  /** Tokens of them whose keys and values there are. */
+  readonly filled: number;
+  /** Tokens at most. */
+  readonly capacity: number;
+};
 
+/** What a row was left with: a beginning that others may have. */
+type Rest = Pick<KvOwner, 'kvKey'> & {
+  readonly ids: readonly number[];
+  /** When it was used last; for ever, while its owner is paused. */
+  readonly used: number;
+};
+
+/** What has a row, and the tokens that there is room for. */
+type Taken = { readonly owner: KvOwner; readonly tokens: number };
+
+/** Tokens that whoever gets a row has room for, and everybody else with it: what is done for it must pay. */
+export const roomTokens = 128;
 /** Fewer are computed faster than they are looked after. */
 const minTokens = 16;
-
-const sum = (numbers: Iterable<number>): number => {
-  let total = 0;
-  for (const number of numbers) total += number;
-  return total;
-};
-
-const commonLength = (a: readonly number[], b: readonly number[]): number => {
-  const end = Math.min(a.length, b.length);
-  for (let at = 0; at < end; at += 1) if (a[at] !== b[at]) return at;
-  return end;
-};
+const maxBlocks = 4096;
 
 /**
- * The memory budget of keys and values. What runs has its worst case reserved, what is paused is saved elsewhere; the
- * rest of the budget keeps prefixes of conversations, the latest ones.
+ * The memory budget of keys and values. A sequence that runs has what is there of it, by pages, and grows; the rest of the
+ * budget keeps beginnings that later ones may have: in the rows where they are, and of rows that were needed, by blocks.
  *
- * Guarantees: the bytes that rows, paused sequences and prefixes take together stay within the budget, also while some are
- * copied; a free row between two that are reserved counts with the page per head that it takes when it rides along in
- * a step. Prefixes make way for requests, never the other way round.
+ * Guarantees: the bytes that rows and blocks take together stay within the budget, also while some are copied; a free row
+ * between two that are taken counts with what a step writes there when it rides along. What is kept makes way for what
+ * runs, never the other way round, and of what is kept the beginnings of those that are paused go last.
  */
 export class KvMemory {
   readonly #kv: KvRows;
   readonly #budgetBytes: number;
-  /** By row. */
-  readonly #reserved = new Map<number, number>();
-  /** What is saved for whom, and the bytes of a row that they will need again. */
-  readonly #paused = new Map<object, { readonly saved: SavedTokens; readonly needed: number }>();
-  /** By scope and adapter, the latest last. */
-  readonly #prefixes = new Map<string, Prefix>();
+  /** By row, and the tokens that each has room for. */
+  readonly #taken = new Map<number, Taken>();
+  readonly #rests = new Map<number, Rest>();
+  readonly #tree = new PrefixTree();
+  #now = 0;
 
   constructor(kv: KvRows, budgetBytes: number) {
     this.#kv = kv;
     this.#budgetBytes = budgetBytes;
   }
 
-  /** Bytes that are reserved or held. */
+  /** Bytes that are taken or kept. */
   get usedBytes(): number {
-    return this.#usedBytes() + this.#pausedBytes();
+    const taken = [...this.#taken.keys()];
+    const [first, last] = [Math.min(...taken), Math.max(...taken)];
+    let bytes = this.#tree.bytes;
+    for (let row = 0; row < this.#kv.rows; row += 1) {
+      // What a step writes into a free row that rides along is behind what the row keeps.
+      const riding = row > first && row < last ? this.restingTokens(row) + 1 : 0;
+      const needed = this.#kv.bytesFor(this.#taken.get(row)?.tokens ?? riding);
+      bytes += Math.max(needed, this.#kv.heldBytes(row));
+    }
+    return bytes;
   }
 
-  /** Bytes that are reserved or saved for requests. */
+  /** Bytes of what runs. */
   get claimedBytes(): number {
-    return sum(this.#reserved.values()) + this.#pausedBytes();
+    return this.#taken.values().reduce((sum, { tokens }) => sum + this.#kv.bytesFor(tokens), 0);
   }
 
-  get prefixes(): number {
-    return this.#prefixes.size;
+  /** Bytes that would let all that run do so, and a newcomer beside them. */
+  neededFor(newcomer?: KvOwner): number {
+    const taken = new Map(this.#taken);
+    return this.#claims(newcomer === undefined ? taken : taken.set(-1, of(newcomer)), withRoom);
+  }
+
+  /** Tokens that are kept in a free row. */
+  restingTokens(row: number): number {
+    return this.#rests.get(row)?.ids.length ?? 0;
+  }
+
+  /** How much it costs to lose what a free row keeps: nothing, or more the later it was used. */
+  restCost(row: number): number {
+    return this.#rests.get(row)?.used ?? 0;
+  }
+
+  /** The free row that has most of what `owner` begins with, where that is more than elsewhere and little else is there. */
+  restingRow(owner: KvOwner): number | undefined {
+    const best = this.#best(owner);
+    if (best.row === undefined || best.tokens < minTokens) return undefined;
+    const rest = this.#rests.get(best.row);
+    return rest !== undefined && rest.ids.length - best.tokens < minTokens ? best.row : undefined;
   }
 
   /**
-   * Reserves room in a free row for `owner`, a sequence of so many tokens; false when others have to end first. What is
-   * saved for it goes into the row and does not count; nor does what is kept under `spared`, until {@link reuse} took it.
+   * Takes a free row for `owner`: how many tokens of its beginning are there already; undefined when others have to end
+   * first. All that run have room for some more tokens then.
    */
-  reserve(owner: object, row: number, tokens: number, spared?: string): boolean {
-    const needed = this.#kv.bytesFor(tokens);
-    const comesBack = this.#paused.has(owner);
-    const copies = comesBack ? copyBytes : 0;
-    const claims = this.#claims(new Map(this.#reserved).set(row, needed), owner);
-    if (claims + copies > this.#budgetBytes) return false;
-    if (comesBack) this.#kv.discard(row);
-    this.#take(row, needed);
-    this.#makeRoom(this.#pausedBytes(owner) + copies, comesBack ? undefined : spared);
+  take(owner: KvOwner, row: number): number | undefined {
+    if (this.#claims(new Map(this.#taken).set(row, of(owner)), withRoom) > this.#budgetBytes)
+      return undefined;
+    this.forget(owner);
+    const best = this.#best(owner);
+    this.#used(best.row);
+    const kept = best.row === row ? best.tokens : 0;
+    this.#vacate(row, kept);
+    this.#taken.set(row, of(owner));
+    this.#makeRoom();
+    return this.#reuse(row, owner, kept);
+  }
+
+  /** Room for so many tokens of a row that is taken; false when others have to make way. */
+  grow(row: number, tokens: number): boolean {
+    const taken = this.#taken.get(row);
+    if (taken === undefined || taken.tokens >= tokens) return true;
+    const grown = { ...taken, tokens };
+    const isMore = this.#kv.bytesFor(tokens) > this.#kv.bytesFor(taken.tokens);
+    if (isMore && this.#claims(new Map(this.#taken).set(row, grown)) > this.#budgetBytes) {
+      if (this.#taken.size > 1) return false;
+      throw new AdaptletError('INTERNAL', `${tokens} tokens do not fit the memory for keys and values`);
+    }
+    this.#taken.set(row, grown);
+    if (isMore) this.#makeRoom();
     return true;
+  }
+
+  /**
+   * Puts what is there of the beginning of a row's owner into the row, if that is more than it has: how many tokens are
+   * there now. At least one is left to be run: its logits are needed.
+   */
+  reuse(row: number): number {
+    const owner = this.#taken.get(row)?.owner;
+    return owner === undefined ? 0 : this.#reuse(row, owner, owner.filled);
+  }
+
+  /** True when there would be room for `owner` once these rows were paused. */
+  fitsWithout(owner: KvOwner, rows: readonly number[]): boolean {
+    const left = new Map(this.#taken);
+    for (const row of rows) left.delete(row);
+    left.set(rows[0] ?? -1, of(owner));
+    return this.#claims(left, withRoom) <= this.#budgetBytes;
+  }
+
+  /** The owner of a row is over, or paused; what is there of it is kept, if that may serve somebody. */
+  leave(row: number, { kept, paused = false }: { readonly kept: boolean; readonly paused?: boolean }): void {
+    const owner = this.#taken.get(row)?.owner;
+    if (owner === undefined) return;
+    this.#taken.delete(row);
+    const ids = owner.ids.slice(0, owner.filled);
+    if (!kept || ids.length < minTokens || !(owner.shares || paused)) this.#kv.discard(row);
+    else this.#rest(row, { kvKey: owner.kvKey, ids, used: paused ? Infinity : (this.#now += 1) });
+    this.#makeRoom();
+  }
+
+  /** A sequence is paused no longer: what is kept of its beginning goes when its turn comes. */
+  forget({ kvKey, ids }: KvOwner): void {
+    this.#tree.touch(kvKey, ids, (this.#now += 1));
+    for (const [row, rest] of this.#rests) {
+      if (rest.kvKey === kvKey && isWithin(rest.ids, ids)) this.#used(row);
+    }
   }
 
   /** A sequence goes to a free row, with its first tokens; false when there is no room to copy them. */
   move(from: number, to: number, tokens: number): boolean {
-    const bytes = this.#reserved.get(from) ?? 0;
-    const moved = new Map(this.#reserved).set(to, bytes);
+    const taken = this.#taken.get(from);
+    if (taken === undefined) return false;
+    const moved = new Map(this.#taken).set(to, taken);
     moved.delete(from);
-    this.#kv.discard(to);
-    if (this.#claims(moved) > this.#budgetBytes || !this.#roomToCopy(from)) return false;
-    this.#reserved.delete(from);
-    this.#reserved.set(to, bytes);
+    if (this.#claims(moved) > this.#budgetBytes) return false;
+    this.#vacate(to, 0);
+    if (!this.#roomToCopy()) return false;
+    this.#taken.delete(from);
+    this.#taken.set(to, taken);
     this.#kv.move(from, to, tokens);
-    this.#makeRoom(this.#pausedBytes());
+    this.#makeRoom();
     return true;
-  }
-
-  free(row: number): void {
-    this.#reserved.delete(row);
-  }
-
-  /** True when there would be room for `owner`, a sequence of so many tokens, once these rows were paused. */
-  fitsWithout(
-    owner: object,
-    tokens: number,
-    rows: readonly { readonly row: number; readonly tokens: number }[],
-  ): boolean {
-    const left = new Map(this.#reserved);
-    for (const { row } of rows) left.delete(row);
-    const saved = sum(rows.map((paused) => this.#kv.savedBytes(paused.tokens)));
-    return this.#claims(left, owner) + saved + this.#kv.bytesFor(tokens) <= this.#budgetBytes;
-  }
-
-  /** True when a sequence can be paused, and all that are paused come back once nothing runs. */
-  canPause(row: number, tokens: number): boolean {
-    const left = new Map(this.#reserved);
-    left.delete(row);
-    const saved = this.#kv.savedBytes(tokens);
-    const needs = [...this.#paused.values()].map(({ needed }) => needed);
-    const comingBack = this.#pausedBytes() + saved + Math.max(this.#reserved.get(row) ?? 0, ...needs);
-    const held = sum([...this.#reserved.keys()].map((reserved) => this.#kv.heldBytes(reserved)));
-    return (
-      comingBack + copyBytes <= this.#budgetBytes &&
-      this.#claims(left) + saved <= this.#budgetBytes &&
-      held + this.#pausedBytes() + copyBytes <= this.#budgetBytes
-    );
-  }
-
-  /** Saves the first tokens of a row for `owner`, who gives up the row; one that {@link canPause}. */
-  pause(owner: object, row: number, tokens: number): void {
-    const needed = this.#reserved.get(row) ?? 0;
-    this.#roomToCopy(row);
-    this.#paused.set(owner, { saved: this.#kv.save(row, tokens), needed });
-    this.free(row);
-    this.#makeRoom(this.#pausedBytes());
-  }
-
-  /** Puts what was saved for an owner into a row: how many tokens are there now. */
-  resume(owner: object, row: number): number {
-    const paused = this.#paused.get(owner);
-    if (paused === undefined) return 0;
-    this.#kv.restore(row, paused.saved, { last: true });
-    const { tokens } = paused.saved;
-    this.forget(owner);
-    return tokens;
-  }
-
-  /** What was saved for an owner is not needed any more. */
-  forget(owner: object): void {
-    this.#paused.get(owner)?.saved.release();
-    this.#paused.delete(owner);
-  }
-
-  /** Keeps the first tokens of a free row, which are `ids`, under a key, where the budget has room. */
-  keep(key: string, ids: readonly number[], row: number): void {
-    this.#drop(key);
-    if (ids.length >= minTokens && this.#roomToCopy(row)) {
-      this.#prefixes.set(key, { ids, saved: this.#kv.save(row, ids.length) });
-    }
-    this.#makeRoom(this.#pausedBytes());
-  }
-
-  /**
-   * Puts what is kept under a key and begins like `ids` into a row that was just reserved: how many tokens are there now.
-   * At least one is left to be run: its logits are needed. Where there is no room for both, it is kept no longer.
-   */
-  reuse(key: string, ids: readonly number[], row: number): number {
-    const prefix = this.#prefixes.get(key);
-    if (prefix === undefined) return 0;
-    const tokens = Math.min(commonLength(prefix.ids, ids), ids.length - 1);
-    const reused = tokens >= minTokens && this.#restore(key, prefix, row, tokens) ? tokens : 0;
-    this.#makeRoom(this.#pausedBytes());
-    return reused;
   }
 
   /** Between steps. */
   release(): void {
-    for (const owner of this.#paused.keys()) this.forget(owner);
-    for (const key of this.#prefixes.keys()) this.#drop(key);
+    this.#tree.release();
+    this.#rests.clear();
   }
 
-  /** False when there is no room to copy it. */
-  #restore(key: string, { ids, saved }: Prefix, row: number, tokens: number): boolean {
-    this.#prefixes.delete(key);
-    // The latest last.
-    this.#prefixes.set(key, { ids, saved });
-    if (this.usedBytes <= this.#budgetBytes) {
-      this.#kv.restore(row, saved, { tokens });
-      return true;
+  /** The most that is there of the beginning of an owner, in a row or, where none is said, in blocks. */
+  #best(owner: KvOwner, own?: number): { readonly row?: number; readonly tokens: number } {
+    const { kvKey, ids } = owner;
+    const most = ids.length - 1;
+    let best: { readonly row?: number; readonly tokens: number } = {
+      tokens: Math.min(this.#tree.find(kvKey, ids).tokens, most),
+    };
+    const consider = (row: number, there: readonly number[], filled: number): void => {
+      const tokens = Math.min(commonLength(there, ids), filled, most);
+      if (tokens > 0 && tokens >= best.tokens) best = { row, tokens };
+    };
+    for (const [row, { owner: other }] of this.#taken) {
+      if (row !== own && other.kvKey === kvKey) consider(row, other.ids, other.filled);
     }
-    this.#kv.discard(row);
-    const grows = Math.max(0, this.#kv.bytesFor(tokens) - saved.bytes);
-    const fits = this.#roomToCopy(row, { grows, spared: key });
-    if (fits) this.#kv.restore(row, saved, { tokens, last: true });
-    this.#drop(key);
-    return fits;
+    for (const [row, rest] of this.#rests) {
+      if (rest.kvKey === kvKey) consider(row, rest.ids, rest.ids.length);
+    }
+    return best;
   }
 
-  /** What requests claim with such rows reserved, and what is saved for all but one. */
-  #claims(reserved: ReadonlyMap<number, number>, without?: object): number {
-    const rows = [...reserved.keys()];
+  #reuse(row: number, owner: KvOwner, filled: number): number {
+    const best = this.#best(owner, row);
+    if (best.tokens < filled + minTokens) return filled;
+    if (best.row === undefined) this.#restore(row, owner, filled, best.tokens);
+    else this.#kv.copy(best.row, row, filled, best.tokens);
+    this.#used(best.row);
+    return best.tokens;
+  }
+
+  #restore(row: number, { kvKey, ids }: KvOwner, filled: number, tokens: number): void {
+    let at = 0;
+    for (const part of this.#tree.find(kvKey, ids).parts) {
+      const wanted = Math.min(part.tokens, tokens - at);
+      if (at + wanted > filled) this.#kv.restore(row, at, part.saved, wanted);
+      at += wanted;
+    }
+  }
+
+  #used(row: number | undefined): void {
+    const rest = row === undefined ? undefined : this.#rests.get(row);
+    if (row !== undefined && rest !== undefined) this.#rests.set(row, { ...rest, used: (this.#now += 1) });
+  }
+
+  /** A row keeps what it has; rows that keep no more than that are free. */
+  #rest(row: number, rest: Rest): void {
+    for (const [other, { kvKey, ids, used }] of this.#rests) {
+      if (kvKey !== rest.kvKey || used > rest.used || !isWithin(ids, rest.ids)) continue;
+      this.#rests.delete(other);
+      this.#kv.discard(other);
+    }
+    this.#kv.discard(row, rest.ids.length);
+    this.#rests.set(row, rest);
+  }
+
+  /** A free row gives up all but its first tokens; what it kept beyond them is saved in blocks, where there is room. */
+  #vacate(row: number, kept: number): void {
+    const rest = this.#rests.get(row);
+    if (rest !== undefined && rest.ids.length - kept >= minTokens) {
+      const { kvKey, ids, used } = rest;
+      this.#tree.insert(kvKey, ids, { now: used, save: (from, count) => this.#save(row, from, count, used) });
+    }
+    this.#rests.delete(row);
+    this.#kv.discard(row, kept);
+  }
+
+  /** Where there is room for it, also by letting go of what was used before. */
+  #save(row: number, from: number, tokens: number, used: number): SavedTokens | undefined {
+    const bytes = this.#kv.savedBytes(tokens);
+    const fits = (): boolean => this.usedBytes + bytes <= this.#budgetBytes && this.#tree.blocks < maxBlocks;
+    while (!fits() && this.#dropOldest(used));
+    return fits() ? this.#kv.save(row, from, tokens) : undefined;
+  }
+
+  /** What rows need that are taken so, each for as many tokens as is said. */
+  #claims(taken: ReadonlyMap<number, Taken>, tokensOf = (row: Taken): number => row.tokens): number {
+    let bytes = 0;
+    for (const row of taken.values()) bytes += this.#kv.bytesFor(tokensOf(row));
+    const rows = [...taken.keys()].filter((row) => row >= 0);
     const span = rows.length === 0 ? 0 : Math.max(...rows) - Math.min(...rows) + 1;
-    const riding = (span - rows.length) * this.#kv.bytesFor(1);
-    return sum(reserved.values()) + riding + this.#pausedBytes(without);
+    return bytes + (span - rows.length) * this.#kv.bytesFor(1);
   }
 
-  /** What is saved for all but one. */
-  #pausedBytes(without?: object): number {
-    let bytes = 0;
-    for (const [owner, { saved }] of this.#paused) if (owner !== without) bytes += saved.bytes;
-    return bytes;
+  #makeRoom(): void {
+    while (this.usedBytes > this.#budgetBytes && this.#dropOldest(Infinity, true));
   }
 
-  /** Of rows and prefixes, but for one of them. */
-  #usedBytes(spared?: string): number {
-    const taken = [...this.#reserved.keys()];
-    const [first, last] = [Math.min(...taken), Math.max(...taken)];
-    const riding = this.#kv.bytesFor(1);
-    let bytes = this.#prefixBytes(spared);
-    for (let row = 0; row < this.#kv.rows; row += 1) {
-      const claimed = this.#reserved.get(row) ?? (row > first && row < last ? riding : 0);
-      bytes += Math.max(claimed, this.#kv.heldBytes(row));
-    }
-    return bytes;
-  }
-
-  #prefixBytes(spared?: string): number {
-    let bytes = 0;
-    for (const [key, { saved }] of this.#prefixes) if (key !== spared) bytes += saved.bytes;
-    return bytes;
-  }
-
-  /** Reserves bytes in a free row. */
-  #take(row: number, bytes: number): void {
-    // More was written there for somebody else.
-    if (this.#kv.heldBytes(row) > bytes) this.#kv.discard(row);
-    this.#reserved.set(row, bytes);
-  }
-
-  #drop(key: string): void {
-    this.#prefixes.get(key)?.saved.release();
-    this.#prefixes.delete(key);
-  }
-
-  /** So that so many bytes beside rows and prefixes are within the budget. */
-  #makeRoom(beside: number, spared?: string): void {
-    this.#giveBack(() => this.#usedBytes(spared) + beside <= this.#budgetBytes, { spared });
-  }
-
-  /**
-   * Makes room for what a copy out of a row, or into it, takes beside what is there, as far as that is possible: true when
-   * it is. `grows`: bytes that there will be more.
-   */
-  #roomToCopy(row: number, { grows = 0, spared }: { grows?: number; spared?: string } = {}): boolean {
+  /** Room for what a copy takes beside what is there, as far as that is possible: true when it is. */
+  #roomToCopy(): boolean {
     const fits = (): boolean => {
-      let held = this.#prefixBytes() + this.#pausedBytes() + grows + copyBytes;
-      for (let at = 0; at < this.#kv.rows; at += 1) held += this.#kv.heldBytes(at);
+      let held = this.#tree.bytes + copyBytes;
+      for (let row = 0; row < this.#kv.rows; row += 1) held += this.#kv.heldBytes(row);
       return held <= this.#budgetBytes;
     };
-    this.#giveBack(fits, { row, spared });
+    while (!fits() && this.#dropOldest(Infinity));
     return fits();
   }
 
-  /** Free rows give their memory back first, then the prefixes that were used longest ago. */
-  #giveBack(
-    isEnough: () => boolean,
-    { row: keptRow, spared }: { readonly row?: number; readonly spared?: string | undefined },
-  ): void {
-    for (let row = 0; row < this.#kv.rows && !isEnough(); row += 1) {
-      if (!this.#reserved.has(row) && row !== keptRow) this.#kv.discard(row);
+  /**
+   * Lets go of what steps wrote into free rows, then of some of what was used longest ago, and before `used`: false without
+   * any. Of a row its last tokens go.
+   */
+  #dropOldest(used: number, orThen = false): boolean {
+    for (let row = 0; row < this.#kv.rows; row += 1) {
+      if (this.#taken.has(row) || this.#rests.has(row) || this.#kv.heldBytes(row) === 0) continue;
+      this.#kv.discard(row);
+      return true;
     }
-    for (const key of this.#prefixes.keys()) {
-      if (isEnough()) return;
-      if (key !== spared) this.#drop(key);
-    }
+    const [row, rest] = this.#oldestRest();
+    const ofRow = rest?.used ?? Infinity;
+    const ofTree = this.#tree.oldest;
+    const oldest = Math.min(ofRow, ofTree ?? Infinity);
+    if ((rest === undefined && ofTree === undefined) || (oldest >= used && !orThen)) return false;
+    if (ofTree !== undefined && (rest === undefined || ofTree <= ofRow)) this.#tree.dropOldest();
+    else if (row !== undefined && rest !== undefined) this.#shorten(row, rest);
+    return true;
+  }
+
+  #oldestRest(): readonly [row: number, rest: Rest] | readonly [undefined, undefined] {
+    const [first] = [...this.#rests].toSorted(([, a], [, b]) => (a.used < b.used ? -1 : 1));
+    return first ?? [undefined, undefined];
+  }
+
+  #shorten(row: number, rest: Rest): void {
+    const { length } = rest.ids;
+    const tokens = Math.floor((length - 1) / blockTokens) * blockTokens;
+    if (tokens < minTokens) this.#rests.delete(row);
+    else this.#rests.set(row, { ...rest, ids: rest.ids.slice(0, tokens) });
+    this.#kv.discard(row, tokens < minTokens ? 0 : tokens);
   }
 }
+
+const of = (owner: KvOwner): Taken => ({ owner, tokens: owner.ids.length });
+
+const withRoom = ({ owner, tokens }: Taken): number =>
+  Math.max(tokens, Math.min(owner.capacity, owner.ids.length + roomTokens));
+
+const isWithin = (ids: readonly number[], whole: readonly number[]): boolean =>
+  ids.length <= whole.length && commonLength(ids, whole) === ids.length;

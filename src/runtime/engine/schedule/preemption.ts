@@ -50,3 +50,27 @@ export const victimsFor = <S>(
     .filter(({ victim }) => mayTake(victim, waiting, running, ahead))
     .sort((a, b) => a.victim.flow.priority - b.victim.flow.priority || b.rows - a.rows || b.place - a.place)
     .map(({ victim }) => victim.sequence);
+
+/**
+ * Who makes way while those that run grow and memory is full: of the lowest priority, of the tenant with most rows, of
+ * those the one that had most service, then who got its place last. Whoever got one gives some tokens first; undefined when all
+ * have given fewer.
+ */
+export const victimForRoom = <S>(
+  running: readonly Running<S>[],
+  ahead: (a: Flow, b: Flow) => number,
+): S | undefined => {
+  const rowsOfTenant = ({ flow }: Running<S>): number =>
+    running.filter((other) => other.flow.tenant === flow.tenant).length;
+  const [victim] = running
+    .filter(({ tokens }) => tokens >= minTokens)
+    .map((one, place) => ({ one, place }))
+    .sort(
+      (a, b) =>
+        a.one.flow.priority - b.one.flow.priority ||
+        rowsOfTenant(b.one) - rowsOfTenant(a.one) ||
+        ahead(b.one.flow, a.one.flow) ||
+        b.place - a.place,
+    );
+  return victim?.one.sequence;
+};

@@ -2,8 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Slots } from './slots.ts';
 
-const any = (): boolean => true;
-const none = (): boolean => false;
+const same = (): number => 0;
 
 /** Rows by name; `-`: free. */
 const placesOf = (text: string): Slots<string> => {
@@ -17,31 +16,33 @@ const shown = (places: Slots<string>, rows: number): string =>
 
 describe('the row for a newcomer', () => {
   it('is the first one while all are free, and none once all are taken', () => {
-    expect(placesOf('---').choose(none)).toBe(0);
-    expect(placesOf('ab').choose(any)).toBeUndefined();
+    expect(placesOf('---').choose(same)).toBe(0);
+    expect(placesOf('ab').choose(same)).toBeUndefined();
   });
 
   it('is the one that lengthens the span of taken rows least, of equals the first', () => {
-    expect(placesOf('---ab--').choose(none)).toBe(2);
-    expect(placesOf('a----b-').choose(none)).toBe(1);
-    expect(placesOf('ab---').choose(none)).toBe(2);
+    expect(placesOf('---ab--').choose(same)).toBe(2);
+    expect(placesOf('a----b-').choose(same)).toBe(1);
+    expect(placesOf('ab---').choose(same)).toBe(2);
   });
 
-  it('is one that suits where that makes no step longer', () => {
-    expect(placesOf('a----b-').choose((row) => row === 3)).toBe(3);
-    expect(placesOf('-ab-').choose((row) => row === 3)).toBe(3);
-    expect(placesOf('ab---').choose((row) => row === 4)).toBe(2);
+  it('is the one that costs least where that makes no step longer, wherever it is while all are free', () => {
+    expect(placesOf('a----b-').choose((row) => (row === 3 ? 0 : 1))).toBe(3);
+    expect(placesOf('-ab-').choose((row) => (row === 3 ? 0 : 1))).toBe(3);
+    expect(placesOf('----').choose((row) => (row === 2 ? 0 : 1))).toBe(2);
+    expect(placesOf('a----b-').choose((row) => (row === 1 ? Infinity : row))).toBe(2);
+    expect(placesOf('ab---').choose((row) => (row === 4 ? 0 : 1))).toBe(2);
   });
 
-  it('is not a taken one, however well that suits', () => {
-    expect(placesOf('ab-').choose((row) => row < 2)).toBe(2);
+  it('is not a taken one, however little that costs', () => {
+    expect(placesOf('ab-').choose((row) => (row < 2 ? 0 : 1))).toBe(2);
   });
 
   it('is free again after its sequence left', () => {
     const places = placesOf('abc');
     places.leave(1);
     expect(places.free).toEqual([1]);
-    expect(places.choose(none)).toBe(1);
+    expect(places.choose(same)).toBe(1);
     expect(places.at(1)).toBeUndefined();
   });
 });
@@ -80,7 +81,7 @@ describe('rows that are taken and left at random', () => {
         const here = new Set<string>();
         let names = 0;
         const come = (suits: number): void => {
-          const row = places.choose((at) => at === suits);
+          const row = places.choose((at) => (at === suits ? 0 : 1));
           expect(row === undefined).toBe(here.size === rows);
           if (row === undefined) return;
           expect(places.at(row)).toBeUndefined();

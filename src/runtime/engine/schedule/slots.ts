@@ -16,19 +16,14 @@ export class Slots<S> {
     return this.#rows[row];
   }
 
-  /** A free row for a newcomer: of those that `suits`, else of all, the one that lengthens the span of taken rows least. */
-  choose(suits: (row: number) => boolean): number | undefined {
-    const { free } = this;
-    const suiting = free.filter(suits);
+  /** A free row for a newcomer: of those that lengthen the span of taken rows least, the one that costs least. */
+  choose(costOf: (row: number) => number): number | undefined {
     const taken = [...this.#rows.keys()].filter((row) => this.#rows[row] !== undefined);
-    const [first = 0, last = 0] = [taken[0], taken.at(-1)];
-    const away = (row: number): number => Math.max(first - row, row - last, 0);
-    const nearest = (rows: readonly number[]): number | undefined =>
-      rows.toSorted((a, b) => away(a) - away(b) || a - b)[0];
-    const best = nearest(free);
-    // A row further away would make every step longer than the copy that it saves.
-    const suited = nearest(suiting);
-    return suited !== undefined && best !== undefined && away(suited) <= away(best) ? suited : best;
+    const [first = Infinity, last = -Infinity] = [taken[0], taken.at(-1)];
+    // A row further away would make every step longer than what it saves.
+    const away = (row: number): number => (taken.length === 0 ? 0 : Math.max(first - row, row - last, 0));
+    const [best] = this.free.toSorted((a, b) => away(a) - away(b) || costOf(a) - costOf(b) || a - b);
+    return best;
   }
 
   take(row: number, sequence: S): void {
@@ -41,19 +36,23 @@ export class Slots<S> {
 
   /**
    * A row at an end of the taken ones, and a free one between them that its sequence could move to, so that runs become
-   * shorter; undefined when there is none. `costOf`: what moving a sequence costs; undefined when it does not pay.
+   * shorter; undefined when there is none. `costOf`: what moving a sequence there costs; undefined when it does not pay.
+   * `rowCost`: of the free ones the one that costs least is taken.
    */
   gap(
-    costOf: (sequence: S) => number | undefined,
+    costOf: (sequence: S, to: number) => number | undefined,
+    rowCost: (row: number) => number = () => 0,
   ): { readonly from: number; readonly to: number } | undefined {
     const taken = [...this.#rows.keys()].filter((row) => this.#rows[row] !== undefined);
     const [first, last] = [taken[0], taken.at(-1)];
     if (first === undefined || last === undefined) return undefined;
-    const to = this.free.find((row) => row > first && row < last);
+    const [to] = this.free
+      .filter((row) => row > first && row < last)
+      .toSorted((a, b) => rowCost(a) - rowCost(b) || a - b);
     if (to === undefined) return undefined;
     const moves = [first, last].flatMap((from) => {
       const sequence = this.#rows[from];
-      const cost = sequence === undefined ? undefined : costOf(sequence);
+      const cost = sequence === undefined ? undefined : costOf(sequence, to);
       return cost === undefined ? [] : [{ from, to, cost }];
     });
     return moves.toSorted((a, b) => a.cost - b.cost)[0];

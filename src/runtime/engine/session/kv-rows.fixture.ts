@@ -32,12 +32,29 @@ const headsOf = (kv: KvRows, { entries, kvHeads, headSize }: Shape, row: number)
   });
 };
 
-/** Writes tokens of a row as a step would: another number everywhere, which depends on `seed`. */
-export const writeTokens = (kv: KvRows, shape: Shape, row: number, tokens: number, seed: number): void => {
+/** Writes tokens of a row as a step would, from `first` on: another number everywhere, which depends on `seed`. */
+export const writeTokens = (
+  kv: KvRows,
+  shape: Shape,
+  row: number,
+  tokens: number,
+  seed: number,
+  first = 0,
+): void => {
+  if (tokens <= first) return;
   kv.writes(row, tokens);
+  const start = first * shape.headSize;
   for (const [head, at] of headsOf(kv, shape, row).entries()) {
-    putNumbers(at, tokensOf(shape, tokens, seed, head));
+    const from = at + BigInt(start * Float32Array.BYTES_PER_ELEMENT);
+    putNumbers(from, tokensOf(shape, tokens, seed, head).slice(start));
   }
+};
+
+/** Writes one token of a row, as a step does that it rides along in. */
+export const writeToken = (kv: KvRows, shape: Shape, row: number, token: number): void => {
+  kv.writes(row, token + 1);
+  const from = BigInt(token * shape.headSize * Float32Array.BYTES_PER_ELEMENT);
+  for (const at of headsOf(kv, shape, row)) putNumbers(at + from, new Float32Array(shape.headSize).fill(-1));
 };
 
 const tokensOf = ({ headSize }: Shape, tokens: number, seed: number, head: number): Float32Array => {

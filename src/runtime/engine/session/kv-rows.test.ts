@@ -86,54 +86,65 @@ describe('rows of keys and values', () => {
 });
 
 describe('tokens that are saved', () => {
-  it('come back into any row, byte for byte, and take their own bytes only, in whole pages', () => {
+  it('are there for any row, byte for byte, and take their own bytes only, in whole pages; their row keeps them', () => {
     const kv = open(3, 70);
     writeTokens(kv, shape, 0, 65, 1);
-    const saved = kv.save(0, 65);
+    const saved = kv.save(0, 0, 65);
     expect(saved).toMatchObject({ tokens: 65, bytes: 9 * 4096 });
     expect(kv.savedBytes(65)).toBe(saved.bytes);
-    expect(kv.heldBytes(0)).toBe(0);
-    expect(readTokens(kv, shape, 0, 70)).toEqual(zeros(70));
+    expect(readTokens(kv, shape, 0, 65)).toEqual(writtenTokens(shape, 65, 1));
     writeTokens(kv, shape, 0, 70, 2);
-    kv.restore(2, saved);
-    expect(readTokens(kv, shape, 2, 65)).toEqual(writtenTokens(shape, 65, 1));
-    expect(kv.heldBytes(2)).toBe(2 * pagesBytes);
+    for (const row of [1, 2]) {
+      kv.restore(row, 0, saved);
+      expect(readTokens(kv, shape, row, 65)).toEqual(writtenTokens(shape, 65, 1));
+      expect(kv.heldBytes(row)).toBe(2 * pagesBytes);
+    }
     expect(readTokens(kv, shape, 0, 70)).toEqual(writtenTokens(shape, 70, 2));
     saved.release();
   });
 
-  it('come back in part: the first ones', () => {
-    const kv = open(2, 70);
-    writeTokens(kv, shape, 0, 50, 3);
-    const saved = kv.save(0, 50);
-    kv.restore(1, saved, { tokens: 20 });
-    expect(readTokens(kv, shape, 1, 20)).toEqual(writtenTokens(shape, 20, 3));
-    expect(readTokens(kv, shape, 1, 70, 20)).toEqual(zeros(50));
-    expect(kv.heldBytes(1)).toBe(pagesBytes);
-    saved.release();
-  });
-
-  it('are there for another row, unless it was the last time', () => {
-    const kv = open(3, 128);
+  it('are of the middle of a row, and go to a middle, all or the first of them', () => {
+    const kv = open(2, 128);
     writeTokens(kv, shape, 0, 100, 3);
-    const saved = kv.save(0, 100);
-    kv.restore(1, saved);
-    kv.restore(2, saved, { last: true });
-    for (const row of [1, 2]) expect(readTokens(kv, shape, row, 100)).toEqual(writtenTokens(shape, 100, 3));
+    const saved = kv.save(0, 30, 50);
+    kv.restore(1, 30, saved, 20);
+    const middle = (tokens: number): readonly Float32Array[] =>
+      writtenTokens(shape, 30 + tokens, 3).map((head) => head.slice(30 * shape.headSize));
+    expect(readTokens(kv, shape, 1, 50, 30)).toEqual(middle(20));
+    expect(readTokens(kv, shape, 1, 128, 50)).toEqual(zeros(78));
+    kv.restore(1, 30, saved);
+    expect(readTokens(kv, shape, 1, 80, 30)).toEqual(middle(50));
+    expect(readTokens(kv, shape, 1, 30)).toEqual(zeros(30));
     saved.release();
   });
 
   it('are refused by a row that is too short for them, and beyond what was saved', () => {
     const [long, short] = [open(1, 70), open(1, 64)];
     writeTokens(long, shape, 0, 65, 1);
-    const saved = long.save(0, 65);
+    const saved = long.save(0, 0, 65);
     const internal = expect.objectContaining({ code: 'INTERNAL' });
-    expect(() => short.restore(0, saved)).toThrow(internal);
-    expect(() => long.restore(0, saved, { tokens: 66 })).toThrow(internal);
-    expect(() => long.restore(0, { tokens: 1, bytes: tokenBytes, release: () => undefined })).toThrow(
+    expect(() => short.restore(0, 0, saved)).toThrow(internal);
+    expect(() => long.restore(0, 64, saved)).toThrow(internal);
+    expect(() => long.restore(0, 0, saved, 66)).toThrow(internal);
+    expect(() => long.restore(0, 0, { tokens: 1, bytes: tokenBytes, release: () => undefined })).toThrow(
       internal,
     );
     saved.release();
+  });
+});
+
+describe('tokens that are copied', () => {
+  it('are in both rows, from the first to the last that is said, and nothing else is', () => {
+    const kv = open(3, 128);
+    writeTokens(kv, shape, 2, 100, 3);
+    kv.copy(2, 0, 20, 70);
+    expect(readTokens(kv, shape, 0, 70, 20)).toEqual(
+      writtenTokens(shape, 70, 3).map((head) => head.slice(20 * shape.headSize)),
+    );
+    expect(readTokens(kv, shape, 0, 20)).toEqual(zeros(20));
+    expect(readTokens(kv, shape, 0, 128, 70)).toEqual(zeros(58));
+    expect(readTokens(kv, shape, 2, 100)).toEqual(writtenTokens(shape, 100, 3));
+    expect(kv.heldBytes(0)).toBe(2 * pagesBytes);
   });
 });
 
@@ -167,6 +178,19 @@ describe('a row that is discarded', () => {
       expect(readTokens(kv, shape, row, 128)).toEqual(writtenTokens(shape, 128, row + 1));
     writeTokens(kv, shape, 1, 128, 9);
     expect(readTokens(kv, shape, 1, 128)).toEqual(writtenTokens(shape, 128, 9));
+  });
+
+  it('keeps its first tokens where that is said, and the pages that they are in', () => {
+    const kv = open(2, 256);
+    writeTokens(kv, shape, 0, 200, 1);
+    kv.discard(0, 70);
+    expect(readTokens(kv, shape, 0, 70)).toEqual(writtenTokens(shape, 70, 1));
+    expect(readTokens(kv, shape, 0, 256, 128)).toEqual(zeros(128));
+    expect(kv.heldBytes(0)).toBe(2 * pagesBytes);
+    kv.discard(0, 100);
+    expect(kv.heldBytes(0)).toBe(2 * pagesBytes);
+    kv.discard(0);
+    expect(readTokens(kv, shape, 0, 256)).toEqual(zeros(256));
   });
 
   it('gives back every page: rows of any capacity begin at pages', () => {

@@ -139,36 +139,40 @@ export class KvRows {
     return inPages(tokens * this.tokenBytes);
   }
 
-  /** Takes the first tokens of a row out of it; the row holds nothing then. */
-  save(row: number, tokens: number): SavedTokens {
+  /** Copies tokens of a row, from `from` on, out of it. */
+  save(row: number, from: number, tokens: number): SavedTokens {
     const saved = new Saved(tokens, tokens * this.tokenBytes);
-    this.#eachHead(row, tokens, (at, offset, bytes) =>
-      carry(saved.address + offset, at, bytes, at + BigInt(inPages(bytes))),
-    );
-    this.discard(row);
+    let to = saved.address;
+    this.#eachHead(row, tokens, (at, bytes) => {
+      copy(to, at + this.#bytesOf(from), bytes);
+      to += BigInt(bytes);
+    });
     return saved;
   }
 
   /**
-   * Copies tokens that were saved to the start of a row; the first `tokens` of them. `last`: what is saved gives its memory
-   * back meanwhile and can only be released then.
+   * Copies the first `tokens` of what was saved into a row, where its token `at` is.
    * @throws INTERNAL
    */
-  restore(
-    row: number,
-    saved: SavedTokens,
-    { tokens = saved.tokens, last = false }: { readonly tokens?: number; readonly last?: boolean } = {},
-  ): void {
-    if (!(saved instanceof Saved) || tokens > saved.tokens || saved.tokens > this.capacity) {
+  restore(row: number, at: number, saved: SavedTokens, tokens = saved.tokens): void {
+    if (!(saved instanceof Saved) || tokens > saved.tokens || at + tokens > this.capacity) {
       throw new AdaptletError('INTERNAL', `${tokens} of ${saved.tokens} saved tokens do not fit a row`);
     }
-    this.writes(row, tokens);
-    const headBytes = BigInt((saved.tokens * this.tokenBytes) / (this.#shape.entries * this.#shape.kvHeads));
+    this.writes(row, at + tokens);
     let from = saved.address;
-    this.#eachHead(row, tokens, (at, _offset, bytes) => {
-      if (last) carry(at, from, bytes, from + headBytes);
-      else copy(at, from, bytes);
-      from += headBytes;
+    this.#eachHead(row, tokens, (head, bytes) => {
+      copy(head + this.#bytesOf(at), from, bytes);
+      from += this.#bytesOf(saved.tokens);
+    });
+  }
+
+  /** Copies the tokens of a row from `first` up to `tokens` to the same places of another one. */
+  copy(from: number, to: number, first: number, tokens: number): void {
+    this.writes(to, tokens);
+    const distance = this.#headAt(0, to, 0) - this.#headAt(0, from, 0);
+    this.#eachHead(from, tokens - first, (head, bytes) => {
+      const at = head + this.#bytesOf(first);
+      copy(at + distance, at, bytes);
     });
   }
 
@@ -176,24 +180,30 @@ export class KvRows {
   move(from: number, to: number, tokens: number): void {
     this.writes(to, tokens);
     const distance = this.#headAt(0, to, 0) - this.#headAt(0, from, 0);
-    this.#eachHead(from, tokens, (at, _offset, bytes) =>
-      carry(at + distance, at, bytes, at + BigInt(inPages(bytes))),
-    );
+    this.#eachHead(from, tokens, (at, bytes) => carry(at + distance, at, bytes, at + BigInt(inPages(bytes))));
     this.discard(from);
   }
 
-  /** Gives the memory of a row back to the system. */
-  discard(row: number): void {
+  /** Gives the memory of a row back to the system, but for that of its first `kept` tokens. */
+  discard(row: number, kept = 0): void {
     const written = this.#written[row] ?? 0;
-    if (written === 0) return;
-    this.#written[row] = 0;
-    this.#eachHead(row, written, (at, _offset, bytes) => discard(at, inPages(bytes)));
+    if (written <= kept) return;
+    this.#written[row] = kept;
+    const left = inPages(Number(this.#bytesOf(kept)));
+    this.#eachHead(row, written, (at, bytes) => {
+      if (inPages(bytes) > left) discard(at + BigInt(left), inPages(bytes) - left);
+    });
   }
 
   /** Not during a step. */
   release(): void {
     this.#releaseSpans();
     unreserve(this.#address, this.#bytes);
+  }
+
+  /** Of so many tokens of one head. */
+  #bytesOf(tokens: number): bigint {
+    return BigInt(tokens * this.#shape.headSize * Float32Array.BYTES_PER_ELEMENT);
   }
 
   #releaseSpans(): void {
@@ -206,16 +216,12 @@ export class KvRows {
     return this.#address + BigInt(((entry * this.rows + row) * kvHeads + head) * this.#headBytes);
   }
 
-  /** Calls for each head of each layer: its address, the offset of its tokens when saved, and their bytes. */
-  #eachHead(row: number, tokens: number, visit: (at: bigint, offset: bigint, bytes: number) => void): void {
-    const { entries, kvHeads, headSize } = this.#shape;
-    const bytes = tokens * headSize * Float32Array.BYTES_PER_ELEMENT;
-    let offset = 0n;
+  /** Calls for each head of each layer: its address, and the bytes of so many tokens. */
+  #eachHead(row: number, tokens: number, visit: (at: bigint, bytes: number) => void): void {
+    const { entries, kvHeads } = this.#shape;
+    const bytes = Number(this.#bytesOf(tokens));
     for (let entry = 0; entry < entries; entry += 1) {
-      for (let head = 0; head < kvHeads; head += 1) {
-        visit(this.#headAt(entry, row, head), offset, bytes);
-        offset += BigInt(bytes);
-      }
+      for (let head = 0; head < kvHeads; head += 1) visit(this.#headAt(entry, row, head), bytes);
     }
   }
 }

@@ -8,7 +8,7 @@ export type Usage = {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
-  /** Of the prompt, where keys and values of an earlier request of the session were used again. */
+  /** Of the prompt, where keys and values of other requests were used for it. */
   readonly prompt_tokens_details?: { readonly cached_tokens: number };
 };
 

@@ -121,6 +121,8 @@ export const metricFamilies = (
   gauge(metrics.requestsRunning, gauges.requests.running),
   gauge(metrics.requestsWaiting, gauges.requests.waiting),
   gauge(metrics.kvCacheUsage, shareUsed(gauges.engine)),
+  counter(metrics.prefixQueries, gauges.engine?.promptTokens ?? 0),
+  counter(metrics.prefixHits, gauges.engine?.cachedTokens ?? 0),
   counter(metrics.decodeSteps, gauges.engine?.decodeSteps ?? 0),
   counter(metrics.decodedTokens, gauges.engine?.decodedTokens ?? 0),
   counter(metrics.preemptions, gauges.engine?.preemptions ?? 0),

@@ -80,7 +80,15 @@ export const metrics = {
   },
   kvCacheUsage: {
     name: 'vllm:kv_cache_usage_perc',
-    help: 'Share of the memory for keys and values that requests have reserved or saved; 1 is all of it.',
+    help: 'Share of the memory for keys and values that requests with a row take; 1 is all of it. What is kept for later ones takes the rest.',
+  },
+  prefixQueries: {
+    name: 'vllm:prefix_cache_queries_total',
+    help: 'Tokens of the prompts of requests that got a row, of this engine process.',
+  },
+  prefixHits: {
+    name: 'vllm:prefix_cache_hits_total',
+    help: 'Those of them whose keys and values were there already, so that they were not computed.',
   },
   decodeSteps: {
     name: 'adaptlet_decode_steps_total',
@@ -96,7 +104,7 @@ export const metrics = {
   },
   preemptions: {
     name: 'adaptlet_preemptions_total',
-    help: 'Requests that made way for those of another tenant or adapter, or of a higher priority, and went on later.',
+    help: 'Requests that made way for those of another tenant or adapter, of a higher priority, or for lack of memory for keys and values, and went on later.',
   },
 } as const;
 

@@ -108,6 +108,8 @@ it('every metric has its exact name and its sentence', async () => {
   expect(text).toContain('adaptlet_mirrored_requests_total{result="equal"} 5');
   expect(text).toContain('vllm:kv_cache_usage_perc 0.25');
   expect(text).toContain('# TYPE adaptlet_decoded_tokens_total counter\nadaptlet_decoded_tokens_total 35');
+  expect(text).toContain('vllm:prefix_cache_queries_total 90');
+  expect(text).toContain('vllm:prefix_cache_hits_total 60');
   expect(text).toContain('adaptlet_rollout_effective_weight_percent{rollout="default/sql"} 10');
 });
 

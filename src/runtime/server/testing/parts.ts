@@ -29,6 +29,8 @@ export const fakeGauges: RuntimeGauges = {
     preemptions: 4,
     decodeSteps: 10,
     decodedTokens: 35,
+    promptTokens: 90,
+    cachedTokens: 60,
     limits: [],
   },
   mirrored: { equal: 5, dropped: 2 },

@@ -40,7 +40,7 @@ class Tokens implements AnswerTokens {
   readonly ids: number[] = [];
   total = 0;
   firstTokenMs: number | undefined;
-  /** All of the prompt was read anew: what a session has saved makes the first token come earlier. */
+  /** All of the prompt was computed: the time of a first token of which less was is an estimate. */
   isWhole = true;
 
   observe(event: GenerateEvent): void {
@@ -77,7 +77,7 @@ export class MirroredGeneration {
   }
 
   async #ask(engine: Engine, engineName: string, signal: AbortSignal): Promise<CopyAnswer> {
-    // Nobody reads its probabilities, and it must not end up in the keys and values of the caller's session.
+    // Nobody reads its probabilities. Without a scope it takes nothing of other requests, and nothing of it is kept.
     const { logprobs: _, ...request } = this.#request;
     const input: GenerateInput = {
       ...request,

@@ -222,7 +222,7 @@ export interface Done {
 export interface Usage {
   promptTokens: number;
   completionTokens: number;
-  /** Of the prompt: those whose keys and values were there from an earlier request of the session. */
+  /** Of the prompt: those whose keys and values were there from other requests of the tenant. */
   cachedTokens: number;
 }
 
