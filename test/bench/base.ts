@@ -71,7 +71,12 @@ export const benchEngine = async (
     Partial<
       Pick<
         EngineOptions,
-        'maxConcurrent' | 'maxQueue' | 'onnxRuntimeLibrary' | 'executionProviders' | 'requireProvider'
+        | 'maxConcurrent'
+        | 'maxQueue'
+        | 'prefixCache'
+        | 'onnxRuntimeLibrary'
+        | 'executionProviders'
+        | 'requireProvider'
       >
     >,
 ): Promise<EngineClient & AsyncDisposable> => {
@@ -89,15 +94,19 @@ export const benchEngine = async (
   return Object.assign(engine, { [Symbol.asyncDispose]: () => engine.close() });
 };
 
-/** When the tokens of a greedy answer came, in milliseconds from the request. */
-export type Timed = { readonly atMs: readonly number[]; readonly ids: readonly number[] };
+/** When the tokens of a greedy answer came, in milliseconds from the request, and which of the prompt were there before. */
+export type Timed = {
+  readonly atMs: readonly number[];
+  readonly ids: readonly number[];
+  readonly cachedTokens: number;
+};
 
 export const timedAnswer = async (
   engine: EngineClient,
   adapter: string | null,
   prompt: GenerateInput['prompt'],
   maxTokens: number,
-  sampling: Partial<Sampling> = {},
+  { scope, ...sampling }: Partial<Sampling> & Pick<GenerateInput, 'scope'> = {},
 ): Promise<Timed> => {
   const started = performance.now();
   const input: GenerateInput = {
@@ -107,13 +116,18 @@ export const timedAnswer = async (
     maxTokens,
     sampling: { temperature: 0, topK: 0, topP: 1, ...sampling },
     stop: [],
+    ...(scope === undefined ? {} : { scope }),
   };
   const atMs: number[] = [];
   const ids: number[] = [];
+  let cachedTokens = 0;
   for await (const event of engine.generate(input, new AbortController().signal)) {
-    if (event.kind === 'done') continue;
+    if (event.kind === 'done') {
+      cachedTokens = event.cachedTokens ?? 0;
+      continue;
+    }
     atMs.push(performance.now() - started);
     ids.push(...event.ids);
   }
-  return { atMs, ids };
+  return { atMs, ids, cachedTokens };
 };

@@ -13,6 +13,7 @@ import { memory } from './memory.ts';
 import { mixed } from './mixed.ts';
 import { overhead } from './overhead.ts';
 import { peers } from './peers.ts';
+import { prefix } from './prefix.ts';
 import { providers } from './providers.ts';
 import type { Report } from './report.ts';
 import { reward } from './reward.ts';
@@ -38,6 +39,7 @@ const benches: Record<string, () => Promise<Report>> = {
   image,
   providers,
   sampling,
+  prefix,
   peers,
 };
 
