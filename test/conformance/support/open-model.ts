@@ -32,6 +32,7 @@ export const openBase = async (
     threads: 1,
     clock: systemClock,
     warn: (message) => warnings.push(message),
+    doing: () => undefined,
     signal: new AbortController().signal,
     ...wish,
   });

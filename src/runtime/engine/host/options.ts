@@ -10,6 +10,8 @@ export type ModelOptions = ProviderWish & {
   readonly clock: Clock;
   /** Told what does not stop the engine but costs something. */
   readonly warn: (message: string) => void;
+  /** Told what takes time while the model is opened, before it is done. */
+  readonly doing: (what: string) => void;
   readonly signal: AbortSignal;
 };
 

@@ -42,9 +42,9 @@ describe('the wiring test', () => {
     expect(existsSync(join(cache, 'wiring/graph'))).toBe(false);
     await proveWiring(session(['a', 'b', 'c']), 'graph', cache);
     const again = session(['a', 'b', 'c']);
-    await proveWiring(again, 'graph', cache);
+    await proveWiring(again, { key: 'graph', cacheDir: cache, doing: () => undefined });
     expect(again.runs).toBe(0);
-    await proveWiring(again, 'another graph', cache);
+    await proveWiring(again, { key: 'another graph', cacheDir: cache, doing: () => undefined });
     expect(again.runs).toBe(4);
   });
 });

@@ -6,6 +6,16 @@ import type { LoraTensors } from '../adapters/feeds.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 
+/** How a proof is made once. */
+export type ProofOptions = {
+  /** Of graph, provider, library and machine. */
+  readonly key: string;
+  /** Where verdicts are kept. */
+  readonly cacheDir: string;
+  /** See ModelOptions. */
+  readonly doing: (what: string) => void;
+};
+
 /** Several tokens: with one, attention does not depend on queries and keys. */
 const ids = [3, 5, 7, 11];
 
@@ -52,9 +62,13 @@ export const sameAnswers = async (part: DecoderSession, whole: DecoderSession): 
  * Proves once per graph that each LoRA input alone changes the logits. The verdict is kept in `cacheDir`.
  * @throws MODEL_WIRING_BROKEN
  */
-export const proveWiring = async (session: Wired, graphDigest: string, cacheDir: string): Promise<void> => {
-  const verdict = join(cacheDir, 'wiring', graphDigest);
+export const proveWiring = async (
+  session: Wired,
+  { key, cacheDir, doing }: ProofOptions,
+): Promise<void> => {
+  const verdict = join(cacheDir, 'wiring', key);
   if (existsSync(verdict)) return;
+  doing(`proving that each of ${session.sites.length} linears takes adapters, once`);
   const unwired = await unwiredModules(session);
   if (unwired.length > 0) {
     throw new AdaptletError(

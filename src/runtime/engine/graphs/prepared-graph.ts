@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, utimesSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
@@ -10,18 +11,22 @@ import { type Digest, shortDigest } from '../../../api/names.ts';
 import { syncFolder, writeDurable } from '../../../disk/durable.ts';
 import { readChunks } from '../../../disk/read-chunks.ts';
 import type { Clock } from '../../../time/clock.ts';
+import { externalWeights } from '../onnx/external-weights.ts';
+import { readGraph } from '../onnx/graph.ts';
+import { MappedWeights } from '../ort/mapped-weights.ts';
 import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
 
-/** Names of the files in a folder of prepared weights. */
+/** Names of the files in a folder of a prepared graph. */
 export const preparedFiles = {
   graph: 'optimised.onnx',
-  weights: 'weights.bin',
+  constants: 'constants.bin',
   manifest: 'prepared.json',
 } as const;
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('./prepare-process.ts', import.meta.url));
 const manifestSchema = z.object({
+  format: z.literal(2),
   files: z.array(z.object({ name: z.string(), bytes: z.number(), crc32: z.number() })),
 });
 
@@ -37,19 +42,20 @@ const checksum = async (path: string): Promise<{ readonly bytes: number; readonl
 
 type PreparedFile = z.infer<typeof manifestSchema>['files'][number];
 
-/** The files of a folder; one that cannot be right when there is no manifest. */
-const readManifest = (folder: string): readonly PreparedFile[] => {
+/** The files of a folder; undefined when it has no manifest, or one of another format. */
+const readManifest = (folder: string): readonly PreparedFile[] | undefined => {
   try {
     return manifestSchema.parse(JSON.parse(readFileSync(join(folder, preparedFiles.manifest), 'utf8'))).files;
   } catch {
-    // Not there, torn, or of another version: all of it is made again.
-    return [{ name: preparedFiles.manifest, bytes: -1, crc32: 0 }];
+    return undefined;
   }
 };
 
 /** True when every file has the content that was written. A flipped bit here would change answers without a word. */
 const isIntact = async (folder: string): Promise<boolean> => {
-  for (const file of readManifest(folder)) {
+  const files = readManifest(folder);
+  if (files === undefined) return false;
+  for (const file of files) {
     const path = join(folder, file.name);
     if (!existsSync(path)) return false;
     const now = await checksum(path);
@@ -58,26 +64,26 @@ const isIntact = async (folder: string): Promise<boolean> => {
   return true;
 };
 
-const prepare = async (graph: string, folder: string, options: PreparedWeightsOptions): Promise<void> => {
+const prepare = async (graph: string, folder: string, options: PreparedGraphOptions): Promise<void> => {
   const temporary = `${folder}.${process.pid}.tmp`;
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
   try {
-    const { signal, threads, headSize, task = 'generate' } = options;
-    await run(process.execPath, [program, graph, temporary, String(threads), String(headSize), task], {
-      signal,
-      killSignal: 'SIGKILL',
-    });
+    const { signal, threads, headSize, doing, task = 'generate' } = options;
+    const args = [program, graph, temporary, String(threads), String(headSize), task];
+    const running = run(process.execPath, args, { signal, killSignal: 'SIGKILL' });
+    if (running.child.stdout !== null) createInterface({ input: running.child.stdout }).on('line', doing);
+    await running;
     const files = [];
-    for (const name of [preparedFiles.graph, preparedFiles.weights]) {
+    for (const name of [preparedFiles.graph, preparedFiles.constants]) {
       const path = join(temporary, name);
-      // A graph whose weights are all tiny has no second file.
+      // Few graphs have constants of their own.
       if (!existsSync(path)) continue;
       await using handle = await open(path, 'r');
       await handle.sync();
       files.push({ name, ...(await checksum(path)) });
     }
-    await writeDurable(join(temporary, preparedFiles.manifest), JSON.stringify({ files }));
+    await writeDurable(join(temporary, preparedFiles.manifest), JSON.stringify({ format: 2, files }));
     await rm(folder, { recursive: true, force: true });
     await rename(temporary, folder);
     await syncFolder(join(folder, '..'));
@@ -87,37 +93,38 @@ const prepare = async (graph: string, folder: string, options: PreparedWeightsOp
   }
 };
 
-/** Removes what a kill left half-written, and all but the latest of what earlier base models and versions left. */
+/** Removes what a kill left half-written, what has another format, and all but the latest of the others. */
 const removeOld = async (root: string, current: string): Promise<void> => {
   const others = [];
   for (const name of await readdir(root)) {
     const path = join(root, name);
     if (path === current) continue;
-    others.push({ path, usedMs: name.endsWith('.tmp') ? -1 : (await stat(path)).mtimeMs });
+    others.push({ path, usedMs: readManifest(path) === undefined ? -1 : (await stat(path)).mtimeMs });
   }
   others.sort((a, b) => b.usedMs - a.usedMs);
   const old = others.filter(({ usedMs }, index) => index > 0 || usedMs < 0);
   for (const { path } of old) await rm(path, { recursive: true, force: true });
 };
 
-export type PreparedWeightsOptions = {
+export type PreparedGraphOptions = {
   readonly cacheDir: string;
   readonly threads: number;
   readonly headSize: number;
   /** Default: generate. */
   readonly task?: 'generate' | 'embed';
   readonly clock: Clock;
+  /** See ModelOptions. */
+  readonly doing: (what: string) => void;
   readonly signal: AbortSignal;
 };
 
 /**
- * A folder with the optimised graph of a base model and its weights, prepacked for this processor; made once per base
- * model, ONNX Runtime and kind of machine, proved to give the model's answers when it is made, and checked at every
- * start. Sessions map the weights file, so that the base graph and the LoRA graph hold them once, as pages of a file.
+ * A folder with the optimised graph of a base model; made once per base model, ONNX Runtime and kind of machine, proved to
+ * give the model's answers when it is made, and checked at every start.
  */
-export const preparedWeights = async (
+export const preparedGraph = async (
   base: { readonly digest: Digest; readonly graph: string },
-  options: PreparedWeightsOptions,
+  options: PreparedGraphOptions,
 ): Promise<string> => {
   const root = join(options.cacheDir, 'prepared');
   const folder = join(root, `${shortDigest(base.digest)}-${onnxRuntimeVersion}-${machineKey()}`);
@@ -126,4 +133,21 @@ export const preparedWeights = async (
   utimesSync(folder, now, now);
   await removeOld(root, folder);
   return folder;
+};
+
+/**
+ * The graph in such a folder, and its weights for all sessions of this process. `exported`: path of the graph of the model.
+ * @throws Error when they cannot be mapped
+ */
+export const openPrepared = (
+  folder: string,
+  exported: string,
+): { readonly graph: Buffer; readonly weights: MappedWeights } => {
+  const graph = readFileSync(join(folder, preparedFiles.graph));
+  const weights = MappedWeights.open(externalWeights(readGraph(graph)), (location) =>
+    location === basename(exported)
+      ? join(folder, preparedFiles.constants)
+      : join(dirname(exported), location),
+  );
+  return { graph, weights };
 };
