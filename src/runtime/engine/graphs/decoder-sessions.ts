@@ -9,6 +9,7 @@ import { joinPositionTables, type PositionTables } from '../onnx/position-tables
 import type { Operators } from '../ort/profile.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { limitsOf } from '../proofs/limits.ts';
+import { unmovedInRows } from '../proofs/moved-rows.ts';
 import { provePieces } from '../proofs/prove-pieces.ts';
 import { proveRows } from '../proofs/prove-rows.ts';
 import { aloneOf, casesWith, tolerances } from '../proofs/row-answers.ts';
@@ -118,8 +119,9 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
   };
   try {
     const proof = { key: proofKey, cacheDir, tables: joined?.tables };
-    await proveWiring(lora, { key: proofKey, cacheDir, doing });
     const proved = await proveSequences({ base, lora }, readGraph(graphs.base), { ...options, ...proof });
+    const doubtful = async () => (proved.rowsTogether ? await unmovedInRows(lora) : lora.sites);
+    await proveWiring(lora, { key: proofKey, cacheDir, doing }, doubtful);
     return { base, lora, graphs: loraGraphs, ...proved, graphDigest, operators, release };
   } catch (error) {
     release();

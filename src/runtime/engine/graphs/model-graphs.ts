@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Digest } from '../../../api/names.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import type { Family } from '../onnx/families.ts';
@@ -51,9 +52,11 @@ const graphsFrom = (
 const preparedGraphs = async (
   options: ModelGraphsOptions,
   expected: readonly Site[],
+  toBase: ToBase,
 ): Promise<ModelGraphs> => {
   const { digest, model } = options;
-  const folder = await preparedGraph({ digest, graph: model.graph }, options);
+  const of = createHash('sha256').update(toBase(options.graph.model)).digest('hex');
+  const folder = await preparedGraph({ digest, graph: model.graph, of }, options);
   const { graph, weights } = openPrepared(folder, model.graph);
   try {
     const graphs = graphsFrom(graph, options, (base) => base);
@@ -99,7 +102,7 @@ export const modelGraphs = async (options: ModelGraphsOptions, toBase: ToBase): 
   if (options.provider !== cpuProvider) return plainGraphs(options, toBase);
   // A family that the graph does not fit is refused for that, not for its weights.
   const expected = sitesOf(options.graph, options.family);
-  return await preparedGraphs(options, expected).catch((error: unknown) => {
+  return await preparedGraphs(options, expected, toBase).catch((error: unknown) => {
     options.signal.throwIfAborted();
     options.warn(`the weights cannot be shared, each graph loads its own: ${String(error)}`);
     return plainGraphs(options, toBase);

@@ -11,13 +11,21 @@ const freeShare = 0.1;
 
 const mebibytes = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
 
-/** Where a model has the same bytes. */
+/** Bytes that may be written to the disk of a folder. */
+const roomOn = (folder: string): number => {
+  const { bavail, blocks, bsize } = statfsSync(folder);
+  return (bavail - blocks * freeShare) * bsize;
+};
+
+/** The graph of the base model, and its file. */
+export type ExportedGraph = { readonly model: Graph; readonly path: string };
+
+/** Where a model has the same bytes in a file. */
 const finder = ({ model, path }: ExportedGraph) => {
-  const weightsFolder = dirname(path);
   const byLength = Map.groupBy(externalWeights(model), ({ place }) => place.length);
   return (values: Buffer): ExternalPlace | undefined =>
     byLength.get(values.length)?.find(({ place: { location, offset } }) => {
-      const file = openSync(join(weightsFolder, location), 'r');
+      const file = openSync(join(dirname(path), location), 'r');
       try {
         const bytes = Buffer.alloc(values.length);
         return readSync(file, bytes, 0, bytes.length, offset) === bytes.length && bytes.equals(values);
@@ -27,25 +35,21 @@ const finder = ({ model, path }: ExportedGraph) => {
     })?.place;
 };
 
-const refuseWithoutRoom = (folder: string, bytes: number): void => {
-  const { bavail, blocks, bsize } = statfsSync(folder);
-  const room = (bavail - blocks * freeShare) * bsize;
-  if (bytes <= room) return;
-  throw new Error(
-    `the constants of the optimised graph have ${mebibytes(bytes)} MiB, and the disk of ${folder} has only ${mebibytes(bavail * bsize)} MiB free, of which a tenth of the disk is left free`,
-  );
+export type MoveOptions = {
+  readonly exported: ExportedGraph;
+  /** Told what is written before it is. */
+  readonly say: (what: string) => void;
+  /** Bytes that may be written to the disk of a folder. Default: all but the last tenth of the disk. */
+  readonly room?: (folder: string) => number;
 };
-
-/** The graph of the base model, and its file. */
-export type ExportedGraph = { readonly model: Graph; readonly path: string };
 
 /**
  * Takes the constants out of an optimised graph, so that sessions share them. Those that the model has are read from its
  * own files: the optimiser makes a constant of a reshaped weight. Others get a file beside the graph, which names them as if
- * they lay in the graph of the model: ONNX Runtime looks whether the file is in the folder of the weights, and reads nothing of it.
+ * they lay in the graph of the model: ONNX Runtime looks whether the file is there, and reads nothing of it.
  * @throws Error when the disk has no room for them
  */
-export const moveConstants = (folder: string, exported: ExportedGraph): void => {
+export const moveConstants = (folder: string, { exported, say, room = roomOn }: MoveOptions): void => {
   const graph = join(folder, preparedFiles.graph);
   const find = finder(exported);
   const own: Buffer[] = [];
@@ -58,13 +62,19 @@ export const moveConstants = (folder: string, exported: ExportedGraph): void => 
     end = offset + values.length;
     return { location: basename(exported.path), offset };
   });
-  writeFileSync(graph, moved, { flush: true });
-  if (end === 0) return;
-  refuseWithoutRoom(folder, end);
-  const file = openSync(join(folder, preparedFiles.constants), 'wx');
-  try {
-    for (const bytes of own) writeSync(file, bytes);
-  } finally {
-    closeSync(file);
+  if (end > 0) {
+    const free = room(folder);
+    if (end > free)
+      throw new Error(
+        `constants of ${mebibytes(end)} MiB do not fit ${folder}: its disk has room for ${Math.max(0, Math.floor(free / 2 ** 20))} MiB, as a tenth of a disk is left free`,
+      );
+    say(`writing ${mebibytes(end)} MiB of constants that its graph has, once`);
+    const file = openSync(join(folder, preparedFiles.constants), 'wx');
+    try {
+      for (const bytes of own) writeSync(file, bytes);
+    } finally {
+      closeSync(file);
+    }
   }
+  writeFileSync(graph, moved);
 };

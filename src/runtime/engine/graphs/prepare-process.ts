@@ -31,7 +31,7 @@ const answers = await answersOf(joined?.tables)({ ...asExported, graph: base(who
 // What was joined has to give the answers of what it was.
 const expected =
   joined === undefined ? answers : await answersOf(undefined)({ ...asExported, graph: base(exported) });
+moveConstants(folder, { exported: { model: readGraph(exported), path: model }, say });
 say('comparing the optimised graph with the model, once');
-moveConstants(folder, { model: readGraph(exported), path: model });
 const prepared = { ...openPrepared(folder, model), weightsFolder, optimised: true };
 provePrepared(expected, await answersOf(joined?.tables)(prepared), model);

@@ -26,7 +26,8 @@ export const preparedFiles = {
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('./prepare-process.ts', import.meta.url));
 const manifestSchema = z.object({
-  format: z.literal(2),
+  /** Of the graph that was optimised. */
+  of: z.string(),
   files: z.array(z.object({ name: z.string(), bytes: z.number(), crc32: z.number() })),
 });
 
@@ -40,22 +41,20 @@ const checksum = async (path: string): Promise<{ readonly bytes: number; readonl
   return { bytes, crc32: sum };
 };
 
-type PreparedFile = z.infer<typeof manifestSchema>['files'][number];
-
-/** The files of a folder; undefined when it has no manifest, or one of another format. */
-const readManifest = (folder: string): readonly PreparedFile[] | undefined => {
+/** What a folder has; undefined when it has no manifest, or one of another format. */
+const readManifest = (folder: string): z.infer<typeof manifestSchema> | undefined => {
   try {
-    return manifestSchema.parse(JSON.parse(readFileSync(join(folder, preparedFiles.manifest), 'utf8'))).files;
+    return manifestSchema.parse(JSON.parse(readFileSync(join(folder, preparedFiles.manifest), 'utf8')));
   } catch {
     return undefined;
   }
 };
 
-/** True when every file has the content that was written. A flipped bit here would change answers without a word. */
-const isIntact = async (folder: string): Promise<boolean> => {
-  const files = readManifest(folder);
-  if (files === undefined) return false;
-  for (const file of files) {
+/** True when it was made of this graph, and every file has the content that was written. A flipped bit here would change answers without a word. */
+const isIntact = async (folder: string, of: string): Promise<boolean> => {
+  const manifest = readManifest(folder);
+  if (manifest?.of !== of) return false;
+  for (const file of manifest.files) {
     const path = join(folder, file.name);
     if (!existsSync(path)) return false;
     const now = await checksum(path);
@@ -64,7 +63,11 @@ const isIntact = async (folder: string): Promise<boolean> => {
   return true;
 };
 
-const prepare = async (graph: string, folder: string, options: PreparedGraphOptions): Promise<void> => {
+const prepare = async (
+  { graph, of }: BaseGraph,
+  folder: string,
+  options: PreparedGraphOptions,
+): Promise<void> => {
   const temporary = `${folder}.${process.pid}.tmp`;
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
@@ -83,7 +86,7 @@ const prepare = async (graph: string, folder: string, options: PreparedGraphOpti
       await handle.sync();
       files.push({ name, ...(await checksum(path)) });
     }
-    await writeDurable(join(temporary, preparedFiles.manifest), JSON.stringify({ format: 2, files }));
+    await writeDurable(join(temporary, preparedFiles.manifest), JSON.stringify({ of, files }));
     await rm(folder, { recursive: true, force: true });
     await rename(temporary, folder);
     await syncFolder(join(folder, '..'));
@@ -91,6 +94,15 @@ const prepare = async (graph: string, folder: string, options: PreparedGraphOpti
     await rm(temporary, { recursive: true, force: true });
     throw error;
   }
+};
+
+export type BaseGraph = {
+  /** Of the base model. */
+  readonly digest: Digest;
+  /** Path of its graph. */
+  readonly graph: string;
+  /** Digest of the graph that is optimised: another version of this program may make another one of it. */
+  readonly of: string;
 };
 
 /** Removes what a kill left half-written, what has another format, and all but the latest of the others. */
@@ -123,12 +135,12 @@ export type PreparedGraphOptions = {
  * give the model's answers when it is made, and checked at every start.
  */
 export const preparedGraph = async (
-  base: { readonly digest: Digest; readonly graph: string },
+  base: BaseGraph,
   options: PreparedGraphOptions,
 ): Promise<string> => {
   const root = join(options.cacheDir, 'prepared');
   const folder = join(root, `${shortDigest(base.digest)}-${onnxRuntimeVersion}-${machineKey()}`);
-  if (!(await isIntact(folder))) await prepare(base.graph, folder, options);
+  if (!(await isIntact(folder, base.of))) await prepare(base, folder, options);
   const now = new Date(options.clock.now());
   utimesSync(folder, now, now);
   await removeOld(root, folder);
