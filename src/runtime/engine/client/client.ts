@@ -168,7 +168,10 @@ class ProcessEngine implements EngineClient {
     this.#info = info;
     this.#failure = undefined;
     this.#readyAt = this.#options.clock.monotonic();
-    this.#options.logger.info({ enginePid: this.pid, baseDigest: info.baseDigest, openingMs: opening }, 'the engine is ready');
+    this.#options.logger.info(
+      { enginePid: this.pid, baseDigest: info.baseDigest, openingMs: opening },
+      'the engine is ready',
+    );
     this.#become('ready');
   }
 

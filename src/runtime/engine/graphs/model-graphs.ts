@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Digest } from '../../../api/names.ts';
 import type { Site } from '../../compiled/compile-target.ts';
+import { externalWeights } from '../onnx/external-weights.ts';
 import type { Family } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { inject, type PairDimensions, sitesOf } from '../onnx/inject.ts';
@@ -48,6 +49,9 @@ const graphsFrom = (
   return { base, lora, sites };
 };
 
+/** float16 and bfloat16: what the CPU cannot multiply becomes a constant in float32. */
+const halfTypes: ReadonlySet<number> = new Set([10, 16]);
+
 /** LoRA is injected into the optimised graph, so that both graphs have the same weights. */
 const preparedGraphs = async (
   options: ModelGraphsOptions,
@@ -56,15 +60,20 @@ const preparedGraphs = async (
 ): Promise<ModelGraphs> => {
   const { digest, model } = options;
   const of = createHash('sha256').update(toBase(options.graph.model)).digest('hex');
-  const folder = await preparedGraph({ digest, graph: model.graph, of }, options);
-  const { graph, weights } = openPrepared(folder, model.graph);
+  const weights = externalWeights(options.graph);
+  const bytes = weights.reduce(
+    (sum, { place, dataType }) => sum + (place.length ?? 0) * (halfTypes.has(dataType) ? 2 : 1),
+    options.graph.model.length,
+  );
+  const folder = await preparedGraph({ digest, graph: model.graph, bytes, of }, options);
+  const { graph, weights: mapped } = openPrepared(folder, model.graph);
   try {
     const graphs = graphsFrom(graph, options, (base) => base);
     if (sameSites(graphs.sites, expected))
-      return { ...graphs, weights, weightsFolder: model.folder, optimised: true };
+      return { ...graphs, weights: mapped, weightsFolder: model.folder, optimised: true };
     throw new Error('the optimiser merged linears that adapters need');
   } catch (error) {
-    weights.release();
+    mapped.release();
     throw error;
   }
 };

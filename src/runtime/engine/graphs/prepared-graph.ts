@@ -15,6 +15,7 @@ import { externalWeights } from '../onnx/external-weights.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { MappedWeights } from '../ort/mapped-weights.ts';
 import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
+import { refuseWithoutRoom } from './disk-room.ts';
 
 /** Names of the files in a folder of a prepared graph. */
 export const preparedFiles = {
@@ -64,7 +65,7 @@ const isIntact = async (folder: string, of: string): Promise<boolean> => {
 };
 
 const prepare = async (
-  { graph, of }: BaseGraph,
+  { graph, bytes, of }: BaseGraph,
   folder: string,
   options: PreparedGraphOptions,
 ): Promise<void> => {
@@ -72,6 +73,8 @@ const prepare = async (
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary, { recursive: true });
   try {
+    // The optimiser writes its constants into the graph, before they are taken out of it again.
+    refuseWithoutRoom(temporary, bytes);
     const { signal, threads, headSize, doing, task = 'generate' } = options;
     const args = [program, graph, temporary, String(threads), String(headSize), task];
     const running = run(process.execPath, args, { signal, killSignal: 'SIGKILL' });
@@ -101,6 +104,8 @@ export type BaseGraph = {
   readonly digest: Digest;
   /** Path of its graph. */
   readonly graph: string;
+  /** Of the graph and its weights: as much can become constants. */
+  readonly bytes: number;
   /** Digest of the graph that is optimised: another version of this program may make another one of it. */
   readonly of: string;
 };
@@ -134,10 +139,7 @@ export type PreparedGraphOptions = {
  * A folder with the optimised graph of a base model; made once per base model, ONNX Runtime and kind of machine, proved to
  * give the model's answers when it is made, and checked at every start.
  */
-export const preparedGraph = async (
-  base: BaseGraph,
-  options: PreparedGraphOptions,
-): Promise<string> => {
+export const preparedGraph = async (base: BaseGraph, options: PreparedGraphOptions): Promise<string> => {
   const root = join(options.cacheDir, 'prepared');
   const folder = join(root, `${shortDigest(base.digest)}-${onnxRuntimeVersion}-${machineKey()}`);
   if (!(await isIntact(folder, base.of))) await prepare(base, folder, options);

@@ -3,7 +3,7 @@ import type { ProviderWish } from '../session/choose-provider.ts';
 
 /** How a base model of any task is opened. */
 export type ModelOptions = ProviderWish & {
-  /** Folder for what is made once per base model: its digest, prepared weights, verdicts of proofs. */
+  /** Folder for what is made once per base model: its digest, its optimised graph, verdicts of proofs. */
   readonly cacheDir: string;
   readonly threads: number;
   readonly spin?: boolean;

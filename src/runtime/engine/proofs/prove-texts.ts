@@ -7,8 +7,8 @@ import type { Feeds } from '../adapters/feeds.ts';
 import { isInLayer } from '../onnx/inject.ts';
 import type { EncoderSession, EncoderValues } from '../session/encoder-session.ts';
 import { Perturbation } from './perturbation.ts';
-import type { ProofOptions } from './wiring.ts';
 import { eachIsItsOwn, strength } from './row-answers.ts';
+import type { ProofOptions } from './wiring.ts';
 
 /** Of different lengths, by tokens that every vocabulary has. */
 const texts: readonly (readonly number[])[] = [
