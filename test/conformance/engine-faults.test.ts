@@ -288,8 +288,13 @@ describe('a prepared graph', () => {
     const at = rotten.indexOf('offset', rotten.indexOf('q_proj.MatMul.weight')) + 'offset'.length + 2;
     rotten.writeUInt8(rotten.readUInt8(at) ^ 1, at);
     await writeFile(graph, rotten);
-    const { engine } = await start({}, folder);
+    const told: string[] = [];
+    const { engine, log } = await start({ onDoing: (what) => told.push(what) }, folder);
     expect((await ask(engine, request(null, 'moon:'))).text).toBe(' moon moon.');
+    const made = 'comparing the optimised graph with the model, once';
+    expect(told).toContain(made);
+    const ready = log.find(({ message }) => message === 'the engine is ready');
+    expect(Object.keys((ready?.keys as { openingMs: object }).openingMs)).toEqual(told);
     expect((await readFile(graph)).equals(bytes)).toBe(true);
   });
 
