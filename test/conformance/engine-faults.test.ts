@@ -294,7 +294,8 @@ describe('a prepared graph', () => {
     const made = 'comparing the optimised graph with the model, once';
     expect(told).toContain(made);
     const ready = log.find(({ message }) => message === 'the engine is ready');
-    expect(Object.keys((ready?.keys as { openingMs: object }).openingMs)).toEqual(told);
+    const times = Object.fromEntries(told.map((what) => [what, expect.any(Number)]));
+    expect(ready?.keys).toMatchObject({ openingMs: times });
     expect((await readFile(graph)).equals(bytes)).toBe(true);
   });
 
