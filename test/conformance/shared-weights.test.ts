@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { unmovedInRows } from '../../src/runtime/engine/proofs/moved-rows.ts';
@@ -26,8 +26,12 @@ const opened = async (modelDir: string, cacheDir: string) => {
 describe('a base model that was loaded before', () => {
   it('is not prepared or proved again, and is once it is another one; that does not touch the first', async () => {
     const cache = scratch();
+    // As versions before wrote it.
+    mkdirSync(join(cache, 'prepared/earlier'), { recursive: true });
+    writeFileSync(join(cache, 'prepared/earlier/prepared.json'), '{"files":[]}');
     const first = await opened(tinyModel('int4'), cache);
     first.model.sessions.release();
+    expect(readdirSync(join(cache, 'prepared'))).toHaveLength(1);
     expect(first.steps.filter((step) => step.includes('once'))).toHaveLength(6);
     const again = await opened(tinyModel('int4'), cache);
     again.model.sessions.release();

@@ -90,7 +90,6 @@ const prepare = async (
       files.push({ name, ...(await checksum(path)) });
     }
     await writeDurable(join(temporary, preparedFiles.manifest), JSON.stringify({ of, files }));
-    await rm(folder, { recursive: true, force: true });
     await rename(temporary, folder);
     await syncFolder(join(folder, '..'));
   } catch (error) {
@@ -142,10 +141,14 @@ export type PreparedGraphOptions = {
 export const preparedGraph = async (base: BaseGraph, options: PreparedGraphOptions): Promise<string> => {
   const root = join(options.cacheDir, 'prepared');
   const folder = join(root, `${shortDigest(base.digest)}-${onnxRuntimeVersion}-${machineKey()}`);
-  if (!(await isIntact(folder, base.of))) await prepare(base, folder, options);
+  await mkdir(root, { recursive: true });
+  const isThere = await isIntact(folder, base.of);
+  // What goes makes room, in earlier versions of gigabytes.
+  if (!isThere) await rm(folder, { recursive: true, force: true });
+  await removeOld(root, folder);
+  if (!isThere) await prepare(base, folder, options);
   const now = new Date(options.clock.now());
   utimesSync(folder, now, now);
-  await removeOld(root, folder);
   return folder;
 };
 
