@@ -45,7 +45,7 @@ export const benchBase = (bench: string): BenchBase => {
   };
 };
 
-/** Where benches keep what is made once: prepared weights, and the programs that they compare with. */
+/** Where benches keep what is made once: optimised graphs, and the programs that they compare with. */
 export const benchCache = (...path: readonly string[]): string =>
   join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'adaptlet/bench', ...path);
 

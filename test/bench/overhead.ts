@@ -4,7 +4,6 @@ import { AdapterTable } from '../../src/runtime/engine/adapters/adapter-table.ts
 import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
 import type { Feeds } from '../../src/runtime/engine/adapters/feeds.ts';
 import { type GenerateModel, openGenerateModel } from '../../src/runtime/engine/generate/generate-model.ts';
-import { preparedFiles, preparedWeights } from '../../src/runtime/engine/graphs/prepared-weights.ts';
 import { openModelFolder, readModelGraph } from '../../src/runtime/engine/model/folder.ts';
 import { Mutex } from '../../src/runtime/engine/mutex.ts';
 import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
@@ -52,31 +51,14 @@ const theirs = (graph: UninjectedGraph): Decoder => {
   return { cache, step: (ids) => graph.step(ids, cache) };
 };
 
-/** The exported graph: twice as the optimiser left it, over the prepared weights; once as it was exported. */
+/** The exported graph, twice. */
 const uninjected = async (model: BenchBase, base: GenerateModel, threads: number) => {
-  const folder = openModelFolder(model.modelDir);
-  const { headSize } = base.settings;
-  const prepared = await preparedWeights(
-    { digest: base.info.baseDigest, graph: folder.graph },
-    {
-      cacheDir: benchCache('engine'),
-      threads,
-      headSize,
-      clock: systemClock,
-      signal: new AbortController().signal,
-    },
-  );
-  const options = { threads, headSize };
-  const optimised = readFileSync(join(prepared, preparedFiles.graph));
-  const fromPrepared = { ...options, weightsFolder: prepared, optimised: true };
+  const { graph, folder: weightsFolder } = openModelFolder(model.modelDir);
+  const exported = readFileSync(graph);
+  const options = { threads, headSize: base.settings.headSize, weightsFolder };
   return {
-    uninjected: await UninjectedGraph.open(optimised, fromPrepared),
-    uninjected_again: await UninjectedGraph.open(optimised, fromPrepared),
-    exported: await UninjectedGraph.open(readFileSync(folder.graph), {
-      ...options,
-      weightsFolder: folder.folder,
-      optimised: false,
-    }),
+    uninjected: await UninjectedGraph.open(exported, options),
+    uninjected_again: await UninjectedGraph.open(exported, options),
   };
 };
 
@@ -103,6 +85,7 @@ const samplesOf = async (model: BenchBase, threads: number): Promise<Map<string,
     threads,
     clock: systemClock,
     warn: (message) => console.error(`overhead: ${message}`),
+    doing: () => undefined,
     signal: new AbortController().signal,
   });
   const graphs = await uninjected(model, base, threads);

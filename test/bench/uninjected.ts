@@ -6,7 +6,6 @@ import { Int64Buffer, LogitsBuffer } from '../../src/runtime/engine/session/step
 
 export type UninjectedOptions = {
   readonly weightsFolder: string;
-  readonly optimised: boolean;
   readonly threads: number;
   readonly headSize: number;
 };
@@ -38,9 +37,9 @@ export class UninjectedGraph {
   }
 
   static async open(graph: Buffer, options: UninjectedOptions): Promise<UninjectedGraph> {
-    const { threads, optimised, weightsFolder, headSize } = options;
+    const { threads, weightsFolder, headSize } = options;
     const session = await OnnxSession.open(graph, {
-      ...sessionOptions({ threads }, optimised ? 'none' : 'all'),
+      ...sessionOptions({ threads }, 'all'),
       weightsFolder,
     });
     return new UninjectedGraph(session, headSize);

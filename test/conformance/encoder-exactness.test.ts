@@ -158,7 +158,7 @@ describe('an encoder in float32, against the adapter merged into its weights', (
     await Promise.all([encoder, ...others].map(({ host }) => host.close()));
   });
 
-  it('shares prepared weights between its two graphs', () => {
+  it('shares the weights between its two graphs', () => {
     expect(encoder.warnings).toEqual([]);
   });
 

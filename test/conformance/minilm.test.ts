@@ -86,7 +86,7 @@ describe.skipIf(real === undefined)('MiniLM int8 (ADAPTLET_MODELS or ../shared/m
   });
   afterAll(() => encoder?.host.close());
 
-  it('runs on prepared weights, with LoRA at all linears of its six layers and at its pooler wired', () => {
+  it('shares the weights between its graphs, with LoRA at all linears of its six layers and at its pooler wired', () => {
     expect(encoder.warnings).toEqual([]);
     expect(encoder.model.info.sites).toHaveLength(6 * 6 + 1);
     expect(encoder.model.info.encoder).toMatchObject({ dimensions: 384, headFeatures: 384, maxTokens: 512 });

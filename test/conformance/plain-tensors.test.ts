@@ -22,6 +22,7 @@ const open = async (model: Buffer = tensorModel()): Promise<EngineHost> => {
     clock: systemClock,
     random: () => 0,
     warn: () => undefined,
+    doing: () => undefined,
     signal: new AbortController().signal,
   });
 };

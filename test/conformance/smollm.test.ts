@@ -19,7 +19,7 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
   });
   afterAll(() => model?.sessions.release());
 
-  it('runs on prepared weights, with LoRA at all 210 linears wired', () => {
+  it('shares the weights between its graphs, with LoRA at all 210 linears wired', () => {
     expect(model.warnings).toEqual([]);
     expect(model.info.sites).toHaveLength(210);
   });

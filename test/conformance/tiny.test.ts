@@ -1,11 +1,14 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
 import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
+import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
 import type { OrtTensor } from '../../src/runtime/engine/ort/tensor.ts';
 import { decoderAnswers, provePrepared } from '../../src/runtime/engine/proofs/prove-prepared.ts';
 import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
 import { exportedLogits } from './support/exported-logits.ts';
+import { withInlineWeights } from './support/inline-weights.ts';
 import {
   allLogits,
   greedy,
@@ -47,7 +50,7 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
   });
   afterAll(() => model.sessions.release());
 
-  it('runs on prepared weights', () => {
+  it('shares the weights between its graphs', () => {
     expect(model.warnings).toEqual([]);
     expect(model.info.sites).toHaveLength(14);
   });
@@ -202,25 +205,53 @@ describe('one adapter in three precisions', () => {
   });
 });
 
-describe('prepared weights', () => {
-  it('are proved to give the answers of the exported model, and refused when they do not', async () => {
+describe('a prepared graph', () => {
+  it('is proved to give the answers of the exported model, and refused when it does not', async () => {
     const cache = scratch();
     const { sessions, settings } = await openModel(tinyModel('int4'), cache);
     sessions.release();
     const [name = ''] = readdirSync(join(cache, 'prepared'));
-    const folder = join(cache, 'prepared', name);
-    const model = join(tinyModel('int4'), 'model.onnx');
+    const weightsFolder = tinyModel('int4');
     const answersOf = decoderAnswers({ threads: 1, headSize: settings.headSize });
-    const places = {
-      exported: { graph: model, weightsFolder: tinyModel('int4'), optimised: false },
-      prepared: { graph: join(folder, 'optimised.onnx'), weightsFolder: folder, optimised: true },
+    const exported = readFileSync(join(weightsFolder, 'model.onnx'));
+    const expected = await answersOf({ graph: gatherLogitsRows(exported), weightsFolder, optimised: false });
+    const answersWith = async (weights: string): Promise<Float32Array> => {
+      const prepared = openPrepared(join(cache, 'prepared', name), join(weights, 'model.onnx'));
+      const answers = await answersOf({ ...prepared, weightsFolder: weights, optimised: true });
+      prepared.weights.release();
+      return answers;
     };
-    await provePrepared(places, answersOf);
-    const weights = join(folder, 'weights.bin');
-    const bytes = readFileSync(weights);
+    provePrepared(expected, await answersWith(weightsFolder), name);
+    const other = scratch();
+    const bytes = readFileSync(join(weightsFolder, 'model.onnx.data'));
     // Beyond the embedding, which most tokens do not touch.
     for (let at = 70_000; at < bytes.length; at += 1) bytes.writeUInt8(bytes.readUInt8(at) ^ 0x11, at);
-    writeFileSync(weights, bytes);
-    await expect(provePrepared(places, answersOf)).rejects.toThrow(/do not give the answers/);
+    writeFileSync(join(other, 'model.onnx.data'), bytes);
+    cpSync(join(weightsFolder, 'model.onnx'), join(other, 'model.onnx'));
+    const wrong = await answersWith(other);
+    expect(() => provePrepared(expected, wrong, name)).toThrow(/does not give the answers/);
+  });
+
+  it('of weights that lie in the graph itself reads them from a file beside it, with the same answers', async () => {
+    const folder = join(scratch(), 'onnx');
+    cpSync(tinyModel('int4'), folder, { recursive: true });
+    for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json'])
+      cpSync(join(tinyModel('int4'), '..', name), join(folder, name));
+    writeFileSync(join(folder, 'model.onnx'), withInlineWeights(tinyModel('int4')));
+    rmSync(join(folder, 'model.onnx.data'));
+    const cache = scratch();
+    const [inline, outside] = [await openModel(folder, cache), await openModel(tinyModel('int4'), scratch())];
+    const [prepared = ''] = readdirSync(join(cache, 'prepared'));
+    const constants = statSync(join(cache, 'prepared', prepared, 'constants.bin'));
+    expect(constants.size).toBeGreaterThan(100_000);
+    expect(statSync(join(cache, 'prepared', prepared, 'optimised.onnx')).size).toBeLessThan(60_000);
+    expect([...inline.warnings, ...outside.warnings]).toEqual([]);
+    const answers = [];
+    for (const { sessions } of [inline, outside]) {
+      answers.push(await allLogits(withLora(sessions.base), [3, 5, 7]));
+      answers.push(await allLogits(withLora(sessions.lora), [3, 5, 7]));
+      sessions.release();
+    }
+    for (const answer of answers) expect(sameBits(answer, answers[0]!)).toBe(true);
   });
 });

@@ -26,7 +26,7 @@ const count = (value: number): string => value.toLocaleString('en');
 const memoryLines = (memory: MemoryNeed): string[] => {
   const { kvBytesPerToken, kvTokens, adapterRank16Bytes, maxRankTogether } = memory;
   return [
-    ...line('prepared weights', `about ${sizeText(memory.preparedBytes)}, on the disk and in RAM`),
+    ...line('weights in RAM', `about ${sizeText(memory.weightsBytes)}, packed for this processor`),
     ...line(
       'keys and values',
       kvBytesPerToken === undefined
@@ -55,11 +55,11 @@ const memoryLines = (memory: MemoryNeed): string[] => {
 const runLines = (run: Trial | undefined): string[] => {
   if (run === undefined) return [];
   if (run.kind === 'Refused') return line('loaded here', `no: ${run.refusal.code}`);
-  const { ms, executionProvider, preparedBytes, residentBytes } = run;
+  const { ms, executionProvider, keptBytes, residentBytes } = run;
   const ram = residentBytes === undefined ? '' : `, ${sizeText(residentBytes)} of RAM without requests`;
   return line(
     'loaded here',
-    `in ${(ms / 1000).toFixed(1)} s on ${executionProvider}, ${sizeText(preparedBytes)} prepared${ram}`,
+    `in ${(ms / 1000).toFixed(1)} s on ${executionProvider}, ${sizeText(keptBytes)} kept on the disk${ram}`,
   );
 };
 

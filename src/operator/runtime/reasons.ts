@@ -27,7 +27,8 @@ export const conditionReasons = {
   Resolving: 'The registry is asked for the base model.',
   Downloading: 'The base model is being fetched; the message says how far it is.',
   FetchFailed: 'The base model could not be fetched; it is tried again by itself.',
-  Loading: 'The base model is on the disk and being loaded; the first time its weights are prepared.',
+  Loading:
+    'The base model is on the disk and being loaded; the first time its graph is optimised and proved.',
   ProviderInUse: 'The message names the provider, and what it leaves to the CPU.',
   Fallback:
     'No provider that was asked for works there, and the CPU runs the base model; the message says why.',

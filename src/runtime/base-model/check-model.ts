@@ -96,7 +96,7 @@ const tensorsAsSession = (graph: Graph) => ({
 
 /**
  * Says what a base model will do here, by its files alone: what the engine asks of them at load, without loading them. What
- * only a load can prove (that prepared weights give the same bits, that every LoRA input has an effect) is not proved.
+ * only a load can prove (that the optimised graph gives the same bits, that every LoRA input has an effect) is not proved.
  */
 export const checkModel = async (place: CheckedPlace, settings: CheckSettings): Promise<ModelCheck> => {
   const found: Found = { refusals: [], warnings: [] };

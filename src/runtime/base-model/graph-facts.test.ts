@@ -23,15 +23,15 @@ describe('what a model needs', () => {
   const settings = { kvMemory: 1000, adapterMemory: 2000, batchMemory: 1_000_000, maxConcurrent: 4 };
   const input = { settings, modelBytes: 100, precision: 'int4', features: 1000 };
 
-  it('is its prepared weights and the budgets', () => {
+  it('is its packed weights and the budgets', () => {
     const need = memoryNeedOf({ ...input, kv: { bytesPerToken: 10, tokens: 100 } });
-    expect(need).toMatchObject({ preparedBytes: 240, totalBytes: 240 + 1000 + 2000 + 1_000_000 });
+    expect(need).toMatchObject({ weightsBytes: 140, totalBytes: 140 + 1000 + 2000 + 1_000_000 });
     // 4 rows of 1000 features of 4 bytes are 16,000 bytes a rank: 62 fit, and ranks are powers of two.
     expect(need.maxRankTogether).toBe(32);
     expect(need.adapterRank16Bytes).toBe(64_000);
   });
 
   it('has no keys, values and shared steps where it does not generate', () => {
-    expect(memoryNeedOf(input)).toMatchObject({ kvBytes: 0, batchBytes: 0, totalBytes: 2240 });
+    expect(memoryNeedOf(input)).toMatchObject({ kvBytes: 0, batchBytes: 0, totalBytes: 2140 });
   });
 });

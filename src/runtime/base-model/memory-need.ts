@@ -2,8 +2,8 @@ import type { Settings } from '../config/settings.ts';
 
 /** What a base model needs with the present settings. Bytes. */
 export type MemoryNeed = {
-  /** Weights as the engine prepares them for this processor: so much of the disk, and at most so much RAM. */
-  readonly preparedBytes: number;
+  /** RAM of the weights, most of them as kernels pack them for this processor. */
+  readonly weightsBytes: number;
   readonly kvBytes: number;
   readonly adapterBytes: number;
   readonly batchBytes: number;
@@ -26,9 +26,9 @@ export type MemoryInput = {
   readonly kv?: { readonly bytesPerToken: number; readonly tokens: number };
 };
 
-/** Prepared weights over those of the model, measured: docs/adr/0032. */
-const preparedRatios: Readonly<Record<string, number>> = { int4: 2.4, int8: 1.7 };
-const plainRatio = 2;
+/** RAM of the weights over their bytes in the model, measured: docs/adr/0045. */
+const packedRatios: Readonly<Record<string, number>> = { int4: 1.4, int8: 1.4 };
+const plainRatio = 1.1;
 
 const floatBytes = 4;
 
@@ -40,15 +40,15 @@ const maxRankIn = (budget: number, rows: number, features: number): number => {
 
 export const memoryNeedOf = ({ settings, modelBytes, precision, features, kv }: MemoryInput): MemoryNeed => {
   const { adapterMemory: adapterBytes, batchMemory, kvMemory, maxConcurrent } = settings;
-  const preparedBytes = Math.round(modelBytes * (preparedRatios[precision] ?? plainRatio));
+  const weightsBytes = Math.round(modelBytes * (packedRatios[precision] ?? plainRatio));
   const kvBytes = kv === undefined ? 0 : kvMemory;
   const batchBytes = kv === undefined ? 0 : batchMemory;
   return {
-    preparedBytes,
+    weightsBytes,
     kvBytes,
     adapterBytes,
     batchBytes,
-    totalBytes: preparedBytes + kvBytes + adapterBytes + batchBytes,
+    totalBytes: weightsBytes + kvBytes + adapterBytes + batchBytes,
     ...(kv === undefined ? {} : { kvBytesPerToken: kv.bytesPerToken, kvTokens: kv.tokens }),
     ...(features === 0 ? {} : { adapterRank16Bytes: 16 * features * floatBytes }),
     ...(features === 0 || kv === undefined

@@ -16,6 +16,9 @@ it('says how much of the model is here, how fast it comes, and why it waits', ()
   );
   expect(modelText({ kind: 'Waiting', ...why })).not.toContain('MiB');
   expect(modelText({ kind: 'Loading' })).toBe('the base model is being loaded');
+  expect(modelText({ kind: 'Loading', doing: 'reading its files' })).toBe(
+    'the base model is being loaded (reading its files)',
+  );
   expect(modelText({ kind: 'Loading', failure: 'ENGINE_DOWN: it was killed' })).toBe(
     'the base model could not be loaded and is tried again: ENGINE_DOWN: it was killed',
   );

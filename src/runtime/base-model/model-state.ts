@@ -7,8 +7,8 @@ export type ModelState =
   | ({ readonly kind: 'Downloading'; readonly bytesPerSecond: number } & Progress)
   /** The last try failed, and the next one comes by itself. */
   | ({ readonly kind: 'Waiting'; readonly code: string; readonly message: string } & Partial<Progress>)
-  /** It is on the disk; the engine opens it, the first time its weights are prepared. `failure`: of the last try. */
-  | { readonly kind: 'Loading'; readonly failure?: string }
+  /** It is on the disk; the engine opens it. `doing`: what takes time just now. `failure`: of the last try. */
+  | { readonly kind: 'Loading'; readonly failure?: string; readonly doing?: string }
   | { readonly kind: 'Ready' };
 
 export type Progress = {
@@ -38,10 +38,13 @@ export const modelText = (state: ModelState): string => {
       const have = hasProgress(state) ? ` (${sizesOf(state)} are here)` : '';
       return `the base model could not be fetched${have} and is tried again: ${state.code}: ${state.message}`;
     }
-    case 'Loading':
-      return state.failure === undefined
-        ? 'the base model is being loaded'
-        : `the base model could not be loaded and is tried again: ${state.failure}`;
+    case 'Loading': {
+      const what =
+        state.failure === undefined
+          ? 'the base model is being loaded'
+          : `the base model could not be loaded and is tried again: ${state.failure}`;
+      return state.doing === undefined ? what : `${what} (${state.doing})`;
+    }
     case 'Ready':
       return '';
   }

@@ -20,8 +20,8 @@ export type Trial =
       readonly ms: number;
       readonly executionProvider: string;
       readonly baseDigest: Digest;
-      /** Files that the engine prepared for this processor, and the RAM of its process; absent where nobody can tell. */
-      readonly preparedBytes: number;
+      /** Files that the engine keeps of it, and the RAM of its process; absent where nobody can tell. */
+      readonly keptBytes: number;
       readonly residentBytes?: number;
     }
   | { readonly kind: 'Refused'; readonly refusal: Refusal };
@@ -76,7 +76,7 @@ export const loadForTrial = async (
       ms: Math.round(clock.monotonic() - startedAt),
       executionProvider,
       baseDigest,
-      preparedBytes: await bytesBelow(cacheDir),
+      keptBytes: await bytesBelow(cacheDir),
       ...(residentBytes === undefined ? {} : { residentBytes }),
     };
   } catch (error) {

@@ -79,6 +79,8 @@ export type Answers = {
 
 /** From the engine process. */
 export type FromEngine =
+  /** What it does next to open the base model. */
+  | { readonly kind: 'doing'; readonly what: string }
   | { readonly kind: 'ready'; readonly info: EngineInfo }
   /** It could not start, and ends. */
   | { readonly kind: 'failed'; readonly error: WireError }

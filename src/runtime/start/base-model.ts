@@ -39,12 +39,14 @@ export const openBaseModel = async (
   const delivery = source.kind === 'folder' ? undefined : await openDelivery(parts, source, disk, stack);
   const listeners: (() => void)[] = [];
   let isReady = false;
+  let doing: string | undefined;
   let folderManifest: Digest | undefined;
   const state = (): ModelState => {
     if (isReady) return { kind: 'Ready' };
     const { failure } = engine;
-    if (failure !== undefined) return { kind: 'Loading', failure: `${failure.code}: ${failure.message}` };
-    return delivery?.state ?? { kind: 'Loading' };
+    const loading = { kind: 'Loading', ...(doing === undefined ? {} : { doing }) } as const;
+    if (failure !== undefined) return { ...loading, failure: `${failure.code}: ${failure.message}` };
+    return delivery === undefined || delivery.state.kind === 'Loading' ? loading : delivery.state;
   };
   const tell = (): void => {
     for (const listener of listeners) listener();
@@ -58,9 +60,13 @@ export const openBaseModel = async (
   const start = async (folder: string): Promise<void> => {
     parts.logger.info(
       { model: folder },
-      'loading the base model; the first time, its weights are prepared for this machine',
+      'loading the base model; the first time takes longer, as its graph is optimised and proved on this machine',
     );
-    engine.begin(startEngine(engineOptions(parts, folder)));
+    const onDoing = (what: string): void => {
+      doing = what;
+      tell();
+    };
+    engine.begin(startEngine({ ...engineOptions(parts, folder), onDoing }));
     await untilReady(engine);
     isReady = true;
     tell();

@@ -25,6 +25,7 @@ export const openEncoder = async (
     threads: 1,
     clock: systemClock,
     warn: (message) => warnings.push(message),
+    doing: () => undefined,
     signal: new AbortController().signal,
     ...options,
   });

@@ -25,6 +25,7 @@ export const openBase = async (
   modelDir: string,
   cacheDir: string,
   wish: ProviderWish = {},
+  doing: (what: string) => void = () => undefined,
 ): Promise<GenerateModel & Pick<OpenModel, 'warnings'>> => {
   const warnings: string[] = [];
   const base = await openGenerateModel(modelDir, readModelGraph(modelDir), {
@@ -32,6 +33,7 @@ export const openBase = async (
     threads: 1,
     clock: systemClock,
     warn: (message) => warnings.push(message),
+    doing,
     signal: new AbortController().signal,
     ...wish,
   });
@@ -43,8 +45,9 @@ export const openModel = async (
   modelDir: string,
   cacheDir: string,
   wish: ProviderWish = {},
+  doing?: (what: string) => void,
 ): Promise<OpenModel> => {
-  const base = await openBase(modelDir, cacheDir, wish);
+  const base = await openBase(modelDir, cacheDir, wish, doing);
   const adapters = new AdapterTable({
     arena: new Arena(64 << 20),
     graphFor: (modules) => base.sessions.graphs.graphFor(modules),

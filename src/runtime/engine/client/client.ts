@@ -14,12 +14,15 @@ import type {
 import { eventWindow, type StartOptions } from '../protocol.ts';
 import type { EncodeInput, EncodeResult, InferInput, InferResult } from '../tasks.ts';
 import { EngineLife } from './engine-life.ts';
+import type { OpeningTimes } from './opening.ts';
 
 export type EngineOptions = StartOptions & {
   readonly clock: Clock;
   readonly logger: Log;
   /** Milliseconds without a sign of life, while calls are under way, after which the process is killed. */
   readonly stallTimeoutMs: number;
+  /** Told what the process does next to open the base model. */
+  readonly onDoing?: (what: string) => void;
   /** For the jitter of restarts. */
   readonly random?: () => number;
 };
@@ -144,14 +147,15 @@ class ProcessEngine implements EngineClient {
   }
 
   #begin(): EngineLife {
-    const { clock, logger, stallTimeoutMs, random: _, ...start } = this.#options;
+    const { clock, logger, stallTimeoutMs, onDoing = () => undefined, random: _, ...start } = this.#options;
     return new EngineLife({
       start,
       clock,
       logger,
       stallTimeoutMs,
-      onReady: (info) => {
-        this.#ready(info);
+      onDoing,
+      onReady: (info, opening) => {
+        this.#ready(info, opening);
       },
       onEnd: (failure) => {
         this.#ended(failure);
@@ -159,12 +163,15 @@ class ProcessEngine implements EngineClient {
     });
   }
 
-  #ready(info: EngineInfo): void {
+  #ready(info: EngineInfo, opening: OpeningTimes): void {
     if (this.#state === 'closed') return;
     this.#info = info;
     this.#failure = undefined;
     this.#readyAt = this.#options.clock.monotonic();
-    this.#options.logger.info({ enginePid: this.pid, baseDigest: info.baseDigest }, 'the engine is ready');
+    this.#options.logger.info(
+      { enginePid: this.pid, baseDigest: info.baseDigest, openingMs: opening },
+      'the engine is ready',
+    );
     this.#become('ready');
   }
 

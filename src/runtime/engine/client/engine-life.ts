@@ -16,6 +16,7 @@ import {
 } from '../protocol.ts';
 import { EventStream } from './event-stream.ts';
 import { stepLimitMs } from './hung-step.ts';
+import { Opening, type OpeningTimes } from './opening.ts';
 import { Watchdog } from './watchdog.ts';
 
 const program = fileURLToPath(new URL('../process/main.ts', import.meta.url));
@@ -35,7 +36,9 @@ export type EngineLifeOptions = {
   readonly logger: Log;
   /** Milliseconds of silence, with calls under way, after which the process is killed. */
   readonly stallTimeoutMs: number;
-  readonly onReady: (info: EngineInfo) => void;
+  /** What it does now to open the base model. */
+  readonly onDoing: (what: string) => void;
+  readonly onReady: (info: EngineInfo, opening: OpeningTimes) => void;
   /** The process is gone; comes before its calls are rejected. */
   readonly onEnd: (failure: AdaptletError) => void;
 };
@@ -55,6 +58,7 @@ export class EngineLife {
   readonly #options: EngineLifeOptions;
   readonly #child: ChildProcess;
   readonly #watchdog: Watchdog;
+  readonly #opening: Opening;
   readonly #calls = new Map<number, Call>();
   readonly #exited = Promise.withResolvers<void>();
   #nextCall = 1;
@@ -86,6 +90,7 @@ export class EngineLife {
         this.#killFor(`gave no sign of life for ${Math.round(silentMs)} ms`);
       },
     });
+    this.#opening = new Opening(options);
     this.#listen();
     this.#send({ kind: 'start', options: options.start });
   }
@@ -230,7 +235,11 @@ export class EngineLife {
     switch (message.kind) {
       case 'ready':
         this.#ready = true;
-        this.#options.onReady(message.info);
+        this.#options.onReady(message.info, this.#opening.end());
+        break;
+      case 'doing':
+        this.#opening.doing(message.what);
+        this.#options.onDoing(message.what);
         break;
       case 'failed':
         this.#failure = fromWire(message.error);
@@ -299,6 +308,7 @@ export class EngineLife {
     if (this.#ended) return;
     this.#ended = true;
     this.#watchdog.stop();
+    this.#opening.end();
     const what = `The engine process ${this.#child.pid ?? ''} ${how}`;
     this.#options.onEnd(this.#failure ?? new AdaptletError('ENGINE_DOWN', what));
     for (const number of this.#calls.keys()) this.#refuse(number, new AdaptletError('ENGINE_DOWN', what));

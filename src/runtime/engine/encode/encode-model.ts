@@ -85,7 +85,7 @@ export const openEncodeModel = async (
   const config = readPoolingConfig(finder(model.folder), options);
   const pooling = config.files.map((path, index) => ({ name: `pooling-${index}`, path }));
   const files = [...filesOf(model, weightFilesOf(model, graph)), ...pooling];
-  const digest = await digestFiles(model.folder, files, options.cacheDir);
+  const digest = await digestFiles(model.folder, files, options);
   const codec = openTextCodec(model, settings.vocabSize);
   const {
     provider,

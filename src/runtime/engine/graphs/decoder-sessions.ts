@@ -9,6 +9,7 @@ import { joinPositionTables, type PositionTables } from '../onnx/position-tables
 import type { Operators } from '../ort/profile.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { limitsOf } from '../proofs/limits.ts';
+import { unmovedInRows } from '../proofs/moved-rows.ts';
 import { provePieces } from '../proofs/prove-pieces.ts';
 import { proveRows } from '../proofs/prove-rows.ts';
 import { aloneOf, casesWith, tolerances } from '../proofs/row-answers.ts';
@@ -16,7 +17,7 @@ import { proveWiring } from '../proofs/wiring.ts';
 import { DecoderSession } from '../session/decoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
-import { type ModelGraphsOptions, modelGraphs, pairDimensions } from './model-graphs.ts';
+import { type ModelGraphsOptions, modelGraphs, pairDimensions, releasedOnFailure } from './model-graphs.ts';
 import { openOnProvider } from './on-provider.ts';
 
 /**
@@ -88,21 +89,24 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
   const joined = joinPositionTables(options.graph);
   const exported = joined === undefined ? options.graph : readGraph(joined.model);
   const graphs = await modelGraphs({ ...options, graph: exported }, gatherLogitsRows);
-  const { weightsFolder, optimised, sites } = graphs;
-  const { threads, spin, headSize, provider, cacheDir } = options;
-  const graphOptions = { weightsFolder, optimised, threads, spin, headSize, tables: joined?.tables };
+  const { weightsFolder, weights, optimised, sites } = graphs;
+  const { threads, spin, headSize, provider, cacheDir, doing } = options;
+  doing('packing the weights for requests without an adapter, and with one');
+  const graphOptions = { weightsFolder, weights, optimised, threads, spin, headSize, tables: joined?.tables };
   const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
-  const { base, lora, operators, proofKey } = await openOnProvider({
-    provider,
-    graphDigest,
-    cacheDir,
-    open: (graph, profile) =>
-      DecoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
-    openExact: (graph) =>
-      DecoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
-    answer: aloneOf(casesWith(joined?.tables)),
-  });
+  const { base, lora, operators, proofKey } = await releasedOnFailure(weights, () =>
+    openOnProvider({
+      provider,
+      graphDigest,
+      cacheDir,
+      open: (graph, profile) =>
+        DecoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
+      openExact: (graph) =>
+        DecoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
+      answer: aloneOf(casesWith(joined?.tables)),
+    }),
+  );
   const openSubset: OpenSubset = async (wanted) => {
     const subset = inject(graphs.base, options.family, wanted, pairDimensions(provider));
     return await DecoderSession.open(subset.model, subset.sites, { ...graphOptions, provider });
@@ -111,11 +115,13 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
   const release = (): void => {
     base.release();
     loraGraphs.release();
+    weights?.release();
   };
   try {
     const proof = { key: proofKey, cacheDir, tables: joined?.tables };
-    await proveWiring(lora, proofKey, cacheDir);
     const proved = await proveSequences({ base, lora }, readGraph(graphs.base), { ...options, ...proof });
+    const doubtful = async () => (proved.rowsTogether ? await unmovedInRows(lora) : lora.sites);
+    await proveWiring(lora, { key: proofKey, cacheDir, doing }, doubtful);
     return { base, lora, graphs: loraGraphs, ...proved, graphDigest, operators, release };
   } catch (error) {
     release();

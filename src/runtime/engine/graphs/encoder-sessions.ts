@@ -6,7 +6,7 @@ import { alone, mixedSites } from '../proofs/prove-texts.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
-import { type ModelGraphsOptions, modelGraphs } from './model-graphs.ts';
+import { type ModelGraphsOptions, modelGraphs, releasedOnFailure } from './model-graphs.ts';
 import { openOnProvider } from './on-provider.ts';
 
 /** An encoder, loaded twice over one copy of its weights, as decoders are: see decoder-sessions.ts. */
@@ -33,28 +33,32 @@ const asExported = (graph: Buffer): Buffer => graph;
 export const openEncoderSessions = async (options: EncoderSessionsOptions): Promise<EncoderSessions> => {
   // Encoders have no heads that a cache would need.
   const graphs = await modelGraphs({ ...options, headSize: 1, task: 'embed' }, asExported);
-  const { sites, weightsFolder, optimised } = graphs;
-  const { threads, spin, provider, cacheDir } = options;
-  const graphOptions = { weightsFolder, optimised, threads, spin };
+  const { sites, weightsFolder, weights, optimised } = graphs;
+  const { threads, spin, provider, cacheDir, doing } = options;
+  doing('packing the weights for requests without an adapter, and with one');
+  const graphOptions = { weightsFolder, weights, optimised, threads, spin };
   const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
-  const { base, lora, operators, proofKey } = await openOnProvider({
-    provider,
-    graphDigest,
-    cacheDir,
-    open: (graph, profile) =>
-      EncoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
-    openExact: (graph) =>
-      EncoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
-    answer: alone,
-  });
+  const { base, lora, operators, proofKey } = await releasedOnFailure(weights, () =>
+    openOnProvider({
+      provider,
+      graphDigest,
+      cacheDir,
+      open: (graph, profile) =>
+        EncoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
+      openExact: (graph) =>
+        EncoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
+      answer: alone,
+    }),
+  );
   const release = (): void => {
     base.release();
     lora.release();
+    weights?.release();
   };
   try {
-    await proveWiring(lora, proofKey, cacheDir);
-    const together = await mixedSites(lora, { graphDigest: proofKey, cacheDir });
+    await proveWiring(lora, { key: proofKey, cacheDir, doing });
+    const together = await mixedSites(lora, { key: proofKey, cacheDir, doing });
     return { base, lora, mixedSites: together, graphDigest, operators, release };
   } catch (error) {
     release();

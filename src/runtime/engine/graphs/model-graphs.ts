@@ -1,14 +1,15 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
 import type { Digest } from '../../../api/names.ts';
 import type { Site } from '../../compiled/compile-target.ts';
+import { externalWeights } from '../onnx/external-weights.ts';
 import type { Family } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { inject, type PairDimensions, sitesOf } from '../onnx/inject.ts';
+import type { MappedWeights } from '../ort/mapped-weights.ts';
 import { cpuProvider } from '../ort/providers.ts';
-import { type PreparedWeightsOptions, preparedFiles, preparedWeights } from './prepared-weights.ts';
+import { openPrepared, type PreparedGraphOptions, preparedGraph } from './prepared-graph.ts';
 
-export type ModelGraphsOptions = PreparedWeightsOptions & {
+export type ModelGraphsOptions = PreparedGraphOptions & {
   /** The folder of the base model, and the path of its graph. */
   readonly model: { readonly folder: string; readonly graph: string };
   /** The graph as it was read. */
@@ -25,6 +26,8 @@ export type ModelGraphs = {
   readonly lora: Buffer;
   readonly sites: readonly Site[];
   readonly weightsFolder: string;
+  /** For all sessions; to be released after them. Absent: each loads its own. */
+  readonly weights?: MappedWeights;
   readonly optimised: boolean;
 };
 
@@ -46,25 +49,53 @@ const graphsFrom = (
   return { base, lora, sites };
 };
 
-/** LoRA is injected into the optimised graph, so that both graphs fit the same prepacked weights. */
+/** float16 and bfloat16: what the CPU cannot multiply becomes a constant in float32. */
+const halfTypes: ReadonlySet<number> = new Set([10, 16]);
+
+/** LoRA is injected into the optimised graph, so that both graphs have the same weights. */
 const preparedGraphs = async (
   options: ModelGraphsOptions,
   expected: readonly Site[],
   toBase: ToBase,
 ): Promise<ModelGraphs> => {
   const { digest, model } = options;
-  const weightsFolder = await preparedWeights({ digest, graph: model.graph }, options);
-  const optimised = readFileSync(join(weightsFolder, preparedFiles.graph));
-  const graphs = graphsFrom(optimised, options, toBase);
-  if (sameSites(graphs.sites, expected)) return { ...graphs, weightsFolder, optimised: true };
-  throw new Error('the optimiser merged linears that adapters need');
+  const of = createHash('sha256').update(toBase(options.graph.model)).digest('hex');
+  const weights = externalWeights(options.graph);
+  const bytes = weights.reduce(
+    (sum, { place, dataType }) => sum + (place.length ?? 0) * (halfTypes.has(dataType) ? 2 : 1),
+    options.graph.model.length,
+  );
+  const folder = await preparedGraph({ digest, graph: model.graph, bytes, of }, options);
+  const { graph, weights: mapped } = openPrepared(folder, model.graph);
+  try {
+    const graphs = graphsFrom(graph, options, (base) => base);
+    if (sameSites(graphs.sites, expected))
+      return { ...graphs, weights: mapped, weightsFolder: model.folder, optimised: true };
+    throw new Error('the optimiser merged linears that adapters need');
+  } catch (error) {
+    mapped.release();
+    throw error;
+  }
+};
+
+/** Opens sessions over shared weights, which go when that fails. */
+export const releasedOnFailure = async <T>(
+  weights: MappedWeights | undefined,
+  open: () => Promise<T>,
+): Promise<T> => {
+  try {
+    return await open();
+  } catch (error) {
+    weights?.release();
+    throw error;
+  }
 };
 
 /** What the inputs of adapters look like on a provider. */
 export const pairDimensions = (provider: string): PairDimensions =>
   provider === cpuProvider ? 'any' : 'fixed';
 
-/** Without prepared weights each session holds its own: more memory, the same answers. */
+/** Without a prepared graph each session holds its own: more memory, the same answers. */
 const plainGraphs = (options: ModelGraphsOptions, toBase: ToBase): ModelGraphs => ({
   ...graphsFrom(options.graph.model, options, toBase),
   weightsFolder: options.model.folder,
@@ -72,7 +103,7 @@ const plainGraphs = (options: ModelGraphsOptions, toBase: ToBase): ModelGraphs =
 });
 
 /**
- * The graphs over prepared weights where those can be made, else over the files as they are, which `warn` is told.
+ * The graphs over shared weights where those can be had, else over the files as they are, which `warn` is told.
  * @throws MODEL_INVALID, MODEL_UNSUPPORTED; the reason of `signal`
  */
 export const modelGraphs = async (options: ModelGraphsOptions, toBase: ToBase): Promise<ModelGraphs> => {
@@ -82,7 +113,7 @@ export const modelGraphs = async (options: ModelGraphsOptions, toBase: ToBase): 
   const expected = sitesOf(options.graph, options.family);
   return await preparedGraphs(options, expected, toBase).catch((error: unknown) => {
     options.signal.throwIfAborted();
-    options.warn(`prepared weights are not usable, each graph loads its own: ${String(error)}`);
+    options.warn(`the weights cannot be shared, each graph loads its own: ${String(error)}`);
     return plainGraphs(options, toBase);
   });
 };

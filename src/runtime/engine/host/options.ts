@@ -3,13 +3,15 @@ import type { ProviderWish } from '../session/choose-provider.ts';
 
 /** How a base model of any task is opened. */
 export type ModelOptions = ProviderWish & {
-  /** Folder for what is made once per base model: its digest, prepared weights, verdicts of proofs. */
+  /** Folder for what is made once per base model: its digest, its optimised graph, verdicts of proofs. */
   readonly cacheDir: string;
   readonly threads: number;
   readonly spin?: boolean;
   readonly clock: Clock;
   /** Told what does not stop the engine but costs something. */
   readonly warn: (message: string) => void;
+  /** Told what takes time while the model is opened, before it is done. */
+  readonly doing: (what: string) => void;
   readonly signal: AbortSignal;
 };
 

@@ -28,7 +28,7 @@ export const openInferModel = async (
     { name: 'graph', path: place.graph },
     ...weights.map((path, index) => ({ name: `weights-${index}`, path })),
   ];
-  const baseDigest = await digestFiles(folder, files, options.cacheDir);
+  const baseDigest = await digestFiles(folder, files, options);
   const { threads, spin = false } = options;
   const {
     provider,

@@ -10,6 +10,8 @@ import type { ModelFolder } from './folder.ts';
 /** A file of the base model under the name that goes into the digest, so that a moved folder keeps its digest. */
 export type NamedFile = { readonly name: string; readonly path: string };
 
+export type DigestOptions = { readonly cacheDir: string; readonly doing: (what: string) => void };
+
 const rememberedSchema = z.object({ files: z.array(z.string()), digest: digestSchema });
 
 export const filesOf = (model: ModelFolder, weights: readonly string[]): readonly NamedFile[] => [
@@ -54,20 +56,21 @@ const recall = (file: string): z.infer<typeof rememberedSchema> | undefined => {
 export const digestModel = async (
   model: ModelFolder,
   weights: readonly string[],
-  cacheDir: string,
-): Promise<Digest> => await digestFiles(model.folder, filesOf(model, weights), cacheDir);
+  options: DigestOptions,
+): Promise<Digest> => await digestFiles(model.folder, filesOf(model, weights), options);
 
 /** {@link digestModel} of a base model with other files. */
 export const digestFiles = async (
   folder: string,
   files: readonly NamedFile[],
-  cacheDir: string,
+  { cacheDir, doing }: DigestOptions,
 ): Promise<Digest> => {
   const stamps = files.map(stampOf);
   const place = createHash('sha256').update(folder).digest('hex').slice(0, 12);
   const memory = join(cacheDir, `base-digest-${place}.json`);
   const known = recall(memory);
   if (known !== undefined && known.files.join('\n') === stamps.join('\n')) return known.digest;
+  doing('reading its files for their digest, once');
   const whole = createHash('sha256');
   for (const { name, path } of files) whole.update(`${name} ${await hashFile(path)}\n`);
   const digest = digestSchema.parse(`sha256:${whole.digest('hex')}`);

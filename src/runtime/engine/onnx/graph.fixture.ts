@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type NewNode, nodeMessage, valueInfoMessage } from './messages.ts';
-import { elementType, graphField, modelField, tensorField } from './schema.ts';
-import { contentField, integerField } from './wire.ts';
+import { elementType, entryField, graphField, modelField, tensorField } from './schema.ts';
+import { contentField, integerField, readFields } from './wire.ts';
 
 /** Graphs for tests: the tiny model, and graphs made by hand. */
 
@@ -79,4 +79,31 @@ export const llamaLayer = (layer: number, block = 'attn', suffix = ''): HandMade
   }));
   const weights = Object.fromEntries(projections.map((name) => [`${layer}.${name}.weight`, [4, 6]]));
   return { nodes, weights };
+};
+
+const externalEntry = (key: string, value: string | number): Buffer =>
+  contentField(
+    tensorField.externalData,
+    Buffer.concat([contentField(entryField.key, key), contentField(entryField.value, String(value))]),
+  );
+
+/** A TensorProto of 300 floats, with its values or the entries that say where they are. */
+export const rawTensor = (name: string, values: Buffer | Readonly<Record<string, string | number>>): Buffer =>
+  Buffer.concat([
+    integerField(tensorField.dims, 300),
+    integerField(tensorField.dataType, elementType.float),
+    contentField(tensorField.name, name),
+    ...(Buffer.isBuffer(values)
+      ? [contentField(tensorField.rawData, values)]
+      : Object.entries(values).map(([key, value]) => externalEntry(key, value))),
+  ]);
+
+/** A graph of one node with these initialisers. */
+export const modelWith = (...tensors: readonly Buffer[]): Buffer => {
+  const made = handMade({ nodes: [{ opType: 'Relu', name: 'n', inputs: ['x'], outputs: ['y'] }] });
+  const graph = readFields(made).find(({ number }) => number === modelField.graph);
+  if (graph === undefined) throw new Error('a model without a graph');
+  const initializers = tensors.map((tensor) => contentField(graphField.initializer, tensor));
+  const content = Buffer.concat([made.subarray(graph.valueStart, graph.end), ...initializers]);
+  return Buffer.concat([made.subarray(0, graph.start), contentField(modelField.graph, content)]);
 };

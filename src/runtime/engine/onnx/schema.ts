@@ -21,6 +21,7 @@ export const tensorField = {
   int64Data: 7,
   name: 8,
   rawData: 9,
+  dataLocation: 14,
   externalData: 13,
 } as const;
 export const entryField = { key: 1, value: 2 } as const;

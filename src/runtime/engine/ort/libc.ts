@@ -1,3 +1,4 @@
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { platform } from 'node:os';
 import koffi from 'koffi';
 
@@ -12,7 +13,10 @@ const cMadvise = libc.func('int madvise(void *address, size_t bytes, int advice)
 const cCopy = libc.func('void *memmove(void *to, void *from, size_t bytes)');
 const cFill = libc.func('void *memset(void *at, int byte, size_t bytes)');
 
-/** Of <sys/mman.h>: reading and writing; private, of no file, without a claim on memory before it is written to. */
+/** Of <sys/mman.h>: reading, of a file, what nobody else sees; */
+const readOnly = 1;
+const ofFile = 2;
+/** Reading and writing; private, of no file, without a claim on memory before it is written to. */
 const readWrite = 3;
 const reserved = platform() === 'darwin' ? 0x1042 : 0x4022;
 const dontNeed = 4;
@@ -44,6 +48,37 @@ export const reserve = (bytes: number): bigint => {
 
 export const unreserve = (address: bigint, bytes: number): void => {
   cMunmap(address, bytes);
+};
+
+/** A file in memory, whose pages come when they are read. */
+export type FileMapping = {
+  readonly address: bigint;
+  readonly bytes: number;
+  /** Takes its pages out of the memory of this process; they come back when they are read. */
+  forget(): void;
+  /** Nothing may use the addresses any more. */
+  close(): void;
+};
+
+/**
+ * Maps a file.
+ * @throws Error when that is not possible
+ */
+export const mapFile = (path: string): FileMapping => {
+  const file = openSync(path, 'r');
+  try {
+    const { size: bytes } = fstatSync(file);
+    const address = BigInt(cMmap(0n, bytes, readOnly, ofFile, file, 0) as number | bigint);
+    if (address === -1n) throw new Error(`${path} of ${bytes} bytes cannot be mapped`);
+    return {
+      address,
+      bytes,
+      forget: () => void cMadvise(address, bytes, dontNeed),
+      close: () => void cMunmap(address, bytes),
+    };
+  } finally {
+    closeSync(file);
+  }
 };
 
 /** Gives pages of reserved memory back to the system; what was in them is gone. */

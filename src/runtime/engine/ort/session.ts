@@ -1,5 +1,6 @@
 import type { ElementType } from '../tasks.ts';
 import { allocator, env, type Handle, ort, stringAt } from './library.ts';
+import type { MappedWeights } from './mapped-weights.ts';
 import { type PointerTable, readPointers, type StringTable } from './memory.ts';
 import { appendProvider } from './providers.ts';
 import { elementTypeOf } from './tensor.ts';
@@ -23,6 +24,8 @@ export type OnnxSessionOptions = {
   readonly provider: string;
   /** Where external weights are looked for. */
   readonly weightsFolder?: string;
+  /** Takes the weights that it has from there in place of the folder. They have to outlive the session. */
+  readonly weights?: MappedWeights | undefined;
   /** Writes the optimised graph here. */
   readonly optimisedFile?: string;
   /** Begin of the path of a file that {@link OnnxSession.endProfile} finds every operator in that ran until then. */
@@ -53,6 +56,7 @@ const sessionOptions = (options: OnnxSessionOptions): Handle => {
     ...config,
   };
   for (const [key, value] of Object.entries(entries)) ort.call('AddSessionConfigEntry', handle, key, value);
+  for (const [name, value] of options.weights?.values ?? []) ort.call('AddInitializer', handle, name, value);
   appendProvider(handle, options.provider, threads);
   return handle;
 };
@@ -94,6 +98,21 @@ const infoAt = (session: Handle, kind: 'Input' | 'Output', index: number): Tenso
   }
 };
 
+const createSession = async (
+  graph: Uint8Array,
+  options: Handle,
+  weights: MappedWeights | undefined,
+): Promise<Handle> => {
+  if (weights === undefined)
+    return await ort.getAsync('CreateSessionFromArray', env, graph, graph.length, options);
+  const create = 'CreateSessionFromArrayWithPrepackedWeightsContainer';
+  try {
+    return await ort.getAsync(create, env, graph, graph.length, options, weights.container);
+  } finally {
+    weights.settle();
+  }
+};
+
 /** What one run takes: names and values, position by position. They stay as they are until it is over. */
 export type RunInputs = { readonly names: StringTable; readonly values: PointerTable };
 /** What it fills. A value of 0 is allocated by ONNX Runtime, and the caller has to release it. */
@@ -125,7 +144,7 @@ export class OnnxSession {
   static async open(graph: Uint8Array, options: OnnxSessionOptions): Promise<OnnxSession> {
     const handle = sessionOptions(options);
     try {
-      return new OnnxSession(await ort.getAsync('CreateSessionFromArray', env, graph, graph.length, handle));
+      return new OnnxSession(await createSession(graph, handle, options.weights));
     } finally {
       ort.release('SessionOptions', handle);
     }

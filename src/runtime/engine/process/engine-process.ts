@@ -88,9 +88,10 @@ export class EngineProcess {
 
   async #start(options: StartOptions): Promise<void> {
     const { send, exit, warn, clock, random } = this.#parts;
+    const doing = (what: string): void => send({ kind: 'doing', what });
     this.#starting = true;
     try {
-      this.#host = await openHost({ ...options, clock, warn, random, signal: this.#stopped.signal });
+      this.#host = await openHost({ ...options, clock, warn, doing, random, signal: this.#stopped.signal });
       send({ kind: 'ready', info: this.#host.info });
     } catch (error) {
       send({ kind: 'failed', error: toWire(error) }, () => {

@@ -7,6 +7,7 @@ import type { PositionTables } from '../onnx/position-tables.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 import { isItsOwn, strength, type Tolerance } from './row-answers.ts';
+import type { ProofOptions } from './wiring.ts';
 
 type Graphs = { readonly base: DecoderSession; readonly lora: DecoderSession };
 
@@ -72,10 +73,7 @@ const differing = async (
  */
 export const provePieces = async (
   { base, lora }: Graphs,
-  options: {
-    /** Of graph, provider, library and machine. */
-    readonly key: string;
-    readonly cacheDir: string;
+  options: ProofOptions & {
     readonly near: readonly number[];
     readonly tables?: PositionTables | undefined;
     readonly tolerance: Tolerance;
@@ -84,6 +82,7 @@ export const provePieces = async (
   const { tables, tolerance } = options;
   const verdict = join(options.cacheDir, 'pieces', options.key);
   if (existsSync(verdict)) return;
+  options.doing('proving that a prompt in pieces is answered as at once, once');
   using adapter = new Perturbation(lora.sites, 2, strength);
   const cuts = cutsFor(options.near);
   const knowns = tables === undefined ? [undefined] : [undefined, tables.above + 1];

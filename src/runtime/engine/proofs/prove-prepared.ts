@@ -1,17 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { type DecoderGraphOptions, DecoderSession } from '../session/decoder-session.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
 
 /** Token ids that every vocabulary has: what graphs are asked to be compared. */
 const proofIds: readonly number[] = [3, 5, 7, 11, 13, 17];
 
-/** A graph file, and where its weights are. */
-export type GraphPlace = {
-  readonly graph: string;
-  readonly weightsFolder: string;
-  readonly optimised: boolean;
-};
+/** A graph, and where its weights are. */
+export type GraphPlace = Pick<
+  DecoderGraphOptions,
+  'weightsFolder' | 'weights' | 'optimised' | 'optimisedFile'
+> & { readonly graph: Buffer };
 
 /** Opens a graph and answers all that it computes for {@link proofIds} without an adapter. */
 export type AnswersOf = (place: GraphPlace) => Promise<Float32Array>;
@@ -19,13 +16,8 @@ export type AnswersOf = (place: GraphPlace) => Promise<Float32Array>;
 /** Logits of every position that a decoder gives. */
 export const decoderAnswers =
   ({ tables, ...options }: Pick<DecoderGraphOptions, 'threads' | 'headSize' | 'tables'>): AnswersOf =>
-  async (place) => {
-    const graph = gatherLogitsRows(readFileSync(place.graph));
-    const session = await DecoderSession.open(graph, [], {
-      ...place,
-      ...options,
-      tables: place.optimised ? tables : undefined,
-    });
+  async ({ graph, ...place }) => {
+    const session = await DecoderSession.open(graph, [], { ...place, ...options, tables });
     const feeds = session.feeds(new Map());
     const logits = await session.logitsOf(feeds, proofIds, [...proofIds.keys()]);
     feeds.release();
@@ -37,7 +29,7 @@ export const decoderAnswers =
 export const encoderAnswers =
   (threads: number): AnswersOf =>
   async ({ graph, ...place }) => {
-    const session = await EncoderSession.open(readFileSync(graph), [], { ...place, threads });
+    const session = await EncoderSession.open(graph, [], { ...place, threads });
     const feeds = session.feeds(new Map());
     const output = await session.logitsOf(feeds, proofIds);
     feeds.release();
@@ -46,19 +38,13 @@ export const encoderAnswers =
   };
 
 /**
- * Proves that a graph on its prepared weights gives the same answers, bit for bit, as the graph that was exported:
- * kernels differ in what they make of packed weights, and a wrong layout is no error to ONNX Runtime.
+ * Proves that an optimised graph over shared weights gives the same answers, bit for bit, as the graph that was exported:
+ * kernels differ in what they make of packed weights, and a wrong constant is no error to ONNX Runtime.
  * @throws an Error when they differ or are not finite
  */
-export const provePrepared = async (
-  places: { readonly exported: GraphPlace; readonly prepared: GraphPlace },
-  answersOf: AnswersOf,
-): Promise<void> => {
-  const exported = await answersOf(places.exported);
-  const prepared = await answersOf(places.prepared);
+export const provePrepared = (exported: Float32Array, prepared: Float32Array, model: string): void => {
   const same =
     prepared.length === exported.length &&
     prepared.every((value, index) => Number.isFinite(value) && Object.is(value, exported[index]));
-  if (!same)
-    throw new Error(`the prepared weights of ${places.exported.graph} do not give the answers of the model`);
+  if (!same) throw new Error(`the optimised graph of ${model} does not give the answers of the model`);
 };

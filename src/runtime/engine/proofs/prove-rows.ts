@@ -8,6 +8,7 @@ import type { DecoderSession } from '../session/decoder-session.ts';
 import { RowCache } from '../session/kv-rows.ts';
 import { Perturbation } from './perturbation.ts';
 import { aloneOf, type Case, cases, eachIsItsOwn, strength, type Tolerance } from './row-answers.ts';
+import type { ProofOptions } from './wiring.ts';
 
 /** Logits of a step of each case by itself, and of one step of all of them. */
 type Steps = { readonly single: readonly Float32Array[]; readonly together: readonly Float32Array[] };
@@ -110,10 +111,7 @@ const rounds = (tables: PositionTables | undefined): readonly (readonly Case[])[
  */
 export const proveRows = async (
   lora: DecoderSession,
-  options: {
-    /** Of graph, provider, library and machine. */
-    readonly key: string;
-    readonly cacheDir: string;
+  options: ProofOptions & {
     readonly tables?: PositionTables | undefined;
     readonly tolerance: Tolerance;
     readonly warn: (message: string) => void;
@@ -122,6 +120,7 @@ export const proveRows = async (
   if (!lora.inPlace) return false;
   const verdict = join(options.cacheDir, 'rows', options.key);
   if (existsSync(verdict)) return true;
+  options.doing('proving that requests of different adapters can run together, once');
   try {
     for (const asked of rounds(options.tables)) {
       if (await rowsAreTheirOwn(lora, asked, options.tolerance)) continue;

@@ -8,6 +8,7 @@ import { isInLayer } from '../onnx/inject.ts';
 import type { EncoderSession, EncoderValues } from '../session/encoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 import { eachIsItsOwn, strength } from './row-answers.ts';
+import type { ProofOptions } from './wiring.ts';
 
 /** Of different lengths, by tokens that every vocabulary has. */
 const texts: readonly (readonly number[])[] = [
@@ -91,10 +92,11 @@ const isVerdict = (text: string): text is Verdict => Object.hasOwn(verdicts, tex
  */
 export const mixedSites = async (
   session: EncoderSession,
-  { graphDigest, cacheDir }: { readonly graphDigest: string; readonly cacheDir: string },
+  { key, cacheDir, doing }: ProofOptions,
 ): Promise<readonly Site[]> => {
-  const file = join(cacheDir, 'texts', graphDigest);
+  const file = join(cacheDir, 'texts', key);
   const known = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  if (!isVerdict(known)) doing('proving that texts of different adapters can run together, once');
   const verdict = isVerdict(known) ? known : await verdictOf(session);
   if (verdict !== known) await writeDurable(file, verdict);
   return session.sites.filter(verdicts[verdict]);

@@ -23,6 +23,8 @@ const session = (wired: readonly string[], bad = 2): DecoderSession & { runs: nu
   return fake as unknown as DecoderSession & { runs: number };
 };
 
+const options = (key: string, cacheDir: string) => ({ key, cacheDir, doing: () => undefined });
+
 describe('the wiring test', () => {
   it('finds the linears that ignore their adapter', async () => {
     expect(await unwiredModules(session(['a', 'c']))).toEqual(['b']);
@@ -35,16 +37,16 @@ describe('the wiring test', () => {
 
   it('refuses a graph by name of the linear, and remembers only a good verdict', async () => {
     const cache = mkdtempSync(join(tmpdir(), 'adaptlet-wiring-'));
-    await expect(proveWiring(session(['a']), 'graph', cache)).rejects.toMatchObject({
+    await expect(proveWiring(session(['a']), options('graph', cache))).rejects.toMatchObject({
       code: 'MODEL_WIRING_BROKEN',
       message: expect.stringContaining('2 of 3 linears ignore their adapter: b, c'),
     });
     expect(existsSync(join(cache, 'wiring/graph'))).toBe(false);
-    await proveWiring(session(['a', 'b', 'c']), 'graph', cache);
+    await proveWiring(session(['a', 'b', 'c']), options('graph', cache));
     const again = session(['a', 'b', 'c']);
-    await proveWiring(again, 'graph', cache);
+    await proveWiring(again, options('graph', cache));
     expect(again.runs).toBe(0);
-    await proveWiring(again, 'another graph', cache);
+    await proveWiring(again, options('another graph', cache));
     expect(again.runs).toBe(4);
   });
 });

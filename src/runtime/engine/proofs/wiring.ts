@@ -2,9 +2,20 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Site } from '../../compiled/compile-target.ts';
 import type { LoraTensors } from '../adapters/feeds.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { Perturbation } from './perturbation.ts';
+
+/** How a proof is made once. */
+export type ProofOptions = {
+  /** Of graph, provider, library and machine. */
+  readonly key: string;
+  /** Where verdicts are kept. */
+  readonly cacheDir: string;
+  /** See ModelOptions. */
+  readonly doing: (what: string) => void;
+};
 
 /** Several tokens: with one, attention does not depend on queries and keys. */
 const ids = [3, 5, 7, 11];
@@ -21,11 +32,15 @@ const logitsWith = async (session: Wired, lora: LoraTensors): Promise<Float32Arr
   }
 };
 
-/** Modules whose LoRA inputs do not reach the logits. */
-export const unwiredModules = async (session: Wired): Promise<readonly string[]> => {
+/** Modules, of these linears, whose LoRA inputs do not reach the logits. */
+export const unwiredModules = async (
+  session: Wired,
+  sites: readonly Site[] = session.sites,
+): Promise<readonly string[]> => {
+  if (sites.length === 0) return [];
   const base = await logitsWith(session, new Map());
   const unwired: string[] = [];
-  for (const [index, site] of session.sites.entries()) {
+  for (const [index, site] of sites.entries()) {
     using one = new Perturbation([site], index);
     const moved = await logitsWith(session, one.tensors());
     const changed = moved.some((value, at) => Number.isFinite(value) && value !== base[at]);
@@ -49,13 +64,19 @@ export const sameAnswers = async (part: DecoderSession, whole: DecoderSession): 
 };
 
 /**
- * Proves once per graph that each LoRA input alone changes the logits. The verdict is kept in `cacheDir`.
+ * Proves once per graph that each LoRA input alone changes the logits. The verdict is kept in `cacheDir`. `doubtful`: linears
+ * that are not known to by a faster way.
  * @throws MODEL_WIRING_BROKEN
  */
-export const proveWiring = async (session: Wired, graphDigest: string, cacheDir: string): Promise<void> => {
-  const verdict = join(cacheDir, 'wiring', graphDigest);
+export const proveWiring = async (
+  session: Wired,
+  { key, cacheDir, doing }: ProofOptions,
+  doubtful: () => Promise<readonly Site[]> = async () => session.sites,
+): Promise<void> => {
+  const verdict = join(cacheDir, 'wiring', key);
   if (existsSync(verdict)) return;
-  const unwired = await unwiredModules(session);
+  doing(`proving that each of ${session.sites.length} linears takes adapters, once`);
+  const unwired = await unwiredModules(session, await doubtful());
   if (unwired.length > 0) {
     throw new AdaptletError(
       'MODEL_WIRING_BROKEN',

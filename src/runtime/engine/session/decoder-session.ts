@@ -5,6 +5,7 @@ import { readGraph } from '../onnx/graph.ts';
 import { inputOf } from '../onnx/inject.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { type PositionTables, tableRowsInput } from '../onnx/position-tables.ts';
+import type { MappedWeights } from '../ort/mapped-weights.ts';
 import { PointerTable, StringTable } from '../ort/memory.ts';
 import { type Operators, takeOperators } from '../ort/profile.ts';
 import { OnnxSession } from '../ort/session.ts';
@@ -18,14 +19,17 @@ import { attentionMask, inputIds, positionIds, readStepInputs, type StepInputs }
 export type DecoderGraphOptions = RunOptions & {
   /** Folder with the files that the graph names for its weights. */
   readonly weightsFolder: string;
+  /** Those weights, where several sessions share them. */
+  readonly weights?: MappedWeights | undefined;
   /** The graph went through ONNX Runtime's optimiser already. */
   readonly optimised: boolean;
   /** Size of one attention head. */
   readonly headSize: number;
   /** Those of the graph, where it has two. */
   readonly tables?: PositionTables | undefined;
-  /** See OnnxSessionOptions. */
+  /** Both: see OnnxSessionOptions. */
   readonly profile?: string | undefined;
+  readonly optimisedFile?: string | undefined;
 };
 
 /** Attention that can write the new keys and values behind the old ones, in the same memory. */
@@ -103,11 +107,13 @@ export class DecoderSession {
     sites: readonly Site[],
     options: DecoderGraphOptions,
   ): Promise<DecoderSession> {
-    const { optimised, weightsFolder, headSize, tables, profile } = options;
+    const { optimised, weightsFolder, weights, headSize, tables, profile, optimisedFile } = options;
     const session = await OnnxSession.open(graph, {
       ...sessionOptions(options, optimised ? 'none' : 'all'),
       weightsFolder,
+      weights,
       ...(profile === undefined ? {} : { profile }),
+      ...(optimisedFile === undefined ? {} : { optimisedFile }),
     }).catch((cause: unknown) => {
       throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
     });

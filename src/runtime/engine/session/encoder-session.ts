@@ -1,6 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
+import type { MappedWeights } from '../ort/mapped-weights.ts';
 import { type Operators, takeOperators } from '../ort/profile.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
@@ -19,10 +20,13 @@ import { Int64Buffer } from './step-buffers.ts';
 export type EncoderGraphOptions = RunOptions & {
   /** Folder with the files that the graph names for its weights. */
   readonly weightsFolder: string;
+  /** Those weights, where several sessions share them. */
+  readonly weights?: MappedWeights | undefined;
   /** The graph went through ONNX Runtime's optimiser already. */
   readonly optimised: boolean;
-  /** See OnnxSessionOptions. */
+  /** Both: see OnnxSessionOptions. */
   readonly profile?: string | undefined;
+  readonly optimisedFile?: string | undefined;
 };
 
 /** One output of a run: [texts, …] row by row, `perText` numbers each. */
@@ -62,11 +66,13 @@ export class EncoderSession {
     sites: readonly Site[],
     options: EncoderGraphOptions,
   ): Promise<EncoderSession> {
-    const { optimised, weightsFolder, profile } = options;
+    const { optimised, weightsFolder, weights, profile, optimisedFile } = options;
     const session = await OnnxSession.open(graph, {
       ...sessionOptions(options, optimised ? 'none' : 'all'),
       weightsFolder,
+      weights,
       ...(profile === undefined ? {} : { profile }),
+      ...(optimisedFile === undefined ? {} : { optimisedFile }),
     }).catch((cause: unknown) => {
       throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
     });

@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest';
+import { refuseWithoutRoom } from './disk-room.ts';
+
+const mebibyte = 2 ** 20;
+
+/** Of 1,000 MiB, so many are free. */
+const disk = (free: number) => () => ({ bavail: free, blocks: 1_000, bsize: mebibyte });
+
+it('a tenth of a disk stays free', () => {
+  expect(() => refuseWithoutRoom('/data', 200 * mebibyte, disk(300))).not.toThrow();
+  expect(() => refuseWithoutRoom('/data', 200 * mebibyte + 1, disk(300))).toThrow(
+    '201 MiB do not fit the disk of /data, which has room for 200 MiB: a tenth of it is left free',
+  );
+  expect(() => refuseWithoutRoom('/data', 1, disk(50))).toThrow(
+    '1 MiB do not fit the disk of /data, which has room for 0 MiB',
+  );
+});
+
+it('the disk of a folder is asked', () => {
+  expect(() => refuseWithoutRoom('/', Number.MAX_SAFE_INTEGER)).toThrow('do not fit the disk of /');
+});

@@ -1,0 +1,170 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync, utimesSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
+import { z } from 'zod';
+import { type Digest, shortDigest } from '../../../api/names.ts';
+import { syncFolder, writeDurable } from '../../../disk/durable.ts';
+import { readChunks } from '../../../disk/read-chunks.ts';
+import type { Clock } from '../../../time/clock.ts';
+import { externalWeights } from '../onnx/external-weights.ts';
+import { readGraph } from '../onnx/graph.ts';
+import { MappedWeights } from '../ort/mapped-weights.ts';
+import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
+import { refuseWithoutRoom } from './disk-room.ts';
+
+/** Names of the files in a folder of a prepared graph. */
+export const preparedFiles = {
+  graph: 'optimised.onnx',
+  constants: 'constants.bin',
+  manifest: 'prepared.json',
+} as const;
+
+const run = promisify(execFile);
+const program = fileURLToPath(new URL('./prepare-process.ts', import.meta.url));
+const manifestSchema = z.object({
+  /** Of the graph that was optimised. */
+  of: z.string(),
+  files: z.array(z.object({ name: z.string(), bytes: z.number(), crc32: z.number() })),
+});
+
+const checksum = async (path: string): Promise<{ readonly bytes: number; readonly crc32: number }> => {
+  let bytes = 0;
+  let sum = 0;
+  for await (const chunk of readChunks(path)) {
+    bytes += chunk.length;
+    sum = crc32(chunk, sum);
+  }
+  return { bytes, crc32: sum };
+};
+
+/** What a folder has; undefined when it has no manifest, or one of another format. */
+const readManifest = (folder: string): z.infer<typeof manifestSchema> | undefined => {
+  try {
+    return manifestSchema.parse(JSON.parse(readFileSync(join(folder, preparedFiles.manifest), 'utf8')));
+  } catch {
+    return undefined;
+  }
+};
+
+/** True when it was made of this graph, and every file has the content that was written. A flipped bit here would change answers without a word. */
+const isIntact = async (folder: string, of: string): Promise<boolean> => {
+  const manifest = readManifest(folder);
+  if (manifest?.of !== of) return false;
+  for (const file of manifest.files) {
+    const path = join(folder, file.name);
+    if (!existsSync(path)) return false;
+    const now = await checksum(path);
+    if (now.bytes !== file.bytes || now.crc32 !== file.crc32) return false;
+  }
+  return true;
+};
+
+const prepare = async (
+  { graph, bytes, of }: BaseGraph,
+  folder: string,
+  options: PreparedGraphOptions,
+): Promise<void> => {
+  const temporary = `${folder}.${process.pid}.tmp`;
+  await rm(temporary, { recursive: true, force: true });
+  await mkdir(temporary, { recursive: true });
+  try {
+    // The optimiser writes its constants into the graph, before they are taken out of it again.
+    refuseWithoutRoom(temporary, bytes);
+    const { signal, threads, headSize, doing, task = 'generate' } = options;
+    const args = [program, graph, temporary, String(threads), String(headSize), task];
+    const running = run(process.execPath, args, { signal, killSignal: 'SIGKILL' });
+    if (running.child.stdout !== null) createInterface({ input: running.child.stdout }).on('line', doing);
+    await running;
+    const files = [];
+    for (const name of [preparedFiles.graph, preparedFiles.constants]) {
+      const path = join(temporary, name);
+      // Few graphs have constants of their own.
+      if (!existsSync(path)) continue;
+      await using handle = await open(path, 'r');
+      await handle.sync();
+      files.push({ name, ...(await checksum(path)) });
+    }
+    await writeDurable(join(temporary, preparedFiles.manifest), JSON.stringify({ of, files }));
+    await rename(temporary, folder);
+    await syncFolder(join(folder, '..'));
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+};
+
+export type BaseGraph = {
+  /** Of the base model. */
+  readonly digest: Digest;
+  /** Path of its graph. */
+  readonly graph: string;
+  /** Of the graph and its weights: as much can become constants. */
+  readonly bytes: number;
+  /** Digest of the graph that is optimised: another version of this program may make another one of it. */
+  readonly of: string;
+};
+
+/** Removes what a kill left half-written, what has another format, and all but the latest of the others. */
+const removeOld = async (root: string, current: string): Promise<void> => {
+  const others = [];
+  for (const name of await readdir(root)) {
+    const path = join(root, name);
+    if (path === current) continue;
+    others.push({ path, usedMs: readManifest(path) === undefined ? -1 : (await stat(path)).mtimeMs });
+  }
+  others.sort((a, b) => b.usedMs - a.usedMs);
+  const old = others.filter(({ usedMs }, index) => index > 0 || usedMs < 0);
+  for (const { path } of old) await rm(path, { recursive: true, force: true });
+};
+
+export type PreparedGraphOptions = {
+  readonly cacheDir: string;
+  readonly threads: number;
+  readonly headSize: number;
+  /** Default: generate. */
+  readonly task?: 'generate' | 'embed';
+  readonly clock: Clock;
+  /** See ModelOptions. */
+  readonly doing: (what: string) => void;
+  readonly signal: AbortSignal;
+};
+
+/**
+ * A folder with the optimised graph of a base model; made once per base model, ONNX Runtime and kind of machine, proved to
+ * give the model's answers when it is made, and checked at every start.
+ */
+export const preparedGraph = async (base: BaseGraph, options: PreparedGraphOptions): Promise<string> => {
+  const root = join(options.cacheDir, 'prepared');
+  const folder = join(root, `${shortDigest(base.digest)}-${onnxRuntimeVersion}-${machineKey()}`);
+  await mkdir(root, { recursive: true });
+  const isThere = await isIntact(folder, base.of);
+  // What goes makes room, in earlier versions of gigabytes.
+  if (!isThere) await rm(folder, { recursive: true, force: true });
+  await removeOld(root, folder);
+  if (!isThere) await prepare(base, folder, options);
+  const now = new Date(options.clock.now());
+  utimesSync(folder, now, now);
+  return folder;
+};
+
+/**
+ * The graph in such a folder, and its weights for all sessions of this process. `exported`: path of the graph of the model.
+ * @throws Error when they cannot be mapped
+ */
+export const openPrepared = (
+  folder: string,
+  exported: string,
+): { readonly graph: Buffer; readonly weights: MappedWeights } => {
+  const graph = readFileSync(join(folder, preparedFiles.graph));
+  const weights = MappedWeights.open(externalWeights(readGraph(graph)), (location) =>
+    location === basename(exported)
+      ? join(folder, preparedFiles.constants)
+      : join(dirname(exported), location),
+  );
+  return { graph, weights };
+};

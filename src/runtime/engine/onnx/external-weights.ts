@@ -1,0 +1,99 @@
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { type Graph, readGraph, readInitializer } from './graph.ts';
+import { entryField, graphField, modelField, tensorField } from './schema.ts';
+import { contentField, contentOf, type Field, readFields, textOf } from './wire.ts';
+
+/** Where the values of an initialiser lie. `length`: absent where its file says it, by its end. */
+export type ExternalPlace = {
+  /** File, as the graph names it. */
+  readonly location: string;
+  readonly offset: number;
+  readonly length?: number;
+};
+
+/** An initialiser whose values lie in a file. */
+export type ExternalWeight = {
+  readonly name: string;
+  /** TensorProto.DataType. */
+  readonly dataType: number;
+  readonly dims: readonly number[];
+  readonly place: ExternalPlace;
+};
+
+const numberOf = (value: string, name: string): number => {
+  const number = Number(value);
+  if (value.trim() !== '' && Number.isSafeInteger(number) && number >= 0) return number;
+  throw new AdaptletError('MODEL_INVALID', `The initialiser ${name} has weights at ${value}`);
+};
+
+const placeOf = (name: string, tensor: Buffer): ExternalPlace => {
+  const entries = new Map<string, string>();
+  for (const field of readFields(tensor)) {
+    if (field.number !== tensorField.externalData) continue;
+    const entry = contentOf(tensor, field);
+    const texts = new Map(readFields(entry).map((each) => [each.number, textOf(entry, each)]));
+    entries.set(texts.get(entryField.key) ?? '', texts.get(entryField.value) ?? '');
+  }
+  const length = entries.get('length');
+  return {
+    location: entries.get('location') ?? '',
+    offset: numberOf(entries.get('offset') ?? '0', name),
+    ...(length === undefined ? {} : { length: numberOf(length, name) }),
+  };
+};
+
+/**
+ * The initialisers of a graph whose values lie in files.
+ * @throws MODEL_INVALID
+ */
+export const externalWeights = (graph: Pick<Graph, 'initializers'>): readonly ExternalWeight[] =>
+  [...graph.initializers]
+    .filter(([, { location }]) => location !== undefined)
+    .map(([name, { bytes, dataType, dims }]) => ({ name, dataType, dims, place: placeOf(name, bytes) }));
+
+const entryMessage = (key: string, value: string): Buffer =>
+  Buffer.concat([contentField(entryField.key, key), contentField(entryField.value, value)]);
+
+/** TensorProto.DataLocation EXTERNAL, as a field. */
+const isExternal = Buffer.from([tensorField.dataLocation * 8, 1]);
+
+const moved = (tensor: Buffer, values: Field, { location, offset }: ExternalPlace): Buffer => {
+  const { length } = contentOf(tensor, values);
+  const entries = { location, offset: String(offset), length: String(length) };
+  return Buffer.concat([
+    tensor.subarray(0, values.start),
+    tensor.subarray(values.end),
+    ...Object.entries(entries).map(([key, value]) =>
+      contentField(tensorField.externalData, entryMessage(key, value)),
+    ),
+    isExternal,
+  ]);
+};
+
+const replace = (message: Buffer, number: number, change: (content: Buffer) => Buffer): Buffer =>
+  Buffer.concat(
+    readFields(message).map((field) =>
+      field.number === number
+        ? contentField(number, change(contentOf(message, field)))
+        : message.subarray(field.start, field.end),
+    ),
+  );
+
+/** Values of fewer bytes stay in the graph. */
+const leastBytes = 1024;
+
+/**
+ * Moves the values of the initialisers that hold them themselves to files: `place` says where each is, having put it there.
+ * @throws MODEL_INVALID
+ */
+export const moveValues = (model: Buffer, place: (values: Buffer) => ExternalPlace): Buffer => {
+  readGraph(model);
+  return replace(model, modelField.graph, (graph) =>
+    replace(graph, graphField.initializer, (tensor) => {
+      const values = readFields(tensor).find(({ number }) => number === tensorField.rawData);
+      if (values === undefined || readInitializer(tensor).location !== undefined) return tensor;
+      const bytes = contentOf(tensor, values);
+      return bytes.length < leastBytes ? tensor : moved(tensor, values, place(bytes));
+    }),
+  );
+};

@@ -1,0 +1,77 @@
+import type { ExternalWeight } from '../onnx/external-weights.ts';
+import { type FileMapping, mapFile } from './libc.ts';
+import { cpuMemory, type Handle, ort } from './library.ts';
+
+/** Path of a file that a graph names. */
+export type PathOf = (location: string) => string;
+
+/**
+ * The weights of a base model for all sessions of this process: their files are mapped once, and what a kernel packs of them
+ * it packs once.
+ *
+ * Assumes that sessions over it are made while none of them runs: each kernel that finds its packed weights here finishes
+ * them once more, with the same bytes. Guarantees nothing once it is released: release its sessions first.
+ */
+export class MappedWeights {
+  readonly container: Handle;
+  /** A tensor for each initialiser, by its name. */
+  readonly values: ReadonlyMap<string, Handle>;
+  readonly #files: ReadonlyMap<string, FileMapping>;
+
+  private constructor(files: ReadonlyMap<string, FileMapping>, values: ReadonlyMap<string, Handle>) {
+    this.container = ort.get('CreatePrepackedWeightsContainer');
+    this.#files = files;
+    this.values = values;
+  }
+
+  /** @throws Error when a file cannot be mapped, or is shorter than the graph says */
+  static open(weights: readonly ExternalWeight[], pathOf: PathOf): MappedWeights {
+    const files = new Map<string, FileMapping>();
+    const values = new Map<string, Handle>();
+    try {
+      for (const { name, dataType, dims, place } of weights) {
+        const file = files.get(place.location) ?? mapFile(pathOf(place.location));
+        files.set(place.location, file);
+        const { offset, length = file.bytes - offset } = place;
+        if (offset + length > file.bytes)
+          throw new Error(
+            `${place.location} has ${file.bytes} bytes, ${name} is at ${offset} with ${length}`,
+          );
+        values.set(name, tensorAt(file.address + BigInt(offset), length, dims, dataType));
+      }
+      return new MappedWeights(files, values);
+    } catch (error) {
+      freeAll(files, values);
+      throw error;
+    }
+  }
+
+  /**
+   * Takes the pages of the files out of the memory of this process. Packing read all of them, and few are needed again: those
+   * come back from the page cache.
+   */
+  settle(): void {
+    for (const file of this.#files.values()) file.forget();
+  }
+
+  release(): void {
+    ort.release('PrepackedWeightsContainer', this.container);
+    freeAll(this.#files, this.values);
+  }
+}
+
+const tensorAt = (address: Handle, bytes: number, dims: readonly number[], type: number): Handle =>
+  ort.get(
+    'CreateTensorWithDataAsOrtValue',
+    cpuMemory,
+    address,
+    bytes,
+    BigInt64Array.from(dims.map(BigInt)),
+    dims.length,
+    type,
+  );
+
+const freeAll = (files: ReadonlyMap<string, FileMapping>, values: ReadonlyMap<string, Handle>): void => {
+  for (const value of values.values()) ort.release('Value', value);
+  for (const file of files.values()) file.close();
+};

@@ -1,0 +1,72 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { unmovedInRows } from '../../src/runtime/engine/proofs/moved-rows.ts';
+import { smollm } from '../support/models.ts';
+import { allLogits, openModel, withLora } from './support/open-model.ts';
+import { sameBits, scratch, tinyModel } from './support/tiny.ts';
+
+const bytesBelow = (folder: string): number =>
+  readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+
+/** Bytes of this process that no file has. */
+const anonymousBytes = (): number => {
+  const text = readFileSync('/proc/self/smaps_rollup', 'utf8');
+  return 1024 * Number(/^Anonymous:\s+(\d+) kB$/m.exec(text)?.[1]);
+};
+
+const opened = async (modelDir: string, cacheDir: string) => {
+  const steps: string[] = [];
+  const model = await openModel(modelDir, cacheDir, {}, (what) => steps.push(what));
+  return { model, steps };
+};
+
+describe('a base model that was loaded before', () => {
+  it('is not prepared or proved again, and is once it is another one; that does not touch the first', async () => {
+    const cache = scratch();
+    // As versions before wrote it.
+    mkdirSync(join(cache, 'prepared/earlier'), { recursive: true });
+    writeFileSync(join(cache, 'prepared/earlier/prepared.json'), '{"files":[]}');
+    const first = await opened(tinyModel('int4'), cache);
+    first.model.sessions.release();
+    expect(readdirSync(join(cache, 'prepared'))).toHaveLength(1);
+    expect(first.steps.filter((step) => step.includes('once'))).toHaveLength(6);
+    const again = await opened(tinyModel('int4'), cache);
+    again.model.sessions.release();
+    expect(again.steps).toEqual(['packing the weights for requests without an adapter, and with one']);
+    const other = await opened(tinyModel('fp32'), cache);
+    other.model.sessions.release();
+    expect(other.steps.length).toBeGreaterThan(5);
+    expect(readdirSync(join(cache, 'prepared'))).toHaveLength(2);
+    expect((await opened(tinyModel('int4'), cache)).steps).toHaveLength(1);
+  });
+});
+
+const model = smollm();
+
+describe.skipIf(model === undefined)('a model whose embedding and last linear are one tensor', () => {
+  const { modelDir = '' } = model ?? {};
+
+  it('takes next to nothing on the disk, and packs its weights once for all graphs', async () => {
+    const cache = scratch();
+    // What is made once, and what stays of it, is not counted.
+    (await opened(modelDir, cache)).model.sessions.release();
+    expect(bytesBelow(cache)).toBeLessThan(0.01 * statSync(join(modelDir, 'model.onnx.data')).size);
+    const before = anonymousBytes();
+    const { sessions } = (await opened(modelDir, cache)).model;
+    const both = anonymousBytes() - before;
+    const some = await sessions.graphs.graphFor(['model.layers.0.self_attn.q_proj']);
+    expect(some).not.toBe(sessions.lora);
+    // Packed they have 122 MB. Each graph that packs its own would add as much.
+    expect(both).toBeLessThan(200e6);
+    expect(anonymousBytes() - before).toBeLessThan(230e6);
+    const ids = [3, 5, 7];
+    const answer = await allLogits(withLora(sessions.base), ids);
+    for (const graph of [sessions.lora, some])
+      expect(sameBits(await allLogits(withLora(graph), ids), answer)).toBe(true);
+    expect((await unmovedInRows(sessions.lora)).length).toBeLessThan(sessions.lora.sites.length / 4);
+    sessions.release();
+  });
+});
