@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { alignWeights, type Move } from '../onnx/align-weights.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { joinPositionTables } from '../onnx/position-tables.ts';
+import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { OnnxSession } from '../ort/session.ts';
 import { decoderAnswers, encoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
 import { sessionOptions } from '../session/runtime-options.ts';
@@ -15,7 +16,7 @@ import { preparedFiles } from './prepared-weights.ts';
  * process would never give back.
  */
 const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate'] = process.argv;
-const exported = readFileSync(model);
+const exported = withWholeCaches(readFileSync(model));
 const joined = joinPositionTables(readGraph(exported));
 const unaligned = { graph: join(folder, 'unaligned.onnx'), weights: 'unaligned.bin' };
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
+import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { type DecoderGraphOptions, DecoderSession } from '../session/decoder-session.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
 
@@ -20,7 +21,7 @@ export type AnswersOf = (place: GraphPlace) => Promise<Float32Array>;
 export const decoderAnswers =
   ({ tables, ...options }: Pick<DecoderGraphOptions, 'threads' | 'headSize' | 'tables'>): AnswersOf =>
   async (place) => {
-    const graph = gatherLogitsRows(readFileSync(place.graph));
+    const graph = gatherLogitsRows(withWholeCaches(readFileSync(place.graph)));
     const session = await DecoderSession.open(graph, [], {
       ...place,
       ...options,
