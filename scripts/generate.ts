@@ -13,6 +13,7 @@ import { crdDigests } from './generate/crd-digests.ts';
 import { crds } from './generate/crds.ts';
 import { errorReference } from './generate/error-reference.ts';
 import { metricsReference } from './generate/metrics-reference.ts';
+import { modelSupport } from './generate/model-support.ts';
 import { performanceReference } from './generate/performance.ts';
 import { protos } from './generate/protos.ts';
 import { providerReference } from './generate/provider-reference.ts';
@@ -36,6 +37,7 @@ const generators = [
   configReference,
   errorReference,
   metricsReference,
+  modelSupport,
   performanceReference,
   providerReference,
   requestReference,

@@ -14,6 +14,7 @@ import { sitesOf } from '../engine/onnx/inject.ts';
 import { lengthUseOf } from '../engine/onnx/lengths.ts';
 import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
 import { joinPositionTables } from '../engine/onnx/position-tables.ts';
+import { checkSoftCapping } from '../engine/onnx/soft-capping.ts';
 import { elementTypeOf } from '../engine/ort/tensor.ts';
 import { taskOf } from '../engine/process/open-host.ts';
 import { limitsOf } from '../engine/proofs/limits.ts';
@@ -184,9 +185,10 @@ const providerOf = async (settings: CheckSettings, found: Found): Promise<string
 /** The inputs of a step and the lengths in the graph, looked at as the engine does. */
 const decoderOf = (
   graph: Graph,
-  { headSize, contextLength, shortPositions }: ModelSettings,
+  { headSize, contextLength, shortPositions, window, softCapped }: ModelSettings,
   found: Found,
 ): CacheShape => {
+  if (softCapped) checkSoftCapping(graph);
   const joined = joinPositionTables(graph);
   const base = readGraph(gatherLogitsRows(joined?.model ?? graph.model));
   const { cacheShape, cache } = readStepInputs(tensorsAsSession(base), [], headSize);
@@ -199,6 +201,7 @@ const decoderOf = (
     contextLength,
     rounds: roundsActivations(base),
     shortPositions: joined === undefined ? shortPositions : undefined,
+    window,
   });
   found.contextLength = limits.maxTokens;
   found.warnings.push(...limits.reasons);

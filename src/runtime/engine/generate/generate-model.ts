@@ -10,6 +10,7 @@ import { TextThread } from '../model/text-thread.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
+import { checkSoftCapping } from '../onnx/soft-capping.ts';
 import { type OnProvider, openOnFirst } from '../session/choose-provider.ts';
 import { engineVersion } from '../session/runtime-options.ts';
 
@@ -55,8 +56,9 @@ export const openGenerateModel = async (
   const family = familyOf(settings.modelType);
   const digest = await digestModel(model, weightFilesOf(model, graph), options);
   const codec = openTextCodec(model, settings.vocabSize);
-  const { headSize, contextLength, shortPositions } = settings;
-  const limits = { headSize, contextLength, shortPositions };
+  if (settings.softCapped) checkSoftCapping(graph);
+  const { headSize, contextLength, shortPositions, window } = settings;
+  const limits = { headSize, contextLength, shortPositions, window };
   const chosen = await openOnFirst(options, (provider) =>
     openDecoderSessions({ ...options, model, graph, family, digest, ...limits, provider }),
   );

@@ -47,6 +47,7 @@ export type DecoderSessionsOptions = ModelGraphsOptions &
     readonly contextLength: number;
     /** See ModelSettings. */
     readonly shortPositions: number | undefined;
+    readonly window: number | undefined;
   };
 
 type Proved = Pick<DecoderSessions, 'rowsTogether' | 'maxTokens' | 'limits'>;
@@ -63,7 +64,7 @@ const proveSequences = async (
     readonly tables: PositionTables | undefined;
   },
 ): Promise<Proved> => {
-  const { tables, provider, contextLength } = options;
+  const { tables, provider, contextLength, window } = options;
   const limits: string[] = [];
   const warn = (message: string): void => {
     limits.push(message);
@@ -72,7 +73,7 @@ const proveSequences = async (
   const rounds = provider !== cpuProvider || roundsActivations(graph);
   const { inPlace } = sessions.base;
   const shortPositions = tables === undefined ? options.shortPositions : undefined;
-  const model = { inPlace, contextLength, rounds, shortPositions };
+  const model = { inPlace, contextLength, rounds, shortPositions, window };
   const shown = limitsOf(lengthUseOf(graph, tables), model);
   for (const reason of shown.reasons) warn(reason);
   const proof = { ...options, tolerance: tolerances[rounds ? 'rounded' : 'exact'], warn };

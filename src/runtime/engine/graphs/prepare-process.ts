@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { readGraph } from '../onnx/graph.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
+import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { type AnswersOf, decoderAnswers, encoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
 import { moveConstants } from './move-constants.ts';
 import { openPrepared, preparedFiles } from './prepared-graph.ts';
@@ -14,7 +15,7 @@ import { openPrepared, preparedFiles } from './prepared-graph.ts';
  */
 const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate'] = process.argv;
 const say = (what: string): void => void process.stdout.write(`${what}\n`);
-const exported = readFileSync(model);
+const exported = withWholeCaches(readFileSync(model));
 const joined = joinPositionTables(readGraph(exported));
 const weightsFolder = dirname(model);
 const optimisedFile = join(folder, preparedFiles.graph);

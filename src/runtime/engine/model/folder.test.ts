@@ -1,5 +1,5 @@
 import { mkdtempSync } from 'node:fs';
-import { cp, mkdir, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -44,8 +44,26 @@ describe('the folder of a base model', () => {
       contextLength: 256,
       vocabSize: 259,
       headSize: 16,
+      shortPositions: undefined,
+      window: undefined,
+      softCapped: false,
       eosIds: new Set([2]),
     });
+  });
+
+  it.each([
+    [{ sliding_window: 8 }, { window: 8 }],
+    [{ sliding_window: null }, { window: undefined }],
+    [{ sliding_window: 8, use_sliding_window: false }, { window: undefined }],
+    [{ sliding_window: 8, layer_types: ['full_attention'] }, { window: undefined }],
+    [{ sliding_window: 8, layer_types: ['sliding_attention', 'full_attention'] }, { window: 8 }],
+    [{ attn_logit_softcapping: 50 }, { softCapped: true }],
+    [{ attn_logit_softcapping: null }, { softCapped: false }],
+  ])('tells what attention looks at, of %j', async (said, expected) => {
+    const folder = await flatCopy();
+    const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as object;
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, ...said }));
+    expect(readSettings(openModelFolder(folder))).toMatchObject(expected);
   });
 
   it('is refused with the name of the file that it lacks', async () => {

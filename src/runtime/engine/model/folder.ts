@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { type Graph, readGraph } from '../onnx/graph.ts';
+import { withWholeCaches } from '../onnx/whole-caches.ts';
 
 /** The files of a base model. Paths are absolute. */
 export type ModelFolder = {
@@ -25,7 +26,8 @@ const graphFile = (folder: string): string => {
  * The graph of the base model in a folder.
  * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED
  */
-export const readModelGraph = (folder: string): Graph => readGraph(readFileSync(graphFile(folder)));
+export const readModelGraph = (folder: string): Graph =>
+  readGraph(withWholeCaches(readFileSync(graphFile(folder))));
 
 /**
  * Finds the files of a base model. `folder` holds model.onnx; configuration and tokenizer lie beside it or, where

@@ -12,6 +12,10 @@ export type ModelSettings = {
   readonly headSize: number;
   /** Tokens above which the model has other positions (LongRoPE); undefined where it has one kind only. */
   readonly shortPositions: number | undefined;
+  /** Tokens that attention looks back at most, in some of the layers or in all; undefined where it has no window. */
+  readonly window: number | undefined;
+  /** Attention is soft-capped. */
+  readonly softCapped: boolean;
   /** Tokens that end an answer. */
   readonly eosIds: ReadonlySet<number>;
 };
@@ -39,6 +43,10 @@ const configSchema = z.object({
   original_max_position_embeddings: count.nullish(),
   rope_scaling: ropeSchema.nullish(),
   rope_parameters: ropeSchema.nullish(),
+  sliding_window: count.nullish(),
+  use_sliding_window: z.boolean().nullish(),
+  layer_types: z.array(z.string()).nullish(),
+  attn_logit_softcapping: z.number().nullish(),
 });
 const generationSchema = z.object({ eos_token_id: tokenIds.nullish() });
 const genaiSchema = z.object({
@@ -71,6 +79,12 @@ const shortPositionsOf = (config: z.infer<typeof configSchema>): number | undefi
   );
 };
 
+const windowOf = (config: z.infer<typeof configSchema>): number | undefined => {
+  const { sliding_window: window, use_sliding_window: used, layer_types: layers } = config;
+  const everywhereElse = layers !== undefined && layers !== null && !layers.includes('sliding_attention');
+  return used === false || everywhereElse ? undefined : (window ?? undefined);
+};
+
 /** Settings of a base model. The first file that names end tokens decides: generation, then GenAI, then model. */
 export const readSettings = (model: ModelFolder): ModelSettings => {
   const config = readModelJson(model.config, configSchema);
@@ -85,6 +99,8 @@ export const readSettings = (model: ModelFolder): ModelSettings => {
     contextLength: Math.min(config.max_position_embeddings, genai?.model.context_length ?? Infinity),
     vocabSize: config.vocab_size,
     shortPositions: shortPositionsOf(config),
+    window: windowOf(config),
+    softCapped: (config.attn_logit_softcapping ?? 0) > 0,
     headSize: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
     eosIds: new Set(eosIds),
   };

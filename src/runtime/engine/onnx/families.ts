@@ -93,9 +93,10 @@ const bert: Family = {
   wrappers: ['bert.'],
 };
 
-const families: readonly Family[] = [
-  ...['llama', 'mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3_text'].map((name) =>
-    decoder(name, llama),
+/** Every family there is. */
+export const families: readonly Family[] = [
+  ...['llama', 'mistral', 'qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3_text', 'smollm3', 'granite'].map(
+    (name) => decoder(name, llama),
   ),
   decoder('phi', phi),
   decoder('phi3', phi3),

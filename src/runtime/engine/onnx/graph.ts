@@ -18,6 +18,7 @@ import {
   contentField,
   contentOf,
   type Field,
+  floatOf,
   integerField,
   integerOf,
   readFields,
@@ -185,6 +186,14 @@ export const integerAttribute = (node: Node, name: string): number | undefined =
   if (attribute === undefined) return undefined;
   const value = readFields(attribute).find((f) => f.number === attributeField.integer);
   return value === undefined ? 0 : integerOf(attribute, value);
+};
+
+/** Value of a float attribute of a node, or undefined. */
+export const floatAttribute = (node: Node, name: string): number | undefined => {
+  const attribute = attributeOf(node, name);
+  if (attribute === undefined) return undefined;
+  const value = readFields(attribute).find((f) => f.number === attributeField.float);
+  return value === undefined ? 0 : floatOf(attribute, value);
 };
 
 const onlyGraph = (model: Buffer, fields: readonly Field[]): Field => {

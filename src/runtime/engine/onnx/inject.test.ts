@@ -8,6 +8,8 @@ import { inputShape, readGraph } from './graph.ts';
 import { inject, inputOf } from './inject.ts';
 import { lengthUseOf } from './lengths.ts';
 import { joinPositionTables } from './position-tables.ts';
+import { checkSoftCapping } from './soft-capping.ts';
+import { withWholeCaches } from './whole-caches.ts';
 import { readFields, textOf } from './wire.ts';
 
 const llama = familyOf('llama');
@@ -240,22 +242,6 @@ describe('injecting LoRA into a graph', () => {
     );
   });
 
-  it('refuses attention that keeps a window of its keys and values', () => {
-    const { nodes, weights } = llamaLayer(0);
-    const attention = {
-      opType: 'GroupQueryAttention',
-      name: '/model/layers.0/attn/GroupQueryAttention',
-      inputs: ['q'],
-      outputs: ['y'],
-    };
-    const graphWith = (attributes: Record<string, number>): Buffer =>
-      handMade({ nodes: [...nodes, { ...attention, attributes }], weights: weights ?? {} });
-    expect(() => inject(graphWith({ sliding_window_cache: 1 }), llama)).toThrow(
-      refused('MODEL_UNSUPPORTED', /GroupQueryAttention keeps only a window/),
-    );
-    expect(inject(graphWith({ local_window_size: 64 }), llama).sites).toHaveLength(7);
-  });
-
   it('refuses an architecture that it does not know, with those that it does', () => {
     expect(() => familyOf('gpt2')).toThrow(refused('MODEL_UNSUPPORTED', /"gpt2".*llama/));
   });
@@ -278,6 +264,8 @@ describe('injecting LoRA into a graph', () => {
           const graph = readGraph(bytes);
           lengthUseOf(graph);
           joinPositionTables(graph);
+          checkSoftCapping(graph);
+          withWholeCaches(bytes);
           inject(bytes, llama);
         } catch (error) {
           expect(error).toBeInstanceOf(AdaptletError);

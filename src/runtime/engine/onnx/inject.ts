@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import type { Family } from './families.ts';
-import { applyEdit, type Graph, inputShape, integerAttribute, readGraph } from './graph.ts';
+import { applyEdit, type Graph, inputShape, readGraph } from './graph.ts';
 import { inputOf, loraNodes } from './lora-nodes.ts';
 import { valueInfoMessage } from './messages.ts';
 import { elementType } from './schema.ts';
@@ -24,30 +24,11 @@ export const refuseOverridableLora = (graph: Graph): void => {
 };
 
 /**
- * Refuses a decoder that keeps a window of keys and values per layer (the builder's `window_kv_cache`): its attention
- * takes no cache that grows.
- */
-const refuseWindowedCache = ({ nodes }: Graph): void => {
-  const found = nodes.find((node) => (integerAttribute(node, 'sliding_window_cache') ?? 0) !== 0);
-  if (found === undefined) return;
-  throw new AdaptletError(
-    'MODEL_UNSUPPORTED',
-    `Node ${found.name} keeps only a window of its keys and values (sliding_window_cache)`,
-    { advice: 'Export the base model without `window_kv_cache`.' },
-  );
-};
-
-const refuseForeign = (graph: Graph): void => {
-  refuseOverridableLora(graph);
-  refuseWindowedCache(graph);
-};
-
-/**
  * The linears that {@link inject} would extend, without writing a graph.
  * @throws MODEL_INVALID, MODEL_UNSUPPORTED
  */
 export const sitesOf = (graph: Graph, family: Family): readonly Site[] => {
-  refuseForeign(graph);
+  refuseOverridableLora(graph);
   return linearsOf(graph, family).map(({ site }) => site);
 };
 
@@ -97,7 +78,7 @@ export const inject = (
   dimensions: PairDimensions = 'any',
 ): { readonly model: Buffer; readonly sites: readonly Site[] } => {
   const graph = readGraph(model);
-  refuseForeign(graph);
+  refuseOverridableLora(graph);
   const linears = linearsOf(graph, family).filter(({ site }) => wanted(site));
   const sites = linears.map(({ site }) => site);
   const input = (module: string, half: 'A' | 'B', features: number): Buffer => {

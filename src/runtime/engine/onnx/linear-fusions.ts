@@ -11,6 +11,8 @@ export const linearFusions = [
   'BiasSkipLayerNormFusion',
   // The bias after a quantised linear, in that.
   'MatMulNBitsFusion',
+  // A factor that follows a linear: Granite's, of what a layer adds.
+  'MatMulScaleFusion',
   // The activation after a Gemm: the pooler's.
   'GemmActivationFusion',
 ].join(';');

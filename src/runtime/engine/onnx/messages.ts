@@ -9,7 +9,7 @@ import {
   typeField,
   valueInfoField,
 } from './schema.ts';
-import { contentField, type Field, integerField, readFields, textOf } from './wire.ts';
+import { contentField, contentOf, type Field, integerField, readFields, textOf } from './wire.ts';
 
 export type NewNode = {
   readonly opType: string;
@@ -105,3 +105,12 @@ export const withInput = (node: Node, place: number, value: string): Buffer => {
   const rest = mapFields(node, (field) => (field.number === nodeField.input ? Buffer.alloc(0) : undefined));
   return Buffer.concat([...inputs.map((input) => contentField(nodeField.input, input)), rest]);
 };
+
+/** The node without one of its attributes; all else byte for byte. */
+export const withoutAttribute = (node: Node, name: string): Buffer =>
+  mapFields(node, (field) => {
+    if (field.number !== nodeField.attribute) return undefined;
+    const attribute = contentOf(node.bytes, field);
+    const label = readFields(attribute).find(({ number }) => number === attributeField.name);
+    return label !== undefined && textOf(attribute, label) === name ? Buffer.alloc(0) : undefined;
+  });

@@ -12,7 +12,15 @@ export const graphField = {
   valueInfo: 13,
 } as const;
 export const nodeField = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
-export const attributeField = { name: 1, integer: 3, tensor: 5, graph: 6, integers: 8, type: 20 } as const;
+export const attributeField = {
+  name: 1,
+  float: 2,
+  integer: 3,
+  tensor: 5,
+  graph: 6,
+  integers: 8,
+  type: 20,
+} as const;
 export const attributeType = { integer: 2, integers: 7 } as const;
 export const tensorField = {
   dims: 1,

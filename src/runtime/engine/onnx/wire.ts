@@ -95,6 +95,11 @@ export const integerOf = (message: Buffer, field: Field): number => {
   return Number(BigInt.asIntN(64, readVarint(message, field.valueStart, field.end).value));
 };
 
+export const floatOf = (message: Buffer, field: Field): number => {
+  if (field.wire !== wireType.fixed32) throw malformed(`field ${field.number} is not a float`, field.start);
+  return message.readFloatLE(field.valueStart);
+};
+
 /** Negative numbers take ten bytes: protobuf writes them as 64 bits of two's complement. */
 const negativeVarint = (value: number): Buffer => {
   const out: number[] = [];

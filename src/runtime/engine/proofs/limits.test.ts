@@ -47,6 +47,22 @@ describe('what a graph may do by its lengths', () => {
     });
   });
 
+  it('ends with the window that a model has and its graph does not', () => {
+    const model = { inPlace: true, contextLength: 8192, rounds: false, window: 4096 };
+    expect(limitsOf(nothing, model)).toMatchObject({
+      maxTokens: 4096,
+      reasons: [
+        expect.stringContaining('the model looks back 4096 tokens, and its graph has no such window'),
+      ],
+    });
+    expect(limitsOf({ ...nothing, windows: [4096] }, model)).toMatchObject({ maxTokens: 8192, reasons: [] });
+    expect(limitsOf(nothing, { ...model, window: 8192 })).toMatchObject({ maxTokens: 8192, reasons: [] });
+    // Compared with lengths: a graph that appends.
+    expect(limitsOf({ ...nothing, borders: [8] }, { ...model, window: 8 })).toMatchObject({
+      maxTokens: 8192,
+    });
+  });
+
   it('has near borders and windows crossed by running it', () => {
     expect(limits({ borders: [8], windows: [16, 512] }).near).toEqual([8, 16]);
     // What rounding could hide is not shown by running it.

@@ -35,6 +35,8 @@ export const limitsOf = (
     readonly rounds: boolean;
     /** Tokens above which the model has other positions, where its graph does not have them. */
     readonly shortPositions?: number | undefined;
+    /** Tokens that attention looks back at most, as the configuration of the model says. */
+    readonly window?: number | undefined;
   },
 ): Limits => {
   if (use.chosen.length > 0) {
@@ -43,7 +45,7 @@ export const limitsOf = (
       `The graph computes different things for different requests, and it cannot be shown when: ${listed(use.chosen)}`,
     );
   }
-  const { inPlace, contextLength, rounds, shortPositions = Infinity } = model;
+  const { inPlace, contextLength, rounds, shortPositions = Infinity, window = Infinity } = model;
   const isNear = (border: number): boolean => border <= nearTokens[rounds ? 'rounded' : 'exact'];
   const near = use.borders.filter(isNear);
   const far = use.borders.find((border) => !isNear(border)) ?? Infinity;
@@ -66,14 +68,20 @@ export const limitsOf = (
       `requests of more than ${shortPositions} tokens are refused: the model has other positions for them (LongRoPE), and its graph does not choose them in a form that is known`,
     );
   }
+  const looksBack = [...use.windows, ...use.borders].includes(window) ? Infinity : window;
+  if (looksBack < Math.min(shown, contextLength)) {
+    reasons.push(
+      `requests of more than ${looksBack} tokens are refused: the model looks back ${looksBack} tokens, and its graph has no such window`,
+    );
+  }
   const positions = use.positions ?? Infinity;
-  if (positions < Math.min(shown, shortPositions, contextLength)) {
+  if (positions < Math.min(shown, shortPositions, looksBack, contextLength)) {
     reasons.push(`requests of more than ${positions} tokens are refused: the graph has no more positions`);
   }
   return {
     together,
-    maxTokens: Math.min(contextLength, shown, shortPositions, positions),
-    near: [...near, ...use.windows.filter((window) => window <= nearTokens.exact)].filter(
+    maxTokens: Math.min(contextLength, shown, shortPositions, looksBack, positions),
+    near: [...near, ...use.windows.filter((tokens) => tokens <= nearTokens.exact)].filter(
       (border) => border < contextLength,
     ),
     reasons,

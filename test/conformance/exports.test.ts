@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AdapterTable } from '../../src/runtime/engine/adapters/adapter-table.ts';
+import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
+import { Mutex } from '../../src/runtime/engine/mutex.ts';
+import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
+import { adapterOf, expectedExports, exportsHere, folderOf, goldenOf } from './support/exports.ts';
+import { endless, TestHost } from './support/host.ts';
+import { openEncoder } from './support/open-encoder.ts';
+import { allLogits, openBase, type Runnable, withLora } from './support/open-model.ts';
+import { compileFor, maxDifference, scratch } from './support/tiny.ts';
+
+/** Largest difference to PyTorch's logits, which reach 5 to 25. */
+const tolerance = 1e-4;
+
+/** Logits of every position, of pieces that end at `cuts`. `length`: of the sequence in the end. */
+const inPieces = async (
+  { graph, feeds }: Runnable,
+  ids: readonly number[],
+  cuts: readonly number[],
+): Promise<Float32Array> => {
+  const cache = graph.newCache(ids.length);
+  const all: number[] = [];
+  for (const end of [...cuts.filter((cut) => cut < ids.length), ids.length]) {
+    const piece = ids.slice(cache.length, end);
+    all.push(...(await graph.prepare(feeds, piece, cache, [...piece.keys()], ids.length)()));
+  }
+  cache.release();
+  return Float32Array.from(all);
+};
+
+type Said = { readonly ids: readonly number[]; readonly logprobs: readonly number[] };
+
+/** The likeliest tokens after a prompt, each from all tokens before it at once; never the one that ends an answer. */
+const atOnce = async (
+  { graph, feeds }: Runnable,
+  prompt: readonly number[],
+  count: number,
+): Promise<Said> => {
+  const ids = [...prompt];
+  const logprobs: number[] = [];
+  for (let token = 0; token < count; token += 1) {
+    const logits = await graph.logitsOf(feeds, ids, [ids.length - 1]);
+    const allowed = logits.map((value, id) => (id === 2 ? -Infinity : value));
+    const next = allowed.reduce((best, value, id) => (value > allowed[best]! ? id : best), 0);
+    logprobs.push(logits[next]! - logSumExp(logits));
+    ids.push(next);
+  }
+  return { ids: ids.slice(prompt.length), logprobs };
+};
+
+/** Lengths of prompts on both sides of the windows (8) and borders (24) of these models. */
+const lengths = [3, 7, 8, 12, 15, 19, 23, 30];
+
+it('has an expectation for each export that is here', () => {
+  const names = (exports: readonly { readonly name: string; readonly how: string }[]) =>
+    exports.map(({ name, how }) => `${name}/${how}`).sort();
+  expect(names(expectedExports)).toEqual(names(exportsHere()));
+});
+
+const decoders = expectedExports.filter(
+  ({ name, expected }) => name !== 'bert' && expected !== 'MODEL_UNSUPPORTED',
+);
+
+describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) => {
+  const most = typeof expected === 'number' ? expected : Infinity;
+  const golden = goldenOf(exported, most);
+  let host: TestHost;
+  let runnables: Readonly<Record<'base' | 'adapted', Runnable>>;
+
+  beforeAll(async () => {
+    // Pieces of prompts as small as they get.
+    host = await TestHost.open(folderOf(exported), { maxDecodeStallMs: 0.001 });
+    const { base, graphs } = host.sessions;
+    const file = await compileFor(host.host.info, adapterOf(exported), scratch());
+    await host.host.load('adapted', file);
+    const table = new AdapterTable({
+      arena: new Arena(1 << 20),
+      graphFor: (modules) => graphs.graphFor(modules),
+      expected: host.host.info,
+      steps: new Mutex(),
+    });
+    runnables = { base: withLora(base), adapted: await table.load('adapted', file) };
+  });
+  afterAll(() => host.close());
+
+  it(most === Infinity ? 'is opened without a limit' : `is opened for ${most} tokens`, () => {
+    const limit = `requests of more than ${most} tokens are refused: the model `;
+    expect(host.warnings).toEqual(most === Infinity ? [] : [expect.stringContaining(limit)]);
+    expect(host.sessions.maxTokens).toBe(Math.min(most, 128));
+  });
+
+  it('gives the logits of PyTorch and PEFT at every position', async () => {
+    for (const { ids, base, adapted } of golden) {
+      expect(maxDifference(await allLogits(runnables.base, ids), base)).toBeLessThan(tolerance);
+      expect(maxDifference(await allLogits(runnables.adapted, ids), adapted)).toBeLessThan(tolerance);
+      expect(maxDifference(base, adapted)).toBeGreaterThan(0.1);
+    }
+  });
+
+  it.each([[[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]], [[7]], [[8, 9]], [[16, 24, 25]], [[13, 19]]])(
+    'gives them in pieces that end at %j',
+    async (cuts) => {
+      for (const { ids, base, adapted } of golden) {
+        expect(maxDifference(await inPieces(runnables.base, ids, cuts), base)).toBeLessThan(tolerance);
+        expect(maxDifference(await inPieces(runnables.adapted, ids, cuts), adapted)).toBeLessThan(tolerance);
+      }
+    },
+  );
+
+  it('answers requests together, with the adapter and without, as each at once', async () => {
+    const ids = golden.at(-1)!.ids;
+    const asked = lengths
+      .filter((length) => length < most)
+      .map((length, at) => {
+        const from = at % 2 === 0 ? ('base' as const) : ('adapted' as const);
+        return { from, prompt: ids.slice(0, length), count: Math.min(10, most - length) };
+      });
+    const answers = asked.map(({ from, prompt, count }) =>
+      host.ask(
+        endless(from === 'base' ? null : from, '', count, {
+          prompt: { kind: 'ids', ids: prompt },
+          logprobs: 0,
+        }),
+      ),
+    );
+    for (const [at, { ids: got, logprobs }] of (await Promise.all(answers)).entries()) {
+      const { from, prompt, count } = asked[at]!;
+      const said = await atOnce(runnables[from], prompt, count);
+      expect(got, `answer ${at}`).toEqual(said.ids);
+      for (const [token, { logprob }] of logprobs.entries())
+        expect(logprob, `answer ${at}, token ${token}`).toBeCloseTo(said.logprobs[token]!, 4);
+    }
+  });
+});
+
+it.each(expectedExports.filter(({ expected }) => expected === 'MODEL_UNSUPPORTED'))(
+  '$name, exported as $how, is refused with what to do',
+  async (exported) => {
+    await expect(openBase(folderOf(exported), scratch())).rejects.toMatchObject({
+      code: 'MODEL_UNSUPPORTED',
+      message: expect.stringMatching(
+        /has no soft-capping; .* Export the base model with its eager attention/,
+      ),
+    });
+  },
+);
+
+describe('an encoder, exported by optimum', () => {
+  const exported = { name: 'bert', how: 'optimum' };
+
+  it('embeds a padded batch as PyTorch and PEFT do, with the adapter and without', async () => {
+    const folder = scratch();
+    const { model, host, warnings } = await openEncoder(folderOf(exported), folder);
+    expect(warnings).toEqual([]);
+    await host.load('adapted', await compileFor(model.info, adapterOf(exported), folder));
+    const golden = goldenOf(exported);
+    for (const [engineName, of] of [[null, 'base'] as const, ['adapted', 'adapted'] as const]) {
+      const texts = golden.map(({ ids }) => ({ kind: 'ids' as const, ids }));
+      const result = await host.encode(1, { requestId: '1', engineName, texts, output: 'embedding' });
+      if (result.kind !== 'embedding') throw new Error(result.kind);
+      for (const [at, embedding] of result.rows.entries()) {
+        const { ids, [of]: hidden } = golden[at]!;
+        const width = hidden.length / ids.length;
+        const mean = Float32Array.from({ length: width }, (_, column) =>
+          ids.reduce((sum, _id, row) => sum + hidden[row * width + column]! / ids.length, 0),
+        );
+        const unit = mean.map((value) => value / Math.hypot(...mean));
+        expect(maxDifference(embedding, unit)).toBeLessThan(tolerance);
+      }
+    }
+    await host.close();
+  });
+});

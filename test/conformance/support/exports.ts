@@ -1,0 +1,148 @@
+import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { scratch, tinyFolder } from './tiny.ts';
+
+/** What the real exporters make of two-layer models: see make.py there. */
+const exportsFolder = join(import.meta.dirname, '../../fixtures/exports');
+
+/** How models were exported, as make.py calls it, for people. */
+export const hows = {
+  default: 'builder, no options',
+  apart: 'builder, `fuse_qkv=false windowed_kv_cache=false`',
+  'gate-up': 'builder, `fuse_mlp_gate_up=true`',
+  int4: 'builder, int4 (`accuracy_level=1`)',
+  'int4-shared':
+    'builder, int4 (`accuracy_level=1 shared_embeddings=true is_symmetric=false fuse_qkv=false`)',
+  optimum: 'optimum',
+  'optimum-eager': 'optimum, of a model with eager attention',
+} as const;
+
+/** `right`: within the tolerance; a number: up to so many tokens, and refused above; else the error that it is refused with. */
+type Expectation = 'right' | number | 'MODEL_UNSUPPORTED';
+
+type Model = {
+  /** `model_type`. */
+  readonly family: string;
+  /** What there is to get wrong. */
+  readonly has: string;
+  readonly exports: Partial<Record<keyof typeof hows, Expectation>>;
+};
+
+const both = { default: 'right', optimum: 'right' } as const;
+const each = { ...both, apart: 'right' } as const;
+
+/**
+ * What Adaptlet does with each export in test/fixtures/exports. The test and docs/reference/model-support.md are made from this.
+ */
+export const models: Readonly<Record<string, Model>> = {
+  llama: {
+    family: 'llama',
+    has: 'frequencies of positions scaled as in Llama 3',
+    exports: { ...each, 'gate-up': 'right', int4: 'right' },
+  },
+  mistral: { family: 'mistral', has: 'no window, as from 0.2 on', exports: both },
+  'mistral-window': {
+    family: 'mistral',
+    has: 'a window in every layer, which the builder leaves out',
+    exports: { default: 8, optimum: 'right' },
+  },
+  qwen2: {
+    family: 'qwen2',
+    has: 'biases of q, k and v (Qwen2.5)',
+    exports: { ...each, 'int4-shared': 'right' },
+  },
+  qwen3: { family: 'qwen3', has: 'norms of q and k', exports: { ...each, int4: 'right' } },
+  gemma: { family: 'gemma', has: 'scaled embeddings, norms of 1 + weight', exports: both },
+  gemma2: {
+    family: 'gemma2',
+    has: 'a window in every second layer, soft-capped attention (which optimum leaves out) and logits',
+    exports: { ...each, optimum: 'MODEL_UNSUPPORTED', 'optimum-eager': 'right' },
+  },
+  gemma3: {
+    family: 'gemma3_text',
+    has: 'windows, positions by kind of layer, norms of q and k',
+    exports: { ...each, int4: 'right' },
+  },
+  smollm3: {
+    family: 'smollm3',
+    has: 'layers without positions',
+    exports: { optimum: 'right' },
+  },
+  granite: { family: 'granite', has: 'factors of embeddings, attention, layers and logits', exports: both },
+  phi: {
+    family: 'phi',
+    has: 'layers in parallel, positions for half of a head',
+    exports: each,
+  },
+  phi3: {
+    family: 'phi3',
+    has: 'modules fused in PEFT; a window in every layer, which the builder leaves out',
+    exports: { default: 8, optimum: 'right' },
+  },
+  'phi4-mini': {
+    family: 'phi3',
+    has: 'LongRoPE, of which optimum keeps the short positions only',
+    exports: { default: 'right', apart: 'right', int4: 'right', optimum: 24 },
+  },
+  bert: { family: 'bert', has: 'an encoder', exports: { optimum: 'right' } },
+};
+
+/** An export of a model, such as `gemma3` by `default`. */
+export type Export = { readonly name: string; readonly how: string };
+
+const foldersIn = (folder: string): readonly string[] =>
+  readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
+
+/** Every export that is here. */
+export const exportsHere = (): readonly Export[] =>
+  foldersIn(exportsFolder).flatMap((name) =>
+    foldersIn(join(exportsFolder, name))
+      .filter((how) => existsSync(join(exportsFolder, name, how, 'model.onnx')))
+      .map((how) => ({ name, how })),
+  );
+
+/** Every export with what is expected of it. */
+export const expectedExports = Object.entries(models).flatMap(([name, { exports }]) =>
+  Object.entries(exports).map(([how, expected]) => ({ name, how, expected })),
+);
+
+/** A copy of an export's folder with what lies beside it on the hub; the tokenizer is the tiny model's. */
+export const folderOf = ({ name, how }: Export): string => {
+  const folder = scratch();
+  const from = join(exportsFolder, name, how);
+  for (const file of readdirSync(from)) copyFileSync(join(from, file), join(folder, file));
+  copyFileSync(join(exportsFolder, name, 'config.json'), join(folder, 'config.json'));
+  for (const file of ['tokenizer.json', 'tokenizer_config.json'])
+    copyFileSync(join(tinyFolder, 'model', file), join(folder, file));
+  return folder;
+};
+
+export const adapterOf = ({ name }: Export): string => join(exportsFolder, name, 'adapter');
+
+/** A prompt, and what PyTorch answers at each of its positions, without and with the adapter. */
+export type Golden = {
+  readonly ids: readonly number[];
+  readonly base: Float32Array;
+  readonly adapted: Float32Array;
+};
+
+/** Of prompts of `most` tokens at most, or where there are none, of as many of the others. */
+export const goldenOf = ({ name }: Export, most = Infinity): readonly Golden[] => {
+  const file = readFileSync(join(exportsFolder, name, 'golden.json'), 'utf8');
+  const { prompts } = JSON.parse(file) as { readonly prompts: readonly (readonly number[])[] };
+  const bytes = readFileSync(join(exportsFolder, name, 'golden.f32'));
+  const all = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  const tokens = prompts.reduce((sum, ids) => sum + ids.length, 0);
+  const width = all.length / (2 * tokens);
+  let at = 0;
+  const fit = prompts.some(({ length }) => length <= most);
+  return prompts.flatMap((whole) => {
+    const ids = whole.slice(0, most);
+    const rows = (first: number): Float32Array => all.subarray(first * width, (first + ids.length) * width);
+    const golden = { ids, base: rows(at), adapted: rows(tokens + at) };
+    at += whole.length;
+    return fit && whole.length > most ? [] : [golden];
+  });
+};
