@@ -2,6 +2,9 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
+/** How many times as long as usual a test may take, where all of it is emulated. */
+const patience = Number(process.env['ADAPTLET_TEST_PATIENCE'] ?? 1);
+
 type Options = {
   readonly timeout: number;
   /** A process for each file. Else files that follow each other share one, with what its modules hold. */
@@ -13,8 +16,8 @@ const project = (name: string, include: string[], { timeout, isolate = false }: 
   test: {
     name,
     include,
-    testTimeout: timeout,
-    hookTimeout: timeout,
+    testTimeout: timeout * patience,
+    hookTimeout: timeout * patience,
     pool: 'forks' as const,
     isolate,
     // Files run beside each other. Of real processes more than four sets at once would wait for the processor.

@@ -1,0 +1,34 @@
+/**
+ * `make arm64`: the suites of unit and conformance on Node, ONNX Runtime and koffi for arm64, by QEMU on an x64 machine.
+ * `node test/arm64/main.ts [SUITE…]`, or `-- COMMAND…` to run a command of the copy in place of the suites.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { root } from '../../image/source.ts';
+import { arm64Copy } from './copy.ts';
+
+/** Emulated code is 20 to 40 times as slow: what a test waits for may take that much longer. */
+const patience = '40';
+
+const say = (line: string): void => void process.stdout.write(`==> ${line}\n`);
+const given = process.argv.slice(2);
+const command = given[0] === '--' ? given.slice(1) : undefined;
+
+if (process.arch !== 'x64') throw new Error(`this machine is ${process.arch}: on arm64, run make test itself`);
+const copy = await arm64Copy(root, say);
+const suites = given.length > 0 ? given : ['unit', 'conformance'];
+const [program = 'node', ...args] = command ?? ['node', 'scripts/test.ts', ...suites];
+say(`${[program, ...args].join(' ')} in ${copy}; emulated, so for hours`);
+const child = spawn('nice', ['-n', '15', program, ...args], {
+  cwd: copy,
+  stdio: 'inherit',
+  env: {
+    ...process.env,
+    PATH: `${join(copy, 'node_modules/.bin')}:${process.env['PATH']}`,
+    ADAPTLET_TEST_PATIENCE: patience,
+    ADAPTLET_MODELS: process.env['ADAPTLET_MODELS'] ?? join(root, '../shared/models'),
+  },
+});
+const [code] = await once(child, 'exit');
+process.exitCode = typeof code === 'number' ? code : 1;
