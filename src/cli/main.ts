@@ -1,37 +1,40 @@
 import { Command } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { aliveUntil } from './alive-until.ts';
-import { convertCommand } from './convert.ts';
-import { digestCommand } from './digest.ts';
-import { doctorCommand } from './doctor.ts';
-import { generateCommand } from './generate.ts';
-import { lintCommand } from './lint.ts';
-import { modelCommand } from './model/command.ts';
-import { operatorCommand } from './operator.ts';
-import { releaseAdaptersCommand } from './release-adapters.ts';
-import { serveCommand } from './serve.ts';
-import { statusCommand } from './status.ts';
-import { verbCommands } from './verbs.ts';
+
+const { version } = packageJson;
+
+/** Each is loaded when it is the one that was asked for: a node does not hold what talks to an API server. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.ts')).serveCommand(version),
+  operator: async () => (await import('./operator.ts')).operatorCommand(version),
+  'release-adapters': async () => (await import('./release-adapters.ts')).releaseAdaptersCommand(),
+  lint: async () => (await import('./lint.ts')).lintCommand(),
+  convert: async () => (await import('./convert.ts')).convertCommand(),
+  digest: async () => (await import('./digest.ts')).digestCommand(),
+  model: async () => (await import('./model/command.ts')).modelCommand(),
+  status: async () => (await import('./status.ts')).statusCommand(),
+  generate: async () => (await import('./generate.ts')).generateCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(version),
+};
+
+/** The command that comes first, else all of them: verbs, help, and what is misspelt. */
+const wanted = async (name: string): Promise<readonly Command[]> => {
+  const one = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (one !== undefined) return [await one()];
+  const { verbCommands } = await import('./verbs.ts');
+  return [...(await Promise.all(Object.values(commands).map((load) => load()))), ...verbCommands()];
+};
 
 const program = new Command('adaptlet')
   .description(
     'One frozen base model, many LoRA adapters: fetched, switched, split over traffic and rolled back live.',
   )
-  .version(packageJson.version)
-  .showHelpAfterError('(--help lists the options)')
-  .addCommand(serveCommand(packageJson.version))
-  .addCommand(operatorCommand(packageJson.version))
-  .addCommand(releaseAdaptersCommand())
-  .addCommand(lintCommand())
-  .addCommand(convertCommand())
-  .addCommand(digestCommand())
-  .addCommand(modelCommand())
-  .addCommand(statusCommand())
-  .addCommand(generateCommand())
-  .addCommand(doctorCommand(packageJson.version));
-for (const command of verbCommands()) program.addCommand(command);
+  .version(version)
+  .showHelpAfterError('(--help lists the options)');
 
 try {
+  for (const command of await wanted(process.argv[2] ?? '')) program.addCommand(command);
   await aliveUntil(program.parseAsync());
 } catch (error) {
   // The message of an AdaptletError says what happened and what to do; a stack would bury it.

@@ -6,7 +6,7 @@ import { EventRecorder } from '../kube/events/events.ts';
 import { createElection } from '../kube/lease/elector.ts';
 import { createMeasure } from '../measurement/measure.ts';
 import { rolloutGauges } from '../rollout/gauges.ts';
-import { createTraces } from '../telemetry/traces.ts';
+import { openTraces } from '../telemetry/traces.ts';
 import type { Clock } from '../time/clock.ts';
 import { countRequests } from './counted-api.ts';
 import { FleetStore } from './fleet/store.ts';
@@ -77,10 +77,11 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   logGrpc(logger);
   await using stack = new AsyncDisposableStack();
 
-  const traces = createTraces(
-    { endpoint: settings.otlpEndpoint },
-    { service: 'adaptlet-operator', version, instance: identity },
-  );
+  const traces = await openTraces(settings.otlpEndpoint, {
+    service: 'adaptlet-operator',
+    version,
+    instance: identity,
+  });
   stack.defer(async () => traces?.close());
   const { kubeconfig } = settings;
   const connection = connectKube({ ...(kubeconfig === undefined ? {} : { kubeconfig }), clock, logger });

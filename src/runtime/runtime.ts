@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { openTraces } from '../telemetry/traces.ts';
 import { pause } from '../time/pause.ts';
 import { createAdmin } from './admin/admin.ts';
 import { PlanInForce } from './plan-source/plan-in-force.ts';
@@ -142,7 +143,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
         engine: engine.now,
         mirrored: counts.copies.totals(),
       }),
-    traces: settings.otlpEndpoint === undefined ? {} : { endpoint: settings.otlpEndpoint },
+    traces: await openTraces(settings.otlpEndpoint, { service: 'adaptlet-runtime', version, instance }),
   });
   stack.defer(() => telemetry.close());
 

@@ -16,6 +16,8 @@ import { fakeDigest } from '../testing/fake-serving.ts';
 import { fakeGauges } from '../testing/parts.ts';
 import { labelBudgets } from './counters.ts';
 import { metrics, spans } from './names.ts';
+import { tracesTo } from '../../../telemetry/span-export.ts';
+import { openTraces } from '../../../telemetry/traces.ts';
 import { closeTimeoutMs, createTelemetry } from './telemetry.ts';
 
 const served = {
@@ -25,6 +27,7 @@ const served = {
   arm: 'canary',
   rule: 'r',
 } as const;
+const build = { service: 'adaptlet-runtime', version: '0.1.0', instance: 'i1' };
 const context = { namespace: 'default', model: 'sql', headers: new Map() };
 
 const start = (exporter?: InMemorySpanExporter) => {
@@ -35,7 +38,7 @@ const start = (exporter?: InMemorySpanExporter) => {
     instance: 'i1',
     clock,
     gauges: () => gauges,
-    ...(exporter === undefined ? {} : { traces: { processor: new SimpleSpanProcessor({ exporter }) } }),
+    ...(exporter === undefined ? {} : { traces: tracesTo(new SimpleSpanProcessor({ exporter }), build) }),
   });
   const request = (headers = new Map<string, string>()) =>
     telemetry.request({ protocol: 'grpc', method: 'm', headers });
@@ -197,7 +200,7 @@ it('spans reach the collector at the endpoint, at the latest when telemetry is c
     instance: 'i1',
     clock: systemClock,
     gauges: () => fakeGauges,
-    traces: { endpoint },
+    traces: await openTraces(endpoint, build),
   });
   telemetry
     .request({ protocol: 'http', method: 'm', headers: new Map() })
@@ -222,7 +225,7 @@ it('a collector that does not answer does not keep the runtime from stopping', a
     instance: 'i1',
     clock,
     gauges: () => fakeGauges,
-    traces: { processor },
+    traces: tracesTo(processor, build),
   });
   const closed = telemetry.close();
   clock.advance(closeTimeoutMs);

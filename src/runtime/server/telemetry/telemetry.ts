@@ -1,5 +1,5 @@
 import { exposition } from '../../../telemetry/exposition.ts';
-import { createTraces, type TraceTarget } from '../../../telemetry/traces.ts';
+import type { Traces } from '../../../telemetry/traces.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { RequestContext, ServedBy } from '../../routing/request.ts';
 import type { Headers } from '../context.ts';
@@ -39,8 +39,8 @@ export type TelemetryOptions = {
   readonly instance: string;
   readonly clock: Clock;
   readonly gauges: () => RuntimeGauges;
-  /** `endpoint`: OTEL_EXPORTER_OTLP_ENDPOINT. Without one no spans are made. */
-  readonly traces?: TraceTarget;
+  /** Closed with the rest. Without it no spans are made. */
+  readonly traces?: Traces | undefined;
 };
 
 /** Milliseconds that the last spans may take to leave: a collector that is down must not hold up a restart. */
@@ -48,9 +48,8 @@ export const closeTimeoutMs = 3000;
 
 /** Metrics and traces of one runtime. */
 export const createTelemetry = (options: TelemetryOptions): Telemetry => {
-  const { clock, version, instance } = options;
+  const { clock, version, instance, traces } = options;
   const counters = new Counters();
-  const traces = createTraces(options.traces ?? {}, { service: 'adaptlet-runtime', version, instance });
   return {
     request({ protocol, method, headers }) {
       const start = clock.monotonic();
