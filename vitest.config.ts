@@ -25,6 +25,8 @@ const project = (name: string, include: string[], { timeout, isolate = false }: 
     env: {
       // Tests load ONNX Runtime themselves, without the engine process that says it.
       ORT_DISABLE_TELEMETRY: '1',
+      // Many nodes share the cores: threads that spin would wait for each other.
+      ADAPTLET_THREADS: '1',
       // A process of ours compiles 1,800 modules when it starts, and tests start hundreds: each is compiled once.
       NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/node'),
     },

@@ -4,6 +4,7 @@ import { settingsSchema } from '../runtime/config/settings.ts';
 import { describeSettings, type Given } from '../settings/settings.ts';
 import { systemClock } from '../time/clock.ts';
 import { openLog } from './log.ts';
+import { keepHeapSmall } from './small-heap.ts';
 
 /** `adaptlet serve`: one flag a setting, named and described by src/runtime/config. */
 export const serveCommand = (version: string): Command => {
@@ -15,8 +16,10 @@ export const serveCommand = (version: string): Command => {
     command.addOption(new Option(`${flag} <value>`, `${text} [${note}]`));
   }
   return command.action(async (flags: Given) => {
+    keepHeapSmall();
     const settings = readSettings(flags, process.env, process.cwd());
     const { logger, exit } = openLog(settings.logLevel);
+    for (const choice of settings.choices) logger.info(choice, 'chosen for this machine');
     const stopped = Promise.withResolvers<string>();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve(signal));
     // Loaded here: the other commands start in a third of the time without it.

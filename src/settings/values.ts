@@ -15,6 +15,16 @@ const parsed = <T>(parse: (text: string) => T) =>
 /** A size in bytes, written as Kubernetes writes quantities. */
 export const bytes = parsed<number>(parseQuantity);
 
+/** What `schema` reads, or the word `auto`. */
+export const orAuto = <T>(schema: z.ZodType<T>) =>
+  z.string().transform((text, context): T | 'auto' => {
+    if (text === 'auto') return text;
+    const read = schema.safeParse(text);
+    if (read.success) return read.data;
+    for (const { message } of read.error.issues) context.addIssue(`${message}, or auto`);
+    return z.NEVER;
+  });
+
 /** A length of time in milliseconds, written as Go writes durations. */
 export const duration = parsed<Millis>(parseDuration);
 

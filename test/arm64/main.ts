@@ -15,7 +15,8 @@ const say = (line: string): void => void process.stdout.write(`==> ${line}\n`);
 const given = process.argv.slice(2);
 const command = given[0] === '--' ? given.slice(1) : undefined;
 
-if (process.arch !== 'x64') throw new Error(`this machine is ${process.arch}: on arm64, run make test itself`);
+if (process.arch !== 'x64')
+  throw new Error(`this machine is ${process.arch}: on arm64, run make test itself`);
 const copy = await arm64Copy(root, say);
 const suites = given.length > 0 ? given : ['unit', 'conformance'];
 const [program = 'node', ...args] = command ?? ['node', 'scripts/test.ts', ...suites];

@@ -16,7 +16,10 @@ export const emulatedNode = async (rootfs: string, folder: string): Promise<Emul
   const [qemu] = await debianPackages(['qemu-user'], 'amd64');
   const emulator = join(qemu?.files ?? '', 'usr/bin/qemu-aarch64');
   const [script, preload] = [join(folder, 'node-arm64'), join(folder, 'node-arm64.mjs')];
-  await writeFile(script, `#!/bin/sh\nexec '${emulator}' -L '${rootfs}' '${rootfs}/usr/bin/node' --import '${preload}' "$@"\n`);
+  await writeFile(
+    script,
+    `#!/bin/sh\nexec '${emulator}' -L '${rootfs}' '${rootfs}/usr/bin/node' --import '${preload}' "$@"\n`,
+  );
   await chmod(script, 0o755);
   await writeFile(preload, `process.execPath = ${JSON.stringify(script)};\n`);
   return { command: [script] };

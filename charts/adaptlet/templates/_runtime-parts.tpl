@@ -18,7 +18,7 @@ volumes; `caCerts`: a ConfigMap, or empty. */}}
 {{- define "adaptlet.budgetVariables" -}}
 - {name: ADAPTLET_ADAPTER_MEMORY, value: {{ .of.adapters.memory | quote }}}
 - {name: ADAPTLET_ADAPTER_DISK, value: {{ .of.adapters.disk | quote }}}
-- {name: ADAPTLET_THREADS, value: {{ int64 .of.threads | quote }}}
+- {name: ADAPTLET_THREADS, value: {{ .of.threads | toString | quote }}}
 - {name: ADAPTLET_LOG_LEVEL, value: {{ .root.Values.logLevel | quote }}}
 {{- end }}
 

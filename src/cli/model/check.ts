@@ -4,7 +4,9 @@ import { Command, Option } from 'commander';
 import { Registry } from '../../artifact/registry.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { CheckSource } from '../../runtime/base-model/check-source.ts';
-import { settingsSchema } from '../../runtime/config/settings.ts';
+import { choose } from '../../runtime/config/choose.ts';
+import { readMachine } from '../../runtime/config/machine.ts';
+import { type Settings, settingsSchema } from '../../runtime/config/settings.ts';
 import { describeSettings, type Given, readSettings } from '../../settings/settings.ts';
 import { systemClock } from '../../time/clock.ts';
 import { type CheckReport, checkText, isServed } from './check-text.ts';
@@ -55,7 +57,7 @@ export const checkCommand = (): Command => {
     command.addOption(new Option(`${flag} <value>`, `${text} [${note}]`));
   }
   return command.action(async (model: string, { run, output, ...flags }: Flags) => {
-    const settings = readSettings(schema, flags, process.env);
+    const { settings } = choose(readSettings(schema, flags, process.env), readMachine());
     await using source = await openSource(model, { output, ...flags });
     // Loaded here, with ONNX Runtime: the other commands start faster without it.
     const { checkModel } = await import('../../runtime/base-model/check-model.ts');
@@ -71,7 +73,7 @@ export const checkCommand = (): Command => {
   });
 };
 
-const trialOf = async (source: CheckSource, settings: ReturnType<typeof readSettings<typeof schema>>) => {
+const trialOf = async (source: CheckSource, settings: Pick<Settings, keyof typeof schema.shape>) => {
   if (source.digest !== undefined) {
     throw new AdaptletError('CONFIG_INVALID', '--run needs the weights, which lie in the registry', {
       advice: 'Fetch the model with adaptlet model pull and check the folder.',

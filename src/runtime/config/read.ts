@@ -2,19 +2,22 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { flagOf, type Given, readSettings as readFrom, variableOf } from '../../settings/settings.ts';
+import { choose } from './choose.ts';
+import { type Machine, readMachine } from './machine.ts';
 import { type ModelSource, modelNameOf, modelSourceOf } from './model-source.ts';
 import { type Settings, settingsSchema } from './settings.ts';
 
 /**
- * Settings from flags over environment variables over defaults; folders made absolute.
+ * Settings from flags over environment variables over defaults; folders made absolute, and decided what is left to the machine.
  * @throws CONFIG_INVALID that names the flag and the variable of each bad setting
  */
 export const readSettings = (
   flags: Given,
   environment: Readonly<Record<string, string | undefined>>,
   cwd: string,
+  machine: Machine = readMachine(),
 ): Settings => {
-  const s = readFrom(settingsSchema, flags, environment);
+  const { settings: s, choices } = choose(readFrom(settingsSchema, flags, environment), machine);
   checkSource(s);
   const absolute = (path: string): string => resolve(cwd, path);
   const source = readSource(s.model);
@@ -22,6 +25,7 @@ export const readSettings = (
   const roots = s.importRoots.length > 0 ? s.importRoots : s.manifests === undefined ? [] : [s.manifests];
   return {
     ...s,
+    choices,
     model,
     modelName: s.modelName ?? modelNameOf(modelSourceOf(model)),
     runtimeName: s.runtimeName ?? hostname().toLowerCase(),

@@ -1,7 +1,17 @@
 import { z } from 'zod';
 import { nameSchema, namespaceSchema } from '../../api/names.ts';
-import { bytes, count, duration, labels, list, logLevel, otlpEndpoint } from '../../settings/values.ts';
+import {
+  bytes,
+  count,
+  duration,
+  labels,
+  list,
+  logLevel,
+  orAuto,
+  otlpEndpoint,
+} from '../../settings/values.ts';
 import { evictionPolicyNames } from '../residency/eviction-policies.ts';
+import type { Automatic, Choice, Chosen } from './choose.ts';
 
 /**
  * Every setting of `adaptlet serve`. A setting `someName` is the flag `--some-name` and the environment variable
@@ -97,10 +107,10 @@ export const settingsSchema = z.object({
     .string()
     .optional()
     .describe('Address of the Admin service. Default: a unix socket in the data folder.'),
-  adapterMemory: bytes
-    .prefault('256Mi')
+  adapterMemory: orAuto(bytes)
+    .prefault('auto')
     .describe(
-      'RAM budget of adapters, as float32. `adaptlet status` says when adapters that were in use at the same time did not fit.',
+      'RAM budget of adapters, as float32. `adaptlet status` says when adapters that were in use at the same time did not fit. auto: a sixth of the memory limit of the container, or a twelfth of what the machine has available; from 64Mi to 2Gi.',
     ),
   oneAdapter: z
     .enum(['true', 'false'])
@@ -121,7 +131,11 @@ export const settingsSchema = z.object({
     .describe(
       'Disk budget of base models from a registry: the one that serves, and beside it the next one while it comes.',
     ),
-  threads: count(1, 256).prefault(1).describe('Threads of one inference step.'),
+  threads: orAuto(count(1, 256))
+    .prefault('auto')
+    .describe(
+      'Threads of one inference step. auto: as many as there are physical cores, or as the processor limit of the container allows; of three or more, one is left to everything else; at most 8.',
+    ),
   spin: z
     .enum(['true', 'false'])
     .prefault('true')
@@ -168,10 +182,10 @@ export const settingsSchema = z.object({
     .describe(
       'What a prompt begins with is computed once for all requests of a tenant with the same adapter, while kvMemory has room: an earlier turn of a conversation, a system prompt. false: each request computes all of it.',
     ),
-  batchMemory: bytes
-    .prefault('256Mi')
+  batchMemory: orAuto(bytes)
+    .prefault('auto')
     .describe(
-      'Memory for copies of the adapters that decode together, one for each of maxConcurrent rows; taken when different adapters run at the same time, for the linears that one of them targets. Rows that have no room run by themselves, which `adaptlet status` says.',
+      'Memory for copies of the adapters that decode together, one for each of maxConcurrent rows; taken when different adapters run at the same time, for the linears that one of them targets. Rows that have no room run by themselves, which `adaptlet status` says. auto: as for adapterMemory.',
     ),
   maxDecodeStall: count(1, 60_000)
     .prefault(100)
@@ -221,7 +235,10 @@ export const settingsSchema = z.object({
   logLevel,
 });
 
-export type Settings = z.output<typeof settingsSchema> & {
-  readonly modelName: string;
-  readonly runtimeName: string;
-};
+export type Settings = Omit<z.output<typeof settingsSchema>, keyof Automatic> &
+  Chosen & {
+    readonly modelName: string;
+    readonly runtimeName: string;
+    /** What was left to the machine. */
+    readonly choices: readonly Choice[];
+  };

@@ -10,14 +10,14 @@ import {
 } from '@opentelemetry/sdk-trace';
 import { expect, it } from 'vitest';
 import { aRollout, aStatus } from '../../../plan/manifests.fixture.ts';
+import { tracesTo } from '../../../telemetry/span-export.ts';
+import { openTraces } from '../../../telemetry/traces.ts';
 import { systemClock } from '../../../time/clock.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { fakeDigest } from '../testing/fake-serving.ts';
 import { fakeGauges } from '../testing/parts.ts';
 import { labelBudgets } from './counters.ts';
 import { metrics, spans } from './names.ts';
-import { tracesTo } from '../../../telemetry/span-export.ts';
-import { openTraces } from '../../../telemetry/traces.ts';
 import { closeTimeoutMs, createTelemetry } from './telemetry.ts';
 
 const served = {
