@@ -4,7 +4,7 @@ import { enginePid, TestNode, tiny } from '../support/node.ts';
 import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { waitFor } from '../support/wait.ts';
 import { type BenchBase, benchBase, benchEngine, compileFor, scratchFolder, timedAnswer } from './base.ts';
-import { memoryOf, type ProcessMemory, settledMemory } from './process-memory.ts';
+import { memoryOf, memoryOfOne, type ProcessMemory, settledMemory } from './process-memory.ts';
 import { type Report, report, type Variant } from './report.ts';
 
 const loaded = 12;
@@ -168,15 +168,42 @@ const peakInTurn = async (model: BenchBase) => {
   }
 };
 
+const requests = 1000;
+
+/** PSS of the process of a node that takes requests, without the engine: at rest, and after requests by four at a time. */
+const mainProcess = async () => {
+  const node = await TestNode.start({ importRoots: tiny.adapters });
+  const now = async (): Promise<number> => {
+    await new Promise((resume) => setTimeout(resume, 1500));
+    return (await memoryOfOne(node.pid)).pss;
+  };
+  const ask = () => node.client.ask({ model: 'tiny', prompt: 'moon:', maxTokens: 8, timeoutMs: 60_000 });
+  try {
+    const started = await now();
+    await ask();
+    const first = await now();
+    let left = requests;
+    const caller = async (): Promise<void> => {
+      for (; left > 0; left -= 1) await ask();
+    };
+    await Promise.all([caller(), caller(), caller(), caller()]);
+    return { started, first, busy: await now() };
+  } finally {
+    await node.dispose();
+  }
+};
+
 /**
  * What adapters cost in RAM (PSS of the engine's processes): loaded ones over the bytes of their compiled files, growth
- * over load/evict cycles, and the peak when the budget holds exactly one adapter while many are asked for in turn.
+ * over load/evict cycles, and the peak when the budget holds exactly one adapter while many are asked for in turn. And what the
+ * process of a node has without its engine.
  */
 export const memory = async (): Promise<Report> => {
   const model = benchBase('memory');
   const { warmed, full, compiled } = await loadedOverBytes(model);
   const growth = await growthOverCycles();
   const turn = await peakInTurn(model);
+  const main = await mainProcess();
   return report('memory', 'MiB', {
     results: {
       pss_warmed: once(warmed.pss),
@@ -197,6 +224,9 @@ export const memory = async (): Promise<Report> => {
       node_base_plus_one: once(turn.oneOfNode),
       node_peak_in_turn: once(turn.peakOfNode),
       one_adapter: once(turn.compiled),
+      main_after_start: once(main.started),
+      main_after_1_request: once(main.first),
+      main_after_1000_requests: once(main.busy),
     },
     ratios: {
       pss_over_bytes: (full.pss - warmed.pss) / compiled,

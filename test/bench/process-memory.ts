@@ -13,7 +13,8 @@ export type ProcessMemory = {
   readonly anonymous: number;
 };
 
-const memoryOfOne = async (pid: number): Promise<ProcessMemory> => {
+/** MiB of a process alone. */
+export const memoryOfOne = async (pid: number): Promise<ProcessMemory> => {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
   const of = (field: string) =>
     Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]) / kibPerMib;
