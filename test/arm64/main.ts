@@ -19,7 +19,12 @@ if (process.arch !== 'x64')
   throw new Error(`this machine is ${process.arch}: on arm64, run make test itself`);
 const copy = await arm64Copy(root, say);
 const suites = given.length > 0 ? given : ['unit', 'conformance'];
-const [program = 'node', ...args] = command ?? ['node', 'scripts/test.ts', ...suites];
+// Its usual reporter says what failed as soon as a file ends.
+const [program = 'node', ...args] = command ?? [
+  'vitest',
+  'run',
+  ...suites.flatMap((suite) => ['--project', suite]),
+];
 say(`${[program, ...args].join(' ')} in ${copy}; emulated, so for hours`);
 const child = spawn('nice', ['-n', '15', program, ...args], {
   cwd: copy,
