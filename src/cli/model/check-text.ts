@@ -8,6 +8,8 @@ export type CheckReport = ModelCheck & {
   readonly model: string;
   /** Of its OCI manifest; absent of a folder. */
   readonly digest?: string;
+  /** Of `serve`, to have it as it was checked. */
+  readonly flags: readonly string[];
   /** With `--run`. */
   readonly run?: Trial;
 };
@@ -23,8 +25,26 @@ const line = (label: string, value: string | undefined): string[] =>
 
 const count = (value: number): string => value.toLocaleString('en');
 
+const reasons = {
+  named: 'named by --model-file',
+  only: 'the only ONNX file',
+  'model.onnx': 'what is taken where none is named',
+};
+
+const graphText = ({ graph }: CheckReport): string | undefined => {
+  if (graph === undefined) return undefined;
+  const others = graph.others.length === 0 ? '' : `; not taken: ${graph.others.join(', ')}`;
+  return `${graph.file}, ${reasons[graph.reason]}${others}`;
+};
+
+const wantedText = (
+  { requests, tokens, kvBytes }: NonNullable<MemoryNeed['wanted']>,
+  memory: MemoryNeed,
+): string =>
+  `${count(requests)} requests of ${count(tokens)} tokens take ${sizeText(kvBytes)}${kvBytes > memory.kvBytes ? ', more than it holds' : ''}`;
+
 const memoryLines = (memory: MemoryNeed): string[] => {
-  const { kvBytesPerToken, kvTokens, adapterRank16Bytes, maxRankTogether } = memory;
+  const { kvBytesPerToken, kvTokens, adapterRank16Bytes, maxRankTogether, wanted } = memory;
   return [
     ...line('weights in RAM', `about ${sizeText(memory.weightsBytes)}, packed for this processor`),
     ...line(
@@ -33,6 +53,7 @@ const memoryLines = (memory: MemoryNeed): string[] => {
         ? undefined
         : `${count(kvBytesPerToken)} bytes a token; --kv-memory ${sizeText(memory.kvBytes)} holds a request of ${count(kvTokens ?? 0)} tokens`,
     ),
+    ...line('', wanted === undefined ? undefined : wantedText(wanted, memory)),
     ...line(
       'adapters',
       adapterRank16Bytes === undefined
@@ -78,6 +99,7 @@ export const checkText = (report: CheckReport): string => {
   return [
     ...line('model', report.model),
     ...line('digest', report.digest),
+    ...line('graph', graphText(report)),
     ...line('task', report.task === undefined ? undefined : tasks[report.task]),
     ...line('architecture', architecture),
     ...line(
@@ -101,7 +123,7 @@ export const checkText = (report: CheckReport): string => {
     ...runLines(run),
     ...report.warnings.map((warning) => `warning: ${warning}`),
     ...all.map(({ code, message, advice }) => `refused: ${code}: ${message}. ${advice}`),
-    isServed(report) ? 'It would be served.' : 'It would be refused.',
+    ...(isServed(report) ? [`It would be served: ${report.flags.join(' ')}`] : ['It would be refused.']),
     '',
   ].join('\n');
 };

@@ -44,6 +44,16 @@ const generationSchema = z.object({ eos_token_id: tokenIds.nullish() });
 const genaiSchema = z.object({
   model: z.object({ context_length: count.optional(), eos_token_id: tokenIds.nullish() }),
 });
+/** All that a configuration of ONNX Runtime GenAI has to say where there is no config.json: its builder writes none. */
+const wholeGenaiSchema = z.object({
+  model: z.object({
+    type: z.string(),
+    context_length: count,
+    vocab_size: count,
+    eos_token_id: tokenIds.nullish(),
+    decoder: z.object({ head_size: count }),
+  }),
+});
 
 /**
  * Reads a JSON file of a base model.
@@ -71,21 +81,44 @@ const shortPositionsOf = (config: z.infer<typeof configSchema>): number | undefi
   );
 };
 
-/** Settings of a base model. The first file that names end tokens decides: generation, then GenAI, then model. */
+/** GenAI's names of architectures are those of config.json but for these. */
+const genaiTypes: Readonly<Record<string, string>> = { gemma3: 'gemma3_text' };
+/** Architectures with LongRoPE, of which GenAI's configuration says nothing. */
+const mayHaveLongRope: readonly string[] = ['phi3', 'phimoe'];
+
+const settingsOfGenai = (path: string): Omit<ModelSettings, 'eosIds'> => {
+  const { type, context_length, vocab_size, decoder } = readModelJson(path, wholeGenaiSchema).model;
+  const isLong = mayHaveLongRope.includes(type) && context_length > defaultShortPositions;
+  return {
+    modelType: genaiTypes[type] ?? type,
+    contextLength: context_length,
+    vocabSize: vocab_size,
+    headSize: decoder.head_size,
+    shortPositions: isLong ? defaultShortPositions : undefined,
+  };
+};
+
+const settingsOfConfig = (config: z.infer<typeof configSchema>): Omit<ModelSettings, 'eosIds'> => ({
+  modelType: config.model_type,
+  contextLength: config.max_position_embeddings,
+  vocabSize: config.vocab_size,
+  shortPositions: shortPositionsOf(config),
+  headSize: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
+});
+
+/**
+ * Settings of a base model, of its config.json where it has one. The first file that names end tokens decides: generation,
+ * then GenAI, then model.
+ */
 export const readSettings = (model: ModelFolder): ModelSettings => {
-  const config = readModelJson(model.config, configSchema);
+  const config = model.config === undefined ? undefined : readModelJson(model.config, configSchema);
   const generation =
     model.generationConfig === undefined
       ? undefined
       : readModelJson(model.generationConfig, generationSchema);
   const genai = model.genaiConfig === undefined ? undefined : readModelJson(model.genaiConfig, genaiSchema);
-  const eosIds = generation?.eos_token_id ?? genai?.model.eos_token_id ?? config.eos_token_id ?? [];
-  return {
-    modelType: config.model_type,
-    contextLength: Math.min(config.max_position_embeddings, genai?.model.context_length ?? Infinity),
-    vocabSize: config.vocab_size,
-    shortPositions: shortPositionsOf(config),
-    headSize: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
-    eosIds: new Set(eosIds),
-  };
+  const eosIds = generation?.eos_token_id ?? genai?.model.eos_token_id ?? config?.eos_token_id ?? [];
+  const own = config === undefined ? settingsOfGenai(model.genaiConfig ?? '') : settingsOfConfig(config);
+  const contextLength = Math.min(own.contextLength, genai?.model.context_length ?? Infinity);
+  return { ...own, contextLength, eosIds: new Set(eosIds) };
 };
