@@ -1,5 +1,6 @@
 import type { ModelCheck } from '../../runtime/base-model/check-model.ts';
 import type { MemoryNeed } from '../../runtime/base-model/memory-need.ts';
+import type { Refusal } from '../../runtime/base-model/refusal.ts';
 import type { Trial } from '../../runtime/base-model/trial-load.ts';
 import { sizeText } from './progress.ts';
 
@@ -91,7 +92,8 @@ export const isServed = ({ refusals, run }: CheckReport): boolean =>
 /** The report as a person reads it. */
 export const checkText = (report: CheckReport): string => {
   const { lora, refusals, run } = report;
-  const all = run?.kind === 'Refused' ? [...refusals, run.refusal] : refusals;
+  const isKnown = ({ message }: Refusal): boolean => refusals.some((known) => known.message === message);
+  const all = run?.kind === 'Refused' && !isKnown(run.refusal) ? [...refusals, run.refusal] : refusals;
   const architecture =
     report.architecture === undefined
       ? undefined

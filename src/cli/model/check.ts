@@ -51,7 +51,7 @@ const openSource = async (
   flags: RegistryFlags,
 ): Promise<CheckSource> => {
   const { folderSource, registrySource } = await import('../../runtime/base-model/check-source.ts');
-  if (existsSync(model)) return folderSource(resolve(model), file);
+  if (existsSync(model) || /^[./~]/.test(model)) return folderSource(resolve(model), file);
   const registry = new Registry(registryOptionsOf(flags, process.env));
   return await registrySource(registry, imageOf(model), { file, signal: new AbortController().signal });
 };

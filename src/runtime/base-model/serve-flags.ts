@@ -4,13 +4,15 @@ const inMebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)}Mi`
 
 /**
  * The flags of `serve` for a model that was checked: what names it, and the budgets that are less than what was asked for.
+ * None for one that is refused.
  * @param model as `--model` takes it
  */
 export const serveFlags = (
   model: string,
-  { graph, memory }: ModelCheck,
+  { graph, memory, refusals }: ModelCheck,
   settings: Pick<CheckSettings, 'kvMemory' | 'maxConcurrent'>,
 ): readonly string[] => {
+  if (refusals.length > 0) return [];
   const { wanted } = memory ?? {};
   return [
     `--model ${model}`,

@@ -58,19 +58,24 @@ describe('the folder of a base model', () => {
     expect(await digestOf(folder)).not.toBe(await digestOf(await flatCopy()));
   });
 
-  it.each([
-    ['gemma3', 256, { modelType: 'gemma3_text', shortPositions: undefined }],
-    ['phi3', 4096, { modelType: 'phi3', shortPositions: undefined }],
-    // It does not say whether the model has LongRoPE.
-    ['phi3', 131_072, { modelType: 'phi3', shortPositions: 4096 }],
-  ])("reads GenAI's %s of %i tokens as config.json would say it", async (type, context, expected) => {
-    const folder = await flatCopy();
-    await rm(join(folder, 'config.json'));
-    const path = join(folder, 'genai_config.json');
-    const genai = JSON.parse(await readFile(path, 'utf8')) as { model: object };
-    await writeFile(path, JSON.stringify({ model: { ...genai.model, type, context_length: context } }));
-    expect(readSettings(openModelFolder(folder))).toMatchObject({ ...expected, contextLength: context });
-  });
+  it.each(['gemma2', 'gemma3', 'phi3'])(
+    'asks for config.json of a %s, of which the configuration of GenAI does not say all',
+    async (type) => {
+      const folder = await flatCopy();
+      const path = join(folder, 'genai_config.json');
+      const genai = JSON.parse(await readFile(path, 'utf8')) as { model: object };
+      await writeFile(path, JSON.stringify({ model: { ...genai.model, type } }));
+      expect(readSettings(openModelFolder(folder)).modelType).toBe('llama');
+      await rm(join(folder, 'config.json'));
+      expect(() => readSettings(openModelFolder(folder))).toThrow(
+        expect.objectContaining({
+          code: 'MODEL_FILE_MISSING',
+          what: expect.stringMatching(/does not say all of a .*, and config\.json is neither in/),
+          advice: expect.stringContaining('Copy it from the model that was exported'),
+        }),
+      );
+    },
+  );
 
   it('is that around the graph which is named', async () => {
     const root = scratch();

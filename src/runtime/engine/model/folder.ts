@@ -21,7 +21,7 @@ export type ModelFolder = {
 };
 
 /** What lies in the root of each model on a hub, in PyTorch's form as in ONNX. */
-const fromTheRoot =
+export const fromTheRoot =
   'Copy it from the model that was exported: it is in its folder, or on its page on the hub.';
 
 /**

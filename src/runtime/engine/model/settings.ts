@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { ModelFolder } from './folder.ts';
+import { fromTheRoot, type ModelFolder } from './folder.ts';
 
 /** What the engine takes from config.json, generation_config.json and genai_config.json. */
 export type ModelSettings = {
@@ -81,20 +81,27 @@ const shortPositionsOf = (config: z.infer<typeof configSchema>): number | undefi
   );
 };
 
-/** GenAI's names of architectures are those of config.json but for these. */
-const genaiTypes: Readonly<Record<string, string>> = { gemma3: 'gemma3_text' };
-/** Architectures with LongRoPE, of which GenAI's configuration says nothing. */
-const mayHaveLongRope: readonly string[] = ['phi3', 'phimoe'];
+/** Architectures of which GenAI's configuration leaves out what answers depend on. */
+const untold: Readonly<Record<string, string>> = {
+  gemma2: 'windows and soft-capping of attention',
+  gemma3: 'windows of attention',
+  phi3: 'positions of long texts',
+  phimoe: 'positions of long texts',
+};
 
-const settingsOfGenai = (path: string): Omit<ModelSettings, 'eosIds'> => {
+/** @throws MODEL_INVALID; MODEL_FILE_MISSING where GenAI's configuration is not enough */
+const settingsOfGenai = ({ folder }: ModelFolder, path: string): Omit<ModelSettings, 'eosIds'> => {
   const { type, context_length, vocab_size, decoder } = readModelJson(path, wholeGenaiSchema).model;
-  const isLong = mayHaveLongRope.includes(type) && context_length > defaultShortPositions;
+  if (Object.hasOwn(untold, type)) {
+    const what = `${path} does not say all of a ${type} (${untold[type]}), and config.json is neither in ${folder} nor in its parent folder`;
+    throw new AdaptletError('MODEL_FILE_MISSING', what, { advice: fromTheRoot });
+  }
   return {
-    modelType: genaiTypes[type] ?? type,
+    modelType: type,
     contextLength: context_length,
     vocabSize: vocab_size,
     headSize: decoder.head_size,
-    shortPositions: isLong ? defaultShortPositions : undefined,
+    shortPositions: undefined,
   };
 };
 
@@ -118,7 +125,7 @@ export const readSettings = (model: ModelFolder): ModelSettings => {
       : readModelJson(model.generationConfig, generationSchema);
   const genai = model.genaiConfig === undefined ? undefined : readModelJson(model.genaiConfig, genaiSchema);
   const eosIds = generation?.eos_token_id ?? genai?.model.eos_token_id ?? config?.eos_token_id ?? [];
-  const own = config === undefined ? settingsOfGenai(model.genaiConfig ?? '') : settingsOfConfig(config);
+  const own = config === undefined ? settingsOfGenai(model, model.genaiConfig ?? '') : settingsOfConfig(config);
   const contextLength = Math.min(own.contextLength, genai?.model.context_length ?? Infinity);
   return { ...own, contextLength, eosIds: new Set(eosIds) };
 };
