@@ -160,7 +160,12 @@ describe('adaptlet model check', () => {
       /mamba/,
       /architectures/,
     ],
-    ['no tokenizer', (copy: string) => rm(join(copy, 'tokenizer.json')), /tokenizer\.json/, /Copy it from the model/],
+    [
+      'no tokenizer',
+      (copy: string) => rm(join(copy, 'tokenizer.json')),
+      /tokenizer\.json/,
+      /Copy it from the model/,
+    ],
     [
       'no weights',
       (copy: string) => rm(join(copy, 'onnx-fp32/model.onnx.data')),

@@ -2,12 +2,10 @@ import { basename } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { type Graph, tensorsOf } from '../onnx/graph.ts';
 import { elementType } from '../onnx/schema.ts';
-import { suggestedOf } from './graph-file.ts';
+import { exportAgain, howTo, suggestedOf } from './graph-file.ts';
 
 /** A graph as it lies in the model: its name, and those of the other graphs, relative to the model's folder. */
 export type GraphPlace = { readonly file: string; readonly others: readonly string[] };
-
-const howTo = 'docs/how-to/bring-your-base-model.md';
 
 const adviceFor = ({ others }: GraphPlace): string => {
   const other = suggestedOf(others);
@@ -15,8 +13,6 @@ const adviceFor = ({ others }: GraphPlace): string => {
     ? `Take the model with 4-bit or float32 weights between float32 inputs and outputs, or export it so: ${howTo}.`
     : `Take ${other}: --model-file ${other}.`;
 };
-
-const exportAgain = `Export it as one graph with keys and values, by ONNX Runtime GenAI's model builder or optimum: ${howTo}.`;
 
 /** Linears that a quantiser made of integers, with the rounding of their input as nodes of their own. */
 const integerLinears: ReadonlySet<string> = new Set([

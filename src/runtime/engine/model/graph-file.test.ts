@@ -55,6 +55,20 @@ describe('the graph of a base model', () => {
       /several ONNX files: .*--model-file onnx\/model_q4\.onnx/s,
     ],
     [
+      'several of an old optimum, with how to export again',
+      ['onnx/decoder_model.onnx', 'onnx/decoder_model_merged.onnx', 'onnx/decoder_with_past_model.onnx'],
+      undefined,
+      'MODEL_INVALID',
+      /Export it as one graph with keys and values/,
+    ],
+    [
+      'several whose names say nothing',
+      ['a.onnx', 'b.onnx'],
+      undefined,
+      'MODEL_INVALID',
+      /Name the one to take with --model-file\.$/,
+    ],
+    [
       'none, when there is GGUF',
       ['model-Q4_K_M.gguf', 'config.json'],
       undefined,

@@ -24,7 +24,7 @@ const otherFormats: readonly { readonly ending: RegExp; readonly advice: string 
       'These are weights of PyTorch: export them with the model builder of ONNX Runtime GenAI or optimum',
   },
 ];
-const howTo = 'docs/how-to/bring-your-base-model.md';
+export const howTo = 'docs/how-to/bring-your-base-model.md';
 
 const adviceWithoutGraph = (files: readonly string[]): string => {
   const found = otherFormats.find(({ ending }) => files.some((name) => ending.test(name)));
@@ -39,6 +39,15 @@ const served: readonly RegExp[] = [/(_q4|_int4)\.onnx$/, /(^|\/)model\.onnx$/, /
 /** Of several graphs the one to take, as far as names tell. */
 export const suggestedOf = (graphs: readonly string[]): string | undefined =>
   served.flatMap((ending) => graphs.filter((name) => ending.test(name)))[0];
+
+/** Optimum up to 1.x wrote a decoder as a graph for prompts, one for what follows, and both in one. */
+const oldDecoder = /(^|\/)decoder_(with_past_)?model/;
+export const exportAgain = `Export it as one graph with keys and values, by ONNX Runtime GenAI's model builder or a newer optimum: ${howTo}.`;
+
+const adviceToName = (graphs: readonly string[]): string => {
+  const suggested = suggestedOf(graphs);
+  return `Name the one to take with --model-file${suggested === undefined ? '' : `, such as --model-file ${suggested}`}.`;
+};
 
 /** The graph that someone named, as a path below the model's folder. */
 const checkedName = (file: string): string => {
@@ -93,7 +102,7 @@ export const chooseGraph = (
   const [named, ...alike] = graphs.filter((name) => lastPart(name) === graphName);
   if (named !== undefined && alike.length === 0) return choice(named, graphName);
   throw new AdaptletError('MODEL_INVALID', `${where} has several ONNX files: ${graphs.join(', ')}`, {
-    advice: `Name the one to take, such as --model-file ${suggestedOf(graphs) ?? only}.`,
+    advice: graphs.some((name) => oldDecoder.test(name)) ? exportAgain : adviceToName(graphs),
   });
 };
 

@@ -125,7 +125,8 @@ export const readSettings = (model: ModelFolder): ModelSettings => {
       : readModelJson(model.generationConfig, generationSchema);
   const genai = model.genaiConfig === undefined ? undefined : readModelJson(model.genaiConfig, genaiSchema);
   const eosIds = generation?.eos_token_id ?? genai?.model.eos_token_id ?? config?.eos_token_id ?? [];
-  const own = config === undefined ? settingsOfGenai(model, model.genaiConfig ?? '') : settingsOfConfig(config);
+  const own =
+    config === undefined ? settingsOfGenai(model, model.genaiConfig ?? '') : settingsOfConfig(config);
   const contextLength = Math.min(own.contextLength, genai?.model.context_length ?? Infinity);
   return { ...own, contextLength, eosIds: new Set(eosIds) };
 };
