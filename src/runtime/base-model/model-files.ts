@@ -98,11 +98,11 @@ const byName = (a: ModelFile, b: ModelFile): number => (a.name < b.name ? -1 : a
  * @throws AdaptletError MODEL_FILE_MISSING, MODEL_INVALID
  */
 export const modelFilesOf = async (
-  graphFile: string,
+  graphPath: string,
   weightFiles: readonly string[],
 ): Promise<readonly ModelFile[]> => {
-  const path = resolve(graphFile);
-  const root = dirname(path);
+  const graphFile = resolve(graphPath);
+  const root = dirname(graphFile);
   const own = await namesIn(root, (name) => describesModel(name) || reading.test(name));
   const places = new Map(own.map((name) => [name, join(root, name)]));
   const parent = dirname(root);
@@ -124,10 +124,10 @@ export const modelFilesOf = async (
     if (file !== undefined) found.push(file);
   }
   const graphType = weightFiles.length === 0 ? mediaTypes.weight : mediaTypes.weightConfig;
-  const graph = await fileAt(path, graphName, graphType).catch(() => undefined);
+  const graph = await fileAt(graphFile, graphName, graphType).catch(() => undefined);
   if (graph === undefined)
-    throw new AdaptletError('MODEL_FILE_MISSING', `${basename(path)} is not in ${root}`);
-  const weights = await Promise.all(weightFiles.map((name) => weightAt(path, name)));
+    throw new AdaptletError('MODEL_FILE_MISSING', `${basename(graphFile)} is not in ${root}`);
+  const weights = await Promise.all(weightFiles.map((name) => weightAt(graphFile, name)));
   const inOrder = found.sort(byName);
   const isDoc = ({ mediaType }: ModelFile): boolean => mediaType === mediaTypes.doc;
   return [

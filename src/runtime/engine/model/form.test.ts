@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { changedGraph, withOperator } from '../../../../test/support/changed-graph.ts';
 import { fixtureGraph } from '../../../../test/support/fixture-models.ts';
-import { tinyModel } from '../onnx/graph.fixture.ts';
+import { tinyModel, tinyModelFolder } from '../onnx/graph.fixture.ts';
 import { applyEdit, type Graph, readGraph } from '../onnx/graph.ts';
-import { nodeMessage, valueInfoMessage } from '../onnx/messages.ts';
+import { valueInfoMessage } from '../onnx/messages.ts';
 import { elementType } from '../onnx/schema.ts';
 import { refuseForeignDecoder, refuseForeignForm } from './form.ts';
 
@@ -61,27 +64,28 @@ describe('a graph in the form of another runtime', () => {
   });
 
   it.each(['MatMulInteger', 'MatMulBnb4'])('with linears as %s is refused, of encoders too', (opType) => {
-    const graph = readGraph(tinyModel('fp32'));
-    const [first] = graph.nodes;
-    const more = nodeMessage({
-      opType,
-      name: 'quantised',
-      inputs: ['a', 'b'],
-      outputs: ['c'],
-      attributes: {},
-    });
-    const quantised = changed(
-      { nodes: new Map([[first as typeof first & object, [first?.bytes ?? more, more]]]) },
-      graph,
+    const graph = readGraph(
+      changedGraph(tinyModel('fp32'), (node) =>
+        node.opType === 'MatMul' ? [withOperator(node, opType)] : undefined,
+      ),
     );
     for (const refuse of [refuseForeignForm, refuseForeignDecoder]) {
-      expect(() => refuse(quantised, hub)).toThrow(
+      expect(() => refuse(graph, hub)).toThrow(
         expect.objectContaining({
-          what: expect.stringContaining(opType),
-          advice: expect.stringContaining('--model-file onnx/model_q4.onnx'),
+          what: `model_x.onnx has its linears as ${opType}, to which no adapter can be added`,
+          advice: 'Take onnx/model_q4.onnx: --model-file onnx/model_q4.onnx.',
         }),
       );
     }
+  });
+
+  it('with linears in float16 is refused, of encoders too', () => {
+    const graph = readGraph(
+      readFileSync(join(tinyModelFolder('fp32'), '../../../hub/onnx/model_q4f16.onnx')),
+    );
+    expect(() => refuseForeignForm(graph, hub)).toThrow(
+      /linears in float16.*--model-file onnx\/model_q4\.onnx/s,
+    );
   });
 
   it('that is two graphs in one is refused with how to export it', () => {

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { type Graph, tensorsOf } from '../onnx/graph.ts';
+import { type Graph, type Node, tensorsOf } from '../onnx/graph.ts';
 import { elementType } from '../onnx/schema.ts';
 import { exportAgain, howTo, suggestedOf } from './graph-file.ts';
 
@@ -14,19 +14,27 @@ const adviceFor = ({ others }: GraphPlace): string => {
     : `Take ${other}: --model-file ${other}.`;
 };
 
-/** Linears that a quantiser made of integers, with the rounding of their input as nodes of their own. */
-const integerLinears: ReadonlySet<string> = new Set([
+/** Linears of quantisers that round inputs in nodes of their own, or have their own formats. */
+const foreignLinears: ReadonlySet<string> = new Set([
   'MatMulInteger',
   'DynamicQuantizeMatMul',
   'MatMulIntegerToFloat',
   'QLinearMatMul',
+  'MatMulBnb4',
 ]);
-const quantiserOfBitsAndBytes = 'MatMulBnb4';
 
 const isCache = (name: string): boolean => name.startsWith('past_key_values.') || name.startsWith('present.');
 
 const unsupported = (what: string, advice: string): AdaptletError =>
   new AdaptletError('MODEL_UNSUPPORTED', what, { advice });
+
+/** Where the values of a linear are, among its inputs; of one with 4 or 8 bits its scales. */
+const valuesAt: Readonly<Record<string, number>> = { MatMul: 1, Gemm: 1, MatMulNBits: 2 };
+
+const isHalfLinear = ({ initializers }: Graph, { opType, inputs }: Node): boolean => {
+  const at = valuesAt[opType];
+  return at !== undefined && initializers.get(inputs[at] ?? '')?.dataType === elementType.float16;
+};
 
 /**
  * Refuses what exporters write for other runtimes, with what to take instead.
@@ -34,14 +42,13 @@ const unsupported = (what: string, advice: string): AdaptletError =>
  */
 export const refuseForeignForm = (graph: Graph, place: GraphPlace): void => {
   const name = basename(place.file);
-  const integers = graph.nodes.find(
-    ({ opType }) => integerLinears.has(opType) || opType === quantiserOfBitsAndBytes,
-  );
-  if (integers !== undefined) {
-    throw unsupported(
-      `${name} has its linears as ${integers.opType}, to which no adapter can be added`,
-      adviceFor(place),
-    );
+  const foreign = graph.nodes.find(({ opType }) => foreignLinears.has(opType));
+  if (foreign !== undefined) {
+    const what = `${name} has its linears as ${foreign.opType}, to which no adapter can be added`;
+    throw unsupported(what, adviceFor(place));
+  }
+  if (graph.nodes.some((node) => isHalfLinear(graph, node))) {
+    throw unsupported(`${name} has its linears in float16, and adapters are float32`, adviceFor(place));
   }
 };
 
@@ -53,23 +60,18 @@ export const refuseForeignDecoder = (graph: Graph, place: GraphPlace): void => {
   const name = basename(place.file);
   const [inputs, outputs] = [tensorsOf(graph, 'inputs'), tensorsOf(graph, 'outputs')];
   if (inputs.some((input) => input.name === 'use_cache_branch')) {
-    throw unsupported(
-      `${name} is two graphs in one, for prompts and for what follows (use_cache_branch)`,
-      exportAgain,
-    );
+    const what = `${name} is two graphs in one, for prompts and for what follows (use_cache_branch)`;
+    throw unsupported(what, exportAgain);
   }
   if (!inputs.some((input) => isCache(input.name))) {
     throw unsupported(`${name} has no inputs for keys and values (past_key_values)`, exportAgain);
   }
-  refuseForeignForm(graph, place);
   const half = [...inputs, ...outputs].find(
     (tensor) => (isCache(tensor.name) || tensor.name === 'logits') && tensor.code === elementType.float16,
   );
   if (half !== undefined) {
     const what = half.name === 'logits' ? 'logits' : 'keys and values';
-    throw unsupported(
-      `${name} has ${what} in float16, and the engine keeps them in float32`,
-      adviceFor(place),
-    );
+    throw unsupported(`${name} has ${what} in float16, and the engine has them in float32`, adviceFor(place));
   }
+  refuseForeignForm(graph, place);
 };
