@@ -42,7 +42,7 @@ const wantedText = (
   { requests, tokens, kvBytes }: NonNullable<MemoryNeed['wanted']>,
   memory: MemoryNeed,
 ): string =>
-  `${count(requests)} requests of ${count(tokens)} tokens take ${sizeText(kvBytes)}${kvBytes > memory.kvBytes ? ', more than it holds' : ''}`;
+  `${requests === 1 ? 'a request' : `${count(requests)} requests`} of ${count(tokens)} tokens ${requests === 1 ? 'takes' : 'take'} ${sizeText(kvBytes)}${kvBytes > memory.kvBytes ? ', more than it holds' : ''}`;
 
 const memoryLines = (memory: MemoryNeed): string[] => {
   const { kvBytesPerToken, kvTokens, adapterRank16Bytes, maxRankTogether, wanted } = memory;

@@ -215,6 +215,7 @@ const kvOf = (
   const room = inPlace ? rowTokens(shape, kvMemory) : Math.floor(kvMemory / bytesPerToken);
   return {
     bytesPerToken,
+    together: inPlace,
     tokens: Math.min(contextLength, room),
     wanted: { requests, tokens: Math.min(contextLength, tokens) },
   };
@@ -247,7 +248,7 @@ const decoderOf = (
     );
   if (!inPlace)
     found.warnings.push(
-      'the graph has no GroupQueryAttention: requests are generated one after the other, not together',
+      "the graph has no GroupQueryAttention: requests are generated one after the other, not together; ONNX Runtime GenAI's model builder exports one that has",
     );
   return { shape: cacheShape, inPlace };
 };

@@ -28,7 +28,13 @@ export type MemoryInput = {
   /** In and out features of all linears that LoRA reaches. */
   readonly features: number;
   /** Of decoders. */
-  readonly kv?: { readonly bytesPerToken: number; readonly tokens: number; readonly wanted: Wanted };
+  readonly kv?: {
+    readonly bytesPerToken: number;
+    readonly tokens: number;
+    /** Requests share steps. */
+    readonly together: boolean;
+    readonly wanted: Wanted;
+  };
 };
 
 /** RAM of the weights over their bytes in the model, measured: docs/adr/0045. */
@@ -55,7 +61,7 @@ export const memoryNeedOf = ({ settings, modelBytes, precision, features, kv }: 
   const { adapterMemory: adapterBytes, batchMemory, kvMemory, maxConcurrent } = settings;
   const weightsBytes = Math.round(modelBytes * (packedRatios[precision] ?? plainRatio));
   const kvBytes = kv === undefined ? 0 : kvMemory;
-  const batchBytes = kv === undefined ? 0 : batchMemory;
+  const batchBytes = kv?.together === true ? batchMemory : 0;
   return {
     weightsBytes,
     kvBytes,
@@ -66,7 +72,7 @@ export const memoryNeedOf = ({ settings, modelBytes, precision, features, kv }: 
       ? {}
       : { kvBytesPerToken: kv.bytesPerToken, kvTokens: kv.tokens, wanted: wantedOf(kv) }),
     ...(features === 0 ? {} : { adapterRank16Bytes: 16 * features * floatBytes }),
-    ...(features === 0 || kv === undefined
+    ...(features === 0 || kv?.together !== true
       ? {}
       : { maxRankTogether: maxRankIn(batchMemory, maxConcurrent, features) }),
   };
