@@ -41,8 +41,11 @@ const graphText = ({ graph }: CheckReport): string | undefined => {
 const wantedText = (
   { requests, tokens, kvBytes }: NonNullable<MemoryNeed['wanted']>,
   memory: MemoryNeed,
-): string =>
-  `${requests === 1 ? 'a request' : `${count(requests)} requests`} of ${count(tokens)} tokens ${requests === 1 ? 'takes' : 'take'} ${sizeText(kvBytes)}${kvBytes > memory.kvBytes ? ', more than it holds' : ''}`;
+): string => {
+  const who = requests === 1 ? 'a request' : `${count(requests)} requests`;
+  const over = kvBytes > memory.kvBytes ? ', more than it holds' : '';
+  return `${who} of ${count(tokens)} tokens: ${sizeText(kvBytes)}${over}`;
+};
 
 const memoryLines = (memory: MemoryNeed): string[] => {
   const { kvBytesPerToken, kvTokens, adapterRank16Bytes, maxRankTogether, wanted } = memory;
