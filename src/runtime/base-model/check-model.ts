@@ -1,10 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Site } from '../compiled/compile-target.ts';
 import { wantedProviders } from '../config/device-providers.ts';
 import type { Settings } from '../config/settings.ts';
 import { readPoolingConfig } from '../engine/encode/pooling-config.ts';
-import { type ModelFolder, openModelFolder } from '../engine/model/folder.ts';
+import { type ModelFolder, openModelFolder, readModelGraph } from '../engine/model/folder.ts';
 import { refuseForeignDecoder, refuseForeignForm } from '../engine/model/form.ts';
 import type { GraphChoice } from '../engine/model/graph-file.ts';
 import { type ModelSettings, readSettings } from '../engine/model/settings.ts';
@@ -115,7 +115,7 @@ export const checkModel = async (
   if (choice === undefined) return found;
   found.graph = choice;
   const path = join(resolve(place.folder), choice.file);
-  const graph = attempt(() => readGraph(readFileSync(path)));
+  const graph = attempt(() => readModelGraph(place.folder, choice.file));
   if (graph === undefined) return found;
   const task = taskOf(dirname(path), graph);
   const facts = graphFactsOf(graph);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { EncodeHost, type EncodeHostOptions } from '../encode/encode-host.ts';
 import { type EncodeModelOptions, openEncodeModel } from '../encode/encode-model.ts';
@@ -7,8 +7,9 @@ import { openGenerateModel } from '../generate/generate-model.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import { InferHost } from '../infer/infer-host.ts';
 import { openInferModel } from '../infer/infer-model.ts';
+import { readModelGraph } from '../model/folder.ts';
 import { findGraph } from '../model/graph-file.ts';
-import { type Graph, readGraph } from '../onnx/graph.ts';
+import type { Graph } from '../onnx/graph.ts';
 import { inputIds, isEncoder } from '../session/encoder-graph.ts';
 import type { Task } from '../tasks.ts';
 
@@ -53,7 +54,7 @@ export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
   const options = { ...defaults, ...given };
   const { modelDir, modelFile } = options;
   const path = findGraph(modelDir, modelFile);
-  const graph = readGraph(readFileSync(path));
+  const graph = readModelGraph(modelDir, modelFile);
   switch (taskOf(dirname(path), graph)) {
     case 'generate':
       return new GenerateHost(await openGenerateModel(modelDir, graph, options), options);
