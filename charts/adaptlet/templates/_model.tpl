@@ -5,7 +5,7 @@
 
 {{- define "adaptlet.sourceOf" -}}
 {{- $source := .source }}
-{{- $of := dict "model" "/model" }}
+{{- $of := dict "model" "/model" "file" $source.file }}
 {{- if $source.oci.image }}
 {{- $_ := set $of "model" (printf "oci://%s@%s" $source.oci.image $source.oci.digest) }}
 {{- else if $source.image.reference }}

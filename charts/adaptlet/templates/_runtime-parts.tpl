@@ -5,6 +5,9 @@ volumes; `caCerts`: a ConfigMap, or empty. */}}
 {{- define "adaptlet.followVariables" -}}
 {{- $model := .root.Values.runtime.model }}
 - {name: ADAPTLET_MODEL, value: {{ .source.model | quote }}}
+{{- with .source.file }}
+- {name: ADAPTLET_MODEL_FILE, value: {{ . | quote }}}
+{{- end }}
 - {name: ADAPTLET_MODEL_NAME, value: {{ $model.name | quote }}}
 {{- with $model.disk }}
 - {name: ADAPTLET_MODEL_DISK, value: {{ . | quote }}}

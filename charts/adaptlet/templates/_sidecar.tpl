@@ -77,7 +77,7 @@ imagePullSecrets: {{ toJson $injection.imagePullSecrets }}
 {{- $source := .Values.runtime.model.source }}
 {{- if or $own.oci.image $own.image.reference }}
 {{- $none := dict "persistentVolumeClaim" (dict) "hostPath" (dict) }}
-{{- $source = merge $none (dict "oci" $own.oci "image" (merge (dict "pullPolicy" "IfNotPresent") $own.image)) }}
+{{- $source = merge $none (dict "oci" $own.oci "image" (merge (dict "pullPolicy" "IfNotPresent") $own.image) "file" $own.file) }}
 {{- end }}
 {{- include "adaptlet.sourceOf" (dict "root" . "source" $source) }}
 {{- end }}

@@ -1,5 +1,6 @@
 import type { ModelCheck } from '../../runtime/base-model/check-model.ts';
 import type { MemoryNeed } from '../../runtime/base-model/memory-need.ts';
+import type { Refusal } from '../../runtime/base-model/refusal.ts';
 import type { Trial } from '../../runtime/base-model/trial-load.ts';
 import { sizeText } from './progress.ts';
 
@@ -8,6 +9,8 @@ export type CheckReport = ModelCheck & {
   readonly model: string;
   /** Of its OCI manifest; absent of a folder. */
   readonly digest?: string;
+  /** Of `serve`, to have it as it was checked. */
+  readonly flags: readonly string[];
   /** With `--run`. */
   readonly run?: Trial;
 };
@@ -23,8 +26,29 @@ const line = (label: string, value: string | undefined): string[] =>
 
 const count = (value: number): string => value.toLocaleString('en');
 
+const reasons = {
+  named: 'named by --model-file',
+  only: 'the only ONNX file',
+  'model.onnx': 'what is taken where none is named',
+};
+
+const graphText = ({ graph }: CheckReport): string | undefined => {
+  if (graph === undefined) return undefined;
+  const others = graph.others.length === 0 ? '' : `; not taken: ${graph.others.join(', ')}`;
+  return `${graph.file}, ${reasons[graph.reason]}${others}`;
+};
+
+const wantedText = (
+  { requests, tokens, kvBytes }: NonNullable<MemoryNeed['wanted']>,
+  memory: MemoryNeed,
+): string => {
+  const who = requests === 1 ? 'a request' : `${count(requests)} requests`;
+  const over = kvBytes > memory.kvBytes ? ', more than it holds' : '';
+  return `${who} of ${count(tokens)} tokens: ${sizeText(kvBytes)}${over}`;
+};
+
 const memoryLines = (memory: MemoryNeed): string[] => {
-  const { kvBytesPerToken, kvTokens, adapterRank16Bytes, maxRankTogether } = memory;
+  const { kvBytesPerToken, kvTokens, adapterRank16Bytes, maxRankTogether, wanted } = memory;
   return [
     ...line('weights in RAM', `about ${sizeText(memory.weightsBytes)}, packed for this processor`),
     ...line(
@@ -33,6 +57,7 @@ const memoryLines = (memory: MemoryNeed): string[] => {
         ? undefined
         : `${count(kvBytesPerToken)} bytes a token; --kv-memory ${sizeText(memory.kvBytes)} holds a request of ${count(kvTokens ?? 0)} tokens`,
     ),
+    ...line('', wanted === undefined ? undefined : wantedText(wanted, memory)),
     ...line(
       'adapters',
       adapterRank16Bytes === undefined
@@ -70,7 +95,8 @@ export const isServed = ({ refusals, run }: CheckReport): boolean =>
 /** The report as a person reads it. */
 export const checkText = (report: CheckReport): string => {
   const { lora, refusals, run } = report;
-  const all = run?.kind === 'Refused' ? [...refusals, run.refusal] : refusals;
+  const isKnown = ({ message }: Refusal): boolean => refusals.some((known) => known.message === message);
+  const all = run?.kind === 'Refused' && !isKnown(run.refusal) ? [...refusals, run.refusal] : refusals;
   const architecture =
     report.architecture === undefined
       ? undefined
@@ -78,6 +104,7 @@ export const checkText = (report: CheckReport): string => {
   return [
     ...line('model', report.model),
     ...line('digest', report.digest),
+    ...line('graph', graphText(report)),
     ...line('task', report.task === undefined ? undefined : tasks[report.task]),
     ...line('architecture', architecture),
     ...line(
@@ -101,7 +128,7 @@ export const checkText = (report: CheckReport): string => {
     ...runLines(run),
     ...report.warnings.map((warning) => `warning: ${warning}`),
     ...all.map(({ code, message, advice }) => `refused: ${code}: ${message}. ${advice}`),
-    isServed(report) ? 'It would be served.' : 'It would be refused.',
+    ...(isServed(report) ? [`It would be served: ${report.flags.join(' ')}`] : ['It would be refused.']),
     '',
   ].join('\n');
 };

@@ -3,11 +3,12 @@ import { startDiskThread } from '../../artifact/disk-thread.ts';
 import { RegistryPush } from '../../artifact/registry-push.ts';
 import { startGraphThread } from '../../runtime/base-model/graph-thread.ts';
 import { packModel } from '../../runtime/base-model/pack-model.ts';
+import { findGraph } from '../../runtime/engine/model/graph-file.ts';
 import { systemClock } from '../../time/clock.ts';
 import { progressLines, sizeText } from './progress.ts';
 import { imageOf, type RegistryFlags, registryOptionsOf, withRegistryFlags } from './registry-flags.ts';
 
-type Flags = RegistryFlags & { readonly output: 'text' | 'json' };
+type Flags = RegistryFlags & { readonly output: 'text' | 'json'; readonly modelFile?: string };
 
 /** `adaptlet model push`. */
 export const pushCommand = (): Command =>
@@ -17,9 +18,13 @@ export const pushCommand = (): Command =>
     )
     .argument(
       '<folder>',
-      'folder with model.onnx; what it shares with other precisions may lie in its parent',
+      'folder with the ONNX file; what it shares with other precisions may lie in its parent',
     )
     .argument('<reference>', 'registry/repository[:tag]')
+    .option(
+      '--model-file <file>',
+      'its ONNX file, where there are several, such as onnx/model_q4.onnx; it is pushed as model.onnx',
+    )
     .addOption(new Option('-o, --output <form>', 'how to print it').choices(['text', 'json']).default('text'))
     .addHelpText(
       'after',
@@ -31,7 +36,7 @@ export const pushCommand = (): Command =>
       const err = (text: string): void => void process.stderr.write(text);
       await using disk = startDiskThread();
       await using graphs = startGraphThread();
-      const packed = await packModel(folder, {
+      const packed = await packModel(findGraph(folder, flags.modelFile), {
         readGraph: (path) => graphs.read(path),
         hash: async ({ path }) => (await disk.hash(path, signal)).digest,
       });

@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Site } from '../compiled/compile-target.ts';
 import { wantedProviders } from '../config/device-providers.ts';
 import type { Settings } from '../config/settings.ts';
 import { readPoolingConfig } from '../engine/encode/pooling-config.ts';
 import { type ModelFolder, openModelFolder, readModelGraph } from '../engine/model/folder.ts';
+import { refuseForeignDecoder, refuseForeignForm } from '../engine/model/form.ts';
+import type { GraphChoice } from '../engine/model/graph-file.ts';
 import { type ModelSettings, readSettings } from '../engine/model/settings.ts';
 import { openTextCodec } from '../engine/model/tokenizer.ts';
 import { roundsActivations } from '../engine/onnx/exact-activations.ts';
@@ -25,14 +27,16 @@ import { rowTokens } from '../engine/session/kv-rows.ts';
 import { readStepInputs } from '../engine/session/step-inputs.ts';
 import type { Task } from '../engine/tasks.ts';
 import { graphFactsOf } from './graph-facts.ts';
-import { type MemoryNeed, memoryNeedOf } from './memory-need.ts';
+import { type MemoryNeed, memoryNeedOf, type Wanted } from './memory-need.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 
 /** Where a model lies that is checked: a folder with all files but the weights, whose sizes are enough. */
 export type CheckedPlace = {
   readonly folder: string;
-  /** Bytes of a file with weights; undefined when there is none. */
-  readonly weightBytes: (name: string) => Promise<number | undefined>;
+  /** Its graph. @throws those of chooseGraph */
+  readonly choose: () => GraphChoice;
+  /** Bytes of a file with weights, by its path; undefined when there is none. */
+  readonly weightBytes: (path: string) => Promise<number | undefined>;
 };
 
 export type CheckSettings = Pick<
@@ -49,6 +53,8 @@ export type CheckSettings = Pick<
 
 /** What a base model will do on this machine. What is not known because of a refusal is absent. */
 export type ModelCheck = {
+  /** The ONNX file that is taken, and why; and those that are not. */
+  readonly graph?: GraphChoice;
   readonly task?: Task;
   readonly architecture?: string;
   readonly family?: string;
@@ -99,19 +105,28 @@ const tensorsAsSession = (graph: Graph) => ({
  * Says what a base model will do here, by its files alone: what the engine asks of them at load, without loading them. What
  * only a load can prove (that the optimised graph gives the same bits, that every LoRA input has an effect) is not proved.
  */
-export const checkModel = async (place: CheckedPlace, settings: CheckSettings): Promise<ModelCheck> => {
+export const checkModel = async (
+  place: CheckedPlace,
+  settings: CheckSettings,
+  wanted: Partial<Wanted> = {},
+): Promise<ModelCheck> => {
   const found: Found = { refusals: [], warnings: [] };
   const attempt = attempting(found);
-  const graph = attempt(() => readModelGraph(place.folder));
+  const choice = attempt(place.choose);
+  if (choice === undefined) return found;
+  found.graph = choice;
+  const path = join(resolve(place.folder), choice.file);
+  const graph = attempt(() => readModelGraph(place.folder, choice.file));
   if (graph === undefined) return found;
-  const task = taskOf(place.folder, graph);
+  const task = taskOf(dirname(path), graph);
   const facts = graphFactsOf(graph);
   Object.assign(found, { task, precision: facts.precision, parameters: facts.parameters });
-  found.modelBytes = facts.bytes + (await weightsOf(place, facts.weightFiles, found));
+  found.modelBytes = facts.bytes + (await weightsOf(path, place, facts.weightFiles, found));
   const provider = await providerOf(settings, found);
   if (provider !== undefined) found.executionProvider = provider;
   if (task === 'infer') return found;
-  const model = attempt(() => openModelFolder(place.folder));
+  const isForeign = attempt(() => refuseForm(task, graph, choice)) === undefined;
+  const model = attempt(() => openModelFolder(place.folder, choice.file));
   if (model === undefined) return found;
   const config = attempt(() => readSettings(model));
   if (config === undefined) return found;
@@ -119,44 +134,47 @@ export const checkModel = async (place: CheckedPlace, settings: CheckSettings): 
   Object.assign(found, { architecture: modelType, contextLength, vocabSize });
   attempt(() => openTextCodec(model, vocabSize));
   const family = attempt(() => familyOf(modelType));
-  const sites = family === undefined ? undefined : attempt(() => sitesOf(graph, family));
+  const sites = family === undefined || isForeign ? undefined : attempt(() => sitesOf(graph, family));
   if (family !== undefined) found.family = family.name;
   if (sites !== undefined)
     found.lora = { modules: [...new Set(sites.map(kindOf))].sort(), sites: sites.length };
-  const cacheShape =
-    task === 'generate'
-      ? attempt(() => decoderOf(graph, config, found))
-      : (attempt(() => checkEncoder(graph, model, settings)), undefined);
+  const cache =
+    task === 'generate' && !isForeign ? attempt(() => decoderOf(graph, config, found)) : undefined;
+  if (task === 'embed') attempt(() => checkEncoder(graph, model, settings));
   found.memory = memoryNeedOf({
     settings,
     modelBytes: found.modelBytes,
     precision: facts.precision,
     features: (sites ?? []).reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures, 0),
-    ...(cacheShape === undefined
+    ...(cache === undefined
       ? {}
       : {
-          kv: {
-            bytesPerToken: tokenBytes(cacheShape),
-            tokens: Math.min(found.contextLength ?? contextLength, rowTokens(cacheShape, settings.kvMemory)),
-          },
+          kv: kvOf(cache, found.contextLength ?? contextLength, settings, wanted),
         }),
   });
   return found;
 };
 
+/** True where it may be served. */
+const refuseForm = (task: Task, graph: Graph, choice: GraphChoice): true => {
+  (task === 'generate' ? refuseForeignDecoder : refuseForeignForm)(graph, choice);
+  return true;
+};
+
 const weightsOf = async (
-  { folder, weightBytes }: CheckedPlace,
+  graph: string,
+  { weightBytes }: CheckedPlace,
   names: readonly string[],
   found: Found,
 ): Promise<number> => {
   let bytes = 0;
   for (const name of names) {
-    const size = await weightBytes(name);
+    const size = await weightBytes(join(dirname(graph), name));
     if (size !== undefined) bytes += size;
     else
       found.refusals.push({
         code: 'MODEL_FILE_MISSING',
-        message: `${name}, the weights of model.onnx, is not in ${basename(folder)}`,
+        message: `${name}, the weights of ${basename(graph)}, is not in ${dirname(graph)}`,
         advice: 'Copy the file into the folder, or export the base model again.',
       });
   }
@@ -182,12 +200,34 @@ const providerOf = async (settings: CheckSettings, found: Found): Promise<string
   }
 };
 
+/** Keys and values of a decoder; appended to by copying, there are two of them. */
+type Cache = { readonly shape: CacheShape; readonly inPlace: boolean };
+
+/** Tokens of a request that is of a usual length. */
+const usualTokens = 2048;
+
+const kvOf = (
+  { shape, inPlace }: Cache,
+  contextLength: number,
+  { kvMemory, maxConcurrent }: CheckSettings,
+  { requests = inPlace ? maxConcurrent : 1, tokens = usualTokens }: Partial<Wanted>,
+) => {
+  const bytesPerToken = tokenBytes(shape) * (inPlace ? 1 : 2);
+  const room = inPlace ? rowTokens(shape, kvMemory) : Math.floor(kvMemory / bytesPerToken);
+  return {
+    bytesPerToken,
+    together: inPlace,
+    tokens: Math.min(contextLength, room),
+    wanted: { requests, tokens: Math.min(contextLength, tokens) },
+  };
+};
+
 /** The inputs of a step and the lengths in the graph, looked at as the engine does. */
 const decoderOf = (
   graph: Graph,
   { headSize, contextLength, shortPositions, window, softCapped }: ModelSettings,
   found: Found,
-): CacheShape => {
+): Cache => {
   if (softCapped) checkSoftCapping(graph);
   const joined = joinPositionTables(graph);
   const base = readGraph(gatherLogitsRows(joined?.model ?? graph.model));
@@ -211,9 +251,9 @@ const decoderOf = (
     );
   if (!inPlace)
     found.warnings.push(
-      'the graph has no GroupQueryAttention: requests are generated one after the other, not together',
+      "the graph has no GroupQueryAttention: requests are generated one after the other, not together; ONNX Runtime GenAI's model builder exports one that has",
     );
-  return cacheShape;
+  return { shape: cacheShape, inPlace };
 };
 
 const checkEncoder = (graph: Graph, model: ModelFolder, { pooling }: CheckSettings): void => {

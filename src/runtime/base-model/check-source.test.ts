@@ -22,11 +22,12 @@ describe('a model in a registry that is checked', () => {
       manifest: async () => artifact.manifest,
       blob: async (_, { digest }, { path }) => await writeFile(path, artifact.blobs.get(digest) ?? ''),
     };
-    await using source = await registrySource(registry, image, new AbortController().signal);
-    const { folder, weightBytes } = source.place;
-    expect((await readdir(join(folder, '..'))).sort()).toEqual(['config.json', 'onnx', 'tokenizer.model']);
-    expect(await readdir(folder)).toEqual(['model.onnx']);
-    expect(await weightBytes('model.onnx.data')).toBe('weights'.length);
+    await using source = await registrySource(registry, image, { signal: new AbortController().signal });
+    const { folder, choose, weightBytes } = source.place;
+    expect(choose().file).toBe('onnx/model.onnx');
+    expect((await readdir(folder)).sort()).toEqual(['config.json', 'onnx', 'tokenizer.model']);
+    expect(await readdir(join(folder, 'onnx'))).toEqual(['model.onnx']);
+    expect(await weightBytes(join(folder, 'onnx/model.onnx.data'))).toBe('weights'.length);
     expect(source.digest).toBe(artifact.digest);
   });
 });

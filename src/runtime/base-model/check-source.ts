@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Digest } from '../../api/names.ts';
 import { startDiskThread } from '../../artifact/disk-thread.ts';
 import { layersOf } from '../../artifact/layers.ts';
@@ -8,10 +8,11 @@ import type { Descriptor } from '../../artifact/manifest.ts';
 import type { ImageReference } from '../../artifact/reference.ts';
 import type { Registry } from '../../artifact/registry.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { chooseGraph, chooseGraphIn } from '../engine/model/graph-file.ts';
 import type { CheckedPlace } from './check-model.ts';
 import { askForModel } from './fetch-model.ts';
 import { readGraphFacts } from './graph-facts.ts';
-import { describesModel, graphName } from './model-files.ts';
+import { describesModel } from './model-files.ts';
 
 /** A model where it can be checked; `digest` is known of one in a registry. */
 export type CheckSource = AsyncDisposable & {
@@ -25,9 +26,9 @@ const fileSize = async (path: string): Promise<number | undefined> =>
     () => undefined,
   );
 
-/** A folder as it lies there. */
-export const folderSource = (folder: string): CheckSource => ({
-  place: { folder, weightBytes: (name) => fileSize(join(resolve(folder), name)) },
+/** A folder as it lies there. `file`: its graph, where it is named. */
+export const folderSource = (folder: string, file?: string): CheckSource => ({
+  place: { folder, choose: () => chooseGraphIn(folder, file), weightBytes: fileSize },
   digest: undefined,
   [Symbol.asyncDispose]: async () => undefined,
 });
@@ -35,15 +36,8 @@ export const folderSource = (folder: string): CheckSource => ({
 type Named = { readonly name: string; readonly layer: Descriptor };
 
 /** Names and layers of the files in the folder of the graph, and of those in its parent. */
-const filesAround = (files: readonly Named[], where: string): readonly Named[] => {
-  const graphs = files.filter(({ name }) => name === graphName || name.endsWith(`/${graphName}`));
-  const [graph] = graphs;
-  if (graph === undefined || graphs.length > 1) {
-    throw new AdaptletError('MODEL_INVALID', `${where} has ${graphs.length} files named ${graphName}`, {
-      advice: 'Push one base model an artifact.',
-    });
-  }
-  const place = dirname(graph.name);
+const filesAround = (files: readonly Named[], graph: string): readonly Named[] => {
+  const place = dirname(graph);
   const parent = dirname(place);
   return files.filter(({ name }) => [place, parent].some((at) => at === '.' || name.startsWith(`${at}/`)));
 };
@@ -55,7 +49,7 @@ const filesAround = (files: readonly Named[], where: string): readonly Named[] =
 export const registrySource = async (
   registry: Pick<Registry, 'manifest' | 'blob'>,
   image: ImageReference,
-  signal: AbortSignal,
+  { file, signal }: { readonly file?: string | undefined; readonly signal: AbortSignal },
 ): Promise<CheckSource> => {
   const where = `${image.registry}/${image.repository}`;
   const { digest, manifest } = await askForModel(registry, image, where, signal);
@@ -68,14 +62,17 @@ export const registrySource = async (
       advice: 'Fetch it with adaptlet model pull and check the folder.',
     });
   }
-  const around = filesAround(files, where);
+  const names = files.map(({ name }) => name);
+  const choice = chooseGraph(names, { where, file });
+  const graph = choice.file;
+  const around = filesAround(files, graph);
   const root = await mkdtemp(join(tmpdir(), 'adaptlet-check-'));
   const dispose = (): Promise<void> => rm(root, { recursive: true, force: true });
   try {
-    const folder = await fetchSmall({ registry, image, signal, root, files: around });
+    await fetchSmall({ registry, image, signal, root, graph, files: around });
     const sizes = new Map(around.map(({ name, layer }) => [join(root, name), layer.size]));
     return {
-      place: { folder, weightBytes: async (name) => sizes.get(join(folder, name)) },
+      place: { folder: root, choose: () => choice, weightBytes: async (path) => sizes.get(path) },
       digest,
       [Symbol.asyncDispose]: dispose,
     };
@@ -90,11 +87,12 @@ type Fetch = {
   readonly image: ImageReference;
   readonly signal: AbortSignal;
   readonly root: string;
+  readonly graph: string;
   readonly files: readonly Named[];
 };
 
-/** The graph first: it says which of the others are its weights. Resolves with its folder. */
-const fetchSmall = async ({ registry, image, signal, root, files }: Fetch): Promise<string> => {
+/** The graph first: it says which of the others are its weights. */
+const fetchSmall = async ({ registry, image, signal, root, graph, files }: Fetch): Promise<void> => {
   await using disk = startDiskThread();
   const fetch = async ({ name, layer }: Named): Promise<string> => {
     const path = join(root, name);
@@ -104,12 +102,11 @@ const fetchSmall = async ({ registry, image, signal, root, files }: Fetch): Prom
     if (digest === layer.digest) return path;
     throw new AdaptletError('ARTIFACT_CORRUPT', `${name} came as ${digest}, not as ${layer.digest}`);
   };
-  const [graph] = files.filter(({ name }) => name.split('/').at(-1) === graphName);
-  if (graph === undefined) throw new AdaptletError('INTERNAL', `${graphName} is not there`);
-  const path = await fetch(graph);
+  const named = files.find(({ name }) => name === graph);
+  if (named === undefined) throw new AdaptletError('INTERNAL', `${graph} is not there`);
+  const path = await fetch(named);
   const folder = dirname(path);
   const weights = new Set(readGraphFacts(path).weightFiles.map((name) => join(folder, name)));
   for (const file of files)
     if (describesModel(file.name) && !weights.has(join(root, file.name))) await fetch(file);
-  return folder;
 };

@@ -66,7 +66,7 @@ const world = (): World => ({
 });
 
 /** A runtime that starts on the data folder of the test. */
-const begin = async (w: World, reference: string) => {
+const begin = async (w: World, reference: string, modelFile?: string) => {
   for (const store of stores.splice(0)) await store[Symbol.asyncDispose]();
   const store = await ContentStore.open({ root, budgetBytes: w.budget, disk, keepsUnfinished: true });
   stores.push(store);
@@ -76,6 +76,7 @@ const begin = async (w: World, reference: string) => {
     store,
     freeBytes: async () => w.free,
     source,
+    modelFile,
     registry: {
       manifest: async (_, version) => {
         w.asked.push(version);
@@ -198,14 +199,9 @@ describe('the delivery of a base model', () => {
   });
 
   it.each([
-    [
-      'no graph',
-      filesArtifact({ 'adapter_config.json': '{}', 'x.safetensors': '1' }),
-      'MODEL_FILE_MISSING',
-      0,
-    ],
-    ['two graphs', filesArtifact({ 'a/model.onnx': '1', 'b/model.onnx': '2' }), 'MODEL_INVALID', 3],
-  ])('refuses an artifact with %s', async (_, artifact, code, blobs) => {
+    ['no graph', filesArtifact({ 'adapter_config.json': '{}', 'x.safetensors': '1' }), 'MODEL_FILE_MISSING'],
+    ['two graphs', filesArtifact({ 'a/model.onnx': '1', 'b/model.onnx': '2' }), 'MODEL_INVALID'],
+  ])('refuses an artifact with %s before it fetches any of it', async (_, artifact, code) => {
     const w = world();
     w.has.set(artifact.digest, artifact);
     const { delivery } = await begin(w, `tiny@${artifact.digest}`);
@@ -213,7 +209,7 @@ describe('the delivery of a base model', () => {
     const running = delivery.run(stop.signal);
     await untilWaiting(delivery);
     expect(delivery.state).toMatchObject({ code });
-    expect(w.asked).toHaveLength(1 + blobs);
+    expect(w.asked).toHaveLength(1);
     stop.abort(new Error('stopped'));
     await expect(running).rejects.toThrow('stopped');
   });
@@ -228,7 +224,17 @@ describe('the delivery of a base model', () => {
     const w = world();
     w.has.set(artifact.digest, artifact);
     const { delivery } = await begin(w, `tiny@${artifact.digest}`);
-    expect((await delivery.run(never)).folder).toMatch(/\/onnx$/);
+    expect((await delivery.run(never)).file).toBe('onnx/model.onnx');
+  });
+
+  it('takes the graph that is named', async () => {
+    const artifact = filesArtifact({ 'onnx/model.onnx': '1', 'onnx/model_q4.onnx': '2' });
+    const w = world();
+    w.has.set(artifact.digest, artifact);
+    const named = await begin(w, `tiny@${artifact.digest}`, 'onnx/model_q4.onnx');
+    expect((await named.delivery.run(never)).file).toBe('onnx/model_q4.onnx');
+    const unnamed = await begin(w, `tiny@${artifact.digest}`);
+    expect((await unnamed.delivery.run(never)).file).toBe('onnx/model.onnx');
   });
 
   it('removes other models once this one serves, and not before', async () => {

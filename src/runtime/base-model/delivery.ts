@@ -10,13 +10,15 @@ import { spaced } from '../../time/spaced.ts';
 import type { ModelSource } from '../config/model-source.ts';
 import type { ModelMemory } from '../state/memory.ts';
 import { askForModel, receiveModel } from './fetch-model.ts';
-import { locateModel } from './locate.ts';
+import { locateGraph, refuseWithoutChoice } from './locate.ts';
 import type { ModelState, Progress } from './model-state.ts';
 import type { ModelStore } from './model-store.ts';
 import { Rate } from './rate.ts';
 
 export type DeliveryParts = ModelStore & {
   readonly source: Extract<ModelSource, { kind: 'registry' }>;
+  /** The graph that someone named. */
+  readonly modelFile?: string | undefined;
   readonly registry: Pick<Registry, 'manifest' | 'blob'>;
   readonly remembered: ModelMemory | undefined;
   readonly memory: { write(memory: ModelMemory): Promise<void> };
@@ -25,8 +27,8 @@ export type DeliveryParts = ModelStore & {
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
 };
 
-/** A base model on the disk: the digest of its manifest, and the folder that the engine opens. */
-export type Delivered = { readonly digest: Digest; readonly folder: string };
+/** A base model on the disk: the digest of its manifest, its folder, and the graph in it that the engine opens. */
+export type Delivered = { readonly digest: Digest; readonly folder: string; readonly file: string };
 
 /** Between tries. What only a person can change is looked at as seldom as the longest of these. */
 const delays = { firstMs: 1_000, maxMs: 60_000 };
@@ -122,7 +124,7 @@ export class ModelDelivery {
   }
 
   async #attempt(signal: AbortSignal): Promise<Delivered> {
-    const { store, source } = this.#parts;
+    const { store, source, modelFile } = this.#parts;
     const known = this.digest;
     if (known !== undefined && this.#memory?.damaged === true) {
       await store.quarantine(known, signal);
@@ -132,16 +134,18 @@ export class ModelDelivery {
     const { digest } = this;
     if (digest === undefined)
       throw new AdaptletError('INTERNAL', `${source.url} was fetched without a digest`);
-    return { digest, folder: await locateModel(store.folder(digest), source.url) };
+    const folder = store.folder(digest);
+    return { digest, folder, file: await locateGraph(folder, source.url, modelFile) };
   }
 
   async #fetch(known: Digest | undefined, signal: AbortSignal): Promise<void> {
-    const { store, registry, source } = this.#parts;
+    const { store, registry, source, modelFile } = this.#parts;
     const { image, url } = source;
     if (this.#progress === undefined) this.#become({ kind: 'Resolving' });
     const pinned = known === undefined ? image : { ...image, digest: known };
     const offer = await askForModel(registry, pinned, url, signal);
     const { digest, manifest } = offer;
+    refuseWithoutChoice(manifest, url, modelFile);
     if (known === undefined) await this.#resolved(digest);
     await this.#refuseWithoutRoom(manifest);
     await receiveModel({ registry, store }, image, offer, signal, (receivedBytes) =>

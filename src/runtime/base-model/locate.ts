@@ -1,42 +1,46 @@
 import { readdir } from 'node:fs/promises';
-import { relative } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { layersOf } from '../../artifact/layers.ts';
 import type { Manifest } from '../../artifact/manifest.ts';
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { graphName } from './model-files.ts';
+import { chooseGraph, isGraph } from '../engine/model/graph-file.ts';
 
-const noGraph = (where: string): AdaptletError =>
-  new AdaptletError('MODEL_FILE_MISSING', `${where} has no ${graphName}`, {
-    advice: 'Push the folder of a base model with adaptlet model push.',
-  });
-
-/**
- * Refuses an artifact that holds no base model as far as its manifest tells, before gigabytes are fetched in vain.
- * @throws AdaptletError MODEL_FILE_MISSING, and those of layers
- */
-export const refuseWithoutGraph = (manifest: Manifest, where: string): void => {
+/** The files of an artifact; undefined where some are in archives, which are known once they are here. */
+const filesOf = (manifest: Manifest, where: string): readonly string[] | undefined => {
   const contents = layersOf(manifest, where);
-  const mayHave = contents.some(
-    (content) => content.kind === 'archive' || content.name.split('/').at(-1) === graphName,
-  );
-  if (!mayHave) throw noGraph(where);
+  const names = contents.flatMap((content) => (content.kind === 'file' ? [content.name] : []));
+  return names.length === contents.length ? names : undefined;
 };
 
 /**
- * The folder below `folder` that holds the graph, wherever the tool that pushed it put it.
- * @throws AdaptletError MODEL_FILE_MISSING, MODEL_INVALID when there are several
+ * Refuses an artifact that holds no base model as far as its manifest tells.
+ * @throws AdaptletError MODEL_FILE_MISSING, and those of layers
  */
-export const locateModel = async (folder: string, where: string): Promise<string> => {
+export const refuseWithoutGraph = (manifest: Manifest, where: string): void => {
+  const files = filesOf(manifest, where);
+  if (files !== undefined && !files.some(isGraph)) chooseGraph(files, { where });
+};
+
+/**
+ * Refuses an artifact of which no graph can be taken, before gigabytes are fetched in vain.
+ * @throws AdaptletError those of {@link chooseGraph} and of layers
+ */
+export const refuseWithoutChoice = (manifest: Manifest, where: string, file: string | undefined): void => {
+  const files = filesOf(manifest, where);
+  if (files !== undefined) chooseGraph(files, { where, file });
+};
+
+/**
+ * The graph of the model below a folder, wherever the tool that pushed it put it: its path relative to the folder.
+ * @throws AdaptletError those of {@link chooseGraph}
+ */
+export const locateGraph = async (
+  folder: string,
+  where: string,
+  file: string | undefined,
+): Promise<string> => {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  const places = entries
-    .filter((entry) => entry.isFile() && entry.name === graphName)
-    .map((entry) => entry.parentPath)
-    .sort();
-  const [place] = places;
-  if (place === undefined) throw noGraph(where);
-  if (places.length === 1) return place;
-  const named = places.map((path) => relative(folder, path) || '.').join(', ');
-  throw new AdaptletError('MODEL_INVALID', `${where} has ${graphName} in several folders: ${named}`, {
-    advice: 'Push one base model an artifact.',
-  });
+  const names = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
+  return chooseGraph(names, { where, file }).file;
 };

@@ -14,7 +14,12 @@ export type MemoryNeed = {
   /** RAM of an adapter of rank 16 on all linears, and the largest rank of adapters that decode together. */
   readonly adapterRank16Bytes?: number;
   readonly maxRankTogether?: number;
+  /** Requests that are wanted at a time, and what their keys and values take. */
+  readonly wanted?: Wanted & { readonly kvBytes: number };
 };
+
+/** Requests at a time, and tokens of prompt and answer of each. */
+export type Wanted = { readonly requests: number; readonly tokens: number };
 
 export type MemoryInput = {
   readonly settings: Pick<Settings, 'kvMemory' | 'adapterMemory' | 'batchMemory' | 'maxConcurrent'>;
@@ -23,7 +28,13 @@ export type MemoryInput = {
   /** In and out features of all linears that LoRA reaches. */
   readonly features: number;
   /** Of decoders. */
-  readonly kv?: { readonly bytesPerToken: number; readonly tokens: number };
+  readonly kv?: {
+    readonly bytesPerToken: number;
+    readonly tokens: number;
+    /** Requests share steps. */
+    readonly together: boolean;
+    readonly wanted: Wanted;
+  };
 };
 
 /** RAM of the weights over their bytes in the model, measured: docs/adr/0045. */
@@ -38,20 +49,30 @@ const maxRankIn = (budget: number, rows: number, features: number): number => {
   return rank < 1 ? 0 : 2 ** Math.floor(Math.log2(rank));
 };
 
+const wantedOf = ({
+  bytesPerToken,
+  wanted,
+}: NonNullable<MemoryInput['kv']>): NonNullable<MemoryNeed['wanted']> => ({
+  ...wanted,
+  kvBytes: wanted.requests * wanted.tokens * bytesPerToken,
+});
+
 export const memoryNeedOf = ({ settings, modelBytes, precision, features, kv }: MemoryInput): MemoryNeed => {
   const { adapterMemory: adapterBytes, batchMemory, kvMemory, maxConcurrent } = settings;
   const weightsBytes = Math.round(modelBytes * (packedRatios[precision] ?? plainRatio));
   const kvBytes = kv === undefined ? 0 : kvMemory;
-  const batchBytes = kv === undefined ? 0 : batchMemory;
+  const batchBytes = kv?.together === true ? batchMemory : 0;
   return {
     weightsBytes,
     kvBytes,
     adapterBytes,
     batchBytes,
     totalBytes: weightsBytes + kvBytes + adapterBytes + batchBytes,
-    ...(kv === undefined ? {} : { kvBytesPerToken: kv.bytesPerToken, kvTokens: kv.tokens }),
+    ...(kv === undefined
+      ? {}
+      : { kvBytesPerToken: kv.bytesPerToken, kvTokens: kv.tokens, wanted: wantedOf(kv) }),
     ...(features === 0 ? {} : { adapterRank16Bytes: 16 * features * floatBytes }),
-    ...(features === 0 || kv === undefined
+    ...(features === 0 || kv?.together !== true
       ? {}
       : { maxRankTogether: maxRankIn(batchMemory, maxConcurrent, features) }),
   };

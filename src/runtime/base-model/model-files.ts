@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { mediaTypes } from '../../artifact/manifest.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../../errors/quote-untrusted.ts';
+import { graphName } from '../engine/model/graph-file.ts';
 
 /** A file of a base model: under which name it is packed, where it lies, and what it is to readers of ModelPack. */
 export type ModelFile = {
@@ -14,7 +15,6 @@ export type ModelFile = {
   readonly mediaType: string;
 };
 
-export const graphName = 'model.onnx';
 const configName = 'config.json';
 const modulesName = 'modules.json';
 
@@ -72,31 +72,37 @@ const poolingNames = async (modules: ModelFile | undefined): Promise<readonly st
     .map(({ path }) => `${path}/${configName}`);
 };
 
-const weightAt = async (folder: string, name: string): Promise<ModelFile> => {
+const weightAt = async (graph: string, name: string): Promise<ModelFile> => {
+  const folder = dirname(graph);
   if (isAbsolute(name) || normalize(name).split(sep).includes('..')) {
     throw new AdaptletError(
       'MODEL_INVALID',
-      `${join(folder, graphName)} takes weights from outside its folder: ${quoteUntrusted(name)}`,
+      `${graph} takes weights from outside its folder: ${quoteUntrusted(name)}`,
     );
   }
   const file = await fileAt(join(folder, name), normalize(name), mediaTypes.weight).catch(() => undefined);
   if (file !== undefined) return file;
-  throw new AdaptletError('MODEL_FILE_MISSING', `${name}, weights of ${graphName}, is not in ${folder}`);
+  throw new AdaptletError(
+    'MODEL_FILE_MISSING',
+    `${name}, weights of ${basename(graph)}, is not in ${folder}`,
+  );
 };
 
 const byName = (a: ModelFile, b: ModelFile): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 
 /**
- * The files of the base model in a folder, as the engine finds them there and in the parent folder; all of them under the
- * folder's own names. In a fixed order: what describes the model, its graph, its weights, what is for reading.
+ * The files of the base model with a graph, as the engine finds them beside it and in the parent folder; all of them in one folder
+ * under their own names, but the graph as model.onnx, which needs no word to be found. In a fixed order: what describes the model,
+ * its graph, its weights, what is for reading.
  * @param weightFiles files with the weights, relative to the graph
  * @throws AdaptletError MODEL_FILE_MISSING, MODEL_INVALID
  */
 export const modelFilesOf = async (
-  folder: string,
+  graphPath: string,
   weightFiles: readonly string[],
 ): Promise<readonly ModelFile[]> => {
-  const root = resolve(folder);
+  const graphFile = resolve(graphPath);
+  const root = dirname(graphFile);
   const own = await namesIn(root, (name) => describesModel(name) || reading.test(name));
   const places = new Map(own.map((name) => [name, join(root, name)]));
   const parent = dirname(root);
@@ -118,9 +124,10 @@ export const modelFilesOf = async (
     if (file !== undefined) found.push(file);
   }
   const graphType = weightFiles.length === 0 ? mediaTypes.weight : mediaTypes.weightConfig;
-  const graph = await fileAt(join(root, graphName), graphName, graphType).catch(() => undefined);
-  if (graph === undefined) throw new AdaptletError('MODEL_FILE_MISSING', `${graphName} is not in ${root}`);
-  const weights = await Promise.all(weightFiles.map((name) => weightAt(root, name)));
+  const graph = await fileAt(graphFile, graphName, graphType).catch(() => undefined);
+  if (graph === undefined)
+    throw new AdaptletError('MODEL_FILE_MISSING', `${basename(graphFile)} is not in ${root}`);
+  const weights = await Promise.all(weightFiles.map((name) => weightAt(graphFile, name)));
   const inOrder = found.sort(byName);
   const isDoc = ({ mediaType }: ModelFile): boolean => mediaType === mediaTypes.doc;
   return [

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../../api/names.ts';
 import { mediaTypes } from '../../artifact/manifest.ts';
 import { type Packed, type PackedFile, packFiles } from '../../artifact/pack.ts';
 import type { GraphFacts } from './graph-facts.ts';
-import { graphName, type ModelFile, modelFilesOf } from './model-files.ts';
+import { type ModelFile, modelFilesOf } from './model-files.ts';
 
 export type PackModelOptions = {
   /** Facts of the graph in a file. */
@@ -57,13 +57,13 @@ const configOf = (
   );
 
 /**
- * Packs the base model in a folder into an OCI image manifest in the form of a ModelPack: fixed order and media types, no
+ * Packs the base model with a graph into an OCI image manifest in the form of a ModelPack: fixed order and media types, no
  * times, no owners. The same files have the same digest wherever they lie.
  * @throws AdaptletError MODEL_FILE_MISSING, MODEL_INVALID
  */
-export const packModel = async (folder: string, options: PackModelOptions): Promise<Packed> => {
-  const facts = await options.readGraph(join(resolve(folder), graphName));
-  const files = await modelFilesOf(folder, facts.weightFiles);
+export const packModel = async (graph: string, options: PackModelOptions): Promise<Packed> => {
+  const facts = await options.readGraph(resolve(graph));
+  const files = await modelFilesOf(graph, facts.weightFiles);
   const packed: PackedFile[] = [];
   for (const file of files) packed.push({ ...file, digest: await options.hash(file) });
   return packFiles(packed, {

@@ -11,7 +11,7 @@ import type { CheckSettings } from './check-model.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 import { untilReady } from './until-ready.ts';
 
-export type TrialSettings = CheckSettings & Pick<Settings, 'threads'>;
+export type TrialSettings = CheckSettings & Pick<Settings, 'threads' | 'modelFile'>;
 
 /** What loading a model showed. */
 export type Trial =
@@ -53,6 +53,7 @@ export const loadForTrial = async (
   const startedAt = clock.monotonic();
   const engine = startEngine({
     modelDir: folder,
+    modelFile: settings.modelFile,
     cacheDir,
     adapterBudgetBytes: settings.adapterMemory,
     threads: settings.threads,

@@ -22,7 +22,14 @@ export const settingsSchema = z.object({
     .string()
     .min(1)
     .describe(
-      'The base model: a folder with model.onnx and its data, config.json, tokenizer.json; or oci://registry/repository@sha256:… (or :tag, which is resolved once for a data folder) for one that is fetched from a registry.',
+      'The base model: a folder with its ONNX file, config.json or genai_config.json, tokenizer.json, tokenizer_config.json; or oci://registry/repository@sha256:… (or :tag, which is resolved once for a data folder) for one that is fetched from a registry.',
+    ),
+  modelFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Its ONNX file, such as onnx/model_q4.onnx: relative to the folder, or in the artifact. Default: model.onnx, in the folder or in onnx/ below it, or the only one.',
     ),
   modelName: z
     .string()

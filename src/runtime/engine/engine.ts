@@ -11,6 +11,8 @@ import type {
 
 /** What the engine process says of itself once the base model is loaded. */
 export type EngineInfo = CompileTarget & {
+  /** The file that the graph was read from. */
+  readonly graphFile: string;
   /** Hash of the injected graph: verdicts and compiled files are valid for one of these only. */
   readonly graphDigest: string;
   /** What runs the graph, as `executionProviders` names it. */

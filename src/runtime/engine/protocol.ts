@@ -6,6 +6,8 @@ import type { EncodeInput, EncodeResult, InferInput, InferResult } from './tasks
 /** What the engine process is started with. */
 export type StartOptions = {
   readonly modelDir: string;
+  /** Its graph, relative to the folder. Absent: model.onnx, or the only one. */
+  readonly modelFile?: string | undefined;
   readonly cacheDir: string;
   readonly adapterBudgetBytes: number;
   readonly threads: number;

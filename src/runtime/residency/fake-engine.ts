@@ -67,6 +67,7 @@ export class FakeEngine implements Engine {
   info(): EngineInfo {
     return {
       baseDigest: this.baseDigest,
+      graphFile: '/model/model.onnx',
       graphDigest: 'graph-1',
       engineVersion: '1',
       executionProvider: 'CPU',

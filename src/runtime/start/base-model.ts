@@ -57,16 +57,16 @@ export const openBaseModel = async (
   stack.defer(() => engine.close());
   stack.defer(() => stop.abort());
 
-  const start = async (folder: string): Promise<void> => {
+  const start = async (modelDir: string, modelFile: string | undefined): Promise<void> => {
     parts.logger.info(
-      { model: folder },
+      { model: modelDir, ...(modelFile === undefined ? {} : { modelFile }) },
       'loading the base model; the first time takes longer, as its graph is optimised and proved on this machine',
     );
     const onDoing = (what: string): void => {
       doing = what;
       tell();
     };
-    engine.begin(startEngine({ ...engineOptions(parts, folder), onDoing }));
+    engine.begin(startEngine({ ...engineOptions(parts, { modelDir, modelFile }), onDoing }));
     await untilReady(engine);
     isReady = true;
     tell();
@@ -81,9 +81,9 @@ export const openBaseModel = async (
       await working;
     });
   };
-  const identify = async (folder: string, signal: AbortSignal): Promise<void> => {
+  const identify = async (graph: string, signal: AbortSignal): Promise<void> => {
     const { modelFolder: memory } = disk.memory;
-    folderManifest = await folderDigest(folder, { remembered: disk.remembered.modelFolder, memory, signal });
+    folderManifest = await folderDigest(graph, { remembered: disk.remembered.modelFolder, memory, signal });
     tell();
   };
   return {
@@ -93,14 +93,14 @@ export const openBaseModel = async (
     onChange: (listener) => void listeners.push(listener),
     load: async () => {
       if (source.kind === 'folder') {
-        await start(source.folder);
+        await start(source.folder, parts.settings.modelFile);
         inBackground(
-          (signal) => identify(source.folder, signal),
+          (signal) => identify(engine.info().graphFile, signal),
           'the digest of the base model could not be computed',
         );
       } else if (delivery !== undefined) {
         const delivered = await delivery.run(stop.signal);
-        await start(delivered.folder);
+        await start(delivered.folder, delivered.file);
         await delivery.serves(delivered.digest);
         inBackground(
           (signal) => delivery.check(delivered.digest, signal),
@@ -117,12 +117,13 @@ const openDelivery = async (
   { memory, remembered }: Pick<Disk, 'memory' | 'remembered'>,
   stack: AsyncDisposableStack,
 ): Promise<ModelDelivery> => {
-  const { dataDir, modelDisk: budgetBytes } = settings;
+  const { dataDir, modelDisk: budgetBytes, modelFile } = settings;
   const store = await openModelStore({ dataDir, budgetBytes }, stack);
   const random = Math.random;
   const delivery = new ModelDelivery({
     ...store,
     source,
+    modelFile,
     // One attempt each: the delivery says that it failed, and tries again.
     registry: new Registry({ ...registryOptions(settings, { clock, random }), attempts: 1 }),
     remembered: remembered.model,

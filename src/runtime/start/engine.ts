@@ -3,12 +3,13 @@ import { wantedProviders } from '../config/device-providers.ts';
 import type { EngineOptions } from '../engine/client/client.ts';
 import type { RuntimeParts } from './parts.ts';
 
-/** The engine that the settings ask for, with the base model in a folder. */
+/** The engine that the settings ask for, with the base model in a folder. `modelFile`: its graph, where it is named. */
 export const engineOptions = (
   { settings, clock, logger }: RuntimeParts,
-  modelDir: string,
+  { modelDir, modelFile }: Pick<EngineOptions, 'modelDir' | 'modelFile'>,
 ): EngineOptions => ({
   modelDir,
+  modelFile,
   cacheDir: join(settings.dataDir, 'base'),
   adapterBudgetBytes: settings.adapterMemory,
   threads: settings.threads,

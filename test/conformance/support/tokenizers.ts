@@ -75,6 +75,8 @@ export const templates = read('templates.json') as Templates;
 export const folderOf = (folder: string): ModelFolder => ({
   folder,
   graph: '',
+  file: '',
+  others: [],
   config: join(folder, 'config.json'),
   tokenizer: join(folder, 'tokenizer.json'),
   tokenizerConfig: join(folder, 'tokenizer_config.json'),

@@ -15,6 +15,8 @@ const check = async (model: string, ...flags: readonly string[]) => {
   if (stdout === '') throw new Error(stderr);
   return { code, report: JSON.parse(stdout) as CheckReport };
 };
+/** As hubs have a model for browsers. */
+const hub = join(tiny.model, '../../../hub');
 const linears = ['down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'];
 
 describe('adaptlet model check', () => {
@@ -58,6 +60,83 @@ describe('adaptlet model check', () => {
     });
   });
 
+  it('says which file of a hub is taken, and with which flags it is served', async () => {
+    const whole = await check(hub);
+    expect(whole.code).toBe(0);
+    expect(whole.report).toMatchObject({
+      graph: { file: 'onnx/model.onnx', reason: 'model.onnx' },
+      precision: 'float32',
+      // Appended by copying: twice.
+      memory: { kvBytesPerToken: 2 * 2 * 2 * 2 * 16 * 4, wanted: { requests: 1, tokens: 256 } },
+      flags: [`--model ${hub}`],
+    });
+    const q4 = await check(hub, '--model-file', 'onnx/model_q4.onnx', '--run');
+    expect(q4.code).toBe(0);
+    expect(q4.report).toMatchObject({
+      graph: { file: 'onnx/model_q4.onnx', reason: 'named' },
+      precision: 'int4',
+      lora: { modules: linears, sites: 14 },
+      flags: [`--model ${hub}`, '--model-file onnx/model_q4.onnx'],
+      run: { kind: 'Loaded' },
+    });
+    const text = await adaptlet('model', 'check', hub, '--model-file', 'onnx/model_q4.onnx');
+    expect(text.stdout).toMatch(
+      /graph +onnx\/model_q4\.onnx, named by --model-file; not taken: onnx\/model\.onnx/,
+    );
+    expect(text.stdout).toContain(`It would be served: --model ${hub} --model-file onnx/model_q4.onnx`);
+  });
+
+  it('reckons with the requests that are wanted', async () => {
+    const { report } = await check(
+      tiny.model,
+      '--requests',
+      '2000',
+      '--tokens',
+      '200',
+      '--kv-memory',
+      '64Mi',
+    );
+    // 512 bytes a token.
+    expect(report.memory).toMatchObject({ wanted: { requests: 2000, tokens: 200, kvBytes: 204_800_000 } });
+    expect(report.flags).toEqual([`--model ${tiny.model}`, '--kv-memory 196Mi', '--max-concurrent 2000']);
+    const { code, stderr } = await adaptlet('model', 'check', tiny.model, '--requests', '0');
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('must be a number from 1 on');
+  });
+
+  it('takes the folder of the model builder, which writes no config.json', async () => {
+    const model = await broken('builder', async (copy) => {
+      for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+        await cp(join(copy, name), join(copy, 'onnx-fp32', name));
+      await rm(join(copy, 'config.json'));
+    });
+    const { code, report } = await check(model);
+    expect(code).toBe(0);
+    expect(report).toMatchObject({ architecture: 'llama', contextLength: 256, lora: { sites: 14 } });
+  });
+
+  it.each([
+    ['onnx/model_q4f16.onnx', /float16/],
+    ['onnx/model_quantized.onnx', /MatMulInteger/],
+  ])('says once why %s is refused, and what to take', async (file, why) => {
+    const { code, report } = await check(hub, '--model-file', file);
+    expect(code).toBe(1);
+    expect(report.refusals).toEqual([
+      expect.objectContaining({
+        message: expect.stringMatching(why),
+        advice: 'Take onnx/model_q4.onnx: --model-file onnx/model_q4.onnx.',
+      }),
+    ]);
+    expect(report.flags).toEqual([]);
+    const run = await adaptlet('model', 'check', hub, '--model-file', file, '--run');
+    expect(run.stdout.match(/refused: /g)).toHaveLength(1);
+  });
+
+  it('says of a folder that is not there that it is not', async () => {
+    const { stdout } = await adaptlet('model', 'check', './nowhere');
+    expect(stdout).toMatch(/MODEL_FILE_MISSING: model\.onnx is not in .*nowhere/);
+  });
+
   it('computes with the flags of serve', async () => {
     const { report } = await check(
       tiny.model,
@@ -81,7 +160,12 @@ describe('adaptlet model check', () => {
       /mamba/,
       /architectures/,
     ],
-    ['no tokenizer', (copy: string) => rm(join(copy, 'tokenizer.json')), /tokenizer\.json/, /Copy the file/],
+    [
+      'no tokenizer',
+      (copy: string) => rm(join(copy, 'tokenizer.json')),
+      /tokenizer\.json/,
+      /Copy it from the model/,
+    ],
     [
       'no weights',
       (copy: string) => rm(join(copy, 'onnx-fp32/model.onnx.data')),
@@ -162,8 +246,9 @@ describe('adaptlet model check', () => {
     const before = registry.network.received;
     const there = await check(`${registry.host}/models/tiny@${digest}`);
     expect(there.code).toBe(0);
-    const { model: _, digest: found, ...rest } = there.report;
-    const { model: __, ...expected } = here.report;
+    const { model: _, digest: found, flags, ...rest } = there.report;
+    const { model: __, flags: ___, ...expected } = here.report;
+    expect(flags).toEqual([`--model oci://${registry.host}/models/tiny@${digest}`]);
     expect(found).toBe(digest);
     expect(rest).toEqual(expected);
     expect(registry.network.received - before).toBeLessThan(50_000);

@@ -37,8 +37,8 @@ describe.skipIf(!hasRegistry)('base models as artifacts (needs go to build the r
   /** The tiny model with all of its files in one folder. */
   let flat: string;
   const at = (name: string) => `${registry.registry.host}/${name}`;
-  const push = async (from: string, name: string): Promise<Pushed> => {
-    const pushed = await adaptlet('model', 'push', from, at(name), '-o', 'json');
+  const push = async (from: string, name: string, ...flags: readonly string[]): Promise<Pushed> => {
+    const pushed = await adaptlet('model', 'push', from, at(name), '-o', 'json', ...flags);
     expect(pushed.stderr).toBe('');
     return JSON.parse(pushed.stdout) as Pushed;
   };
@@ -69,6 +69,46 @@ describe.skipIf(!hasRegistry)('base models as artifacts (needs go to build the r
     expect((await push(copy, 'models/tiny:b')).digest).toBe(first.digest);
     await writeFile(join(copy, 'config.json'), '{}');
     expect((await push(copy, 'models/tiny:c')).digest).not.toBe(first.digest);
+  });
+
+  it('have that digest also with a graph in onnx/ under another name, which is named', async () => {
+    const { digest } = await push(flat, 'models/tiny:a');
+    const hub = join(folder, 'hub');
+    await mkdir(join(hub, 'onnx'), { recursive: true });
+    for (const name of modelNames) {
+      const to =
+        name === 'model.onnx' ? 'onnx/model_q4.onnx' : /^(model|genai)/.test(name) ? `onnx/${name}` : name;
+      await cp(join(flat, name), join(hub, to));
+    }
+    await writeFile(join(hub, 'onnx/model_q4f16.onnx'), 'another graph');
+    const unnamed = await adaptlet('model', 'push', hub, at('models/tiny:hub'));
+    expect(unnamed).toMatchObject({ code: 1, stderr: expect.stringContaining('several ONNX files') });
+    expect((await push(hub, 'models/tiny:hub', '--model-file', 'onnx/model_q4.onnx')).digest).toBe(digest);
+  });
+
+  it('are checked and served as oras pushed a hub, by the name of the graph', async () => {
+    const hub = join(tiny.model, '../../../hub');
+    const all = await readdir(hub, { recursive: true });
+    const names = all.filter((name) => /\.(json|jinja|onnx|onnx_data)$/.test(name));
+    const pushed = await runProgram(oras, ['push', '--plain-http', at('oras/hub:all'), ...names], {
+      cwd: hub,
+    });
+    expect(pushed.code).toBe(0);
+    const file = 'onnx/model_q4.onnx';
+    const checked = await adaptlet('model', 'check', at('oras/hub:all'), '--model-file', file, '-o', 'json');
+    expect(JSON.parse(checked.stdout)).toMatchObject({
+      graph: { file, reason: 'named' },
+      precision: 'int4',
+      refusals: [],
+    });
+    await using here = await Serving.start(hub, { 'model-file': file });
+    await here.ready();
+    await using there = await Serving.start(`oci://${at('oras/hub:all')}`, { 'model-file': file });
+    await there.ready();
+    expect(await there.client.status()).toMatchObject({
+      baseDigest: (await here.client.status()).baseDigest,
+    });
+    expect(there.log.some((line) => line.includes('/onnx/model_q4.onnx'))).toBe(true);
   });
 
   it('come back byte by byte, by tag and by digest', async () => {

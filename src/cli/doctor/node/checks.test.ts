@@ -96,11 +96,17 @@ const faults: readonly Fault[] = [
     /ENOENT/,
   ],
   [
-    'a folder without a graph',
-    { model: { kind: 'folder', path: '/model', missing: { value: ['model.onnx', 'config.json'] } } },
+    'a folder with several graphs',
+    {
+      model: {
+        kind: 'folder',
+        path: '/model',
+        missing: { error: new AdaptletError('MODEL_INVALID', '/model has several ONNX files') },
+      },
+    },
     'node-model',
     'problem',
-    /lacks model\.onnx, config\.json/,
+    /several ONNX files/,
   ],
   [
     'a folder without a tokenizer',

@@ -78,10 +78,11 @@ const model = ({ model: source, status }: NodeFacts): readonly Finding[] => {
       : [ok(id, `${source.url}: ${delivery.message === '' ? delivery.state : delivery.message}`)];
   }
   const { path, missing } = source;
-  const fix = `put the base model at ${path}: model.onnx, config.json and tokenizer.json that everybody may read`;
-  if ('error' in missing) return [problem(id, missing.error.what, fix)];
-  if (missing.value.includes('model.onnx'))
-    return [problem(id, `${path} lacks ${missing.value.join(', ')}`, fix)];
+  const fix = `put the base model at ${path}: its ONNX file, config.json and tokenizer.json that everybody may read`;
+  if ('error' in missing) {
+    const { code, what, advice } = missing.error;
+    return [problem(id, what, code.startsWith('MODEL_') ? advice : fix)];
+  }
   // A graph of plain tensors has no tokenizer.
   if (missing.value.length > 0)
     return [warning(id, `${path} lacks ${missing.value.join(', ')}: it serves plain tensors only`, fix)];

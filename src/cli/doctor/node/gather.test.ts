@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -17,9 +17,9 @@ afterEach(async () => {
 });
 
 /** Without a library: nothing native is loaded into the process of the tests. */
-const gather = (model?: string) =>
+const gather = (model?: string, modelFile?: string) =>
   gatherNode(
-    { dataDir, ...(model === undefined ? {} : { model }), onnxRuntimeLibrary: '/nowhere/lib.so' },
+    { dataDir, ...(model === undefined ? {} : { model }), modelFile, onnxRuntimeLibrary: '/nowhere/lib.so' },
     Date.now,
   );
 
@@ -28,6 +28,19 @@ describe('what is known of a node', () => {
     const url = `oci://registry.example/models/tiny@sha256:${'1'.repeat(64)}`;
     expect((await gather(url)).model).toEqual({ kind: 'registry', url });
     expect((await gather('/nowhere')).model).toMatchObject({ kind: 'folder', path: '/nowhere' });
+  });
+
+  it('looks for what a model has around the graph that is taken', async () => {
+    const model = join(dataDir, 'model');
+    await mkdir(join(model, 'onnx'), { recursive: true });
+    for (const name of ['onnx/model_fp16.onnx', 'onnx/model_q4.onnx', 'genai_config.json'])
+      await writeFile(join(model, name), '');
+    expect((await gather(model)).model).toMatchObject({
+      missing: { error: { what: expect.stringContaining('several ONNX files') } },
+    });
+    expect((await gather(model, 'onnx/model_q4.onnx')).model).toMatchObject({
+      missing: { value: ['tokenizer.json'] },
+    });
   });
 
   it('has the data folder as locked while a runtime has its store open, and no longer', async () => {

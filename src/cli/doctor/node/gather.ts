@@ -9,6 +9,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
 import { modelSourceOf } from '../../../runtime/config/model-source.ts';
 import { settingsSchema } from '../../../runtime/config/settings.ts';
+import { findGraph } from '../../../runtime/engine/model/graph-file.ts';
 import { libraryVariable } from '../../../runtime/engine/protocol.ts';
 import { parseAddress } from '../../../settings/address.ts';
 import { callAdmin } from '../../admin-client.ts';
@@ -20,6 +21,7 @@ import type { NamedFile, NodeFacts } from './facts.ts';
 export const nodeSettingsSchema = settingsSchema
   .pick({
     model: true,
+    modelFile: true,
     dataDir: true,
     adminListen: true,
     operator: true,
@@ -35,9 +37,8 @@ type NodeSettings = z.output<typeof nodeSettingsSchema>;
 const timeoutMs = 5000;
 /** What a base model has; several precisions share configuration and tokenizer in the folder above. */
 const modelFiles = [
-  { name: 'model.onnx', places: (folder: string) => [folder] },
-  { name: 'config.json', places: (folder: string) => [folder, dirname(folder)] },
-  { name: 'tokenizer.json', places: (folder: string) => [folder, dirname(folder)] },
+  { name: 'config.json', names: ['config.json', 'genai_config.json'] },
+  { name: 'tokenizer.json', names: ['tokenizer.json'] },
 ];
 
 const bad = (what: string, error: unknown): AdaptletError =>
@@ -82,7 +83,7 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   );
 
-const modelAt = async (model: string | undefined): Promise<NodeFacts['model']> => {
+const modelAt = async (model: string | undefined, file: string | undefined): Promise<NodeFacts['model']> => {
   if (model === undefined) return undefined;
   const source = modelSourceOf(model);
   if (source.kind === 'registry') return { kind: 'registry', url: source.url };
@@ -93,9 +94,12 @@ const modelAt = async (model: string | undefined): Promise<NodeFacts['model']> =
     } catch (error) {
       throw bad(path, error);
     }
+    const folder = dirname(findGraph(path, file));
     const there = await Promise.all(
-      modelFiles.map(({ name, places }) =>
-        Promise.all(places(path).map((place) => isThere(join(place, name)))),
+      modelFiles.map(({ names }) =>
+        Promise.all(
+          names.flatMap((name) => [folder, dirname(folder)].map((place) => isThere(join(place, name)))),
+        ),
       ),
     );
     return modelFiles.filter((_, i) => there[i]?.every((is) => !is) === true).map(({ name }) => name);
@@ -151,7 +155,7 @@ export const gatherNode = async (settings: NodeSettings, now: () => number): Pro
       'Admin',
     ),
     data: await dataAt(dataDir),
-    model: await modelAt(model),
+    model: await modelAt(model, settings.modelFile),
     operator: await operatorAt(operator, ca),
     ca,
     token: await fileAt(operatorToken),

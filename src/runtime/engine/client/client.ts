@@ -168,8 +168,9 @@ class ProcessEngine implements EngineClient {
     this.#info = info;
     this.#failure = undefined;
     this.#readyAt = this.#options.clock.monotonic();
+    const { graphFile, baseDigest } = info;
     this.#options.logger.info(
-      { enginePid: this.pid, baseDigest: info.baseDigest, openingMs: opening },
+      { enginePid: this.pid, graphFile, baseDigest, openingMs: opening },
       'the engine is ready',
     );
     this.#become('ready');

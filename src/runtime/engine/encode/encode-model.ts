@@ -6,6 +6,7 @@ import type { ModelOptions } from '../host/options.ts';
 import { Texts } from '../host/texts.ts';
 import { digestFiles, filesOf } from '../model/digest.ts';
 import { openModelFolder, weightFilesOf } from '../model/folder.ts';
+import { refuseForeignForm } from '../model/form.ts';
 import { readSettings } from '../model/settings.ts';
 import { TextThread } from '../model/text-thread.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
@@ -79,7 +80,8 @@ export const openEncodeModel = async (
   graph: Graph,
   options: EncodeModelOptions,
 ): Promise<EncodeModel> => {
-  const model = openModelFolder(modelDir);
+  const model = openModelFolder(modelDir, options.modelFile);
+  refuseForeignForm(graph, model);
   const settings = readSettings(model);
   const family = familyOf(settings.modelType);
   const config = readPoolingConfig(finder(model.folder), options);
@@ -99,6 +101,7 @@ export const openEncodeModel = async (
   const limits = { positions: settings.contextLength, wrappers, normalize };
   const encoder = await encoderInfo(sessions.base, config, limits);
   const info = {
+    graphFile: model.graph,
     baseDigest: digest,
     graphDigest: sessions.graphDigest,
     engineVersion,

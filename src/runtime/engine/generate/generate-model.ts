@@ -5,6 +5,7 @@ import type { ModelOptions } from '../host/options.ts';
 import { Texts } from '../host/texts.ts';
 import { digestModel } from '../model/digest.ts';
 import { openModelFolder, weightFilesOf } from '../model/folder.ts';
+import { refuseForeignDecoder } from '../model/form.ts';
 import { type ModelSettings, readSettings } from '../model/settings.ts';
 import { TextThread } from '../model/text-thread.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
@@ -24,10 +25,12 @@ export type GenerateModel = {
 };
 
 const infoOf = (
+  graphFile: string,
   digest: Digest,
   settings: ModelSettings,
   { opened: sessions, provider, refused }: OnProvider<DecoderSessions>,
 ): EngineInfo => ({
+  graphFile,
   baseDigest: digest,
   graphDigest: sessions.graphDigest,
   engineVersion,
@@ -51,7 +54,8 @@ export const openGenerateModel = async (
   graph: Graph,
   options: ModelOptions,
 ): Promise<GenerateModel> => {
-  const model = openModelFolder(modelDir);
+  const model = openModelFolder(modelDir, options.modelFile);
+  refuseForeignDecoder(graph, model);
   const settings = readSettings(model);
   const family = familyOf(settings.modelType);
   const digest = await digestModel(model, weightFilesOf(model, graph), options);
@@ -65,5 +69,11 @@ export const openGenerateModel = async (
   const { vocabSize } = settings;
   const texts = new Texts(codec, new TextThread({ model, vocabSize, clock: options.clock }));
   const shown = { ...settings, contextLength: chosen.opened.maxTokens };
-  return { settings: shown, codec, texts, sessions: chosen.opened, info: infoOf(digest, shown, chosen) };
+  return {
+    settings: shown,
+    codec,
+    texts,
+    sessions: chosen.opened,
+    info: infoOf(model.graph, digest, shown, chosen),
+  };
 };

@@ -3,6 +3,8 @@ import type { ProviderWish } from '../session/choose-provider.ts';
 
 /** How a base model of any task is opened. */
 export type ModelOptions = ProviderWish & {
+  /** Its graph, relative to its folder. Absent: model.onnx, or the only one. */
+  readonly modelFile?: string | undefined;
   /** Folder for what is made once per base model: its digest, its optimised graph, verdicts of proofs. */
   readonly cacheDir: string;
   readonly threads: number;

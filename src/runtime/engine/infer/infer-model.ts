@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { join, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import type { EngineInfo } from '../engine.ts';
 import type { ModelOptions } from '../host/options.ts';
 import { digestFiles } from '../model/digest.ts';
 import { weightFilesOf } from '../model/folder.ts';
+import { findGraph } from '../model/graph-file.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { openOnFirst } from '../session/choose-provider.ts';
 import { engineVersion } from '../session/runtime-options.ts';
@@ -21,8 +22,9 @@ export const openInferModel = async (
   graph: Graph,
   options: ModelOptions,
 ): Promise<InferModel> => {
-  const folder = resolve(modelDir);
-  const place = { folder, graph: join(folder, 'model.onnx') };
+  const graphFile = findGraph(modelDir, options.modelFile);
+  const folder = dirname(graphFile);
+  const place = { folder, graph: graphFile };
   const weights = weightFilesOf(place, graph);
   const files = [
     { name: 'graph', path: place.graph },
@@ -40,6 +42,7 @@ export const openInferModel = async (
   return {
     session,
     info: {
+      graphFile,
       baseDigest,
       graphDigest: createHash('sha256').update(graph.model).digest('hex'),
       engineVersion,

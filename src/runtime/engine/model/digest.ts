@@ -17,7 +17,7 @@ const rememberedSchema = z.object({ files: z.array(z.string()), digest: digestSc
 export const filesOf = (model: ModelFolder, weights: readonly string[]): readonly NamedFile[] => [
   { name: 'graph', path: model.graph },
   ...weights.map((path, index) => ({ name: `weights-${index}`, path })),
-  { name: 'config', path: model.config },
+  ...optional('config', model.config),
   { name: 'tokenizer', path: model.tokenizer },
   { name: 'tokenizer-config', path: model.tokenizerConfig },
   ...optional('generation-config', model.generationConfig),

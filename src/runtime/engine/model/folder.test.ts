@@ -1,12 +1,12 @@
 import { mkdtempSync } from 'node:fs';
-import { cp, mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tinyModel, tinyModelFolder } from '../onnx/graph.fixture.ts';
 import { readGraph } from '../onnx/graph.ts';
 import { digestModel } from './digest.ts';
-import { openModelFolder, weightFilesOf } from './folder.ts';
+import { openModelFolder, readModelGraph, weightFilesOf } from './folder.ts';
 import { readSettings } from './settings.ts';
 
 const scratch = (): string => mkdtempSync(join(tmpdir(), 'adaptlet-model-'));
@@ -66,11 +66,77 @@ describe('the folder of a base model', () => {
     expect(readSettings(openModelFolder(folder))).toMatchObject(expected);
   });
 
-  it('is refused with the name of the file that it lacks', async () => {
-    const folder = scratch();
-    expect(() => openModelFolder(folder)).toThrow(/model\.onnx is not in/);
-    await writeFile(join(folder, 'model.onnx'), '');
-    expect(() => openModelFolder(folder)).toThrow(expect.objectContaining({ code: 'MODEL_FILE_MISSING' }));
+  it('tells them by the configuration of GenAI where its builder left it alone', async () => {
+    const folder = await flatCopy();
+    const known = readSettings(openModelFolder(folder));
+    for (const name of ['config.json', 'generation_config.json']) await rm(join(folder, name));
+    const model = openModelFolder(folder);
+    expect(model.config).toBeUndefined();
+    expect(readSettings(model)).toEqual(known);
+    expect(await digestOf(folder)).not.toBe(await digestOf(await flatCopy()));
+  });
+
+  it.each(['gemma2', 'gemma3', 'mistral', 'phi3'])(
+    'asks for config.json of a %s, of which the configuration of GenAI does not say all',
+    async (type) => {
+      const folder = await flatCopy();
+      const path = join(folder, 'genai_config.json');
+      const genai = JSON.parse(await readFile(path, 'utf8')) as { model: object };
+      await writeFile(path, JSON.stringify({ model: { ...genai.model, type } }));
+      expect(readSettings(openModelFolder(folder)).modelType).toBe('llama');
+      await rm(join(folder, 'config.json'));
+      expect(() => readSettings(openModelFolder(folder))).toThrow(
+        expect.objectContaining({
+          code: 'MODEL_FILE_MISSING',
+          what: expect.stringMatching(/does not say all of a .*, and config\.json is neither in/),
+          advice: expect.stringContaining('Copy it from the model that was exported'),
+        }),
+      );
+    },
+  );
+
+  it('is that around the graph which is named', async () => {
+    const root = scratch();
+    await mkdir(join(root, 'onnx'));
+    await cp(tinyModelFolder('fp32'), join(root, 'onnx'), { recursive: true });
+    await rename(join(root, 'onnx/model.onnx'), join(root, 'onnx/model_q4.onnx'));
+    await writeFile(join(root, 'onnx/model_q4f16.onnx'), '');
+    for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json']) {
+      await cp(join(tinyModelFolder('fp32'), '..', name), join(root, name));
+    }
+    const model = openModelFolder(root, 'onnx/model_q4.onnx');
+    expect(model).toMatchObject({
+      folder: join(root, 'onnx'),
+      config: join(root, 'config.json'),
+      others: ['onnx/model_q4f16.onnx'],
+    });
+    const weights = weightFilesOf(model, readModelGraph(root, 'onnx/model_q4.onnx'));
+    expect(weights).toEqual([join(root, 'onnx/model.onnx.data')]);
+    // What it is called and where it lies is no part of what it is.
+    const digest = await digestModel(model, weights, { cacheDir: scratch(), doing: () => undefined });
+    expect(digest).toBe(await digestOf(tinyModelFolder('fp32')));
+  });
+
+  it.each(['config.json', 'tokenizer.json', 'tokenizer_config.json'])(
+    'is refused without %s, with where to copy it from',
+    async (name) => {
+      const folder = await flatCopy();
+      for (const gone of [name, 'genai_config.json']) await rm(join(folder, gone));
+      expect(() => openModelFolder(folder)).toThrow(
+        expect.objectContaining({
+          code: 'MODEL_FILE_MISSING',
+          what: `${name} is neither in ${folder} nor in its parent folder`,
+          advice: expect.stringContaining('Copy it from the model that was exported'),
+        }),
+      );
+    },
+  );
+
+  it("is refused with the field that GenAI's configuration lacks", async () => {
+    const folder = await flatCopy();
+    await rm(join(folder, 'config.json'));
+    await writeFile(join(folder, 'genai_config.json'), '{"model": {"type": "llama"}}');
+    expect(() => readSettings(openModelFolder(folder))).toThrow(/genai_config\.json: .*context_length/s);
   });
 
   it('is refused with the field of a configuration that is not right', async () => {

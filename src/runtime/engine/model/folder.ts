@@ -3,12 +3,17 @@ import { dirname, isAbsolute, join, normalize, resolve, sep } from 'node:path';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { type Graph, readGraph } from '../onnx/graph.ts';
 import { withWholeCaches } from '../onnx/whole-caches.ts';
+import { chooseGraphIn, findGraph } from './graph-file.ts';
 
-/** The files of a base model. Paths are absolute. */
+/** The files of a base model; `folder` is that of its graph. Paths are absolute. */
 export type ModelFolder = {
   readonly folder: string;
   readonly graph: string;
-  readonly config: string;
+  /** The graph and the model's other ones, relative to the folder that someone named. */
+  readonly file: string;
+  readonly others: readonly string[];
+  /** Absent: ONNX Runtime GenAI's configuration says all that is needed. */
+  readonly config: string | undefined;
   readonly tokenizer: string;
   readonly tokenizerConfig: string;
   readonly generationConfig: string | undefined;
@@ -16,41 +21,50 @@ export type ModelFolder = {
   readonly chatTemplate: string | undefined;
 };
 
-const graphFile = (folder: string): string => {
-  const path = join(resolve(folder), 'model.onnx');
-  if (existsSync(path)) return path;
-  throw new AdaptletError('MODEL_FILE_MISSING', `model.onnx is not in ${resolve(folder)}`);
-};
+/** What lies in the root of each model on a hub, in PyTorch's form as in ONNX. */
+export const fromTheRoot =
+  'Copy it from the model that was exported: it is in its folder, or on its page on the hub.';
 
 /**
- * The graph of the base model in a folder.
- * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED
+ * The graph of the base model in a folder; see {@link findGraph}.
+ * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, CONFIG_INVALID
  */
-export const readModelGraph = (folder: string): Graph =>
-  readGraph(withWholeCaches(readFileSync(graphFile(folder))));
+export const readModelGraph = (folder: string, file?: string): Graph =>
+  readGraph(withWholeCaches(readFileSync(findGraph(folder, file))));
 
 /**
- * Finds the files of a base model. `folder` holds model.onnx; configuration and tokenizer lie beside it or, where
+ * Finds the files of a base model around its graph, see {@link findGraph}. Configuration and tokenizer lie beside it or, where
  * several precisions share them, in the parent folder.
- * @throws MODEL_FILE_MISSING
+ * @throws MODEL_FILE_MISSING, MODEL_INVALID, CONFIG_INVALID
  */
-export const openModelFolder = (folder: string): ModelFolder => {
-  const root = resolve(folder);
+export const openModelFolder = (folder: string, file?: string): ModelFolder => {
+  const { file: chosen, others } = chooseGraphIn(folder, file);
+  const graph = join(resolve(folder), chosen);
+  const root = dirname(graph);
   const find = (name: string): string | undefined =>
     [join(root, name), join(dirname(root), name)].find((path) => existsSync(path));
+  const missing = (name: string): AdaptletError =>
+    new AdaptletError('MODEL_FILE_MISSING', `${name} is neither in ${root} nor in its parent folder`, {
+      advice: fromTheRoot,
+    });
   const need = (name: string): string => {
     const path = find(name);
     if (path !== undefined) return path;
-    throw new AdaptletError('MODEL_FILE_MISSING', `${name} is neither in ${root} nor in its parent folder`);
+    throw missing(name);
   };
+  const config = find('config.json');
+  const genaiConfig = find('genai_config.json');
+  if (config === undefined && genaiConfig === undefined) throw missing('config.json');
   return {
     folder: root,
-    graph: graphFile(root),
-    config: need('config.json'),
+    graph,
+    file: chosen,
+    others,
+    config,
     tokenizer: need('tokenizer.json'),
     tokenizerConfig: need('tokenizer_config.json'),
     generationConfig: find('generation_config.json'),
-    genaiConfig: find('genai_config.json'),
+    genaiConfig,
     chatTemplate: find('chat_template.jinja'),
   };
 };

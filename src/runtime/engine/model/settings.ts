@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { ModelFolder } from './folder.ts';
+import { fromTheRoot, type ModelFolder } from './folder.ts';
 
 /** What the engine takes from config.json, generation_config.json and genai_config.json. */
 export type ModelSettings = {
@@ -52,6 +52,16 @@ const generationSchema = z.object({ eos_token_id: tokenIds.nullish() });
 const genaiSchema = z.object({
   model: z.object({ context_length: count.optional(), eos_token_id: tokenIds.nullish() }),
 });
+/** All that a configuration of ONNX Runtime GenAI has to say where there is no config.json: its builder writes none. */
+const wholeGenaiSchema = z.object({
+  model: z.object({
+    type: z.string(),
+    context_length: count,
+    vocab_size: count,
+    eos_token_id: tokenIds.nullish(),
+    decoder: z.object({ head_size: count }),
+  }),
+});
 
 /**
  * Reads a JSON file of a base model.
@@ -85,23 +95,57 @@ const windowOf = (config: z.infer<typeof configSchema>): number | undefined => {
   return used === false || everywhereElse ? undefined : (window ?? undefined);
 };
 
-/** Settings of a base model. The first file that names end tokens decides: generation, then GenAI, then model. */
+/** Architectures of which GenAI's configuration leaves out what answers depend on. */
+const untold: Readonly<Record<string, string>> = {
+  gemma2: 'windows and soft-capping of attention',
+  gemma3: 'windows of attention',
+  mistral: 'windows of attention',
+  phi3: 'positions of long texts',
+  phimoe: 'positions of long texts',
+};
+
+/** @throws MODEL_INVALID; MODEL_FILE_MISSING where GenAI's configuration is not enough */
+const settingsOfGenai = ({ folder }: ModelFolder, path: string): Omit<ModelSettings, 'eosIds'> => {
+  const { type, context_length, vocab_size, decoder } = readModelJson(path, wholeGenaiSchema).model;
+  if (Object.hasOwn(untold, type)) {
+    const what = `${path} does not say all of a ${type} (${untold[type]}), and config.json is neither in ${folder} nor in its parent folder`;
+    throw new AdaptletError('MODEL_FILE_MISSING', what, { advice: fromTheRoot });
+  }
+  return {
+    modelType: type,
+    contextLength: context_length,
+    vocabSize: vocab_size,
+    headSize: decoder.head_size,
+    shortPositions: undefined,
+    window: undefined,
+    softCapped: false,
+  };
+};
+
+const settingsOfConfig = (config: z.infer<typeof configSchema>): Omit<ModelSettings, 'eosIds'> => ({
+  modelType: config.model_type,
+  contextLength: config.max_position_embeddings,
+  vocabSize: config.vocab_size,
+  shortPositions: shortPositionsOf(config),
+  window: windowOf(config),
+  softCapped: (config.attn_logit_softcapping ?? 0) > 0,
+  headSize: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
+});
+
+/**
+ * Settings of a base model, of its config.json where it has one. The first file that names end tokens decides: generation,
+ * then GenAI, then model.
+ */
 export const readSettings = (model: ModelFolder): ModelSettings => {
-  const config = readModelJson(model.config, configSchema);
+  const config = model.config === undefined ? undefined : readModelJson(model.config, configSchema);
   const generation =
     model.generationConfig === undefined
       ? undefined
       : readModelJson(model.generationConfig, generationSchema);
   const genai = model.genaiConfig === undefined ? undefined : readModelJson(model.genaiConfig, genaiSchema);
-  const eosIds = generation?.eos_token_id ?? genai?.model.eos_token_id ?? config.eos_token_id ?? [];
-  return {
-    modelType: config.model_type,
-    contextLength: Math.min(config.max_position_embeddings, genai?.model.context_length ?? Infinity),
-    vocabSize: config.vocab_size,
-    shortPositions: shortPositionsOf(config),
-    window: windowOf(config),
-    softCapped: (config.attn_logit_softcapping ?? 0) > 0,
-    headSize: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
-    eosIds: new Set(eosIds),
-  };
+  const eosIds = generation?.eos_token_id ?? genai?.model.eos_token_id ?? config?.eos_token_id ?? [];
+  const own =
+    config === undefined ? settingsOfGenai(model, model.genaiConfig ?? '') : settingsOfConfig(config);
+  const contextLength = Math.min(own.contextLength, genai?.model.context_length ?? Infinity);
+  return { ...own, contextLength, eosIds: new Set(eosIds) };
 };

@@ -83,7 +83,7 @@ export class TextThread {
   }
 
   #run(
-    asked: DistributiveOmit<TextTask, 'modelDir' | 'vocabSize'>,
+    asked: DistributiveOmit<TextTask, 'model' | 'vocabSize'>,
     waiting: Waiting,
     signal: AbortSignal,
   ): Promise<unknown> {
@@ -95,7 +95,7 @@ export class TextThread {
       throw new AdaptletError('QUEUE_FULL', what, { retryAfterMs });
     }
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const job = { task: { ...asked, modelDir: model.folder, vocabSize }, ...waiting, resolve, reject };
+    const job = { task: { ...asked, model, vocabSize }, ...waiting, resolve, reject };
     // Whoever leaves while it runs does not take the thread along: it ends soon, and the next one needs it.
     const leave = (): void => {
       this.#waiting.remove(job);

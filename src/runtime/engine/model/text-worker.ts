@@ -1,10 +1,10 @@
 import { settle } from '../../../errors/across-threads.ts';
 import type { Prompt } from '../engine.ts';
-import { openModelFolder } from './folder.ts';
+import type { ModelFolder } from './folder.ts';
 import { type EncodedInput, openTextCodec, type TextCodec } from './tokenizer.ts';
 
 /** What is asked of the thread. `most`: tokens that are of use. */
-export type TextTask = { readonly modelDir: string; readonly vocabSize: number } & (
+export type TextTask = { readonly model: ModelFolder; readonly vocabSize: number } & (
   | { readonly kind: 'prompt'; readonly prompt: Prompt; readonly most: number }
   | { readonly kind: 'input'; readonly text: string; readonly limit: number }
 );
@@ -15,7 +15,7 @@ export type EncodedPrompt = { readonly count: number; readonly ids: Uint32Array 
 let codec: TextCodec | undefined;
 
 const run = (task: TextTask): EncodedPrompt | EncodedInput => {
-  codec ??= openTextCodec(openModelFolder(task.modelDir), task.vocabSize);
+  codec ??= openTextCodec(task.model, task.vocabSize);
   if (task.kind === 'input') return codec.encodeInput(task.text, task.limit);
   const ids = codec.encode(task.prompt);
   return { count: ids.length, ids: ids.length > task.most ? undefined : Uint32Array.from(ids) };

@@ -10,7 +10,7 @@ const folder = (file: object, config: object = {}) => {
   writeFileSync(tokenizer, JSON.stringify(file));
   writeFileSync(tokenizerConfig, JSON.stringify(config));
   const none = { generationConfig: undefined, genaiConfig: undefined, chatTemplate: undefined };
-  return { folder: path, graph: '', config: '', tokenizer, tokenizerConfig, ...none };
+  return { folder: path, graph: '', file: '', others: [], config: '', tokenizer, tokenizerConfig, ...none };
 };
 
 it('a token that must be a word by itself is refused: it would be found within words', () => {

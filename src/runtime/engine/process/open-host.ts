@@ -8,6 +8,7 @@ import type { EngineHost } from '../host/engine-host.ts';
 import { InferHost } from '../infer/infer-host.ts';
 import { openInferModel } from '../infer/infer-model.ts';
 import { readModelGraph } from '../model/folder.ts';
+import { findGraph } from '../model/graph-file.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { inputIds, isEncoder } from '../session/encoder-graph.ts';
 import type { Task } from '../tasks.ts';
@@ -37,7 +38,7 @@ const hasTokenizer = (folder: string): boolean =>
   [folder, dirname(folder)].some((place) => existsSync(join(place, 'tokenizer.json')));
 
 /**
- * What the base model in a folder does. Tensors: its graph takes no `input_ids`, and no tokenizer lies beside it. Embed: it gives
+ * What the base model does whose graph lies in a folder. Tensors: its graph takes no `input_ids`, and no tokenizer lies beside it. Embed: it gives
  * states of tokens or of a text. Everything else generates, or is refused when it is opened.
  */
 export const taskOf = (folder: string, graph: Pick<Graph, 'inputs' | 'outputs'>): Task => {
@@ -51,9 +52,10 @@ export const taskOf = (folder: string, graph: Pick<Graph, 'inputs' | 'outputs'>)
  */
 export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
   const options = { ...defaults, ...given };
-  const { modelDir } = options;
-  const graph = readModelGraph(modelDir);
-  switch (taskOf(modelDir, graph)) {
+  const { modelDir, modelFile } = options;
+  const path = findGraph(modelDir, modelFile);
+  const graph = readModelGraph(modelDir, modelFile);
+  switch (taskOf(dirname(path), graph)) {
     case 'generate':
       return new GenerateHost(await openGenerateModel(modelDir, graph, options), options);
     case 'embed':
