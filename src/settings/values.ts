@@ -15,6 +15,9 @@ const parsed = <T>(parse: (text: string) => T) =>
 /** A size in bytes, written as Kubernetes writes quantities. */
 export const bytes = parsed<number>(parseQuantity);
 
+/** The same, or `auto`. */
+export const bytesOrAuto = z.union([z.literal('auto'), bytes]);
+
 /** A length of time in milliseconds, written as Go writes durations. */
 export const duration = parsed<Millis>(parseDuration);
 

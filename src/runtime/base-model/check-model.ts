@@ -14,9 +14,12 @@ import { sitesOf } from '../engine/onnx/inject.ts';
 import { lengthUseOf } from '../engine/onnx/lengths.ts';
 import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
 import { joinPositionTables } from '../engine/onnx/position-tables.ts';
+import { cacheEntries } from '../engine/onnx/quantised-cache.ts';
 import { elementTypeOf } from '../engine/ort/tensor.ts';
+import { availableMemory } from '../engine/process/available-memory.ts';
 import { taskOf } from '../engine/process/open-host.ts';
 import { limitsOf } from '../engine/proofs/limits.ts';
+import { kvPlanOf } from '../engine/schedule/kv-budget.ts';
 import { openOnFirst } from '../engine/session/choose-provider.ts';
 import { embeddingOutput, readEncoderInputs, readEncoderOutputs } from '../engine/session/encoder-graph.ts';
 import { type CacheShape, tokenBytes } from '../engine/session/kv-cache.ts';
@@ -37,6 +40,7 @@ export type CheckedPlace = {
 export type CheckSettings = Pick<
   Settings,
   | 'kvMemory'
+  | 'kvPrecision'
   | 'adapterMemory'
   | 'batchMemory'
   | 'maxConcurrent'
@@ -124,23 +128,43 @@ export const checkModel = async (place: CheckedPlace, settings: CheckSettings): 
     found.lora = { modules: [...new Set(sites.map(kindOf))].sort(), sites: sites.length };
   const cacheShape =
     task === 'generate'
-      ? attempt(() => decoderOf(graph, config, found))
+      ? attempt(() => decoderOf(graph, config, { found, settings }))
       : (attempt(() => checkEncoder(graph, model, settings)), undefined);
   found.memory = memoryNeedOf({
     settings,
     modelBytes: found.modelBytes,
     precision: facts.precision,
     features: (sites ?? []).reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures, 0),
-    ...(cacheShape === undefined
-      ? {}
-      : {
-          kv: {
-            bytesPerToken: tokenBytes(cacheShape),
-            tokens: Math.min(found.contextLength ?? contextLength, rowTokens(cacheShape, settings.kvMemory)),
-          },
-        }),
+    ...(cacheShape === undefined ? {} : { kv: kvOf(cacheShape, settings, { found, contextLength }) }),
   });
   return found;
+};
+
+/** Keys and values as the engine would plan them here, now. */
+const kvOf = (
+  shape: CacheShape,
+  { kvMemory, kvPrecision: precision, adapterMemory, batchMemory, maxConcurrent: requests }: CheckSettings,
+  { found, contextLength }: { readonly found: Found; readonly contextLength: number },
+) => {
+  const plan = kvPlanOf(
+    {
+      budgetBytes: kvMemory === 'auto' ? undefined : kvMemory,
+      precision,
+      available: availableMemory(),
+      besideBytes: adapterMemory + batchMemory,
+      requests,
+    },
+    { shape, contextLength, weightBytes: found.modelBytes ?? 0 },
+  );
+  const { budgetBytes, because } = plan;
+  if (because !== undefined)
+    found.warnings.push(`keys and values are stored as ${plan.precision}: ${because}`);
+  const planned = { ...shape, element: plan.precision };
+  return {
+    budgetBytes,
+    bytesPerToken: tokenBytes(planned),
+    tokens: Math.min(found.contextLength ?? contextLength, rowTokens(planned, budgetBytes)),
+  };
 };
 
 const weightsOf = async (
@@ -185,7 +209,7 @@ const providerOf = async (settings: CheckSettings, found: Found): Promise<string
 const decoderOf = (
   graph: Graph,
   { headSize, contextLength, shortPositions }: ModelSettings,
-  found: Found,
+  { found, settings }: { readonly found: Found; readonly settings: CheckSettings },
 ): CacheShape => {
   const joined = joinPositionTables(graph);
   const base = readGraph(gatherLogitsRows(joined?.model ?? graph.model));
@@ -194,6 +218,7 @@ const decoderOf = (
     graph.nodes.filter(({ opType }) => opType === 'GroupQueryAttention').flatMap(({ outputs }) => outputs),
   );
   const inPlace = cache.every(({ present }) => made.has(present));
+  if (settings.kvPrecision === 'int8') cacheEntries(base);
   const limits = limitsOf(lengthUseOf(base, joined?.tables), {
     inPlace,
     contextLength,

@@ -17,13 +17,13 @@ export type MemoryNeed = {
 };
 
 export type MemoryInput = {
-  readonly settings: Pick<Settings, 'kvMemory' | 'adapterMemory' | 'batchMemory' | 'maxConcurrent'>;
+  readonly settings: Pick<Settings, 'adapterMemory' | 'batchMemory' | 'maxConcurrent'>;
   readonly modelBytes: number;
   readonly precision: string;
   /** In and out features of all linears that LoRA reaches. */
   readonly features: number;
   /** Of decoders. */
-  readonly kv?: { readonly bytesPerToken: number; readonly tokens: number };
+  readonly kv?: { readonly budgetBytes: number; readonly bytesPerToken: number; readonly tokens: number };
 };
 
 /** RAM of the weights over their bytes in the model, measured: docs/adr/0045. */
@@ -39,9 +39,9 @@ const maxRankIn = (budget: number, rows: number, features: number): number => {
 };
 
 export const memoryNeedOf = ({ settings, modelBytes, precision, features, kv }: MemoryInput): MemoryNeed => {
-  const { adapterMemory: adapterBytes, batchMemory, kvMemory, maxConcurrent } = settings;
+  const { adapterMemory: adapterBytes, batchMemory, maxConcurrent } = settings;
   const weightsBytes = Math.round(modelBytes * (packedRatios[precision] ?? plainRatio));
-  const kvBytes = kv === undefined ? 0 : kvMemory;
+  const kvBytes = kv?.budgetBytes ?? 0;
   const batchBytes = kv === undefined ? 0 : batchMemory;
   return {
     weightsBytes,

@@ -1,6 +1,5 @@
 import { applyEdit, type Graph, integerAttribute, readGraph } from './graph.ts';
-import { attributeField, nodeField } from './schema.ts';
-import { contentOf, readFields, textOf } from './wire.ts';
+import { withoutAttributes } from './messages.ts';
 
 /** Lets a kernel round activations, to 8 bits at level 4. */
 const accuracyLevel = 'accuracy_level';
@@ -31,18 +30,7 @@ export const withExactActivations = (model: Buffer): Buffer => {
   const nodes = new Map(
     graph.nodes
       .filter(({ opType }) => opType === 'MatMulNBits')
-      .map((node) => {
-        const kept = readFields(node.bytes).filter((field) => {
-          if (field.number !== nodeField.attribute) return true;
-          const attribute = contentOf(node.bytes, field);
-          const name = readFields(attribute).find(({ number }) => number === attributeField.name);
-          return name === undefined || textOf(attribute, name) !== accuracyLevel;
-        });
-        return [
-          node,
-          [Buffer.concat(kept.map(({ start, end }) => node.bytes.subarray(start, end)))],
-        ] as const;
-      }),
+      .map((node) => [node, [withoutAttributes(node.bytes, [accuracyLevel])]] as const),
   );
   if (nodes.size === 0) return model;
   return applyEdit(graph, {
