@@ -52,6 +52,20 @@ describe('the status of a node', () => {
     ]);
   });
 
+  it('says how many requests of how many tokens it has room for', () => {
+    const keysAndValues = {
+      precision: 'int8',
+      bytesPerToken: 11_520n,
+      budgetBytes: 67_108_864n,
+      requests: 8,
+      tokens: 704,
+    };
+    const status = StatusResponse.fromPartial({ engine: 'ready', keysAndValues });
+    expect(renderStatus(status)).toContain(
+      '\nthis node runs 8 requests of 704 tokens at once (keys and values: int8, 11,520 bytes per token, 64 MiB)\n',
+    );
+  });
+
   it('says what the base model may not do, which is nothing wrong with the node', () => {
     const limited = StatusResponse.fromPartial({
       engine: 'ready',

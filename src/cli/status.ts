@@ -5,6 +5,7 @@ import {
   type Rollout,
   StatusResponse,
 } from '../gen/adaptlet/inference/v1/admin.ts';
+import { kvText } from '../runtime/admin/kv-text.ts';
 import { abReport, type Compared } from './ab-report.ts';
 import { type AdminOptions, callAdmin, withAdminOptions } from './admin-client.ts';
 import { mirrorText, takenText, whereOf } from './rollout-text.ts';
@@ -129,6 +130,12 @@ const shortageLines = ({ shortages }: StatusResponse): string[] =>
       `limited by ${flag}: ${effect}; up to ${mebibytes(neededBytes)} were wanted at a time, it is ${mebibytes(budgetBytes)}`,
   );
 
+/** What the node has room for. */
+const roomLines = ({ keysAndValues: kv }: StatusResponse): string[] =>
+  kv === undefined
+    ? []
+    : [kvText({ ...kv, bytesPerToken: Number(kv.bytesPerToken), budgetBytes: Number(kv.budgetBytes) })];
+
 /** The status as a person reads it. */
 export const renderStatus = (s: StatusResponse): string => {
   const parts = [
@@ -136,6 +143,7 @@ export const renderStatus = (s: StatusResponse): string => {
     ...modelLines(s.model),
     ...operatorLines(s),
     ...limitLines(s),
+    ...roomLines(s),
     `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,
     ...shortageLines(s),
     sourceLine(s),

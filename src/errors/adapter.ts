@@ -301,6 +301,12 @@ export const adapterErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
+  ADAPTER_BEYOND_INT8: {
+    summary: 'With the adapter, keys and values are larger than those that the node stores as int8.',
+    advice: 'Start the node with `--kv-precision float32`.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   SMOKE_TEST_FAILED: {
     summary: 'A smoke test of the adapter did not give the expected answer in time.',
     advice:

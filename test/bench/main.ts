@@ -8,6 +8,7 @@ import { control } from './control.ts';
 import { fairness } from './fairness.ts';
 import { image } from './image.ts';
 import { judgeBench } from './judge.ts';
+import { kvPrecision } from './kv-precision.ts';
 import { many } from './many.ts';
 import { memory } from './memory.ts';
 import { mixed } from './mixed.ts';
@@ -40,6 +41,7 @@ const benches: Record<string, () => Promise<Report>> = {
   providers,
   sampling,
   prefix,
+  'kv-precision': kvPrecision,
   peers,
 };
 

@@ -48,7 +48,10 @@ export class UninjectedGraph {
   newCache(capacity: number): KvCache {
     const [first] = this.#pasts;
     const kvHeads = Number(this.#session.inputs.find(({ name }) => name === first)?.shape[1]);
-    return new InPlaceCache({ entries: this.#pasts.length, kvHeads, headSize: this.#headSize }, capacity);
+    return new InPlaceCache(
+      { entries: this.#pasts.length, kvHeads, headSize: this.#headSize, element: 'float32' },
+      capacity,
+    );
   }
 
   async step(ids: readonly number[], cache: KvCache): Promise<void> {

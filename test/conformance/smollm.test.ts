@@ -35,6 +35,15 @@ describe.skipIf(real === undefined)('SmolLM2-135M int4 (ADAPTLET_MODELS or ../sh
     expect(sameBits(await allLogits(withLora(lora), ids), exported)).toBe(true);
   });
 
+  it('has keys and values in int8, a quarter of the memory, with all its proofs', async () => {
+    const kv = { precision: 'int8', available: undefined, besideBytes: 0, requests: 8 } as const;
+    const int8 = await openModel(real?.modelDir ?? '', folder, { kv });
+    expect(int8.warnings).toEqual([]);
+    expect(int8.sessions.rowsTogether).toBe(true);
+    expect(int8.sessions.base.cacheBytes(1)).toBe(model.sessions.base.cacheBytes(1) / 4);
+    int8.sessions.release();
+  });
+
   it('answers a conversation in its chat template as the prompt of the task is written', () => {
     const messages = [{ role: 'user', content: 'Please ship 4 chairs to Maria in Lisbon.' }];
     const chat = model.codec.decode(model.codec.encode({ kind: 'chat', messages }));

@@ -22,6 +22,9 @@ volumes; `caCerts`: a ConfigMap, or empty. */}}
 - {name: ADAPTLET_ADAPTER_MEMORY, value: {{ .of.adapters.memory | quote }}}
 - {name: ADAPTLET_ADAPTER_DISK, value: {{ .of.adapters.disk | quote }}}
 - {name: ADAPTLET_THREADS, value: {{ .of.threads | toString | quote }}}
+{{- if ne .of.kvPrecision "auto" }}
+- {name: ADAPTLET_KV_PRECISION, value: {{ .of.kvPrecision | quote }}}
+{{- end }}
 - {name: ADAPTLET_LOG_LEVEL, value: {{ .root.Values.logLevel | quote }}}
 {{- end }}
 

@@ -55,7 +55,7 @@ const memoryLines = (memory: MemoryNeed): string[] => {
       'keys and values',
       kvBytesPerToken === undefined
         ? undefined
-        : `${count(kvBytesPerToken)} bytes a token; --kv-memory ${sizeText(memory.kvBytes)} holds a request of ${count(kvTokens ?? 0)} tokens`,
+        : `${count(kvBytesPerToken)} bytes a token; ${sizeText(memory.kvBytes)} (--kv-memory) hold a request of ${count(kvTokens ?? 0)} tokens`,
     ),
     ...line('', wanted === undefined ? undefined : wantedText(wanted, memory)),
     ...line(

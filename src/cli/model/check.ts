@@ -16,6 +16,7 @@ import { imageOf, type RegistryFlags, registryOptionsOf, withRegistryFlags } fro
 const schema = settingsSchema.pick({
   adapterMemory: true,
   kvMemory: true,
+  kvPrecision: true,
   batchMemory: true,
   maxConcurrent: true,
   threads: true,

@@ -1,7 +1,7 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { ManifestProblem } from '../../api/parse.ts';
-import type { Limit } from '../engine/engine.ts';
+import type { KvRoom, Limit } from '../engine/engine.ts';
 import type { AdapterView } from '../residency/adapter-view.ts';
 
 /** A rollout as people see it: what was decided, and what this runtime does with it. */
@@ -75,6 +75,8 @@ export type ProviderView = {
 };
 
 export type RuntimeStatus = ProviderView & {
+  /** Absent until the base model was loaded, and where it does not generate. */
+  readonly keysAndValues?: KvRoom;
   readonly version: string;
   readonly instance: string;
   readonly uptimeMs: number;

@@ -16,10 +16,13 @@ import { sitesOf } from '../engine/onnx/inject.ts';
 import { lengthUseOf } from '../engine/onnx/lengths.ts';
 import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
 import { joinPositionTables } from '../engine/onnx/position-tables.ts';
+import { cacheEntries } from '../engine/onnx/quantised-cache.ts';
 import { checkSoftCapping } from '../engine/onnx/soft-capping.ts';
 import { elementTypeOf } from '../engine/ort/tensor.ts';
+import { availableMemory } from '../engine/process/available-memory.ts';
 import { taskOf } from '../engine/process/open-host.ts';
 import { limitsOf } from '../engine/proofs/limits.ts';
+import { kvPlanOf } from '../engine/schedule/kv-budget.ts';
 import { openOnFirst } from '../engine/session/choose-provider.ts';
 import { embeddingOutput, readEncoderInputs, readEncoderOutputs } from '../engine/session/encoder-graph.ts';
 import { type CacheShape, tokenBytes } from '../engine/session/kv-cache.ts';
@@ -42,6 +45,7 @@ export type CheckedPlace = {
 export type CheckSettings = Pick<
   Settings,
   | 'kvMemory'
+  | 'kvPrecision'
   | 'adapterMemory'
   | 'batchMemory'
   | 'maxConcurrent'
@@ -139,18 +143,16 @@ export const checkModel = async (
   if (sites !== undefined)
     found.lora = { modules: [...new Set(sites.map(kindOf))].sort(), sites: sites.length };
   const cache =
-    task === 'generate' && !isForeign ? attempt(() => decoderOf(graph, config, found)) : undefined;
+    task === 'generate' && !isForeign
+      ? attempt(() => decoderOf(graph, config, { found, settings }))
+      : undefined;
   if (task === 'embed') attempt(() => checkEncoder(graph, model, settings));
   found.memory = memoryNeedOf({
     settings,
     modelBytes: found.modelBytes,
     precision: facts.precision,
     features: (sites ?? []).reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures, 0),
-    ...(cache === undefined
-      ? {}
-      : {
-          kv: kvOf(cache, found.contextLength ?? contextLength, settings, wanted),
-        }),
+    ...(cache === undefined ? {} : { kv: kvOf(cache, settings, { found, contextLength, wanted }) }),
   });
   return found;
 };
@@ -206,15 +208,35 @@ type Cache = { readonly shape: CacheShape; readonly inPlace: boolean };
 /** Tokens of a request that is of a usual length. */
 const usualTokens = 2048;
 
+/** Keys and values as the engine would plan them here, now. */
 const kvOf = (
   { shape, inPlace }: Cache,
-  contextLength: number,
-  { kvMemory, maxConcurrent }: CheckSettings,
-  { requests = inPlace ? maxConcurrent : 1, tokens = usualTokens }: Partial<Wanted>,
+  { kvMemory, kvPrecision: precision, adapterMemory, batchMemory, maxConcurrent }: CheckSettings,
+  {
+    found,
+    contextLength: most,
+    wanted: { requests = inPlace ? maxConcurrent : 1, tokens = usualTokens },
+  }: { readonly found: Found; readonly contextLength: number; readonly wanted: Partial<Wanted> },
 ) => {
-  const bytesPerToken = tokenBytes(shape) * (inPlace ? 1 : 2);
-  const room = inPlace ? rowTokens(shape, kvMemory) : Math.floor(kvMemory / bytesPerToken);
+  const contextLength = found.contextLength ?? most;
+  const plan = kvPlanOf(
+    {
+      budgetBytes: kvMemory === 'auto' ? undefined : kvMemory,
+      precision,
+      available: availableMemory(),
+      besideBytes: adapterMemory + batchMemory,
+      requests: maxConcurrent,
+    },
+    { shape, contextLength, weightBytes: found.modelBytes ?? 0 },
+  );
+  const { budgetBytes, because } = plan;
+  if (because !== undefined)
+    found.warnings.push(`keys and values are stored as ${plan.precision}: ${because}`);
+  const planned = { ...shape, element: plan.precision };
+  const bytesPerToken = tokenBytes(planned) * (inPlace ? 1 : 2);
+  const room = inPlace ? rowTokens(planned, budgetBytes) : Math.floor(budgetBytes / bytesPerToken);
   return {
+    budgetBytes,
     bytesPerToken,
     together: inPlace,
     tokens: Math.min(contextLength, room),
@@ -226,7 +248,7 @@ const kvOf = (
 const decoderOf = (
   graph: Graph,
   { headSize, contextLength, shortPositions, window, softCapped }: ModelSettings,
-  found: Found,
+  { found, settings }: { readonly found: Found; readonly settings: CheckSettings },
 ): Cache => {
   if (softCapped) checkSoftCapping(graph);
   const joined = joinPositionTables(graph);
@@ -236,6 +258,7 @@ const decoderOf = (
     graph.nodes.filter(({ opType }) => opType === 'GroupQueryAttention').flatMap(({ outputs }) => outputs),
   );
   const inPlace = cache.every(({ present }) => made.has(present));
+  if (settings.kvPrecision === 'int8') cacheEntries(base);
   const limits = limitsOf(lengthUseOf(base, joined?.tables), {
     inPlace,
     contextLength,

@@ -20,13 +20,19 @@ describe('what a graph says of its model', () => {
 });
 
 describe('what a model needs', () => {
-  const settings = { kvMemory: 1000, adapterMemory: 2000, batchMemory: 1_000_000, maxConcurrent: 4 };
+  const settings = { adapterMemory: 2000, batchMemory: 1_000_000, maxConcurrent: 4 };
   const input = { settings, modelBytes: 100, precision: 'int4', features: 1000 };
 
   it('is its packed weights and the budgets', () => {
     const need = memoryNeedOf({
       ...input,
-      kv: { bytesPerToken: 10, tokens: 100, together: true, wanted: { requests: 4, tokens: 50 } },
+      kv: {
+        budgetBytes: 1000,
+        bytesPerToken: 10,
+        tokens: 100,
+        together: true,
+        wanted: { requests: 4, tokens: 50 },
+      },
     });
     expect(need).toMatchObject({ weightsBytes: 140, totalBytes: 140 + 1000 + 2000 + 1_000_000 });
     // 4 rows of 1000 features of 4 bytes are 16,000 bytes a rank: 62 fit, and ranks are powers of two.
@@ -36,7 +42,8 @@ describe('what a model needs', () => {
   });
 
   it('has no memory for shared steps where requests run one by one', () => {
-    const kv = { bytesPerToken: 10, tokens: 100, together: false, wanted: { requests: 1, tokens: 50 } };
+    const wanted = { requests: 1, tokens: 50 };
+    const kv = { budgetBytes: 1000, bytesPerToken: 10, tokens: 100, together: false, wanted };
     const need = memoryNeedOf({ ...input, kv });
     expect(need).toMatchObject({ kvBytes: 1000, batchBytes: 0 });
     expect(need.maxRankTogether).toBeUndefined();

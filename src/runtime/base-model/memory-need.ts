@@ -22,13 +22,14 @@ export type MemoryNeed = {
 export type Wanted = { readonly requests: number; readonly tokens: number };
 
 export type MemoryInput = {
-  readonly settings: Pick<Settings, 'kvMemory' | 'adapterMemory' | 'batchMemory' | 'maxConcurrent'>;
+  readonly settings: Pick<Settings, 'adapterMemory' | 'batchMemory' | 'maxConcurrent'>;
   readonly modelBytes: number;
   readonly precision: string;
   /** In and out features of all linears that LoRA reaches. */
   readonly features: number;
   /** Of decoders. */
   readonly kv?: {
+    readonly budgetBytes: number;
     readonly bytesPerToken: number;
     readonly tokens: number;
     /** Requests share steps. */
@@ -58,9 +59,9 @@ const wantedOf = ({
 });
 
 export const memoryNeedOf = ({ settings, modelBytes, precision, features, kv }: MemoryInput): MemoryNeed => {
-  const { adapterMemory: adapterBytes, batchMemory, kvMemory, maxConcurrent } = settings;
+  const { adapterMemory: adapterBytes, batchMemory, maxConcurrent } = settings;
   const weightsBytes = Math.round(modelBytes * (packedRatios[precision] ?? plainRatio));
-  const kvBytes = kv === undefined ? 0 : kvMemory;
+  const kvBytes = kv?.budgetBytes ?? 0;
   const batchBytes = kv?.together === true ? batchMemory : 0;
   return {
     weightsBytes,

@@ -10,14 +10,14 @@ const inMebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)}Mi`
 export const serveFlags = (
   model: string,
   { graph, memory, refusals }: ModelCheck,
-  settings: Pick<CheckSettings, 'kvMemory' | 'maxConcurrent'>,
+  settings: Pick<CheckSettings, 'maxConcurrent'>,
 ): readonly string[] => {
   if (refusals.length > 0) return [];
   const { wanted } = memory ?? {};
   return [
     `--model ${model}`,
     ...(graph?.reason === 'named' ? [`--model-file ${graph.file}`] : []),
-    ...(wanted !== undefined && wanted.kvBytes > settings.kvMemory
+    ...(memory !== undefined && wanted !== undefined && wanted.kvBytes > memory.kvBytes
       ? [`--kv-memory ${inMebibytes(wanted.kvBytes)}`]
       : []),
     ...(wanted !== undefined && wanted.requests > settings.maxConcurrent

@@ -53,6 +53,12 @@ describe('readSettings', () => {
     ]);
   });
 
+  it('takes a size for keys and values, or lets the machine decide', () => {
+    expect(readSettings(least, {}, '/')).toMatchObject({ kvMemory: 'auto', kvPrecision: 'auto' });
+    const given = { ...least, kvMemory: '1Gi', kvPrecision: 'int8' };
+    expect(readSettings(given, {}, '/')).toMatchObject({ kvMemory: 2 ** 30, kvPrecision: 'int8' });
+  });
+
   it.each([
     ['256Mi', 268_435_456],
     ['1Gi', 1_073_741_824],
@@ -70,6 +76,9 @@ describe('readSettings', () => {
     [{ ...least, logLevel: 'loud' }, '--log-level'],
     [{ ...least, oneAdapter: 'yes' }, '--one-adapter'],
     [{ ...least, evictionPolicy: 'fifo' }, '--eviction-policy'],
+    [{ ...least, kvMemory: 'much' }, '--kv-memory'],
+    [{ ...least, kvPrecision: 'int4' }, '--kv-precision'],
+    [{ ...least, kvPrecision: 'float16' }, 'take int8'],
   ])('refuses %j and names the setting', (flags, words) => {
     const read = () => readSettings(flags, {}, '/');
     expect(read).toThrow(words);

@@ -13,6 +13,14 @@ import {
 import { evictionPolicyNames } from '../residency/eviction-policies.ts';
 import type { Automatic, Choice, Chosen } from './choose.ts';
 
+/** float16 is what people ask for that know GPUs. */
+const kvPrecision = z.enum(['auto', 'float32', 'int8'], {
+  error: ({ input }) =>
+    input === 'float16'
+      ? 'ONNX Runtime would convert all keys and values at every step on the CPU; take int8, which is smaller and faster, or float32'
+      : undefined,
+});
+
 /**
  * Every setting of `adaptlet serve`. A setting `someName` is the flag `--some-name` and the environment variable
  * `ADAPTLET_SOME_NAME`; the flag wins. docs/reference/configuration.md is generated from this.
@@ -177,10 +185,10 @@ export const settingsSchema = z.object({
     .describe(
       'Requests that are generated at the same time: rows that decode together, whatever their adapters.',
     ),
-  kvMemory: bytes
-    .prefault('512Mi')
+  kvMemory: orAuto(bytes)
+    .prefault('auto')
     .describe(
-      'Memory for keys and values, copies included. A request starts when its prompt and some tokens fit, and waits again when those that run grow beyond the memory; `adaptlet status` says when requests waited for that. The rest keeps what prompts and answers began with.',
+      'Memory for keys and values, copies included. A request starts when its prompt and some tokens fit, and waits again when those that run grow beyond the memory; `adaptlet status` says when requests waited for that. The rest keeps what prompts and answers began with. auto: what the limit of the container leaves beside the base model and the other budgets, or half of what the machine leaves; as much as all requests can use, and 512Mi at least where there is so much.',
     ),
   prefixCache: z
     .enum(['true', 'false'])
@@ -188,6 +196,11 @@ export const settingsSchema = z.object({
     .transform((text) => text === 'true')
     .describe(
       'What a prompt begins with is computed once for all requests of a tenant with the same adapter, while kvMemory has room: an earlier turn of a conversation, a system prompt. false: each request computes all of it.',
+    ),
+  kvPrecision: kvPrecision
+    .prefault('auto')
+    .describe(
+      'How keys and values are stored. float32: as the model computes them. int8: a quarter of the memory, of which answers become a little different; only where the model passes a comparison at its first start. auto: float32, unless with `kvMemory` auto the machine would have no room for a request of 2,048 tokens then; the start and `adaptlet status` say what it is.',
     ),
   batchMemory: orAuto(bytes)
     .prefault('auto')

@@ -32,10 +32,23 @@ export type EngineInfo = CompileTarget & {
   readonly task: Task;
   /** Of the task `generate`. */
   readonly room?: PromptRoom;
+  readonly kv?: KvRoom;
   /** Of the task `embed`. */
   readonly encoder?: EncoderInfo;
   /** Of the task `infer`. */
   readonly tensors?: TensorsInfo;
+};
+
+/** How keys and values are stored, and for how many tokens there is memory. */
+export type KvRoom = {
+  readonly precision: 'float32' | 'int8';
+  readonly bytesPerToken: number;
+  readonly budgetBytes: number;
+  /** Requests that run at the same time, and the tokens of prompt and answer that each may have then. */
+  readonly requests: number;
+  readonly tokens: number;
+  /** Why it is not float32 though nobody said so; '' where it was said. */
+  readonly because: string;
 };
 
 /** Tokens of prompt and answer that there is room for. */
@@ -160,6 +173,8 @@ export type ProbeResult = {
   readonly finite: boolean;
   /** Largest absolute difference between the logits with and without the adapter. 0: no effect, bit for bit. */
   readonly maxDifference: number;
+  /** Share of the keys and values of the fixed input that do not fit int8; absent where they are stored as float32. */
+  readonly clipped?: number;
 };
 
 /** A budget of memory that kept requests from running together. */

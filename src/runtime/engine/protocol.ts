@@ -21,8 +21,10 @@ export type StartOptions = {
   readonly requireProvider?: boolean;
   readonly maxConcurrent: number;
   readonly maxQueue: number;
-  /** Memory for keys and values. Absent: 512 MiB. */
-  readonly kvBudgetBytes?: number;
+  /** Memory for keys and values of the requests that run. Absent: as the machine allows. */
+  readonly kvBudgetBytes?: number | undefined;
+  /** How they are stored. Absent: auto, which is float32 unless that leaves hardly any room. */
+  readonly kvPrecision?: 'auto' | 'float32' | 'int8';
   /** Keys and values of what prompts begin with are used again within a scope. Absent: they are. */
   readonly prefixCache?: boolean;
   /** Memory for copies of the adapters that decode together. Absent: 256 MiB. */

@@ -14,6 +14,8 @@ it.each([
   [{ finite: true, maxDifference: 0 }, 'ADAPTER_NO_EFFECT'],
   [{ finite: false, maxDifference: 0.5 }, 'ADAPTER_PROBE_NOT_FINITE'],
   [{ finite: true, maxDifference: Number.NaN }, 'ADAPTER_PROBE_NOT_FINITE'],
+  [{ finite: true, maxDifference: 0.5, clipped: 0.01 }, 'none'],
+  [{ finite: true, maxDifference: 0.5, clipped: 0.02 }, 'ADAPTER_BEYOND_INT8'],
 ])('the probe %o is judged %s', async (probe, verdict) => {
   expect(await codeOf(() => judgeProbe(probe, 'team/a', validation))).toBe(verdict);
 });

@@ -15,7 +15,10 @@ export const verdictKey = (digest: Digest, info: EngineInfo, validation: Validat
   return [digest, info.graphDigest, info.engineVersion, tests].join(' ');
 };
 
-/** @throws ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT */
+/** Keys and values beyond int8, as a share, from which on answers are others (docs/adr/0044). */
+const maxClipped = 0.01;
+
+/** @throws ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT, ADAPTER_BEYOND_INT8 */
 export const judgeProbe = (probe: ProbeResult, engineName: string, validation: Validation): void => {
   if (!probe.finite || !Number.isFinite(probe.maxDifference)) {
     throw new AdaptletError(
@@ -27,6 +30,13 @@ export const judgeProbe = (probe: ProbeResult, engineName: string, validation: V
     throw new AdaptletError(
       'ADAPTER_NO_EFFECT',
       `${engineName}: the probe gave the same values as the base model, bit for bit`,
+    );
+  }
+  const { clipped = 0 } = probe;
+  if (clipped > maxClipped) {
+    throw new AdaptletError(
+      'ADAPTER_BEYOND_INT8',
+      `${engineName}: ${(100 * clipped).toFixed(1)} % of its keys and values are beyond what int8 stands for on this node`,
     );
   }
 };
@@ -111,7 +121,7 @@ const runSmokeTest = async (
 
 /**
  * Probe and smoke tests of an adapter that is loaded.
- * @throws ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT, SMOKE_TEST_FAILED, and those of the engine, which are no verdict
+ * @throws ADAPTER_PROBE_NOT_FINITE, ADAPTER_NO_EFFECT, ADAPTER_BEYOND_INT8, SMOKE_TEST_FAILED, and those of the engine, which are no verdict
  */
 export const examine = async (
   examiner: Examiner,

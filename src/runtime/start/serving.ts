@@ -1,7 +1,7 @@
 import { errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { ModelView, ProviderView } from '../admin/views.ts';
 import { modelText } from '../base-model/model-state.ts';
-import type { Engine, EngineInfo } from '../engine/engine.ts';
+import type { Engine, EngineInfo, KvRoom } from '../engine/engine.ts';
 import type { Cards } from '../serving/cards.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import type { DataPath } from '../serving/data-path.ts';
@@ -44,7 +44,7 @@ export const readinessOf = ({
 /** What the engine says of the base model; empty until it was loaded for the first time. */
 export const identityOf = (
   engine: Pick<Engine, 'info'>,
-): ProviderView & { readonly baseDigest: EngineInfo['baseDigest'] | '' } => {
+): ProviderView & { readonly baseDigest: EngineInfo['baseDigest'] | ''; readonly kv?: KvRoom } => {
   try {
     return engine.info();
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { SplitResource } from '../../plan/resources.ts';
 import type { ProviderView, RolloutView, RuntimeStatus } from '../admin/views.ts';
 import type { EngineClient } from '../engine/client/client.ts';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, EngineInfo } from '../engine/engine.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { DecidedRollout, PlanSource } from '../plan-source/plan-source.ts';
 import type { Residency } from '../residency/manager.ts';
@@ -18,7 +18,7 @@ export type StatusParts = {
   readonly uptimeMs: () => number;
   readonly baseModel: string;
   readonly model: () => RuntimeStatus['model'];
-  readonly identity: () => ProviderView & Pick<RuntimeStatus, 'baseDigest'>;
+  readonly identity: () => ProviderView & Pick<RuntimeStatus, 'baseDigest'> & Pick<EngineInfo, 'kv'>;
   readonly disk: () => RuntimeStatus['disk'];
   readonly engine: Engine & Pick<EngineClient, 'now'>;
   readonly residency: Residency;
@@ -38,7 +38,7 @@ export class StatusReport {
 
   now(): RuntimeStatus {
     const p = this.#parts;
-    const { executionProvider, refusedProviders, operators, limits, baseDigest } = p.identity();
+    const { executionProvider, refusedProviders, operators, limits, baseDigest, kv } = p.identity();
     const { budgetBytes, usedBytes, limit } = p.residency.usage();
     return {
       version: p.version,
@@ -52,6 +52,7 @@ export class StatusReport {
       refusedProviders,
       operators,
       limits,
+      ...(kv === undefined ? {} : { keysAndValues: kv }),
       memory: { budgetBytes, usedBytes },
       shortages: [...(limit === undefined ? [] : [limit]), ...(p.engine.now?.limits ?? [])],
       disk: p.disk(),

@@ -6,11 +6,10 @@ import {
   type GenerateHostOptions,
 } from '../../../src/runtime/engine/generate/generate-host.ts';
 import type { DecoderSessions } from '../../../src/runtime/engine/graphs/decoder-sessions.ts';
-import type { ProviderWish } from '../../../src/runtime/engine/session/choose-provider.ts';
 import { DecoderSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
 import { type Answer, request } from './engine.ts';
-import { openBase } from './open-model.ts';
+import { type OpenWish, openBase } from './open-model.ts';
 import { compileFor, scratch, tinyAdapters, tinyFolder } from './tiny.ts';
 
 /** Never ends before its length: the model's own end token is not drawn. */
@@ -69,11 +68,12 @@ export class TestHost {
 
   static async open(
     modelDir: string,
-    options: Partial<GenerateHostOptions> & ProviderWish = {},
+    options: Partial<GenerateHostOptions> & OpenWish = {},
     cacheDir = scratch(),
   ): Promise<TestHost> {
-    const { executionProviders = [], requireProvider = false } = options;
-    const base = await openBase(modelDir, cacheDir, { executionProviders, requireProvider });
+    const { executionProviders = [], requireProvider = false, kv } = options;
+    const wish = { executionProviders, requireProvider, ...(kv === undefined ? {} : { kv }) };
+    const base = await openBase(modelDir, cacheDir, wish);
     const host = new GenerateHost(base, {
       adapterBudgetBytes: 64 << 20,
       maxConcurrent: 8,
@@ -93,7 +93,7 @@ export class TestHost {
   /** The same with the tiny model's adapters. */
   static async tiny(
     modelDir: string,
-    options: Partial<GenerateHostOptions> & ProviderWish = {},
+    options: Partial<GenerateHostOptions> & OpenWish = {},
     cacheDir = scratch(),
   ): Promise<TestHost> {
     const test = await TestHost.open(modelDir, options, cacheDir);

@@ -11,6 +11,7 @@ import { readModelGraph } from '../../../src/runtime/engine/model/folder.ts';
 import { Mutex } from '../../../src/runtime/engine/mutex.ts';
 import { NativeMemory } from '../../../src/runtime/engine/ort/memory.ts';
 import { OrtTensor } from '../../../src/runtime/engine/ort/tensor.ts';
+import type { KvWish } from '../../../src/runtime/engine/schedule/kv-budget.ts';
 import type { ProviderWish } from '../../../src/runtime/engine/session/choose-provider.ts';
 import type { DecoderSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
@@ -20,11 +21,14 @@ export type OpenModel = GenerateModel & {
   readonly warnings: readonly string[];
 };
 
+/** What it is to run on, and how its keys and values are stored. */
+export type OpenWish = ProviderWish & { readonly kv?: KvWish };
+
 /** Opens a base model in this process, as the engine process does, with what it warns of. */
 export const openBase = async (
   modelDir: string,
   cacheDir: string,
-  wish: ProviderWish = {},
+  wish: OpenWish = {},
   doing: (what: string) => void = () => undefined,
 ): Promise<GenerateModel & Pick<OpenModel, 'warnings'>> => {
   const warnings: string[] = [];
@@ -44,7 +48,7 @@ export const openBase = async (
 export const openModel = async (
   modelDir: string,
   cacheDir: string,
-  wish: ProviderWish = {},
+  wish: OpenWish = {},
   doing?: (what: string) => void,
 ): Promise<OpenModel> => {
   const base = await openBase(modelDir, cacheDir, wish, doing);

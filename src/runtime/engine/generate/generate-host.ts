@@ -9,6 +9,7 @@ import type {
   EngineLoad,
   GenerateEvent,
   GenerateInput,
+  KvRoom,
   ProbeResult,
   PromptRoom,
 } from '../engine.ts';
@@ -23,7 +24,7 @@ import { seededRandom } from '../random.ts';
 import { Candidates } from '../sampling/candidates.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
-import { compareLogits, probeLength, probeLogits } from '../session/probe.ts';
+import { compareLogits, type Probed, probe, probeLength } from '../session/probe.ts';
 import { Answer } from './answer.ts';
 import type { GenerateModel } from './generate-model.ts';
 import { RunningBatch } from './running-batch.ts';
@@ -66,7 +67,7 @@ export class GenerateHost implements EngineHost {
   readonly #leaving = new Map<number, AbortController>();
   /** Rank 0 at every site: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
-  #probeOfBase: Float32Array | undefined;
+  #probeOfBase: Probed | undefined;
 
   constructor(model: GenerateModel, options: GenerateHostOptions) {
     const { sessions, info } = model;
@@ -107,7 +108,22 @@ export class GenerateHost implements EngineHost {
   }
 
   get info(): EngineInfo {
-    return { ...this.#model.info, room: this.#room };
+    return { ...this.#model.info, room: this.#room, kv: this.#kvRoom() };
+  }
+
+  #kvRoom(): KvRoom {
+    const { sessions, kv } = this.#model;
+    const { base, rowsTogether } = sessions;
+    const { kvBudgetBytes: budgetBytes, maxConcurrent } = this.#options;
+    const requests = rowsTogether ? maxConcurrent : 1;
+    return {
+      precision: base.cacheShape.element,
+      bytesPerToken: base.cacheBytes(1),
+      budgetBytes,
+      requests,
+      tokens: Math.min(this.#room.tokens, base.tokensIn(Math.floor(budgetBytes / requests))),
+      because: kv.because ?? '',
+    };
   }
 
   async load(name: string, file: string): Promise<{ readonly bytes: number; readonly ms: number }> {
@@ -126,12 +142,13 @@ export class GenerateHost implements EngineHost {
     const { lora } = this.#model.sessions;
     return await this.#adapters.use(name, async (adapter) => {
       const base = (this.#probeOfBase ??= await this.#turns.run(() =>
-        this.steps.time(probeLength, () => probeLogits(lora, this.#withoutAdapter)),
+        this.steps.time(probeLength, () => probe(lora, this.#withoutAdapter)),
       ));
-      const logits = await this.#turns.run(() =>
-        this.steps.time(probeLength, () => probeLogits(adapter.graph, adapter.feeds)),
+      const { logits, clipped } = await this.#turns.run(() =>
+        this.steps.time(probeLength, () => probe(adapter.graph, adapter.feeds)),
       );
-      return compareLogits(logits, base);
+      const compared = compareLogits(logits, base.logits);
+      return clipped === undefined ? compared : { ...compared, clipped };
     });
   }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import { roundsActivations, withExactActivations } from '../onnx/exact-activations.ts';
 import { type Graph, readGraph } from '../onnx/graph.ts';
@@ -15,7 +16,10 @@ import { proveRows } from '../proofs/prove-rows.ts';
 import { aloneOf, casesWith, tolerances } from '../proofs/row-answers.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { DecoderSession } from '../session/decoder-session.ts';
+import type { KvElement } from '../session/kv-cache.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
+import { withInt8Cache } from './int8-cache.ts';
+import type { SampleIds } from './kv-scales.ts';
 import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
 import { type ModelGraphsOptions, modelGraphs, pairDimensions, releasedOnFailure } from './model-graphs.ts';
 import { openOnProvider } from './on-provider.ts';
@@ -48,6 +52,9 @@ export type DecoderSessionsOptions = ModelGraphsOptions &
     /** See ModelSettings. */
     readonly shortPositions: number | undefined;
     readonly window: number | undefined;
+    /** How keys and values are stored; int8 on the CPU only. */
+    readonly kvPrecision: KvElement;
+    readonly samples: SampleIds;
   };
 
 type Proved = Pick<DecoderSessions, 'rowsTogether' | 'maxTokens' | 'limits'>;
@@ -89,11 +96,21 @@ const proveSequences = async (
 export const openDecoderSessions = async (options: DecoderSessionsOptions): Promise<DecoderSessions> => {
   const joined = joinPositionTables(options.graph);
   const exported = joined === undefined ? options.graph : readGraph(joined.model);
-  const graphs = await modelGraphs({ ...options, graph: exported }, gatherLogitsRows);
-  const { weightsFolder, weights, optimised, sites } = graphs;
-  const { threads, spin, headSize, provider, cacheDir, doing } = options;
-  doing('packing the weights for requests without an adapter, and with one');
+  const { threads, spin, headSize, provider, cacheDir, doing, kvPrecision, samples } = options;
+  if (kvPrecision === 'int8' && provider !== cpuProvider) {
+    throw new AdaptletError('MODEL_UNSUPPORTED', 'Keys and values in int8 are for the CPU', {
+      advice: 'Take --kv-precision float32.',
+    });
+  }
+  const plain = await modelGraphs({ ...options, graph: exported }, gatherLogitsRows);
+  const { weightsFolder, weights, optimised, sites } = plain;
   const graphOptions = { weightsFolder, weights, optimised, threads, spin, headSize, tables: joined?.tables };
+  const open = (graph: Buffer): Promise<DecoderSession> => DecoderSession.open(graph, [], graphOptions);
+  const graphs =
+    kvPrecision === 'int8'
+      ? await releasedOnFailure(weights, () => withInt8Cache(plain, { cacheDir, samples, open, doing }))
+      : plain;
+  doing('packing the weights for requests without an adapter, and with one');
   const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
   const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
   const { base, lora, operators, proofKey } = await releasedOnFailure(weights, () =>

@@ -1,5 +1,5 @@
 import { applyEdit, type Graph, integerAttribute, readGraph } from './graph.ts';
-import { withoutAttribute } from './messages.ts';
+import { withoutAttributes } from './messages.ts';
 
 /** Lets a kernel round activations, to 8 bits at level 4. */
 const accuracyLevel = 'accuracy_level';
@@ -30,7 +30,7 @@ export const withExactActivations = (model: Buffer): Buffer => {
   const nodes = new Map(
     graph.nodes
       .filter(({ opType }) => opType === 'MatMulNBits')
-      .map((node) => [node, [withoutAttribute(node, accuracyLevel)]] as const),
+      .map((node) => [node, [withoutAttributes(node.bytes, [accuracyLevel])]] as const),
   );
   if (nodes.size === 0) return model;
   return applyEdit(graph, {

@@ -196,6 +196,14 @@ export const floatAttribute = (node: Node, name: string): number | undefined => 
   return value === undefined ? 0 : floatOf(attribute, value);
 };
 
+/** Value of an attribute that is a text, or undefined. */
+export const textAttribute = (node: Node, name: string): string | undefined => {
+  const attribute = attributeOf(node, name);
+  if (attribute === undefined) return undefined;
+  const value = readFields(attribute).find((f) => f.number === attributeField.text);
+  return value === undefined ? '' : textOf(attribute, value);
+};
+
 const onlyGraph = (model: Buffer, fields: readonly Field[]): Field => {
   const graphs = fields.filter((field) => field.number === modelField.graph);
   const [graph] = graphs;
@@ -243,8 +251,9 @@ export type GraphEdit = {
   readonly newInitializers?: readonly Buffer[];
   /** Values whose recorded type and shape no longer hold. */
   readonly staleShapes: ReadonlySet<string>;
-  /** New ValueInfo messages of graph outputs, by name. */
+  /** New ValueInfo messages of graph outputs, by name; and of inputs that it has. */
   readonly outputs: ReadonlyMap<string, Buffer>;
+  readonly inputs?: ReadonlyMap<string, Buffer>;
   /** ValueInfo messages of values within the graph that it may lack, by name. */
   readonly shapes?: ReadonlyMap<string, Buffer>;
 };
@@ -269,6 +278,9 @@ const editGraph = (graph: Buffer, nodes: readonly Node[], edit: GraphEdit): Buff
     } else if (field.number === graphField.output) {
       const output = edit.outputs.get(nameOf(contentOf(graph, field)));
       parts.push(output === undefined ? original : contentField(graphField.output, output));
+    } else if (field.number === graphField.input) {
+      const input = edit.inputs?.get(nameOf(contentOf(graph, field)));
+      parts.push(input === undefined ? original : contentField(graphField.input, input));
     } else parts.push(original);
   }
   parts.push(...[...shapes.values()].map((bytes) => contentField(graphField.valueInfo, bytes)));

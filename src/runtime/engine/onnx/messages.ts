@@ -3,8 +3,10 @@ import {
   attributeField,
   attributeType,
   dimensionField,
+  elementType,
   nodeField,
   shapeField,
+  tensorField,
   tensorTypeField,
   typeField,
   valueInfoField,
@@ -17,32 +19,42 @@ export type NewNode = {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly domain?: string;
-  readonly attributes?: Readonly<Record<string, number | readonly number[]>>;
+  readonly attributes?: Readonly<Record<string, Attribute>>;
 };
 
-const attributeMessage = (name: string, value: number | readonly number[]): Buffer =>
-  typeof value === 'number'
-    ? Buffer.concat([
-        contentField(attributeField.name, name),
-        integerField(attributeField.integer, value),
-        integerField(attributeField.type, attributeType.integer),
-      ])
-    : Buffer.concat([
-        contentField(attributeField.name, name),
-        ...value.map((one) => integerField(attributeField.integers, one)),
-        integerField(attributeField.type, attributeType.integers),
-      ]);
+type Attribute = number | string | readonly number[];
 
-/** A NodeProto. Attributes are integers or lists of them. */
+const attributeContent = (value: Attribute): readonly Buffer[] => {
+  if (typeof value === 'number')
+    return [
+      integerField(attributeField.integer, value),
+      integerField(attributeField.type, attributeType.integer),
+    ];
+  if (typeof value === 'string')
+    return [contentField(attributeField.text, value), integerField(attributeField.type, attributeType.text)];
+  return [
+    ...value.map((one) => integerField(attributeField.integers, one)),
+    integerField(attributeField.type, attributeType.integers),
+  ];
+};
+
+/** AttributeProtos of a node, as it has them. */
+export const attributeMessages = (attributes: Readonly<Record<string, Attribute>>): readonly Buffer[] =>
+  Object.entries(attributes).map(([name, value]) =>
+    contentField(
+      nodeField.attribute,
+      Buffer.concat([contentField(attributeField.name, name), ...attributeContent(value)]),
+    ),
+  );
+
+/** A NodeProto. Attributes are texts, integers or lists of them. */
 export const nodeMessage = (node: NewNode): Buffer =>
   Buffer.concat([
     ...node.inputs.map((input) => contentField(nodeField.input, input)),
     ...node.outputs.map((output) => contentField(nodeField.output, output)),
     contentField(nodeField.name, node.name),
     contentField(nodeField.opType, node.opType),
-    ...Object.entries(node.attributes ?? {}).map(([name, value]) =>
-      contentField(nodeField.attribute, attributeMessage(name, value)),
-    ),
+    ...attributeMessages(node.attributes ?? {}),
     ...(node.domain === undefined ? [] : [contentField(nodeField.domain, node.domain)]),
   ]);
 
@@ -79,6 +91,19 @@ const mapFields = (node: Node, change: (field: Field) => Buffer | undefined): Bu
     readFields(node.bytes).map((field) => change(field) ?? node.bytes.subarray(field.start, field.end)),
   );
 
+/** A NodeProto without the attributes of these names; all else byte for byte. */
+export const withoutAttributes = (node: Buffer, names: readonly string[]): Buffer =>
+  Buffer.concat(
+    readFields(node)
+      .filter((field) => {
+        if (field.number !== nodeField.attribute) return true;
+        const attribute = contentOf(node, field);
+        const name = readFields(attribute).find(({ number }) => number === attributeField.name);
+        return name === undefined || !names.includes(textOf(attribute, name));
+      })
+      .map(({ start, end }) => node.subarray(start, end)),
+  );
+
 /** The node with its first output under another name; all else byte for byte. */
 export const renameOutput = (node: Node, name: string): Buffer => {
   let done = false;
@@ -97,20 +122,23 @@ export const renameInput = (node: Node, from: string, to: string): Buffer =>
       : undefined,
   );
 
-/** The node with a value at one of its inputs, those before it absent where it had fewer; all else byte for byte. */
-export const withInput = (node: Node, place: number, value: string): Buffer => {
-  const inputs = Array.from({ length: Math.max(node.inputs.length, place + 1) }, (_, at) =>
-    at === place ? value : (node.inputs[at] ?? ''),
-  );
+/** The node with values at some of its inputs, those between absent where it had fewer; all else byte for byte. */
+export const withInputs = (node: Node, values: ReadonlyMap<number, string>): Buffer => {
+  const length = Math.max(node.inputs.length, ...[...values.keys()].map((place) => place + 1));
+  const inputs = Array.from({ length }, (_, at) => values.get(at) ?? node.inputs[at] ?? '');
   const rest = mapFields(node, (field) => (field.number === nodeField.input ? Buffer.alloc(0) : undefined));
   return Buffer.concat([...inputs.map((input) => contentField(nodeField.input, input)), rest]);
 };
 
-/** The node without one of its attributes; all else byte for byte. */
-export const withoutAttribute = (node: Node, name: string): Buffer =>
-  mapFields(node, (field) => {
-    if (field.number !== nodeField.attribute) return undefined;
-    const attribute = contentOf(node.bytes, field);
-    const label = readFields(attribute).find(({ number }) => number === attributeField.name);
-    return label !== undefined && textOf(attribute, label) === name ? Buffer.alloc(0) : undefined;
-  });
+/** The same with one value. */
+export const withInput = (node: Node, place: number, value: string): Buffer =>
+  withInputs(node, new Map([[place, value]]));
+
+/** A TensorProto of float32. */
+export const floatsMessage = (name: string, dims: readonly number[], values: Float32Array): Buffer =>
+  Buffer.concat([
+    ...dims.map((size) => integerField(tensorField.dims, size)),
+    integerField(tensorField.dataType, elementType.float),
+    contentField(tensorField.name, name),
+    contentField(tensorField.rawData, Buffer.from(values.buffer, values.byteOffset, values.byteLength)),
+  ]);

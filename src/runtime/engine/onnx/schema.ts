@@ -16,12 +16,13 @@ export const attributeField = {
   name: 1,
   float: 2,
   integer: 3,
+  text: 4,
   tensor: 5,
   graph: 6,
   integers: 8,
   type: 20,
 } as const;
-export const attributeType = { integer: 2, integers: 7 } as const;
+export const attributeType = { integer: 2, text: 3, integers: 7 } as const;
 export const tensorField = {
   dims: 1,
   dataType: 2,
@@ -40,7 +41,7 @@ export const shapeField = { dimension: 1 } as const;
 export const dimensionField = { value: 1, symbol: 2 } as const;
 
 /** TensorProto.DataType. */
-export const elementType = { float: 1, int32: 6, int64: 7, float16: 10 } as const;
+export const elementType = { float: 1, int8: 3, int32: 6, int64: 7, float16: 10 } as const;
 
 /** The domain of ONNX Runtime's own operators. */
 export const microsoftDomain = 'com.microsoft';

@@ -1,5 +1,5 @@
 import { applyEdit, integerAttribute, readGraph } from './graph.ts';
-import { withoutAttribute } from './messages.ts';
+import { withoutAttributes } from './messages.ts';
 
 /** Attention whose keys and values are those of its window only, in memory of its own form. */
 const windowCache = 'sliding_window_cache';
@@ -14,7 +14,7 @@ export const withWholeCaches = (model: Buffer): Buffer => {
   const windowed = graph.nodes.filter((node) => (integerAttribute(node, windowCache) ?? 0) !== 0);
   if (windowed.length === 0) return model;
   return applyEdit(graph, {
-    nodes: new Map(windowed.map((node) => [node, [withoutAttribute(node, windowCache)]])),
+    nodes: new Map(windowed.map((node) => [node, [withoutAttributes(node.bytes, [windowCache])]])),
     newInputs: [],
     staleShapes: new Set(),
     outputs: new Map(),

@@ -10,23 +10,29 @@ import { openInferModel } from '../infer/infer-model.ts';
 import { readModelGraph } from '../model/folder.ts';
 import { findGraph } from '../model/graph-file.ts';
 import type { Graph } from '../onnx/graph.ts';
+import type { KvWish } from '../schedule/kv-budget.ts';
 import { inputIds, isEncoder } from '../session/encoder-graph.ts';
 import type { Task } from '../tasks.ts';
+import { availableMemory } from './available-memory.ts';
 
 type HostsOptions = GenerateHostOptions & EncodeHostOptions;
 
 /** What has a default. */
 type Tuning = Pick<
   HostsOptions,
-  'kvBudgetBytes' | 'prefixCache' | 'batchBudgetBytes' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'
+  'prefixCache' | 'batchBudgetBytes' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'
 >;
 
 export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions &
-  Omit<HostsOptions, keyof Tuning> &
-  Partial<Tuning>;
+  Omit<HostsOptions, keyof Tuning | 'kvBudgetBytes'> &
+  Partial<Tuning> & {
+    /** Absent: as the memory allows. */
+    readonly kvBudgetBytes?: number | undefined;
+    /** Absent: auto. */
+    readonly kvPrecision?: KvWish['precision'];
+  };
 
 const defaults: Tuning = {
-  kvBudgetBytes: 512 << 20,
   prefixCache: true,
   batchBudgetBytes: 256 << 20,
   maxDecodeStallMs: 100,
@@ -46,6 +52,17 @@ export const taskOf = (folder: string, graph: Pick<Graph, 'inputs' | 'outputs'>)
   return isEncoder(graph) ? 'embed' : 'generate';
 };
 
+const kvWishOf = ({
+  kvBudgetBytes: budgetBytes,
+  kvPrecision: precision = 'auto',
+  adapterBudgetBytes,
+  batchBudgetBytes,
+  maxConcurrent: requests,
+}: OpenHostOptions & Tuning): KvWish => {
+  const besideBytes = adapterBudgetBytes + batchBudgetBytes;
+  return { budgetBytes, precision, available: availableMemory(), besideBytes, requests };
+};
+
 /**
  * Opens the base model in a folder and what answers with it.
  * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE
@@ -56,8 +73,10 @@ export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
   const path = findGraph(modelDir, modelFile);
   const graph = readModelGraph(modelDir, modelFile);
   switch (taskOf(dirname(path), graph)) {
-    case 'generate':
-      return new GenerateHost(await openGenerateModel(modelDir, graph, options), options);
+    case 'generate': {
+      const model = await openGenerateModel(modelDir, graph, { ...options, kv: kvWishOf(options) });
+      return new GenerateHost(model, { ...options, kvBudgetBytes: model.kv.budgetBytes });
+    }
     case 'embed':
       return new EncodeHost(await openEncodeModel(modelDir, graph, options), options);
     case 'infer':

@@ -20,6 +20,9 @@ export type ProofOptions = {
 /** Several tokens: with one, attention does not depend on queries and keys. */
 const ids = [3, 5, 7, 11];
 
+/** Keys and values that are stored as int8 may round the first one away. What ignores all of them is not wired. */
+const strengths = [1, 16, 256];
+
 /** What has LoRA inputs and answers by numbers. */
 type Wired = Pick<DecoderSession, 'sites' | 'feeds' | 'logitsOf'>;
 
@@ -41,9 +44,13 @@ export const unwiredModules = async (
   const base = await logitsWith(session, new Map());
   const unwired: string[] = [];
   for (const [index, site] of sites.entries()) {
-    using one = new Perturbation([site], index);
-    const moved = await logitsWith(session, one.tensors());
-    const changed = moved.some((value, at) => Number.isFinite(value) && value !== base[at]);
+    const answers = async (strength: number): Promise<boolean> => {
+      using one = new Perturbation([site], index, strength);
+      const moved = await logitsWith(session, one.tensors());
+      return moved.some((value, at) => Number.isFinite(value) && value !== base[at]);
+    };
+    let changed = false;
+    for (const strength of strengths) changed ||= await answers(strength);
     if (!changed) unwired.push(site.module);
   }
   return unwired;

@@ -10,7 +10,7 @@ import { PointerTable, StringTable } from '../ort/memory.ts';
 import { type Operators, takeOperators } from '../ort/profile.ts';
 import { OnnxSession } from '../ort/session.ts';
 import type { OrtTensor } from '../ort/tensor.ts';
-import { AppendingCache, InPlaceCache, type KvCache, tokenBytes } from './kv-cache.ts';
+import { AppendingCache, type CacheShape, InPlaceCache, type KvCache, tokenBytes } from './kv-cache.ts';
 import { KvRows, rowTokens } from './kv-rows.ts';
 import { type RunOptions, sessionOptions } from './runtime-options.ts';
 import { Int64Buffer, LogitsBuffer, MaskBuffer } from './step-buffers.ts';
@@ -63,6 +63,9 @@ export class DecoderSession {
   readonly vocabSize: number;
   /** Attention writes keys and values where those before them are: sequences can run together. */
   readonly inPlace: boolean;
+  /** Inputs with keys and values of earlier tokens, in the order of {@link StepCache}. */
+  readonly pasts: readonly string[];
+  readonly cacheShape: CacheShape;
   readonly #session: OnnxSession;
   readonly #step: StepInputs;
   readonly #tables: PositionTables | undefined;
@@ -92,8 +95,9 @@ export class DecoderSession {
     this.sites = sites;
     this.vocabSize = step.vocabSize;
     this.#lora = new LoraInputs(sites, session.inputs);
-    const pasts = step.cache.map(({ past }) => past);
-    this.#inputNames = new StringTable([...step.names, ...pasts, ...this.#lora.names]);
+    this.pasts = step.cache.map(({ past }) => past);
+    this.cacheShape = step.cacheShape;
+    this.#inputNames = new StringTable([...step.names, ...this.pasts, ...this.#lora.names]);
     this.#outputNames = new StringTable([logitsOutput, ...step.cache.map(({ present }) => present)]);
     this.#outputs = new PointerTable(Array.from({ length: this.#outputNames.length }, () => 0n));
   }
@@ -136,7 +140,7 @@ export class DecoderSession {
    * was fed: such a graph takes one sequence at a time. Any graph of the same base model may use it.
    */
   newRows(size: { readonly rows: number; readonly capacity: number }): KvRows | undefined {
-    return this.inPlace ? new KvRows(this.#step.cacheShape, size) : undefined;
+    return this.inPlace ? new KvRows(this.cacheShape, size) : undefined;
   }
 
   /**
@@ -149,18 +153,18 @@ export class DecoderSession {
 
   /** Tokens of one sequence whose keys and values fit so many bytes. */
   tokensIn(bytes: number): number {
-    const { cacheShape } = this.#step;
+    const { cacheShape } = this;
     return this.inPlace ? rowTokens(cacheShape, bytes) : Math.floor(bytes / 2 / tokenBytes(cacheShape));
   }
 
   /** Bytes that the cache of a sequence of so many tokens takes, apart from rows. */
   cacheBytes(tokens: number): number {
-    return (this.inPlace ? 1 : 2) * tokens * tokenBytes(this.#step.cacheShape);
+    return (this.inPlace ? 1 : 2) * tokens * tokenBytes(this.cacheShape);
   }
 
   /** Room for the keys and values of a sequence of up to `capacity` tokens. */
   newCache(capacity: number): KvCache {
-    const { cacheShape } = this.#step;
+    const { cacheShape } = this;
     return this.inPlace ? new InPlaceCache(cacheShape, capacity) : new AppendingCache(cacheShape, capacity);
   }
 

@@ -1,13 +1,17 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { NativeMemory } from '../ort/memory.ts';
-import { OrtTensor } from '../ort/tensor.ts';
+import { elementBytes, OrtTensor } from '../ort/tensor.ts';
 
-/** Keys or values of one layer: [1, kvHeads, tokens, headSize], float32. */
+/** How a graph stores keys and values. */
+export type KvElement = 'float32' | 'int8';
+
+/** Keys or values of one layer: [1, kvHeads, tokens, headSize]. */
 export type CacheShape = {
   /** Tensors: keys and values of every layer. */
   readonly entries: number;
   readonly kvHeads: number;
   readonly headSize: number;
+  readonly element: KvElement;
 };
 
 /**
@@ -27,8 +31,11 @@ export type KvCache = {
   release(): void;
 };
 
-const entryBytes = ({ kvHeads, headSize }: CacheShape, tokens: number): number =>
-  kvHeads * tokens * headSize * Float32Array.BYTES_PER_ELEMENT;
+/** Bytes of one token of one head of one layer, keys or values. */
+export const headTokenBytes = ({ headSize, element }: CacheShape): number => headSize * elementBytes(element);
+
+const entryBytes = (shape: CacheShape, tokens: number): number =>
+  shape.kvHeads * tokens * headTokenBytes(shape);
 
 /** Bytes of the keys and values of one token in all layers. */
 export const tokenBytes = (shape: CacheShape): number => shape.entries * entryBytes(shape, 1);
@@ -41,7 +48,7 @@ const tensorsOver = (
 ): readonly OrtTensor[] =>
   Array.from({ length: shape.entries }, (_, entry) => {
     const address = memory.address + BigInt(entry * entryBytes(shape, room));
-    return new OrtTensor('float32', [1, shape.kvHeads, tokens, shape.headSize], address);
+    return new OrtTensor(shape.element, [1, shape.kvHeads, tokens, shape.headSize], address);
   });
 
 const releaseAll = (tensors: readonly OrtTensor[]): void => {

@@ -3,7 +3,7 @@ import { NativeMemory } from '../ort/memory.ts';
 import type { KvRows } from './kv-rows.ts';
 
 /** Small rows whose heads begin at pages: one page of a head holds 64 tokens. */
-export const pagedShape = { entries: 4, kvHeads: 2, headSize: 16 } as const;
+export const pagedShape = { entries: 4, kvHeads: 2, headSize: 16, element: 'float32' } as const;
 
 type Shape = { readonly entries: number; readonly kvHeads: number; readonly headSize: number };
 

@@ -71,6 +71,7 @@ describe('rows of keys and values', () => {
           entries: fc.integer({ min: 1, max: 64 }),
           kvHeads: fc.integer({ min: 1, max: 8 }),
           headSize: fc.constantFrom(16, 64, 80, 128),
+          element: fc.constantFrom('float32' as const, 'int8' as const),
         }),
         fc.integer({ min: 0, max: 1 << 28 }),
         (some, bytes) => {

@@ -1,7 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { copy, discard, reserve, unreserve } from '../ort/libc.ts';
 import { OrtTensor } from '../ort/tensor.ts';
-import { type CacheShape, checkRoom, type KvCache, tokenBytes } from './kv-cache.ts';
+import { type CacheShape, checkRoom, headTokenBytes, type KvCache, tokenBytes } from './kv-cache.ts';
 
 /** Pages are given back as a whole. */
 const pageBytes = 4096;
@@ -18,9 +18,9 @@ const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDiv
 const pageOf = (address: bigint): bigint => address & ~BigInt(pageBytes - 1);
 
 /** Tokens of one row that fit so many bytes, in whole pages of each head of each layer. */
-export const rowTokens = ({ entries, kvHeads, headSize }: CacheShape, bytes: number): number => {
-  const pages = Math.floor(bytes / (entries * kvHeads * pageBytes));
-  return Math.floor((pages * pageBytes) / (headSize * Float32Array.BYTES_PER_ELEMENT));
+export const rowTokens = (shape: CacheShape, bytes: number): number => {
+  const pages = Math.floor(bytes / (shape.entries * shape.kvHeads * pageBytes));
+  return Math.floor((pages * pageBytes) / headTokenBytes(shape));
 };
 
 /** Keys and values of some tokens, outside of any row: tokens of each head one after the other. */
@@ -81,8 +81,7 @@ export class KvRows {
    */
   constructor(shape: CacheShape, { rows, capacity }: { readonly rows: number; readonly capacity: number }) {
     this.rows = rows;
-    const tokensOfPages =
-      pageBytes / commonDivisor(pageBytes, shape.headSize * Float32Array.BYTES_PER_ELEMENT);
+    const tokensOfPages = pageBytes / commonDivisor(pageBytes, headTokenBytes(shape));
     this.capacity = Math.ceil(capacity / tokensOfPages) * tokensOfPages;
     this.#shape = shape;
     this.#written = Array.from({ length: rows }, () => 0);
@@ -95,7 +94,7 @@ export class KvRows {
 
   /** Of one head of one row. */
   get #headBytes(): number {
-    return this.capacity * this.#shape.headSize * Float32Array.BYTES_PER_ELEMENT;
+    return this.capacity * headTokenBytes(this.#shape);
   }
 
   /** Bytes of one token in all layers. */
@@ -105,8 +104,8 @@ export class KvRows {
 
   /** Bytes of memory that so many tokens of one row take: whole pages of each head of each layer. */
   bytesFor(tokens: number): number {
-    const { entries, kvHeads, headSize } = this.#shape;
-    return entries * kvHeads * inPages(tokens * headSize * Float32Array.BYTES_PER_ELEMENT);
+    const { entries, kvHeads } = this.#shape;
+    return entries * kvHeads * inPages(tokens * headTokenBytes(this.#shape));
   }
 
   /** Bytes of memory that a row holds, used or not. */
@@ -120,10 +119,10 @@ export class KvRows {
     const known = this.#spans.get(key);
     if (known !== undefined) return known;
     if (this.#spans.size >= maxSpans) this.#releaseSpans();
-    const { entries, kvHeads, headSize } = this.#shape;
+    const { entries, kvHeads, headSize, element } = this.#shape;
     const tensors = Array.from({ length: entries }, (_, entry) => {
       const shape = [count, kvHeads, this.capacity, headSize];
-      return new OrtTensor('float32', shape, this.#headAt(entry, first, 0));
+      return new OrtTensor(element, shape, this.#headAt(entry, first, 0));
     });
     this.#spans.set(key, tensors);
     return tensors;
@@ -203,7 +202,7 @@ export class KvRows {
 
   /** Of so many tokens of one head. */
   #bytesOf(tokens: number): bigint {
-    return BigInt(tokens * this.#shape.headSize * Float32Array.BYTES_PER_ELEMENT);
+    return BigInt(tokens * headTokenBytes(this.#shape));
   }
 
   #releaseSpans(): void {

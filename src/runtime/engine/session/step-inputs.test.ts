@@ -35,7 +35,7 @@ describe("the inputs of a decoder's step", () => {
     const inputs = read(session([...names, 'lora.x.A', 'lora.x.B']), ['lora.x.A', 'lora.x.B']);
     expect(inputs).toEqual({
       names: ['input_ids', 'attention_mask', 'logits_rows'],
-      cacheShape: { entries: 2, kvHeads: 2, headSize: 16 },
+      cacheShape: { entries: 2, kvHeads: 2, headSize: 16, element: 'float32' },
       vocabSize: 259,
       cache: [
         { past: 'past_key_values.0.key', present: 'present.0.key' },
@@ -53,7 +53,7 @@ describe("the inputs of a decoder's step", () => {
 
   it('must have a cache in float32 of four dimensions, with its outputs', () => {
     const [, , ...rest] = names;
-    expect(() => read(session(names, 'float16'))).toThrow(unsupported('is not float32'));
+    expect(() => read(session(names, 'float16'))).toThrow(unsupported('is float16, not float32'));
     expect(() => read(session(names, 'float32', ['b', 'past', 2]))).toThrow(unsupported('[b, past, 2]'));
     expect(() => read(session([...names, 'past_key_values.1.key']))).toThrow(
       unsupported('1 without a present output'),

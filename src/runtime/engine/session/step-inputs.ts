@@ -2,7 +2,7 @@ import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { tableRowsInput } from '../onnx/position-tables.ts';
 import type { OnnxSession, TensorInfo } from '../ort/session.ts';
-import type { CacheShape } from './kv-cache.ts';
+import type { CacheShape, KvElement } from './kv-cache.ts';
 
 /** The inputs and outputs of a decoder graph that change with every step. */
 export type StepInputs = {
@@ -50,13 +50,21 @@ export const readStepInputs = (
   if (cache.length === 0 || absent.length > 0) {
     throw unsupported(`The graph has ${cache.length} past inputs, ${absent.length} without a present output`);
   }
-  const kvHeads = kvHeadsOf(session.inputs.filter(({ name }) => pastPattern.test(name)));
   return {
     names,
     cache,
-    cacheShape: { entries: cache.length, kvHeads, headSize },
+    cacheShape: cacheShapeOf(session.inputs, headSize),
     vocabSize: vocabSizeOf(session.outputs.find(({ name }) => name === logitsOutput)),
   };
+};
+
+/**
+ * Keys and values as a graph takes them.
+ * @throws MODEL_UNSUPPORTED
+ */
+export const cacheShapeOf = (inputs: readonly TensorInfo[], headSize: number): CacheShape => {
+  const pasts = inputs.filter(({ name }) => pastPattern.test(name));
+  return { entries: pasts.length, kvHeads: kvHeadsOf(pasts), headSize, element: elementOf(pasts) };
 };
 
 const isFixed = (size: number | string | undefined): size is number => typeof size === 'number';
@@ -64,14 +72,23 @@ const isFixed = (size: number | string | undefined): size is number => typeof si
 const kvHeadsOf = (pasts: readonly TensorInfo[]): number => {
   const [first] = pasts;
   const kvHeads = first?.shape[1];
-  for (const { name, type, shape } of pasts) {
-    if (type !== 'float32') throw unsupported(`The input ${name} is not float32`);
+  for (const { name, shape } of pasts) {
     if (shape.length === 4 && isFixed(kvHeads) && shape[1] === kvHeads) continue;
     throw unsupported(
       `The input ${name} has the shape [${shape.join(', ')}], not [batch, ${kvHeads} heads, past, size]`,
     );
   }
   return isFixed(kvHeads) ? kvHeads : 0;
+};
+
+/** Of all keys and values; int8 comes from {@link quantiseCache} only, which `openDecoderSessions` asks for. */
+const elementOf = (pasts: readonly TensorInfo[]): KvElement => {
+  const type = pasts[0]?.type;
+  for (const past of pasts) {
+    if ((past.type !== 'float32' && past.type !== 'int8') || past.type !== type)
+      throw unsupported(`The input ${past.name} is ${past.type ?? 'of an unknown type'}, not float32`);
+  }
+  return type === 'int8' ? 'int8' : 'float32';
 };
 
 const vocabSizeOf = (logits: TensorInfo | undefined): number => {

@@ -56,11 +56,26 @@ export interface StatusResponse {
   limits: string[];
   /** Budgets of memory that kept requests from running together, since the runtime or its engine started. */
   shortages: Shortage[];
+  /** Absent until the base model was loaded for the first time, and where it does not generate. */
+  keysAndValues: KeysAndValues | undefined;
 }
 
 export interface StatusResponse_OperatorsEntry {
   key: string;
   value: number;
+}
+
+/** How keys and values are stored, and for how many tokens there is memory. */
+export interface KeysAndValues {
+  /** float32 or int8. */
+  precision: string;
+  bytesPerToken: bigint;
+  budgetBytes: bigint;
+  /** Requests that run at the same time, and the tokens of prompt and answer that each may have then. */
+  requests: number;
+  tokens: number;
+  /** Why it is not float32 though nobody said so; empty where somebody did. */
+  because: string;
 }
 
 export interface Shortage {
@@ -404,6 +419,7 @@ function createBaseStatusResponse(): StatusResponse {
     operators: {},
     limits: [],
     shortages: [],
+    keysAndValues: undefined,
   };
 }
 
@@ -465,6 +481,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     for (const v of message.shortages) {
       Shortage.encode(v!, writer.uint32(154).fork()).join();
+    }
+    if (message.keysAndValues !== undefined) {
+      KeysAndValues.encode(message.keysAndValues, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -637,6 +656,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.shortages.push(Shortage.decode(reader, reader.uint32()));
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.keysAndValues = KeysAndValues.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -711,6 +738,11 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       shortages: globalThis.Array.isArray(object?.shortages)
         ? object.shortages.map((e: any) => Shortage.fromJSON(e))
         : [],
+      keysAndValues: isSet(object.keysAndValues)
+        ? KeysAndValues.fromJSON(object.keysAndValues)
+        : isSet(object.keys_and_values)
+        ? KeysAndValues.fromJSON(object.keys_and_values)
+        : undefined,
     };
   },
 
@@ -779,6 +811,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.shortages?.length) {
       obj.shortages = message.shortages.map((e) => Shortage.toJSON(e));
     }
+    if (message.keysAndValues !== undefined) {
+      obj.keysAndValues = KeysAndValues.toJSON(message.keysAndValues);
+    }
     return obj;
   },
 
@@ -822,6 +857,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     );
     message.limits = object.limits?.map((e) => e) || [];
     message.shortages = object.shortages?.map((e) => Shortage.fromPartial(e)) || [];
+    message.keysAndValues = (object.keysAndValues !== undefined && object.keysAndValues !== null)
+      ? KeysAndValues.fromPartial(object.keysAndValues)
+      : undefined;
     return message;
   },
 };
@@ -907,6 +945,173 @@ export const StatusResponse_OperatorsEntry: MessageFns<StatusResponse_OperatorsE
     const message = createBaseStatusResponse_OperatorsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseKeysAndValues(): KeysAndValues {
+  return { precision: "", bytesPerToken: 0n, budgetBytes: 0n, requests: 0, tokens: 0, because: "" };
+}
+
+export const KeysAndValues: MessageFns<KeysAndValues> = {
+  encode(message: KeysAndValues, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.precision !== "") {
+      writer.uint32(10).string(message.precision);
+    }
+    if (message.bytesPerToken !== 0n) {
+      if (BigInt.asUintN(64, message.bytesPerToken) !== message.bytesPerToken) {
+        throw new globalThis.Error("value provided for field message.bytesPerToken of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.bytesPerToken);
+    }
+    if (message.budgetBytes !== 0n) {
+      if (BigInt.asUintN(64, message.budgetBytes) !== message.budgetBytes) {
+        throw new globalThis.Error("value provided for field message.budgetBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.budgetBytes);
+    }
+    if (message.requests !== 0) {
+      writer.uint32(32).uint32(message.requests);
+    }
+    if (message.tokens !== 0) {
+      writer.uint32(40).uint32(message.tokens);
+    }
+    if (message.because !== "") {
+      writer.uint32(50).string(message.because);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeysAndValues {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeysAndValues();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.precision = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytesPerToken = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.budgetBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.requests = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.tokens = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.because = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): KeysAndValues {
+    return {
+      precision: isSet(object.precision) ? globalThis.String(object.precision) : "",
+      bytesPerToken: isSet(object.bytesPerToken)
+        ? BigInt(object.bytesPerToken)
+        : isSet(object.bytes_per_token)
+        ? BigInt(object.bytes_per_token)
+        : 0n,
+      budgetBytes: isSet(object.budgetBytes)
+        ? BigInt(object.budgetBytes)
+        : isSet(object.budget_bytes)
+        ? BigInt(object.budget_bytes)
+        : 0n,
+      requests: isSet(object.requests) ? globalThis.Number(object.requests) : 0,
+      tokens: isSet(object.tokens) ? globalThis.Number(object.tokens) : 0,
+      because: isSet(object.because) ? globalThis.String(object.because) : "",
+    };
+  },
+
+  toJSON(message: KeysAndValues): unknown {
+    const obj: any = {};
+    if (message.precision !== "") {
+      obj.precision = message.precision;
+    }
+    if (message.bytesPerToken !== 0n) {
+      obj.bytesPerToken = message.bytesPerToken.toString();
+    }
+    if (message.budgetBytes !== 0n) {
+      obj.budgetBytes = message.budgetBytes.toString();
+    }
+    if (message.requests !== 0) {
+      obj.requests = Math.round(message.requests);
+    }
+    if (message.tokens !== 0) {
+      obj.tokens = Math.round(message.tokens);
+    }
+    if (message.because !== "") {
+      obj.because = message.because;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<KeysAndValues>): KeysAndValues {
+    return KeysAndValues.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KeysAndValues>): KeysAndValues {
+    const message = createBaseKeysAndValues();
+    message.precision = object.precision ?? "";
+    message.bytesPerToken = (object.bytesPerToken !== undefined && object.bytesPerToken !== null)
+      ? BigInt(object.bytesPerToken)
+      : 0n;
+    message.budgetBytes = (object.budgetBytes !== undefined && object.budgetBytes !== null)
+      ? BigInt(object.budgetBytes)
+      : 0n;
+    message.requests = object.requests ?? 0;
+    message.tokens = object.tokens ?? 0;
+    message.because = object.because ?? "";
     return message;
   },
 };

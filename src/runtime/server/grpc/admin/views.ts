@@ -75,6 +75,9 @@ const operatorMessage = ({ removalsHeld, refused, ...view }: OperatorView): Oper
       : { count: removalsHeld.count, remainingMs: uint(removalsHeld.remainingMs) },
 });
 
+const kvMessage = (kv: RuntimeStatus['keysAndValues']): StatusResponse['keysAndValues'] =>
+  kv && { ...kv, bytesPerToken: uint(kv.bytesPerToken), budgetBytes: uint(kv.budgetBytes) };
+
 export const statusMessage = (status: RuntimeStatus): StatusResponse => {
   const { operator } = status;
   return {
@@ -95,6 +98,7 @@ export const statusMessage = (status: RuntimeStatus): StatusResponse => {
     refusedProviders: [...status.refusedProviders],
     operators: { ...status.operators },
     limits: [...status.limits],
+    keysAndValues: kvMessage(status.keysAndValues),
     manifests: { ...status.manifests, problems: [...status.manifests.problems] },
     adapters: status.adapters.map(adapterMessage),
     rollouts: status.rollouts.map(rolloutMessage),
