@@ -77,6 +77,12 @@ export const benchEngine = async (
         | 'onnxRuntimeLibrary'
         | 'executionProviders'
         | 'requireProvider'
+        | 'cacheDir'
+        | 'maxConcurrent'
+        | 'maxQueue'
+        | 'kvBudgetBytes'
+        | 'batchBudgetBytes'
+        | 'prefixCache'
       >
     >,
 ): Promise<EngineClient & AsyncDisposable> => {
@@ -85,8 +91,8 @@ export const benchEngine = async (
   const engine = await startReadyEngine({
     maxConcurrent: 1,
     maxQueue: 1,
-    ...options,
     cacheDir: benchCache('engine'),
+    ...options,
     clock: systemClock,
     stallTimeoutMs: 60_000,
     logger: { debug: quiet, info: quiet, warn: say, error: say },
