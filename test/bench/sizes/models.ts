@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { modelsFolder } from '../../support/models.ts';
+import { modelsFolder, smollm } from '../../support/models.ts';
 import { writeSyntheticAdapter } from '../../support/synthetic-adapter.ts';
 import { madeOnce, run } from '../peers/install.ts';
 import { torchPython, versions } from '../peers/pythons.ts';
@@ -32,7 +32,16 @@ export const builderOptions = [
 ];
 
 const adapterCount = 8;
-const tokenizerFolder = (): string => join(modelsFolder(), 'smollm2-135m');
+
+/** Of SmolLM2. */
+const tokenizerFolder = (): string => {
+  const real = smollm();
+  if (real !== undefined) return join(real.modelDir, '..');
+  throw new Error(
+    `sizes takes the tokenizer of smollm2-135m, which is not in ${modelsFolder()} (ADAPTLET_MODELS says where to look)`,
+  );
+};
+
 const script = (name: string): string => join(import.meta.dirname, name);
 
 /** What a model depends on: with another version it is made again. */
@@ -50,13 +59,14 @@ const makeAdapters = async (folder: string, configFile: string): Promise<void> =
 };
 
 const make = async (name: ShapeName, made: string): Promise<void> => {
+  const tokenizer = tokenizerFolder();
   const python = await torchPython();
   const [shape, source, onnx, cache] = ['shape.json', 'transformers', 'onnx', 'cache'].map((part) =>
     join(made, part),
   ) as [string, string, string, string];
   await writeFile(shape, JSON.stringify(shapes[name]));
   console.error(`sizes: ${name}: random weights`);
-  await run(python, [script('make_model.py'), shape, tokenizerFolder(), source]);
+  await run(python, [script('make_model.py'), shape, tokenizer, source]);
   console.error(`sizes: ${name}: the model builder writes int4`);
   const flags = ['-m', '', '-i', source, '-o', onnx, '-p', 'int4', '-e', 'cpu', '-c', cache];
   const builder = ['-m', 'onnxruntime_genai.models.builder'];
