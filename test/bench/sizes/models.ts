@@ -21,7 +21,7 @@ export type RealSize = {
 };
 
 /** int4 in blocks of 32, and a head of 8 bits that is the embedding too. */
-export const builderOptions = [
+const builderOptions = [
   'accuracy_level=4',
   'block_size=32',
   'is_symmetric=false',
@@ -30,6 +30,10 @@ export const builderOptions = [
   'shared_embeddings=true',
   'fuse_qkv=false',
 ];
+
+/** By default the builder keeps only the window of Gemma's local layers, which Adaptlet does not run. */
+const optionsOf = (name: ShapeName): readonly string[] =>
+  'sliding_window' in shapes[name] ? [...builderOptions, 'windowed_kv_cache=false'] : builderOptions;
 
 const adapterCount = 8;
 
@@ -46,7 +50,7 @@ const script = (name: string): string => join(import.meta.dirname, name);
 
 /** What a model depends on: with another version it is made again. */
 const digestOf = async (name: ShapeName): Promise<string> => {
-  const hash = createHash('sha256').update(JSON.stringify([shapes[name], versions, builderOptions]));
+  const hash = createHash('sha256').update(JSON.stringify([shapes[name], versions, optionsOf(name)]));
   for (const file of ['make_model.py', 'to_gguf.py']) hash.update(await readFile(script(file)));
   return hash.digest('hex').slice(0, 12);
 };
@@ -70,7 +74,7 @@ const make = async (name: ShapeName, made: string): Promise<void> => {
   console.error(`sizes: ${name}: the model builder writes int4`);
   const flags = ['-m', '', '-i', source, '-o', onnx, '-p', 'int4', '-e', 'cpu', '-c', cache];
   const builder = ['-m', 'onnxruntime_genai.models.builder'];
-  await run(python, [...builder, ...flags, '--extra_options', ...builderOptions], { HF_HUB_OFFLINE: '1' });
+  await run(python, [...builder, ...flags, '--extra_options', ...optionsOf(name)], { HF_HUB_OFFLINE: '1' });
   for (const file of ['config.json', 'generation_config.json'])
     await copyFile(join(source, file), join(onnx, file));
   console.error(`sizes: ${name}: GGUF`);
