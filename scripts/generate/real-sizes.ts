@@ -1,5 +1,5 @@
 import type { Report } from '../../test/bench/report.ts';
-import { shapes } from '../../test/bench/sizes/shapes.ts';
+import type { shapes } from '../../test/bench/sizes/shapes.ts';
 import { code, table } from './table.ts';
 
 const labels: Readonly<Record<keyof typeof shapes, string>> = {
