@@ -15,7 +15,7 @@ import { roundsOf } from '../rounds.ts';
 import type { RealSize } from './models.ts';
 import { type Shape, shapes } from './shapes.ts';
 
-export const threadCounts = [1, 2] as const;
+export const threadCounts = (process.env['ADAPTLET_BENCH_THREADS'] ?? '1,2').split(',').map(Number);
 const mib = 2 ** 20;
 
 /** Prompts by length. One token is the end of prefill, more tell decode. */
