@@ -87,7 +87,7 @@ const make = async (name: ShapeName, made: string): Promise<void> => {
 export const realSize = async (name: ShapeName): Promise<RealSize> => {
   const folder = await madeOnce(name, await digestOf(name), async (made) => {
     console.error(
-      `sizes: ${name} takes a few minutes, 10 GB of memory and 2 to 6 GB of disk while it is made`,
+      `sizes: ${name} takes minutes, and several times its size in memory and on disk`,
     );
     await make(name, made);
   });
