@@ -82,7 +82,9 @@ export const benchEngine = async (
         | 'maxQueue'
         | 'kvBudgetBytes'
         | 'batchBudgetBytes'
-        | 'prefixCache'
+        | 'onnxRuntimeLibrary'
+        | 'executionProviders'
+        | 'requireProvider'
       >
     >,
 ): Promise<EngineClient & AsyncDisposable> => {
