@@ -17,7 +17,6 @@ type Numbers = {
   /** The median after `of`, and how many rounds it is of. */
   readonly cell: (key: string, of?: (median: number) => string) => string;
   readonly ratio: (key: string) => string;
-  readonly said: (key: string) => string;
 };
 
 const numbersOf = (reports: readonly Report[]): readonly Numbers[] =>
@@ -31,7 +30,6 @@ const numbersOf = (reports: readonly Report[]): readonly Numbers[] =>
         return found === undefined ? none : `${of(found.median)} (${found.n})`;
       },
       ratio: (key) => merged(({ ratios }) => ratios, key)?.toFixed(2) ?? none,
-      said: (key) => String(merged(({ setup }) => setup, key) ?? none),
     };
   });
 
@@ -165,16 +163,27 @@ const eightTable = (all: readonly Numbers[]) => {
   );
 };
 
-const conditions = (all: readonly Numbers[]) =>
+/** A row for each report and model: one may have been measured in parts. */
+const conditions = (reports: readonly Report[]) =>
   table(
-    ['model', 'load average before', 'after', 'first 16 tokens with rank 16 as GenAI', 'as llama.cpp'],
-    all.map(({ label, said }) => [
-      label,
-      said('load_before'),
-      said('load_after'),
-      said('same_tokens_genai'),
-      said('same_tokens_llama'),
-    ]),
+    [
+      'model',
+      'load average before',
+      'after',
+      'the same 16 first tokens as GenAI, rank 16',
+      'the same in eight requests for eight adapters',
+    ],
+    reports.flatMap(({ setup }) =>
+      Object.entries(labels).flatMap(([name, label]) => {
+        const [before, after, one, eight] = [
+          'load_before',
+          'load_after',
+          'same_tokens_genai',
+          'lot_same_tokens_genai_one_by_one_t1',
+        ].map((key) => String(setup[`${name}_${key}`] ?? none));
+        return before === none ? [] : [[label, before, after, one, eight] as string[]];
+      }),
+    ),
   );
 
 /** The page of the bench `sizes`: one or more reports, each with some of the models. */
@@ -216,7 +225,7 @@ export const realSizes = (reports: readonly Report[]): string => {
     '',
     '## Conditions',
     '',
-    ...conditions(all),
+    ...conditions(reports),
     '',
     `The model builder was given ${code('-p int4 -e cpu')} and block 32.`,
     '',

@@ -31,7 +31,7 @@ const builderOptions = [
   'fuse_qkv=false',
 ];
 
-/** By default the builder keeps only the window of Gemma's local layers, which Adaptlet does not run. */
+/** By default Gemma's local layers get caches of their window only; Adaptlet and GenAI are compared with whole ones. */
 const optionsOf = (name: ShapeName): readonly string[] =>
   'sliding_window' in shapes[name] ? [...builderOptions, 'windowed_kv_cache=false'] : builderOptions;
 
