@@ -19,8 +19,9 @@ type Numbers = {
   readonly ratio: (key: string) => string;
 };
 
-const numbersOf = (reports: readonly Report[]): readonly Numbers[] =>
-  Object.entries(labels).map(([name, label]) => {
+const numbersOf = (reports: readonly Report[], names: readonly (keyof typeof labels)[]): readonly Numbers[] =>
+  names.map((name) => {
+    const label = labels[name];
     const merged = <T>(of: (report: Report) => Readonly<Record<string, T>>, key: string): T | undefined =>
       reports.map((report) => of(report)[`${name}_${key}`]).find((value) => value !== undefined);
     return {
@@ -188,13 +189,18 @@ const conditions = (reports: readonly Report[]) =>
 
 /** The page of the bench `sizes`: one or more reports, each with some of the models. */
 export const realSizes = (reports: readonly Report[]): string => {
-  const all = numbersOf(reports);
+  const known = Object.keys(labels) as (keyof typeof labels)[];
+  const has = (name: string) =>
+    reports.some(({ results }) => Object.keys(results).some((key) => key.startsWith(`${name}_`)));
+  const left = known.filter((name) => !has(name)).map((name) => labels[name]);
+  const all = numbersOf(reports, known.filter(has));
   return [
     '# Real sizes',
     '',
     'Made of the reports of the bench `sizes`. [performance.md](../performance.md#real-sizes) says how it measures.',
     'In brackets: how many rounds a median is of. Ratios are medians of the ratios within the rounds; above 1 Adaptlet is faster.',
     '',
+    ...(left.length === 0 ? [] : [`Not measured yet: ${left.join(', ')}.`, '']),
     '## Prefill, tokens per second',
     '',
     'By the length of the prompt.',

@@ -71,17 +71,12 @@ export const benchEngine = async (
     Partial<
       Pick<
         EngineOptions,
-        | 'maxConcurrent'
-        | 'maxQueue'
-        | 'prefixCache'
-        | 'onnxRuntimeLibrary'
-        | 'executionProviders'
-        | 'requireProvider'
         | 'cacheDir'
         | 'maxConcurrent'
         | 'maxQueue'
         | 'kvBudgetBytes'
         | 'batchBudgetBytes'
+        | 'prefixCache'
         | 'onnxRuntimeLibrary'
         | 'executionProviders'
         | 'requireProvider'

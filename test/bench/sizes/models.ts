@@ -86,9 +86,7 @@ const make = async (name: ShapeName, made: string): Promise<void> => {
 /** Makes the model at the first call; later ones find it in the bench's cache. */
 export const realSize = async (name: ShapeName): Promise<RealSize> => {
   const folder = await madeOnce(name, await digestOf(name), async (made) => {
-    console.error(
-      `sizes: ${name} takes minutes, and several times its size in memory and on disk`,
-    );
+    console.error(`sizes: ${name} takes minutes, and several times its size in memory and on disk`);
     await make(name, made);
   });
   const modelDir = join(folder, 'onnx');
