@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Report } from '../../test/bench/report.ts';
 import { type Bar, barChart } from './bar-chart.ts';
 import { goals, isReached, valueOf } from './bench-goals.ts';
+import { realSizes } from './real-sizes.ts';
 import { code, table } from './table.ts';
 
 const folder = 'docs/reference/performance';
@@ -205,8 +206,8 @@ const charts: Readonly<Record<string, Charts>> = {
 };
 
 /** Everything that a saved report says, as tables. */
-const numbersOf = ({ bench, unit, results, ratios, setup, machine }: Report): readonly string[] => [
-  `## ${bench}`,
+const numbersOf = (name: string, { unit, results, ratios, setup, machine }: Report): readonly string[] => [
+  `## ${name}`,
   '',
   `Machine: ${machine.cores} cores, ${machine.cpu}, Node ${machine.node}, load average at the end ${machine.loadavg}.`,
   '',
@@ -243,11 +244,11 @@ const goalsOf = (reports: readonly Report[]): readonly string[] => {
 export const performanceReference = async (): Promise<Map<string, string>> => {
   const files = (await readdir(join(root, folder))).filter((file) => file.endsWith('.json')).sort();
   const made = new Map<string, string>();
-  const reports: Report[] = [];
+  const reports = new Map<string, Report>();
   for (const file of files) {
     // Written by `npm run -s bench -- NAME --json`.
     const report = JSON.parse(await readFile(join(root, folder, file), 'utf8')) as Report;
-    reports.push(report);
+    reports.set(basename(file, '.json'), report);
     for (const [name, draw] of Object.entries(charts[report.bench] ?? {})) {
       const picture = draw(report);
       if (picture !== undefined) made.set(`${folder}/${name}`, picture);
@@ -260,8 +261,8 @@ export const performanceReference = async (): Promise<Map<string, string>> => {
     '[performance.md](../performance.md) says what they mean.',
     '',
   ];
-  return made.set(
-    `${folder}/numbers.md`,
-    [...head, ...goalsOf(reports), ...reports.flatMap(numbersOf)].join('\n'),
-  );
+  const all = [...reports.values()];
+  const numbers = [...reports].flatMap(([name, report]) => numbersOf(name, report));
+  made.set(`${folder}/numbers.md`, [...head, ...goalsOf(all), ...numbers].join('\n'));
+  return made.set(`${folder}/real-sizes.md`, realSizes(all.filter(({ bench }) => bench === 'sizes')));
 };

@@ -71,8 +71,11 @@ export const benchEngine = async (
     Partial<
       Pick<
         EngineOptions,
+        | 'cacheDir'
         | 'maxConcurrent'
         | 'maxQueue'
+        | 'kvBudgetBytes'
+        | 'batchBudgetBytes'
         | 'prefixCache'
         | 'onnxRuntimeLibrary'
         | 'executionProviders'
@@ -85,8 +88,8 @@ export const benchEngine = async (
   const engine = await startReadyEngine({
     maxConcurrent: 1,
     maxQueue: 1,
-    ...options,
     cacheDir: benchCache('engine'),
+    ...options,
     clock: systemClock,
     stallTimeoutMs: 60_000,
     logger: { debug: quiet, info: quiet, warn: say, error: say },

@@ -20,6 +20,7 @@ import type { Report } from './report.ts';
 import { reward } from './reward.ts';
 import { rollback } from './rollback.ts';
 import { sampling } from './sampling.ts';
+import { sizes } from './sizes.ts';
 import { split } from './split.ts';
 import { switchBench } from './switch.ts';
 
@@ -43,6 +44,7 @@ const benches: Record<string, () => Promise<Report>> = {
   prefix,
   'kv-precision': kvPrecision,
   peers,
+  sizes,
 };
 
 const names = process.argv.slice(2).filter((a) => !a.startsWith('--'));
@@ -53,8 +55,8 @@ if (unknown.length > 0 || (json && names.length !== 1)) {
   process.exit(2);
 }
 
-// Without names all but the one that installs gigabytes.
-const usual = Object.keys(benches).filter((name) => name !== 'peers');
+// Without names all but those that install gigabytes.
+const usual = Object.keys(benches).filter((name) => name !== 'peers' && name !== 'sizes');
 for (const name of names.length > 0 ? names : usual) {
   const result = await benches[name]?.();
   if (result === undefined) continue;

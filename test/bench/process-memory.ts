@@ -9,6 +9,8 @@ const settleMs = 500;
 export type ProcessMemory = {
   /** Proportional set size: private pages, and its part of those that are shared. Other programs change that part. */
   readonly pss: number;
+  /** Resident set size: all pages, those that are shared included. */
+  readonly rss: number;
   /** Pages of no file. */
   readonly anonymous: number;
 };
@@ -18,7 +20,7 @@ export const memoryOfOne = async (pid: number): Promise<ProcessMemory> => {
   const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
   const of = (field: string) =>
     Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]) / kibPerMib;
-  return { pss: of('Pss'), anonymous: of('Pss_Anon') };
+  return { pss: of('Pss'), rss: of('Rss'), anonymous: of('Pss_Anon') };
 };
 
 const childrenOf = async (pid: number): Promise<readonly number[]> => {
@@ -30,14 +32,15 @@ const childrenOf = async (pid: number): Promise<readonly number[]> => {
 };
 
 export const memoryOf = async (pid: number): Promise<ProcessMemory> => {
-  let { pss, anonymous } = await memoryOfOne(pid);
+  let { pss, rss, anonymous } = await memoryOfOne(pid);
   for (const child of await childrenOf(pid)) {
     // It can end meanwhile.
-    const below = await memoryOf(child).catch(() => ({ pss: 0, anonymous: 0 }));
+    const below = await memoryOf(child).catch(() => ({ pss: 0, rss: 0, anonymous: 0 }));
     pss += below.pss;
+    rss += below.rss;
     anonymous += below.anonymous;
   }
-  return { pss, anonymous };
+  return { pss, rss, anonymous };
 };
 
 /** The middle of some readings with pauses between them: garbage of JavaScript comes and goes. */
@@ -47,14 +50,10 @@ export const settledMemory = async (pid: number): Promise<ProcessMemory> => {
     await sleep(settleMs);
     readings.push(await memoryOf(pid));
   }
+  const middle = (of: (one: ProcessMemory) => number): number => quantile(readings.map(of), 0.5);
   return {
-    pss: quantile(
-      readings.map(({ pss }) => pss),
-      0.5,
-    ),
-    anonymous: quantile(
-      readings.map(({ anonymous }) => anonymous),
-      0.5,
-    ),
+    pss: middle(({ pss }) => pss),
+    rss: middle(({ rss }) => rss),
+    anonymous: middle(({ anonymous }) => anonymous),
   };
 };

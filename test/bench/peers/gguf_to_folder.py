@@ -12,6 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 source, folder = Path(sys.argv[1]), sys.argv[2]
-model = AutoModelForCausalLM.from_pretrained(str(source.parent), gguf_file=source.name, torch_dtype=torch.float32)
+model = AutoModelForCausalLM.from_pretrained(str(source.parent), gguf_file=source.name, dtype=torch.float32)
 model.config.rms_norm_eps = 1e-5
-model.save_pretrained(folder, safe_serialization=True)
+# Its weights are floats by now.
+model.hf_quantizer.remove_quantization_config(model)
+model.save_pretrained(folder)

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -10,8 +10,22 @@ const exec = promisify(execFile);
 const python3 = process.env['ADAPTLET_BENCH_PYTHON'] ?? 'python3';
 
 /** Runs a program; what it says is part of the error when it fails. */
-export const run = async (program: string, args: readonly string[]): Promise<void> => {
-  await exec(program, [...args], { maxBuffer: 64 << 20 });
+export const run = async (
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<void> => {
+  await exec(program, [...args], { maxBuffer: 64 << 20, env: { ...process.env, ...env } });
+};
+
+/** Bytes that the files below a folder take. */
+export const diskOf = async (folder: string): Promise<number> => {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(
+    files.map(async ({ parentPath, name }) => await stat(join(parentPath, name))),
+  );
+  return sizes.reduce((sum, { blocks }) => sum + 512 * blocks, 0);
 };
 
 /**
@@ -26,13 +40,14 @@ export const madeOnce = async (
   const folder = benchCache('peers', name.concat('-', what));
   const marker = join(folder, 'complete');
   if (existsSync(marker)) return folder;
-  console.error(`peers: making ${folder}`);
+  console.error(`bench: making ${folder}`);
   const started = performance.now();
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   await make(folder);
   await writeFile(marker, `${what}\n`);
-  console.error(`peers: ${name} took ${Math.round((performance.now() - started) / 1000)} s`);
+  const seconds = Math.round((performance.now() - started) / 1000);
+  console.error(`bench: ${name} took ${seconds} s and ${Math.round((await diskOf(folder)) / 2 ** 20)} MiB`);
   return folder;
 };
 
@@ -44,7 +59,7 @@ export const pythonWith = async (
 ): Promise<string> => {
   const folder = await madeOnce(name, version, async (made) => {
     await run(python3, ['-m', 'venv', made]);
-    console.error(`peers: pip install ${packages.join(' ')}`);
+    console.error(`bench: pip install ${packages.join(' ')}`);
     await run(join(made, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', ...packages]);
   });
   return join(folder, 'bin/python');
@@ -55,7 +70,7 @@ export const nodeLlamaCpp = async (version: string): Promise<string> => {
   const folder = await madeOnce('node-llama-cpp', version, async (made) => {
     await writeFile(join(made, 'package.json'), '{"private": true}\n');
     const binary = `@node-llama-cpp/${platform()}-${arch()}@${version}`;
-    console.error(`peers: npm install node-llama-cpp@${version} ${binary}`);
+    console.error(`bench: npm install node-llama-cpp@${version} ${binary}`);
     // Its optional packages are binaries for GPUs, and its install script compiles.
     const flags = ['--prefix', made, '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund'];
     await run('npm', ['install', ...flags, `node-llama-cpp@${version}`, binary]);

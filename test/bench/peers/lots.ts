@@ -5,8 +5,9 @@ import type { BenchBase } from '../base.ts';
 import { quantile } from '../report.ts';
 import { shuffler } from '../rounds.ts';
 import type { LotAsk, Peer, PeerKind } from './peer.ts';
+import { own } from './running.ts';
 import type { Series } from './series.ts';
-import { isAskedAgain, type Lot, type Measured, type Way, wayOfTwo, waysOfOne } from './ways.ts';
+import { type Answered, isAskedAgain, type Measured, type Way, wayOfTwo, waysOfOne } from './ways.ts';
 
 /** Requests of a lot, each for another adapter. */
 export const lotSizes = [4, 8] as const;
@@ -24,6 +25,15 @@ export const lotAdapters = async (model: BenchBase, folder: string): Promise<Rea
     folders.set(`random-${seed}`, made);
   }
   return folders;
+};
+
+/** Requests that come at once. */
+export type Lot = {
+  /** Of its numbers, after `lot`. */
+  readonly key: string;
+  readonly asks: readonly LotAsk[];
+  /** The only program that is asked; undefined: all. */
+  readonly only?: string;
 };
 
 /** A program, and its files of the adapters by name. */
@@ -49,17 +59,17 @@ const startLoaded = async ({ kind, files }: LotProgram, threads: number): Promis
   return peer;
 };
 
-const keyOf = (size: number, { program, how }: Pick<Way, 'program' | 'how'>, threads: number): string =>
-  `lot${size}_${program}_${how}_t${threads}`;
+const keyOf = (lot: string, { program, how }: Pick<Way, 'program' | 'how'>, threads: number): string =>
+  `lot${lot}_${program}_${how}_t${threads}`;
 
-const checkLengths = ({ program, how }: Way, { answers }: Lot, asks: readonly LotAsk[]): void => {
-  if (answers.length === asks.length && answers.every(({ length }) => length === lotTokens)) return;
+const checkLengths = ({ program, how }: Way, answers: Answered['answers'], tokens: number): void => {
+  if (answers.every(({ length }) => length === tokens)) return;
   const lengths = answers.map(({ length }) => length).join(', ');
-  throw new Error(`${program} ${how} gave answers of ${lengths} tokens, not ${asks.length} of ${lotTokens}`);
+  throw new Error(`${program} ${how} gave answers of ${lengths} tokens, not of ${tokens}`);
 };
 
 /** How many of our first 16 tokens of each answer the other program gives as well, from the first on. */
-const sameAs = (mine: Lot, its: Lot): string => {
+const sameAs = (mine: Answered, its: Answered): string => {
   const compared = 16;
   const same = mine.answers.map((ids, i) => {
     const differs = ids.slice(0, compared).findIndex((id, at) => id !== its.answers[i]?.[at]);
@@ -71,61 +81,56 @@ const sameAs = (mine: Lot, its: Lot): string => {
 export type LotOptions = {
   readonly threads: number;
   readonly rounds: number;
-  readonly texts: readonly (readonly number[])[];
+  /** The last one is what answers are compared in. */
+  readonly lots: readonly Lot[];
+  /** Of an answer. */
+  readonly tokens: number;
+  /** With two threads a program may also run twice with one thread each. */
+  readonly twoProcesses: boolean;
   readonly series: Series;
   /** Told, per program, how many of its tokens are ours. */
   readonly agreement: Record<string, string>;
 };
 
-const measureWays = async (
-  ways: readonly Way[],
-  asks: readonly LotAsk[],
-  { threads, rounds, series, agreement }: LotOptions,
-): Promise<void> => {
+const measureWays = async (ways: readonly Way[], options: LotOptions): Promise<void> => {
+  const { threads, rounds, lots, tokens, series, agreement } = options;
   const shuffle = shuffler(threads);
-  const largest = new Map<string, Lot>();
-  const measured = (size: number, { program, how }: Way): Measured => {
-    const ms = series.get(keyOf(size, { program, how }, threads)) ?? [];
-    return { program, how, ms: quantile(ms, 0.5) };
+  const last = new Map<Way, Answered>();
+  const waysOf = ({ key, only }: Lot, round: number): readonly Way[] => {
+    const all = ways.filter(({ program }) => only === undefined || program === only);
+    if (round === 1) return all;
+    const measured = (way: Way): Measured => {
+      const ms = series.get(keyOf(key, way, threads)) ?? [];
+      return { program: way.program, how: way.how, ms: quantile(ms, 0.5) };
+    };
+    return all.filter((way) => isAskedAgain(measured(way), all.map(measured), round));
   };
-  for (const way of ways) await way.run(asks, 2);
+  for (const way of ways) await way.run(lots.at(-1)?.asks ?? [], 2);
   for (let round = 1; round <= rounds; round += 1) {
-    for (const size of lotSizes) {
-      const again =
-        round === 1
-          ? ways
-          : ways.filter((way) =>
-              isAskedAgain(
-                measured(size, way),
-                ways.map((one) => measured(size, one)),
-                round,
-              ),
-            );
-      for (const way of shuffle(again)) {
-        const lot = await way.run(asks.slice(0, size), lotTokens);
-        checkLengths(way, lot, asks.slice(0, size));
-        series.add(keyOf(size, way, threads), lot.ms);
-        if (size === asks.length) largest.set(way.program.concat(' ', way.how), lot);
+    for (const lot of lots) {
+      for (const way of shuffle(waysOf(lot, round))) {
+        const answered = await way.run(lot.asks, tokens);
+        checkLengths(way, answered.answers, tokens);
+        series.add(keyOf(lot.key, way, threads), answered.ms);
+        if (lot === lots.at(-1)) last.set(way, answered);
       }
     }
-    console.error(`peers: lots with ${threads} thread(s), round ${round} of ${rounds}`);
+    console.error(`bench: lots with ${threads} thread(s), round ${round} of ${rounds}`);
   }
   const [reference] = ways;
-  const mine = reference && largest.get(reference.program.concat(' ', reference.how));
-  for (const { program, how } of ways) {
-    const its = largest.get(program.concat(' ', how));
-    if (mine !== undefined && its !== undefined && its !== mine)
-      agreement[`lot_same_tokens_${program}_${how}_t${threads}`] = sameAs(mine, its);
+  const mine = reference && last.get(reference);
+  for (const [{ program, how }, its] of last) {
+    if (mine === undefined || its === mine) continue;
+    agreement[`lot_same_tokens_${program}_${how}_t${threads}`] = sameAs(mine, its);
   }
 };
 
 /**
- * The time that each program needs for a lot of requests that come at once, each for another adapter: in every way
- * that it can. `programs`: ours first, whose tokens the others' are compared with. With two threads a program may also run twice with one
- * thread each.
+ * The time that each program needs for lots of requests, in every way that it can. `programs`: ours first, whose
+ * tokens the others' are compared with.
  */
 export const lotRounds = async (programs: readonly LotProgram[], options: LotOptions): Promise<void> => {
-  const { threads, texts } = options;
+  const { threads, twoProcesses } = options;
   const running: Peer[] = [];
   const start = async (program: LotProgram, threadCount: number): Promise<Peer> => {
     const peer = await startLoaded(program, threadCount);
@@ -136,13 +141,12 @@ export const lotRounds = async (programs: readonly LotProgram[], options: LotOpt
     const ways: Way[] = [];
     for (const program of programs) {
       const { name } = program.kind;
-      console.error(`peers: starting ${name} for lots, ${threads} thread(s)`);
+      console.error(`bench: starting ${name} for lots, ${threads} thread(s)`);
       ways.push(...waysOfOne(name, await start(program, threads)));
-      if (threads === 2) ways.push(wayOfTwo(name, [await start(program, 1), await start(program, 1)]));
+      if (twoProcesses && threads === 2)
+        ways.push(wayOfTwo(name, [await start(program, 1), await start(program, 1)]));
     }
-    const adapters = [...(programs[0]?.files.keys() ?? [])];
-    const asks = adapters.map((adapter, i) => ({ adapter, ids: (texts[i] ?? []).slice(0, lotPromptTokens) }));
-    await measureWays(ways, asks, options);
+    await measureWays(ways, options);
   } finally {
     await Promise.all(running.map((peer) => peer.close()));
   }
@@ -161,17 +165,17 @@ const bestOf = (series: Series, prefix: string, suffixes: readonly string[]): nu
  */
 export const lotRatios = (
   series: Series,
-  own: string,
+  lots: readonly (string | number)[],
   others: readonly string[],
 ): readonly (readonly [string, number | undefined])[] =>
-  lotSizes.flatMap((size) =>
+  lots.flatMap((lot) =>
     ([2, 1] as const).flatMap((threads) => {
       const suffix = threads === 1 ? '_t1' : '';
-      const mine = series.get(keyOf(size, { program: own, how: 'together' }, threads));
+      const mine = series.get(keyOf(`${lot}`, { program: own, how: 'together' }, threads));
       return others.map((program) => {
-        const its = bestOf(series, `lot${size}_${program}_`, threads === 1 ? ['_t1'] : ['_t1', '_t2']);
+        const its = bestOf(series, `lot${lot}_${program}_`, threads === 1 ? ['_t1'] : ['_t1', '_t2']);
         const ratio = mine === undefined || its === undefined ? undefined : its / quantile(mine, 0.5);
-        return [`mixed${size}_over_${program}${suffix}`, ratio] as const;
+        return [`mixed${lot}_over_${program}${suffix}`, ratio] as const;
       });
     }),
   );

@@ -7,27 +7,10 @@ import { readSettings } from '../../../src/runtime/engine/model/settings.ts';
 import { familyOf } from '../../../src/runtime/engine/onnx/families.ts';
 import { readGraph } from '../../../src/runtime/engine/onnx/graph.ts';
 import { inject } from '../../../src/runtime/engine/onnx/inject.ts';
-import { madeOnce, nodeLlamaCpp, pythonWith, run, script, smollmGguf } from './install.ts';
+import { madeOnce, nodeLlamaCpp, run, script, smollmGguf } from './install.ts';
 import type { PeerKind } from './peer.ts';
 import { startPeerProcess } from './peer-process.ts';
-
-const versions = {
-  genai: '0.18.0',
-  onnxruntime: '1.32.0',
-  peft: '0.21.2',
-  transformers: '4.57.6',
-  torch: '2.7.1',
-  nodeLlamaCpp: '3.22.1',
-};
-
-const genaiPython = (): Promise<string> =>
-  pythonWith('onnxruntime-genai', versions.genai, [
-    `onnxruntime-genai==${versions.genai}`,
-    `onnxruntime==${versions.onnxruntime}`,
-    'numpy',
-    'onnx',
-    'safetensors',
-  ]);
+import { genaiPython, ggufPython, torchPython, versions } from './pythons.ts';
 
 const genaiConfigSchema = z.looseObject({
   model: z.looseObject({ decoder: z.looseObject({ session_options: z.looseObject({}) }) }),
@@ -45,6 +28,13 @@ const genaiConfig = async (modelDir: string, threads: number): Promise<string> =
   });
 };
 
+/** The pages of a link are in memory once, however many programs map them. */
+const linkOrCopy = (from: string, to: string): Promise<void> =>
+  link(from, to).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EXDEV' && error.code !== 'EPERM') throw error;
+    return copyFile(from, to);
+  });
+
 /** Our injected graph, or the exported one, in a folder with its weights; one folder per number of threads. */
 const genaiFolder = async (
   modelDir: string,
@@ -61,7 +51,7 @@ const genaiFolder = async (
   if (lora) hash.update(await readFile(script('to_genai_graph.py')));
   const digest = hash.digest('hex').slice(0, 12);
   const folder = await madeOnce('genai-model', digest, async (made) => {
-    for (const path of weights) await copyFile(path, join(made, basename(path)));
+    for (const path of weights) await linkOrCopy(path, join(made, basename(path)));
     if (injected === undefined) return writeFile(join(made, 'model.onnx'), graph);
     const [source, sites] = [join(made, 'injected.onnx'), join(made, 'sites.json')];
     await writeFile(source, graph);
@@ -105,16 +95,8 @@ export const genai = (modelDir: string, lora: boolean): PeerKind => ({
   },
 });
 
-const peftPython = (): Promise<string> =>
-  pythonWith('peft', versions.peft, [
-    `torch==${versions.torch}`,
-    `transformers==${versions.transformers}`,
-    `peft==${versions.peft}`,
-    'gguf',
-  ]);
-
 const hfFolder = async (): Promise<string> => {
-  const [python, gguf] = [await peftPython(), await smollmGguf()];
+  const [python, gguf] = [await torchPython(), await smollmGguf()];
   return madeOnce('smollm2-float32', versions.transformers, (made) =>
     run(python, [script('gguf_to_folder.py'), gguf, made]),
   );
@@ -127,34 +109,38 @@ export const peft = (): PeerKind => ({
   install: async () => void (await hfFolder()),
   adapterFile: async (peftFolder) => peftFolder,
   start: async (threads) =>
-    startPeerProcess(await peftPython(), [script('peer_peft.py'), await hfFolder(), String(threads)], {
+    startPeerProcess(await torchPython(), [script('peer_peft.py'), await hfFolder(), String(threads)], {
       together: true,
     }),
 });
 
-const ggufPython = (): Promise<string> => pythonWith('gguf', '1', ['gguf', 'numpy', 'safetensors']);
+/** A model of llama.cpp. */
+export type GgufModel = {
+  /** config.json of the model that it was made of. */
+  readonly configFile: string;
+  /** How its weights are quantised. */
+  readonly weights: string;
+  /** Tokens of prompt and answer. */
+  readonly contextSize: number;
+  readonly file: () => Promise<string>;
+};
 
-const headsSchema = z.object({ num_attention_heads: z.number(), num_key_value_heads: z.number() });
-
-/** llama.cpp through node-llama-cpp, on the Q4_1 file that the ONNX model was made of. */
-export const llama = (configFile: string): PeerKind => ({
+/** llama.cpp through node-llama-cpp. */
+export const llama = ({ configFile, weights, contextSize, file }: GgufModel): PeerKind => ({
   name: 'llama',
-  what: `node-llama-cpp ${versions.nodeLlamaCpp}, GGUF Q4_1`,
+  what: `node-llama-cpp ${versions.nodeLlamaCpp}, GGUF ${weights}`,
   install: async () => {
     await nodeLlamaCpp(versions.nodeLlamaCpp);
-    await smollmGguf();
+    await file();
     await ggufPython();
   },
   adapterFile: async (peftFolder, out) => {
-    const heads = headsSchema.parse(JSON.parse(await readFile(configFile, 'utf8')));
-    const { num_attention_heads, num_key_value_heads } = heads;
-    const args = [peftFolder, `${out}.gguf`, String(num_attention_heads), String(num_key_value_heads)];
-    await run(await ggufPython(), [script('to_gguf_adapter.py'), ...args]);
+    await run(await ggufPython(), [script('to_gguf_adapter.py'), peftFolder, `${out}.gguf`, configFile]);
     return `${out}.gguf`;
   },
   start: async (threads) => {
     const entry = await nodeLlamaCpp(versions.nodeLlamaCpp);
-    const args = [script('peer-llama.ts'), entry, await smollmGguf(), String(threads)];
+    const args = [script('peer-llama.ts'), entry, await file(), String(threads), String(contextSize)];
     return startPeerProcess(process.execPath, args);
   },
 });

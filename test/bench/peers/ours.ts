@@ -1,27 +1,30 @@
+import type { EngineOptions } from '../../../src/runtime/engine/client/client.ts';
 import type { EngineInfo } from '../../../src/runtime/engine/engine.ts';
 import { benchEngine, compileFor, timedAnswer } from '../base.ts';
 import { noEnd } from '../traffic/no-end.ts';
 import type { LotAsk, PeerKind } from './peer.ts';
-
-/** Room for what the bench has loaded at a time. */
-const adapterBudgetBytes = 256 << 20;
 
 export type OursOptions = {
   /** Threads wait busily within a step, as a node's and GenAI's do by default; it counts from two threads on. */
   readonly spin: boolean;
   /** Sequences that decode together. Above 1 answers never end before they have all tokens, as the others' do not. */
   readonly rows?: number;
+  /** Room for adapters, for keys and values; where weights are prepared. */
+  readonly engine?: Partial<
+    Pick<EngineOptions, 'adapterBudgetBytes' | 'kvBudgetBytes' | 'batchBudgetBytes' | 'cacheDir'>
+  >;
 };
 
 /** The engine process as a node uses it: messages between processes, text and sampling included. */
-export const ours = (modelDir: string, { spin, rows = 1 }: OursOptions): PeerKind => {
+export const ours = (modelDir: string, { spin, rows = 1, engine: more = {} }: OursOptions): PeerKind => {
+  const common = { modelDir, adapterBudgetBytes: 256 << 20, ...more };
   let info: EngineInfo | undefined;
   return {
     name: spin ? 'adaptlet' : 'adaptlet-no-spin',
     what: `the engine process of this repository${spin ? '' : ', without spinning'}`,
     ...(spin ? {} : { onlyThreads: [2] }),
     install: async () => {
-      await using engine = await benchEngine({ modelDir, adapterBudgetBytes, threads: 1 });
+      await using engine = await benchEngine({ ...common, threads: 1 });
       info = engine.info();
     },
     adapterFile: async (peftFolder, out) => {
@@ -29,8 +32,7 @@ export const ours = (modelDir: string, { spin, rows = 1 }: OursOptions): PeerKin
       return (await compileFor(info, peftFolder, `${out}.bin`)).file;
     },
     start: async (threads) => {
-      const more = { maxConcurrent: rows, maxQueue: rows };
-      const engine = await benchEngine({ modelDir, adapterBudgetBytes, threads, spin, ...more });
+      const engine = await benchEngine({ ...common, threads, spin, maxConcurrent: rows, maxQueue: rows });
       const answer = (adapter: string | null, ids: readonly number[], tokens: number) =>
         timedAnswer(engine, adapter, { kind: 'ids', ids }, tokens, rows > 1 ? noEnd(modelDir) : {});
       return {

@@ -1,5 +1,5 @@
 /**
- * llama.cpp through node-llama-cpp as a peer: `node peer-llama.ts ENTRY_OF_NODE_LLAMA_CPP MODEL.gguf THREADS`. Adapters are
+ * llama.cpp through node-llama-cpp as a peer: `node peer-llama.ts ENTRY_OF_NODE_LLAMA_CPP MODEL.gguf THREADS CONTEXT`. Adapters are
  * GGUF files; each gets a context of its own, since the package sets an adapter per context. Speaks as protocol.py does.
  */
 import { createInterface } from 'node:readline';
@@ -25,9 +25,10 @@ type Question =
       readonly tokens: number;
     };
 
-const contextSize = 512;
-const [, , entry = '', modelPath = '', threadsText = '1'] = process.argv;
-const threads = Number(threadsText);
+/** Tokens of a prompt that are computed at a time. */
+const maxBatch = 512;
+const [, , entry = '', modelPath = '', threadsText = '1', contextText = '512'] = process.argv;
+const [threads, contextSize] = [Number(threadsText), Number(contextText)];
 const say = (answer: object): void => void process.stdout.write(`${JSON.stringify(answer)}\n`);
 
 const started = performance.now();
@@ -42,7 +43,8 @@ const model = await llama.loadModel({ modelPath, useMmap: true });
 
 const open = async (file?: string): Promise<{ context: LlamaContext; sequence: LlamaSequence }> => {
   const lora = file === undefined ? {} : { lora: { adapters: [{ filePath: file, scale: 1 }] } };
-  const context = await model.createContext({ contextSize, batchSize: contextSize, threads, ...lora });
+  const batchSize = Math.min(contextSize, maxBatch);
+  const context = await model.createContext({ contextSize, batchSize, threads, ...lora });
   return { context, sequence: context.getSequence() };
 };
 

@@ -32,15 +32,5 @@ export type PeerKind = {
   readonly onlyThreads?: readonly number[];
 };
 
-/** Adapter files of one peer: rank 8 on every linear, and a large one. */
-export type AdapterFiles = { readonly r8: string; readonly large: string };
-
-/** A peer under way; `files` undefined for one without adapters. Adapter `r8` is loaded. */
-export type Running = {
-  readonly name: string;
-  readonly peer: Peer;
-  readonly files: AdapterFiles | undefined;
-};
-
 /** Milliseconds to the first token. */
-export const firstMs = ({ atMs }: Timed): number => atMs[0] ?? Number.NaN;
+export const firstMs = ({ atMs }: Pick<Timed, 'atMs'>): number => atMs[0] ?? Number.NaN;

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 
 torch.set_num_threads(int(threads))
 torch.set_grad_enabled(False)
-base = AutoModelForCausalLM.from_pretrained(sys.argv[1], torch_dtype=torch.float32).eval()
+base = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32).eval()
 wrapped = None
 
 

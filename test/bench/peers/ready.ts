@@ -3,8 +3,12 @@ import { extname, join } from 'node:path';
 import { dropFolderFromPageCache } from '../page-cache.ts';
 import { quantile } from '../report.ts';
 import { shuffler } from '../rounds.ts';
-import { firstMs, type Peer, type Running } from './peer.ts';
+import { firstMs, type Peer } from './peer.ts';
+import type { Running } from './running.ts';
 import type { Series } from './series.ts';
+
+/** Adapter files of one peer: rank 8 on every linear, and a large one. */
+export type AdapterFiles = { readonly r8: string; readonly large: string };
 
 const sizes = { '5mb': 'r8', '49mb': 'large' } as const;
 
@@ -24,17 +28,23 @@ const first = async (peer: Peer, adapter: string, prompt: readonly number[]): Pr
 export const readyRounds = async (
   peers: readonly Running[],
   prompt: readonly number[],
-  options: { readonly folder: string; readonly rounds: number; readonly series: Series },
+  options: {
+    readonly folder: string;
+    readonly rounds: number;
+    readonly series: Series;
+    readonly files: ReadonlyMap<string, AdapterFiles>;
+  },
 ): Promise<number> => {
   let pagesLeft = 0;
-  const { folder, rounds, series } = options;
+  const { folder, rounds, series, files } = options;
   const shuffle = shuffler(99);
   for (let round = 1; round <= rounds; round += 1) {
-    for (const { name, peer, files } of shuffle(peers)) {
-      if (files === undefined) continue;
+    for (const { name, peer } of shuffle(peers)) {
+      const own = files.get(name);
+      if (own === undefined) continue;
       for (const [size, which] of Object.entries(sizes)) {
         const adapter = `${size}-${round}`;
-        const copy = await freshCopy(files[which], join(folder, `${name}-${adapter}`));
+        const copy = await freshCopy(own[which], join(folder, `${name}-${adapter}`));
         pagesLeft += await dropFolderFromPageCache(copy);
         const load = await peer.load(adapter, copy);
         const cold = load + (await first(peer, adapter, prompt));

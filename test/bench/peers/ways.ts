@@ -3,7 +3,8 @@ import type { LotAsk, Peer } from './peer.ts';
 /** How a program serves a lot of requests for different adapters. */
 export type How = 'one_by_one' | 'together' | 'two_processes';
 
-export type Lot = {
+/** What came of a lot. */
+export type Answered = {
   /** Until the last answer is complete. */
   readonly ms: number;
   /** Tokens of the answers, in the order of the requests. */
@@ -13,12 +14,12 @@ export type Lot = {
 export type Way = {
   readonly program: string;
   readonly how: How;
-  run(asks: readonly LotAsk[], tokens: number): Promise<Lot>;
+  run(asks: readonly LotAsk[], tokens: number): Promise<Answered>;
 };
 
-type Answers = Lot['answers'];
+type Answers = Answered['answers'];
 
-const timed = async (work: () => Promise<Answers>): Promise<Lot> => {
+const timed = async (work: () => Promise<Answers>): Promise<Answered> => {
   const started = performance.now();
   const answers = await work();
   return { ms: performance.now() - started, answers };
