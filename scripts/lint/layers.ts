@@ -47,7 +47,10 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
     },
   ],
   'src/runtime': [
-    { compiled: 'the file that an adapter is compiled to: format, layout in memory' },
+    {
+      compiled: 'the file that an adapter is compiled to: format, layout in memory',
+      machine: 'cores and memory that these processes may use',
+    },
     { engine: 'the process with ONNX Runtime', adapter: 'PEFT folders read, checked and compiled' },
     { residency: 'which adapters are here, and where: source, disk, RAM' },
     {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Machine } from '../machine/machine.ts';
 import { type Automatic, choose } from './choose.ts';
-import type { Machine } from './machine.ts';
 
 const [mib, gib] = [2 ** 20, 2 ** 30];
 const all: Automatic = { threads: 'auto', adapterMemory: 'auto', batchMemory: 'auto' };

@@ -1,5 +1,5 @@
 import { flagOf } from '../../settings/settings.ts';
-import type { Machine } from './machine.ts';
+import type { Machine } from '../machine/machine.ts';
 
 /** Settings that may be left to the machine. */
 export type Automatic = {

@@ -2,8 +2,8 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { flagOf, type Given, readSettings as readFrom, variableOf } from '../../settings/settings.ts';
+import { type Machine, readMachine } from '../machine/machine.ts';
 import { choose } from './choose.ts';
-import { type Machine, readMachine } from './machine.ts';
 import { type ModelSource, modelNameOf, modelSourceOf } from './model-source.ts';
 import { type Settings, settingsSchema } from './settings.ts';
 

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { availableMemory } from '../../machine/available-memory.ts';
 import { EncodeHost, type EncodeHostOptions } from '../encode/encode-host.ts';
 import { type EncodeModelOptions, openEncodeModel } from '../encode/encode-model.ts';
 import { GenerateHost, type GenerateHostOptions } from '../generate/generate-host.ts';
@@ -13,7 +14,6 @@ import type { Graph } from '../onnx/graph.ts';
 import type { KvWish } from '../schedule/kv-budget.ts';
 import { inputIds, isEncoder } from '../session/encoder-graph.ts';
 import type { Task } from '../tasks.ts';
-import { availableMemory } from './available-memory.ts';
 
 type HostsOptions = GenerateHostOptions & EncodeHostOptions;
 

@@ -1,12 +1,6 @@
+import type { AvailableMemory } from '../../machine/available-memory.ts';
 import type { CacheShape, KvElement } from '../session/kv-cache.ts';
 import { rowTokens } from '../session/kv-rows.ts';
-
-/** Memory that nobody uses yet. */
-export type AvailableMemory = {
-  readonly bytes: number;
-  /** It is what a limit leaves to these processes; else all of the machine shares it. */
-  readonly own: boolean;
-};
 
 /** What is wanted of keys and values. */
 export type KvWish = {

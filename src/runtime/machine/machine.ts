@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { freeBytes, groupsFor, numberIn, type ReadText, readText } from './control-groups.ts';
 
 /** What this process may use of its machine. */
 export type Machine = {
@@ -14,39 +14,6 @@ export type Machine = {
     readonly bytes: number;
     /** `limit`: of the control groups, for these processes alone; `available`: what the machine has left, for everybody. */
     readonly kind: 'limit' | 'available';
-  };
-};
-
-/** Content of a file; undefined where there is none. */
-export type ReadText = (path: string) => string | undefined;
-
-const readText: ReadText = (path) => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    // Not this system, or not this version of control groups.
-    return undefined;
-  }
-};
-
-const numberIn = (text: string | undefined): number | undefined =>
-  text !== undefined && /^-?\d+\s*$/.test(text) ? Number(text) : undefined;
-
-/** Folders of a group and of those that it is in. Within a container, the file system begins at its own group. */
-const groupsOf = (root: string, path: string): readonly string[] => {
-  const groups: string[] = [root];
-  for (let at = path; at !== '/' && at !== '.'; at = dirname(at)) groups.push(join(root, at));
-  return groups;
-};
-
-/** Groups that limit a controller: of version 2, and of version 1. */
-const groupsFor = (controller: string, read: ReadText): { v1: readonly string[]; v2: readonly string[] } => {
-  const text = read('/proc/self/cgroup') ?? '';
-  const v2 = /^0::(.*)$/m.exec(text)?.[1];
-  const v1 = new RegExp(`^\\d+:(?:[^:]*,)?${controller}(?:,[^:]*)?:(.*)$`, 'm').exec(text)?.[1];
-  return {
-    v2: v2 === undefined ? [] : groupsOf('/sys/fs/cgroup', v2),
-    v1: v1 === undefined ? [] : groupsOf(`/sys/fs/cgroup/${controller}`, v1),
   };
 };
 
@@ -102,8 +69,7 @@ const physicalCores = (read: ReadText): number | undefined => {
 export const readMachine = (read: ReadText = readText): Machine => {
   const quota = quotaOf(read);
   const limit = memoryLimitOf(read);
-  const free = /^MemAvailable:\s+(\d+) kB$/m.exec(read('/proc/meminfo') ?? '')?.[1];
-  const available = free === undefined ? totalmem() / 2 : Number(free) * 1024;
+  const available = freeBytes(read) ?? totalmem() / 2;
   return {
     cores: {
       physical: physicalCores(read) ?? availableParallelism(),
