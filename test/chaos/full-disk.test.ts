@@ -9,10 +9,10 @@ import { waitFor } from '../support/wait.ts';
 
 const canMount = process.getuid?.() === 0;
 
-// The node itself needs about 1.1 MB, the big adapter 2.1 MB as an artifact and as much again compiled.
+// The node itself needs 0.1 MB, the big adapter 2.1 MB as an artifact and as much again compiled.
 describe.skipIf(!canMount).each([
-  ['when an artifact is stored', '3m'],
-  ['when an adapter is compiled', '4500k'],
+  ['when an artifact is stored', '1500k'],
+  ['when an adapter is compiled', '3500k'],
 ])('a disk that is full %s (needs root to mount a small tmpfs)', (_, size) => {
   let node: TestNode;
   let disk: string;
