@@ -96,6 +96,7 @@ describe('adaptlet with a node', () => {
     expect(stable).toMatchInlineSnapshot(`
       "tiny DIGEST  engine ready (CPUExecutionProvider)  up N s  version 0.1.0
       model MODEL: Ready
+      this node runs 8 requests of 256 tokens at once (keys and values: float32, 512 bytes per token, N MiB)
       RAM N MiB of N MiB  disk N MiB of N MiB
       manifests FOLDER/manifests: ok
 
