@@ -19,6 +19,12 @@ const completion = (prompt: string, stream: boolean): RequestInit => ({
   body: JSON.stringify({ model: 'sql', prompt, stream, max_tokens: 2000 }),
 });
 
+it('a connection is left to its client longer than clients and gateways keep one that nobody uses', async () => {
+  await using http = await start();
+  const { headers } = await fetch(`${http.url}/livez`);
+  expect(headers.get('keep-alive')).toBe('timeout=120');
+});
+
 it('a client whose connection breaks ends the generation, streamed or not', async () => {
   await using http = await start();
   http.parts.serving.gate = () => new Promise((resolve) => setTimeout(resolve, 5));

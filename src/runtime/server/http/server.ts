@@ -18,6 +18,12 @@ export type RunningHttp = {
 };
 
 /**
+ * A connection that is closed while somebody sends on it is a request that fails. So clients and gateways close those that
+ * nobody uses: they do after 60 to 90 seconds, and Node would after 5.
+ */
+const keepAliveTimeout = 120_000;
+
+/**
  * Starts HTTP.
  * @throws CONFIG_INVALID when the address cannot be listened on
  */
@@ -35,7 +41,12 @@ const listenWith = async (app: Hono, options: HttpOptions): Promise<RunningHttp>
   // Globals stay Node's own: a library must not replace Request and Response for the whole process.
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   let closing = false;
-  const limits = { maxHeaderSize: 64 << 10, requestTimeout: 60_000, headersTimeout: 20_000 };
+  const limits = {
+    maxHeaderSize: 64 << 10,
+    requestTimeout: 60_000,
+    headersTimeout: 20_000,
+    keepAliveTimeout,
+  };
   const server = createServer(limits, (req, res) => {
     // A connection that is kept alive would keep the server open after its last answer.
     res.once('close', () => {
