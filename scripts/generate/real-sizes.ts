@@ -95,7 +95,7 @@ const startTable = (all: readonly Numbers[]) =>
       'GenAI, s',
       'llama.cpp, s',
       'model on disk, MiB',
-      'prepared weights, MiB',
+      'prepared graph, MiB',
     ],
     all.map(({ label, cell }) => [
       label,

@@ -93,7 +93,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       schedule: 'who goes next, and with how much memory',
       proofs: 'what is proved of a graph',
     },
-    { graphs: 'both graphs of a base model over one weights file' },
+    { graphs: 'both graphs of a base model over the same weights' },
     { generate: 'decoders', encode: 'encoders and their heads', infer: 'plain tensors' },
     { process: 'the child', client: 'the child, seen from outside' },
   ],

@@ -46,12 +46,12 @@ const kvBudgetBytes = ({ name }: RealSize): number => {
 /** What the parts of this bench share. */
 export type SizeOptions = {
   readonly folder: string;
-  /** Of prepared weights. */
+  /** Of the prepared graph. */
   readonly cacheDir: string;
   readonly series: Series;
 };
 
-/** Starts without and with prepared weights, what they take on disk, and memory before a request. */
+/** Starts without and with a prepared graph, what it takes on disk, and memory before a request. */
 export const starts = async (model: RealSize, { cacheDir, series }: SizeOptions): Promise<void> => {
   const { modelDir } = model;
   for (const key of ['first', 'second', 'second', 'second']) {

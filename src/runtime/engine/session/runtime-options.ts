@@ -48,8 +48,8 @@ const digestOf = (content: string | Buffer): string => createHash('sha256').upda
 let machine: string | undefined;
 
 /**
- * Short key of this kind of machine, of the build of the library and of how graphs are optimised: prepacked weights are laid out
- * for all of them, and what was proved holds for all of them only.
+ * Short key of this kind of machine, of the build of the library and of how graphs are optimised: what was optimised and
+ * proved holds for all of them only.
  */
 export const machineKey = (): string =>
   (machine ??= digestOf(
