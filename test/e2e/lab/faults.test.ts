@@ -173,6 +173,9 @@ describe.skipIf(obstacles.length > 0)(`three nodes under requests${obstacles.joi
     await connected(2, 'True');
     await requests.onlyFrom('digits', [2]);
     expectUnharmed(requests, nodes);
+    // Kubernetes counts the node as gone until its kubelet is heard again: connections begun meanwhile find no pod (known limits).
+    const host = await site.service(site.lab.node(2), 'http');
+    await waitFor('new connections', async () => (await fetch(`http://${host}/livez`)).ok, patience);
   });
 
   it('lose no request elsewhere when a node loses its power, which serves again after its boot', async () => {
@@ -185,9 +188,7 @@ describe.skipIf(obstacles.length > 0)(`three nodes under requests${obstacles.joi
     await connected(3, 'True');
     await using back = await Requests.start(site, [3]);
     await waitFor('the newest on node 3', () => back.of(3).adapters.has('reverse'), patience);
-    expectUnharmed(requests, [1]);
-    // It lost one or two of its own, three times of four, some minutes after its link was cut. The cause is not known (known limits).
-    expectShortGap(requests, 2);
+    expectUnharmed(requests, [1, 2]);
     expectUnharmed(back, [3]);
   });
 
