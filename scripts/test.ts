@@ -13,7 +13,7 @@ const checks: readonly [what: string, command: string][] = [
   ['types', 'npm run -s types'],
   ['unused code and dependencies', 'npm run -s knip'],
 ];
-const allSuites = ['unit', 'conformance', 'integration', 'chaos', 'e2e'] as const;
+const allSuites = ['unit', 'conformance', 'portable', 'integration', 'chaos', 'e2e'] as const;
 /** Those that start foreign programs. */
 const processSuites: readonly string[] = ['integration', 'chaos', 'e2e'];
 

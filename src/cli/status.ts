@@ -60,6 +60,14 @@ const operatorLines = ({ operators }: StatusResponse): string[] => {
   return parts.length === 0 ? [] : [`operators ${parts.join(', ')}`];
 };
 
+/** How adapters come, once the base model was loaded and takes them. */
+const loraLines = ({ baseDigest, loraOperator, model }: StatusResponse): string[] => {
+  if (baseDigest === '' || model?.state !== 'Ready') return [];
+  return loraOperator === ''
+    ? ['adapters in the portable way: float32 in memory, one adapter a step']
+    : [`adapters by the native operator (${loraOperator})`];
+};
+
 /** What the base model may not do. It stays so: nothing is wrong with the node. */
 const limitLines = ({ limits }: StatusResponse): string[] => limits.map((limit) => `limited: ${limit}`);
 
@@ -142,6 +150,7 @@ export const renderStatus = (s: StatusResponse): string => {
     `${s.baseModel} ${short(s.baseDigest)}  engine ${s.engine} (${s.executionProvider})  up ${Math.round(s.uptimeMs / 1000)} s  version ${s.version}`,
     ...modelLines(s.model),
     ...operatorLines(s),
+    ...loraLines(s),
     ...limitLines(s),
     ...roomLines(s),
     `RAM ${mebibytes(s.memory?.usedBytes ?? 0n)} of ${mebibytes(s.memory?.budgetBytes ?? 0n)}  disk ${mebibytes(s.disk?.usedBytes ?? 0n)} of ${mebibytes(s.disk?.budgetBytes ?? 0n)}`,

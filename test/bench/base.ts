@@ -75,7 +75,6 @@ export const benchEngine = async (
         | 'maxConcurrent'
         | 'maxQueue'
         | 'kvBudgetBytes'
-        | 'batchBudgetBytes'
         | 'prefixCache'
         | 'onnxRuntimeLibrary'
         | 'executionProviders'

@@ -1,14 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { convertAdapter } from '../../src/runtime/adapter/conversion/convert.ts';
 import { AdapterTable } from '../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
 import type { Feeds } from '../../src/runtime/engine/adapters/feeds.ts';
 import { type GenerateModel, openGenerateModel } from '../../src/runtime/engine/generate/generate-model.ts';
 import { openModelFolder, readModelGraph } from '../../src/runtime/engine/model/folder.ts';
 import { Mutex } from '../../src/runtime/engine/mutex.ts';
+import { findOperator } from '../../src/runtime/engine/ort/operator.ts';
 import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import type { KvCache } from '../../src/runtime/engine/session/kv-cache.ts';
 import { systemClock } from '../../src/time/clock.ts';
+import { writeSyntheticAdapter } from '../support/synthetic-adapter.ts';
 import { type BenchBase, benchBase, benchCache, compileFor, scratchFolder } from './base.ts';
 import { quantile, type Report, report, variant } from './report.ts';
 import { roundsOf, shuffler } from './rounds.ts';
@@ -65,7 +68,7 @@ const uninjected = async (model: BenchBase, base: GenerateModel, threads: number
 const openAdapters = async (model: BenchBase, base: GenerateModel, folder: string) => {
   const adapters = new AdapterTable({
     arena: new Arena(64 << 20),
-    graphFor: (modules) => base.sessions.graphs.graphFor(modules),
+    graph: base.sessions.lora,
     expected: base.info,
     steps: new Mutex(),
   });
@@ -74,7 +77,14 @@ const openAdapters = async (model: BenchBase, base: GenerateModel, folder: strin
     const { graph, feeds } = await adapters.load(name, file);
     return ours(graph, feeds);
   };
-  return { all_r8: await load('all', model.allLinear), qv_r8: await load('qv', model.queryValue) };
+  const [wide, rank16] = [join(folder, 'r16-float32'), join(folder, 'r16')];
+  await writeSyntheticAdapter(wide, model.configFile, { rank: 16 });
+  await convertAdapter({ folder: wide, outFolder: rank16, to: 'float16', maxRank: 16 });
+  return {
+    all_r8: await load('all', model.allLinear),
+    qv_r8: await load('qv', model.queryValue),
+    all_r16: await load('r16', rank16),
+  };
 };
 
 /** Samples of every variant, round by round, at one number of threads. */
@@ -87,6 +97,9 @@ const samplesOf = async (model: BenchBase, threads: number): Promise<Map<string,
     warn: (message) => console.error(`overhead: ${message}`),
     doing: () => undefined,
     signal: new AbortController().signal,
+    operator: findOperator(process.env['ADAPTLET_LORA_OPERATOR'] ?? 'auto', (message) =>
+      console.error(`overhead: ${message}`),
+    ),
   });
   const graphs = await uninjected(model, base, threads);
   const { sessions } = base;

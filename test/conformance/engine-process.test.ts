@@ -15,20 +15,6 @@ describe('the engine process', () => {
   });
   afterAll(() => tiny.engine.close());
 
-  it('says once that memory keeps adapters from running together, with what it would take', async () => {
-    const small = await startTiny({ batchBudgetBytes: 1000 });
-    for (const name of ['upper', 'reverse']) await small.engine.load(name, small.files[name]!);
-    const warnings = () => small.log.filter(({ message }) => message.includes('from running together'));
-    for (let round = 1; round <= 2; round += 1) {
-      await Promise.all(['upper', 'reverse'].map((name) => ask(small.engine, babble(name, 100))));
-      await waitFor('a sign of life', () => warnings().length > 0);
-    }
-    expect(warnings()).toMatchObject([
-      { level: 'warn', keys: { flag: '--batch-memory', budgetBytes: 1000, neededBytes: expect.any(Number) } },
-    ]);
-    await small.engine.close();
-  });
-
   it('says what it is', () => {
     expect(tiny.engine.info()).toMatchObject({
       architecture: 'llama',

@@ -70,12 +70,12 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
   beforeAll(async () => {
     // Pieces of prompts as small as they get.
     host = await TestHost.open(folderOf(exported), { maxDecodeStallMs: 0.001 });
-    const { base, graphs } = host.sessions;
+    const { base, lora } = host.sessions;
     const file = await compileFor(host.host.info, adapterOf(exported), scratch());
     await host.host.load('adapted', file);
     const table = new AdapterTable({
       arena: new Arena(1 << 20),
-      graphFor: (modules) => graphs.graphFor(modules),
+      graph: lora,
       expected: host.host.info,
       steps: new Mutex(),
     });

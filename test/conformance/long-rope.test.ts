@@ -98,7 +98,7 @@ describe('a graph that changes its table of positions at a length', () => {
     const whole = await DecoderSession.open(lora.model, lora.sites, options);
     const table = new AdapterTable({
       arena: new Arena(1 << 20),
-      graphFor: async () => whole,
+      graph: whole,
       expected: host.host.info,
       steps: new Mutex(),
     });

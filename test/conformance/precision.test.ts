@@ -6,6 +6,7 @@ import type { Precision } from '../../src/runtime/adapter/conversion/precision.t
 import { safetensorsFile } from '../../src/runtime/adapter/conversion/safetensors-file.ts';
 import { openPeftFolder } from '../../src/runtime/adapter/peft-folder.ts';
 import { allLogits, greedy, type OpenModel, openModel } from './support/open-model.ts';
+import { operator } from './support/operator.ts';
 import {
   compileFor,
   golden,
@@ -71,12 +72,14 @@ describe('adapters in another precision, on the tiny model', () => {
     }
   });
 
-  it.each(tinyAdapters)('int8 of %s gives the bits of int8 times scale in float32', async (name) => {
+  it.each(tinyAdapters)('int8 of %s gives what int8 times scale gives in float32', async (name) => {
     const path = await dequantised(join(folder, `${name}-int8`), join(folder, `${name}-dequantised`));
     await load(`${name}-dequantised`, path);
     for (const { input_ids } of golden.prompts) {
       const wide = await logitsOf(`${name}-dequantised`, input_ids);
-      expect(sameBits(await logitsOf(`${name}-int8`, input_ids), wide)).toBe(true);
+      const got = await logitsOf(`${name}-int8`, input_ids);
+      // The operator multiplies by a scale once for a row or a column; widened, every value was.
+      expect(maxDifference(got, wide)).toBeLessThanOrEqual(operator === undefined ? 0 : 1e-5);
     }
   });
 

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { AdapterRows } from '../../src/runtime/engine/adapters/adapter-rows.ts';
 import { proveRows } from '../../src/runtime/engine/proofs/prove-rows.ts';
 import { tolerances } from '../../src/runtime/engine/proofs/row-answers.ts';
 import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { fixtureFolder, fixtureNames } from '../support/fixture-models.ts';
 import { aroundSteps, stepsDuring } from './support/host.ts';
 import { type OpenModel, openModel } from './support/open-model.ts';
+import { itWithOperator } from './support/operator.ts';
 import { scratch, tinyModel } from './support/tiny.ts';
 
 type Given = Parameters<DecoderSession['prepareRows']>;
@@ -94,11 +94,12 @@ describe('the proof that rows can run together', () => {
     });
   });
 
-  it('fails where rows get the adapters of others', async () => {
-    const feeds = Reflect.get(AdapterRows.prototype, 'feeds');
-    const spy = vi.spyOn(AdapterRows.prototype, 'feeds');
-    spy.mockImplementation(function (this: AdapterRows, first, adapters) {
-      return feeds.call(this, first, [adapters[1], adapters[0], ...adapters.slice(2)]);
+  itWithOperator('fails where rows get the adapters of others', async () => {
+    const { lora } = model.sessions;
+    const mixed = lora.mixed.bind(lora);
+    const spy = vi.spyOn(lora, 'mixed').mockImplementation(() => {
+      const feeds = mixed()!;
+      return { ...feeds, of: ([first, second, ...more]) => feeds.of([second, first, ...more]) };
     });
     restore = () => spy.mockRestore();
     expect(await prove()).toMatchObject({ together: false, kept: false });

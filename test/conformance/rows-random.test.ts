@@ -36,7 +36,6 @@ describe('requests that come and go at random', () => {
             maxConcurrent: 4,
             maxQueue: 100,
             kvBudgetBytes: rows * rowBytes,
-            batchBudgetBytes: 4 * 8 * 2048 * 4,
             maxDecodeStallMs: 10,
           },
           cache,

@@ -1,21 +1,20 @@
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { floatPair, type PairAt } from '../../src/runtime/engine/adapters/pairs.ts';
 import { openPrepared } from '../../src/runtime/engine/graphs/prepared-graph.ts';
-import { inputOf } from '../../src/runtime/engine/onnx/inject.ts';
 import { gatherLogitsRows } from '../../src/runtime/engine/onnx/logits-rows.ts';
-import type { OrtTensor } from '../../src/runtime/engine/ort/tensor.ts';
 import { decoderAnswers, provePrepared } from '../../src/runtime/engine/proofs/prove-prepared.ts';
 import { unwiredModules } from '../../src/runtime/engine/proofs/wiring.ts';
 import { exportedLogits } from './support/exported-logits.ts';
 import { withInlineWeights } from './support/inline-weights.ts';
 import {
   allLogits,
+  floatsAt,
   greedy,
   type OpenModel,
   openModel,
   readConfig,
-  tensorOf,
   withLora,
 } from './support/open-model.ts';
 import {
@@ -106,14 +105,16 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
 
   it('takes different ranks at different linears', async () => {
     const { lora } = model.sessions;
-    const tensors = new Map<string, OrtTensor>();
+    const pairs = new Map<string, PairAt>();
     for (const [index, { module, inFeatures, outFeatures }] of lora.sites.entries()) {
       const rank = [0, 1, 4, 8, 16][index % 5]!;
-      tensors.set(inputOf(module, 'A'), tensorOf(zeros(rank * inFeatures), [rank, inFeatures]));
-      tensors.set(inputOf(module, 'B'), tensorOf(zeros(rank * outFeatures), [rank, outFeatures]));
+      pairs.set(
+        module,
+        floatPair(rank, floatsAt(zeros(rank * inFeatures)), floatsAt(zeros(rank * outFeatures))),
+      );
     }
     const ids = golden.prompts[0]!.input_ids;
-    const mixed = await allLogits(withLora(lora, tensors), ids);
+    const mixed = await allLogits(withLora(lora, pairs), ids);
     expect(maxDifference(mixed, await allLogits(withLora(lora), ids))).toBe(0);
   });
 
@@ -154,24 +155,11 @@ describe.each(['fp32', 'int4'] as const)('the tiny model in %s', (precision) => 
     expect(sameBits(again, before)).toBe(true);
   });
 
-  it('gives the same bits on the graph for some linears as on the one for all', async () => {
-    const { lora, graphs } = model.sessions;
-    const kinds = ['self_attn.q_proj', 'self_attn.v_proj'];
-    const sites = lora.sites.filter(({ module }) => kinds.some((kind) => module.endsWith(kind)));
-    const graph = await graphs.graphFor(sites.map(({ module }) => module));
-    expect(graph.sites).toEqual(sites);
-    const adapter = () =>
-      new Map(
-        sites.flatMap(({ module, inFeatures, outFeatures }) => [
-          [inputOf(module, 'A'), tensorOf(new Float32Array(2 * inFeatures).fill(0.1), [2, inFeatures])],
-          [inputOf(module, 'B'), tensorOf(new Float32Array(2 * outFeatures).fill(0.2), [2, outFeatures])],
-        ]),
-      );
-    const ids = golden.prompts[2]!.input_ids;
-    const part = await allLogits(withLora(graph, adapter()), ids);
-    expect(sameBits(part, await allLogits(withLora(lora, adapter()), ids))).toBe(true);
-    expect(maxDifference(part, await allLogits(withLora(lora), ids))).toBeGreaterThan(1e-3);
-    await expect(allLogits({ graph, feeds: lora.feeds(new Map()) }, ids)).rejects.toThrow(/another session/);
+  it('takes feeds of its own only', async () => {
+    const { base, lora } = model.sessions;
+    const feeds = lora.feeds(new Map());
+    await expect(allLogits({ graph: base, feeds }, [3, 5])).rejects.toThrow(/another session/);
+    feeds.release();
   });
 
   it('has every LoRA input wired to the logits', async () => {

@@ -92,10 +92,13 @@ describe('adaptlet with a node', () => {
       .replaceAll(/, manifest sha256:[0-9a-f]{64}/g, '')
       .replaceAll(/up \d+ s/g, 'up N s')
       .replaceAll(/[\d.]+ MiB/g, 'N MiB')
+      // With the native operator or without.
+      .replace(/^adapters (?:by the native operator \(\w+\)|in the portable way: .*)$/m, 'adapters HOW')
       .replaceAll(/ +$/gm, '');
     expect(stable).toMatchInlineSnapshot(`
       "tiny DIGEST  engine ready (CPUExecutionProvider)  up N s  version 0.1.0
       model MODEL: Ready
+      adapters HOW
       this node runs 8 requests of 256 tokens at once (keys and values: float32, 512 bytes per token, N MiB)
       RAM N MiB of N MiB  disk N MiB of N MiB
       manifests FOLDER/manifests: ok

@@ -48,7 +48,7 @@ const wantedText = (
 };
 
 const memoryLines = (memory: MemoryNeed): string[] => {
-  const { kvBytesPerToken, kvTokens, adapterRank16Bytes, maxRankTogether, wanted } = memory;
+  const { kvBytesPerToken, kvTokens, adapterRank16Bytes, wanted } = memory;
   return [
     ...line('weights in RAM', `about ${sizeText(memory.weightsBytes)}, packed for this processor`),
     ...line(
@@ -62,13 +62,7 @@ const memoryLines = (memory: MemoryNeed): string[] => {
       'adapters',
       adapterRank16Bytes === undefined
         ? undefined
-        : `${sizeText(adapterRank16Bytes)} each at rank 16 on all linears; --adapter-memory ${sizeText(memory.adapterBytes)} holds ${Math.floor(memory.adapterBytes / adapterRank16Bytes)}`,
-    ),
-    ...line(
-      'together',
-      maxRankTogether === undefined
-        ? undefined
-        : `different adapters share a step up to rank ${maxRankTogether} (--batch-memory ${sizeText(memory.batchBytes)})`,
+        : `${sizeText(adapterRank16Bytes)} each at rank 16 on all linears in float16 (in float32, or without the native operator, twice that); --adapter-memory ${sizeText(memory.adapterBytes)} holds ${Math.floor(memory.adapterBytes / adapterRank16Bytes)}`,
     ),
     ...line(
       'RAM',

@@ -17,7 +17,6 @@ const schema = settingsSchema.pick({
   adapterMemory: true,
   kvMemory: true,
   kvPrecision: true,
-  batchMemory: true,
   maxConcurrent: true,
   threads: true,
   executionProviders: true,

@@ -52,7 +52,7 @@ const compile = async (folder: string, info: { readonly encoder?: EncoderTarget 
   await compileAdapter({
     folder,
     digest: fakeDigest('a'),
-    target: { sites, baseDigest: fakeDigest('b'), engineVersion: 'test 1', ...info },
+    target: { sites, baseDigest: fakeDigest('b'), engineVersion: 'test 1', weights: 'float32', ...info },
     outFile: join(folder, 'out.bin'),
     maxRank: 8,
   });

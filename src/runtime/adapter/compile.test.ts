@@ -60,7 +60,7 @@ describe('the adapters of the tiny model', () => {
       expect(bytes.toString('latin1', 0, 8)).toBe(compiledMagic);
       expect(compiled).toMatchObject({
         bytes: bytes.length,
-        ramBytes: memoryLayout(header.tensors).bytes,
+        ramBytes: memoryLayout(header.tensors, 'float32').bytes,
         rank: header.rank,
         targetModules: header.targetModules,
       });

@@ -103,5 +103,5 @@ export const compileAdapter = async (input: CompileInput): Promise<CompiledAdapt
   if (head !== undefined) storeHead(head, layout.header, data, file);
   const header = seal(layout, file);
   await write(outFile, file);
-  return compiledFrom(outFile, header);
+  return compiledFrom(outFile, header, target.weights);
 };

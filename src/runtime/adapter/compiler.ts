@@ -43,7 +43,7 @@ const reusable = async (input: CompileInput): Promise<CompiledAdapter | undefine
       header.engineVersion === input.target.engineVersion &&
       header.rank <= input.maxRank;
     if (fits) {
-      return compiledFrom(input.outFile, header);
+      return compiledFrom(input.outFile, header, input.target.weights);
     }
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
@@ -80,12 +80,12 @@ export const createCompiler = (options: CompilerOptions): Compiler & AsyncDispos
   return {
     async compile({ digest, folder, verify }, target, signal) {
       signal.throwIfAborted();
-      const { sites, baseDigest, engineVersion, encoder } = target;
+      const { sites, baseDigest, engineVersion, weights, encoder } = target;
       const outFile = join(dir, fileName(digest, target));
       const input = {
         folder,
         digest,
-        target: { sites, baseDigest, engineVersion, ...(encoder === undefined ? {} : { encoder }) },
+        target: { sites, baseDigest, engineVersion, weights, ...(encoder === undefined ? {} : { encoder }) },
         outFile,
         maxRank,
       };

@@ -42,7 +42,12 @@ export const tinySites: readonly Site[] = [0, 1].flatMap((layer) =>
   })),
 );
 
-export const tinyTarget = { sites: tinySites, baseDigest: fakeDigest('b'), engineVersion: 'test 1' };
+export const tinyTarget = {
+  sites: tinySites,
+  baseDigest: fakeDigest('b'),
+  engineVersion: 'test 1',
+  weights: 'float32',
+} as const;
 
 export type FixtureTensor = {
   readonly dtype: string;

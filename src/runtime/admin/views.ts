@@ -68,6 +68,8 @@ export type ProviderView = {
   readonly executionProvider: string;
   /** Those that come before it there, and why they do not run it. */
   readonly refusedProviders: readonly { readonly provider: string; readonly reason: string }[];
+  /** The instruction set that the native operator uses; '' where adapters come in the portable way. */
+  readonly loraOperator: string;
   /** Operators of the graph by the provider that runs them; empty when the CPU was asked for all. */
   readonly operators: Readonly<Record<string, number>>;
   /** What is not allowed because it could not be shown to be right, and why. A sentence each. */

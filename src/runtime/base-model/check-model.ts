@@ -47,7 +47,6 @@ export type CheckSettings = Pick<
   | 'kvMemory'
   | 'kvPrecision'
   | 'adapterMemory'
-  | 'batchMemory'
   | 'maxConcurrent'
   | 'executionProviders'
   | 'deviceResources'
@@ -211,7 +210,7 @@ const usualTokens = 2048;
 /** Keys and values as the engine would plan them here, now. */
 const kvOf = (
   { shape, inPlace }: Cache,
-  { kvMemory, kvPrecision: precision, adapterMemory, batchMemory, maxConcurrent }: CheckSettings,
+  { kvMemory, kvPrecision: precision, adapterMemory, maxConcurrent }: CheckSettings,
   {
     found,
     contextLength: most,
@@ -224,7 +223,7 @@ const kvOf = (
       budgetBytes: kvMemory === 'auto' ? undefined : kvMemory,
       precision,
       available: availableMemory(),
-      besideBytes: adapterMemory + batchMemory,
+      besideBytes: adapterMemory,
       requests: maxConcurrent,
     },
     { shape, contextLength, weightBytes: found.modelBytes ?? 0 },

@@ -6,14 +6,12 @@ export type MemoryNeed = {
   readonly weightsBytes: number;
   readonly kvBytes: number;
   readonly adapterBytes: number;
-  readonly batchBytes: number;
   readonly totalBytes: number;
   /** Keys and values of one token, and the most tokens of one request that they leave room for. */
   readonly kvBytesPerToken?: number;
   readonly kvTokens?: number;
-  /** RAM of an adapter of rank 16 on all linears, and the largest rank of adapters that decode together. */
+  /** RAM of an adapter of rank 16 on all linears that is stored as float16, with the native operator. */
   readonly adapterRank16Bytes?: number;
-  readonly maxRankTogether?: number;
   /** Requests that are wanted at a time, and what their keys and values take. */
   readonly wanted?: Wanted & { readonly kvBytes: number };
 };
@@ -22,7 +20,7 @@ export type MemoryNeed = {
 export type Wanted = { readonly requests: number; readonly tokens: number };
 
 export type MemoryInput = {
-  readonly settings: Pick<Settings, 'adapterMemory' | 'batchMemory' | 'maxConcurrent'>;
+  readonly settings: Pick<Settings, 'adapterMemory'>;
   readonly modelBytes: number;
   readonly precision: string;
   /** In and out features of all linears that LoRA reaches. */
@@ -32,8 +30,6 @@ export type MemoryInput = {
     readonly budgetBytes: number;
     readonly bytesPerToken: number;
     readonly tokens: number;
-    /** Requests share steps. */
-    readonly together: boolean;
     readonly wanted: Wanted;
   };
 };
@@ -42,13 +38,7 @@ export type MemoryInput = {
 const packedRatios: Readonly<Record<string, number>> = { int4: 1.4, int8: 1.4 };
 const plainRatio = 1.1;
 
-const floatBytes = 4;
-
-/** Ranks in a mixed step are rounded up to powers of two. */
-const maxRankIn = (budget: number, rows: number, features: number): number => {
-  const rank = Math.floor(budget / (rows * features * floatBytes));
-  return rank < 1 ? 0 : 2 ** Math.floor(Math.log2(rank));
-};
+const halfBytes = 2;
 
 const wantedOf = ({
   bytesPerToken,
@@ -59,22 +49,17 @@ const wantedOf = ({
 });
 
 export const memoryNeedOf = ({ settings, modelBytes, precision, features, kv }: MemoryInput): MemoryNeed => {
-  const { adapterMemory: adapterBytes, batchMemory, maxConcurrent } = settings;
+  const { adapterMemory: adapterBytes } = settings;
   const weightsBytes = Math.round(modelBytes * (packedRatios[precision] ?? plainRatio));
   const kvBytes = kv?.budgetBytes ?? 0;
-  const batchBytes = kv?.together === true ? batchMemory : 0;
   return {
     weightsBytes,
     kvBytes,
     adapterBytes,
-    batchBytes,
-    totalBytes: weightsBytes + kvBytes + adapterBytes + batchBytes,
+    totalBytes: weightsBytes + kvBytes + adapterBytes,
     ...(kv === undefined
       ? {}
       : { kvBytesPerToken: kv.bytesPerToken, kvTokens: kv.tokens, wanted: wantedOf(kv) }),
-    ...(features === 0 ? {} : { adapterRank16Bytes: 16 * features * floatBytes }),
-    ...(features === 0 || kv?.together !== true
-      ? {}
-      : { maxRankTogether: maxRankIn(batchMemory, maxConcurrent, features) }),
+    ...(features === 0 ? {} : { adapterRank16Bytes: 16 * features * halfBytes }),
   };
 };

@@ -63,7 +63,6 @@ export const loadForTrial = async (
     maxQueue: 0,
     kvBudgetBytes: settings.kvMemory === 'auto' ? undefined : settings.kvMemory,
     kvPrecision: settings.kvPrecision,
-    batchBudgetBytes: settings.batchMemory,
     ...(pooling === undefined ? {} : { pooling }),
     stallTimeoutMs,
     clock,

@@ -1,4 +1,5 @@
 import type { Digest } from '../../api/names.ts';
+import type { WeightsInMemory } from './memory-layout.ts';
 
 /** A linear of the base model that LoRA can reach. */
 export type Site = {
@@ -23,6 +24,8 @@ export type CompileTarget = {
   /** Version of the compiled format and of ONNX Runtime. */
   readonly engineVersion: string;
   readonly sites: readonly Site[];
+  /** How the engine has weights in memory. */
+  readonly weights: WeightsInMemory;
   /** Of a base model that embeds. */
   readonly encoder?: EncoderTarget;
 };

@@ -1,13 +1,15 @@
 import type { Digest } from '../../api/names.ts';
 import type { CompileTarget } from './compile-target.ts';
 import type { CompiledHeader } from './compiled-file.ts';
+import { ramBytesOf } from './file-layout.ts';
+import type { WeightsInMemory } from './memory-layout.ts';
 
 /** A compiled file, as whoever keeps adapters has to know it. */
 export type CompiledAdapter = {
   readonly file: string;
   /** Of the file. */
   readonly bytes: number;
-  /** In the memory of the engine, where every value is float32: what the RAM budget is charged. */
+  /** In the memory of the engine: what the RAM budget is charged. */
   readonly ramBytes: number;
   readonly rank: number;
   readonly targetModules: readonly string[];
@@ -17,8 +19,11 @@ export type CompiledAdapter = {
 
 export const compiledFrom = (
   file: string,
-  { rank, targetModules, fileBytes, ramBytes, head }: CompiledHeader,
+  header: CompiledHeader,
+  weights: WeightsInMemory,
 ): CompiledAdapter => {
+  const { rank, targetModules, fileBytes, head } = header;
+  const ramBytes = ramBytesOf(header, weights);
   const compiled = { file, bytes: fileBytes, ramBytes, rank, targetModules };
   return head === undefined ? compiled : { ...compiled, labels: head.labels };
 };

@@ -14,8 +14,8 @@ export const compiledMagic = 'ADPTLT01';
 export const preambleBytes = 16;
 export const tensorAlignment = 64;
 
-/** Version of the format: 3 stores B transposed, 2 stored it as PEFT has it, 1 stored float32. */
-export const compiledFormat = 3;
+/** Version of the format: 4 says nothing of memory, 3 stores B transposed, 2 stored it as PEFT has it, 1 stored float32. */
+export const compiledFormat = 4;
 
 /**
  * How a tensor is stored. Of int8, the float32 scales of its features come first, then the values; a value stands for
@@ -83,6 +83,4 @@ export type CompiledHeader = {
   readonly head?: CompiledHead | undefined;
   /** Length of the whole file in bytes. */
   readonly fileBytes: number;
-  /** What it takes in the memory of the engine, where every value is float32. */
-  readonly ramBytes: number;
 };

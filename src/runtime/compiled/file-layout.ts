@@ -10,7 +10,7 @@ import {
   storedBytes,
   tensorAlignment,
 } from './compiled-file.ts';
-import { memoryLayout } from './memory-layout.ts';
+import { memoryLayout, type WeightsInMemory } from './memory-layout.ts';
 
 /** For whom a compiled file is. */
 export type CompiledIdentity = {
@@ -60,8 +60,11 @@ const placeHead = (
 };
 
 /** What an adapter takes in the memory of the engine: its block, and its head on the heap. */
-export const ramBytesOf = (tensors: readonly CompiledTensor[], head: CompiledHead | undefined): number =>
-  memoryLayout(tensors).bytes + (head === undefined ? 0 : head.weight.length + head.bias.length);
+export const ramBytesOf = (
+  { tensors, head }: Pick<CompiledHeader, 'tensors' | 'head'>,
+  weights: WeightsInMemory,
+): number =>
+  memoryLayout(tensors, weights).bytes + (head === undefined ? 0 : head.weight.length + head.bias.length);
 
 const encode = (header: CompiledHeader): Uint8Array => new TextEncoder().encode(JSON.stringify(header));
 
@@ -71,7 +74,7 @@ const headerRoom = (header: CompiledHeader): number => {
   const tensors = header.tensors.map((tensor) => ({ ...tensor, offset: max, crc32: 0xff_ff_ff_ff }));
   const part = { offset: max, length: max, crc32: 0xff_ff_ff_ff };
   const head = header.head === undefined ? {} : { head: { ...header.head, weight: part, bias: part } };
-  return encode({ ...header, ...head, tensors, fileBytes: max, ramBytes: max }).length;
+  return encode({ ...header, ...head, tensors, fileBytes: max }).length;
 };
 
 /** Lays out a compiled file. `targetModules` of the header are kinds (`q_proj`), as PEFT lists them. */
@@ -91,7 +94,6 @@ export const layOut = (
       tensors,
       ...(headed === undefined ? {} : { head: headed.head }),
       fileBytes: headed?.end ?? end,
-      ramBytes: ramBytesOf(tensors, headed?.head),
     };
   };
   const headerBytes = headerRoom(header(0));

@@ -41,7 +41,7 @@ describe('the layout of a block', () => {
   it('lets a file be widened in place to exactly what it is widened to elsewhere', () => {
     fc.assert(
       fc.property(files, (tensors) => {
-        const { bytes, places, readAt, readBytes, fileStart } = memoryLayout(tensors);
+        const { bytes, places, readAt, readBytes, fileStart } = memoryLayout(tensors, 'float32');
         const content = contentOf(tensors);
         const block = new Uint8Array(bytes);
         block.set(content.subarray(fileStart, fileStart + readBytes), readAt);
@@ -63,8 +63,8 @@ describe('the layout of a block', () => {
   it('is as large as the values and their alignment, whatever the order of the tensors', () => {
     fc.assert(
       fc.property(files, (tensors) => {
-        const layout = memoryLayout(tensors);
-        expect(memoryLayout(tensors.toReversed())).toEqual(layout);
+        const layout = memoryLayout(tensors, 'float32');
+        expect(memoryLayout(tensors.toReversed(), 'float32')).toEqual(layout);
         const values = tensors.reduce((sum, { shape }) => align(sum) + 4 * shape[0] * shape[1], 0);
         expect(layout.bytes).toBeGreaterThanOrEqual(values);
         // int8 with few values to a scale is larger in a file than in memory: up to 5 bytes a value.
@@ -72,6 +72,18 @@ describe('the layout of a block', () => {
           ({ dtype, half, shape }) => dtype === 'int8' && shape[half === 'A' ? 1 : 0] < 4,
         );
         if (!slim) expect(layout.bytes).toBeLessThan(values + 2 * tensorAlignment * tensors.length);
+      }),
+    );
+  });
+
+  it('is the file from its first tensor on where weights stay as they are stored', () => {
+    fc.assert(
+      fc.property(files, (tensors) => {
+        const end = Math.max(...tensors.map(({ offset, length }) => offset + length));
+        const { bytes, places, readAt, readBytes, fileStart } = memoryLayout(tensors.toReversed(), 'stored');
+        expect([readAt, readBytes, fileStart]).toEqual([0, bytes, 4096]);
+        expect(bytes).toBe(end - 4096);
+        expect(places).toEqual(tensors.map((tensor) => ({ tensor, at: tensor.offset - 4096 })));
       }),
     );
   });
@@ -86,7 +98,7 @@ describe('the layout of a block', () => {
           end = offset + length;
           return { ...tensor, offset, length };
         });
-        const { readAt, bytes, readBytes, places, fileStart } = memoryLayout(float32);
+        const { readAt, bytes, readBytes, places, fileStart } = memoryLayout(float32, 'float32');
         expect([readAt, bytes]).toEqual([0, readBytes]);
         for (const { tensor, at } of places) expect(at).toBe(tensor.offset - fileStart);
       }),

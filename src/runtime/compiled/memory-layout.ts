@@ -3,11 +3,15 @@ import { type CompiledTensor, tensorAlignment } from './compiled-file.ts';
 /** What of a tensor decides where it goes. */
 type Extent = Pick<CompiledTensor, 'shape' | 'offset' | 'length'>;
 
-/** A tensor, and where its float32 values begin in the block. */
+/** How weights are in memory: as they are stored, for the native operator; widened, for graphs of ordinary operators. */
+export type WeightsInMemory = 'stored' | 'float32';
+
+/** A tensor, and where its values, or its scales before them, begin in the block. */
 export type Place<T extends Extent = CompiledTensor> = { readonly tensor: T; readonly at: number };
 
 /** How an adapter lies in its block of memory. All offsets in bytes from the start of the block. */
 export type MemoryLayout<T extends Extent = CompiledTensor> = {
+  readonly weights: WeightsInMemory;
   readonly bytes: number;
   /** In the order of the file. */
   readonly places: readonly Place<T>[];
@@ -20,15 +24,27 @@ export type MemoryLayout<T extends Extent = CompiledTensor> = {
 
 const align = (bytes: number): number => Math.ceil(bytes / tensorAlignment) * tensorAlignment;
 
+const fileOrder = <T extends Extent>(tensors: readonly T[]) => {
+  const inFile = tensors.toSorted((x, y) => x.offset - y.offset);
+  return { inFile, fileStart: inFile[0]?.offset ?? 0 };
+};
+
+/** The file as it is. */
+const storedLayout = <T extends Extent>(tensors: readonly T[]): MemoryLayout<T> => {
+  const { inFile, fileStart } = fileOrder(tensors);
+  const places = inFile.map((tensor) => ({ tensor, at: tensor.offset - fileStart }));
+  const bytes = Math.max(0, ...places.map(({ tensor, at }) => at + tensor.length));
+  return { weights: 'stored', bytes, places, readAt: 0, readBytes: bytes, fileStart };
+};
+
 /**
  * Lays out a block in which the file is widened in place: it is read to the end of the block, and the float32 values
  * grow from the front. The block is as large as it takes for no value to be written over bytes that were not widened:
  * each tensor ends in memory before it ends in what was read. Nothing but the block is needed, and a file that is
  * float32 already is read to where it stays.
  */
-export const memoryLayout = <T extends Extent>(tensors: readonly T[]): MemoryLayout<T> => {
-  const inFile = tensors.toSorted((x, y) => x.offset - y.offset);
-  const fileStart = inFile[0]?.offset ?? 0;
+const widenedLayout = <T extends Extent>(tensors: readonly T[]): MemoryLayout<T> => {
+  const { inFile, fileStart } = fileOrder(tensors);
   const places: Place<T>[] = [];
   let end = 0;
   let fileEnd = 0;
@@ -41,5 +57,10 @@ export const memoryLayout = <T extends Extent>(tensors: readonly T[]): MemoryLay
     lead = Math.max(lead, end - fileEnd);
   }
   const readAt = align(lead);
-  return { bytes: readAt + fileEnd, places, readAt, readBytes: fileEnd, fileStart };
+  return { weights: 'float32', bytes: readAt + fileEnd, places, readAt, readBytes: fileEnd, fileStart };
 };
+
+export const memoryLayout = <T extends Extent>(
+  tensors: readonly T[],
+  weights: WeightsInMemory,
+): MemoryLayout<T> => (weights === 'stored' ? storedLayout(tensors) : widenedLayout(tensors));

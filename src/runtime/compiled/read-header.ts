@@ -41,7 +41,6 @@ const schema = z.object({
     })
     .optional(),
   fileBytes: size,
-  ramBytes: size,
 });
 
 /** Of every version: what says which one it is. */

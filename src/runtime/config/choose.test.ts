@@ -4,7 +4,7 @@ import type { Machine } from '../machine/machine.ts';
 import { type Automatic, choose } from './choose.ts';
 
 const [mib, gib] = [2 ** 20, 2 ** 30];
-const all: Automatic = { threads: 'auto', adapterMemory: 'auto', batchMemory: 'auto' };
+const all: Automatic = { threads: 'auto', adapterMemory: 'auto' };
 const machine = (cores: Machine['cores'], bytes = 4 * gib, kind: Machine['memory']['kind'] = 'limit') => ({
   cores,
   memory: { bytes, kind },
@@ -32,9 +32,8 @@ describe('what is left to the machine', () => {
       [2 * gib, 35e6],
       [4 * gib, 45e6],
     ] as const) {
-      const { adapterMemory, batchMemory } = choose(all, machine({ physical: 4 }, bytes)).settings;
+      const { adapterMemory } = choose(all, machine({ physical: 4 }, bytes)).settings;
       expect(adapterMemory).toBeGreaterThanOrEqual(8 * adapter);
-      expect(batchMemory).toBeGreaterThanOrEqual(8 * adapter);
     }
   });
 
@@ -44,18 +43,10 @@ describe('what is left to the machine', () => {
   });
 
   it('is said with its reason, and only where nobody said it', () => {
-    const { settings, choices } = choose(
-      { ...all, adapterMemory: 5 * mib },
-      machine({ physical: 4, quota: 3 }, 3 * gib),
-    );
-    expect(settings).toEqual({ threads: 2, adapterMemory: 5 * mib, batchMemory: 512 * mib });
+    const { settings, choices } = choose({ ...all, threads: 5 }, machine({ physical: 4, quota: 3 }, 3 * gib));
+    expect(settings).toEqual({ threads: 5, adapterMemory: 512 * mib });
     expect(choices).toEqual([
-      {
-        setting: '--threads',
-        value: 2,
-        why: 'by the processor limit of the container (3), of which one is left to everything else',
-      },
-      { setting: '--batch-memory', value: 512 * mib, why: '1/6 of the memory limit of 3.0 GiB' },
+      { setting: '--adapter-memory', value: 512 * mib, why: '1/6 of the memory limit of 3.0 GiB' },
     ]);
   });
 
@@ -69,7 +60,7 @@ describe('what is left to the machine', () => {
           const { settings } = choose(all, machine({ physical, quota }, bytes));
           expect(settings.threads).toBeGreaterThanOrEqual(1);
           expect(settings.threads).toBeLessThanOrEqual(Math.max(1, Math.min(physical, quota)));
-          expect(settings.adapterMemory + settings.batchMemory).toBeLessThanOrEqual((bytes * 2) / 3);
+          expect(settings.adapterMemory).toBeLessThanOrEqual(bytes / 3);
         },
       ),
     );

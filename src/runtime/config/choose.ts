@@ -5,7 +5,6 @@ import type { Machine } from '../machine/machine.ts';
 export type Automatic = {
   readonly threads: number | 'auto';
   readonly adapterMemory: number | 'auto';
-  readonly batchMemory: number | 'auto';
 };
 
 /** The same, with every `auto` decided. */
@@ -17,7 +16,7 @@ export type Choice = { readonly setting: string; readonly value: number; readonl
 const mib = 2 ** 20;
 
 /**
- * Of the memory, for resident adapters and again for their copies in a batch. A sixth of 2 GiB holds eight adapters of rank
+ * Of the memory, for resident adapters. A sixth of 2 GiB holds eight adapters of rank
  * 16 for all linears of a model of 0.5 billion parameters (8 x 35 MB), a sixth of 4 GiB those of 1 billion and more (8 x 45 MB).
  */
 const adapterShare = 6;
@@ -70,6 +69,5 @@ export const choose = <S extends Automatic>(
   };
   const threads = decided('threads', () => threadsFor(machine.cores));
   const adapterMemory = decided('adapterMemory', () => budgetFor(machine.memory));
-  const batchMemory = decided('batchMemory', () => budgetFor(machine.memory));
-  return { settings: { ...settings, threads, adapterMemory, batchMemory }, choices };
+  return { settings: { ...settings, threads, adapterMemory }, choices };
 };

@@ -25,15 +25,16 @@ describe('readSettings', () => {
 
   it('leaves to the machine what nobody says', () => {
     const machine = { cores: { physical: 4 }, memory: { bytes: 3 * 2 ** 30, kind: 'limit' } } as const;
-    expect(readSettings({ ...least, batchMemory: 'auto' }, {}, '/', machine)).toMatchObject({
+    expect(readSettings({ ...least, adapterMemory: 'auto' }, {}, '/', machine)).toMatchObject({
       threads: 3,
       adapterMemory: 2 ** 29,
-      batchMemory: 2 ** 29,
-      choices: [{ setting: '--threads' }, { setting: '--adapter-memory' }, { setting: '--batch-memory' }],
+      choices: [{ setting: '--threads' }, { setting: '--adapter-memory' }],
     });
-    expect(
-      readSettings({ ...least, threads: '4', adapterMemory: '1Mi', batchMemory: '2Mi' }, {}, '/', machine),
-    ).toMatchObject({ threads: 4, adapterMemory: 2 ** 20, batchMemory: 2 ** 21, choices: [] });
+    expect(readSettings({ ...least, threads: '4', adapterMemory: '1Mi' }, {}, '/', machine)).toMatchObject({
+      threads: 4,
+      adapterMemory: 2 ** 20,
+      choices: [],
+    });
   });
 
   it('takes flags before variables before defaults', () => {

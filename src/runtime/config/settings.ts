@@ -202,10 +202,12 @@ export const settingsSchema = z.object({
     .describe(
       'How keys and values are stored. float32: as the model computes them. int8: a quarter of the memory, of which answers become a little different; only where the model passes a comparison at its first start. auto: float32, unless with `kvMemory` auto the machine would have no room for a request of 2,048 tokens then; the start and `adaptlet status` say what it is.',
     ),
-  batchMemory: orAuto(bytes)
+  loraOperator: z
+    .string()
+    .min(1)
     .prefault('auto')
     .describe(
-      'Memory for copies of the adapters that decode together, one for each of maxConcurrent rows; taken when different adapters run at the same time, for the linears that one of them targets. Rows that have no room run by themselves, which `adaptlet status` says. auto: as for adapterMemory.',
+      'The native operator that adds adapters: requests for different adapters share a step, and weights stay as they are stored. auto: the one that was built (`make native`; images have it). off: none; adapters come in the portable way: float32 in memory, one adapter a step. Or the path of its library. Where it cannot be used, the start and `adaptlet status` say so.',
     ),
   maxDecodeStall: count(1, 60_000)
     .prefault(100)

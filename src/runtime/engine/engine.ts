@@ -24,6 +24,8 @@ export type EngineInfo = CompileTarget & {
    * made of many counts as one. Empty when the CPU is asked for all of them, and where it was not counted.
    */
   readonly operators: Readonly<Record<string, number>>;
+  /** The instruction set that the native operator uses; '' where adapters come in the portable way. */
+  readonly loraOperator: string;
   /** What is not allowed because it could not be shown to be right, and why. A sentence each. */
   readonly limits: readonly string[];
   readonly architecture: string;
@@ -180,7 +182,7 @@ export type ProbeResult = {
 /** A budget of memory that kept requests from running together. */
 export type Limit = {
   /** The flag that sets it. */
-  readonly flag: '--adapter-memory' | '--batch-memory' | '--kv-memory';
+  readonly flag: '--adapter-memory' | '--kv-memory';
   /** What happens instead, for people. */
   readonly effect: string;
   /** The most that was wanted at a time. */

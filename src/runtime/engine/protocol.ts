@@ -27,8 +27,8 @@ export type StartOptions = {
   readonly kvPrecision?: 'auto' | 'float32' | 'int8';
   /** Keys and values of what prompts begin with are used again within a scope. Absent: they are. */
   readonly prefixCache?: boolean;
-  /** Memory for copies of the adapters that decode together. Absent: 256 MiB. */
-  readonly batchBudgetBytes?: number;
+  /** `auto`, `off`, or the path of a native operator. Absent: auto. */
+  readonly loraOperator?: string | undefined;
   /** Milliseconds that a prompt may keep others from their next token. Absent: 100. */
   readonly maxDecodeStallMs?: number;
   /** Rows of one run, of encoders and plain tensors. Absent: 16. */

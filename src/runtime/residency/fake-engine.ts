@@ -72,12 +72,14 @@ export class FakeEngine implements Engine {
       engineVersion: '1',
       executionProvider: 'CPU',
       refusedProviders: [],
+      loraOperator: '',
       operators: {},
       limits: [],
       architecture: 'llama',
       contextLength: 64,
       vocabSize: 100,
       sites: [],
+      weights: 'float32',
       task: this.task,
     };
   }

@@ -22,7 +22,7 @@ export const engineOptions = (
   kvBudgetBytes: settings.kvMemory === 'auto' ? undefined : settings.kvMemory,
   kvPrecision: settings.kvPrecision,
   prefixCache: settings.prefixCache,
-  batchBudgetBytes: settings.batchMemory,
+  loraOperator: settings.loraOperator,
   maxDecodeStallMs: settings.maxDecodeStall,
   maxBatch: settings.maxBatch,
   maxBatchDelayMs: settings.maxBatchDelay,

@@ -48,8 +48,10 @@ export const identityOf = (
   try {
     return engine.info();
   } catch (error) {
-    if (errorCodeOf(error) === 'ENGINE_DOWN')
-      return { baseDigest: '', executionProvider: '', refusedProviders: [], operators: {}, limits: [] };
+    if (errorCodeOf(error) === 'ENGINE_DOWN') {
+      const none = { refusedProviders: [], operators: {}, limits: [] };
+      return { baseDigest: '', executionProvider: '', loraOperator: '', ...none };
+    }
     throw error;
   }
 };

@@ -38,7 +38,8 @@ export class StatusReport {
 
   now(): RuntimeStatus {
     const p = this.#parts;
-    const { executionProvider, refusedProviders, operators, limits, baseDigest, kv } = p.identity();
+    const { executionProvider, refusedProviders, operators, loraOperator, limits, baseDigest, kv } =
+      p.identity();
     const { budgetBytes, usedBytes, limit } = p.residency.usage();
     return {
       version: p.version,
@@ -51,6 +52,7 @@ export class StatusReport {
       executionProvider,
       refusedProviders,
       operators,
+      loraOperator,
       limits,
       ...(kv === undefined ? {} : { keysAndValues: kv }),
       memory: { budgetBytes, usedBytes },

@@ -10,9 +10,7 @@ export type OursOptions = {
   /** Sequences that decode together. Above 1 answers never end before they have all tokens, as the others' do not. */
   readonly rows?: number;
   /** Room for adapters, for keys and values; where weights are prepared. */
-  readonly engine?: Partial<
-    Pick<EngineOptions, 'adapterBudgetBytes' | 'kvBudgetBytes' | 'batchBudgetBytes' | 'cacheDir'>
-  >;
+  readonly engine?: Partial<Pick<EngineOptions, 'adapterBudgetBytes' | 'kvBudgetBytes' | 'cacheDir'>>;
 };
 
 /** The engine process as a node uses it: messages between processes, text and sampling included. */

@@ -117,7 +117,7 @@ export const eights = async (model: RealSize, options: SizeOptions): Promise<Rep
   const { folder, cacheDir, series } = options;
   const { modelDir, r16 } = model;
   const adapters = new Map(r16.map((path, i) => [`r16-${i + 1}`, path]));
-  const budgets = { adapterBudgetBytes: 512 * mib, batchBudgetBytes: 512 * mib };
+  const budgets = { adapterBudgetBytes: 512 * mib };
   const ourKind = ours(modelDir, { spin: true, rows: r16.length, engine: { cacheDir, ...budgets } });
   const { there } = await installed(chosen([ourKind, genai(modelDir, true), llamaOf(model, 256)]));
   const programs = [];
@@ -143,5 +143,5 @@ export const eights = async (model: RealSize, options: SizeOptions): Promise<Rep
       agreement,
     });
   }
-  return { lot_budgets_mib: 512, ...agreement };
+  return { lot_budget_mib: 512, ...agreement };
 };

@@ -80,7 +80,6 @@ export class TestHost {
       maxQueue: 16,
       kvBudgetBytes: 64 << 20,
       prefixCache: true,
-      batchBudgetBytes: 64 << 20,
       // Pieces of prompts of one size, whatever the machine does: int4 rounds differently in smaller ones.
       maxDecodeStallMs: 1e9,
       clock: systemClock,

@@ -6,6 +6,7 @@ import {
 } from '../../../src/runtime/engine/encode/encode-model.ts';
 import { readModelGraph } from '../../../src/runtime/engine/model/folder.ts';
 import { systemClock } from '../../../src/time/clock.ts';
+import { operator } from './operator.ts';
 
 export type OpenEncoder = {
   readonly model: EncodeModel;
@@ -27,6 +28,7 @@ export const openEncoder = async (
     warn: (message) => warnings.push(message),
     doing: () => undefined,
     signal: new AbortController().signal,
+    operator,
     ...options,
   });
   const host = new EncodeHost(model, {
@@ -35,7 +37,6 @@ export const openEncoder = async (
     maxQueue: 200,
     maxBatch: 16,
     maxBatchDelayMs: 0,
-    batchBudgetBytes: 16 << 20,
     clock: systemClock,
     ...options,
   });

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AdapterTable } from '../../../src/runtime/engine/adapters/adapter-table.ts';
 import { Arena } from '../../../src/runtime/engine/adapters/arena.ts';
-import type { Feeds, LoraTensors } from '../../../src/runtime/engine/adapters/feeds.ts';
+import type { Feeds } from '../../../src/runtime/engine/adapters/feeds.ts';
+import type { Pairs } from '../../../src/runtime/engine/adapters/pairs.ts';
 import {
   type GenerateModel,
   openGenerateModel,
@@ -10,11 +11,12 @@ import {
 import { readModelGraph } from '../../../src/runtime/engine/model/folder.ts';
 import { Mutex } from '../../../src/runtime/engine/mutex.ts';
 import { NativeMemory } from '../../../src/runtime/engine/ort/memory.ts';
-import { OrtTensor } from '../../../src/runtime/engine/ort/tensor.ts';
+import type { Operator } from '../../../src/runtime/engine/ort/operator.ts';
 import type { KvWish } from '../../../src/runtime/engine/schedule/kv-budget.ts';
 import type { ProviderWish } from '../../../src/runtime/engine/session/choose-provider.ts';
 import type { DecoderSession } from '../../../src/runtime/engine/session/decoder-session.ts';
 import { systemClock } from '../../../src/time/clock.ts';
+import { operator } from './operator.ts';
 
 export type OpenModel = GenerateModel & {
   readonly adapters: AdapterTable<DecoderSession>;
@@ -22,7 +24,7 @@ export type OpenModel = GenerateModel & {
 };
 
 /** What it is to run on, and how its keys and values are stored. */
-export type OpenWish = ProviderWish & { readonly kv?: KvWish };
+export type OpenWish = ProviderWish & { readonly kv?: KvWish; readonly operator?: Operator | undefined };
 
 /** Opens a base model in this process, as the engine process does, with what it warns of. */
 export const openBase = async (
@@ -39,6 +41,7 @@ export const openBase = async (
     warn: (message) => warnings.push(message),
     doing,
     signal: new AbortController().signal,
+    operator,
     ...wish,
   });
   return { ...base, warnings };
@@ -54,7 +57,7 @@ export const openModel = async (
   const base = await openBase(modelDir, cacheDir, wish, doing);
   const adapters = new AdapterTable({
     arena: new Arena(64 << 20),
-    graphFor: (modules) => base.sessions.graphs.graphFor(modules),
+    graph: base.sessions.lora,
     expected: base.info,
     steps: new Mutex(),
   });
@@ -64,21 +67,21 @@ export const openModel = async (
 /** A graph and what is fed to it: a loaded adapter, or {@link withLora}. */
 export type Runnable = { readonly graph: DecoderSession; readonly feeds: Feeds };
 
-/** A graph with these tensors, or with none: rank 0. */
-export const withLora = (graph: DecoderSession, lora: LoraTensors = new Map()): Runnable => ({
+/** A graph with these pairs, or with none. */
+export const withLora = (graph: DecoderSession, pairs: Pairs = new Map()): Runnable => ({
   graph,
-  feeds: graph.feeds(lora),
+  feeds: graph.feeds(pairs),
 });
 
 /** Logits of every position. */
 export const allLogits = ({ graph, feeds }: Runnable, ids: readonly number[]): Promise<Float32Array> =>
   graph.logitsOf(feeds, ids, [...ids.keys()]);
 
-/** A tensor with memory of its own, which tests do not give back. */
-export const tensorOf = (values: Float32Array, shape: readonly number[]): OrtTensor => {
+/** Values in memory of their own, which tests do not give back. */
+export const floatsAt = (values: Float32Array): bigint => {
   const memory = new NativeMemory(values.byteLength);
   new Float32Array(memory.buffer, 0, values.length).set(values);
-  return new OrtTensor('float32', shape, memory.address);
+  return memory.address;
 };
 
 /** Greedy tokens, at most `count`, the end token included. */

@@ -138,17 +138,8 @@ describe('adaptlet model check', () => {
   });
 
   it('computes with the flags of serve', async () => {
-    const { report } = await check(
-      tiny.model,
-      '--kv-memory',
-      '64Ki',
-      '--batch-memory',
-      '1Mi',
-      '--max-concurrent',
-      '4',
-    );
+    const { report } = await check(tiny.model, '--kv-memory', '64Ki', '--max-concurrent', '4');
     expect(report.memory).toMatchObject({ kvBytes: 65_536, kvTokens: 128 });
-    expect(report.memory?.maxRankTogether).toBeLessThan(64);
   });
 
   it.each([
@@ -243,7 +234,7 @@ describe('adaptlet model check', () => {
     await using registry = await ModelRegistry.start();
     const digest = await registry.push(tiny.model, 'models/tiny:v1');
     // What is left to the machine is another from moment to moment.
-    const budgets = ['--adapter-memory', '64Mi', '--batch-memory', '64Mi', '--kv-memory', '64Mi'];
+    const budgets = ['--adapter-memory', '64Mi', '--kv-memory', '64Mi'];
     const here = await check(tiny.model, ...budgets);
     const before = registry.network.received;
     const there = await check(`${registry.host}/models/tiny@${digest}`, ...budgets);

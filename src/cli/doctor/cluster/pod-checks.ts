@@ -97,7 +97,7 @@ const containerFinding = (
       problem(
         id,
         `${name} ran out of memory ${restartCount} times`,
-        'more runtime.resources.limits.memory, or less --kv-memory, --batch-memory and runtime.adapters.memory',
+        'more runtime.resources.limits.memory, or less --kv-memory and runtime.adapters.memory',
       ),
     ];
   if (reason === 'CrashLoopBackOff')

@@ -5,13 +5,14 @@ import { KnownHeaders, readCompiledHeader } from '../../compiled/read-header.ts'
 import type { Mutex } from '../mutex.ts';
 import type { Arena } from './arena.ts';
 import { checkHeader, type Expected } from './check-header.ts';
-import { type FeedMaker, LoadedAdapter } from './loaded-adapter.ts';
+import type { FeedMaker } from './feeds.ts';
+import { LoadedAdapter } from './loaded-adapter.ts';
 import { readTensors } from './read-tensors.ts';
 
 export type AdapterTableParts<G extends FeedMaker> = {
   readonly arena: Arena;
-  /** The graph for an adapter that targets these modules. */
-  readonly graphFor: (modules: ReadonlySet<string>) => Promise<G>;
+  /** The graph that adapters run on. */
+  readonly graph: G;
   readonly expected: Expected;
   /** Shared with whoever runs steps. */
   readonly steps: Mutex;
@@ -83,11 +84,10 @@ export class AdapterTable<G extends FeedMaker = FeedMaker> {
   }
 
   async #read(name: string, file: string): Promise<LoadedAdapter<G>> {
-    const { arena, graphFor, expected, steps } = this.#parts;
+    const { arena, graph, expected, steps } = this.#parts;
     const header = await headerOf(file, this.#headers);
     checkHeader(file, header, expected);
-    const graph = await steps.run(() => graphFor(new Set(header.tensors.map(({ module }) => module))));
-    const layout = memoryLayout(header.tensors);
+    const layout = memoryLayout(header.tensors, graph.weights);
     const { adapterDigest: digest } = header;
     const adapter = await steps.run(() => new LoadedAdapter(name, layout, { digest, arena, graph }));
     try {

@@ -1,28 +1,9 @@
 import type { Digest } from '../../../api/names.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import type { MemoryLayout } from '../../compiled/memory-layout.ts';
-import { inputOf } from '../onnx/inject.ts';
-import { OrtTensor } from '../ort/tensor.ts';
+import type { MemoryLayout, Place } from '../../compiled/memory-layout.ts';
 import type { Arena, Block } from './arena.ts';
-import type { Feeds, LoraTensors } from './feeds.ts';
-
-/** What makes feeds: a graph with LoRA inputs. */
-export type FeedMaker = { readonly feeds: (lora: LoraTensors) => Feeds };
-
-/** Where the halves of a pair are in memory: A [rank, in] and B [rank, out], float32. */
-export type PairAt = { readonly rank: number; readonly a: bigint; readonly b: bigint };
-
-/** A pair by its offsets in the block. */
-type PairPlace = { readonly rank: number; readonly a: number; readonly b: number };
-
-const pairPlaces = ({ places }: MemoryLayout): ReadonlyMap<string, PairPlace> => {
-  const pairs = new Map<string, PairPlace>();
-  for (const { tensor, at } of places) {
-    const pair = pairs.get(tensor.module) ?? { rank: tensor.shape[0], a: 0, b: 0 };
-    pairs.set(tensor.module, tensor.half === 'A' ? { ...pair, a: at } : { ...pair, b: at });
-  }
-  return pairs;
-};
+import type { FeedMaker, Feeds } from './feeds.ts';
+import type { HalfAt, PairAt } from './pairs.ts';
 
 /** An adapter in memory: its bytes in the arena, and the feeds made of them for the graph that it runs on. */
 export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
@@ -32,7 +13,6 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   readonly graph: G;
   /** The largest of its pairs. */
   readonly rank: number;
-  readonly #pairs: ReadonlyMap<string, PairPlace>;
   readonly #arena: Arena;
   readonly #block: Block;
   readonly #layout: MemoryLayout;
@@ -55,8 +35,7 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
     this.#arena = parts.arena;
     this.graph = parts.graph;
     this.#layout = layout;
-    this.#pairs = pairPlaces(layout);
-    this.rank = Math.max(...[...this.#pairs.values()].map(({ rank }) => rank));
+    this.rank = Math.max(...layout.places.map(({ tensor }) => tensor.shape[0]));
     this.#block = parts.arena.allocate(layout.bytes, () => {
       // The tensors pointed to where the bytes were.
       if (this.#feeds === undefined) return;
@@ -90,20 +69,6 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
     throw new AdaptletError('INTERNAL', `Adapter ${this.name} was used before it was read`);
   }
 
-  /** Those that it targets. */
-  get modules(): readonly string[] {
-    return [...this.#pairs.keys()];
-  }
-
-  /** The pair of a module, where it is now; undefined for one that it does not target. Valid until the next change of the arena. */
-  pairAt(module: string): PairAt | undefined {
-    const pair = this.#pairs.get(module);
-    if (pair === undefined) return undefined;
-    if (!this.#whole) throw new AdaptletError('INTERNAL', `Adapter ${this.name} was used before it was read`);
-    const start = this.#arena.address + BigInt(this.#block.offset);
-    return { rank: pair.rank, a: start + BigInt(pair.a), b: start + BigInt(pair.b) };
-  }
-
   /** One more sequence uses it. */
   acquire(): void {
     this.#users += 1;
@@ -133,12 +98,21 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   }
 
   #buildFeeds(): Feeds {
-    const lora = new Map<string, OrtTensor>();
-    for (const { tensor, at } of this.#layout.places) {
-      const { module, half, shape } = tensor;
-      const address = this.#arena.address + BigInt(this.#block.offset + at);
-      lora.set(inputOf(module, half), new OrtTensor('float32', shape, address));
+    const start = this.#arena.address + BigInt(this.#block.offset);
+    const widened = this.#layout.weights === 'float32';
+    const half = ({ tensor, at }: Place): HalfAt => ({
+      address: start + BigInt(at),
+      type: widened ? 'float32' : tensor.dtype,
+      scale: widened ? 1 : tensor.scale,
+    });
+    const halves = Map.groupBy(this.#layout.places, ({ tensor }) => tensor.module);
+    const pairs = new Map<string, PairAt>();
+    for (const [module, places] of halves) {
+      const a = places.find(({ tensor }) => tensor.half === 'A');
+      const b = places.find(({ tensor }) => tensor.half === 'B');
+      if (a === undefined || b === undefined) throw new AdaptletError('INTERNAL', `${module} lacks a half`);
+      pairs.set(module, { rank: a.tensor.shape[0], a: half(a), b: half(b) });
     }
-    return this.graph.feeds(lora);
+    return this.graph.feeds(pairs);
   }
 }

@@ -42,7 +42,7 @@ describe('reading tensors', () => {
     ['every type', ['bfloat16', 'float32', 'int8', 'float16']],
   ])('widens %s over the bounds of reads and slices', async (name, dtypes) => {
     const { file, bytes, tensors } = await large(name, dtypes);
-    const layout = memoryLayout(tensors);
+    const layout = memoryLayout(tensors, 'float32');
     const arena = new Uint8Array(layout.bytes + 128);
     await readTensors(file, layout, arena.subarray(64, 64 + layout.bytes));
     for (const { tensor, at } of layout.places) {
@@ -59,7 +59,7 @@ describe('reading tensors', () => {
     'lets others have their turn after half a million values of %s',
     async (dtype) => {
       const { file, tensors } = await large('turns', [dtype, dtype, dtype]);
-      const layout = memoryLayout(tensors);
+      const layout = memoryLayout(tensors, 'float32');
       let turns = 0;
       const pause = async (): Promise<void> => {
         turns += 1;
@@ -69,11 +69,22 @@ describe('reading tensors', () => {
     },
   );
 
+  it('leaves every byte as it is stored where the layout says so', async () => {
+    const { file, bytes, tensors } = await large('stored', ['bfloat16', 'float32', 'int8', 'float16']);
+    const layout = memoryLayout(tensors, 'stored');
+    const block = new Uint8Array(layout.bytes);
+    await readTensors(file, layout, block);
+    for (const { tensor, at } of layout.places) {
+      const stored = bytes.subarray(tensor.offset, tensor.offset + tensor.length);
+      expect(Buffer.from(block.buffer, at, tensor.length).equals(stored), tensor.dtype).toBe(true);
+    }
+  });
+
   it('refuses a damaged byte of an int8 scale', async () => {
     const { file, bytes, tensors } = await large('damaged', ['int8']);
     bytes[tensors[0]!.offset + 9] = 61;
     await writeFile(file, bytes);
-    const layout = memoryLayout(tensors);
+    const layout = memoryLayout(tensors, 'float32');
     await expect(readTensors(file, layout, new Uint8Array(layout.bytes))).rejects.toMatchObject({
       code: 'COMPILED_FILE_CORRUPT',
     });

@@ -12,6 +12,9 @@ const depth = 8;
 /** Values that are widened before events, and the sampling of running answers, get their turn: about half a millisecond. */
 const sliceValues = 1 << 19;
 
+/** Bytes whose checksum takes as long as widening a value. */
+const valueBytesPerChecked = 8;
+
 type Block = Uint8Array<ArrayBuffer>;
 /** Resolves after whatever else waits on this thread. */
 type Pause = () => Promise<unknown>;
@@ -67,6 +70,11 @@ class Widener {
     }
   }
 
+  /** A tensor that stays as it is: only its checksum took time. */
+  async pass({ tensor }: Place): Promise<void> {
+    await this.#spend(tensor.length / valueBytesPerChecked);
+  }
+
   async #spend(values: number): Promise<void> {
     this.#left -= values;
     if (this.#left > 0) return;
@@ -76,8 +84,8 @@ class Widener {
 }
 
 /**
- * Reads the tensors of a compiled file into their block, compares each with its checksum as soon as it is whole, and
- * widens it to float32 while the next ones come. Steps can run meanwhile. When it returns or throws, nothing writes to
+ * Reads the tensors of a compiled file into their block, compares each with its checksum as soon as it is whole, and, where the
+ * layout asks for it, widens it to float32, while the next ones come. Steps can run meanwhile. When it returns or throws, nothing writes to
  * the block any more.
  * @throws COMPILED_FILE_CORRUPT, and those of the file system
  */
@@ -110,7 +118,8 @@ export const readTensors = async (
         done = (await reads[next]) ?? readBytes;
       }
       checkTensor(file, place.tensor, stored.subarray(from, from + place.tensor.length));
-      await widener.widen(place, readAt + from);
+      if (layout.weights === 'float32') await widener.widen(place, readAt + from);
+      else await widener.pass(place);
     }
   } finally {
     await Promise.allSettled(reads);

@@ -1,5 +1,4 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { AdapterRows } from '../adapters/adapter-rows.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { Feeds } from '../adapters/feeds.ts';
@@ -39,7 +38,7 @@ export class EncodeHost implements EngineHost {
   readonly #mixed: MixedTexts;
   readonly #room: RequestRoom;
   readonly #leaving = new Map<number, AbortController>();
-  /** Rank 0 at every site: what the probe compares with. */
+  /** No adapter on the graph that takes them: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
 
   constructor(model: EncodeModel, options: EncodeHostOptions) {
@@ -52,18 +51,12 @@ export class EncodeHost implements EngineHost {
     this.#withoutAdapter = sessions.lora.feeds(new Map());
     this.#adapters = new AdapterTable({
       arena: new Arena(options.adapterBudgetBytes),
-      graphFor: () => Promise.resolve(sessions.lora),
+      graph: sessions.lora,
       expected: info,
       steps: this.#turns,
     });
-    const { maxBatch, maxBatchDelayMs, batchBudgetBytes, clock } = options;
-    const { lora, mixedSites: sites } = sessions;
-    const copies = { sites, rows: maxBatch, budgetBytes: batchBudgetBytes };
-    this.#mixed = new MixedTexts(
-      lora,
-      sites.length > 0 ? new AdapterRows(lora, copies) : undefined,
-      maxBatch,
-    );
+    const { maxBatch, maxBatchDelayMs, clock } = options;
+    this.#mixed = new MixedTexts(sessions.lora, sessions.mixes ? sessions.lora.mixed() : undefined);
     this.#batcher = new Batcher({
       limits: { maxRows: maxBatch, maxTokens: maxBatchTokens },
       maxDelayMs: maxBatchDelayMs,

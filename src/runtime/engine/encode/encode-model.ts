@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { EngineInfo } from '../engine.ts';
 import { type EncoderSessions, openEncoderSessions } from '../graphs/encoder-sessions.ts';
+import { usedOperator } from '../graphs/model-graphs.ts';
 import type { ModelOptions } from '../host/options.ts';
 import { Texts } from '../host/texts.ts';
 import { digestFiles, filesOf } from '../model/digest.ts';
@@ -108,11 +109,13 @@ export const openEncodeModel = async (
     executionProvider: provider,
     refusedProviders: refused,
     operators: sessions.operators,
+    loraOperator: usedOperator(sessions.lora, options.operator),
     limits: [],
     architecture: settings.modelType,
     contextLength: encoder.maxTokens,
     vocabSize: settings.vocabSize,
     sites: sessions.lora.sites,
+    weights: sessions.lora.weights,
     task: 'embed',
     encoder,
   } as const;

@@ -1,5 +1,4 @@
-import type { AdapterRows } from '../adapters/adapter-rows.ts';
-import type { Feeds } from '../adapters/feeds.ts';
+import type { Feeds, MixedFeeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { EncoderSession } from '../session/encoder-session.ts';
 import { type PoolingPath, poolEach } from './pooling-path.ts';
@@ -17,14 +16,12 @@ type Numbered = Text & { readonly place: number };
 /** Runs texts of one output together, each with its adapter: one vector for each. */
 export class MixedTexts {
   readonly #lora: EncoderSession;
-  readonly #rows: AdapterRows | undefined;
-  readonly #max: number;
+  readonly #rows: MixedFeeds | undefined;
 
-  /** `rows`: undefined where texts of different adapters cannot run together. `max`: texts of one run. */
-  constructor(lora: EncoderSession, rows: AdapterRows | undefined, max: number) {
+  /** `rows`: undefined where texts of different adapters cannot run together. */
+  constructor(lora: EncoderSession, rows: MixedFeeds | undefined) {
     this.#lora = lora;
     this.#rows = rows;
-    this.#max = max;
   }
 
   async run(texts: readonly Text[]): Promise<readonly Float32Array[]> {
@@ -43,14 +40,9 @@ export class MixedTexts {
     this.#rows?.release();
   }
 
-  /** All together where each has a row for its adapter; those whose rank does not fit, by adapter. */
+  /** All together where each has a row for its adapter; else by adapter. */
   #groups(texts: readonly Numbered[]): readonly (readonly Numbered[])[] {
-    const fits = ({ adapter }: Numbered): boolean => this.#rows?.takes(adapter) ?? false;
-    const paths = Map.groupBy(texts, ({ path }) => path);
-    if (paths.size <= 1 || texts.length > this.#max) return [...paths.values()];
-    const alone = texts.filter((text) => !fits(text));
-    const mixed = texts.filter(fits);
-    return [mixed, ...Map.groupBy(alone, ({ path }) => path).values()].filter(({ length }) => length > 0);
+    return this.#rows === undefined ? [...Map.groupBy(texts, ({ path }) => path).values()] : [texts];
   }
 
   async #runGroup(texts: readonly Numbered[]): Promise<readonly Float32Array[]> {
@@ -64,9 +56,8 @@ export class MixedTexts {
 
   #with({ path }: Text, texts: readonly Text[]): { readonly session: EncoderSession; readonly feeds: Feeds } {
     if (texts.every((text) => text.path === path)) return { session: path.session, feeds: path.feeds() };
-    const adapters = texts.map(({ adapter }) => adapter);
     if (this.#rows === undefined)
       throw new RangeError('texts of different adapters cannot run together here');
-    return { session: this.#lora, feeds: this.#rows.feeds(0, adapters) };
+    return { session: this.#lora, feeds: this.#rows.of(texts.map(({ adapter }) => adapter?.feeds)) };
   }
 }

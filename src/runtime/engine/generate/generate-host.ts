@@ -1,5 +1,4 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { AdapterRows } from '../adapters/adapter-rows.ts';
 import { AdapterTable } from '../adapters/adapter-table.ts';
 import { Arena } from '../adapters/arena.ts';
 import type { Feeds } from '../adapters/feeds.ts';
@@ -65,7 +64,7 @@ export class GenerateHost implements EngineHost {
   readonly #candidates = new Candidates();
   /** Requests whose prompts become tokens. */
   readonly #leaving = new Map<number, AbortController>();
-  /** Rank 0 at every site: what the probe compares with. */
+  /** No adapter on the graph that takes them: what the probe compares with. */
   readonly #withoutAdapter: Feeds;
   #probeOfBase: Probed | undefined;
 
@@ -79,28 +78,20 @@ export class GenerateHost implements EngineHost {
     this.#withoutAdapter = sessions.lora.feeds(new Map());
     this.#adapters = new AdapterTable({
       arena: new Arena(options.adapterBudgetBytes),
-      graphFor: (modules) => sessions.graphs.graphFor(modules),
+      graph: sessions.lora,
       expected: info,
       steps: this.#turns,
     });
-    const { maxConcurrent, kvBudgetBytes, batchBudgetBytes, clock } = options;
+    const { maxConcurrent, kvBudgetBytes, clock } = options;
     this.#room = promptRoom(model, kvBudgetBytes);
     const together = sessions.rowsTogether;
+    const mixed = sessions.lora.mixed();
     this.#batch = new RunningBatch({
       slots: maxConcurrent,
       kv: together ? sessions.base.newRows({ rows: maxConcurrent, capacity: this.#room.tokens }) : undefined,
       kvBudgetBytes,
       base: this.#baseGraph,
-      mixed: together
-        ? {
-            session: sessions.lora,
-            adapters: new AdapterRows(sessions.lora, {
-              sites: sessions.lora.sites,
-              rows: maxConcurrent,
-              budgetBytes: batchBudgetBytes,
-            }),
-          }
-        : undefined,
+      mixed: together && mixed !== undefined ? { session: sessions.lora, feeds: mixed } : undefined,
       clock,
       times: this.steps,
     });

@@ -3,6 +3,7 @@ import type { Digest } from '../../../api/names.ts';
 import { errorCodeOf } from '../../../errors/adaptlet-error.ts';
 import type { EngineInfo } from '../engine.ts';
 import { type DecoderSessions, openDecoderSessions } from '../graphs/decoder-sessions.ts';
+import { usedOperator } from '../graphs/model-graphs.ts';
 import type { ModelOptions } from '../host/options.ts';
 import { Texts } from '../host/texts.ts';
 import { digestModel } from '../model/digest.ts';
@@ -15,6 +16,7 @@ import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
 import { type Graph, tensorsOf } from '../onnx/graph.ts';
 import { checkSoftCapping } from '../onnx/soft-capping.ts';
+import type { Operator } from '../ort/operator.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { elementTypeOf } from '../ort/tensor.ts';
 import { type KvPlan, type KvWish, kvPlanOf } from '../schedule/kv-budget.ts';
@@ -38,6 +40,7 @@ const infoOf = (
   digest: Digest,
   settings: ModelSettings,
   { opened: sessions, provider, refused }: OnProvider<DecoderSessions>,
+  operator: Operator | undefined,
 ): EngineInfo => ({
   graphFile,
   baseDigest: digest,
@@ -46,11 +49,13 @@ const infoOf = (
   executionProvider: provider,
   refusedProviders: refused,
   operators: sessions.operators,
+  loraOperator: usedOperator(sessions.lora, operator),
   limits: sessions.limits,
   architecture: settings.modelType,
   contextLength: settings.contextLength,
   vocabSize: settings.vocabSize,
   sites: sessions.lora.sites,
+  weights: sessions.lora.weights,
   task: 'generate',
 });
 
@@ -158,6 +163,6 @@ export const openGenerateModel = async (
     texts,
     sessions: chosen.opened,
     kv,
-    info: infoOf(model.graph, digest, shown, chosen),
+    info: infoOf(model.graph, digest, shown, chosen, options.operator),
   };
 };

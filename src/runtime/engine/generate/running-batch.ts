@@ -1,5 +1,5 @@
 import type { EngineLoad, Limit } from '../engine.ts';
-import { type DecodeRow, type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
+import { type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
 import { KvMemory } from '../schedule/kv-memory.ts';
 import { Slots } from '../schedule/slots.ts';
 import { type KvRows, RowCache } from '../session/kv-rows.ts';
@@ -18,9 +18,9 @@ export type RunningBatchParts = StepParts & {
   readonly kvBudgetBytes: number;
 };
 
-/** A row less saves each step about what it costs to copy 100 tokens and, in two steps, an adapter. */
+/** A row less saves each step about what it costs to copy 100 tokens. */
 const movePays = (sequence: Sequence, alsoCopied: number): boolean =>
-  sequence.pending === 1 && sequence.left > 4 + (sequence.ids.length + alsoCopied) / 100;
+  sequence.pending === 1 && sequence.left > (sequence.ids.length + alsoCopied) / 100;
 
 /**
  * The sequences that run, each in a slot with a row of keys and values, and their steps. Those that decode run together,
@@ -37,7 +37,6 @@ export class RunningBatch {
   readonly #rowOf = new Map<Sequence, number>();
   readonly #limits = new Map<Limit['flag'], Limit>();
   readonly #did = { decodeSteps: 0, decodedTokens: 0, promptTokens: 0, cachedTokens: 0 };
-  #apart: ReadonlySet<number> | undefined;
   #filling: Sequence | undefined;
 
   constructor(parts: RunningBatchParts) {
@@ -50,7 +49,7 @@ export class RunningBatch {
   /** Gives the sequence a slot, with what is there of its keys and values; false when there is no room now. */
   place(sequence: Sequence): boolean {
     const { kv } = this.#parts;
-    const row = this.#memory?.restingRow(sequence) ?? this.#slots.choose((at) => this.#costOf(at, sequence));
+    const row = this.#memory?.restingRow(sequence) ?? this.#slots.choose((at) => this.#costOf(at));
     if (row === undefined) return false;
     const placed =
       kv === undefined || this.#memory === undefined
@@ -136,7 +135,7 @@ export class RunningBatch {
     }));
     const runs = planDecode(rows, {
       together: kv !== undefined,
-      mixing: (asked) => this.#mixing(asked),
+      mixed: this.#parts.mixed !== undefined,
     });
     this.#did.decodeSteps += runs.length;
     this.#did.decodedTokens += sequences.length;
@@ -158,20 +157,8 @@ export class RunningBatch {
   /** Between steps, once nothing has a slot. */
   release(): void {
     this.#memory?.release();
-    this.#parts.mixed?.adapters.release();
+    this.#parts.mixed?.feeds.release();
     this.#parts.kv?.release();
-  }
-
-  /** Those that can stand beside each other, and what it would take for all. */
-  #mixing(asked: readonly DecodeRow<Adapter>[]): ReadonlySet<number> {
-    const adapters = this.#parts.mixed?.adapters;
-    const together = adapters?.choose(asked) ?? new Set();
-    if (adapters !== undefined && together.size < asked.length && this.#apart !== together) {
-      this.#apart = together;
-      const effect = 'adapters that could share a step run one after the other';
-      this.#limited('--batch-memory', effect, adapters.bytesFor(asked), adapters.budgetBytes);
-    }
-    return together;
   }
 
   #limited(flag: Limit['flag'], effect: string, neededBytes: number, budgetBytes: number): void {
@@ -184,10 +171,8 @@ export class RunningBatch {
   }
 
   /** A row for a newcomer: one that keeps something is taken last, of those the one that was used longest ago first. */
-  #costOf(row: number, { adapter }: Sequence): number {
-    const loses = this.#memory?.restCost(row) ?? 0;
-    const copies = this.#parts.mixed?.adapters.holds(row, adapter) === true ? 0 : 1;
-    return loses > 0 ? 1 + loses : copies;
+  #costOf(row: number): number {
+    return this.#memory?.restCost(row) ?? 0;
   }
 
   #free(sequence: Sequence, row: number, how: { readonly kept: boolean; readonly paused?: boolean }): void {

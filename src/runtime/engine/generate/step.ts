@@ -1,5 +1,5 @@
 import type { Clock } from '../../../time/clock.ts';
-import type { AdapterRows } from '../adapters/adapter-rows.ts';
+import type { MixedFeeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import type { StepClock } from '../host/step-clock.ts';
 import type { DecodeRun } from '../schedule/decode-plan.ts';
@@ -14,8 +14,8 @@ export type StepParts = {
   readonly kv: KvRows | undefined;
   /** For sequences without an adapter. */
   readonly base: Graph;
-  /** The graph and the copies for rows with different adapters; undefined where such rows cannot run together. */
-  readonly mixed: { readonly session: DecoderSession; readonly adapters: AdapterRows } | undefined;
+  /** For rows with different adapters; undefined where such rows cannot run together. */
+  readonly mixed: { readonly session: DecoderSession; readonly feeds: MixedFeeds } | undefined;
   readonly clock: Clock;
   readonly times: StepClock;
 };
@@ -93,8 +93,8 @@ export class StepRunner {
       return { session: adapter.graph, feeds: adapter.feeds };
     }
     if (mixed === undefined) throw new RangeError('rows of different adapters cannot run together here');
-    const adapters = decoding.map((sequence) => sequence?.adapter);
-    return { session: mixed.session, feeds: mixed.adapters.feeds(run.first, adapters) };
+    const own = decoding.map((sequence) => sequence?.adapter?.feeds);
+    return { session: mixed.session, feeds: mixed.feeds.of(own) };
   }
 
   /** `adapter`: undefined where rows have different ones. */

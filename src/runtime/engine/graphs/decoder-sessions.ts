@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
 import { roundsActivations, withExactActivations } from '../onnx/exact-activations.ts';
 import { type Graph, readGraph } from '../onnx/graph.ts';
-import { inject } from '../onnx/inject.ts';
 import { lengthUseOf } from '../onnx/lengths.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
@@ -20,8 +18,13 @@ import type { KvElement } from '../session/kv-cache.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
 import { withInt8Cache } from './int8-cache.ts';
 import type { SampleIds } from './kv-scales.ts';
-import { LoraGraphs, type OpenSubset } from './lora-graphs.ts';
-import { type ModelGraphsOptions, modelGraphs, pairDimensions, releasedOnFailure } from './model-graphs.ts';
+import {
+  graphDigestOf,
+  type ModelGraphsOptions,
+  modelGraphs,
+  openWithOperator,
+  releasedOnFailure,
+} from './model-graphs.ts';
 import { openOnProvider } from './on-provider.ts';
 
 /**
@@ -31,9 +34,7 @@ import { openOnProvider } from './on-provider.ts';
 export type DecoderSessions = {
   readonly base: DecoderSession;
   readonly lora: DecoderSession;
-  /** Graphs for adapters; the full one is `lora`. */
-  readonly graphs: LoraGraphs;
-  /** True when rows of different lengths and adapters can run together. */
+  /** True when rows of different lengths can run together; of different adapters, where `lora` takes them. */
   readonly rowsTogether: boolean;
   /** Tokens of prompt and answer up to which answers are shown to be right. */
   readonly maxTokens: number;
@@ -93,10 +94,13 @@ const proveSequences = async (
  * Opens both graphs.
  * @throws MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN; Error when the provider does not give the CPU's answers
  */
-export const openDecoderSessions = async (options: DecoderSessionsOptions): Promise<DecoderSessions> => {
+export const openDecoderSessions = (options: DecoderSessionsOptions): Promise<DecoderSessions> =>
+  openWithOperator(options, openBoth);
+
+const openBoth = async (options: DecoderSessionsOptions): Promise<DecoderSessions> => {
   const joined = joinPositionTables(options.graph);
   const exported = joined === undefined ? options.graph : readGraph(joined.model);
-  const { threads, spin, headSize, provider, cacheDir, doing, kvPrecision, samples } = options;
+  const { threads, spin, headSize, provider, cacheDir, doing, kvPrecision, samples, operator } = options;
   if (kvPrecision === 'int8' && provider !== cpuProvider) {
     throw new AdaptletError('MODEL_UNSUPPORTED', 'Keys and values in int8 are for the CPU', {
       advice: 'Take --kv-precision float32.',
@@ -104,7 +108,8 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
   }
   const plain = await modelGraphs({ ...options, graph: exported }, gatherLogitsRows);
   const { weightsFolder, weights, optimised, sites } = plain;
-  const graphOptions = { weightsFolder, weights, optimised, threads, spin, headSize, tables: joined?.tables };
+  const tables = joined?.tables;
+  const graphOptions = { weightsFolder, weights, optimised, threads, spin, headSize, tables, operator };
   const open = (graph: Buffer): Promise<DecoderSession> => DecoderSession.open(graph, [], graphOptions);
   const graphs =
     kvPrecision === 'int8'
@@ -112,7 +117,7 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
       : plain;
   doing('packing the weights for requests without an adapter, and with one');
   const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
-  const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
+  const graphDigest = graphDigestOf(graphs, operator);
   const { base, lora, operators, proofKey } = await releasedOnFailure(weights, () =>
     openOnProvider({
       provider,
@@ -122,25 +127,20 @@ export const openDecoderSessions = async (options: DecoderSessionsOptions): Prom
         DecoderSession.open(graphs[graph], sitesOf(graph), { ...graphOptions, provider, profile }),
       openExact: (graph) =>
         DecoderSession.open(withExactActivations(graphs[graph]), sitesOf(graph), graphOptions),
-      answer: aloneOf(casesWith(joined?.tables)),
+      answer: aloneOf(casesWith(tables)),
     }),
   );
-  const openSubset: OpenSubset = async (wanted) => {
-    const subset = inject(graphs.base, options.family, wanted, pairDimensions(provider));
-    return await DecoderSession.open(subset.model, subset.sites, { ...graphOptions, provider });
-  };
-  const loraGraphs = new LoraGraphs({ full: lora, openSubset, warn: options.warn });
   const release = (): void => {
     base.release();
-    loraGraphs.release();
+    lora.release();
     weights?.release();
   };
   try {
-    const proof = { key: proofKey, cacheDir, tables: joined?.tables };
+    const proof = { key: proofKey, cacheDir, tables };
     const proved = await proveSequences({ base, lora }, readGraph(graphs.base), { ...options, ...proof });
     const doubtful = async () => (proved.rowsTogether ? await unmovedInRows(lora) : lora.sites);
     await proveWiring(lora, { key: proofKey, cacheDir, doing }, doubtful);
-    return { base, lora, graphs: loraGraphs, ...proved, graphDigest, operators, release };
+    return { base, lora, ...proved, graphDigest, operators, release };
   } catch (error) {
     release();
     throw error;

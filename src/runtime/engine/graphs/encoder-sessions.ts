@@ -1,20 +1,25 @@
-import { createHash } from 'node:crypto';
 import type { Site } from '../../compiled/compile-target.ts';
 import { withExactActivations } from '../onnx/exact-activations.ts';
 import type { Operators } from '../ort/profile.ts';
-import { alone, mixedSites } from '../proofs/prove-texts.ts';
+import { alone, proveTexts } from '../proofs/prove-texts.ts';
 import { proveWiring } from '../proofs/wiring.ts';
 import { EncoderSession } from '../session/encoder-session.ts';
 import type { RunOptions } from '../session/runtime-options.ts';
-import { type ModelGraphsOptions, modelGraphs, releasedOnFailure } from './model-graphs.ts';
+import {
+  graphDigestOf,
+  type ModelGraphsOptions,
+  modelGraphs,
+  openWithOperator,
+  releasedOnFailure,
+} from './model-graphs.ts';
 import { openOnProvider } from './on-provider.ts';
 
 /** An encoder, loaded twice over one copy of its weights, as decoders are: see decoder-sessions.ts. */
 export type EncoderSessions = {
   readonly base: EncoderSession;
   readonly lora: EncoderSession;
-  /** Where texts that run together can have different adapters. */
-  readonly mixedSites: readonly Site[];
+  /** True when texts that run together can have different adapters. */
+  readonly mixes: boolean;
   readonly graphDigest: string;
   /** Which provider runs how many operators of the base model; empty on the CPU. */
   readonly operators: Operators;
@@ -30,15 +35,18 @@ const asExported = (graph: Buffer): Buffer => graph;
  * Opens both graphs.
  * @throws MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN; Error when the provider does not give the CPU's answers
  */
-export const openEncoderSessions = async (options: EncoderSessionsOptions): Promise<EncoderSessions> => {
+export const openEncoderSessions = (options: EncoderSessionsOptions): Promise<EncoderSessions> =>
+  openWithOperator(options, openBoth);
+
+const openBoth = async (options: EncoderSessionsOptions): Promise<EncoderSessions> => {
   // Encoders have no heads that a cache would need.
   const graphs = await modelGraphs({ ...options, headSize: 1, task: 'embed' }, asExported);
   const { sites, weightsFolder, weights, optimised } = graphs;
-  const { threads, spin, provider, cacheDir, doing } = options;
+  const { threads, spin, provider, cacheDir, doing, operator } = options;
   doing('packing the weights for requests without an adapter, and with one');
-  const graphOptions = { weightsFolder, weights, optimised, threads, spin };
+  const graphOptions = { weightsFolder, weights, optimised, threads, spin, operator };
   const sitesOf = (graph: 'base' | 'lora'): readonly Site[] => (graph === 'lora' ? sites : []);
-  const graphDigest = createHash('sha256').update(graphs.lora).digest('hex');
+  const graphDigest = graphDigestOf(graphs, operator);
   const { base, lora, operators, proofKey } = await releasedOnFailure(weights, () =>
     openOnProvider({
       provider,
@@ -58,8 +66,8 @@ export const openEncoderSessions = async (options: EncoderSessionsOptions): Prom
   };
   try {
     await proveWiring(lora, { key: proofKey, cacheDir, doing });
-    const together = await mixedSites(lora, { key: proofKey, cacheDir, doing });
-    return { base, lora, mixedSites: together, graphDigest, operators, release };
+    const mixes = await proveTexts(lora, { key: proofKey, cacheDir, doing });
+    return { base, lora, mixes, graphDigest, operators, release };
   } catch (error) {
     release();
     throw error;

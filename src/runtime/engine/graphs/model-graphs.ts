@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import type { Digest } from '../../../api/names.ts';
 import type { Site } from '../../compiled/compile-target.ts';
+import type { FeedMaker } from '../adapters/feeds.ts';
 import { externalWeights } from '../onnx/external-weights.ts';
 import type { Family } from '../onnx/families.ts';
 import type { Graph } from '../onnx/graph.ts';
-import { inject, type PairDimensions, sitesOf } from '../onnx/inject.ts';
+import { inject, sitesOf } from '../onnx/inject.ts';
+import { injectOperator } from '../onnx/lora-operator.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
+import type { Operator } from '../ort/operator.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { openPrepared, type PreparedGraphOptions, preparedGraph } from './prepared-graph.ts';
 
@@ -17,6 +20,8 @@ export type ModelGraphsOptions = PreparedGraphOptions & {
   readonly family: Family;
   readonly digest: Digest;
   readonly provider: string;
+  /** Absent: adapters come in the portable way. */
+  readonly operator?: Operator | undefined;
   readonly warn: (message: string) => void;
 };
 
@@ -41,11 +46,11 @@ export type ToBase = (exported: Buffer) => Buffer;
 
 const graphsFrom = (
   exported: Buffer,
-  { family, provider }: ModelGraphsOptions,
+  { family, operator }: ModelGraphsOptions,
   toBase: ToBase,
 ): Pick<ModelGraphs, 'base' | 'lora' | 'sites'> => {
   const base = toBase(exported);
-  const { model: lora, sites } = inject(base, family, undefined, pairDimensions(provider));
+  const { model: lora, sites } = operator === undefined ? inject(base, family) : injectOperator(base, family);
   return { base, lora, sites };
 };
 
@@ -91,9 +96,40 @@ export const releasedOnFailure = async <T>(
   }
 };
 
-/** What the inputs of adapters look like on a provider. */
-export const pairDimensions = (provider: string): PairDimensions =>
-  provider === cpuProvider ? 'any' : 'fixed';
+/** What is known of graphs holds for these bytes, and for this build of the operator. */
+export const graphDigestOf = ({ lora }: Pick<ModelGraphs, 'lora'>, operator: Operator | undefined): string =>
+  createHash('sha256')
+    .update(lora)
+    .update(operator?.digest ?? '')
+    .digest('hex');
+
+/** What says of a graph which instruction set its operator uses; '' where it has none. */
+export const usedOperator = (
+  { weights }: Pick<FeedMaker, 'weights'>,
+  operator: Operator | undefined,
+): string => (weights === 'stored' ? (operator?.instructionSet ?? '') : '');
+
+/** The operator is for the CPU; a graph that does not open with it opens without, which `warn` is told. */
+export const openWithOperator = async <
+  O extends Pick<ModelGraphsOptions, 'operator' | 'provider' | 'warn' | 'signal'>,
+  T,
+>(
+  options: O,
+  open: (options: O) => Promise<T>,
+): Promise<T> => {
+  const portable = { ...options, operator: undefined };
+  if (options.operator === undefined || options.provider !== cpuProvider) return await open(portable);
+  try {
+    return await open(options);
+  } catch (error) {
+    options.signal.throwIfAborted();
+    const opened = await open(portable);
+    options.warn(
+      `the native operator cannot be used with this graph, adapters take the portable way: ${String(error)}`,
+    );
+    return opened;
+  }
+};
 
 /** Without a prepared graph each session holds its own: more memory, the same answers. */
 const plainGraphs = (options: ModelGraphsOptions, toBase: ToBase): ModelGraphs => ({

@@ -2,7 +2,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Feeds, LoraTensors } from '../adapters/feeds.ts';
+import type { Feeds } from '../adapters/feeds.ts';
+import type { Pairs } from '../adapters/pairs.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import { openOnProvider, proofKeyOf } from './on-provider.ts';
 
@@ -23,9 +24,9 @@ const graphsWith = ({ wrong = false, operators = { OpenVINOExecutionProvider: 3 
     return {
       sites,
       offset,
-      feeds: (lora: LoraTensors): Feeds => {
-        const [tensor] = lora.values();
-        return { lora: lora.size, at: tensor?.address, release: () => undefined } as unknown as Feeds;
+      feeds: (pairs: Pairs): Feeds => {
+        const [pair] = pairs.values();
+        return { pairs: pairs.size, at: pair?.a.address, release: () => undefined } as unknown as Feeds;
       },
       takeOperators: async () => operators,
       release: () => void released.push(name),

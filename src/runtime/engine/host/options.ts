@@ -1,4 +1,5 @@
 import type { Clock } from '../../../time/clock.ts';
+import type { Operator } from '../ort/operator.ts';
 import type { ProviderWish } from '../session/choose-provider.ts';
 
 /** How a base model of any task is opened. */
@@ -9,6 +10,8 @@ export type ModelOptions = ProviderWish & {
   readonly cacheDir: string;
   readonly threads: number;
   readonly spin?: boolean;
+  /** Absent: adapters come in the portable way. */
+  readonly operator?: Operator | undefined;
   readonly clock: Clock;
   /** Told what does not stop the engine but costs something. */
   readonly warn: (message: string) => void;
@@ -28,8 +31,6 @@ export type HostOptions = {
 /** Of a host that takes adapters. */
 export type AdapterOptions = {
   readonly adapterBudgetBytes: number;
-  /** Memory for copies of adapters whose rows run together. */
-  readonly batchBudgetBytes: number;
 };
 
 /** Of a host that runs rows of several requests together, each once. */

@@ -247,6 +247,8 @@ export type GraphEdit = {
   readonly nodes: ReadonlyMap<Node, readonly Buffer[]>;
   /** ValueInfo messages of new required inputs. */
   readonly newInputs: readonly Buffer[];
+  /** The same of new outputs. */
+  readonly newOutputs?: readonly Buffer[];
   /** TensorProtos of new initialisers. */
   readonly newInitializers?: readonly Buffer[];
   /** Values whose recorded type and shape no longer hold. */
@@ -256,6 +258,8 @@ export type GraphEdit = {
   readonly inputs?: ReadonlyMap<string, Buffer>;
   /** ValueInfo messages of values within the graph that it may lack, by name. */
   readonly shapes?: ReadonlyMap<string, Buffer>;
+  /** Domains of new operators besides ONNX's own and ONNX Runtime's. */
+  readonly domains?: readonly string[];
 };
 
 const editGraph = (graph: Buffer, nodes: readonly Node[], edit: GraphEdit): Buffer => {
@@ -286,6 +290,7 @@ const editGraph = (graph: Buffer, nodes: readonly Node[], edit: GraphEdit): Buff
   parts.push(...[...shapes.values()].map((bytes) => contentField(graphField.valueInfo, bytes)));
   parts.push(...(edit.newInitializers ?? []).map((bytes) => contentField(graphField.initializer, bytes)));
   parts.push(...edit.newInputs.map((bytes) => contentField(graphField.input, bytes)));
+  parts.push(...(edit.newOutputs ?? []).map((bytes) => contentField(graphField.output, bytes)));
   return Buffer.concat(parts);
 };
 
@@ -308,9 +313,10 @@ export const applyEdit = (graph: Graph, edit: GraphEdit): Buffer => {
       ? contentField(modelField.graph, editGraph(contentOf(model, field), graph.nodes, edit))
       : model.subarray(field.start, field.end),
   );
-  if (!importsDomain(model, fields, microsoftDomain)) {
+  for (const domain of [microsoftDomain, ...(edit.domains ?? [])]) {
+    if (importsDomain(model, fields, domain)) continue;
     const opset = Buffer.concat([
-      contentField(opsetField.domain, microsoftDomain),
+      contentField(opsetField.domain, domain),
       integerField(opsetField.version, 1),
     ]);
     parts.push(contentField(modelField.opsetImport, opset));

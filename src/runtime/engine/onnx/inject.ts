@@ -36,7 +36,7 @@ export const sitesOf = (graph: Graph, family: Family): readonly Site[] => {
  * Shapes of the sums, which ONNX Runtime cannot infer from inputs without one. Optimisers look at them, and attention
  * takes a query without a known shape for queries, keys and values in one.
  */
-const shapesOfSums = (graph: Graph, linears: readonly Linear[]): ReadonlyMap<string, Buffer> => {
+export const shapesOfSums = (graph: Graph, linears: readonly Linear[]): ReadonlyMap<string, Buffer> => {
   // Optimisers compare symbols: these are the ones that everything computed from the tokens has.
   const [batch = 'batch', sequence = 'sequence'] = inputShape(graph, 'input_ids') ?? [];
   return new Map(
@@ -51,46 +51,31 @@ const shapesOfSums = (graph: Graph, linears: readonly Linear[]): ReadonlyMap<str
 };
 
 /**
- * How many dimensions a pair has: `any`, or always three in layers, the first of them 1 where all rows have the same pair, and
- * two elsewhere. Only ONNX Runtime's CPU takes inputs without a shape: OpenVINO compiles no graph that has one.
+ * A symbol for the rank of each: with a shared one the memory planner would re-use buffers between linears, and fail for an adapter
+ * of several ranks.
  */
-export type PairDimensions = 'any' | 'fixed';
-
-/** Where each row of a batch can have a pair of its own. */
-export const isInLayer = (module: string): boolean => /\.\d+\./.test(module);
+const halfInput = (module: string, half: 'A' | 'B', features: number): Buffer =>
+  valueInfoMessage(inputOf(module, half), elementType.float, [`${module}.rank`, features]);
 
 /**
  * Adds LoRA to each module of the family: y = linear(x) + (x·Aᵀ)·B, A [rank, in] and B [rank, out], alpha/rank already
  * in B, both as plain required inputs. Where a node computes several modules, or a module is several nodes, each module
  * gets its columns. Rank 0 gives exact zeros.
  *
- * The inputs have no shape, so that the same graph takes one adapter for all rows of a batch, or [rows, rank, in] and
- * [rows, rank, out] with one for each. Nor could they share a symbol for the rank: ONNX Runtime's memory planner would
- * re-use buffers between linears and fail when an adapter mixes ranks.
- *
- * `wanted` leaves other modules as they are.
+ * This is the portable way, of ordinary operators: all rows of a step have the same adapter.
  * @throws MODEL_INVALID, MODEL_UNSUPPORTED
  */
 export const inject = (
   model: Buffer,
   family: Family,
-  wanted: (site: Site) => boolean = () => true,
-  dimensions: PairDimensions = 'any',
 ): { readonly model: Buffer; readonly sites: readonly Site[] } => {
   const graph = readGraph(model);
   refuseOverridableLora(graph);
-  const linears = linearsOf(graph, family).filter(({ site }) => wanted(site));
+  const linears = linearsOf(graph, family);
   const sites = linears.map(({ site }) => site);
-  const input = (module: string, half: 'A' | 'B', features: number): Buffer => {
-    const name = inputOf(module, half);
-    const pair = [`${module}.rank`, features];
-    // What is in no layer, such as a pooler, takes one vector of each text: three dimensions would make three of its two.
-    const shape = isInLayer(module) ? [`${name}.rows`, ...pair] : pair;
-    return valueInfoMessage(name, elementType.float, dimensions === 'any' ? undefined : shape);
-  };
   const newInputs = sites.flatMap(({ module, inFeatures, outFeatures }) => [
-    input(module, 'A', inFeatures),
-    input(module, 'B', outFeatures),
+    halfInput(module, 'A', inFeatures),
+    halfInput(module, 'B', outFeatures),
   ]);
   const nodes = loraNodes(graph.nodes, linears);
   const shapes = shapesOfSums(graph, linears);

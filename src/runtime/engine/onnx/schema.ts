@@ -45,3 +45,6 @@ export const elementType = { float: 1, int8: 3, int32: 6, int64: 7, float16: 10 
 
 /** The domain of ONNX Runtime's own operators. */
 export const microsoftDomain = 'com.microsoft';
+
+/** The domain of the operator in native/. */
+export const operatorDomain = 'adaptlet';

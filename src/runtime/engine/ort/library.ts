@@ -78,6 +78,7 @@ const statusFunctions = {
     216,
     'void *options, const char *name, void *keys, void *values, size_t count',
   ],
+  RegisterCustomOpsLibrary_V2: [228, 'void *options, const char *path'],
   SessionOptionsAppendExecutionProvider_CANN: [220, 'void *options, void *own'],
   CreateCANNProviderOptions: [221, '_Out_ void **out'],
   UpdateCANNProviderOptions: [222, 'void *own, void *keys, void *values, size_t count'],

@@ -2,6 +2,7 @@ import type { ElementType } from '../tasks.ts';
 import { allocator, env, type Handle, ort, stringAt } from './library.ts';
 import type { MappedWeights } from './mapped-weights.ts';
 import { type PointerTable, readPointers, type StringTable } from './memory.ts';
+import type { Operator } from './operator.ts';
 import { appendProvider } from './providers.ts';
 import { elementTypeOf } from './tensor.ts';
 
@@ -30,6 +31,8 @@ export type OnnxSessionOptions = {
   readonly optimisedFile?: string;
   /** Begin of the path of a file that {@link OnnxSession.endProfile} finds every operator in that ran until then. */
   readonly profile?: string;
+  /** An operator that the graph may have. */
+  readonly operator?: Operator | undefined;
   /** Further `session.*` entries. */
   readonly config?: Readonly<Record<string, string>>;
 };
@@ -56,6 +59,7 @@ const sessionOptions = (options: OnnxSessionOptions): Handle => {
     ...config,
   };
   for (const [key, value] of Object.entries(entries)) ort.call('AddSessionConfigEntry', handle, key, value);
+  if (options.operator !== undefined) ort.call('RegisterCustomOpsLibrary_V2', handle, options.operator.path);
   for (const [name, value] of options.weights?.values ?? []) ort.call('AddInitializer', handle, name, value);
   appendProvider(handle, options.provider, threads);
   return handle;

@@ -11,6 +11,7 @@ import { openInferModel } from '../infer/infer-model.ts';
 import { readModelGraph } from '../model/folder.ts';
 import { findGraph } from '../model/graph-file.ts';
 import type { Graph } from '../onnx/graph.ts';
+import { findOperator } from '../ort/operator.ts';
 import type { KvWish } from '../schedule/kv-budget.ts';
 import { inputIds, isEncoder } from '../session/encoder-graph.ts';
 import type { Task } from '../tasks.ts';
@@ -18,10 +19,7 @@ import type { Task } from '../tasks.ts';
 type HostsOptions = GenerateHostOptions & EncodeHostOptions;
 
 /** What has a default. */
-type Tuning = Pick<
-  HostsOptions,
-  'prefixCache' | 'batchBudgetBytes' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'
->;
+type Tuning = Pick<HostsOptions, 'prefixCache' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'>;
 
 export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions &
   Omit<HostsOptions, keyof Tuning | 'kvBudgetBytes'> &
@@ -30,11 +28,12 @@ export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions
     readonly kvBudgetBytes?: number | undefined;
     /** Absent: auto. */
     readonly kvPrecision?: KvWish['precision'];
+    /** See {@link findOperator}. Absent: auto. */
+    readonly loraOperator?: string | undefined;
   };
 
 const defaults: Tuning = {
   prefixCache: true,
-  batchBudgetBytes: 256 << 20,
   maxDecodeStallMs: 100,
   maxBatch: 16,
   maxBatchDelayMs: 0,
@@ -55,11 +54,9 @@ export const taskOf = (folder: string, graph: Pick<Graph, 'inputs' | 'outputs'>)
 const kvWishOf = ({
   kvBudgetBytes: budgetBytes,
   kvPrecision: precision = 'auto',
-  adapterBudgetBytes,
-  batchBudgetBytes,
+  adapterBudgetBytes: besideBytes,
   maxConcurrent: requests,
 }: OpenHostOptions & Tuning): KvWish => {
-  const besideBytes = adapterBudgetBytes + batchBudgetBytes;
   return { budgetBytes, precision, available: availableMemory(), besideBytes, requests };
 };
 
@@ -68,7 +65,8 @@ const kvWishOf = ({
  * @throws MODEL_FILE_MISSING, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_WIRING_BROKEN, PROVIDER_NOT_AVAILABLE
  */
 export const openHost = async (given: OpenHostOptions): Promise<EngineHost> => {
-  const options = { ...defaults, ...given };
+  const operator = findOperator(given.loraOperator ?? 'auto', given.warn);
+  const options = { ...defaults, operator, ...given };
   const { modelDir, modelFile } = options;
   const path = findGraph(modelDir, modelFile);
   const graph = readModelGraph(modelDir, modelFile);

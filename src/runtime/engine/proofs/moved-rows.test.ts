@@ -1,34 +1,24 @@
-import koffi from 'koffi';
 import { expect, it } from 'vitest';
-import type { LoraTensors } from '../adapters/feeds.ts';
-import { inputOf } from '../onnx/inject.ts';
-import type { OrtTensor } from '../ort/tensor.ts';
+import type { Feeds } from '../adapters/feeds.ts';
+import type { Pairs } from '../adapters/pairs.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { unmovedInRows } from './moved-rows.ts';
 
 const rows = 16;
 const sites = Array.from({ length: 40 }, (_, at) => ({ module: `m${at}`, inFeatures: 4, outFeatures: 8 }));
 
-/** True when something stands in this row of [rows, rank, features]. */
-const standsIn = ({ shape, address }: OrtTensor, row: number): boolean => {
-  const [, rank = 0, features = 0] = shape;
-  const values = koffi.decode(address, row * rank * features * 4, 'float', rank * features) as number[];
-  return values.some((value) => value !== 0);
-};
+type FakeFeeds = Feeds & { readonly pairs: Pairs };
 
 /** A graph whose rows answer to the linears in `wired` only, each row to its own; `bad` is what they become. */
 const graph = (wired: (module: string) => boolean, bad = 2): DecoderSession => {
   const fake = {
     sites,
     vocabSize: 2,
-    feeds: (lora: LoraTensors) => ({ lora, release: () => undefined }),
+    feeds: (pairs: Pairs) => ({ pairs, release: () => undefined }),
+    mixed: () => ({ of: (own: readonly (FakeFeeds | null)[]) => ({ own }), release: () => undefined }),
     newRows: () => ({ span: () => [], release: () => undefined }),
-    prepareRows: ({ lora }: { lora: LoraTensors }) => {
-      const moved = (row: number): boolean =>
-        sites.some(({ module }) => {
-          const pair = [lora.get(inputOf(module, 'A')), lora.get(inputOf(module, 'B'))];
-          return wired(module) && pair.every((half) => half !== undefined && standsIn(half, row));
-        });
+    prepareRows: ({ own = [] }: { readonly own?: readonly (FakeFeeds | null)[] }) => {
+      const moved = (row: number): boolean => [...(own[row]?.pairs.keys() ?? [])].some(wired);
       const logits = Array.from({ length: rows }, (_, row) => [1, moved(row) ? bad : 1]).flat();
       return () => Promise.resolve(Float32Array.from(logits));
     },

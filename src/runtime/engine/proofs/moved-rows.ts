@@ -1,5 +1,4 @@
 import type { Site } from '../../compiled/compile-target.ts';
-import { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 
@@ -8,7 +7,6 @@ const prompt = [3, 5, 7];
 const next = 11;
 
 const rows = 16;
-const copiesBytes = 256 << 20;
 
 const chunksOf = (sites: readonly Site[]): readonly (readonly Site[])[] =>
   Array.from({ length: Math.ceil(sites.length / rows) }, (_, at) => sites.slice(at * rows, (at + 1) * rows));
@@ -19,12 +17,15 @@ const chunksOf = (sites: readonly Site[]): readonly (readonly Site[])[] =>
  * (`prove-rows.ts`); one that is may be so small that a row rounds it away, and has to be asked by itself.
  */
 export const unmovedInRows = async (
-  lora: Pick<DecoderSession, 'sites' | 'vocabSize' | 'feeds' | 'newRows' | 'prepareRows'>,
+  lora: Pick<DecoderSession, 'sites' | 'vocabSize' | 'feeds' | 'mixed' | 'newRows' | 'prepareRows'>,
 ): Promise<readonly Site[]> => {
   const { sites, vocabSize } = lora;
   const kv = lora.newRows({ rows, capacity: prompt.length + 1 });
-  if (kv === undefined) return sites;
-  const copies = new AdapterRows(lora, { sites, rows, budgetBytes: copiesBytes });
+  const mixed = lora.mixed();
+  if (kv === undefined || mixed === undefined) {
+    kv?.release();
+    return sites;
+  }
   const without = lora.feeds(new Map());
   const span = kv.span(0, rows);
   const cache = { past: span, present: span };
@@ -42,9 +43,12 @@ export const unmovedInRows = async (
       using stack = new DisposableStack();
       const adapters = all(null).map((none, row) => {
         const site = chunk[row];
-        return site === undefined ? none : stack.use(new Perturbation([site], row));
+        if (site === undefined) return none;
+        const feeds = lora.feeds(stack.use(new Perturbation([site], row)).pairs);
+        stack.defer(() => feeds.release());
+        return feeds;
       });
-      const moved = await step(copies.feeds(0, adapters));
+      const moved = await step(mixed.of(adapters));
       for (const [row, site] of chunk.entries()) {
         const from = row * vocabSize;
         const own = moved.subarray(from, from + vocabSize);
@@ -54,7 +58,7 @@ export const unmovedInRows = async (
     return unmoved;
   } finally {
     without.release();
-    copies.release();
+    mixed.release();
     kv.release();
   }
 };

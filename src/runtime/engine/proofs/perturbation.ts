@@ -1,9 +1,6 @@
 import type { Site } from '../../compiled/compile-target.ts';
-import type { LoraTensors } from '../adapters/feeds.ts';
-import type { PairAt } from '../adapters/loaded-adapter.ts';
-import { inputOf } from '../onnx/inject.ts';
+import { floatPair, type PairAt, type Pairs } from '../adapters/pairs.ts';
 import { NativeMemory } from '../ort/memory.ts';
-import { OrtTensor } from '../ort/tensor.ts';
 import { seededRandom } from '../random.ts';
 
 const bytesOf = ({ inFeatures, outFeatures }: Site): number =>
@@ -11,13 +8,10 @@ const bytesOf = ({ inFeatures, outFeatures }: Site): number =>
 
 /** An adapter of rank 1 that moves the output of each of some linears by `strength` times what its input is large. */
 export class Perturbation implements Disposable {
-  readonly rank = 1;
   readonly #memory: NativeMemory;
-  readonly #sites: readonly Site[];
   readonly #pairs = new Map<string, PairAt>();
 
   constructor(sites: readonly Site[], seed: number, strength = 1) {
-    this.#sites = sites;
     this.#memory = new NativeMemory(sites.reduce((sum, site) => sum + bytesOf(site), 0));
     const random = seededRandom(seed);
     let at = 0;
@@ -27,23 +21,8 @@ export class Perturbation implements Disposable {
     }
   }
 
-  get modules(): readonly string[] {
-    return [...this.#pairs.keys()];
-  }
-
-  pairAt(module: string): PairAt | undefined {
-    return this.#pairs.get(module);
-  }
-
-  /** What a graph makes feeds of, which own them. */
-  tensors(): LoraTensors {
-    const tensors = new Map<string, OrtTensor>();
-    for (const { module, inFeatures, outFeatures } of this.#sites) {
-      const { a, b } = this.#pairs.get(module) ?? { a: 0n, b: 0n };
-      tensors.set(inputOf(module, 'A'), new OrtTensor('float32', [1, inFeatures], a));
-      tensors.set(inputOf(module, 'B'), new OrtTensor('float32', [1, outFeatures], b));
-    }
-    return tensors;
+  get pairs(): Pairs {
+    return this.#pairs;
   }
 
   /** Once no feeds are left. */
@@ -63,10 +42,6 @@ export class Perturbation implements Disposable {
       values[index] = random() < 0.5 ? -size : size;
     }
     const a = this.#memory.address + BigInt(at);
-    this.#pairs.set(module, {
-      rank: 1,
-      a,
-      b: a + BigInt(inFeatures * Float32Array.BYTES_PER_ELEMENT),
-    });
+    this.#pairs.set(module, floatPair(1, a, a + BigInt(inFeatures * Float32Array.BYTES_PER_ELEMENT)));
   }
 }

@@ -86,8 +86,8 @@ export const provePieces = async (
   using adapter = new Perturbation(lora.sites, 2, strength);
   const cuts = cutsFor(options.near);
   const knowns = tables === undefined ? [undefined] : [undefined, tables.above + 1];
-  for (const [session, tensors] of [[base, new Map()] as const, [lora, adapter.tensors()] as const]) {
-    const feeds = session.feeds(tensors);
+  for (const [session, pairs] of [[base, new Map()] as const, [lora, adapter.pairs] as const]) {
+    const feeds = session.feeds(pairs);
     try {
       for (const known of knowns) {
         const cut = await differing(session, feeds, cuts, { known, tolerance });

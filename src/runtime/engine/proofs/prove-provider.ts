@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import type { Site } from '../../compiled/compile-target.ts';
-import type { Feeds, LoraTensors } from '../adapters/feeds.ts';
+import type { Feeds } from '../adapters/feeds.ts';
+import type { Pairs } from '../adapters/pairs.ts';
 import { Perturbation } from './perturbation.ts';
 import { distance, eachIsItsOwn, strength } from './row-answers.ts';
 
@@ -11,7 +12,7 @@ export type Answers = readonly (readonly Float32Array[])[];
 
 type Answering = {
   readonly sites: readonly Site[];
-  readonly feeds: (lora: LoraTensors) => Feeds;
+  readonly feeds: (pairs: Pairs) => Feeds;
 };
 
 /** The answers of both graphs of a base model; `answer` gives those of one to all inputs. */
@@ -21,8 +22,8 @@ export const answersOf = async <S extends Answering>(
 ): Promise<Answers> => {
   const { base, lora } = graphs;
   const answers: (readonly Float32Array[])[] = [];
-  const add = async (session: S, tensors: LoraTensors): Promise<void> => {
-    const feeds = session.feeds(tensors);
+  const add = async (session: S, pairs: Pairs): Promise<void> => {
+    const feeds = session.feeds(pairs);
     try {
       answers.push(await answer(session, feeds));
     } finally {
@@ -32,7 +33,7 @@ export const answersOf = async <S extends Answering>(
   await add(base, new Map());
   for (const seed of [2, 3]) {
     using adapter = new Perturbation(lora.sites, seed, strength);
-    await add(lora, adapter.tensors());
+    await add(lora, adapter.pairs);
   }
   return answers;
 };

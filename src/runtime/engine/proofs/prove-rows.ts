@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
-import { AdapterRows } from '../adapters/adapter-rows.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { PositionTables } from '../onnx/position-tables.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
@@ -60,7 +59,7 @@ const withRows = (
     answers.map((answer, row) => (adapter === adapterOf(row) ? (rows[row] ?? answer) : answer)),
   );
 
-/** Each row with its own adapter, by copies; then all with the first one, fed once. */
+/** All rows with the first adapter; then, where the graph takes that, each with its own. */
 const rowsAreTheirOwn = async (
   lora: DecoderSession,
   asked: readonly Case[],
@@ -69,30 +68,24 @@ const rowsAreTheirOwn = async (
   using first = new Perturbation(lora.sites, 2, strength);
   using second = new Perturbation(lora.sites, 3, strength);
   const adapters = [first, second, null];
-  const bytes = lora.sites.reduce((sum, site) => sum + site.inFeatures + site.outFeatures + 32, 0);
-  const copies = new AdapterRows(lora, {
-    sites: lora.sites,
-    rows: asked.length,
-    budgetBytes: 16 * asked.length * bytes,
-  });
-  const feeds = adapters.map((adapter) => lora.feeds(adapter?.tensors() ?? new Map()));
+  const mixed = lora.mixed();
+  const feeds = adapters.map((adapter) => lora.feeds(adapter?.pairs ?? new Map()));
   try {
     const alones: (readonly Float32Array[])[] = [];
     for (const own of feeds) alones.push(await aloneOf(asked)(lora, own));
     const passes = ({ single, together }: Steps, adapterOf: (row: number) => number): boolean =>
       eachIsItsOwn(single, alones, adapterOf, tolerance.copies) &&
       eachIsItsOwn(together, withRows(alones, single, adapterOf), adapterOf, tolerance.own);
-    const mixed = await stepsOf(lora, asked, feeds, (from, count) =>
-      copies.feeds(from, adapters.slice(from, from + count)),
-    );
-    if (!passes(mixed, (row) => row)) return false;
     const [one] = feeds;
     if (one === undefined) return false;
     const fills = asked.map(() => one);
-    return passes(await stepsOf(lora, asked, fills, () => one), () => 0);
+    if (!passes(await stepsOf(lora, asked, fills, () => one), () => 0)) return false;
+    if (mixed === undefined) return true;
+    const each = (from: number, count: number): Feeds => mixed.of(feeds.slice(from, from + count));
+    return passes(await stepsOf(lora, asked, feeds, each), (row) => row);
   } finally {
     for (const own of feeds) own.release();
-    copies.release();
+    mixed?.release();
   }
 };
 

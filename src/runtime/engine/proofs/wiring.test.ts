@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { LoraTensors } from '../adapters/feeds.ts';
+import type { Pairs } from '../adapters/pairs.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { proveWiring, unwiredModules } from './wiring.ts';
 
@@ -13,10 +13,10 @@ const session = (wired: readonly string[], bad = 2): DecoderSession & { runs: nu
   const fake = {
     sites,
     runs: 0,
-    feeds: (lora: LoraTensors) => ({ lora, release: () => undefined }),
-    logitsOf: ({ lora }: { lora: LoraTensors }) => {
+    feeds: (pairs: Pairs) => ({ pairs, release: () => undefined }),
+    logitsOf: ({ pairs }: { pairs: Pairs }) => {
       fake.runs += 1;
-      const moved = wired.some((module) => lora.has(`lora.${module}.A`) && lora.has(`lora.${module}.B`));
+      const moved = wired.some((module) => pairs.has(module));
       return Promise.resolve(Float32Array.of(1, moved ? bad : 1));
     },
   };

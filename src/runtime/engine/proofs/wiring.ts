@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { writeDurable } from '../../../disk/durable.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
-import type { LoraTensors } from '../adapters/feeds.ts';
+import type { Pairs } from '../adapters/pairs.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import { Perturbation } from './perturbation.ts';
 
@@ -26,8 +26,8 @@ const strengths = [1, 16, 256];
 /** What has LoRA inputs and answers by numbers. */
 type Wired = Pick<DecoderSession, 'sites' | 'feeds' | 'logitsOf'>;
 
-const logitsWith = async (session: Wired, lora: LoraTensors): Promise<Float32Array> => {
-  const feeds = session.feeds(lora);
+const logitsWith = async (session: Wired, pairs: Pairs): Promise<Float32Array> => {
+  const feeds = session.feeds(pairs);
   try {
     return await session.logitsOf(feeds, ids, [ids.length - 1]);
   } finally {
@@ -46,7 +46,7 @@ export const unwiredModules = async (
   for (const [index, site] of sites.entries()) {
     const answers = async (strength: number): Promise<boolean> => {
       using one = new Perturbation([site], index, strength);
-      const moved = await logitsWith(session, one.tensors());
+      const moved = await logitsWith(session, one.pairs);
       return moved.some((value, at) => Number.isFinite(value) && value !== base[at]);
     };
     let changed = false;
@@ -54,20 +54,6 @@ export const unwiredModules = async (
     if (!changed) unwired.push(site.module);
   }
   return unwired;
-};
-
-/** True when an adapter with another perturbation at each site of `part` gives the same logits on both, bit for bit. */
-export const sameAnswers = async (part: DecoderSession, whole: DecoderSession): Promise<boolean> => {
-  using adapter = new Perturbation(part.sites, 2);
-  const [expected, base, got] = [
-    await logitsWith(whole, adapter.tensors()),
-    await logitsWith(whole, new Map()),
-    await logitsWith(part, adapter.tensors()),
-  ];
-  return (
-    got.every((value, index) => Number.isFinite(value) && value === expected[index]) &&
-    got.some((value, index) => value !== base[index])
-  );
 };
 
 /**

@@ -10,11 +10,11 @@ export type DecodeRun<A> = {
   readonly with: { readonly kind: 'one'; readonly adapter: A | null } | { readonly kind: 'each' };
 };
 
-export type DecodeLimits<A> = {
+export type DecodeLimits = {
   /** False where the graph takes one sequence at a time. */
   readonly together: boolean;
-  /** Of rows with different adapters, the numbers of those that can stand beside each other. */
-  readonly mixing: (rows: readonly DecodeRow<A>[]) => ReadonlySet<number>;
+  /** Rows of a run can have different adapters. */
+  readonly mixed: boolean;
 };
 
 const spanOf = <A>(rows: readonly DecodeRow<A>[], what: DecodeRun<A>['with']): DecodeRun<A> => {
@@ -23,25 +23,16 @@ const spanOf = <A>(rows: readonly DecodeRow<A>[], what: DecodeRun<A>['with']): D
   return { first, count: Math.max(...numbers) - first + 1, rows: numbers, with: what };
 };
 
-/** One run for the rows of each adapter. */
-const byAdapter = <A>(rows: readonly DecodeRow<A>[]): readonly DecodeRun<A>[] =>
-  [...Map.groupBy(rows, ({ adapter }) => adapter)].map(([adapter, own]) =>
-    spanOf(own, { kind: 'one', adapter }),
-  );
-
 /**
  * The runs that give each row its next token. A run takes rows that are next to each other, so others between them ride
- * along. Rows of one adapter run on its own graph; of several together, each with its own; rows that cannot stand
- * beside others run by themselves, those of one adapter together.
+ * along. Rows of one adapter run together; of several, where the graph takes an adapter for each row.
  */
 export const planDecode = <A>(
   rows: readonly DecodeRow<A>[],
-  { together, mixing }: DecodeLimits<A>,
+  { together, mixed }: DecodeLimits,
 ): readonly DecodeRun<A>[] => {
   if (!together) return rows.map((row) => spanOf([row], { kind: 'one', adapter: row.adapter }));
-  if (new Set(rows.map(({ adapter }) => adapter)).size <= 1) return byAdapter(rows);
-  const among = mixing(rows);
-  const mixed = rows.filter(({ row }) => among.has(row));
-  if (new Set(mixed.map(({ adapter }) => adapter)).size <= 1) return byAdapter(rows);
-  return [spanOf(mixed, { kind: 'each' }), ...byAdapter(rows.filter(({ row }) => !among.has(row)))];
+  const byAdapter = [...Map.groupBy(rows, ({ adapter }) => adapter)];
+  if (mixed && byAdapter.length > 1) return [spanOf(rows, { kind: 'each' })];
+  return byAdapter.map(([adapter, own]) => spanOf(own, { kind: 'one', adapter }));
 };

@@ -1,8 +1,9 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
-import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
+import { checkMaker, type Feeds, type LoraWay, type MixedFeeds } from '../adapters/feeds.ts';
+import { loraWayOf } from '../adapters/lora-way.ts';
+import type { Pairs } from '../adapters/pairs.ts';
 import { readGraph } from '../onnx/graph.ts';
-import { inputOf } from '../onnx/inject.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { type PositionTables, tableRowsInput } from '../onnx/position-tables.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
@@ -72,7 +73,7 @@ export class DecoderSession {
   readonly #inputNames: StringTable;
   readonly #outputNames: StringTable;
   readonly #outputs: PointerTable;
-  readonly #lora: LoraInputs;
+  readonly #lora: LoraWay;
   readonly #ids = new Int64Buffer();
   readonly #rows = new Int64Buffer();
   readonly #ones = new Int64Buffer(() => 1n);
@@ -86,7 +87,11 @@ export class DecoderSession {
     session: OnnxSession,
     step: StepInputs,
     sites: readonly Site[],
-    { inPlace, tables }: { readonly inPlace: boolean; readonly tables: PositionTables | undefined },
+    {
+      inPlace,
+      tables,
+      lora,
+    }: { readonly inPlace: boolean; readonly tables: PositionTables | undefined; readonly lora: LoraWay },
   ) {
     this.#session = session;
     this.#step = step;
@@ -94,7 +99,7 @@ export class DecoderSession {
     this.#tables = tables;
     this.sites = sites;
     this.vocabSize = step.vocabSize;
-    this.#lora = new LoraInputs(sites, session.inputs);
+    this.#lora = lora;
     this.pasts = step.cache.map(({ past }) => past);
     this.cacheShape = step.cacheShape;
     this.#inputNames = new StringTable([...step.names, ...this.pasts, ...this.#lora.names]);
@@ -122,13 +127,14 @@ export class DecoderSession {
       throw new AdaptletError('MODEL_INVALID', `ONNX Runtime refuses the graph: ${String(cause)}`, { cause });
     });
     try {
-      const names = sites.flatMap(({ module }) => [inputOf(module, 'A'), inputOf(module, 'B')]);
-      const step = readStepInputs(session, names, headSize);
+      const lora = loraWayOf(sites, session.inputs);
+      const step = readStepInputs(session, lora.names, headSize);
       if (step.names.includes(tableRowsInput) !== (tables !== undefined)) {
         throw new AdaptletError('INTERNAL', `The graph has ${tables ? 'no' : 'an'} input ${tableRowsInput}`);
       }
       const presents = step.cache.map(({ present }) => present);
-      return new DecoderSession(session, step, sites, { inPlace: writesInPlace(graph, presents), tables });
+      const inPlace = writesInPlace(graph, presents);
+      return new DecoderSession(session, step, sites, { inPlace, tables, lora });
     } catch (error) {
       session.release();
       throw error;
@@ -168,13 +174,22 @@ export class DecoderSession {
     return this.inPlace ? new InPlaceCache(cacheShape, capacity) : new AppendingCache(cacheShape, capacity);
   }
 
+  /** How it takes the weights of adapters. */
+  get weights(): LoraWay['weights'] {
+    return this.#lora.weights;
+  }
+
   /**
-   * Feeds of an adapter, which own its tensors from now on; a site that it does not target gets rank 0.
-   * @throws INTERNAL when a tensor fits no input
+   * Feeds of an adapter, whose pairs stay where they are for as long; nothing is added at linears without one.
+   * @throws INTERNAL when a pair fits no linear
    */
-  feeds(lora: LoraTensors): Feeds {
-    const { names, cache } = this.#step;
-    return this.#lora.feeds(this, names.length + cache.length, lora);
+  feeds(pairs: Pairs): Feeds {
+    return this.#lora.feeds(this, this.#places, pairs);
+  }
+
+  /** For rows with an adapter of each; undefined where all rows of a step have the same one. */
+  mixed(): MixedFeeds | undefined {
+    return this.#lora.mixed?.(this, this.#places);
   }
 
   /**
@@ -211,6 +226,7 @@ export class DecoderSession {
     wanted: readonly number[],
   ): () => Promise<Float32Array> {
     checkMaker(feeds, this);
+    feeds.rows(rows.ids.length);
     const logits = this.#logits.room([rows.ids.length, wanted.length, this.vocabSize]);
     const inputs = this.#stepTensors(rows, wanted);
     for (const [place, tensor] of [...inputs, ...past].entries()) feeds.values.set(place, tensor.value);
@@ -259,6 +275,11 @@ export class DecoderSession {
     for (const owned of [this.#inputNames, this.#outputNames, this.#outputs]) owned.free();
     const buffers = [this.#ids, this.#rows, this.#ones, this.#mask, this.#positions, this.#rowPositions];
     for (const buffer of [...buffers, this.#tableRows, this.#logits]) buffer.free();
+  }
+
+  /** Inputs before those of adapters. */
+  get #places(): number {
+    return this.#step.names.length + this.#step.cache.length;
   }
 
   /** In the order of {@link StepInputs.names}. */

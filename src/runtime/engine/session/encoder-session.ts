@@ -1,6 +1,8 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Site } from '../../compiled/compile-target.ts';
-import { checkMaker, type Feeds, LoraInputs, type LoraTensors } from '../adapters/feeds.ts';
+import { checkMaker, type Feeds, type LoraWay, type MixedFeeds } from '../adapters/feeds.ts';
+import { loraWayOf } from '../adapters/lora-way.ts';
+import type { Pairs } from '../adapters/pairs.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
 import { type Operators, takeOperators } from '../ort/profile.ts';
 import { OnnxSession } from '../ort/session.ts';
@@ -43,13 +45,13 @@ export class EncoderSession {
   readonly #session: OnnxSession;
   readonly #run: TensorRun;
   readonly #inputs: readonly string[];
-  readonly #lora: LoraInputs;
+  readonly #lora: LoraWay;
   readonly #ids = new Int64Buffer();
   readonly #mask = new Int64Buffer();
   readonly #types = new Int64Buffer();
 
   private constructor(session: OnnxSession, sites: readonly Site[]) {
-    this.#lora = new LoraInputs(sites, session.inputs);
+    this.#lora = loraWayOf(sites, session.inputs);
     this.sites = sites;
     this.#session = session;
     this.#inputs = readEncoderInputs(session, this.#lora.names);
@@ -84,12 +86,22 @@ export class EncoderSession {
     }
   }
 
+  /** See DecoderSession. */
+  get weights(): LoraWay['weights'] {
+    return this.#lora.weights;
+  }
+
   /**
-   * See DecoderSession.feeds.
-   * @throws INTERNAL when a tensor fits no input
+   * See DecoderSession.
+   * @throws INTERNAL when a pair fits no linear
    */
-  feeds(lora: LoraTensors): Feeds {
-    return this.#lora.feeds(this, this.#inputs.length, lora);
+  feeds(pairs: Pairs): Feeds {
+    return this.#lora.feeds(this, this.#inputs.length, pairs);
+  }
+
+  /** See DecoderSession. */
+  mixed(): MixedFeeds | undefined {
+    return this.#lora.mixed?.(this, this.#inputs.length);
   }
 
   /** Outputs, by name, of texts that are padded to the longest; padding is not attended to. */
@@ -99,6 +111,7 @@ export class EncoderSession {
     outputs: readonly string[],
   ): Promise<readonly EncoderValues[]> {
     checkMaker(feeds, this);
+    feeds.rows(texts.length);
     const inputs = this.#tensors(texts);
     for (const [place, tensor] of inputs.entries()) feeds.values.set(place, tensor.value);
     try {

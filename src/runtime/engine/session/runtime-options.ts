@@ -4,6 +4,7 @@ import { arch, cpus, platform } from 'node:os';
 import { compiledFormat } from '../../compiled/compiled-file.ts';
 import { linearFusions } from '../onnx/linear-fusions.ts';
 import { ort } from '../ort/library.ts';
+import type { Operator } from '../ort/operator.ts';
 import { cpuProvider } from '../ort/providers.ts';
 import type { OnnxSessionOptions } from '../ort/session.ts';
 
@@ -19,17 +20,20 @@ export type RunOptions = {
   readonly spin?: boolean | undefined;
   /** Default: the CPU. */
   readonly provider?: string | undefined;
+  /** For graphs that have it. */
+  readonly operator?: Operator | undefined;
 };
 
 /** Options of every session. With one thread nobody waits, so nothing spins. */
 export const sessionOptions = (
-  { threads, spin = false, provider = cpuProvider }: RunOptions,
+  { threads, spin = false, provider = cpuProvider, operator }: RunOptions,
   optimise: OnnxSessionOptions['optimise'],
 ): OnnxSessionOptions => ({
   threads,
   optimise,
   spin: spin && threads > 1,
   provider,
+  operator,
   config: { 'optimization.disable_specified_optimizers': linearFusions },
 });
 

@@ -29,6 +29,7 @@ export class FakeAdmin implements Admin {
       },
       engine: 'ready',
       executionProvider: 'CPUExecutionProvider',
+      loraOperator: 'avx2',
       refusedProviders: [{ provider: 'CUDAExecutionProvider', reason: 'no device' }],
       operators: {},
       limits: [],

@@ -90,6 +90,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
         baseDigest: '',
         executionProvider: 'CPUExecutionProvider',
         refusedProviders: [],
+        loraOperator: '',
         operators: {},
         limits: [],
       }),

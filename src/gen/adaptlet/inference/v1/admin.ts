@@ -57,7 +57,11 @@ export interface StatusResponse {
   /** Budgets of memory that kept requests from running together, since the runtime or its engine started. */
   shortages: Shortage[];
   /** Absent until the base model was loaded for the first time, and where it does not generate. */
-  keysAndValues: KeysAndValues | undefined;
+  keysAndValues:
+    | KeysAndValues
+    | undefined;
+  /** The instruction set that the native operator uses; empty where adapters come in the portable way. */
+  loraOperator: string;
 }
 
 export interface StatusResponse_OperatorsEntry {
@@ -420,6 +424,7 @@ function createBaseStatusResponse(): StatusResponse {
     limits: [],
     shortages: [],
     keysAndValues: undefined,
+    loraOperator: "",
   };
 }
 
@@ -484,6 +489,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     if (message.keysAndValues !== undefined) {
       KeysAndValues.encode(message.keysAndValues, writer.uint32(162).fork()).join();
+    }
+    if (message.loraOperator !== "") {
+      writer.uint32(170).string(message.loraOperator);
     }
     return writer;
   },
@@ -664,6 +672,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.keysAndValues = KeysAndValues.decode(reader, reader.uint32());
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.loraOperator = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -743,6 +759,11 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         : isSet(object.keys_and_values)
         ? KeysAndValues.fromJSON(object.keys_and_values)
         : undefined,
+      loraOperator: isSet(object.loraOperator)
+        ? globalThis.String(object.loraOperator)
+        : isSet(object.lora_operator)
+        ? globalThis.String(object.lora_operator)
+        : "",
     };
   },
 
@@ -814,6 +835,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.keysAndValues !== undefined) {
       obj.keysAndValues = KeysAndValues.toJSON(message.keysAndValues);
     }
+    if (message.loraOperator !== "") {
+      obj.loraOperator = message.loraOperator;
+    }
     return obj;
   },
 
@@ -860,6 +884,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.keysAndValues = (object.keysAndValues !== undefined && object.keysAndValues !== null)
       ? KeysAndValues.fromPartial(object.keysAndValues)
       : undefined;
+    message.loraOperator = object.loraOperator ?? "";
     return message;
   },
 };

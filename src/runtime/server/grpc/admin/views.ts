@@ -96,6 +96,7 @@ export const statusMessage = (status: RuntimeStatus): StatusResponse => {
     })),
     disk: budget(status.disk),
     refusedProviders: [...status.refusedProviders],
+    loraOperator: status.loraOperator,
     operators: { ...status.operators },
     limits: [...status.limits],
     keysAndValues: kvMessage(status.keysAndValues),

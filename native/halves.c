@@ -1,0 +1,35 @@
+#include "halves.h"
+
+extern const Halves halves_plain;
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+extern const Halves halves_avx512, halves_avx2;
+
+static int all(uint32_t bits, uint32_t wanted) { return (bits & wanted) == wanted; }
+
+/* The level of the x86-64 psABI, 4 at most, that processor and system give; 1 for all below 3. */
+static int level(void) {
+  uint32_t a, b, c1, c81 = 0, b7, c, d;
+  if (!__get_cpuid(1, &a, &b, &c1, &d) || !all(c1, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C | bit_MOVBE)) return 1;
+  uint32_t saved;
+  __asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+  if (!__get_cpuid_count(7, 0, &a, &b7, &c, &d) || !__get_cpuid(0x80000001, &a, &b, &c81, &d)) return 1;
+  const int lzcnt = 1 << 5, vectors = 0x6, wide = 0xe6;
+  if (!all(saved, vectors) || !all(c81, lzcnt) || !all(b7, bit_AVX2 | bit_BMI | bit_BMI2)) return 1;
+  return all(saved, wide) && all(b7, bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | bit_AVX512VL) ? 4 : 3;
+}
+
+const Halves *const *halvesHere(void) {
+  static const Halves *const known[] = {&halves_avx512, &halves_avx2, &halves_plain, NULL};
+  return known + 4 - (level() == 1 ? 2 : level());
+}
+
+#elif defined(__aarch64__)
+extern const Halves halves_neon;
+
+const Halves *const *halvesHere(void) {
+  static const Halves *const known[] = {&halves_neon, &halves_plain, NULL};
+  return known;
+}
+#endif
