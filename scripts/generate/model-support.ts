@@ -49,8 +49,8 @@ export const modelSupport = async (): Promise<Map<string, string>> => {
         [
           'builder',
           'Mistral 0.1, Phi-3-mini-4k: `sliding_window` without `layer_types`',
-          'the graph has no window: longer requests than the window are refused, where they were answered wrongly',
-          'export with optimum',
+          'leaves out the window: Adaptlet puts it into the graph (`local_window_size`), by config.json',
+          'nothing',
         ],
         [
           'builder',

@@ -177,6 +177,7 @@ describe('a graph whose attention appends keys and values', () => {
     const model = fixtureFolder('optimum-llama');
     const host = await TestHost.open(model);
     expect(host.sessions.rowsTogether).toBe(false);
+    expect(host.host.info.room).toMatchObject({ answerTokens: 1024 });
     expect(host.warnings).toEqual([]);
     const adapter = scratch();
     await writeSyntheticAdapter(adapter, join(model, 'config.json'), { rank: 4, scale: 2 });

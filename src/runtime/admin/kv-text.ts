@@ -16,3 +16,9 @@ export const kvText = ({
   const what = requests === 1 ? 'one request' : `${count(requests)} requests`;
   return `this node runs ${what} of ${count(tokens)} tokens at once (keys and values: ${memory}${why})`;
 };
+
+/** The same for a log. */
+export const kvFields = (kv: KvRoom): object => {
+  const { because, ...room } = kv;
+  return { room: kvText(kv), ...room, ...(because === '' ? {} : { because }) };
+};

@@ -15,6 +15,7 @@ import { type Graph, readGraph, tensorsOf } from '../engine/onnx/graph.ts';
 import { sitesOf } from '../engine/onnx/inject.ts';
 import { lengthUseOf } from '../engine/onnx/lengths.ts';
 import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
+import { withMissingWindows } from '../engine/onnx/missing-windows.ts';
 import { joinPositionTables } from '../engine/onnx/position-tables.ts';
 import { cacheEntries } from '../engine/onnx/quantised-cache.ts';
 import { checkSoftCapping } from '../engine/onnx/soft-capping.ts';
@@ -245,11 +246,12 @@ const kvOf = (
 
 /** The inputs of a step and the lengths in the graph, looked at as the engine does. */
 const decoderOf = (
-  graph: Graph,
-  { headSize, contextLength, shortPositions, window, softCapped }: ModelSettings,
+  exported: Graph,
+  { headSize, contextLength, shortPositions, window, windows, softCapped }: ModelSettings,
   { found, settings }: { readonly found: Found; readonly settings: CheckSettings },
 ): Cache => {
-  if (softCapped) checkSoftCapping(graph);
+  if (softCapped) checkSoftCapping(exported);
+  const graph = readGraph(withMissingWindows(exported.model, windows));
   const joined = joinPositionTables(graph);
   const base = readGraph(gatherLogitsRows(joined?.model ?? graph.model));
   const { cacheShape, cache } = readStepInputs(tensorsAsSession(base), [], headSize);

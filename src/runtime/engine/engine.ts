@@ -63,6 +63,8 @@ export type PromptRoom = {
   readonly more: string;
   /** Bytes of a text, in UTF-8, that one token stands for at most. Absent where that is not known. */
   readonly maxTokenBytes?: number;
+  /** Tokens of an answer that nobody set a number for. Absent: what there is room for. */
+  readonly answerTokens?: number;
 };
 
 export type ChatMessage = { readonly role: string; readonly content: string };

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { generateRequest, grpcDefaults, type Options } from './options.ts';
 
 const base = { name: 'tiny', digest: '', contextLength: 512, vocabSize: 100 } as const;
@@ -27,9 +27,28 @@ it('what is asked for is passed on, and what is not asked for is absent', () => 
   expect(request({ logitBias: {}, stopTokenIds: [] })).toEqual(request({}));
 });
 
-it('the default length never exceeds a small context', () => {
-  const small = { ...base, contextLength: 64 };
-  expect(generateRequest({ kind: 'text', text: 'x' }, {}, grpcDefaults, small).maxTokens).toBe(64);
+describe('the length of an answer that nobody set a number for', () => {
+  const prompt = { kind: 'text', text: 'x' } as const;
+  const room = { tokens: 64, of: 'the context', more: '' };
+  const endless = { ...grpcDefaults, maxTokens: Infinity };
+
+  it('never exceeds a small context', () => {
+    const small = { ...base, contextLength: 64 };
+    expect(generateRequest(prompt, {}, grpcDefaults, small).maxTokens).toBe(64);
+  });
+
+  it('is what there is room for, of a chat', () => {
+    expect(generateRequest(prompt, {}, endless, base)).toMatchObject({ maxTokens: 512, fitContext: true });
+    const unknown = { ...base, contextLength: 0 };
+    expect(generateRequest(prompt, {}, endless, unknown).maxTokens).toBe(Number.MAX_SAFE_INTEGER);
+  });
+
+  it('is less where more would keep others waiting, and a number that is asked for stays', () => {
+    const appending = { ...base, room: { ...room, answerTokens: 100 } };
+    expect(generateRequest(prompt, {}, endless, appending).maxTokens).toBe(100);
+    expect(generateRequest(prompt, {}, { ...endless, maxTokens: 16 }, appending).maxTokens).toBe(16);
+    expect(generateRequest(prompt, { maxTokens: 200 }, endless, appending).maxTokens).toBe(200);
+  });
 });
 
 it.each<[string, Options, RegExp]>([

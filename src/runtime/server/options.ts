@@ -13,6 +13,7 @@ export type Options = SamplingOptions & {
   readonly logprobs?: number | undefined;
 };
 
+/** `maxTokens`: Infinity for what there is room for. */
 export type OptionDefaults = { readonly maxTokens: number; readonly temperature: number };
 
 /** gRPC: greedy, 256 tokens. */
@@ -115,7 +116,8 @@ export const generateRequest = (
 ): GenerateRequest => {
   // The context length is 0 until the base model is loaded for the first time.
   const context = base.contextLength > 0 ? base.contextLength : Number.MAX_SAFE_INTEGER;
-  const { maxTokens = Math.min(defaults.maxTokens, context), stopTokenIds = [], logprobs } = options;
+  const unasked = Math.min(defaults.maxTokens, base.room?.answerTokens ?? Infinity, context);
+  const { maxTokens = unasked, stopTokenIds = [], logprobs } = options;
   const stopTokens = checkedStopTokens(stopTokenIds, base);
   return {
     prompt: checkedPrompt(prompt, base),

@@ -1,6 +1,6 @@
 import type { Digest } from '../../api/names.ts';
 import { Registry } from '../../artifact/registry.ts';
-import { kvText } from '../admin/kv-text.ts';
+import { kvFields } from '../admin/kv-text.ts';
 import { ModelDelivery } from '../base-model/delivery.ts';
 import { folderDigest } from '../base-model/folder-digest.ts';
 import { LateEngine } from '../base-model/late-engine.ts';
@@ -71,7 +71,7 @@ export const openBaseModel = async (
     await untilReady(engine);
     isReady = true;
     const { kv } = engine.info();
-    if (kv !== undefined) parts.logger.info({ room: kvText(kv), ...kv }, 'room for requests');
+    if (kv !== undefined) parts.logger.info(kvFields(kv), 'room for requests');
     tell();
   };
   /** Reads gigabytes beside the requests; the stack ends it before anything else. */

@@ -43,8 +43,8 @@ export const models: Readonly<Record<string, Model>> = {
   mistral: { family: 'mistral', has: 'no window, as from 0.2 on', exports: both },
   'mistral-window': {
     family: 'mistral',
-    has: 'a window in every layer, which the builder leaves out',
-    exports: { default: 8, optimum: 'right' },
+    has: 'a window in every layer',
+    exports: both,
   },
   qwen2: {
     family: 'qwen2',
@@ -76,8 +76,8 @@ export const models: Readonly<Record<string, Model>> = {
   },
   phi3: {
     family: 'phi3',
-    has: 'modules fused in PEFT; a window in every layer, which the builder leaves out',
-    exports: { default: 8, optimum: 'right' },
+    has: 'modules fused in PEFT; a window in every layer',
+    exports: both,
   },
   'phi4-mini': {
     family: 'phi3',

@@ -203,6 +203,28 @@ describe('adaptlet model check', () => {
     expect(report.contextLength).toBe(160);
   });
 
+  it('says nothing of a window that is put into the graph, and refuses what is longer than one that cannot be', async () => {
+    const exported = join(tiny.model, '../../../../exports');
+    for (const [how, expected] of [
+      ['default', []],
+      ['optimum', [expect.stringMatching(/more than 12 tokens are refused: .* no such window/)]],
+    ] as const) {
+      const copy = await broken(`window-${how}`, async (made) => {
+        await cp(join(exported, 'mistral-window', how), join(made, 'onnx-fp32'), { recursive: true });
+        const config = await readFile(join(exported, 'mistral-window/config.json'), 'utf8');
+        // The graph of optimum has one of 8.
+        await writeFile(
+          join(made, 'config.json'),
+          config.replace('"sliding_window": 8', '"sliding_window": 12'),
+        );
+      });
+      const { report } = await check(copy);
+      expect(report.refusals).toEqual([]);
+      expect(report.warnings.filter((warning) => warning.includes('refused'))).toEqual(expected);
+      expect(report.contextLength).toBe(how === 'default' ? 128 : 12);
+    }
+  });
+
   it('says where LongRoPE ends that the graph does not have', async () => {
     const model = await broken(
       'longrope',

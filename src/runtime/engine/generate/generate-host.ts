@@ -261,6 +261,9 @@ export class GenerateHost implements EngineHost {
   }
 }
 
+/** Of a graph that appends: its memory for an answer is taken as a whole, and more would keep others from their turns. */
+const appendedTokens = 1024;
+
 /** The context of the model, or the memory for keys and values where that is less. */
 const promptRoom = ({ settings, sessions, codec }: GenerateModel, kvBudgetBytes: number): PromptRoom => {
   const context = { tokens: settings.contextLength, of: 'the context', more: '' };
@@ -273,6 +276,7 @@ const promptRoom = ({ settings, sessions, codec }: GenerateModel, kvBudgetBytes:
   return {
     ...(memory.tokens < context.tokens ? memory : context),
     ...(maxTokenBytes === undefined ? {} : { maxTokenBytes }),
+    ...(sessions.rowsTogether ? {} : { answerTokens: appendedTokens }),
   };
 };
 

@@ -14,7 +14,8 @@ import { type ModelSettings, readSettings } from '../model/settings.ts';
 import { TextThread } from '../model/text-thread.ts';
 import { openTextCodec, type TextCodec } from '../model/tokenizer.ts';
 import { familyOf } from '../onnx/families.ts';
-import { type Graph, tensorsOf } from '../onnx/graph.ts';
+import { type Graph, readGraph, tensorsOf } from '../onnx/graph.ts';
+import { withMissingWindows } from '../onnx/missing-windows.ts';
 import { checkSoftCapping } from '../onnx/soft-capping.ts';
 import type { Operator } from '../ort/operator.ts';
 import { cpuProvider } from '../ort/providers.ts';
@@ -127,8 +128,9 @@ export const openGenerateModel = async (
   const digest = await digestModel(model, weightFiles, options);
   const codec = openTextCodec(model, settings.vocabSize);
   if (settings.softCapped) checkSoftCapping(graph);
-  const { headSize, contextLength, shortPositions, window } = settings;
-  const limits = { headSize, contextLength, shortPositions, window };
+  const { headSize, contextLength, shortPositions, window, windows } = settings;
+  const limits = { headSize, contextLength, shortPositions, window, windows };
+  const withWindows = readGraph(withMissingWindows(graph.model, windows));
   const wish = options.kv ?? plainWish;
   const plan = kvPlanOf(wish, {
     shape: exportedShape(graph, headSize),
@@ -144,7 +146,7 @@ export const openGenerateModel = async (
       openDecoderSessions({
         ...options,
         model,
-        graph,
+        graph: withWindows,
         family,
         digest,
         ...limits,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { readGraph } from '../onnx/graph.ts';
 import { gatherLogitsRows } from '../onnx/logits-rows.ts';
+import { type Windows, withMissingWindows } from '../onnx/missing-windows.ts';
 import { joinPositionTables, type PositionTables } from '../onnx/position-tables.ts';
 import { withWholeCaches } from '../onnx/whole-caches.ts';
 import { type AnswersOf, decoderAnswers, encoderAnswers, provePrepared } from '../proofs/prove-prepared.ts';
@@ -10,12 +11,15 @@ import { openPrepared, preparedFiles } from './prepared-graph.ts';
 
 /**
  * A process of its own that lets ONNX Runtime optimise a graph, and proves that what it made gives the answers of the
- * model: `node prepare-process.ts MODEL.onnx FOLDER THREADS HEAD_SIZE TASK`. It loads the model twice, which a long-lived
+ * model: `node prepare-process.ts MODEL.onnx FOLDER THREADS HEAD_SIZE TASK [WINDOWS]`. It loads the model twice, which a long-lived
  * process would never give back. It says what it does, a line each.
  */
-const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate'] = process.argv;
+const [, , model = '', folder = '', threads = '1', headSize = '1', task = 'generate', windows] = process.argv;
 const say = (what: string): void => void process.stdout.write(`${what}\n`);
-const exported = withWholeCaches(readFileSync(model));
+const exported = withMissingWindows(
+  withWholeCaches(readFileSync(model)),
+  windows === undefined ? undefined : (JSON.parse(windows) as Windows),
+);
 const joined = joinPositionTables(readGraph(exported));
 const weightsFolder = dirname(model);
 const optimisedFile = join(folder, preparedFiles.graph);

@@ -13,6 +13,7 @@ import { readChunks } from '../../../disk/read-chunks.ts';
 import type { Clock } from '../../../time/clock.ts';
 import { externalWeights } from '../onnx/external-weights.ts';
 import { readGraph } from '../onnx/graph.ts';
+import type { Windows } from '../onnx/missing-windows.ts';
 import { MappedWeights } from '../ort/mapped-weights.ts';
 import { machineKey, onnxRuntimeVersion } from '../session/runtime-options.ts';
 import { refuseWithoutRoom } from './disk-room.ts';
@@ -75,8 +76,9 @@ const prepare = async (
   try {
     // The optimiser writes its constants into the graph, before they are taken out of it again.
     refuseWithoutRoom(temporary, bytes);
-    const { signal, threads, headSize, doing, task = 'generate' } = options;
+    const { signal, threads, headSize, doing, task = 'generate', windows } = options;
     const args = [program, graph, temporary, String(threads), String(headSize), task];
+    if (windows !== undefined) args.push(JSON.stringify(windows));
     const running = run(process.execPath, args, { signal, killSignal: 'SIGKILL' });
     if (running.child.stdout !== null) createInterface({ input: running.child.stdout }).on('line', doing);
     await running;
@@ -128,6 +130,8 @@ export type PreparedGraphOptions = {
   readonly headSize: number;
   /** Default: generate. */
   readonly task?: 'generate' | 'embed';
+  /** Of the model, to be put into its graph where that lacks them. */
+  readonly windows?: Windows | undefined;
   readonly clock: Clock;
   /** See ModelOptions. */
   readonly doing: (what: string) => void;

@@ -46,6 +46,7 @@ describe('the folder of a base model', () => {
       headSize: 16,
       shortPositions: undefined,
       window: undefined,
+      windows: undefined,
       softCapped: false,
       eosIds: new Set([2]),
     });
@@ -57,6 +58,27 @@ describe('the folder of a base model', () => {
     [{ sliding_window: 8, use_sliding_window: false }, { window: undefined }],
     [{ sliding_window: 8, layer_types: ['full_attention'] }, { window: undefined }],
     [{ sliding_window: 8, layer_types: ['sliding_attention', 'full_attention'] }, { window: 8 }],
+    [
+      { sliding_window: 8, num_hidden_layers: 3, layer_types: ['sliding_attention', 'full_attention'] },
+      { windows: { tokens: 8, layers: [0] } },
+    ],
+    [
+      { model_type: 'mistral', num_hidden_layers: 3, sliding_window: 8 },
+      { windows: { tokens: 8, layers: [0, 1, 2] } },
+    ],
+    [
+      { model_type: 'qwen2', num_hidden_layers: 3, sliding_window: 8, max_window_layers: 1 },
+      { windows: { tokens: 8, layers: [1, 2] } },
+    ],
+    // Which layers these are is not said; and no request is as long.
+    [
+      { num_hidden_layers: 3, sliding_window: 8 },
+      { window: 8, windows: undefined },
+    ],
+    [
+      { model_type: 'phi3', num_hidden_layers: 3, sliding_window: 256 },
+      { window: 256, windows: undefined },
+    ],
     [{ attn_logit_softcapping: 50 }, { softCapped: true }],
     [{ attn_logit_softcapping: null }, { softCapped: false }],
   ])('tells what attention looks at, of %j', async (said, expected) => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Windows } from '../onnx/missing-windows.ts';
 import { fromTheRoot, type ModelFolder } from './folder.ts';
 
 /** What the engine takes from config.json, generation_config.json and genai_config.json. */
@@ -14,6 +15,8 @@ export type ModelSettings = {
   readonly shortPositions: number | undefined;
   /** Tokens that attention looks back at most, in some of the layers or in all; undefined where it has no window. */
   readonly window: number | undefined;
+  /** The layers that have it; undefined where it is not said, or where no request is as long. */
+  readonly windows: Windows | undefined;
   /** Attention is soft-capped. */
   readonly softCapped: boolean;
   /** Tokens that end an answer. */
@@ -38,6 +41,7 @@ const configSchema = z.object({
   vocab_size: count,
   hidden_size: count,
   num_attention_heads: count,
+  num_hidden_layers: count.nullish(),
   head_dim: count.nullish(),
   eos_token_id: tokenIds.nullish(),
   original_max_position_embeddings: count.nullish(),
@@ -45,6 +49,7 @@ const configSchema = z.object({
   rope_parameters: ropeSchema.nullish(),
   sliding_window: count.nullish(),
   use_sliding_window: z.boolean().nullish(),
+  max_window_layers: z.number().int().nonnegative().nullish(),
   layer_types: z.array(z.string()).nullish(),
   attn_logit_softcapping: z.number().nullish(),
 });
@@ -95,6 +100,32 @@ const windowOf = (config: z.infer<typeof configSchema>): number | undefined => {
   return used === false || everywhereElse ? undefined : (window ?? undefined);
 };
 
+/** The first layer with a window, where a configuration has no `layer_types`; as transformers takes it. */
+const firstWithWindow = (config: z.infer<typeof configSchema>): number | undefined => {
+  switch (config.model_type) {
+    case 'mistral':
+    case 'phi3':
+      return 0;
+    case 'qwen2':
+    case 'qwen3':
+      return config.max_window_layers ?? undefined;
+    default:
+      return undefined;
+  }
+};
+
+const windowsOf = (config: z.infer<typeof configSchema>, contextLength: number): Windows | undefined => {
+  const tokens = windowOf(config);
+  if (tokens === undefined || tokens >= contextLength) return undefined;
+  const { num_hidden_layers: depth, layer_types: types } = config;
+  const first = firstWithWindow(config);
+  const layers =
+    types?.map((type) => type === 'sliding_attention') ??
+    (first === undefined ? [] : Array.from({ length: depth ?? 0 }, (_, layer) => layer >= first));
+  const having = [...layers.keys()].filter((layer) => layers[layer]);
+  return having.length === 0 ? undefined : { tokens, layers: having };
+};
+
 /** Architectures of which GenAI's configuration leaves out what answers depend on. */
 const untold: Readonly<Record<string, string>> = {
   gemma2: 'windows and soft-capping of attention',
@@ -104,8 +135,10 @@ const untold: Readonly<Record<string, string>> = {
   phimoe: 'positions of long texts',
 };
 
+type OwnSettings = Omit<ModelSettings, 'eosIds' | 'windows'>;
+
 /** @throws MODEL_INVALID; MODEL_FILE_MISSING where GenAI's configuration is not enough */
-const settingsOfGenai = ({ folder }: ModelFolder, path: string): Omit<ModelSettings, 'eosIds'> => {
+const settingsOfGenai = ({ folder }: ModelFolder, path: string): OwnSettings => {
   const { type, context_length, vocab_size, decoder } = readModelJson(path, wholeGenaiSchema).model;
   if (Object.hasOwn(untold, type)) {
     const what = `${path} does not say all of a ${type} (${untold[type]}), and config.json is neither in ${folder} nor in its parent folder`;
@@ -122,7 +155,7 @@ const settingsOfGenai = ({ folder }: ModelFolder, path: string): Omit<ModelSetti
   };
 };
 
-const settingsOfConfig = (config: z.infer<typeof configSchema>): Omit<ModelSettings, 'eosIds'> => ({
+const settingsOfConfig = (config: z.infer<typeof configSchema>): OwnSettings => ({
   modelType: config.model_type,
   contextLength: config.max_position_embeddings,
   vocabSize: config.vocab_size,
@@ -147,5 +180,6 @@ export const readSettings = (model: ModelFolder): ModelSettings => {
   const own =
     config === undefined ? settingsOfGenai(model, model.genaiConfig ?? '') : settingsOfConfig(config);
   const contextLength = Math.min(own.contextLength, genai?.model.context_length ?? Infinity);
-  return { ...own, contextLength, eosIds: new Set(eosIds) };
+  const windows = config && windowsOf(config, contextLength);
+  return { ...own, contextLength, windows, eosIds: new Set(eosIds) };
 };

@@ -7,6 +7,7 @@ import { handMade, llamaLayer, tinyModel } from './graph.fixture.ts';
 import { inputShape, readGraph } from './graph.ts';
 import { inject, inputOf } from './inject.ts';
 import { lengthUseOf } from './lengths.ts';
+import { withMissingWindows } from './missing-windows.ts';
 import { joinPositionTables } from './position-tables.ts';
 import { checkSoftCapping } from './soft-capping.ts';
 import { withWholeCaches } from './whole-caches.ts';
@@ -264,6 +265,7 @@ describe('injecting LoRA into a graph', () => {
           joinPositionTables(graph);
           checkSoftCapping(graph);
           withWholeCaches(bytes);
+          withMissingWindows(bytes, { tokens: 8, layers: [0] });
           inject(bytes, llama);
         } catch (error) {
           expect(error).toBeInstanceOf(AdaptletError);

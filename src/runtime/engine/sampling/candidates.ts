@@ -47,6 +47,9 @@ const passes = (masses: Float64Array, before: number, target: number, atTarget: 
   return { place, ahead };
 };
 
+/** Keys that are looked at to know whether most are nearly alike. */
+const asked = 15;
+
 /** Tokens of a block: the largest logits of blocks say what the likeliest tokens have at least. */
 const blockSize = 64;
 
@@ -68,13 +71,17 @@ export class Candidates {
   /** What comes after this one in the order is left out: its place, and its key. */
   #last = 0;
   #lastKey = lowest;
+  /** How many were left when they were taken. */
+  #left = 0;
   /** Of those that are left. */
   #mass = 0;
   readonly #uppers = new Float64Array(halves);
   readonly #lowers = new Float64Array(halves);
   #maxima = new Float32Array(0);
-  /** Places of those whose upper halves are the same. */
+  /** Places of those whose upper halves are `#nearHalf`; `#lowers` is about them. */
   #near = new Int32Array(0);
+  #nearHalf = 0;
+  #nearCount = 0;
 
   /** Room for the weight of each of so many tokens. What is there now is lost. */
   weights(count: number): Float64Array {
@@ -91,7 +98,7 @@ export class Candidates {
     if (floor === -Infinity) {
       for (let id = 0; id < bits.length; id += 1) keys[id] = keyOf(bits[id] ?? 0);
       this.#ids = this.#allIds;
-      this.#count = bits.length;
+      this.#left = this.#count = bits.length;
       return;
     }
     const ids = this.#someIds;
@@ -103,7 +110,7 @@ export class Candidates {
       count += 1;
     }
     this.#ids = ids;
-    this.#count = count;
+    this.#left = this.#count = count;
   }
 
   /** Takes the `count` likeliest. */
@@ -112,33 +119,93 @@ export class Candidates {
     if (count >= this.#count) return;
     this.#countAll();
     this.#keepUntil(this.#placeOf(count, true).place);
+    this.#left = count;
   }
 
-  /** Gives each of those that are left its weight, and forgets the others. `logits`: those that were taken from. */
-  weigh(logits: Float32Array, { top, temperature }: Scale): void {
-    const [from, ids, keys] = [this.#ids, this.#someIds, this.#keys];
-    const [weights, uppers] = [this.#weights, this.#uppers];
-    const [taken, last, lastKey] = [this.#count, this.#last, this.#lastKey];
+  /** Gives each of those that are left its weight, and the others none. `logits`: those that were taken from. */
+  weigh(logits: Float32Array, scale: Scale): void {
+    if (this.#left * 2 < this.#count) this.#forgetOthers();
+    const mass =
+      this.#ids === this.#allIds
+        ? allWeights(logits, scale, this.#weights.subarray(0, this.#count))
+        : this.#someWeights(logits, scale);
+    this.#mass = this.#lastKey === lowest ? mass : this.#weighOthersNothing();
+    this.#sumUp();
+  }
+
+  #someWeights(logits: Float32Array, { top, temperature }: Scale): number {
+    const [ids, weights, count] = [this.#ids, this.#weights, this.#count];
     const steepness = 1 / temperature;
-    uppers.fill(0);
-    let [count, mass] = [0, 0];
-    for (let at = 0; at < taken; at += 1) {
-      const key = keys[at] ?? 0;
-      if (key < lastKey || (key === lastKey && at > last)) continue;
-      const id = from[at] ?? 0;
-      const weight = expOfMinus((top - (logits[id] ?? 0)) * steepness);
-      const half = upper(key);
-      ids[count] = id;
-      keys[count] = key;
-      weights[count] = weight;
-      uppers[half] = (uppers[half] ?? 0) + weight;
-      count += 1;
+    let mass = 0;
+    for (let at = 0; at < count; at += 1) {
+      const weight = expOfMinus((top - (logits[ids[at] ?? 0] ?? 0)) * steepness);
+      weights[at] = weight;
       mass += weight;
     }
-    this.#ids = ids;
-    this.#count = count;
-    this.#mass = mass;
-    this.#lastKey = lowest;
+    return mass;
+  }
+
+  /** What those weigh that are left. */
+  #weighOthersNothing(): number {
+    const [keys, weights] = [this.#keys, this.#weights];
+    const [count, last, lastKey] = [this.#count, this.#last, this.#lastKey];
+    let mass = 0;
+    for (let at = 0; at < count; at += 1) {
+      const key = keys[at] ?? 0;
+      if (key > lastKey || (key === lastKey && at <= last)) mass += weights[at] ?? 0;
+      else weights[at] = 0;
+    }
+    return mass;
+  }
+
+  /** Sums up the weights by the upper halves of their keys. */
+  #sumUp(): void {
+    const half = this.#commonHalf();
+    if (half !== undefined) return this.#sumUpAround(half);
+    const [keys, weights, uppers, count] = [this.#keys, this.#weights, this.#uppers, this.#count];
+    uppers.fill(0);
+    for (let at = 0; at < count; at += 1) {
+      const place = upper(keys[at] ?? 0);
+      uppers[place] = (uppers[place] ?? 0) + (weights[at] ?? 0);
+    }
+    [this.#nearHalf, this.#nearCount] = [-1, 0];
+  }
+
+  /** The upper half that many keys have, where some of them are asked; of nearly equal logits it is that of all. */
+  #commonHalf(): number | undefined {
+    const half = upper(this.#keys[this.#count >> 1] ?? 0);
+    let alike = 0;
+    for (let part = 0; part < asked; part += 1)
+      if (upper(this.#keys[Math.floor((part * this.#count) / asked)] ?? 0) === half) alike += 1;
+    return alike * 2 > asked ? half : undefined;
+  }
+
+  /** The same, and by the lower halves of those with this upper one. */
+  #sumUpAround(nearHalf: number): void {
+    const [keys, weights, near] = [this.#keys, this.#weights, this.#near];
+    const [uppers, lowers, count] = [this.#uppers, this.#lowers, this.#count];
+    uppers.fill(0);
+    lowers.fill(0);
+    let [nearCount, lastHalf, sum] = [0, 0, 0];
+    for (let at = 0; at < count; at += 1) {
+      const key = keys[at] ?? 0;
+      const half = upper(key);
+      const weight = weights[at] ?? 0;
+      // Of nearly equal logits one half follows the other: what was just written is not read again.
+      if (half !== lastHalf) {
+        uppers[lastHalf] = sum;
+        sum = uppers[half] ?? 0;
+        lastHalf = half;
+      }
+      sum += weight;
+      if (half !== nearHalf) continue;
+      near[nearCount] = at;
+      nearCount += 1;
+      lowers[lower(key)] = (lowers[lower(key)] ?? 0) + weight;
+    }
+    uppers[lastHalf] = sum;
+    this.#nearHalf = nearHalf;
+    this.#nearCount = nearCount;
   }
 
   /** Keeps the shortest beginning that holds this share of what all weigh together. */
@@ -210,13 +277,23 @@ export class Candidates {
 
   /** Each weighs 1. */
   #countAll(): void {
-    const [keys, uppers, count] = [this.#keys, this.#uppers, this.#count];
-    this.#weights.fill(1, 0, count);
-    uppers.fill(0);
-    for (let at = 0; at < count; at += 1) {
-      const half = upper(keys[at] ?? 0);
-      uppers[half] = (uppers[half] ?? 0) + 1;
+    this.#weights.fill(1, 0, this.#count);
+    this.#sumUp();
+  }
+
+  /** Those that are left come first. */
+  #forgetOthers(): void {
+    const [from, ids, keys] = [this.#ids, this.#someIds, this.#keys];
+    let count = 0;
+    for (let at = 0; at < this.#count; at += 1) {
+      if (!this.#isLeft(at)) continue;
+      ids[count] = from[at] ?? 0;
+      keys[count] = keys[at] ?? 0;
+      count += 1;
     }
+    this.#ids = ids;
+    this.#count = count;
+    this.#lastKey = lowest;
   }
 
   #keepUntil(last: number): void {
@@ -234,18 +311,10 @@ export class Candidates {
    * lower ones within that, and among equals by id.
    */
   #placeOf(target: number, atTarget: boolean): { readonly place: number; readonly mass: number } {
-    const [keys, weights, lowers, count] = [this.#keys, this.#weights, this.#lowers, this.#count];
-    const near = this.#near;
+    const [keys, weights, lowers, near] = [this.#keys, this.#weights, this.#lowers, this.#near];
     const first = passes(this.#uppers, 0, target, atTarget);
-    lowers.fill(0);
-    let nearCount = 0;
-    for (let at = 0; at < count; at += 1) {
-      const key = keys[at] ?? 0;
-      if (upper(key) !== first.place) continue;
-      near[nearCount] = at;
-      nearCount += 1;
-      lowers[lower(key)] = (lowers[lower(key)] ?? 0) + (weights[at] ?? 0);
-    }
+    this.#lookNear(first.place);
+    const nearCount = this.#nearCount;
     const second = passes(lowers, first.ahead, target, atTarget);
     const wanted = ((first.place - halves / 2) << 16) | second.place;
     let [mass, place] = [second.ahead, 0];
@@ -258,5 +327,23 @@ export class Candidates {
       if (mass > target || (atTarget && mass === target)) break;
     }
     return { place, mass };
+  }
+
+  /** Finds those whose keys have this upper half. */
+  #lookNear(half: number): void {
+    if (half === this.#nearHalf) return;
+    const [keys, weights, lowers, near] = [this.#keys, this.#weights, this.#lowers, this.#near];
+    const count = this.#count;
+    lowers.fill(0);
+    let nearCount = 0;
+    for (let at = 0; at < count; at += 1) {
+      const key = keys[at] ?? 0;
+      if (upper(key) !== half) continue;
+      near[nearCount] = at;
+      nearCount += 1;
+      lowers[lower(key)] = (lowers[lower(key)] ?? 0) + (weights[at] ?? 0);
+    }
+    this.#nearHalf = half;
+    this.#nearCount = nearCount;
   }
 }

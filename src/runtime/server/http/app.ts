@@ -27,7 +27,7 @@ export const createHttpApp = (parts: Parts): Hono => {
   const namespaceOf = (raw: Request): string =>
     requestContext(readHeaders(raw.headers.entries()), { model: 'any' }, parts.defaultNamespace).namespace;
 
-  // Defaults are OpenAI's own; only a chat without a limit ends after 1,024 tokens, as memory is reserved for all of them.
+  // Defaults are OpenAI's own: a chat without a limit ends with the room for it.
   app.post(
     '/v1/completions',
     limit,
@@ -45,7 +45,7 @@ export const createHttpApp = (parts: Parts): Hono => {
       shape: chatShape,
       read: readChat,
       prompt: chatPrompt,
-      defaults: { maxTokens: 1024, temperature: 1 },
+      defaults: { maxTokens: Infinity, temperature: 1 },
     }),
   );
   app.post('/v1/embeddings', limit, embeddings(parts));

@@ -31,3 +31,14 @@ it('penalties, min_p, logit_bias and stop tokens reach the generation', async ()
   expect(request.stopTokenIds).toEqual([7]);
   expect(request).not.toHaveProperty('logprobs');
 });
+
+it('a chat without a limit may have what there is room for', async () => {
+  const { parts, post } = start();
+  const messages = [{ role: 'user', content: 'a' }];
+  await post('/v1/chat/completions', { model: 'sql', messages });
+  await post('/v1/chat/completions', { model: 'sql', messages, max_tokens: null });
+  const { contextLength } = parts.serving.base;
+  for (const { request } of parts.serving.calls)
+    expect(request).toMatchObject({ maxTokens: contextLength, fitContext: true });
+  expect(parts.serving.calls).toHaveLength(2);
+});
