@@ -1,6 +1,7 @@
 import type { EngineLoad, Limit } from '../engine.ts';
 import { type DecodeRow, type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
 import { KvMemory } from '../schedule/kv-memory.ts';
+import { bySimilarLength } from '../schedule/similar-lengths.ts';
 import { Slots } from '../schedule/slots.ts';
 import { type KvRows, RowCache } from '../session/kv-rows.ts';
 import type { Sequence, StepTimes } from './sequence.ts';
@@ -137,7 +138,12 @@ export class RunningBatch {
     const runs = planDecode(rows, {
       together: kv !== undefined,
       mixing: (asked) => this.#mixing(asked),
-    });
+    }).flatMap((run) =>
+      bySimilarLength(run, {
+        lengthOf: (row) => this.#slots.at(row)?.cache.length ?? 0,
+        perStep: this.#parts.base.session.paddingPerStep,
+      }),
+    );
     this.#did.decodeSteps += runs.length;
     this.#did.decodedTokens += sequences.length;
     const outcomes = new Map<Sequence, Outcome>();
