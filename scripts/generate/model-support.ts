@@ -38,7 +38,7 @@ export const modelSupport = async (): Promise<Map<string, string>> => {
       }),
     ),
     '',
-    'Requests share steps wherever the graph can be shown to keep them apart. Of optimum\'s, those of Gemma do not take positions',
+    "Requests share steps wherever the graph can be shown to keep them apart. Of optimum's, those of Gemma do not take positions",
     '(`position_ids`), which are needed for that.',
     '',
     '## What exporters get wrong',

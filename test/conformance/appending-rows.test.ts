@@ -5,11 +5,10 @@ import { copy } from '../../src/runtime/engine/ort/libc.ts';
 import { NativeMemory } from '../../src/runtime/engine/ort/memory.ts';
 import { elementsOf } from '../../src/runtime/engine/ort/tensor.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
-import type { DecoderSession } from '../../src/runtime/engine/session/decoder-session.ts';
 import { type KvRows, RowCache } from '../../src/runtime/engine/session/kv-rows.ts';
 import { adapterOf, folderOf } from './support/exports.ts';
 import { aroundSteps, endless, stepsDuring, TestHost } from './support/host.ts';
-import { openModel, type Runnable, withLora } from './support/open-model.ts';
+import { type OpenModel, openModel, type Runnable, withLora } from './support/open-model.ts';
 import { compileFor, maxDifference, scratch } from './support/tiny.ts';
 
 /** Of optimum: windows in every layer, which padding must not move; a plain one; positions for half of a head. */
@@ -139,7 +138,16 @@ describe('rows of a graph that appends keys and values', () => {
         await Promise.all(running);
         await host.close();
       }),
-      { numRuns: 4, endOnFailure: true, examples: [[1, 4], [2, 6], [3, 10], [4, 30]] },
+      {
+        numRuns: 4,
+        endOnFailure: true,
+        examples: [
+          [1, 4],
+          [2, 6],
+          [3, 10],
+          [4, 30],
+        ],
+      },
     );
   });
 
@@ -164,15 +172,14 @@ describe('rows of a graph that appends keys and values', () => {
 });
 
 describe('the memory of rows of a graph that appends keys and values', () => {
-  let lora: DecoderSession;
-  let release = (): void => undefined;
+  let model: OpenModel;
   beforeAll(async () => {
-    const { sessions } = await openModel(folderOf({ name: 'llama', how: 'optimum' }), scratch());
-    ({ lora, release } = sessions);
+    model = await openModel(folderOf({ name: 'llama', how: 'optimum' }), scratch());
   });
-  afterAll(() => release());
+  afterAll(() => model.sessions.release());
 
   it('is not copied by a step: what is not written to takes no pages', async () => {
+    const { lora } = model.sessions;
     const bytes = 1 << 30;
     const capacity = Math.floor(bytes / lora.cacheBytes(1));
     const kv = lora.newRows({ rows: 1, capacity })!;

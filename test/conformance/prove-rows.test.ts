@@ -124,7 +124,9 @@ describe('graphs of real exporters', () => {
       const { sessions, warnings } = await openModel(fixtureFolder(name), scratch());
       const together = name.startsWith('builder');
       expect(sessions.rowsTogether).toBe(together);
-      expect(warnings).toEqual(together ? [] : [expect.stringContaining('requests run one by one: rows that')]);
+      expect(warnings).toEqual(
+        together ? [] : [expect.stringContaining('requests run one by one: rows that')],
+      );
       sessions.release();
     },
   );

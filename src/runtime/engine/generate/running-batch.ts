@@ -216,7 +216,7 @@ export class RunningBatch {
     return true;
   }
 
-  /** A cache of its own, for graphs that append to what they are fed. */
+  /** A cache of its own, for graphs that take one sequence at a time. */
   #placeApart(sequence: Sequence): boolean {
     const { session } = sequence.graph;
     const bytes = session.cacheBytes(sequence.capacity);

@@ -85,8 +85,7 @@ const proveSequences = async (
   for (const reason of shown.reasons) warn(reason);
   const proof = { ...options, tolerance: tolerances[rounds ? 'rounded' : 'exact'], warn };
   await provePieces(sessions, { ...proof, near: shown.near });
-  const rowsTogether =
-    shown.together && (await proveRows(sessions.lora, { ...proof, near: shown.near }));
+  const rowsTogether = shown.together && (await proveRows(sessions.lora, { ...proof, near: shown.near }));
   return { rowsTogether, maxTokens: shown.maxTokens, limits };
 };
 

@@ -30,9 +30,7 @@ const cacheInputs = (graph: Graph): readonly GraphTensor[] =>
 /** True where attention writes keys and values where those before them are. */
 export const writesInPlace = (graph: Graph): boolean => {
   const producers = producersOf(graph);
-  return cacheInputs(graph).every(
-    ({ name }) => producers.get(presentOf(name))?.opType === inPlaceAttention,
-  );
+  return cacheInputs(graph).every(({ name }) => producers.get(presentOf(name))?.opType === inPlaceAttention);
 };
 
 type Appending = { readonly past: string; readonly present: string; readonly node: Node };
@@ -97,9 +95,16 @@ export const rowsInPlace = (graph: Graph, headSize: number): Buffer | undefined 
   const producers = producersOf(graph);
   const infos = cacheInputs(graph);
   const appending = infos.flatMap(({ name }) => appendingOf(producers, name));
-  const [{ shape: [batch, heads] = [], code = elementType.float } = {}] = infos;
+  const [info] = infos;
+  const [batch, heads] = info?.shape ?? [];
   const [first] = graph.nodes;
-  if (appending.length < infos.length || batch === undefined || heads === undefined || first === undefined)
+  if (
+    info === undefined ||
+    appending.length < infos.length ||
+    batch === undefined ||
+    heads === undefined ||
+    first === undefined
+  )
     return undefined;
   const hidden = graph.nodes.some(({ opType }) => subgraphs.has(opType));
   /** Of few layers something else is asked as well, such as how many tokens there are. */
@@ -112,7 +117,7 @@ export const rowsInPlace = (graph: Graph, headSize: number): Buffer | undefined 
   const nodes = new Map(appending.map((each) => [each.node, appendNodes(each).map(nodeMessage)]));
   nodes.set(first, [...before, ...(nodes.get(first) ?? [first.bytes])]);
   const rowsInfo = (name: string): Buffer =>
-    valueInfoMessage(rowsOf(name), code, ['kv_rows', heads, 'kv_room', headSize]);
+    valueInfoMessage(rowsOf(name), info.code, ['kv_rows', heads, 'kv_room', headSize]);
   const newInputs: readonly (readonly [string, readonly (number | string)[]])[] = [
     [rowInputs.heads, [batch, heads, 1]],
     [rowInputs.past, [batch, 1, 'kv_past_tokens']],

@@ -101,7 +101,10 @@ const rowsAreTheirOwn = async (
  * Where a graph has two tables of positions: rows with the one beside rows with the other, each both ways. Where it changes something
  * at a length: one row beyond it, the others not.
  */
-const rounds = (tables: PositionTables | undefined, near: readonly number[]): readonly (readonly Case[])[] => {
+const rounds = (
+  tables: PositionTables | undefined,
+  near: readonly number[],
+): readonly (readonly Case[])[] => {
   const [first, ...others] = cases;
   const beyond = Math.max(0, ...near) + 1;
   const prompt = Array.from({ length: beyond }, (_, at) => 3 + ((at * at + 5 * at) % 15));

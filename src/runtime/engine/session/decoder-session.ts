@@ -170,8 +170,8 @@ export class DecoderSession {
   }
 
   /**
-   * Room for the keys and values of sequences that decode together; undefined where attention appends them to what it
-   * was fed: such a graph takes one sequence at a time. Any graph of the same base model may use it.
+   * Room for the keys and values of sequences that decode together; undefined where the graph appends them to what it
+   * was fed, in other memory: such a graph takes one sequence at a time. Any graph of the same base model may use it.
    */
   newRows(size: { readonly rows: number; readonly capacity: number }): KvRows | undefined {
     return this.inPlace ? new KvRows(this.cacheShape, size) : undefined;
