@@ -7,7 +7,9 @@ const howOf = (how: string): string => Object.entries(hows).find(([each]) => eac
 const otherwise = (how: string, expected: number | string): string =>
   typeof expected === 'number'
     ? `${howOf(how)}: right up to ${expected} tokens here, longer requests are refused`
-    : `${howOf(how)}: refused, [${code(expected)}](errors.md)`;
+    : expected === 'alone'
+      ? `${howOf(how)}: right, one request at a time`
+      : `${howOf(how)}: refused, [${code(expected)}](errors.md)`;
 
 /** docs/reference/model-support.md: which exports of which families are served, and what was shown of them. */
 export const modelSupport = async (): Promise<Map<string, string>> => {
@@ -36,7 +38,8 @@ export const modelSupport = async (): Promise<Map<string, string>> => {
       }),
     ),
     '',
-    'A graph without GroupQueryAttention, as optimum writes it, takes one request at a time.',
+    "Requests share steps wherever the graph can be shown to keep them apart. Of optimum's, those of Gemma do not take positions",
+    '(`position_ids`), which are needed for that.',
     '',
     '## What exporters get wrong',
     '',

@@ -4,7 +4,7 @@ import { Arena } from '../../src/runtime/engine/adapters/arena.ts';
 import { Mutex } from '../../src/runtime/engine/mutex.ts';
 import { logSumExp } from '../../src/runtime/engine/sampling/logprobs.ts';
 import { adapterOf, expectedExports, exportsHere, folderOf, goldenOf } from './support/exports.ts';
-import { endless, TestHost } from './support/host.ts';
+import { endless, stepsDuring, TestHost } from './support/host.ts';
 import { openEncoder } from './support/open-encoder.ts';
 import { allLogits, openBase, type Runnable, withLora } from './support/open-model.ts';
 import { compileFor, maxDifference, scratch } from './support/tiny.ts';
@@ -83,9 +83,12 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
   });
   afterAll(() => host.close());
 
-  it(most === Infinity ? 'is opened without a limit' : `is opened for ${most} tokens`, () => {
-    const limit = `requests of more than ${most} tokens are refused: the model `;
-    expect(host.warnings).toEqual(most === Infinity ? [] : [expect.stringContaining(limit)]);
+  it(`is opened for ${expected === 'right' ? 'all there is' : `${expected}`}`, () => {
+    const limits = [
+      ...(most === Infinity ? [] : [`requests of more than ${most} tokens are refused: the model `]),
+      ...(expected === 'alone' ? ['themselves: the graph has no input position_ids'] : []),
+    ];
+    expect(host.warnings).toEqual(limits.map((limit) => expect.stringContaining(limit)));
     expect(host.sessions.maxTokens).toBe(Math.min(most, 128));
   });
 
@@ -123,7 +126,10 @@ describe.each(decoders)('$name, exported as $how', ({ expected, ...exported }) =
         }),
       ),
     );
-    for (const [at, { ids: got, logprobs }] of (await Promise.all(answers)).entries()) {
+    const { result, steps } = await stepsDuring(() => Promise.all(answers));
+    expect(host.sessions.rowsTogether).toBe(expected !== 'alone');
+    if (expected === 'right') expect(steps.some(({ rows }) => rows > 1)).toBe(true);
+    for (const [at, { ids: got, logprobs }] of result.entries()) {
       const { from, prompt, count } = asked[at]!;
       const said = await atOnce(runnables[from], prompt, count);
       expect(got, `answer ${at}`).toEqual(said.ids);

@@ -43,6 +43,7 @@ describe('a base model as people have it', () => {
       architecture: 'llama',
       contextLength: 256,
       vocabSize: 259,
+      limits: [],
     });
     expect(log).toContainEqual(
       expect.objectContaining({

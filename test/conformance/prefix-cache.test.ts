@@ -217,7 +217,7 @@ describe('an adapter that is replaced', () => {
   });
 });
 
-describe('a graph whose attention appends keys and values', () => {
+describe('a graph that takes one request at a time', () => {
   it('computes every prompt', async () => {
     const host = await TestHost.open(fixtureFolder('optimum-llama'));
     const ids = Array.from({ length: 24 }, (_, at) => 3 + (at % 15));

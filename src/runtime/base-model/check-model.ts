@@ -18,6 +18,7 @@ import { gatherLogitsRows } from '../engine/onnx/logits-rows.ts';
 import { withMissingWindows } from '../engine/onnx/missing-windows.ts';
 import { joinPositionTables } from '../engine/onnx/position-tables.ts';
 import { cacheEntries } from '../engine/onnx/quantised-cache.ts';
+import { rowsInPlace, writesInPlace } from '../engine/onnx/rows-in-place.ts';
 import { checkSoftCapping } from '../engine/onnx/soft-capping.ts';
 import { elementTypeOf } from '../engine/ort/tensor.ts';
 import { taskOf } from '../engine/process/open-host.ts';
@@ -27,7 +28,7 @@ import { openOnFirst } from '../engine/session/choose-provider.ts';
 import { embeddingOutput, readEncoderInputs, readEncoderOutputs } from '../engine/session/encoder-graph.ts';
 import { type CacheShape, tokenBytes } from '../engine/session/kv-cache.ts';
 import { rowTokens } from '../engine/session/kv-rows.ts';
-import { readStepInputs } from '../engine/session/step-inputs.ts';
+import { positionIds, readStepInputs } from '../engine/session/step-inputs.ts';
 import type { Task } from '../engine/tasks.ts';
 import { availableMemory } from '../machine/available-memory.ts';
 import { graphFactsOf } from './graph-facts.ts';
@@ -203,19 +204,25 @@ const providerOf = async (settings: CheckSettings, found: Found): Promise<string
 };
 
 /** Keys and values of a decoder; appended to by copying, there are two of them. */
-type Cache = { readonly shape: CacheShape; readonly inPlace: boolean };
+type Cache = {
+  readonly shape: CacheShape;
+  /** Requests can share steps, */
+  readonly together: boolean;
+  /** and keys and values stay where they are. */
+  readonly inPlace: boolean;
+};
 
 /** Tokens of a request that is of a usual length. */
 const usualTokens = 2048;
 
 /** Keys and values as the engine would plan them here, now. */
 const kvOf = (
-  { shape, inPlace }: Cache,
+  { shape, together, inPlace }: Cache,
   { kvMemory, kvPrecision: precision, adapterMemory, maxConcurrent }: CheckSettings,
   {
     found,
     contextLength: most,
-    wanted: { requests = inPlace ? maxConcurrent : 1, tokens = usualTokens },
+    wanted: { requests = together ? maxConcurrent : 1, tokens = usualTokens },
   }: { readonly found: Found; readonly contextLength: number; readonly wanted: Partial<Wanted> },
 ) => {
   const contextLength = found.contextLength ?? most;
@@ -238,7 +245,7 @@ const kvOf = (
   return {
     budgetBytes,
     bytesPerToken,
-    together: inPlace,
+    together,
     tokens: Math.min(contextLength, room),
     wanted: { requests, tokens: Math.min(contextLength, tokens) },
   };
@@ -254,14 +261,11 @@ const decoderOf = (
   const graph = readGraph(withMissingWindows(exported.model, windows));
   const joined = joinPositionTables(graph);
   const base = readGraph(gatherLogitsRows(joined?.model ?? graph.model));
-  const { cacheShape, cache } = readStepInputs(tensorsAsSession(base), [], headSize);
-  const made = new Set(
-    graph.nodes.filter(({ opType }) => opType === 'GroupQueryAttention').flatMap(({ outputs }) => outputs),
-  );
-  const inPlace = cache.every(({ present }) => made.has(present));
+  const { cacheShape, names } = readStepInputs(tensorsAsSession(base), [], headSize);
   if (settings.kvPrecision === 'int8') cacheEntries(base);
+  const told = writesInPlace(base);
   const limits = limitsOf(lengthUseOf(base, joined?.tables), {
-    inPlace,
+    told,
     contextLength,
     rounds: roundsActivations(base),
     shortPositions: joined === undefined ? shortPositions : undefined,
@@ -273,11 +277,13 @@ const decoderOf = (
     found.warnings.push(
       `a request that grows beyond ${joined.tables.above} tokens is computed again from its first one there, which takes as long as a prompt of that length`,
     );
-  if (!inPlace)
+  const inPlace = told || rowsInPlace(base, headSize) !== undefined;
+  const together = told || (inPlace && names.includes(positionIds));
+  if (!together)
     found.warnings.push(
-      "the graph has no GroupQueryAttention: requests are generated one after the other, not together; ONNX Runtime GenAI's model builder exports one that has",
+      "requests are generated one after the other, not together: the graph has no GroupQueryAttention, and does not take the position of each token (position_ids) or does not append keys and values as optimum's do; ONNX Runtime GenAI's model builder exports one that has",
     );
-  return { shape: cacheShape, inPlace };
+  return { shape: cacheShape, together: together && limits.together, inPlace };
 };
 
 const checkEncoder = (graph: Graph, model: ModelFolder, { pooling }: CheckSettings): void => {

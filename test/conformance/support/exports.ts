@@ -17,8 +17,8 @@ export const hows = {
   'optimum-eager': 'optimum, of a model with eager attention',
 } as const;
 
-/** `right`: within the tolerance; a number: up to so many tokens, and refused above; else the error that it is refused with. */
-type Expectation = 'right' | number | 'MODEL_UNSUPPORTED';
+/** `right`: within the tolerance, several at a time; `alone`: the same, one at a time; a number: up to so many tokens, and refused above; else the error that it is refused with. */
+type Expectation = 'right' | 'alone' | number | 'MODEL_UNSUPPORTED';
 
 type Model = {
   /** `model_type`. */
@@ -52,16 +52,20 @@ export const models: Readonly<Record<string, Model>> = {
     exports: { ...each, 'int4-shared': 'right' },
   },
   qwen3: { family: 'qwen3', has: 'norms of q and k', exports: { ...each, int4: 'right' } },
-  gemma: { family: 'gemma', has: 'scaled embeddings, norms of 1 + weight', exports: both },
+  gemma: {
+    family: 'gemma',
+    has: 'scaled embeddings, norms of 1 + weight',
+    exports: { default: 'right', optimum: 'alone' },
+  },
   gemma2: {
     family: 'gemma2',
     has: 'a window in every second layer, soft-capped attention (which optimum leaves out) and logits',
-    exports: { ...each, optimum: 'MODEL_UNSUPPORTED', 'optimum-eager': 'right' },
+    exports: { ...each, optimum: 'MODEL_UNSUPPORTED', 'optimum-eager': 'alone' },
   },
   gemma3: {
     family: 'gemma3_text',
     has: 'windows, positions by kind of layer, norms of q and k',
-    exports: { ...each, int4: 'right' },
+    exports: { ...each, optimum: 'alone', int4: 'right' },
   },
   smollm3: {
     family: 'smollm3',

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CheckReport } from '../../../src/cli/model/check-text.ts';
+import { folderOf } from '../../conformance/support/exports.ts';
 import { changedGraph, withOperator } from '../../support/changed-graph.ts';
 import { adaptlet } from '../../support/cli.ts';
 import { fixtureFolder, fixtureGraph } from '../../support/fixture-models.ts';
@@ -66,8 +67,9 @@ describe('adaptlet model check', () => {
     expect(whole.report).toMatchObject({
       graph: { file: 'onnx/model.onnx', reason: 'model.onnx' },
       precision: 'float32',
-      // Appended by copying: twice.
-      memory: { kvBytesPerToken: 2 * 2 * 2 * 2 * 16 * 4, wanted: { requests: 1, tokens: 256 } },
+      // It appends, but into rows: once.
+      memory: { kvBytesPerToken: 2 * 2 * 2 * 16 * 4, wanted: { requests: 8, tokens: 256 } },
+      warnings: [],
       flags: [`--model ${hub}`],
     });
     const q4 = await check(hub, '--model-file', 'onnx/model_q4.onnx', '--run');
@@ -250,6 +252,13 @@ describe('adaptlet model check', () => {
       expect.stringContaining('requests run one by one'),
       expect.stringContaining('requests of more than 71 tokens are refused'),
     ]);
+  });
+
+  it('says that requests run one after the other where the graph takes no positions', async () => {
+    const { code, report } = await check(folderOf({ name: 'gemma', how: 'optimum' }), '--run');
+    expect(code).toBe(0);
+    expect(report).toMatchObject({ memory: { wanted: { requests: 1 } }, run: { kind: 'Loaded' } });
+    expect(report.warnings).toEqual([expect.stringContaining('requests are generated one after the other')]);
   });
 
   it.skipIf(!hasRegistry)('fetches no weights of a model in a registry', async () => {

@@ -1,6 +1,7 @@
 import type { EngineLoad, Limit } from '../engine.ts';
 import { type DecodeRun, planDecode } from '../schedule/decode-plan.ts';
 import { KvMemory } from '../schedule/kv-memory.ts';
+import { bySimilarLength } from '../schedule/similar-lengths.ts';
 import { Slots } from '../schedule/slots.ts';
 import { type KvRows, RowCache } from '../session/kv-rows.ts';
 import type { Sequence, StepTimes } from './sequence.ts';
@@ -136,7 +137,12 @@ export class RunningBatch {
     const runs = planDecode(rows, {
       together: kv !== undefined,
       mixed: this.#parts.mixed !== undefined,
-    });
+    }).flatMap((run) =>
+      bySimilarLength(run, {
+        lengthOf: (row) => this.#slots.at(row)?.cache.length ?? 0,
+        perStep: this.#parts.base.session.paddingPerStep,
+      }),
+    );
     this.#did.decodeSteps += runs.length;
     this.#did.decodedTokens += sequences.length;
     const outcomes = new Map<Sequence, Outcome>();
@@ -195,7 +201,7 @@ export class RunningBatch {
     return true;
   }
 
-  /** A cache of its own, for graphs that append to what they are fed. */
+  /** A cache of its own, for graphs that take one sequence at a time. */
   #placeApart(sequence: Sequence): boolean {
     const { session } = sequence.graph;
     const bytes = session.cacheBytes(sequence.capacity);

@@ -82,7 +82,10 @@ export class StepRunner {
     const before = inSlots.map((sequence, index) => sequence?.cache.length ?? kept[index] ?? 0);
     for (const [index, length] of before.entries()) kv.writes(run.first + index, length + 1);
     const span = kv.span(run.first, run.count);
-    return session.prepareRows(feeds, { ids, before }, { past: span, present: span }, [0]);
+    // Each with an adapter in its place: none can be left out.
+    const all = run.with.kind === 'each';
+    const read = inSlots.flatMap((_, index) => (all || wanted.has(run.first + index) ? [index] : []));
+    return session.prepareRows(feeds, { ids, before, read }, { past: span, present: span }, [0]);
   }
 
   #graphOf(run: DecodeRun<Adapter>, decoding: readonly (Sequence | undefined)[]) {

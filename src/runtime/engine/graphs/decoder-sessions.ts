@@ -79,14 +79,14 @@ const proveSequences = async (
     options.warn(message);
   };
   const rounds = provider !== cpuProvider || roundsActivations(graph);
-  const { inPlace } = sessions.base;
+  const { inPlace, padded } = sessions.base;
   const shortPositions = tables === undefined ? options.shortPositions : undefined;
-  const model = { inPlace, contextLength, rounds, shortPositions, window };
+  const model = { told: inPlace && !padded, contextLength, rounds, shortPositions, window };
   const shown = limitsOf(lengthUseOf(graph, tables), model);
   for (const reason of shown.reasons) warn(reason);
   const proof = { ...options, tolerance: tolerances[rounds ? 'rounded' : 'exact'], warn };
   await provePieces(sessions, { ...proof, near: shown.near });
-  const rowsTogether = shown.together && (await proveRows(sessions.lora, proof));
+  const rowsTogether = shown.together && (await proveRows(sessions.lora, { ...proof, near: shown.near }));
   return { rowsTogether, maxTokens: shown.maxTokens, limits };
 };
 

@@ -142,3 +142,12 @@ export const floatsMessage = (name: string, dims: readonly number[], values: Flo
     contentField(tensorField.name, name),
     contentField(tensorField.rawData, Buffer.from(values.buffer, values.byteOffset, values.byteLength)),
   ]);
+
+/** A TensorProto of a list of int64. */
+export const integersMessage = (name: string, values: readonly number[]): Buffer =>
+  Buffer.concat([
+    integerField(tensorField.dims, values.length),
+    integerField(tensorField.dataType, elementType.int64),
+    contentField(tensorField.name, name),
+    contentField(tensorField.rawData, Buffer.from(BigInt64Array.from(values, BigInt).buffer)),
+  ]);

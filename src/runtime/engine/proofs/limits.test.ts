@@ -3,8 +3,8 @@ import type { LengthUse } from '../onnx/lengths.ts';
 import { limitsOf } from './limits.ts';
 
 const nothing: LengthUse = { mixed: [], chosen: [], borders: [], windows: [], positions: undefined };
-const limits = (use: Partial<LengthUse>, inPlace = true, rounds = false) =>
-  limitsOf({ ...nothing, ...use }, { inPlace, contextLength: 8192, rounds });
+const limits = (use: Partial<LengthUse>, told = true, rounds = false) =>
+  limitsOf({ ...nothing, ...use }, { told, contextLength: 8192, rounds });
 
 describe('what a graph may do by its lengths', () => {
   it('is everything where only attention sees them', () => {
@@ -40,7 +40,7 @@ describe('what a graph may do by its lengths', () => {
   });
 
   it('ends where a model has other positions that its graph does not have', () => {
-    const model = { inPlace: true, contextLength: 8192, rounds: false, shortPositions: 4096 };
+    const model = { told: true, contextLength: 8192, rounds: false, shortPositions: 4096 };
     expect(limitsOf(nothing, model)).toMatchObject({
       maxTokens: 4096,
       reasons: [expect.stringContaining('LongRoPE')],
@@ -48,7 +48,7 @@ describe('what a graph may do by its lengths', () => {
   });
 
   it('ends with the window that a model has and its graph does not', () => {
-    const model = { inPlace: true, contextLength: 8192, rounds: false, window: 4096 };
+    const model = { told: true, contextLength: 8192, rounds: false, window: 4096 };
     expect(limitsOf(nothing, model)).toMatchObject({
       maxTokens: 4096,
       reasons: [

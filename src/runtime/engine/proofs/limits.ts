@@ -23,13 +23,15 @@ const listed = (what: readonly string[]): string =>
   what.length > 3 ? `${what.slice(0, 3).join(', ')} and ${what.length - 3} more` : what.join(', ');
 
 /**
- * A graph that appends to its keys and values takes one sequence at a time: what it makes of lengths concerns that one only.
+ * A graph that is not told the lengths of rows takes one sequence, or sees rows of one length, of which the mask hides a part: what
+ * it makes of that is shown by running it.
  * @throws MODEL_UNSUPPORTED where it cannot be known at what lengths a graph changes what it computes
  */
 export const limitsOf = (
   use: LengthUse,
   model: {
-    readonly inPlace: boolean;
+    /** Attention is told how many tokens each row has, and has to be all that is. */
+    readonly told: boolean;
     readonly contextLength: number;
     /** Activations, to 8 bits. */
     readonly rounds: boolean;
@@ -45,14 +47,14 @@ export const limitsOf = (
       `The graph computes different things for different requests, and it cannot be shown when: ${listed(use.chosen)}`,
     );
   }
-  const { inPlace, contextLength, rounds, shortPositions = Infinity, window = Infinity } = model;
+  const { told, contextLength, rounds, shortPositions = Infinity, window = Infinity } = model;
   const isNear = (border: number): boolean => border <= nearTokens[rounds ? 'rounded' : 'exact'];
   const near = use.borders.filter(isNear);
   const far = use.borders.find((border) => !isNear(border)) ?? Infinity;
   // What is added to a length before it is compared moves the border by as much.
   const shown = Math.max(1, far - 1 - near.reduce((sum, border) => sum + border, 0));
   const reasons: string[] = [];
-  const together = !inPlace || use.mixed.length === 0;
+  const together = !told || use.mixed.length === 0;
   if (!together) {
     reasons.push(
       `requests run one by one: an answer could depend on the requests beside it, as ${listed(use.mixed)}`,

@@ -19,7 +19,8 @@ const stepsOf = async (
   fills: readonly Feeds[],
   decode: (first: number, count: number) => Feeds,
 ): Promise<Steps> => {
-  const kv = lora.newRows({ rows: asked.length, capacity: 16 });
+  const capacity = 1 + Math.max(...asked.map(({ prompt }) => prompt.length));
+  const kv = lora.newRows({ rows: asked.length, capacity });
   if (kv === undefined) return { single: [], together: [] };
   const step = async (first: number, count: number): Promise<readonly Float32Array[]> => {
     const own = asked.slice(first, first + count);
@@ -89,13 +90,24 @@ const rowsAreTheirOwn = async (
   }
 };
 
-/** Where a graph has two tables of positions: rows with the one beside rows with the other, each both ways. */
-const rounds = (tables: PositionTables | undefined): readonly (readonly Case[])[] => {
-  if (tables === undefined) return [cases];
+/**
+ * Where a graph has two tables of positions: rows with the one beside rows with the other, each both ways. Where it changes something
+ * at a length: one row beyond it, the others not.
+ */
+const rounds = (
+  tables: PositionTables | undefined,
+  near: readonly number[],
+): readonly (readonly Case[])[] => {
+  const [first, ...others] = cases;
+  const beyond = Math.max(0, ...near) + 1;
+  const prompt = Array.from({ length: beyond }, (_, at) => 3 + ((at * at + 5 * at) % 15));
+  const across = first === undefined || beyond === 1 ? [] : [[{ ...first, prompt }, ...others]];
+  if (tables === undefined) return [cases, ...across];
   const long = tables.above + 1;
-  return [0, 1].map((side) =>
+  const sides = [0, 1].map((side) =>
     cases.map((asked, row) => (row % 2 === side ? { ...asked, length: long } : asked)),
   );
+  return [...sides, ...across];
 };
 
 /**
@@ -106,18 +118,26 @@ export const proveRows = async (
   lora: DecoderSession,
   options: ProofOptions & {
     readonly tables?: PositionTables | undefined;
+    /** Lengths at which the graph may change something. */
+    readonly near: readonly number[];
     readonly tolerance: Tolerance;
     readonly warn: (message: string) => void;
   },
 ): Promise<boolean> => {
-  if (!lora.inPlace) return false;
+  if (!lora.inPlace) {
+    options.warn(
+      'requests run one by one: keys and values do not stay where they are, with this graph on this provider',
+    );
+    return false;
+  }
   const verdict = join(options.cacheDir, 'rows', options.key);
   if (existsSync(verdict)) return true;
   options.doing('proving that requests of different adapters can run together, once');
   try {
-    for (const asked of rounds(options.tables)) {
+    for (const asked of rounds(options.tables, options.near)) {
       if (await rowsAreTheirOwn(lora, asked, options.tolerance)) continue;
-      options.warn('requests run one by one: rows that run together differ from rows by themselves');
+      const why = lora.padded && !lora.positions ? ': the graph has no input position_ids' : '';
+      options.warn(`requests run one by one: rows that run together differ from rows by themselves${why}`);
       return false;
     }
     await writeDurable(verdict, 'rows of different lengths and adapters are their own\n');

@@ -17,7 +17,8 @@ export type DecodeLimits = {
   readonly mixed: boolean;
 };
 
-const spanOf = <A>(rows: readonly DecodeRow<A>[], what: DecodeRun<A>['with']): DecodeRun<A> => {
+/** The run of some rows. */
+export const spanOf = <A>(rows: readonly DecodeRow<A>[], what: DecodeRun<A>['with']): DecodeRun<A> => {
   const numbers = rows.map(({ row }) => row);
   const first = Math.min(...numbers);
   return { first, count: Math.max(...numbers) - first + 1, rows: numbers, with: what };

@@ -3,16 +3,19 @@ import type { Site } from '../../compiled/compile-target.ts';
 import { checkMaker, type Feeds, type LoraWay, type MixedFeeds } from '../adapters/feeds.ts';
 import { loraWayOf } from '../adapters/lora-way.ts';
 import type { Pairs } from '../adapters/pairs.ts';
-import { readGraph } from '../onnx/graph.ts';
+import { type Graph, readGraph } from '../onnx/graph.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { type PositionTables, tableRowsInput } from '../onnx/position-tables.ts';
+import { rowInputs, rowsInPlace, writesInPlace } from '../onnx/rows-in-place.ts';
 import type { MappedWeights } from '../ort/mapped-weights.ts';
 import { PointerTable, StringTable } from '../ort/memory.ts';
 import { type Operators, takeOperators } from '../ort/profile.ts';
+import { cpuProvider } from '../ort/providers.ts';
 import { OnnxSession } from '../ort/session.ts';
-import type { OrtTensor } from '../ort/tensor.ts';
+import { elementBytes, elementsOf, elementTypeOf, type OrtTensor } from '../ort/tensor.ts';
 import { AppendingCache, type CacheShape, InPlaceCache, type KvCache, tokenBytes } from './kv-cache.ts';
 import { KvRows, rowTokens } from './kv-rows.ts';
+import { type PlacedRows, RowPlaces } from './row-places.ts';
 import { type RunOptions, sessionOptions } from './runtime-options.ts';
 import { Int64Buffer, LogitsBuffer, MaskBuffer } from './step-buffers.ts';
 import { attentionMask, inputIds, positionIds, readStepInputs, type StepInputs } from './step-inputs.ts';
@@ -33,18 +36,6 @@ export type DecoderGraphOptions = RunOptions & {
   readonly optimisedFile?: string | undefined;
 };
 
-/** Attention that can write the new keys and values behind the old ones, in the same memory. */
-const inPlaceAttention = 'GroupQueryAttention';
-
-const writesInPlace = (graph: Buffer, presents: readonly string[]): boolean => {
-  const made = new Set(
-    readGraph(graph)
-      .nodes.filter(({ opType }) => opType === inPlaceAttention)
-      .flatMap(({ outputs }) => outputs),
-  );
-  return presents.every((name) => made.has(name));
-};
-
 /**
  * Sequences of one step: their tokens, as many of each, and how many of each are in the cache already. `lengths`: how many each
  * has, those of later steps included; absent: it ends with this step.
@@ -53,17 +44,42 @@ export type StepRows = {
   readonly ids: readonly (readonly number[])[];
   readonly before: readonly number[];
   readonly lengths?: readonly number[];
+  /**
+   * Places of those whose logits are read, ascending: a graph that pads rows runs these only, and the logits of others are anything.
+   * Absent: all.
+   */
+  readonly read?: readonly number[];
 };
 
 /** Keys and values that a step feeds and fills, of all layers. */
 export type StepCache = { readonly past: readonly OrtTensor[]; readonly present: readonly OrtTensor[] };
 
+const chosen = ({ ids, before, lengths }: StepRows, read: readonly number[]): StepRows => {
+  const of = <T>(all: readonly T[]): readonly T[] => all.filter((_, row) => read.includes(row));
+  return { ids: of(ids), before: of(before), ...(lengths === undefined ? {} : { lengths: of(lengths) }) };
+};
+
+const bytesOfWeights = ({ initializers }: Graph): number =>
+  [...initializers.values()].reduce((sum, { dims, dataType }) => {
+    const type = elementTypeOf(dataType);
+    return sum + elementsOf(dims) * (type === undefined ? 2 : elementBytes(type));
+  }, 0);
+
+/** What padding is copied, as often as attention of such graphs does: measured, docs/adr/0050. */
+const paddingCopies = 10;
+
 /** A loaded decoder graph that runs one step at a time. */
 export class DecoderSession {
   readonly sites: readonly Site[];
   readonly vocabSize: number;
-  /** Attention writes keys and values where those before them are: sequences can run together. */
+  /** A step writes keys and values where those before them are: sequences can run together. */
   readonly inPlace: boolean;
+  /** Of rows of different lengths, the graph sees the shorter ones with padding before them. */
+  readonly padded: boolean;
+  /** It takes the position of each token. */
+  readonly positions: boolean;
+  /** Tokens of padding that take as long as a step of its own. */
+  readonly paddingPerStep: number;
   /** Inputs with keys and values of earlier tokens, in the order of {@link StepCache}. */
   readonly pasts: readonly string[];
   readonly cacheShape: CacheShape;
@@ -81,6 +97,7 @@ export class DecoderSession {
   readonly #positions = new Int64Buffer(BigInt);
   readonly #rowPositions = new Int64Buffer();
   readonly #tableRows = new Int64Buffer();
+  readonly #places = new RowPlaces();
   readonly #logits = new LogitsBuffer();
 
   private constructor(
@@ -91,17 +108,26 @@ export class DecoderSession {
       inPlace,
       tables,
       lora,
-    }: { readonly inPlace: boolean; readonly tables: PositionTables | undefined; readonly lora: LoraWay },
+      weightBytes,
+    }: {
+      readonly inPlace: boolean;
+      readonly tables: PositionTables | undefined;
+      readonly lora: LoraWay;
+      readonly weightBytes: number;
+    },
   ) {
     this.#session = session;
     this.#step = step;
     this.inPlace = inPlace;
+    this.padded = step.names.includes(rowInputs.past);
+    this.positions = step.names.includes(positionIds);
     this.#tables = tables;
     this.sites = sites;
     this.vocabSize = step.vocabSize;
     this.#lora = lora;
     this.pasts = step.cache.map(({ past }) => past);
     this.cacheShape = step.cacheShape;
+    this.paddingPerStep = this.padded ? weightBytes / paddingCopies / tokenBytes(step.cacheShape) : Infinity;
     this.#inputNames = new StringTable([...step.names, ...this.pasts, ...this.#lora.names]);
     this.#outputNames = new StringTable([logitsOutput, ...step.cache.map(({ present }) => present)]);
     this.#outputs = new PointerTable(Array.from({ length: this.#outputNames.length }, () => 0n));
@@ -117,7 +143,12 @@ export class DecoderSession {
     options: DecoderGraphOptions,
   ): Promise<DecoderSession> {
     const { optimised, weightsFolder, weights, headSize, tables, profile, optimisedFile } = options;
-    const session = await OnnxSession.open(graph, {
+    const exported = readGraph(graph);
+    const writes = writesInPlace(exported);
+    // Other providers copy what they are fed, and what they give: all the room that there is.
+    const onCpu = (options.provider ?? cpuProvider) === cpuProvider;
+    const changed = writes || !onCpu ? undefined : rowsInPlace(exported, headSize);
+    const session = await OnnxSession.open(changed ?? graph, {
       ...sessionOptions(options, optimised ? 'none' : 'all'),
       weightsFolder,
       weights,
@@ -132,9 +163,9 @@ export class DecoderSession {
       if (step.names.includes(tableRowsInput) !== (tables !== undefined)) {
         throw new AdaptletError('INTERNAL', `The graph has ${tables ? 'no' : 'an'} input ${tableRowsInput}`);
       }
-      const presents = step.cache.map(({ present }) => present);
-      const inPlace = writesInPlace(graph, presents);
-      return new DecoderSession(session, step, sites, { inPlace, tables, lora });
+      const weightBytes = bytesOfWeights(exported);
+      const inPlace = writes || changed !== undefined;
+      return new DecoderSession(session, step, sites, { inPlace, tables, lora, weightBytes });
     } catch (error) {
       session.release();
       throw error;
@@ -142,8 +173,8 @@ export class DecoderSession {
   }
 
   /**
-   * Room for the keys and values of sequences that decode together; undefined where attention appends them to what it
-   * was fed: such a graph takes one sequence at a time. Any graph of the same base model may use it.
+   * Room for the keys and values of sequences that decode together; undefined where the graph appends them to what it
+   * was fed, in other memory: such a graph takes one sequence at a time. Any graph of the same base model may use it.
    */
   newRows(size: { readonly rows: number; readonly capacity: number }): KvRows | undefined {
     return this.inPlace ? new KvRows(this.cacheShape, size) : undefined;
@@ -184,12 +215,12 @@ export class DecoderSession {
    * @throws INTERNAL when a pair fits no linear
    */
   feeds(pairs: Pairs): Feeds {
-    return this.#lora.feeds(this, this.#places, pairs);
+    return this.#lora.feeds(this, this.#fed, pairs);
   }
 
   /** For rows with an adapter of each; undefined where all rows of a step have the same one. */
   mixed(): MixedFeeds | undefined {
-    return this.#lora.mixed?.(this, this.#places);
+    return this.#lora.mixed?.(this, this.#fed);
   }
 
   /**
@@ -226,9 +257,11 @@ export class DecoderSession {
     wanted: readonly number[],
   ): () => Promise<Float32Array> {
     checkMaker(feeds, this);
-    feeds.rows(rows.ids.length);
-    const logits = this.#logits.room([rows.ids.length, wanted.length, this.vocabSize]);
-    const inputs = this.#stepTensors(rows, wanted);
+    const read = this.padded && rows.read !== undefined ? rows.read : [...rows.ids.keys()];
+    feeds.rows(read.length);
+    const size = wanted.length * this.vocabSize;
+    const logits = this.#logits.room([read.length, wanted.length, this.vocabSize], rows.ids.length);
+    const inputs = this.#stepTensors(chosen(rows, read), wanted, { rows: read, room: past[0]?.shape ?? [] });
     for (const [place, tensor] of [...inputs, ...past].entries()) feeds.values.set(place, tensor.value);
     for (const [place, tensor] of [logits.tensor, ...present].entries()) {
       this.#outputs.set(place, tensor.value);
@@ -240,6 +273,9 @@ export class DecoderSession {
           { names: this.#inputNames, values: feeds.values },
           { names: this.#outputNames, values: this.#outputs },
         );
+        // Each where its row is, the last ones first.
+        for (const [at, row] of [...read.entries()].toReversed())
+          if (row !== at) logits.values.copyWithin(row * size, at * size, (at + 1) * size);
         return logits.values;
       } finally {
         for (const tensor of [...inputs, logits.tensor]) tensor.release();
@@ -274,17 +310,21 @@ export class DecoderSession {
     this.#lora.release();
     for (const owned of [this.#inputNames, this.#outputNames, this.#outputs]) owned.free();
     const buffers = [this.#ids, this.#rows, this.#ones, this.#mask, this.#positions, this.#rowPositions];
-    for (const buffer of [...buffers, this.#tableRows, this.#logits]) buffer.free();
+    for (const buffer of [...buffers, this.#tableRows, this.#places, this.#logits]) buffer.free();
   }
 
   /** Inputs before those of adapters. */
-  get #places(): number {
+  get #fed(): number {
     return this.#step.names.length + this.#step.cache.length;
   }
 
   /** In the order of {@link StepInputs.names}. */
-  #stepTensors({ ids, before, lengths }: StepRows, wanted: readonly number[]): readonly OrtTensor[] {
-    const [{ length: tokens } = []] = ids;
+  #stepTensors(
+    { ids, before, lengths }: StepRows,
+    wanted: readonly number[],
+    memory: Pick<PlacedRows, 'rows' | 'room'>,
+  ): readonly OrtTensor[] {
+    const [{ length: tokens } = { length: 0 }] = ids;
     const shape = [ids.length, tokens];
     const [first = 0] = before;
     const tensors: Readonly<Record<string, () => OrtTensor>> = {
@@ -292,7 +332,10 @@ export class DecoderSession {
       [attentionMask]: () =>
         before.every((count) => count === first)
           ? this.#ones.tensor([ids.length, first + tokens])
-          : this.#mask.tensor(before.map((count) => count + tokens)),
+          : this.#mask.tensor(
+              before.map((count) => count + tokens),
+              this.padded ? 'end' : 'begin',
+            ),
       [logitsRowsInput]: () => this.#rows.tensorOf(wanted, [wanted.length]),
       [positionIds]: () =>
         ids.length === 1
@@ -310,6 +353,7 @@ export class DecoderSession {
           }),
           shape,
         ),
+      ...this.#places.tensors({ ...memory, before, tokens }),
     };
     return this.#step.names.map((name) => {
       const make = tensors[name];

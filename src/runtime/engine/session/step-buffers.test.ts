@@ -33,6 +33,14 @@ describe('the attention mask of rows of different lengths', () => {
     ]);
   });
 
+  it('has them at the end where rows are padded before their first token', () => {
+    expect(rowsOf(mask.tensor([2, 4, 1], 'end'))).toEqual([
+      [0, 0, 1, 1],
+      [1, 1, 1, 1],
+      [0, 0, 0, 1],
+    ]);
+  });
+
   it('has nothing left of those before, which were longer, shorter, more or fewer', () => {
     fc.assert(
       fc.property(

@@ -53,12 +53,15 @@ export class Int64Buffer {
 export class MaskBuffer {
   readonly #buffer = new Int64Buffer();
 
-  /** [rows, maxLength]: of each row as many ones as it is long, then zeros. */
-  tensor(lengths: readonly number[]): OrtTensor {
+  /** [rows, maxLength]: of each row as many ones as it is long, at the beginning or at the end; else zeros. */
+  tensor(lengths: readonly number[], side: 'begin' | 'end' = 'begin'): OrtTensor {
     const maxLength = Math.max(...lengths);
     const { tensor, values } = this.#buffer.room([lengths.length, maxLength]);
     values.fill(0n);
-    for (const [row, length] of lengths.entries()) values.fill(1n, row * maxLength, row * maxLength + length);
+    for (const [row, length] of lengths.entries()) {
+      const first = row * maxLength + (side === 'begin' ? 0 : maxLength - length);
+      values.fill(1n, first, first + length);
+    }
     return tensor;
   }
 
@@ -71,9 +74,12 @@ export class MaskBuffer {
 export class LogitsBuffer {
   #memory = new NativeMemory(0);
 
-  /** The tensor to fill, and the same memory as numbers: valid until the next call. */
-  room(shape: readonly number[]): { readonly tensor: OrtTensor; readonly values: Float32Array } {
-    const count = elementsOf(shape);
+  /** The tensor to fill, and the same memory as numbers, of `rows` in place of the first size: valid until the next call. */
+  room(
+    shape: readonly number[],
+    rows = shape[0] ?? 0,
+  ): { readonly tensor: OrtTensor; readonly values: Float32Array } {
+    const count = rows * elementsOf(shape.slice(1));
     if (this.#memory.bytes < count * Float32Array.BYTES_PER_ELEMENT) {
       this.#memory.free();
       this.#memory = new NativeMemory(count * Float32Array.BYTES_PER_ELEMENT);

@@ -1,6 +1,7 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { logitsOutput, logitsRowsInput } from '../onnx/logits-rows.ts';
 import { tableRowsInput } from '../onnx/position-tables.ts';
+import { rowInputs } from '../onnx/rows-in-place.ts';
 import type { OnnxSession, TensorInfo } from '../ort/session.ts';
 import type { CacheShape, KvElement } from './kv-cache.ts';
 
@@ -17,7 +18,8 @@ export type StepInputs = {
 export const inputIds = 'input_ids';
 export const attentionMask = 'attention_mask';
 export const positionIds = 'position_ids';
-const pastPattern = /^past_key_values\.(\d+)\.(key|value)$/;
+/** Of a graph as it was exported, or with {@link rowsInPlace}. */
+const pastPattern = /^past_key_values\.(\d+)\.(key|value)(\.rows)?$/;
 
 const unsupported = (what: string): AdaptletError => new AdaptletError('MODEL_UNSUPPORTED', what);
 
@@ -37,7 +39,8 @@ export const readStepInputs = (
     .filter((name) => pastPattern.test(name))
     .map((past) => ({ past, present: past.replace('past_key_values', 'present') }));
   const names = [inputIds, attentionMask, logitsRowsInput];
-  names.push(...[positionIds, tableRowsInput].filter((name) => there.has(name)));
+  const others = [positionIds, tableRowsInput, ...Object.values(rowInputs)];
+  names.push(...others.filter((name) => there.has(name)));
   const expected = new Set([...names, ...cache.map(({ past }) => past), ...loraNames]);
   const missing = [...expected].filter((name) => !there.has(name));
   const surplus = [...there].filter((name) => !expected.has(name));
