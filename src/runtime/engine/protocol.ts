@@ -27,6 +27,8 @@ export type StartOptions = {
   readonly kvPrecision?: 'auto' | 'float32' | 'int8';
   /** Keys and values of what prompts begin with are used again within a scope. Absent: they are. */
   readonly prefixCache?: boolean;
+  /** A request that decodes by itself may give several tokens in a step. Absent: it may. */
+  readonly speculation?: boolean;
   /** Memory for copies of the adapters that decode together. Absent: 256 MiB. */
   readonly batchBudgetBytes?: number;
   /** Milliseconds that a prompt may keep others from their next token. Absent: 100. */

@@ -22,6 +22,7 @@ export const engineOptions = (
   kvBudgetBytes: settings.kvMemory === 'auto' ? undefined : settings.kvMemory,
   kvPrecision: settings.kvPrecision,
   prefixCache: settings.prefixCache,
+  speculation: settings.speculation === 'auto',
   batchBudgetBytes: settings.batchMemory,
   maxDecodeStallMs: settings.maxDecodeStall,
   maxBatch: settings.maxBatch,

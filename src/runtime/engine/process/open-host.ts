@@ -20,7 +20,7 @@ type HostsOptions = GenerateHostOptions & EncodeHostOptions;
 /** What has a default. */
 type Tuning = Pick<
   HostsOptions,
-  'prefixCache' | 'batchBudgetBytes' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'
+  'prefixCache' | 'speculation' | 'batchBudgetBytes' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'
 >;
 
 export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions &
@@ -34,6 +34,7 @@ export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions
 
 const defaults: Tuning = {
   prefixCache: true,
+  speculation: true,
   batchBudgetBytes: 256 << 20,
   maxDecodeStallMs: 100,
   maxBatch: 16,
