@@ -1,82 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateEvent, GenerateInput, Sampling } from '../../src/runtime/engine/engine.ts';
 import { eventWindow } from '../../src/runtime/engine/protocol.ts';
-import { seededRandom } from '../../src/runtime/engine/random.ts';
-import { FakeClock } from '../../src/time/fake-clock.ts';
-import { aboutFixture, fixtureFolder } from '../support/fixture-models.ts';
-import { aroundSteps, endless, type HostAnswer, TestHost } from './support/host.ts';
-import { scratch, tinyAdapters, tinyModel } from './support/tiny.ts';
-
-/** Difference of log probabilities below which rounding may decide (ADR 22). */
-const nearTie = { fp32: 0.001, int4: 0.5 } as const;
+import { endless, type HostAnswer, TestHost } from './support/host.ts';
+import { adapters, askOf, expectSame, nearTie, plain, TimedSteps } from './support/speculation.ts';
+import { scratch, tinyModel } from './support/tiny.ts';
 
 const cache = scratch();
-const clock = new FakeClock();
-/** Tokens and rows of the steps that ran. */
-const steps: { readonly rows: number; readonly tokens: number }[] = [];
-let restore: () => void;
-/** Told how many tokens of a row there are after a step that runs next. */
-let onStep: (tokens: number) => void = () => undefined;
-/** The next step of several tokens that goes on from others fails. */
-let failNext = false;
-beforeAll(() => {
-  // A step takes 10 ms, and 1 ms for each token: drafts pay wherever they are likely, and are the same in every run.
-  restore = aroundSteps((given, prepare) => {
-    const run = prepare(given);
-    const [, { ids, before }] = given;
-    const [{ length: tokens } = []] = ids;
-    return async () => {
-      onStep((before[0] ?? 0) + tokens);
-      const logits = await run();
-      steps.push({ rows: ids.length, tokens });
-      clock.advance(10 + tokens);
-      if (!failNext || tokens === 1 || before[0] === 0) return logits;
-      failNext = false;
-      throw new Error('broken');
-    };
-  });
-});
-afterAll(() => restore());
+const steps = new TimedSteps();
+const { clock } = steps;
+afterAll(() => steps.restore());
 
 const open = (
   options: Parameters<typeof TestHost.tiny>[1] = {},
   precision: 'fp32' | 'int4' = 'fp32',
 ): Promise<TestHost> => TestHost.tiny(tinyModel(precision), { speculation: true, clock, ...options }, cache);
-
-const plain = (input: GenerateInput): GenerateInput => ({ ...input, speculate: false });
-
-/** Text that says things again and again, some of it a little differently. */
-const textOf = (random: () => number): string => {
-  const words = ['moon: ', 'fish: ', 'star: ', 'red ', 'dog: ', 'x', 'moonfish '];
-  const pick = (): string => words[Math.floor(random() * words.length)]!;
-  const phrase = pick() + pick() + pick();
-  return Array.from({ length: 4 }, () => phrase + (random() < 0.5 ? pick() : '')).join('');
-};
-
-const adapters = [null, ...tinyAdapters];
-const askOf = (seed: number, more: Partial<GenerateInput> = {}): GenerateInput => {
-  const random = seededRandom(seed);
-  return endless(adapters[seed % adapters.length]!, textOf(random), 40, { logprobs: 4, ...more });
-};
-
-/** The same tokens, or until two that are about as likely. */
-const expectSame = (got: HostAnswer, expected: HostAnswer, near: number, what: string): void => {
-  const at = expected.ids.findIndex((id, index) => got.ids[index] !== id);
-  if (at < 0) {
-    expect(got.ids, what).toEqual(expected.ids);
-    expect(got.text, what).toBe(expected.text);
-    expect(got.done.completionTokens).toBe(expected.done.completionTokens);
-    for (const [index, { logprob, top }] of got.logprobs.entries()) {
-      const other = expected.logprobs[index]!;
-      expect(Math.abs(logprob - other.logprob), `${what}, token ${index}`).toBeLessThan(near);
-      if (near < 0.01) expect(top.map(({ id }) => id)).toEqual(other.top.map(({ id }) => id));
-    }
-    return;
-  }
-  const { logprob, top } = expected.logprobs[at]!;
-  const instead = top.find(({ id }) => id === got.ids[at])?.logprob ?? -Infinity;
-  expect(logprob - instead, `${what}, token ${at}`).toBeLessThan(near);
-};
 
 describe.each(['fp32', 'int4'] as const)('a greedy request by itself, in %s', (precision) => {
   it('gives the tokens and log probabilities that it gives without, of whatever prompt and adapter', async () => {
@@ -294,21 +231,21 @@ describe('a request by itself', () => {
   it('is not guessed where the first token is due, whose time is compared', async () => {
     const scope = 'first';
     await host.ask({ ...again, scope });
-    steps.length = 0;
+    steps.ran.length = 0;
     // All but one token of its prompt is there.
     const { done } = await host.ask({ ...again, scope });
     expect(done.cachedTokens).toBe(done.promptTokens - 1);
-    expect(steps[0]).toEqual({ rows: 1, tokens: 1 });
-    expect(Math.max(...steps.map(({ tokens }) => tokens))).toBeGreaterThan(1);
+    expect(steps.ran[0]).toEqual({ rows: 1, tokens: 1 });
+    expect(Math.max(...steps.ran.map(({ tokens }) => tokens))).toBeGreaterThan(1);
   });
 
   it('goes on by itself only: beside others a step gives each row one token', async () => {
     const inputs = [again, { ...again, engineName: null }, { ...again, engineName: 'digits' }];
     const expected = await host.alone(inputs.map(plain));
-    steps.length = 0;
+    steps.ran.length = 0;
     const count = await drafted(async () => expect(await host.together(inputs)).toEqual(expected));
     expect(count.draftTokens).toBe(0);
-    expect(steps.filter(({ rows }) => rows > 1).length).toBe(39);
+    expect(steps.ran.filter(({ rows }) => rows > 1).length).toBe(39);
   });
 
   it('goes on token by token while the prompt of another one is computed', async () => {
@@ -320,97 +257,19 @@ describe('a request by itself', () => {
     await first.given(10);
     // Two pieces of its prompt, with a step of the first one between them.
     const second = host.start(endless('digits', 'abc'.repeat(60), 1));
-    steps.length = 0;
+    steps.ran.length = 0;
     const count = await drafted(() => second.answer);
-    expect(steps.filter(({ tokens }) => tokens > 1)).toHaveLength(2);
-    expect(steps.filter(({ tokens }) => tokens === 1).length).toBeGreaterThan(0);
+    expect(steps.ran.filter(({ tokens }) => tokens > 1)).toHaveLength(2);
+    expect(steps.ran.filter(({ tokens }) => tokens === 1).length).toBeGreaterThan(0);
     expect(count.draftTokens).toBe(0);
     expect((await first.answer).ids).toEqual(ids);
   });
 
   it('fails by itself when a step with a draft fails, and others go on after it', async () => {
     const expected = await host.ask(plain(again));
-    failNext = true;
+    steps.failNext = true;
     await expect(host.ask(again)).rejects.toThrow('broken');
-    expect(failNext).toBe(false);
+    expect(steps.failNext).toBe(false);
     expect((await host.ask(again)).ids).toEqual(expected.ids);
-  });
-});
-
-describe('drafts', () => {
-  it('stay within the memory for keys and values, also beside one that stands still', async () => {
-    // Five times 64 tokens: two are of what stands still, which makes way when the other one needs a fourth.
-    const kvBudgetBytes = 5 * 8 * 4096;
-    const host = await open({ kvBudgetBytes, maxConcurrent: 2 });
-    let most = 0;
-    const stands = endless('upper', 'moon: fish: '.repeat(3), 80);
-    const standing = new Promise((resolve) => host.host.generate(50_000, stands, () => undefined, resolve));
-    const inputs = [1, 2, 3, 4, 5].map((seed) =>
-      endless(null, textOf(seededRandom(seed)).slice(0, 60), 190 - seed, { scope: 's' }),
-    );
-    const answers: (readonly number[])[] = [];
-    for (const input of inputs) {
-      const asked = host.start(input);
-      const watch = setInterval(() => {
-        most = Math.max(most, host.host.now().kvUsedBytes);
-      }, 1);
-      answers.push((await asked.answer).ids);
-      clearInterval(watch);
-    }
-    expect(most).toBeLessThanOrEqual(kvBudgetBytes);
-    expect(host.host.now().preemptions).toBeGreaterThan(0);
-    expect(host.host.now().speculation.acceptedTokens).toBeGreaterThan(50);
-    host.host.cancel(50_000);
-    await standing;
-    expect(answers).toEqual(await host.alone(inputs.map(plain)));
-    await host.close();
-  });
-
-  it('have taken the memory that they are written to, before they are', async () => {
-    const host = await open();
-    const input = endless('upper', 'moon: fish: '.repeat(3), 150, { scope: 's' });
-    const short: number[] = [];
-    onStep = (tokens) => {
-      const needed = Math.ceil(tokens / 64) * 8 * 4096;
-      if (host.host.now().kvUsedBytes < needed) short.push(tokens);
-    };
-    for (let time = 0; time < 3; time += 1) await host.ask(input);
-    onStep = () => undefined;
-    expect(short).toEqual([]);
-    expect(host.host.now().speculation.acceptedTokens).toBeGreaterThan(100);
-    await host.close();
-  });
-
-  it('are none where the node has none', async () => {
-    const host = await open({ speculation: false });
-    await host.ask(endless('upper', 'moon: fish: '.repeat(6), 40));
-    expect(host.host.now().speculation).toEqual({ drafts: 0, draftTokens: 0, acceptedTokens: 0 });
-    await host.close();
-  });
-
-  it('are none where a graph appends keys and values', async () => {
-    const host = await TestHost.open(fixtureFolder('optimum-llama'), { speculation: true, clock });
-    const input = endless(null, '', 12, {
-      prompt: { kind: 'ids', ids: Array.from({ length: 20 }, (_, at) => 3 + (at % 4)) },
-    });
-    expect((await host.ask(input)).ids).toEqual((await host.ask(plain(input))).ids);
-    expect(host.host.now().speculation.drafts).toBe(0);
-    await host.close();
-  });
-
-  it('end where a sequence changes its table of positions', async () => {
-    const name = 'builder-phi3-longrope';
-    const { switch: border = 0 } = aboutFixture(name);
-    const host = await TestHost.open(fixtureFolder(name), { speculation: true, clock });
-    let accepted = 0;
-    for (let length = border - 32; length < border; length += 1) {
-      const ids = Array.from({ length }, (_, at) => 3 + (at % 4));
-      const input = endless(null, '', 40, { logprobs: 4, prompt: { kind: 'ids', ids } });
-      const expected = await host.ask(plain(input));
-      expectSame(await host.ask(input), expected, nearTie.fp32, `${length} tokens`);
-      accepted = host.host.now().speculation.acceptedTokens;
-    }
-    expect(accepted).toBeGreaterThan(50);
-    await host.close();
   });
 });
