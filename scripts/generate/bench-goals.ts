@@ -90,6 +90,13 @@ export const goals: readonly Goal[] = [
   most('rollback', 'results.guard.p99', 100, 'guard crosses its limit to last canary answer begun, p99, ms'),
   most('rollback', 'failed_requests', 0, 'requests that failed beyond those that crossed the limit'),
   most('rollback', 'results.operator_abort.p99', 1000, 'abort to last canary request on 20 nodes, p99, ms'),
+  least(
+    'speculate',
+    'json_tokens_per_second',
+    1.5,
+    'tokens per second with guesses over without, JSON of an adapter',
+  ),
+  least('speculate', 'prose_tokens_per_second', 0.98, 'the same of prose, drawn by the base model'),
   most('image', 'results.size_mib.median', 200, 'compressed image of one architecture, MiB'),
 ];
 

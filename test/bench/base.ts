@@ -76,6 +76,7 @@ export const benchEngine = async (
         | 'maxQueue'
         | 'kvBudgetBytes'
         | 'prefixCache'
+        | 'speculation'
         | 'onnxRuntimeLibrary'
         | 'executionProviders'
         | 'requireProvider'
@@ -87,6 +88,8 @@ export const benchEngine = async (
   const engine = await startReadyEngine({
     maxConcurrent: 1,
     maxQueue: 1,
+    // A step gives one token where nothing else is said: benches compare steps.
+    speculation: false,
     cacheDir: benchCache('engine'),
     ...options,
     clock: systemClock,
@@ -108,7 +111,11 @@ export const timedAnswer = async (
   adapter: string | null,
   prompt: GenerateInput['prompt'],
   maxTokens: number,
-  { scope, ...sampling }: Partial<Sampling> & Pick<GenerateInput, 'scope'> = {},
+  {
+    scope,
+    speculate = true,
+    ...sampling
+  }: Partial<Sampling> & Pick<GenerateInput, 'scope' | 'speculate'> = {},
 ): Promise<Timed> => {
   const started = performance.now();
   const input: GenerateInput = {
@@ -118,6 +125,7 @@ export const timedAnswer = async (
     maxTokens,
     sampling: { temperature: 0, topK: 0, topP: 1, ...sampling },
     stop: [],
+    speculate,
     ...(scope === undefined ? {} : { scope }),
   };
   const atMs: number[] = [];

@@ -21,6 +21,7 @@ import { reward } from './reward.ts';
 import { rollback } from './rollback.ts';
 import { sampling } from './sampling.ts';
 import { sizes } from './sizes.ts';
+import { speculate } from './speculate.ts';
 import { split } from './split.ts';
 import { switchBench } from './switch.ts';
 
@@ -42,6 +43,7 @@ const benches: Record<string, () => Promise<Report>> = {
   providers,
   sampling,
   prefix,
+  speculate,
   'kv-precision': kvPrecision,
   peers,
   sizes,

@@ -46,10 +46,10 @@ describe('a RAM budget that holds some of the adapters', () => {
   });
 
   it('keeps what is pinned, and lets go of the lowest priority first', async () => {
-    const present = await started(
-      memory(all - 12_000),
-      { hello: '  pinned: true\n', upper: '  priority: 10\n' },
-    );
+    const present = await started(memory(all - 12_000), {
+      hello: '  pinned: true\n',
+      upper: '  priority: 10\n',
+    });
     for (const name of ['hello', 'upper', 'digits', 'reverse', 'digits', 'reverse'] as const) {
       expect((await present.client.ask({ model: name, prompt: 'moon:' })).text).toBe(moon[name]);
     }

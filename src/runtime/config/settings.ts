@@ -197,6 +197,12 @@ export const settingsSchema = z.object({
     .describe(
       'What a prompt begins with is computed once for all requests of a tenant with the same adapter, while kvMemory has room: an earlier turn of a conversation, a system prompt. false: each request computes all of it.',
     ),
+  speculation: z
+    .enum(['auto', 'off'])
+    .prefault('auto')
+    .describe(
+      'A request that decodes by itself may get several tokens in a step: guesses of what comes next, from its prompt, its answer and earlier answers of the tenant, are checked in one run, and those that the model gives as well are its answer. auto: where that was faster of late; off: each step gives one token.',
+    ),
   kvPrecision: kvPrecision
     .prefault('auto')
     .describe(

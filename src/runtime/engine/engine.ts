@@ -122,6 +122,8 @@ export type GenerateInput = {
   readonly scope?: string;
   /** From -1000 to 1000; a higher one goes first. Absent: 0. */
   readonly priority?: number;
+  /** False: each step gives one token, whatever could be guessed of the next ones. Absent: as the engine was started. */
+  readonly speculate?: boolean;
 };
 
 /** A token and how likely the model finds it. */
@@ -192,6 +194,13 @@ export type Limit = {
   readonly budgetBytes: number;
 };
 
+/** Drafts of next tokens that were run, their tokens, and those of them that the answers have. */
+export type Speculated = {
+  readonly drafts: number;
+  readonly draftTokens: number;
+  readonly acceptedTokens: number;
+};
+
 /** What the engine does at the moment; totals are since its process began. */
 export type EngineLoad = {
   /** Requests that have a place, and requests that wait for one: for a row, or for memory of keys and values. */
@@ -202,9 +211,10 @@ export type EngineLoad = {
   readonly kvBudgetBytes: number;
   /** Requests that made way for others so far. */
   readonly preemptions: number;
-  /** Runs of the graph that decoded so far, and the tokens that they gave: rows that run together on average. */
+  /** Runs of the graph that decoded so far, and the tokens that they gave: of rows that run together, and of drafts. */
   readonly decodeSteps: number;
   readonly decodedTokens: number;
+  readonly speculation: Speculated;
   /** Tokens of the prompts that got a place, and those of them whose keys and values were there already. */
   readonly promptTokens: number;
   readonly cachedTokens: number;

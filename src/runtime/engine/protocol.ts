@@ -29,6 +29,8 @@ export type StartOptions = {
   readonly prefixCache?: boolean;
   /** `auto`, `off`, or the path of a native operator. Absent: auto. */
   readonly loraOperator?: string | undefined;
+  /** A request that decodes by itself may give several tokens in a step. Absent: it may. */
+  readonly speculation?: boolean;
   /** Milliseconds that a prompt may keep others from their next token. Absent: 100. */
   readonly maxDecodeStallMs?: number;
   /** Rows of one run, of encoders and plain tensors. Absent: 16. */

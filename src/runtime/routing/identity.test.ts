@@ -60,6 +60,14 @@ describe('identity', () => {
     },
   );
 
+  it('reads that no tokens may be guessed, and refuses what is neither that nor auto', () => {
+    const of = (value: string) => identityOf(headers({ 'x-adaptlet-speculation': value }));
+    expect(of(' off ')).toEqual({ speculate: false });
+    expect([of('auto'), of(' ')]).toEqual([{}, {}]);
+    for (const value of ['on', 'false', 'OFF', '0'])
+      expect(() => of(value)).toThrow(/speculation \(x-adaptlet-speculation\) must be auto or off/);
+  });
+
   it('takes an empty priority for none', () => {
     expect(identityOf(headers({ 'x-adaptlet-priority': ' ' }))).toEqual({});
   });

@@ -1,12 +1,13 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { RequestContext } from './request.ts';
 
-/** HTTP headers, or gRPC metadata keys, that say who asks, and how urgently. */
+/** HTTP headers, or gRPC metadata keys, that say who asks, how urgently, and whether tokens may be guessed. */
 export const identityHeaders = {
   user: 'x-adaptlet-user',
   session: 'x-adaptlet-session',
   tenant: 'x-adaptlet-tenant',
   priority: 'x-adaptlet-priority',
+  speculation: 'x-adaptlet-speculation',
 } as const;
 
 /** Longest value of a user, a session or a tenant, in UTF-16 code units. */
@@ -21,7 +22,7 @@ export type IdentityParameters = {
   readonly session?: string | undefined;
 };
 
-export type Identity = Pick<RequestContext, 'user' | 'session' | 'tenant' | 'priority'>;
+export type Identity = Pick<RequestContext, 'user' | 'session' | 'tenant' | 'priority' | 'speculate'>;
 
 /** Control, format, private and unassigned characters, lone surrogates, line and paragraph separators. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
@@ -29,7 +30,8 @@ const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
 /**
  * Who asks. A header wins over the body: a gateway in front of the runtime sets headers, the client writes the body.
  * Blanks around a value are dropped; an empty value counts as absent.
- * @throws REQUEST_INVALID for a value that is too long or has unprintable characters, and for a priority that is none
+ * @throws REQUEST_INVALID for a value that is too long or has unprintable characters, and for a priority or a
+ * speculation that is none
  */
 export const identityOf = (
   headers: ReadonlyMap<string, string>,
@@ -40,11 +42,13 @@ export const identityOf = (
     checked('session', headers.get(identityHeaders.session)) ?? checked('session', parameters.session);
   const tenant = checked('tenant', headers.get(identityHeaders.tenant));
   const priority = priorityOf(headers.get(identityHeaders.priority));
+  const speculate = speculateOf(headers.get(identityHeaders.speculation));
   return {
     ...(user === undefined ? {} : { user }),
     ...(session === undefined ? {} : { session }),
     ...(tenant === undefined ? {} : { tenant }),
     ...(priority === undefined ? {} : { priority }),
+    ...(speculate === undefined ? {} : { speculate }),
   };
 };
 
@@ -75,6 +79,17 @@ const priorityOf = (raw: string | undefined): number | undefined => {
   throw new AdaptletError(
     'REQUEST_INVALID',
     `the priority (${identityHeaders.priority}) must be a whole number from -${maxPriority} to ${maxPriority}`,
+  );
+};
+
+/** It changes how an answer is computed, not what it is: nothing that a request body would have a field for. */
+const speculateOf = (raw: string | undefined): boolean | undefined => {
+  const value = raw?.trim();
+  if (value === undefined || value === '' || value === 'auto') return undefined;
+  if (value === 'off') return false;
+  throw new AdaptletError(
+    'REQUEST_INVALID',
+    `the speculation (${identityHeaders.speculation}) must be auto or off`,
   );
 };
 

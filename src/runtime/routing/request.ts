@@ -10,6 +10,8 @@ export type RequestContext = {
   readonly tenant?: string;
   /** From -1000 to 1000; absent: 0. */
   readonly priority?: number;
+  /** False: each step of the engine gives it one token. */
+  readonly speculate?: boolean;
   readonly headers: ReadonlyMap<string, string>;
 };
 

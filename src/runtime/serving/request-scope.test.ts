@@ -12,6 +12,7 @@ const context = (who: Partial<RequestContext> = {}): RequestContext => ({
 it('places are shared out between tenants, and between namespaces where no tenant is named', () => {
   expect(scopeOf(context())).toMatchObject({ tenant: 'team-a' });
   expect(scopeOf(context({ tenant: 'acme', priority: -5 }))).toMatchObject({ tenant: 'acme', priority: -5 });
+  expect(scopeOf(context({ speculate: false }))).toMatchObject({ speculate: false });
 });
 
 it('users of a tenant share a scope, of whatever session; without a tenant each has one', () => {

@@ -13,8 +13,11 @@ export const scopeOf = ({
   tenant,
   user,
   priority,
-}: RequestContext): Required<Pick<GenerateInput, 'tenant' | 'scope'>> & Pick<GenerateInput, 'priority'> => ({
+  speculate,
+}: RequestContext): Required<Pick<GenerateInput, 'tenant' | 'scope'>> &
+  Pick<GenerateInput, 'priority' | 'speculate'> => ({
   tenant: tenant ?? namespace,
   scope: JSON.stringify(tenant === undefined ? [namespace, null, user ?? null] : [namespace, tenant]),
   ...(priority === undefined ? {} : { priority }),
+  ...(speculate === undefined ? {} : { speculate }),
 });

@@ -23,6 +23,7 @@ export const engineOptions = (
   kvPrecision: settings.kvPrecision,
   prefixCache: settings.prefixCache,
   loraOperator: settings.loraOperator,
+  speculation: settings.speculation === 'auto',
   maxDecodeStallMs: settings.maxDecodeStall,
   maxBatch: settings.maxBatch,
   maxBatchDelayMs: settings.maxBatchDelay,

@@ -13,6 +13,7 @@ const idle: EngineLoad = {
   decodedTokens: 0,
   promptTokens: 0,
   cachedTokens: 0,
+  speculation: { drafts: 0, draftTokens: 0, acceptedTokens: 0 },
   limits: [],
 };
 

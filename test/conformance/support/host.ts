@@ -51,18 +51,22 @@ export type Asked = {
   cancel(): void;
 };
 
+type Opened = Awaited<ReturnType<typeof openBase>>;
+
 /** An engine in this process, without a process of its own. */
 export class TestHost {
   readonly warnings: readonly string[];
   readonly sessions: DecoderSessions;
   readonly host: GenerateHost;
+  readonly encode: (prompt: GenerateInput['prompt']) => readonly number[];
   /** Numbers of requests, one for each token, in the order in which they were given. */
   readonly tokens: number[] = [];
   #ids = 0;
 
-  private constructor(host: GenerateHost, sessions: DecoderSessions, warnings: readonly string[]) {
+  private constructor(host: GenerateHost, { sessions, codec, warnings }: Opened) {
     this.host = host;
     this.sessions = sessions;
+    this.encode = (prompt) => codec.encode(prompt);
     this.warnings = warnings;
   }
 
@@ -80,13 +84,15 @@ export class TestHost {
       maxQueue: 16,
       kvBudgetBytes: 64 << 20,
       prefixCache: true,
+      // Tests count steps, and tokens of int4 are those of steps of one.
+      speculation: false,
       // Pieces of prompts of one size, whatever the machine does: int4 rounds differently in smaller ones.
       maxDecodeStallMs: 1e9,
       clock: systemClock,
       random: () => 0.5,
       ...options,
     });
-    return new TestHost(host, base.sessions, base.warnings);
+    return new TestHost(host, base);
   }
 
   /** The same with the tiny model's adapters. */

@@ -44,6 +44,8 @@ export type GenerateHostOptions = HostOptions &
     readonly kvBudgetBytes: number;
     /** Keys and values of what a prompt begins with are used for other requests of its scope. */
     readonly prefixCache: boolean;
+    /** A sequence that decodes by itself may give several tokens in a step. */
+    readonly speculation: boolean;
     /** Milliseconds that a prompt may keep others from their next token. */
     readonly maxDecodeStallMs: number;
     /** Seeds of requests that bring none. */
@@ -224,7 +226,7 @@ export class GenerateHost implements EngineHost {
 
   #sequence({ id, input, adapter, emit }: Request, { count, ids: promptIds }: PromptTokens): Sequence {
     const { codec, settings } = this.#model;
-    const { clock, random, prefixCache } = this.#options;
+    const { clock, random, prefixCache, speculation } = this.#options;
     const { sampling, tenant = '', priority = 0 } = input;
     const maxTokens = tokensFor(input, count, this.#room);
     return new Sequence({
@@ -255,6 +257,7 @@ export class GenerateHost implements EngineHost {
         eosIds: new Set([...settings.eosIds, ...(input.stopTokenIds ?? [])]),
         maxTokens,
       }),
+      speculates: speculation && input.speculate !== false,
       clock,
       emit,
     });

@@ -5,13 +5,15 @@ import { bySimilarLength } from '../schedule/similar-lengths.ts';
 import { Slots } from '../schedule/slots.ts';
 import { type KvRows, RowCache } from '../session/kv-rows.ts';
 import type { Sequence, StepTimes } from './sequence.ts';
+import { Speculation } from './speculation.ts';
 import { type Adapter, type StepParts, StepRunner } from './step.ts';
 
-/** What became of a sequence in a step. */
-export type Outcome =
+/** What became of a sequence in a step. `tokens`: that it gave, where it is not one. */
+export type Outcome = { readonly tokens?: number } & (
   | { readonly kind: 'goes-on' }
   | { readonly kind: 'complete' }
-  | { readonly kind: 'failed'; readonly error: unknown };
+  | { readonly kind: 'failed'; readonly error: unknown }
+);
 
 export type RunningBatchParts = StepParts & {
   /** Sequences that run at the same time. */
@@ -35,6 +37,7 @@ export class RunningBatch {
   readonly #slots: Slots<Sequence>;
   readonly #steps: StepRunner;
   readonly #memory: KvMemory | undefined;
+  readonly #speculation: Speculation;
   readonly #rowOf = new Map<Sequence, number>();
   readonly #limits = new Map<Limit['flag'], Limit>();
   readonly #did = { decodeSteps: 0, decodedTokens: 0, promptTokens: 0, cachedTokens: 0 };
@@ -45,6 +48,7 @@ export class RunningBatch {
     this.#slots = new Slots(parts.slots);
     this.#steps = new StepRunner(parts);
     this.#memory = parts.kv === undefined ? undefined : new KvMemory(parts.kv, parts.kvBudgetBytes);
+    this.#speculation = new Speculation(this.#steps);
   }
 
   /** Gives the sequence a slot, with what is there of its keys and values; false when there is no room now. */
@@ -78,6 +82,7 @@ export class RunningBatch {
 
   /** The sequence is over: its slot is free. Its keys and values, if they are good, serve those that begin like it. */
   leave(sequence: Sequence, areGood: boolean): void {
+    if (areGood && sequence.speculates) this.#speculation.ended(sequence);
     const row = this.#rowOf.get(sequence);
     if (row === undefined) this.#memory?.forget(sequence);
     else this.#free(sequence, row, { kept: areGood });
@@ -129,6 +134,8 @@ export class RunningBatch {
   /** Gives each of these sequences, of which one token is pending, its next one. */
   async decode(sequences: readonly Sequence[]): Promise<ReadonlyMap<Sequence, Outcome>> {
     this.#closeGap();
+    const alone = this.#alone(sequences);
+    if (alone !== undefined) return new Map([[alone, await this.#decodeAlone(alone)]]);
     const { kv } = this.#parts;
     const rows = sequences.map((sequence) => ({
       row: this.#rowOf.get(sequence) ?? 0,
@@ -151,8 +158,11 @@ export class RunningBatch {
   }
 
   /** What it did so far, and the budgets that kept sequences from running together. */
-  get done(): Pick<EngineLoad, 'decodeSteps' | 'decodedTokens' | 'promptTokens' | 'cachedTokens' | 'limits'> {
-    return { ...this.#did, limits: [...this.#limits.values()] };
+  get done(): Pick<
+    EngineLoad,
+    'decodeSteps' | 'decodedTokens' | 'promptTokens' | 'cachedTokens' | 'speculation' | 'limits'
+  > {
+    return { ...this.#did, speculation: this.#speculation.done, limits: [...this.#limits.values()] };
   }
 
   /** Bytes of keys and values of what runs. */
@@ -165,6 +175,25 @@ export class RunningBatch {
     this.#memory?.release();
     this.#parts.mixed?.feeds.release();
     this.#parts.kv?.release();
+  }
+
+  /** The only one that runs, if it may speculate: what several rows have in common is worth more. */
+  #alone(sequences: readonly Sequence[]): Sequence | undefined {
+    const [only] = sequences;
+    if (this.#memory === undefined || only?.speculates !== true) return undefined;
+    const others = this.#rowOf.keys().some((other) => other !== only && other.runnable);
+    return others ? undefined : only;
+  }
+
+  async #decodeAlone(sequence: Sequence): Promise<Outcome> {
+    const row = this.#rowOf.get(sequence) ?? 0;
+    const outcome = await this.#speculation.step(
+      sequence,
+      (tokens) => this.#memory?.grow(row, tokens) === true,
+    );
+    this.#did.decodeSteps += 1;
+    this.#did.decodedTokens += outcome.tokens ?? 1;
+    return outcome;
   }
 
   #limited(flag: Limit['flag'], effect: string, neededBytes: number, budgetBytes: number): void {

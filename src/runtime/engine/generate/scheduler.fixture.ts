@@ -13,6 +13,8 @@ export type FakeParts = {
   readonly failAt?: number;
   /** Events that its caller takes. */
   readonly window?: number;
+  /** Tokens that a step gives it. */
+  readonly perStep?: number;
   /** After so many tokens its keys and values are of no use any more. */
   readonly againAt?: number;
 };
@@ -25,6 +27,7 @@ export class FakeSequence implements Schedulable {
   readonly answer: number;
   readonly failAt: number;
   readonly againAt: number;
+  readonly perStep: number;
   cancelled = false;
   window: number;
   placed = false;
@@ -33,13 +36,15 @@ export class FakeSequence implements Schedulable {
   cached = 0;
 
   constructor(id: number, parts: FakeParts = {}) {
-    const { prompt = 5, answer = 3, flow, failAt = 0, window = Infinity, againAt = 0 } = parts;
+    const { prompt = 5, answer = 3, flow, failAt = 0 } = parts;
+    const { window = Infinity, againAt = 0, perStep = 1 } = parts;
     this.id = id;
     this.flow = { tenant: '', adapter: null, priority: 0, ...flow };
     this.promptTokens = prompt;
     this.answer = answer;
     this.failAt = failAt;
     this.againAt = againAt;
+    this.perStep = perStep;
     this.window = window;
   }
 
@@ -193,8 +198,10 @@ export class FakeBatch implements Batch<FakeSequence> {
     await this.#step(sequences);
     return new Map(
       sequences.map((sequence) => {
-        sequence.cached += 1;
-        return [sequence, give(sequence)];
+        const tokens = Math.min(sequence.perStep, sequence.answer - sequence.given);
+        sequence.given += tokens - 1;
+        sequence.cached += tokens;
+        return [sequence, { ...give(sequence), tokens }];
       }),
     );
   }

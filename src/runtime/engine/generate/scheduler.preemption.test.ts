@@ -24,6 +24,20 @@ describe('a tenant without a place', () => {
     expect(stepsOf(log, 3).filter((step) => step.startsWith('fill'))).toEqual([]);
   });
 
+  it('gets its turn by the tokens that the other was given, not by their steps', async () => {
+    const stepsBefore = async (perStep: number): Promise<number> => {
+      const { log, submit, settle } = startScheduler({ maxConcurrent: 1 });
+      submit(new FakeSequence(1, { prompt: 1, answer: 500, perStep, flow: greedy }));
+      await turns(2);
+      submit(new FakeSequence(2, { prompt: 1, answer: 50, flow: other }));
+      await settle();
+      return log.indexOf('pause 1');
+    };
+    const one = await stepsBefore(1);
+    expect(one).toBeGreaterThan(100);
+    expect(Math.abs((await stepsBefore(4)) - one / 4)).toBeLessThan(3);
+  });
+
   it('waits while none can be paused, and gets the next place that is free', async () => {
     const { batch, log, submit, settle } = startScheduler({ maxConcurrent: 2, refusesPause: () => true });
     for (const id of [1, 2, 3]) submit(new FakeSequence(id, { ...long, flow: greedy }));

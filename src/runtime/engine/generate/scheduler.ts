@@ -276,12 +276,13 @@ export class Scheduler<S extends Schedulable> {
     this.#filledLast = false;
     const outcomes = await this.#options.batch.decode(entries.map(({ sequence }) => sequence));
     for (const entry of entries) {
-      entry.tokens += 1;
       const outcome = outcomes.get(entry.sequence) ?? { kind: 'goes-on' };
+      const { tokens = 1 } = outcome;
+      entry.tokens += tokens;
       const { pending } = entry.sequence;
       // More than one: its keys have to be computed again.
       const again = outcome.kind === 'goes-on' && pending > 1 ? pending : 0;
-      this.#queue.charge(entry.flow, answerTokenCost + again);
+      this.#queue.charge(entry.flow, answerTokenCost * tokens + again);
       this.#settle(entry, outcome);
     }
   }

@@ -30,6 +30,8 @@ export type SequenceParts = {
   /** Of each token, when the request wants them. */
   readonly logprobs: LogprobParts | undefined;
   readonly answer: Answer;
+  /** See GenerateInput. */
+  readonly speculates: boolean;
   readonly clock: Clock;
   readonly emit: (event: GenerateEvent) => void;
 };
@@ -52,6 +54,7 @@ export class Sequence implements KvOwner {
   readonly adapter: LoadedAdapter<DecoderSession> | null;
   readonly graph: Graph;
   readonly shares: boolean;
+  readonly speculates: boolean;
   /** Tokens of prompt and answer at most. */
   readonly capacity: number;
   readonly promptTokens: number;
@@ -73,6 +76,7 @@ export class Sequence implements KvOwner {
     this.adapter = parts.adapter;
     this.graph = parts.graph;
     this.shares = parts.scope !== undefined;
+    this.speculates = parts.speculates;
     this.capacity = parts.capacity;
     this.promptTokens = parts.promptIds.length;
     this.#parts = parts;
@@ -175,6 +179,34 @@ export class Sequence implements KvOwner {
     if (this.#parts.answer.tokens === 0) this.#prefillMs += ms;
     else this.#decodeMs += ms;
     return logits !== undefined && this.#take(logits);
+  }
+
+  /**
+   * How many tokens a step may take beyond the next one, up to `most`: what it gives has room in the answer, is taken by the
+   * caller, and has the same table of positions.
+   */
+  ahead(most: number): number {
+    // The time of the first token is compared: it is that of one.
+    let tokens = this.begun ? Math.min(most, this.left - 1, this.#window - 1) : 0;
+    const { session } = this.graph;
+    while (tokens > 0 && session.tableOf(this.#ids.length + tokens) !== this.#table) tokens -= 1;
+    return Math.max(0, tokens);
+  }
+
+  /**
+   * A step took its next token and a draft of those after it, with the logits of all of them: takes tokens as far as they are
+   * those of the draft, and the first that is not. True when the answer is complete.
+   * @throws LOGITS_NOT_FINITE
+   */
+  steppedAhead(times: StepTimes, logits: Float32Array, draft: readonly number[]): boolean {
+    const size = logits.length / (draft.length + 1);
+    const first = this.filled - draft.length;
+    for (let at = 0; ; at += 1) {
+      this.cache.advance(first + at);
+      const own = logits.subarray(at * size, (at + 1) * size);
+      const complete = at === 0 ? this.stepped(times, own) : this.#take(own);
+      if (complete || this.#cancelled || this.#ids.at(-1) !== draft[at]) return complete;
+    }
   }
 
   #take(logits: Float32Array): boolean {

@@ -46,6 +46,15 @@ export class StepRunner {
     return await this.#timed(pickedAt, sequence.adapter, { tokens: ids.length, run });
   }
 
+  /** The next token of a sequence, and a draft of those after it: logits of each. */
+  async ahead(sequence: Sequence, draft: readonly number[]): Promise<Stepped> {
+    const pickedAt = this.#parts.clock.monotonic();
+    const ids = [...sequence.next(1), ...draft];
+    const { session, feeds } = sequence.graph;
+    const run = session.prepare(feeds(), ids, sequence.cache, [...ids.keys()]);
+    return await this.#timed(pickedAt, sequence.adapter, { tokens: ids.length, run });
+  }
+
   /**
    * The next token of each row of a run: logits of all its slots, one after the other. `inSlots` are the sequences there,
    * `kept` the tokens that free ones keep.

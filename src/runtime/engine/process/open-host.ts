@@ -19,7 +19,10 @@ import type { Task } from '../tasks.ts';
 type HostsOptions = GenerateHostOptions & EncodeHostOptions;
 
 /** What has a default. */
-type Tuning = Pick<HostsOptions, 'prefixCache' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'>;
+type Tuning = Pick<
+  HostsOptions,
+  'prefixCache' | 'speculation' | 'maxDecodeStallMs' | 'maxBatch' | 'maxBatchDelayMs'
+>;
 
 export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions &
   Omit<HostsOptions, keyof Tuning | 'kvBudgetBytes'> &
@@ -34,6 +37,7 @@ export type OpenHostOptions = { readonly modelDir: string } & EncodeModelOptions
 
 const defaults: Tuning = {
   prefixCache: true,
+  speculation: true,
   maxDecodeStallMs: 100,
   maxBatch: 16,
   maxBatchDelayMs: 0,

@@ -90,13 +90,25 @@ export const metrics = {
     name: 'vllm:prefix_cache_hits_total',
     help: 'Those of them whose keys and values were there already, so that they were not computed.',
   },
+  drafts: {
+    name: 'vllm:spec_decode_num_drafts_total',
+    help: 'Steps that checked guesses of the next tokens, of this engine process.',
+  },
+  draftTokens: {
+    name: 'vllm:spec_decode_num_draft_tokens_total',
+    help: 'Tokens that were guessed and checked.',
+  },
+  acceptedTokens: {
+    name: 'vllm:spec_decode_num_accepted_tokens_total',
+    help: 'Those of them that the answers have: the model gives them as well.',
+  },
   decodeSteps: {
     name: 'adaptlet_decode_steps_total',
     help: 'Runs of the graph that decoded, of this engine process. A step whose adapters do not run together counts as many.',
   },
   decodedTokens: {
     name: 'adaptlet_decoded_tokens_total',
-    help: 'Tokens that decode steps gave. Divided by the number of steps: how many requests decode together.',
+    help: 'Tokens that decode steps gave. Divided by the number of steps, without the accepted tokens of drafts: how many requests decode together.',
   },
   mirrored: {
     name: 'adaptlet_mirrored_requests_total',

@@ -113,6 +113,9 @@ it('every metric has its exact name and its sentence', async () => {
   expect(text).toContain('# TYPE adaptlet_decoded_tokens_total counter\nadaptlet_decoded_tokens_total 35');
   expect(text).toContain('vllm:prefix_cache_queries_total 90');
   expect(text).toContain('vllm:prefix_cache_hits_total 60');
+  expect(text).toContain('vllm:spec_decode_num_drafts_total 5');
+  expect(text).toContain('vllm:spec_decode_num_draft_tokens_total 12');
+  expect(text).toContain('vllm:spec_decode_num_accepted_tokens_total 7');
   expect(text).toContain('adaptlet_rollout_effective_weight_percent{rollout="default/sql"} 10');
 });
 

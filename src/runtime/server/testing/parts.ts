@@ -31,6 +31,7 @@ export const fakeGauges: RuntimeGauges = {
     decodedTokens: 35,
     promptTokens: 90,
     cachedTokens: 60,
+    speculation: { drafts: 5, draftTokens: 12, acceptedTokens: 7 },
     limits: [],
   },
   mirrored: { equal: 5, dropped: 2 },

@@ -3251,6 +3251,7 @@ export const FeedbackResponse: MessageFns<FeedbackResponse> = {
  *
  * Metadata of a request: x-adaptlet-user, x-adaptlet-session, x-adaptlet-tenant, x-adaptlet-namespace; all of it can
  * be matched by routes. x-adaptlet-priority: which of the requests that wait goes first.
+ * x-adaptlet-speculation: off, and each step gives it one token.
  * Metadata of an answer: x-adaptlet-adapter, -digest, -rollout, -arm, -rule, and -request-id, which Feedback takes.
  * Errors: the gRPC status, a message that says what to do, and the trailers x-adaptlet-error (a code of the error
  * catalogue) and, where waiting helps, retry-after in seconds.
