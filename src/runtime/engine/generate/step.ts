@@ -91,9 +91,7 @@ export class StepRunner {
     const before = inSlots.map((sequence, index) => sequence?.cache.length ?? kept[index] ?? 0);
     for (const [index, length] of before.entries()) kv.writes(run.first + index, length + 1);
     const span = kv.span(run.first, run.count);
-    // Each with an adapter in its place: none can be left out.
-    const all = run.with.kind === 'each';
-    const read = inSlots.flatMap((_, index) => (all || wanted.has(run.first + index) ? [index] : []));
+    const read = inSlots.flatMap((_, index) => (wanted.has(run.first + index) ? [index] : []));
     return session.prepareRows(feeds, { ids, before, read }, { past: span, present: span }, [0]);
   }
 
@@ -105,7 +103,9 @@ export class StepRunner {
       return { session: adapter.graph, feeds: adapter.feeds };
     }
     if (mixed === undefined) throw new RangeError('rows of different adapters cannot run together here');
-    const own = decoding.map((sequence) => sequence?.adapter?.feeds);
+    // Where rows are padded only those that decode are read.
+    const rows = mixed.session.padded ? decoding.filter((sequence) => sequence !== undefined) : decoding;
+    const own = rows.map((sequence) => sequence?.adapter?.feeds);
     return { session: mixed.session, feeds: mixed.feeds.of(own) };
   }
 

@@ -52,8 +52,10 @@ describe('rows that are padded to the longest of their step', () => {
     expect(bySimilarLength(run, { lengthOf: (row) => 10_000 * row, perStep: Infinity })).toEqual([run]);
   });
 
-  it('share one where each has an adapter in its place', () => {
-    expect(rowsOf(split([40, 1000, 40, 40], 100, 'each'))).toEqual([[0, 1, 2, 3]]);
+  it('are split as well where each has an adapter of its own', () => {
+    const runs = split([40, 1000, 40, 40], 100, 'each');
+    expect(rowsOf(runs)).toEqual([[1], [0, 2, 3]]);
+    expect(runs.every((run) => run.with.kind === 'each')).toBe(true);
   });
 
   it('are in one run each, of the runs that cost least of all', () => {

@@ -3,14 +3,14 @@ import { type DecodeRun, spanOf } from './decode-plan.ts';
 type Split = { readonly cost: number; readonly groups: readonly (readonly number[])[] };
 
 /**
- * Splits a run of rows with one adapter where shorter rows are padded to the longest: into groups for which steps and padding
+ * Splits a run of rows where shorter rows are padded to the longest: into groups for which steps and padding
  * together cost least. `perStep`: tokens of padding that cost as much as a step; Infinity where rows are not padded.
  */
 export const bySimilarLength = <A>(
   run: DecodeRun<A>,
   { lengthOf, perStep }: { readonly lengthOf: (row: number) => number; readonly perStep: number },
 ): readonly DecodeRun<A>[] => {
-  if (run.with.kind === 'each' || run.rows.length < 2 || perStep === Infinity) return [run];
+  if (run.rows.length < 2 || perStep === Infinity) return [run];
   const rows = run.rows.toSorted((a, b) => lengthOf(b) - lengthOf(a));
   // The best split of the shortest rows, from one of them to all.
   const best: Split[] = [{ cost: 0, groups: [] }];
