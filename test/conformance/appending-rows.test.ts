@@ -101,7 +101,8 @@ describe('rows of a graph that appends keys and values', () => {
     const host = await open();
     const { result, steps } = await stepsDuring(() => host.together(inputs));
     expect(result).toEqual(expected);
-    expect(steps.length).toBeLessThan(expected.flat().length / 2);
+    // Rows of very different lengths go in steps of their own.
+    expect(steps.length).toBeLessThan(0.7 * expected.flat().length);
     const long = { ...inputs[3]!, scope: 's' };
     await host.ask(long);
     const again = await host.ask(long);
