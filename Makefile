@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What CI does for less than a minute each.
 SOAKS := never-disturbed recycled-memory cluster/random
-.PHONY: help setup demo demo-cluster plugin test arm64 soak fuzz check gen format image bench clean
+.PHONY: help setup native native-check demo demo-cluster plugin test arm64 soak fuzz check gen format image bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,26 +17,32 @@ node_modules/.ready: package.json package-lock.json
 
 setup: node_modules/.ready ## install what everything else needs
 
-demo: setup ## the main job on the tiny model; KEEP=1 leaves it running
+native: setup ## the native operator, where a C compiler is; without it adapters take the portable way
+	@node native/build.ts
+
+native-check: setup ## its kernels on random shapes against float64, with the sanitizers and as built; prints the seed
+	@node native/build.ts --check
+
+demo: native ## the main job on the tiny model; KEEP=1 leaves it running
 	@node test/demo/main.ts $(if $(KEEP),--keep)
 
-demo-cluster: setup ## the same in a cluster: an API server, two replicas of the operator, three runtimes; KEEP=1
+demo-cluster: native ## the same in a cluster: an API server, two replicas of the operator, three runtimes; KEEP=1
 	@node test/demo/cluster.ts $(if $(KEEP),--keep)
 
 plugin: setup ## kubectl adaptlet as one file for each platform, and its krew manifest, in dist/plugin; BASE_URL=https://...
 	@node scripts/plugin.ts $(if $(BASE_URL),--base-url $(BASE_URL))
 
-test: setup ## formatting, lint, types, then every test suite
+test: native ## formatting, lint, types, then every test suite
 	@node scripts/test.ts
 
 arm64: setup ## the suites of unit and conformance on Node for arm64, by QEMU; hours; ARM64="unit" or "-- vitest run ..."
 	@node test/arm64/main.ts $(ARM64)
 
-soak: setup ## an hour of disturbances that no answer may show, then 10 minutes of each soak of CI; SOAK="--seconds 600"
+soak: native ## an hour of disturbances that no answer may show, then 10 minutes of each soak of CI; SOAK="--seconds 600"
 	@node test/soak/main.ts $(SOAK)
 	$(if $(SOAK),,@ADAPTLET_SOAK_SECONDS=600 vitest run --project chaos $(SOAKS))
 
-fuzz: setup ## every property 200 times as often as in a test run; FUZZ="--times 1000 src/rollout"
+fuzz: native ## every property 200 times as often as in a test run; FUZZ="--times 1000 src/rollout"
 	@node test/fuzz/main.ts $(FUZZ)
 
 check: setup ## formatting, lint, types, generated files; no tests
@@ -51,8 +57,8 @@ format: setup ## format the code
 image: setup ## the container image for amd64 and arm64, in dist/image; without docker; ARCH=amd64
 	@node image/main.ts $(ARCH)
 
-bench: setup ## benchmarks; BENCH=switch|cold|split|control
+bench: native ## benchmarks; BENCH=switch|cold|split|control
 	@node test/bench/main.ts $(BENCH)
 
 clean: ## remove what set-up made
-	@rm -rf node_modules
+	@rm -rf node_modules native/build

@@ -55,7 +55,13 @@ export default defineConfig({
     projects: [
       project(
         'unit',
-        ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'image/**/*.test.ts', 'test/soak/**/*.test.ts'],
+        [
+          'src/**/*.test.ts',
+          'scripts/**/*.test.ts',
+          'image/**/*.test.ts',
+          'native/**/*.test.ts',
+          'test/soak/**/*.test.ts',
+        ],
         {
           timeout: 60_000,
         },

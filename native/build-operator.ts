@@ -1,0 +1,103 @@
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Instruction sets that kernels.c is compiled for: the level of the x86-64 psABI, or what every processor has. */
+const levels = {
+  x64: { avx512: 4, avx2: 3, plain: undefined },
+  arm64: { neon: undefined, plain: undefined },
+} as const satisfies Readonly<Record<string, Readonly<Record<string, number | undefined>>>>;
+
+/** As Node's `process.arch` names it. */
+export type OperatorArchitecture = keyof typeof levels;
+
+export const isOperatorArchitecture = (name: string): name is OperatorArchitecture =>
+  Object.hasOwn(levels, name);
+
+/** Of the C files. */
+export const operatorSources = import.meta.dirname;
+export const operatorFile = 'libadaptlet-lora.so';
+
+/** Where the runtime looks for it, below this repository or the bundle: see src/runtime/engine/ort/operator.ts. */
+export const operatorPath = (architecture: OperatorArchitecture): string =>
+  `native/build/linux-${architecture}/${operatorFile}`;
+
+/** Sums in the order in which they are written, products and sums fused where the processor can. */
+const common = [
+  '-O2',
+  '-std=gnu17',
+  '-ffp-contract=fast',
+  // Weights come as bytes, and are read as what they are.
+  '-fno-strict-aliasing',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-Wall',
+  '-Wextra',
+  // Vectors are passed within functions that are one after inlining.
+  '-Wno-psabi',
+  '-Werror',
+];
+
+/** A C compiler for an architecture: GCC 12, Clang 15 or newer. */
+export type Compiler = {
+  /** With its first arguments. */
+  readonly command: readonly [string, ...string[]];
+  readonly architecture: OperatorArchitecture;
+  /** How it is told a level of x86-64. */
+  readonly level?: (level: number) => string;
+  readonly environment?: Readonly<Record<string, string>>;
+};
+
+export type BuildOptions = {
+  readonly compiler: Compiler;
+  /** The library, or the program of `main`. */
+  readonly out: string;
+  /** Flags of compiler and linker, such as sanitizers. */
+  readonly flags?: readonly string[];
+  /** A program in place of the library: its source. */
+  readonly main?: string;
+};
+
+/** Puts a file of another file system to its place whole: nobody loads half a library. */
+const moveTo = async (made: string, out: string): Promise<void> => {
+  const draft = `${out}.${process.pid}.tmp`;
+  await mkdir(dirname(out), { recursive: true });
+  await copyFile(made, draft);
+  await rename(draft, out);
+};
+
+/** Compiles the operator. @throws what the compiler says */
+export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOptions): Promise<void> => {
+  const { command, architecture, environment, level: ofLevel = (of) => `-march=x86-64-v${of}` } = compiler;
+  const [program, ...first] = command;
+  const folder = await mkdtemp(join(tmpdir(), 'adaptlet-native-'));
+  const call = (...args: readonly string[]) =>
+    run(program, [...first, ...args], { env: { ...process.env, ...environment } });
+  const compile = async (source: string, name: string, own: readonly string[]): Promise<string> => {
+    const object = join(folder, `${name}.o`);
+    await call(...common, ...own, ...flags, '-c', join(operatorSources, source), '-o', object);
+    return object;
+  };
+  try {
+    const objects = await Promise.all([
+      ...Object.entries<number | undefined>(levels[architecture]).map(([name, level]) =>
+        compile('kernels.c', name, [
+          `-DLEVEL=${name}`,
+          `-DLEVEL_${name.toUpperCase()}`,
+          ...(level === undefined ? [] : [ofLevel(level)]),
+        ]),
+      ),
+      compile('halves.c', 'halves', []),
+      compile(main ?? 'lora.c', 'main', []),
+    ]);
+    const made = join(folder, 'made');
+    await call(...flags, '-o', made, ...objects, ...(main === undefined ? ['-shared', '-s'] : ['-lm']));
+    await moveTo(made, out);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+};
