@@ -6,6 +6,7 @@ import { cachedBundle } from './bundle/cached-bundle.ts';
 import { sha256 } from './materials/cache.ts';
 import { debianPackages } from './materials/debian.ts';
 import { koffiPackage, nodePackage } from './materials/npm.ts';
+import { nativeOperator } from './native-operator.ts';
 import type { Document } from './oci/blobs.ts';
 import { attachedDocuments, imageDocuments } from './oci/image.ts';
 import { type Layer, layer } from './oci/layer.ts';
@@ -35,10 +36,11 @@ export type MadeImage = {
 /** Gathers the materials, and makes layers and documents of them. Equal commits and packages, equal digests. */
 export const makeImage = async (name: ArchitectureName): Promise<MadeImage> => {
   const architecture = architectures[name];
-  const [debian, node, koffi, bundled, source] = await Promise.all([
+  const [debian, node, koffi, operator, bundled, source] = await Promise.all([
     debianPackages(debianPackageNames, name),
     nodePackage(`linux-${architecture.npm}`),
     koffiPackage(architecture),
+    nativeOperator(architecture),
     cachedBundle(),
     readSource(),
   ]);
@@ -46,7 +48,7 @@ export const makeImage = async (name: ArchitectureName): Promise<MadeImage> => {
   const layers = [
     await layer('Debian libraries', systemLayer(architecture, debian)),
     await layer('Node', nodeLayer(node)),
-    await layer('ONNX Runtime and koffi', nativeLayer(architecture, koffi)),
+    await layer('Native libraries', nativeLayer(architecture, koffi, operator.file)),
     await layer('Adaptlet', applicationLayer(bundled.folder, bundled.packages)),
   ];
   const { manifest, config } = imageDocuments(
@@ -66,6 +68,7 @@ export const makeImage = async (name: ArchitectureName): Promise<MadeImage> => {
     revision: source?.revision,
     node,
     koffi,
+    operator,
     debian,
     bundled: bundled.packages,
   };

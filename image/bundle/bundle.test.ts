@@ -2,9 +2,10 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { operatorPath } from '../../native/build-operator.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { type Bundle, bundle } from './bundle.ts';
 import { packagesOf } from './bundled-packages.ts';
@@ -44,6 +45,13 @@ describe('the bundle', () => {
       'runtime-engine-process-main.mjs',
     ]);
     expect(asked.filter((name) => !texts.has(name))).toEqual([]);
+  });
+
+  it('looks for the native operator below itself, where images have it', () => {
+    const asked = [...texts.values()].flatMap((text) =>
+      [...text.matchAll(/new URL\("([^"]*\/)",import\.meta\.url\)/g)].map(([, path = '']) => path),
+    );
+    expect(asked).toEqual([`./${dirname(dirname(operatorPath('x64')))}/`]);
   });
 
   it('asks for no file of the source, and for no folder of its own', () => {

@@ -10,12 +10,15 @@ const looking = keptFiles.flatMap(({ looksFrom }) => looksFrom);
 /** A program of the bundle: what people start, or what it starts itself as a process or a thread. */
 const programs = /new URL\(\s*'(\.[^']*\.ts)',\s*import\.meta\.url,?\s*\)/g;
 
+/** A folder of the repository that is not bundled: what is in there is found below the bundle, by the same path. */
+const folders = /new URL\(\s*'(\.[^']*\/)',\s*import\.meta\.url,?\s*\)/g;
+
 /** `src/runtime/engine/process/main.ts` becomes `runtime-engine-process-main`. */
 const programName = (file: string): string =>
   relative(join(root, 'src'), file).replace(/\.ts$/, '').replaceAll('/', '-');
 
 /**
- * Programs that the code starts by their path. All files of the bundle lie in one folder, so each path becomes the name of
+ * Programs that the code starts by their path, and folders. All files of the bundle lie in one folder, so each path becomes the name of
  * the program in that folder.
  */
 const programPaths = (found: (file: string) => void): Plugin => ({
@@ -23,11 +26,16 @@ const programPaths = (found: (file: string) => void): Plugin => ({
   setup(building) {
     building.onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8');
-      const contents = text.replace(programs, (_, target: string) => {
-        const file = join(dirname(path), target);
-        found(file);
-        return `new URL('./${programName(file)}.mjs', import.meta.url)`;
-      });
+      const contents = text
+        .replace(programs, (_, target: string) => {
+          const file = join(dirname(path), target);
+          found(file);
+          return `new URL('./${programName(file)}.mjs', import.meta.url)`;
+        })
+        .replace(folders, (_, target: string) => {
+          const folder = relative(root, join(dirname(path), target));
+          return `new URL('./${folder}/', import.meta.url)`;
+        });
       return { contents, loader: 'ts' };
     });
   },

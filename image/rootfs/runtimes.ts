@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { operatorPath } from '../../native/build-operator.ts';
 import type { Architecture } from '../architecture.ts';
 import type { NpmPackage } from '../materials/npm.ts';
 import { copied, type Entry, program } from './entry.ts';
@@ -17,10 +18,10 @@ const ofPackage = (name: string, folder: string, files: readonly string[]): read
   files.map((file) => copied(`${applicationFolder}/node_modules/${name}/${file}`, join(folder, file)));
 
 /**
- * ONNX Runtime and koffi for one architecture. Of onnxruntime-node that is the library alone: its binding is not used.
+ * ONNX Runtime, koffi and the native operator for one architecture. Of onnxruntime-node that is the library alone: its binding is not used.
  * `dist/index.js` is what the package is found by.
  */
-export const nativeLayer = ({ npm }: Architecture, koffi: NpmPackage): readonly Entry[] => [
+export const nativeLayer = ({ npm }: Architecture, koffi: NpmPackage, operator: string): readonly Entry[] => [
   ...ofPackage('onnxruntime-node', join(modules, 'onnxruntime-node'), [
     'package.json',
     'dist/index.js',
@@ -34,4 +35,5 @@ export const nativeLayer = ({ npm }: Architecture, koffi: NpmPackage): readonly 
     'LICENSE.txt',
   ]),
   ...ofPackage(koffi.name, koffi.folder, ['package.json', 'index.js', `linux_${npm}/koffi.node`]),
+  copied(`${applicationFolder}/${operatorPath(npm)}`, operator),
 ];

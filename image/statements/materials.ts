@@ -3,6 +3,7 @@ import type { Architecture } from '../architecture.ts';
 import type { BundledPackage } from '../bundle/bundled-packages.ts';
 import { type DebianPackage, release } from '../materials/debian.ts';
 import type { NpmPackage } from '../materials/npm.ts';
+import type { NativeOperator } from '../native-operator.ts';
 
 /** What an image of one architecture is made of. */
 export type Materials = {
@@ -13,6 +14,7 @@ export type Materials = {
   readonly revision: string | undefined;
   readonly node: NpmPackage;
   readonly koffi: NpmPackage;
+  readonly operator: NativeOperator;
   readonly debian: readonly DebianPackage[];
   readonly bundled: readonly BundledPackage[];
 };
@@ -26,6 +28,9 @@ export const debianUrl = ({ name, version, architecture }: DebianPackage): strin
   const qualifiers = { arch: architecture, distro: release };
   return new PackageURL('deb', 'debian', name, version, qualifiers, undefined).toString();
 };
+
+export const zigUrl = ({ zig }: NativeOperator): string =>
+  new PackageURL('pypi', undefined, 'ziglang', zig.version, undefined, undefined).toString();
 
 /** `sha512-BASE64` as hexadecimal digits. */
 export const sha512Of = (integrity: string): string => {

@@ -1,4 +1,4 @@
-import { debianUrl, type Materials, npmUrl, sha512Of } from './materials.ts';
+import { debianUrl, type Materials, npmUrl, sha512Of, zigUrl } from './materials.ts';
 
 /** What this folder does, as a name that others can compare with. */
 const buildType = 'https://adaptlet.io/builds/image/v1';
@@ -29,7 +29,7 @@ export const sbomType = 'https://cyclonedx.org/bom';
 
 /** How it was made and of what, as SLSA's provenance 1: without times, so that equal builds say the same. */
 export const provenance = (materials: Materials, lockDigest: string): unknown => {
-  const { architecture, version, revision, node, koffi, debian } = materials;
+  const { architecture, version, revision, node, koffi, operator, debian } = materials;
   const commit = revision?.replace(/-dirty$/, '');
   return {
     buildDefinition: {
@@ -39,6 +39,8 @@ export const provenance = (materials: Materials, lockDigest: string): unknown =>
       resolvedDependencies: [
         ...(commit === undefined ? [] : [{ name: 'source', digest: { gitCommit: commit } }]),
         { name: 'package-lock.json', digest: { sha256: lockDigest } },
+        ...operator.sources.map((one) => ({ name: one.name, digest: { sha256: one.sha256 } })),
+        { uri: zigUrl(operator), digest: { sha256: operator.zig.sha256 } },
         ...[node, koffi].map(({ name, version: of, integrity }) => ({
           uri: npmUrl(name, of),
           digest: { sha512: sha512Of(integrity) },

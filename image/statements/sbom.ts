@@ -1,7 +1,7 @@
 import { Enums, Models, Serialize, SPDX, Spec } from '@cyclonedx/cyclonedx-library';
-import { debianUrl, type Materials, npmUrl, sha512Of } from './materials.ts';
+import { debianUrl, type Materials, npmUrl, sha512Of, zigUrl } from './materials.ts';
 
-const { ComponentType, HashAlgorithm } = Enums;
+const { ComponentScope, ComponentType, HashAlgorithm } = Enums;
 
 const licences = (text: string): Models.LicenseRepository =>
   new Models.LicenseRepository([
@@ -16,9 +16,11 @@ type Part = {
   /** SPDX; left out where a file in the image says it in its own words. */
   readonly licence?: string;
   readonly cpe?: string;
+  /** Whether it is in the image no more than what it made. */
+  readonly isTool?: true;
 };
 
-const library = ({ name, version, purl, hash, licence, cpe }: Part): Models.Component =>
+const library = ({ name, version, purl, hash, licence, cpe, isTool }: Part): Models.Component =>
   new Models.Component(ComponentType.Library, name, {
     bomRef: purl,
     version,
@@ -26,9 +28,10 @@ const library = ({ name, version, purl, hash, licence, cpe }: Part): Models.Comp
     hashes: new Models.HashDictionary([hash]),
     ...(licence === undefined ? {} : { licenses: licences(licence) }),
     ...(cpe === undefined ? {} : { cpe }),
+    ...(isTool === undefined ? {} : { scope: ComponentScope.Excluded }),
   });
 
-const parts = ({ node, koffi, debian, bundled }: Materials): readonly Part[] => [
+const parts = ({ version: own, node, koffi, operator, debian, bundled }: Materials): readonly Part[] => [
   {
     name: 'node',
     version: node.version,
@@ -44,6 +47,21 @@ const parts = ({ node, koffi, debian, bundled }: Materials): readonly Part[] => 
     purl: npmUrl(koffi.name, koffi.version),
     hash: [HashAlgorithm['SHA-512'], sha512Of(koffi.integrity)],
     licence: 'MIT',
+  },
+  {
+    name: 'adaptlet-lora',
+    version: own,
+    purl: `pkg:generic/adaptlet-lora@${own}`,
+    hash: [HashAlgorithm['SHA-256'], operator.sha256],
+    licence: 'Apache-2.0',
+  },
+  {
+    name: 'ziglang',
+    version: operator.zig.version,
+    purl: zigUrl(operator),
+    hash: [HashAlgorithm['SHA-256'], operator.zig.sha256],
+    licence: 'MIT',
+    isTool: true,
   },
   ...bundled.map(
     ({ name, version, licence, integrity }): Part => ({

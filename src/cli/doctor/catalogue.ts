@@ -38,6 +38,7 @@ export const nodeFindings = {
   'node-token': 'The token for the operator can be read, and is neither over nor for somebody else.',
   'node-clock': 'The clock of this node agrees with the one of the operator.',
   'node-provider': 'The libraries of ONNX Runtime and of its providers can be loaded.',
+  'node-lora': 'The native operator of adapters is there and can be used.',
 } as const;
 
 export type FindingId = keyof typeof clusterFindings | keyof typeof nodeFindings;

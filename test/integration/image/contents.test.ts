@@ -3,8 +3,9 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type ArchitectureName, architectureNames } from '../../../image/architecture.ts';
+import { type ArchitectureName, architectureNames, architectures } from '../../../image/architecture.ts';
 import { type MadeImage, makeImage } from '../../../image/made-image.ts';
+import { operatorPath } from '../../../native/build-operator.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 
 type Found = {
@@ -75,10 +76,13 @@ describe.each(architectureNames)('the files of the image for %s', (architecture)
     expect(development.filter((name) => contained.has(name)).toSorted()).toEqual(['node', 'tar-stream']);
   });
 
-  it('are native for this architecture alone, with one ONNX Runtime and one koffi', () => {
+  it('are native for this architecture alone, with one ONNX Runtime, one koffi and one operator', () => {
     const native = files.filter(({ machine }) => machine !== undefined);
     expect(new Set(native.map(({ machine }) => machine))).toEqual(new Set([machines[architecture]]));
     expect(named(/libonnxruntime|\.node$|\.dll$|\.dylib$|musl/)).toHaveLength(2);
+    expect(named(/lora.*\.so/)).toEqual([
+      `usr/lib/adaptlet/${operatorPath(architectures[architecture].npm)}`,
+    ]);
   });
 
   it('belong to root, are of no time, and are nothing that gives rights or that others may write', () => {

@@ -41,13 +41,21 @@ describe('a build of the image', () => {
   it('gives the same layers in another folder, with nothing kept of an earlier build but what was downloaded', async () => {
     const copy = join(folder, 'copy');
     await mkdir(copy);
-    for (const name of ['src', 'image', 'package.json', 'package-lock.json', 'tsconfig.json', 'LICENSE'])
+    for (const name of [
+      'src',
+      'image',
+      'native',
+      'package.json',
+      'package-lock.json',
+      'tsconfig.json',
+      'LICENSE',
+    ])
       await cp(join(root, name), join(copy, name), { recursive: true });
     // As npm ci would make it.
     await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
     const cache = join(folder, 'cache');
     await mkdir(join(cache, 'adaptlet/materials'), { recursive: true });
-    for (const kind of ['npm', 'debian'])
+    for (const kind of ['npm', 'debian', 'pypi'])
       await symlink(cacheFolder(kind), join(cache, 'adaptlet/materials', kind));
     const { code, stderr } = await runProgram(
       process.execPath,

@@ -40,6 +40,7 @@ const healthy: NodeFacts = {
   token: file(jwt({ exp: now / 1000 + 3000, aud: ['adaptlet'] })),
   wantedProviders: ['CPUExecutionProvider'],
   providers: { value: ['CPUExecutionProvider'] },
+  lora: { wish: 'auto', found: { value: { path: '/lib.so', instructionSet: 'avx2' } } },
 };
 
 type Fault = readonly [string, Partial<NodeFacts>, FindingId, Level, RegExp];
@@ -219,6 +220,20 @@ const faults: readonly Fault[] = [
     'warning',
     /CUDAExecutionProvider was asked for, CPUExecutionProvider runs/,
   ],
+  [
+    'no native operator',
+    { lora: { wish: 'auto', found: { value: undefined } } },
+    'node-lora',
+    'warning',
+    /is not there, adapters take the portable way/,
+  ],
+  [
+    'a native operator of another version',
+    { lora: { wish: '/lib.so', found: broken('the native operator /lib.so cannot be used') } },
+    'node-lora',
+    'warning',
+    /\/lib\.so cannot be used/,
+  ],
 ];
 
 describe('the doctor of a node', () => {
@@ -247,6 +262,13 @@ describe('the doctor of a node', () => {
       level: 'ok',
       message: 'oci://registry.example/m: Loading',
     });
+  });
+
+  it('says which instruction set the native operator uses, and takes no offence where it is off', () => {
+    const said = (lora: NodeFacts['lora']) =>
+      checkNode({ ...healthy, lora }).find(({ id }) => id === 'node-lora');
+    expect(said(healthy.lora)).toMatchObject({ level: 'ok', message: '/lib.so uses avx2' });
+    expect(said({ wish: 'off', found: { value: undefined } })).toMatchObject({ level: 'ok' });
   });
 
   it('asks nothing of a node that follows no operator', () => {

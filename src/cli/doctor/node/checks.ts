@@ -209,6 +209,29 @@ const provider = ({ providers, wantedProviders, status }: NodeFacts): readonly F
   return [ok(id, `${providers.value.join(', ')}${used === undefined ? '' : `; ${used} runs`}`)];
 };
 
+const lora = ({ lora: { wish, found } }: NodeFacts): readonly Finding[] => {
+  const id = 'node-lora';
+  const portable = 'adapters take the portable way: float32 in memory, one adapter a step';
+  if (wish === 'off') return [ok(id, `off: ${portable}`)];
+  if ('error' in found)
+    return [
+      warning(
+        id,
+        found.error.what,
+        '--lora-operator auto takes the one of the image or of make native; in a checkout: make native builds it again',
+      ),
+    ];
+  if (found.value === undefined)
+    return [
+      warning(
+        id,
+        `the native operator is not there, ${portable}`,
+        'make native builds it where a C compiler is, and images have it; --lora-operator PATH names one, off asks for none',
+      ),
+    ];
+  return [ok(id, `${found.value.path} uses ${found.value.instructionSet}`)];
+};
+
 const checks: Readonly<Record<keyof typeof nodeFindings, (facts: NodeFacts) => readonly Finding[]>> = {
   'node-runtime': runtime,
   'node-problems': own,
@@ -221,6 +244,7 @@ const checks: Readonly<Record<keyof typeof nodeFindings, (facts: NodeFacts) => r
   'node-token': token,
   'node-clock': clock,
   'node-provider': provider,
+  'node-lora': lora,
 };
 
 /** What there is to say of a node. */

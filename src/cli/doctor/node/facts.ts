@@ -1,4 +1,5 @@
 import type { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
+import type { Operator } from '../../../runtime/engine/ort/operator.ts';
 import type { Asked } from '../finding.ts';
 import type { Handshake } from '../handshake.ts';
 
@@ -40,6 +41,12 @@ export type NodeFacts = {
   readonly token: NamedFile | undefined;
   /** As the settings ask for them. */
   readonly wantedProviders: readonly string[];
+  /** The native operator of adapters; `found` is undefined where none was built. */
+  readonly lora: {
+    /** As the settings ask for it: auto, off, or a path. */
+    readonly wish: string;
+    readonly found: Asked<Pick<Operator, 'path' | 'instructionSet'> | undefined>;
+  };
   /** What the library has, when it can be loaded. */
   readonly providers: Asked<readonly string[]>;
 };

@@ -19,7 +19,13 @@ afterEach(async () => {
 /** Without a library: nothing native is loaded into the process of the tests. */
 const gather = (model?: string, modelFile?: string) =>
   gatherNode(
-    { dataDir, ...(model === undefined ? {} : { model }), modelFile, onnxRuntimeLibrary: '/nowhere/lib.so' },
+    {
+      dataDir,
+      ...(model === undefined ? {} : { model }),
+      modelFile,
+      onnxRuntimeLibrary: '/nowhere/lib.so',
+      loraOperator: '/nowhere/lora.so',
+    },
     Date.now,
   );
 
@@ -40,6 +46,13 @@ describe('what is known of a node', () => {
     });
     expect((await gather(model, 'onnx/model_q4.onnx')).model).toMatchObject({
       missing: { value: ['tokenizer.json'] },
+    });
+  });
+
+  it('says why a native operator cannot be used', async () => {
+    expect((await gather()).lora).toMatchObject({
+      wish: '/nowhere/lora.so',
+      found: { error: { what: expect.stringContaining('/nowhere/lora.so cannot be used') } },
     });
   });
 

@@ -29,6 +29,7 @@ export const nodeSettingsSchema = settingsSchema
     operatorToken: true,
     executionProviders: true,
     onnxRuntimeLibrary: true,
+    loraOperator: true,
   })
   .partial();
 type NodeSettings = z.output<typeof nodeSettingsSchema>;
@@ -137,6 +138,17 @@ const builtInProviders = async (library: string | undefined): Promise<readonly s
   return all();
 };
 
+/** Loads the operator into this process, too. */
+const loraAt = async (wish: string): Promise<NodeFacts['lora']> => ({
+  wish,
+  found: await ask(async () => {
+    const { findOperator } = await import('../../../runtime/engine/ort/operator.ts');
+    return findOperator(wish, (message) => {
+      throw new AdaptletError('CONFIG_INVALID', message);
+    });
+  }, 'the native operator'),
+});
+
 /** Reads everything that the checks look at. Never throws for what may not be read or does not answer. */
 export const gatherNode = async (settings: NodeSettings, now: () => number): Promise<NodeFacts> => {
   const { dataDir, adminListen, model, operator, operatorCa, operatorToken } = settings;
@@ -161,6 +173,7 @@ export const gatherNode = async (settings: NodeSettings, now: () => number): Pro
     token: await fileAt(operatorToken),
     wantedProviders: settings.executionProviders ?? [],
     providers: await ask(() => builtInProviders(settings.onnxRuntimeLibrary), 'ONNX Runtime'),
+    lora: await loraAt(settings.loraOperator ?? 'auto'),
     now: now(),
   };
 };

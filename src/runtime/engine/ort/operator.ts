@@ -19,11 +19,12 @@ const wantedVersion = 1;
 /** A library that was unloaded would leave ONNX Runtime with addresses of nothing. */
 const loaded = new Map<string, LibraryHandle>();
 
-/** Where `make native` puts it for this machine. */
+/** Where `make native` puts it; images have it below the bundle, by the same path (image/bundle). */
+const built = new URL('../../../../native/build/', import.meta.url);
+
+/** The one that was built for this machine, if it was. */
 export const builtOperator = (): string =>
-  fileURLToPath(
-    new URL(`../../../../native/build/${platform()}-${arch()}/libadaptlet-lora.so`, import.meta.url),
-  );
+  fileURLToPath(new URL(`${platform()}-${arch()}/libadaptlet-lora.so`, built));
 
 const load = (path: string): Operator => {
   const library = loaded.get(path) ?? koffi.load(path);

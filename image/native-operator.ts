@@ -1,0 +1,55 @@
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buildOperator, type Compiler, operatorFile, operatorSources } from '../native/build-operator.ts';
+import type { Architecture } from './architecture.ts';
+import { cachedFolder, cacheFolder, sha256 } from './materials/cache.ts';
+import { type Zig, zig } from './materials/zig.ts';
+
+/** The oldest C library that has all of it; the image has a newer one. */
+const glibc = '2.28';
+
+/** The native operator for one architecture, with what it is made of. */
+export type NativeOperator = {
+  readonly file: string;
+  /** Hexadecimal, as those of the sources. */
+  readonly sha256: string;
+  readonly sources: readonly { readonly name: string; readonly sha256: string }[];
+  readonly zig: Zig;
+};
+
+/** Zig's compiler, for any architecture on any machine. `cache`: a folder for what it keeps. */
+export const zigCompiler = ({ npm, triplet }: Architecture, { program }: Zig, cache: string): Compiler => ({
+  command: [program, 'cc', '-target', `${triplet}.${glibc}`],
+  architecture: npm,
+  level: (level) => `-mcpu=x86_64_v${level}`,
+  environment: { ZIG_GLOBAL_CACHE_DIR: cache, ZIG_LOCAL_CACHE_DIR: cache },
+});
+
+const sourcesOf = async (): Promise<NativeOperator['sources']> => {
+  const names = (await readdir(operatorSources)).filter((name) => /\.[ch]$/.test(name) && name !== 'check.c');
+  return Promise.all(
+    [...names, 'build-operator.ts'].toSorted().map(async (name) => ({
+      name: `native/${name}`,
+      sha256: sha256(await readFile(join(operatorSources, name))),
+    })),
+  );
+};
+
+/**
+ * Compiles it, once for equal sources and compilers. Equal ones give equal bytes.
+ * @throws no Zig; what the compiler says
+ */
+export const nativeOperator = async (architecture: Architecture): Promise<NativeOperator> => {
+  const [compiler, sources] = await Promise.all([zig(), sourcesOf()]);
+  const key = sha256(JSON.stringify([sources, compiler.sha256, architecture.triplet, glibc])).slice(0, 32);
+  const folder = await cachedFolder(join(cacheFolder('native'), key), async (draft) => {
+    const kept = join(draft, 'kept');
+    await buildOperator({
+      compiler: zigCompiler(architecture, compiler, kept),
+      out: join(draft, operatorFile),
+    });
+    await rm(kept, { recursive: true });
+  });
+  const file = join(folder, operatorFile);
+  return { file, sha256: sha256(await readFile(file)), sources, zig: compiler };
+};
