@@ -17,7 +17,7 @@ export type NativeOperator = {
   readonly zig: Zig;
 };
 
-/** Zig's compiler, for any architecture on any machine. `cache`: a folder for what it keeps. */
+/** Zig's compiler for any architecture, on any machine. `cache`: a folder for what it keeps. */
 export const zigCompiler = ({ npm, triplet }: Architecture, { program }: Zig, cache: string): Compiler => ({
   command: [program, 'cc', '-target', `${triplet}.${glibc}`],
   architecture: npm,

@@ -5,7 +5,9 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeImage } from '../../image/made-image.ts';
 import { cachedFolder, sha256 } from '../../image/materials/cache.ts';
+import { applicationFolder } from '../../image/rootfs/runtimes.ts';
 import { writeRootfs } from '../../image/rootfs/write-rootfs.ts';
+import { operatorPath } from '../../native/build-operator.ts';
 import { emulatedNode } from '../support/emulated.ts';
 import { cacheFolder } from '../tools/cache.ts';
 
@@ -37,11 +39,17 @@ const copyFiles = async (root: string, folder: string): Promise<void> => {
   }
 };
 
+export type Arm64Copy = {
+  readonly folder: string;
+  /** Of the image. */
+  readonly rootfs: string;
+};
+
 /**
  * A copy of the working tree in the user's cache, in which `node` is that of the image for arm64, run by QEMU, with the
- * libraries of the image. The packages and the libraries are fetched once.
+ * libraries of the image, the native operator among them. The packages and the libraries are fetched once.
  */
-export const arm64Copy = async (root: string, say: (line: string) => void): Promise<string> => {
+export const arm64Copy = async (root: string, say: (line: string) => void): Promise<Arm64Copy> => {
   say('Node and libraries of the image for arm64, QEMU of Debian');
   const { layers } = await makeImage('arm64');
   const key = sha256(layers.map(({ diffId }) => diffId).join(' ')).slice(0, 16);
@@ -53,9 +61,12 @@ export const arm64Copy = async (root: string, say: (line: string) => void): Prom
   if (!existsSync(folder)) say('packages of npm for arm64 (about two minutes, once)');
   await cachedFolder(folder, (draft) => installPackages(root, draft));
   await copyFiles(root, folder);
+  const operator = operatorPath('arm64');
+  await mkdir(dirname(join(folder, operator)), { recursive: true });
+  await copyFile(join(rootfs, applicationFolder, operator), join(folder, operator));
   const { command } = await emulatedNode(rootfs, join(folder, 'node_modules/.bin'));
   const node = join(folder, 'node_modules/.bin/node');
   await writeFile(node, `#!/bin/sh\nexec ${command.map((part) => `'${part}'`).join(' ')} "$@"\n`);
   await chmod(node, 0o755);
-  return folder;
+  return { folder, rootfs };
 };

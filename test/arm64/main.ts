@@ -1,11 +1,13 @@
 /**
- * `make arm64`: the suites of unit and conformance on Node, ONNX Runtime and koffi for arm64, by QEMU on an x64 machine.
+ * `make arm64`: the kernels of the native operator, then the suites of unit and conformance on Node, ONNX Runtime and koffi for arm64, by QEMU on an x64 machine.
  * `node test/arm64/main.ts [SUITE…]`, or `-- COMMAND…` to run a command of the copy in place of the suites.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { root } from '../../image/source.ts';
+import { wantedCases } from '../../native/check-kernels.ts';
+import { checkArm64Kernels } from './check-kernels.ts';
 import { arm64Copy } from './copy.ts';
 
 /** Emulated code is 20 to 40 times as slow: what a test waits for may take that much longer. */
@@ -17,7 +19,8 @@ const command = given[0] === '--' ? given.slice(1) : undefined;
 
 if (process.arch !== 'x64')
   throw new Error(`this machine is ${process.arch}: on arm64, run make test itself`);
-const copy = await arm64Copy(root, say);
+const { folder: copy, rootfs } = await arm64Copy(root, say);
+say(`kernels of the native operator: ${await checkArm64Kernels(rootfs, wantedCases())}`);
 const suites = given.length > 0 ? given : ['unit', 'conformance'];
 // Its usual reporter says what failed as soon as a file ends.
 const [program = 'node', ...args] = command ?? [

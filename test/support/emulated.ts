@@ -8,17 +8,22 @@ export type EmulatedNode = {
   readonly command: readonly [string, ...string[]];
 };
 
+/** QEMU from Debian's package, which is not installed. */
+export const emulator = async (): Promise<string> => {
+  const [qemu] = await debianPackages(['qemu-user'], 'amd64');
+  return join(qemu?.files ?? '', 'usr/bin/qemu-aarch64');
+};
+
 /**
- * QEMU from Debian's package, which is not installed: the system is not told about it, so Node has to start its own kind
+ * QEMU is not installed: the system is not told about it, so Node has to start its own kind
  * through a script. Libraries come from `rootfs`, all other files from this machine.
  */
 export const emulatedNode = async (rootfs: string, folder: string): Promise<EmulatedNode> => {
-  const [qemu] = await debianPackages(['qemu-user'], 'amd64');
-  const emulator = join(qemu?.files ?? '', 'usr/bin/qemu-aarch64');
+  const qemu = await emulator();
   const [script, preload] = [join(folder, 'node-arm64'), join(folder, 'node-arm64.mjs')];
   await writeFile(
     script,
-    `#!/bin/sh\nexec '${emulator}' -L '${rootfs}' '${rootfs}/usr/bin/node' --import '${preload}' "$@"\n`,
+    `#!/bin/sh\nexec '${qemu}' -L '${rootfs}' '${rootfs}/usr/bin/node' --import '${preload}' "$@"\n`,
   );
   await chmod(script, 0o755);
   await writeFile(preload, `process.execPath = ${JSON.stringify(script)};\n`);
