@@ -26,11 +26,11 @@ export const operatorFile = 'libadaptlet-lora.so';
 export const operatorPath = (architecture: OperatorArchitecture): string =>
   `native/build/linux-${architecture}/${operatorFile}`;
 
-/** Sums in the order in which they are written, products and sums fused where the processor can. */
+/** Sums in the order in which they are written, and fused with products where kernels.c says so. */
 const common = [
   '-O2',
   '-std=gnu17',
-  '-ffp-contract=fast',
+  '-ffp-contract=off',
   // Weights come as bytes, and are read as what they are.
   '-fno-strict-aliasing',
   '-fPIC',

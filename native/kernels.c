@@ -101,6 +101,30 @@ INLINE v16 loadEnd(const void *from, size_t at, size_t count, int type) {
   return load(room, 0, type);
 }
 
+/*
+ * a * b + c with one rounding, but for the plain level. Said of each such sum: a compiler that may fuse on its own does so in some
+ * places and not in others (Clang and GCC within a basic block alone), and a token would depend on its tile.
+ */
+INLINE v16 fused(v16 a, v16 b, v16 c) {
+#if defined(LEVEL_AVX512)
+  return (v16)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(LEVEL_AVX2)
+  union { v16 all; __m256 half[2]; } x = {a}, y = {b}, z = {c};
+  for (int i = 0; i < 2; i++) z.half[i] = _mm256_fmadd_ps(x.half[i], y.half[i], z.half[i]);
+  return z.all;
+#elif defined(LEVEL_NEON)
+  union { v16 all; float32x4_t quarter[4]; } x = {a}, y = {b}, z = {c};
+  for (int i = 0; i < 4; i++) z.quarter[i] = vfmaq_f32(z.quarter[i], x.quarter[i], y.quarter[i]);
+  return z.all;
+#else
+  return a * b + c;
+#endif
+}
+
+INLINE v16 everywhere(float value) {
+  return value * (v16){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+}
+
 INLINE float sum(v16 value) {
   v8 eight = __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7) +
              __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -126,7 +150,7 @@ INLINE void downTile(const Down *d, size_t t0, size_t j0, size_t tokens, size_t 
       const float *x = d->x + (t0 + t) * d->in;
       const v16 value = k < whole ? loadFloat(x + k) : loadEnd(x, k, left, float32);
 #pragma GCC unroll 8
-      for (size_t j = 0; j < ranks; j++) sums[t][j] += value * a[j];
+      for (size_t j = 0; j < ranks; j++) sums[t][j] = fused(value, a[j], sums[t][j]);
     }
   }
   for (size_t t = 0; t < tokens; t++)
@@ -178,10 +202,10 @@ INLINE void upTile(const Up *u, size_t t0, size_t n, size_t count, size_t j0, si
     float *y = u->y + (t0 + t) * u->stride + (n - u->shift);
     v16 sum = {0};
 #pragma GCC unroll 8
-    for (size_t j = 0; j < ranks; j++) sum += low[j] * b[j];
-    if (type == int8) sum *= scales;
+    for (size_t j = 0; j < ranks; j++) sum = fused(everywhere(low[j]), b[j], sum);
     v16 value = count == 16 ? loadFloat(y) : loadEnd(y, 0, count, float32);
-    value += sum;
+    if (type == int8) value = fused(sum, scales, value);
+    else value += sum;
     memcpy(y, &value, count * sizeof *y);
   }
 }

@@ -16,7 +16,7 @@ type Part = {
   /** SPDX; left out where a file in the image says it in its own words. */
   readonly licence?: string;
   readonly cpe?: string;
-  /** Whether it is in the image no more than what it made. */
+  /** It made something of the image, and is not in there. */
   readonly isTool?: true;
 };
 
@@ -91,7 +91,8 @@ export const sbom = (materials: Materials): string => {
     licenses: licences('Apache-2.0'),
   });
   const components = parts(materials).map(library);
-  for (const { bomRef } of components) image.dependencies.add(bomRef);
+  for (const { bomRef, scope } of components)
+    if (scope !== ComponentScope.Excluded) image.dependencies.add(bomRef);
   const system = new Models.Component(ComponentType.OperatingSystem, 'debian', {
     bomRef: 'debian',
     version: debian.find(({ name }) => name === 'base-files')?.version ?? '',
