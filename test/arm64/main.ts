@@ -5,9 +5,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { architectures } from '../../image/architecture.ts';
 import { root } from '../../image/source.ts';
 import { wantedCases } from '../../native/check-kernels.ts';
-import { checkArm64Kernels } from './check-kernels.ts';
+import { emulator } from '../support/emulated.ts';
+import { checkImageKernels } from '../support/image-kernels.ts';
 import { arm64Copy } from './copy.ts';
 
 /** Emulated code is 20 to 40 times as slow: what a test waits for may take that much longer. */
@@ -20,7 +22,9 @@ const command = given[0] === '--' ? given.slice(1) : undefined;
 if (process.arch !== 'x64')
   throw new Error(`this machine is ${process.arch}: on arm64, run make test itself`);
 const { folder: copy, rootfs } = await arm64Copy(root, say);
-say(`kernels of the native operator: ${await checkArm64Kernels(rootfs, wantedCases())}`);
+say(
+  `kernels of the native operator: ${await checkImageKernels(architectures.arm64, wantedCases(), [await emulator(), '-L', rootfs])}`,
+);
 const suites = given.length > 0 ? given : ['unit', 'conformance'];
 // Its usual reporter says what failed as soon as a file ends.
 const [program = 'node', ...args] = command ?? [

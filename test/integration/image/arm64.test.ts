@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { architectures } from '../../../image/architecture.ts';
+import { wantedCases } from '../../../native/check-kernels.ts';
 import { NodeClient } from '../../support/client.ts';
-import { emulatedNode } from '../../support/emulated.ts';
+import { emulatedNode, emulator } from '../../support/emulated.ts';
+import { checkImageKernels } from '../../support/image-kernels.ts';
 import { TestNode, tiny, yaml } from '../../support/node.ts';
 import { unpackedImage } from '../../support/unpacked-image.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -35,13 +38,14 @@ const manifests = yaml.adapter('upper', 'upper') + yaml.adapter('reverse', 'reve
 
 describe.skipIf(process.arch !== 'x64')(`the image for arm64, by QEMU${reason}`, () => {
   let folder: string;
+  let rootfs: string;
   let child: ChildProcess;
   let client: NodeClient;
   const log: string[] = [];
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'adaptlet-arm64-'));
-    const { rootfs } = await unpackedImage('arm64', folder);
+    ({ rootfs } = await unpackedImage('arm64', folder));
     const { command } = await emulatedNode(rootfs, folder);
     await mkdir(join(folder, 'manifests'));
     await writeFile(join(folder, 'manifests/adapters.yaml'), manifests);
@@ -90,6 +94,16 @@ describe.skipIf(process.arch !== 'x64')(`the image for arm64, by QEMU${reason}`,
       } finally {
         await own.dispose();
       }
+    },
+    patienceMs,
+  );
+
+  it(
+    'has kernels of adapters that give what float64 gives, with NEON and without',
+    async () => {
+      const runner = [await emulator(), '-L', rootfs];
+      const said = await checkImageKernels(architectures.arm64, { ...wantedCases(), cases: 100 }, runner);
+      expect(said).toMatch(/^100 random shapes from seed .* at neon plain$/);
     },
     patienceMs,
   );

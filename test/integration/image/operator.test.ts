@@ -1,8 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { architectureNames, architectures } from '../../../image/architecture.ts';
+import { architectureNames, architectures, ownArchitecture } from '../../../image/architecture.ts';
 import { nativeOperator } from '../../../image/native-operator.ts';
+import { wantedCases } from '../../../native/check-kernels.ts';
 import { ownCompiler } from '../../../native/own-compiler.ts';
+import { checkImageKernels } from '../../support/image-kernels.ts';
 
 const hasReadelf = spawnSync('readelf', ['--version']).status === 0 && !('lacks' in (await ownCompiler()));
 
@@ -38,3 +40,11 @@ describe.skipIf(!hasReadelf).each(architectureNames)(
     });
   },
 );
+
+describe('the kernels of the image', () => {
+  it('give what float64 gives, and the same bits in every tile, compiled by Zig for this machine', async () => {
+    const own = ownArchitecture();
+    if (own === undefined) throw new Error(`no image is made for ${process.arch}`);
+    expect(await checkImageKernels(own, wantedCases())).toMatch(/random shapes from seed .* plain$/);
+  }, 300_000);
+});

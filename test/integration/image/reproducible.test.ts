@@ -65,5 +65,6 @@ describe('a build of the image', () => {
     expect(stderr).toBe('');
     expect(code).toBe(0);
     expect(await layersOf(join(copy, 'out/oci'))).toEqual(await layersOf(first.layout));
-  });
+    // It compiles the native operator, too.
+  }, 300_000);
 });
