@@ -11,6 +11,9 @@ const threads = 2;
 const rounds = roundsOf(3);
 const stepRounds = 40;
 const arms = ['with', 'without'] as const;
+/** Kinds of requests, and `steps`, to measure these only: ADAPTLET_BENCH_PARTS=steps,json,prose. */
+const only = process.env['ADAPTLET_BENCH_PARTS']?.split(',');
+const isAsked = (part: string): boolean => only?.includes(part) ?? true;
 
 /** Tokens after the first one, and how long they took. */
 type Spent = { tokens: number; ms: number };
@@ -47,7 +50,7 @@ export const speculate = async (): Promise<Report> => {
   }
   const ratios: Record<string, number> = {};
   const results: Record<string, ReturnType<typeof variant>> = {};
-  for (const count of [1, 2]) {
+  for (const count of isAsked('steps') ? [1, 2] : []) {
     const times = await timeSteps(model.modelDir, { threads: count, rounds: stepRounds });
     const one = quantile(times.get(1) ?? [], 0.5);
     for (const size of stepSizes) {
@@ -63,7 +66,7 @@ export const speculate = async (): Promise<Report> => {
     threads,
     speculation: true,
   });
-  const kinds = workloads(model);
+  const kinds = workloads(model).filter(({ name }) => isAsked(name));
   for (const adapter of new Set(kinds.flatMap((kind) => kind.adapter ?? []))) {
     const file = join(folder.path, `${adapter}.bin`);
     await compileFor(engine.info(), join(model.adapters, adapter), file);
