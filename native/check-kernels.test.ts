@@ -22,13 +22,13 @@ describe('the kernels of the native operator (need a C compiler)', () => {
 describe('the compiler of this machine', () => {
   it('is told where there is none, or none that can build it', async () => {
     const here = { arch: 'x64', platform: 'linux' };
-    expect(await ownCompiler({ CC: '/nowhere/cc' }, here)).toEqual({
+    expect(await ownCompiler('/nowhere/cc', here)).toEqual({
       lacks: 'there is no C compiler /nowhere/cc',
     });
-    expect(await ownCompiler({ CC: 'false' }, here)).toEqual({
+    expect(await ownCompiler('false', here)).toEqual({
       lacks: expect.stringContaining('false cannot build it: GCC 12') as string,
     });
-    expect(await ownCompiler({}, { arch: 'riscv64', platform: 'linux' })).toEqual({
+    expect(await ownCompiler('cc', { arch: 'riscv64', platform: 'linux' })).toEqual({
       lacks: 'it is not made for linux-riscv64',
     });
   });

@@ -41,8 +41,11 @@ export const checkKernels = async (options: {
   try {
     const out = join(folder, 'check');
     await buildOperator({ compiler, out, flags: [...builds[build], ...flags], main: 'check.c' });
-    const [program = out, ...args] = [...runner, out, String(wanted.seed), String(wanted.cases)];
-    const { stdout } = await run(program, args);
+    const numbers = [String(wanted.seed), String(wanted.cases)];
+    const [emulator, ...its] = runner;
+    const { stdout } = await (emulator === undefined
+      ? run(out, numbers)
+      : run(emulator, [...its, out, ...numbers]));
     return stdout.trim();
   } catch (error) {
     const said = error instanceof Error && 'stdout' in error ? String(error.stdout).trim() : '';

@@ -23,8 +23,8 @@ export type OwnCompiler = { readonly compiler: Compiler; readonly name: string }
 
 /** What CC names, or cc. */
 export const ownCompiler = async (
-  { CC: named = 'cc' } = process.env as { readonly CC?: string },
-  { arch, platform } = process as { readonly arch: string; readonly platform: string },
+  named = process.env['CC'] ?? 'cc',
+  { arch, platform }: { readonly arch: string; readonly platform: string } = process,
 ): Promise<OwnCompiler> => {
   if (platform !== 'linux' || !isOperatorArchitecture(arch))
     return { lacks: `it is not made for ${platform}-${arch}` };
