@@ -206,7 +206,9 @@ INLINE void upTile(const Up *u, size_t t0, size_t n, size_t count, size_t j0, si
     v16 value = count == 16 ? loadFloat(y) : loadEnd(y, 0, count, float32);
     if (type == int8) value = fused(sum, scales, value);
     else value += sum;
-    memcpy(y, &value, count * sizeof *y);
+    /* Of a known length it is a store, and no call. */
+    if (count == 16) memcpy(y, &value, sizeof value);
+    else memcpy(y, &value, count * sizeof *y);
   }
 }
 

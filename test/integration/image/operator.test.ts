@@ -18,7 +18,7 @@ describe.skipIf(!hasReadelf).each(architectureNames)(
       text = execFileSync('readelf', ['--wide', '--file-header', '--dynamic', '--dyn-syms', file], {
         encoding: 'utf8',
       });
-    }, 300_000);
+    }, 600_000);
 
     it('is a library of this architecture that has what the runtime and ONNX Runtime look for, and no more', () => {
       expect(all(/Machine: +(.*)/g)).toEqual([
@@ -46,5 +46,5 @@ describe('the kernels of the image', () => {
     const own = ownArchitecture();
     if (own === undefined) throw new Error(`no image is made for ${process.arch}`);
     expect(await checkImageKernels(own, wantedCases())).toMatch(/random shapes from seed .* plain$/);
-  }, 300_000);
+  }, 600_000);
 });
