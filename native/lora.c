@@ -37,6 +37,7 @@ typedef struct { int64_t site, y, columns, column, first, width; } Block;
 enum { maxSites = 16, maxBlocks = 32 };
 typedef struct {
   Api api;
+  int references; /* the library has shapeAt */
   const Halves *halves;
   size_t sites, blocks, ys;
   int64_t columns[maxBlocks]; /* of each y */
@@ -48,7 +49,7 @@ typedef struct {
 /* Tokens that one task computes, and ranks, and columns. */
 enum { taskTokens = 32, taskRanks = 16, taskColumns = 512 };
 /* Products below which handing tasks to threads costs more than it saves. */
-enum { worthwhile = 1 << 18 };
+enum { worthwhile = 1 << 16 };
 
 /* Tokens next to each other with one adapter. */
 typedef struct {
@@ -64,7 +65,6 @@ typedef struct {
   float *low;
   size_t in, runs;
   const Run *run;
-  size_t downTasks, upTasks;
 } Step;
 
 #define TRY(call)                          \
@@ -136,31 +136,52 @@ static void up(const Step *s, const Run *run, const Block *block, size_t first) 
   s->kernel->halves->up(&u);
 }
 
-/* The task of this number: tasks are counted run by run, linear by linear, block by block. */
+/* All of one run, whose low-rank values stay in the cache of one processor. */
+static void runTask(void *data, size_t number) {
+  const Step *s = data;
+  const Kernel *k = s->kernel;
+  const Run *run = &s->run[number];
+  for (size_t site = 0; site < k->sites; site++) {
+    const size_t rank = pairOf(s, run, site)->rank;
+    for (size_t first = 0; first < rank; first += taskRanks) down(s, run, site, first);
+  }
+  for (const Block *block = k->block; block < k->block + k->blocks; block++) {
+    if (pairOf(s, run, block->site)->rank == 0) continue;
+    for (size_t first = 0; first < (size_t)block->width; first += taskColumns) up(s, run, block, first);
+  }
+}
+
+/* Of a single run, the task of this number: linear by linear, then block by block. */
 static void downTask(void *data, size_t task) {
   const Step *s = data;
-  for (const Run *run = s->run; run < s->run + s->runs; run++)
-    for (size_t site = 0; site < s->kernel->sites; site++) {
-      const size_t own = pieces(pairOf(s, run, site)->rank, taskRanks);
-      if (task < own) { down(s, run, site, task * taskRanks); return; }
-      task -= own;
-    }
+  for (size_t site = 0; site < s->kernel->sites; site++) {
+    const size_t own = pieces(pairOf(s, s->run, site)->rank, taskRanks);
+    if (task < own) return down(s, s->run, site, task * taskRanks);
+    task -= own;
+  }
 }
 
 static void upTask(void *data, size_t task) {
   const Step *s = data;
   const Kernel *k = s->kernel;
-  for (const Run *run = s->run; run < s->run + s->runs; run++)
-    for (const Block *block = k->block; block < k->block + k->blocks; block++) {
-      if (pairOf(s, run, block->site)->rank == 0) continue;
-      const size_t own = pieces(block->width, taskColumns);
-      if (task < own) { up(s, run, block, task * taskColumns); return; }
-      task -= own;
-    }
+  for (const Block *block = k->block; block < k->block + k->blocks; block++) {
+    if (pairOf(s, s->run, block->site)->rank == 0) continue;
+    const size_t own = pieces(block->width, taskColumns);
+    if (task < own) return up(s, s->run, block, task * taskColumns);
+    task -= own;
+  }
 }
 
 /* One dimension or more: rows, values of each row without the last dimension, and the last one. */
 static Status shapeIn(const Kernel *k, const void *value, int64_t *dims, size_t *count) {
+  if (k->references) {
+    int type;
+    const int64_t *there;
+    TRY(shapeAt(k->api, value, &type, &there, count));
+    if (*count < 1 || *count > 8) return refuse(k, "adaptlet.Lora: a tensor has no dimensions, or more than 8");
+    memcpy(dims, there, *count * sizeof *dims);
+    return NULL;
+  }
   void *info;
   TRY(shapeOf(k->api, value, &info));
   Status status = dimensionCount(k->api, info, count);
@@ -247,27 +268,29 @@ static Status compute(void *kernel, void *context) {
     }
   }
   s.run = runs;
-  for (size_t r = 0; r < s.runs; r++)
-    for (size_t site = 0; site < k->sites; site++) s.downTasks += pieces(pairOf(&s, &runs[r], site)->rank, taskRanks);
-  for (size_t r = 0; r < s.runs; r++)
-    for (size_t b = 0; b < k->blocks; b++)
-      if (pairOf(&s, &runs[r], k->block[b].site)->rank > 0) s.upTasks += pieces(k->block[b].width, taskColumns);
-
   float fewLows[1024];
   Status status = NULL;
   s.low = lows <= 1024 ? fewLows : malloc(lows * sizeof(float));
   if (s.low == NULL) status = createStatus(k->api, fail, "adaptlet.Lora: out of memory");
   else if (products < worthwhile) {
-    for (size_t task = 0; task < s.downTasks; task++) downTask(&s, task);
-    for (size_t task = 0; task < s.upTasks; task++) upTask(&s, task);
+    for (size_t number = 0; number < s.runs; number++) runTask(&s, number);
+  } else if (s.runs > 1) {
+    status = parallelFor(k->api, context, runTask, s.runs, &s);
   } else {
-    status = parallelFor(k->api, context, downTask, s.downTasks, &s);
-    if (status == NULL) status = parallelFor(k->api, context, upTask, s.upTasks, &s);
+    size_t downs = 0, ups = 0;
+    for (size_t site = 0; site < k->sites; site++) downs += pieces(pairOf(&s, runs, site)->rank, taskRanks);
+    for (size_t i = 0; i < k->blocks; i++)
+      if (pairOf(&s, runs, k->block[i].site)->rank > 0) ups += pieces(k->block[i].width, taskColumns);
+    status = parallelFor(k->api, context, downTask, downs, &s);
+    if (status == NULL) status = parallelFor(k->api, context, upTask, ups, &s);
   }
   if (s.low != fewLows) free(s.low);
   if (runs != few) free(runs);
   return status;
 }
+
+/* True once the library was found to be 1.24 or newer. */
+static int references;
 
 /* Reads a list of groups of numbers. */
 static Status readGroups(Api api, const void *info, const char *name, int64_t *into, size_t size, size_t most, size_t *count) {
@@ -284,6 +307,7 @@ static Status createKernel(const struct CustomOp *op, Api api, const void *info,
   Kernel *k = calloc(1, sizeof *k);
   if (k == NULL) return createStatus(api, fail, "adaptlet.Lora: out of memory");
   k->api = api;
+  k->references = references;
   k->halves = *halvesHere();
   Status status = readGroups(api, info, "sites", &k->site[0].site, 3, maxSites, &k->sites);
   if (status == NULL) status = readGroups(api, info, "blocks", &k->block[0].site, 6, maxBlocks, &k->blocks);
@@ -366,7 +390,9 @@ EXPORT const char *AdaptletInstructionSet(void) { return (*halvesHere())->name; 
 /* Adds the operator to the options of a session: RegisterCustomOpsLibrary_V2 calls it. */
 EXPORT Status RegisterCustomOps(void *options, const ApiBase *base) {
   static void *domain; /* of all sessions, until the process ends */
-  const Api api = base->getApi(apiVersion);
+  /* 1.24.0 and the like: what is asked for and not there would be complained of. */
+  references = atoi(strchr(base->getVersion(), '.') + 1) >= apiWithReferences;
+  const Api api = base->getApi(references ? apiWithReferences : apiVersion);
   if (domain == NULL) {
     void *made;
     TRY(createDomain(api, domainName, &made));

@@ -9,7 +9,8 @@
 typedef const void *Status; /* NULL: all is well */
 typedef const void *const *Api;
 
-enum { apiVersion = 22, fail = 1, invalidArgument = 2 };
+/* The least that has all but the functions since 1.24, and the one that has those. */
+enum { apiVersion = 22, apiWithReferences = 24, fail = 1, invalidArgument = 2 };
 enum { typeFloat = 1, typeInt64 = 7 };
 enum { required = 0, variadic = 2 };
 
@@ -29,8 +30,13 @@ enum { required = 0, variadic = 2 };
 #define releaseShape(api, info) ORT(api, 99, void (*)(void *))(info)
 #define integersOf(api, info, name, out, count) \
   ORT(api, 163, Status (*)(const void *, const char *, int64_t *, size_t *))(info, name, out, count)
+/* Each task by itself, to whichever thread is free. */
 #define parallelFor(api, context, fn, total, data) \
-  ORT(api, 274, Status (*)(const void *, void (*)(void *, size_t), size_t, size_t, void *))(context, fn, total, 0, data)
+  ORT(api, 274, Status (*)(const void *, void (*)(void *, size_t), size_t, size_t, void *))(context, fn, total, total, data)
+
+/* Since 1.24: the shape where it is, without a copy. */
+#define shapeAt(api, value, type, dims, count) \
+  ORT(api, 414, Status (*)(const void *, int *, const int64_t **, size_t *))(value, type, dims, count)
 
 typedef struct {
   Api (*getApi)(uint32_t version);
