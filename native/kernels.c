@@ -36,55 +36,154 @@ static inline float floatOfHalf(uint16_t half) {
 }
 #endif
 
-INLINE v16 loadFloat(const float *from) {
-  v16 value;
-  memcpy(&value, from, sizeof value);
-  return value;
-}
+/*
+ * Sixteen numbers, in the registers that there are: a vector of the compiler's that is wider than those is taken through memory. Every
+ * level adds them up in the same order.
+ */
+#if defined(LEVEL_AVX2)
+typedef struct { __m256 part[2]; } Lanes;
+#define EACH for (int i = 0; i < 2; i++)
 
-INLINE v16 loadHalf(const uint16_t *from) {
+INLINE Lanes loadFloat(const float *from) {
+  Lanes v;
+  EACH v.part[i] = _mm256_loadu_ps(from + 8 * i);
+  return v;
+}
+INLINE Lanes loadHalf(const uint16_t *from) {
+  Lanes v;
+  EACH v.part[i] = _mm256_cvtph_ps(_mm_loadu_si128((const void *)(from + 8 * i)));
+  return v;
+}
+INLINE Lanes loadBrain(const uint16_t *from) {
+  Lanes v;
+  EACH v.part[i] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(from + 8 * i))), 16));
+  return v;
+}
+INLINE Lanes loadInt8(const int8_t *from) {
+  Lanes v;
+  EACH v.part[i] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(from + 8 * i))));
+  return v;
+}
+INLINE Lanes everywhere(float value) {
+  Lanes v;
+  EACH v.part[i] = _mm256_set1_ps(value);
+  return v;
+}
+/*
+ * a * b + c with one rounding. Said of each such sum: a compiler that may fuse on its own does so in some places and not in others,
+ * and a token would depend on its tile.
+ */
+INLINE Lanes fused(Lanes a, Lanes b, Lanes c) {
+  EACH c.part[i] = _mm256_fmadd_ps(a.part[i], b.part[i], c.part[i]);
+  return c;
+}
+INLINE Lanes plus(Lanes a, Lanes b) {
+  EACH a.part[i] = _mm256_add_ps(a.part[i], b.part[i]);
+  return a;
+}
+INLINE float sum(Lanes v) {
+  const __m256 eight = _mm256_add_ps(v.part[0], v.part[1]);
+  float four[4];
+  _mm_storeu_ps(four, _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1)));
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+#elif defined(LEVEL_NEON)
+typedef struct { float32x4_t part[4]; } Lanes;
+#define EACH for (int i = 0; i < 4; i++)
+
+INLINE Lanes loadFloat(const float *from) {
+  Lanes v;
+  EACH v.part[i] = vld1q_f32(from + 4 * i);
+  return v;
+}
+INLINE Lanes loadHalf(const uint16_t *from) {
+  Lanes v;
+  EACH v.part[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from + 4 * i)));
+  return v;
+}
+INLINE Lanes loadBrain(const uint16_t *from) {
+  Lanes v;
+  EACH v.part[i] = vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from + 4 * i), 16));
+  return v;
+}
+INLINE Lanes loadInt8(const int8_t *from) {
+  Lanes v;
+  EACH {
+    const int16x8_t eight = vmovl_s8(vld1_s8(from + 8 * (i / 2)));
+    v.part[i] = vcvtq_f32_s32(vmovl_s16(i % 2 == 0 ? vget_low_s16(eight) : vget_high_s16(eight)));
+  }
+  return v;
+}
+INLINE Lanes everywhere(float value) {
+  Lanes v;
+  EACH v.part[i] = vdupq_n_f32(value);
+  return v;
+}
+INLINE Lanes fused(Lanes a, Lanes b, Lanes c) {
+  EACH c.part[i] = vfmaq_f32(c.part[i], a.part[i], b.part[i]);
+  return c;
+}
+INLINE Lanes plus(Lanes a, Lanes b) {
+  EACH a.part[i] = vaddq_f32(a.part[i], b.part[i]);
+  return a;
+}
+INLINE float sum(Lanes v) {
+  float four[4];
+  vst1q_f32(four, vaddq_f32(vaddq_f32(v.part[0], v.part[2]), vaddq_f32(v.part[1], v.part[3])));
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+#else
+typedef v16 Lanes;
+
+INLINE Lanes loadFloat(const float *from) {
+  Lanes v;
+  memcpy(&v, from, sizeof v);
+  return v;
+}
+INLINE Lanes loadHalf(const uint16_t *from) {
 #if defined(LEVEL_AVX512)
   return (v16)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)from));
-#elif defined(LEVEL_AVX2)
-  union { v16 all; __m256 half[2]; } value;
-  value.half[0] = _mm256_cvtph_ps(_mm_loadu_si128((const void *)from));
-  value.half[1] = _mm256_cvtph_ps(_mm_loadu_si128((const void *)(from + 8)));
-  return value.all;
-#elif defined(LEVEL_NEON)
-  union { v16 all; float32x4_t quarter[4]; } value;
-  for (int i = 0; i < 4; i++) value.quarter[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from + 4 * i)));
-  return value.all;
 #else
-  v16 value;
-  for (int i = 0; i < 16; i++) value[i] = floatOfHalf(from[i]);
-  return value;
+  Lanes v;
+  for (int i = 0; i < 16; i++) v[i] = floatOfHalf(from[i]);
+  return v;
 #endif
 }
-
-INLINE v16 loadBrain(const uint16_t *from) {
-  v16u bits;
+INLINE Lanes loadBrain(const uint16_t *from) {
   v16s values;
   memcpy(&values, from, sizeof values);
-  bits = __builtin_convertvector(values, v16u) << 16;
-  return (v16)bits;
+  return (v16)(__builtin_convertvector(values, v16u) << 16);
 }
-
-INLINE v16 loadInt8(const int8_t *from) {
+INLINE Lanes loadInt8(const int8_t *from) {
 #if defined(LEVEL_AVX512)
   return (v16)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)from)));
-#elif defined(LEVEL_AVX2)
-  union { v16 all; __m256 half[2]; } value;
-  value.half[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)from)));
-  value.half[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(from + 8))));
-  return value.all;
 #else
-  v16 value;
-  for (int i = 0; i < 16; i++) value[i] = from[i];
-  return value;
+  Lanes v;
+  for (int i = 0; i < 16; i++) v[i] = from[i];
+  return v;
 #endif
 }
+INLINE Lanes everywhere(float value) {
+  return value * (v16){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+}
+/* The plain level rounds the product, too. */
+INLINE Lanes fused(Lanes a, Lanes b, Lanes c) {
+#if defined(LEVEL_AVX512)
+  return (v16)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#else
+  return a * b + c;
+#endif
+}
+INLINE Lanes plus(Lanes a, Lanes b) { return a + b; }
+INLINE float sum(Lanes v) {
+  const v8 eight = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                   __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  const v4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+#endif
 
-INLINE v16 load(const void *from, size_t at, int type) {
+INLINE Lanes load(const void *from, size_t at, int type) {
   switch (type) {
     case float16: return loadHalf((const uint16_t *)from + at);
     case bfloat16: return loadBrain((const uint16_t *)from + at);
@@ -94,52 +193,21 @@ INLINE v16 load(const void *from, size_t at, int type) {
 }
 
 /* The last values of a row, and zeros. */
-INLINE v16 loadEnd(const void *from, size_t at, size_t count, int type) {
+INLINE Lanes loadEnd(const void *from, size_t at, size_t count, int type) {
   uint32_t room[16] = {0};
   size_t size = sizeOf(type);
   memcpy(room, (const char *)from + at * size, count * size);
   return load(room, 0, type);
 }
 
-/*
- * a * b + c with one rounding, but for the plain level. Said of each such sum: a compiler that may fuse on its own does so in some
- * places and not in others (Clang and GCC within a basic block alone), and a token would depend on its tile.
- */
-INLINE v16 fused(v16 a, v16 b, v16 c) {
-#if defined(LEVEL_AVX512)
-  return (v16)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(LEVEL_AVX2)
-  union { v16 all; __m256 half[2]; } x = {a}, y = {b}, z = {c};
-  for (int i = 0; i < 2; i++) z.half[i] = _mm256_fmadd_ps(x.half[i], y.half[i], z.half[i]);
-  return z.all;
-#elif defined(LEVEL_NEON)
-  union { v16 all; float32x4_t quarter[4]; } x = {a}, y = {b}, z = {c};
-  for (int i = 0; i < 4; i++) z.quarter[i] = vfmaq_f32(z.quarter[i], x.quarter[i], y.quarter[i]);
-  return z.all;
-#else
-  return a * b + c;
-#endif
-}
-
-INLINE v16 everywhere(float value) {
-  return value * (v16){1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-}
-
-INLINE float sum(v16 value) {
-  v8 eight = __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7) +
-             __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
-  v4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
-  return (four[0] + four[2]) + (four[1] + four[3]);
-}
-
 /* low[t][j] = x[t] . a[j], for a tile of tokens and ranks. */
 INLINE void downTile(const Down *d, size_t t0, size_t j0, size_t tokens, size_t ranks, int type) {
-  v16 sums[4][4];
+  Lanes sums[4][4];
   const size_t whole = d->in & ~(size_t)15;
   for (size_t t = 0; t < tokens; t++)
-    for (size_t j = 0; j < ranks; j++) sums[t][j] = (v16){0};
+    for (size_t j = 0; j < ranks; j++) sums[t][j] = everywhere(0);
   for (size_t k = 0; k < d->in; k += 16) {
-    v16 a[4];
+    Lanes a[4];
     const size_t left = d->in - k;
 #pragma GCC unroll 8
     for (size_t j = 0; j < ranks; j++)
@@ -148,7 +216,7 @@ INLINE void downTile(const Down *d, size_t t0, size_t j0, size_t tokens, size_t 
 #pragma GCC unroll 8
     for (size_t t = 0; t < tokens; t++) {
       const float *x = d->x + (t0 + t) * d->in;
-      const v16 value = k < whole ? loadFloat(x + k) : loadEnd(x, k, left, float32);
+      const Lanes value = k < whole ? loadFloat(x + k) : loadEnd(x, k, left, float32);
 #pragma GCC unroll 8
       for (size_t j = 0; j < ranks; j++) sums[t][j] = fused(value, a[j], sums[t][j]);
     }
@@ -188,24 +256,24 @@ static void down(const Down *d) {
 
 /* y[t][n..] += low[t] . b[..][n..] over some ranks, for a tile of tokens and sixteen columns, `count` of which there are. */
 INLINE void upTile(const Up *u, size_t t0, size_t n, size_t count, size_t j0, size_t tokens, size_t ranks, int type) {
-  v16 b[BLOCK];
+  Lanes b[BLOCK];
 #pragma GCC unroll 8
   for (size_t j = 0; j < ranks; j++) {
     const size_t at = (j0 + j) * u->out + n;
     b[j] = count == 16 ? load(u->b, at, type) : loadEnd(u->b, at, count, type);
   }
-  v16 scales = {0};
+  Lanes scales = everywhere(0);
   if (type == int8) scales = count == 16 ? loadFloat(u->scales + n) : loadEnd(u->scales, n, count, float32);
 #pragma GCC unroll 8
   for (size_t t = 0; t < tokens; t++) {
     const float *low = u->low + (t0 + t) * u->rank + j0;
     float *y = u->y + (t0 + t) * u->stride + (n - u->shift);
-    v16 sum = {0};
+    Lanes total = everywhere(0);
 #pragma GCC unroll 8
-    for (size_t j = 0; j < ranks; j++) sum = fused(everywhere(low[j]), b[j], sum);
-    v16 value = count == 16 ? loadFloat(y) : loadEnd(y, 0, count, float32);
-    if (type == int8) value = fused(sum, scales, value);
-    else value += sum;
+    for (size_t j = 0; j < ranks; j++) total = fused(everywhere(low[j]), b[j], total);
+    Lanes value = count == 16 ? loadFloat(y) : loadEnd(y, 0, count, float32);
+    if (type == int8) value = fused(total, scales, value);
+    else value = plus(value, total);
     /* Of a known length it is a store, and no call. */
     if (count == 16) memcpy(y, &value, sizeof value);
     else memcpy(y, &value, count * sizeof *y);
