@@ -125,7 +125,7 @@ export const settingsSchema = z.object({
   adapterMemory: orAuto(bytes)
     .prefault('auto')
     .describe(
-      'RAM budget of adapters, as float32. `adaptlet status` says when adapters that were in use at the same time did not fit. auto: a sixth of the memory limit of the container, or a twelfth of what the machine has available; from 64Mi to 2Gi.',
+      'RAM budget of adapters: as they are stored with the native operator, as float32 without. `adaptlet status` says when adapters that were in use at the same time did not fit. auto: a sixth of the memory limit of the container, or a twelfth of what the machine has available; from 64Mi to 2Gi.',
     ),
   oneAdapter: z
     .enum(['true', 'false'])

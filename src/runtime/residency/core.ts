@@ -36,7 +36,7 @@ export type ResidencyOptions = {
   readonly logger: Log;
   /** Name of the base model that this runtime announces. */
   readonly baseModel: string;
-  /** RAM budget of adapters in bytes, counted as float32. */
+  /** RAM budget of adapters in bytes. */
   readonly budgetBytes: number;
   /** Compiles and loads at the same time. */
   readonly maxParallelLoads: number;
