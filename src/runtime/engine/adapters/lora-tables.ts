@@ -77,8 +77,6 @@ class Rows {
   }
 }
 
-type TableFeeds = Feeds & { readonly table: bigint };
-
 /** Feeds that end with the tables of rows. */
 const feedsWith = (
   maker: object,
@@ -94,13 +92,15 @@ export class LoraTables implements LoraWay {
   readonly weights = 'stored';
   readonly #sites: readonly Site[];
   readonly #modules: ReadonlySet<string>;
+  /** Where the table of each feeds is, while they last. */
+  readonly #tables = new WeakMap<Feeds, bigint>();
 
   constructor(sites: readonly Site[]) {
     this.#sites = sites;
     this.#modules = new Set(sites.map(({ module }) => module));
   }
 
-  feeds(maker: object, before: number, pairs: Pairs): TableFeeds {
+  feeds(maker: object, before: number, pairs: Pairs): Feeds {
     const stray = [...pairs.keys()].filter((module) => !this.#modules.has(module));
     if (stray.length > 0)
       throw new AdaptletError('INTERNAL', `The graph has no linears ${stray.slice(0, 5).join(', ')}`);
@@ -108,17 +108,19 @@ export class LoraTables implements LoraWay {
     const table = pairs.size === 0 ? undefined : new Table(this.#sites, pairs);
     const address = table?.address ?? 0n;
     const { values, rows } = feedsWith(maker, before);
-    return {
+    const feeds: Feeds = {
       maker,
       values,
-      table: address,
       rows: (count) => values.set(before, rows.set(Array.from({ length: count }, () => address)).value),
       release: () => {
+        this.#tables.delete(feeds);
         table?.free();
         rows.free();
         values.free();
       },
     };
+    this.#tables.set(feeds, address);
+    return feeds;
   }
 
   mixed(maker: object, before: number): MixedFeeds {
@@ -132,7 +134,7 @@ export class LoraTables implements LoraWay {
     return {
       of: (own) => {
         count = own.length;
-        const tables = own.map((one) => (one as TableFeeds | null | undefined)?.table ?? 0n);
+        const tables = own.map((one) => (one === null || one === undefined ? 0n : this.#tableOf(one)));
         values.set(before, rows.set(tables).value);
         return feeds;
       },
@@ -145,5 +147,12 @@ export class LoraTables implements LoraWay {
 
   release(): void {
     // It has nothing of its own.
+  }
+
+  /** Without one a row would be answered without its adapter. */
+  #tableOf(feeds: Feeds): bigint {
+    const table = this.#tables.get(feeds);
+    if (table !== undefined) return table;
+    throw new AdaptletError('INTERNAL', 'The feeds of a row are of another session, or gone');
   }
 }
