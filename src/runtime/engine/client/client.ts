@@ -168,9 +168,10 @@ class ProcessEngine implements EngineClient {
     this.#info = info;
     this.#failure = undefined;
     this.#readyAt = this.#options.clock.monotonic();
-    const { graphFile, baseDigest } = info;
+    const { graphFile, baseDigest, loraOperator, task } = info;
+    const takes = task === 'infer' ? {} : { adapters: loraOperator === '' ? 'portable' : `native, ${loraOperator}` };
     this.#options.logger.info(
-      { enginePid: this.pid, graphFile, baseDigest, openingMs: opening },
+      { enginePid: this.pid, graphFile, baseDigest, ...takes, openingMs: opening },
       'the engine is ready',
     );
     this.#become('ready');
