@@ -83,17 +83,14 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
     return object;
   };
   try {
-    const objects = await Promise.all([
-      ...Object.entries<number | undefined>(levels[architecture]).map(([name, level]) =>
-        compile('kernels.c', name, [
-          `-DLEVEL=${name}`,
-          `-DLEVEL_${name.toUpperCase()}`,
-          ...(level === undefined ? [] : [ofLevel(level)]),
-        ]),
-      ),
-      compile('halves.c', 'halves', []),
-      compile(main ?? 'lora.c', 'main', []),
-    ]);
+    // One after the other: what runs beside it on a small machine keeps a core.
+    const objects: string[] = [];
+    for (const [name, level] of Object.entries<number | undefined>(levels[architecture])) {
+      const names = [`-DLEVEL=${name}`, `-DLEVEL_${name.toUpperCase()}`];
+      objects.push(await compile('kernels.c', name, level === undefined ? names : [...names, ofLevel(level)]));
+    }
+    objects.push(await compile('halves.c', 'halves', []));
+    objects.push(await compile(main ?? 'lora.c', 'main', []));
     const made = join(folder, 'made');
     await call(...flags, '-o', made, ...objects, ...(main === undefined ? ['-shared', '-s'] : ['-lm']));
     await moveTo(made, out);
