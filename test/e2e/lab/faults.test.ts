@@ -68,6 +68,13 @@ describe.skipIf(obstacles.length > 0)(`three nodes under requests${obstacles.joi
     for (const node of site.lab.nodes)
       await node.runOk(['install', '-d', '-o', '65532', '-g', '65532', '/var/lib/adaptlet']);
     await site.helm('install', { operator, runtime });
+    // A node that connects later than the others has no models until then, and no rollout waits for it.
+    for (const index of nodes)
+      await waitFor(
+        `node ${index} to connect`,
+        async () => (await site.condition(index, 'Connected')) === 'True',
+        patience,
+      );
     await site.apply((['upper', 'reverse', 'digits'] as const).map((name) => site.adapter(name)).join(''));
     await site.decide('upper');
   });

@@ -147,7 +147,15 @@ export const openaiChat = (of: () => Target): void => {
         expect(top_logprobs[0]?.logprob).toBe(logprob);
       }
       const streamed = await client().chat.completions.stream(scored).finalChatCompletion();
-      expect(streamed.choices[0]?.logprobs?.content).toEqual(content);
+      // Tokens that were guessed are checked several in a step, which rounds in another order.
+      const near = (value: number) => expect.closeTo(value, 4) as number;
+      expect(streamed.choices[0]?.logprobs?.content).toEqual(
+        content.map((token) => ({
+          ...token,
+          logprob: near(token.logprob),
+          top_logprobs: token.top_logprobs.map((other) => ({ ...other, logprob: near(other.logprob) })),
+        })),
+      );
     });
   });
 };
