@@ -87,7 +87,9 @@ export const buildOperator = async ({ compiler, out, flags = [], main }: BuildOp
     const objects: string[] = [];
     for (const [name, level] of Object.entries<number | undefined>(levels[architecture])) {
       const names = [`-DLEVEL=${name}`, `-DLEVEL_${name.toUpperCase()}`];
-      objects.push(await compile('kernels.c', name, level === undefined ? names : [...names, ofLevel(level)]));
+      objects.push(
+        await compile('kernels.c', name, level === undefined ? names : [...names, ofLevel(level)]),
+      );
     }
     objects.push(await compile('halves.c', 'halves', []));
     objects.push(await compile(main ?? 'lora.c', 'main', []));

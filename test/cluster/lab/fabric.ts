@@ -49,7 +49,8 @@ export class Fabric implements AsyncDisposable {
   /** Takes the cable away, if it is there: it goes by itself, some time after the network namespace of its other end. */
   async unplug(name: string): Promise<void> {
     const { code, stderr } = await this.network.run(['ip', 'link', 'del', name]);
-    if (code !== 0 && !stderr.includes('Cannot find device')) throw new Error(`unplugging ${name}: ${stderr}`);
+    if (code !== 0 && !stderr.includes('Cannot find device'))
+      throw new Error(`unplugging ${name}: ${stderr}`);
   }
 
   async link(name: string, state: 'up' | 'down'): Promise<void> {

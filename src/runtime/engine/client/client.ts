@@ -169,7 +169,8 @@ class ProcessEngine implements EngineClient {
     this.#failure = undefined;
     this.#readyAt = this.#options.clock.monotonic();
     const { graphFile, baseDigest, loraOperator, task } = info;
-    const takes = task === 'infer' ? {} : { adapters: loraOperator === '' ? 'portable' : `native, ${loraOperator}` };
+    const takes =
+      task === 'infer' ? {} : { adapters: loraOperator === '' ? 'portable' : `native, ${loraOperator}` };
     this.#options.logger.info(
       { enginePid: this.pid, graphFile, baseDigest, ...takes, openingMs: opening },
       'the engine is ready',
