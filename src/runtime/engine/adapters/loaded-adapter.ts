@@ -11,8 +11,6 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
   /** Of the artifact: a name can be given to other weights. */
   readonly digest: Digest;
   readonly graph: G;
-  /** The largest of its pairs. */
-  readonly rank: number;
   readonly #arena: Arena;
   readonly #block: Block;
   readonly #layout: MemoryLayout;
@@ -35,7 +33,6 @@ export class LoadedAdapter<G extends FeedMaker = FeedMaker> {
     this.#arena = parts.arena;
     this.graph = parts.graph;
     this.#layout = layout;
-    this.rank = Math.max(...layout.places.map(({ tensor }) => tensor.shape[0]));
     this.#block = parts.arena.allocate(layout.bytes, () => {
       // The tensors pointed to where the bytes were.
       if (this.#feeds === undefined) return;
