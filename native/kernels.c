@@ -253,51 +253,66 @@ static void down(const Down *d) {
 
 /* Ranks whose products are added up before they come to y: as many rows of B are read at a time. */
 #define BLOCK 8
+/* Sums that grow side by side, so that none waits for the one before: of as many tokens, or of one and as many pieces of columns. */
+enum { ABREAST = 4 };
 
-/* y[t][n..] += low[t] . b[..][n..] over some ranks, for a tile of tokens and sixteen columns, `count` of which there are. */
-INLINE void upTile(const Up *u, size_t t0, size_t n, size_t count, size_t j0, size_t tokens, size_t ranks, int type) {
-  Lanes b[BLOCK];
+/* y[t][n..] += low[t] . b[..][n..] over some ranks, for a tile of tokens and pieces of sixteen columns, `count` of which there are. */
+INLINE void upTile(const Up *u, size_t t0, size_t n, size_t count, size_t j0, size_t tokens, size_t wide, size_t ranks, int type) {
+  Lanes total[ABREAST][ABREAST];
 #pragma GCC unroll 8
-  for (size_t j = 0; j < ranks; j++) {
-    const size_t at = (j0 + j) * u->out + n;
-    b[j] = count == 16 ? load(u->b, at, type) : loadEnd(u->b, at, count, type);
-  }
-  Lanes scales = everywhere(0);
-  if (type == int8) scales = count == 16 ? loadFloat(u->scales + n) : loadEnd(u->scales, n, count, float32);
+  for (size_t t = 0; t < tokens; t++)
 #pragma GCC unroll 8
-  for (size_t t = 0; t < tokens; t++) {
-    const float *low = u->low + (t0 + t) * u->rank + j0;
-    float *y = u->y + (t0 + t) * u->stride + (n - u->shift);
-    Lanes total = everywhere(0);
+    for (size_t c = 0; c < wide; c++) total[t][c] = everywhere(0);
 #pragma GCC unroll 8
-    for (size_t j = 0; j < ranks; j++) total = fused(everywhere(low[j]), b[j], total);
-    Lanes value = count == 16 ? loadFloat(y) : loadEnd(y, 0, count, float32);
-    if (type == int8) value = fused(total, scales, value);
-    else value = plus(value, total);
-    /* Of a known length it is a store, and no call. */
-    if (count == 16) memcpy(y, &value, sizeof value);
-    else memcpy(y, &value, count * sizeof *y);
+  for (size_t j = 0; j < ranks; j++)
+#pragma GCC unroll 8
+    for (size_t c = 0; c < wide; c++) {
+      const size_t at = (j0 + j) * u->out + n + 16 * c;
+      const Lanes b = count == 16 ? load(u->b, at, type) : loadEnd(u->b, at, count, type);
+#pragma GCC unroll 8
+      for (size_t t = 0; t < tokens; t++)
+        total[t][c] = fused(everywhere(u->low[(t0 + t) * u->rank + j0 + j]), b, total[t][c]);
+    }
+#pragma GCC unroll 8
+  for (size_t c = 0; c < wide; c++) {
+    const size_t at = n + 16 * c;
+    Lanes scales = everywhere(0);
+    if (type == int8) scales = count == 16 ? loadFloat(u->scales + at) : loadEnd(u->scales, at, count, float32);
+#pragma GCC unroll 8
+    for (size_t t = 0; t < tokens; t++) {
+      float *y = u->y + (t0 + t) * u->stride + (at - u->shift);
+      Lanes value = count == 16 ? loadFloat(y) : loadEnd(y, 0, count, float32);
+      if (type == int8) value = fused(total[t][c], scales, value);
+      else value = plus(value, total[t][c]);
+      /* Of a known length it is a store, and no call. */
+      if (count == 16) memcpy(y, &value, sizeof value);
+      else memcpy(y, &value, count * sizeof *y);
+    }
   }
 }
 
-INLINE void upRow(const Up *u, size_t t, size_t n, size_t count, size_t j, size_t tokens, int type) {
+INLINE void upRow(const Up *u, size_t t, size_t n, size_t count, size_t j, size_t tokens, size_t wide, int type) {
   const size_t left = u->rank - j;
-  if (left >= BLOCK) upTile(u, t, n, count, j, tokens, BLOCK, type);
+  if (left >= BLOCK) upTile(u, t, n, count, j, tokens, wide, BLOCK, type);
   else {
     /* A block that is not whole has the same order: one rank after the other. */
-    if (left & 4) upTile(u, t, n, count, j, tokens, 4, type);
-    if (left & 2) upTile(u, t, n, count, j + (left & 4), tokens, 2, type);
-    if (left & 1) upTile(u, t, n, count, j + (left & 6), tokens, 1, type);
+    if (left & 4) upTile(u, t, n, count, j, tokens, wide, 4, type);
+    if (left & 2) upTile(u, t, n, count, j + (left & 4), tokens, wide, 2, type);
+    if (left & 1) upTile(u, t, n, count, j + (left & 6), tokens, wide, 1, type);
   }
 }
 
 INLINE void upOf(const Up *u, int type) {
   for (size_t j = 0; j < u->rank; j += BLOCK) {
-    for (size_t n = u->first; n < u->end; n += 16) {
+    size_t n = u->first;
+    if (u->tokens < ABREAST)
+      for (; n + 16 * ABREAST <= u->end; n += 16 * ABREAST)
+        for (size_t t = 0; t < u->tokens; t++) upRow(u, t, n, 16, j, 1, ABREAST, type);
+    for (; n < u->end; n += 16) {
       const size_t count = u->end - n < 16 ? u->end - n : 16;
       size_t t = 0;
-      for (; t + 4 <= u->tokens; t += 4) upRow(u, t, n, count, j, 4, type);
-      for (; t < u->tokens; t++) upRow(u, t, n, count, j, 1, type);
+      for (; t + ABREAST <= u->tokens; t += ABREAST) upRow(u, t, n, count, j, ABREAST, 1, type);
+      for (; t < u->tokens; t++) upRow(u, t, n, count, j, 1, 1, type);
     }
   }
 }

@@ -7,6 +7,8 @@
  *   sites    for each linear: its place in the tables, features in, features out
  *   blocks   for each piece of columns: linear (by its place in `sites`), y, columns of that y, first column there, first
  *            feature of the linear, width
+ *   next     sites of the node after this one (after the last the first), whose weights are fetched while the graph computes
+ *            what is between
  *
  * Weights are read where they are, as they are stored. Nothing is kept between calls.
  */
@@ -39,10 +41,11 @@ typedef struct {
   Api api;
   int references; /* the library has shapeAt */
   const Halves *halves;
-  size_t sites, blocks, ys;
+  size_t sites, blocks, ys, nexts;
   int64_t columns[maxBlocks]; /* of each y */
   atomic_int checked; /* the shapes that follow from the weights were those of a first step */
   Site site[maxSites];
+  Site next[maxSites];
   Block block[maxBlocks];
 } Kernel;
 
@@ -50,6 +53,9 @@ typedef struct {
 enum { taskTokens = 32, taskRanks = 16, taskColumns = 512 };
 /* Products below which handing tasks to threads costs more than it saves. */
 enum { worthwhile = 1 << 16 };
+
+/* Bytes that are fetched ahead at most: what is fetched later would drive it out of the cache of the processor. */
+enum { ahead = 256 << 10, line = 64 };
 
 /* Tokens next to each other with one adapter. */
 typedef struct {
@@ -91,6 +97,33 @@ static size_t ranksBefore(const Step *s, const Run *run, size_t site) {
 
 static float *lowOf(const Step *s, const Run *run, size_t site) {
   return s->low + run->low + ranksBefore(s, run, site) * run->tokens;
+}
+
+static size_t bytesOf(int type, size_t rank, size_t features, size_t scales) {
+  return rank * features * sizeOf(type) + (type == int8 ? scales * sizeof(float) : 0);
+}
+
+/* Asks for bytes, and waits for none of them. */
+static void fetch(uint64_t address, size_t bytes) {
+  const char *from = (const char *)(uintptr_t)address;
+  for (size_t at = 0; at < bytes; at += line) __builtin_prefetch(from + at);
+}
+
+static void fetchPair(const Pair *pair, const Site *site, size_t *left) {
+  const size_t a = bytesOf(pair->aType, pair->rank, (size_t)site->in, pair->rank);
+  const size_t b = bytesOf(pair->bType, pair->rank, (size_t)site->out, (size_t)site->out);
+  if (pair->rank == 0 || a + b > *left) return;
+  *left -= a + b;
+  fetch(pair->a, a);
+  fetch(pair->b, b);
+}
+
+/* Pairs of one run, unless those of the run before it are the same. */
+static void fetchRun(const Step *s, size_t run, const Site *sites, size_t count, size_t *left) {
+  const Table *table = s->run[run].table;
+  if (run > 0 && table == s->run[run - 1].table) return;
+  for (size_t i = 0; i < count; i++)
+    if ((uint64_t)sites[i].site < table->sites) fetchPair(&table->pairs[sites[i].site], &sites[i], left);
 }
 
 static void down(const Step *s, const Run *run, size_t site, size_t first) {
@@ -141,6 +174,11 @@ static void runTask(void *data, size_t number) {
   const Step *s = data;
   const Kernel *k = s->kernel;
   const Run *run = &s->run[number];
+  /* Its own, if they were not fetched before, and those of the next one while this one is computed. */
+  for (size_t at = number; at < least(number + 2, s->runs); at++) {
+    size_t left = ahead;
+    fetchRun(s, at, k->site, k->sites, &left);
+  }
   for (size_t site = 0; site < k->sites; site++) {
     const size_t rank = pairOf(s, run, site)->rank;
     for (size_t first = 0; first < rank; first += taskRanks) down(s, run, site, first);
@@ -284,6 +322,8 @@ static Status compute(void *kernel, void *context) {
     status = parallelFor(k->api, context, downTask, downs, &s);
     if (status == NULL) status = parallelFor(k->api, context, upTask, ups, &s);
   }
+  size_t left = ahead;
+  for (size_t run = 0; run < s.runs; run++) fetchRun(&s, run, k->next, k->nexts, &left);
   if (s.low != fewLows) free(s.low);
   if (runs != few) free(runs);
   return status;
@@ -310,9 +350,10 @@ static Status createKernel(const struct CustomOp *op, Api api, const void *info,
   k->references = references;
   k->halves = *halvesHere();
   Status status = readGroups(api, info, "sites", &k->site[0].site, 3, maxSites, &k->sites);
+  if (status == NULL) status = readGroups(api, info, "next", &k->next[0].site, 3, maxSites, &k->nexts);
   if (status == NULL) status = readGroups(api, info, "blocks", &k->block[0].site, 6, maxBlocks, &k->blocks);
-  for (size_t i = 0; status == NULL && i < k->sites; i++) {
-    const Site *site = &k->site[i];
+  for (size_t i = 0; status == NULL && i < k->sites + k->nexts; i++) {
+    const Site *site = i < k->sites ? &k->site[i] : &k->next[i - k->sites];
     if (site->site < 0 || site->in < 1 || site->out < 1) status = refuse(k, "adaptlet.Lora: a linear has no features");
   }
   for (size_t i = 0; status == NULL && i < k->blocks; i++) {

@@ -93,6 +93,7 @@ const samplesOf = async (model: BenchBase, threads: number): Promise<Map<string,
   const base = await openGenerateModel(model.modelDir, readModelGraph(model.modelDir), {
     cacheDir: benchCache('engine'),
     threads,
+    spin: true,
     clock: systemClock,
     warn: (message) => console.error(`overhead: ${message}`),
     doing: () => undefined,

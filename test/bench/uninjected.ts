@@ -39,7 +39,7 @@ export class UninjectedGraph {
   static async open(graph: Buffer, options: UninjectedOptions): Promise<UninjectedGraph> {
     const { threads, weightsFolder, headSize } = options;
     const session = await OnnxSession.open(graph, {
-      ...sessionOptions({ threads }, 'all'),
+      ...sessionOptions({ threads, spin: true }, 'all'),
       weightsFolder,
     });
     return new UninjectedGraph(session, headSize);
