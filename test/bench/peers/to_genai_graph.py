@@ -1,4 +1,4 @@
-"""Gives LoRA inputs shapes and a default of rank 0, as GenAI wants them.
+"""Gives LoRA inputs a default of rank 0, as GenAI wants them.
 
 to_genai_graph.py INJECTED.onnx SITES.json OUT.onnx; SITES.json lists {"module", "inFeatures", "outFeatures"}.
 
@@ -20,9 +20,6 @@ for site in json.loads(Path(sys.argv[2]).read_text()):
 for value in model.graph.input:
     if value.name not in columns:
         continue
-    shape = value.type.tensor_type.shape
-    shape.dim.add().dim_param = f"{value.name.rpartition('.')[0]}.rank"
-    shape.dim.add().dim_value = columns[value.name]
     default = numpy.zeros((0, columns[value.name]), numpy.float32)
     model.graph.initializer.append(onnx.numpy_helper.from_array(default, value.name))
 onnx.save(model, sys.argv[3])
