@@ -1,11 +1,14 @@
-import { bad, type Fields, good, manifest, type Row } from './manifests.ts';
+import { bad, badForParser, type Fields, good, manifest, type Row } from './manifests.ts';
 
 const rollout = (fields: Fields = {}) => manifest('AdapterRollout', { adapter: 'sql-v1', ...fields });
 const steps = (...list: unknown[]) => rollout({ strategy: { canary: { steps: list } } });
 
 const measures = (analysis: Fields) => rollout({ strategy: { canary: { steps: [], analysis } } });
-const metric = (fields: Fields) => measures({ metrics: [{ name: 'm', ...fields }] });
-const atMetric = 'spec.strategy.canary.analysis.metrics[0]';
+const unseen =
+  'it does not look into the analyses of a rollout: the schema would stand in its CRD four times';
+const analysis = (fields: Fields) => manifest('AdapterAnalysis', fields);
+const metric = (fields: Fields) => analysis({ metrics: [{ name: 'm', ...fields }] });
+const atMetric = 'spec.metrics[0]';
 
 export const rolloutRows: readonly Row[] = [
   good(
@@ -60,8 +63,8 @@ spec:
   good('an analysis step with its defaults', steps({ setWeight: 5 }, { analysis: { duration: '5m' } })),
   good(
     'every judge on a metric that it is for',
-    measures({
-      startingStep: 1,
+    analysis({
+      duration: '10m',
       onInconclusive: 'Continue',
       metrics: [
         {
@@ -105,10 +108,11 @@ spec:
       },
     }),
   ),
-  bad(
+  badForParser(
     'an analysis step that would never end',
     steps({ analysis: {} }),
-    'spec.strategy.canary.steps[0].analysis: Invalid value: "object": needs a duration, or metrics that all have a count: it would never end',
+    'spec.strategy.canary.steps[0].analysis: needs a duration, or metrics that all have a count: it would never end',
+    unseen,
   ),
   bad(
     'a number of one side that is compared with stable',
@@ -142,13 +146,47 @@ spec:
   ),
   bad(
     'two metrics of one name',
-    measures({
+    analysis({
       metrics: [
         { name: 'm', source: { builtin: 'ErrorRatio' } },
         { name: 'm', source: { builtin: 'Latency' } },
       ],
     }),
-    'spec.strategy.canary.analysis.metrics[1]: Duplicate value',
+    'spec.metrics[1]: Duplicate value',
+  ),
+  good(
+    'analyses by reference, wherever one may stand',
+    rollout({
+      strategy: {
+        canary: {
+          steps: [
+            { analysis: { ref: 'a' } },
+            { analysis: { ref: 'a', duration: '5m', onInconclusive: 'Continue' } },
+          ],
+          analysis: { ref: 'b', startingStep: 1 },
+        },
+      },
+    }),
+  ),
+  good(
+    'analyses by reference in blue-green',
+    rollout({
+      strategy: { blueGreen: { prePromotionAnalysis: { ref: 'a' }, postPromotionAnalysis: { ref: 'b' } } },
+    }),
+  ),
+  good('an AdapterAnalysis with its defaults', analysis({})),
+  badForParser(
+    'a reference and metrics at once',
+    measures({ ref: 'a', metrics: [{ name: 'm', source: { builtin: 'ErrorRatio' } }] }),
+    'spec.strategy.canary.analysis: must not have both ref and metrics',
+    unseen,
+  ),
+  bad('a reference that is no text', measures({ ref: 7 }), 'must be of type string: "integer"'),
+  badForParser(
+    'a metric in a rollout that is not valid',
+    measures({ metrics: [{ name: 'm', source: { builtin: 'Nope' } }] }),
+    'spec.strategy.canary.analysis.metrics[0].source.builtin: must be one of',
+    unseen,
   ),
   bad(
     'an A/B test without an end',
