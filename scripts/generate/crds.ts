@@ -136,9 +136,8 @@ export const definitions: readonly Crd[] = [
       'An AdapterAnalysis is what canaries are judged by: any number of rollouts of its namespace refer to it by name.',
     spec: analysisSpecSchema,
     columns: [
-      { name: 'Metrics', type: 'string', jsonPath: '.spec.metrics[*].name' },
       { name: 'Duration', type: 'string', jsonPath: '.spec.duration' },
-      { name: 'Inconclusive', type: 'string', jsonPath: '.spec.onInconclusive', priority: 1 },
+      { name: 'Inconclusive', type: 'string', jsonPath: '.spec.onInconclusive' },
       age,
     ],
   },

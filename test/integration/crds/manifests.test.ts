@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseManifests } from '../../../src/api/parse.ts';
 import { adapterRows } from './adapter-manifests.ts';
+import { analysisRows } from './analysis-manifests.ts';
 import { manifest, type Row } from './manifests.ts';
 import { metricRows } from './metric-manifests.ts';
 import { rolloutRows } from './rollout-manifests.ts';
@@ -49,7 +50,8 @@ const refusedByServer = async ({ text }: Row, says: string): Promise<void> => {
 
 const tables: readonly (readonly [string, readonly Row[]])[] = [
   ['Adapter', adapterRows],
-  ['AdapterRollout or AdapterAnalysis', rolloutRows],
+  ['AdapterRollout', rolloutRows],
+  ['AdapterAnalysis', analysisRows],
   ['AdapterAnalysis with a metric', metricRows],
   ['AdapterRoute', routeRows],
   ['AdapterRuntime', runtimeRows],

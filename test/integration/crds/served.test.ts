@@ -75,7 +75,7 @@ describe.each(kinds)('the CRD of $kind', ({ kind, short, spec }) => {
   });
 });
 
-it('the CRD of AdapterAnalysis shows its metrics, and has neither a status nor a field without a word', async () => {
+it('the CRD of AdapterAnalysis shows what it says, has no status and describes every field', async () => {
   const { cluster, namespace } = ready();
   const { kind, short, spec } = analysisKind;
   const crd = await crdOf(cluster, kind);
@@ -85,7 +85,6 @@ it('the CRD of AdapterAnalysis shows its metrics, and has neither a status nor a
   await cluster.kubectlOk(['-n', namespace, 'create', '-f', '-'], JSON.stringify(object));
   const wide = readTable(await cluster.kubectlOk(['-n', namespace, 'get', short, 'shown', '-o', 'wide']));
   expect(wide.rows[0]).toMatchObject({
-    METRICS: expect.stringMatching(/errors.*latency/),
     DURATION: '5m',
     INCONCLUSIVE: 'Pause',
   });
