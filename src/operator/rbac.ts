@@ -33,7 +33,7 @@ export const rightsOf = (rules: readonly Rule[]): Right[] =>
 
 const group = 'adaptlet.io';
 const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes', 'adapteranalyses'] as const;
-/** The operator writes what it found of them; of an AdapterAnalysis the rollouts say it that refer to it. */
+/** Of an AdapterAnalysis the rollouts that refer to it say what was found. */
 const withStatus = kinds.filter((kind) => kind !== 'adapteranalyses');
 const written = kinds.filter((kind) => kind !== 'adapterruntimes');
 
@@ -56,7 +56,8 @@ export const operatorClusterRules: readonly Rule[] = [
   {
     apiGroups: ['apiextensions.k8s.io'],
     resources: ['customresourcedefinitions'],
-    resourceNames: kinds.map((kind) => `${kind}.${group}`),
+    // Those whose objects are resources of plans, and runtimes.
+    resourceNames: withStatus.map((kind) => `${kind}.${group}`),
     verbs: ['get'],
   },
 ];
