@@ -1,6 +1,8 @@
 export { AdaptletInstall, type AdaptletInstallProps } from './install.ts';
 export {
   Adapter,
+  AdapterAnalysis,
+  type AdapterAnalysisProps,
   type AdapterProps,
   AdapterRollout,
   type AdapterRolloutProps,

@@ -13,6 +13,7 @@ type Props<K extends Kind> = { readonly metadata?: ApiObjectMetadata; readonly s
 export type AdapterProps = Props<'Adapter'>;
 export type AdapterRolloutProps = Props<'AdapterRollout'>;
 export type AdapterRouteProps = Props<'AdapterRoute'>;
+export type AdapterAnalysisProps = Props<'AdapterAnalysis'>;
 
 /** A value as JSON has it: fields that are undefined are not there. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
@@ -54,5 +55,12 @@ export class AdapterRollout extends Checked<'AdapterRollout'> {
 export class AdapterRoute extends Checked<'AdapterRoute'> {
   constructor(scope: Construct, id: string, props: AdapterRouteProps) {
     super(scope, id, 'AdapterRoute', props);
+  }
+}
+
+/** What canaries are judged by; rollouts refer to it by name. */
+export class AdapterAnalysis extends Checked<'AdapterAnalysis'> {
+  constructor(scope: Construct, id: string, props: AdapterAnalysisProps) {
+    super(scope, id, 'AdapterAnalysis', props);
   }
 }

@@ -63,7 +63,8 @@ const rulesOf = (node: Node): readonly string[] => [
 ];
 
 const section = ({ kind, plural, shortName, description, spec, status }: Crd): readonly string[] => {
-  const [specNode, statusNode] = [structural(spec), structural(status)] as [Schema & Node, Schema & Node];
+  const specNode = structural(spec) as Schema & Node;
+  const statusNode = (status === undefined ? {} : structural(status)) as Schema & Node;
   const rules = [...new Set([...rulesOf(specNode), ...rulesOf(statusNode)])];
   return [
     `## ${kind}`,

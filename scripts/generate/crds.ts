@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { adapterSpecSchema } from '../../src/api/adapter.ts';
 import { adapterStatusSchema } from '../../src/api/adapter-status.ts';
+import { analysisSpecSchema } from '../../src/api/analysis.ts';
 import { rolloutSpecSchema } from '../../src/api/rollout.ts';
 import { rolloutStatusSchema } from '../../src/api/rollout-status.ts';
 import { routeSpecSchema } from '../../src/api/route.ts';
@@ -23,7 +24,8 @@ export type Crd = {
   readonly shortName: string;
   readonly description: string;
   readonly spec: z.ZodType;
-  readonly status: z.ZodType;
+  /** Absent: nobody writes one. */
+  readonly status?: z.ZodType;
   readonly columns: readonly Column[];
   /** Rules about an object as a whole. */
   readonly rules?: readonly CelRule[];
@@ -126,6 +128,19 @@ export const definitions: readonly Crd[] = [
       age,
     ],
   },
+  {
+    kind: 'AdapterAnalysis',
+    plural: 'adapteranalyses',
+    shortName: 'aan',
+    description:
+      'An AdapterAnalysis is what canaries are judged by: any number of rollouts of its namespace refer to it by name.',
+    spec: analysisSpecSchema,
+    columns: [
+      { name: 'Duration', type: 'string', jsonPath: '.spec.duration' },
+      { name: 'Inconclusive', type: 'string', jsonPath: '.spec.onInconclusive' },
+      age,
+    ],
+  },
 ];
 
 /** The structural schema of a spec or a status. */
@@ -141,7 +156,7 @@ const objectSchema = ({ description, spec, status, rules }: Crd): Schema => ({
     kind: { type: 'string', description: 'The kind of the object.' },
     metadata: { type: 'object' },
     spec: structural(spec),
-    status: structural(status),
+    ...(status === undefined ? {} : { status: structural(status) }),
   },
   ...(rules === undefined ? {} : { 'x-kubernetes-validations': rules }),
 });
@@ -167,7 +182,7 @@ const definition = (crd: Crd) => ({
         name: 'v1alpha1',
         served: true,
         storage: true,
-        subresources: { status: {} },
+        ...(crd.status === undefined ? {} : { subresources: { status: {} } }),
         additionalPrinterColumns: crd.columns,
         schema: { openAPIV3Schema: objectSchema(crd) },
       },
@@ -182,6 +197,6 @@ export const crds = async (): Promise<Map<string, string>> =>
   new Map(
     definitions.map((crd) => [
       `crds/adaptlet.io_${crd.plural}.yaml`,
-      header + stringify(definition(crd), { aliasDuplicateObjects: false, lineWidth: 120 }),
+      header + stringify(definition(crd), { aliasDuplicateObjects: false, lineWidth: 0, indentSeq: false }),
     ]),
   );

@@ -1,3 +1,5 @@
+import { knownFields } from '../../src/api/loosely.ts';
+
 /** A JSON schema as zod writes it, or as Kubernetes reads it. */
 export type Schema = { readonly [keyword: string]: unknown };
 
@@ -29,6 +31,30 @@ type Nested = {
   readonly additionalProperties?: Schema | false;
 };
 
+/** What the CRD has of an object whose other fields the API server does not look at: rules may be about those. */
+const knownPart = (schema: Schema): Schema => {
+  const {
+    description,
+    type,
+    required = [],
+    properties = {},
+  } = schema as Nested & {
+    readonly description?: string;
+    readonly type?: string;
+    readonly required?: readonly string[];
+  };
+  const known = schema[knownFields] as readonly string[];
+  const needed = required.filter((name) => known.includes(name));
+  const fields = Object.entries(properties).filter(([name]) => known.includes(name));
+  return {
+    description,
+    type,
+    ...(needed.length === 0 ? {} : { required: needed }),
+    ...(fields.length === 0 ? {} : { properties: Object.fromEntries(fields) }),
+    'x-kubernetes-preserve-unknown-fields': true,
+  };
+};
+
 const isExtension = (keyword: string): boolean => keyword.startsWith('x-kubernetes-');
 
 /**
@@ -37,7 +63,8 @@ const isExtension = (keyword: string): boolean => keyword.startsWith('x-kubernet
  *
  * A keyword that it does not know is an error: nothing is lost silently. Lists are atomic unless they say otherwise.
  */
-export const toStructural = (schema: Schema, path = ''): Schema => {
+export const toStructural = (given: Schema, path = ''): Schema => {
+  const schema = knownFields in given ? knownPart(given) : given;
   const unknown = Object.keys(schema).find(
     (k) => !kept.includes(k) && !nested.has(k) && !dropped.has(k) && !isExtension(k),
   );

@@ -9,7 +9,12 @@ type Layer = Readonly<Record<string, string>>;
 export const layers: Readonly<Record<string, readonly Layer[]>> = {
   src: [
     { errors: 'the catalogue of errors, and the one class that carries them', gen: 'generated from proto/' },
-    { time: 'clocks, waits and backoff', disk: 'writing that survives a power cut' },
+    {
+      time: 'clocks, waits and backoff',
+      disk: 'writing that survives a power cut',
+      fair: 'few places, given to groups in turn',
+      egress: 'where requests may lead that tenants cause on the operator',
+    },
     { telemetry: 'logs, metrics and traces, as operator and runtime share them' },
     {
       api: 'the kinds that people write and their statuses, as schemas',

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { durationBetween, durationSchema } from './duration.ts';
 import { exactlyOneOf } from './exactly-one.ts';
 import { type HttpSource, httpSchema, type PrometheusSource, prometheusSchema } from './metric-source.ts';
-import { labelNameSchema } from './names.ts';
+import { labelNameSchema, nameSchema } from './names.ts';
 import { cel } from './text.ts';
 import { duplicatesOf } from './unique.ts';
 
@@ -253,33 +253,64 @@ const metrics = z
     'x-kubernetes-list-map-keys': ['name'],
   });
 
-const onInconclusive = z.enum(['Pause', 'Continue']).default('Pause').meta({
+const onInconclusive = z.enum(['Pause', 'Continue']);
+const whatFollows = 'What follows an inconclusive metric: the rollout pauses for a person, or continues.';
+
+const ref = nameSchema.meta({
   description:
-    'What follows an inconclusive metric: the rollout pauses for a person, or continues. Default Pause.',
+    'Name of an AdapterAnalysis in the same namespace, in place of metrics. It is copied when the canary is bound or tried again: edits of it count from the next canary on. Example: checkout',
 });
 
-const needsEnd = 'needs a duration, or metrics that all have a count: it would never end';
-const hasEnd = 'has(self.duration) || (has(self.metrics) && self.metrics.all(x, has(x.count)))';
+const duration = durationSchema.meta({
+  description: 'How long is measured. Example: 10m. Default: until each metric has its count.',
+});
 
-export const analysisStepSchema = z
+type Measured = { readonly metrics?: readonly Metric[] | undefined };
+
+/** True when each metric has its count: then what is measured comes to an end by itself. */
+export const hasEnd = ({ metrics: list }: Measured): boolean =>
+  list?.every(({ count }) => count !== undefined) === true;
+
+/** Of an AdapterAnalysis: an analysis that rollouts refer to. */
+export const analysisSpecSchema = z
   .strictObject({
-    duration: durationSchema
-      .meta({ description: 'How long is measured. Example: 10m. Default: until each metric has its count.' })
+    duration: duration
+      .meta({
+        description:
+          'How long is measured as a step; of no meaning beside the steps. A step that refers to it may have another one. Example: 10m. Default: until each metric has its count.',
+      })
       .optional(),
     metrics: metrics.optional(),
-    onInconclusive,
+    onInconclusive: onInconclusive.default('Pause').meta({
+      description: `${whatFollows} A rollout that refers to it may say otherwise. Default Pause.`,
+    }),
   })
-  .refine(
-    ({ duration, metrics: list }) =>
-      duration !== undefined || list?.every(({ count }) => count !== undefined),
-    {
-      error: needsEnd,
-    },
-  )
-  .meta({
-    description: 'Measures, and then continues, pauses or rolls back.',
-    ...cel({ rule: hasEnd, message: needsEnd }),
-  });
+  .meta({ description: 'What is measured of a canary, for any number of rollouts of the namespace.' });
+export type AnalysisSpec = z.infer<typeof analysisSpecSchema>;
+
+/** What an analysis is, wherever a rollout has one: its own metrics, or a name. */
+const analysisShape = {
+  ref: ref.optional(),
+  metrics: metrics.optional(),
+  onInconclusive: onInconclusive
+    .meta({ description: `${whatFollows} Default: that of the AdapterAnalysis, else Pause.` })
+    .optional(),
+};
+
+/** Its schema would stand in the CRD of rollouts four times. */
+const unseen =
+  'Either ref, or metrics as in the spec of an AdapterAnalysis; and duration, onInconclusive. The API server does not look into it: the operator does, and adaptlet lint.';
+
+const twice = 'must not have both ref and metrics: the metrics are those of the AdapterAnalysis';
+const needsEnd = 'needs a duration, or metrics that all have a count: it would never end';
+
+export const analysisStepSchema = z
+  .strictObject({ duration: duration.optional(), ...analysisShape })
+  .refine((step) => step.ref === undefined || step.metrics === undefined, { error: twice })
+  .refine((step) => step.ref !== undefined || step.duration !== undefined || hasEnd(step), {
+    error: needsEnd,
+  })
+  .meta({ description: `Measures, and then continues, pauses or rolls back. ${unseen}` });
 export type AnalysisStep = z.infer<typeof analysisStepSchema>;
 
 export const backgroundAnalysisSchema = z
@@ -288,10 +319,10 @@ export const backgroundAnalysisSchema = z
       description:
         'Index of the step from which on it measures, from 0. It never measures at weight 0. Default 0.',
     }),
-    metrics: metrics.optional(),
-    onInconclusive,
+    ...analysisShape,
   })
+  .refine((analysis) => analysis.ref === undefined || analysis.metrics === undefined, { error: twice })
   .meta({
-    description: 'Measures in the background, beside the steps, for as long as the canary has requests.',
+    description: `Measures in the background, beside the steps, for as long as the canary has requests, from startingStep on (index of a step, default 0). ${unseen}`,
   });
 export type BackgroundAnalysis = z.infer<typeof backgroundAnalysisSchema>;

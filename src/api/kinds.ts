@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { adapterSpecSchema } from './adapter.ts';
+import { analysisSpecSchema } from './analysis.ts';
 import { metadataSchema } from './metadata.ts';
 import { apiVersion } from './names.ts';
 import { rolloutSpecSchema } from './rollout.ts';
@@ -18,6 +19,7 @@ export const kinds = {
   Adapter: object('Adapter', adapterSpecSchema),
   AdapterRollout: object('AdapterRollout', rolloutSpecSchema),
   AdapterRoute: object('AdapterRoute', routeSpecSchema),
+  AdapterAnalysis: object('AdapterAnalysis', analysisSpecSchema),
 };
 export type Kind = keyof typeof kinds;
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nameSchema } from './names.ts';
 import { adviceOn, matching, notMatching, type Requirement, text } from './text.ts';
 
 /** What may stand between `{{` and `}}` in a query, a URL or a jsonPath. */
@@ -38,6 +39,26 @@ const noUser = notMatching(
 );
 const urlCharacter = "[A-Za-z0-9._~!$&'()*+,;=:@%/?\\[\\]-]";
 
+/** What a server is asked with. */
+export const secretRefSchema = z
+  .strictObject({
+    name: nameSchema.meta({
+      description:
+        'Name of a Secret of the same namespace with the label adaptlet.io/metrics: "true". Example: prometheus-login',
+    }),
+    key: text(253)
+      .regex(/^[-._a-zA-Z0-9]+$/, { error: 'must be letters, digits, "-", "_" or "."' })
+      .meta({ description: 'Key in its data. Example: token' }),
+    scheme: z.enum(['Bearer', 'Basic']).default('Bearer').meta({
+      description: 'What the value is. Bearer: a token. Basic: user:password. Default Bearer.',
+    }),
+  })
+  .meta({
+    description:
+      'Credentials that are sent to the server, out of a Secret. Only in a cluster, in namespaces whose Secrets the administrator lets the operator read. Default: none.',
+  });
+export type SecretRef = z.infer<typeof secretRefSchema>;
+
 export const prometheusSchema = z
   .strictObject({
     address: patterned(
@@ -60,8 +81,9 @@ export const prometheusSchema = z
         description:
           'PromQL, asked as of now. The result must be a scalar or exactly one sample: aggregate with sum, avg or max. {{namespace}}, {{rollout}}, {{canary.adapter}}, {{canary.digest}}, {{stable.adapter}} and {{stable.digest}} stand for what the rollout has then. Up to 4096 characters. Example: sum(rate(checkout_errors_total{adapter="{{canary.adapter}}"}[5m]))',
       }),
+    secretRef: secretRefSchema.optional(),
   })
-  .meta({ description: 'A number from a query to Prometheus. Asked without credentials.' });
+  .meta({ description: 'A number from a query to Prometheus.' });
 export type PrometheusSource = z.infer<typeof prometheusSchema>;
 
 const name = `([A-Za-z0-9_-]|${placeholder})+`;
@@ -90,6 +112,7 @@ export const httpSchema = z
       description:
         "Where the number is in the JSON: names after a dot or as ['name'], indexes as [0]. A text that is a number counts as one. The placeholders of url stand for names here as well. Example: $.scores[0].value",
     }),
+    secretRef: secretRefSchema.optional(),
   })
-  .meta({ description: 'A number from the JSON that a URL answers. Asked without credentials.' });
+  .meta({ description: 'A number from the JSON that a URL answers.' });
 export type HttpSource = z.infer<typeof httpSchema>;

@@ -1,5 +1,6 @@
 import type { AdapterSpec } from './adapter.ts';
 import type { AdapterStatus } from './adapter-status.ts';
+import type { AnalysisSpec } from './analysis.ts';
 import type { RolloutSpec } from './rollout.ts';
 import type { RolloutStatus } from './rollout-status.ts';
 import type { RouteSpec } from './route.ts';
@@ -30,6 +31,8 @@ export type RolloutObject = {
   readonly kind: 'AdapterRollout';
   readonly metadata: Meta;
   readonly spec: RolloutSpec;
+  /** Why its analyses are not valid; `spec` then stands for the rest of it, and nothing may advance by it. */
+  readonly invalidAnalyses?: string;
   readonly status?: RolloutStatus;
 };
 export type RouteObject = {
@@ -38,9 +41,21 @@ export type RouteObject = {
   readonly spec: RouteSpec;
   readonly status?: RouteStatus;
 };
-/** The kinds that users write. */
+/** Has no status: what is wrong with it, the rollouts say that refer to it. */
+export type AnalysisObject = {
+  readonly kind: 'AdapterAnalysis';
+  readonly metadata: Meta;
+  readonly spec: AnalysisSpec;
+};
+/** The kinds that plans are compiled from. */
 export type Manifest = AdapterObject | RolloutObject | RouteObject;
+/** The kinds that users write. */
+export type UserObject = Manifest | AnalysisObject;
 
-type Parsed<M extends Manifest> = Pick<M, 'kind' | 'spec'> & { readonly metadata: ParsedMeta };
+type Parsed<M extends UserObject> = Pick<M, 'kind' | 'spec'> & { readonly metadata: ParsedMeta };
 /** An object as a manifest file has it: without what the API server, or the manifest folder, gives it. */
-export type ParsedManifest = Parsed<AdapterObject> | Parsed<RolloutObject> | Parsed<RouteObject>;
+export type ParsedManifest =
+  | Parsed<AdapterObject>
+  | Parsed<RolloutObject>
+  | Parsed<RouteObject>
+  | Parsed<AnalysisObject>;

@@ -75,4 +75,27 @@ describe('referenceFindings', () => {
       'Problem spec.adapter: b is for the base model big, but the rollout serves a for tiny: use a rollout of its own',
     ]);
   });
+
+  const analysis = (name: string, spec: string) =>
+    `---\n${head}\nkind: AdapterAnalysis\nmetadata: {name: ${name}}\nspec: ${spec}\n`;
+  const judged = (steps: string) =>
+    `---\n${head}\nkind: AdapterRollout\nmetadata: {name: sql}\nspec: {adapter: sql-v1, strategy: {canary: {steps: [${steps}], analysis: {ref: quality}}}}\n`;
+  it('warns of an AdapterAnalysis that is not there, wherever a strategy refers to it', () => {
+    expect(
+      said(adapter('sql-v1'), judged('{analysis: {ref: qualty}}'), analysis('quality', '{duration: 1m}')),
+    ).toEqual([
+      'Warning default/sql spec.strategy.canary.steps[0].analysis.ref: there is no AdapterAnalysis qualty in namespace default, did you mean quality',
+    ]);
+  });
+  it('calls a step without an end a problem, and an analysis beside the steps needs none', () => {
+    const both = [adapter('sql-v1'), analysis('quality', '{}')];
+    expect(said(...both, judged(''))).toEqual([]);
+    expect(said(...both, judged('{analysis: {ref: quality, duration: 5m}}'))).toEqual([]);
+    expect(said(...both, judged('{analysis: {ref: quality}}'))).toEqual([
+      expect.stringMatching(/^Problem default\/sql .*write a duration beside ref/),
+    ]);
+  });
+  it('gives an AdapterAnalysis no name that clients call', () => {
+    expect(said(adapter('sql-v1'), rollout('sql', 'sql-v1'), analysis('sql', '{}'))).toEqual([]);
+  });
 });

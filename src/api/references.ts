@@ -1,7 +1,9 @@
+import { hasEnd } from './analysis.ts';
+import { analysisPlaces, analysisRefs, maxAnalysisRefs } from './analysis-places.ts';
 import { type ObjectKey, objectKey } from './names.ts';
 import { nearest } from './nearest.ts';
-import type { Manifest, ParsedManifest } from './objects.ts';
-import type { FieldProblem } from './problems.ts';
+import type { ParsedManifest, UserObject } from './objects.ts';
+import { type FieldProblem, pathText } from './problems.ts';
 import type { Rule, Target } from './route.ts';
 
 /** A finding about how objects of a set fit together. A `Warning` can come right by itself, a `Problem` cannot. */
@@ -11,7 +13,9 @@ export type ReferenceFinding = FieldProblem & {
   readonly severity: 'Warning' | 'Problem';
 };
 
-type Any = ParsedManifest | Manifest;
+type Any = ParsedManifest | UserObject;
+/** Objects that clients call by a name. */
+type Called = Exclude<Any, { kind: 'AdapterAnalysis' }>;
 type OfKind<K extends Any['kind']> = Extract<Any, { kind: K }>;
 
 /**
@@ -23,7 +27,8 @@ export const referenceFindings = (objects: readonly Any[]): ReferenceFinding[] =
   const set = new ObjectSet(objects);
   return [
     ...objects.flatMap((object) => {
-      if (object.kind === 'AdapterRollout') return rolloutFindings(object, set);
+      if (object.kind === 'AdapterRollout')
+        return [...rolloutFindings(object, set), ...analysisFindings(object, set)];
       return object.kind === 'AdapterRoute' ? routeFindings(object, set) : [];
     }),
     ...clientNameFindings(objects),
@@ -36,13 +41,15 @@ export const keyOf = (object: Pick<Any, 'metadata'>): ObjectKey =>
 class ObjectSet {
   readonly adapters = new Map<ObjectKey, OfKind<'Adapter'>>();
   readonly rollouts = new Map<ObjectKey, OfKind<'AdapterRollout'>>();
+  readonly analyses = new Map<ObjectKey, OfKind<'AdapterAnalysis'>>();
   constructor(objects: readonly Any[]) {
     for (const object of objects) {
       if (object.kind === 'Adapter') this.adapters.set(keyOf(object), object);
       if (object.kind === 'AdapterRollout') this.rollouts.set(keyOf(object), object);
+      if (object.kind === 'AdapterAnalysis') this.analyses.set(keyOf(object), object);
     }
   }
-  names(kind: 'adapters' | 'rollouts', namespace: string): string[] {
+  names(kind: 'adapters' | 'rollouts' | 'analyses', namespace: string): string[] {
     return [...this[kind].values()]
       .filter((o) => o.metadata.namespace === namespace)
       .map((o) => o.metadata.name);
@@ -79,6 +86,39 @@ const rolloutFindings = (rollout: OfKind<'AdapterRollout'>, set: ObjectSet): Ref
     const reason = `spec.adapter: ${rollout.spec.adapter} is for the base model ${next.spec.baseModel}, but the rollout serves ${served.metadata.name} for ${served.spec.baseModel}: use a rollout of its own`;
     return [{ ...about, severity: 'Problem' as const, reason }];
   });
+};
+
+/** What a rollout refers to and nobody has written yet, or what could never come to an end as a step. */
+const analysisFindings = (
+  { kind, metadata, spec }: OfKind<'AdapterRollout'>,
+  set: ObjectSet,
+): ReferenceFinding[] => {
+  const refs = analysisRefs(spec.strategy).length;
+  const tooMany: ReferenceFinding = {
+    kind,
+    key: keyOf({ metadata }),
+    path: ['spec', 'strategy'],
+    severity: 'Problem',
+    reason: `spec.strategy: refers to ${refs} AdapterAnalyses, at most ${maxAnalysisRefs} are allowed`,
+  };
+  const found = analysisPlaces(spec.strategy).flatMap(({ path, isStep, analysis }): ReferenceFinding[] => {
+    const { namespace } = metadata;
+    if (analysis.ref === undefined) return [];
+    const at = ['spec', 'strategy', ...path, 'ref'];
+    const about = { kind, key: keyOf({ metadata }), path: at };
+    const object = set.analyses.get(objectKey(namespace, analysis.ref));
+    const where = pathText(at);
+    if (object === undefined) {
+      const known = set.names('analyses', namespace);
+      const reason = `${where}: ${missing('AdapterAnalysis', analysis.ref, namespace, known)}`;
+      return [{ ...about, severity: 'Warning', reason }];
+    }
+    const ends = (analysis.duration ?? object.spec.duration) !== undefined || hasEnd(object.spec);
+    if (!isStep || ends) return [];
+    const reason = `${where}: AdapterAnalysis ${analysis.ref} has no duration, and not every metric of it has a count: write a duration beside ref, it would never end`;
+    return [{ ...about, severity: 'Problem', reason }];
+  });
+  return refs > maxAnalysisRefs ? [...found, tooMany] : found;
 };
 
 const routeFindings = (route: OfKind<'AdapterRoute'>, set: ObjectSet): ReferenceFinding[] =>
@@ -138,12 +178,13 @@ const zeroWeights = (rule: Rule): RuleFinding[] => {
 };
 
 /** Name that clients send for an object. */
-export const clientNameOf = (object: Any): string =>
+export const clientNameOf = (object: Called): string =>
   object.kind === 'AdapterRoute' ? object.spec.model : object.metadata.name;
 
 const clientNameFindings = (objects: readonly Any[]): ReferenceFinding[] => {
-  const claims = new Map<string, Any[]>();
+  const claims = new Map<string, Called[]>();
   for (const object of objects) {
+    if (object.kind === 'AdapterAnalysis') continue;
     const name = `${object.metadata.namespace}/${clientNameOf(object)}`;
     claims.set(name, [...(claims.get(name) ?? []), object]);
   }

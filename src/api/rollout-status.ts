@@ -1,7 +1,10 @@
 import { z } from 'zod';
+import { analysisSpecSchema } from './analysis.ts';
+import { maxAnalysisRefs } from './analysis-places.ts';
 import { rolloutColumnsSchema } from './columns.ts';
 import { conditionsSchema, generation, maxStatusMessage, time } from './condition.ts';
 import { groupStatusSchema } from './group-status.ts';
+import { loosely } from './loosely.ts';
 import { digestSchema } from './names.ts';
 import { text } from './text.ts';
 
@@ -107,6 +110,16 @@ export const mirrorStatusSchema = z
   });
 export type MirrorStatus = z.infer<typeof mirrorStatusSchema>;
 
+const analysisCopySchema = z
+  .strictObject({
+    name: text(253).meta({ description: 'Name of the AdapterAnalysis.' }),
+    uid: text(128).meta({ description: 'uid of the AdapterAnalysis.' }),
+    generation: generation.meta({ description: 'metadata.generation that was copied.' }),
+    spec: loosely(analysisSpecSchema).meta({ description: 'What is in force of it.' }),
+  })
+  .meta({ description: 'An AdapterAnalysis as it is in force.' });
+export type AnalysisCopy = z.infer<typeof analysisCopySchema>;
+
 export const rolloutStatusSchema = z
   .strictObject({
     observedGeneration: generation.meta({ description: 'metadata.generation that this status is about.' }),
@@ -196,7 +209,7 @@ export const rolloutStatusSchema = z
       .meta({ description: 'How long it has waited for its adapter; absent while it does not wait.' })
       .optional(),
     groups: z
-      .array(groupStatusSchema)
+      .array(loosely(groupStatusSchema, ['name', 'phase', 'message']))
       .max(17)
       .meta({
         description:
@@ -205,14 +218,24 @@ export const rolloutStatusSchema = z
       })
       .optional(),
     analysis: z
-      .array(metricStatusSchema)
+      .array(loosely(metricStatusSchema, ['name', 'phase', 'message']))
       .max(16)
       .meta({
         description:
           'What was measured: beside the steps, and in the present or last analysis step. Kept until the next canary is bound.',
       })
       .optional(),
-    mirror: mirrorStatusSchema.optional(),
+    analyses: z
+      .array(analysisCopySchema)
+      .max(maxAnalysisRefs)
+      .meta({
+        description:
+          'The AdapterAnalyses that the strategy refers to, as they were when the canary was bound or tried again. Kept until the next canary is bound.',
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['name'],
+      })
+      .optional(),
+    mirror: loosely(mirrorStatusSchema, ['requests', 'compared']).optional(),
     abort: z
       .strictObject({
         at: time.meta({ description: 'RFC 3339 time of the abort.' }),

@@ -3,10 +3,13 @@ import { analysisStepSchema, backgroundAnalysisSchema, comparisonShape } from '.
 import { durationBetween, durationSchema } from './duration.ts';
 import { exactlyOneOf } from './exactly-one.ts';
 import { groupsSchema } from './groups.ts';
+import { loosely } from './loosely.ts';
 import { nameSchema } from './names.ts';
 import { percentSchema } from './percent.ts';
 import { selectorSchema } from './selector.ts';
 import { cel } from './text.ts';
+
+const inlineAnalysis = loosely(analysisStepSchema, ['ref']);
 
 /** Exactly one member is present. */
 export const stepSchema = exactlyOneOf(
@@ -39,7 +42,7 @@ export const stepSchema = exactlyOneOf(
       })
       .meta({ description: 'Waits before the next step. `pause: {}` waits until somebody promotes.' })
       .optional(),
-    analysis: analysisStepSchema.optional(),
+    analysis: inlineAnalysis.optional(),
     setMirrorRoute: z
       .strictObject({
         percentage: z.int().min(0).max(100).meta({
@@ -73,7 +76,7 @@ const canarySchema = z
       description:
         'Steps in their order, at most 64; after the last one the canary is stable. An empty list switches at once, when the canary is ready.',
     }),
-    analysis: backgroundAnalysisSchema.optional(),
+    analysis: loosely(backgroundAnalysisSchema, ['ref']).optional(),
     hashOn: hashOnSchema.default('User'),
   })
   .meta({ description: 'Raises the share of the new adapter step by step.' });
@@ -91,13 +94,13 @@ const blueGreenSchema = z
         description: 'How long the new adapter is ready before the switch. Example: 5m. Default: at once.',
       })
       .optional(),
-    prePromotionAnalysis: analysisStepSchema
+    prePromotionAnalysis: inlineAnalysis
       .meta({
         description:
           'Measures before the switch, while no request goes to the new adapter: what Prometheus or a web server says.',
       })
       .optional(),
-    postPromotionAnalysis: analysisStepSchema
+    postPromotionAnalysis: inlineAnalysis
       .meta({ description: 'Measures after the switch; the former adapter is stable until it has passed.' })
       .optional(),
   })
@@ -253,7 +256,7 @@ export const rolloutSpecSchema = z
       .default({
         canary: {
           steps: [5, 25, 50].flatMap((setWeight) => [{ setWeight }, { pause: { duration: '1m' } }]),
-          analysis: { startingStep: 0, onInconclusive: 'Pause' },
+          analysis: { startingStep: 0 },
           hashOn: 'User',
         },
       })

@@ -38,8 +38,11 @@ const hostOf = (registry: string): string => registry.replace(/:\d+$/, '');
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
 
-/** Whether a host is spoken to without encryption: this machine, or one that the administrator listed. */
-export const isPlainHttp = (registry: string, insecureHosts: readonly string[]): boolean =>
-  isLoopback(hostOf(registry)) ||
+/**
+ * Whether a host is spoken to without encryption: one that the administrator listed, or this machine, unless `loopback` is
+ * false.
+ */
+export const isPlainHttp = (registry: string, insecureHosts: readonly string[], loopback = true): boolean =>
+  (loopback && isLoopback(hostOf(registry))) ||
   insecureHosts.includes(registry) ||
   insecureHosts.includes(hostOf(registry));

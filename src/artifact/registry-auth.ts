@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { quoteUntrusted } from '../errors/quote-untrusted.ts';
+import type { Authorization } from './authorizations.ts';
 import type { Credentials } from './docker-config.ts';
 import type { ImageReference } from './reference.ts';
 
@@ -28,13 +29,43 @@ export const parseChallenges = (header: string): readonly Challenge[] => {
 /** One GET without redirects; throws REGISTRY_INSECURE and REGISTRY_UNAVAILABLE by itself. */
 export type Get = (url: URL, headers: Readonly<Record<string, string>>) => Promise<Response>;
 
-const tokenSchema = z.object({ token: z.string().optional(), access_token: z.string().optional() });
+const tokenSchema = z.object({
+  token: z.string().optional(),
+  access_token: z.string().optional(),
+  /** Seconds; 60 when it is not said. */
+  expires_in: z.number().positive().catch(60).default(60),
+});
+
+/** A token is not used in its last seconds, and none for longer than an hour. */
+const lifetimeOf = (seconds: number): number => Math.min(seconds, 3600) * 900;
+
+/** A password is looked up again now and then, so that one that was taken back is not used for ever. */
+const basicLifetimeMs = 300_000;
 
 const basic = ({ username, password }: Credentials): string =>
   `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 
 export const denied = (reference: ImageReference, why: string): AdaptletError =>
   new AdaptletError('REGISTRY_DENIED', `${reference.registry}/${reference.repository}: ${why}`);
+
+/** The most bytes of an answer of a token service that are read. */
+const maxTokenBytes = 256 * 1024;
+
+/** Undefined where it is no JSON, too long, or breaks off. */
+const readJson = async (response: Response): Promise<unknown> => {
+  try {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of response.body ?? []) {
+      size += chunk.byteLength;
+      if (size > maxTokenBytes) return undefined;
+      chunks.push(chunk);
+    }
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+};
 
 const realmOf = (challenge: Challenge, reference: ImageReference): URL => {
   const realm = challenge.parameters.get('realm') ?? '';
@@ -55,21 +86,21 @@ const bearer = async (
   reference: ImageReference,
   credentials: Credentials | undefined,
   get: Get,
-): Promise<string> => {
+): Promise<Authorization> => {
   const url = realmOf(challenge, reference);
   const response = await get(url, credentials === undefined ? {} : { authorization: basic(credentials) });
   if (!response.ok) {
     await response.body?.cancel();
     throw denied(reference, `the token service ${url.host} answered ${response.status}`);
   }
-  const parsed = tokenSchema.safeParse(await response.json().catch(() => undefined));
+  const parsed = tokenSchema.safeParse(await readJson(response));
   const token = parsed.data?.token ?? parsed.data?.access_token;
   if (token === undefined) throw denied(reference, `the token service ${url.host} sent no token`);
-  return `Bearer ${token}`;
+  return { header: `Bearer ${token}`, lifetimeMs: lifetimeOf(parsed.data?.expires_in ?? 60) };
 };
 
 /**
- * The Authorization header that answers a 401.
+ * The Authorization header that answers a 401, and for how long.
  * @throws AdaptletError REGISTRY_DENIED
  */
 export const answerChallenge = async (
@@ -77,14 +108,14 @@ export const answerChallenge = async (
   reference: ImageReference,
   credentials: Credentials | undefined,
   get: Get,
-): Promise<string> => {
+): Promise<Authorization> => {
   const challenges = parseChallenges(header ?? '');
   const token = challenges.find(({ scheme }) => scheme === 'bearer');
   if (token !== undefined) return await bearer(token, reference, credentials, get);
   if (challenges.some(({ scheme }) => scheme === 'basic')) {
     if (credentials === undefined)
       throw denied(reference, 'it asks for credentials and there are none for it');
-    return basic(credentials);
+    return { header: basic(credentials), lifetimeMs: basicLifetimeMs };
   }
   throw denied(reference, `it asks for a login that is not known: ${quoteUntrusted(header ?? '')}`);
 };

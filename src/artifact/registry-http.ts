@@ -1,5 +1,6 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
+import { type Authorization, Authorizations } from './authorizations.ts';
 import type { Credentials } from './docker-config.ts';
 import { type ImageReference, isPlainHttp } from './reference.ts';
 import { answerChallenge, denied } from './registry-auth.ts';
@@ -8,8 +9,10 @@ export type RegistryHttpOptions = {
   readonly fetch: typeof fetch;
   readonly clock: Clock;
   readonly credentials: (registry: string) => Promise<Credentials | undefined>;
-  /** Hosts, with or without port, that are spoken to without encryption. This machine always is. */
+  /** Hosts, with or without port, that are spoken to without encryption. */
   readonly insecureHosts: readonly string[];
+  /** This machine is one of them. Default true. */
+  readonly insecureLoopback?: boolean;
   /** Time without a byte, in milliseconds, after which a connection counts as broken. */
   readonly idleMs: number;
 };
@@ -63,11 +66,12 @@ export type Sent = {
 /** Requests to registries: authentication, redirects, stalls. One attempt each; see `withRetries`. */
 export class RegistryHttp {
   readonly #options: RegistryHttpOptions;
-  /** Authorization by registry and repository, until the registry refuses it. In memory only. */
-  readonly #authorizations = new Map<string, string>();
+  /** By registry and repository. */
+  readonly #authorizations: Authorizations;
 
   constructor(options: RegistryHttpOptions) {
     this.#options = options;
+    this.#authorizations = new Authorizations(options.clock);
   }
 
   /**
@@ -94,10 +98,10 @@ export class RegistryHttp {
     const first = await this.#follow(url, withAuthorization(sent, known), signal);
     if (first.response.status !== 401) return await refuse(first, reference);
     await first[Symbol.asyncDispose]();
-    this.#authorizations.delete(key);
+    this.#authorizations.forget(key);
     const challenge = first.response.headers.get('www-authenticate');
     const authorization = await this.#authorize(challenge, reference, signal);
-    const second = await this.#follow(url, withAuthorization(sent, authorization), signal);
+    const second = await this.#follow(url, withAuthorization(sent, authorization.header), signal);
     if (second.response.status === 401) {
       await second[Symbol.asyncDispose]();
       throw denied(reference, 'it refuses the credentials');
@@ -107,7 +111,7 @@ export class RegistryHttp {
   }
 
   #urlOf({ registry, repository }: ImageReference, path: string): URL {
-    const scheme = isPlainHttp(registry, this.#options.insecureHosts) ? 'http' : 'https';
+    const scheme = this.#isPlain(registry) ? 'http' : 'https';
     return new URL(`${scheme}://${registry}/v2/${repository}/${path}`);
   }
 
@@ -115,7 +119,7 @@ export class RegistryHttp {
     challenge: string | null,
     reference: ImageReference,
     signal: AbortSignal,
-  ): Promise<string> {
+  ): Promise<Authorization> {
     const credentials = await this.#options.credentials(reference.registry);
     const answers: Answer[] = [];
     try {
@@ -165,6 +169,7 @@ export class RegistryHttp {
     } catch (error) {
       watch.stop();
       signal.throwIfAborted();
+      if (error instanceof AdaptletError) throw error;
       throw unavailable(url, 'did not answer', error);
     }
     const answer = watchedAnswer(url, response, watch, signal);
@@ -173,9 +178,14 @@ export class RegistryHttp {
     throw unavailable(url, `answered ${response.status}`, undefined, retryAfterMs(response, clock));
   }
 
+  #isPlain(host: string): boolean {
+    const { insecureHosts, insecureLoopback } = this.#options;
+    return isPlainHttp(host, insecureHosts, insecureLoopback);
+  }
+
   #checkScheme(url: URL): void {
     if (url.protocol === 'https:') return;
-    if (url.protocol === 'http:' && isPlainHttp(url.host, this.#options.insecureHosts)) return;
+    if (url.protocol === 'http:' && this.#isPlain(url.host)) return;
     throw new AdaptletError('REGISTRY_INSECURE', `${url.protocol}//${url.host} is not HTTPS`);
   }
 }

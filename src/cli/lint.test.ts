@@ -64,6 +64,29 @@ describe('lintFiles', () => {
     });
   });
 
+  it('checks analyses: metrics of a rollout, AdapterAnalyses, and references from one to the other', async () => {
+    const rollout = (analysis: string) =>
+      `---\n${head}\nkind: AdapterRollout\nmetadata: {name: sql}\nspec:\n  adapter: a\n  strategy:\n    canary:\n      steps: []\n      analysis: ${analysis}\n`;
+    const analysis = `---\n${head}\nkind: AdapterAnalysis\nmetadata: {name: quality}\nspec:\n  metrics: [{name: m, source: {builtin: ErrorRatoi}}]\n`;
+    await write({
+      'a.yaml': adapter('a', path, pinned) + rollout('{metrics: [{name: m, source: {}}]}'),
+      'b.yaml': `${adapter('b', path, pinned)}${rollout('{ref: qality}').replace('name: sql', 'name: chat')}`,
+      'c.yaml': analysis,
+      'd.yaml': analysis.replace('ErrorRatoi', 'ErrorRatio').replace('quality', 'quality2'),
+    });
+    const { code, out } = await lint(['.']);
+    expect(code).toBe(1);
+    expect(out).toMatch(
+      /a\.yaml:\d+: spec\.strategy\.canary\.analysis\.metrics\[0\]\.source: must have exactly one of/,
+    );
+    expect(out).toMatch(
+      /b\.yaml:\d+: warning: spec\.strategy\.canary\.analysis\.ref: there is no AdapterAnalysis qality/,
+    );
+    expect(out).toMatch(
+      /c\.yaml:\d+: spec\.metrics\[0\]\.source\.builtin: must be one of .* did you mean ErrorRatio/,
+    );
+  });
+
   it('exits with 0 when there are only warnings', async () => {
     await write({ 'a.yaml': adapter('a', path) });
     const { code, out } = await lint(['a.yaml']);

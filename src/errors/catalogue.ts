@@ -1,6 +1,7 @@
 import { adapterErrors } from './adapter.ts';
 import { artifactErrors } from './artifact.ts';
 import { controlErrors } from './control.ts';
+import { egressErrors } from './egress.ts';
 import { engineErrors } from './engine.ts';
 import { kubeErrors } from './kube.ts';
 import { measurementErrors } from './measurement.ts';
@@ -12,6 +13,7 @@ export const catalogue = {
   ...adapterErrors,
   ...artifactErrors,
   ...controlErrors,
+  ...egressErrors,
   ...engineErrors,
   ...kubeErrors,
   ...measurementErrors,

@@ -14,6 +14,12 @@ export const measurementErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
+  METRIC_CREDENTIALS: {
+    summary: 'The credentials that a metric of a rollout names cannot be used.',
+    advice: 'Check the Secret, its key and its label adaptlet.io/metrics: "true".',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   METRIC_DENIED: {
     summary: 'A metric of a rollout names a host that the administrator does not allow.',
     advice: 'Ask the administrator to add the host to metricHosts of the operator, or use another host.',

@@ -4,6 +4,8 @@ import { maxAnswerBytes } from './source.ts';
 
 export type Request = {
   readonly url: URL;
+  /** Value of the Authorization header. */
+  readonly authorization?: string | undefined;
   /** A form makes it a POST. */
   readonly form?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
@@ -44,24 +46,43 @@ const readBody = async (response: Response, url: URL): Promise<Buffer> => {
   return Buffer.concat(chunks);
 };
 
+/** What of an Authorization header nobody but the server may read. */
+const secretsIn = (authorization: string): readonly string[] => {
+  const [scheme, value = ''] = authorization.split(' ');
+  if (scheme !== 'Basic') return [value];
+  const login = Buffer.from(value, 'base64').toString('utf8');
+  return [value, login, login.slice(login.indexOf(':') + 1)];
+};
+
+/** Takes credentials out of texts: servers quote requests in their errors, and those get into statuses. */
+const withoutSecrets = (text: string, authorization: string): string =>
+  secretsIn(authorization)
+    .filter((secret) => secret !== '')
+    .reduce((rest, secret) => rest.replaceAll(secret, '[credentials]'), text);
+
 /** The parser's own message quotes the text: it is left out. */
-const parsed = (body: Buffer): unknown => {
+const parsed = (body: Buffer, authorization: string | undefined): unknown => {
+  const reviver =
+    authorization === undefined
+      ? undefined
+      : (_: string, value: unknown) =>
+          typeof value === 'string' ? withoutSecrets(value, authorization) : value;
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body), reviver);
   } catch {
     return undefined;
   }
 };
 
 /**
- * One request without credentials, cookies or redirects, whose answer is read up to `maxAnswerBytes`; the connection is
+ * One request without cookies or redirects, whose answer is read up to `maxAnswerBytes`; the connection is
  * not kept.
  * @throws METRIC_UNAVAILABLE where nothing comes or it breaks off, METRIC_UNREADABLE where it is too large or leads
  * elsewhere; the reason of `signal`
  */
 export const boundedFetch = async (
   fetcher: typeof fetch,
-  { url, form, signal }: Request,
+  { url, authorization, form, signal }: Request,
 ): Promise<Answer> => {
   let response: Response | undefined;
   try {
@@ -72,6 +93,7 @@ export const boundedFetch = async (
         'accept-encoding': 'identity',
         connection: 'close',
         'user-agent': 'adaptlet',
+        ...(authorization === undefined ? {} : { authorization }),
       },
       redirect: 'manual',
       credentials: 'omit',
@@ -85,7 +107,7 @@ export const boundedFetch = async (
         { advice: 'Name the address that the redirect leads to.' },
       );
     if (!saysJson(response)) return { status: response.status, json: undefined };
-    return { status: response.status, json: parsed(await readBody(response, url)) };
+    return { status: response.status, json: parsed(await readBody(response, url), authorization) };
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof AdaptletError) throw error;

@@ -44,11 +44,12 @@ export const askHttp = async (
   source: HttpSource,
   variables: Variables,
   signal: AbortSignal,
+  authorization?: string,
 ): Promise<number> => {
   const steps = parseJsonPath(source.jsonPath, (name) => fill(name, variables));
   const url = filledUrl(source, variables);
   const place = placeOf(url);
-  const { status, json } = await boundedFetch(fetcher, { url, signal });
+  const { status, json } = await boundedFetch(fetcher, { url, authorization, signal });
   if (status !== 200) throw new AdaptletError('METRIC_UNAVAILABLE', `${place} answers ${status}`);
   if (json === undefined)
     throw new AdaptletError('METRIC_UNREADABLE', `${place} answers no JSON with the type application/json`);

@@ -1,8 +1,8 @@
 import { AdaptletError, asAdaptletError } from '../errors/adaptlet-error.ts';
+import { type RoundRobinLimits, RoundRobinQueue } from '../fair/round-robin-queue.ts';
 import type { MeasurementResult } from '../rollout/analysis/measurement.ts';
 import type { Clock } from '../time/clock.ts';
 import { unlessAborted } from '../time/unless-aborted.ts';
-import { type RoundRobinLimits, RoundRobinQueue } from './round-robin-queue.ts';
 import { type ExternalSource, type Measure, measurementTimeoutMs, type Variables } from './source.ts';
 
 export type MeasurementsOptions = {

@@ -84,11 +84,12 @@ export const askPrometheus = async (
   source: PrometheusSource,
   variables: Variables,
   signal: AbortSignal,
+  authorization?: string,
 ): Promise<number> => {
   const url = queryUrl(source);
   // Prometheus gives up as well, and does not go on for an answer that nobody waits for.
   const form = { query: fill(source.query, variables), timeout: `${measurementTimeoutMs}ms` };
-  const answer = await boundedFetch(fetcher, { url, form, signal });
+  const answer = await boundedFetch(fetcher, { url, authorization, form, signal });
   const success = successSchema.safeParse(answer.json);
   if (answer.status !== 200 || !success.success) throw failureOf(answer, placeOf(url));
   return numberIn(success.data);

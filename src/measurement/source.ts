@@ -1,5 +1,5 @@
 import type { ExternalSource } from '../api/analysis.ts';
-import type { PlaceholderName } from '../api/metric-source.ts';
+import type { PlaceholderName, SecretRef } from '../api/metric-source.ts';
 
 export type { ExternalSource } from '../api/analysis.ts';
 
@@ -14,6 +14,12 @@ export type Variables = Readonly<Partial<Record<PlaceholderName, string>>> & {
  * @throws METRIC_UNAVAILABLE, METRIC_DENIED, METRIC_UNREADABLE
  */
 export type Measure = (source: ExternalSource, variables: Variables, signal: AbortSignal) => Promise<number>;
+
+/**
+ * The value of the Authorization header that a Secret of a namespace gives. It is in no message.
+ * @throws METRIC_CREDENTIALS, KUBE_*
+ */
+export type Credentials = (namespace: string, ref: SecretRef, signal: AbortSignal) => Promise<string>;
 
 /** The most bytes of an answer that are read, after decompression. */
 export const maxAnswerBytes = 1024 * 1024;

@@ -9,6 +9,7 @@ import { rolloutGauges } from '../rollout/gauges.ts';
 import { openTraces } from '../telemetry/traces.ts';
 import type { Clock } from '../time/clock.ts';
 import { countRequests } from './counted-api.ts';
+import { apiServerAddresses, openEgress } from './egress.ts';
 import { FleetStore } from './fleet/store.ts';
 import { startHttp } from './http.ts';
 import { Authority } from './identity/authority.ts';
@@ -16,6 +17,7 @@ import { TokenReviews } from './identity/token-review.ts';
 import { startInjection } from './injection/start.ts';
 import { Leadership } from './leadership.ts';
 import { addressAnnotation, leaseName, renewPart, retryPart } from './lease.ts';
+import { metricCredentials } from './metric-credentials.ts';
 import { metricsText } from './metrics.ts';
 import { followNodes, type Nodes } from './nodes/nodes.ts';
 import { objectGauges } from './object-gauges.ts';
@@ -111,6 +113,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   const followed = await followNodes({ api, clock, random, logger, ...seen }, stack, signal);
   nodes = followed;
 
+  const egress = openEgress(settings, await apiServerAddresses(connection.server, process.env));
   const names = serviceNames as [string, ...string[]];
   const authority = await Authority.open(
     { api, namespace, replica: identity, names, clock, logger, random },
@@ -155,8 +158,12 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         logger,
         writer: createStatusWriter(api),
         recorder: createRecorder(events),
-        resolve: tagResolver(settings, { clock, random }),
-        measure: createMeasure({ fetch, hosts: settings.metricHosts }),
+        resolve: tagResolver(settings, { clock, random, fetch: egress.registries }),
+        measure: createMeasure({
+          fetch: egress.metrics,
+          hosts: settings.metricHosts,
+          credentials: metricCredentials({ api, clock, namespace }),
+        }),
         tracer: traces?.tracer,
       }),
     clock,

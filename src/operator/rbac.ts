@@ -32,7 +32,9 @@ export const rightsOf = (rules: readonly Rule[]): Right[] =>
   );
 
 const group = 'adaptlet.io';
-const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'] as const;
+const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes', 'adapteranalyses'] as const;
+/** Of an AdapterAnalysis the rollouts that refer to it say what was found. */
+const withStatus = kinds.filter((kind) => kind !== 'adapteranalyses');
 const written = kinds.filter((kind) => kind !== 'adapterruntimes');
 
 /** What the operator may do in every namespace. */
@@ -42,7 +44,7 @@ export const operatorClusterRules: readonly Rule[] = [
   { apiGroups: [group], resources: ['adapters'], verbs: ['patch'] },
   // Server-side apply of an object that is not there needs both.
   { apiGroups: [group], resources: ['adapterruntimes'], verbs: ['create', 'patch'] },
-  { apiGroups: [group], resources: kinds.map((kind) => `${kind}/status`), verbs: ['update'] },
+  { apiGroups: [group], resources: withStatus.map((kind) => `${kind}/status`), verbs: ['update'] },
   // Of an Adapter that is not valid only the conditions are written, and its digest stays.
   { apiGroups: [group], resources: ['adapters/status'], verbs: ['patch'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
@@ -54,7 +56,8 @@ export const operatorClusterRules: readonly Rule[] = [
   {
     apiGroups: ['apiextensions.k8s.io'],
     resources: ['customresourcedefinitions'],
-    resourceNames: kinds.map((kind) => `${kind}.${group}`),
+    // Those whose objects are resources of plans, and runtimes.
+    resourceNames: withStatus.map((kind) => `${kind}.${group}`),
     verbs: ['get'],
   },
 ];
@@ -70,6 +73,11 @@ export const operatorNamespaceRules: readonly Rule[] = [
   ...owned('coordination.k8s.io', 'leases', leaseName),
   ...owned('', 'secrets', authorityName),
   ...owned('', 'configmaps', authorityName),
+];
+
+/** What it may do in each namespace that the administrator lists for credentials of metrics. No right can choose by a label. */
+export const operatorCredentialRules: readonly Rule[] = [
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get'] },
 ];
 
 /** What it may do besides where it injects sidecars: tell those who verify it of its certificate authority. */

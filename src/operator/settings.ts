@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { isHostPattern } from '../measurement/metric-hosts.ts';
+import { isEgressEntry, isNetwork } from '../egress/allow-list.ts';
+import { isHostPattern } from '../egress/host-pattern.ts';
 import { duration, list, logLevel, otlpEndpoint } from '../settings/values.ts';
 import { isLabelPattern } from './nodes/label-list.ts';
 
@@ -59,14 +60,33 @@ export const operatorSettingsSchema = z.object({
     .describe('A docker config.json with credentials of OCI registries, for the resolution of tags.'),
   insecureRegistries: list
     .prefault('')
-    .describe('Registry hosts that are reached over plain HTTP, separated by commas. Loopback always is.'),
+    .describe(
+      'Registry hosts that are reached over plain HTTP, separated by commas. They are allowed as those of egress-allow are.',
+    ),
+  egressAllow: list
+    .refine((entries) => entries.every(isEgressEntry), {
+      error:
+        'must be hosts (host, host:port, *.domain), addresses or networks (10.0.0.0/8), separated by commas',
+    })
+    .prefault('')
+    .describe(
+      'Where metrics of rollouts and registries of Adapters may lead besides public addresses over TLS: hosts as host, host:port or *.domain, addresses, and networks as 10.0.0.0/8, separated by commas. A host may have private addresses, as a Service of the cluster has; loopback and link-local are open only by their address. Public hosts that are listed may be asked over plain HTTP.',
+    ),
+  egressDeny: list
+    .refine((entries) => entries.every(isNetwork), {
+      error: 'must be addresses or networks (10.0.0.0/8), separated by commas',
+    })
+    .prefault('')
+    .describe(
+      'Addresses and networks that nothing opens, separated by commas. The API server is always one of them.',
+    ),
   metricHosts: list
     .refine((patterns) => patterns.every(isHostPattern), {
       error: 'must be hosts as host, host:port or *.domain, separated by commas',
     })
     .prefault('')
     .describe(
-      'Hosts that metrics of rollouts may be read from: host, host:port or *.domain, separated by commas. Empty: every host. Whoever may write a rollout can then make the operator send requests to any host that it can reach.',
+      'The only hosts that metrics of rollouts may be read from: host, host:port or *.domain, separated by commas. They are allowed as those of egress-allow are. Empty: every host that egress-allow and the defaults leave open.',
     ),
   leaseDuration: duration
     .prefault('20s')

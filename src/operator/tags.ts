@@ -13,7 +13,11 @@ const idleMs = 20_000;
 /** Asks OCI registries what their tags mean now. */
 export const tagResolver = (
   { registryConfig, insecureRegistries }: Pick<OperatorSettings, 'registryConfig' | 'insecureRegistries'>,
-  { clock, random }: { readonly clock: Clock; readonly random: () => number },
+  {
+    clock,
+    random,
+    fetch,
+  }: { readonly clock: Clock; readonly random: () => number; readonly fetch: typeof globalThis.fetch },
 ): Resolve => {
   const registry = new Registry({
     fetch,
@@ -22,6 +26,8 @@ export const tagResolver = (
     attempts,
     idleMs,
     insecureHosts: insecureRegistries,
+    // A tenant names the registry, and this machine is not its own.
+    insecureLoopback: false,
     credentials: credentialsIn(registryConfig),
   });
   return async (image, signal) => {

@@ -1,6 +1,8 @@
+import type { z } from 'zod';
 import { type AdapterSpec, adapterSpecSchema } from '../api/adapter.ts';
+import { analysisSpecSchema } from '../api/analysis.ts';
 import { digestSchema } from '../api/names.ts';
-import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../api/objects.ts';
+import type { AdapterObject, AnalysisObject, Meta, RolloutObject, RouteObject } from '../api/objects.ts';
 import { type RolloutSpec, rolloutSpecSchema } from '../api/rollout.ts';
 import { type RolloutStatus } from '../api/rollout-status.ts';
 import { type RouteSpec, routeSpecSchema } from '../api/route.ts';
@@ -41,6 +43,15 @@ export const aRollout = (
   metadata: meta('AdapterRollout', identity),
   spec: rolloutSpecSchema.parse(spec),
   ...(status === undefined ? {} : { status }),
+});
+
+export const anAnalysis = (
+  identity: Identity,
+  spec: z.input<typeof analysisSpecSchema> = {},
+): AnalysisObject => ({
+  kind: 'AdapterAnalysis',
+  metadata: meta('AdapterAnalysis', identity),
+  spec: analysisSpecSchema.parse(spec),
 });
 
 export const aRoute = (identity: Identity, spec: Partial<RouteSpec> = {}): RouteObject => ({

@@ -1,3 +1,5 @@
+import { analysisRefs } from '../api/analysis-places.ts';
+import { conditionOf } from '../api/condition.ts';
 import type { RolloutObject } from '../api/objects.ts';
 import type { Step } from '../api/rollout.ts';
 import type { RolloutStatus } from '../api/rollout-status.ts';
@@ -12,7 +14,16 @@ import { Groups } from './groups/groups.ts';
 import { becomeStable, bindCanary, dropCanary, followEdit, giveUp, goBack, isEdited } from './moves.ts';
 import { statusOf } from './publish.ts';
 import type { RequestVerb, RolloutRequest } from './request.ts';
-import { awaiting, awaitingVerdict, because, completed, givenUp, pausedBySpec, settled } from './standing.ts';
+import {
+  awaiting,
+  awaitingAnalysis,
+  awaitingVerdict,
+  because,
+  completed,
+  givenUp,
+  pausedBySpec,
+  settled,
+} from './standing.ts';
 import { checkpointMs } from './step-state.ts';
 import { isReadyFor, runSteps } from './steps.ts';
 import { backgroundOf, stepsOf } from './strategy.ts';
@@ -86,7 +97,10 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
     },
   );
   groups.count(facts.target);
-  const status = statusOf(draft, standing, before, facts, {
+  const { shared } = analyses;
+  const isToldOf = shared.kind === 'Missing' || analysisRefs(spec.strategy).length > 0;
+  const seen = { ...facts, ...(isToldOf ? { shared } : {}) };
+  const status = statusOf(draft, standing, before, seen, {
     generation,
     now: at,
     historyLimit: spec.revisionHistoryLimit,
@@ -96,6 +110,8 @@ export const decide = ({ rollout, facts, now, elapsedMs, request, leaderEpoch }:
   const isNews =
     phase === 'Degraded' && before?.revision !== status.revision && before?.message !== status.message;
   if (isNews && isTrouble(reason)) draft.events.push({ reason, message });
+  if (shared.kind === 'Missing' && conditionOf(before?.conditions, 'AnalysesFound')?.reason !== shared.reason)
+    draft.events.push({ reason: shared.reason, message: shared.message });
   return {
     status,
     events: draft.events,
@@ -170,7 +186,8 @@ const nextRevision = (draft: Draft, turn: Turn): Standing => {
   if (verb !== undefined && isInTime) {
     const edited = isEdited(draft, steps, turn.groups);
     const isAboutGroup = applyGroupVerb(draft, turn.groups, verb, { steps, at: turn.now });
-    const background = backgroundOf(spec.strategy);
+    const beside = backgroundOf(spec.strategy);
+    const background = beside && turn.analyses.inForce(beside);
     if (!isAboutGroup) applyVerb(draft, verb, { steps, edited, background, now: turn.now });
   }
   if (verb !== undefined && !isInTime) refuse(draft, verb, 'another canary was bound meanwhile');
@@ -266,6 +283,12 @@ const notReady: Check = ({ draft, target, steps, groupFact }) =>
 
 const backAtOnce: Check = (passage) => (passage.isRecent ? promoted(passage, 'FastRolledBack') : undefined);
 
+/** Whoever skips the steps asks for no verdict. */
+const notJudgeable: Check = ({ draft, turn, skipped }) => {
+  const problem = skipped ? undefined : turn.analyses.copy();
+  return problem && awaitingAnalysis(draft, problem);
+};
+
 const inconclusive: Check = ({ draft, looked, edited, skipped }) =>
   looked?.conclusion === 'Pause' && !edited && !skipped ? awaitingVerdict(draft, looked.message) : undefined;
 
@@ -288,7 +311,15 @@ const promoted = (
 };
 
 /** In this order; the first that says something decides. A canary that none of them holds up becomes stable. */
-const checks: readonly Check[] = [failedInGroups, pausedByHand, notReady, backAtOnce, inconclusive, underWay];
+const checks: readonly Check[] = [
+  failedInGroups,
+  pausedByHand,
+  notReady,
+  backAtOnce,
+  notJudgeable,
+  inconclusive,
+  underWay,
+];
 
 const proceed = (draft: Draft, turn: Turn, looked: Found | undefined): Standing => {
   const { rollout, target, verb, groups } = turn;
@@ -298,7 +329,8 @@ const proceed = (draft: Draft, turn: Turn, looked: Found | undefined): Standing 
   const isRecent = wasStableLately(draft, turn);
   const groupFact = isInGroups(draft, turn) ? target.fact : undefined;
   if (isRecent) draft.groups = undefined;
-  const edited = followEdit(draft, steps, groups, verb);
+  // Steps that cannot be read are no others: what is under way stays where it is.
+  const edited = rollout.invalidAnalyses === undefined && followEdit(draft, steps, groups, verb);
   if (groupFact !== undefined && draft.groups === undefined) groups.restart(steps);
   const skipped = draft.step?.full === true;
   const passage = { draft, turn, target, steps, looked, isRecent, groupFact, edited, skipped };

@@ -1,5 +1,5 @@
 import type { GroupStatus } from '../api/group-status.ts';
-import type { BoundAdapter, MetricStatus, RolloutStatus } from '../api/rollout-status.ts';
+import type { AnalysisCopy, BoundAdapter, MetricStatus, RolloutStatus } from '../api/rollout-status.ts';
 import type { ConditionReason, EventReason } from './reasons.ts';
 
 export type RolloutEvent = { readonly reason: EventReason; readonly message: string };
@@ -29,6 +29,8 @@ export type Draft = {
   groups: readonly GroupStatus[] | undefined;
   /** Of the present canary; what it was at its end stays until the next one is bound. */
   analysis: readonly MetricStatus[];
+  /** Of the present canary: what its strategy refers to. Emptied where it begins anew, and copied again then. */
+  analyses: readonly AnalysisCopy[];
   abort: RolloutStatus['abort'];
   completionStatus: RolloutStatus['completionStatus'];
   lastHandledRequest: string | undefined;
@@ -48,6 +50,7 @@ export const draftOf = (status: RolloutStatus | undefined): Draft => ({
   progress: status?.progress,
   groups: status?.groups,
   analysis: status?.analysis ?? [],
+  analyses: status?.analyses ?? [],
   abort: status?.abort,
   completionStatus: status?.completionStatus,
   lastHandledRequest: status?.lastHandledRequest,

@@ -1,3 +1,4 @@
+import type { AnalysisSpec } from '../api/analysis.ts';
 import type { Digest } from '../api/names.ts';
 import type { RolloutRuntimes, RolloutStatus } from '../api/rollout-status.ts';
 import type { MeasurementResult } from './analysis/measurement.ts';
@@ -51,6 +52,12 @@ export type RuntimeFact = {
   readonly weight?: number | undefined;
 };
 
+/** An AdapterAnalysis as it is now: what it says, or why that cannot be used. */
+export type AnalysisFact = { readonly uid: string; readonly generation: number } & (
+  | { readonly spec: AnalysisSpec }
+  | { readonly invalid: string }
+);
+
 export type Facts = {
   /** Of the Adapter that spec.adapter names; absent while there is no such object. */
   readonly target?: AdapterFact | undefined;
@@ -66,6 +73,8 @@ export type Facts = {
   readonly reports?: Reports | undefined;
   /** What was measured elsewhere, by the id and number of a {@link Wanted}; undefined: not known yet. */
   readonly measured?: ((id: string, number: number) => MeasurementResult | undefined) | undefined;
+  /** The AdapterAnalysis of that name; undefined: there is none. Absent: there are none at all. */
+  readonly analysis?: ((name: string) => AnalysisFact | undefined) | undefined;
   /** What became of copies that the present canary was given in its present attempt. Absent: there were none. */
   readonly mirrored?: CopyCounts | undefined;
   /** Every known runtime that the rollout applies to. Absent on a node of its own: there are no groups then. */

@@ -33,6 +33,7 @@ export const bindCanary = (
   draft.progress = undefined;
   draft.groups = undefined;
   draft.analysis = [];
+  draft.analyses = [];
   draft.abort = undefined;
   draft.completionStatus = former === undefined ? undefined : 'Superseded';
   draft.events.push({ reason: 'RolloutStarted', message: `canary is ${named(bound)}` });
@@ -62,6 +63,7 @@ export const followEdit = (
   draft.weight = 0;
   draft.mirror = 0;
   draft.analysis = [];
+  draft.analyses = [];
   draft.events.push({
     reason: 'RolloutRestarted',
     message: `the ${areEdited ? 'groups' : 'steps'} were edited, the canary starts again at the first`,
@@ -114,6 +116,7 @@ export const goBack = (
   draft.canary = { ...former, seed, attempt: nextAttempt(draft) };
   draft.step = firstStep(rollout.steps);
   draft.analysis = [];
+  draft.analyses = [];
   draft.events.push({
     reason: 'RolledBack',
     message: `${named(previous)} is stable again, ${named(former)} was rolled back`,

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { conditionsOf, cut, type Observed, type Progress, readiness, verdictsOf } from '../api/condition.ts';
 import type { MirrorStatus, RolloutStatus } from '../api/rollout-status.ts';
+import type { SharedAnalyses } from './analysis/shared.ts';
 import { type CopyCounts, mirrorStatusOf } from './copies.ts';
 import { decidedOf } from './decided.ts';
 import type { Draft, Standing } from './draft.ts';
@@ -23,7 +24,15 @@ const is = (
   message: string,
 ): RolloutCondition => ({ type, status: holds ? 'True' : 'False', reason, message });
 
-type Seen = Pick<Facts, 'room' | 'placement' | 'nameConflict' | 'stableFails'>;
+type Seen = Pick<Facts, 'room' | 'placement' | 'nameConflict' | 'stableFails'> & {
+  /** Of a strategy that refers to something. */
+  readonly shared?: SharedAnalyses;
+};
+
+const analysesFound = (shared: SharedAnalyses): RolloutCondition =>
+  shared.kind === 'Missing'
+    ? is('AnalysesFound', false, shared.reason, shared.message)
+    : is('AnalysesFound', true, 'AnalysesFound', 'every AdapterAnalysis that it refers to is there');
 
 const schedulable = ({ room, placement }: Pick<Facts, 'room' | 'placement'>): RolloutCondition => {
   if (placement !== undefined) return { type: 'Schedulable', ...placement };
@@ -35,7 +44,7 @@ const schedulable = ({ room, placement }: Pick<Facts, 'room' | 'placement'>): Ro
 const observations = (
   { phase, reason, message }: Standing,
   stable: Draft['stable'],
-  { room, placement, nameConflict, stableFails }: Seen,
+  { room, placement, nameConflict, stableFails, shared }: Seen,
 ): RolloutCondition[] => [
   is('Progressing', phase === 'Progressing', reason, message),
   phase === 'Paused'
@@ -48,6 +57,7 @@ const observations = (
       : is('Available', true, 'StableServes', `${stable.adapter} is stable`),
   is('Healthy', phase === 'Healthy', reason, message),
   schedulable({ room, placement }),
+  ...(shared === undefined ? [] : [analysesFound(shared)]),
   ...(nameConflict === undefined
     ? readiness(progressOf[phase], reason, message)
     : readiness<ConditionReason>('Failed', 'NameConflict', nameConflict)),
@@ -62,7 +72,7 @@ export const statusOf = (
   draft: Draft,
   standing: Standing,
   before: RolloutStatus | undefined,
-  { room, placement, fleet, nameConflict, mirrored, stableFails }: Seen & Pick<Facts, 'fleet' | 'mirrored'>,
+  { fleet, mirrored, ...seen }: Seen & Pick<Facts, 'fleet' | 'mirrored'>,
   at: {
     readonly generation: number;
     readonly now: string;
@@ -71,10 +81,11 @@ export const statusOf = (
   },
 ): RolloutStatus => {
   const { stable, canary, attempts, weight, step, progress, analysis, abort, completionStatus } = draft;
+  const { analyses } = draft;
   const groups = canary === undefined ? undefined : draft.groups;
   const { lastHandledRequest, lastRefusal } = draft;
   const mirror = mirrorOf(canary, before, mirrored);
-  const observed = observations(standing, stable, { room, placement, nameConflict, stableFails });
+  const observed = observations(standing, stable, seen);
   const next: RolloutStatus = {
     observedGeneration: at.generation,
     phase: standing.phase,
@@ -94,6 +105,7 @@ export const statusOf = (
     ...(progress === undefined ? {} : { progress }),
     ...(groups === undefined ? {} : { groups: [...groups] }),
     ...(analysis.length === 0 ? {} : { analysis: [...analysis] }),
+    ...(analyses.length === 0 ? {} : { analyses: [...analyses] }),
     ...(mirror === undefined ? {} : { mirror }),
     ...(abort === undefined ? {} : { abort: { ...abort, reason: cut(abort.reason) } }),
     ...timesOf(draft, before, at.now),

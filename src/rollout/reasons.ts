@@ -25,6 +25,11 @@ export const conditionReasons = {
   Analysing: 'An analysis step measures how the canary does.',
   AwaitingVerdict:
     'A metric failed as a signal, could not tell or could not be measured: waits for somebody to promote or abort.',
+  AnalysesFound: 'Every AdapterAnalysis that the strategy refers to is there.',
+  AnalysisNotFound:
+    'The strategy refers to an AdapterAnalysis that does not exist: the canary advances once it does.',
+  AnalysisInvalid:
+    'An analysis of the strategy, or one that it refers to, is not valid: the canary does not advance.',
   AwaitingGroup: 'A group begins when one of its runtimes is connected.',
   GroupBaking: 'A group serves the canary to everybody until its bakeTime has passed.',
   GroupUnavailable: 'More runtimes of a group are unavailable than its maxUnavailable allows.',
@@ -67,6 +72,8 @@ export const eventReasons = {
   Aborted: 'The canary was given up.',
   Retried: 'An aborted canary starts again at the first step.',
   RequestRefused: 'A request by hand does not apply in the present state.',
+  AnalysisNotFound: 'The strategy refers to an AdapterAnalysis that does not exist.',
+  AnalysisInvalid: 'An analysis of the strategy, or one that it refers to, is not valid.',
   AdapterFailed: 'The Adapter was refused and cannot serve.',
   AdapterRemoved: 'The Adapter object of stable was removed.',
   ProgressDeadlineExceeded: 'The adapter was awaited for spec.progressDeadline without any progress.',
@@ -81,6 +88,8 @@ export const conditionTypes = {
   Healthy: 'Stable is what the spec asks for: the phase, for `kubectl wait`.',
   Schedulable:
     'Runtimes can hold what spec.adapter names; on a node of its own, stable and canary at the same time.',
+  AnalysesFound:
+    'What the strategy refers to is there and valid. Only of rollouts that refer to something, or whose own analyses are not valid.',
   ...readyTypes,
   Ready: 'Stable is what the spec asks for, and serves under the name of the rollout.',
 } as const;

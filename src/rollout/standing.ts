@@ -1,3 +1,4 @@
+import type { AnalysisProblem } from './analysis/shared.ts';
 import type { Draft, Standing } from './draft.ts';
 import type { AdapterFact } from './facts.ts';
 import type { Target } from './target.ts';
@@ -36,6 +37,13 @@ export const awaitingVerdict = ({ weight }: Draft, message: string): Standing =>
   phase: 'Paused',
   reason: 'AwaitingVerdict',
   message: `${message}; canary at ${weight} %: promote goes on, abort gives it up`,
+});
+
+/** What the canary should be judged by is not known: it stays where it is, and what does not exist may still come. */
+export const awaitingAnalysis = ({ weight }: Draft, { reason, message }: AnalysisProblem): Standing => ({
+  phase: reason === 'AnalysisInvalid' ? 'Degraded' : 'Progressing',
+  reason,
+  message: `${message}; canary stays at ${weight} %`,
 });
 
 /** Somebody holds the rollout where it is. */

@@ -8,7 +8,10 @@ export const checkpointMs = 30_000;
 
 const stepText = ({ setWeight, pause, preload, analysis, setMirrorRoute }: Step): string => {
   // A validated manifest has its keys in the order of the schema.
-  if (analysis !== undefined) return `analysis ${JSON.stringify(analysis)}`;
+  if (analysis !== undefined) {
+    const { ref, onInconclusive = 'Pause' } = analysis;
+    return `analysis ${JSON.stringify(ref === undefined ? { ...analysis, onInconclusive } : analysis)}`;
+  }
   if (setMirrorRoute !== undefined) return `setMirrorRoute ${setMirrorRoute.percentage}`;
   if (preload !== undefined) return `preload ${preload.successThreshold ?? ''}`;
   return setWeight === undefined ? `pause ${pause?.duration ?? ''}` : `setWeight ${setWeight}`;

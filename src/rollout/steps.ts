@@ -4,7 +4,7 @@ import type { Analyses } from './analysis/analyses.ts';
 import { standingOfAnalysis } from './analysis/step.ts';
 import type { Draft, Standing } from './draft.ts';
 import type { AdapterFact } from './facts.ts';
-import { awaiting } from './standing.ts';
+import { awaiting, awaitingAnalysis } from './standing.ts';
 import { checkpointMs, durationOf, firstStep, sharesText } from './step-state.ts';
 import type { Target } from './target.ts';
 
@@ -55,7 +55,9 @@ export const runSteps = (
       };
     }
     if (step.analysis !== undefined && !state.promoted) {
-      const standing = standingOfAnalysis(draft, step.analysis, state, { elapsedMs: passed, analyses, now });
+      const spec = analyses.inForce(step.analysis);
+      if (spec === undefined) return withoutAnalysis(draft, state, analyses);
+      const standing = standingOfAnalysis(draft, spec, state, { elapsedMs: passed, analyses, now });
       if (standing !== undefined) return standing;
     }
     if (step.preload !== undefined && !isReadyFor(target.fact, steps, state.index)) {
@@ -78,6 +80,14 @@ export const runSteps = (
     passed = 0;
   }
   return undefined;
+};
+
+/** Nothing is skipped for want of what it should be judged by. */
+const withoutAnalysis = (draft: Draft, state: NonNullable<Draft['step']>, analyses: Analyses): Standing => {
+  const { shared } = analyses;
+  if (shared.kind !== 'Missing') throw new RangeError('what the step refers to is there and was not copied');
+  draft.step = state;
+  return awaitingAnalysis(draft, shared);
 };
 
 type Wait = { readonly elapsedMs: number; readonly standing: Omit<Standing, 'phase'> };

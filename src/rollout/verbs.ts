@@ -1,4 +1,4 @@
-import type { BackgroundAnalysis } from '../api/analysis.ts';
+import type { AnalysisSpec } from '../api/analysis.ts';
 import type { Step } from '../api/rollout.ts';
 import { besideAnew, needsPerson } from './analysis/analyses.ts';
 import type { Draft } from './draft.ts';
@@ -35,7 +35,7 @@ export const applyVerb = (
     /** They, or the groups, are not those that the canary was going through. */
     readonly edited: boolean;
     /** What is measured beside the steps. */
-    readonly background: BackgroundAnalysis | undefined;
+    readonly background: AnalysisSpec | undefined;
     /** Wall time, RFC 3339. */
     readonly now: string;
   },
@@ -58,6 +58,7 @@ export const applyVerb = (
       draft.completionStatus = undefined;
       if (draft.canary !== undefined) draft.canary = { ...draft.canary, attempt: nextAttempt(draft) };
       draft.analysis = [];
+      draft.analyses = [];
       draft.step = firstStep(steps);
       draft.events.push({ reason: 'Retried', message: 'the canary starts again at the first step' });
       return;

@@ -10,7 +10,7 @@ import {
 } from '../api/rollout.ts';
 import { type RolloutStatus } from '../api/rollout-status.ts';
 import { type Decision, decide } from './decide.ts';
-import type { AdapterFact, Facts, Held } from './facts.ts';
+import type { AdapterFact, AnalysisFact, Facts, Held } from './facts.ts';
 
 type SpecInput = {
   adapter?: string;
@@ -29,6 +29,9 @@ type SpecInput = {
 /** For tests: a rollout, the adapters it may name, and a person who changes both. Decides like a controller does. */
 export class DecisionWorld {
   readonly adapters = new Map<string, AdapterFact>();
+  readonly analyses = new Map<string, AnalysisFact>();
+  /** Of the spec: why its own analyses are not valid. */
+  invalidAnalyses: string | undefined;
   held: Held[] = [];
   room: Facts['room'];
   stableFails: Facts['stableFails'];
@@ -53,6 +56,8 @@ export class DecisionWorld {
     copy.#parsed = this.#parsed;
     copy.#requests = this.#requests;
     for (const [name, fact] of this.adapters) copy.adapters.set(name, fact);
+    for (const [name, fact] of this.analyses) copy.analyses.set(name, fact);
+    copy.invalidAnalyses = this.invalidAnalyses;
     copy.held = this.held;
     copy.room = this.room;
     copy.stableFails = this.stableFails;
@@ -94,7 +99,14 @@ export class DecisionWorld {
       annotations: {},
       labels: {},
     };
-    return { kind: 'AdapterRollout', metadata, spec: this.spec, ...(this.status && { status: this.status }) };
+    const { spec, status, invalidAnalyses } = this;
+    return {
+      kind: 'AdapterRollout',
+      metadata,
+      spec,
+      ...(status && { status }),
+      ...(invalidAnalyses !== undefined && { invalidAnalyses }),
+    };
   }
 
   edit(change: SpecInput): this {
@@ -142,6 +154,7 @@ export class DecisionWorld {
         reports: this.reports,
         measured: this.measured,
         mirrored: this.mirrored,
+        analysis: (name) => this.analyses.get(name),
       },
       now: this.now,
       elapsedMs,

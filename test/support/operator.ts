@@ -45,6 +45,9 @@ export class TestOperator {
       listen: '127.0.0.1:0',
       'http-listen': '127.0.0.1:0',
       'log-level': 'debug',
+      // Registries and web servers of tests are on this machine.
+      'egress-allow': '127.0.0.0/8',
+      'insecure-registries': '127.0.0.1',
       ...options.settings,
     };
     const { identity, env, tree } = options;

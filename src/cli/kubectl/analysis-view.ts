@@ -39,7 +39,7 @@ const rowOf = (metric: MetricStatus, over: boolean, unit: Unit): string[] => {
 export const analysisView = ({ spec, status }: RolloutObject, width: number | undefined): string[] => {
   const metrics = status?.analysis ?? [];
   if (status === undefined || metrics.length === 0) return [];
-  const unitOf = unitsOf(spec.strategy);
+  const unitOf = unitsOf(spec.strategy, status.analyses);
   const rows = inColumns([
     ['ANALYSIS', 'WHERE', 'PHASE', 'TAKEN', 'VALUE', 'BOUND', ''],
     ...metrics.map((metric) => [...rowOf(metric, isOver(status), unitOf(metric)), '']),

@@ -4,7 +4,7 @@ import { fakeDigest } from '../../api/names.fixture.ts';
 import { type Digest, objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { Resolver } from './resolver.ts';
+import { Resolver, resolutionMs } from './resolver.ts';
 
 type Question = {
   readonly image: string;
@@ -26,8 +26,8 @@ const start = () => {
     },
   });
   resolver.onChange((key) => void told.push(key));
-  const ask = (name: string, image = `registry.example/${name}:v1`) =>
-    resolver.of(objectKey('team-a', name), `uid-${name}`, image);
+  const ask = (name: string, image = `registry.example/${name}:v1`, namespace = 'team-a') =>
+    resolver.of(objectKey(namespace, name), `uid-${namespace}-${name}`, image);
   return { clock, questions, told, resolver, ask };
 };
 const away = new AdaptletError('REGISTRY_UNAVAILABLE', 'no answer');
@@ -42,7 +42,7 @@ describe('the resolver', () => {
     expect(told).toEqual(['team-a/a']);
     expect(ask('a')).toEqual({ kind: 'Resolved', digest: fakeDigest('1') });
     expect(questions).toHaveLength(1);
-    resolver.forget('uid-a');
+    resolver.forget('uid-team-a-a');
     ask('a');
     expect(questions).toHaveLength(2);
   });
@@ -61,10 +61,62 @@ describe('the resolver', () => {
     expect(questions.at(-1)?.image).toBe('registry.example/c:v1');
   });
 
-  it('asks eight at a time in all', () => {
+  it('asks sixteen at a time in all, four of one namespace', () => {
     const { questions, ask } = start();
-    for (let i = 0; i < 20; i++) ask(`a${i}`, `r${i}.example/a:v1`);
-    expect(questions).toHaveLength(8);
+    for (const namespace of ['a', 'b', 'c', 'd', 'e'])
+      for (let i = 0; i < 10; i++) ask(`a${i}`, `${namespace}${i}.example/a:v1`, namespace);
+    expect(questions).toHaveLength(16);
+    expect(questions.filter(({ image }) => image.startsWith('a'))).toHaveLength(4);
+  });
+
+  it('asks for a namespace at once while another one names forty registries that never answer', async () => {
+    const { questions, told, ask } = start();
+    for (let i = 0; i < 40; i++) ask(`a${i}`, `silent${i}.example/a:v1`, 'mallory');
+    ask('good', 'registry.example/good:v1', 'team-b');
+    expect(questions.at(-1)?.image).toBe('registry.example/good:v1');
+    questions.at(-1)?.answer.resolve(fakeDigest('1'));
+    await setImmediate();
+    expect(told).toEqual(['team-b/good']);
+  });
+
+  it('asks for a namespace at once while another one asks its registry for much, and answers come slowly', () => {
+    const { questions, ask } = start();
+    for (let i = 0; i < 40; i++) ask(`a${i}`, `registry.example/a${i}:v1`, 'mallory');
+    ask('good', 'registry.example/good:v1', 'team-b');
+    expect(questions.at(-1)?.image).toBe('registry.example/good:v1');
+  });
+
+  it('gives a namespace the next place that is free, whoever waits for longer', async () => {
+    const { questions, clock, ask } = start();
+    const hostile = ['a', 'b', 'c', 'd', 'e', 'f'];
+    for (let i = 0; i < 40; i++)
+      for (const namespace of hostile) ask(`a${i}`, `${namespace}${i}.example/a:v1`, namespace);
+    expect(questions).toHaveLength(16);
+    ask('good', 'registry.example/good:v1', 'team-z');
+    expect(questions).toHaveLength(16);
+    clock.advance(resolutionMs);
+    await setImmediate();
+    const after = questions.slice(16).map(({ image }) => image);
+    expect(after.indexOf('registry.example/good:v1')).toBeLessThanOrEqual(hostile.length);
+    expect(after).toContain('registry.example/good:v1');
+  });
+
+  it('gives a question up after its time, also when it ignores that, and says why', async () => {
+    const { questions, told, clock, ask } = start();
+    ask('a');
+    clock.advance(resolutionMs - 1);
+    await setImmediate();
+    expect([questions[0]?.signal.aborted, told]).toEqual([false, []]);
+    clock.advance(1);
+    await setImmediate();
+    expect([questions[0]?.signal.aborted, told]).toEqual([true, ['team-a/a']]);
+    expect(ask('a')).toMatchObject({
+      kind: 'Failed',
+      code: 'REGISTRY_UNAVAILABLE',
+      message: expect.stringMatching(/no digest within 15 s/),
+    });
+    clock.advance(2000);
+    expect(questions).toHaveLength(2);
   });
 
   it('asks a registry that is away less and less, one question at a time, and nobody else waits', async () => {
@@ -107,7 +159,7 @@ describe('the resolver', () => {
   it('tells nobody about an object that is gone, and stops its question', async () => {
     const { questions, ask, resolver, told } = start();
     ask('a');
-    resolver.forget('uid-a');
+    resolver.forget('uid-team-a-a');
     expect(questions[0]?.signal.aborted).toBe(true);
     questions[0]?.answer.resolve(fakeDigest('1'));
     await setImmediate();

@@ -1,8 +1,11 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
-import { asAdaptletError } from '../../errors/adaptlet-error.ts';
+import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
+import { RoundRobinQueue } from '../../fair/round-robin-queue.ts';
 import { backoffMs, type Delays } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
+import { unlessAborted } from '../../time/unless-aborted.ts';
+import { namespaceOf } from '../objects/scope.ts';
 
 /**
  * Asks a registry for the digest of a tag.
@@ -23,9 +26,13 @@ export type ResolverParts = {
   readonly resolve: Resolve;
 };
 
-/** Requests at a time, in all and per registry: a registry that hangs takes no more than its share. */
-const maxRunning = 8;
-const maxPerRegistry = 2;
+/** Requests at a time: in all, of one namespace, to one registry, and of one namespace to one registry. */
+const maxRunning = 16;
+const maxOfNamespace = 4;
+const maxPerRegistry = 4;
+const maxOfNamespacePerRegistry = 2;
+/** From the question to the digest, with logins and redirects. */
+export const resolutionMs = 15_000;
 /** Between questions to a registry that does not answer. */
 const registryDelays: Delays = { firstMs: 1000, maxMs: 60_000 };
 /** Between questions about a tag that the registry does not give: it may be pushed, or credentials may come. */
@@ -34,26 +41,39 @@ const tagDelays: Delays = { firstMs: 5000, maxMs: 300_000 };
 type Job = {
   readonly key: ObjectKey;
   readonly uid: string;
+  readonly namespace: string;
   readonly image: string;
   readonly registry: string;
   state: Resolution;
   failures: number;
   notBefore: number;
-  isRunning: boolean;
   readonly stop: AbortController;
 };
-type Registry = { running: number; failures: number; notBefore: number };
+type Registry = {
+  /** Namespaces of the questions that are under way. */
+  readonly running: string[];
+  failures: number;
+  notBefore: number;
+  /** Objects that name it. */
+  jobs: number;
+};
 
 /**
  * Resolves tags, each once for the life of an Adapter object: what was found for a uid stays until the object is gone.
  *
- * Guarantees: bounded parallelism; a registry that does not answer is asked less and less often, and by itself does not keep
- * others waiting; the listener is called whenever the answer of `of` changed.
- * Caveat: many silent registries at once take all places, oldest jobs first, and others wait.
+ * Guarantees: bounded parallelism, of which one namespace gets a quarter at most and namespaces their turns; a question
+ * ends within {@link resolutionMs}; a registry that does not answer is asked less and less often; the listener is called
+ * whenever the answer of `of` changed.
  */
 export class Resolver {
   readonly #parts: ResolverParts;
   readonly #jobs = new Map<string, Job>();
+  readonly #queue = new RoundRobinQueue<Job>({
+    running: maxRunning,
+    runningOfGroup: maxOfNamespace,
+    // There is one for each object of the API server.
+    waitingOfGroup: Number.POSITIVE_INFINITY,
+  });
   readonly #registries = new Map<string, Registry>();
   readonly #listeners = new Set<(key: ObjectKey) => void>();
   #cancelTimer: () => void = () => undefined;
@@ -70,8 +90,11 @@ export class Resolver {
     const registry = image.slice(0, image.indexOf('/'));
     const stop = new AbortController();
     const state: Resolution = { kind: 'Asking' };
-    const job: Job = { key, uid, image, registry, state, failures: 0, notBefore: 0, isRunning: false, stop };
+    const namespace = namespaceOf(key);
+    const job: Job = { key, uid, namespace, image, registry, state, failures: 0, notBefore: 0, stop };
     this.#jobs.set(uid, job);
+    this.#registryOf(registry).jobs++;
+    this.#queue.add(namespace, job);
     this.#pump();
     return job.state;
   }
@@ -79,8 +102,13 @@ export class Resolver {
   /** The object is gone, or its digest is written. */
   forget(uid: string): void {
     const job = this.#jobs.get(uid);
+    if (job === undefined) return;
     this.#jobs.delete(uid);
-    job?.stop.abort();
+    this.#queue.remove(job.namespace, job);
+    const registry = this.#registryOf(job.registry);
+    registry.jobs--;
+    this.#forgetIfIdle(job.registry, registry);
+    job.stop.abort();
   }
 
   onChange(listener: (key: ObjectKey) => void): () => void {
@@ -95,57 +123,83 @@ export class Resolver {
   }
 
   #registryOf(name: string): Registry {
-    const known = this.#registries.get(name) ?? { running: 0, failures: 0, notBefore: 0 };
+    const known = this.#registries.get(name) ?? { running: [], failures: 0, notBefore: 0, jobs: 0 };
     this.#registries.set(name, known);
     return known;
+  }
+
+  /** Tenants choose the names: none is kept that nobody asks for. */
+  #forgetIfIdle(name: string, { jobs, running }: Registry): void {
+    if (jobs === 0 && running.length === 0) this.#registries.delete(name);
   }
 
   #pump(): void {
     if (this.#closed) return;
     this.#cancelTimer();
     const now = this.#parts.clock.monotonic();
-    let running = [...this.#registries.values()].reduce((sum, registry) => sum + registry.running, 0);
-    let next = Number.POSITIVE_INFINITY;
-    for (const job of this.#jobs.values()) {
-      if (job.isRunning || job.state.kind === 'Resolved') continue;
-      const registry = this.#registryOf(job.registry);
-      const notBefore = Math.max(job.notBefore, registry.notBefore);
-      // One question finds out whether a registry that was away is back.
-      const maxParallel = registry.failures > 0 ? 1 : maxPerRegistry;
-      if (notBefore > now) next = Math.min(next, notBefore - now);
-      else if (running < maxRunning && registry.running < maxParallel) {
-        running++;
-        void this.#ask(job, registry);
-      }
-    }
-    if (Number.isFinite(next)) this.#cancelTimer = this.#parts.clock.after(next, () => this.#pump());
+    const take = (): Job | undefined => this.#queue.take((job) => this.#mayRun(job, now));
+    for (let job = take(); job !== undefined; job = take()) void this.#ask(job);
+    const due = [...this.#jobs.values()].map((job) => this.#notBefore(job)).filter((at) => at > now);
+    const next = due.reduce((soonest, at) => Math.min(soonest, at), Number.POSITIVE_INFINITY);
+    if (Number.isFinite(next)) this.#cancelTimer = this.#parts.clock.after(next - now, () => this.#pump());
   }
 
-  async #ask(job: Job, registry: Registry): Promise<void> {
+  #notBefore({ registry, notBefore, state }: Job): number {
+    return state.kind === 'Resolved' ? 0 : Math.max(notBefore, this.#registryOf(registry).notBefore);
+  }
+
+  #mayRun(job: Job, now: number): boolean {
+    const { running, failures } = this.#registryOf(job.registry);
+    // One question finds out whether a registry that was away is back.
+    if (running.length >= (failures > 0 ? 1 : maxPerRegistry)) return false;
+    const own = running.filter((namespace) => namespace === job.namespace);
+    return own.length < maxOfNamespacePerRegistry && this.#notBefore(job) <= now;
+  }
+
+  async #ask(job: Job): Promise<void> {
     const { clock, random, resolve } = this.#parts;
-    job.isRunning = true;
-    registry.running++;
+    const { namespace, image, stop } = job;
+    const registry = this.#registryOf(job.registry);
+    registry.running.push(namespace);
+    const deadline = new AbortController();
+    const cancel = clock.after(resolutionMs, () => deadline.abort(tooSlow(image)));
+    const signal = AbortSignal.any([stop.signal, deadline.signal]);
     try {
-      const digest = await resolve(job.image, job.stop.signal);
+      const digest = await unlessAborted(resolve(image, signal), signal);
       registry.failures = 0;
       job.state = { kind: 'Resolved', digest };
     } catch (error) {
-      const { code, message, retry } = asAdaptletError(error, job.image);
-      const now = clock.monotonic();
-      job.failures++;
-      job.state = { kind: 'Failed', code, message };
-      if (retry === 'Backoff') {
-        registry.failures++;
-        registry.notBefore = now + backoffMs(registry.failures, random, registryDelays);
-      } else {
-        registry.failures = 0;
-        job.notBefore = now + backoffMs(job.failures, random, tagDelays);
-      }
+      // One that nobody asks for any more says nothing about its registry.
+      if (!stop.signal.aborted) this.#failed(job, registry, error, clock.monotonic(), random);
     } finally {
-      job.isRunning = false;
-      registry.running--;
+      cancel();
+      registry.running.splice(registry.running.indexOf(namespace), 1);
+      this.#queue.done(namespace);
     }
-    if (this.#jobs.get(job.uid) === job) for (const listener of this.#listeners) listener(job.key);
+    this.#forgetIfIdle(job.registry, registry);
+    if (this.#jobs.get(job.uid) === job) {
+      if (job.state.kind !== 'Resolved') this.#queue.add(namespace, job);
+      for (const listener of this.#listeners) listener(job.key);
+    }
     this.#pump();
   }
+
+  #failed(job: Job, registry: Registry, error: unknown, now: number, random: () => number): void {
+    const { code, message, retry } = asAdaptletError(error, job.image);
+    job.failures++;
+    job.state = { kind: 'Failed', code, message };
+    if (retry === 'Backoff') {
+      registry.failures++;
+      registry.notBefore = now + backoffMs(registry.failures, random, registryDelays);
+    } else {
+      registry.failures = 0;
+      job.notBefore = now + backoffMs(job.failures, random, tagDelays);
+    }
+  }
 }
+
+const tooSlow = (image: string): AdaptletError =>
+  new AdaptletError(
+    'REGISTRY_UNAVAILABLE',
+    `the registry of ${image} gave no digest within ${resolutionMs / 1000} s`,
+  );

@@ -7,8 +7,8 @@ import { createInformer } from '../../kube/informer/informer.ts';
 import type { Clock } from '../../time/clock.ts';
 import { spaced } from '../../time/spaced.ts';
 import type { Collection, ObjectChange, Objects, Read } from './objects.ts';
-import { readAdapter, readRollout, readRoute, readRuntime } from './read.ts';
-import { adapterType, rolloutType, routeType, runtimeType } from './resource-types.ts';
+import { readAdapter, readAnalysis, readRollout, readRoute, readRuntime } from './read.ts';
+import { adapterType, analysisType, rolloutType, routeType, runtimeType } from './resource-types.ts';
 
 export type InformerParts = {
   readonly api: KubeApi;
@@ -30,7 +30,7 @@ const collectionOf = <T>(cache: Cache<Read<T>>): Collection<T> => ({
  */
 const catchUpMs = 5_000;
 
-/** Our four kinds in all namespaces, as this replica sees them. The stack ends the watches. */
+/** Our five kinds in all namespaces, as this replica sees them. The stack ends the watches. */
 export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack): Objects & Synced => {
   const informerOf = <T>(type: ResourceType, project: (raw: KubeObject) => Read<T>) => {
     const logger = parts.logger.child({ kind: type.kind });
@@ -46,7 +46,9 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
     routes: informerOf(routeType, readRoute),
     runtimes: informerOf(runtimeType, readRuntime),
   };
-  const all = Object.values(informers);
+  const analyses = informerOf(analysisType, readAnalysis);
+  const planned = Object.values(informers);
+  const all = [...planned, analyses];
   for (const informer of all) informer.start();
   const revisionOf = (version: (cache: Cache<unknown>) => bigint): Revision => ({
     adapters: version(informers.adapters.cache),
@@ -59,6 +61,7 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
     rollouts: collectionOf(informers.rollouts.cache),
     routes: collectionOf(informers.routes.cache),
     runtimes: collectionOf(informers.runtimes.cache),
+    analyses: collectionOf(analyses.cache),
     revision: () => revisionOf((cache) => cache.changeVersion),
     seen: () => revisionOf((cache) => cache.resourceVersion),
     catchUp: (needed) => {
@@ -66,7 +69,7 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
         if (cache.resourceVersion < needed[part as keyof Revision]) catchUp();
     },
     onProgress: (listener) => {
-      const ends = all.flatMap(({ cache }) => [cache.onProgress(listener), cache.onChange(listener)]);
+      const ends = planned.flatMap(({ cache }) => [cache.onProgress(listener), cache.onChange(listener)]);
       return () => {
         for (const end of ends) end();
       };

@@ -1,5 +1,5 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { AdapterObject, AnalysisObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
 import type { FieldProblem } from '../../api/problems.ts';
 import type { RuntimeObjectStatus, RuntimeSpec } from '../../api/runtime.ts';
 import type { Revision } from '../../control/revision.ts';
@@ -46,6 +46,8 @@ export type Objects = {
   readonly rollouts: Collection<RolloutObject>;
   readonly routes: Collection<RouteObject>;
   readonly runtimes: Collection<RuntimeObject>;
+  /** Decisions are made with them, and no plan. */
+  readonly analyses: Collection<AnalysisObject>;
   /**
    * The newest change of each kind that is in these objects: what a plan that was compiled from them may claim. An idle
    * collection does not move on, so replicas that saw the same changes claim the same.

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
-import { readAdapter } from './read.ts';
+import { readAdapter, readAnalysis, readRollout } from './read.ts';
 
 const raw = (status: object) => ({
   apiVersion: 'adaptlet.io/v1alpha1',
@@ -31,5 +31,55 @@ describe('a status that a later operator wrote', () => {
     expect(read.object).toBeUndefined();
     expect(read.problems.map(({ path }) => path.join('.'))).toContain('status.digest');
     expect(wrong.mood).toBe('good');
+  });
+});
+
+const rollout = (spec: object, written: object = {}) => ({
+  ...raw(written),
+  kind: 'AdapterRollout',
+  spec: { adapter: 'sql-v2', ...spec },
+});
+const canary = (metrics: unknown, more: object = {}) => ({
+  strategy: { canary: { steps: [{ setWeight: 5 }, { analysis: { duration: '1m', metrics } }], ...more } },
+});
+
+describe('a rollout whose metrics the API server has let through', () => {
+  it('is read with its defaults when they are valid', () => {
+    const { object } = readRollout(rollout(canary([{ name: 'errors', source: { builtin: 'ErrorRatio' } }])));
+    expect(object?.invalidAnalyses).toBeUndefined();
+    expect(object?.spec.strategy.canary?.steps[1]?.analysis?.metrics).toMatchObject([{ failureLimit: 0 }]);
+  });
+
+  it('is read without its analyses when they alone are not, and says what is wrong', () => {
+    const broken = canary([{ name: 'errors', sorce: {} }], {
+      analysis: { metrics: [{ name: 'x', source: {} }] },
+    });
+    const { object, problems } = readRollout(rollout(broken));
+    expect(object?.spec.strategy.canary?.steps[0]).toEqual({ setWeight: 5 });
+    expect(object?.spec.strategy.canary?.steps[1]?.analysis).toEqual({ ref: 'not-valid.adaptlet.io' });
+    expect(object?.invalidAnalyses).toMatch(/steps\[1\]\.analysis\.metrics\[0\]\.sorce/);
+    expect(object?.invalidAnalyses).toMatch(/canary\.analysis\.metrics\[0\]\.source/);
+    expect(problems).not.toEqual([]);
+  });
+
+  it.each([
+    ['another field of the spec', rollout({ ...canary([{ name: 'x' }]), paused: 'no' })],
+    ['the status', rollout(canary([{ name: 'x' }]), { phase: 'Odd' })],
+  ])('is not read when %s is not valid either', (_, object) => {
+    expect(readRollout(object).object).toBeUndefined();
+  });
+});
+
+describe('an AdapterAnalysis', () => {
+  const analysis = (spec: object) => ({ ...raw({}), kind: 'AdapterAnalysis', spec });
+  it('is read with its defaults, and one that is not valid says why', () => {
+    expect(readAnalysis(analysis({})).object?.spec).toEqual({ onInconclusive: 'Pause' });
+    const { object, problems } = readAnalysis(
+      analysis({ metrics: [{ name: 'x', source: { builtin: 'Latency', http: 7 } }] }),
+    );
+    expect(object).toBeUndefined();
+    expect(problems.map(({ reason }) => reason)).toEqual([
+      expect.stringMatching(/^spec\.metrics\[0\]\.source\.http: must be/),
+    ]);
   });
 });

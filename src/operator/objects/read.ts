@@ -1,8 +1,9 @@
 import type { z } from 'zod';
 import { adapterSpecSchema } from '../../api/adapter.ts';
 import { adapterStatusSchema } from '../../api/adapter-status.ts';
+import { analysisSpecSchema } from '../../api/analysis.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
-import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { AdapterObject, AnalysisObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
 import { type FieldProblem, fieldProblems } from '../../api/problems.ts';
 import { rolloutSpecSchema } from '../../api/rollout.ts';
 import { rolloutStatusSchema } from '../../api/rollout-status.ts';
@@ -10,6 +11,7 @@ import { routeSpecSchema } from '../../api/route.ts';
 import { routeStatusSchema } from '../../api/route-status.ts';
 import { runtimeSpecSchema, runtimeStatusSchema } from '../../api/runtime.ts';
 import type { KubeMetadata, KubeObject } from '../../kube/client/object.ts';
+import { withoutInvalid } from './invalid-analyses.ts';
 import type { Read, RuntimeObject } from './objects.ts';
 
 const metaOf = (metadata: KubeMetadata): Meta => ({
@@ -73,12 +75,33 @@ const underField = (field: string, issues: readonly z.core.$ZodIssue[]): z.core.
 export const readAdapter = reader('Adapter', adapterSpecSchema, adapterStatusSchema) as (
   raw: KubeObject,
 ) => Read<AdapterObject>;
-export const readRollout = reader('AdapterRollout', rolloutSpecSchema, rolloutStatusSchema) as (
+const readWholeRollout = reader('AdapterRollout', rolloutSpecSchema, rolloutStatusSchema) as (
   raw: KubeObject,
 ) => Read<RolloutObject>;
+
+/**
+ * The API server does not look into the analyses of a rollout. One whose analyses alone are not valid is read all the
+ * same: a canary that is under way must not get out of hand for a mistake in what it is judged by.
+ */
+export const readRollout = (raw: KubeObject): Read<RolloutObject> => {
+  const read = readWholeRollout(raw);
+  const rest = read.object === undefined ? withoutInvalid(raw.spec, read.problems) : undefined;
+  if (rest === undefined) return read;
+  const { object } = readWholeRollout({ ...raw, spec: rest.spec });
+  return object === undefined ? read : { ...read, object: { ...object, invalidAnalyses: rest.why } };
+};
 export const readRoute = reader('AdapterRoute', routeSpecSchema, routeStatusSchema) as (
   raw: KubeObject,
 ) => Read<RouteObject>;
+
+export const readAnalysis = ({ metadata, spec: given }: KubeObject): Read<AnalysisObject> => {
+  const kind = 'AdapterAnalysis' as const;
+  const base = { key: keyOf(metadata), resourceVersion: metadata.resourceVersion, metadata };
+  const spec = analysisSpecSchema.safeParse(given ?? {});
+  return spec.success
+    ? { ...base, object: { kind, metadata: metaOf(metadata), spec: spec.data }, problems: [] }
+    : { ...base, problems: fieldProblems(kind, { spec: given }, underField('spec', spec.error.issues)) };
+};
 
 /** Only we write an AdapterRuntime's status: one that cannot be read is written anew. */
 export const readRuntime = ({ metadata, spec, status }: KubeObject): Read<RuntimeObject> => {

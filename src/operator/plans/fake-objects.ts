@@ -1,5 +1,5 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { AdapterObject, AnalysisObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import type { Revision } from '../../control/revision.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
@@ -68,6 +68,7 @@ export class FakeObjects implements Objects {
   readonly rollouts = this.#collection<RolloutObject>('rollouts');
   readonly routes = this.#collection<RouteObject>('routes');
   readonly runtimes = this.#collection<RuntimeObject>('runtimes');
+  readonly analyses = new FakeObjectsOf<AnalysisObject>(() => '1');
 
   revision(): Revision {
     return { ...this.#changed };

@@ -15,6 +15,7 @@ const reported: ReadonlySet<string> = new Set([
   'leaderEpoch',
   'lastHandledRequest',
   'analysis',
+  'analyses',
   'progress',
   'startedAt',
   'finishedAt',

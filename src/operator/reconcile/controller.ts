@@ -59,7 +59,7 @@ export type Term = {
 };
 
 /** What the API server has, as far as this replica saw it. */
-export type Caches = Pick<Objects, 'adapters' | 'rollouts' | 'routes' | 'runtimes'>;
+export type Caches = Pick<Objects, 'adapters' | 'rollouts' | 'routes' | 'runtimes' | 'analyses'>;
 
 /** What every controller is made of. */
 export type ControllerParts = {

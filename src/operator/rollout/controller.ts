@@ -1,5 +1,5 @@
 import { cut, joinCapped } from '../../api/condition.ts';
-import type { ObjectKey } from '../../api/names.ts';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import { MetricsOfRollouts } from '../../measurement/metrics-of-rollouts.ts';
 import type { Measure } from '../../measurement/source.ts';
@@ -13,6 +13,7 @@ import {
 } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import type { Presences } from '../reconcile/presence.ts';
+import { analysisFact } from './analysis-fact.ts';
 import { completionsOf, RolloutEventCounts } from './event-counts.ts';
 import { followRollouts, type RolloutSources } from './follow.ts';
 import type { eventReasons } from './reasons.ts';
@@ -38,6 +39,8 @@ const warnings: ReadonlySet<string> = new Set([
   'RequestRefused',
   'NameConflict',
   'NotSchedulable',
+  'AnalysisNotFound',
+  'AnalysisInvalid',
   'InvalidSpec',
 ]);
 
@@ -115,6 +118,7 @@ export class RolloutController implements Controller {
       epoch: term.epoch,
       request: this.#requestOf(read),
       measured: (id, number) => this.#metrics.result(id, number),
+      analysis: (name) => analysisFact(objects.analyses, objectKey(rollout.metadata.namespace, name)),
     });
     const { write, requeueAfterMs } = turn;
     if (write !== undefined) {

@@ -1,6 +1,8 @@
+import { analysisRefs } from '../../api/analysis-places.ts';
 import type { ObjectKey } from '../../api/names.ts';
+import type { RolloutObject } from '../../api/objects.ts';
 import type { RolloutState, RuntimeKey } from '../fleet/fleet.ts';
-import { isWithin, type Scope } from '../objects/scope.ts';
+import { isWithin, namespaceOf, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import { movedIn } from '../reconcile/presence.ts';
@@ -32,6 +34,9 @@ const decisive = (state: RolloutState | undefined): string =>
         state.holds.map(({ digest, cause, attempt, reason }) => [digest, cause, attempt, reason]),
       ]);
 
+const refersTo = ({ spec }: RolloutObject, name: string): boolean =>
+  analysisRefs(spec.strategy).includes(name);
+
 /** Wants each rollout once, and again when something changed that a decision about it looks at. */
 export const followRollouts = (
   { objects, fleet, uses, claims }: RolloutSources,
@@ -58,6 +63,13 @@ export const followRollouts = (
   const stops = [
     objects.rollouts.onChange(({ key }) => enqueue(key, 0)),
     objects.adapters.onChange(({ key }) => users([key], 0)),
+    objects.analyses.onChange(({ key }) => {
+      const namespace = namespaceOf(key);
+      const name = key.slice(namespace.length + 1);
+      for (const { key: rollout, object } of objects.rollouts.list())
+        if (isWithin(namespace, rollout) && object !== undefined && refersTo(object, name))
+          enqueue(rollout, 0);
+    }),
     objects.runtimes.onChange((change) => {
       const moved = movedIn(change);
       if (moved !== 'None') all(moved.scope, connectionMs);

@@ -50,6 +50,7 @@ export type TurnInput = {
   readonly epoch: number;
   readonly request: RolloutRequest | undefined;
   readonly measured: NonNullable<Facts['measured']>;
+  readonly analysis: NonNullable<Facts['analysis']>;
 };
 
 export type Turn = {
@@ -91,6 +92,7 @@ export const turnOf = (input: TurnInput): Turn => {
     runtimes: runtimesOf(view, attempt),
     reports: memory.counted?.reports,
     measured: input.measured,
+    analysis: input.analysis,
   };
   if (isUnheard(view, facts) && !isAsked) return { memory, requeueAfterMs: lookAgainMs };
   return weigh(input, memory, facts);

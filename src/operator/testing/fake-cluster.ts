@@ -1,7 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { adapterStatusSchema } from '../../api/adapter-status.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
-import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type {
+  AdapterObject,
+  AnalysisObject,
+  RolloutObject,
+  RouteObject,
+  UserObject,
+} from '../../api/objects.ts';
 import type { FieldProblem } from '../../api/problems.ts';
 import { rolloutStatusSchema } from '../../api/rollout-status.ts';
 import { routeStatusSchema } from '../../api/route-status.ts';
@@ -9,15 +15,9 @@ import { runtimeStatusSchema } from '../../api/runtime.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
 import type { Collection, ObjectChange, Read, RuntimeObject } from '../objects/objects.ts';
-import type {
-  Caches,
-  ControlledKind,
-  OperatorEvent,
-  StatusWriter,
-  Version,
-} from '../reconcile/controller.ts';
+import type { Caches, OperatorEvent, StatusWriter, Version } from '../reconcile/controller.ts';
 
-type Any = Manifest | RuntimeObject;
+type Any = UserObject | RuntimeObject;
 
 /** A collection at the API server, and what the cache shows of it. */
 export class FakeCollection<T extends Any> implements Collection<T> {
@@ -79,6 +79,7 @@ export class FakeCluster implements Caches {
   readonly rollouts = new FakeCollection<RolloutObject>();
   readonly routes = new FakeCollection<RouteObject>();
   readonly runtimes = new FakeCollection<RuntimeObject>();
+  readonly analyses = new FakeCollection<AnalysisObject>();
   readonly writes: Write[] = [];
   readonly events: OperatorEvent[] = [];
   /** Fields of a status that the CRDs do not have: they are dropped, as the API server does it. */
@@ -113,7 +114,7 @@ export class FakeCluster implements Caches {
     return key;
   }
 
-  remove(kind: ControlledKind, key: ObjectKey): void {
+  remove(kind: Any['kind'], key: ObjectKey): void {
     this.#of(kind).set(key, undefined);
   }
 
@@ -155,12 +156,13 @@ export class FakeCluster implements Caches {
     return true;
   }
 
-  #of(kind: ControlledKind): FakeCollection<Any> {
+  #of(kind: Any['kind']): FakeCollection<Any> {
     const collections = {
       Adapter: this.adapters,
       AdapterRollout: this.rollouts,
       AdapterRoute: this.routes,
       AdapterRuntime: this.runtimes,
+      AdapterAnalysis: this.analyses,
     };
     // Each collection holds one kind; the fake does not tell them apart.
     return collections[kind] as unknown as FakeCollection<Any>;

@@ -1,4 +1,4 @@
-import type { AnalysisStep, BackgroundAnalysis } from '../../api/analysis.ts';
+import type { AnalysisSpec, AnalysisStep, BackgroundAnalysis } from '../../api/analysis.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { MetricStatus } from '../../api/rollout-status.ts';
 import type { Draft } from '../draft.ts';
@@ -8,6 +8,9 @@ import { type Counters, countersOf } from '../judge/reports.ts';
 import { type Analysed, analyse, type Sight } from './analyse.ts';
 import type { MeasurementRequest } from './measurement.ts';
 import { metricsOf } from './metrics.ts';
+import { type AnalysisProblem, analysisInForce, type SharedAnalyses, sharedAnalyses } from './shared.ts';
+
+type AnalysisFacts = Pick<Facts, 'reports' | 'measured' | 'mirrored' | 'analysis'>;
 
 export type Found = Pick<Analysed, 'conclusion' | 'message' | 'nextMs'>;
 
@@ -15,18 +18,34 @@ export type Found = Pick<Analysed, 'conclusion' | 'message' | 'nextMs'>;
 export class Analyses {
   readonly wanted: MeasurementRequest[] = [];
   readonly #draft: Draft;
-  readonly #facts: Pick<Facts, 'reports' | 'measured' | 'mirrored'>;
-  readonly #rollout: Pick<RolloutObject, 'metadata' | 'status'>;
+  readonly #facts: AnalysisFacts;
+  readonly #rollout: RolloutObject;
   #counters: Counters | undefined;
 
-  constructor(
-    draft: Draft,
-    facts: Pick<Facts, 'reports' | 'measured' | 'mirrored'>,
-    rollout: Pick<RolloutObject, 'metadata' | 'status'>,
-  ) {
+  constructor(draft: Draft, facts: AnalysisFacts, rollout: RolloutObject) {
     this.#draft = draft;
     this.#facts = facts;
     this.#rollout = rollout;
+  }
+
+  /** What the strategy refers to, as it is in force for the canary that is under way; without one, as it would be. */
+  get shared(): SharedAnalyses {
+    const { canary, abort, analyses } = this.#draft;
+    const copies = canary === undefined || abort !== undefined ? [] : analyses;
+    return sharedAnalyses(this.#rollout, copies, this.#facts.analysis);
+  }
+
+  /** Copies what the canary is judged by and has no copy of yet; says why it cannot. */
+  copy(): AnalysisProblem | undefined {
+    const { shared } = this;
+    if (shared.kind === 'Missing') return shared;
+    this.#draft.analyses = shared.copies;
+    return undefined;
+  }
+
+  /** Undefined: there is no copy of what it refers to. */
+  inForce(analysis: AnalysisStep): AnalysisSpec | undefined {
+    return analysisInForce(analysis, this.#draft.analyses);
   }
 
   /** Beside the steps. Undefined: nothing is measured now. `elapsedMs` since the decision before. */
@@ -34,20 +53,21 @@ export class Analyses {
     const { weight, step, canary, abort } = this.#draft;
     if (spec === undefined || canary === undefined || abort !== undefined || weight === 0) return undefined;
     if ((step?.index ?? 0) < spec.startingStep) return undefined;
-    return this.#look(spec, undefined, { elapsedMs, ended: false });
+    const inForce = this.inForce(spec);
+    return inForce && this.#look(inForce, undefined, { elapsedMs, ended: false });
   }
 
   /** Of an analysis step. */
   inStep(
     index: number,
-    spec: AnalysisStep,
+    spec: AnalysisSpec,
     at: { readonly elapsedMs: number; readonly ended: boolean },
   ): Found {
     return this.#look(spec, index, at);
   }
 
   #look(
-    spec: Pick<AnalysisStep, 'metrics' | 'onInconclusive'>,
+    spec: Pick<AnalysisSpec, 'metrics' | 'onInconclusive'>,
     step: number | undefined,
     at: { readonly elapsedMs: number; readonly ended: boolean },
   ): Found {
@@ -87,10 +107,7 @@ const isFound = ({ step, phase }: MetricStatus): boolean =>
   step === undefined && phase !== 'Running' && phase !== 'Success';
 
 /** True when what is measured beside the steps waits for a person. */
-export const needsPerson = (
-  spec: BackgroundAnalysis | undefined,
-  analysis: readonly MetricStatus[],
-): boolean => {
+export const needsPerson = (spec: AnalysisSpec | undefined, analysis: readonly MetricStatus[]): boolean => {
   if (spec === undefined) return false;
   const classes = new Map(metricsOf(spec).map(({ name, policy }) => [name, policy.class]));
   const found = analysis.filter(isFound).flatMap(({ name, phase }) => {

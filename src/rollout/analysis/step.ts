@@ -1,4 +1,4 @@
-import type { AnalysisStep } from '../../api/analysis.ts';
+import type { AnalysisSpec } from '../../api/analysis.ts';
 import type { Draft, Standing } from '../draft.ts';
 import { giveUp } from '../moves.ts';
 import { awaitingVerdict, givenUp } from '../standing.ts';
@@ -8,7 +8,7 @@ import type { Analyses } from './analyses.ts';
 /** How a rollout stands in an analysis step; undefined: the step is over. */
 export const standingOfAnalysis = (
   draft: Draft,
-  spec: AnalysisStep,
+  spec: AnalysisSpec,
   state: NonNullable<Draft['step']>,
   at: { readonly elapsedMs: number; readonly analyses: Analyses; readonly now: string },
 ): Standing | undefined => {

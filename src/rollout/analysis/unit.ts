@@ -1,9 +1,10 @@
 import type { Strategy } from '../../api/rollout.ts';
-import type { MetricStatus } from '../../api/rollout-status.ts';
+import type { AnalysisCopy, MetricStatus } from '../../api/rollout-status.ts';
 import type { JudgeSpec, ThresholdSpec } from '../judge/spec.ts';
 import { text } from '../judge/verdict.ts';
 import { backgroundOf, stepsOf } from '../strategy.ts';
 import { type MeasuredMetric, metricsOf } from './metrics.ts';
+import { analysisInForce } from './shared.ts';
 
 /** How the value and the bound of a metric are to be read. */
 export type Unit = {
@@ -52,10 +53,14 @@ const unitOf = ({ by }: MeasuredMetric): Unit => {
 };
 
 /** The units of what a strategy measures; plain for what it does not, as after an edit. */
-export const unitsOf = (strategy: Strategy): ((metric: Pick<MetricStatus, 'name' | 'step'>) => Unit) => {
+export const unitsOf = (
+  strategy: Strategy,
+  copies: readonly AnalysisCopy[] = [],
+): ((metric: Pick<MetricStatus, 'name' | 'step'>) => Unit) => {
   const steps = stepsOf(strategy);
   return ({ name, step }) => {
-    const spec = step === undefined ? backgroundOf(strategy) : steps[step]?.analysis;
+    const place = step === undefined ? backgroundOf(strategy) : steps[step]?.analysis;
+    const spec = place && analysisInForce(place, copies);
     const metric = spec === undefined ? undefined : metricsOf(spec).find((one) => one.name === name);
     return metric === undefined ? plainUnit : unitOf(metric);
   };

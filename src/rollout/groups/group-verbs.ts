@@ -48,6 +48,7 @@ export const applyGroupVerb = (
       draft.mirror = 0;
       draft.step = firstStep(steps);
       draft.analysis = [];
+      draft.analyses = [];
       draft.events.push({ reason: 'Retried', message: `group ${first.name} starts again at the first step` });
       return true;
     case 'promote-full':

@@ -197,4 +197,41 @@ describe('the standalone controller', () => {
     expect([...node.plan()]).toEqual(before);
     expect(node.controller.folderReport()).toMatchObject({ state: 'unreadable', problems: [{ file: 'm' }] });
   });
+
+  const analysis = (name: string) =>
+    `apiVersion: adaptlet.io/v1alpha1\nkind: AdapterAnalysis\nmetadata: {name: ${name}}\nspec: {duration: 1m}\n---\n`;
+  it('judges by an AdapterAnalysis of the folder, of which a copy stays, also after a restart', () => {
+    const node = make();
+    const steps = '{setWeight: 20}, {analysis: {ref: quality}}, {pause: {}}';
+    const files = (name: string, ...more: string[]) => ({
+      'a.yaml': adapter('v1') + adapter('v2') + rollout(name, steps),
+      ...Object.fromEntries(more.map((text, i) => [`more-${i}.yaml`, text])),
+    });
+    node.states.set('v1', {}).set('v2', {});
+    node.folder(files('v1'));
+    node.folder(files('v1'));
+    node.folder(files('v2'));
+    expect(node.controller.rolloutOf(sql).status).toMatchObject({
+      phase: 'Progressing',
+      weights: { canary: 0 },
+    });
+    expect(node.controller.rolloutOf(sql).status?.message).toMatch(
+      /AdapterAnalysis quality, which does not exist/,
+    );
+    node.folder(files('v2', analysis('quality')));
+    expect(node.controller.rolloutOf(sql).status).toMatchObject({
+      weights: { canary: 20 },
+      analyses: [{ name: 'quality', generation: 1 }],
+    });
+    node.folder(files('v2', '# nothing'));
+    const again = make(node.written.at(-1));
+    again.states.set('v1', {}).set('v2', {});
+    again.controller.reconcile();
+    again.clock.advance(30_000);
+    again.controller.reconcile();
+    expect(again.controller.rolloutOf(sql).status).toMatchObject({
+      weights: { canary: 20 },
+      step: { index: 1 },
+    });
+  });
 });

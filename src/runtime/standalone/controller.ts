@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { ObjectKey } from '../../api/names.ts';
-import type { Manifest, RolloutObject } from '../../api/objects.ts';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
+import type { Manifest, RolloutObject, UserObject } from '../../api/objects.ts';
 import type { ManifestProblem } from '../../api/parse.ts';
 import { keyOf } from '../../api/references.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
@@ -11,6 +11,7 @@ import type { Measure } from '../../measurement/source.ts';
 import { compilePlan, type PlanProblem } from '../../plan/compile.ts';
 import type { Plan } from '../../plan/resources.ts';
 import { decide } from '../../rollout/decide.ts';
+import type { AnalysisFact } from '../../rollout/facts.ts';
 import type { RolloutRequest } from '../../rollout/request.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { StandaloneMemory } from '../state/memory.ts';
@@ -119,7 +120,7 @@ export class StandaloneController {
   }
 
   /** True for an Adapter that a rollout serves, moves to or could go back to. */
-  inUse(m: Manifest): boolean {
+  inUse(m: UserObject): boolean {
     if (m.kind !== 'Adapter') return false;
     const { uid } = m.metadata;
     return [...this.#statuses.values()].some((s) =>
@@ -166,9 +167,10 @@ export class StandaloneController {
 
   #putInForce(): void {
     const { runtime, apply } = this.#parts;
-    const manifests = objectsOf(this.#files).map((m) =>
-      m.kind === 'AdapterRollout' ? this.#withStatus(m) : m,
-    );
+    const manifests = objectsOf(this.#files).flatMap((m): Manifest[] => {
+      if (m.kind === 'AdapterAnalysis') return [];
+      return [m.kind === 'AdapterRollout' ? this.#withStatus(m) : m];
+    });
     const { plan, problems } = compilePlan({ manifests, runtime });
     this.#planProblems = [...problems, ...this.#foreign()].map((problem) => this.#locate(problem));
     this.#filesInForce = this.#files;
@@ -190,6 +192,7 @@ export class StandaloneController {
     const facts = {
       ...factsOf(rollout, this.#index.adapters, node),
       measured: (id: string, number: number) => this.#metrics.result(id, number),
+      analysis: (name: string) => this.#analysis(objectKey(rollout.metadata.namespace, name)),
     };
     const { status, events, wanted, requeueAfterMs } = decide({
       rollout,
@@ -204,6 +207,11 @@ export class StandaloneController {
     for (const { reason, message } of events) logger.info({ rollout: key, reason, message }, 'rollout');
     const refused = events.find((e) => e.reason === 'RequestRefused')?.message;
     return { requeueAfterMs, refused, isNew: status !== rollout.status };
+  }
+
+  #analysis(key: ObjectKey): AnalysisFact | undefined {
+    const object = this.#index.analyses.get(key);
+    return object && { uid: object.metadata.uid, generation: object.metadata.generation, spec: object.spec };
   }
 
   #setFiles(files: FolderState): void {

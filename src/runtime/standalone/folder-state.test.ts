@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Manifest } from '../../api/objects.ts';
+import type { UserObject } from '../../api/objects.ts';
 import { parseManifests } from '../../api/parse.ts';
 import {
   dropUnused,
@@ -18,7 +18,7 @@ let count = 0;
 const merge = (
   before: FolderState,
   files: Record<string, string>,
-  inUse: (m: Manifest) => boolean = () => false,
+  inUse: (m: UserObject) => boolean = () => false,
 ) => {
   const scanned: ScannedFile[] = Object.entries(files).map(([file, text]) => ({ file, text }));
   return mergeScan(

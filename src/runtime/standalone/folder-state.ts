@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { immutabilityProblems } from '../../api/adapter.ts';
 import { objectKey } from '../../api/names.ts';
-import type { Manifest, ParsedManifest } from '../../api/objects.ts';
+import type { ParsedManifest, UserObject } from '../../api/objects.ts';
 import type { ManifestProblem } from '../../api/parse.ts';
 
 /** One manifest file as a scan found it. `text` is absent when it could not be read; then `reason` says why. */
@@ -11,7 +11,7 @@ export type ScannedFile = { readonly file: string; readonly text?: string; reado
 export const removedFile = '';
 
 /** The objects of each file as they were when the file was last good. */
-export type FolderState = Readonly<Record<string, readonly Manifest[]>>;
+export type FolderState = Readonly<Record<string, readonly UserObject[]>>;
 
 export type ParsedFile = {
   readonly documents: readonly { readonly line: number; readonly manifest: ParsedManifest }[];
@@ -28,10 +28,10 @@ export type Merged = {
 export const identityOf = (m: Pick<ParsedManifest, 'kind' | 'metadata'>): string =>
   `${m.kind} ${objectKey(m.metadata.namespace, m.metadata.name)}`;
 
-export const objectsOf = (state: FolderState): Manifest[] => Object.values(state).flat();
+export const objectsOf = (state: FolderState): UserObject[] => Object.values(state).flat();
 
 /** Lets go of removed objects that nothing uses any more. */
-export const dropUnused = (state: FolderState, inUse: (m: Manifest) => boolean): FolderState => {
+export const dropUnused = (state: FolderState, inUse: (m: UserObject) => boolean): FolderState => {
   const { [removedFile]: removed = [], ...files } = state;
   const kept = removed.filter(inUse);
   if (kept.length === removed.length) return state;
@@ -52,7 +52,7 @@ export const mergeScan = (
   files: readonly ScannedFile[],
   parse: (text: string, file: string) => ParsedFile,
   identity: { readonly newUid: () => string; readonly now: string },
-  inUse: (m: Manifest) => boolean,
+  inUse: (m: UserObject) => boolean,
 ): Merged => {
   if (files.length === 0 && Object.keys(before).length > 0) {
     const held =
@@ -64,7 +64,7 @@ export const mergeScan = (
     .toSorted((a, b) => (a.file < b.file ? -1 : 1))
     .map((scanned) => ({ file: scanned.file, ...contentsOf(scanned, before, parse) }));
   const owner = ownersOf(before, read);
-  const state: Record<string, readonly Manifest[]> = {};
+  const state: Record<string, readonly UserObject[]> = {};
   const problems: ManifestProblem[] = [];
   for (const { file, documents, problems: bad } of read) {
     const found = [...bad, ...documents.flatMap((d) => conflictsOf(d, file, owner, present))];
@@ -112,7 +112,7 @@ const conflictsOf = (
   document: { readonly line: number; readonly manifest: ParsedManifest },
   file: string,
   owner: ReadonlyMap<string, string>,
-  present: ReadonlyMap<string, Manifest>,
+  present: ReadonlyMap<string, UserObject>,
 ): ManifestProblem[] => {
   const { line, manifest } = document;
   const other = owner.get(identityOf(manifest));
@@ -131,9 +131,9 @@ const conflictsOf = (
 
 const withIdentity = (
   parsed: ParsedManifest,
-  present: ReadonlyMap<string, Manifest>,
+  present: ReadonlyMap<string, UserObject>,
   identity: { readonly newUid: () => string; readonly now: string },
-): Manifest => {
+): UserObject => {
   const old = present.get(identityOf(parsed));
   const changed = old !== undefined && !isDeepStrictEqual(old.spec, parsed.spec);
   const metadata = {

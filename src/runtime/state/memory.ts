@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { digestSchema } from '../../api/names.ts';
-import type { Manifest } from '../../api/objects.ts';
+import type { UserObject } from '../../api/objects.ts';
 import { rolloutStatusSchema } from '../../api/rollout-status.ts';
 import { heldPlanSchema, type heldPlanToJson, type ReadHeldPlan } from '../../control/held-plan.ts';
 import { StateFile } from './state-file.ts';
@@ -18,11 +18,11 @@ const metaSchema = z.object({
 });
 
 /** Specs were checked when their file was read; the checksum says that they are still the same. */
-const manifestSchema = z.custom<Manifest>(
+const manifestSchema = z.custom<UserObject>(
   (value) =>
     z
       .object({
-        kind: z.enum(['Adapter', 'AdapterRollout', 'AdapterRoute']),
+        kind: z.enum(['Adapter', 'AdapterRollout', 'AdapterRoute', 'AdapterAnalysis']),
         metadata: metaSchema,
         spec: z.record(z.string(), z.unknown()),
       })

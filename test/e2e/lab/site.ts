@@ -98,7 +98,10 @@ export class Site implements AsyncDisposable {
     return {
       image: { pullPolicy: 'Never', repository: image.name.replace(/:[^:]*$/, '') },
       extraCACerts: 'site-ca',
-      operator: { resources: { requests: { cpu: '50m', memory: '64Mi' } } },
+      operator: {
+        egress: { allow: [lab.registry.host] },
+        resources: { requests: { cpu: '50m', memory: '64Mi' } },
+      },
       runtime: {
         model: { name: 'tiny', source: { oci: { image: `${lab.registry.host}/models/tiny`, digest } } },
         // Three nodes share the cores of this machine.

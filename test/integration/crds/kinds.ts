@@ -24,7 +24,7 @@ export type Crd = {
   };
 };
 
-/** Short name of each kind, and the smallest spec that is valid. */
+/** Kinds that have a status: their short names, and the smallest spec that is valid. */
 export const kinds = [
   { kind: 'Adapter', short: 'ad', spec: { baseModel: 'tiny', source: { path: { path: 'a' } } } },
   { kind: 'AdapterRollout', short: 'aro', spec: { adapter: 'a' } },
@@ -35,12 +35,26 @@ export const kinds = [
   },
   { kind: 'AdapterRuntime', short: 'adr', spec: {} },
 ] as const;
-export type KindName = (typeof kinds)[number]['kind'];
+
+/** The kind that has none, with something in every column. */
+export const analysisKind = {
+  kind: 'AdapterAnalysis',
+  short: 'aan',
+  spec: {
+    duration: '5m',
+    metrics: [
+      { name: 'errors', source: { builtin: 'ErrorRatio' } },
+      { name: 'latency', source: { builtin: 'Latency' } },
+    ],
+  },
+} as const;
+export type KindName = (typeof kinds)[number]['kind'] | typeof analysisKind.kind;
+
+const pluralOf = (kind: KindName): string =>
+  kind === 'AdapterAnalysis' ? 'adapteranalyses' : `${kind.toLowerCase()}s`;
 
 export const crdOf = async (cluster: Cluster, kind: KindName): Promise<Crd> =>
-  JSON.parse(
-    await cluster.kubectlOk(['get', 'crd', `${kind.toLowerCase()}s.adaptlet.io`, '-o', 'json']),
-  ) as Crd;
+  JSON.parse(await cluster.kubectlOk(['get', 'crd', `${pluralOf(kind)}.adaptlet.io`, '-o', 'json'])) as Crd;
 
 export const versionOf = (crd: Crd): Crd['spec']['versions'][number] => {
   const [version] = crd.spec.versions;

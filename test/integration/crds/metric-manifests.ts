@@ -1,18 +1,17 @@
 import { bad, good, manifest, type Row } from './manifests.ts';
 
-/** A rollout whose only metric has this source. */
+/** An AdapterAnalysis whose only metric has this source. */
 const from = (source: unknown): string => {
   const judge = { threshold: { success: { atMost: 1 } } };
   const metrics = [{ name: 'errors', source, judge, count: 1 }];
-  const steps = [{ analysis: { metrics } }];
-  return manifest('AdapterRollout', { adapter: 'sql-v1', strategy: { canary: { steps } } });
+  return manifest('AdapterAnalysis', { metrics });
 };
 const prometheus = (fields: object): string =>
   from({ prometheus: { address: 'http://prometheus:9090', query: 'up', ...fields } });
 const http = (fields: object): string =>
   from({ http: { url: 'https://scores.example/v1', jsonPath: '$.a', ...fields } });
 
-const at = 'spec.strategy.canary.steps[0].analysis.metrics[0].source';
+const at = 'spec.metrics[0].source';
 const shouldMatch = (path: string): string => `${at}.${path} in body should match '^`;
 
 export const metricRows: readonly Row[] = [
@@ -31,6 +30,12 @@ export const metricRows: readonly Row[] = [
       url: 'http://[fd00::7]:8080/{{namespace}}?a={{canary.adapter}}&d={{stable.digest}}',
       jsonPath: `$.scores[0].x-{{rollout}}['a b/ö']["{{canary.digest}}"]`,
     }),
+  ),
+  good('credentials of a Secret', prometheus({ secretRef: { name: 'login', key: 'token' } })),
+  bad(
+    'a Secret without a key',
+    http({ secretRef: { name: 'login' } }),
+    `${at}.http.secretRef.key: Required value`,
   ),
   good('a path in braces', http({ jsonPath: '{.adapters.{{canary.adapter}}}' })),
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { crdOf, kinds, statusSchema, versionOf } from './kinds.ts';
+import { analysisKind, crdOf, kinds, statusSchema, versionOf } from './kinds.ts';
 import { fieldsOf, type Schema, sampleOf } from './sample.ts';
 import { useCluster } from './use-cluster.ts';
 
@@ -75,16 +75,35 @@ describe.each(kinds)('the CRD of $kind', ({ kind, short, spec }) => {
   });
 });
 
+it('the CRD of AdapterAnalysis shows what it says, has no status and describes every field', async () => {
+  const { cluster, namespace } = ready();
+  const { kind, short, spec } = analysisKind;
+  const crd = await crdOf(cluster, kind);
+  expect(crd.status.acceptedNames).toMatchObject({ shortNames: [short], categories: ['adaptlet'] });
+  expect(crd.status.conditions.filter((each) => each.type === 'NonStructuralSchema')).toEqual([]);
+  const object = { apiVersion: 'adaptlet.io/v1alpha1', kind, metadata: { name: 'shown' }, spec };
+  await cluster.kubectlOk(['-n', namespace, 'create', '-f', '-'], JSON.stringify(object));
+  const wide = readTable(await cluster.kubectlOk(['-n', namespace, 'get', short, 'shown', '-o', 'wide']));
+  expect(wide.rows[0]).toMatchObject({
+    DURATION: '5m',
+    INCONCLUSIVE: 'Pause',
+  });
+  const fields = fieldsOf((versionOf(crd).schema.openAPIV3Schema.properties ?? {})['spec'] ?? {}, 'spec');
+  expect(fields.length).toBeGreaterThan(30);
+  expect(fields.filter(([, { description = '' }]) => description === '')).toEqual([]);
+});
+
 it('kubectl get adaptlet lists the objects of all kinds', async () => {
   const { cluster, namespace } = ready();
   const own = await cluster.createNamespace();
   expect(own).not.toBe(namespace);
-  for (const { kind, spec } of kinds) {
+  const all = [...kinds, analysisKind];
+  for (const { kind, spec } of all) {
     const object = { apiVersion: 'adaptlet.io/v1alpha1', kind, metadata: { name: 'x' }, spec };
     await cluster.kubectlOk(['-n', own, 'create', '-f', '-'], JSON.stringify(object));
   }
   const names = (await cluster.kubectlOk(['-n', own, 'get', 'adaptlet', '-o', 'name'])).trim().split('\n');
-  expect(names.toSorted()).toEqual(kinds.map(({ kind }) => `${kind.toLowerCase()}.adaptlet.io/x`).toSorted());
+  expect(names.toSorted()).toEqual(all.map(({ kind }) => `${kind.toLowerCase()}.adaptlet.io/x`).toSorted());
 });
 
 const lookedUp = [

@@ -27,7 +27,7 @@ describe('docs/how-to/install-on-k3s.md, and upgrade.md in between', () => {
    * "storage is (re)initializing", notes it in the CRD, and forgets the CRD when its next try conflicts with that note.
    */
   const useEveryKind = async (): Promise<void> => {
-    for (const kind of ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'])
+    for (const kind of ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes', 'adapteranalyses'])
       await cluster.kubectlOk(['get', '--raw', `/apis/adaptlet.io/v1alpha1/${kind}?resourceVersion=0`]);
   };
 

@@ -64,7 +64,8 @@ describe('what the chart renders', () => {
 
   it('names nothing twice', async () => {
     for (const set of valueSets) {
-      const names = (await rendered('-f', valuesFile(set))).map(nameOf);
+      const objects = await rendered('-f', valuesFile(set));
+      const names = objects.map((object) => `${nameOf(object)} ${object.metadata.namespace ?? ''}`);
       expect(names).toEqual([...new Set(names)]);
     }
   });

@@ -15,7 +15,7 @@ const blocksOf = (language: string): string[] =>
   [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(
     ([, text = '']) => text,
   );
-const [beside = '', inStep = '', test = '', ...noMoreYaml] = blocksOf('yaml');
+const [beside = '', inStep = '', shared = '', byName = '', test = '', ...noMoreYaml] = blocksOf('yaml');
 const [apply = '', feedback = '', look = '', promote = '', abort = '', scripts = '', ...noMore] =
   blocksOf('sh');
 
@@ -53,11 +53,11 @@ const awaits = (reason: string) =>
 describe('docs/how-to/judge-a-rollout.md', () => {
   it('has no block that this does not know', () => {
     expect([noMoreYaml, noMore]).toEqual([[], []]);
-    expect(page.match(/^```\w+$/gm)).toHaveLength(9);
+    expect(page.match(/^```\w+$/gm)).toHaveLength(11);
   });
 
   it('has strategies that the API server takes', async () => {
-    for (const block of [beside, inStep]) {
+    for (const block of [beside, inStep, byName]) {
       const { strategy } = parse(block) as { strategy: { canary: object } };
       const object = {
         apiVersion: 'adaptlet.io/v1alpha1',
@@ -70,6 +70,12 @@ describe('docs/how-to/judge-a-rollout.md', () => {
         /page created/,
       );
     }
+  });
+
+  it('has an AdapterAnalysis that the API server takes', async () => {
+    await writeFile(join(fleet.folder, 'shared.yaml'), shared);
+    const tried = `kubectl -n ${fleet.namespace} apply --dry-run=server -f shared.yaml`;
+    expect(await ok(tried)).toMatch(/adapteranalysis.adaptlet.io\/checkout created/);
   });
 
   it('runs an A/B test with feedback, which waits for a person when it cannot tell', async () => {

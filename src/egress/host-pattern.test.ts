@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isAllowed, isHostPattern } from './metric-hosts.ts';
+import { isAllowed, isHostPattern } from './host-pattern.ts';
 
 const allowed = (url: string, ...patterns: string[]) => isAllowed(new URL(url), patterns);
 

@@ -32,12 +32,16 @@ export class RoundRobinQueue<T> {
     return true;
   }
 
-  /** The next item, which has a place from now on until `done`; undefined when none waits that could have one. */
-  take(): T | undefined {
+  /**
+   * The next item, which has a place from now on until `done`; undefined when none waits that could have one. Items that
+   * may not run yet let those behind them go first, and their group others.
+   */
+  take(mayRun: (item: T) => boolean = () => true): T | undefined {
     if (this.#running >= this.#limits.running) return undefined;
     for (const [name, group] of this.#groups) {
       if (group.running >= this.#limits.runningOfGroup) continue;
-      const item = group.waiting.shift();
+      const index = group.waiting.findIndex(mayRun);
+      const [item] = index < 0 ? [] : group.waiting.splice(index, 1);
       if (item === undefined) continue;
       group.running++;
       this.#running++;

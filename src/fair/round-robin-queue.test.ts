@@ -49,6 +49,15 @@ describe('a fair queue', () => {
     expect(takeAll(queue)).toEqual(['a2']);
   });
 
+  it('passes over what may not run yet, and keeps its turn', () => {
+    const queue = new RoundRobinQueue<string>(limits);
+    for (const item of ['a1', 'a2']) queue.add('a', item);
+    queue.add('b', 'b1');
+    expect(queue.take((item) => item !== 'a1')).toBe('a2');
+    expect(queue.take((item) => item === 'c')).toBeUndefined();
+    expect(takeAll(queue)).toEqual(['b1', 'a1']);
+  });
+
   it('keeps its limits and serves everything that is added, in any order of events', () => {
     const event = fc.record({ group: fc.constantFrom('a', 'b', 'c'), ends: fc.boolean() });
     fc.assert(

@@ -1,0 +1,12 @@
+import { defineErrors } from './define.ts';
+
+/** Requests that tenants cause on the operator. */
+export const egressErrors = defineErrors({
+  EGRESS_DENIED: {
+    summary:
+      'A metric or a registry leads to where the administrator does not let the requests of tenants go.',
+    advice: 'Use another host, or ask the administrator to list this one.',
+    grpc: 'PERMISSION_DENIED',
+    retry: 'AfterChange',
+  },
+});
