@@ -23,7 +23,7 @@ const runtimes = (what: string) => z.int().min(0).max(1_000_000).meta({ descript
 
 export const rolloutRuntimesSchema = z
   .strictObject({
-    desired: runtimes('Connected runtimes that the rollout applies to.'),
+    desired: runtimes('Runtimes that should have the adapter: connected and ready, and the rollout applies to them.'),
     updated: runtimes('Of these, those that follow the present status.'),
     ready: runtimes('Of these, those where the adapter that the rollout asks for is Resident.'),
     failed: runtimes('Of these, those that refused it.'),
@@ -32,9 +32,30 @@ export const rolloutRuntimesSchema = z
     cordoned: runtimes(
       'Connected runtimes that it applies to and does not wait for: they are cordoned or held, and outside of all other numbers. Absent: none.',
     ).optional(),
+    setAside: runtimes(
+      'Of the desired ones, those that failed and that the rollout goes on without, at most spec.maxFailures. Absent: none.',
+    ).optional(),
+    notReady: runtimes(
+      'Connected runtimes that it applies to and does not wait for: they cannot serve yet, and are outside of all other numbers. Absent: none.',
+    ).optional(),
   })
   .meta({ description: 'Number of runtimes in each state. Only in a cluster.' });
 export type RolloutRuntimes = z.infer<typeof rolloutRuntimesSchema>;
+
+/** Runtimes that a status names as failed. */
+export const maxFailuresNamed = 10;
+
+const failureSchema = z
+  .strictObject({
+    runtime: text(512).meta({ description: 'namespace/name of the AdapterRuntime.' }),
+    reason: z.enum(['Refused', 'GuardTripped', 'CountsDiffer', 'NotReadyInTime', 'StableFails']).meta({
+      description:
+        'Refused: it refused the adapter. GuardTripped: its guard took the canary out of service. CountsDiffer: its counts contradict those of the others by more than chance explains. NotReadyInTime: it did not have the adapter within progressDeadline. StableFails: its guard took stable out of service.',
+    }),
+    message: text(maxStatusMessage).meta({ description: 'Why, for people.' }),
+  })
+  .meta({ description: 'A runtime that failed.' });
+export type RolloutFailure = z.infer<typeof failureSchema>;
 
 const count = (what: string) => z.int().min(0).max(1_000_000_000).meta({ description: what });
 
@@ -252,6 +273,15 @@ export const rolloutStatusSchema = z
       .max(10)
       .meta({
         description: 'Runtimes that are cordoned or held and that it does not wait for, at most 10.',
+        'x-kubernetes-list-type': 'atomic',
+      })
+      .optional(),
+    failures: z
+      .array(failureSchema)
+      .max(maxFailuresNamed)
+      .meta({
+        description:
+          'Runtimes that failed, at most 10; runtimes.setAside of all that failed are gone on without. Absent: none.',
         'x-kubernetes-list-type': 'atomic',
       })
       .optional(),

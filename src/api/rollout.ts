@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { analysisStepSchema, backgroundAnalysisSchema, comparisonShape } from './analysis.ts';
 import { durationBetween, durationSchema } from './duration.ts';
 import { exactlyOneOf } from './exactly-one.ts';
-import { groupsSchema } from './groups.ts';
+import { amount, groupsSchema } from './groups.ts';
 import { nameSchema } from './names.ts';
 import { percentSchema } from './percent.ts';
 import { selectorSchema } from './selector.ts';
@@ -262,6 +262,12 @@ export const rolloutSpecSchema = z
           'How traffic moves to the new adapter. Exactly one of canary, blueGreen, abTest, shadow. Default: canary with 5, 25 and 50 percent and a minute at each, and errors and latency judged beside it.',
       }),
     groups: groupsSchema.optional(),
+    maxFailures: amount('the runtimes that count', 0)
+      .meta({
+        description:
+          'More failed runtimes than this give the canary up. Up to it they are set aside: they serve stable, status.failures names them, and the rollout goes on. A runtime has failed when it refused the adapter or its guard tripped. In the same number one is set aside that does not have the adapter within progressDeadline, or whose counts contradict those of the others. Runtimes count that are connected, ready, and neither cordoned nor held. While a canary goes from group to group, maxFailures of the group counts instead. Exactly one of count, percentage. Default: a tenth of the runtimes, rounded down and at least 1, of more than 4 runtimes; of 4 or fewer none.',
+      })
+      .optional(),
     guard: guardSchema.default({ maxConsecutiveErrors: 5 }),
     fallbackToBase: z.boolean().default(false).meta({
       description:

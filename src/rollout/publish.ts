@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import { conditionsOf, cut, type Observed, type Progress, readiness, verdictsOf } from '../api/condition.ts';
-import type { MirrorStatus, RolloutStatus } from '../api/rollout-status.ts';
+import { conditionsOf, cut, joinCapped, type Observed, type Progress, readiness, verdictsOf } from '../api/condition.ts';
+import { maxFailuresNamed, type MirrorStatus, type RolloutStatus } from '../api/rollout-status.ts';
 import { type CopyCounts, mirrorStatusOf } from './copies.ts';
-import { decidedOf } from './decided.ts';
+import { decidedOf, setAsideType } from './decided.ts';
 import type { Draft, Standing } from './draft.ts';
-import type { Facts } from './facts.ts';
+import type { Facts, Fleet } from './facts.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
 type RolloutCondition = Observed<ConditionType, ConditionReason>;
@@ -23,7 +23,7 @@ const is = (
   message: string,
 ): RolloutCondition => ({ type, status: holds ? 'True' : 'False', reason, message });
 
-type Seen = Pick<Facts, 'room' | 'placement' | 'nameConflict' | 'stableFails'>;
+type Seen = Pick<Facts, 'room' | 'placement' | 'nameConflict' | 'stableFails' | 'fleet'>;
 
 const schedulable = ({ room, placement }: Pick<Facts, 'room' | 'placement'>): RolloutCondition => {
   if (placement !== undefined) return { type: 'Schedulable', ...placement };
@@ -32,10 +32,23 @@ const schedulable = ({ room, placement }: Pick<Facts, 'room' | 'placement'>): Ro
     : is('Schedulable', false, 'NoRoom', room.message);
 };
 
+/** Runtimes that the message names. */
+const maxNamed = 3;
+
+const aside = (fleet: Fleet | undefined): RolloutCondition[] => {
+  const { runtimes, failures } = fleet ?? {};
+  const count = runtimes?.setAside ?? 0;
+  if (runtimes === undefined || failures === undefined || count === 0) return [];
+  const named = failures.all.map(({ runtime, reason, message }) => `${runtime} (${reason}: ${message})`);
+  const who = `${count} of ${runtimes.desired} runtimes, of which ${failures.allowed} may fail`;
+  const message = `the rollout goes on without ${who}; failed: ${joinCapped(named, maxNamed)}`;
+  return [is(setAsideType, true, 'WithinMaxFailures', message)];
+};
+
 const observations = (
   { phase, reason, message }: Standing,
   stable: Draft['stable'],
-  { room, placement, nameConflict, stableFails }: Seen,
+  { room, placement, nameConflict, stableFails, fleet }: Seen,
 ): RolloutCondition[] => [
   is('Progressing', phase === 'Progressing', reason, message),
   phase === 'Paused'
@@ -48,6 +61,7 @@ const observations = (
       : is('Available', true, 'StableServes', `${stable.adapter} is stable`),
   is('Healthy', phase === 'Healthy', reason, message),
   schedulable({ room, placement }),
+  ...aside(fleet),
   ...(nameConflict === undefined
     ? readiness(progressOf[phase], reason, message)
     : readiness<ConditionReason>('Failed', 'NameConflict', nameConflict)),
@@ -62,7 +76,7 @@ export const statusOf = (
   draft: Draft,
   standing: Standing,
   before: RolloutStatus | undefined,
-  { room, placement, fleet, nameConflict, mirrored, stableFails }: Seen & Pick<Facts, 'fleet' | 'mirrored'>,
+  { room, placement, fleet, nameConflict, mirrored, stableFails }: Seen & Pick<Facts, 'mirrored'>,
   at: {
     readonly generation: number;
     readonly now: string;
@@ -74,7 +88,7 @@ export const statusOf = (
   const groups = canary === undefined ? undefined : draft.groups;
   const { lastHandledRequest, lastRefusal } = draft;
   const mirror = mirrorOf(canary, before, mirrored);
-  const observed = observations(standing, stable, { room, placement, nameConflict, stableFails });
+  const observed = observations(standing, stable, { room, placement, nameConflict, stableFails, fleet });
   const next: RolloutStatus = {
     observedGeneration: at.generation,
     phase: standing.phase,
@@ -100,6 +114,7 @@ export const statusOf = (
     ...(completionStatus === undefined ? {} : { completionStatus }),
     ...(fleet === undefined ? {} : { runtimes: fleet.runtimes }),
     ...(fleet?.apart === undefined ? {} : { apart: [...fleet.apart] }),
+    ...(fleet?.failures === undefined ? {} : { failures: fleet.failures.all.slice(0, maxFailuresNamed) }),
     conditions: conditionsOf(observed, before?.conditions, at.now),
     ...(at.leaderEpoch === undefined ? {} : { leaderEpoch: at.leaderEpoch }),
     ...(lastHandledRequest === undefined ? {} : { lastHandledRequest }),
@@ -146,6 +161,6 @@ const decisionsOf = (status: RolloutStatus | undefined): unknown => {
     groups: groups?.map((group) => ({ ...group, message: '' })),
     analysis: analysis?.map(({ name, step, phase }) => ({ name, step, phase })),
     // Runtimes that come and go are an observation.
-    conditions: verdictsOf(conditions.filter(({ type }) => type !== 'Schedulable')),
+    conditions: verdictsOf(conditions.filter(({ type }) => type !== 'Schedulable' && type !== setAsideType)),
   };
 };

@@ -42,6 +42,7 @@ export const conditionReasons = {
   NoStable: 'No adapter has become stable yet.',
   FitsInRam: 'Stable and canary fit into the RAM budget together, as far as their sizes are known.',
   NameConflict: 'The name belongs to an older object: no runtime serves the rollout.',
+  WithinMaxFailures: 'Runtimes failed, not more than spec.maxFailures: the rollout goes on without them.',
   NoRoom: 'The RAM budget cannot hold stable and canary together; the rollout does not start.',
   ...placementReasons,
 } as const;
@@ -81,6 +82,8 @@ export const conditionTypes = {
   Healthy: 'Stable is what the spec asks for: the phase, for `kubectl wait`.',
   Schedulable:
     'Runtimes can hold what spec.adapter names; on a node of its own, stable and canary at the same time.',
+  RuntimesSetAside:
+    'Runtimes failed and the rollout goes on without them; status.failures names them. It is there only while true.',
   ...readyTypes,
   Ready: 'Stable is what the spec asks for, and serves under the name of the rollout.',
 } as const;

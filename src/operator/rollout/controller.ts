@@ -38,6 +38,7 @@ const warnings: ReadonlySet<string> = new Set([
   'RequestRefused',
   'NameConflict',
   'NotSchedulable',
+  'RuntimesSetAside',
   'InvalidSpec',
 ]);
 
