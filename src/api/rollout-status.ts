@@ -23,7 +23,9 @@ const runtimes = (what: string) => z.int().min(0).max(1_000_000).meta({ descript
 
 export const rolloutRuntimesSchema = z
   .strictObject({
-    desired: runtimes('Runtimes that should have the adapter: connected and ready, and the rollout applies to them.'),
+    desired: runtimes(
+      'Runtimes that should have the adapter: connected and ready, and the rollout applies to them.',
+    ),
     updated: runtimes('Of these, those that follow the present status.'),
     ready: runtimes('Of these, those where the adapter that the rollout asks for is Resident.'),
     failed: runtimes('Of these, those that refused it.'),

@@ -1,6 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
-import { conditionsOf, cut, joinCapped, type Observed, type Progress, readiness, verdictsOf } from '../api/condition.ts';
-import { maxFailuresNamed, type MirrorStatus, type RolloutStatus } from '../api/rollout-status.ts';
+import {
+  conditionsOf,
+  cut,
+  joinCapped,
+  type Observed,
+  type Progress,
+  readiness,
+  verdictsOf,
+} from '../api/condition.ts';
+import { type MirrorStatus, maxFailuresNamed, type RolloutStatus } from '../api/rollout-status.ts';
 import { type CopyCounts, mirrorStatusOf } from './copies.ts';
 import { decidedOf, setAsideType } from './decided.ts';
 import type { Draft, Standing } from './draft.ts';

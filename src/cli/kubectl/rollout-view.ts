@@ -13,7 +13,8 @@ import { icon, since, toneOfPhase } from './output.ts';
 
 const named = ({ adapter, digest }: BoundAdapter): string => `${adapter}@${shortDigest(digest)}`;
 
-const line = (label: string, text: string): string => `${(label === '' ? '' : `${label}:`).padEnd(12)}${text}`;
+const line = (label: string, text: string): string =>
+  `${(label === '' ? '' : `${label}:`).padEnd(12)}${text}`;
 
 const stepText = ({ status }: RolloutObject): string => {
   const step = status?.step;
@@ -38,7 +39,9 @@ const runtimesText = (runtimes: NonNullable<RolloutObject['status']>['runtimes']
       ].join(', ');
 
 const failuresText = (failures: NonNullable<NonNullable<RolloutObject['status']>['failures']>): string[] =>
-  failures.map(({ runtime, reason, message }, i) => line(i === 0 ? 'Failures' : '', `${runtime}: ${reason}, ${message}`));
+  failures.map(({ runtime, reason, message }, i) =>
+    line(i === 0 ? 'Failures' : '', `${runtime}: ${reason}, ${message}`),
+  );
 
 const header = (rollout: RolloutObject): string[] => {
   const { metadata, spec, status } = rollout;

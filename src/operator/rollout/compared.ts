@@ -18,7 +18,10 @@ export type Compared = {
 const compareMs = 10_000;
 
 /** Without the counts that contradict the others. */
-export const believedOf = (reports: Reports | undefined, { failures, names }: SetAside): Reports | undefined => {
+export const believedOf = (
+  reports: Reports | undefined,
+  { failures, names }: SetAside,
+): Reports | undefined => {
   const differing = failures.flatMap(({ runtime, reason }) =>
     reason === 'CountsDiffer' && names.has(runtime) ? [runtime] : [],
   );

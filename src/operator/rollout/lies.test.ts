@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
 import { type RolloutSpec, rolloutSpecSchema } from '../../api/rollout.ts';
-import { ArmCounter } from '../../rollout/judge/counts.ts';
+import type { ArmCounter } from '../../rollout/judge/counts.ts';
 import { evenArm } from '../../rollout/judge/judge.fixture.ts';
 import type { WeightCounts } from '../../rollout/judge/reports.ts';
 import { runtimeKey } from '../testing/fake-fleet.ts';
@@ -12,7 +12,8 @@ const kinds = [
   ['a node', (i: number) => `n${i}`],
   ['a pod', (i: number) => `team-a/p${i}`],
 ] as const;
-const namesOf = (nameOf: (i: number) => string, count = 10) => Array.from({ length: count }, (_, i) => nameOf(i));
+const namesOf = (nameOf: (i: number) => string, count = 10) =>
+  Array.from({ length: count }, (_, i) => nameOf(i));
 
 const strategyOf = (strategy: object): RolloutSpec['strategy'] =>
   rolloutSpecSchema.parse({ adapter: 'v2', strategy }).strategy;
@@ -56,7 +57,11 @@ const rewards = judgedStep({ duration: '2m', metrics: [{ name: 'r', source: { bu
 const p99 = judgedStep({
   duration: '2m',
   metrics: [
-    { name: 'p', source: { builtin: 'Latency' }, judge: { threshold: { quantile: 'P99', success: { atMost: 500 } } } },
+    {
+      name: 'p',
+      source: { builtin: 'Latency' },
+      judge: { threshold: { quantile: 'P99', success: { atMost: 500 } } },
+    },
   ],
 });
 /** A thousand times the requests of the others. */
@@ -85,7 +90,12 @@ describe.each(kinds)('false counts of %s', (_, nameOf) => {
   });
 
   it.each([
-    ['no errors', usual, arms(200, { errors: 30 }), { stable: evenArm(many, many / 2), canary: evenArm(many, 0) }],
+    [
+      'no errors',
+      usual,
+      arms(200, { errors: 30 }),
+      { stable: evenArm(many, many / 2), canary: evenArm(many, 0) },
+    ],
     ['a fast canary', usual, arms(200, { slower: 2 }), arms(many, { slower: 0.01 })],
     ['good rewards', rewards, arms(200, { reward: 0.1 }), arms(many, { reward: 1000 })],
     ['rewards all over the place', rewards, arms(200, { reward: 0.1 }), wild()],
@@ -118,7 +128,9 @@ describe.each(kinds)('false counts of %s', (_, nameOf) => {
       {
         runtime: runtimeKey(names[3] ?? ''),
         reason: 'CountsDiffer',
-        message: expect.stringMatching(/^errorRatio of the canary differs by 0\.5 from stable there/) as string,
+        message: expect.stringMatching(
+          /^errorRatio of the canary differs by 0\.5 from stable there/,
+        ) as string,
       },
     ]);
     expect(world.status.runtimes?.setAside).toBe(1);
@@ -136,12 +148,15 @@ describe.each(kinds)('false counts of %s', (_, nameOf) => {
 
 function wild(): Arms {
   const { stable, canary } = arms(200);
-  for (let i = 0; i < 200; i += 1) for (const arm of [stable, canary]) arm.rewarded(i % 64, i % 2 === 0 ? 1e40 : -1e40);
+  for (let i = 0; i < 200; i += 1)
+    for (const arm of [stable, canary]) arm.rewarded(i % 64, i % 2 === 0 ? 1e40 : -1e40);
   return { stable, canary };
 }
 
 describe.each(kinds)('false copies of %s', (_, nameOf) => {
-  const shadow = strategyOf({ shadow: { percentage: 50, duration: '2m', maxMismatch: '10%', promote: true } });
+  const shadow = strategyOf({
+    shadow: { percentage: 50, duration: '2m', maxMismatch: '10%', promote: true },
+  });
   const copies = (compared: number, equal: number) => ({
     percentage: 50,
     requests: compared,
@@ -173,7 +188,10 @@ describe.each(kinds)('false copies of %s', (_, nameOf) => {
   });
 
   it('do not save one that does not', async () => {
-    expect((await mirrored(25, 50_000)).status).toMatchObject({ phase: 'Degraded', stable: { adapter: 'v1' } });
+    expect((await mirrored(25, 50_000)).status).toMatchObject({
+      phase: 'Degraded',
+      stable: { adapter: 'v1' },
+    });
   });
 });
 

@@ -22,7 +22,7 @@ export type SetAside = {
 };
 
 /** Runtimes of which comparison says that they do not what the others do. */
-export type Suspects = {
+type Suspects = {
   /** Names of those that do not have the adapter in time. */
   readonly overdue?: ReadonlySet<string>;
   readonly outliers?: readonly Outlier[];
@@ -55,7 +55,10 @@ const why = (
   member: Member,
   { target, rollout }: RolloutView,
   attempt: Attempt | undefined,
-  { overdue, differ }: { readonly overdue: ReadonlySet<string>; readonly differ: ReadonlyMap<string, string> },
+  {
+    overdue,
+    differ,
+  }: { readonly overdue: ReadonlySet<string>; readonly differ: ReadonlyMap<string, string> },
 ): readonly [RolloutFailure['reason'], string] | undefined => {
   const { name, report, target: state } = member;
   if (target !== undefined && isRefused(member, target, attempt))
@@ -65,11 +68,17 @@ const why = (
   const difference = differ.get(name);
   if (difference !== undefined) return ['CountsDiffer', difference];
   if (overdue.has(name))
-    return ['NotReadyInTime', `not ready for ${rollout.spec.progressDeadline}: ${state?.state ?? 'it does not know it'}`];
+    return [
+      'NotReadyInTime',
+      `not ready for ${rollout.spec.progressDeadline}: ${state?.state ?? 'it does not know it'}`,
+    ];
   const ofStable = stableGuardOf(report, rollout.status?.stable);
   return ofStable === undefined ? undefined : ['StableFails', ofStable];
 };
 
 /** Why the guard of a runtime holds stable back, if so. */
-export const stableGuardOf = (report: Member['report'], stable: BoundAdapter | undefined): string | undefined =>
+export const stableGuardOf = (
+  report: Member['report'],
+  stable: BoundAdapter | undefined,
+): string | undefined =>
   report?.holds.find(({ cause, digest }) => cause === 'Guard' && digest === stable?.digest)?.reason;

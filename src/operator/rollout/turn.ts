@@ -8,10 +8,10 @@ import type { RolloutEvent } from '../../rollout/draft.ts';
 import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
 import { durationOf } from '../../rollout/step-state.ts';
+import { type Attempt, attemptOf } from './attempt.ts';
 import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
 import { type Change, changeOf } from './change.ts';
 import { believedOf, type Compared, comparedOf } from './compared.ts';
-import { type Attempt, attemptOf } from './attempt.ts';
 import { factsOf } from './facts.ts';
 import { observe } from './observe.ts';
 import type { AcceptedReason } from './reasons.ts';
@@ -118,11 +118,12 @@ const remembered = ({ view, memory, monotonic }: TurnInput, attempt: Attempt | u
   const { unkeptSince, counted: before, waits: waited, compared: looked, ...rest } = memory;
   const counted = attemptCountsOf(before, everybody(view), attempt);
   const compared = comparedOf(looked, counted, view.members.length, monotonic);
-  const waits = waitsOf(waited, view, attempt, { monotonic, deadlineMs: deadlineOf(view) });
-  const waits = view.target !== undefined && !view.target.isKept && !view.target.isDeleting;
+  const isFirst = rest.decidedAt === undefined;
+  const waits = waitsOf(waited, view, attempt, { monotonic, deadlineMs: deadlineOf(view), isFirst });
+  const isUnkept = view.target !== undefined && !view.target.isKept && !view.target.isDeleting;
   return {
     ...rest,
-    ...(waits ? { unkeptSince: unkeptSince ?? monotonic } : {}),
+    ...(isUnkept ? { unkeptSince: unkeptSince ?? monotonic } : {}),
     ...(counted === undefined ? {} : { counted }),
     ...(compared === undefined ? {} : { compared }),
     ...(waits === undefined ? {} : { waits }),

@@ -26,13 +26,13 @@ const awaitedOf = ({ rollout, target, nameConflict }: RolloutView, attempt: Atte
 
 /**
  * One more look. A runtime that becomes ready and is lost again goes on where it was: it cannot hold a rollout up for longer
- * than the deadline in all. A new leader begins with what the status says.
+ * than the deadline in all. A new leader, whose first look it is, begins with what the status says.
  */
 export const waitsOf = (
   before: Waits | undefined,
   view: RolloutView,
   attempt: Attempt | undefined,
-  { monotonic, deadlineMs }: { readonly monotonic: number; readonly deadlineMs: number },
+  at: { readonly monotonic: number; readonly deadlineMs: number; readonly isFirst: boolean },
 ): Waits | undefined => {
   const of = awaitedOf(view, attempt);
   if (of === undefined || view.target === undefined) return undefined;
@@ -45,12 +45,12 @@ export const waitsOf = (
       !isResident(member, target.digest) &&
       !isFailed(member, target, attempt),
   );
-  const written = before === undefined ? writtenWaits(view, deadlineMs) : undefined;
+  const { monotonic, deadlineMs, isFirst } = at;
+  const written = isFirst ? writtenWaits(view, deadlineMs) : undefined;
   const ms = new Map(known?.ms);
-  for (const { name } of awaited) {
-    const passed = known?.awaited.has(name) === true ? Math.max(0, monotonic - known.at) : 0;
-    ms.set(name, (known?.ms.get(name) ?? written?.(name) ?? 0) + passed);
-  }
+  for (const name of known?.awaited ?? [])
+    ms.set(name, (ms.get(name) ?? 0) + Math.max(0, monotonic - (known?.at ?? monotonic)));
+  for (const { name } of awaited) ms.set(name, ms.get(name) ?? written?.(name) ?? 0);
   return { of, at: monotonic, ms, awaited: new Set(awaited.map(({ name }) => name)) };
 };
 

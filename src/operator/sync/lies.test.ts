@@ -70,7 +70,10 @@ describe.each(kinds)('$what that lies', ({ key, token, identity }) => {
 
   it.each([
     ['a name that is none', { adapters: [{ ...AdapterReport.create(), key: 'team-a/../b' }] }],
-    ['a digest that is none', { adapters: [{ ...AdapterReport.create(), key: 'team-a/x', digest: 'sha256:1' }] }],
+    [
+      'a digest that is none',
+      { adapters: [{ ...AdapterReport.create(), key: 'team-a/x', digest: 'sha256:1' }] },
+    ],
     ['more adapters than anybody has', { gone: Array.from({ length: 50_001 }, () => 'team-a/x') }],
     [
       'counts of a weight that is none',
@@ -122,7 +125,13 @@ describe.each(kinds)('$what that lies', ({ key, token, identity }) => {
     const keys = Array.from({ length: 100 }, (_, n) => `team-a/forged-${n}`);
     runtime.report({
       whole: true,
-      adapters: keys.map((one) => ({ ...AdapterReport.create(), key: one, uid: 'u', digest, state: 'Failed' })),
+      adapters: keys.map((one) => ({
+        ...AdapterReport.create(),
+        key: one,
+        uid: 'u',
+        digest,
+        state: 'Failed',
+      })),
       rollouts: keys.map((one) => ({
         ...RolloutReport.create(),
         key: one,

@@ -43,7 +43,12 @@ export const judgeMismatchTogether = (
   const factors = fairFactors(counted.map(comparedOf));
   const fair = counted.map((counts, i) => {
     const by = factors[i] ?? 1;
-    return { ...noCopyCounts, compared: counts.compared * by, equal: counts.equal * by, failed: counts.failed * by };
+    return {
+      ...noCopyCounts,
+      compared: counts.compared * by,
+      equal: counts.equal * by,
+      failed: counts.failed * by,
+    };
   });
   const suspects = suspectsOf(fair, (counts) => [comparedOf(counts), comparedOf(counts) - counts.equal]);
   return withoutExtremes(fair, suspects, (kept) =>

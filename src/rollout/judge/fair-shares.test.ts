@@ -33,10 +33,16 @@ describe('fair shares', () => {
   });
 
   it('keep every mean of a node that is reduced, in both arms and at all its weights', () => {
-    const loud = [5, 50].map((weight) => stratum(evenArm(64_000, 640), evenArm(64_000, 1280), weight, 'loud'));
-    const counters = [...loud, ...[1, 2, 3].map((n) => stratum(evenArm(640, 6), evenArm(640, 6), 50, `n${n}`))];
+    const loud = [5, 50].map((weight) =>
+      stratum(evenArm(64_000, 640), evenArm(64_000, 1280), weight, 'loud'),
+    );
+    const counters = [
+      ...loud,
+      ...[1, 2, 3].map((n) => stratum(evenArm(640, 6), evenArm(640, 6), 50, `n${n}`)),
+    ];
     const fair = withFairShares(counters).filter(({ node }) => node === 'loud');
-    const requests = (arm: 'stable' | 'canary') => fair.reduce((sum, one) => sum + total(one[arm].requests), 0);
+    const requests = (arm: 'stable' | 'canary') =>
+      fair.reduce((sum, one) => sum + total(one[arm].requests), 0);
     expect([requests('stable'), requests('canary')]).toEqual([2560, 2560]);
     for (const { stable, canary } of fair) {
       expect(total(canary.errors) / total(canary.requests)).toBeCloseTo(0.02, 9);
@@ -51,8 +57,18 @@ const nodes = (count: number, canary: (i: number) => ArmCounter): Counters =>
 
 describe('outliers', () => {
   it('are none among nodes that are alike, differ by chance, or differ by little', () => {
-    expect(outliersOf(nodes(10, (i) => evenArm(400, 4 + i)), 10)).toEqual([]);
-    expect(outliersOf(nodes(10, (i) => evenArm(400, 4, () => 100 + i)), 10)).toEqual([]);
+    expect(
+      outliersOf(
+        nodes(10, (i) => evenArm(400, 4 + i)),
+        10,
+      ),
+    ).toEqual([]);
+    expect(
+      outliersOf(
+        nodes(10, (i) => evenArm(400, 4, () => 100 + i)),
+        10,
+      ),
+    ).toEqual([]);
   });
 
   it('are those who say something else than the others, the most extreme first', () => {
@@ -61,12 +77,20 @@ describe('outliers', () => {
     expect(outliersOf(wrong, 1).map(({ node }) => node)).toEqual(['n3']);
     const slow = nodes(12, (i) => evenArm(400, 4, (k) => (100 + (k % 30)) * (i === 7 ? 5 : 1)));
     expect(outliersOf(slow, 12)).toEqual([
-      { node: 'n7', message: expect.stringMatching(/^latency of the canary differs by 4\.\d* from stable there/) },
+      {
+        node: 'n7',
+        message: expect.stringMatching(/^latency of the canary differs by 4\.\d* from stable there/),
+      },
     ]);
   });
 
   it('are none where fewer than five nodes can be compared', () => {
-    expect(outliersOf(nodes(4, (i) => evenArm(400, i === 3 ? 300 : 4)), 4)).toEqual([]);
+    expect(
+      outliersOf(
+        nodes(4, (i) => evenArm(400, i === 3 ? 300 : 4)),
+        4,
+      ),
+    ).toEqual([]);
     const idle = nodes(10, (i) => (i < 4 ? evenArm(400, i === 3 ? 300 : 4) : evenArm(5, 0)));
     expect(outliersOf(idle, 10)).toEqual([]);
   });

@@ -41,6 +41,9 @@ export const nodesOf = (counters: Counters): readonly (readonly Stratum[])[] => 
   ...Map.groupBy(counters, ({ node }) => node).values(),
 ];
 
+const smaller = (a: readonly number[], b: readonly number[]): readonly number[] =>
+  a.map((factor, i) => Math.min(factor, b[i] ?? 1));
+
 /**
  * Counters in which no node has more requests, or more feedback, of an arm than {@link maxMultiple} times the median of the
  * others: a node that has more counts as if it had so many, with the same means. So nobody makes a large sample of a
@@ -51,8 +54,6 @@ export const withFairShares = (counters: Counters): Counters => {
   const nodes = nodesOf(counters);
   const factorsOf = (of: (stratum: Stratum) => readonly number[]): readonly number[] =>
     fairFactors(nodes.map((strata) => strata.reduce((sum, stratum) => sum + total(of(stratum)), 0)));
-  const smaller = (a: readonly number[], b: readonly number[]): readonly number[] =>
-    a.map((factor, i) => Math.min(factor, b[i] ?? 1));
   const requests = smaller(
     factorsOf(({ stable }) => stable.requests),
     factorsOf(({ canary }) => canary.requests),

@@ -41,8 +41,9 @@ export const outliersOf = (counters: Counters, most: number): readonly Outlier[]
   const found = new Map<string, Outlier>();
   for (const measure of measures) {
     let witnesses = nodes.flatMap((strata) => witnessOf(strata[0]?.node ?? '', compare(strata, measure)));
-    for (const all = witnesses.length; witnesses.length >= minWitnesses && found.size < most; ) {
-      const extreme = mostExtreme(witnesses, measure, alpha / measures.length / all);
+    const chance = alpha / measures.length / witnesses.length;
+    while (witnesses.length >= minWitnesses && found.size < most) {
+      const extreme = mostExtreme(witnesses, measure, chance);
       if (extreme === undefined) break;
       const { node, here, elsewhere } = extreme;
       const shown = [here, elsewhere].map((value) => text(fromUnit(measure, value)));
@@ -63,7 +64,11 @@ const witnessOf = (node: string, found: Difference | undefined): readonly Witnes
 type Extreme = { readonly node: string; readonly here: number; readonly elsewhere: number };
 
 /** The node that is farthest outside, as a multiple of what chance explains; undefined: none is outside. */
-const mostExtreme = (witnesses: readonly Witness[], measure: Measure, chance: number): Extreme | undefined => {
+const mostExtreme = (
+  witnesses: readonly Witness[],
+  measure: Measure,
+  chance: number,
+): Extreme | undefined => {
   const sum = (of: (witness: Witness) => number): number => witnesses.reduce((all, one) => all + of(one), 0);
   const weights = sum(({ weight }) => weight);
   const values = sum(({ weight, found }) => weight * found.value);

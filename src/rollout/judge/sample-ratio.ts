@@ -40,7 +40,8 @@ export const judgeSampleRatio = (
   }
   const all = total(requests);
   const effectiveBuckets = effectiveOf(requests);
-  if (all < spec.minSampleSize) return tooLittle(moment, `${Math.round(all)} requests, ${spec.minSampleSize} are needed`);
+  if (all < spec.minSampleSize)
+    return tooLittle(moment, `${Math.round(all)} requests, ${spec.minSampleSize} are needed`);
   const missing = lacking({ observations, effectiveBuckets }, 0);
   if (missing !== undefined) return tooLittle(moment, missing);
   const deviation = total(deviations);

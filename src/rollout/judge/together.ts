@@ -9,7 +9,12 @@ import type { Moment, Verdict } from './verdict.ts';
 /** With so many runtimes each of them may be the one that is left out; of more, only those with the most influence. */
 const maxTried = 12;
 
-const badness: Readonly<Record<Verdict['verdict'], number>> = { Pass: 0, Running: 0, Inconclusive: 1, Fail: 2 };
+const badness: Readonly<Record<Verdict['verdict'], number>> = {
+  Pass: 0,
+  Running: 0,
+  Inconclusive: 1,
+  Fail: 2,
+};
 const badnessOf = ({ verdict }: Verdict): number => badness[verdict];
 
 /**
@@ -80,7 +85,7 @@ const measureOf = (spec: JudgeSpec): Measure | undefined => {
     case 'sequential':
       return spec.measure;
     case 'threshold':
-      return spec.value.startsWith('latency') ? 'latency' : (spec.value as Measure);
+      return spec.value === 'errorRatio' || spec.value === 'reward' ? spec.value : 'latency';
     case 'mannWhitney':
       return 'latency';
     case 'reward':
@@ -105,8 +110,7 @@ const influencesOf = (spec: JudgeSpec) => {
       squares += sums.squares + other.squares;
       ofStable += total(other.sums);
       ofCanary += total(sums.sums);
-      if (n1 > 0 && n2 > 0)
-        difference += (n1 * total(sums.sums) - n2 * total(other.sums)) / (n1 + n2);
+      if (n1 > 0 && n2 > 0) difference += (n1 * total(sums.sums) - n2 * total(other.sums)) / (n1 + n2);
     }
     return measure === undefined
       ? [requests, deviation]
