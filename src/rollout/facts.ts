@@ -64,7 +64,7 @@ export type Facts = {
   readonly held?: readonly Held[] | undefined;
   /** What the runtimes counted of the present canary in its present attempt. Absent: nothing. */
   readonly reports?: Reports | undefined;
-  /** How many runtimes count; in a fleet that is not small (failures.ts) none of them decides alone. Absent: there is one. */
+  /** How many runtimes may count something; where they are more than a few (failures.ts) none of them decides alone. Absent: one. */
   readonly fleetSize?: number | undefined;
   /** What was measured elsewhere, by the id and number of a {@link Wanted}; undefined: not known yet. */
   readonly measured?: ((id: string, number: number) => MeasurementResult | undefined) | undefined;

@@ -1,6 +1,7 @@
 import { cut, joinCapped } from '../../api/condition.ts';
 import { addCopyCounts, type CopyCounts, noCopyCounts } from '../../rollout/copies.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
+import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import type { Placement } from '../../rollout/placement.ts';
 import { type Attempt, follows, holdsOf, isRefused, isResident } from './attempt.ts';
 import type { FactReason } from './reasons.ts';
@@ -31,10 +32,19 @@ export const factsOf = (
     stableFails: stableFailsOf(view, aside.allowed),
     mirrored: mirrored.length === 0 ? undefined : mirrored.reduce(addCopyCounts, noCopyCounts),
     mirroredBy: mirrored,
-    fleetSize: aside.size,
+    fleetSize: judgesOf(view, aside),
     nameConflict: view.nameConflict,
     placement: view.placement ?? unknownPlacement(view),
   };
+};
+
+/** Runtimes that may have counted something: in groups, those that have the canary. A pilot of one is there to judge it. */
+const judgesOf = ({ rollout }: RolloutView, { size, desired }: SetAside): number => {
+  const { status, metadata } = rollout;
+  if (status?.groups === undefined) return size;
+  return desired.filter(
+    ({ name, labels }) => assignmentOf(status, metadata.uid, { key: name, labels }).isLoaded,
+  ).length;
 };
 
 /** Without an Adapter that can be read nobody knows what is to be placed. */
