@@ -77,7 +77,10 @@ What an AdapterRollout does, and when. Fields: [api.md](api.md); step by step:
 Runtimes load a canary from the start, so \`preload\` only waits, as every other step does. Without a preload step, or with
 \`preload: {}\`, all connected runtimes must be ready: the rollout waits while one of them is not. With \`successThreshold: 90%\`
 nine of ten are enough, from that step to the next preload; the others serve stable until they are ready. A runtime that
-*refuses* the canary aborts the rollout whatever the threshold. Offline runtimes are not counted.
+*refuses* the canary aborts the rollout whatever the threshold, in a fleet of at most 4. In a larger one a tenth of the runtimes may fail, or
+\`maxFailures\`: refuse it, trip their guard, or not have it for \`progressDeadline\`. They are set aside, \`status.failures\` names
+them, and the rollout goes on ([why](../explanation/judge.md#no-runtime-judges-alone)). Runtimes that are offline, not ready to
+serve, cordoned or held are not counted.
 
 There is no \`scaleDownDelay\`. After a switch the former stable stays in RAM until something else needs the room, and on disk
 as long as it is in \`status.history\`. A rollback never downloads.

@@ -21,7 +21,8 @@ const groupName = formed(
   ),
 );
 
-const amount = (of: string, min: 0 | 1) =>
+/** Schema of an {@link Amount}. */
+export const amount = (of: string, min: 0 | 1) =>
   exactlyOneOf(
     {
       count: z

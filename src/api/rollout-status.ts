@@ -26,7 +26,9 @@ const runtimes = (what: string) => z.int().min(0).max(1_000_000).meta({ descript
 
 export const rolloutRuntimesSchema = z
   .strictObject({
-    desired: runtimes('Connected runtimes that the rollout applies to.'),
+    desired: runtimes(
+      'Runtimes that should have the adapter: connected and ready, and the rollout applies to them.',
+    ),
     updated: runtimes('Of these, those that follow the present status.'),
     ready: runtimes('Of these, those where the adapter that the rollout asks for is Resident.'),
     failed: runtimes('Of these, those that refused it.'),
@@ -35,9 +37,30 @@ export const rolloutRuntimesSchema = z
     cordoned: runtimes(
       'Connected runtimes that it applies to and does not wait for: they are cordoned or held, and outside of all other numbers. Absent: none.',
     ).optional(),
+    setAside: runtimes(
+      'Of the desired ones, those that failed and that the rollout goes on without, at most spec.maxFailures. Absent: none.',
+    ).optional(),
+    notReady: runtimes(
+      'Connected runtimes that it applies to and does not wait for: they cannot serve yet, and are outside of all other numbers. Absent: none.',
+    ).optional(),
   })
   .meta({ description: 'Number of runtimes in each state. Only in a cluster.' });
 export type RolloutRuntimes = z.infer<typeof rolloutRuntimesSchema>;
+
+/** Runtimes that a status names as failed. */
+export const maxFailuresNamed = 10;
+
+const failureSchema = z
+  .strictObject({
+    runtime: text(512).meta({ description: 'namespace/name of the AdapterRuntime.' }),
+    reason: z.enum(['Refused', 'GuardTripped', 'CountsDiffer', 'NotReadyInTime', 'StableFails']).meta({
+      description:
+        'Refused: it refused the adapter. GuardTripped: its guard took the canary out of service. CountsDiffer: its counts contradict those of the others by more than chance explains. NotReadyInTime: it did not have the adapter within progressDeadline. StableFails: its guard took stable out of service.',
+    }),
+    message: text(maxStatusMessage).meta({ description: 'Why, for people.' }),
+  })
+  .meta({ description: 'A runtime that failed.' });
+export type RolloutFailure = z.infer<typeof failureSchema>;
 
 const count = (what: string) => z.int().min(0).max(1_000_000_000).meta({ description: what });
 
@@ -53,12 +76,14 @@ const variantSchema = z
 export const metricStatusSchema = z
   .strictObject({
     name: text(63).meta({ description: 'Name of the metric.' }),
-    step: z
-      .int()
-      .min(0)
-      .max(64)
-      .meta({ description: 'Index of the analysis step, from 0. Absent: measured beside the steps.' })
-      .optional(),
+    step: loosely(
+      z
+        .int()
+        .min(0)
+        .max(64)
+        .meta({ description: 'Index of the analysis step, from 0. Absent: measured beside the steps.' }),
+      ['index', 'total'],
+    ).optional(),
     phase: z
       .enum(['Running', 'Success', 'Failed', 'Inconclusive', 'Error'])
       .meta({ description: 'What was found. Error: it could not be measured.' }),
@@ -133,19 +158,21 @@ export const rolloutStatusSchema = z
     message: text(maxStatusMessage).meta({ description: 'Message, for people.' }),
     stable: boundAdapterSchema.meta({ description: 'The adapter that the rollout serves.' }).optional(),
     /** seed: 16 hexadecimal digits, see rollout/splitter. */
-    canary: z
-      .strictObject({
-        ...boundAdapterSchema.shape,
-        seed: text(16).meta({
-          description: 'Seed of the split, 16 hexadecimal digits; constant for the life of the canary.',
-        }),
-        attempt: attempt.min(1).default(1).meta({
-          description:
-            'Number of this attempt. A hold of an earlier attempt no longer counts. A refused adapter is tried again only after a retry.',
-        }),
-      })
-      .meta({ description: 'The adapter that the rollout is moving to.' })
-      .optional(),
+    canary: loosely(
+      z
+        .strictObject({
+          ...boundAdapterSchema.shape,
+          seed: text(16).meta({
+            description: 'Seed of the split, 16 hexadecimal digits; constant for the life of the canary.',
+          }),
+          attempt: attempt.min(1).default(1).meta({
+            description:
+              'Number of this attempt. A hold of an earlier attempt no longer counts. A refused adapter is tried again only after a retry.',
+          }),
+        })
+        .meta({ description: 'The adapter that the rollout is moving to.' }),
+      ['adapter', 'digest', 'uid'],
+    ).optional(),
     attempts: attempt
       .min(0)
       .meta({
@@ -155,7 +182,7 @@ export const rolloutStatusSchema = z
       .optional(),
     /** Former stables, newest first, at most revisionHistoryLimit. */
     history: z
-      .array(boundAdapterSchema)
+      .array(loosely(boundAdapterSchema, ['adapter', 'digest']))
       .max(20)
       .meta({ description: 'Former stable adapters, newest first, at most spec.revisionHistoryLimit.' }),
     /** Percent of requests: what is allowed for the canary and what is left for stable. */
@@ -198,16 +225,19 @@ export const rolloutStatusSchema = z
       })
       .meta({ description: 'Where in the steps the rollout is.' })
       .optional(),
-    progress: z
-      .strictObject({
-        reason: text(64).meta({ description: 'What it waits for, as the reason of a condition.' }),
-        waitedMs: z.number().min(0).meta({
-          description: 'Milliseconds of waiting without progress, monotonic; at most spec.progressDeadline.',
-        }),
-        ready: runtimes('Runtimes that were ready when it progressed last.'),
-      })
-      .meta({ description: 'How long it has waited for its adapter; absent while it does not wait.' })
-      .optional(),
+    progress: loosely(
+      z
+        .strictObject({
+          reason: text(64).meta({ description: 'What it waits for, as the reason of a condition.' }),
+          waitedMs: z.number().min(0).meta({
+            description:
+              'Milliseconds of waiting without progress, monotonic; at most spec.progressDeadline.',
+          }),
+          ready: runtimes('Runtimes that were ready when it progressed last.'),
+        })
+        .meta({ description: 'How long it has waited for its adapter; absent while it does not wait.' }),
+      ['reason'],
+    ).optional(),
     groups: z
       .array(loosely(groupStatusSchema, ['name', 'phase', 'message']))
       .max(17)
@@ -258,23 +288,35 @@ export const rolloutStatusSchema = z
       .enum(['Promoted', 'FastPromoted', 'Aborted', 'RolledBack', 'FastRolledBack', 'Superseded'])
       .meta({ description: 'How the last rollout ended.' })
       .optional(),
-    runtimes: rolloutRuntimesSchema.optional(),
+    runtimes: loosely(rolloutRuntimesSchema, ['desired', 'updated', 'ready', 'setAside']).optional(),
     columns: rolloutColumnsSchema.optional(),
     apart: z
       .array(
-        z
-          .strictObject({
-            runtime: text(512).meta({ description: 'namespace/name of the AdapterRuntime.' }),
-            why: z.enum(['Cordoned', 'Held']).meta({ description: 'What keeps new things from it.' }),
-            serves: text(253)
-              .meta({ description: 'The adapter that is stable there. Absent: none.' })
-              .optional(),
-          })
-          .meta({ description: 'A runtime that the rollout does not wait for.' }),
+        loosely(
+          z
+            .strictObject({
+              runtime: text(512).meta({ description: 'namespace/name of the AdapterRuntime.' }),
+              why: z.enum(['Cordoned', 'Held']).meta({ description: 'What keeps new things from it.' }),
+              serves: text(253)
+                .meta({ description: 'The adapter that is stable there. Absent: none.' })
+                .optional(),
+            })
+            .meta({ description: 'A runtime that the rollout does not wait for.' }),
+          ['runtime', 'why'],
+        ),
       )
       .max(10)
       .meta({
         description: 'Runtimes that are cordoned or held and that it does not wait for, at most 10.',
+        'x-kubernetes-list-type': 'atomic',
+      })
+      .optional(),
+    failures: z
+      .array(loosely(failureSchema, ['runtime', 'message']))
+      .max(maxFailuresNamed)
+      .meta({
+        description:
+          'Runtimes that failed, at most 10; runtimes.setAside of all that failed are gone on without. Absent: none.',
         'x-kubernetes-list-type': 'atomic',
       })
       .optional(),

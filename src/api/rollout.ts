@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { analysisStepSchema, backgroundAnalysisSchema, comparisonShape } from './analysis.ts';
 import { durationBetween, durationSchema } from './duration.ts';
 import { exactlyOneOf } from './exactly-one.ts';
-import { groupsSchema } from './groups.ts';
+import { amount, groupsSchema } from './groups.ts';
 import { loosely } from './loosely.ts';
 import { nameSchema } from './names.ts';
 import { percentSchema } from './percent.ts';
@@ -265,6 +265,12 @@ export const rolloutSpecSchema = z
           'How traffic moves to the new adapter. Exactly one of canary, blueGreen, abTest, shadow. Default: canary with 5, 25 and 50 percent and a minute at each, and errors and latency judged beside it.',
       }),
     groups: groupsSchema.optional(),
+    maxFailures: amount('the runtimes that count', 0)
+      .meta({
+        description:
+          'More failed runtimes than this give the canary up; up to it they are set aside (status.failures): they serve stable and the rollout goes on. A runtime has failed when it refused the adapter or its guard tripped, does not have the adapter within progressDeadline, or has counts that contradict those of the others. Runtimes count that are connected, ready, and neither cordoned nor held. Groups have their own. Exactly one of count, percentage. Default: a tenth of the runtimes, at least 1, of more than 4 runtimes; of 4 or fewer none.',
+      })
+      .optional(),
     guard: guardSchema.default({ maxConsecutiveErrors: 5 }),
     fallbackToBase: z.boolean().default(false).meta({
       description:

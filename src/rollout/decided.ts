@@ -7,10 +7,14 @@ export const observedFields = [
   'columns',
   'apart',
   'mirror',
+  'failures',
 ] as const satisfies readonly (keyof RolloutStatus)[];
 type ObservedField = (typeof observedFields)[number];
 
 const isObserved = (field: string): field is ObservedField => observedFields.some((one) => one === field);
+
+/** A condition that tells the same as `failures`: it comes and goes with what runtimes report. */
+export const setAsideType = 'RuntimesSetAside' as const;
 
 /** These fields of a status. */
 export const observedOf = (status: RolloutStatus): Pick<RolloutStatus, ObservedField> =>

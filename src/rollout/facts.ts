@@ -1,6 +1,6 @@
 import type { AnalysisSpec } from '../api/analysis.ts';
 import type { Digest } from '../api/names.ts';
-import type { RolloutRuntimes, RolloutStatus } from '../api/rollout-status.ts';
+import type { RolloutFailure, RolloutRuntimes, RolloutStatus } from '../api/rollout-status.ts';
 import type { MeasurementResult } from './analysis/measurement.ts';
 import type { CopyCounts } from './copies.ts';
 import type { Reports } from './judge/reports.ts';
@@ -71,12 +71,16 @@ export type Facts = {
   readonly held?: readonly Held[] | undefined;
   /** What the runtimes counted of the present canary in its present attempt. Absent: nothing. */
   readonly reports?: Reports | undefined;
+  /** How many runtimes may count something; where they are more than a few (failures.ts) none of them decides alone. Absent: one. */
+  readonly fleetSize?: number | undefined;
   /** What was measured elsewhere, by the id and number of a {@link Wanted}; undefined: not known yet. */
   readonly measured?: ((id: string, number: number) => MeasurementResult | undefined) | undefined;
   /** The AdapterAnalysis of that name; undefined: there is none. Absent: there are none at all. */
   readonly analysis?: ((name: string) => AnalysisFact | undefined) | undefined;
   /** What became of copies that the present canary was given in its present attempt. Absent: there were none. */
   readonly mirrored?: CopyCounts | undefined;
+  /** The same, one for each runtime, where there are several. */
+  readonly mirroredBy?: readonly CopyCounts[] | undefined;
   /** Every known runtime that the rollout applies to. Absent on a node of its own: there are no groups then. */
   readonly runtimes?: readonly RuntimeFact[] | undefined;
   /** Where and why stable does not answer for itself: its guard tripped there. Absent: nowhere, as far as is known. */
@@ -93,4 +97,6 @@ export type Fleet = {
   readonly observedCanary?: number | undefined;
   /** Runtimes that it applies to and does not wait for; absent when there are none. */
   readonly apart?: NonNullable<RolloutStatus['apart']> | undefined;
+  /** Runtimes that failed, and how many may; absent when there are none. */
+  readonly failures?: { readonly all: readonly RolloutFailure[]; readonly allowed: number } | undefined;
 };

@@ -12,7 +12,7 @@ export const rolloutMetrics = {
   weight: { name: 'adaptlet_rollout_weight', help: 'Percent of requests that are allowed for the canary.' },
   runtimes: {
     name: 'adaptlet_rollout_runtimes',
-    help: 'Runtimes of a rollout, by state: desired, updated, ready, failed, held, offline, cordoned.',
+    help: 'Runtimes of a rollout, by state: desired, updated, ready, failed, held, offline, cordoned, notReady, setAside.',
   },
   metricPhase: {
     name: 'adaptlet_rollout_metric_phase',

@@ -1,11 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
-import { conditionsOf, cut, type Observed, type Progress, readiness, verdictsOf } from '../api/condition.ts';
-import type { MirrorStatus, RolloutStatus } from '../api/rollout-status.ts';
+import {
+  conditionsOf,
+  cut,
+  joinCapped,
+  type Observed,
+  type Progress,
+  readiness,
+  verdictsOf,
+} from '../api/condition.ts';
+import { type MirrorStatus, maxFailuresNamed, type RolloutStatus } from '../api/rollout-status.ts';
 import type { SharedAnalyses } from './analysis/shared.ts';
 import { type CopyCounts, mirrorStatusOf } from './copies.ts';
-import { decidedOf } from './decided.ts';
+import { decidedOf, setAsideType } from './decided.ts';
 import type { Draft, Standing } from './draft.ts';
-import type { Facts } from './facts.ts';
+import type { Facts, Fleet } from './facts.ts';
 import type { ConditionReason, ConditionType } from './reasons.ts';
 
 type RolloutCondition = Observed<ConditionType, ConditionReason>;
@@ -24,7 +32,7 @@ const is = (
   message: string,
 ): RolloutCondition => ({ type, status: holds ? 'True' : 'False', reason, message });
 
-type Seen = Pick<Facts, 'room' | 'placement' | 'nameConflict' | 'stableFails'> & {
+type Seen = Pick<Facts, 'room' | 'placement' | 'nameConflict' | 'stableFails' | 'fleet'> & {
   /** Of a strategy that refers to something. */
   readonly shared?: SharedAnalyses;
 };
@@ -41,10 +49,23 @@ const schedulable = ({ room, placement }: Pick<Facts, 'room' | 'placement'>): Ro
     : is('Schedulable', false, 'NoRoom', room.message);
 };
 
+/** Runtimes that the message names. */
+const maxNamed = 3;
+
+const aside = (fleet: Fleet | undefined): RolloutCondition[] => {
+  const { runtimes, failures } = fleet ?? {};
+  const count = runtimes?.setAside ?? 0;
+  if (runtimes === undefined || failures === undefined || count === 0) return [];
+  const named = failures.all.map(({ runtime, reason, message }) => `${runtime} (${reason}: ${message})`);
+  const who = `${count} of ${runtimes.desired} runtimes, of which ${failures.allowed} may fail`;
+  const message = `the rollout goes on without ${who}; failed: ${joinCapped(named, maxNamed)}`;
+  return [is(setAsideType, true, 'WithinMaxFailures', message)];
+};
+
 const observations = (
   { phase, reason, message }: Standing,
   stable: Draft['stable'],
-  { room, placement, nameConflict, stableFails, shared }: Seen,
+  { room, placement, nameConflict, stableFails, fleet, shared }: Seen,
 ): RolloutCondition[] => [
   is('Progressing', phase === 'Progressing', reason, message),
   phase === 'Paused'
@@ -58,6 +79,7 @@ const observations = (
   is('Healthy', phase === 'Healthy', reason, message),
   schedulable({ room, placement }),
   ...(shared === undefined ? [] : [analysesFound(shared)]),
+  ...aside(fleet),
   ...(nameConflict === undefined
     ? readiness(progressOf[phase], reason, message)
     : readiness<ConditionReason>('Failed', 'NameConflict', nameConflict)),
@@ -72,7 +94,7 @@ export const statusOf = (
   draft: Draft,
   standing: Standing,
   before: RolloutStatus | undefined,
-  { fleet, mirrored, ...seen }: Seen & Pick<Facts, 'fleet' | 'mirrored'>,
+  { mirrored, ...seen }: Seen & Pick<Facts, 'mirrored'>,
   at: {
     readonly generation: number;
     readonly now: string;
@@ -85,6 +107,7 @@ export const statusOf = (
   const groups = canary === undefined ? undefined : draft.groups;
   const { lastHandledRequest, lastRefusal } = draft;
   const mirror = mirrorOf(canary, before, mirrored);
+  const { fleet } = seen;
   const observed = observations(standing, stable, seen);
   const next: RolloutStatus = {
     observedGeneration: at.generation,
@@ -112,6 +135,7 @@ export const statusOf = (
     ...(completionStatus === undefined ? {} : { completionStatus }),
     ...(fleet === undefined ? {} : { runtimes: fleet.runtimes }),
     ...(fleet?.apart === undefined ? {} : { apart: [...fleet.apart] }),
+    ...(fleet?.failures === undefined ? {} : { failures: fleet.failures.all.slice(0, maxFailuresNamed) }),
     conditions: conditionsOf(observed, before?.conditions, at.now),
     ...(at.leaderEpoch === undefined ? {} : { leaderEpoch: at.leaderEpoch }),
     ...(lastHandledRequest === undefined ? {} : { lastHandledRequest }),
@@ -158,6 +182,6 @@ const decisionsOf = (status: RolloutStatus | undefined): unknown => {
     groups: groups?.map((group) => ({ ...group, message: '' })),
     analysis: analysis?.map(({ name, step, phase }) => ({ name, step, phase })),
     // Runtimes that come and go are an observation.
-    conditions: verdictsOf(conditions.filter(({ type }) => type !== 'Schedulable')),
+    conditions: verdictsOf(conditions.filter(({ type }) => type !== 'Schedulable' && type !== setAsideType)),
   };
 };

@@ -47,6 +47,7 @@ export const conditionReasons = {
   NoStable: 'No adapter has become stable yet.',
   FitsInRam: 'Stable and canary fit into the RAM budget together, as far as their sizes are known.',
   NameConflict: 'The name belongs to an older object: no runtime serves the rollout.',
+  WithinMaxFailures: 'Runtimes failed, not more than spec.maxFailures: the rollout goes on without them.',
   NoRoom: 'The RAM budget cannot hold stable and canary together; the rollout does not start.',
   ...placementReasons,
 } as const;
@@ -90,6 +91,8 @@ export const conditionTypes = {
     'Runtimes can hold what spec.adapter names; on a node of its own, stable and canary at the same time.',
   AnalysesFound:
     'What the strategy refers to is there and valid. Only of rollouts that refer to something, or whose own analyses are not valid.',
+  RuntimesSetAside:
+    'Runtimes failed and the rollout goes on without them; status.failures names them. It is there only while true.',
   ...readyTypes,
   Ready: 'Stable is what the spec asks for, and serves under the name of the rollout.',
 } as const;

@@ -24,6 +24,7 @@ import { sizes } from './sizes.ts';
 import { speculate } from './speculate.ts';
 import { split } from './split.ts';
 import { switchBench } from './switch.ts';
+import { together } from './together.ts';
 
 const benches: Record<string, () => Promise<Report>> = {
   switch: switchBench,
@@ -37,6 +38,7 @@ const benches: Record<string, () => Promise<Report>> = {
   mixed,
   fairness,
   judge: judgeBench,
+  together,
   rollback,
   reward,
   image,

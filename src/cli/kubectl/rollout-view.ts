@@ -13,7 +13,8 @@ import { icon, since, toneOfPhase } from './output.ts';
 
 const named = ({ adapter, digest }: BoundAdapter): string => `${adapter}@${shortDigest(digest)}`;
 
-const line = (label: string, text: string): string => `${`${label}:`.padEnd(12)}${text}`;
+const line = (label: string, text: string): string =>
+  `${(label === '' ? '' : `${label}:`).padEnd(12)}${text}`;
 
 const stepText = ({ status }: RolloutObject): string => {
   const step = status?.step;
@@ -30,7 +31,17 @@ const weightText = ({ status }: RolloutObject): string => {
 const runtimesText = (runtimes: NonNullable<RolloutObject['status']>['runtimes']): string =>
   runtimes === undefined
     ? 'nothing is reported yet'
-    : `${runtimes.desired} desired, ${runtimes.updated} updated, ${runtimes.ready} ready, ${runtimes.failed} failed, ${runtimes.held} held, ${runtimes.offline} offline`;
+    : [
+        `${runtimes.desired} desired, ${runtimes.updated} updated, ${runtimes.ready} ready, ${runtimes.failed} failed, ${runtimes.held} held, ${runtimes.offline} offline`,
+        ...(runtimes.cordoned === undefined ? [] : [`${runtimes.cordoned} cordoned`]),
+        ...(runtimes.notReady === undefined ? [] : [`${runtimes.notReady} not ready`]),
+        ...(runtimes.setAside === undefined ? [] : [`${runtimes.setAside} set aside`]),
+      ].join(', ');
+
+const failuresText = (failures: NonNullable<NonNullable<RolloutObject['status']>['failures']>): string[] =>
+  failures.map(({ runtime, reason, message }, i) =>
+    line(i === 0 ? 'Failures' : '', `${runtime}: ${reason}, ${message}`),
+  );
 
 const header = (rollout: RolloutObject): string[] => {
   const { metadata, spec, status } = rollout;
@@ -44,6 +55,7 @@ const header = (rollout: RolloutObject): string[] => {
     ...(spec.paused ? [line('Paused', 'by spec.paused')] : []),
     ...(status?.mirror === undefined ? [] : [line('Mirror', mirrorText(status.mirror))]),
     line('Runtimes', runtimesText(status?.runtimes)),
+    ...failuresText(status?.failures ?? []),
   ];
 };
 

@@ -80,6 +80,30 @@ describe('the view of a rollout', () => {
     expect(plain(rolloutView(rollout('sql-v2', status()), runtimes, now))).toMatchSnapshot();
   });
 
+  it('names runtimes that failed, with the reason', () => {
+    const counted = {
+      desired: 10,
+      updated: 10,
+      ready: 9,
+      failed: 1,
+      held: 0,
+      offline: 0,
+      setAside: 1,
+      notReady: 2,
+    };
+    const failures = [
+      { runtime: 'edge/n1', reason: 'Refused' as const, message: 'ADAPTER_SHAPE: q_proj' },
+      { runtime: 'edge/n2', reason: 'GuardTripped' as const, message: '5 errors' },
+    ];
+    const shown = plain(
+      rolloutView(rollout('sql-v2', { ...status(), runtimes: counted, failures }), [], now),
+    );
+    expect(shown).toContain('0 offline, 2 not ready, 1 set aside\n');
+    expect(shown).toContain(
+      'Failures:   edge/n1: Refused, ADAPTER_SHAPE: q_proj\n            edge/n2: GuardTripped, 5 errors\n',
+    );
+  });
+
   it('has runtimes of pods of its namespace, while they are connected, and of no other', () => {
     const podOf = (namespace: string, name: string, connected: boolean): RuntimeObject =>
       aRuntimeObject(objectKey(namespace, name), {}, { ...aRuntimeStatus(connected), kind: 'Pod' });

@@ -1,6 +1,6 @@
 import { pooled } from '../../rollout/judge/counts.ts';
 import { mergeReports, type Reports, reportsOf, type SplitReport } from '../../rollout/judge/reports.ts';
-import { type Attempt, follows } from './facts.ts';
+import { type Attempt, follows } from './attempt.ts';
 import type { Member } from './view.ts';
 
 /** What was counted of one attempt of one canary: what a runtime counted before it went away or started anew stays. */

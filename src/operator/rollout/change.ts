@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { verdictsOf } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import { decidedOf, observedOf } from '../../rollout/decided.ts';
+import { decidedOf, observedOf, setAsideType } from '../../rollout/decided.ts';
 
 /**
  * What a new status is worth. Decision: something is different for runtimes, programs or people. Observation: only
@@ -29,7 +29,7 @@ const decisionsOf = (status: RolloutStatus): unknown => {
     ...decided,
     // A measurement that is not written would be taken again.
     analysis: analysis?.map((metric) => ({ ...metric, waitedMs: 0 })),
-    conditions: verdictsOf(conditions),
+    conditions: verdictsOf(conditions.filter(({ type }) => type !== setAsideType)),
   };
 };
 
@@ -37,6 +37,7 @@ const observationsOf = (status: RolloutStatus): unknown => {
   const { message, conditions, weights, groups } = status;
   return {
     ...observedOf(status),
+    // With the condition that comes and goes.
     messages: [message, ...conditions.map((condition) => condition.message)],
     groups: groups?.map((group) => group.runtimes),
     observedCanary: weights.observedCanary,

@@ -41,6 +41,7 @@ const warnings: ReadonlySet<string> = new Set([
   'NotSchedulable',
   'AnalysisNotFound',
   'AnalysisInvalid',
+  'RuntimesSetAside',
   'InvalidSpec',
 ]);
 

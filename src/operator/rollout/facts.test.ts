@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Presences } from '../reconcile/presence.ts';
 import { aRolloutState, runtimeKey } from '../testing/fake-fleet.ts';
-import { attemptOf, factsOf } from './facts.ts';
+import { attemptOf } from './attempt.ts';
+import { factsOf } from './facts.ts';
 import { observe } from './observe.ts';
 import { type RolloutView, viewOf } from './view.ts';
 import { digestOf, RolloutWorld, rolloutUid, sql, steps, underWay } from './world.fixture.ts';

@@ -1,77 +1,50 @@
 import { cut, joinCapped } from '../../api/condition.ts';
-import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { addCopyCounts, type CopyCounts, noCopyCounts } from '../../rollout/copies.ts';
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
+import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import type { Placement } from '../../rollout/placement.ts';
-import type { AdapterState } from '../fleet/fleet.ts';
+import { type Attempt, follows, holdsOf, isRefused, isResident } from './attempt.ts';
 import type { FactReason } from './reasons.ts';
-import type { AdapterView, Member, RolloutView } from './view.ts';
+import { type SetAside, setAsideOf, stableGuardOf } from './set-aside.ts';
+import { type AdapterView, everybody, type Member, type RolloutView } from './view.ts';
 
 /** Runtimes that a message names, and the characters that it quotes of each. */
 const maxNamed = 3;
 const maxQuoted = 200;
 
-/** The canary of a status, and the attempt that counts. */
-export type Attempt = { readonly uid: string; readonly digest: string; readonly attempt: number };
-
 /**
- * The canary whose reports count. A `retry` that is being answered begins the next attempt: what the runtimes reported of
- * the one before says nothing about it.
+ * The facts over all runtimes that a rollout is decided with. A guard that tripped anywhere counts, unless its runtime is
+ * set aside; what somebody rolled back by hand on one node is that node's business.
  */
-export const attemptOf = (status: RolloutStatus | undefined, retrying: boolean): Attempt | undefined => {
-  if (status?.canary === undefined) return undefined;
-  const { uid, digest, attempt } = status.canary;
-  return { uid, digest, attempt: attempt + (retrying ? 1 : 0) };
-};
-
-/** True when the runtime acts by this attempt of this canary. */
-export const follows = ({ report }: Member, { digest, attempt }: Attempt): boolean =>
-  report !== undefined && report.canaryDigest === digest && report.attempt >= attempt;
-
-/** Same content: a failure may come before the runtime knows the digest, which the uid fixes. */
-const isOf = (state: AdapterState, digest: string | undefined): boolean =>
-  digest !== undefined && (state.digest === digest || (state.digest === '' && state.state === 'Failed'));
-
-export const isResident = ({ target, isSilent }: Member, digest: string | undefined): boolean =>
-  target?.state === 'Resident' && !isSilent && isOf(target, digest);
-
-/** Refused for good, in the attempt that counts. */
-export const isRefused = (member: Member, adapter: AdapterView, attempt: Attempt | undefined): boolean => {
-  const { target } = member;
-  if (target?.state !== 'Failed' || !target.isFinal || !isOf(target, adapter.digest)) return false;
-  const isCanary = attempt?.uid === adapter.uid && attempt.digest === adapter.digest;
-  return !isCanary || follows(member, attempt);
-};
-
-/** Holds back the canary of this attempt. One from a later attempt is of a former life of the canary, and in force. */
-const holdsOf = (member: Member, attempt: Attempt) =>
-  follows(member, attempt)
-    ? (member.report?.holds ?? []).filter((h) => h.digest === attempt.digest && h.attempt >= attempt.attempt)
-    : [];
-
-/** Why the guard of the runtime holds the canary back, if so. */
-export const guardOf = (member: Member, attempt: Attempt): string | undefined =>
-  holdsOf(member, attempt).find(({ cause }) => cause === 'Guard')?.reason;
-
-export const isHeld = (member: Member, attempt: Attempt | undefined): boolean =>
-  attempt !== undefined && holdsOf(member, attempt).length > 0;
-
-/**
- * The facts over all runtimes that a rollout is decided with. A guard that tripped anywhere counts; what somebody rolled
- * back by hand on one node is that node's business.
- */
-export const factsOf = (view: RolloutView, attempt: Attempt | undefined): Facts => {
+export const factsOf = (
+  view: RolloutView,
+  attempt: Attempt | undefined,
+  aside: SetAside = setAsideOf(view, attempt),
+): Facts => {
   const { target, stable } = view;
   const all = everybody(view);
+  const believed = all.filter(({ name }) => !aside.names.has(name));
+  const mirrored = attempt === undefined ? [] : mirroredOf(all, attempt);
   return {
-    target: target === undefined ? undefined : targetFact(view, target, attempt),
+    target: target === undefined ? undefined : targetFact(view, target, attempt, aside),
     stable: stable === undefined || stable.uid === target?.uid ? undefined : stableFact(view, stable),
-    held: attempt === undefined ? [] : guardsOf(all, attempt),
-    stableFails: stableFailsOf(view),
-    mirrored: attempt === undefined ? undefined : mirroredOf(all, attempt),
+    held: attempt === undefined ? [] : guardsOf(believed, attempt),
+    stableFails: stableFailsOf(view, aside.allowed),
+    mirrored: mirrored.length === 0 ? undefined : mirrored.reduce(addCopyCounts, noCopyCounts),
+    mirroredBy: mirrored,
+    fleetSize: judgesOf(view, aside),
     nameConflict: view.nameConflict,
     placement: view.placement ?? unknownPlacement(view),
   };
+};
+
+/** Runtimes that may have counted something: in groups, those that have the canary. A pilot of one is there to judge it. */
+const judgesOf = ({ rollout }: RolloutView, { size, desired }: SetAside): number => {
+  const { status, metadata } = rollout;
+  if (status?.groups === undefined) return size;
+  return desired.filter(
+    ({ name, labels }) => assignmentOf(status, metadata.uid, { key: name, labels }).isLoaded,
+  ).length;
 };
 
 /** Without an Adapter that can be read nobody knows what is to be placed. */
@@ -81,19 +54,15 @@ const unknownPlacement = ({ rollout }: RolloutView): Placement => ({
   message: `the Adapter ${rollout.spec.adapter} does not exist, or is not valid`,
 });
 
-/** Runtimes whose reports count, also those that nobody waits for: what they see of a canary is true all the same. */
-export const everybody = ({ members, apart }: Pick<RolloutView, 'members' | 'apart'>): readonly Member[] =>
-  apart.length === 0 ? members : [...members, ...apart];
-
 /** What somebody rolled back by hand on one node is that node's business here as well. */
-const stableFailsOf = (view: RolloutView): string | undefined => {
+const stableFailsOf = (view: RolloutView, allowed: number): string | undefined => {
   const stable = view.rollout.status?.stable;
   const failing = everybody(view).flatMap(({ name, report }) => {
-    const hold = report?.holds.find(({ cause, digest }) => cause === 'Guard' && digest === stable?.digest);
-    return hold === undefined ? [] : [{ name, reason: hold.reason }];
+    const reason = stableGuardOf(report, stable);
+    return reason === undefined ? [] : [{ name, reason }];
   });
   const [first] = failing;
-  if (first === undefined) return undefined;
+  if (first === undefined || failing.length <= allowed) return undefined;
   const where = joinCapped(
     failing.map(({ name }) => name),
     maxNamed,
@@ -101,13 +70,11 @@ const stableFailsOf = (view: RolloutView): string | undefined => {
   return `${stable?.adapter} fails on ${where}: ${cut(first.reason, 1000)}`;
 };
 
-/** Over all runtimes that report this attempt of the canary; undefined when none was given copies. */
-const mirroredOf = (members: readonly Member[], attempt: Attempt): CopyCounts | undefined => {
-  const all = members.flatMap((member) =>
+/** Of all runtimes that report this attempt of the canary and were given copies. */
+const mirroredOf = (members: readonly Member[], attempt: Attempt): readonly CopyCounts[] =>
+  members.flatMap((member) =>
     follows(member, attempt) && member.report?.mirror !== undefined ? [member.report.mirror] : [],
   );
-  return all.length === 0 ? undefined : all.reduce(addCopyCounts, noCopyCounts);
-};
 
 const guardsOf = (members: readonly Member[], attempt: Attempt): Held[] => {
   const tripped = members.flatMap((member) => {
@@ -126,7 +93,12 @@ const guardsOf = (members: readonly Member[], attempt: Attempt): Held[] => {
   ];
 };
 
-const targetFact = (view: RolloutView, adapter: AdapterView, attempt: Attempt | undefined): AdapterFact => {
+const targetFact = (
+  view: RolloutView,
+  adapter: AdapterView,
+  attempt: Attempt | undefined,
+  { desired, names }: SetAside,
+): AdapterFact => {
   const base = {
     uid: adapter.uid,
     digest: adapter.digest,
@@ -143,11 +115,12 @@ const targetFact = (view: RolloutView, adapter: AdapterView, attempt: Attempt | 
   if (!adapter.isKept) return { ...pending(...whyNotKept(adapter)), digest: undefined };
   if (adapter.digest === undefined) return pending(adapter.missing.reason, adapter.missing.message);
   if (view.nameConflict !== undefined) return pending('NameConflict', view.nameConflict);
-  const connected = view.members.length;
+  const awaited = desired.filter(({ name }) => !names.has(name));
+  const connected = awaited.length;
   if (connected === 0)
     return { ...pending('NoRuntime', noRuntime(view, adapter)), runtimes: { ready: 0, connected } };
 
-  const refused = view.members.filter((member) => isRefused(member, adapter, attempt));
+  const refused = awaited.filter((member) => isRefused(member, adapter, attempt));
   const [first] = refused;
   if (first?.target !== undefined) {
     const where = joinCapped(
@@ -157,7 +130,7 @@ const targetFact = (view: RolloutView, adapter: AdapterView, attempt: Attempt | 
     const { reason, message } = first.target;
     return { ...base, state: 'Failed', reason, message: `on ${where}: ${cut(message, 2000)}` };
   }
-  const missing = view.members.filter((member) => !isResident(member, adapter.digest));
+  const missing = awaited.filter((member) => !isResident(member, adapter.digest));
   const runtimes = { ready: connected - missing.length, connected };
   if (missing.length === 0) return { ...base, state: 'Resident', reason: '', message: '', runtimes };
   return { ...pending('RuntimesNotReady', notReady(connected, missing)), runtimes };
@@ -169,7 +142,7 @@ const whyNotKept = (adapter: AdapterView): [FactReason, string] =>
     : ['NotProtected', 'its finalizer adaptlet.io/in-use is not there yet'];
 
 const noRuntime = (
-  { rollout, apart, away: { length: offline } }: RolloutView,
+  { rollout, members, apart, away: { length: offline } }: RolloutView,
   { baseModel }: AdapterView,
 ): string => {
   const labels = Object.entries(rollout.spec.runtimeSelector?.matchLabels ?? {}).map(([k, v]) => `${k}=${v}`);
@@ -177,7 +150,9 @@ const noRuntime = (
   const away = offline === 0 ? '' : `; ${offline} known but not connected`;
   const restrained = apart.length === 0 ? '' : `; ${apart.length} cordoned or held`;
   const that = apart.length === 0 ? 'is connected' : 'is connected and takes new adapters';
-  return `no runtime with the base model ${baseModel}${which} ${that}${restrained}${away}`;
+  // Nobody is counted: those that are here are not ready.
+  const unready = members.length === 0 ? '' : `; ${members.length} connected, but not ready to serve`;
+  return `no runtime with the base model ${baseModel}${which} ${that}${unready}${restrained}${away}`;
 };
 
 const notReady = (all: number, missing: readonly Member[]): string => {

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { rolloutSpecSchema } from '../../api/rollout.ts';
+import { evenArm } from '../../rollout/judge/judge.fixture.ts';
 import { inputOf } from '../plans/inputs.ts';
 import { aRuntimeObject, aRuntimeStatus, runtimeKey } from '../testing/fake-fleet.ts';
 import { RolloutWorld, sql, steps } from './world.fixture.ts';
@@ -27,6 +29,30 @@ const promote = async (world: RolloutWorld, id: string): Promise<void> => {
 };
 
 describe('a rollout in groups, over a fleet', () => {
+  it('lets a pilot of one be judged by what it counts, and no single one of more', async () => {
+    const { strategy } = rolloutSpecSchema.parse({
+      adapter: 'v1',
+      strategy: { canary: { steps: [{ setWeight: 50 }, { pause: {} }], analysis: {} } },
+    });
+    const bad = [
+      { weight: 50, seq: 1, stable: evenArm(2000, 20).snapshot(), canary: evenArm(2000, 1000).snapshot() },
+    ];
+    const begun = async (groups: Groups): Promise<RolloutWorld> => {
+      const world = new RolloutWorld(...names).adapter('v1').adapter('v2');
+      world.spec({ adapter: 'v1', strategy, groups }).state('v1', 'Resident');
+      await world.settle();
+      world.spec({ adapter: 'v2' }).state('v2', 'Resident');
+      await world.settle();
+      const [one = ''] = at(world, 50);
+      world.sync([one], { counts: bad });
+      for (let look = 0; look < 3; look += 1) await world.advance(10_000).run();
+      return world;
+    };
+    expect((await begun(waves())).status.abort?.reason).toContain('metric error-ratio');
+    const all = [{ name: 'all', limit: { count: 5 } }] as Groups;
+    expect((await begun(all)).status.abort).toBeUndefined();
+  });
+
   it('goes from one runtime to two to all, with their counts', async () => {
     const world = await inWaves();
     expect([at(world, 10).length, at(world, 0).length]).toEqual([1, 4]);

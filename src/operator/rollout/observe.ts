@@ -2,26 +2,35 @@ import { cut } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { Fleet } from '../../rollout/facts.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
-import { type Attempt, attemptOf, everybody, isHeld, isRefused, isResident } from './facts.ts';
-import type { ApartRuntime, Member, RolloutView } from './view.ts';
+import { type Attempt, attemptOf, isHeld, isRefused, isResident } from './attempt.ts';
+import { type SetAside, setAsideOf } from './set-aside.ts';
+import { type ApartRuntime, everybody, type Member, type RolloutView } from './view.ts';
 
 /** What the runtimes make of a status that was decided: counts, and the share that the canary really answered. */
-export const observe = (view: RolloutView, status: RolloutStatus): Fleet => {
-  const { members, apart, target, away, rollout } = view;
+export const observe = (
+  view: RolloutView,
+  status: RolloutStatus,
+  { desired, allowed, failures, names }: SetAside = setAsideOf(view, attemptOf(status, false)),
+): Fleet => {
+  const { apart, target, away, rollout } = view;
+  const notReady = view.members.length - desired.length;
   const { uid } = rollout.metadata;
   const attempt = attemptOf(status, false);
-  const count = (holds: (member: Member) => boolean): number => members.filter(holds).length;
+  const count = (holds: (member: Member) => boolean): number => desired.filter(holds).length;
   const observedCanary = shareOf(everybody(view), status, attempt, rollout.status?.weights.observedCanary);
   return {
     runtimes: {
-      desired: members.length,
+      desired: desired.length,
       updated: count((member) => isUpdated(member, status, attempt, uid)),
       ready: count((member) => isResident(member, target?.digest)),
       failed: target === undefined ? 0 : count((member) => isRefused(member, target, attempt)),
       held: count((member) => isHeld(member, attempt) || isStableHeld(member, status)),
       offline: away.length,
       ...(apart.length === 0 ? {} : { cordoned: apart.length }),
+      ...(names.size === 0 ? {} : { setAside: names.size }),
+      ...(notReady === 0 ? {} : { notReady }),
     },
+    ...(failures.length === 0 ? {} : { failures: { all: failures, allowed } }),
     ...(apart.length === 0 ? {} : { apart: apart.slice(0, maxApart).map((one) => servingOf(one, status)) }),
     ...(observedCanary === undefined ? {} : { observedCanary }),
   };

@@ -21,6 +21,7 @@ export type AcceptedReason = keyof typeof acceptedReasons;
 export const eventReasons = {
   NameConflict: 'The name belongs to an older object.',
   NotSchedulable: 'No runtime can hold the adapter; the note says why, with numbers.',
+  RuntimesSetAside: 'A runtime failed and the rollout goes on without it; the note names it.',
   InvalidSpec: 'The rollout cannot be read: nothing is decided about it until it can.',
   RequestRefused: 'The annotation adaptlet.io/request is not <verb>@<id>.',
 } as const;

@@ -1,6 +1,6 @@
 import { cut } from '../../api/condition.ts';
 import type { RuntimeFact } from '../../rollout/facts.ts';
-import { type Attempt, follows, guardOf, isHeld, isRefused, isResident } from './facts.ts';
+import { type Attempt, follows, guardOf, isHeld, isRefused, isResident } from './attempt.ts';
 import type { AdapterView, Member, RolloutView } from './view.ts';
 
 /** Characters that a message quotes of one runtime. */

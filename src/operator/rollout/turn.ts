@@ -3,16 +3,22 @@ import { conditionOf, conditionsOf } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { MeasurementRequest } from '../../rollout/analysis/measurement.ts';
 import { type DecideInput, decide } from '../../rollout/decide.ts';
+import { setAsideType } from '../../rollout/decided.ts';
 import type { RolloutEvent } from '../../rollout/draft.ts';
 import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
+import { durationOf } from '../../rollout/step-state.ts';
+import { type Attempt, attemptOf } from './attempt.ts';
 import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
 import { type Change, changeOf } from './change.ts';
-import { type Attempt, attemptOf, everybody, factsOf } from './facts.ts';
+import { believedOf, type Compared, comparedOf } from './compared.ts';
+import { factsOf } from './facts.ts';
 import { observe } from './observe.ts';
 import type { AcceptedReason } from './reasons.ts';
 import { runtimesOf } from './runtimes.ts';
-import { acceptedType, type RolloutView } from './view.ts';
+import { type SetAside, setAsideOf } from './set-aside.ts';
+import { acceptedType, everybody, type RolloutView } from './view.ts';
+import { overdueOf, type Waits, waitsOf } from './waits.ts';
 
 /** Milliseconds between two writes that only say what was observed. */
 export const observationMs = 10_000;
@@ -37,6 +43,8 @@ export type Memory = {
   /** Since when the Adapter that would be bound has no finalizer. */
   readonly unkeptSince?: number;
   readonly counted?: AttemptCounts;
+  readonly waits?: Waits;
+  readonly compared?: Compared;
 };
 
 export const newMemory = (uid: string): Memory => ({ uid, observedAt: Number.NEGATIVE_INFINITY });
@@ -67,7 +75,7 @@ export type Turn = {
 };
 
 export type TurnEvent = Omit<RolloutEvent, 'reason'> & {
-  readonly reason: RolloutEvent['reason'] | 'NameConflict' | 'NotSchedulable';
+  readonly reason: RolloutEvent['reason'] | 'NameConflict' | 'NotSchedulable' | typeof setAsideType;
 };
 
 /**
@@ -87,15 +95,17 @@ export const turnOf = (input: TurnInput): Turn => {
   if (memory.unkeptSince !== undefined && monotonic - memory.unkeptSince < keepMs) {
     return { memory, requeueAfterMs: lookAgainMs };
   }
+  const overdue = overdueOf(memory.waits, deadlineOf(view));
+  const aside = setAsideOf(view, attempt, { overdue, outliers: memory.compared?.outliers ?? [] });
   const facts = {
-    ...factsOf(view, attempt),
+    ...factsOf(view, attempt, aside),
     runtimes: runtimesOf(view, attempt),
-    reports: memory.counted?.reports,
+    reports: believedOf(memory.counted?.reports, aside),
     measured: input.measured,
     analysis: input.analysis,
   };
   if (isUnheard(view, facts) && !isAsked) return { memory, requeueAfterMs: lookAgainMs };
-  return weigh(input, memory, facts);
+  return weigh(input, memory, facts, aside);
 };
 
 /** A retry begins another attempt: of a canary that was given up, or of a group that failed. */
@@ -103,14 +113,22 @@ const isRetryable = (status: RolloutStatus | undefined): boolean =>
   status?.abort !== undefined ||
   status?.groups?.some(({ phase }) => phase === 'Failed' || phase === 'RolledBack') === true;
 
+const deadlineOf = ({ rollout }: RolloutView): number =>
+  durationOf(rollout.spec.progressDeadline) ?? Number.POSITIVE_INFINITY;
+
 const remembered = ({ view, memory, monotonic }: TurnInput, attempt: Attempt | undefined): Memory => {
-  const { unkeptSince, counted: before, ...rest } = memory;
+  const { unkeptSince, counted: before, waits: waited, compared: looked, ...rest } = memory;
   const counted = attemptCountsOf(before, everybody(view), attempt);
-  const waits = view.target !== undefined && !view.target.isKept && !view.target.isDeleting;
+  const compared = comparedOf(looked, counted, view.members.length, monotonic);
+  const isFirst = rest.decidedAt === undefined;
+  const waits = waitsOf(waited, view, attempt, { monotonic, deadlineMs: deadlineOf(view), isFirst });
+  const isUnkept = view.target !== undefined && !view.target.isKept && !view.target.isDeleting;
   return {
     ...rest,
-    ...(waits ? { unkeptSince: unkeptSince ?? monotonic } : {}),
+    ...(isUnkept ? { unkeptSince: unkeptSince ?? monotonic } : {}),
     ...(counted === undefined ? {} : { counted }),
+    ...(compared === undefined ? {} : { compared }),
+    ...(waits === undefined ? {} : { waits }),
   };
 };
 
@@ -121,12 +139,17 @@ const isUnheard = ({ rollout, members }: RolloutView, { target, held = [] }: Fac
   target?.state !== 'Failed' &&
   held.length === 0;
 
-const weigh = (input: TurnInput, { decidedAt = input.monotonic, ...memory }: Memory, facts: Facts): Turn => {
+const weigh = (
+  input: TurnInput,
+  { decidedAt = input.monotonic, ...memory }: Memory,
+  facts: Facts,
+  aside: SetAside,
+): Turn => {
   const { view, now, monotonic, epoch, request } = input;
   const elapsedMs = monotonic - decidedAt;
   const base: DecideInput = { rollout: view.rollout, facts, now, elapsedMs, request, leaderEpoch: epoch };
   // Who follows a status can be said once it is there: the decision does not depend on it.
-  const fleet = observe(view, decide(base).status);
+  const fleet = observe(view, decide(base).status, aside);
   const decision = decide({ ...base, facts: { ...facts, fleet } });
   const { status, isNewConflict } = withAccepted(decision.status, view, new Date(now).toISOString());
   const change = changeOf(view.written, status);
@@ -137,6 +160,10 @@ const weigh = (input: TurnInput, { decidedAt = input.monotonic, ...memory }: Mem
   const before = conditionOf(view.written?.conditions, 'Schedulable');
   if (nowhere?.status === 'False' && before?.reason !== nowhere.reason)
     events.push({ reason: 'NotSchedulable', message: nowhere.message });
+  const without = conditionOf(status.conditions, setAsideType);
+  const known = new Set(view.written?.failures?.map(({ runtime }) => runtime));
+  if (without !== undefined && status.failures?.some(({ runtime }) => !known.has(runtime)) === true)
+    events.push({ reason: setAsideType, message: without.message });
 
   const unwrittenSince = change === 'Observation' ? (memory.unwrittenSince ?? monotonic) : undefined;
   const { unwrittenSince: _, ...rest } = memory;

@@ -78,6 +78,10 @@ export type RolloutView = {
   readonly placement: Placement | undefined;
 };
 
+/** Runtimes whose reports count, also those that nobody waits for: what they see of a canary is true all the same. */
+export const everybody = ({ members, apart }: Pick<RolloutView, 'members' | 'apart'>): readonly Member[] =>
+  apart.length === 0 ? members : [...members, ...apart];
+
 /** The condition that the operator adds to those of a decision. */
 export const acceptedType = 'Accepted';
 

@@ -74,10 +74,12 @@ export class RolloutWorld {
     this.#leads = false;
   }
 
+  /** `team-a/NAME` is the runtime of a pod, `NAME` of a node. */
   join(name: string, labels: Readonly<Record<string, string>> = {}): this {
     this.#names.add(name);
-    this.cluster.apply(aRuntimeObject(runtimeKey(name), labels, aRuntimeStatus(true)));
-    this.fleet.report(runtimeKey(name), { connected: true });
+    const kind = name.includes('/') ? 'Pod' : 'Node';
+    this.cluster.apply(aRuntimeObject(runtimeKey(name), labels, { ...aRuntimeStatus(true), kind }));
+    this.fleet.report(runtimeKey(name), { connected: true, kind });
     return this;
   }
 

@@ -67,7 +67,11 @@ const changedKeys = (
 ): ReadonlySet<ObjectKey> =>
   new Set([...now.keys(), ...(then?.keys() ?? [])].filter((key) => now.get(key) !== then?.get(key)));
 
-export const runtimeKey = (name: string): RuntimeKey => objectKey('edge', name);
+/** Of `edge`, unless the name has a namespace itself. */
+export const runtimeKey = (name: string): RuntimeKey => {
+  const [namespace = '', rest] = name.split('/');
+  return rest === undefined ? objectKey('edge', name) : objectKey(namespace, rest);
+};
 
 const budget = { budgetBytes: 1000, usedBytes: 0 };
 

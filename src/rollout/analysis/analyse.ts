@@ -1,6 +1,5 @@
 import { cut } from '../../api/condition.ts';
 import type { MetricStatus } from '../../api/rollout-status.ts';
-import type { CopyCounts } from '../copies.ts';
 import {
   type Conclusion,
   conclude,
@@ -8,19 +7,20 @@ import {
   nextMeasurement,
   observeMeasurement,
 } from '../judge/assess.ts';
-import { judge } from '../judge/judge.ts';
-import type { Counters } from '../judge/reports.ts';
 import type { RewardVerdict } from '../judge/reward.ts';
+import type { JudgeSpec } from '../judge/spec.ts';
 import { meets } from '../judge/threshold.ts';
 import { type Moment, text, type Verdict } from '../judge/verdict.ts';
 import type { MeasurementRequest, MeasurementResult } from './measurement.ts';
 import type { MeasuredMetric } from './metrics.ts';
-import { judgeMismatch } from './mismatch.ts';
+import type { MismatchSpec } from './mismatch.ts';
 
 /** What can be known at the moment of a look. */
 export type Sight = {
-  readonly counters: () => Counters;
-  readonly mirrored: () => CopyCounts | undefined;
+  /** What the counts of runtimes say. */
+  readonly counted: (judge: JudgeSpec, moment: Moment) => Verdict | RewardVerdict;
+  /** What their copies say. */
+  readonly mirrored: (judge: MismatchSpec, moment: Moment) => Verdict;
   readonly measured: (id: string, number: number) => MeasurementResult | undefined;
   /** Of the canary and its attempt: the beginning of every metric's id. */
   readonly subject: string;
@@ -132,8 +132,8 @@ type Found =
     >);
 
 const measure = ({ name, by }: MeasuredMetric, status: MetricStatus, moment: Moment, sight: Sight): Found => {
-  if (by.kind === 'counted') return saidBy(judge(sight.counters(), by.judge, moment));
-  if (by.kind === 'mirrored') return saidBy(judgeMismatch(sight.mirrored(), by.judge, moment));
+  if (by.kind === 'counted') return saidBy(sight.counted(by.judge, moment));
+  if (by.kind === 'mirrored') return saidBy(sight.mirrored(by.judge, moment));
   const id = JSON.stringify([sight.subject, status.step ?? null, name]);
   const number = status.measured;
   const result = sight.measured(id, number);

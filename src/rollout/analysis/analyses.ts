@@ -3,14 +3,19 @@ import type { RolloutObject } from '../../api/objects.ts';
 import type { MetricStatus } from '../../api/rollout-status.ts';
 import type { Draft } from '../draft.ts';
 import type { Facts } from '../facts.ts';
+import { smallFleet } from '../failures.ts';
 import { conclude } from '../judge/assess.ts';
+import { withFairShares } from '../judge/fair-shares.ts';
+import { judge } from '../judge/judge.ts';
 import { type Counters, countersOf } from '../judge/reports.ts';
+import { judgeTogether } from '../judge/together.ts';
 import { type Analysed, analyse, type Sight } from './analyse.ts';
 import type { MeasurementRequest } from './measurement.ts';
 import { metricsOf } from './metrics.ts';
+import { judgeMismatch, judgeMismatchTogether } from './mismatch.ts';
 import { type AnalysisProblem, analysisInForce, type SharedAnalyses, sharedAnalyses } from './shared.ts';
 
-type AnalysisFacts = Pick<Facts, 'reports' | 'measured' | 'mirrored' | 'analysis'>;
+type Known = Pick<Facts, 'reports' | 'measured' | 'mirrored' | 'mirroredBy' | 'fleetSize' | 'analysis'>;
 
 export type Found = Pick<Analysed, 'conclusion' | 'message' | 'nextMs'>;
 
@@ -18,11 +23,11 @@ export type Found = Pick<Analysed, 'conclusion' | 'message' | 'nextMs'>;
 export class Analyses {
   readonly wanted: MeasurementRequest[] = [];
   readonly #draft: Draft;
-  readonly #facts: AnalysisFacts;
+  readonly #facts: Known;
   readonly #rollout: RolloutObject;
   #counters: Counters | undefined;
 
-  constructor(draft: Draft, facts: AnalysisFacts, rollout: RolloutObject) {
+  constructor(draft: Draft, facts: Known, rollout: RolloutObject) {
     this.#draft = draft;
     this.#facts = facts;
     this.#rollout = rollout;
@@ -86,16 +91,33 @@ export class Analyses {
     return found;
   }
 
+  /** In fair shares where no runtime may decide alone. */
+  get #counted(): Counters {
+    const counters = countersOf((this.#isCounted ? this.#facts.reports : undefined) ?? new Map());
+    return this.#isLarge ? withFairShares(counters) : counters;
+  }
+
+  /** A canary that this decision binds, or tries again, was not counted yet. */
+  get #isCounted(): boolean {
+    const [{ canary }, former] = [this.#draft, this.#rollout.status?.canary];
+    return canary?.digest === former?.digest && canary?.attempt === former?.attempt;
+  }
+  /** So many runtimes that none of them may decide alone. */
+  get #isLarge(): boolean {
+    return (this.#facts.fleetSize ?? 1) > smallFleet;
+  }
+
   get #sight(): Sight {
     const { canary } = this.#draft;
-    const { metadata, status } = this.#rollout;
-    const { reports, mirrored } = this.#facts;
-    // A canary that this decision binds, or tries again, was not counted yet.
-    const isCounted =
-      canary?.digest === status?.canary?.digest && canary?.attempt === status?.canary?.attempt;
+    const { metadata } = this.#rollout;
+    const { mirrored, mirroredBy = [] } = this.#facts;
+    const judged = this.#isLarge ? judgeTogether : judge;
     return {
-      counters: () => (this.#counters ??= countersOf((isCounted ? reports : undefined) ?? new Map())),
-      mirrored: () => (isCounted ? mirrored : undefined),
+      counted: (spec, moment) => judged((this.#counters ??= this.#counted), spec, moment),
+      mirrored: (spec, moment) =>
+        this.#isLarge
+          ? judgeMismatchTogether(this.#isCounted ? mirroredBy : [], spec, moment)
+          : judgeMismatch(this.#isCounted ? mirrored : undefined, spec, moment),
       measured: (id, number) => this.#facts.measured?.(id, number),
       subject: JSON.stringify([metadata.uid, canary?.digest, canary?.attempt]),
     };

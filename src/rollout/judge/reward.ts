@@ -49,7 +49,7 @@ const variantOf = (arm: ArmCounts, { alpha, minSampleSize }: RewardSpec): Varian
       twoSidedBoundary({ alpha, size: count, tightestAt: tightestAt(minSampleSize) }),
       effective - 1,
     );
-  return { count, mean, low: mean - margin, high: mean + margin };
+  return { count: Math.round(count), mean, low: mean - margin, high: mean + margin };
 };
 
 const variantsOf = (counters: Counters, spec: RewardSpec): RewardVerdict['variants'] => {
@@ -85,7 +85,7 @@ export const judgeReward = (
     verdict,
     statistic: found.value,
     bound,
-    message: `mean reward of the canary minus that of stable is ${text(found.value)}, surely from ${text(low)} to ${text(high)} (${found.observations.canary} feedbacks of the canary)`,
+    message: `mean reward of the canary minus that of stable is ${text(found.value)}, surely from ${text(low)} to ${text(high)} (${Math.round(found.observations.canary)} feedbacks of the canary)`,
     variants,
   });
   if (high < -spec.allowedDecrease) return result('Fail', high);

@@ -40,7 +40,8 @@ export const judgeSampleRatio = (
   }
   const all = total(requests);
   const effectiveBuckets = effectiveOf(requests);
-  if (all < spec.minSampleSize) return tooLittle(moment, `${all} requests, ${spec.minSampleSize} are needed`);
+  if (all < spec.minSampleSize)
+    return tooLittle(moment, `${Math.round(all)} requests, ${spec.minSampleSize} are needed`);
   const missing = lacking({ observations, effectiveBuckets }, 0);
   if (missing !== undefined) return tooLittle(moment, missing);
   const deviation = total(deviations);
@@ -57,6 +58,6 @@ export const judgeSampleRatio = (
     verdict: sure === 0 ? 'Pass' : 'Inconclusive',
     statistic: observations.canary / all,
     bound: expected / all,
-    message: `the canary got ${text((100 * observations.canary) / all)} % of ${all} requests, its weights say ${text((100 * expected) / all)} %${sure === 0 ? '' : ', which is no chance'}`,
+    message: `the canary got ${text((100 * observations.canary) / all)} % of ${Math.round(all)} requests, its weights say ${text((100 * expected) / all)} %${sure === 0 ? '' : ', which is no chance'}`,
   };
 };

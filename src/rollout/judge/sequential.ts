@@ -49,7 +49,7 @@ export const judgeSequential = (
     verdict,
     statistic: shown(harm),
     bound: shown(bound),
-    message: `${spec.measure} of the canary differs by ${text(shown(harm))} from stable, ${what} (${text(shown(allowed))} is allowed; ${found.observations.canary} observations of the canary)`,
+    message: `${spec.measure} of the canary differs by ${text(shown(harm))} from stable, ${what} (${text(shown(allowed))} is allowed; ${Math.round(found.observations.canary)} observations of the canary)`,
   });
   if (harm - margin > allowed)
     return result('Fail', harm - margin, `surely by more than ${text(shown(harm - margin))}`);

@@ -70,7 +70,10 @@ export const judgeThreshold = (
   const stable = valueOf(pooled(counters.map((stratum) => stratum.stable)), spec.value);
   const counts = spec.of === 'Canary' ? [canary.count] : [canary.count, stable.count];
   if (Math.min(...counts) < spec.minSampleSize)
-    return tooLittle(moment, `${Math.min(...counts)} observations, ${spec.minSampleSize} are needed`);
+    return tooLittle(
+      moment,
+      `${Math.round(Math.min(...counts))} observations, ${spec.minSampleSize} are needed`,
+    );
   const statistic = {
     Canary: canary.value,
     Difference: canary.value - stable.value,

@@ -35,7 +35,7 @@ export const lacking = (
   if (found === undefined) return 'no node has observations of both arms yet';
   const { stable, canary } = found.observations;
   if (Math.min(stable, canary) < minSampleSize)
-    return `${stable} observations of stable and ${canary} of the canary, ${minSampleSize} of each are needed`;
+    return `${Math.round(stable)} observations of stable and ${Math.round(canary)} of the canary, ${minSampleSize} of each are needed`;
   if (found.effectiveBuckets < minEffectiveBuckets)
     return `the requests are those of too few callers (as ${text(found.effectiveBuckets)} equally busy buckets of 64, ${minEffectiveBuckets} are needed)`;
   return undefined;

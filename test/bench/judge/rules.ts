@@ -1,6 +1,8 @@
 import { ArmCounter } from '../../../src/rollout/judge/counts.ts';
+import { withFairShares } from '../../../src/rollout/judge/fair-shares.ts';
 import { judge } from '../../../src/rollout/judge/judge.ts';
 import type { JudgeSpec } from '../../../src/rollout/judge/spec.ts';
+import { judgeTogether } from '../../../src/rollout/judge/together.ts';
 import { quantile } from '../report.ts';
 import type { Request } from './traffic.ts';
 
@@ -41,6 +43,12 @@ const nothing = (): void => undefined;
 export const judged = ({ strata }: Counted, spec: JudgeSpec): Rule => ({
   observe: nothing,
   look: () => judge(strata, spec).verdict === 'Fail',
+});
+
+/** The same as in a fleet in which no node decides alone. */
+export const judgedTogether = ({ strata }: Counted, spec: JudgeSpec): Rule => ({
+  observe: nothing,
+  look: () => judgeTogether(withFairShares(strata), spec).verdict === 'Fail',
 });
 
 /** The sample-ratio check holds; here a hold counts as an abort. */

@@ -9,6 +9,14 @@ const large: Profile = { ...even, name: 'weight_90', weight: 90 };
 /** 200 nodes that differ in speed and errors, with half a request per look each; sticky users as well. */
 const fleet: Profile = { ...heavy, name: 'many_nodes', nodes: 200, looks: 60 };
 export const profiles = [even, heavy, small, large, fleet];
+/** Fleets of equal nodes and of nodes with traffic as 1, 1/2, 1/3 ...: what it costs that none of them decides alone. */
+const togetherOf = (nodes: number, skewed: boolean): Profile => ({
+  ...even,
+  name: `${skewed ? 'skewed' : 'equal'}_${nodes}`,
+  nodes,
+  skewed,
+});
+export const fleets = [5, 10, 100].flatMap((nodes) => [togetherOf(nodes, false), togetherOf(nodes, true)]);
 
 const truths = (stable: Truth, canary: Truth): Readonly<Record<Arm, Truth>> => ({ stable, canary });
 export type Scenario = {
@@ -68,3 +76,20 @@ export const effects: readonly Scenario[] = [
   slower(even, 1.5),
   ...[heavy, small, large, fleet].flatMap((profile) => [errors(profile, 0.01, 0.03), slower(profile, 1.2)]),
 ];
+
+/** By all counts together, and as in a fleet in which no node decides alone. */
+const together: readonly RuleName[] = ['errors', 'errors_together', 'latency', 'latency_together'];
+export const togetherAlarms: readonly Scenario[] = fleets.map((profile) => ({
+  key: profile.name,
+  profile,
+  truth: both(good),
+  limits,
+  watched: together,
+}));
+export const togetherEffects: readonly Scenario[] = fleets.map((profile) => ({
+  key: `harm_${profile.name}`,
+  profile,
+  truth: truths(good, { errors: 0.03, slower: 1.2 }),
+  limits,
+  watched: together,
+}));

@@ -5,6 +5,7 @@ import {
   flaggerRule,
   judged,
   judgedAtEnd,
+  judgedTogether,
   type Rule,
   ratioJudged,
   repeatedZTest,
@@ -14,6 +15,8 @@ import type { Arm, Profile, Request, Truth } from './traffic.ts';
 export type RuleName =
   | 'errors'
   | 'latency'
+  | 'errors_together'
+  | 'latency_together'
   | 'plain_mean'
   | 'mann_whitney'
   | 'sample_ratio'
@@ -47,6 +50,8 @@ export const simulate = (
   const rules: Readonly<Record<RuleName, Rule>> = {
     errors: judged(counted, errorRatio),
     latency: judged(counted, latency),
+    errors_together: judgedTogether(counted, errorRatio),
+    latency_together: judgedTogether(counted, latency),
     plain_mean: judged(counted, plainMean),
     mann_whitney: judgedAtEnd(counted, mannWhitney, profile.looks),
     sample_ratio: ratioJudged(counted, sampleRatio),

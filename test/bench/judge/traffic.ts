@@ -9,6 +9,8 @@ export type Profile = {
   /** Percent of users on the canary. */
   readonly weight: number;
   readonly nodes: number;
+  /** The nodes have traffic as 1, 1/2, 1/3 ... Absent: all have the same. */
+  readonly skewed?: boolean;
   /** Absent: every request has a key of its own. Else users whose activity is Pareto-distributed with this index. */
   readonly users?: { readonly count: number; readonly tail: number };
   readonly looks: number;
@@ -81,9 +83,16 @@ export const trafficOf = (profile: Profile) => {
       errors: profile.nodes > 1 ? spread(random, 0.5) : 1,
       slower: profile.nodes > 1 ? spread(random, 0.7) : 1,
     }));
+    const pickNode =
+      profile.skewed === true
+        ? pickerOf(
+            nodes.map((_, i) => 1 / (i + 1)),
+            random,
+          )
+        : () => Math.floor(random() * profile.nodes);
     const place = () => places[Math.floor(random() * keys)];
     const userOf = (): User => {
-      const at = Math.floor(random() * profile.nodes);
+      const at = pickNode();
       const sticky = profile.users === undefined ? 0 : 1;
       return {
         ...(place() ?? { arm: 'stable', bucket: 0 }),

@@ -154,6 +154,12 @@ spec:
     rollout({ groups: [{ name: 'pilot', limit: { count: 1, percentage: '5%' } }] }),
     'spec.groups[0].limit: Invalid value: "object": must have exactly one of count, percentage, for example count: 2',
   ),
+  bad(
+    'two amounts that may fail',
+    rollout({ maxFailures: { count: 1, percentage: '5%' } }),
+    'spec.maxFailures: Invalid value: "object": must have exactly one of count, percentage, for example count: 2',
+  ),
+  good('no runtime that may fail', rollout({ maxFailures: { count: 0 } })),
   good(
     'groups with all that they may say',
     rollout({

@@ -1,0 +1,71 @@
+import { type Attempt, isFailed, isResident } from './attempt.ts';
+import type { RolloutView } from './view.ts';
+
+/** How long runtimes have been awaited, together, in one attempt of one adapter. */
+export type Waits = {
+  readonly of: string;
+  /** Monotonic milliseconds of the last look. */
+  readonly at: number;
+  /** Milliseconds that each runtime was awaited until then, however often it was ready between; who never was is not in it. */
+  readonly ms: ReadonlyMap<string, number>;
+  /** Those that were awaited then. */
+  readonly awaited: ReadonlySet<string>;
+};
+
+/** What is awaited: the target, in the attempt that is under way or that begins; undefined: nothing of runtimes. */
+const awaitedOf = ({ rollout, target, nameConflict }: RolloutView, attempt: Attempt | undefined) => {
+  const { stable, attempts = 0, abort } = rollout.status ?? {};
+  if (target?.digest === undefined || !target.isKept || nameConflict !== undefined) return undefined;
+  if (target.uid === stable?.uid && target.digest === stable.digest) return undefined;
+  // Each group has its own deadline; the first adapter comes to all runtimes at once.
+  if (rollout.spec.groups !== undefined && stable !== undefined) return undefined;
+  const isBound = attempt?.uid === target.uid && attempt.digest === target.digest;
+  if (isBound && abort !== undefined && attempt.attempt === rollout.status?.canary?.attempt) return undefined;
+  return JSON.stringify([target.uid, target.digest, isBound ? attempt.attempt : attempts + 1]);
+};
+
+/**
+ * One more look. A runtime that becomes ready and is lost again goes on where it was: it cannot hold a rollout up for longer
+ * than the deadline in all. A new leader, whose first look it is, begins with what the status says.
+ */
+export const waitsOf = (
+  before: Waits | undefined,
+  view: RolloutView,
+  attempt: Attempt | undefined,
+  at: { readonly monotonic: number; readonly deadlineMs: number; readonly isFirst: boolean },
+): Waits | undefined => {
+  const of = awaitedOf(view, attempt);
+  if (of === undefined || view.target === undefined) return undefined;
+  const { target } = view;
+  const known = before?.of === of ? before : undefined;
+  const awaited = view.members.filter(
+    (member) =>
+      member.isServing &&
+      !member.isSilent &&
+      !isResident(member, target.digest) &&
+      !isFailed(member, target, attempt),
+  );
+  const { monotonic, deadlineMs, isFirst } = at;
+  const written = isFirst ? writtenWaits(view, deadlineMs) : undefined;
+  const ms = new Map(known?.ms);
+  for (const name of known?.awaited ?? [])
+    ms.set(name, (ms.get(name) ?? 0) + Math.max(0, monotonic - (known?.at ?? monotonic)));
+  for (const { name } of awaited) ms.set(name, ms.get(name) ?? written?.(name) ?? 0);
+  return { of, at: monotonic, ms, awaited: new Set(awaited.map(({ name }) => name)) };
+};
+
+/** What the leader before wrote down of waits, if the rollout still waits for the same. */
+const writtenWaits = ({ rollout }: RolloutView, deadlineMs: number) => {
+  const { status, metadata } = rollout;
+  if (status?.observedGeneration !== metadata.generation) return undefined;
+  const { progress, failures = [] } = status;
+  const late = new Set(
+    failures.filter(({ reason }) => reason === 'NotReadyInTime').map(({ runtime }) => runtime),
+  );
+  const waited = progress?.reason === 'AwaitingResident' ? progress.waitedMs : 0;
+  return (name: string): number => (late.has(name) ? deadlineMs : waited);
+};
+
+/** Who is awaited now and has been for the deadline. */
+export const overdueOf = (waits: Waits | undefined, deadlineMs: number): ReadonlySet<string> =>
+  new Set([...(waits?.awaited ?? [])].filter((name) => (waits?.ms.get(name) ?? 0) >= deadlineMs));
