@@ -13,6 +13,7 @@ type Props<K extends Kind> = { readonly metadata?: ApiObjectMetadata; readonly s
 export type AdapterProps = Props<'Adapter'>;
 export type AdapterRolloutProps = Props<'AdapterRollout'>;
 export type AdapterRouteProps = Props<'AdapterRoute'>;
+export type AdapterPolicyProps = Props<'AdapterPolicy'>;
 
 /** A value as JSON has it: fields that are undefined are not there. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
@@ -54,5 +55,12 @@ export class AdapterRollout extends Checked<'AdapterRollout'> {
 export class AdapterRoute extends Checked<'AdapterRoute'> {
   constructor(scope: Construct, id: string, props: AdapterRouteProps) {
     super(scope, id, 'AdapterRoute', props);
+  }
+}
+
+/** What a namespace may use and who may ask for its names. Its name is `default`. */
+export class AdapterPolicy extends Checked<'AdapterPolicy'> {
+  constructor(scope: Construct, id: string, props: AdapterPolicyProps) {
+    super(scope, id, 'AdapterPolicy', props);
   }
 }

@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { adapterSpecSchema } from '../../src/api/adapter.ts';
 import { adapterStatusSchema } from '../../src/api/adapter-status.ts';
+import { policyName, policySpecSchema } from '../../src/api/policy.ts';
 import { rolloutSpecSchema } from '../../src/api/rollout.ts';
 import { rolloutStatusSchema } from '../../src/api/rollout-status.ts';
 import { routeSpecSchema } from '../../src/api/route.ts';
@@ -23,7 +24,8 @@ export type Crd = {
   readonly shortName: string;
   readonly description: string;
   readonly spec: z.ZodType;
-  readonly status: z.ZodType;
+  /** Absent: the kind has none. */
+  readonly status?: z.ZodType;
   readonly columns: readonly Column[];
   /** Rules about an object as a whole. */
   readonly rules?: readonly CelRule[];
@@ -107,6 +109,26 @@ export const definitions: readonly Crd[] = [
     ],
   },
   {
+    kind: 'AdapterPolicy',
+    plural: 'adapterpolicies',
+    shortName: 'apol',
+    description: 'An AdapterPolicy says what a namespace may use and who may ask for its names. One in a namespace.',
+    spec: policySpecSchema,
+    rules: [
+      {
+        rule: `self.metadata.name == "${policyName}"`,
+        message: `metadata.name must be ${policyName}: a namespace has one policy`,
+      },
+    ],
+    columns: [
+      { name: 'Anonymous', type: 'string', jsonPath: '.spec.clients.anonymous' },
+      { name: 'Base', type: 'string', jsonPath: '.spec.base' },
+      { name: 'Memory', type: 'string', jsonPath: '.spec.limits.adapterMemory.limit' },
+      { name: 'Requests', type: 'integer', jsonPath: '.spec.limits.requests.limit' },
+      age,
+    ],
+  },
+  {
     kind: 'AdapterRuntime',
     plural: 'adapterruntimes',
     shortName: 'adr',
@@ -141,7 +163,7 @@ const objectSchema = ({ description, spec, status, rules }: Crd): Schema => ({
     kind: { type: 'string', description: 'The kind of the object.' },
     metadata: { type: 'object' },
     spec: structural(spec),
-    status: structural(status),
+    ...(status === undefined ? {} : { status: structural(status) }),
   },
   ...(rules === undefined ? {} : { 'x-kubernetes-validations': rules }),
 });
@@ -167,7 +189,7 @@ const definition = (crd: Crd) => ({
         name: 'v1alpha1',
         served: true,
         storage: true,
-        subresources: { status: {} },
+        ...(crd.status === undefined ? {} : { subresources: { status: {} } }),
         additionalPrinterColumns: crd.columns,
         schema: { openAPIV3Schema: objectSchema(crd) },
       },

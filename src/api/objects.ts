@@ -1,5 +1,6 @@
 import type { AdapterSpec } from './adapter.ts';
 import type { AdapterStatus } from './adapter-status.ts';
+import type { PolicySpec } from './policy.ts';
 import type { RolloutSpec } from './rollout.ts';
 import type { RolloutStatus } from './rollout-status.ts';
 import type { RouteSpec } from './route.ts';
@@ -38,9 +39,19 @@ export type RouteObject = {
   readonly spec: RouteSpec;
   readonly status?: RouteStatus;
 };
+/** It has no status: what it asks for is in force as it is. */
+export type PolicyObject = {
+  readonly kind: 'AdapterPolicy';
+  readonly metadata: Meta;
+  readonly spec: PolicySpec;
+};
 /** The kinds that users write. */
-export type Manifest = AdapterObject | RolloutObject | RouteObject;
+export type Manifest = AdapterObject | RolloutObject | RouteObject | PolicyObject;
 
 type Parsed<M extends Manifest> = Pick<M, 'kind' | 'spec'> & { readonly metadata: ParsedMeta };
 /** An object as a manifest file has it: without what the API server, or the manifest folder, gives it. */
-export type ParsedManifest = Parsed<AdapterObject> | Parsed<RolloutObject> | Parsed<RouteObject>;
+export type ParsedManifest =
+  | Parsed<AdapterObject>
+  | Parsed<RolloutObject>
+  | Parsed<RouteObject>
+  | Parsed<PolicyObject>;

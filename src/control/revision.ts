@@ -11,12 +11,13 @@ export type Revision = {
   readonly rollouts: bigint;
   readonly routes: bigint;
   readonly runtimes: bigint;
+  readonly policies: bigint;
 };
 
-const parts = ['adapters', 'rollouts', 'routes', 'runtimes'] as const;
+const parts = ['adapters', 'rollouts', 'routes', 'runtimes', 'policies'] as const;
 
 /** Before anything was seen. */
-export const noRevision: Revision = { adapters: 0n, rollouts: 0n, routes: 0n, runtimes: 0n };
+export const noRevision: Revision = { adapters: 0n, rollouts: 0n, routes: 0n, runtimes: 0n, policies: 0n };
 
 /** True when `a` has seen everything that `b` has: a partial order, so neither may cover the other. */
 export const covers = (a: Revision, b: Revision): boolean => parts.every((part) => a[part] >= b[part]);
@@ -42,11 +43,14 @@ export const revisionSchema = z.strictObject({
   rollouts: partSchema,
   routes: partSchema,
   runtimes: partSchema,
+  // What an earlier version wrote has none.
+  policies: partSchema.prefault('0'),
 });
 
-export const revisionToJson = ({ adapters, rollouts, routes, runtimes }: Revision) => ({
+export const revisionToJson = ({ adapters, rollouts, routes, runtimes, policies }: Revision) => ({
   adapters: String(adapters),
   rollouts: String(rollouts),
   routes: String(routes),
   runtimes: String(runtimes),
+  policies: String(policies),
 });

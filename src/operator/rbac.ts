@@ -32,8 +32,10 @@ export const rightsOf = (rules: readonly Rule[]): Right[] =>
   );
 
 const group = 'adaptlet.io';
-const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'] as const;
-const written = kinds.filter((kind) => kind !== 'adapterruntimes');
+const reported = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'] as const;
+const kinds = [...reported, 'adapterpolicies'] as const;
+/** A policy is written by those who may do anything: it binds those who may edit a namespace. */
+const written = reported.filter((kind) => kind !== 'adapterruntimes');
 
 /** What the operator may do in every namespace. */
 export const operatorClusterRules: readonly Rule[] = [
@@ -42,7 +44,7 @@ export const operatorClusterRules: readonly Rule[] = [
   { apiGroups: [group], resources: ['adapters'], verbs: ['patch'] },
   // Server-side apply of an object that is not there needs both.
   { apiGroups: [group], resources: ['adapterruntimes'], verbs: ['create', 'patch'] },
-  { apiGroups: [group], resources: kinds.map((kind) => `${kind}/status`), verbs: ['update'] },
+  { apiGroups: [group], resources: reported.map((kind) => `${kind}/status`), verbs: ['update'] },
   // Of an Adapter that is not valid only the conditions are written, and its digest stays.
   { apiGroups: [group], resources: ['adapters/status'], verbs: ['patch'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },

@@ -1,5 +1,5 @@
 import type { ObjectKey } from '../api/names.ts';
-import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../api/objects.ts';
+import type { AdapterObject, Manifest, PolicyObject, RolloutObject, RouteObject } from '../api/objects.ts';
 import { keyOf } from '../api/references.ts';
 import { selects } from '../api/selector.ts';
 import { byAge, nameConflicts } from './names.ts';
@@ -7,6 +7,7 @@ import { Remembered } from './remembered.ts';
 import {
   type AdapterResource,
   type Plan,
+  type PolicyResource,
   type RouteResource,
   resourceKey,
   type Versioned,
@@ -16,6 +17,9 @@ import { type RuntimeView, splitOf } from './split.ts';
 import { tierOf, type Want, wantsOfRollouts } from './tiers.ts';
 
 export type { RuntimeView } from './split.ts';
+
+/** Where the policy is that holds for namespaces without one, unless an operator says otherwise. */
+export const defaultPolicyNamespace = 'adaptlet-system';
 
 /** An object that the plan leaves out, or whose client name it cannot give. */
 export type PlanProblem = {
@@ -43,9 +47,12 @@ export type CompiledPlan = { readonly plan: Plan; readonly problems: readonly Pl
 export const compilePlan = ({
   manifests,
   runtime,
+  policyNamespace = defaultPolicyNamespace,
 }: {
   readonly manifests: readonly Manifest[];
   readonly runtime: RuntimeView;
+  /** Whose policy holds for namespaces without one. */
+  readonly policyNamespace?: string | undefined;
 }): CompiledPlan => {
   const { objects, problems: duplicates } = withoutDuplicates(manifests);
   const conflicts = nameConflicts(objects, runtime.baseModel);
@@ -67,6 +74,7 @@ export const compilePlan = ({
       .map((adapter) => adapterResource(adapter, wants.get(keyOf(adapter)), runtime)),
     ...rollouts.map((rollout) => splitOf(rollout, adapters, runtime)),
     ...accepted.filter(isRoute).map(routeResource),
+    ...accepted.filter(isPolicy).map((policy) => policyResource(policy, policyNamespace)),
   ];
   const entries = resources.map((resource) => [resourceKey(resource), resource] as const);
   return {
@@ -81,6 +89,8 @@ export const compilePlan = ({
 const isAdapter = (object: Manifest): object is AdapterObject => object.kind === 'Adapter';
 const isRollout = (object: Manifest): object is RolloutObject => object.kind === 'AdapterRollout';
 const isRoute = (object: Manifest): object is RouteObject => object.kind === 'AdapterRoute';
+
+const isPolicy = (object: Manifest): object is PolicyObject => object.kind === 'AdapterPolicy';
 
 const problemOf = (object: Manifest, code: PlanProblem['code'], reason: string): PlanProblem => ({
   kind: object.kind,
@@ -153,3 +163,16 @@ const routeResource = (route: RouteObject): Versioned<RouteResource> =>
       },
     }),
   );
+
+const policyResources = new Remembered<PolicyObject, Versioned<PolicyResource>>();
+
+const policyResource = (policy: PolicyObject, policyNamespace: string): Versioned<PolicyResource> => {
+  const isDefault = policy.metadata.namespace === policyNamespace;
+  return policyResources.of(policy, String(isDefault), () =>
+    versioned({
+      type: 'Policy',
+      name: keyOf(policy),
+      body: { uid: policy.metadata.uid, isDefault, ...policy.spec },
+    }),
+  );
+};

@@ -1,5 +1,5 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { AdapterObject, Meta, PolicyObject, RolloutObject, RouteObject } from '../../api/objects.ts';
 import type { FieldProblem } from '../../api/problems.ts';
 import type { RuntimeObjectStatus, RuntimeSpec } from '../../api/runtime.ts';
 import type { Revision } from '../../control/revision.ts';
@@ -45,6 +45,7 @@ export type Objects = {
   readonly adapters: Collection<AdapterObject>;
   readonly rollouts: Collection<RolloutObject>;
   readonly routes: Collection<RouteObject>;
+  readonly policies: Collection<PolicyObject>;
   readonly runtimes: Collection<RuntimeObject>;
   /**
    * The newest change of each kind that is in these objects: what a plan that was compiled from them may claim. An idle

@@ -12,6 +12,7 @@ const ours = (kind: string, plural: string): ResourceType => ({
 export const adapterType = ours('Adapter', 'adapters');
 export const rolloutType = ours('AdapterRollout', 'adapterrollouts');
 export const routeType = ours('AdapterRoute', 'adapterroutes');
+export const policyType = ours('AdapterPolicy', 'adapterpolicies');
 export const runtimeType = ours('AdapterRuntime', 'adapterruntimes');
 
 export const namespaceType: ResourceType = {

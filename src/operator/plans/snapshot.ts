@@ -13,6 +13,8 @@ export type Snapshot = {
   /** Keys of resources whose object is there and not valid: they neither change nor go. */
   readonly withheld: ReadonlySet<string>;
   readonly selectors: Selectors;
+  /** Whose policy holds for namespaces without one. */
+  readonly policyNamespace: string;
 };
 
 type Taken = { readonly manifests: Manifest[]; readonly withheld: Set<string> };
@@ -22,10 +24,14 @@ export class Moment {
   readonly #byNamespace = new Map<string, Taken>();
   readonly #snapshots = new Map<Scope, Snapshot>();
 
-  constructor({ adapters, rollouts, routes }: Objects) {
+  readonly #policyNamespace: string;
+
+  constructor({ adapters, rollouts, routes, policies }: Objects, policyNamespace: string) {
+    this.#policyNamespace = policyNamespace;
     this.#take('AdapterSpec', adapters.list());
     this.#take('Split', rollouts.list());
     this.#take('Route', routes.list());
+    this.#take('Policy', policies.list());
   }
 
   /** Always the same one for a scope. */
@@ -35,15 +41,21 @@ export class Moment {
       const taken = scope === undefined ? [...this.#byNamespace.values()] : this.#takenIn(scope);
       const manifests = taken.flatMap((each) => each.manifests);
       const withheld = new Set(taken.flatMap((each) => [...each.withheld]));
-      snapshot = { manifests, withheld, selectors: Selectors.of(manifests) };
+      const policyNamespace = this.#policyNamespace;
+      snapshot = { manifests, withheld, selectors: Selectors.of(manifests), policyNamespace };
       this.#snapshots.set(scope, snapshot);
     }
     return snapshot;
   }
 
   #takenIn(namespace: string): Taken[] {
-    const taken = this.#byNamespace.get(namespace);
-    return taken === undefined ? [] : [taken];
+    const own = this.#byNamespace.get(namespace);
+    const taken = own === undefined ? [] : [own];
+    if (namespace === this.#policyNamespace) return taken;
+    // The policy of the operator's namespace holds for namespaces that have none.
+    const general = this.#byNamespace.get(this.#policyNamespace)?.manifests ?? [];
+    const manifests = general.filter(({ kind }) => kind === 'AdapterPolicy');
+    return manifests.length === 0 ? taken : [...taken, { manifests, withheld: new Set() }];
   }
 
   #take(
@@ -67,11 +79,11 @@ export class Moment {
  * @param former the plan before; resources that are the same are the same objects, and so is the plan
  */
 export const planOf = (
-  { manifests }: Pick<Snapshot, 'manifests'>,
+  { manifests, policyNamespace }: Pick<Snapshot, 'manifests' | 'policyNamespace'>,
   runtime: RuntimeView,
   former: Plan | undefined,
 ): Plan => {
-  const compiled = compilePlan({ manifests, runtime }).plan;
+  const compiled = compilePlan({ manifests, runtime, policyNamespace }).plan;
   const plan = new Map<string, Versioned>();
   let same = true;
   for (const [key, resource] of compiled) {

@@ -1,7 +1,7 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { HashOn } from '../../api/rollout.ts';
 import type { PerUser, Target } from '../../api/route.ts';
-import type { AdapterResource, Plan, RouteResource, SplitResource, Versioned } from '../../plan/resources.ts';
+import type { AdapterResource, Plan, PolicyResource, RouteResource, SplitResource, Versioned } from '../../plan/resources.ts';
 import { compileMatches } from './match.ts';
 import { compilePick, type Pick } from './pick.ts';
 import type { RequestContext } from './request.ts';
@@ -39,6 +39,10 @@ export type RoutingTable = {
   readonly namespaces: ReadonlyMap<string, NamespaceNames>;
   readonly splits: ReadonlyMap<ObjectKey, Versioned<SplitResource>>;
   readonly adapters: ReadonlyMap<ObjectKey, Versioned<AdapterResource>>;
+  /** By namespace. */
+  readonly policies: ReadonlyMap<string, Versioned<PolicyResource>>;
+  /** Holds for namespaces that have no policy; absent: nobody wrote one. */
+  readonly defaultPolicy?: Versioned<PolicyResource> | undefined;
   /** Every route of the plan, also those that were not accepted. */
   readonly routes: ReadonlyMap<ObjectKey, RouteEntry>;
 };
@@ -64,6 +68,7 @@ export const buildTable = (
   const splits = new Map<ObjectKey, Versioned<SplitResource>>();
   const adapters = new Map<ObjectKey, Versioned<AdapterResource>>();
   const routes = new Map<ObjectKey, RouteEntry>();
+  const policies = new Map<string, Versioned<PolicyResource>>();
   const found: Versioned<RouteResource>[] = [];
 
   const namesOf = (namespace: string): MutableNames => {
@@ -84,6 +89,9 @@ export const buildTable = (
         splits.set(resource.name, resource);
         namesOf(namespace).rollouts.set(name, resource);
         break;
+      case 'Policy':
+        policies.set(namespace, resource);
+        break;
       case 'Route':
         found.push(resource);
     }
@@ -101,8 +109,15 @@ export const buildTable = (
     routes.set(resource.name, entry);
     if (taken === undefined) names.routes.set(model, entry);
   }
-  return { base, namespaces, splits, adapters, routes };
+  const defaultPolicy = policies.values().find(({ body }) => body.isDefault);
+  return { base, namespaces, splits, adapters, routes, policies, defaultPolicy };
 };
+
+/** The policy that holds for a namespace: its own or the default one; undefined: neither was written. */
+export const policyOf = (
+  { policies, defaultPolicy }: RoutingTable,
+  namespace: string,
+): PolicyResource['body'] | undefined => (policies.get(namespace) ?? defaultPolicy)?.body;
 
 /** Namespace and name of a key; names of objects have no "/". */
 export const partsOf = (key: ObjectKey): readonly [namespace: string, name: string] => {
