@@ -148,6 +148,9 @@ const certificateSchema = z
   .meta({ description: 'A client by its TLS certificate.' });
 export type ClientCertificate = z.infer<typeof certificateSchema>;
 
+/** The API server takes no two of one name, and merges what several managers apply. */
+const namedList = { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] };
+
 export const clientsSchema = z
   .strictObject({
     anonymous: z.enum(['Allow', 'Deny']).default('Deny').meta({
@@ -155,12 +158,15 @@ export const clientsSchema = z
     }),
     apiKeys: z.array(apiKeySchema).max(256).superRefine(duplicatesOf('name')).default([]).meta({
       description: 'Keys, at most 256.',
+      ...namedList,
     }),
     issuers: z.array(issuerSchema).max(16).superRefine(duplicatesOf('name')).default([]).meta({
       description: 'Issuers of tokens, at most 16.',
+      ...namedList,
     }),
     certificates: z.array(certificateSchema).max(256).superRefine(duplicatesOf('name')).default([]).meta({
       description: 'Clients by their certificates, at most 256.',
+      ...namedList,
     }),
   })
   .meta({ description: 'Who may ask for the names of the namespace.' });
