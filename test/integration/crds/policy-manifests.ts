@@ -39,7 +39,9 @@ spec:
     'every client',
     policy({
       clients: {
-        apiKeys: [key({ expires: '2027-01-31T00:00:00Z', from: ['10.0.0.0/8'], rights: ['Users'], tenant: 't' })],
+        apiKeys: [
+          key({ expires: '2027-01-31T00:00:00Z', from: ['10.0.0.0/8'], rights: ['Users'], tenant: 't' }),
+        ],
         issuers: [{ name: 'i', issuer: 'https://i.example', audiences: ['adaptlet'], jwks: '{"keys": []}' }],
         certificates: [{ name: 'c', commonName: 'gateway.team-a', rights: ['Priority', 'Namespaces'] }],
       },

@@ -92,7 +92,13 @@ it('an AdapterPolicy is served without a status, by its short name', async () =>
   const own = await cluster.createNamespace();
   const spec = { base: 'Deny', limits: { adapterMemory: { limit: '1Gi' }, requests: { limit: 4 } } };
   const metadata = { name: 'default' };
-  const object = { apiVersion: 'adaptlet.io/v1alpha1', kind: 'AdapterPolicy', metadata, spec, status: { a: 1 } };
+  const object = {
+    apiVersion: 'adaptlet.io/v1alpha1',
+    kind: 'AdapterPolicy',
+    metadata,
+    spec,
+    status: { a: 1 },
+  };
   await cluster.kubectlOk(['-n', own, 'create', '--validate=false', '-f', '-'], JSON.stringify(object));
   const stored = await cluster.kubectlOk(['-n', own, 'get', 'apol', 'default', '-o', 'json']);
   expect(JSON.parse(stored)).not.toHaveProperty('status');
