@@ -3,6 +3,8 @@ export {
   Adapter,
   AdapterAnalysis,
   type AdapterAnalysisProps,
+  AdapterPolicy,
+  type AdapterPolicyProps,
   type AdapterProps,
   AdapterRollout,
   type AdapterRolloutProps,

@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import type { z } from 'zod';
 import { type Kind, kinds } from '../src/api/kinds.ts';
 import { apiVersion } from '../src/api/names.ts';
+import { policyName } from '../src/api/policy.ts';
 import { fieldProblems } from '../src/api/problems.ts';
 
 type SpecOf<K extends Kind> = z.input<(typeof kinds)[K]>['spec'];
@@ -14,6 +15,7 @@ export type AdapterProps = Props<'Adapter'>;
 export type AdapterRolloutProps = Props<'AdapterRollout'>;
 export type AdapterRouteProps = Props<'AdapterRoute'>;
 export type AdapterAnalysisProps = Props<'AdapterAnalysis'>;
+export type AdapterPolicyProps = Props<'AdapterPolicy'>;
 
 /** A value as JSON has it: fields that are undefined are not there. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
@@ -62,5 +64,12 @@ export class AdapterRoute extends Checked<'AdapterRoute'> {
 export class AdapterAnalysis extends Checked<'AdapterAnalysis'> {
   constructor(scope: Construct, id: string, props: AdapterAnalysisProps) {
     super(scope, id, 'AdapterAnalysis', props);
+  }
+}
+
+/** What a namespace may use and who may ask for its names: one in a namespace, named `default`. */
+export class AdapterPolicy extends Checked<'AdapterPolicy'> {
+  constructor(scope: Construct, id: string, props: AdapterPolicyProps) {
+    super(scope, id, 'AdapterPolicy', { ...props, metadata: { name: policyName, ...props.metadata } });
   }
 }

@@ -23,7 +23,7 @@ const manifest = {
   name: 'adaptlet-cdk8s',
   version,
   description:
-    'Adapter, AdapterRollout, AdapterRoute, AdapterAnalysis and the install of Adaptlet as cdk8s constructs.',
+    'Adapter, AdapterRollout, AdapterRoute, AdapterAnalysis, AdapterPolicy and the install of Adaptlet as cdk8s constructs.',
   license,
   type: 'module',
   engines,

@@ -81,17 +81,13 @@ describe('the CustomResourceDefinitions', () => {
     ]);
     expect(sizes.filter(({ bytes }) => bytes >= 60_000)).toEqual([]);
   });
-  it('have short names, the category and the status subresource', () => {
-    expect(definitions.map(({ spec }) => spec.names.shortNames[0])).toEqual([
-      'ad',
-      'aro',
-      'art',
-      'adr',
-      'aan',
-    ]);
+  it('have short names, the category, and the status subresource where there is a status', () => {
+    const shortNames = definitions.map(({ spec }) => spec.names.shortNames[0]);
+    expect(shortNames).toEqual(['ad', 'aro', 'art', 'apol', 'adr', 'aan']);
     for (const { spec } of definitions) {
       expect(spec.names.categories).toEqual(['adaptlet']);
-      const hasStatus = spec.names.kind !== 'AdapterAnalysis';
+      const hasStatus = !['AdapterPolicy', 'AdapterAnalysis'].includes(spec.names.kind);
+      expect(schemaOf(spec.names.kind).properties?.['status'] !== undefined).toBe(hasStatus);
       expect(spec.versions[0]?.subresources).toEqual(hasStatus ? { status: {} } : undefined);
     }
   });
@@ -248,6 +244,18 @@ describe('CEL rules', () => {
   });
 
   const rows: readonly (readonly [string, string, object, string])[] = [
+    [
+      'a policy of another name',
+      'AdapterPolicy',
+      { metadata: { name: 'mine' }, spec: {} },
+      'metadata.name must be default',
+    ],
+    [
+      'a source with a scheme',
+      'AdapterPolicy',
+      { metadata: { name: 'default' }, spec: { sources: { registries: ['https://registry.example'] } } },
+      'must not start with a scheme',
+    ],
     ['no source', 'Adapter', adapter({ source: {} }), 'must have exactly one of oci, path,'],
     [
       'two sources',

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { adapterSpecSchema } from '../../src/api/adapter.ts';
 import { adapterStatusSchema } from '../../src/api/adapter-status.ts';
 import { analysisSpecSchema } from '../../src/api/analysis.ts';
+import { policyName, policySpecSchema } from '../../src/api/policy.ts';
 import { rolloutSpecSchema } from '../../src/api/rollout.ts';
 import { rolloutStatusSchema } from '../../src/api/rollout-status.ts';
 import { routeSpecSchema } from '../../src/api/route.ts';
@@ -24,7 +25,7 @@ export type Crd = {
   readonly shortName: string;
   readonly description: string;
   readonly spec: z.ZodType;
-  /** Absent: nobody writes one. */
+  /** Absent: the kind has none. */
   readonly status?: z.ZodType;
   readonly columns: readonly Column[];
   /** Rules about an object as a whole. */
@@ -105,6 +106,27 @@ export const definitions: readonly Crd[] = [
       { name: 'Accepted', type: 'string', jsonPath: '.status.conditions[?(@.type=="Accepted")].status' },
       { name: 'Programmed', type: 'string', jsonPath: '.status.columns.programmed' },
       { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+      age,
+    ],
+  },
+  {
+    kind: 'AdapterPolicy',
+    plural: 'adapterpolicies',
+    shortName: 'apol',
+    description:
+      'An AdapterPolicy says what a namespace may use and who may ask for its names. One in a namespace.',
+    spec: policySpecSchema,
+    rules: [
+      {
+        rule: `self.metadata.name == "${policyName}"`,
+        message: `metadata.name must be ${policyName}: a namespace has one policy`,
+      },
+    ],
+    columns: [
+      { name: 'Anonymous', type: 'string', jsonPath: '.spec.clients.anonymous' },
+      { name: 'Base', type: 'string', jsonPath: '.spec.base' },
+      { name: 'Memory', type: 'string', jsonPath: '.spec.limits.adapterMemory.limit' },
+      { name: 'Requests', type: 'integer', jsonPath: '.spec.limits.requests.limit' },
       age,
     ],
   },

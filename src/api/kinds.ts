@@ -3,16 +3,24 @@ import { adapterSpecSchema } from './adapter.ts';
 import { analysisSpecSchema } from './analysis.ts';
 import { metadataSchema } from './metadata.ts';
 import { apiVersion } from './names.ts';
+import { policyName, policySpecSchema } from './policy.ts';
 import { rolloutSpecSchema } from './rollout.ts';
 import { routeSpecSchema } from './route.ts';
 
-const object = <K extends string, S extends z.ZodType>(kind: K, spec: S) =>
+const object = <K extends string, S extends z.ZodType>(kind: K, spec: S, metadata = metadataSchema) =>
   z.strictObject({
     apiVersion: z.literal(apiVersion),
     kind: z.literal(kind),
-    metadata: metadataSchema,
+    metadata,
     spec,
   });
+
+/** There is one policy in a namespace. */
+const policyMetadata = metadataSchema.extend({
+  name: metadataSchema.shape.name.refine((name) => name === policyName, {
+    error: `must be ${policyName}: a namespace has one policy`,
+  }),
+});
 
 /** The objects that users write, as a file has them. */
 export const kinds = {
@@ -20,6 +28,7 @@ export const kinds = {
   AdapterRollout: object('AdapterRollout', rolloutSpecSchema),
   AdapterRoute: object('AdapterRoute', routeSpecSchema),
   AdapterAnalysis: object('AdapterAnalysis', analysisSpecSchema),
+  AdapterPolicy: object('AdapterPolicy', policySpecSchema, policyMetadata),
 };
 export type Kind = keyof typeof kinds;
 

@@ -1,6 +1,7 @@
 import type { AdapterSpec } from './adapter.ts';
 import type { AdapterStatus } from './adapter-status.ts';
 import type { AnalysisSpec } from './analysis.ts';
+import type { PolicySpec } from './policy.ts';
 import type { RolloutSpec } from './rollout.ts';
 import type { RolloutStatus } from './rollout-status.ts';
 import type { RouteSpec } from './route.ts';
@@ -47,8 +48,14 @@ export type AnalysisObject = {
   readonly metadata: Meta;
   readonly spec: AnalysisSpec;
 };
+/** It has no status: what it asks for is in force as it is. */
+export type PolicyObject = {
+  readonly kind: 'AdapterPolicy';
+  readonly metadata: Meta;
+  readonly spec: PolicySpec;
+};
 /** The kinds that plans are compiled from. */
-export type Manifest = AdapterObject | RolloutObject | RouteObject;
+export type Manifest = AdapterObject | RolloutObject | RouteObject | PolicyObject;
 /** The kinds that users write. */
 export type UserObject = Manifest | AnalysisObject;
 
@@ -58,4 +65,5 @@ export type ParsedManifest =
   | Parsed<AdapterObject>
   | Parsed<RolloutObject>
   | Parsed<RouteObject>
-  | Parsed<AnalysisObject>;
+  | Parsed<AnalysisObject>
+  | Parsed<PolicyObject>;

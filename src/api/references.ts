@@ -184,7 +184,8 @@ export const clientNameOf = (object: Called): string =>
 const clientNameFindings = (objects: readonly Any[]): ReferenceFinding[] => {
   const claims = new Map<string, Called[]>();
   for (const object of objects) {
-    if (object.kind === 'AdapterAnalysis') continue;
+    // Nobody calls an analysis or a policy.
+    if (object.kind === 'AdapterAnalysis' || object.kind === 'AdapterPolicy') continue;
     const name = `${object.metadata.namespace}/${clientNameOf(object)}`;
     claims.set(name, [...(claims.get(name) ?? []), object]);
   }

@@ -12,6 +12,7 @@ export const manifestWarnings = (manifest: ParsedManifest): FieldProblem[] => {
     case 'AdapterRoute':
       return routeWarnings(manifest.spec);
     case 'AdapterAnalysis':
+    case 'AdapterPolicy':
       return [];
     default:
       return manifest satisfies never;

@@ -2,12 +2,19 @@ import { z } from 'zod';
 import { adapterSpecSchema } from '../api/adapter.ts';
 import { maxStatusMessage } from '../api/condition.ts';
 import { digestSchema } from '../api/names.ts';
+import { policySpecSchema } from '../api/policy.ts';
 import { pathText } from '../api/problems.ts';
 import { guardSchema, hashOnSchema } from '../api/rollout.ts';
 import { boundAdapterSchema, rolloutStatusSchema } from '../api/rollout-status.ts';
 import { routeSpecSchema } from '../api/route.ts';
 import { text } from '../api/text.ts';
-import type { AdapterResource, Resource, RouteResource, SplitResource } from '../plan/resources.ts';
+import type {
+  AdapterResource,
+  PolicyResource,
+  Resource,
+  RouteResource,
+  SplitResource,
+} from '../plan/resources.ts';
 import type { ResourceName } from './key.ts';
 
 const identity = { uid: text(128), createdAt: text(40) };
@@ -46,6 +53,11 @@ const routeBody: z.ZodType<RouteResource['body']> = z.strictObject({
   rules: routeSpecSchema.shape.rules,
 });
 
+const policyBody: z.ZodType<PolicyResource['body']> = policySpecSchema.extend({
+  uid: identity.uid,
+  isDefault: z.boolean(),
+});
+
 /** Checks a body of JSON values against its type. Unknown fields are refused: what they ask for would not happen. */
 export const readBody = (
   { type, name }: ResourceName,
@@ -62,6 +74,10 @@ export const readBody = (
     }
     case 'Route': {
       const read = routeBody.safeParse(json);
+      return read.success ? { resource: { type, name, body: read.data } } : reasonOf(read.error);
+    }
+    case 'Policy': {
+      const read = policyBody.safeParse(json);
       return read.success ? { resource: { type, name, body: read.data } } : reasonOf(read.error);
     }
   }

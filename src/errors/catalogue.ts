@@ -5,6 +5,7 @@ import { egressErrors } from './egress.ts';
 import { engineErrors } from './engine.ts';
 import { kubeErrors } from './kube.ts';
 import { measurementErrors } from './measurement.ts';
+import { policyErrors } from './policy.ts';
 import { requestErrors } from './request.ts';
 import { runtimeErrors } from './runtime.ts';
 
@@ -17,6 +18,7 @@ export const catalogue = {
   ...engineErrors,
   ...kubeErrors,
   ...measurementErrors,
+  ...policyErrors,
   ...requestErrors,
   ...runtimeErrors,
 };

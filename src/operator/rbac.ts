@@ -32,10 +32,11 @@ export const rightsOf = (rules: readonly Rule[]): Right[] =>
   );
 
 const group = 'adaptlet.io';
-const kinds = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes', 'adapteranalyses'] as const;
-/** Of an AdapterAnalysis the rollouts that refer to it say what was found. */
-const withStatus = kinds.filter((kind) => kind !== 'adapteranalyses');
-const written = kinds.filter((kind) => kind !== 'adapterruntimes');
+const reported = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'] as const;
+/** Of the others nobody writes a status. */
+const kinds = [...reported, 'adapteranalyses', 'adapterpolicies'] as const;
+/** A policy is written by those who may do anything: it binds those who may edit a namespace. */
+const written = kinds.filter((kind) => kind !== 'adapterruntimes' && kind !== 'adapterpolicies');
 
 /** What the operator may do in every namespace. */
 export const operatorClusterRules: readonly Rule[] = [
@@ -44,7 +45,7 @@ export const operatorClusterRules: readonly Rule[] = [
   { apiGroups: [group], resources: ['adapters'], verbs: ['patch'] },
   // Server-side apply of an object that is not there needs both.
   { apiGroups: [group], resources: ['adapterruntimes'], verbs: ['create', 'patch'] },
-  { apiGroups: [group], resources: withStatus.map((kind) => `${kind}/status`), verbs: ['update'] },
+  { apiGroups: [group], resources: reported.map((kind) => `${kind}/status`), verbs: ['update'] },
   // Of an Adapter that is not valid only the conditions are written, and its digest stays.
   { apiGroups: [group], resources: ['adapters/status'], verbs: ['patch'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
@@ -57,7 +58,7 @@ export const operatorClusterRules: readonly Rule[] = [
     apiGroups: ['apiextensions.k8s.io'],
     resources: ['customresourcedefinitions'],
     // Those whose objects are resources of plans, and runtimes.
-    resourceNames: withStatus.map((kind) => `${kind}.${group}`),
+    resourceNames: [...reported, 'adapterpolicies'].map((kind) => `${kind}.${group}`),
     verbs: ['get'],
   },
 ];

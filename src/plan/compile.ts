@@ -1,12 +1,14 @@
 import type { ObjectKey } from '../api/names.ts';
-import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../api/objects.ts';
+import type { AdapterObject, Manifest, PolicyObject, RolloutObject, RouteObject } from '../api/objects.ts';
 import { keyOf } from '../api/references.ts';
 import { selects } from '../api/selector.ts';
 import { byAge, nameConflicts } from './names.ts';
+import { defaultPolicyNamespace, type PolicyRefusal, policiesIn, refusedAdapters } from './policies.ts';
 import { Remembered } from './remembered.ts';
 import {
   type AdapterResource,
   type Plan,
+  type PolicyResource,
   type RouteResource,
   resourceKey,
   type Versioned,
@@ -22,7 +24,7 @@ export type PlanProblem = {
   readonly kind: Manifest['kind'];
   readonly key: ObjectKey;
   /** For programs: the reason of a condition. */
-  readonly code: 'NameConflict' | 'DuplicateObject';
+  readonly code: 'NameConflict' | 'DuplicateObject' | PolicyRefusal['reason'];
   /** For people. */
   readonly reason: string;
 };
@@ -39,13 +41,17 @@ export type CompiledPlan = { readonly plan: Plan; readonly problems: readonly Pl
  * - A route or a rollout that loses its client name to an older object is not accepted: it is not in the plan. An
  *   Adapter that does stays, for the rollouts and routes that use it, unless it has the name of the base model.
  *   After that, looking a name up as route, then rollout, then adapter, then base model finds its owner.
+ * - An Adapter that the policy of its namespace keeps out is not in the plan; it keeps its name.
  */
 export const compilePlan = ({
   manifests,
   runtime,
+  policyNamespace = defaultPolicyNamespace,
 }: {
   readonly manifests: readonly Manifest[];
   readonly runtime: RuntimeView;
+  /** Whose policy holds for namespaces without one. */
+  readonly policyNamespace?: string | undefined;
 }): CompiledPlan => {
   const { objects, problems: duplicates } = withoutDuplicates(manifests);
   const conflicts = nameConflicts(objects, runtime.baseModel);
@@ -54,7 +60,9 @@ export const compilePlan = ({
       .filter(({ object, name }) => object.kind !== 'Adapter' || name === runtime.baseModel)
       .map((c) => c.object),
   );
-  const accepted = objects.filter((object) => !refused.has(object));
+  const byPolicy = refusedAdapters(objects.filter(isAdapter), policiesIn(objects, policyNamespace));
+  const isKeptOut = (object: Manifest): boolean => isAdapter(object) && byPolicy.has(keyOf(object));
+  const accepted = objects.filter((object) => !refused.has(object) && !isKeptOut(object));
 
   const adapters = new Map(accepted.filter(isAdapter).map((adapter) => [keyOf(adapter), adapter]));
   const rollouts = accepted.filter(isRollout);
@@ -67,6 +75,7 @@ export const compilePlan = ({
       .map((adapter) => adapterResource(adapter, wants.get(keyOf(adapter)), runtime)),
     ...rollouts.map((rollout) => splitOf(rollout, adapters, runtime)),
     ...accepted.filter(isRoute).map(routeResource),
+    ...accepted.filter(isPolicy).map((policy) => policyResource(policy, policyNamespace)),
   ];
   const entries = resources.map((resource) => [resourceKey(resource), resource] as const);
   return {
@@ -74,6 +83,10 @@ export const compilePlan = ({
     problems: [
       ...duplicates,
       ...conflicts.map(({ object, reason }) => problemOf(object, 'NameConflict', reason)),
+      ...objects.filter(isAdapter).flatMap((adapter) => {
+        const refusal = byPolicy.get(keyOf(adapter));
+        return refusal === undefined ? [] : [problemOf(adapter, refusal.reason, refusal.message)];
+      }),
     ],
   };
 };
@@ -81,6 +94,8 @@ export const compilePlan = ({
 const isAdapter = (object: Manifest): object is AdapterObject => object.kind === 'Adapter';
 const isRollout = (object: Manifest): object is RolloutObject => object.kind === 'AdapterRollout';
 const isRoute = (object: Manifest): object is RouteObject => object.kind === 'AdapterRoute';
+
+const isPolicy = (object: Manifest): object is PolicyObject => object.kind === 'AdapterPolicy';
 
 const problemOf = (object: Manifest, code: PlanProblem['code'], reason: string): PlanProblem => ({
   kind: object.kind,
@@ -153,3 +168,16 @@ const routeResource = (route: RouteObject): Versioned<RouteResource> =>
       },
     }),
   );
+
+const policyResources = new Remembered<PolicyObject, Versioned<PolicyResource>>();
+
+const policyResource = (policy: PolicyObject, policyNamespace: string): Versioned<PolicyResource> => {
+  const isDefault = policy.metadata.namespace === policyNamespace;
+  return policyResources.of(policy, String(isDefault), () =>
+    versioned({
+      type: 'Policy',
+      name: keyOf(policy),
+      body: { uid: policy.metadata.uid, isDefault, ...policy.spec },
+    }),
+  );
+};

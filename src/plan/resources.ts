@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AdapterSpec, PreloadTier } from '../api/adapter.ts';
 import type { Digest, ObjectKey } from '../api/names.ts';
+import type { PolicySpec } from '../api/policy.ts';
 import type { GuardSpec, HashOn } from '../api/rollout.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
 import type { Rule } from '../api/route.ts';
@@ -67,7 +68,18 @@ export type RouteResource = {
   };
 };
 
-export type Resource = AdapterResource | SplitResource | RouteResource;
+/** What a namespace may do. Its key is `namespace/default`. */
+export type PolicyResource = {
+  readonly type: 'Policy';
+  readonly name: ObjectKey;
+  readonly body: PolicySpec & {
+    readonly uid: string;
+    /** It holds for namespaces that have none. */
+    readonly isDefault: boolean;
+  };
+};
+
+export type Resource = AdapterResource | SplitResource | RouteResource | PolicyResource;
 
 /** A resource with the hash of its body: equal hash, equal meaning. */
 export type Versioned<R extends Resource = Resource> = R & { readonly version: string };

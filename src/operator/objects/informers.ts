@@ -7,8 +7,15 @@ import { createInformer } from '../../kube/informer/informer.ts';
 import type { Clock } from '../../time/clock.ts';
 import { spaced } from '../../time/spaced.ts';
 import type { Collection, ObjectChange, Objects, Read } from './objects.ts';
-import { readAdapter, readAnalysis, readRollout, readRoute, readRuntime } from './read.ts';
-import { adapterType, analysisType, rolloutType, routeType, runtimeType } from './resource-types.ts';
+import { readAdapter, readAnalysis, readPolicy, readRollout, readRoute, readRuntime } from './read.ts';
+import {
+  adapterType,
+  analysisType,
+  policyType,
+  rolloutType,
+  routeType,
+  runtimeType,
+} from './resource-types.ts';
 
 export type InformerParts = {
   readonly api: KubeApi;
@@ -30,7 +37,7 @@ const collectionOf = <T>(cache: Cache<Read<T>>): Collection<T> => ({
  */
 const catchUpMs = 5_000;
 
-/** Our five kinds in all namespaces, as this replica sees them. The stack ends the watches. */
+/** Our kinds in all namespaces, as this replica sees them. The stack ends the watches. */
 export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack): Objects & Synced => {
   const informerOf = <T>(type: ResourceType, project: (raw: KubeObject) => Read<T>) => {
     const logger = parts.logger.child({ kind: type.kind });
@@ -44,6 +51,7 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
     adapters: informerOf(adapterType, readAdapter),
     rollouts: informerOf(rolloutType, readRollout),
     routes: informerOf(routeType, readRoute),
+    policies: informerOf(policyType, readPolicy),
     runtimes: informerOf(runtimeType, readRuntime),
   };
   const analyses = informerOf(analysisType, readAnalysis);
@@ -55,11 +63,13 @@ export const followObjects = (parts: InformerParts, stack: AsyncDisposableStack)
     rollouts: version(informers.rollouts.cache),
     routes: version(informers.routes.cache),
     runtimes: version(informers.runtimes.cache),
+    policies: version(informers.policies.cache),
   });
   return {
     adapters: collectionOf(informers.adapters.cache),
     rollouts: collectionOf(informers.rollouts.cache),
     routes: collectionOf(informers.routes.cache),
+    policies: collectionOf(informers.policies.cache),
     runtimes: collectionOf(informers.runtimes.cache),
     analyses: collectionOf(analyses.cache),
     revision: () => revisionOf((cache) => cache.changeVersion),

@@ -1,5 +1,12 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { AdapterObject, AnalysisObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type {
+  AdapterObject,
+  AnalysisObject,
+  Meta,
+  PolicyObject,
+  RolloutObject,
+  RouteObject,
+} from '../../api/objects.ts';
 import type { FieldProblem } from '../../api/problems.ts';
 import type { RuntimeObjectStatus, RuntimeSpec } from '../../api/runtime.ts';
 import type { Revision } from '../../control/revision.ts';
@@ -45,6 +52,7 @@ export type Objects = {
   readonly adapters: Collection<AdapterObject>;
   readonly rollouts: Collection<RolloutObject>;
   readonly routes: Collection<RouteObject>;
+  readonly policies: Collection<PolicyObject>;
   readonly runtimes: Collection<RuntimeObject>;
   /** Decisions are made with them, and no plan. */
   readonly analyses: Collection<AnalysisObject>;

@@ -1,9 +1,17 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { adapterSpecSchema } from '../../api/adapter.ts';
 import { adapterStatusSchema } from '../../api/adapter-status.ts';
 import { analysisSpecSchema } from '../../api/analysis.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
-import type { AdapterObject, AnalysisObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type {
+  AdapterObject,
+  AnalysisObject,
+  Meta,
+  PolicyObject,
+  RolloutObject,
+  RouteObject,
+} from '../../api/objects.ts';
+import { policySpecSchema } from '../../api/policy.ts';
 import { type FieldProblem, fieldProblems } from '../../api/problems.ts';
 import { rolloutSpecSchema } from '../../api/rollout.ts';
 import { rolloutStatusSchema } from '../../api/rollout-status.ts';
@@ -24,7 +32,7 @@ const metaOf = (metadata: KubeMetadata): Meta => ({
   labels: metadata.labels ?? {},
 });
 
-type UserKind = (AdapterObject | RolloutObject | RouteObject)['kind'];
+type UserKind = (AdapterObject | RolloutObject | RouteObject | PolicyObject)['kind'];
 
 /** Reads what the API server let through; what it cannot check (patterns) and what a newer CRD allows is found here. */
 const reader =
@@ -102,6 +110,11 @@ export const readAnalysis = ({ metadata, spec: given }: KubeObject): Read<Analys
     ? { ...base, object: { kind, metadata: metaOf(metadata), spec: spec.data }, problems: [] }
     : { ...base, problems: fieldProblems(kind, { spec: given }, underField('spec', spec.error.issues)) };
 };
+
+/** A policy has no status: whatever is there says nothing. */
+export const readPolicy = reader('AdapterPolicy', policySpecSchema, z.unknown()) as (
+  raw: KubeObject,
+) => Read<PolicyObject>;
 
 /** Only we write an AdapterRuntime's status: one that cannot be read is written anew. */
 export const readRuntime = ({ metadata, spec, status }: KubeObject): Read<RuntimeObject> => {

@@ -13,6 +13,7 @@ export const adapterType = ours('Adapter', 'adapters');
 export const rolloutType = ours('AdapterRollout', 'adapterrollouts');
 export const routeType = ours('AdapterRoute', 'adapterroutes');
 export const analysisType = ours('AdapterAnalysis', 'adapteranalyses');
+export const policyType = ours('AdapterPolicy', 'adapterpolicies');
 export const runtimeType = ours('AdapterRuntime', 'adapterruntimes');
 
 export const namespaceType: ResourceType = {

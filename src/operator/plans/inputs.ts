@@ -1,4 +1,4 @@
-import type { AdapterObject, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { Manifest } from '../../api/objects.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
 import { decidedOfGroup, observedFields } from '../../rollout/decided.ts';
 import type { Read } from '../objects/objects.ts';
@@ -25,18 +25,19 @@ const reported: ReadonlySet<string> = new Set([
  * Text of everything in an object that a plan may depend on: while it is the same, no plan changes. So the counts that
  * the leader writes into statuses cost no compilation.
  */
-export const inputOf = ({ metadata, object }: Read<AdapterObject | RolloutObject | RouteObject>): string => {
+export const inputOf = ({ metadata, object }: Read<Manifest>): string => {
   if (object === undefined) return `${metadata.uid} invalid`;
-  const status = Object.entries(object.status ?? {})
+  const { status: own } = { status: undefined, ...object };
+  const status = Object.entries(own ?? {})
     .filter(([field]) => !reported.has(field))
     .map(([field, value]) => [field, field === 'groups' ? boundsOf(object) : value]);
-  const hasStatus = object.status !== undefined;
+  const hasStatus = own !== undefined;
   // The generation grows with every change of the spec.
   return `${metadata.uid} ${metadata.generation} ${hasStatus} ${canonicalJson(Object.fromEntries(status))}`;
 };
 
 /** Groups without what is counted of them. */
-const boundsOf = (object: AdapterObject | RolloutObject | RouteObject): unknown => {
+const boundsOf = (object: Manifest): unknown => {
   if (object.kind !== 'AdapterRollout') return undefined;
   return object.status?.groups?.map((group) => ({ ...decidedOfGroup(group), message: '' }));
 };

@@ -1,9 +1,10 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { AdapterObject, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { Manifest } from '../../api/objects.ts';
 import type { Revision } from '../../control/revision.ts';
 import type { Plan } from '../../plan/resources.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Collection, Objects } from '../objects/objects.ts';
+import { Policies } from '../objects/policies.ts';
 import { type Scope, scopeOf } from '../objects/scope.ts';
 import { inputOf } from './inputs.ts';
 import { Moment, planOf, type Snapshot } from './snapshot.ts';
@@ -42,6 +43,13 @@ type View = {
   compiled: ({ readonly plan: Plan; readonly snapshot: Snapshot } & Reached) | undefined;
 };
 
+export type PlansParts = {
+  readonly objects: Objects;
+  readonly clock: Clock;
+  /** Absent: those of `objects`, with the default namespace. */
+  readonly policies?: Policies;
+};
+
 type Reached = Pick<RuntimePlan, 'revision' | 'seen'>;
 
 /** A runtime that follows its plan. */
@@ -67,6 +75,7 @@ type Follower = Omit<FollowerInfo, 'kind'> & {
 export class Plans {
   readonly #objects: Objects;
   readonly #clock: Clock;
+  readonly #policies: Policies;
   readonly #followers = new Set<Follower>();
   readonly #ends: (() => void)[];
   readonly #views = new Map<string, View>();
@@ -78,9 +87,10 @@ export class Plans {
   #ranAt = Number.NEGATIVE_INFINITY;
   readonly #counts = { compilations: 0, milliseconds: 0 };
 
-  constructor({ objects, clock }: { readonly objects: Objects; readonly clock: Clock }) {
+  constructor({ objects, clock, policies = new Policies(objects.policies) }: PlansParts) {
     this.#objects = objects;
     this.#clock = clock;
+    this.#policies = policies;
     const stale = (): void => {
       this.#moment = undefined;
       this.#unplaced = true;
@@ -90,6 +100,7 @@ export class Plans {
       whenInputChanges(objects.adapters, stale),
       whenInputChanges(objects.rollouts, stale),
       whenInputChanges(objects.routes, stale),
+      whenInputChanges(objects.policies, stale),
       objects.runtimes.onChange(({ key }) => {
         if (![...this.#followers].some((follower) => follower.key === key)) return;
         this.#unplaced = true;
@@ -154,7 +165,7 @@ export class Plans {
     }
     // Before anything is looked at: what comes meanwhile may be in the plan, what came before is.
     const reached = this.#reached();
-    const moment = (this.#moment ??= new Moment(this.#objects));
+    const moment = (this.#moment ??= new Moment(this.#objects, this.#policies));
     const told = this.#place(moment);
     const isDue = ({ compiled, scope }: View): boolean => compiled?.snapshot !== moment.snapshot(scope);
     const view = [...this.#views.values()].find(isDue);
@@ -211,7 +222,7 @@ export class Plans {
   }
 }
 
-type Input = AdapterObject | RolloutObject | RouteObject;
+type Input = Manifest;
 
 const whenInputChanges = <T extends Input>(collection: Collection<T>, changed: () => void): (() => void) =>
   collection.onChange(({ type, object, before }) => {

@@ -3,6 +3,7 @@ import type { Manifest } from '../../api/objects.ts';
 import { compilePlan, type RuntimeView } from '../../plan/compile.ts';
 import type { Plan, Resource, Versioned } from '../../plan/resources.ts';
 import type { Objects } from '../objects/objects.ts';
+import type { Policies } from '../objects/policies.ts';
 import { namespaceOf, type Scope } from '../objects/scope.ts';
 import { Selectors } from './views.ts';
 
@@ -13,6 +14,8 @@ export type Snapshot = {
   /** Keys of resources whose object is there and not valid: they neither change nor go. */
   readonly withheld: ReadonlySet<string>;
   readonly selectors: Selectors;
+  /** Whose policy holds for namespaces without one. */
+  readonly policyNamespace: string;
 };
 
 type Taken = { readonly manifests: Manifest[]; readonly withheld: Set<string> };
@@ -21,11 +24,22 @@ type Taken = { readonly manifests: Manifest[]; readonly withheld: Set<string> };
 export class Moment {
   readonly #byNamespace = new Map<string, Taken>();
   readonly #snapshots = new Map<Scope, Snapshot>();
+  readonly #policyNamespace: string;
 
-  constructor({ adapters, rollouts, routes }: Objects) {
+  constructor({ adapters, rollouts, routes }: Objects, policies: Policies) {
+    this.#policyNamespace = policies.namespace;
     this.#take('AdapterSpec', adapters.list());
     this.#take('Split', rollouts.list());
     this.#take('Route', routes.list());
+    for (const [namespace, binding] of policies.list()) {
+      const taken = this.#takenOf(namespace);
+      if (binding.kind === 'Policy') taken.manifests.push(binding.policy);
+      else taken.withheld.add(`Policy ${binding.key}`);
+    }
+    // Nobody knows which of them the policy keeps out.
+    for (const { key } of adapters.list())
+      if (policies.of(namespaceOf(key)).kind === 'Unknown')
+        this.#takenOf(namespaceOf(key)).withheld.add(`AdapterSpec ${key}`);
   }
 
   /** Always the same one for a scope. */
@@ -35,15 +49,23 @@ export class Moment {
       const taken = scope === undefined ? [...this.#byNamespace.values()] : this.#takenIn(scope);
       const manifests = taken.flatMap((each) => each.manifests);
       const withheld = new Set(taken.flatMap((each) => [...each.withheld]));
-      snapshot = { manifests, withheld, selectors: Selectors.of(manifests) };
+      const policyNamespace = this.#policyNamespace;
+      snapshot = { manifests, withheld, selectors: Selectors.of(manifests), policyNamespace };
       this.#snapshots.set(scope, snapshot);
     }
     return snapshot;
   }
 
   #takenIn(namespace: string): Taken[] {
-    const taken = this.#byNamespace.get(namespace);
-    return taken === undefined ? [] : [taken];
+    const own = this.#byNamespace.get(namespace);
+    const taken = own === undefined ? [] : [own];
+    if (namespace === this.#policyNamespace) return taken;
+    // The policy of the operator's namespace holds for namespaces that have none.
+    const general = this.#byNamespace.get(this.#policyNamespace);
+    if (general === undefined) return taken;
+    const manifests = general.manifests.filter(({ kind }) => kind === 'AdapterPolicy');
+    const withheld = new Set([...general.withheld].filter((key) => key.startsWith('Policy ')));
+    return [...taken, { manifests, withheld }];
   }
 
   #take(
@@ -51,12 +73,16 @@ export class Moment {
     reads: Iterable<{ readonly key: ObjectKey; readonly object?: Manifest }>,
   ): void {
     for (const { key, object } of reads) {
-      const namespace = namespaceOf(key);
-      const taken = this.#byNamespace.get(namespace) ?? { manifests: [], withheld: new Set() };
-      this.#byNamespace.set(namespace, taken);
+      const taken = this.#takenOf(namespaceOf(key));
       if (object === undefined) taken.withheld.add(`${type} ${key}`);
       else taken.manifests.push(object);
     }
+  }
+
+  #takenOf(namespace: string): Taken {
+    const taken = this.#byNamespace.get(namespace) ?? { manifests: [], withheld: new Set() };
+    this.#byNamespace.set(namespace, taken);
+    return taken;
   }
 }
 
@@ -67,11 +93,11 @@ export class Moment {
  * @param former the plan before; resources that are the same are the same objects, and so is the plan
  */
 export const planOf = (
-  { manifests }: Pick<Snapshot, 'manifests'>,
+  { manifests, policyNamespace }: Pick<Snapshot, 'manifests' | 'policyNamespace'>,
   runtime: RuntimeView,
   former: Plan | undefined,
 ): Plan => {
-  const compiled = compilePlan({ manifests, runtime }).plan;
+  const compiled = compilePlan({ manifests, runtime, policyNamespace }).plan;
   const plan = new Map<string, Versioned>();
   let same = true;
   for (const [key, resource] of compiled) {

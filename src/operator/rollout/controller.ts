@@ -102,7 +102,7 @@ export class RolloutController implements Controller {
   };
 
   async #decide(read: RolloutRead, rollout: RolloutObject, signal: AbortSignal) {
-    const { clock, term, objects, presences, claims } = this.#parts;
+    const { clock, term, objects, presences, claims, verdicts } = this.#parts;
     const { key } = read;
     const { runtimes, changesInMs } = presences.now(rollout.metadata.namespace);
     const view = viewOf({
@@ -110,6 +110,7 @@ export class RolloutController implements Controller {
       objects,
       runtimes,
       nameConflict: claims.conflictOf(rollout),
+      verdicts,
     });
     const turn = turnOf({
       view,

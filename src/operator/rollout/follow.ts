@@ -5,6 +5,7 @@ import type { RolloutState, RuntimeKey } from '../fleet/fleet.ts';
 import { isWithin, namespaceOf, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
+import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { movedIn } from '../reconcile/presence.ts';
 import type { Uses } from '../reconcile/uses.ts';
 
@@ -12,6 +13,7 @@ import type { Uses } from '../reconcile/uses.ts';
 export type RolloutSources = Pick<ControllerParts, 'objects' | 'fleet'> & {
   readonly claims: NameClaims;
   readonly uses: Uses;
+  readonly verdicts: Pick<PolicyVerdicts, 'of' | 'onChange'>;
 };
 
 /** Milliseconds in which reports that change decisions are gathered. */
@@ -39,7 +41,7 @@ const refersTo = ({ spec }: RolloutObject, name: string): boolean =>
 
 /** Wants each rollout once, and again when something changed that a decision about it looks at. */
 export const followRollouts = (
-  { objects, fleet, uses, claims }: RolloutSources,
+  { objects, fleet, uses, claims, verdicts }: RolloutSources,
   enqueue: Enqueue,
 ): (() => void) => {
   const all = (scope: Scope, afterMs: number): void => {
@@ -70,6 +72,7 @@ export const followRollouts = (
         if (isWithin(namespace, rollout) && object !== undefined && refersTo(object, name))
           enqueue(rollout, 0);
     }),
+    verdicts.onChange((key) => users([key], reportMs)),
     objects.runtimes.onChange((change) => {
       const moved = movedIn(change);
       if (moved !== 'None') all(moved.scope, connectionMs);

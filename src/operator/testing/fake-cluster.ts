@@ -4,6 +4,7 @@ import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type {
   AdapterObject,
   AnalysisObject,
+  PolicyObject,
   RolloutObject,
   RouteObject,
   UserObject,
@@ -78,6 +79,7 @@ export class FakeCluster implements Caches {
   readonly adapters = new FakeCollection<AdapterObject>();
   readonly rollouts = new FakeCollection<RolloutObject>();
   readonly routes = new FakeCollection<RouteObject>();
+  readonly policies = new FakeCollection<PolicyObject>();
   readonly runtimes = new FakeCollection<RuntimeObject>();
   readonly analyses = new FakeCollection<AnalysisObject>();
   readonly writes: Write[] = [];
@@ -161,6 +163,7 @@ export class FakeCluster implements Caches {
       Adapter: this.adapters,
       AdapterRollout: this.rollouts,
       AdapterRoute: this.routes,
+      AdapterPolicy: this.policies,
       AdapterRuntime: this.runtimes,
       AdapterAnalysis: this.analyses,
     };

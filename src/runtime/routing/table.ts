@@ -1,7 +1,16 @@
+import { refusalOfSource } from '../../api/allowed-source.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { HashOn } from '../../api/rollout.ts';
 import type { PerUser, Target } from '../../api/route.ts';
-import type { AdapterResource, Plan, RouteResource, SplitResource, Versioned } from '../../plan/resources.ts';
+import type { Source } from '../../api/source.ts';
+import type {
+  AdapterResource,
+  Plan,
+  PolicyResource,
+  RouteResource,
+  SplitResource,
+  Versioned,
+} from '../../plan/resources.ts';
 import { compileMatches } from './match.ts';
 import { compilePick, type Pick } from './pick.ts';
 import type { RequestContext } from './request.ts';
@@ -39,6 +48,10 @@ export type RoutingTable = {
   readonly namespaces: ReadonlyMap<string, NamespaceNames>;
   readonly splits: ReadonlyMap<ObjectKey, Versioned<SplitResource>>;
   readonly adapters: ReadonlyMap<ObjectKey, Versioned<AdapterResource>>;
+  /** By namespace. */
+  readonly policies: ReadonlyMap<string, Versioned<PolicyResource>>;
+  /** Holds for namespaces that have no policy; absent: nobody wrote one. */
+  readonly defaultPolicy?: Versioned<PolicyResource> | undefined;
   /** Every route of the plan, also those that were not accepted. */
   readonly routes: ReadonlyMap<ObjectKey, RouteEntry>;
 };
@@ -64,6 +77,7 @@ export const buildTable = (
   const splits = new Map<ObjectKey, Versioned<SplitResource>>();
   const adapters = new Map<ObjectKey, Versioned<AdapterResource>>();
   const routes = new Map<ObjectKey, RouteEntry>();
+  const policies = new Map<string, Versioned<PolicyResource>>();
   const found: Versioned<RouteResource>[] = [];
 
   const namesOf = (namespace: string): MutableNames => {
@@ -84,6 +98,9 @@ export const buildTable = (
         splits.set(resource.name, resource);
         namesOf(namespace).rollouts.set(name, resource);
         break;
+      case 'Policy':
+        policies.set(namespace, resource);
+        break;
       case 'Route':
         found.push(resource);
     }
@@ -101,7 +118,35 @@ export const buildTable = (
     routes.set(resource.name, entry);
     if (taken === undefined) names.routes.set(model, entry);
   }
-  return { base, namespaces, splits, adapters, routes };
+  const defaultPolicy = policies.values().find(({ body }) => body.isDefault);
+  return { base, namespaces, splits, adapters, routes, policies, defaultPolicy };
+};
+
+/** The policy that holds for a namespace: its own or the default one; undefined: neither was written. */
+export const policyOf = (table: RoutingTable, namespace: string): PolicyResource['body'] | undefined =>
+  policyResourceOf(table, namespace)?.body;
+
+const policyResourceOf = (
+  { policies, defaultPolicy }: RoutingTable,
+  namespace: string,
+): Versioned<PolicyResource> | undefined => policies.get(namespace) ?? defaultPolicy;
+
+/** Why the base model does not answer for a namespace; undefined: it does. */
+export const refusalOfBase = (table: RoutingTable, namespace: string): string | undefined => {
+  const policy = policyResourceOf(table, namespace);
+  return policy?.body.base !== 'Deny'
+    ? undefined
+    : `the policy ${policy.name} does not let the base model ${table.base.name} answer for the namespace ${namespace} (spec.base: Deny)`;
+};
+
+/** Why adapters of a namespace may not come from a source, or from the template of one; undefined: they may. */
+export const sourceRefusalOf = (
+  table: RoutingTable,
+  namespace: string,
+  source: Source,
+): string | undefined => {
+  const policy = policyResourceOf(table, namespace);
+  return policy && refusalOfSource(policy.body.sources, source, policy.name);
 };
 
 /** Namespace and name of a key; names of objects have no "/". */

@@ -22,7 +22,7 @@ const manifestSchema = z.custom<UserObject>(
   (value) =>
     z
       .object({
-        kind: z.enum(['Adapter', 'AdapterRollout', 'AdapterRoute', 'AdapterAnalysis']),
+        kind: z.enum(['Adapter', 'AdapterRollout', 'AdapterRoute', 'AdapterAnalysis', 'AdapterPolicy']),
         metadata: metaSchema,
         spec: z.record(z.string(), z.unknown()),
       })

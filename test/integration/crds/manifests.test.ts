@@ -4,6 +4,7 @@ import { adapterRows } from './adapter-manifests.ts';
 import { analysisRows } from './analysis-manifests.ts';
 import { manifest, type Row } from './manifests.ts';
 import { metricRows } from './metric-manifests.ts';
+import { policyRows } from './policy-manifests.ts';
 import { rolloutRows } from './rollout-manifests.ts';
 import { routeRows } from './route-manifests.ts';
 import { runtimeRows } from './runtime-manifests.ts';
@@ -54,6 +55,7 @@ const tables: readonly (readonly [string, readonly Row[]])[] = [
   ['AdapterAnalysis', analysisRows],
   ['AdapterAnalysis with a metric', metricRows],
   ['AdapterRoute', routeRows],
+  ['AdapterPolicy', policyRows],
   ['AdapterRuntime', runtimeRows],
 ];
 
