@@ -1,6 +1,7 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
+import type { Identify } from '../callers/caller.ts';
 import type { GenerateEvent, TakenLogprob } from '../engine/engine.ts';
 import type { RequestContext } from '../routing/request.ts';
 import type { Answered, GenerateRequest, Generation, Serving } from '../serving/serving.ts';
@@ -14,7 +15,8 @@ export type Parts = {
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly log: Log;
-  readonly defaultNamespace: string;
+  /** Who asks. */
+  readonly identify: Identify;
   readonly timeouts: Timeouts;
   /** Milliseconds that a stream may wait for its reader before the generation is ended. */
   readonly slowClientMs: number;

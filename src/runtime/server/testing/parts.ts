@@ -4,6 +4,7 @@ import { systemClock } from '../../../time/clock.ts';
 import type { Parts } from '../exchange.ts';
 import type { RuntimeGauges } from '../telemetry/gauges.ts';
 import { createTelemetry, type TelemetryOptions } from '../telemetry/telemetry.ts';
+import { openIdentify } from './identify.ts';
 import { FakeAdmin } from './fake-admin.ts';
 import { FakeServing } from './fake-serving.ts';
 
@@ -39,6 +40,7 @@ export const fakeGauges: RuntimeGauges = {
 };
 
 export type FakeParts = Parts & {
+  readonly hasMetrics: boolean;
   readonly serving: FakeServing;
   readonly admin: FakeAdmin;
   readonly version: string;
@@ -47,6 +49,8 @@ export type FakeParts = Parts & {
 /** Everything that a server needs, with nothing behind it. */
 export const fakeParts = (
   overrides: Partial<Omit<Parts, 'serving' | 'clock'>> & {
+    readonly hasMetrics?: boolean;
+    readonly serving?: FakeServing;
     readonly clock?: Clock;
     readonly traces?: NonNullable<TelemetryOptions['traces']>;
   } = {},
@@ -65,7 +69,8 @@ export const fakeParts = (
     telemetry,
     clock,
     log: silentLog,
-    defaultNamespace: 'default',
+    identify: openIdentify(),
+    hasMetrics: true,
     timeouts: { firstTokenMs: 10_000, tokenMs: 10_000, requestMs: 0 },
     slowClientMs: 5_000,
     version: '0.1.0',
