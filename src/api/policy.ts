@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { repositoryPrefixForm } from './image.ts';
 import { labelNameSchema } from './names.ts';
 import { parseQuantity } from './quantity.ts';
-import { formed, line, matching, text } from './text.ts';
+import { pathForm } from './source.ts';
+import { formed, line, matching, type Requirement, text } from './text.ts';
 import { duplicatesOf, repeatsOf } from './unique.ts';
 
 /** The name that the policy of a namespace has: there is one. */
@@ -164,11 +166,15 @@ export const clientsSchema = z
   .meta({ description: 'Who may ask for the names of the namespace.' });
 export type Clients = z.infer<typeof clientsSchema>;
 
-const allowList = (what: string, example: string) =>
+const allowList = (form: readonly Requirement[], what: string, example: string) =>
   z
-    .array(line(512))
+    .array(formed(512, ...form))
     .max(64)
-    .meta({ description: `${what} Default any that the node allows. Example: ${example}`, 'x-kubernetes-list-type': 'set' })
+    .superRefine(repeatsOf)
+    .meta({
+      description: `${what} An empty list: none. Default any that the node allows. Example: ${example}`,
+      'x-kubernetes-list-type': 'set',
+    })
     .optional();
 
 export const policySpecSchema = z
@@ -178,10 +184,15 @@ export const policySpecSchema = z
     sources: z
       .strictObject({
         registries: allowList(
-          'Registries, or repositories below them, that adapters may come from.',
+          repositoryPrefixForm,
+          'Registries, or the beginnings of their repositories, that adapters may come from, compared by whole parts between slashes.',
           'registry.example/team-a',
         ),
-        paths: allowList('Folders below the import roots that adapters may come from.', 'team-a'),
+        paths: allowList(
+          pathForm,
+          'Folders below the import roots of a node that adapters may come from, with all that is in them.',
+          'team-a',
+        ),
       })
       .prefault({})
       .meta({ description: 'Where adapters of the namespace may come from.' }),
