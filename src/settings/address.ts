@@ -15,10 +15,11 @@ export const parseAddress = (address: string): { readonly host: string; readonly
 };
 
 /**
- * True when only this machine, or this pod, reaches what listens on `host:port`.
+ * True when only this machine, or this pod, reaches what listens on `host:port` or `unix:/path`.
  * @throws CONFIG_INVALID
  */
 export const isLoopback = (address: string): boolean => {
+  if (address.startsWith('unix:')) return true;
   const { host } = parseAddress(address);
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 };

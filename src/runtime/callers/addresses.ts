@@ -16,9 +16,7 @@ const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIPv4(address) ? 'ipv4'
  * @param networks CIDRs, or single addresses
  * @throws RangeError that names the one that is none
  */
-export const withinOf = (
-  networks: readonly string[],
-): ((address: string | undefined) => boolean) => {
+export const withinOf = (networks: readonly string[]): ((address: string | undefined) => boolean) => {
   const list = new BlockList();
   for (const network of networks) {
     const [address = '', bits, ...more] = network.split('/');

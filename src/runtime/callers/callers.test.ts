@@ -36,7 +36,11 @@ describe('keys', () => {
     ['the digest in place of the key', { 'x-api-key': sha256('adk_app') }, /not known/],
     ['another scheme', { authorization: 'Basic YTpi' }, /not one "Bearer KEY"/],
     ['two keys in one header', { authorization: 'Bearer adk_app, Bearer adk_x' }, /not one/],
-    ['two different keys', { authorization: 'Bearer adk_app', 'x-api-key': 'adk_x' }, /different credentials/],
+    [
+      'two different keys',
+      { authorization: 'Bearer adk_app', 'x-api-key': 'adk_x' },
+      /different credentials/,
+    ],
   ])('%s is refused, also where none is needed', async (_, headers, message) => {
     const policies = { 'team-a': { apiKeys: [key('app')], anonymous: 'Allow' as const } };
     const { ask } = callersWith(policies, { isLoopback: true, anonymous: 'allow' });
@@ -133,7 +137,9 @@ describe('the default policy', () => {
 });
 
 describe('certificates', () => {
-  const policies = { 'team-a': { certificates: [{ name: 'gw', commonName: 'gateway.team-a' }], anonymous: 'Allow' as const } };
+  const policies = {
+    'team-a': { certificates: [{ name: 'gw', commonName: 'gateway.team-a' }], anonymous: 'Allow' as const },
+  };
 
   it('a client is known by the common name of its certificate', async () => {
     const { ask } = callersWith(policies);
@@ -160,14 +166,17 @@ describe('without a credential', () => {
     ['auto', false, false],
     ['allow', false, true],
     ['deny', true, false],
-  ] as const)('no policy, --anonymous %s, loopback %s: allowed %s', async (anonymous, isLoopback, allowed) => {
-    const { ask } = callersWith({}, { anonymous, isLoopback });
-    const caller = await ask();
-    expect(caller.home).toBe('default');
-    expect(caller.grantIn('default') !== undefined).toBe(allowed);
-    expect(caller.grantIn('team-a') !== undefined).toBe(allowed);
-    expect(caller.refusalIn('default')).toMatchObject(refusal);
-  });
+  ] as const)(
+    'no policy, --anonymous %s, loopback %s: allowed %s',
+    async (anonymous, isLoopback, allowed) => {
+      const { ask } = callersWith({}, { anonymous, isLoopback });
+      const caller = await ask();
+      expect(caller.home).toBe('default');
+      expect(caller.grantIn('default') !== undefined).toBe(allowed);
+      expect(caller.grantIn('team-a') !== undefined).toBe(allowed);
+      expect(caller.refusalIn('default')).toMatchObject(refusal);
+    },
+  );
 
   it('loading and unloading by hand is for callers on the machine', async () => {
     const rightsOn = async (isLoopback: boolean) =>

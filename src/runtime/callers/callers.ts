@@ -103,7 +103,8 @@ export class Callers {
         const match =
           own ??
           matches.find(
-            ({ isDefault, rights }) => isDefault && (namespace === defaultNamespace || rights.has('Namespaces')),
+            ({ isDefault, rights }) =>
+              isDefault && (namespace === defaultNamespace || rights.has('Namespaces')),
           );
         return match === undefined ? undefined : grantOf(match);
       },

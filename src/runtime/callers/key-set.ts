@@ -1,4 +1,4 @@
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose';
+import { createLocalJWKSet, errors, type JSONWebKeySet, jwtVerify } from 'jose';
 
 /** Signatures by a private key alone: with a shared one, whoever verifies could sign. */
 export const algorithms = [
@@ -28,11 +28,11 @@ export class KeySet {
   }
 
   /**
-   * The claims of a token that one of the keys signed, that says when it ends, and whose time it is.
+   * Returns for a token that one of the keys signed, that says when it ends, and whose time it is.
    * @param at wall time in milliseconds
    * @throws Error of jose that says what is wrong
    */
-  async claims(token: string, issuer: string, at: number): Promise<JWTPayload> {
+  async verify(token: string, issuer: string, at: number): Promise<void> {
     const options = {
       algorithms: [...algorithms],
       issuer,
@@ -41,13 +41,14 @@ export class KeySet {
       requiredClaims: ['exp'],
     };
     try {
-      return (await jwtVerify(token, this.#keys, options)).payload;
+      await jwtVerify(token, this.#keys, options);
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
       // A token without `kid`, and several keys of its kind.
       for await (const key of error) {
         try {
-          return (await jwtVerify(token, key, options)).payload;
+          await jwtVerify(token, key, options);
+          return;
         } catch (refusal) {
           if (!(refusal instanceof errors.JWSSignatureVerificationFailed)) throw refusal;
         }

@@ -26,7 +26,9 @@ export const tableOf = (
   policies: Readonly<Record<string, ClientsInput>>,
   ...others: readonly Resource[]
 ): RoutingTable => {
-  const resources = Object.entries(policies).map(([namespace, clients]) => policyResource(namespace, clients));
+  const resources = Object.entries(policies).map(([namespace, clients]) =>
+    policyResource(namespace, clients),
+  );
   const plan: Plan = new Map([...resources, ...others].map((r) => [resourceKey(r), versioned(r)]));
   return buildTable(plan, { name: 'tiny' });
 };
@@ -36,10 +38,7 @@ export const sha256 = (key: string): string => createHash('sha256').update(key).
 /** Callers of one listener, with policies that a test can change. */
 export const callersWith = (
   policies: Readonly<Record<string, ClientsInput>>,
-  {
-    isLoopback = false,
-    ...parts
-  }: Partial<CallersParts> & { readonly isLoopback?: boolean } = {},
+  { isLoopback = false, ...parts }: Partial<CallersParts> & { readonly isLoopback?: boolean } = {},
 ) => {
   const clock = new FakeClock(Date.parse('2026-11-01T00:00:00Z'));
   const state = { table: tableOf(policies) };

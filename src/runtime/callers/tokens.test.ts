@@ -1,7 +1,7 @@
 import { createPublicKey } from 'node:crypto';
 import { exportJWK, exportSPKI, generateKeyPair, type JWK, SignJWT, UnsecuredJWT } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { callersWith, type ClientsInput } from './policies.fixture.ts';
+import { type ClientsInput, callersWith } from './policies.fixture.ts';
 import { maxRemembered } from './tokens.ts';
 
 const issuer = 'https://keycloak.example/realms/team-a';
@@ -10,7 +10,10 @@ const now = Date.parse('2026-11-01T00:00:00Z') / 1000;
 type Pair = Awaited<ReturnType<typeof generateKeyPair>> & { readonly jwk: JWK };
 const pairOf = async (alg: string, kid?: string): Promise<Pair> => {
   const pair = await generateKeyPair(alg, { extractable: true });
-  return { ...pair, jwk: { ...(await exportJWK(pair.publicKey)), alg, ...(kid === undefined ? {} : { kid }) } };
+  return {
+    ...pair,
+    jwk: { ...(await exportJWK(pair.publicKey)), alg, ...(kid === undefined ? {} : { kid }) },
+  };
 };
 
 let rsa: Pair;
@@ -143,7 +146,10 @@ describe('tokens', () => {
 
   it('one issuer for all namespaces, as that of ServiceAccounts: subjects tell which', async () => {
     const of = (namespace: string) => issuerOf({ subjects: [`system:serviceaccount:${namespace}:app`] });
-    const { withKey } = callersWith({ 'team-a': { issuers: [of('team-a')] }, 'team-b': { issuers: [of('team-b')] } });
+    const { withKey } = callersWith({
+      'team-a': { issuers: [of('team-a')] },
+      'team-b': { issuers: [of('team-b')] },
+    });
     const caller = await withKey(await sign({ sub: 'system:serviceaccount:team-b:app' }));
     expect(caller.home).toBe('team-b');
     expect(caller.grantIn('team-a')).toBeUndefined();
@@ -151,7 +157,10 @@ describe('tokens', () => {
 
   it('a policy that trusts another key under the same issuer does not take the token', async () => {
     const jwks = JSON.stringify({ keys: [second.jwk] });
-    const { withKey } = callersWith({ 'team-a': { issuers: [issuerOf({ jwks })] }, 'team-b': { issuers: [issuerOf()] } });
+    const { withKey } = callersWith({
+      'team-a': { issuers: [issuerOf({ jwks })] },
+      'team-b': { issuers: [issuerOf()] },
+    });
     const caller = await withKey(await sign({}));
     expect(caller.grantIn('team-b')).toBeDefined();
     expect(caller.grantIn('team-a')).toBeUndefined();

@@ -58,22 +58,27 @@ const verify = async (directory: Directory, token: string, at: number): Promise<
   const claims = read(token);
   const candidates = candidatesOf(directory, claims);
   const issuer = String(claims.iss);
+  const matches: Match[] = [];
   let refusal: unknown;
   // By far most policies of one issuer have the same keys: a signature is verified once for each set of them.
-  for (const keys of new Set(candidates.map((entry) => entry.keys))) {
+  for (const [keys, entries] of Map.groupBy(candidates, (entry) => entry.keys)) {
     try {
-      const verified = await keys.claims(token, issuer, at);
-      const matches = candidates
-        .filter((entry) => entry.keys === keys)
-        .map((entry) => matchOf(entry, verified));
-      return { matches, until: (Number(verified.exp) + leewaySeconds) * 1000 };
+      await keys.verify(token, issuer, at);
     } catch (error) {
-      refusal = error;
+      const why = error instanceof Error ? error.message : String(error);
+      refusal ??= refused(`the token was not believed: ${why}`, error);
+      continue;
+    }
+    for (const entry of entries) {
+      try {
+        matches.push(matchOf(entry, claims));
+      } catch (error) {
+        refusal = error;
+      }
     }
   }
-  if (refusal instanceof AdaptletError) throw refusal;
-  const why = refusal instanceof Error ? refusal.message : String(refusal);
-  throw refused(`the token was not believed: ${why}`, refusal);
+  if (matches.length === 0) throw refusal;
+  return { matches, until: (Number(claims.exp) + leewaySeconds) * 1000 };
 };
 
 /** What a token says of itself. Nothing is believed yet. */
@@ -91,7 +96,8 @@ const candidatesOf = ({ issuers }: Directory, { iss, aud, sub }: JWTPayload): re
   if (trusted === undefined) throw refused(`no policy takes tokens of the issuer ${quoted(iss)}`);
   const audiences = [aud ?? []].flat();
   const meant = trusted.filter((entry) => audiences.some((audience) => entry.audiences.has(audience)));
-  if (meant.length === 0) throw refused(`the token is for ${quoted(audiences.join(' '))}, which is no audience here`);
+  if (meant.length === 0)
+    throw refused(`the token is for ${quoted(audiences.join(' '))}, which is no audience here`);
   const taken = meant.filter(
     ({ subjects }) => subjects === undefined || (typeof sub === 'string' && subjects.has(sub)),
   );

@@ -57,11 +57,7 @@ export const ownIdentityOf = (headers: ReadonlyMap<string, string>, { user, tena
 
 const identity = (
   headers: ReadonlyMap<string, string>,
-  {
-    user,
-    session,
-    tenant,
-  }: Record<'user' | 'session' | 'tenant', string | undefined>,
+  { user, session, tenant }: Record<'user' | 'session' | 'tenant', string | undefined>,
 ): Identity => {
   const priority = priorityOf(headers.get(identityHeaders.priority));
   const speculate = speculateOf(headers.get(identityHeaders.speculation));

@@ -73,7 +73,11 @@ const generate = (
   { inference } = grpc,
 ): Promise<string> =>
   new Promise((resolveText, reject) => {
-    const whole = GenerateRequest.fromPartial({ model: 'upper', prompt: { $case: 'text', value: 'abc' }, ...request });
+    const whole = GenerateRequest.fromPartial({
+      model: 'upper',
+      prompt: { $case: 'text', value: 'abc' },
+      ...request,
+    });
     const stream = inference.generate(whole, metadataOf(headers));
     let text = '';
     stream.on('data', ({ event }: GenerateResponse) => {
@@ -124,7 +128,8 @@ describe('who has a key', () => {
 
   it('is known by the address of its connection', async () => {
     const statusOf = async (key: string) =>
-      (await node.ask({ path: '/v1/models', headers: { 'x-api-key': key, 'x-forwarded-for': '10.0.0.1' } })).status;
+      (await node.ask({ path: '/v1/models', headers: { 'x-api-key': key, 'x-forwarded-for': '10.0.0.1' } }))
+        .status;
     expect([await statusOf('adk_near'), await statusOf('adk_far')]).toEqual([200, 401]);
     expect(await generate({}, { 'x-api-key': 'adk_near' })).toBe('ABC');
     expect(await refusalOf(generate({}, { 'x-api-key': 'adk_far' }))).toMatchObject({
@@ -141,7 +146,12 @@ describe('who has a certificate', () => {
     expect(serving.calls.at(-1)?.context.caller).toBe('team-a/box');
     await node.ask({ path: '/v1/completions', body: completion('upper'), client });
     expect(serving.calls.at(-1)?.context.caller).toBe('team-a/box');
-    await node.ask({ path: '/v1/completions', headers: bearer('adk_app'), body: completion('upper'), client });
+    await node.ask({
+      path: '/v1/completions',
+      headers: bearer('adk_app'),
+      body: completion('upper'),
+      client,
+    });
     expect(serving.calls.at(-1)?.context.caller).toBe('team-a/app');
   });
 
@@ -167,7 +177,12 @@ describe('who has none, or a wrong one', () => {
       status: 401,
       headers: { 'x-adaptlet-error': 'UNAUTHENTICATED', 'www-authenticate': 'Bearer' },
       body: {
-        error: { type: 'authentication_error', param: null, code: 'unauthenticated', message: expect.any(String) },
+        error: {
+          type: 'authentication_error',
+          param: null,
+          code: 'unauthenticated',
+          message: expect.any(String),
+        },
       },
     });
     const refusal = await refusalOf(generate({ namespace: 'team-a' }, {}));
@@ -179,7 +194,13 @@ describe('who has none, or a wrong one', () => {
     const body = completion('upper');
     const anonymous = { 'x-adaptlet-namespace': 'team-c' };
     expect((await node.ask({ path: '/v1/models', headers: anonymous })).status).toBe(200);
-    for (const path of ['/v1/completions', '/v1/chat/completions', '/v1/embeddings', '/v1/classify', '/v1/feedback']) {
+    for (const path of [
+      '/v1/completions',
+      '/v1/chat/completions',
+      '/v1/embeddings',
+      '/v1/classify',
+      '/v1/feedback',
+    ]) {
       const answer = await node.ask({ path, headers: { ...anonymous, ...bearer('adk_wrong') }, body });
       expect([path, answer.status]).toEqual([path, 401]);
     }
@@ -193,7 +214,15 @@ describe('who has none, or a wrong one', () => {
     const { oip, inference } = grpc;
     const named = { name: 'upper', version: '' };
     const repository = { repositoryName: '', modelName: 'upper', parameters: {} };
-    const infer = { modelName: 'upper', modelVersion: '', id: '', parameters: {}, inputs: [], outputs: [], rawInputContents: [] };
+    const infer = {
+      modelName: 'upper',
+      modelVersion: '',
+      id: '',
+      parameters: {},
+      inputs: [],
+      outputs: [],
+      rawInputContents: [],
+    };
     const texts = { model: 'upper', namespace: '', user: '', session: '', inputs: [] };
     const calls: Promise<unknown>[] = [
       unaryCall((cb) => oip.modelReady(named, wrong, cb)),
@@ -227,7 +256,11 @@ describe('names of another namespace', () => {
       const [, name = ''] = model.split('/');
       const asked = await Promise.all([
         node.ask({ path: '/v1/completions', headers, body: completion(model) }),
-        node.ask({ path: '/v1/completions', headers: { ...headers, 'x-adaptlet-namespace': 'team-b' }, body: completion(name) }),
+        node.ask({
+          path: '/v1/completions',
+          headers: { ...headers, 'x-adaptlet-namespace': 'team-b' },
+          body: completion(name),
+        }),
         node.ask({ path: `/v1/models/${model}`, headers }),
       ]);
       const metadata = metadataOf(headers);
@@ -238,7 +271,11 @@ describe('names of another namespace', () => {
           unaryCall((cb) => grpc.oip.modelReady({ name: model, version: '' }, metadata, cb)),
           unaryCall((cb) => grpc.oip.modelMetadata({ name: model, version: '' }, metadata, cb)),
           unaryCall((cb) =>
-            grpc.oip.repositoryModelLoad({ repositoryName: '', modelName: model, parameters: {} }, metadata, cb),
+            grpc.oip.repositoryModelLoad(
+              { repositoryName: '', modelName: model, parameters: {} },
+              metadata,
+              cb,
+            ),
           ),
         ].map((call) => refusalOf(call)),
       );
@@ -256,7 +293,11 @@ describe('names of another namespace', () => {
   it('are in no list and no suggestion', async () => {
     const listed = await node.ask({ path: '/v1/models', headers: bearer('adk_app') });
     expect(JSON.stringify(listed.body)).toContain('upper');
-    const wrong = await node.ask({ path: '/v1/completions', headers: bearer('adk_app'), body: completion('secret') });
+    const wrong = await node.ask({
+      path: '/v1/completions',
+      headers: bearer('adk_app'),
+      body: completion('secret'),
+    });
     const index = await unaryCall((cb) =>
       grpc.oip.repositoryIndex({ repositoryName: '', ready: false }, metadataOf(bearer('adk_app')), cb),
     );

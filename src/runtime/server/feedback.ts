@@ -28,11 +28,7 @@ export const takeFeedback = (
   if (reward === undefined) return refuse('reward is missing');
   if (!(Math.abs(reward) <= maxReward))
     refuse(`reward is ${reward}, it must be a number from -${maxReward} to ${maxReward}`);
-  const taken = serving.feedback(
-    plainId(id),
-    reward,
-    (namespace) => caller.grantIn(namespace) !== undefined,
-  );
+  const taken = serving.feedback(plainId(id), reward, (namespace) => caller.grantIn(namespace) !== undefined);
   if (taken.isFirst) telemetry.feedback(taken);
   return taken;
 };

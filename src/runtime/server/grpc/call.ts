@@ -133,7 +133,8 @@ export const unary = <Request, Response>(
   parts: UnaryParts,
   method: string,
   answer: (request: Request, signal: AbortSignal) => Response | Promise<Response>,
-): handleUnaryCall<Request, Response> => unaryCall(parts, method, ({ request }, signal) => answer(request, signal));
+): handleUnaryCall<Request, Response> =>
+  unaryCall(parts, method, ({ request }, signal) => answer(request, signal));
 
 /** A unary call of a known caller. */
 export const knownUnary = <Request, Response>(

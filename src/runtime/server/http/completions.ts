@@ -67,11 +67,7 @@ const answer = async <Body extends CompletionBody | ChatBody>(
   { shape, read, prompt, defaults }: Kind<Body>,
 ): Promise<Response> => {
   const body = read(await readJson(c));
-  const context = requestContext(
-    headers,
-    { model: body.model, user: body.user ?? undefined },
-    caller,
-  );
+  const context = requestContext(headers, { model: body.model, user: body.user ?? undefined }, caller);
   const request = generateRequest(prompt(body), completionOptions(body), defaults, parts.serving.base);
   const { id, served } = await exchange.begin(context, request);
   const head = {

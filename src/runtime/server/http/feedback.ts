@@ -1,9 +1,9 @@
 import type { Context } from 'hono';
+import { readHeaders } from '../context.ts';
 import type { Parts } from '../exchange.ts';
 import { plainId, takeFeedback } from '../feedback.ts';
 import { feedbackFields } from '../fields/feedback.ts';
 import { reader } from '../fields/parse.ts';
-import { readHeaders } from '../context.ts';
 import { callerOf } from './connection.ts';
 import { readJson } from './handler.ts';
 

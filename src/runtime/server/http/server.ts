@@ -55,7 +55,10 @@ const serverOf = (tls: CertificateFiles | undefined, listener: RequestListener):
   // A client without a certificate may have a key: who it is decides, not the handshake.
   const handshake = { requestCert: tls.asksClients, rejectUnauthorized: false, handshakeTimeout: 10_000 };
   const server = createTlsServer({ ...limits, ...handshake, ...tls.context }, listener);
-  server.once('close', tls.onChange((context) => server.setSecureContext(context)));
+  server.once(
+    'close',
+    tls.onChange((context) => server.setSecureContext(context)),
+  );
   return server;
 };
 

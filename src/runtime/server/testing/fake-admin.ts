@@ -77,11 +77,7 @@ export class FakeAdmin implements Admin {
     this.pinned = pinned;
   }
 
-  async evict(
-    key: ObjectKey,
-    _signal: AbortSignal,
-    { evenPinned } = { evenPinned: true },
-  ): Promise<void> {
+  async evict(key: ObjectKey, _signal: AbortSignal, { evenPinned } = { evenPinned: true }): Promise<void> {
     if (this.pinned && !evenPinned) throw new AdaptletError('VERB_REFUSED', `${key} is pinned`);
     this.told.push(`evict ${key}`);
   }

@@ -101,7 +101,8 @@ export class FakeServing implements Serving {
   }
 
   feedback(id: string, reward: number, isAllowed: (namespace: string) => boolean): RecordedFeedback {
-    if (!/^r[1-9]$/.test(id) || !isAllowed('default')) throw new AdaptletError('FEEDBACK_UNKNOWN', `there is no answer ${id}`);
+    if (!/^r[1-9]$/.test(id) || !isAllowed('default'))
+      throw new AdaptletError('FEEDBACK_UNKNOWN', `there is no answer ${id}`);
     const before = this.rewards.get(id);
     this.rewards.set(id, reward);
     const isFirst = before === undefined;

@@ -4,9 +4,9 @@ import { systemClock } from '../../../time/clock.ts';
 import type { Parts } from '../exchange.ts';
 import type { RuntimeGauges } from '../telemetry/gauges.ts';
 import { createTelemetry, type TelemetryOptions } from '../telemetry/telemetry.ts';
-import { openIdentify } from './identify.ts';
 import { FakeAdmin } from './fake-admin.ts';
 import { FakeServing } from './fake-serving.ts';
+import { openIdentify } from './identify.ts';
 
 export const fakeGauges: RuntimeGauges = {
   ready: true,
@@ -44,6 +44,7 @@ export type FakeParts = Parts & {
   readonly serving: FakeServing;
   readonly admin: FakeAdmin;
   readonly version: string;
+  readonly defaultNamespace: string;
 };
 
 /** Everything that a server needs, with nothing behind it. */
@@ -74,6 +75,7 @@ export const fakeParts = (
     timeouts: { firstTokenMs: 10_000, tokenMs: 10_000, requestMs: 0 },
     slowClientMs: 5_000,
     version: '0.1.0',
+    defaultNamespace: 'default',
     ...rest,
   };
 };

@@ -5,11 +5,7 @@ import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import { InferenceClient } from '../../../gen/adaptlet/inference/v1/inference.ts';
 import { GRPCInferenceServiceClient } from '../../../gen/inference/grpc_service.ts';
-import {
-  issueAuthority,
-  issueCertificate,
-  type KeyPair,
-} from '../../../operator/identity/certificate.ts';
+import { issueAuthority, issueCertificate, type KeyPair } from '../../../operator/identity/certificate.ts';
 import { FakeClock } from '../../../time/fake-clock.ts';
 import { startGrpc } from '../grpc/server.ts';
 import { startHttp } from '../http/server.ts';
@@ -28,7 +24,11 @@ export type Asked = {
   readonly body?: unknown;
   readonly client?: KeyPair | undefined;
 };
-export type Told = { readonly status: number; readonly headers: Record<string, unknown>; readonly body: unknown };
+export type Told = {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: unknown;
+};
 
 /** Both request ports over fakes, with TLS whose files a test may change. */
 export const startSecure = async (overrides: Parameters<typeof fakeParts>[0] = {}) => {
@@ -64,10 +64,7 @@ export const startSecure = async (overrides: Parameters<typeof fakeParts>[0] = {
     return { oip, inference };
   };
 
-  const ask = (
-    { path, headers = {}, body, client }: Asked,
-    trusted: KeyPair = authority,
-  ): Promise<Told> =>
+  const ask = ({ path, headers = {}, body, client }: Asked, trusted: KeyPair = authority): Promise<Told> =>
     new Promise((resolve, reject) => {
       const sent = request(
         `https://127.0.0.1:${http.port}${path}`,
@@ -116,4 +113,3 @@ export const startSecure = async (overrides: Parameters<typeof fakeParts>[0] = {
     },
   };
 };
-

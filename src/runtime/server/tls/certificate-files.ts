@@ -103,7 +103,8 @@ export class CertificateFiles {
     } catch (error) {
       const failure = String(error);
       // It says the same at each look.
-      if (this.#failure !== failure) log.error({ err: error }, 'new TLS files cannot be used; the old ones stay');
+      if (this.#failure !== failure)
+        log.error({ err: error }, 'new TLS files cannot be used; the old ones stay');
       this.#failure = failure;
     }
     this.#lookLater();
@@ -123,9 +124,10 @@ const contextOf = ({ cert, key, ca }: Files): SecureContextOptions => ({
   minVersion: 'TLSv1.2',
 });
 
-/** @throws Error for a certificate without its key, and for files that are none */
+/** @throws Error for a certificate without its key, for files that are none, and for an authority that is none */
 const check = (files: Files): void => {
   createSecureContext(contextOf(files));
   // Node takes authorities that are none without a word.
-  if (files.ca !== undefined) new X509Certificate(files.ca);
+  if (files.ca !== undefined && !new X509Certificate(files.ca).ca)
+    throw new Error('the first certificate of the authorities of clients is that of no authority');
 };

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -58,7 +59,7 @@ describe('a new certificate', () => {
     const kept = async (): Promise<TLSSocket> => {
       const sent = request(`https://127.0.0.1:${node.http.port}/livez`, { agent });
       sent.end();
-      const [response] = (await once(sent, 'response')) as [import('node:http').IncomingMessage];
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
       response.resume();
       await once(response, 'end');
       return response.socket as TLSSocket;
@@ -153,7 +154,11 @@ it('files that cannot be used at the start are named', async () => {
   const options = { clock: new FakeClock(), log };
   const { paths } = node;
   await writeFile(paths.clientCa, 'none');
-  for (const bad of [{ ...paths, certificate: '/does/not/exist' }, { ...paths, key: paths.certificate }, paths]) {
+  for (const bad of [
+    { ...paths, certificate: '/does/not/exist' },
+    { ...paths, key: paths.certificate },
+    paths,
+  ]) {
     await expect(CertificateFiles.open({ ...options, paths: bad })).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       message: expect.stringMatching(/--tls-cert/),

@@ -31,11 +31,7 @@ const keyOf = (card: ModelCard, namespace: string): ObjectKey => {
  * @throws FORBIDDEN or UNAUTHENTICATED without the right Lifecycle in the namespace, before anything is looked up;
  * MODEL_NOT_FOUND, REQUEST_INVALID, VERB_REFUSED for a route or a rollout
  */
-export const subjectOf = (
-  request: LoadRequest,
-  serving: Serving,
-  { headers, caller }: Asking,
-): Subject => {
+export const subjectOf = (request: LoadRequest, serving: Serving, { headers, caller }: Asking): Subject => {
   const kserve = request.modelName === '';
   const asked = kserve ? request.repositoryName : request.modelName;
   if (asked === '') throw new AdaptletError('REQUEST_INVALID', 'model_name is empty');

@@ -6,8 +6,8 @@ import type {
   ModelInferResponse,
 } from '../../../../gen/inference/grpc_service.ts';
 import type { Admin } from '../../../admin/admin.ts';
-import { askedNamespace, requestContext } from '../../context.ts';
 import type { ModelCard } from '../../../serving/serving.ts';
+import { askedNamespace, requestContext } from '../../context.ts';
 import type { Exchange, Parts } from '../../exchange.ts';
 import { loadParameters, unloadParameters } from '../../fields/oip.ts';
 import { generateRequest, grpcDefaults } from '../../options.ts';
