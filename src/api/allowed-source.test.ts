@@ -63,7 +63,9 @@ describe('what a policy allows of sources', () => {
     expect(refusalOfSource(sources, image('c.example/x:v1'), 'team-a/default')).toBe(
       'c.example/x:v1 is not below what the policy team-a/default allows in spec.sources.registries: a.example/x, b.example',
     );
-    expect(refusalOfSource({ paths: [] }, folder('x'), 'team-a/default')).toContain('spec.sources.paths: none');
+    expect(refusalOfSource({ paths: [] }, folder('x'), 'team-a/default')).toContain(
+      'spec.sources.paths: none',
+    );
   });
 
   const part = fc.stringMatching(/^[a-z0-9]{1,4}$/);

@@ -3,7 +3,7 @@ import type { AdapterObject, Manifest, PolicyObject, RolloutObject, RouteObject 
 import { keyOf } from '../api/references.ts';
 import { selects } from '../api/selector.ts';
 import { byAge, nameConflicts } from './names.ts';
-import { defaultPolicyNamespace, policiesIn, type PolicyRefusal, refusedAdapters } from './policies.ts';
+import { defaultPolicyNamespace, type PolicyRefusal, policiesIn, refusedAdapters } from './policies.ts';
 import { Remembered } from './remembered.ts';
 import {
   type AdapterResource,

@@ -5,7 +5,12 @@ import { clientNameOf, keyOf } from '../api/references.ts';
 export type NameConflict = { readonly object: Manifest; readonly name: string; readonly reason: string };
 
 /** Where a runtime looks a name up, first to last; it also decides between objects of the same age and key. */
-const lookupOrder: readonly Manifest['kind'][] = ['AdapterRoute', 'AdapterRollout', 'Adapter', 'AdapterPolicy'];
+const lookupOrder: readonly Manifest['kind'][] = [
+  'AdapterRoute',
+  'AdapterRollout',
+  'Adapter',
+  'AdapterPolicy',
+];
 
 /** Older first; then by key; then in the order of lookup. Total over the objects of a set. */
 export const byAge = (a: Manifest, b: Manifest): number =>

@@ -39,11 +39,9 @@ describe('the policy of a namespace', () => {
       'AdapterSpec team-b/b',
       'Policy team-a/default',
     ]);
-    expect(keysOf([aPolicy('ops', { sources: { paths: [] } }), aPolicy('team-a'), ...others], 'ops')).toEqual([
-      'AdapterSpec team-a/a',
-      'Policy ops/default',
-      'Policy team-a/default',
-    ]);
+    expect(keysOf([aPolicy('ops', { sources: { paths: [] } }), aPolicy('team-a'), ...others], 'ops')).toEqual(
+      ['AdapterSpec team-a/a', 'Policy ops/default', 'Policy team-a/default'],
+    );
     // Nobody made that namespace the one of the operator.
     expect(keysOf([aPolicy('ops', { sources: { paths: [] } }), ...others])).toHaveLength(3);
   });
@@ -71,7 +69,9 @@ describe('the policy of a namespace', () => {
     expect(keysOf([limited, ...all.filter(({ metadata }) => metadata.name !== 'old')])).toContain(
       'AdapterSpec team-a/young',
     );
-    expect(keysOf([aPolicy('team-a', { limits: { adapters: 0 } }), ...all])).toEqual(['Policy team-a/default']);
+    expect(keysOf([aPolicy('team-a', { limits: { adapters: 0 } }), ...all])).toEqual([
+      'Policy team-a/default',
+    ]);
   });
 
   it('takes nobody else the name that it has itself, and leaves a refused Adapter its name', () => {

@@ -1,6 +1,6 @@
 import { refusalOfSource } from '../api/allowed-source.ts';
 import type { Manifest, ParsedManifest } from '../api/objects.ts';
-import type { FieldProblem } from '../api/problems.ts';
+import { type FieldProblem, pathText } from '../api/problems.ts';
 import { keyOf } from '../api/references.ts';
 import type { Target } from '../api/route.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';

@@ -141,7 +141,12 @@ const resolved = ({ source, resolution, verdict }: AdapterInput): AdapterConditi
     return { type, status: 'False', reason: 'DigestRequired', message };
   }
   if (verdict !== undefined) {
-    return { type, status: 'Unknown', reason: 'NotAsked', message: 'the registry is not asked, see Accepted' };
+    return {
+      type,
+      status: 'Unknown',
+      reason: 'NotAsked',
+      message: 'the registry is not asked, see Accepted',
+    };
   }
   if (resolution?.kind === 'Resolved') {
     return { type, status: 'True', reason: 'TagResolved', message: `the digest is ${resolution.digest}` };

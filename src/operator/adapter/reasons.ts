@@ -21,7 +21,8 @@ export const conditionReasons = {
   InvalidSpec: 'The spec is not valid; the message says which fields.',
   SourceNotAllowed: 'The policy of the namespace does not allow the source: it is in no plan.',
   TooManyAdapters: 'The namespace has more Adapters than its policy lets count: it is in no plan.',
-  PolicyInvalid: 'The policy of the namespace is not valid: what is in plans stays, and nothing new is begun.',
+  PolicyInvalid:
+    'The policy of the namespace is not valid: what is in plans stays, and nothing new is begun.',
   Pinned: 'The spec names the digest.',
   TagResolved: 'The tag was resolved once; a tag that moves changes nothing.',
   Resolving: 'The registry is being asked for the digest of the tag.',

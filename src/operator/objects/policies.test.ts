@@ -44,7 +44,10 @@ describe('the policies in force', () => {
     objects.policies.put(aPolicy('team-a'), false);
     expect(baseOf('team-a')).toBe('Unknown');
     expect(policies.policyOf('team-a')).toBeUndefined();
-    expect(new Policies(objects.policies, 'ops').of('team-a')).toEqual({ kind: 'Unknown', key: 'team-a/default' });
+    expect(new Policies(objects.policies, 'ops').of('team-a')).toEqual({
+      kind: 'Unknown',
+      key: 'team-a/default',
+    });
   });
 
   it('tell whom a change concerns, once it is in force', () => {

@@ -67,9 +67,15 @@ describe('the policies in plans', () => {
   it('are withheld with the Adapters that they bind where nobody knows a valid version', () => {
     for (const namespace of ['team-a', 'team-b']) objects.adapters.put(adapter(namespace));
     objects.policies.put(aPolicy('team-a', nothing), false);
-    expect(planned(follow('Node', 'ops')).withheld).toEqual(['AdapterSpec team-a/sql', 'Policy team-a/default']);
+    expect(planned(follow('Node', 'ops')).withheld).toEqual([
+      'AdapterSpec team-a/sql',
+      'Policy team-a/default',
+    ]);
     objects.policies.put(aPolicy('ops'), false);
-    expect(planned(follow('Pod', 'team-b')).withheld).toEqual(['AdapterSpec team-b/sql', 'Policy ops/default']);
+    expect(planned(follow('Pod', 'team-b')).withheld).toEqual([
+      'AdapterSpec team-b/sql',
+      'Policy ops/default',
+    ]);
   });
 
   it('reach a runtime that is held: what is denied is denied everywhere', () => {

@@ -1,7 +1,7 @@
 import { conditionOf } from '../../api/condition.ts';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
-import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
+import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
 import { adapterAt, isHere } from '../fleet/adapter-at.ts';

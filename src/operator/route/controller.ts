@@ -69,7 +69,8 @@ export class RouteController implements Controller {
       generation: memory.generation,
       problems: object === undefined ? read.problems.map(({ reason }) => reason) : [],
       nameConflict: object === undefined ? undefined : claims.conflictOf(object),
-      findings: object === undefined ? noFindings : findingsOf(object, objects, policies.policyOf(namespaceOf(key))),
+      findings:
+        object === undefined ? noFindings : findingsOf(object, objects, policies.policyOf(namespaceOf(key))),
       members: membersOf(key, memory, runtimes),
       before,
       now: new Date(clock.now()).toISOString(),

@@ -88,7 +88,10 @@ const accepted = ({ problems, nameConflict }: RouteInput): RouteCondition => {
     : { type, status: 'False', reason: 'NameConflict', message: `spec.model: ${nameConflict}` };
 };
 
-const resolvedRefs = ({ problems, findings: { missing, notAllowed, warnings } }: RouteInput): RouteCondition => {
+const resolvedRefs = ({
+  problems,
+  findings: { missing, notAllowed, warnings },
+}: RouteInput): RouteCondition => {
   const type = 'ResolvedRefs';
   if (problems.length > 0) {
     return { type, status: 'Unknown', reason: 'NotChecked', message: 'the spec is not valid' };

@@ -18,7 +18,8 @@ export const conditionReasons = {
   Resolved: 'Everything that its rules name exists.',
   ResolvedWithWarnings: 'Everything exists, but a rule hardly does what it should.',
   TargetMissing: 'A rule names a rollout or an Adapter that does not exist; its requests go to the fallback.',
-  NotAllowed: 'A rule asks for what the policy of the namespace does not allow; its requests go to the fallback.',
+  NotAllowed:
+    'A rule asks for what the policy of the namespace does not allow; its requests go to the fallback.',
   NotChecked: 'The spec is not valid, so that its targets are not known.',
   Programmed: 'Every connected runtime routes by it.',
   Pending: 'Some connected runtimes do not route by it yet.',

@@ -166,4 +166,5 @@ const newest = (a: Revision, b: Revision): Revision => ({
   rollouts: a.rollouts > b.rollouts ? a.rollouts : b.rollouts,
   routes: a.routes > b.routes ? a.routes : b.routes,
   runtimes: a.runtimes > b.runtimes ? a.runtimes : b.runtimes,
+  policies: a.policies > b.policies ? a.policies : b.policies,
 });

@@ -30,7 +30,11 @@ describe('a pod as a runtime', () => {
   });
 
   it.each<[string, () => void, string]>([
-    ['its namespace does not say so', () => put('team-a'), 'the policy team-a/default has spec.runtimes.pods: Deny'],
+    [
+      'its namespace does not say so',
+      () => put('team-a'),
+      'the policy team-a/default has spec.runtimes.pods: Deny',
+    ],
     ['the default policy does not', () => put('adaptlet-system'), 'the policy adaptlet-system/default has'],
     [
       'the policy of its namespace was never valid',
@@ -90,7 +94,11 @@ describe('a pod of another namespace, with the default ServiceAccount', () => {
       aRollout(
         { name: 'sql', namespace },
         { adapter: 'v2' },
-        aStatus({ stable: { ...bound('v1'), uid: 'Adapter-team-b-v1' }, canary, weights: { canary: 20, stable: 80 } }),
+        aStatus({
+          stable: { ...bound('v1'), uid: 'Adapter-team-b-v1' },
+          canary,
+          weights: { canary: 20, stable: 80 },
+        }),
       ),
     );
     routes.put(aRoute({ name: 'way', namespace }));
@@ -103,11 +111,18 @@ describe('a pod of another namespace, with the default ServiceAccount', () => {
     const evil = dialPod('team-a', { subscriptions: ['team-b/v1', 'team-b/sql'] });
     await eventually('a commit', () => evil.commits > 0);
     expect(evil.keys()).toEqual(['Policy team-a/default']);
-    expect(JSON.stringify(evil.messages, (_, value: unknown) => (typeof value === 'bigint' ? '' : value))).not.toContain(
-      '"key":"Split team-b',
-    );
+    expect(
+      JSON.stringify(evil.messages, (_, value: unknown) => (typeof value === 'bigint' ? '' : value)),
+    ).not.toContain('"key":"Split team-b');
     const uid = 'AdapterRollout-team-b-sql';
-    const failed = { uid: 'Adapter-team-b-v2', digest, state: 'Failed', reason: 'X', message: '', isFinal: true };
+    const failed = {
+      uid: 'Adapter-team-b-v2',
+      digest,
+      state: 'Failed',
+      reason: 'X',
+      message: '',
+      isFinal: true,
+    };
     const sizes = { storedBytes: 0n, residentBytes: 0n, neededBytes: 0n, rank: 0, targetModules: [] };
     const hold = Hold.create({ digest, reason: 'the guard tripped', attempt: 1 });
     const degraded = { key: 'team-b/sql', uid, canaryDigest: digest, attempt: 1, holds: [hold] };

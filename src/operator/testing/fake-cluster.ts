@@ -9,12 +9,7 @@ import { runtimeStatusSchema } from '../../api/runtime.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
 import type { Collection, ObjectChange, Read, RuntimeObject } from '../objects/objects.ts';
-import type {
-  Caches,
-  OperatorEvent,
-  StatusWriter,
-  Version,
-} from '../reconcile/controller.ts';
+import type { Caches, OperatorEvent, StatusWriter, Version } from '../reconcile/controller.ts';
 
 type Any = Manifest | RuntimeObject;
 

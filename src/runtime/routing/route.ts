@@ -13,9 +13,9 @@ import { stableArm } from './stable-arm.ts';
 import {
   type CompiledRule,
   partsOf,
-  refusalOfBase,
   type RouteEntry,
   type RoutingTable,
+  refusalOfBase,
   sourceRefusalOf,
 } from './table.ts';
 

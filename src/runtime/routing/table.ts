@@ -3,7 +3,14 @@ import type { ObjectKey } from '../../api/names.ts';
 import type { HashOn } from '../../api/rollout.ts';
 import type { PerUser, Target } from '../../api/route.ts';
 import type { Source } from '../../api/source.ts';
-import type { AdapterResource, Plan, PolicyResource, RouteResource, SplitResource, Versioned } from '../../plan/resources.ts';
+import type {
+  AdapterResource,
+  Plan,
+  PolicyResource,
+  RouteResource,
+  SplitResource,
+  Versioned,
+} from '../../plan/resources.ts';
 import { compileMatches } from './match.ts';
 import { compilePick, type Pick } from './pick.ts';
 import type { RequestContext } from './request.ts';
@@ -120,7 +127,7 @@ export const policyOf = (table: RoutingTable, namespace: string): PolicyResource
   policyResourceOf(table, namespace)?.body;
 
 const policyResourceOf = (
-  { policies, defaultPolicy }: Pick<RoutingTable, 'policies' | 'defaultPolicy'>,
+  { policies, defaultPolicy }: RoutingTable,
   namespace: string,
 ): Versioned<PolicyResource> | undefined => policies.get(namespace) ?? defaultPolicy;
 
@@ -134,7 +141,7 @@ export const refusalOfBase = (table: RoutingTable, namespace: string): string | 
 
 /** Why adapters of a namespace may not come from a source, or from the template of one; undefined: they may. */
 export const sourceRefusalOf = (
-  table: Pick<RoutingTable, 'policies' | 'defaultPolicy'>,
+  table: RoutingTable,
   namespace: string,
   source: Source,
 ): string | undefined => {

@@ -4,7 +4,7 @@ import type { Residency } from '../residency/manager.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { resolve } from '../routing/names.ts';
 import { stableArm } from '../routing/stable-arm.ts';
-import { partsOf, refusalOfBase, type RoutingTable } from '../routing/table.ts';
+import { partsOf, type RoutingTable, refusalOfBase } from '../routing/table.ts';
 import type { ModelCard } from './serving.ts';
 
 type Base = { readonly name: string; readonly digest: Digest | ''; readonly startedAt: string };

@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
 import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
 import { parseManifests } from '../../api/parse.ts';
 import type { Plan } from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -41,7 +41,10 @@ const node = () => {
     const scanned = Object.entries(files).map(([file, text]) => ({ file, text }));
     const parse = (text: string, file: string) => parseManifests(text, file, { defaultNamespace: 'default' });
     const identity = { newUid: () => `uid-${++uid}`, now: '2026-01-01T00:00:00Z' };
-    controller.folderChanged(mergeScan(controller.files, scanned, parse, identity, () => false), 'm');
+    controller.folderChanged(
+      mergeScan(controller.files, scanned, parse, identity, () => false),
+      'm',
+    );
   };
   return { controller, written, folder, keys: () => [...plan.keys()] };
 };

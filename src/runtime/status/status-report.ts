@@ -8,7 +8,7 @@ import type { Residency } from '../residency/manager.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { effectiveWeight } from '../routing/route.ts';
 import { stableArm } from '../routing/stable-arm.ts';
-import { partsOf, refusalOfBase, type RoutingTable } from '../routing/table.ts';
+import { partsOf, type RoutingTable, refusalOfBase } from '../routing/table.ts';
 import type { ServedCounts } from '../serving/counts/served-counts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
 import type { Hold } from '../state/memory.ts';
