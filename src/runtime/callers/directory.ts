@@ -1,4 +1,4 @@
-import type { Right } from '../../api/policy.ts';
+import type { ApiKey, Right } from '../../api/policy.ts';
 import type { PolicyResource, Versioned } from '../../plan/resources.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { withinOf } from './addresses.ts';
@@ -117,7 +117,7 @@ const timeOf = (text: string): number => {
 const entryOf = (
   namespace: string,
   { isDefault }: Body,
-  { name, rights, tenant }: { name: string; rights: readonly Right[]; tenant?: string | undefined },
+  { name, rights, tenant }: Pick<ApiKey, 'name' | 'rights' | 'tenant'>,
 ): Entry => ({
   namespace,
   isDefault,
