@@ -58,6 +58,7 @@ export const limitsSchema = z
       .optional(),
   })
   .meta({ description: 'How much the namespace may use, and what it is sure to have.' });
+/** @public */
 export type PolicyLimits = z.infer<typeof limitsSchema>;
 
 /**
@@ -66,6 +67,7 @@ export type PolicyLimits = z.infer<typeof limitsSchema>;
  * namespaces. `Lifecycle`: loads and unloads adapters through the data ports.
  */
 export const rights = ['Users', 'Priority', 'Namespaces', 'Lifecycle'] as const;
+/** @public */
 export type Right = (typeof rights)[number];
 
 const grantedShape = {
@@ -108,6 +110,7 @@ const apiKeySchema = z
     ...grantedShape,
   })
   .meta({ description: 'A key that callers send as `Authorization: Bearer`.' });
+/** @public */
 export type ApiKey = z.infer<typeof apiKeySchema>;
 
 const issuerSchema = z
