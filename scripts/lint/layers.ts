@@ -66,6 +66,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
     },
     {
       'base-model': 'the base model on its way: from a registry to a folder that the engine opens',
+      callers: 'who asks: from a key, a token or a certificate to what a caller may do',
       serving: 'the data path: route, acquire, generate; guard, counts, shadow copies',
     },
     { admin: 'what people see of a node and do by hand' },

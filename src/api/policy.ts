@@ -144,8 +144,6 @@ const issuerSchema = z
     ...grantedShape,
   })
   .meta({ description: 'An issuer of JSON Web Tokens: OIDC, or the API server for its ServiceAccounts.' });
-/** @public */
-export type Issuer = z.infer<typeof issuerSchema>;
 
 const certificateSchema = z
   .strictObject({
@@ -157,8 +155,6 @@ const certificateSchema = z
     ...grantedShape,
   })
   .meta({ description: 'A client by its TLS certificate.' });
-/** @public */
-export type ClientCertificate = z.infer<typeof certificateSchema>;
 
 /** The API server takes no two of one name, and merges what several managers apply. */
 const namedList = { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] };
@@ -198,8 +194,6 @@ export const clientsSchema = z
       }),
   })
   .meta({ description: 'Who may ask for the names of the namespace.' });
-/** @public */
-export type Clients = z.infer<typeof clientsSchema>;
 
 const allowList = (form: readonly Requirement[], what: string, example: string) =>
   z

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { Command, InvalidArgumentError } from 'commander';
 import {
@@ -13,6 +14,7 @@ type Options = {
   readonly user: string;
   readonly session: string;
   readonly header: readonly string[];
+  readonly ca?: string;
   readonly chat?: boolean;
   readonly maxTokens?: number;
   readonly temperature?: number;
@@ -54,6 +56,8 @@ const metadataOf = (headers: readonly string[]): Metadata => {
     if (at < 1) throw new Error(`--header ${header}: must be name=value`);
     metadata.set(header.slice(0, at), header.slice(at + 1));
   }
+  const key = process.env['ADAPTLET_KEY'];
+  if (key !== undefined && key !== '') metadata.set('authorization', `Bearer ${key}`);
   return metadata;
 };
 
@@ -68,7 +72,9 @@ const servedLine = (r: GenerateResponse): string => {
 };
 
 const generate = async (prompt: string, o: Options): Promise<void> => {
-  const client = new InferenceClient(o.server, credentials.createInsecure());
+  const channel =
+    o.ca === undefined ? credentials.createInsecure() : credentials.createSsl(readFileSync(o.ca));
+  const client = new InferenceClient(o.server, channel);
   try {
     const stream = client.generate(requestOf(prompt, o), metadataOf(o.header), {
       deadline: Date.now() + o.timeout,
@@ -97,7 +103,9 @@ const generate = async (prompt: string, o: Options): Promise<void> => {
 /** `adaptlet generate`. */
 export const generateCommand = (): Command =>
   new Command('generate')
-    .description('ask a running node; the answer goes to stdout as it comes, what served it to stderr')
+    .description(
+      'ask a running node; the answer goes to stdout as it comes, what served it to stderr. A key comes from ADAPTLET_KEY',
+    )
     .argument('<prompt>', 'the prompt')
     .requiredOption('-m, --model <name>', 'a route, rollout, adapter or the base model')
     .option(
@@ -105,6 +113,7 @@ export const generateCommand = (): Command =>
       'gRPC address of the node',
       process.env['ADAPTLET_GRPC_LISTEN'] ?? '127.0.0.1:9000',
     )
+    .option('--ca <file>', 'ask with TLS; the PEM file has the authorities that vouch for the node')
     .option('-n, --namespace <name>', 'namespace of the name', '')
     .option('-u, --user <id>', 'who asks; keeps them on one side of a rollout', '')
     .option('--session <id>', 'what they are in', '')

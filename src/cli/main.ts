@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   'release-adapters': async () => (await import('./release-adapters.ts')).releaseAdaptersCommand(),
   lint: async () => (await import('./lint.ts')).lintCommand(),
   convert: async () => (await import('./convert.ts')).convertCommand(),
+  key: async () => (await import('./key.ts')).keyCommand(),
   digest: async () => (await import('./digest.ts')).digestCommand(),
   model: async () => (await import('./model/command.ts')).modelCommand(),
   status: async () => (await import('./status.ts')).statusCommand(),

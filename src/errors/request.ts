@@ -27,6 +27,20 @@ export const requestErrors = defineErrors({
     grpc: 'INVALID_ARGUMENT',
     retry: 'AfterChange',
   },
+  UNAUTHENTICATED: {
+    summary: 'The request has no credential where one is needed, or one that is not believed.',
+    advice:
+      'Send a key of the AdapterPolicy as `Authorization: Bearer KEY`, or a token of an issuer that it trusts; see docs/how-to/let-clients-in.md.',
+    grpc: 'UNAUTHENTICATED',
+    retry: 'AfterChange',
+  },
+  FORBIDDEN: {
+    summary: 'The caller is known and may not do this.',
+    advice:
+      'Ask for names of its own namespace, or have the administrator add the right to its credential in the AdapterPolicy.',
+    grpc: 'PERMISSION_DENIED',
+    retry: 'AfterChange',
+  },
   REQUEST_CANCELLED: {
     summary: 'The caller went away.',
     advice: 'Nothing to do.',

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { openTraces } from '../telemetry/traces.ts';
 import { pause } from '../time/pause.ts';
 import { createAdmin } from './admin/admin.ts';
+import { Callers } from './callers/callers.ts';
 import { PlanInForce } from './plan-source/plan-in-force.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
 import { Cards } from './serving/cards.ts';
@@ -176,6 +177,13 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
       clock,
       version,
       log: logger,
+      callers: new Callers({
+        table,
+        clock,
+        log: logger,
+        anonymous: settings.anonymous,
+        defaultNamespace: settings.namespace,
+      }),
       defaultNamespace: settings.namespace,
       timeouts: {
         firstTokenMs: settings.firstTokenTimeout,

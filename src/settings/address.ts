@@ -1,6 +1,5 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, isIPv4, type Server } from 'node:net';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 
 /**
@@ -13,6 +12,16 @@ export const parseAddress = (address: string): { readonly host: string; readonly
   if (host === undefined || Number(port) > 65_535)
     throw new AdaptletError('CONFIG_INVALID', `cannot listen on ${address}: it must be host:port`);
   return { host: host === '' ? '::' : host, port: Number(port) };
+};
+
+/**
+ * True when only this machine, or this pod, reaches what listens on `host:port` or `unix:/path`.
+ * @throws CONFIG_INVALID
+ */
+export const isLoopback = (address: string): boolean => {
+  if (address.startsWith('unix:')) return true;
+  const { host } = parseAddress(address);
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 };
 
 /**

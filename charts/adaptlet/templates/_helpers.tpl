@@ -59,17 +59,17 @@ readOnlyRootFilesystem: true
 {{/* /livez says no only where a restart helps: waiting for the API server or for weights is not that. */}}
 {{- define "adaptlet.probes" -}}
 startupProbe:
-  httpGet: {path: /livez, port: http}
+  httpGet: {path: /livez, port: {{ .port }}}
   periodSeconds: 1
   failureThreshold: {{ int64 .startSeconds }}
   timeoutSeconds: 5
 livenessProbe:
-  httpGet: {path: /livez, port: http}
+  httpGet: {path: /livez, port: {{ .port }}}
   periodSeconds: 10
   failureThreshold: 3
   timeoutSeconds: 5
 readinessProbe:
-  httpGet: {path: /readyz, port: http}
+  httpGet: {path: /readyz, port: {{ .port }}}
   periodSeconds: 1
   failureThreshold: 2
   timeoutSeconds: 5

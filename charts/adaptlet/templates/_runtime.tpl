@@ -67,7 +67,7 @@ spec:
         {{- with $profile }}
         adaptlet.io/profile: {{ . }}
         {{- end }}
-      {{- with include "adaptlet.podAnnotations" (dict "root" $root "port" 8080 "extra" $runtime.podAnnotations) }}
+      {{- with include "adaptlet.podAnnotations" (dict "root" $root "port" 8090 "extra" $runtime.podAnnotations) }}
       {{- . | nindent 6 }}
       {{- end }}
     spec:
@@ -126,6 +126,20 @@ spec:
             {{- include "adaptlet.followVariables" (dict "root" $root "source" $source) | nindent 12 }}
             - {name: ADAPTLET_GRPC_LISTEN, value: "0.0.0.0:9000"}
             - {name: ADAPTLET_HTTP_LISTEN, value: "0.0.0.0:8080"}
+            - {name: ADAPTLET_HEALTH_LISTEN, value: "0.0.0.0:8090"}
+            {{- if ne $runtime.anonymous "auto" }}
+            - {name: ADAPTLET_ANONYMOUS, value: {{ $runtime.anonymous }}}
+            {{- end }}
+            {{- if $runtime.tls.secret }}
+            - {name: ADAPTLET_TLS_CERT, value: /etc/adaptlet/tls/tls.crt}
+            - {name: ADAPTLET_TLS_KEY, value: /etc/adaptlet/tls/tls.key}
+            {{- if $runtime.tls.clientCertificates }}
+            - {name: ADAPTLET_CLIENT_CA, value: /etc/adaptlet/tls/ca.crt}
+            {{- end }}
+            {{- end }}
+            {{- if $runtime.metricsForGateways }}
+            - {name: ADAPTLET_HTTP_METRICS, value: "on"}
+            {{- end }}
             - {name: ADAPTLET_DRAIN_DELAY, value: "{{ int64 $runtime.drainSeconds }}s"}
             {{- include "adaptlet.budgetVariables" (dict "root" $root "of" $runtime) | nindent 12 }}
             {{- if $runtime.labels }}
@@ -156,13 +170,17 @@ spec:
           ports:
             - {name: grpc, containerPort: 9000}
             - {name: http, containerPort: 8080}
-          {{- include "adaptlet.probes" (dict "startSeconds" $runtime.startupSeconds) | nindent 10 }}
+            - {name: health, containerPort: 8090}
+          {{- include "adaptlet.probes" (dict "startSeconds" $runtime.startupSeconds "port" "health") | nindent 10 }}
           resources:
             {{- toYaml $runtime.resources | nindent 12 }}
           securityContext:
             {{- include "adaptlet.containerSecurity" $root | nindent 12 }}
           volumeMounts:
             {{- include "adaptlet.runtimeMounts" $shared | nindent 12 }}
+            {{- if $runtime.tls.secret }}
+            - {name: tls, mountPath: /etc/adaptlet/tls, readOnly: true}
+            {{- end }}
             {{- with $runtime.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -176,6 +194,10 @@ spec:
           emptyDir: {}
           {{- end }}
         {{- include "adaptlet.runtimeVolumes" $shared | nindent 8 }}
+        {{- if $runtime.tls.secret }}
+        - name: tls
+          secret: {secretName: {{ $runtime.tls.secret }}}
+        {{- end }}
         {{- with $runtime.extraVolumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

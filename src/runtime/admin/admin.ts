@@ -1,4 +1,5 @@
 import type { ObjectKey } from '../../api/names.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Residency } from '../residency/manager.ts';
 import type { Demand } from '../serving/demand.ts';
 import type { RolloutView, RuntimeStatus } from './views.ts';
@@ -22,8 +23,11 @@ export type Admin = OperatorVerbs & {
   /** To Resident; waits until it is. */
   preload(key: ObjectKey, signal: AbortSignal): Promise<void>;
   pin(key: ObjectKey, pinned: boolean): Promise<void>;
-  /** Out of RAM, after its references ran out. Refused (VERB_REFUSED) while a rollout holds it. */
-  evict(key: ObjectKey, signal: AbortSignal): Promise<void>;
+  /**
+   * Out of RAM, after its references ran out. Refused (VERB_REFUSED) while a rollout holds it, and with `evenPinned` false
+   * while it is pinned. Default true: who reaches Admin may take a pinned one out.
+   */
+  evict(key: ObjectKey, signal: AbortSignal, options?: { readonly evenPinned: boolean }): Promise<void>;
   rollout(key: ObjectKey, verb: RolloutVerb): Promise<RolloutView>;
 };
 
@@ -47,7 +51,14 @@ export const createAdmin = (parts: AdminParts): Admin => {
       return residency.preload(key, signal);
     },
     pin: async (key, pinned) => residency.pin(key, pinned),
-    evict: (key, signal) => residency.evict(key, signal),
+    evict: async (key, signal, { evenPinned } = { evenPinned: true }) => {
+      if (!evenPinned && residency.view(key)?.pinned === true) {
+        throw new AdaptletError('VERB_REFUSED', `adapter ${key} is pinned`, {
+          advice: 'Unpin it, or ask with a credential of its namespace that has the right Lifecycle.',
+        });
+      }
+      await residency.evict(key, signal);
+    },
     rollout: rolloutVerb,
     trustCluster: () => parts.trustCluster(),
     confirmRemovals: () => parts.confirmRemovals(),

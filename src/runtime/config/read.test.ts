@@ -120,4 +120,17 @@ describe('readSettings', () => {
   ])('refuses an operator with %s', (_, flags, words) => {
     expect(() => readSettings(flags, {}, '/srv')).toThrow(words);
   });
+
+  it('takes a certificate with its key, and authorities of clients with both', () => {
+    const read = (more: object) => readSettings({ ...least, ...more }, {}, '/srv');
+    const pair = { tlsCert: 'tls.crt', tlsKey: 'tls.key' };
+    expect(read({ ...pair, clientCa: 'ca.crt' })).toMatchObject({
+      tlsCert: '/srv/tls.crt',
+      tlsKey: '/srv/tls.key',
+      clientCa: '/srv/ca.crt',
+    });
+    expect(() => read({ tlsCert: 'tls.crt' })).toThrow(/--tls-key .* is required with --tls-cert/);
+    expect(() => read({ tlsKey: 'tls.key' })).toThrow(/--tls-cert .* is required with --tls-key/);
+    expect(() => read({ clientCa: 'ca.crt' })).toThrow(/--tls-cert .* is required with --client-ca/);
+  });
 });

@@ -19,6 +19,7 @@ export const readSettings = (
 ): Settings => {
   const { settings: s, choices } = choose(readFrom(settingsSchema, flags, environment), machine);
   checkSource(s);
+  checkTls(s);
   const absolute = (path: string): string => resolve(cwd, path);
   const source = readSource(s.model);
   const model = source.kind === 'folder' ? absolute(source.folder) : source.url;
@@ -35,6 +36,9 @@ export const readSettings = (
     ...(s.operatorCa === undefined ? {} : { operatorCa: absolute(s.operatorCa) }),
     ...(s.operatorToken === undefined ? {} : { operatorToken: absolute(s.operatorToken) }),
     ...(s.registryConfig === undefined ? {} : { registryConfig: absolute(s.registryConfig) }),
+    ...(s.tlsCert === undefined ? {} : { tlsCert: absolute(s.tlsCert) }),
+    ...(s.tlsKey === undefined ? {} : { tlsKey: absolute(s.tlsKey) }),
+    ...(s.clientCa === undefined ? {} : { clientCa: absolute(s.clientCa) }),
   };
 };
 
@@ -63,4 +67,18 @@ const checkSource = (s: { [key in 'manifests' | 'operator' | 'operatorCa']?: str
       'CONFIG_INVALID',
       `${flagOf('operatorCa')} (${variableOf('operatorCa')}) is required with ${flagOf('operator')}`,
     );
+};
+
+/** A certificate has its key, and certificates of clients come over TLS. */
+const checkTls = (s: { [key in 'tlsCert' | 'tlsKey' | 'clientCa']?: string | undefined }): void => {
+  const needs = (given: 'tlsCert' | 'tlsKey' | 'clientCa', needed: 'tlsCert' | 'tlsKey'): void => {
+    if (s[given] === undefined || s[needed] !== undefined) return;
+    throw new AdaptletError(
+      'CONFIG_INVALID',
+      `${flagOf(needed)} (${variableOf(needed)}) is required with ${flagOf(given)}`,
+    );
+  };
+  needs('tlsCert', 'tlsKey');
+  needs('tlsKey', 'tlsCert');
+  needs('clientCa', 'tlsCert');
 };

@@ -106,7 +106,7 @@ export const settingsSchema = z.object({
   httpListen: z
     .string()
     .default('127.0.0.1:8080')
-    .describe('Address of HTTP: OpenAI API, /metrics, /livez, /readyz.'),
+    .describe('Address of HTTP: OpenAI API, /livez, /readyz, and /metrics by `httpMetrics`.'),
   drainDelay: duration
     .prefault('0s')
     .describe(
@@ -116,7 +116,34 @@ export const settingsSchema = z.object({
     .string()
     .optional()
     .describe(
-      'Address of one more listener, for /metrics, /livez and /readyz alone: probes and Prometheus reach a sidecar there, whose requests are taken on loopback only.',
+      'Address of one more listener, for /metrics, /livez and /readyz alone, without TLS and without a credential: for probes and Prometheus.',
+    ),
+  tlsCert: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'PEM file with the certificate of both request ports and what leads to its authority. With it gRPC and HTTP are TLS, 1.2 or newer. A new file is taken within 10 seconds, for new connections.',
+    ),
+  tlsKey: z.string().min(1).optional().describe('PEM file with the private key of that certificate.'),
+  clientCa: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'PEM file with the authorities of clients. A client may then show a certificate, whose common name an AdapterPolicy knows; it may as well send a key or a token.',
+    ),
+  anonymous: z
+    .enum(['auto', 'allow', 'deny'])
+    .default('auto')
+    .describe(
+      'Whether requests need a credential for the names of a namespace that no AdapterPolicy holds for. auto: unless the port is on a loopback address; allow: no; deny: yes.',
+    ),
+  httpMetrics: z
+    .enum(['auto', 'on', 'off'])
+    .default('auto')
+    .describe(
+      'Whether the port of HTTP requests has /metrics, which names adapters of all namespaces. auto: on a loopback address. Gateways such as that of llm-d read them there: on.',
     ),
   adminListen: z
     .string()

@@ -24,23 +24,41 @@ export type IdentityParameters = {
 
 export type Identity = Pick<RequestContext, 'user' | 'session' | 'tenant' | 'priority' | 'speculate'>;
 
+/** Who a credential is for. */
+export type Own = { readonly user?: string | undefined; readonly tenant?: string | undefined };
+
 /** Control, format, private and unassigned characters, lone surrogates, line and paragraph separators. */
 const unprintable = /[\p{C}\p{Zl}\p{Zp}]/u;
 
 /**
- * Who asks. A header wins over the body: a gateway in front of the runtime sets headers, the client writes the body.
- * Blanks around a value are dropped; an empty value counts as absent.
+ * Who asks, as a caller says it that may say for whom. A header wins over the body: a gateway in front of the runtime sets
+ * headers, the client writes the body. Blanks around a value are dropped; an empty value counts as absent.
  * @throws REQUEST_INVALID for a value that is too long or has unprintable characters, and for a priority or a
  * speculation that is none
  */
 export const identityOf = (
   headers: ReadonlyMap<string, string>,
   parameters: IdentityParameters = {},
+  own: Own = {},
 ): Identity => {
   const user = checked('user', headers.get(identityHeaders.user)) ?? checked('user', parameters.user);
   const session =
     checked('session', headers.get(identityHeaders.session)) ?? checked('session', parameters.session);
-  const tenant = checked('tenant', headers.get(identityHeaders.tenant));
+  const tenant = checked('tenant', headers.get(identityHeaders.tenant)) ?? own.tenant;
+  return identity(headers, { user, session, tenant });
+};
+
+/**
+ * Who asks, of a caller that may not say for whom: its credential decides, whatever headers and body say.
+ * @throws REQUEST_INVALID for a priority or a speculation that is none
+ */
+export const ownIdentityOf = (headers: ReadonlyMap<string, string>, { user, tenant }: Own): Identity =>
+  identity(headers, { user, session: undefined, tenant });
+
+const identity = (
+  headers: ReadonlyMap<string, string>,
+  { user, session, tenant }: Record<'user' | 'session' | 'tenant', string | undefined>,
+): Identity => {
   const priority = priorityOf(headers.get(identityHeaders.priority));
   const speculate = speculateOf(headers.get(identityHeaders.speculation));
   return {
@@ -51,6 +69,10 @@ export const identityOf = (
     ...(speculate === undefined ? {} : { speculate }),
   };
 };
+
+/** True for a value that a user or a tenant may have. */
+export const isIdentity = (value: string): boolean =>
+  value.trim() !== '' && value.length <= maxIdentityLength && !unprintable.test(value);
 
 const checked = (what: keyof typeof identityHeaders, raw: string | undefined): string | undefined => {
   const value = raw?.trim();

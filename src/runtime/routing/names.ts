@@ -39,6 +39,12 @@ export const adapterAskedFor = (callersNamespace: string, model: string): Object
   return wellFormed ? objectKey(namespace, name) : undefined;
 };
 
+/** The namespace that `model` names itself, or undefined. */
+export const namespaceIn = (model: string): string | undefined => {
+  const { namespace } = readName(model, '');
+  return namespace === '' ? undefined : namespace;
+};
+
 type ModelName = {
   readonly kind: Kind | undefined;
   readonly namespace: string | undefined;

@@ -5,6 +5,8 @@ export type RequestContext = {
   readonly namespace: string;
   /** The name that the client sent as `model` or `model_name`. */
   readonly model: string;
+  /** Its credential, as `namespace/name` of the policy that has it; absent: anonymous. */
+  readonly caller?: string;
   readonly user?: string;
   readonly session?: string;
   readonly tenant?: string;

@@ -1,10 +1,30 @@
 import { expect, it } from 'vitest';
-import { headerLimits, readHeaders, requestContext } from './context.ts';
+import type { Right } from '../../api/policy.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Caller } from '../callers/caller.ts';
+import { askedNamespace, headerLimits, readHeaders, requestContext } from './context.ts';
+
+/** Of the namespace team-a. */
+const callerWith = (...rights: readonly Right[]): Caller => ({
+  home: 'team-a',
+  grantIn: (namespace) =>
+    namespace === 'team-a' || rights.includes('Namespaces')
+      ? { caller: 'team-a/app', user: 'app', tenant: 'acme', rights: new Set(rights) }
+      : undefined,
+  refusalIn: (namespace) => new AdaptletError('FORBIDDEN', `not for ${namespace}`),
+});
+
+const anonymous: Caller = {
+  home: 'default',
+  grantIn: () => ({ caller: '', rights: new Set(['Users', 'Priority', 'Namespaces']) }),
+  refusalIn: () => new AdaptletError('UNAUTHENTICATED', 'no credential'),
+};
 
 const context = (
   headers: Record<string, string>,
   asked: Partial<Parameters<typeof requestContext>[1]> = {},
-) => requestContext(readHeaders(Object.entries(headers)), { model: 'sql', ...asked }, 'default');
+  caller = anonymous,
+) => requestContext(readHeaders(Object.entries(headers)), { model: 'sql', ...asked }, caller);
 
 it('a request without identity has none, in the default namespace', () => {
   expect(context({})).toEqual({ namespace: 'default', model: 'sql', headers: new Map() });
@@ -48,4 +68,61 @@ it.each([
   ['an empty model', { model: '' }, /model is empty/],
 ])('%s is refused', (_, asked, message) => {
   expect(() => context({}, asked)).toThrow(message);
+});
+
+it('who has a credential is its user and tenant, whatever headers and body say', () => {
+  const headers = {
+    'x-adaptlet-user': 'eve',
+    'x-adaptlet-session': 's1',
+    'x-adaptlet-tenant': 'other',
+    'x-department': 'medical',
+    authorization: 'Bearer adk_x',
+    'x-api-key': 'adk_x',
+  };
+  const asked = { user: 'eve', session: 's2' };
+  expect(context(headers, asked, callerWith())).toEqual({
+    namespace: 'team-a',
+    model: 'sql',
+    caller: 'team-a/app',
+    user: 'app',
+    tenant: 'acme',
+    // Routes match by headers: none says who asks, and none has the credential.
+    headers: new Map([['x-department', 'medical']]),
+  });
+});
+
+it('a gateway says for whom it asks, with its own tenant where it names none', () => {
+  const gateway = callerWith('Users');
+  expect(context({ 'x-adaptlet-user': 'anna' }, {}, gateway)).toMatchObject({ user: 'anna', tenant: 'acme' });
+  expect(context({ 'x-adaptlet-tenant': 'corp' }, { user: 'bob' }, gateway)).toMatchObject({
+    user: 'bob',
+    tenant: 'corp',
+  });
+  expect(context({}, {}, gateway)).not.toHaveProperty('user');
+});
+
+it.each([
+  ['a header', { 'x-adaptlet-namespace': 'team-b' }, {}],
+  ['the body', {}, { namespace: 'team-b' }],
+  ['the model', {}, { model: 'team-b/sql' }],
+  ['the model with its kind', {}, { model: 'adapter:team-b/sql' }],
+  ['the model, and a header of its own', { 'x-adaptlet-namespace': 'team-a' }, { model: 'team-b/sql' }],
+])('another namespace, by %s, needs the right Namespaces', (_, headers, asked) => {
+  expect(() => context(headers, asked, callerWith())).toThrow(/not for team-b/);
+  expect(context(headers, asked, callerWith('Namespaces')).namespace).toBe('team-b');
+});
+
+it('a listing of another namespace needs the right Namespaces as well', () => {
+  const headers = readHeaders([['x-adaptlet-namespace', 'team-b']]);
+  expect(() => askedNamespace(headers, callerWith())).toThrow(/not for team-b/);
+  expect(() => askedNamespace(new Map(), callerWith(), 'team-b')).toThrow(/not for team-b/);
+  expect(askedNamespace(headers, callerWith('Namespaces'))).toBe('team-b');
+  expect(askedNamespace(new Map(), callerWith())).toBe('team-a');
+});
+
+it('a priority above 0 needs the right Priority; one below does not', () => {
+  const urgent = { 'x-adaptlet-priority': '1' };
+  expect(() => context(urgent, {}, callerWith())).toThrow(expect.objectContaining({ code: 'FORBIDDEN' }));
+  expect(context(urgent, {}, callerWith('Priority')).priority).toBe(1);
+  expect(context({ 'x-adaptlet-priority': '-5' }, {}, callerWith()).priority).toBe(-5);
 });

@@ -1,5 +1,8 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { identityOf } from '../routing/identity.ts';
+import { type Caller, type Grant, grantOf, lacks } from '../callers/caller.ts';
+import { credentialHeaders } from '../callers/credential.ts';
+import { type Identity, identityHeaders, identityOf, ownIdentityOf } from '../routing/identity.ts';
+import { namespaceIn } from '../routing/names.ts';
 import type { RequestContext } from '../routing/request.ts';
 import { wire } from './wire.ts';
 
@@ -58,16 +61,53 @@ export type Asked = {
 };
 
 /**
- * Who asks, for what.
- * @throws REQUEST_INVALID for an empty model or an identity over its limit
+ * Namespace of a request that names no model.
+ * @throws REQUEST_INVALID; FORBIDDEN or UNAUTHENTICATED where the caller may not ask for its names
  */
-export const requestContext = (headers: Headers, asked: Asked, defaultNamespace: string): RequestContext => {
+export const askedNamespace = (headers: Headers, caller: Caller, named?: string): string => {
   const namespace =
+    checkedName('namespace', named) ?? checkedName('namespace', headers.get(wire.namespace)) ?? caller.home;
+  grantOf(caller, namespace);
+  return namespace;
+};
+
+/**
+ * Who asks, for what. The namespace is the one whose names are looked up. Nothing was looked up yet: what is refused here
+ * does not depend on what there is.
+ * @throws REQUEST_INVALID for an empty model or an identity over its limit; FORBIDDEN or UNAUTHENTICATED for what the
+ * caller may not ask for
+ */
+export const requestContext = (headers: Headers, asked: Asked, caller: Caller): RequestContext => {
+  const model = checkedName('model', asked.model) ?? refuse('model is empty');
+  const named =
     checkedName('namespace', headers.get(wire.namespace)) ?? checkedName('namespace', asked.namespace);
+  const namespace = namespaceIn(model) ?? named ?? caller.home;
+  const grant = grantOf(caller, namespace);
   return {
-    namespace: namespace ?? defaultNamespace,
-    model: checkedName('model', asked.model) ?? refuse('model is empty'),
-    ...identityOf(headers, { user: asked.user, session: asked.session }),
-    headers,
+    namespace,
+    model,
+    ...(grant.caller === '' ? {} : { caller: grant.caller }),
+    ...whoOf(grant, headers, asked),
+    headers: withoutClaims(headers, grant),
   };
+};
+
+const whoOf = (grant: Grant, headers: Headers, { user, session }: Asked): Identity => {
+  const who = grant.rights.has('Users')
+    ? identityOf(headers, { user, session }, grant)
+    : ownIdentityOf(headers, grant);
+  if ((who.priority ?? 0) > 0 && !grant.rights.has('Priority')) {
+    throw lacks(grant, 'Priority', 'a priority above 0');
+  }
+  return who;
+};
+
+/** Credentials go no further, nor does what a caller may not say: routes match by headers. */
+const withoutClaims = (headers: Headers, { rights }: Grant): Headers => {
+  const { user, session, tenant } = identityHeaders;
+  const hidden = [...credentialHeaders, ...(rights.has('Users') ? [] : [user, session, tenant])];
+  if (!hidden.some((name) => headers.has(name))) return headers;
+  const left = new Map(headers);
+  for (const name of hidden) left.delete(name);
+  return left;
 };

@@ -4,11 +4,12 @@ import { FakeClock } from '../../time/fake-clock.ts';
 import { requestContext } from './context.ts';
 import { Exchange } from './exchange.ts';
 import { generateRequest, grpcDefaults } from './options.ts';
+import { openIdentify } from './testing/identify.ts';
 import { type FakeParts, fakeParts } from './testing/parts.ts';
 
 const begun = async (parts: FakeParts, text = 'abc') => {
   const exchange = new Exchange(parts, { protocol: 'grpc', method: 'm', headers: new Map() });
-  const context = requestContext(new Map(), { model: 'sql' }, 'default');
+  const context = requestContext(new Map(), { model: 'sql' }, await openIdentify()({ headers: new Map() }));
   const request = generateRequest({ kind: 'text', text }, {}, grpcDefaults, parts.serving.base);
   await exchange.begin(context, request);
   return exchange;
@@ -61,7 +62,7 @@ it('a generation that ends without a last event is a defect, not an answer', asy
     served: { adapter: '', digest: parts.serving.base.digest, rollout: '', arm: 'base', rule: '' },
     events: (async function* () {})(),
   });
-  const context = requestContext(new Map(), { model: 'tiny' }, 'default');
+  const context = requestContext(new Map(), { model: 'tiny' }, await openIdentify()({ headers: new Map() }));
   await exchange.begin(
     context,
     generateRequest({ kind: 'text', text: 'x' }, {}, grpcDefaults, parts.serving.base),

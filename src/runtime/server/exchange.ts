@@ -1,6 +1,7 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
+import type { Identify } from '../callers/caller.ts';
 import type { GenerateEvent, TakenLogprob } from '../engine/engine.ts';
 import type { RequestContext } from '../routing/request.ts';
 import type { Answered, GenerateRequest, Generation, Serving } from '../serving/serving.ts';
@@ -14,7 +15,8 @@ export type Parts = {
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly log: Log;
-  readonly defaultNamespace: string;
+  /** Who asks. */
+  readonly identify: Identify;
   readonly timeouts: Timeouts;
   /** Milliseconds that a stream may wait for its reader before the generation is ended. */
   readonly slowClientMs: number;
@@ -54,6 +56,8 @@ export class Exchange {
   #events: AsyncIterator<GenerateEvent> | undefined;
   #done: Done | undefined;
   #promptTokens = 0;
+  /** Its credential, once it is known. */
+  #caller: string | undefined;
   #verdict: AdaptletError | undefined;
   #ended = false;
 
@@ -91,8 +95,7 @@ export class Exchange {
 
   /** Resolves when the request is admitted, with what serves it. */
   async begin(context: RequestContext, request: GenerateRequest): Promise<Omit<Generation, 'events'>> {
-    this.signal.throwIfAborted();
-    this.#record.routing(context);
+    this.#routing(context);
     const { id, served, events } = await this.#parts.serving.generate(context, request, this.signal);
     this.#events = events[Symbol.asyncIterator]();
     this.#record.acquired(id, served);
@@ -106,8 +109,7 @@ export class Exchange {
     ask: (serving: Serving, signal: AbortSignal) => Promise<Answered<Result>>,
     promptTokensOf: (result: Result) => number,
   ): Promise<Answered<Result>> {
-    this.signal.throwIfAborted();
-    this.#record.routing(context);
+    this.#routing(context);
     const answered = await ask(this.#parts.serving, this.signal);
     this.#record.acquired(answered.id, answered.served);
     this.#promptTokens = promptTokensOf(answered.result);
@@ -159,13 +161,19 @@ export class Exchange {
     const failure = asAdaptletError(cause, this.#method);
     this.#finish(failure.code);
     if (failure.code === 'INTERNAL')
-      this.#parts.log.error({ method: this.#method, err: failure }, 'request failed');
+      this.#parts.log.error({ method: this.#method, caller: this.#caller, err: failure }, 'request failed');
     else
       this.#parts.log.debug(
-        { method: this.#method, code: failure.code, reason: failure.what },
+        { method: this.#method, caller: this.#caller, code: failure.code, reason: failure.what },
         'request refused',
       );
     return failure;
+  }
+
+  #routing(context: RequestContext): void {
+    this.signal.throwIfAborted();
+    this.#caller = context.caller;
+    this.#record.routing(context);
   }
 
   #finish(code: AdaptletError['code'] | 'OK'): void {

@@ -1,4 +1,5 @@
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { Caller } from '../callers/caller.ts';
 import type { RecordedFeedback } from '../serving/serving.ts';
 import type { Parts } from './exchange.ts';
 
@@ -13,11 +14,12 @@ const prefix = /^(?:cmpl|chatcmpl|classify)-/;
 export const plainId = (id: string): string => id.replace(prefix, '');
 
 /**
- * Takes feedback in.
+ * Takes feedback in, for answers of the namespaces that the caller may ask.
  * @throws REQUEST_INVALID that names the field; FEEDBACK_UNKNOWN
  */
 export const takeFeedback = (
   { serving, telemetry }: Pick<Parts, 'serving' | 'telemetry'>,
+  caller: Caller,
   id: string,
   reward: number | undefined,
 ): RecordedFeedback => {
@@ -26,7 +28,7 @@ export const takeFeedback = (
   if (reward === undefined) return refuse('reward is missing');
   if (!(Math.abs(reward) <= maxReward))
     refuse(`reward is ${reward}, it must be a number from -${maxReward} to ${maxReward}`);
-  const taken = serving.feedback(plainId(id), reward);
+  const taken = serving.feedback(plainId(id), reward, (namespace) => caller.grantIn(namespace) !== undefined);
   if (taken.isFirst) telemetry.feedback(taken);
   return taken;
 };

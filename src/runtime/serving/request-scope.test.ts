@@ -24,6 +24,15 @@ it('users of a tenant share a scope, of whatever session; without a tenant each 
   expect(of({ tenant: 'acme' })).not.toBe(of({ tenant: 'acme', namespace: 'team-b' }));
 });
 
+it('an anonymous caller is never the tenant or the user of a credential', () => {
+  const of = (who: Partial<RequestContext>): string => scopeOf(context(who)).scope;
+  const [caller, other] = ['team-a/app', 'team-a/web'];
+  expect(of({ tenant: 'acme' })).not.toBe(of({ tenant: 'acme', caller }));
+  expect(of({ user: 'app' })).not.toBe(of({ user: 'app', caller }));
+  expect(of({ user: 'anna', caller })).not.toBe(of({ user: 'anna', caller: other }));
+  expect(of({ tenant: 'acme', caller })).toBe(of({ tenant: 'acme', caller: other }));
+});
+
 it('no choice of names makes the scope of one caller that of another', () => {
   // What would be taken for a separator, for the end of a name, or for a name that is absent.
   const names = ['', ',', '/', '"', '\\', '","', 'null', 'a', 'a,a'];

@@ -6,10 +6,12 @@ import type { RequestContext } from '../routing/request.ts';
  *
  * Requests without a tenant share places as their namespace. What prompts begin with is computed once within a tenant, and
  * without one for each user: who guesses what a stranger asked must not see by an early first token that the guess was
- * right. JSON keeps the parts apart, whatever characters they have.
+ * right. For the same reason anonymous callers, who say which tenant they are, are never that of a credential, and users of
+ * two credentials are not the same. JSON keeps the parts apart, whatever characters they have.
  */
 export const scopeOf = ({
   namespace,
+  caller,
   tenant,
   user,
   priority,
@@ -17,7 +19,11 @@ export const scopeOf = ({
 }: RequestContext): Required<Pick<GenerateInput, 'tenant' | 'scope'>> &
   Pick<GenerateInput, 'priority' | 'speculate'> => ({
   tenant: tenant ?? namespace,
-  scope: JSON.stringify(tenant === undefined ? [namespace, null, user ?? null] : [namespace, tenant]),
+  scope: JSON.stringify(
+    tenant === undefined
+      ? [namespace, null, user ?? null, caller ?? null]
+      : [namespace, tenant, caller !== undefined],
+  ),
   ...(priority === undefined ? {} : { priority }),
   ...(speculate === undefined ? {} : { speculate }),
 });

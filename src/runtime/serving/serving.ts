@@ -79,9 +79,10 @@ export type Serving = {
   /**
    * Says how good the answer with this id was; higher is better. Given again, it changes nothing; another one takes its
    * place.
-   * @throws FEEDBACK_UNKNOWN
+   * @param isAllowed whether the caller may ask for names of a namespace
+   * @throws FEEDBACK_UNKNOWN, also for an answer of a namespace that the caller may not ask
    */
-  feedback(id: string, reward: number): RecordedFeedback;
+  feedback(id: string, reward: number, isAllowed: (namespace: string) => boolean): RecordedFeedback;
   models(namespace: string): readonly ModelCard[];
   /** Resolves a name to its card. Throws MODEL_NOT_FOUND with the nearest names. */
   model(namespace: string, name: string): ModelCard;

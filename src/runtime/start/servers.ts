@@ -1,10 +1,13 @@
 import { join } from 'node:path';
+import { isLoopback } from '../../settings/address.ts';
 import type { Admin } from '../admin/admin.ts';
+import type { Callers } from '../callers/callers.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Parts } from '../server/exchange.ts';
 import { startAdmin } from '../server/grpc/admin/server.ts';
 import { startGrpc } from '../server/grpc/server.ts';
 import { startHealth, startHttp } from '../server/http/server.ts';
+import { CertificateFiles } from '../server/tls/certificate-files.ts';
 
 export type Addresses = {
   readonly grpcAddress: string;
@@ -14,39 +17,64 @@ export type Addresses = {
   readonly adminAddress: string;
 };
 
+export type ServersParts = Omit<Parts, 'identify'> & {
+  readonly callers: Callers;
+  readonly admin: Admin;
+  readonly version: string;
+  /** Of Adapters and rollouts that Admin is asked for by their bare names. */
+  readonly defaultNamespace: string;
+};
+
 /** How long requests may take to finish when the runtime stops, in milliseconds. */
 const graceMs = 10_000;
 
 const withPort = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
 
+/** Undefined: the settings name no certificate. */
+const certificateOf = async (
+  { tlsCert: certificate, tlsKey: key, clientCa }: Settings,
+  parts: Pick<Parts, 'clock' | 'log'>,
+  stack: AsyncDisposableStack,
+): Promise<CertificateFiles | undefined> => {
+  if (certificate === undefined || key === undefined) return undefined;
+  const files = await CertificateFiles.open({ ...parts, paths: { certificate, key, clientCa } });
+  stack.defer(() => files.close());
+  return files;
+};
+
 /**
  * Starts gRPC, HTTP, Admin and, where they have a listener of their own, health and metrics; the stack closes them.
- * @throws CONFIG_INVALID that names the address that is taken
+ * @throws CONFIG_INVALID that names the address that is taken, or the file that is no certificate
  */
 export const startServers = async (
-  parts: Parts & { readonly admin: Admin; readonly version: string },
+  parts: ServersParts,
   settings: Settings,
   stack: AsyncDisposableStack,
 ): Promise<Addresses> => {
+  const { callers } = parts;
+  const { grpcListen, httpListen, healthListen, httpMetrics } = settings;
+  const tls = await certificateOf(settings, parts, stack);
   const running: { close(graceMs: number): Promise<void> }[] = [];
   // All at the same time: what is stopping takes no new request on any of them.
   stack.defer(async () => {
     await Promise.all(running.map((server) => server.close(graceMs)));
   });
-  const grpc = await startGrpc({ ...parts, address: settings.grpcListen });
+  const listener = (address: string) => {
+    return { ...parts, address, identify: callers.on({ isLoopback: isLoopback(address) }) };
+  };
+  const grpc = await startGrpc({ ...listener(grpcListen), tls });
   running.push(grpc);
-  const http = await startHttp({ ...parts, address: settings.httpListen });
+  const hasMetrics = httpMetrics === 'on' || (httpMetrics === 'auto' && isLoopback(httpListen));
+  const http = await startHttp({ ...listener(httpListen), tls, hasMetrics });
   running.push(http);
-  const { healthListen } = settings;
-  const health =
-    healthListen === undefined ? undefined : await startHealth({ ...parts, address: healthListen });
+  const health = healthListen === undefined ? undefined : await startHealth(listener(healthListen));
   if (health !== undefined) running.push(health);
   const adminAddress = settings.adminListen ?? `unix:${join(settings.dataDir, 'admin.sock')}`;
   const admin = await startAdmin({ ...parts, address: adminAddress });
   running.push(admin);
   return {
-    grpcAddress: withPort(settings.grpcListen, grpc.port),
-    httpUrl: `http://${withPort(settings.httpListen, http.port)}`,
+    grpcAddress: withPort(grpcListen, grpc.port),
+    httpUrl: `${tls === undefined ? 'http' : 'https'}://${withPort(httpListen, http.port)}`,
     ...(health === undefined ? {} : { healthUrl: `http://${withPort(healthListen ?? '', health.port)}` }),
     adminAddress: adminAddress.startsWith('unix:') ? adminAddress : withPort(adminAddress, admin.port),
   };

@@ -88,7 +88,7 @@ export const servingOf = ({
   generate: (context, request, signal) => dataPath.generate(context, request, signal),
   encode: (context, request, signal) => dataPath.encode(context, request, signal),
   infer: (context, request, signal) => dataPath.infer(context, request, signal),
-  feedback: (id, reward) => counts.feedback.record(id, reward),
+  feedback: (id, reward, isAllowed) => counts.feedback.record(id, reward, isAllowed),
   models: (namespace) => cards.all(namespace),
   model: (namespace, name) => cards.one(namespace, name),
   get base() {

@@ -124,4 +124,17 @@ describe('looking a name up at the operator', () => {
     lookup.close();
     expect(await waiting).toBe('away');
   });
+
+  it('the callers of one namespace, with names that nobody has, take nothing from those of another', async () => {
+    const { lookup, arrive, sent } = make();
+    const wrong = Array.from({ length: 10_000 }, (_, i) =>
+      lookup.bring(objectKey('team-b', `none-${i}`), never),
+    );
+    expect(await Promise.all(wrong.slice(16))).toEqual(Array.from({ length: 9_984 }, () => 'busy'));
+    const wanted = lookup.bring(key('sql'), never);
+    expect(lookup.names).toHaveLength(17);
+    arrive('sql');
+    expect(await wanted).toBe('here');
+    expect(sent.length).toBeLessThan(5);
+  });
 });

@@ -11,6 +11,8 @@ const unknownMs = 5_000;
 const maxUnknown = 1_000;
 /** Names that wait for an answer at the same time. */
 const maxAsked = 64;
+/** Of one namespace: who asks for names that nobody has takes nothing from the callers of others. */
+const maxAskedOfOne = 16;
 /** Milliseconds between two lists of names: a flood of bad names makes ten a second. */
 const spacingMs = 100;
 
@@ -34,8 +36,8 @@ type Asked = { readonly waiters: Set<(brought: Brought) => void> };
  * Names that requests ask for and that the plan does not have. A name is asked for once however many requests want it,
  * and remembered when the operator has it: then it is part of the plan until it is not used for longest.
  *
- * Guarantees: a request waits at most 2 s; names that nobody has cost one message in 5 s each, bounded in number, and
- * never push out a name that somebody has.
+ * Guarantees: a request waits at most 2 s; names that nobody has cost one message in 5 s each, bounded in number, also for
+ * each namespace, and never push out a name that somebody has.
  */
 export class NameLookup implements Demand {
   readonly #parts: NameLookupParts;
@@ -129,9 +131,13 @@ export class NameLookup implements Demand {
     if (has(name)) return 'here';
     if ((this.#unknown.get(name) ?? Number.NEGATIVE_INFINITY) > clock.monotonic()) return 'unknown';
     if (!canAsk()) return 'away';
-    if (this.#asked.has(name) || this.#asked.size < maxAsked) return undefined;
+    if (this.#asked.has(name)) return undefined;
+    const own = `${name.slice(0, name.indexOf('/'))}/`;
+    const ofOne = [...this.#asked].filter(([asked]) => asked.startsWith(own));
+    const full = ofOne.length >= maxAskedOfOne ? ofOne : this.#asked.size >= maxAsked ? [...this.#asked] : [];
+    if (full.length === 0) return undefined;
     // One that nobody waits for any more gives way.
-    const idle = [...this.#asked].find(([, { waiters }]) => waiters.size === 0);
+    const idle = full.find(([, { waiters }]) => waiters.size === 0);
     if (idle === undefined) return 'busy';
     this.#asked.delete(idle[0]);
     return undefined;

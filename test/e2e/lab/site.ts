@@ -104,6 +104,7 @@ export class Site implements AsyncDisposable {
       },
       runtime: {
         model: { name: 'tiny', source: { oci: { image: `${lab.registry.host}/models/tiny`, digest } } },
+        anonymous: 'allow',
         // Three nodes share the cores of this machine.
         threads: 1,
         resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '1Gi' } },

@@ -10,7 +10,9 @@ import { AdaptletError, asAdaptletError } from '../../../errors/adaptlet-error.t
 import { serviceErrorOf } from '../../../grpc/service-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
+import type { Caller, Identify } from '../../callers/caller.ts';
 import type { ServedBy } from '../../routing/request.ts';
+import { commonNameOf } from '../common-name.ts';
 import { type Headers, readHeaders } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
 import { retryAfterSeconds, servedHeaders, wire } from '../wire.ts';
@@ -31,6 +33,32 @@ export const headersOf = (metadata: Metadata): Headers =>
       metadata.get(key).flatMap((value) => (typeof value === 'string' ? [[key, value] as const] : [])),
     ),
   );
+
+/** The address of a peer that grpc-js names `address:port`. */
+const addressOf = (peer: string): string | undefined => {
+  const end = peer.lastIndexOf(':');
+  return end < 0 ? undefined : peer.slice(0, end);
+};
+
+export type Asking = { readonly headers: Headers; readonly caller: Caller };
+
+/**
+ * Who called, by the metadata and the connection.
+ * @throws UNAUTHENTICATED; REQUEST_INVALID for headers over their limits
+ */
+export const askingOf = async (
+  { identify }: { readonly identify: Identify },
+  call: AnyCall,
+): Promise<Asking> => {
+  const headers = headersOf(call.metadata);
+  const { sslPeerCertificate } = call.getAuthContext();
+  const caller = await identify({
+    headers,
+    address: addressOf(call.getPeer()),
+    commonName: commonNameOf(sslPeerCertificate),
+  });
+  return { headers, caller };
+};
 
 /** Milliseconds until the deadline that the client gave, or undefined. */
 const timeLeft = (call: AnyCall, clock: Clock): number | undefined => {
@@ -101,17 +129,32 @@ export const reply = async <Response>(
 export type UnaryParts = { readonly clock: Clock; readonly log: Log };
 
 /** A unary call that is not a generation: errors become statuses, the signal ends with the call. */
-export const unary =
+export const unary = <Request, Response>(
+  parts: UnaryParts,
+  method: string,
+  answer: (request: Request, signal: AbortSignal) => Response | Promise<Response>,
+): handleUnaryCall<Request, Response> =>
+  unaryCall(parts, method, ({ request }, signal) => answer(request, signal));
+
+/** A unary call of a known caller. */
+export const knownUnary = <Request, Response>(
+  parts: UnaryParts & { readonly identify: Identify },
+  method: string,
+  answer: (request: Request, asking: Asking, signal: AbortSignal) => Response | Promise<Response>,
+): handleUnaryCall<Request, Response> =>
+  unaryCall(parts, method, async (call, signal) => answer(call.request, await askingOf(parts, call), signal));
+
+const unaryCall =
   <Request, Response>(
     parts: UnaryParts,
     method: string,
-    answer: (request: Request, headers: Headers, signal: AbortSignal) => Response | Promise<Response>,
+    answer: (call: ServerUnaryCall<Request, Response>, signal: AbortSignal) => Response | Promise<Response>,
   ): handleUnaryCall<Request, Response> =>
   (call, callback) => {
     const controller = new AbortController();
     const { signal } = controller;
     onCancelled(call, parts.clock, (reason) => controller.abort(reason), method);
-    const run = async (): Promise<Response> => answer(call.request, headersOf(call.metadata), signal);
+    const run = async (): Promise<Response> => answer(call, signal);
     void reply(callback, run, (error) => {
       const failure = asAdaptletError(signal.aborted ? signal.reason : error, method);
       if (failure.code === 'INTERNAL') parts.log.error({ method, err: failure }, 'call failed');

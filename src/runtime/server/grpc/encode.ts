@@ -13,7 +13,7 @@ import type { Answered, EncodeRequest } from '../../serving/serving.ts';
 import { requestContext } from '../context.ts';
 import { encodeRequest } from '../encode-options.ts';
 import type { Exchange, Parts } from '../exchange.ts';
-import { exchangeOf, headersOf, reply, servedMetadata } from './call.ts';
+import { askingOf, exchangeOf, reply, servedMetadata } from './call.ts';
 
 type Request = EmbedRequest | ClassifyRequest;
 
@@ -31,7 +31,8 @@ const encode = async (
 ): Promise<Answered<EncodeResult>> => {
   const { model, namespace, user, session, inputs } = call.request;
   const asked = { model, namespace, user, session };
-  const context = requestContext(headersOf(call.metadata), asked, parts.defaultNamespace);
+  const { headers, caller } = await askingOf(parts, call);
+  const context = requestContext(headers, asked, caller);
   const request = encodeRequest(inputs.map(textOf), output, parts.serving.base);
   return await exchange.once(
     context,

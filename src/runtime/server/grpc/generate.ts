@@ -12,7 +12,7 @@ import type { GenerateEvent, Prompt, TokenLogprob } from '../../engine/engine.ts
 import { requestContext } from '../context.ts';
 import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest, grpcDefaults, type Options } from '../options.ts';
-import { exchangeOf, headersOf, servedMetadata, toServiceError } from './call.ts';
+import { askingOf, exchangeOf, servedMetadata, toServiceError } from './call.ts';
 import { encodeCalls } from './encode.ts';
 import { feedbackCall } from './feedback.ts';
 
@@ -98,11 +98,8 @@ const drained = (call: Call, exchange: Exchange, parts: Parts): Promise<void> =>
 const stream = async (call: Call, exchange: Exchange, parts: Parts): Promise<void> => {
   const { request } = call;
   const { model, namespace, user, session } = request;
-  const context = requestContext(
-    headersOf(call.metadata),
-    { model, namespace, user, session },
-    parts.defaultNamespace,
-  );
+  const { headers, caller } = await askingOf(parts, call);
+  const context = requestContext(headers, { model, namespace, user, session }, caller);
   const options = optionsOf(request);
   const wanted = generateRequest(promptOf(request.prompt), options, grpcDefaults, parts.serving.base);
   const { id, served } = await exchange.begin(context, wanted);

@@ -7,6 +7,8 @@ import { closeServer, listen, logGrpc } from '../../../grpc/server.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Admin } from '../../admin/admin.ts';
 import type { Parts } from '../exchange.ts';
+import type { CertificateFiles } from '../tls/certificate-files.ts';
+import { grpcCredentials } from '../tls/grpc-credentials.ts';
 import { inferenceService } from './generate.ts';
 import { createHealth } from './health.ts';
 import { oipService } from './oip/service.ts';
@@ -37,6 +39,8 @@ export type GrpcOptions = Parts & {
   /** `host:port`, port 0 for any free one, or `unix:/path`. */
   readonly address: string;
   readonly version: string;
+  /** Absent: no TLS. */
+  readonly tls?: CertificateFiles | undefined;
 };
 
 export const createServer = (log: Log): Server => {
@@ -53,7 +57,8 @@ export const startGrpc = async (options: GrpcOptions): Promise<RunningServer> =>
   server.addService(InferenceService, inferenceService(options));
   server.addService(HealthService, health.service);
   addReflection(server, dataDescriptors);
-  const port = await listen(server, options.address);
+  const credentials = options.tls === undefined ? undefined : grpcCredentials(options.tls);
+  const port = await listen(server, options.address, credentials);
   return {
     port,
     async close(graceMs) {

@@ -1,12 +1,12 @@
 import type { Context } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Prompt } from '../../engine/engine.ts';
-import { type Headers as RequestHeaders, requestContext } from '../context.ts';
+import { requestContext } from '../context.ts';
 import type { Exchange, Parts } from '../exchange.ts';
 import { generateRequest, type OptionDefaults } from '../options.ts';
 import { servedHeaders } from '../wire.ts';
 import { type ChatBody, type CompletionBody, completionOptions } from './bodies.ts';
-import { handler, readJson } from './handler.ts';
+import { type Asking, handler, readJson } from './handler.ts';
 import { endOf } from './logprobs.ts';
 import { problemBody } from './problem.ts';
 
@@ -63,15 +63,11 @@ const answer = async <Body extends CompletionBody | ChatBody>(
   c: Context,
   exchange: Exchange,
   parts: Parts,
-  headers: RequestHeaders,
+  { headers, caller }: Asking,
   { shape, read, prompt, defaults }: Kind<Body>,
 ): Promise<Response> => {
   const body = read(await readJson(c));
-  const context = requestContext(
-    headers,
-    { model: body.model, user: body.user ?? undefined },
-    parts.defaultNamespace,
-  );
+  const context = requestContext(headers, { model: body.model, user: body.user ?? undefined }, caller);
   const request = generateRequest(prompt(body), completionOptions(body), defaults, parts.serving.base);
   const { id, served } = await exchange.begin(context, request);
   const head = {
@@ -103,4 +99,4 @@ const answer = async <Body extends CompletionBody | ChatBody>(
 
 /** The handler of one kind of completion, whole or streamed. A client that disconnects ends the generation. */
 export const completions = <Body extends CompletionBody | ChatBody>(parts: Parts, kind: Kind<Body>) =>
-  handler(parts, kind.shape.method, (c, exchange, headers) => answer(c, exchange, parts, headers, kind));
+  handler(parts, kind.shape.method, (c, exchange, asking) => answer(c, exchange, parts, asking, kind));

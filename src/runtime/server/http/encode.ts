@@ -44,10 +44,10 @@ type Kind<B extends Body> = {
 };
 
 const encoding = <B extends Body>(parts: Parts, kind: Kind<B>) =>
-  handler(parts, kind.method, async (c, exchange, headers) => {
+  handler(parts, kind.method, async (c, exchange, { headers, caller }) => {
     const body = kind.read(await readJson(c));
     const { model, user } = body;
-    const context = requestContext(headers, { model, user: user ?? undefined }, parts.defaultNamespace);
+    const context = requestContext(headers, { model, user: user ?? undefined }, caller);
     const request = encodeRequest(textsOf(body.input), kind.output, parts.serving.base);
     const { id, served, result } = await exchange.once(
       context,

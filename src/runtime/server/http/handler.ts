@@ -1,7 +1,9 @@
 import type { Context } from 'hono';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Caller } from '../../callers/caller.ts';
 import { type Headers as RequestHeaders, readHeaders } from '../context.ts';
 import { Exchange, type Parts } from '../exchange.ts';
+import { callerOf } from './connection.ts';
 import { problemResponse } from './problem.ts';
 
 /**
@@ -19,12 +21,14 @@ export const readJson = async (c: Context): Promise<unknown> => {
   }
 };
 
-/** Answers within an exchange. A client that disconnects ends it; what is thrown fails it. */
+export type Asking = { readonly headers: RequestHeaders; readonly caller: Caller };
+
+/** Answers a known caller within an exchange. A client that disconnects ends it; what is thrown fails it. */
 export const handler =
   (
     parts: Parts,
     method: string,
-    answer: (c: Context, exchange: Exchange, headers: RequestHeaders) => Promise<Response>,
+    answer: (c: Context, exchange: Exchange, asking: Asking) => Promise<Response>,
   ) =>
   async (c: Context): Promise<Response> => {
     const headers = readHeaders(c.req.raw.headers.entries());
@@ -37,7 +41,9 @@ export const handler =
       once: true,
     });
     try {
-      return await answer(c, exchange, headers);
+      // Before the body is read: strangers cost no more than their headers.
+      const caller = await callerOf(parts, c, headers);
+      return await answer(c, exchange, { headers, caller });
     } catch (error) {
       return problemResponse(exchange.fail(error));
     }

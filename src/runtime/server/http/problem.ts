@@ -35,5 +35,7 @@ export const problemBody = (error: AdaptletError): ProblemBody => ({
 export const problemResponse = (error: AdaptletError): Response => {
   const headers = new Headers({ [wire.error]: error.code });
   if (error.retryAfterMs !== undefined) headers.set(wire.retryAfter, retryAfterSeconds(error.retryAfterMs));
+  // RFC 9110, section 11.6.1.
+  if (error.code === 'UNAUTHENTICATED') headers.set('www-authenticate', 'Bearer');
   return Response.json(problemBody(error), { status: httpStatusOf(error), headers });
 };

@@ -97,3 +97,9 @@ it('a listener for health answers probes and Prometheus, and takes no request', 
   expect(parts.serving.calls).toEqual([]);
   await server.close(100);
 });
+
+it('the port of requests has metrics only where it is asked to', async () => {
+  await using http = await start({ hasMetrics: false });
+  const statusOf = async (path: string): Promise<number> => (await fetch(`${http.url}${path}`)).status;
+  expect(await Promise.all(['/livez', '/readyz', '/metrics'].map(statusOf))).toEqual([200, 200, 404]);
+});

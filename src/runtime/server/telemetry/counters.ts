@@ -34,8 +34,8 @@ class ScrapeReader extends MetricReader {
 /** Seconds. From one decode step of a small model to the longest request that is allowed by default. */
 const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** Distinct adapters and rollouts that get series of their own. */
-export const labelBudgets = { adapters: 100, rollouts: 100 } as const;
+/** Distinct adapters, rollouts and callers that get series of their own. */
+export const labelBudgets = { adapters: 100, rollouts: 100, callers: 100 } as const;
 
 export type Labels = {
   readonly served: ServedBy | undefined;
@@ -50,8 +50,10 @@ export class Counters {
   readonly #serializer = new PrometheusSerializer('', false, undefined, true, true);
   readonly #adapters = new LabelBudget(labelBudgets.adapters);
   readonly #rollouts = new LabelBudget(labelBudgets.rollouts);
+  readonly #callerNames = new LabelBudget(labelBudgets.callers);
   readonly #meter = this.#provider.getMeter('adaptlet');
   readonly #requests = this.#counter(metrics.requests);
+  readonly #callers = this.#counter(metrics.callers);
   readonly #tokens = this.#counter(metrics.tokens);
   readonly #feedback = this.#counter(metrics.feedback);
   readonly #transitions = this.#counter(metrics.transitions);
@@ -69,6 +71,11 @@ export class Counters {
     this.#duration.record(seconds, { ...arm, code });
     if (tokens.prompt > 0) this.#tokens.add(tokens.prompt, { ...arm, kind: 'prompt' });
     if (tokens.completion > 0) this.#tokens.add(tokens.completion, { ...arm, kind: 'completion' });
+  }
+
+  /** `caller`: `namespace/name` of a credential. */
+  caller(caller: string, code: Labels['code']): void {
+    this.#callers.add(1, { caller: this.#callerNames.bounded(caller), code });
   }
 
   firstToken(served: ServedBy, seconds: number): void {

@@ -4,6 +4,10 @@ export const metrics = {
     name: 'adaptlet_requests_total',
     help: 'Requests answered, by adapter, rollout, arm, protocol and code of the error catalogue (OK when served).',
   },
+  callers: {
+    name: 'adaptlet_caller_requests_total',
+    help: 'Requests of known callers, by their credential (namespace and name in its AdapterPolicy) and code.',
+  },
   requestDuration: {
     name: 'adaptlet_request_duration_seconds',
     help: 'Time from the arrival of a request to the end of its answer.',
@@ -136,6 +140,8 @@ export const attributes = {
   model: 'adaptlet.model',
   /** Where it was looked up. */
   namespace: 'adaptlet.namespace',
+  /** The credential of the caller; absent: anonymous. */
+  caller: 'adaptlet.caller',
   /** Id of the generation, as in answers and logs. */
   requestId: 'adaptlet.request_id',
   /** Name of the Adapter that served; '' for the base model. */

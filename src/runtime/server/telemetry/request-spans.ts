@@ -44,6 +44,7 @@ export class RequestSpans {
     this.#request.setAttributes({
       [attributes.model]: context.model,
       [attributes.namespace]: context.namespace,
+      ...(context.caller === undefined ? {} : { [attributes.caller]: context.caller }),
     });
     this.#child = this.#tracer.startSpan(spans.acquire, {}, childOf(this.#request));
   }

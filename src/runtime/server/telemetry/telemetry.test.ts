@@ -92,6 +92,7 @@ it('adapters beyond the budget of labels share the series "other"', async () => 
 it('every metric has its exact name and its sentence', async () => {
   const { clock, telemetry, request } = start();
   const record = request();
+  record.routing({ namespace: 'team-a', model: 'sql', caller: 'team-a/app', headers: new Map() });
   record.acquired('r', served);
   record.token();
   record.end({ code: 'OK', promptTokens: 1, completionTokens: 1 });

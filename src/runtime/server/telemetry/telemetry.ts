@@ -57,10 +57,12 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
       const spans =
         traces === undefined ? undefined : new RequestSpans(traces.tracer, { protocol, method, headers });
       let served: ServedBy | undefined;
+      let caller: string | undefined;
       let tokens = 0;
       let ended = false;
       return {
         routing(context) {
+          caller = context.caller;
           spans?.routing(context);
         },
         acquired(id, by) {
@@ -77,6 +79,7 @@ export const createTelemetry = (options: TelemetryOptions): Telemetry => {
           ended = true;
           const { code, promptTokens: prompt, completionTokens: completion } = outcome;
           counters.request({ served, protocol, code }, seconds(), { prompt, completion });
+          if (caller !== undefined) counters.caller(caller, code);
           spans?.end(outcome);
         },
       };

@@ -9,6 +9,7 @@ import { fakeDigest } from './fake-serving.ts';
 export class FakeAdmin implements Admin {
   readonly told: string[] = [];
   pinned = false;
+  held = false;
 
   status(): RuntimeStatus {
     return {
@@ -77,8 +78,9 @@ export class FakeAdmin implements Admin {
     this.pinned = pinned;
   }
 
-  async evict(key: ObjectKey): Promise<void> {
-    if (this.pinned) throw new AdaptletError('VERB_REFUSED', `${key} is pinned`);
+  async evict(key: ObjectKey, _signal: AbortSignal, { evenPinned } = { evenPinned: true }): Promise<void> {
+    if (this.held) throw new AdaptletError('VERB_REFUSED', `${key} is what a rollout serves`);
+    if (this.pinned && !evenPinned) throw new AdaptletError('VERB_REFUSED', `${key} is pinned`);
     this.told.push(`evict ${key}`);
   }
 

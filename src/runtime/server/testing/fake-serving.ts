@@ -100,8 +100,9 @@ export class FakeServing implements Serving {
     return this.readiness;
   }
 
-  feedback(id: string, reward: number): RecordedFeedback {
-    if (!/^r[1-9]$/.test(id)) throw new AdaptletError('FEEDBACK_UNKNOWN', `there is no answer ${id}`);
+  feedback(id: string, reward: number, isAllowed: (namespace: string) => boolean): RecordedFeedback {
+    if (!/^r[1-9]$/.test(id) || !isAllowed('default'))
+      throw new AdaptletError('FEEDBACK_UNKNOWN', `there is no answer ${id}`);
     const before = this.rewards.get(id);
     this.rewards.set(id, reward);
     const isFirst = before === undefined;

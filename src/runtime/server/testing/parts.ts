@@ -6,6 +6,7 @@ import type { RuntimeGauges } from '../telemetry/gauges.ts';
 import { createTelemetry, type TelemetryOptions } from '../telemetry/telemetry.ts';
 import { FakeAdmin } from './fake-admin.ts';
 import { FakeServing } from './fake-serving.ts';
+import { openIdentify } from './identify.ts';
 
 export const fakeGauges: RuntimeGauges = {
   ready: true,
@@ -39,14 +40,18 @@ export const fakeGauges: RuntimeGauges = {
 };
 
 export type FakeParts = Parts & {
+  readonly hasMetrics: boolean;
   readonly serving: FakeServing;
   readonly admin: FakeAdmin;
   readonly version: string;
+  readonly defaultNamespace: string;
 };
 
 /** Everything that a server needs, with nothing behind it. */
 export const fakeParts = (
   overrides: Partial<Omit<Parts, 'serving' | 'clock'>> & {
+    readonly hasMetrics?: boolean;
+    readonly serving?: FakeServing;
     readonly clock?: Clock;
     readonly traces?: NonNullable<TelemetryOptions['traces']>;
   } = {},
@@ -65,10 +70,12 @@ export const fakeParts = (
     telemetry,
     clock,
     log: silentLog,
-    defaultNamespace: 'default',
+    identify: openIdentify(),
+    hasMetrics: true,
     timeouts: { firstTokenMs: 10_000, tokenMs: 10_000, requestMs: 0 },
     slowClientMs: 5_000,
     version: '0.1.0',
+    defaultNamespace: 'default',
     ...rest,
   };
 };

@@ -55,6 +55,20 @@ describe('feedback', () => {
     expect(total(stable.feedbacks)).toBe(0);
   });
 
+  it('of a namespace that the caller may not ask is as unknown as that for no answer', () => {
+    answer('a');
+    const isAllowed = (namespace: string): boolean => namespace === 'team-b';
+    const told = (id: string): unknown => {
+      try {
+        return tally.feedback.record(id, 1, isAllowed);
+      } catch (error) {
+        return String(error).replaceAll(`"${id}"`, '*');
+      }
+    };
+    expect(told('a')).toBe(told('b'));
+    expect(tally.feedback.record('a', 1)).toMatchObject({ isFirst: true });
+  });
+
   it('given again changes nothing, and another reward takes the place of the first', () => {
     answer('a');
     tally.feedback.record('a', 1);

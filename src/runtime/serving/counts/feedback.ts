@@ -10,6 +10,7 @@ export const maxAnswers = 65_536;
 /** An answer of a rollout. */
 export type RolloutAnswer = {
   readonly uid: string;
+  readonly namespace: string;
   readonly rollout: string;
   readonly arm: JudgedArm;
   readonly digest: Digest;
@@ -45,19 +46,23 @@ export class Feedback {
 
   /** `id`: of the request, as its answer carries it. */
   answered(id: string, answer: RolloutAnswer): void {
-    const { uid, rollout, arm, digest, counter, bucket } = answer;
+    const { uid, namespace, rollout, arm, digest, counter, bucket } = answer;
     if (!this.#uids.has(uid)) return;
     const oldest = this.#ids[this.#next];
     if (oldest !== undefined) this.#answers.delete(oldest);
     this.#ids[this.#next] = id;
     this.#next = (this.#next + 1) % maxAnswers;
-    this.#answers.set(id, { uid, rollout, arm, digest, counter, bucket, reward: undefined });
+    this.#answers.set(id, { uid, namespace, rollout, arm, digest, counter, bucket, reward: undefined });
   }
 
-  /** @throws FEEDBACK_UNKNOWN */
-  record(id: string, reward: number): RecordedFeedback {
+  /** @throws FEEDBACK_UNKNOWN, also for an answer of a namespace that is not allowed */
+  record(
+    id: string,
+    reward: number,
+    isAllowed: (namespace: string) => boolean = () => true,
+  ): RecordedFeedback {
     const answer = this.#answers.get(id);
-    if (answer === undefined) {
+    if (answer === undefined || !isAllowed(answer.namespace)) {
       throw new AdaptletError(
         'FEEDBACK_UNKNOWN',
         `no rollout of this runtime gave the answer ${quoteUntrusted(id)}, or it is not among the last ${maxAnswers} answers`,

@@ -1,6 +1,7 @@
 import type { Digest, ObjectKey } from '../../../api/names.ts';
 import type { SplitResource } from '../../../plan/resources.ts';
 import { type SplitAtRequest } from '../../routing/decision.ts';
+import { partsOf } from '../../routing/table.ts';
 import { CopyTally } from './copy-tally.ts';
 import { Feedback } from './feedback.ts';
 import { ServedCounts } from './served-counts.ts';
@@ -35,7 +36,8 @@ export class RolloutCounts {
     this.served.add(split, arm);
     const counter = this.splits.answered(split, arm, ms);
     const bucket = split.counted?.bucket ?? 0;
-    this.feedback.answered(id, { uid: split.uid, rollout, arm, digest, counter, bucket });
+    const [namespace] = partsOf(split.key);
+    this.feedback.answered(id, { uid: split.uid, namespace, rollout, arm, digest, counter, bucket });
   }
 
   failed({ split, arm }: TalliedRequest): void {

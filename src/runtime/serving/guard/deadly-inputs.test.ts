@@ -52,6 +52,21 @@ describe('an input that ends the engine', () => {
     ]);
   });
 
+  it('is not refused of a credential because somebody without one used its name', () => {
+    const { inputs } = start();
+    const by = (caller?: string) =>
+      new Input(
+        { namespace: 'n', model: 'm', user: 'app', headers: new Map(), ...(caller ? { caller } : {}) },
+        'bad',
+      );
+    for (let time = 0; time < 2; time += 1) {
+      inputs.given(by(), one);
+      inputs.engineDied();
+    }
+    expect(() => inputs.check(by())).toThrow(/INPUT_ENDS_ENGINE|refused/);
+    expect(() => inputs.check(by('n/app'))).not.toThrow();
+  });
+
   it('is refused for a while', () => {
     const { clock, dies, isRefused } = start();
     for (let time = 0; time < 2; time += 1) dies(['bad', one]);

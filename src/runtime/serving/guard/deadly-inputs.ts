@@ -18,8 +18,8 @@ export class Input {
   readonly #of: readonly unknown[];
   #key: string | undefined;
 
-  constructor({ namespace, tenant, user }: RequestContext, request: unknown) {
-    this.#of = [namespace, tenant, user, request];
+  constructor({ namespace, caller, tenant, user }: RequestContext, request: unknown) {
+    this.#of = [namespace, caller, tenant, user, request];
   }
 
   /** Made when something asks for it: hardly anything does while no engine ends. */

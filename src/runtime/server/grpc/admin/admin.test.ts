@@ -146,11 +146,11 @@ it('what a person says about the operator reaches the runtime', async () => {
 
 it('a refused verb, an unknown rollout and a bad name have their own statuses', async () => {
   await using fake = await start();
-  fake.runtime.pinned = true;
+  fake.runtime.held = true;
   const { admin } = fake;
   await expect(unaryCall((cb) => admin.evict({ adapter: 'upper' }, cb))).rejects.toMatchObject({
     code: status.FAILED_PRECONDITION,
-    details: expect.stringContaining('default/upper is pinned'),
+    details: expect.stringContaining('default/upper is what a rollout serves'),
   });
   await expect(unaryCall((cb) => admin.abort({ rollout: 'x' }, cb))).rejects.toMatchObject({
     code: status.NOT_FOUND,

@@ -36,7 +36,7 @@ export const adminService = (parts: AdminParts): AdminServer => {
         .adapters.filter(({ key }) => namespace === '' || key.startsWith(`${namespace}/`))
         .map(adapterMessage),
     })),
-    preload: unary(parts, 'Admin/Preload', async (request, _headers, signal) => {
+    preload: unary(parts, 'Admin/Preload', async (request, signal) => {
       const key = keyOf('adapter', request.adapter);
       await admin.preload(key, signal);
       return adapter(key);
@@ -46,7 +46,7 @@ export const adminService = (parts: AdminParts): AdminServer => {
       await admin.pin(key, request.pinned);
       return adapter(key);
     }),
-    evict: unary(parts, 'Admin/Evict', async (request, _headers, signal) => {
+    evict: unary(parts, 'Admin/Evict', async (request, signal) => {
       const key = keyOf('adapter', request.adapter);
       await admin.evict(key, signal);
       return adapter(key);

@@ -1,9 +1,10 @@
 import type { ModelInferRequest, ModelInferResponse } from '../../../../gen/inference/grpc_service.ts';
 import type { ServedBy } from '../../../routing/request.ts';
 import type { Serving } from '../../../serving/serving.ts';
-import { type Headers, requestContext } from '../../context.ts';
+import { requestContext } from '../../context.ts';
 import { encodeRequest } from '../../encode-options.ts';
 import type { Exchange, Parts } from '../../exchange.ts';
+import type { Asking } from '../call.ts';
 import { datatypeOf, readTensor } from './datatypes.ts';
 import { encoderOutputs, encoderTensors, readEncoderOutput, readEncoderTexts } from './encode.ts';
 import { tensors } from './infer.ts';
@@ -13,7 +14,7 @@ import { inputData } from './tensors.ts';
 
 export type InferCall = {
   readonly request: ModelInferRequest;
-  readonly headers: Headers;
+  readonly asking: Asking;
   readonly exchange: Exchange;
   readonly parts: Parts;
 };
@@ -23,9 +24,9 @@ export type InferAnswer = {
   readonly response: ModelInferResponse;
 };
 
-const contextOf = ({ request, headers, parts }: InferCall) => {
+const contextOf = ({ request, asking: { headers, caller } }: InferCall) => {
   const identity = readIdentityParameters(request.parameters);
-  return requestContext(headers, { model: request.modelName, ...identity }, parts.defaultNamespace);
+  return requestContext(headers, { model: request.modelName, ...identity }, caller);
 };
 
 /** ModelInfer of an encoder. */

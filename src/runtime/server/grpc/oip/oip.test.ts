@@ -285,6 +285,16 @@ describe('the model repository', () => {
     ]);
   });
 
+  it('a pinned adapter is not unloaded by a caller without a credential', async () => {
+    fake.parts.admin.told.length = 0;
+    fake.parts.admin.pinned = true;
+    const unload = { repositoryName: '', modelName: 'upper', parameters: {} };
+    const refused = unaryCall((cb) => fake.oip.repositoryModelUnload(unload, cb));
+    await expect(refused).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+    fake.parts.admin.pinned = false;
+    expect(fake.parts.admin.told).toEqual([]);
+  });
+
   it('a rollout is not loaded by hand, the base model is not unloaded, overrides are refused', async () => {
     await expect(load({ modelName: 'sql' })).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
     await expect(load({})).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });

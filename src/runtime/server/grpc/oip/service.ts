@@ -6,11 +6,12 @@ import type {
   ModelInferResponse,
 } from '../../../../gen/inference/grpc_service.ts';
 import type { Admin } from '../../../admin/admin.ts';
-import { type Headers, requestContext } from '../../context.ts';
+import type { ModelCard } from '../../../serving/serving.ts';
+import { askedNamespace, requestContext } from '../../context.ts';
 import type { Exchange, Parts } from '../../exchange.ts';
 import { loadParameters, unloadParameters } from '../../fields/oip.ts';
 import { generateRequest, grpcDefaults } from '../../options.ts';
-import { exchangeOf, headersOf, reply, servedMetadata, unary } from '../call.ts';
+import { type Asking, askingOf, exchangeOf, knownUnary, reply, servedMetadata, unary } from '../call.ts';
 import { type InferAnswer, type InferCall, inferTensors, inferTexts, tensorsOf } from './answers.ts';
 import { inferResponse, readOutputs, readPrompt } from './infer.ts';
 import { readInferParameters, refuseParameters } from './parameters.ts';
@@ -42,9 +43,10 @@ const infer = async (call: InferCall): Promise<InferAnswer> => {
   return answer;
 };
 
-const inferPrompt = async ({ request, headers, exchange, parts }: InferCall): Promise<InferAnswer> => {
+const inferPrompt = async ({ request, asking, exchange, parts }: InferCall): Promise<InferAnswer> => {
   const { options, ...identity } = readInferParameters(request.parameters);
-  const context = requestContext(headers, { model: request.modelName, ...identity }, parts.defaultNamespace);
+  const { headers, caller } = asking;
+  const context = requestContext(headers, { model: request.modelName, ...identity }, caller);
   // Before anything is generated: what is asked for must exist.
   readOutputs(request);
   const wanted = generateRequest(readPrompt(request), options, grpcDefaults, parts.serving.base);
@@ -60,8 +62,8 @@ const modelInfer =
     let exchange: Exchange | undefined;
     const answer = async (): Promise<ModelInferResponse> => {
       exchange = exchangeOf(parts, call, method);
-      const headers = headersOf(call.metadata);
-      const { id, served, response } = await infer({ request: call.request, headers, exchange, parts });
+      const asking = await askingOf(parts, call);
+      const { id, served, response } = await infer({ request: call.request, asking, exchange, parts });
       exchange.end();
       call.sendMetadata(servedMetadata(id, served));
       return response;
@@ -72,8 +74,10 @@ const modelInfer =
 /** Open Inference Protocol v2 with Triton's repository extension. */
 export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
   const { serving, admin } = parts;
-  const namespaceOf = (headers: Headers): string =>
-    requestContext(headers, { model: 'any' }, parts.defaultNamespace).namespace;
+  const cardOf = (model: string, { headers, caller }: Asking): ModelCard => {
+    const context = requestContext(headers, { model }, caller);
+    return serving.model(context.namespace, context.model);
+  };
   return {
     serverLive: unary(parts, 'ServerLive', () => ({ live: true })),
     serverReady: unary(parts, 'ServerReady', () => ({ ready: serving.ready().ok })),
@@ -82,17 +86,17 @@ export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
       version: parts.version,
       extensions: ['model_repository', 'model_repository(unload_dependents)'],
     })),
-    modelReady: unary(parts, 'ModelReady', ({ name, version }, headers) => {
+    modelReady: knownUnary(parts, 'ModelReady', ({ name, version }, asking) => {
       try {
-        const card = serving.model(namespaceOf(headers), name);
+        const card = cardOf(name, asking);
         return { ready: card.ready && serving.ready().ok && isVersion(version, card.digest) };
       } catch (error) {
         if (error instanceof AdaptletError && error.code === 'MODEL_NOT_FOUND') return { ready: false };
         throw error;
       }
     }),
-    modelMetadata: unary(parts, 'ModelMetadata', ({ name, version }, headers) => {
-      const card = serving.model(namespaceOf(headers), name);
+    modelMetadata: knownUnary(parts, 'ModelMetadata', ({ name, version }, asking) => {
+      const card = cardOf(name, asking);
       expectVersion(name, version, card.digest);
       return {
         name,
@@ -102,22 +106,23 @@ export const oipService = (parts: OipParts): GRPCInferenceServiceServer => {
       };
     }),
     modelInfer: modelInfer(parts),
-    repositoryIndex: unary(parts, 'RepositoryIndex', ({ repositoryName, ready }, headers) =>
-      repositoryIndex(serving.models(repositoryName === '' ? namespaceOf(headers) : repositoryName), ready),
+    repositoryIndex: knownUnary(parts, 'RepositoryIndex', ({ repositoryName, ready }, { headers, caller }) =>
+      repositoryIndex(serving.models(askedNamespace(headers, caller, repositoryName)), ready),
     ),
-    repositoryModelLoad: unary(parts, 'RepositoryModelLoad', async (request, headers, signal) => {
+    repositoryModelLoad: knownUnary(parts, 'RepositoryModelLoad', async (request, asking, signal) => {
       refuseParameters(loadParameters, request.parameters);
-      const { key } = subjectOf(request, serving, namespaceOf(headers));
+      const { key } = subjectOf(request, serving, asking);
       // The base model is loaded for as long as the runtime runs.
       if (key !== undefined) await admin.preload(key, signal);
       return {};
     }),
-    repositoryModelUnload: unary(parts, 'RepositoryModelUnload', async (request, headers, signal) => {
+    repositoryModelUnload: knownUnary(parts, 'RepositoryModelUnload', async (request, asking, signal) => {
       refuseParameters(unloadParameters, request.parameters);
-      const { key, card } = subjectOf(request, serving, namespaceOf(headers));
+      const { key, card, isOwn } = subjectOf(request, serving, asking);
       if (key === undefined)
         throw new AdaptletError('VERB_REFUSED', `${card.id} is the base model: it cannot be unloaded`);
-      await admin.evict(key, signal);
+      // Whoever reaches a loopback port has not said who it is.
+      await admin.evict(key, signal, { evenPinned: isOwn });
       return {};
     }),
   };
