@@ -30,9 +30,10 @@ const promote = async (world: RolloutWorld, id: string): Promise<void> => {
 
 describe('a rollout in groups, over a fleet', () => {
   it('lets a pilot of one be judged by what it counts, and no single one of more', async () => {
-    const judged = {
-      canary: { steps: [{ setWeight: 50 }, { pause: {} }], analysis, hashOn: 'User' },
-    } as const;
+    const { strategy } = rolloutSpecSchema.parse({
+      adapter: 'v1',
+      strategy: { canary: { steps: [{ setWeight: 50 }, { pause: {} }], analysis: {} } },
+    });
     const bad = [
       { weight: 50, seq: 1, stable: evenArm(2000, 20).snapshot(), canary: evenArm(2000, 1000).snapshot() },
     ];
