@@ -67,7 +67,6 @@ export type PolicyLimits = z.infer<typeof limitsSchema>;
  * namespaces. `Lifecycle`: loads and unloads adapters through the data ports.
  */
 export const rights = ['Users', 'Priority', 'Namespaces', 'Lifecycle'] as const;
-/** @public */
 export type Right = (typeof rights)[number];
 
 const grantedShape = {
@@ -110,7 +109,6 @@ const apiKeySchema = z
     ...grantedShape,
   })
   .meta({ description: 'A key that callers send as `Authorization: Bearer`.' });
-/** @public */
 export type ApiKey = z.infer<typeof apiKeySchema>;
 
 const issuerSchema = z

@@ -31,7 +31,9 @@ describe('the data path', () => {
       new AbortController().signal,
     );
     await Array.fromAsync(events);
-    expect(asked).toMatchObject([{ tenant: 'acme', scope: '["default","acme"]', priority: 5, maxTokens: 4 }]);
+    expect(asked).toMatchObject([
+      { tenant: 'acme', scope: '["default","acme",false]', priority: 5, maxTokens: 4 },
+    ]);
   });
 
   it('gives back its reference after the last event', async () => {
