@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import type { Seen, Stage } from './stage.ts';
 
-export const kinds = ['reach', 'read', 'write', 'guess', 'time', 'starve', 'fill', 'lie'] as const;
+export const kinds = ['reach', 'read', 'write', 'guess', 'time', 'starve', 'fill'] as const;
 export type ProbeKind = (typeof kinds)[number];
 
 /** One thing that a tenant tries and must not succeed with. */
@@ -15,7 +15,12 @@ export type Probe = {
 };
 
 /** HTTP statuses and gRPC codes of refusals. */
-const statuses = { UNAUTHENTICATED: [401, 16], FORBIDDEN: [403, 7], MODEL_NOT_FOUND: [404, 5], REQUEST_INVALID: [400, 3] } as const;
+const statuses = {
+  UNAUTHENTICATED: [401, 16],
+  FORBIDDEN: [403, 7],
+  MODEL_NOT_FOUND: [404, 5],
+  REQUEST_INVALID: [400, 3],
+} as const;
 type Refusal = keyof typeof statuses;
 
 /** A probe that is refused by one of these codes. */

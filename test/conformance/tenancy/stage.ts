@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Metadata, credentials, type ServiceError } from '@grpc/grpc-js';
-import { exportJWK, generateKeyPair } from 'jose';
+import { exportJWK, generateKeyPair, type SignJWT } from 'jose';
 import { GRPCInferenceServiceClient } from '../../../src/gen/inference/grpc_service.ts';
 import { TestNode } from '../../support/node.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -57,7 +57,7 @@ export class Stage {
   readonly node: TestNode;
   readonly keys: Readonly<Record<CredentialName, string>>;
   /** Signs tokens that the policy of team-b trusts. */
-  readonly signing: CryptoKey;
+  readonly signing: Parameters<SignJWT['sign']>[0];
   /** What anybody may know of the issuer's key. */
   readonly publicKey: string;
   readonly oip: GRPCInferenceServiceClient;
@@ -80,9 +80,15 @@ export class Stage {
     });
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
     const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256' };
-    const node = await TestNode.start({ settings: { namespace: 'team-b', 'http-metrics': 'off', 'max-queue': '16' } });
+    const node = await TestNode.start({
+      settings: { namespace: 'team-b', 'http-metrics': 'off', 'max-queue': '16' },
+    });
     const manifests = [
-      policyOf('team-a', { base: 'Deny', clients: { apiKeys: [hash('victim')] }, limits: { requests: { guarantee: 2 }, adapterMemory: { guarantee: '16Mi' } } }),
+      policyOf('team-a', {
+        base: 'Deny',
+        clients: { apiKeys: [hash('victim')] },
+        limits: { requests: { guarantee: 2 }, adapterMemory: { guarantee: '16Mi' } },
+      }),
       policyOf('team-b', {
         sources: { paths: ['adapters'] },
         limits: { adapters: 3, requests: { limit: 3 }, tokensPerMinute: 100_000 },
@@ -108,6 +114,8 @@ export class Stage {
       }),
       adapterOf('team-a', 'sauce', 'adapters/upper', { pinned: true, preload: { tier: 'Memory' } }),
       adapterOf('team-b', 'own', 'adapters/reverse', { preload: { tier: 'Memory' } }),
+      // The same files as the other's: what is computed once for one of them must not be for both.
+      adapterOf('team-b', 'copy', 'adapters/upper', { preload: { tier: 'Memory' } }),
       adapterOf('team-b', 'outside', 'variants/none'),
       `${JSON.stringify({ apiVersion: 'adaptlet.io/v1alpha1', kind: 'AdapterRollout', metadata: { name: 'secret-rollout', namespace: 'team-a' }, spec: { adapter: 'sauce', strategy: { canary: { steps: [{ setWeight: 100 }] } } } })}\n---\n`,
       `${JSON.stringify({ apiVersion: 'adaptlet.io/v1alpha1', kind: 'AdapterRoute', metadata: { name: 'secret-route', namespace: 'team-a' }, spec: { model: 'assistant', rules: [{ name: 'all', targets: [{ adapter: 'sauce' }] }] } })}\n---\n`,
@@ -126,8 +134,17 @@ export class Stage {
   }
 
   /** A completion of four tokens, unless `body` or `path` say something else. */
-  async http({ path = '/v1/completions', method, key, model = 'own', body, headers = [] }: HttpAsk): Promise<Seen> {
-    const own = new Headers(Array.isArray(headers) ? headers.map(([n, v]) => [n, v]) : (headers as Record<string, string>));
+  async http({
+    path = '/v1/completions',
+    method,
+    key,
+    model = 'own',
+    body,
+    headers = [],
+  }: HttpAsk): Promise<Seen> {
+    const own = new Headers(
+      Array.isArray(headers) ? headers.map(([n, v]) => [n, v]) : (headers as Record<string, string>),
+    );
     if (key !== undefined) own.set('authorization', `Bearer ${key}`);
     const sends = body !== undefined || path === '/v1/completions';
     if (sends) own.set('content-type', 'application/json');
@@ -149,9 +166,18 @@ export class Stage {
 
   /** A call of the Open Inference Protocol. */
   grpc<Request>(
-    method: 'modelInfer' | 'modelMetadata' | 'modelReady' | 'repositoryIndex' | 'repositoryModelLoad' | 'repositoryModelUnload',
+    method:
+      | 'modelInfer'
+      | 'modelMetadata'
+      | 'modelReady'
+      | 'repositoryIndex'
+      | 'repositoryModelLoad'
+      | 'repositoryModelUnload',
     request: Request,
-    { key, headers = {} }: Pick<HttpAsk, 'key'> & { readonly headers?: Readonly<Record<string, string>> } = {},
+    {
+      key,
+      headers = {},
+    }: Pick<HttpAsk, 'key'> & { readonly headers?: Readonly<Record<string, string>> } = {},
   ): Promise<Seen> {
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);

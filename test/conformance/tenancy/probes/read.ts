@@ -22,7 +22,9 @@ export const read: readonly Probe[] = [
   refused('read', "lists the other's models", 'FORBIDDEN', (s) =>
     s.http({ path: '/v1/models', key: s.keys.app, headers: { 'x-adaptlet-namespace': 'team-a' } }),
   ),
-  refused('read', 'lists models without a credential', 'UNAUTHENTICATED', (s) => s.http({ path: '/v1/models' })),
+  refused('read', 'lists models without a credential', 'UNAUTHENTICATED', (s) =>
+    s.http({ path: '/v1/models' }),
+  ),
   refused('read', "looks at the card of the other's model", 'FORBIDDEN', (s) =>
     s.http({ path: '/v1/models/team-a/sauce', key: s.keys.app }),
   ),
@@ -38,7 +40,9 @@ export const read: readonly Probe[] = [
   tellsNothing('asks for a name close to one of the other', 'no suggestion of it', (s) =>
     s.http({ key: s.keys.app, model: 'sauc' }),
   ),
-  tellsNothing('reads /metrics of the port of requests', '404', (s) => s.http({ path: '/metrics', key: s.keys.app })),
+  tellsNothing('reads /metrics of the port of requests', '404', (s) =>
+    s.http({ path: '/metrics', key: s.keys.app }),
+  ),
   tellsNothing('reads probes', 'nothing of names', async (s) => s.http({ path: '/readyz' })),
   tellsNothing('gets an answer', 'its own digest alone', (s) => s.http({ key: s.keys.app })),
   tellsNothing('sends a body that cannot be read', 'nothing of names', (s) =>

@@ -2,14 +2,24 @@ import { expect } from 'vitest';
 import type { Probe } from '../probe.ts';
 import type { Seen, Stage } from '../stage.ts';
 
-const long = 'many words of a prompt '.repeat(12);
+const long = 'many words of a prompt '.repeat(3);
 
 /** Requests of the attacker that are open at the same time until `work` is done. */
-const beside = async <T>(stage: Stage, count: number, work: () => Promise<T>): Promise<{ readonly result: T; readonly seen: readonly Seen[] }> => {
+const beside = async <T>(
+  stage: Stage,
+  count: number,
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly seen: readonly Seen[] }> => {
   const seen: Seen[] = [];
   let going = true;
   const loop = async (): Promise<void> => {
-    while (going) seen.push(await stage.http({ key: stage.keys.app, body: { model: 'own', prompt: long, max_tokens: 64, ignore_eos: true } }));
+    while (going)
+      seen.push(
+        await stage.http({
+          key: stage.keys.app,
+          body: { model: 'own', prompt: long, max_tokens: 64 },
+        }),
+      );
   };
   const loops = Array.from({ length: count }, loop);
   const result = await work();
@@ -45,7 +55,10 @@ export const starve: readonly Probe[] = [
     tries: 'sends a prompt of 3 MB',
     expected: 'a refusal; the other namespace is answered',
     run: async (stage) => {
-      const asked = stage.http({ key: stage.keys.app, body: { model: 'own', prompt: 'word '.repeat(600_000), max_tokens: 4 } });
+      const asked = stage.http({
+        key: stage.keys.app,
+        body: { model: 'own', prompt: 'word '.repeat(600_000), max_tokens: 4 },
+      });
       expect((await stage.victim()).status).toBe(200);
       expect((await asked).status).toBeGreaterThanOrEqual(400);
     },
@@ -96,7 +109,10 @@ export const fill: readonly Probe[] = [
       for (let i = 0; i < 100; i++) {
         await stage.http({
           key: stage.keys.gateway,
-          headers: { 'x-adaptlet-user': i % 4 === 0 ? (['hello', 'digits', 'reverse', 'upper'][i / 4 % 4] ?? 'hello') : `user-${i}` },
+          headers: {
+            'x-adaptlet-user':
+              i % 4 === 0 ? (['hello', 'digits', 'reverse', 'upper'][(i / 4) % 4] ?? 'hello') : `user-${i}`,
+          },
           body: { model: 'personal', prompt: 'hello', max_tokens: 1 },
         });
       }

@@ -19,13 +19,36 @@ const leaves = (probe: Probe): Probe => ({
 
 /** Changes what another namespace has, or takes what is not its own. */
 export const write: readonly Probe[] = [
-  leaves(refused('write', "unloads the other's adapter", 'FORBIDDEN', (s) => s.grpc('repositoryModelUnload', load('team-a/sauce'), { key: s.keys.app }))),
-  leaves(refused('write', "unloads the other's adapter with the right Lifecycle", 'FORBIDDEN', (s) => s.grpc('repositoryModelUnload', load('team-a/sauce'), { key: s.keys.operations }))),
-  leaves(refused('write', "unloads the other's adapter by the header of its namespace", 'FORBIDDEN', (s) => s.grpc('repositoryModelUnload', load('sauce'), { key: s.keys.operations, headers: { 'x-adaptlet-namespace': 'team-a' } }))),
-  refused('write', "loads the other's adapter", 'FORBIDDEN', (s) => s.grpc('repositoryModelLoad', load('team-a/sauce'), { key: s.keys.operations })),
-  refused('write', 'unloads its own adapter without the right Lifecycle', 'FORBIDDEN', (s) => s.grpc('repositoryModelUnload', load('own'), { key: s.keys.app })),
-  refused('write', 'unloads without a credential', 'UNAUTHENTICATED', (s) => s.grpc('repositoryModelUnload', load('own'))),
-  refused('write', 'asks with a priority above 0', 'FORBIDDEN', (s) => s.http({ key: s.keys.app, headers: { 'x-adaptlet-priority': '1' } })),
+  leaves(
+    refused('write', "unloads the other's adapter", 'FORBIDDEN', (s) =>
+      s.grpc('repositoryModelUnload', load('team-a/sauce'), { key: s.keys.app }),
+    ),
+  ),
+  leaves(
+    refused('write', "unloads the other's adapter with the right Lifecycle", 'FORBIDDEN', (s) =>
+      s.grpc('repositoryModelUnload', load('team-a/sauce'), { key: s.keys.operations }),
+    ),
+  ),
+  leaves(
+    refused('write', "unloads the other's adapter by the header of its namespace", 'FORBIDDEN', (s) =>
+      s.grpc('repositoryModelUnload', load('sauce'), {
+        key: s.keys.operations,
+        headers: { 'x-adaptlet-namespace': 'team-a' },
+      }),
+    ),
+  ),
+  refused('write', "loads the other's adapter", 'FORBIDDEN', (s) =>
+    s.grpc('repositoryModelLoad', load('team-a/sauce'), { key: s.keys.operations }),
+  ),
+  refused('write', 'unloads its own adapter without the right Lifecycle', 'FORBIDDEN', (s) =>
+    s.grpc('repositoryModelUnload', load('own'), { key: s.keys.app }),
+  ),
+  refused('write', 'unloads without a credential', 'UNAUTHENTICATED', (s) =>
+    s.grpc('repositoryModelUnload', load('own')),
+  ),
+  refused('write', 'asks with a priority above 0', 'FORBIDDEN', (s) =>
+    s.http({ key: s.keys.app, headers: { 'x-adaptlet-priority': '1' } }),
+  ),
   {
     kind: 'write',
     tries: "gives feedback on the other's answer",
@@ -49,7 +72,12 @@ export const write: readonly Probe[] = [
       run: async (stage) => {
         const seen = await stage.http({
           key: stage.keys.app,
-          body: { model: 'personal', prompt: 'hello', max_tokens: 4, ...(where === 'body' ? { user: 'upper' } : {}) },
+          body: {
+            model: 'personal',
+            prompt: 'hello',
+            max_tokens: 4,
+            ...(where === 'body' ? { user: 'upper' } : {}),
+          },
           headers: where === 'body' ? {} : { 'x-adaptlet-user': 'upper' },
         });
         expect(seen.status).not.toBe(200);
