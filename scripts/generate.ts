@@ -20,6 +20,7 @@ import { providerReference } from './generate/provider-reference.ts';
 import { requestReference } from './generate/request-reference.ts';
 import { rolloutReference } from './generate/rollout-reference.ts';
 import { sourceMap } from './generate/source-map.ts';
+import { tenancyReference } from './generate/tenancy-reference.ts';
 
 const root = join(import.meta.dirname, '..');
 const check = process.argv.includes('--check');
@@ -43,6 +44,7 @@ const generators = [
   requestReference,
   rolloutReference,
   sourceMap,
+  tenancyReference,
 ];
 for (const make of generators) {
   for (const [path, content] of await make()) {

@@ -1,0 +1,51 @@
+import { expect } from 'vitest';
+import { type Probe, refused } from '../probe.ts';
+import type { Seen, Stage } from '../stage.ts';
+
+/** Names that only team-a knows. */
+const secrets = ['sauce', 'secret-rollout', 'secret-route', 'assistant', 'team-a'];
+
+const tellsNothing = (tries: string, expected: string, ask: (stage: Stage) => Promise<Seen>): Probe => ({
+  kind: 'read',
+  tries,
+  expected,
+  run: async (stage) => {
+    const { text, headers } = await ask(stage);
+    const all = `${text} ${[...headers].flat().join(' ')}`;
+    for (const secret of secrets) expect(all).not.toContain(secret);
+  },
+});
+
+/** Learns what another namespace has. */
+export const read: readonly Probe[] = [
+  tellsNothing('lists models', 'its own names alone', (s) => s.http({ path: '/v1/models', key: s.keys.app })),
+  refused('read', "lists the other's models", 'FORBIDDEN', (s) =>
+    s.http({ path: '/v1/models', key: s.keys.app, headers: { 'x-adaptlet-namespace': 'team-a' } }),
+  ),
+  refused('read', 'lists models without a credential', 'UNAUTHENTICATED', (s) =>
+    s.http({ path: '/v1/models' }),
+  ),
+  refused('read', "looks at the card of the other's model", 'FORBIDDEN', (s) =>
+    s.http({ path: '/v1/models/team-a/sauce', key: s.keys.app }),
+  ),
+  tellsNothing('lists the repository of Triton', 'its own names alone', (s) =>
+    s.grpc('repositoryIndex', { repositoryName: '', ready: false }, { key: s.keys.app }),
+  ),
+  refused('read', "asks for metadata of the other's model", 'FORBIDDEN', (s) =>
+    s.grpc('modelMetadata', { name: 'team-a/sauce', version: '' }, { key: s.keys.app }),
+  ),
+  refused('read', "asks whether the other's model is ready", 'FORBIDDEN', (s) =>
+    s.grpc('modelReady', { name: 'team-a/sauce', version: '' }, { key: s.keys.app }),
+  ),
+  tellsNothing('asks for a name close to one of the other', 'no suggestion of it', (s) =>
+    s.http({ key: s.keys.app, model: 'sauc' }),
+  ),
+  tellsNothing('reads /metrics of the port of requests', '404', (s) =>
+    s.http({ path: '/metrics', key: s.keys.app }),
+  ),
+  tellsNothing('reads probes', 'nothing of names', async (s) => s.http({ path: '/readyz' })),
+  tellsNothing('gets an answer', 'its own digest alone', (s) => s.http({ key: s.keys.app })),
+  tellsNothing('sends a body that cannot be read', 'nothing of names', (s) =>
+    s.http({ key: s.keys.app, body: { model: 5 } }),
+  ),
+];

@@ -1,0 +1,125 @@
+import { expect } from 'vitest';
+import type { Probe } from '../probe.ts';
+import type { Seen, Stage } from '../stage.ts';
+
+const long = 'many words of a prompt '.repeat(3);
+
+/** Requests of the attacker that are open at the same time until `work` is done. */
+const beside = async <T>(
+  stage: Stage,
+  count: number,
+  work: () => Promise<T>,
+): Promise<{ readonly result: T; readonly seen: readonly Seen[] }> => {
+  const seen: Seen[] = [];
+  let going = true;
+  const loop = async (): Promise<void> => {
+    while (going)
+      seen.push(
+        await stage.http({
+          key: stage.keys.app,
+          body: { model: 'own', prompt: long, max_tokens: 64 },
+        }),
+      );
+  };
+  const loops = Array.from({ length: count }, loop);
+  const result = await work();
+  going = false;
+  await Promise.all(loops);
+  return { result, seen };
+};
+
+/** Takes what others need. */
+export const starve: readonly Probe[] = [
+  {
+    kind: 'starve',
+    tries: 'keeps 64 requests open',
+    expected: 'at most 3 of them at a time, 429 to the others; the other namespace is answered all the while',
+    run: async (stage) => {
+      const { result, seen } = await beside(stage, 64, async () => {
+        const answers: Seen[] = [];
+        for (let i = 0; i < 30; i++) answers.push(await stage.victim());
+        return answers;
+      });
+      expect(result.map(({ status }) => status)).toEqual(result.map(() => 200));
+      const refusals = seen.filter(({ status }) => status !== 200);
+      expect(refusals.length).toBeGreaterThan(0);
+      for (const refusal of refusals) {
+        expect(refusal.status).toBe(429);
+        expect(refusal.headers.get('retry-after')).toMatch(/^\d+$/);
+        expect(refusal.text).toMatch(/\b3\b/);
+      }
+    },
+  },
+  {
+    kind: 'starve',
+    tries: 'sends a prompt of 3 MB',
+    expected: 'a refusal; the other namespace is answered',
+    run: async (stage) => {
+      const asked = stage.http({
+        key: stage.keys.app,
+        body: { model: 'own', prompt: 'word '.repeat(600_000), max_tokens: 4 },
+      });
+      expect((await stage.victim()).status).toBe(200);
+      expect((await asked).status).toBeGreaterThanOrEqual(400);
+    },
+  },
+  {
+    kind: 'starve',
+    tries: 'opens 100 connections and sends nothing',
+    expected: 'the other namespace is answered',
+    run: async (stage) => {
+      const { connect } = await import('node:net');
+      const { hostname, port } = new URL(stage.node.http);
+      const sockets = await Promise.all(
+        Array.from(
+          { length: 100 },
+          () =>
+            new Promise<import('node:net').Socket>((resolve) => {
+              const socket = connect(Number(port), hostname, () => resolve(socket));
+              socket.on('error', () => undefined);
+            }),
+        ),
+      );
+      try {
+        expect((await stage.victim()).status).toBe(200);
+      } finally {
+        for (const socket of sockets) socket.destroy();
+      }
+    },
+  },
+];
+
+/** Fills memory and disk. */
+export const fill: readonly Probe[] = [
+  {
+    kind: 'fill',
+    tries: 'has an adapter of a folder that its policy does not allow',
+    expected: 'SOURCE_NOT_ALLOWED or an unknown name, and nothing is read',
+    run: async (stage) => {
+      const seen = await stage.http({ key: stage.keys.app, model: 'outside' });
+      expect(seen.status).not.toBe(200);
+      expect(['SOURCE_NOT_ALLOWED', 'MODEL_NOT_FOUND', 'ADAPTER_NOT_AVAILABLE']).toContain(seen.code);
+    },
+  },
+  {
+    kind: 'fill',
+    tries: 'asks for the adapters of users by a hundred names',
+    expected: "the other's adapter stays resident",
+    run: async (stage) => {
+      for (let i = 0; i < 100; i++) {
+        await stage.http({
+          key: stage.keys.gateway,
+          headers: {
+            'x-adaptlet-user':
+              i % 4 === 0 ? (['hello', 'digits', 'reverse', 'upper'][(i / 4) % 4] ?? 'hello') : `user-${i}`,
+          },
+          body: { model: 'personal', prompt: 'hello', max_tokens: 1 },
+        });
+      }
+      const { adapters } = await stage.node.client.status();
+      const sauce = adapters.find((adapter) => adapter.key === 'team-a/sauce');
+      expect(sauce?.state).toBe('Resident');
+      expect((await stage.victim()).status).toBe(200);
+    },
+  },
+];
