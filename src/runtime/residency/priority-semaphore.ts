@@ -1,5 +1,5 @@
 import type { Entry } from './entry.ts';
-import { byUrgency } from './urgency.ts';
+import { byUrgency, inTurns } from './urgency.ts';
 
 /**
  * Bounds how many adapters do the same thing at once; whoever is most urgent when a place frees goes next. At most one
@@ -48,7 +48,7 @@ export class PrioritySemaphore {
   }
 
   #next(): void {
-    for (const entry of [...this.#waiting.keys()].sort(byUrgency)) {
+    for (const entry of inTurns([...this.#waiting.keys()].sort(byUrgency))) {
       const needed = isSuspect(entry) ? this.#places : 1;
       // Those behind wait as well, or one that needs all places would never get them.
       if (this.#taken + needed > this.#places) return;

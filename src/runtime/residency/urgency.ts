@@ -1,3 +1,4 @@
+import { namespaceOf } from '../../api/names.ts';
 import type { Entry } from './entry.ts';
 
 /** Who waits for a load, from the most to the least urgent. */
@@ -25,8 +26,27 @@ export const byUrgency = (a: Entry, b: Entry): number => {
   return b.priority - a.priority || b.lastUse - a.lastUse;
 };
 
+/** A request waits for it. */
+export const isAskedFor = (entry: Entry): boolean => urgencyOf(entry) === 'request';
+
 /** Waits for room and may put others out for it; the rest take only room that nobody has a better claim to. */
 export const isPatient = (entry: Entry): boolean => {
   const urgency = urgencyOf(entry);
   return urgency === 'request' || urgency === 'rollout';
+};
+
+/**
+ * Adapters that were sorted by urgency, with namespaces in turns among those that requests wait for: each one's first, then each
+ * one's second. However many one asks for, the next one of another is not behind all of them.
+ */
+export const inTurns = (sorted: readonly Entry[]): readonly Entry[] => {
+  const before = new Map<string, number>();
+  const placed = sorted.map((entry) => {
+    if (!isAskedFor(entry)) return { entry, turn: Infinity };
+    const owner = namespaceOf(entry.key);
+    const turn = before.get(owner) ?? 0;
+    before.set(owner, turn + 1);
+    return { entry, turn };
+  });
+  return placed.toSorted((a, b) => (a.turn === b.turn ? 0 : a.turn - b.turn)).map(({ entry }) => entry);
 };

@@ -4,9 +4,10 @@ import type { RequestContext } from '../routing/request.ts';
 /**
  * Whose request the engine takes it for.
  *
- * Requests without a tenant share places as their namespace. What prompts begin with is computed once within a tenant, and
- * without one for each user: who guesses what a stranger asked must not see by an early first token that the guess was
- * right. JSON keeps the parts apart, whatever characters they have.
+ * Places are shared out between namespaces, then between the tenants of each; requests without a tenant are of one that has no
+ * name. What prompts begin with is computed once within a tenant, and without one for each user: who guesses what a stranger
+ * asked must not see by an early first token that the guess was right. Each part has its name, and JSON keeps them apart,
+ * whatever characters they have.
  */
 export const scopeOf = ({
   namespace,
@@ -14,10 +15,11 @@ export const scopeOf = ({
   user,
   priority,
   speculate,
-}: RequestContext): Required<Pick<GenerateInput, 'tenant' | 'scope'>> &
+}: RequestContext): Required<Pick<GenerateInput, 'namespace' | 'tenant' | 'scope'>> &
   Pick<GenerateInput, 'priority' | 'speculate'> => ({
-  tenant: tenant ?? namespace,
-  scope: JSON.stringify(tenant === undefined ? [namespace, null, user ?? null] : [namespace, tenant]),
+  namespace,
+  tenant: tenant ?? '',
+  scope: JSON.stringify(tenant === undefined ? { namespace, user } : { namespace, tenant }),
   ...(priority === undefined ? {} : { priority }),
   ...(speculate === undefined ? {} : { speculate }),
 });

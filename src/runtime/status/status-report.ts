@@ -10,6 +10,8 @@ import { effectiveWeight } from '../routing/route.ts';
 import { stableArm } from '../routing/stable-arm.ts';
 import type { ServedCounts } from '../serving/counts/served-counts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
+import type { Quotas } from '../serving/quotas/quotas.ts';
+import { overcommitmentText } from '../serving/quotas/shares.ts';
 import type { Hold } from '../state/memory.ts';
 
 export type StatusParts = {
@@ -25,6 +27,7 @@ export type StatusParts = {
   readonly plan: PlanInForce;
   readonly holds: Pick<Holds, 'ofRollout'>;
   readonly counts: ServedCounts;
+  readonly quotas: Pick<Quotas, 'overcommitted'>;
   readonly facts: ServingFacts;
   readonly source: Pick<PlanSource, 'rollouts' | 'report'>;
 };
@@ -53,7 +56,7 @@ export class StatusReport {
       refusedProviders,
       operators,
       loraOperator,
-      limits,
+      limits: [...limits, ...p.quotas.overcommitted.map(overcommitmentText)],
       ...(kv === undefined ? {} : { keysAndValues: kv }),
       memory: { budgetBytes, usedBytes },
       shortages: [...(limit === undefined ? [] : [limit]), ...(p.engine.now?.limits ?? [])],

@@ -195,7 +195,7 @@ export class GenerateHost implements EngineHost {
     adapter?.acquire();
     try {
       const tokens = await this.#model.texts.later(input.prompt, this.#room.tokens - 1, {
-        tenant: input.tenant ?? '',
+        tenant: tenantKeyOf(input),
         signal: leaving.signal,
       });
       leaving.signal.throwIfAborted();
@@ -227,11 +227,12 @@ export class GenerateHost implements EngineHost {
   #sequence({ id, input, adapter, emit }: Request, { count, ids: promptIds }: PromptTokens): Sequence {
     const { codec, settings } = this.#model;
     const { clock, random, prefixCache, speculation } = this.#options;
-    const { sampling, tenant = '', priority = 0 } = input;
+    const { sampling, namespace = '', tenant = '', priority = 0, guaranteed = 0, loadedBytes = 0 } = input;
     const maxTokens = tokensFor(input, count, this.#room);
     return new Sequence({
       id,
-      flow: { tenant, adapter: input.engineName, priority },
+      flow: { namespace, tenant, adapter: input.engineName, priority, guaranteed },
+      loadedBytes,
       scope: prefixCache ? input.scope : undefined,
       adapter,
       graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
@@ -263,6 +264,10 @@ export class GenerateHost implements EngineHost {
     });
   }
 }
+
+/** A tenant is one within its namespace. JSON keeps the two apart, whatever characters they have. */
+const tenantKeyOf = ({ namespace = '', tenant = '' }: GenerateInput): string =>
+  JSON.stringify([namespace, tenant]);
 
 /** Of a graph that appends: its memory for an answer is taken as a whole, and more would keep others from their turns. */
 const appendedTokens = 1024;

@@ -17,6 +17,7 @@ export type FakeParts = {
   readonly perStep?: number;
   /** After so many tokens its keys and values are of no use any more. */
   readonly againAt?: number;
+  readonly loadedBytes?: number;
 };
 
 /** A sequence that counts. */
@@ -28,6 +29,7 @@ export class FakeSequence implements Schedulable {
   readonly failAt: number;
   readonly againAt: number;
   readonly perStep: number;
+  readonly loadedBytes: number;
   cancelled = false;
   window: number;
   placed = false;
@@ -37,7 +39,7 @@ export class FakeSequence implements Schedulable {
 
   constructor(id: number, parts: FakeParts = {}) {
     const { prompt = 5, answer = 3, flow, failAt = 0 } = parts;
-    const { window = Infinity, againAt = 0, perStep = 1 } = parts;
+    const { window = Infinity, againAt = 0, perStep = 1, loadedBytes = 0 } = parts;
     this.id = id;
     this.flow = { tenant: '', adapter: null, priority: 0, ...flow };
     this.promptTokens = prompt;
@@ -46,6 +48,7 @@ export class FakeSequence implements Schedulable {
     this.againAt = againAt;
     this.perStep = perStep;
     this.window = window;
+    this.loadedBytes = loadedBytes;
   }
 
   /** Tokens at most. */

@@ -18,6 +18,8 @@ export type Graph = { readonly session: DecoderSession; readonly feeds: () => Fe
 export type SequenceParts = {
   readonly id: number;
   readonly flow: Flow;
+  /** See GenerateInput. */
+  readonly loadedBytes: number;
   /** Within which keys and values of other requests may be used; undefined: nowhere. */
   readonly scope: string | undefined;
   readonly adapter: LoadedAdapter<DecoderSession> | null;
@@ -51,6 +53,7 @@ const stepTokens = 4;
 export class Sequence implements KvOwner {
   readonly id: number;
   readonly flow: Flow;
+  readonly loadedBytes: number;
   readonly adapter: LoadedAdapter<DecoderSession> | null;
   readonly graph: Graph;
   readonly shares: boolean;
@@ -73,6 +76,7 @@ export class Sequence implements KvOwner {
   constructor(parts: SequenceParts) {
     this.id = parts.id;
     this.flow = parts.flow;
+    this.loadedBytes = parts.loadedBytes;
     this.adapter = parts.adapter;
     this.graph = parts.graph;
     this.shares = parts.scope !== undefined;

@@ -9,6 +9,9 @@ const neutralCodes: ReadonlySet<string> = new Set([
   'REQUEST_INVALID',
   'DEADLINE_EXCEEDED',
   'QUEUE_FULL',
+  'NAMESPACE_REQUESTS',
+  'NAMESPACE_TOKENS',
+  'NAMESPACE_ADAPTER_MEMORY',
   'MODEL_NOT_FOUND',
   'PROMPT_TOO_LONG',
 ]);
