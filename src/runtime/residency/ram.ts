@@ -5,7 +5,7 @@ import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 import { isInRam, type LifecycleEvent } from './lifecycle.ts';
 import { type Holding, planRoom, type Wish } from './room.ts';
-import { byUrgency, inTurns, isAskedFor, isPatient } from './urgency.ts';
+import { byUrgency, isAskedFor, isPatient, Turns } from './urgency.ts';
 
 const unloadRetryMs = 1_000;
 
@@ -31,6 +31,7 @@ export class Ram {
   readonly #core: Core;
   readonly #onFreed: (entry: Entry) => void;
   readonly #pending = new Map<Entry, Pending>();
+  readonly #turns = new Turns();
   #limit: Limit | undefined;
   #pumping = false;
   #again = false;
@@ -101,6 +102,7 @@ export class Ram {
     if (reservation.kind === 'granted') {
       entry.charge = pending.bytes;
       entry.isForRequest = isAskedFor(entry);
+      this.#turns.took(entry);
     }
     pending.settle(reservation);
   }
@@ -182,7 +184,7 @@ export class Ram {
 
   #wishes(): Wish<Entry>[] {
     const { oneAdapter = false } = this.#core.options;
-    return inTurns([...this.#pending.keys()].sort(byUrgency)).map((entry) => {
+    return this.#turns.sort([...this.#pending.keys()].sort(byUrgency)).map((entry) => {
       // Without someone who waits, only its first time here: two that the plan wants would take turns for ever.
       const firstTime = oneAdapter && entry.wantedInRam && !entry.wasResident;
       return {

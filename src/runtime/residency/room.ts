@@ -92,6 +92,8 @@ const victimsFor = <T>(
   };
   // Above its limit a namespace makes room of its own.
   take(({ owner }) => owner === wish.owner && !accounts.isWithinLimit(wish));
+  // What is guaranteed to it comes from those who have it, not from its own.
+  take(({ owner }) => owner !== wish.owner && accounts.isGuaranteed(wish) && reachable < wish.bytes);
   take(() => reachable < wish.bytes);
   // Once nothing of its own is there, it is the only one of its namespace.
   take(() => reachable < wish.bytes);

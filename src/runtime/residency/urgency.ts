@@ -36,17 +36,36 @@ export const isPatient = (entry: Entry): boolean => {
 };
 
 /**
- * Adapters that were sorted by urgency, with namespaces in turns among those that requests wait for: each one's first, then each
- * one's second. However many one asks for, the next one of another is not behind all of them.
+ * Namespaces take turns among the adapters that requests wait for. However many one asks for, the next one of another is not behind
+ * all of them.
  */
-export const inTurns = (sorted: readonly Entry[]): readonly Entry[] => {
-  const before = new Map<string, number>();
-  const placed = sorted.map((entry) => {
-    if (!isAskedFor(entry)) return { entry, turn: Infinity };
-    const owner = namespaceOf(entry.key);
-    const turn = before.get(owner) ?? 0;
-    before.set(owner, turn + 1);
-    return { entry, turn };
-  });
-  return placed.toSorted((a, b) => (a.turn === b.turn ? 0 : a.turn - b.turn)).map(({ entry }) => entry);
-};
+export class Turns {
+  /** By namespace, the one that had its turn last at the end. */
+  readonly #had = new Set<string>();
+
+  /** An adapter of it has got what it waited for. */
+  took({ key }: Entry): void {
+    const namespace = namespaceOf(key);
+    this.#had.delete(namespace);
+    this.#had.add(namespace);
+  }
+
+  /**
+   * Adapters that were sorted by urgency: of those that requests wait for first the first one of each namespace, then the second
+   * one of each, and so on; of namespaces that first whose turn is longest ago.
+   */
+  sort(sorted: readonly Entry[]): readonly Entry[] {
+    const had = [...this.#had];
+    const before = new Map<string, number>();
+    return sorted
+      .map((entry) => {
+        if (!isAskedFor(entry)) return { entry, turn: Infinity, had: 0 };
+        const namespace = namespaceOf(entry.key);
+        const turn = before.get(namespace) ?? 0;
+        before.set(namespace, turn + 1);
+        return { entry, turn, had: had.indexOf(namespace) };
+      })
+      .toSorted((a, b) => (a.turn === b.turn ? a.had - b.had : a.turn - b.turn))
+      .map(({ entry }) => entry);
+  }
+}

@@ -21,6 +21,7 @@ describe('a request is open', () => {
     await Array.fromAsync(generation.events);
     expect(openOf(node)).toBe(0);
     await node.ask('good');
+    node.state.task = 'embed';
     await node.embed('good');
     expect(openOf(node)).toBe(0);
   });
@@ -29,7 +30,7 @@ describe('a request is open', () => {
     const node = start({ requests: { limit: 1 } });
     node.state.fail = new AdaptletError('INTERNAL', 'broken');
     await expect(node.ask('good')).rejects.toThrow(/broken/);
-    await expect(node.embed('good')).rejects.toThrow(/broken/);
+    await expect(node.embed('good')).rejects.toMatchObject({ code: 'TASK_UNSUPPORTED' });
     node.state.failAfterFirst = true;
     await expect(node.ask('good')).rejects.toThrow(/broken/);
     await expect(node.ask('nobody')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });

@@ -31,7 +31,8 @@ describe('the data path', () => {
       new AbortController().signal,
     );
     await Array.fromAsync(events);
-    expect(asked).toMatchObject([{ tenant: 'acme', scope: '["default","acme"]', priority: 5, maxTokens: 4 }]);
+    const whose = { namespace: 'default', tenant: 'acme' };
+    expect(asked).toMatchObject([{ ...whose, scope: JSON.stringify(whose), priority: 5, maxTokens: 4 }]);
   });
 
   it('gives back its reference after the last event', async () => {

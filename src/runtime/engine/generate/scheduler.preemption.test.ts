@@ -98,7 +98,7 @@ describe('what was charged for a prompt', () => {
   it('and was not computed is given back when its caller leaves', async () => {
     const { batch, scheduler, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });
     batch.msPerToken = 10;
-    const busy = { prompt: 1, answer: 4 };
+    const busy = { prompt: 1, answer: 100 };
     submit(new FakeSequence(1, { prompt: 10_000, flow: { namespace: 'a' } }));
     await turns(2);
     submit(new FakeSequence(2, { ...busy, flow: { namespace: 'b' } }));
@@ -106,7 +106,7 @@ describe('what was charged for a prompt', () => {
     submit(new FakeSequence(4, { ...busy, flow: { namespace: 'a' } }));
     scheduler.cancel(1);
     await settle();
-    // The prompt of 300 is more than what was computed of the one of 10,000.
+    // What was computed of the prompt of 10,000 is less than the answer of 100.
     expect([...endings.keys()]).toEqual([1, 2, 4, 3]);
   });
 });

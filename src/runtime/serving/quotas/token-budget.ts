@@ -47,7 +47,8 @@ export class TokenBudget {
   /** Milliseconds until there is a token; 0 when there is one. */
   get waitMs(): number {
     const { level } = this;
-    if (level >= 1) return 0;
+    // Rounded: 0.1 of a token is nothing to wait for.
+    if (level >= 0.9) return 0;
     return this.#perMinute === 0 ? minuteMs : Math.ceil(((1 - level) * minuteMs) / this.#perMinute);
   }
 
