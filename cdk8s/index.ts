@@ -1,6 +1,8 @@
 export { AdaptletInstall, type AdaptletInstallProps } from './install.ts';
 export {
   Adapter,
+  AdapterPolicy,
+  type AdapterPolicyProps,
   type AdapterProps,
   AdapterRollout,
   type AdapterRolloutProps,

@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import type { z } from 'zod';
 import { type Kind, kinds } from '../src/api/kinds.ts';
 import { apiVersion } from '../src/api/names.ts';
+import { policyName } from '../src/api/policy.ts';
 import { fieldProblems } from '../src/api/problems.ts';
 
 type SpecOf<K extends Kind> = z.input<(typeof kinds)[K]>['spec'];
@@ -58,9 +59,9 @@ export class AdapterRoute extends Checked<'AdapterRoute'> {
   }
 }
 
-/** What a namespace may use and who may ask for its names. Its name is `default`. */
+/** What a namespace may use and who may ask for its names: one in a namespace, named `default`. */
 export class AdapterPolicy extends Checked<'AdapterPolicy'> {
   constructor(scope: Construct, id: string, props: AdapterPolicyProps) {
-    super(scope, id, 'AdapterPolicy', props);
+    super(scope, id, 'AdapterPolicy', { ...props, metadata: { name: policyName, ...props.metadata } });
   }
 }

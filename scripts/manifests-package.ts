@@ -22,7 +22,8 @@ await must(`tsc --project cdk8s/tsconfig.json --outDir '${folder}'`);
 const manifest = {
   name: 'adaptlet-cdk8s',
   version,
-  description: 'Adapter, AdapterRollout, AdapterRoute and the install of Adaptlet as cdk8s constructs.',
+  description:
+    'Adapter, AdapterRollout, AdapterRoute, AdapterPolicy and the install of Adaptlet as cdk8s constructs.',
   license,
   type: 'module',
   engines,

@@ -63,8 +63,9 @@ const rulesOf = (node: Node): readonly string[] => [
 ];
 
 const section = ({ kind, plural, shortName, description, spec, status }: Crd): readonly string[] => {
-  const [specNode, statusNode] = [structural(spec), structural(status)] as [Schema & Node, Schema & Node];
-  const rules = [...new Set([...rulesOf(specNode), ...rulesOf(statusNode)])];
+  const specNode = structural(spec) as Schema & Node;
+  const statusNode = status === undefined ? undefined : (structural(status) as Schema & Node);
+  const rules = [...new Set([specNode, ...(statusNode === undefined ? [] : [statusNode])].flatMap(rulesOf))];
   return [
     `## ${kind}`,
     '',
@@ -72,7 +73,7 @@ const section = ({ kind, plural, shortName, description, spec, status }: Crd): r
     '',
     ...table(
       ['field', 'type', 'default', 'what'],
-      [...rowsOf(specNode, 'spec'), ...rowsOf(statusNode, 'status')],
+      [...rowsOf(specNode, 'spec'), ...(statusNode === undefined ? [] : rowsOf(statusNode, 'status'))],
     ),
     '',
     ...(rules.length === 0 ? [] : ['Checked, with these messages:', '', ...rules.map((r) => `- ${r}`), '']),

@@ -112,7 +112,8 @@ export const definitions: readonly Crd[] = [
     kind: 'AdapterPolicy',
     plural: 'adapterpolicies',
     shortName: 'apol',
-    description: 'An AdapterPolicy says what a namespace may use and who may ask for its names. One in a namespace.',
+    description:
+      'An AdapterPolicy says what a namespace may use and who may ask for its names. One in a namespace.',
     spec: policySpecSchema,
     rules: [
       {

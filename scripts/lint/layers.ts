@@ -36,11 +36,12 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
     { fleet: 'what all runtimes report; relayed to the leader by the other replicas' },
     {
       injection: 'sidecars for pods that ask for one: the webhook, and who verifies it',
-      reconcile: 'what controllers share: writes, names, uses, presence',
+      reconcile: 'what controllers share: writes, names, uses, policies, presence',
     },
     { adapter: 'the controller of Adapters', plans: 'one compiled plan for all runtimes that see the same' },
     {
       rollout: 'the controller of AdapterRollouts',
+      policy: 'tells of AdapterPolicies that are not valid',
       route: 'the controller of AdapterRoutes',
       runtime: 'the controller of AdapterRuntimes',
       sync: 'the streams of runtimes',

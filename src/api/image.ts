@@ -32,6 +32,13 @@ export const imageVersion = (
   return { tag, digest: digest as Digest | undefined };
 };
 
+/** Registry and repository of a checked image reference, or of a template of one, without tag and digest. */
+export const imageRepository = (image: string): string => {
+  const [named = ''] = image.split('@');
+  const tagAt = named.indexOf(':', named.lastIndexOf('/'));
+  return tagAt < 0 ? named : named.slice(0, tagAt);
+};
+
 const example = 'registry.example/team-a/sql:v2';
 
 const hostAndCase: readonly Requirement[] = [
@@ -48,4 +55,15 @@ export const imageForm: readonly Requirement[] = [...hostAndCase, matching(image
 export const imageTemplateForm: readonly Requirement[] = [
   ...hostAndCase,
   matching(imageTemplatePattern, advice),
+];
+
+const prefixPattern = new RegExp(`^${registry}(/[a-z0-9]+(${separator}[a-z0-9]+)*)*$`);
+
+/** What a registry, or the beginning of its repositories, must be. */
+export const repositoryPrefixForm: readonly Requirement[] = [
+  notMatching(/^[a-z]+:\/\//, 'must not start with a scheme: write registry.example/team-a'),
+  matching(
+    prefixPattern,
+    'must be the host of a registry, alone or with the beginning of repositories, without a tag: for example registry.example/team-a',
+  ),
 ];

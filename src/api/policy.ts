@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { repositoryPrefixForm } from './image.ts';
 import { labelNameSchema } from './names.ts';
 import { parseQuantity } from './quantity.ts';
-import { formed, line, matching, text } from './text.ts';
+import { pathForm } from './source.ts';
+import { formed, line, matching, type Requirement, text } from './text.ts';
 import { duplicatesOf, repeatsOf } from './unique.ts';
 
 /** The name that the policy of a namespace has: there is one. */
@@ -26,7 +28,9 @@ const shareOf = <S extends z.ZodType>(amount: S, what: string, example: string) 
   z
     .strictObject({
       guarantee: amount
-        .meta({ description: `${what} that no other namespace takes away. Example: ${example}. Default none.` })
+        .meta({
+          description: `${what} that no other namespace takes away. Example: ${example}. Default none.`,
+        })
         .optional(),
       limit: amount
         .meta({ description: `${what} that is never passed. Example: ${example}. Default none.` })
@@ -67,7 +71,7 @@ export type Right = (typeof rights)[number];
 const grantedShape = {
   rights: z.array(z.enum(rights)).max(rights.length).superRefine(repeatsOf).default([]).meta({
     description:
-      'Rights beyond asking for the names of the namespace. Users: may say for which user, session and tenant it asks, as a gateway does. Priority: may ask with a priority above 0. Namespaces: may ask for namespace/name of other namespaces; only in the policy of the operator\'s namespace. Lifecycle: may load and unload adapters of the namespace. Default none.',
+      "Rights beyond asking for the names of the namespace. Users: may say for which user, session and tenant it asks, as a gateway does. Priority: may ask with a priority above 0. Namespaces: may ask for namespace/name of other namespaces; only in the policy of the operator's namespace. Lifecycle: may load and unload adapters of the namespace. Default none.",
     'x-kubernetes-list-type': 'set',
   }),
   tenant: line(256)
@@ -80,7 +84,10 @@ const apiKeySchema = z
     name: labelNameSchema.meta({
       description: 'Name of the key, unique in the policy; logs and metrics have it. Example: mobile-app',
     }),
-    sha256: formed(64, matching(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits: `adaptlet key` prints them')).meta({
+    sha256: formed(
+      64,
+      matching(/^[0-9a-f]{64}$/, 'must be 64 lower-case hexadecimal digits: `adaptlet key` prints them'),
+    ).meta({
       description: 'SHA-256 of the key; `adaptlet key` makes both. The key itself is nowhere in the cluster.',
     }),
     expires: text(40)
@@ -105,7 +112,9 @@ export type ApiKey = z.infer<typeof apiKeySchema>;
 
 const issuerSchema = z
   .strictObject({
-    name: labelNameSchema.meta({ description: 'Name of the issuer, unique in the policy. Example: keycloak' }),
+    name: labelNameSchema.meta({
+      description: 'Name of the issuer, unique in the policy. Example: keycloak',
+    }),
     issuer: line(512).meta({
       description: 'What `iss` of a token must be. Example: https://keycloak.example/realms/team-a',
     }),
@@ -113,7 +122,10 @@ const issuerSchema = z
       .array(line(256))
       .min(1)
       .max(16)
-      .meta({ description: 'One of which `aud` of a token must have. Example: adaptlet', 'x-kubernetes-list-type': 'set' }),
+      .meta({
+        description: 'One of which `aud` of a token must have. Example: adaptlet',
+        'x-kubernetes-list-type': 'set',
+      }),
     jwks: text(65_536).meta({
       description:
         'Its public keys as a JSON Web Key Set. Tokens are verified by these alone, without asking the issuer. Example: {"keys": []}',
@@ -139,36 +151,63 @@ const certificateSchema = z
   .strictObject({
     name: labelNameSchema.meta({ description: 'Name of the client, unique in the policy. Example: gateway' }),
     commonName: line(256).meta({
-      description: 'Common name of its certificate, which a CA of `--client-ca` signed. Example: gateway.team-a',
+      description:
+        'Common name of its certificate, which a CA of `--client-ca` signed. Example: gateway.team-a',
     }),
     ...grantedShape,
   })
   .meta({ description: 'A client by its TLS certificate.' });
 export type ClientCertificate = z.infer<typeof certificateSchema>;
 
+/** The API server takes no two of one name, and merges what several managers apply. */
+const namedList = { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] };
+
 export const clientsSchema = z
   .strictObject({
     anonymous: z.enum(['Allow', 'Deny']).default('Deny').meta({
-      description: 'Whether callers without a credential may ask for the names of this namespace. Default Deny.',
+      description:
+        'Whether callers without a credential may ask for the names of this namespace. Default Deny.',
     }),
-    apiKeys: z.array(apiKeySchema).max(256).superRefine(duplicatesOf('name')).default([]).meta({
-      description: 'Keys, at most 256.',
-    }),
-    issuers: z.array(issuerSchema).max(16).superRefine(duplicatesOf('name')).default([]).meta({
-      description: 'Issuers of tokens, at most 16.',
-    }),
-    certificates: z.array(certificateSchema).max(256).superRefine(duplicatesOf('name')).default([]).meta({
-      description: 'Clients by their certificates, at most 256.',
-    }),
+    apiKeys: z
+      .array(apiKeySchema)
+      .max(256)
+      .superRefine(duplicatesOf('name'))
+      .default([])
+      .meta({
+        description: 'Keys, at most 256.',
+        ...namedList,
+      }),
+    issuers: z
+      .array(issuerSchema)
+      .max(16)
+      .superRefine(duplicatesOf('name'))
+      .default([])
+      .meta({
+        description: 'Issuers of tokens, at most 16.',
+        ...namedList,
+      }),
+    certificates: z
+      .array(certificateSchema)
+      .max(256)
+      .superRefine(duplicatesOf('name'))
+      .default([])
+      .meta({
+        description: 'Clients by their certificates, at most 256.',
+        ...namedList,
+      }),
   })
   .meta({ description: 'Who may ask for the names of the namespace.' });
 export type Clients = z.infer<typeof clientsSchema>;
 
-const allowList = (what: string, example: string) =>
+const allowList = (form: readonly Requirement[], what: string, example: string) =>
   z
-    .array(line(512))
+    .array(formed(512, ...form))
     .max(64)
-    .meta({ description: `${what} Default any that the node allows. Example: ${example}`, 'x-kubernetes-list-type': 'set' })
+    .superRefine(repeatsOf)
+    .meta({
+      description: `${what} An empty list: none. Default any that the node allows. Example: ${example}`,
+      'x-kubernetes-list-type': 'set',
+    })
     .optional();
 
 export const policySpecSchema = z
@@ -178,10 +217,15 @@ export const policySpecSchema = z
     sources: z
       .strictObject({
         registries: allowList(
-          'Registries, or repositories below them, that adapters may come from.',
+          repositoryPrefixForm,
+          'Registries, or the beginnings of their repositories, that adapters may come from, compared by whole parts between slashes.',
           'registry.example/team-a',
         ),
-        paths: allowList('Folders below the import roots that adapters may come from.', 'team-a'),
+        paths: allowList(
+          pathForm,
+          'Folders below the import roots of a node that adapters may come from, with all that is in them.',
+          'team-a',
+        ),
       })
       .prefault({})
       .meta({ description: 'Where adapters of the namespace may come from.' }),

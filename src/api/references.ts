@@ -144,6 +144,8 @@ export const clientNameOf = (object: Any): string =>
 const clientNameFindings = (objects: readonly Any[]): ReferenceFinding[] => {
   const claims = new Map<string, Any[]>();
   for (const object of objects) {
+    // Nobody calls a policy.
+    if (object.kind === 'AdapterPolicy') continue;
     const name = `${object.metadata.namespace}/${clientNameOf(object)}`;
     claims.set(name, [...(claims.get(name) ?? []), object]);
   }

@@ -18,6 +18,9 @@ const pathRequirements: readonly Requirement[] = [
 const pathAdvice =
   'must be segments of letters, digits, ".", "_", "@", "+", "=" and "-" that do not start with ".", joined by single "/", for example team-a/sql-v2';
 
+/** What a folder below an import root must be. */
+export const pathForm: readonly Requirement[] = [...pathRequirements, matching(pathPattern, pathAdvice)];
+
 export const sourceSchema = exactlyOneOf(
   {
     oci: z
@@ -33,7 +36,7 @@ export const sourceSchema = exactlyOneOf(
       .optional(),
     path: z
       .strictObject({
-        path: formed(1024, ...pathRequirements, matching(pathPattern, pathAdvice)).meta({
+        path: formed(1024, ...pathForm).meta({
           description:
             'Folder with adapter_config.json and adapter_model.safetensors, relative to an import root that the administrator of the runtime allowed. Example: team-a/sql-v2',
         }),

@@ -11,6 +11,8 @@ export const manifestWarnings = (manifest: ParsedManifest): FieldProblem[] => {
       return rolloutWarnings(manifest.spec);
     case 'AdapterRoute':
       return routeWarnings(manifest.spec);
+    case 'AdapterPolicy':
+      return [];
     default:
       return manifest satisfies never;
   }

@@ -5,6 +5,7 @@ import { type ManifestDocument, parseManifests } from '../api/parse.ts';
 import { keyOf, referenceFindings } from '../api/references.ts';
 import { manifestWarnings } from '../api/warnings.ts';
 import { maxManifestBytes } from '../api/yaml-documents.ts';
+import { policyProblems } from './lint-policies.ts';
 
 /** Something that lint says about a line of a file. */
 export type LintFinding = { readonly file: string; readonly line: number; readonly reason: string };
@@ -99,7 +100,11 @@ const checkTogether = ({ documents, problems, warnings }: Report): void => {
       warnings.push({ file: document.file, line: document.lineOf(path), reason });
     }
   }
-  for (const finding of referenceFindings([...owners.values()].map((owner) => owner.manifest))) {
+  const located = [...owners.values()];
+  for (const { document, path, reason } of policyProblems(located)) {
+    problems.push({ file: document.file, line: document.lineOf(path), reason });
+  }
+  for (const finding of referenceFindings(located.map((owner) => owner.manifest))) {
     const owner = owners.get(identityOf(finding.kind, finding.key));
     if (owner === undefined) continue;
     const list = finding.severity === 'Problem' ? problems : warnings;

@@ -8,7 +8,13 @@ import { guardSchema, hashOnSchema } from '../api/rollout.ts';
 import { boundAdapterSchema, rolloutStatusSchema } from '../api/rollout-status.ts';
 import { routeSpecSchema } from '../api/route.ts';
 import { text } from '../api/text.ts';
-import type { AdapterResource, PolicyResource, Resource, RouteResource, SplitResource } from '../plan/resources.ts';
+import type {
+  AdapterResource,
+  PolicyResource,
+  Resource,
+  RouteResource,
+  SplitResource,
+} from '../plan/resources.ts';
 import type { ResourceName } from './key.ts';
 
 const identity = { uid: text(128), createdAt: text(40) };

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { resourceKey, type Versioned } from '../plan/resources.ts';
 import type { WaitingRemoval } from './removals.ts';
-import { noRevision, type Revision, revisionSchema, revisionToJson } from './revision.ts';
+import { noRevision, partSchema, type Revision, revisionSchema, revisionToJson } from './revision.ts';
 import { resourceFromParts } from './wire.ts';
 
 /** What a runtime keeps across restarts. */
@@ -24,6 +24,8 @@ const fileSchema = z.object({
   format: z.literal(format),
   clusterUid: text,
   revision: revisionSchema,
+  // An earlier version does not write it, and leaves it out when it reads.
+  policies: partSchema.prefault('0'),
   resources: z.array(z.unknown()),
   removals: z.array(z.unknown()).default([]),
 });
@@ -35,6 +37,7 @@ export const heldPlanToJson = ({ clusterUid, revision, resources, removals }: He
   format,
   clusterUid,
   revision: revisionToJson(revision),
+  policies: String(revision.policies),
   resources: resources.map((r) => ({ key: resourceKey(r), version: r.version, body: r.body })),
   removals,
 });
@@ -57,7 +60,8 @@ export const heldPlanSchema = fileSchema.transform((file): ReadHeldPlan => {
     if (!read.success) problems.push(`removal ${index}: not a key with the milliseconds that are left`);
     else if (resources.has(read.data.key)) removals.push(read.data);
   }
-  const { clusterUid, revision } = file;
+  const { clusterUid } = file;
+  const revision = { ...file.revision, policies: file.policies };
   return { held: { clusterUid, revision, resources: [...resources.values()], removals }, problems };
 });
 

@@ -80,6 +80,7 @@ export const at = (n: number, more: Partial<Revision> = {}): Revision => ({
   rollouts: BigInt(n),
   routes: BigInt(n),
   runtimes: BigInt(n),
+  policies: BigInt(n),
   ...more,
 });
 

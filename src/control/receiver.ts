@@ -8,7 +8,7 @@ import { type Plan, resourceKey, type Versioned } from '../plan/resources.ts';
 import type { Clock } from '../time/clock.ts';
 import { type HeldPlan, noHeldPlan } from './held-plan.ts';
 import { type RemovalLimits, Removals, type RemovalsHeld, removalLimits } from './removals.ts';
-import { covers, noRevision, type Revision, revisionFromWire, revisionText } from './revision.ts';
+import { covers, followed, noRevision, type Revision, revisionFromWire, revisionText } from './revision.ts';
 import { type FromWire, maxBodyBytes, type Refusal, refusalOf, resourceFromWire } from './wire.ts';
 
 export type ReceiverLimits = RemovalLimits & { readonly maxBodyBytes: number; readonly maxResources: number };
@@ -155,7 +155,7 @@ export class Receiver {
     const staged = this.#staged;
     this.#staged = new Map();
     const session = this.#session;
-    const revision = revisionFromWire(commit.revision);
+    const revision = followed(revisionFromWire(commit.revision), this.#revision);
     if (session === undefined) return this.#rejected('Protocol', 'there was no Welcome on this stream');
     if (commit.nonce !== session.lastNonce + 1n) {
       return this.#rejected('Protocol', `commit ${commit.nonce} came after ${session.lastNonce}`);

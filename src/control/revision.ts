@@ -31,8 +31,15 @@ export const revisionToWire = (revision: Revision): WireRevision => ({ ...revisi
 /** What is absent has seen nothing. */
 export const revisionFromWire = (wire: WireRevision | undefined): Revision => wire ?? noRevision;
 
+/**
+ * What a runtime has followed once it takes a commit. An operator of an earlier version knows no policies and says 0,
+ * which no list of the API server has: that is no step back.
+ */
+export const followed = (commit: Revision, before: Revision): Revision =>
+  commit.policies === 0n ? { ...commit, policies: before.policies } : commit;
+
 /** JSON has no integers of 64 bits: the parts are decimal texts there. */
-const partSchema = z
+export const partSchema = z
   .string()
   .regex(/^[0-9]{1,20}$/)
   .transform((digits) => BigInt(digits));
@@ -43,14 +50,12 @@ export const revisionSchema = z.strictObject({
   rollouts: partSchema,
   routes: partSchema,
   runtimes: partSchema,
-  // What an earlier version wrote has none.
-  policies: partSchema.prefault('0'),
 });
 
-export const revisionToJson = ({ adapters, rollouts, routes, runtimes, policies }: Revision) => ({
+/** Without that of policies: an earlier version reads no other parts here. */
+export const revisionToJson = ({ adapters, rollouts, routes, runtimes }: Revision) => ({
   adapters: String(adapters),
   rollouts: String(rollouts),
   routes: String(routes),
   runtimes: String(runtimes),
-  policies: String(policies),
 });

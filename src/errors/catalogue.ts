@@ -4,6 +4,7 @@ import { controlErrors } from './control.ts';
 import { engineErrors } from './engine.ts';
 import { kubeErrors } from './kube.ts';
 import { measurementErrors } from './measurement.ts';
+import { policyErrors } from './policy.ts';
 import { requestErrors } from './request.ts';
 import { runtimeErrors } from './runtime.ts';
 
@@ -15,6 +16,7 @@ export const catalogue = {
   ...engineErrors,
   ...kubeErrors,
   ...measurementErrors,
+  ...policyErrors,
   ...requestErrors,
   ...runtimeErrors,
 };

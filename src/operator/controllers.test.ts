@@ -10,8 +10,10 @@ import { FakeClock } from '../time/fake-clock.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { Resolver } from './adapter/resolver.ts';
 import { noNodes } from './nodes/nodes.ts';
+import { Policies } from './objects/policies.ts';
 import type { Controller } from './reconcile/controller.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
+import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
 import { Presences } from './reconcile/presence.ts';
 import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
@@ -43,12 +45,14 @@ class Stage {
     const presences = new Presences(base);
     const claims = new NameClaims(cluster, presences);
     const uses = new Uses(cluster.rollouts);
+    const policies = new Policies(cluster.policies);
+    const verdicts = new PolicyVerdicts(cluster, policies);
     const resolver = new Resolver({ clock, random: () => 0, resolve: async () => fakeDigest('f') });
     const isTerminating = async () => false;
     const controllers: Controller[] = [
-      new RolloutController({ ...base, presences, claims, uses, measure: async () => 0 }),
-      new AdapterController({ ...base, presences, claims, uses, resolver, isTerminating }),
-      new RouteController({ ...base, presences, claims }),
+      new RolloutController({ ...base, presences, claims, uses, verdicts, measure: async () => 0 }),
+      new AdapterController({ ...base, presences, claims, uses, verdicts, resolver, isTerminating }),
+      new RouteController({ ...base, presences, claims, policies }),
       new RuntimeController({ ...base, nodes: noNodes }),
     ];
     for (const controller of controllers) {

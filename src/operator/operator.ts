@@ -21,6 +21,7 @@ import { followNodes, type Nodes } from './nodes/nodes.ts';
 import { objectGauges } from './object-gauges.ts';
 import { followObjects } from './objects/informers.ts';
 import type { Collection, Objects } from './objects/objects.ts';
+import { Policies } from './objects/policies.ts';
 import { createRecorder, createStatusWriter } from './reconcile/status-writer.ts';
 import type { OperatorSettings } from './settings.ts';
 import { createSyncServer } from './sync/server.ts';
@@ -106,6 +107,8 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     stack,
   );
   await objects.whenSynced(signal);
+  const policies = new Policies(objects.policies, namespace);
+  stack.defer(() => policies.close());
   const { nodeLabels: labels, nodeCordon } = settings;
   const seen = { labels, cordon: nodeCordon === 'follow' };
   const followed = await followNodes({ api, clock, random, logger, ...seen }, stack, signal);
@@ -148,6 +151,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         term,
         api,
         objects,
+        policies,
         nodes: followed,
         fleet,
         clock,
@@ -164,6 +168,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   const sync = createSyncServer({
     api,
     objects,
+    policies,
     nodes: followed,
     fleet,
     authority,

@@ -10,9 +10,12 @@ import type { MetricFamily } from '../telemetry/exposition.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { type Resolve, Resolver } from './adapter/resolver.ts';
 import type { Nodes } from './nodes/nodes.ts';
+import type { Policies } from './objects/policies.ts';
 import { namespaceType } from './objects/resource-types.ts';
+import { PolicyController } from './policy/controller.ts';
 import type { Controller, ControllerParts } from './reconcile/controller.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
+import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
 import { Presences } from './reconcile/presence.ts';
 import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
@@ -20,6 +23,7 @@ import { RouteController } from './route/controller.ts';
 import { RuntimeController } from './runtime/controller.ts';
 
 export type TermParts = ControllerParts & {
+  readonly policies: Policies;
   readonly api: KubeApi;
   readonly nodes: Nodes;
   readonly resolve: Resolve;
@@ -46,18 +50,20 @@ export const startTerm = (parts: TermParts): RunningTerm => {
   const presences = new Presences(parts);
   const claims = new NameClaims(objects, presences);
   const uses = new Uses(objects.rollouts);
+  const verdicts = new PolicyVerdicts(objects, parts.policies);
   const resolver = new Resolver(parts);
   const isTerminating = async (namespace: string, signal: AbortSignal): Promise<boolean> => {
     const path = pathOf(namespaceType, undefined, namespace);
     const { metadata } = await api.request<KubeObject>({ method: 'GET', path, signal });
     return metadata.deletionTimestamp !== undefined;
   };
-  const shared = { ...parts, presences, claims, uses };
+  const shared = { ...parts, presences, claims, uses, verdicts };
   const rollouts = new RolloutController(shared);
   const controllers: readonly Controller[] = [
     rollouts,
     new AdapterController({ ...shared, resolver, isTerminating }),
     new RouteController(shared),
+    new PolicyController(shared),
     new RuntimeController(shared),
   ];
   const running = controllers.map((controller) => {
@@ -74,6 +80,7 @@ export const startTerm = (parts: TermParts): RunningTerm => {
       for (const { unfollow } of running) unfollow();
       await Promise.all(running.map(({ queue }) => queue.close()));
       resolver.close();
+      verdicts.close();
       uses.close();
       claims.close();
       presences.close();

@@ -282,10 +282,11 @@ describe('compilePlan', () => {
         const { plan, problems } = compile(manifests);
         const found = new Map<string, string>();
         for (const type of ['Route', 'Split', 'AdapterSpec'] as const) {
-          for (const resource of [...plan.values()].filter((r) => r.type === type)) {
+          for (const resource of plan.values()) {
+            if (resource.type !== type) continue;
             const [space] = resource.name.split('/');
             const client = resource.type === 'Route' ? `${space}/${resource.body.model}` : resource.name;
-            if (!found.has(client)) found.set(client, `${kindOf[resource.type]} ${resource.name}`);
+            if (!found.has(client)) found.set(client, `${kindOf[type]} ${resource.name}`);
           }
         }
         const losers = problems.map(({ kind, key }) => `${kind} ${key}`);

@@ -3,6 +3,7 @@ import type { AdapterObject, Manifest, PolicyObject, RolloutObject, RouteObject 
 import { keyOf } from '../api/references.ts';
 import { selects } from '../api/selector.ts';
 import { byAge, nameConflicts } from './names.ts';
+import { defaultPolicyNamespace, type PolicyRefusal, policiesIn, refusedAdapters } from './policies.ts';
 import { Remembered } from './remembered.ts';
 import {
   type AdapterResource,
@@ -18,15 +19,12 @@ import { tierOf, type Want, wantsOfRollouts } from './tiers.ts';
 
 export type { RuntimeView } from './split.ts';
 
-/** Where the policy is that holds for namespaces without one, unless an operator says otherwise. */
-export const defaultPolicyNamespace = 'adaptlet-system';
-
 /** An object that the plan leaves out, or whose client name it cannot give. */
 export type PlanProblem = {
   readonly kind: Manifest['kind'];
   readonly key: ObjectKey;
   /** For programs: the reason of a condition. */
-  readonly code: 'NameConflict' | 'DuplicateObject';
+  readonly code: 'NameConflict' | 'DuplicateObject' | PolicyRefusal['reason'];
   /** For people. */
   readonly reason: string;
 };
@@ -43,6 +41,7 @@ export type CompiledPlan = { readonly plan: Plan; readonly problems: readonly Pl
  * - A route or a rollout that loses its client name to an older object is not accepted: it is not in the plan. An
  *   Adapter that does stays, for the rollouts and routes that use it, unless it has the name of the base model.
  *   After that, looking a name up as route, then rollout, then adapter, then base model finds its owner.
+ * - An Adapter that the policy of its namespace keeps out is not in the plan; it keeps its name.
  */
 export const compilePlan = ({
   manifests,
@@ -61,7 +60,9 @@ export const compilePlan = ({
       .filter(({ object, name }) => object.kind !== 'Adapter' || name === runtime.baseModel)
       .map((c) => c.object),
   );
-  const accepted = objects.filter((object) => !refused.has(object));
+  const byPolicy = refusedAdapters(objects.filter(isAdapter), policiesIn(objects, policyNamespace));
+  const isKeptOut = (object: Manifest): boolean => isAdapter(object) && byPolicy.has(keyOf(object));
+  const accepted = objects.filter((object) => !refused.has(object) && !isKeptOut(object));
 
   const adapters = new Map(accepted.filter(isAdapter).map((adapter) => [keyOf(adapter), adapter]));
   const rollouts = accepted.filter(isRollout);
@@ -82,6 +83,10 @@ export const compilePlan = ({
     problems: [
       ...duplicates,
       ...conflicts.map(({ object, reason }) => problemOf(object, 'NameConflict', reason)),
+      ...objects.filter(isAdapter).flatMap((adapter) => {
+        const refusal = byPolicy.get(keyOf(adapter));
+        return refusal === undefined ? [] : [problemOf(adapter, refusal.reason, refusal.message)];
+      }),
     ],
   };
 };

@@ -1,6 +1,8 @@
+import type { z } from 'zod';
 import { type AdapterSpec, adapterSpecSchema } from '../api/adapter.ts';
 import { digestSchema } from '../api/names.ts';
-import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../api/objects.ts';
+import type { AdapterObject, Meta, PolicyObject, RolloutObject, RouteObject } from '../api/objects.ts';
+import { policySpecSchema } from '../api/policy.ts';
 import { type RolloutSpec, rolloutSpecSchema } from '../api/rollout.ts';
 import { type RolloutStatus } from '../api/rollout-status.ts';
 import { type RouteSpec, routeSpecSchema } from '../api/route.ts';
@@ -51,6 +53,17 @@ export const aRoute = (identity: Identity, spec: Partial<RouteSpec> = {}): Route
     rules: [{ name: 'all', targets: [{ base: true }] }],
     ...spec,
   }),
+});
+
+/** The policy of a namespace; `spec` is as a file has it. */
+export const aPolicy = (
+  namespace: string,
+  spec: z.input<typeof policySpecSchema> = {},
+  identity: Partial<Identity> = {},
+): PolicyObject => ({
+  kind: 'AdapterPolicy',
+  metadata: meta('AdapterPolicy', { name: 'default', namespace, ...identity }),
+  spec: policySpecSchema.parse(spec),
 });
 
 export const bound = (adapter: string) => ({

@@ -5,7 +5,12 @@ import { clientNameOf, keyOf } from '../api/references.ts';
 export type NameConflict = { readonly object: Manifest; readonly name: string; readonly reason: string };
 
 /** Where a runtime looks a name up, first to last; it also decides between objects of the same age and key. */
-const lookupOrder: readonly Manifest['kind'][] = ['AdapterRoute', 'AdapterRollout', 'Adapter'];
+const lookupOrder: readonly Manifest['kind'][] = [
+  'AdapterRoute',
+  'AdapterRollout',
+  'Adapter',
+  'AdapterPolicy',
+];
 
 /** Older first; then by key; then in the order of lookup. Total over the objects of a set. */
 export const byAge = (a: Manifest, b: Manifest): number =>
@@ -22,7 +27,9 @@ const claimOf = (object: Manifest): string => `${object.metadata.namespace}/${cl
  * Which objects do not get the name that clients would call them by. A name belongs to one object of a namespace, the
  * oldest; the name of the base model belongs to the base model in every namespace.
  */
-export const nameConflicts = (objects: readonly Manifest[], baseModel: string): NameConflict[] => {
+export const nameConflicts = (all: readonly Manifest[], baseModel: string): NameConflict[] => {
+  // Nobody calls a policy.
+  const objects = all.filter(({ kind }) => kind !== 'AdapterPolicy');
   const owners = new Map<string, Manifest>();
   for (const object of objects) {
     const owner = owners.get(claimOf(object));

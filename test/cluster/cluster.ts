@@ -90,7 +90,7 @@ export abstract class Cluster implements AsyncDisposable {
     const files = ['-f', crds];
     await this.kubectlOk(['apply', '--server-side', '--force-conflicts', ...files]);
     await this.kubectlOk(['wait', '--for=condition=Established', '--timeout=30s', ...files]);
-    const names = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterruntimes'];
+    const names = ['adapters', 'adapterrollouts', 'adapterroutes', 'adapterpolicies', 'adapterruntimes'];
     // An established kind is in discovery a moment later. This also renews what kubectl remembers of it.
     await waitFor('the API server to serve the kinds', async () => {
       const served = await this.kubectlOk(['api-resources', '--api-group=adaptlet.io', '-o', 'name']);

@@ -27,7 +27,7 @@ export class ApiModel {
 
   get newest(): Revision {
     const at = this.#version;
-    return { adapters: at, rollouts: at, routes: at, runtimes: at };
+    return { adapters: at, rollouts: at, routes: at, runtimes: at, policies: at };
   }
 
   /** Something that no plan depends on was written. */

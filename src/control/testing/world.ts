@@ -199,10 +199,10 @@ export class StreamWorld {
   /** A new process lists, from a server that may be behind. */
   #restartReplica(n: number, v: number): void {
     const lag = (part: bigint): bigint => (part * BigInt(v % 4)) / 3n;
-    const { adapters, rollouts, routes, runtimes } = this.api.newest;
+    const { adapters, routes, ...others } = this.api.newest;
     const replica = at(this.#replicas, n);
     for (const stream of this.#streams) if (stream.replica === replica) stream.isOpenAbove = false;
-    replica.revision = { adapters: lag(adapters), rollouts, routes: lag(routes), runtimes };
+    replica.revision = { ...others, adapters: lag(adapters), routes: lag(routes) };
   }
 
   #connect(runtime: RuntimeModel, replica: Replica): void {

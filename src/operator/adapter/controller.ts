@@ -119,13 +119,15 @@ export class AdapterController implements Controller {
     uses: readonly Use[],
     signal: AbortSignal,
   ): Promise<Requeue> {
-    const { clock, claims, presences, resolver } = this.#parts;
+    const { clock, claims, presences, resolver, verdicts } = this.#parts;
     const adapter = read.object;
     if (adapter === undefined) return this.#refuse(read, memory, signal);
     const { uid } = adapter.metadata;
     const source = digestSourceOf(adapter);
-    const resolution = source.kind === 'Tag' ? resolver.of(read.key, uid, source.image) : undefined;
-    if (source.kind !== 'Tag') resolver.forget(uid);
+    const verdict = verdicts.of(adapter);
+    const isAsked = source.kind === 'Tag' && verdict === undefined;
+    const resolution = isAsked ? resolver.of(read.key, uid, source.image) : undefined;
+    if (!isAsked) resolver.forget(uid);
     const digest = digestOf(source, resolution);
     const { runtimes, changesInMs } = presences.now(adapter.metadata.namespace);
     const monotonic = clock.monotonic();
@@ -135,6 +137,7 @@ export class AdapterController implements Controller {
       resolution,
       nameConflict: claims.conflictOf(adapter),
       uses,
+      verdict,
       holders: holdersOf(adapter, digest, this.#rolloutsOf(read.key), runtimes),
       placement: placementAt(adapter, runtimes),
       seen: memory.seen,
@@ -195,7 +198,7 @@ export class AdapterController implements Controller {
       this.#record(read, now.reason as EventReason, now.message);
     };
     news('Resolved', ['TagResolved', 'ResolveFailed', 'DigestRequired']);
-    news('Accepted', ['NameConflict']);
+    news('Accepted', ['NameConflict', 'SourceNotAllowed', 'TooManyAdapters', 'PolicyInvalid']);
     news('Ready', ['Failed']);
   }
 

@@ -14,7 +14,9 @@ import {
 import { imageVersion } from '../../api/image.ts';
 import type { Digest } from '../../api/names.ts';
 import type { AdapterObject } from '../../api/objects.ts';
+import type { PolicyRefusal } from '../../plan/policies.ts';
 import type { Placement } from '../../rollout/placement.ts';
+import type { Verdict } from '../reconcile/policy-verdicts.ts';
 import type { Use } from '../reconcile/uses.ts';
 import { failuresOf, type Seen } from './failures.ts';
 import { contentOf, countsOf, type Holder, isFailed, isSatisfied } from './observe.ts';
@@ -45,6 +47,8 @@ export type AdapterInput = {
   /** Of the tag, where the source is one. */
   readonly resolution: Resolution | undefined;
   readonly nameConflict: string | undefined;
+  /** Why it is in no plan, by the policy of its namespace. */
+  readonly verdict: Verdict | undefined;
   readonly uses: readonly Use[];
   readonly holders: readonly Holder[];
   /** Whether runtimes can hold it. */
@@ -69,7 +73,11 @@ export const digestOf = (source: DigestSource, resolution: Resolution | undefine
 
 /** The status of an Adapter: pure. While runtimes of a new term are silent, what was written about runtimes stays. */
 export const decideAdapter = (input: AdapterInput): AdapterDecision => {
-  const { adapter, source, resolution, holders, now, isNewTerm } = input;
+  const { adapter, source, resolution, now, isNewTerm } = input;
+  // No plan has it, whatever its spec and rollouts ask for.
+  const holders: readonly Holder[] = isKeptOut(input.verdict)
+    ? input.holders.map((holder) => ({ ...holder, tier: 'None' }))
+    : input.holders;
   const before = adapter.status;
   const digest = digestOf(source, resolution);
   const isUnheard = before !== undefined && holders.some(({ isSilent }) => isSilent);
@@ -78,8 +86,12 @@ export const decideAdapter = (input: AdapterInput): AdapterDecision => {
     ? ['Schedulable', 'Compatible', ...Object.keys(readyTypes)].flatMap(
         (type) => conditionOf(before.conditions, type) ?? [],
       )
-    : [{ type: 'Schedulable', ...input.placement }, compatible(adapter, holders), ...ready(input, digest)];
-  const observed = [accepted(input), resolved(source, resolution), inUse(input.uses), ...aboutRuntimes];
+    : [
+        { type: 'Schedulable', ...input.placement },
+        compatible(adapter, holders),
+        ...ready({ ...input, holders }, digest),
+      ];
+  const observed = [accepted(input), resolved(input), inUse(input.uses), ...aboutRuntimes];
   const runtimes = isUnheard ? before.runtimes : countsOf(holders);
   const status: AdapterStatus = {
     observedGeneration: adapter.metadata.generation,
@@ -101,8 +113,14 @@ const changeOf = (before: AdapterStatus | undefined, after: AdapterStatus): Adap
 const decisionsOf = (status: AdapterStatus | undefined): unknown =>
   status && [status.observedGeneration, status.digest, verdictsOf(status.conditions)];
 
-const accepted = ({ nameConflict }: AdapterInput): AdapterCondition =>
-  nameConflict === undefined
+/** A policy that is not valid changes nothing. */
+const isKeptOut = (verdict: Verdict | undefined): verdict is PolicyRefusal =>
+  verdict !== undefined && verdict.reason !== 'PolicyInvalid';
+
+const accepted = ({ nameConflict, verdict }: AdapterInput): AdapterCondition => {
+  if (verdict !== undefined)
+    return { type: 'Accepted', status: isKeptOut(verdict) ? 'False' : 'Unknown', ...verdict };
+  return nameConflict === undefined
     ? { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'clients may call it by its name' }
     : {
         type: 'Accepted',
@@ -110,8 +128,9 @@ const accepted = ({ nameConflict }: AdapterInput): AdapterCondition =>
         reason: 'NameConflict',
         message: `${nameConflict}; rollouts and routes may still use it`,
       };
+};
 
-const resolved = (source: DigestSource, resolution: Resolution | undefined): AdapterCondition => {
+const resolved = ({ source, resolution, verdict }: AdapterInput): AdapterCondition => {
   const type = 'Resolved';
   if (source.kind === 'Known') {
     return { type, status: 'True', reason: source.how, message: `the digest is ${source.digest}` };
@@ -120,6 +139,14 @@ const resolved = (source: DigestSource, resolution: Resolution | undefined): Ada
     const message =
       'spec.source.path: in a cluster a path needs spec.digest, so that every node has the same files: create a new Adapter with spec.digest set';
     return { type, status: 'False', reason: 'DigestRequired', message };
+  }
+  if (verdict !== undefined) {
+    return {
+      type,
+      status: 'Unknown',
+      reason: 'NotAsked',
+      message: 'the registry is not asked, see Accepted',
+    };
   }
   if (resolution?.kind === 'Resolved') {
     return { type, status: 'True', reason: 'TagResolved', message: `the digest is ${resolution.digest}` };
@@ -178,9 +205,10 @@ const compatible = ({ spec }: AdapterObject, holders: readonly Holder[]): Adapte
 };
 
 const ready = (
-  { adapter, source, uses, holders }: AdapterInput,
+  { adapter, source, uses, holders, verdict }: AdapterInput,
   digest: Digest | undefined,
 ): AdapterCondition[] => {
+  if (isKeptOut(verdict)) return readiness('Failed', verdict.reason, verdict.message);
   if (digest === undefined) {
     // A tag that a registry does not give is asked for again; a path never gets a digest.
     const progress = source.kind === 'Required' ? 'Failed' : 'InProgress';

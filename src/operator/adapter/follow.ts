@@ -2,6 +2,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import { isWithin, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
+import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { movedIn, type Presences } from '../reconcile/presence.ts';
 import { adaptersNamedBy, type Uses } from '../reconcile/uses.ts';
 import type { Resolver } from './resolver.ts';
@@ -12,6 +13,7 @@ export type AdapterSources = Pick<ControllerParts, 'clock' | 'objects' | 'fleet'
   readonly claims: NameClaims;
   readonly uses: Uses;
   readonly resolver: Resolver;
+  readonly verdicts: Pick<PolicyVerdicts, 'of' | 'onChange'>;
 };
 
 /** Milliseconds in which reports about an adapter are gathered. */
@@ -27,7 +29,7 @@ const servingMs = 5000;
  * that the runtime has, and those that are wanted somewhere; all of them only when a base model comes or goes.
  */
 export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() => void) => {
-  const { clock, objects, fleet, uses, claims, resolver, presences } = sources;
+  const { clock, objects, fleet, uses, claims, resolver, presences, verdicts } = sources;
   const known = (key: ObjectKey, afterMs: number): void => {
     if (objects.adapters.get(key) !== undefined) enqueue(key, afterMs);
   };
@@ -88,6 +90,7 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
       if (kind === 'AdapterRollout') namedBy([key], reportMs);
     }),
     resolver.onChange((key) => enqueue(key, 0)),
+    verdicts.onChange((key) => known(key, 0)),
     fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
       if (connection) {
         gather(scope, gatherMs);

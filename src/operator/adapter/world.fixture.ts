@@ -4,7 +4,9 @@ import { type Digest, objectKey } from '../../api/names.ts';
 import { anAdapter, aRollout, aStatus } from '../../plan/manifests.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
+import { Policies } from '../objects/policies.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
+import { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { Presences } from '../reconcile/presence.ts';
 import { Uses } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
@@ -49,6 +51,7 @@ export class AdapterWorld {
       presences,
       claims: new NameClaims(cluster, presences),
       uses: new Uses(cluster.rollouts),
+      verdicts: new PolicyVerdicts(cluster, new Policies(cluster.policies)),
       resolver: new Resolver({ clock, random: () => 0, resolve }),
       isTerminating: async (namespace) => this.terminating.has(namespace),
     };

@@ -90,7 +90,7 @@ describe('a report', () => {
       instance: 'i',
       connectionSeq: 2n ** 63n,
       opened: { connectedAt: 1_700_000_000_123, info },
-      acknowledged: { adapters: 1n, rollouts: 2n, routes: 3n, runtimes: 2n ** 63n },
+      acknowledged: { adapters: 1n, rollouts: 2n, routes: 3n, runtimes: 2n ** 63n, policies: 4n },
       refused: new Map([['Route team-a/x', 'why']]),
       change: changeFromWire(
         report({

@@ -1,11 +1,11 @@
 import type { ObjectKey } from '../../api/names.ts';
-import type { AdapterObject, Meta, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { AdapterObject, Meta, PolicyObject, RolloutObject, RouteObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
 import type { Revision } from '../../control/revision.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
 import type { Collection, ObjectChange, Objects, Read, RuntimeObject } from '../objects/objects.ts';
 
-type Any = AdapterObject | RolloutObject | RouteObject | RuntimeObject;
+type Any = AdapterObject | RolloutObject | RouteObject | PolicyObject | RuntimeObject;
 
 /** A collection of plain objects, for tests. */
 class FakeObjectsOf<T extends { readonly metadata: Meta }> implements Collection<T> {
@@ -60,13 +60,14 @@ export class FakeObjects implements Objects {
   /** How often somebody could not wait for what the collections say by themselves. */
   caughtUp = 0;
   version = 0n;
-  readonly #seen = { adapters: 0n, rollouts: 0n, routes: 0n, runtimes: 0n };
+  readonly #seen = { adapters: 0n, rollouts: 0n, routes: 0n, runtimes: 0n, policies: 0n };
   readonly #changed = { ...this.#seen };
   readonly #listeners = new Set<() => void>();
   state: { ok: boolean; reason: string } = { ok: true, reason: '' };
   readonly adapters = this.#collection<AdapterObject>('adapters');
   readonly rollouts = this.#collection<RolloutObject>('rollouts');
   readonly routes = this.#collection<RouteObject>('routes');
+  readonly policies = this.#collection<PolicyObject>('policies');
   readonly runtimes = this.#collection<RuntimeObject>('runtimes');
 
   revision(): Revision {

@@ -1,10 +1,10 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { Manifest } from '../../api/objects.ts';
 import type { Revision } from '../../control/revision.ts';
-import { defaultPolicyNamespace } from '../../plan/compile.ts';
 import type { Plan } from '../../plan/resources.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Collection, Objects } from '../objects/objects.ts';
+import { Policies } from '../objects/policies.ts';
 import { type Scope, scopeOf } from '../objects/scope.ts';
 import { inputOf } from './inputs.ts';
 import { Moment, planOf, type Snapshot } from './snapshot.ts';
@@ -46,8 +46,8 @@ type View = {
 export type PlansParts = {
   readonly objects: Objects;
   readonly clock: Clock;
-  /** Of the operator: its policy holds for namespaces without one. */
-  readonly policyNamespace?: string;
+  /** Absent: those of `objects`, with the default namespace. */
+  readonly policies?: Policies;
 };
 
 type Reached = Pick<RuntimePlan, 'revision' | 'seen'>;
@@ -75,7 +75,7 @@ type Follower = Omit<FollowerInfo, 'kind'> & {
 export class Plans {
   readonly #objects: Objects;
   readonly #clock: Clock;
-  readonly #policyNamespace: string;
+  readonly #policies: Policies;
   readonly #followers = new Set<Follower>();
   readonly #ends: (() => void)[];
   readonly #views = new Map<string, View>();
@@ -87,10 +87,10 @@ export class Plans {
   #ranAt = Number.NEGATIVE_INFINITY;
   readonly #counts = { compilations: 0, milliseconds: 0 };
 
-  constructor({ objects, clock, policyNamespace = defaultPolicyNamespace }: PlansParts) {
+  constructor({ objects, clock, policies = new Policies(objects.policies) }: PlansParts) {
     this.#objects = objects;
     this.#clock = clock;
-    this.#policyNamespace = policyNamespace;
+    this.#policies = policies;
     const stale = (): void => {
       this.#moment = undefined;
       this.#unplaced = true;
@@ -165,7 +165,7 @@ export class Plans {
     }
     // Before anything is looked at: what comes meanwhile may be in the plan, what came before is.
     const reached = this.#reached();
-    const moment = (this.#moment ??= new Moment(this.#objects, this.#policyNamespace));
+    const moment = (this.#moment ??= new Moment(this.#objects, this.#policies));
     const told = this.#place(moment);
     const isDue = ({ compiled, scope }: View): boolean => compiled?.snapshot !== moment.snapshot(scope);
     const view = [...this.#views.values()].find(isDue);

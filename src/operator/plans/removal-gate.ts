@@ -2,11 +2,12 @@ import type { ObjectKey } from '../../api/names.ts';
 import { readKey } from '../../control/key.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
+import type { Resource } from '../../plan/resources.ts';
 import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Objects } from '../objects/objects.ts';
-import { adapterType, rolloutType, routeType, runtimeType } from '../objects/resource-types.ts';
+import { adapterType, policyType, rolloutType, routeType, runtimeType } from '../objects/resource-types.ts';
 
 export type RemovalGateOptions = {
   readonly api: KubeApi;
@@ -33,7 +34,7 @@ type Definition = {
  * Decides whether an object that is not there may go from the runtimes. An API server that lost its CRDs, that denies
  * access or answers for an empty store tells of the same emptiness as one whose objects were deleted on purpose.
  *
- * Guarantees: a resource goes only when its object has been missing for 3 seconds, and the four CRDs were found in
+ * Guarantees: a resource goes only when its object has been missing for 3 seconds, and the CRDs were found in
  * order after that, and the collections are in order now. An object that is there and that no plan has (its name
  * belongs to another, for example) is no question: its resource may go. A type that is not known never goes.
  */
@@ -53,11 +54,12 @@ export class RemovalGate {
 
   constructor(options: RemovalGateOptions) {
     this.#options = options;
-    const { adapters, rollouts, routes } = options.objects;
+    const { adapters, rollouts, routes, policies } = options.objects;
     this.#ends = [
       this.#observe('AdapterSpec', adapters),
       this.#observe('Split', rollouts),
       this.#observe('Route', routes),
+      this.#observe('Policy', policies),
     ];
   }
 
@@ -95,9 +97,9 @@ export class RemovalGate {
     this.#awaited.clear();
   }
 
-  #collection(type: 'AdapterSpec' | 'Split' | 'Route'): { get(key: ObjectKey): unknown } {
-    const { adapters, rollouts, routes } = this.#options.objects;
-    return { AdapterSpec: adapters, Split: rollouts, Route: routes }[type];
+  #collection(type: Resource['type']): { get(key: ObjectKey): unknown } {
+    const { adapters, rollouts, routes, policies } = this.#options.objects;
+    return { AdapterSpec: adapters, Split: rollouts, Route: routes, Policy: policies }[type];
   }
 
   #observe(
@@ -168,7 +170,7 @@ export class RemovalGate {
 
   async #definitions(): Promise<void> {
     const { api } = this.#options;
-    for (const { plural, group } of [adapterType, rolloutType, routeType, runtimeType]) {
+    for (const { plural, group } of [adapterType, rolloutType, routeType, policyType, runtimeType]) {
       const name = `${plural}.${group}`;
       const { metadata, status } = await api.request<Definition>({
         method: 'GET',

@@ -3,6 +3,7 @@ import type { Manifest } from '../../api/objects.ts';
 import { compilePlan, type RuntimeView } from '../../plan/compile.ts';
 import type { Plan, Resource, Versioned } from '../../plan/resources.ts';
 import type { Objects } from '../objects/objects.ts';
+import type { Policies } from '../objects/policies.ts';
 import { namespaceOf, type Scope } from '../objects/scope.ts';
 import { Selectors } from './views.ts';
 
@@ -23,15 +24,22 @@ type Taken = { readonly manifests: Manifest[]; readonly withheld: Set<string> };
 export class Moment {
   readonly #byNamespace = new Map<string, Taken>();
   readonly #snapshots = new Map<Scope, Snapshot>();
-
   readonly #policyNamespace: string;
 
-  constructor({ adapters, rollouts, routes, policies }: Objects, policyNamespace: string) {
-    this.#policyNamespace = policyNamespace;
+  constructor({ adapters, rollouts, routes }: Objects, policies: Policies) {
+    this.#policyNamespace = policies.namespace;
     this.#take('AdapterSpec', adapters.list());
     this.#take('Split', rollouts.list());
     this.#take('Route', routes.list());
-    this.#take('Policy', policies.list());
+    for (const [namespace, binding] of policies.list()) {
+      const taken = this.#takenOf(namespace);
+      if (binding.kind === 'Policy') taken.manifests.push(binding.policy);
+      else taken.withheld.add(`Policy ${binding.key}`);
+    }
+    // Nobody knows which of them the policy keeps out.
+    for (const { key } of adapters.list())
+      if (policies.of(namespaceOf(key)).kind === 'Unknown')
+        this.#takenOf(namespaceOf(key)).withheld.add(`AdapterSpec ${key}`);
   }
 
   /** Always the same one for a scope. */
@@ -53,9 +61,11 @@ export class Moment {
     const taken = own === undefined ? [] : [own];
     if (namespace === this.#policyNamespace) return taken;
     // The policy of the operator's namespace holds for namespaces that have none.
-    const general = this.#byNamespace.get(this.#policyNamespace)?.manifests ?? [];
-    const manifests = general.filter(({ kind }) => kind === 'AdapterPolicy');
-    return manifests.length === 0 ? taken : [...taken, { manifests, withheld: new Set() }];
+    const general = this.#byNamespace.get(this.#policyNamespace);
+    if (general === undefined) return taken;
+    const manifests = general.manifests.filter(({ kind }) => kind === 'AdapterPolicy');
+    const withheld = new Set([...general.withheld].filter((key) => key.startsWith('Policy ')));
+    return [...taken, { manifests, withheld }];
   }
 
   #take(
@@ -63,12 +73,16 @@ export class Moment {
     reads: Iterable<{ readonly key: ObjectKey; readonly object?: Manifest }>,
   ): void {
     for (const { key, object } of reads) {
-      const namespace = namespaceOf(key);
-      const taken = this.#byNamespace.get(namespace) ?? { manifests: [], withheld: new Set() };
-      this.#byNamespace.set(namespace, taken);
+      const taken = this.#takenOf(namespaceOf(key));
       if (object === undefined) taken.withheld.add(`${type} ${key}`);
       else taken.manifests.push(object);
     }
+  }
+
+  #takenOf(namespace: string): Taken {
+    const taken = this.#byNamespace.get(namespace) ?? { manifests: [], withheld: new Set() };
+    this.#byNamespace.set(namespace, taken);
+    return taken;
   }
 }
 

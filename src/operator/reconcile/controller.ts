@@ -4,11 +4,15 @@ import type { Clock } from '../../time/clock.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Objects } from '../objects/objects.ts';
 
+/** The kinds whose status the operator writes. */
 export type ControlledKind = 'Adapter' | 'AdapterRollout' | 'AdapterRoute' | 'AdapterRuntime';
 
+/** The kinds that it tells of by events. */
+export type ObservedKind = ControlledKind | 'AdapterPolicy';
+
 /** One object, and the version of it that something was decided from. */
-export type Version = {
-  readonly kind: ControlledKind;
+export type Version<K extends ObservedKind = ControlledKind> = {
+  readonly kind: K;
   readonly namespace: string;
   readonly name: string;
   readonly uid: string;
@@ -36,7 +40,7 @@ export type StatusWriter = {
 };
 
 export type OperatorEvent = {
-  readonly regarding: Version;
+  readonly regarding: Version<ObservedKind>;
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   /** For people. */
@@ -59,7 +63,7 @@ export type Term = {
 };
 
 /** What the API server has, as far as this replica saw it. */
-export type Caches = Pick<Objects, 'adapters' | 'rollouts' | 'routes' | 'runtimes'>;
+export type Caches = Pick<Objects, 'adapters' | 'rollouts' | 'routes' | 'policies' | 'runtimes'>;
 
 /** What every controller is made of. */
 export type ControllerParts = {

@@ -3,7 +3,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
 import type { Read } from '../objects/objects.ts';
-import type { ControlledKind, ControllerParts, StatusWriter, Version } from './controller.ts';
+import type { ControlledKind, ControllerParts, ObservedKind, StatusWriter, Version } from './controller.ts';
 
 /** Conflict: somebody was faster; the cache will show it. Gone: there is no such object any more. */
 export type Written = 'Written' | 'Conflict' | 'Gone';
@@ -14,10 +14,10 @@ const patienceMs = 10_000;
 export const lookAgainMs = 1000;
 
 /** How an object is named in a write and in events. */
-export const versionOf = (
-  kind: ControlledKind,
+export const versionOf = <K extends ObservedKind>(
+  kind: K,
   read: Pick<Read<unknown>, 'resourceVersion' | 'metadata'>,
-): Version => ({
+): Version<K> => ({
   kind,
   namespace: read.metadata.namespace ?? '',
   name: read.metadata.name,

@@ -2,20 +2,28 @@ import type { KubeApi } from '../../kube/client/api.ts';
 import { patchMerge, updateStatus } from '../../kube/client/apply.ts';
 import { apiVersionOf, type KubeObject, type ResourceType } from '../../kube/client/object.ts';
 import type { EventRecorder } from '../../kube/events/events.ts';
-import { adapterType, rolloutType, routeType, runtimeType } from '../objects/resource-types.ts';
-import type { ControlledKind, Recorder, StatusWriter, Version } from './controller.ts';
+import { adapterType, policyType, rolloutType, routeType, runtimeType } from '../objects/resource-types.ts';
+import type { ObservedKind, Recorder, StatusWriter, Version } from './controller.ts';
 
 /** Owner of what the operator writes, in managedFields. */
 const fieldManager = 'adaptlet-operator';
 
-const types: Readonly<Record<ControlledKind, ResourceType>> = {
+const types: Readonly<Record<ObservedKind, ResourceType>> = {
   Adapter: adapterType,
   AdapterRollout: rolloutType,
   AdapterRoute: routeType,
+  AdapterPolicy: policyType,
   AdapterRuntime: runtimeType,
 };
 
-const objectOf = ({ kind, namespace, name, uid, resourceVersion, metadata }: Version): KubeObject => ({
+const objectOf = ({
+  kind,
+  namespace,
+  name,
+  uid,
+  resourceVersion,
+  metadata,
+}: Version<ObservedKind>): KubeObject => ({
   apiVersion: apiVersionOf(types[kind]),
   kind,
   metadata: { ...metadata, namespace, name, uid, resourceVersion },

@@ -98,7 +98,7 @@ export class RolloutController implements Controller {
   };
 
   async #decide(read: RolloutRead, rollout: RolloutObject, signal: AbortSignal) {
-    const { clock, term, objects, presences, claims } = this.#parts;
+    const { clock, term, objects, presences, claims, verdicts } = this.#parts;
     const { key } = read;
     const { runtimes, changesInMs } = presences.now(rollout.metadata.namespace);
     const view = viewOf({
@@ -106,6 +106,7 @@ export class RolloutController implements Controller {
       objects,
       runtimes,
       nameConflict: claims.conflictOf(rollout),
+      verdicts,
     });
     const turn = turnOf({
       view,

@@ -10,7 +10,13 @@ const viewIn = (world: RolloutWorld): RolloutView => {
   const rollout = world.cluster.rollouts.get(sql)?.object;
   if (rollout === undefined) throw new Error('no rollout');
   const { runtimes } = new Presences(world.parts).now('team-a');
-  return viewOf({ rollout, objects: world.cluster, runtimes, nameConflict: undefined });
+  return viewOf({
+    rollout,
+    objects: world.cluster,
+    runtimes,
+    nameConflict: undefined,
+    verdicts: { of: () => undefined },
+  });
 };
 const targetIn = (world: RolloutWorld, retrying = false) => {
   const view = viewIn(world);

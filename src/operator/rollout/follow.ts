@@ -3,6 +3,7 @@ import type { RolloutState, RuntimeKey } from '../fleet/fleet.ts';
 import { isWithin, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
+import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { movedIn } from '../reconcile/presence.ts';
 import type { Uses } from '../reconcile/uses.ts';
 
@@ -10,6 +11,7 @@ import type { Uses } from '../reconcile/uses.ts';
 export type RolloutSources = Pick<ControllerParts, 'objects' | 'fleet'> & {
   readonly claims: NameClaims;
   readonly uses: Uses;
+  readonly verdicts: Pick<PolicyVerdicts, 'of' | 'onChange'>;
 };
 
 /** Milliseconds in which reports that change decisions are gathered. */
@@ -34,7 +36,7 @@ const decisive = (state: RolloutState | undefined): string =>
 
 /** Wants each rollout once, and again when something changed that a decision about it looks at. */
 export const followRollouts = (
-  { objects, fleet, uses, claims }: RolloutSources,
+  { objects, fleet, uses, claims, verdicts }: RolloutSources,
   enqueue: Enqueue,
 ): (() => void) => {
   const all = (scope: Scope, afterMs: number): void => {
@@ -58,6 +60,7 @@ export const followRollouts = (
   const stops = [
     objects.rollouts.onChange(({ key }) => enqueue(key, 0)),
     objects.adapters.onChange(({ key }) => users([key], 0)),
+    verdicts.onChange((key) => users([key], reportMs)),
     objects.runtimes.onChange((change) => {
       const moved = movedIn(change);
       if (moved !== 'None') all(moved.scope, connectionMs);

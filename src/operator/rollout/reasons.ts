@@ -5,6 +5,7 @@ export const factReasons = {
   NameConflict: 'The name of the rollout belongs to an older object: no runtime serves it.',
   InvalidSpec: 'The spec of the Adapter is not valid.',
   NotResolved: 'The digest of the Adapter is not known yet.',
+  NotAllowed: 'The policy of the namespace keeps the Adapter out of plans.',
   NotProtected: 'The Adapter does not have the finalizer yet that keeps it while it is in use.',
   Deleting: 'The Adapter is being deleted.',
 } as const;

@@ -1,7 +1,7 @@
 import { conditionOf } from '../../api/condition.ts';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
-import type { BoundAdapter, RolloutStatus } from '../../api/rollout-status.ts';
+import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { selects } from '../../api/selector.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
 import { adapterAt, isHere } from '../fleet/adapter-at.ts';
@@ -9,6 +9,7 @@ import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
 import type { Objects, Read } from '../objects/objects.ts';
 import type { Restraint } from '../objects/restraint.ts';
 import { placesFor, sizesOf } from '../reconcile/places.ts';
+import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import type { PresentRuntime } from '../reconcile/presence.ts';
 import { inUseFinalizer } from '../reconcile/uses.ts';
 import type { FactReason } from './reasons.ts';
@@ -87,15 +88,17 @@ export type ViewInput = {
   /** In the order of their keys. */
   readonly runtimes: readonly PresentRuntime[];
   readonly nameConflict: string | undefined;
+  readonly verdicts: Pick<PolicyVerdicts, 'of'>;
 };
 
 /** Reads the caches for one decision. Linear in the runtimes, with no other work per runtime than three lookups. */
-export const viewOf = ({ rollout, objects, runtimes, nameConflict }: ViewInput): RolloutView => {
+export const viewOf = (input: ViewInput): RolloutView => {
+  const { rollout, runtimes, nameConflict } = input;
   const { namespace, name, uid } = rollout.metadata;
   const { status, spec } = rollout;
   const key = objectKey(namespace, name);
-  const target = viewOfAdapter(objects.adapters.get(objectKey(namespace, spec.adapter)), status);
-  const stable = stableOf(status?.stable, namespace, objects, status);
+  const target = viewOfAdapter(input, spec.adapter);
+  const stable = stableOf(input);
   const baseModel = target?.baseModel || stable?.baseModel || undefined;
   const members: Member[] = [];
   const apart: ApartRuntime[] = [];
@@ -171,33 +174,33 @@ const asDecided = ({ status, ...rollout }: RolloutObject): RolloutObject => {
   return { ...rollout, status: { ...decided, conditions } };
 };
 
-const stableOf = (
-  bound: BoundAdapter | undefined,
-  namespace: string,
-  objects: ViewInput['objects'],
-  status: RolloutStatus | undefined,
-): AdapterView | undefined => {
+const stableOf = (input: ViewInput): AdapterView | undefined => {
+  const bound = input.rollout.status?.stable;
   if (bound === undefined) return undefined;
-  const view = viewOfAdapter(objects.adapters.get(objectKey(namespace, bound.adapter)), status);
+  const view = viewOfAdapter(input, bound.adapter);
   return view?.uid === bound.uid ? view : undefined;
 };
 
 const viewOfAdapter = (
-  read: Read<AdapterObject> | undefined,
-  status: RolloutStatus | undefined,
+  { rollout: { metadata: of, status }, objects, verdicts }: ViewInput,
+  name: string,
 ): AdapterView | undefined => {
+  const read = objects.adapters.get(objectKey(of.namespace, name));
   if (read === undefined) return undefined;
   const { metadata, object } = read;
   const bound = [status?.stable, status?.canary, ...(status?.history ?? [])].find(
     (known) => known?.uid === metadata.uid,
   );
+  const verdict = object && verdicts.of(object);
+  const digest = object?.spec.digest ?? object?.status?.digest;
   return {
     key: read.key,
     uid: metadata.uid,
-    digest: object?.spec.digest ?? object?.status?.digest ?? bound?.digest,
+    // What no plan has is not bound.
+    digest: (verdict === undefined ? digest : undefined) ?? bound?.digest,
     baseModel: object?.spec.baseModel ?? '',
     builds: object?.spec.baseModelDigests,
-    missing: whyMissing(read),
+    missing: verdict === undefined ? whyMissing(read) : { reason: 'NotAllowed', message: verdict.message },
     isKept: bound !== undefined || metadata.finalizers?.includes(inUseFinalizer) === true,
     isDeleting: metadata.deletionTimestamp !== undefined,
   };

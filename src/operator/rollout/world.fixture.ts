@@ -9,8 +9,10 @@ import { anAdapter, aRollout } from '../../plan/manifests.fixture.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import type { AdapterState, HeldCanary, RolloutState } from '../fleet/fleet.ts';
+import { Policies } from '../objects/policies.ts';
 import type { ControllerParts, Requeue } from '../reconcile/controller.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
+import { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { Presences } from '../reconcile/presence.ts';
 import { inUseFinalizer, Uses } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
@@ -66,8 +68,9 @@ export class RolloutWorld {
     const presences = new Presences(parts);
     const claims = new NameClaims(cluster, presences);
     const uses = new Uses(cluster.rollouts);
+    const verdicts = new PolicyVerdicts(cluster, new Policies(cluster.policies));
     const measure: Measure = (...asked) => this.measure(...asked);
-    return [parts, new RolloutController({ ...parts, presences, claims, uses, measure })];
+    return [parts, new RolloutController({ ...parts, presences, claims, uses, verdicts, measure })];
   }
 
   loseLease(): void {

@@ -3,6 +3,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import type { RouteObject } from '../../api/objects.ts';
 import type { RouteStatus } from '../../api/route-status.ts';
 import type { ObjectChange, Read } from '../objects/objects.ts';
+import type { Policies } from '../objects/policies.ts';
 import { isWithin, namespaceOf, type Scope } from '../objects/scope.ts';
 import { type Controller, type ControllerParts, type Enqueue, soonest } from '../reconcile/controller.ts';
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
@@ -12,7 +13,11 @@ import { changeOf, decideRoute, type RouteMember } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
 import { findingsOf } from './references.ts';
 
-export type RouteParts = ControllerParts & { readonly presences: Presences; readonly claims: NameClaims };
+export type RouteParts = ControllerParts & {
+  readonly presences: Presences;
+  readonly claims: NameClaims;
+  readonly policies: Policies;
+};
 
 /** Milliseconds between two writes of one route. */
 const writeMs = 1000;
@@ -30,7 +35,7 @@ type Memory = {
   written: RouteStatus | undefined;
 };
 
-const noFindings = { missing: [], warnings: [] };
+const noFindings = { missing: [], notAllowed: [], warnings: [] };
 
 /** Keeps the status of each AdapterRoute. Nothing effective is in it: plans are compiled from the spec alone. */
 export class RouteController implements Controller {
@@ -47,7 +52,7 @@ export class RouteController implements Controller {
   readonly follow: Controller['follow'] = (enqueue) => followRoutes(this.#parts, enqueue);
 
   readonly reconcile: Controller['reconcile'] = async (key, signal) => {
-    const { objects, clock, claims, presences } = this.#parts;
+    const { objects, clock, claims, presences, policies } = this.#parts;
     const read = objects.routes.get(key);
     if (read === undefined) {
       this.#memories.delete(key);
@@ -64,7 +69,8 @@ export class RouteController implements Controller {
       generation: memory.generation,
       problems: object === undefined ? read.problems.map(({ reason }) => reason) : [],
       nameConflict: object === undefined ? undefined : claims.conflictOf(object),
-      findings: object === undefined ? noFindings : findingsOf(object, objects),
+      findings:
+        object === undefined ? noFindings : findingsOf(object, objects, policies.policyOf(namespaceOf(key))),
       members: membersOf(key, memory, runtimes),
       before,
       now: new Date(clock.now()).toISOString(),
@@ -135,7 +141,7 @@ const membersOf = (key: ObjectKey, { since }: Memory, runtimes: readonly Present
 const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(eventReasons, reason);
 
 /** Wants each route once, and again when it, what it may name, or what runtimes say of it changed. */
-const followRoutes = ({ objects, fleet, claims }: RouteParts, enqueue: Enqueue): (() => void) => {
+const followRoutes = ({ objects, fleet, claims, policies }: RouteParts, enqueue: Enqueue): (() => void) => {
   const all = (scope: Scope): void => {
     for (const { key } of objects.routes.list()) if (isWithin(scope, key)) enqueue(key, gatherMs);
   };
@@ -156,6 +162,9 @@ const followRoutes = ({ objects, fleet, claims }: RouteParts, enqueue: Enqueue):
     objects.runtimes.onChange((change) => {
       const moved = movedIn(change);
       if (moved !== 'None') all(moved.scope);
+    }),
+    policies.onChange((isBound) => {
+      for (const { key } of objects.routes.list()) if (isBound(namespaceOf(key))) enqueue(key, gatherMs);
     }),
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRoute') enqueue(key, 50);

@@ -88,10 +88,21 @@ const accepted = ({ problems, nameConflict }: RouteInput): RouteCondition => {
     : { type, status: 'False', reason: 'NameConflict', message: `spec.model: ${nameConflict}` };
 };
 
-const resolvedRefs = ({ problems, findings: { missing, warnings } }: RouteInput): RouteCondition => {
+const resolvedRefs = ({
+  problems,
+  findings: { missing, notAllowed, warnings },
+}: RouteInput): RouteCondition => {
   const type = 'ResolvedRefs';
   if (problems.length > 0) {
     return { type, status: 'Unknown', reason: 'NotChecked', message: 'the spec is not valid' };
+  }
+  if (notAllowed.length > 0) {
+    return {
+      type,
+      status: 'False',
+      reason: 'NotAllowed',
+      message: joinCapped([...notAllowed, ...missing], maxUnresolved, '; '),
+    };
   }
   if (missing.length > 0) {
     return {
@@ -133,6 +144,7 @@ const programmed = (isAccepted: boolean, members: readonly RouteMember[], count:
 const ready = (acceptance: RouteCondition, refs: RouteCondition, inPlace: Observed): Observed[] => {
   if (acceptance.status !== 'True') return readyAs('Failed', acceptance);
   if (inPlace.reason === 'Refused') return readyAs('Failed', inPlace);
+  if (refs.reason === 'NotAllowed') return readyAs('Failed', refs);
   if (refs.status !== 'True') return readyAs('InProgress', refs);
   return readyAs(inPlace.status === 'True' ? 'Current' : 'InProgress', inPlace);
 };

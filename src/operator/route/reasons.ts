@@ -18,6 +18,8 @@ export const conditionReasons = {
   Resolved: 'Everything that its rules name exists.',
   ResolvedWithWarnings: 'Everything exists, but a rule hardly does what it should.',
   TargetMissing: 'A rule names a rollout or an Adapter that does not exist; its requests go to the fallback.',
+  NotAllowed:
+    'A rule asks for what the policy of the namespace does not allow; its requests go to the fallback.',
   NotChecked: 'The spec is not valid, so that its targets are not known.',
   Programmed: 'Every connected runtime routes by it.',
   Pending: 'Some connected runtimes do not route by it yet.',
@@ -32,6 +34,7 @@ export const eventReasons = {
   NameConflict: 'spec.model belongs to an older object or to a base model.',
   InvalidSpec: 'The spec is not valid, or the status cannot be read.',
   TargetMissing: 'A rule names a rollout or an Adapter that does not exist.',
+  NotAllowed: 'A rule asks for what the policy of the namespace does not allow.',
   Refused: 'A runtime refused the route.',
 } as const;
 export type EventReason = keyof typeof eventReasons;

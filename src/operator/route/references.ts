@@ -1,23 +1,32 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
-import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { AdapterObject, Manifest, PolicyObject, RolloutObject, RouteObject } from '../../api/objects.ts';
 import { keyOf, type ReferenceFinding, referenceFindings } from '../../api/references.ts';
+import { policyFindings } from '../../plan/policy-findings.ts';
 import type { Caches } from '../reconcile/controller.ts';
 
 /** What is wrong with the targets of a route. */
 export type RouteFindings = {
   /** Targets that do not exist. */
   readonly missing: readonly string[];
+  /** What the policy of the namespace does not allow. */
+  readonly notAllowed: readonly string[];
   /** Rules that hardly do what they should. */
   readonly warnings: readonly string[];
 };
 
 /** Checks what the rules of a route name. Only when something is missing are other objects looked at, for a hint. */
-export const findingsOf = (route: RouteObject, objects: Caches): RouteFindings => {
+export const findingsOf = (
+  route: RouteObject,
+  objects: Caches,
+  policy: PolicyObject | undefined,
+): RouteFindings => {
   const found = findingsIn(route, namedBy(route, objects));
-  return found.missing.length === 0 ? found : findingsIn(route, [route, ...neighbours(route, objects)]);
+  const all = found.missing.length === 0 ? found : findingsIn(route, [route, ...neighbours(route, objects)]);
+  const denied = policy === undefined ? [] : policyFindings(route, policy);
+  return { ...all, notAllowed: denied.map(({ code, reason }) => `${code}: ${reason}`) };
 };
 
-const findingsIn = (route: RouteObject, objects: readonly Manifest[]): RouteFindings => {
+const findingsIn = (route: RouteObject, objects: readonly Manifest[]): Omit<RouteFindings, 'notAllowed'> => {
   const about = referenceFindings(objects).filter(
     ({ kind, key, path }) => kind === 'AdapterRoute' && key === keyOf(route) && path[1] === 'rules',
   );

@@ -5,6 +5,7 @@ import type { RouteSpec } from '../../api/route.ts';
 import { noRevision } from '../../control/revision.ts';
 import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
+import { Policies } from '../objects/policies.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
 import { Presences } from '../reconcile/presence.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
@@ -29,6 +30,7 @@ class RouteWorld {
       ...parts,
       presences,
       claims: new NameClaims(cluster, presences),
+      policies: new Policies(cluster.policies),
     });
     return this.controller;
   }

@@ -243,11 +243,13 @@ describe('what people ask of a runtime', () => {
   });
 
   it('keeps the revision at which it was held', () => {
-    const acknowledged = { adapters: 3n, rollouts: 7n, routes: 1n, runtimes: 2n };
+    const acknowledged = { adapters: 3n, rollouts: 7n, routes: 1n, runtimes: 2n, policies: 4n };
     const held = decide(here({ acknowledged }), written(), { spec: { held: true }, now: later });
     const condition = conditionIn(held, 'Held');
     expect(condition).toMatchObject({ status: 'True', lastTransitionTime: later });
-    expect(condition?.message).toContain('at the revision adapters 3, rollouts 7, routes 1, runtimes 2');
+    expect(condition?.message).toContain(
+      'at the revision adapters 3, rollouts 7, routes 1, runtimes 2, policies 4',
+    );
     const newer = { ...acknowledged, rollouts: 9n };
     const still = decide(here({ acknowledged: newer }), held, { spec: { held: true } });
     expect(conditionIn(still, 'Held')).toEqual(condition);

@@ -1,4 +1,4 @@
-import { covers, type Revision, revisionToWire } from '../../control/revision.ts';
+import { covers, noRevision, type Revision, revisionToWire } from '../../control/revision.ts';
 import { type Batch, Sender, type Target } from '../../control/sender.ts';
 import { resourceToWire } from '../../control/wire.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
@@ -46,8 +46,7 @@ export class Delivery {
   ) {
     this.#parts = parts;
     // What a runtime saw of another cluster orders nothing here.
-    const reached =
-      clusterUid === cluster ? revision : { adapters: 0n, rollouts: 0n, routes: 0n, runtimes: 0n };
+    const reached = clusterUid === cluster ? revision : noRevision;
     this.#sender = new Sender({ held, revision: reached, subscriptions });
     parts.channel.signal.addEventListener('abort', () => this.#stopTimer(), { once: true });
   }
@@ -167,4 +166,5 @@ const newest = (a: Revision, b: Revision): Revision => ({
   rollouts: a.rollouts > b.rollouts ? a.rollouts : b.rollouts,
   routes: a.routes > b.routes ? a.routes : b.routes,
   runtimes: a.runtimes > b.runtimes ? a.runtimes : b.runtimes,
+  policies: a.policies > b.policies ? a.policies : b.policies,
 });

@@ -6,6 +6,7 @@ import type { Leader } from '../fleet/relay-client.ts';
 import { FleetStore } from '../fleet/store.ts';
 import { Authority } from '../identity/authority.ts';
 import { TokenReviews } from '../identity/token-review.ts';
+import { Policies } from '../objects/policies.ts';
 import { FakeObjects } from '../plans/fake-objects.ts';
 import { FakeNodes } from '../testing/fake-nodes.ts';
 import { createSyncServer, type SyncServer } from './server.ts';
@@ -116,6 +117,7 @@ export const startReplica = async (
   const server = createSyncServer({
     api,
     objects,
+    policies: new Policies(objects.policies),
     nodes,
     fleet,
     authority,

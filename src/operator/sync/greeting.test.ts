@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { waitFor } from '../../../test/support/wait.ts';
 import { objectKey } from '../../api/names.ts';
+import { noRevision } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { Identity_Kind } from '../../gen/adaptlet/control/v1/control.ts';
 import { aRoute } from '../../plan/manifests.fixture.ts';
@@ -245,7 +246,7 @@ describe('the AdapterRuntime of a runtime', () => {
 });
 
 describe('a replica that is behind the runtime', () => {
-  const ahead = { adapters: 1_000n, rollouts: 0n, routes: 0n, runtimes: 0n };
+  const ahead = { ...noRevision, adapters: 1_000n };
   it('waits until it has seen as much', async () => {
     const runtime = dial();
     runtime.hello({ clusterUid: 'cluster-1', revision: ahead });

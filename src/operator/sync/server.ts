@@ -14,6 +14,7 @@ import { channelCredentials, serverCredentials } from '../identity/credentials.t
 import type { TokenReviews } from '../identity/token-review.ts';
 import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
+import type { Policies } from '../objects/policies.ts';
 import { restraintOf } from '../objects/restraint.ts';
 import { Plans } from '../plans/plans.ts';
 import { RemovalGate } from '../plans/removal-gate.ts';
@@ -25,6 +26,7 @@ import { confirmAnnotation, Session, type SessionParts } from './session.ts';
 export type SyncServerOptions = {
   readonly api: KubeApi;
   readonly objects: Objects;
+  readonly policies: Policies;
   readonly nodes: Nodes;
   readonly fleet: FleetStore;
   readonly authority: Authority;
@@ -87,6 +89,7 @@ export type SyncServerGauges = SyncCounts & {
 export const createSyncServer = (options: SyncServerOptions): SyncServer => {
   const {
     objects,
+    policies,
     nodes,
     fleet,
     authority,
@@ -97,11 +100,12 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     maxStreams = defaultMaxStreams,
   } = options;
   const counts = noCounts();
-  const plans = new Plans({ objects, clock });
+  const plans = new Plans({ objects, policies, clock });
   const gate = new RemovalGate(options);
   const parts: SessionParts = {
     api: options.api,
     objects,
+    policies,
     nodes,
     fleet,
     plans,
@@ -158,6 +162,9 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     }),
     nodes.onChange((node) => {
       for (const session of sessions) session.nodeChanged(node);
+    }),
+    policies.onChange((isBound) => {
+      for (const session of sessions) session.policiesChanged(isBound);
     }),
     options.onLeader(() => relayService.leadershipChanged()),
   ];

@@ -11,6 +11,7 @@ import { type BoundRuntime, bind } from '../identity/binding.ts';
 import type { TokenReviews } from '../identity/token-review.ts';
 import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
+import type { Policies } from '../objects/policies.ts';
 import { restraintOf } from '../objects/restraint.ts';
 import type { Following, Plans, RuntimePlan } from '../plans/plans.ts';
 import type { RemovalGate } from '../plans/removal-gate.ts';
@@ -20,7 +21,7 @@ import { Channel } from './channel.ts';
 import type { Connections, Stream } from './connections.ts';
 import type { SyncCounts } from './counts.ts';
 import { Delivery } from './delivery.ts';
-import { enrol } from './enrolment.ts';
+import { assertAllowed, enrol } from './enrolment.ts';
 import { type ReadHello, readHello } from './hello.ts';
 import { Pace } from './pace.ts';
 import { Reporting } from './reporting.ts';
@@ -39,6 +40,7 @@ const maxNames = 10_000;
 export type SessionParts = {
   readonly api: KubeApi;
   readonly objects: Objects;
+  readonly policies: Policies;
   readonly nodes: Nodes;
   readonly fleet: FleetStore;
   readonly plans: Plans;
@@ -65,8 +67,8 @@ export class Session implements Stream {
   /** Stops the wait for the next try to write the AdapterRuntime anew. */
   #again: (() => void) | undefined;
   #enrol: (() => Promise<void>) | undefined;
-  /** Name of the Node that it runs on; '' before it is known. */
-  #node = '';
+  /** Undefined before it has proved who it is. */
+  #runtime: BoundRuntime | undefined;
   /** The AdapterRuntime was written, and is not written by the Node as it is now. */
   #isEnrolled = false;
   #nodeChanged = false;
@@ -88,6 +90,16 @@ export class Session implements Stream {
   /** What this replica sees moved on. */
   progressed(): void {
     this.#delivery?.resume();
+  }
+
+  /** Ends the stream of a pod whose namespace may no longer have runtimes. */
+  policiesChanged(isBound: (namespace: string) => boolean): void {
+    if (this.#runtime === undefined || !isBound(this.#runtime.namespace)) return;
+    try {
+      assertAllowed(this.#runtime, this.#parts.policies);
+    } catch (error) {
+      this.end(asAdaptletError(error, 'looking at the policy of a runtime'));
+    }
   }
 
   /** Something about the plan may be other than before, also that keys may be removed. */
@@ -115,7 +127,7 @@ export class Session implements Stream {
 
   /** A Node changed; if it is this runtime's, the AdapterRuntime gets its labels. */
   nodeChanged(node: string): void {
-    if (this.#node !== node) return;
+    if (this.#runtime?.node !== node) return;
     this.#nodeChanged = true;
     this.#followNode();
   }
@@ -143,7 +155,7 @@ export class Session implements Stream {
 
   /** Who is there, proved by its token, and what it says of itself. */
   async #greet(): Promise<{ runtime: BoundRuntime; hello: ReadHello }> {
-    const { tokens, nodeAccounts } = this.#parts;
+    const { tokens, nodeAccounts, policies } = this.#parts;
     // Nothing is read before the token is accepted.
     const identity = await tokens.review(bearerOf(this.#metadata));
     const first = await this.#first();
@@ -151,7 +163,10 @@ export class Session implements Stream {
       throw new AdaptletError('HELLO_INVALID', 'the first message is no Hello');
     }
     const hello = readHello(first.message.value);
-    return { hello, runtime: bind(hello.claim, identity, nodeAccounts) };
+    const runtime = bind(hello.claim, identity, nodeAccounts);
+    assertAllowed(runtime, policies);
+    this.#runtime = runtime;
+    return { hello, runtime };
   }
 
   async #first(): Promise<SyncRequest | undefined> {
@@ -178,7 +193,6 @@ export class Session implements Stream {
     try {
       const clusterUid = await this.#clusterUid();
       this.#enrol = () => enrol(this.#parts, runtime, hello, clusterUid, signal);
-      this.#node = runtime.node;
       await this.#enrol();
       this.#isEnrolled = true;
       this.#followNode();

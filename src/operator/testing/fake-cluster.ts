@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { adapterStatusSchema } from '../../api/adapter-status.ts';
 import { type ObjectKey, objectKey } from '../../api/names.ts';
-import type { AdapterObject, Manifest, RolloutObject, RouteObject } from '../../api/objects.ts';
+import type { AdapterObject, Manifest, PolicyObject, RolloutObject, RouteObject } from '../../api/objects.ts';
 import type { FieldProblem } from '../../api/problems.ts';
 import { rolloutStatusSchema } from '../../api/rollout-status.ts';
 import { routeStatusSchema } from '../../api/route-status.ts';
@@ -9,13 +9,7 @@ import { runtimeStatusSchema } from '../../api/runtime.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeMetadata } from '../../kube/client/object.ts';
 import type { Collection, ObjectChange, Read, RuntimeObject } from '../objects/objects.ts';
-import type {
-  Caches,
-  ControlledKind,
-  OperatorEvent,
-  StatusWriter,
-  Version,
-} from '../reconcile/controller.ts';
+import type { Caches, OperatorEvent, StatusWriter, Version } from '../reconcile/controller.ts';
 
 type Any = Manifest | RuntimeObject;
 
@@ -78,6 +72,7 @@ export class FakeCluster implements Caches {
   readonly adapters = new FakeCollection<AdapterObject>();
   readonly rollouts = new FakeCollection<RolloutObject>();
   readonly routes = new FakeCollection<RouteObject>();
+  readonly policies = new FakeCollection<PolicyObject>();
   readonly runtimes = new FakeCollection<RuntimeObject>();
   readonly writes: Write[] = [];
   readonly events: OperatorEvent[] = [];
@@ -113,7 +108,7 @@ export class FakeCluster implements Caches {
     return key;
   }
 
-  remove(kind: ControlledKind, key: ObjectKey): void {
+  remove(kind: Any['kind'], key: ObjectKey): void {
     this.#of(kind).set(key, undefined);
   }
 
@@ -155,11 +150,12 @@ export class FakeCluster implements Caches {
     return true;
   }
 
-  #of(kind: ControlledKind): FakeCollection<Any> {
+  #of(kind: Any['kind']): FakeCollection<Any> {
     const collections = {
       Adapter: this.adapters,
       AdapterRollout: this.rollouts,
       AdapterRoute: this.routes,
+      AdapterPolicy: this.policies,
       AdapterRuntime: this.runtimes,
     };
     // Each collection holds one kind; the fake does not tell them apart.

@@ -1,7 +1,7 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { Plan, SplitResource } from '../../plan/resources.ts';
 import type { Residency } from '../residency/manager.ts';
-import { buildTable, partsOf, type RoutingTable } from '../routing/table.ts';
+import { buildTable, partsOf, type RoutingTable, sourceRefusalOf } from '../routing/table.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import type { Guard } from '../serving/guard/guard.ts';
 import type { Trials } from '../serving/guard/trials.ts';
@@ -59,7 +59,8 @@ export class PlanInForce {
     this.#table = buildTable(plan, { name: baseModel }, before);
     quotas.follow(this.#table);
     this.#parts.changed?.();
-    residency.apply(adapters);
+    const table = this.#table;
+    residency.apply(adapters, (key, source) => sourceRefusalOf(table, partsOf(key)[0], source));
     for (const split of splits) {
       const again = triedAgain(before.splits.get(split.name), split);
       if (again !== undefined && residency.state(again)?.kind === 'Failed') residency.retry(again);

@@ -1,4 +1,5 @@
 import { type Digest, namespaceOf, type ObjectKey } from '../../api/names.ts';
+import type { Source } from '../../api/source.ts';
 import type { Artifacts } from '../../artifact/artifacts.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
@@ -71,6 +72,9 @@ export type ResidencyOptions = {
   readonly random?: () => number;
 };
 
+/** Why an adapter may not come from a source; undefined: it may. */
+export type SourceRefusal = (key: ObjectKey, source: Source) => string | undefined;
+
 /** What the parts of residency share: the table of adapters and the only way to change a state. */
 export class Core {
   readonly options: ResidencyOptions;
@@ -80,6 +84,8 @@ export class Core {
   readonly listeners = new Set<(t: Transition) => void>();
   /** Grows by one each time the engine process ended: what was loaded or referenced in another life is void. */
   life = 0;
+  /** By the policies of the plan in force. */
+  sourceRefusal: SourceRefusal = () => undefined;
   readonly policy: EvictionPolicy;
   #ticks = 0;
 

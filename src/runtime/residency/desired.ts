@@ -1,7 +1,7 @@
 import { type Digest, namespaceOf, type ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
-import type { Core } from './core.ts';
+import type { Core, SourceRefusal } from './core.ts';
 import { Entry } from './entry.ts';
 import type { Ram } from './ram.ts';
 import type { Removals } from './removals.ts';
@@ -24,14 +24,18 @@ export class Desired {
     this.#parts = parts;
   }
 
-  /** The whole set of adapters that the plan has for this runtime. */
-  apply(resources: readonly Resource[]): void {
+  /** The whole set of adapters that the plan has for this runtime, and the sources that it allows. */
+  apply(resources: readonly Resource[], sourceRefusal: SourceRefusal): void {
     const { core, work, removals } = this.#parts;
+    core.sourceRefusal = sourceRefusal;
     const wanted = new Map(resources.map((resource) => [resource.name, resource]));
     for (const entry of core.entries.values()) {
       if (entry.planned && !wanted.has(entry.key)) this.#retire(entry);
     }
     for (const resource of wanted.values()) this.#put(resource);
+    for (const entry of core.entries.values())
+      if (isRefused(entry) && sourceRefusal(entry.key, entry.resource.body.source) === undefined)
+        work.reset(entry, 'its source is allowed now');
     removals.sweep();
     work.reconsider();
   }
@@ -151,6 +155,9 @@ const countBy = <T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMa
   for (const item of items) counts.set(keyOf(item), (counts.get(keyOf(item)) ?? 0) + 1);
   return counts;
 };
+
+const isRefused = ({ state }: Entry): boolean =>
+  state.kind === 'Failed' && state.failure.code === 'SOURCE_NOT_ALLOWED';
 
 /** Another object or another content under the same name: nothing of the old one may be taken over. */
 const isReplaced = (entry: Entry, { body }: Resource): boolean => {

@@ -40,10 +40,12 @@ export class Disk {
 
   /**
    * Remote or Failed -> Stored.
-   * @throws ADAPTER_BASE_MISMATCH, ADAPTER_DIGEST_CHANGED, those of the artifact part
+   * @throws ADAPTER_BASE_MISMATCH, SOURCE_NOT_ALLOWED, ADAPTER_DIGEST_CHANGED, those of the artifact part
    */
   async store(entry: Entry, repairs: Set<string>): Promise<void> {
     const { baseModel } = this.#core.options;
+    const refusal = this.#core.sourceRefusal(entry.key, entry.resource.body.source);
+    if (refusal !== undefined) throw new AdaptletError('SOURCE_NOT_ALLOWED', refusal);
     checkBase(entry, baseModel, this.#knownBase());
     if (entry.digest !== undefined) await this.#removals.underWay(entry.digest);
     const found = entry.digest === undefined ? undefined : this.#core.options.artifacts.stored(entry.digest);

@@ -5,7 +5,7 @@ import { unlessAborted } from '../../time/unless-aborted.ts';
 import type { Limit } from '../engine/engine.ts';
 import { closing } from '../engine/failures.ts';
 import type { AdapterView } from './adapter-view.ts';
-import { Core, type ResidencyOptions, type Transition } from './core.ts';
+import { Core, type ResidencyOptions, type SourceRefusal, type Transition } from './core.ts';
 import { Desired } from './desired.ts';
 import { Disk } from './disk.ts';
 import { EngineWatch } from './engine-watch.ts';
@@ -43,8 +43,11 @@ type Usage = {
  * failures. Assumption: one residency per engine.
  */
 export type Residency = {
-  /** The adapters of the plan, all of them. What is missing is drained and removed. */
-  apply(resources: readonly Versioned<AdapterResource>[]): void;
+  /**
+   * The adapters of the plan, all of them. What is missing is drained and removed. What `sourceRefusal` speaks against is not
+   * brought to this runtime; absent: every source may be used.
+   */
+  apply(resources: readonly Versioned<AdapterResource>[], sourceRefusal?: SourceRefusal): void;
   /**
    * Registers an adapter that no plan has; the least recently used of them is dropped.
    * @throws QUEUE_FULL
@@ -159,8 +162,8 @@ export const createResidency = (options: ResidencyOptions): Residency => {
   };
 
   return {
-    apply: (resources) => {
-      desired.apply(resources);
+    apply: (resources, sourceRefusal = () => undefined) => {
+      desired.apply(resources, sourceRefusal);
     },
     ensure: (resource) => {
       desired.ensure(resource);

@@ -53,7 +53,7 @@ export type Candidate =
       readonly reason: string;
       readonly rule: string;
       /** Absent: ADAPTER_NOT_AVAILABLE. */
-      readonly code?: 'NO_VERSION_SERVES';
+      readonly code?: 'NO_VERSION_SERVES' | 'BASE_NOT_ALLOWED' | 'SOURCE_NOT_ALLOWED';
       /** Adapter that the plan does not have here: an operator may bring it. */
       readonly missing?: ObjectKey;
     };

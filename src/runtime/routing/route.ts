@@ -10,7 +10,14 @@ import { isPerUserId } from './identity.ts';
 import { resolve } from './names.ts';
 import type { RequestContext } from './request.ts';
 import { stableArm } from './stable-arm.ts';
-import { type CompiledRule, partsOf, type RouteEntry, type RoutingTable } from './table.ts';
+import {
+  type CompiledRule,
+  partsOf,
+  type RouteEntry,
+  type RoutingTable,
+  refusalOfBase,
+  sourceRefusalOf,
+} from './table.ts';
 
 /** A request on its way through the table. */
 type Passage = {
@@ -23,7 +30,8 @@ type Passage = {
 /**
  * Decides what may serve a request. Takes time in proportion to the rules of the one route that was asked for.
  *
- * Guarantees: never empty; only objects of the namespace that the name lies in; a canary is always followed by stable.
+ * Guarantees: never empty; only objects of the namespace that the name lies in; a canary is always followed by stable;
+ * the base model only where the policy of the namespace lets it answer.
  * @throws MODEL_NOT_FOUND; REQUEST_INVALID where a rule needs a user id, has none and no fallback
  */
 export const route = (
@@ -34,10 +42,17 @@ export const route = (
 ): Decision => {
   const passage = { table, context, facts, requestId };
   const resolved = resolve(table, context.namespace, context.model);
-  if (resolved.kind === 'base') return { candidates: [{ kind: 'base', rule: '' }] };
+  if (resolved.kind === 'base') return { candidates: [ofBase(table, context.namespace, '')] };
   if (resolved.kind === 'adapter') return { candidates: [byName(resolved.adapter.name, '')] };
   if (resolved.kind === 'rollout') return { candidates: ofRollout(resolved.split, '', passage) };
   return { candidates: ofRoute(resolved.route, passage) };
+};
+
+const ofBase = (table: RoutingTable, namespace: string, rule: string): Candidate => {
+  const reason = refusalOfBase(table, namespace);
+  return reason === undefined
+    ? { kind: 'base', rule }
+    : { kind: 'unavailable', reason, rule, code: 'BASE_NOT_ALLOWED' };
 };
 
 /**
@@ -55,11 +70,11 @@ export const effectiveWeight = ({ name, body }: SplitResource, facts: ServingFac
 const ofRollout = (
   split: SplitResource,
   rule: string,
-  { context, facts, requestId }: Passage,
+  { table, context, facts, requestId }: Passage,
 ): Candidate[] => {
   const [namespace, rollout] = partsOf(split.name);
   const { canary, uid, hashOn } = split.body;
-  const stable = stableArm(split, facts);
+  const stable = stableArm(split, facts, refusalOfBase(table, namespace));
   if (stable === undefined) {
     const why = split.body.message === '' ? 'it has no stable adapter yet' : split.body.message;
     return [{ kind: 'unavailable', reason: `rollout ${split.name} cannot serve: ${why}`, rule }];
@@ -137,7 +152,7 @@ const ofTarget = (target: Target, namespace: string, rule: string, passage: Pass
       rule,
     };
   };
-  if (target.base === true) return [{ kind: 'base', rule }];
+  if (target.base === true) return [ofBase(passage.table, namespace, rule)];
   if (target.rollout !== undefined) {
     const key = objectKey(namespace, target.rollout);
     const split = splits.get(key);
@@ -163,6 +178,12 @@ const ofUser = (entry: RouteEntry, rule: CompiledRule, { table, context }: Passa
   }
   if (template !== undefined && user !== undefined && isPerUserId(user)) {
     const [namespace] = partsOf(entry.key);
+    const refusal = sourceRefusalOf(table, namespace, template.source);
+    if (refusal !== undefined) {
+      return [
+        { kind: 'unavailable', reason: `${where}: ${refusal}`, rule: name, code: 'SOURCE_NOT_ALLOWED' },
+      ];
+    }
     return [{ kind: 'perUser', namespace, route: entry.name, user, template, rule: name }];
   }
   const reason =

@@ -20,8 +20,8 @@ const facts = (
   troubleOf: (_: string, key: ObjectKey, __: Digest) => troubles[key.split('/')[1] ?? ''],
   isHere: (key) => here.includes(key.split('/')[1] ?? ''),
 });
-const arm = (change: Partial<SplitResource['body']>, known: ServingFacts) =>
-  stableArm(split('team-a/sql', { stable: v1, ...change }), known);
+const arm = (change: Partial<SplitResource['body']>, known: ServingFacts, baseRefusal?: string) =>
+  stableArm(split('team-a/sql', { stable: v1, ...change }), known, baseRefusal);
 
 describe('what answers for stable', () => {
   it('is stable, while nothing is wrong with it', () => {

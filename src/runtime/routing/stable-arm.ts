@@ -18,11 +18,16 @@ export type StableArm =
 
 /**
  * Stable; while it cannot serve here, the version before it when it is here and can; then the base model, where the
- * rollout allows that. Where nothing is left, stable is asked all the same, unless it is known that it cannot: what
+ * rollout allows that and `baseRefusal`, of the policy of its namespace, is undefined. Where nothing is left, stable is asked all the same, unless it is known that it cannot: what
  * fails some requests may answer others. Undefined: the rollout has no stable yet.
  */
-export const stableArm = (split: SplitResource, facts: ServingFacts): StableArm | undefined => {
-  const { stable, former, fallbackToBase = false } = split.body;
+export const stableArm = (
+  split: SplitResource,
+  facts: ServingFacts,
+  baseRefusal: string | undefined,
+): StableArm | undefined => {
+  const { stable, former, fallbackToBase: isBaseAsked = false } = split.body;
+  const fallbackToBase = isBaseAsked && baseRefusal === undefined;
   if (stable === undefined) return undefined;
   const trouble = troubleOf(split, stable, facts);
   const formerTrouble = former === undefined ? undefined : troubleOf(split, former, facts);
@@ -39,7 +44,8 @@ export const stableArm = (split: SplitResource, facts: ServingFacts): StableArm 
       ? 'there is no version before it'
       : `${named(former)} (the one before): ${formerTrouble?.reason ?? 'it is not on this runtime'}`;
   if (fallbackToBase) return { kind: 'base', trouble: `${why}; ${whyNotFormer}` };
-  const all = `${why}; ${whyNotFormer}; spec.fallbackToBase does not allow the base model`;
+  const whyNotBase = isBaseAsked ? baseRefusal : 'spec.fallbackToBase does not allow the base model';
+  const all = `${why}; ${whyNotFormer}; ${whyNotBase}`;
   if (canFormer) return { kind: 'adapter', bound: former, trouble: all, isReplaceable: false };
   return trouble.isFinal
     ? { kind: 'none', trouble: all }

@@ -1,7 +1,16 @@
+import { refusalOfSource } from '../../api/allowed-source.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { HashOn } from '../../api/rollout.ts';
 import type { PerUser, Target } from '../../api/route.ts';
-import type { AdapterResource, Plan, PolicyResource, RouteResource, SplitResource, Versioned } from '../../plan/resources.ts';
+import type { Source } from '../../api/source.ts';
+import type {
+  AdapterResource,
+  Plan,
+  PolicyResource,
+  RouteResource,
+  SplitResource,
+  Versioned,
+} from '../../plan/resources.ts';
 import { compileMatches } from './match.ts';
 import { compilePick, type Pick } from './pick.ts';
 import type { RequestContext } from './request.ts';
@@ -114,10 +123,31 @@ export const buildTable = (
 };
 
 /** The policy that holds for a namespace: its own or the default one; undefined: neither was written. */
-export const policyOf = (
+export const policyOf = (table: RoutingTable, namespace: string): PolicyResource['body'] | undefined =>
+  policyResourceOf(table, namespace)?.body;
+
+const policyResourceOf = (
   { policies, defaultPolicy }: RoutingTable,
   namespace: string,
-): PolicyResource['body'] | undefined => (policies.get(namespace) ?? defaultPolicy)?.body;
+): Versioned<PolicyResource> | undefined => policies.get(namespace) ?? defaultPolicy;
+
+/** Why the base model does not answer for a namespace; undefined: it does. */
+export const refusalOfBase = (table: RoutingTable, namespace: string): string | undefined => {
+  const policy = policyResourceOf(table, namespace);
+  return policy?.body.base !== 'Deny'
+    ? undefined
+    : `the policy ${policy.name} does not let the base model ${table.base.name} answer for the namespace ${namespace} (spec.base: Deny)`;
+};
+
+/** Why adapters of a namespace may not come from a source, or from the template of one; undefined: they may. */
+export const sourceRefusalOf = (
+  table: RoutingTable,
+  namespace: string,
+  source: Source,
+): string | undefined => {
+  const policy = policyResourceOf(table, namespace);
+  return policy && refusalOfSource(policy.body.sources, source, policy.name);
+};
 
 /** Namespace and name of a key; names of objects have no "/". */
 export const partsOf = (key: ObjectKey): readonly [namespace: string, name: string] => {

@@ -33,7 +33,7 @@ export const acquireFirst = async (
       return await acquire(parts, candidate, signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      refusal ??= withTrouble(candidate, error);
+      refusal = refusal === undefined ? withTrouble(candidate, error) : withDenial(refusal, candidate);
     }
   }
   throw refusal;
@@ -97,5 +97,17 @@ export const withTrouble = (candidate: Candidate, error: unknown): unknown => {
   const last = error instanceof Error ? error.message : String(error);
   return new AdaptletError('NO_VERSION_SERVES', `${candidate.trouble}; ${candidate.key}: ${last}`, {
     cause: error,
+  });
+};
+
+/** The same refusal, with the policy that keeps the base model from answering in its place. */
+const withDenial = (refusal: unknown, candidate: Candidate): unknown => {
+  if (candidate.kind !== 'unavailable' || candidate.code !== 'BASE_NOT_ALLOWED') return refusal;
+  if (!(refusal instanceof AdaptletError)) return refusal;
+  const { code, what, advice, retryAfterMs } = refusal;
+  return new AdaptletError(code, `${what}; ${candidate.reason}`, {
+    cause: refusal,
+    advice,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 };

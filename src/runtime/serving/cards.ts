@@ -4,7 +4,7 @@ import type { Residency } from '../residency/manager.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { resolve } from '../routing/names.ts';
 import { stableArm } from '../routing/stable-arm.ts';
-import type { RoutingTable } from '../routing/table.ts';
+import { partsOf, type RoutingTable, refusalOfBase } from '../routing/table.ts';
 import type { ModelCard } from './serving.ts';
 
 type Base = { readonly name: string; readonly digest: Digest | ''; readonly startedAt: string };
@@ -66,18 +66,21 @@ export class Cards {
       ...available,
     });
     switch (found.kind) {
-      case 'base':
+      case 'base': {
+        const refusal = refusalOfBase(table, namespace);
+        const reason = refusal ?? (base.digest === '' ? 'the base model is loading' : '');
         return {
           ...card(
             {
-              ready: base.digest !== '',
-              reason: base.digest === '' ? 'the base model is loading' : '',
+              ready: reason === '',
+              reason,
               digest: base.digest,
             },
             base.startedAt,
           ),
           parent: '',
         };
+      }
       case 'route':
         return card(
           { ready: found.route.accepted, reason: found.route.message, digest: '' },
@@ -85,7 +88,11 @@ export class Cards {
         );
       case 'rollout': {
         const { message, createdAt } = found.split.body;
-        const stable = stableArm(found.split, this.#facts);
+        const stable = stableArm(
+          found.split,
+          this.#facts,
+          refusalOfBase(table, partsOf(found.split.name)[0]),
+        );
         if (stable === undefined) return card({ ready: false, reason: message, digest: '' }, createdAt);
         if (stable.kind === 'base') return card({ ready: true, reason: '', digest: base.digest }, createdAt);
         if (stable.kind === 'none')

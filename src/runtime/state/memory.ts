@@ -22,7 +22,7 @@ const manifestSchema = z.custom<Manifest>(
   (value) =>
     z
       .object({
-        kind: z.enum(['Adapter', 'AdapterRollout', 'AdapterRoute']),
+        kind: z.enum(['Adapter', 'AdapterRollout', 'AdapterRoute', 'AdapterPolicy']),
         metadata: metaSchema,
         spec: z.record(z.string(), z.unknown()),
       })

@@ -8,6 +8,7 @@ import type { Residency } from '../residency/manager.ts';
 import type { ServingFacts } from '../routing/decision.ts';
 import { effectiveWeight } from '../routing/route.ts';
 import { stableArm } from '../routing/stable-arm.ts';
+import { partsOf, type RoutingTable, refusalOfBase } from '../routing/table.ts';
 import type { ServedCounts } from '../serving/counts/served-counts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
 import type { Quotas } from '../serving/quotas/quotas.ts';
@@ -82,7 +83,7 @@ export class StatusReport {
       effectiveWeight: split === undefined ? 0 : effectiveWeight(split, facts),
       served: counts.ofRollout(decided.key),
       held: held?.reason ?? '',
-      ...(split === undefined ? {} : withoutStable(split, facts, held)),
+      ...(split === undefined ? {} : withoutStable(split, { table: plan.table, facts, held })),
     };
   }
 }
@@ -90,10 +91,13 @@ export class StatusReport {
 /** Where stable does not answer: whatever was decided, the rollout is Degraded on this node. */
 const withoutStable = (
   split: SplitResource,
-  facts: ServingFacts,
-  held: Hold | undefined,
+  {
+    table,
+    facts,
+    held,
+  }: { readonly table: RoutingTable; readonly facts: ServingFacts; readonly held: Hold | undefined },
 ): Partial<Pick<RolloutView, 'phase' | 'message'>> => {
-  const arm = stableArm(split, facts);
+  const arm = stableArm(split, facts, refusalOfBase(table, partsOf(split.name)[0]));
   const reason = held?.arm === 'stable' ? held.reason : '';
   if (arm === undefined || `${arm.trouble}${reason}` === '') return {};
   const who = arm.kind === 'base' ? 'the base model' : arm.kind === 'none' ? 'nothing' : arm.bound.adapter;

@@ -3,6 +3,7 @@ import { parseManifests } from '../../../src/api/parse.ts';
 import { adapterRows } from './adapter-manifests.ts';
 import type { Row } from './manifests.ts';
 import { metricRows } from './metric-manifests.ts';
+import { policyRows } from './policy-manifests.ts';
 import { rolloutRows } from './rollout-manifests.ts';
 import { routeRows } from './route-manifests.ts';
 import { runtimeRows } from './runtime-manifests.ts';
@@ -50,6 +51,7 @@ const tables: readonly (readonly [string, readonly Row[]])[] = [
   ['AdapterRollout', rolloutRows],
   ['AdapterRollout with a metric', metricRows],
   ['AdapterRoute', routeRows],
+  ['AdapterPolicy', policyRows],
   ['AdapterRuntime', runtimeRows],
 ];
 

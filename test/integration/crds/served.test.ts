@@ -87,6 +87,26 @@ it('kubectl get adaptlet lists the objects of all kinds', async () => {
   expect(names.toSorted()).toEqual(kinds.map(({ kind }) => `${kind.toLowerCase()}.adaptlet.io/x`).toSorted());
 });
 
+it('an AdapterPolicy is served without a status, by its short name', async () => {
+  const { cluster } = ready();
+  const own = await cluster.createNamespace();
+  const spec = { base: 'Deny', limits: { adapterMemory: { limit: '1Gi' }, requests: { limit: 4 } } };
+  const metadata = { name: 'default' };
+  const object = {
+    apiVersion: 'adaptlet.io/v1alpha1',
+    kind: 'AdapterPolicy',
+    metadata,
+    spec,
+    status: { a: 1 },
+  };
+  await cluster.kubectlOk(['-n', own, 'create', '--validate=false', '-f', '-'], JSON.stringify(object));
+  const stored = await cluster.kubectlOk(['-n', own, 'get', 'apol', 'default', '-o', 'json']);
+  expect(JSON.parse(stored)).not.toHaveProperty('status');
+  const { header, rows } = readTable(await cluster.kubectlOk(['-n', own, 'get', 'apol']));
+  expect(header).toEqual(['NAME', 'ANONYMOUS', 'BASE', 'MEMORY', 'REQUESTS', 'AGE']);
+  expect(rows).toMatchObject([{ ANONYMOUS: 'Deny', BASE: 'Deny', MEMORY: '1Gi', REQUESTS: '4' }]);
+});
+
 const lookedUp = [
   ['ad', 'An Adapter is one immutable adapter artifact for one base model, pinned by digest.'],
   ['ad.spec.source.oci.image', 'Example: registry.example/team-a/sql:v2'],
@@ -96,6 +116,8 @@ const lookedUp = [
   ['aro.status.weights.observedCanary', 'Percent of requests that the canary answered'],
   ['art.spec.rules.matches.headers.type', 'Regex: RE2, must match the whole value.'],
   ['art.spec.rules.perUser.source.oci.image', 'registry.example/team-a/users/{user}:current'],
+  ['apol.spec.sources.registries', 'An empty list: none. Default any that the node allows.'],
+  ['apol.spec.runtimes.pods', 'Default Deny.'],
   ['adr.status', 'Written by Adaptlet.'],
 ] as const;
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { App, Chart } from 'cdk8s';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Adapter, AdapterRollout, type AdapterRolloutProps } from '../../../cdk8s/index.ts';
+import { Adapter, AdapterPolicy, AdapterRollout, type AdapterRolloutProps } from '../../../cdk8s/index.ts';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Cluster, sharedCluster } from '../../cluster/index.ts';
 import { repositoryRoot } from '../../support/process.ts';
@@ -57,6 +57,15 @@ describe('the constructs', () => {
     const both = { oci: { image: 'registry.example/sql:v1' }, path: { path: 'sql' } };
     expect(() => new Adapter(chart, 'a', { spec: { baseModel: 'tiny', source: both } })).toThrow(
       /spec\.source: .*exactly one/,
+    );
+  });
+
+  it('make the one policy of a namespace, whose name is given', () => {
+    const chart = new Chart(new App(), 'team-a', { namespace: 'team-a' });
+    const policy = new AdapterPolicy(chart, 'policy', { spec: { base: 'Deny' } });
+    expect(policy.toJson()).toMatchObject({ kind: 'AdapterPolicy', metadata: { name: 'default' } });
+    expect(() => new AdapterPolicy(chart, 'other', { metadata: { name: 'mine' }, spec: {} })).toThrow(
+      'metadata.name: must be default: a namespace has one policy',
     );
   });
 

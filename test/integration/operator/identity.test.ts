@@ -8,6 +8,7 @@ import { TokenReviews } from '../../../src/operator/identity/token-review.ts';
 import { noNodes } from '../../../src/operator/nodes/nodes.ts';
 import { followObjects } from '../../../src/operator/objects/informers.ts';
 import type { Objects } from '../../../src/operator/objects/objects.ts';
+import { Policies } from '../../../src/operator/objects/policies.ts';
 import { RemovalGate } from '../../../src/operator/plans/removal-gate.ts';
 import { FakeRuntime } from '../../../src/operator/sync/fake-runtime.ts';
 import { createSyncServer, type SyncServer } from '../../../src/operator/sync/server.ts';
@@ -120,6 +121,7 @@ describe('a replica', () => {
     server = createSyncServer({
       api,
       objects,
+      policies: new Policies(objects.policies, namespace),
       nodes: noNodes,
       authority,
       tokens,

@@ -61,7 +61,11 @@ const editsOf = (graph: Graph, groups: readonly Group[]): ReadonlyMap<Node, read
     const nodes = graph.nodes.filter((node) => touched.has(node));
     for (const node of nodes) edits.set(node, [renameOutput(node, baseOf(node.outputs[0] ?? ''))]);
     const last = nodes.at(-1);
-    if (last !== undefined) edits.set(last, [...(edits.get(last) ?? []), groupNode(group, groups[at + 1] ?? groups[0] ?? group, nodes)]);
+    if (last !== undefined)
+      edits.set(last, [
+        ...(edits.get(last) ?? []),
+        groupNode(group, groups[at + 1] ?? groups[0] ?? group, nodes),
+      ]);
   }
   return edits;
 };

@@ -151,6 +151,7 @@ export interface Revision {
   rollouts: bigint;
   routes: bigint;
   runtimes: bigint;
+  policies: bigint;
 }
 
 export interface Held {
@@ -1283,7 +1284,7 @@ export const Identity: MessageFns<Identity> = {
 };
 
 function createBaseRevision(): Revision {
-  return { adapters: 0n, rollouts: 0n, routes: 0n, runtimes: 0n };
+  return { adapters: 0n, rollouts: 0n, routes: 0n, runtimes: 0n, policies: 0n };
 }
 
 export const Revision: MessageFns<Revision> = {
@@ -1311,6 +1312,12 @@ export const Revision: MessageFns<Revision> = {
         throw new globalThis.Error("value provided for field message.runtimes of type uint64 too large");
       }
       writer.uint32(32).uint64(message.runtimes);
+    }
+    if (message.policies !== 0n) {
+      if (BigInt.asUintN(64, message.policies) !== message.policies) {
+        throw new globalThis.Error("value provided for field message.policies of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.policies);
     }
     return writer;
   },
@@ -1360,6 +1367,14 @@ export const Revision: MessageFns<Revision> = {
             message.runtimes = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.policies = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1378,6 +1393,7 @@ export const Revision: MessageFns<Revision> = {
       rollouts: isSet(object.rollouts) ? BigInt(object.rollouts) : 0n,
       routes: isSet(object.routes) ? BigInt(object.routes) : 0n,
       runtimes: isSet(object.runtimes) ? BigInt(object.runtimes) : 0n,
+      policies: isSet(object.policies) ? BigInt(object.policies) : 0n,
     };
   },
 
@@ -1395,6 +1411,9 @@ export const Revision: MessageFns<Revision> = {
     if (message.runtimes !== 0n) {
       obj.runtimes = message.runtimes.toString();
     }
+    if (message.policies !== 0n) {
+      obj.policies = message.policies.toString();
+    }
     return obj;
   },
 
@@ -1407,6 +1426,7 @@ export const Revision: MessageFns<Revision> = {
     message.rollouts = (object.rollouts !== undefined && object.rollouts !== null) ? BigInt(object.rollouts) : 0n;
     message.routes = (object.routes !== undefined && object.routes !== null) ? BigInt(object.routes) : 0n;
     message.runtimes = (object.runtimes !== undefined && object.runtimes !== null) ? BigInt(object.runtimes) : 0n;
+    message.policies = (object.policies !== undefined && object.policies !== null) ? BigInt(object.policies) : 0n;
     return message;
   },
 };

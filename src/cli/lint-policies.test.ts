@@ -1,0 +1,75 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lintFiles } from './lint.ts';
+
+const head = 'apiVersion: adaptlet.io/v1alpha1';
+const digest = `sha256:${'0'.repeat(64)}`;
+const adapter = (name: string, path = name, namespace = 'team-a') =>
+  `${head}\nkind: Adapter\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec:\n  baseModel: tiny\n  source:\n    path: {path: ${path}}\n  digest: "${digest}"\n---\n`;
+const policy = (namespace: string, spec: string) =>
+  `${head}\nkind: AdapterPolicy\nmetadata: {name: default, namespace: ${namespace}}\nspec:\n  ${spec}\n---\n`;
+
+describe('lint with an AdapterPolicy among the files', () => {
+  let folder = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lint-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const lint = async (text: string) => {
+    await writeFile(join(folder, 'all.yaml'), text);
+    let out = '';
+    const code = await lintFiles([join(folder, 'all.yaml')], {
+      out: (lines) => void (out += lines),
+      err: () => undefined,
+    });
+    return { code, out: out.replaceAll(`${folder}/`, '') };
+  };
+
+  it('finds an Adapter whose source the policy does not allow, at the line of the source', async () => {
+    const own = policy('team-a', 'sources: {paths: [team-a]}');
+    const { code, out } = await lint(own + adapter('a', 'team-a/a') + adapter('b', 'other/b'));
+    expect(code).toBe(1);
+    expect(out).toBe(
+      'all.yaml:21: spec.source: the path other/b is not below what the policy team-a/default allows in spec.sources.paths: team-a\n',
+    );
+    expect((await lint(own + adapter('b', 'other/b', 'team-b'))).code).toBe(0);
+  });
+
+  it('takes the policy of adaptlet-system for namespaces without one', async () => {
+    const general = policy('adaptlet-system', 'sources: {paths: []}');
+    expect((await lint(general + adapter('a'))).out).toContain('the policy adaptlet-system/default allows');
+    expect((await lint(general + policy('team-a', 'base: Allow') + adapter('a'))).code).toBe(0);
+  });
+
+  it('finds more Adapters than count', async () => {
+    const limited = policy('team-a', 'limits: {adapters: 1}');
+    const { code, out } = await lint(limited + adapter('a') + adapter('b'));
+    expect(code).toBe(1);
+    expect(out).toContain(
+      'all.yaml:5: spec.limits.adapters: the namespace team-a has 2 Adapters in these files, and the policy team-a/default lets the oldest 1 count',
+    );
+    expect((await lint(limited + adapter('a') + adapter('b', 'b', 'team-b'))).code).toBe(0);
+  });
+
+  it('finds routes and rollouts that ask for the base model where it may not answer, and templates of users', async () => {
+    const denied = policy('team-a', 'base: Deny\n  sources: {registries: [registry.example/team-a]}');
+    const route = `${head}\nkind: AdapterRoute\nmetadata: {name: r, namespace: team-a}\nspec:\n  model: m\n  rules:\n    - name: users\n      matches: [{user: {in: [x]}}]\n      perUser: {baseModel: tiny, source: {oci: {image: "registry.example/team-b/{user}:v1"}}}\n      fallback: [{base: true}]\n    - {name: rest, targets: [{base: true}]}\n---\n`;
+    const rollout = `${head}\nkind: AdapterRollout\nmetadata: {name: sql, namespace: team-a}\nspec: {adapter: a, fallbackToBase: true}\n`;
+    const { out } = await lint(denied + route + rollout);
+    for (const field of [
+      'spec.rules[0].perUser.source: registry.example/team-b/{user}:v1 is not below',
+      'spec.rules[0].fallback[0]: the policy team-a/default does not let the base model answer',
+      'spec.rules[1].targets[0]: the policy',
+      'spec.fallbackToBase: the policy',
+    ])
+      expect(out).toContain(field);
+  });
+
+  it('refuses a policy of another name', async () => {
+    const { out } = await lint(policy('team-a', 'base: Deny').replace('name: default', 'name: mine'));
+    expect(out).toContain('metadata.name: must be default: a namespace has one policy');
+  });
+});
