@@ -118,14 +118,10 @@ const issuerSchema = z
     issuer: line(512).meta({
       description: 'What `iss` of a token must be. Example: https://keycloak.example/realms/team-a',
     }),
-    audiences: z
-      .array(line(256))
-      .min(1)
-      .max(16)
-      .meta({
-        description: 'One of which `aud` of a token must have. Example: adaptlet',
-        'x-kubernetes-list-type': 'set',
-      }),
+    audiences: z.array(line(256)).min(1).max(16).meta({
+      description: 'One of which `aud` of a token must have. Example: adaptlet',
+      'x-kubernetes-list-type': 'set',
+    }),
     jwks: text(65_536).meta({
       description:
         'Its public keys as a JSON Web Key Set. Tokens are verified by these alone, without asking the issuer. Example: {"keys": []}',

@@ -1,12 +1,12 @@
-import { scopeOf } from '../../src/runtime/serving/request-scope.ts';
-import type { RequestContext } from '../../src/runtime/routing/request.ts';
 import { seededRandom } from '../../src/runtime/engine/random.ts';
+import type { RequestContext } from '../../src/runtime/routing/request.ts';
+import { scopeOf } from '../../src/runtime/serving/request-scope.ts';
 import { benchBase, benchEngine, timedAnswer } from './base.ts';
 import { quantile, type Report, report, variant } from './report.ts';
 import { roundsOf, shuffler } from './rounds.ts';
 
 const threads = 2;
-const probes = roundsOf(120);
+const probes = roundsOf(400);
 const promptTokens = 96;
 
 type Arm = 'across' | 'within';
@@ -69,7 +69,7 @@ export const sideChannel = async (): Promise<Report> => {
       await ask('victim', secret, 2);
       times[arm][truth].push(await ask(arm === 'within' ? 'victim' : 'attacker', guess, 1));
     }
-    if (probe % 20 === 0) console.error(`side-channel: ${probe} of ${probes} probes`);
+    if (probe % 50 === 0) console.error(`side-channel: ${probe} of ${probes} probes`);
   }
   const auc = (arm: Arm): number => areaUnderCurve(times[arm].hit, times[arm].miss);
   return report('side-channel', 'ms to the first token; auc: how well hits are told from misses by it', {

@@ -33,7 +33,11 @@ metadata: {name: ${name}, namespace: ${namespace}}
 spec: {baseModel: bench, source: {path: {path: ${path}}}, preload: {tier: Disk}}
 ---
 `;
-const policy = (namespace: string, bytes: number, requests: number): string => `apiVersion: adaptlet.io/v1alpha1
+const policy = (
+  namespace: string,
+  bytes: number,
+  requests: number,
+): string => `apiVersion: adaptlet.io/v1alpha1
 kind: AdapterPolicy
 metadata: {name: default, namespace: ${namespace}}
 spec:
@@ -74,7 +78,9 @@ const startNode = async (folder: string, both: readonly Namespace[]) => {
       'log-level': 'error',
     },
   });
-  const adapters = both.flatMap(({ name, adapters: names }) => names.map((own) => ({ namespace: name, own })));
+  const adapters = both.flatMap(({ name, adapters: names }) =>
+    names.map((own) => ({ namespace: name, own })),
+  );
   const manifests = adapters.map(({ namespace, own }, index) =>
     manifest(namespace, own, paths[index % paths.length] ?? ''),
   );
@@ -89,7 +95,9 @@ const startNode = async (folder: string, both: readonly Namespace[]) => {
 };
 
 const words = (random: () => number, count: number): string =>
-  Array.from({ length: count }, () => pick(random, ['ship', 'chairs', 'Lisbon', 'please', 'four', 'today'])).join(' ');
+  Array.from({ length: count }, () =>
+    pick(random, ['ship', 'chairs', 'Lisbon', 'please', 'four', 'today']),
+  ).join(' ');
 
 /** Keeps many requests open, each for an adapter that is likely not in RAM, until disposed of. */
 const startGreedy = (node: TestNode, { name, adapters }: Namespace, seed: number) => {

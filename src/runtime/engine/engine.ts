@@ -1,5 +1,4 @@
 import type { CompileTarget } from '../compiled/compile-target.ts';
-import type { Fairness } from './schedule/fair-queue.ts';
 import type {
   EncodeInput,
   EncodeResult,
@@ -220,8 +219,11 @@ export type EngineLoad = {
   readonly preemptions: number;
   /** Places so far that went to adapters which had got none for too long. */
   readonly overdueTurns: number;
-  /** Between namespaces. */
-  readonly fairness: Fairness;
+  /**
+   * Between namespaces: Jain's index of the work done of late for those with requests that run or wait, and the most weighted
+   * tokens that one with requests that wait is behind another one with such.
+   */
+  readonly fairness: { readonly jain: number; readonly lag: number };
   /** Runs of the graph that decoded so far, and the tokens that they gave: of rows that run together, and of drafts. */
   readonly decodeSteps: number;
   readonly decodedTokens: number;

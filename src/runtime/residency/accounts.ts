@@ -19,22 +19,14 @@ export class Accounts {
   readonly #evenPart: number;
   readonly #held: Map<string, number>;
 
-  constructor(
-    shareOf: (owner: string) => MemoryShare,
-    evenPart: number,
-    held: ReadonlyMap<string, number>,
-  ) {
+  constructor(shareOf: (owner: string) => MemoryShare, evenPart: number, held: ReadonlyMap<string, number>) {
     this.#shareOf = shareOf;
     this.#evenPart = evenPart;
     this.#held = new Map(held);
   }
 
   /** Accounts in which nobody holds anything yet, of these owners. */
-  static open(
-    budgetBytes: number,
-    of: readonly Amount[],
-    shareOf: (owner: string) => MemoryShare,
-  ): Accounts {
+  static open(budgetBytes: number, of: readonly Amount[], shareOf: (owner: string) => MemoryShare): Accounts {
     const owners = new Set(of.map(({ owner }) => owner));
     const guaranteed = [...owners].reduce((bytes, owner) => bytes + shareOf(owner).guarantee, 0);
     const evenPart = Math.max(0, budgetBytes - guaranteed) / Math.max(1, owners.size);

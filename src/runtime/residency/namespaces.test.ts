@@ -3,7 +3,7 @@ import { objectKey } from '../../api/names.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
 import { versioned } from '../../plan/resources.ts';
 import { noShare } from './accounts.ts';
-import { never, settle, type World, world, type WorldShape } from './fake-ports.ts';
+import { never, settle, type World, type WorldShape, world } from './fake-ports.ts';
 
 const keyOf = (name: string) => objectKey(`ns-${name.charAt(0)}`, name);
 /** An adapter of 10 bytes in the namespace that its name begins with. */

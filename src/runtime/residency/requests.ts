@@ -127,9 +127,13 @@ export class Requests {
       throw notAvailable(entry, code, message, wait);
     }
     if (this.#waiting < maxWaiting) return;
-    const error = new AdaptletError('QUEUE_FULL', `${this.#waiting} requests wait for adapters to be loaded`, {
-      retryAfterMs: 1_000,
-    });
+    const error = new AdaptletError(
+      'QUEUE_FULL',
+      `${this.#waiting} requests wait for adapters to be loaded`,
+      {
+        retryAfterMs: 1_000,
+      },
+    );
     if (!this.#makeWay(namespaceOf(entry.key), error)) throw error;
   }
 

@@ -41,7 +41,11 @@ describe('what is guaranteed to a namespace', () => {
   });
 
   it('is taken back from others who hold it, also where they pinned it', () => {
-    const held = [holding('a1', 10), holding('b1', 10, { protected: true }), holding('b2', 10, { lastUse: 5 })];
+    const held = [
+      holding('a1', 10),
+      holding('b1', 10, { protected: true }),
+      holding('b2', 10, { lastUse: 5 }),
+    ];
     expect(planRoom(30, held, [wish('a2', 10)], guaranteed).evict).toEqual(['b2']);
     const pinned = [holding('a1', 10), holding('b1', 20, { protected: true })];
     expect(planRoom(30, pinned, [wish('a2', 10)], guaranteed).evict).toEqual(['b1']);

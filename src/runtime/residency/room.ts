@@ -134,7 +134,7 @@ export const planRoom = <T>(
     candidates.splice(candidates.indexOf(victim), 1);
   };
   // A limit that became less than what is there.
-  for (const victim of [...candidates]) {
+  for (const victim of candidates.slice()) {
     if (!accounts.isOverLimit(victim.owner)) continue;
     leave(victim);
     accounts.add(victim.owner, -victim.bytes);

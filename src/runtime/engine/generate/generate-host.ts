@@ -195,7 +195,8 @@ export class GenerateHost implements EngineHost {
     adapter?.acquire();
     try {
       const tokens = await this.#model.texts.later(input.prompt, this.#room.tokens - 1, {
-        tenant: tenantKeyOf(input),
+        namespace: input.namespace ?? '',
+        tenant: input.tenant ?? '',
         signal: leaving.signal,
       });
       leaving.signal.throwIfAborted();
@@ -264,10 +265,6 @@ export class GenerateHost implements EngineHost {
     });
   }
 }
-
-/** A tenant is one within its namespace. JSON keeps the two apart, whatever characters they have. */
-const tenantKeyOf = ({ namespace = '', tenant = '' }: GenerateInput): string =>
-  JSON.stringify([namespace, tenant]);
 
 /** Of a graph that appends: its memory for an answer is taken as a whole, and more would keep others from their turns. */
 const appendedTokens = 1024;

@@ -38,7 +38,8 @@ const served = ({ queue, pick }: ReturnType<typeof start>, count: number, cost: 
 describe('namespaces', () => {
   it('share alike, however many tenants one has', () => {
     const node = start();
-    for (let index = 0; index < 20; index += 1) node.push(`a${index}`, { namespace: 'a', tenant: `t${index}` });
+    for (let index = 0; index < 20; index += 1)
+      node.push(`a${index}`, { namespace: 'a', tenant: `t${index}` });
     for (let index = 0; index < 5; index += 1) node.push(`b${index}`, { namespace: 'b' });
     const first = served(node, 10, 10);
     expect(first.filter((id) => id.startsWith('b'))).toHaveLength(5);
@@ -75,7 +76,8 @@ describe('namespaces', () => {
   it('a full queue lets go of an item of whichever has most, beyond what is guaranteed to it', () => {
     const node = start(6);
     for (let index = 0; index < 4; index += 1) node.push(`a${index}`, { namespace: 'a', guaranteed: 4 });
-    for (let index = 0; index < 2; index += 1) node.push(`b${index}`, { namespace: 'b', tenant: `t${index}` });
+    for (let index = 0; index < 2; index += 1)
+      node.push(`b${index}`, { namespace: 'b', tenant: `t${index}` });
     const newcomer = item('c', { namespace: 'c' });
     expect(node.queue.push(newcomer)?.id).toBe('b1');
     expect(node.queue.push(item('b2', { namespace: 'b' }))?.id).toBe('b2');
@@ -130,7 +132,12 @@ describe('an adapter that is overdue', () => {
 
   it('goes first within its tenant, whatever it had; not before another tenant that had less', () => {
     const node = start();
-    for (const [id, adapter] of [['x0', 'x'], ['y0', 'y'], ['y1', 'y']] as const) node.push(id, of(adapter));
+    for (const [id, adapter] of [
+      ['x0', 'x'],
+      ['y0', 'y'],
+      ['y1', 'y'],
+    ] as const)
+      node.push(id, of(adapter));
     const first = node.pick(1000);
     node.pick(1);
     node.queue.ended(first);
@@ -156,9 +163,12 @@ describe('an adapter that is overdue', () => {
 });
 
 const turn = fc.record({
-  arrivals: fc.array(fc.record({ adapter: fc.constantFrom('x', 'y', 'z', 'w'), cost: fc.integer({ min: 1, max: 500 }) }), {
-    maxLength: 4,
-  }),
+  arrivals: fc.array(
+    fc.record({ adapter: fc.constantFrom('x', 'y', 'z', 'w'), cost: fc.integer({ min: 1, max: 500 }) }),
+    {
+      maxLength: 4,
+    },
+  ),
   ms: fc.nat(4000),
   /** Of what runs, how much ends. */
   ends: fc.array(fc.nat(7), { maxLength: 3 }),
@@ -202,7 +212,7 @@ it('with any arrivals an adapter that is overdue gets one of the next F picks of
             expect(times).toBeLessThan(Math.max(4, waiting.size));
           }
         }
-        for (const adapter of [...passed.keys()]) if (!isOverdue(adapter)) passed.delete(adapter);
+        for (const adapter of passed.keys()) if (!isOverdue(adapter)) passed.delete(adapter);
       }
     }),
     { numRuns: 300 },

@@ -146,7 +146,11 @@ export class FairQueue<T extends { readonly flow: Flow }> {
     if (entry === undefined) throw new AdaptletError('INTERNAL', 'what does not run cannot be preempted');
     this.#running.delete(item);
     const later = this.#waiting.findIndex(({ arrival }) => arrival > entry.arrival);
-    this.#waiting.splice(later < 0 ? this.#waiting.length : later, 0, { ...entry, preempted: true, since: this.#now() });
+    this.#waiting.splice(later < 0 ? this.#waiting.length : later, 0, {
+      ...entry,
+      preempted: true,
+      since: this.#now(),
+    });
     this.#move(entry.flow, 'back');
   }
 
@@ -306,5 +310,7 @@ const highestOf = (waiting: readonly { readonly flow: Flow }[]): number =>
   waiting.reduce((max, { flow }) => Math.max(max, flow.priority), -Infinity);
 
 /** The item below a priority that waits longest. */
-const oldestBelow = <E extends { readonly flow: Flow }>(waiting: readonly E[], highest: number): E | undefined =>
-  waiting.find(({ flow }) => flow.priority < highest);
+const oldestBelow = <E extends { readonly flow: Flow }>(
+  waiting: readonly E[],
+  highest: number,
+): E | undefined => waiting.find(({ flow }) => flow.priority < highest);

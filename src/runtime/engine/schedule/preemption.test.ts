@@ -111,7 +111,11 @@ describe('namespaces', () => {
     priority: 0,
     guaranteed,
   });
-  const row = (sequence: string, own: Flow, tokens = 100): Running<string> => ({ sequence, flow: own, tokens });
+  const row = (sequence: string, own: Flow, tokens = 100): Running<string> => ({
+    sequence,
+    flow: own,
+    tokens,
+  });
 
   it('compete by all of their rows, whatever tenants these are of', () => {
     const rows = [row('a1', of('a', 'x')), row('a2', of('a', 'y')), row('b1', of('b'))];

@@ -39,7 +39,9 @@ export class VirtualCounters<Key> {
 
   /** How much more one of those that wait had than another one of them. */
   get lag(): number {
-    const counters = [...this.#shares.values()].filter(({ waiting }) => waiting > 0).map((one) => one.counter);
+    const counters = [...this.#shares.values()]
+      .filter(({ waiting }) => waiting > 0)
+      .map((one) => one.counter);
     return counters.length === 0 ? 0 : Math.max(...counters) - Math.min(...counters);
   }
 

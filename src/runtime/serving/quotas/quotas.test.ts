@@ -96,7 +96,10 @@ describe('tokens of a namespace', () => {
 
 describe('shares of a node', () => {
   it('are those of the default policy for each namespace without one by itself', () => {
-    const table = policyTable({ system: { requests: { limit: 1 } }, a: { requests: { limit: 5 } } }, 'system');
+    const table = policyTable(
+      { system: { requests: { limit: 1 } }, a: { requests: { limit: 5 } } },
+      'system',
+    );
     const shares = sharesOf(table, budgets);
     expect(shares.of('a').requests.limit).toBe(5);
     expect(shares.of('b').requests.limit).toBe(1);

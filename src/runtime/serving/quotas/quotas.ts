@@ -136,7 +136,11 @@ export class Quotas {
       const { requests, adapterMemory, tokensPerMinute } = shares.of(namespace);
       const usage = this.#usages.get(namespace);
       const refused = (limit: LimitName): number => usage?.refused.get(limit) ?? 0;
-      const view = (limit: LimitName, used: number, share: { guarantee: number; limit: number }): QuotaView => ({
+      const view = (
+        limit: LimitName,
+        used: number,
+        share: { guarantee: number; limit: number },
+      ): QuotaView => ({
         namespace,
         limit,
         used,
