@@ -60,9 +60,10 @@ const nodes = (node: Node, path: string): (readonly [string, Node])[] => [
 ];
 const all = definitions.flatMap(({ spec }) => {
   const schema = schemaOf(spec.names.kind);
-  return ['spec', 'status'].flatMap((part) =>
-    nodes(schema.properties?.[part] ?? {}, `${spec.names.kind}.${part}`),
-  );
+  return ['spec', 'status'].flatMap((part) => {
+    const node = schema.properties?.[part];
+    return node === undefined ? [] : nodes(node, `${spec.names.kind}.${part}`);
+  });
 });
 const breaking = (rule: (node: Node, path: string) => boolean): string[] =>
   all.filter(([path, node]) => !rule(node, path)).map(([path]) => path);
@@ -73,11 +74,14 @@ describe('the CustomResourceDefinitions', () => {
     expect(present.toSorted()).toEqual([...generated.keys()].toSorted());
     for (const [path, text] of generated) expect(readFileSync(join(root, path), 'utf8'), path).toBe(text);
   });
-  it('have short names, the category and the status subresource', () => {
-    expect(definitions.map(({ spec }) => spec.names.shortNames[0])).toEqual(['ad', 'aro', 'art', 'adr']);
+  it('have short names, the category, and the status subresource where there is a status', () => {
+    const shortNames = definitions.map(({ spec }) => spec.names.shortNames[0]);
+    expect(shortNames).toEqual(['ad', 'aro', 'art', 'apol', 'adr']);
     for (const { spec } of definitions) {
       expect(spec.names.categories).toEqual(['adaptlet']);
-      expect(spec.versions[0]?.subresources).toEqual({ status: {} });
+      const hasStatus = spec.names.kind !== 'AdapterPolicy';
+      expect(schemaOf(spec.names.kind).properties?.['status'] !== undefined).toBe(hasStatus);
+      expect(spec.versions[0]?.subresources).toEqual(hasStatus ? { status: {} } : undefined);
     }
   });
   it('have columns that point at fields that exist', () => {
@@ -233,6 +237,18 @@ describe('CEL rules', () => {
   });
 
   const rows: readonly (readonly [string, string, object, string])[] = [
+    [
+      'a policy of another name',
+      'AdapterPolicy',
+      { metadata: { name: 'mine' }, spec: {} },
+      'metadata.name must be default',
+    ],
+    [
+      'a source with a scheme',
+      'AdapterPolicy',
+      { metadata: { name: 'default' }, spec: { sources: { registries: ['https://registry.example'] } } },
+      'must not start with a scheme',
+    ],
     ['no source', 'Adapter', adapter({ source: {} }), 'must have exactly one of oci, path,'],
     [
       'two sources',

@@ -23,7 +23,7 @@ const rows: readonly Row[] = [
   [
     'no kind',
     '{"apiVersion": "adaptlet.io/v1alpha1"}',
-    'kind is required: one of Adapter, AdapterRollout, AdapterRoute',
+    'kind is required: one of Adapter, AdapterRollout, AdapterRoute, AdapterPolicy',
   ],
   [
     'a kind that is spelled wrong',
@@ -33,12 +33,12 @@ const rows: readonly Row[] = [
   [
     'a list of objects',
     document('List', {}),
-    'kind "List" is not known: one of Adapter, AdapterRollout, AdapterRoute',
+    'kind "List" is not known: one of Adapter, AdapterRollout, AdapterRoute, AdapterPolicy',
   ],
   [
     'a kind that is a map',
     document('Adapter', {}).replace('"Adapter"', '{"a": 1}'),
-    'kind {"a":1} is not known: one of Adapter, AdapterRollout, AdapterRoute',
+    'kind {"a":1} is not known: one of Adapter, AdapterRollout, AdapterRoute, AdapterPolicy',
   ],
   [
     'a runtime',

@@ -95,7 +95,7 @@ describe('a commit', () => {
       outcome: 'Rejected',
       why: 'Stale',
       reason:
-        'the replica has seen adapters 9, rollouts 4, routes 9, runtimes 9; this runtime adapters 5, rollouts 5, routes 5, runtimes 5',
+        'the replica has seen adapters 9, rollouts 4, routes 9, runtimes 9, policies 9; this runtime adapters 5, rollouts 5, routes 5, runtimes 5, policies 5',
     });
     expect([keys(receiver), receiver.revision]).toEqual([['AdapterSpec team-a/a'], at(5)]);
     expect(change(receiver, 1, at(9), { puts: [adapter('b')] })).toMatchObject({ why: 'Protocol' });

@@ -94,7 +94,7 @@ describe('a resource', () => {
 describe('a resource is refused', () => {
   it.each([
     ['no type', 'team-a/sql'],
-    ['an unknown type', 'Policy team-a/sql'],
+    ['an unknown type', 'Quota team-a/sql'],
     ['no namespace', 'Split sql'],
     ['a path', 'Split ../sql'],
     ['more than a name', 'Split team-a/sql/x'],

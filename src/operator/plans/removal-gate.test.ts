@@ -72,6 +72,7 @@ describe('the removal gate', () => {
       'adapters.adaptlet.io',
       'adapterrollouts.adaptlet.io',
       'adapterroutes.adaptlet.io',
+      'adapterpolicies.adaptlet.io',
       'adapterruntimes.adaptlet.io',
     ]);
   });
@@ -88,7 +89,7 @@ describe('the removal gate', () => {
     for (let n = 0; n < 100; n++) expect(gate.mayRemove(`Split team-a/r-${n}`)).toBe(false);
     await pass(3_000);
     for (let n = 0; n < 100; n++) expect(gate.mayRemove(`Split team-a/r-${n}`)).toBe(true);
-    expect(api.requests).toHaveLength(4);
+    expect(api.requests).toHaveLength(5);
   });
 
   it('looks again for what went missing too late for the last look', async () => {
@@ -167,7 +168,7 @@ describe('the removal gate', () => {
     expect(gate.mayRemove('Route team-a/loser')).toBe(true);
   });
 
-  it.each(['Policy team-a/x', 'x', '', 'AdapterSpec ../x'])(
+  it.each(['Quota team-a/x', 'x', '', 'AdapterSpec ../x'])(
     'never lets go what it does not know: %s',
     async (unknown) => {
       expect(gate.mayRemove(unknown)).toBe(false);
