@@ -59,6 +59,14 @@ export const requestErrors = defineErrors({
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
+  NAMESPACE_KV_MEMORY: {
+    summary:
+      'The open requests of a namespace could grow beyond the memory for keys and values that its policy allows on this runtime.',
+    advice:
+      'Ask for fewer tokens, send it again once others ended, or have limits.kvMemory of the AdapterPolicy raised.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
   NAMESPACE_ADAPTER_MEMORY: {
     summary:
       'An adapter does not fit into the RAM that the policy allows for adapters of its namespace on this runtime.',

@@ -119,6 +119,8 @@ export type GenerateInput = {
   readonly tenant?: string;
   /** Requests of its namespace that are sure to run at a time. Absent: none. */
   readonly guaranteed?: number;
+  /** Bytes of keys and values that requests of its namespace may take together. Absent: as much as there is. */
+  readonly kvLimitBytes?: number;
   /** RAM of adapters that were loaded for requests of its namespace, and that none was charged with. Absent: 0. */
   readonly loadedBytes?: number;
   /**

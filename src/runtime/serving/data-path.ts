@@ -94,8 +94,7 @@ export class DataPath {
       async ({ lease }, on) => {
         const engineName = lease?.engineName ?? null;
         const loadedBytes = this.#parts.residency.takeLoads(context.namespace);
-        const { guaranteed } = open;
-        const whose = { ...scopeOf(context), guaranteed, loadedBytes };
+        const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes };
         const asked = { requestId: id, engineName, ...request, ...whose };
         const events = this.#parts.engine.generate(asked, on.signal)[Symbol.asyncIterator]();
         // The first event tells whether the engine admits the request at all: an error here is still a plain error.

@@ -12,6 +12,7 @@ const neutralCodes: ReadonlySet<string> = new Set([
   'NAMESPACE_REQUESTS',
   'NAMESPACE_TOKENS',
   'NAMESPACE_ADAPTER_MEMORY',
+  'NAMESPACE_KV_MEMORY',
   'MODEL_NOT_FOUND',
   'PROMPT_TOO_LONG',
 ]);

@@ -56,8 +56,10 @@ describe('requests of a namespace', () => {
 
   it('that are guaranteed are told to the engine', () => {
     const { quotas } = start(limited({ requests: { guarantee: 3 } }));
-    expect(quotas.enter('a').guaranteed).toBe(3);
-    expect(quotas.enter('b').guaranteed).toBe(0);
+    expect(quotas.enter('a').forEngine).toEqual({ guaranteed: 3 });
+    expect(quotas.enter('b').forEngine).toEqual({ guaranteed: 0 });
+    const { quotas: kv } = start(limited({ kvMemory: { limit: '2Ki' } }));
+    expect(kv.enter('a').forEngine).toEqual({ guaranteed: 0, kvLimitBytes: 2048 });
   });
 
   it('that are open stay when the limit becomes less', () => {
@@ -68,6 +70,17 @@ describe('requests of a namespace', () => {
     for (const one of open) one[Symbol.dispose]();
     quotas.enter('a');
   });
+});
+
+it('what others refuse by a limit is counted for it', () => {
+  const { quotas } = start(limited({ adapterMemory: { limit: '1Ki' }, kvMemory: { limit: '2Ki' } }));
+  quotas.failed('a', new AdaptletError('NAMESPACE_ADAPTER_MEMORY', 'full'));
+  quotas.failed('a', new AdaptletError('NAMESPACE_KV_MEMORY', 'full'));
+  quotas.failed('a', new AdaptletError('INTERNAL', 'broken'));
+  expect(quotas.views(() => 512)).toEqual([
+    { namespace: 'a', limit: 'adapterMemory', used: 512, guaranteed: 0, most: 1024, refused: 1 },
+    { namespace: 'a', limit: 'kvMemory', used: undefined, guaranteed: 0, most: 2048, refused: 1 },
+  ]);
 });
 
 describe('tokens of a namespace', () => {

@@ -1,6 +1,7 @@
 import { AdaptletError, errorCodeOf } from '../../../errors/adaptlet-error.ts';
 import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
+import type { GenerateInput } from '../../engine/engine.ts';
 import { CompletionRate, retryAfterMs } from '../../engine/schedule/completion-rate.ts';
 import type { MemoryShare } from '../../residency/accounts.ts';
 import type { RoutingTable } from '../../routing/table.ts';
@@ -15,8 +16,8 @@ export type QuotasParts = {
 
 /** A request that counts for its namespace until it is disposed of. */
 export type OpenRequest = Disposable & {
-  /** Requests of the namespace that are sure to run at a time. */
-  readonly guaranteed: number;
+  /** What the engine has to know of the limits of the namespace. */
+  readonly forEngine: Pick<GenerateInput, 'guaranteed' | 'kvLimitBytes'>;
   /** Tokens that were computed for it, weighted. */
   used(tokens: number): void;
 };
@@ -25,8 +26,8 @@ export type OpenRequest = Disposable & {
 export type QuotaView = {
   readonly namespace: string;
   readonly limit: LimitName;
-  /** Now; of tokens: of the last minute, about. */
-  readonly used: number;
+  /** Now; of tokens: of the last minute, about. Undefined where the engine alone knows. */
+  readonly used: number | undefined;
   readonly guaranteed: number;
   /** Infinity: none. */
   readonly most: number;
@@ -34,9 +35,15 @@ export type QuotaView = {
 };
 
 /** As they are called in limits of an AdapterPolicy. */
-export type LimitName = 'requests' | 'tokensPerMinute' | 'adapterMemory';
+export type LimitName = 'requests' | 'tokensPerMinute' | 'adapterMemory' | 'kvMemory';
 
-const limitOf = { NAMESPACE_REQUESTS: 'requests', NAMESPACE_TOKENS: 'tokensPerMinute' } as const;
+const limitOf = {
+  NAMESPACE_REQUESTS: 'requests',
+  NAMESPACE_TOKENS: 'tokensPerMinute',
+  NAMESPACE_ADAPTER_MEMORY: 'adapterMemory',
+  NAMESPACE_KV_MEMORY: 'kvMemory',
+} as const;
+const isOfLimit = (code: string): code is keyof typeof limitOf => code in limitOf;
 
 class Usage {
   open = 0;
@@ -108,10 +115,11 @@ export class Quotas {
         retryAfterMs: waitMs,
       });
     }
+    const kvLimit = this.#shares?.of(namespace).kvLimitBytes ?? Infinity;
     usage.open += 1;
     let isOpen = true;
     return {
-      guaranteed: guarantee,
+      forEngine: { guaranteed: guarantee, ...(kvLimit === Infinity ? {} : { kvLimitBytes: kvLimit }) },
       used: (amount) => usage.tokens?.take(amount),
       [Symbol.dispose]: () => {
         if (!isOpen) return;
@@ -125,7 +133,8 @@ export class Quotas {
 
   /** A request of the namespace failed: counts it when a limit was why. */
   failed(namespace: string, error: unknown): void {
-    if (errorCodeOf(error) === 'NAMESPACE_ADAPTER_MEMORY') this.#count(namespace, 'adapterMemory');
+    const code = errorCodeOf(error);
+    if (isOfLimit(code)) this.#count(namespace, limitOf[code]);
   }
 
   /** Of the namespaces that have limits or guarantees. `memoryUsed`: bytes of the adapters of a namespace. */
@@ -133,12 +142,12 @@ export class Quotas {
     const shares = this.#shares;
     if (shares === undefined) return [];
     return shares.namespaces.flatMap((namespace) => {
-      const { requests, adapterMemory, tokensPerMinute } = shares.of(namespace);
+      const { requests, adapterMemory, tokensPerMinute, kvLimitBytes } = shares.of(namespace);
       const usage = this.#usages.get(namespace);
       const refused = (limit: LimitName): number => usage?.refused.get(limit) ?? 0;
       const view = (
         limit: LimitName,
-        used: number,
+        used: number | undefined,
         share: { guarantee: number; limit: number },
       ): QuotaView => ({
         namespace,
@@ -154,6 +163,7 @@ export class Quotas {
         view('requests', usage?.open ?? 0, requests),
         view('tokensPerMinute', usedTokens, { guarantee: 0, limit: tokensPerMinute }),
         view('adapterMemory', memoryUsed(namespace), adapterMemory),
+        view('kvMemory', undefined, { guarantee: 0, limit: kvLimitBytes }),
       ].filter(({ guaranteed, most }) => guaranteed > 0 || most < Infinity);
     });
   }

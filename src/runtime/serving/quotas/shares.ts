@@ -9,7 +9,10 @@ export type Share = { readonly guarantee: number; readonly limit: number };
 export const sharedAmounts = ['requests', 'adapterMemory'] as const;
 export type SharedAmount = (typeof sharedAmounts)[number];
 
-export type NamespaceShares = Readonly<Record<SharedAmount, Share>> & { readonly tokensPerMinute: number };
+export type NamespaceShares = Readonly<Record<SharedAmount, Share>> & {
+  readonly tokensPerMinute: number;
+  readonly kvLimitBytes: number;
+};
 
 /** What the node has of each. */
 export type NodeBudgets = Readonly<Record<SharedAmount, number>>;
@@ -75,6 +78,7 @@ export const sharesOf = (table: RoutingTable, budgets: NodeBudgets): Shares => {
       requests: scaled(requests, isHere * factors.requests),
       adapterMemory: scaled(adapterMemory, isHere * factors.adapterMemory),
       tokensPerMinute: all.tokensPerMinute ?? Infinity,
+      kvLimitBytes: all.kvMemory?.limit === undefined ? Infinity : parseQuantity(all.kvMemory.limit),
     };
   };
   return {
