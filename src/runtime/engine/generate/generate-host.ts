@@ -25,6 +25,7 @@ import { checkSampling, makeSampler } from '../sampling/sampling.ts';
 import { roomTokens } from '../schedule/kv-memory.ts';
 import { type KvShare, KvShares } from '../schedule/kv-shares.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
+import type { KvRows } from '../session/kv-rows.ts';
 import { compareLogits, type Probed, probe, probeLength } from '../session/probe.ts';
 import { Answer } from './answer.ts';
 import type { GenerateModel } from './generate-model.ts';
@@ -61,6 +62,7 @@ export class GenerateHost implements EngineHost {
   readonly steps: StepClock;
   readonly #turns = new Mutex();
   readonly #adapters: AdapterTable<DecoderSession>;
+  readonly #rows: KvRows | undefined;
   readonly #batch: RunningBatch;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #baseGraph: Graph;
@@ -91,9 +93,12 @@ export class GenerateHost implements EngineHost {
     this.#room = promptRoom(model, kvBudgetBytes);
     const together = sessions.rowsTogether;
     const mixed = sessions.lora.mixed();
+    this.#rows = together
+      ? sessions.base.newRows({ rows: maxConcurrent, capacity: this.#room.tokens })
+      : undefined;
     this.#batch = new RunningBatch({
       slots: maxConcurrent,
-      kv: together ? sessions.base.newRows({ rows: maxConcurrent, capacity: this.#room.tokens }) : undefined,
+      kv: this.#rows,
       kvBudgetBytes,
       base: this.#baseGraph,
       mixed: together && mixed !== undefined ? { session: sessions.lora, feeds: mixed } : undefined,
@@ -216,8 +221,9 @@ export class GenerateHost implements EngineHost {
   #submit(request: Request, tokens: PromptTokens): void {
     const { input, adapter, ended } = request;
     const sequence = this.#sequence(request, tokens);
-    const { session } = this.#baseGraph;
-    const endShare = this.#kvShares.reserve(kvShareOf(input), session.cacheBytes(sequence.capacity));
+    const { capacity } = sequence;
+    const kvBytes = this.#rows?.bytesFor(capacity) ?? this.#baseGraph.session.cacheBytes(capacity);
+    const endShare = this.#kvShares.reserve(kvShareOf(input), kvBytes);
     adapter?.acquire();
     const over = (): void => {
       endShare();
