@@ -41,8 +41,8 @@ export const requestErrors = defineErrors({
   },
   QUEUE_FULL: {
     summary: 'The runtime has as many requests waiting as it accepts.',
-    advice: 'Send it again after the time in retry-after.',
-    grpc: 'RESOURCE_EXHAUSTED',
+    advice: 'Send it again after the time in retry-after, or to another node.',
+    grpc: 'UNAVAILABLE',
     retry: 'Backoff',
   },
   NAMESPACE_REQUESTS: {

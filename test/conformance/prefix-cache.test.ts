@@ -71,13 +71,28 @@ describe('a request of a scope', () => {
 
   // Pairs whose parts are the same when they are put one after the other, or whose names are those of others' parts.
   it.each([
-    [{ namespace: 'a', tenant: 'b' }, { namespace: 'b', tenant: 'a' }],
-    [{ namespace: 'team', tenant: 'a-b' }, { namespace: 'team-a', tenant: 'b' }],
-    [{ namespace: 'a', tenant: 'anna' }, { namespace: 'a', user: 'anna' }],
+    [
+      { namespace: 'a', tenant: 'b' },
+      { namespace: 'b', tenant: 'a' },
+    ],
+    [
+      { namespace: 'team', tenant: 'a-b' },
+      { namespace: 'team-a', tenant: 'b' },
+    ],
+    [
+      { namespace: 'a', tenant: 'anna' },
+      { namespace: 'a', user: 'anna' },
+    ],
     [{ namespace: 'a', user: 'anna' }, { namespace: 'a' }],
-    [{ namespace: 'a', tenant: 'x","user":"y' }, { namespace: 'a', tenant: 'x', user: 'y' }],
+    [
+      { namespace: 'a', tenant: 'x","user":"y' },
+      { namespace: 'a', tenant: 'x', user: 'y' },
+    ],
     [{ namespace: 'a', tenant: 'null' }, { namespace: 'a' }],
-    [{ namespace: 'a', tenant: '["a"]' }, { namespace: 'a', tenant: 'a' }],
+    [
+      { namespace: 'a', tenant: '["a"]' },
+      { namespace: 'a', tenant: 'a' },
+    ],
   ])('uses nothing of another caller, and what is there of the same: %j, %j', async (one, other) => {
     const fresh = await open({ maxConcurrent: 2 });
     try {

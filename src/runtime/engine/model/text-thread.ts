@@ -78,7 +78,11 @@ export class TextThread {
   }
 
   /** As `TextCodec.encodeInput`. */
-  async encodeInput(text: string, limit: number, { namespace, tenant, signal }: Caller): Promise<EncodedInput> {
+  async encodeInput(
+    text: string,
+    limit: number,
+    { namespace, tenant, signal }: Caller,
+  ): Promise<EncodedInput> {
     const waiting = { namespace, tenant, characters: text.length };
     return (await this.#run({ kind: 'input', text, limit }, waiting, signal)) as EncodedInput;
   }
