@@ -5,7 +5,7 @@ import { FakeClock } from '../../../time/fake-clock.ts';
 import type { RoutingTable } from '../../routing/table.ts';
 import { policyTable } from './policy-table.fixture.ts';
 import { Quotas } from './quotas.ts';
-import { overcommitmentText, sharesOf } from './shares.ts';
+import { sharesOf } from './shares.ts';
 
 const budgets = { requests: 8, adapterMemory: 1000 };
 
@@ -133,9 +133,17 @@ describe('shares of a node', () => {
     expect(quotas.memoryShare('a').guarantee).toBe(500);
     quotas.follow(table);
     expect(warnings).toHaveLength(1);
-    expect(quotas.overcommitted.map(overcommitmentText)).toEqual([
+    expect(quotas.notKept).toEqual([
       'policies guarantee 16 requests at a time, this node has 8: each guarantee counts 50 % of it',
     ]);
+  });
+
+  it('that no node keeps yet are told', () => {
+    const { quotas } = start(limited({ adapterDisk: { limit: '1Gi' }, requests: { limit: 1 } }));
+    expect(quotas.notKept).toEqual([
+      expect.stringMatching(/limits.adapterDisk.* not kept .* policies of a$/),
+    ]);
+    expect(start(limited({ kvMemory: { limit: '1Gi' } })).quotas.notKept).toEqual([]);
   });
 
   it('guarantee nothing beyond a limit', () => {

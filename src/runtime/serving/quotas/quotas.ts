@@ -5,7 +5,14 @@ import type { GenerateInput } from '../../engine/engine.ts';
 import { CompletionRate, retryAfterMs } from '../../engine/schedule/completion-rate.ts';
 import type { MemoryShare } from '../../residency/accounts.ts';
 import type { RoutingTable } from '../../routing/table.ts';
-import { type NodeBudgets, type Overcommitment, type Shares, sharesOf } from './shares.ts';
+import {
+  type NodeBudgets,
+  type Overcommitment,
+  overcommitmentText,
+  type Shares,
+  sharesOf,
+  unkeptText,
+} from './shares.ts';
 import { TokenBudget } from './token-budget.ts';
 
 export type QuotasParts = {
@@ -76,6 +83,11 @@ export class Quotas {
 
   get overcommitted(): readonly Overcommitment[] {
     return this.#shares?.overcommitted ?? [];
+  }
+
+  /** Sentences for people: what policies ask for and do not get here. */
+  get notKept(): readonly string[] {
+    return [...this.overcommitted.map(overcommitmentText), ...unkeptText(this.#shares?.unkept ?? [])];
   }
 
   /** The table of the plan in force. */

@@ -24,6 +24,14 @@ export type Overcommitment = {
   readonly budget: number;
 };
 
+/** For people: what of the policies of these namespaces is not kept; none where it all is. */
+export const unkeptText = (namespaces: readonly string[]): readonly string[] =>
+  namespaces.length === 0
+    ? []
+    : [
+        `limits.adapterDisk, and what limits.kvMemory guarantees, are not kept by this version: policies of ${namespaces.join(', ')}`,
+      ];
+
 /** For people. */
 export const overcommitmentText = ({ amount, guaranteed, budget }: Overcommitment): string =>
   `policies guarantee ${guaranteed} ${wordsOf[amount]}, this node has ${budget}: each guarantee counts ${Math.floor((100 * budget) / guaranteed)} % of it`;
@@ -38,6 +46,8 @@ export type Shares = {
   /** Namespaces that have limits or guarantees. */
   readonly namespaces: readonly string[];
   readonly overcommitted: readonly Overcommitment[];
+  /** Namespaces whose policies ask for what no runtime keeps yet. */
+  readonly unkept: readonly string[];
 };
 
 const limitedOf = ({ requests, adapterMemory }: PolicyLimits): Readonly<Record<SharedAmount, Share>> => ({
@@ -89,6 +99,10 @@ export const sharesOf = (table: RoutingTable, budgets: NodeBudgets): Shares => {
       return shares;
     },
     namespaces: here.filter((namespace) => Object.keys(limits.get(namespace) ?? {}).length > 0),
+    unkept: here.filter((namespace) => {
+      const { adapterDisk, kvMemory } = limits.get(namespace) ?? {};
+      return adapterDisk !== undefined || kvMemory?.guarantee !== undefined;
+    }),
     overcommitted: sharedAmounts
       .filter((amount) => factors[amount] < 1)
       .map((amount) => ({ amount, guaranteed: guaranteed[amount], budget: budgets[amount] })),
