@@ -224,8 +224,8 @@ spec:
   ),
   bad(
     'a kind of a later version',
-    manifest('AdapterPolicy', {}),
-    'no matches for kind "AdapterPolicy" in version "adaptlet.io/v1alpha1"',
+    manifest('AdapterFleet', {}),
+    'no matches for kind "AdapterFleet" in version "adaptlet.io/v1alpha1"',
   ),
   bad(
     'a version that does not exist',

@@ -46,6 +46,7 @@ const openMaps = (name: string, { properties, additionalProperties }: Schema): s
 const refused: readonly [setting: string, value: unknown, message: string][] = [
   ['oprator.replicas', 2, "at '': additional properties 'oprator' not allowed"],
   ['runtime.modle.name', 'x', "at '/runtime': additional properties 'modle' not allowed"],
+  ['policy.sorces', {}, "invalid propertyName 'sorces'"],
   ['operator.replicas', 0, "at '/operator/replicas': minimum: got 0, want 1"],
   ['operator.replicas', 'two', "at '/operator/replicas': got string, want integer"],
   ['operator.runtimeAccounts', ['sidecar'], "at '/operator/runtimeAccounts/0': 'sidecar' does not match"],
@@ -236,6 +237,16 @@ describe('the Helm chart', () => {
     const { code, stderr } = await render('--set', 'operator.enabled=false,injection.enabled=true');
     expect(code).toBe(1);
     expect(stderr).toContain('injection.enabled needs operator.enabled');
+  });
+
+  it('makes the policy of the cluster only where it brings the operator, and none by default', async () => {
+    const policies = async (...args: string[]) =>
+      (await render(...args)).stdout.match(/^kind: AdapterPolicy$/gm);
+    expect(await policies()).toBeNull();
+    expect(await policies('--set', 'policy.base=Deny')).toHaveLength(1);
+    const { code, stderr } = await render('--set', 'operator.enabled=false,policy.base=Deny');
+    expect(code).toBe(1);
+    expect(stderr).toContain('policy needs operator.enabled');
   });
 
   it('lets profiles share a selector where an affinity keeps them apart', async () => {

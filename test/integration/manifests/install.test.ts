@@ -32,6 +32,7 @@ afterAll(async () => {
 
 const onCluster = (...args: readonly string[]): Promise<ProgramResult> => helm(args, cluster.kubeconfig);
 const inNamespace = ['-n', namespace];
+const withPolicy = ['--set', 'policy.base=Deny'];
 
 /** Success, and nothing that the API server warns of. */
 const expectClean = ({ code, stderr }: ProgramResult): void =>
@@ -50,8 +51,8 @@ const exists = async (...what: readonly string[]): Promise<boolean> =>
 describe('before anything is installed', () => {
   it.for(valueSets)('the API server accepts what the chart renders with values/%s.yaml', async (set) => {
     const { stdout } = await render('-f', valuesFile(set));
-    // Their CRDs belong to the Prometheus operator.
-    const foreign = ['ServiceMonitor', 'PrometheusRule'];
+    // The CRDs of two belong to the Prometheus operator; the third is of a kind that comes with the chart.
+    const foreign = ['ServiceMonitor', 'PrometheusRule', 'AdapterPolicy'];
     const known = manifestsOf(stdout).filter(({ kind }) => !foreign.includes(kind));
     const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: known });
     expectClean(await cluster.kubectlWith({ stdin: list }, 'apply', '--dry-run=server', '-f', '-'));
@@ -59,6 +60,13 @@ describe('before anything is installed', () => {
 });
 
 describe('a Helm release', () => {
+  it('takes no policy before its kind is there, and says what to do', async () => {
+    const { code, stderr } = await onCluster('install', 'adaptlet', chart, ...inNamespace, ...withPolicy);
+    expect(code).toBe(1);
+    expect(stderr).toContain('run it once without policy, then again with it');
+    expect(await exists('crd', 'adapters.adaptlet.io')).toBe(false);
+  });
+
   it('upgrades the CRDs of an older one and makes every object of its manifest', async () => {
     const older = join(folder, 'older');
     cpSync(chart, older, { recursive: true });
@@ -81,7 +89,7 @@ describe('a Helm release', () => {
     expect(await cluster.kubectlOk(columns)).toContain('Resident');
     const { stdout } = await onCluster('get', 'manifest', 'adaptlet', ...inNamespace);
     const made = await cluster.kubectlOk(['get', '-o', 'name', '-f', '-'], stdout);
-    expect(made.trim().split('\n')).toHaveLength(19);
+    expect(made.trim().split('\n')).toHaveLength(20);
   });
 
   it('gives the next two commands', async () => {
@@ -112,6 +120,14 @@ describe('a Helm release', () => {
       'jsonpath={.spec.replicas}',
     ];
     expect(await cluster.kubectlOk(replicas)).toBe('3');
+  });
+
+  it('makes and takes back the policy of the cluster', async () => {
+    const policy = ['apol', 'default', ...inNamespace] as const;
+    expectClean(await onCluster('upgrade', 'adaptlet', chart, ...inNamespace, ...withPolicy));
+    expect(await exists(...policy)).toBe(true);
+    expectClean(await onCluster('upgrade', 'adaptlet', chart, ...inNamespace, '--reset-values'));
+    expect(await exists(...policy)).toBe(false);
   });
 
   it('leaves no room for a second operator', async () => {
@@ -248,5 +264,13 @@ describe('rights of the installed', () => {
     expect(await can('default:viewer', 'create', 'adapters', '-n', 'default')).toBe(false);
     expect(await can('default:editer', 'create', 'adapterruntimes', '-n', 'default')).toBe(false);
     expect(await can('default:editer', 'patch', 'adapterruntimes', '-n', 'default')).toBe(true);
+  });
+
+  it('let them read the policy that binds them, and write none', async () => {
+    for (const account of ['default:viewer', 'default:editer']) {
+      expect(await can(account, 'list', 'adapterpolicies', '-n', 'default')).toBe(true);
+      for (const verb of ['create', 'update', 'patch', 'delete'])
+        expect(await can(account, verb, 'adapterpolicies', '-n', 'default')).toBe(false);
+    }
   });
 });
