@@ -325,7 +325,7 @@ export class Scheduler<S extends Schedulable> {
 
   /** The prompt was charged as a whole: what is left of it will not be computed now. The next token of an answer was not. */
   #refund(entry: Entry<S>, pending: number): void {
-    if (pending > 1) this.#queue.refund(entry.flow, pending);
+    if (pending > 1) this.#queue.refund(entry.flow, pending - 1);
   }
 
   #settle(entry: Entry<S>, outcome: Outcome): void {
