@@ -63,7 +63,7 @@ export const goals: readonly Goal[] = [
     'first token of a namespace beside one with 64 requests for 100 adapters over alone, p99',
   ),
   most('tenants', 'residents_missing', 0, 'how often one of its adapters was found out of RAM'),
-  most('side-channel', 'auc_across', 0.55, "how well a tenant sees what another one asked, 0.5: not at all"),
+  most('side-channel', 'auc_across', 0.55, 'how well a tenant sees what another one asked, 0.5: not at all'),
   least('side-channel', 'auc_within', 0.9, 'the same within one tenant'),
   most('memory', 'pss_over_bytes', 1.05, 'memory that loaded adapters add over the bytes of their files'),
   most('memory', 'anonymous_over_bytes', 1.05, 'the same, pages of no file only'),

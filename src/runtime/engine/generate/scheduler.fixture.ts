@@ -80,6 +80,8 @@ export type Room = {
   readonly rows: number;
   /** Tokens of all that have a place. */
   readonly tokens: number;
+  /** What is guaranteed takes the rows of others also while their prompts are computed. */
+  readonly pausesPrompts: boolean;
   readonly refusesPause: (sequence: FakeSequence) => boolean;
   /** Tokens that are left of a sequence that was paused. */
   readonly keeps: (sequence: FakeSequence) => number;
@@ -166,7 +168,8 @@ export class FakeBatch implements Batch<FakeSequence> {
   pause(sequence: FakeSequence): boolean {
     this.#between();
     must(this.placed.has(sequence), `${sequence.id} has a place`);
-    must(sequence.pending === 1 || sequence.cached === 0 || !sequence.runnable, `${sequence.id} decodes`);
+    const decodes = sequence.pending === 1 || sequence.cached === 0 || !sequence.runnable;
+    must(decodes || this.#room.pausesPrompts, `${sequence.id} decodes`);
     if (this.#room.refusesPause(sequence)) return false;
     this.placed.delete(sequence);
     this.#grown.delete(sequence);
@@ -257,9 +260,9 @@ export type StartOptions = Partial<Room> & {
 export const startScheduler = (options: StartOptions = {}) => {
   const { maxConcurrent = 8, maxQueue = 8, maxDecodeStallMs = 100 } = options;
   const { rows = maxConcurrent, tokens = Infinity } = options;
-  const { refusesPause = () => false, keeps = () => Infinity } = options;
+  const { refusesPause = () => false, keeps = () => Infinity, pausesPrompts = false } = options;
   const clock = new FakeClock();
-  const batch = new FakeBatch({ rows, tokens, refusesPause, keeps }, clock);
+  const batch = new FakeBatch({ rows, tokens, refusesPause, pausesPrompts, keeps }, clock);
   const endings = new Map<number, Ending>();
   const scheduler = new Scheduler<FakeSequence>({
     batch,

@@ -94,6 +94,24 @@ describe('an adapter of a tenant whose other adapters have all places', () => {
   });
 });
 
+describe('a namespace with fewer rows than are guaranteed to it', () => {
+  it('gets one at once, also while the prompts of those that have all are computed', async () => {
+    const { batch, submit, settle, kinds } = startScheduler({ maxConcurrent: 2, pausesPrompts: true });
+    batch.msPerToken = 10;
+    const greedy = [1, 2].map((id) =>
+      submit(new FakeSequence(id, { prompt: 500, flow: { namespace: 'a' } })),
+    );
+    await turns(3);
+    const sure = { namespace: 'b', guaranteed: 1 };
+    submit(new FakeSequence(3, { prompt: 5, answer: 3, flow: sure }));
+    await turns(2);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([1, 3]);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
+    expect(greedy.map(({ given }) => given)).toEqual([3, 3]);
+  });
+});
+
 describe('what was charged for a prompt', () => {
   it('and was not computed is given back when its caller leaves', async () => {
     const { batch, scheduler, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });

@@ -232,7 +232,8 @@ export class Scheduler<S extends Schedulable> {
   }
 
   #victim(): Entry<S> | undefined {
-    return victimForRoom(this.#decoding(), (a, b) => this.#queue.beyond(a, b));
+    const decoding = this.#candidates().filter(({ filling }) => filling !== true);
+    return victimForRoom(decoding, (a, b) => this.#queue.beyond(a, b));
   }
 
   /** One that waits for its caller: else those that grow would wait for him as well. */
@@ -250,23 +251,22 @@ export class Scheduler<S extends Schedulable> {
     return true;
   }
 
-  /** Those that could make way. */
-  #decoding(): readonly Running<Entry<S>>[] {
-    return this.#running
-      .filter(({ sequence }) => sequence.pending === 1)
-      .map((entry) => ({
-        sequence: entry,
-        flow: entry.flow,
-        tokens: entry.tokens,
-        stalled: !entry.sequence.runnable,
-      }));
+  /** Those that could make way for who waits. */
+  #candidates(): readonly Running<Entry<S>>[] {
+    return this.#running.map((entry) => ({
+      sequence: entry,
+      flow: entry.flow,
+      tokens: entry.tokens,
+      stalled: !entry.sequence.runnable,
+      filling: entry.sequence.pending > 1,
+    }));
   }
 
   #makePlace(next: Entry<S>, isOverdue: boolean): boolean {
     const { batch, maxConcurrent } = this.#options;
     if (this.#running.length < maxConcurrent && batch.place(next.sequence)) return true;
     const waiting = { flow: next.flow, isOverdue };
-    const victims = victimsFor(waiting, this.#decoding(), (a, b) => this.#queue.beyond(a, b));
+    const victims = victimsFor(waiting, this.#candidates(), (a, b) => this.#queue.beyond(a, b));
     const sequences = victims.map(({ sequence }) => sequence);
     if (victims.length === 0 || !batch.fitsWithout(next.sequence, sequences)) return false;
     for (const victim of victims) {

@@ -70,6 +70,8 @@ export class Sequence implements KvOwner {
   #cancelled = false;
   #first: StepTimes | undefined;
   #reused = 0;
+  /** Tokens whose keys and values there were when it lost its place. */
+  #reached: number | undefined;
   #prefillMs = 0;
   #decodeMs = 0;
 
@@ -125,6 +127,11 @@ export class Sequence implements KvOwner {
     return this.#parts.answer.tokens > 0;
   }
 
+  /** True until it had a place for the first time. */
+  get isFresh(): boolean {
+    return this.#reached === undefined;
+  }
+
   get cancelled(): boolean {
     return this.#cancelled;
   }
@@ -150,7 +157,9 @@ export class Sequence implements KvOwner {
 
   /** The keys and values of so many tokens are there now: how many of its prompt need not be computed for that. */
   reuse(tokens: number): number {
-    const more = this.begun ? 0 : tokens - this.filled;
+    // What it computed itself before it made way is not of others.
+    const own = Math.max(this.filled, this.#reached ?? 0);
+    const more = this.begun ? 0 : Math.max(0, tokens - own);
     this.cache.advance(tokens);
     this.#reused += more;
     return more;
@@ -163,6 +172,7 @@ export class Sequence implements KvOwner {
 
   /** The cache is no longer its own. */
   leave(): void {
+    this.#reached = Math.max(this.filled, this.#reached ?? 0);
     this.#cache = undefined;
   }
 

@@ -130,6 +130,12 @@ describe('namespaces', () => {
     expect(victims({ ...of('c'), priority: 9 }, rows.slice(1))).toEqual([]);
   });
 
+  it('get a row that is guaranteed also of one that has given nothing yet; nobody else does', () => {
+    const rows = [{ ...row('a1', of('a'), 0), filling: true }];
+    expect(victims(of('c', '', 1), rows)).toEqual(['a1']);
+    expect(victims({ ...of('c'), priority: 9 }, rows)).toEqual([]);
+  });
+
   it('give way for lack of memory beyond what is guaranteed first', () => {
     const rows = [row('a1', of('a', '', 2)), row('a2', of('a', '', 2)), row('b1', of('b'))];
     expect(victimForRoom(rows, () => 0)).toBe('b1');

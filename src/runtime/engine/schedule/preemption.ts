@@ -7,6 +7,8 @@ export type Running<S> = {
   readonly tokens: number;
   /** It waits for its caller to take what it gave. Absent: no. */
   readonly stalled?: boolean;
+  /** Its prompt is not computed yet. Absent: no. */
+  readonly filling?: boolean;
 };
 
 /** Who waits while no place is free. */
@@ -48,7 +50,6 @@ const mayTake = <S>(
   running: readonly Running<S>[],
   ahead: (a: Flow, b: Flow) => number,
 ): boolean => {
-  if (victim.tokens < minTokens && victim.stalled !== true) return false;
   const level = levelOf(victim.flow, waiting);
   const theirs = rowsOf(running, victim.flow, waiting);
   const own = rowsOf(running, waiting, victim.flow);
@@ -56,6 +57,7 @@ const mayTake = <S>(
     if (theirs <= guaranteedTo(victim.flow)) return false;
     if (own < guaranteedTo(waiting)) return true;
   }
+  if (victim.filling === true || (victim.tokens < minTokens && victim.stalled !== true)) return false;
   if (victim.flow.priority !== waiting.priority) return victim.flow.priority < waiting.priority;
   if (isOverdue && (victim.stalled === true || level === adapterLevel)) return true;
   if (victim.tokens < minTokens) return false;
@@ -71,8 +73,8 @@ const mayTake = <S>(
  * whoever has more rows, the one that got its place last. Namespaces compete with each other, within one its tenants, within a
  * tenant its adapters.
  *
- * - A namespace with fewer rows than are guaranteed to it gets one at once from one that has more than that, and loses none
- *   below that.
+ * - A namespace with fewer rows than are guaranteed to it gets one at once from one that has more than that, whatever that row
+ *   has given, and loses none below that.
  * - Without a row one gets its first at once from a competitor with two or more; from one with a single row it gets it in
  *   turns. An adapter gets its first from another one of its tenant with two or more, and when it is overdue from any.
  * - Requests for one adapter of one tenant do not make way for each other.
