@@ -58,6 +58,7 @@ export const limitsSchema = z
       .optional(),
   })
   .meta({ description: 'How much the namespace may use, and what it is sure to have.' });
+/** @public */
 export type PolicyLimits = z.infer<typeof limitsSchema>;
 
 /**
@@ -66,6 +67,7 @@ export type PolicyLimits = z.infer<typeof limitsSchema>;
  * namespaces. `Lifecycle`: loads and unloads adapters through the data ports.
  */
 export const rights = ['Users', 'Priority', 'Namespaces', 'Lifecycle'] as const;
+/** @public */
 export type Right = (typeof rights)[number];
 
 const grantedShape = {
@@ -108,6 +110,7 @@ const apiKeySchema = z
     ...grantedShape,
   })
   .meta({ description: 'A key that callers send as `Authorization: Bearer`.' });
+/** @public */
 export type ApiKey = z.infer<typeof apiKeySchema>;
 
 const issuerSchema = z
@@ -141,6 +144,7 @@ const issuerSchema = z
     ...grantedShape,
   })
   .meta({ description: 'An issuer of JSON Web Tokens: OIDC, or the API server for its ServiceAccounts.' });
+/** @public */
 export type Issuer = z.infer<typeof issuerSchema>;
 
 const certificateSchema = z
@@ -153,6 +157,7 @@ const certificateSchema = z
     ...grantedShape,
   })
   .meta({ description: 'A client by its TLS certificate.' });
+/** @public */
 export type ClientCertificate = z.infer<typeof certificateSchema>;
 
 /** The API server takes no two of one name, and merges what several managers apply. */
@@ -193,6 +198,7 @@ export const clientsSchema = z
       }),
   })
   .meta({ description: 'Who may ask for the names of the namespace.' });
+/** @public */
 export type Clients = z.infer<typeof clientsSchema>;
 
 const allowList = (form: readonly Requirement[], what: string, example: string) =>
