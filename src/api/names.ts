@@ -17,6 +17,9 @@ export const isDigest = (value: string): value is Digest => digestPattern.test(v
 
 export const objectKey = (namespace: string, name: string): ObjectKey => `${namespace}/${name}` as ObjectKey;
 
+/** Names of objects have no "/". */
+export const namespaceOf = (key: ObjectKey): string => key.slice(0, key.indexOf('/'));
+
 /** The first 12 hexadecimal digits of a digest, for people and for engine-side names. */
 export const shortDigest = (digest: Digest): string => digest.slice('sha256:'.length, 'sha256:'.length + 12);
 

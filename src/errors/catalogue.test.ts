@@ -17,8 +17,8 @@ describe('the error catalogue', () => {
     expect(error.message).toBe(`128 requests wait. ${catalogue.QUEUE_FULL.advice}`);
     expect(error).toMatchObject({
       what: '128 requests wait',
-      grpcStatus: 'RESOURCE_EXHAUSTED',
-      httpStatus: 429,
+      grpcStatus: 'UNAVAILABLE',
+      httpStatus: 503,
       retry: 'Backoff',
     });
   });

@@ -55,7 +55,37 @@ export const requestErrors = defineErrors({
   },
   QUEUE_FULL: {
     summary: 'The runtime has as many requests waiting as it accepts.',
-    advice: 'Send it again after the time in retry-after.',
+    advice: 'Send it again after the time in retry-after, or to another node.',
+    grpc: 'UNAVAILABLE',
+    retry: 'Backoff',
+  },
+  NAMESPACE_REQUESTS: {
+    summary: 'The namespace has as many requests open on this runtime as its policy allows.',
+    advice:
+      'Send it again after the time in retry-after, or have limits.requests of the AdapterPolicy raised.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
+  NAMESPACE_TOKENS: {
+    summary: 'The namespace has used up the tokens per minute that its policy allows on this runtime.',
+    advice:
+      'Send it again after the time in retry-after, or have limits.tokensPerMinute of the AdapterPolicy raised.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
+  NAMESPACE_KV_MEMORY: {
+    summary:
+      'The open requests of a namespace could grow beyond the memory for keys and values that its policy allows on this runtime.',
+    advice:
+      'Ask for fewer tokens, send it again once others ended, or have limits.kvMemory of the AdapterPolicy raised.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
+  NAMESPACE_ADAPTER_MEMORY: {
+    summary:
+      'An adapter does not fit into the RAM that the policy allows for adapters of its namespace on this runtime.',
+    advice:
+      'Unpin an adapter of the namespace, or have limits.adapterMemory of the AdapterPolicy raised; it is tried again after the time in retry-after.',
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },

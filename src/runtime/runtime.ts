@@ -9,6 +9,7 @@ import { Cards } from './serving/cards.ts';
 import { DataPath } from './serving/data-path.ts';
 import { servingFacts } from './serving/facts.ts';
 import { Mirror } from './serving/mirror/mirror.ts';
+import { Quotas } from './serving/quotas/quotas.ts';
 import { openBaseModel } from './start/base-model.ts';
 import { watchCanaries } from './start/canaries.ts';
 import { openDisk } from './start/disk.ts';
@@ -49,10 +50,12 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
 
   const signals = createSignals();
   const { holds, trials, guard, counts } = watchCanaries(parts, disk, signals);
-  const residency = openResidency(parts, disk, { engine, trials }, stack);
+  const { maxConcurrent: requests, adapterMemory } = settings;
+  const quotas = new Quotas({ clock, logger, budgets: { requests, adapterMemory } });
+  const residency = openResidency(parts, disk, { engine, trials, quotas }, stack);
   const facts = servingFacts(residency, guard, trials);
   const changed = (): boolean => signals.emit('planned');
-  const plan = new PlanInForce({ residency, guard, counts, baseModel, trials, changed });
+  const plan = new PlanInForce({ residency, guard, counts, quotas, baseModel, trials, changed });
   const source = openSource({
     ...parts,
     ...disk,
@@ -97,6 +100,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
     residency,
     guard,
     counts,
+    quotas,
     facts,
     table,
     demand,
@@ -121,6 +125,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
     plan,
     holds,
     counts: counts.served,
+    quotas,
     facts,
     source,
   });
@@ -143,6 +148,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
         forAdapter: residency.usage().waiting,
         engine: engine.now,
         mirrored: counts.copies.totals(),
+        quotas: quotas.views((namespace) => residency.usedBy(namespace)),
       }),
     traces: await openTraces(settings.otlpEndpoint, { service: 'adaptlet-runtime', version, instance }),
   });

@@ -20,10 +20,12 @@ import type { Report } from './report.ts';
 import { reward } from './reward.ts';
 import { rollback } from './rollback.ts';
 import { sampling } from './sampling.ts';
+import { sideChannel } from './side-channel.ts';
 import { sizes } from './sizes.ts';
 import { speculate } from './speculate.ts';
 import { split } from './split.ts';
 import { switchBench } from './switch.ts';
+import { tenants } from './tenants.ts';
 import { together } from './together.ts';
 
 const benches: Record<string, () => Promise<Report>> = {
@@ -37,6 +39,8 @@ const benches: Record<string, () => Promise<Report>> = {
   many,
   mixed,
   fairness,
+  tenants,
+  'side-channel': sideChannel,
   judge: judgeBench,
   together,
   rollback,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Answer } from '../support/client.ts';
 import { TestNode } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
+import { bytesInRam } from './bytes-in-ram.ts';
 import { dropFromPageCache } from './page-cache.ts';
 import { writePerturbed } from './perturbed-adapters.ts';
 
@@ -53,7 +54,13 @@ export class ManyNode {
     const sources = join(folder, 'sources');
     await mkdir(sources);
     const paths = await writePerturbed(base.artifact, sources, Math.min(options.artifacts, adapters));
-    const adapterBytes = await bytesInRam(options, sources);
+    const adapterBytes = await bytesInRam({
+      modelDir: base.modelDir,
+      importRoots: sources,
+      path: paths[0] ?? '',
+      folder: join(folder, 'sizing'),
+      prompt: base.prompt,
+    });
     const node = await TestNode.start({
       model: base.modelDir,
       modelName: 'bench',
@@ -131,23 +138,4 @@ const compiledFiles = async (node: TestNode): Promise<ReadonlyMap<string, string
       return file === undefined ? [] : [[key.slice(key.indexOf('/') + 1), join(folder, file)] as const];
     }),
   );
-};
-
-/** What one of the adapters takes of the RAM budget, as a node says that has just it. */
-const bytesInRam = async ({ base, folder }: ManyOptions, importRoots: string): Promise<number> => {
-  const node = await TestNode.start({
-    model: base.modelDir,
-    modelName: 'bench',
-    folder: join(folder, 'sizing'),
-    importRoots,
-    settings: { 'log-level': 'error' },
-  });
-  try {
-    await node.write('one.yaml', manifest(0, 'artifact-0'));
-    await waitFor('the adapter to be known', async () => (await node.client.status()).adapters.length === 1);
-    await node.client.ask({ model: nameOf(0), prompt: base.prompt, maxTokens: 1 });
-    return Number((await node.client.status()).adapters[0]?.residentBytes ?? 0);
-  } finally {
-    await node.dispose();
-  }
 };

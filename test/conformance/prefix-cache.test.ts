@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateEvent, GenerateInput } from '../../src/runtime/engine/engine.ts';
+import type { RequestContext } from '../../src/runtime/routing/request.ts';
+import { scopeOf } from '../../src/runtime/serving/request-scope.ts';
 import { FakeClock } from '../../src/time/fake-clock.ts';
 import { fixtureFolder } from '../support/fixture-models.ts';
 import { aroundSteps, endless, stepsDuring, TestHost } from './support/host.ts';
@@ -64,6 +66,45 @@ describe('a request of a scope', () => {
     for (let time = 0; time < 2; time += 1) {
       const { scope: _, ...without } = first('upper', 'mine');
       expect((await host.ask(without)).done.cachedTokens ?? 0).toBe(0);
+    }
+  });
+
+  // Pairs whose parts are the same when they are put one after the other, or whose names are those of others' parts.
+  it.each([
+    [
+      { namespace: 'a', tenant: 'b' },
+      { namespace: 'b', tenant: 'a' },
+    ],
+    [
+      { namespace: 'team', tenant: 'a-b' },
+      { namespace: 'team-a', tenant: 'b' },
+    ],
+    [
+      { namespace: 'a', tenant: 'anna' },
+      { namespace: 'a', user: 'anna' },
+    ],
+    [{ namespace: 'a', user: 'anna' }, { namespace: 'a' }],
+    [
+      { namespace: 'a', tenant: 'x","user":"y' },
+      { namespace: 'a', tenant: 'x', user: 'y' },
+    ],
+    [{ namespace: 'a', tenant: 'null' }, { namespace: 'a' }],
+    [
+      { namespace: 'a', tenant: '["a"]' },
+      { namespace: 'a', tenant: 'a' },
+    ],
+  ])('uses nothing of another caller, and what is there of the same: %j, %j', async (one, other) => {
+    const fresh = await open({ maxConcurrent: 2 });
+    try {
+      const cachedOf = async (who: Partial<RequestContext> & { readonly namespace: string }) => {
+        const { scope } = scopeOf({ model: '', headers: new Map(), ...who });
+        return (await fresh.ask(first(null, scope))).done.cachedTokens ?? 0;
+      };
+      expect([await cachedOf(one), await cachedOf(other)]).toEqual([0, 0]);
+      expect(await cachedOf(one)).toBe(prompt.length - 1);
+      expect(await cachedOf(other)).toBe(prompt.length - 1);
+    } finally {
+      await fresh.close();
     }
   });
 

@@ -113,8 +113,16 @@ export type GenerateInput = {
   readonly stopTokenIds?: readonly number[];
   /** Log probabilities with each token, and those of that many likeliest tokens. Absent: none. */
   readonly logprobs?: number;
-  /** Whose request it is: places are shared out fairly between tenants. Absent: the one without a name. */
+  /** Whose request it is: places are shared out fairly between namespaces. Absent: the one without a name. */
+  readonly namespace?: string;
+  /** Within its namespace: its places are shared out fairly between its tenants. Absent: the one without a name. */
   readonly tenant?: string;
+  /** Requests of its namespace that are sure to run at a time. Absent: none. */
+  readonly guaranteed?: number;
+  /** Bytes of keys and values that requests of its namespace may take together. Absent: as much as there is. */
+  readonly kvLimitBytes?: number;
+  /** RAM of adapters that were loaded for requests of its namespace, and that none was charged with. Absent: 0. */
+  readonly loadedBytes?: number;
   /**
    * Keys and values of what its prompt begins with may be those of another request of the same scope, which can see it by the
    * time of its first token. Absent: of none.
@@ -211,6 +219,13 @@ export type EngineLoad = {
   readonly kvBudgetBytes: number;
   /** Requests that made way for others so far. */
   readonly preemptions: number;
+  /** Places so far that went to adapters which had got none for too long. */
+  readonly overdueTurns: number;
+  /**
+   * Between namespaces: Jain's index of the work done of late for those with requests that run or wait, and the most weighted
+   * tokens that one with requests that wait is behind another one with such.
+   */
+  readonly fairness: { readonly jain: number; readonly lag: number };
   /** Runs of the graph that decoded so far, and the tokens that they gave: of rows that run together, and of drafts. */
   readonly decodeSteps: number;
   readonly decodedTokens: number;

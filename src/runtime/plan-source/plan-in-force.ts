@@ -5,11 +5,13 @@ import { buildTable, partsOf, type RoutingTable, sourceRefusalOf } from '../rout
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import type { Guard } from '../serving/guard/guard.ts';
 import type { Trials } from '../serving/guard/trials.ts';
+import type { Quotas } from '../serving/quotas/quotas.ts';
 
 type PlanParts = {
   readonly residency: Residency;
   readonly guard: Pick<Guard, 'follow'>;
   readonly counts: RolloutCounts;
+  readonly quotas: Pick<Quotas, 'follow'>;
   /** Called when another plan is in force. */
   readonly changed?: () => void;
   readonly baseModel: string;
@@ -42,7 +44,7 @@ export class PlanInForce {
   }
 
   apply(plan: Plan): void {
-    const { residency, guard, counts, baseModel, trials } = this.#parts;
+    const { residency, guard, counts, quotas, baseModel, trials } = this.#parts;
     const before = this.#table;
     const resources = [...plan.values()];
     const adapters = resources.filter((r) => r.type === 'AdapterSpec');
@@ -55,6 +57,7 @@ export class PlanInForce {
     counts.follow(splits);
     // Routing first: from here on nothing new asks for what residency is about to drain.
     this.#table = buildTable(plan, { name: baseModel }, before);
+    quotas.follow(this.#table);
     this.#parts.changed?.();
     const table = this.#table;
     residency.apply(adapters, (key, source) => sourceRefusalOf(table, partsOf(key)[0], source));

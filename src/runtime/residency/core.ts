@@ -1,4 +1,4 @@
-import type { Digest, ObjectKey } from '../../api/names.ts';
+import { type Digest, namespaceOf, type ObjectKey } from '../../api/names.ts';
 import type { Source } from '../../api/source.ts';
 import type { Artifacts } from '../../artifact/artifacts.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
@@ -7,6 +7,7 @@ import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Compiler } from '../compiled/compiled-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { MemoryShare } from './accounts.ts';
 import type { Entry } from './entry.ts';
 import { createEvictionPolicy, type EvictionPolicyName } from './eviction-policies.ts';
 import { type EvictionPolicy, reloadMs } from './eviction-policy.ts';
@@ -39,6 +40,8 @@ export type ResidencyOptions = {
   readonly baseModel: string;
   /** RAM budget of adapters in bytes. */
   readonly budgetBytes: number;
+  /** What a namespace has of it at least and at most, as the plan in force says. Default: nothing is guaranteed or limited. */
+  readonly memoryShare?: (namespace: string) => MemoryShare;
   /** Compiles and loads at the same time. */
   readonly maxParallelLoads: number;
   /** Fetches at the same time; apart from loads, so that a slow registry never delays what is on disk. Default 4. */
@@ -95,6 +98,20 @@ export class Core {
   tick(): number {
     this.#ticks += 1;
     return this.#ticks;
+  }
+
+  /** RAM of what was loaded for requests, by namespace, that {@link takeLoads} did not tell yet. */
+  readonly #loaded = new Map<string, number>();
+
+  loadedForRequest({ key, charge }: Entry): void {
+    const namespace = namespaceOf(key);
+    this.#loaded.set(namespace, (this.#loaded.get(namespace) ?? 0) + charge);
+  }
+
+  takeLoads(namespace: string): number {
+    const bytes = this.#loaded.get(namespace) ?? 0;
+    this.#loaded.delete(namespace);
+    return bytes;
   }
 
   /** A request begins to use the adapter, or a preload has brought it into RAM for one. */

@@ -1,4 +1,4 @@
-import type { Digest } from '../../api/names.ts';
+import { type Digest, namespaceOf, type ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import type { Core, SourceRefusal } from './core.ts';
@@ -92,20 +92,23 @@ export class Desired {
     const entry = core.entries.get(resource.name);
     if (entry?.planned === true) return;
     if (entry === undefined) {
-      this.#makePlace();
+      this.#makePlace(resource.name);
       this.#add(resource, false);
     } else if (entry.uid === resource.body.uid) entry.lastUse = core.tick();
     else this.#replace(entry, resource, false);
   }
 
-  #makePlace(): void {
+  /** Of the namespace that has most of them, the one that was used longest ago and is not in use. */
+  #makePlace(newcomer: ObjectKey): void {
     const { core } = this.#parts;
     const maxDynamic = core.options.maxDynamic ?? 256;
     const dynamic = [...core.entries.values()].filter((entry) => !entry.planned);
     if (dynamic.length < maxDynamic) return;
+    const countOf = countBy([newcomer, ...dynamic.map(({ key }) => key)], namespaceOf);
+    const count = ({ key }: Entry): number => countOf.get(namespaceOf(key)) ?? 0;
     const [oldest] = dynamic
       .filter((entry) => entry.references === 0 && entry.waiters.size === 0)
-      .sort((a, b) => a.lastUse - b.lastUse);
+      .sort((a, b) => count(b) - count(a) || a.lastUse - b.lastUse);
     if (oldest === undefined) {
       throw new AdaptletError('QUEUE_FULL', `all ${maxDynamic} adapters of single users are in use`, {
         retryAfterMs: 1_000,
@@ -146,6 +149,12 @@ export class Desired {
     }
   }
 }
+
+const countBy = <T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, number> => {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(keyOf(item), (counts.get(keyOf(item)) ?? 0) + 1);
+  return counts;
+};
 
 const isRefused = ({ state }: Entry): boolean =>
   state.kind === 'Failed' && state.failure.code === 'SOURCE_NOT_ALLOWED';

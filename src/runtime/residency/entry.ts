@@ -40,6 +40,8 @@ export class Entry {
   pinned: boolean;
   /** Bytes of the RAM budget that it holds now, from the reservation before the load until it is freed. */
   charge = 0;
+  /** A request waited for it when its load began. */
+  isForRequest = false;
   /** Requests that use it now, in the present life of the engine. */
   references = 0;
   /** Position in the order of uses; higher is more recent. */

@@ -6,7 +6,7 @@ import type { EngineWatch } from './engine-watch.ts';
 import { type Entry, engineNameOf } from './entry.ts';
 import { isInRam } from './lifecycle.ts';
 import type { PrioritySemaphore } from './priority-semaphore.ts';
-import type { Ram } from './ram.ts';
+import type { Ram, Refused } from './ram.ts';
 import { examine, verdictKey } from './validation.ts';
 
 /** Ends of the engine process during loads of one adapter after which it is taken for the cause. */
@@ -24,7 +24,7 @@ export type LoaderParts = {
   /** The adapter is Resident. */
   readonly arrived: (entry: Entry) => void;
   /** There is no room for it; it stays Compiled. */
-  readonly noRoom: (entry: Entry, message: string) => void;
+  readonly noRoom: (entry: Entry, refused: Refused) => void;
   /** It may not be tried now; it stays where it is. */
   readonly notAdmitted: (entry: Entry, message: string) => void;
 };
@@ -109,7 +109,7 @@ export class Loader {
     const reservation = await ram.reserve(entry, bytes);
     if (reservation.kind === 'unwanted') return true;
     if (reservation.kind === 'refused') {
-      this.#parts.noRoom(entry, reservation.message);
+      this.#parts.noRoom(entry, reservation);
       return false;
     }
     entry.note = '';
@@ -166,6 +166,7 @@ export class Loader {
       return;
     }
     entry.charge = bytes;
+    if (entry.isForRequest) core.loadedForRequest(entry);
     await this.#validate(entry, engineName);
   }
 

@@ -90,6 +90,10 @@ export type Residency = {
   /** The digest of an adapter once it is known. */
   resolved(key: ObjectKey): Digest | undefined;
   usage(): Usage;
+  /** RAM of what was loaded for requests for adapters of a namespace since this was asked last. */
+  takeLoads(namespace: string): number;
+  /** RAM of the adapters of a namespace. */
+  usedBy(namespace: string): number;
   /** Called for every arrow of the lifecycle, in order; must not throw. The result ends it. */
   onTransition(listener: (transition: Transition) => void): () => void;
   /** Refuses who waits and stops the work under way. The engine and what it holds are closed by their owner. */
@@ -120,8 +124,8 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     arrived: (entry) => {
       requests.arrived(entry);
     },
-    noRoom: (entry, message) => {
-      work.noRoom(entry, message);
+    noRoom: (entry, refused) => {
+      work.noRoom(entry, refused);
     },
     notAdmitted: (entry, message) => {
       work.notAdmitted(entry, message);
@@ -197,6 +201,8 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       waiting: requests.waiting,
       limit: ram.limit,
     }),
+    takeLoads: (namespace) => core.takeLoads(namespace),
+    usedBy: (namespace) => ram.usedBy(namespace),
     onTransition: (listener) => {
       core.listeners.add(listener);
       return () => {

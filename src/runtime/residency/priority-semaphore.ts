@@ -1,8 +1,9 @@
 import type { Entry } from './entry.ts';
-import { byUrgency } from './urgency.ts';
+import { byUrgency, Turns } from './urgency.ts';
 
 /**
- * Bounds how many adapters do the same thing at once; whoever is most urgent when a place frees goes next. At most one
+ * Bounds how many adapters do the same thing at once; whoever is most urgent when a place frees goes next, of what
+ * requests wait for with namespaces in turns. At most one
  * place in the queue per adapter, so that the queue is bounded by the number of adapters.
  *
  * An adapter under which the engine process ended takes all places: when it ends again, nobody else is suspected.
@@ -10,6 +11,7 @@ import { byUrgency } from './urgency.ts';
 export class PrioritySemaphore {
   readonly #places: number;
   readonly #waiting = new Map<Entry, (places: number) => void>();
+  readonly #turns = new Turns();
   #taken = 0;
 
   constructor(places: number) {
@@ -48,11 +50,12 @@ export class PrioritySemaphore {
   }
 
   #next(): void {
-    for (const entry of [...this.#waiting.keys()].sort(byUrgency)) {
+    for (const entry of this.#turns.sort([...this.#waiting.keys()].sort(byUrgency))) {
       const needed = isSuspect(entry) ? this.#places : 1;
       // Those behind wait as well, or one that needs all places would never get them.
       if (this.#taken + needed > this.#places) return;
       this.#taken += needed;
+      this.#turns.took(entry);
       const go = this.#waiting.get(entry);
       this.#waiting.delete(entry);
       go?.(needed);

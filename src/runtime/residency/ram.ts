@@ -1,10 +1,11 @@
+import { namespaceOf } from '../../api/names.ts';
 import { asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Limit } from '../engine/engine.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 import { isInRam, type LifecycleEvent } from './lifecycle.ts';
 import { type Holding, planRoom, type Wish } from './room.ts';
-import { byUrgency, isPatient } from './urgency.ts';
+import { byUrgency, isAskedFor, isPatient, Turns } from './urgency.ts';
 
 const unloadRetryMs = 1_000;
 
@@ -13,7 +14,10 @@ export type Reservation =
   /** Nobody wants it in RAM any more. */
   | { readonly kind: 'unwanted' }
   /** It does not fit beside what may not be evicted. */
-  | { readonly kind: 'refused'; readonly message: string };
+  | Refused;
+
+/** `isLimit`: of its namespace. */
+export type Refused = { readonly kind: 'refused'; readonly message: string; readonly isLimit: boolean };
 
 type Pending = { readonly bytes: number; readonly settle: (reservation: Reservation) => void };
 
@@ -27,6 +31,7 @@ export class Ram {
   readonly #core: Core;
   readonly #onFreed: (entry: Entry) => void;
   readonly #pending = new Map<Entry, Pending>();
+  readonly #turns = new Turns();
   #limit: Limit | undefined;
   #pumping = false;
   #again = false;
@@ -40,6 +45,12 @@ export class Ram {
   get used(): number {
     let bytes = 0;
     for (const entry of this.#core.all()) bytes += entry.charge;
+    return bytes;
+  }
+  /** Of the adapters of a namespace. */
+  usedBy(namespace: string): number {
+    let bytes = 0;
+    for (const entry of this.#core.all()) bytes += namespaceOf(entry.key) === namespace ? entry.charge : 0;
     return bytes;
   }
   get free(): number {
@@ -75,7 +86,7 @@ export class Ram {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      while (this.#again && this.#pending.size > 0) {
+      while (this.#again && (this.#pending.size > 0 || this.#core.options.memoryShare !== undefined)) {
         this.#again = false;
         this.#divide();
       }
@@ -88,7 +99,11 @@ export class Ram {
     const pending = this.#pending.get(entry);
     if (pending === undefined) return;
     this.#pending.delete(entry);
-    if (reservation.kind === 'granted') entry.charge = pending.bytes;
+    if (reservation.kind === 'granted') {
+      entry.charge = pending.bytes;
+      entry.isForRequest = isAskedFor(entry);
+      this.#turns.took(entry);
+    }
     pending.settle(reservation);
   }
 
@@ -96,16 +111,24 @@ export class Ram {
     for (const entry of this.#pending.keys()) {
       if (entry.goal !== 'ram') this.#settle(entry, { kind: 'unwanted' });
     }
-    const { budgetBytes } = this.#core.options;
-    const plan = planRoom(budgetBytes, this.#holdings(), this.#wishes());
+    const { budgetBytes, oneAdapter = false, memoryShare } = this.#core.options;
+    const plan = planRoom(
+      budgetBytes,
+      this.#holdings(),
+      this.#wishes(),
+      oneAdapter ? undefined : memoryShare,
+    );
     for (const entry of plan.grant) this.#settle(entry, { kind: 'granted' });
-    for (const { of: entry, fixedBytes } of plan.refuse) {
-      const bytes = this.#pending.get(entry)?.bytes ?? 0;
-      const message = `${entry.key} needs ${bytes} bytes of RAM; of the budget of ${budgetBytes} bytes ${fixedBytes} are held by adapters that are pinned or part of a rollout, ${this.free} are free`;
-      this.#settle(entry, { kind: 'refused', message });
+    for (const { of: entry, fixedBytes, limitBytes } of plan.refuse) {
+      const needs = `${entry.key} needs ${this.#pending.get(entry)?.bytes ?? 0} bytes of RAM`;
+      const message =
+        limitBytes === undefined
+          ? `${needs}; of the budget of ${budgetBytes} bytes ${fixedBytes} are held by adapters that are pinned, part of a rollout or guaranteed to other namespaces, ${this.free} are free`
+          : `${needs}; of the ${limitBytes} bytes that namespace ${namespaceOf(entry.key)} may have here it has ${this.usedBy(namespaceOf(entry.key))}`;
+      this.#settle(entry, { kind: 'refused', message, isLimit: limitBytes !== undefined });
     }
     for (const entry of plan.evict) {
-      if (entry.references > 0) this.#noteLimit();
+      if (entry.references > 0 && this.#pending.size > 0) this.#noteLimit();
       // Whoever put it out is more urgent; it comes back by its own demand or when there is room again.
       entry.blocked = true;
       this.drain(entry, 'evicted to make room');
@@ -145,6 +168,7 @@ export class Ram {
       const phase = kind === 'Resident' ? 'resident' : kind === 'Draining' ? 'leaving' : 'loading';
       holdings.push({
         of: entry,
+        owner: namespaceOf(entry.key),
         bytes: this.#place(entry.charge),
         phase,
         references: entry.references,
@@ -160,11 +184,12 @@ export class Ram {
 
   #wishes(): Wish<Entry>[] {
     const { oneAdapter = false } = this.#core.options;
-    return [...this.#pending.keys()].sort(byUrgency).map((entry) => {
+    return this.#turns.sort([...this.#pending.keys()].sort(byUrgency)).map((entry) => {
       // Without someone who waits, only its first time here: two that the plan wants would take turns for ever.
       const firstTime = oneAdapter && entry.wantedInRam && !entry.wasResident;
       return {
         of: entry,
+        owner: namespaceOf(entry.key),
         bytes: this.#place(this.#pending.get(entry)?.bytes ?? 0),
         patient: isPatient(entry) || firstTime,
         overProtected: firstTime || (oneAdapter && entry.waiters.size > 0),

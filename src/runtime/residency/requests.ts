@@ -1,4 +1,4 @@
-import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
+import { type Digest, namespaceOf, type ObjectKey, shortDigest } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { closing } from '../engine/failures.ts';
 import type { Core } from './core.ts';
@@ -126,10 +126,32 @@ export class Requests {
       const wait = retry === 'Backoff' ? Math.max(0, entry.retryAt - clock.monotonic()) : undefined;
       throw notAvailable(entry, code, message, wait);
     }
-    if (this.#waiting >= maxWaiting) {
-      throw new AdaptletError('QUEUE_FULL', `${this.#waiting} requests wait for adapters to be loaded`, {
+    if (this.#waiting < maxWaiting) return;
+    const error = new AdaptletError(
+      'QUEUE_FULL',
+      `${this.#waiting} requests wait for adapters to be loaded`,
+      {
         retryAfterMs: 1_000,
-      });
+      },
+    );
+    if (!this.#makeWay(namespaceOf(entry.key), error)) throw error;
+  }
+
+  /** The newest one of the namespace with most that wait goes, unless that is the newcomer's own. */
+  #makeWay(newcomer: string, error: AdaptletError): boolean {
+    const waiting = Map.groupBy(this.#requestsThatWait(), ({ entry }) => namespaceOf(entry.key));
+    const most = [...waiting.values()].toSorted((a, b) => b.length - a.length)[0] ?? [];
+    if (most.length <= (waiting.get(newcomer)?.length ?? 0) + 1) return false;
+    const last = most.reduce((newest, one) => (one.waiter.seq > newest.waiter.seq ? one : newest));
+    last.entry.waiters.delete(last.waiter);
+    last.waiter.refused(error);
+    this.#ram.pump();
+    return true;
+  }
+
+  *#requestsThatWait(): Generator<{ readonly entry: Entry; readonly waiter: Waiter }> {
+    for (const entry of this.#core.entries.values()) {
+      for (const waiter of entry.waiters) if (waiter.kind === 'request') yield { entry, waiter };
     }
   }
 

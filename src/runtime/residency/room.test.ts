@@ -4,6 +4,7 @@ import { type Holding, planRoom, type Wish } from './room.ts';
 
 const holding = (of: string, bytes: number, rest: Partial<Holding<string>> = {}): Holding<string> => ({
   of,
+  owner: 'a',
   bytes,
   phase: 'resident',
   references: 0,
@@ -16,6 +17,7 @@ const holding = (of: string, bytes: number, rest: Partial<Holding<string>> = {})
 });
 const wish = (of: string, bytes: number, rest: Partial<Wish<string>> = {}): Wish<string> => ({
   of,
+  owner: 'a',
   bytes,
   patient: true,
   overProtected: false,
@@ -90,6 +92,7 @@ it('one that waits for a load to end keeps those behind from taking its bytes', 
 });
 
 const anyHolding = fc.record({
+  owner: fc.constant('a'),
   bytes: fc.integer({ min: 1, max: 40 }),
   phase: fc.constantFrom('loading', 'resident', 'leaving'),
   references: fc.integer({ min: 0, max: 2 }),
@@ -100,6 +103,7 @@ const anyHolding = fc.record({
   lastUse: fc.nat(100),
 });
 const anyWish = fc.record({
+  owner: fc.constant('a'),
   bytes: fc.integer({ min: 1, max: 60 }),
   patient: fc.boolean(),
   overProtected: fc.constant(false),

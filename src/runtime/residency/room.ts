@@ -1,6 +1,10 @@
+import { Accounts, type MemoryShare, noShare } from './accounts.ts';
+
 /** Who holds bytes of the RAM budget now. `T` stands for the adapter. */
 export type Holding<T> = {
   readonly of: T;
+  /** Its namespace. */
+  readonly owner: string;
   readonly bytes: number;
   /** `loading`: reserved or not yet trusted. `leaving`: draining, its bytes will come back. */
   readonly phase: 'loading' | 'resident' | 'leaving';
@@ -16,6 +20,7 @@ export type Holding<T> = {
 /** Who asks for bytes, the most urgent first. */
 export type Wish<T> = {
   readonly of: T;
+  readonly owner: string;
   readonly bytes: number;
   /**
    * Patient: evicts whatever is not protected, also what is referenced (it drains), and waits. Otherwise: evicts only
@@ -33,8 +38,8 @@ export type RoomPlan<T> = {
   readonly grant: readonly T[];
   /** Must drain and leave. */
   readonly evict: readonly T[];
-  /** Gets no room while things are as they are. */
-  readonly refuse: readonly { readonly of: T; readonly fixedBytes: number }[];
+  /** Gets no room while things are as they are: beside so many bytes, or within the limit of its owner. */
+  readonly refuse: readonly { readonly of: T; readonly fixedBytes: number; readonly limitBytes?: number }[];
 };
 
 /** The first victim first: unprotected, unreferenced, lowest priority, least worth, least recently used. */
@@ -48,56 +53,118 @@ const byClaim = <T>(a: Holding<T>, b: Holding<T>): number =>
 const weaker = <T>(victim: Holding<T>, wish: Wish<T>): boolean =>
   victim.wanted === wish.wanted ? victim.priority < wish.priority : !victim.wanted;
 
-const mayEvict = <T>(victim: Holding<T>, wish: Wish<T>): boolean => {
-  if (victim.protected && !wish.overProtected) return false;
-  return wish.patient || (victim.references === 0 && weaker(victim, wish));
+/** What is guaranteed to a namespace is its own, whatever others pinned or hold beyond what is guaranteed to them. */
+const mayEvict = <T>(victim: Holding<T>, wish: Wish<T>, accounts: Accounts): boolean => {
+  if (!accounts.mayTake(victim.owner, wish)) return false;
+  const isOwed = victim.owner !== wish.owner && accounts.isGuaranteed(wish);
+  if (victim.protected && !wish.overProtected && !(isOwed && wish.patient)) return false;
+  return wish.patient || (victim.references === 0 && (isOwed || weaker(victim, wish)));
 };
 
 const sum = <T>(holdings: readonly Holding<T>[]): number => holdings.reduce((bytes, h) => bytes + h.bytes, 0);
 
+type Found<T> = {
+  readonly victims: readonly Holding<T>[];
+  /** As they would be then. */
+  readonly accounts: Accounts;
+  /** Bytes that the wish could have of the budget. */
+  readonly reachable: number;
+  readonly isWithinLimit: boolean;
+};
+
+/** Those who would have to leave for a wish, the first first, and how far that goes. */
+const victimsFor = <T>(
+  wish: Wish<T>,
+  candidates: readonly Holding<T>[],
+  before: Accounts,
+  unclaimed: number,
+): Found<T> => {
+  const accounts = before.copy();
+  const victims = new Set<Holding<T>>();
+  let reachable = unclaimed;
+  const take = (isNeeded: (victim: Holding<T>) => boolean): void => {
+    for (const victim of candidates) {
+      if (victims.has(victim) || !isNeeded(victim) || !mayEvict(victim, wish, accounts)) continue;
+      victims.add(victim);
+      accounts.add(victim.owner, -victim.bytes);
+      reachable += victim.bytes;
+    }
+  };
+  // Above its limit a namespace makes room of its own.
+  take(({ owner }) => owner === wish.owner && !accounts.isWithinLimit(wish));
+  // What is guaranteed to it comes from those who have it, not from its own.
+  take(({ owner }) => owner !== wish.owner && accounts.isGuaranteed(wish) && reachable < wish.bytes);
+  take(() => reachable < wish.bytes);
+  // Once nothing of its own is there, it is the only one of its namespace.
+  take(() => reachable < wish.bytes);
+  return { victims: [...victims], accounts, reachable, isWithinLimit: accounts.isWithinLimit(wish) };
+};
+
 /**
- * Divides the RAM budget. Pure.
+ * Divides the RAM budget, also between namespaces. Pure.
  *
  * Guarantees: what is granted fits into bytes that are free now; nobody is evicted for a wish that would not fit after
- * it; a less urgent wish is granted before a more urgent one only when both fit together, so that none starves.
+ * it; a less urgent wish is granted before a more urgent one only when both fit together, so that none starves. A namespace never
+ * gets beyond its limit, and what it holds within what is guaranteed to it leaves for itself only. Beyond that it loses something to
+ * another only while it holds more than its part ({@link Accounts}).
  */
 export const planRoom = <T>(
   budgetBytes: number,
   holdings: readonly Holding<T>[],
   wishes: readonly Wish<T>[],
+  shareOf: (owner: string) => MemoryShare = () => noShare,
 ): RoomPlan<T> => {
   const grant: T[] = [];
   const evict: T[] = [];
-  const refuse: { of: T; fixedBytes: number }[] = [];
+  const refuse: { of: T; fixedBytes: number; limitBytes?: number }[] = [];
   const candidates = holdings.filter((h) => h.phase === 'resident').sort(byClaim);
+  const loading = holdings.filter((h) => h.phase === 'loading');
+  let accounts = Accounts.open(budgetBytes, [...holdings, ...wishes], shareOf);
+  const now = accounts.copy();
+  for (const { owner, bytes, phase } of holdings) {
+    now.add(owner, bytes);
+    if (phase !== 'leaving') accounts.add(owner, bytes);
+  }
   // Bytes that are free at this moment, and bytes free or coming that nobody more urgent has a claim to.
   let free = budgetBytes - sum(holdings);
   let unclaimed = free + sum(holdings.filter((h) => h.phase === 'leaving'));
 
+  const leave = (victim: Holding<T>): void => {
+    evict.push(victim.of);
+    candidates.splice(candidates.indexOf(victim), 1);
+  };
+  // A limit that became less than what is there.
+  for (const victim of candidates.slice()) {
+    if (!accounts.isOverLimit(victim.owner)) continue;
+    leave(victim);
+    accounts.add(victim.owner, -victim.bytes);
+    unclaimed += victim.bytes;
+  }
   for (const wish of wishes) {
-    const victims: Holding<T>[] = [];
-    let reachable = unclaimed;
-    for (const victim of candidates) {
-      if (reachable >= wish.bytes) break;
-      if (!mayEvict(victim, wish)) continue;
-      victims.push(victim);
-      reachable += victim.bytes;
-    }
-    if (reachable < wish.bytes) {
-      const fixed = sum(holdings.filter((h) => h.protected && h.phase !== 'leaving' && !wish.overProtected));
+    const found = victimsFor(wish, candidates, accounts, unclaimed);
+    if (found.reachable < wish.bytes || !found.isWithinLimit) {
       // Patient: what is loading now can be evicted later; until then it keeps its place, and those behind wait.
-      if (wish.patient && wish.bytes <= budgetBytes - fixed) unclaimed = 0;
-      else refuse.push({ of: wish.of, fixedBytes: fixed });
+      const later = victimsFor(
+        { ...wish, patient: true },
+        [...candidates, ...loading].sort(byClaim),
+        accounts,
+        unclaimed,
+      );
+      const isLimited = !later.isWithinLimit;
+      if (isLimited || !wish.patient || later.reachable < wish.bytes) {
+        const limitBytes = isLimited ? { limitBytes: shareOf(wish.owner).limit } : {};
+        refuse.push({ of: wish.of, fixedBytes: budgetBytes - later.reachable, ...limitBytes });
+      } else if (found.isWithinLimit) unclaimed = 0;
       continue;
     }
-    for (const victim of victims) {
-      evict.push(victim.of);
-      candidates.splice(candidates.indexOf(victim), 1);
-    }
-    unclaimed = reachable - wish.bytes;
-    if (wish.bytes <= free) {
+    for (const victim of found.victims) leave(victim);
+    ({ accounts } = found);
+    accounts.add(wish.owner, wish.bytes);
+    unclaimed = found.reachable - wish.bytes;
+    if (wish.bytes <= free && now.isWithinLimit(wish)) {
       grant.push(wish.of);
       free -= wish.bytes;
+      now.add(wish.owner, wish.bytes);
     }
   }
   return { grant, evict, refuse };

@@ -1,10 +1,9 @@
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
-import type { ErrorCode } from '../../errors/catalogue.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 import { isInRam } from './lifecycle.ts';
-import type { Ram } from './ram.ts';
+import type { Ram, Refused } from './ram.ts';
 import { byUrgency } from './urgency.ts';
 
 const retryDelays = { firstMs: 1_000, maxMs: 300_000 };
@@ -101,20 +100,24 @@ export class Work {
   }
 
   /** Stays Compiled: there is no room for it. */
-  noRoom(entry: Entry, message: string): void {
-    this.#park(entry, 'RESIDENCY_BUDGET', message, 'an adapter finds no room in RAM');
+  noRoom(entry: Entry, { message, isLimit }: Refused): void {
+    const error = isLimit
+      ? new AdaptletError('NAMESPACE_ADAPTER_MEMORY', message, { retryAfterMs: blockedMs })
+      : notAvailable(entry, 'RESIDENCY_BUDGET', message);
+    this.#park(entry, error, message, 'an adapter finds no room in RAM');
   }
 
   /** Stays on the disk: it may not be tried now. */
   notAdmitted(entry: Entry, message: string): void {
-    this.#park(entry, 'ADAPTER_ENDS_RUNTIME', message, 'an adapter is not loaded');
+    const error = notAvailable(entry, 'ADAPTER_ENDS_RUNTIME', message);
+    this.#park(entry, error, message, 'an adapter is not loaded');
   }
 
-  #park(entry: Entry, code: ErrorCode, reason: string, log: string): void {
+  #park(entry: Entry, error: AdaptletError, reason: string, log: string): void {
     if (entry.note !== reason) this.#core.options.logger.warn({ key: entry.key, reason }, log);
     entry.blocked = true;
     entry.note = reason;
-    this.refuse(entry, notAvailable(entry, code, reason));
+    this.refuse(entry, error);
     this.#unblockLater(entry);
   }
 

@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { adapterResource } from '../../plan/resources.fixture.ts';
 import { adapter, canaryPlan, dataPathOver, good, next, planOf, split } from './data-path.fixture.ts';
 
 const engineDown = new AdaptletError('ENGINE_DOWN', 'The engine process 7 was ended by SIGKILL');
+
+const foreign = adapterResource(objectKey('other', 'foreign'));
 
 /** All requests go to the canary; two errors in a row hold it. */
 const world = (plan = canaryPlan) => {
@@ -87,5 +91,37 @@ describe('a request that ends the engine', () => {
       'default/good--x',
     ]);
     expect(holds.all()).toMatchObject([{ digest: next }]);
+  });
+
+  it('of one namespace does not count against the canary of another, and is refused the third time', async () => {
+    const { path, request, state, guard, holds, arrive, codeOf } = world();
+    arrive(foreign);
+    // The canary of the other namespace is answering when the engine ends.
+    const engineOf = async (model: string, namespace: string): Promise<string> => {
+      const signal = new AbortController().signal;
+      const asked = { namespace, model, user: 'x', headers: new Map() };
+      return await path.generate(asked, request, signal).then(
+        async ({ events }) => {
+          await Array.fromAsync(events);
+          return 'OK';
+        },
+        (error: unknown) => (error instanceof AdaptletError ? error.code : 'unknown'),
+      );
+    };
+    state.fail = engineDown;
+    state.onFail = () => guard.engineDied();
+    for (let death = 0; death < 2; death += 1) {
+      state.failAfterFirst = true;
+      const signal = new AbortController().signal;
+      const own = { namespace: 'default', model: 'sql', user: `u${death}`, headers: new Map() };
+      const begun = await path.generate(own, request, signal);
+      state.failAfterFirst = false;
+      expect(await engineOf('foreign', 'other')).toBe('ENGINE_DOWN');
+      await expect(Array.fromAsync(begun.events)).rejects.toMatchObject({ code: 'ENGINE_DOWN' });
+    }
+    expect(holds.all()).toEqual([]);
+    expect(await engineOf('foreign', 'other')).toBe('INPUT_ENDS_ENGINE');
+    state.fail = undefined;
+    expect(await codeOf('sql', 'u9')).toBe('OK');
   });
 });

@@ -21,6 +21,7 @@ import type { Demand } from './demand.ts';
 import { servingFacts } from './facts.ts';
 import { Guard } from './guard/guard.ts';
 import { Holds } from './guard/holds.ts';
+import { Quotas } from './quotas/quotas.ts';
 
 const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
 export const good = digestOf('a');
@@ -148,6 +149,7 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
       return lease(k);
     },
     ensure: () => undefined,
+    takeLoads: () => 0,
   } as unknown as Residency;
   const clock = new FakeClock();
   const holds = new Holds([], { clock, logger: pino({ enabled: false }), write: async () => undefined });
@@ -157,8 +159,15 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
   const { served: counts } = tally;
   tally.follow([...plan.values()].filter((r): r is Versioned<SplitResource> => r.type === 'Split'));
   const tables = { now: buildTable(plan, { name: 'tiny' }) };
+  const quotas = new Quotas({
+    clock,
+    budgets: { requests: 8, adapterMemory: 1e9 },
+    logger: pino({ enabled: false }),
+  });
+  quotas.follow(tables.now);
   const arrive = (...more: Resource[]) => {
     tables.now = buildTable(new Map([...plan, ...planOf(...more)]), { name: 'tiny' });
+    quotas.follow(tables.now);
   };
   const path = new DataPath({
     engine,
@@ -166,6 +175,7 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     residency,
     guard,
     counts: tally,
+    quotas,
     facts: servingFacts(residency, guard),
     table: () => tables.now,
     demand,
@@ -206,6 +216,7 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     holds,
     counts,
     tally,
+    quotas,
     request,
   };
 };

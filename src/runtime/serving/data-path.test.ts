@@ -31,9 +31,9 @@ describe('the data path', () => {
       new AbortController().signal,
     );
     await Array.fromAsync(events);
-    expect(asked).toMatchObject([
-      { tenant: 'acme', scope: '["default","acme",false]', priority: 5, maxTokens: 4 },
-    ]);
+    const whose = { namespace: 'default', tenant: 'acme' };
+    const scope = JSON.stringify({ ...whose, isKnown: false });
+    expect(asked).toMatchObject([{ ...whose, scope, priority: 5, maxTokens: 4 }]);
   });
 
   it('gives back its reference after the last event', async () => {

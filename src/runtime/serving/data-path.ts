@@ -3,6 +3,7 @@ import { errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { Engine, GenerateEvent } from '../engine/engine.ts';
 import type { EncodeResult, InferResult, Task } from '../engine/tasks.ts';
 import { refuseTask } from '../engine/tasks.ts';
+import type { Residency } from '../residency/manager.ts';
 import type { Decision, ServingFacts } from '../routing/decision.ts';
 import type { RequestContext, ServedBy } from '../routing/request.ts';
 import { route } from '../routing/route.ts';
@@ -14,6 +15,8 @@ import { type Outcome, outcomeOf } from './guard/outcome.ts';
 import type { MirroredGeneration } from './mirror/copy.ts';
 import type { Mirror } from './mirror/mirror.ts';
 import { routeOnDemand } from './on-demand.ts';
+import type { OpenRequest, Quotas } from './quotas/quotas.ts';
+import { weightedTokens } from './quotas/weighted-tokens.ts';
 import { scopeOf } from './request-scope.ts';
 import { RequestWatch, type WatchParts } from './request-watch.ts';
 import type { Answered, EncodeRequest, GenerateRequest, Generation, InferRequest } from './serving.ts';
@@ -22,6 +25,8 @@ export type DataPathParts = AcquireParts &
   WatchParts & {
     readonly engine: Engine;
     readonly guard: Pick<Guard, 'inputs'>;
+    readonly quotas: Pick<Quotas, 'enter' | 'failed'>;
+    readonly residency: Pick<Residency, 'takeLoads'>;
     /** What routing asks at the moment of a request. */
     readonly facts: ServingFacts;
     /** The table of the plan in force; swapped as a whole. */
@@ -35,6 +40,7 @@ type Passage = {
   readonly id: string;
   readonly context: RequestContext;
   readonly input: Input;
+  readonly open: OpenRequest;
   readonly signal: AbortSignal;
 };
 
@@ -43,6 +49,8 @@ type Relayed = {
   readonly acquired: Acquired;
   readonly watch: RequestWatch;
   readonly input: Input;
+  readonly open: OpenRequest;
+  readonly prompt: GenerateRequest['prompt'];
   readonly mirrored: MirroredGeneration | undefined;
 };
 
@@ -80,20 +88,23 @@ export class DataPath {
   ): Promise<Generation> {
     const id = randomUUID();
     const input = new Input(context, request);
+    const open = this.#parts.quotas.enter(context.namespace);
     const { served, acquired, watch, result } = await this.#serve(
-      { asked: 'generate', id, context, input, signal },
+      { asked: 'generate', id, context, input, open, signal },
       async ({ lease }, on) => {
         const engineName = lease?.engineName ?? null;
-        const asked = { requestId: id, engineName, ...request, ...scopeOf(context) };
+        const loadedBytes = this.#parts.residency.takeLoads(context.namespace);
+        const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes };
+        const asked = { requestId: id, engineName, ...request, ...whose };
         const events = this.#parts.engine.generate(asked, on.signal)[Symbol.asyncIterator]();
         // The first event tells whether the engine admits the request at all: an error here is still a plain error.
-        const first = await events.next();
+        const first = await firstOf(events, () => open.used(weightedTokens(request.prompt).rest));
         await answerBegan(first, events, on);
         return { first, events };
       },
     );
     const mirrored = this.#parts.mirror?.generation(acquired.candidate, served, id, request);
-    const relayed = { acquired, watch, input, mirrored };
+    const relayed = { acquired, watch, input, open, prompt: request.prompt, mirrored };
     return { id, served, events: this.#relay(result.first, result.events, relayed) };
   }
 
@@ -103,7 +114,8 @@ export class DataPath {
     signal: AbortSignal,
   ): Promise<Answered<EncodeResult>> {
     const input = new Input(context, request);
-    const passage = { asked: 'embed', id: randomUUID(), context, input, signal } as const;
+    const open = this.#parts.quotas.enter(context.namespace);
+    const passage = { asked: 'embed', id: randomUUID(), context, input, open, signal } as const;
     return await this.#whole(
       passage,
       ({ lease }, engineSignal) =>
@@ -111,8 +123,10 @@ export class DataPath {
           { requestId: passage.id, engineName: lease?.engineName ?? null, ...request },
           engineSignal,
         ),
-      ({ candidate, served }, result) =>
-        this.#parts.mirror?.encoded(candidate, served, passage.id, request, result),
+      ({ candidate, served }, result) => {
+        open.used(result.promptTokens);
+        this.#parts.mirror?.encoded(candidate, served, passage.id, request, result);
+      },
     );
   }
 
@@ -122,7 +136,8 @@ export class DataPath {
     signal: AbortSignal,
   ): Promise<Answered<InferResult>> {
     const input = new Input(context, request);
-    const passage = { asked: 'infer', id: randomUUID(), context, input, signal } as const;
+    const open = this.#parts.quotas.enter(context.namespace);
+    const passage = { asked: 'infer', id: randomUUID(), context, input, open, signal } as const;
     return await this.#whole(passage, (_, engineSignal) =>
       this.#parts.engine.infer({ requestId: passage.id, ...request }, engineSignal),
     );
@@ -138,14 +153,20 @@ export class DataPath {
     passage: Passage,
     begin: (acquired: Acquired, watch: RequestWatch) => Promise<Result>,
   ): Promise<Begun<Result>> {
-    const { input, signal } = passage;
+    const { input, signal, open, context } = passage;
     const { inputs } = this.#parts.guard;
-    inputs.check(input);
-    const end = await inputs.turn(input, signal);
     try {
-      return await this.#serveInTurn(passage, begin);
-    } finally {
-      end();
+      inputs.check(input);
+      const end = await inputs.turn(input, signal);
+      try {
+        return await this.#serveInTurn(passage, begin);
+      } finally {
+        end();
+      }
+    } catch (error) {
+      this.#parts.quotas.failed(context.namespace, error);
+      open[Symbol.dispose]();
+      throw error;
     }
   }
 
@@ -191,6 +212,7 @@ export class DataPath {
     ask: (acquired: Acquired, signal: AbortSignal) => Promise<Result>,
     settled: (acquired: Acquired, result: Result) => void = () => undefined,
   ): Promise<Answered<Result>> {
+    using _open = passage.open;
     const { acquired, watch, served, result } = await this.#serve(passage, async (by, on) => {
       const answer = await ask(by, on.signal);
       on.wholeAnswerCame('kind' in answer && answer.kind === 'classification');
@@ -206,12 +228,14 @@ export class DataPath {
   async *#relay(
     first: IteratorResult<GenerateEvent>,
     events: AsyncIterator<GenerateEvent>,
-    { acquired, watch, input, mirrored }: Relayed,
+    { acquired, watch, input, open, prompt, mirrored }: Relayed,
   ): AsyncGenerator<GenerateEvent> {
     let outcome: Outcome = 'neutral';
     let failure: unknown;
+    const tokens = weightedTokens(prompt);
     try {
       for (let next = first; next.done !== true; next = await events.next()) {
+        open.used(tokens.of(next.value));
         if (next.value.kind === 'done') {
           outcome = 'success';
           watch.answerCompleted();
@@ -227,6 +251,8 @@ export class DataPath {
     } finally {
       // A consumer that leaves early ends the generation in the engine first: until then the adapter is in use.
       await events.return?.();
+      open.used(tokens.rest);
+      open[Symbol.dispose]();
       this.#settle(acquired, watch, outcome, failure);
       if (mirrored !== undefined && outcome === 'success') this.#parts.mirror?.offer(mirrored.copy());
     }
@@ -239,6 +265,19 @@ export class DataPath {
     this.#parts.mirror?.loadChanged(this.#inEngine);
   }
 }
+
+/** An engine that ended under a request has worked for it. */
+const firstOf = async (
+  events: AsyncIterator<GenerateEvent>,
+  engineEnded: () => void,
+): Promise<IteratorResult<GenerateEvent>> => {
+  try {
+    return await events.next();
+  } catch (error) {
+    if (errorCodeOf(error) === 'ENGINE_DOWN') engineEnded();
+    throw error;
+  }
+};
 
 /** The answer has begun, unless it was withdrawn in the same moment: then the engine stops it. */
 const answerBegan = async (

@@ -9,9 +9,13 @@ const context = (who: Partial<RequestContext> = {}): RequestContext => ({
   ...who,
 });
 
-it('places are shared out between tenants, and between namespaces where no tenant is named', () => {
-  expect(scopeOf(context())).toMatchObject({ tenant: 'team-a' });
-  expect(scopeOf(context({ tenant: 'acme', priority: -5 }))).toMatchObject({ tenant: 'acme', priority: -5 });
+it('places are shared out between namespaces, and between tenants within one', () => {
+  expect(scopeOf(context())).toMatchObject({ namespace: 'team-a', tenant: '' });
+  expect(scopeOf(context({ tenant: 'acme', priority: -5 }))).toMatchObject({
+    namespace: 'team-a',
+    tenant: 'acme',
+    priority: -5,
+  });
   expect(scopeOf(context({ speculate: false }))).toMatchObject({ speculate: false });
 });
 

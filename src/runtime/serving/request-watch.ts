@@ -1,3 +1,4 @@
+import { namespaceOf } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Candidate } from '../routing/decision.ts';
@@ -26,6 +27,8 @@ export class RequestWatch {
   readonly #parts: WatchParts;
   /** Undefined when no rollout chose. */
   readonly #request: TalliedRequest | undefined;
+  /** Of the rollout. */
+  readonly #namespace: string;
   readonly #startedMs: number;
   /** Until the answer began: of the engine's own work where that is known, as the guard sees it. */
   #latencyMs = 0;
@@ -48,6 +51,7 @@ export class RequestWatch {
     const isCanary = request?.arm === 'canary';
     this.#parts = parts;
     this.#request = request;
+    this.#namespace = candidate.kind === 'adapter' ? namespaceOf(candidate.key) : '';
     this.#startedMs = clock.monotonic();
     this.signal = isCanary ? AbortSignal.any([caller, this.#withdrawal.signal]) : caller;
     this.#isReplaceable = isCanary || (candidate.kind === 'adapter' && candidate.isReplaceable === true);
@@ -100,7 +104,9 @@ export class RequestWatch {
   recordResult(outcome: Outcome, error: unknown): void {
     this.#noLongerPending();
     if (this.#request === undefined) return;
-    const fair = this.#parts.guard.excuses(error) ? 'neutral' : outcome;
+    const { split, digest } = this.#request;
+    const asked = { namespace: this.#namespace, rolloutUid: split.uid, digest };
+    const fair = this.#parts.guard.excuses(error, asked) ? 'neutral' : outcome;
     const counted = this.#guardOutcome(this.#request, fair, error);
     if (counted === 'failure' && !this.#isComplete) this.#parts.counts.failed(this.#request);
   }

@@ -14,7 +14,14 @@ import type { Arm, RequestContext, ServedBy } from '../routing/request.ts';
 /** What to generate; who asks for it is in the {@link RequestContext}. */
 export type GenerateRequest = Omit<
   GenerateInput,
-  'requestId' | 'engineName' | 'tenant' | 'session' | 'priority'
+  | 'requestId'
+  | 'engineName'
+  | 'namespace'
+  | 'tenant'
+  | 'guaranteed'
+  | 'kvLimitBytes'
+  | 'loadedBytes'
+  | 'priority'
 >;
 
 export type Generation = {

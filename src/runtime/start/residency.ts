@@ -4,6 +4,7 @@ import { createCompiler } from '../adapter/compiler.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createResidency, type Residency } from '../residency/manager.ts';
 import type { Trials } from '../serving/guard/trials.ts';
+import type { Quotas } from '../serving/quotas/quotas.ts';
 import { rememberedResolutions, rememberedVerdicts } from '../state/remembered.ts';
 import type { Disk } from './disk.ts';
 import type { RuntimeParts } from './parts.ts';
@@ -12,7 +13,7 @@ import type { RuntimeParts } from './parts.ts';
 export const openResidency = (
   { settings, clock, logger }: RuntimeParts,
   { artifacts, memory, remembered }: Disk,
-  { engine, trials }: { readonly engine: Engine; readonly trials: Trials },
+  { engine, trials, quotas }: { readonly engine: Engine; readonly trials: Trials; readonly quotas: Quotas },
   stack: AsyncDisposableStack,
 ): Residency => {
   const compiler = stack.use(
@@ -32,6 +33,7 @@ export const openResidency = (
     resolutions: rememberedResolutions(memory.resolutions, remembered.resolutions),
     baseModel: settings.modelName,
     budgetBytes: settings.adapterMemory,
+    memoryShare: (namespace) => quotas.memoryShare(namespace),
     maxParallelLoads: 2,
     admit: (uid, digest) => trials.admit(uid, digest),
     oneAdapter: settings.oneAdapter,

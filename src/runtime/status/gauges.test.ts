@@ -9,6 +9,8 @@ const idle: EngineLoad = {
   kvUsedBytes: 0,
   kvBudgetBytes: 100,
   preemptions: 0,
+  overdueTurns: 0,
+  fairness: { jain: 1, lag: 0 },
   decodeSteps: 0,
   decodedTokens: 0,
   promptTokens: 0,
@@ -24,6 +26,7 @@ const requestsOf = (inEngine: number, engine: Partial<EngineLoad> | undefined, f
     forAdapter,
     engine: engine === undefined ? undefined : { ...idle, ...engine },
     mirrored: {},
+    quotas: [],
   }).requests;
 
 it.each([

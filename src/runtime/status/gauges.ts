@@ -12,6 +12,8 @@ export type Load = {
   readonly engine: EngineLoad | undefined;
   /** Copies of requests that canaries were given, by what became of them. */
   readonly mirrored: Readonly<Record<string, number>>;
+  /** Limits of namespaces, and what was refused by them. */
+  readonly quotas: RuntimeGauges['quotas'];
 };
 
 const nameOf = ({ key }: AdapterView): string => key.slice(key.indexOf('/') + 1);
@@ -63,6 +65,7 @@ export const gaugesOf = (status: RuntimeStatus, load: Load): RuntimeGauges => {
     requests: { running, waiting: load.inEngine - running + load.forAdapter },
     engine: load.engine,
     mirrored: load.mirrored,
+    quotas: load.quotas,
     lora: {
       max: capacityOf(status),
       running: inState('Resident'),

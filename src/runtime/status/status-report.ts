@@ -11,6 +11,7 @@ import { stableArm } from '../routing/stable-arm.ts';
 import { partsOf, type RoutingTable, refusalOfBase } from '../routing/table.ts';
 import type { ServedCounts } from '../serving/counts/served-counts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
+import type { Quotas } from '../serving/quotas/quotas.ts';
 import type { Hold } from '../state/memory.ts';
 
 export type StatusParts = {
@@ -26,6 +27,7 @@ export type StatusParts = {
   readonly plan: PlanInForce;
   readonly holds: Pick<Holds, 'ofRollout'>;
   readonly counts: ServedCounts;
+  readonly quotas: Pick<Quotas, 'notKept'>;
   readonly facts: ServingFacts;
   readonly source: Pick<PlanSource, 'rollouts' | 'report'>;
 };
@@ -54,7 +56,7 @@ export class StatusReport {
       refusedProviders,
       operators,
       loraOperator,
-      limits,
+      limits: [...limits, ...p.quotas.notKept],
       ...(kv === undefined ? {} : { keysAndValues: kv }),
       memory: { budgetBytes, usedBytes },
       shortages: [...(limit === undefined ? [] : [limit]), ...(p.engine.now?.limits ?? [])],

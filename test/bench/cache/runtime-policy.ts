@@ -14,6 +14,7 @@ export const runtimeCache =
     const holdings = (): Holding<Item>[] =>
       [...kept.values()].map(({ item, lastUse }) => ({
         of: item,
+        owner: '',
         bytes: item.bytes,
         phase: 'resident',
         references: 0,
@@ -27,6 +28,7 @@ export const runtimeCache =
     const load = (item: Item): void => {
       const wish = {
         of: item,
+        owner: '',
         bytes: item.bytes,
         patient: true,
         overProtected: false,

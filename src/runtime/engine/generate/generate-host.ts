@@ -22,7 +22,10 @@ import { Mutex } from '../mutex.ts';
 import { seededRandom } from '../random.ts';
 import { Candidates } from '../sampling/candidates.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
+import { roomTokens } from '../schedule/kv-memory.ts';
+import { type KvShare, KvShares } from '../schedule/kv-shares.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
+import type { KvRows } from '../session/kv-rows.ts';
 import { compareLogits, type Probed, probe, probeLength } from '../session/probe.ts';
 import { Answer } from './answer.ts';
 import type { GenerateModel } from './generate-model.ts';
@@ -59,11 +62,13 @@ export class GenerateHost implements EngineHost {
   readonly steps: StepClock;
   readonly #turns = new Mutex();
   readonly #adapters: AdapterTable<DecoderSession>;
+  readonly #rows: KvRows | undefined;
   readonly #batch: RunningBatch;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #baseGraph: Graph;
   readonly #room: PromptRoom;
   readonly #candidates = new Candidates();
+  readonly #kvShares = new KvShares();
   /** Requests whose prompts become tokens. */
   readonly #leaving = new Map<number, AbortController>();
   /** No adapter on the graph that takes them: what the probe compares with. */
@@ -88,9 +93,12 @@ export class GenerateHost implements EngineHost {
     this.#room = promptRoom(model, kvBudgetBytes);
     const together = sessions.rowsTogether;
     const mixed = sessions.lora.mixed();
+    this.#rows = together
+      ? sessions.base.newRows({ rows: maxConcurrent, capacity: this.#room.tokens })
+      : undefined;
     this.#batch = new RunningBatch({
       slots: maxConcurrent,
-      kv: together ? sessions.base.newRows({ rows: maxConcurrent, capacity: this.#room.tokens }) : undefined,
+      kv: this.#rows,
       kvBudgetBytes,
       base: this.#baseGraph,
       mixed: together && mixed !== undefined ? { session: sessions.lora, feeds: mixed } : undefined,
@@ -195,6 +203,7 @@ export class GenerateHost implements EngineHost {
     adapter?.acquire();
     try {
       const tokens = await this.#model.texts.later(input.prompt, this.#room.tokens - 1, {
+        namespace: input.namespace ?? '',
         tenant: input.tenant ?? '',
         signal: leaving.signal,
       });
@@ -212,26 +221,44 @@ export class GenerateHost implements EngineHost {
   #submit(request: Request, tokens: PromptTokens): void {
     const { input, adapter, ended } = request;
     const sequence = this.#sequence(request, tokens);
+    const { capacity } = sequence;
+    const kvBytes = this.#rows?.bytesFor(capacity) ?? this.#baseGraph.session.cacheBytes(capacity);
+    const endShare = this.#kvShares.reserve(kvShareOf(input), kvBytes);
     adapter?.acquire();
+    const over = (): void => {
+      endShare();
+      adapter?.release();
+    };
     try {
       this.#scheduler.submit(sequence, (ending) => {
-        adapter?.release();
+        over();
         ended(nameCulprit(ending, input.engineName));
       });
     } catch (error) {
-      adapter?.release();
+      over();
       throw error;
     }
+  }
+
+  /** An answer that may have any number of tokens takes what is left of the limit of its namespace, if that is a decent one. */
+  #roomFor(input: GenerateInput, promptTokens: number): PromptRoom {
+    const { kvLimitBytes, fitContext } = input;
+    if (kvLimitBytes === undefined || fitContext !== true) return this.#room;
+    const { session } = this.#baseGraph;
+    const decent = Math.min(session.tokensIn(kvLimitBytes), promptTokens + roomTokens);
+    const tokens = Math.max(decent, session.tokensIn(this.#kvShares.leftOf(kvShareOf(input))));
+    return tokens < this.#room.tokens ? { ...this.#room, tokens } : this.#room;
   }
 
   #sequence({ id, input, adapter, emit }: Request, { count, ids: promptIds }: PromptTokens): Sequence {
     const { codec, settings } = this.#model;
     const { clock, random, prefixCache, speculation } = this.#options;
-    const { sampling, tenant = '', priority = 0 } = input;
-    const maxTokens = tokensFor(input, count, this.#room);
+    const { sampling, namespace = '', tenant = '', priority = 0, guaranteed = 0, loadedBytes = 0 } = input;
+    const maxTokens = tokensFor(input, count, this.#roomFor(input, count));
     return new Sequence({
       id,
-      flow: { tenant, adapter: input.engineName, priority },
+      flow: { namespace, tenant, adapter: input.engineName, priority, guaranteed },
+      loadedBytes,
       scope: prefixCache ? input.scope : undefined,
       adapter,
       graph: adapter === null ? this.#baseGraph : { session: adapter.graph, feeds: () => adapter.feeds },
@@ -263,6 +290,11 @@ export class GenerateHost implements EngineHost {
     });
   }
 }
+
+const kvShareOf = ({ namespace = '', kvLimitBytes }: GenerateInput): KvShare => ({
+  namespace,
+  limitBytes: kvLimitBytes,
+});
 
 /** Of a graph that appends: its memory for an answer is taken as a whole, and more would keep others from their turns. */
 const appendedTokens = 1024;

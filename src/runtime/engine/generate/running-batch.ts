@@ -225,7 +225,7 @@ export class RunningBatch {
     const there = memory.take(sequence, row);
     if (there === undefined) return false;
     sequence.place(new RowCache(kv, row));
-    if (!sequence.begun) this.#did.promptTokens += sequence.promptTokens;
+    if (sequence.isFresh) this.#did.promptTokens += sequence.promptTokens;
     this.#did.cachedTokens += sequence.reuse(there);
     return true;
   }

@@ -17,6 +17,7 @@ export type FakeParts = {
   readonly perStep?: number;
   /** After so many tokens its keys and values are of no use any more. */
   readonly againAt?: number;
+  readonly loadedBytes?: number;
 };
 
 /** A sequence that counts. */
@@ -28,6 +29,7 @@ export class FakeSequence implements Schedulable {
   readonly failAt: number;
   readonly againAt: number;
   readonly perStep: number;
+  readonly loadedBytes: number;
   cancelled = false;
   window: number;
   placed = false;
@@ -37,7 +39,7 @@ export class FakeSequence implements Schedulable {
 
   constructor(id: number, parts: FakeParts = {}) {
     const { prompt = 5, answer = 3, flow, failAt = 0 } = parts;
-    const { window = Infinity, againAt = 0, perStep = 1 } = parts;
+    const { window = Infinity, againAt = 0, perStep = 1, loadedBytes = 0 } = parts;
     this.id = id;
     this.flow = { tenant: '', adapter: null, priority: 0, ...flow };
     this.promptTokens = prompt;
@@ -46,6 +48,7 @@ export class FakeSequence implements Schedulable {
     this.againAt = againAt;
     this.perStep = perStep;
     this.window = window;
+    this.loadedBytes = loadedBytes;
   }
 
   /** Tokens at most. */
@@ -77,6 +80,8 @@ export type Room = {
   readonly rows: number;
   /** Tokens of all that have a place. */
   readonly tokens: number;
+  /** What is guaranteed takes the rows of others also while their prompts are computed. */
+  readonly pausesPrompts: boolean;
   readonly refusesPause: (sequence: FakeSequence) => boolean;
   /** Tokens that are left of a sequence that was paused. */
   readonly keeps: (sequence: FakeSequence) => number;
@@ -163,7 +168,8 @@ export class FakeBatch implements Batch<FakeSequence> {
   pause(sequence: FakeSequence): boolean {
     this.#between();
     must(this.placed.has(sequence), `${sequence.id} has a place`);
-    must(sequence.pending === 1 || sequence.cached === 0 || !sequence.runnable, `${sequence.id} decodes`);
+    const decodes = sequence.pending === 1 || sequence.cached === 0 || !sequence.runnable;
+    must(decodes || this.#room.pausesPrompts, `${sequence.id} decodes`);
     if (this.#room.refusesPause(sequence)) return false;
     this.placed.delete(sequence);
     this.#grown.delete(sequence);
@@ -254,9 +260,9 @@ export type StartOptions = Partial<Room> & {
 export const startScheduler = (options: StartOptions = {}) => {
   const { maxConcurrent = 8, maxQueue = 8, maxDecodeStallMs = 100 } = options;
   const { rows = maxConcurrent, tokens = Infinity } = options;
-  const { refusesPause = () => false, keeps = () => Infinity } = options;
+  const { refusesPause = () => false, keeps = () => Infinity, pausesPrompts = false } = options;
   const clock = new FakeClock();
-  const batch = new FakeBatch({ rows, tokens, refusesPause, keeps }, clock);
+  const batch = new FakeBatch({ rows, tokens, refusesPause, pausesPrompts, keeps }, clock);
   const endings = new Map<number, Ending>();
   const scheduler = new Scheduler<FakeSequence>({
     batch,

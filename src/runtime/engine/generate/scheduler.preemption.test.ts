@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { overdueMs } from '../schedule/fair-queue.ts';
 import { FakeSequence, startScheduler, turns } from './scheduler.fixture.ts';
 
 /** The steps that a sequence took part in. */
@@ -58,6 +59,85 @@ describe('a tenant without a place', () => {
     expect(pauses.length).toBeGreaterThan(2);
     expect(pauses.every((step, at) => step === `pause ${1 + (at % 2)}`)).toBe(true);
     expect(kinds()).toEqual({ 1: 'complete', 2: 'complete' });
+  });
+});
+
+describe('an adapter of a tenant whose other adapters have all places', () => {
+  const of = (adapter: string) => ({ tenant: 't', adapter });
+
+  it('waits until it is overdue, then takes turns with them', async () => {
+    const { batch, clock, log, scheduler, submit, settle, kinds } = startScheduler({ maxConcurrent: 2 });
+    for (const id of [1, 2]) submit(new FakeSequence(id, { prompt: 1, answer: 400, flow: of(`${id}`) }));
+    await turns(12);
+    submit(new FakeSequence(3, { prompt: 1, answer: 20, flow: of('3') }));
+    await turns(12);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([1, 2]);
+    clock.advance(overdueMs + 1);
+    await turns(3);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([1, 3]);
+    expect(scheduler.load.overdueTurns).toBe(1);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
+    expect(log.filter((step) => step.startsWith('pause'))).toEqual(['pause 2']);
+  });
+
+  it('takes the place of one whose caller does not take its events, also while nothing else runs', async () => {
+    const { batch, clock, submit, settle, kinds } = startScheduler({ maxConcurrent: 1 });
+    submit(new FakeSequence(1, { prompt: 1, answer: 9, window: 2, flow: { namespace: 'a', tenant: '' } }));
+    await settle();
+    submit(new FakeSequence(2, { prompt: 1, answer: 3, flow: { namespace: 'b', tenant: '' } }));
+    await settle();
+    expect([...batch.placed].map(({ id }) => id)).toEqual([1]);
+    clock.advance(overdueMs + 1);
+    await settle();
+    expect(kinds()).toEqual({ 2: 'complete' });
+  });
+});
+
+describe('a namespace with fewer rows than are guaranteed to it', () => {
+  it('gets one at once, also while the prompts of those that have all are computed', async () => {
+    const { batch, submit, settle, kinds } = startScheduler({ maxConcurrent: 2, pausesPrompts: true });
+    batch.msPerToken = 10;
+    const greedy = [1, 2].map((id) =>
+      submit(new FakeSequence(id, { prompt: 500, flow: { namespace: 'a' } })),
+    );
+    await turns(3);
+    const sure = { namespace: 'b', guaranteed: 1 };
+    submit(new FakeSequence(3, { prompt: 5, answer: 3, flow: sure }));
+    await turns(2);
+    expect([...batch.placed].map(({ id }) => id)).toEqual([1, 3]);
+    await settle();
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
+    expect(greedy.map(({ given }) => given)).toEqual([3, 3]);
+  });
+});
+
+describe('what was charged for a prompt', () => {
+  it('and was not computed is given back when its caller leaves', async () => {
+    const { batch, scheduler, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });
+    batch.msPerToken = 10;
+    const busy = { prompt: 1, answer: 100 };
+    submit(new FakeSequence(1, { prompt: 10_000, flow: { namespace: 'a' } }));
+    await turns(2);
+    submit(new FakeSequence(2, { ...busy, flow: { namespace: 'b' } }));
+    submit(new FakeSequence(3, { ...busy, prompt: 300, flow: { namespace: 'b' } }));
+    submit(new FakeSequence(4, { ...busy, flow: { namespace: 'a' } }));
+    scheduler.cancel(1);
+    await settle();
+    // What was computed of the prompt of 10,000 is less than the answer of 100.
+    expect([...endings.keys()]).toEqual([1, 2, 4, 3]);
+  });
+});
+
+describe('adapters that were loaded for a namespace', () => {
+  it('count as tokens of the request that comes with them', async () => {
+    const { submit, settle, endings } = startScheduler({ maxConcurrent: 1 });
+    const flows = [{ namespace: 'a' }, { namespace: 'b' }];
+    submit(new FakeSequence(1, { flow: { namespace: 'c' } }));
+    for (const id of [2, 3]) submit(new FakeSequence(id, { flow: flows[0]!, loadedBytes: 50 << 20 }));
+    for (const id of [4, 5, 6]) submit(new FakeSequence(id, { flow: flows[1]! }));
+    await settle();
+    expect([...endings.keys()]).toEqual([1, 4, 5, 6, 2, 3]);
   });
 });
 

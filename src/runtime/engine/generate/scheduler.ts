@@ -5,7 +5,7 @@ import { closing } from '../failures.ts';
 import type { Ending } from '../host/engine-host.ts';
 import type { Mutex } from '../mutex.ts';
 import { CompletionRate, retryAfterMs } from '../schedule/completion-rate.ts';
-import { FairQueue, type Flow } from '../schedule/fair-queue.ts';
+import { FairQueue, type Flow, overdueMs } from '../schedule/fair-queue.ts';
 import { FillPace } from '../schedule/fill-pace.ts';
 import { type Running, victimForRoom, victimsFor } from '../schedule/preemption.ts';
 import type { Outcome } from './running-batch.ts';
@@ -19,6 +19,8 @@ export type Schedulable = {
   readonly cancelled: boolean;
   /** False while its caller does not take events. */
   readonly runnable: boolean;
+  /** RAM of adapters that were loaded for requests of its namespace before it. Absent: 0. */
+  readonly loadedBytes?: number;
   cancel(): void;
   taken(events: number): void;
 };
@@ -57,13 +59,15 @@ type Entry<S> = {
 
 /** Service is counted in tokens: one of a prompt is cheaper than one of an answer (Sheng et al., OSDI 2024). */
 const answerTokenCost = 2;
+/** Bytes of an adapter that take as long to load as a token of a prompt takes to compute: bench `cold` has 0.75 ms for a MiB. */
+const loadedBytesPerToken = 1 << 20;
 
 /**
  * Decides who runs: places go to those that wait by {@link FairQueue}, if need be from those that have had more
  * ({@link victimsFor}); steps alternate between one for all that decode and a piece of one prompt. When those that run
  * grow and there is no room for it, one of them waits again ({@link victimForRoom}).
  *
- * A sequence whose caller does not take its events sits out, but keeps its place.
+ * A sequence whose caller does not take its events sits out, but keeps its place until another adapter is overdue.
  *
  * Guarantees: `ended` is called once per sequence, and no step of it runs after that.
  */
@@ -78,17 +82,25 @@ export class Scheduler<S extends Schedulable> {
   #stopped = false;
   #filledLast = false;
   #preemptions = 0;
+  #overdueTurns = 0;
+  #cancelLook: () => void = () => undefined;
 
   constructor(options: SchedulerOptions<S>) {
     this.#options = options;
-    this.#queue = new FairQueue({ maxLength: options.maxQueue });
+    this.#queue = new FairQueue({ maxLength: options.maxQueue, now: () => options.clock.monotonic() });
     this.#pace = new FillPace(options.maxDecodeStallMs);
     this.#completions = new CompletionRate(options.clock);
   }
 
   /** What it does at the moment, and did so far. */
-  get load(): Pick<EngineLoad, 'running' | 'waiting' | 'preemptions'> {
-    return { running: this.#running.length, waiting: this.#queue.size, preemptions: this.#preemptions };
+  get load(): Pick<EngineLoad, 'running' | 'waiting' | 'preemptions' | 'overdueTurns' | 'fairness'> {
+    return {
+      running: this.#running.length,
+      waiting: this.#queue.size,
+      preemptions: this.#preemptions,
+      overdueTurns: this.#overdueTurns,
+      fairness: this.#queue.fairness,
+    };
   }
 
   get size(): number {
@@ -109,6 +121,8 @@ export class Scheduler<S extends Schedulable> {
     const free = Math.max(0, maxConcurrent - this.#running.length);
     const dropped = this.#queue.push(entry, maxQueue + free + leaving);
     if (dropped === entry) throw this.#full();
+    // Done already, whatever becomes of it.
+    this.#queue.charge(entry.flow, (sequence.loadedBytes ?? 0) / loadedBytesPerToken);
     dropped?.ended({ kind: 'failed', error: this.#full() });
     this.#wake();
   }
@@ -130,6 +144,7 @@ export class Scheduler<S extends Schedulable> {
   /** Cancels everything; nothing runs after the present step. */
   stop(): void {
     this.#stopped = true;
+    this.#cancelLook();
     for (const { sequence } of this.#all()) {
       sequence.cancel();
       this.#options.batch.interrupt(sequence);
@@ -171,6 +186,15 @@ export class Scheduler<S extends Schedulable> {
       await this.#options.steps.run(step);
     }
     this.#pumping = false;
+    this.#lookLater();
+  }
+
+  /** Nothing wakes it while all that run wait for their callers: who waits behind them may be overdue by then. */
+  #lookLater(): void {
+    this.#cancelLook();
+    this.#cancelLook = () => undefined;
+    if (this.#queue.size === 0 || this.#stopped) return;
+    this.#cancelLook = this.#options.clock.after(overdueMs + 1, () => this.#wake());
   }
 
   #dropCancelled(): void {
@@ -184,7 +208,9 @@ export class Scheduler<S extends Schedulable> {
     while (!this.#stopped) {
       const next = this.#queue.next();
       if (next === undefined) return;
-      if (!this.#makePlace(next)) return;
+      const isOverdue = this.#queue.isOverdue(next);
+      if (!this.#makePlace(next, isOverdue)) return;
+      if (isOverdue) this.#overdueTurns += 1;
       // Of one that comes back: what is not there any more.
       this.#queue.started(next, next.sequence.pending - (next.tokens === 0 ? 0 : 1));
       next.tokens = 0;
@@ -206,7 +232,8 @@ export class Scheduler<S extends Schedulable> {
   }
 
   #victim(): Entry<S> | undefined {
-    return victimForRoom(this.#decoding(), (a, b) => this.#queue.beyond(a, b));
+    const decoding = this.#candidates().filter(({ filling }) => filling !== true);
+    return victimForRoom(decoding, (a, b) => this.#queue.beyond(a, b));
   }
 
   /** One that waits for its caller: else those that grow would wait for him as well. */
@@ -215,24 +242,31 @@ export class Scheduler<S extends Schedulable> {
   }
 
   #pause(entry: Entry<S>): boolean {
+    const { pending } = entry.sequence;
     if (!this.#options.batch.pause(entry.sequence)) return false;
+    this.#refund(entry, pending);
     this.#running.splice(this.#running.indexOf(entry), 1);
     this.#queue.pushBack(entry);
     this.#preemptions += 1;
     return true;
   }
 
-  /** Those that could make way. */
-  #decoding(): readonly Running<Entry<S>>[] {
-    return this.#running
-      .filter(({ sequence }) => sequence.pending === 1)
-      .map((entry) => ({ sequence: entry, flow: entry.flow, tokens: entry.tokens }));
+  /** Those that could make way for who waits. */
+  #candidates(): readonly Running<Entry<S>>[] {
+    return this.#running.map((entry) => ({
+      sequence: entry,
+      flow: entry.flow,
+      tokens: entry.tokens,
+      stalled: !entry.sequence.runnable,
+      filling: entry.sequence.pending > 1,
+    }));
   }
 
-  #makePlace(next: Entry<S>): boolean {
+  #makePlace(next: Entry<S>, isOverdue: boolean): boolean {
     const { batch, maxConcurrent } = this.#options;
     if (this.#running.length < maxConcurrent && batch.place(next.sequence)) return true;
-    const victims = victimsFor(next.flow, this.#decoding(), (a, b) => this.#queue.beyond(a, b));
+    const waiting = { flow: next.flow, isOverdue };
+    const victims = victimsFor(waiting, this.#candidates(), (a, b) => this.#queue.beyond(a, b));
     const sequences = victims.map(({ sequence }) => sequence);
     if (victims.length === 0 || !batch.fitsWithout(next.sequence, sequences)) return false;
     for (const victim of victims) {
@@ -264,8 +298,10 @@ export class Scheduler<S extends Schedulable> {
     const { batch, clock } = this.#options;
     const { sequence } = entry;
     this.#filledLast = true;
+    const charged = sequence.pending;
     batch.reuse(sequence);
     const before = sequence.pending;
+    this.#queue.refund(entry.flow, charged - before);
     const started = clock.monotonic();
     const outcome = await batch.fill(sequence, this.#pace.max);
     if (outcome.kind !== 'failed') this.#pace.ran(before - sequence.pending, clock.monotonic() - started);
@@ -287,6 +323,11 @@ export class Scheduler<S extends Schedulable> {
     }
   }
 
+  /** The prompt was charged as a whole: what is left of it will not be computed now. The next token of an answer was not. */
+  #refund(entry: Entry<S>, pending: number): void {
+    if (pending > 1) this.#queue.refund(entry.flow, pending - 1);
+  }
+
   #settle(entry: Entry<S>, outcome: Outcome): void {
     if (outcome.kind === 'goes-on') return;
     if (outcome.kind === 'complete') this.#completions.count();
@@ -299,6 +340,7 @@ export class Scheduler<S extends Schedulable> {
   #end(entry: Entry<S>, ending: Ending, areGood: boolean): void {
     const index = this.#running.indexOf(entry);
     if (index >= 0) {
+      this.#refund(entry, entry.sequence.pending);
       this.#running.splice(index, 1);
       this.#queue.ended(entry);
     } else this.#queue.remove(entry);

@@ -18,6 +18,8 @@ export type Graph = { readonly session: DecoderSession; readonly feeds: () => Fe
 export type SequenceParts = {
   readonly id: number;
   readonly flow: Flow;
+  /** See GenerateInput. */
+  readonly loadedBytes: number;
   /** Within which keys and values of other requests may be used; undefined: nowhere. */
   readonly scope: string | undefined;
   readonly adapter: LoadedAdapter<DecoderSession> | null;
@@ -51,6 +53,7 @@ const stepTokens = 4;
 export class Sequence implements KvOwner {
   readonly id: number;
   readonly flow: Flow;
+  readonly loadedBytes: number;
   readonly adapter: LoadedAdapter<DecoderSession> | null;
   readonly graph: Graph;
   readonly shares: boolean;
@@ -67,12 +70,15 @@ export class Sequence implements KvOwner {
   #cancelled = false;
   #first: StepTimes | undefined;
   #reused = 0;
+  /** Tokens whose keys and values there were when it lost its place. */
+  #reached: number | undefined;
   #prefillMs = 0;
   #decodeMs = 0;
 
   constructor(parts: SequenceParts) {
     this.id = parts.id;
     this.flow = parts.flow;
+    this.loadedBytes = parts.loadedBytes;
     this.adapter = parts.adapter;
     this.graph = parts.graph;
     this.shares = parts.scope !== undefined;
@@ -121,6 +127,11 @@ export class Sequence implements KvOwner {
     return this.#parts.answer.tokens > 0;
   }
 
+  /** True until it had a place for the first time. */
+  get isFresh(): boolean {
+    return this.#reached === undefined;
+  }
+
   get cancelled(): boolean {
     return this.#cancelled;
   }
@@ -146,7 +157,9 @@ export class Sequence implements KvOwner {
 
   /** The keys and values of so many tokens are there now: how many of its prompt need not be computed for that. */
   reuse(tokens: number): number {
-    const more = this.begun ? 0 : tokens - this.filled;
+    // What it computed itself before it made way is not of others.
+    const own = Math.max(this.filled, this.#reached ?? 0);
+    const more = this.begun ? 0 : Math.max(0, tokens - own);
     this.cache.advance(tokens);
     this.#reused += more;
     return more;
@@ -159,6 +172,7 @@ export class Sequence implements KvOwner {
 
   /** The cache is no longer its own. */
   leave(): void {
+    this.#reached = Math.max(this.filled, this.#reached ?? 0);
     this.#cache = undefined;
   }
 

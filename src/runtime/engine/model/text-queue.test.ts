@@ -26,6 +26,14 @@ describe('the texts that wait', () => {
     expect(drained(queue)).toEqual(['a10', 'b15', 'a10', 'a10', 'a10']);
   });
 
+  it('are taken in turns of namespaces, however many tenants one has', () => {
+    const queue = new TextQueue();
+    for (const tenant of ['a', 'b', 'c', 'd']) queue.push({ namespace: 'n', ...text(10, tenant) });
+    queue.push({ namespace: 'm', ...text(15, 'm') });
+    queue.push({ namespace: 'n', ...text(5, 'a') });
+    expect(drained(queue)).toEqual(['a5', 'm15', 'b10', 'c10', 'd10', 'a10']);
+  });
+
   it('are not passed for ever by shorter ones', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 1000 }), fc.integer({ min: 1, max: 100 }), (long, short) => {

@@ -1,17 +1,36 @@
 /** A text that waits. */
-export type Waiting = { readonly tenant: string; readonly characters: number };
+export type Waiting = {
+  /** Absent: the one without a name. */
+  readonly namespace?: string | undefined;
+  /** Within its namespace. */
+  readonly tenant: string;
+  readonly characters: number;
+};
 
 type Entry<T> = { readonly item: T; readonly key: number };
 
-/** Characters that a tenant was served, and what waits of it. */
-type Line<T> = { served: number; readonly entries: Entry<T>[] };
+/** Characters that one was served, and what waits of it. */
+type Line<Of> = { served: number; readonly waiting: Of };
+type Lines<Of> = Map<string, Line<Of>>;
+type Tenants<T> = Lines<Entry<T>[]>;
+
+/** Who has nothing waiting has no past either: it begins like the one that has least. */
+const lineOf = <Of>(lines: Lines<Of>, key: string, empty: () => Of): Line<Of> => {
+  const served = lines.size === 0 ? 0 : Math.min(...lines.values().map((line) => line.served));
+  const line = lines.get(key) ?? { served, waiting: empty() };
+  lines.set(key, line);
+  return line;
+};
+
+const leastOf = <Of>(lines: Lines<Of>): readonly [key: string, line: Line<Of>] | undefined =>
+  [...lines].toSorted(([, a], [, b]) => a.served - b.served)[0];
 
 /**
- * Which text is next: of the tenant that was served least, the shortest. A text is passed by others of its tenant
- * only until these came to as much as it is long itself; so none starves.
+ * Which text is next: of the namespace that was served least, of its tenant that was served least, the shortest. A text is passed by
+ * others of its tenant only until these came to as much as it is long itself; so none starves.
  */
 export class TextQueue<T extends Waiting> {
-  readonly #lines = new Map<string, Line<T>>();
+  readonly #namespaces: Lines<Tenants<T>> = new Map();
 
   /** Characters of all that wait. */
   get characters(): number {
@@ -23,37 +42,40 @@ export class TextQueue<T extends Waiting> {
   }
 
   push(item: T): void {
-    const line = this.#lines.get(item.tenant) ?? { served: this.#least(), entries: [] };
-    this.#lines.set(item.tenant, line);
-    line.entries.push({ item, key: line.served + item.characters });
-    line.entries.sort((a, b) => a.key - b.key);
+    const { waiting: tenants } = lineOf(this.#namespaces, item.namespace ?? '', (): Tenants<T> => new Map());
+    const line = lineOf(tenants, item.tenant, (): Entry<T>[] => []);
+    line.waiting.push({ item, key: line.served + item.characters });
+    line.waiting.sort((a, b) => a.key - b.key);
   }
 
   /** Takes the next one out. */
   next(): T | undefined {
-    const [least] = [...this.#lines].sort(([, a], [, b]) => a.served - b.served);
-    if (least === undefined) return undefined;
-    const [tenant, line] = least;
-    const entry = line.entries.shift();
-    // Who has nothing waiting has no past either: it begins like the one that has least.
-    if (line.entries.length === 0) this.#lines.delete(tenant);
-    line.served += entry?.item.characters ?? 0;
-    return entry?.item;
+    const namespace = leastOf(this.#namespaces)?.[1];
+    const tenant = namespace === undefined ? undefined : leastOf(namespace.waiting)?.[1];
+    const item = tenant?.waiting.shift()?.item;
+    if (namespace === undefined || tenant === undefined || item === undefined) return undefined;
+    namespace.served += item.characters;
+    tenant.served += item.characters;
+    this.#forget(item);
+    return item;
   }
 
   remove(item: T): void {
-    const line = this.#lines.get(item.tenant);
-    const place = line?.entries.findIndex((entry) => entry.item === item) ?? -1;
-    if (place >= 0) line?.entries.splice(place, 1);
-    if (line?.entries.length === 0) this.#lines.delete(item.tenant);
+    const entries = this.#namespaces.get(item.namespace ?? '')?.waiting.get(item.tenant)?.waiting;
+    const place = entries?.findIndex((entry) => entry.item === item) ?? -1;
+    if (place >= 0) entries?.splice(place, 1);
+    this.#forget(item);
   }
 
-  #least(): number {
-    const served = [...this.#lines.values()].map((line) => line.served);
-    return served.length === 0 ? 0 : Math.min(...served);
+  #forget({ namespace = '', tenant }: T): void {
+    const tenants = this.#namespaces.get(namespace)?.waiting;
+    if (tenants?.get(tenant)?.waiting.length === 0) tenants.delete(tenant);
+    if (tenants?.size === 0) this.#namespaces.delete(namespace);
   }
 
   #all(): readonly T[] {
-    return [...this.#lines.values()].flatMap(({ entries }) => entries.map(({ item }) => item));
+    return [...this.#namespaces.values()].flatMap(({ waiting }) =>
+      [...waiting.values()].flatMap((line) => line.waiting.map(({ item }) => item)),
+    );
   }
 }

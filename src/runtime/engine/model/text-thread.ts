@@ -28,7 +28,12 @@ type Job = Waiting & {
 };
 
 /** Whose text it is, and whether it is still wanted. */
-export type Caller = { readonly tenant: string; readonly signal: AbortSignal };
+export type Caller = {
+  /** Absent: the one without a name. */
+  readonly namespace?: string;
+  readonly tenant: string;
+  readonly signal: AbortSignal;
+};
 
 export type TextThreadParts = {
   readonly model: ModelFolder;
@@ -67,14 +72,18 @@ export class TextThread {
    * Tokens of a prompt; where they are more than `most`, how many.
    * @throws REQUEST_INVALID, PROMPT_TOO_LONG, QUEUE_FULL; the signal's reason
    */
-  async encode(prompt: Prompt, most: number, { tenant, signal }: Caller): Promise<EncodedPrompt> {
-    const waiting = { tenant, characters: charactersOf(prompt) };
+  async encode(prompt: Prompt, most: number, { namespace, tenant, signal }: Caller): Promise<EncodedPrompt> {
+    const waiting = { namespace, tenant, characters: charactersOf(prompt) };
     return (await this.#run({ kind: 'prompt', prompt, most }, waiting, signal)) as EncodedPrompt;
   }
 
   /** As `TextCodec.encodeInput`. */
-  async encodeInput(text: string, limit: number, { tenant, signal }: Caller): Promise<EncodedInput> {
-    const waiting = { tenant, characters: text.length };
+  async encodeInput(
+    text: string,
+    limit: number,
+    { namespace, tenant, signal }: Caller,
+  ): Promise<EncodedInput> {
+    const waiting = { namespace, tenant, characters: text.length };
     return (await this.#run({ kind: 'input', text, limit }, waiting, signal)) as EncodedInput;
   }
 

@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { FairQueue, type Flow } from './fair-queue.ts';
 
-type Item = { readonly id: number; readonly flow: Flow; left: number };
+/** `prepaid`: what is left of it was charged when it began. */
+type Item = { readonly id: number; readonly flow: Flow; left: number; prepaid?: boolean };
 
 const rows = 4;
 const costliest = 50;
@@ -21,6 +22,8 @@ const turn = fc.record({
   work: fc.array(fc.integer({ min: 0, max: costliest }), { minLength: rows, maxLength: rows }),
   preempt: fc.option(fc.nat(rows - 1), { freq: 8 }),
   chargeAtStart: fc.boolean(),
+  /** Who leaves: what was charged for it and not done is given back. */
+  cancel: fc.option(fc.nat(rows - 1), { freq: 8 }),
 });
 type Turn = typeof turn extends fc.Arbitrary<infer T> ? T : never;
 
@@ -47,32 +50,43 @@ class Machine {
       next !== undefined && this.running.length < rows;
       next = this.queue.next()
     ) {
-      const first = chargeAtStart ? Math.ceil(next.left / 2) : 0;
+      const first = chargeAtStart ? next.left : 0;
+      next.prepaid = chargeAtStart;
       this.queue.started(next, first);
-      this.#work(next, first);
+      this.#done(next.flow, first);
       this.running.push(next);
     }
   }
 
-  step({ work, preempt }: Pick<Turn, 'work' | 'preempt'>): void {
+  step({ work, preempt, cancel }: Pick<Turn, 'work' | 'preempt' | 'cancel'>): void {
     for (const [row, item] of this.running.entries()) {
       const done = Math.min(item.left, work[row] ?? 0);
+      item.left -= done;
+      if (item.prepaid === true) continue;
       this.queue.charge(item.flow, done);
-      this.#work(item, done);
+      this.#done(item.flow, done);
     }
     for (const item of this.running.filter(({ left }) => left === 0)) {
       this.queue.ended(item);
       this.#stop(item);
     }
+    const leaves = cancel === null ? undefined : this.running[cancel];
+    if (leaves !== undefined) {
+      this.#giveBack(leaves);
+      this.queue.ended(leaves);
+      this.#stop(leaves);
+    }
     const victim = preempt === null ? undefined : this.running[preempt];
     if (victim === undefined) return;
+    this.#giveBack(victim);
     this.queue.pushBack(victim);
     this.#stop(victim);
   }
 
-  #work(item: Item, done: number): void {
-    item.left -= done;
-    this.#done(item.flow, done);
+  #giveBack({ flow, left, prepaid }: Item): void {
+    if (prepaid !== true) return;
+    this.queue.refund(flow, left);
+    this.#done(flow, -left);
   }
 
   #stop(item: Item): void {
@@ -237,7 +251,7 @@ it('whatever happens, no item is lost or comes twice, and there is a next one wh
   );
 });
 
-const busy = { work: Array.from({ length: rows }, () => costliest), preempt: null };
+const busy = { work: Array.from({ length: rows }, () => costliest), preempt: null, cancel: null };
 
 /** Turns until a request has a row, of a tenant that had more than the others, while `come` adds requests. */
 const turnsUntilServed = (come: (machine: Machine, turn: number) => void): number => {

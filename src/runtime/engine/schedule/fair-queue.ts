@@ -1,39 +1,67 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
-import { VirtualCounters } from './virtual-counters.ts';
+import { AttainedService } from './attained-service.ts';
+import { type Move, type Path, ShareTree } from './share-tree.ts';
 
-/** Whose work it is, as far as fairness goes. */
+/** Whose work it is, as far as fairness goes. A tenant is one within its namespace. */
 export type Flow = {
+  /** Absent: the one without a name. */
+  readonly namespace?: string;
   readonly tenant: string;
   /** Null: the base model. */
   readonly adapter: string | null;
   /** A higher one goes first. */
   readonly priority: number;
+  /** Items of its namespace that are sure to run at a time. Absent: none. */
+  readonly guaranteed?: number;
 };
 
 type Entry<T> = {
   readonly item: T;
   readonly flow: Flow;
+  readonly path: Path;
   /** Number in the order of arrival; kept when the item is preempted. */
   readonly arrival: number;
   readonly preempted: boolean;
+  /** Since when its adapter has got nothing while it waited. */
+  since: number;
 };
 
-/** The counters of one priority class. */
-type Shares = {
-  readonly tenants: VirtualCounters<string>;
-  /** By tenant. */
-  readonly adapters: Map<string, VirtualCounters<string | null>>;
+export type FairQueueOptions = {
+  readonly maxLength: number;
+  /** Milliseconds; absent: no time passes. */
+  readonly now?: () => number;
 };
 
-type Move = 'arrive' | 'leave' | 'start' | 'back' | 'finish';
+/** How fair it is between namespaces at the moment. */
+export type Fairness = {
+  /** Jain's index of the work done of late for those that wait or run. */
+  readonly jain: number;
+  /** The most, in weighted tokens, that one that waits is behind another one that waits. */
+  readonly lag: number;
+};
 
 /** Picks in a row that pass over the lower priorities; the next one is for them. */
 const picksPassedOver = 7;
 
+/** Milliseconds that an adapter without an item that runs waits for one, before it goes first within its tenant. */
+export const overdueMs = 5000;
+
+/** An adapter is told from the base model, whatever it is called. */
+export const pathOf = ({ namespace = '', tenant, adapter }: Flow): Path => [namespace, tenant, adapter];
+
+/** Levels of a path above the adapter. */
+const tenantLevels = 2;
+
+const isSamePath = (a: Path, b: Path): boolean => a.every((key, level) => key === b[level]);
+
 /**
- * Who goes next, fairly: between tenants, and within a tenant between its adapters, by the service that each had
- * ({@link VirtualCounters}); in the order of arrival within an adapter, and among those who had the same. Higher
- * priorities go first; one of every eight picks goes to the lower priority whose item waits longest.
+ * Who goes next, fairly: between namespaces, within one between its tenants, and within a tenant between its adapters, by the
+ * service that each had ({@link VirtualCounters}); in the order of arrival within an adapter, and among those who had the same.
+ * Higher priorities go first; one of every eight picks goes to the lower priority whose item waits longest. Before all of
+ * that comes a namespace of which fewer items run than are guaranteed to it.
+ *
+ * Within a tenant an adapter of which nothing runs goes first once it has got nothing for {@link overdueMs}, whatever it had
+ * before: the one first that has got nothing for longest.
  *
  * The caller takes an item by `next` and `started`, charges what is done for its flow, and says `ended`, or `pushBack`
  * when it has to wait again. Charge the prompt with `started` already: several rows that are filled before anything
@@ -41,11 +69,15 @@ const picksPassedOver = 7;
  *
  * Guarantees, where what is started is what `next` said, at most K items of at most cost L run at a time, and each is
  * charged before it ends:
- * - the service of two tenants of the same priority, over any time in which both have items waiting, differs by at most
- *   2·K·L, whatever else comes and goes; the same holds for two adapters of a tenant;
+ * - the service of two namespaces of the same priority, over any time in which both have items waiting, differs by at most
+ *   2·K·L, whatever else comes and goes, where nothing is guaranteed; the same holds for two tenants of a namespace, and for two
+ *   adapters of a tenant of which neither is overdue;
+ * - an adapter that waits gets one of the next F picks of its tenant at the latest once it is overdue, where F adapters of the
+ *   tenant wait;
  * - work conserving: there is a next one whenever one waits;
  * - no item is lost or comes twice, and none waits for ever;
- * - a tenant that asks for much cannot fill the queue: a full one lets go of an item of whoever has most in it;
+ * - whoever asks for much cannot fill the queue: a full one lets go of an item of the namespace with most in it beyond what is
+ *   guaranteed to it, of the tenant of it with most;
  * - memory is bounded by the items that wait or run.
  *
  * Priorities order what waits. Each has its own counters, so a tenant pays in none for what it had in another.
@@ -56,12 +88,21 @@ export class FairQueue<T extends { readonly flow: Flow }> {
   readonly #waiting: Entry<T>[] = [];
   readonly #running = new Map<T, Entry<T>>();
   /** By priority; those that have items waiting or running. */
-  readonly #classes = new Map<number, Shares>();
+  readonly #classes = new Map<number, ShareTree>();
+  readonly #attained = new AttainedService();
+  readonly #now: () => number;
   #arrivals = 0;
   #passedOver = 0;
 
-  constructor({ maxLength }: { readonly maxLength: number }) {
+  constructor({ maxLength, now = () => 0 }: FairQueueOptions) {
     this.#maxLength = maxLength;
+    this.#now = now;
+  }
+
+  get fairness(): Fairness {
+    const namespaces = [...this.#waiting, ...this.#running.values()].map(namespaceOf);
+    const lag = Math.max(0, ...this.#classes.values().map((shares) => shares.lag));
+    return { jain: this.#attained.jain(namespaces, this.#now()), lag };
   }
 
   /** Items that wait. */
@@ -82,7 +123,15 @@ export class FairQueue<T extends { readonly flow: Flow }> {
   push(item: T, maxLength = this.#maxLength): T | undefined {
     if (this.#running.has(item) || this.#waiting.some((entry) => entry.item === item))
       throw new AdaptletError('INTERNAL', 'the item is in the fair queue already');
-    const entry = { item, flow: item.flow, arrival: this.#arrivals++, preempted: false };
+    const { flow } = item;
+    const entry: Entry<T> = {
+      item,
+      flow,
+      path: pathOf(flow),
+      arrival: this.#arrivals++,
+      preempted: false,
+      since: this.#now(),
+    };
     const dropped = this.#waiting.length < maxLength ? undefined : this.#toDrop(entry);
     if (dropped === entry) return item;
     this.#waiting.push(entry);
@@ -97,20 +146,30 @@ export class FairQueue<T extends { readonly flow: Flow }> {
     if (entry === undefined) throw new AdaptletError('INTERNAL', 'what does not run cannot be preempted');
     this.#running.delete(item);
     const later = this.#waiting.findIndex(({ arrival }) => arrival > entry.arrival);
-    this.#waiting.splice(later < 0 ? this.#waiting.length : later, 0, { ...entry, preempted: true });
+    this.#waiting.splice(later < 0 ? this.#waiting.length : later, 0, {
+      ...entry,
+      preempted: true,
+      since: this.#now(),
+    });
     this.#move(entry.flow, 'back');
   }
 
   /** Who goes next; it stays. */
   next(): T | undefined {
-    const priority = this.#priorityToServe();
+    const owed = this.#waiting.filter((entry) => this.#isOwed(entry));
+    const waiting = owed.length === 0 ? this.#waiting : owed;
+    const priority = this.#priorityToServe(waiting);
     const shares = priority === undefined ? undefined : this.#classes.get(priority);
     if (shares === undefined) return undefined;
-    const inClass = this.#waiting.filter(({ flow }) => flow.priority === priority);
-    const tenant = minBy(inClass, ({ flow }) => shares.tenants.of(flow.tenant))?.flow.tenant;
-    const ofTenant = inClass.filter(({ flow }) => flow.tenant === tenant);
-    const adapters = tenant === undefined ? undefined : shares.adapters.get(tenant);
-    return minBy(ofTenant, ({ flow }) => adapters?.of(flow.adapter) ?? 0)?.item;
+    const inClass = waiting.filter(({ flow }) => flow.priority === priority);
+    const ofTenant = shares.least(inClass, tenantLevels);
+    return (this.#overdue(ofTenant) ?? shares.least(inClass, tenantLevels + 1)[0])?.item;
+  }
+
+  /** True when its adapter has got nothing for so long that it goes first within its tenant. */
+  isOverdue(item: T): boolean {
+    const entry = this.#waiting.find((one) => one.item === item);
+    return entry !== undefined && this.#hasWaited(entry);
   }
 
   /** Takes out an item whose caller left. False when it does not wait. */
@@ -126,6 +185,7 @@ export class FairQueue<T extends { readonly flow: Flow }> {
     this.#countPick(item.flow.priority);
     const entry = this.#take(item);
     if (entry === undefined) throw new AdaptletError('INTERNAL', 'what does not wait cannot be started');
+    for (const other of this.#waiting) if (isSamePath(other.path, entry.path)) other.since = this.#now();
     this.#running.set(item, entry);
     this.#move(entry.flow, 'start');
     this.charge(entry.flow, cost);
@@ -140,23 +200,53 @@ export class FairQueue<T extends { readonly flow: Flow }> {
   }
 
   /** Work that was done for a flow, in weighted tokens. Before its item ends: later it may not be counted. */
-  charge({ tenant, adapter, priority }: Flow, cost: number): void {
+  charge(flow: Flow, cost: number): void {
     if (!(cost >= 0 && cost < Infinity)) throw new AdaptletError('INTERNAL', `the work done is ${cost}`);
-    const shares = this.#classes.get(priority);
-    shares?.tenants.charge(tenant, cost);
-    shares?.adapters.get(tenant)?.charge(adapter, cost);
+    this.#charge(flow, cost);
+  }
+
+  /** What was charged for an item that runs, and is not done for it. */
+  refund(flow: Flow, cost: number): void {
+    if (!(cost >= 0 && cost < Infinity)) throw new AdaptletError('INTERNAL', `the work not done is ${cost}`);
+    this.#charge(flow, -cost);
   }
 
   /**
-   * How much more service the tenant of `a` had than that of `b`, in weighted tokens; of the same tenant, how much more
-   * its adapter had. Not above 0: not more. 0 when their priorities differ, as service is not compared between them.
+   * How much more service the namespace of `a` had than that of `b`, in weighted tokens; of the same namespace, how much more
+   * its tenant had, and of the same tenant its adapter. Not above 0: not more. 0 when their priorities differ, as service is
+   * not compared between them.
    */
   beyond(a: Flow, b: Flow): number {
     const shares = a.priority === b.priority ? this.#classes.get(a.priority) : undefined;
-    if (shares === undefined) return 0;
-    if (a.tenant !== b.tenant) return shares.tenants.of(a.tenant) - shares.tenants.of(b.tenant);
-    const adapters = shares.adapters.get(a.tenant);
-    return adapters === undefined ? 0 : adapters.of(a.adapter) - adapters.of(b.adapter);
+    return shares?.beyond(pathOf(a), pathOf(b)) ?? 0;
+  }
+
+  #charge(flow: Flow, cost: number): void {
+    this.#classes.get(flow.priority)?.charge(pathOf(flow), cost);
+    this.#attained.add(flow.namespace ?? '', cost, this.#now());
+  }
+
+  #runningOf(namespace: string): number {
+    return this.#running.values().reduce((count, one) => count + Number(namespaceOf(one) === namespace), 0);
+  }
+
+  /** Fewer of its namespace run than are guaranteed to it. */
+  #isOwed(entry: Entry<T>): boolean {
+    const { guaranteed = 0 } = entry.flow;
+    return guaranteed > 0 && this.#runningOf(namespaceOf(entry)) < guaranteed;
+  }
+
+  #hasWaited({ path, since }: Entry<T>): boolean {
+    return (
+      this.#now() - since > overdueMs &&
+      !this.#running.values().some((running) => isSamePath(running.path, path))
+    );
+  }
+
+  /** The first of the adapter that has got nothing for longest; undefined when none has for too long. */
+  #overdue(entries: readonly Entry<T>[]): Entry<T> | undefined {
+    const [first] = entries.filter((one) => this.#hasWaited(one)).toSorted((a, b) => a.since - b.since);
+    return first;
   }
 
   #take(item: T): Entry<T> | undefined {
@@ -164,67 +254,63 @@ export class FairQueue<T extends { readonly flow: Flow }> {
     return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
   }
 
-  #highest(): number {
-    return this.#waiting.reduce((max, { flow }) => Math.max(max, flow.priority), -Infinity);
-  }
-
-  /** The item below the highest priority that waits longest. */
-  #oldestBelow(highest: number): Entry<T> | undefined {
-    return this.#waiting.find(({ flow }) => flow.priority < highest);
-  }
-
-  #priorityToServe(): number | undefined {
-    if (this.#waiting.length === 0) return undefined;
-    const highest = this.#highest();
-    const below = this.#passedOver < picksPassedOver ? undefined : this.#oldestBelow(highest);
+  #priorityToServe(waiting: readonly Entry<T>[]): number | undefined {
+    if (waiting.length === 0) return undefined;
+    const highest = highestOf(waiting);
+    const below = this.#passedOver < picksPassedOver ? undefined : oldestBelow(waiting, highest);
     // The whole priority gets the pick, not the item: whoever came first with many would have all such picks else.
     return below?.flow.priority ?? highest;
   }
 
   #countPick(priority: number): void {
-    const highest = this.#highest();
-    const passesOver = priority === highest && this.#oldestBelow(highest) !== undefined;
+    const highest = highestOf(this.#waiting);
+    const passesOver = priority === highest && oldestBelow(this.#waiting, highest) !== undefined;
     this.#passedOver = passesOver ? this.#passedOver + 1 : 0;
   }
 
-  #move({ tenant, adapter, priority }: Flow, move: Move): void {
-    const shares = this.#classes.get(priority) ?? { tenants: new VirtualCounters(), adapters: new Map() };
-    const adapters = shares.adapters.get(tenant) ?? new VirtualCounters();
-    shares.tenants[move](tenant);
-    adapters[move](adapter);
-    // Who all were idle for a moment have had what they asked for: they begin as equals.
-    if (adapters.idle) shares.adapters.delete(tenant);
-    else shares.adapters.set(tenant, adapters);
-    if (shares.tenants.idle) this.#classes.delete(priority);
-    else this.#classes.set(priority, shares);
+  #move(flow: Flow, move: Move): void {
+    const shares = this.#classes.get(flow.priority) ?? new ShareTree();
+    shares.move(pathOf(flow), move);
+    if (shares.idle) this.#classes.delete(flow.priority);
+    else this.#classes.set(flow.priority, shares);
   }
 
   #toDrop(newcomer: Entry<T>): Entry<T> {
-    const ofTenant = new Map<string, number>();
     const all = [...this.#waiting, newcomer];
-    for (const { flow } of all) ofTenant.set(flow.tenant, (ofTenant.get(flow.tenant) ?? 0) + 1);
-    const waiting = ({ flow }: Entry<T>): number => ofTenant.get(flow.tenant) ?? 0;
-    return all
+    const namespaces = Map.groupBy(all, namespaceOf);
+    const tenants = Map.groupBy(all, tenantOf);
+    /** Beyond what its namespace is sure to run. */
+    const excess = (entry: Entry<T>): number => {
+      const namespace = namespaceOf(entry);
+      const owed = Math.max(0, (entry.flow.guaranteed ?? 0) - this.#runningOf(namespace));
+      return (namespaces.get(namespace)?.length ?? 0) - owed;
+    };
+    const ofTenant = (entry: Entry<T>): number => tenants.get(tenantOf(entry))?.length ?? 0;
+    const [first = newcomer] = all
       .filter(({ preempted }) => !preempted)
-      .reduce((first, entry) => {
-        const byTenant = waiting(entry) - waiting(first);
-        if (byTenant !== 0) return byTenant > 0 ? entry : first;
-        const byPriority = entry.flow.priority - first.flow.priority;
-        if (byPriority !== 0) return byPriority < 0 ? entry : first;
-        return entry.arrival > first.arrival ? entry : first;
-      }, newcomer);
+      .map((entry) => ({ entry, excess: excess(entry), ofTenant: ofTenant(entry) }))
+      .toSorted(
+        (a, b) =>
+          b.excess - a.excess ||
+          b.ofTenant - a.ofTenant ||
+          a.entry.flow.priority - b.entry.flow.priority ||
+          b.entry.arrival - a.entry.arrival,
+      )
+      .map(({ entry }) => entry);
+    return first;
   }
 }
 
-/** The first of those with the least counter. */
-const minBy = <E>(entries: readonly E[], counterOf: (entry: E) => number): E | undefined => {
-  let first: E | undefined;
-  let counter = Infinity;
-  for (const entry of entries) {
-    const own = counterOf(entry);
-    if (own >= counter) continue;
-    first = entry;
-    counter = own;
-  }
-  return first;
-};
+const namespaceOf = ({ flow }: { readonly flow: Flow }): string => flow.namespace ?? '';
+
+/** JSON keeps the parts apart, whatever characters they have. */
+const tenantOf = ({ path }: { readonly path: Path }): string => JSON.stringify(path.slice(0, tenantLevels));
+
+const highestOf = (waiting: readonly { readonly flow: Flow }[]): number =>
+  waiting.reduce((max, { flow }) => Math.max(max, flow.priority), -Infinity);
+
+/** The item below a priority that waits longest. */
+const oldestBelow = <E extends { readonly flow: Flow }>(
+  waiting: readonly E[],
+  highest: number,
+): E | undefined => waiting.find(({ flow }) => flow.priority < highest);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Flow } from './fair-queue.ts';
-import { type Running, victimsFor } from './preemption.ts';
+import { type Running, victimForRoom, victimsFor } from './preemption.ts';
 
 const flow = (tenant: string, priority = 0): Flow => ({ tenant, adapter: null, priority });
 
@@ -21,7 +21,7 @@ const victims = (
   waiting: Flow,
   rows: readonly Running<string>[],
   ahead: (a: Flow, b: Flow) => number = () => 0,
-): readonly string[] => victimsFor(waiting, rows, ahead);
+): readonly string[] => victimsFor({ flow: waiting, isOverdue: false }, rows, ahead);
 
 describe('who makes way for a tenant without a row', () => {
   it('is at once the latest of a tenant with two or more, first of the one with most', () => {
@@ -100,5 +100,65 @@ describe('whoever waits', () => {
   it('takes places of lower priorities before those of its own', () => {
     const rows = ['a1', 'a2', 'a3'].map((name) => running(name, { priority: 1 }));
     expect(victims(flow('b', 1), [running('c1'), ...rows])).toEqual(['c1', 'a3', 'a2', 'a1']);
+  });
+});
+
+describe('namespaces', () => {
+  const of = (namespace: string, tenant = '', guaranteed = 0): Flow => ({
+    namespace,
+    tenant,
+    adapter: null,
+    priority: 0,
+    guaranteed,
+  });
+  const row = (sequence: string, own: Flow, tokens = 100): Running<string> => ({
+    sequence,
+    flow: own,
+    tokens,
+  });
+
+  it('compete by all of their rows, whatever tenants these are of', () => {
+    const rows = [row('a1', of('a', 'x')), row('a2', of('a', 'y')), row('b1', of('b'))];
+    expect(victims(of('c'), rows)).toEqual(['a2', 'a1']);
+    expect(victims(of('a', 'z'), rows)).toEqual([]);
+  });
+
+  it('get a row that is guaranteed at once, from one that has more than is guaranteed to it', () => {
+    const rows = [row('a1', of('a')), row('b1', of('b', '', 2)), row('b2', of('b', '', 2))];
+    expect(victims(of('c', '', 1), rows)).toEqual(['a1']);
+    expect(victims(of('c', '', 1), rows.slice(1))).toEqual([]);
+    expect(victims({ ...of('c'), priority: 9 }, rows.slice(1))).toEqual([]);
+  });
+
+  it('get a row that is guaranteed also of one that has given nothing yet; nobody else does', () => {
+    const rows = [{ ...row('a1', of('a'), 0), filling: true }];
+    expect(victims(of('c', '', 1), rows)).toEqual(['a1']);
+    expect(victims({ ...of('c'), priority: 9 }, rows)).toEqual([]);
+  });
+
+  it('give way for lack of memory beyond what is guaranteed first', () => {
+    const rows = [row('a1', of('a', '', 2)), row('a2', of('a', '', 2)), row('b1', of('b'))];
+    expect(victimForRoom(rows, () => 0)).toBe('b1');
+    expect(victimForRoom(rows.slice(0, 2), () => 0)).toBe('a2');
+  });
+});
+
+describe('an adapter that is overdue', () => {
+  const of = (adapter: string, tenant = 'a'): Flow => ({ tenant, adapter, priority: 0 });
+  const rows = ['x', 'y'].map((adapter) => ({ sequence: adapter, flow: of(adapter), tokens: 100 }));
+  const overdue = (waiting: Flow, running_: readonly Running<string>[]): readonly string[] =>
+    victimsFor({ flow: waiting, isOverdue: true }, running_, () => 0);
+
+  it('takes the only row of another adapter of its tenant, not that of another tenant', () => {
+    expect(overdue(of('z'), rows)).toEqual(['y', 'x']);
+    expect(overdue(of('z', 'b'), rows.slice(0, 1))).toEqual([]);
+  });
+
+  it('takes the row of one that waits for its caller, whosever it is, but what is guaranteed', () => {
+    const stalled = { sequence: 's', flow: { ...of('x'), namespace: 'n' }, tokens: 2, stalled: true };
+    expect(overdue({ ...of('z'), namespace: 'm' }, [stalled])).toEqual(['s']);
+    expect(victimsFor({ flow: of('z'), isOverdue: false }, [stalled], () => 0)).toEqual([]);
+    const sure = { ...stalled, flow: { ...stalled.flow, guaranteed: 1 } };
+    expect(overdue({ ...of('z'), namespace: 'm' }, [sure])).toEqual([]);
   });
 });

@@ -37,6 +37,14 @@ export class VirtualCounters<Key> {
     return this.#shares.size;
   }
 
+  /** How much more one of those that wait had than another one of them. */
+  get lag(): number {
+    const counters = [...this.#shares.values()]
+      .filter(({ waiting }) => waiting > 0)
+      .map((one) => one.counter);
+    return counters.length === 0 ? 0 : Math.max(...counters) - Math.min(...counters);
+  }
+
   of(key: Key): number {
     return this.#shares.get(key)?.counter ?? this.#entry;
   }
@@ -79,7 +87,7 @@ export class VirtualCounters<Key> {
     this.#forget();
   }
 
-  /** What was done for a share that is not forgotten. */
+  /** What was done for a share that is not forgotten; below 0: what was charged before its item ended, and was not done. */
   charge(key: Key, cost: number): void {
     const share = this.#shares.get(key);
     if (share !== undefined) share.counter += cost;

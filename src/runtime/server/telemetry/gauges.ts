@@ -2,6 +2,7 @@ import type { RolloutObject } from '../../../api/objects.ts';
 import { rolloutGauges } from '../../../rollout/gauges.ts';
 import type { MetricFamily } from '../../../telemetry/exposition.ts';
 import type { EngineLoad } from '../../engine/engine.ts';
+import type { QuotaView } from '../../serving/quotas/quotas.ts';
 import { metrics } from './names.ts';
 
 /** The state of the runtime at the moment of a scrape. */
@@ -33,6 +34,8 @@ export type RuntimeGauges = {
   readonly engine: EngineLoad | undefined;
   /** Copies of requests that canaries were given, by what became of them. */
   readonly mirrored: Readonly<Record<string, number>>;
+  /** Of namespaces with a policy, by limit. */
+  readonly quotas: readonly QuotaView[];
   readonly lora: {
     /** How many adapters may be Resident at a time. */
     readonly max: number;
@@ -55,6 +58,19 @@ const perRollout = (
 ): MetricFamily => ({
   ...metric,
   samples: rollouts.map((r) => ({ labels: { rollout: r.key }, value: value(r) })),
+});
+
+const perQuota = (
+  metric: { name: string; help: string },
+  quotas: readonly QuotaView[],
+  value: (quota: QuotaView) => number | undefined,
+): MetricFamily => ({
+  ...metric,
+  samples: quotas.flatMap((quota) => {
+    const { namespace, limit } = quota;
+    const amount = value(quota);
+    return amount === undefined ? [] : [{ labels: { namespace, limit }, value: amount }];
+  }),
 });
 
 const counter = (metric: { name: string; help: string }, value: number): MetricFamily => ({
@@ -129,6 +145,13 @@ export const metricFamilies = (
   counter(metrics.decodeSteps, gauges.engine?.decodeSteps ?? 0),
   counter(metrics.decodedTokens, gauges.engine?.decodedTokens ?? 0),
   counter(metrics.preemptions, gauges.engine?.preemptions ?? 0),
+  counter(metrics.overdueTurns, gauges.engine?.overdueTurns ?? 0),
+  gauge(metrics.fairnessJain, gauges.engine?.fairness.jain ?? 1),
+  gauge(metrics.fairnessLag, gauges.engine?.fairness.lag ?? 0),
+  perQuota(metrics.namespaceUsed, gauges.quotas, ({ used }) => used),
+  perQuota(metrics.namespaceGuaranteed, gauges.quotas, ({ guaranteed }) => guaranteed),
+  perQuota(metrics.namespaceLimit, gauges.quotas, ({ most }) => (most === Infinity ? undefined : most)),
+  { ...perQuota(metrics.namespaceRefused, gauges.quotas, ({ refused }) => refused), type: 'counter' },
   {
     ...metrics.mirrored,
     type: 'counter',

@@ -118,6 +118,34 @@ export const metrics = {
     name: 'adaptlet_mirrored_requests_total',
     help: 'Copies of requests that a canary was given, by result: equal or different to the answer of stable, unchecked (sampled by chance), failed, dropped (requests came first).',
   },
+  overdueTurns: {
+    name: 'adaptlet_overdue_turns_total',
+    help: 'Places that went to an adapter because it had got none for 5 seconds, of this engine process.',
+  },
+  fairnessJain: {
+    name: 'adaptlet_fairness_jain_index',
+    help: "Jain's index of the tokens, weighted, that were computed of late (half-life 60 s) for each namespace with requests that run or wait: 1 when each had as much, 1/n when one of n had all.",
+  },
+  fairnessLag: {
+    name: 'adaptlet_fairness_lag_tokens',
+    help: 'The most weighted tokens that a namespace with requests that wait is behind another one with such.',
+  },
+  namespaceUsed: {
+    name: 'adaptlet_namespace_used',
+    help: 'What a namespace uses of an amount that its AdapterPolicy limits or guarantees, by namespace and limit: requests that are open, tokens of about the last minute, bytes of RAM of adapters.',
+  },
+  namespaceGuaranteed: {
+    name: 'adaptlet_namespace_guaranteed',
+    help: 'What is guaranteed to a namespace on this runtime, by namespace and limit; scaled down where policies guarantee more than it has.',
+  },
+  namespaceLimit: {
+    name: 'adaptlet_namespace_limit',
+    help: 'What a namespace may use on this runtime at most, by namespace and limit.',
+  },
+  namespaceRefused: {
+    name: 'adaptlet_namespace_refused_total',
+    help: 'Requests of a namespace that were refused by a limit of its AdapterPolicy, by namespace and limit.',
+  },
   preemptions: {
     name: 'adaptlet_preemptions_total',
     help: 'Requests that made way for those of another tenant or adapter, of a higher priority, or for lack of memory for keys and values, and went on later.',

@@ -28,6 +28,8 @@ export const fakeGauges: RuntimeGauges = {
     kvUsedBytes: 30,
     kvBudgetBytes: 120,
     preemptions: 4,
+    overdueTurns: 3,
+    fairness: { jain: 0.75, lag: 40 },
     decodeSteps: 10,
     decodedTokens: 35,
     promptTokens: 90,
@@ -36,6 +38,10 @@ export const fakeGauges: RuntimeGauges = {
     limits: [],
   },
   mirrored: { equal: 5, dropped: 2 },
+  quotas: [
+    { namespace: 'team-a', limit: 'requests', used: 2, guaranteed: 1, most: 4, refused: 7 },
+    { namespace: 'team-b', limit: 'adapterMemory', used: 0, guaranteed: 100, most: Infinity, refused: 0 },
+  ],
   lora: { max: 8, running: ['upper', 'sql'], waiting: [] },
 };
 

@@ -14,7 +14,7 @@ const start = () => {
   /** The engine ends while it has these, and has not begun to answer them. */
   const dies = (...given: readonly [string, Digest, string?][]): boolean => {
     for (const [text, version, user] of given) inputs.given(input(text, user), version);
-    return inputs.engineDied();
+    return inputs.engineDied().isOfInput;
   };
   const isRefused = (text: string, user?: string): boolean => {
     try {
@@ -91,6 +91,19 @@ describe('an input that ends the engine', () => {
     expect(dies(['bad', one], ['bad', other], ['bad', one])).toBe(false);
     expect(isRefused('bad')).toBe(false);
   });
+});
+
+it('namespaces that may have ended it are those of inputs that did before, if any were there', () => {
+  const { inputs } = start();
+  const given = (text: string, namespace: string) =>
+    inputs.given(new Input({ namespace, model: 'm', headers: new Map() }, text), one);
+  given('bad', 'a');
+  given('fine', 'b');
+  expect(inputs.engineDied().suspects).toEqual(new Set(['a', 'b']));
+  given('bad', 'a');
+  given('new', 'c');
+  expect(inputs.engineDied().suspects).toEqual(new Set(['a']));
+  expect(inputs.engineDied().suspects).toEqual(new Set());
 });
 
 describe('suspects', () => {

@@ -15,10 +15,12 @@ const maxRemembered = 1000;
 
 /** What a caller sends, whoever answers it. The same again is the same input. */
 export class Input {
+  readonly namespace: string;
   readonly #of: readonly unknown[];
   #key: string | undefined;
 
   constructor({ namespace, caller, tenant, user }: RequestContext, request: unknown) {
+    this.namespace = namespace;
     this.#of = [namespace, caller, tenant, user, request];
   }
 
@@ -27,6 +29,14 @@ export class Input {
     return (this.#key ??= createHash('sha256').update(serialize(this.#of)).digest('hex'));
   }
 }
+
+/** What is known of an end of the engine. */
+export type EngineDeath = {
+  /** An input that the engine had not begun had ended it before, for another version: then no version did. */
+  readonly isOfInput: boolean;
+  /** Namespaces whose inputs may have ended it: of those that did before, if any were there, else of all that were not begun. */
+  readonly suspects: ReadonlySet<string>;
+};
 
 type Deaths = { count: number; at: number; readonly versions: Set<Digest> };
 
@@ -99,8 +109,15 @@ export class DeadlyInputs {
     if (this.#known(input) !== undefined) this.#deaths.delete(input.key);
   }
 
-  /** The engine ended. True when an input that it had not begun had ended it before, for another version: then no version did. */
-  engineDied(): boolean {
+  /** The engine ended. */
+  engineDied(): EngineDeath {
+    const inputs = [...this.#given.keys()];
+    const known = inputs.filter((input) => this.#known(input) !== undefined);
+    const suspects = new Set((known.length > 0 ? known : inputs).map(({ namespace }) => namespace));
+    return { isOfInput: this.#countDeath(), suspects };
+  }
+
+  #countDeath(): boolean {
     const at = this.#clock.monotonic();
     const before = new Map<string, ReadonlySet<Digest>>();
     let isOfInput = false;

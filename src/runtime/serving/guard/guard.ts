@@ -4,7 +4,7 @@ import type { Hold } from '../../state/memory.ts';
 import { CanaryGuards } from './canary-guards.ts';
 import { ClassifyingStables } from './classifying-stables.ts';
 import { DeadlyInputs } from './deadly-inputs.ts';
-import { EngineDeaths } from './engine-deaths.ts';
+import { type AskedVersion, EngineDeaths } from './engine-deaths.ts';
 import { type HoldChange, type Holds, recoversByItself, type Watched } from './holds.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { StableBreakers } from './stable-breakers.ts';
@@ -30,10 +30,11 @@ export class Guard {
   readonly classifying = new ClassifyingStables();
   readonly pending: PendingRequests;
   readonly inputs: DeadlyInputs;
-  readonly #deaths = new EngineDeaths();
+  readonly #deaths: EngineDeaths;
 
   constructor({ clock, holds, answered = () => undefined }: GuardParts) {
-    const deaths = this.#deaths;
+    const deaths = new EngineDeaths(clock);
+    this.#deaths = deaths;
     this.inputs = new DeadlyInputs(clock);
     this.holds = holds;
     this.canaries = new CanaryGuards({ clock, holds, deaths, classifying: this.classifying, answered });
@@ -55,8 +56,8 @@ export class Guard {
   }
 
   /** True when an error says nothing about the version that was asked. */
-  excuses(error: unknown): boolean {
-    return this.#deaths.excuses(error);
+  excuses(error: unknown, asked: AskedVersion): boolean {
+    return this.#deaths.excuses(error, asked);
   }
 
   /** The rollouts of the plan in force, by uid. */

@@ -30,10 +30,10 @@ export type Copy = {
 };
 
 /**
- * Copies are of a tenant of their own, with the lowest priority that there is: among what waits for a place the engine
+ * Copies are of a namespace of their own, which no object can have, with the lowest priority that there is: among what waits for a place the engine
  * takes requests first, and it is copies that make way.
  */
-const asCopy = { tenant: 'adaptlet.io/mirror', priority: -1000 } as const;
+const asCopy = { namespace: 'adaptlet.io/mirror', tenant: '', priority: -1000 } as const;
 
 /** Follows the tokens of an answer, up to as many as are compared. */
 class Tokens implements AnswerTokens {

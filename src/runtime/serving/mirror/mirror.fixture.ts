@@ -14,6 +14,7 @@ import { DataPath } from '../data-path.ts';
 import { servingFacts } from '../facts.ts';
 import { Guard } from '../guard/guard.ts';
 import { Holds } from '../guard/holds.ts';
+import { Quotas } from '../quotas/quotas.ts';
 import { Mirror } from './mirror.ts';
 
 const digestOf = (letter: string) => `sha256:${letter.repeat(64)}` as Digest;
@@ -149,6 +150,7 @@ export const mirrorNode = (change: SplitChange = {}) => {
     isResident: (k: ObjectKey) => k !== key('next') || state.isResident,
     tryAcquire: (k: ObjectKey) => (k === key('next') && !state.isResident ? undefined : lease(k)),
     acquire: async (k: ObjectKey) => lease(k),
+    takeLoads: () => 0,
   } as unknown as Residency;
   const holds = new Holds([], { clock, logger: pino({ enabled: false }), write: async () => undefined });
   const guard = new Guard({ clock, holds });
@@ -172,7 +174,9 @@ export const mirrorNode = (change: SplitChange = {}) => {
     },
     waiting: () => state.waiting,
   });
-  const path = new DataPath({ clock, engine, residency, guard, counts: tally, facts, table, mirror });
+  const logger = pino({ enabled: false });
+  const quotas = new Quotas({ clock, budgets: { requests: 8, adapterMemory: 1e9 }, logger });
+  const path = new DataPath({ clock, engine, residency, guard, counts: tally, quotas, facts, table, mirror });
   const follow = (next: SplitChange): void => {
     const split = splitOf(next);
     guard.follow(new Map([[uid, split.body]]));

@@ -42,7 +42,7 @@ describe('a request that stable answers', () => {
     expect(node.copies()).toHaveLength(1);
   });
 
-  it('is the same request, of another tenant with the least priority, without session and probabilities', async () => {
+  it('is the same request, of another namespace with the least priority, without session and probabilities', async () => {
     const node = mirrorNode();
     const seeded = { temperature: 0.7, topP: 0.9, topK: 3, seed: 5 };
     await node.ask(seeded, { session: 's', priority: 900, tenant: 't' });
@@ -55,7 +55,8 @@ describe('a request that stable answers', () => {
       maxTokens: 4,
       stop: ['END'],
       sampling: seeded,
-      tenant: 'adaptlet.io/mirror',
+      namespace: 'adaptlet.io/mirror',
+      tenant: '',
       priority: -1000,
     });
   });

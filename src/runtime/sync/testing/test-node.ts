@@ -39,7 +39,13 @@ export const startTestNode = async (options: TestNodeOptions) => {
   holds.onChange(({ kind }) => {
     if (kind === 'held') source.wake();
   });
-  const plan = new PlanInForce({ residency: residency.whole, guard, counts: tally, baseModel: 'tiny' });
+  const plan = new PlanInForce({
+    residency: residency.whole,
+    guard,
+    counts: tally,
+    quotas: { follow: () => undefined },
+    baseModel: 'tiny',
+  });
   const facts = servingFacts(residency.whole, guard);
   const source = new SyncSource({
     clock,

@@ -1,0 +1,153 @@
+import { describe, expect, it } from 'vitest';
+import type { PolicyLimits } from '../../../api/policy.ts';
+import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { FakeClock } from '../../../time/fake-clock.ts';
+import type { RoutingTable } from '../../routing/table.ts';
+import { policyTable } from './policy-table.fixture.ts';
+import { Quotas } from './quotas.ts';
+import { sharesOf } from './shares.ts';
+
+const budgets = { requests: 8, adapterMemory: 1000 };
+
+const start = (table: RoutingTable) => {
+  const clock = new FakeClock();
+  const warnings: unknown[] = [];
+  const quotas = new Quotas({ clock, budgets, logger: { warn: (what: unknown) => warnings.push(what) } });
+  quotas.follow(table);
+  return { clock, quotas, warnings };
+};
+
+const refusalOf = (work: () => unknown): AdaptletError => {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof AdaptletError) return error;
+    throw error;
+  }
+  throw new Error('nothing was refused');
+};
+
+const limited = (limits: PolicyLimits): RoutingTable => policyTable({ a: limits });
+
+describe('requests of a namespace', () => {
+  it('are refused beyond the limit with number, limit and time, and taken again once one ended', () => {
+    const { quotas } = start(limited({ requests: { limit: 2 } }));
+    const first = quotas.enter('a');
+    quotas.enter('a');
+    const error = refusalOf(() => quotas.enter('a'));
+    expect(error).toMatchObject({ code: 'NAMESPACE_REQUESTS', httpStatus: 429, retryAfterMs: 1000 });
+    expect(error.what).toBe('namespace a has 2 requests open here, and may have 2');
+    first[Symbol.dispose]();
+    first[Symbol.dispose]();
+    quotas.enter('a');
+    expect(() => quotas.enter('a')).toThrow(/may have 2/);
+    expect(quotas.views(() => 0)).toEqual([
+      { namespace: 'a', limit: 'requests', used: 2, guaranteed: 0, most: 2, refused: 2 },
+    ]);
+  });
+
+  it('of others are no matter, nor where no policy is', () => {
+    const { quotas } = start(limited({ requests: { limit: 0 } }));
+    expect(() => quotas.enter('a')).toThrow(/may have 0/);
+    for (let count = 0; count < 100; count += 1) quotas.enter('b');
+    const { quotas: none } = start(policyTable({}));
+    for (let count = 0; count < 100; count += 1) none.enter('a');
+  });
+
+  it('that are guaranteed are told to the engine', () => {
+    const { quotas } = start(limited({ requests: { guarantee: 3 } }));
+    expect(quotas.enter('a').forEngine).toEqual({ guaranteed: 3 });
+    expect(quotas.enter('b').forEngine).toEqual({ guaranteed: 0 });
+    const { quotas: kv } = start(limited({ kvMemory: { limit: '2Ki' } }));
+    expect(kv.enter('a').forEngine).toEqual({ guaranteed: 0, kvLimitBytes: 2048 });
+  });
+
+  it('that are open stay when the limit becomes less', () => {
+    const { quotas } = start(limited({ requests: { limit: 4 } }));
+    const open = [quotas.enter('a'), quotas.enter('a'), quotas.enter('a')];
+    quotas.follow(limited({ requests: { limit: 1 } }));
+    expect(() => quotas.enter('a')).toThrow(/has 3 requests open/);
+    for (const one of open) one[Symbol.dispose]();
+    quotas.enter('a');
+  });
+});
+
+it('what others refuse by a limit is counted for it', () => {
+  const { quotas } = start(limited({ adapterMemory: { limit: '1Ki' }, kvMemory: { limit: '2Ki' } }));
+  quotas.failed('a', new AdaptletError('NAMESPACE_ADAPTER_MEMORY', 'full'));
+  quotas.failed('a', new AdaptletError('NAMESPACE_KV_MEMORY', 'full'));
+  quotas.failed('a', new AdaptletError('INTERNAL', 'broken'));
+  expect(quotas.views(() => 512)).toEqual([
+    { namespace: 'a', limit: 'adapterMemory', used: 512, guaranteed: 0, most: 1024, refused: 1 },
+    { namespace: 'a', limit: 'kvMemory', used: undefined, guaranteed: 0, most: 2048, refused: 1 },
+  ]);
+});
+
+describe('tokens of a namespace', () => {
+  it('are refused once a minute is used up, with the time after which there is one', () => {
+    const { quotas, clock } = start(limited({ tokensPerMinute: 60 }));
+    const open = quotas.enter('a');
+    open.used(90);
+    const error = refusalOf(() => quotas.enter('a'));
+    expect(error).toMatchObject({ code: 'NAMESPACE_TOKENS', httpStatus: 429, retryAfterMs: 31_000 });
+    expect(error.what).toMatch(/60 tokens a minute here, and used 90/);
+    clock.advance(31_000);
+    quotas.enter('a');
+    quotas.enter('b').used(1e9);
+    quotas.enter('b');
+  });
+
+  it('that were used count on when the plan changes, and no more without a limit', () => {
+    const { quotas } = start(limited({ tokensPerMinute: 60 }));
+    quotas.enter('a').used(60);
+    quotas.follow(limited({ tokensPerMinute: 50 }));
+    expect(() => quotas.enter('a')).toThrow(/50 tokens a minute/);
+    quotas.follow(policyTable({}));
+    quotas.enter('a');
+  });
+});
+
+describe('shares of a node', () => {
+  it('are those of the default policy for each namespace without one by itself', () => {
+    const table = policyTable(
+      { system: { requests: { limit: 1 } }, a: { requests: { limit: 5 } } },
+      'system',
+    );
+    const shares = sharesOf(table, budgets);
+    expect(shares.of('a').requests.limit).toBe(5);
+    expect(shares.of('b').requests.limit).toBe(1);
+    const { quotas } = start(table);
+    quotas.enter('b');
+    quotas.enter('c');
+    expect(() => quotas.enter('b')).toThrow(/may have 1/);
+  });
+
+  it('that guarantee more than the node has are scaled down in proportion, and it is said once', () => {
+    const table = policyTable({
+      a: { requests: { guarantee: 12 }, adapterMemory: { guarantee: '500' } },
+      b: { requests: { guarantee: 4 }, adapterMemory: { guarantee: '500' } },
+    });
+    const { quotas, warnings } = start(table);
+    expect(sharesOf(table, budgets).of('a').requests.guarantee).toBe(6);
+    expect(sharesOf(table, budgets).of('b').requests.guarantee).toBe(2);
+    expect(quotas.memoryShare('a').guarantee).toBe(500);
+    quotas.follow(table);
+    expect(warnings).toHaveLength(1);
+    expect(quotas.notKept).toEqual([
+      'policies guarantee 16 requests at a time, this node has 8: each guarantee counts 50 % of it',
+    ]);
+  });
+
+  it('that no node keeps yet are told', () => {
+    const { quotas } = start(limited({ adapterDisk: { limit: '1Gi' }, requests: { limit: 1 } }));
+    expect(quotas.notKept).toEqual([
+      expect.stringMatching(/limits.adapterDisk.* not kept .* policies of a$/),
+    ]);
+    expect(start(limited({ kvMemory: { limit: '1Gi' } })).quotas.notKept).toEqual([]);
+  });
+
+  it('guarantee nothing beyond a limit', () => {
+    const table = limited({ adapterMemory: { guarantee: '300', limit: '200' } });
+    expect(sharesOf(table, budgets).of('a').adapterMemory).toEqual({ guarantee: 200, limit: 200 });
+  });
+});

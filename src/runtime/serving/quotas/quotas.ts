@@ -1,0 +1,221 @@
+import { AdaptletError, errorCodeOf } from '../../../errors/adaptlet-error.ts';
+import type { Log } from '../../../telemetry/log.ts';
+import type { Clock } from '../../../time/clock.ts';
+import type { GenerateInput } from '../../engine/engine.ts';
+import { CompletionRate, retryAfterMs } from '../../engine/schedule/completion-rate.ts';
+import type { MemoryShare } from '../../residency/accounts.ts';
+import type { RoutingTable } from '../../routing/table.ts';
+import {
+  type NodeBudgets,
+  type Overcommitment,
+  overcommitmentText,
+  type Shares,
+  sharesOf,
+  unkeptText,
+} from './shares.ts';
+import { TokenBudget } from './token-budget.ts';
+
+export type QuotasParts = {
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly budgets: NodeBudgets;
+  readonly logger: Pick<Log, 'warn'>;
+};
+
+/** A request that counts for its namespace until it is disposed of. */
+export type OpenRequest = Disposable & {
+  /** What the engine has to know of the limits of the namespace. */
+  readonly forEngine: Pick<GenerateInput, 'guaranteed' | 'kvLimitBytes'>;
+  /** Tokens that were computed for it, weighted. */
+  used(tokens: number): void;
+};
+
+/** One limit of a namespace, and what was refused by it since this process began. */
+export type QuotaView = {
+  readonly namespace: string;
+  readonly limit: LimitName;
+  /** Now; of tokens: of the last minute, about. Undefined where the engine alone knows. */
+  readonly used: number | undefined;
+  readonly guaranteed: number;
+  /** Infinity: none. */
+  readonly most: number;
+  readonly refused: number;
+};
+
+/** As they are called in limits of an AdapterPolicy. */
+export type LimitName = 'requests' | 'tokensPerMinute' | 'adapterMemory' | 'kvMemory';
+
+const limitOf = {
+  NAMESPACE_REQUESTS: 'requests',
+  NAMESPACE_TOKENS: 'tokensPerMinute',
+  NAMESPACE_ADAPTER_MEMORY: 'adapterMemory',
+  NAMESPACE_KV_MEMORY: 'kvMemory',
+} as const;
+const isOfLimit = (code: string): code is keyof typeof limitOf => code in limitOf;
+
+class Usage {
+  open = 0;
+  readonly completions: CompletionRate;
+  tokens: TokenBudget | undefined;
+  readonly refused = new Map<LimitName, number>();
+
+  constructor(clock: Pick<Clock, 'monotonic'>) {
+    this.completions = new CompletionRate(clock);
+  }
+}
+
+/** Namespaces that have neither a policy nor anything open, and are remembered for what was refused. */
+const maxIdle = 256;
+
+/**
+ * What namespaces use of this node, and what the policies of the plan in force allow.
+ *
+ * Guarantees: a plan that lowers a limit ends nothing that is open; who has more than the limit is refused until it has less.
+ * What was used counts on.
+ */
+export class Quotas {
+  readonly #parts: QuotasParts;
+  readonly #usages = new Map<string, Usage>();
+  #shares: Shares | undefined;
+
+  constructor(parts: QuotasParts) {
+    this.#parts = parts;
+  }
+
+  get overcommitted(): readonly Overcommitment[] {
+    return this.#shares?.overcommitted ?? [];
+  }
+
+  /** Sentences for people: what policies ask for and do not get here. */
+  get notKept(): readonly string[] {
+    return [...this.overcommitted.map(overcommitmentText), ...unkeptText(this.#shares?.unkept ?? [])];
+  }
+
+  /** The table of the plan in force. */
+  follow(table: RoutingTable): void {
+    const before = JSON.stringify(this.overcommitted);
+    this.#shares = sharesOf(table, this.#parts.budgets);
+    for (const [namespace, usage] of this.#usages) this.#setTokens(namespace, usage);
+    if (this.overcommitted.length === 0 || JSON.stringify(this.overcommitted) === before) return;
+    this.#parts.logger.warn(
+      { overcommitted: this.overcommitted },
+      'policies guarantee more than this node has; all guarantees are scaled down in proportion',
+    );
+  }
+
+  memoryShare(namespace: string): MemoryShare {
+    return this.#shares?.of(namespace).adapterMemory ?? { guarantee: 0, limit: Infinity };
+  }
+
+  /**
+   * A request comes.
+   * @throws NAMESPACE_REQUESTS, NAMESPACE_TOKENS
+   */
+  enter(namespace: string): OpenRequest {
+    const usage = this.#usageOf(namespace);
+    const { guarantee, limit } = this.#shares?.of(namespace).requests ?? { guarantee: 0, limit: Infinity };
+    if (usage.open >= limit) {
+      throw this.#refuse(namespace, 'NAMESPACE_REQUESTS', {
+        what: `namespace ${namespace} has ${usage.open} requests open here, and may have ${limit}`,
+        retryAfterMs: retryAfterMs(usage.open - limit + 1, usage.completions.perSecond),
+      });
+    }
+    const { tokens } = usage;
+    const waitMs = tokens?.waitMs ?? 0;
+    if (tokens !== undefined && waitMs > 0) {
+      throw this.#refuse(namespace, 'NAMESPACE_TOKENS', {
+        what: `namespace ${namespace} may use ${tokens.perMinute} tokens a minute here, and used ${Math.ceil(tokens.perMinute - tokens.level)} beyond what came back since`,
+        retryAfterMs: waitMs,
+      });
+    }
+    const kvLimit = this.#shares?.of(namespace).kvLimitBytes ?? Infinity;
+    usage.open += 1;
+    let isOpen = true;
+    return {
+      forEngine: { guaranteed: guarantee, ...(kvLimit === Infinity ? {} : { kvLimitBytes: kvLimit }) },
+      used: (amount) => usage.tokens?.take(amount),
+      [Symbol.dispose]: () => {
+        if (!isOpen) return;
+        isOpen = false;
+        usage.open -= 1;
+        usage.completions.count();
+        this.#forget();
+      },
+    };
+  }
+
+  /** A request of the namespace failed: counts it when a limit was why. */
+  failed(namespace: string, error: unknown): void {
+    const code = errorCodeOf(error);
+    if (isOfLimit(code)) this.#count(namespace, limitOf[code]);
+  }
+
+  /** Of the namespaces that have limits or guarantees. `memoryUsed`: bytes of the adapters of a namespace. */
+  views(memoryUsed: (namespace: string) => number): readonly QuotaView[] {
+    const shares = this.#shares;
+    if (shares === undefined) return [];
+    return shares.namespaces.flatMap((namespace) => {
+      const { requests, adapterMemory, tokensPerMinute, kvLimitBytes } = shares.of(namespace);
+      const usage = this.#usages.get(namespace);
+      const refused = (limit: LimitName): number => usage?.refused.get(limit) ?? 0;
+      const view = (
+        limit: LimitName,
+        used: number | undefined,
+        share: { guarantee: number; limit: number },
+      ): QuotaView => ({
+        namespace,
+        limit,
+        used,
+        guaranteed: share.guarantee,
+        most: share.limit,
+        refused: refused(limit),
+      });
+      const tokens = usage?.tokens;
+      const usedTokens = tokens === undefined ? 0 : Math.max(0, tokens.perMinute - tokens.level);
+      return [
+        view('requests', usage?.open ?? 0, requests),
+        view('tokensPerMinute', usedTokens, { guarantee: 0, limit: tokensPerMinute }),
+        view('adapterMemory', memoryUsed(namespace), adapterMemory),
+        view('kvMemory', undefined, { guarantee: 0, limit: kvLimitBytes }),
+      ].filter(({ guaranteed, most }) => guaranteed > 0 || most < Infinity);
+    });
+  }
+
+  #refuse(
+    namespace: string,
+    code: keyof typeof limitOf,
+    { what, retryAfterMs: afterMs }: { readonly what: string; readonly retryAfterMs: number },
+  ): AdaptletError {
+    this.#count(namespace, limitOf[code]);
+    return new AdaptletError(code, what, { retryAfterMs: afterMs });
+  }
+
+  #count(namespace: string, limit: LimitName): void {
+    const { refused } = this.#usageOf(namespace);
+    refused.set(limit, (refused.get(limit) ?? 0) + 1);
+  }
+
+  #usageOf(namespace: string): Usage {
+    const known = this.#usages.get(namespace);
+    if (known !== undefined) return known;
+    const usage = new Usage(this.#parts.clock);
+    this.#usages.set(namespace, usage);
+    this.#setTokens(namespace, usage);
+    return usage;
+  }
+
+  #setTokens(namespace: string, usage: Usage): void {
+    const perMinute = this.#shares?.of(namespace).tokensPerMinute ?? Infinity;
+    if (perMinute === Infinity) usage.tokens = undefined;
+    else if (usage.tokens === undefined) usage.tokens = new TokenBudget(this.#parts.clock, perMinute);
+    else if (usage.tokens.perMinute !== perMinute) usage.tokens.perMinute = perMinute;
+  }
+
+  /** Of those with a limit the tokens are kept: who used them up would else begin anew. */
+  #forget(): void {
+    if (this.#usages.size <= maxIdle) return;
+    for (const [namespace, usage] of this.#usages) {
+      if (this.#usages.size <= maxIdle) return;
+      if (usage.open === 0 && usage.tokens === undefined) this.#usages.delete(namespace);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GenerateInput } from '../../src/runtime/engine/engine.ts';
+import { endless, TestHost } from './support/host.ts';
+import { scratch, tinyModel } from './support/tiny.ts';
+
+const cache = scratch();
+/** Of 64 tokens: keys and values of two heads of two layers. */
+const pageBytes = 8 * 4096;
+
+describe('a namespace with a limit of memory for keys and values', () => {
+  let host: TestHost;
+  beforeAll(async () => {
+    host = await TestHost.tiny(tinyModel('fp32'), { maxConcurrent: 4 }, cache);
+  });
+  afterAll(() => host.close());
+
+  const of = (namespace: string, tokens: number, more: Partial<GenerateInput> = {}): GenerateInput =>
+    endless(null, 'moon:', tokens, { namespace, kvLimitBytes: 2 * pageBytes, ...more });
+
+  it('gets no request in beside those that could need all of it, and gets it once they ended', async () => {
+    const first = host.start(of('a', 80));
+    await first.given(1);
+    expect(() => host.start(of('a', 80))).toThrow(
+      expect.objectContaining({ code: 'NAMESPACE_KV_MEMORY', retryAfterMs: 1000 }),
+    );
+    const other = await host.ask(of('b', 80));
+    expect(other.ids).toHaveLength(80);
+    expect((await first.answer).ids).toHaveLength(80);
+    expect((await host.ask(of('a', 80))).ids).toEqual(other.ids);
+    const cancelled = host.start(of('a', 80));
+    await cancelled.given(1);
+    cancelled.cancel();
+    await expect(cancelled.answer).rejects.toThrow('cancelled');
+    expect((await host.ask(of('a', 80))).ids).toEqual(other.ids);
+  });
+
+  it('gets answers without a length of their own that are as long as its limit', async () => {
+    const { done } = await host.ask(of('a', 10_000, { fitContext: true }));
+    expect(done.promptTokens + done.completionTokens).toBe(128);
+  });
+});
