@@ -30,7 +30,7 @@ export const refused = (
   by: Refusal | readonly Refusal[],
   ask: (stage: Stage) => Promise<Seen>,
 ): Probe => {
-  const codes = typeof by === 'string' ? [by] : (by as readonly Refusal[]);
+  const codes = typeof by === 'string' ? [by] : by;
   return {
     kind,
     tries,

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { Metadata, credentials, type ServiceError } from '@grpc/grpc-js';
+import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { exportJWK, generateKeyPair, type SignJWT } from 'jose';
 import { GRPCInferenceServiceClient } from '../../../src/gen/inference/grpc_service.ts';
 import { TestNode } from '../../support/node.ts';
@@ -165,7 +165,7 @@ export class Stage {
   }
 
   /** A call of the Open Inference Protocol. */
-  grpc<Request>(
+  grpc(
     method:
       | 'modelInfer'
       | 'modelMetadata'
@@ -173,7 +173,7 @@ export class Stage {
       | 'repositoryIndex'
       | 'repositoryModelLoad'
       | 'repositoryModelUnload',
-    request: Request,
+    request: object,
     {
       key,
       headers = {},
@@ -185,7 +185,7 @@ export class Stage {
     const started = performance.now();
     return new Promise((resolve) => {
       const call = this.oip[method].bind(this.oip) as unknown as (
-        request: Request,
+        request: object,
         metadata: Metadata,
         callback: (error: ServiceError | null, response: unknown) => void,
       ) => void;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { probes } from './probes/all.ts';
 import { kinds } from './probe.ts';
+import { probes } from './probes/all.ts';
 import { Stage } from './stage.ts';
 
 let stage: Stage;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { SignJWT, UnsecuredJWT } from 'jose';
 import { type Probe, refused } from '../probe.ts';
 import { audience, issuer, type Stage } from '../stage.ts';
@@ -44,8 +45,7 @@ export const reach: readonly Probe[] = [
     'reach',
     'sends the hash of a key, which its policy shows, in place of the key',
     'UNAUTHENTICATED',
-    async (s) => {
-      const { createHash } = await import('node:crypto');
+    (s) => {
       return s.http({ key: createHash('sha256').update(s.keys.victim).digest('hex') });
     },
   ),

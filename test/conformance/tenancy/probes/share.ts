@@ -1,3 +1,4 @@
+import { connect, type Socket } from 'node:net';
 import { expect } from 'vitest';
 import type { Probe } from '../probe.ts';
 import type { Seen, Stage } from '../stage.ts';
@@ -68,13 +69,12 @@ export const starve: readonly Probe[] = [
     tries: 'opens 100 connections and sends nothing',
     expected: 'the other namespace is answered',
     run: async (stage) => {
-      const { connect } = await import('node:net');
       const { hostname, port } = new URL(stage.node.http);
       const sockets = await Promise.all(
         Array.from(
           { length: 100 },
           () =>
-            new Promise<import('node:net').Socket>((resolve) => {
+            new Promise<Socket>((resolve) => {
               const socket = connect(Number(port), hostname, () => resolve(socket));
               socket.on('error', () => undefined);
             }),
