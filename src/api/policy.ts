@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { hostPattern } from '../egress/host-pattern.ts';
 import { repositoryPrefixForm } from './image.ts';
 import { labelNameSchema } from './names.ts';
 import { parseQuantity } from './quantity.ts';
@@ -220,9 +221,19 @@ export const policySpecSchema = z
           'Folders below the import roots of a node that adapters may come from, with all that is in them.',
           'team-a',
         ),
+        metricHosts: allowList(
+          [
+            matching(
+              hostPattern,
+              'must be a host in lower case such as prometheus.monitoring.svc, prometheus:9090 or *.example',
+            ),
+          ],
+          'Hosts that the metrics of rollouts may come from, of those that the operator may ask: host, host:port or *.domain.',
+          'prometheus.monitoring.svc:9090',
+        ),
       })
       .prefault({})
-      .meta({ description: 'Where adapters of the namespace may come from.' }),
+      .meta({ description: 'Where adapters of the namespace, and metrics of its rollouts, may come from.' }),
     base: z.enum(['Allow', 'Deny']).default('Allow').meta({
       description: 'Whether the base model without an adapter answers for this namespace. Default Allow.',
     }),

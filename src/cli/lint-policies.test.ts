@@ -72,4 +72,17 @@ describe('lint with an AdapterPolicy among the files', () => {
     const { out } = await lint(policy('team-a', 'base: Deny').replace('name: default', 'name: mine'));
     expect(out).toContain('metadata.name: must be default: a namespace has one policy');
   });
+
+  it('finds hosts of metrics that the policy does not list, in analyses and in rollouts', async () => {
+    const own = policy('team-a', 'sources: {metricHosts: ["prometheus:9090"]}');
+    const metrics = (host: string) =>
+      `{metrics: [{name: m, source: {prometheus: {address: "http://${host}", query: up}}, judge: {threshold: {success: {atMost: 1}}}}]}`;
+    const analysis = `${head}\nkind: AdapterAnalysis\nmetadata: {name: shared, namespace: team-a}\nspec: ${metrics('elsewhere')}\n---\n`;
+    const rollout = (host: string) =>
+      `${head}\nkind: AdapterRollout\nmetadata: {name: sql, namespace: team-a}\nspec: {adapter: a, strategy: {canary: {steps: [{setWeight: 5}], analysis: ${metrics(host)}}}}\n---\n`;
+    const { out } = await lint(own + adapter('a') + analysis + rollout('prometheus:9090'));
+    expect(out).toContain('the host elsewhere is not one that the policy team-a/default allows');
+    expect(out.match(/metricHosts/g)).toHaveLength(1);
+    expect((await lint(own + adapter('a') + rollout('elsewhere'))).out).toContain('the host elsewhere');
+  });
 });

@@ -27,4 +27,18 @@ describe('a measurement of a source', () => {
       expect(asked).toEqual([]);
     },
   );
+
+  it.each<[hosts: readonly string[] | undefined, code: string]>([
+    [undefined, 'none'],
+    [['prometheus:9090', '*.example'], 'none'],
+    [['other:9090'], 'METRIC_DENIED'],
+    [[], 'METRIC_DENIED'],
+  ])('asks of a namespace what its policy lists: %j', async (own, code) => {
+    const answer = { status: 'success', data: { resultType: 'scalar', result: [1, '8'] } };
+    const { fetch: fetcher, asked } = answeringJson(answer);
+    const hostsOf = (namespace: string) => (namespace === 'team-a' ? own : ['elsewhere']);
+    const measure = createMeasure({ fetch: fetcher, hosts: ['prometheus:9090'], hostsOf });
+    expect(await codeOf(() => measure(prometheus('http://prometheus:9090'), variables, never))).toBe(code);
+    expect(asked).toHaveLength(code === 'none' ? 1 : 0);
+  });
 });

@@ -23,7 +23,7 @@ import { followNodes, type Nodes } from './nodes/nodes.ts';
 import { objectGauges } from './object-gauges.ts';
 import { followObjects } from './objects/informers.ts';
 import type { Collection, Objects } from './objects/objects.ts';
-import { Policies } from './objects/policies.ts';
+import { metricHostsOf, Policies } from './objects/policies.ts';
 import { createRecorder, createStatusWriter } from './reconcile/status-writer.ts';
 import type { OperatorSettings } from './settings.ts';
 import { createSyncServer } from './sync/server.ts';
@@ -166,6 +166,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         measure: createMeasure({
           fetch: egress.metrics,
           hosts: settings.metricHosts,
+          hostsOf: (tenant) => metricHostsOf(policies.of(tenant)),
           credentials: metricCredentials({ api, clock, namespace }),
         }),
         tracer: traces?.tracer,

@@ -3,6 +3,7 @@ import type { Manifest, ParsedManifest } from '../api/objects.ts';
 import { type FieldProblem, pathText } from '../api/problems.ts';
 import { keyOf } from '../api/references.ts';
 import type { Target } from '../api/route.ts';
+import { isAllowed } from '../egress/host-pattern.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 
 type Any = Manifest | ParsedManifest;
@@ -17,7 +18,10 @@ export const policyFindings = (object: Any, policy: Of<'AdapterPolicy'>): Policy
     case 'Adapter':
       return ofSource(object.spec.source, ['spec', 'source'], policy);
     case 'AdapterRollout':
-      return object.spec.fallbackToBase ? ofBase(['spec', 'fallbackToBase'], policy) : [];
+      return [
+        ...(object.spec.fallbackToBase ? ofBase(['spec', 'fallbackToBase'], policy) : []),
+        ...ofMetrics(object.spec.strategy, ['spec', 'strategy'], policy),
+      ];
     case 'AdapterRoute':
       return object.spec.rules.flatMap(({ targets = [], perUser, fallback }, index) => {
         const at = ['spec', 'rules', index];
@@ -28,6 +32,7 @@ export const policyFindings = (object: Any, policy: Of<'AdapterPolicy'>): Policy
         ];
       });
     case 'AdapterAnalysis':
+      return ofMetrics(object.spec, ['spec'], policy);
     case 'AdapterPolicy':
       return [];
   }
@@ -42,6 +47,27 @@ const ofSource = (
 ): PolicyFinding[] => {
   const why = refusalOfSource(policy.spec.sources, source, keyOf(policy));
   return why === undefined ? [] : [{ path, code: 'SOURCE_NOT_ALLOWED', reason: `${pathText(path)}: ${why}` }];
+};
+
+/** Sources of metrics wherever they are in a strategy or an analysis. */
+const ofMetrics = (value: unknown, path: Path, policy: Of<'AdapterPolicy'>): PolicyFinding[] => {
+  const hosts = policy.spec.sources.metricHosts;
+  if (hosts === undefined || typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, below]) => {
+    const at = [...path, Array.isArray(value) ? Number(key) : key];
+    if (typeof below !== 'string' || !isAddressOfSource(at)) return ofMetrics(below, at, policy);
+    // A placeholder is never part of the host.
+    const url = new URL(below.replaceAll(/[{}]/g, ''));
+    if (hosts.length > 0 && isAllowed(url, hosts)) return [];
+    const allowed = hosts.length === 0 ? 'none' : hosts.join(', ');
+    const reason = `${pathText(at)}: the host ${url.host} is not one that the policy ${keyOf(policy)} allows in spec.sources.metricHosts: ${allowed}`;
+    return [{ path: at, code: 'METRIC_DENIED', reason }];
+  });
+};
+
+const isAddressOfSource = (path: Path): boolean => {
+  const [source, field] = path.slice(-2);
+  return (source === 'http' && field === 'url') || (source === 'prometheus' && field === 'address');
 };
 
 const ofTargets = (targets: readonly Target[], path: Path, policy: Of<'AdapterPolicy'>): PolicyFinding[] =>

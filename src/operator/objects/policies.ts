@@ -74,5 +74,11 @@ export class Policies {
   }
 }
 
+/** Hosts that metrics of a namespace may come from; undefined: any. What is not known yet allows none. */
+export const metricHostsOf = (binding: Binding): readonly string[] | undefined => {
+  if (binding.kind === 'Unknown') return [];
+  return binding.kind === 'Policy' ? binding.policy.spec.sources.metricHosts : undefined;
+};
+
 /** The API server takes no policy of another name. */
 const isNamed = (key: ObjectKey): boolean => key.endsWith(`/${policyName}`);

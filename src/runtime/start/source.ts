@@ -8,6 +8,7 @@ import type { Settings } from '../config/settings.ts';
 import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { PlanSource } from '../plan-source/plan-source.ts';
 import type { Residency } from '../residency/manager.ts';
+import { policyOf } from '../routing/table.ts';
 import { StandaloneController } from '../standalone/controller.ts';
 import { standaloneSource } from '../standalone/source.ts';
 import type { Memory, Recalled } from '../state/memory.ts';
@@ -109,8 +110,12 @@ const folderSource = ({
         mirrored: (uid, canary, attempt) => node.mirrored.ofAttempt(uid, canary, attempt),
         fits: (keys) => residency.fits(keys),
       },
-      // Whoever may write into the folder of this node may have it ask any server.
-      measure: createMeasure({ fetch, hosts: [] }),
+      // Whoever may write into the folder of this node may have it ask any server, but for a policy in it.
+      measure: createMeasure({
+        fetch,
+        hosts: [],
+        hostsOf: (tenant) => policyOf(plan.table, tenant)?.sources.metricHosts,
+      }),
       apply: (next) => plan.apply(next),
     },
     remembered.standalone,
