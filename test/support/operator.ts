@@ -1,4 +1,6 @@
-import { AdaptletProcess } from './process.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AdaptletProcess, repositoryRoot } from './process.ts';
 
 export type OperatorOptions = {
   readonly kubeconfig: string;
@@ -12,6 +14,12 @@ export type OperatorOptions = {
 
 /** Addresses of a running operator: `grpc` is host:port, `http` a URL. */
 type Ready = { readonly grpc: string; readonly http: string };
+
+/** Registries and web servers of tests are on this machine, which an operator asks only where it is told so; an earlier one just does. */
+const thisMachine = (tree: string): Readonly<Record<string, string>> =>
+  readFileSync(join(tree, 'src/operator/settings.ts'), 'utf8').includes('egressAllow')
+    ? { 'egress-allow': '127.0.0.0/8', 'insecure-registries': '127.0.0.1' }
+    : {};
 
 /** A real `adaptlet operator` process on free ports. */
 export class TestOperator {
@@ -38,6 +46,7 @@ export class TestOperator {
   }
 
   static async start(options: OperatorOptions): Promise<TestOperator> {
+    const { identity, env, tree } = options;
     const settings = {
       kubeconfig: options.kubeconfig,
       namespace: options.namespace,
@@ -45,12 +54,9 @@ export class TestOperator {
       listen: '127.0.0.1:0',
       'http-listen': '127.0.0.1:0',
       'log-level': 'debug',
-      // Registries and web servers of tests are on this machine.
-      'egress-allow': '127.0.0.0/8',
-      'insecure-registries': '127.0.0.1',
+      ...thisMachine(tree ?? repositoryRoot),
       ...options.settings,
     };
-    const { identity, env, tree } = options;
     const started = await AdaptletProcess.start<Ready>('operator', { settings, env, tree });
     return new TestOperator(identity, started);
   }
