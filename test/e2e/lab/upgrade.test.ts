@@ -24,14 +24,15 @@ const mostLost = 100;
 let earlier: string;
 let site: Site;
 
-/** The earlier chart does not know authorities of one's own: it is told how as a volume. It lets everybody in. */
+/** The earlier chart does not know authorities of one's own: it is told how as a volume. It lets everybody in, and asks every address. */
 const earlierValues = () => {
   const { operator, runtime: given } = site.values as Record<'operator' | 'runtime', object>;
   const { anonymous: _, ...own } = given as { readonly anonymous: string };
+  const { egress: __, ...rest } = operator as { readonly egress: object };
   const at = '/etc/site-ca';
   return {
     image: { repository: `${site.lab.registry.host}/adaptlet`, tag: earlierTag },
-    operator,
+    operator: rest,
     runtime: {
       ...own,
       extraEnv: [{ name: 'NODE_EXTRA_CA_CERTS', value: `${at}/ca.crt` }],
