@@ -48,6 +48,10 @@ spec:
     }),
   ),
   good('hosts with ports and in capitals', sources({ registries: ['localhost:5000', 'Registry.Example/a'] })),
+  good(
+    'hosts of metrics with ports, and of a domain',
+    sources({ metricHosts: ['prometheus.monitoring.svc:9090', '*.example', '[::1]:80'] }),
+  ),
   good('as many sources as allowed', sources({ paths: Array.from({ length: 64 }, (_, i) => `p${i}`) })),
   good('as many keys as allowed', keys(...Array.from({ length: 256 }, (_, i) => key({ name: `k${i}` })))),
 
@@ -55,6 +59,11 @@ spec:
   bad('a scheme', sources({ registries: ['https://registry.example'] }), 'must not start with a scheme'),
   bad('a tag', sources({ registries: ['registry.example/a:v1'] }), 'without a tag'),
   bad('no host', sources({ registries: ['team-a'] }), 'must be the host of a registry'),
+  bad(
+    'an address of metrics',
+    sources({ metricHosts: ['http://prometheus'] }),
+    'must be a host in lower case',
+  ),
   bad('an absolute path', sources({ paths: ['/srv'] }), 'must be relative to an import root'),
   bad('a way out', sources({ paths: ['a/../b'] }), 'must not have ".." segments'),
   bad('the same path twice', sources({ paths: ['a', 'a'] }), 'Duplicate value'),
