@@ -11,8 +11,9 @@ export const manifestWarnings = (manifest: ParsedManifest): FieldProblem[] => {
       return rolloutWarnings(manifest.spec);
     case 'AdapterRoute':
       return routeWarnings(manifest.spec);
-    case 'AdapterAnalysis':
     case 'AdapterPolicy':
+      return policyWarnings(manifest.spec);
+    case 'AdapterAnalysis':
       return [];
     default:
       return manifest satisfies never;
@@ -57,4 +58,12 @@ const routeWarnings = ({ rules }: SpecOf<'AdapterRoute'>): FieldProblem[] => {
     path: ['spec', 'rules', all + 1 + offset],
     reason: `spec.rules[${all + 1 + offset}]: the rule ${rule.name} is never reached, ${rules[all]?.name ?? ''} before it takes every request`,
   }));
+};
+
+const policyWarnings = ({ clients }: SpecOf<'AdapterPolicy'>): FieldProblem[] => {
+  const { anonymous, apiKeys, issuers, certificates } = clients;
+  if (anonymous === 'Allow' || apiKeys.length + issuers.length + certificates.length > 0) return [];
+  const reason =
+    'spec.clients: nobody may ask for the names of the namespace; add a key (`adaptlet key`), an issuer or a certificate, or anonymous: Allow';
+  return [{ path: ['spec', 'clients'], reason }];
 };

@@ -29,11 +29,11 @@ describe('lint with an AdapterPolicy among the files', () => {
   };
 
   it('finds an Adapter whose source the policy does not allow, at the line of the source', async () => {
-    const own = policy('team-a', 'sources: {paths: [team-a]}');
+    const own = policy('team-a', 'sources: {paths: [team-a]}\n  clients: {anonymous: Allow}');
     const { code, out } = await lint(own + adapter('a', 'team-a/a') + adapter('b', 'other/b'));
     expect(code).toBe(1);
     expect(out).toBe(
-      'all.yaml:21: spec.source: the path other/b is not below what the policy team-a/default allows in spec.sources.paths: team-a\n',
+      'all.yaml:22: spec.source: the path other/b is not below what the policy team-a/default allows in spec.sources.paths: team-a\n',
     );
     expect((await lint(own + adapter('b', 'other/b', 'team-b'))).code).toBe(0);
   });
@@ -84,5 +84,12 @@ describe('lint with an AdapterPolicy among the files', () => {
     expect(out).toContain('the host elsewhere is not one that the policy team-a/default allows');
     expect(out.match(/metricHosts/g)).toHaveLength(1);
     expect((await lint(own + adapter('a') + rollout('elsewhere'))).out).toContain('the host elsewhere');
+  });
+
+  it('warns of a policy that lets nobody in', async () => {
+    const { code, out } = await lint(policy('team-a', 'base: Deny'));
+    expect(code).toBe(0);
+    expect(out).toContain('warning: spec.clients: nobody may ask for the names of the namespace');
+    expect((await lint(policy('team-a', 'clients: {anonymous: Allow}'))).out).not.toContain('nobody may ask');
   });
 });
