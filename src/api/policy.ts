@@ -200,7 +200,7 @@ const allowList = (form: readonly Requirement[], what: string, example: string) 
     .max(64)
     .superRefine(repeatsOf)
     .meta({
-      description: `${what} An empty list: none. Default any that the node allows. Example: ${example}`,
+      description: `${what} An empty list: none. Default: not limited. Example: ${example}`,
       'x-kubernetes-list-type': 'set',
     })
     .optional();

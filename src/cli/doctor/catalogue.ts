@@ -1,7 +1,7 @@
 /** Every finding about a cluster, with what was looked at. In the order in which they are printed. */
 export const clusterFindings = {
   'api-server': 'The API server answers, and its version is one that Adaptlet is made for.',
-  crds: 'The four kinds are there, served, and those of this version.',
+  crds: 'All kinds are there, served, and those of this version.',
   'your-rights': 'What you may do with the kinds of Adaptlet.',
   'operator-rights': 'The ServiceAccount of the operator has every right that it uses.',
   'operator-replicas': 'The Deployment of the operator is there, and its replicas are ready.',

@@ -32,7 +32,7 @@ const guestRights: ReadonlySet<Right> = new Set(['Users']);
 /**
  * Who asks: from a key, a token or a certificate to what the caller may do, by the policies of the plan in force.
  *
- * Guarantees: a credential that was given and is wrong is refused, also where none is needed; neither an answer nor the time
+ * Guarantees: a credential that was given and is wrong is refused, also where none is needed, unless no policy has any; neither an answer nor the time
  * that it takes depends on the names of a namespace that the caller may not ask for; wrong credentials leave nothing behind.
  */
 export class Callers {

@@ -41,7 +41,7 @@ export type Directory = {
   readonly issuers: ReadonlyMap<string, readonly IssuerEntry[]>;
   /** By common name. */
   readonly certificates: ReadonlyMap<string, readonly Entry[]>;
-  /** No policy has any credential: there is nothing that one could be compared with. */
+  /** No policy has any credential: a request's is compared with nothing, and counts as none. */
   readonly isEmpty: boolean;
 };
 

@@ -41,12 +41,17 @@ const many = async (count: number, ask: (index: number) => Promise<unknown>): Pr
   await Promise.all(Array.from({ length: 16 }, worker));
 };
 
-const doesNoHarm = (tries: string, ask: (stage: Stage) => Promise<unknown>): Probe => ({
+const doesNoHarm = (tries: string, refusal: number, ask: (stage: Stage) => Promise<Seen>): Probe => ({
   kind: 'guess',
   tries,
   expected: 'refusals, and the other is answered as before',
   run: async (stage) => {
-    await many(10_000, () => ask(stage));
+    const answered = new Map<number, number>();
+    await many(10_000, async () => {
+      const { status } = await ask(stage);
+      answered.set(status, (answered.get(status) ?? 0) + 1);
+    });
+    expect([...answered.keys()].filter((status) => status !== refusal)).toEqual([]);
     expect((await stage.victim()).status).toBe(200);
   },
 });
@@ -92,8 +97,10 @@ export const guess: readonly Probe[] = [
       expect(auc).toBeLessThan(0.65);
     },
   },
-  doesNoHarm('asks for 10,000 names that nobody has', (s) =>
+  doesNoHarm('asks for 10,000 names that nobody has', 404, (s) =>
     s.http({ key: s.keys.app, model: `none-${randomBytes(6).toString('hex')}` }),
   ),
-  doesNoHarm('tries 10,000 keys', (s) => s.http({ key: `adk_${randomBytes(32).toString('base64url')}` })),
+  doesNoHarm('tries 10,000 keys', 401, (s) =>
+    s.http({ key: `adk_${randomBytes(32).toString('base64url')}` }),
+  ),
 ];

@@ -5,12 +5,19 @@ import type { Seen, Stage } from '../stage.ts';
 /** Names that only team-a knows. */
 const secrets = ['sauce', 'secret-rollout', 'secret-route', 'assistant', 'team-a'];
 
-const tellsNothing = (tries: string, expected: string, ask: (stage: Stage) => Promise<Seen>): Probe => ({
+/** `status`: of HTTP; 0 is success of gRPC. An answer that was another one would tell nothing either. */
+const tellsNothing = (
+  tries: string,
+  expected: string,
+  status: number,
+  ask: (stage: Stage) => Promise<Seen>,
+): Probe => ({
   kind: 'read',
   tries,
   expected,
   run: async (stage) => {
-    const { text, headers } = await ask(stage);
+    const { status: seen, text, headers } = await ask(stage);
+    expect(seen, text).toBe(status);
     const all = `${text} ${[...headers].flat().join(' ')}`;
     for (const secret of secrets) expect(all).not.toContain(secret);
   },
@@ -18,7 +25,9 @@ const tellsNothing = (tries: string, expected: string, ask: (stage: Stage) => Pr
 
 /** Learns what another namespace has. */
 export const read: readonly Probe[] = [
-  tellsNothing('lists models', 'its own names alone', (s) => s.http({ path: '/v1/models', key: s.keys.app })),
+  tellsNothing('lists models', 'its own names alone', 200, (s) =>
+    s.http({ path: '/v1/models', key: s.keys.app }),
+  ),
   refused('read', "lists the other's models", 'FORBIDDEN', (s) =>
     s.http({ path: '/v1/models', key: s.keys.app, headers: { 'x-adaptlet-namespace': 'team-a' } }),
   ),
@@ -28,7 +37,7 @@ export const read: readonly Probe[] = [
   refused('read', "looks at the card of the other's model", 'FORBIDDEN', (s) =>
     s.http({ path: '/v1/models/team-a/sauce', key: s.keys.app }),
   ),
-  tellsNothing('lists the repository of Triton', 'its own names alone', (s) =>
+  tellsNothing('lists the repository of Triton', 'its own names alone', 0, (s) =>
     s.grpc('repositoryIndex', { repositoryName: '', ready: false }, { key: s.keys.app }),
   ),
   refused('read', "asks for metadata of the other's model", 'FORBIDDEN', (s) =>
@@ -37,15 +46,15 @@ export const read: readonly Probe[] = [
   refused('read', "asks whether the other's model is ready", 'FORBIDDEN', (s) =>
     s.grpc('modelReady', { name: 'team-a/sauce', version: '' }, { key: s.keys.app }),
   ),
-  tellsNothing('asks for a name close to one of the other', 'no suggestion of it', (s) =>
+  tellsNothing('asks for a name close to one of the other', 'no suggestion of it', 404, (s) =>
     s.http({ key: s.keys.app, model: 'sauc' }),
   ),
-  tellsNothing('reads /metrics of the port of requests', '404', (s) =>
+  tellsNothing('reads /metrics of the port of requests', '404', 404, (s) =>
     s.http({ path: '/metrics', key: s.keys.app }),
   ),
-  tellsNothing('reads probes', 'nothing of names', async (s) => s.http({ path: '/readyz' })),
-  tellsNothing('gets an answer', 'its own digest alone', (s) => s.http({ key: s.keys.app })),
-  tellsNothing('sends a body that cannot be read', 'nothing of names', (s) =>
+  tellsNothing('reads probes', 'nothing of names', 200, (s) => s.http({ path: '/readyz' })),
+  tellsNothing('gets an answer', 'its own digest alone', 200, (s) => s.http({ key: s.keys.app })),
+  tellsNothing('sends a body that cannot be read', 'nothing of names', 400, (s) =>
     s.http({ key: s.keys.app, body: { model: 5 } }),
   ),
 ];

@@ -106,16 +106,19 @@ export const fill: readonly Probe[] = [
     tries: 'asks for the adapters of users by a hundred names',
     expected: "the other's adapter stays resident",
     run: async (stage) => {
+      const users = ['hello', 'digits', 'reverse', 'upper'];
+      let answered = 0;
       for (let i = 0; i < 100; i++) {
-        await stage.http({
+        const user = i % 4 === 0 ? (users[(i / 4) % 4] ?? '') : `user-${i}`;
+        const seen = await stage.http({
           key: stage.keys.gateway,
-          headers: {
-            'x-adaptlet-user':
-              i % 4 === 0 ? (['hello', 'digits', 'reverse', 'upper'][(i / 4) % 4] ?? 'hello') : `user-${i}`,
-          },
+          headers: { 'x-adaptlet-user': user },
           body: { model: 'personal', prompt: 'hello', max_tokens: 1 },
         });
+        if (seen.status === 200) answered += 1;
       }
+      // Adapters did come: those that there are.
+      expect(answered).toBeGreaterThan(0);
       const { adapters } = await stage.node.client.status();
       const sauce = adapters.find((adapter) => adapter.key === 'team-a/sauce');
       expect(sauce?.state).toBe('Resident');
