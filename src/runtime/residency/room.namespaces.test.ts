@@ -1,31 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MemoryShare } from './accounts.ts';
+import { aHolding, aWish } from './room.fixture.ts';
 import { type Holding, planRoom, type RoomPlan, type Wish } from './room.ts';
 
-const holding = (of: string, bytes: number, rest: Partial<Holding<string>> = {}): Holding<string> => ({
-  of,
-  owner: of.charAt(0),
-  bytes,
-  phase: 'resident',
-  references: 0,
-  protected: false,
-  wanted: false,
-  priority: 0,
-  worth: 0,
-  lastUse: 0,
-  ...rest,
-});
-const wish = (of: string, bytes: number, rest: Partial<Wish<string>> = {}): Wish<string> => ({
-  of,
-  owner: of.charAt(0),
-  bytes,
-  patient: true,
-  overProtected: false,
-  wanted: false,
-  priority: 0,
-  ...rest,
-});
+/** Of the namespace that its name begins with. */
+const holding = (of: string, bytes: number, rest: Partial<Holding<string>> = {}): Holding<string> =>
+  aHolding(of, bytes, { owner: of.charAt(0), ...rest });
+const wish = (of: string, bytes: number, rest: Partial<Wish<string>> = {}): Wish<string> =>
+  aWish(of, bytes, { owner: of.charAt(0), ...rest });
 const shares =
   (given: Readonly<Record<string, Partial<MemoryShare>>>) =>
   (owner: string): MemoryShare => ({ guarantee: 0, limit: Infinity, ...given[owner] });

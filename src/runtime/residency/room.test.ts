@@ -1,30 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { aHolding as holding, aWish as wish } from './room.fixture.ts';
 import { type Holding, planRoom, type Wish } from './room.ts';
-
-const holding = (of: string, bytes: number, rest: Partial<Holding<string>> = {}): Holding<string> => ({
-  of,
-  owner: 'a',
-  bytes,
-  phase: 'resident',
-  references: 0,
-  protected: false,
-  wanted: false,
-  priority: 0,
-  worth: 0,
-  lastUse: 0,
-  ...rest,
-});
-const wish = (of: string, bytes: number, rest: Partial<Wish<string>> = {}): Wish<string> => ({
-  of,
-  owner: 'a',
-  bytes,
-  patient: true,
-  overProtected: false,
-  wanted: false,
-  priority: 0,
-  ...rest,
-});
 
 it('what is free is granted without evicting anyone', () => {
   expect(planRoom(30, [holding('a', 10)], [wish('b', 20)])).toEqual({ grant: ['b'], evict: [], refuse: [] });
