@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { aHolding as holding, aWish as wish } from './room.fixture.ts';
-import { type Holding, planRoom, type Wish } from './room.ts';
+import { type Holding, planRoom } from './room.ts';
 
 it('what is free is granted without evicting anyone', () => {
   expect(planRoom(30, [holding('a', 10)], [wish('b', 20)])).toEqual({ grant: ['b'], evict: [], refuse: [] });
