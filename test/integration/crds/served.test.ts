@@ -135,7 +135,7 @@ const lookedUp = [
   ['aro.status.weights.observedCanary', 'Percent of requests that the canary answered'],
   ['art.spec.rules.matches.headers.type', 'Regex: RE2, must match the whole value.'],
   ['art.spec.rules.perUser.source.oci.image', 'registry.example/team-a/users/{user}:current'],
-  ['apol.spec.sources.registries', 'An empty list: none. Default any that the node allows.'],
+  ['apol.spec.sources.registries', 'An empty list: none. Default: not limited.'],
   ['apol.spec.runtimes.pods', 'Default Deny.'],
   ['adr.status', 'Written by Adaptlet.'],
 ] as const;
