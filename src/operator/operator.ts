@@ -129,6 +129,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     authority,
     namespace,
     runtimes: objects.runtimes,
+    policies,
     clock,
     logger,
     random,
