@@ -60,6 +60,8 @@ export const keyCommand = (): Command =>
     )
     .option('-n, --namespace <namespace>', 'namespace of the Secret')
     .action((name: string, { secret, namespace }: KeyOptions) => {
+      if (secret !== true && namespace !== undefined)
+        throw new AdaptletError('CONFIG_INVALID', '--namespace is that of a Secret: add --secret');
       const made = newKey(name);
       if (secret !== true) {
         process.stdout.write(made.text);

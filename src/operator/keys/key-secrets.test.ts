@@ -54,6 +54,9 @@ describe('the Secrets with keys', () => {
     expect([planned(), keys.unread(), told]).toEqual([{ 'team-a/secrets': [] }, [], 1]);
     put('app');
     expect([planned(), told]).toEqual([{ 'team-a/secrets': ['secret:app'] }, 2]);
+    // Touched, and the same.
+    put('app');
+    expect(told).toBe(2);
     secrets.remove(objectKey('team-a', 'app'));
     expect([planned(), told]).toEqual([{ 'team-a/secrets': [] }, 3]);
   });

@@ -2,11 +2,15 @@ import { type ObjectKey, objectKey } from '../../api/names.ts';
 import { apiKeysLabel } from '../../api/secret-keys.ts';
 import type { Cache } from '../../kube/informer/cache.ts';
 import { createInformer, type Informer, type InformerOptions } from '../../kube/informer/informer.ts';
+import { canonicalJson } from '../../plan/canonical.ts';
 import { type KeysResource, type Versioned, versioned } from '../../plan/resources.ts';
 import type { Policies } from '../objects/policies.ts';
 import { secretType } from '../objects/resource-types.ts';
 import { type Counted, countedKeys } from './counted.ts';
 import { type KeySecret, readKeySecret } from './secret.ts';
+
+/** A Secret may have a mebibyte: a page of these is less than the API client takes, whatever a namespace puts into them. */
+const pageSize = 32;
 
 /** The Secrets with keys of one namespace. */
 export type SecretsOf = Pick<Informer<KeySecret>, 'start' | 'close'> & {
@@ -23,6 +27,7 @@ export const secretsAt =
       namespace,
       labelSelector: `${apiKeysLabel}=true`,
       project: readKeySecret,
+      timing: { pageSize },
     });
 
 type KeySecretsParts = {
@@ -140,7 +145,9 @@ export class KeySecrets {
       // What is left of a watch that was closed says nothing.
       if (this.#followed.get(namespace) === secrets) this.#changed();
     };
-    secrets.cache.onChange(changed);
+    secrets.cache.onChange((change) => {
+      if (change.type !== 'updated' || saysOf(change.object) !== saysOf(change.before)) changed();
+    });
     let wasSynced = false;
     secrets.cache.onProgress(() => {
       if (wasSynced) return;
@@ -183,3 +190,9 @@ export class KeySecrets {
 
 const resourceOf = (namespace: string, keys: KeysResource['body']['keys']): Versioned<KeysResource> =>
   versioned({ type: 'Keys', name: keysName(namespace), body: { keys } });
+
+/** Everything of a Secret that a plan or an event may depend on: controllers touch Secrets for many reasons. */
+const saysOf = (secret: KeySecret): string => {
+  const { metadata } = secret;
+  return canonicalJson([metadata.uid, 'keys' in secret ? secret.keys : secret.problem]);
+};

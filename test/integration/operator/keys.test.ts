@@ -78,8 +78,12 @@ const answers = (what: string, key: string, status: number, node = 0) =>
   waitFor(`${what} to be answered with ${status}`, async () => (await ask(key, node)) === status);
 const notesOn = async (name: string): Promise<string> =>
   fleet.cluster.kubectlOk([
-    ...['-n', fleet.namespace, 'get', 'events', '--field-selector', `involvedObject.name=${name}`],
-    ...['-o', 'jsonpath={range .items[*]}{.reason}: {.message}{"\\n"}{end}'],
+    '-n',
+    fleet.namespace,
+    'get',
+    'events',
+    `--field-selector=involvedObject.name=${name}`,
+    '-o=jsonpath={range .items[*]}{.reason}: {.message}{"\\n"}{end}',
   ]);
 
 describe('a key in a Secret that an editor of the namespace makes', () => {
