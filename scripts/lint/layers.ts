@@ -38,7 +38,10 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       identity: 'certificate authority, certificates, tokens',
       nodes: 'the Nodes of the cluster: their labels, and who is cordoned',
     },
-    { fleet: 'what all runtimes report; relayed to the leader by the other replicas' },
+    {
+      fleet: 'what all runtimes report; relayed to the leader by the other replicas',
+      keys: 'keys of callers out of Secrets',
+    },
     {
       injection: 'sidecars for pods that ask for one: the webhook, and who verifies it',
       reconcile: 'what controllers share: writes, names, uses, policies, presence',

@@ -3,6 +3,7 @@ import { hostPattern } from '../egress/host-pattern.ts';
 import { repositoryPrefixForm } from './image.ts';
 import { labelNameSchema } from './names.ts';
 import { parseQuantity } from './quantity.ts';
+import { selectorSchema } from './selector.ts';
 import { pathForm } from './source.ts';
 import { formed, line, matching, type Requirement, text } from './text.ts';
 import { duplicatesOf, repeatsOf } from './unique.ts';
@@ -70,6 +71,9 @@ export type PolicyLimits = z.infer<typeof limitsSchema>;
 export const rights = ['Users', 'Priority', 'Namespaces', 'Lifecycle'] as const;
 export type Right = (typeof rights)[number];
 
+/** Rights that a key out of a Secret may carry: what a namespace gives itself ends at its border. */
+const secretRights = ['Users', 'Priority', 'Lifecycle'] as const satisfies readonly Right[];
+
 const grantedShape = {
   rights: z.array(z.enum(rights)).max(rights.length).superRefine(repeatsOf).default([]).meta({
     description:
@@ -81,7 +85,7 @@ const grantedShape = {
     .optional(),
 };
 
-const apiKeySchema = z
+export const apiKeySchema = z
   .strictObject({
     name: labelNameSchema.meta({
       description: 'Name of the key, unique in the policy; logs and metrics have it. Example: mobile-app',
@@ -173,6 +177,23 @@ export const clientsSchema = z
         description: 'Keys, at most 256.',
         ...namedList,
       }),
+    // Without defaults, which the API server would write into every policy: an earlier operator knows neither field.
+    keysFromSecrets: z
+      .enum(['Allow', 'Deny'])
+      .meta({
+        description:
+          'Whether Secrets of the namespace with the label adaptlet.io/api-keys: "true" have keys of callers besides, in namespaces whose Secrets the operator may read (credentials.namespaces of the chart). Default Deny.',
+      })
+      .optional(),
+    rightsFromSecrets: z
+      .array(z.enum(secretRights))
+      .max(secretRights.length)
+      .superRefine(repeatsOf)
+      .meta({
+        description: 'The most rights that such a key may have. Default none.',
+        'x-kubernetes-list-type': 'set',
+      })
+      .optional(),
     issuers: z
       .array(issuerSchema)
       .max(16)
@@ -242,6 +263,13 @@ export const policySpecSchema = z
         pods: z.enum(['Allow', 'Deny']).default('Deny').meta({
           description: 'Whether pods of the namespace may be runtimes, as sidecars are. Default Deny.',
         }),
+        // Optional for the same reason as keysFromSecrets.
+        nodes: selectorSchema
+          .meta({
+            description:
+              'Labels of the runtimes of nodes that serve the namespace: its adapters, rollouts and routes are on no other, and rollouts wait for no other. Default: all nodes.',
+          })
+          .optional(),
       })
       .prefault({})
       .meta({ description: 'What may be a runtime of the namespace.' }),

@@ -61,8 +61,13 @@ const routeWarnings = ({ rules }: SpecOf<'AdapterRoute'>): FieldProblem[] => {
 };
 
 const policyWarnings = ({ clients }: SpecOf<'AdapterPolicy'>): FieldProblem[] => {
-  const { anonymous, apiKeys, issuers, certificates } = clients;
-  if (anonymous === 'Allow' || apiKeys.length + issuers.length + certificates.length > 0) return [];
+  const { anonymous, apiKeys, issuers, certificates, keysFromSecrets } = clients;
+  if (
+    anonymous === 'Allow' ||
+    keysFromSecrets === 'Allow' ||
+    apiKeys.length + issuers.length + certificates.length > 0
+  )
+    return [];
   const reason =
     'spec.clients: nobody may ask for the names of the namespace; add a key (`adaptlet key`), an issuer or a certificate, or anonymous: Allow';
   return [{ path: ['spec', 'clients'], reason }];

@@ -90,6 +90,7 @@ describe('lint with an AdapterPolicy among the files', () => {
     const { code, out } = await lint(policy('team-a', 'base: Deny'));
     expect(code).toBe(0);
     expect(out).toContain('warning: spec.clients: nobody may ask for the names of the namespace');
-    expect((await lint(policy('team-a', 'clients: {anonymous: Allow}'))).out).not.toContain('nobody may ask');
+    for (const clients of ['anonymous: Allow', 'keysFromSecrets: Allow'])
+      expect((await lint(policy('team-a', `clients: {${clients}}`))).out).not.toContain('nobody may ask');
   });
 });

@@ -7,9 +7,11 @@ import { pathText } from '../api/problems.ts';
 import { guardSchema, hashOnSchema } from '../api/rollout.ts';
 import { boundAdapterSchema, rolloutStatusSchema } from '../api/rollout-status.ts';
 import { routeSpecSchema } from '../api/route.ts';
+import { secretKeysSchema } from '../api/secret-keys.ts';
 import { text } from '../api/text.ts';
 import type {
   AdapterResource,
+  KeysResource,
   PolicyResource,
   Resource,
   RouteResource,
@@ -58,6 +60,8 @@ const policyBody: z.ZodType<PolicyResource['body']> = policySpecSchema.extend({
   isDefault: z.boolean(),
 });
 
+const keysBody: z.ZodType<KeysResource['body']> = secretKeysSchema;
+
 /** Checks a body of JSON values against its type. Unknown fields are refused: what they ask for would not happen. */
 export const readBody = (
   { type, name }: ResourceName,
@@ -78,6 +82,10 @@ export const readBody = (
     }
     case 'Policy': {
       const read = policyBody.safeParse(json);
+      return read.success ? { resource: { type, name, body: read.data } } : reasonOf(read.error);
+    }
+    case 'Keys': {
+      const read = keysBody.safeParse(json);
       return read.success ? { resource: { type, name, body: read.data } } : reasonOf(read.error);
     }
   }

@@ -1,7 +1,13 @@
 import { modelNameSchema, nameSchema, namespaceSchema, type ObjectKey, objectKey } from '../api/names.ts';
 import type { Resource } from '../plan/resources.ts';
 
-const types = ['AdapterSpec', 'Split', 'Route', 'Policy'] as const satisfies readonly Resource['type'][];
+const types = [
+  'AdapterSpec',
+  'Split',
+  'Route',
+  'Policy',
+  'Keys',
+] as const satisfies readonly Resource['type'][];
 
 export type ResourceName = { readonly type: Resource['type']; readonly name: ObjectKey };
 

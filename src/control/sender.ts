@@ -207,7 +207,7 @@ type Keeps = (key: string, next: Versioned | undefined) => boolean;
 const keeping = (withheld: ReadonlySet<string>, only: ReadonlySet<string> | undefined): Keeps => {
   if (only !== undefined) return (key) => !only.has(key) || withheld.has(key);
   if (withheld.size === 0) return () => false;
-  const users = new Set([...withheld].filter((key) => !key.startsWith('AdapterSpec ')).map(namespaceOf));
+  const users = new Set([...withheld].filter((key) => !/^(AdapterSpec|Keys) /.test(key)).map(namespaceOf));
   return (key, next) =>
     withheld.has(key) ||
     (next?.type === 'AdapterSpec' &&

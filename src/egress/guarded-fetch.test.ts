@@ -1,29 +1,10 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import type { RequestListener } from 'node:http';
+import { describe, expect, it } from 'vitest';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { createGuardedFetch, type Lookup } from './guarded-fetch.ts';
+import { serve } from './loopback-server.fixture.ts';
 import { EgressPolicy } from './policy.ts';
 
-const servers: Server[] = [];
-afterEach(async () => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  }
-});
-
-/** A server on loopback; what it was asked. */
-const serve = async (answer: RequestListener) => {
-  const asked: IncomingMessage[] = [];
-  const server = createServer((request, response) => {
-    asked.push(request);
-    answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  servers.push(server);
-  return { asked, port: (server.address() as AddressInfo).port };
-};
 const hello: RequestListener = (_, response) => void response.setHeader('x-a', '1').end('hello');
 
 const guarded = (allow: readonly string[], lookup?: Lookup) =>

@@ -23,7 +23,8 @@ export const policyErrors = defineErrors({
   },
   POD_NOT_ALLOWED: {
     summary: 'The AdapterPolicy of the namespace does not let its pods be runtimes.',
-    advice: 'Ask the administrator to set `spec.runtimes.pods: Allow`, or remove the sidecar from the pod.',
+    advice:
+      'Ask the administrator to set `spec.runtimes.pods: Allow`, or remove the sidecar, or the label adaptlet.io/inject, from the pod.',
     grpc: 'PERMISSION_DENIED',
     retry: 'Backoff',
   },

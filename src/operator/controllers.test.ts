@@ -42,10 +42,10 @@ class Stage {
     const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
     const { writer, recorder } = cluster;
     const base = { clock, term, objects: cluster, fleet, writer, recorder };
-    const presences = new Presences(base);
+    const policies = new Policies(cluster.policies);
+    const presences = new Presences({ ...base, policies });
     const claims = new NameClaims(cluster, presences);
     const uses = new Uses(cluster.rollouts);
-    const policies = new Policies(cluster.policies);
     const verdicts = new PolicyVerdicts(cluster, policies);
     const resolver = new Resolver({ clock, random: () => 0, resolve: async () => fakeDigest('f') });
     const isTerminating = async () => false;

@@ -1,31 +1,10 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { serve } from '../egress/loopback-server.fixture.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { createMeasure } from '../measurement/measure.ts';
 import { systemClock } from '../time/clock.ts';
 import { apiServerAddresses, openEgress } from './egress.ts';
 import { tagResolver } from './tags.ts';
-
-const servers: Server[] = [];
-afterEach(async () => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
-  }
-});
-
-/** A server on loopback: its host, and the paths that it was asked. */
-const serve = async (answer: RequestListener) => {
-  const asked: string[] = [];
-  const server = createServer((request, response) => {
-    asked.push(request.url ?? '');
-    answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  servers.push(server);
-  return { asked, host: `127.0.0.1:${(server.address() as AddressInfo).port}` };
-};
 
 type Rules = Partial<Parameters<typeof openEgress>[0]>;
 const open = (rules: Rules = {}, apiServer: readonly string[] = []) =>
@@ -43,11 +22,11 @@ const manifest = '{}';
 
 describe('the resolution of a tag', () => {
   it('asks a registry on this machine only where it is listed, plain HTTP included', async () => {
-    const { asked, host } = await serve((_, response) => void response.end(manifest));
+    const { asked, paths, host } = await serve((_, response) => void response.end(manifest));
     expect(await codeOf(() => resolver({})(`${host}/a:v1`, never))).toBe('EGRESS_DENIED');
     expect(asked).toEqual([]);
     expect(await resolver({ insecureRegistries: [host] })(`${host}/a:v1`, never)).toMatch(/^sha256:/);
-    expect(asked).toEqual(['/v2/a/manifests/v1']);
+    expect(paths()).toEqual(['/v2/a/manifests/v1']);
   });
 
   it('does not follow a registry to a token service on this machine', async () => {

@@ -1,17 +1,10 @@
 import type { SecretRef } from '../api/metric-source.ts';
 import { AdaptletError, asAdaptletError } from '../errors/adaptlet-error.ts';
 import type { KubeApi } from '../kube/client/api.ts';
-import { type KubeObject, pathOf, type ResourceType } from '../kube/client/object.ts';
+import { type KubeObject, pathOf } from '../kube/client/object.ts';
 import type { Credentials } from '../measurement/source.ts';
 import type { Clock } from '../time/clock.ts';
-
-const secretType: ResourceType = {
-  group: '',
-  version: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-};
+import { secretType } from './objects/resource-types.ts';
 
 /** A Secret says by this label that metrics may be asked with it: whoever writes a rollout need not be who may read it. */
 export const metricsLabel = 'adaptlet.io/metrics';

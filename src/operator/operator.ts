@@ -15,6 +15,7 @@ import { startHttp } from './http.ts';
 import { Authority } from './identity/authority.ts';
 import { TokenReviews } from './identity/token-review.ts';
 import { startInjection } from './injection/start.ts';
+import { KeySecrets, secretsAt } from './keys/key-secrets.ts';
 import { Leadership } from './leadership.ts';
 import { addressAnnotation, leaseName, renewPart, retryPart } from './lease.ts';
 import { metricCredentials } from './metric-credentials.ts';
@@ -111,6 +112,12 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   await objects.whenSynced(signal);
   const policies = new Policies(objects.policies, namespace);
   stack.defer(() => policies.close());
+  const keys = new KeySecrets({
+    open: secretsAt({ api, clock, random, logger: logger.child({ kind: 'Secret' }) }),
+    namespaces: settings.credentialNamespaces,
+    policies,
+  });
+  stack.defer(() => keys.close());
   const { nodeLabels: labels, nodeCordon } = settings;
   const seen = { labels, cordon: nodeCordon === 'follow' };
   const followed = await followNodes({ api, clock, random, logger, ...seen }, stack, signal);
@@ -129,6 +136,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     authority,
     namespace,
     runtimes: objects.runtimes,
+    policies,
     clock,
     logger,
     random,
@@ -155,6 +163,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         api,
         objects,
         policies,
+        keys,
         nodes: followed,
         fleet,
         clock,
@@ -177,6 +186,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     api,
     objects,
     policies,
+    keys,
     nodes: followed,
     fleet,
     authority,

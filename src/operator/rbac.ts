@@ -76,9 +76,12 @@ export const operatorNamespaceRules: readonly Rule[] = [
   ...owned('', 'configmaps', authorityName),
 ];
 
-/** What it may do in each namespace that the administrator lists for credentials of metrics. No right can choose by a label. */
+/**
+ * What it may do in each namespace that the administrator lists for credentials: of metrics, which are read one by one, and
+ * keys of callers, which are watched. No right can choose by a label.
+ */
 export const operatorCredentialRules: readonly Rule[] = [
-  { apiGroups: [''], resources: ['secrets'], verbs: ['get'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
 ];
 
 /** What it may do besides where it injects sidecars: tell those who verify it of its certificate authority. */

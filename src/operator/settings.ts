@@ -88,6 +88,11 @@ export const operatorSettingsSchema = z.object({
     .describe(
       'The only hosts that metrics of rollouts may be read from: host, host:port or *.domain, separated by commas. They are allowed as those of egress-allow are. Empty: every host that egress-allow and the defaults leave open.',
     ),
+  credentialNamespaces: list
+    .prefault('')
+    .describe(
+      'Namespaces whose Secrets may have keys of callers, where an AdapterPolicy allows it, separated by commas. The operator needs the rights to get, list and watch Secrets in them.',
+    ),
   leaseDuration: duration
     .prefault('20s')
     .describe(

@@ -9,10 +9,12 @@ import type { Measure } from '../measurement/source.ts';
 import type { MetricFamily } from '../telemetry/exposition.ts';
 import { AdapterController } from './adapter/controller.ts';
 import { type Resolve, Resolver } from './adapter/resolver.ts';
+import type { KeySecrets } from './keys/key-secrets.ts';
 import type { Nodes } from './nodes/nodes.ts';
 import type { Policies } from './objects/policies.ts';
 import { namespaceType } from './objects/resource-types.ts';
 import { PolicyController } from './policy/controller.ts';
+import { KeysController } from './policy/keys-controller.ts';
 import type { Controller, ControllerParts } from './reconcile/controller.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
 import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
@@ -24,6 +26,7 @@ import { RuntimeController } from './runtime/controller.ts';
 
 export type TermParts = ControllerParts & {
   readonly policies: Policies;
+  readonly keys: KeySecrets;
   readonly api: KubeApi;
   readonly nodes: Nodes;
   readonly resolve: Resolve;
@@ -64,6 +67,7 @@ export const startTerm = (parts: TermParts): RunningTerm => {
     new AdapterController({ ...shared, resolver, isTerminating }),
     new RouteController(shared),
     new PolicyController(shared),
+    new KeysController(shared),
     new RuntimeController(shared),
   ];
   const running = controllers.map((controller) => {

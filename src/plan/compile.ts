@@ -3,12 +3,19 @@ import type { AdapterObject, Manifest, PolicyObject, RolloutObject, RouteObject 
 import { keyOf } from '../api/references.ts';
 import { selects } from '../api/selector.ts';
 import { byAge, nameConflicts } from './names.ts';
-import { defaultPolicyNamespace, type PolicyRefusal, policiesIn, refusedAdapters } from './policies.ts';
+import { policyResource } from './planned-policy.ts';
+import {
+  defaultPolicyNamespace,
+  isServedAt,
+  type PolicyRefusal,
+  policiesIn,
+  refusedAdapters,
+} from './policies.ts';
 import { Remembered } from './remembered.ts';
 import {
   type AdapterResource,
+  type KeysResource,
   type Plan,
-  type PolicyResource,
   type RouteResource,
   resourceKey,
   type Versioned,
@@ -42,13 +49,18 @@ export type CompiledPlan = { readonly plan: Plan; readonly problems: readonly Pl
  *   Adapter that does stays, for the rollouts and routes that use it, unless it has the name of the base model.
  *   After that, looking a name up as route, then rollout, then adapter, then base model finds its owner.
  * - An Adapter that the policy of its namespace keeps out is not in the plan; it keeps its name.
+ * - Nothing of a namespace whose policy leaves out the runtime of this node is in the plan but the policy, which lets
+ *   nobody in there.
  */
 export const compilePlan = ({
   manifests,
+  keys = [],
   runtime,
   policyNamespace = defaultPolicyNamespace,
 }: {
   readonly manifests: readonly Manifest[];
+  /** Keys of callers out of Secrets. */
+  readonly keys?: readonly Versioned<KeysResource>[] | undefined;
   readonly runtime: RuntimeView;
   /** Whose policy holds for namespaces without one. */
   readonly policyNamespace?: string | undefined;
@@ -60,9 +72,13 @@ export const compilePlan = ({
       .filter(({ object, name }) => object.kind !== 'Adapter' || name === runtime.baseModel)
       .map((c) => c.object),
   );
-  const byPolicy = refusedAdapters(objects.filter(isAdapter), policiesIn(objects, policyNamespace));
+  const policyOf = policiesIn(objects, policyNamespace);
+  const byPolicy = refusedAdapters(objects.filter(isAdapter), policyOf);
   const isKeptOut = (object: Manifest): boolean => isAdapter(object) && byPolicy.has(keyOf(object));
-  const accepted = objects.filter((object) => !refused.has(object) && !isKeptOut(object));
+  const isServed = (namespace: string): boolean =>
+    runtime.scope !== undefined || isServedAt(policyOf(namespace), runtime.labels);
+  const isHere = (object: Manifest): boolean => isPolicy(object) || isServed(object.metadata.namespace);
+  const accepted = objects.filter((object) => !refused.has(object) && !isKeptOut(object) && isHere(object));
 
   const adapters = new Map(accepted.filter(isAdapter).map((adapter) => [keyOf(adapter), adapter]));
   const rollouts = accepted.filter(isRollout);
@@ -75,7 +91,10 @@ export const compilePlan = ({
       .map((adapter) => adapterResource(adapter, wants.get(keyOf(adapter)), runtime)),
     ...rollouts.map((rollout) => splitOf(rollout, adapters, runtime)),
     ...accepted.filter(isRoute).map(routeResource),
-    ...accepted.filter(isPolicy).map((policy) => policyResource(policy, policyNamespace)),
+    ...accepted
+      .filter(isPolicy)
+      .map((policy) => policyResource(policy, policyNamespace, isServed(policy.metadata.namespace))),
+    ...keys.map((resource) => (isServed(namespaceOf(resource)) ? resource : withoutKeys(resource))),
   ];
   const entries = resources.map((resource) => [resourceKey(resource), resource] as const);
   return {
@@ -169,15 +188,10 @@ const routeResource = (route: RouteObject): Versioned<RouteResource> =>
     }),
   );
 
-const policyResources = new Remembered<PolicyObject, Versioned<PolicyResource>>();
+const emptied = new Remembered<Versioned<KeysResource>, Versioned<KeysResource>>();
 
-const policyResource = (policy: PolicyObject, policyNamespace: string): Versioned<PolicyResource> => {
-  const isDefault = policy.metadata.namespace === policyNamespace;
-  return policyResources.of(policy, String(isDefault), () =>
-    versioned({
-      type: 'Policy',
-      name: keyOf(policy),
-      body: { uid: policy.metadata.uid, isDefault, ...policy.spec },
-    }),
-  );
-};
+/** An empty one is there sooner than one that is missing goes. */
+const withoutKeys = (resource: Versioned<KeysResource>): Versioned<KeysResource> =>
+  emptied.of(resource, '', () => versioned({ type: 'Keys', name: resource.name, body: { keys: [] } }));
+
+const namespaceOf = ({ name }: KeysResource): string => name.slice(0, name.indexOf('/'));

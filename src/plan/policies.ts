@@ -3,6 +3,7 @@ import type { ObjectKey } from '../api/names.ts';
 import type { AdapterObject, Manifest, PolicyObject } from '../api/objects.ts';
 import { policyName } from '../api/policy.ts';
 import { keyOf } from '../api/references.ts';
+import { selects } from '../api/selector.ts';
 import type { ErrorCode } from '../errors/catalogue.ts';
 import { byAge } from './names.ts';
 
@@ -23,6 +24,12 @@ export const policiesIn = (manifests: readonly Manifest[], policyNamespace: stri
   );
   return (namespace) => policies.get(namespace) ?? policies.get(policyNamespace);
 };
+
+/** Whether the runtime of a node with these labels serves the namespaces that a policy holds for. */
+export const isServedAt = (
+  policy: PolicyObject | undefined,
+  labels: Readonly<Record<string, string>>,
+): boolean => selects(policy?.spec.runtimes.nodes, labels);
 
 /** Why a policy keeps an Adapter out of plans. */
 export type PolicyRefusal = {

@@ -5,6 +5,7 @@ import type { PolicySpec } from '../api/policy.ts';
 import type { GuardSpec, HashOn } from '../api/rollout.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
 import type { Rule } from '../api/route.ts';
+import type { SecretKey } from '../api/secret-keys.ts';
 import type { Source } from '../api/source.ts';
 import type { Validation } from '../api/validation.ts';
 import { canonicalJson } from './canonical.ts';
@@ -79,7 +80,14 @@ export type PolicyResource = {
   };
 };
 
-export type Resource = AdapterResource | SplitResource | RouteResource | PolicyResource;
+/** Keys of callers out of the Secrets of a namespace: their digests. Its key is `namespace/secrets`. */
+export type KeysResource = {
+  readonly type: 'Keys';
+  readonly name: ObjectKey;
+  readonly body: { readonly keys: readonly SecretKey[] };
+};
+
+export type Resource = AdapterResource | SplitResource | RouteResource | PolicyResource | KeysResource;
 
 /** A resource with the hash of its body: equal hash, equal meaning. */
 export type Versioned<R extends Resource = Resource> = R & { readonly version: string };

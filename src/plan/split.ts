@@ -14,6 +14,8 @@ export type RuntimeView = {
   readonly labels: Readonly<Record<string, string>>;
   /** namespace/name of its AdapterRuntime: it says in which group it is. Absent on a node of its own. */
   readonly key?: string;
+  /** The namespace of a pod, which serves that alone; policies choose among nodes. Absent: a node. */
+  readonly scope?: string | undefined;
 };
 
 type Arms = Pick<SplitResource['body'], 'stable' | 'former' | 'canary' | 'weight' | 'mirror' | 'message'>;

@@ -1,7 +1,14 @@
 import { Argument, Command, type Option } from 'commander';
-import { adapterType, namespaceType, rolloutType } from '../../operator/objects/resource-types.ts';
+import {
+  adapterType,
+  analysisType,
+  namespaceType,
+  policyType,
+  rolloutType,
+} from '../../operator/objects/resource-types.ts';
 import { type ClusterOptions, connect } from './cluster.ts';
-import { listedKinds } from './list.ts';
+import { shownKinds } from './get.ts';
+import { kindOf, listedKinds } from './list.ts';
 
 const scripts: Readonly<Record<string, string>> = {
   bash: `_kubectl_adaptlet() {
@@ -23,7 +30,7 @@ compdef _kubectl_adaptlet kubectl-adaptlet
 };
 
 /** Objects whose names may be completed. */
-type NamedKind = 'rollouts' | 'adapters' | 'namespaces';
+type NamedKind = 'rollouts' | 'adapters' | 'analyses' | 'policies' | 'namespaces';
 type Names = (kind: NamedKind, options: ClusterOptions) => Promise<readonly string[]>;
 
 /** What stands before the word that is being typed. */
@@ -74,11 +81,25 @@ export const completionsOf = async (
   const argument = command.registeredArguments[given.words.length];
   if (argument === undefined) return [];
   if (argument.argChoices !== undefined) return starting(argument.argChoices);
-  if (argument.name() === 'kind') return starting(command.name() === 'list' ? listedKinds : ['rollout']);
-  return starting(await names('rollouts', given.options));
+  if (argument.name() === 'kind') return starting(command.name() === 'list' ? listedKinds : shownKinds);
+  return starting(
+    await names(command.name() === 'get' ? namedIn(given.words[0]) : 'rollouts', given.options),
+  );
 };
 
-const types = { rollouts: rolloutType, adapters: adapterType, namespaces: namespaceType } as const;
+/** Whose names follow the word for a kind. */
+const namedIn = (word = ''): NamedKind => {
+  const kind = kindOf(word);
+  return kind === 'analyses' || kind === 'policies' ? kind : 'rollouts';
+};
+
+const types = {
+  rollouts: rolloutType,
+  adapters: adapterType,
+  analyses: analysisType,
+  policies: policyType,
+  namespaces: namespaceType,
+} as const;
 
 /** Nobody waits longer for a suggestion. */
 const requestTimeout = '3s';

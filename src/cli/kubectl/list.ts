@@ -4,13 +4,30 @@ import type { Condition } from '../../api/condition.ts';
 import { shortDigest } from '../../api/names.ts';
 import { nearest } from '../../api/nearest.ts';
 import type { KubeObject, ResourceType } from '../../kube/client/object.ts';
-import { readAdapter, readRollout, readRoute, readRuntime } from '../../operator/objects/read.ts';
-import { adapterType, rolloutType, routeType, runtimeType } from '../../operator/objects/resource-types.ts';
+import {
+  readAdapter,
+  readAnalysis,
+  readPolicy,
+  readRollout,
+  readRoute,
+  readRuntime,
+} from '../../operator/objects/read.ts';
+import {
+  adapterType,
+  analysisType,
+  policyType,
+  rolloutType,
+  routeType,
+  runtimeType,
+} from '../../operator/objects/resource-types.ts';
 import { table } from '../table.ts';
 import { type ClusterOptions, connect, withCluster } from './cluster.ts';
 import { asList, type OutputOptions, outputOption, printObject, since } from './output.ts';
+import { credentialsText, nodesText } from './policy-view.ts';
 
 type Listing = {
+  /** Other words for the kind: of one object, and the short name of its CRD. */
+  readonly words: readonly string[];
   readonly type: ResourceType;
   readonly head: readonly string[];
   readonly row: (raw: KubeObject) => readonly string[];
@@ -21,6 +38,7 @@ const conditionOf = (conditions: readonly Condition[] | undefined, type: string)
 
 const listings: Readonly<Record<string, Listing>> = {
   adapters: {
+    words: ['adapter', 'ad'],
     type: adapterType,
     head: ['BASE', 'DIGEST', 'RESIDENT', 'FAILED', 'READY'],
     row: (raw) => {
@@ -38,6 +56,7 @@ const listings: Readonly<Record<string, Listing>> = {
     },
   },
   rollouts: {
+    words: ['rollout', 'aro'],
     type: rolloutType,
     head: ['PHASE', 'STABLE', 'CANARY', 'STEP', 'WEIGHT', 'OBSERVED', 'READY'],
     row: (raw) => {
@@ -55,6 +74,7 @@ const listings: Readonly<Record<string, Listing>> = {
     },
   },
   routes: {
+    words: ['route', 'art'],
     type: routeType,
     head: ['MODEL', 'RULES', 'ACCEPTED', 'PROGRAMMED'],
     row: (raw) => {
@@ -68,6 +88,7 @@ const listings: Readonly<Record<string, Listing>> = {
     },
   },
   runtimes: {
+    words: ['runtime', 'adr'],
     type: runtimeType,
     head: ['BASE', 'CONNECTED', 'READY', 'RESIDENT', 'FAILED', 'VERSION'],
     row: (raw) => {
@@ -82,21 +103,53 @@ const listings: Readonly<Record<string, Listing>> = {
       ];
     },
   },
+  analyses: {
+    words: ['analysis', 'aan'],
+    type: analysisType,
+    head: ['METRICS', 'DURATION', 'ON INCONCLUSIVE'],
+    row: (raw) => {
+      const { spec } = readAnalysis(raw).object ?? {};
+      if (spec === undefined) return ['not valid', '', ''];
+      const metrics = spec.metrics?.map(({ name }) => name).join(', ');
+      return [metrics ?? 'default', spec.duration ?? '', spec.onInconclusive];
+    },
+  },
+  policies: {
+    words: ['policy', 'apol'],
+    type: policyType,
+    head: ['BASE', 'ANONYMOUS', 'CREDENTIALS', 'PODS', 'NODES', 'ADAPTERS'],
+    row: (raw) => {
+      const { spec } = readPolicy(raw).object ?? {};
+      if (spec === undefined) return ['not valid', '', '', '', '', ''];
+      const { clients, runtimes, limits } = spec;
+      return [
+        spec.base,
+        clients.anonymous,
+        credentialsText(clients),
+        runtimes.pods,
+        nodesText(runtimes),
+        limits.adapters === undefined ? '' : `${limits.adapters}`,
+      ];
+    },
+  },
 };
 
 /** Words for what can be listed. */
 export const listedKinds: readonly string[] = Object.keys(listings);
 
-const kindOf = (word: string): string | undefined =>
-  listedKinds.find((kind) =>
-    [kind, kind.slice(0, -1), `adapter${kind}`, `adapter${kind.slice(0, -1)}`].includes(word.toLowerCase()),
+/** The kind that a word means, as people name kinds to kubectl. */
+export const kindOf = (word: string): string | undefined => {
+  const meant = word.toLowerCase();
+  return listedKinds.find((kind) =>
+    [kind, ...(listings[kind]?.words ?? [])].some((known) => meant === known || meant === `adapter${known}`),
   );
+};
 
 /** `kubectl adaptlet list KIND`. */
 export const listCommand = (): Command =>
   withCluster(new Command('list'))
-    .description('list adapters, rollouts, routes or runtimes with their main fields')
-    .argument('[kind]', 'adapters, rollouts, routes or runtimes', 'rollouts')
+    .description('list objects of a kind with their main fields')
+    .argument('[kind]', listedKinds.join(', '), 'rollouts')
     .option('-A, --all-namespaces', 'of all namespaces')
     .addOption(outputOption())
     .action(async (word: string, options: ClusterOptions & OutputOptions & { allNamespaces?: boolean }) => {

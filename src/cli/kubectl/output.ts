@@ -71,3 +71,7 @@ export const textOf = (error: unknown): string => {
   const own = error.advice === catalogue[error.code].advice ? advice[error.code] : undefined;
   return own === undefined ? error.message : [error.what, own].filter((part) => part !== '').join('. ');
 };
+
+/** One field of an object and what it is, as kubectl describe prints them. */
+export const fieldLine = (label: string, text: string): string =>
+  `${(label === '' ? '' : `${label}:`).padEnd(14)}${text}`;

@@ -246,7 +246,13 @@ describe('who-gets', () => {
 
 describe('completion', () => {
   const commands = [getCommand(), listCommand(), statusCommand(), ...verbCommands()];
-  const known = { rollouts: ['sql', 'chat'], adapters: ['sql-v1'], namespaces: ['team-a'] };
+  const known = {
+    rollouts: ['sql', 'chat'],
+    adapters: ['sql-v1'],
+    analyses: ['checkout'],
+    policies: ['default'],
+    namespaces: ['team-a'],
+  };
   const names = (kind: keyof typeof known) => Promise.resolve(known[kind]);
   it.each([
     [['pro'], ['promote']],
@@ -254,7 +260,16 @@ describe('completion', () => {
       ['list', 'r'],
       ['rollouts', 'routes', 'runtimes'],
     ],
-    [['get', ''], ['rollout']],
+    [
+      ['get', ''],
+      ['rollout', 'analysis', 'policy'],
+    ],
+    [['get', 'analysis', 'c'], ['checkout']],
+    [['get', 'apol', ''], ['default']],
+    [
+      ['list', 'a'],
+      ['adapters', 'analyses'],
+    ],
     [['get', 'rollout', 's'], ['sql']],
     [
       ['promote', ''],
@@ -272,7 +287,7 @@ describe('completion', () => {
       ['sql', 'chat'],
     ],
     [['undo', 'sql', '--to', ''], ['sql-v1']],
-    [['get', '-n', 'team-a', ''], ['rollout']],
+    [['get', '-n', 'team-a', 'r'], ['rollout']],
     [['get', '--namespace=team-a', 'rollout', 'c'], ['chat']],
     [['promote', 'sql', ''], []],
     [['status', '-n', 't'], ['team-a']],

@@ -40,7 +40,8 @@ export class AdapterWorld {
     const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
     const { writer, recorder } = cluster;
     const base = { clock, term, objects: cluster, fleet, writer, recorder };
-    const presences = new Presences(base);
+    const policies = new Policies(cluster.policies);
+    const presences = new Presences({ ...base, policies });
     const resolve = (image: string): Promise<Digest> => {
       const answer = Promise.withResolvers<Digest>();
       this.questions.push({ image, answer });
@@ -51,7 +52,7 @@ export class AdapterWorld {
       presences,
       claims: new NameClaims(cluster, presences),
       uses: new Uses(cluster.rollouts),
-      verdicts: new PolicyVerdicts(cluster, new Policies(cluster.policies)),
+      verdicts: new PolicyVerdicts(cluster, policies),
       resolver: new Resolver({ clock, random: () => 0, resolve }),
       isTerminating: async (namespace) => this.terminating.has(namespace),
     };

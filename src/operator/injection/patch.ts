@@ -1,4 +1,5 @@
 import { parseQuantity } from '../../api/quantity.ts';
+import type { AdaptletError } from '../../errors/adaptlet-error.ts';
 import {
   adapterMemoryAnnotation,
   asksForSidecar,
@@ -19,17 +20,21 @@ export type Injection =
   /** It stays as it is; `warning` is for who creates it. */
   | { readonly kind: 'Unchanged'; readonly warning?: string }
   /** It is not created: its sidecar would not work, and the pod asked for one. */
-  | { readonly kind: 'Refused'; readonly message: string };
+  | { readonly kind: 'Refused'; readonly message: string; readonly isForbidden?: true };
 
 /**
  * Adds the sidecar to a pod: as its first init container, so that everything else starts once it can answer. Everything
  * that the pod had stays as it was. A pod that has the sidecar is left alone.
+ * @param denied why pods of its namespace are no runtimes
  */
-export const inject = (pod: Pod, sidecar: Sidecar): Injection => {
-  if (!asksForSidecar(pod) || hasSidecar(pod)) return { kind: 'Unchanged' };
+export const inject = (pod: Pod, sidecar: Sidecar, denied?: AdaptletError): Injection => {
+  if (!asksForSidecar(pod)) return { kind: 'Unchanged' };
   if (pod.metadata.annotations?.[mirrorAnnotation] !== undefined) {
     return { kind: 'Unchanged', warning: 'a static pod gets no sidecar: its file on the node decides' };
   }
+  // Also one that came with the sidecar: the operator would not take it.
+  if (denied !== undefined) return { kind: 'Refused', message: denied.message, isForbidden: true };
+  if (hasSidecar(pod)) return { kind: 'Unchanged' };
   const problems = problemsOf(pod, sidecar);
   if (problems.length > 0) {
     return { kind: 'Refused', message: `the pod cannot have a sidecar: ${problems.join('; ')}` };

@@ -62,6 +62,11 @@ const detailOf = (injection: Injection): object => {
     case 'Unchanged':
       return injection.warning === undefined ? {} : { warnings: [injection.warning] };
     case 'Refused':
-      return { status: { code: 422, reason: 'Invalid', message: injection.message } };
+      return {
+        status: {
+          ...(injection.isForbidden ? { code: 403, reason: 'Forbidden' } : { code: 422, reason: 'Invalid' }),
+          message: injection.message,
+        },
+      };
   }
 };

@@ -2,10 +2,13 @@ import { Agent, request } from 'node:https';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
+import { aPolicy } from '../../plan/manifests.fixture.ts';
 import { silentLog } from '../../telemetry/log.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { day, openAuthority } from '../identity/authority.fixture.ts';
 import type { Authority } from '../identity/authority.ts';
+import { Policies, podRefusal } from '../objects/policies.ts';
+import { FakeCluster } from '../testing/fake-cluster.ts';
 import { type RunningWebhook, startWebhook } from './server.ts';
 import { aPod, aSidecar } from './sidecar.fixture.ts';
 
@@ -28,10 +31,14 @@ let webhook: RunningWebhook;
 let published: string[];
 let publishes: () => Promise<void>;
 let reads: () => Promise<typeof aSidecar>;
+let objects: FakeCluster;
+let policies: Policies;
 
 beforeEach(async () => {
   clock = new FakeClock(Date.now());
   authority = await openAuthority('a', { api: new FakeApi(), clock, logger: silentLog });
+  objects = new FakeCluster();
+  policies = new Policies(objects.policies);
   published = [];
   publishes = async () => undefined;
   reads = async () => aSidecar;
@@ -39,6 +46,7 @@ beforeEach(async () => {
     address: '127.0.0.1:0',
     authority,
     sidecar: () => reads(),
+    denied: (namespace) => podRefusal(policies.of(namespace), 'the sidecar'),
     publishIn: (namespace) => {
       published.push(namespace);
       return publishes();
@@ -129,6 +137,30 @@ describe('the webhook', () => {
       response: { allowed: false, status: { code: 422, message: expect.stringContaining('hostNetwork') } },
     });
     expect(published).toEqual([]);
+  });
+
+  it('refuses one where the policy denies pods as runtimes, with what to do', async () => {
+    objects.apply(aPolicy('team-a'));
+    const refused = JSON.parse((await post(review(aPod()))).text);
+    expect(refused).toMatchObject({
+      response: { allowed: false, status: { code: 403, reason: 'Forbidden' } },
+    });
+    expect(JSON.stringify(refused)).toContain('the policy team-a/default has spec.runtimes.pods: Deny');
+    expect(JSON.stringify(refused)).toContain('remove the sidecar, or the label adaptlet.io/inject');
+    // One that does not ask is no matter of it, and so is another namespace.
+    const other = { ...aPod(), metadata: {} };
+    for (const body of [review(other), review(aPod(), { namespace: 'team-b' })])
+      expect(JSON.parse((await post(body)).text)).toMatchObject({ response: { allowed: true } });
+    objects.apply(aPolicy('team-a', { runtimes: { pods: 'Allow' } }));
+    expect(JSON.parse((await post(review(aPod()))).text)).toMatchObject({ response: { allowed: true } });
+    expect(published).toEqual(['team-b', 'team-a']);
+  });
+
+  it('refuses one also where nobody knows what the policy says', async () => {
+    objects.apply(aPolicy('team-a'), {}, [{ path: ['spec'], reason: 'spec: is wrong' }]);
+    const { text } = await post(review(aPod()));
+    expect(JSON.parse(text)).toMatchObject({ response: { allowed: false } });
+    expect(text).toContain('Ask the administrator to correct the AdapterPolicy team-a/default');
   });
 
   it('does nothing elsewhere for a dry run', async () => {

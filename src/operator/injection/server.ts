@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import { asAdaptletError } from '../../errors/adaptlet-error.ts';
+import { type AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import { listenOn } from '../../settings/address.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -35,6 +35,8 @@ export type WebhookOptions = {
   readonly authority: Pick<Authority, 'credentials' | 'onChange'>;
   /** The sidecar as it is now. */
   readonly sidecar: () => Promise<Sidecar>;
+  /** Why pods of a namespace are no runtimes; undefined: they may be. */
+  readonly denied: (namespace: string) => AdaptletError | undefined;
   /** Brings the certificate authority to a namespace. Never throws. */
   readonly publishIn: (namespace: string) => Promise<void>;
   readonly clock: Clock;
@@ -112,7 +114,7 @@ const say = (response: ServerResponse, status: number, text: string): void => {
 const handle = async (
   request: IncomingMessage,
   response: ServerResponse,
-  { sidecar, publishIn, clock, logger, bodies }: WebhookOptions & { readonly bodies: Bodies },
+  { sidecar, denied, publishIn, clock, logger, bodies }: WebhookOptions & { readonly bodies: Bodies },
   counts: Record<Injection['kind'], number>,
 ): Promise<void> => {
   if (request.url?.split('?')[0] !== '/inject' || request.method !== 'POST') {
@@ -123,7 +125,7 @@ const handle = async (
   const asked = readReview(body.text);
   if ('problem' in asked) return say(response, 400, asked.problem);
   const { uid, namespace, pod, isDryRun } = asked;
-  const injection = inject(pod, await sidecar());
+  const injection = inject(pod, await sidecar(), denied(namespace));
   if (injection.kind === 'Injected' && !isDryRun) await within(bundleMs, clock, publishIn(namespace));
   counts[injection.kind] += 1;
   const { name, generateName } = pod.metadata;

@@ -3,6 +3,7 @@ import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Authority } from '../identity/authority.ts';
 import type { Objects } from '../objects/objects.ts';
+import { type Policies, podRefusal } from '../objects/policies.ts';
 import { NamespaceBundles } from './namespace-bundles.ts';
 import { Publisher } from './publisher.ts';
 import { type InjectionCounts, startWebhook } from './server.ts';
@@ -18,6 +19,7 @@ export type InjectionOptions = {
   /** Of the operator. */
   readonly namespace: string;
   readonly runtimes: Objects['runtimes'];
+  readonly policies: Pick<Policies, 'of'>;
   readonly clock: Clock;
   readonly logger: Log;
   /** Uniform in [0, 1). */
@@ -34,12 +36,14 @@ export const startInjection = async (
   options: InjectionOptions,
   stack: AsyncDisposableStack,
 ): Promise<RunningInjection> => {
-  const { template, authority } = options;
+  const { template, authority, policies } = options;
   await readSidecar(template);
   const bundles = new NamespaceBundles({ ...options, bundle: () => authority.credentials().bundle });
   const webhook = await startWebhook({
     ...options,
     sidecar: () => readSidecar(template),
+    denied: (namespace) =>
+      podRefusal(policies.of(namespace), `the sidecar of a pod in the namespace ${namespace}`),
     publishIn: (namespace) => bundles.publishIn(namespace),
   });
   stack.defer(() => webhook.close());

@@ -1,6 +1,8 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { PolicyObject } from '../../api/objects.ts';
 import { policyName } from '../../api/policy.ts';
+import { keyOf } from '../../api/references.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { defaultPolicyNamespace, type PolicyOf } from '../../plan/policies.ts';
 import type { Collection, ObjectChange, Read } from './objects.ts';
 import { namespaceOf } from './scope.ts';
@@ -78,6 +80,28 @@ export class Policies {
 export const metricHostsOf = (binding: Binding): readonly string[] | undefined => {
   if (binding.kind === 'Unknown') return [];
   return binding.kind === 'Policy' ? binding.policy.spec.sources.metricHosts : undefined;
+};
+
+/**
+ * Why a pod is no runtime of its namespace (POD_NOT_ALLOWED); undefined: it may be one, as where there is no policy at all.
+ * `what`: the pod, for people.
+ */
+export const podRefusal = (binding: Binding, what: string): AdaptletError | undefined => {
+  if (binding.kind === 'None') return undefined;
+  if (binding.kind === 'Unknown') {
+    const why = `the policy ${binding.key} is not valid, so nobody knows whether pods may be runtimes`;
+    return new AdaptletError('POD_NOT_ALLOWED', `${what} is not accepted: ${why}`, {
+      advice: `Ask the administrator to correct the AdapterPolicy ${binding.key}.`,
+    });
+  }
+  const { policy } = binding;
+  const { pods } = policy.spec.runtimes;
+  return pods === 'Allow'
+    ? undefined
+    : new AdaptletError(
+        'POD_NOT_ALLOWED',
+        `${what} is not accepted: the policy ${keyOf(policy)} has spec.runtimes.pods: ${pods}`,
+      );
 };
 
 /** The API server takes no policy of another name. */

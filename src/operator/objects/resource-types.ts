@@ -23,3 +23,11 @@ export const namespaceType: ResourceType = {
   plural: 'namespaces',
   namespaced: false,
 };
+
+export const secretType: ResourceType = {
+  group: '',
+  version: 'v1',
+  kind: 'Secret',
+  plural: 'secrets',
+  namespaced: true,
+};

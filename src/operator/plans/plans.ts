@@ -3,6 +3,7 @@ import type { Manifest } from '../../api/objects.ts';
 import type { Revision } from '../../control/revision.ts';
 import type { Plan } from '../../plan/resources.ts';
 import type { Clock } from '../../time/clock.ts';
+import type { KeySecrets } from '../keys/key-secrets.ts';
 import type { Collection, Objects } from '../objects/objects.ts';
 import { Policies } from '../objects/policies.ts';
 import { type Scope, scopeOf } from '../objects/scope.ts';
@@ -48,6 +49,8 @@ export type PlansParts = {
   readonly clock: Clock;
   /** Absent: those of `objects`, with the default namespace. */
   readonly policies?: Policies;
+  /** Absent: none. */
+  readonly keys?: Pick<KeySecrets, 'resources' | 'unread' | 'onChange'> | undefined;
 };
 
 type Reached = Pick<RuntimePlan, 'revision' | 'seen'>;
@@ -76,6 +79,7 @@ export class Plans {
   readonly #objects: Objects;
   readonly #clock: Clock;
   readonly #policies: Policies;
+  readonly #keys: PlansParts['keys'];
   readonly #followers = new Set<Follower>();
   readonly #ends: (() => void)[];
   readonly #views = new Map<string, View>();
@@ -87,10 +91,11 @@ export class Plans {
   #ranAt = Number.NEGATIVE_INFINITY;
   readonly #counts = { compilations: 0, milliseconds: 0 };
 
-  constructor({ objects, clock, policies = new Policies(objects.policies) }: PlansParts) {
+  constructor({ objects, clock, policies = new Policies(objects.policies), keys }: PlansParts) {
     this.#objects = objects;
     this.#clock = clock;
     this.#policies = policies;
+    this.#keys = keys;
     const stale = (): void => {
       this.#moment = undefined;
       this.#unplaced = true;
@@ -101,6 +106,7 @@ export class Plans {
       whenInputChanges(objects.rollouts, stale),
       whenInputChanges(objects.routes, stale),
       whenInputChanges(objects.policies, stale),
+      ...(keys === undefined ? [] : [keys.onChange(stale)]),
       objects.runtimes.onChange(({ key }) => {
         if (![...this.#followers].some((follower) => follower.key === key)) return;
         this.#unplaced = true;
@@ -165,7 +171,7 @@ export class Plans {
     }
     // Before anything is looked at: what comes meanwhile may be in the plan, what came before is.
     const reached = this.#reached();
-    const moment = (this.#moment ??= new Moment(this.#objects, this.#policies));
+    const moment = (this.#moment ??= new Moment(this.#objects, this.#policies, this.#keys));
     const told = this.#place(moment);
     const isDue = ({ compiled, scope }: View): boolean => compiled?.snapshot !== moment.snapshot(scope);
     const view = [...this.#views.values()].find(isDue);

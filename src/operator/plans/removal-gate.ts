@@ -24,6 +24,9 @@ const retryDelays = { firstMs: 1_000, maxMs: 60_000 };
 /** Most objects that are remembered as missing; the first of them start anew when they are asked about. */
 const maxMissing = 50_000;
 
+/** Keys are of many Secrets: plans withhold them while these cannot be read, and what nobody may read is taken back. */
+const noObject = { get: () => true };
+
 /** A CustomResourceDefinition, as much of it as is looked at. */
 type Definition = {
   readonly metadata?: { readonly deletionTimestamp?: string };
@@ -99,7 +102,7 @@ export class RemovalGate {
 
   #collection(type: Resource['type']): { get(key: ObjectKey): unknown } {
     const { adapters, rollouts, routes, policies } = this.#options.objects;
-    return { AdapterSpec: adapters, Split: rollouts, Route: routes, Policy: policies }[type];
+    return { AdapterSpec: adapters, Split: rollouts, Route: routes, Policy: policies, Keys: noObject }[type];
   }
 
   #observe(

@@ -1,7 +1,8 @@
 import type { ObjectKey } from '../../api/names.ts';
 import type { Manifest } from '../../api/objects.ts';
 import { compilePlan, type RuntimeView } from '../../plan/compile.ts';
-import type { Plan, Resource, Versioned } from '../../plan/resources.ts';
+import type { KeysResource, Plan, Resource, Versioned } from '../../plan/resources.ts';
+import type { KeySecrets } from '../keys/key-secrets.ts';
 import type { Objects } from '../objects/objects.ts';
 import type { Policies } from '../objects/policies.ts';
 import { namespaceOf, type Scope } from '../objects/scope.ts';
@@ -11,6 +12,8 @@ import { Selectors } from './views.ts';
 export type Snapshot = {
   /** Every object that is valid. One that is being deleted counts while a finalizer holds it. */
   readonly manifests: readonly Manifest[];
+  /** Keys of callers out of Secrets. */
+  readonly keys: readonly Versioned<KeysResource>[];
   /** Keys of resources whose object is there and not valid: they neither change nor go. */
   readonly withheld: ReadonlySet<string>;
   readonly selectors: Selectors;
@@ -18,7 +21,13 @@ export type Snapshot = {
   readonly policyNamespace: string;
 };
 
-type Taken = { readonly manifests: Manifest[]; readonly withheld: Set<string> };
+type PlannedKeys = Pick<KeySecrets, 'resources' | 'unread'>;
+
+type Taken = {
+  readonly manifests: Manifest[];
+  readonly keys: Versioned<KeysResource>[];
+  readonly withheld: Set<string>;
+};
 
 /** The objects at one moment, for every scope. */
 export class Moment {
@@ -26,7 +35,7 @@ export class Moment {
   readonly #snapshots = new Map<Scope, Snapshot>();
   readonly #policyNamespace: string;
 
-  constructor({ adapters, rollouts, routes }: Objects, policies: Policies) {
+  constructor({ adapters, rollouts, routes }: Objects, policies: Policies, keys?: PlannedKeys) {
     this.#policyNamespace = policies.namespace;
     this.#take('AdapterSpec', adapters.list());
     this.#take('Split', rollouts.list());
@@ -40,6 +49,9 @@ export class Moment {
     for (const { key } of adapters.list())
       if (policies.of(namespaceOf(key)).kind === 'Unknown')
         this.#takenOf(namespaceOf(key)).withheld.add(`AdapterSpec ${key}`);
+    for (const resource of keys?.resources() ?? [])
+      this.#takenOf(namespaceOf(resource.name)).keys.push(resource);
+    for (const key of keys?.unread() ?? []) this.#takenOf(namespaceOf(key)).withheld.add(`Keys ${key}`);
   }
 
   /** Always the same one for a scope. */
@@ -50,7 +62,8 @@ export class Moment {
       const manifests = taken.flatMap((each) => each.manifests);
       const withheld = new Set(taken.flatMap((each) => [...each.withheld]));
       const policyNamespace = this.#policyNamespace;
-      snapshot = { manifests, withheld, selectors: Selectors.of(manifests), policyNamespace };
+      const keys = taken.flatMap((each) => each.keys);
+      snapshot = { manifests, keys, withheld, selectors: Selectors.of(manifests), policyNamespace };
       this.#snapshots.set(scope, snapshot);
     }
     return snapshot;
@@ -65,7 +78,7 @@ export class Moment {
     if (general === undefined) return taken;
     const manifests = general.manifests.filter(({ kind }) => kind === 'AdapterPolicy');
     const withheld = new Set([...general.withheld].filter((key) => key.startsWith('Policy ')));
-    return [...taken, { manifests, withheld }];
+    return [...taken, { manifests, keys: [], withheld }];
   }
 
   #take(
@@ -80,7 +93,7 @@ export class Moment {
   }
 
   #takenOf(namespace: string): Taken {
-    const taken = this.#byNamespace.get(namespace) ?? { manifests: [], withheld: new Set() };
+    const taken = this.#byNamespace.get(namespace) ?? { manifests: [], keys: [], withheld: new Set() };
     this.#byNamespace.set(namespace, taken);
     return taken;
   }
@@ -93,11 +106,11 @@ export class Moment {
  * @param former the plan before; resources that are the same are the same objects, and so is the plan
  */
 export const planOf = (
-  { manifests, policyNamespace }: Pick<Snapshot, 'manifests' | 'policyNamespace'>,
+  { manifests, keys, policyNamespace }: Pick<Snapshot, 'manifests' | 'keys' | 'policyNamespace'>,
   runtime: RuntimeView,
   former: Plan | undefined,
 ): Plan => {
-  const compiled = compilePlan({ manifests, runtime, policyNamespace }).plan;
+  const compiled = compilePlan({ manifests, keys, runtime, policyNamespace }).plan;
   const plan = new Map<string, Versioned>();
   let same = true;
   for (const [key, resource] of compiled) {

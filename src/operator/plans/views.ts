@@ -32,6 +32,7 @@ export class Selectors {
     const inGroups: RolloutObject[] = [];
     for (const object of manifests) {
       if (object.kind === 'Adapter') add(object.spec.preload.runtimeSelector);
+      if (object.kind === 'AdapterPolicy') add(object.spec.runtimes.nodes);
       if (object.kind !== 'AdapterRollout') continue;
       add(object.spec.runtimeSelector);
       if (object.status?.groups !== undefined) inGroups.push(object);

@@ -16,8 +16,8 @@ import {
 } from './restrained.ts';
 
 /**
- * The plan of a held runtime: nothing of it changes but policies, a canary that was given up or replaced, which goes, and
- * a stable that was rolled back to one that the runtime has. Pure.
+ * The plan of a held runtime: nothing of it changes but policies, keys of callers, a canary that was given up or replaced,
+ * which goes, and a stable that was rolled back to one that the runtime has. Pure.
  */
 export const planWhenHeld = ({
   plan,
@@ -29,8 +29,8 @@ export const planWhenHeld = ({
   const restrained = new Map(plan);
   const only = new Set<string>();
   for (const [key, resource] of plan) {
-    // What a policy denies is denied everywhere.
-    if (resource.type === 'Policy') only.add(key);
+    // What a policy denies is denied everywhere, and so is a key that is taken back.
+    if (resource.type === 'Policy' || resource.type === 'Keys') only.add(key);
     if (resource.type !== 'Split') continue;
     const rollout = rolloutOf(resource.name);
     const report = reportOf(resource, state);

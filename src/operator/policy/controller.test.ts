@@ -11,7 +11,12 @@ const world = () => {
   const cluster = new FakeCluster();
   const lines: { msg: string; problems?: string }[] = [];
   const logger = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
-  const controller = new PolicyController({ objects: cluster, recorder: cluster.recorder, logger });
+  const controller = new PolicyController({
+    objects: cluster,
+    recorder: cluster.recorder,
+    keys: { isClosed: (namespace) => namespace === 'team-b' },
+    logger,
+  });
   const run = () => controller.reconcile(key, new AbortController().signal);
   const put = (generation: number, reason?: string) =>
     cluster.apply(
@@ -54,6 +59,21 @@ describe('an AdapterPolicy that is not valid', () => {
     expect(lines.map(({ msg }) => msg)).toEqual([
       'an AdapterPolicy is not valid; the last valid one stays in force',
       'an AdapterPolicy is in force',
+    ]);
+  });
+
+  it('that allows keys out of Secrets which nobody reads is told of, with what to do', async () => {
+    const { cluster, controller } = world();
+    for (const namespace of ['team-a', 'team-b']) {
+      cluster.apply(aPolicy(namespace, { clients: { keysFromSecrets: 'Allow' } }));
+      await controller.reconcile(objectKey(namespace, 'default'), new AbortController().signal);
+    }
+    expect(cluster.events).toMatchObject([
+      {
+        regarding: { namespace: 'team-b' },
+        reason: 'SecretsNotRead',
+        note: expect.stringContaining('list it in credentials.namespaces of the chart'),
+      },
     ]);
   });
 

@@ -8,7 +8,7 @@ import type { Objects } from '../objects/objects.ts';
 export type ControlledKind = 'Adapter' | 'AdapterRollout' | 'AdapterRoute' | 'AdapterRuntime';
 
 /** The kinds that it tells of by events. */
-export type ObservedKind = ControlledKind | 'AdapterPolicy';
+export type ObservedKind = ControlledKind | 'AdapterPolicy' | 'Secret';
 
 /** One object, and the version of it that something was decided from. */
 export type Version<K extends ObservedKind = ControlledKind> = {

@@ -6,6 +6,7 @@ import { keyOf } from '../../api/references.ts';
 import { anAdapter, aRollout, aRoute } from '../../plan/manifests.fixture.ts';
 import { nameConflicts } from '../../plan/names.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
+import { Policies } from '../objects/policies.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from '../testing/fake-fleet.ts';
 import { NameClaims } from './name-claims.ts';
@@ -15,7 +16,13 @@ const start = () => {
   const cluster = new FakeCluster();
   const clock = new FakeClock();
   const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
-  const presences = new Presences({ clock, term, objects: cluster, fleet: new FakeFleet() });
+  const presences = new Presences({
+    clock,
+    term,
+    objects: cluster,
+    fleet: new FakeFleet(),
+    policies: new Policies(cluster.policies),
+  });
   return { cluster, claims: new NameClaims(cluster, presences) };
 };
 

@@ -1,8 +1,10 @@
 import { conditionOf } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
+import { isServedAt } from '../../plan/policies.ts';
 import type { RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
 import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
+import type { Policies } from '../objects/policies.ts';
 import { type Restraint, restrainedSinceOf, restraintOf } from '../objects/restraint.ts';
 import { type Scope, scopeOf } from '../objects/scope.ts';
 import { type ControllerParts, graceMs } from './controller.ts';
@@ -81,18 +83,22 @@ const timeOf = (text: string | undefined): number | undefined => {
   return Number.isNaN(time) ? undefined : time;
 };
 
+type PresenceParts = Pick<ControllerParts, 'clock' | 'term' | 'objects' | 'fleet'> & {
+  readonly policies: Pick<Policies, 'policyOf'>;
+};
+
 /**
  * Every AdapterRuntime with what its runtime reported. One that has no object yet is not in it: what selects runtimes
  * selects by the labels of the object.
  */
 export class Presences {
-  readonly #parts: Pick<ControllerParts, 'clock' | 'term' | 'objects' | 'fleet'>;
+  readonly #parts: PresenceParts;
   readonly #written = new Map<RuntimeKey, Written>();
   /** In the order of their keys; undefined after one came or went. */
   #sorted: RuntimeKey[] | undefined;
   readonly #stop: () => void;
 
-  constructor(parts: Pick<ControllerParts, 'clock' | 'term' | 'objects' | 'fleet'>) {
+  constructor(parts: PresenceParts) {
     this.#parts = parts;
     const { runtimes } = parts.objects;
     this.#stop = runtimes.onChange(({ type, key, object }) => {
@@ -107,9 +113,12 @@ export class Presences {
     this.#stop();
   }
 
-  /** Those that see the objects of a namespace. */
+  /** Those that see the objects of a namespace: its own pods, and the nodes that its policy leaves it. */
   now(namespace: string): RuntimesNow {
-    return this.#now((scope) => scope === undefined || scope === namespace);
+    const policy = this.#parts.policies.policyOf(namespace);
+    return this.#now((scope, labels) =>
+      scope === undefined ? isServedAt(policy, labels) : scope === namespace,
+    );
   }
 
   /** Those of every scope. No decision about an object may look at them. */
@@ -117,7 +126,7 @@ export class Presences {
     return this.#now(() => true);
   }
 
-  #now(isWanted: (scope: Scope) => boolean): RuntimesNow {
+  #now(isWanted: (scope: Scope, labels: Written['labels']) => boolean): RuntimesNow {
     const { clock, term, fleet } = this.#parts;
     this.#sorted ??= [...this.#written.keys()].sort();
     const graceLeft = term.since + graceMs - clock.monotonic();
@@ -129,7 +138,7 @@ export class Presences {
       const { labels, baseModel, restraint, restrainedSince, wasConnected, disconnectedAt } = written;
       const state = fleet.get(key);
       const scope = scopeOf(state?.kind ?? written.kind, key);
-      if (!isWanted(scope)) continue;
+      if (!isWanted(scope, labels)) continue;
       const isSilent = state === undefined && wasConnected && graceLeft > 0;
       isAnySilent ||= isSilent;
       const away = isSilent ? 'Silent' : 'Away';

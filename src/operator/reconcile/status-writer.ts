@@ -2,7 +2,14 @@ import type { KubeApi } from '../../kube/client/api.ts';
 import { patchMerge, updateStatus } from '../../kube/client/apply.ts';
 import { apiVersionOf, type KubeObject, type ResourceType } from '../../kube/client/object.ts';
 import type { EventRecorder } from '../../kube/events/events.ts';
-import { adapterType, policyType, rolloutType, routeType, runtimeType } from '../objects/resource-types.ts';
+import {
+  adapterType,
+  policyType,
+  rolloutType,
+  routeType,
+  runtimeType,
+  secretType,
+} from '../objects/resource-types.ts';
 import type { ObservedKind, Recorder, StatusWriter, Version } from './controller.ts';
 
 /** Owner of what the operator writes, in managedFields. */
@@ -14,6 +21,7 @@ const types: Readonly<Record<ObservedKind, ResourceType>> = {
   AdapterRoute: routeType,
   AdapterPolicy: policyType,
   AdapterRuntime: runtimeType,
+  Secret: secretType,
 };
 
 const objectOf = ({

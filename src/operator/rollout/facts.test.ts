@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Policies } from '../objects/policies.ts';
 import { Presences } from '../reconcile/presence.ts';
 import { aRolloutState, runtimeKey } from '../testing/fake-fleet.ts';
 import { attemptOf } from './attempt.ts';
@@ -10,7 +11,9 @@ import { digestOf, RolloutWorld, rolloutUid, sql, steps, underWay } from './worl
 const viewIn = (world: RolloutWorld): RolloutView => {
   const rollout = world.cluster.rollouts.get(sql)?.object;
   if (rollout === undefined) throw new Error('no rollout');
-  const { runtimes } = new Presences(world.parts).now('team-a');
+  const { runtimes } = new Presences({ ...world.parts, policies: new Policies(world.cluster.policies) }).now(
+    'team-a',
+  );
   return viewOf({
     rollout,
     objects: world.cluster,

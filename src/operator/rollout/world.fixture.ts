@@ -65,10 +65,11 @@ export class RolloutWorld {
     const term = { epoch, since: clock.monotonic(), fence };
     const { writer, recorder } = cluster;
     const parts = { clock, term, objects: cluster, fleet, writer, recorder };
-    const presences = new Presences(parts);
+    const policies = new Policies(cluster.policies);
+    const presences = new Presences({ ...parts, policies });
     const claims = new NameClaims(cluster, presences);
     const uses = new Uses(cluster.rollouts);
-    const verdicts = new PolicyVerdicts(cluster, new Policies(cluster.policies));
+    const verdicts = new PolicyVerdicts(cluster, policies);
     const measure: Measure = (...asked) => this.measure(...asked);
     return [parts, new RolloutController({ ...parts, presences, claims, uses, verdicts, measure })];
   }

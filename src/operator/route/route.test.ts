@@ -25,12 +25,13 @@ class RouteWorld {
     const term = { epoch: 1, since: clock.monotonic(), fence: () => 1 };
     const { writer, recorder } = cluster;
     const parts = { clock, term, objects: cluster, fleet, writer, recorder };
-    const presences = new Presences(parts);
+    const policies = new Policies(cluster.policies);
+    const presences = new Presences({ ...parts, policies });
     this.controller = new RouteController({
       ...parts,
       presences,
       claims: new NameClaims(cluster, presences),
-      policies: new Policies(cluster.policies),
+      policies,
     });
     return this.controller;
   }

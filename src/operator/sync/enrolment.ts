@@ -1,5 +1,4 @@
 import { apiVersion } from '../../api/names.ts';
-import { keyOf } from '../../api/references.ts';
 import { covers, revisionText } from '../../control/revision.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
@@ -8,7 +7,7 @@ import type { Clock } from '../../time/clock.ts';
 import type { BoundRuntime } from '../identity/binding.ts';
 import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
-import type { Policies } from '../objects/policies.ts';
+import { type Policies, podRefusal } from '../objects/policies.ts';
 import { runtimeType } from '../objects/resource-types.ts';
 import type { ReadHello } from './hello.ts';
 import { until } from './until.ts';
@@ -39,21 +38,8 @@ export const assertAllowed = (
   { kind, key, namespace }: BoundRuntime,
   policies: Pick<Policies, 'of'>,
 ): void => {
-  if (kind !== 'Pod') return;
-  const binding = policies.of(namespace);
-  if (binding.kind === 'None') return;
-  if (binding.kind === 'Unknown') {
-    const why = `the policy ${binding.key} is not valid, so nobody knows whether pods of ${namespace} may be runtimes`;
-    throw new AdaptletError('POD_NOT_ALLOWED', `${key} is not accepted: ${why}`, {
-      advice: `Ask the administrator to correct the AdapterPolicy ${binding.key}.`,
-    });
-  }
-  const { policy } = binding;
-  if (policy.spec.runtimes.pods === 'Allow') return;
-  throw new AdaptletError(
-    'POD_NOT_ALLOWED',
-    `${key} is not accepted: the policy ${keyOf(policy)} has spec.runtimes.pods: ${policy.spec.runtimes.pods}`,
-  );
+  const refusal = kind === 'Pod' ? podRefusal(policies.of(namespace), key) : undefined;
+  if (refusal !== undefined) throw refusal;
 };
 
 /**

@@ -16,7 +16,7 @@ import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
 import type { Policies } from '../objects/policies.ts';
 import { restraintOf } from '../objects/restraint.ts';
-import { Plans } from '../plans/plans.ts';
+import { Plans, type PlansParts } from '../plans/plans.ts';
 import { RemovalGate } from '../plans/removal-gate.ts';
 import { Connections } from './connections.ts';
 import { noCounts, type SyncCounts } from './counts.ts';
@@ -27,6 +27,8 @@ export type SyncServerOptions = {
   readonly api: KubeApi;
   readonly objects: Objects;
   readonly policies: Policies;
+  /** Keys of callers out of Secrets; absent: none. */
+  readonly keys?: PlansParts['keys'];
   readonly nodes: Nodes;
   readonly fleet: FleetStore;
   readonly authority: Authority;
@@ -100,7 +102,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     maxStreams = defaultMaxStreams,
   } = options;
   const counts = noCounts();
-  const plans = new Plans({ objects, policies, clock });
+  const plans = new Plans({ objects, policies, keys: options.keys, clock });
   const gate = new RemovalGate(options);
   const parts: SessionParts = {
     api: options.api,

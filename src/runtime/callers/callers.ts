@@ -49,7 +49,7 @@ export class Callers {
   on({ isLoopback }: { readonly isLoopback: boolean }): Identify {
     return async ({ headers, address, commonName }) => {
       const table = this.#parts.table();
-      const directory = this.#directories.of(table.policies);
+      const directory = this.#directories.of(table);
       // Clients of OpenAI always send a key. Where there is none to compare it with, it says nothing.
       if (directory.isEmpty) return this.#anonymous(table, isLoopback);
       const credential = credentialOf(headers);
@@ -137,7 +137,7 @@ const byKey = (
   if (valid.length === 0) throw new AdaptletError('UNAUTHENTICATED', 'the key has expired');
   const here = valid.filter(({ isFrom }) => isFrom(address));
   if (here.length === 0) throw new AdaptletError('UNAUTHENTICATED', 'the key is not taken from this address');
-  return here.map(withOwnName);
+  return here.map((entry) => ({ ...withOwnName(entry), user: entry.user ?? entry.name }));
 };
 
 /** @throws UNAUTHENTICATED */

@@ -1,10 +1,15 @@
 import type { ApiKey, Right } from '../../api/policy.ts';
+import type { SecretKey } from '../../api/secret-keys.ts';
 import type { PolicyResource, Versioned } from '../../plan/resources.ts';
 import type { Log } from '../../telemetry/log.ts';
+import type { RoutingTable } from '../routing/table.ts';
 import { withinOf } from './addresses.ts';
 import { KeySet } from './key-set.ts';
 
 type Body = PolicyResource['body'];
+
+/** Where credentials are: in policies, and out of Secrets. */
+type Sources = Pick<RoutingTable, 'policies' | 'keys'>;
 
 /** What every kind of credential of a policy says. */
 export type Entry = {
@@ -18,6 +23,8 @@ export type Entry = {
 };
 
 export type KeyEntry = Entry & {
+  /** Who its callers are; undefined: its name. */
+  readonly user: string | undefined;
   readonly digest: Buffer;
   /** Wall time in milliseconds. */
   readonly expires: number | undefined;
@@ -33,7 +40,7 @@ export type IssuerEntry = Entry & {
   readonly tenantClaim: string | undefined;
 };
 
-/** The credentials of all policies of a plan, by what a request shows of them. Immutable. */
+/** The credentials of all policies of a plan, and the keys out of Secrets, by what a request shows of them. Immutable. */
 export type Directory = {
   /** By SHA-256 in hexadecimal digits. */
   readonly keys: ReadonlyMap<string, readonly KeyEntry[]>;
@@ -49,10 +56,7 @@ export type Directory = {
  * Compiles the policies, in the order of their namespaces. A credential that cannot be used is left out, and the log says
  * so: it lets nobody in.
  */
-export const directoryOf = (
-  policies: ReadonlyMap<string, Versioned<PolicyResource>>,
-  log: Log,
-): Directory => {
+export const directoryOf = ({ policies, keys: ofSecrets }: Sources, log: Log): Directory => {
   const keys = new Map<string, KeyEntry[]>();
   const issuers = new Map<string, IssuerEntry[]>();
   const certificates = new Map<string, Entry[]>();
@@ -77,14 +81,8 @@ export const directoryOf = (
     const { apiKeys, issuers: trusted, certificates: clients } = body.clients;
     for (const key of apiKeys) {
       usable({ namespace, key: key.name }, () => {
-        const { sha256, expires, from } = key;
-        const isFrom = from === undefined ? () => true : withinOf(from);
-        put(keys, sha256, {
-          ...entryOf(namespace, body, key),
-          digest: Buffer.from(sha256, 'hex'),
-          expires: expires === undefined ? undefined : timeOf(expires),
-          isFrom,
-        });
+        const isFrom = key.from === undefined ? () => true : withinOf(key.from);
+        put(keys, key.sha256, { ...keyEntryOf(namespace, body, key), user: undefined, isFrom });
       });
     }
     for (const one of trusted) {
@@ -105,8 +103,30 @@ export const directoryOf = (
       });
     }
   }
+  for (const [namespace, { body }] of [...ofSecrets].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    for (const key of body.keys) {
+      usable({ namespace, key: key.name }, () => {
+        if (keys.has(key.sha256)) throw new RangeError('a policy or another Secret has this key');
+        put(keys, key.sha256, {
+          ...keyEntryOf(namespace, { isDefault: false }, key),
+          user: key.user,
+          isFrom: () => true,
+        });
+      });
+    }
+  }
   return { keys, issuers, certificates, isEmpty: found === 0 };
 };
+
+const keyEntryOf = (
+  namespace: string,
+  of: Pick<Body, 'isDefault'>,
+  key: Pick<ApiKey | SecretKey, 'name' | 'rights' | 'tenant' | 'sha256' | 'expires'>,
+): Omit<KeyEntry, 'user' | 'isFrom'> => ({
+  ...entryOf(namespace, of, key),
+  digest: Buffer.from(key.sha256, 'hex'),
+  expires: key.expires === undefined ? undefined : timeOf(key.expires),
+});
 
 const timeOf = (text: string): number => {
   const time = Date.parse(text);
@@ -116,8 +136,8 @@ const timeOf = (text: string): number => {
 
 const entryOf = (
   namespace: string,
-  { isDefault }: Body,
-  { name, rights, tenant }: Pick<ApiKey, 'name' | 'rights' | 'tenant'>,
+  { isDefault }: Pick<Body, 'isDefault'>,
+  { name, rights, tenant }: Pick<ApiKey | SecretKey, 'name' | 'rights' | 'tenant'>,
 ): Entry => ({
   namespace,
   isDefault,
@@ -133,29 +153,28 @@ const put = <E>(map: Map<string, E[]>, key: string, entry: E): void => {
   else known.push(entry);
 };
 
-/** The directory of a table of policies, made again only when one of them is another. */
+/** The directory of a table, made again only when what it is made of is another. */
 export class Directories {
   readonly #log: Log;
-  #policies: ReadonlyMap<string, Versioned<PolicyResource>> | undefined;
+  #sources: Sources | undefined;
   #directory: Directory | undefined;
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  of(policies: ReadonlyMap<string, Versioned<PolicyResource>>): Directory {
-    if (this.#directory === undefined || !isSame(this.#policies, policies)) {
-      this.#directory = directoryOf(policies, this.#log);
-    }
-    this.#policies = policies;
+  of(sources: Sources): Directory {
+    const before = this.#sources;
+    const isSame = isSameMap(before?.policies, sources.policies) && isSameMap(before?.keys, sources.keys);
+    if (this.#directory === undefined || !isSame) this.#directory = directoryOf(sources, this.#log);
+    this.#sources = sources;
     return this.#directory;
   }
 }
 
-const isSame = (
-  before: ReadonlyMap<string, Versioned<PolicyResource>> | undefined,
-  now: ReadonlyMap<string, Versioned<PolicyResource>>,
-): boolean =>
+type Table = ReadonlyMap<string, Versioned>;
+
+const isSameMap = (before: Table | undefined, now: Table): boolean =>
   before === now ||
   (before?.size === now.size &&
     [...now].every(([namespace, { version }]) => before.get(namespace)?.version === version));

@@ -5,6 +5,7 @@ import type { PerUser, Target } from '../../api/route.ts';
 import type { Source } from '../../api/source.ts';
 import type {
   AdapterResource,
+  KeysResource,
   Plan,
   PolicyResource,
   RouteResource,
@@ -52,6 +53,8 @@ export type RoutingTable = {
   readonly policies: ReadonlyMap<string, Versioned<PolicyResource>>;
   /** Holds for namespaces that have no policy; absent: nobody wrote one. */
   readonly defaultPolicy?: Versioned<PolicyResource> | undefined;
+  /** Keys of callers out of Secrets, by namespace. */
+  readonly keys: ReadonlyMap<string, Versioned<KeysResource>>;
   /** Every route of the plan, also those that were not accepted. */
   readonly routes: ReadonlyMap<ObjectKey, RouteEntry>;
 };
@@ -78,6 +81,7 @@ export const buildTable = (
   const adapters = new Map<ObjectKey, Versioned<AdapterResource>>();
   const routes = new Map<ObjectKey, RouteEntry>();
   const policies = new Map<string, Versioned<PolicyResource>>();
+  const keys = new Map<string, Versioned<KeysResource>>();
   const found: Versioned<RouteResource>[] = [];
 
   const namesOf = (namespace: string): MutableNames => {
@@ -101,6 +105,9 @@ export const buildTable = (
       case 'Policy':
         policies.set(namespace, resource);
         break;
+      case 'Keys':
+        keys.set(namespace, resource);
+        break;
       case 'Route':
         found.push(resource);
     }
@@ -119,7 +126,7 @@ export const buildTable = (
     if (taken === undefined) names.routes.set(model, entry);
   }
   const defaultPolicy = policies.values().find(({ body }) => body.isDefault);
-  return { base, namespaces, splits, adapters, routes, policies, defaultPolicy };
+  return { base, namespaces, splits, adapters, routes, policies, defaultPolicy, keys };
 };
 
 /** The policy that holds for a namespace: its own or the default one; undefined: neither was written. */

@@ -27,7 +27,16 @@ export type HttpAsk = {
 };
 
 /** Credentials of the attacker, who is team-b, and of the victim, team-a. */
-const credentialNames = ['victim', 'app', 'gateway', 'urgent', 'operations', 'expired', 'far'] as const;
+const credentialNames = [
+  'victim',
+  'app',
+  'gateway',
+  'urgent',
+  'operations',
+  'expired',
+  'far',
+  'elsewhere',
+] as const;
 export type CredentialName = (typeof credentialNames)[number];
 
 const policyOf = (namespace: string, spec: object): string =>
@@ -112,6 +121,12 @@ export class Stage {
           ],
         },
       }),
+      // A namespace that this node is not for.
+      policyOf('team-c', {
+        clients: { anonymous: 'Allow', apiKeys: [hash('elsewhere')] },
+        runtimes: { nodes: { matchLabels: { pool: 'other' } } },
+      }),
+      adapterOf('team-c', 'away', 'adapters/upper', { preload: { tier: 'Memory' } }),
       adapterOf('team-a', 'sauce', 'adapters/upper', { pinned: true, preload: { tier: 'Memory' } }),
       adapterOf('team-b', 'own', 'adapters/reverse', { preload: { tier: 'Memory' } }),
       // The same files as the other's: what is computed once for one of them must not be for both.

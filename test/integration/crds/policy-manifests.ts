@@ -47,6 +47,14 @@ spec:
       },
     }),
   ),
+  good(
+    'keys out of Secrets',
+    policy({ clients: { keysFromSecrets: 'Allow', rightsFromSecrets: ['Users', 'Lifecycle'] } }),
+  ),
+  good(
+    'some nodes',
+    policy({ runtimes: { nodes: { matchLabels: { 'topology.kubernetes.io/zone': 'a', pool: 'edge' } } } }),
+  ),
   good('hosts with ports and in capitals', sources({ registries: ['localhost:5000', 'Registry.Example/a'] })),
   good(
     'hosts of metrics with ports, and of a domain',

@@ -208,6 +208,27 @@ describe('kubectl adaptlet', () => {
     expect(await ended).toEqual([null, 'SIGINT']);
   });
 
+  it('lists and shows analyses and policies', async () => {
+    const object = (kind: string, name: string, spec: object) =>
+      fleet.apply(JSON.stringify({ apiVersion: 'adaptlet.io/v1alpha1', kind, metadata: { name }, spec }));
+    const judge = { threshold: { success: { atMost: 0.01 } } };
+    await object('AdapterAnalysis', 'checkout', {
+      duration: '10m',
+      metrics: [{ name: 'errors', source: { builtin: 'ErrorRatio' }, judge }],
+    });
+    expect(await ok('list', 'analyses')).toMatch(/^checkout +errors +10m +Pause +\S+$/m);
+    expect(await ok('get', 'aan', 'checkout')).toMatch(/^errors +ErrorRatio +threshold +Guardrail +10s$/m);
+    await object('AdapterPolicy', 'default', { clients: { anonymous: 'Allow' }, limits: { adapters: 20 } });
+    expect(await ok('list', 'policies')).toMatch(/^default +Allow +Allow +Deny +all +20 +\S+$/m);
+    expect(await ok('get', 'policy')).toMatch(/^Limits: +adapters: 20$/m);
+    expect(JSON.parse(await ok('get', 'apol', 'default', '-o', 'json'))).toMatchObject({
+      kind: 'AdapterPolicy',
+    });
+    expect(await fails('get', 'analysis', 'chekout')).toContain('did you mean checkout?');
+    expect(await fails('get', 'analysis')).toContain('needs the name of one');
+    await fleet.cluster.kubectlOk(['-n', fleet.namespace, 'delete', 'apol', 'default']);
+  });
+
   it('completes through kubectl', async () => {
     const complete = async (...words: readonly string[]): Promise<string[]> => {
       const { code, stdout } = await fleet.cluster.kubectl('__complete', 'adaptlet', ...words);

@@ -131,6 +131,27 @@ describe('the webhook of the chart', () => {
     );
   });
 
+  it('has a pod refused where the policy of its namespace denies pods as runtimes', async () => {
+    const policy = {
+      apiVersion: 'adaptlet.io/v1alpha1',
+      kind: 'AdapterPolicy',
+      metadata: { name: 'default' },
+    };
+    await fleet.apply(JSON.stringify({ ...policy, spec: { clients: { anonymous: 'Allow' } } }));
+    let stderr = '';
+    await waitFor('the refusal', async () => {
+      const seen = await create('denied', asks);
+      stderr = seen.stderr;
+      if (seen.pod !== undefined) await kubectl('-n', fleet.namespace, 'delete', 'pod', 'denied', '--force');
+      return seen.pod === undefined;
+    });
+    expect(stderr).toContain(`the policy ${fleet.namespace}/default has spec.runtimes.pods: Deny`);
+    expect(stderr).toContain('remove the sidecar, or the label adaptlet.io/inject, from the pod');
+    expect((await create('plain', {})).pod).toBeDefined();
+    await kubectl('-n', fleet.namespace, 'delete', 'apol', 'default');
+    await waitFor('the pod', async () => (await create('allowed', asks)).sidecar !== undefined);
+  });
+
   it('takes a changed sidecar without a restart', async () => {
     await writeSidecar('image.tag=next');
     const { pod } = await create('next', asks);

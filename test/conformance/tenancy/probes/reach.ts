@@ -49,6 +49,15 @@ export const reach: readonly Probe[] = [
       return s.http({ key: createHash('sha256').update(s.keys.victim).digest('hex') });
     },
   ),
+  refused('reach', 'uses a key of a namespace whose policy leaves out this node', 'UNAUTHENTICATED', (s) =>
+    s.http({ key: s.keys.elsewhere, model: 'tiny' }),
+  ),
+  refused(
+    'reach',
+    'asks there without a credential, which the policy allows on other nodes',
+    'UNAUTHENTICATED',
+    (s) => s.http({ model: 'away', headers: { 'x-adaptlet-namespace': 'team-c' } }),
+  ),
   refused('reach', 'uses a key that has expired', 'UNAUTHENTICATED', (s) => s.http({ key: s.keys.expired })),
   refused('reach', 'uses a key from another address than it is for', 'UNAUTHENTICATED', (s) =>
     s.http({ key: s.keys.far }),
