@@ -72,6 +72,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
       memory: () => residency.usage(),
       disk: () => disk.store.usage,
       ready: () => readinessOf(base),
+      refused: () => quotas.refused(),
       model: () => ({ ...modelViewOf(settings.model, base), ...identityOf(engine) }),
     },
     introduction: () => {
