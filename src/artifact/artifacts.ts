@@ -1,8 +1,9 @@
 import type { Digest } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
-import { parseManifest, totalBytes } from './manifest.ts';
+import { blobsOf, type Manifest, parseManifest, totalBytes } from './manifest.ts';
 import { packFolder } from './pack.ts';
 import { asChanged, checkDigest, copyPacked, resolveImport } from './path-source.ts';
 import { type ImageReference, parseReference } from './reference.ts';
@@ -12,7 +13,12 @@ import type { ContentStore } from './store.ts';
 type FetchOptions = {
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: { readonly receivedBytes: number; readonly totalBytes: number }) => void;
+  /** Called once it is known what comes, before anything of it is written; what it throws ends the fetch. */
+  readonly admit?: (arrival: Arrival) => Promise<void>;
 };
+
+/** What a fetch brings to the disk. `missingBytes`: those that are not there yet. */
+export type Arrival = { readonly digest: Digest; readonly bytes: number; readonly missingBytes: number };
 
 type Fetched = { readonly digest: Digest; readonly bytes: number };
 
@@ -65,6 +71,11 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
 
   const fetched = (digest: Digest): Fetched => ({ digest, bytes: store.stored(digest)?.bytes ?? 0 });
 
+  const arrivalOf = (manifest: Manifest, digest: Digest): Arrival => {
+    const bytes = totalBytes(manifest);
+    return { digest, bytes, missingBytes: Math.max(0, bytes - store.bytesHere(blobsOf(manifest))) };
+  };
+
   /** By digest where one is known: a tag may have moved on. When it is gone, the tag says what is there instead. */
   const manifestOf = async (image: ImageReference, expected: Digest | undefined, signal: AbortSignal) => {
     const pinned = expected ?? image.digest;
@@ -90,14 +101,16 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   const fetchImage = async (
     text: string,
     expected: Digest | undefined,
-    { signal, onProgress }: FetchOptions,
+    { signal, onProgress, admit }: FetchOptions,
   ) => {
     const image = parseReference(text);
     if (image.digest !== undefined) checkDigest(image.digest, expected, text);
     const pinned = expected ?? image.digest;
     if (pinned !== undefined && store.stored(pinned) !== undefined) return fetched(pinned);
     const bytes = await manifestOf(image, expected, signal);
-    const progress = progressOf(totalBytes(parseManifest(bytes, store.limits, text)), onProgress);
+    const manifest = parseManifest(bytes, store.limits, text);
+    const progress = progressOf(totalBytes(manifest), onProgress);
+    await admit?.(arrivalOf(manifest, digestOf(bytes)));
     const digest = await store.add(
       bytes,
       (blob, path, have) =>
@@ -110,12 +123,13 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   const fetchFolder = async (
     path: string,
     expected: Digest | undefined,
-    { signal, onProgress }: FetchOptions,
+    { signal, onProgress, admit }: FetchOptions,
   ) => {
     const folder = await resolveImport(path, options.importRoots);
     const packed = await packFolder(folder, { disk, limits: store.limits, signal });
     checkDigest(packed.digest, expected, folder);
     const progress = progressOf(packed.bytes, onProgress);
+    await admit?.(arrivalOf(parseManifest(packed.manifest, store.limits, folder), packed.digest));
     const write = copyPacked(packed);
     try {
       const digest = await store.add(

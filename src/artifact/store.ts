@@ -135,6 +135,11 @@ export class ContentStore {
     return { usedBytes: this.#budget.used, budgetBytes: this.#budget.limit };
   }
 
+  /** Bytes that may still come, beside what is on its way. */
+  get freeBytes(): number {
+    return this.#budget.free;
+  }
+
   stored(digest: Digest): { readonly bytes: number } | undefined {
     return this.#adapters.get(digest);
   }

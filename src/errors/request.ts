@@ -89,6 +89,14 @@ export const requestErrors = defineErrors({
     grpc: 'RESOURCE_EXHAUSTED',
     retry: 'Backoff',
   },
+  NAMESPACE_ADAPTER_DISK: {
+    summary:
+      'An adapter does not fit into the disk that the policy allows for adapters of its namespace on this runtime.',
+    advice:
+      'Remove or unpin an adapter of the namespace, or have limits.adapterDisk of the AdapterPolicy raised; it is tried again after the time in retry-after.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
   NO_VERSION_SERVES: {
     summary: 'No version of the rollout can serve on this runtime; the message says what is wrong with each.',
     advice:

@@ -16,7 +16,7 @@ import { openDisk } from './start/disk.ts';
 import type { RuntimeParts } from './start/parts.ts';
 import { openResidency } from './start/residency.ts';
 import { type Addresses, startServers } from './start/servers.ts';
-import { identityOf, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
+import { identityOf, kvBudgetOf, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
 import { createSignals } from './start/signals.ts';
 import { openSource } from './start/source.ts';
 import { scrubInBackground } from './start/store.ts';
@@ -50,8 +50,9 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
 
   const signals = createSignals();
   const { holds, trials, guard, counts } = watchCanaries(parts, disk, signals);
-  const { maxConcurrent: requests, adapterMemory } = settings;
-  const quotas = new Quotas({ clock, logger, budgets: { requests, adapterMemory } });
+  const { maxConcurrent: requests, adapterMemory, adapterDisk } = settings;
+  const budgets = () => ({ requests, adapterMemory, adapterDisk, kvMemory: kvBudgetOf(engine) });
+  const quotas = new Quotas({ clock, logger, budgets, onRefused: () => signals.emit('counted') });
   const residency = openResidency(parts, disk, { engine, trials, quotas }, stack);
   const facts = servingFacts(residency, guard, trials);
   const changed = (): boolean => signals.emit('planned');
@@ -71,6 +72,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
       memory: () => residency.usage(),
       disk: () => disk.store.usage,
       ready: () => readinessOf(base),
+      refused: () => quotas.refused(),
       model: () => ({ ...modelViewOf(settings.model, base), ...identityOf(engine) }),
     },
     introduction: () => {
@@ -148,7 +150,10 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
         forAdapter: residency.usage().waiting,
         engine: engine.now,
         mirrored: counts.copies.totals(),
-        quotas: quotas.views((namespace) => residency.usedBy(namespace)),
+        quotas: quotas.views({
+          adapterMemory: (namespace) => residency.usedBy(namespace),
+          adapterDisk: (namespace) => residency.diskUsedBy(namespace),
+        }),
       }),
     traces: await openTraces(settings.otlpEndpoint, { service: 'adaptlet-runtime', version, instance }),
   });
@@ -163,6 +168,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   engine.onState((state) => {
     logger.info({ state }, 'engine changed its state');
     if (state === 'down') guard.engineDied();
+    if (state === 'ready') quotas.budgetsChanged();
     source.wake();
   });
   residency.onTransition((transition) => {

@@ -14,14 +14,14 @@ afterEach(async () => {
 });
 
 /** An encoder in a process of its own, which waits for a batch of two texts unless it is cancelled. */
-const start = async (): Promise<EngineClient> => {
+const start = async ({ maxQueue = 1 } = {}): Promise<EngineClient> => {
   const engine = startEngine({
     modelDir: writeBertModel(join(folder, 'model')),
     cacheDir: join(folder, 'cache'),
     adapterBudgetBytes: 1 << 20,
     threads: 1,
     maxConcurrent: 1,
-    maxQueue: 1,
+    maxQueue,
     maxBatch: 2,
     maxBatchDelayMs: 600_000,
     clock: systemClock,
@@ -79,15 +79,26 @@ describe('an encoder in its process', () => {
   });
 
   it('refuses more requests than may wait, and forgets those that are over', async () => {
-    const engine = await start();
+    const engine = await start({ maxQueue: 0 });
+    const wrong = { ...input(1), texts: [{ kind: 'ids', ids: [99] }] } as const;
+    await expect(engine.encode(wrong, never)).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
     const caller = new AbortController();
-    const waiting = [engine.encode(input(1), caller.signal)];
-    const second = engine.encode({ ...input(1), texts: [{ kind: 'ids', ids: [99] }] }, never);
+    const waiting = engine.encode(input(1), caller.signal);
     await expect(engine.encode(input(1), never)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-    await expect(second).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
     caller.abort();
-    await expect(waiting[0]).rejects.toMatchObject({ code: 'REQUEST_CANCELLED' });
+    await expect(waiting).rejects.toMatchObject({ code: 'REQUEST_CANCELLED' });
     expect((await engine.encode(input(2), never)).rows).toHaveLength(2);
+  });
+
+  it('that is full lets go of a request of the namespace with most for one of another namespace', async () => {
+    const engine = await start({ maxQueue: 0 });
+    const greedy = engine.encode({ ...input(1), namespace: 'a' }, never);
+    await expect(engine.encode({ ...input(1), namespace: 'a' }, never)).rejects.toMatchObject({
+      code: 'QUEUE_FULL',
+    });
+    const sure = engine.encode({ ...input(2), namespace: 'b', guaranteed: 1 }, never);
+    await expect(greedy).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    expect((await sure).rows).toHaveLength(2);
   });
 
   it('refuses what encoders do not do, and adapters that are not there', async () => {

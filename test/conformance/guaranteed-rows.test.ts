@@ -9,6 +9,36 @@ beforeAll(async () => {
 });
 afterAll(() => host.close());
 
+it('a piece of a prompt that ends for what is guaranteed to another namespace is computed again, with the same bits', async () => {
+  const both = await TestHost.tiny(tinyModel('fp32'), { maxConcurrent: 2 }, cache);
+  const long = endless('upper', 'red'.repeat(70), 20, { namespace: 'greedy' });
+  const sure = endless('reverse', 'moon:', 10, { namespace: 'modest', guaranteed: 1 });
+  const [aloneLong, aloneSure] = [await both.ask(long), await both.ask(sure)];
+  let ended = 0;
+  for (let piece = 1; piece <= 2; piece += 1) {
+    let asked: ReturnType<TestHost['start']> | undefined;
+    let steps = 0;
+    const end = aroundSteps((given, prepare) => {
+      const run = prepare(given);
+      steps += 1;
+      if (steps !== piece) return run;
+      return async () => {
+        const running = run();
+        asked = both.start(sure);
+        return await running.catch((error: unknown) => {
+          ended += 1;
+          throw error;
+        });
+      };
+    });
+    const greedy = await both.ask(long).finally(end);
+    expect(greedy.ids).toEqual(aloneLong.ids);
+    expect((await asked?.answer)?.ids).toEqual(aloneSure.ids);
+  }
+  await both.close();
+  expect(ended).toBeGreaterThan(0);
+});
+
 it('a prompt that makes way for what is guaranteed to another namespace goes on, and gives what it gives alone', async () => {
   const long = endless('upper', 'red'.repeat(60), 20, { namespace: 'greedy', scope: 'greedy' });
   const sure = endless('reverse', 'moon:', 10, { namespace: 'modest', guaranteed: 1 });

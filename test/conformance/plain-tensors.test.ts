@@ -35,9 +35,10 @@ const rows = (...values: readonly (readonly [number, number])[]): NamedTensor =>
 });
 
 let calls = 0;
-const infer = async (host: EngineHost, ...inputs: readonly NamedTensor[]) => {
+const infer = async (host: EngineHost, ...inputs: readonly NamedTensor[]) => await inferAs(host, '', inputs);
+const inferAs = async (host: EngineHost, namespace: string, inputs: readonly NamedTensor[]) => {
   calls += 1;
-  const result = await host.infer?.(calls, { requestId: String(calls), inputs });
+  const result = await host.infer?.(calls, { requestId: String(calls), inputs, namespace });
   return Object.fromEntries(
     (result?.outputs ?? []).map(({ name, shape, data }) => [
       name,
@@ -86,6 +87,21 @@ describe('a graph of plain tensors', () => {
   it('runs a request of more rows than a batch by itself', async () => {
     const answer = await infer(host, rows([1, 1], [1, 1], [1, 1], [1, 1], [1, 1]));
     expect(answer['run']?.values).toEqual([5, 5, 5, 5, 5]);
+  });
+
+  it('gives namespaces turns: one with a row does not wait for all that another one asked before', async () => {
+    const many = [1, 2, 3, 4].map((row) => [row, row] as const);
+    const answered: string[] = [];
+    const ask = async (name: string, namespace: string, tensor: NamedTensor): Promise<void> => {
+      await inferAs(host, namespace, [tensor]);
+      answered.push(name);
+    };
+    await Promise.all([
+      ...[1, 2, 3].map((count) => ask(`greedy ${count}`, 'greedy', rows(...many))),
+      ask('modest', 'modest', rows([1, 2], [3, 4], [5, 6])),
+      ask('modest', 'modest', rows([1, 2])),
+    ]);
+    expect(answered.slice(0, 3)).toEqual(['greedy 1', 'modest', 'modest']);
   });
 
   it('answers a request without rows', async () => {

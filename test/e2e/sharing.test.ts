@@ -76,3 +76,44 @@ describe('RAM that is guaranteed to a namespace', () => {
     ]);
   });
 });
+
+describe('disk of a namespace at its limit', () => {
+  it('loses what it used longest ago for what it asks for, and it is refused while that is pinned', async () => {
+    const names = ['upper', 'reverse', 'digits'];
+    const adapters = names.map((name) => adapter('greedy', name, name));
+    const present = await start([...adapters, adapter('modest', 'own', 'upper')]);
+    const ask = (model: string, namespace = 'greedy') =>
+      present.client.ask({ namespace, model, prompt: 'moon:' });
+    const stored = async (): Promise<Readonly<Record<string, number>>> => {
+      const status = await present.client.status();
+      return Object.fromEntries(status.adapters.map(({ key, storedBytes }) => [key, Number(storedBytes)]));
+    };
+    await ask('own', 'modest');
+    for (const name of names) await ask(name);
+    const before = await stored();
+    const sizes = names.map((name) => before[`greedy/${name}`] ?? 0);
+    // Any two of them, and no three.
+    const limit = sizes.reduce((sum, bytes) => sum + bytes, 0) - 1;
+    await present.write('policy.yaml', policy('greedy', `{adapterDisk: {limit: "${limit}"}}`));
+    await waitFor('the limit to be kept', async () => (await stored())['greedy/upper'] === 0);
+    expect(await stored()).toMatchObject({ 'greedy/reverse': sizes[1], 'greedy/digits': sizes[2] });
+    expect((await stored())['modest/own']).toBe(before['modest/own']);
+    // It comes back in the place of the one that was used longest ago.
+    await ask('upper');
+    expect(await stored()).toMatchObject({ 'greedy/upper': sizes[0], 'greedy/reverse': 0 });
+    const pinned = ['upper', 'digits'].map((name) =>
+      adapter('greedy', name, name).replace('spec: {', 'spec: {pinned: true, '),
+    );
+    await present.write('all.yaml', [...pinned, adapters[1], adapter('modest', 'own', 'upper')].join(''));
+    await waitFor('the pins', async () =>
+      (await present.client.status()).adapters.every(({ key, pinned: isPinned }) =>
+        ['greedy/upper', 'greedy/digits'].includes(key) ? isPinned : true,
+      ),
+    );
+    const refused = await ask('reverse').catch((error: unknown) => error as CallError);
+    expect(refused).toMatchObject({ status: 8, code: 'NAMESPACE_ADAPTER_DISK' });
+    const metrics = await (await fetch(`${present.http}/metrics`)).text();
+    expect(metrics).toContain(`adaptlet_namespace_limit{namespace="greedy",limit="adapterDisk"} ${limit}`);
+    expect(metrics).toContain('adaptlet_namespace_refused_total{namespace="greedy",limit="adapterDisk"} 1');
+  });
+});

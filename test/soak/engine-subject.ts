@@ -8,11 +8,13 @@ import type { Part, Subject } from './traffic.ts';
 /** An engine process under test; its targets are what is in its memory, undefined for the base model. */
 export const engineSubject = (engine: EngineClient): Subject<Resident | undefined> => {
   let sent = 0;
+  // One namespace is sure of two rows and of a part of the memory: pieces of others' prompts and their rows make way for it.
+  const sure = { guaranteed: 2, kvGuaranteedBytes: (engine.info().kv?.budgetBytes ?? 0) / 4 };
   return {
     async *open(plan, resident, signal): AsyncGenerator<Part> {
       sent += 1;
       const adapter = resident?.adapter ?? null;
-      for await (const event of engine.generate(inputOf(plan, resident, sent), signal)) {
+      for await (const event of engine.generate(inputOf(plan, resident, sent, sure), signal)) {
         if (event.kind === 'token') yield { kind: 'token', adapter, ids: event.ids, text: event.text };
         else {
           const { finishReason: finish, promptTokens, completionTokens, cachedTokens = 0 } = event;
@@ -24,10 +26,13 @@ export const engineSubject = (engine: EngineClient): Subject<Resident | undefine
   };
 };
 
+const sureTenant = 'tenant-0';
+
 const inputOf = (
   { promptIds, maxTokens, sampling, tenant, priority }: Plan,
   resident: Resident | undefined,
   number: number,
+  sure: Pick<GenerateInput, 'guaranteed' | 'kvGuaranteedBytes'>,
 ): GenerateInput => ({
   requestId: `soak-${number}`,
   engineName: resident?.engineName ?? null,
@@ -36,7 +41,8 @@ const inputOf = (
   sampling,
   stop: [],
   // Who asks, and what was asked before, may change when an answer comes, never what it says.
-  tenant,
+  namespace: tenant,
+  ...(tenant === sureTenant ? sure : {}),
   scope: 'soak',
   priority,
 });

@@ -154,6 +154,7 @@ export class BareRuntime {
       message: '',
       removalsHeld: undefined,
       baseModel: undefined,
+      limits: [],
     };
   }
 }

@@ -100,6 +100,8 @@ export type RuntimeState = {
   readonly disk: Usage;
   readonly adapters: ReadonlyMap<ObjectKey, AdapterState>;
   readonly rollouts: ReadonlyMap<ObjectKey, RolloutState>;
+  /** Requests that limits refused since the instance started, by `namespace/limit`. Absent: it told of none. */
+  readonly limits?: ReadonlyMap<string, number>;
   /** The newest revision whose commit it answered. */
   readonly acknowledged: Revision;
   /** What it refuses, by resource key (`type name`), with the reason. */

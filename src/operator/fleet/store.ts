@@ -5,7 +5,7 @@ import type { Clock } from '../../time/clock.ts';
 import { scopeOf } from '../objects/scope.ts';
 import { limitCounts, withFormerCounts } from './counts.ts';
 import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from './fleet.ts';
-import { type Change, maxReported, type Update, within } from './update.ts';
+import { type Change, maxLimits, maxReported, type Update, within } from './update.ts';
 
 /** Who tells of a runtime: this replica itself, or one connection of another. */
 export type Source = { readonly name: string };
@@ -175,6 +175,7 @@ export class FleetStore implements Fleet {
     if (change?.loaded !== undefined)
       entry.state = { ...entry.state, info: { ...entry.state.info, ...change.loaded } };
     if (change?.model !== undefined) entry.state = { ...entry.state, model: change.model };
+    if (change?.limits !== undefined) entry.state = withLimits(entry.state, change.limits);
     if (change?.removalsHeld !== undefined) entry.state = withRemovals(entry.state, change.removalsHeld);
     const told: FleetChange = {
       runtime: update.key,
@@ -266,6 +267,15 @@ const mergeInto = <T>(
     into.set(key, value);
     touched.add(key);
   }
+};
+
+/** Another object once there is something new. */
+const withLimits = (state: Entry['state'], told: NonNullable<RuntimeState['limits']>): Entry['state'] => {
+  const limits = new Map([...(state.limits ?? []), ...told]);
+  if (limits.size > maxLimits)
+    throw new AdaptletError('HELLO_INVALID', `the runtime tells of more than ${maxLimits} limits`);
+  const isNews = [...told].some(([name, count]) => state.limits?.get(name) !== count);
+  return isNews ? { ...state, limits } : state;
 };
 
 const withRemovals = (

@@ -52,6 +52,10 @@ const reportOf = (state: RuntimeState, part: Part): Report => {
         ? { count: 0, fingerprint: '', remainingMs: 0n }
         : { ...state.removalsHeld, remainingMs: BigInt(Math.trunc(state.removalsHeld.remainingMs)) },
     baseModel: modelToWire(state),
+    limits: [...(state.limits ?? [])].map(([name, refused]) => {
+      const [namespace = '', limit = ''] = name.split('/');
+      return { namespace, limit, refused: BigInt(Math.trunc(refused)) };
+    }),
   };
 };
 

@@ -27,6 +27,8 @@ describe('a report', () => {
     ['a key that is none', { adapters: [adapter({ key: '../../etc' })] }],
     ['a digest that is none', { adapters: [adapter({ digest: 'sha256:1' })] }],
     ['an end of nothing', { goneRollouts: [''] }],
+    ['a limit of no namespace', { limits: [{ namespace: '../x', limit: 'requests', refused: 1n }] }],
+    ['a limit that cannot be one', { limits: [{ namespace: 'a', limit: 'x y', refused: 1n }] }],
     ['more entries than anyone has', { gone: Array.from({ length: maxReported + 1 }, () => 'a/b') }],
   ])('is refused with %s', (_, more) => {
     expect(() => changeFromWire(report(more))).toThrow(expect.objectContaining({ code: 'HELLO_INVALID' }));
@@ -125,6 +127,50 @@ describe('a report', () => {
     expect(to.get(key)).toEqual(state);
     relayed.close();
     to.close();
+  });
+
+  it('tells what limits refused: more is added, and a relay tells it on', () => {
+    const [here, there] = [
+      new FleetStore({ clock: new FakeClock() }),
+      new FleetStore({ clock: new FakeClock() }),
+    ];
+    const key = objectKey('team-a', 'pod');
+    const info = {
+      version: '1',
+      baseModel: 'tiny',
+      baseDigest: '' as const,
+      executionProvider: 'cpu',
+      node: 'n1',
+      pod: 'p',
+      ownerUid: '',
+      maxRank: 256,
+    };
+    const tell = (whole: boolean, limits: Report['limits']) =>
+      here.update(local, {
+        key,
+        kind: 'Pod',
+        instance: 'i',
+        connectionSeq: 1n,
+        ...(whole ? { opened: { info, connectedAt: 1 } } : {}),
+        change: changeFromWire(report({ whole, limits })),
+      });
+    const of = (namespace: string, limit: string, refused: bigint) => ({ namespace, limit, refused });
+    tell(true, [of('team-a', 'requests', 1n), of('team-b', 'requests', 9n)]);
+    tell(false, [of('team-a', 'kvMemory', 2n)]);
+    const before = here.get(key)?.limits;
+    tell(false, [of('team-a', 'kvMemory', 2n)]);
+    // Of another namespace than its own a pod tells nothing.
+    expect([...(before ?? [])]).toEqual([
+      ['team-a/requests', 1],
+      ['team-a/kvMemory', 2],
+    ]);
+    expect(here.get(key)?.limits).toBe(before);
+    const relayed = new RelayedRuntimes(there, { name: 'b' });
+    relayed.take({ message: { $case: 'hello', value: { replica: 'b' } } });
+    const state = here.get(key);
+    if (state === undefined) throw new Error('the runtime is known');
+    relayed.take({ message: { $case: 'runtime', value: runtimeToWire(state, 'Whole') } });
+    expect(there.get(key)?.limits).toEqual(before);
   });
 
   it('is taken from no relay without a Hello', () => {

@@ -1,5 +1,5 @@
 import { maxStatusMessage } from '../../api/condition.ts';
-import { type Digest, isDigest, type ObjectKey } from '../../api/names.ts';
+import { type Digest, isDigest, namespaceOf, type ObjectKey } from '../../api/names.ts';
 import { countsFromWire } from '../../control/arm-counts.ts';
 import { copiesFromWire } from '../../control/copies-wire.ts';
 import { isClientName } from '../../control/key.ts';
@@ -10,6 +10,7 @@ import type {
   AdapterReport,
   BaseModelReport,
   Hold,
+  LimitReport,
   Refusal,
   Report,
   RolloutReport,
@@ -39,6 +40,7 @@ export type Change = {
   readonly ready?: { readonly ok: boolean; readonly message: string };
   readonly removalsHeld?: NonNullable<RuntimeState['removalsHeld']>;
   readonly model?: ModelProgress;
+  readonly limits?: NonNullable<RuntimeState['limits']>;
   /** Known once the base model was loaded: what the Hello could not say yet. */
   readonly loaded?: Pick<RuntimeState['info'], 'baseDigest' | 'executionProvider'>;
 };
@@ -72,6 +74,9 @@ export const within = (scope: Scope, update: Update): Update => {
             gone: change.gone.filter(isOwn),
             rollouts: onlyOf(change.rollouts, isOwn),
             goneRollouts: change.goneRollouts.filter(isOwn),
+            ...(change.limits === undefined
+              ? {}
+              : { limits: onlyOf(change.limits, (name) => isOwn(name as ObjectKey)) }),
           },
         }),
     ...(refused === undefined
@@ -94,6 +99,8 @@ const maxHolds = 64;
 const maxWeights = 100;
 const maxRefused = 10_000;
 const maxProviders = 16;
+/** Limits of namespaces, of one report and of one runtime. */
+export const maxLimits = 10_000;
 
 /**
  * Reads what a runtime reports.
@@ -126,7 +133,19 @@ export const changeFromWire = (report: Report): Change => {
           },
         }),
     ...(report.baseModel === undefined ? {} : modelFrom(report.baseModel)),
+    ...(report.limits.length === 0 ? {} : { limits: limitsFrom(report.limits) }),
   };
+};
+
+const limitsFrom = (limits: readonly LimitReport[]): ReadonlyMap<string, number> => {
+  if (limits.length > maxLimits) throw invalid(`a report has ${limits.length} limits, at most ${maxLimits}`);
+  return new Map(
+    limits.map(({ namespace, limit, refused }) => {
+      if (!/^[A-Za-z]{1,32}$/.test(limit))
+        throw invalid(`a report is about the limit ${quoteUntrusted(limit)}`);
+      return [`${namespaceOf(keyFrom(`${namespace}/x`))}/${limit}`, numberFrom(refused)];
+    }),
+  );
 };
 
 const modelFrom = (report: BaseModelReport): Pick<Change, 'model' | 'loaded'> => {

@@ -2,8 +2,11 @@ import pino from 'pino';
 import { describe, expect, it } from 'vitest';
 import { objectKey } from '../../api/names.ts';
 import { aPolicy } from '../../plan/manifests.fixture.ts';
+import { FakeClock } from '../../time/fake-clock.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
+import { FakeFleet, runtimeKey } from '../testing/fake-fleet.ts';
 import { PolicyController } from './controller.ts';
+import { tellEveryMs } from './held-back.ts';
 
 const key = objectKey('team-a', 'default');
 
@@ -11,11 +14,12 @@ const world = () => {
   const cluster = new FakeCluster();
   const lines: { msg: string; problems?: string }[] = [];
   const logger = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const [fleet, clock] = [new FakeFleet(), new FakeClock()];
+  const parts = { objects: cluster, recorder: cluster.recorder, logger, fleet, clock };
   const controller = new PolicyController({
-    objects: cluster,
-    recorder: cluster.recorder,
+    ...parts,
+    policies: { namespace: 'adaptlet-system' },
     keys: { isClosed: (namespace) => namespace === 'team-b' },
-    logger,
   });
   const run = () => controller.reconcile(key, new AbortController().signal);
   const put = (generation: number, reason?: string) =>
@@ -24,7 +28,7 @@ const world = () => {
       { generation },
       reason === undefined ? [] : [{ path: ['spec', 'base'], reason }],
     );
-  return { cluster, lines, controller, run, put };
+  return { cluster, lines, controller, run, put, fleet, clock };
 };
 
 describe('an AdapterPolicy that is not valid', () => {
@@ -86,5 +90,62 @@ describe('an AdapterPolicy that is not valid', () => {
     stop();
     put(3);
     expect([woken, cluster.events]).toEqual([[key, key], []]);
+  });
+});
+
+describe('a namespace that a limit holds back', () => {
+  const [one, two] = [runtimeKey('node-1'), runtimeKey('node-2')];
+  const limits = (counts: Readonly<Record<string, number>>) => new Map(Object.entries(counts));
+  const start = () => {
+    const all = world();
+    all.put(1);
+    for (const runtime of [one, two]) all.fleet.report(runtime);
+    const woken: [string, number][] = [];
+    all.controller.follow((policy, afterMs) => woken.push([policy, afterMs]));
+    woken.splice(0);
+    return { ...all, woken, notes: () => all.cluster.events.map(({ note }) => note) };
+  };
+
+  it('is told of by an event on its policy: at once, then every five minutes while it goes on', async () => {
+    const { fleet, run, clock, woken, notes, cluster } = start();
+    fleet.report(one, { limits: limits({ 'team-a/requests': 3 }) });
+    expect(woken).toEqual([[key, 0]]);
+    expect(await run()).toEqual({});
+    fleet.report(one, { limits: limits({ 'team-a/requests': 10 }) });
+    fleet.report(two, { limits: limits({ 'team-a/requests': 1, 'team-a/kvMemory': 2 }) });
+    expect(await run()).toEqual({ requeueAfterMs: tellEveryMs });
+    expect(notes()).toEqual([
+      'limits.requests refused 3 requests of namespace team-a on edge/node-1',
+      'limits.kvMemory refused 2 requests of namespace team-a on edge/node-2',
+    ]);
+    clock.advance(tellEveryMs);
+    await run();
+    expect(notes().at(-1)).toBe(
+      'limits.requests refused 8 requests of namespace team-a on edge/node-1, edge/node-2',
+    );
+    expect(cluster.events.at(-1)).toMatchObject({ type: 'Warning', reason: 'LimitReached' });
+    clock.advance(tellEveryMs);
+    expect(await run()).toEqual({});
+    expect(notes()).toHaveLength(3);
+  });
+
+  it('by the policy of the namespace of the operator is told of there', async () => {
+    const { fleet, woken } = start();
+    fleet.report(one, { limits: limits({ 'team-b/requests': 1 }) });
+    expect(woken).toEqual([['adaptlet-system/default', 0]]);
+  });
+
+  it('is told of what was refused since this replica leads, and since the runtime started', async () => {
+    const all = world();
+    all.put(1);
+    all.fleet.report(one, { limits: limits({ 'team-a/requests': 3 }) });
+    all.controller.follow(() => undefined);
+    await all.run();
+    expect(all.cluster.events).toEqual([]);
+    all.fleet.report(one, { instance: 'next', limits: limits({ 'team-a/requests': 2 }) });
+    await all.run();
+    expect(all.cluster.events.map(({ note }) => note)).toEqual([
+      expect.stringContaining('refused 2 requests'),
+    ]);
   });
 });

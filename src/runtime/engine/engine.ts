@@ -7,6 +7,7 @@ import type {
   InferResult,
   Task,
   TensorsInfo,
+  Whose,
 } from './tasks.ts';
 
 /** What the engine process says of itself once the base model is loaded. */
@@ -98,7 +99,7 @@ export type Sampling = {
   readonly logitBias?: readonly (readonly [id: number, bias: number])[];
 };
 
-export type GenerateInput = {
+export type GenerateInput = Whose & {
   readonly requestId: string;
   /** Engine-side name of a loaded adapter, or null for the base model. */
   readonly engineName: string | null;
@@ -113,23 +114,15 @@ export type GenerateInput = {
   readonly stopTokenIds?: readonly number[];
   /** Log probabilities with each token, and those of that many likeliest tokens. Absent: none. */
   readonly logprobs?: number;
-  /** Whose request it is: places are shared out fairly between namespaces. Absent: the one without a name. */
-  readonly namespace?: string;
-  /** Within its namespace: its places are shared out fairly between its tenants. Absent: the one without a name. */
-  readonly tenant?: string;
-  /** Requests of its namespace that are sure to run at a time. Absent: none. */
-  readonly guaranteed?: number;
   /** Bytes of keys and values that requests of its namespace may take together. Absent: as much as there is. */
   readonly kvLimitBytes?: number;
-  /** RAM of adapters that were loaded for requests of its namespace, and that none was charged with. Absent: 0. */
-  readonly loadedBytes?: number;
+  /** Bytes of keys and values that its namespace is sure to have. Absent: none. */
+  readonly kvGuaranteedBytes?: number;
   /**
    * Keys and values of what its prompt begins with may be those of another request of the same scope, which can see it by the
    * time of its first token. Absent: of none.
    */
   readonly scope?: string;
-  /** From -1000 to 1000; a higher one goes first. Absent: 0. */
-  readonly priority?: number;
   /** False: each step gives one token, whatever could be guessed of the next ones. Absent: as the engine was started. */
   readonly speculate?: boolean;
 };

@@ -68,12 +68,26 @@ export type TensorsInfo = {
   readonly batching: boolean;
 };
 
+/** Whose request it is: turns go to namespaces alike, in each to its tenants, and to the adapters of a tenant. */
+export type Whose = {
+  /** Absent: the one without a name. */
+  readonly namespace?: string;
+  /** Within its namespace. Absent: the one without a name. */
+  readonly tenant?: string;
+  /** From -1000 to 1000; a higher one goes first. Absent: 0. */
+  readonly priority?: number;
+  /** Requests of its namespace that are sure to run at a time. Absent: none. */
+  readonly guaranteed?: number;
+  /** RAM of adapters that were loaded for requests of its namespace, and that none was charged with. Absent: 0. */
+  readonly loadedBytes?: number;
+};
+
 /** A text, or the tokens of one with the special ones. */
 export type EncoderText =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'ids'; readonly ids: readonly number[] };
 
-export type EncodeInput = {
+export type EncodeInput = Whose & {
   readonly requestId: string;
   /** Engine-side name of a loaded adapter, or null for the base model. */
   readonly engineName: string | null;
@@ -110,7 +124,7 @@ export type EncodeResult = Counted &
 /** Values of a tensor, row by row, little-endian. */
 export type NamedTensor = TensorSpec & { readonly data: Uint8Array<ArrayBuffer> };
 
-export type InferInput = {
+export type InferInput = Whose & {
   readonly requestId: string;
   /** All inputs of the graph. */
   readonly inputs: readonly NamedTensor[];

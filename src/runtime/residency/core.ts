@@ -42,6 +42,10 @@ export type ResidencyOptions = {
   readonly budgetBytes: number;
   /** What a namespace has of it at least and at most, as the plan in force says. Default: nothing is guaranteed or limited. */
   readonly memoryShare?: (namespace: string) => MemoryShare;
+  /** The same of the disk, by the bytes of artifacts. */
+  readonly diskShare?: (namespace: string) => MemoryShare;
+  /** Bytes that artifacts may still take. Default: as many as they like. */
+  readonly diskFree?: () => number;
   /** Compiles and loads at the same time. */
   readonly maxParallelLoads: number;
   /** Fetches at the same time; apart from loads, so that a slow registry never delays what is on disk. Default 4. */

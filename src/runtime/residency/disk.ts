@@ -1,11 +1,22 @@
 import type { Digest } from '../../api/names.ts';
 import { AdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
 import type { Core } from './core.ts';
+import type { DiskRoom } from './disk-room.ts';
 import type { EngineWatch } from './engine-watch.ts';
 import type { Entry } from './entry.ts';
 import { withLimit } from './limit.ts';
 import { PrioritySemaphore } from './priority-semaphore.ts';
 import type { Removals } from './removals.ts';
+
+export type DiskParts = {
+  readonly core: Core;
+  readonly watch: EngineWatch;
+  readonly removals: Removals;
+  readonly room: DiskRoom;
+  readonly loads: PrioritySemaphore;
+  /** Its namespace has no room for it on the disk. */
+  readonly noRoom: (entry: Entry, error: AdaptletError) => void;
+};
 
 /** Codes that say: the artifact on this disk is damaged or gone, the publisher's may be good. */
 const damaged: ReadonlySet<string> = new Set(['ARTIFACT_CORRUPT', 'ARTIFACT_NOT_STORED']);
@@ -15,15 +26,19 @@ export class Disk {
   readonly #core: Core;
   readonly #watch: EngineWatch;
   readonly #removals: Removals;
+  readonly #room: DiskRoom;
+  readonly #noRoom: DiskParts['noRoom'];
   readonly #loads: PrioritySemaphore;
   readonly #fetches: PrioritySemaphore;
   /** Two adapters with one content compile one after the other: the second finds the file. */
   readonly #compiling = new Map<Digest, Promise<unknown>>();
 
-  constructor(core: Core, watch: EngineWatch, removals: Removals, loads: PrioritySemaphore) {
+  constructor({ core, watch, removals, room, loads, noRoom }: DiskParts) {
     this.#core = core;
     this.#watch = watch;
     this.#removals = removals;
+    this.#room = room;
+    this.#noRoom = noRoom;
     this.#loads = loads;
     this.#fetches = new PrioritySemaphore(core.options.maxParallelFetches ?? 4);
   }
@@ -39,10 +54,24 @@ export class Disk {
   }
 
   /**
-   * Remote or Failed -> Stored.
+   * Remote or Failed -> Stored; false when its namespace has no room for it.
    * @throws ADAPTER_BASE_MISMATCH, SOURCE_NOT_ALLOWED, ADAPTER_DIGEST_CHANGED, those of the artifact part
    */
-  async store(entry: Entry, repairs: Set<string>): Promise<void> {
+  async store(entry: Entry, repairs: Set<string>): Promise<boolean> {
+    try {
+      await this.#store(entry, repairs);
+      return true;
+    } catch (error) {
+      if (!(error instanceof AdaptletError) || error.code !== 'NAMESPACE_ADAPTER_DISK') throw error;
+      await this.#room.leave(entry);
+      this.#noRoom(entry, error);
+      return false;
+    } finally {
+      this.#room.settled(entry);
+    }
+  }
+
+  async #store(entry: Entry, repairs: Set<string>): Promise<void> {
     const { baseModel } = this.#core.options;
     const refusal = this.#core.sourceRefusal(entry.key, entry.resource.body.source);
     if (refusal !== undefined) throw new AdaptletError('SOURCE_NOT_ALLOWED', refusal);
@@ -50,10 +79,12 @@ export class Disk {
     if (entry.digest !== undefined) await this.#removals.underWay(entry.digest);
     const found = entry.digest === undefined ? undefined : this.#core.options.artifacts.stored(entry.digest);
     if (entry.state.kind === 'Remote' && entry.digest !== undefined && found !== undefined) {
+      await this.#room.admit(entry, { digest: entry.digest, bytes: found.bytes, missingBytes: 0 });
       entry.storedBytes = found.bytes;
       this.#core.move(entry, { kind: 'Found', digest: entry.digest, storedBytes: found.bytes });
       return;
     }
+    this.#room.check(entry);
     await this.#fetches.run(entry, entry.abort.signal, () => this.#fetch(entry, repairs));
   }
 
@@ -82,6 +113,7 @@ export class Disk {
       const fetched = await withLimit(limit, entry.abort.signal, (signal, alive) =>
         artifacts.fetch(source, expected, {
           signal,
+          admit: (arrival) => this.#room.admit(entry, arrival),
           onProgress: ({ receivedBytes, totalBytes }) => {
             entry.note = `received ${receivedBytes} of ${totalBytes} bytes`;
             alive();
@@ -103,8 +135,10 @@ export class Disk {
       entry.note = '';
     } catch (error) {
       entry.note = '';
-      if (entry.abort.signal.aborted) {
-        this.#core.move(entry, { kind: 'FetchStopped', reason: 'not wanted any more' });
+      const isLimited = errorCodeOf(error) === 'NAMESPACE_ADAPTER_DISK';
+      if (entry.abort.signal.aborted || isLimited) {
+        const reason = isLimited ? 'no room on the disk for its namespace' : 'not wanted any more';
+        this.#core.move(entry, { kind: 'FetchStopped', reason });
       }
       throw asChanged(entry, error);
     }

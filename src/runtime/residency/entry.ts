@@ -1,4 +1,5 @@
 import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
+import type { Arrival } from '../../artifact/artifacts.ts';
 import type { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import type { CompiledAdapter } from '../compiled/compiled-adapter.ts';
@@ -31,6 +32,10 @@ export class Entry {
   /** Fixed once known: named by the resource, or resolved by the first fetch. */
   digest: Digest | undefined;
   storedBytes = 0;
+  /** It does without its artifact on the disk, which may be there for others. */
+  offDisk = false;
+  /** What its namespace had no room for on the disk. */
+  refused: Arrival | undefined;
   /** By this process: the files are as the digest says. */
   fetched = false;
   compiled: CompiledAdapter | undefined;

@@ -63,8 +63,9 @@ export const world = (shape: WorldShape = {}): World => {
   const engine = new FakeEngine(script, (name) => sizeOf(name) + (extra.get(name) ?? 0));
 
   const artifacts: Artifacts = {
-    async fetch(source, expected, { signal, onProgress }) {
+    async fetch(source, expected, { signal, onProgress, admit }) {
       const name = source.path?.path ?? '';
+      await admit?.({ digest: digest(name), bytes: 5, missingBytes: 5 });
       onProgress?.({ receivedBytes: 1, totalBytes: 2 });
       await script.enter(`fetch ${name}`);
       signal.throwIfAborted();

@@ -51,11 +51,11 @@ export class Loader {
       if (!(await this.#isAdmitted(entry))) return;
       switch (entry.state.kind) {
         case 'Remote':
-          await disk.store(entry, repairs);
+          if (!(await disk.store(entry, repairs))) return;
           break;
         case 'Failed':
           if (disk.has(entry)) await disk.compile(entry, repairs);
-          else await disk.store(entry, repairs);
+          else if (!(await disk.store(entry, repairs))) return;
           break;
         case 'Stored':
           await disk.compile(entry, repairs);

@@ -8,6 +8,7 @@ import type { AdapterView } from './adapter-view.ts';
 import { Core, type ResidencyOptions, type SourceRefusal, type Transition } from './core.ts';
 import { Desired } from './desired.ts';
 import { Disk } from './disk.ts';
+import { DiskRoom } from './disk-room.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Entry } from './entry.ts';
 import { type Fit, fitOf, viewOf, viewsOf } from './facts.ts';
@@ -94,6 +95,8 @@ export type Residency = {
   takeLoads(namespace: string): number;
   /** RAM of the adapters of a namespace. */
   usedBy(namespace: string): number;
+  /** Disk of the artifacts of a namespace. */
+  diskUsedBy(namespace: string): number;
   /** Called for every arrow of the lifecycle, in order; must not throw. The result ends it. */
   onTransition(listener: (transition: Transition) => void): () => void;
   /** Refuses who waits and stops the work under way. The engine and what it holds are closed by their owner. */
@@ -115,12 +118,29 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     },
   });
   const removals = new Removals(core);
+  const room = new DiskRoom({
+    core,
+    ram,
+    removals,
+    parked: (entry, reason) => {
+      work.offDisk(entry, reason);
+    },
+  });
   const loader = new Loader({
     core,
     watch,
     ram,
     loads,
-    disk: new Disk(core, watch, removals, loads),
+    disk: new Disk({
+      core,
+      watch,
+      removals,
+      room,
+      loads,
+      noRoom: (entry, error) => {
+        work.noDisk(entry, error);
+      },
+    }),
     arrived: (entry) => {
       requests.arrived(entry);
     },
@@ -164,6 +184,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
   return {
     apply: (resources, sourceRefusal = () => undefined) => {
       desired.apply(resources, sourceRefusal);
+      void room.trim();
     },
     ensure: (resource) => {
       desired.ensure(resource);
@@ -203,6 +224,7 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     }),
     takeLoads: (namespace) => core.takeLoads(namespace),
     usedBy: (namespace) => ram.usedBy(namespace),
+    diskUsedBy: (namespace) => room.usedBy(namespace),
     onTransition: (listener) => {
       core.listeners.add(listener);
       return () => {

@@ -31,6 +31,17 @@ export class Removals {
     await this.#remove(digest);
   }
 
+  /** An adapter does without its artifact: that goes unless another one needs it. */
+  async drop(entry: Entry): Promise<void> {
+    const { digest, state } = entry;
+    if (state.kind === 'Stored' || state.kind === 'Compiled')
+      this.#core.move(entry, { kind: 'ArtifactLost', reason: 'it left the disk for others' });
+    entry.storedBytes = 0;
+    entry.fetched = false;
+    if (digest === undefined || this.#inUse(digest)) return;
+    if (this.#core.options.artifacts.stored(digest) !== undefined) await this.#remove(digest);
+  }
+
   /** Looks again at what was retained. */
   sweep(): void {
     for (const digest of this.#retained) {
@@ -42,7 +53,7 @@ export class Removals {
   }
 
   #inUse(digest: Digest): boolean {
-    for (const entry of this.#core.all()) if (entry.digest === digest) return true;
+    for (const entry of this.#core.all()) if (entry.digest === digest && !entry.offDisk) return true;
     return false;
   }
 

@@ -107,6 +107,17 @@ export class Work {
     this.#park(entry, error, message, 'an adapter finds no room in RAM');
   }
 
+  /** Stays Remote: its namespace has no room for it on the disk. */
+  noDisk(entry: Entry, error: AdaptletError): void {
+    this.#park(entry, error, error.what, 'an adapter finds no room on the disk');
+  }
+
+  /** Left the disk for others, which nobody waited for. */
+  offDisk(entry: Entry, reason: string): void {
+    const error = notAvailable(entry, 'NAMESPACE_ADAPTER_DISK', reason, blockedMs);
+    this.#park(entry, error, reason, 'an adapter leaves the disk');
+  }
+
   /** Stays on the disk: it may not be tried now. */
   notAdmitted(entry: Entry, message: string): void {
     const error = notAvailable(entry, 'ADAPTER_ENDS_RUNTIME', message);

@@ -7,7 +7,8 @@ const start = (limits: Parameters<typeof policy>[1]) =>
   dataPathOver(planOf(adapter('good'), policy('default', limits)), { 'default/good': good });
 
 const openOf = ({ quotas }: ReturnType<typeof start>): number | undefined =>
-  quotas.views(() => 0).find(({ limit }) => limit === 'requests')?.used;
+  quotas.views({ adapterMemory: () => 0, adapterDisk: () => 0 }).find(({ limit }) => limit === 'requests')
+    ?.used;
 
 const begin = (node: ReturnType<typeof start>, signal = new AbortController().signal) =>
   node.path.generate({ namespace: 'default', model: 'good', headers: new Map() }, node.request, signal);
@@ -47,7 +48,9 @@ describe('a request is open', () => {
 
 describe('tokens are counted', () => {
   const usedOf = ({ quotas }: ReturnType<typeof start>): number | undefined =>
-    quotas.views(() => 0).find(({ limit }) => limit === 'tokensPerMinute')?.used;
+    quotas
+      .views({ adapterMemory: () => 0, adapterDisk: () => 0 })
+      .find(({ limit }) => limit === 'tokensPerMinute')?.used;
 
   it('one for each of a prompt, two for each of an answer', async () => {
     const node = start({ tokensPerMinute: 1000 });
@@ -90,4 +93,7 @@ it('the engine hears whose request it is, and how many of its namespace are sure
   const node = start({ requests: { guarantee: 3 } });
   await node.ask('good');
   expect(node.asked[0]).toMatchObject({ namespace: 'default', tenant: '', guaranteed: 3, loadedBytes: 0 });
+  node.state.task = 'embed';
+  await node.embed('good');
+  expect(node.encoded[0]).toMatchObject({ namespace: 'default', tenant: '', guaranteed: 3, loadedBytes: 0 });
 });

@@ -161,7 +161,7 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
   const tables = { now: buildTable(plan, { name: 'tiny' }) };
   const quotas = new Quotas({
     clock,
-    budgets: { requests: 8, adapterMemory: 1e9 },
+    budgets: () => ({ requests: 8, adapterMemory: 1e9, adapterDisk: 1e9, kvMemory: 1e9 }),
     logger: pino({ enabled: false }),
   });
   quotas.follow(tables.now);

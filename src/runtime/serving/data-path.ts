@@ -17,7 +17,7 @@ import type { Mirror } from './mirror/mirror.ts';
 import { routeOnDemand } from './on-demand.ts';
 import type { OpenRequest, Quotas } from './quotas/quotas.ts';
 import { weightedTokens } from './quotas/weighted-tokens.ts';
-import { scopeOf } from './request-scope.ts';
+import { scopeOf, turnOf } from './request-scope.ts';
 import { RequestWatch, type WatchParts } from './request-watch.ts';
 import type { Answered, EncodeRequest, GenerateRequest, Generation, InferRequest } from './serving.ts';
 
@@ -93,8 +93,7 @@ export class DataPath {
       { asked: 'generate', id, context, input, open, signal },
       async ({ lease }, on) => {
         const engineName = lease?.engineName ?? null;
-        const loadedBytes = this.#parts.residency.takeLoads(context.namespace);
-        const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes };
+        const whose = { ...scopeOf(context), ...open.forEngine, loadedBytes: this.#loadedFor(context) };
         const asked = { requestId: id, engineName, ...request, ...whose };
         const events = this.#parts.engine.generate(asked, on.signal)[Symbol.asyncIterator]();
         // The first event tells whether the engine admits the request at all: an error here is still a plain error.
@@ -118,11 +117,15 @@ export class DataPath {
     const passage = { asked: 'embed', id: randomUUID(), context, input, open, signal } as const;
     return await this.#whole(
       passage,
-      ({ lease }, engineSignal) =>
-        this.#parts.engine.encode(
-          { requestId: passage.id, engineName: lease?.engineName ?? null, ...request },
+      ({ lease }, engineSignal) => {
+        const { guaranteed } = open.forEngine;
+        const whose = { ...turnOf(context), guaranteed, loadedBytes: this.#loadedFor(context) };
+        const engineName = lease?.engineName ?? null;
+        return this.#parts.engine.encode(
+          { requestId: passage.id, engineName, ...request, ...whose },
           engineSignal,
-        ),
+        );
+      },
       ({ candidate, served }, result) => {
         open.used(result.promptTokens);
         this.#parts.mirror?.encoded(candidate, served, passage.id, request, result);
@@ -138,9 +141,16 @@ export class DataPath {
     const input = new Input(context, request);
     const open = this.#parts.quotas.enter(context.namespace);
     const passage = { asked: 'infer', id: randomUUID(), context, input, open, signal } as const;
+    const { guaranteed } = open.forEngine;
+    const whose = { ...turnOf(context), guaranteed };
     return await this.#whole(passage, (_, engineSignal) =>
-      this.#parts.engine.infer({ requestId: passage.id, ...request }, engineSignal),
+      this.#parts.engine.infer({ requestId: passage.id, ...request, ...whose }, engineSignal),
     );
+  }
+
+  /** RAM of what was loaded for its namespace, which the engine was not told of yet. */
+  #loadedFor({ namespace }: RequestContext): number {
+    return this.#parts.residency.takeLoads(namespace);
   }
 
   /**

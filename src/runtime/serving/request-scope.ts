@@ -10,20 +10,24 @@ import type { RequestContext } from '../routing/request.ts';
  * tenant they are, are never that of a credential, and users of two credentials are not the same. Each part has its name, and
  * JSON keeps them apart, whatever characters they have.
  */
-export const scopeOf = ({
-  namespace,
-  caller,
-  tenant,
-  user,
-  priority,
-  speculate,
-}: RequestContext): Required<Pick<GenerateInput, 'namespace' | 'tenant' | 'scope'>> &
+export const scopeOf = (
+  context: RequestContext,
+): Required<Pick<GenerateInput, 'namespace' | 'tenant' | 'scope'>> &
   Pick<GenerateInput, 'priority' | 'speculate'> => ({
+  ...turnOf(context),
+  ...cacheOf(context),
+});
+
+/** Of any task: whose turn it is. */
+export const turnOf = ({ namespace, tenant = '', priority }: RequestContext) => ({
   namespace,
-  tenant: tenant ?? '',
+  tenant,
+  ...(priority === undefined ? {} : { priority }),
+});
+
+const cacheOf = ({ namespace, caller, tenant, user, speculate }: RequestContext) => ({
   scope: JSON.stringify(
     tenant === undefined ? { namespace, user, caller } : { namespace, tenant, isKnown: caller !== undefined },
   ),
-  ...(priority === undefined ? {} : { priority }),
   ...(speculate === undefined ? {} : { speculate }),
 });

@@ -20,6 +20,7 @@ export type GenerateRequest = Omit<
   | 'tenant'
   | 'guaranteed'
   | 'kvLimitBytes'
+  | 'kvGuaranteedBytes'
   | 'loadedBytes'
   | 'priority'
 >;

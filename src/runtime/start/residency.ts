@@ -12,7 +12,7 @@ import type { RuntimeParts } from './parts.ts';
 /** The adapters of this runtime, compiled by worker threads; the stack closes both. */
 export const openResidency = (
   { settings, clock, logger }: RuntimeParts,
-  { artifacts, memory, remembered }: Disk,
+  { store, artifacts, memory, remembered }: Disk,
   { engine, trials, quotas }: { readonly engine: Engine; readonly trials: Trials; readonly quotas: Quotas },
   stack: AsyncDisposableStack,
 ): Residency => {
@@ -33,7 +33,9 @@ export const openResidency = (
     resolutions: rememberedResolutions(memory.resolutions, remembered.resolutions),
     baseModel: settings.modelName,
     budgetBytes: settings.adapterMemory,
-    memoryShare: (namespace) => quotas.memoryShare(namespace),
+    memoryShare: (namespace) => quotas.shareOf(namespace, 'adapterMemory'),
+    diskShare: (namespace) => quotas.shareOf(namespace, 'adapterDisk'),
+    diskFree: () => store.freeBytes,
     maxParallelLoads: 2,
     admit: (uid, digest) => trials.admit(uid, digest),
     oneAdapter: settings.oneAdapter,

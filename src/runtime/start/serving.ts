@@ -56,6 +56,10 @@ export const identityOf = (
   }
 };
 
+/** Bytes for keys and values; Infinity while nobody knows. */
+export const kvBudgetOf = (engine: Pick<Engine, 'info'>): number =>
+  identityOf(engine).kv?.budgetBytes ?? Infinity;
+
 /** How far the base model is, as people and the operator see it. */
 export const modelViewOf = (
   source: string,

@@ -1,6 +1,7 @@
 import type {
   AdapterReport,
   BaseModelReport,
+  LimitReport,
   Report,
   RolloutReport,
   Usage,
@@ -19,6 +20,7 @@ const empty: Report = {
   message: '',
   removalsHeld: undefined,
   baseModel: undefined,
+  limits: [],
 };
 
 export const wholeReport = (now: Snapshot): Report => ({
@@ -32,13 +34,14 @@ export const wholeReport = (now: Snapshot): Report => ({
   message: now.message,
   removalsHeld: now.removalsHeld,
   baseModel: now.baseModel,
+  limits: [...now.limits.values()],
 });
 
 /**
  * What is different since `before`, with the snapshot as the other end knows it afterwards; undefined: nothing.
  *
  * A rollout is told about when anything but its counts changed; its counts alone when `counters`, and so are the bytes of a
- * base model that arrived. Use of RAM and disk
+ * base model that arrived, and what limits refused. Use of RAM and disk
  * is told with any other news, and by itself when it moved by more than a hundredth of its budget.
  */
 export const reportSince = (
@@ -50,6 +53,7 @@ export const reportSince = (
   const rollouts = changed(before.rollouts, now.rollouts, (r) =>
     counters ? `${rolloutSign(r)} ${countsSign(r)}` : rolloutSign(r),
   );
+  const limits = counters ? changed(before.limits, now.limits, ({ refused }) => String(refused)) : [];
   const gone = missing(before.adapters, now.adapters);
   const goneRollouts = missing(before.rollouts, now.rollouts);
   const isArriving = now.baseModel.state === 'Downloading' && before.baseModel.state === 'Downloading';
@@ -63,6 +67,7 @@ export const reportSince = (
     (counters && before.baseModel.receivedBytes !== now.baseModel.receivedBytes);
   const news =
     adapters.length + rollouts.length + gone.length + goneRollouts.length > 0 ||
+    limits.length > 0 ||
     readiness ||
     removals ||
     model;
@@ -82,6 +87,7 @@ export const reportSince = (
       ...(readiness ? { ready: now.ready, message: now.message } : {}),
       ...(model ? { baseModel: now.baseModel } : {}),
       ...(removals ? { removalsHeld: now.removalsHeld ?? none } : {}),
+      limits,
     },
     told: {
       ...now,
@@ -89,13 +95,14 @@ export const reportSince = (
       memory: memory ? now.memory : before.memory,
       disk: disk ? now.disk : before.disk,
       baseModel: model ? now.baseModel : before.baseModel,
+      limits: counters ? now.limits : before.limits,
       // Of a model on its way the message tells the bytes, and goes with them.
       message: readiness ? now.message : before.message,
     },
   };
 };
 
-const changed = <T extends AdapterReport | RolloutReport>(
+const changed = <T extends AdapterReport | RolloutReport | LimitReport>(
   before: ReadonlyMap<string, T>,
   now: ReadonlyMap<string, T>,
   sign: (value: T) => string,

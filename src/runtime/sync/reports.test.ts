@@ -5,6 +5,7 @@ import {
   AdapterReport as Adapter,
   type AdapterReport,
   BaseModelReport,
+  type LimitReport,
   RolloutReport,
 } from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
@@ -25,12 +26,18 @@ const make = () => {
     ready: true,
     message: '',
     removalsHeld: undefined as Snapshot['removalsHeld'],
+    limits: new Map<string, LimitReport>(),
     baseModel: BaseModelReport.fromPartial({ state: 'Ready' }),
   };
   const sent: { readonly at: number; readonly report: Report }[] = [];
   const reports: Reports = new Reports({
     clock,
-    snapshot: () => ({ ...now, adapters: new Map(now.adapters), rollouts: new Map(now.rollouts) }),
+    snapshot: () => ({
+      ...now,
+      adapters: new Map(now.adapters),
+      rollouts: new Map(now.rollouts),
+      limits: new Map(now.limits),
+    }),
     due: () => {
       const report = reports.next();
       if (report !== undefined) sent.push({ at: clock.monotonic(), report });
@@ -139,6 +146,30 @@ describe('reports', () => {
     reports.close();
     reports.open();
     expect(reports.next()?.rollouts[0]?.counts).toHaveLength(1);
+  });
+
+  it('tell what limits refused every two seconds, of each limit that refused more', () => {
+    const { clock, now, sent, reports } = make();
+    const refuse = (limit: string, refused: bigint): void => {
+      now.limits.set(`a/${limit}`, { namespace: 'a', limit, refused });
+      reports.counted();
+    };
+    refuse('requests', 1n);
+    refuse('kvMemory', 1n);
+    clock.advance(1_999);
+    expect(sent).toHaveLength(1);
+    clock.advance(1);
+    expect(sent.at(-1)?.report.limits).toHaveLength(2);
+    refuse('requests', 5n);
+    clock.advance(2_000);
+    expect(sent.at(-1)?.report.limits).toEqual([{ namespace: 'a', limit: 'requests', refused: 5n }]);
+    const before = sent.length;
+    reports.counted();
+    clock.advance(2_000);
+    expect(sent).toHaveLength(before);
+    reports.close();
+    reports.open();
+    expect(reports.next()?.limits).toHaveLength(2);
   });
 
   it('of mirroring come at once when its percentage changed, and like counts when only copies were counted', () => {

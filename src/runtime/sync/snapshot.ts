@@ -4,6 +4,7 @@ import { catalogue, type ErrorCode } from '../../errors/catalogue.ts';
 import type {
   AdapterReport,
   BaseModelReport,
+  LimitReport,
   RemovalsHeld,
   RolloutReport,
   Usage,
@@ -18,6 +19,7 @@ import type { CopyTally } from '../serving/counts/copy-tally.ts';
 import type { ServedCounts } from '../serving/counts/served-counts.ts';
 import type { SplitCounts } from '../serving/counts/split-counts.ts';
 import type { Holds } from '../serving/guard/holds.ts';
+import type { Quotas } from '../serving/quotas/quotas.ts';
 
 /** All that a runtime tells an operator, at one moment. Keys are `namespace/name`. */
 export type Snapshot = {
@@ -29,6 +31,8 @@ export type Snapshot = {
   readonly message: string;
   readonly baseModel: BaseModelReport;
   readonly removalsHeld: RemovalsHeld | undefined;
+  /** By namespace and limit. */
+  readonly limits: ReadonlyMap<string, LimitReport>;
 };
 
 export type SnapshotParts = {
@@ -42,6 +46,7 @@ export type SnapshotParts = {
   readonly memory: () => RuntimeStatus['memory'];
   readonly disk: () => RuntimeStatus['disk'];
   readonly ready: () => { readonly ok: boolean; readonly reason: string };
+  readonly refused: () => ReturnType<Quotas['refused']>;
   readonly model: () => ModelView & ProviderView & Pick<RuntimeStatus, 'baseDigest'>;
 };
 
@@ -64,6 +69,14 @@ export const takeSnapshot = (parts: SnapshotParts, removalsHeld: RemovalsHeld | 
     message: reason,
     baseModel: modelReport(parts.model()),
     removalsHeld,
+    limits: new Map(
+      parts
+        .refused()
+        .map(({ namespace, limit, refused }) => [
+          `${namespace}/${limit}`,
+          { namespace, limit, refused: whole(refused) },
+        ]),
+    ),
   };
 };
 
@@ -76,8 +89,8 @@ const modelReport = (model: ReturnType<SnapshotParts['model']>): BaseModelReport
     reason,
     message,
     manifestDigest,
-    receivedBytes: bytes(model.receivedBytes),
-    totalBytes: bytes(model.totalBytes),
+    receivedBytes: whole(model.receivedBytes),
+    totalBytes: whole(model.totalBytes),
     baseDigest,
     executionProvider,
     refusedProviders: [...refusedProviders],
@@ -85,11 +98,11 @@ const modelReport = (model: ReturnType<SnapshotParts['model']>): BaseModelReport
   };
 };
 
-const bytes = (value: number): bigint => BigInt(Math.max(0, Math.round(value)));
+const whole = (value: number): bigint => BigInt(Math.max(0, Math.round(value)));
 
 const usage = ({ budgetBytes, usedBytes }: RuntimeStatus['memory']): Usage => ({
-  budgetBytes: bytes(budgetBytes),
-  usedBytes: bytes(usedBytes),
+  budgetBytes: whole(budgetBytes),
+  usedBytes: whole(usedBytes),
 });
 
 const adapterReport = (view: AdapterView, uid: string): AdapterReport => {
@@ -103,9 +116,9 @@ const adapterReport = (view: AdapterView, uid: string): AdapterReport => {
     reason,
     message,
     isFinal: state === 'Failed' && catalogue[reason as ErrorCode]?.retry !== 'Backoff',
-    storedBytes: bytes(storedBytes),
-    residentBytes: bytes(residentBytes),
-    neededBytes: bytes(neededBytes),
+    storedBytes: whole(storedBytes),
+    residentBytes: whole(residentBytes),
+    neededBytes: whole(neededBytes),
     rank,
     targetModules: [...targetModules],
   };
@@ -126,8 +139,8 @@ const rolloutReport = (
     attempt: canary?.attempt ?? 0,
     weight,
     effectiveWeight: effectiveWeight(split, facts),
-    servedStable: bytes(served.stable),
-    servedCanary: bytes(served.canary),
+    servedStable: whole(served.stable),
+    servedCanary: whole(served.canary),
     holds: holds
       .ofRollout(uid)
       .map(({ digest, cause, reason, attempt }) => ({ digest, cause, reason, attempt })),

@@ -58,6 +58,7 @@ const report = (more: Partial<Report> = {}): Report => ({
   ready: true,
   message: '',
   removalsHeld: undefined,
+  limits: [],
   baseModel: undefined,
   ...more,
 });

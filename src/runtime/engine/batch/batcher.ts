@@ -1,48 +1,33 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import type { Clock } from '../../../time/clock.ts';
 import { closing } from '../failures.ts';
+import { FairQueue, type Flow } from '../schedule/fair-queue.ts';
 
 /** One piece of a request, and what it may be run together with: pieces of the same key only. */
 export type Piece<Work> = {
-  /** Number of the request that it is of. */
-  readonly request: number;
   /** Undefined: it is run by itself. */
   readonly key: unknown;
   readonly rows: number;
   /** Tokens of its longest row; 1 where there are none. */
   readonly length: number;
+  /** What is done for it, compared with other pieces: turns are given by that. */
+  readonly cost: number;
   readonly work: Work;
+};
+
+/** Whose pieces they are. */
+export type Asked = {
+  /** Number of the request. */
+  readonly request: number;
+  readonly flow: Flow;
+  /** What was done for it already, in the measure of the pieces. Absent: nothing. */
+  readonly cost?: number;
 };
 
 export type BatchLimits = {
   readonly maxRows: number;
   /** Rows times the longest of them: what is run, padding included. */
   readonly maxTokens: number;
-};
-
-/**
- * The pieces that run next: the first one and, in their order, those of its key that fit.
- * One that is over the limits by itself runs by itself.
- */
-export const nextBatch = <P extends Pick<Piece<unknown>, 'key' | 'rows' | 'length'>>(
-  waiting: readonly P[],
-  limits: BatchLimits,
-): readonly P[] => {
-  const batch: P[] = [];
-  let rows = 0;
-  let maxLength = 0;
-  const [first] = waiting;
-  if (first !== undefined && first.key === undefined) return [first];
-  for (const piece of waiting) {
-    if (piece.key !== first?.key) continue;
-    const length = Math.max(maxLength, piece.length);
-    const fits = rows + piece.rows <= limits.maxRows && (rows + piece.rows) * length <= limits.maxTokens;
-    if (batch.length > 0 && !fits) break;
-    batch.push(piece);
-    rows += piece.rows;
-    maxLength = length;
-  }
-  return batch;
 };
 
 export type BatcherOptions<Work, Result> = {
@@ -56,59 +41,87 @@ export type BatcherOptions<Work, Result> = {
 
 type Entry<Work, Result> = {
   readonly piece: Piece<Work>;
-  /** Its place in the order: requests take turns, piece by piece, so that a large one does not hold up a small one. */
-  readonly turn: number;
-  readonly since: number;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 };
 
+/** What waits of a request; its first piece is the next one. */
+type Waiting<Work, Result> = Asked & {
+  readonly first: Entry<Work, Result>;
+  readonly others: readonly Entry<Work, Result>[];
+  readonly since: number;
+};
+
+/** What pieces take together. */
+class Size {
+  #rows = 0;
+  #length = 0;
+
+  /** With one more piece. */
+  add({ rows, length }: Pick<Piece<unknown>, 'rows' | 'length'>): void {
+    this.#rows += rows;
+    this.#length = Math.max(this.#length, length);
+  }
+
+  /** Room for one more, by its rows and length. */
+  fits(
+    { rows, length }: Pick<Piece<unknown>, 'rows' | 'length'>,
+    { maxRows, maxTokens }: BatchLimits,
+  ): boolean {
+    const all = this.#rows + rows;
+    return all <= maxRows && all * Math.max(this.#length, length) <= maxTokens;
+  }
+}
+
 /**
- * Runs pieces together that wait at the same time: one batch at a time, in an order in which requests take turns. While a
- * batch runs, what comes waits and makes the next one.
+ * Runs pieces together that wait at the same time, one batch at a time. Whose piece is first in a batch, and whose are with it, is
+ * said by {@link FairQueue}: namespaces, their tenants and adapters get alike, and requests of one of them take turns, piece by
+ * piece, so that a large one does not hold up a small one. While a batch runs, what comes waits and makes the next one.
+ *
+ * A piece of another key does not hold up those that can be run with the first one. One that does not fit ends the batch; one that
+ * is over the limits by itself runs by itself.
  *
  * Assumes that whoever adds pieces bounds their number.
  */
 export class Batcher<Work, Result> {
   readonly #options: BatcherOptions<Work, Result>;
-  #waiting: Entry<Work, Result>[] = [];
+  readonly #waiting: FairQueue<Waiting<Work, Result>>;
   #running = false;
   #cancelTimer: (() => void) | undefined;
   #stopped = false;
 
   constructor(options: BatcherOptions<Work, Result>) {
     this.#options = options;
-  }
-
-  get waiting(): number {
-    return this.#waiting.length;
+    this.#waiting = new FairQueue({ maxLength: Infinity, now: () => options.clock.monotonic() });
   }
 
   /**
    * Results of the pieces of one request, in order.
    * @throws those of `run`; ENGINE_DOWN after `stop`
    */
-  async add(pieces: readonly Piece<Work>[]): Promise<readonly Result[]> {
+  async add(asked: Asked, pieces: readonly Piece<Work>[]): Promise<readonly Result[]> {
     if (this.#stopped) throw closing('The engine is closing');
     const since = this.#options.clock.monotonic();
-    const now = this.#waiting[0]?.turn ?? 0;
-    const results = pieces.map((piece, index) => {
+    const results: Promise<Result>[] = [];
+    const [first, ...others] = pieces.map((piece): Entry<Work, Result> => {
       const { promise, resolve, reject } = Promise.withResolvers<Result>();
-      this.#waiting.push({ piece, turn: now + index, since, resolve, reject });
-      return promise;
+      results.push(promise);
+      return { piece, resolve, reject };
     });
-    // Of the same turn, the one that came first is first.
-    this.#waiting.sort((a, b) => a.turn - b.turn);
-    this.#wake();
+    if (first !== undefined) {
+      this.#waiting.push({ ...asked, first, others, since });
+      this.#waiting.charge(asked.flow, asked.cost ?? 0);
+      this.#wake();
+    }
     return await Promise.all(results);
   }
 
   /** What still waits of a request is not run; its `add` rejects. */
-  cancel(request: number): void {
-    this.#drop(
-      (entry) => entry.piece.request === request,
-      new AdaptletError('REQUEST_CANCELLED', `Request ${request} was given up`),
-    );
+  cancel(
+    request: number,
+    error = new AdaptletError('REQUEST_CANCELLED', `Request ${request} was given up`),
+  ): void {
+    this.#drop((waiting) => waiting.request === request, error);
   }
 
   /** Nothing runs after the present batch. */
@@ -118,20 +131,21 @@ export class Batcher<Work, Result> {
     this.#drop(() => true, closing('The engine is closing'));
   }
 
-  #drop(of: (entry: Entry<Work, Result>) => boolean, error: Error): void {
-    const dropped = this.#waiting.filter(of);
-    this.#waiting = this.#waiting.filter((entry) => !of(entry));
-    for (const { reject } of dropped) reject(error);
+  #drop(of: (waiting: Waiting<Work, Result>) => boolean, error: Error): void {
+    for (const waiting of this.#waiting.items().filter(of)) {
+      this.#waiting.remove(waiting);
+      for (const { reject } of [waiting.first, ...waiting.others]) reject(error);
+    }
   }
 
   #wake(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    const [first] = this.#waiting;
-    if (this.#running || first === undefined) return;
-    const { clock, maxDelayMs, limits } = this.#options;
-    const left = first.since + maxDelayMs - clock.monotonic();
-    if (left <= 0 || this.#isFull(limits)) {
+    if (this.#running || this.#waiting.size === 0) return;
+    const { clock, maxDelayMs } = this.#options;
+    const since = Math.min(...this.#waiting.items().map((waiting) => waiting.since));
+    const left = since + maxDelayMs - clock.monotonic();
+    if (left <= 0 || this.#isFull()) {
       this.#running = true;
       // It reports through the entries.
       void this.#run();
@@ -143,34 +157,57 @@ export class Batcher<Work, Result> {
   }
 
   /** Waiting longer would add nothing to the batch. */
-  #isFull(limits: BatchLimits): boolean {
-    const pieces = this.#waiting.map(({ piece }) => piece);
-    const batch = nextBatch(pieces, limits);
-    const rows = batch.reduce((sum, piece) => sum + piece.rows, 0);
-    const same = pieces.filter(({ key }) => key === pieces[0]?.key);
-    return rows >= limits.maxRows || batch.length < same.length || batch[0]?.key === undefined;
+  #isFull(): boolean {
+    const { limits } = this.#options;
+    const key = this.#waiting.next()?.first.piece.key;
+    if (key === undefined) return true;
+    const size = new Size();
+    for (const { first, others } of this.#waiting.items()) {
+      if (first.piece.key !== key) continue;
+      for (const { piece } of [first, ...others]) {
+        if (!size.fits(piece, limits)) return true;
+        size.add(piece);
+      }
+    }
+    return !size.fits({ rows: 1, length: 1 }, { ...limits, maxTokens: Infinity });
   }
 
-  #take(): readonly Entry<Work, Result>[] {
-    const entryOf = new Map(this.#waiting.map((entry) => [entry.piece, entry]));
-    const batch = nextBatch([...entryOf.keys()], this.#options.limits);
-    const taken = new Set(batch);
-    this.#waiting = this.#waiting.filter(({ piece }) => !taken.has(piece));
-    return batch.flatMap((piece) => entryOf.get(piece) ?? []);
+  #take(): readonly Waiting<Work, Result>[] {
+    const batch: Waiting<Work, Result>[] = [];
+    const size = new Size();
+    const head = this.#waiting.next();
+    const key = head?.first.piece.key;
+    for (let next = head; next !== undefined; ) {
+      batch.push(next);
+      size.add(next.first.piece);
+      this.#start(next);
+      if (key === undefined) break;
+      next = this.#waiting.next(({ first }) => first.piece.key === key);
+      if (next !== undefined && !size.fits(next.first.piece, this.#options.limits)) break;
+    }
+    return batch;
+  }
+
+  /** The first piece runs; the others wait behind those of other requests. */
+  #start(waiting: Waiting<Work, Result>): void {
+    const [first, ...others] = waiting.others;
+    this.#waiting.started(waiting, waiting.first.piece.cost);
+    if (first !== undefined) this.#waiting.push({ ...waiting, first, others });
   }
 
   async #run(): Promise<void> {
-    const entries = this.#take();
+    const batch = this.#take();
     try {
-      const results = await this.#options.run(entries.map(({ piece }) => piece));
-      for (const [index, { resolve, reject }] of entries.entries()) {
+      const results = await this.#options.run(batch.map(({ first }) => first.piece));
+      for (const [index, { first }] of batch.entries()) {
         const result = results[index];
-        if (result === undefined) reject(new AdaptletError('INTERNAL', 'A batch gave too few results'));
-        else resolve(result);
+        if (result === undefined) first.reject(new AdaptletError('INTERNAL', 'A batch gave too few results'));
+        else first.resolve(result);
       }
     } catch (error) {
-      for (const { reject } of entries) reject(error);
+      for (const { first } of batch) first.reject(error);
     }
+    for (const waiting of batch) this.#waiting.ended(waiting);
     this.#running = false;
     this.#wake();
   }

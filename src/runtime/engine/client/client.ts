@@ -101,7 +101,7 @@ class ProcessEngine implements EngineClient {
       });
     if (signal.aborted) throw cancelled();
     const life = this.#alive();
-    this.#checkRoom(life, maxUndecided);
+    this.#checkRoom(life);
     const { stream, taken, leave } = life.generate(input);
     const abort = (): void => {
       stream.fail(cancelled());
@@ -232,9 +232,9 @@ class ProcessEngine implements EngineClient {
    * The process decides whom its full queue lets go; it does so between steps. What comes meanwhile must not pile up before
    * it.
    */
-  #checkRoom(life: EngineLife, undecided = 0): void {
+  #checkRoom(life: EngineLife): void {
     const { maxConcurrent, maxQueue } = this.#options;
-    if (life.streams < maxConcurrent + maxQueue + undecided) return;
+    if (life.streams < maxConcurrent + maxQueue + maxUndecided) return;
     throw new AdaptletError('QUEUE_FULL', `${life.streams} requests run or wait in the engine`, {
       retryAfterMs,
     });

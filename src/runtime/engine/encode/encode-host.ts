@@ -4,13 +4,14 @@ import { Arena } from '../adapters/arena.ts';
 import type { Feeds } from '../adapters/feeds.ts';
 import type { LoadedAdapter } from '../adapters/loaded-adapter.ts';
 import { Batcher } from '../batch/batcher.ts';
+import { RequestRoom } from '../batch/request-room.ts';
 import type { EngineInfo, ProbeResult } from '../engine.ts';
 import { closing, culpritOf } from '../failures.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import type { AdapterOptions, BatchOptions, HostOptions } from '../host/options.ts';
-import { RequestRoom } from '../host/request-room.ts';
 import { StepClock } from '../host/step-clock.ts';
 import { Mutex } from '../mutex.ts';
+import { flowOf, loadCost } from '../schedule/fair-queue.ts';
 import { compareLogits, probeIds } from '../session/probe.ts';
 import type { EncodeInput, EncodeResult } from '../tasks.ts';
 import type { EncodeModel } from './encode-model.ts';
@@ -108,11 +109,13 @@ export class EncodeHost implements EngineHost {
    * LOGITS_NOT_FINITE, REQUEST_CANCELLED
    */
   async encode(id: number, input: EncodeInput): Promise<EncodeResult> {
-    using _place = this.#room.enter(id);
+    const flow = flowOf(input, input.engineName);
+    using _place = this.#room.enter(id, flow, (error) => this.#drop(id, error));
     const adapter = input.engineName === null ? undefined : this.#adapters.get(input.engineName);
     const head = this.#headFor(input, adapter);
     const path: PoolingPath = this.#pathsOf(adapter)[head === undefined ? 'embedding' : 'pooler'];
     const { encoder } = this.#model.info;
+    const { namespace = '', tenant } = flow;
     adapter?.acquire();
     const leaving = new AbortController();
     this.#leaving.set(id, leaving);
@@ -122,20 +125,20 @@ export class EncodeHost implements EngineHost {
         input.texts,
         {
           encode: (given) => codec.encode(given),
-          input: (text, limit) => texts.input(text, limit, { tenant: '', signal: leaving.signal }),
+          input: (text, limit) => texts.input(text, limit, { namespace, tenant, signal: leaving.signal }),
         },
         encoder.maxTokens,
       );
       leaving.signal.throwIfAborted();
       const pieces = ids.map((tokens) => ({
-        request: id,
         // Texts of one output run together, whatever their adapters.
         key: path.output,
         rows: 1,
         length: tokens.length,
+        cost: tokens.length,
         work: { path, adapter: adapter ?? null, ids: tokens },
       }));
-      const rows = await this.#batcher.add(pieces);
+      const rows = await this.#batcher.add({ request: id, flow, cost: loadCost(input.loadedBytes) }, pieces);
       checkFinite(rows, input.engineName);
       const counted = { promptTokens, truncated };
       if (head !== undefined) {
@@ -150,8 +153,7 @@ export class EncodeHost implements EngineHost {
   }
 
   cancel(id: number): void {
-    this.#leaving.get(id)?.abort(new AdaptletError('REQUEST_CANCELLED', `Request ${id} was given up`));
-    this.#batcher.cancel(id);
+    this.#drop(id, new AdaptletError('REQUEST_CANCELLED', `Request ${id} was given up`));
     this.#room.leave(id);
   }
 
@@ -164,6 +166,12 @@ export class EncodeHost implements EngineHost {
       this.#mixed.release();
       this.#model.sessions.release();
     });
+  }
+
+  /** What does not run yet of a request is not run. */
+  #drop(id: number, error: AdaptletError): void {
+    this.#leaving.get(id)?.abort(error);
+    this.#batcher.cancel(id, error);
   }
 
   async #readHead(name: string, file: string): Promise<Head | undefined> {

@@ -22,6 +22,7 @@ import { Mutex } from '../mutex.ts';
 import { seededRandom } from '../random.ts';
 import { Candidates } from '../sampling/candidates.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
+import { flowOf } from '../schedule/fair-queue.ts';
 import { roomTokens } from '../schedule/kv-memory.ts';
 import { type KvShare, KvShares } from '../schedule/kv-shares.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
@@ -253,11 +254,11 @@ export class GenerateHost implements EngineHost {
   #sequence({ id, input, adapter, emit }: Request, { count, ids: promptIds }: PromptTokens): Sequence {
     const { codec, settings } = this.#model;
     const { clock, random, prefixCache, speculation } = this.#options;
-    const { sampling, namespace = '', tenant = '', priority = 0, guaranteed = 0, loadedBytes = 0 } = input;
+    const { sampling, loadedBytes = 0 } = input;
     const maxTokens = tokensFor(input, count, this.#roomFor(input, count));
     return new Sequence({
       id,
-      flow: { namespace, tenant, adapter: input.engineName, priority, guaranteed },
+      flow: flowOf(input, input.engineName),
       loadedBytes,
       scope: prefixCache ? input.scope : undefined,
       adapter,

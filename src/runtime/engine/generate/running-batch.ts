@@ -94,6 +94,17 @@ export class RunningBatch {
     return this.#memory?.fitsWithout(sequence, rows) ?? false;
   }
 
+  /** Bytes of keys and values that its next step needs. */
+  kvBytes(sequence: Sequence): number {
+    const row = this.#rowOf.get(sequence);
+    return (row === undefined ? undefined : this.#memory?.bytesOf(row)) ?? 0;
+  }
+
+  /** Its namespace is sure to have room for it. */
+  isOwed(sequence: Sequence): boolean {
+    return this.#memory?.isOwed(sequence) ?? false;
+  }
+
   /**
    * Takes a sequence's slot away, and keeps its keys and values for as long as there is room; false where sequences have
    * no rows.

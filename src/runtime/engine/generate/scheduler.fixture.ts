@@ -3,7 +3,8 @@ import type { Ending } from '../host/engine-host.ts';
 import { Mutex } from '../mutex.ts';
 import type { Flow } from '../schedule/fair-queue.ts';
 import type { Outcome } from './running-batch.ts';
-import { type Batch, type Schedulable, Scheduler } from './scheduler.ts';
+import type { Batch, Schedulable } from './schedulable.ts';
+import { Scheduler } from './scheduler.ts';
 
 export type FakeParts = {
   readonly prompt?: number;
@@ -114,7 +115,9 @@ export class FakeBatch implements Batch<FakeSequence> {
   readonly #room: Room;
   readonly #clock: FakeClock;
   #running = false;
-  #filled = false;
+  /** Pieces of prompts since the last step for all that decode. */
+  #filled = 0;
+  #interrupted: FakeSequence | undefined;
 
   constructor(room: Room, clock: FakeClock) {
     this.#room = room;
@@ -165,6 +168,16 @@ export class FakeBatch implements Batch<FakeSequence> {
     return sum([...left, sequence].map(({ roomy }) => roomy)) <= this.#room.tokens;
   }
 
+  kvBytes(sequence: FakeSequence): number {
+    return Math.max(this.#grown.get(sequence) ?? 0, sequence.tokens);
+  }
+
+  isOwed(sequence: FakeSequence): boolean {
+    const { namespace, kvGuaranteed = 0 } = sequence.flow;
+    const own = [...this.placed, sequence].filter(({ flow }) => flow.namespace === namespace);
+    return sum(own.map(({ roomy }) => roomy)) <= kvGuaranteed;
+  }
+
   pause(sequence: FakeSequence): boolean {
     this.#between();
     must(this.placed.has(sequence), `${sequence.id} has a place`);
@@ -181,15 +194,18 @@ export class FakeBatch implements Batch<FakeSequence> {
 
   interrupt(sequence: FakeSequence): void {
     this.interrupted.push(sequence.id);
+    this.#interrupted = sequence;
   }
 
   async fill(sequence: FakeSequence, max: number): Promise<Outcome> {
-    must(!this.#filled || this.#decoding().length === 0, 'prompts and tokens take turns');
-    this.#filled = true;
+    must(this.#filled < 2 || this.#decoding().length === 0, 'prompts and tokens take turns');
+    this.#filled += 1;
+    this.#interrupted = undefined;
     const tokens = Math.min(max, sequence.pending);
     this.log.push(`fill ${sequence.id}`);
     this.pieces.push(tokens);
     await this.#step([sequence]);
+    if (this.#interrupted === sequence) return { kind: 'failed', error: new Error('interrupted') };
     this.#clock.advance(tokens * this.msPerToken);
     sequence.cached += tokens;
     return sequence.pending === 0 ? give(sequence) : { kind: 'goes-on' };
@@ -199,7 +215,7 @@ export class FakeBatch implements Batch<FakeSequence> {
     const decoding = this.#decoding();
     must(decoding.length === sequences.length, 'all that decode run in one step');
     for (const sequence of sequences) must(decoding.includes(sequence), `${sequence.id} decodes`);
-    this.#filled = false;
+    this.#filled = 0;
     this.log.push(`decode ${sequences.map(({ id }) => id).join(' ')}`);
     await this.#step(sequences);
     return new Map(

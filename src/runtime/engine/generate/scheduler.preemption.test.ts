@@ -112,6 +112,83 @@ describe('a namespace with fewer rows than are guaranteed to it', () => {
   });
 });
 
+describe('the prompt of a newcomer that had less', () => {
+  const greedy = { namespace: 'a', guaranteed: 1 };
+  const long = { prompt: 500, answer: 3, flow: greedy };
+  /** One of `a` decodes, and a piece of the prompt of another one has the present step. */
+  const startGreedy = async () => {
+    const started = startScheduler({ maxConcurrent: 4, pausesPrompts: true });
+    started.submit(new FakeSequence(1, { prompt: 1, answer: 90, flow: greedy }));
+    started.submit(new FakeSequence(2, long));
+    await until(started.log, 'fill 2');
+    return started;
+  };
+  const until = async (log: readonly string[], step: string): Promise<void> => {
+    for (let turn = 0; turn < 100 && log.at(-1) !== step; turn += 1) await turns(1);
+    expect(log.at(-1)).toBe(step);
+  };
+  const fillsInARow = (log: readonly string[]): number =>
+    Math.max(
+      ...log
+        .map((step) => step.slice(0, 1))
+        .join('')
+        .split('d')
+        .map(({ length }) => length),
+    );
+
+  it('goes right after the present piece of another one, and those who decode wait for two pieces at most', async () => {
+    const { log, submit, settle, batch, kinds } = await startGreedy();
+    const from = log.length;
+    submit(new FakeSequence(3, { prompt: 5, flow: { namespace: 'b' } }));
+    submit(new FakeSequence(4, { prompt: 5, flow: { namespace: 'c' } }));
+    await settle();
+    expect(log.slice(from, from + 4)).toEqual(['fill 3', 'decode 1 3', 'fill 4', 'decode 1 3 4']);
+    expect(fillsInARow(log)).toBe(2);
+    expect(batch.interrupted).toEqual([]);
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete', 4: 'complete' });
+  });
+
+  it('that its namespace is sure to run waits for no piece: that is computed again', async () => {
+    const { log, submit, settle, batch, kinds } = await startGreedy();
+    const before = batch.pieces.length;
+    submit(new FakeSequence(3, { prompt: 5, flow: { namespace: 'b', guaranteed: 1 } }));
+    await settle();
+    expect(batch.interrupted).toEqual([2]);
+    expect(log.slice(log.lastIndexOf('fill 3') - 1)[0]).toBe('fill 2');
+    expect(batch.pieces.slice(before - 1, before + 2)).toEqual([64, 5, 64]);
+    const ofPrompt = batch.pieces.reduce((all, one) => all + one, 0);
+    expect(ofPrompt).toBe(500 + 5 + 64);
+    expect(kinds()).toEqual({ 1: 'complete', 2: 'complete', 3: 'complete' });
+  });
+
+  it('however many come, a piece makes way once, so that the other prompt is computed', async () => {
+    const { log, submit, settle, batch, kinds } = await startGreedy();
+    for (let id = 3; id < 40; id += 1) {
+      submit(new FakeSequence(id, { prompt: 1, answer: 1, flow: { namespace: 'b', guaranteed: 1 } }));
+      const { length } = log;
+      for (let turn = 0; turn < 9 && !(log.length > length && log.at(-1) === 'fill 2'); turn += 1)
+        await turns(1);
+    }
+    await settle();
+    expect(batch.interrupted.length).toBeGreaterThan(1);
+    expect(batch.interrupted.length).toBeLessThanOrEqual(Math.ceil(500 / 64));
+    expect(kinds()).toMatchObject({ 1: 'complete', 2: 'complete', 39: 'complete' });
+  });
+
+  it('makes nobody wait who has no more than is guaranteed to it, nor who had less', async () => {
+    const { submit, settle, batch, log } = startScheduler({ maxConcurrent: 4 });
+    submit(new FakeSequence(1, long));
+    await until(log, 'fill 1');
+    submit(new FakeSequence(2, { prompt: 5, flow: { namespace: 'b', guaranteed: 1 } }));
+    await settle();
+    submit(new FakeSequence(3, { ...long, flow: { namespace: 'a' } }));
+    await until(log, 'fill 3');
+    submit(new FakeSequence(4, { prompt: 600, flow: { namespace: 'b', guaranteed: 1 } }));
+    await settle();
+    expect(batch.interrupted).toEqual([]);
+  });
+});
+
 describe('what was charged for a prompt', () => {
   it('and was not computed is given back when its caller leaves', async () => {
     const { batch, scheduler, submit, settle, endings } = startScheduler({ maxConcurrent: 1 });

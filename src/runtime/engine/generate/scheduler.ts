@@ -5,38 +5,11 @@ import { closing } from '../failures.ts';
 import type { Ending } from '../host/engine-host.ts';
 import type { Mutex } from '../mutex.ts';
 import { CompletionRate, retryAfterMs } from '../schedule/completion-rate.ts';
-import { FairQueue, type Flow, overdueMs } from '../schedule/fair-queue.ts';
+import { FairQueue, type Flow, loadCost, overdueMs } from '../schedule/fair-queue.ts';
 import { FillPace } from '../schedule/fill-pace.ts';
-import { type Running, victimForRoom, victimsFor } from '../schedule/preemption.ts';
+import { type Running, standing, victimForRoom, victimsFor, type Waiting } from '../schedule/preemption.ts';
 import type { Outcome } from './running-batch.ts';
-
-/** What the scheduler needs of a sequence. */
-export type Schedulable = {
-  readonly id: number;
-  readonly flow: Flow;
-  /** Tokens that steps have still to take: one while it decodes. */
-  readonly pending: number;
-  readonly cancelled: boolean;
-  /** False while its caller does not take events. */
-  readonly runnable: boolean;
-  /** RAM of adapters that were loaded for requests of its namespace before it. Absent: 0. */
-  readonly loadedBytes?: number;
-  cancel(): void;
-  taken(events: number): void;
-};
-
-/** Where sequences run. See `RunningBatch`. One that cannot pause a sequence has room for it to grow. */
-export type Batch<S> = {
-  place(sequence: S): boolean;
-  grow(sequence: S): boolean;
-  leave(sequence: S, areGood: boolean): void;
-  fitsWithout(sequence: S, others: readonly S[]): boolean;
-  pause(sequence: S): boolean;
-  reuse(sequence: S): void;
-  interrupt(sequence: S): void;
-  fill(sequence: S, max: number): Promise<Outcome>;
-  decode(sequences: readonly S[]): Promise<ReadonlyMap<S, Outcome>>;
-};
+import type { Batch, Schedulable } from './schedulable.ts';
 
 export type SchedulerOptions<S> = {
   readonly batch: Batch<S>;
@@ -55,17 +28,21 @@ type Entry<S> = {
   readonly ended: (ending: Ending) => void;
   /** Tokens since it got its place. */
   tokens: number;
+  /** Tokens that were pending when a piece of its prompt made way; the same piece does so once. */
+  gaveWayAt?: number;
 };
 
 /** Service is counted in tokens: one of a prompt is cheaper than one of an answer (Sheng et al., OSDI 2024). */
 const answerTokenCost = 2;
-/** Bytes of an adapter that take as long to load as a token of a prompt takes to compute: bench `cold` has 0.75 ms for a MiB. */
-const loadedBytesPerToken = 1 << 20;
 
 /**
  * Decides who runs: places go to those that wait by {@link FairQueue}, if need be from those that have had more
  * ({@link victimsFor}); steps alternate between one for all that decode and a piece of one prompt. When those that run
  * grow and there is no room for it, one of them waits again ({@link victimForRoom}).
+ *
+ * Who comes late waits for little of others' prompts: the prompt of whoever had less goes right after a piece of another one, so
+ * that those who decode wait for two pieces at most; and a piece makes way for a request that its namespace is sure to run, once,
+ * and is computed again.
  *
  * A sequence whose caller does not take its events sits out, but keeps its place until another adapter is overdue.
  *
@@ -80,7 +57,10 @@ export class Scheduler<S extends Schedulable> {
   readonly #completions: CompletionRate;
   #pumping = false;
   #stopped = false;
-  #filledLast = false;
+  /** Whose prompts had a step since the last one for all that decode. */
+  #filled: readonly Flow[] = [];
+  /** Whose prompt has the present step. */
+  #filling: Entry<S> | undefined;
   #preemptions = 0;
   #overdueTurns = 0;
   #cancelLook: () => void = () => undefined;
@@ -122,8 +102,9 @@ export class Scheduler<S extends Schedulable> {
     const dropped = this.#queue.push(entry, maxQueue + free + leaving);
     if (dropped === entry) throw this.#full();
     // Done already, whatever becomes of it.
-    this.#queue.charge(entry.flow, (sequence.loadedBytes ?? 0) / loadedBytesPerToken);
+    this.#queue.charge(entry.flow, loadCost(sequence.loadedBytes));
     dropped?.ended({ kind: 'failed', error: this.#full() });
+    this.#hurry(entry);
     this.#wake();
   }
 
@@ -207,15 +188,31 @@ export class Scheduler<S extends Schedulable> {
   #admit(): void {
     while (!this.#stopped) {
       const next = this.#queue.next();
-      if (next === undefined) return;
-      const isOverdue = this.#queue.isOverdue(next);
-      if (!this.#makePlace(next, isOverdue)) return;
-      if (isOverdue) this.#overdueTurns += 1;
-      // Of one that comes back: what is not there any more.
-      this.#queue.started(next, next.sequence.pending - (next.tokens === 0 ? 0 : 1));
-      next.tokens = 0;
-      this.#running.push(next);
+      if (next === undefined || !(this.#start(next) || this.#startOwed(next))) return;
     }
+  }
+
+  /** Memory that a namespace is sure to have does not wait behind who wants other memory. */
+  #startOwed(blocked: Entry<S>): boolean {
+    if (this.#running.length >= this.#options.maxConcurrent) return false;
+    const sure = this.#queue.items().filter(({ flow }) => (flow.kvGuaranteed ?? 0) > 0);
+    const namespaces = new Set(sure.map(({ flow }) => flow.namespace));
+    namespaces.delete(blocked.flow.namespace);
+    return [...namespaces].some((namespace) => {
+      const first = this.#queue.next(({ flow }) => flow.namespace === namespace);
+      return first !== undefined && this.#options.batch.isOwed(first.sequence) && this.#start(first);
+    });
+  }
+
+  #start(next: Entry<S>): boolean {
+    const isOverdue = this.#queue.isOverdue(next);
+    if (!this.#makePlace(next, isOverdue)) return false;
+    if (isOverdue) this.#overdueTurns += 1;
+    // Of one that comes back: what is not there any more.
+    this.#queue.started(next, next.sequence.pending - (next.tokens === 0 ? 0 : 1));
+    next.tokens = 0;
+    this.#running.push(next);
+    return true;
   }
 
   /**
@@ -227,18 +224,10 @@ export class Scheduler<S extends Schedulable> {
     for (;;) {
       const short = this.#running.find(({ sequence }) => !batch.grow(sequence));
       if (short === undefined) return;
-      this.#pause(this.#standing() ?? this.#victim() ?? short);
+      const running = this.#candidates();
+      const victim = victimForRoom(running, (a, b) => this.#queue.beyond(a, b));
+      this.#pause(standing(running) ?? victim ?? short);
     }
-  }
-
-  #victim(): Entry<S> | undefined {
-    const decoding = this.#candidates().filter(({ filling }) => filling !== true);
-    return victimForRoom(decoding, (a, b) => this.#queue.beyond(a, b));
-  }
-
-  /** One that waits for its caller: else those that grow would wait for him as well. */
-  #standing(): Entry<S> | undefined {
-    return this.#running.findLast(({ sequence }) => !sequence.runnable);
   }
 
   #pause(entry: Entry<S>): boolean {
@@ -259,13 +248,20 @@ export class Scheduler<S extends Schedulable> {
       tokens: entry.tokens,
       stalled: !entry.sequence.runnable,
       filling: entry.sequence.pending > 1,
+      kvBytes: this.#options.batch.kvBytes(entry.sequence),
     }));
   }
 
   #makePlace(next: Entry<S>, isOverdue: boolean): boolean {
     const { batch, maxConcurrent } = this.#options;
     if (this.#running.length < maxConcurrent && batch.place(next.sequence)) return true;
-    const waiting = { flow: next.flow, isOverdue };
+    const lacksMemory = this.#running.length < maxConcurrent;
+    const waiting: Waiting = {
+      flow: next.flow,
+      isOverdue,
+      lacks: lacksMemory ? 'memory' : 'row',
+      isOwedMemory: lacksMemory && batch.isOwed(next.sequence),
+    };
     const victims = victimsFor(waiting, this.#candidates(), (a, b) => this.#queue.beyond(a, b));
     const sequences = victims.map(({ sequence }) => sequence);
     if (victims.length === 0 || !batch.fitsWithout(next.sequence, sequences)) return false;
@@ -275,15 +271,33 @@ export class Scheduler<S extends Schedulable> {
     return false;
   }
 
+  /** Ends the piece of a prompt that has the present step, if the prompt of a newcomer is sure to be next. */
+  #hurry(newcomer: Entry<S>): void {
+    const filling = this.#filling;
+    if (filling === undefined || !this.#queue.isOwed(newcomer)) return;
+    const { flow, sequence } = filling;
+    const own = this.#running.filter((one) => one.flow.namespace === flow.namespace).length;
+    // Charged with its prompt it must still have had less: else the piece would make way in vain.
+    const isNext = this.#queue.beyond(newcomer.flow, flow) + newcomer.sequence.pending < 0;
+    if (own <= (flow.guaranteed ?? 0) || !isNext || filling.gaveWayAt === sequence.pending) return;
+    filling.gaveWayAt = sequence.pending;
+    this.#options.batch.interrupt(sequence);
+  }
+
   /** The next step: prompts and tokens take turns. */
   #pick(): (() => Promise<void>) | undefined {
     const ready = this.#running.filter(({ sequence }) => sequence.runnable);
     const decoding = ready.filter(({ sequence }) => sequence.pending === 1);
     const filling = this.#nextToFill(ready.filter(({ sequence }) => sequence.pending > 1));
-    if (filling !== undefined && !(this.#filledLast && decoding.length > 0)) {
+    if (filling !== undefined && (decoding.length === 0 || this.#mayFill(filling))) {
       return () => this.#fill(filling);
     }
     return decoding.length === 0 ? undefined : () => this.#decode(decoding);
+  }
+
+  #mayFill({ flow }: Entry<S>): boolean {
+    const [first, ...others] = this.#filled;
+    return first === undefined || (others.length === 0 && this.#queue.beyond(flow, first) < 0);
   }
 
   /** Whose prompt goes on: the highest priority, of that whoever had least. */
@@ -297,19 +311,27 @@ export class Scheduler<S extends Schedulable> {
   async #fill(entry: Entry<S>): Promise<void> {
     const { batch, clock } = this.#options;
     const { sequence } = entry;
-    this.#filledLast = true;
+    this.#filled = [...this.#filled, entry.flow].slice(-2);
     const charged = sequence.pending;
     batch.reuse(sequence);
     const before = sequence.pending;
     this.#queue.refund(entry.flow, charged - before);
     const started = clock.monotonic();
+    this.#filling = entry;
     const outcome = await batch.fill(sequence, this.#pace.max);
+    this.#filling = undefined;
+    if (this.#madeWay(entry, outcome, before)) return;
     if (outcome.kind !== 'failed') this.#pace.ran(before - sequence.pending, clock.monotonic() - started);
     this.#settle(entry, outcome);
   }
 
+  /** The step ended by that, with nothing done: whatever else failed in it fails again when it is computed again. */
+  #madeWay({ sequence, gaveWayAt }: Entry<S>, { kind }: Outcome, before: number): boolean {
+    return kind === 'failed' && gaveWayAt === before && sequence.pending === before && !sequence.cancelled;
+  }
+
   async #decode(entries: readonly Entry<S>[]): Promise<void> {
-    this.#filledLast = false;
+    this.#filled = [];
     const outcomes = await this.#options.batch.decode(entries.map(({ sequence }) => sequence));
     for (const entry of entries) {
       const outcome = outcomes.get(entry.sequence) ?? { kind: 'goes-on' };

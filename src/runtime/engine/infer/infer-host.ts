@@ -1,11 +1,12 @@
 import { AdaptletError, asAdaptletError, errorCodeOf } from '../../../errors/adaptlet-error.ts';
 import { Batcher } from '../batch/batcher.ts';
+import { RequestRoom } from '../batch/request-room.ts';
 import type { EngineInfo } from '../engine.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import type { BatchOptions, HostOptions } from '../host/options.ts';
-import { RequestRoom } from '../host/request-room.ts';
 import { StepClock } from '../host/step-clock.ts';
 import { Mutex } from '../mutex.ts';
+import { flowOf } from '../schedule/fair-queue.ts';
 import type { InferInput, InferResult, NamedTensor } from '../tasks.ts';
 import { inOrder } from './check-inputs.ts';
 import type { InferModel } from './infer-model.ts';
@@ -57,7 +58,8 @@ export class InferHost implements EngineHost {
    * @throws REQUEST_INVALID, QUEUE_FULL, INFER_FAILED
    */
   async infer(id: number, input: InferInput): Promise<InferResult> {
-    using _place = this.#room.enter(id);
+    const flow = flowOf(input, null);
+    using _place = this.#room.enter(id, flow, (error) => this.#batcher.cancel(id, error));
     const { inputs: specs, batching } = this.#model.session.tensors;
     const inputs = inOrder(input.inputs, specs);
     const rows = batching ? commonRows(inputs) : 1;
@@ -68,7 +70,9 @@ export class InferHost implements EngineHost {
       );
     }
     const key = batching && rows > 0 ? formOf(inputs) : undefined;
-    const [result] = await this.#batcher.add([{ request: id, key, rows, length: 1, work: inputs }]);
+    const cost = inputs.reduce((bytes, { data }) => bytes + data.byteLength, 0);
+    const piece = { key, rows, length: 1, cost, work: inputs };
+    const [result] = await this.#batcher.add({ request: id, flow }, [piece]);
     if (result !== undefined && 'outputs' in result) return { outputs: result.outputs };
     throw asAdaptletError(result?.error, 'infer');
   }

@@ -1,4 +1,5 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import type { Whose } from '../tasks.ts';
 import { AttainedService } from './attained-service.ts';
 import { type Move, type Path, ShareTree } from './share-tree.ts';
 
@@ -13,7 +14,27 @@ export type Flow = {
   readonly priority: number;
   /** Items of its namespace that are sure to run at a time. Absent: none. */
   readonly guaranteed?: number;
+  /** Bytes of keys and values that its namespace is sure to have. Absent: none. */
+  readonly kvGuaranteed?: number;
 };
+
+/** The flow of a request for an adapter, or for the base model. */
+export const flowOf = (
+  {
+    namespace = '',
+    tenant = '',
+    priority = 0,
+    guaranteed = 0,
+    kvGuaranteedBytes: kvGuaranteed = 0,
+  }: Whose & { readonly kvGuaranteedBytes?: number },
+  adapter: string | null,
+): Flow => ({ namespace, tenant, adapter, priority, guaranteed, kvGuaranteed });
+
+/** Bytes of an adapter that take as long to load as a token of a prompt takes to compute: bench `cold` has 0.75 ms for a MiB. */
+const loadedBytesPerToken = 1 << 20;
+
+/** What the loads of adapters for a request count, in weighted tokens. */
+export const loadCost = (loadedBytes = 0): number => loadedBytes / loadedBytesPerToken;
 
 type Entry<T> = {
   readonly item: T;
@@ -74,7 +95,7 @@ const isSamePath = (a: Path, b: Path): boolean => a.every((key, level) => key ==
  *   adapters of a tenant of which neither is overdue;
  * - an adapter that waits gets one of the next F picks of its tenant at the latest once it is overdue, where F adapters of the
  *   tenant wait;
- * - work conserving: there is a next one whenever one waits;
+ * - work conserving: there is a next one whenever one waits that may go;
  * - no item is lost or comes twice, and none waits for ever;
  * - whoever asks for much cannot fill the queue: a full one lets go of an item of the namespace with most in it beyond what is
  *   guaranteed to it, of the tenant of it with most;
@@ -154,10 +175,11 @@ export class FairQueue<T extends { readonly flow: Flow }> {
     this.#move(entry.flow, 'back');
   }
 
-  /** Who goes next; it stays. */
-  next(): T | undefined {
-    const owed = this.#waiting.filter((entry) => this.#isOwed(entry));
-    const waiting = owed.length === 0 ? this.#waiting : owed;
+  /** Who goes next, of those that may; it stays. */
+  next(mayGo: (item: T) => boolean = () => true): T | undefined {
+    const able = this.#waiting.filter(({ item }) => mayGo(item));
+    const owed = able.filter((entry) => this.#isOwed(entry));
+    const waiting = owed.length === 0 ? able : owed;
     const priority = this.#priorityToServe(waiting);
     const shares = priority === undefined ? undefined : this.#classes.get(priority);
     if (shares === undefined) return undefined;
@@ -170,6 +192,12 @@ export class FairQueue<T extends { readonly flow: Flow }> {
   isOverdue(item: T): boolean {
     const entry = this.#waiting.find((one) => one.item === item);
     return entry !== undefined && this.#hasWaited(entry);
+  }
+
+  /** True while fewer of its namespace run than are guaranteed to it: it goes before all that are not owed a place. */
+  isOwed(item: T): boolean {
+    const entry = this.#waiting.find((one) => one.item === item);
+    return entry !== undefined && this.#isOwed(entry);
   }
 
   /** Takes out an item whose caller left. False when it does not wait. */

@@ -1,6 +1,7 @@
 import { afterEach, expect } from 'vitest';
 import { pagedShape, readTokens, writeTokens, writtenTokens } from '../session/kv-rows.fixture.ts';
 import { KvRows } from '../session/kv-rows.ts';
+import type { Flow } from './fair-queue.ts';
 import { KvMemory, type KvOwner } from './kv-memory.ts';
 
 const shape = pagedShape;
@@ -47,8 +48,13 @@ export class FakeOwner implements KvOwner {
   ids: readonly number[];
   filled: number;
   readonly capacity: number;
+  readonly flow: Flow;
 
-  constructor(ids: readonly number[], { key = 'a', filled = 0, shares = true, most = capacity } = {}) {
+  constructor(
+    ids: readonly number[],
+    { key = 'a', filled = 0, shares = true, most = capacity, namespace = '', kvGuaranteed = 0 } = {},
+  ) {
+    this.flow = { namespace, tenant: '', adapter: null, priority: 0, kvGuaranteed };
     this.kvKey = key;
     this.ids = ids;
     this.filled = filled;

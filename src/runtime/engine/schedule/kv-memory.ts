@@ -1,9 +1,13 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { copyBytes, type KvRows, type SavedTokens } from '../session/kv-rows.ts';
-import { blockTokens, commonLength, PrefixTree } from './prefix-tree.ts';
+import type { Flow } from './fair-queue.ts';
+import { BytesByNamespace, byWorth, isSure, KvGuarantees } from './kv-guarantees.ts';
+import { blockTokens, commonLength, isWithin, PrefixTree } from './prefix-tree.ts';
 
 /** A sequence, as far as its keys and values go. */
 export type KvOwner = {
+  /** Its namespace, and what that is sure to have. */
+  readonly flow: Flow;
   /** Whose keys and values may be used for it; of one with another key never. */
   readonly kvKey: string;
   /** False where they are for nobody but itself. */
@@ -16,7 +20,7 @@ export type KvOwner = {
 };
 
 /** What a row was left with: a beginning that others may have. */
-type Rest = Pick<KvOwner, 'kvKey'> & {
+type Rest = Pick<KvOwner, 'kvKey' | 'flow'> & {
   readonly ids: readonly number[];
   /** When it was used last; for ever, while its owner is paused. */
   readonly used: number;
@@ -36,8 +40,11 @@ const maxBlocks = 4096;
  * budget keeps beginnings that later ones may have: in the rows where they are, and of rows that were needed, by blocks.
  *
  * Guarantees: the bytes that rows and blocks take together stay within the budget, also while some are copied; a free row
- * between two that are taken counts with what a step writes there when it rides along. What is kept makes way for what
- * runs, never the other way round, and of what is kept the beginnings of those that are paused go last.
+ * between two that are taken counts with what a step writes there when it rides along.
+ *
+ * What is kept makes way for what runs, of the namespace first that has most beyond what is guaranteed to it, rows included; the
+ * beginnings of those that are paused after the others. What a namespace keeps within what is guaranteed to it makes way for its own
+ * rows only, and else for a row that could not run at all.
  */
 export class KvMemory {
   readonly #kv: KvRows;
@@ -46,6 +53,7 @@ export class KvMemory {
   readonly #taken = new Map<number, Taken>();
   readonly #rests = new Map<number, Rest>();
   readonly #tree = new PrefixTree();
+  readonly #guarantees = new KvGuarantees();
   #now = 0;
 
   constructor(kv: KvRows, budgetBytes: number) {
@@ -75,7 +83,21 @@ export class KvMemory {
   /** Bytes that would let all that run do so, and a newcomer beside them. */
   neededFor(newcomer?: KvOwner): number {
     const taken = new Map(this.#taken);
-    return this.#claims(newcomer === undefined ? taken : taken.set(-1, of(newcomer)), withRoom);
+    return this.#rowBytes(newcomer === undefined ? taken : taken.set(-1, of(newcomer)), withRoom);
+  }
+
+  /** Bytes that a row that is taken needs for its next step. */
+  bytesOf(row: number): number {
+    const taken = this.#taken.get(row);
+    return taken === undefined ? 0 : this.#kv.bytesFor(Math.max(taken.tokens, taken.owner.ids.length));
+  }
+
+  /** A newcomer that its namespace is sure to have room for beside its other rows. */
+  isOwed(newcomer: KvOwner): boolean {
+    const { namespace = '', kvGuaranteed = 0 } = newcomer.flow;
+    if (kvGuaranteed === 0) return false;
+    const rows = this.#rowsOf(new Map(this.#taken).set(-1, of(newcomer)), withRoom);
+    return rows.of(namespace) <= kvGuaranteed;
   }
 
   /** Tokens that are kept in a free row. */
@@ -83,9 +105,11 @@ export class KvMemory {
     return this.#rests.get(row)?.ids.length ?? 0;
   }
 
-  /** How much it costs to lose what a free row keeps: nothing, or more the later it was used. */
+  /** How much it costs to lose what a free row keeps: nothing, or more the later it was used, and most where it is guaranteed. */
   restCost(row: number): number {
-    return this.#rests.get(row)?.used ?? 0;
+    const rest = this.#rests.get(row);
+    if (rest === undefined || this.#guarantees.none) return rest?.used ?? 0;
+    return isSure({ ...rest, beyond: this.#beyond(rest.flow.namespace ?? '') }) ? Infinity : rest.used;
   }
 
   /** The free row that has most of what `owner` begins with, where that is more than elsewhere and little else is there. */
@@ -101,8 +125,11 @@ export class KvMemory {
    * first. All that run have room for some more tokens then.
    */
   take(owner: KvOwner, row: number): number | undefined {
-    if (this.#claims(new Map(this.#taken).set(row, of(owner)), withRoom) > this.#budgetBytes)
-      return undefined;
+    this.#guarantees.heard(owner.flow);
+    const after = new Map(this.#taken).set(row, of(owner));
+    // By itself it has the room of whatever is kept.
+    const claims = this.#taken.size === 0 ? this.#rowBytes(after, withRoom) : this.#claims(after, withRoom);
+    if (claims > this.#budgetBytes) return undefined;
     this.forget(owner);
     const best = this.#best(owner);
     this.#used(best.row);
@@ -119,8 +146,9 @@ export class KvMemory {
     if (taken === undefined || taken.tokens >= tokens) return true;
     const grown = { ...taken, tokens };
     const isMore = this.#kv.bytesFor(tokens) > this.#kv.bytesFor(taken.tokens);
-    if (isMore && this.#claims(new Map(this.#taken).set(row, grown)) > this.#budgetBytes) {
-      if (this.#taken.size > 1) return false;
+    const after = new Map(this.#taken).set(row, grown);
+    if (isMore && this.#taken.size > 1 && this.#claims(after) > this.#budgetBytes) return false;
+    if (isMore && this.#rowBytes(after) > this.#budgetBytes) {
       throw new AdaptletError('INTERNAL', `${tokens} tokens do not fit the memory for keys and values`);
     }
     this.#taken.set(row, grown);
@@ -140,9 +168,16 @@ export class KvMemory {
   /** True when there would be room for `owner` once these rows were paused. */
   fitsWithout(owner: KvOwner, rows: readonly number[]): boolean {
     const left = new Map(this.#taken);
-    for (const row of rows) left.delete(row);
+    const kept = this.#kept();
+    for (const row of rows) {
+      const taken = left.get(row);
+      if (taken !== undefined) kept.add(taken.owner.flow, this.#kv.heldBytes(row));
+      left.delete(row);
+    }
+    const isAlone = left.size === 0;
     left.set(rows[0] ?? -1, of(owner));
-    return this.#claims(left, withRoom) <= this.#budgetBytes;
+    const claims = isAlone ? this.#rowBytes(left, withRoom) : this.#claims(left, withRoom, kept);
+    return claims <= this.#budgetBytes;
   }
 
   /** The owner of a row is over, or paused; what is there of it is kept, if that may serve somebody. */
@@ -151,8 +186,9 @@ export class KvMemory {
     if (owner === undefined) return;
     this.#taken.delete(row);
     const ids = owner.ids.slice(0, owner.filled);
+    const { kvKey, flow } = owner;
     if (!kept || ids.length < minTokens || !(owner.shares || paused)) this.#kv.discard(row);
-    else this.#rest(row, { kvKey: owner.kvKey, ids, used: paused ? Infinity : (this.#now += 1) });
+    else this.#rest(row, { kvKey, flow, ids, used: paused ? Infinity : (this.#now += 1) });
     this.#makeRoom();
   }
 
@@ -224,9 +260,9 @@ export class KvMemory {
     }
   }
 
-  #used(row: number | undefined): void {
-    const rest = row === undefined ? undefined : this.#rests.get(row);
-    if (row !== undefined && rest !== undefined) this.#rests.set(row, { ...rest, used: (this.#now += 1) });
+  #used(row = -1): void {
+    const rest = this.#rests.get(row);
+    if (rest !== undefined) this.#rests.set(row, { ...rest, used: (this.#now += 1) });
   }
 
   /** A row keeps what it has; rows that keep no more than that are free. */
@@ -245,22 +281,45 @@ export class KvMemory {
     const rest = this.#rests.get(row);
     if (rest !== undefined && rest.ids.length - kept >= minTokens) {
       const { kvKey, ids, used } = rest;
-      this.#tree.insert(kvKey, ids, { now: used, save: (from, count) => this.#save(row, from, count, used) });
+      const { namespace: owner = '' } = rest.flow;
+      const save = (from: number, count: number): SavedTokens | undefined =>
+        this.#save(row, from, count, rest);
+      this.#tree.insert(kvKey, ids, { owner, now: used, save });
     }
     this.#rests.delete(row);
     this.#kv.discard(row, kept);
   }
 
-  /** Where there is room for it, also by letting go of what was used before. */
-  #save(row: number, from: number, tokens: number, used: number): SavedTokens | undefined {
+  /** Where there is room for it, also by letting go of what is worth less. */
+  #save(row: number, from: number, tokens: number, rest: Rest): SavedTokens | undefined {
     const bytes = this.#kv.savedBytes(tokens);
     const fits = (): boolean => this.usedBytes + bytes <= this.#budgetBytes && this.#tree.blocks < maxBlocks;
-    while (!fits() && this.#dropOldest(used));
+    while (!fits() && this.#dropOldest({ of: rest }));
     return fits() ? this.#kv.save(row, from, tokens) : undefined;
   }
 
+  /** What rows need that are taken so, beside what others keep for sure. */
+  #claims(taken: ReadonlyMap<number, Taken>, tokensOf = tokensNow, kept?: BytesByNamespace): number {
+    const bytes = this.#rowBytes(taken, tokensOf);
+    if (this.#guarantees.none) return bytes;
+    return bytes + this.#guarantees.sureBytes(this.#rowsOf(taken, tokensOf), kept ?? this.#kept());
+  }
+
+  #rowsOf(taken: ReadonlyMap<number, Taken>, tokensOf = tokensNow): BytesByNamespace {
+    const rows = new BytesByNamespace();
+    for (const row of taken.values()) rows.add(row.owner.flow, this.#kv.bytesFor(tokensOf(row)));
+    return rows;
+  }
+
+  #kept(): BytesByNamespace {
+    const kept = new BytesByNamespace();
+    for (const [namespace, { bytes }] of this.#tree.owners()) kept.add({ namespace }, bytes);
+    for (const [row, { flow }] of this.#rests) kept.add(flow, this.#kv.heldBytes(row));
+    return kept;
+  }
+
   /** What rows need that are taken so, each for as many tokens as is said. */
-  #claims(taken: ReadonlyMap<number, Taken>, tokensOf = (row: Taken): number => row.tokens): number {
+  #rowBytes(taken: ReadonlyMap<number, Taken>, tokensOf = tokensNow): number {
     let bytes = 0;
     for (const row of taken.values()) bytes += this.#kv.bytesFor(tokensOf(row));
     const rows = [...taken.keys()].filter((row) => row >= 0);
@@ -269,7 +328,7 @@ export class KvMemory {
   }
 
   #makeRoom(): void {
-    while (this.usedBytes > this.#budgetBytes && this.#dropOldest(Infinity, true));
+    while (this.usedBytes > this.#budgetBytes && this.#dropOldest({ orThen: true }));
   }
 
   /** Room for what a copy takes beside what is there, as far as that is possible: true when it is. */
@@ -279,33 +338,49 @@ export class KvMemory {
       for (let row = 0; row < this.#kv.rows; row += 1) held += this.#kv.heldBytes(row);
       return held <= this.#budgetBytes;
     };
-    while (!fits() && this.#dropOldest(Infinity));
+    while (!fits() && this.#dropOldest());
     return fits();
   }
 
   /**
-   * Lets go of what steps wrote into free rows, then of some of what was used longest ago, and before `used`: false without
-   * any. Of a row its last tokens go.
+   * Lets go of what steps wrote into free rows, then of some of what whoever has most keeps, that was used longest ago: false
+   * without any. Of a row its last tokens go. `of`: only of what is worth less than this: it was used before in the same namespace, or
+   * another one has more. `orThen`: of anything, also of what is paused, or kept within what is guaranteed.
    */
-  #dropOldest(used: number, orThen = false): boolean {
+  #dropOldest({ of, orThen = false }: { readonly of?: Rest; readonly orThen?: boolean } = {}): boolean {
     for (let row = 0; row < this.#kv.rows; row += 1) {
       if (this.#taken.has(row) || this.#rests.has(row) || this.#kv.heldBytes(row) === 0) continue;
       this.#kv.discard(row);
       return true;
     }
-    const [row, rest] = this.#oldestRest();
-    const ofRow = rest?.used ?? Infinity;
-    const ofTree = this.#tree.oldest;
-    const oldest = Math.min(ofRow, ofTree ?? Infinity);
-    if ((rest === undefined && ofTree === undefined) || (oldest >= used && !orThen)) return false;
-    if (ofTree !== undefined && (rest === undefined || ofTree <= ofRow)) this.#tree.dropOldest();
+    const [least] = this.#droppable();
+    if (least === undefined) return false;
+    if (!orThen && (least.used === Infinity || isSure(least))) return false;
+    const { namespace, row, rest, ofTree, used, beyond } = least;
+    const { namespace: own = '' } = of?.flow ?? {};
+    if (of !== undefined && (namespace === own ? used >= of.used : beyond <= this.#beyond(own))) return false;
+    if (ofTree !== undefined && (rest === undefined || ofTree <= rest.used)) this.#tree.dropOldest(namespace);
     else if (row !== undefined && rest !== undefined) this.#shorten(row, rest);
     return true;
   }
 
-  #oldestRest(): readonly [row: number, rest: Rest] | readonly [undefined, undefined] {
-    const [first] = [...this.#rests].toSorted(([, a], [, b]) => (a.used < b.used ? -1 : 1));
-    return first ?? [undefined, undefined];
+  #beyond(namespace: string, kept = this.#kept()): number {
+    return this.#guarantees.beyond(namespace, this.#rowsOf(this.#taken), kept);
+  }
+
+  /** The oldest of each namespace, the first to go first. */
+  #droppable() {
+    const kept = this.#kept();
+    const blocks = this.#tree.owners();
+    const rests = [...this.#rests].toSorted(([, a], [, b]) => (a.used < b.used ? -1 : 1));
+    const namespaces = new Set([...blocks.keys(), ...rests.map(([, { flow }]) => flow.namespace ?? '')]);
+    const oldest = [...namespaces].map((namespace) => {
+      const [row, rest] = rests.find(([, { flow }]) => (flow.namespace ?? '') === namespace) ?? [];
+      const ofTree = blocks.get(namespace)?.oldest;
+      const used = Math.min(ofTree ?? Infinity, rest?.used ?? Infinity);
+      return { namespace, row, rest, ofTree, used, beyond: this.#beyond(namespace, kept) };
+    });
+    return oldest.toSorted(byWorth);
   }
 
   #shorten(row: number, rest: Rest): void {
@@ -319,8 +394,7 @@ export class KvMemory {
 
 const of = (owner: KvOwner): Taken => ({ owner, tokens: owner.ids.length });
 
+const tokensNow = ({ tokens }: Taken): number => tokens;
+
 const withRoom = ({ owner, tokens }: Taken): number =>
   Math.max(tokens, Math.min(owner.capacity, owner.ids.length + roomTokens));
-
-const isWithin = (ids: readonly number[], whole: readonly number[]): boolean =>
-  ids.length <= whole.length && commonLength(ids, whole) === ids.length;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Flow } from './fair-queue.ts';
-import { type Running, victimForRoom, victimsFor } from './preemption.ts';
+import { type Running, standing, victimForRoom, victimsFor } from './preemption.ts';
 
 const flow = (tenant: string, priority = 0): Flow => ({ tenant, adapter: null, priority });
 
@@ -160,5 +160,58 @@ describe('an adapter that is overdue', () => {
     expect(victimsFor({ flow: of('z'), isOverdue: false }, [stalled], () => 0)).toEqual([]);
     const sure = { ...stalled, flow: { ...stalled.flow, guaranteed: 1 } };
     expect(overdue({ ...of('z'), namespace: 'm' }, [sure])).toEqual([]);
+  });
+});
+
+describe('for lack of memory', () => {
+  const row = (
+    name: string,
+    kvBytes: number,
+    { kvGuaranteed = 0, guaranteed = 0, tokens = 100, filling = false } = {},
+  ): Running<string> => ({
+    sequence: name,
+    flow: { namespace: name.charAt(0), tenant: '', adapter: null, priority: 0, kvGuaranteed, guaranteed },
+    tokens,
+    filling,
+    kvBytes,
+  });
+  const newcomer = (namespace: string): Flow => ({ namespace, tenant: '', adapter: null, priority: 0 });
+  const lacking = (rows: readonly Running<string>[], isOwedMemory: boolean): readonly string[] =>
+    victimsFor({ flow: newcomer('b'), isOverdue: false, lacks: 'memory', isOwedMemory }, rows, () => 0);
+
+  it('rows of who has more than is guaranteed to it make way at once for what is, down to that', () => {
+    const rows = [
+      row('a1', 10, { kvGuaranteed: 15, tokens: 0 }),
+      row('a2', 10, { kvGuaranteed: 15, tokens: 0, filling: true }),
+      row('a3', 10, { kvGuaranteed: 15, tokens: 0 }),
+      row('c1', 10, { kvGuaranteed: 10 }),
+    ];
+    expect(lacking(rows, true)).toEqual(['a3', 'a2']);
+    expect(lacking(rows, false)).toEqual([]);
+  });
+
+  it('also rows that are guaranteed to it, as memory is guaranteed as well', () => {
+    expect(lacking([row('a1', 10, { guaranteed: 1 })], true)).toEqual(['a1']);
+    expect(lacking([row('a1', 10, { guaranteed: 1 })], false)).toEqual([]);
+  });
+
+  it('rows within what is guaranteed make way for nobody, but for lack of a row', () => {
+    const rows = [row('a1', 10, { kvGuaranteed: 20 }), row('a2', 10, { kvGuaranteed: 20 })];
+    expect(lacking(rows, false)).toEqual([]);
+    expect(victimsFor({ flow: newcomer('b'), isOverdue: false }, rows, () => 0)).toEqual(['a2']);
+  });
+
+  it('those that grow take from who has more than is guaranteed to it, whatever that has given', () => {
+    const sure = [row('a1', 10, { kvGuaranteed: 20 }), row('a2', 10, { kvGuaranteed: 20 })];
+    expect(victimForRoom([...sure, row('c1', 1, { tokens: 0 })], () => 0)).toBe('c1');
+    expect(victimForRoom([...sure, row('c1', 1), row('c2', 1, { filling: true })], () => 0)).toBe('c1');
+    expect(victimForRoom(sure, () => 0)).toBe('a2');
+    expect(victimForRoom([row('c1', 1, { tokens: 0 })], () => 0)).toBeUndefined();
+  });
+
+  it('who waits for its caller makes way first, but for what is guaranteed to its namespace', () => {
+    const stalled = { ...row('a1', 10, { kvGuaranteed: 10 }), stalled: true };
+    expect(standing([stalled, row('c1', 10)])).toBeUndefined();
+    expect(standing([{ ...stalled, kvBytes: 11 }, row('c1', 10)])).toBe('a1');
   });
 });

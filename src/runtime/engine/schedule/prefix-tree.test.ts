@@ -29,7 +29,7 @@ describe('a tree of beginnings', () => {
     const [tree, saves] = [new PrefixTree(), new Saves()];
     for (const tail of [1000, 2000]) {
       const ids = [...count(2 * blockTokens), ...count(10, tail)];
-      tree.insert('a', ids, { now: 1, save: saves.of(ids) });
+      tree.insert('a', ids, { owner: 'o', now: 1, save: saves.of(ids) });
       expect(tree.find('a', ids).tokens).toBe(ids.length);
     }
     expect([tree.blocks, tree.bytes]).toEqual([4, 2 * blockTokens + 20]);
@@ -41,7 +41,7 @@ describe('a tree of beginnings', () => {
   it('puts a longer end in the place of a shorter one', () => {
     const [tree, saves] = [new PrefixTree(), new Saves()];
     for (const tokens of [20, 50, 30, blockTokens, blockTokens + 3]) {
-      tree.insert('a', count(tokens), { now: 1, save: saves.of(count(tokens)) });
+      tree.insert('a', count(tokens), { owner: 'o', now: 1, save: saves.of(count(tokens)) });
     }
     expect([tree.blocks, tree.bytes]).toEqual([2, blockTokens + 3]);
     expect(saves.open.size).toBe(2);
@@ -50,12 +50,12 @@ describe('a tree of beginnings', () => {
   it('lets go of what was used longest ago, ends first', () => {
     const [tree, saves] = [new PrefixTree(), new Saves()];
     const [one, two] = [count(2 * blockTokens), [...count(blockTokens), ...count(blockTokens, 500)]];
-    tree.insert('a', one, { now: 1, save: saves.of(one) });
-    tree.insert('a', two, { now: 2, save: saves.of(two) });
+    tree.insert('a', one, { owner: 'o', now: 1, save: saves.of(one) });
+    tree.insert('a', two, { owner: 'o', now: 2, save: saves.of(two) });
     tree.touch('a', one, 3);
     const left: number[][] = [];
-    while (tree.oldest !== undefined) {
-      tree.dropOldest();
+    while (tree.owners().has('o')) {
+      tree.dropOldest('o');
       left.push([tree.find('a', one).tokens, tree.find('a', two).tokens]);
     }
     expect(left).toEqual([
@@ -86,7 +86,7 @@ describe('a tree of beginnings', () => {
         let dropped = false;
         for (const [now, one] of changes.entries()) {
           if (one === 'drop') {
-            tree.dropOldest();
+            tree.dropOldest('o');
             dropped = true;
             continue;
           }
@@ -95,6 +95,7 @@ describe('a tree of beginnings', () => {
           dropped ||= room < 3;
           const save = saves.of(own);
           tree.insert(key, own, {
+            owner: 'o',
             now,
             save: (from, tokens) => (room-- > 0 ? save(from, tokens) : undefined),
           });

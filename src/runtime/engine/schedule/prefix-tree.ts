@@ -6,6 +6,8 @@ export const blockTokens = 64;
 type Place = { readonly children: Map<string, Block> };
 type Block = Place & {
   readonly parent: Place;
+  /** The namespace that it is kept for. */
+  readonly owner: string;
   readonly ids: readonly number[];
   readonly saved: SavedTokens;
   /** When it was used last. */
@@ -24,6 +26,10 @@ export const commonLength = (a: readonly number[], b: readonly number[], from = 
   for (let at = 0; at < end; at += 1) if (a[at] !== b[from + at]) return at;
   return end;
 };
+
+/** The whole text begins with these tokens. */
+export const isWithin = (ids: readonly number[], whole: readonly number[]): boolean =>
+  ids.length <= whole.length && commonLength(ids, whole) === ids.length;
 
 const nameOf = (ids: readonly number[]): string => ids.join(' ');
 
@@ -61,9 +67,14 @@ export class PrefixTree {
     key: string,
     ids: readonly number[],
     {
+      owner,
       now,
       save,
-    }: { readonly now: number; readonly save: (from: number, tokens: number) => SavedTokens | undefined },
+    }: {
+      readonly owner: string;
+      readonly now: number;
+      readonly save: (from: number, tokens: number) => SavedTokens | undefined;
+    },
   ): void {
     this.touch(key, ids, now);
     let place = this.#roots.get(key) ?? { children: new Map<string, Block>() };
@@ -82,7 +93,7 @@ export class PrefixTree {
       for (const child of place.children.values()) {
         if (commonLength(child.ids, own) === child.ids.length) this.#drop(child);
       }
-      const block: Block = { parent: place, ids: own, saved, used: now, children: new Map() };
+      const block: Block = { parent: place, owner, ids: own, saved, used: now, children: new Map() };
       place.children.set(nameOf(own), block);
       if (from === 0) this.#roots.set(key, place);
       this.#blocks.add(block);
@@ -91,14 +102,25 @@ export class PrefixTree {
     }
   }
 
-  /** When the block that was used longest ago, of those with none behind them, was used; undefined without any. */
-  get oldest(): number | undefined {
-    return this.#oldest()?.used;
+  /** Of each owner, when the block that was used longest ago, of those with none behind them, was used, and the bytes of all. */
+  owners(): ReadonlyMap<string, { readonly oldest: number; readonly bytes: number }> {
+    const owners = new Map<string, { oldest: number; bytes: number }>();
+    for (const { owner, saved, used, children } of this.#blocks) {
+      const one = owners.get(owner) ?? { oldest: Infinity, bytes: 0 };
+      if (children.size === 0) one.oldest = Math.min(one.oldest, used);
+      one.bytes += saved.bytes;
+      owners.set(owner, one);
+    }
+    return owners;
   }
 
-  dropOldest(): void {
-    const block = this.#oldest();
-    if (block !== undefined) this.#drop(block);
+  dropOldest(owner: string): void {
+    let oldest: Block | undefined;
+    for (const block of this.#blocks) {
+      if (block.owner !== owner || block.children.size > 0) continue;
+      if (oldest === undefined || block.used < oldest.used) oldest = block;
+    }
+    if (oldest !== undefined) this.#drop(oldest);
   }
 
   release(): void {
@@ -120,14 +142,6 @@ export class PrefixTree {
       place = tokens === blockTokens ? block : undefined;
     }
     return path;
-  }
-
-  #oldest(): Block | undefined {
-    let oldest: Block | undefined;
-    for (const block of this.#blocks) {
-      if (block.children.size === 0 && (oldest === undefined || block.used < oldest.used)) oldest = block;
-    }
-    return oldest;
   }
 
   #drop(block: Block): void {

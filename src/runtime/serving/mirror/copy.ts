@@ -110,7 +110,7 @@ export const copyOfEncoding = (
 ): Copy => ({
   target,
   ask: async (engine, engineName, signal) => {
-    const input = { ...request, requestId: `${id}-mirror`, engineName };
+    const input = { ...request, ...asCopy, requestId: `${id}-mirror`, engineName };
     return { comparison: compareEncoded(stable, await engine.encode(input, signal)) };
   },
 });

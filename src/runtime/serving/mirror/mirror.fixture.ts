@@ -175,7 +175,11 @@ export const mirrorNode = (change: SplitChange = {}) => {
     waiting: () => state.waiting,
   });
   const logger = pino({ enabled: false });
-  const quotas = new Quotas({ clock, budgets: { requests: 8, adapterMemory: 1e9 }, logger });
+  const quotas = new Quotas({
+    clock,
+    budgets: () => ({ requests: 8, adapterMemory: 1e9, adapterDisk: 1e9, kvMemory: 1e9 }),
+    logger,
+  });
   const path = new DataPath({ clock, engine, residency, guard, counts: tally, quotas, facts, table, mirror });
   const follow = (next: SplitChange): void => {
     const split = splitOf(next);

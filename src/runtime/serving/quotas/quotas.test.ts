@@ -7,12 +7,17 @@ import { policyTable } from './policy-table.fixture.ts';
 import { Quotas } from './quotas.ts';
 import { sharesOf } from './shares.ts';
 
-const budgets = { requests: 8, adapterMemory: 1000 };
+const budgets = { requests: 8, adapterMemory: 1000, adapterDisk: 1000, kvMemory: 1000 };
+const used = (bytes: number) => ({ adapterMemory: () => bytes, adapterDisk: () => bytes });
 
 const start = (table: RoutingTable) => {
   const clock = new FakeClock();
   const warnings: unknown[] = [];
-  const quotas = new Quotas({ clock, budgets, logger: { warn: (what: unknown) => warnings.push(what) } });
+  const quotas = new Quotas({
+    clock,
+    budgets: () => budgets,
+    logger: { warn: (what: unknown) => warnings.push(what) },
+  });
   quotas.follow(table);
   return { clock, quotas, warnings };
 };
@@ -41,7 +46,7 @@ describe('requests of a namespace', () => {
     first[Symbol.dispose]();
     quotas.enter('a');
     expect(() => quotas.enter('a')).toThrow(/may have 2/);
-    expect(quotas.views(() => 0)).toEqual([
+    expect(quotas.views(used(0))).toEqual([
       { namespace: 'a', limit: 'requests', used: 2, guaranteed: 0, most: 2, refused: 2 },
     ]);
   });
@@ -77,7 +82,7 @@ it('what others refuse by a limit is counted for it', () => {
   quotas.failed('a', new AdaptletError('NAMESPACE_ADAPTER_MEMORY', 'full'));
   quotas.failed('a', new AdaptletError('NAMESPACE_KV_MEMORY', 'full'));
   quotas.failed('a', new AdaptletError('INTERNAL', 'broken'));
-  expect(quotas.views(() => 512)).toEqual([
+  expect(quotas.views(used(512))).toEqual([
     { namespace: 'a', limit: 'adapterMemory', used: 512, guaranteed: 0, most: 1024, refused: 1 },
     { namespace: 'a', limit: 'kvMemory', used: undefined, guaranteed: 0, most: 2048, refused: 1 },
   ]);
@@ -130,7 +135,7 @@ describe('shares of a node', () => {
     const { quotas, warnings } = start(table);
     expect(sharesOf(table, budgets).of('a').requests.guarantee).toBe(6);
     expect(sharesOf(table, budgets).of('b').requests.guarantee).toBe(2);
-    expect(quotas.memoryShare('a').guarantee).toBe(500);
+    expect(quotas.shareOf('a', 'adapterMemory').guarantee).toBe(500);
     quotas.follow(table);
     expect(warnings).toHaveLength(1);
     expect(quotas.notKept).toEqual([
@@ -138,12 +143,22 @@ describe('shares of a node', () => {
     ]);
   });
 
-  it('that no node keeps yet are told', () => {
-    const { quotas } = start(limited({ adapterDisk: { limit: '1Gi' }, requests: { limit: 1 } }));
-    expect(quotas.notKept).toEqual([
-      expect.stringMatching(/limits.adapterDisk.* not kept .* policies of a$/),
-    ]);
-    expect(start(limited({ kvMemory: { limit: '1Gi' } })).quotas.notKept).toEqual([]);
+  it('of the memory for keys and values are scaled once that is known', () => {
+    const own = { ...budgets, kvMemory: Infinity };
+    const quotas = new Quotas({
+      clock: new FakeClock(),
+      budgets: () => own,
+      logger: { warn: () => undefined },
+    });
+    quotas.follow(
+      policyTable({ a: { kvMemory: { guarantee: '2000' } }, b: { adapterDisk: { limit: '1Ki' } } }),
+    );
+    expect(quotas.enter('a').forEngine).toEqual({ guaranteed: 0, kvGuaranteedBytes: 2000 });
+    own.kvMemory = 1000;
+    quotas.budgetsChanged();
+    expect(quotas.enter('a').forEngine).toEqual({ guaranteed: 0, kvGuaranteedBytes: 1000 });
+    expect(quotas.notKept).toEqual([expect.stringMatching(/2000 bytes of keys and values.* 1000.* 50 %/)]);
+    expect(quotas.shareOf('b', 'adapterDisk')).toEqual({ guarantee: 0, limit: 1024 });
   });
 
   it('guarantee nothing beyond a limit', () => {

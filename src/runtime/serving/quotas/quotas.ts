@@ -3,28 +3,34 @@ import type { Log } from '../../../telemetry/log.ts';
 import type { Clock } from '../../../time/clock.ts';
 import type { GenerateInput } from '../../engine/engine.ts';
 import { CompletionRate, retryAfterMs } from '../../engine/schedule/completion-rate.ts';
-import type { MemoryShare } from '../../residency/accounts.ts';
 import type { RoutingTable } from '../../routing/table.ts';
 import {
   type NodeBudgets,
   type Overcommitment,
   overcommitmentText,
+  type Share,
+  type SharedAmount,
   type Shares,
   sharesOf,
-  unkeptText,
 } from './shares.ts';
 import { TokenBudget } from './token-budget.ts';
 
 export type QuotasParts = {
   readonly clock: Pick<Clock, 'monotonic'>;
-  readonly budgets: NodeBudgets;
+  /** What this node has now; of keys and values Infinity while that is not known. */
+  readonly budgets: () => NodeBudgets;
   readonly logger: Pick<Log, 'warn'>;
+  /** Called when a limit refused something. */
+  readonly onRefused?: () => void;
 };
 
 /** A request that counts for its namespace until it is disposed of. */
 export type OpenRequest = Disposable & {
   /** What the engine has to know of the limits of the namespace. */
-  readonly forEngine: Pick<GenerateInput, 'guaranteed' | 'kvLimitBytes'>;
+  readonly forEngine: { readonly guaranteed: number } & Pick<
+    GenerateInput,
+    'kvLimitBytes' | 'kvGuaranteedBytes'
+  >;
   /** Tokens that were computed for it, weighted. */
   used(tokens: number): void;
 };
@@ -42,12 +48,16 @@ export type QuotaView = {
 };
 
 /** As they are called in limits of an AdapterPolicy. */
-export type LimitName = 'requests' | 'tokensPerMinute' | 'adapterMemory' | 'kvMemory';
+export type LimitName = SharedAmount | 'tokensPerMinute';
+
+/** What a namespace has, in bytes. */
+export type BytesUsed = Readonly<Record<'adapterMemory' | 'adapterDisk', (namespace: string) => number>>;
 
 const limitOf = {
   NAMESPACE_REQUESTS: 'requests',
   NAMESPACE_TOKENS: 'tokensPerMinute',
   NAMESPACE_ADAPTER_MEMORY: 'adapterMemory',
+  NAMESPACE_ADAPTER_DISK: 'adapterDisk',
   NAMESPACE_KV_MEMORY: 'kvMemory',
 } as const;
 const isOfLimit = (code: string): code is keyof typeof limitOf => code in limitOf;
@@ -75,6 +85,7 @@ const maxIdle = 256;
 export class Quotas {
   readonly #parts: QuotasParts;
   readonly #usages = new Map<string, Usage>();
+  #table: RoutingTable | undefined;
   #shares: Shares | undefined;
 
   constructor(parts: QuotasParts) {
@@ -87,13 +98,14 @@ export class Quotas {
 
   /** Sentences for people: what policies ask for and do not get here. */
   get notKept(): readonly string[] {
-    return [...this.overcommitted.map(overcommitmentText), ...unkeptText(this.#shares?.unkept ?? [])];
+    return this.overcommitted.map(overcommitmentText);
   }
 
   /** The table of the plan in force. */
   follow(table: RoutingTable): void {
+    this.#table = table;
     const before = JSON.stringify(this.overcommitted);
-    this.#shares = sharesOf(table, this.#parts.budgets);
+    this.#shares = sharesOf(table, this.#parts.budgets());
     for (const [namespace, usage] of this.#usages) this.#setTokens(namespace, usage);
     if (this.overcommitted.length === 0 || JSON.stringify(this.overcommitted) === before) return;
     this.#parts.logger.warn(
@@ -102,8 +114,13 @@ export class Quotas {
     );
   }
 
-  memoryShare(namespace: string): MemoryShare {
-    return this.#shares?.of(namespace).adapterMemory ?? { guarantee: 0, limit: Infinity };
+  /** The node has more or less than before. */
+  budgetsChanged(): void {
+    if (this.#table !== undefined) this.follow(this.#table);
+  }
+
+  shareOf(namespace: string, amount: SharedAmount): Share {
+    return this.#shares?.of(namespace)[amount] ?? { guarantee: 0, limit: Infinity };
   }
 
   /**
@@ -112,7 +129,7 @@ export class Quotas {
    */
   enter(namespace: string): OpenRequest {
     const usage = this.#usageOf(namespace);
-    const { guarantee, limit } = this.#shares?.of(namespace).requests ?? { guarantee: 0, limit: Infinity };
+    const { guarantee, limit } = this.shareOf(namespace, 'requests');
     if (usage.open >= limit) {
       throw this.#refuse(namespace, 'NAMESPACE_REQUESTS', {
         what: `namespace ${namespace} has ${usage.open} requests open here, and may have ${limit}`,
@@ -127,11 +144,15 @@ export class Quotas {
         retryAfterMs: waitMs,
       });
     }
-    const kvLimit = this.#shares?.of(namespace).kvLimitBytes ?? Infinity;
+    const kv = this.shareOf(namespace, 'kvMemory');
     usage.open += 1;
     let isOpen = true;
     return {
-      forEngine: { guaranteed: guarantee, ...(kvLimit === Infinity ? {} : { kvLimitBytes: kvLimit }) },
+      forEngine: {
+        guaranteed: guarantee,
+        ...(kv.limit === Infinity ? {} : { kvLimitBytes: kv.limit }),
+        ...(kv.guarantee === 0 ? {} : { kvGuaranteedBytes: kv.guarantee }),
+      },
       used: (amount) => usage.tokens?.take(amount),
       [Symbol.dispose]: () => {
         if (!isOpen) return;
@@ -149,19 +170,26 @@ export class Quotas {
     if (isOfLimit(code)) this.#count(namespace, limitOf[code]);
   }
 
-  /** Of the namespaces that have limits or guarantees. `memoryUsed`: bytes of the adapters of a namespace. */
-  views(memoryUsed: (namespace: string) => number): readonly QuotaView[] {
+  /** Limits of namespaces of the plan that refused requests since this process began, and how many. */
+  refused(): readonly Pick<QuotaView, 'namespace' | 'limit' | 'refused'>[] {
+    return (this.#shares?.namespaces ?? []).flatMap((namespace) =>
+      [...(this.#usages.get(namespace)?.refused ?? [])].map(([limit, refused]) => ({
+        namespace,
+        limit,
+        refused,
+      })),
+    );
+  }
+
+  /** Of the namespaces that have limits or guarantees. */
+  views(bytes: BytesUsed): readonly QuotaView[] {
     const shares = this.#shares;
     if (shares === undefined) return [];
     return shares.namespaces.flatMap((namespace) => {
-      const { requests, adapterMemory, tokensPerMinute, kvLimitBytes } = shares.of(namespace);
+      const { requests, adapterMemory, adapterDisk, kvMemory, tokensPerMinute } = shares.of(namespace);
       const usage = this.#usages.get(namespace);
       const refused = (limit: LimitName): number => usage?.refused.get(limit) ?? 0;
-      const view = (
-        limit: LimitName,
-        used: number | undefined,
-        share: { guarantee: number; limit: number },
-      ): QuotaView => ({
+      const view = (limit: LimitName, used: number | undefined, share: Share): QuotaView => ({
         namespace,
         limit,
         used,
@@ -174,8 +202,9 @@ export class Quotas {
       return [
         view('requests', usage?.open ?? 0, requests),
         view('tokensPerMinute', usedTokens, { guarantee: 0, limit: tokensPerMinute }),
-        view('adapterMemory', memoryUsed(namespace), adapterMemory),
-        view('kvMemory', undefined, { guarantee: 0, limit: kvLimitBytes }),
+        view('adapterMemory', bytes.adapterMemory(namespace), adapterMemory),
+        view('adapterDisk', bytes.adapterDisk(namespace), adapterDisk),
+        view('kvMemory', undefined, kvMemory),
       ].filter(({ guaranteed, most }) => guaranteed > 0 || most < Infinity);
     });
   }
@@ -192,6 +221,7 @@ export class Quotas {
   #count(namespace: string, limit: LimitName): void {
     const { refused } = this.#usageOf(namespace);
     refused.set(limit, (refused.get(limit) ?? 0) + 1);
+    this.#parts.onRefused?.();
   }
 
   #usageOf(namespace: string): Usage {

@@ -6,12 +6,11 @@ import { policyOf, type RoutingTable } from '../../routing/table.ts';
 export type Share = { readonly guarantee: number; readonly limit: number };
 
 /** What of a node is shared out between namespaces. */
-export const sharedAmounts = ['requests', 'adapterMemory'] as const;
+export const sharedAmounts = ['requests', 'adapterMemory', 'adapterDisk', 'kvMemory'] as const;
 export type SharedAmount = (typeof sharedAmounts)[number];
 
 export type NamespaceShares = Readonly<Record<SharedAmount, Share>> & {
   readonly tokensPerMinute: number;
-  readonly kvLimitBytes: number;
 };
 
 /** What the node has of each. */
@@ -24,14 +23,6 @@ export type Overcommitment = {
   readonly budget: number;
 };
 
-/** For people: what of the policies of these namespaces is not kept; none where it all is. */
-export const unkeptText = (namespaces: readonly string[]): readonly string[] =>
-  namespaces.length === 0
-    ? []
-    : [
-        `limits.adapterDisk, and what limits.kvMemory guarantees, are not kept by this version: policies of ${namespaces.join(', ')}`,
-      ];
-
 /** For people. */
 export const overcommitmentText = ({ amount, guaranteed, budget }: Overcommitment): string =>
   `policies guarantee ${guaranteed} ${wordsOf[amount]}, this node has ${budget}: each guarantee counts ${Math.floor((100 * budget) / guaranteed)} % of it`;
@@ -39,6 +30,8 @@ export const overcommitmentText = ({ amount, guaranteed, budget }: Overcommitmen
 const wordsOf: Readonly<Record<SharedAmount, string>> = {
   requests: 'requests at a time',
   adapterMemory: 'bytes of RAM of adapters',
+  adapterDisk: 'bytes of disk of adapters',
+  kvMemory: 'bytes of keys and values',
 };
 
 export type Shares = {
@@ -46,22 +39,31 @@ export type Shares = {
   /** Namespaces that have limits or guarantees. */
   readonly namespaces: readonly string[];
   readonly overcommitted: readonly Overcommitment[];
-  /** Namespaces whose policies ask for what no runtime keeps yet. */
-  readonly unkept: readonly string[];
 };
 
-const limitedOf = ({ requests, adapterMemory }: PolicyLimits): Readonly<Record<SharedAmount, Share>> => ({
-  requests: { guarantee: requests?.guarantee ?? 0, limit: requests?.limit ?? Infinity },
-  adapterMemory: {
-    guarantee: adapterMemory?.guarantee === undefined ? 0 : parseQuantity(adapterMemory.guarantee),
-    limit: adapterMemory?.limit === undefined ? Infinity : parseQuantity(adapterMemory.limit),
-  },
+const bytesOf = (share: { guarantee?: string | undefined; limit?: string | undefined } = {}): Share => ({
+  guarantee: share.guarantee === undefined ? 0 : parseQuantity(share.guarantee),
+  limit: share.limit === undefined ? Infinity : parseQuantity(share.limit),
+});
+
+const limitedOf = (limits: PolicyLimits): Readonly<Record<SharedAmount, Share>> => ({
+  requests: { guarantee: limits.requests?.guarantee ?? 0, limit: limits.requests?.limit ?? Infinity },
+  adapterMemory: bytesOf(limits.adapterMemory),
+  adapterDisk: bytesOf(limits.adapterDisk),
+  kvMemory: bytesOf(limits.kvMemory),
 });
 
 /** Nothing is guaranteed beyond a limit. */
 const scaled = ({ guarantee, limit }: Share, factor: number): Share => ({
   guarantee: Math.min(Math.floor(guarantee * factor), limit),
   limit,
+});
+
+const forEach = <T>(of: (amount: SharedAmount) => T): Readonly<Record<SharedAmount, T>> => ({
+  requests: of('requests'),
+  adapterMemory: of('adapterMemory'),
+  adapterDisk: of('adapterDisk'),
+  kvMemory: of('kvMemory'),
 });
 
 /**
@@ -71,24 +73,22 @@ const scaled = ({ guarantee, limit }: Share, factor: number): Share => ({
 export const sharesOf = (table: RoutingTable, budgets: NodeBudgets): Shares => {
   const here = [...new Set([...table.policies.keys(), ...table.namespaces.keys()])];
   const limits = new Map(here.map((namespace) => [namespace, policyOf(table, namespace)?.limits ?? {}]));
-  const sum = (amount: SharedAmount): number =>
-    [...limits.values()].reduce((all, one) => all + limitedOf(one)[amount].guarantee, 0);
-  const guaranteed = { requests: sum('requests'), adapterMemory: sum('adapterMemory') };
-  const factorOf = (amount: SharedAmount): number =>
-    guaranteed[amount] > budgets[amount] ? budgets[amount] / guaranteed[amount] : 1;
-  const factors = { requests: factorOf('requests'), adapterMemory: factorOf('adapterMemory') };
+  const guaranteed = forEach((amount) =>
+    [...limits.values()].reduce((all, one) => all + limitedOf(one)[amount].guarantee, 0),
+  );
+  const factors = forEach((amount) =>
+    guaranteed[amount] > budgets[amount] ? budgets[amount] / guaranteed[amount] : 1,
+  );
 
   const known = new Map<string, NamespaceShares>();
   const compute = (namespace: string): NamespaceShares => {
     const own = limits.get(namespace);
     const all = own ?? policyOf(table, namespace)?.limits ?? {};
-    const { requests, adapterMemory } = limitedOf(all);
+    const limited = limitedOf(all);
     const isHere = own === undefined ? 0 : 1;
     return {
-      requests: scaled(requests, isHere * factors.requests),
-      adapterMemory: scaled(adapterMemory, isHere * factors.adapterMemory),
+      ...forEach((amount) => scaled(limited[amount], isHere * factors[amount])),
       tokensPerMinute: all.tokensPerMinute ?? Infinity,
-      kvLimitBytes: all.kvMemory?.limit === undefined ? Infinity : parseQuantity(all.kvMemory.limit),
     };
   };
   return {
@@ -99,10 +99,6 @@ export const sharesOf = (table: RoutingTable, budgets: NodeBudgets): Shares => {
       return shares;
     },
     namespaces: here.filter((namespace) => Object.keys(limits.get(namespace) ?? {}).length > 0),
-    unkept: here.filter((namespace) => {
-      const { adapterDisk, kvMemory } = limits.get(namespace) ?? {};
-      return adapterDisk !== undefined || kvMemory?.guarantee !== undefined;
-    }),
     overcommitted: sharedAmounts
       .filter((amount) => factors[amount] < 1)
       .map((amount) => ({ amount, guaranteed: guaranteed[amount], budget: budgets[amount] })),

@@ -6,6 +6,7 @@ import { RolloutCounts } from '../../serving/counts/rollout-counts.ts';
 import { servingFacts } from '../../serving/facts.ts';
 import { Guard } from '../../serving/guard/guard.ts';
 import { Holds } from '../../serving/guard/holds.ts';
+import type { LimitName } from '../../serving/quotas/quotas.ts';
 import { memoryOf, recall } from '../../state/memory.ts';
 import type { Dial } from '../dial.ts';
 import { type HeldPlanJson } from '../plan-follower.ts';
@@ -29,6 +30,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
   const remembered = await recall(memory, logger);
   const residency = new FakeResidency();
   const usage = { memory: { budgetBytes: 1000, usedBytes: 0 }, disk: { budgetBytes: 1000, usedBytes: 0 } };
+  const refused: { namespace: string; limit: LimitName; refused: number }[] = [];
   const tally = new RolloutCounts(() => source.counted());
   const holds = new Holds(remembered.holds, {
     clock,
@@ -84,6 +86,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
       memory: () => usage.memory,
       disk: () => usage.disk,
       ready: () => ({ ok: true, reason: '' }),
+      refused: () => refused,
       model: () => ({
         source: '/models/tiny',
         state: 'Ready',
@@ -113,6 +116,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
     tally,
     facts,
     usage,
+    refused,
     memory,
     get operator() {
       const { operator } = source.report();

@@ -226,7 +226,20 @@ export interface Report {
     | RemovalsHeld
     | undefined;
   /** Absent: as before. */
-  baseModel: BaseModelReport | undefined;
+  baseModel:
+    | BaseModelReport
+    | undefined;
+  /** Limits of namespaces that refused requests since the runtime started. In a report that is not whole: those that refused more. */
+  limits: LimitReport[];
+}
+
+/** A limit of the AdapterPolicy that holds for a namespace. */
+export interface LimitReport {
+  namespace: string;
+  /** As it is called in spec.limits. */
+  limit: string;
+  /** Requests that it refused since the runtime started. */
+  refused: bigint;
 }
 
 /** The base model of a runtime. It may still be on its way when the Hello is sent. */
@@ -2152,6 +2165,7 @@ function createBaseReport(): Report {
     message: "",
     removalsHeld: undefined,
     baseModel: undefined,
+    limits: [],
   };
 }
 
@@ -2189,6 +2203,9 @@ export const Report: MessageFns<Report> = {
     }
     if (message.baseModel !== undefined) {
       BaseModelReport.encode(message.baseModel, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.limits) {
+      LimitReport.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -2294,6 +2311,14 @@ export const Report: MessageFns<Report> = {
             message.baseModel = BaseModelReport.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.limits.push(LimitReport.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2335,6 +2360,9 @@ export const Report: MessageFns<Report> = {
         : isSet(object.base_model)
         ? BaseModelReport.fromJSON(object.base_model)
         : undefined,
+      limits: globalThis.Array.isArray(object?.limits)
+        ? object.limits.map((e: any) => LimitReport.fromJSON(e))
+        : [],
     };
   },
 
@@ -2373,6 +2401,9 @@ export const Report: MessageFns<Report> = {
     if (message.baseModel !== undefined) {
       obj.baseModel = BaseModelReport.toJSON(message.baseModel);
     }
+    if (message.limits?.length) {
+      obj.limits = message.limits.map((e) => LimitReport.toJSON(e));
+    }
     return obj;
   },
 
@@ -2398,6 +2429,111 @@ export const Report: MessageFns<Report> = {
     message.baseModel = (object.baseModel !== undefined && object.baseModel !== null)
       ? BaseModelReport.fromPartial(object.baseModel)
       : undefined;
+    message.limits = object.limits?.map((e) => LimitReport.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLimitReport(): LimitReport {
+  return { namespace: "", limit: "", refused: 0n };
+}
+
+export const LimitReport: MessageFns<LimitReport> = {
+  encode(message: LimitReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.namespace !== "") {
+      writer.uint32(10).string(message.namespace);
+    }
+    if (message.limit !== "") {
+      writer.uint32(18).string(message.limit);
+    }
+    if (message.refused !== 0n) {
+      if (BigInt.asUintN(64, message.refused) !== message.refused) {
+        throw new globalThis.Error("value provided for field message.refused of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.refused);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LimitReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimitReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.namespace = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.limit = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.refused = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LimitReport {
+    return {
+      namespace: isSet(object.namespace) ? globalThis.String(object.namespace) : "",
+      limit: isSet(object.limit) ? globalThis.String(object.limit) : "",
+      refused: isSet(object.refused) ? BigInt(object.refused) : 0n,
+    };
+  },
+
+  toJSON(message: LimitReport): unknown {
+    const obj: any = {};
+    if (message.namespace !== "") {
+      obj.namespace = message.namespace;
+    }
+    if (message.limit !== "") {
+      obj.limit = message.limit;
+    }
+    if (message.refused !== 0n) {
+      obj.refused = message.refused.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LimitReport>): LimitReport {
+    return LimitReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LimitReport>): LimitReport {
+    const message = createBaseLimitReport();
+    message.namespace = object.namespace ?? "";
+    message.limit = object.limit ?? "";
+    message.refused = (object.refused !== undefined && object.refused !== null) ? BigInt(object.refused) : 0n;
     return message;
   },
 };

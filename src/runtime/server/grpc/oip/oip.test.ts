@@ -1,5 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RetryInfo } from '../../../../gen/google/rpc/error_details.ts';
+import { Status } from '../../../../gen/google/rpc/status.ts';
 import { ModelInferRequest, type ModelInferResponse } from '../../../../gen/inference/grpc_service.ts';
 import { generateParameters } from '../../fields/oip.ts';
 import { fakeDigest } from '../../testing/fake-serving.ts';
@@ -220,6 +222,9 @@ describe('ModelInfer', () => {
     const { metadata } = failed as { metadata: Metadata };
     expect(metadata.get('x-adaptlet-error')).toEqual(['ADAPTER_NOT_AVAILABLE']);
     expect(metadata.get('retry-after')).toEqual(['2']);
+    const [details] = metadata.get('grpc-status-details-bin');
+    const [retry] = Status.decode(details as Buffer).details;
+    expect(RetryInfo.decode(retry?.value ?? new Uint8Array()).retryDelay?.seconds).toBeGreaterThan(0n);
   });
 });
 

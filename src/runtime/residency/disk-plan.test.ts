@@ -1,0 +1,124 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type MemoryShare, noShare } from './accounts.ts';
+import { type DiskHolding, type DiskWish, planDisk } from './disk-plan.ts';
+
+const holding = (of: string, more: Partial<DiskHolding<string>> = {}): DiskHolding<string> => {
+  const { bytes = 10 } = more;
+  return {
+    of,
+    owner: of.charAt(0),
+    bytes,
+    freedBytes: bytes,
+    isIdle: true,
+    protected: false,
+    priority: 0,
+    lastUse: 0,
+    ...more,
+  };
+};
+const wish = (owner: string, more: Partial<DiskWish> = {}): DiskWish => ({
+  owner,
+  bytes: 10,
+  missingBytes: 10,
+  patient: true,
+  ...more,
+});
+const shares =
+  (of: Readonly<Record<string, Partial<MemoryShare>>>) =>
+  (owner: string): MemoryShare => ({ ...noShare, ...of[owner] });
+
+describe('a namespace over its limit', () => {
+  const at = { freeBytes: 1000, shareOf: shares({ a: { limit: 30 } }) };
+  const [old, busy, pinned] = [
+    holding('a-old', { lastUse: 1 }),
+    holding('a-busy', { lastUse: 0, isIdle: false }),
+    holding('a-pinned', { lastUse: 0, protected: true }),
+  ];
+
+  it('loses its own that was used longest ago, not what is in use or pinned, nor what is of others', () => {
+    const others = [holding('b', { lastUse: -1 })];
+    const plan = planDisk([...others, busy, holding('a-new', { lastUse: 2 }), old], wish('a'), at);
+    expect(plan).toEqual({ kind: 'fits', evict: ['a-old'] });
+  });
+
+  it('gets nothing more where that is not enough, with the numbers', () => {
+    const plan = planDisk([busy, pinned, holding('a-too', { isIdle: false })], wish('a'), at);
+    expect(plan).toEqual({ kind: 'limited', heldBytes: 30, limitBytes: 30 });
+  });
+
+  it('loses nothing for what nobody waits for', () => {
+    const full = ['a1', 'a2', 'a3'].map((name) => holding(name));
+    expect(planDisk(full, wish('a', { patient: false }), at)).toMatchObject({ kind: 'limited' });
+    expect(planDisk(full, wish('a'), at)).toMatchObject({ kind: 'fits' });
+    expect(planDisk(full, wish('b', { patient: false }), at)).toEqual({ kind: 'fits', evict: [] });
+  });
+});
+
+describe('what is guaranteed to a namespace', () => {
+  const shareOf = shares({ a: { guarantee: 20 }, b: { guarantee: 10 } });
+
+  it('gets room from who is most beyond what is guaranteed to it, also what that pinned', () => {
+    const holdings = ['b1', 'b2', 'c1', 'c2', 'c3'].map((name) => holding(name));
+    expect(planDisk(holdings, wish('a'), { freeBytes: 0, shareOf })).toEqual({ kind: 'fits', evict: ['c1'] });
+    const pinned = ['c1', 'c2'].map((name) => holding(name, { protected: true }));
+    const plan = planDisk(pinned, wish('a', { bytes: 20, missingBytes: 20 }), { freeBytes: 0, shareOf });
+    expect(plan).toEqual({ kind: 'fits', evict: ['c1', 'c2'] });
+  });
+
+  it('never leaves for others, whatever they wait for', () => {
+    const own = ['a1', 'a2'].map((name) => holding(name));
+    expect(planDisk(own, wish('b'), { freeBytes: 0, shareOf })).toEqual({ kind: 'fits', evict: [] });
+  });
+
+  it('and what frees nothing, as another namespace has it too, stays', () => {
+    const plan = planDisk([holding('c1', { freedBytes: 0 })], wish('a'), { freeBytes: 0, shareOf });
+    expect(plan).toEqual({ kind: 'fits', evict: [] });
+  });
+});
+
+it('for any holdings: limits are kept, and nobody loses to others what is guaranteed to it', () => {
+  const owner = fc.constantFrom('a', 'b', 'c');
+  const bytes = fc.integer({ min: 1, max: 20 });
+  const share = fc.record({ guarantee: fc.nat(40), more: fc.nat(60) });
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({
+          owner,
+          bytes,
+          isIdle: fc.boolean(),
+          protected: fc.boolean(),
+          lastUse: fc.nat(9),
+        }),
+        { maxLength: 12 },
+      ),
+      fc.record({ owner, bytes, patient: fc.boolean() }),
+      fc.record({ a: share, b: share, c: share }),
+      fc.nat(30),
+      (given, asked, sharesOf, freeBytes) => {
+        const holdings = given.map((one, index) =>
+          holding(`${one.owner}${index}`, { ...one, freedBytes: one.bytes }),
+        );
+        const shareOf = (of: string): MemoryShare => {
+          const { guarantee, more } = sharesOf[of as 'a'];
+          return { guarantee, limit: guarantee + more };
+        };
+        const plan = planDisk(holdings, { ...asked, missingBytes: asked.bytes }, { freeBytes, shareOf });
+        if (plan.kind === 'limited') return;
+        const victims = holdings.filter(({ of }) => plan.evict.includes(of));
+        expect(victims.every(({ isIdle }) => isIdle)).toBe(true);
+        const heldBy = (of: string, all: readonly DiskHolding<string>[]): number =>
+          all.reduce((sum, one) => sum + (one.owner === of ? one.bytes : 0), 0);
+        const left = holdings.filter((one) => !victims.includes(one));
+        expect(heldBy(asked.owner, left) + asked.bytes).toBeLessThanOrEqual(shareOf(asked.owner).limit);
+        for (const of of ['a', 'b', 'c'].filter((one) => one !== asked.owner)) {
+          const lost = victims.filter((one) => one.owner === of);
+          // Without the one that it lost last it had more than is guaranteed to it.
+          const least = Math.max(0, ...lost.map((one) => one.bytes));
+          if (lost.length > 0) expect(heldBy(of, left) + least).toBeGreaterThan(shareOf(of).guarantee);
+        }
+      },
+    ),
+  );
+});

@@ -1,0 +1,80 @@
+import type { MemoryShare } from './accounts.ts';
+
+/** What a namespace has on the disk: one artifact, whichever of its adapters have it. `T` stands for those. */
+export type DiskHolding<T> = {
+  readonly of: T;
+  readonly owner: string;
+  readonly bytes: number;
+  /** Of them what the disk has more once this namespace needs it no more: 0 where another one does. */
+  readonly freedBytes: number;
+  /** Nobody uses, waits for or works on it. */
+  readonly isIdle: boolean;
+  /** Pinned, or part of a rollout. */
+  readonly protected: boolean;
+  readonly priority: number;
+  readonly lastUse: number;
+};
+
+/** An artifact that is to come to the disk. */
+export type DiskWish = {
+  readonly owner: string;
+  readonly bytes: number;
+  /** Of them those that are not there yet. */
+  readonly missingBytes: number;
+  /** Somebody waits for it, or a rollout needs it: others may go for it. */
+  readonly patient: boolean;
+};
+
+export type DiskPlan<T> =
+  | { readonly kind: 'fits'; readonly evict: readonly T[] }
+  /** Its namespace would have more than it may, beside so many bytes. */
+  | { readonly kind: 'limited'; readonly heldBytes: number; readonly limitBytes: number };
+
+/** The first victim first: unprotected, lowest priority, least recently used. */
+const byClaim = <T>(a: DiskHolding<T>, b: DiskHolding<T>): number =>
+  Number(a.protected) - Number(b.protected) || a.priority - b.priority || a.lastUse - b.lastUse;
+
+/**
+ * What leaves the disk for something new. Pure.
+ *
+ * - A namespace stays within its limit: its own go, the least recently used first, never those that are in use, pinned or part of a
+ *   rollout; where that is not enough, or nobody waits for the new one, it does not come.
+ * - What is guaranteed to a namespace has room: others leave, of whoever is most beyond what is guaranteed to it first, also what
+ *   they pinned, down to what is guaranteed to them.
+ * - For anything else nothing of others leaves. Whether it fits the disk is said by the store.
+ */
+export const planDisk = <T>(
+  holdings: readonly DiskHolding<T>[],
+  wish: DiskWish,
+  { freeBytes, shareOf }: { readonly freeBytes: number; readonly shareOf: (owner: string) => MemoryShare },
+): DiskPlan<T> => {
+  const held = new Map<string, number>();
+  const heldBy = (owner: string): number => held.get(owner) ?? 0;
+  for (const { owner, bytes } of holdings) held.set(owner, heldBy(owner) + bytes);
+  const idle = holdings.filter(({ isIdle }) => isIdle).toSorted(byClaim);
+  const evict: T[] = [];
+  let free = freeBytes;
+  const leave = (victim: DiskHolding<T>): void => {
+    evict.push(victim.of);
+    idle.splice(idle.indexOf(victim), 1);
+    held.set(victim.owner, heldBy(victim.owner) - victim.bytes);
+    free += victim.freedBytes;
+  };
+
+  const { guarantee, limit } = shareOf(wish.owner);
+  const isOver = (): boolean => heldBy(wish.owner) + wish.bytes > limit;
+  const own = wish.patient ? idle.filter((one) => one.owner === wish.owner && !one.protected) : [];
+  for (const victim of own) if (isOver()) leave(victim);
+  if (isOver()) return { kind: 'limited', heldBytes: heldBy(wish.owner), limitBytes: limit };
+
+  const beyond = (owner: string): number => heldBy(owner) - shareOf(owner).guarantee;
+  if (heldBy(wish.owner) + wish.bytes > guarantee) return { kind: 'fits', evict };
+  while (wish.missingBytes > free) {
+    const [victim] = idle
+      .filter(({ owner, freedBytes }) => owner !== wish.owner && freedBytes > 0 && beyond(owner) > 0)
+      .toSorted((a, b) => Number(a.protected) - Number(b.protected) || beyond(b.owner) - beyond(a.owner));
+    if (victim === undefined) break;
+    leave(victim);
+  }
+  return { kind: 'fits', evict };
+};

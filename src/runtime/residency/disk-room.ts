@@ -1,0 +1,213 @@
+import { type Digest, namespaceOf } from '../../api/names.ts';
+import type { Arrival } from '../../artifact/artifacts.ts';
+import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
+import { Mutex } from '../engine/mutex.ts';
+import { type MemoryShare, noShare } from './accounts.ts';
+import type { Core } from './core.ts';
+import { type DiskHolding, type DiskPlan, type DiskWish, planDisk } from './disk-plan.ts';
+import type { Entry } from './entry.ts';
+import type { Ram } from './ram.ts';
+import type { Removals } from './removals.ts';
+import { isPatient } from './urgency.ts';
+
+/** Milliseconds after which something of the namespace may have become idle. */
+const retryAfterMs = 30_000;
+
+export type DiskRoomParts = {
+  readonly core: Core;
+  readonly ram: Ram;
+  readonly removals: Removals;
+  /** It left the disk for others: it is tried again later. */
+  readonly parked: (entry: Entry, reason: string) => void;
+};
+
+/** Adapters of a namespace with one artifact. */
+type Group = { readonly owner: string; readonly digest: Digest; readonly entries: Entry[] };
+
+/**
+ * What namespaces have on the disk, and what leaves it for something new ({@link planDisk}).
+ *
+ * Guarantees: a namespace never has more than its limit, what is on its way included, but for what was there before the limit was
+ * and is in use; what is guaranteed to it leaves for nobody else. An artifact is deleted once no adapter here needs it.
+ */
+export class DiskRoom {
+  readonly #parts: DiskRoomParts;
+  readonly #turns = new Mutex();
+  readonly #coming = new Map<Entry, Arrival>();
+
+  constructor(parts: DiskRoomParts) {
+    this.#parts = parts;
+  }
+
+  /** Bytes of the adapters of a namespace, those on their way included. */
+  usedBy(namespace: string): number {
+    const here = this.#groups().filter(({ owner }) => owner === namespace);
+    return here.reduce((sum, group) => sum + this.#bytesOf(group), 0);
+  }
+
+  /**
+   * Room for what an adapter needs, until it is `settled`; others leave first, where they have to.
+   * @throws NAMESPACE_ADAPTER_DISK
+   */
+  async admit(entry: Entry, arrival: Arrival): Promise<void> {
+    await this.#turns.run(async () => {
+      await this.#makeRoom(entry, arrival);
+      entry.offDisk = false;
+      entry.refused = undefined;
+      this.#coming.set(entry, arrival);
+    });
+  }
+
+  /**
+   * What had no room before is refused without its source being asked again, while that is so.
+   * @throws NAMESPACE_ADAPTER_DISK
+   */
+  check(entry: Entry): void {
+    const plan = entry.refused === undefined ? undefined : this.#plan(entry, entry.refused);
+    if (entry.refused !== undefined && plan?.kind === 'limited')
+      throw this.#refusal(entry, entry.refused, plan);
+  }
+
+  /** It is there, or does not come. */
+  settled(entry: Entry): void {
+    this.#coming.delete(entry);
+  }
+
+  /** The adapter does without the disk. */
+  async leave(entry: Entry): Promise<void> {
+    entry.offDisk = true;
+    await this.#parts.removals.drop(entry);
+  }
+
+  /** Puts namespaces back into their limits, as far as what they have is idle. */
+  async trim(): Promise<void> {
+    const { logger } = this.#parts.core.options;
+    await this.#turns
+      .run(async () => {
+        for (const owner of new Set(this.#groups().map((group) => group.owner))) {
+          const { limit } = this.#shareOf(owner);
+          while (this.usedBy(owner) > limit) {
+            const [victim] = this.#holdings(undefined)
+              .filter((one) => one.owner === owner && one.isIdle && !one.protected)
+              .toSorted((a, b) => a.priority - b.priority || a.lastUse - b.lastUse);
+            if (victim === undefined) break;
+            await this.#evict(victim.of);
+          }
+        }
+      })
+      .catch((error: unknown) => {
+        logger.error(
+          { err: asAdaptletError(error, 'the disk') },
+          'a namespace has more on the disk than it may',
+        );
+      });
+  }
+
+  async #makeRoom(entry: Entry, arrival: Arrival): Promise<void> {
+    for (;;) {
+      entry.abort.signal.throwIfAborted();
+      const plan = this.#plan(entry, arrival);
+      if (plan.kind === 'limited') {
+        entry.refused = arrival;
+        throw this.#refusal(entry, arrival, plan);
+      }
+      if (plan.evict.length === 0) return;
+      // What is wanted again meanwhile stays, and is no candidate the next time.
+      for (const group of plan.evict) await this.#evict(group);
+    }
+  }
+
+  #plan(entry: Entry, { digest, bytes, missingBytes }: Arrival): DiskPlan<Group> {
+    const owner = namespaceOf(entry.key);
+    const holdings = this.#holdings(entry);
+    const isThere = holdings.some((one) => one.owner === owner && one.of.digest === digest);
+    const wish: DiskWish = { owner, bytes: isThere ? 0 : bytes, missingBytes, patient: isPatient(entry) };
+    const { diskFree = () => Infinity } = this.#parts.core.options;
+    return planDisk(holdings, wish, { freeBytes: diskFree(), shareOf: (of) => this.#shareOf(of) });
+  }
+
+  #shareOf(namespace: string): MemoryShare {
+    return this.#parts.core.options.diskShare?.(namespace) ?? noShare;
+  }
+
+  #refusal(
+    entry: Entry,
+    { bytes }: Arrival,
+    { heldBytes, limitBytes }: Extract<DiskPlan<Group>, { kind: 'limited' }>,
+  ): AdaptletError {
+    return new AdaptletError(
+      'NAMESPACE_ADAPTER_DISK',
+      `${entry.key} needs ${bytes} bytes of disk; of the ${limitBytes} bytes that namespace ${namespaceOf(entry.key)} may have here it has ${heldBytes}`,
+      bytes > limitBytes ? {} : { retryAfterMs },
+    );
+  }
+
+  /** By namespace and digest; `but`: one that is about to come does not count by itself. */
+  #groups(but?: Entry): readonly Group[] {
+    const groups = new Map<string, Group>();
+    for (const entry of this.#parts.core.all()) {
+      const digest = entry === but ? undefined : this.#digestOf(entry);
+      if (digest === undefined) continue;
+      const owner = namespaceOf(entry.key);
+      const name = `${owner} ${digest}`;
+      const group = groups.get(name) ?? { owner, digest, entries: [] };
+      group.entries.push(entry);
+      groups.set(name, group);
+    }
+    return [...groups.values()];
+  }
+
+  /** Of an artifact that the adapter has on the disk or on its way there. */
+  #digestOf(entry: Entry): Digest | undefined {
+    const coming = this.#coming.get(entry);
+    if (coming !== undefined) return coming.digest;
+    const { digest, offDisk, state, job } = entry;
+    // Work that finds it asks for its room.
+    if (digest === undefined || offDisk || (state.kind === 'Remote' && job !== undefined)) return undefined;
+    return this.#parts.core.options.artifacts.stored(digest) === undefined ? undefined : digest;
+  }
+
+  #bytesOf({ digest, entries }: Group): number {
+    const coming = entries.flatMap((entry) => this.#coming.get(entry)?.bytes ?? []);
+    return this.#parts.core.options.artifacts.stored(digest)?.bytes ?? Math.max(0, ...coming);
+  }
+
+  #holdings(but: Entry | undefined): readonly DiskHolding<Group>[] {
+    const groups = this.#groups(but);
+    return groups.map((group) => {
+      const { owner, digest, entries } = group;
+      const bytes = this.#bytesOf(group);
+      const isShared = groups.some((other) => other !== group && other.digest === digest);
+      return {
+        of: group,
+        owner,
+        bytes,
+        freedBytes: isShared ? 0 : bytes,
+        isIdle: entries.every((entry) => this.#isIdle(entry)),
+        protected: entries.some((entry) => entry.protected),
+        priority: Math.max(...entries.map(({ priority }) => priority)),
+        lastUse: Math.max(...entries.map(({ lastUse }) => lastUse)),
+      };
+    });
+  }
+
+  #isIdle(entry: Entry): boolean {
+    const { job, references, waiters, state, abort } = entry;
+    const isBusy = job !== undefined || references > 0 || waiters.size > 0 || abort.signal.aborted;
+    return !isBusy && state.kind !== 'Loaded' && state.kind !== 'Draining' && !this.#coming.has(entry);
+  }
+
+  async #evict({ entries }: Group): Promise<void> {
+    const reason = 'it left the disk for others';
+    for (const entry of entries) {
+      if (!this.#isIdle(entry)) continue;
+      this.#parts.parked(entry, reason);
+      if (entry.state.kind === 'Resident') {
+        this.#parts.ram.drain(entry, reason);
+        await entry.unloading?.promise;
+      }
+      // Somebody may have asked for it while it left RAM.
+      if (this.#isIdle(entry)) await this.leave(entry);
+    }
+  }
+}
