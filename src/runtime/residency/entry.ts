@@ -1,4 +1,5 @@
-import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
+import { type Digest, namespaceOf, type ObjectKey, shortDigest } from '../../api/names.ts';
+import type { Wish } from '../../artifact/artifacts.ts';
 import type { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import type { CompiledAdapter } from '../compiled/compiled-adapter.ts';
@@ -82,6 +83,11 @@ export class Entry {
     this.planned = planned;
     this.pinned = resource.body.pinned;
     this.digest = digest;
+  }
+
+  /** What is asked of the disk and of sources. */
+  get wish(): Wish {
+    return { namespace: namespaceOf(this.key), uid: this.uid, source: this.resource.body.source };
   }
 
   get held(): boolean {

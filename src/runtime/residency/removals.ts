@@ -1,4 +1,4 @@
-import type { Digest } from '../../api/names.ts';
+import { type Digest, namespaceOf } from '../../api/names.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 
@@ -20,7 +20,11 @@ export class Removals {
 
   async collect(entry: Entry): Promise<void> {
     const { digest } = entry;
-    if (digest === undefined || this.#inUse(digest)) return;
+    if (digest === undefined) return;
+    if (this.#inUse(digest)) {
+      await this.#release(entry, digest);
+      return;
+    }
     if (this.#core.options.retain?.(digest) === true) {
       this.#retained.add(digest);
       return;
@@ -44,6 +48,18 @@ export class Removals {
   #inUse(digest: Digest): boolean {
     for (const entry of this.#core.all()) if (entry.digest === digest) return true;
     return false;
+  }
+
+  /** What is left to other namespaces is no longer this one's, as if they did not have it. */
+  async #release({ key, wish }: Entry, digest: Digest): Promise<void> {
+    for (const other of this.#core.all())
+      if (other.digest === digest && namespaceOf(other.key) === namespaceOf(key)) return;
+    const { artifacts, logger } = this.#core.options;
+    try {
+      await artifacts.release(wish, digest);
+    } catch (error) {
+      logger.warn({ err: error, key, digest }, 'the grant of an adapter could not be taken off the disk');
+    }
   }
 
   #remove(digest: Digest): Promise<void> {
