@@ -48,7 +48,8 @@ export class FakeRegistry {
 
   readonly fetch: typeof fetch = (input, init) => {
     if (!this.isUp) return Promise.reject(new TypeError('no network'));
-    return Promise.resolve(this.answer(new URL(String(input)).pathname, new Headers(init?.headers)));
+    const { url, headers } = new Request(input, init);
+    return Promise.resolve(this.answer(new URL(url).pathname, headers));
   };
 
   answer(pathname: string, headers: Headers): Response {

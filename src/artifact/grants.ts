@@ -172,8 +172,8 @@ const begin = async (root: string, folder: string, former: readonly Former[]): P
   const building = `${folder}.new`;
   await removeAll(building);
   await mkdir(building, { recursive: true });
-  for (const [digest, of] of Map.groupBy(former, ({ digest }) => digest)) {
-    const uids = [...new Set(of.map(({ uid }) => uid))];
+  for (const [digest, adapters] of Map.groupBy(former, (adapter) => adapter.digest)) {
+    const uids = [...new Set(adapters.map(({ uid }) => uid))];
     await writeDurable(fileOf(building, digest), withChecksum({ claims: [], uids }));
   }
   await syncFolder(building);

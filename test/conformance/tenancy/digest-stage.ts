@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Digest } from '../../../src/api/names.ts';
@@ -24,6 +24,25 @@ export type Wanted = {
 const files = ['adapter_config.json', 'adapter_model.safetensors'] as const;
 const layersOf = (adapter: string) =>
   Promise.all(files.map(async (file) => fileLayer(file, await readFile(join(tiny.adapters, adapter, file)))));
+
+const answerOf = async (
+  registry: FakeRegistry,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> => {
+  if (!registry.isUp) {
+    response.destroy();
+    return;
+  }
+  const { authorization, range } = request.headers;
+  const headers = new Headers({
+    ...(authorization === undefined ? {} : { authorization }),
+    ...(range === undefined ? {} : { range }),
+  });
+  const answer = registry.answer(request.url ?? '/', headers);
+  const body = Buffer.from(await answer.arrayBuffer());
+  response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(body);
+};
 
 /**
  * A node with a registry. The adapter of team-a came from there; team-b may name what is below `team-b` in the registry, and
@@ -54,14 +73,7 @@ export class DigestStage {
   static async start(): Promise<DigestStage> {
     const registry = new FakeRegistry();
     const door = createServer((request, response) => {
-      if (!registry.isUp) return void response.destroy();
-      const headers = new Headers(
-        Object.entries(request.headers).map(([name, value]): [string, string] => [name, String(value)]),
-      );
-      const answer = registry.answer(request.url ?? '/', headers);
-      void answer.arrayBuffer().then((body) => {
-        response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(Buffer.from(body));
-      });
+      void answerOf(registry, request, response);
     });
     door.listen(0, '127.0.0.1');
     await once(door, 'listening');
