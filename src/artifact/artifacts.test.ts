@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Digest } from '../api/names.ts';
+import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
-import { type Artifacts, createArtifacts } from './artifacts.ts';
+import { type Artifacts, createArtifacts, type Wish } from './artifacts.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { readCredentials } from './docker-config.ts';
+import { Grants } from './grants.ts';
 import { ContentStore } from './store.ts';
 
 const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
@@ -31,6 +33,7 @@ beforeEach(async () => {
   artifacts = createArtifacts({
     store,
     disk,
+    grants: await Grants.open(join(root, 'store'), [], []),
     importRoots: [join(root, 'absent'), imports],
     registry: {
       fetch: () => Promise.reject(new TypeError('no network')),
@@ -48,13 +51,15 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
+const wishOf = (source: Source): Wish => ({ namespace: 'team', uid: 'uid', source });
 const fetchPath = (path: string, expected?: Digest) =>
-  artifacts.fetch({ path: { path } }, expected, { signal: never });
+  artifacts.fetch(wishOf({ path: { path } }), expected, { signal: never });
+const stored = (digest: Digest) => artifacts.stored(wishOf({ path: { path: 'team/upper' } }), digest);
 
 describe('a path source', () => {
   it('is stored under the digest of its files', async () => {
     const { digest, bytes } = await fetchPath('team/upper');
-    expect(artifacts.stored(digest)?.bytes).toBe(bytes);
+    expect(stored(digest)?.bytes).toBe(bytes);
     const copy = await readFile(join(artifacts.folder(digest), 'adapter_model.safetensors'));
     expect(copy).toEqual(await readFile(join(upper, 'adapter_model.safetensors')));
     await rm(imports, { recursive: true });
@@ -80,23 +85,22 @@ describe('a path source', () => {
   it('is set aside by quarantine and fetched again', async () => {
     const { digest } = await fetchPath('team/upper');
     await artifacts.quarantine(digest, 'test');
-    expect(artifacts.stored(digest)).toBeUndefined();
+    expect(stored(digest)).toBeUndefined();
     expect((await fetchPath('team/upper', digest)).digest).toBe(digest);
   });
 });
 
 it('does not begin when the caller has left', async () => {
   const signal = AbortSignal.abort(new Error('left'));
-  await expect(artifacts.fetch({ path: { path: 'team/upper' } }, undefined, { signal })).rejects.toThrow(
-    'left',
-  );
+  await expect(
+    artifacts.fetch(wishOf({ path: { path: 'team/upper' } }), undefined, { signal }),
+  ).rejects.toThrow('left');
 });
 
 it('says that a registry cannot be reached', async () => {
   const image = 'r.example/a:v1';
-  expect(await codeOf(() => artifacts.fetch({ oci: { image } }, undefined, { signal: never }))).toBe(
-    'REGISTRY_UNAVAILABLE',
-  );
+  const fetching = () => artifacts.fetch(wishOf({ oci: { image } }), undefined, { signal: never });
+  expect(await codeOf(fetching)).toBe('REGISTRY_UNAVAILABLE');
 });
 
 const read = async (content: unknown, registry: string) => {

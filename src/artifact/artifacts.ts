@@ -1,8 +1,13 @@
 import type { Digest } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { Admission } from './admission.ts';
+import type { WriteBlob } from './blob-pool.ts';
+import { folderSource, imageSource } from './claims.ts';
 import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
+import type { Credentials } from './docker-config.ts';
+import type { Grants } from './grants.ts';
 import { blobsOf, type Manifest, parseManifest, totalBytes } from './manifest.ts';
 import { packFolder } from './pack.ts';
 import { asChanged, checkDigest, copyPacked, resolveImport } from './path-source.ts';
@@ -22,16 +27,23 @@ export type Arrival = { readonly digest: Digest; readonly bytes: number; readonl
 
 type Fetched = { readonly digest: Digest; readonly bytes: number };
 
-/** The content store and the sources behind it. */
+/** For whom an artifact is asked for: an Adapter of a namespace, by its source. */
+export type Wish = { readonly namespace: string; readonly uid: string; readonly source: Source };
+
+/**
+ * The content store and the sources behind it. Namespaces share the disk and not the right to what is on it: a digest is
+ * there for a namespace once its source answered a request that was made for that namespace.
+ */
 export type Artifacts = {
   /**
-   * Brings an artifact to the disk and verifies its digest; resolves once it survives a power cut.
+   * Brings an artifact to the disk, verifies its digest and grants it; resolves once that survives a power cut. Where it is
+   * here and not granted the source is asked for no more than it has to show.
    * `expected` absent: whatever the source has now.
    * @throws the artifact part of the catalogue
    */
-  fetch(source: Source, expected: Digest | undefined, options: FetchOptions): Promise<Fetched>;
-  /** Bytes on disk of a stored artifact, or undefined when it is not here. */
-  stored(digest: Digest): { readonly bytes: number } | undefined;
+  fetch(wish: Wish, expected: Digest | undefined, options: FetchOptions): Promise<Fetched>;
+  /** Bytes on disk of a stored artifact, or undefined when it is not here, or not granted. */
+  stored(wish: Wish, digest: Digest): { readonly bytes: number } | undefined;
   /** Folder with the artifact's files under their own names. Throws when it is not stored. */
   folder(digest: Digest): string;
   /**
@@ -39,7 +51,10 @@ export type Artifacts = {
    * @throws ARTIFACT_CORRUPT, ARTIFACT_NOT_STORED
    */
   verify(digest: Digest, signal: AbortSignal): Promise<void>;
+  /** No adapter needs it any more. */
   remove(digest: Digest): Promise<void>;
+  /** The Adapter, and all others of its namespace, do not need it any more: what was granted to it ends. */
+  release(wish: Wish, digest: Digest): Promise<void>;
   /** Sets a corrupt artifact aside, so that the next fetch brings it again. */
   quarantine(digest: Digest, reason: string): Promise<void>;
 };
@@ -49,12 +64,22 @@ export type ArtifactsOptions = {
   readonly disk: DiskThread;
   /** Folders below which path sources may lie. */
   readonly importRoots: readonly string[];
-  readonly registry: RegistryOptions;
+  /** Who may use what of the store. */
+  readonly grants: Grants;
+  readonly registry: Omit<RegistryOptions, 'credentials'> & {
+    readonly credentials: (registry: string, namespace: string) => Promise<Credentials | undefined>;
+  };
   /** Hears of artifacts that were set aside. */
   readonly onQuarantine?: (digest: Digest, reason: string) => void;
 };
 
 const never = new AbortController().signal;
+
+/** The identities that a source may have: a folder may lie below any of the import roots. */
+const sourcesOf = ({ oci, path }: Source, importRoots: readonly string[]): readonly string[] => {
+  if (oci !== undefined) return [imageSource(parseReference(oci.image))];
+  return path === undefined ? [] : importRoots.map((root) => folderSource(root, path.path));
+};
 
 /** Counts bytes of several blobs as one number. */
 const progressOf = (total: number, report: FetchOptions['onProgress']) => {
@@ -65,9 +90,48 @@ const progressOf = (total: number, report: FetchOptions['onProgress']) => {
   };
 };
 
+/** By digest where one is known: a tag may have moved on. When it is gone, the tag says what is there instead. */
+const manifestOf = async (
+  registry: Registry,
+  image: ImageReference,
+  expected: Digest | undefined,
+  signal: AbortSignal,
+) => {
+  const pinned = expected ?? image.digest;
+  if (pinned === undefined) return await registry.manifest(image, image.tag ?? 'latest', signal);
+  try {
+    return await registry.manifest(image, pinned, signal);
+  } catch (error) {
+    const isGone = error instanceof AdaptletError && error.code === 'ARTIFACT_NOT_FOUND';
+    const now =
+      isGone && image.tag !== undefined ? await registry.resolve(image, image.tag, signal) : undefined;
+    if (now === undefined) throw error;
+    const where = `${image.registry}/${image.repository}:${image.tag}`;
+    throw new AdaptletError(
+      'DIGEST_MISMATCH',
+      `${where} has ${now}, pinned is ${pinned}, which is not there`,
+      {
+        cause: error,
+      },
+    );
+  }
+};
+
 export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
-  const { store, disk } = options;
-  const registry = new Registry(options.registry);
+  const { store, disk, grants, importRoots } = options;
+  const admission = new Admission(store, grants);
+
+  /** One for each namespace: what a registry authorised for one of them is used for no other. */
+  const registries = new Map<string, Registry>();
+  const registryFor = (namespace: string): Registry => {
+    let registry = registries.get(namespace);
+    if (registry === undefined) {
+      const credentials = (host: string) => options.registry.credentials(host, namespace);
+      registry = new Registry({ ...options.registry, credentials });
+      registries.set(namespace, registry);
+    }
+    return registry;
+  };
 
   const fetched = (digest: Digest): Fetched => ({ digest, bytes: store.stored(digest)?.bytes ?? 0 });
 
@@ -76,29 +140,17 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     return { digest, bytes, missingBytes: Math.max(0, bytes - store.bytesHere(blobsOf(manifest))) };
   };
 
-  /** By digest where one is known: a tag may have moved on. When it is gone, the tag says what is there instead. */
-  const manifestOf = async (image: ImageReference, expected: Digest | undefined, signal: AbortSignal) => {
-    const pinned = expected ?? image.digest;
-    if (pinned === undefined) return await registry.manifest(image, image.tag ?? 'latest', signal);
-    try {
-      return await registry.manifest(image, pinned, signal);
-    } catch (error) {
-      const isGone = error instanceof AdaptletError && error.code === 'ARTIFACT_NOT_FOUND';
-      const now =
-        isGone && image.tag !== undefined ? await registry.resolve(image, image.tag, signal) : undefined;
-      if (now === undefined) throw error;
-      const where = `${image.registry}/${image.repository}:${image.tag}`;
-      throw new AdaptletError(
-        'DIGEST_MISMATCH',
-        `${where} has ${now}, pinned is ${pinned}, which is not there`,
-        {
-          cause: error,
-        },
-      );
-    }
+  const isGranted = ({ namespace, uid, source }: Wish, digest: Digest): boolean =>
+    grants.hasFormer(digest, uid) ||
+    sourcesOf(source, importRoots).some((one) => grants.has(digest, { namespace, source: one }));
+
+  const stored = (wish: Wish, digest: Digest) => {
+    const found = store.stored(digest);
+    return found !== undefined && isGranted(wish, digest) ? { bytes: found.bytes } : undefined;
   };
 
   const fetchImage = async (
+    wish: Wish,
     text: string,
     expected: Digest | undefined,
     { signal, onProgress, admit }: FetchOptions,
@@ -106,60 +158,62 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     const image = parseReference(text);
     if (image.digest !== undefined) checkDigest(image.digest, expected, text);
     const pinned = expected ?? image.digest;
-    if (pinned !== undefined && store.stored(pinned) !== undefined) return fetched(pinned);
-    const bytes = await manifestOf(image, expected, signal);
-    const manifest = parseManifest(bytes, store.limits, text);
-    const progress = progressOf(totalBytes(manifest), onProgress);
-    await admit?.(arrivalOf(manifest, digestOf(bytes)));
-    const digest = await store.add(
-      bytes,
-      (blob, path, have) =>
-        registry.blob(image, blob, { path, have }, signal, (n) => progress(blob.digest, n)),
-      signal,
-    );
-    return fetched(digest);
+    if (pinned !== undefined && stored(wish, pinned) !== undefined) return fetched(pinned);
+    const { namespace } = wish;
+    const registry = registryFor(namespace);
+    const manifest = await manifestOf(registry, image, expected, signal);
+    const parsed = parseManifest(manifest, store.limits, text);
+    const progress = progressOf(totalBytes(parsed), onProgress);
+    const claim = { namespace, source: imageSource(image) };
+    const write: WriteBlob = (blob, path, have) =>
+      registry.blob(image, blob, { path, have }, signal, (n) => progress(blob.digest, n));
+    await admit?.(arrivalOf(parsed, digestOf(manifest)));
+    return fetched(await admission.add({ claim, manifest, write, isRead: false }, signal));
   };
 
   const fetchFolder = async (
+    { namespace }: Wish,
     path: string,
     expected: Digest | undefined,
     { signal, onProgress, admit }: FetchOptions,
   ) => {
-    const folder = await resolveImport(path, options.importRoots);
+    const { folder, root } = await resolveImport(path, importRoots);
     const packed = await packFolder(folder, { disk, limits: store.limits, signal });
     checkDigest(packed.digest, expected, folder);
     const progress = progressOf(packed.bytes, onProgress);
+    const copy = copyPacked(packed);
+    const write: WriteBlob = async (blob, target, have) => {
+      await copy(blob, target, have);
+      progress(blob.digest, blob.size);
+    };
+    const claim = { namespace, source: folderSource(root, path) };
     await admit?.(arrivalOf(parseManifest(packed.manifest, store.limits, folder), packed.digest));
-    const write = copyPacked(packed);
     try {
-      const digest = await store.add(
-        packed.manifest,
-        async (blob, target, have) => {
-          await write(blob, target, have);
-          progress(blob.digest, blob.size);
-        },
-        signal,
-      );
-      return fetched(digest);
+      return fetched(await admission.add({ claim, manifest: packed.manifest, write, isRead: true }, signal));
     } catch (error) {
       throw asChanged(error, folder);
     }
   };
 
   return {
-    async fetch(source, expected, fetchOptions) {
+    async fetch(wish, expected, fetchOptions) {
       fetchOptions.signal.throwIfAborted();
-      if (expected !== undefined && store.stored(expected) !== undefined) return fetched(expected);
-      if (source.oci !== undefined) return await fetchImage(source.oci.image, expected, fetchOptions);
-      if (source.path !== undefined) return await fetchFolder(source.path.path, expected, fetchOptions);
+      if (expected !== undefined && stored(wish, expected) !== undefined) return fetched(expected);
+      const { oci, path } = wish.source;
+      if (oci !== undefined) return await fetchImage(wish, oci.image, expected, fetchOptions);
+      if (path !== undefined) return await fetchFolder(wish, path.path, expected, fetchOptions);
       throw new AdaptletError('ARTIFACT_NOT_FOUND', 'the source has neither oci nor path', {
         advice: 'Set spec.source.oci or spec.source.path.',
       });
     },
-    stored: (digest) => store.stored(digest),
+    stored,
     folder: (digest) => store.folder(digest),
     verify: (digest, signal) => store.verify(digest, signal),
-    remove: (digest) => store.remove(digest),
+    async remove(digest) {
+      await grants.drop(digest);
+      await store.remove(digest);
+    },
+    release: (wish, digest) => grants.take(digest, wish),
     async quarantine(digest, reason) {
       options.onQuarantine?.(digest, reason);
       await store.quarantine(digest, never);

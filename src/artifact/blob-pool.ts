@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
@@ -56,6 +57,10 @@ export class BlobPool {
     return [...this.#blobs.keys()];
   }
 
+  has({ digest, size }: Descriptor): boolean {
+    return this.#blobs.get(digest) === size;
+  }
+
   bytesOf(blobs: readonly Descriptor[]): number {
     return blobs.reduce(
       (sum, { digest }) => sum + (this.#blobs.get(digest) ?? this.#partials.get(digest) ?? 0),
@@ -85,12 +90,35 @@ export class BlobPool {
     const missing = blobs
       .filter(({ digest }) => !this.#blobs.has(digest))
       .reduce((sum, { digest, size }) => sum + Math.max(0, size - (this.#partials.get(digest) ?? 0)), 0);
-    if (missing > this.#budget.free) await this.clearLeftovers();
-    return this.#budget.reserve(missing, what);
+    return await this.#room(missing, what);
+  }
+
+  async #room(bytes: number, what: string): Promise<Reservation> {
+    if (bytes > this.#budget.free) await this.clearLeftovers();
+    return this.#budget.reserve(bytes, what);
   }
 
   /**
-   * Has a blob written unless it is here. Two artifacts on their way may share one: one writes it, the other finds it.
+   * Has a blob that is here written once more, beside it, and compares: what `write` reads has the same content. Several may
+   * do so at the same time.
+   * @throws AdaptletError ARTIFACT_CORRUPT, STORE_FULL and what `write` throws
+   */
+  async compare(blob: Descriptor, write: WriteBlob, signal: AbortSignal): Promise<void> {
+    const path = join(this.#paths.tmp, `${hexOf(blob.digest)}.${randomUUID()}`);
+    using _room = await this.#room(blob.size, `blob ${blob.digest}`);
+    try {
+      await write(blob, path, 0);
+      await this.#verify(blob, path, signal);
+    } catch (error) {
+      throw asStoreError(error, `reading blob ${blob.digest} again`);
+    } finally {
+      await removeAll(path);
+    }
+  }
+
+  /**
+   * Has a blob written unless it is here; resolves with whether it was. Two artifacts on their way may share one: one writes
+   * it, the other finds it.
    * @throws AdaptletError ARTIFACT_CORRUPT, STORE_FULL and what `write` throws
    */
   async bring(
@@ -98,8 +126,10 @@ export class BlobPool {
     write: WriteBlob,
     reservation: Reservation,
     signal: AbortSignal,
-  ): Promise<void> {
-    await this.#mutex.runExclusive(blob.digest, () => this.#bringAlone(blob, write, reservation, signal));
+  ): Promise<boolean> {
+    return await this.#mutex.runExclusive(blob.digest, () =>
+      this.#bringAlone(blob, write, reservation, signal),
+    );
   }
 
   /**
@@ -148,9 +178,9 @@ export class BlobPool {
     write: WriteBlob,
     reservation: Reservation,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     // Of another size: its manifest lies, which is found out when it comes again.
-    if (this.#blobs.get(blob.digest) === blob.size) return;
+    if (this.has(blob)) return false;
     const path = this.#paths.partial(blob.digest);
     try {
       await write(blob, path, (await sizeOf(path)) ?? 0);
@@ -163,6 +193,7 @@ export class BlobPool {
     reservation.spend(blob.size - (this.#partials.get(blob.digest) ?? 0));
     this.#partials.delete(blob.digest);
     this.#blobs.set(blob.digest, blob.size);
+    return true;
   }
 
   /** What is on the disk is hashed, not what came over the network: that covers both, and resumed files as well. */

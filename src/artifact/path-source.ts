@@ -21,11 +21,14 @@ const isBelow = (path: string, root: string): boolean =>
   path.startsWith(root.endsWith(sep) ? root : root + sep);
 
 /**
- * The real folder of a path source: `path` is taken relative to each import root, and must be below it once all links
- * are followed.
+ * The real folder of a path source, and the import root that it was found below: `path` is taken relative to each, and must
+ * be below it once all links are followed.
  * @throws AdaptletError SOURCE_NOT_ALLOWED, ARTIFACT_NOT_FOUND
  */
-export const resolveImport = async (path: string, importRoots: readonly string[]): Promise<string> => {
+export const resolveImport = async (
+  path: string,
+  importRoots: readonly string[],
+): Promise<{ readonly folder: string; readonly root: string }> => {
   if (importRoots.length === 0) {
     throw new AdaptletError(
       'SOURCE_NOT_ALLOWED',
@@ -37,7 +40,7 @@ export const resolveImport = async (path: string, importRoots: readonly string[]
     const root = await realOf(importRoot);
     const folder = root === undefined ? undefined : await realOf(resolve(root, path));
     if (root === undefined || folder === undefined) continue;
-    if (isBelow(folder, root)) return folder;
+    if (isBelow(folder, root)) return { folder, root: importRoot };
     outside = true;
   }
   const where = `path ${quoteUntrusted(path)} below ${importRoots.join(', ')}`;

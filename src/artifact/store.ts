@@ -40,6 +40,21 @@ export type StoreOptions = {
   readonly keepsUnfinished?: boolean;
 };
 
+/** Who shares a store with others says here what counts as its own. */
+export type Custody = {
+  /** A blob was not here: it came through `write` of this caller, and is verified. */
+  readonly brought: (blob: Digest) => void;
+  /** Called once all blobs are here, before the artifact is, and also when it is here already; nothing is added when it throws. */
+  readonly admit: (digest: Digest) => Promise<void>;
+};
+
+type Adding = {
+  readonly digest: Digest;
+  readonly bytes: Uint8Array;
+  readonly write: WriteBlob;
+  readonly custody: Custody | undefined;
+};
+
 type Parts = {
   readonly paths: StorePaths;
   readonly disk: DiskThread;
@@ -126,7 +141,7 @@ export class ContentStore {
     this.#budget = budget;
     this.#lock = lock;
     this.#adapters = new Map(scan.adapters);
-    const isUsed = (blob: Digest): boolean => this.#usersOf(blob).length > 0;
+    const isUsed = (blob: Digest): boolean => this.usersOf(blob).length > 0;
     const blobs = new Map([...scan.blobs, ...unfinished.blobs]);
     this.#pool = new BlobPool({ paths, disk, budget, blobs, partials: unfinished.partials, isUsed });
   }
@@ -163,6 +178,15 @@ export class ContentStore {
     return this.#pool.bytesOf(blobs);
   }
 
+  hasBlob(blob: Descriptor): boolean {
+    return this.#pool.has(blob);
+  }
+
+  /** Reads a blob that is here once more through `write`, and compares; see {@link BlobPool.compare}. */
+  async compare(blob: Descriptor, write: WriteBlob, signal: AbortSignal): Promise<void> {
+    await this.#pool.compare(blob, write, signal);
+  }
+
   /** Drops transfers that broke off, blobs that no artifact needs, and what was set aside. */
   async clearLeftovers(): Promise<void> {
     await this.#pool.clearLeftovers();
@@ -171,15 +195,19 @@ export class ContentStore {
   /**
    * Adds an artifact: reserves its bytes, has the missing blobs written, verifies each, and makes it visible in one
    * step. A blob that broke off stays as a partial file, and the next attempt goes on from there.
-   * @throws AdaptletError STORE_FULL, ARTIFACT_CORRUPT, and those of manifests, layers and archives
+   * @throws AdaptletError STORE_FULL, ARTIFACT_CORRUPT, those of manifests, layers and archives, and what `custody` throws
    */
-  async add(bytes: Uint8Array, write: WriteBlob, signal: AbortSignal): Promise<Digest> {
+  async add(bytes: Uint8Array, write: WriteBlob, signal: AbortSignal, custody?: Custody): Promise<Digest> {
     const digest = digestOf(bytes);
-    return await this.#mutex.runExclusive(digest, () => this.#add(digest, bytes, write, signal), signal);
+    const work = () => this.#add({ digest, bytes, write, custody }, signal);
+    return await this.#mutex.runExclusive(digest, work, signal);
   }
 
-  async #add(digest: Digest, bytes: Uint8Array, write: WriteBlob, signal: AbortSignal): Promise<Digest> {
-    if (this.#adapters.has(digest)) return digest;
+  async #add({ digest, bytes, write, custody }: Adding, signal: AbortSignal): Promise<Digest> {
+    if (this.#adapters.has(digest)) {
+      await custody?.admit(digest);
+      return digest;
+    }
     const manifest = parseManifest(bytes, this.limits, digest);
     layersOf(manifest, digest);
     const blobs = blobsOf(manifest);
@@ -187,7 +215,9 @@ export class ContentStore {
     await this.#alone(async () => undefined);
     using _hold = this.#pool.hold(blobs);
     using reservation = await this.#pool.reserve(blobs, digest);
-    for (const blob of blobs) await this.#pool.bring(blob, write, reservation, signal);
+    for (const blob of blobs)
+      if (await this.#pool.bring(blob, write, reservation, signal)) custody?.brought(blob.digest);
+    await custody?.admit(digest);
     try {
       await this.#build(digest, bytes, manifest, signal);
     } catch (error) {
@@ -267,7 +297,7 @@ export class ContentStore {
     const damage: Damage[] = [];
     for (const blob of this.#pool.digests()) {
       signal.throwIfAborted();
-      if (this.#usersOf(blob).length === 0) continue;
+      if (this.usersOf(blob).length === 0) continue;
       await this.#alone(() =>
         this.#pool.audit(blob, signal, async () => {
           const lost = await this.#lose(blob);
@@ -294,7 +324,8 @@ export class ContentStore {
     this.#adapters.set(digest, await buildFolder(parts, { digest, bytes, manifest }, signal));
   }
 
-  #usersOf(blob: Digest): readonly Digest[] {
+  /** Stored artifacts that have a blob. */
+  usersOf(blob: Digest): readonly Digest[] {
     return [...this.#adapters]
       .filter(([, a]) => blobsOf(a.manifest).some((b) => b.digest === blob))
       .map(([d]) => d);
@@ -313,7 +344,7 @@ export class ContentStore {
 
   /** Sets a damaged blob aside and takes out the artifacts that need it, whole: what lay beside it is not trusted. */
   async #lose(blob: Digest): Promise<readonly Digest[]> {
-    const users = this.#usersOf(blob);
+    const users = this.usersOf(blob);
     const beside: Digest[] = [];
     for (const digest of users) {
       const adapter = this.#adapters.get(digest);

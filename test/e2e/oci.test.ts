@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -102,15 +102,39 @@ spec:
     });
   });
 
-  it('go on serving after a restart while the registry is down', async () => {
-    const { folder: home } = node;
+  const restart = async (): Promise<void> => {
+    const settings = { 'registry-config': join(folder, 'config.json') };
+    node = await TestNode.start({ folder: node.folder, settings });
+  };
+  const answersAsBefore = async (): Promise<void> => {
+    expect((await ask('upper')).text).toBe(' MOON!');
+    expect((await ask('mine', 'ann')).served.rule).toBe('personal');
+  };
+
+  it('go on serving after a restart while the registry is down, those of users too', async () => {
     await node.end();
     await registry[Symbol.asyncDispose]();
-    node = await TestNode.start({
-      folder: home,
-      settings: { 'registry-config': join(folder, 'config.json') },
-    });
-    expect((await ask('upper')).text).toBe(' MOON!');
+    await restart();
+    await answersAsBefore();
+  });
+
+  it('do so after an upgrade from a version that recorded no grants', async () => {
+    await node.end('SIGKILL');
+    await rm(join(node.data, 'store/grants'), { recursive: true });
+    await restart();
+    await answersAsBefore();
+    await node.end();
+    await restart();
+    await answersAsBefore();
+  });
+
+  it('do not where the grants were emptied by hand, and wait for the registry', async () => {
+    await node.end();
+    await rm(join(node.data, 'store/grants'), { recursive: true });
+    await mkdir(join(node.data, 'store/grants'));
+    await restart();
+    await expect(ask('upper')).rejects.toThrow('REGISTRY_UNAVAILABLE');
+    expect((await ask('mine', 'ann')).served.adapter).toBe('');
   });
 });
 

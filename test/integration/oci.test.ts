@@ -8,9 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Digest } from '../../src/api/names.ts';
-import { type Artifacts, createArtifacts } from '../../src/artifact/artifacts.ts';
+import type { Source } from '../../src/api/source.ts';
+import { type Artifacts, createArtifacts, type Wish } from '../../src/artifact/artifacts.ts';
 import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
 import { readCredentials } from '../../src/artifact/docker-config.ts';
+import { Grants } from '../../src/artifact/grants.ts';
 import { defaultLimits } from '../../src/artifact/manifest.ts';
 import { packFolder } from '../../src/artifact/pack.ts';
 import { ContentStore } from '../../src/artifact/store.ts';
@@ -38,12 +40,18 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-/** A node of its own: an empty store and a client. */
-const node = async (name: string, dockerConfig?: string): Promise<Artifacts & AsyncDisposable> => {
-  const store = await ContentStore.open({ root: join(root, name), budgetBytes: 64 * 1024 ** 2, disk });
+/** A node of its own: an empty store and a client. `dockerConfig`: file with the credentials of a namespace. */
+const node = async (
+  name: string,
+  dockerConfig: string | ((namespace: string) => string | undefined) = () => undefined,
+): Promise<Artifacts & AsyncDisposable> => {
+  const configOf = typeof dockerConfig === 'string' ? () => dockerConfig : dockerConfig;
+  const folder = join(root, name);
+  const store = await ContentStore.open({ root: folder, budgetBytes: 64 * 1024 ** 2, disk });
   const artifacts = createArtifacts({
     store,
     disk,
+    grants: await Grants.open(folder, store.list(), []),
     importRoots: [adapters],
     registry: {
       fetch,
@@ -52,15 +60,22 @@ const node = async (name: string, dockerConfig?: string): Promise<Artifacts & As
       attempts: 3,
       idleMs: 5000,
       insecureHosts: [],
-      credentials: (host) =>
-        dockerConfig === undefined ? Promise.resolve(undefined) : readCredentials(dockerConfig, host),
+      credentials: async (host, namespace) => {
+        const path = configOf(namespace);
+        return path === undefined ? undefined : await readCredentials(path, host);
+      },
     },
   });
   return { ...artifacts, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 };
 
-const pull = (artifacts: Artifacts, image: string, expected?: Digest) =>
-  artifacts.fetch({ oci: { image } }, expected, { signal: never });
+const wishOf = (source: Source, namespace = 'team'): Wish => ({ namespace, uid: namespace, source });
+
+const pull = (artifacts: Artifacts, image: string, expected?: Digest, namespace?: string) =>
+  artifacts.fetch(wishOf({ oci: { image } }, namespace), expected, { signal: never });
+
+const storedAs = (artifacts: Artifacts, image: string, digest: Digest, namespace?: string) =>
+  artifacts.stored(wishOf({ oci: { image } }, namespace), digest);
 
 const refusal = (run: Promise<unknown>): Promise<string> => codeOf(() => run);
 
@@ -151,10 +166,11 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
     await using artifacts = await node('plain');
     const fetched = await pull(artifacts, `${open.host}/team/upper:v1`);
     expect(fetched.digest).toBe(pushed);
-    expect(artifacts.stored(pushed)).toMatchObject({ bytes: fetched.bytes });
+    const image = `${open.host}/team/upper:v1`;
+    expect(storedAs(artifacts, image, pushed)).toMatchObject({ bytes: fetched.bytes });
     await expectFiles(artifacts.folder(pushed), 'upper');
     await artifacts.remove(pushed);
-    expect(artifacts.stored(pushed)).toBeUndefined();
+    expect(storedAs(artifacts, image, pushed)).toBeUndefined();
     expect((await pull(artifacts, `${open.host}/team/upper@${pushed}`)).digest).toBe(pushed);
   });
 
@@ -167,7 +183,7 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
       seen.push(p.receivedBytes);
       total = p.totalBytes;
     };
-    await artifacts.fetch({ oci: { image: `${open.host}/team/hello:v1` } }, undefined, {
+    await artifacts.fetch(wishOf({ oci: { image: `${open.host}/team/hello:v1` } }), undefined, {
       signal: never,
       onProgress,
     });
@@ -204,7 +220,7 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
     await using artifacts = await node('pull-packed');
     expect((await pull(artifacts, `${open.host}/team/digits:v1`)).digest).toBe(packed.digest);
     await using local = await node('path-packed');
-    const imported = await local.fetch({ path: { path: 'digits' } }, undefined, { signal: never });
+    const imported = await local.fetch(wishOf({ path: { path: 'digits' } }), undefined, { signal: never });
     expect(imported.digest).toBe(packed.digest);
     await expectFiles(local.folder(imported.digest), 'digits');
   });
@@ -250,7 +266,7 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
     await using artifacts = await node('damaged');
     const image = `${proxy.host}/team/damaged:v1`;
     expect(await refusal(pull(artifacts, image))).toBe('ARTIFACT_CORRUPT');
-    expect(artifacts.stored(pushed)).toBeUndefined();
+    expect(storedAs(artifacts, image, pushed)).toBeUndefined();
     flip = false;
     expect((await pull(artifacts, image)).digest).toBe(pushed);
   });
@@ -328,6 +344,39 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
       const refused = pull(artifacts, image);
       await expect(refused).rejects.not.toThrow('hunter2');
       expect(await refusal(refused)).toBe('REGISTRY_DENIED');
+    });
+
+    it('lets a namespace use what another has fetched once its own credential was accepted', async () => {
+      const good = await writeDockerConfig(`${kind}-two.json`, closed.host, auth);
+      const wrong = await writeDockerConfig(`${kind}-two-wrong.json`, closed.host, {
+        ...auth,
+        password: 'guessed',
+      });
+      const configs = new Map([
+        ['team-a', good],
+        ['friend', good],
+        ['team-b', wrong],
+      ]);
+      const paths: string[] = [];
+      await using proxy = await startProxy(closed.host, (path) => {
+        paths.push(path);
+        return undefined;
+      });
+      for (const file of configs.values())
+        await writeFile(file, (await readFile(file, 'utf8')).replace(closed.host, proxy.host));
+      await using artifacts = await node(`${kind}-two`, (namespace) => configs.get(namespace));
+      const shared = `${proxy.host}/team/upper:v1`;
+      await pull(artifacts, shared, undefined, 'team-a');
+      for (const namespace of ['team-b', 'nobody']) {
+        expect(await refusal(pull(artifacts, shared, pushed, namespace))).toBe('REGISTRY_DENIED');
+        expect(storedAs(artifacts, shared, pushed, namespace)).toBeUndefined();
+      }
+      paths.length = 0;
+      expect((await pull(artifacts, shared, pushed, 'friend')).digest).toBe(pushed);
+      expect(paths.filter((path) => path.includes('/blobs/'))).toEqual([]);
+      await proxy[Symbol.asyncDispose]();
+      expect((await pull(artifacts, shared, pushed, 'team-a')).digest).toBe(pushed);
+      expect((await pull(artifacts, shared, pushed, 'friend')).digest).toBe(pushed);
     });
 
     it('says that there are no credentials', async () => {

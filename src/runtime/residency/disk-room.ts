@@ -161,15 +161,17 @@ export class DiskRoom {
   #digestOf(entry: Entry): Digest | undefined {
     const coming = this.#coming.get(entry);
     if (coming !== undefined) return coming.digest;
-    const { digest, offDisk, state, job } = entry;
+    const { digest, offDisk, state, job, wish } = entry;
     // Work that finds it asks for its room.
     if (digest === undefined || offDisk || (state.kind === 'Remote' && job !== undefined)) return undefined;
-    return this.#parts.core.options.artifacts.stored(digest) === undefined ? undefined : digest;
+    return this.#parts.core.options.artifacts.stored(wish, digest) === undefined ? undefined : digest;
   }
 
   #bytesOf({ digest, entries }: Group): number {
+    const { artifacts } = this.#parts.core.options;
+    const here = entries.flatMap(({ wish }) => artifacts.stored(wish, digest)?.bytes ?? []);
     const coming = entries.flatMap((entry) => this.#coming.get(entry)?.bytes ?? []);
-    return this.#parts.core.options.artifacts.stored(digest)?.bytes ?? Math.max(0, ...coming);
+    return here[0] ?? Math.max(0, ...coming);
   }
 
   #holdings(but: Entry | undefined): readonly DiskHolding<Group>[] {

@@ -43,12 +43,12 @@ export class Disk {
     this.#fetches = new PrioritySemaphore(core.options.maxParallelFetches ?? 4);
   }
 
-  /** True when the artifact is here and is not about to be removed. */
+  /** True when the artifact is here for this adapter, and is not about to be removed. */
   has(entry: Entry): boolean {
     const { digest } = entry;
     return (
       digest !== undefined &&
-      this.#core.options.artifacts.stored(digest) !== undefined &&
+      this.#core.options.artifacts.stored(entry.wish, digest) !== undefined &&
       this.#removals.underWay(digest) === undefined
     );
   }
@@ -77,7 +77,8 @@ export class Disk {
     if (refusal !== undefined) throw new AdaptletError('SOURCE_NOT_ALLOWED', refusal);
     checkBase(entry, baseModel, this.#knownBase());
     if (entry.digest !== undefined) await this.#removals.underWay(entry.digest);
-    const found = entry.digest === undefined ? undefined : this.#core.options.artifacts.stored(entry.digest);
+    const { artifacts } = this.#core.options;
+    const found = entry.digest === undefined ? undefined : artifacts.stored(entry.wish, entry.digest);
     if (entry.state.kind === 'Remote' && entry.digest !== undefined && found !== undefined) {
       await this.#room.admit(entry, { digest: entry.digest, bytes: found.bytes, missingBytes: 0 });
       entry.storedBytes = found.bytes;
@@ -100,7 +101,7 @@ export class Disk {
 
   async #fetch(entry: Entry, repairs: Set<string>): Promise<void> {
     const { artifacts, clock, resolutions, fetchStallMs = 60_000 } = this.#core.options;
-    const { source, uid } = entry.resource.body;
+    const { uid } = entry;
     const expected = entry.digest;
     this.#core.move(entry, { kind: 'FetchStarted' });
     try {
@@ -111,7 +112,7 @@ export class Disk {
         what: `the fetch of adapter ${entry.key} made no progress`,
       } as const;
       const fetched = await withLimit(limit, entry.abort.signal, (signal, alive) =>
-        artifacts.fetch(source, expected, {
+        artifacts.fetch(entry.wish, expected, {
           signal,
           admit: (arrival) => this.#room.admit(entry, arrival),
           onProgress: ({ receivedBytes, totalBytes }) => {
@@ -145,7 +146,7 @@ export class Disk {
     this.#core.move(entry, { kind: 'Fetched', digest: entry.digest, storedBytes: entry.storedBytes });
     // Another adapter with this content was being removed meanwhile: its files may be gone again.
     await this.#removals.underWay(entry.digest);
-    if (artifacts.stored(entry.digest) === undefined) {
+    if (artifacts.stored(entry.wish, entry.digest) === undefined) {
       this.#core.move(entry, { kind: 'ArtifactLost', reason: 'removed together with another adapter' });
       if (repairs.has('removed')) {
         throw new AdaptletError(

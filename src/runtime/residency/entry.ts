@@ -1,5 +1,5 @@
-import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
-import type { Arrival } from '../../artifact/artifacts.ts';
+import { type Digest, namespaceOf, type ObjectKey, shortDigest } from '../../api/names.ts';
+import type { Arrival, Wish } from '../../artifact/artifacts.ts';
 import type { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import type { CompiledAdapter } from '../compiled/compiled-adapter.ts';
@@ -87,6 +87,11 @@ export class Entry {
     this.planned = planned;
     this.pinned = resource.body.pinned;
     this.digest = digest;
+  }
+
+  /** What is asked of the disk and of sources. */
+  get wish(): Wish {
+    return { namespace: namespaceOf(this.key), uid: this.uid, source: this.resource.body.source };
   }
 
   get held(): boolean {

@@ -41,6 +41,8 @@ export type WorldShape = Partial<ResidencyOptions> & {
   readonly disk?: Map<Digest, number>;
   readonly resolved?: Map<string, Digest>;
   readonly passed?: Map<string, string>;
+  /** `namespace digest`. Absent: everything on the disk is for everybody. */
+  readonly grants?: Set<string>;
 };
 
 /** A residency over ports that succeed at once unless the script says otherwise. An adapter has 10 bytes. */
@@ -52,6 +54,7 @@ export const world = (shape: WorldShape = {}): World => {
   const resolutions = shape.resolved ?? new Map<string, Digest>();
   const content = new Map<string, string>();
   const extra = new Map<string, number>();
+  const { grants } = shape;
   const arrows: Transition[] = [];
   const names = new Map<Digest, string>();
   const sizeOf = (name: string): number => shape.sizes?.[name] ?? 10;
@@ -63,7 +66,7 @@ export const world = (shape: WorldShape = {}): World => {
   const engine = new FakeEngine(script, (name) => sizeOf(name) + (extra.get(name) ?? 0));
 
   const artifacts: Artifacts = {
-    async fetch(source, expected, { signal, onProgress, admit }) {
+    async fetch({ source, namespace }, expected, { signal, onProgress, admit }) {
       const name = source.path?.path ?? '';
       await admit?.({ digest: digest(name), bytes: 5, missingBytes: 5 });
       onProgress?.({ receivedBytes: 1, totalBytes: 2 });
@@ -71,9 +74,15 @@ export const world = (shape: WorldShape = {}): World => {
       signal.throwIfAborted();
       void expected;
       disk.set(digest(name), 5);
+      grants?.add(`${namespace} ${digest(name)}`);
       return { digest: digest(name), bytes: 5 };
     },
-    stored: (d) => (disk.has(d) ? { bytes: disk.get(d) ?? 0 } : undefined),
+    stored: ({ namespace }, d) =>
+      disk.has(d) && grants?.has(`${namespace} ${d}`) !== false ? { bytes: disk.get(d) ?? 0 } : undefined,
+    release({ namespace }, d) {
+      grants?.delete(`${namespace} ${d}`);
+      return Promise.resolve();
+    },
     folder: (d) => `/store/${d}`,
     verify: (d) => script.enter(`verify ${names.get(d)}`),
     async remove(d) {

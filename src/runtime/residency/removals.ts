@@ -1,4 +1,4 @@
-import type { Digest } from '../../api/names.ts';
+import { type Digest, namespaceOf } from '../../api/names.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
 
@@ -20,7 +20,11 @@ export class Removals {
 
   async collect(entry: Entry): Promise<void> {
     const { digest } = entry;
-    if (digest === undefined || this.#inUse(digest)) return;
+    if (digest === undefined) return;
+    if (this.#inUse(digest)) {
+      await this.#release(entry, digest);
+      return;
+    }
     if (this.#core.options.retain?.(digest) === true) {
       this.#retained.add(digest);
       return;
@@ -33,13 +37,13 @@ export class Removals {
 
   /** An adapter does without its artifact: that goes unless another one needs it. */
   async drop(entry: Entry): Promise<void> {
-    const { digest, state } = entry;
+    const { digest, state, wish } = entry;
     if (state.kind === 'Stored' || state.kind === 'Compiled')
       this.#core.move(entry, { kind: 'ArtifactLost', reason: 'it left the disk for others' });
     entry.storedBytes = 0;
     entry.fetched = false;
     if (digest === undefined || this.#inUse(digest)) return;
-    if (this.#core.options.artifacts.stored(digest) !== undefined) await this.#remove(digest);
+    if (this.#core.options.artifacts.stored(wish, digest) !== undefined) await this.#remove(digest);
   }
 
   /** Looks again at what was retained. */
@@ -55,6 +59,18 @@ export class Removals {
   #inUse(digest: Digest): boolean {
     for (const entry of this.#core.all()) if (entry.digest === digest && !entry.offDisk) return true;
     return false;
+  }
+
+  /** What is left to other namespaces is no longer this one's, as if they did not have it. */
+  async #release({ key, wish }: Entry, digest: Digest): Promise<void> {
+    for (const other of this.#core.all())
+      if (other.digest === digest && namespaceOf(other.key) === namespaceOf(key)) return;
+    const { artifacts, logger } = this.#core.options;
+    try {
+      await artifacts.release(wish, digest);
+    } catch (error) {
+      logger.warn({ err: error, key, digest }, 'the grant of an adapter could not be taken off the disk');
+    }
   }
 
   #remove(digest: Digest): Promise<void> {

@@ -2,9 +2,10 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import type { Artifacts } from '../../artifact/artifacts.ts';
 import type { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { formerAdapters } from '../state/former-adapters.ts';
 import { type Memory, memoryOf, type Recalled, recall } from '../state/memory.ts';
 import type { RuntimeParts } from './parts.ts';
-import { openStore } from './store.ts';
+import { openArtifacts, openStore } from './store.ts';
 
 /** What a runtime has on its disk. */
 export type Disk = {
@@ -37,7 +38,10 @@ export const openDisk = async (
   stack: AsyncDisposableStack,
 ): Promise<Disk> => {
   await makeDataFolder(settings.dataDir);
-  const { store, artifacts } = await openStore(settings, { clock, logger, random: Math.random }, stack);
+  const opened = await openStore(settings, { logger }, stack);
   const memory = memoryOf(settings.dataDir);
-  return { store, artifacts, memory, remembered: await recall(memory, logger) };
+  const remembered = await recall(memory, logger);
+  const former = formerAdapters(remembered);
+  const artifacts = await openArtifacts(settings, { ...opened, clock, logger, random: Math.random, former });
+  return { store: opened.store, artifacts, memory, remembered };
 };

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { type Artifacts, createArtifacts } from '../../artifact/artifacts.ts';
-import { startDiskThread } from '../../artifact/disk-thread.ts';
+import { type DiskThread, startDiskThread } from '../../artifact/disk-thread.ts';
 import { credentialsIn } from '../../artifact/docker-config.ts';
+import { type Former, Grants } from '../../artifact/grants.ts';
 import type { RegistryOptions } from '../../artifact/registry.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -49,32 +50,42 @@ export const scrubInBackground = (store: ContentStore, logger: Logger, stack: As
   });
 };
 
+type Opened = { readonly store: ContentStore; readonly disk: DiskThread };
+
 /**
- * Opens the content store of a runtime and the sources behind it; the stack closes them.
+ * Opens the content store of a runtime; the stack closes it. Its lock is that of the data folder.
  * @throws STORE_LOCKED when another process owns the folder
  */
 export const openStore = async (
   settings: Settings,
-  parts: { readonly clock: Clock; readonly logger: Logger; readonly random: () => number },
+  { logger }: { readonly logger: Logger },
   stack: AsyncDisposableStack,
-): Promise<{ readonly store: ContentStore; readonly artifacts: Artifacts }> => {
-  const { clock, logger, random } = parts;
+): Promise<Opened> => {
   const disk = stack.use(startDiskThread());
-  const store = stack.use(
-    await ContentStore.open({
-      root: join(settings.dataDir, 'store'),
-      budgetBytes: settings.adapterDisk,
-      disk,
-    }),
-  );
+  const root = storeRoot(settings);
+  const store = stack.use(await ContentStore.open({ root, budgetBytes: settings.adapterDisk, disk }));
   for (const damage of store.damage) logger.warn(damage, 'a damaged artifact was taken out of the store');
-  const artifacts = createArtifacts({
+  return { store, disk };
+};
+
+/** The sources behind a store, and who may use what of it. `former`: what the plan of a version without grants had. */
+export const openArtifacts = async (
+  settings: Settings,
+  parts: Opened & RegistryParts & { readonly logger: Logger; readonly former: readonly Former[] },
+): Promise<Artifacts> => {
+  const { store, disk, clock, logger, random, former } = parts;
+  const grants = await Grants.open(storeRoot(settings), store.list(), former);
+  for (const damage of grants.damage)
+    logger.warn(damage, 'the grants of an artifact are damaged and were set aside');
+  return createArtifacts({
     store,
     disk,
+    grants,
     importRoots: settings.importRoots,
     registry: { ...registryOptions(settings, { clock, random }), attempts },
     onQuarantine: (digest, reason) =>
       logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
   });
-  return { store, artifacts };
 };
+
+const storeRoot = ({ dataDir }: Settings): string => join(dataDir, 'store');

@@ -1,12 +1,10 @@
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { checked, withChecksum } from '../../disk/checked.ts';
 import { writeDurable } from '../../disk/durable.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { errnoOf } from '../../errors/errno.ts';
-
-const envelope = z.object({ format: z.literal(1), crc32: z.int(), body: z.string() });
 
 export type StateRead<T> =
   | { readonly kind: 'value'; readonly value: T }
@@ -34,9 +32,7 @@ export class StateFile<T, Written = T> {
     try {
       await this.#removeUnfinished();
       const text = await readFile(this.#path, 'utf8');
-      const { body, crc32: expected } = envelope.parse(JSON.parse(text));
-      if (crc32(body) !== expected) throw new Error('its checksum does not match');
-      return { kind: 'value', value: this.#schema.parse(JSON.parse(body)) };
+      return { kind: 'value', value: this.#schema.parse(checked(text)) };
     } catch (error) {
       const errno = errnoOf(error);
       if (errno === 'ENOENT') return { kind: 'absent' };
@@ -75,9 +71,8 @@ export class StateFile<T, Written = T> {
     while (this.#next !== undefined) {
       const { value, done } = this.#next;
       this.#next = undefined;
-      const body = JSON.stringify(value);
       try {
-        await writeDurable(this.#path, JSON.stringify({ format: 1, crc32: crc32(body), body }));
+        await writeDurable(this.#path, withChecksum(value));
         done.resolve();
       } catch (error) {
         done.reject(error);

@@ -4,6 +4,8 @@ import { exportJWK, generateKeyPair, type SignJWT } from 'jose';
 import { GRPCInferenceServiceClient } from '../../../src/gen/inference/grpc_service.ts';
 import { TestNode } from '../../support/node.ts';
 import { waitFor } from '../../support/wait.ts';
+import { DigestStage } from './digest-stage.ts';
+import { policyOf } from './manifests.ts';
 
 /** What a caller sees of an answer, whatever the protocol. */
 export type Seen = {
@@ -39,14 +41,6 @@ const credentialNames = [
 ] as const;
 export type CredentialName = (typeof credentialNames)[number];
 
-const policyOf = (namespace: string, spec: object): string =>
-  `${JSON.stringify({
-    apiVersion: 'adaptlet.io/v1alpha1',
-    kind: 'AdapterPolicy',
-    metadata: { name: 'default', namespace },
-    spec,
-  })}\n---\n`;
-
 const adapterOf = (namespace: string, name: string, path: string, more: object = {}): string =>
   `${JSON.stringify({
     apiVersion: 'adaptlet.io/v1alpha1',
@@ -70,6 +64,7 @@ export class Stage {
   /** What anybody may know of the issuer's key. */
   readonly publicKey: string;
   readonly oip: GRPCInferenceServiceClient;
+  #digests: Promise<DigestStage> | undefined;
 
   private constructor(node: TestNode, own: Pick<Stage, 'keys' | 'signing' | 'publicKey'>) {
     this.node = node;
@@ -216,6 +211,12 @@ export class Stage {
     });
   }
 
+  /** A node with a registry, where team-b knows the digests of team-a; started when it is asked for first. */
+  digests(): Promise<DigestStage> {
+    this.#digests ??= DigestStage.start();
+    return this.#digests;
+  }
+
   /** The victim's own request, which must go on working. */
   victim(model = 'sauce'): Promise<Seen> {
     return this.http({ key: this.keys.victim, model, headers: { 'x-adaptlet-namespace': 'team-a' } });
@@ -223,6 +224,7 @@ export class Stage {
 
   async dispose(): Promise<void> {
     this.oip.close();
+    await (await this.#digests)?.dispose();
     await this.node.dispose();
   }
 }

@@ -1,0 +1,128 @@
+import type { Digest } from '../api/names.ts';
+import type { WriteBlob } from './blob-pool.ts';
+import type { Claim } from './claims.ts';
+import { digestOf } from './digest.ts';
+import type { Grants } from './grants.ts';
+import { blobsOf, type Descriptor, parseManifest } from './manifest.ts';
+import type { ContentStore } from './store.ts';
+
+/** What is added for a claim: a manifest that its source gave, and how blobs are read from there. */
+export type Offer = {
+  readonly claim: Claim;
+  readonly manifest: Uint8Array;
+  readonly write: WriteBlob;
+  /** The source was read whole on the way to the manifest. */
+  readonly isRead: boolean;
+};
+
+/** Blobs of which it is remembered what sent or began them before their artifact is granted; others are read again. */
+const maxRemembered = 4096;
+
+/** A blob came onto the disk from another source while this one was asked. */
+const notSent = new Error('a blob is on the disk that this source has not sent');
+
+/**
+ * Adds artifacts to a store that namespaces share, and grants them. A manifest lists digests, and whoever has read a digest
+ * can write one down: so what is on the disk counts for a source only when it came from there. Anything else the source has
+ * to send as well, and it is compared.
+ *
+ * Guarantee: a source has sent every byte of what is granted by it, to this node.
+ */
+export class Admission {
+  readonly #store: ContentStore;
+  readonly #grants: Grants;
+  /** What has sent the blobs of artifacts that are not granted yet. */
+  readonly #sent = new Map<Digest, readonly string[]>();
+  /** What the partial file of a blob came from. */
+  readonly #begun = new Map<Digest, string>();
+
+  constructor(store: ContentStore, grants: Grants) {
+    this.#store = store;
+    this.#grants = grants;
+  }
+
+  /**
+   * Resolves once the artifact is stored and granted, and both survive a power cut.
+   * @throws as `ContentStore.add`
+   */
+  async add(offer: Offer, signal: AbortSignal): Promise<Digest> {
+    const { manifest, isRead, claim } = offer;
+    const digest = digestOf(manifest);
+    const blobs = blobsOf(parseManifest(manifest, this.#store.limits, digest));
+    if (isRead) for (const blob of blobs) this.#note(blob.digest, claim.source);
+    for (;;) {
+      await this.#compare(offer, blobs, signal);
+      try {
+        return await this.#add(offer, blobs, signal);
+      } catch (error) {
+        if (error !== notSent) throw error;
+      }
+    }
+  }
+
+  async #add(
+    { claim, manifest, write }: Offer,
+    blobs: readonly Descriptor[],
+    signal: AbortSignal,
+  ): Promise<Digest> {
+    const { source } = claim;
+    const added = await this.#store.add(manifest, this.#continued(source, write), signal, {
+      brought: (blob) => {
+        this.#note(blob, source);
+        this.#begun.delete(blob);
+      },
+      admit: async (digest) => {
+        if (blobs.some((blob) => !this.#isSent(blob.digest, source))) throw notSent;
+        await this.#grants.give(digest, claim);
+      },
+    });
+    for (const blob of blobs) this.#forget(blob.digest, source);
+    return added;
+  }
+
+  /** Before the artifact is locked: a source that is slow holds up nobody who has it. */
+  async #compare({ claim, write }: Offer, blobs: readonly Descriptor[], signal: AbortSignal): Promise<void> {
+    for (const blob of blobs) {
+      if (!this.#store.hasBlob(blob) || this.#isSent(blob.digest, claim.source)) continue;
+      await this.#store.compare(blob, write, signal);
+      this.#note(blob.digest, claim.source);
+    }
+  }
+
+  #isSent(blob: Digest, source: string): boolean {
+    if (this.#sent.get(blob)?.includes(source) === true) return true;
+    return this.#store
+      .usersOf(blob)
+      .some((digest) => this.#grants.of(digest).some((claim) => claim.source === source));
+  }
+
+  #note(blob: Digest, source: string): void {
+    const others = (this.#sent.get(blob) ?? []).filter((other) => other !== source);
+    remember(this.#sent, blob, [...others, source]);
+  }
+
+  /** Its artifact is granted, which says the same. */
+  #forget(blob: Digest, source: string): void {
+    const others = (this.#sent.get(blob) ?? []).filter((other) => other !== source);
+    if (others.length > 0) this.#sent.set(blob, others);
+    else this.#sent.delete(blob);
+  }
+
+  /** Goes on where a transfer broke off, unless those bytes came from elsewhere. */
+  #continued(source: string, write: WriteBlob): WriteBlob {
+    return async (blob, path, have) => {
+      const isOwn = this.#begun.get(blob.digest) === source;
+      if (!isOwn) remember(this.#begun, blob.digest, source);
+      await write(blob, path, isOwn ? have : 0);
+    };
+  }
+}
+
+const remember = <T>(map: Map<Digest, T>, blob: Digest, value: T): void => {
+  map.delete(blob);
+  map.set(blob, value);
+  for (const oldest of map.keys()) {
+    if (map.size <= maxRemembered) break;
+    map.delete(oldest);
+  }
+};

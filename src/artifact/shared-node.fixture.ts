@@ -1,0 +1,84 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Digest } from '../api/names.ts';
+import { systemClock } from '../time/clock.ts';
+import { type Artifacts, createArtifacts, type Wish } from './artifacts.ts';
+import type { DiskThread } from './disk-thread.ts';
+import { FakeRegistry } from './fake-registry.ts';
+import { type Former, Grants } from './grants.ts';
+import { ContentStore } from './store.ts';
+
+const never = new AbortController().signal;
+
+type Opening = { readonly former?: readonly Former[]; readonly importRoots?: readonly string[] };
+
+/** The disk of a node that namespaces share, and the registry `r.test`, which knows each namespace by its name as a user. */
+export class SharedNode implements AsyncDisposable {
+  readonly registry = new FakeRegistry();
+  readonly root: string;
+  readonly imports: string;
+  store!: ContentStore;
+  grants!: Grants;
+  artifacts!: Artifacts;
+  readonly #disk: DiskThread;
+
+  private constructor(root: string, disk: DiskThread) {
+    this.root = root;
+    this.imports = join(root, 'imports');
+    this.#disk = disk;
+  }
+
+  static async start(disk: DiskThread): Promise<SharedNode> {
+    const node = new SharedNode(await mkdtemp(join(tmpdir(), 'adaptlet-grants-')), disk);
+    await node.#open({});
+    return node;
+  }
+
+  async #open({ former = [], importRoots = [this.imports] }: Opening): Promise<void> {
+    const root = join(this.root, 'store');
+    this.store = await ContentStore.open({ root, budgetBytes: 10_000_000, disk: this.#disk });
+    this.grants = await Grants.open(root, this.store.list(), former);
+    this.artifacts = createArtifacts({
+      store: this.store,
+      disk: this.#disk,
+      grants: this.grants,
+      importRoots,
+      registry: {
+        fetch: this.registry.fetch,
+        clock: systemClock,
+        random: () => 0,
+        attempts: 1,
+        idleMs: 5000,
+        insecureHosts: [],
+        credentials: (_, namespace) => Promise.resolve({ username: namespace, password: 'word' }),
+      },
+    });
+  }
+
+  /** As another process would find it. */
+  async restart(opening: Opening = {}): Promise<void> {
+    await this.store[Symbol.asyncDispose]();
+    await this.#open(opening);
+  }
+
+  fetch(namespace: string, repository: string, digest?: Digest): Promise<{ readonly digest: Digest }> {
+    return this.artifacts.fetch(wishOf(namespace, repository), digest, { signal: never });
+  }
+
+  has(namespace: string, repository: string, digest: Digest): boolean {
+    return this.artifacts.stored(wishOf(namespace, repository), digest) !== undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store[Symbol.asyncDispose]();
+    await rm(this.root, { recursive: true, force: true });
+  }
+}
+
+/** What an Adapter of a namespace asks of a repository. */
+export const wishOf = (namespace: string, repository: string): Wish => ({
+  namespace,
+  uid: `uid-${namespace}-${repository}`,
+  source: { oci: { image: `r.test/${repository}` } },
+});
