@@ -1,5 +1,5 @@
-import type { Digest } from '../api/names.ts';
-import type { Source } from '../api/source.ts';
+import type { Digest, ObjectKey } from '../api/names.ts';
+import type { OciSource, Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { parseManifest, totalBytes } from './manifest.ts';
@@ -7,9 +7,12 @@ import { packFolder } from './pack.ts';
 import { asChanged, checkDigest, copyPacked, resolveImport } from './path-source.ts';
 import { type ImageReference, parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
+import type { Login } from './registry-http.ts';
 import type { ContentStore } from './store.ts';
 
 type FetchOptions = {
+  /** The adapter that it is for: its namespace has the Secret that the source names. */
+  readonly key: ObjectKey;
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: { readonly receivedBytes: number; readonly totalBytes: number }) => void;
 };
@@ -44,6 +47,8 @@ export type ArtifactsOptions = {
   /** Folders below which path sources may lie. */
   readonly importRoots: readonly string[];
   readonly registry: RegistryOptions;
+  /** Who asks the registry for an adapter; undefined: the options of `registry` say it. Default: always undefined. */
+  readonly loginFor?: (key: ObjectKey, source: OciSource) => Login | undefined;
   /** Hears of artifacts that were set aside. */
   readonly onQuarantine?: (digest: Digest, reason: string) => void;
 };
@@ -61,12 +66,17 @@ const progressOf = (total: number, report: FetchOptions['onProgress']) => {
 
 export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   const { store, disk } = options;
-  const registry = new Registry(options.registry);
+  const unnamed = new Registry(options.registry);
 
   const fetched = (digest: Digest): Fetched => ({ digest, bytes: store.stored(digest)?.bytes ?? 0 });
 
   /** By digest where one is known: a tag may have moved on. When it is gone, the tag says what is there instead. */
-  const manifestOf = async (image: ImageReference, expected: Digest | undefined, signal: AbortSignal) => {
+  const manifestOf = async (
+    registry: Registry,
+    image: ImageReference,
+    expected: Digest | undefined,
+    signal: AbortSignal,
+  ) => {
     const pinned = expected ?? image.digest;
     if (pinned === undefined) return await registry.manifest(image, image.tag ?? 'latest', signal);
     try {
@@ -88,15 +98,18 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   };
 
   const fetchImage = async (
-    text: string,
+    source: OciSource,
     expected: Digest | undefined,
-    { signal, onProgress }: FetchOptions,
+    { key, signal, onProgress }: FetchOptions,
   ) => {
+    const text = source.image;
     const image = parseReference(text);
     if (image.digest !== undefined) checkDigest(image.digest, expected, text);
     const pinned = expected ?? image.digest;
     if (pinned !== undefined && store.stored(pinned) !== undefined) return fetched(pinned);
-    const bytes = await manifestOf(image, expected, signal);
+    const login = options.loginFor?.(key, source);
+    const registry = login === undefined ? unnamed : unnamed.as(login);
+    const bytes = await manifestOf(registry, image, expected, signal);
     const progress = progressOf(totalBytes(parseManifest(bytes, store.limits, text)), onProgress);
     const digest = await store.add(
       bytes,
@@ -136,7 +149,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     async fetch(source, expected, fetchOptions) {
       fetchOptions.signal.throwIfAborted();
       if (expected !== undefined && store.stored(expected) !== undefined) return fetched(expected);
-      if (source.oci !== undefined) return await fetchImage(source.oci.image, expected, fetchOptions);
+      if (source.oci !== undefined) return await fetchImage(source.oci, expected, fetchOptions);
       if (source.path !== undefined) return await fetchFolder(source.path.path, expected, fetchOptions);
       throw new AdaptletError('ARTIFACT_NOT_FOUND', 'the source has neither oci nor path', {
         advice: 'Set spec.source.oci or spec.source.path.',

@@ -76,7 +76,7 @@ export const operatorNamespaceRules: readonly Rule[] = [
   ...owned('', 'configmaps', authorityName),
 ];
 
-/** What it may do in each namespace that the administrator lists for credentials of metrics. No right can choose by a label. */
+/** What it may do in each namespace that the administrator lists for credentials. No right can choose by a label. */
 export const operatorCredentialRules: readonly Rule[] = [
   { apiGroups: [''], resources: ['secrets'], verbs: ['get'] },
 ];

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Digest } from '../../src/api/names.ts';
+import { type Digest, objectKey } from '../../src/api/names.ts';
 import { type Artifacts, createArtifacts } from '../../src/artifact/artifacts.ts';
 import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
-import { readCredentials } from '../../src/artifact/docker-config.ts';
+import { credentialsIn } from '../../src/artifact/docker-config.ts';
 import { defaultLimits } from '../../src/artifact/manifest.ts';
 import { packFolder } from '../../src/artifact/pack.ts';
 import { ContentStore } from '../../src/artifact/store.ts';
@@ -25,6 +25,7 @@ const missing = registryTool === undefined || oras === undefined;
 const reason = missing ? ' (SKIPPED: go is not installed, so the registry and oras cannot be built)' : '';
 
 const never = new AbortController().signal;
+const key = objectKey('team-a', 'sql');
 const execute = promisify(execFile);
 
 let root: string;
@@ -52,15 +53,14 @@ const node = async (name: string, dockerConfig?: string): Promise<Artifacts & As
       attempts: 3,
       idleMs: 5000,
       insecureHosts: [],
-      credentials: (host) =>
-        dockerConfig === undefined ? Promise.resolve(undefined) : readCredentials(dockerConfig, host),
+      credentials: credentialsIn(dockerConfig),
     },
   });
   return { ...artifacts, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 };
 
 const pull = (artifacts: Artifacts, image: string, expected?: Digest) =>
-  artifacts.fetch({ oci: { image } }, expected, { signal: never });
+  artifacts.fetch({ oci: { image } }, expected, { key, signal: never });
 
 const refusal = (run: Promise<unknown>): Promise<string> => codeOf(() => run);
 
@@ -168,6 +168,7 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
       total = p.totalBytes;
     };
     await artifacts.fetch({ oci: { image: `${open.host}/team/hello:v1` } }, undefined, {
+      key,
       signal: never,
       onProgress,
     });
@@ -204,7 +205,7 @@ describe.skipIf(missing)(`adapters from a real registry, pushed by the real oras
     await using artifacts = await node('pull-packed');
     expect((await pull(artifacts, `${open.host}/team/digits:v1`)).digest).toBe(packed.digest);
     await using local = await node('path-packed');
-    const imported = await local.fetch({ path: { path: 'digits' } }, undefined, { signal: never });
+    const imported = await local.fetch({ path: { path: 'digits' } }, undefined, { key, signal: never });
     expect(imported.digest).toBe(packed.digest);
     await expectFiles(local.folder(imported.digest), 'digits');
   });

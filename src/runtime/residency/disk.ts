@@ -81,6 +81,7 @@ export class Disk {
       } as const;
       const fetched = await withLimit(limit, entry.abort.signal, (signal, alive) =>
         artifacts.fetch(source, expected, {
+          key: entry.key,
           signal,
           onProgress: ({ receivedBytes, totalBytes }) => {
             entry.note = `received ${receivedBytes} of ${totalBytes} bytes`;

@@ -3,6 +3,7 @@ import type { Artifacts } from '../../artifact/artifacts.ts';
 import type { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type Memory, memoryOf, type Recalled, recall } from '../state/memory.ts';
+import type { PullCredentials } from '../sync/pull-credentials.ts';
 import type { RuntimeParts } from './parts.ts';
 import { openStore } from './store.ts';
 
@@ -34,10 +35,12 @@ const makeDataFolder = async (folder: string): Promise<void> => {
  */
 export const openDisk = async (
   { settings, clock, logger }: RuntimeParts,
+  pulls: PullCredentials,
   stack: AsyncDisposableStack,
 ): Promise<Disk> => {
   await makeDataFolder(settings.dataDir);
-  const { store, artifacts } = await openStore(settings, { clock, logger, random: Math.random }, stack);
+  const random = Math.random;
+  const { store, artifacts } = await openStore(settings, { clock, logger, random, pulls }, stack);
   const memory = memoryOf(settings.dataDir);
   return { store, artifacts, memory, remembered: await recall(memory, logger) };
 };

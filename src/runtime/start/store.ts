@@ -7,6 +7,7 @@ import type { RegistryOptions } from '../../artifact/registry.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
+import type { PullCredentials } from '../sync/pull-credentials.ts';
 
 type RegistryParts = { readonly clock: Clock; readonly random: () => number };
 
@@ -55,10 +56,15 @@ export const scrubInBackground = (store: ContentStore, logger: Logger, stack: As
  */
 export const openStore = async (
   settings: Settings,
-  parts: { readonly clock: Clock; readonly logger: Logger; readonly random: () => number },
+  parts: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly random: () => number;
+    readonly pulls: PullCredentials;
+  },
   stack: AsyncDisposableStack,
 ): Promise<{ readonly store: ContentStore; readonly artifacts: Artifacts }> => {
-  const { clock, logger, random } = parts;
+  const { clock, logger, random, pulls } = parts;
   const disk = stack.use(startDiskThread());
   const store = stack.use(
     await ContentStore.open({
@@ -73,6 +79,7 @@ export const openStore = async (
     disk,
     importRoots: settings.importRoots,
     registry: { ...registryOptions(settings, { clock, random }), attempts },
+    loginFor: pulls.loginFor,
     onQuarantine: (digest, reason) =>
       logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
   });
