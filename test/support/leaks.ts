@@ -1,18 +1,21 @@
 import { createReadStream } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const overlap = 4096;
 
-/** A secret as it may be written: as it is, in base64, and as a part of base64 that does not begin with it. */
-const formsOf = (secret: string): Buffer[] => {
-  const bytes = Buffer.from(secret);
-  const inBase64 = [0, 1, 2].map((shift) => {
-    const text = Buffer.concat([Buffer.alloc(shift, 0x20), bytes]).toString('base64');
+/** What is in the base64 of every text that has `text` in it, by where in a group of three bytes it begins. */
+const inBase64 = (text: string): string[] =>
+  [0, 1, 2].map((shift) => {
+    const encoded = Buffer.concat([Buffer.alloc(shift, 0x20), Buffer.from(text)]).toString('base64');
     // Without the groups that are also made of what stands before and after.
-    return text.slice(shift === 0 ? 0 : 4, text.length - 4);
+    return encoded.slice(shift === 0 ? 0 : 4, encoded.length - 4);
   });
-  return [secret, ...inBase64].map((text) => Buffer.from(text));
+
+/** A secret as it may be written: as it is, in base64, and in base64 once more, as a docker config in a Secret is. */
+const formsOf = (secret: string): Buffer[] => {
+  const once = inBase64(secret);
+  return [secret, ...once, ...once.flatMap(inBase64)].map((text) => Buffer.from(text));
 };
 
 /** Names of the secrets that are in a text, as they are or in base64. */
@@ -46,4 +49,19 @@ export const leaksBelow = async (
   for (const file of files)
     for (const name of await leaksInFile(file, secrets)) leaks.push(`${file}: ${name}`);
   return { leaks, files: files.length };
+};
+
+/** Whether one of these texts is in what a process may write to. Linux; who asks must be allowed to trace it. */
+export const isInMemory = async (pid: number, texts: readonly string[]): Promise<boolean> => {
+  const maps = await readFile(`/proc/${pid}/smaps`, 'utf8');
+  const regions = maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) rw.*\n(?:[A-Z].*\n)*?Rss: +(\d+) kB/gm);
+  await using memory = await open(`/proc/${pid}/mem`);
+  for (const [, from = '', to = '', resident] of regions) {
+    const size = Number.parseInt(to, 16) - Number.parseInt(from, 16);
+    if (resident === '0' || size > 1 << 28) continue;
+    const bytes = Buffer.alloc(size);
+    const { bytesRead } = await memory.read(bytes, 0, size, Number.parseInt(from, 16));
+    if (texts.some((text) => bytes.subarray(0, bytesRead).includes(text))) return true;
+  }
+  return false;
 };
