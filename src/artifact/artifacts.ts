@@ -64,38 +64,38 @@ const progressOf = (total: number, report: FetchOptions['onProgress']) => {
   };
 };
 
+/** By digest where one is known: a tag may have moved on. When it is gone, the tag says what is there instead. */
+const manifestOf = async (
+  registry: Registry,
+  image: ImageReference,
+  expected: Digest | undefined,
+  signal: AbortSignal,
+) => {
+  const pinned = expected ?? image.digest;
+  if (pinned === undefined) return await registry.manifest(image, image.tag ?? 'latest', signal);
+  try {
+    return await registry.manifest(image, pinned, signal);
+  } catch (error) {
+    const isGone = error instanceof AdaptletError && error.code === 'ARTIFACT_NOT_FOUND';
+    const now =
+      isGone && image.tag !== undefined ? await registry.resolve(image, image.tag, signal) : undefined;
+    if (now === undefined) throw error;
+    const where = `${image.registry}/${image.repository}:${image.tag}`;
+    throw new AdaptletError(
+      'DIGEST_MISMATCH',
+      `${where} has ${now}, pinned is ${pinned}, which is not there`,
+      {
+        cause: error,
+      },
+    );
+  }
+};
+
 export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   const { store, disk } = options;
   const unnamed = new Registry(options.registry);
 
   const fetched = (digest: Digest): Fetched => ({ digest, bytes: store.stored(digest)?.bytes ?? 0 });
-
-  /** By digest where one is known: a tag may have moved on. When it is gone, the tag says what is there instead. */
-  const manifestOf = async (
-    registry: Registry,
-    image: ImageReference,
-    expected: Digest | undefined,
-    signal: AbortSignal,
-  ) => {
-    const pinned = expected ?? image.digest;
-    if (pinned === undefined) return await registry.manifest(image, image.tag ?? 'latest', signal);
-    try {
-      return await registry.manifest(image, pinned, signal);
-    } catch (error) {
-      const isGone = error instanceof AdaptletError && error.code === 'ARTIFACT_NOT_FOUND';
-      const now =
-        isGone && image.tag !== undefined ? await registry.resolve(image, image.tag, signal) : undefined;
-      if (now === undefined) throw error;
-      const where = `${image.registry}/${image.repository}:${image.tag}`;
-      throw new AdaptletError(
-        'DIGEST_MISMATCH',
-        `${where} has ${now}, pinned is ${pinned}, which is not there`,
-        {
-          cause: error,
-        },
-      );
-    }
-  };
 
   const fetchImage = async (
     source: OciSource,

@@ -56,7 +56,7 @@ const start = ({ passwords = 'deny', challenge, token, hangs = 'none' }: Setup =
   const state = { known: ['one', 'two'], revoked: new Set<string>() };
   const realm = `Bearer realm="https://auth.example/token",service="r",scope="repository:team-a/sql:pull,push"`;
   const fetcher: typeof fetch = async (input, init) => {
-    const url = new URL(String(input));
+    const url = new URL(input instanceof Request ? input.url : input);
     if (url.pathname.includes(`/${hangs}/`)) return await new Promise(() => undefined);
     const sent = new Headers(init?.headers).get('authorization') ?? '';
     if (url.host === 'auth.example') {

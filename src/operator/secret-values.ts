@@ -77,7 +77,7 @@ export const secretValues = <Ref extends { readonly name: string }, T>(
   };
 
   return async (namespace, ref, signal) => {
-    const key = JSON.stringify([namespace, ...Object.entries(ref).sort()]);
+    const key = JSON.stringify([namespace, ref]);
     const known = kept.get(key);
     if (known !== undefined && known.until > clock.monotonic()) return known.value;
     kept.delete(key);
