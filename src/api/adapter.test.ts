@@ -33,7 +33,21 @@ const at = {
 const pathForm =
   'must be segments of letters, digits, ".", "_", "@", "+", "=" and "-" that do not start with ".", joined by single "/", for example team-a/sql-v2';
 
+const pullSecret = (pullSecretRef: unknown) =>
+  adapter({ source: { oci: { image: 'registry.example/sql:v1', pullSecretRef } } });
+
 const rows: readonly Row[] = [
+  [
+    'a pull Secret of another namespace',
+    pullSecret({ name: 'login', namespace: 'team-b' }),
+    'unknown field spec.source.oci.pullSecretRef.namespace',
+  ],
+  ['a pull Secret without a name', pullSecret({}), 'spec.source.oci.pullSecretRef.name is required'],
+  [
+    'a pull Secret beside the source',
+    adapter({ pullSecretRef: { name: 'login' } }),
+    'unknown field spec.pullSecretRef',
+  ],
   [
     'a field that is spelled wrong',
     adapter({ piority: 1 }),

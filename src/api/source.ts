@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { exactlyOneOf } from './exactly-one.ts';
 import { imageForm, imageTemplateForm } from './image.ts';
+import { nameSchema } from './names.ts';
 import { formed, matching, notMatching, type Requirement } from './text.ts';
 
 const segment = '[A-Za-z0-9_@+=-][A-Za-z0-9._@+=-]*';
@@ -21,6 +22,20 @@ const pathAdvice =
 /** What a folder below an import root must be. */
 export const pathForm: readonly Requirement[] = [...pathRequirements, matching(pathPattern, pathAdvice)];
 
+/** Where the credential of a registry is. The name is no secret; it is in plans. */
+const pullSecretRefSchema = z
+  .strictObject({
+    name: nameSchema.meta({
+      description:
+        'Name of a Secret of the same namespace, of type kubernetes.io/dockerconfigjson, with the label adaptlet.io/pull: "true". Example: registry-login',
+    }),
+  })
+  .meta({
+    description:
+      'Credential of the registry, out of a Secret. Nodes get tokens for this repository alone. Only in a cluster, in namespaces whose Secrets the administrator lets the operator read. What is in the Secret may change, its name may not. Default: the credentials that the administrator gave to nodes and operator.',
+  })
+  .optional();
+
 export const sourceSchema = exactlyOneOf(
   {
     oci: z
@@ -29,6 +44,7 @@ export const sourceSchema = exactlyOneOf(
           description:
             'registry/repository:tag or registry/repository@sha256:…. The registry is always written out. A tag is resolved once; a digest says what it must resolve to. Example: registry.example/team-a/sql:v2',
         }),
+        pullSecretRef: pullSecretRefSchema,
       })
       .meta({
         description: 'An artifact of an OCI registry: an image manifest with the files of a PEFT adapter.',
@@ -53,6 +69,7 @@ export const sourceSchema = exactlyOneOf(
 
 /** Where the files of an adapter come from; exactly one member is present. */
 export type Source = z.infer<typeof sourceSchema>;
+export type OciSource = NonNullable<Source['oci']>;
 
 const imageExample = 'registry.example/team-a/users/{user}:current';
 const pathExample = 'team-a/users/{user}';
@@ -70,6 +87,7 @@ export const userSourceSchema = exactlyOneOf(
         image: formed(512, ...templateRequirements(imageExample), ...imageTemplateForm).meta({
           description: `Image reference with {user} in the repository or the tag. Example: ${imageExample}`,
         }),
+        pullSecretRef: pullSecretRefSchema,
       })
       .meta({ description: 'One artifact per user in an OCI registry.' })
       .optional(),
@@ -94,3 +112,11 @@ export const userSourceSchema = exactlyOneOf(
       'Where the adapter of each user comes from. Exactly one of oci, path; {user} stands for the id of the user.',
   },
 );
+
+const userIdPattern = /^[a-z0-9]([a-z0-9._-]{0,62})$/;
+
+/** True when a user id may become part of a path or of an image reference, as `perUser` rules do with it. */
+export const isPerUserId = (user: string): boolean => userIdPattern.test(user);
+
+/** A template with the user in it. */
+export const fillUser = (template: string, user: string): string => template.replaceAll('{user}', user);

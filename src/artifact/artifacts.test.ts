@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Digest } from '../api/names.ts';
+import { type Digest, objectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
@@ -15,6 +15,7 @@ import { ContentStore } from './store.ts';
 
 const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
 const never = new AbortController().signal;
+const key = objectKey('team-a', 'sql');
 
 let disk: DiskThread;
 let root: string;
@@ -51,7 +52,7 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-const wishOf = (source: Source): Wish => ({ namespace: 'team', uid: 'uid', source });
+const wishOf = (source: Source): Wish => ({ key: objectKey('team', 'adapter'), uid: 'uid', source });
 const fetchPath = (path: string, expected?: Digest) =>
   artifacts.fetch(wishOf({ path: { path } }), expected, { signal: never });
 const stored = (digest: Digest) => artifacts.stored(wishOf({ path: { path: 'team/upper' } }), digest);
@@ -103,10 +104,10 @@ it('says that a registry cannot be reached', async () => {
   expect(await codeOf(fetching)).toBe('REGISTRY_UNAVAILABLE');
 });
 
-const read = async (content: unknown, registry: string) => {
+const read = async (content: unknown, registry: string, repository = 'team/a') => {
   const path = join(root, 'config.json');
   await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
-  return await readCredentials(path, registry);
+  return await readCredentials(path, registry, repository);
 };
 
 describe('credentials of a docker config', () => {
@@ -119,7 +120,33 @@ describe('credentials of a docker config', () => {
     expect(await read({ auths: { r: { username: 'u', password: 'p:q' } } }, 'r')).toEqual(found);
     expect(await read({ auths: { 'r.example': { auth } } }, 'other.example')).toBeUndefined();
     expect(await read({ credsStore: 'desktop' }, 'r.example')).toBeUndefined();
-    expect(await readCredentials(join(root, 'absent.json'), 'r.example')).toBeUndefined();
+    expect(await readCredentials(join(root, 'absent.json'), 'r.example', 'team/a')).toBeUndefined();
+  });
+
+  it('are those of the longest path to the repository, by whole parts', async () => {
+    const of = (username: string) => ({ username, password: 'p' });
+    const auths = {
+      'r.example': of('all'),
+      'r.example/team': of('team'),
+      'https://r.example/team/a/': of('a'),
+      '*.example': of('any'),
+      '*.cloud.example': of('cloud'),
+      'https://index.docker.io/v1/': of('hub'),
+    };
+    const user = async (registry: string, repository: string) =>
+      (await read({ auths }, registry, repository))?.username;
+    expect(await user('r.example', 'team/a')).toBe('a');
+    expect(await user('r.example', 'team/a/deep')).toBe('a');
+    expect(await user('r.example', 'team/ab')).toBe('team');
+    expect(await user('r.example', 'teams')).toBe('all');
+    expect(await user('R.example', 'teams')).toBe('all');
+    expect(await user('q.example', 'team/a')).toBe('any');
+    expect(await user('q.cloud.example', 'team/a')).toBe('cloud');
+    expect(await user('q.r.example', 'team/a')).toBeUndefined();
+    expect(await user('docker.io', 'team/a')).toBe('hub');
+    expect(await user('registry-1.docker.io', 'team/a')).toBe('hub');
+    const onlyTeam = { auths: { 'r.example/team': of('team') } };
+    expect(await read(onlyTeam, 'r.example', 'other/a')).toBeUndefined();
   });
 
   it('are never part of a message', async () => {

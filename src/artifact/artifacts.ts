@@ -1,18 +1,18 @@
-import type { Digest } from '../api/names.ts';
-import type { Source } from '../api/source.ts';
+import { type Digest, namespaceOf, type ObjectKey } from '../api/names.ts';
+import type { OciSource, Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { Admission } from './admission.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import { folderSource, imageSource } from './claims.ts';
 import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
-import type { Credentials } from './docker-config.ts';
 import type { Grants } from './grants.ts';
 import { blobsOf, type Manifest, parseManifest, totalBytes } from './manifest.ts';
 import { packFolder } from './pack.ts';
 import { asChanged, checkDigest, copyPacked, resolveImport } from './path-source.ts';
 import { type ImageReference, parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
+import type { Login } from './registry-http.ts';
 import type { ContentStore } from './store.ts';
 
 type FetchOptions = {
@@ -27,8 +27,8 @@ export type Arrival = { readonly digest: Digest; readonly bytes: number; readonl
 
 type Fetched = { readonly digest: Digest; readonly bytes: number };
 
-/** For whom an artifact is asked for: an Adapter of a namespace, by its source. */
-export type Wish = { readonly namespace: string; readonly uid: string; readonly source: Source };
+/** For whom an artifact is asked for: an Adapter of a namespace, which has the Secret that the source names. */
+export type Wish = { readonly key: ObjectKey; readonly uid: string; readonly source: Source };
 
 /**
  * The content store and the sources behind it. Namespaces share the disk and not the right to what is on it: a digest is
@@ -66,9 +66,9 @@ export type ArtifactsOptions = {
   readonly importRoots: readonly string[];
   /** Who may use what of the store. */
   readonly grants: Grants;
-  readonly registry: Omit<RegistryOptions, 'credentials'> & {
-    readonly credentials: (registry: string, namespace: string) => Promise<Credentials | undefined>;
-  };
+  readonly registry: RegistryOptions;
+  /** Who asks the registry for an adapter; undefined: the options of `registry` say it. Default: always undefined. */
+  readonly loginFor?: (key: ObjectKey, source: OciSource) => Login | undefined;
   /** Hears of artifacts that were set aside. */
   readonly onQuarantine?: (digest: Digest, reason: string) => void;
 };
@@ -121,17 +121,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   const { store, disk, grants, importRoots } = options;
   const admission = new Admission(store, grants);
 
-  /** One for each namespace: what a registry authorised for one of them is used for no other. */
-  const registries = new Map<string, Registry>();
-  const registryFor = (namespace: string): Registry => {
-    let registry = registries.get(namespace);
-    if (registry === undefined) {
-      const credentials = (host: string) => options.registry.credentials(host, namespace);
-      registry = new Registry({ ...options.registry, credentials });
-      registries.set(namespace, registry);
-    }
-    return registry;
-  };
+  const unnamed = new Registry(options.registry);
 
   const fetched = (digest: Digest): Fetched => ({ digest, bytes: store.stored(digest)?.bytes ?? 0 });
 
@@ -140,9 +130,11 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     return { digest, bytes, missingBytes: Math.max(0, bytes - store.bytesHere(blobsOf(manifest))) };
   };
 
-  const isGranted = ({ namespace, uid, source }: Wish, digest: Digest): boolean =>
+  const isGranted = ({ key, uid, source }: Wish, digest: Digest): boolean =>
     grants.hasFormer(digest, uid) ||
-    sourcesOf(source, importRoots).some((one) => grants.has(digest, { namespace, source: one }));
+    sourcesOf(source, importRoots).some((one) =>
+      grants.has(digest, { namespace: namespaceOf(key), source: one }),
+    );
 
   const stored = (wish: Wish, digest: Digest) => {
     const found = store.stored(digest);
@@ -151,20 +143,21 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
 
   const fetchImage = async (
     wish: Wish,
-    text: string,
+    source: OciSource,
     expected: Digest | undefined,
     { signal, onProgress, admit }: FetchOptions,
   ) => {
+    const text = source.image;
     const image = parseReference(text);
     if (image.digest !== undefined) checkDigest(image.digest, expected, text);
     const pinned = expected ?? image.digest;
     if (pinned !== undefined && stored(wish, pinned) !== undefined) return fetched(pinned);
-    const { namespace } = wish;
-    const registry = registryFor(namespace);
+    const login = options.loginFor?.(wish.key, source);
+    const registry = login === undefined ? unnamed : unnamed.as(login);
     const manifest = await manifestOf(registry, image, expected, signal);
     const parsed = parseManifest(manifest, store.limits, text);
     const progress = progressOf(totalBytes(parsed), onProgress);
-    const claim = { namespace, source: imageSource(image) };
+    const claim = { namespace: namespaceOf(wish.key), source: imageSource(image) };
     const write: WriteBlob = (blob, path, have) =>
       registry.blob(image, blob, { path, have }, signal, (n) => progress(blob.digest, n));
     await admit?.(arrivalOf(parsed, digestOf(manifest)));
@@ -172,7 +165,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   };
 
   const fetchFolder = async (
-    { namespace }: Wish,
+    { key }: Wish,
     path: string,
     expected: Digest | undefined,
     { signal, onProgress, admit }: FetchOptions,
@@ -186,7 +179,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       await copy(blob, target, have);
       progress(blob.digest, blob.size);
     };
-    const claim = { namespace, source: folderSource(root, path) };
+    const claim = { namespace: namespaceOf(key), source: folderSource(root, path) };
     await admit?.(arrivalOf(parseManifest(packed.manifest, store.limits, folder), packed.digest));
     try {
       return fetched(await admission.add({ claim, manifest: packed.manifest, write, isRead: true }, signal));
@@ -200,7 +193,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       fetchOptions.signal.throwIfAborted();
       if (expected !== undefined && stored(wish, expected) !== undefined) return fetched(expected);
       const { oci, path } = wish.source;
-      if (oci !== undefined) return await fetchImage(wish, oci.image, expected, fetchOptions);
+      if (oci !== undefined) return await fetchImage(wish, oci, expected, fetchOptions);
       if (path !== undefined) return await fetchFolder(wish, path.path, expected, fetchOptions);
       throw new AdaptletError('ARTIFACT_NOT_FOUND', 'the source has neither oci nor path', {
         advice: 'Set spec.source.oci or spec.source.path.',
@@ -213,7 +206,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       await grants.drop(digest);
       await store.remove(digest);
     },
-    release: (wish, digest) => grants.take(digest, wish),
+    release: ({ key, uid }, digest) => grants.take(digest, { namespace: namespaceOf(key), uid }),
     async quarantine(digest, reason) {
       options.onQuarantine?.(digest, reason);
       await store.quarantine(digest, never);

@@ -13,9 +13,9 @@ describe('the authorizations of repositories', () => {
     const { clock, known } = start();
     known.set('r/a', token('Bearer a'));
     clock.advance(59_999);
-    expect(known.get('r/a')).toBe('Bearer a');
+    expect(known.get('r/a')?.header).toBe('Bearer a');
     clock.advance(1);
-    expect([known.get('r/a'), known.size]).toEqual([undefined, 0]);
+    expect([known.get('r/a')?.header, known.size]).toEqual([undefined, 0]);
   });
 
   it('are no more than so many, however many repositories are asked, and those in use stay', () => {
@@ -23,11 +23,11 @@ describe('the authorizations of repositories', () => {
     known.set('r/used', token('Bearer used'));
     for (let i = 0; i < 10_000; i++) {
       known.set(`r/user-${i}`, token(`Bearer ${i}`));
-      expect(known.get('r/used')).toBe('Bearer used');
+      expect(known.get('r/used')?.header).toBe('Bearer used');
     }
     expect(known.size).toBe(maxAuthorizations);
-    expect(known.get('r/user-0')).toBeUndefined();
-    expect(known.get('r/user-9999')).toBe('Bearer 9999');
+    expect(known.get('r/user-0')?.header).toBeUndefined();
+    expect(known.get('r/user-9999')?.header).toBe('Bearer 9999');
   });
 
   it('make room by those whose time is over, first', () => {
@@ -36,13 +36,13 @@ describe('the authorizations of repositories', () => {
     for (let i = 1; i < maxAuthorizations; i++) known.set(`r/${i}`, token('Bearer x', 1000));
     clock.advance(1000);
     known.set('r/new', token('Bearer new'));
-    expect([known.size, known.get('r/old')]).toEqual([2, 'Bearer old']);
+    expect([known.size, known.get('r/old')?.header]).toEqual([2, 'Bearer old']);
   });
 
   it('are forgotten when the registry refuses them', () => {
     const { known } = start();
     known.set('r/a', token('Bearer a'));
     known.forget('r/a');
-    expect(known.get('r/a')).toBeUndefined();
+    expect(known.get('r/a')?.header).toBeUndefined();
   });
 });

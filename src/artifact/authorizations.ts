@@ -1,14 +1,23 @@
 import type { Clock } from '../time/clock.ts';
 
 /** The value of an Authorization header, and how many milliseconds it is to be used for. */
-export type Authorization = { readonly header: string; readonly lifetimeMs: number };
+export type Authorization = {
+  readonly header: string;
+  readonly lifetimeMs: number;
+  /** It is the password itself, though it looks like a token. */
+  readonly isPassword?: true;
+};
 
-/** Most repositories whose authorization is remembered: tenants name them, and one per user is allowed. */
+/** Most authorizations that are remembered: tenants name repositories, and one per user is allowed. */
 export const maxAuthorizations = 512;
 
-type Known = { readonly header: string; readonly expiresAt: number };
+type Known = {
+  readonly authorization: Authorization;
+  readonly since: number;
+  readonly expiresAt: number;
+};
 
-/** Authorizations by repository, in memory only, for their lifetime. The one that was used least lately goes first. */
+/** Authorizations by credential and repository, in memory only, for their lifetime. The one that was used least lately goes first. */
 export class Authorizations {
   readonly #clock: Pick<Clock, 'monotonic'>;
   /** In the order of their use. */
@@ -22,19 +31,21 @@ export class Authorizations {
     return this.#known.size;
   }
 
-  get(key: string): string | undefined {
+  /** `lifetimeMs`: what is left of it. `ageMs`: how long it is known. */
+  get(key: string): (Authorization & { readonly ageMs: number }) | undefined {
+    const now = this.#clock.monotonic();
     const known = this.#known.get(key);
     if (known === undefined) return undefined;
     this.#known.delete(key);
-    if (known.expiresAt <= this.#clock.monotonic()) return undefined;
+    if (known.expiresAt <= now) return undefined;
     this.#known.set(key, known);
-    return known.header;
+    return { ...known.authorization, lifetimeMs: known.expiresAt - now, ageMs: now - known.since };
   }
 
-  set(key: string, { header, lifetimeMs }: Authorization): void {
+  set(key: string, authorization: Authorization): void {
     const now = this.#clock.monotonic();
     this.#known.delete(key);
-    this.#known.set(key, { header, expiresAt: now + lifetimeMs });
+    this.#known.set(key, { authorization, since: now, expiresAt: now + authorization.lifetimeMs });
     if (this.#known.size <= maxAuthorizations) return;
     for (const [old, { expiresAt }] of this.#known) if (expiresAt <= now) this.#known.delete(old);
     for (const old of this.#known.keys()) {

@@ -29,9 +29,12 @@ export const parseChallenges = (header: string): readonly Challenge[] => {
 /** One GET without redirects; throws REGISTRY_INSECURE and REGISTRY_UNAVAILABLE by itself. */
 export type Get = (url: URL, headers: Readonly<Record<string, string>>) => Promise<Response>;
 
+/** What a header takes. Of anything else an error of `fetch` would quote it. */
+const tokenText = z.string().regex(/^[\x21-\x7e]+$/);
+
 const tokenSchema = z.object({
-  token: z.string().optional(),
-  access_token: z.string().optional(),
+  token: tokenText.optional(),
+  access_token: tokenText.optional(),
   /** Seconds; 60 when it is not said. */
   expires_in: z.number().positive().catch(60).default(60),
 });
@@ -67,16 +70,14 @@ const readJson = async (response: Response): Promise<unknown> => {
   }
 };
 
-const realmOf = (challenge: Challenge, reference: ImageReference): URL => {
+const realmOf = (challenge: Challenge, reference: ImageReference, isPullOnly: boolean): URL => {
   const realm = challenge.parameters.get('realm') ?? '';
   if (!URL.canParse(realm)) throw denied(reference, `its token service ${quoteUntrusted(realm)} is no URL`);
   const url = new URL(realm);
   const service = challenge.parameters.get('service');
   if (service !== undefined) url.searchParams.set('service', service);
-  url.searchParams.set(
-    'scope',
-    challenge.parameters.get('scope') ?? `repository:${reference.repository}:pull`,
-  );
+  const pull = `repository:${reference.repository}:pull`;
+  url.searchParams.set('scope', isPullOnly ? pull : (challenge.parameters.get('scope') ?? pull));
   return url;
 };
 
@@ -86,8 +87,9 @@ const bearer = async (
   reference: ImageReference,
   credentials: Credentials | undefined,
   get: Get,
+  isPullOnly: boolean,
 ): Promise<Authorization> => {
-  const url = realmOf(challenge, reference);
+  const url = realmOf(challenge, reference, isPullOnly);
   const response = await get(url, credentials === undefined ? {} : { authorization: basic(credentials) });
   if (!response.ok) {
     await response.body?.cancel();
@@ -100,7 +102,8 @@ const bearer = async (
 };
 
 /**
- * The Authorization header that answers a 401, and for how long.
+ * The Authorization header that answers a 401, and for how long. `isPullOnly`: a token that is asked for is for reading this
+ * repository, whatever scope the registry names.
  * @throws AdaptletError REGISTRY_DENIED
  */
 export const answerChallenge = async (
@@ -108,10 +111,11 @@ export const answerChallenge = async (
   reference: ImageReference,
   credentials: Credentials | undefined,
   get: Get,
+  isPullOnly = false,
 ): Promise<Authorization> => {
   const challenges = parseChallenges(header ?? '');
   const token = challenges.find(({ scheme }) => scheme === 'bearer');
-  if (token !== undefined) return await bearer(token, reference, credentials, get);
+  if (token !== undefined) return await bearer(token, reference, credentials, get, isPullOnly);
   if (challenges.some(({ scheme }) => scheme === 'basic')) {
     if (credentials === undefined)
       throw denied(reference, 'it asks for credentials and there are none for it');

@@ -1,14 +1,14 @@
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
 import { type Authorization, Authorizations } from './authorizations.ts';
-import type { Credentials } from './docker-config.ts';
+import type { CredentialsOf } from './docker-config.ts';
 import { type ImageReference, isPlainHttp } from './reference.ts';
-import { answerChallenge, denied } from './registry-auth.ts';
+import { answerChallenge, denied, type Get } from './registry-auth.ts';
 
 export type RegistryHttpOptions = {
   readonly fetch: typeof fetch;
   readonly clock: Clock;
-  readonly credentials: (registry: string) => Promise<Credentials | undefined>;
+  readonly credentials: CredentialsOf;
   /** Hosts, with or without port, that are spoken to without encryption. */
   readonly insecureHosts: readonly string[];
   /** This machine is one of them. Default true. */
@@ -16,6 +16,40 @@ export type RegistryHttpOptions = {
   /** Time without a byte, in milliseconds, after which a connection counts as broken. */
   readonly idleMs: number;
 };
+
+/** A 401 that has to be answered. */
+export type Demand = {
+  readonly reference: ImageReference;
+  /** The header WWW-Authenticate. */
+  readonly challenge: string | null;
+  /** What was sent with the request is no longer taken. */
+  readonly isRefused: boolean;
+  /** One request to a token service. */
+  readonly get: Get;
+  readonly signal: AbortSignal;
+};
+
+/** Who asks a registry. */
+export type Login = {
+  /** Tells its authorizations from those of others. No secret; another credential has another name. */
+  readonly name: string;
+  /** @throws REGISTRY_DENIED, and what it needs for the answer may throw */
+  authorize(demand: Demand): Promise<Authorization>;
+  /** What to throw where the registry refuses an authorization. Default: REGISTRY_DENIED, as it comes. */
+  readonly explained?: (denial: AdaptletError) => AdaptletError;
+};
+
+/** The one of the credentials that the options give. */
+export const ownLogin = (credentials: CredentialsOf): Login => ({
+  name: '',
+  authorize: async ({ reference, challenge, get }) =>
+    await answerChallenge(
+      challenge,
+      reference,
+      await credentials(reference.registry, reference.repository),
+      get,
+    ),
+});
 
 /** A response and the watch over its body. Dispose it when the body is read or not wanted. */
 export type Answer = AsyncDisposable & {
@@ -66,12 +100,44 @@ export type Sent = {
 /** Requests to registries: authentication, redirects, stalls. One attempt each; see `withRetries`. */
 export class RegistryHttp {
   readonly #options: RegistryHttpOptions;
-  /** By registry and repository. */
+  readonly #login: Login;
+  /** By login, registry and repository. */
   readonly #authorizations: Authorizations;
 
-  constructor(options: RegistryHttpOptions) {
+  /** `login`, `authorizations`: those of another, see `as`. */
+  constructor(
+    options: RegistryHttpOptions,
+    login = ownLogin(options.credentials),
+    authorizations = new Authorizations(options.clock),
+  ) {
     this.#options = options;
-    this.#authorizations = new Authorizations(options.clock);
+    this.#login = login;
+    this.#authorizations = authorizations;
+  }
+
+  /** The same for somebody else. What is remembered is bounded for all together. */
+  as(login: Login): RegistryHttp {
+    return new RegistryHttp(this.#options, login, this.#authorizations);
+  }
+
+  /**
+   * An authorization with which `path` can be read now; undefined: none is needed. `isRefused`: the one of before, unless
+   * it is newer than `freshMs`, is not given again.
+   * @throws as of `get`
+   */
+  async authorization(
+    reference: ImageReference,
+    path: string,
+    { isRefused, freshMs }: { readonly isRefused: boolean; readonly freshMs: number },
+    headers: Headers,
+    signal: AbortSignal,
+  ): Promise<Authorization | undefined> {
+    const key = this.#keyOf(reference);
+    const known = this.#authorizations.get(key);
+    if (known !== undefined && (!isRefused || known.ageMs < freshMs)) return known;
+    this.#authorizations.forget(key);
+    await using _ = await this.request(reference, path, { method: 'HEAD', headers }, signal);
+    return this.#authorizations.get(key);
   }
 
   /**
@@ -93,21 +159,33 @@ export class RegistryHttp {
     signal: AbortSignal,
   ): Promise<Answer> {
     const url = path instanceof URL ? path : this.#urlOf(reference, path);
-    const key = `${reference.registry}/${reference.repository}`;
-    const known = this.#authorizations.get(key);
+    const key = this.#keyOf(reference);
+    const known = this.#authorizations.get(key)?.header;
     const first = await this.#follow(url, withAuthorization(sent, known), signal);
-    if (first.response.status !== 401) return await refuse(first, reference);
+    if (first.response.status !== 401) return await this.#accepted(first, reference);
     await first[Symbol.asyncDispose]();
     this.#authorizations.forget(key);
     const challenge = first.response.headers.get('www-authenticate');
-    const authorization = await this.#authorize(challenge, reference, signal);
+    const isRefused = known !== undefined;
+    const authorization = await this.#authorize({ challenge, reference, isRefused, signal });
     const second = await this.#follow(url, withAuthorization(sent, authorization.header), signal);
     if (second.response.status === 401) {
       await second[Symbol.asyncDispose]();
-      throw denied(reference, 'it refuses the credentials');
+      throw this.#denied(reference, 'it refuses the credentials');
     }
     this.#authorizations.set(key, authorization);
-    return await refuse(second, reference);
+    return await this.#accepted(second, reference);
+  }
+
+  async #accepted(answer: Answer, reference: ImageReference): Promise<Answer> {
+    if (answer.response.status !== 403) return answer;
+    await answer[Symbol.asyncDispose]();
+    throw this.#denied(reference, 'it forbids access');
+  }
+
+  #denied(reference: ImageReference, why: string): AdaptletError {
+    const denial = denied(reference, why);
+    return this.#login.explained?.(denial) ?? denial;
   }
 
   #urlOf({ registry, repository }: ImageReference, path: string): URL {
@@ -115,19 +193,19 @@ export class RegistryHttp {
     return new URL(`${scheme}://${registry}/v2/${repository}/${path}`);
   }
 
-  async #authorize(
-    challenge: string | null,
-    reference: ImageReference,
-    signal: AbortSignal,
-  ): Promise<Authorization> {
-    const credentials = await this.#options.credentials(reference.registry);
+  #keyOf({ registry, repository }: ImageReference): string {
+    return `${this.#login.name}\n${registry}/${repository}`;
+  }
+
+  async #authorize(demand: Omit<Demand, 'get'>): Promise<Authorization> {
     const answers: Answer[] = [];
+    const get: Get = async (url, headers) => {
+      const answer = await this.#send(url, { method: 'GET', headers }, demand.signal);
+      answers.push(answer);
+      return answer.response;
+    };
     try {
-      return await answerChallenge(challenge, reference, credentials, async (url, headers) => {
-        const answer = await this.#send(url, { method: 'GET', headers }, signal);
-        answers.push(answer);
-        return answer.response;
-      });
+      return await this.#login.authorize({ ...demand, get });
     } finally {
       for (const answer of answers) await answer[Symbol.asyncDispose]();
     }
@@ -192,12 +270,6 @@ export class RegistryHttp {
 
 const withAuthorization = (sent: Sent, authorization: string | undefined): Sent =>
   authorization === undefined ? sent : { ...sent, headers: { ...sent.headers, authorization } };
-
-const refuse = async (answer: Answer, reference: ImageReference): Promise<Answer> => {
-  if (answer.response.status !== 403) return answer;
-  await answer[Symbol.asyncDispose]();
-  throw denied(reference, 'it forbids access');
-};
 
 const watchedAnswer = (
   url: URL,

@@ -4,11 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
 import { digestOf } from './digest.ts';
 import { parseReference } from './reference.ts';
 import { Registry, type RegistryOptions } from './registry.ts';
+import type { Demand, Login } from './registry-http.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 const never = new AbortController().signal;
@@ -244,4 +246,71 @@ it('checks a manifest against the digest that was asked for', async () => {
   expect(await codeOf(() => registry.manifest(parseReference(`${host}/a@${other}`), other, never))).toBe(
     'DIGEST_MISMATCH',
   );
+});
+
+describe('a registry that several ask as themselves', () => {
+  const loginOf = (name: string) => {
+    const demands: Pick<Demand, 'isRefused'>[] = [];
+    const login: Login = {
+      name,
+      authorize: async ({ isRefused }) => {
+        demands.push({ isRefused });
+        return { header: `Bearer ${name}-${demands.length}`, lifetimeMs: 60_000 };
+      },
+    };
+    return { login, demands };
+  };
+
+  it('gets of each its own authorization, asked for once, and again when it is refused', async () => {
+    const seen: string[] = [];
+    const revoked = new Set<string>();
+    const host = await serve(({ headers: { authorization = '' } }, response) => {
+      seen.push(authorization);
+      const isGood = authorization !== '' && !revoked.has(authorization);
+      response.writeHead(isGood ? 200 : 401, { 'www-authenticate': 'Bearer realm="https://r"' }).end('{}');
+    });
+    const { registry } = client({ credentials: () => Promise.resolve({ username: 'u', password: 'p' }) });
+    const [a, b] = [loginOf('a'), loginOf('b')];
+    const [asA, asB] = [registry.as(a.login), registry.as(b.login)];
+    for (const one of [asA, asA, asB]) await manifestOf(one, host);
+    expect(seen).toEqual(['', 'Bearer a-1', 'Bearer a-1', '', 'Bearer b-1']);
+    revoked.add('Bearer a-1');
+    await manifestOf(asA, host);
+    await manifestOf(asB, host);
+    expect(seen.slice(5)).toEqual(['Bearer a-1', 'Bearer a-2', 'Bearer b-1']);
+    expect([a.demands, b.demands]).toEqual([
+      [{ isRefused: false }, { isRefused: true }],
+      [{ isRefused: false }],
+    ]);
+  });
+
+  it.each([401, 403])(
+    'that refuses with %i what one was authorized with is explained by that one',
+    async (status) => {
+      const host = await serve(({ headers: { authorization } }, response) => {
+        const code = authorization === undefined ? 401 : status;
+        response.writeHead(code, { 'www-authenticate': 'Bearer realm="https://r"' }).end('{}');
+      });
+      const explained: Login['explained'] = ({ what }) =>
+        new AdaptletError('PULL_CREDENTIAL_AWAITED', `of a: ${what}`);
+      const { registry } = client();
+      const asked = manifestOf(registry.as({ ...loginOf('a').login, explained }), host);
+      await expect(asked).rejects.toThrow(
+        /of a: 127\.0\.0\.1:\d+\/a: it (refuses the credentials|forbids access)/,
+      );
+      await expect(asked).rejects.toMatchObject({ code: 'PULL_CREDENTIAL_AWAITED' });
+    },
+  );
+
+  it('is not asked with what is remembered of itself', async () => {
+    const seen: string[] = [];
+    const host = await serve(({ headers: { authorization = '' } }, response) => {
+      seen.push(authorization);
+      response.writeHead(authorization === '' ? 401 : 200, { 'www-authenticate': 'Basic' }).end('{}');
+    });
+    const { registry } = client({ credentials: () => Promise.resolve({ username: 'u', password: 'p' }) });
+    await manifestOf(registry, host);
+    await manifestOf(registry.as(loginOf('a').login), host);
+    expect(seen).toEqual(['', 'Basic dTpw', '', 'Bearer a-1']);
+  });
 });

@@ -1,10 +1,11 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Authorization } from './authorizations.ts';
 import { digestOf } from './digest.ts';
 import { type Descriptor, maxManifestBytes, mediaTypes } from './manifest.ts';
 import type { ImageReference } from './reference.ts';
-import { type Answer, RegistryHttp, type RegistryHttpOptions } from './registry-http.ts';
+import { type Answer, type Login, RegistryHttp, type RegistryHttpOptions } from './registry-http.ts';
 import { type RetryOptions, withRetries } from './retry.ts';
 
 export type RegistryOptions = Omit<RegistryHttpOptions, 'clock'> & RetryOptions;
@@ -46,17 +47,36 @@ const writeFully = async (file: FileHandle, chunk: Uint8Array, position: number)
  */
 export class Registry {
   readonly #http: RegistryHttp;
-  readonly #retries: RetryOptions;
+  readonly #options: RegistryOptions;
 
-  constructor(options: RegistryOptions) {
-    this.#http = new RegistryHttp(options);
-    this.#retries = options;
+  /** `http`: of another, see `as`. */
+  constructor(options: RegistryOptions, http = new RegistryHttp(options)) {
+    this.#http = http;
+    this.#options = options;
+  }
+
+  /** The same for somebody else. */
+  as(login: Login): Registry {
+    return new Registry(this.#options, this.#http.as(login));
+  }
+
+  /**
+   * An authorization with which the manifest can be read now, as {@link RegistryHttp.authorization} gives it. It is for the
+   * repository.
+   */
+  async authorization(
+    reference: ImageReference,
+    version: string,
+    known: { readonly isRefused: boolean; readonly freshMs: number },
+    signal: AbortSignal,
+  ): Promise<Authorization | undefined> {
+    return await this.#http.authorization(reference, `manifests/${version}`, known, { accept }, signal);
   }
 
   /** The bytes of a manifest, checked against `version` when that is a digest. */
   async manifest(reference: ImageReference, version: string, signal: AbortSignal): Promise<Uint8Array> {
     const what = named(reference, version);
-    const bytes = await withRetries(this.#retries, signal, async () => {
+    const bytes = await withRetries(this.#options, signal, async () => {
       await using answer = await this.#http.get(reference, `manifests/${version}`, { accept }, signal);
       if (answer.response.status !== 200) throw unexpected(what, answer.response.status);
       return await readAll(answer, maxManifestBytes, `the manifest of ${what}`);
@@ -117,7 +137,7 @@ export class Registry {
       }
       await file.truncate(blob.size);
     };
-    await withRetries(this.#retries, signal, attempt, () => progressed);
+    await withRetries(this.#options, signal, attempt, () => progressed);
   }
 
   async #open(

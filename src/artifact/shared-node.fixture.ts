@@ -1,12 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Digest } from '../api/names.ts';
+import { type Digest, namespaceOf, objectKey } from '../api/names.ts';
 import { systemClock } from '../time/clock.ts';
 import { type Artifacts, createArtifacts, type Wish } from './artifacts.ts';
 import type { DiskThread } from './disk-thread.ts';
 import { FakeRegistry } from './fake-registry.ts';
 import { type Former, Grants } from './grants.ts';
+import { ownLogin } from './registry-http.ts';
 import { ContentStore } from './store.ts';
 
 const never = new AbortController().signal;
@@ -51,8 +52,9 @@ export class SharedNode implements AsyncDisposable {
         attempts: 1,
         idleMs: 5000,
         insecureHosts: [],
-        credentials: (_, namespace) => Promise.resolve({ username: namespace, password: 'word' }),
+        credentials: () => Promise.resolve(undefined),
       },
+      loginFor: (key) => loginOf(namespaceOf(key)),
     });
   }
 
@@ -76,9 +78,14 @@ export class SharedNode implements AsyncDisposable {
   }
 }
 
+const loginOf = (namespace: string) => ({
+  ...ownLogin(() => Promise.resolve({ username: namespace, password: 'word' })),
+  name: namespace,
+});
+
 /** What an Adapter of a namespace asks of a repository. */
 export const wishOf = (namespace: string, repository: string): Wish => ({
-  namespace,
+  key: objectKey(namespace, repository.replaceAll('/', '-')),
   uid: `uid-${namespace}-${repository}`,
   source: { oci: { image: `r.test/${repository}` } },
 });

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { completeSettings, operatorSettingsSchema } from '../operator/settings.ts';
 import { describeSettings, type Given, readSettings } from '../settings/settings.ts';
 import { systemClock } from '../time/clock.ts';
+import { keepMemoryOutOfCores } from './core-files.ts';
 import { openLog } from './log.ts';
 
 /** `adaptlet operator`: one flag a setting, named and described by src/operator/settings.ts. */
@@ -16,6 +17,7 @@ export const operatorCommand = (version: string): Command => {
   return command.action(async (flags: Given) => {
     const settings = completeSettings(readSettings(operatorSettingsSchema, flags, process.env));
     const { logger, exit } = openLog(settings.logLevel);
+    keepMemoryOutOfCores(settings.coreFiles, logger);
     const stop = new AbortController();
     const stopped = new Promise<string>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const)

@@ -3,6 +3,7 @@ import { readSettings } from '../runtime/config/read.ts';
 import { settingsSchema } from '../runtime/config/settings.ts';
 import { describeSettings, type Given } from '../settings/settings.ts';
 import { systemClock } from '../time/clock.ts';
+import { keepMemoryOutOfCores } from './core-files.ts';
 import { openLog } from './log.ts';
 import { keepHeapSmall } from './small-heap.ts';
 
@@ -19,6 +20,7 @@ export const serveCommand = (version: string): Command => {
     keepHeapSmall();
     const settings = readSettings(flags, process.env, process.cwd());
     const { logger, exit } = openLog(settings.logLevel);
+    keepMemoryOutOfCores(settings.coreFiles, logger);
     for (const choice of settings.choices) logger.info(choice, 'chosen for this machine');
     const stopped = Promise.withResolvers<string>();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopped.resolve(signal));

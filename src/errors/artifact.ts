@@ -125,6 +125,22 @@ export const artifactErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
+  PULL_SECRET: {
+    summary:
+      'The Secret with the credential of a registry, which an adapter or a route names, cannot be used.',
+    advice:
+      'Check the Secret: type kubernetes.io/dockerconfigjson, label adaptlet.io/pull: "true", and an entry for the registry.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
+  PULL_CREDENTIAL_AWAITED: {
+    summary:
+      'An adapter waits for a pull credential, which the operator makes from the Secret that it names.',
+    advice:
+      'Nothing to do here: it is asked for again by itself, and at once when the operator is reached. What is on this node goes on serving.',
+    grpc: 'UNAVAILABLE',
+    retry: 'Backoff',
+  },
   CREDENTIALS_INVALID: {
     summary: 'The file with the credentials of registries cannot be read.',
     advice: "Correct the file: it has the format of docker's config.json.",

@@ -4,7 +4,7 @@ import { codeOf } from '../errors/code-of.fixture.ts';
 import { createMeasure } from '../measurement/measure.ts';
 import { systemClock } from '../time/clock.ts';
 import { apiServerAddresses, openEgress } from './egress.ts';
-import { tagResolver } from './tags.ts';
+import { operatorRegistry, tagResolver } from './tags.ts';
 
 type Rules = Partial<Parameters<typeof openEgress>[0]>;
 const open = (rules: Rules = {}, apiServer: readonly string[] = []) =>
@@ -12,11 +12,14 @@ const open = (rules: Rules = {}, apiServer: readonly string[] = []) =>
     { egressAllow: [], egressDeny: [], metricHosts: [], insecureRegistries: [], ...rules },
     apiServer,
   );
-const resolver = (rules: Rules) =>
-  tagResolver(
+const resolver = (rules: Rules) => {
+  const registry = operatorRegistry(
     { registryConfig: undefined, insecureRegistries: rules.insecureRegistries ?? [] },
     { clock: systemClock, random: () => 0, fetch: open(rules).registries },
   );
+  const resolve = tagResolver(registry, { login: () => Promise.resolve(undefined) });
+  return (image: string, signal: AbortSignal) => resolve('team-a', { image }, signal);
+};
 const never = new AbortController().signal;
 const manifest = '{}';
 

@@ -6,7 +6,8 @@ import type { KubeApi } from '../kube/client/api.ts';
 import { createMeasure } from '../measurement/measure.ts';
 import { Measurements } from '../measurement/measurements.ts';
 import { FakeClock } from '../time/fake-clock.ts';
-import { keptMs, metricCredentials } from './metric-credentials.ts';
+import { metricCredentials } from './metric-credentials.ts';
+import { keptMs } from './secret-values.ts';
 
 const never = new AbortController().signal;
 const token = 'tok-3v3ryb0dy-w0uld-l1k3-th1s';

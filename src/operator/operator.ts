@@ -25,10 +25,11 @@ import { objectGauges } from './object-gauges.ts';
 import { followObjects } from './objects/informers.ts';
 import type { Collection, Objects } from './objects/objects.ts';
 import { metricHostsOf, Policies } from './objects/policies.ts';
+import { PullCredentials } from './pull-credentials.ts';
 import { createRecorder, createStatusWriter } from './reconcile/status-writer.ts';
 import type { OperatorSettings } from './settings.ts';
 import { createSyncServer } from './sync/server.ts';
-import { tagResolver } from './tags.ts';
+import { operatorRegistry, tagResolver } from './tags.ts';
 import { startTerm } from './term.ts';
 
 export type OperatorParts = {
@@ -156,6 +157,9 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     instance: identity,
   });
   stack.defer(() => events.close());
+  const registry = operatorRegistry(settings, { clock, random, fetch: egress.registries });
+  const { registryPasswords: passwords } = settings;
+  const pulls = new PullCredentials({ api, clock, namespace, registry, passwords });
   const leadership = new Leadership({
     start: (term) =>
       startTerm({
@@ -171,7 +175,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
         logger,
         writer: createStatusWriter(api),
         recorder: createRecorder(events),
-        resolve: tagResolver(settings, { clock, random, fetch: egress.registries }),
+        resolve: tagResolver(registry, pulls),
         measure: createMeasure({
           fetch: egress.metrics,
           hosts: settings.metricHosts,
@@ -192,6 +196,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     authority,
     tokens: new TokenReviews({ api, clock, logger }),
     nodeAccounts: settings.runtimeAccounts,
+    credential: (question) => pulls.forNode(question),
     replica: identity,
     serverName: names[0],
     address: settings.listen,

@@ -77,8 +77,8 @@ export const operatorNamespaceRules: readonly Rule[] = [
 ];
 
 /**
- * What it may do in each namespace that the administrator lists for credentials: of metrics, which are read one by one, and
- * keys of callers, which are watched. No right can choose by a label.
+ * What it may do in each namespace that the administrator lists for credentials: of metrics and registries, which are read one by
+ * one, and keys of callers, which are watched. No right can choose by a label.
  */
 export const operatorCredentialRules: readonly Rule[] = [
   { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { z } from 'zod';
 import { isEgressEntry, isNetwork } from '../egress/allow-list.ts';
 import { isHostPattern } from '../egress/host-pattern.ts';
-import { duration, list, logLevel, otlpEndpoint } from '../settings/values.ts';
+import { coreFiles, duration, list, logLevel, otlpEndpoint } from '../settings/values.ts';
 import { isLabelPattern } from './nodes/label-list.ts';
 
 /** Every setting of `adaptlet operator`. docs/reference/configuration.md is generated from this. */
@@ -58,6 +58,12 @@ export const operatorSettingsSchema = z.object({
     .string()
     .optional()
     .describe('A docker config.json with credentials of OCI registries, for the resolution of tags.'),
+  registryPasswords: z
+    .enum(['deny', 'allow'])
+    .default('deny')
+    .describe(
+      'Whether nodes get the password out of a Secret that pullSecretRef names, where its registry has no token service. allow: over TLS, to runtimes whose plan needs it, which keep it in memory. deny: such a registry cannot be used with pullSecretRef.',
+    ),
   insecureRegistries: list
     .prefault('')
     .describe(
@@ -109,6 +115,7 @@ export const operatorSettingsSchema = z.object({
     .default('/etc/adaptlet/injection/sidecar.yaml')
     .describe('File of the sidecar that is injected, as the chart writes it. Read anew for each pod.'),
   otlpEndpoint,
+  coreFiles,
   logLevel,
 });
 

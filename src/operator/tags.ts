@@ -4,22 +4,23 @@ import { Registry } from '../artifact/registry.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { Clock } from '../time/clock.ts';
 import type { Resolve } from './adapter/resolver.ts';
+import type { PullCredentials } from './pull-credentials.ts';
 import type { OperatorSettings } from './settings.ts';
 
-/** The resolver repeats what fails, with a backoff of its own for each registry. */
+/** Who asks repeats what fails, with a backoff of its own. */
 const attempts = 1;
 const idleMs = 20_000;
 
-/** Asks OCI registries what their tags mean now. */
-export const tagResolver = (
+/** Registries as the operator asks them: what tenants name. */
+export const operatorRegistry = (
   { registryConfig, insecureRegistries }: Pick<OperatorSettings, 'registryConfig' | 'insecureRegistries'>,
   {
     clock,
     random,
     fetch,
   }: { readonly clock: Clock; readonly random: () => number; readonly fetch: typeof globalThis.fetch },
-): Resolve => {
-  const registry = new Registry({
+): Registry =>
+  new Registry({
     fetch,
     clock,
     random,
@@ -30,11 +31,16 @@ export const tagResolver = (
     insecureLoopback: false,
     credentials: credentialsIn(registryConfig),
   });
-  return async (image, signal) => {
-    const reference = parseReference(image);
+
+/** Asks OCI registries what their tags mean now, with the credential that the source names. */
+export const tagResolver =
+  (registry: Registry, credentials: Pick<PullCredentials, 'login'>): Resolve =>
+  async (namespace, source, signal) => {
+    const reference = parseReference(source.image);
     const tag = reference.tag ?? 'latest';
-    const digest = await registry.resolve(reference, tag, signal);
-    if (digest === undefined) throw new AdaptletError('ARTIFACT_NOT_FOUND', `${image} does not exist`);
+    const login = await credentials.login(namespace, source, signal);
+    const asked = login === undefined ? registry : registry.as(login);
+    const digest = await asked.resolve(reference, tag, signal);
+    if (digest === undefined) throw new AdaptletError('ARTIFACT_NOT_FOUND', `${source.image} does not exist`);
     return digest;
   };
-};

@@ -78,7 +78,7 @@ it.each<[string, () => unknown, string, RegExp]>([
   ],
   [
     'credentials that may not be read',
-    () => readCredentials('/', 'r'),
+    () => readCredentials('/', 'r', 'a'),
     'CREDENTIALS_INVALID',
     /Let the process read/,
   ],

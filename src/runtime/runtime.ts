@@ -22,6 +22,7 @@ import { openSource } from './start/source.ts';
 import { scrubInBackground } from './start/store.ts';
 import { gaugesOf } from './status/gauges.ts';
 import { StatusReport } from './status/status-report.ts';
+import { PullCredentials } from './sync/pull-credentials.ts';
 
 export type RunningRuntime = Addresses & {
   /** Says that it is not ready, answers on for `drainDelay`, then ends new requests and gives everything back. */
@@ -44,7 +45,8 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   const instance = randomUUID();
   await using stack = new AsyncDisposableStack();
 
-  const disk = await openDisk(parts, stack);
+  const pulls = new PullCredentials(clock);
+  const disk = await openDisk(parts, pulls, stack);
   const base = await openBaseModel(parts, disk, stack);
   const { engine } = base;
 
@@ -60,6 +62,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   const source = openSource({
     ...parts,
     ...disk,
+    pulls,
     residency,
     plan,
     holds,

@@ -51,6 +51,13 @@ export const otlpEndpoint = z
   .optional()
   .describe('OTLP/HTTP endpoint of a trace collector. Without it no traces are made.');
 
+export const coreFiles = z
+  .enum(['headers', 'memory'])
+  .default('headers')
+  .describe(
+    'What a core file has when a process crashes. headers: registers and the list of libraries. memory: everything, credentials and prompts too; for who looks for a defect.',
+  );
+
 export const logLevel = z
   .enum(['debug', 'info', 'warn', 'error'])
   .default('info')

@@ -7,14 +7,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Digest } from '../../src/api/names.ts';
+import { type Digest, namespaceOf, objectKey } from '../../src/api/names.ts';
 import type { Source } from '../../src/api/source.ts';
 import { type Artifacts, createArtifacts, type Wish } from '../../src/artifact/artifacts.ts';
 import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
-import { readCredentials } from '../../src/artifact/docker-config.ts';
+import { credentialsIn } from '../../src/artifact/docker-config.ts';
 import { Grants } from '../../src/artifact/grants.ts';
 import { defaultLimits } from '../../src/artifact/manifest.ts';
 import { packFolder } from '../../src/artifact/pack.ts';
+import { ownLogin } from '../../src/artifact/registry-http.ts';
 import { ContentStore } from '../../src/artifact/store.ts';
 import { codeOf } from '../../src/errors/code-of.fixture.ts';
 import { systemClock } from '../../src/time/clock.ts';
@@ -27,6 +28,7 @@ const missing = registryTool === undefined || oras === undefined;
 const reason = missing ? ' (SKIPPED: go is not installed, so the registry and oras cannot be built)' : '';
 
 const never = new AbortController().signal;
+const key = objectKey('team-a', 'sql');
 const execute = promisify(execFile);
 
 let root: string;
@@ -60,16 +62,21 @@ const node = async (
       attempts: 3,
       idleMs: 5000,
       insecureHosts: [],
-      credentials: async (host, namespace) => {
-        const path = configOf(namespace);
-        return path === undefined ? undefined : await readCredentials(path, host);
-      },
+      credentials: () => Promise.resolve(undefined),
+    },
+    loginFor: (key) => {
+      const namespace = namespaceOf(key);
+      return { ...ownLogin(credentialsIn(configOf(namespace))), name: namespace };
     },
   });
   return { ...artifacts, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 };
 
-const wishOf = (source: Source, namespace = 'team'): Wish => ({ namespace, uid: namespace, source });
+const wishOf = (source: Source, namespace = 'team'): Wish => ({
+  key: objectKey(namespace, 'adapter'),
+  uid: namespace,
+  source,
+});
 
 const pull = (artifacts: Artifacts, image: string, expected?: Digest, namespace?: string) =>
   artifacts.fetch(wishOf({ oci: { image } }, namespace), expected, { signal: never });

@@ -55,6 +55,7 @@ export class BareRuntime {
           return Promise.resolve({ nonce: commit.nonce, refused: [...done.refused] });
         },
         unknown: () => undefined,
+        credential: () => undefined,
         broken: () => this.#receiver.broken(),
         subscribe: () => ({ names: [] }),
         report: () => this.#report(),

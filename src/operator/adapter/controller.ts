@@ -126,7 +126,7 @@ export class AdapterController implements Controller {
     const source = digestSourceOf(adapter);
     const verdict = verdicts.of(adapter);
     const isAsked = source.kind === 'Tag' && verdict === undefined;
-    const resolution = isAsked ? resolver.of(read.key, uid, source.image) : undefined;
+    const resolution = isAsked ? resolver.of(read.key, uid, source.oci) : undefined;
     if (!isAsked) resolver.forget(uid);
     const digest = digestOf(source, resolution);
     const { runtimes, changesInMs } = presences.now(adapter.metadata.namespace);

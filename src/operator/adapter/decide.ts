@@ -14,6 +14,7 @@ import {
 import { imageVersion } from '../../api/image.ts';
 import type { Digest } from '../../api/names.ts';
 import type { AdapterObject } from '../../api/objects.ts';
+import type { OciSource } from '../../api/source.ts';
 import type { PolicyRefusal } from '../../plan/policies.ts';
 import type { Placement } from '../../rollout/placement.ts';
 import type { Verdict } from '../reconcile/policy-verdicts.ts';
@@ -28,17 +29,18 @@ type AdapterCondition = Observed<ConditionType, ConditionReason>;
 /** Where the digest of an Adapter comes from. Tag: a registry has to be asked. */
 export type DigestSource =
   | { readonly kind: 'Known'; readonly digest: Digest; readonly how: 'Pinned' | 'TagResolved' }
-  | { readonly kind: 'Tag'; readonly image: string }
+  | { readonly kind: 'Tag'; readonly oci: OciSource }
   | { readonly kind: 'Required' };
 
 /** A digest that was written once wins over everything: it never changes. */
 export const digestSourceOf = ({ spec, status }: AdapterObject): DigestSource => {
-  const image = spec.source.oci?.image;
+  const { oci } = spec.source;
+  const image = oci?.image;
   const pinned = spec.digest ?? (image === undefined ? undefined : imageVersion(image).digest);
   const digest = status?.digest ?? pinned;
   if (digest !== undefined)
     return { kind: 'Known', digest, how: pinned === undefined ? 'TagResolved' : 'Pinned' };
-  return image === undefined ? { kind: 'Required' } : { kind: 'Tag', image };
+  return oci === undefined ? { kind: 'Required' } : { kind: 'Tag', oci };
 };
 
 export type AdapterInput = {
@@ -159,7 +161,7 @@ const resolved = ({ source, resolution, verdict }: AdapterInput): AdapterConditi
       message: `${resolution.code}: ${resolution.message}`,
     };
   }
-  return { type, status: 'Unknown', reason: 'Resolving', message: `asks for ${source.image}` };
+  return { type, status: 'Unknown', reason: 'Resolving', message: `asks for ${source.oci.image}` };
 };
 
 const inUse = (uses: readonly Use[]): AdapterCondition => {

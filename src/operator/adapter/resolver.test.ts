@@ -19,7 +19,7 @@ const start = () => {
   const resolver = new Resolver({
     clock,
     random: () => 0,
-    resolve: (image, signal) => {
+    resolve: (_, { image }, signal) => {
       const answer = Promise.withResolvers<Digest>();
       questions.push({ image, answer, signal });
       return answer.promise;
@@ -27,7 +27,7 @@ const start = () => {
   });
   resolver.onChange((key) => void told.push(key));
   const ask = (name: string, image = `registry.example/${name}:v1`, namespace = 'team-a') =>
-    resolver.of(objectKey(namespace, name), `uid-${namespace}-${name}`, image);
+    resolver.of(objectKey(namespace, name), `uid-${namespace}-${name}`, { image });
   return { clock, questions, told, resolver, ask };
 };
 const away = new AdaptletError('REGISTRY_UNAVAILABLE', 'no answer');

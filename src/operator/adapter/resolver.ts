@@ -1,4 +1,5 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
+import type { OciSource } from '../../api/source.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { ErrorCode } from '../../errors/catalogue.ts';
 import { RoundRobinQueue } from '../../fair/round-robin-queue.ts';
@@ -9,9 +10,9 @@ import { namespaceOf } from '../objects/scope.ts';
 
 /**
  * Asks a registry for the digest of a tag.
- * @throws those of src/artifact's registry; ARTIFACT_NOT_FOUND: no such tag
+ * @throws those of src/artifact's registry; ARTIFACT_NOT_FOUND: no such tag; PULL_SECRET: its Secret cannot be used
  */
-export type Resolve = (image: string, signal: AbortSignal) => Promise<Digest>;
+export type Resolve = (namespace: string, source: OciSource, signal: AbortSignal) => Promise<Digest>;
 
 /** What is known of a tag. */
 export type Resolution =
@@ -42,7 +43,7 @@ type Job = {
   readonly key: ObjectKey;
   readonly uid: string;
   readonly namespace: string;
-  readonly image: string;
+  readonly source: OciSource;
   readonly registry: string;
   state: Resolution;
   failures: number;
@@ -84,14 +85,14 @@ export class Resolver {
   }
 
   /** What is known; asks when nothing is. */
-  of(key: ObjectKey, uid: string, image: string): Resolution {
+  of(key: ObjectKey, uid: string, source: OciSource): Resolution {
     const known = this.#jobs.get(uid);
     if (known !== undefined) return known.state;
-    const registry = image.slice(0, image.indexOf('/'));
+    const registry = source.image.slice(0, source.image.indexOf('/'));
     const stop = new AbortController();
     const state: Resolution = { kind: 'Asking' };
     const namespace = namespaceOf(key);
-    const job: Job = { key, uid, namespace, image, registry, state, failures: 0, notBefore: 0, stop };
+    const job: Job = { key, uid, namespace, source, registry, state, failures: 0, notBefore: 0, stop };
     this.#jobs.set(uid, job);
     this.#registryOf(registry).jobs++;
     this.#queue.add(namespace, job);
@@ -158,14 +159,14 @@ export class Resolver {
 
   async #ask(job: Job): Promise<void> {
     const { clock, random, resolve } = this.#parts;
-    const { namespace, image, stop } = job;
+    const { namespace, source, stop } = job;
     const registry = this.#registryOf(job.registry);
     registry.running.push(namespace);
     const deadline = new AbortController();
-    const cancel = clock.after(resolutionMs, () => deadline.abort(tooSlow(image)));
+    const cancel = clock.after(resolutionMs, () => deadline.abort(tooSlow(source.image)));
     const signal = AbortSignal.any([stop.signal, deadline.signal]);
     try {
-      const digest = await unlessAborted(resolve(image, signal), signal);
+      const digest = await unlessAborted(resolve(namespace, source, signal), signal);
       registry.failures = 0;
       job.state = { kind: 'Resolved', digest };
     } catch (error) {
@@ -185,7 +186,7 @@ export class Resolver {
   }
 
   #failed(job: Job, registry: Registry, error: unknown, now: number, random: () => number): void {
-    const { code, message, retry } = asAdaptletError(error, job.image);
+    const { code, message, retry } = asAdaptletError(error, job.source.image);
     job.failures++;
     job.state = { kind: 'Failed', code, message };
     if (retry === 'Backoff') {

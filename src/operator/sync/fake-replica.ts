@@ -9,6 +9,7 @@ import { TokenReviews } from '../identity/token-review.ts';
 import { Policies } from '../objects/policies.ts';
 import { FakeObjects } from '../plans/fake-objects.ts';
 import { FakeNodes } from '../testing/fake-nodes.ts';
+import type { CredentialFor } from './pull-answers.ts';
 import { createSyncServer, type SyncServer } from './server.ts';
 
 const definition = { metadata: {}, status: { conditions: [{ type: 'Established', status: 'True' }] } };
@@ -87,6 +88,8 @@ export type TestReplica = {
   readonly fleet: FleetStore;
   readonly authority: Authority;
   readonly server: SyncServer;
+  /** What runtimes asked for their registries, and what they are answered. */
+  readonly pulls: { asked: Parameters<CredentialFor>[0][]; answer: CredentialFor };
 };
 
 /** Two lives of one replica are two candidates. */
@@ -114,6 +117,7 @@ export const startReplica = async (
     },
     new AbortController().signal,
   );
+  const pulls: TestReplica['pulls'] = { asked: [], answer: () => Promise.resolve(undefined) };
   const server = createSyncServer({
     api,
     objects,
@@ -126,6 +130,10 @@ export const startReplica = async (
     random,
     tokens: new TokenReviews({ api, clock, logger }),
     nodeAccounts: ['adaptlet-system/adaptlet-runtime'],
+    credential: (question) => {
+      pulls.asked.push(question);
+      return pulls.answer(question);
+    },
     replica: name,
     serverName: 'localhost',
     address: '127.0.0.1:0',
@@ -137,7 +145,7 @@ export const startReplica = async (
     },
   });
   await server.start();
-  return { name, objects, nodes, fleet, authority, server };
+  return { name, objects, nodes, fleet, authority, server, pulls };
 };
 
 export const setLeader = (lease: Lease, leader: TestReplica | undefined): void => {

@@ -20,6 +20,7 @@ import { Plans, type PlansParts } from '../plans/plans.ts';
 import { RemovalGate } from '../plans/removal-gate.ts';
 import { Connections } from './connections.ts';
 import { noCounts, type SyncCounts } from './counts.ts';
+import type { CredentialFor } from './pull-answers.ts';
 import { RelayService } from './relay-service.ts';
 import { confirmAnnotation, Session, type SessionParts } from './session.ts';
 
@@ -35,6 +36,7 @@ export type SyncServerOptions = {
   readonly tokens: TokenReviews;
   /** ServiceAccounts (`namespace/name`) whose pods may serve their node. */
   readonly nodeAccounts: readonly string[];
+  readonly credential: CredentialFor;
   /** Name of this replica. */
   readonly replica: string;
   /** Name in the certificates of replicas: the first of the authority's. */
@@ -120,6 +122,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     nodeAccounts: new Set(options.nodeAccounts),
     connections: new Connections(clock),
     clusterUid: clusterUidOf(options.api),
+    credential: options.credential,
     replica: options.replica,
   };
   const sessions = new Set<Session>();

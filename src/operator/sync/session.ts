@@ -24,6 +24,7 @@ import { Delivery } from './delivery.ts';
 import { assertAllowed, enrol } from './enrolment.ts';
 import { type ReadHello, readHello } from './hello.ts';
 import { Pace } from './pace.ts';
+import { type CredentialFor, PullAnswers } from './pull-answers.ts';
 import { Reporting } from './reporting.ts';
 
 /** On an AdapterRuntime: the fingerprint of removals that a person confirms. */
@@ -50,6 +51,7 @@ export type SessionParts = {
   readonly nodeAccounts: ReadonlySet<string>;
   readonly connections: Connections;
   readonly clusterUid: () => Promise<string>;
+  readonly credential: CredentialFor;
   readonly replica: string;
   readonly counts: SyncCounts;
   readonly clock: Clock;
@@ -201,7 +203,7 @@ export class Session implements Stream {
       logger.info({ runtime: key, version: hello.version }, 'a runtime connected');
       following = plans.follow({ ...runtime, baseModel: hello.baseModel }, () => this.changed());
       this.#delivery = this.#deliveryTo(runtime, hello, clusterUid, following);
-      await this.#listen(runtime, hello, this.#delivery);
+      await this.#listen(runtime, hello, this.#delivery, following);
     } finally {
       this.#again?.();
       following?.close();
@@ -286,8 +288,21 @@ export class Session implements Stream {
    * Reads until the runtime sends no more.
    * @throws HELLO_INVALID, the reason of the signal
    */
-  async #listen(runtime: BoundRuntime, hello: ReadHello, delivery: Delivery): Promise<void> {
+  async #listen(
+    runtime: BoundRuntime,
+    hello: ReadHello,
+    delivery: Delivery,
+    following: Following,
+  ): Promise<void> {
+    const { credential, logger } = this.#parts;
     const reporting = new Reporting(this.#parts, runtime, hello, delivery);
+    const pulls = new PullAnswers({
+      channel: this.#channel,
+      credential,
+      plan: () => following.plan()?.plan,
+      runtime: runtime.key,
+      logger,
+    });
     for (;;) {
       const request = await this.#channel.read();
       if (request === undefined) return;
@@ -306,6 +321,9 @@ export class Session implements Stream {
         case 'report':
           reporting.report(message.value);
           this.#reported(runtime.key, delivery);
+          break;
+        case 'credential':
+          void pulls.answer(message.value);
           break;
         case 'hello':
           throw new AdaptletError('HELLO_INVALID', 'there was a second Hello');

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { nameSchema, namespaceSchema } from '../../api/names.ts';
 import {
   bytes,
+  coreFiles,
   count,
   duration,
   labels,
@@ -287,6 +288,7 @@ export const settingsSchema = z.object({
       'Milliseconds without a sign of life after which the engine process is killed. So it is when one step takes longer than that and 20 times what it should.',
     ),
   otlpEndpoint,
+  coreFiles,
   logLevel,
 });
 

@@ -1,4 +1,4 @@
-import { type Digest, objectKey } from '../../api/names.ts';
+import { type Digest, namespaceOf, objectKey } from '../../api/names.ts';
 import type { Artifacts } from '../../artifact/artifacts.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
 import { type AdapterResource, type Versioned, versioned } from '../../plan/resources.ts';
@@ -66,7 +66,7 @@ export const world = (shape: WorldShape = {}): World => {
   const engine = new FakeEngine(script, (name) => sizeOf(name) + (extra.get(name) ?? 0));
 
   const artifacts: Artifacts = {
-    async fetch({ source, namespace }, expected, { signal, onProgress, admit }) {
+    async fetch({ source, key }, expected, { signal, onProgress, admit }) {
       const name = source.path?.path ?? '';
       await admit?.({ digest: digest(name), bytes: 5, missingBytes: 5 });
       onProgress?.({ receivedBytes: 1, totalBytes: 2 });
@@ -74,13 +74,15 @@ export const world = (shape: WorldShape = {}): World => {
       signal.throwIfAborted();
       void expected;
       disk.set(digest(name), 5);
-      grants?.add(`${namespace} ${digest(name)}`);
+      grants?.add(`${namespaceOf(key)} ${digest(name)}`);
       return { digest: digest(name), bytes: 5 };
     },
-    stored: ({ namespace }, d) =>
-      disk.has(d) && grants?.has(`${namespace} ${d}`) !== false ? { bytes: disk.get(d) ?? 0 } : undefined,
-    release({ namespace }, d) {
-      grants?.delete(`${namespace} ${d}`);
+    stored: ({ key }, d) =>
+      disk.has(d) && grants?.has(`${namespaceOf(key)} ${d}`) !== false
+        ? { bytes: disk.get(d) ?? 0 }
+        : undefined,
+    release({ key }, d) {
+      grants?.delete(`${namespaceOf(key)} ${d}`);
       return Promise.resolve();
     },
     folder: (d) => `/store/${d}`,

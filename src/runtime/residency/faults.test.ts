@@ -42,6 +42,21 @@ describe('a failure', () => {
     expect(lease.name).toBe('a');
   });
 
+  it('of one kind is forgotten when its cause is over, and others are not', async () => {
+    const w = world();
+    w.residency.apply([adapter('a', { tier: 'Memory' }), adapter('b', { tier: 'Memory' })]);
+    w.script.fail('load a', new AdaptletError('PULL_CREDENTIAL_AWAITED', 'no stream'));
+    w.script.fail('load b', new AdaptletError('REGISTRY_UNAVAILABLE', 'gone'));
+    await settle();
+    expect([stateOf(w, 'a'), stateOf(w, 'b')]).toEqual(['Failed', 'Failed']);
+    w.residency.retryFailed('PULL_CREDENTIAL_AWAITED', 'the operator is reached again');
+    await settle();
+    expect([stateOf(w, 'a'), stateOf(w, 'b')]).toEqual(['Resident', 'Failed']);
+    expect(w.arrows.some(({ cause, reason }) => cause === 'Reset' && reason.includes('reached again'))).toBe(
+      true,
+    );
+  });
+
   it('that needs a change stays until the resource changes or someone asks for a retry', async () => {
     const w = world();
     w.engine.probeResult = { finite: true, maxDifference: 0 };

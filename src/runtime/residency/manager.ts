@@ -1,5 +1,6 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../../errors/catalogue.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import { unlessAborted } from '../../time/unless-aborted.ts';
 import type { Limit } from '../engine/engine.ts';
@@ -18,6 +19,7 @@ import { PrioritySemaphore } from './priority-semaphore.ts';
 import { Ram } from './ram.ts';
 import { Removals } from './removals.ts';
 import { type Lease, Requests, reasonOf, unknownAdapter } from './requests.ts';
+import { byUrgency } from './urgency.ts';
 import { Work } from './work.ts';
 
 export type { Lease } from './requests.ts';
@@ -81,6 +83,8 @@ export type Residency = {
    * @throws MODEL_NOT_FOUND
    */
   retry(key: ObjectKey): void;
+  /** Forgets the failures with this code: what caused them may be over, and `reason` says why. */
+  retryFailed(code: ErrorCode, reason: string): void;
   /** Whether these fit into RAM together, beside what is pinned. */
   fits(keys: readonly ObjectKey[]): Fit;
   facts(): readonly AdapterView[];
@@ -161,6 +165,12 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     return entry;
   };
 
+  const again = (entry: Entry, reason: string): void => {
+    work.reset(entry, reason);
+    entry.blocked = false;
+    work.kick(entry);
+  };
+
   const evict = async (key: ObjectKey, signal: AbortSignal): Promise<void> => {
     const entry = known(key);
     if (entry.held) {
@@ -197,11 +207,10 @@ export const createResidency = (options: ResidencyOptions): Residency => {
       known(key).pinned = pinned;
       work.reconsider();
     },
-    retry: (key) => {
-      const entry = known(key);
-      work.reset(entry, 'asked for by hand');
-      entry.blocked = false;
-      work.kick(entry);
+    retry: (key) => again(known(key), 'asked for by hand'),
+    retryFailed: (code, reason) => {
+      for (const entry of [...core.entries.values()].sort(byUrgency))
+        if (entry.state.kind === 'Failed' && entry.state.failure.code === code) again(entry, reason);
     },
     fits: (keys) => fitOf(core, keys),
     facts: () => viewsOf(core),

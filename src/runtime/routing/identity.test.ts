@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { identityOf, isPerUserId } from './identity.ts';
+import { isPerUserId } from '../../api/source.ts';
+import { identityOf } from './identity.ts';
 
 const headers = (given: Readonly<Record<string, string>>): Map<string, string> =>
   new Map(Object.entries(given));

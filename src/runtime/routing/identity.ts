@@ -114,8 +114,3 @@ const speculateOf = (raw: string | undefined): boolean | undefined => {
     `the speculation (${identityHeaders.speculation}) must be auto or off`,
   );
 };
-
-const perUserPattern = /^[a-z0-9]([a-z0-9._-]{0,62})$/;
-
-/** True when a user id may become part of a path or of an image reference, as `perUser` rules do with it. */
-export const isPerUserId = (user: string): boolean => perUserPattern.test(user);

@@ -1,12 +1,12 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
 import type { Target } from '../../api/route.ts';
+import { isPerUserId } from '../../api/source.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
 import { bucketOf } from '../../rollout/judge/counts.ts';
 import { armOf, keyOf } from '../../rollout/splitter.ts';
 import type { Candidate, CountedAs, Decision, ServingFacts, SplitAtRequest } from './decision.ts';
-import { isPerUserId } from './identity.ts';
 import { resolve } from './names.ts';
 import type { RequestContext } from './request.ts';
 import { stableArm } from './stable-arm.ts';

@@ -1,17 +1,15 @@
 import { createHash } from 'node:crypto';
 import { objectKey } from '../../api/names.ts';
-import { type Source, sourceSchema } from '../../api/source.ts';
+import { fillUser, type Source, sourceSchema } from '../../api/source.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
 import type { Candidate } from '../routing/decision.ts';
 
-const fill = (template: string, user: string): string => template.replaceAll('{user}', user);
-
 /** The filled template, checked as a manifest's source is: not every user id is a good part of an image reference. */
 const sourceFor = (source: Source, user: string): Source => {
   const filled = sourceSchema.safeParse({
-    ...(source.oci === undefined ? {} : { oci: { ...source.oci, image: fill(source.oci.image, user) } }),
-    ...(source.path === undefined ? {} : { path: { path: fill(source.path.path, user) } }),
+    ...(source.oci === undefined ? {} : { oci: { ...source.oci, image: fillUser(source.oci.image, user) } }),
+    ...(source.path === undefined ? {} : { path: { path: fillUser(source.path.path, user) } }),
   });
   if (filled.success) return filled.data;
   throw new AdaptletError(

@@ -4,6 +4,7 @@ import type { ContentStore } from '../../artifact/store.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { formerAdapters } from '../state/former-adapters.ts';
 import { type Memory, memoryOf, type Recalled, recall } from '../state/memory.ts';
+import type { PullCredentials } from '../sync/pull-credentials.ts';
 import type { RuntimeParts } from './parts.ts';
 import { openArtifacts, openStore } from './store.ts';
 
@@ -35,6 +36,7 @@ const makeDataFolder = async (folder: string): Promise<void> => {
  */
 export const openDisk = async (
   { settings, clock, logger }: RuntimeParts,
+  pulls: PullCredentials,
   stack: AsyncDisposableStack,
 ): Promise<Disk> => {
   await makeDataFolder(settings.dataDir);
@@ -42,6 +44,7 @@ export const openDisk = async (
   const memory = memoryOf(settings.dataDir);
   const remembered = await recall(memory, logger);
   const former = formerAdapters(remembered);
-  const artifacts = await openArtifacts(settings, { ...opened, clock, logger, random: Math.random, former });
+  const random = Math.random;
+  const artifacts = await openArtifacts(settings, { ...opened, clock, logger, random, former, pulls });
   return { store: opened.store, artifacts, memory, remembered };
 };

@@ -23,6 +23,7 @@ export type SourceParts = {
   readonly remembered: Recalled;
   readonly residency: Residency;
   readonly plan: PlanInForce;
+  readonly pulls: SyncParts['pulls'];
   readonly holds: SyncParts['holds'];
   readonly node: SyncParts['node'];
   readonly introduction: () => Pick<

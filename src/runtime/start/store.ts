@@ -8,6 +8,7 @@ import type { RegistryOptions } from '../../artifact/registry.ts';
 import { ContentStore } from '../../artifact/store.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
+import type { PullCredentials } from '../sync/pull-credentials.ts';
 
 type RegistryParts = { readonly clock: Clock; readonly random: () => number };
 
@@ -71,9 +72,14 @@ export const openStore = async (
 /** The sources behind a store, and who may use what of it. `former`: what the plan of a version without grants had. */
 export const openArtifacts = async (
   settings: Settings,
-  parts: Opened & RegistryParts & { readonly logger: Logger; readonly former: readonly Former[] },
+  parts: Opened &
+    RegistryParts & {
+      readonly logger: Logger;
+      readonly former: readonly Former[];
+      readonly pulls: PullCredentials;
+    },
 ): Promise<Artifacts> => {
-  const { store, disk, clock, logger, random, former } = parts;
+  const { store, disk, clock, logger, random, former, pulls } = parts;
   const grants = await Grants.open(storeRoot(settings), store.list(), former);
   for (const damage of grants.damage)
     logger.warn(damage, 'the grants of an artifact are damaged and were set aside');
@@ -83,6 +89,7 @@ export const openArtifacts = async (
     grants,
     importRoots: settings.importRoots,
     registry: { ...registryOptions(settings, { clock, random }), attempts },
+    loginFor: pulls.loginFor,
     onQuarantine: (digest, reason) =>
       logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
   });

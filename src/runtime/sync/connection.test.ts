@@ -25,6 +25,7 @@ const make = () => {
     remove: (key) => void told.push(`remove ${key}`),
     commit: async ({ nonce }) => ({ nonce, refused: [] }),
     unknown: (names) => void told.push(`unknown ${names.join()}`),
+    credential: ({ id }) => void told.push(`credential ${id}`),
     broken: () => void told.push('broken'),
     subscribe: () => ({ names: subscriptions }),
     report: () => undefined,
@@ -185,5 +186,23 @@ describe('a connection', () => {
     expect(operator.dialled).toBe(1);
     expect(operator.last.cancelled).toBe(true);
     expect(told).toEqual(['hello', 'welcome', 'broken']);
+  });
+});
+
+describe('a request for a credential', () => {
+  const request = { id: 1n, key: 'team-a/sql', image: 'r/a:v1', secret: 'login', refused: false };
+  const answer = { id: 1n, authorization: 'Bearer a', lifetimeMs: 1n, reason: '', advice: '' };
+
+  it('goes out on a stream that is connected, and on no other; its answer is told', async () => {
+    const { operator, connection, told } = make();
+    await settle();
+    expect(connection.credential(request)).toBe(false);
+    operator.last.welcome();
+    expect(connection.credential(request)).toBe(true);
+    expect(operator.last.requests.at(-1)?.message).toEqual({ $case: 'credential', value: request });
+    operator.last.send({ $case: 'credential', value: answer });
+    expect(told.at(-1)).toBe('credential 1');
+    operator.last.end();
+    expect(connection.credential(request)).toBe(false);
   });
 });

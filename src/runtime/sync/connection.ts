@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import type { Ack, Hello, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import type { Ack, CredentialRequest, Hello, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Dial, SyncStream } from './dial.ts';
@@ -18,6 +18,7 @@ export type Peer = Current & {
   /** Resolves with what to answer, once that may be said. Errors end the stream. */
   commit(commit: Message<'commit'>): Promise<Ack>;
   unknown(names: readonly string[]): void;
+  credential(credential: Message<'credential'>): void;
   /** The stream ended, or none came about. */
   broken(): void;
 };
@@ -89,6 +90,13 @@ export class Connection {
     if (this.#state.kind === 'connected') this.#attempt?.outbox.report();
   }
 
+  /** False: there is no stream now. */
+  credential(request: CredentialRequest): boolean {
+    if (this.#state.kind !== 'connected' || this.#attempt === undefined) return false;
+    this.#attempt.outbox.credential(request);
+    return true;
+  }
+
   start(): void {
     if (this.#state.kind === 'closed') void this.#connect();
   }
@@ -155,6 +163,7 @@ export class Connection {
       if (message.$case === 'put') peer.put(message.value);
       else if (message.$case === 'remove') peer.remove(message.value);
       else if (message.$case === 'unknown') peer.unknown(message.value.names);
+      else if (message.$case === 'credential') peer.credential(message.value);
       else void this.#commit(attempt, message.value);
     } catch (error) {
       const isUntrusted = error instanceof AdaptletError && error.code === 'CLUSTER_UNTRUSTED';

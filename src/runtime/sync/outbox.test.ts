@@ -25,6 +25,17 @@ const make = () => {
 };
 
 describe('the outbox', () => {
+  it('sends each request for a credential, after answers and before what is state', () => {
+    const { outbox, flow, cases } = make();
+    const request = { id: 1n, key: 'team-a/sql', image: 'r/a:v1', secret: 'login', refused: false };
+    outbox.subscribe();
+    outbox.subscribe();
+    for (const id of [1n, 2n]) outbox.credential({ ...request, id });
+    outbox.ack({ nonce: 1n, refused: [] });
+    for (let i = 0; i < 5; i++) flow();
+    expect(cases()).toEqual(['subscribe', 'ack', 'credential', 'credential', 'subscribe']);
+  });
+
   it('sends the newest names once, however often they changed while the stream took nothing', () => {
     const { outbox, sent, flow, name } = make();
     outbox.ack({ nonce: 1n, refused: [] });

@@ -1,4 +1,10 @@
-import type { Ack, Report, Subscribe, SyncRequest } from '../../gen/adaptlet/control/v1/control.ts';
+import type {
+  Ack,
+  CredentialRequest,
+  Report,
+  Subscribe,
+  SyncRequest,
+} from '../../gen/adaptlet/control/v1/control.ts';
 
 /** What is sent as it is at the moment when it can be sent. */
 export type Current = {
@@ -13,12 +19,14 @@ export type Send = (message: SyncRequest, sent: () => void) => void;
 /**
  * The one write path of a stream. Subscriptions and reports are state: while the stream takes nothing only their need
  * is remembered, so that a slow stream costs no memory and gets the newest afterwards. Answers to commits go first and
- * are all sent; the operator waits for each before its next commit.
+ * are all sent; the operator waits for each before its next commit. So are requests for credentials, of which there is one for
+ * each fetch under way.
  */
 export class Outbox {
   readonly #send: Send;
   readonly #current: Current;
   readonly #acks: Ack[] = [];
+  readonly #credentials: CredentialRequest[] = [];
   #subscribe = false;
   #report = false;
   #busy = false;
@@ -31,6 +39,11 @@ export class Outbox {
 
   ack(ack: Ack): void {
     this.#acks.push(ack);
+    this.#pump();
+  }
+
+  credential(request: CredentialRequest): void {
+    this.#credentials.push(request);
     this.#pump();
   }
 
@@ -62,6 +75,8 @@ export class Outbox {
   #next(): SyncRequest['message'] {
     const ack = this.#acks.shift();
     if (ack !== undefined) return { $case: 'ack', value: ack };
+    const credential = this.#credentials.shift();
+    if (credential !== undefined) return { $case: 'credential', value: credential };
     if (this.#subscribe) {
       this.#subscribe = false;
       return { $case: 'subscribe', value: this.#current.subscribe() };

@@ -18,6 +18,7 @@ import { Connection, type Peer } from './connection.ts';
 import type { Dial } from './dial.ts';
 import { NameLookup } from './name-lookup.ts';
 import { type HeldPlanJson, PlanFollower } from './plan-follower.ts';
+import type { PullCredentials } from './pull-credentials.ts';
 import { Reports } from './reports.ts';
 import { ConnectionSequence } from './sequence.ts';
 import { type SnapshotParts, takeSnapshot } from './snapshot.ts';
@@ -53,7 +54,8 @@ export type SyncParts = {
   };
   readonly plan: Pick<PlanInForce, 'apply' | 'table' | 'uidOf'>;
   readonly holds: BreakGlassParts['holds'];
-  readonly residency: Pick<Residency, 'state' | 'retry'>;
+  readonly residency: Pick<Residency, 'state' | 'retry' | 'retryFailed'>;
+  readonly pulls: PullCredentials;
   /** What reports are made of, besides plan and holds. */
   readonly node: Omit<SnapshotParts, 'plan' | 'holds'>;
 };
@@ -117,7 +119,9 @@ export class SyncSource implements PlanSource {
       },
     });
     if (operator !== undefined) {
-      this.#connection = new Connection({ dial: operator.dial, peer: this.#peer(), clock, logger, random });
+      const connection = new Connection({ dial: operator.dial, peer: this.#peer(), clock, logger, random });
+      this.#connection = connection;
+      parts.pulls.through((request) => connection.credential(request));
     }
   }
 
@@ -206,12 +210,18 @@ export class SyncSource implements PlanSource {
       welcome: ({ clusterUid }) => {
         this.#follower.welcome(clusterUid);
         this.#reports.open();
+        // The peer is told before the connection counts as one.
+        queueMicrotask(() =>
+          this.#parts.residency.retryFailed('PULL_CREDENTIAL_AWAITED', 'the operator is reached again'),
+        );
       },
       put: (resource) => this.#follower.put(resource),
       remove: (key) => this.#follower.remove(key),
       commit: (commit) => this.#follower.commit(commit),
       unknown: (names) => this.demand.unknown(names),
+      credential: (credential) => this.#parts.pulls.answered(credential),
       broken: () => {
+        this.#parts.pulls.broken();
         this.#reports.close();
         this.#follower.broken();
       },

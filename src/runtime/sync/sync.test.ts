@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { leaksBelow } from '../../../test/support/leaks.ts';
 import { connectTo, startTcpProxy } from '../../../test/support/tcp-proxy.ts';
 import { waitFor } from '../../../test/support/wait.ts';
+import { parseReference } from '../../artifact/reference.ts';
 import { adapter, arm, at, route, split } from '../../control/plans.fixture.ts';
 import type { Resource } from '../../plan/resources.ts';
 import { type DialOptions, tlsDialer } from './dial.ts';
@@ -351,5 +353,41 @@ describe('names that the plan does not have', () => {
     await waitFor('the subscription', () => stream.subscribed.length > 0);
     stream.send({ $case: 'unknown', value: { names: ['team-a/none'] } });
     expect(await brought).toBe('unknown');
+  });
+});
+
+describe('a pull credential', () => {
+  const image = 'r.example/team-a/sql:v1';
+  const source = { oci: { image, pullSecretRef: { name: 'login' } } };
+
+  it('is asked for on the stream, comes apart from the plan, and is not on the disk', async () => {
+    const { node, stream } = await following(adapter('sql', { source }));
+    const login = node.pulls.loginFor(adapter('sql').name, source.oci);
+    const demand = { challenge: null, isRefused: false, signal: AbortSignal.timeout(10_000) };
+    const get = () => Promise.reject(new Error('a node asks no token service'));
+    const authorized = login?.authorize({ reference: parseReference(image), ...demand, get });
+    const asked = await waitFor('the request', () =>
+      stream.requests.find(({ message }) => message?.$case === 'credential'),
+    );
+    const request = { id: 1n, key: 'team-a/sql', image, secret: 'login', refused: false };
+    expect(asked.message?.value).toEqual(request);
+    const value = { id: 1n, authorization: 'Bearer s3cr3t', lifetimeMs: 1000n, reason: '', advice: '' };
+    stream.send({ $case: 'credential', value });
+    expect(await authorized).toEqual({ header: 'Bearer s3cr3t', lifetimeMs: 1000 });
+    await node.source.close();
+    const { leaks, files } = await leaksBelow(folder, new Map([['token', 's3cr3t']]));
+    expect([leaks, files > 3]).toEqual([[], true]);
+  });
+
+  it('that was awaited is asked for again once the operator is back', async () => {
+    const { node, stream } = await following(adapter('sql', { source }), adapter('bad'));
+    node.residency.states.set('team-a/sql', { state: 'Failed', reason: 'PULL_CREDENTIAL_AWAITED' });
+    node.residency.states.set('team-a/bad', { state: 'Failed', reason: 'REGISTRY_DENIED' });
+    stream.fail(status.UNAVAILABLE, 'gone');
+    (await operator.stream(2)).welcome();
+    await connected(node);
+    expect(
+      await waitFor('the retry', () => node.residency.retried.length > 0 && node.residency.retried),
+    ).toEqual(['team-a/sql']);
   });
 });

@@ -130,6 +130,7 @@ describe('a replica', () => {
       random,
       fleet: new FleetStore({ clock }),
       nodeAccounts: [`${namespace}/adaptlet-runtime`],
+      credential: () => Promise.reject(new Error('no source names a Secret')),
       replica: 'operator-a',
       serverName: 'localhost',
       address: '127.0.0.1:0',

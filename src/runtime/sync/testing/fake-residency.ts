@@ -54,6 +54,10 @@ export class FakeResidency {
     this.retried.push(key);
   }
 
+  retryFailed(code: string): void {
+    for (const { key, reason } of this.facts()) if (reason === code) this.retried.push(key);
+  }
+
   /** As the parts that follow a plan know it. */
   get whole(): Residency {
     return this as unknown as Residency;

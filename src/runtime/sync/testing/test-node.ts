@@ -10,6 +10,7 @@ import type { LimitName } from '../../serving/quotas/quotas.ts';
 import { memoryOf, recall } from '../../state/memory.ts';
 import type { Dial } from '../dial.ts';
 import { type HeldPlanJson } from '../plan-follower.ts';
+import { PullCredentials } from '../pull-credentials.ts';
 import { SyncSource } from '../source.ts';
 import { FakeResidency } from './fake-residency.ts';
 
@@ -49,7 +50,9 @@ export const startTestNode = async (options: TestNodeOptions) => {
     baseModel: 'tiny',
   });
   const facts = servingFacts(residency.whole, guard);
+  const pulls = new PullCredentials(clock);
   const source = new SyncSource({
+    pulls,
     clock,
     logger,
     random: () => 0.5,
@@ -109,6 +112,7 @@ export const startTestNode = async (options: TestNodeOptions) => {
   await source.follow();
   return {
     source,
+    pulls,
     residency,
     plan,
     holds,

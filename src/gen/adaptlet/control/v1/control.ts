@@ -34,6 +34,9 @@ export interface SyncRequest {
     /** Names that requests ask for and that the plan did not bring. All of them: it replaces the former set. */
     { $case: "subscribe"; value: Subscribe }
     | { $case: "report"; value: Report }
+    | //
+    /** A registry asks for a login, and the source names a Secret. */
+    { $case: "credential"; value: CredentialRequest }
     | undefined;
 }
 
@@ -52,6 +55,9 @@ export interface SyncResponse {
     | //
     /** Names of Subscribe that no Adapter, rollout or route has, at this revision. */
     { $case: "unknown"; value: Unknown }
+    | //
+    /** To a CredentialRequest. Nobody writes it down. */
+    { $case: "credential"; value: Credential }
     | undefined;
 }
 
@@ -187,6 +193,30 @@ export interface Commit {
 
 export interface Unknown {
   names: string[];
+}
+
+export interface CredentialRequest {
+  /** Of this request, within the stream. */
+  id: bigint;
+  /** The adapter that needs it: namespace/name, or namespace/route/rule/user for the one of a user. */
+  key: string;
+  /** As the plan of the runtime says it; of a route, with the user in it. */
+  image: string;
+  /** Of the Secret that the plan names. */
+  secret: string;
+  /** The registry no longer takes the one of before. */
+  refused: boolean;
+}
+
+export interface Credential {
+  id: bigint;
+  /** Value of the header Authorization for this repository alone. Empty: there is none. */
+  authorization: string;
+  /** Milliseconds for which it may be used. */
+  lifetimeMs: bigint;
+  /** Why there is none, and what to do. Both empty: the registry wants none. */
+  reason: string;
+  advice: string;
 }
 
 export interface Ack {
@@ -463,6 +493,9 @@ export const SyncRequest: MessageFns<SyncRequest> = {
       case "report":
         Report.encode(message.message.value, writer.uint32(34).fork()).join();
         break;
+      case "credential":
+        CredentialRequest.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -512,6 +545,14 @@ export const SyncRequest: MessageFns<SyncRequest> = {
             message.message = { $case: "report", value: Report.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "credential", value: CredentialRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -534,6 +575,8 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         ? { $case: "subscribe", value: Subscribe.fromJSON(object.subscribe) }
         : isSet(object.report)
         ? { $case: "report", value: Report.fromJSON(object.report) }
+        : isSet(object.credential)
+        ? { $case: "credential", value: CredentialRequest.fromJSON(object.credential) }
         : undefined,
     };
   },
@@ -548,6 +591,8 @@ export const SyncRequest: MessageFns<SyncRequest> = {
       obj.subscribe = Subscribe.toJSON(message.message.value);
     } else if (message.message?.$case === "report") {
       obj.report = Report.toJSON(message.message.value);
+    } else if (message.message?.$case === "credential") {
+      obj.credential = CredentialRequest.toJSON(message.message.value);
     }
     return obj;
   },
@@ -582,6 +627,12 @@ export const SyncRequest: MessageFns<SyncRequest> = {
         }
         break;
       }
+      case "credential": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "credential", value: CredentialRequest.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -608,6 +659,9 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         break;
       case "unknown":
         Unknown.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
+      case "credential":
+        Credential.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -666,6 +720,14 @@ export const SyncResponse: MessageFns<SyncResponse> = {
             message.message = { $case: "unknown", value: Unknown.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "credential", value: Credential.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -690,6 +752,8 @@ export const SyncResponse: MessageFns<SyncResponse> = {
         ? { $case: "commit", value: Commit.fromJSON(object.commit) }
         : isSet(object.unknown)
         ? { $case: "unknown", value: Unknown.fromJSON(object.unknown) }
+        : isSet(object.credential)
+        ? { $case: "credential", value: Credential.fromJSON(object.credential) }
         : undefined,
     };
   },
@@ -706,6 +770,8 @@ export const SyncResponse: MessageFns<SyncResponse> = {
       obj.commit = Commit.toJSON(message.message.value);
     } else if (message.message?.$case === "unknown") {
       obj.unknown = Unknown.toJSON(message.message.value);
+    } else if (message.message?.$case === "credential") {
+      obj.credential = Credential.toJSON(message.message.value);
     }
     return obj;
   },
@@ -743,6 +809,12 @@ export const SyncResponse: MessageFns<SyncResponse> = {
       case "unknown": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "unknown", value: Unknown.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "credential": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "credential", value: Credential.fromPartial(object.message.value) };
         }
         break;
       }
@@ -1892,6 +1964,287 @@ export const Unknown: MessageFns<Unknown> = {
   fromPartial(object: DeepPartial<Unknown>): Unknown {
     const message = createBaseUnknown();
     message.names = object.names?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseCredentialRequest(): CredentialRequest {
+  return { id: 0n, key: "", image: "", secret: "", refused: false };
+}
+
+export const CredentialRequest: MessageFns<CredentialRequest> = {
+  encode(message: CredentialRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.image !== "") {
+      writer.uint32(26).string(message.image);
+    }
+    if (message.secret !== "") {
+      writer.uint32(34).string(message.secret);
+    }
+    if (message.refused !== false) {
+      writer.uint32(40).bool(message.refused);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CredentialRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCredentialRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.image = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.refused = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CredentialRequest {
+    return {
+      id: isSet(object.id) ? BigInt(object.id) : 0n,
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      image: isSet(object.image) ? globalThis.String(object.image) : "",
+      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
+      refused: isSet(object.refused) ? globalThis.Boolean(object.refused) : false,
+    };
+  },
+
+  toJSON(message: CredentialRequest): unknown {
+    const obj: any = {};
+    if (message.id !== 0n) {
+      obj.id = message.id.toString();
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.image !== "") {
+      obj.image = message.image;
+    }
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    if (message.refused !== false) {
+      obj.refused = message.refused;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CredentialRequest>): CredentialRequest {
+    return CredentialRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CredentialRequest>): CredentialRequest {
+    const message = createBaseCredentialRequest();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.key = object.key ?? "";
+    message.image = object.image ?? "";
+    message.secret = object.secret ?? "";
+    message.refused = object.refused ?? false;
+    return message;
+  },
+};
+
+function createBaseCredential(): Credential {
+  return { id: 0n, authorization: "", lifetimeMs: 0n, reason: "", advice: "" };
+}
+
+export const Credential: MessageFns<Credential> = {
+  encode(message: Credential, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.authorization !== "") {
+      writer.uint32(18).string(message.authorization);
+    }
+    if (message.lifetimeMs !== 0n) {
+      if (BigInt.asUintN(64, message.lifetimeMs) !== message.lifetimeMs) {
+        throw new globalThis.Error("value provided for field message.lifetimeMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.lifetimeMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.advice !== "") {
+      writer.uint32(42).string(message.advice);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Credential {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCredential();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.authorization = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lifetimeMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.advice = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Credential {
+    return {
+      id: isSet(object.id) ? BigInt(object.id) : 0n,
+      authorization: isSet(object.authorization) ? globalThis.String(object.authorization) : "",
+      lifetimeMs: isSet(object.lifetimeMs)
+        ? BigInt(object.lifetimeMs)
+        : isSet(object.lifetime_ms)
+        ? BigInt(object.lifetime_ms)
+        : 0n,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      advice: isSet(object.advice) ? globalThis.String(object.advice) : "",
+    };
+  },
+
+  toJSON(message: Credential): unknown {
+    const obj: any = {};
+    if (message.id !== 0n) {
+      obj.id = message.id.toString();
+    }
+    if (message.authorization !== "") {
+      obj.authorization = message.authorization;
+    }
+    if (message.lifetimeMs !== 0n) {
+      obj.lifetimeMs = message.lifetimeMs.toString();
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.advice !== "") {
+      obj.advice = message.advice;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Credential>): Credential {
+    return Credential.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Credential>): Credential {
+    const message = createBaseCredential();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.authorization = object.authorization ?? "";
+    message.lifetimeMs = (object.lifetimeMs !== undefined && object.lifetimeMs !== null)
+      ? BigInt(object.lifetimeMs)
+      : 0n;
+    message.reason = object.reason ?? "";
+    message.advice = object.advice ?? "";
     return message;
   },
 };

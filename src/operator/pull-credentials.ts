@@ -1,0 +1,177 @@
+import type { OciSource } from '../api/source.ts';
+import type { Authorization } from '../artifact/authorizations.ts';
+import { type Credentials, credentialsFor, parseDockerConfig } from '../artifact/docker-config.ts';
+import { parseReference } from '../artifact/reference.ts';
+import type { Registry } from '../artifact/registry.ts';
+import { answerChallenge } from '../artifact/registry-auth.ts';
+import type { Login } from '../artifact/registry-http.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { RoundRobinQueue } from '../fair/round-robin-queue.ts';
+import type { Clock } from '../time/clock.ts';
+import { unlessAborted } from '../time/unless-aborted.ts';
+import { type Secret, type SecretParts, secretValues } from './secret-values.ts';
+
+/** A Secret says by this label that adapters may be pulled with it. */
+const pullLabel = 'adaptlet.io/pull';
+const secretType = 'kubernetes.io/dockerconfigjson';
+const secretKey = '.dockerconfigjson';
+
+type SecretRef = NonNullable<OciSource['pullSecretRef']>;
+
+/** From the Secret to the token. */
+const credentialMs = 15_000;
+/** A node asks again after so many milliseconds, so that a Secret that was taken away is felt. */
+export const handedMs = 300_000;
+/** A token that a node says is refused is asked for anew only when it is older: nodes do not decide how often. */
+const freshMs = 10_000;
+
+export type PullParts = SecretParts & {
+  readonly clock: Clock;
+  /** Its requests are those of the tenants. */
+  readonly registry: Registry;
+  /** Whether nodes get the password itself where a registry has no tokens. */
+  readonly passwords: 'deny' | 'allow';
+};
+
+/** What a node needs a credential for. `isRefused`: the registry took the one of before no more. */
+type PullQuestion = {
+  readonly namespace: string;
+  readonly source: OciSource & { readonly pullSecretRef: SecretRef };
+  readonly isRefused: boolean;
+};
+
+type Work = () => Promise<void>;
+
+/** How a Secret logs in. Its name has the version of the Secret: a new one begins without what was remembered of the old. */
+const loginOf = ({ metadata, type, data }: Secret, { name }: SecretRef, where: string): Login => {
+  if (type !== secretType) throw new AdaptletError('PULL_SECRET', `${where} is not of type ${secretType}`);
+  const text = Buffer.from(data?.[secretKey] ?? '', 'base64').toString('utf8');
+  const config = parseDockerConfig(text, where);
+  const find = (registry: string, repository: string): Credentials => {
+    const found = credentialsFor(config, registry, repository);
+    if (found !== undefined) return found;
+    throw new AdaptletError('PULL_SECRET', `${where} has no entry for ${registry}/${repository}`);
+  };
+  return {
+    name: JSON.stringify([metadata.namespace, name, metadata.uid, metadata.resourceVersion]),
+    authorize: async ({ reference, challenge, get }) => {
+      const credentials = find(reference.registry, reference.repository);
+      const answer = await answerChallenge(challenge, reference, credentials, get, true);
+      return isPassword(answer, credentials) ? { ...answer, isPassword: true } : answer;
+    },
+  };
+};
+
+/** Some token services give back what they were given. */
+const isPassword = ({ header }: Authorization, { username, password }: Credentials): boolean => {
+  const token = header.slice(header.indexOf(' ') + 1);
+  const encoded = [password, `${username}:${password}`].map((text) => Buffer.from(text).toString('base64'));
+  return [password, ...encoded].includes(token);
+};
+
+/**
+ * What registries are asked with for adapters that name a Secret: by the operator itself, and by nodes, which get tokens for
+ * one repository.
+ *
+ * Guarantees: a Secret is looked at again after 15 s; one question about a repository is under way for all who ask it; few are
+ * asked at a time, of which a namespace has a quarter; nothing is written anywhere, and no error says what is in a Secret.
+ */
+export class PullCredentials {
+  readonly #parts: PullParts;
+  readonly #logins: (namespace: string, ref: SecretRef, signal: AbortSignal) => Promise<Login>;
+  readonly #queue = new RoundRobinQueue<Work>({ running: 16, runningOfGroup: 4, waitingOfGroup: 256 });
+  readonly #asked = new Map<string, Promise<Authorization | undefined>>();
+
+  constructor(parts: PullParts) {
+    this.#parts = parts;
+    this.#logins = secretValues<SecretRef, Login>(parts, {
+      label: pullLabel,
+      code: 'PULL_SECRET',
+      valueOf: loginOf,
+    });
+  }
+
+  /**
+   * Who the operator is when it asks for a source of a namespace; undefined: itself.
+   * @throws PULL_SECRET, CREDENTIALS_INVALID, KUBE_*
+   */
+  async login(namespace: string, source: OciSource, signal: AbortSignal): Promise<Login | undefined> {
+    const { pullSecretRef: ref } = source;
+    return ref === undefined ? undefined : await this.#logins(namespace, ref, signal);
+  }
+
+  /**
+   * What a node may ask the registry with; undefined: the registry wants nothing.
+   * @throws PULL_SECRET, CREDENTIALS_INVALID, KUBE_*, REGISTRY_*, EGRESS_DENIED
+   */
+  async forNode(question: PullQuestion): Promise<Authorization | undefined> {
+    const { namespace, source, isRefused } = question;
+    const key = JSON.stringify([namespace, source.pullSecretRef.name, source.image, isRefused]);
+    const known = this.#asked.get(key);
+    if (known !== undefined) return await known;
+    const asked = this.#inTurn(namespace, () => this.#ask(question)).finally(() => this.#asked.delete(key));
+    this.#asked.set(key, asked);
+    return await asked;
+  }
+
+  async #ask({ namespace, source, isRefused }: PullQuestion): Promise<Authorization | undefined> {
+    const { clock, registry, passwords } = this.#parts;
+    const deadline = new AbortController();
+    const cancel = clock.after(credentialMs, () => deadline.abort(tooSlow(source.image)));
+    const { signal } = deadline;
+    const ask = async (): Promise<Authorization | undefined> => {
+      const login = await this.#logins(namespace, source.pullSecretRef, signal);
+      const reference = parseReference(source.image);
+      const version = reference.digest ?? reference.tag ?? 'latest';
+      const known = { isRefused, freshMs };
+      const found = await registry.as(login).authorization(reference, version, known, signal);
+      if (found === undefined) return undefined;
+      const isSecret = found.isPassword === true || !found.header.startsWith('Bearer ');
+      if (isSecret && passwords === 'deny') throw noToken(reference.registry);
+      return { header: found.header, lifetimeMs: Math.min(found.lifetimeMs, handedMs) };
+    };
+    try {
+      return await unlessAborted(ask(), signal);
+    } finally {
+      cancel();
+    }
+  }
+
+  /** @throws PULL_SECRET when too many wait */
+  #inTurn<T>(namespace: string, run: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const work = async (): Promise<void> => {
+      try {
+        resolve(await run());
+      } catch (error) {
+        reject(error);
+      }
+      this.#queue.done(namespace);
+      this.#pump();
+    };
+    if (this.#queue.add(namespace, work)) this.#pump();
+    else reject(tooMany(namespace));
+    return promise;
+  }
+
+  #pump(): void {
+    for (let work = this.#queue.take(); work !== undefined; work = this.#queue.take()) void work();
+  }
+}
+
+const tooSlow = (image: string): AdaptletError =>
+  new AdaptletError(
+    'REGISTRY_UNAVAILABLE',
+    `the registry of ${image} gave no token within ${credentialMs / 1000} s`,
+  );
+
+const tooMany = (namespace: string): AdaptletError =>
+  new AdaptletError('PULL_SECRET', `too many credentials of the namespace ${namespace} are asked for`, {
+    advice: 'Nothing to do: it is asked again by itself.',
+  });
+
+const noToken = (registry: string): AdaptletError =>
+  new AdaptletError('PULL_SECRET', `${registry} gives no tokens, and nodes get no passwords`, {
+    advice:
+      'Ask the administrator to set credentials.passwords: allow of the chart, or use a registry with a token service.',
+  });

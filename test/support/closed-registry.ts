@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { tool } from '../tools/build.ts';
+import { type RegistryAuth, type RegistryProcess, startRegistry } from '../tools/registry-process.ts';
+import { tiny } from './node.ts';
+
+const run = promisify(execFile);
+
+/** A request that came through the door; `authorization`: '' for none. */
+type Seen = { readonly path: string; readonly authorization: string };
+
+/** A real registry that wants a login, behind a door that notes what it is asked with. */
+export class ClosedRegistry implements AsyncDisposable {
+  /** What clients name in an image: host:port of the door. */
+  readonly host: string;
+  readonly seen: readonly Seen[];
+  /** Tokens that it takes no more; they are told as nobody's. */
+  readonly revoked: Set<string>;
+  readonly #auth: RegistryAuth;
+  readonly #registry: RegistryProcess;
+  readonly #door: Server;
+
+  private constructor(
+    own: Pick<ClosedRegistry, 'seen' | 'revoked'>,
+    registry: RegistryProcess,
+    door: Server,
+    auth: RegistryAuth,
+  ) {
+    this.seen = own.seen;
+    this.revoked = own.revoked;
+    this.#registry = registry;
+    this.#door = door;
+    this.#auth = auth;
+    this.host = `127.0.0.1:${(door.address() as AddressInfo).port}`;
+  }
+
+  static async start(auth: RegistryAuth): Promise<ClosedRegistry> {
+    const registry = await startRegistry((await tool('registry')) ?? '', { auth });
+    const seen: Seen[] = [];
+    const revoked = new Set<string>();
+    const door = createServer((incoming, outgoing) => {
+      const { url: path = '/', method, headers } = incoming;
+      const { authorization = '', ...bare } = headers;
+      seen.push({ path, authorization });
+      const sent = revoked.has(authorization) ? bare : headers;
+      const onward = request(`http://${registry.host}${path}`, { method, headers: sent }, (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(outgoing);
+      });
+      onward.on('error', (error) => outgoing.destroy(error));
+      incoming.pipe(onward);
+    });
+    door.listen(0, '127.0.0.1');
+    await once(door, 'listening');
+    return new ClosedRegistry({ seen, revoked }, registry, door, auth);
+  }
+
+  /** Values of Authorization that it was asked with, without those of the pushes. */
+  get tokens(): string[] {
+    const reads = this.seen.filter(
+      ({ path }) => path.includes('/manifests/') || path.includes('/blobs/sha256:'),
+    );
+    return [...new Set(reads.map(({ authorization }) => authorization).filter((text) => text !== ''))];
+  }
+
+  /** Pushes an adapter of the tiny model past the door; gives its digest. `image`: repository:tag. */
+  async push(image: string, adapter: string): Promise<string> {
+    const { user, password } = this.#auth;
+    const login = ['--username', user, '--password', password];
+    const files = ['adapter_config.json', 'adapter_model.safetensors'];
+    const args = ['push', '--plain-http', ...login, `${this.#registry.host}/${image}`, ...files];
+    const { stdout } = await run((await tool('oras')) ?? '', args, { cwd: join(tiny.adapters, adapter) });
+    const digest = /Digest: (sha256:[0-9a-f]{64})/.exec(stdout)?.[1];
+    if (digest === undefined) throw new Error(`oras said no digest: ${stdout}`);
+    return digest;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#door.closeAllConnections();
+    this.#door.close();
+    await this.#registry[Symbol.asyncDispose]();
+  }
+}
