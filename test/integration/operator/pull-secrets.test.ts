@@ -1,8 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,6 +14,7 @@ import { isInMemory, leaksBelow, leaksIn, leaksInFile } from '../../support/leak
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import { enginePid, type TestNode } from '../../support/node.ts';
 import { repositoryRoot } from '../../support/process.ts';
+import { startQuotingServer } from '../../support/quoting-server.ts';
 import { hasRegistry } from '../../support/registry.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -27,24 +26,6 @@ const hasDebugger = await run('gdb', ['--version']).then(
   () => true,
   () => false,
 );
-
-/** A metric server that fails, and says what it was asked with. */
-const startEcho = async (): Promise<AsyncDisposable & { readonly url: string; readonly asked: string[] }> => {
-  const asked: string[] = [];
-  const server = createServer(({ headers: { authorization = '' } }, response) => {
-    asked.push(authorization);
-    response.writeHead(500).end(`you sent ${authorization}`);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-};
 
 describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
   const stack = new AsyncDisposableStack();
@@ -175,6 +156,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
     await adapter('tagged', 'team/sql:v1', 'login');
     await says('sql', `waits for a pull credential of Secret ${fleet.namespace}/login`);
     await says('sql', 'PULL_CREDENTIAL_AWAITED');
+    await expect(adapter('tagged', 'team/sql:v1', 'other')).rejects.toThrow(/spec\.source is immutable/);
     await says('tagged', `there is no Secret ${fleet.namespace}/login`);
     await secret('login', wrong);
     await says('tagged', 'the token service');
@@ -277,7 +259,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
         }),
       );
       // It quotes what it was asked with.
-      const server = stack.use(await startEcho());
+      const server = stack.use(await startQuotingServer());
       const source = {
         http: { url: `${server.url}/`, jsonPath: '$.n', secretRef: { name: 'metrics', key: 'token' } },
       };
