@@ -67,6 +67,33 @@ export class ClosedRegistry implements AsyncDisposable {
     return [...new Set(reads.map(({ authorization }) => authorization).filter((text) => text !== ''))];
   }
 
+  /** A Secret with a password for it, as people write it. */
+  secret(name: string, namespace: string, password: string): string {
+    const auth = Buffer.from(`${this.#auth.user}:${password}`).toString('base64');
+    return JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name, namespace, labels: { 'adaptlet.io/pull': 'true' } },
+      type: 'kubernetes.io/dockerconfigjson',
+      stringData: { '.dockerconfigjson': JSON.stringify({ auths: { [this.host]: { auth } } }) },
+    });
+  }
+
+  /** An Adapter of it that every runtime fetches. `image`: repository:tag. */
+  adapter(name: string, namespace: string, image: string, pullSecret: string, digest = ''): string {
+    return JSON.stringify({
+      apiVersion: 'adaptlet.io/v1alpha1',
+      kind: 'Adapter',
+      metadata: { name, namespace },
+      spec: {
+        baseModel: 'tiny',
+        source: { oci: { image: `${this.host}/${image}`, pullSecretRef: { name: pullSecret } } },
+        preload: { tier: 'Memory' },
+        ...(digest === '' ? {} : { digest }),
+      },
+    });
+  }
+
   /** Pushes an adapter of the tiny model past the door; gives its digest. `image`: repository:tag. */
   async push(image: string, adapter: string): Promise<string> {
     const { user, password } = this.#auth;

@@ -252,6 +252,15 @@ const helmChart = async (
   await cluster.kubectlOk(['wait', '--for=condition=Established', '--timeout=30s', '-f', crds]);
 };
 
+/** The rights of `credentials.namespaces` for the namespace of a fleet, as the chart writes them. */
+export const letReadSecrets = async ({ cluster, namespace }: TestFleet): Promise<void> => {
+  const chart = join(repositoryRoot, 'charts/adaptlet');
+  const values = ['--kube-version', '1.34.0', '--set', `credentials.namespaces={${namespace}}`];
+  const shown = ['--show-only', 'templates/operator-access.yaml', '-n', systemNamespace];
+  const { stdout } = await run(await toolPath('helm'), ['template', 'adaptlet', chart, ...values, ...shown]);
+  await cluster.kubectlOk(['apply', '-f', '-'], stdout);
+};
+
 const digests = new Map<string, Promise<string>>();
 
 /** Digest of a folder of adapters, as `adaptlet digest` prints it. */

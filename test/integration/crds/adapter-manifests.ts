@@ -45,7 +45,12 @@ spec:
     'every field of an Adapter',
     adapter({
       baseModelDigests: [digest, otherDigest],
-      source: { oci: { image: `localhost:5000/a/b_c/d__e:v1.2@${digest}` } },
+      source: {
+        oci: {
+          image: `localhost:5000/a/b_c/d__e:v1.2@${digest}`,
+          pullSecretRef: { name: 'registry.login-1' },
+        },
+      },
       digest,
       priority: -1000,
       pinned: true,
@@ -111,6 +116,16 @@ spec:
     'unknown field "spec.validation.smokeTests[0].maxToken"',
   ),
   bad('no base model', manifest('Adapter', { source: path }), 'spec.baseModel: Required value'),
+  bad(
+    'a pull Secret without a name',
+    adapter({ source: { oci: { image: 'r.io/a:v1', pullSecretRef: {} } } }),
+    'spec.source.oci.pullSecretRef.name: Required value',
+  ),
+  bad(
+    'a pull Secret whose name none can have',
+    adapter({ source: { oci: { image: 'r.io/a:v1', pullSecretRef: { name: 'team-b/login' } } } }),
+    'spec.source.oci.pullSecretRef.name: Invalid value: "string": must be lower-case letters',
+  ),
   bad('no source', manifest('Adapter', { baseModel: 'tiny' }), 'spec.source: Required value'),
   bad(
     'a base model with a slash',

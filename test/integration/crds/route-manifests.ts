@@ -47,6 +47,10 @@ spec:
     matching({ user: { in: Array.from({ length: 256 }, (_, i) => `u${i}`) } }),
   ),
   good('as many rules as allowed', route(...Array.from({ length: 64 }, () => ({})))),
+  good(
+    'a per-user image with a pull Secret',
+    perUser({ oci: { image: 'r.io/users/{user}:v1', pullSecretRef: { name: 'login' } } }),
+  ),
   good('a per-user image', perUser({ oci: { image: 'r.io/users/u-{user}:{user}' } })),
   good('a per-user path', perUser({ path: { path: 'users/{user}' } })),
   good('a weight of nothing', target({ base: true, weight: 0 })),

@@ -1,21 +1,18 @@
 import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdapterStatus } from '../../../src/api/adapter-status.ts';
-import { toolPath } from '../../cluster/index.ts';
 import { adaptlet } from '../../support/cli.ts';
 import { ClosedRegistry } from '../../support/closed-registry.ts';
-import { systemNamespace, TestFleet } from '../../support/fleet.ts';
+import { letReadSecrets, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { isInMemory, leaksBelow, leaksIn, leaksInFile } from '../../support/leaks.ts';
 import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import { enginePid, type TestNode } from '../../support/node.ts';
-import { repositoryRoot } from '../../support/process.ts';
+import { startQuotingServer } from '../../support/quoting-server.ts';
 import { hasRegistry } from '../../support/registry.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -27,24 +24,6 @@ const hasDebugger = await run('gdb', ['--version']).then(
   () => true,
   () => false,
 );
-
-/** A metric server that fails, and says what it was asked with. */
-const startEcho = async (): Promise<AsyncDisposable & { readonly url: string; readonly asked: string[] }> => {
-  const asked: string[] = [];
-  const server = createServer(({ headers: { authorization = '' } }, response) => {
-    asked.push(authorization);
-    response.writeHead(500).end(`you sent ${authorization}`);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-};
 
 describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
   const stack = new AsyncDisposableStack();
@@ -64,25 +43,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
     fleet = stack.use(await TestFleet.start({ replicas: 1, runtimes: 1 }));
     node = fleet.nodes[0] as TestNode;
     stranger = await fleet.cluster.createNamespace('stranger');
-    // The rights of credentials.namespaces, as the chart writes them.
-    const chart = join(repositoryRoot, 'charts/adaptlet');
-    const values = [
-      '--kube-version',
-      '1.34.0',
-      '--set',
-      `credentials.namespaces={${fleet.namespace}}`,
-      '-n',
-      systemNamespace,
-    ];
-    const shown = ['--show-only', 'templates/operator-access.yaml'];
-    const { stdout } = await run(await toolPath('helm'), [
-      'template',
-      'adaptlet',
-      chart,
-      ...values,
-      ...shown,
-    ]);
-    await fleet.cluster.kubectlOk(['apply', '-f', '-'], stdout);
+    await letReadSecrets(fleet);
     for (const user of ['u1', 'u2', 'u3']) await registry.push(`team/users/${user}:now`, 'reverse');
     await fleet.apply(
       JSON.stringify({
@@ -109,17 +70,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
   afterAll(() => stack.disposeAsync());
 
   const secretYaml = (name: string, password: string, namespace = fleet.namespace): string =>
-    JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name, namespace, labels: { 'adaptlet.io/pull': 'true' } },
-      type: 'kubernetes.io/dockerconfigjson',
-      stringData: {
-        '.dockerconfigjson': JSON.stringify({
-          auths: { [registry.host]: { auth: base64(`${auth.user}:${password}`) } },
-        }),
-      },
-    });
+    registry.secret(name, namespace, password);
   const secret = (...of: Parameters<typeof secretYaml>): Promise<string> =>
     fleet.cluster.kubectlOk(['apply', '-f', '-'], secretYaml(...of));
   const adapter = (
@@ -131,17 +82,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
   ) =>
     fleet.cluster.kubectlOk(
       ['apply', '-f', '-'],
-      JSON.stringify({
-        apiVersion: 'adaptlet.io/v1alpha1',
-        kind: 'Adapter',
-        metadata: { name, namespace },
-        spec: {
-          baseModel: 'tiny',
-          source: { oci: { image: `${registry.host}/${image}`, pullSecretRef: { name: pullSecret } } },
-          preload: { tier: 'Memory' },
-          ...(digest === '' ? {} : { digest }),
-        },
-      }),
+      registry.adapter(name, namespace, image, pullSecret, digest),
     );
   const statusOf = async (name: string, namespace = fleet.namespace) =>
     (await fleet.get<{ status?: AdapterStatus }>('ad', name, namespace))?.status;
@@ -175,6 +116,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
     await adapter('tagged', 'team/sql:v1', 'login');
     await says('sql', `waits for a pull credential of Secret ${fleet.namespace}/login`);
     await says('sql', 'PULL_CREDENTIAL_AWAITED');
+    await expect(adapter('tagged', 'team/sql:v1', 'other')).rejects.toThrow(/spec\.source is immutable/);
     await says('tagged', `there is no Secret ${fleet.namespace}/login`);
     await secret('login', wrong);
     await says('tagged', 'the token service');
@@ -277,7 +219,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
         }),
       );
       // It quotes what it was asked with.
-      const server = stack.use(await startEcho());
+      const server = stack.use(await startQuotingServer());
       const source = {
         http: { url: `${server.url}/`, jsonPath: '$.n', secretRef: { name: 'metrics', key: 'token' } },
       };
