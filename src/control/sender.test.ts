@@ -140,6 +140,13 @@ describe('what is withheld', () => {
     expect(sender.next(targetOf(planOf(), at(3), { withheld }))?.removes).toEqual(['Split team-a/t']);
   });
 
+  it('is no matter of adapters where it is keys of callers', () => {
+    const sender = settled(adapter('a'));
+    const unwanted = planOf(adapter('a', { tier: 'None' }));
+    const batch = sender.next(targetOf(unwanted, at(2), { withheld: new Set(['Keys team-a/secrets']) }));
+    expect(batch).toMatchObject({ puts: [], removes: ['AdapterSpec team-a/a'] });
+  });
+
   it('keeps adapters of its namespace that only it can want, but not one that is deleted', () => {
     const used = adapter('used', { held: true });
     const sender = settled(split('s', { stable: arm('used') }), used, adapter('deleted'), adapter('b/other'));
