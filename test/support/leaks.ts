@@ -3,6 +3,8 @@ import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const overlap = 4096;
+/** Characters. What is left of less in base64 of base64 is found anywhere. */
+const shortest = 12;
 
 /** What is in the base64 of every text that has `text` in it, by where in a group of three bytes it begins. */
 const inBase64 = (text: string): string[] =>
@@ -14,6 +16,7 @@ const inBase64 = (text: string): string[] =>
 
 /** A secret as it may be written: as it is, in base64, and in base64 once more, as a docker config in a Secret is. */
 const formsOf = (secret: string): Buffer[] => {
+  if (secret.length < shortest) throw new RangeError(`a secret of ${secret.length} characters is in any text`);
   const once = inBase64(secret);
   return [secret, ...once, ...once.flatMap(inBase64)].map((text) => Buffer.from(text));
 };
