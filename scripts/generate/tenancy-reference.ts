@@ -1,6 +1,6 @@
-import { kinds, type ProbeKind } from '../../test/conformance/tenancy/probe.ts';
-import { probes } from '../../test/conformance/tenancy/probes/all.ts';
-import { table } from './table.ts';
+import { kindOf, kinds, type ProbeKind } from '../../test/conformance/tenancy/probe.ts';
+import { allProbes } from '../../test/conformance/tenancy/probes/all.ts';
+import { code, table } from './table.ts';
 
 const titles: Readonly<Record<ProbeKind, string>> = {
   reach: 'Reach another namespace, or get in',
@@ -10,24 +10,32 @@ const titles: Readonly<Record<ProbeKind, string>> = {
   time: 'Learn from what was computed for another',
   starve: 'Take what others need',
   fill: 'Fill memory and disk',
+  lie: 'Be somebody else',
+  egress: 'Have the operator ask for it',
 };
 
-/** docs/reference/tenancy.md: what was tried by one tenant of a node against another, and what it got. */
+/** docs/reference/tenancy.md: what was tried by one tenant against another, where, and what it got. */
 export const tenancyReference = (): Promise<Map<string, string>> => {
+  const count = (place: 'node' | 'lab') => allProbes.filter(({ places }) => places.includes(place)).length;
   const text = [
     '# What a tenant cannot do',
     '',
-    `${probes.length} probes, each tried on a real node by the tests ([test/conformance/tenancy](../../test/conformance/tenancy)). The`,
-    'attacker is the namespace team-b with every credential that its AdapterPolicy has; the victim is team-a on the same',
-    'node, whose adapter is resident and pinned. None succeeds. What runtimes, registries, metric servers and artifacts may',
-    'try is in [Security](../explanation/security.md). Generated from the probes.',
+    `${allProbes.length} probes, which the tests try: ${count('node')} on a node that follows a folder`,
+    '(*node*: [test/conformance/tenancy](../../test/conformance/tenancy)), and ' +
+      `${count('lab')} on a node of a Kubernetes with the operator and the`,
+    'chart (*lab*: [test/e2e/lab](../../test/e2e/lab)). The attacker is the namespace team-b with every credential that its',
+    'AdapterPolicy has, in the lab also an editor of the namespace and a pod in it; the victim is team-a on the same node, whose',
+    'adapter is resident and pinned. None succeeds. What runtimes, registries, metric servers and artifacts may try is in',
+    '[Security](../explanation/security.md). Generated from the probes.',
     '',
     ...kinds.flatMap((kind) => [
       `## ${titles[kind]}`,
       '',
       ...table(
-        ['team-b', 'gets'],
-        probes.filter((probe) => probe.kind === kind).map(({ tries, expected }) => [tries, expected]),
+        ['id', 'team-b', 'gets', 'tried on'],
+        allProbes
+          .filter(({ id }) => kindOf(id) === kind)
+          .map(({ id, tries, expected, places }) => [code(id), tries, expected, places.join(', ')]),
       ),
       '',
     ]),

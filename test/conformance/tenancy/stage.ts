@@ -2,10 +2,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { exportJWK, generateKeyPair, type SignJWT } from 'jose';
 import { GRPCInferenceServiceClient } from '../../../src/gen/inference/grpc_service.ts';
-import { TestNode } from '../../support/node.ts';
 import { waitFor } from '../../support/wait.ts';
 import { DigestStage } from './digest-stage.ts';
-import { policyOf } from './manifests.ts';
+import type { Place } from './probe.ts';
 
 /** What a caller sees of an answer, whatever the protocol. */
 export type Seen = {
@@ -41,23 +40,65 @@ const credentialNames = [
 ] as const;
 export type CredentialName = (typeof credentialNames)[number];
 
-const adapterOf = (namespace: string, name: string, path: string, more: object = {}): string =>
-  `${JSON.stringify({
-    apiVersion: 'adaptlet.io/v1alpha1',
-    kind: 'Adapter',
-    metadata: { name, namespace },
-    spec: { baseModel: 'tiny', source: { path: { path } }, ...more },
-  })}\n---\n`;
+type Spec = Readonly<Record<string, unknown>>;
+export type Manifest = {
+  readonly apiVersion: 'adaptlet.io/v1alpha1';
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace: string };
+  readonly spec: Spec;
+};
+
+export const manifestOf = (kind: string, namespace: string, name: string, spec: Spec): Manifest => ({
+  apiVersion: 'adaptlet.io/v1alpha1',
+  kind,
+  metadata: { name, namespace },
+  spec,
+});
+
+const adapterOf = (namespace: string, name: string, source: object, more: object = {}): Manifest =>
+  manifestOf('Adapter', namespace, name, { baseModel: 'tiny', source, ...more });
 
 export const issuer = 'https://issuer.team-b.example';
 export const audience = 'adaptlet';
 
+/** A namespace that no standalone node is for, as it has no labels. */
+const away = (key: object, source: object): Manifest[] => [
+  manifestOf('AdapterPolicy', 'team-c', 'default', {
+    clients: { anonymous: 'Allow', apiKeys: [key] },
+    runtimes: { nodes: { matchLabels: { pool: 'other' } } },
+  }),
+  adapterOf('team-c', 'away', source, { preload: { tier: 'Memory' } }),
+];
+
+/** A node that both tenants use. */
+export type Ground = {
+  readonly place: Place;
+  /** URL without a slash at the end. */
+  readonly http: string;
+  /** host:port */
+  readonly grpc: string;
+  /** Where adapters of the tiny model come from: those of team-a, those of team-b by their names and users, and others. */
+  readonly sources: {
+    /** `upper`. */
+    readonly victim: object;
+    readonly own: (name: string) => object;
+    readonly users: object;
+    /** What a policy has to say so that `own` and `users` are allowed, and no others. */
+    readonly allowed: object;
+    /** Not allowed to team-b. */
+    readonly outside: object;
+  };
+  readonly apply: (manifests: readonly Manifest[]) => Promise<void>;
+  /** State of an adapter on the node, by namespace/name. */
+  readonly stateOf: (key: string) => Promise<string | undefined>;
+};
+
 /**
- * A node with two namespaces that do not trust each other. team-a is the victim: an adapter that is resident and pinned, a
+ * Two namespaces of a node that do not trust each other. team-a is the victim: an adapter that is resident and pinned, a
  * rollout, a route, answers. team-b attacks, with every credential that its policy has.
  */
 export class Stage {
-  readonly node: TestNode;
+  readonly ground: Ground;
   readonly keys: Readonly<Record<CredentialName, string>>;
   /** Signs tokens that the policy of team-b trusts. */
   readonly signing: Parameters<SignJWT['sign']>[0];
@@ -66,15 +107,15 @@ export class Stage {
   readonly oip: GRPCInferenceServiceClient;
   #digests: Promise<DigestStage> | undefined;
 
-  private constructor(node: TestNode, own: Pick<Stage, 'keys' | 'signing' | 'publicKey'>) {
-    this.node = node;
+  private constructor(ground: Ground, own: Pick<Stage, 'keys' | 'signing' | 'publicKey'>) {
+    this.ground = ground;
     this.keys = own.keys;
     this.signing = own.signing;
     this.publicKey = own.publicKey;
-    this.oip = new GRPCInferenceServiceClient(node.grpc, credentials.createInsecure());
+    this.oip = new GRPCInferenceServiceClient(ground.grpc, credentials.createInsecure());
   }
 
-  static async start(): Promise<Stage> {
+  static async start(ground: Ground): Promise<Stage> {
     const keys = Object.fromEntries(
       credentialNames.map((name) => [name, `adk_${randomBytes(32).toString('base64url')}`]),
     ) as Record<CredentialName, string>;
@@ -84,17 +125,15 @@ export class Stage {
     });
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
     const jwk = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256' };
-    const node = await TestNode.start({
-      settings: { namespace: 'team-b', 'http-metrics': 'off', 'max-queue': '16' },
-    });
-    const manifests = [
-      policyOf('team-a', {
+    const { sources, place } = ground;
+    await ground.apply([
+      manifestOf('AdapterPolicy', 'team-a', 'default', {
         base: 'Deny',
         clients: { apiKeys: [hash('victim')] },
         limits: { requests: { guarantee: 2 }, adapterMemory: { guarantee: '16Mi' } },
       }),
-      policyOf('team-b', {
-        sources: { paths: ['adapters'] },
+      manifestOf('AdapterPolicy', 'team-b', 'default', {
+        sources: sources.allowed,
         limits: { adapters: 3, requests: { limit: 3 }, tokensPerMinute: 100_000 },
         clients: {
           apiKeys: [
@@ -116,30 +155,40 @@ export class Stage {
           ],
         },
       }),
-      // A namespace that this node is not for.
-      policyOf('team-c', {
-        clients: { anonymous: 'Allow', apiKeys: [hash('elsewhere')] },
-        runtimes: { nodes: { matchLabels: { pool: 'other' } } },
-      }),
-      adapterOf('team-c', 'away', 'adapters/upper', { preload: { tier: 'Memory' } }),
-      adapterOf('team-a', 'sauce', 'adapters/upper', { pinned: true, preload: { tier: 'Memory' } }),
-      adapterOf('team-b', 'own', 'adapters/reverse', { preload: { tier: 'Memory' } }),
+      ...(place === 'node' ? away(hash('elsewhere'), sources.victim) : []),
+      adapterOf('team-a', 'sauce', sources.victim, { pinned: true, preload: { tier: 'Memory' } }),
+      adapterOf('team-b', 'own', sources.own('reverse'), { preload: { tier: 'Memory' } }),
       // The same files as the other's: what is computed once for one of them must not be for both.
-      adapterOf('team-b', 'copy', 'adapters/upper', { preload: { tier: 'Memory' } }),
-      adapterOf('team-b', 'outside', 'variants/none'),
-      `${JSON.stringify({ apiVersion: 'adaptlet.io/v1alpha1', kind: 'AdapterRollout', metadata: { name: 'secret-rollout', namespace: 'team-a' }, spec: { adapter: 'sauce', strategy: { canary: { steps: [{ setWeight: 100 }] } } } })}\n---\n`,
-      `${JSON.stringify({ apiVersion: 'adaptlet.io/v1alpha1', kind: 'AdapterRoute', metadata: { name: 'secret-route', namespace: 'team-a' }, spec: { model: 'assistant', rules: [{ name: 'all', targets: [{ adapter: 'sauce' }] }] } })}\n---\n`,
-      `${JSON.stringify({ apiVersion: 'adaptlet.io/v1alpha1', kind: 'AdapterRoute', metadata: { name: 'personal', namespace: 'team-b' }, spec: { model: 'personal', rules: [{ name: 'users', perUser: { baseModel: 'tiny', source: { path: { path: 'adapters/{user}' } } } }] } })}\n---\n`,
-    ];
-    await node.write('all.yaml', manifests.join(''));
-    const stage = new Stage(node, { keys, signing: privateKey, publicKey: JSON.stringify(jwk) });
-    await waitFor('both namespaces to answer', async () => {
-      const [a, b] = [
-        await stage.http({ key: keys.victim, model: 'sauce', headers: { 'x-adaptlet-namespace': 'team-a' } }),
-        await stage.http({ key: keys.app, model: 'own' }),
-      ];
-      return a.status === 200 && b.status === 200;
-    });
+      adapterOf('team-b', 'copy', sources.own('upper'), { preload: { tier: 'Memory' } }),
+      adapterOf('team-b', 'outside', sources.outside),
+      manifestOf('AdapterRollout', 'team-a', 'secret-rollout', {
+        adapter: 'sauce',
+        strategy: { canary: { steps: [{ setWeight: 100 }] } },
+      }),
+      manifestOf('AdapterRoute', 'team-a', 'secret-route', {
+        model: 'assistant',
+        rules: [{ name: 'all', targets: [{ adapter: 'sauce' }] }],
+      }),
+      manifestOf('AdapterRoute', 'team-b', 'personal', {
+        model: 'personal',
+        rules: [{ name: 'users', perUser: { baseModel: 'tiny', source: sources.users } }],
+      }),
+    ]);
+    const stage = new Stage(ground, { keys, signing: privateKey, publicKey: JSON.stringify(jwk) });
+    await waitFor(
+      'both namespaces to answer',
+      async () => {
+        const all = [
+          await stage.victim(),
+          await stage.victim('rollout:secret-rollout'),
+          await stage.victim('assistant'),
+          await stage.http({ key: keys.app, model: 'own' }),
+          await stage.http({ key: keys.app, model: 'copy' }),
+        ];
+        return all.every(({ status }) => status === 200);
+      },
+      60_000,
+    );
     return stage;
   }
 
@@ -159,7 +208,7 @@ export class Stage {
     const sends = body !== undefined || path === '/v1/completions';
     if (sends) own.set('content-type', 'application/json');
     const started = performance.now();
-    const response = await fetch(`${this.node.http}${path}`, {
+    const response = await fetch(`${this.ground.http}${path}`, {
       method: method ?? (sends ? 'POST' : 'GET'),
       headers: own,
       ...(sends ? { body: JSON.stringify(body ?? { model, prompt: 'hello', max_tokens: 4 }) } : {}),
@@ -222,9 +271,8 @@ export class Stage {
     return this.http({ key: this.keys.victim, model, headers: { 'x-adaptlet-namespace': 'team-a' } });
   }
 
-  async dispose(): Promise<void> {
+  async close(): Promise<void> {
     this.oip.close();
     await (await this.#digests)?.dispose();
-    await this.node.dispose();
   }
 }

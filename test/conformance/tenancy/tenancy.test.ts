@@ -1,17 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { kinds } from './probe.ts';
-import { probes } from './probes/all.ts';
+import { startNodeGround } from './node-ground.ts';
+import { clientProbes } from './probes/all.ts';
 import { Stage } from './stage.ts';
+import { agreesWithPage, runsProbes } from './suite.ts';
 
+const stack = new AsyncDisposableStack();
 let stage: Stage;
 beforeAll(async () => {
-  stage = await Stage.start();
+  stage = await Stage.start(stack.use(await startNodeGround()));
+  stack.defer(() => stage.close());
 }, 60_000);
-afterAll(() => stage.dispose());
+afterAll(() => stack.disposeAsync());
 
-describe.each(kinds)('%s: a tenant', (kind) => {
-  it.each(probes.filter((probe) => probe.kind === kind))('$tries', async ({ run }) => run(stage), 120_000);
-});
+const begun = runsProbes(clientProbes('node'), () => stage);
 
 describe('the other tenant', () => {
   it('is answered by its own adapter after all of that', async () => {
@@ -20,3 +21,5 @@ describe('the other tenant', () => {
     expect(seen.headers.get('x-adaptlet-adapter')).toBe('sauce');
   });
 });
+
+describe('on a node', () => agreesWithPage('node', begun));

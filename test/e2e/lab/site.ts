@@ -165,9 +165,9 @@ export class Site implements AsyncDisposable {
   }
 
   /** Status of a rollout as it is now specified; undefined until the operator has seen that. */
-  async rollout(name: string): Promise<RolloutStatus | undefined> {
+  async rollout(name: string, namespace = this.namespace): Promise<RolloutStatus | undefined> {
     type Rollout = { readonly metadata: { readonly generation: number }; readonly status?: RolloutStatus };
-    const rollout = await this.lab.get<Rollout>('aro', name, this.namespace);
+    const rollout = await this.lab.get<Rollout>('aro', name, namespace);
     const isCurrent = rollout?.status?.observedGeneration === rollout?.metadata.generation;
     return isCurrent ? rollout?.status : undefined;
   }

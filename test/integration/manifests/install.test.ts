@@ -100,6 +100,16 @@ describe('a Helm release', () => {
     expect(stdout).toContain('Each node needs the base model in /var/lib/adaptlet-models/smollm2-135m.');
   });
 
+  it('gives commands that name what there is, also with profiles', async () => {
+    const values = ['-f', valuesFile('profiles'), '--dry-run=client'];
+    const { stdout } = await onCluster('upgrade', 'adaptlet', chart, ...inNamespace, ...values);
+    const [, made = '', notes = ''] = /MANIFEST:\n([\s\S]*)\nNOTES:\n([\s\S]*)/.exec(stdout) ?? [];
+    const names = manifestsOf(made).map(({ kind, metadata }) => `${kind.toLowerCase()}/${metadata.name}`);
+    const named = notes.match(/\b(?:deployment|daemonset|service)\/[\w-]+/g);
+    expect(named).toHaveLength(2);
+    expect(names).toEqual(expect.arrayContaining(named ?? []));
+  });
+
   it('has pods that the API server admits: two replicas, and a runtime for the node', async () => {
     const pods = ['get', 'pods', ...inNamespace, '-o', 'jsonpath={.items[*].spec.serviceAccountName}'];
     await waitFor('the pods', async () => {

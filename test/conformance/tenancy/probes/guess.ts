@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
-import type { Probe } from '../probe.ts';
+import type { Probe, ProbeId } from '../probe.ts';
 import type { Seen, Stage } from '../stage.ts';
 
 /** What differs only by the name that was asked for is the same. */
@@ -11,11 +11,12 @@ const shape = ({ status, code, text }: Seen, name: string): string =>
     .replaceAll(/"[0-9a-f-]{36}"/g, 'ID')}`;
 
 const alike = (
+  id: ProbeId,
   tries: string,
   names: readonly [string, string],
   ask: (stage: Stage, name: string) => Promise<Seen>,
 ): Probe => ({
-  kind: 'guess',
+  id,
   tries,
   expected: 'the same answer for what is there and what is not',
   run: async (stage) => {
@@ -41,8 +42,14 @@ const many = async (count: number, ask: (index: number) => Promise<unknown>): Pr
   await Promise.all(Array.from({ length: 16 }, worker));
 };
 
-const doesNoHarm = (tries: string, refusal: number, ask: (stage: Stage) => Promise<Seen>): Probe => ({
-  kind: 'guess',
+const doesNoHarm = (
+  id: ProbeId,
+  tries: string,
+  refusal: number,
+  ask: (stage: Stage) => Promise<Seen>,
+): Probe => ({
+  id,
+  on: ['node'],
   tries,
   expected: 'refusals, and the other is answered as before',
   run: async (stage) => {
@@ -59,28 +66,35 @@ const doesNoHarm = (tries: string, refusal: number, ask: (stage: Stage) => Promi
 /** Finds out by trying. */
 export const guess: readonly Probe[] = [
   alike(
+    'guess/name',
     'asks for a name of the other that is there, and for one that is not',
     ['team-a/sauce', 'team-a/nothing'],
     (s, model) => s.http({ key: s.keys.app, model }),
   ),
-  alike('does so over gRPC', ['team-a/sauce', 'team-a/nothing'], (s, name) =>
+  alike('guess/name-grpc', 'does so over gRPC', ['team-a/sauce', 'team-a/nothing'], (s, name) =>
     s.grpc('modelReady', { name, version: '' }, { key: s.keys.app }),
   ),
   alike(
+    'guess/namespace',
     'asks for a namespace that is there, and for one that is not',
     ['team-a/any', 'team-c/any'],
     (s, model) => s.http({ key: s.keys.app, model }),
   ),
   alike(
+    'guess/resident',
     'asks for an adapter that is resident elsewhere by its plain name',
     ['sauce', 'nothing'],
     (s, model) => s.http({ key: s.keys.app, model }),
   ),
-  alike('does all this without a credential', ['team-a/sauce', 'team-a/nothing'], (s, model) =>
-    s.http({ model }),
+  alike(
+    'guess/anonymous',
+    'does all this without a credential',
+    ['team-a/sauce', 'team-a/nothing'],
+    (s, model) => s.http({ model }),
   ),
   {
-    kind: 'guess',
+    id: 'guess/timing',
+    on: ['node'],
     tries: 'takes the time of refusals for names that are there and that are not',
     expected: 'times that cannot be told apart: AUC from 0.35 to 0.65',
     run: async (stage) => {
@@ -97,10 +111,10 @@ export const guess: readonly Probe[] = [
       expect(auc).toBeLessThan(0.65);
     },
   },
-  doesNoHarm('asks for 10,000 names that nobody has', 404, (s) =>
+  doesNoHarm('guess/many-names', 'asks for 10,000 names that nobody has', 404, (s) =>
     s.http({ key: s.keys.app, model: `none-${randomBytes(6).toString('hex')}` }),
   ),
-  doesNoHarm('tries 10,000 keys', 401, (s) =>
+  doesNoHarm('guess/many-keys', 'tries 10,000 keys', 401, (s) =>
     s.http({ key: `adk_${randomBytes(32).toString('base64url')}` }),
   ),
 ];

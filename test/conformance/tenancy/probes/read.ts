@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import { type Probe, refused } from '../probe.ts';
+import { type Probe, type ProbeId, refused } from '../probe.ts';
 import type { Seen, Stage } from '../stage.ts';
 
 /** Names that only team-a knows. */
@@ -7,12 +7,13 @@ const secrets = ['sauce', 'secret-rollout', 'secret-route', 'assistant', 'team-a
 
 /** `status`: of HTTP; 0 is success of gRPC. An answer that was another one would tell nothing either. */
 const tellsNothing = (
+  id: ProbeId,
   tries: string,
   expected: string,
   status: number,
   ask: (stage: Stage) => Promise<Seen>,
 ): Probe => ({
-  kind: 'read',
+  id,
   tries,
   expected,
   run: async (stage) => {
@@ -25,36 +26,42 @@ const tellsNothing = (
 
 /** Learns what another namespace has. */
 export const read: readonly Probe[] = [
-  tellsNothing('lists models', 'its own names alone', 200, (s) =>
+  tellsNothing('read/models', 'lists models', 'its own names alone', 200, (s) =>
     s.http({ path: '/v1/models', key: s.keys.app }),
   ),
-  refused('read', "lists the other's models", 'FORBIDDEN', (s) =>
+  refused('read/other-models', "lists the other's models", 'FORBIDDEN', (s) =>
     s.http({ path: '/v1/models', key: s.keys.app, headers: { 'x-adaptlet-namespace': 'team-a' } }),
   ),
-  refused('read', 'lists models without a credential', 'UNAUTHENTICATED', (s) =>
+  refused('read/models-anonymous', 'lists models without a credential', 'UNAUTHENTICATED', (s) =>
     s.http({ path: '/v1/models' }),
   ),
-  refused('read', "looks at the card of the other's model", 'FORBIDDEN', (s) =>
+  refused('read/card', "looks at the card of the other's model", 'FORBIDDEN', (s) =>
     s.http({ path: '/v1/models/team-a/sauce', key: s.keys.app }),
   ),
-  tellsNothing('lists the repository of Triton', 'its own names alone', 0, (s) =>
+  tellsNothing('read/repository', 'lists the repository of Triton', 'its own names alone', 0, (s) =>
     s.grpc('repositoryIndex', { repositoryName: '', ready: false }, { key: s.keys.app }),
   ),
-  refused('read', "asks for metadata of the other's model", 'FORBIDDEN', (s) =>
+  refused('read/metadata', "asks for metadata of the other's model", 'FORBIDDEN', (s) =>
     s.grpc('modelMetadata', { name: 'team-a/sauce', version: '' }, { key: s.keys.app }),
   ),
-  refused('read', "asks whether the other's model is ready", 'FORBIDDEN', (s) =>
+  refused('read/ready', "asks whether the other's model is ready", 'FORBIDDEN', (s) =>
     s.grpc('modelReady', { name: 'team-a/sauce', version: '' }, { key: s.keys.app }),
   ),
-  tellsNothing('asks for a name close to one of the other', 'no suggestion of it', 404, (s) =>
-    s.http({ key: s.keys.app, model: 'sauc' }),
+  tellsNothing(
+    'read/close-name',
+    'asks for a name close to one of the other',
+    'no suggestion of it',
+    404,
+    (s) => s.http({ key: s.keys.app, model: 'sauc' }),
   ),
-  tellsNothing('reads /metrics of the port of requests', '404', 404, (s) =>
+  tellsNothing('read/metrics', 'reads /metrics of the port of requests', '404', 404, (s) =>
     s.http({ path: '/metrics', key: s.keys.app }),
   ),
-  tellsNothing('reads probes', 'nothing of names', 200, (s) => s.http({ path: '/readyz' })),
-  tellsNothing('gets an answer', 'its own digest alone', 200, (s) => s.http({ key: s.keys.app })),
-  tellsNothing('sends a body that cannot be read', 'nothing of names', 400, (s) =>
+  tellsNothing('read/probes', 'reads probes', 'nothing of names', 200, (s) => s.http({ path: '/readyz' })),
+  tellsNothing('read/answer', 'gets an answer', 'its own digest alone', 200, (s) =>
+    s.http({ key: s.keys.app }),
+  ),
+  tellsNothing('read/broken-body', 'sends a body that cannot be read', 'nothing of names', 400, (s) =>
     s.http({ key: s.keys.app, body: { model: 5 } }),
   ),
 ];

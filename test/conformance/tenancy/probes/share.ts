@@ -32,7 +32,7 @@ const beside = async <T>(
 /** Takes what others need. */
 export const starve: readonly Probe[] = [
   {
-    kind: 'starve',
+    id: 'starve/open-requests',
     tries: 'keeps 64 requests open',
     expected: 'at most 3 of them at a time, 429 to the others; the other namespace is answered all the while',
     run: async (stage) => {
@@ -52,7 +52,7 @@ export const starve: readonly Probe[] = [
     },
   },
   {
-    kind: 'starve',
+    id: 'starve/long-prompt',
     tries: 'sends a prompt of 3 MB',
     expected: 'a refusal; the other namespace is answered',
     run: async (stage) => {
@@ -65,11 +65,11 @@ export const starve: readonly Probe[] = [
     },
   },
   {
-    kind: 'starve',
+    id: 'starve/connections',
     tries: 'opens 100 connections and sends nothing',
     expected: 'the other namespace is answered',
     run: async (stage) => {
-      const { hostname, port } = new URL(stage.node.http);
+      const { hostname, port } = new URL(stage.ground.http);
       const sockets = await Promise.all(
         Array.from(
           { length: 100 },
@@ -92,8 +92,8 @@ export const starve: readonly Probe[] = [
 /** Fills memory and disk. */
 export const fill: readonly Probe[] = [
   {
-    kind: 'fill',
-    tries: 'has an adapter of a folder that its policy does not allow',
+    id: 'fill/source',
+    tries: 'has an adapter of a source that its policy does not allow',
     expected: 'SOURCE_NOT_ALLOWED or an unknown name, and nothing is read',
     run: async (stage) => {
       const seen = await stage.http({ key: stage.keys.app, model: 'outside' });
@@ -102,7 +102,7 @@ export const fill: readonly Probe[] = [
     },
   },
   {
-    kind: 'fill',
+    id: 'fill/users',
     tries: 'asks for the adapters of users by a hundred names',
     expected: "the other's adapter stays resident",
     run: async (stage) => {
@@ -119,9 +119,7 @@ export const fill: readonly Probe[] = [
       }
       // Adapters did come: those that there are.
       expect(answered).toBeGreaterThan(0);
-      const { adapters } = await stage.node.client.status();
-      const sauce = adapters.find((adapter) => adapter.key === 'team-a/sauce');
-      expect(sauce?.state).toBe('Resident');
+      expect(await stage.ground.stateOf('team-a/sauce')).toBe('Resident');
       expect((await stage.victim()).status).toBe(200);
     },
   },

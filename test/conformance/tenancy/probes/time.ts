@@ -13,7 +13,7 @@ const cachedTokens = ({ status, text }: Seen): number => {
 /** Learns from what was computed for another. */
 export const time: readonly Probe[] = [
   {
-    kind: 'time',
+    id: 'time/cached-tokens',
     tries: 'asks what the other asked before, by an adapter of the same files',
     expected: 'no token of the prompt comes from the cache; its own second request has some',
     run: async (stage) => {

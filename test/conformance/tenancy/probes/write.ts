@@ -1,56 +1,57 @@
 import { expect } from 'vitest';
 import { type Probe, refused } from '../probe.ts';
-import type { Stage } from '../stage.ts';
 
 const load = (modelName: string) => ({ repositoryName: '', modelName, parameters: {} });
-
-const victimIsResident = async (stage: Stage): Promise<void> => {
-  const { adapters } = await stage.node.client.status();
-  expect(adapters.find(({ key }) => key === 'team-a/sauce')?.state).toBe('Resident');
-};
 
 const leaves = (probe: Probe): Probe => ({
   ...probe,
   run: async (stage) => {
     await probe.run(stage);
-    await victimIsResident(stage);
+    expect(await stage.ground.stateOf('team-a/sauce')).toBe('Resident');
   },
 });
 
 /** Changes what another namespace has, or takes what is not its own. */
 export const write: readonly Probe[] = [
   leaves(
-    refused('write', "unloads the other's adapter", 'FORBIDDEN', (s) =>
+    refused('write/unload', "unloads the other's adapter", 'FORBIDDEN', (s) =>
       s.grpc('repositoryModelUnload', load('team-a/sauce'), { key: s.keys.app }),
     ),
   ),
   leaves(
-    refused('write', "unloads the other's adapter with the right Lifecycle", 'FORBIDDEN', (s) =>
-      s.grpc('repositoryModelUnload', load('team-a/sauce'), { key: s.keys.operations }),
+    refused(
+      'write/unload-lifecycle',
+      "unloads the other's adapter with the right Lifecycle",
+      'FORBIDDEN',
+      (s) => s.grpc('repositoryModelUnload', load('team-a/sauce'), { key: s.keys.operations }),
     ),
   ),
   leaves(
-    refused('write', "unloads the other's adapter by the header of its namespace", 'FORBIDDEN', (s) =>
-      s.grpc('repositoryModelUnload', load('sauce'), {
-        key: s.keys.operations,
-        headers: { 'x-adaptlet-namespace': 'team-a' },
-      }),
+    refused(
+      'write/unload-header',
+      "unloads the other's adapter by the header of its namespace",
+      'FORBIDDEN',
+      (s) =>
+        s.grpc('repositoryModelUnload', load('sauce'), {
+          key: s.keys.operations,
+          headers: { 'x-adaptlet-namespace': 'team-a' },
+        }),
     ),
   ),
-  refused('write', "loads the other's adapter", 'FORBIDDEN', (s) =>
+  refused('write/load', "loads the other's adapter", 'FORBIDDEN', (s) =>
     s.grpc('repositoryModelLoad', load('team-a/sauce'), { key: s.keys.operations }),
   ),
-  refused('write', 'unloads its own adapter without the right Lifecycle', 'FORBIDDEN', (s) =>
+  refused('write/unload-own', 'unloads its own adapter without the right Lifecycle', 'FORBIDDEN', (s) =>
     s.grpc('repositoryModelUnload', load('own'), { key: s.keys.app }),
   ),
-  refused('write', 'unloads without a credential', 'UNAUTHENTICATED', (s) =>
+  refused('write/unload-anonymous', 'unloads without a credential', 'UNAUTHENTICATED', (s) =>
     s.grpc('repositoryModelUnload', load('own')),
   ),
-  refused('write', 'asks with a priority above 0', 'FORBIDDEN', (s) =>
+  refused('write/priority', 'asks with a priority above 0', 'FORBIDDEN', (s) =>
     s.http({ key: s.keys.app, headers: { 'x-adaptlet-priority': '1' } }),
   ),
   {
-    kind: 'write',
+    id: 'write/feedback',
     tries: "gives feedback on the other's answer",
     expected: 'the same as for an id that never was',
     run: async (stage) => {
@@ -66,7 +67,7 @@ export const write: readonly Probe[] = [
   },
   ...(['x-adaptlet-user', 'body'] as const).map(
     (where): Probe => ({
-      kind: 'write',
+      id: where === 'body' ? 'write/user-body' : 'write/user-header',
       tries: `takes the adapter of another user, named in ${where === 'body' ? 'the body' : 'a header'}`,
       expected: 'the user of its credential, or FORBIDDEN',
       run: async (stage) => {
