@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Digest } from '../api/names.ts';
+import { type Digest, objectKey } from '../api/names.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { artifactOf, type FixtureArtifact, fileLayer, filesArtifact } from './artifact.fixture.ts';
 import { digestOf } from './digest.ts';
@@ -166,7 +166,7 @@ describe('a source that names digests that it does not have', () => {
 describe('a folder on the node', () => {
   const fixtures = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters', import.meta.url));
   const folder = (namespace: string, path: string) => ({
-    namespace,
+    key: objectKey(namespace, path),
     uid: `${namespace}-${path}`,
     source: { path: { path } },
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Digest } from '../api/names.ts';
+import { type Digest, objectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
@@ -51,7 +51,7 @@ afterEach(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-const wishOf = (source: Source): Wish => ({ namespace: 'team', uid: 'uid', source });
+const wishOf = (source: Source): Wish => ({ key: objectKey('team', 'sql'), uid: 'uid', source });
 const fetchPath = (path: string, expected?: Digest) =>
   artifacts.fetch(wishOf({ path: { path } }), expected, { signal: never });
 const stored = (digest: Digest) => artifacts.stored(wishOf({ path: { path: 'team/upper' } }), digest);

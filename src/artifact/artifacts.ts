@@ -1,4 +1,4 @@
-import type { Digest } from '../api/names.ts';
+import { type Digest, namespaceOf, type ObjectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { Admission } from './admission.ts';
@@ -21,8 +21,8 @@ type FetchOptions = {
 
 type Fetched = { readonly digest: Digest; readonly bytes: number };
 
-/** For whom an artifact is asked for: an Adapter of a namespace, by its source. */
-export type Wish = { readonly namespace: string; readonly uid: string; readonly source: Source };
+/** For whom an artifact is asked for: an Adapter, or what stands for one of a single user, by its source. */
+export type Wish = { readonly key: ObjectKey; readonly uid: string; readonly source: Source };
 
 /**
  * The content store and the sources behind it. Namespaces share the disk and not the right to what is on it: a digest is
@@ -129,9 +129,11 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
 
   const fetched = (digest: Digest): Fetched => ({ digest, bytes: store.stored(digest)?.bytes ?? 0 });
 
-  const isGranted = ({ namespace, uid, source }: Wish, digest: Digest): boolean =>
+  const isGranted = ({ key, uid, source }: Wish, digest: Digest): boolean =>
     grants.hasFormer(digest, uid) ||
-    sourcesOf(source, importRoots).some((one) => grants.has(digest, { namespace, source: one }));
+    sourcesOf(source, importRoots).some((one) =>
+      grants.has(digest, { namespace: namespaceOf(key), source: one }),
+    );
 
   const stored = (wish: Wish, digest: Digest) => {
     const found = store.stored(digest);
@@ -148,7 +150,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     if (image.digest !== undefined) checkDigest(image.digest, expected, text);
     const pinned = expected ?? image.digest;
     if (pinned !== undefined && stored(wish, pinned) !== undefined) return fetched(pinned);
-    const { namespace } = wish;
+    const namespace = namespaceOf(wish.key);
     const registry = registryFor(namespace);
     const manifest = await manifestOf(registry, image, expected, signal);
     const progress = progressOf(totalBytes(parseManifest(manifest, store.limits, text)), onProgress);
@@ -159,7 +161,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   };
 
   const fetchFolder = async (
-    { namespace }: Wish,
+    { key }: Wish,
     path: string,
     expected: Digest | undefined,
     { signal, onProgress }: FetchOptions,
@@ -173,7 +175,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       await copy(blob, target, have);
       progress(blob.digest, blob.size);
     };
-    const claim = { namespace, source: folderSource(root, path) };
+    const claim = { namespace: namespaceOf(key), source: folderSource(root, path) };
     try {
       return fetched(await admission.add({ claim, manifest: packed.manifest, write, isRead: true }, signal));
     } catch (error) {
@@ -199,7 +201,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       await grants.drop(digest);
       await store.remove(digest);
     },
-    release: (wish, digest) => grants.take(digest, wish),
+    release: ({ key, uid }, digest) => grants.take(digest, { namespace: namespaceOf(key), uid }),
     async quarantine(digest, reason) {
       options.onQuarantine?.(digest, reason);
       await store.quarantine(digest, never);

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Digest } from '../api/names.ts';
+import { type Digest, objectKey } from '../api/names.ts';
 import { systemClock } from '../time/clock.ts';
 import { type Artifacts, createArtifacts, type Wish } from './artifacts.ts';
 import type { DiskThread } from './disk-thread.ts';
@@ -78,7 +78,7 @@ export class SharedNode implements AsyncDisposable {
 
 /** What an Adapter of a namespace asks of a repository. */
 export const wishOf = (namespace: string, repository: string): Wish => ({
-  namespace,
+  key: objectKey(namespace, 'adapter'),
   uid: `uid-${namespace}-${repository}`,
   source: { oci: { image: `r.test/${repository}` } },
 });

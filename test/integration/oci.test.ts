@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Digest } from '../../src/api/names.ts';
+import { type Digest, objectKey } from '../../src/api/names.ts';
 import type { Source } from '../../src/api/source.ts';
 import { type Artifacts, createArtifacts, type Wish } from '../../src/artifact/artifacts.ts';
 import { type DiskThread, startDiskThread } from '../../src/artifact/disk-thread.ts';
@@ -69,7 +69,11 @@ const node = async (
   return { ...artifacts, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
 };
 
-const wishOf = (source: Source, namespace = 'team'): Wish => ({ namespace, uid: namespace, source });
+const wishOf = (source: Source, namespace = 'team'): Wish => ({
+  key: objectKey(namespace, 'adapter'),
+  uid: namespace,
+  source,
+});
 
 const pull = (artifacts: Artifacts, image: string, expected?: Digest, namespace?: string) =>
   artifacts.fetch(wishOf({ oci: { image } }, namespace), expected, { signal: never });

@@ -1,4 +1,4 @@
-import { type Digest, namespaceOf, type ObjectKey, shortDigest } from '../../api/names.ts';
+import { type Digest, type ObjectKey, shortDigest } from '../../api/names.ts';
 import type { Wish } from '../../artifact/artifacts.ts';
 import type { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { AdapterResource, Versioned } from '../../plan/resources.ts';
@@ -87,7 +87,7 @@ export class Entry {
 
   /** What is asked of the disk and of sources. */
   get wish(): Wish {
-    return { namespace: namespaceOf(this.key), uid: this.uid, source: this.resource.body.source };
+    return { key: this.key, uid: this.uid, source: this.resource.body.source };
   }
 
   get held(): boolean {

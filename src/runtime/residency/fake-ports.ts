@@ -1,4 +1,4 @@
-import { type Digest, objectKey } from '../../api/names.ts';
+import { type Digest, namespaceOf, objectKey } from '../../api/names.ts';
 import type { Artifacts } from '../../artifact/artifacts.ts';
 import { adapterResource } from '../../plan/resources.fixture.ts';
 import { type AdapterResource, type Versioned, versioned } from '../../plan/resources.ts';
@@ -66,20 +66,22 @@ export const world = (shape: WorldShape = {}): World => {
   const engine = new FakeEngine(script, (name) => sizeOf(name) + (extra.get(name) ?? 0));
 
   const artifacts: Artifacts = {
-    async fetch({ source, namespace }, expected, { signal, onProgress }) {
+    async fetch({ source, key: of }, expected, { signal, onProgress }) {
       const name = source.path?.path ?? '';
       onProgress?.({ receivedBytes: 1, totalBytes: 2 });
       await script.enter(`fetch ${name}`);
       signal.throwIfAborted();
       void expected;
       disk.set(digest(name), 5);
-      grants?.add(`${namespace} ${digest(name)}`);
+      grants?.add(`${namespaceOf(of)} ${digest(name)}`);
       return { digest: digest(name), bytes: 5 };
     },
-    stored: ({ namespace }, d) =>
-      disk.has(d) && grants?.has(`${namespace} ${d}`) !== false ? { bytes: disk.get(d) ?? 0 } : undefined,
-    release({ namespace }, d) {
-      grants?.delete(`${namespace} ${d}`);
+    stored: ({ key: of }, d) =>
+      disk.has(d) && grants?.has(`${namespaceOf(of)} ${d}`) !== false
+        ? { bytes: disk.get(d) ?? 0 }
+        : undefined,
+    release({ key: of }, d) {
+      grants?.delete(`${namespaceOf(of)} ${d}`);
       return Promise.resolve();
     },
     folder: (d) => `/store/${d}`,
