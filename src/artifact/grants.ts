@@ -29,8 +29,8 @@ const withClaim = (held: Held, claim: Claim): Held =>
   held.claims.some((other) => isSame(other, claim)) ? held : { ...held, claims: [...held.claims, claim] };
 
 /**
- * Who may use what of a store: one file for each artifact, `grants/<hex>.json`, so that a damaged one costs one artifact a
- * request to its source and no more.
+ * Who may use what of a store: one file for each artifact, `grants/<hex>.json`, so that a damaged one costs one
+ * artifact another download and no more.
  *
  * Guarantees: a grant is in force only once it survives a power cut; one that is taken back is out of force at once.
  */

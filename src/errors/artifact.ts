@@ -37,7 +37,7 @@ export const artifactErrors = defineErrors({
   ARTIFACT_NOT_FOUND: {
     summary: 'The source has no artifact of that name, tag or digest.',
     advice:
-      'Check the name and the tag, that the artifact was pushed, and that its repository may be read: some registries say so where it may not.',
+      'Check the name and the tag, and that the artifact was pushed. Some registries say this of a repository that may not be read.',
     grpc: 'NOT_FOUND',
     retry: 'AfterChange',
   },

@@ -58,7 +58,7 @@ describe('the digest of an Adapter', () => {
     await setImmediate();
     await world.settle();
     expect(world.condition('Resolved')).toBe(
-      'False ResolveFailed: ARTIFACT_NOT_FOUND: sql:v1 is not in the registry. Check the name and the tag, and that the artifact was pushed.',
+      'False ResolveFailed: ARTIFACT_NOT_FOUND: sql:v1 is not in the registry. Check the name and the tag, and that the artifact was pushed. Some registries say this of a repository that may not be read.',
     );
     expect(world.reasons).toEqual(['ResolveFailed']);
   });
