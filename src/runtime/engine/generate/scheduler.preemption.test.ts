@@ -175,15 +175,41 @@ describe('the prompt of a newcomer that had less', () => {
     expect(kinds()).toMatchObject({ 1: 'complete', 2: 'complete', 39: 'complete' });
   });
 
-  it('makes nobody wait who has no more than is guaranteed to it, nor who had less', async () => {
+  it('that its namespace is sure to run takes every other piece at least, whatever that had', async () => {
+    const { log, submit, settle, batch } = await startGreedy();
+    const flow = { namespace: 'b', guaranteed: 1 };
+    submit(new FakeSequence(3, { prompt: 130, answer: 1, flow, loadedBytes: 2 ** 30 }));
+    await settle();
+    expect(batch.interrupted).toEqual([2]);
+    const fills = log.slice(log.indexOf('fill 3')).filter((step) => step.startsWith('fill'));
+    expect(fills.slice(0, 5)).toEqual(['fill 3', 'fill 2', 'fill 3', 'fill 2', 'fill 3']);
+  });
+
+  it('comes first also when its row was taken from the prompt that was computed, whose rest is not charged then', async () => {
+    const { batch, log, submit } = startScheduler({ maxConcurrent: 3, pausesPrompts: true });
+    for (const id of [1, 2, 3]) submit(new FakeSequence(id, long));
+    await until(log, 'fill 1');
+    submit(new FakeSequence(4, { prompt: 27, answer: 3, flow: { namespace: 'b', guaranteed: 1 } }));
+    await turns(4);
+    expect(batch.placed.size).toBe(3);
+    const pause = log.findIndex((step) => step.startsWith('pause'));
+    expect(log.slice(pause, pause + 2)).toEqual(['pause 3', 'fill 4']);
+  });
+
+  it('takes turns with that of another namespace which is sure to run as well', async () => {
+    const { log, submit, settle } = startScheduler({ maxConcurrent: 4 });
+    submit(new FakeSequence(1, { ...long, answer: 1 }));
+    await until(log, 'fill 1');
+    submit(new FakeSequence(2, { prompt: 130, answer: 1, flow: { namespace: 'b', guaranteed: 1 } }));
+    await settle();
+    expect(log.slice(0, 6)).toEqual(['fill 1', 'fill 2', 'fill 1', 'fill 2', 'fill 1', 'fill 2']);
+  });
+
+  it('makes nobody wait who has no more than is guaranteed to it', async () => {
     const { submit, settle, batch, log } = startScheduler({ maxConcurrent: 4 });
     submit(new FakeSequence(1, long));
     await until(log, 'fill 1');
     submit(new FakeSequence(2, { prompt: 5, flow: { namespace: 'b', guaranteed: 1 } }));
-    await settle();
-    submit(new FakeSequence(3, { ...long, flow: { namespace: 'a' } }));
-    await until(log, 'fill 3');
-    submit(new FakeSequence(4, { prompt: 600, flow: { namespace: 'b', guaranteed: 1 } }));
     await settle();
     expect(batch.interrupted).toEqual([]);
   });

@@ -40,9 +40,10 @@ const answerTokenCost = 2;
  * ({@link victimsFor}); steps alternate between one for all that decode and a piece of one prompt. When those that run
  * grow and there is no room for it, one of them waits again ({@link victimForRoom}).
  *
- * Who comes late waits for little of others' prompts: the prompt of whoever had less goes right after a piece of another one, so
- * that those who decode wait for two pieces at most; and a piece makes way for a request that its namespace is sure to run, once,
- * and is computed again.
+ * Who comes late waits for little of others' prompts. Prompts that their namespaces are sure to run take every other piece at least,
+ * whatever those had; else the prompt of whoever had less goes first. Such a piece goes right after one of another prompt, so that
+ * those who decode wait for two pieces at most; and a piece makes way for a newcomer that its namespace is sure to run, once, and is
+ * computed again.
  *
  * A sequence whose caller does not take its events sits out, but keeps its place until another adapter is overdue.
  *
@@ -59,6 +60,10 @@ export class Scheduler<S extends Schedulable> {
   #stopped = false;
   /** Whose prompts had a step since the last one for all that decode. */
   #filled: readonly Flow[] = [];
+  /** The last one was of a prompt that its namespace is sure to run. */
+  #filledSure = false;
+  /** The namespace of the last such piece. */
+  #lastSure: string | undefined;
   /** Whose prompt has the present step. */
   #filling: Entry<S> | undefined;
   #preemptions = 0;
@@ -271,17 +276,19 @@ export class Scheduler<S extends Schedulable> {
     return false;
   }
 
-  /** Ends the piece of a prompt that has the present step, if the prompt of a newcomer is sure to be next. */
+  /** Ends the piece of a prompt that has the present step, as the prompt of a newcomer is sure to be next. */
   #hurry(newcomer: Entry<S>): void {
     const filling = this.#filling;
-    if (filling === undefined || !this.#queue.isOwed(newcomer)) return;
-    const { flow, sequence } = filling;
-    const own = this.#running.filter((one) => one.flow.namespace === flow.namespace).length;
-    // Charged with its prompt it must still have had less: else the piece would make way in vain.
-    const isNext = this.#queue.beyond(newcomer.flow, flow) + newcomer.sequence.pending < 0;
-    if (own <= (flow.guaranteed ?? 0) || !isNext || filling.gaveWayAt === sequence.pending) return;
+    if (filling === undefined || !this.#queue.isOwed(newcomer) || this.#isSure(filling)) return;
+    const { sequence } = filling;
+    if (filling.gaveWayAt === sequence.pending) return;
     filling.gaveWayAt = sequence.pending;
     this.#options.batch.interrupt(sequence);
+  }
+
+  /** No more of its namespace run than are guaranteed to it. */
+  #isSure({ flow: { namespace, guaranteed = 0 } }: Entry<S>): boolean {
+    return this.#running.filter(({ flow }) => flow.namespace === namespace).length <= guaranteed;
   }
 
   /** The next step: prompts and tokens take turns. */
@@ -295,15 +302,26 @@ export class Scheduler<S extends Schedulable> {
     return decoding.length === 0 ? undefined : () => this.#decode(decoding);
   }
 
-  #mayFill({ flow }: Entry<S>): boolean {
+  /** Right after the piece of another prompt: once. */
+  #mayFill(entry: Entry<S>): boolean {
     const [first, ...others] = this.#filled;
-    return first === undefined || (others.length === 0 && this.#queue.beyond(flow, first) < 0);
+    if (first === undefined || others.length > 0) return first === undefined;
+    return (this.#isSure(entry) && !this.#filledSure) || this.#queue.beyond(entry.flow, first) < 0;
   }
 
-  /** Whose prompt goes on: the highest priority, of that whoever had least. */
+  /**
+   * Whose prompt goes on: in turns one that is sure to run and another one, of the former of each namespace in turns, then of the
+   * highest priority, of that whoever had least.
+   */
   #nextToFill(entries: readonly Entry<S>[]): Entry<S> | undefined {
-    const [first] = entries.toSorted(
-      (a, b) => b.flow.priority - a.flow.priority || this.#queue.beyond(a.flow, b.flow),
+    const inTurn = entries.filter((entry) => this.#isSure(entry) !== this.#filledSure);
+    const hadTurn = (entry: Entry<S>): boolean =>
+      this.#isSure(entry) && entry.flow.namespace === this.#lastSure;
+    const [first] = (inTurn.length === 0 ? entries : inTurn).toSorted(
+      (a, b) =>
+        Number(hadTurn(a)) - Number(hadTurn(b)) ||
+        b.flow.priority - a.flow.priority ||
+        this.#queue.beyond(a.flow, b.flow),
     );
     return first;
   }
@@ -312,6 +330,8 @@ export class Scheduler<S extends Schedulable> {
     const { batch, clock } = this.#options;
     const { sequence } = entry;
     this.#filled = [...this.#filled, entry.flow].slice(-2);
+    this.#filledSure = this.#isSure(entry);
+    if (this.#filledSure) this.#lastSure = entry.flow.namespace;
     const charged = sequence.pending;
     batch.reuse(sequence);
     const before = sequence.pending;
