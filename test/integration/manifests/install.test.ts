@@ -160,6 +160,10 @@ describe('a Helm release', () => {
   it('has room for a second base model', async () => {
     expectClean(await onCluster('install', 'phi', chart, ...inNamespace, '-f', valuesFile('second-model')));
     expect(await exists('daemonset', 'adaptlet-runtime', 'adaptlet-runtime-phi', ...inNamespace)).toBe(true);
+    const { stdout: notes } = await onCluster('get', 'notes', 'phi', ...inNamespace);
+    const [, look = ''] = /kubectl (.* rollout status .*)/.exec(notes) ?? [];
+    const said = await cluster.kubectlOk([...look.split(' '), '--watch=false']);
+    expect(said).toContain('"adaptlet-runtime-phi"');
     expectClean(await onCluster('uninstall', 'phi', ...inNamespace));
   });
 
