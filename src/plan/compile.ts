@@ -124,7 +124,8 @@ const withoutDuplicates = (manifests: readonly Manifest[]) => {
 
 const adapterResources = new Remembered<AdapterObject, Versioned<AdapterResource>>();
 
-const adapterResource = (
+/** An Adapter as a runtime has it. `want`: what the rollouts of the runtime ask of it. */
+export const adapterResource = (
   adapter: AdapterObject,
   want: Want | undefined,
   runtime: RuntimeView,
@@ -155,7 +156,7 @@ const adapterResource = (
 
 const routeResources = new Remembered<RouteObject, Versioned<RouteResource>>();
 
-const routeResource = (route: RouteObject): Versioned<RouteResource> =>
+export const routeResource = (route: RouteObject): Versioned<RouteResource> =>
   routeResources.of(route, '', () =>
     versioned({
       type: 'Route',
@@ -171,7 +172,7 @@ const routeResource = (route: RouteObject): Versioned<RouteResource> =>
 
 const policyResources = new Remembered<PolicyObject, Versioned<PolicyResource>>();
 
-const policyResource = (policy: PolicyObject, policyNamespace: string): Versioned<PolicyResource> => {
+export const policyResource = (policy: PolicyObject, policyNamespace: string): Versioned<PolicyResource> => {
   const isDefault = policy.metadata.namespace === policyNamespace;
   return policyResources.of(policy, String(isDefault), () =>
     versioned({
