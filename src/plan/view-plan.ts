@@ -25,17 +25,21 @@ type Layers = {
 export class ViewPlan implements Plan {
   readonly #layers: Layers;
   readonly #part: 'All' | 'Sent';
+  /** The same without `own`. */
+  readonly #base: ViewPlan | undefined;
   #sent: ViewPlan | undefined;
+  #known: Map<string, Versioned> | undefined;
 
-  constructor(layers: Layers, part: 'All' | 'Sent' = 'All') {
+  constructor(layers: Layers, part: 'All' | 'Sent' = 'All', base?: ViewPlan) {
     this.#layers = layers;
     this.#part = part;
+    this.#base = base;
   }
 
   /** What every runtime of this plan is sent. Always the same one. */
   get sent(): ViewPlan {
     if (this.#part === 'Sent') return this;
-    this.#sent ??= new ViewPlan(this.#layers, 'Sent');
+    this.#sent ??= new ViewPlan(this.#layers, 'Sent', this.#base?.sent);
     return this.#sent;
   }
 
@@ -53,9 +57,9 @@ export class ViewPlan implements Plan {
     return [...new Set([...keys, ...owned])];
   }
 
-  /** The same plan for a runtime that has these otherwise. */
+  /** This plan, of which nothing is a runtime's own, for one that has these otherwise. */
   withOwn(own: Own): ViewPlan {
-    return new ViewPlan({ ...this.#layers, own }, this.#part);
+    return new ViewPlan({ ...this.#layers, own }, this.#part, this);
   }
 
   get(key: string): Versioned | undefined {
@@ -100,14 +104,18 @@ export class ViewPlan implements Plan {
   }
 
   #all(): Map<string, Versioned> {
+    if (this.#known !== undefined) return this.#known;
     const { own, shared } = this.#layers;
     const all: [string, Versioned][] = [];
-    const add = (key: string, entry: Entry | undefined): void => {
-      const resource = this.#of(entry);
+    const add = (key: string, resource: Versioned | undefined): void => {
       if (resource !== undefined) all.push([key, resource]);
     };
-    for (const [key, entry] of shared) if (!own.has(key)) add(key, entry);
-    for (const [key, entry] of own) add(key, entry);
-    return new Map(all.sort(([a], [b]) => (a < b ? -1 : 1)));
+    if (this.#base === undefined) for (const [key, entry] of shared) add(key, this.#of(entry));
+    else for (const [key, resource] of this.#base) if (!own.has(key)) add(key, resource);
+    for (const [key, entry] of own) add(key, this.#of(entry));
+    const sorted = new Map(all.sort(([a], [b]) => (a < b ? -1 : 1)));
+    // Every runtime that joins goes through what all of them are sent.
+    if (this.#part === 'Sent' && own.size === 0) this.#known = sorted;
+    return sorted;
   }
 }

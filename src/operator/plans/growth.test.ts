@@ -172,6 +172,18 @@ describe('the work for a change', () => {
     expect(step.told).toBeLessThan(60);
     expect(step.messages).toBe(2 * step.told);
   });
+
+  it('of a runtime that joins is what varies, and what it is sent', () => {
+    adapters(500);
+    for (const name of ['r', 's', 't']) rollout(name, inGroups(20));
+    const first = follow('first');
+    clock.advance(1_000);
+    const late: Sent[] = [];
+    const work = workOf([first], () => late.push(follow('late')));
+    // Three Splits and the two adapters that they name.
+    expect(work).toMatchObject({ compilations: 0, resources: 5, told: 1, messages: 0 });
+    expect(late[0]?.keys).toHaveLength(505);
+  });
 });
 
 describe('the delivery of plans', () => {

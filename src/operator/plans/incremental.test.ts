@@ -41,12 +41,15 @@ const adapter = fc
     path: fc.constantFrom('good/x', 'bad/x'),
   })
   .map(({ name: own, namespace: of, at: time, tier, runtimeSelector, isResolved, path, ...spec }) =>
-    anAdapter({ name: own, namespace: of, at: time, uid: `${of}-${own}-${time}` }, {
-      ...spec,
-      source: { path: { path } },
-      ...(isResolved ? { digest } : {}),
-      preload: without({ tier, runtimeSelector }),
-    } as never),
+    anAdapter(
+      { name: own, namespace: of, at: time, uid: `${of}-${own}-${time}` },
+      {
+        ...spec,
+        source: { path: { path } },
+        ...(isResolved ? { digest } : {}),
+        preload: without({ tier, runtimeSelector }),
+      },
+    ),
   );
 
 const group = fc.record({
@@ -107,7 +110,7 @@ const policy = fc
     aPolicy(of, {
       limits: adapters === undefined ? {} : { adapters },
       ...(isStrict ? { sources: { paths: ['good'] } } : {}),
-    } as never),
+    }),
   );
 
 type Collections = 'adapters' | 'rollouts' | 'routes' | 'policies';

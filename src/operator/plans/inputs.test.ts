@@ -55,14 +55,16 @@ it('has every field of a status that a plan is made of', () => {
   const compiled = new Set<string>();
   const compared = new Set<string>();
   for (const given of statuses) {
-    const rollout = aRollout({ name: 'r' }, { adapter: 'v2' }, given as typeof status);
+    const rollout = aRollout({ name: 'r' }, { adapter: 'v2' }, given);
     const forPlan = watched(rollout);
     const adapters = ['v0', 'v1', 'v2'].map((name) => anAdapter({ name }, { digest }));
     const runtime = { baseModel: 'tiny', labels: { site: 'one' }, key: objectKey('nodes', 'a') };
     compilePlan({ manifests: [...adapters, forPlan.object], runtime });
     for (const path of statusOf(forPlan.read)) compiled.add(path);
-    const forInput = watched({ metadata: rollout.metadata, object: rollout });
-    inputOf(forInput.object as never as Read<typeof rollout>);
+    const metadata = { ...rollout.metadata, resourceVersion: '1' };
+    const key = objectKey('team-a', 'r');
+    const forInput = watched({ key, metadata, object: rollout, resourceVersion: '1', problems: [] });
+    inputOf(forInput.object);
     for (const path of forInput.read) compared.add(path.replace('.object', ''));
   }
   expect([...compiled].filter((path) => !compared.has(path))).toEqual([]);

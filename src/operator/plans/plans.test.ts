@@ -35,7 +35,7 @@ const follow = (
   });
   return Object.assign(state, {
     plan: () => following.plan(),
-    settled: following.settled,
+    settled: (settled: Parameters<Following['settled']>[0]) => following.settled(settled),
     close: () => following.close(),
   });
 };
