@@ -134,6 +134,20 @@ describe('the work for a change', () => {
     expect(told).toEqual(['b']);
   });
 
+  it('of nothing is told to a restrained runtime alone, whose plan depends on more', () => {
+    adapters(0);
+    const runtimes = ['a', 'b'].map((name) => follow(name));
+    const key = objectKey('nodes', 'c');
+    objects.runtime('nodes', 'c');
+    const restrained = plans.follow({ key, kind: 'Node', baseModel: 'tiny' }, () => told.push('c'));
+    rollout('r', {});
+    clock.advance(100);
+    restrained.settled({ names: new Set(), hearsAll: true });
+    const work = workOf(runtimes, () => rollout('r', { completionStatus: 'FastRolledBack' }));
+    expect(work).toMatchObject({ compilations: 1, messages: 0 });
+    expect(told).toEqual(['c']);
+  });
+
   it('is nothing for a checkpoint of a pause, whatever it says', () => {
     adapters(10);
     const runtimes = ['a', 'b'].map((name) => follow(name));

@@ -15,6 +15,8 @@ export class Withheld {
   readonly #policies: Policies;
   readonly #adapters: Collection<AdapterObject>;
   readonly #invalid = new Set<string>();
+  /** Until a policy changes. */
+  #unknownNow: readonly string[] | undefined;
   /** By scope, until something changes. */
   readonly #known = new Map<Scope, ReadonlySet<string>>();
 
@@ -25,6 +27,7 @@ export class Withheld {
 
   /** Something came, went or changed. `isInvalid`: it is there and not valid. */
   set(key: string, isInvalid: boolean): void {
+    if (key.startsWith('Policy ')) this.#unknownNow = undefined;
     const wasInvalid = this.#invalid.has(key);
     if (key.startsWith('Policy ') || wasInvalid !== isInvalid || this.#unknown().length > 0)
       this.#known.clear();
@@ -56,9 +59,10 @@ export class Withheld {
   }
 
   /** Namespaces of policies that are not valid, and of which no valid version was seen. */
-  #unknown(): string[] {
-    return [...this.#policies.list()].flatMap(([namespace, { kind }]) =>
+  #unknown(): readonly string[] {
+    this.#unknownNow ??= [...this.#policies.list()].flatMap(([namespace, { kind }]) =>
       kind === 'Unknown' ? [namespace] : [],
     );
+    return this.#unknownNow;
   }
 }
