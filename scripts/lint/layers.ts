@@ -46,7 +46,10 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       injection: 'sidecars for pods that ask for one: the webhook, and who verifies it',
       reconcile: 'what controllers share: writes, names, uses, policies, presence',
     },
-    { adapter: 'the controller of Adapters', plans: 'one compiled plan for all runtimes that see the same' },
+    {
+      adapter: 'the controller of Adapters',
+      plans: 'what each connected runtime must have, compiled once for all',
+    },
     {
       rollout: 'the controller of AdapterRollouts',
       policy: 'tells of AdapterPolicies that are not valid',

@@ -1,6 +1,8 @@
 import type { ObjectKey } from '../api/names.ts';
 import { objectKey } from '../api/names.ts';
-import type { Plan, RouteResource, SplitResource, Versioned } from '../plan/resources.ts';
+import { adaptersOfRules } from '../plan/mentions.ts';
+import type { Plan, SplitResource, Versioned } from '../plan/resources.ts';
+import { ViewPlan } from '../plan/view-plan.ts';
 import { namespaceOf } from './key.ts';
 
 /** The part of a plan that one runtime is sent. */
@@ -19,23 +21,26 @@ export type Selection = {
  * depend on subscriptions is computed once for each plan.
  */
 export const selectionOf = (plan: Plan, subscriptions: Iterable<string>): Selection => {
-  const { base, clientNames } = baseOf(plan);
+  const { base, hasRouteCalled } = baseOf(plan);
   const unknown: string[] = [];
   const extra = new Map<string, Versioned>();
   for (const name of subscriptions) {
     const key = `AdapterSpec ${name}`;
     const adapter = plan.get(key);
     if (adapter !== undefined && !base.has(key)) extra.set(key, adapter);
-    if (adapter === undefined && !plan.has(`Split ${name}`) && !clientNames.has(name)) unknown.push(name);
+    if (adapter === undefined && !plan.has(`Split ${name}`) && !hasRouteCalled(name)) unknown.push(name);
   }
   return { base, extra, unknown };
 };
 
-type Base = { readonly base: Plan; readonly clientNames: ReadonlySet<string> };
+type Base = { readonly base: Plan; readonly hasRouteCalled: (name: string) => boolean };
 
 const bases = new WeakMap<Plan, Base>();
 
 const baseOf = (plan: Plan): Base => {
+  // It was chosen when the plan was compiled.
+  if (plan instanceof ViewPlan)
+    return { base: plan.sent, hasRouteCalled: (name) => plan.hasRouteCalled(name) };
   let base = bases.get(plan);
   if (base === undefined) {
     base = compute(plan);
@@ -46,9 +51,10 @@ const baseOf = (plan: Plan): Base => {
 
 const differences = new WeakMap<Plan, WeakMap<Plan, readonly string[]>>();
 
-/** Keys that are in one only, or at another version. Computed once for the runtimes that go from one to the other. */
+/** Keys that are in one only, or at another version; there may be others among them. Computed once for the runtimes that go from one to the other. */
 export const differenceOf = (from: Plan, to: Plan): readonly string[] => {
   if (from === to) return [];
+  if (from instanceof ViewPlan && to instanceof ViewPlan) return to.differenceFrom(from);
   const known = differences.get(from) ?? new WeakMap<Plan, readonly string[]>();
   differences.set(from, known);
   let keys = known.get(to);
@@ -67,7 +73,8 @@ const compute = (plan: Plan): Base => {
   for (const resource of plan.values()) {
     if (resource.type === 'Split') namedBySplit(resource, named);
     if (resource.type === 'Route') {
-      namedByRoute(resource, named);
+      for (const adapter of adaptersOfRules(namespaceOf(resource.name), resource.body.rules))
+        named.add(adapter);
       clientNames.add(`${namespaceOf(resource.name)}/${resource.body.model}`);
     }
   }
@@ -80,19 +87,11 @@ const compute = (plan: Plan): Base => {
       named.has(resource.name);
     if (isWanted) base.set(key, resource);
   }
-  return { base, clientNames };
+  return { base, hasRouteCalled: (name) => clientNames.has(name) };
 };
 
 const namedBySplit = ({ name, body }: SplitResource, named: Set<ObjectKey>): void => {
   for (const arm of [body.stable, body.former, body.canary]) {
     if (arm !== undefined) named.add(objectKey(namespaceOf(name), arm.adapter));
-  }
-};
-
-const namedByRoute = ({ name, body }: RouteResource, named: Set<ObjectKey>): void => {
-  for (const rule of body.rules) {
-    for (const { adapter } of [...(rule.targets ?? []), ...rule.fallback]) {
-      if (adapter !== undefined) named.add(objectKey(namespaceOf(name), adapter));
-    }
   }
 };

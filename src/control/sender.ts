@@ -84,6 +84,11 @@ export class Sender {
     return this.#reached;
   }
 
+  /** Names that the runtime asks for; the set of a later `subscribe` is another one. */
+  get subscriptions(): ReadonlySet<string> {
+    return this.#subscriptions;
+  }
+
   /** What the runtime refuses now, by resource key. */
   get refused(): ReadonlyMap<string, Refused> {
     return this.#refused;

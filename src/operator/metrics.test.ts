@@ -17,7 +17,14 @@ const gauges: OperatorGauges = {
     bytes: 4096,
     streams: 4,
     relays: 1,
-    plans: { views: 1, compilations: 9, milliseconds: 250 },
+    plans: {
+      views: 1,
+      compilations: 9,
+      resources: 12,
+      told: 3,
+      milliseconds: 250,
+      ages: { p50: 0, p99: 500, max: 1500 },
+    },
     gate: { waiting: 2, failures: 1 },
     tokens: { asked: 6, refused: 1, failed: 0, stale: 0 },
     authority: { failures: 0, certificateUntil: 1_800_000_000_000, authorityUntil: 0 },
@@ -53,6 +60,7 @@ it('exposes every metric with its sentence and the type that its name tells', ()
 
 it('names seconds and bytes in base units', () => {
   expect(text).toContain('adaptlet_operator_plan_compile_seconds_total 0.25\n');
+  expect(text).toContain('adaptlet_operator_plan_age_seconds{quantile="0.99"} 0.5\n');
   expect(text).toContain('adaptlet_operator_queue_wait_seconds{controller="rollout"} 1.5\n');
   expect(text).toContain('adaptlet_operator_queue_run_seconds{controller="rollout"} 0.25\n');
   expect(text).toContain('adaptlet_operator_certificate_expiry_timestamp_seconds 1800000000\n');
@@ -61,6 +69,6 @@ it('names seconds and bytes in base units', () => {
 
 it('has no label that grows with objects, runtimes or callers', () => {
   const labels = samples.flatMap((line) => [...line.matchAll(/([a-z]+)="/g)].map(([, key]) => key));
-  const known = ['code', 'controller', 'kind', 'method', 'replica', 'result', 'state', 'version'];
+  const known = ['code', 'controller', 'kind', 'method', 'quantile', 'replica', 'result', 'state', 'version'];
   expect(new Set(labels)).toEqual(new Set(known));
 });

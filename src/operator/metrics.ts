@@ -58,9 +58,21 @@ export const operatorMetrics = {
     name: 'adaptlet_operator_removal_checks_failing',
     help: 'Failed checks of the CRDs in a row; nothing is removed meanwhile.',
   },
+  planAge: {
+    name: 'adaptlet_operator_plan_age_seconds',
+    help: 'How long the runtimes of this replica have lacked something of their plan, 0 where they have all of it; quantile: 0.5, 0.99, and 1 for the oldest.',
+  },
   compilations: {
     name: 'adaptlet_operator_plan_compilations_total',
-    help: 'Plans that were compiled, for all runtimes of one kind at once.',
+    help: 'Times that the plans of all runtimes of one base model, or of those of one namespace, were brought to a newer state.',
+  },
+  planResources: {
+    name: 'adaptlet_operator_plan_resources_total',
+    help: 'Resources that were looked at for that: once for all runtimes, or once for each where labels or groups decide.',
+  },
+  planTold: {
+    name: 'adaptlet_operator_plan_told_total',
+    help: 'Runtimes for which that may have changed something.',
   },
   compileSeconds: {
     name: 'adaptlet_operator_plan_compile_seconds_total',
@@ -134,6 +146,8 @@ const one = (
   labels: MetricFamily['samples'][number]['labels'] = {},
 ): MetricFamily => many(metric, [value], () => ({ labels, value }));
 
+const quantiles = { '0.5': 'p50', '0.99': 'p99', '1': 'max' } as const;
+
 const connections = (runtimes: Iterable<RuntimeState>) => {
   const counts = { connected: 0, disconnected: 0 };
   for (const { connected } of runtimes) counts[connected ? 'connected' : 'disconnected']++;
@@ -166,6 +180,12 @@ export const metricsText = (r: OperatorGauges): string =>
     one(m.unanswered, r.sync.unanswered),
     one(m.removalsWaiting, r.sync.gate.waiting),
     one(m.removalChecksFailing, r.sync.gate.failures),
+    many(m.planAge, Object.entries(quantiles), ([quantile, age]) => ({
+      labels: { quantile },
+      value: r.sync.plans.ages[age] / 1000,
+    })),
+    one(m.planResources, r.sync.plans.resources),
+    one(m.planTold, r.sync.plans.told),
     one(m.compilations, r.sync.plans.compilations),
     one(m.compileSeconds, r.sync.plans.milliseconds / 1000),
     many(m.queueDepth, r.queues, ({ controller, depth }) => ({ labels: { controller }, value: depth })),

@@ -1,4 +1,4 @@
-import type { ObjectKey } from '../api/names.ts';
+import { namespaceOf, type ObjectKey } from '../api/names.ts';
 import type { AdapterObject, Manifest, PolicyObject, RolloutObject, RouteObject } from '../api/objects.ts';
 import { keyOf } from '../api/references.ts';
 import { selects } from '../api/selector.ts';
@@ -75,8 +75,7 @@ export const compilePlan = ({
   const policyOf = policiesIn(objects, policyNamespace);
   const byPolicy = refusedAdapters(objects.filter(isAdapter), policyOf);
   const isKeptOut = (object: Manifest): boolean => isAdapter(object) && byPolicy.has(keyOf(object));
-  const isServed = (namespace: string): boolean =>
-    runtime.scope !== undefined || isServedAt(policyOf(namespace), runtime.labels);
+  const isServed = (namespace: string): boolean => isServedAt(policyOf(namespace), runtime);
   const isHere = (object: Manifest): boolean => isPolicy(object) || isServed(object.metadata.namespace);
   const accepted = objects.filter((object) => !refused.has(object) && !isKeptOut(object) && isHere(object));
 
@@ -94,7 +93,7 @@ export const compilePlan = ({
     ...accepted
       .filter(isPolicy)
       .map((policy) => policyResource(policy, policyNamespace, isServed(policy.metadata.namespace))),
-    ...keys.map((resource) => (isServed(namespaceOf(resource)) ? resource : withoutKeys(resource))),
+    ...keys.map((resource) => keysResource(resource, isServed(namespaceOf(resource.name)))),
   ];
   const entries = resources.map((resource) => [resourceKey(resource), resource] as const);
   return {
@@ -143,7 +142,8 @@ const withoutDuplicates = (manifests: readonly Manifest[]) => {
 
 const adapterResources = new Remembered<AdapterObject, Versioned<AdapterResource>>();
 
-const adapterResource = (
+/** An Adapter as a runtime has it. `want`: what the rollouts of the runtime ask of it. */
+export const adapterResource = (
   adapter: AdapterObject,
   want: Want | undefined,
   runtime: RuntimeView,
@@ -174,7 +174,7 @@ const adapterResource = (
 
 const routeResources = new Remembered<RouteObject, Versioned<RouteResource>>();
 
-const routeResource = (route: RouteObject): Versioned<RouteResource> =>
+export const routeResource = (route: RouteObject): Versioned<RouteResource> =>
   routeResources.of(route, '', () =>
     versioned({
       type: 'Route',
@@ -190,8 +190,11 @@ const routeResource = (route: RouteObject): Versioned<RouteResource> =>
 
 const emptied = new Remembered<Versioned<KeysResource>, Versioned<KeysResource>>();
 
-/** An empty one is there sooner than one that is missing goes. */
-const withoutKeys = (resource: Versioned<KeysResource>): Versioned<KeysResource> =>
-  emptied.of(resource, '', () => versioned({ type: 'Keys', name: resource.name, body: { keys: [] } }));
-
-const namespaceOf = ({ name }: KeysResource): string => name.slice(0, name.indexOf('/'));
+/** Keys of a namespace as a runtime gets them. An empty resource is there sooner than one that is missing goes. */
+export const keysResource = (
+  resource: Versioned<KeysResource>,
+  isServed: boolean,
+): Versioned<KeysResource> =>
+  isServed
+    ? resource
+    : emptied.of(resource, '', () => versioned({ type: 'Keys', name: resource.name, body: { keys: [] } }));

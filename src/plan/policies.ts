@@ -25,11 +25,14 @@ export const policiesIn = (manifests: readonly Manifest[], policyNamespace: stri
   return (namespace) => policies.get(namespace) ?? policies.get(policyNamespace);
 };
 
-/** Whether the runtime of a node with these labels serves the namespaces that a policy holds for. */
+/** Whether a runtime serves the namespaces that a policy holds for. A pod serves its own; policies choose among nodes. */
 export const isServedAt = (
   policy: PolicyObject | undefined,
-  labels: Readonly<Record<string, string>>,
-): boolean => selects(policy?.spec.runtimes.nodes, labels);
+  {
+    scope,
+    labels,
+  }: { readonly scope?: string | undefined; readonly labels: Readonly<Record<string, string>> },
+): boolean => scope !== undefined || selects(policy?.spec.runtimes.nodes, labels);
 
 /** Why a policy keeps an Adapter out of plans. */
 export type PolicyRefusal = {

@@ -1,5 +1,5 @@
-import { type ObjectKey, objectKey } from '../api/names.ts';
-import type { AdapterObject, RolloutObject } from '../api/objects.ts';
+import { objectKey } from '../api/names.ts';
+import type { RolloutObject } from '../api/objects.ts';
 import { keyOf } from '../api/references.ts';
 import { hashOnOf } from '../api/rollout.ts';
 import type { BoundAdapter } from '../api/rollout-status.ts';
@@ -7,6 +7,7 @@ import { type Selector, selects } from '../api/selector.ts';
 import { assignmentOf } from '../rollout/groups/assignment.ts';
 import { Remembered } from './remembered.ts';
 import { type SplitResource, type Versioned, versioned } from './resources.ts';
+import type { Adapters } from './tiers.ts';
 
 /** What the plan needs to know of the runtime that it is for. */
 export type RuntimeView = {
@@ -28,7 +29,7 @@ const splits = new Remembered<RolloutObject, Versioned<SplitResource>>();
  */
 export const splitOf = (
   rollout: RolloutObject,
-  adapters: ReadonlyMap<ObjectKey, AdapterObject>,
+  adapters: Adapters,
   runtime: RuntimeView,
 ): Versioned<SplitResource> => {
   const arms = armsOf(rollout, adapters, runtime);
@@ -51,11 +52,7 @@ export const splitOf = (
   );
 };
 
-const armsOf = (
-  rollout: RolloutObject,
-  adapters: ReadonlyMap<ObjectKey, AdapterObject>,
-  runtime: RuntimeView,
-): Arms => {
+const armsOf = (rollout: RolloutObject, adapters: Adapters, runtime: RuntimeView): Arms => {
   const { spec, status } = rollout;
   const none = (why: string): Arms => ({ weight: 0, message: `AdapterRollout ${keyOf(rollout)} ${why}` });
   if (!selects(spec.runtimeSelector, runtime.labels)) {

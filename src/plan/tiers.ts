@@ -4,6 +4,9 @@ import type { AdapterObject, RolloutObject } from '../api/objects.ts';
 import { selects } from '../api/selector.ts';
 import { assignmentOf } from '../rollout/groups/assignment.ts';
 
+/** The Adapters of a plan, as rollouts look them up. */
+export type Adapters = Pick<ReadonlyMap<ObjectKey, AdapterObject>, 'get'>;
+
 /** What the rollouts of a runtime ask of one adapter. */
 export type Want = { readonly tier: PreloadTier; readonly held: boolean };
 
@@ -22,7 +25,7 @@ const higher = (a: PreloadTier, b: PreloadTier): PreloadTier =>
  */
 export const wantsOfRollouts = (
   rollouts: readonly RolloutObject[],
-  adapters: ReadonlyMap<ObjectKey, AdapterObject>,
+  adapters: Adapters,
   runtime: { readonly key?: string; readonly labels: Readonly<Record<string, string>> },
 ): ReadonlyMap<ObjectKey, Want> => {
   const wants = new Map<ObjectKey, Want>();

@@ -46,6 +46,19 @@ export class Policies {
     return binding.kind === 'Policy' ? binding.policy : undefined;
   };
 
+  /** The policy in force with that key. */
+  readonly inForce = (key: ObjectKey): PolicyObject | undefined =>
+    isNamed(key) ? this.#own(namespaceOf(key)) : undefined;
+
+  /** What is known for a namespace: where nobody knows its own policy, the general one. */
+  readonly knownFor: PolicyOf = (namespace) => this.#own(namespace) ?? this.#own(this.namespace);
+
+  /** The namespaces that the policy of this one may hold for. */
+  boundBy(changed: string): (namespace: string) => boolean {
+    return (namespace) =>
+      namespace === changed || (changed === this.namespace && !this.#bindings.has(namespace));
+  }
+
   /** Every policy in force, by its namespace. */
   list(): Iterable<readonly [string, Exclude<Binding, { kind: 'None' }>]> {
     return this.#bindings;
@@ -62,9 +75,13 @@ export class Policies {
     const changed = namespaceOf(key);
     if (type === 'deleted') this.#bindings.delete(changed);
     else this.#put(object);
-    const isBound = (namespace: string): boolean =>
-      namespace === changed || (changed === this.namespace && !this.#bindings.has(namespace));
+    const isBound = this.boundBy(changed);
     for (const listener of this.#listeners) listener(isBound);
+  }
+
+  #own(namespace: string): PolicyObject | undefined {
+    const binding = this.#bindings.get(namespace);
+    return binding?.kind === 'Policy' ? binding.policy : undefined;
   }
 
   #put({ key, metadata, object }: Read<PolicyObject>): void {

@@ -33,7 +33,11 @@ const follow = (
   const following = plans.follow({ key: key(name), kind: 'Node', baseModel }, () => {
     state.told += 1;
   });
-  return Object.assign(state, { plan: () => following.plan(), close: () => following.close() });
+  return Object.assign(state, {
+    plan: () => following.plan(),
+    settled: (settled: Parameters<Following['settled']>[0]) => following.settled(settled),
+    close: () => following.close(),
+  });
 };
 const keysOf = (following: Following): string[] => [...(following.plan()?.plan.keys() ?? [])];
 const adapter = (name: string, more = {}) => anAdapter({ name }, { digest, ...more });

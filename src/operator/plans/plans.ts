@@ -1,14 +1,19 @@
-import type { ObjectKey } from '../../api/names.ts';
+import { namespaceOf, type ObjectKey } from '../../api/names.ts';
 import type { Manifest } from '../../api/objects.ts';
-import type { Revision } from '../../control/revision.ts';
+import { namespaceOf as namespaceOfKey } from '../../control/key.ts';
+import { ObjectIndex, objectKeyIn, resourceKeyOf } from '../../plan/object-index.ts';
 import type { Plan } from '../../plan/resources.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { KeySecrets } from '../keys/key-secrets.ts';
-import type { Collection, Objects } from '../objects/objects.ts';
+import type { Collection, Objects, Read } from '../objects/objects.ts';
 import { Policies } from '../objects/policies.ts';
 import { type Scope, scopeOf } from '../objects/scope.ts';
+import { type Ages, agesOf } from './ages.ts';
+import { Follower, type Settled } from './follower.ts';
 import { inputOf } from './inputs.ts';
-import { Moment, planOf, type Snapshot } from './snapshot.ts';
+import { type KeysOfPlans, PlannedKeys } from './planned-keys.ts';
+import { isPolicy, type Reached, Table } from './table.ts';
+import { takesBack } from './urgency.ts';
+import { Withheld } from './withheld.ts';
 
 /** The plan of one runtime at one moment. */
 export type RuntimePlan = {
@@ -16,44 +21,33 @@ export type RuntimePlan = {
   readonly withheld: ReadonlySet<string>;
   /** Present: all other keys stay as they are. */
   readonly only?: ReadonlySet<string> | undefined;
-  /** The newest change of each kind that is in it. */
-  readonly revision: Revision;
-  /** Everything up to here is in it: what it is compared by. */
-  readonly seen: Revision;
-};
+} & Reached;
 
 /** A connected runtime. */
 export type Following = {
   /** Undefined: there is no AdapterRuntime, or its first plan is being compiled. */
   plan(): RuntimePlan | undefined;
+  /** The runtime holds everything that `plan()` gives it now: it is told again when that may be more. */
+  settled(settled: Settled): void;
   close(): void;
 };
 
 /** Bursts of changes are compiled together, at most once in so many milliseconds. */
 const minPauseMs = 10;
-
-type View = {
-  readonly name: string;
-  readonly scope: Scope;
-  readonly baseModel: string;
-  /** A runtime that has this view now: what it is compiled for. */
-  key: ObjectKey;
-  labels: Readonly<Record<string, string>>;
-  /** A plan whose resources this one may share until it is compiled. */
-  readonly seed: Plan | undefined;
-  compiled: ({ readonly plan: Plan; readonly snapshot: Snapshot } & Reached) | undefined;
-};
+/** Resources that are compiled in a turn of the event loop. */
+const compiledAtOnce = 256;
+/** Work of telling runtimes in a turn: what one costs, and that a new one is compared with all of its plan. */
+const toldAtOnce = 4_096;
+const perTold = 64;
 
 export type PlansParts = {
   readonly objects: Objects;
   readonly clock: Clock;
   /** Absent: those of `objects`, with the default namespace. */
   readonly policies?: Policies;
-  /** Absent: none. */
-  readonly keys?: Pick<KeySecrets, 'resources' | 'unread' | 'onChange'> | undefined;
+  /** Keys of callers out of Secrets. Absent: none. */
+  readonly keys?: KeysOfPlans | undefined;
 };
-
-type Reached = Pick<RuntimePlan, 'revision' | 'seen'>;
 
 /** A runtime that follows its plan. */
 export type FollowerInfo = {
@@ -62,176 +56,294 @@ export type FollowerInfo = {
   readonly baseModel: string;
 };
 
-type Follower = Omit<FollowerInfo, 'kind'> & {
-  readonly scope: Scope;
-  readonly changed: () => void;
-  view: View | undefined;
+/** `resources`: looks at a resource, for all runtimes of a table or for one; `told`: runtimes that were told. */
+export type PlanGauges = {
+  readonly views: number;
+  readonly compilations: number;
+  readonly resources: number;
+  readonly told: number;
+  readonly milliseconds: number;
+  readonly ages: Ages;
 };
 
 /**
- * The plans of all connected runtimes. Runtimes that see the objects alike share one, and all plans share the resources
- * that did not change. The plan of a pod is made of its namespace alone.
+ * The plans of all connected runtimes. A change compiles what depends on it, once for all runtimes that see it alike, and
+ * is told to those for which it changes something. The plan of a pod is made of its namespace alone.
  *
- * Guarantees: a plan is of the state at its revision or a newer one; a change that cannot matter compiles nothing;
- * between two views others get their turn.
+ * Guarantees: a plan is exactly of the objects at its revision; a change that cannot matter compiles nothing; what was
+ * stale first is compiled and told first, except that what takes something back goes before all else; each turn of the
+ * event loop does a bounded piece of it.
  */
 export class Plans {
   readonly #objects: Objects;
   readonly #clock: Clock;
   readonly #policies: Policies;
-  readonly #keys: PlansParts['keys'];
-  readonly #followers = new Set<Follower>();
+  readonly #index: ObjectIndex;
+  readonly #withheld: Withheld;
   readonly #ends: (() => void)[];
-  readonly #views = new Map<string, View>();
-  /** Undefined after something changed. */
-  #moment: Moment | undefined;
-  /** Followers that may belong to another view than before. */
-  #unplaced = false;
-  #stopTimer: (() => void) | undefined;
+  readonly #followers = new Map<ObjectKey, Set<Follower>>();
+  readonly #tables = new Map<Scope, Map<string, Table>>();
+  /** Tables with something to do, the oldest first. */
+  readonly #due = new Set<Table>();
+  /** Followers to tell, those first that have waited longest. */
+  readonly #urgent = new Set<Follower>();
+  readonly #others = new Set<Follower>();
+  /** What changes now takes something back. */
+  #isUrgent = false;
+  /** A round of tables has begun: its next turns do not wait for the pause. */
+  #isUnderWay = false;
+  #timer: { readonly at: number; readonly stop: () => void } | undefined;
   #ranAt = Number.NEGATIVE_INFINITY;
-  readonly #counts = { compilations: 0, milliseconds: 0 };
+  readonly #counts = { compilations: 0, resources: 0, told: 0, milliseconds: 0 };
 
   constructor({ objects, clock, policies = new Policies(objects.policies), keys }: PlansParts) {
     this.#objects = objects;
     this.#clock = clock;
     this.#policies = policies;
-    this.#keys = keys;
-    const stale = (): void => {
-      this.#moment = undefined;
-      this.#unplaced = true;
-      this.#schedule();
-    };
+    this.#index = new ObjectIndex({ policyOf: policies.knownFor, touched: (key) => this.#touched(key) });
+    this.#withheld = new Withheld(policies, objects.adapters);
     this.#ends = [
-      whenInputChanges(objects.adapters, stale),
-      whenInputChanges(objects.rollouts, stale),
-      whenInputChanges(objects.routes, stale),
-      whenInputChanges(objects.policies, stale),
-      ...(keys === undefined ? [] : [keys.onChange(stale)]),
-      objects.runtimes.onChange(({ key }) => {
-        if (![...this.#followers].some((follower) => follower.key === key)) return;
-        this.#unplaced = true;
-        this.#schedule();
+      this.#observe('AdapterPolicy', objects.policies, policies.inForce),
+      this.#observe('Adapter', objects.adapters),
+      this.#observe('AdapterRollout', objects.rollouts),
+      this.#observe('AdapterRoute', objects.routes),
+      objects.runtimes.onChange(({ type, key, object }) => {
+        const labels = type === 'deleted' ? undefined : object.object?.metadata.labels;
+        for (const follower of this.#followers.get(key) ?? []) this.#relabel(follower, labels);
       }),
+      ...(keys === undefined ? [] : [this.#observeKeys(keys)]),
     ];
   }
 
   /** `changed` is called when `plan()` may be another one. */
   follow({ key, kind, baseModel }: FollowerInfo, changed: () => void): Following {
-    const follower: Follower = { key, scope: scopeOf(kind, key), baseModel, changed, view: undefined };
-    this.#followers.add(follower);
-    this.#unplaced = true;
+    const labels = this.#objects.runtimes.get(key)?.object?.metadata.labels;
+    const now = this.#clock.monotonic();
+    const follower = new Follower({ key, scope: scopeOf(kind, key), baseModel }, labels, { now, changed });
+    const table = this.#tableOf(follower);
+    this.#followers.set(key, (this.#followers.get(key) ?? new Set()).add(follower));
+    table.followers.add(follower);
+    this.#due.add(table);
+    if (labels !== undefined) table.unplaced.add(follower);
     this.#schedule();
     return {
-      plan: () => this.#planOf(follower),
-      close: () => {
-        this.#followers.delete(follower);
-        this.#unplaced = true;
-        this.#schedule();
+      plan: () => this.#planOf(follower, table),
+      settled: (settled) => {
+        follower.settled = settled;
+        follower.staleSince = undefined;
+        this.#urgent.delete(follower);
+        this.#others.delete(follower);
       },
+      close: () => this.#forget(follower, table),
     };
   }
 
-  gauges(): { readonly views: number; readonly compilations: number; readonly milliseconds: number } {
-    return { views: this.#views.size, ...this.#counts };
+  gauges(): PlanGauges {
+    const tables = [...this.#tables.values()].flatMap((byModel) => [...byModel.values()]);
+    return {
+      ...this.#counts,
+      get views() {
+        return tables.reduce((sum, table) => sum + table.views, 0);
+      },
+      ages: agesOf(tables, this.#clock.monotonic()),
+    };
   }
 
   close(): void {
-    this.#stopTimer?.();
+    this.#timer?.stop();
     for (const end of this.#ends) end();
     this.#followers.clear();
-    this.#views.clear();
+    this.#tables.clear();
+    this.#due.clear();
   }
 
-  #planOf({ view }: Follower): RuntimePlan | undefined {
-    if (view?.compiled === undefined) return undefined;
-    const { plan, snapshot, ...reached } = view.compiled;
+  #planOf(follower: Follower, table: Table): RuntimePlan | undefined {
+    // Labels of an AdapterRuntime that was deleted a moment ago would be a guess: nothing is sent until it is back.
+    if (!follower.isPlaced || table.reached === undefined) return undefined;
+    const { withheld, reached, isOfNow } = table;
     // Nothing that matters came since: the plan is that of now as well.
-    const isOfNow = snapshot === this.#moment?.snapshot(view.scope) && !this.#unplaced;
-    return { plan, withheld: snapshot.withheld, ...(isOfNow ? this.#reached() : reached) };
+    return { plan: table.planOf(follower), withheld, ...(isOfNow ? this.#reached() : reached) };
   }
 
   #reached(): Reached {
     return { revision: this.#objects.revision(), seen: this.#objects.seen() };
   }
 
-  #schedule(): void {
-    if (this.#stopTimer !== undefined) return;
-    const pause = Math.max(0, this.#ranAt + minPauseMs - this.#clock.monotonic());
-    this.#stopTimer = this.#clock.after(pause, () => {
-      this.#stopTimer = undefined;
-      this.#run();
+  /** `inForce`: the object that counts, where that is not the present one. */
+  #observe<T extends Manifest>(
+    kind: T['kind'],
+    collection: Collection<T>,
+    inForce: (key: ObjectKey, read: Read<T> | undefined) => Manifest | undefined = (_, read) => read?.object,
+  ): () => void {
+    const set = (key: ObjectKey, read: Read<T> | undefined): void => {
+      this.#withheld.set(resourceKeyOf(kind, key), read !== undefined && read.object === undefined);
+      this.#index.set(kind, key, inForce(key, read));
+      if (kind === 'AdapterPolicy') this.#index.policiesChanged(this.#policies.boundBy(namespaceOf(key)));
+    };
+    for (const read of collection.list()) set(read.key, read);
+    return collection.onChange(({ type, key, object, before }) => {
+      const now = type === 'deleted' ? undefined : object;
+      if (now !== undefined && before !== undefined && inputOf(before) === inputOf(now)) {
+        const same = inForce(key, now);
+        if (same !== undefined) this.#index.refresh(kind, key, same);
+        return;
+      }
+      this.#isUrgent = takesBack(before?.object, now?.object);
+      set(key, now);
+      this.#isUrgent = false;
+      this.#schedule();
     });
   }
 
-  /** Compiles one view; the rest in the next turns. */
+  #observeKeys(keys: KeysOfPlans): () => void {
+    const planned = new PlannedKeys(keys, { index: this.#index, withheld: this.#withheld });
+    planned.look();
+    return keys.onChange(() => {
+      // A key may have been taken back.
+      this.#isUrgent = true;
+      planned.look();
+      this.#isUrgent = false;
+      this.#schedule();
+    });
+  }
+
+  #touched(key: string): void {
+    const scopes: Iterable<Scope> =
+      isPolicy(key) && namespaceOf(objectKeyIn(key)) === this.#policies.namespace
+        ? this.#tables.keys()
+        : [undefined, namespaceOfKey(key)];
+    const now = this.#clock.monotonic();
+    for (const scope of scopes) {
+      for (const table of this.#tables.get(scope)?.values() ?? []) {
+        table.touch(key, now, this.#isUrgent);
+        this.#due.add(table);
+      }
+    }
+  }
+
+  #tableOf({ scope, baseModel }: Follower): Table {
+    const byModel = this.#tables.get(scope) ?? new Map<string, Table>();
+    this.#tables.set(scope, byModel);
+    let table = byModel.get(baseModel);
+    if (table === undefined) {
+      const parts = { index: this.#index, policyNamespace: this.#policies.namespace, counts: this.#counts };
+      table = new Table({ scope, baseModel }, parts);
+      byModel.set(baseModel, table);
+    }
+    return table;
+  }
+
+  #forget(follower: Follower, table: Table): void {
+    const { key, scope, baseModel } = follower;
+    const all = this.#followers.get(key);
+    all?.delete(follower);
+    if (all?.size === 0) this.#followers.delete(key);
+    this.#urgent.delete(follower);
+    this.#others.delete(follower);
+    table.unplaced.delete(follower);
+    table.followers.delete(follower);
+    if (table.followers.size > 0) return;
+    this.#due.delete(table);
+    const byModel = this.#tables.get(scope);
+    byModel?.delete(baseModel);
+    if (byModel?.size === 0) this.#tables.delete(scope);
+  }
+
+  #relabel(follower: Follower, labels: Follower['labels']): void {
+    if (isSame(follower.labels, labels)) return;
+    const table = this.#tableOf(follower);
+    follower.labels = labels;
+    follower.isPlaced = false;
+    follower.staleSince ??= this.#clock.monotonic();
+    if (labels === undefined) {
+      table.unplaced.delete(follower);
+      this.#others.add(follower);
+    } else {
+      table.unplaced.add(follower);
+      this.#due.add(table);
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const now = this.#clock.monotonic();
+    const isTelling = this.#urgent.size + this.#others.size > 0;
+    if (!isTelling && this.#due.size === 0) return;
+    const at = isTelling || this.#isUnderWay ? now : Math.max(now, this.#ranAt + minPauseMs);
+    if (this.#timer !== undefined && this.#timer.at <= at) return;
+    this.#timer?.stop();
+    const stop = this.#clock.after(at - now, () => {
+      this.#timer = undefined;
+      this.#run();
+    });
+    this.#timer = { at, stop };
+  }
+
+  /** A piece of a table and a part of those that wait to be told; the rest in the next turns. */
   #run(): void {
-    if (this.#followers.size === 0) {
-      this.#views.clear();
-      return;
-    }
-    // Before anything is looked at: what comes meanwhile may be in the plan, what came before is.
-    const reached = this.#reached();
-    const moment = (this.#moment ??= new Moment(this.#objects, this.#policies, this.#keys));
-    const told = this.#place(moment);
-    const isDue = ({ compiled, scope }: View): boolean => compiled?.snapshot !== moment.snapshot(scope);
-    const view = [...this.#views.values()].find(isDue);
-    if (view !== undefined) {
-      this.#compile(view, moment.snapshot(view.scope), reached);
-      for (const follower of this.#followers) if (follower.view === view) told.add(follower);
-    }
-    const isLast = ![...this.#views.values()].some(isDue);
-    // Only a whole round counts for the pause: its views are one change.
-    if (isLast) this.#ranAt = this.#clock.monotonic();
-    else this.#schedule();
-    for (const follower of told) if (this.#followers.has(follower)) follower.changed();
+    if (this.#isUnderWay || this.#clock.monotonic() >= this.#ranAt + minPauseMs) this.#compile();
+    this.#tell();
+    this.#schedule();
   }
 
-  #compile(view: View, snapshot: Snapshot, reached: Reached): void {
+  #compile(): void {
+    const due = [...this.#due];
+    const table = due.find(({ isUrgent }) => isUrgent) ?? due[0];
+    if (table === undefined) return;
     const startedAt = this.#clock.monotonic();
-    view.compiled = { plan: planOf(snapshot, view, view.compiled?.plan ?? view.seed), snapshot, ...reached };
+    if (table.compile(compiledAtOnce)) {
+      if (!table.isOfNow) this.#publish(table);
+      let left = compiledAtOnce;
+      for (const follower of table.unplaced) {
+        if (left <= 0) break;
+        left -= table.place(follower);
+        this.#queue(follower, false, startedAt);
+      }
+      if (table.unplaced.size === 0) this.#due.delete(table);
+    }
+    this.#isUnderWay = this.#due.size > 0;
+    // Only a whole round counts for the pause: its tables are one change.
+    const endedAt = this.#clock.monotonic();
+    if (!this.#isUnderWay) this.#ranAt = endedAt;
+    this.#counts.milliseconds += endedAt - startedAt;
+  }
+
+  #publish(table: Table): void {
+    const { touchedAt = this.#clock.monotonic() } = table;
     this.#counts.compilations += 1;
-    this.#counts.milliseconds += this.#clock.monotonic() - startedAt;
+    const told = table.publish(this.#reached(), this.#withheld.in(table.scope));
+    for (const [follower, isUrgent] of told) this.#queue(follower, isUrgent, touchedAt);
   }
 
-  /** Gives every follower its view. The result: those that have another one now. */
-  #place(moment: Moment): Set<Follower> {
-    const moved = new Set<Follower>();
-    if (!this.#unplaced) return moved;
-    this.#unplaced = false;
-    const used = new Set<View>();
-    for (const follower of this.#followers) {
-      const runtime = this.#objects.runtimes.get(follower.key)?.object;
-      // Labels of an AdapterRuntime that was deleted a moment ago would be a guess: nothing is sent until it is back.
-      const view =
-        runtime === undefined ? undefined : this.#viewOf(moment, follower, runtime.metadata.labels);
-      if (view !== follower.view) moved.add(follower);
-      follower.view = view;
-      if (view !== undefined) used.add(view);
-    }
-    for (const [name, view] of this.#views) if (!used.has(view)) this.#views.delete(name);
-    return moved;
+  #queue(follower: Follower, isUrgent: boolean, since: number): void {
+    follower.settled = undefined;
+    follower.staleSince ??= since;
+    if (isUrgent) {
+      this.#others.delete(follower);
+      this.#urgent.add(follower);
+    } else if (!this.#urgent.has(follower)) this.#others.add(follower);
   }
 
-  #viewOf(moment: Moment, { key, scope, baseModel, view: former }: Follower, labels: View['labels']): View {
-    const { selectors } = moment.snapshot(scope);
-    const name = `${scope ?? ''}\n${selectors.text}\n${selectors.viewOf(baseModel, { key, labels })}`;
-    let view = this.#views.get(name);
-    if (view === undefined) {
-      const seed = former?.compiled?.plan ?? former?.seed;
-      view = { name, scope, key, baseModel, labels, seed, compiled: undefined };
-      this.#views.set(name, view);
+  #tell(): void {
+    let left = toldAtOnce;
+    const isUrgentDue = [...this.#due].some(({ isUrgent }) => isUrgent);
+    for (const waiting of isUrgentDue ? [this.#urgent] : [this.#urgent, this.#others]) {
+      for (const follower of waiting) {
+        if (left <= 0) return;
+        waiting.delete(follower);
+        left -= perTold + (follower.isKnown ? 0 : this.#tableOf(follower).size);
+        follower.isKnown = true;
+        this.#counts.told += 1;
+        follower.changed();
+      }
     }
-    // The one that it was compiled for may have another view by now.
-    view.key = key;
-    view.labels = labels;
-    return view;
   }
 }
 
-type Input = Manifest;
-
-const whenInputChanges = <T extends Input>(collection: Collection<T>, changed: () => void): (() => void) =>
-  collection.onChange(({ type, object, before }) => {
-    if (type === 'updated' && before !== undefined && inputOf(before) === inputOf(object)) return;
-    changed();
-  });
+const isSame = (a: Follower['labels'], b: Follower['labels']): boolean => {
+  if (a === undefined || b === undefined) return a === b;
+  const keys = Object.keys(a);
+  return (
+    keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key])
+  );
+};

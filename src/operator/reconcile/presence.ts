@@ -117,7 +117,7 @@ export class Presences {
   now(namespace: string): RuntimesNow {
     const policy = this.#parts.policies.policyOf(namespace);
     return this.#now((scope, labels) =>
-      scope === undefined ? isServedAt(policy, labels) : scope === namespace,
+      scope === undefined ? isServedAt(policy, { labels }) : scope === namespace,
     );
   }
 

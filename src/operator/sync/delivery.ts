@@ -18,6 +18,8 @@ export type DeliveryParts = {
   readonly counts: SyncCounts;
   /** Undefined: there is none now. */
   readonly plan: () => RuntimePlan | undefined;
+  /** The runtime has all that it may be sent now. `names`: those that it asked for. */
+  readonly settled: (names: ReadonlySet<string>) => void;
   readonly mayRemove: (key: string) => boolean;
   readonly confirmedRemovals: () => string;
   /** False: what this replica sees may be old, so nothing is sent. */
@@ -88,7 +90,7 @@ export class Delivery {
 
   /** Sends what leads to the newest plan, unless a commit is under way. */
   look(): void {
-    const { channel, isHealthy } = this.#parts;
+    const { channel, isHealthy, settled } = this.#parts;
     if (this.#writing || this.#sender.inFlight || channel.signal.aborted) return;
     this.#held = !isHealthy();
     if (this.#held) return;
@@ -96,6 +98,7 @@ export class Delivery {
     this.#held = target === undefined || this.#sender.behind(target);
     const batch = target === undefined ? undefined : this.#sender.next(target);
     if (batch !== undefined) void this.#send(batch);
+    else if (!this.#held) settled(this.#sender.subscriptions);
   }
 
   #target(): Target | undefined {

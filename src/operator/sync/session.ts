@@ -254,6 +254,8 @@ export class Session implements Stream {
         clock,
         counts,
         plan: () => this.#restrained(key, hello, following.plan()),
+        // What a restrained runtime may be sent depends on more of a rollout than its plan does.
+        settled: (names) => following.settled({ names, hearsAll: this.#restraintOf(key) !== undefined }),
         mayRemove: gate.mayRemove,
         confirmedRemovals: () => objects.runtimes.get(key)?.metadata.annotations?.[confirmAnnotation] ?? '',
         isHealthy: () => objects.health().ok,
@@ -267,7 +269,7 @@ export class Session implements Stream {
   #restrained(key: ObjectKey, hello: ReadHello, now: RuntimePlan | undefined): RuntimePlan | undefined {
     const { objects, fleet } = this.#parts;
     const object = objects.runtimes.get(key)?.object;
-    const restraint = object && restraintOf(object);
+    const restraint = this.#restraintOf(key);
     if (now === undefined || object === undefined || restraint === undefined) return now;
     const state = fleet.get(key);
     if (state?.connectionSeq !== hello.connectionSeq) return undefined;
@@ -280,8 +282,12 @@ export class Session implements Stream {
 
   /** What it has may let something through to a restrained runtime. */
   #reported(key: ObjectKey, delivery: Delivery): void {
+    if (this.#restraintOf(key) !== undefined) delivery.look();
+  }
+
+  #restraintOf(key: ObjectKey): ReturnType<typeof restraintOf> {
     const object = this.#parts.objects.runtimes.get(key)?.object;
-    if (object !== undefined && restraintOf(object) !== undefined) delivery.look();
+    return object && restraintOf(object);
   }
 
   /**

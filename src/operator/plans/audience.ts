@@ -1,0 +1,45 @@
+import type { Follower } from './follower.ts';
+
+/** Who is to be told of one publication, and whether something in it is urgent for them. */
+export class Audience {
+  readonly #followers: Iterable<Follower>;
+  readonly #told = new Map<Follower, boolean>();
+  readonly #asked: string[] = [];
+  /** Undefined: not all of them. */
+  #all: boolean | undefined;
+
+  constructor(followers: Iterable<Follower>) {
+    this.#followers = followers;
+  }
+
+  all(isUrgent: boolean): void {
+    this.#all = this.#all === true || isUrgent;
+  }
+
+  one(follower: Follower, isUrgent: boolean): void {
+    this.#told.set(follower, this.#told.get(follower) === true || isUrgent);
+  }
+
+  /** Something changed that only those have that asked for this name. */
+  askers(name: string): void {
+    this.#asked.push(name);
+  }
+
+  /** Those as well that wait for whatever comes. Who has no place yet is told when it has. */
+  told(): Map<Follower, boolean> {
+    const told = new Map<Follower, boolean>();
+    for (const follower of this.#followers) {
+      if (!follower.isPlaced) continue;
+      const { settled } = follower;
+      const isWaiting = settled === undefined || settled.hearsAll;
+      const own = this.#told.get(follower);
+      if (own === undefined && this.#all === undefined && !isWaiting && !this.#asks(settled)) continue;
+      told.set(follower, own === true || this.#all === true);
+    }
+    return told;
+  }
+
+  #asks({ names }: NonNullable<Follower['settled']>): boolean {
+    return names.size > 0 && this.#asked.some((name) => names.has(name));
+  }
+}
