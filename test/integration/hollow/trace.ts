@@ -1,9 +1,4 @@
-import type {
-  AdapterReport,
-  Hello,
-  Report,
-  RolloutReport,
-} from '../../../src/gen/adaptlet/control/v1/control.ts';
+import type { AdapterReport, Hello, Report } from '../../../src/gen/adaptlet/control/v1/control.ts';
 import type { Tapped } from './wiretap.ts';
 
 /** What is said of each thing in a part of a stream, in order. Things are resources, adapters, rollouts, the runtime. */
