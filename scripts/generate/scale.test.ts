@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { exponentOf, lineThrough } from '../../test/bench/fleet/fit.ts';
-import { bytesPerMonth, capacities, flapWrites, type Inputs, shardsFor } from './scale.ts';
+import { bytesPerMonth, capacities, type Inputs, shardsFor } from './scale.ts';
 
 const inputs: Inputs = {
   cpuBase: 0.1,
@@ -25,10 +25,6 @@ describe('the arithmetic of scale', () => {
     expect(shardsFor(100_000, inputs, 1)).toBe(100);
     expect(shardsFor(100_001, inputs, 0.01)).toBe(101);
     expect(shardsFor(100_000, { ...inputs, rssPerRuntime: 0, reconnectPerRuntime: 0 }, 0.001)).toBe(20);
-  });
-
-  it('lets writes grow with flaps and with runtimes', () => {
-    expect(flapWrites(1800, inputs)).toBe(30);
   });
 
   it('sums the bytes of a month', () => {

@@ -22,6 +22,8 @@ export type Inputs = {
   /** Writes to the API server in a second with one step and one flap: without runtimes, and for each. */
   readonly writesBase: number;
   readonly writesPerRuntime: number;
+  /** Writes for one flap alone, in the largest fleet; absent: not measured. */
+  readonly flapWrites?: number;
   readonly objectBytes: number;
 };
 
@@ -49,10 +51,6 @@ const partOf = (inputs: Inputs, stepsPerSecond: number): number =>
 export const shardsFor = (nodes: number, inputs: Inputs, stepsPerSecond: number): number =>
   Math.ceil(nodes / partOf(inputs, stepsPerSecond));
 
-/** Writes in a second of a part where each link flaps once an hour, each as dear as a flap and a step together. */
-export const flapWrites = (runtimes: number, { writesBase, writesPerRuntime }: Inputs): number =>
-  (runtimes / 3600) * (writesBase + writesPerRuntime * runtimes);
-
 /** Bytes that a node sends and receives in a month, without the headers of TCP and IP. */
 export const bytesPerMonth = (inputs: Inputs, stepsPerHour: number): number =>
   hoursPerMonth * (inputs.idleBytesPerHour + stepsPerHour * inputs.bytesPerStep);
@@ -79,7 +77,9 @@ const inputsOf = ({ results, ratios }: Report): Inputs | undefined => {
     writesPerRuntime: ratio('writes_per_runtime'),
     objectBytes: result('runtime_object_bytes'),
   };
-  return missing.length > 0 ? undefined : inputs;
+  if (missing.length > 0) return undefined;
+  const flapWrites = results['flap_api_writes']?.median;
+  return flapWrites === undefined ? inputs : { ...inputs, flapWrites };
 };
 
 /** A row for each number that was measured, a column for each size. */
@@ -95,6 +95,8 @@ const measuredTable = ({ results, setup }: Report): readonly string[] => {
     ['leader_cpu', 'processor of the leader, share of a core', 'median'],
     ['leader_cpu_ms_per_round', 'the same for one step and one flap, ms', 'median'],
     ['api_writes_per_s', 'writes to the API server per second', 'median'],
+    ['flap_api_writes', 'writes for a flap alone', 'median'],
+    ['flap_leader_cpu_ms', 'processor of the leader for a flap alone, ms', 'median'],
     ['commits_per_change', 'commits of a change', 'median'],
     ['compilations_per_change', 'compilations of a change', 'median'],
     ['messages_from_runtimes_per_change', 'messages of runtimes for a change', 'median'],
@@ -129,6 +131,8 @@ const growths: Readonly<Record<string, string>> = {
   abort: 'abort to no canary on any, median, ms',
   reconnect: 'all connected again, s',
   writes: 'writes to the API server per second',
+  flap_writes: 'writes for a flap alone',
+  flap_cpu: 'processor of the leader for a flap alone, ms',
   commits: 'commits of a change',
   bytes: 'bytes of resources for a change',
   messages: 'messages of runtimes for a change',
@@ -233,9 +237,11 @@ const textOf = (report: Report, inputs: Inputs): string => {
     `writes      ${number(inputs.writesBase)} + ${number(inputs.writesPerRuntime)} n a second`,
     '```',
     '',
-    'of which the statuses of AdapterRuntimes are at most n / 10: what is only observed of a runtime is written once in 10 s,',
-    `so writes grow with the runtimes and not only with events. When each link flaps once an hour, n runtimes have n / 3,600 flaps a second; if each is as`,
-    `dear as a flap and a step together, a part of ${number(part)} runtimes has ${number(flapWrites(part, inputs))} writes a second, and all parts ${number((fleetNodes / part) * flapWrites(part, inputs))}.`,
+    'of which the statuses of AdapterRuntimes are at most n / 10: what is only observed of a runtime is written once in 10 s. So writes grow',
+    `with the runtimes and not only with events: ${number(inputs.writesBase + inputs.writesPerRuntime * part)} a second in a part of ${number(part)} while there is a step in every second.`,
+    inputs.flapWrites === undefined
+      ? 'Flaps alone were not measured.'
+      : `A flap alone costs ${number(inputs.flapWrites)}: when each link flaps once an hour, ${number(fleetNodes)} nodes write ${number((fleetNodes / 3600) * inputs.flapWrites)} times a second together.`,
     '',
     '### Bytes, and a month on a mobile link',
     '',

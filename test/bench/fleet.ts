@@ -14,6 +14,8 @@ const curves = {
   abort: 'abort_to_effective',
   reconnect: 'reconnect_all_s',
   writes: 'api_writes_per_s',
+  flap_writes: 'flap_api_writes',
+  flap_cpu: 'flap_leader_cpu_ms',
   commits: 'commits_per_change',
   bytes: 'body_bytes_per_change',
   messages: 'messages_from_runtimes_per_change',

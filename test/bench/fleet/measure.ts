@@ -32,6 +32,8 @@ const flapMs = 300;
 /** A runtime whose link was cut in one of so many last rounds is not waited for. */
 const flapRounds = 3;
 const mostAborts = 10;
+/** How long events may take to be told, and observations to be written. */
+const [quietMs, observedMs] = [300_000, 10_000] as const;
 
 const say = (text: string): void => console.error(text);
 const one = (value: number): Variant => variant([value]);
@@ -72,6 +74,39 @@ const objectBytes = async (api: KubeConnection): Promise<number> => {
   return JSON.stringify(await api.request({ method: 'GET', path })).length;
 };
 
+/** The runtime whose link flaps in a round. */
+const flappingIn = (round: number, { runtimes }: Size): string => nameOf((round * 7) % runtimes);
+
+/** Cuts a link half a second after the beginning of a round, and puts it back. */
+const flap = async ({ hollows, size }: Parts, round: number): Promise<void> => {
+  const name = flappingIn(round, size);
+  await sleep(500);
+  await hollows.cut([name]);
+  await sleep(flapMs);
+  await hollows.restore([name]);
+};
+
+/** One flap of a link a second, and nothing else. */
+const onlyFlaps = async (parts: Parts): Promise<Record<string, Variant>> => {
+  const { fleet, settings } = parts;
+  await waitFor('a quiet operator', () => isQuiet(fleet.operators), quietMs);
+  const meter = await startCpuMeter({ operator: fleet.operators.map(({ pid }) => pid) });
+  const [counts, began] = [await countsOf(fleet.operators), performance.now()];
+  for (let round = 0; round < settings.rounds; round++) {
+    await sleep(Math.max(0, began + round * 1000 - performance.now()));
+    await flap(parts, round);
+  }
+  // What is only observed is written within 10 s.
+  await sleep(observedMs);
+  const seconds = (performance.now() - began) / 1000;
+  const { operator = 0 } = await meter();
+  const { writes } = countsSince(counts, await countsOf(fleet.operators));
+  return {
+    flap_api_writes: one(writes / settings.rounds),
+    flap_leader_cpu_ms: one((operator * seconds * 1000) / settings.rounds),
+  };
+};
+
 /** One change of a rollout and one flap of a link a second. */
 const underLoad = async (parts: Parts): Promise<Measured> => {
   const { size, settings, fleet, hollows } = parts;
@@ -91,19 +126,12 @@ const underLoad = async (parts: Parts): Promise<Measured> => {
   ];
   const flapped: string[] = [];
   const rss: number[] = [];
-  const flap = async (round: number): Promise<void> => {
-    const name = nameOf((round * 7) % size.runtimes);
-    flapped.push(name);
-    await sleep(500);
-    await hollows.cut([name]);
-    await sleep(flapMs);
-    await hollows.restore([name]);
-  };
   const changes: Promise<number | undefined>[] = [];
   const flaps: Promise<void>[] = [];
   for (let round = 0; round < settings.rounds; round++) {
     await sleep(Math.max(0, began + round * 1000 - performance.now()));
-    flaps.push(flap(round));
+    flapped.push(flappingIn(round, size));
+    flaps.push(flap(parts, round));
     changes.push(change(parts, round % size.rollouts, flapped.slice(-flapRounds)));
     rss.push(await rssMib(operators[0]?.pid ?? 0));
   }
@@ -161,7 +189,7 @@ const reconnectAll = async (parts: Parts): Promise<Record<string, Variant>> => {
 };
 
 const idle = async ({ fleet, hollows, settings, size }: Parts): Promise<Record<string, Variant>> => {
-  await waitFor('a quiet operator', () => isQuiet(fleet.operators), 300_000);
+  await waitFor('a quiet operator', () => isQuiet(fleet.operators), quietMs);
   const { traffic } = await hollows.census();
   const [counts, began] = [await countsOf(fleet.operators), performance.now()];
   await sleep(settings.idleSeconds * 1000);
@@ -244,7 +272,7 @@ export const measure = async (size: Size, settings: FleetSettings): Promise<Meas
     ...measured.results,
     runtime_object_bytes: one(await objectBytes(api)),
   };
-  const ways = { abort: aborts, reconnect: reconnectAll, idle, failover };
+  const ways = { flaps: onlyFlaps, abort: aborts, reconnect: reconnectAll, idle, failover };
   for (const [part, way] of Object.entries(ways)) {
     if (!settings.parts.has(part as keyof typeof ways)) continue;
     say(part);

@@ -7,7 +7,7 @@ export type Size = {
 };
 
 /** What is measured of each size. */
-const parts = ['abort', 'reconnect', 'idle', 'failover'] as const;
+const parts = ['flaps', 'abort', 'reconnect', 'idle', 'failover'] as const;
 export type Part = (typeof parts)[number];
 
 export type FleetSettings = {
