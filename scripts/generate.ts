@@ -19,6 +19,7 @@ import { protos } from './generate/protos.ts';
 import { providerReference } from './generate/provider-reference.ts';
 import { requestReference } from './generate/request-reference.ts';
 import { rolloutReference } from './generate/rollout-reference.ts';
+import { scalePage } from './generate/scale.ts';
 import { sourceMap } from './generate/source-map.ts';
 import { tenancyReference } from './generate/tenancy-reference.ts';
 
@@ -43,6 +44,7 @@ const generators = [
   providerReference,
   requestReference,
   rolloutReference,
+  scalePage,
   sourceMap,
   tenancyReference,
 ];

@@ -106,6 +106,19 @@ export const goals: readonly Goal[] = [
     'tokens per second with guesses over without, JSON of an adapter',
   ),
   least('speculate', 'prose_tokens_per_second', 0.98, 'the same of prose, drawn by the base model'),
+  most(
+    'fleet',
+    'results.apply_to_effective.p99',
+    1000,
+    'change of a weight to in force on all runtimes of the largest fleet that was measured, p99, ms',
+  ),
+  most(
+    'fleet',
+    'results.reconnect_all_s.median',
+    10,
+    'all of its runtimes connected again after all links were cut, s',
+  ),
+  most('fleet', 'results.operator_rss_mib.p99', 1024, 'memory of the leader meanwhile, MiB'),
   most('image', 'results.size_mib.median', 200, 'compressed image of one architecture, MiB'),
 ];
 

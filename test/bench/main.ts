@@ -4,8 +4,8 @@
  */
 import { cache } from './cache.ts';
 import { cold } from './cold.ts';
-import { control } from './control.ts';
 import { fairness } from './fairness.ts';
+import { fleet } from './fleet.ts';
 import { image } from './image.ts';
 import { judgeBench } from './judge.ts';
 import { kvPrecision } from './kv-precision.ts';
@@ -32,7 +32,7 @@ const benches: Record<string, () => Promise<Report>> = {
   switch: switchBench,
   cold,
   split,
-  control,
+  fleet,
   overhead,
   memory,
   cache,

@@ -1,0 +1,140 @@
+/** A process of hollow runtimes. It is forked by hosts.ts, does what it is told, and ends with its parent. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { addTraffic, Link, noTraffic } from './link.ts';
+import {
+  type Answer,
+  type EffectiveQuestion,
+  machineMs,
+  type Names,
+  type Order,
+  type Orders,
+  type Reached,
+} from './orders.ts';
+import { type HollowRuntime, startHollow } from './runtime.ts';
+
+/** Runtimes that connect at a time when the host starts. */
+const batch = 25;
+const startMs = 120_000;
+const lookMs = 5;
+
+type Hosted = { readonly runtime: HollowRuntime; readonly link: Link };
+const hosted = new Map<string, Hosted>();
+
+type Watch = {
+  readonly question: EffectiveQuestion;
+  readonly left: Set<string>;
+  readonly at: Record<string, number>;
+  readonly done: () => void;
+};
+const watches = new Set<Watch>();
+
+const named = (names: Names): [string, Hosted][] =>
+  [...hosted].filter(([name]) => names === 'all' || names.includes(name));
+
+/** Looks whether a runtime came as far as a watch waits for. */
+const look = (watch: Watch, name: string): void => {
+  if (!watch.left.has(name)) return;
+  const { rollout, weight } = watch.question;
+  const weights = hosted.get(name)?.runtime.weights(rollout);
+  if (weights?.allowed !== weight || weights.effective !== weight) return;
+  watch.left.delete(name);
+  watch.at[name] = machineMs();
+  if (watch.left.size === 0) watch.done();
+};
+
+const whenConnected = async (names: Names, timeoutMs: number): Promise<Reached> => {
+  const at: Record<string, number> = {};
+  const left = new Map(named(names));
+  const end = machineMs() + timeoutMs;
+  for (;;) {
+    for (const [name, { runtime }] of left) {
+      if (!runtime.isConnected) continue;
+      at[name] = machineMs();
+      left.delete(name);
+    }
+    if (left.size === 0 || machineMs() > end) return { at, missing: [...left.keys()] };
+    await sleep(lookMs);
+  }
+};
+
+const orders: Orders = {
+  start: async ({ folder, runtimes, model, behaviour, ...network }) => {
+    const at: Record<string, number> = {};
+    const missing: string[] = [];
+    for (let from = 0; from < runtimes.length; from += batch) {
+      const some = runtimes.slice(from, from + batch);
+      for (const [index, { namespace, name, tokenFile }] of some.entries()) {
+        const link = new Link({ ...network, tokenFile }, from + index);
+        const changed = (): void => {
+          for (const watch of watches) look(watch, name);
+        };
+        const data = join(folder, name);
+        const parts = { namespace, name, folder: data, model, behaviour, dial: link.dial, changed };
+        hosted.set(name, { link, runtime: await startHollow(parts) });
+      }
+      const reached = await whenConnected(
+        some.map(({ name }) => name),
+        startMs,
+      );
+      Object.assign(at, reached.at);
+      missing.push(...reached.missing);
+    }
+    return { at, missing };
+  },
+  cut: async (names) => {
+    for (const [, { link }] of named(names)) link.cut();
+  },
+  restore: async (names) => {
+    for (const [, { link }] of named(names)) link.restore();
+  },
+  dial: async (addresses) => {
+    for (const { link } of hosted.values()) link.addresses = addresses;
+  },
+  whenConnected: ({ names, timeoutMs }) => whenConnected(names, timeoutMs),
+  whenEffective: async (question) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const left = new Set(hosted.keys());
+    for (const name of question.except) left.delete(name);
+    const watch: Watch = { question, left, at: {}, done: resolve };
+    watches.add(watch);
+    for (const name of hosted.keys()) look(watch, name);
+    const timer = setTimeout(resolve, question.timeoutMs);
+    if (left.size > 0) await promise;
+    clearTimeout(timer);
+    watches.delete(watch);
+    return { at: watch.at, missing: [...left] };
+  },
+  census: async () => {
+    const states: Record<string, number> = {};
+    const errors: Record<string, number> = {};
+    let [connected, traffic] = [0, noTraffic];
+    for (const { runtime, link } of hosted.values()) {
+      if (runtime.isConnected) connected++;
+      traffic = addTraffic(traffic, link.traffic);
+      for (const [state, count] of Object.entries(runtime.states()))
+        states[state] = (states[state] ?? 0) + count;
+      if (runtime.lastError !== '') errors[runtime.lastError] = (errors[runtime.lastError] ?? 0) + 1;
+    }
+    return { connected, traffic, states, errors };
+  },
+  stop: async () => {
+    await Promise.all([...hosted.values()].map(({ runtime }) => runtime.close()));
+    hosted.clear();
+  },
+};
+
+const obey = async ({ id, name, argument }: Order): Promise<Answer> => {
+  try {
+    // Who sends an order gives the argument that it takes.
+    const act = orders[name] as (argument: unknown) => Promise<unknown>;
+    return { id, answer: await act(argument) };
+  } catch (error) {
+    return { id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+};
+
+process.on('message', (order: Order) => {
+  void obey(order).then((answer) => process.send?.(answer));
+});
+process.on('disconnect', () => process.exit());

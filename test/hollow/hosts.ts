@@ -1,0 +1,171 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { repositoryRoot } from '../support/process.ts';
+import { addTraffic, noTraffic } from './link.ts';
+import type {
+  Answer,
+  Census,
+  EffectiveQuestion,
+  HostOptions,
+  Names,
+  Order,
+  Orders,
+  Reached,
+} from './orders.ts';
+
+export type HollowFleetOptions = Omit<HostOptions, 'folder'> & {
+  /** Runtimes of one process. Default 250. */
+  readonly perProcess?: number;
+};
+
+/** Where plans are written: in memory where that is a folder, since the disk of this machine is not that of many nodes. */
+const fastFolder = (): string => (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
+
+type Argument<Name extends keyof Orders> = Parameters<Orders[Name]>[0];
+
+/** The other end of host.ts. */
+class Host {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  #orders = 0;
+
+  constructor() {
+    this.#child = fork(join(import.meta.dirname, 'host.ts'), {
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+      env: {
+        ...process.env,
+        NODE_OPTIONS: '',
+        NODE_COMPILE_CACHE: join(repositoryRoot, 'node_modules/.cache/node'),
+      },
+    });
+    this.#child.on('message', ({ id, answer, error }: Answer) => {
+      const waiting = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error === undefined) waiting?.resolve(answer);
+      else waiting?.reject(new Error(`a host of hollow runtimes: ${error}`));
+    });
+    this.#child.once('exit', (code, signal) => {
+      for (const { reject } of this.#waiting.values())
+        reject(new Error(`a host of hollow runtimes ended (${code ?? signal})`));
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  async tell<Name extends keyof Orders>(
+    name: Name,
+    argument?: Argument<Name>,
+  ): Promise<Awaited<ReturnType<Orders[Name]>>> {
+    const id = this.#orders++;
+    const waiting = Promise.withResolvers<unknown>();
+    this.#waiting.set(id, waiting);
+    this.#child.send({ id, name, argument } satisfies Order);
+    return (await waiting.promise) as Awaited<ReturnType<Orders[Name]>>;
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill('SIGKILL');
+    await ended;
+  }
+}
+
+const together = (all: readonly Reached[]): Reached => ({
+  at: Object.assign({}, ...all.map(({ at }) => at)) as Reached['at'],
+  missing: all.flatMap(({ missing }) => missing),
+});
+
+/** Hollow runtimes in as many processes as they need, commanded as one. */
+export class HollowFleet implements AsyncDisposable {
+  readonly #hosts: readonly Host[];
+  readonly #folder: string;
+
+  private constructor(hosts: readonly Host[], folder: string) {
+    this.#hosts = hosts;
+    this.#folder = folder;
+  }
+
+  /**
+   * Resolves when all of them are connected.
+   * @throws which ones are not after two minutes, and why
+   */
+  static async start({ runtimes, perProcess = 250, ...options }: HollowFleetOptions): Promise<HollowFleet> {
+    const folder = await mkdtemp(join(fastFolder(), 'adaptlet-hollow-'));
+    const parts: (typeof runtimes)[] = [];
+    for (let from = 0; from < runtimes.length; from += perProcess)
+      parts.push(runtimes.slice(from, from + perProcess));
+    const fleet = new HollowFleet(
+      parts.map(() => new Host()),
+      folder,
+    );
+    try {
+      const started = together(
+        await Promise.all(
+          fleet.#hosts.map((host, index) =>
+            host.tell('start', { ...options, folder, runtimes: parts[index] ?? [] }),
+          ),
+        ),
+      );
+      if (started.missing.length > 0) {
+        const { errors } = await fleet.census();
+        throw new Error(`not connected: ${started.missing.join(', ')}: ${JSON.stringify(errors)}`);
+      }
+    } catch (error) {
+      await fleet[Symbol.asyncDispose]();
+      throw error;
+    }
+    return fleet;
+  }
+
+  get pids(): readonly number[] {
+    return this.#hosts.map(({ pid }) => pid);
+  }
+
+  cut(names: Names = 'all'): Promise<unknown> {
+    return this.#all('cut', names);
+  }
+  restore(names: Names = 'all'): Promise<unknown> {
+    return this.#all('restore', names);
+  }
+  dial(addresses: readonly string[]): Promise<unknown> {
+    return this.#all('dial', addresses);
+  }
+  /** Resolves when all of them are connected, or the time is over. */
+  async whenConnected(timeoutMs: number, names: Names = 'all'): Promise<Reached> {
+    return together(await this.#all('whenConnected', { names, timeoutMs }));
+  }
+  /** Resolves when the canary of a rollout has that weight on all of them, or the time is over. */
+  async whenEffective(question: EffectiveQuestion): Promise<Reached> {
+    return together(await this.#all('whenEffective', question));
+  }
+  async census(): Promise<Census> {
+    const all = await this.#all('census');
+    const sum = (of: (census: Census) => Readonly<Record<string, number>>): Record<string, number> => {
+      const total: Record<string, number> = {};
+      for (const [key, count] of all.flatMap((one) => Object.entries(of(one))))
+        total[key] = (total[key] ?? 0) + count;
+      return total;
+    };
+    return {
+      connected: all.reduce((count, { connected }) => count + connected, 0),
+      traffic: all.map(({ traffic }) => traffic).reduce(addTraffic, noTraffic),
+      states: sum(({ states }) => states),
+      errors: sum(({ errors }) => errors),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.end()));
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #all<Name extends keyof Orders>(name: Name, argument?: Argument<Name>) {
+    return Promise.all(this.#hosts.map((host) => host.tell(name, argument)));
+  }
+}

@@ -1,0 +1,160 @@
+import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
+import packageJson from '../../package.json' with { type: 'json' };
+import type { Digest, ObjectKey } from '../../src/api/names.ts';
+import { Identity_Kind } from '../../src/gen/adaptlet/control/v1/control.ts';
+import { PlanInForce } from '../../src/runtime/plan-source/plan-in-force.ts';
+import { effectiveWeight } from '../../src/runtime/routing/route.ts';
+import { servingFacts } from '../../src/runtime/serving/facts.ts';
+import { Quotas } from '../../src/runtime/serving/quotas/quotas.ts';
+import { watchCanaries } from '../../src/runtime/start/canaries.ts';
+import { createSignals } from '../../src/runtime/start/signals.ts';
+import { memoryOf, recall } from '../../src/runtime/state/memory.ts';
+import type { Dial } from '../../src/runtime/sync/dial.ts';
+import { type SyncParts, SyncSource } from '../../src/runtime/sync/source.ts';
+import { systemClock } from '../../src/time/clock.ts';
+import { type Behaviour, budgetBytes, hollowResidency } from './ports.ts';
+
+/** The base model that a runtime says it serves. */
+export type HollowModel = {
+  readonly name: string;
+  readonly digest: Digest;
+  /** Folder or reference, as the runtime was told it. */
+  readonly source: string;
+  readonly manifestDigest: Digest | '';
+};
+
+export type HollowOptions = {
+  /** Of the AdapterRuntime; `name` is that of the Node too. */
+  readonly namespace: string;
+  readonly name: string;
+  /** Data folder; that of an earlier one for a restart. */
+  readonly folder: string;
+  readonly model: HollowModel;
+  readonly behaviour: Behaviour;
+  readonly dial: Dial;
+  /** Called when another plan is in force, and when an adapter changed its state. */
+  readonly changed?: () => void;
+};
+
+/** A rollout as a hollow runtime has it: what the plan allows its canary, and what a request would meet. */
+export type Weights = { readonly allowed: number; readonly effective: number };
+
+const silent = pino({ enabled: false });
+
+/** A runtime without an engine. All that an operator sees of it is made by the code of a runtime, as runtime.ts puts it together. */
+export const startHollow = async (options: HollowOptions) => {
+  const { namespace, name, folder, model, behaviour, dial, changed = () => undefined } = options;
+  const clock = systemClock;
+  const logger = silent;
+  const memory = memoryOf(folder);
+  const remembered = await recall(memory, logger);
+  const signals = createSignals();
+  const { holds, trials, guard, counts } = watchCanaries({ clock, logger }, { memory, remembered }, signals);
+  const quotas = new Quotas({ clock, logger, budgets: { requests: 8, adapterMemory: budgetBytes } });
+  const named = { name, behaviour, baseModel: model.name, baseDigest: model.digest };
+  const residency = hollowResidency({ ...named, clock, logger, trials, quotas });
+  const facts = servingFacts(residency, guard, trials);
+  const plan = new PlanInForce({
+    residency,
+    guard,
+    counts,
+    quotas,
+    baseModel: model.name,
+    trials,
+    changed: () => signals.emit('planned'),
+  });
+  const executionProvider = 'CPUExecutionProvider';
+  const instance = randomUUID();
+  const modelView: ReturnType<SyncParts['node']['model']> = {
+    source: model.source,
+    state: 'Ready',
+    reason: '',
+    message: '',
+    manifestDigest: model.manifestDigest,
+    receivedBytes: 0,
+    totalBytes: 0,
+    bytesPerSecond: 0,
+    baseDigest: model.digest,
+    executionProvider,
+    refusedProviders: [],
+    loraOperator: '',
+    operators: {},
+    limits: [],
+  };
+  const source = new SyncSource({
+    clock,
+    logger,
+    random: Math.random,
+    operator: { address: '', dial },
+    introduction: () => ({
+      identity: { namespace, name, kind: Identity_Kind.NODE },
+      instance,
+      version: packageJson.version,
+      baseModel: model.name,
+      baseDigest: model.digest,
+      executionProvider,
+      maxRank: 256,
+      labels: {},
+    }),
+    remembered: { plan: remembered.plan, link: remembered.link },
+    memory: { plan: memory.plan, link: memory.link },
+    plan,
+    holds,
+    residency,
+    node: {
+      adapters: () => residency.facts(),
+      counts: counts.served,
+      splits: counts.splits,
+      mirrored: counts.copies,
+      facts,
+      memory: () => residency.usage(),
+      disk: () => ({ budgetBytes, usedBytes: residency.usage().storedBytes }),
+      ready: () => ({ ok: true, reason: '' }),
+      model: () => modelView,
+    },
+  });
+  signals.on('planned', changed);
+  signals.on('admitted', changed);
+  signals.on('held', () => source.wake());
+  signals.on('admitted', () => source.wake());
+  residency.onTransition((transition) => {
+    trials.transition(transition);
+    source.wake();
+    changed();
+  });
+  source.resume();
+  await source.follow();
+  trials.start();
+  return {
+    name,
+    holds,
+    get isConnected(): boolean {
+      return source.report().operator?.state === 'connected';
+    },
+    /** Why the last stream ended, or none came about; '' when none did. */
+    get lastError(): string {
+      return source.report().operator?.lastError ?? '';
+    },
+    /** Undefined while it does not have the rollout. */
+    weights(rollout: ObjectKey): Weights | undefined {
+      const split = plan.table.splits.get(rollout);
+      if (split === undefined) return undefined;
+      const { canary, weight } = split.body;
+      return { allowed: canary === undefined ? 0 : weight, effective: effectiveWeight(split, facts) };
+    },
+    /** How many adapters are in each state. */
+    states(): Record<string, number> {
+      const states: Record<string, number> = {};
+      for (const { state } of residency.facts()) states[state] = (states[state] ?? 0) + 1;
+      return states;
+    },
+    async close(): Promise<void> {
+      await trials.close();
+      await source.close();
+      await residency.close();
+    },
+  };
+};
+
+export type HollowRuntime = Awaited<ReturnType<typeof startHollow>>;
