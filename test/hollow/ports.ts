@@ -43,13 +43,14 @@ const artifactsOfAll = (): Artifacts => {
   const stored = new Set<Digest>();
   const bytes = adapterBytes.stored;
   return {
-    fetch: async (source, expected, { signal }) => {
+    fetch: async ({ source }, expected, { signal }) => {
       signal.throwIfAborted();
       const digest = expected ?? digestOf(Buffer.from(JSON.stringify(source)));
       stored.add(digest);
       return { digest, bytes };
     },
-    stored: (digest) => (stored.has(digest) ? { bytes } : undefined),
+    stored: (_, digest) => (stored.has(digest) ? { bytes } : undefined),
+    release: async () => undefined,
     folder: (digest) => `/nowhere/${digest}`,
     verify: async () => undefined,
     remove: async (digest) => {
@@ -96,7 +97,7 @@ export const hollowResidency = ({
   readonly clock: Clock;
   readonly logger: Log;
   readonly trials: Pick<Trials, 'admit'>;
-  readonly quotas: Pick<Quotas, 'memoryShare'>;
+  readonly quotas: Pick<Quotas, 'shareOf'>;
 }): Residency => {
   const engine = new FakeEngine(new NoScript(), () => adapterBytes.ram);
   engine.baseDigest = baseDigest;
@@ -125,7 +126,7 @@ export const hollowResidency = ({
     },
     baseModel,
     budgetBytes,
-    memoryShare: (namespace) => quotas.memoryShare(namespace),
+    memoryShare: (namespace) => quotas.shareOf(namespace, 'adapterMemory'),
     maxParallelLoads: 2,
     admit: (uid, digest) => trials.admit(uid, digest),
     random: Math.random,

@@ -11,6 +11,7 @@ import { watchCanaries } from '../../src/runtime/start/canaries.ts';
 import { createSignals } from '../../src/runtime/start/signals.ts';
 import { memoryOf, recall } from '../../src/runtime/state/memory.ts';
 import type { Dial } from '../../src/runtime/sync/dial.ts';
+import { PullCredentials } from '../../src/runtime/sync/pull-credentials.ts';
 import { type SyncParts, SyncSource } from '../../src/runtime/sync/source.ts';
 import { systemClock } from '../../src/time/clock.ts';
 import { type Behaviour, budgetBytes, hollowResidency } from './ports.ts';
@@ -51,7 +52,13 @@ export const startHollow = async (options: HollowOptions) => {
   const remembered = await recall(memory, logger);
   const signals = createSignals();
   const { holds, trials, guard, counts } = watchCanaries({ clock, logger }, { memory, remembered }, signals);
-  const quotas = new Quotas({ clock, logger, budgets: { requests: 8, adapterMemory: budgetBytes } });
+  const budgets = () => ({
+    requests: 8,
+    adapterMemory: budgetBytes,
+    adapterDisk: budgetBytes,
+    kvMemory: Number.POSITIVE_INFINITY,
+  });
+  const quotas = new Quotas({ clock, logger, budgets });
   const named = { name, behaviour, baseModel: model.name, baseDigest: model.digest };
   const residency = hollowResidency({ ...named, clock, logger, trials, quotas });
   const facts = servingFacts(residency, guard, trials);
@@ -87,6 +94,7 @@ export const startHollow = async (options: HollowOptions) => {
     logger,
     random: Math.random,
     operator: { address: '', dial },
+    pulls: new PullCredentials(clock),
     introduction: () => ({
       identity: { namespace, name, kind: Identity_Kind.NODE },
       instance,
@@ -111,6 +119,7 @@ export const startHollow = async (options: HollowOptions) => {
       memory: () => residency.usage(),
       disk: () => ({ budgetBytes, usedBytes: residency.usage().storedBytes }),
       ready: () => ({ ok: true, reason: '' }),
+      refused: () => quotas.refused(),
       model: () => modelView,
     },
   });

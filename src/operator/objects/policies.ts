@@ -56,7 +56,7 @@ export class Policies {
   /** The namespaces that the policy of this one may hold for. */
   boundBy(changed: string): (namespace: string) => boolean {
     return (namespace) =>
-      namespace === changed || (changed === this.namespace && !this.#bindings.has(namespace));
+      namespace === changed || (changed === this.namespace && this.#own(namespace) === undefined);
   }
 
   /** Every policy in force, by its namespace. */

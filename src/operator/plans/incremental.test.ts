@@ -6,7 +6,7 @@ import type { Manifest } from '../../api/objects.ts';
 import { differenceOf, selectionOf } from '../../control/selection.ts';
 import { compilePlan } from '../../plan/compile.ts';
 import { anAdapter, aPolicy, aRollout, aRoute, aStatus, bound } from '../../plan/manifests.fixture.ts';
-import type { Plan } from '../../plan/resources.ts';
+import { type KeysResource, type Plan, type Versioned, versioned } from '../../plan/resources.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { Policies } from '../objects/policies.ts';
 import { FakeObjects } from './fake-objects.ts';
@@ -105,9 +105,10 @@ const route = fc
   );
 
 const policy = fc
-  .record({ namespace, adapters: some(fc.nat(2)), isStrict: fc.boolean() })
-  .map(({ namespace: of, adapters, isStrict }) =>
+  .record({ namespace, adapters: some(fc.nat(2)), isStrict: fc.boolean(), nodes: selector })
+  .map(({ namespace: of, adapters, isStrict, nodes }) =>
     aPolicy(of, {
+      runtimes: without({ nodes }),
       limits: adapters === undefined ? {} : { adapters },
       ...(isStrict ? { sources: { paths: ['good'] } } : {}),
     }),
@@ -130,7 +131,38 @@ const change = fc.oneof(
     key: fc.tuple(namespace, name).map(([of, own]) => objectKey(of, own)),
   }),
   fc.record({ runtime: fc.constantFrom('n1', 'n2', 'n3'), site: fc.constantFrom('one', 'two') }),
+  fc.record({
+    keysOf: fc.constantFrom('team-a', 'team-b'),
+    has: fc.constantFrom('none', 'unread', 'a', 'b'),
+  }),
 );
+
+/** Keys out of Secrets, as they are set. */
+class FakeKeys {
+  readonly #has = new Map<string, string>();
+  readonly #listeners = new Set<() => void>();
+
+  set(namespace: string, has: string): void {
+    this.#has.set(namespace, has);
+    for (const listener of this.#listeners) listener();
+  }
+
+  readonly resources = (): readonly Versioned<KeysResource>[] =>
+    [...this.#has]
+      .filter(([, has]) => has !== 'none' && has !== 'unread')
+      .map(([of, has]) => {
+        const keys = [{ name: `secret:${has}`, sha256: has.repeat(64) }];
+        return versioned({ type: 'Keys', name: objectKey(of, 'secrets'), body: { keys } as never });
+      });
+
+  readonly unread = (): readonly ObjectKey[] =>
+    [...this.#has].filter(([, has]) => has === 'unread').map(([of]) => objectKey(of, 'secrets'));
+
+  readonly onChange = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+}
 
 const runtimes = [
   { kind: 'Node', namespace: 'nodes', name: 'n1', baseModel: 'tiny' },
@@ -143,6 +175,7 @@ const runtimes = [
 const planFromScratch = (
   objects: FakeObjects,
   policies: Policies,
+  keys: FakeKeys,
   { kind, namespace: of, name: own, baseModel }: (typeof runtimes)[number],
 ): Plan => {
   const key = objectKey(of, own);
@@ -154,7 +187,9 @@ const planFromScratch = (
   for (const [governed, binding] of policies.list())
     if (binding.kind === 'Policy' && (isSeen(governed) || governed === 'ops')) manifests.push(binding.policy);
   const labels = objects.runtimes.get(key)?.object?.metadata.labels ?? {};
-  const { plan } = compilePlan({ manifests, runtime: { baseModel, labels, key }, policyNamespace: 'ops' });
+  const runtime = { baseModel, labels, key, scope: kind === 'Pod' ? of : undefined };
+  const seenKeys = keys.resources().filter(({ name: one }) => isSeen(namespaceOf(one)));
+  const { plan } = compilePlan({ manifests, keys: seenKeys, runtime, policyNamespace: 'ops' });
   return new Map(
     [...plan].filter(([, { type, body }]) => type !== 'AdapterSpec' || ('digest' in body && body.digest)),
   );
@@ -168,7 +203,8 @@ it('are at any time what all objects compiled at once give, and tell every diffe
       const objects = new FakeObjects();
       const clock = new FakeClock();
       const policies = new Policies(objects.policies, 'ops');
-      const plans = new Plans({ objects, clock, policies });
+      const keys = new FakeKeys();
+      const plans = new Plans({ objects, clock, policies, keys });
       const all = runtimes.map((runtime) => {
         const { namespace: of, name: own } = runtime;
         const key = objectKey(of, own);
@@ -178,15 +214,20 @@ it('are at any time what all objects compiled at once give, and tell every diffe
         return { runtime, following, state };
       });
       for (const burst of bursts) {
-        for (const one of burst) apply(objects, one);
+        for (const one of burst) apply(objects, keys, one);
         clock.advance(100);
         for (const { runtime, following, state } of all) {
           const now = following.plan();
           const plan = now?.plan ?? new Map();
-          const expected = planFromScratch(objects, policies, runtime);
+          const expected = planFromScratch(objects, policies, keys, runtime);
           expect(versionsOf(plan)).toEqual(versionsOf(expected));
           const { base } = selectionOf(plan, []);
           expect([...base.keys()]).toEqual([...selectionOf(expected, []).base.keys()]);
+          const unread = keys
+            .unread()
+            .filter((one) => runtime.kind === 'Node' || namespaceOf(one) === 'team-a');
+          const withheld = [...(now?.withheld ?? [])].filter((one) => one.startsWith('Keys '));
+          expect(withheld.toSorted()).toEqual(unread.map((one) => `Keys ${one}`).toSorted());
           expect(now?.revision).toEqual(objects.revision());
           if (state.before !== undefined) {
             expect(versionsOf(state.before)).toEqual(state.had);
@@ -209,13 +250,16 @@ it('are at any time what all objects compiled at once give, and tell every diffe
   );
 });
 
-const apply = (objects: FakeObjects, one: object): void => {
+const apply = (objects: FakeObjects, keys: FakeKeys, one: object): void => {
   if ('put' in one) {
     const { put, isValid } = one as { put: Manifest; isValid: boolean };
     (objects[collections[put.kind]] as { put(object: Manifest, valid: boolean): void }).put(put, isValid);
   } else if ('gone' in one) {
     const { gone, key } = one as { gone: Collections; key: ObjectKey };
     objects[gone].delete(gone === 'policies' ? objectKey(namespaceOf(key), 'default') : key);
+  } else if ('keysOf' in one) {
+    const { keysOf, has } = one as { keysOf: string; has: string };
+    keys.set(keysOf, has);
   } else {
     const { runtime, site } = one as { runtime: string; site: string };
     objects.runtime('nodes', runtime, { site });

@@ -19,7 +19,7 @@ const settled = async (name: string, behaviour: Behaviour, count: number) => {
     clock: systemClock,
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     trials: { admit: () => Promise.resolve(undefined) },
-    quotas: { memoryShare: () => noShare },
+    quotas: { shareOf: () => noShare },
   });
   const began = performance.now();
   residency.apply(
