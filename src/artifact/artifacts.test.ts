@@ -15,7 +15,6 @@ import { ContentStore } from './store.ts';
 
 const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
 const never = new AbortController().signal;
-const key = objectKey('team-a', 'sql');
 
 let disk: DiskThread;
 let root: string;

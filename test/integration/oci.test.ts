@@ -28,7 +28,6 @@ const missing = registryTool === undefined || oras === undefined;
 const reason = missing ? ' (SKIPPED: go is not installed, so the registry and oras cannot be built)' : '';
 
 const never = new AbortController().signal;
-const key = objectKey('team-a', 'sql');
 const execute = promisify(execFile);
 
 let root: string;

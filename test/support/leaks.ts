@@ -16,7 +16,8 @@ const inBase64 = (text: string): string[] =>
 
 /** A secret as it may be written: as it is, in base64, and in base64 once more, as a docker config in a Secret is. */
 const formsOf = (secret: string): Buffer[] => {
-  if (secret.length < shortest) throw new RangeError(`a secret of ${secret.length} characters is in any text`);
+  if (secret.length < shortest)
+    throw new RangeError(`a secret of ${secret.length} characters is in any text`);
   const once = inBase64(secret);
   return [secret, ...once, ...once.flatMap(inBase64)].map((text) => Buffer.from(text));
 };

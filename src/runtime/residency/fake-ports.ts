@@ -66,7 +66,7 @@ export const world = (shape: WorldShape = {}): World => {
   const engine = new FakeEngine(script, (name) => sizeOf(name) + (extra.get(name) ?? 0));
 
   const artifacts: Artifacts = {
-    async fetch({ source, key }, expected, { signal, onProgress, admit }) {
+    async fetch({ source, key: wished }, expected, { signal, onProgress, admit }) {
       const name = source.path?.path ?? '';
       await admit?.({ digest: digest(name), bytes: 5, missingBytes: 5 });
       onProgress?.({ receivedBytes: 1, totalBytes: 2 });
@@ -74,15 +74,15 @@ export const world = (shape: WorldShape = {}): World => {
       signal.throwIfAborted();
       void expected;
       disk.set(digest(name), 5);
-      grants?.add(`${namespaceOf(key)} ${digest(name)}`);
+      grants?.add(`${namespaceOf(wished)} ${digest(name)}`);
       return { digest: digest(name), bytes: 5 };
     },
-    stored: ({ key }, d) =>
-      disk.has(d) && grants?.has(`${namespaceOf(key)} ${d}`) !== false
+    stored: ({ key: wished }, d) =>
+      disk.has(d) && grants?.has(`${namespaceOf(wished)} ${d}`) !== false
         ? { bytes: disk.get(d) ?? 0 }
         : undefined,
-    release({ key }, d) {
-      grants?.delete(`${namespaceOf(key)} ${d}`);
+    release({ key: wished }, d) {
+      grants?.delete(`${namespaceOf(wished)} ${d}`);
       return Promise.resolve();
     },
     folder: (d) => `/store/${d}`,

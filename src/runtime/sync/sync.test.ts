@@ -371,7 +371,13 @@ describe('a pull credential', () => {
     );
     const request = { id: 1n, key: 'team-a/sql', image, secret: 'login', refused: false };
     expect(asked.message?.value).toEqual(request);
-    const value = { id: 1n, authorization: 'Bearer s3cr3t-of-the-registry', lifetimeMs: 1000n, reason: '', advice: '' };
+    const value = {
+      id: 1n,
+      authorization: 'Bearer s3cr3t-of-the-registry',
+      lifetimeMs: 1000n,
+      reason: '',
+      advice: '',
+    };
     stream.send({ $case: 'credential', value });
     expect(await authorized).toEqual({ header: 'Bearer s3cr3t-of-the-registry', lifetimeMs: 1000 });
     await node.source.close();
