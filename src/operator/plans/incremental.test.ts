@@ -142,8 +142,8 @@ class FakeKeys {
   readonly #has = new Map<string, string>();
   readonly #listeners = new Set<() => void>();
 
-  set(namespace: string, has: string): void {
-    this.#has.set(namespace, has);
+  set(of: string, has: string): void {
+    this.#has.set(of, has);
     for (const listener of this.#listeners) listener();
   }
 
