@@ -23,6 +23,13 @@ describe('what is guaranteed to a namespace', () => {
     expect(planRoom(30, held, [wish('a3', 20)], guaranteed).evict).toEqual(['a1', 'a2']);
   });
 
+  it('lets more wishes of another wait than it has room for, and refuses none', () => {
+    const held = [holding('a1', 10), ...['b1', 'b2', 'b3'].map((of) => holding(of, 10))];
+    const wishes = ['b4', 'b5', 'b6', 'b7', 'b8'].map((of) => wish(of, 10));
+    const { evict, refuse } = planRoom(40, held, wishes, shares({ a: { guarantee: 10 } }));
+    expect([evict.toSorted(), refuse]).toEqual([['b1', 'b2', 'b3'], []]);
+  });
+
   it('is taken back from others who hold it, also where they pinned it', () => {
     const held = [
       holding('a1', 10),

@@ -68,6 +68,14 @@ it('one that waits for a load to end keeps those behind from taking its bytes', 
   expect(plan).toEqual({ grant: [], evict: [], refuse: [] });
 });
 
+it('who finds everything claimed by the more urgent waits: what these get can be had after them', () => {
+  const idle = [holding('a', 10), holding('b', 10)];
+  const wishes = ['c', 'd', 'e', 'f'].map((of) => wish(of, 10));
+  expect(planRoom(20, idle, wishes)).toEqual({ grant: [], evict: ['a', 'b'], refuse: [] });
+  const pinned = [holding('a', 10), holding('b', 10, { protected: true })];
+  expect(planRoom(20, pinned, [wish('c', 10), wish('d', 20)]).refuse).toEqual([{ of: 'd', fixedBytes: 10 }]);
+});
+
 const anyHolding = fc.record({
   owner: fc.constant('a'),
   bytes: fc.integer({ min: 1, max: 40 }),

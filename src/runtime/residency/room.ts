@@ -61,6 +61,20 @@ const mayEvict = <T>(victim: Holding<T>, wish: Wish<T>, accounts: Accounts): boo
   return wish.patient || (victim.references === 0 && (isOwed || weaker(victim, wish)));
 };
 
+/** What a wish holds once it has its room: others may have that in their turn. */
+const asLoading = <T>({ of, owner, bytes, wanted, priority }: Wish<T>): Holding<T> => ({
+  of,
+  owner,
+  bytes,
+  phase: 'loading',
+  references: 0,
+  protected: false,
+  wanted,
+  priority,
+  worth: 0,
+  lastUse: 0,
+});
+
 const sum = <T>(holdings: readonly Holding<T>[]): number => holdings.reduce((bytes, h) => bytes + h.bytes, 0);
 
 type Found<T> = {
@@ -161,6 +175,7 @@ export const planRoom = <T>(
     ({ accounts } = found);
     accounts.add(wish.owner, wish.bytes);
     unclaimed = found.reachable - wish.bytes;
+    loading.push(asLoading(wish));
     if (wish.bytes <= free && now.isWithinLimit(wish)) {
       grant.push(wish.of);
       free -= wish.bytes;
