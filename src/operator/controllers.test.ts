@@ -15,6 +15,7 @@ import type { Controller } from './reconcile/controller.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
 import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
 import { Presences } from './reconcile/presence.ts';
+import { Spread } from './reconcile/spread.ts';
 import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
 import { RouteController } from './route/controller.ts';
@@ -48,10 +49,11 @@ class Stage {
     const uses = new Uses(cluster.rollouts);
     const verdicts = new PolicyVerdicts(cluster, policies);
     const resolver = new Resolver({ clock, random: () => 0, resolve: async () => fakeDigest('f') });
+    const shared = { ...base, presences, claims, uses, verdicts, spread: new Spread(clock) };
     const isTerminating = async () => false;
     const controllers: Controller[] = [
-      new RolloutController({ ...base, presences, claims, uses, verdicts, measure: async () => 0 }),
-      new AdapterController({ ...base, presences, claims, uses, verdicts, resolver, isTerminating }),
+      new RolloutController({ ...shared, measure: async () => 0 }),
+      new AdapterController({ ...shared, resolver, isTerminating }),
       new RouteController({ ...base, presences, claims, policies }),
       new RuntimeController({ ...base, nodes: noNodes }),
     ];
@@ -206,6 +208,42 @@ describe('the controllers together', () => {
     await stage.pass(60_000);
     expect(stage.cluster.writes.slice(writes)).toEqual([]);
     expect(stage.runs).toBe(runs);
+  });
+
+  it('write about a runtime that comes and goes at a rate that no number of objects raises', async () => {
+    const stage = new Stage();
+    const objects = 300;
+    for (let i = 0; i < objects; i++) {
+      stage.cluster.apply(anAdapter({ name: `v${i}` }, { digest: fakeDigest('1') }));
+      stage.cluster.apply(aRollout({ name: `sql${i}` }, { adapter: `v${i}` }));
+    }
+    for (const name of ['a', 'b', 'c']) {
+      stage.cluster.apply(aRuntimeObject(runtimeKey(name), {}, aRuntimeStatus(true)));
+      stage.fleet.report(runtimeKey(name));
+    }
+    stage.lead();
+    await stage.pass(20_000);
+    const statuses = () => [...stage.cluster.rollouts.server.values()].map(({ object }) => object?.status);
+    expect(statuses().filter((status) => status?.phase === 'Healthy')).toHaveLength(objects);
+    const { runs } = stage;
+    const writes = stage.cluster.writes.length;
+    const seconds = 60;
+    for (let second = 0; second < seconds; second += 2) {
+      const connected = second % 4 !== 0;
+      stage.fleet.report(runtimeKey('c'), {
+        connected,
+        ...(connected ? {} : { disconnectedAt: stage.clock.now() }),
+      });
+      await stage.pass(2000, { follow: false });
+    }
+    // The runtime's own object, and the first hundred at once.
+    const most = seconds + 100 + seconds * 8;
+    expect(stage.cluster.writes.length - writes).toBeLessThanOrEqual(most);
+    expect(stage.runs - runs).toBeLessThanOrEqual(3 * most);
+    // In the end all of them say so.
+    stage.fleet.report(runtimeKey('c'), { connected: false, disconnectedAt: stage.clock.now() });
+    await stage.pass(90_000, { follow: false });
+    expect(new Set(statuses().map((status) => status?.runtimes?.offline))).toEqual(new Set([1]));
   });
 
   it('decide about a thousand runtimes within milliseconds', async () => {

@@ -19,6 +19,7 @@ import type { Controller, ControllerParts } from './reconcile/controller.ts';
 import { NameClaims } from './reconcile/name-claims.ts';
 import { PolicyVerdicts } from './reconcile/policy-verdicts.ts';
 import { Presences } from './reconcile/presence.ts';
+import { Spread } from './reconcile/spread.ts';
 import { Uses } from './reconcile/uses.ts';
 import { RolloutController } from './rollout/controller.ts';
 import { RouteController } from './route/controller.ts';
@@ -55,12 +56,13 @@ export const startTerm = (parts: TermParts): RunningTerm => {
   const uses = new Uses(objects.rollouts);
   const verdicts = new PolicyVerdicts(objects, parts.policies);
   const resolver = new Resolver(parts);
+  const spread = new Spread(clock);
   const isTerminating = async (namespace: string, signal: AbortSignal): Promise<boolean> => {
     const path = pathOf(namespaceType, undefined, namespace);
     const { metadata } = await api.request<KubeObject>({ method: 'GET', path, signal });
     return metadata.deletionTimestamp !== undefined;
   };
-  const shared = { ...parts, presences, claims, uses, verdicts };
+  const shared = { ...parts, presences, claims, uses, verdicts, spread };
   const rollouts = new RolloutController(shared);
   const controllers: readonly Controller[] = [
     rollouts,

@@ -4,6 +4,7 @@ import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { movedIn, type Presences } from '../reconcile/presence.ts';
+import type { Spread } from '../reconcile/spread.ts';
 import { adaptersNamedBy, type Uses } from '../reconcile/uses.ts';
 import type { Resolver } from './resolver.ts';
 
@@ -14,11 +15,12 @@ export type AdapterSources = Pick<ControllerParts, 'clock' | 'objects' | 'fleet'
   readonly uses: Uses;
   readonly resolver: Resolver;
   readonly verdicts: Pick<PolicyVerdicts, 'of' | 'onChange'>;
+  readonly spread: Pick<Spread, 'delayOf'>;
 };
 
 /** Milliseconds in which reports about an adapter are gathered. */
 const reportMs = 1000;
-/** The same for connections, which touch many adapters: gathered first, then spread. */
+/** The same for connections, which touch many adapters: gathered first, then spread over time. */
 const gatherMs = 500;
 const connectionMs = 1500;
 /** The same for what rollouts report: only the number of runtimes that serve depends on it. */
@@ -29,7 +31,7 @@ const servingMs = 5000;
  * that the runtime has, and those that are wanted somewhere; all of them only when a base model comes or goes.
  */
 export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() => void) => {
-  const { clock, objects, fleet, uses, claims, resolver, presences, verdicts } = sources;
+  const { clock, objects, fleet, uses, claims, resolver, presences, verdicts, spread } = sources;
   const known = (key: ObjectKey, afterMs: number): void => {
     if (objects.adapters.get(key) !== undefined) enqueue(key, afterMs);
   };
@@ -39,11 +41,14 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
       if (read !== undefined) for (const key of adaptersNamedBy(read)) known(key, afterMs);
     }
   };
-  const wanted = (scope: Scope, afterMs: number): void => {
+  /** A runtime came or went: only counts of the adapter change. */
+  const counted = (key: ObjectKey): void =>
+    enqueue(key, Math.max(connectionMs, spread.delayOf(`Adapter ${key}`)));
+  const wanted = (scope: Scope): void => {
     for (const { key, object } of objects.adapters.list()) {
       if (!isWithin(scope, key)) continue;
       const isPreloaded = object !== undefined && object.spec.preload.tier !== 'None';
-      if (isPreloaded || hasAny(uses.rolloutsOf(key))) enqueue(key, afterMs);
+      if (isPreloaded || hasAny(uses.rolloutsOf(key))) counted(key);
     }
   };
   /** Base models of runtimes that are not away, with the scope of the runtimes. */
@@ -60,7 +65,7 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
   const sweep = (): void => {
     const scopes = gathered.has(undefined) ? [undefined] : [...gathered];
     gathered.clear();
-    for (const scope of scopes) wanted(scope, connectionMs);
+    for (const scope of scopes) wanted(scope);
     const { runtimes, changesInMs } = presences.everywhere();
     const present = runtimes.filter(({ presence }) => presence !== 'Away');
     const now = new Map(present.map(({ scope, baseModel }) => [`${scope ?? ''}/${baseModel}`, scope]));
@@ -94,7 +99,8 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
       if (connection) {
         gather(scope, gatherMs);
-        for (const key of fleet.get(runtime)?.adapters.keys() ?? []) known(key, connectionMs);
+        for (const key of fleet.get(runtime)?.adapters.keys() ?? [])
+          if (objects.adapters.get(key) !== undefined) counted(key);
       }
       for (const key of adapters) known(key, reportMs);
       namedBy(rollouts, servingMs);

@@ -8,6 +8,7 @@ import { Policies } from '../objects/policies.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
 import { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { Presences } from '../reconcile/presence.ts';
+import { Spread } from '../reconcile/spread.ts';
 import { Uses } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import {
@@ -53,6 +54,7 @@ export class AdapterWorld {
       claims: new NameClaims(cluster, presences),
       uses: new Uses(cluster.rollouts),
       verdicts: new PolicyVerdicts(cluster, policies),
+      spread: new Spread(clock),
       resolver: new Resolver({ clock, random: () => 0, resolve }),
       isTerminating: async (namespace) => this.terminating.has(namespace),
     };

@@ -7,6 +7,7 @@ import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { movedIn } from '../reconcile/presence.ts';
+import type { Spread } from '../reconcile/spread.ts';
 import type { Uses } from '../reconcile/uses.ts';
 
 /** What tells when a decision about a rollout could be another one. */
@@ -14,11 +15,12 @@ export type RolloutSources = Pick<ControllerParts, 'objects' | 'fleet'> & {
   readonly claims: NameClaims;
   readonly uses: Uses;
   readonly verdicts: Pick<PolicyVerdicts, 'of' | 'onChange'>;
+  readonly spread: Pick<Spread, 'delayOf'>;
 };
 
 /** Milliseconds in which reports that change decisions are gathered. */
 const reportMs = 50;
-/** The same for connections and labels, which touch every rollout that the runtime sees. */
+/** The same for connections and labels, which touch every rollout that the runtime sees; those at rest are spread. */
 const connectionMs = 200;
 /** The same for counts of requests, which are judged when a metric is due. */
 const countsMs = 5000;
@@ -36,16 +38,24 @@ const decisive = (state: RolloutState | undefined): string =>
         state.holds.map(({ digest, cause, attempt, reason }) => [digest, cause, attempt, reason]),
       ]);
 
+/** Only counts of it change when a runtime comes or goes: its one adapter is stable, and nothing is waited for. */
+const isAtRest = ({ metadata, status }: RolloutObject): boolean =>
+  status?.phase === 'Healthy' && status.observedGeneration === metadata.generation;
+
 const refersTo = ({ spec }: RolloutObject, name: string): boolean =>
   analysisRefs(spec.strategy).includes(name);
 
 /** Wants each rollout once, and again when something changed that a decision about it looks at. */
 export const followRollouts = (
-  { objects, fleet, uses, claims, verdicts }: RolloutSources,
+  { objects, fleet, uses, claims, verdicts, spread }: RolloutSources,
   enqueue: Enqueue,
 ): (() => void) => {
-  const all = (scope: Scope, afterMs: number): void => {
-    for (const { key } of objects.rollouts.list()) if (isWithin(scope, key)) enqueue(key, afterMs);
+  const all = (scope: Scope): void => {
+    for (const { key, object } of objects.rollouts.list()) {
+      if (!isWithin(scope, key)) continue;
+      const isLate = object !== undefined && isAtRest(object);
+      enqueue(key, isLate ? Math.max(connectionMs, spread.delayOf(`AdapterRollout ${key}`)) : connectionMs);
+    }
   };
   const users = (adapters: Iterable<ObjectKey>, afterMs: number): void => {
     for (const adapter of adapters) for (const key of uses.rolloutsOf(adapter)) enqueue(key, afterMs);
@@ -75,14 +85,14 @@ export const followRollouts = (
     verdicts.onChange((key) => users([key], reportMs)),
     objects.runtimes.onChange((change) => {
       const moved = movedIn(change);
-      if (moved !== 'None') all(moved.scope, connectionMs);
+      if (moved !== 'None') all(moved.scope);
     }),
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRollout') enqueue(key, reportMs);
     }),
     fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
       if (connection) {
-        all(scope, connectionMs);
+        all(scope);
         // One that went away counts for a little longer.
         if (fleet.get(runtime) === undefined) last.delete(runtime);
       }
@@ -90,7 +100,7 @@ export const followRollouts = (
       for (const key of rollouts) enqueue(key, isDecisive(runtime, key) ? reportMs : countsMs);
     }),
   ];
-  all(undefined, 0);
+  for (const { key } of objects.rollouts.list()) enqueue(key, 0);
   return () => {
     for (const stop of stops) stop();
   };

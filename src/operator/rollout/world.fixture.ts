@@ -14,6 +14,7 @@ import type { ControllerParts, Requeue } from '../reconcile/controller.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
 import { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { Presences } from '../reconcile/presence.ts';
+import { Spread } from '../reconcile/spread.ts';
 import { inUseFinalizer, Uses } from '../reconcile/uses.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import {
@@ -71,7 +72,9 @@ export class RolloutWorld {
     const uses = new Uses(cluster.rollouts);
     const verdicts = new PolicyVerdicts(cluster, policies);
     const measure: Measure = (...asked) => this.measure(...asked);
-    return [parts, new RolloutController({ ...parts, presences, claims, uses, verdicts, measure })];
+    const spread = new Spread(clock);
+    const shared = { ...parts, presences, claims, uses, verdicts, spread };
+    return [parts, new RolloutController({ ...shared, measure })];
   }
 
   loseLease(): void {
