@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { isNetwork } from '../egress/allow-list.ts';
 import { hostPattern } from '../egress/host-pattern.ts';
 import { repositoryPrefixForm } from './image.ts';
 import { labelNameSchema } from './names.ts';
@@ -24,11 +23,6 @@ const quantitySchema = formed(32, {
       return false;
     }
   },
-});
-
-const networkSchema = formed(64, {
-  ...matching(/^[0-9a-fA-F.:]+(\/[0-9]{1,3})?$/, 'must be an address or a network such as 10.0.0.0/8'),
-  holds: isNetwork,
 });
 
 /** What others never take away, and what is never passed. */
@@ -109,7 +103,7 @@ export const apiKeySchema = z
       .meta({ description: 'From when on it is refused. Default never. Example: 2027-01-31T00:00:00Z' })
       .optional(),
     from: z
-      .array(networkSchema)
+      .array(line(64))
       .min(1)
       .max(32)
       .meta({

@@ -75,13 +75,6 @@ spec:
   bad('an absolute path', sources({ paths: ['/srv'] }), 'must be relative to an import root'),
   bad('a way out', sources({ paths: ['a/../b'] }), 'must not have ".." segments'),
   bad('the same path twice', sources({ paths: ['a', 'a'] }), 'Duplicate value'),
-  bad('a key from a name', keys(key({ from: ['gateway.example'] })), 'must be an address or a network'),
-  badForParser(
-    'a key from a network that is none',
-    keys(key({ from: ['10.0.0.0/33'] })),
-    'must be an address or a network',
-    'CEL on its own does not know whether an address is one',
-  ),
   bad('too many paths', sources({ paths: Array.from({ length: 65 }, (_, i) => `p${i}`) }), 'Too many'),
   bad('another answer for base', policy({ base: 'Maybe' }), 'spec.base: Unsupported value: "Maybe"'),
   bad('pods as a truth', policy({ runtimes: { pods: true } }), 'spec.runtimes.pods: Invalid value'),
