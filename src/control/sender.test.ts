@@ -140,6 +140,16 @@ describe('what is withheld', () => {
     expect(sender.next(targetOf(planOf(), at(3), { withheld }))?.removes).toEqual(['Split team-a/t']);
   });
 
+  it('or not: keys of callers go from a runtime that is held once no plan has them', () => {
+    const keys = 'Keys team-a/secrets';
+    const held = new Map([keys, 'Route team-a/r'].map((key) => [key, 'v']));
+    const only = new Set<string>();
+    const sender = (): Sender => new Sender({ ...empty, held });
+    expect(sender().next(targetOf(planOf(), at(1), { only }))?.removes).toEqual([keys]);
+    const unread = new Set([keys]);
+    expect(sender().next(targetOf(planOf(), at(1), { only, withheld: unread }))?.removes ?? []).toEqual([]);
+  });
+
   it('is no matter of adapters where it is keys of callers', () => {
     const sender = settled(adapter('a'));
     const unwanted = planOf(adapter('a', { tier: 'None' }));

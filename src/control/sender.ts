@@ -210,7 +210,8 @@ const unknownVersion = '';
 type Keeps = (key: string, next: Versioned | undefined) => boolean;
 
 const keeping = (withheld: ReadonlySet<string>, only: ReadonlySet<string> | undefined): Keeps => {
-  if (only !== undefined) return (key) => !only.has(key) || withheld.has(key);
+  // Keys of callers that no plan has any more are taken back from runtimes that are held, too.
+  if (only !== undefined) return (key) => withheld.has(key) || !(only.has(key) || key.startsWith('Keys '));
   if (withheld.size === 0) return () => false;
   const users = new Set([...withheld].filter((key) => !/^(AdapterSpec|Keys) /.test(key)).map(namespaceOf));
   return (key, next) =>

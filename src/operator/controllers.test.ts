@@ -54,7 +54,7 @@ class Stage {
     const controllers: Controller[] = [
       new RolloutController({ ...shared, measure: async () => 0 }),
       new AdapterController({ ...shared, resolver, isTerminating }),
-      new RouteController({ ...base, presences, claims, policies }),
+      new RouteController({ ...shared, policies }),
       new RuntimeController({ ...base, nodes: noNodes }),
     ];
     for (const controller of controllers) {

@@ -58,9 +58,11 @@ export const entryOf = (
 };
 
 /** Whether runtimes of one base model may have different entries there: by their labels, or by their groups. */
-export const isVaried = (index: ObjectIndex, key: string): boolean => {
-  if (isSelective(index.policyOf(namespaceOf(objectKeyIn(key)))?.spec.runtimes.nodes)) return true;
+export const isVaried = (index: ObjectIndex, key: string, scope: string | undefined): boolean => {
   const object = index.get(key);
+  if (object === undefined && index.keysOf(key) === undefined) return false;
+  const { nodes } = index.policyOf(namespaceOf(objectKeyIn(key)))?.spec.runtimes ?? {};
+  if (scope === undefined && isSelective(nodes)) return true;
   if (object === undefined) return false;
   if (isRollout(object)) return variesBy(object);
   return (

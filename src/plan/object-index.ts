@@ -26,6 +26,8 @@ export type ObjectIndexParts = {
   readonly policyOf: PolicyOf;
   /** Told each resource key at which plans may have something else than before. */
   readonly touched: (key: string) => void;
+  /** Whether anybody has to be told: who depends on what is looked for only then. */
+  readonly isWatched: () => boolean;
 };
 
 /**
@@ -46,7 +48,7 @@ export class ObjectIndex {
   /** Who wants the name `namespace/name` for clients. */
   readonly #claimants = new Map<string, Set<string>>();
   /** Of namespaces with more adapters than count there: those that do not. */
-  readonly #beyond = new Map<string, ReadonlySet<ObjectKey>>();
+  readonly #beyond = new Map<string, Set<ObjectKey>>();
 
   constructor(parts: ObjectIndexParts) {
     this.#parts = parts;
@@ -121,18 +123,20 @@ export class ObjectIndex {
     const id = resourceKeyOf(kind, key);
     const namespace = namespaceOf(key);
     const before = this.#objects.get(id);
-    const seenAs = this.#seenAs(before);
+    const isWatched = this.#parts.isWatched();
+    const seenAs = isWatched ? this.#seenAs(before) : undefined;
     if (object === undefined) this.#objects.delete(id);
     else this.#objects.set(id, object);
     enlist(this.#keysIn, namespace, id, object !== undefined);
     for (const adapter of adaptersNamedBy(before)) enlist(this.#users, adapter, id, false);
     for (const adapter of adaptersNamedBy(object)) enlist(this.#users, adapter, id, true);
     if (kind === 'Adapter') this.#setAdapter(namespace, key, object);
+    this.#claim(id, before, object);
+    if (!isWatched) return;
     this.#touch(id, before);
     this.#touch(id, object);
     // What a rollout gives of an adapter depends on which base model that is for.
     if (kind === 'Adapter' && this.#seenAs(object) !== seenAs) this.#touchUsers(key);
-    this.#claim(id, before, object);
   }
 
   /** Another policy may hold for these namespaces. */
@@ -165,15 +169,40 @@ export class ObjectIndex {
 
   #setAdapter(namespace: string, key: ObjectKey, object: Manifest | undefined): void {
     const adapters = this.#adaptersIn.get(namespace) ?? new Map<ObjectKey, AdapterObject>();
-    const before = this.#beyondIn(namespace);
+    const former = adapters.get(key);
+    const known = this.#beyond.get(namespace);
+    const isApart = known !== undefined && this.#isApart(key, object, { former, adapters, beyond: known });
+    const isSame = former !== undefined && isSameSpec(former, object);
+    const isCompared = this.#parts.isWatched() && !isApart && !isSame;
+    const before = isCompared ? this.#beyondIn(namespace) : none;
     if (object?.kind === 'Adapter') adapters.set(key, object);
     else adapters.delete(key);
     if (adapters.size === 0) this.#adaptersIn.delete(namespace);
     else this.#adaptersIn.set(namespace, adapters);
+    if (isSame) return;
+    if (isApart) {
+      if (object === undefined) known.delete(key);
+      else known.add(key);
+      return;
+    }
     this.#beyond.delete(namespace);
+    if (!isCompared) return;
     const now = this.#beyondIn(namespace);
     for (const other of new Set([...before, ...now]))
       if (before.has(other) !== now.has(other)) this.#touchAdapter(other);
+  }
+
+  /** Whether an adapter that comes or goes does not count and changes nothing of which others do. */
+  #isApart(key: ObjectKey, object: Manifest | undefined, { former, adapters, beyond }: Counted): boolean {
+    if (object === undefined) return beyond.has(key);
+    if (former !== undefined || object.kind !== 'Adapter') return false;
+    const policy = this.#parts.policyOf(object.metadata.namespace);
+    if (sourceRefusal(object, policy) !== undefined) return true;
+    const { adapters: limit = Number.POSITIVE_INFINITY } = policy?.spec.limits ?? {};
+    if (adapters.size - beyond.size < limit) return false;
+    for (const [other, adapter] of adapters)
+      if (!beyond.has(other) && byAge(adapter, object) > 0) return false;
+    return true;
   }
 
   /** Adapters of a namespace that are younger than the oldest ones that its policy lets count. */
@@ -204,6 +233,15 @@ export class ObjectIndex {
 }
 
 const none: ReadonlySet<ObjectKey> = new Set();
+
+type Counted = {
+  readonly former: AdapterObject | undefined;
+  readonly adapters: ReadonlyMap<ObjectKey, AdapterObject>;
+  readonly beyond: ReadonlySet<ObjectKey>;
+};
+
+const isSameSpec = ({ metadata: { uid, generation } }: AdapterObject, now: Manifest | undefined): boolean =>
+  now?.metadata.uid === uid && now.metadata.generation === generation;
 
 /** Nobody calls a policy. */
 const isCalled = (one: Manifest | undefined): one is Manifest =>

@@ -1,3 +1,4 @@
+import { namespaceOf } from '../api/names.ts';
 import type { Plan, Versioned } from './resources.ts';
 import type { SharedMap } from './shared-map.ts';
 
@@ -7,6 +8,12 @@ export type Entry = {
   /** False: an adapter that a runtime is sent only when it asks for it by name. */
   readonly isSent: boolean;
 };
+
+/** What clients call a route by, as `namespace/model`. */
+export const calledBy = (entry: Entry | undefined): string | undefined =>
+  entry?.resource.type === 'Route'
+    ? `${namespaceOf(entry.resource.name)}/${entry.resource.body.model}`
+    : undefined;
 
 /** What one runtime has otherwise than most: undefined where it does not have a resource that they have. */
 export type Own = ReadonlyMap<string, Entry | undefined>;
@@ -45,7 +52,12 @@ export class ViewPlan implements Plan {
 
   /** Whether a route of the plan has that client name, `namespace/model`. */
   hasRouteCalled(name: string): boolean {
-    return this.#layers.called.get(name) !== undefined;
+    const { called, own, shared } = this.#layers;
+    for (const [key, entry] of own) {
+      if (calledBy(entry) === name) return true;
+      if (calledBy(shared.get(key)) === name) return false;
+    }
+    return called.get(name) !== undefined;
   }
 
   /** Keys at which `from` may have something else. */
@@ -114,8 +126,8 @@ export class ViewPlan implements Plan {
     else for (const [key, resource] of this.#base) if (!own.has(key)) add(key, resource);
     for (const [key, entry] of own) add(key, this.#of(entry));
     const sorted = new Map(all.sort(([a], [b]) => (a < b ? -1 : 1)));
-    // Every runtime that joins goes through what all of them are sent.
-    if (this.#part === 'Sent' && own.size === 0) this.#known = sorted;
+    // Every runtime that joins goes through what all of them are sent, every one that is held or cordoned through all.
+    if (own.size === 0) this.#known = sorted;
     return sorted;
   }
 }

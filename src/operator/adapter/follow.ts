@@ -4,7 +4,7 @@ import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { movedIn, type Presences } from '../reconcile/presence.ts';
-import type { Spread } from '../reconcile/spread.ts';
+import { isSettled, type Spread } from '../reconcile/spread.ts';
 import { adaptersNamedBy, type Uses } from '../reconcile/uses.ts';
 import type { Resolver } from './resolver.ts';
 
@@ -35,15 +35,18 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
   const known = (key: ObjectKey, afterMs: number): void => {
     if (objects.adapters.get(key) !== undefined) enqueue(key, afterMs);
   };
-  const namedBy = (rollouts: Iterable<ObjectKey>, afterMs: number): void => {
+  const namedBy = (rollouts: Iterable<ObjectKey>, want: (key: ObjectKey) => void): void => {
     for (const rollout of rollouts) {
       const read = objects.rollouts.get(rollout);
-      if (read !== undefined) for (const key of adaptersNamedBy(read)) known(key, afterMs);
+      if (read !== undefined) for (const key of adaptersNamedBy(read)) want(key);
     }
   };
   /** A runtime came or went: only counts of the adapter change. */
-  const counted = (key: ObjectKey): void =>
-    enqueue(key, Math.max(connectionMs, spread.delayOf(`Adapter ${key}`)));
+  const counted = (key: ObjectKey, afterMs = connectionMs): void => {
+    const object = objects.adapters.get(key)?.object;
+    const isLate = object !== undefined && isSettled(object);
+    enqueue(key, isLate ? Math.max(afterMs, spread.delayOf(`Adapter ${key}`)) : afterMs);
+  };
   const wanted = (scope: Scope): void => {
     for (const { key, object } of objects.adapters.list()) {
       if (!isWithin(scope, key)) continue;
@@ -92,7 +95,7 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     }),
     claims.onChange((kind, key) => {
       if (kind === 'Adapter') enqueue(key, 50);
-      if (kind === 'AdapterRollout') namedBy([key], reportMs);
+      if (kind === 'AdapterRollout') namedBy([key], (adapter) => known(adapter, reportMs));
     }),
     resolver.onChange((key) => enqueue(key, 0)),
     verdicts.onChange((key) => known(key, 0)),
@@ -103,7 +106,9 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
           if (objects.adapters.get(key) !== undefined) counted(key);
       }
       for (const key of adapters) known(key, reportMs);
-      namedBy(rollouts, servingMs);
+      namedBy(rollouts, (key) => {
+        if (objects.adapters.get(key) !== undefined) counted(key, servingMs);
+      });
     }),
   ];
   for (const { key } of objects.adapters.list()) enqueue(key, 0);

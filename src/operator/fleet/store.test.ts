@@ -286,19 +286,33 @@ describe('reports in any order', () => {
     expect(fleet.get(node)?.rollouts.get(rollout)?.served.canary).toBe(5);
   });
 
+  it('on a new connection tell what is other than on the one before, once all of it is there', () => {
+    fleet.update(local, opened(1n, { [one]: 'Stored', [two]: 'Stored' }));
+    const { change, ...empty } = opened(2n, { [one]: 'Stored', [two]: 'Resident' });
+    fleet.update(local, empty);
+    expect(changes.at(-1)).toMatchObject({ connection: true, adapters: new Set() });
+    expect(fleet.get(node)?.adapters.size).toBe(0);
+    fleet.update(local, update(2n, change === undefined ? {} : { change }));
+    expect(changes.at(-1)).toMatchObject({ connection: false, adapters: new Set([two]) });
+    const gone = opened(3n, { [two]: 'Resident' });
+    fleet.update(local, gone);
+    expect(changes.at(-1)).toMatchObject({ connection: true, adapters: new Set([one]) });
+  });
+
   it('take nothing from a pod about other namespaces, neither from its stream nor from a relay', () => {
     const pod = objectKey('team-a', 'pod-1');
     const there = objectKey('team-b', 'one');
     const told = opened(1n, { [one]: 'Failed', [there]: 'Failed' });
     const refused = new Map([`Route ${one}`, `Route ${there}`].map((key) => [key, 'no room']));
-    for (const [source, seq] of [
-      [local, 1n],
-      [{ name: 'other' }, 2n],
+    for (const [source, seq, news] of [
+      [local, 1n, [one]],
+      // It says the same once more.
+      [{ name: 'other' }, 2n, []],
     ] as const) {
       fleet.update(source, { ...told, key: pod, kind: 'Pod', connectionSeq: seq, refused });
       expect([...(fleet.get(pod)?.adapters.keys() ?? [])]).toEqual([one]);
       expect([...(fleet.get(pod)?.refused.keys() ?? [])]).toEqual([`Route ${one}`]);
-      expect(changes.at(-1)).toMatchObject({ scope: 'team-a', adapters: new Set([one]) });
+      expect(changes.at(-1)).toMatchObject({ scope: 'team-a', adapters: new Set(news) });
     }
     fleet.update(local, told);
     expect(fleet.get(node)?.adapters.size).toBe(2);

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ObjectKey } from '../../api/names.ts';
 import { noRevision } from '../../control/revision.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
@@ -26,6 +27,8 @@ type Entry = {
   /** Who has it; undefined: nobody. */
   holder: Source | undefined;
   stopGrace: (() => void) | undefined;
+  /** What it said on the connection before, until it has said everything on this one. */
+  former?: Pick<RuntimeState, 'adapters' | 'rollouts'> | undefined;
 };
 
 /** What happened to a runtime of this replica's own streams. */
@@ -98,7 +101,7 @@ export class FleetStore implements Fleet {
     entry.stopGrace?.();
     entry.stopGrace = undefined;
     entry.holder = source;
-    this.#apply(entry, update, { connection, opened: true }, isSame ? undefined : known);
+    this.#apply(entry, update, { connection, opened: true });
     return true;
   }
 
@@ -143,6 +146,7 @@ export class FleetStore implements Fleet {
       },
       holder: undefined,
       stopGrace: undefined,
+      former: known?.former ?? known?.state,
     };
     this.#entries.set(key, entry);
     return entry;
@@ -152,13 +156,9 @@ export class FleetStore implements Fleet {
     entry: Entry,
     update: Update,
     { connection, opened }: { readonly connection: boolean; readonly opened: boolean },
-    former?: Entry,
   ): void {
     const { state } = entry;
-    const touched = {
-      adapters: new Set(former?.state.adapters.keys() ?? []),
-      rollouts: new Set(former?.state.rollouts.keys() ?? []),
-    };
+    const touched: Touched = { adapters: new Set(), rollouts: new Set() };
     const { change } = update;
     if (change !== undefined) merge(entry, change, touched);
     const { disconnectedAt: _, ...rest } = state;
@@ -240,24 +240,30 @@ const counts = (
 
 type Touched = { readonly adapters: Set<ObjectKey>; readonly rollouts: Set<ObjectKey> };
 
-const merge = ({ state }: Entry, change: Change, touched: Touched): void => {
-  mergeInto(state.adapters, change.adapters, change.gone, change.whole, touched.adapters);
+const merge = (entry: Entry, change: Change, touched: Touched): void => {
+  const { state } = entry;
+  // The first report of a connection says everything: only what is other than before is news.
+  const former = change.whole ? entry.former : undefined;
+  if (change.whole) entry.former = undefined;
+  mergeInto(state.adapters, change.adapters, change, touched.adapters, former?.adapters);
   const rollouts = change.whole
     ? change.rollouts
     : new Map(
         [...change.rollouts].map(([key, now]) => [key, withFormerCounts(state.rollouts.get(key), now)]),
       );
-  mergeInto(state.rollouts, rollouts, change.goneRollouts, change.whole, touched.rollouts);
+  const gone = { whole: change.whole, gone: change.goneRollouts };
+  mergeInto(state.rollouts, rollouts, gone, touched.rollouts, former?.rollouts);
   if (change.rollouts.size > 0) limitCounts(state.rollouts.values());
 };
 
 const mergeInto = <T>(
   into: Map<ObjectKey, T>,
   changed: ReadonlyMap<ObjectKey, T>,
-  gone: readonly ObjectKey[],
-  whole: boolean,
+  { gone, whole }: Pick<Change, 'gone' | 'whole'>,
   touched: Set<ObjectKey>,
+  former?: ReadonlyMap<ObjectKey, T>,
 ): void => {
+  for (const key of former?.keys() ?? []) if (!changed.has(key)) touched.add(key);
   const removed = whole ? [...into.keys()].filter((key) => !changed.has(key)) : gone;
   for (const key of removed) if (into.delete(key)) touched.add(key);
   for (const [key, value] of changed) {
@@ -265,7 +271,7 @@ const mergeInto = <T>(
       throw new AdaptletError('HELLO_INVALID', `the runtime reports more than ${maxReported} entries`);
     }
     into.set(key, value);
-    touched.add(key);
+    if (former === undefined || !isDeepStrictEqual(former.get(key), value)) touched.add(key);
   }
 };
 

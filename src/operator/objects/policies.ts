@@ -50,13 +50,10 @@ export class Policies {
   readonly inForce = (key: ObjectKey): PolicyObject | undefined =>
     isNamed(key) ? this.#own(namespaceOf(key)) : undefined;
 
-  /** What is known for a namespace: where nobody knows its own policy, the general one. */
-  readonly knownFor: PolicyOf = (namespace) => this.#own(namespace) ?? this.#own(this.namespace);
-
   /** The namespaces that the policy of this one may hold for. */
   boundBy(changed: string): (namespace: string) => boolean {
     return (namespace) =>
-      namespace === changed || (changed === this.namespace && this.#own(namespace) === undefined);
+      namespace === changed || (changed === this.namespace && !this.#bindings.has(namespace));
   }
 
   /** Every policy in force, by its namespace. */

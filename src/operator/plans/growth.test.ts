@@ -60,6 +60,20 @@ const follow = (name: string, baseModel = 'tiny'): Sent => {
   });
   return sent;
 };
+/** An Adapter, and how often its spec was read. */
+const counted = (name: string, at: number) => {
+  const one = anAdapter({ name, at }, { digest, preload: { tier: 'Disk' } });
+  const { spec } = one;
+  return Object.defineProperty({ ...one }, 'spec', {
+    enumerable: true,
+    get: () => {
+      reads += 1;
+      return spec;
+    },
+  });
+};
+let reads = 0;
+
 /** What plans and streams do until nothing happens any more. */
 const workOf = (runtimes: readonly Sent[], change: () => void) => {
   const before = plans.gauges();
@@ -287,4 +301,35 @@ describe('the delivery of plans', () => {
     clock.advance(2_000);
     expect(plans.gauges().ages).toEqual({ p50: 0, p99: 2_000, max: 2_000 });
   });
+});
+
+describe('a namespace with more Adapters than its policy lets count', () => {
+  const readsFor = (count: number): number => {
+    objects.policies.put(aPolicy('team-a', { limits: { adapters: 5 } }));
+    for (let i = 0; i < count; i += 1) objects.adapters.put(counted(`a${i}`, i));
+    clock.advance(1_000);
+    reads = 0;
+    for (let i = count; i < 2 * count; i += 1) objects.adapters.put(counted(`a${i}`, i));
+    clock.advance(1_000);
+    for (let i = count; i < 2 * count; i += 1) objects.adapters.delete(objectKey('team-a', `a${i}`));
+    clock.advance(1_000);
+    return reads;
+  };
+
+  it('costs with each that comes or goes what it costs with few', () => {
+    follow('one');
+    const few = readsFor(20);
+    const many = readsFor(200);
+    expect(many / few).toBeLessThan(15);
+  });
+});
+
+it('what was deleted of a namespace that has nodes of its own costs whoever joins nothing', () => {
+  objects.policies.put(aPolicy('team-a', { runtimes: { nodes: { matchLabels: { pool: 'edge' } } } }));
+  follow('one');
+  for (let i = 0; i < 50; i += 1) objects.adapters.put(adapter(`a${i}`));
+  clock.advance(1_000);
+  for (let i = 0; i < 50; i += 1) objects.adapters.delete(objectKey('team-a', `a${i}`));
+  expect(workOf([], () => follow('two')).resources).toBeLessThan(60);
+  expect(workOf([], () => follow('three')).resources).toBeLessThan(5);
 });

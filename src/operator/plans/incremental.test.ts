@@ -189,9 +189,22 @@ const planFromScratch = (
   const labels = objects.runtimes.get(key)?.object?.metadata.labels ?? {};
   const runtime = { baseModel, labels, key, scope: kind === 'Pod' ? of : undefined };
   const seenKeys = keys.resources().filter(({ name: one }) => isSeen(namespaceOf(one)));
-  const { plan } = compilePlan({ manifests, keys: seenKeys, runtime, policyNamespace: 'ops' });
+  // Where nobody knows the policy there is none, and not that of the operator's namespace.
+  const isUnknown = (one: string): boolean => policies.of(one).kind === 'Unknown';
+  const plans = [true, false].map((unknown) =>
+    compilePlan({
+      manifests: manifests.filter(
+        ({ kind: what, metadata }) =>
+          isUnknown(metadata.namespace) === unknown && !(unknown && what === 'AdapterPolicy'),
+      ),
+      keys: seenKeys.filter(({ name: one }) => isUnknown(namespaceOf(one)) === unknown),
+      runtime,
+      policyNamespace: 'ops',
+    }),
+  );
+  const all = plans.flatMap(({ plan }) => [...plan]).sort(([a], [b]) => (a < b ? -1 : 1));
   return new Map(
-    [...plan].filter(([, { type, body }]) => type !== 'AdapterSpec' || ('digest' in body && body.digest)),
+    all.filter(([, { type, body }]) => type !== 'AdapterSpec' || ('digest' in body && body.digest)),
   );
 };
 
@@ -250,10 +263,14 @@ it('are at any time what all objects compiled at once give, and tell every diffe
   );
 });
 
+let generation = 0;
 const apply = (objects: FakeObjects, keys: FakeKeys, one: object): void => {
   if ('put' in one) {
     const { put, isValid } = one as { put: Manifest; isValid: boolean };
-    (objects[collections[put.kind]] as { put(object: Manifest, valid: boolean): void }).put(put, isValid);
+    // As an API server counts them.
+    generation += 1;
+    const written = { ...put, metadata: { ...put.metadata, generation } } as Manifest;
+    (objects[collections[put.kind]] as { put(object: Manifest, valid: boolean): void }).put(written, isValid);
   } else if ('gone' in one) {
     const { gone, key } = one as { gone: Collections; key: ObjectKey };
     objects[gone].delete(gone === 'policies' ? objectKey(namespaceOf(key), 'default') : key);

@@ -100,7 +100,11 @@ export class Plans {
     this.#objects = objects;
     this.#clock = clock;
     this.#policies = policies;
-    this.#index = new ObjectIndex({ policyOf: policies.knownFor, touched: (key) => this.#touched(key) });
+    this.#index = new ObjectIndex({
+      policyOf: policies.policyOf,
+      touched: (key) => this.#touched(key),
+      isWatched: () => this.#tables.size > 0,
+    });
     this.#withheld = new Withheld(policies, objects.adapters);
     this.#ends = [
       this.#observe('AdapterPolicy', objects.policies, policies.inForce),
@@ -198,13 +202,22 @@ export class Plans {
   #observeKeys(keys: KeysOfPlans): () => void {
     const planned = new PlannedKeys(keys, { index: this.#index, withheld: this.#withheld });
     planned.look();
-    return keys.onChange(() => {
-      // A key may have been taken back.
-      this.#isUrgent = true;
-      planned.look();
-      this.#isUrgent = false;
-      this.#schedule();
+    let stop: (() => void) | undefined;
+    // Secrets come one at a time, and each look counts the keys of all.
+    const unfollow = keys.onChange(() => {
+      stop ??= this.#clock.after(0, () => {
+        stop = undefined;
+        // A key may have been taken back.
+        this.#isUrgent = true;
+        planned.look();
+        this.#isUrgent = false;
+        this.#schedule();
+      });
     });
+    return () => {
+      unfollow();
+      stop?.();
+    };
   }
 
   #touched(key: string): void {

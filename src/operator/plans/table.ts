@@ -1,9 +1,8 @@
-import { namespaceOf } from '../../api/names.ts';
 import type { Revision } from '../../control/revision.ts';
 import { entryOf, isSameEntry, isVaried } from '../../plan/entry.ts';
 import { type ObjectIndex, objectKeyIn } from '../../plan/object-index.ts';
 import { SharedMap } from '../../plan/shared-map.ts';
-import { type Entry, ViewPlan } from '../../plan/view-plan.ts';
+import { calledBy, type Entry, ViewPlan } from '../../plan/view-plan.ts';
 import type { Scope } from '../objects/scope.ts';
 import { Audience } from './audience.ts';
 import type { Follower } from './follower.ts';
@@ -116,7 +115,9 @@ export class Table {
     for (const key of this.#touched) {
       if (spent >= budget) return false;
       this.#touched.delete(key);
-      const draft = isVaried(this.#index, key) ? this.#compileVaried(key) : this.#compileCommon(key);
+      const draft = isVaried(this.#index, key, this.scope)
+        ? this.#compileVaried(key)
+        : this.#compileCommon(key);
       this.#draft.set(key, draft);
       const looks = draft.others === noOthers ? 1 : 1 + this.followers.size;
       spent += looks;
@@ -205,21 +206,18 @@ export class Table {
   #replace(changes: readonly [string, Entry | undefined][]): void {
     if (changes.length === 0) return;
     const routes = changes.filter(([key]) => key.startsWith('Route '));
-    const called = routes.flatMap(([key]) => calledBy(this.#shared.get(key)));
+    const called = routes.flatMap(([key]) => calledBy(this.#shared.get(key)) ?? []);
     this.#called = this.#called.with([
       ...called.map((name) => [name, undefined] as const),
-      ...routes.flatMap(([, entry]) => calledBy(entry).map((name) => [name, name] as const)),
+      ...routes.flatMap(([, entry]) => {
+        const name = calledBy(entry);
+        return name === undefined ? [] : [[name, name] as const];
+      }),
     ]);
     this.#shared = this.#shared.with(changes);
     this.#plan = new ViewPlan({ shared: this.#shared, called: this.#called, own: new Map() });
   }
 }
-
-/** What clients call a route by. */
-const calledBy = (entry: Entry | undefined): string[] =>
-  entry?.resource.type === 'Route'
-    ? [`${namespaceOf(entry.resource.name)}/${entry.resource.body.model}`]
-    : [];
 
 export const isPolicy = (key: string): boolean => key.startsWith('Policy ');
 

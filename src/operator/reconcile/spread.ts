@@ -1,3 +1,4 @@
+import { type Condition, conditionOf } from '../../api/condition.ts';
 import type { Clock } from '../../time/clock.ts';
 
 /** Looks at objects, of all kinds together: `perSecond` in the long run, `burst` at once. */
@@ -38,3 +39,15 @@ export class Spread {
     return this.#last - now;
   }
 }
+
+/** Written as ready for the present spec: nobody waits for it. */
+export const isSettled = ({
+  metadata: { generation },
+  status,
+}: {
+  readonly metadata: { readonly generation: number };
+  readonly status?:
+    | { readonly observedGeneration: number; readonly conditions: readonly Condition[] }
+    | undefined;
+}): boolean =>
+  status?.observedGeneration === generation && conditionOf(status.conditions, 'Ready')?.status === 'True';

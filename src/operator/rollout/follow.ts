@@ -1,4 +1,5 @@
 import { analysisRefs } from '../../api/analysis-places.ts';
+import { conditionOf } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
 import type { RolloutState, RuntimeKey } from '../fleet/fleet.ts';
@@ -40,7 +41,9 @@ const decisive = (state: RolloutState | undefined): string =>
 
 /** Only counts of it change when a runtime comes or goes: its one adapter is stable, and nothing is waited for. */
 const isAtRest = ({ metadata, status }: RolloutObject): boolean =>
-  status?.phase === 'Healthy' && status.observedGeneration === metadata.generation;
+  status?.phase === 'Healthy' &&
+  status.observedGeneration === metadata.generation &&
+  conditionOf(status.conditions, 'Schedulable')?.status !== 'False';
 
 const refersTo = ({ spec }: RolloutObject, name: string): boolean =>
   analysisRefs(spec.strategy).includes(name);
@@ -50,12 +53,15 @@ export const followRollouts = (
   { objects, fleet, uses, claims, verdicts, spread }: RolloutSources,
   enqueue: Enqueue,
 ): (() => void) => {
+  /** Milliseconds until the rollout is looked at for what may be counts alone. */
+  const countedIn = (key: ObjectKey, afterMs: number): number => {
+    const object = objects.rollouts.get(key)?.object;
+    if (object === undefined || !isAtRest(object)) return afterMs;
+    return Math.max(afterMs, spread.delayOf(`AdapterRollout ${key}`));
+  };
   const all = (scope: Scope): void => {
-    for (const { key, object } of objects.rollouts.list()) {
-      if (!isWithin(scope, key)) continue;
-      const isLate = object !== undefined && isAtRest(object);
-      enqueue(key, isLate ? Math.max(connectionMs, spread.delayOf(`AdapterRollout ${key}`)) : connectionMs);
-    }
+    for (const { key } of objects.rollouts.list())
+      if (isWithin(scope, key)) enqueue(key, countedIn(key, connectionMs));
   };
   const users = (adapters: Iterable<ObjectKey>, afterMs: number): void => {
     for (const adapter of adapters) for (const key of uses.rolloutsOf(adapter)) enqueue(key, afterMs);
@@ -93,11 +99,11 @@ export const followRollouts = (
     fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
       if (connection) {
         all(scope);
-        // One that went away counts for a little longer.
-        if (fleet.get(runtime) === undefined) last.delete(runtime);
+        for (const known of last.keys()) if (fleet.get(known) === undefined) last.delete(known);
       }
       users(adapters, reportMs);
-      for (const key of rollouts) enqueue(key, isDecisive(runtime, key) ? reportMs : countsMs);
+      for (const key of rollouts)
+        enqueue(key, isDecisive(runtime, key) ? reportMs : countedIn(key, countsMs));
     }),
   ];
   for (const { key } of objects.rollouts.list()) enqueue(key, 0);

@@ -9,6 +9,7 @@ import { type Controller, type ControllerParts, type Enqueue, soonest } from '..
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import { movedIn, type Presences, type PresentRuntime } from '../reconcile/presence.ts';
+import { isSettled, type Spread } from '../reconcile/spread.ts';
 import { changeOf, decideRoute, type RouteMember } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
 import { findingsOf } from './references.ts';
@@ -17,6 +18,7 @@ export type RouteParts = ControllerParts & {
   readonly presences: Presences;
   readonly claims: NameClaims;
   readonly policies: Policies;
+  readonly spread: Pick<Spread, 'delayOf'>;
 };
 
 /** Milliseconds between two writes of one route. */
@@ -141,9 +143,16 @@ const membersOf = (key: ObjectKey, { since }: Memory, runtimes: readonly Present
 const isEventReason = (reason: string): reason is EventReason => Object.hasOwn(eventReasons, reason);
 
 /** Wants each route once, and again when it, what it may name, or what runtimes say of it changed. */
-const followRoutes = ({ objects, fleet, claims, policies }: RouteParts, enqueue: Enqueue): (() => void) => {
+const followRoutes = (
+  { objects, fleet, claims, policies, spread }: RouteParts,
+  enqueue: Enqueue,
+): (() => void) => {
   const all = (scope: Scope): void => {
-    for (const { key } of objects.routes.list()) if (isWithin(scope, key)) enqueue(key, gatherMs);
+    for (const { key, object } of objects.routes.list()) {
+      if (!isWithin(scope, key)) continue;
+      const isLate = object !== undefined && isSettled(object);
+      enqueue(key, isLate ? Math.max(gatherMs, spread.delayOf(`AdapterRoute ${key}`)) : gatherMs);
+    }
   };
   const ofNamespace = ({ object: { metadata } }: ObjectChange<unknown>): void => {
     for (const { key, metadata: route } of objects.routes.list()) {

@@ -8,6 +8,7 @@ import { FakeClock } from '../../time/fake-clock.ts';
 import { Policies } from '../objects/policies.ts';
 import { NameClaims } from '../reconcile/name-claims.ts';
 import { Presences } from '../reconcile/presence.ts';
+import { Spread } from '../reconcile/spread.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
 import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from '../testing/fake-fleet.ts';
 import { RouteController } from './controller.ts';
@@ -32,6 +33,7 @@ class RouteWorld {
       presences,
       claims: new NameClaims(cluster, presences),
       policies,
+      spread: new Spread(clock),
     });
     return this.controller;
   }
