@@ -288,11 +288,11 @@ describe('reports in any order', () => {
 
   it('on a new connection tell what is other than on the one before, once all of it is there', () => {
     fleet.update(local, opened(1n, { [one]: 'Stored', [two]: 'Stored' }));
-    const { change, ...empty } = opened(2n, { [one]: 'Stored', [two]: 'Resident' });
+    const { change: told, ...empty } = opened(2n, { [one]: 'Stored', [two]: 'Resident' });
     fleet.update(local, empty);
     expect(changes.at(-1)).toMatchObject({ connection: true, adapters: new Set() });
     expect(fleet.get(node)?.adapters.size).toBe(0);
-    fleet.update(local, update(2n, change === undefined ? {} : { change }));
+    fleet.update(local, update(2n, told === undefined ? {} : { change: told }));
     expect(changes.at(-1)).toMatchObject({ connection: false, adapters: new Set([two]) });
     const gone = opened(3n, { [two]: 'Resident' });
     fleet.update(local, gone);
