@@ -1,4 +1,4 @@
-import { cp, rm } from 'node:fs/promises';
+import { cp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
@@ -122,6 +122,28 @@ describe('a source that names digests that it does not have', () => {
     expect(node.registry.count('blobs')).toBe(secret.blobs.size);
     expect(node.has('b', 'b/copy', secret.digest)).toBe(true);
     expect(node.store.usage.usedBytes).toBe(before);
+  });
+
+  it('needs no room for what is compared', async () => {
+    await using small = await SharedNode.start(disk, 1500);
+    small.registry.put('team-a/sql', secret);
+    small.registry.put('b/copy', secret);
+    await small.fetch('a', 'team-a/sql');
+    expect((await small.fetch('b', 'b/copy', secret.digest)).digest).toBe(secret.digest);
+    expect(await readdir(join(small.root, 'store/tmp'))).toEqual([]);
+  });
+
+  it('is asked in the order of its manifest, whatever is here', async () => {
+    const mixed = artifactOf([
+      fileLayer('adapter_config.json', '{"r":7}'),
+      fileLayer('adapter_model.safetensors', weights),
+      fileLayer('README.md', 'new'),
+      fileLayer('config.json', '{"r":1}'),
+    ]);
+    node.registry.put('b/own', mixed);
+    await node.fetch('b', 'b/own');
+    const asked = node.registry.reads.map(({ path }) => path).filter((path) => path.includes('/blobs/'));
+    expect(asked).toEqual([...mixed.blobs.keys()].map((digest) => `b/own/blobs/${digest}`));
   });
 
   it('cannot send other bytes for them', async () => {

@@ -1,4 +1,5 @@
 import type { Digest } from '../api/names.ts';
+import { AdaptletError } from '../errors/adaptlet-error.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import type { Claim } from './claims.ts';
 import { digestOf } from './digest.ts';
@@ -11,8 +12,8 @@ export type Offer = {
   readonly claim: Claim;
   readonly manifest: Uint8Array;
   readonly write: WriteBlob;
-  /** The source was read whole on the way to the manifest. */
-  readonly isRead: boolean;
+  /** Digest of what the source sends for a blob. Absent: it was read whole on the way to the manifest. */
+  readonly hash?: (blob: Descriptor) => Promise<Digest>;
 };
 
 /** Blobs of which it is remembered what sent or began them before their artifact is granted; others are read again. */
@@ -24,7 +25,7 @@ const notSent = new Error('a blob is on the disk that this source has not sent')
 /**
  * Adds artifacts to a store that namespaces share, and grants them. A manifest lists digests, and whoever has read a digest
  * can write one down: so what is on the disk counts for a source only when it came from there. Anything else the source has
- * to send as well, and it is compared.
+ * to send as well, and it is compared. It is asked in the order of the manifest, whatever is here.
  *
  * Guarantee: a source has sent every byte of what is granted by it, to this node.
  */
@@ -46,12 +47,12 @@ export class Admission {
    * @throws as `ContentStore.add`
    */
   async add(offer: Offer, signal: AbortSignal): Promise<Digest> {
-    const { manifest, isRead, claim } = offer;
-    const digest = digestOf(manifest);
-    const blobs = blobsOf(parseManifest(manifest, this.#store.limits, digest));
-    if (isRead) for (const blob of blobs) this.#note(blob.digest, claim.source);
+    const digest = digestOf(offer.manifest);
+    const blobs = blobsOf(parseManifest(offer.manifest, this.#store.limits, digest));
     for (;;) {
-      await this.#compare(offer, blobs, signal);
+      // Before the artifact is locked: a source that is slow holds up nobody who has it.
+      if (this.#store.stored(digest) !== undefined)
+        for (const blob of blobs) await this.#compare(blob, offer);
       try {
         return await this.#add(offer, blobs, signal);
       } catch (error) {
@@ -60,17 +61,15 @@ export class Admission {
     }
   }
 
-  async #add(
-    { claim, manifest, write }: Offer,
-    blobs: readonly Descriptor[],
-    signal: AbortSignal,
-  ): Promise<Digest> {
+  async #add(offer: Offer, blobs: readonly Descriptor[], signal: AbortSignal): Promise<Digest> {
+    const { claim, manifest, write } = offer;
     const { source } = claim;
     const added = await this.#store.add(manifest, this.#continued(source, write), signal, {
-      brought: (blob) => {
-        this.#note(blob, source);
-        this.#begun.delete(blob);
+      brought: ({ digest }) => {
+        this.#note(digest, source);
+        this.#begun.delete(digest);
       },
+      found: (blob) => this.#compare(blob, offer),
       admit: async (digest) => {
         if (blobs.some((blob) => !this.#isSent(blob.digest, source))) throw notSent;
         await this.#grants.give(digest, claim);
@@ -80,13 +79,13 @@ export class Admission {
     return added;
   }
 
-  /** Before the artifact is locked: a source that is slow holds up nobody who has it. */
-  async #compare({ claim, write }: Offer, blobs: readonly Descriptor[], signal: AbortSignal): Promise<void> {
-    for (const blob of blobs) {
-      if (!this.#store.hasBlob(blob) || this.#isSent(blob.digest, claim.source)) continue;
-      await this.#store.compare(blob, write, signal);
-      this.#note(blob.digest, claim.source);
-    }
+  /** A blob that is here. */
+  async #compare(blob: Descriptor, { claim, hash }: Offer): Promise<void> {
+    const { digest } = blob;
+    if (this.#isSent(digest, claim.source)) return;
+    const found = (await hash?.(blob)) ?? digest;
+    if (found !== digest) throw new AdaptletError('ARTIFACT_CORRUPT', `blob ${digest} came as ${found}`);
+    this.#note(digest, claim.source);
   }
 
   #isSent(blob: Digest, source: string): boolean {

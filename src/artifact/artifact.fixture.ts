@@ -46,6 +46,19 @@ export const fileLayer = (name: string, content: string | Uint8Array): FixtureLa
 export const filesArtifact = (files: Readonly<Record<string, string>>): FixtureArtifact =>
   artifactOf(Object.entries(files).map(([name, content]) => fileLayer(name, content)));
 
+/** An artifact whose manifest gives one blob another size. */
+export const withSize = (
+  { manifest, blobs }: FixtureArtifact,
+  digest: Digest,
+  size: number,
+): FixtureArtifact => {
+  const told = JSON.parse(Buffer.from(manifest).toString('utf8'), (_, value) =>
+    value?.digest === digest ? { ...value, size } : value,
+  );
+  const bytes = Buffer.from(JSON.stringify(told));
+  return { digest: digestOf(bytes), manifest: bytes, blobs };
+};
+
 /** Writes the blobs of an artifact whole. */
 export const writer =
   (artifact: FixtureArtifact): WriteBlob =>

@@ -7,7 +7,7 @@ import { folderSource, imageSource } from './claims.ts';
 import { digestOf } from './digest.ts';
 import type { DiskThread } from './disk-thread.ts';
 import type { Grants } from './grants.ts';
-import { blobsOf, type Manifest, parseManifest, totalBytes } from './manifest.ts';
+import { blobsOf, type Descriptor, type Manifest, parseManifest, totalBytes } from './manifest.ts';
 import { packFolder } from './pack.ts';
 import { asChanged, checkDigest, copyPacked, resolveImport } from './path-source.ts';
 import { type ImageReference, parseReference } from './reference.ts';
@@ -160,8 +160,9 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     const claim = { namespace: namespaceOf(wish.key), source: imageSource(image) };
     const write: WriteBlob = (blob, path, have) =>
       registry.blob(image, blob, { path, have }, signal, (n) => progress(blob.digest, n));
+    const hash = (blob: Descriptor) => registry.hash(image, blob, signal, (n) => progress(blob.digest, n));
     await admit?.(arrivalOf(parsed, digestOf(manifest)));
-    return fetched(await admission.add({ claim, manifest, write, isRead: false }, signal));
+    return fetched(await admission.add({ claim, manifest, write, hash }, signal));
   };
 
   const fetchFolder = async (
@@ -182,7 +183,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     const claim = { namespace: namespaceOf(key), source: folderSource(root, path) };
     await admit?.(arrivalOf(parseManifest(packed.manifest, store.limits, folder), packed.digest));
     try {
-      return fetched(await admission.add({ claim, manifest: packed.manifest, write, isRead: true }, signal));
+      return fetched(await admission.add({ claim, manifest: packed.manifest, write }, signal));
     } catch (error) {
       throw asChanged(error, folder);
     }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
@@ -57,10 +56,6 @@ export class BlobPool {
     return [...this.#blobs.keys()];
   }
 
-  has({ digest, size }: Descriptor): boolean {
-    return this.#blobs.get(digest) === size;
-  }
-
   bytesOf(blobs: readonly Descriptor[]): number {
     return blobs.reduce(
       (sum, { digest }) => sum + (this.#blobs.get(digest) ?? this.#partials.get(digest) ?? 0),
@@ -90,36 +85,14 @@ export class BlobPool {
     const missing = blobs
       .filter(({ digest }) => !this.#blobs.has(digest))
       .reduce((sum, { digest, size }) => sum + Math.max(0, size - (this.#partials.get(digest) ?? 0)), 0);
-    return await this.#room(missing, what);
-  }
-
-  async #room(bytes: number, what: string): Promise<Reservation> {
-    if (bytes > this.#budget.free) await this.clearLeftovers();
-    return this.#budget.reserve(bytes, what);
-  }
-
-  /**
-   * Has a blob that is here written once more, beside it, and compares: what `write` reads has the same content. Several may
-   * do so at the same time.
-   * @throws AdaptletError ARTIFACT_CORRUPT, STORE_FULL and what `write` throws
-   */
-  async compare(blob: Descriptor, write: WriteBlob, signal: AbortSignal): Promise<void> {
-    const path = join(this.#paths.tmp, `${hexOf(blob.digest)}.${randomUUID()}`);
-    using _room = await this.#room(blob.size, `blob ${blob.digest}`);
-    try {
-      await write(blob, path, 0);
-      await this.#verify(blob, path, signal);
-    } catch (error) {
-      throw asStoreError(error, `reading blob ${blob.digest} again`);
-    } finally {
-      await removeAll(path);
-    }
+    if (missing > this.#budget.free) await this.clearLeftovers();
+    return this.#budget.reserve(missing, what);
   }
 
   /**
    * Has a blob written unless it is here; resolves with whether it was. Two artifacts on their way may share one: one writes
    * it, the other finds it.
-   * @throws AdaptletError ARTIFACT_CORRUPT, STORE_FULL and what `write` throws
+   * @throws AdaptletError ARTIFACT_CORRUPT, STORE_FULL, what `write` throws, and the reason of `signal`
    */
   async bring(
     blob: Descriptor,
@@ -127,9 +100,8 @@ export class BlobPool {
     reservation: Reservation,
     signal: AbortSignal,
   ): Promise<boolean> {
-    return await this.#mutex.runExclusive(blob.digest, () =>
-      this.#bringAlone(blob, write, reservation, signal),
-    );
+    const work = () => this.#bringAlone(blob, write, reservation, signal);
+    return await this.#mutex.runExclusive(blob.digest, work, signal);
   }
 
   /**
@@ -137,10 +109,12 @@ export class BlobPool {
    * was read when it came.
    */
   async audit(digest: Digest, signal: AbortSignal, lose: () => Promise<void>): Promise<void> {
-    await this.#mutex.runExclusive(digest, async () => {
+    const work = async (): Promise<void> => {
       if (!this.#blobs.has(digest) || (await this.isSound(digest, signal))) return;
       if (!this.#held.has(digest)) await lose();
-    });
+    };
+    // What is still on its way is read when it is here; its source may be slow.
+    if (this.#blobs.has(digest)) await this.#mutex.runExclusive(digest, work, signal);
   }
 
   /** Removes a blob that nobody needs. */
@@ -179,8 +153,9 @@ export class BlobPool {
     reservation: Reservation,
     signal: AbortSignal,
   ): Promise<boolean> {
-    // Of another size: its manifest lies, which is found out when it comes again.
-    if (this.has(blob)) return false;
+    const here = this.#blobs.get(blob.digest);
+    if (here === blob.size) return false;
+    if (here !== undefined && (await this.#isVerified(blob.digest, signal))) throw liesAbout(blob, here);
     const path = this.#paths.partial(blob.digest);
     try {
       await write(blob, path, (await sizeOf(path)) ?? 0);
@@ -190,10 +165,15 @@ export class BlobPool {
     } catch (error) {
       throw await this.#afterFailure(blob.digest, error);
     }
-    reservation.spend(blob.size - (this.#partials.get(blob.digest) ?? 0));
+    reservation.spend(blob.size - (this.#partials.get(blob.digest) ?? 0) - (here ?? 0));
     this.#partials.delete(blob.digest);
     this.#blobs.set(blob.digest, blob.size);
     return true;
+  }
+
+  /** What an artifact needs was verified; what the last owner left may have been damaged since. */
+  async #isVerified(digest: Digest, signal: AbortSignal): Promise<boolean> {
+    return this.#isUsed(digest) || (await this.isSound(digest, signal));
   }
 
   /** What is on the disk is hashed, not what came over the network: that covers both, and resumed files as well. */
@@ -245,3 +225,12 @@ export class BlobPool {
     await removeAll(path);
   }
 }
+
+const liesAbout = ({ digest, size }: Descriptor, here: number): AdaptletError =>
+  new AdaptletError(
+    'ARTIFACT_CORRUPT',
+    `the manifest gives blob ${digest}, which has ${here} bytes, ${size}`,
+    {
+      advice: 'Push the artifact again: its manifest is wrong.',
+    },
+  );

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { ErrorCode } from '../errors/catalogue.ts';
 import { errnoOf } from '../errors/errno.ts';
 
 export type Credentials = { readonly username: string; readonly password: string };
@@ -34,7 +35,7 @@ const placeOf = (key: string): { readonly host: string; readonly path: readonly 
   return { host: hostOf(host.toLowerCase()), path: isProtocol ? [] : path };
 };
 
-/** `*` stands for one part of a host, as for the kubelet. */
+/** `*` stands for one whole part of a host. */
 const matchesHost = (pattern: string, host: string): boolean => {
   if (pattern === host) return true;
   const [parts, wanted] = [pattern.split('.'), host.split('.')];
@@ -51,21 +52,26 @@ const decode = (auth: string): Credentials | undefined => {
   return colon === -1 ? undefined : { username: text.slice(0, colon), password: text.slice(colon + 1) };
 };
 
-const credentialsOf = ({ auth, username, password }: Entry): Credentials | undefined => {
+/** Of an entry; undefined: it has none, or none that is sent as user and password. */
+export const credentialsOf = ({ auth, username, password }: Entry): Credentials | undefined => {
   if (auth !== undefined && auth !== '') return decode(auth);
   return username === undefined || password === undefined ? undefined : { username, password };
 };
 
 /**
  * @param where names it in messages; what is in it is secret
- * @throws AdaptletError CREDENTIALS_INVALID
+ * @throws AdaptletError `code`
  */
-export const parseDockerConfig = (text: string, where: string): DockerConfig => {
+export const parseDockerConfig = (
+  text: string,
+  where: string,
+  code: ErrorCode = 'CREDENTIALS_INVALID',
+): DockerConfig => {
   try {
     return schema.parse(JSON.parse(text));
   } catch {
     // The cause may quote the text, which has secrets.
-    throw new AdaptletError('CREDENTIALS_INVALID', `${where} is not JSON with "auths"`);
+    throw new AdaptletError(code, `${where} is not JSON with "auths"`);
   }
 };
 
@@ -73,18 +79,18 @@ export const parseDockerConfig = (text: string, where: string): DockerConfig => 
  * The entry for a repository: of its registry, and of the longest path that leads to the repository, by whole parts. An exact
  * host wins over a pattern.
  */
-export const credentialsFor = (
+export const entryFor = (
   { auths = {} }: DockerConfig,
   registry: string,
   repository: string,
-): Credentials | undefined => {
+): Entry | undefined => {
   const host = hostOf(registry.toLowerCase());
   const parts = repository.split('/');
   const found = Object.entries(auths)
     .map(([key, entry]) => ({ ...placeOf(key), entry }))
     .filter((one) => matchesHost(one.host, host) && one.path.every((part, index) => part === parts[index]))
     .sort((a, b) => b.path.length - a.path.length || Number(b.host === host) - Number(a.host === host));
-  return found[0] && credentialsOf(found[0].entry);
+  return found[0]?.entry;
 };
 
 /**
@@ -107,7 +113,8 @@ export const readCredentials = async (
       cause: error,
     });
   }
-  return credentialsFor(parseDockerConfig(text, path), registry, repository);
+  const entry = entryFor(parseDockerConfig(text, path), registry, repository);
+  return entry && credentialsOf(entry);
 };
 
 /** Credentials out of a docker config.json for whoever speaks to registries; none without a file. */

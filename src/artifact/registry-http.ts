@@ -180,6 +180,7 @@ export class RegistryHttp {
   async #accepted(answer: Answer, reference: ImageReference): Promise<Answer> {
     if (answer.response.status !== 403) return answer;
     await answer[Symbol.asyncDispose]();
+    this.#authorizations.forget(this.#keyOf(reference));
     throw this.#denied(reference, 'it forbids access');
   }
 
@@ -211,7 +212,10 @@ export class RegistryHttp {
     }
   }
 
-  /** Redirects go to storage services: credentials stay with the origin that asked for them. */
+  /**
+   * Redirects go to storage services: credentials stay with the origin that asked for them. What another registry has, or a
+   * server that only this machine reaches, is not the source's own.
+   */
   async #follow(start: URL, sent: Sent, signal: AbortSignal): Promise<Answer> {
     let url = start;
     for (let hops = 0; hops <= maxRedirects; hops++) {
@@ -226,6 +230,8 @@ export class RegistryHttp {
       await answer[Symbol.asyncDispose]();
       if (!URL.canParse(location, url.href)) throw unavailable(url, 'redirects to something that is no URL');
       url = new URL(location, url);
+      if (url.origin !== start.origin && (url.protocol === 'http:' || isApi(url)))
+        throw new AdaptletError('REGISTRY_REDIRECTS', `${start.host} leads to ${url.origin}${url.pathname}`);
     }
     throw unavailable(start, `redirects more than ${maxRedirects} times`);
   }
@@ -267,6 +273,14 @@ export class RegistryHttp {
     throw new AdaptletError('REGISTRY_INSECURE', `${url.protocol}//${url.host} is not HTTPS`);
   }
 }
+
+/** The protocol of registries, however its path is written. */
+const isApi = ({ pathname }: URL): boolean => {
+  const [, first = ''] = pathname.split(/(?:\/|%2f)+/i);
+  return (
+    first.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number(`0x${hex}`))) === 'v2'
+  );
+};
 
 const withAuthorization = (sent: Sent, authorization: string | undefined): Sent =>
   authorization === undefined ? sent : { ...sent, headers: { ...sent.headers, authorization } };

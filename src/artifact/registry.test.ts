@@ -169,25 +169,67 @@ describe('going on with a blob', () => {
   });
 });
 
+describe('a source that drips', () => {
+  const reports = async (bytes: Buffer, chunk: number): Promise<readonly number[]> => {
+    let sent = 0;
+    const drip = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        if (sent === bytes.length) controller.close();
+        else controller.enqueue(bytes.subarray(sent, (sent = Math.min(bytes.length, sent + chunk))));
+      },
+    });
+    const { registry } = client({ fetch: () => Promise.resolve(new Response(drip)) });
+    const reported: number[] = [];
+    const target = { path: join(root, 'blob'), have: 0 };
+    const dripping = { mediaType: 'x', digest: digestOf(bytes), size: bytes.length };
+    await registry.blob(parseReference('r.test/a:v1'), dripping, target, never, (n) => reported.push(n));
+    return reported;
+  };
+
+  it('gives a sign of life with each 64 KiB, and at the end', async () => {
+    expect(await reports(content, 10)).toEqual([content.length]);
+    const bytes = Buffer.alloc(200 * 1024, 'x');
+    expect(await reports(bytes, 1024)).toEqual([64, 128, 192, 200].map((kib) => kib * 1024));
+  });
+});
+
 const credentials = () => Promise.resolve({ username: 'u', password: 'p' });
+const basic = `Basic ${Buffer.from('u:p').toString('base64')}`;
+
+/** A registry that wants `u:p`, and leads to `location`. */
+const redirecting =
+  (location: string, seen: (string | null)[] = []): typeof fetch =>
+  async (input, init) => {
+    const { url, headers } = new Request(input, { ...init, signal: null });
+    const authorization = headers.get('authorization');
+    seen.push(authorization);
+    if (new URL(url).host !== 'r.test') return new Response(content);
+    if (authorization !== null) return new Response(null, { status: 307, headers: { location } });
+    return new Response(null, { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } });
+  };
+
+describe('a registry that redirects', () => {
+  it.each([
+    ['to another registry', 'https://victim.test/v2/team/sql/blobs/x'],
+    ['to another registry, written otherwise', 'https://victim.test/%762/team/sql/blobs/x'],
+    ['to another registry on this machine', 'http://127.0.0.1:5000/v2/team/sql/blobs/x'],
+    ['to a server on this machine', 'http://127.0.0.1:9000/files/x'],
+    ['to a listed host', 'http://plain.test/files/x'],
+    ['to itself without encryption', 'http://r.test/files/x'],
+  ])('is refused where it leads %s, which is not asked', async (_, location) => {
+    const seen: (string | null)[] = [];
+    const options = { credentials, fetch: redirecting(location, seen), insecureHosts: ['plain.test'] };
+    expect(await codeOf(() => fetchBlob(client(options).registry, 'r.test'))).toBe('REGISTRY_REDIRECTS');
+    expect(seen).toHaveLength(2);
+  });
+});
 
 describe('credentials', () => {
-  const basic = `Basic ${Buffer.from('u:p').toString('base64')}`;
-
   it('stay with the registry when it redirects to another host', async () => {
-    const seen: (string | undefined)[] = [];
-    const storage = await serve((request, response) => {
-      seen.push(request.headers.authorization);
-      response.end(content);
-    });
-    const host = await serve((request, response) => {
-      seen.push(request.headers.authorization);
-      if (request.headers.authorization === undefined) {
-        response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
-      } else response.writeHead(307, { location: `http://${storage}/elsewhere` }).end();
-    });
-    expect(await fetchBlob(client({ credentials }).registry, host)).toEqual(content);
-    expect(seen).toEqual([undefined, basic, undefined]);
+    const seen: (string | null)[] = [];
+    const { registry } = client({ credentials, fetch: redirecting('https://storage.test/elsewhere', seen) });
+    expect(await fetchBlob(registry, 'r.test')).toEqual(content);
+    expect(seen).toEqual([null, basic, null]);
   });
 
   it('go along with a redirect within the registry, and are remembered', async () => {
@@ -301,6 +343,19 @@ describe('a registry that several ask as themselves', () => {
       await expect(asked).rejects.toMatchObject({ code: 'PULL_CREDENTIAL_AWAITED' });
     },
   );
+
+  it('is not believed to take what it answered 403 to', async () => {
+    const host = await serve(({ headers: { authorization } }, response) => {
+      const status = authorization === undefined ? 401 : 403;
+      response.writeHead(status, { 'www-authenticate': 'Bearer realm="https://r"' }).end();
+    });
+    const { login, demands } = loginOf('a');
+    const registry = client().registry.as(login);
+    const known = { isRefused: false, freshMs: 10_000 };
+    const ask = () => registry.authorization(parseReference(`${host}/a:v1`), 'v1', known, never);
+    expect([await codeOf(ask), await codeOf(ask)]).toEqual(['REGISTRY_DENIED', 'REGISTRY_DENIED']);
+    expect(demands).toHaveLength(2);
+  });
 
   it('is not asked with what is remembered of itself', async () => {
     const seen: string[] = [];

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
@@ -9,6 +10,11 @@ import { type Answer, type Login, RegistryHttp, type RegistryHttpOptions } from 
 import { type RetryOptions, withRetries } from './retry.ts';
 
 export type RegistryOptions = Omit<RegistryHttpOptions, 'clock'> & RetryOptions;
+
+/** A source that sends less than this between two looks at it drips. */
+const leastBytes = 64 * 1024;
+
+type Write = (chunk: Uint8Array, position: number) => Promise<void>;
 
 /** Index types too: a registry then sends the index, and the message can say what it is. */
 const accept = [mediaTypes.manifest, mediaTypes.dockerManifest, mediaTypes.index, mediaTypes.dockerList].join(
@@ -102,7 +108,8 @@ export class Registry {
 
   /**
    * Writes a blob to `path`, of which `have` bytes are there; goes on from there where the registry can. The digest is
-   * left to the store, which hashes the file. `onBytes` gets the bytes that the file has.
+   * left to the store, which hashes the file. `onBytes` gets the bytes that the file has, with each {@link leastBytes} and
+   * at the end: less is no sign of life.
    */
   async blob(
     reference: ImageReference,
@@ -112,7 +119,37 @@ export class Registry {
     onBytes: (bytes: number) => void,
   ): Promise<void> {
     await using file = await open(target.path, target.have > 0 ? 'r+' : 'w', 0o600);
-    let have = target.have > blob.size ? 0 : target.have;
+    const from = target.have > blob.size ? 0 : target.have;
+    const write: Write = (chunk, position) => writeFully(file, chunk, position);
+    await this.#read(reference, blob, { from, write }, signal, onBytes);
+    await file.truncate(blob.size);
+  }
+
+  /** Digest of what the registry sends for a blob. Nothing of it is kept. */
+  async hash(
+    reference: ImageReference,
+    blob: Descriptor,
+    signal: AbortSignal,
+    onBytes: (bytes: number) => void,
+  ): Promise<Digest> {
+    let hash = createHash('sha256');
+    const write: Write = async (chunk, position) => {
+      if (position === 0) hash = createHash('sha256');
+      hash.update(chunk);
+    };
+    await this.#read(reference, blob, { from: 0, write }, signal, onBytes);
+    return `sha256:${hash.digest('hex')}` as Digest;
+  }
+
+  /** `write` gets the chunks in order, and from 0 again where the registry begins again. */
+  async #read(
+    reference: ImageReference,
+    blob: Descriptor,
+    { from, write }: { readonly from: number; readonly write: Write },
+    signal: AbortSignal,
+    onBytes: (bytes: number) => void,
+  ): Promise<void> {
+    let have = from;
     let furthest = have;
     let progressed = false;
     const attempt = async (): Promise<void> => {
@@ -120,12 +157,15 @@ export class Registry {
       if (have < blob.size) {
         await using answer = await this.#open(reference, blob, have, signal);
         have = answer.response.status === 206 ? have : 0;
+        let told = have;
         for await (const chunk of answer.body) {
           if (have + chunk.length > blob.size) throw tooLong(blob);
-          await writeFully(file, chunk, have);
+          await write(chunk, have);
           have += chunk.length;
           if (have > furthest) progressed = true;
           furthest = Math.max(furthest, have);
+          if (have - told < leastBytes && have < blob.size) continue;
+          told = have;
           onBytes(have);
         }
       }
@@ -135,7 +175,6 @@ export class Registry {
           `blob ${blob.digest} ended after ${have} of ${blob.size} bytes`,
         );
       }
-      await file.truncate(blob.size);
     };
     await withRetries(this.#options, signal, attempt, () => progressed);
   }

@@ -23,22 +23,24 @@ export class SharedNode implements AsyncDisposable {
   grants!: Grants;
   artifacts!: Artifacts;
   readonly #disk: DiskThread;
+  readonly #budgetBytes: number;
 
-  private constructor(root: string, disk: DiskThread) {
+  private constructor(root: string, disk: DiskThread, budgetBytes: number) {
     this.root = root;
+    this.#budgetBytes = budgetBytes;
     this.imports = join(root, 'imports');
     this.#disk = disk;
   }
 
-  static async start(disk: DiskThread): Promise<SharedNode> {
-    const node = new SharedNode(await mkdtemp(join(tmpdir(), 'adaptlet-grants-')), disk);
+  static async start(disk: DiskThread, budgetBytes = 10_000_000): Promise<SharedNode> {
+    const node = new SharedNode(await mkdtemp(join(tmpdir(), 'adaptlet-grants-')), disk, budgetBytes);
     await node.#open({});
     return node;
   }
 
   async #open({ former = [], importRoots = [this.imports] }: Opening): Promise<void> {
     const root = join(this.root, 'store');
-    this.store = await ContentStore.open({ root, budgetBytes: 10_000_000, disk: this.#disk });
+    this.store = await ContentStore.open({ root, budgetBytes: this.#budgetBytes, disk: this.#disk });
     this.grants = await Grants.open(root, this.store.list(), former);
     this.artifacts = createArtifacts({
       store: this.store,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Digest } from '../api/names.ts';
 import { syncFolder } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import { unlessAborted } from '../time/unless-aborted.ts';
 import { buildFolder } from './artifact-folder.ts';
 import { BlobPool, type WriteBlob } from './blob-pool.ts';
 import { digestOf, hexOf } from './digest.ts';
@@ -43,7 +44,9 @@ export type StoreOptions = {
 /** Who shares a store with others says here what counts as its own. */
 export type Custody = {
   /** A blob was not here: it came through `write` of this caller, and is verified. */
-  readonly brought: (blob: Digest) => void;
+  readonly brought: (blob: Descriptor) => void;
+  /** A blob was here; nothing is added when it throws. */
+  readonly found: (blob: Descriptor) => Promise<void>;
   /** Called once all blobs are here, before the artifact is, and also when it is here already; nothing is added when it throws. */
   readonly admit: (digest: Digest) => Promise<void>;
 };
@@ -178,15 +181,6 @@ export class ContentStore {
     return this.#pool.bytesOf(blobs);
   }
 
-  hasBlob(blob: Descriptor): boolean {
-    return this.#pool.has(blob);
-  }
-
-  /** Reads a blob that is here once more through `write`, and compares; see {@link BlobPool.compare}. */
-  async compare(blob: Descriptor, write: WriteBlob, signal: AbortSignal): Promise<void> {
-    await this.#pool.compare(blob, write, signal);
-  }
-
   /** Drops transfers that broke off, blobs that no artifact needs, and what was set aside. */
   async clearLeftovers(): Promise<void> {
     await this.#pool.clearLeftovers();
@@ -212,11 +206,16 @@ export class ContentStore {
     layersOf(manifest, digest);
     const blobs = blobsOf(manifest);
     // What is just being taken out is out, whole, before anything is put together with it.
-    await this.#alone(async () => undefined);
+    await unlessAborted(
+      this.#alone(async () => undefined),
+      signal,
+    );
     using _hold = this.#pool.hold(blobs);
     using reservation = await this.#pool.reserve(blobs, digest);
-    for (const blob of blobs)
-      if (await this.#pool.bring(blob, write, reservation, signal)) custody?.brought(blob.digest);
+    for (const blob of blobs) {
+      if (await this.#pool.bring(blob, write, reservation, signal)) custody?.brought(blob);
+      else await custody?.found(blob);
+    }
     await custody?.admit(digest);
     try {
       await this.#build(digest, bytes, manifest, signal);
@@ -229,10 +228,13 @@ export class ContentStore {
   async remove(digest: Digest): Promise<void> {
     await this.#mutex.runExclusive(digest, async () => {
       const adapter = this.#adapters.get(digest);
-      if (adapter === undefined) return;
-      await this.#forget(digest, adapter);
-      for (const blob of blobsOf(adapter.manifest)) await this.#pool.release(blob.digest);
+      if (adapter !== undefined) await this.#takeOut(digest, adapter);
     });
+  }
+
+  async #takeOut(digest: Digest, adapter: StoredAdapter): Promise<void> {
+    await this.#forget(digest, adapter);
+    for (const blob of blobsOf(adapter.manifest)) await this.#pool.release(blob.digest);
   }
 
   /**
@@ -280,15 +282,18 @@ export class ContentStore {
 
   /** Takes an artifact out, its damaged blobs aside; sound ones that nobody else needs are removed. */
   async quarantine(digest: Digest, signal: AbortSignal): Promise<void> {
+    const adapter = this.#adapters.get(digest);
+    if (adapter === undefined) return;
     await this.#alone(async () => {
-      const adapter = this.#adapters.get(digest);
-      if (adapter === undefined) return;
       for (const blob of blobsOf(adapter.manifest)) {
         await this.#pool.audit(blob.digest, signal, async () => {
           await this.#lose(blob.digest);
         });
       }
-      await this.remove(digest);
+    });
+    // Not before the others may go on: who adds this one waits for them with its turn.
+    await this.#mutex.runExclusive(digest, async () => {
+      if (this.#adapters.get(digest) === adapter) await this.#takeOut(digest, adapter);
     });
   }
 

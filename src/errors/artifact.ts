@@ -113,6 +113,12 @@ export const artifactErrors = defineErrors({
     grpc: 'FAILED_PRECONDITION',
     retry: 'AfterChange',
   },
+  REGISTRY_REDIRECTS: {
+    summary: 'The registry leads to another registry, or to a server without encryption.',
+    advice: 'Name in the source the registry that has the files.',
+    grpc: 'FAILED_PRECONDITION',
+    retry: 'AfterChange',
+  },
   REGISTRY_UNAVAILABLE: {
     summary: 'The registry did not answer, or answered with an error of its own.',
     advice: 'Nothing to do: it is tried again. Check the network if it lasts.',
@@ -137,7 +143,7 @@ export const artifactErrors = defineErrors({
     summary:
       'An adapter waits for a pull credential, which the operator makes from the Secret that it names.',
     advice:
-      'Nothing to do here: it is asked for again by itself, and at once when the operator is reached. What is on this node goes on serving.',
+      'Nothing to do here where the operator is not reached: it is asked for again by itself, and at once when it is. Where the message says what is wrong with the Secret, correct that. What is on this node goes on serving.',
     grpc: 'UNAVAILABLE',
     retry: 'Backoff',
   },

@@ -180,12 +180,23 @@ describe('the credential of a node for a source with a pullSecretRef', () => {
       { config: configOf('hunter2', `${host}/team-b`) },
       /has no entry for registry\.example\/team-a\/sql/,
     ],
+    [
+      'has an identity token alone',
+      { config: JSON.stringify({ auths: { [host]: { identitytoken: 'hunter2' } } }) },
+      /its entry for registry\.example\/team-a\/sql has no password/,
+    ],
+    [
+      'has no user and password in auth',
+      { config: JSON.stringify({ auths: { [host]: { auth: base64('hunter2') } } }) },
+      /its entry for registry\.example\/team-a\/sql has no password/,
+    ],
     ['has a wrong password', { config: configOf('hunter2') }, /the token service auth\.example answered 401/],
   ])('is an error where the Secret %s, without what is in it', async (_, more, says) => {
     const { credentials, secrets } = start();
     secrets.set('team-a/login', secretWith('hunter2', more));
     const asked = credentials.forNode(question);
     await expect(asked).rejects.toThrow(says);
+    await expect(asked).rejects.not.toThrow(/file/);
     await asked.catch((error: unknown) => {
       const text = inspect(error, { depth: 9 });
       for (const secret of ['hunter2', base64('hunter2'), base64('edge:hunter2')])

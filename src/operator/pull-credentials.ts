@@ -1,6 +1,6 @@
 import type { OciSource } from '../api/source.ts';
 import type { Authorization } from '../artifact/authorizations.ts';
-import { type Credentials, credentialsFor, parseDockerConfig } from '../artifact/docker-config.ts';
+import { type Credentials, credentialsOf, entryFor, parseDockerConfig } from '../artifact/docker-config.ts';
 import { parseReference } from '../artifact/reference.ts';
 import type { Registry } from '../artifact/registry.ts';
 import { answerChallenge } from '../artifact/registry-auth.ts';
@@ -46,11 +46,17 @@ type Work = () => Promise<void>;
 const loginOf = ({ metadata, type, data }: Secret, { name }: SecretRef, where: string): Login => {
   if (type !== secretType) throw new AdaptletError('PULL_SECRET', `${where} is not of type ${secretType}`);
   const text = Buffer.from(data?.[secretKey] ?? '', 'base64').toString('utf8');
-  const config = parseDockerConfig(text, where);
+  const config = parseDockerConfig(text, where, 'PULL_SECRET');
   const find = (registry: string, repository: string): Credentials => {
-    const found = credentialsFor(config, registry, repository);
+    const entry = entryFor(config, registry, repository);
+    const found = entry && credentialsOf(entry);
     if (found !== undefined) return found;
-    throw new AdaptletError('PULL_SECRET', `${where} has no entry for ${registry}/${repository}`);
+    const what = `for ${registry}/${repository}`;
+    throw entry === undefined
+      ? new AdaptletError('PULL_SECRET', `${where} has no entry ${what}`)
+      : new AdaptletError('PULL_SECRET', `${where} is of no use: its entry ${what} has no password`, {
+          advice: 'Give the entry username and password, or auth with both; identity tokens are not taken.',
+        });
   };
   return {
     name: JSON.stringify([metadata.namespace, name, metadata.uid, metadata.resourceVersion]),
@@ -93,7 +99,7 @@ export class PullCredentials {
 
   /**
    * Who the operator is when it asks for a source of a namespace; undefined: itself.
-   * @throws PULL_SECRET, CREDENTIALS_INVALID, KUBE_*
+   * @throws PULL_SECRET, KUBE_*
    */
   async login(namespace: string, source: OciSource, signal: AbortSignal): Promise<Login | undefined> {
     const { pullSecretRef: ref } = source;
@@ -102,7 +108,7 @@ export class PullCredentials {
 
   /**
    * What a node may ask the registry with; undefined: the registry wants nothing.
-   * @throws PULL_SECRET, CREDENTIALS_INVALID, KUBE_*, REGISTRY_*, EGRESS_DENIED
+   * @throws PULL_SECRET, KUBE_*, REGISTRY_*, EGRESS_DENIED
    */
   async forNode(question: PullQuestion): Promise<Authorization | undefined> {
     const { namespace, source, isRefused } = question;
