@@ -13,6 +13,8 @@ export type Offer = {
   readonly write: WriteBlob;
   /** The source was read whole on the way to the manifest. */
   readonly isRead: boolean;
+  /** Hears that the store has set room aside for what is missing. */
+  readonly onReserved?: (() => void) | undefined;
 };
 
 /** Blobs of which it is remembered what sent or began them before their artifact is granted; others are read again. */
@@ -61,12 +63,13 @@ export class Admission {
   }
 
   async #add(
-    { claim, manifest, write }: Offer,
+    { claim, manifest, write, onReserved }: Offer,
     blobs: readonly Descriptor[],
     signal: AbortSignal,
   ): Promise<Digest> {
     const { source } = claim;
     const added = await this.#store.add(manifest, this.#continued(source, write), signal, {
+      reserved: () => onReserved?.(),
       brought: (blob) => {
         this.#note(blob, source);
         this.#begun.delete(blob);

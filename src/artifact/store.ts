@@ -42,6 +42,8 @@ export type StoreOptions = {
 
 /** Who shares a store with others says here what counts as its own. */
 export type Custody = {
+  /** Room for what is missing is set aside. */
+  readonly reserved: () => void;
   /** A blob was not here: it came through `write` of this caller, and is verified. */
   readonly brought: (blob: Digest) => void;
   /** Called once all blobs are here, before the artifact is, and also when it is here already; nothing is added when it throws. */
@@ -215,6 +217,7 @@ export class ContentStore {
     await this.#alone(async () => undefined);
     using _hold = this.#pool.hold(blobs);
     using reservation = await this.#pool.reserve(blobs, digest);
+    custody?.reserved();
     for (const blob of blobs)
       if (await this.#pool.bring(blob, write, reservation, signal)) custody?.brought(blob.digest);
     await custody?.admit(digest);
