@@ -146,10 +146,10 @@ it('what is guaranteed to a namespace gets room on a full disk from who has more
   expect(onDisk(w, flood)).toEqual(['b2', 'b3']);
 });
 
-/** Two adapters come to a full disk of `c0`, `c1`, … at the same time; resolves with what is on the disk then. */
-const bothComeTo = async (
+/** Adapters come to a full disk of `c0`, `c1`, … before the first one is there; resolves with what is on the disk then. */
+const allComeTo = async (
   full: readonly string[],
-  [first, second]: readonly [string, string],
+  coming: readonly string[],
   reserved?: Map<Digest, number>,
 ): Promise<readonly string[]> => {
   const disk = new Map<Digest, number>();
@@ -166,10 +166,13 @@ const bothComeTo = async (
   w.residency.apply([...others, adapterOf('b0', twin)]);
   await use(w, ...full);
   const held = [1, 2].flatMap(() => [w.script.hold('fetch a0'), w.script.hold('fetch a1')]);
-  const both = Promise.all([use(w, first), use(w, second)]);
-  await settle();
+  const uses: Promise<void>[] = [];
+  for (const name of coming) {
+    uses.push(use(w, name));
+    await settle();
+  }
   for (const one of held) one.resolve();
-  await both;
+  await Promise.all(uses);
   return onDisk(w, [...full, 'a0', 'a1']);
 };
 
@@ -177,16 +180,23 @@ describe('two that come to a full disk at the same time', () => {
   const full = ['c0', 'c1', 'c2', 'c3'];
 
   it('do not both count the same free bytes', async () => {
-    expect(await bothComeTo(full, ['a0', 'a1'])).toEqual(['c2', 'c3', 'a0', 'a1']);
+    expect(await allComeTo(full, ['a0', 'a1'])).toEqual(['c2', 'c3', 'a0', 'a1']);
   });
 
   it('put nothing out for what the store has set aside already', async () => {
-    expect(await bothComeTo(full, ['a0', 'a1'], new Map())).toEqual(['c2', 'c3', 'a0', 'a1']);
+    expect(await allComeTo(full, ['a0', 'a1'], new Map())).toEqual(['c2', 'c3', 'a0', 'a1']);
   });
 
   it('make room once for one artifact that both bring', async () => {
-    expect(await bothComeTo(full, ['a0', 'b0'])).toEqual(['c1', 'c2', 'c3', 'a0']);
-    expect(await bothComeTo(full, ['a0', 'b0'], new Map())).toEqual(['c1', 'c2', 'c3', 'a0']);
+    for (const reserved of [undefined, new Map<Digest, number>()]) {
+      expect(await allComeTo(full, ['a0', 'b0'], reserved)).toEqual(['c1', 'c2', 'c3', 'a0']);
+    }
+  });
+
+  it('make room once for one artifact that both bring beside another one', async () => {
+    for (const reserved of [undefined, new Map<Digest, number>()]) {
+      expect(await allComeTo(full, ['a0', 'b0', 'a1'], reserved)).toEqual(['c2', 'c3', 'a0', 'a1']);
+    }
   });
 });
 
@@ -306,21 +316,20 @@ describe('a failed adapter whose artifact left for others and stayed for another
 });
 
 it('a fetch that was given up while it waited for its turn makes no room and holds none', async () => {
-  const w = start(names, { diskShare: limitedTo(10), fetchStallMs: 1_000 });
-  await use(w, 'a0', 'a1');
-  const removal = w.script.hold('remove a0');
-  const first = use(w, 'a2');
+  const w = world({ budgetBytes: 1000, diskShare: limitedTo(10), grants: new Set(), fetchStallMs: 1_000 });
+  w.residency.apply([...names.map((name) => adapterOf(name)), adapterOf('b0', twin)]);
+  for (const name of ['b0', 'a0', 'a1', 'a2']) await use(w, name);
+  const removal = w.script.hold('remove a1');
+  const back = use(w, 'a0');
   await settle();
-  const late = use(w, 'a3');
-  const refused = expect(late).rejects.toThrow('FETCH_STALLED');
+  const refused = expect(use(w, 'a3')).rejects.toThrow('FETCH_STALLED');
   await settle();
   w.clock.advance(1_000);
   await refused;
   removal.resolve();
-  await first.catch(() => undefined);
-  await settle();
-  expect(onDisk(w, names)).toEqual(['a1']);
-  expect(w.residency.diskUsedBy('ns-a')).toBe(5);
+  await back;
+  expect(onDisk(w, names)).toEqual(['a0', 'a2']);
+  expect(w.residency.diskUsedBy('ns-a')).toBe(10);
 });
 
 it('a fetch that got its turn late has its whole time again', async () => {

@@ -71,8 +71,10 @@ export const world = (shape: WorldShape = {}): World => {
     async fetch({ source, key: wished }, expected, { signal, onProgress, admit, onReserved }) {
       const name = source.path?.path ?? '';
       await admit?.({ digest: digest(name), bytes: 5, missingBytes: 5 });
-      reserved?.set(digest(name), 5);
-      if (reserved !== undefined) onReserved?.();
+      if (reserved?.has(digest(name)) === false) {
+        reserved.set(digest(name), 5);
+        onReserved?.();
+      }
       onProgress?.({ receivedBytes: 1, totalBytes: 2 });
       await script.enter(`fetch ${name}`);
       signal.throwIfAborted();
