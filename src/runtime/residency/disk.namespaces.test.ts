@@ -317,15 +317,17 @@ describe('a failed adapter whose artifact left for others and stayed for another
 
 it('a fetch that was given up while it waited for its turn makes no room and holds none', async () => {
   const w = world({ budgetBytes: 1000, diskShare: limitedTo(10), grants: new Set(), fetchStallMs: 1_000 });
-  w.residency.apply([...names.map((name) => adapterOf(name)), adapterOf('b0', twin)]);
+  const before = [...['a0', 'a1', 'a2'].map((name) => adapterOf(name)), adapterOf('b0', twin)];
+  w.residency.apply(before);
   for (const name of ['b0', 'a0', 'a1', 'a2']) await use(w, name);
   const removal = w.script.hold('remove a1');
   const back = use(w, 'a0');
   await settle();
-  const refused = expect(use(w, 'a3')).rejects.toThrow('FETCH_STALLED');
+  w.residency.apply([...before, adapterOf('a3', { held: true })]);
   await settle();
   w.clock.advance(1_000);
-  await refused;
+  await settle();
+  expect(w.residency.view(keyOf('a3'))).toMatchObject({ state: 'Failed', reason: 'FETCH_STALLED' });
   removal.resolve();
   await back;
   expect(onDisk(w, names)).toEqual(['a0', 'a2']);
