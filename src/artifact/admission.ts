@@ -14,6 +14,8 @@ export type Offer = {
   readonly write: WriteBlob;
   /** Digest of what the source sends for a blob. Absent: it was read whole on the way to the manifest. */
   readonly hash?: (blob: Descriptor) => Promise<Digest>;
+  /** Hears that the store has set room aside for what is missing. */
+  readonly onReserved?: (() => void) | undefined;
 };
 
 /** Blobs of which it is remembered what sent or began them before their artifact is granted; others are read again. */
@@ -62,9 +64,10 @@ export class Admission {
   }
 
   async #add(offer: Offer, blobs: readonly Descriptor[], signal: AbortSignal): Promise<Digest> {
-    const { claim, manifest, write } = offer;
+    const { claim, manifest, write, onReserved } = offer;
     const { source } = claim;
     const added = await this.#store.add(manifest, this.#continued(source, write), signal, {
+      reserved: () => onReserved?.(),
       brought: ({ digest }) => {
         this.#note(digest, source);
         this.#begun.delete(digest);

@@ -7,10 +7,12 @@ import { type Digest, objectKey } from '../api/names.ts';
 import type { Source } from '../api/source.ts';
 import { codeOf } from '../errors/code-of.fixture.ts';
 import { systemClock } from '../time/clock.ts';
+import { filesArtifact } from './artifact.fixture.ts';
 import { type Artifacts, createArtifacts, type Wish } from './artifacts.ts';
 import { type DiskThread, startDiskThread } from './disk-thread.ts';
 import { readCredentials } from './docker-config.ts';
 import { Grants } from './grants.ts';
+import { SharedNode, wishOf as wishOfNamespace } from './shared-node.fixture.ts';
 import { ContentStore } from './store.ts';
 
 const upper = fileURLToPath(new URL('../../test/fixtures/models/tiny/adapters/upper', import.meta.url));
@@ -108,6 +110,54 @@ const read = async (content: unknown, registry: string, repository = 'team/a') =
   await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
   return await readCredentials(path, registry, repository);
 };
+
+describe('what is admitted', () => {
+  const source = { path: { path: 'team/upper' } };
+
+  it('has room set aside for it after it was admitted and before the first byte', async () => {
+    const heard: string[] = [];
+    const free = store.freeBytes;
+    let missing = 0;
+    await artifacts.fetch(wishOf(source), undefined, {
+      signal: never,
+      admit: ({ missingBytes }) => {
+        missing = missingBytes;
+        heard.push(`admit ${free - store.freeBytes}`);
+        return Promise.resolve();
+      },
+      onReserved: () => heard.push(`reserved ${free - store.freeBytes}`),
+      onProgress: () => heard.push('progress'),
+    });
+    expect(missing).toBeGreaterThan(0);
+    expect(heard.slice(0, 3)).toEqual(['admit 0', `reserved ${missing}`, 'progress']);
+  });
+
+  it('is also what is here and granted, with nothing missing', async () => {
+    const { digest, bytes } = await fetchPath('team/upper');
+    const arrivals: unknown[] = [];
+    const admit = (arrival: unknown): Promise<void> => Promise.resolve(void arrivals.push(arrival));
+    await artifacts.fetch(wishOf(source), digest, { signal: never, admit });
+    expect(arrivals).toEqual([{ digest, bytes, missingBytes: 0 }]);
+    const refuse = () => Promise.reject(new Error('no room'));
+    const refused = artifacts.fetch(wishOf(source), digest, { signal: never, admit: refuse });
+    await expect(refused).rejects.toThrow('no room');
+  });
+
+  it('is also what an image names by its digest, without its registry', async () => {
+    await using node = await SharedNode.start(disk);
+    const artifact = filesArtifact({ 'adapter_config.json': '{}', weights: 'w' });
+    node.registry.put('x', artifact);
+    await node.fetch('a', 'x');
+    node.registry.isUp = false;
+    const image = `r.test/x@${artifact.digest}`;
+    const wish = { ...wishOfNamespace('a', 'x'), source: { oci: { image } } };
+    const arrivals: Digest[] = [];
+    const admit = (arrival: { digest: Digest }): Promise<void> =>
+      Promise.resolve(void arrivals.push(arrival.digest));
+    const fetched = await node.artifacts.fetch(wish, undefined, { signal: never, admit });
+    expect([fetched.digest, arrivals]).toEqual([artifact.digest, [artifact.digest]]);
+  });
+});
 
 describe('credentials of a docker config', () => {
   const auth = Buffer.from('u:p:q').toString('base64');

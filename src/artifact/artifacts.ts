@@ -18,8 +18,13 @@ import type { ContentStore } from './store.ts';
 type FetchOptions = {
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: { readonly receivedBytes: number; readonly totalBytes: number }) => void;
-  /** Called once it is known what comes, before anything of it is written; what it throws ends the fetch. */
+  /**
+   * Called once it is known what comes, before anything of it is written, and also for what is here; what it throws ends the
+   * fetch.
+   */
   readonly admit?: (arrival: Arrival) => Promise<void>;
+  /** Called once the store has set room aside for what is missing. Never, where nothing is. */
+  readonly onReserved?: () => void;
 };
 
 /** What a fetch brings to the disk. `missingBytes`: those that are not there yet. */
@@ -141,17 +146,28 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     return found !== undefined && isGranted(wish, digest) ? { bytes: found.bytes } : undefined;
   };
 
+  /** What is here for the wish, once it was admitted; undefined when it is not, or left for that. */
+  const taken = async (wish: Wish, digest: Digest, { admit }: FetchOptions): Promise<Fetched | undefined> => {
+    const found = stored(wish, digest);
+    if (found === undefined) return undefined;
+    await admit?.({ digest, bytes: found.bytes, missingBytes: 0 });
+    return stored(wish, digest) === undefined ? undefined : { digest, bytes: found.bytes };
+  };
+
   const fetchImage = async (
     wish: Wish,
     source: OciSource,
     expected: Digest | undefined,
-    { signal, onProgress, admit }: FetchOptions,
+    fetchOptions: FetchOptions,
   ) => {
+    const { signal, onProgress, admit, onReserved } = fetchOptions;
     const text = source.image;
     const image = parseReference(text);
-    if (image.digest !== undefined) checkDigest(image.digest, expected, text);
-    const pinned = expected ?? image.digest;
-    if (pinned !== undefined && stored(wish, pinned) !== undefined) return fetched(pinned);
+    if (image.digest !== undefined) {
+      checkDigest(image.digest, expected, text);
+      const here = await taken(wish, image.digest, fetchOptions);
+      if (here !== undefined) return here;
+    }
     const login = options.loginFor?.(wish.key, source);
     const registry = login === undefined ? unnamed : unnamed.as(login);
     const manifest = await manifestOf(registry, image, expected, signal);
@@ -162,14 +178,14 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       registry.blob(image, blob, { path, have }, signal, (n) => progress(blob.digest, n));
     const hash = (blob: Descriptor) => registry.hash(image, blob, signal, (n) => progress(blob.digest, n));
     await admit?.(arrivalOf(parsed, digestOf(manifest)));
-    return fetched(await admission.add({ claim, manifest, write, hash }, signal));
+    return fetched(await admission.add({ claim, manifest, write, hash, onReserved }, signal));
   };
 
   const fetchFolder = async (
     { key }: Wish,
     path: string,
     expected: Digest | undefined,
-    { signal, onProgress, admit }: FetchOptions,
+    { signal, onProgress, admit, onReserved }: FetchOptions,
   ) => {
     const { folder, root } = await resolveImport(path, importRoots);
     const packed = await packFolder(folder, { disk, limits: store.limits, signal });
@@ -183,7 +199,7 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
     const claim = { namespace: namespaceOf(key), source: folderSource(root, path) };
     await admit?.(arrivalOf(parseManifest(packed.manifest, store.limits, folder), packed.digest));
     try {
-      return fetched(await admission.add({ claim, manifest: packed.manifest, write }, signal));
+      return fetched(await admission.add({ claim, manifest: packed.manifest, write, onReserved }, signal));
     } catch (error) {
       throw asChanged(error, folder);
     }
@@ -192,7 +208,8 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   return {
     async fetch(wish, expected, fetchOptions) {
       fetchOptions.signal.throwIfAborted();
-      if (expected !== undefined && stored(wish, expected) !== undefined) return fetched(expected);
+      const here = expected === undefined ? undefined : await taken(wish, expected, fetchOptions);
+      if (here !== undefined) return here;
       const { oci, path } = wish.source;
       if (oci !== undefined) return await fetchImage(wish, oci, expected, fetchOptions);
       if (path !== undefined) return await fetchFolder(wish, path.path, expected, fetchOptions);

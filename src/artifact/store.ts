@@ -43,6 +43,8 @@ export type StoreOptions = {
 
 /** Who shares a store with others says here what counts as its own. */
 export type Custody = {
+  /** Room for what is missing is set aside. */
+  readonly reserved: () => void;
   /** A blob was not here: it came through `write` of this caller, and is verified. */
   readonly brought: (blob: Descriptor) => void;
   /** A blob was here; nothing is added when it throws. */
@@ -212,6 +214,7 @@ export class ContentStore {
     );
     using _hold = this.#pool.hold(blobs);
     using reservation = await this.#pool.reserve(blobs, digest);
+    custody?.reserved();
     for (const blob of blobs) {
       if (await this.#pool.bring(blob, write, reservation, signal)) custody?.brought(blob);
       else await custody?.found(blob);

@@ -21,7 +21,7 @@ export type DiskWish = {
   readonly bytes: number;
   /** Of them those that are not there yet. */
   readonly missingBytes: number;
-  /** Somebody waits for it, or a rollout needs it: others may go for it. */
+  /** Somebody waits for it, or a rollout needs it: its namespace's own may go for it, and what others pinned. */
   readonly patient: boolean;
 };
 
@@ -39,8 +39,8 @@ const byClaim = <T>(a: DiskHolding<T>, b: DiskHolding<T>): number =>
  *
  * - A namespace stays within its limit: its own go, the least recently used first, never those that are in use, pinned or part of a
  *   rollout; where that is not enough, or nobody waits for the new one, it does not come.
- * - What is guaranteed to a namespace has room: others leave, of whoever is most beyond what is guaranteed to it first, also what
- *   they pinned, down to what is guaranteed to them.
+ * - What is guaranteed to a namespace has room, as far as others have whole artifacts beyond what is guaranteed to them: those leave, of
+ *   whoever is most beyond first; what they pinned or have in a rollout only for a patient wish. Nobody goes below its guarantee.
  * - For anything else nothing of others leaves. Whether it fits the disk is said by the store.
  */
 export const planDisk = <T>(
@@ -71,7 +71,10 @@ export const planDisk = <T>(
   if (heldBy(wish.owner) + wish.bytes > guarantee) return { kind: 'fits', evict };
   while (wish.missingBytes > free) {
     const [victim] = idle
-      .filter(({ owner, freedBytes }) => owner !== wish.owner && freedBytes > 0 && beyond(owner) > 0)
+      .filter(
+        ({ owner, bytes, freedBytes }) => owner !== wish.owner && freedBytes > 0 && bytes <= beyond(owner),
+      )
+      .filter((one) => wish.patient || !one.protected)
       .toSorted((a, b) => Number(a.protected) - Number(b.protected) || beyond(b.owner) - beyond(a.owner));
     if (victim === undefined) break;
     leave(victim);

@@ -21,6 +21,13 @@ export type DiskRoomParts = {
   readonly parked: (entry: Entry, reason: string) => void;
 };
 
+/** The work that room is made for. */
+export type Errand = {
+  readonly signal: AbortSignal;
+  /** It goes on: called when its turn comes, and after others left. */
+  readonly alive: () => void;
+};
+
 /** Adapters of a namespace with one artifact. */
 type Group = { readonly owner: string; readonly digest: Digest; readonly entries: Entry[] };
 
@@ -28,12 +35,14 @@ type Group = { readonly owner: string; readonly digest: Digest; readonly entries
  * What namespaces have on the disk, and what leaves it for something new ({@link planDisk}).
  *
  * Guarantees: a namespace never has more than its limit, what is on its way included, but for what was there before the limit was
- * and is in use; what is guaranteed to it leaves for nobody else. An artifact is deleted once no adapter here needs it.
+ * and is in use; what is guaranteed to it leaves for nobody else. An artifact is deleted once no adapter here has it and counts it.
  */
 export class DiskRoom {
   readonly #parts: DiskRoomParts;
   readonly #turns = new Mutex();
   readonly #coming = new Map<Entry, Arrival>();
+  /** Of those on their way, for whom the store has set room aside. */
+  readonly #reserved = new Set<Entry>();
 
   constructor(parts: DiskRoomParts) {
     this.#parts = parts;
@@ -47,13 +56,16 @@ export class DiskRoom {
 
   /**
    * Room for what an adapter needs, until it is `settled`; others leave first, where they have to.
-   * @throws NAMESPACE_ADAPTER_DISK
+   * @throws NAMESPACE_ADAPTER_DISK, or the reason of the signal
    */
-  async admit(entry: Entry, arrival: Arrival): Promise<void> {
+  async admit(entry: Entry, arrival: Arrival, errand: Errand): Promise<void> {
     await this.#turns.run(async () => {
-      await this.#makeRoom(entry, arrival);
+      await this.#makeRoom(entry, arrival, errand);
+      // Given up: nobody would say that it is settled.
+      errand.signal.throwIfAborted();
       entry.offDisk = false;
       entry.refused = undefined;
+      this.#reserved.delete(entry);
       this.#coming.set(entry, arrival);
     });
   }
@@ -68,9 +80,15 @@ export class DiskRoom {
       throw this.#refusal(entry, entry.refused, plan);
   }
 
+  /** The store has set room aside for it: what is free on the disk is so beside it. */
+  reserved(entry: Entry): void {
+    if (this.#coming.has(entry)) this.#reserved.add(entry);
+  }
+
   /** It is there, or does not come. */
   settled(entry: Entry): void {
     this.#coming.delete(entry);
+    this.#reserved.delete(entry);
   }
 
   /** The adapter does without the disk. */
@@ -103,9 +121,10 @@ export class DiskRoom {
       });
   }
 
-  async #makeRoom(entry: Entry, arrival: Arrival): Promise<void> {
+  async #makeRoom(entry: Entry, arrival: Arrival, { signal, alive }: Errand): Promise<void> {
     for (;;) {
-      entry.abort.signal.throwIfAborted();
+      signal.throwIfAborted();
+      alive();
       const plan = this.#plan(entry, arrival);
       if (plan.kind === 'limited') {
         entry.refused = arrival;
@@ -117,13 +136,29 @@ export class DiskRoom {
     }
   }
 
-  #plan(entry: Entry, { digest, bytes, missingBytes }: Arrival): DiskPlan<Group> {
+  #plan(entry: Entry, arrival: Arrival): DiskPlan<Group> {
+    const { digest, bytes } = arrival;
     const owner = namespaceOf(entry.key);
     const holdings = this.#holdings(entry);
     const isThere = holdings.some((one) => one.owner === owner && one.of.digest === digest);
+    const { freeBytes, missingBytes } = this.#bytesFor(entry, arrival);
     const wish: DiskWish = { owner, bytes: isThere ? 0 : bytes, missingBytes, patient: isPatient(entry) };
+    return planDisk(holdings, wish, { freeBytes, shareOf: (of) => this.#shareOf(of) });
+  }
+
+  /** What an arrival takes, and what is free beside others on their way. One artifact that several bring takes its room once. */
+  #bytesFor(entry: Entry, { digest, missingBytes }: Arrival) {
     const { diskFree = () => Infinity } = this.#parts.core.options;
-    return planDisk(holdings, wish, { freeBytes: diskFree(), shareOf: (of) => this.#shareOf(of) });
+    const reserved = new Set<Digest>();
+    const promised = new Map<Digest, number>();
+    for (const [other, one] of this.#coming) {
+      if (other === entry) continue;
+      if (this.#reserved.has(other)) reserved.add(one.digest);
+      else if (one.digest !== digest) promised.set(one.digest, one.missingBytes);
+    }
+    for (const one of reserved) promised.delete(one);
+    const promisedBytes = [...promised.values()].reduce((sum, bytes) => sum + bytes, 0);
+    return { freeBytes: diskFree() - promisedBytes, missingBytes: reserved.has(digest) ? 0 : missingBytes };
   }
 
   #shareOf(namespace: string): MemoryShare {

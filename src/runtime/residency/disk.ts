@@ -43,18 +43,19 @@ export class Disk {
     this.#fetches = new PrioritySemaphore(core.options.maxParallelFetches ?? 4);
   }
 
-  /** True when the artifact is here for this adapter, and is not about to be removed. */
+  /** True when the artifact is here for this adapter, which has its room for it, and is not about to be removed. */
   has(entry: Entry): boolean {
     const { digest } = entry;
     return (
       digest !== undefined &&
+      !entry.offDisk &&
       this.#core.options.artifacts.stored(entry.wish, digest) !== undefined &&
       this.#removals.underWay(digest) === undefined
     );
   }
 
   /**
-   * Remote or Failed -> Stored; false when its namespace has no room for it.
+   * Remote -> Stored; Failed -> Stored, or Failed with its artifact here; false when its namespace has no room for it.
    * @throws ADAPTER_BASE_MISMATCH, SOURCE_NOT_ALLOWED, ADAPTER_DIGEST_CHANGED, those of the artifact part
    */
   async store(entry: Entry, repairs: Set<string>): Promise<boolean> {
@@ -76,17 +77,28 @@ export class Disk {
     const refusal = this.#core.sourceRefusal(entry.key, entry.resource.body.source);
     if (refusal !== undefined) throw new AdaptletError('SOURCE_NOT_ALLOWED', refusal);
     checkBase(entry, baseModel, this.#knownBase());
-    if (entry.digest !== undefined) await this.#removals.underWay(entry.digest);
-    const { artifacts } = this.#core.options;
-    const found = entry.digest === undefined ? undefined : artifacts.stored(entry.wish, entry.digest);
-    if (entry.state.kind === 'Remote' && entry.digest !== undefined && found !== undefined) {
-      await this.#room.admit(entry, { digest: entry.digest, bytes: found.bytes, missingBytes: 0 });
-      entry.storedBytes = found.bytes;
-      this.#core.move(entry, { kind: 'Found', digest: entry.digest, storedBytes: found.bytes });
-      return;
-    }
+    if (entry.digest !== undefined && (await this.#find(entry, entry.digest))) return;
     this.#room.check(entry);
     await this.#fetches.run(entry, entry.abort.signal, () => this.#fetch(entry, repairs));
+  }
+
+  /** Takes what is on the disk for this adapter; false when it is not, or was removed before there was room. */
+  async #find(entry: Entry, digest: Digest): Promise<boolean> {
+    const { artifacts } = this.#core.options;
+    const look = async () => {
+      await this.#removals.underWay(digest);
+      return artifacts.stored(entry.wish, digest);
+    };
+    const found = await look();
+    if (found === undefined) return false;
+    const { bytes } = found;
+    const errand = { signal: entry.abort.signal, alive: () => undefined };
+    await this.#room.admit(entry, { digest, bytes, missingBytes: 0 }, errand);
+    if ((await look()) === undefined) return false;
+    entry.storedBytes = bytes;
+    // Failed stays so until it compiles.
+    if (entry.state.kind === 'Remote') this.#core.move(entry, { kind: 'Found', digest, storedBytes: bytes });
+    return true;
   }
 
   #knownBase(): Digest | undefined {
@@ -114,7 +126,10 @@ export class Disk {
       const fetched = await withLimit(limit, entry.abort.signal, (signal, alive) =>
         artifacts.fetch(entry.wish, expected, {
           signal,
-          admit: (arrival) => this.#room.admit(entry, arrival),
+          admit: (arrival) => this.#room.admit(entry, arrival, { signal, alive }),
+          onReserved: () => {
+            this.#room.reserved(entry);
+          },
           onProgress: ({ receivedBytes, totalBytes }) => {
             entry.note = `received ${receivedBytes} of ${totalBytes} bytes`;
             alive();

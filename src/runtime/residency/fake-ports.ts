@@ -43,6 +43,8 @@ export type WorldShape = Partial<ResidencyOptions> & {
   readonly passed?: Map<string, string>;
   /** `namespace digest`. Absent: everything on the disk is for everybody. */
   readonly grants?: Set<string>;
+  /** What the disk has set aside for artifacts on their way. Absent: it sets nothing aside. */
+  readonly reserved?: Map<Digest, number>;
 };
 
 /** A residency over ports that succeed at once unless the script says otherwise. An adapter has 10 bytes. */
@@ -54,7 +56,7 @@ export const world = (shape: WorldShape = {}): World => {
   const resolutions = shape.resolved ?? new Map<string, Digest>();
   const content = new Map<string, string>();
   const extra = new Map<string, number>();
-  const { grants } = shape;
+  const { grants, reserved } = shape;
   const arrows: Transition[] = [];
   const names = new Map<Digest, string>();
   const sizeOf = (name: string): number => shape.sizes?.[name] ?? 10;
@@ -66,13 +68,18 @@ export const world = (shape: WorldShape = {}): World => {
   const engine = new FakeEngine(script, (name) => sizeOf(name) + (extra.get(name) ?? 0));
 
   const artifacts: Artifacts = {
-    async fetch({ source, key: wished }, expected, { signal, onProgress, admit }) {
+    async fetch({ source, key: wished }, expected, { signal, onProgress, admit, onReserved }) {
       const name = source.path?.path ?? '';
       await admit?.({ digest: digest(name), bytes: 5, missingBytes: 5 });
+      if (reserved?.has(digest(name)) === false) {
+        reserved.set(digest(name), 5);
+        onReserved?.();
+      }
       onProgress?.({ receivedBytes: 1, totalBytes: 2 });
       await script.enter(`fetch ${name}`);
       signal.throwIfAborted();
       void expected;
+      reserved?.delete(digest(name));
       disk.set(digest(name), 5);
       grants?.add(`${namespaceOf(wished)} ${digest(name)}`);
       return { digest: digest(name), bytes: 5 };

@@ -1,6 +1,7 @@
 import { type Digest, namespaceOf } from '../../api/names.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
+import { isOnDisk } from './lifecycle.ts';
 
 /** Takes artifacts and compiled files off the disk once no adapter has their digest any more. */
 export class Removals {
@@ -56,9 +57,13 @@ export class Removals {
     }
   }
 
+  /** Who only names the digest does not have it. One that is on its way looks whether it is still there when it has come. */
   #inUse(digest: Digest): boolean {
-    for (const entry of this.#core.all()) if (entry.digest === digest && !entry.offDisk) return true;
-    return false;
+    const { artifacts } = this.#core.options;
+    return [...this.#core.all()].some(
+      ({ digest: its, offDisk, state, wish }) =>
+        its === digest && !offDisk && (isOnDisk(state) || artifacts.stored(wish, digest) !== undefined),
+    );
   }
 
   /** What is left to other namespaces is no longer this one's, as if they did not have it. */
