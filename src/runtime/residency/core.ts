@@ -48,7 +48,7 @@ export type ResidencyOptions = {
   readonly diskFree?: () => number;
   /** Compiles and loads at the same time. */
   readonly maxParallelLoads: number;
-  /** Fetches at the same time; apart from loads, so that a slow registry never delays what is on disk. Default 4. */
+  /** Fetches at the same time, of one namespace one less; apart from loads, so that a slow registry never delays what is on disk. Default 4. */
   readonly maxParallelFetches?: number;
   /** Adapters outside the plan, registered by `ensure`. Default 256. */
   readonly maxDynamic?: number;

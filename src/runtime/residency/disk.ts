@@ -40,7 +40,9 @@ export class Disk {
     this.#room = room;
     this.#noRoom = noRoom;
     this.#loads = loads;
-    this.#fetches = new PrioritySemaphore(core.options.maxParallelFetches ?? 4);
+    const { maxParallelFetches: fetches = 4 } = core.options;
+    // A namespace whose registries are slow leaves one to the others.
+    this.#fetches = new PrioritySemaphore(fetches, Math.max(1, fetches - 1));
   }
 
   /** True when the artifact is here for this adapter, which has its room for it, and is not about to be removed. */

@@ -1,3 +1,4 @@
+import { namespaceOf } from '../../api/names.ts';
 import type { Entry } from './entry.ts';
 import { byUrgency, Turns } from './urgency.ts';
 
@@ -6,16 +7,20 @@ import { byUrgency, Turns } from './urgency.ts';
  * requests wait for with namespaces in turns. At most one
  * place in the queue per adapter, so that the queue is bounded by the number of adapters.
  *
- * An adapter under which the engine process ended takes all places: when it ends again, nobody else is suspected.
+ * An adapter under which the engine process ended takes all places: when it ends again, nobody else is suspected. Where a
+ * namespace may take only some, it takes those.
  */
 export class PrioritySemaphore {
   readonly #places: number;
+  readonly #placesOfNamespace: number;
   readonly #waiting = new Map<Entry, (places: number) => void>();
   readonly #turns = new Turns();
+  readonly #takenBy = new Map<string, number>();
   #taken = 0;
 
-  constructor(places: number) {
+  constructor(places: number, placesOfNamespace = places) {
     this.#places = places;
+    this.#placesOfNamespace = placesOfNamespace;
   }
 
   /**
@@ -28,9 +33,17 @@ export class PrioritySemaphore {
     try {
       return await work();
     } finally {
-      this.#taken -= taken;
+      this.#take(entry, -taken);
       this.#next();
     }
+  }
+
+  #take({ key }: Entry, places: number): void {
+    const namespace = namespaceOf(key);
+    const left = (this.#takenBy.get(namespace) ?? 0) + places;
+    if (left > 0) this.#takenBy.set(namespace, left);
+    else this.#takenBy.delete(namespace);
+    this.#taken += places;
   }
 
   #enter(entry: Entry, signal: AbortSignal): Promise<number> {
@@ -50,11 +63,15 @@ export class PrioritySemaphore {
   }
 
   #next(): void {
+    const full = new Set<string>();
     for (const entry of this.#turns.sort([...this.#waiting.keys()].sort(byUrgency))) {
-      const needed = isSuspect(entry) ? this.#places : 1;
+      const namespace = namespaceOf(entry.key);
+      const needed = isSuspect(entry) ? this.#placesOfNamespace : 1;
       // Those behind wait as well, or one that needs all places would never get them.
+      if ((this.#takenBy.get(namespace) ?? 0) + needed > this.#placesOfNamespace) full.add(namespace);
+      if (full.has(namespace)) continue;
       if (this.#taken + needed > this.#places) return;
-      this.#taken += needed;
+      this.#take(entry, needed);
       this.#turns.took(entry);
       const go = this.#waiting.get(entry);
       this.#waiting.delete(entry);
