@@ -13,9 +13,13 @@ const setpriv = (process.env['PATH'] ?? '')
   .map((folder) => join(folder, 'setpriv'))
   .find((path) => existsSync(path));
 
+/** A command as it ends when who starts it is killed, with its first arguments: on Linux, by setpriv of util-linux. */
+export const endingWithParent = (command: string): [command: string, prefix: string[]] =>
+  setpriv === undefined ? [command, []] : [setpriv, ['--pdeathsig', 'SIGKILL', '--', command]];
+
 /**
  * A child process whose output goes to a file. It does not survive this process: on Linux the kernel kills it even
- * when this process is killed (setpriv of util-linux sets the parent-death signal); elsewhere an exit handler does.
+ * when this process is killed; elsewhere an exit handler does.
  */
 export class LoggedProcess {
   readonly name: string;
@@ -26,8 +30,7 @@ export class LoggedProcess {
   constructor(name: string, binary: string, args: readonly string[], log: string) {
     this.name = name;
     this.#log = log;
-    const [command, prefix]: [string, string[]] =
-      setpriv === undefined ? [binary, []] : [setpriv, ['--pdeathsig', 'SIGKILL', '--', binary]];
+    const [command, prefix] = endingWithParent(binary);
     const output = openSync(log, 'a');
     this.#child = spawn(command, [...prefix, ...args], { stdio: ['ignore', output, output] });
     closeSync(output);

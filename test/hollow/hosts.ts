@@ -1,8 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder, removeFolder } from '../cluster/folder.ts';
 import { repositoryRoot } from '../support/process.ts';
 import { addTraffic, noTraffic } from './link.ts';
 import type {
@@ -20,9 +18,6 @@ export type HollowFleetOptions = Omit<HostOptions, 'folder'> & {
   /** Runtimes of one process. Default 250. */
   readonly perProcess?: number;
 };
-
-/** Where plans are written: in memory where that is a folder, since the disk of this machine is not that of many nodes. */
-const fastFolder = (): string => (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
 
 type Argument<Name extends keyof Orders> = Parameters<Orders[Name]>[0];
 
@@ -83,44 +78,37 @@ const together = (all: readonly Reached[]): Reached => ({
 
 /** Hollow runtimes in as many processes as they need, commanded as one. */
 export class HollowFleet implements AsyncDisposable {
+  readonly #starts: readonly HostOptions[];
   readonly #hosts: readonly Host[];
+  /** Where plans are written: in memory, since the disk of this machine is not that of many nodes. */
   readonly #folder: string;
 
-  private constructor(hosts: readonly Host[], folder: string) {
-    this.#hosts = hosts;
+  private constructor(starts: readonly HostOptions[], folder: string) {
+    this.#starts = starts;
+    this.#hosts = starts.map(() => new Host());
     this.#folder = folder;
   }
 
+  /** Their processes, in which nothing runs yet: who waits for {@link connect} has what to dispose of. */
+  static async open({ runtimes, perProcess = 250, ...options }: HollowFleetOptions): Promise<HollowFleet> {
+    const folder = await makeFolder();
+    const starts: HostOptions[] = [];
+    for (let from = 0; from < runtimes.length; from += perProcess)
+      starts.push({ ...options, folder, runtimes: runtimes.slice(from, from + perProcess) });
+    return new HollowFleet(starts, folder);
+  }
+
   /**
-   * Resolves when all of them are connected.
+   * Starts all of them. Resolves when they are connected.
    * @throws which ones are not after two minutes, and why
    */
-  static async start({ runtimes, perProcess = 250, ...options }: HollowFleetOptions): Promise<HollowFleet> {
-    const folder = await mkdtemp(join(fastFolder(), 'adaptlet-hollow-'));
-    const parts: (typeof runtimes)[] = [];
-    for (let from = 0; from < runtimes.length; from += perProcess)
-      parts.push(runtimes.slice(from, from + perProcess));
-    const fleet = new HollowFleet(
-      parts.map(() => new Host()),
-      folder,
+  async connect(): Promise<void> {
+    const { missing } = together(
+      await Promise.all(this.#hosts.map((host, index) => host.tell('start', this.#starts[index]))),
     );
-    try {
-      const started = together(
-        await Promise.all(
-          fleet.#hosts.map((host, index) =>
-            host.tell('start', { ...options, folder, runtimes: parts[index] ?? [] }),
-          ),
-        ),
-      );
-      if (started.missing.length > 0) {
-        const { errors } = await fleet.census();
-        throw new Error(`not connected: ${started.missing.join(', ')}: ${JSON.stringify(errors)}`);
-      }
-    } catch (error) {
-      await fleet[Symbol.asyncDispose]();
-      throw error;
-    }
-    return fleet;
+    if (missing.length === 0) return;
+    const { errors } = await this.census();
+    throw new Error(`not connected: ${missing.join(', ')}: ${JSON.stringify(errors)}`);
   }
 
   get pids(): readonly number[] {
@@ -162,7 +150,7 @@ export class HollowFleet implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#hosts.map((host) => host.end()));
-    await rm(this.#folder, { recursive: true, force: true });
+    await removeFolder(this.#folder);
   }
 
   #all<Name extends keyof Orders>(name: Name, argument?: Argument<Name>) {

@@ -25,6 +25,8 @@ export type FleetOptions = {
   readonly nodeSettings?: Readonly<Record<string, string>>;
   readonly cluster?: Cluster;
   readonly say?: (text: string) => void;
+  /** Operators end when this process is killed. */
+  readonly endWithUs?: boolean;
   /** Root of the sources that everything starts from, default this repository. */
   readonly tree?: string;
 };
@@ -93,6 +95,7 @@ export class TestFleet implements AsyncDisposable {
       settings: { 'lease-duration': '3s', ...this.#options.operatorSettings, ...more },
       env: this.#options.operatorEnv,
       tree: this.#options.tree,
+      endWithUs: this.#options.endWithUs,
     };
     return this.restartOperator(index);
   }

@@ -10,6 +10,8 @@ export type OperatorOptions = {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Root of the sources that run, default this repository. */
   readonly tree?: string | undefined;
+  /** It ends when this process is killed. */
+  readonly endWithUs?: boolean | undefined;
 };
 
 /** Addresses of a running operator: `grpc` is host:port, `http` a URL. */
@@ -46,7 +48,7 @@ export class TestOperator {
   }
 
   static async start(options: OperatorOptions): Promise<TestOperator> {
-    const { identity, env, tree } = options;
+    const { identity, env, tree, endWithUs } = options;
     const settings = {
       kubeconfig: options.kubeconfig,
       namespace: options.namespace,
@@ -57,7 +59,7 @@ export class TestOperator {
       ...thisMachine(tree ?? repositoryRoot),
       ...options.settings,
     };
-    const started = await AdaptletProcess.start<Ready>('operator', { settings, env, tree });
+    const started = await AdaptletProcess.start<Ready>('operator', { settings, env, tree, endWithUs });
     return new TestOperator(identity, started);
   }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { endingWithParent } from '../cluster/process.ts';
 
 export const repositoryRoot = join(import.meta.dirname, '../..');
 
@@ -14,6 +15,8 @@ export type ProcessOptions = {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Root of the sources that run, default this repository. */
   readonly tree?: string | undefined;
+  /** It ends when this process is killed. */
+  readonly endWithUs?: boolean | undefined;
 };
 
 /** A real `adaptlet` process that says in one line of JSON where it listens. */
@@ -35,12 +38,14 @@ export class AdaptletProcess<Ready> {
    */
   static async start<Ready>(
     command: 'serve' | 'operator',
-    { settings, env, tree = repositoryRoot }: ProcessOptions,
+    { settings, env, tree = repositoryRoot, endWithUs = false }: ProcessOptions,
   ): Promise<AdaptletProcess<Ready>> {
     const flags = Object.entries(settings).flatMap(([name, value]) =>
       value === '' ? [] : [`--${name}`, value],
     );
-    const child = spawn(join(tree, 'bin/adaptlet'), [command, ...flags], {
+    const program = join(tree, 'bin/adaptlet');
+    const [file, prefix] = endWithUs ? endingWithParent(program) : [program, []];
+    const child = spawn(file, [...prefix, command, ...flags], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -228,7 +228,7 @@ const failover = async (parts: Parts): Promise<Record<string, Variant>> => {
 const nameOf = (runtime: number): string => `hollow-${runtime}`;
 
 const enlisted = async (fleet: TestFleet, api: KubeConnection, { runtimes }: Size): Promise<HollowFleet> =>
-  HollowFleet.start({
+  HollowFleet.open({
     addresses: fleet.operators.map(({ grpc }) => grpc),
     caFile: await fleet.authority(),
     model: {
@@ -253,6 +253,7 @@ export const measure = async (size: Size, settings: FleetSettings): Promise<Meas
     replicas: 1,
     runtimes: 0,
     say,
+    endWithUs: true,
     operatorSettings: { 'lease-duration': '20s', 'log-level': 'info' },
     operatorEnv: { NODE_OPTIONS: `--max-old-space-size=${heapMib}${profiling}` },
   });
@@ -263,6 +264,7 @@ export const measure = async (size: Size, settings: FleetSettings): Promise<Meas
   await workload.create();
   say(`connecting ${size.runtimes} runtimes`);
   await using hollows = await enlisted(fleet, api, size);
+  await hollows.connect();
   say('binding a canary to each rollout');
   await workload.beginCanaries();
   const parts = { size, settings, fleet, hollows, workload };

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Digest } from '../../../src/api/names.ts';
@@ -53,27 +53,25 @@ export class DigestStage {
   readonly host: string;
   readonly registry: FakeRegistry;
   #node: TestNode;
-  readonly #door: Server;
+  #parts = new AsyncDisposableStack();
   #attempts = 0;
 
-  private constructor(
-    secret: FixtureArtifact,
-    door: Server,
-    host: string,
-    registry: FakeRegistry,
-    node: TestNode,
-  ) {
+  private constructor(secret: FixtureArtifact, host: string, registry: FakeRegistry, node: TestNode) {
     this.secret = secret;
     this.host = host;
     this.registry = registry;
-    this.#door = door;
     this.#node = node;
   }
 
   static async start(): Promise<DigestStage> {
+    await using stack = new AsyncDisposableStack();
     const registry = new FakeRegistry();
     const door = createServer((request, response) => {
       void answerOf(registry, request, response);
+    });
+    stack.defer(() => {
+      door.closeAllConnections();
+      door.close();
     });
     door.listen(0, '127.0.0.1');
     await once(door, 'listening');
@@ -90,9 +88,10 @@ export class DigestStage {
       weights,
     ]);
     registry.put('team-b/listed', thief, [digestOf(Buffer.from(weights.bytes))]);
-    const node = await TestNode.start();
-    const stage = new DigestStage(secret, door, host, registry, node);
+    const stage = new DigestStage(secret, host, registry, await TestNode.start());
+    stack.defer(() => stage.#node.dispose());
     await stage.#begin();
+    stage.#parts = stack.move();
     return stage;
   }
 
@@ -179,8 +178,6 @@ export class DigestStage {
   }
 
   async dispose(): Promise<void> {
-    this.#door.closeAllConnections();
-    this.#door.close();
-    await this.#node.dispose();
+    await this.#parts.disposeAsync();
   }
 }

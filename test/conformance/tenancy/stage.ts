@@ -273,6 +273,10 @@ export class Stage {
 
   async close(): Promise<void> {
     this.oip.close();
-    await (await this.#digests)?.dispose();
+    await this.#digests?.then(
+      (digests) => digests.dispose(),
+      // What did not start is gone, and the probes that asked for it said why.
+      () => undefined,
+    );
   }
 }

@@ -37,24 +37,35 @@ export const policiesAreFollowed = (
     return choices[0]?.text ?? '';
   };
   const isSaid = (what: string, model = 'upper', credential: string = key.key): Promise<unknown> =>
-    waitFor(`${what} of ${model}`, async () => {
-      const said = await says(model, credential);
-      if (said !== what) throw new Error(said);
-      return true;
-    });
+    waitFor(
+      `${what} of ${model}`,
+      async () => {
+        const said = await says(model, credential);
+        if (said !== what) throw new Error(said);
+        return true;
+      },
+      patience,
+    );
 
   it('stays as it was valid last when it becomes invalid, which an event on it tells', async () => {
+    // The first leader of an install waits until a Lease that it does not see has run out.
+    await waitFor('the leader', () => asking().site.digestOf('upper'), patience);
     await apply({ clients, base: 'Deny' });
     await isSaid('BASE_NOT_ALLOWED', 'tiny');
+    await isSaid(moon.upper);
     // The API server does not know how large an amount may be.
     await apply({ limits: { adapterMemory: { limit: '9000Pi' } } });
-    const event = await waitFor('the event', async () => {
-      const found = await kubectl('get', 'events', '--field-selector=reason=InvalidSpec', '-o', 'json');
-      type Event = { readonly involvedObject: { readonly kind: string }; readonly message: string };
-      return (JSON.parse(found) as { items: Event[] }).items.find(
-        ({ involvedObject }) => involvedObject.kind === 'AdapterPolicy',
-      );
-    });
+    const event = await waitFor(
+      'the event',
+      async () => {
+        const found = await kubectl('get', 'events', '--field-selector=reason=InvalidSpec', '-o', 'json');
+        type Event = { readonly involvedObject: { readonly kind: string }; readonly message: string };
+        return (JSON.parse(found) as { items: Event[] }).items.find(
+          ({ involvedObject }) => involvedObject.kind === 'AdapterPolicy',
+        );
+      },
+      patience,
+    );
     expect(event.message).toMatch(
       /^spec\.limits\.adapterMemory\.limit: .*what was valid last stays in force$/,
     );
@@ -89,8 +100,6 @@ export const policiesAreFollowed = (
 
   it('is in force at the node when it is applied, changed and deleted', async () => {
     const { site } = asking();
-    // The first leader of an install waits until a Lease that it does not see has run out.
-    await waitFor('the leader', () => site.digestOf('upper'), patience);
     await isSaid('UNAUTHENTICATED');
     await apply({ clients });
     await isSaid(moon.upper);

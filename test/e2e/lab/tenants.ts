@@ -18,6 +18,8 @@ const namespace = 'team-b';
 /** Whom a token says that its holder is. */
 export type Claim = { readonly kind: 'Node' | 'Pod'; readonly namespace: string; readonly name: string };
 
+type ConditionOf = readonly [kind: 'ad' | 'aro' | 'art', name: string, type: string, status: string];
+
 /** A pod that does nothing. */
 export const idlePod = (image: string, name: string): string =>
   JSON.stringify({
@@ -220,8 +222,8 @@ export class Tenants {
     );
   }
 
-  /** A condition of an object of team-b, once it has it with this status. */
-  condition(kind: 'ad' | 'aro' | 'art', name: string, type: string, status: string): Promise<string> {
+  /** A condition of an object of team-b; undefined while it does not have it with this status. */
+  async conditionNow(...[kind, name, type, status]: ConditionOf): Promise<string | undefined> {
     type Conditions = {
       readonly type: string;
       readonly status: string;
@@ -229,11 +231,15 @@ export class Tenants {
       readonly message: string;
     }[];
     type Read = { readonly status?: { readonly conditions?: Conditions } };
-    return waitFor(`${type} of ${name} to be ${status}`, async () => {
-      const read = await this.site.lab.get<Read>(kind, name, namespace);
-      const found = read?.status?.conditions?.find((one) => one.type === type && one.status === status);
-      return found && `${found.reason}: ${found.message}`;
-    });
+    const read = await this.site.lab.get<Read>(kind, name, namespace);
+    const found = read?.status?.conditions?.find((one) => one.type === type && one.status === status);
+    return found && `${found.reason}: ${found.message}`;
+  }
+
+  /** The same, once it has it. */
+  condition(...of: ConditionOf): Promise<string> {
+    const [, name, type, status] = of;
+    return waitFor(`${type} of ${name} to be ${status}`, () => this.conditionNow(...of));
   }
 
   async close(): Promise<void> {

@@ -4,7 +4,7 @@ import type { Tapped } from './wiretap.ts';
 /** What is said of each thing in a part of a stream, in order. Things are resources, adapters, rollouts, the runtime. */
 export type Trace = Readonly<Record<string, readonly string[]>>;
 
-/** On the way to where the plan wants it: how many of these a report catches is a matter of time. */
+/** An adapter on the way to where the plan wants it: how many of these a report catches is a matter of time. */
 const underWay: ReadonlySet<string> = new Set(['Fetching', 'Stored', 'Compiled', 'Loaded', 'Draining']);
 
 const text = (value: unknown): string =>
@@ -42,8 +42,16 @@ export const traceOf = (messages: readonly Tapped[]): Trace => {
       say(`adapter ${key}`, 'gone');
       lastState.delete(`adapter ${key}`);
     }
-    for (const rollout of told.rollouts) say(`rollout ${rollout.key}`, text(rollout));
-    for (const key of told.goneRollouts) say(`rollout ${key}`, 'gone');
+    for (const rollout of told.rollouts) {
+      const key = `rollout ${rollout.key}`;
+      lastState.set(key, text(rollout));
+      // Not until its canary is Resident does a rollout have its weight.
+      if (rollout.effectiveWeight === rollout.weight) say(key, text(rollout));
+    }
+    for (const key of told.goneRollouts) {
+      say(`rollout ${key}`, 'gone');
+      lastState.delete(`rollout ${key}`);
+    }
     if (told.ready !== undefined) say('runtime', text({ ready: told.ready, message: told.message }));
     if (told.removalsHeld !== undefined) say('removals held', text(told.removalsHeld));
     if (told.baseModel !== undefined) say('base model', text(told.baseModel));
@@ -63,6 +71,21 @@ export const traceOf = (messages: readonly Tapped[]): Trace => {
   return Object.fromEntries([...trace].toSorted(([a], [b]) => (a < b ? -1 : 1)));
 };
 
+/** Rollouts of which a canary was told to serve that was not told to be Resident, by then or at once. */
+const servedTooEarly = (reports: readonly Report[]): string[] => {
+  const adapters = new Map<string, AdapterReport>();
+  return reports.flatMap(({ adapters: told, gone, rollouts }) => {
+    for (const adapter of told) adapters.set(adapter.key, adapter);
+    for (const key of gone) adapters.delete(key);
+    const resident = new Set(
+      [...adapters.values()].filter(({ state }) => state === 'Resident').map(({ digest }) => digest),
+    );
+    return rollouts
+      .filter(({ effectiveWeight, canaryDigest }) => effectiveWeight > 0 && !resident.has(canaryDigest))
+      .map(({ key }) => `rollout ${key} has a canary that is not Resident`);
+  });
+};
+
 /** What is wrong with the order of a stream, whatever it says; empty: nothing. */
 export const disorder = (messages: readonly Tapped[]): readonly string[] => {
   const wrong: string[] = [];
@@ -79,5 +102,6 @@ export const disorder = (messages: readonly Tapped[]): readonly string[] => {
   const reports = messages.flatMap(({ message }) => (message.$case === 'report' ? [message.value] : []));
   if (reports.some(({ whole }, index) => whole !== (index === 0)))
     wrong.push('not just the first report is whole');
+  wrong.push(...servedTooEarly(reports));
   return wrong;
 };

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,10 +20,21 @@ const run = promisify(execFile);
 const word = (): string => randomBytes(18).toString('base64url');
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const reason = hasRegistry ? '' : ' (SKIPPED: go is not installed, so the registry and oras cannot be built)';
-const hasDebugger = await run('gdb', ['--version']).then(
-  () => true,
-  () => false,
-);
+/** Whether there is a debugger, and it may trace a process that is no child of it. */
+const canDump = async (): Promise<boolean> => {
+  const folder = await mkdtemp(join(tmpdir(), 'adaptlet-core-'));
+  const child = spawn('sleep', ['60']);
+  try {
+    await run('gcore', ['-o', join(folder, 'core'), String(child.pid)]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    child.kill('SIGKILL');
+    await rm(folder, { recursive: true, force: true });
+  }
+};
+const canDumpCores = await canDump();
 
 describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
   const stack = new AsyncDisposableStack();
@@ -44,7 +55,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
     node = fleet.nodes[0] as TestNode;
     stranger = await fleet.cluster.createNamespace('stranger');
     await letReadSecrets(fleet);
-    for (const user of ['u1', 'u2', 'u3']) await registry.push(`team/users/${user}:now`, 'reverse');
+    for (const user of ['u1', 'u2', 'u3', 'u4']) await registry.push(`team/users/${user}:now`, 'reverse');
     await fleet.apply(
       JSON.stringify({
         apiVersion: 'adaptlet.io/v1alpha1',
@@ -317,8 +328,8 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
       expect(leaksIn(texts.join('\n'), secrets)).toEqual([]);
     });
 
-    it.skipIf(!hasDebugger)(
-      `out of core files${hasDebugger ? '' : ' (SKIPPED: gdb is not installed)'}, though they are in memory`,
+    it.skipIf(!canDumpCores)(
+      `out of core files${canDumpCores ? '' : ' (SKIPPED: gdb is not installed, or may not trace)'}, though they are in memory`,
       async () => {
         const folder = await mkdtemp(join(tmpdir(), 'adaptlet-core-'));
         try {
@@ -333,12 +344,19 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
             expect(await leaksInFile(`${file}.${pid}`, secrets), name).toEqual([]);
             expect((await stat(`${file}.${pid}`)).size).toBeLessThan(64 << 20);
           }
-          // What the setting keeps out is there.
-          const tokens = registry.tokens.map((text) => text.slice('Bearer '.length));
-          expect(await isInMemory(node.pid, tokens)).toBe(true);
+          // What the setting keeps out is there: the node keeps the token that it was just given, the operator what is in the
+          // Secret. While it reads that anew it has none, and the collector may move a text that is looked for.
+          expect((await askMoon(node, 'mine', 'u4')).text).toBe(moon.reverse);
+          const given =
+            registry.seen.findLast(({ path }) => path.includes('/users/u4/'))?.authorization ?? '';
+          expect(given).toMatch(/^Bearer .{16}/);
+          const token = given.slice('Bearer '.length);
           const password = base64(`${auth.user}:${auth.password}`);
+          const kept = (pid: number, text: string) =>
+            waitFor('a secret in memory', () => isInMemory(pid, [text]));
+          await kept(node.pid, token);
+          await kept(fleet.operators[0]?.pid ?? -1, password);
           expect(await isInMemory(node.pid, [auth.password, password])).toBe(false);
-          expect(await isInMemory(fleet.operators[0]?.pid ?? -1, [auth.password, password])).toBe(true);
         } finally {
           await rm(folder, { recursive: true, force: true });
         }

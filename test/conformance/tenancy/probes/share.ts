@@ -5,7 +5,7 @@ import type { Seen, Stage } from '../stage.ts';
 
 const long = 'many words of a prompt '.repeat(3);
 
-/** Requests of the attacker that are open at the same time until `work` is done. */
+/** Requests of the attacker that are open at the same time until `work` is done or failed. They are over when it ends. */
 const beside = async <T>(
   stage: Stage,
   count: number,
@@ -23,8 +23,11 @@ const beside = async <T>(
       );
   };
   const loops = Array.from({ length: count }, loop);
-  const result = await work();
-  going = false;
+  const worked = work().finally(() => {
+    going = false;
+  });
+  await Promise.allSettled([worked, ...loops]);
+  const result = await worked;
   await Promise.all(loops);
   return { result, seen };
 };
