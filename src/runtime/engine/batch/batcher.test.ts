@@ -249,7 +249,7 @@ describe('namespaces', () => {
     it('leave it its place in each batch where whoever had least has one, too', async () => {
       const node = startBusy();
       for (const work of 'abcdef') void node.add([piece(work)], { namespace: 'a' });
-      for (const work of '1234') void node.add([piece(work, { cost: 9 })], { namespace: 'b', guaranteed: 1 });
+      for (const work of '12') void node.add([piece(work, { cost: 9 })], { namespace: 'b', guaranteed: 1 });
       expect(await afterRuns(node, 2)).toEqual(['1abc', '2def']);
     });
   });
@@ -288,6 +288,10 @@ describe('namespaces', () => {
             return batch.map(({ cost }) => cost);
           },
         });
+        // While it runs all others come, and begin as equals.
+        const first = batcher.add({ request: 99, flow: flowOf({ namespace: 'first' }, null) }, [
+          piece('first'),
+        ]);
         const answers = requests.map(({ namespace, pieces }, index) => {
           left[namespace] = (left[namespace] ?? 0) + pieces.length;
           return batcher.add(
@@ -295,7 +299,10 @@ describe('namespaces', () => {
             pieces.map((cost) => piece(namespace, { cost })),
           );
         });
-        expect(await Promise.all(answers)).toEqual(requests.map(({ pieces }) => pieces));
+        expect(await Promise.all([first, ...answers])).toEqual([
+          [1],
+          ...requests.map(({ pieces }) => pieces),
+        ]);
       }),
     );
   });
