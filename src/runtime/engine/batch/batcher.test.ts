@@ -220,40 +220,89 @@ describe('namespaces', () => {
     expect(runs[1]).toBe('123a');
   });
 
+  describe('beside one that is guaranteed to go first, and asks for ever more', () => {
+    const asks = ({ add }: ReturnType<typeof make>, namespace: string, more: Partial<Piece<string>>) => {
+      const guaranteed = namespace === 'g' ? 8 : 0;
+      const pieces = Array.from({ length: 16 }, () => piece(namespace, { cost: 3, ...more }));
+      for (const one of pieces) void add([one], { namespace, guaranteed }).catch(() => undefined);
+    };
+    const afterRuns = async ({ runs, next, batcher }: ReturnType<typeof make>, count: number) => {
+      for (let run = 0; run < count; run += 1) await next();
+      batcher.stop();
+      return runs.slice(1, count + 1);
+    };
+
+    it.each([
+      ['where each piece runs by itself', { key: undefined }, ['g', 'b', 'g', 'b']],
+      ['of pieces of another key', { key: 'x' }, ['gggg', 'bbbb', 'gggg', 'bbbb']],
+      ['where a piece fills a batch', { rows: 4 }, ['g', 'b', 'g', 'b']],
+      ['where a full batch is guaranteed', {}, ['gggg', 'bbbb', 'gggg', 'bbbb']],
+      ['where tokens fill a batch', { length: 50 }, ['gg', 'bb', 'gg', 'bb']],
+    ])('get every other batch %s', async (_, more, expected) => {
+      const node = startBusy();
+      const { key, ...size } = { key: 'a', ...more };
+      asks(node, 'b', { ...size, key });
+      asks(node, 'g', { ...size, key: key === 'x' ? 'a' : key });
+      expect(await afterRuns(node, 4)).toEqual(expected);
+    });
+
+    it('leave it its place in each batch where whoever had least has one, too', async () => {
+      const node = startBusy();
+      for (const work of 'abcdef') void node.add([piece(work)], { namespace: 'a' });
+      for (const work of '12') void node.add([piece(work, { cost: 9 })], { namespace: 'b', guaranteed: 1 });
+      expect(await afterRuns(node, 2)).toEqual(['1abc', '2def']);
+    });
+  });
+
   it('never wait behind more than a batch of others and what is due to those, in any order of requests', async () => {
     const request = fc.record({
-      namespace: fc.constantFrom('a', 'b', 'c'),
+      namespace: fc.constantFrom('a', 'b', 'c', 'g', 'h'),
       pieces: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 12 }),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(request, { minLength: 1, maxLength: 12 }), async (requests) => {
+        const guaranteed: Readonly<Record<string, number>> = { g: 2, h: 8 };
+        const others = ['a', 'b', 'c'];
         const done: Record<string, number> = { a: 0, b: 0, c: 0 };
         const left: Record<string, number> = { a: 0, b: 0, c: 0 };
+        let without = 0;
         const batcher = new Batcher<string, number>({
           limits: { maxRows: 4, maxTokens: 100 },
           maxDelayMs: 0,
           clock: new FakeClock(),
           run: async (batch) => {
+            const least = (among: readonly string[]) =>
+              Math.min(...among.filter((one) => (left[one] ?? 0) > 0).map((one) => done[one] ?? 0));
+            const isDue = least(others) < least(Object.keys(guaranteed));
+            without = isDue && !batch.some(({ work }) => others.includes(work)) ? without + 1 : 0;
+            expect(without).toBeLessThan(2);
             await setImmediate();
             for (const { work, cost } of batch) {
               done[work] = (done[work] ?? 0) + cost;
               left[work] = (left[work] ?? 0) - 1;
             }
-            const waiting = Object.keys(left).filter((one) => (left[one] ?? 0) > 4);
+            const waiting = others.filter((one) => (left[one] ?? 0) > 4);
             const counts = waiting.map((one) => done[one] ?? 0);
             // 2·K·L with K pieces of a batch, L what one costs at most.
             if (counts.length > 1) expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(72);
             return batch.map(({ cost }) => cost);
           },
         });
+        // While it runs all others come, and begin as equals.
+        const first = batcher.add({ request: 99, flow: flowOf({ namespace: 'first' }, null) }, [
+          piece('first'),
+        ]);
         const answers = requests.map(({ namespace, pieces }, index) => {
           left[namespace] = (left[namespace] ?? 0) + pieces.length;
           return batcher.add(
-            { request: index, flow: flowOf({ namespace }, null) },
+            { request: index, flow: flowOf({ namespace, guaranteed: guaranteed[namespace] ?? 0 }, null) },
             pieces.map((cost) => piece(namespace, { cost })),
           );
         });
-        expect(await Promise.all(answers)).toEqual(requests.map(({ pieces }) => pieces));
+        expect(await Promise.all([first, ...answers])).toEqual([
+          [1],
+          ...requests.map(({ pieces }) => pieces),
+        ]);
       }),
     );
   });

@@ -78,6 +78,9 @@ class Size {
  * said by {@link FairQueue}: namespaces, their tenants and adapters get alike, and requests of one of them take turns, piece by
  * piece, so that a large one does not hold up a small one. While a batch runs, what comes waits and makes the next one.
  *
+ * Namespaces to which pieces are guaranteed come first in a batch. Where such a batch passes over whoever had least, the next one
+ * goes by service alone: no two in a row are without the piece whose turn it is.
+ *
  * A piece of another key does not hold up those that can be run with the first one. One that does not fit ends the batch; one that
  * is over the limits by itself runs by itself.
  *
@@ -87,6 +90,8 @@ export class Batcher<Work, Result> {
   readonly #options: BatcherOptions<Work, Result>;
   readonly #waiting: FairQueue<Waiting<Work, Result>>;
   #running = false;
+  /** The last batch was without the piece whose turn it was by service. */
+  #passedOver = false;
   #cancelTimer: (() => void) | undefined;
   #stopped = false;
 
@@ -156,10 +161,15 @@ export class Batcher<Work, Result> {
     }
   }
 
+  /** Who is next in the batch, of those that may. */
+  #next(mayGo?: (waiting: Waiting<Work, Result>) => boolean): Waiting<Work, Result> | undefined {
+    return this.#waiting.next(mayGo, { owedFirst: !this.#passedOver });
+  }
+
   /** Waiting longer would add nothing to the batch. */
   #isFull(): boolean {
     const { limits } = this.#options;
-    const key = this.#waiting.next()?.first.piece.key;
+    const key = this.#next()?.first.piece.key;
     if (key === undefined) return true;
     const size = new Size();
     for (const { first, others } of this.#waiting.items()) {
@@ -175,16 +185,18 @@ export class Batcher<Work, Result> {
   #take(): readonly Waiting<Work, Result>[] {
     const batch: Waiting<Work, Result>[] = [];
     const size = new Size();
-    const head = this.#waiting.next();
+    const due = this.#waiting.next(undefined, { owedFirst: false });
+    const head = this.#next();
     const key = head?.first.piece.key;
     for (let next = head; next !== undefined; ) {
       batch.push(next);
       size.add(next.first.piece);
       this.#start(next);
       if (key === undefined) break;
-      next = this.#waiting.next(({ first }) => first.piece.key === key);
+      next = this.#next(({ first }) => first.piece.key === key);
       if (next !== undefined && !size.fits(next.first.piece, this.#options.limits)) break;
     }
+    this.#passedOver = due !== undefined && !batch.includes(due);
     return batch;
   }
 

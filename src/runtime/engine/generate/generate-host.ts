@@ -23,7 +23,7 @@ import { seededRandom } from '../random.ts';
 import { Candidates } from '../sampling/candidates.ts';
 import { checkSampling, makeSampler } from '../sampling/sampling.ts';
 import { flowOf } from '../schedule/fair-queue.ts';
-import { roomTokens } from '../schedule/kv-memory.ts';
+import { roomTokens } from '../schedule/kv-owner.ts';
 import { type KvShare, KvShares } from '../schedule/kv-shares.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import type { KvRows } from '../session/kv-rows.ts';

@@ -94,6 +94,12 @@ export class RunningBatch {
     return this.#memory?.fitsWithout(sequence, rows) ?? false;
   }
 
+  /** True when it has room beside these alone, and what other namespaces keep for sure. Without rows nothing is kept. */
+  fitsBeside(sequence: Sequence, others: readonly Sequence[]): boolean {
+    const rows = others.flatMap((other) => this.#rowOf.get(other) ?? []);
+    return this.#memory?.fitsBeside(sequence, rows) ?? true;
+  }
+
   /** Bytes of keys and values that its next step needs. */
   kvBytes(sequence: Sequence): number {
     const row = this.#rowOf.get(sequence);

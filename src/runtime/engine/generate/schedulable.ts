@@ -1,3 +1,4 @@
+import type { Ending } from '../host/engine-host.ts';
 import type { Flow } from '../schedule/fair-queue.ts';
 import type { Outcome } from './running-batch.ts';
 
@@ -16,12 +17,24 @@ export type Schedulable = {
   taken(events: number): void;
 };
 
+/** A sequence that waits or runs. */
+export type Entry<S> = {
+  readonly flow: Flow;
+  readonly sequence: S;
+  readonly ended: (ending: Ending) => void;
+  /** Tokens since it got its place. */
+  tokens: number;
+  /** Tokens that were pending when a piece of its prompt made way; the same piece does so once. */
+  gaveWayAt?: number;
+};
+
 /** Where sequences run. See `RunningBatch`. One that cannot pause a sequence has room for it to grow. */
 export type Batch<S> = {
   place(sequence: S): boolean;
   grow(sequence: S): boolean;
   leave(sequence: S, areGood: boolean): void;
   fitsWithout(sequence: S, others: readonly S[]): boolean;
+  fitsBeside(sequence: S, others: readonly S[]): boolean;
   kvBytes(sequence: S): number;
   isOwed(sequence: S): boolean;
   pause(sequence: S): boolean;

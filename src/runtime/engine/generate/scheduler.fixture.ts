@@ -86,6 +86,8 @@ export type Room = {
   readonly refusesPause: (sequence: FakeSequence) => boolean;
   /** Tokens that are left of a sequence that was paused. */
   readonly keeps: (sequence: FakeSequence) => number;
+  /** Beginnings of those that are over stay, as far as they are guaranteed, and leave no room for other namespaces. */
+  readonly keepsBeginnings: boolean;
 };
 
 /** As that of {@link KvMemory}; more than what whoever got a place gives before it may be taken away. */
@@ -107,6 +109,8 @@ export class FakeBatch implements Batch<FakeSequence> {
   readonly paused = new Set<FakeSequence>();
   /** Tokens that each has room for. */
   readonly #grown = new Map<FakeSequence, number>();
+  /** By namespace, what is guaranteed to it and tokens that it keeps of those that are over, up to that. */
+  readonly #sure = new Map<string, { readonly guaranteed: number; readonly kept: number }>();
   readonly over = new Set<FakeSequence>();
   /** Those whose keys and values may be built upon. */
   readonly good: number[] = [];
@@ -127,25 +131,49 @@ export class FakeBatch implements Batch<FakeSequence> {
   place(sequence: FakeSequence): boolean {
     this.#between();
     must(!this.placed.has(sequence) && !this.over.has(sequence), `${sequence.id} waits`);
-    const claimed = sum([...this.placed, sequence].map(({ roomy }) => roomy));
+    const kept = this.placed.size === 0 ? 0 : this.#keptBeside([...this.placed, sequence]);
+    const claimed = kept + sum([...this.placed, sequence].map(({ roomy }) => roomy));
     if (this.placed.size >= this.#room.rows || claimed > this.#room.tokens) return false;
     if (this.paused.delete(sequence)) sequence.cached = Math.min(sequence.cached, this.#room.keeps(sequence));
     else this.firsts.push(sequence.id);
     this.placed.add(sequence);
-    this.#grown.set(sequence, sequence.tokens);
+    this.#grow(sequence);
     sequence.placed = true;
     return true;
+  }
+
+  /** What is kept makes way for it. */
+  #grow(sequence: FakeSequence): void {
+    this.#grown.set(sequence, sequence.tokens);
+    for (const [namespace, { guaranteed, kept }] of this.#sure) {
+      const all = sum([...this.#grown.values(), ...this.#sure.values().map((one) => one.kept)]);
+      const left = Math.max(0, kept - Math.max(0, all - this.#room.tokens));
+      this.#sure.set(namespace, { guaranteed, kept: left });
+    }
+  }
+
+  /** What of beginnings leaves no room for others beside these rows. */
+  #keptBeside(rows: readonly FakeSequence[]): number {
+    const ofRows = (namespace: string): number =>
+      sum(rows.filter(({ flow }) => flow.namespace === namespace).map(({ roomy }) => roomy));
+    return sum(
+      [...this.#sure].map(([namespace, { guaranteed, kept }]) =>
+        Math.min(kept, Math.max(0, guaranteed - ofRows(namespace))),
+      ),
+    );
   }
 
   grow(sequence: FakeSequence): boolean {
     this.#between();
     must(this.placed.has(sequence), `${sequence.id} has a place`);
     const others = sum([...this.#grown].map(([one, tokens]) => (one === sequence ? 0 : tokens)));
-    if (others + sequence.tokens > this.#room.tokens) {
-      must(this.placed.size > 1, `${sequence.id} has room by itself`);
+    if (
+      this.placed.size > 1 &&
+      others + sequence.tokens + this.#keptBeside([...this.placed]) > this.#room.tokens
+    )
       return false;
-    }
-    this.#grown.set(sequence, sequence.tokens);
+    must(others + sequence.tokens <= this.#room.tokens, `${sequence.id} has room by itself`);
+    this.#grow(sequence);
     return true;
   }
 
@@ -160,12 +188,23 @@ export class FakeBatch implements Batch<FakeSequence> {
     this.#grown.delete(sequence);
     this.paused.delete(sequence);
     this.over.add(sequence);
+    const { namespace = '', kvGuaranteed: guaranteed = 0 } = sequence.flow;
+    if (areGood && this.#room.keepsBeginnings && guaranteed > 0) {
+      const { kept = 0 } = this.#sure.get(namespace) ?? {};
+      const room = this.#room.tokens - sum([...this.#grown.values()]);
+      this.#sure.set(namespace, { guaranteed, kept: Math.min(guaranteed, kept + sequence.tokens, room) });
+    }
     sequence.placed = false;
   }
 
   fitsWithout(sequence: FakeSequence, others: readonly FakeSequence[]): boolean {
     const left = [...this.placed].filter((one) => !others.includes(one));
-    return sum([...left, sequence].map(({ roomy }) => roomy)) <= this.#room.tokens;
+    return left.length === 0 || this.fitsBeside(sequence, left);
+  }
+
+  fitsBeside(sequence: FakeSequence, others: readonly FakeSequence[]): boolean {
+    const rows = [...others, sequence];
+    return this.#keptBeside(rows) + sum(rows.map(({ roomy }) => roomy)) <= this.#room.tokens;
   }
 
   kvBytes(sequence: FakeSequence): number {
@@ -277,8 +316,10 @@ export const startScheduler = (options: StartOptions = {}) => {
   const { maxConcurrent = 8, maxQueue = 8, maxDecodeStallMs = 100 } = options;
   const { rows = maxConcurrent, tokens = Infinity } = options;
   const { refusesPause = () => false, keeps = () => Infinity, pausesPrompts = false } = options;
+  const { keepsBeginnings = false } = options;
   const clock = new FakeClock();
-  const batch = new FakeBatch({ rows, tokens, refusesPause, pausesPrompts, keeps }, clock);
+  const room = { rows, tokens, refusesPause, pausesPrompts, keeps, keepsBeginnings };
+  const batch = new FakeBatch(room, clock);
   const endings = new Map<number, Ending>();
   const scheduler = new Scheduler<FakeSequence>({
     batch,

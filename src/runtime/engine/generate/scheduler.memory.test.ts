@@ -55,6 +55,7 @@ it('for lack of memory no row is paused within what is guaranteed to its namespa
           maxQueue: 99,
           tokens: 120,
           pausesPrompts: true,
+          keepsBeginnings: true,
         });
         const pause = batch.pause.bind(batch);
         batch.pause = (sequence) => {

@@ -8,8 +8,9 @@ import { CompletionRate, retryAfterMs } from '../schedule/completion-rate.ts';
 import { FairQueue, type Flow, loadCost, overdueMs } from '../schedule/fair-queue.ts';
 import { FillPace } from '../schedule/fill-pace.ts';
 import { type Running, standing, victimForRoom, victimsFor, type Waiting } from '../schedule/preemption.ts';
+import { AloneTurn } from './alone-turn.ts';
 import type { Outcome } from './running-batch.ts';
-import type { Batch, Schedulable } from './schedulable.ts';
+import type { Batch, Entry, Schedulable } from './schedulable.ts';
 
 export type SchedulerOptions<S> = {
   readonly batch: Batch<S>;
@@ -20,16 +21,6 @@ export type SchedulerOptions<S> = {
   readonly maxDecodeStallMs: number;
   readonly steps: Mutex;
   readonly clock: Clock;
-};
-
-type Entry<S> = {
-  readonly flow: Flow;
-  readonly sequence: S;
-  readonly ended: (ending: Ending) => void;
-  /** Tokens since it got its place. */
-  tokens: number;
-  /** Tokens that were pending when a piece of its prompt made way; the same piece does so once. */
-  gaveWayAt?: number;
 };
 
 /** Service is counted in tokens: one of a prompt is cheaper than one of an answer (Sheng et al., OSDI 2024). */
@@ -54,6 +45,7 @@ export class Scheduler<S extends Schedulable> {
   readonly #queue: FairQueue<Entry<S>>;
   /** In the order in which they got their places. */
   readonly #running: Entry<S>[] = [];
+  readonly #alone: AloneTurn<S>;
   readonly #pace: FillPace;
   readonly #completions: CompletionRate;
   #pumping = false;
@@ -72,7 +64,9 @@ export class Scheduler<S extends Schedulable> {
 
   constructor(options: SchedulerOptions<S>) {
     this.#options = options;
-    this.#queue = new FairQueue({ maxLength: options.maxQueue, now: () => options.clock.monotonic() });
+    const now = (): number => options.clock.monotonic();
+    this.#queue = new FairQueue({ maxLength: options.maxQueue, now });
+    this.#alone = new AloneTurn({ queue: this.#queue, running: this.#running, batch: options.batch, now });
     this.#pace = new FillPace(options.maxDecodeStallMs);
     this.#completions = new CompletionRate(options.clock);
   }
@@ -192,14 +186,16 @@ export class Scheduler<S extends Schedulable> {
   /** Gives places to those that wait, as far as there are any, or as others have to make way. */
   #admit(): void {
     while (!this.#stopped) {
-      const next = this.#queue.next();
-      if (next === undefined || !(this.#start(next) || this.#startOwed(next))) return;
+      const next = this.#alone.whose ?? this.#queue.next();
+      if (next === undefined || this.#running.includes(next)) return;
+      if (!this.#start(next) && !this.#startOwed(next)) return;
     }
   }
 
-  /** Memory that a namespace is sure to have does not wait behind who wants other memory. */
+  /** Memory that a namespace is sure to have does not wait behind who wants other memory, but for his {@link AloneTurn}. */
   #startOwed(blocked: Entry<S>): boolean {
     if (this.#running.length >= this.#options.maxConcurrent) return false;
+    if (this.#alone.beginWaiting(blocked)) return this.#pauseStanding();
     const sure = this.#queue.items().filter(({ flow }) => (flow.kvGuaranteed ?? 0) > 0);
     const namespaces = new Set(sure.map(({ flow }) => flow.namespace));
     namespaces.delete(blocked.flow.namespace);
@@ -209,9 +205,17 @@ export class Scheduler<S extends Schedulable> {
     });
   }
 
+  /** Where all that run wait for their callers, who waits for them to end would do so for ever. */
+  #pauseStanding(): boolean {
+    if (this.#running.some(({ sequence }) => sequence.runnable)) return false;
+    return this.#running.slice().filter((entry) => this.#pause(entry)).length > 0;
+  }
+
   #start(next: Entry<S>): boolean {
     const isOverdue = this.#queue.isOverdue(next);
+    const isAlone = !this.#options.batch.fitsBeside(next.sequence, []);
     if (!this.#makePlace(next, isOverdue)) return false;
+    if (isAlone) this.#alone.beginRunning(next);
     if (isOverdue) this.#overdueTurns += 1;
     // Of one that comes back: what is not there any more.
     this.#queue.started(next, next.sequence.pending - (next.tokens === 0 ? 0 : 1));
@@ -279,7 +283,8 @@ export class Scheduler<S extends Schedulable> {
   /** Ends the piece of a prompt that has the present step, as the prompt of a newcomer is sure to be next. */
   #hurry(newcomer: Entry<S>): void {
     const filling = this.#filling;
-    if (filling === undefined || !this.#queue.isOwed(newcomer) || this.#isSure(filling)) return;
+    if (filling === undefined || filling === this.#alone.whose) return;
+    if (!this.#queue.isOwed(newcomer) || this.#isSure(filling)) return;
     const { sequence } = filling;
     if (filling.gaveWayAt === sequence.pending) return;
     filling.gaveWayAt = sequence.pending;

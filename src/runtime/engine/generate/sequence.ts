@@ -7,7 +7,7 @@ import { eventWindow } from '../protocol.ts';
 import { type LogprobParts, takenLogprob } from '../sampling/logprobs.ts';
 import type { Sampler } from '../sampling/sampling.ts';
 import type { Flow } from '../schedule/fair-queue.ts';
-import type { KvOwner } from '../schedule/kv-memory.ts';
+import type { KvOwner } from '../schedule/kv-owner.ts';
 import type { DecoderSession } from '../session/decoder-session.ts';
 import type { KvCache } from '../session/kv-cache.ts';
 import type { Answer } from './answer.ts';

@@ -1,6 +1,6 @@
 import { draftLength, type StepCost } from './draft-length.ts';
 import { DraftOdds, type GuessKind, kindOf, type Source } from './draft-odds.ts';
-import type { KvOwner } from './kv-memory.ts';
+import type { KvOwner } from './kv-owner.ts';
 import { comparedTokens, TokenHistory } from './token-history.ts';
 
 /** A sequence, as far as what may come next goes. */

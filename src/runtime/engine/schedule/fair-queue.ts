@@ -79,7 +79,8 @@ const isSamePath = (a: Path, b: Path): boolean => a.every((key, level) => key ==
  * Who goes next, fairly: between namespaces, within one between its tenants, and within a tenant between its adapters, by the
  * service that each had ({@link VirtualCounters}); in the order of arrival within an adapter, and among those who had the same.
  * Higher priorities go first; one of every eight picks goes to the lower priority whose item waits longest. Before all of
- * that comes a namespace of which fewer items run than are guaranteed to it.
+ * that comes a namespace of which fewer items run than are guaranteed to it. Where nothing runs between two picks, that would be
+ * for ever: whoever asks `next` there has to ask it by service alone now and then.
  *
  * Within a tenant an adapter of which nothing runs goes first once it has got nothing for {@link overdueMs}, whatever it had
  * before: the one first that has got nothing for longest.
@@ -96,7 +97,7 @@ const isSamePath = (a: Path, b: Path): boolean => a.every((key, level) => key ==
  * - an adapter that waits gets one of the next F picks of its tenant at the latest once it is overdue, where F adapters of the
  *   tenant wait;
  * - work conserving: there is a next one whenever one waits that may go;
- * - no item is lost or comes twice, and none waits for ever;
+ * - no item is lost or comes twice, and none waits for ever, where the items that run are more than those that are guaranteed;
  * - whoever asks for much cannot fill the queue: a full one lets go of an item of the namespace with most in it beyond what is
  *   guaranteed to it, of the tenant of it with most;
  * - memory is bounded by the items that wait or run.
@@ -175,10 +176,10 @@ export class FairQueue<T extends { readonly flow: Flow }> {
     this.#move(entry.flow, 'back');
   }
 
-  /** Who goes next, of those that may; it stays. */
-  next(mayGo: (item: T) => boolean = () => true): T | undefined {
+  /** Who goes next, of those that may; it stays. `owedFirst` false: by service alone, whatever is guaranteed. */
+  next(mayGo: (item: T) => boolean = () => true, { owedFirst = true } = {}): T | undefined {
     const able = this.#waiting.filter(({ item }) => mayGo(item));
-    const owed = able.filter((entry) => this.#isOwed(entry));
+    const owed = owedFirst ? able.filter((entry) => this.#isOwed(entry)) : [];
     const waiting = owed.length === 0 ? able : owed;
     const priority = this.#priorityToServe(waiting);
     const shares = priority === undefined ? undefined : this.#classes.get(priority);

@@ -2,7 +2,8 @@ import { afterEach, expect } from 'vitest';
 import { pagedShape, readTokens, writeTokens, writtenTokens } from '../session/kv-rows.fixture.ts';
 import { KvRows } from '../session/kv-rows.ts';
 import type { Flow } from './fair-queue.ts';
-import { KvMemory, type KvOwner } from './kv-memory.ts';
+import { KvMemory } from './kv-memory.ts';
+import type { KvOwner } from './kv-owner.ts';
 
 const shape = pagedShape;
 /** Of up to 64 tokens in a row, whose memory comes in pages; saved tokens take their own bytes. */

@@ -111,4 +111,18 @@ describe('a row', () => {
     expect(node.memory.fitsWithout(owner(64, c), [0])).toBe(false);
     expect(node.memory.fitsWithout(owner(64, c), [1])).toBe(true);
   });
+
+  it('of another namespace has no room beside what one keeps for sure, nor beside its rows', () => {
+    const node = open(4 * page);
+    const two = { namespace: 'a', kvGuaranteed: 2 * page };
+    keep(node, 0, owner(128, two));
+    expect(node.memory.fitsBeside(owner(128, b), [])).toBe(true);
+    expect(node.memory.fitsBeside(owner(192, b), [])).toBe(false);
+    // By itself it has it.
+    expect(node.memory.fitsWithout(owner(192, b), [])).toBe(true);
+    node.memory.take(owner(64, c), 1);
+    expect(node.memory.fitsBeside(owner(128, b), [])).toBe(true);
+    expect(node.memory.fitsBeside(owner(128, b), [1])).toBe(false);
+    expect(node.memory.fitsBeside(owner(192, two, 5), [])).toBe(true);
+  });
 });

@@ -1,23 +1,8 @@
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
 import { copyBytes, type KvRows, type SavedTokens } from '../session/kv-rows.ts';
-import type { Flow } from './fair-queue.ts';
 import { BytesByNamespace, byWorth, isSure, KvGuarantees } from './kv-guarantees.ts';
+import { type KvOwner, type Taken, takenBy, tokensNow, withRoom } from './kv-owner.ts';
 import { blockTokens, commonLength, isWithin, PrefixTree } from './prefix-tree.ts';
-
-/** A sequence, as far as its keys and values go. */
-export type KvOwner = {
-  /** Its namespace, and what that is sure to have. */
-  readonly flow: Flow;
-  /** Whose keys and values may be used for it; of one with another key never. */
-  readonly kvKey: string;
-  /** False where they are for nobody but itself. */
-  readonly shares: boolean;
-  readonly ids: readonly number[];
-  /** Tokens of them whose keys and values there are. */
-  readonly filled: number;
-  /** Tokens at most. */
-  readonly capacity: number;
-};
 
 /** What a row was left with: a beginning that others may have. */
 type Rest = Pick<KvOwner, 'kvKey' | 'flow'> & {
@@ -26,11 +11,6 @@ type Rest = Pick<KvOwner, 'kvKey' | 'flow'> & {
   readonly used: number;
 };
 
-/** What has a row, and the tokens that there is room for. */
-type Taken = { readonly owner: KvOwner; readonly tokens: number };
-
-/** Tokens that whoever gets a row has room for, and everybody else with it: what is done for it must pay. */
-export const roomTokens = 128;
 /** Fewer are computed faster than they are looked after. */
 const minTokens = 16;
 const maxBlocks = 4096;
@@ -44,7 +24,7 @@ const maxBlocks = 4096;
  *
  * What is kept makes way for what runs, of the namespace first that has most beyond what is guaranteed to it, rows included; the
  * beginnings of those that are paused after the others. What a namespace keeps within what is guaranteed to it makes way for its own
- * rows only, and else for a row that could not run at all.
+ * rows only, and else for a row that runs by itself.
  */
 export class KvMemory {
   readonly #kv: KvRows;
@@ -83,7 +63,7 @@ export class KvMemory {
   /** Bytes that would let all that run do so, and a newcomer beside them. */
   neededFor(newcomer?: KvOwner): number {
     const taken = new Map(this.#taken);
-    return this.#rowBytes(newcomer === undefined ? taken : taken.set(-1, of(newcomer)), withRoom);
+    return this.#rowBytes(newcomer === undefined ? taken : taken.set(-1, takenBy(newcomer)), withRoom);
   }
 
   /** Bytes that a row that is taken needs for its next step. */
@@ -96,7 +76,7 @@ export class KvMemory {
   isOwed(newcomer: KvOwner): boolean {
     const { namespace = '', kvGuaranteed = 0 } = newcomer.flow;
     if (kvGuaranteed === 0) return false;
-    const rows = this.#rowsOf(new Map(this.#taken).set(-1, of(newcomer)), withRoom);
+    const rows = this.#rowsOf(new Map(this.#taken).set(-1, takenBy(newcomer)), withRoom);
     return rows.of(namespace) <= kvGuaranteed;
   }
 
@@ -126,7 +106,7 @@ export class KvMemory {
    */
   take(owner: KvOwner, row: number): number | undefined {
     this.#guarantees.heard(owner.flow);
-    const after = new Map(this.#taken).set(row, of(owner));
+    const after = new Map(this.#taken).set(row, takenBy(owner));
     // By itself it has the room of whatever is kept.
     const claims = this.#taken.size === 0 ? this.#rowBytes(after, withRoom) : this.#claims(after, withRoom);
     if (claims > this.#budgetBytes) return undefined;
@@ -135,7 +115,7 @@ export class KvMemory {
     this.#used(best.row);
     const kept = best.row === row ? best.tokens : 0;
     this.#vacate(row, kept);
-    this.#taken.set(row, of(owner));
+    this.#taken.set(row, takenBy(owner));
     this.#makeRoom();
     return this.#reuse(row, owner, kept);
   }
@@ -175,9 +155,15 @@ export class KvMemory {
       left.delete(row);
     }
     const isAlone = left.size === 0;
-    left.set(rows[0] ?? -1, of(owner));
+    left.set(rows[0] ?? -1, takenBy(owner));
     const claims = isAlone ? this.#rowBytes(left, withRoom) : this.#claims(left, withRoom, kept);
     return claims <= this.#budgetBytes;
+  }
+
+  /** True when there is room for `owner` beside these rows alone, and what others keep for sure. */
+  fitsBeside(owner: KvOwner, rows: readonly number[]): boolean {
+    const taken = new Map([...this.#taken].filter(([row]) => rows.includes(row)));
+    return this.#claims(taken.set(-1, takenBy(owner)), withRoom) <= this.#budgetBytes;
   }
 
   /** The owner of a row is over, or paused; what is there of it is kept, if that may serve somebody. */
@@ -391,10 +377,3 @@ export class KvMemory {
     this.#kv.discard(row, tokens < minTokens ? 0 : tokens);
   }
 }
-
-const of = (owner: KvOwner): Taken => ({ owner, tokens: owner.ids.length });
-
-const tokensNow = ({ tokens }: Taken): number => tokens;
-
-const withRoom = ({ owner, tokens }: Taken): number =>
-  Math.max(tokens, Math.min(owner.capacity, owner.ids.length + roomTokens));

@@ -25,7 +25,7 @@ export type Waiting = {
 };
 
 /** Tokens that whoever got a place gives at least: saving and restoring keys and values must not eat up the gain. */
-const minTokens = 8;
+export const minTokens = 8;
 /** Service, in weighted tokens, that a tenant is ahead by before one of its rows goes to another with fewer rows. */
 const aheadByRow = 64;
 /** The same when the other would get its first row and the tenant lose its last one. */

@@ -88,6 +88,15 @@ it('what others refuse by a limit is counted for it', () => {
   ]);
 });
 
+it('what was refused and used of those with a policy is remembered, whatever names callers choose', () => {
+  const { quotas } = start(policyTable({ a: { requests: { limit: 0 } }, b: { tokensPerMinute: 60 } }));
+  expect(() => quotas.enter('a')).toThrow(/may have 0/);
+  quotas.enter('b').used(60);
+  for (let name = 0; name < 300; name += 1) quotas.enter(`n${name}`)[Symbol.dispose]();
+  expect(quotas.refused()).toEqual([{ namespace: 'a', limit: 'requests', refused: 1 }]);
+  expect(() => quotas.enter('b')).toThrow(/60 tokens a minute/);
+});
+
 describe('tokens of a namespace', () => {
   it('are refused once a minute is used up, with the time after which there is one', () => {
     const { quotas, clock } = start(limited({ tokensPerMinute: 60 }));

@@ -240,12 +240,13 @@ export class Quotas {
     else if (usage.tokens.perMinute !== perMinute) usage.tokens.perMinute = perMinute;
   }
 
-  /** Of those with a limit the tokens are kept: who used them up would else begin anew. */
+  /** What was used and refused is kept of those with limits: it would else begin anew. */
   #forget(): void {
     if (this.#usages.size <= maxIdle) return;
-    for (const [namespace, usage] of this.#usages) {
+    const withPolicy = new Set(this.#shares?.namespaces);
+    for (const [namespace, { open, tokens }] of this.#usages) {
       if (this.#usages.size <= maxIdle) return;
-      if (usage.open === 0 && usage.tokens === undefined) this.#usages.delete(namespace);
+      if (open === 0 && tokens === undefined && !withPolicy.has(namespace)) this.#usages.delete(namespace);
     }
   }
 }
