@@ -19,6 +19,10 @@ const leftovers = async (folder: string): Promise<string[]> => {
     .map((e) => e.name);
 };
 
+/** For people. */
+const said = (value: unknown): string =>
+  JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? `${one}` : one));
+
 describe('kill -9 of the runtime', () => {
   it.each(['Fetching', 'Stored', 'Compiled', 'Loaded', 'Resident', 'Draining'])(
     'while an adapter is %s loses nothing: the next start serves it',
@@ -62,10 +66,11 @@ describe('kill -9 of the runtime', () => {
       await present.end('SIGKILL');
       node = await TestNode.start({ folder: present.folder });
       await waitFor('an answer', async () => ['upper', 'reverse'].includes((await ask())?.adapter ?? ''));
-      await waitFor(
-        'the canary',
-        async () => (await node?.client.status())?.rollouts[0]?.effectiveWeight === 50,
-      );
+      await waitFor('the canary', async () => {
+        const { rollouts, adapters } = (await node?.client.status()) ?? {};
+        if (rollouts?.[0]?.effectiveWeight === 50) return true;
+        throw new Error(`killed after ${delayMs} ms: ${said(rollouts?.[0])} ${said(adapters)}`);
+      });
       await node.write('shout.yaml', yaml.rollout('shout', 'upper', steps));
       await waitFor('stable again', async () => {
         const rollout = (await node?.client.status())?.rollouts[0];
