@@ -1,11 +1,12 @@
 import type { ObjectKey } from '../../api/names.ts';
+import { adaptersNamedBy } from '../../plan/mentions.ts';
 import { isWithin, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
 import { movedIn, type Presences } from '../reconcile/presence.ts';
 import { isSettled, type Spread } from '../reconcile/spread.ts';
-import { adaptersNamedBy, type Uses } from '../reconcile/uses.ts';
+import type { Uses } from '../reconcile/uses.ts';
 import type { Resolver } from './resolver.ts';
 
 /** What the status of an Adapter is made from, and what tells when that changes. */
@@ -38,7 +39,7 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
   const namedBy = (rollouts: Iterable<ObjectKey>, want: (key: ObjectKey) => void): void => {
     for (const rollout of rollouts) {
       const read = objects.rollouts.get(rollout);
-      if (read !== undefined) for (const key of adaptersNamedBy(read)) want(key);
+      for (const key of adaptersNamedBy(read?.object)) want(key);
     }
   };
   /** A runtime came or went: only counts of the adapter change. */
@@ -83,10 +84,7 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
   const stops = [
     objects.adapters.onChange(({ key }) => enqueue(key, 0)),
     objects.rollouts.onChange(({ object, before }) => {
-      const keys = new Set([
-        ...adaptersNamedBy(object),
-        ...(before === undefined ? [] : adaptersNamedBy(before)),
-      ]);
+      const keys = new Set([...adaptersNamedBy(object.object), ...adaptersNamedBy(before?.object)]);
       for (const key of keys) known(key, 0);
     }),
     objects.runtimes.onChange((change) => {

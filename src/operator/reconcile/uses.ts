@@ -1,5 +1,6 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
+import { adaptersNamedBy } from '../../plan/mentions.ts';
 import type { Collection, Read } from '../objects/objects.ts';
 
 /** Keeps an Adapter object while a rollout uses it, so that a prune cannot pull stable away. */
@@ -11,16 +12,6 @@ export type Use = {
   readonly as: 'stable' | 'canary' | 'history' | 'spec.adapter';
 };
 
-/** Keys of the Adapters that a rollout names, in its spec and in its status. */
-export const adaptersNamedBy = ({ object }: Pick<Read<RolloutObject>, 'object'>): ObjectKey[] => {
-  if (object === undefined) return [];
-  const { metadata, spec, status } = object;
-  const bound = [status?.stable, status?.canary, ...(status?.history ?? [])].flatMap(
-    (one) => one?.adapter ?? [],
-  );
-  return [...new Set([spec.adapter, ...bound])].map((name) => objectKey(metadata.namespace, name));
-};
-
 /**
  * Which rollouts use which Adapters, kept up with the cache.
  *
@@ -29,7 +20,7 @@ export const adaptersNamedBy = ({ object }: Pick<Read<RolloutObject>, 'object'>)
  */
 export class Uses {
   readonly #rollouts: Collection<RolloutObject>;
-  readonly #namesOf = new Map<ObjectKey, readonly ObjectKey[]>();
+  readonly #namesOf = new Map<ObjectKey, ReadonlySet<ObjectKey>>();
   readonly #usersOf = new Map<ObjectKey, Set<ObjectKey>>();
   /** The last readable form of rollouts that are not readable now. */
   readonly #former = new Map<ObjectKey, RolloutObject>();
@@ -86,12 +77,12 @@ export class Uses {
       return;
     }
     this.#readable(read.key, namespace);
-    this.#index(read.key, adaptersNamedBy(read));
+    this.#index(read.key, adaptersNamedBy(read.object));
   }
 
   #remove(key: ObjectKey, namespace: string): void {
     this.#readable(key, namespace);
-    this.#index(key, []);
+    this.#index(key, new Set());
     this.#namesOf.delete(key);
   }
 
@@ -100,7 +91,7 @@ export class Uses {
     this.#unreadable.get(namespace)?.delete(key);
   }
 
-  #index(key: ObjectKey, names: readonly ObjectKey[]): void {
+  #index(key: ObjectKey, names: ReadonlySet<ObjectKey>): void {
     for (const name of this.#namesOf.get(key) ?? []) {
       const users = this.#usersOf.get(name);
       users?.delete(key);
