@@ -185,6 +185,7 @@ const textOf = (report: Report, inputs: Inputs): string => {
     '',
     'What a fleet costs one operator, and what that means for more nodes than were measured. This page is generated from',
     `[fleet.json](../reference/performance/fleet.json), which ${code('npm run -s bench -- fleet --json')} printed.`,
+    'Of which code and machine it is, says [Performance](../reference/performance.md#a-node).',
     '',
     '## What was measured',
     '',
