@@ -69,7 +69,10 @@ export const fleet = async (): Promise<Report> => {
   const points: Point[] = [];
   for (const size of settings.sizes) {
     console.error(`== ${size.runtimes} runtimes`);
-    points.push({ size, measured: await measure(size, settings) });
+    const measured = await measure(size, settings);
+    points.push({ size, measured });
+    // A later size may fail: what was measured is not lost.
+    console.error(JSON.stringify(measured));
   }
   const last = points.at(-1);
   if (last === undefined) throw new Error('ADAPTLET_BENCH_FLEET names no size');

@@ -88,6 +88,35 @@ describe('a RAM budget for one adapter', () => {
       async () => (await present.client.ask({ model: 'shout', prompt: 'moon:' })).text === moon.upper,
     );
   });
+
+  it('gives a canary its weight beside requests for stable, which put it out of RAM again and again', async () => {
+    const present = await started({ ...memory(bytes.reverse + 4000), 'one-adapter': 'true' });
+    const rollout = async () => (await present.client.status()).rollouts[0];
+    const roll = (name: string) =>
+      present.write('shout.yaml', yaml.rollout('shout', name, '{setWeight: 50}, {pause: {}}'));
+    const text = { stable: moon.hello, canary: moon.digits };
+    const armOf = async (user: string) => {
+      const { text: answer, served } = await present.client.ask({ model: 'shout', prompt: 'moon:', user });
+      const arm = served.arm as keyof typeof text;
+      expect(answer).toBe(text[arm]);
+      return arm;
+    };
+    const users = Array.from({ length: 10 }, (_, i) => `user ${i}`);
+    await roll('hello');
+    await waitFor('stable', async () => (await rollout())?.stable === 'hello');
+    await roll('digits');
+    await waitFor('the canary', async () => {
+      await Promise.all(users.map(armOf));
+      return (await rollout())?.effectiveWeight === 50;
+    });
+    const arms = await Promise.all(users.map(armOf));
+    expect(new Set(arms)).toEqual(new Set(['stable', 'canary']));
+    for (let round = 0; round < 3; round++) expect(await Promise.all(users.map(armOf))).toEqual(arms);
+    expect((await rollout())?.effectiveWeight).toBe(50);
+    await roll('hello');
+    await waitFor('the rollback', async () => (await rollout())?.phase === 'Healthy');
+    expect(await Promise.all(users.map(armOf))).toEqual(users.map(() => 'stable'));
+  });
 });
 
 describe('a RAM budget that cannot hold stable and canary together', () => {

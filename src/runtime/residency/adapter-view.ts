@@ -5,6 +5,8 @@ export type AdapterView = {
   readonly key: ObjectKey;
   readonly digest: Digest | '';
   readonly state: string;
+  /** It answers requests of a canary: Resident, or in turn with others where one adapter is in RAM at a time. */
+  readonly serves: boolean;
   /** Reason of Failed, else ''. */
   readonly reason: string;
   readonly message: string;

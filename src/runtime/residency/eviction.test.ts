@@ -368,6 +368,23 @@ it('with the budget for one adapter what the plan wants next is tried once, and 
   expect([stateOf(w, 'stable'), stateOf(w, 'next')]).toEqual(['Resident', 'Compiled']);
 });
 
+it('with the budget for one adapter a canary that stepped down serves still, and comes back for who asks for it', async () => {
+  const w = world({ budgetBytes: 10, oneAdapter: true });
+  const both = [adapter('stable', { held: true }), adapter('canary', { held: true })];
+  w.residency.apply(both.slice(0, 1));
+  await settle();
+  const serves = () => w.residency.serves(key('canary'), w.digest('canary'));
+  w.residency.apply(both);
+  expect(serves()).toBe(false);
+  await settle();
+  expect(serves()).toBe(true);
+  (await acquire(w, 'stable'))[Symbol.dispose]();
+  await settle();
+  expect([stateOf(w, 'canary'), serves()]).toEqual(['Compiled', true]);
+  (await acquire(w, 'canary'))[Symbol.dispose]();
+  expect([stateOf(w, 'stable'), stateOf(w, 'canary')]).toEqual(['Compiled', 'Resident']);
+});
+
 it('a preload that was put out for a request does not come back at once, but after a while', async () => {
   const w = world({ budgetBytes: 10 });
   w.residency.apply([adapter('wanted', { tier: 'Memory' }), adapter('b')]);

@@ -2,6 +2,7 @@ import type { ObjectKey } from '../../api/names.ts';
 import type { AdapterView } from './adapter-view.ts';
 import type { Core } from './core.ts';
 import type { Entry } from './entry.ts';
+import { isOnDisk } from './lifecycle.ts';
 
 /** Whether adapters fit into RAM together. All sizes in bytes. */
 export type Fit = {
@@ -42,11 +43,16 @@ export const fitOf = (core: Core, keys: readonly ObjectKey[]): Fit => {
   };
 };
 
+/** Validated, and in RAM; with one adapter at a time also while it is out for others, since who asks for it brings it back. */
+export const servesNow = (core: Core, { state, wasResident }: Entry): boolean =>
+  state.kind === 'Resident' || (core.options.oneAdapter === true && wasResident && isOnDisk(state));
+
 /** One adapter as status shows it. */
-export const viewOf = (entry: Entry): AdapterView => ({
+export const viewOf = (core: Core, entry: Entry): AdapterView => ({
   key: entry.key,
   digest: entry.digest ?? '',
   state: entry.state.kind,
+  serves: servesNow(core, entry),
   reason: entry.state.kind === 'Failed' ? entry.state.failure.code : '',
   message: entry.state.kind === 'Failed' ? entry.state.failure.message : entry.note,
   pinned: entry.pinned,
@@ -64,5 +70,5 @@ export const viewOf = (entry: Entry): AdapterView => ({
 export const viewsOf = (core: Core): AdapterView[] =>
   [...core.all()]
     .filter((entry) => !core.retiring.has(entry) || !core.entries.has(entry.key))
-    .map(viewOf)
+    .map((entry) => viewOf(core, entry))
     .sort((a, b) => (a.key < b.key ? -1 : 1));

@@ -19,8 +19,8 @@ it('an adapter without a tier stays remote until a request asks for it', async (
     'Loaded>Resident',
   ]);
   expect(w.arrows.map((t) => t.cause)).toEqual(['FetchStarted', 'Fetched', 'Built', 'Loaded', 'Passed']);
-  expect(w.residency.isResident(key('a'), w.digest('a'))).toBe(true);
-  expect(w.residency.isResident(key('a'), w.digest('b'))).toBe(false);
+  expect(w.residency.serves(key('a'), w.digest('a'))).toBe(true);
+  expect(w.residency.serves(key('a'), w.digest('b'))).toBe(false);
 });
 
 it('tier Disk brings an adapter to the compiled form, tier Memory and a hold of a rollout into RAM', async () => {

@@ -12,7 +12,7 @@ import { Disk } from './disk.ts';
 import { DiskRoom } from './disk-room.ts';
 import { EngineWatch } from './engine-watch.ts';
 import type { Entry } from './entry.ts';
-import { type Fit, fitOf, viewOf, viewsOf } from './facts.ts';
+import { type Fit, fitOf, servesNow, viewOf, viewsOf } from './facts.ts';
 import type { State } from './lifecycle.ts';
 import { Loader } from './loader.ts';
 import { PrioritySemaphore } from './priority-semaphore.ts';
@@ -91,7 +91,11 @@ export type Residency = {
   /** One adapter, in constant time. */
   view(key: ObjectKey): AdapterView | undefined;
   state(key: ObjectKey): State | undefined;
-  isResident(key: ObjectKey, digest: Digest): boolean;
+  /**
+   * True while it is Resident with this content. With one adapter at a time also while it is out of RAM for others after it
+   * was Resident: {@link acquire} brings it back.
+   */
+  serves(key: ObjectKey, digest: Digest): boolean;
   /** The digest of an adapter once it is known. */
   resolved(key: ObjectKey): Digest | undefined;
   usage(): Usage;
@@ -216,12 +220,12 @@ export const createResidency = (options: ResidencyOptions): Residency => {
     facts: () => viewsOf(core),
     view: (key) => {
       const entry = core.entries.get(key);
-      return entry === undefined ? undefined : viewOf(entry);
+      return entry === undefined ? undefined : viewOf(core, entry);
     },
     state: (key) => core.entries.get(key)?.state,
-    isResident: (key, digest) => {
-      const state = core.entries.get(key)?.state;
-      return state?.kind === 'Resident' && state.digest === digest;
+    serves: (key, digest) => {
+      const entry = core.entries.get(key);
+      return entry?.digest === digest && servesNow(core, entry);
     },
     resolved: (key) => core.entries.get(key)?.digest,
     usage: () => ({

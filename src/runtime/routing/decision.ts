@@ -63,8 +63,8 @@ export type Decision = { readonly candidates: readonly Candidate[] };
 
 /** What only the runtime knows at the moment of the request. */
 export type ServingFacts = {
-  /** True while this adapter with this digest is Resident and validated. */
-  isResident(key: ObjectKey, digest: Digest): boolean;
+  /** True while this adapter with this digest answers requests of a canary: validated, and in RAM or in turn with others. */
+  serves(key: ObjectKey, digest: Digest): boolean;
   /** True while the node holds a digest back for a rollout: guard tripped or rolled back by hand. */
   isHeld(rolloutUid: string, digest: Digest): boolean;
   /** Why a version of a rollout cannot serve here; undefined: it can, or will. Absent: only what is held cannot. */

@@ -53,7 +53,7 @@ export const routeOf = (
 export const planOf = (...resources: readonly Resource[]): Plan =>
   new Map(resources.map((r) => [resourceKey(r), { ...r, version: JSON.stringify(r.body) }]));
 
-export const everythingResident: ServingFacts = { isResident: () => true, isHeld: () => false };
+export const everythingResident: ServingFacts = { serves: () => true, isHeld: () => false };
 
 export const context = (
   model: string,

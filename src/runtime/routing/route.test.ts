@@ -79,11 +79,11 @@ describe('a rollout', () => {
 
   it('gives the canary nobody while it is not Resident with that very digest, or is held', () => {
     const loading: ServingFacts = {
-      isResident: (_, digest) => digest !== fakeDigest('2'),
+      serves: (_, digest) => digest !== fakeDigest('2'),
       isHeld: () => false,
     };
     const held: ServingFacts = {
-      isResident: () => true,
+      serves: () => true,
       isHeld: (uid, digest) => uid === 'uid-team-a/sql' && digest === fakeDigest('2'),
     };
     for (const facts of [loading, held]) {
@@ -100,7 +100,7 @@ describe('a rollout', () => {
     const counted = { attempt: 1, weight: 100, bucket };
     expect(countedOf(sql(100), 'u42')).toEqual([counted, counted]);
     expect(countedOf(sql(0), 'u42')).toEqual([undefined]);
-    expect(countedOf(sql(50), 'u42', { isResident: () => false, isHeld: () => false })).toEqual([undefined]);
+    expect(countedOf(sql(50), 'u42', { serves: () => false, isHeld: () => false })).toEqual([undefined]);
     const [byRequest] = decide(
       sql(100, { hashOn: 'Request' }),
       'sql',
@@ -298,8 +298,8 @@ describe('a large table', () => {
       ]),
     );
     const table = tableOf(...adapters, ...rollouts, ...routes);
-    const facts = { isResident: vi.fn(() => true), isHeld: vi.fn(() => false) };
+    const facts = { serves: vi.fn(() => true), isHeld: vi.fn(() => false) };
     expect(decide(table, 'm7', { user: 'u1' }, facts)[0]).toMatchObject({ rollout: 's7', rule: 'last' });
-    expect(facts.isResident).toHaveBeenCalledTimes(1);
+    expect(facts.serves).toHaveBeenCalledTimes(1);
   });
 });

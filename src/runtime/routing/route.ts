@@ -64,7 +64,7 @@ export const effectiveWeight = ({ name, body }: SplitResource, facts: ServingFac
   if (canary === undefined || stable === undefined || weight <= 0) return 0;
   const [namespace] = partsOf(name);
   const key = objectKey(namespace, canary.adapter);
-  return facts.isResident(key, canary.digest) && !facts.isHeld(uid, canary.digest) ? weight : 0;
+  return facts.serves(key, canary.digest) && !facts.isHeld(uid, canary.digest) ? weight : 0;
 };
 
 const ofRollout = (

@@ -15,7 +15,7 @@ const facts = (
   troubles: Readonly<Record<string, Trouble>>,
   here: readonly string[] = ['v0'],
 ): ServingFacts => ({
-  isResident: () => true,
+  serves: () => true,
   isHeld: () => false,
   troubleOf: (_: string, key: ObjectKey, __: Digest) => troubles[key.split('/')[1] ?? ''],
   isHere: (key) => here.includes(key.split('/')[1] ?? ''),

@@ -1,3 +1,4 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Lease, Residency } from '../residency/manager.ts';
@@ -9,7 +10,7 @@ import { perUserResource } from './per-user.ts';
 
 export type AcquireParts = {
   readonly engine: Pick<Engine, 'info'>;
-  readonly residency: Pick<Residency, 'acquire' | 'ensure' | 'tryAcquire'>;
+  readonly residency: Pick<Residency, 'acquire' | 'ensure' | 'serves' | 'tryAcquire'>;
   /** Absent: the plan has all names there are. */
   readonly demand?: Demand | undefined;
 };
@@ -73,8 +74,8 @@ const acquire = async (
       if (rollout === '') demand?.used(key);
       const bound = digest === undefined ? {} : { digest };
       const ready = residency.tryAcquire(key, bound);
-      // A canary serves from RAM or not at all: its users must not wait for what stable answers at once.
-      if (ready === undefined && arm === 'canary') {
+      // Users of a canary must not wait for what stable answers at once.
+      if (ready === undefined && arm === 'canary' && !isInTurn(residency, key, digest)) {
         throw new AdaptletError(
           'ADAPTER_NOT_AVAILABLE',
           `canary ${key} of rollout ${rollout} left the RAM a moment ago`,
@@ -89,6 +90,13 @@ const acquire = async (
     }
   }
 };
+
+/** With one adapter at a time a canary waits for its turn, as stable does. */
+const isInTurn = (
+  residency: Pick<Residency, 'serves'>,
+  key: ObjectKey,
+  digest: Digest | undefined,
+): boolean => digest !== undefined && residency.serves(key, digest);
 
 /** What a caller is told when the last version that might have answered failed, too. */
 export const withTrouble = (candidate: Candidate, error: unknown): unknown => {

@@ -132,7 +132,7 @@ export const dataPathOver = (plan: Plan, resident: Readonly<Record<string, Diges
     };
   };
   const residency = {
-    isResident: (k: ObjectKey, digest: Digest) => resident[k.split('/')[1] ?? ''] === digest,
+    serves: (k: ObjectKey, digest: Digest) => resident[k.split('/')[1] ?? ''] === digest,
     state: (k: ObjectKey) => {
       const digest = resident[k.split('/')[1] ?? ''];
       const refusal = state.refuse.get(k);

@@ -21,7 +21,7 @@ const facts = (
   }: { cause?: 'Guard' | 'BreakGlass'; isOut?: boolean; isPending?: boolean } = {},
 ) =>
   servingFacts(
-    { isResident: () => state?.kind === 'Resident', state: () => state },
+    { serves: () => state?.kind === 'Resident', state: () => state },
     {
       holdInForce: () =>
         cause === undefined || !isOut

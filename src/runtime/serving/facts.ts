@@ -7,11 +7,11 @@ import type { Trials } from './guard/trials.ts';
 
 /** What routing asks of this node at the moment of a request. */
 export const servingFacts = (
-  residency: Pick<Residency, 'isResident' | 'state'>,
+  residency: Pick<Residency, 'serves' | 'state'>,
   guard: Pick<Guard, 'holdInForce'>,
   trials?: Pick<Trials, 'isPending'>,
 ): ServingFacts => ({
-  isResident: (key, digest) => residency.isResident(key, digest),
+  serves: (key, digest) => residency.serves(key, digest),
   // A canary that the disk does not know to be tried has no requests either.
   isHeld: (rolloutUid, digest) =>
     guard.holdInForce(rolloutUid, digest) !== undefined || trials?.isPending(rolloutUid, digest) === true,

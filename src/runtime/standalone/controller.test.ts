@@ -47,6 +47,7 @@ const make = (remembered?: StandaloneMemory, failing = { write: false }) => {
             uid: uids.get(key) ?? '',
             digest: digestOf(name),
             state: 'Resident',
+            serves: (state.state ?? 'Resident') === 'Resident',
             reason: '',
             message: '',
             ...state,
@@ -114,6 +115,13 @@ describe('the standalone controller', () => {
     expect(node.split()).toMatchObject({ weight: 60 });
     await node.controller.request(sql, 'promote');
     expect(node.split()).toMatchObject({ weight: 0, stable: { adapter: 'b' } });
+  });
+
+  it('counts a canary that takes turns in RAM with others as ready', () => {
+    const node = settledOn('a');
+    node.states.set('b', { state: 'Compiled', serves: true });
+    node.folder({ 'a.yaml': adapter('a') + adapter('b'), 'r.yaml': rollout('b') });
+    expect(node.split()).toMatchObject({ weight: 20, canary: { adapter: 'b' } });
   });
 
   it('skips all remaining steps when somebody promotes the canary fully', async () => {

@@ -10,6 +10,8 @@ export type AdapterState = {
   readonly uid: string;
   readonly digest: Digest | '';
   readonly state: string;
+  /** It can answer requests of a canary. */
+  readonly serves: boolean;
   /** Error code of a failure, else ''. */
   readonly reason: string;
   readonly message: string;
@@ -79,7 +81,7 @@ const factOf = (
 
 /** A failure that is tried again by itself (a registry that is away) is not a verdict about the adapter. */
 const stateOf = (here: AdapterState | undefined): AdapterFact['state'] => {
-  if (here?.state === 'Resident') return 'Resident';
+  if (here?.serves) return 'Resident';
   if (here?.state !== 'Failed') return 'Pending';
   return catalogue[here.reason as ErrorCode]?.retry === 'Backoff' ? 'Pending' : 'Failed';
 };

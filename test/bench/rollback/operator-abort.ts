@@ -20,7 +20,7 @@ const [requests, everyMs] = [10, 2] as const;
 const say = (text: string): void => console.error(`rollback: ${text}`);
 const digestOf = (i: number): string => `sha256:${i.toString(16).padStart(64, '0')}`;
 /** A canary that is in the plan is Resident at once: these runtimes have no engine. */
-const facts: ServingFacts = { isResident: () => true, isHeld: () => false };
+const facts: ServingFacts = { serves: () => true, isHeld: () => false };
 
 /** Routes requests by the plan in force of one runtime, and knows when the last one went to the canary. */
 class Traffic {

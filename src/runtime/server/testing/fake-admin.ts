@@ -104,6 +104,7 @@ export class FakeAdmin implements Admin {
       key: objectKey('default', 'upper'),
       digest: fakeDigest('a'),
       state: 'Resident',
+      serves: true,
       reason: '',
       message: '',
       pinned: this.pinned,

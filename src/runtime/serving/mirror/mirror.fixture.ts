@@ -147,7 +147,7 @@ export const mirrorNode = (change: SplitChange = {}) => {
   };
   const residency = {
     state: (k: ObjectKey) => ({ kind: 'Resident', digest: digestOfKey(k) }),
-    isResident: (k: ObjectKey) => k !== key('next') || state.isResident,
+    serves: (k: ObjectKey) => k !== key('next') || state.isResident,
     tryAcquire: (k: ObjectKey) => (k === key('next') && !state.isResident ? undefined : lease(k)),
     acquire: async (k: ObjectKey) => lease(k),
     takeLoads: () => 0,

@@ -175,7 +175,7 @@ export class Mirror {
     const isThere =
       this.#targets.isWanted(target) &&
       engine.state === 'ready' &&
-      facts.isResident(target.adapter, target.digest);
+      facts.serves(target.adapter, target.digest);
     using lease = isThere ? residency.tryAcquire(target.adapter, { digest: target.digest }) : undefined;
     if (lease === undefined) {
       this.#drop(target);

@@ -25,6 +25,7 @@ export class FakeResidency {
         key: name,
         digest: digest as Digest,
         state,
+        serves: state === 'Resident',
         reason,
         message: '',
         pinned: body.pinned,
@@ -45,7 +46,7 @@ export class FakeResidency {
     return { kind: view.state, digest: view.digest, failure: { code: view.reason, message: '' } };
   }
 
-  isResident(key: ObjectKey, digest: Digest): boolean {
+  serves(key: ObjectKey, digest: Digest): boolean {
     const found = this.states.get(key);
     return found?.state === 'Resident' && found.digest === digest;
   }
