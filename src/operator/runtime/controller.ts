@@ -1,5 +1,5 @@
 import { conditionOf, cut } from '../../api/condition.ts';
-import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { objectKey } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
 import { adapterAt } from '../fleet/adapter-at.ts';
 import type { RuntimeState } from '../fleet/fleet.ts';

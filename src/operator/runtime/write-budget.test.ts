@@ -42,14 +42,14 @@ class Fleet {
 
   #write(): void {
     const now = this.clock.monotonic();
-    for (const [key, it] of this.#news) {
-      if (it.lookAt > now) continue;
-      const waitMs = this.#budget.waitMs(key, 'uid', it.news);
-      it.lookAt = now + waitMs;
+    for (const [key, waiting] of this.#news) {
+      if (waiting.lookAt > now) continue;
+      const waitMs = this.#budget.waitMs(key, 'uid', waiting.news);
+      waiting.lookAt = now + waitMs;
       if (waitMs > 0) continue;
       this.#budget.written(key, 'uid');
       this.#news.delete(key);
-      this.writes.push({ key, news: it.news, at: now - this.#began, ageMs: now - it.since });
+      this.writes.push({ key, news: waiting.news, at: now - this.#began, ageMs: now - waiting.since });
     }
   }
 

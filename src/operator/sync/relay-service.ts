@@ -68,7 +68,7 @@ export class RelayService {
     }
     const source = { name: `${replica} (relay)` };
     const runtimes = new RelayedRuntimes(fleet, source);
-    let stopTelling = (): void => undefined;
+    let stopTelling: (() => void) | undefined;
     try {
       if (!this.#parts.isLeader()) {
         await this.#refuse(channel);
@@ -95,7 +95,7 @@ export class RelayService {
       logger.info({ replica, err: failure }, 'a relay ended');
       channel.end(failure);
     } finally {
-      stopTelling();
+      stopTelling?.();
       runtimes.close();
       if (this.#channels.get(replica) === channel) this.#channels.delete(replica);
     }
@@ -111,7 +111,7 @@ export class RelayService {
       told = share;
       wait();
     };
-    let stop = (): void => undefined;
+    let stop: (() => void) | undefined;
     const wait = (): void => {
       stop = clock.after(tellMs, () => {
         tell().catch((error: unknown) =>
@@ -120,7 +120,7 @@ export class RelayService {
       });
     };
     wait();
-    return () => stop();
+    return () => stop?.();
   }
 
   async #refuse(channel: RelayChannel): Promise<void> {

@@ -210,7 +210,7 @@ export class Session implements Stream, Movable {
     // A newer stream of it ends this one also while it waits.
     connections.admit(key, hello.connectionSeq, this);
     let following: Following | undefined;
-    let endTurn = (): void => undefined;
+    let endTurn: (() => void) | undefined;
     try {
       endTurn = await turns.greetings.take(signal, this.#isOnTrial(key));
       const clusterUid = await this.#clusterUid();
@@ -226,7 +226,7 @@ export class Session implements Stream, Movable {
       endTurn();
       await this.#listen(runtime, hello, this.#delivery, following);
     } finally {
-      endTurn();
+      endTurn?.();
       this.#again?.();
       following?.close();
       fleet.gone(local, key, hello.connectionSeq);
@@ -238,8 +238,8 @@ export class Session implements Stream, Movable {
   #isOnTrial(key: ObjectKey): boolean {
     const { objects, fleet } = this.#parts;
     const underWay = objects.runtimes.get(key)?.object?.status?.rollouts ?? [];
-    const isJudged = ({ canaryDigest }: { readonly canaryDigest: string }): boolean => canaryDigest !== '';
-    return underWay.length > 0 || [...(fleet.get(key)?.rollouts.values() ?? [])].some(isJudged);
+    const reported = [...(fleet.get(key)?.rollouts.values() ?? [])];
+    return underWay.length > 0 || reported.some(({ canaryDigest }) => canaryDigest !== '');
   }
 
   async #enrolAgain(tries: number): Promise<void> {

@@ -19,13 +19,11 @@ const start = () => {
   const come = (name: string, isUrgent = false): void => {
     const left = new AbortController();
     leaves.set(name, left);
-    turns.take(left.signal, isUrgent).then(
-      (end) => {
-        began.push(name);
-        ends.set(name, end);
-      },
-      (error: unknown) => void failed.set(name, error),
-    );
+    const take = async (): Promise<void> => {
+      ends.set(name, await turns.take(left.signal, isUrgent));
+      began.push(name);
+    };
+    take().catch((error: unknown) => failed.set(name, error));
   };
   return { clock, turns, began, failed, ends, leaves, come };
 };
