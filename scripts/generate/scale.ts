@@ -28,7 +28,7 @@ export type Inputs = {
 };
 
 /** What one replica may take. */
-const limits = { core: 0.6, mib: 1024, reconnectSeconds: 10, streams: 5_000 };
+const limits = { core: 0.6, mib: 1024, reconnectSeconds: 10, streams: 5_000, observed: 5 };
 const hoursPerMonth = 730;
 const fleetNodes = 100_000;
 
@@ -235,11 +235,12 @@ const textOf = (report: Report, inputs: Inputs): string => {
     'one review of a token. With n runtimes in a part, a step and a flap in each second cost',
     '',
     '```text',
-    `writes      ${number(inputs.writesBase)} + ${number(inputs.writesPerRuntime)} n a second`,
+    `writes      ${number(inputs.writesBase)} + min(${number(inputs.writesPerRuntime)} n, ${limits.observed}) a second`,
     '```',
     '',
-    'of which the statuses of AdapterRuntimes are at most n / 10: what is only observed of a runtime is written once in 10 s. So writes grow',
-    `with the runtimes and not only with events: ${number(inputs.writesBase + inputs.writesPerRuntime * part)} a second in a part of ${number(part)} while there is a step in every second.`,
+    `What is only observed of runtimes is written once in 10 s for each of them, and ${limits.observed} times a second in all`,
+    '([ADR 64](../adr/0064-writes-and-greetings-have-a-budget.md)). So it is n / 5 seconds late at most while there is a step in every second, and',
+    `a part of ${number(part)} costs ${number(inputs.writesBase + Math.min(limits.observed, inputs.writesPerRuntime * part))} writes a second.`,
     inputs.flapWrites === undefined
       ? 'Flaps alone were not measured.'
       : `A flap alone costs ${number(inputs.flapWrites)}: when each link flaps once an hour, ${number(fleetNodes)} nodes write ${number((fleetNodes / 3600) * inputs.flapWrites)} times a second together.`,

@@ -112,7 +112,12 @@ export const runtimeStatusSchema = z
       description: 'Rollouts (namespace/name) of which it holds the canary back, or stable; at most 10.',
       'x-kubernetes-list-type': 'atomic',
     }),
-    connectedSince: time.meta({ description: 'RFC 3339 time of the last connection.' }).optional(),
+    connectedSince: time
+      .meta({
+        description:
+          'RFC 3339 time since when it is shown as connected; a stream that comes back within 10 s changes nothing.',
+      })
+      .optional(),
     disconnectedAt: time.meta({ description: 'RFC 3339 time when it went away.' }).optional(),
     conditions: conditionsSchema,
   })

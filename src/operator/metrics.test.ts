@@ -16,6 +16,8 @@ const gauges: OperatorGauges = {
     replaced: 1,
     bytes: 4096,
     streams: 4,
+    moved: 8,
+    waiting: 3,
     relays: 1,
     plans: {
       views: 1,

@@ -26,6 +26,14 @@ export const operatorMetrics = {
     help: 'Connected runtimes whose base model has other files than most of that name, as far as the leader knows.',
   },
   streams: { name: 'adaptlet_operator_sync_streams', help: 'Runtimes that are connected to this replica.' },
+  waiting: {
+    name: 'adaptlet_operator_sync_waiting',
+    help: 'Runtimes that wait to be greeted, because many connect at once.',
+  },
+  moved: {
+    name: 'adaptlet_operator_sync_moved_total',
+    help: 'Streams that this replica ended in order because it had clearly more than its share.',
+  },
   hellos: {
     name: 'adaptlet_operator_sync_hellos_total',
     help: 'Streams of runtimes that began here, by result: accepted, refused; replaced: ended by a newer one.',
@@ -166,6 +174,8 @@ export const metricsText = (r: OperatorGauges): string =>
     many(m.runtimes, connections(r.runtimes), ([state, value]) => ({ labels: { state }, value })),
     one(m.otherModels, othersIn(r.runtimes)),
     one(m.streams, r.sync.streams),
+    one(m.waiting, r.sync.waiting),
+    one(m.moved, r.sync.moved),
     many(m.hellos, ['accepted', 'refused', 'replaced'] as const, (result) => ({
       labels: { result },
       value: r.sync[result],

@@ -69,7 +69,7 @@ export class Link {
           this.#count({ receivedMessages: 1 });
           listener.message(message);
         },
-        closed: (why) => listener.closed(why),
+        closed: (end) => listener.closed(end),
       }),
     );
     return {

@@ -53,6 +53,8 @@ type Attempt = {
   stopTimer: (() => void) | undefined;
   blocked: boolean;
   ended: boolean;
+  /** As the leader said last; 0: it has not. */
+  share: number;
 };
 
 /**
@@ -79,6 +81,11 @@ export class RelayClient {
   /** `connected`: 1 while a stream to the leader is open, `failures`: streams in a row that ended at once. */
   gauges(): { readonly connected: number; readonly failures: number } {
     return { connected: Number(this.#attempt !== undefined), failures: this.#failures };
+  }
+
+  /** Streams that each replica would have if all had the same; undefined: the leader has not said so. */
+  get share(): number | undefined {
+    return this.#attempt?.share || undefined;
   }
 
   close(): void {
@@ -121,11 +128,16 @@ export class RelayClient {
       stopTimer: undefined,
       blocked: false,
       ended: false,
+      share: 0,
     };
     this.#attempt = attempt;
-    call.on('data', ({ notLeader }: RelayResponse) => {
-      if (notLeader) this.#end(attempt, 'it does not lead', notLeaderMs);
-      else this.#failures = 0;
+    call.on('data', ({ notLeader, share }: RelayResponse) => {
+      if (notLeader) {
+        this.#end(attempt, 'it does not lead', notLeaderMs);
+        return;
+      }
+      this.#failures = 0;
+      attempt.share = share;
     });
     // `status` says the same, also without an error.
     call.on('error', () => undefined);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fakeDigest } from '../../api/names.fixture.ts';
-import { objectKey } from '../../api/names.ts';
+import { type ObjectKey, objectKey } from '../../api/names.ts';
 import { aRollout, aStatus } from '../../plan/manifests.fixture.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { FakeCluster } from '../testing/fake-cluster.ts';
@@ -70,6 +70,45 @@ describe('the runtime controller', () => {
     await run();
     expect(cluster.writes).toHaveLength(2);
     expect(cluster.events.at(-1)).toMatchObject({ reason: 'NotServing', note: 'engine is down' });
+  });
+
+  it('writes five a second of 200 runtimes that change all the time, and in the end the newest state of each', async () => {
+    const { cluster, fleet, clock, controller } = start();
+    const keys = Array.from({ length: 200 }, (_, i) => runtimeKey(`n${i}`));
+    for (const one of keys) cluster.apply(aRuntimeObject(one, {}, aRuntimeStatus(true)));
+    const dueAt = new Map<ObjectKey, number>();
+    const change = (count: number): void => {
+      const names = Array.from({ length: count }, (_, i) => objectKey('team-a', `v${i}`));
+      const adapters = new Map(names.map((name) => [name, anAdapterState('u', fakeDigest('1'), 'Stored')]));
+      for (const one of keys) {
+        fleet.report(one, { adapters });
+        dueAt.set(one, clock.monotonic());
+      }
+    };
+    const pass = async (seconds: number): Promise<number> => {
+      const before = cluster.writes.length;
+      for (let second = 0; second < seconds; second++) {
+        for (const [one, at] of dueAt) {
+          if (at > clock.monotonic()) continue;
+          const { requeueAfterMs = Infinity } = await controller.reconcile(one, new AbortController().signal);
+          dueAt.set(one, clock.monotonic() + requeueAfterMs);
+        }
+        clock.advance(1000);
+      }
+      return cluster.writes.length - before;
+    };
+    change(1);
+    // All of them connected: a hundred at once, then twenty a second.
+    expect(await pass(20)).toBe(200);
+    let writes = 0;
+    for (let step = 2; step <= 61; step++) {
+      change(step);
+      writes += await pass(1);
+    }
+    expect(writes).toBeLessThanOrEqual(100 + 60 * 5 + 1);
+    await pass(60);
+    const known = [...cluster.runtimes.server.values()].map(({ object }) => object?.status?.adapters.known);
+    expect(known.filter((count) => count === 61)).toHaveLength(200);
   });
 
   it('shows canaries under way by the names that rollouts have for them', async () => {

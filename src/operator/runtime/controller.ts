@@ -1,5 +1,5 @@
 import { conditionOf, cut } from '../../api/condition.ts';
-import { type ObjectKey, objectKey } from '../../api/names.ts';
+import { objectKey } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
 import { adapterAt } from '../fleet/adapter-at.ts';
 import type { RuntimeState } from '../fleet/fleet.ts';
@@ -17,12 +17,10 @@ import {
 import { FencedWrites, lookAgainMs, versionOf } from '../reconcile/fenced-writes.ts';
 import { changeOf, decideRuntime, type UnderWay } from './decide.ts';
 import { type EventReason, eventReasons } from './reasons.ts';
+import { WriteBudget } from './write-budget.ts';
 
 export type RuntimeParts = ControllerParts & { readonly nodes: Pick<Nodes, 'isCordoned' | 'onChange'> };
 
-/** Milliseconds between two writes of one AdapterRuntime, and between two that only say what was observed. */
-const writeMs = 1000;
-const observationMs = 10_000;
 /** Milliseconds in which reports are gathered. */
 const reportMs = 200;
 /** The same for connections: the first report follows at once. */
@@ -31,20 +29,22 @@ const connectionMs = 500;
 const countsMs = 2000;
 
 type RuntimeRead = Read<RuntimeObject>;
-/** Monotonic times. */
-type Memory = { readonly uid: string; writtenAt: number };
 
 /** Keeps the status of each AdapterRuntime; the object itself is made by whoever the runtime connects to. */
 export class RuntimeController implements Controller {
   readonly name = 'runtime';
   readonly #parts: RuntimeParts;
   readonly #writes: FencedWrites;
-  readonly #memories = new Map<ObjectKey, Memory>();
+  readonly #budget: WriteBudget;
   #census: ModelCensus | undefined;
+  /** Monotonic time of the count, and whether runtimes came or went since. */
+  #countedAt = 0;
+  #isOld = false;
 
   constructor(parts: RuntimeParts) {
     this.#parts = parts;
     this.#writes = new FencedWrites('AdapterRuntime', parts);
+    this.#budget = new WriteBudget(parts.clock);
   }
 
   readonly follow: Controller['follow'] = (enqueue) => {
@@ -54,24 +54,38 @@ export class RuntimeController implements Controller {
     };
   };
 
-  /** One runtime can be what makes another build the one that most have: then it concerns all. */
+  /**
+   * One runtime can be what makes another build the one that most have: then it concerns all. When many come or go, they are
+   * counted once for all of them.
+   */
   #followModels(enqueue: Enqueue): () => void {
+    const { fleet, clock } = this.#parts;
     let known = signOf(this.#models());
-    return this.#parts.fleet.onChange(({ connection }) => {
-      if (!connection) return;
+    let stopTimer: (() => void) | undefined;
+    const look = (): void => {
+      stopTimer = undefined;
       this.#census = undefined;
       const now = signOf(this.#models());
       if (now === known) return;
       known = now;
-      for (const { key } of this.#parts.fleet.all()) enqueue(key, connectionMs);
+      for (const { key } of fleet.all()) enqueue(key, 0);
+    };
+    const stop = fleet.onChange(({ connection }) => {
+      if (!connection) return;
+      this.#isOld = true;
+      stopTimer ??= clock.after(connectionMs, look);
     });
+    return () => {
+      stop();
+      stopTimer?.();
+    };
   }
 
   readonly reconcile: Controller['reconcile'] = async (key, signal) => {
     const { objects, fleet, nodes, clock, term } = this.#parts;
     const read = objects.runtimes.get(key);
     if (read?.object === undefined) {
-      this.#memories.delete(key);
+      this.#budget.forget(key);
       this.#writes.forget(key);
       return {};
     }
@@ -97,23 +111,31 @@ export class RuntimeController implements Controller {
       isNodeCordoned: nodes.isCordoned(nodeOf(state, before)),
       now: new Date(clock.now()).toISOString(),
     });
-    if (status === undefined) return soonest(graceEndsInMs);
-    const change = changeOf(before, status);
-    if (change === 'None') return soonest(graceEndsInMs);
-    const memory = this.#memoryOf(key, metadata.uid);
-    const pauseMs = change === 'Decision' ? writeMs : observationMs;
-    const dueInMs = memory.writtenAt + pauseMs - monotonic;
-    if (dueInMs > 0) return soonest(dueInMs);
+    const change = status === undefined ? 'None' : changeOf(before, status);
+    if (status === undefined || change === 'None') {
+      this.#budget.settled(key);
+      return soonest(graceEndsInMs);
+    }
+    const waitMs = this.#budget.waitMs(key, metadata.uid, change);
+    if (waitMs > 0) return soonest(waitMs, graceEndsInMs);
     const written = await this.#writes.replaceStatus(read, status, signal);
     if (written !== 'Written') return written === 'Conflict' ? { requeueAfterMs: lookAgainMs } : {};
-    memory.writtenAt = monotonic;
+    this.#budget.written(key, metadata.uid);
     this.#tell(read, before, status);
     return soonest(graceEndsInMs);
   };
 
-  /** Counted anew after a runtime came, went or loaded its model. */
+  /**
+   * Counted anew after runtimes came, went or loaded their model, and not more often than one of them is looked at after it came:
+   * so each is in it when it is compared.
+   */
   #models(): ModelCensus {
-    this.#census ??= censusOf(this.#parts.fleet.all());
+    const now = this.#parts.clock.monotonic();
+    if (this.#census !== undefined && !(this.#isOld && now - this.#countedAt >= connectionMs))
+      return this.#census;
+    this.#census = censusOf(this.#parts.fleet.all());
+    this.#countedAt = now;
+    this.#isOld = false;
     return this.#census;
   }
 
@@ -128,14 +150,6 @@ export class RuntimeController implements Controller {
       const state = here?.state ?? 'Remote';
       return [{ rollout, adapter, state, weight: Math.min(100, report.effectiveWeight) }];
     });
-  }
-
-  #memoryOf(key: ObjectKey, uid: string): Memory {
-    const known = this.#memories.get(key);
-    if (known?.uid === uid) return known;
-    const memory = { uid, writtenAt: Number.NEGATIVE_INFINITY };
-    this.#memories.set(key, memory);
-    return memory;
   }
 
   #tell(read: RuntimeRead, before: RuntimeObjectStatus | undefined, status: RuntimeObjectStatus): void {

@@ -75,6 +75,15 @@ describe('the status of a runtime', () => {
     expect(changeOf(written(), next ?? written())).toBe('Decision');
   });
 
+  it('is connected since it was shown so: another stream of it alone is nothing to write', () => {
+    const before = written();
+    expect(decide(here({ connectedAt: 1_700_000_400_000, connectionSeq: 9n }), before)).toBe(before);
+    const away = decide(here({ connected: false, disconnectedAt: 1_700_000_100_000 }), before);
+    expect(decide(here({ connectedAt: 1_700_000_400_000 }), away)).toMatchObject({
+      connectedSince: '2023-11-14T22:20:00.000Z',
+    });
+  });
+
   it('keeps times of transitions', () => {
     const next = decide(here({ ready: false, message: 'loads' }), written(), { now: later });
     expect(conditionIn(next, 'Ready')).toMatchObject({ status: 'False', lastTransitionTime: later });

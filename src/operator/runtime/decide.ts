@@ -128,6 +128,7 @@ const connected = (
 ): RuntimeObjectStatus => ({
   observedGeneration: generation,
   ...factsOf(state),
+  ...keptSince(before),
   rollouts: underWay
     .toSorted((a, b) => (a.rollout < b.rollout ? -1 : 1))
     .slice(0, maxUnderWay)
@@ -146,6 +147,12 @@ const connected = (
     now,
   ),
 });
+
+/** A stream that moves to another replica, or comes back before anybody saw it away, begins nothing anew. */
+const keptSince = (before: RuntimeObjectStatus | undefined): Pick<RuntimeObjectStatus, 'connectedSince'> =>
+  before?.connectedSince !== undefined && conditionOf(before.conditions, 'Connected')?.status === 'True'
+    ? { connectedSince: before.connectedSince }
+    : {};
 
 /** What it was, had and served when it was last here stays: it goes on with that. */
 const disconnected = (input: RuntimeInput): RuntimeObjectStatus | undefined => {

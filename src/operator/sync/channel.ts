@@ -17,6 +17,8 @@ export class Channel<In, Out> {
   readonly #ended = new AbortController();
   readonly #waiting: In[] = [];
   #wake: (() => void) | undefined;
+  /** Settled when the other side takes more; undefined while it does. */
+  #drained: Promise<void> | undefined;
   /** The other side will send no more. */
   #closed = false;
 
@@ -77,8 +79,16 @@ export class Channel<In, Out> {
   async write(message: Out): Promise<void> {
     this.signal.throwIfAborted();
     if (this.#call.write(message)) return;
-    await new Promise<void>((resolve) => {
+    this.#drained ??= this.#drain();
+    await this.#drained;
+    this.signal.throwIfAborted();
+  }
+
+  /** One for all that wait. */
+  #drain(): Promise<void> {
+    return new Promise((resolve) => {
       const done = (): void => {
+        this.#drained = undefined;
         this.#call.off('drain', done);
         this.signal.removeEventListener('abort', done);
         resolve();
@@ -86,7 +96,6 @@ export class Channel<In, Out> {
       this.#call.on('drain', done);
       this.signal.addEventListener('abort', done, { once: true });
     });
-    this.signal.throwIfAborted();
   }
 
   /** Ends the stream: without an error, or with one. */

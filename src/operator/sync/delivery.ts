@@ -58,6 +58,11 @@ export class Delivery {
     return this.#sender.reached;
   }
 
+  /** No commit is under way. */
+  get isIdle(): boolean {
+    return !this.#writing && !this.#sender.inFlight;
+  }
+
   /** Reasons of what the runtime refuses now, by key. */
   refused(): ReadonlyMap<string, string> {
     return new Map([...this.#sender.refused].map(([key, { reason }]) => [key, reason]));

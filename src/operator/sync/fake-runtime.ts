@@ -8,10 +8,16 @@ import {
   type SyncRequest,
   type SyncResponse,
 } from '../../gen/adaptlet/control/v1/control.ts';
+import { retryAfterMsOf } from '../../grpc/retry-after.ts';
 
 type Message = NonNullable<SyncResponse['message']>;
 
-export type Ended = { readonly code: string; readonly details: string; readonly error: string };
+export type Ended = {
+  readonly code: string;
+  readonly details: string;
+  readonly error: string;
+  readonly retryAfterMs: number | undefined;
+};
 
 /** A runtime by hand: tests say what it sends, and see everything that it gets. */
 export class FakeRuntime {
@@ -35,7 +41,12 @@ export class FakeRuntime {
     this.call.on('error', () => undefined);
     this.call.on('status', ({ code, details, metadata: trailers }: ServiceError) => {
       const [error] = trailers.get('x-adaptlet-error');
-      this.ended = { code: status[code] ?? String(code), details, error: String(error ?? '') };
+      this.ended = {
+        code: status[code] ?? String(code),
+        details,
+        error: String(error ?? ''),
+        retryAfterMs: retryAfterMsOf(trailers),
+      };
     });
   }
 

@@ -31,7 +31,7 @@ type Parts = {
   readonly logger: Log;
 };
 
-/** Questions of one runtime that are under way. It fetches a few adapters at a time. */
+/** Questions of one runtime that are under way, until it takes the answers. It fetches a few adapters at a time. */
 const maxOpen = 32;
 
 /**
@@ -44,6 +44,11 @@ export class PullAnswers {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+  }
+
+  /** What comes now is refused, and is waited for: it may be that no answer is taken. */
+  get isFull(): boolean {
+    return this.#open >= maxOpen;
   }
 
   /** Never throws. */
@@ -61,13 +66,13 @@ export class PullAnswers {
       const { code, what, advice } = asAdaptletError(error, 'making a pull credential');
       logger.info({ runtime, key: request.key.slice(0, 400), code }, 'a runtime gets no pull credential');
       value = { ...value, reason: `${code}: ${what}`, advice };
-    } finally {
-      this.#open -= 1;
     }
     try {
       await channel.write({ message: { $case: 'credential', value } });
     } catch (error) {
       channel.end(asAdaptletError(error, 'writing to a runtime'));
+    } finally {
+      this.#open -= 1;
     }
   }
 

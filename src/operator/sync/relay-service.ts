@@ -15,6 +15,9 @@ export type RelayParts = {
   readonly logger: Log;
 };
 
+/** How often replicas are told how many streams each would have. */
+const tellMs = 10_000;
+
 type RelayChannel = Channel<RelayRequest, RelayResponse>;
 
 /** The leader's side of the relays of all other replicas: one stream of each counts, the newest. */
@@ -28,6 +31,13 @@ export class RelayService {
 
   get size(): number {
     return this.#channels.size;
+  }
+
+  /** Streams that each replica would have if all had the same: of this one, and of those that relay. */
+  get share(): number {
+    let connected = 0;
+    for (const runtime of this.#parts.fleet.all()) if (runtime.connected) connected += 1;
+    return Math.ceil(connected / (this.#channels.size + 1));
   }
 
   /** This replica may lead, or not lead any more. */
@@ -58,6 +68,7 @@ export class RelayService {
     }
     const source = { name: `${replica} (relay)` };
     const runtimes = new RelayedRuntimes(fleet, source);
+    let stopTelling: (() => void) | undefined;
     try {
       if (!this.#parts.isLeader()) {
         await this.#refuse(channel);
@@ -71,7 +82,8 @@ export class RelayService {
       this.#channels.set(replica, channel);
       logger.info({ replica }, 'a replica relays its runtimes');
       // The other side knows by this that the stream works.
-      await channel.write({ notLeader: false });
+      await channel.write({ notLeader: false, share: 0 });
+      stopTelling = this.#tell(channel);
       for (;;) {
         const request = await channel.read();
         if (request === undefined) break;
@@ -83,14 +95,37 @@ export class RelayService {
       logger.info({ replica, err: failure }, 'a relay ended');
       channel.end(failure);
     } finally {
+      stopTelling?.();
       runtimes.close();
       if (this.#channels.get(replica) === channel) this.#channels.delete(replica);
     }
   }
 
+  /** Tells the share again and again, where it is another one. The result ends it. */
+  #tell(channel: RelayChannel): () => void {
+    const { clock, logger } = this.#parts;
+    let told = 0;
+    const tell = async (): Promise<void> => {
+      const { share } = this;
+      if (share !== told) await channel.write({ notLeader: false, share });
+      told = share;
+      wait();
+    };
+    let stop: (() => void) | undefined;
+    const wait = (): void => {
+      stop = clock.after(tellMs, () => {
+        tell().catch((error: unknown) =>
+          logger.debug({ err: error }, 'a relay ended before it was told its share'),
+        );
+      });
+    };
+    wait();
+    return () => stop?.();
+  }
+
   async #refuse(channel: RelayChannel): Promise<void> {
     try {
-      await channel.write({ notLeader: true });
+      await channel.write({ notLeader: true, share: 0 });
     } catch (error) {
       this.#parts.logger.debug(
         { err: error },

@@ -18,11 +18,13 @@ import type { Policies } from '../objects/policies.ts';
 import { restraintOf } from '../objects/restraint.ts';
 import { Plans, type PlansParts } from '../plans/plans.ts';
 import { RemovalGate } from '../plans/removal-gate.ts';
+import { Balance } from './balance.ts';
 import { Connections } from './connections.ts';
 import { noCounts, type SyncCounts } from './counts.ts';
 import type { CredentialFor } from './pull-answers.ts';
 import { RelayService } from './relay-service.ts';
 import { confirmAnnotation, Session, type SessionParts } from './session.ts';
+import { Turns } from './turns.ts';
 
 export type SyncServerOptions = {
   readonly api: KubeApi;
@@ -59,6 +61,15 @@ const defaultMaxStreams = 5_000;
 /** When a replica goes, its streams end over this time, so that the others are not dialled by all at once. */
 const spreadMs = 2_000;
 
+/** Questions about tokens at a time: the API server checks them side by side. */
+const reviewsAtOnce = 32;
+/** Greetings at a time: they share one core, and a few keep it busy while others wait for the API server. */
+const greetingsAtOnce = 16;
+/** Twice the patience is less than a runtime waits for a Welcome. */
+const turns = { longestMs: 1_000, patienceMs: 6_000, retryAfterMs: 5_000 };
+/** More than come to an end within the patience: they need not wait to be told so. */
+const maxWaiting = 1_000;
+
 const serverOptions: ServerOptions = {
   // Everything that a runtime with tens of thousands of adapters reports.
   'grpc.max_receive_message_length': 16 << 20,
@@ -81,6 +92,10 @@ export type SyncServer = {
 
 export type SyncServerGauges = SyncCounts & {
   readonly streams: number;
+  /** Streams that were given away to other replicas. */
+  readonly moved: number;
+  /** Streams whose greeting has not begun. */
+  readonly waiting: number;
   readonly relays: number;
   readonly plans: ReturnType<Plans['gauges']>;
   readonly gate: ReturnType<RemovalGate['gauges']>;
@@ -121,6 +136,10 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     random,
     nodeAccounts: new Set(options.nodeAccounts),
     connections: new Connections(clock),
+    turns: {
+      reviews: new Turns({ ...turns, clock, atOnce: reviewsAtOnce }),
+      greetings: new Turns({ ...turns, clock, atOnce: greetingsAtOnce }),
+    },
     clusterUid: clusterUidOf(options.api),
     credential: options.credential,
     replica: options.replica,
@@ -128,16 +147,30 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
   const sessions = new Set<Session>();
   const relayService = new RelayService({ fleet, isLeader: options.isLeader, clock, logger });
   let relayClient: RelayClient | undefined;
+  const balance = new Balance({
+    clock,
+    random,
+    streams: () => sessions,
+    share: () => (options.isLeader() ? relayService.share : relayClient?.share),
+  });
   const server = new Server(serverOptions);
   let port = 0;
   let closing = false;
 
+  /** Why no stream is taken now. */
+  const refusalNow = (): AdaptletError | undefined => {
+    if (closing) return new AdaptletError('REPLICA_UNAVAILABLE', 'this replica is going');
+    if (sessions.size >= maxStreams)
+      return new AdaptletError('REPLICA_UNAVAILABLE', `this replica has ${sessions.size} streams already`);
+    const { reviews, greetings } = parts.turns;
+    return reviews.waiting + greetings.waiting < maxWaiting ? undefined : reviews.later();
+  };
   const service: ControlServer = {
     sync: (call) => {
-      if (closing || sessions.size >= maxStreams) {
-        const why = closing ? 'this replica is going' : `this replica has ${sessions.size} streams already`;
+      const refusal = refusalNow();
+      if (refusal !== undefined) {
         call.on('error', () => undefined);
-        call.emit('error', serviceErrorOf(new AdaptletError('REPLICA_UNAVAILABLE', why)));
+        call.emit('error', serviceErrorOf(refusal));
         return;
       }
       const session = new Session(call, parts);
@@ -185,6 +218,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     },
     close: async (graceMs) => {
       closing = true;
+      balance.close();
       await endSpread([...sessions], { clock, ms: Math.min(spreadMs, graceMs) });
       relayClient?.close();
       relayService.close();
@@ -196,6 +230,8 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     gauges: () => ({
       ...counts,
       streams: sessions.size,
+      moved: balance.moved,
+      waiting: parts.turns.reviews.waiting + parts.turns.greetings.waiting,
       relays: relayService.size,
       plans: plans.gauges(),
       gate: gate.gauges(),

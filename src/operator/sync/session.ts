@@ -17,6 +17,7 @@ import type { Following, Plans, RuntimePlan } from '../plans/plans.ts';
 import type { RemovalGate } from '../plans/removal-gate.ts';
 import { planWhenCordoned } from '../plans/when-cordoned.ts';
 import { planWhenHeld } from '../plans/when-held.ts';
+import type { Movable } from './balance.ts';
 import { Channel } from './channel.ts';
 import type { Connections, Stream } from './connections.ts';
 import type { SyncCounts } from './counts.ts';
@@ -26,6 +27,7 @@ import { type ReadHello, readHello } from './hello.ts';
 import { Pace } from './pace.ts';
 import { type CredentialFor, PullAnswers } from './pull-answers.ts';
 import { Reporting } from './reporting.ts';
+import type { Turns } from './turns.ts';
 
 /** On an AdapterRuntime: the fingerprint of removals that a person confirms. */
 export const confirmAnnotation = 'adaptlet.io/confirm-removals';
@@ -50,6 +52,8 @@ export type SessionParts = {
   /** ServiceAccounts (`namespace/name`) whose pods may serve their node. */
   readonly nodeAccounts: ReadonlySet<string>;
   readonly connections: Connections;
+  /** Who is asked about at the API server now, and who is greeted: with its AdapterRuntime and its plan. */
+  readonly turns: { readonly reviews: Turns; readonly greetings: Turns };
   readonly clusterUid: () => Promise<string>;
   readonly credential: CredentialFor;
   readonly replica: string;
@@ -61,7 +65,7 @@ export type SessionParts = {
 };
 
 /** The stream of one runtime, from its token to its end. */
-export class Session implements Stream {
+export class Session implements Stream, Movable {
   readonly #parts: SessionParts;
   readonly #channel: Channel<SyncRequest, SyncResponse>;
   readonly #metadata: Metadata;
@@ -87,6 +91,18 @@ export class Session implements Stream {
   end(error: AdaptletError): void {
     if (error.code === 'CONNECTION_REPLACED') this.#parts.counts.replaced += 1;
     this.#channel.end(error);
+  }
+
+  /** Undefined before it has its Welcome. */
+  get key(): ObjectKey | undefined {
+    return this.#delivery === undefined ? undefined : this.#runtime?.key;
+  }
+
+  /** Ends the stream in order, between two commits: the runtime dials anew at once, and is never shown as away. */
+  move(): boolean {
+    if (this.#delivery?.isIdle !== true) return false;
+    this.#channel.end();
+    return true;
   }
 
   /** What this replica sees moved on. */
@@ -157,9 +173,10 @@ export class Session implements Stream {
 
   /** Who is there, proved by its token, and what it says of itself. */
   async #greet(): Promise<{ runtime: BoundRuntime; hello: ReadHello }> {
-    const { tokens, nodeAccounts, policies } = this.#parts;
+    const { tokens, turns, nodeAccounts, policies } = this.#parts;
     // Nothing is read before the token is accepted.
-    const identity = await tokens.review(bearerOf(this.#metadata));
+    const endTurn = await turns.reviews.take(this.#channel.signal);
+    const identity = await tokens.review(bearerOf(this.#metadata)).finally(endTurn);
     const first = await this.#first();
     if (first?.message?.$case !== 'hello') {
       throw new AdaptletError('HELLO_INVALID', 'the first message is no Hello');
@@ -187,12 +204,15 @@ export class Session implements Stream {
   }
 
   async #serve(runtime: BoundRuntime, hello: ReadHello): Promise<void> {
-    const { connections, fleet, plans, logger, counts, replica } = this.#parts;
+    const { connections, fleet, plans, logger, counts, replica, turns } = this.#parts;
     const { key } = runtime;
     const { signal } = this.#channel;
+    // A newer stream of it ends this one also while it waits.
     connections.admit(key, hello.connectionSeq, this);
     let following: Following | undefined;
+    let endTurn: (() => void) | undefined;
     try {
+      endTurn = await turns.greetings.take(signal, this.#isOnTrial(key));
       const clusterUid = await this.#clusterUid();
       this.#enrol = () => enrol(this.#parts, runtime, hello, clusterUid, signal);
       await this.#enrol();
@@ -203,13 +223,23 @@ export class Session implements Stream {
       logger.info({ runtime: key, version: hello.version }, 'a runtime connected');
       following = plans.follow({ ...runtime, baseModel: hello.baseModel }, () => this.changed());
       this.#delivery = this.#deliveryTo(runtime, hello, clusterUid, following);
+      endTurn();
       await this.#listen(runtime, hello, this.#delivery, following);
     } finally {
+      endTurn?.();
       this.#again?.();
       following?.close();
       fleet.gone(local, key, hello.connectionSeq);
       connections.release(key, this);
     }
+  }
+
+  /** Canaries that are judged there wait for it. Every replica sees that; what only the leader heard may be newer. */
+  #isOnTrial(key: ObjectKey): boolean {
+    const { objects, fleet } = this.#parts;
+    const underWay = objects.runtimes.get(key)?.object?.status?.rollouts ?? [];
+    const reported = [...(fleet.get(key)?.rollouts.values() ?? [])];
+    return underWay.length > 0 || reported.some(({ canaryDigest }) => canaryDigest !== '');
   }
 
   async #enrolAgain(tries: number): Promise<void> {
@@ -329,7 +359,8 @@ export class Session implements Stream {
           this.#reported(runtime.key, delivery);
           break;
         case 'credential':
-          void pulls.answer(message.value);
+          if (pulls.isFull) await pulls.answer(message.value);
+          else void pulls.answer(message.value);
           break;
         case 'hello':
           throw new AdaptletError('HELLO_INVALID', 'there was a second Hello');

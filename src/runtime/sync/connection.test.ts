@@ -6,7 +6,7 @@ import { FakeClock } from '../../time/fake-clock.ts';
 import { Connection, type Peer } from './connection.ts';
 import { MemoryOperator, settle } from './testing/memory-operator.ts';
 
-const make = () => {
+const make = ({ random = () => 0 }: { random?: () => number } = {}) => {
   const clock = new FakeClock();
   const operator = new MemoryOperator();
   const told: string[] = [];
@@ -32,7 +32,7 @@ const make = () => {
   };
   const lines: string[] = [];
   const logger = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
-  const connection = new Connection({ dial: operator.dial, peer, clock, logger, random: () => 0 });
+  const connection = new Connection({ dial: operator.dial, peer, clock, logger, random });
   connection.start();
   const advance = async (ms: number) => {
     clock.advance(ms);
@@ -90,6 +90,63 @@ describe('a connection', () => {
     operator.last.end();
     await advance(200);
     expect(operator.dialled).toBe(dialled + 1);
+  });
+
+  it('comes again at any time within the pause, so that a fleet that lost its operator does not come at once', async () => {
+    const times: number[] = [];
+    for (const part of [0.01, 0.25, 0.5, 0.99]) {
+      const { operator, advance } = make({ random: () => part });
+      await settle();
+      operator.last.end();
+      for (let ms = 1; operator.dialled < 2; ms++) {
+        await advance(1);
+        times.push(...(operator.dialled < 2 ? [] : [ms]));
+      }
+    }
+    expect(times).toEqual([198, 150, 100, 2]);
+  });
+
+  it('dials anew at once after a stream that lived and was ended in order, and says nothing of it', async () => {
+    const { operator, connection, told, lines, advance } = make();
+    await settle();
+    operator.last.welcome();
+    await advance(10_000);
+    operator.last.end({ why: 'the operator ended the stream', isClean: true });
+    await settle();
+    expect(operator.dialled).toBe(2);
+    operator.last.welcome();
+    expect(connection.state).toMatchObject({ kind: 'connected', lastError: '' });
+    expect(told).toEqual(['hello', 'welcome', 'broken', 'hello', 'welcome']);
+    expect(lines).toEqual([]);
+  });
+
+  it('takes an end in order that comes at once for a failure', async () => {
+    const { operator, advance } = make();
+    await settle();
+    for (let ms = 0; ms < 60_000; ms += 100) {
+      if (operator.last.requests.length === 1) {
+        operator.last.welcome();
+        operator.last.end({ isClean: true });
+      }
+      await advance(100);
+    }
+    expect(operator.dialled).toBeLessThan(12);
+  });
+
+  it('comes when the operator said, up to twice as late, as often as it is told so', async () => {
+    const { operator, connection, advance } = make({ random: () => 0.5 });
+    await settle();
+    for (let time = 1; time <= 50; time++) {
+      operator.last.end({ why: 'UNAVAILABLE: many runtimes connect', retryAfterMs: 4000 });
+      await advance(5999);
+      expect(operator.dialled).toBe(time);
+      await advance(1);
+      expect(operator.dialled).toBe(time + 1);
+    }
+    operator.last.end({ retryAfterMs: 1e12 });
+    await advance(90_000);
+    operator.last.welcome();
+    expect(connection.state.kind).toBe('connected');
   });
 
   it('does not dial faster and faster at an operator that welcomes and hangs up', async () => {

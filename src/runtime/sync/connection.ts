@@ -3,7 +3,7 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Ack, CredentialRequest, Hello, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Dial, SyncStream } from './dial.ts';
+import type { Dial, StreamEnd, SyncStream } from './dial.ts';
 import { type Current, Outbox } from './outbox.ts';
 
 type Message<Case extends string> = Extract<SyncResponse['message'], { $case: Case }>['value'];
@@ -41,7 +41,10 @@ export type ConnectionParts = {
   readonly random: () => number;
 };
 
-const delays = { firstMs: 200, maxMs: 30_000 };
+/** When an operator goes all its runtimes see it at one moment, so they come again at any time within the pause. */
+const delays = { firstMs: 200, maxMs: 30_000, jitter: 1 };
+/** Longest pause that an operator can ask for. */
+const maxRetryAfterMs = 60_000;
 /** Of another cluster: only a person can change that. */
 const untrustedMs = 60_000;
 /** An operator that takes the connection and says nothing is none. */
@@ -54,6 +57,8 @@ type Attempt = {
   readonly outbox: Outbox;
   /** The names changed after the Hello was made, and before its answer came. */
   subscribe: boolean;
+  /** It lived for a while. */
+  isStable: boolean;
   ended: boolean;
 };
 
@@ -127,6 +132,7 @@ export class Connection {
       stream: undefined,
       outbox: new Outbox((message, sent) => attempt.stream?.send(message, sent), peer),
       subscribe: false,
+      isStable: false,
       ended: false,
     };
     this.#attempt = attempt;
@@ -135,7 +141,7 @@ export class Connection {
       if (attempt.ended) return;
       const stream = await dial({
         message: (message) => this.#take(attempt, message),
-        closed: (why) => this.#end(attempt, why),
+        closed: (end) => this.#closed(attempt, end),
       });
       attempt.stream = stream;
       if (attempt.ended) {
@@ -179,6 +185,7 @@ export class Connection {
     this.#enter('connected', { replica: welcome.replica, lastError: '' });
     this.#cancelTimer = clock.after(stableMs, () => {
       this.#failures = 0;
+      attempt.isStable = true;
     });
     logger.info({ replica: welcome.replica, cluster: welcome.clusterUid }, 'connected to the operator');
     const { outbox, subscribe } = attempt;
@@ -200,6 +207,20 @@ export class Connection {
     attempt.outbox.close();
     attempt.stream?.cancel();
     if (this.#attempt === attempt) this.#attempt = undefined;
+  }
+
+  #closed(attempt: Attempt, { why, isClean, retryAfterMs }: StreamEnd): void {
+    if (attempt.ended) return;
+    const { random, peer, logger } = this.#parts;
+    if (isClean && attempt.isStable) {
+      this.#retire(attempt);
+      peer.broken();
+      logger.info('the operator ended the stream in order; the next one is begun');
+      void this.#connect();
+      // What hangs up soon has failed, however it says so.
+    } else if (retryAfterMs === undefined) this.#end(attempt, why);
+    // Not before it was asked to, and up to twice as late: many were told the same.
+    else this.#end(attempt, why, Math.min(maxRetryAfterMs, retryAfterMs) * (1 + random()));
   }
 
   #end(attempt: Attempt, why: string, delayMs?: number): void {

@@ -3,12 +3,21 @@ import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { type ChannelOptions, credentials, Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { ControlClient, type SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import { retryAfterMsOf } from '../../grpc/retry-after.ts';
 import type { Send } from './outbox.ts';
 
 /** What a stream tells. After `closed` nothing more. */
 export type StreamListener = {
   message(message: SyncResponse): void;
-  closed(why: string): void;
+  closed(end: StreamEnd): void;
+};
+
+export type StreamEnd = {
+  readonly why: string;
+  /** The operator ended it in order: another stream is welcome at once. */
+  readonly isClean: boolean;
+  /** When the operator wants another one, in milliseconds. */
+  readonly retryAfterMs?: number | undefined;
 };
 
 export type SyncStream = {
@@ -80,9 +89,15 @@ export const tlsDialer =
     call.on('data', (message: SyncResponse) => listener.message(message));
     // `status` says the same, also without an error.
     call.on('error', () => undefined);
-    call.on('status', ({ code, details }: StatusObject) => {
+    call.on('status', (ended: StatusObject) => {
+      const { code, details } = ended;
       client.close();
-      listener.closed(code === status.OK ? 'the operator ended the stream' : `${status[code]}: ${details}`);
+      const isClean = code === status.OK;
+      listener.closed({
+        why: isClean ? 'the operator ended the stream' : `${status[code]}: ${details}`,
+        isClean,
+        retryAfterMs: retryAfterMsOf(ended.metadata),
+      });
     });
     return {
       send: (message, sent) => {

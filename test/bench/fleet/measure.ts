@@ -96,7 +96,7 @@ const onlyFlaps = async (parts: Parts): Promise<Record<string, Variant>> => {
     await sleep(Math.max(0, began + round * 1000 - performance.now()));
     await flap(parts, round);
   }
-  // What is only observed is written within 10 s.
+  // What is only observed of few runtimes is written within 10 s.
   await sleep(observedMs);
   const seconds = (performance.now() - began) / 1000;
   const { operator = 0 } = await meter();

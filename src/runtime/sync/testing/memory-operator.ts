@@ -8,7 +8,7 @@ import type {
   SyncResponse,
 } from '../../../gen/adaptlet/control/v1/control.ts';
 import { type Resource, versioned } from '../../../plan/resources.ts';
-import type { Dial, StreamListener } from '../dial.ts';
+import type { Dial, StreamEnd, StreamListener } from '../dial.ts';
 
 /** One stream without a network. */
 export class MemoryStream {
@@ -53,8 +53,8 @@ export class MemoryStream {
     this.send({ $case: 'commit', value });
     return this.#nonce;
   }
-  end(why = 'UNAVAILABLE: gone'): void {
-    this.#listener.closed(why);
+  end(more: Partial<StreamEnd> = {}): void {
+    this.#listener.closed({ why: 'UNAVAILABLE: gone', isClean: false, ...more });
   }
 
   get hello(): Hello {

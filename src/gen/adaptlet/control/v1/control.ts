@@ -472,6 +472,11 @@ export interface RuntimeInfo {
 export interface RelayResponse {
   /** The receiver is not the leader: dial the present one. */
   notLeader: boolean;
+  /**
+   * Streams that each replica would have if all had the same; 0: not known yet. Who has clearly more ends some in order,
+   * with the status OK, and their runtimes dial anew at once.
+   */
+  share: number;
 }
 
 function createBaseSyncRequest(): SyncRequest {
@@ -5600,13 +5605,16 @@ export const RuntimeInfo: MessageFns<RuntimeInfo> = {
 };
 
 function createBaseRelayResponse(): RelayResponse {
-  return { notLeader: false };
+  return { notLeader: false, share: 0 };
 }
 
 export const RelayResponse: MessageFns<RelayResponse> = {
   encode(message: RelayResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.notLeader !== false) {
       writer.uint32(8).bool(message.notLeader);
+    }
+    if (message.share !== 0) {
+      writer.uint32(16).uint32(message.share);
     }
     return writer;
   },
@@ -5632,6 +5640,14 @@ export const RelayResponse: MessageFns<RelayResponse> = {
             message.notLeader = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.share = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5651,6 +5667,7 @@ export const RelayResponse: MessageFns<RelayResponse> = {
         : isSet(object.not_leader)
         ? globalThis.Boolean(object.not_leader)
         : false,
+      share: isSet(object.share) ? globalThis.Number(object.share) : 0,
     };
   },
 
@@ -5658,6 +5675,9 @@ export const RelayResponse: MessageFns<RelayResponse> = {
     const obj: any = {};
     if (message.notLeader !== false) {
       obj.notLeader = message.notLeader;
+    }
+    if (message.share !== 0) {
+      obj.share = Math.round(message.share);
     }
     return obj;
   },
@@ -5668,6 +5688,7 @@ export const RelayResponse: MessageFns<RelayResponse> = {
   fromPartial(object: DeepPartial<RelayResponse>): RelayResponse {
     const message = createBaseRelayResponse();
     message.notLeader = object.notLeader ?? false;
+    message.share = object.share ?? 0;
     return message;
   },
 };
