@@ -29,11 +29,14 @@ it('wants every rollout at the start, and those that a change touches, by how mu
   world.adapter('v1');
   expect(take()).toEqual([`${sql} 0`]);
   world.leave('b');
-  expect(take()).toEqual([`${sql} 200`]);
+  expect(take()).toEqual([]);
+  world.clock.advance(200);
+  expect(take()).toEqual([`${sql} 0`]);
   world.cluster.apply(aRuntimeObject(runtimeKey('a'), {}, aRuntimeStatus(false)));
   expect(take()).toEqual([]);
   world.cluster.apply(aRuntimeObject(runtimeKey('a'), { zone: 'north' }, aRuntimeStatus(true)));
-  expect(take()).toEqual([`${sql} 200`]);
+  world.clock.advance(200);
+  expect(take()).toEqual([`${sql} 0`]);
   world.cluster.apply(aRoute({ name: 'older', at: -5 }, { model: 'sql' }));
   expect(take()).toEqual([soon]);
   world.spec({ adapter: 'v3' });
@@ -50,4 +53,13 @@ it('does not want a rollout for an Adapter of the name in another namespace', as
   take();
   world.adapter('v2');
   expect(take()).toEqual([`${objectKey('team-a', 'sql')} 0`]);
+});
+
+it('wants each rollout once when many runtimes come back at once', async () => {
+  const world = await underWay('a');
+  const { take } = follow(world);
+  take();
+  for (let n = 0; n < 50; n++) world.fleet.report(runtimeKey(`n${n}`));
+  world.clock.advance(200);
+  expect(take()).toEqual([`${sql} 0`]);
 });

@@ -12,7 +12,7 @@ import type { Spread } from '../reconcile/spread.ts';
 import type { Uses } from '../reconcile/uses.ts';
 
 /** What tells when a decision about a rollout could be another one. */
-export type RolloutSources = Pick<ControllerParts, 'objects' | 'fleet'> & {
+export type RolloutSources = Pick<ControllerParts, 'clock' | 'objects' | 'fleet'> & {
   readonly claims: NameClaims;
   readonly uses: Uses;
   readonly verdicts: Pick<PolicyVerdicts, 'of' | 'onChange'>;
@@ -50,7 +50,7 @@ const refersTo = ({ spec }: RolloutObject, name: string): boolean =>
 
 /** Wants each rollout once, and again when something changed that a decision about it looks at. */
 export const followRollouts = (
-  { objects, fleet, uses, claims, verdicts, spread }: RolloutSources,
+  { clock, objects, fleet, uses, claims, verdicts, spread }: RolloutSources,
   enqueue: Enqueue,
 ): (() => void) => {
   /** Milliseconds until the rollout is looked at for what may be counts alone. */
@@ -59,9 +59,19 @@ export const followRollouts = (
     if (object === undefined || !isAtRest(object)) return afterMs;
     return Math.max(afterMs, spread.delayOf(`AdapterRollout ${key}`));
   };
+  /** Where runtimes came or went: many that come at once touch each rollout once. */
+  const gathered = new Set<Scope>();
+  let cancel: (() => void) | undefined;
   const all = (scope: Scope): void => {
-    for (const { key } of objects.rollouts.list())
-      if (isWithin(scope, key)) enqueue(key, countedIn(key, connectionMs));
+    gathered.add(scope);
+    cancel ??= clock.after(connectionMs, () => {
+      cancel = undefined;
+      const scopes = gathered.has(undefined) ? [undefined] : [...gathered];
+      gathered.clear();
+      for (const { key } of objects.rollouts.list())
+        if (scopes.some((one) => isWithin(one, key))) enqueue(key, countedIn(key, 0));
+      for (const known of last.keys()) if (fleet.get(known) === undefined) last.delete(known);
+    });
   };
   const users = (adapters: Iterable<ObjectKey>, afterMs: number): void => {
     for (const adapter of adapters) for (const key of uses.rolloutsOf(adapter)) enqueue(key, afterMs);
@@ -97,10 +107,7 @@ export const followRollouts = (
       if (kind === 'AdapterRollout') enqueue(key, reportMs);
     }),
     fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
-      if (connection) {
-        all(scope);
-        for (const known of last.keys()) if (fleet.get(known) === undefined) last.delete(known);
-      }
+      if (connection) all(scope);
       users(adapters, reportMs);
       for (const key of rollouts)
         enqueue(key, isDecisive(runtime, key) ? reportMs : countedIn(key, countsMs));
@@ -108,6 +115,7 @@ export const followRollouts = (
   ];
   for (const { key } of objects.rollouts.list()) enqueue(key, 0);
   return () => {
+    cancel?.();
     for (const stop of stops) stop();
   };
 };

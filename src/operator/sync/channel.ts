@@ -37,7 +37,10 @@ export class Channel<In, Out> {
       this.#closed = true;
       this.#wake?.();
     });
-    const left = (): void => this.#abort(new AdaptletError('REQUEST_CANCELLED', 'the other side went away'));
+    const left = (): void => {
+      if (!this.signal.aborted)
+        this.#abort(new AdaptletError('REQUEST_CANCELLED', 'the other side went away'));
+    };
     call.on('cancelled', left);
     call.on('close', left);
     // What grpc-js has to say comes as `cancelled` or `close`; without a listener it would end the process.
