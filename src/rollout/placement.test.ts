@@ -3,7 +3,8 @@ import { type Place, type Placed, placementOf } from './placement.ts';
 
 const MiB = 2 ** 20;
 const place = (more: Partial<Place> = {}): Place => ({
-  labels: { site: 'a' },
+  count: 1,
+  isSelected: true,
   baseModel: 'smollm2',
   build: '',
   isConnected: true,
@@ -42,7 +43,7 @@ describe('where an adapter can be placed', () => {
     [
       'nowhere, where none has the labels',
       { selector: site('b') },
-      [...many(3), ...many(9, other)],
+      [...many(3, { isSelected: false }), ...many(9, { ...other, isSelected: false })],
       'False NoRuntime',
       'no runtime has the base model smollm2 and the labels site=b (12 runtimes, 3 with this model, 0 of these with these labels)',
     ],

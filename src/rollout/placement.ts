@@ -1,24 +1,27 @@
 import type { Condition } from '../api/condition.ts';
-import { type Selector, selects } from '../api/selector.ts';
+import type { Selector } from '../api/selector.ts';
 import type { PlacementReason } from './reasons.ts';
 
-/** A runtime as somebody looks at it who has an adapter to place. */
+/** Runtimes that are alike, as somebody looks at them who has an adapter to place. */
 export type Place = {
-  readonly labels: Readonly<Record<string, string>>;
+  /** How many they are. */
+  readonly count: number;
+  /** They have the labels that are asked for. */
+  readonly isSelected: boolean;
   readonly baseModel: string;
   /** Digest of the base model; '' while it is not known. */
   readonly build: string;
   readonly isConnected: boolean;
-  /** It takes nothing new, and does not have the adapter. */
+  /** They take nothing new, and do not have the adapter. */
   readonly isClosed: boolean;
   /** Budgets in bytes; 0 while they are not known. */
   readonly memoryBytes: number;
   readonly diskBytes: number;
   /** Largest LoRA rank; 0 while it is not known. */
   readonly maxRank: number;
-  /** Code of the error catalogue why it cannot have the adapter, as it says itself; '': it does not say so. */
+  /** Code of the error catalogue why they cannot have the adapter, as they say themselves; '': they do not say so. */
   readonly failure: string;
-  /** It has the adapter on its disk and waits for room in RAM. */
+  /** They have the adapter on their disk and wait for room in RAM. */
   readonly waitsForRoom: boolean;
 };
 
@@ -27,6 +30,7 @@ export type Placed = {
   readonly baseModel: string;
   /** Builds of the base model that it is made for; undefined: all. */
   readonly builds: readonly string[] | undefined;
+  /** The labels that are asked for. */
   readonly selector: Selector | undefined;
   readonly memoryBytes: number;
   /** RAM of what has to stay beside it. */
@@ -60,36 +64,40 @@ export const placementOf = (placed: Placed, places: Iterable<Place>): Placement 
   const all = [...places];
   const { baseModel, selector } = placed;
   const ofModel = all.filter((place) => place.baseModel === baseModel);
-  const selected = ofModel.filter(({ labels }) => selects(selector, labels));
+  const selected = ofModel.filter(({ isSelected }) => isSelected);
   const connected = selected.filter(({ isConnected }) => isConnected);
+  const size = sizeOf(selected);
+  const connectedSize = sizeOf(connected);
   const labels = labelsText(selector);
   const which = `the base model ${baseModel}${labels === '' ? '' : ` and the labels ${labels}`}`;
-  if (selected.length === 0) {
-    const ofLabels = labels === '' ? '' : `, ${selected.length} of these with these labels`;
-    const counts = `${all.length} runtimes, ${ofModel.length} with this model${ofLabels}`;
+  if (size === 0) {
+    const ofLabels = labels === '' ? '' : ', 0 of these with these labels';
+    const counts = `${sizeOf(all)} runtimes, ${sizeOf(ofModel)} with this model${ofLabels}`;
     return { status: 'False', reason: 'NoRuntime', message: `no runtime has ${which} (${counts})` };
   }
-  if (connected.length === 0) {
-    const message = `${runtimes(selected.length)} with ${which}, none of them is connected`;
+  if (connectedSize === 0) {
+    const message = `${runtimes(size)} with ${which}, none of them is connected`;
     return { status: 'False', reason: 'NotConnected', message };
   }
   const obstacles = Map.groupBy(connected, (place) => obstacleOf(placed, place));
-  const able = obstacles.get(undefined)?.length ?? 0;
+  const able = sizeOf(obstacles.get(undefined) ?? []);
   obstacles.delete(undefined);
   const counted = [...obstacles]
-    .flatMap(([obstacle, { length }]) => (obstacle === undefined ? [] : [{ obstacle, length }]))
-    .toSorted((a, b) => b.length - a.length || (a.obstacle < b.obstacle ? -1 : 1));
-  const counts = counted.map(({ obstacle, length }) => `${length} ${told[obstacle]}`).join(', ');
+    .flatMap(([obstacle, here]) => (obstacle === undefined ? [] : [{ obstacle, count: sizeOf(here) }]))
+    .toSorted((a, b) => b.count - a.count || (a.obstacle < b.obstacle ? -1 : 1));
+  const counts = counted.map(({ obstacle, count }) => `${count} ${told[obstacle]}`).join(', ');
   const [most] = counted;
   if (able > 0 || most === undefined) {
     const others = counts === '' ? '' : `; ${counts}`;
-    const message = `${able} of ${connected.length} connected runtimes with ${which} can hold it${others}`;
+    const message = `${able} of ${connectedSize} connected runtimes with ${which} can hold it${others}`;
     return { status: 'True', reason: 'Placeable', message };
   }
   const why = detailOf(most.obstacle, placed, connected);
-  const message = `none of ${runtimes(connected.length)} with ${which} can hold it: ${counts}${why}`;
+  const message = `none of ${runtimes(connectedSize)} with ${which} can hold it: ${counts}${why}`;
   return { status: 'False', reason: most.obstacle, message };
 };
+
+const sizeOf = (places: readonly Place[]): number => places.reduce((sum, { count }) => sum + count, 0);
 
 const runtimes = (count: number): string => (count === 1 ? '1 runtime' : `${count} runtimes`);
 

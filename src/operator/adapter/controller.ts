@@ -15,7 +15,7 @@ import { inUseFinalizer, type Use } from '../reconcile/uses.ts';
 import { type AdapterDecision, decideAdapter, digestOf, digestSourceOf } from './decide.ts';
 import type { Seen } from './failures.ts';
 import { type AdapterSources, followAdapters } from './follow.ts';
-import { holdersOf, placementAt } from './observe.ts';
+import { holdersOf, placementAt, questionOf } from './observe.ts';
 import type { EventReason } from './reasons.ts';
 
 export type AdapterParts = ControllerParts &
@@ -129,7 +129,9 @@ export class AdapterController implements Controller {
     const resolution = isAsked ? resolver.of(read.key, uid, source.oci) : undefined;
     if (!isAsked) resolver.forget(uid);
     const digest = digestOf(source, resolution);
-    const { runtimes, changesInMs } = presences.now(adapter.metadata.namespace);
+    const rollouts = this.#rolloutsOf(read.key);
+    const question = questionOf(adapter, rollouts);
+    const { groups, changesInMs } = presences.groups(adapter.metadata.namespace, question);
     const monotonic = clock.monotonic();
     const decision = decideAdapter({
       adapter,
@@ -138,8 +140,8 @@ export class AdapterController implements Controller {
       nameConflict: claims.conflictOf(adapter),
       uses,
       verdict,
-      holders: holdersOf(adapter, digest, this.#rolloutsOf(read.key), runtimes),
-      placement: placementAt(adapter, runtimes),
+      holders: holdersOf(adapter, digest, rollouts, groups),
+      placement: placementAt(adapter, groups),
       seen: memory.seen,
       now: new Date(clock.now()).toISOString(),
       isNewTerm: inGrace(this.#parts),

@@ -18,6 +18,7 @@ import type { OciSource } from '../../api/source.ts';
 import type { PolicyRefusal } from '../../plan/policies.ts';
 import type { Placement } from '../../rollout/placement.ts';
 import type { Verdict } from '../reconcile/policy-verdicts.ts';
+import { firstOf, keysOf, sizeOf } from '../reconcile/runtime-sets.ts';
 import type { Use } from '../reconcile/uses.ts';
 import { failuresOf, type Seen } from './failures.ts';
 import { contentOf, countsOf, type Holder, isFailed, isSatisfied } from './observe.ts';
@@ -197,7 +198,9 @@ const compatible = ({ spec }: AdapterObject, holders: readonly Holder[]): Adapte
     const message = `spec.baseModelDigests does not list the build of ${spec.baseModel} on ${where}`;
     return { type, status: 'False', reason: 'OtherBuild', message };
   }
-  const misfit = holders.find(({ state }) => state?.state === 'Failed' && misfits.has(state.reason));
+  const misfit = firstOf(
+    holders.filter(({ state }) => state?.state === 'Failed' && misfits.has(state.reason)),
+  );
   if (misfit !== undefined) {
     return { type, status: 'False', reason: 'Refused', message: failureText(misfit) };
   }
@@ -222,11 +225,11 @@ const ready = (
   const desired = holders.filter(({ tier }) => tier !== 'None');
   const missing = desired.filter((holder) => !isSatisfied(holder));
   const failures = (desired.length === 0 ? holders : missing).filter(isFailed);
-  const count = `${desired.length - missing.length} of ${desired.length} runtimes have it`;
-  const failed = failures.find(isRefused) ?? failures[0];
+  const count = `${sizeOf(desired) - sizeOf(missing)} of ${sizeOf(desired)} runtimes have it`;
+  const failed = firstOf(failures.filter(isRefused)) ?? firstOf(failures);
   if (failed !== undefined) {
     const message = desired.length === 0 ? failureText(failed) : `${count}; ${failureText(failed)}`;
-    return readiness(isRefused(failed) ? 'Failed' : 'InProgress', 'Failed', message);
+    return readiness(isRefused(failed.group) ? 'Failed' : 'InProgress', 'Failed', message);
   }
   if (missing.length > 0)
     return readiness('InProgress', 'NotEverywhere', `${count}; not ${namesOf(missing)}`);
@@ -239,10 +242,8 @@ const ready = (
 const isRefused = ({ state }: Holder): boolean => state?.state === 'Failed' && state.isFinal;
 
 const noRuntime = (baseModel: string): string => `no runtime with the base model ${baseModel} is connected`;
-const namesOf = (holders: readonly Holder[]): string =>
-  joinCapped(
-    holders.map(({ key }) => key),
-    3,
-  );
-const failureText = ({ key, state }: Holder): string =>
+const namesOf = (holders: readonly Holder[]): string => joinCapped(keysOf(holders), 3);
+
+type Found = { readonly key: string; readonly group: Holder };
+const failureText = ({ key, group: { state } }: Found): string =>
   cut(`${key}: ${[state?.reason, state?.message].filter(Boolean).join(': ')}`, 1000);

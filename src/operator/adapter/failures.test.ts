@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { anAdapterState, runtimeKey } from '../testing/fake-fleet.ts';
+import { setOf } from '../testing/runtime-set.ts';
 import { failuresOf, type Seen } from './failures.ts';
 import type { Holder } from './observe.ts';
 
 const failing = (name: string, reason = 'STORE_FULL'): Holder => ({
-  key: runtimeKey(name),
+  runtimes: setOf(runtimeKey(name)),
   tier: 'Disk',
   baseDigest: '',
   isSilent: false,

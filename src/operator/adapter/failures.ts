@@ -21,7 +21,11 @@ export const failuresOf = (
   { now, isNewTerm }: { readonly now: string; readonly isNewTerm: boolean },
 ): { readonly failures: AdapterStatus['failures']; readonly seen: Seen } => {
   const next = new Map<ObjectKey, { reason: string; since: string }>();
-  const failed = holders.filter(isFailed).map(({ key, state }) => {
+  const failing = holders
+    .filter(isFailed)
+    .flatMap(({ runtimes, state }) => runtimes.keys().map((key) => ({ key, state })))
+    .sort((a, b) => compare(a.key, b.key));
+  const failed = failing.map(({ key, state }) => {
     const { reason, message } = state ?? { reason: '', message: '' };
     const known = seen.get(key);
     const written = before.find((one) => one.runtime === nameOf(key) && one.reason === cut(reason, 128));

@@ -70,15 +70,14 @@ export const followAdapters = (sources: AdapterSources, enqueue: Enqueue): (() =
     const scopes = gathered.has(undefined) ? [undefined] : [...gathered];
     gathered.clear();
     for (const scope of scopes) wanted(scope);
-    const { runtimes, changesInMs } = presences.everywhere();
-    const present = runtimes.filter(({ presence }) => presence !== 'Away');
-    const now = new Map(present.map(({ scope, baseModel }) => [`${scope ?? ''}/${baseModel}`, scope]));
+    const now = new Map([...presences.present()].map(([scope, model]) => [`${scope ?? ''}/${model}`, scope]));
     const changed = [...now, ...models].filter(([model]) => !now.has(model) || !models.has(model));
     models = now;
     const concerned = new Set(changed.map(([, scope]) => scope));
     for (const { key } of objects.adapters.list())
       if ([...concerned].some((scope) => isWithin(scope, key))) enqueue(key, connectionMs);
-    if (changesInMs !== undefined) gather(undefined, changesInMs);
+    const silentForMs = presences.silentForMs();
+    if (silentForMs !== undefined) gather(undefined, silentForMs);
   };
 
   const stops = [

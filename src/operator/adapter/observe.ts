@@ -1,19 +1,20 @@
 import type { PreloadTier } from '../../api/adapter.ts';
 import type { AdapterStatus } from '../../api/adapter-status.ts';
-import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
+import { type Digest, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import { keyOf } from '../../api/references.ts';
-import { selects } from '../../api/selector.ts';
-import { tierOf, wantsOfRollouts } from '../../plan/tiers.ts';
+import { wantsOfRollouts } from '../../plan/tiers.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
-import { adapterAt, isHere } from '../fleet/adapter-at.ts';
+import { isHere } from '../fleet/adapter-at.ts';
 import type { AdapterState } from '../fleet/fleet.ts';
+import type { Question, Said } from '../reconcile/alike.ts';
 import { placesFor, sizesOf } from '../reconcile/places.ts';
-import type { PresentRuntime } from '../reconcile/presence.ts';
+import type { AlikeGroup, PresentRuntime, RuntimeSet } from '../reconcile/presence.ts';
+import { firstOf, sizeOf } from '../reconcile/runtime-sets.ts';
 
-/** A connected runtime of the base model, with what it should and does hold. */
+/** Connected runtimes of the base model that are alike, with what they should and do hold. */
 export type Holder = {
-  readonly key: ObjectKey;
+  readonly runtimes: RuntimeSet;
   readonly tier: PreloadTier;
   readonly baseDigest: Digest | '';
   readonly isSilent: boolean;
@@ -28,15 +29,29 @@ type Place = Pick<PresentRuntime, 'key' | 'labels'>;
 /** For what does not depend on where. */
 const nowhere: Place = { key: objectKey('', ''), labels: {} };
 
+const named = (object: AdapterObject | RolloutObject) => ({ key: keyOf(object), uid: object.metadata.uid });
+
+/** What an adapter asks of runtimes. `rollouts`: those that name it and are part of the plan. */
+export const questionOf = (adapter: AdapterObject, rollouts: readonly RolloutObject[]): Question => ({
+  selectors: [
+    adapter.spec.preload.runtimeSelector,
+    ...rollouts.map(({ spec: { runtimeSelector } }) => runtimeSelector),
+  ],
+  adapters: [named(adapter)],
+  rollouts: rollouts.map(named),
+});
+
+const stateOf = ({ adapters: [state] }: AlikeGroup): AdapterState | undefined => state;
+
 /**
- * The runtimes that count for an adapter. `rollouts`: those that name it and are part of the plan; the tier is the one
- * that the plan compiler gives.
+ * The runtimes that count for an adapter, from the answers to its question; the tier is the one that the plan compiler
+ * gives.
  */
 export const holdersOf = (
   adapter: AdapterObject,
   digest: Digest | undefined,
   rollouts: readonly RolloutObject[],
-  runtimes: readonly PresentRuntime[],
+  groups: readonly AlikeGroup[],
 ): Holder[] => {
   const key = keyOf(adapter);
   const alone = new Map([[key, adapter]]);
@@ -44,63 +59,55 @@ export const holdersOf = (
     const wantAt = (runtime: Place) => wantsOfRollouts([rollout], alone, runtime).get(key);
     const isInGroups = rollout.status?.groups !== undefined;
     const everywhere = isInGroups ? undefined : wantAt(nowhere);
-    return {
-      key: keyOf(rollout),
-      uid: rollout.metadata.uid,
-      isSelective: isInGroups || rollout.spec.runtimeSelector !== undefined,
-      selector: rollout.spec.runtimeSelector,
-      wantAt: (runtime: Place) => (isInGroups ? wantAt(runtime) : everywhere),
-    };
+    return { isInGroups, wantAt: (runtime: Place) => (isInGroups ? wantAt(runtime) : everywhere) };
   });
-  const preload = adapter.spec.preload.runtimeSelector;
-  const tierAt = (applying: typeof wants, place: Place): PreloadTier => {
-    const tiers = [undefined, ...applying.map(({ wantAt }) => wantAt(place))].map((want) =>
-      tierOf(adapter, want, place.labels),
-    );
-    return tiers.includes('Memory') ? 'Memory' : tiers.includes('Disk') ? 'Disk' : 'None';
-  };
-  // The same for every runtime as long as nothing selects.
-  const selectsNone = preload === undefined && wants.every(({ isSelective }) => !isSelective);
-  const tierOfAll = selectsNone ? tierAt(wants, nowhere) : undefined;
-
-  const holders: Holder[] = [];
-  for (const runtime of runtimes) {
-    const { presence, state, labels } = runtime;
-    if (presence === 'Away' || runtime.baseModel !== adapter.spec.baseModel) continue;
-    const applying = selectsNone ? wants : wants.filter(({ selector }) => selects(selector, labels));
-    const own = adapterAt(state, key, adapter.metadata.uid);
-    const serves = (rollout: (typeof wants)[number]): boolean => {
-      const report = state?.rollouts.get(rollout.key);
-      if (report === undefined || report.uid !== rollout.uid) return false;
-      return report.stableDigest === digest || (report.canaryDigest === digest && report.effectiveWeight > 0);
+  return groups.flatMap((group): Holder[] => {
+    const { presence, profile, selected, reports, runtimes } = group;
+    if (presence === 'Away' || profile.baseModel !== adapter.spec.baseModel) return [];
+    const [isPreloaded = false, ...chosen] = selected;
+    const applying = wants.filter((_, index) => chosen[index]);
+    const tierAt = (place: Place): PreloadTier => {
+      const { tier } = adapter.spec.preload;
+      const tiers = applying.map(({ wantAt }) => wantAt(place)?.tier);
+      const all = isPreloaded ? [...tiers, tier] : tiers;
+      return all.includes('Memory') ? 'Memory' : all.includes('Disk') ? 'Disk' : 'None';
     };
-    holders.push({
-      key: runtime.key,
-      // A runtime that is cordoned or held is waited for only where it has it.
-      tier:
-        runtime.restraint === undefined || isHere(own) ? (tierOfAll ?? tierAt(applying, runtime)) : 'None',
-      baseDigest: state?.info.baseDigest ?? '',
+    const state = stateOf(group);
+    const serves = (report: Said | undefined, index: number): boolean =>
+      report !== undefined &&
+      chosen[index] === true &&
+      (report.stableDigest === digest || (report.canaryDigest === digest && report.effectiveWeight > 0));
+    const holder = {
+      runtimes,
+      baseDigest: profile.build,
       isSilent: presence === 'Silent',
-      state: own,
-      isServing: digest !== undefined && isResident(own) && applying.some(serves),
-    });
-  }
-  return holders;
+      state,
+      isServing: digest !== undefined && isResident(state) && reports.some(serves),
+    };
+    // Runtimes that are cordoned or held are waited for only where they have it.
+    if (profile.restraint !== undefined && !isHere(state)) return [{ ...holder, tier: 'None' }];
+    if (!applying.some(({ isInGroups }) => isInGroups)) return [{ ...holder, tier: tierAt(nowhere) }];
+    // Who is in which group of a rollout is a question of its name.
+    const byTier = Map.groupBy(runtimes.each(), tierAt);
+    return [...byTier].map(([tier, all]) => ({
+      ...holder,
+      tier,
+      runtimes: byTier.size === 1 ? runtimes : runtimes.only(new Set(all.map((runtime) => runtime.key))),
+    }));
+  });
 };
 
 /**
  * Whether runtimes can hold it: those that preload it, where they are chosen. Rollouts say the same about theirs. Nothing
  * has to stay beside it.
  */
-export const placementAt = (
-  { metadata, spec }: AdapterObject,
-  runtimes: readonly PresentRuntime[],
-): Placement => {
-  const adapter = { key: objectKey(metadata.namespace, metadata.name), uid: metadata.uid };
+export const placementAt = ({ spec }: AdapterObject, groups: readonly AlikeGroup[]): Placement => {
   const { baseModel, baseModelDigests: builds, preload } = spec;
-  const selector = preload.tier === 'None' ? undefined : preload.runtimeSelector;
-  const placed = { baseModel, builds, selector, besideBytes: 0, ...sizesOf(adapter, runtimes) };
-  return placementOf(placed, placesFor(adapter, runtimes));
+  const isPreloaded = preload.tier !== 'None';
+  const selector = isPreloaded ? preload.runtimeSelector : undefined;
+  const placed = { baseModel, builds, selector, besideBytes: 0, ...sizesOf(groups, stateOf) };
+  const isSelected = ({ selected: [is = true] }: AlikeGroup): boolean => !isPreloaded || is;
+  return placementOf(placed, placesFor(groups, stateOf, isSelected));
 };
 
 const isResident = (state: AdapterState | undefined): boolean => state?.state === 'Resident';
@@ -113,7 +120,7 @@ export const isSatisfied = ({ tier, state }: Holder): boolean =>
   tier === 'None' || (tier === 'Memory' ? isResident(state) : isStored(state));
 
 export const countsOf = (holders: readonly Holder[]): AdapterStatus['runtimes'] => {
-  const count = (holds: (holder: Holder) => boolean): number => holders.filter(holds).length;
+  const count = (holds: (holder: Holder) => boolean): number => sizeOf(holders.filter(holds));
   return {
     desired: count(({ tier }) => tier !== 'None'),
     stored: count(({ state }) => isStored(state)),
@@ -128,10 +135,14 @@ export const contentOf = (
   holders: readonly Holder[],
   before: Pick<AdapterStatus, 'sizeBytes' | 'rank' | 'targetModules'> | undefined,
 ): Pick<AdapterStatus, 'sizeBytes' | 'rank' | 'targetModules'> => {
-  const states = holders.flatMap(({ state }) => (state === undefined ? [] : [state]));
-  const sizeBytes = before?.sizeBytes ?? states.find((state) => state.storedBytes > 0)?.storedBytes;
-  const rank = before?.rank ?? states.find((state) => state.rank > 0)?.rank;
-  const modules = states.find((state) => state.targetModules.length > 0)?.targetModules;
+  const firstWith = (says: (state: AdapterState) => boolean): AdapterState | undefined =>
+    firstOf(holders.filter(({ state }) => state !== undefined && says(state)))?.group.state;
+  const sizeBytes = before?.sizeBytes ?? firstWith(({ storedBytes }) => storedBytes > 0)?.storedBytes;
+  const rank = before?.rank ?? firstWith((state) => state.rank > 0)?.rank;
+  const modules =
+    before?.targetModules === undefined
+      ? firstWith((state) => state.targetModules.length > 0)?.targetModules
+      : undefined;
   const targetModules = before?.targetModules ?? (modules && bounded(modules));
   return {
     ...(sizeBytes === undefined ? {} : { sizeBytes }),

@@ -7,6 +7,7 @@ export const maxCounts = 4096;
 /** A report tells only the counts that changed: those of other weights stay, as long as they are about the same attempt. */
 export const withFormerCounts = (before: RolloutState | undefined, now: RolloutState): RolloutState => {
   if (before === undefined || before.counts.length === 0 || !isSameTrial(before, now)) return now;
+  if (now.counts.length === 0) return { ...now, counts: before.counts };
   const byWeight = new Map([...before.counts, ...now.counts].map((counts) => [counts.weight, counts]));
   return { ...now, counts: [...byWeight.values()] };
 };

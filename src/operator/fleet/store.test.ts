@@ -83,7 +83,7 @@ describe('the fleet', () => {
     fleet.update(local, opened(1n, { [one]: 'Stored', [two]: 'Stored' }));
     fleet.update(local, update(1n, { change: change({ [two]: 'Stored' }) }));
     expect(adapters()).toEqual([`${two} Stored`]);
-    expect(changes[1]?.adapters).toEqual(new Set([one, two]));
+    expect(changes[1]?.adapters).toEqual(new Set([one]));
   });
 
   it('takes over what the newer connection says, and tells of what the older one had', () => {
@@ -286,17 +286,24 @@ describe('reports in any order', () => {
     expect(fleet.get(node)?.rollouts.get(rollout)?.served.canary).toBe(5);
   });
 
-  it('on a new connection tell what is other than on the one before, once all of it is there', () => {
+  it('that have everything tell what is other than before, on a new connection and on the same', () => {
     fleet.update(local, opened(1n, { [one]: 'Stored', [two]: 'Stored' }));
-    const { change: told, ...empty } = opened(2n, { [one]: 'Stored', [two]: 'Resident' });
-    fleet.update(local, empty);
-    expect(changes.at(-1)).toMatchObject({ connection: true, adapters: new Set() });
-    expect(fleet.get(node)?.adapters.size).toBe(0);
-    fleet.update(local, update(2n, told === undefined ? {} : { change: told }));
+    fleet.update(local, opened(2n, { [one]: 'Stored', [two]: 'Resident' }));
+    expect(changes.at(-1)).toMatchObject({ connection: true, adapters: new Set([two]) });
+    // Told anew, as by a relay that was interrupted.
+    fleet.update(local, opened(2n, { [one]: 'Stored', [two]: 'Loaded' }));
     expect(changes.at(-1)).toMatchObject({ connection: false, adapters: new Set([two]) });
-    const gone = opened(3n, { [two]: 'Resident' });
-    fleet.update(local, gone);
+    fleet.update(local, opened(3n, { [two]: 'Loaded' }));
     expect(changes.at(-1)).toMatchObject({ connection: true, adapters: new Set([one]) });
+  });
+
+  it('open a connection only with everything: what is missing would not be known to be gone', () => {
+    fleet.update(local, opened(1n, { [one]: 'Stored' }));
+    const { change: told, ...empty } = opened(2n, { [two]: 'Stored' });
+    expect(fleet.update(local, empty)).toBe(false);
+    const part = told && { change: { ...told, whole: false } };
+    expect(fleet.update(local, { ...empty, ...part })).toBe(false);
+    expect(adapters()).toEqual([`${one} Stored`]);
   });
 
   it('take nothing from a pod about other namespaces, neither from its stream nor from a relay', () => {

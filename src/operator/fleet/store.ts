@@ -6,6 +6,7 @@ import type { Clock } from '../../time/clock.ts';
 import { scopeOf } from '../objects/scope.ts';
 import { limitCounts, withFormerCounts } from './counts.ts';
 import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from './fleet.ts';
+import { SharedStates } from './shared.ts';
 import { type Change, maxLimits, maxReported, type Update, within } from './update.ts';
 
 /** Who tells of a runtime: this replica itself, or one connection of another. */
@@ -19,6 +20,8 @@ export const disconnectedAfterMs = 10_000;
 /** A runtime that is away for longer is forgotten; its AdapterRuntime has what is to be remembered. */
 const forgetMs = 3_600_000;
 
+type Former = Pick<RuntimeState, 'adapters' | 'rollouts'>;
+
 type Entry = {
   state: RuntimeState & {
     readonly adapters: Map<ObjectKey, AdapterState>;
@@ -27,8 +30,6 @@ type Entry = {
   /** Who has it; undefined: nobody. */
   holder: Source | undefined;
   stopGrace: (() => void) | undefined;
-  /** What it said on the connection before, until it has said everything on this one. */
-  former?: Pick<RuntimeState, 'adapters' | 'rollouts'> | undefined;
 };
 
 /** What happened to a runtime of this replica's own streams. */
@@ -50,6 +51,7 @@ const nothing: ReadonlySet<ObjectKey> = new Set();
 export class FleetStore implements Fleet {
   readonly #clock: Clock;
   readonly #entries = new Map<RuntimeKey, Entry>();
+  readonly #shared = new SharedStates();
   readonly #listeners = new Set<(change: FleetChange) => void>();
   readonly #localListeners = new Set<(event: LocalEvent) => void>();
 
@@ -79,7 +81,8 @@ export class FleetStore implements Fleet {
   }
 
   /**
-   * Takes in an update. False: it is about a connection that does not count, or that was never opened.
+   * Takes in an update. False: it is about a connection that does not count, or that was never opened; one begins with
+   * everything that the runtime says.
    * @throws HELLO_INVALID when the runtime would have more entries than anyone has
    */
   update(source: Source, told: Update): boolean {
@@ -90,10 +93,11 @@ export class FleetStore implements Fleet {
       known.holder === source &&
       known.state.connectionSeq === update.connectionSeq
     ) {
-      this.#apply(known, update, { connection: false, opened: false });
+      this.#apply(known, update, { connection: false, opened: false, former: known.state });
       return true;
     }
-    if (update.opened === undefined || !counts(known, source, update, update.opened)) return false;
+    if (update.opened === undefined || update.change?.whole !== true) return false;
+    if (!counts(known, source, update, update.opened)) return false;
     const isSame = known !== undefined && known.state.connectionSeq === update.connectionSeq;
     const entry = isSame ? known : this.#open(known, update, update.opened);
     // The same connection, told anew by a source that reconnected, is no news.
@@ -101,7 +105,7 @@ export class FleetStore implements Fleet {
     entry.stopGrace?.();
     entry.stopGrace = undefined;
     entry.holder = source;
-    this.#apply(entry, update, { connection, opened: true });
+    this.#apply(entry, update, { connection, opened: true, former: known?.state });
     return true;
   }
 
@@ -146,7 +150,6 @@ export class FleetStore implements Fleet {
       },
       holder: undefined,
       stopGrace: undefined,
-      former: known?.former ?? known?.state,
     };
     this.#entries.set(key, entry);
     return entry;
@@ -155,12 +158,16 @@ export class FleetStore implements Fleet {
   #apply(
     entry: Entry,
     update: Update,
-    { connection, opened }: { readonly connection: boolean; readonly opened: boolean },
+    {
+      connection,
+      opened,
+      former,
+    }: { readonly connection: boolean; readonly opened: boolean; readonly former: Former | undefined },
   ): void {
     const { state } = entry;
     const touched: Touched = { adapters: new Set(), rollouts: new Set() };
     const { change } = update;
-    if (change !== undefined) merge(entry, change, touched);
+    if (change !== undefined) merge(entry, change, { former, touched, shared: this.#shared });
     const { disconnectedAt: _, ...rest } = state;
     entry.state = {
       ...rest,
@@ -197,14 +204,7 @@ export class FleetStore implements Fleet {
     entry.stopGrace = this.#clock.after(disconnectedAfterMs, () => {
       entry.stopGrace = undefined;
       entry.state = { ...entry.state, connected: false, disconnectedAt: lostAt };
-      this.#tell({
-        runtime: key,
-        scope: scopeOf(entry.state.kind, key),
-        connection: true,
-        adapters: nothing,
-        rollouts: nothing,
-        acknowledged: false,
-      });
+      this.#tell(changeOf(entry.state, true));
       this.#forget();
     });
     if (wasLocal) this.#tellLocal({ key, change: 'Gone' });
@@ -213,7 +213,10 @@ export class FleetStore implements Fleet {
   #forget(): void {
     const before = this.#clock.now() - forgetMs;
     for (const [key, { state }] of this.#entries) {
-      if (!state.connected && (state.disconnectedAt ?? 0) < before) this.#entries.delete(key);
+      if (state.connected || (state.disconnectedAt ?? 0) >= before) continue;
+      this.#entries.delete(key);
+      // Nothing to look at again: it was away already.
+      this.#tell(changeOf(state, false));
     }
   }
 
@@ -224,6 +227,15 @@ export class FleetStore implements Fleet {
     for (const listener of this.#localListeners) listener(event);
   }
 }
+
+const changeOf = ({ key, kind }: RuntimeState, connection: boolean): FleetChange => ({
+  runtime: key,
+  scope: scopeOf(kind, key),
+  connection,
+  adapters: nothing,
+  rollouts: nothing,
+  acknowledged: false,
+});
 
 /** Whether a connection that a source opens is the one that counts from now on. */
 const counts = (
@@ -240,21 +252,33 @@ const counts = (
 
 type Touched = { readonly adapters: Set<ObjectKey>; readonly rollouts: Set<ObjectKey> };
 
-const merge = (entry: Entry, change: Change, touched: Touched): void => {
-  const { state } = entry;
-  // The first report of a connection says everything: only what is other than before is news.
-  const former = change.whole ? entry.former : undefined;
-  if (change.whole) entry.former = undefined;
-  mergeInto(state.adapters, change.adapters, change, touched.adapters, former?.adapters);
-  const rollouts = change.whole
+type Merging = {
+  readonly touched: Touched;
+  /** What was known before; the same object as what is merged into where the connection is the same. */
+  readonly former: Former | undefined;
+  readonly shared: SharedStates;
+};
+
+const merge = ({ state }: Entry, change: Change, { touched, former, shared }: Merging): void => {
+  // A whole report says everything: only what is other than before is news.
+  const before = change.whole ? former : undefined;
+  const adapters = sharedBy(change.adapters, shared.adapter.bind(shared));
+  mergeInto(state.adapters, adapters, change, touched.adapters, before?.adapters);
+  const counted = change.whole
     ? change.rollouts
     : new Map(
         [...change.rollouts].map(([key, now]) => [key, withFormerCounts(state.rollouts.get(key), now)]),
       );
+  const rollouts = sharedBy(counted, shared.rollout.bind(shared));
   const gone = { whole: change.whole, gone: change.goneRollouts };
-  mergeInto(state.rollouts, rollouts, gone, touched.rollouts, former?.rollouts);
+  mergeInto(state.rollouts, rollouts, gone, touched.rollouts, before?.rollouts);
   if (change.rollouts.size > 0) limitCounts(state.rollouts.values());
 };
+
+const sharedBy = <T>(
+  told: ReadonlyMap<ObjectKey, T>,
+  share: (key: ObjectKey, value: T) => readonly [ObjectKey, T],
+): ReadonlyMap<ObjectKey, T> => new Map([...told].map(([key, value]) => share(key, value)));
 
 const mergeInto = <T>(
   into: Map<ObjectKey, T>,
@@ -270,8 +294,8 @@ const mergeInto = <T>(
     if (!into.has(key) && into.size >= maxReported) {
       throw new AdaptletError('HELLO_INVALID', `the runtime reports more than ${maxReported} entries`);
     }
-    into.set(key, value);
     if (former === undefined || !isDeepStrictEqual(former.get(key), value)) touched.add(key);
+    into.set(key, value);
   }
 };
 

@@ -7,6 +7,8 @@ import type { ObjectChange, RuntimeObject } from '../objects/objects.ts';
 import type { Policies } from '../objects/policies.ts';
 import { type Restraint, restrainedSinceOf, restraintOf } from '../objects/restraint.ts';
 import { type Scope, scopeOf } from '../objects/scope.ts';
+import { AlikeRuntimes, type Group, type Profile, type Question } from './alike.ts';
+import type { Bits } from './bits.ts';
 import { type ControllerParts, graceMs } from './controller.ts';
 
 /**
@@ -35,6 +37,29 @@ export type PresentRuntime = {
 export type RuntimesNow = {
   /** In the order of their keys. */
   readonly runtimes: readonly PresentRuntime[];
+  /** Milliseconds until the silent ones count as away; absent when none is silent. */
+  readonly changesInMs?: number;
+};
+
+/** Some runtimes, that are looked at one by one only where somebody has to. */
+export type RuntimeSet = {
+  readonly size: number;
+  /** In their order. */
+  keys(): readonly RuntimeKey[];
+  /** In the order of their keys. */
+  each(): readonly PresentRuntime[];
+  only(names: ReadonlySet<string>): RuntimeSet;
+  without(names: ReadonlySet<string>): RuntimeSet;
+};
+
+/** Runtimes that a question does not tell apart, see {@link Question}. None of them is nobody. */
+export type AlikeGroup = Omit<Group, 'runtimes'> & {
+  readonly presence: Presence;
+  readonly runtimes: RuntimeSet;
+};
+
+export type GroupsNow = {
+  readonly groups: readonly AlikeGroup[];
   /** Milliseconds until the silent ones count as away; absent when none is silent. */
   readonly changesInMs?: number;
 };
@@ -87,30 +112,48 @@ type PresenceParts = Pick<ControllerParts, 'clock' | 'term' | 'objects' | 'fleet
   readonly policies: Pick<Policies, 'policyOf'>;
 };
 
+const noLabels: Written['labels'] = {};
+
 /**
  * Every AdapterRuntime with what its runtime reported. One that has no object yet is not in it: what selects runtimes
  * selects by the labels of the object.
+ *
+ * Guarantee: what it says of groups is what a look at each runtime would say, at any time.
  */
 export class Presences {
   readonly #parts: PresenceParts;
   readonly #written = new Map<RuntimeKey, Written>();
+  readonly #alike = new AlikeRuntimes();
   /** In the order of their keys; undefined after one came or went. */
   #sorted: RuntimeKey[] | undefined;
-  readonly #stop: () => void;
+  readonly #stops: (() => void)[];
 
   constructor(parts: PresenceParts) {
     this.#parts = parts;
-    const { runtimes } = parts.objects;
-    this.#stop = runtimes.onChange(({ type, key, object }) => {
-      if (type === 'deleted' || !this.#written.has(key)) this.#sorted = undefined;
-      if (type === 'deleted') this.#written.delete(key);
-      else this.#written.set(key, writtenOf(key, object.object));
-    });
-    for (const { key, object } of runtimes.list()) this.#written.set(key, writtenOf(key, object));
+    const { objects, fleet } = parts;
+    const { runtimes } = objects;
+    this.#stops = [
+      runtimes.onChange(({ type, key, object }) => {
+        if (type === 'deleted' || !this.#written.has(key)) this.#sorted = undefined;
+        if (type === 'deleted') this.#written.delete(key);
+        else this.#written.set(key, writtenOf(key, object.object));
+        this.#place(key);
+      }),
+      fleet.onChange(({ runtime, adapters, rollouts }) => {
+        const state = fleet.get(runtime);
+        if (state !== undefined) this.#alike.say(state, adapters, rollouts);
+        this.#place(runtime);
+      }),
+    ];
+    for (const { key, object } of runtimes.list()) {
+      this.#written.set(key, writtenOf(key, object));
+      this.#place(key);
+    }
+    for (const state of fleet.all()) this.#alike.say(state, state.adapters.keys(), state.rollouts.keys());
   }
 
   close(): void {
-    this.#stop();
+    for (const stop of this.#stops) stop();
   }
 
   /** Those that see the objects of a namespace: its own pods, and the nodes that its policy leaves it. */
@@ -121,49 +164,110 @@ export class Presences {
     );
   }
 
-  /** Those of every scope. No decision about an object may look at them. */
-  everywhere(): RuntimesNow {
-    return this.#now(() => true);
+  /** The same runtimes, with those together that the question does not tell apart. Costs what there are of groups. */
+  groups(namespace: string, question: Question): GroupsNow {
+    const nodes = this.#parts.policies.policyOf(namespace)?.spec.runtimes.nodes;
+    const graceLeft = this.#graceLeft();
+    const groups = this.#alike.groups(namespace, nodes, question).map((group): AlikeGroup => {
+      const { isConnected, isExpected } = group.profile;
+      const away = isExpected && graceLeft > 0 ? 'Silent' : 'Away';
+      const presence = isConnected ? 'Connected' : away;
+      return { ...group, presence, runtimes: this.#setOf(group.runtimes) };
+    });
+    const isAnySilent = groups.some(({ presence }) => presence === 'Silent');
+    return { groups, ...(isAnySilent ? { changesInMs: graceLeft } : {}) };
   }
 
-  #now(isWanted: (scope: Scope, labels: Written['labels']) => boolean): RuntimesNow {
-    const { clock, term, fleet } = this.#parts;
-    this.#sorted ??= [...this.#written.keys()].sort();
-    const graceLeft = term.since + graceMs - clock.monotonic();
-    let isAnySilent = false;
-    const runtimes: PresentRuntime[] = [];
-    for (const key of this.#sorted) {
-      const written = this.#written.get(key);
-      if (written === undefined) continue;
-      const { labels, baseModel, restraint, restrainedSince, wasConnected, disconnectedAt } = written;
-      const state = fleet.get(key);
-      const scope = scopeOf(state?.kind ?? written.kind, key);
-      if (!isWanted(scope, labels)) continue;
-      const isSilent = state === undefined && wasConnected && graceLeft > 0;
-      isAnySilent ||= isSilent;
-      const away = isSilent ? 'Silent' : 'Away';
-      const presence = state?.connected === true ? 'Connected' : away;
-      runtimes.push({
-        key,
-        scope,
-        labels,
-        baseModel: state?.info.baseModel ?? baseModel,
-        presence,
-        ...(restraint === undefined ? {} : { restraint, restrainedSince }),
-        ...(presence === 'Away' ? { awaySince: state?.disconnectedAt ?? timeOf(disconnectedAt) } : {}),
-        state,
-      });
-    }
-    return { runtimes, ...(isAnySilent ? { changesInMs: graceLeft } : {}) };
+  /** Base models of runtimes that are not away, by the scope of the runtimes. */
+  present(): Iterable<readonly [Scope, string]> {
+    const graceLeft = this.#graceLeft();
+    return [...this.#alike.profiles()].flatMap(({ scope, baseModel, isConnected, isExpected }) =>
+      isConnected || (isExpected && graceLeft > 0) ? [[scope, baseModel] as const] : [],
+    );
+  }
+
+  /** Milliseconds until no runtime is silent any more; absent: none is. */
+  silentForMs(): number | undefined {
+    const graceLeft = this.#graceLeft();
+    const isAny = [...this.#alike.profiles()].some(({ isExpected }) => isExpected);
+    return isAny && graceLeft > 0 ? graceLeft : undefined;
   }
 
   /** Base models that runtimes have, or had when they were last here, by the scope of the runtimes. */
   baseModels(): ReadonlyMap<Scope, ReadonlySet<string>> {
     const models = new Map<Scope, Set<string>>();
-    for (const { scope, baseModel } of this.everywhere().runtimes) {
+    for (const { scope, baseModel } of this.#alike.profiles()) {
       if (baseModel === '') continue;
       models.set(scope, (models.get(scope) ?? new Set()).add(baseModel));
     }
     return models;
   }
+
+  #now(isWanted: (scope: Scope, labels: Written['labels']) => boolean): RuntimesNow {
+    this.#sorted ??= [...this.#written.keys()].sort();
+    const runtimes = this.#sorted.flatMap((key) => {
+      const runtime = this.#at(key);
+      return runtime !== undefined && isWanted(runtime.scope, runtime.labels) ? [runtime] : [];
+    });
+    const isAnySilent = runtimes.some(({ presence }) => presence === 'Silent');
+    return { runtimes, ...(isAnySilent ? { changesInMs: this.#graceLeft() } : {}) };
+  }
+
+  #at(key: RuntimeKey): PresentRuntime | undefined {
+    const written = this.#written.get(key);
+    if (written === undefined) return undefined;
+    const { labels, baseModel, restraint, restrainedSince, wasConnected, disconnectedAt } = written;
+    const state = this.#parts.fleet.get(key);
+    const away = state === undefined && wasConnected && this.#graceLeft() > 0 ? 'Silent' : 'Away';
+    const presence = state?.connected === true ? 'Connected' : away;
+    return {
+      key,
+      scope: scopeOf(state?.kind ?? written.kind, key),
+      labels,
+      baseModel: state?.info.baseModel ?? baseModel,
+      presence,
+      ...(restraint === undefined ? {} : { restraint, restrainedSince }),
+      ...(presence === 'Away' ? { awaySince: state?.disconnectedAt ?? timeOf(disconnectedAt) } : {}),
+      state,
+    };
+  }
+
+  #place(key: RuntimeKey): void {
+    const written = this.#written.get(key);
+    const state = this.#parts.fleet.get(key);
+    this.#alike.place(key, written && profileOf(written, state), written?.labels ?? noLabels);
+    if (state === undefined) this.#alike.silence(key);
+  }
+
+  #graceLeft(): number {
+    const { clock, term } = this.#parts;
+    return term.since + graceMs - clock.monotonic();
+  }
+
+  #setOf(runtimes: Bits): RuntimeSet {
+    const alike = this.#alike;
+    let keys: readonly RuntimeKey[] | undefined;
+    const keysNow = (): readonly RuntimeKey[] => (keys ??= alike.keysOf(runtimes));
+    return {
+      size: runtimes.size,
+      keys: keysNow,
+      each: () => keysNow().flatMap((key) => this.#at(key) ?? []),
+      only: (names) => this.#setOf(runtimes.and(alike.numbersOf(names))),
+      without: (names) =>
+        names.size === 0 ? this.#setOf(runtimes) : this.#setOf(runtimes.without(alike.numbersOf(names))),
+    };
+  }
 }
+
+const profileOf = (written: Written, state: RuntimeState | undefined): Profile => ({
+  scope: scopeOf(state?.kind ?? written.kind, written.key),
+  baseModel: state?.info.baseModel ?? written.baseModel,
+  isConnected: state?.connected === true,
+  isExpected: state === undefined && written.wasConnected,
+  restraint: written.restraint,
+  isServing: state?.ready ?? false,
+  build: state?.info.baseDigest ?? '',
+  memoryBytes: state?.memory.budgetBytes ?? 0,
+  diskBytes: state?.disk.budgetBytes ?? 0,
+  maxRank: state?.info.maxRank ?? 0,
+});

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { type RolloutSpec, rolloutSpecSchema } from '../../api/rollout.ts';
+import { aRollout } from '../../plan/manifests.fixture.ts';
 import { total } from '../../rollout/judge/counts.ts';
 import { evenArm } from '../../rollout/judge/judge.fixture.ts';
 import { countersOf, type WeightCounts } from '../../rollout/judge/reports.ts';
-import { aRolloutState, runtimeKey } from '../testing/fake-fleet.ts';
+import type { RuntimeState } from '../fleet/fleet.ts';
+import { saidOf } from '../reconcile/alike.ts';
+import { aRolloutState, aRuntimeState, runtimeKey } from '../testing/fake-fleet.ts';
+import { setOf } from '../testing/runtime-set.ts';
 import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
-import type { Member } from './view.ts';
 import { digestOf, RolloutWorld, rolloutUid, sql } from './world.fixture.ts';
 
 const errorsOnly = {
@@ -39,6 +42,27 @@ const counts = (requests: number, errors: number, seq = 1): WeightCounts[] => [
 const report = (world: RolloutWorld, name: string, what: WeightCounts[]): void => {
   const before = world.fleet.get(runtimeKey(name))?.rollouts.get(sql);
   world.sync([name], { ...before, counts: what });
+};
+
+/** What a rollout sees of one runtime. */
+const viewBy = (name: string, more: Partial<RuntimeState>) => {
+  const state = aRuntimeState(runtimeKey(name), more);
+  const { key } = state;
+  const said = state.rollouts.get(sql);
+  const runtimes = setOf({
+    key,
+    scope: undefined,
+    labels: {},
+    baseModel: 'tiny',
+    presence: 'Connected',
+    state,
+  });
+  const member = { runtimes, isServing: true, isSilent: false, target: undefined, stable: undefined };
+  return {
+    rollout: aRollout({ name: 'sql' }, { adapter: 'v2' }),
+    members: [{ ...member, report: said && saidOf(said) }],
+    apart: [],
+  };
 };
 
 const wait = async (world: RolloutWorld, seconds: number): Promise<void> => {
@@ -89,15 +113,15 @@ describe('the judge over many runtimes', () => {
     const attempt = { uid: 'v2', digest: 'd', attempt: 1 };
     let counted: AttemptCounts | undefined;
     for (let start = 0; start < 50; start += 1) {
-      const state = aRolloutState(rolloutUid, {
+      const report = aRolloutState(rolloutUid, {
         canaryDigest: digestOf('v2'),
         attempt: 1,
         counts: counts(100, 1),
       });
-      const member = { name: 'a', instance: `process ${start}`, report: state } as Member;
-      counted = attemptCountsOf(counted, [member], { ...attempt, digest: digestOf('v2') });
+      const view = viewBy('a', { instance: `process ${start}`, rollouts: new Map([[sql, report]]) });
+      counted = attemptCountsOf(counted, view, { ...attempt, digest: digestOf('v2') });
       // A report that comes twice counts once.
-      counted = attemptCountsOf(counted, [member], { ...attempt, digest: digestOf('v2') });
+      counted = attemptCountsOf(counted, view, { ...attempt, digest: digestOf('v2') });
     }
     const reports = counted?.reports ?? new Map();
     expect(reports.size).toBeLessThanOrEqual(5);

@@ -1,10 +1,23 @@
 import { pooled } from '../../rollout/judge/counts.ts';
-import { mergeReports, type Reports, reportsOf, type SplitReport } from '../../rollout/judge/reports.ts';
+import {
+  mergeReports,
+  type Reports,
+  reportsOf,
+  type SplitReport,
+  type WeightCounts,
+} from '../../rollout/judge/reports.ts';
 import { type Attempt, follows } from './attempt.ts';
-import type { Member } from './view.ts';
+import { eachOf, everybody, type RolloutView, reportAt } from './view.ts';
+
+type Taken = { readonly instance: string; readonly counts: readonly WeightCounts[] };
 
 /** What was counted of one attempt of one canary: what a runtime counted before it went away or started anew stays. */
-export type AttemptCounts = { readonly attempt: Attempt; readonly reports: Reports };
+export type AttemptCounts = {
+  readonly attempt: Attempt;
+  readonly reports: Reports;
+  /** What was taken in of each runtime last: the same again is no news. */
+  readonly taken: ReadonlyMap<string, Taken>;
+};
 
 /** Processes of one runtime whose counts are kept apart. */
 const maxInstances = 4;
@@ -17,21 +30,25 @@ const isSame = (a: Attempt, b: Attempt): boolean =>
 /** Adds what the runtimes report now. Undefined: there is no canary. */
 export const attemptCountsOf = (
   before: AttemptCounts | undefined,
-  members: readonly Member[],
+  view: Pick<RolloutView, 'rollout' | 'members' | 'apart'>,
   attempt: Attempt | undefined,
 ): AttemptCounts | undefined => {
   if (attempt === undefined) return undefined;
-  const now = reportsOf(
-    members
-      .filter((member) => follows(member, attempt))
-      .flatMap(({ name, instance, report }) =>
-        (report?.counts ?? []).map((counts) => ({ ...counts, node: name, instance })),
-      ),
-  );
-  const known = before !== undefined && isSame(before.attempt, attempt) ? before.reports : undefined;
-  if (known === undefined) return { attempt, reports: now };
-  const present = new Map(members.map(({ name, instance }) => [name, instance]));
-  return { attempt, reports: withoutOld(mergeReports(known, now), present) };
+  const all = everybody(view);
+  const known = before !== undefined && isSame(before.attempt, attempt) ? before : undefined;
+  const taken = new Map(known?.taken);
+  const fresh = eachOf(all.filter((member) => follows(member, attempt))).flatMap((runtime) => {
+    const counts = reportAt(runtime, view.rollout)?.counts ?? [];
+    const instance = runtime.state?.instance ?? '';
+    const last = taken.get(runtime.key);
+    if (counts.length === 0 || (last?.counts === counts && last.instance === instance)) return [];
+    taken.set(runtime.key, { instance, counts });
+    return counts.map((one) => ({ ...one, node: runtime.key, instance }));
+  });
+  if (known === undefined) return { attempt, reports: reportsOf(fresh), taken };
+  if (fresh.length === 0) return known;
+  const present = new Map(eachOf(all).map(({ key, state }) => [key, state?.instance ?? '']));
+  return { attempt, reports: withoutOld(mergeReports(known.reports, reportsOf(fresh)), present), taken };
 };
 
 /** A runtime that starts again and again must not fill the memory: what its old processes counted is added up. */

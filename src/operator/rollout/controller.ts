@@ -104,11 +104,10 @@ export class RolloutController implements Controller {
   async #decide(read: RolloutRead, rollout: RolloutObject, signal: AbortSignal) {
     const { clock, term, objects, presences, claims, verdicts } = this.#parts;
     const { key } = read;
-    const { runtimes, changesInMs } = presences.now(rollout.metadata.namespace);
     const view = viewOf({
       rollout,
       objects,
-      runtimes,
+      presences,
       nameConflict: claims.conflictOf(rollout),
       verdicts,
     });
@@ -132,7 +131,7 @@ export class RolloutController implements Controller {
     }
     this.#memories.set(key, turn.memory);
     this.#metrics.want(key, write?.status ?? rollout.status, turn.wanted ?? []);
-    return soonest(requeueAfterMs, changesInMs);
+    return soonest(requeueAfterMs, view.changesInMs);
   }
 
   #memoryOf(key: ObjectKey, uid: string): Memory {

@@ -11,13 +11,11 @@ import { digestOf, RolloutWorld, rolloutUid, sql, steps, underWay } from './worl
 const viewIn = (world: RolloutWorld): RolloutView => {
   const rollout = world.cluster.rollouts.get(sql)?.object;
   if (rollout === undefined) throw new Error('no rollout');
-  const { runtimes } = new Presences({ ...world.parts, policies: new Policies(world.cluster.policies) }).now(
-    'team-a',
-  );
+  const policies = new Policies(world.cluster.policies);
   return viewOf({
     rollout,
     objects: world.cluster,
-    runtimes,
+    presences: new Presences({ ...world.parts, policies }),
     nameConflict: undefined,
     verdicts: { of: () => undefined },
   });

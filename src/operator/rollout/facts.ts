@@ -3,10 +3,20 @@ import { addCopyCounts, type CopyCounts, noCopyCounts } from '../../rollout/copi
 import type { AdapterFact, Facts, Held } from '../../rollout/facts.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
 import type { Placement } from '../../rollout/placement.ts';
+import { firstOf, keysOf, sizeOf } from '../reconcile/runtime-sets.ts';
 import { type Attempt, follows, holdsOf, isRefused, isResident } from './attempt.ts';
 import type { FactReason } from './reasons.ts';
 import { type SetAside, setAsideOf, stableGuardOf } from './set-aside.ts';
-import { type AdapterView, everybody, type Member, type RolloutView } from './view.ts';
+import {
+  type AdapterView,
+  eachOf,
+  everybody,
+  foundIn,
+  type Member,
+  type RolloutView,
+  reportAt,
+  without,
+} from './view.ts';
 
 /** Runtimes that a message names, and the characters that it quotes of each. */
 const maxNamed = 3;
@@ -22,9 +32,11 @@ export const factsOf = (
   aside: SetAside = setAsideOf(view, attempt),
 ): Facts => {
   const { target, stable } = view;
-  const all = everybody(view);
-  const believed = all.filter(({ name }) => !aside.names.has(name));
-  const mirrored = attempt === undefined ? [] : mirroredOf(all, attempt);
+  const believed = {
+    members: without(view.members, aside.names),
+    apart: without(view.apart, aside.names),
+  };
+  const mirrored = attempt === undefined ? [] : mirroredOf(view, attempt);
   return {
     target: target === undefined ? undefined : targetFact(view, target, attempt, aside),
     stable: stable === undefined || stable.uid === target?.uid ? undefined : stableFact(view, stable),
@@ -42,9 +54,7 @@ export const factsOf = (
 const judgesOf = ({ rollout }: RolloutView, { size, desired }: SetAside): number => {
   const { status, metadata } = rollout;
   if (status?.groups === undefined) return size;
-  return desired.filter(
-    ({ name, labels }) => assignmentOf(status, metadata.uid, { key: name, labels }).isLoaded,
-  ).length;
+  return eachOf(desired).filter((runtime) => assignmentOf(status, metadata.uid, runtime).isLoaded).length;
 };
 
 /** Without an Adapter that can be read nobody knows what is to be placed. */
@@ -57,39 +67,33 @@ const unknownPlacement = ({ rollout }: RolloutView): Placement => ({
 /** What somebody rolled back by hand on one node is that node's business here as well. */
 const stableFailsOf = (view: RolloutView, allowed: number): string | undefined => {
   const stable = view.rollout.status?.stable;
-  const failing = everybody(view).flatMap(({ name, report }) => {
-    const reason = stableGuardOf(report, stable);
-    return reason === undefined ? [] : [{ name, reason }];
-  });
-  const [first] = failing;
-  if (first === undefined || failing.length <= allowed) return undefined;
-  const where = joinCapped(
-    failing.map(({ name }) => name),
-    maxNamed,
-  );
-  return `${stable?.adapter} fails on ${where}: ${cut(first.reason, 1000)}`;
+  const { names, first } = foundIn(view, ({ report }) => stableGuardOf(report, stable) !== undefined);
+  const reason = stableGuardOf(first?.report, stable);
+  if (reason === undefined || names.length <= allowed) return undefined;
+  return `${stable?.adapter} fails on ${joinCapped(names, maxNamed)}: ${cut(reason, 1000)}`;
 };
 
 /** Of all runtimes that report this attempt of the canary and were given copies. */
-const mirroredOf = (members: readonly Member[], attempt: Attempt): readonly CopyCounts[] =>
-  members.flatMap((member) =>
-    follows(member, attempt) && member.report?.mirror !== undefined ? [member.report.mirror] : [],
-  );
-
-const guardsOf = (members: readonly Member[], attempt: Attempt): Held[] => {
-  const tripped = members.flatMap((member) => {
-    const guard = holdsOf(member, attempt).find(({ cause }) => cause === 'Guard');
-    return guard === undefined ? [] : [{ name: member.name, ...guard }];
+const mirroredOf = ({ members, apart, rollout }: RolloutView, attempt: Attempt): readonly CopyCounts[] =>
+  [members, apart].flatMap((some) => {
+    const given = some.filter(
+      (member) => follows(member, attempt) && member.report?.mirrorPercentage !== undefined,
+    );
+    return eachOf(given).flatMap((runtime) => reportAt(runtime, rollout)?.mirror ?? []);
   });
-  const [first] = tripped;
-  if (first === undefined) return [];
-  const where = joinCapped(
-    tripped.map(({ name }) => name),
-    maxNamed,
-  );
-  const { digest } = first;
+
+const guardsOf = (believed: Pick<RolloutView, 'members' | 'apart'>, attempt: Attempt): Held[] => {
+  const holdOf = (member: Member) => holdsOf(member, attempt).find(({ cause }) => cause === 'Guard');
+  const { names, first } = foundIn(believed, (member) => holdOf(member) !== undefined);
+  const hold = first && holdOf(first);
+  if (hold === undefined) return [];
+  const where = joinCapped(names, maxNamed);
   return [
-    { digest, attempt: first.attempt, reason: `the guard tripped on ${where}: ${cut(first.reason, 1000)}` },
+    {
+      digest: hold.digest,
+      attempt: hold.attempt,
+      reason: `the guard tripped on ${where}: ${cut(hold.reason, 1000)}`,
+    },
   ];
 };
 
@@ -115,23 +119,20 @@ const targetFact = (
   if (!adapter.isKept) return { ...pending(...whyNotKept(adapter)), digest: undefined };
   if (adapter.digest === undefined) return pending(adapter.missing.reason, adapter.missing.message);
   if (view.nameConflict !== undefined) return pending('NameConflict', view.nameConflict);
-  const awaited = desired.filter(({ name }) => !names.has(name));
-  const connected = awaited.length;
+  const awaited = without(desired, names);
+  const connected = sizeOf(awaited);
   if (connected === 0)
     return { ...pending('NoRuntime', noRuntime(view, adapter)), runtimes: { ready: 0, connected } };
 
   const refused = awaited.filter((member) => isRefused(member, adapter, attempt));
-  const [first] = refused;
+  const first = firstOf(refused)?.group;
   if (first?.target !== undefined) {
-    const where = joinCapped(
-      refused.map(({ name }) => name),
-      maxNamed,
-    );
+    const where = joinCapped(keysOf(refused), maxNamed);
     const { reason, message } = first.target;
     return { ...base, state: 'Failed', reason, message: `on ${where}: ${cut(message, 2000)}` };
   }
   const missing = awaited.filter((member) => !isResident(member, adapter.digest));
-  const runtimes = { ready: connected - missing.length, connected };
+  const runtimes = { ready: connected - sizeOf(missing), connected };
   if (missing.length === 0) return { ...base, state: 'Resident', reason: '', message: '', runtimes };
   return { ...pending('RuntimesNotReady', notReady(connected, missing)), runtimes };
 };
@@ -141,41 +142,44 @@ const whyNotKept = (adapter: AdapterView): [FactReason, string] =>
     ? ['Deleting', `Adapter ${adapter.key} is being deleted`]
     : ['NotProtected', 'its finalizer adaptlet.io/in-use is not there yet'];
 
-const noRuntime = (
-  { rollout, members, apart, away: { length: offline } }: RolloutView,
-  { baseModel }: AdapterView,
-): string => {
+const noRuntime = ({ rollout, members, ...view }: RolloutView, { baseModel }: AdapterView): string => {
+  const [offline, apart, here] = [sizeOf(view.away), sizeOf(view.apart), sizeOf(members)];
   const labels = Object.entries(rollout.spec.runtimeSelector?.matchLabels ?? {}).map(([k, v]) => `${k}=${v}`);
   const which = labels.length === 0 ? '' : ` and the labels ${labels.join(', ')}`;
   const away = offline === 0 ? '' : `; ${offline} known but not connected`;
-  const restrained = apart.length === 0 ? '' : `; ${apart.length} cordoned or held`;
-  const that = apart.length === 0 ? 'is connected' : 'is connected and takes new adapters';
+  const restrained = apart === 0 ? '' : `; ${apart} cordoned or held`;
+  const that = apart === 0 ? 'is connected' : 'is connected and takes new adapters';
   // Nobody is counted: those that are here are not ready.
-  const unready = members.length === 0 ? '' : `; ${members.length} connected, but not ready to serve`;
+  const unready = here === 0 ? '' : `; ${here} connected, but not ready to serve`;
   return `no runtime with the base model ${baseModel}${which} ${that}${unready}${restrained}${away}`;
 };
 
 const notReady = (all: number, missing: readonly Member[]): string => {
-  const named = missing.map(({ name, target, isSilent }) => {
-    if (isSilent) return `${name} (has not reported yet)`;
-    if (target === undefined) return `${name} (does not know it yet)`;
-    if (target.state !== 'Failed') return `${name} (${target.state})`;
-    return `${name} (${cut([target.reason, target.message].filter((part) => part !== '').join(': '), maxQuoted)})`;
-  });
-  return `${all - missing.length} of ${all} runtimes are ready; not ${joinCapped(named, maxNamed)}`;
+  const why = ({ target, isSilent }: Member): string => {
+    if (isSilent) return 'has not reported yet';
+    if (target === undefined) return 'does not know it yet';
+    if (target.state !== 'Failed') return target.state;
+    return cut([target.reason, target.message].filter((part) => part !== '').join(': '), maxQuoted);
+  };
+  const named = missing
+    .flatMap((member) => member.runtimes.keys().map((name) => ({ name, member })))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ name, member }, index) => (index < maxNamed ? `${name} (${why(member)})` : name));
+  return `${all - named.length} of ${all} runtimes are ready; not ${joinCapped(named, maxNamed)}`;
 };
 
 /** Of stable, where it is another one: it serves where it is Resident, whatever the rest of the fleet does. */
 const stableFact = (view: RolloutView, adapter: AdapterView): AdapterFact => {
-  const states = everybody(view).flatMap(({ stable }) => (stable === undefined ? [] : [stable]));
-  const failed = states.find(({ state, isFinal }) => state === 'Failed' && isFinal);
-  const isAnywhere = states.some(({ state }) => state === 'Resident');
+  const isAnywhere = everybody(view).some(({ stable }) => stable?.state === 'Resident');
+  const failed = isAnywhere
+    ? undefined
+    : foundIn(view, ({ stable }) => stable?.state === 'Failed' && stable.isFinal).first?.stable;
   return {
     uid: adapter.uid,
     digest: adapter.digest,
     baseModel: adapter.baseModel,
     state: isAnywhere ? 'Resident' : failed === undefined ? 'Pending' : 'Failed',
-    reason: isAnywhere ? '' : (failed?.reason ?? ''),
-    message: isAnywhere ? '' : (failed?.message ?? ''),
+    reason: failed?.reason ?? '',
+    message: failed?.message ?? '',
   };
 };

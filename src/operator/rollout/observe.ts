@@ -2,9 +2,10 @@ import { cut } from '../../api/condition.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
 import type { Fleet } from '../../rollout/facts.ts';
 import { assignmentOf } from '../../rollout/groups/assignment.ts';
+import { sizeOf } from '../reconcile/runtime-sets.ts';
 import { type Attempt, attemptOf, isHeld, isRefused, isResident } from './attempt.ts';
 import { type SetAside, setAsideOf } from './set-aside.ts';
-import { type ApartRuntime, everybody, type Member, type RolloutView } from './view.ts';
+import { type ApartRuntimes, eachOf, everybody, type Member, type RolloutView, reportAt } from './view.ts';
 
 /** What the runtimes make of a status that was decided: counts, and the share that the canary really answered. */
 export const observe = (
@@ -13,25 +14,26 @@ export const observe = (
   { desired, allowed, failures, names }: SetAside = setAsideOf(view, attemptOf(status, false)),
 ): Fleet => {
   const { apart, target, away, rollout } = view;
-  const notReady = view.members.length - desired.length;
+  const notReady = sizeOf(view.members) - sizeOf(desired);
   const { uid } = rollout.metadata;
   const attempt = attemptOf(status, false);
-  const count = (holds: (member: Member) => boolean): number => desired.filter(holds).length;
-  const observedCanary = shareOf(everybody(view), status, attempt, rollout.status?.weights.observedCanary);
+  const count = (holds: (member: Member) => boolean): number => sizeOf(desired.filter(holds));
+  const observedCanary = shareOf(view, status, attempt, rollout.status?.weights.observedCanary);
+  const cordoned = sizeOf(apart);
   return {
     runtimes: {
-      desired: desired.length,
-      updated: count((member) => isUpdated(member, status, attempt, uid)),
+      desired: sizeOf(desired),
+      updated: desired.reduce((sum, member) => sum + updatedOf(member, status, attempt, uid), 0),
       ready: count((member) => isResident(member, target?.digest)),
       failed: target === undefined ? 0 : count((member) => isRefused(member, target, attempt)),
       held: count((member) => isHeld(member, attempt) || isStableHeld(member, status)),
-      offline: away.length,
-      ...(apart.length === 0 ? {} : { cordoned: apart.length }),
+      offline: sizeOf(away),
+      ...(cordoned === 0 ? {} : { cordoned }),
       ...(names.size === 0 ? {} : { setAside: names.size }),
       ...(notReady === 0 ? {} : { notReady }),
     },
     ...(failures.length === 0 ? {} : { failures: { all: failures, allowed } }),
-    ...(apart.length === 0 ? {} : { apart: apart.slice(0, maxApart).map((one) => servingOf(one, status)) }),
+    ...(cordoned === 0 ? {} : { apart: servingOf(apart, status) }),
     ...(observedCanary === undefined ? {} : { observedCanary }),
   };
 };
@@ -39,37 +41,50 @@ export const observe = (
 /** Runtimes that a status names. */
 const maxApart = 10;
 
-/** What a runtime serves that the rollout does not wait for. */
+/** What the first runtimes serve that the rollout does not wait for. */
 const servingOf = (
-  { name, restraint, report }: ApartRuntime,
+  apart: readonly ApartRuntimes[],
   { stable, canary, history }: RolloutStatus,
-): NonNullable<Fleet['apart']>[number] => {
-  const digest = report?.stableDigest;
-  const bound = [stable, canary, ...history].find((one) => one?.digest === digest);
-  const serves = bound?.adapter ?? digest ?? '';
-  return { runtime: cut(name, 512), why: restraint, ...(serves === '' ? {} : { serves }) };
-};
+): NonNullable<Fleet['apart']> =>
+  apart
+    .flatMap(({ runtimes, restraint, report }) => {
+      const digest = report?.stableDigest;
+      const bound = [stable, canary, ...history].find((one) => one?.digest === digest);
+      const serves = bound?.adapter ?? digest ?? '';
+      return runtimes.keys().map((name) => ({ name, restraint, serves }));
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .slice(0, maxApart)
+    .map(({ name, restraint, serves }) => ({
+      runtime: cut(name, 512),
+      why: restraint,
+      ...(serves === '' ? {} : { serves }),
+    }));
 
 /** Something else answers for stable there. */
 const isStableHeld = ({ report }: Member, { stable }: RolloutStatus): boolean =>
   report?.holds.some(({ digest }) => digest === stable?.digest) === true;
 
-/** The runtime follows the plan that this status amounts to. */
-const isUpdated = (
-  { name, labels, report, isSilent }: Member,
+/** How many of them follow the plan that this status amounts to. */
+const updatedOf = (
+  { runtimes, report, isSilent }: Member,
   status: RolloutStatus,
   attempt: Attempt | undefined,
   rolloutUid: string,
-): boolean => {
-  if (report === undefined || isSilent) return false;
-  const { weight, mirror } = assignmentOf(status, rolloutUid, { key: name, labels });
-  return (
+): number => {
+  if (report === undefined || isSilent) return 0;
+  const isOfPlan =
     report.stableDigest === (status.stable?.digest ?? '') &&
     report.canaryDigest === (status.canary?.digest ?? '') &&
-    report.weight === weight &&
-    (report.mirror?.percentage ?? 0) === mirror &&
-    (attempt === undefined || report.attempt >= attempt.attempt)
-  );
+    (attempt === undefined || report.attempt >= attempt.attempt);
+  if (!isOfPlan) return 0;
+  const isAssigned = (runtime: Parameters<typeof assignmentOf>[2]): boolean => {
+    const { weight, mirror } = assignmentOf(status, rolloutUid, runtime);
+    return report.weight === weight && (report.mirrorPercentage ?? 0) === mirror;
+  };
+  // Who is in which group is a question of its name; without groups all get the same.
+  if (status.groups !== undefined) return runtimes.each().filter(isAssigned).length;
+  return isAssigned({ key: '', labels: {} }) ? runtimes.size : 0;
 };
 
 /**
@@ -77,7 +92,7 @@ const isUpdated = (
  * without requests. Steady counts must not make writes: a former value stays until the share is a whole point away.
  */
 const shareOf = (
-  members: readonly Member[],
+  view: RolloutView,
   { canary, weights }: RolloutStatus,
   attempt: Attempt | undefined,
   former: number | undefined,
@@ -85,10 +100,13 @@ const shareOf = (
   if (canary === undefined || attempt === undefined) return undefined;
   let ofCanary = 0;
   let all = 0;
-  for (const { report } of members) {
-    if (report?.canaryDigest !== canary.digest || report.weight !== weights.canary) continue;
-    ofCanary += report.served.canary;
-    all += report.served.canary + report.served.stable;
+  const counting = everybody(view).filter(
+    ({ report }) => report?.canaryDigest === canary.digest && report.weight === weights.canary,
+  );
+  for (const runtime of eachOf(counting)) {
+    const { served = { stable: 0, canary: 0 } } = reportAt(runtime, view.rollout) ?? {};
+    ofCanary += served.canary;
+    all += served.canary + served.stable;
   }
   if (all < 1) return undefined;
   const share = (100 * ofCanary) / all;

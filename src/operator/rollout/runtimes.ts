@@ -1,7 +1,8 @@
 import { cut } from '../../api/condition.ts';
 import type { RuntimeFact } from '../../rollout/facts.ts';
+import type { PresentRuntime } from '../reconcile/presence.ts';
 import { type Attempt, follows, guardOf, isHeld, isRefused, isResident } from './attempt.ts';
-import type { AdapterView, Member, RolloutView } from './view.ts';
+import { type AdapterView, eachOf, type Member, type RolloutView } from './view.ts';
 
 /** Characters that a message quotes of one runtime. */
 const maxQuoted = 300;
@@ -16,25 +17,35 @@ export const runtimesOf = (
   rollout.spec.groups === undefined || target === undefined
     ? []
     : [
-        ...members.map((member) => ({
-          key: member.name,
-          labels: member.labels,
-          isConnected: true,
-          isServing: member.isServing && !member.isSilent,
-          ...stateOf(member, target, attempt),
-        })),
-        ...away
-          .filter(({ isApart }) => !isApart)
-          .map(({ name, labels, since }) => ({
-            key: name,
+        ...members
+          .flatMap((member) => {
+            const state = stateOf(member, target, attempt);
+            const isServing = member.isServing && !member.isSilent;
+            return member.runtimes.each().map(({ key, labels }) => ({
+              key,
+              labels,
+              isConnected: true,
+              isServing,
+              ...state,
+            }));
+          })
+          .sort((a, b) => (a.key < b.key ? -1 : 1)),
+        ...eachOf(away)
+          .filter((runtime) => !wentApart(runtime))
+          .map(({ key, labels, awaySince }) => ({
+            key,
             labels,
             isConnected: false,
-            awaySince: since,
+            awaySince,
             isServing: false,
             canary: 'Pending' as const,
             why: 'not connected',
           })),
       ];
+
+/** It was cordoned or held before it went: that was announced, and is nobody's failure. */
+const wentApart = ({ restraint, restrainedSince, awaySince }: PresentRuntime): boolean =>
+  restraint !== undefined && (awaySince === undefined || (restrainedSince ?? Infinity) <= awaySince);
 
 const stateOf = (
   member: Member,

@@ -2,6 +2,9 @@ import { cut } from '../../api/condition.ts';
 import type { BoundAdapter, RolloutFailure } from '../../api/rollout-status.ts';
 import { mayFail, setAside } from '../../rollout/failures.ts';
 import type { Outlier } from '../../rollout/judge/outliers.ts';
+import type { Said } from '../reconcile/alike.ts';
+import type { RuntimeSet } from '../reconcile/presence.ts';
+import { sizeOf } from '../reconcile/runtime-sets.ts';
 import { type Attempt, guardOf, isFailed, isRefused } from './attempt.ts';
 import type { Member, RolloutView } from './view.ts';
 
@@ -40,45 +43,62 @@ export const setAsideOf = (
   );
   const tripped = apart.filter((member) => isFailed(member, undefined, attempt));
   const differ = new Map(outliers.map(({ node, message }) => [node, message]));
-  const failures = [...desired, ...tripped].flatMap((member): RolloutFailure[] => {
-    const [reason, message] = why(member, view, attempt, { overdue, differ }) ?? [];
-    if (reason === undefined || message === undefined) return [];
-    return [{ runtime: cut(member.name, 512), reason, message: cut(message, maxQuoted) }];
-  });
-  const size = desired.length + tripped.length;
+  const suspects = { names: new Set([...overdue, ...differ.keys()]), differ };
+  const failuresOf = (groups: readonly Member[]): RolloutFailure[] =>
+    groups
+      .flatMap((member) => failuresAt(member, view, attempt, suspects))
+      .sort((a, b) => (a.runtime < b.runtime ? -1 : 1));
+  const failures = [...failuresOf(desired), ...failuresOf(tripped)];
+  const size = sizeOf(desired) + sizeOf(tripped);
   const allowed = mayFail(rollout.spec.maxFailures, size);
   const names = new Set(setAside(failures, allowed).map(({ runtime }) => runtime));
   return { size, allowed, failures, names, desired };
 };
 
-const why = (
+type Named = {
+  /** How the counts of a runtime contradict those of the others. */
+  readonly differ: ReadonlyMap<string, string>;
+  /** These, and those that are late. */
+  readonly names: ReadonlySet<string>;
+};
+
+const failuresAt = (
   member: Member,
   { target, rollout }: RolloutView,
   attempt: Attempt | undefined,
-  {
-    overdue,
-    differ,
-  }: { readonly overdue: ReadonlySet<string>; readonly differ: ReadonlyMap<string, string> },
-): readonly [RolloutFailure['reason'], string] | undefined => {
-  const { name, report, target: state } = member;
+  { differ, names }: Named,
+): RolloutFailure[] => {
+  const { report, target: state, runtimes } = member;
+  const failureOf = (reason: RolloutFailure['reason'], message: string) => (name: string) => ({
+    runtime: cut(name, 512),
+    reason,
+    message: cut(message, maxQuoted),
+  });
+  const all = (some: RuntimeSet, ...failure: Parameters<typeof failureOf>): RolloutFailure[] =>
+    some.keys().map(failureOf(...failure));
   if (target !== undefined && isRefused(member, target, attempt))
-    return ['Refused', `${state?.reason}: ${state?.message}`];
+    return all(runtimes, 'Refused', `${state?.reason}: ${state?.message}`);
   const guard = attempt === undefined ? undefined : guardOf(member, attempt);
-  if (guard !== undefined) return ['GuardTripped', guard];
-  const difference = differ.get(name);
-  if (difference !== undefined) return ['CountsDiffer', difference];
-  if (overdue.has(name))
-    return [
-      'NotReadyInTime',
-      `not ready for ${rollout.spec.progressDeadline}: ${state?.state ?? 'it does not know it'}`,
-    ];
+  if (guard !== undefined) return all(runtimes, 'GuardTripped', guard);
+  const late = `not ready for ${rollout.spec.progressDeadline}: ${state?.state ?? 'it does not know it'}`;
+  const named = runtimes
+    .only(names)
+    .keys()
+    .flatMap((name) => {
+      const difference = differ.get(name);
+      return difference === undefined
+        ? failureOf('NotReadyInTime', late)(name)
+        : failureOf('CountsDiffer', difference)(name);
+    });
   const ofStable = stableGuardOf(report, rollout.status?.stable);
-  return ofStable === undefined ? undefined : ['StableFails', ofStable];
+  return ofStable === undefined
+    ? named
+    : [...named, ...all(runtimes.without(names), 'StableFails', ofStable)];
 };
 
 /** Why the guard of a runtime holds stable back, if so. */
 export const stableGuardOf = (
-  report: Member['report'],
+  report: Said | undefined,
   stable: BoundAdapter | undefined,
 ): string | undefined =>
   report?.holds.find(({ cause, digest }) => cause === 'Guard' && digest === stable?.digest)?.reason;

@@ -8,6 +8,7 @@ import type { RolloutEvent } from '../../rollout/draft.ts';
 import type { Facts } from '../../rollout/facts.ts';
 import { type RolloutRequest, requestText } from '../../rollout/request.ts';
 import { durationOf } from '../../rollout/step-state.ts';
+import { sizeOf } from '../reconcile/runtime-sets.ts';
 import { type Attempt, attemptOf } from './attempt.ts';
 import { type AttemptCounts, attemptCountsOf } from './attempt-counts.ts';
 import { type Change, changeOf } from './change.ts';
@@ -17,7 +18,7 @@ import { observe } from './observe.ts';
 import type { AcceptedReason } from './reasons.ts';
 import { runtimesOf } from './runtimes.ts';
 import { type SetAside, setAsideOf } from './set-aside.ts';
-import { acceptedType, everybody, type RolloutView } from './view.ts';
+import { acceptedType, type RolloutView } from './view.ts';
 import { overdueOf, type Waits, waitsOf } from './waits.ts';
 
 /** Milliseconds between two writes that only say what was observed. */
@@ -118,8 +119,8 @@ const deadlineOf = ({ rollout }: RolloutView): number =>
 
 const remembered = ({ view, memory, monotonic }: TurnInput, attempt: Attempt | undefined): Memory => {
   const { unkeptSince, counted: before, waits: waited, compared: looked, ...rest } = memory;
-  const counted = attemptCountsOf(before, everybody(view), attempt);
-  const compared = comparedOf(looked, counted, view.members.length, monotonic);
+  const counted = attemptCountsOf(before, view, attempt);
+  const compared = comparedOf(looked, counted, sizeOf(view.members), monotonic);
   const isFirst = rest.decidedAt === undefined;
   const waits = waitsOf(waited, view, attempt, { monotonic, deadlineMs: deadlineOf(view), isFirst });
   const isUnkept = view.target !== undefined && !view.target.isKept && !view.target.isDeleting;

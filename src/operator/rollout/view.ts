@@ -2,15 +2,17 @@ import { conditionOf } from '../../api/condition.ts';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
-import { selects } from '../../api/selector.ts';
+import { keyOf } from '../../api/references.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
-import { adapterAt, isHere } from '../fleet/adapter-at.ts';
+import { isHere } from '../fleet/adapter-at.ts';
 import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
 import type { Objects, Read } from '../objects/objects.ts';
 import type { Restraint } from '../objects/restraint.ts';
-import { placesFor, sizesOf } from '../reconcile/places.ts';
+import type { Said } from '../reconcile/alike.ts';
+import { type Here, placesFor, sizesOf } from '../reconcile/places.ts';
 import type { PolicyVerdicts } from '../reconcile/policy-verdicts.ts';
-import type { PresentRuntime } from '../reconcile/presence.ts';
+import type { AlikeGroup, Presences, PresentRuntime, RuntimeSet } from '../reconcile/presence.ts';
+import { firstOf, keysOf } from '../reconcile/runtime-sets.ts';
 import { inUseFinalizer } from '../reconcile/uses.ts';
 import type { FactReason } from './reasons.ts';
 
@@ -30,35 +32,26 @@ export type AdapterView = {
   readonly isDeleting: boolean;
 };
 
-/** A runtime that the rollout applies to and that is connected, or expected back. */
+/** Runtimes that are alike, that the rollout applies to and that are connected, or expected back. */
 export type Member = {
-  readonly name: string;
-  readonly labels: PresentRuntime['labels'];
-  /** It can answer requests. */
+  /** One at least. */
+  readonly runtimes: RuntimeSet;
+  /** They can answer requests. */
   readonly isServing: boolean;
-  /** Of its process; another one counts from 0 again. */
-  readonly instance: string;
   /** Expected to report, see Presence. */
   readonly isSilent: boolean;
-  /** What it says of this very Adapter object; absent while it does not know it. */
+  /** What they say of this very Adapter object; absent while they do not know it. */
   readonly target: AdapterState | undefined;
   readonly stable: AdapterState | undefined;
-  /** What it says of this very rollout. */
-  readonly report: RolloutState | undefined;
+  /** What they say of this very rollout, but for what each of them counted. */
+  readonly report: Said | undefined;
 };
 
-/** A runtime that the rollout applies to and does not wait for: it is cordoned or held, and does not have its adapter. */
-export type ApartRuntime = Member & { readonly restraint: Restraint };
+/** Runtimes that the rollout applies to and does not wait for: they are cordoned or held, and do not have its adapter. */
+export type ApartRuntimes = Member & { readonly restraint: Restraint };
 
-/** The runtime of a node that the rollout applies to and that is not connected. */
-export type AwayRuntime = {
-  readonly name: string;
-  readonly labels: PresentRuntime['labels'];
-  /** Wall time in milliseconds, as far as anybody knows. */
-  readonly since: number | undefined;
-  /** It was cordoned or held before it went: that was announced, and is nobody's failure. */
-  readonly isApart: boolean;
-};
+/** Runtimes of nodes that the rollout applies to and that are not connected. */
+export type AwayRuntimes = Pick<Member, 'runtimes'>;
 
 /** Everything that a decision about one rollout looks at. */
 export type RolloutView = {
@@ -71,17 +64,54 @@ export type RolloutView = {
   /** What status.stable is bound to; absent when the object is gone. */
   readonly stable: AdapterView | undefined;
   readonly members: readonly Member[];
-  readonly apart: readonly ApartRuntime[];
-  /** Runtimes of nodes that it applies to and that are not connected. */
-  readonly away: readonly AwayRuntime[];
+  readonly apart: readonly ApartRuntimes[];
+  readonly away: readonly AwayRuntimes[];
   readonly nameConflict: string | undefined;
   /** Whether runtimes can hold the target; undefined while it is not known what that is. */
   readonly placement: Placement | undefined;
+  /** Milliseconds until silent runtimes count as away; absent when none is silent. */
+  readonly changesInMs?: number | undefined;
 };
 
 /** Runtimes whose reports count, also those that nobody waits for: what they see of a canary is true all the same. */
 export const everybody = ({ members, apart }: Pick<RolloutView, 'members' | 'apart'>): readonly Member[] =>
   apart.length === 0 ? members : [...members, ...apart];
+
+/** Without the runtimes of these names. */
+export const without = <M extends Pick<Member, 'runtimes'>>(
+  members: readonly M[],
+  names: ReadonlySet<string>,
+): readonly M[] =>
+  names.size === 0
+    ? members
+    : members
+        .map((member) => ({ ...member, runtimes: member.runtimes.without(names) }))
+        .filter(({ runtimes }) => runtimes.size > 0);
+
+/** Those that are waited for first, and each part in the order of names. Takes a look at each that is found. */
+export const foundIn = (
+  { members, apart }: Pick<RolloutView, 'members' | 'apart'>,
+  holds: (member: Member) => boolean,
+): { readonly names: readonly string[]; readonly first: Member | undefined } => {
+  const [awaited, others] = [members.filter(holds), apart.filter(holds)];
+  const first = firstOf(awaited) ?? firstOf(others);
+  return { names: [...keysOf(awaited), ...keysOf(others)], first: first?.group };
+};
+
+/** Runtimes one by one, with what they say of the rollout, in the order of their names. */
+export const eachOf = (members: readonly Pick<Member, 'runtimes'>[]): readonly PresentRuntime[] => {
+  const all = members.flatMap(({ runtimes }) => runtimes.each());
+  return members.length < 2 ? all : all.sort((a, b) => (a.key < b.key ? -1 : 1));
+};
+
+/** What a runtime says of the very rollout, with what it counted. */
+export const reportAt = (
+  { state }: PresentRuntime,
+  { metadata }: RolloutObject,
+): RolloutState | undefined => {
+  const report = state?.rollouts.get(objectKey(metadata.namespace, metadata.name));
+  return report?.uid === metadata.uid ? report : undefined;
+};
 
 /** The condition that the operator adds to those of a decision. */
 export const acceptedType = 'Accepted';
@@ -89,53 +119,56 @@ export const acceptedType = 'Accepted';
 export type ViewInput = {
   readonly rollout: RolloutObject;
   readonly objects: Pick<Objects, 'adapters'>;
-  /** In the order of their keys. */
-  readonly runtimes: readonly PresentRuntime[];
+  readonly presences: Pick<Presences, 'groups'>;
   readonly nameConflict: string | undefined;
   readonly verdicts: Pick<PolicyVerdicts, 'of'>;
 };
 
-/** Reads the caches for one decision. Linear in the runtimes, with no other work per runtime than three lookups. */
+/** Reads the caches for one decision. Costs what there are of runtimes that differ, not how many there are. */
 export const viewOf = (input: ViewInput): RolloutView => {
-  const { rollout, runtimes, nameConflict } = input;
-  const { namespace, name, uid } = rollout.metadata;
+  const { rollout, presences, nameConflict } = input;
+  const { uid, namespace } = rollout.metadata;
   const { status, spec } = rollout;
-  const key = objectKey(namespace, name);
   const target = viewOfAdapter(input, spec.adapter);
   const stable = stableOf(input);
   const baseModel = target?.baseModel || stable?.baseModel || undefined;
+  const adapters = [target, stable].filter((one) => one !== undefined);
+  const { groups, changesInMs } = presences.groups(namespace, {
+    selectors: [spec.runtimeSelector],
+    adapters,
+    rollouts: [{ key: keyOf(rollout), uid }],
+  });
+  const stateOf =
+    (adapter: AdapterView | undefined): Here =>
+    (group) =>
+      adapter && group.adapters[adapters.indexOf(adapter)];
   const members: Member[] = [];
-  const apart: ApartRuntime[] = [];
-  const away: AwayRuntime[] = [];
-  for (const runtime of runtimes) {
-    const { presence, state } = runtime;
-    if (spec.runtimeSelector !== undefined && !selects(spec.runtimeSelector, runtime.labels)) continue;
-    const here = state?.rollouts.get(key);
-    const report = here?.uid === uid ? here : undefined;
+  const apart: ApartRuntimes[] = [];
+  const away: AwayRuntimes[] = [];
+  for (const group of groups) {
+    const { presence, profile, runtimes } = group;
+    if (!isSelected(group)) continue;
+    const [report] = group.reports;
     // Both objects are gone: the runtimes that still serve stable are those that it applies to.
     const applies =
       baseModel === undefined
         ? status?.stable !== undefined && report?.stableDigest === status.stable.digest
-        : runtime.baseModel === baseModel;
+        : profile.baseModel === baseModel;
     if (!applies) continue;
     if (presence === 'Away') {
       // Pods come and go, and a new one gets what is decided by then: nobody waits for one that is away.
-      if (runtime.scope !== undefined) continue;
-      const { labels, awaySince: since } = runtime;
-      away.push({ name: runtime.key, labels, since, isApart: wentApart(runtime) });
+      if (profile.scope === undefined) away.push({ runtimes });
       continue;
     }
     const member: Member = {
-      name: runtime.key,
-      labels: runtime.labels,
-      isServing: state?.ready ?? false,
-      instance: state?.instance ?? '',
+      runtimes,
+      isServing: profile.isServing,
       isSilent: presence === 'Silent',
-      target: target && adapterAt(state, target.key, target.uid),
-      stable: stable && adapterAt(state, stable.key, stable.uid),
+      target: stateOf(target)(group),
+      stable: stateOf(stable)(group),
       report,
     };
-    const { restraint } = runtime;
+    const { restraint } = profile;
     if (restraint === undefined || (restraint === 'Cordoned' && isHere(member.target))) members.push(member);
     else apart.push({ ...member, restraint });
   }
@@ -148,27 +181,27 @@ export const viewOf = (input: ViewInput): RolloutView => {
     apart,
     away,
     nameConflict,
-    placement: target && placementAt(target, stable, rollout, runtimes),
+    placement: target && placementAt(rollout, groups, [target, stateOf(target)], [stable, stateOf(stable)]),
+    changesInMs,
   };
 };
 
+const isSelected = ({ selected: [is = true] }: AlikeGroup): boolean => is;
+
 const placementAt = (
-  target: AdapterView,
-  stable: AdapterView | undefined,
   { spec }: RolloutObject,
-  runtimes: readonly PresentRuntime[],
+  groups: readonly AlikeGroup[],
+  [target, targetAt]: readonly [AdapterView, Here],
+  [stable, stableAt]: readonly [AdapterView | undefined, Here],
 ): Placement | undefined => {
   const { baseModel, builds } = target;
   if (baseModel === '') return undefined;
   const isOther = stable !== undefined && stable.uid !== target.uid;
-  const besideBytes = isOther ? sizesOf(stable, runtimes).memoryBytes : 0;
+  const besideBytes = isOther ? sizesOf(groups, stableAt).memoryBytes : 0;
   const selector = spec.runtimeSelector;
-  const placed = { baseModel, builds, selector, besideBytes, ...sizesOf(target, runtimes) };
-  return placementOf(placed, placesFor(target, runtimes));
+  const placed = { baseModel, builds, selector, besideBytes, ...sizesOf(groups, targetAt) };
+  return placementOf(placed, placesFor(groups, targetAt, isSelected));
 };
-
-const wentApart = ({ restraint, restrainedSince, awaySince }: PresentRuntime): boolean =>
-  restraint !== undefined && (awaySince === undefined || (restrainedSince ?? Infinity) <= awaySince);
 
 /** The rollout with its status as it was decided, without what the operator adds: then a decision sees that nothing is new. */
 const asDecided = ({ status, ...rollout }: RolloutObject): RolloutObject => {

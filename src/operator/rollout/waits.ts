@@ -1,3 +1,4 @@
+import { keysOf } from '../reconcile/runtime-sets.ts';
 import { type Attempt, isFailed, isResident } from './attempt.ts';
 import type { RolloutView } from './view.ts';
 
@@ -38,20 +39,22 @@ export const waitsOf = (
   if (of === undefined || view.target === undefined) return undefined;
   const { target } = view;
   const known = before?.of === of ? before : undefined;
-  const awaited = view.members.filter(
-    (member) =>
-      member.isServing &&
-      !member.isSilent &&
-      !isResident(member, target.digest) &&
-      !isFailed(member, target, attempt),
+  const awaited = keysOf(
+    view.members.filter(
+      (member) =>
+        member.isServing &&
+        !member.isSilent &&
+        !isResident(member, target.digest) &&
+        !isFailed(member, target, attempt),
+    ),
   );
   const { monotonic, deadlineMs, isFirst } = at;
   const written = isFirst ? writtenWaits(view, deadlineMs) : undefined;
   const ms = new Map(known?.ms);
   for (const name of known?.awaited ?? [])
     ms.set(name, (ms.get(name) ?? 0) + Math.max(0, monotonic - (known?.at ?? monotonic)));
-  for (const { name } of awaited) ms.set(name, ms.get(name) ?? written?.(name) ?? 0);
-  return { of, at: monotonic, ms, awaited: new Set(awaited.map(({ name }) => name)) };
+  for (const name of awaited) ms.set(name, ms.get(name) ?? written?.(name) ?? 0);
+  return { of, at: monotonic, ms, awaited: new Set(awaited) };
 };
 
 /** What the leader before wrote down of waits, if the rollout still waits for the same. */

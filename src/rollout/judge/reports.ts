@@ -47,7 +47,14 @@ export const reportsOf = (reports: Iterable<SplitReport>): Reports => {
 };
 
 /** Associative, commutative and idempotent, as long as one process never sends two contents under one `seq`. */
-export const mergeReports = (a: Reports, b: Reports): Reports => reportsOf([...a.values(), ...b.values()]);
+export const mergeReports = (a: Reports, b: Reports): Reports => {
+  const newest = new Map(a);
+  for (const [key, report] of b) {
+    const known = newest.get(key);
+    if (known === undefined || known.seq < report.seq) newest.set(key, report);
+  }
+  return newest;
+};
 
 /**
  * Where conditions were the same for both arms: one node at one weight. Arms are compared within a stratum only: a canary

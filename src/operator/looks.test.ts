@@ -1,0 +1,113 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { objectKey } from '../api/names.ts';
+import { aRollout } from '../plan/manifests.fixture.ts';
+import { holdersOf, placementAt, questionOf } from './adapter/observe.ts';
+import { Policies } from './objects/policies.ts';
+import { Presences } from './reconcile/presence.ts';
+import { digestOf, RolloutWorld, steps, uidOf } from './rollout/world.fixture.ts';
+import { aRolloutState, anAdapterState, runtimeKey } from './testing/fake-fleet.ts';
+
+const size = 1000;
+const count = 200;
+const nodes = Array.from({ length: size }, (_, at) => `n${at}`);
+const rollouts = Array.from({ length: count }, (_, at) => objectKey('team-a', `r${at}`));
+const adapter = objectKey('team-a', 'v1');
+
+/** A thousand runtimes, two hundred rollouts at rest whose Adapter all of them have. */
+let world: RolloutWorld;
+/** How often somebody looked at what a runtime is or says. */
+let looks = 0;
+
+const reports = new Map(
+  rollouts.map((key) => {
+    const uid = `AdapterRollout-${key.replace('/', '-')}`;
+    return [key, aRolloutState(uid, { stableDigest: digestOf('v1') })] as const;
+  }),
+);
+const adapters = new Map([[adapter, anAdapterState(uidOf('v1'), digestOf('v1'), 'Resident')]]);
+
+beforeAll(async () => {
+  world = new RolloutWorld(...nodes).adapter('v1').adapter('v2');
+  world.spec({ adapter: 'v1', ...steps(10, 50) });
+  for (const name of nodes) world.fleet.report(runtimeKey(name), { adapters, rollouts: reports });
+  for (const key of rollouts) world.cluster.apply(aRollout({ name: key.slice(7) }, { adapter: 'v1' }));
+  // Bound, then counted, then at rest.
+  for (let turn = 0; turn < 4; turn++) {
+    await lookAtAll();
+    world.advance(20_000);
+  }
+  const { get } = world.fleet;
+  world.fleet.get = (key) => {
+    looks += 1;
+    return get.call(world.fleet, key);
+  };
+}, 60_000);
+
+const lookAtAll = async (): Promise<void> => {
+  for (const key of rollouts) await world.controller.reconcile(key, new AbortController().signal);
+};
+const looksOf = async (what: () => unknown): Promise<number> => {
+  const before = looks;
+  await what();
+  return looks - before;
+};
+const statusOf = (key = rollouts[0]) =>
+  key === undefined ? undefined : world.cluster.rollouts.server.get(key)?.object?.status;
+
+describe('what a look at counts costs', () => {
+  it('is no look at any runtime, for two hundred rollouts at rest', async () => {
+    expect(statusOf()).toMatchObject({
+      phase: 'Healthy',
+      runtimes: { desired: size, updated: size, ready: size },
+    });
+    expect(await looksOf(lookAtAll)).toBe(0);
+  });
+
+  it('is a look at the one runtime that comes or goes', async () => {
+    // Two controllers follow the fleet; each asks once or twice for the runtime that an event is about.
+    expect(await looksOf(() => world.leave('n7'))).toBeLessThanOrEqual(8);
+    world.advance(20_000);
+    expect(await looksOf(lookAtAll)).toBe(0);
+    world.advance(2000);
+    await lookAtAll();
+    expect(statusOf()?.runtimes).toMatchObject({ desired: size - 1, ready: size - 1, offline: 1 });
+    expect(
+      await looksOf(() => world.fleet.report(runtimeKey('n7'), { connected: true })),
+    ).toBeLessThanOrEqual(8);
+  });
+
+  it('is a look at each runtime once, where a canary is served that is counted for each', async () => {
+    const [key] = rollouts;
+    const before = key === undefined ? undefined : world.cluster.rollouts.server.get(key);
+    if (key === undefined || before?.object === undefined) throw new Error('it is not there');
+    const { metadata, ...object } = before.object;
+    const stable = { adapter: 'v1', uid: uidOf('v1'), digest: digestOf('v1') };
+    const canary = { adapter: 'v2', uid: uidOf('v2'), digest: digestOf('v2'), seed: '00', attempt: 1 };
+    const weights = { stable: 90, canary: 10 };
+    const view = { ...object, metadata, spec: { ...object.spec, adapter: 'v2' } };
+    world.cluster.apply({
+      ...view,
+      status: { ...view.status, stable, canary, weights },
+    } as typeof before.object);
+    // Nobody follows the canary yet: its look costs no more than one at rest.
+    const looked = await looksOf(() => world.controller.reconcile(key, new AbortController().signal));
+    expect(looked).toBe(0);
+  });
+
+  it('is none for an Adapter that a thousand runtimes have', async () => {
+    const policies = new Policies(world.cluster.policies);
+    const presences = new Presences({ ...world.parts, policies });
+    const object = world.cluster.adapters.get(adapter)?.object;
+    if (object === undefined) throw new Error('it is not there');
+    const looked = await looksOf(() => {
+      const { groups } = presences.groups('team-a', questionOf(object, []));
+      const holders = holdersOf(object, digestOf('v1'), [], groups);
+      expect(holders.map(({ runtimes, state }) => [runtimes.size, state?.state])).toEqual([
+        [size, 'Resident'],
+      ]);
+      expect(placementAt(object, groups)).toMatchObject({ status: 'True' });
+    });
+    expect(looked).toBe(0);
+    presences.close();
+  });
+});

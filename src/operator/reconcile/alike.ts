@@ -1,0 +1,238 @@
+import type { Digest, ObjectKey } from '../../api/names.ts';
+import { type Selector, selects } from '../../api/selector.ts';
+import { canonicalJson } from '../../plan/canonical.ts';
+import type { AdapterState, RolloutState, RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
+import type { Restraint } from '../objects/restraint.ts';
+import type { Scope } from '../objects/scope.ts';
+import { Bits } from './bits.ts';
+import { type Variant, Variants } from './variants.ts';
+
+/** What a runtime is, whatever it says of adapters and rollouts. */
+export type Profile = {
+  readonly scope: Scope;
+  readonly baseModel: string;
+  readonly isConnected: boolean;
+  /** Nothing was heard of it in this term, and it was connected before. */
+  readonly isExpected: boolean;
+  readonly restraint: Restraint | undefined;
+  /** It can answer requests. */
+  readonly isServing: boolean;
+  /** Digest of the base model; '' while it is not known. */
+  readonly build: Digest | '';
+  /** Budgets in bytes; 0 while they are not known. */
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+  /** Largest LoRA rank; 0 while it is not known. */
+  readonly maxRank: number;
+};
+
+/** What a runtime says of a rollout, but for what it counted. */
+export type Said = Omit<RolloutState, 'served' | 'counts' | 'mirror'> & {
+  /** Percent of requests that are mirrored; undefined: none are, nor were. */
+  readonly mirrorPercentage: number | undefined;
+};
+
+/** One object, and not a former one of its name. */
+export type Named = { readonly key: ObjectKey; readonly uid: string };
+
+/** By what runtimes are told apart. */
+export type Question = {
+  readonly selectors?: readonly (Selector | undefined)[];
+  readonly adapters?: readonly Named[];
+  readonly rollouts?: readonly Named[];
+};
+
+/** Runtimes that a question does not tell apart. Each answer is in the place of what it answers. */
+export type Group = {
+  readonly profile: Profile;
+  readonly runtimes: Bits;
+  readonly selected: readonly boolean[];
+  readonly adapters: readonly (AdapterState | undefined)[];
+  readonly reports: readonly (Said | undefined)[];
+};
+
+type Labels = Readonly<Record<string, string>>;
+type Place = { readonly sign: string; readonly labels: Labels };
+
+/** Selectors whose runtimes are kept. */
+const maxSelectors = 512;
+
+export const saidOf = ({ served: _, counts: __, mirror, ...said }: RolloutState): Said => ({
+  ...said,
+  mirrorPercentage: mirror?.percentage,
+});
+
+/**
+ * Runtimes by what they are and say, kept up with each change of one of them: who is alike is known without a look at
+ * each. Each runtime has a number, which another one gets once it is gone.
+ */
+export class AlikeRuntimes {
+  readonly #numbers = new Map<RuntimeKey, number>();
+  readonly #keys: (RuntimeKey | undefined)[] = [];
+  readonly #free: number[] = [];
+  readonly #places: (Place | undefined)[] = [];
+  readonly #profiles = new Map<string, { readonly profile: Profile; readonly runtimes: Bits }>();
+  readonly #selected = new Map<string, { readonly selector: Selector; readonly runtimes: Bits }>();
+  readonly #adapters = new Variants<AdapterState>((a, b) => a === b);
+  readonly #rollouts = new Variants<Said>(isSameReport);
+
+  /** Undefined: it is no runtime that objects are for. */
+  place(key: RuntimeKey, profile: Profile | undefined, labels: Labels): void {
+    if (profile === undefined && !this.#numbers.has(key)) return;
+    const number = this.#numberOf(key);
+    const before = this.#places[number];
+    const sign = profile === undefined ? '' : JSON.stringify(profile);
+    if (before !== undefined && before.sign !== sign) {
+      const known = this.#profiles.get(before.sign);
+      known?.runtimes.delete(number);
+      if (known?.runtimes.size === 0) this.#profiles.delete(before.sign);
+    }
+    if (profile !== undefined && before?.sign !== sign) {
+      const known = this.#profiles.get(sign) ?? { profile, runtimes: new Bits() };
+      this.#profiles.set(sign, known);
+      known.runtimes.add(number);
+    }
+    this.#places[number] = profile === undefined ? undefined : { sign, labels };
+    if (before === undefined || before.labels !== labels)
+      for (const { selector, runtimes } of this.#selected.values())
+        if (selects(selector, labels)) runtimes.add(number);
+        else runtimes.delete(number);
+  }
+
+  /** Takes in what it says of these, now. */
+  say(
+    state: Pick<RuntimeState, 'key' | 'adapters' | 'rollouts'>,
+    adapters: Iterable<ObjectKey>,
+    rollouts: Iterable<ObjectKey>,
+  ): void {
+    const number = this.#numberOf(state.key);
+    for (const adapter of adapters) this.#adapters.set(adapter, number, state.adapters.get(adapter));
+    for (const rollout of rollouts) {
+      const report = state.rollouts.get(rollout);
+      this.#rollouts.set(rollout, number, report && saidOf(report));
+    }
+  }
+
+  /** It says nothing any more. */
+  silence(key: RuntimeKey): void {
+    const number = this.#numbers.get(key);
+    if (number === undefined) return;
+    this.#adapters.clear(number);
+    this.#rollouts.clear(number);
+    if (this.#places[number] !== undefined) return;
+    this.#numbers.delete(key);
+    this.#keys[number] = undefined;
+    this.#free.push(number);
+  }
+
+  /** Runtimes of pods of the namespace, and of nodes that the selector chooses; none is in two groups. */
+  groups(namespace: string, nodes: Selector | undefined, question: Question): Group[] {
+    const groups: Group[] = [];
+    for (const { profile, runtimes: all } of this.#profiles.values()) {
+      if (profile.scope !== undefined && profile.scope !== namespace) continue;
+      const runtimes = profile.scope === undefined ? this.#chosen(all, nodes) : all;
+      if (runtimes.size > 0) groups.push({ profile, runtimes, selected: [], adapters: [], reports: [] });
+    }
+    let parts = groups;
+    for (const selector of question.selectors ?? [])
+      parts = parts.flatMap((group) => {
+        const chosen = this.#chosen(group.runtimes, selector);
+        const others = group.runtimes.without(chosen);
+        return [
+          { ...group, runtimes: chosen, selected: [...group.selected, true] },
+          { ...group, runtimes: others, selected: [...group.selected, false] },
+        ].filter(({ runtimes }) => runtimes.size > 0);
+      });
+    for (const { key, uid } of question.adapters ?? []) {
+      const variants = this.#adapters.of(key).filter(({ value }) => value.uid === uid);
+      parts = parts.flatMap((group) =>
+        divided(group, variants, (adapter) => ({ adapters: [...group.adapters, adapter] })),
+      );
+    }
+    for (const { key, uid } of question.rollouts ?? []) {
+      const variants = this.#rollouts.of(key).filter(({ value }) => value.uid === uid);
+      parts = parts.flatMap((group) =>
+        divided(group, variants, (report) => ({ reports: [...group.reports, report] })),
+      );
+    }
+    return parts;
+  }
+
+  /** What there are of runtimes, each once. */
+  *profiles(): Iterable<Profile> {
+    for (const { profile } of this.#profiles.values()) yield profile;
+  }
+
+  /** In the order of their names. */
+  keysOf(runtimes: Bits): RuntimeKey[] {
+    return [...runtimes].flatMap((number) => this.#keys[number] ?? []).sort();
+  }
+
+  numbersOf(keys: Iterable<string>): Bits {
+    const numbers = new Bits();
+    for (const key of keys) {
+      const number = this.#numbers.get(key as RuntimeKey);
+      if (number !== undefined) numbers.add(number);
+    }
+    return numbers;
+  }
+
+  #chosen(runtimes: Bits, selector: Selector | undefined): Bits {
+    if (selector === undefined || Object.keys(selector.matchLabels).length === 0) return runtimes;
+    const sign = canonicalJson(selector.matchLabels);
+    const known = this.#selected.get(sign);
+    if (known !== undefined) return runtimes.and(known.runtimes);
+    const chosen = new Bits();
+    for (const [number, place] of this.#places.entries())
+      if (place !== undefined && selects(selector, place.labels)) chosen.add(number);
+    if (this.#selected.size >= maxSelectors) this.#selected.clear();
+    this.#selected.set(sign, { selector, runtimes: chosen });
+    return runtimes.and(chosen);
+  }
+
+  #numberOf(key: RuntimeKey): number {
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    const number = this.#free.pop() ?? this.#keys.length;
+    this.#numbers.set(key, number);
+    this.#keys[number] = key;
+    return number;
+  }
+}
+
+/** A group in parts that say the same, and the rest, which says nothing. */
+const divided = <T>(
+  group: Group,
+  variants: readonly Variant<T>[],
+  answer: (value: T | undefined) => Partial<Group>,
+): Group[] => {
+  let rest = group.runtimes;
+  const parts: Group[] = [];
+  for (const { value, runtimes } of variants) {
+    if (rest.size === 0) break;
+    const saying = rest.and(runtimes);
+    if (saying.size === 0) continue;
+    rest = rest.without(runtimes);
+    parts.push({ ...group, runtimes: saying, ...answer(value) });
+  }
+  return rest.size === 0 ? parts : [...parts, { ...group, runtimes: rest, ...answer(undefined) }];
+};
+
+const isSameReport = (a: Said, b: Said): boolean =>
+  a.uid === b.uid &&
+  a.stableDigest === b.stableDigest &&
+  a.canaryDigest === b.canaryDigest &&
+  a.attempt === b.attempt &&
+  a.weight === b.weight &&
+  a.effectiveWeight === b.effectiveWeight &&
+  a.mirrorPercentage === b.mirrorPercentage &&
+  a.holds.length === b.holds.length &&
+  a.holds.every((hold, index) => {
+    const other = b.holds[index];
+    return (
+      hold.digest === other?.digest &&
+      hold.cause === other.cause &&
+      hold.reason === other.reason &&
+      hold.attempt === other.attempt
+    );
+  });
