@@ -10,7 +10,7 @@ export const servingFacts = (
   residency: Pick<Residency, 'isResident' | 'state'>,
   guard: Pick<Guard, 'holdInForce'>,
   trials?: Pick<Trials, 'isPending'>,
-): ServingFacts => ({
+): ServingFacts & Required<Pick<ServingFacts, 'isHere'>> => ({
   isResident: (key, digest) => residency.isResident(key, digest),
   // A canary that the disk does not know to be tried has no requests either.
   isHeld: (rolloutUid, digest) =>

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { type ChannelOptions, credentials, Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { ControlClient, type SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
+import { BoundedClock } from '../../time/bounded-clock.ts';
+import { systemClock } from '../../time/clock.ts';
 import type { Send } from './outbox.ts';
+import { adviceOn, type NodeTime, operatorCredentials, saysEarly, serverNameOf } from './trust.ts';
 
 /** What a stream tells. After `closed` nothing more. */
 export type StreamListener = {
@@ -40,33 +41,35 @@ export type DialOptions = {
   /** Read for each stream: tokens expire. */
   readonly tokenFile?: string | undefined;
   readonly keepalive?: Keepalive;
+  /** Absent: what this dialler learns is known to it alone. */
+  readonly time?: NodeTime;
 };
 
 /** Longest message in bytes; a resource has at most 2 MiB. */
 const maxMessageBytes = 8 << 20;
 
-/** TLS knows no server names that are IP addresses: those are only compared with the certificate. */
-const ipOptions = (host: string): ChannelOptions =>
-  isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'adaptlet-operator' };
-
 const hostOf = (address: string): string =>
   address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
 
 /** Streams over TLS. Each has a connection of its own. */
-export const tlsDialer =
-  ({ address, caFile, tokenFile, keepalive = idleKeepalive }: DialOptions): Dial =>
-  async (listener) => {
+export const tlsDialer = ({
+  address,
+  caFile,
+  tokenFile,
+  keepalive = idleKeepalive,
+  time = new BoundedClock(systemClock),
+}: DialOptions): Dial => {
+  let isEarly = false;
+  return async (listener) => {
     const metadata = new Metadata();
     if (tokenFile !== undefined) {
       metadata.set('authorization', `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`);
     }
     const host = hostOf(address);
-    const secure = credentials.createSsl(await readFile(caFile), null, null, {
-      checkServerIdentity: (_name: string, certificate: PeerCertificate) =>
-        checkServerIdentity(host, certificate),
-    });
+    const secure = operatorCredentials({ bundle: await readFile(caFile), host, time, isEarly });
+    const serverName = serverNameOf(host);
     const client = new ControlClient(address, secure, {
-      ...ipOptions(host),
+      ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
       'grpc.keepalive_time_ms': keepalive.everyMs,
       'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
       'grpc.max_receive_message_length': maxMessageBytes,
@@ -82,7 +85,11 @@ export const tlsDialer =
     call.on('error', () => undefined);
     call.on('status', ({ code, details }: StatusObject) => {
       client.close();
-      listener.closed(code === status.OK ? 'the operator ended the stream' : `${status[code]}: ${details}`);
+      isEarly = saysEarly(details);
+      // What grpc-js has to add about names, which is mostly nothing.
+      const said = details.replace(/\.? Resolution note: *$/, '');
+      const why = `${status[code]}: ${said}${adviceOn(said, caFile)}`;
+      listener.closed(code === status.OK ? 'the operator ended the stream' : why);
     });
     return {
       send: (message, sent) => {
@@ -93,3 +100,4 @@ export const tlsDialer =
       cancel: () => call.cancel(),
     };
   };
+};
