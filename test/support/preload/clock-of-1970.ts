@@ -1,7 +1,7 @@
 /** Loaded into a runtime by NODE_OPTIONS: its wall clock begins in 1970, as that of a board without a battery. */
 const begun = performance.now();
 const RealDate = Date;
-const now = (): number => performance.now() - begun;
+const now = (): number => Math.floor(performance.now() - begun);
 
 class BoardDate extends RealDate {
   constructor(...given: readonly unknown[]) {
