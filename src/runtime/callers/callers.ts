@@ -70,7 +70,10 @@ export class Callers {
     const digest = digestOf(credential);
     const entries = directory.keys.get(digest.toString('hex'));
     if (entries !== undefined) return byKey(entries, digest, address, now);
-    return await this.#tokens.matches(directory, credential, { now, isAtLeast: this.#parts.isClockBehind?.() === true });
+    return await this.#tokens.matches(directory, credential, {
+      now,
+      isAtLeast: this.#parts.isClockBehind?.() === true,
+    });
   }
 
   #anonymous(table: RoutingTable, isLoopback: boolean): Caller {

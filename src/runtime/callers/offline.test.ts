@@ -27,7 +27,12 @@ const tokenOf = ({ kid, privateKey }: Key, from: number, lifeMs = hour) =>
 /** A node with the policy of before the outage: the keys that the issuer had then. */
 const node = (machine = new FakeClock(start), known = { atLeast: 0, last: 0 }) => {
   const clock = new BoundedClock(machine, known);
-  const issuer = { name: 'idp', issuer: iss, audiences: ['adaptlet'], jwks: JSON.stringify({ keys: [former.jwk] }) };
+  const issuer = {
+    name: 'idp',
+    issuer: iss,
+    audiences: ['adaptlet'],
+    jwks: JSON.stringify({ keys: [former.jwk] }),
+  };
   const expires = new Date(start + 10 * day).toISOString();
   const apiKeys = [
     { name: 'for-ever', sha256: sha256('for-ever') },
@@ -82,6 +87,24 @@ describe('callers of a node that starts in 1970, after 20 days without its opera
     const { isLetIn } = restarted();
     expect(await isLetIn(await tokenOf(former, later - 2 * hour))).toBe(false);
     expect(await isLetIn('ten-days')).toBe(false);
+  });
+
+  it('are not let in by tokens that begin at no time at all', async () => {
+    const { isLetIn } = restarted();
+    for (const claim of ['soon', 1e300]) {
+      const odd = new SignJWT({
+        iss,
+        aud: 'adaptlet',
+        sub: 'anna',
+        iat: claim as number,
+        exp: later / 1000 - 3600,
+      });
+      expect(
+        await isLetIn(
+          await odd.setProtectedHeader({ alg: 'ES256', kid: former.kid }).sign(former.privateKey),
+        ),
+      ).toBe(false);
+    }
   });
 
   it('do not move the clock of others by their tokens', async () => {

@@ -87,8 +87,14 @@ const verify = async (directory: Directory, token: string, at: At): Promise<Veri
  * Where the clock is behind, a token that begins later says what time it is, if it is believed: its issuer made it before it came here. It must
  * not be over then.
  */
-const timeFor = ({ iat = 0, nbf = 0 }: JWTPayload, { now, isAtLeast }: At): number =>
-  isAtLeast ? Math.max(now, 1000 * Math.max(Number(iat) || 0, Number(nbf) || 0)) : now;
+const timeFor = ({ iat, nbf }: JWTPayload, { now, isAtLeast }: At): number =>
+  isAtLeast ? Math.max(now, msOf(iat), msOf(nbf)) : now;
+
+/** A claim in seconds, as wall time; 0 for what is none: nothing of it was checked. */
+const msOf = (claim: unknown): number => {
+  const ms = typeof claim === 'number' ? claim * 1000 : Number.NaN;
+  return Number.isNaN(new Date(ms).getTime()) ? 0 : ms;
+};
 
 /** What a token says of itself. Nothing is believed yet. */
 const read = (token: string): JWTPayload => {

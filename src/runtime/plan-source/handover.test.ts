@@ -1,12 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { split } from '../../control/plans.fixture.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { type Resource, resourceKey, versioned } from '../../plan/resources.ts';
-import { adapter, key, settle, stateOf, type World, type WorldShape, world } from '../residency/fake-ports.ts';
+import {
+  adapter,
+  key,
+  settle,
+  stateOf,
+  type World,
+  type WorldShape,
+  world,
+} from '../residency/fake-ports.ts';
 import { route } from '../routing/route.ts';
 import { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import { servingFacts } from '../serving/facts.ts';
-import { keptToJson, keptSchema, type Kept } from '../state/kept.ts';
+import { type Kept, keptSchema, keptToJson } from '../state/kept.ts';
 import { PlanInForce } from './plan-in-force.ts';
 
 const held = { tier: 'Memory', held: true } as const;
@@ -19,7 +27,15 @@ const start = (shape: WorldShape = {}, remembered: readonly Kept[] = []) => {
   const facts = servingFacts(w.residency, {
     holdInForce: (_, digest) =>
       holds.has(digest)
-        ? { rolloutUid: '', digest, arm: 'stable', cause: 'BreakGlass', reason: 'by hand', at: '', attempt: 1 }
+        ? {
+            rolloutUid: '',
+            digest,
+            arm: 'stable',
+            cause: 'BreakGlass',
+            reason: 'by hand',
+            at: '',
+            attempt: 1,
+          }
         : undefined,
   });
   let saved: unknown;
@@ -32,8 +48,8 @@ const start = (shape: WorldShape = {}, remembered: readonly Kept[] = []) => {
     handover: {
       remembered,
       facts: {
-        isResident: facts.isResident,
-        isHere: facts.isHere,
+        isResident: (at, digest) => facts.isResident(at, digest),
+        isHere: (at, digest) => facts.isHere(at, digest),
         isHeld: (_, digest) => holds.has(digest),
       },
       write: (kept) => {

@@ -36,7 +36,8 @@ export type DiskPlan<T> =
 export const byClaim = <T>(a: DiskHolding<T>, b: DiskHolding<T>): number =>
   Number(a.protected) - Number(b.protected) ||
   Number(a.isWanted) - Number(b.isWanted) ||
-  a.priority - b.priority || a.lastUse - b.lastUse;
+  a.priority - b.priority ||
+  a.lastUse - b.lastUse;
 
 /**
  * What leaves the disk for something new. Pure.

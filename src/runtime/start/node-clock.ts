@@ -16,7 +16,7 @@ export const openClock = (
 ) => {
   const clock = new BoundedClock(machine, remembered.time);
   let wasBehind = false;
-  let cancel = (): void => undefined;
+  let cancel: (() => void) | undefined;
   const look = (): void => {
     if (clock.isBehind && !wasBehind)
       logger.warn(
@@ -40,7 +40,7 @@ export const openClock = (
   cancel = machine.after(rememberMs, everyHour);
   look();
   stack.defer(async () => {
-    cancel();
+    cancel?.();
     await remember();
   });
   const raise = (ms: number): void => {
@@ -48,5 +48,14 @@ export const openClock = (
     look();
     void remember();
   };
-  return { clock, time: { now: () => clock.now(), raise, get isBehind() { return clock.isBehind; } } };
+  return {
+    clock,
+    time: {
+      now: () => clock.now(),
+      raise,
+      get isBehind() {
+        return clock.isBehind;
+      },
+    },
+  };
 };

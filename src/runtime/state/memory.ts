@@ -102,7 +102,6 @@ export type ModelFolderMemory = z.infer<typeof modelFolderSchema>;
 
 /** What is known of the time, in milliseconds since the epoch. */
 const timeSchema = z.object({ atLeast: z.number().min(0), last: z.number().min(0) });
-export type TimeMemory = z.infer<typeof timeSchema>;
 
 /** The state files of one runtime, below `<data folder>/state/`. */
 export const memoryOf = (dataDir: string) => {

@@ -9,7 +9,6 @@ import { type Digest, objectKey } from '../../api/names.ts';
 import { countsFromWire } from '../../control/arm-counts.ts';
 import { adapter, at, split } from '../../control/plans.fixture.ts';
 import { total } from '../../rollout/judge/counts.ts';
-import { BoundedClock } from '../../time/bounded-clock.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
 import { route } from '../routing/route.ts';
 import { MemoryOperator, settle } from './testing/memory-operator.ts';
@@ -43,7 +42,7 @@ beforeEach(async () => {
 });
 afterEach(() => stack.disposeAsync());
 
-const start = async (operator: MemoryOperator, clock: FakeClock | BoundedClock) => {
+const start = async (operator: MemoryOperator, clock: FakeClock) => {
   const lines: string[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
   const node = stack.use(await startTestNode({ folder, dial: operator.dial, clock, logger }));
@@ -142,7 +141,8 @@ describe.each(outages)('a node without its operator for %s', (_, ms) => {
     const files = await filesOf();
     expect(Object.keys(files).sort()).toEqual(Object.keys(before.files).sort());
     // The number of the connection may get another digit.
-    for (const [name, size] of Object.entries(files)) expect(size).toBeLessThan((before.files[name] ?? 0) + 8);
+    for (const [name, size] of Object.entries(files))
+      expect(size).toBeLessThan((before.files[name] ?? 0) + 8);
   });
 
   it('tells what it counted meanwhile, once and whole', async () => {
@@ -217,22 +217,30 @@ describe('a node whose clock is wrong', () => {
   it.each([
     ['years ahead', 50 * 365 * day],
     ['to 1970', -Date.parse('2026-11-01T00:00:00Z')],
-  ])('that jumps %s while it runs neither drops nor takes anything for it, and held removals wait as long', async (_, by) => {
-    const wall = Date.parse('2026-11-01T00:00:00Z');
-    const clock = new FakeClock(wall);
-    const { operator, node } = await following(clock);
-    answer(node, 10);
-    operator.last.remove('AdapterSpec team-a/a', 'AdapterSpec team-a/b', 'AdapterSpec team-a/z', 'Split team-a/sql');
-    operator.last.commit(at(6));
-    await waitFor('what is held back', () => node.operator.removalsHeld?.count === 4);
-    clock.set(wall + by);
-    clock.advance(60_000);
-    await settle();
-    expect(node.operator.removalsHeld?.remainingMs).toBe(540_000);
-    expect(node.operator.state).toBe('connected');
-    expect(node.plan.table.splits.size).toBe(1);
-    expect(node.counts.ofRollout(sql)).toMatchObject({ stable: expect.any(Number) });
-  });
+  ])(
+    'that jumps %s while it runs neither drops nor takes anything for it, and held removals wait as long',
+    async (_, by) => {
+      const wall = Date.parse('2026-11-01T00:00:00Z');
+      const clock = new FakeClock(wall);
+      const { operator, node } = await following(clock);
+      answer(node, 10);
+      operator.last.remove(
+        'AdapterSpec team-a/a',
+        'AdapterSpec team-a/b',
+        'AdapterSpec team-a/z',
+        'Split team-a/sql',
+      );
+      operator.last.commit(at(6));
+      await waitFor('what is held back', () => node.operator.removalsHeld?.count === 4);
+      clock.set(wall + by);
+      clock.advance(60_000);
+      await settle();
+      expect(node.operator.removalsHeld?.remainingMs).toBe(540_000);
+      expect(node.operator.state).toBe('connected');
+      expect(node.plan.table.splits.size).toBe(1);
+      expect(node.counts.ofRollout(sql)).toMatchObject({ stable: expect.any(Number) });
+    },
+  );
 });
 
 describe('a cluster that came back from an older backup while the node was away', () => {

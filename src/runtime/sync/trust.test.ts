@@ -34,7 +34,11 @@ const authorityFrom = (from: number, name = 'adaptlet', until = from + 365 * day
   issueAuthority(name, { from, until });
 const serve = async (authority: KeyPair, from: number, until = from + day, names = ['127.0.0.1']) => {
   const subject = { organization: 'adaptlet:replicas', name: 'operator-0' };
-  const { certificate, key } = await issueCertificate(authority, { subject, names, validity: { from, until } });
+  const { certificate, key } = await issueCertificate(authority, {
+    subject,
+    names,
+    validity: { from, until },
+  });
   operator.stop();
   await operator.listen({ certificate: Buffer.from(certificate), key: Buffer.from(key) });
 };
@@ -105,7 +109,10 @@ describe('TLS to the operator from a node whose clock says 1970', () => {
   it('does not for an authority that stands for a server itself', async () => {
     const authority = await authorityFrom(nextYear);
     await trust(authority);
-    await operator.listen({ certificate: Buffer.from(authority.certificate), key: Buffer.from(authority.key) });
+    await operator.listen({
+      certificate: Buffer.from(authority.certificate),
+      key: Buffer.from(authority.key),
+    });
     expect(await dial()).toMatch(/unsuitable certificate purpose/);
   });
 });
@@ -147,7 +154,10 @@ describe('TLS to the operator from a node whose clock is some weeks late', () =>
 
 describe('another authority of the operator', () => {
   it('is followed once the file has it, without a restart', async () => {
-    const [former, lost] = [await authorityFrom(Date.now() - 9 * day, 'a'), await authorityFrom(Date.now() - hour, 'b')];
+    const [former, lost] = [
+      await authorityFrom(Date.now() - 9 * day, 'a'),
+      await authorityFrom(Date.now() - hour, 'b'),
+    ];
     await trust(former);
     await serve(lost, Date.now() - hour);
     expect(await dial()).toMatch(/no authority in .*the kubelet brings the new file/);

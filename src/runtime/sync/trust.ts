@@ -47,9 +47,12 @@ export const checkCertificate = (
   const now = Math.max(time.now(), Date.parse(certificate.validFrom));
   const isOver = ({ validTo }: X509Certificate): boolean => Date.parse(validTo) <= now;
   if (isOver(certificate) || signers.every(isOver)) throw new Error('certificate has expired');
-  if (certificate.ca || (certificate.keyUsage as readonly string[] | undefined)?.includes(serverAuth) === false)
+  if (
+    certificate.ca ||
+    (certificate.keyUsage as readonly string[] | undefined)?.includes(serverAuth) === false
+  )
     throw new Error('unsuitable certificate purpose');
-  const wrong = checkServerIdentity(host, certificate.toLegacyObject() as PeerCertificate);
+  const wrong = checkServerIdentity(host, certificate.toLegacyObject());
   if (wrong !== undefined) throw wrong;
 };
 

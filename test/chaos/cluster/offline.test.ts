@@ -38,16 +38,26 @@ afterAll(async () => {
   await fleet[Symbol.asyncDispose]();
 });
 
-const point = (adapter: string, steps = '{setWeight: 100}') => fleet.apply(rolloutYaml('shout', adapter, steps));
+const point = (adapter: string, steps = '{setWeight: 100}') =>
+  fleet.apply(rolloutYaml('shout', adapter, steps));
 const stableIs = (adapter: string) =>
-  waitFor(`stable ${adapter}`, async () => (await fleet.rollout('shout'))?.stable?.adapter === adapter, 60_000);
+  waitFor(
+    `stable ${adapter}`,
+    async () => (await fleet.rollout('shout'))?.stable?.adapter === adapter,
+    60_000,
+  );
 const operatorOf = async () => (await away().client.status()).operator;
 const says = (what: RegExp) =>
   waitFor(`the node to say ${what}`, async () => what.test((await operatorOf())?.lastError ?? ''), 60_000);
 
 describe('a node that was away while its rollout went on, the authority was lost and its pod was made anew', () => {
   it('serves what it had all the time', async () => {
-    load = traffic(away, { model: 'shout', prompt: 'moon:', allowed: new Set([moon.upper, moon.hello]), width: 2 });
+    load = traffic(away, {
+      model: 'shout',
+      prompt: 'moon:',
+      allowed: new Set([moon.upper, moon.hello]),
+      width: 2,
+    });
     fleet.door.set('node-1', 'cut');
     await waitFor('the end of the stream', async () => (await operatorOf())?.state !== 'connected');
     // From here on nothing answers, so that it tries less often than where it is refused.
@@ -66,7 +76,15 @@ describe('a node that was away while its rollout went on, the authority was lost
     await point('v4');
     await stableIs('v4');
     // Its token ends with its pod, and the operator comes back with another authority.
-    await fleet.cluster.kubectlOk(['-n', systemNamespace, 'delete', 'pod', pod, '--force', '--grace-period=0']);
+    await fleet.cluster.kubectlOk([
+      '-n',
+      systemNamespace,
+      'delete',
+      'pod',
+      pod,
+      '--force',
+      '--grace-period=0',
+    ]);
     await fleet.operators[0]?.end('SIGKILL');
     for (const kind of ['secret', 'configmap'])
       await fleet.cluster.kubectlOk(['-n', systemNamespace, 'delete', kind, 'adaptlet-ca']);
@@ -90,16 +108,22 @@ describe('a node that was away while its rollout went on, the authority was lost
   });
 
   it('serves v1 until v4 is on it, then v4, and never what came between', async () => {
-    const rollout = async () => (await away().client.status()).rollouts.find(({ key }) => key.endsWith('/shout'));
-    await waitFor('the handover', async () => (await rollout())?.message.includes('v1 serves until v4') === true);
+    const rollout = async () =>
+      (await away().client.status()).rollouts.find(({ key }) => key.endsWith('/shout'));
+    await waitFor(
+      'the handover',
+      async () => (await rollout())?.message.includes('v1 serves until v4') === true,
+    );
     await waitFor('v4 to have failed', async () =>
-      (await away().client.status()).adapters.some(({ key, state }) => key.endsWith('/v4') && state === 'Failed'),
+      (await away().client.status()).adapters.some(
+        ({ key, state }) => key.endsWith('/v4') && state === 'Failed',
+      ),
     );
     const { text, served } = await askMoon(away(), 'shout');
     expect([text, served.adapter]).toEqual([moon.upper, 'v1']);
     await cp(join(tiny.root, 'adapters/hello'), join(roots, 'v4'), { recursive: true });
     await new Promise<void>((resolve, reject) => {
-      away().client.admin.retry({ rollout: `${fleet.namespace}/shout` } as never, (error: unknown) =>
+      away().client.admin.retry({ rollout: `${fleet.namespace}/shout` }, (error: unknown) =>
         error === null ? resolve() : reject(error),
       );
     });
