@@ -13,6 +13,8 @@ import { Quotas } from './serving/quotas/quotas.ts';
 import { openBaseModel } from './start/base-model.ts';
 import { watchCanaries } from './start/canaries.ts';
 import { openDisk } from './start/disk.ts';
+import { handoverOf } from './start/handover.ts';
+import { openClock } from './start/node-clock.ts';
 import type { RuntimeParts } from './start/parts.ts';
 import { openResidency } from './start/residency.ts';
 import { type Addresses, startServers } from './start/servers.ts';
@@ -38,15 +40,17 @@ const slowClientMs = 30_000;
  * later ones goes through signals. It listens at once, and resolves when it answers requests.
  * @throws CONFIG_INVALID, STORE_LOCKED, and those of a base model that cannot be used
  */
-export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime> => {
-  const { settings, version, clock, logger } = parts;
+export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime> => {
+  const { settings, version, logger } = given;
   const { modelName: baseModel } = settings;
-  const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };
   const instance = randomUUID();
   await using stack = new AsyncDisposableStack();
 
-  const pulls = new PullCredentials(clock);
-  const disk = await openDisk(parts, pulls, stack);
+  const pulls = new PullCredentials(given.clock);
+  const disk = await openDisk(given, pulls, stack);
+  const { clock, time } = openClock(given, disk, stack);
+  const parts = { ...given, clock };
+  const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };
   const base = await openBaseModel(parts, disk, stack);
   const { engine } = base;
 
@@ -58,10 +62,12 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   const residency = openResidency(parts, disk, { engine, trials, quotas }, stack);
   const facts = servingFacts(residency, guard, trials);
   const changed = (): boolean => signals.emit('planned');
-  const plan = new PlanInForce({ residency, guard, counts, quotas, baseModel, trials, changed });
+  const handover = handoverOf(disk, { facts, holds });
+  const plan = new PlanInForce({ residency, guard, counts, quotas, baseModel, trials, changed, handover });
   const source = openSource({
     ...parts,
     ...disk,
+    time,
     pulls,
     residency,
     plan,
@@ -177,6 +183,7 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   residency.onTransition((transition) => {
     telemetry.transition(transition);
     trials.transition(transition);
+    plan.moved();
     source.wake();
   });
 
@@ -189,12 +196,14 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
       serving,
       admin,
       telemetry,
-      clock,
+      // Deadlines of calls are by the clock of the machine, whatever it says.
+      clock: given.clock,
       version,
       log: logger,
       callers: new Callers({
         table,
         clock,
+        isClockBehind: () => clock.isBehind,
         log: logger,
         anonymous: settings.anonymous,
         defaultNamespace: settings.namespace,

@@ -6,7 +6,8 @@ export const certificatesIn = (bundle: string): X509Certificate[] =>
     (pem) => new X509Certificate(pem),
   );
 
-/** Wall time in milliseconds. */
+/** Wall times in milliseconds. */
+export const beginsAt = ({ validFrom }: X509Certificate): number => Date.parse(validFrom);
 export const endsAt = ({ validTo }: X509Certificate): number => Date.parse(validTo);
 
 /** A time of a certificate for people. */

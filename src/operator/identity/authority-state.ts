@@ -35,7 +35,8 @@ const day = 86_400_000;
 export const defaultLifetimes: Lifetimes = {
   authority: 365 * day,
   renewBefore: 90 * day,
-  publish: 7 * day,
+  // A node that was away for less has it when it is back.
+  publish: 60 * day,
   certificate: day,
   lag: day,
 };

@@ -17,6 +17,8 @@ export type CallersParts = {
   /** The table of the plan in force. */
   readonly table: () => RoutingTable;
   readonly clock: Pick<Clock, 'now'>;
+  /** It is later than the clock of the machine says. Absent: never. */
+  readonly isClockBehind?: () => boolean;
   readonly log: Log;
   readonly anonymous: Anonymous;
   /** Namespace of requests that name none, of callers that no policy binds to one. */
@@ -68,7 +70,10 @@ export class Callers {
     const digest = digestOf(credential);
     const entries = directory.keys.get(digest.toString('hex'));
     if (entries !== undefined) return byKey(entries, digest, address, now);
-    return await this.#tokens.matches(directory, credential, now);
+    return await this.#tokens.matches(directory, credential, {
+      now,
+      isAtLeast: this.#parts.isClockBehind?.() === true,
+    });
   }
 
   #anonymous(table: RoutingTable, isLoopback: boolean): Caller {

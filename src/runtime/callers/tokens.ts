@@ -12,6 +12,9 @@ export const maxRemembered = 1024;
 /** A credential that was believed, and whom it stands for. */
 export type Match = Entry & { readonly user: string };
 
+/** `now`: wall time in milliseconds. `isAtLeast`: it may be later. */
+type At = { readonly now: number; readonly isAtLeast: boolean };
+
 type Verified = { readonly matches: readonly Match[]; readonly until: number };
 
 const refused = (what: string, cause?: unknown): AdaptletError =>
@@ -30,17 +33,16 @@ export class Tokens {
 
   /**
    * The policies that take a token, never none.
-   * @param at wall time in milliseconds
    * @throws UNAUTHENTICATED
    */
-  async matches(directory: Directory, token: string, at: number): Promise<readonly Match[]> {
+  async matches(directory: Directory, token: string, at: At): Promise<readonly Match[]> {
     if (directory !== this.#directory) {
       this.#directory = directory;
       this.#verified.clear();
     }
     const id = digestOf(token).toString('base64');
     const known = this.#verified.get(id);
-    if (known !== undefined && at < known.until) return known.matches;
+    if (known !== undefined && at.now < known.until) return known.matches;
     const verified = await verify(directory, token, at);
     if (directory === this.#directory) this.#remember(id, verified);
     return verified.matches;
@@ -54,7 +56,7 @@ export class Tokens {
   }
 }
 
-const verify = async (directory: Directory, token: string, at: number): Promise<Verified> => {
+const verify = async (directory: Directory, token: string, at: At): Promise<Verified> => {
   const claims = read(token);
   const candidates = candidatesOf(directory, claims);
   const issuer = String(claims.iss);
@@ -63,7 +65,7 @@ const verify = async (directory: Directory, token: string, at: number): Promise<
   // By far most policies of one issuer have the same keys: a signature is verified once for each set of them.
   for (const [keys, entries] of Map.groupBy(candidates, (entry) => entry.keys)) {
     try {
-      await keys.verify(token, issuer, at);
+      await keys.verify(token, issuer, timeFor(claims, at));
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       refusal ??= refused(`the token was not believed: ${why}`, error);
@@ -79,6 +81,19 @@ const verify = async (directory: Directory, token: string, at: number): Promise<
   }
   if (matches.length === 0) throw refusal;
   return { matches, until: (Number(claims.exp) + leewaySeconds) * 1000 };
+};
+
+/**
+ * Where the clock is behind, a token that begins later says what time it is, if it is believed: its issuer made it before it came here. It must
+ * not be over then.
+ */
+const timeFor = ({ iat, nbf }: JWTPayload, { now, isAtLeast }: At): number =>
+  isAtLeast ? Math.max(now, msOf(iat), msOf(nbf)) : now;
+
+/** A claim in seconds, as wall time; 0 for what is none: nothing of it was checked. */
+const msOf = (claim: unknown): number => {
+  const ms = typeof claim === 'number' ? claim * 1000 : Number.NaN;
+  return Number.isNaN(new Date(ms).getTime()) ? 0 : ms;
 };
 
 /** What a token says of itself. Nothing is believed yet. */

@@ -1,13 +1,16 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
-import type { Plan, SplitResource } from '../../plan/resources.ts';
+import type { BoundAdapter } from '../../api/rollout-status.ts';
+import { type Plan, resourceKey, type SplitResource } from '../../plan/resources.ts';
 import type { Residency } from '../residency/manager.ts';
 import { buildTable, partsOf, type RoutingTable, sourceRefusalOf } from '../routing/table.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
 import type { Guard } from '../serving/guard/guard.ts';
 import type { Trials } from '../serving/guard/trials.ts';
 import type { Quotas } from '../serving/quotas/quotas.ts';
+import type { Kept } from '../state/kept.ts';
+import { type HandoverFacts, keptOf, withKept } from './handover.ts';
 
-type PlanParts = {
+export type PlanParts = {
   readonly residency: Residency;
   readonly guard: Pick<Guard, 'follow'>;
   readonly counts: RolloutCounts;
@@ -17,21 +20,34 @@ type PlanParts = {
   readonly baseModel: string;
   /** Absent: nothing is on trial. */
   readonly trials?: Pick<Trials, 'follow'> | undefined;
+  /** What goes on serving until the stable of the plan is here. Absent: every plan is followed to the letter at once. */
+  readonly handover?: {
+    readonly facts: HandoverFacts;
+    readonly remembered: readonly Kept[];
+    /** Resolves once it survives a restart. */
+    readonly write: (kept: readonly Kept[]) => Promise<void>;
+  };
 };
 
 /**
  * The plan that this runtime follows: what requests are routed by, what residency holds, which guards watch.
  *
- * Guarantee: a request sees the table of one plan, as a whole.
+ * Guarantees: a request sees the table of one plan, as a whole; a stable that is not here yet takes nothing out of service.
  */
 export class PlanInForce {
   readonly #parts: PlanParts;
   readonly #uids = new Map<ObjectKey, string>();
   #table: RoutingTable;
+  /** As it was given. */
+  #plan: Plan = new Map();
+  #kept: ReadonlyMap<ObjectKey, Kept>;
+  #saved: Promise<void> = Promise.resolve();
+  #looks = false;
 
   constructor(parts: PlanParts) {
     this.#parts = parts;
     this.#table = buildTable(new Map(), { name: parts.baseModel });
+    this.#kept = new Map((parts.handover?.remembered ?? []).map((kept) => [kept.rollout, kept]));
   }
 
   get table(): RoutingTable {
@@ -43,9 +59,56 @@ export class PlanInForce {
     return this.#uids.get(key);
   }
 
+  /** The stable that the plan names for a rollout, while another one serves in its place. */
+  awaited(rollout: ObjectKey): BoundAdapter | undefined {
+    if (!this.#kept.has(rollout)) return undefined;
+    const split = this.#plan.get(resourceKey({ type: 'Split', name: rollout }));
+    return split?.type === 'Split' ? split.body.stable : undefined;
+  }
+
+  /**
+   * What a plan needs beside it is on the disk: write the plan after this.
+   * @throws why it could not be written
+   */
+  saved(): Promise<void> {
+    return this.#saved;
+  }
+
+  /** An adapter is in another state: what served in place of a stable may have to go. Looks soon, once for many calls. */
+  moved(): void {
+    if (this.#looks || this.#kept.size === 0) return;
+    this.#looks = true;
+    setImmediate(() => {
+      this.#looks = false;
+      if (this.#handover(this.#plan)) this.#enforce();
+    });
+  }
+
   apply(plan: Plan): void {
+    this.#handover(plan);
+    this.#plan = plan;
+    this.#enforce();
+  }
+
+  /** Decides anew what is kept; true when that is something else. */
+  #handover(plan: Plan): boolean {
+    const { handover } = this.#parts;
+    if (handover === undefined) return false;
+    const before = this.#kept;
+    this.#kept = keptOf(plan, { table: this.#table, kept: before }, handover.facts);
+    const isSame =
+      this.#kept.size === before.size && [...this.#kept].every(([key, kept]) => before.get(key) === kept);
+    if (isSame) return false;
+    this.#saved = handover.write([...this.#kept.values()]);
+    // Who asks for it hears of the error.
+    this.#saved.catch(() => undefined);
+    return true;
+  }
+
+  #enforce(): void {
     const { residency, guard, counts, quotas, baseModel, trials } = this.#parts;
     const before = this.#table;
+    const plan = withKept(this.#plan, this.#kept);
     const resources = [...plan.values()];
     const adapters = resources.filter((r) => r.type === 'AdapterSpec');
     const splits = resources.filter((r) => r.type === 'Split');
@@ -60,13 +123,21 @@ export class PlanInForce {
     quotas.follow(this.#table);
     this.#parts.changed?.();
     const table = this.#table;
-    residency.apply(adapters, (key, source) => sourceRefusalOf(table, partsOf(key)[0], source));
+    residency.apply(
+      adapters,
+      (key, source) => sourceRefusalOf(table, partsOf(key)[0], source),
+      new Set([...[...this.#kept.values()].map(({ adapter }) => adapter.name), ...splits.flatMap(formerOf)]),
+    );
     for (const split of splits) {
       const again = triedAgain(before.splits.get(split.name), split);
       if (again !== undefined && residency.state(again)?.kind === 'Failed') residency.retry(again);
     }
   }
 }
+
+/** What a rollback by hand goes back to, where nothing can be downloaded. */
+const formerOf = ({ name, body: { former } }: SplitResource): ObjectKey[] =>
+  former === undefined ? [] : [objectKey(partsOf(name)[0], former.adapter)];
 
 /** The canary that a person had tried again: what this node refused in an earlier attempt counts no more. */
 const triedAgain = (before: SplitResource | undefined, now: SplitResource): ObjectKey | undefined => {

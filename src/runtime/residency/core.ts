@@ -90,6 +90,8 @@ export class Core {
   life = 0;
   /** By the policies of the plan in force. */
   sourceRefusal: SourceRefusal = () => undefined;
+  /** What rollouts may go back to, and what serves in place of others on their way: its artifact is as good as held. */
+  keptOnDisk: ReadonlySet<ObjectKey> = new Set();
   readonly policy: EvictionPolicy;
   #ticks = 0;
 

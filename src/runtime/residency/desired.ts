@@ -24,10 +24,15 @@ export class Desired {
     this.#parts = parts;
   }
 
-  /** The whole set of adapters that the plan has for this runtime, and the sources that it allows. */
-  apply(resources: readonly Resource[], sourceRefusal: SourceRefusal): void {
+  /** The whole set of adapters that the plan has for this runtime, the sources that it allows, and whose artifacts stay. */
+  apply(
+    resources: readonly Resource[],
+    sourceRefusal: SourceRefusal,
+    keptOnDisk: ReadonlySet<ObjectKey>,
+  ): void {
     const { core, work, removals } = this.#parts;
     core.sourceRefusal = sourceRefusal;
+    core.keptOnDisk = keptOnDisk;
     const wanted = new Map(resources.map((resource) => [resource.name, resource]));
     for (const entry of core.entries.values()) {
       if (entry.planned && !wanted.has(entry.key)) this.#retire(entry);

@@ -12,6 +12,7 @@ const holding = (of: string, more: Partial<DiskHolding<string>> = {}): DiskHoldi
     freedBytes: bytes,
     isIdle: true,
     protected: false,
+    isWanted: false,
     priority: 0,
     lastUse: 0,
     ...more,

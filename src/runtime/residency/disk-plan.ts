@@ -11,6 +11,8 @@ export type DiskHolding<T> = {
   readonly isIdle: boolean;
   /** Pinned, or part of a rollout. */
   readonly protected: boolean;
+  /** The plan wants it on the disk, such as an older version of a rollout. */
+  readonly isWanted: boolean;
   readonly priority: number;
   readonly lastUse: number;
 };
@@ -30,15 +32,18 @@ export type DiskPlan<T> =
   /** Its namespace would have more than it may, beside so many bytes. */
   | { readonly kind: 'limited'; readonly heldBytes: number; readonly limitBytes: number };
 
-/** The first victim first: unprotected, lowest priority, least recently used. */
-const byClaim = <T>(a: DiskHolding<T>, b: DiskHolding<T>): number =>
-  Number(a.protected) - Number(b.protected) || a.priority - b.priority || a.lastUse - b.lastUse;
+/** The first victim first: unprotected, there for requests alone, lowest priority, least recently used. */
+export const byClaim = <T>(a: DiskHolding<T>, b: DiskHolding<T>): number =>
+  Number(a.protected) - Number(b.protected) ||
+  Number(a.isWanted) - Number(b.isWanted) ||
+  a.priority - b.priority ||
+  a.lastUse - b.lastUse;
 
 /**
  * What leaves the disk for something new. Pure.
  *
  * - A namespace stays within its limit: its own go, the least recently used first, never those that are in use, pinned or part of a
- *   rollout; where that is not enough, or nobody waits for the new one, it does not come.
+ *   rollout, the version before among them; where that is not enough, or nobody waits for the new one, it does not come.
  * - What is guaranteed to a namespace has room, as far as others have whole artifacts beyond what is guaranteed to them: those leave, of
  *   whoever is most beyond first; what they pinned or have in a rollout only for a patient wish. Nobody goes below its guarantee.
  * - For anything else nothing of others leaves. Whether it fits the disk is said by the store.

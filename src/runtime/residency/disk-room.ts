@@ -4,7 +4,7 @@ import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import { Mutex } from '../engine/mutex.ts';
 import { type MemoryShare, noShare } from './accounts.ts';
 import type { Core } from './core.ts';
-import { type DiskHolding, type DiskPlan, type DiskWish, planDisk } from './disk-plan.ts';
+import { byClaim, type DiskHolding, type DiskPlan, type DiskWish, planDisk } from './disk-plan.ts';
 import type { Entry } from './entry.ts';
 import type { Ram } from './ram.ts';
 import type { Removals } from './removals.ts';
@@ -107,7 +107,7 @@ export class DiskRoom {
           while (this.usedBy(owner) > limit) {
             const [victim] = this.#holdings(undefined)
               .filter((one) => one.owner === owner && one.isIdle && !one.protected)
-              .toSorted((a, b) => a.priority - b.priority || a.lastUse - b.lastUse);
+              .toSorted(byClaim);
             if (victim === undefined) break;
             await this.#evict(victim.of);
           }
@@ -211,6 +211,7 @@ export class DiskRoom {
 
   #holdings(but: Entry | undefined): readonly DiskHolding<Group>[] {
     const groups = this.#groups(but);
+    const { keptOnDisk } = this.#parts.core;
     return groups.map((group) => {
       const { owner, digest, entries } = group;
       const bytes = this.#bytesOf(group);
@@ -221,7 +222,8 @@ export class DiskRoom {
         bytes,
         freedBytes: isShared ? 0 : bytes,
         isIdle: entries.every((entry) => this.#isIdle(entry)),
-        protected: entries.some((entry) => entry.protected),
+        protected: entries.some((entry) => entry.protected || keptOnDisk.has(entry.key)),
+        isWanted: entries.some(({ resource }) => resource.body.tier !== 'None'),
         priority: Math.max(...entries.map(({ priority }) => priority)),
         lastUse: Math.max(...entries.map(({ lastUse }) => lastUse)),
       };

@@ -100,6 +100,30 @@ describe('a namespace at its limit of disk', () => {
     expect(onDisk(w, names)).toEqual(names);
   });
 
+  it('keeps stable and the version before, and older ones longer than what is there for requests alone', async () => {
+    const w = world({ budgetBytes: 1000, diskShare: limitedTo(20) });
+    const plan = [
+      adapterOf('a-stable', { tier: 'Memory', held: true }),
+      adapterOf('a-former', { tier: 'Disk' }),
+      adapterOf('a-older', { tier: 'Disk' }),
+      ...names.map((name) => adapterOf(name)),
+    ];
+    w.residency.apply(plan, undefined, new Set([keyOf('a-former')]));
+    const versions = ['a-stable', 'a-former', 'a-older'];
+    await settle();
+    expect(onDisk(w, versions)).toEqual(versions);
+    for (const name of ['a0', 'a1', 'a2']) await use(w, name);
+    expect(onDisk(w, [...versions, ...names])).toEqual([...versions, 'a2']);
+    using _lease = await w.residency.acquire(keyOf('a2'), { signal: never() });
+    await use(w, 'a3');
+    expect(onDisk(w, [...versions, ...names])).toEqual(['a-stable', 'a-former', 'a2', 'a3']);
+    using _other = await w.residency.acquire(keyOf('a3'), { signal: never() });
+    await expect(w.residency.acquire(keyOf('a0'), { signal: never() })).rejects.toMatchObject({
+      code: 'NAMESPACE_ADAPTER_DISK',
+    });
+    expect(onDisk(w, versions)).toEqual(['a-stable', 'a-former']);
+  });
+
   it('counts what was on the disk before this process began', async () => {
     const before = start(names, {});
     await use(before, ...names);

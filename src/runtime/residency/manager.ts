@@ -48,9 +48,14 @@ type Usage = {
 export type Residency = {
   /**
    * The adapters of the plan, all of them. What is missing is drained and removed. What `sourceRefusal` speaks against is not
-   * brought to this runtime; absent: every source may be used.
+   * brought to this runtime; absent: every source may be used. `keptOnDisk`: whose artifacts stay as if a rollout
+   * held them.
    */
-  apply(resources: readonly Versioned<AdapterResource>[], sourceRefusal?: SourceRefusal): void;
+  apply(
+    resources: readonly Versioned<AdapterResource>[],
+    sourceRefusal?: SourceRefusal,
+    keptOnDisk?: ReadonlySet<ObjectKey>,
+  ): void;
   /**
    * Registers an adapter that no plan has; the least recently used of them is dropped.
    * @throws QUEUE_FULL
@@ -196,8 +201,8 @@ export const createResidency = (options: ResidencyOptions): Residency => {
   };
 
   return {
-    apply: (resources, sourceRefusal = () => undefined) => {
-      desired.apply(resources, sourceRefusal);
+    apply: (resources, sourceRefusal = () => undefined, keptOnDisk = new Set()) => {
+      desired.apply(resources, sourceRefusal, keptOnDisk);
       void room.trim();
     },
     ensure: (resource) => {

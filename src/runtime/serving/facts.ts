@@ -10,7 +10,7 @@ export const servingFacts = (
   residency: Pick<Residency, 'serves' | 'state'>,
   guard: Pick<Guard, 'holdInForce'>,
   trials?: Pick<Trials, 'isPending'>,
-): ServingFacts => ({
+): ServingFacts & Required<Pick<ServingFacts, 'isHere'>> => ({
   serves: (key, digest) => residency.serves(key, digest),
   // A canary that the disk does not know to be tried has no requests either.
   isHeld: (rolloutUid, digest) =>

@@ -124,6 +124,25 @@ describe('the standalone controller', () => {
     expect(node.split()).toMatchObject({ weight: 20, canary: { adapter: 'b' } });
   });
 
+  it.each([
+    ['years ahead', 50 * 365 * 86_400_000],
+    ['to 1970', 0],
+  ])('takes nothing for it when the clock of the machine jumps %s', (_, to) => {
+    const node = settledOn('a');
+    node.folder({ 'a.yaml': adapter('a') + adapter('b'), 'r.yaml': rollout('b') });
+    node.clock.advance(30_000);
+    node.controller.reconcile();
+    node.clock.set(to === 0 ? 0 : node.clock.now() + to);
+    node.controller.reconcile();
+    expect(node.split()).toMatchObject({ weight: 20, stable: { adapter: 'a' }, canary: { adapter: 'b' } });
+    node.clock.advance(29_000);
+    node.controller.reconcile();
+    expect(node.split()).toMatchObject({ weight: 20 });
+    node.clock.advance(2_000);
+    node.controller.reconcile();
+    expect(node.split()).toMatchObject({ weight: 60, canary: { adapter: 'b' } });
+  });
+
   it('skips all remaining steps when somebody promotes the canary fully', async () => {
     const node = settledOn('a');
     node.folder({ 'a.yaml': adapter('a') + adapter('b'), 'r.yaml': rollout('b') });

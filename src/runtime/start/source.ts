@@ -14,6 +14,7 @@ import { standaloneSource } from '../standalone/source.ts';
 import type { Memory, Recalled } from '../state/memory.ts';
 import { tlsDialer } from '../sync/dial.ts';
 import { type Introduction, type SyncParts, SyncSource } from '../sync/source.ts';
+import type { NodeTime } from '../sync/trust.ts';
 
 export type SourceParts = {
   readonly settings: Settings;
@@ -24,6 +25,7 @@ export type SourceParts = {
   readonly residency: Residency;
   readonly plan: PlanInForce;
   readonly pulls: SyncParts['pulls'];
+  readonly time: NodeTime;
   readonly holds: SyncParts['holds'];
   readonly node: SyncParts['node'];
   readonly introduction: () => Pick<
@@ -53,7 +55,7 @@ export const openSource = (parts: SourceParts): PlanSource => {
 };
 
 const operatorSource = (parts: SourceParts): PlanSource => {
-  const { settings, introduction, remembered } = parts;
+  const { settings, introduction, remembered, time } = parts;
   const { operator: address, operatorCa: caFile, operatorToken: tokenFile } = settings;
   return new SyncSource({
     ...parts,
@@ -61,7 +63,7 @@ const operatorSource = (parts: SourceParts): PlanSource => {
     operator:
       address === undefined || caFile === undefined
         ? undefined
-        : { address, dial: tlsDialer({ address, caFile, tokenFile }) },
+        : { address, dial: tlsDialer({ address, caFile, tokenFile, time }) },
     introduction: () => ({
       ...introduction(),
       identity: {

@@ -5,6 +5,7 @@ import { digestSchema } from '../../api/names.ts';
 import type { UserObject } from '../../api/objects.ts';
 import { rolloutStatusSchema } from '../../api/rollout-status.ts';
 import { heldPlanSchema, type heldPlanToJson, type ReadHeldPlan } from '../../control/held-plan.ts';
+import { type Kept, keptSchema, type keptToJson } from './kept.ts';
 import { StateFile } from './state-file.ts';
 
 const metaSchema = z.object({
@@ -99,6 +100,9 @@ const modelFolderSchema = z.object({
 });
 export type ModelFolderMemory = z.infer<typeof modelFolderSchema>;
 
+/** What is known of the time, in milliseconds since the epoch. */
+const timeSchema = z.object({ atLeast: z.number().min(0), last: z.number().min(0) });
+
 /** The state files of one runtime, below `<data folder>/state/`. */
 export const memoryOf = (dataDir: string) => {
   const at = <T, Written = T>(name: string, schema: z.ZodType<T>) =>
@@ -111,7 +115,9 @@ export const memoryOf = (dataDir: string) => {
     verdicts: at('verdicts.json', verdictsSchema),
     source: at('source.json', sourceSchema),
     plan: at<ReadHeldPlan, ReturnType<typeof heldPlanToJson>>('plan.json', heldPlanSchema),
+    kept: at<readonly Kept[], ReturnType<typeof keptToJson>>('kept.json', keptSchema),
     link: at('link.json', linkSchema),
+    time: at('time.json', timeSchema),
     model: at('model.json', modelSchema),
     modelFolder: at('model-folder.json', modelFolderSchema),
   };
@@ -138,6 +144,8 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
   return {
     source: (await valueOf(memory.source))?.follows,
     plan: plan?.held,
+    kept: (await valueOf(memory.kept)) ?? [],
+    time: await valueOf(memory.time),
     link: await valueOf(memory.link),
     model: await valueOf(memory.model),
     modelFolder: await valueOf(memory.modelFolder),

@@ -2,12 +2,15 @@ import { type ObjectKey, objectKey } from '../../api/names.ts';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SplitResource } from '../../plan/resources.ts';
 import type { RolloutVerb } from '../admin/admin.ts';
+import type { PlanInForce } from '../plan-source/plan-in-force.ts';
 import type { Residency } from '../residency/manager.ts';
 import { partsOf, type RoutingTable } from '../routing/table.ts';
 import type { Holds } from '../serving/guard/holds.ts';
 
 export type BreakGlassParts = {
   readonly table: () => RoutingTable;
+  /** The stable that is to come, while another one serves in its place. */
+  readonly awaited: PlanInForce['awaited'];
   readonly holds: Pick<Holds, 'hold' | 'isHeld' | 'ofRollout' | 'release' | 'saved'>;
   readonly residency: Pick<Residency, 'state' | 'retry'>;
 };
@@ -60,9 +63,9 @@ const rollBack = ({ holds, residency }: BreakGlassParts, { name, body }: SplitRe
   holds.hold(uid, stable.digest, 'BreakGlass', byHand, { arm: 'stable' });
 };
 
-const retry = ({ holds, residency }: BreakGlassParts, { name, body }: SplitResource): void => {
+const retry = ({ holds, residency, awaited }: BreakGlassParts, { name, body }: SplitResource): void => {
   const [namespace] = partsOf(name);
-  const failed = [body.canary, body.stable]
+  const failed = [body.canary, body.stable, awaited(name)]
     .flatMap((bound) => (bound === undefined ? [] : [objectKey(namespace, bound.adapter)]))
     .filter((adapter) => residency.state(adapter)?.kind === 'Failed');
   if (failed.length === 0 && holds.ofRollout(body.uid).length === 0) {

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
-import { type ChannelOptions, credentials, Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { ControlClient, type SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import { retryAfterMsOf } from '../../grpc/retry-after.ts';
+import { BoundedClock } from '../../time/bounded-clock.ts';
+import { systemClock } from '../../time/clock.ts';
 import type { Send } from './outbox.ts';
+import { adviceOn, type NodeTime, operatorCredentials, saysEarly, serverNameOf } from './trust.ts';
 
 /** What a stream tells. After `closed` nothing more. */
 export type StreamListener = {
@@ -49,33 +50,35 @@ export type DialOptions = {
   /** Read for each stream: tokens expire. */
   readonly tokenFile?: string | undefined;
   readonly keepalive?: Keepalive;
+  /** Absent: what this dialler learns is known to it alone. */
+  readonly time?: NodeTime;
 };
 
 /** Longest message in bytes; a resource has at most 2 MiB. */
 const maxMessageBytes = 8 << 20;
 
-/** TLS knows no server names that are IP addresses: those are only compared with the certificate. */
-const ipOptions = (host: string): ChannelOptions =>
-  isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'adaptlet-operator' };
-
 const hostOf = (address: string): string =>
   address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
 
 /** Streams over TLS. Each has a connection of its own. */
-export const tlsDialer =
-  ({ address, caFile, tokenFile, keepalive = idleKeepalive }: DialOptions): Dial =>
-  async (listener) => {
+export const tlsDialer = ({
+  address,
+  caFile,
+  tokenFile,
+  keepalive = idleKeepalive,
+  time = new BoundedClock(systemClock),
+}: DialOptions): Dial => {
+  let isEarly = false;
+  return async (listener) => {
     const metadata = new Metadata();
     if (tokenFile !== undefined) {
       metadata.set('authorization', `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`);
     }
     const host = hostOf(address);
-    const secure = credentials.createSsl(await readFile(caFile), null, null, {
-      checkServerIdentity: (_name: string, certificate: PeerCertificate) =>
-        checkServerIdentity(host, certificate),
-    });
+    const secure = operatorCredentials({ bundle: await readFile(caFile), host, time, isEarly });
+    const serverName = serverNameOf(host);
     const client = new ControlClient(address, secure, {
-      ...ipOptions(host),
+      ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
       'grpc.keepalive_time_ms': keepalive.everyMs,
       'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
       'grpc.max_receive_message_length': maxMessageBytes,
@@ -92,9 +95,12 @@ export const tlsDialer =
     call.on('status', (ended: StatusObject) => {
       const { code, details } = ended;
       client.close();
+      isEarly = saysEarly(details);
       const isClean = code === status.OK;
+      // What grpc-js has to add about names, which is mostly nothing.
+      const said = details.replace(/\.? Resolution note: *$/, '');
       listener.closed({
-        why: isClean ? 'the operator ended the stream' : `${status[code]}: ${details}`,
+        why: isClean ? 'the operator ended the stream' : `${status[code]}: ${said}${adviceOn(said, caFile)}`,
         isClean,
         retryAfterMs: retryAfterMsOf(ended.metadata),
       });
@@ -108,3 +114,4 @@ export const tlsDialer =
       cancel: () => call.cancel(),
     };
   };
+};

@@ -52,7 +52,7 @@ export type SyncParts = {
     readonly plan: { write(plan: HeldPlanJson): Promise<void> };
     readonly link: { write(link: LinkMemory): Promise<void> };
   };
-  readonly plan: Pick<PlanInForce, 'apply' | 'table' | 'uidOf'>;
+  readonly plan: Pick<PlanInForce, 'apply' | 'awaited' | 'saved' | 'table' | 'uidOf'>;
   readonly holds: BreakGlassParts['holds'];
   readonly residency: Pick<Residency, 'state' | 'retry' | 'retryFailed'>;
   readonly pulls: PullCredentials;
@@ -87,7 +87,11 @@ export class SyncSource implements PlanSource {
       receiver: this.#receiver,
       clock,
       logger,
-      write: (held) => memory.plan.write(held),
+      write: async (held) => {
+        // A plan that the disk has without what it needs beside it would take an adapter out of service at the next start.
+        await plan.saved();
+        await memory.plan.write(held);
+      },
       apply: (next) => {
         plan.apply(next);
         this.demand.applied();
@@ -160,7 +164,11 @@ export class SyncSource implements PlanSource {
 
   async verb(key: ObjectKey, verb: Parameters<PlanSource['verb']>[1]) {
     const { plan, holds, residency } = this.#parts;
-    await breakGlass({ table: () => plan.table, holds, residency }, key, verb);
+    await breakGlass(
+      { table: () => plan.table, awaited: (rollout) => plan.awaited(rollout), holds, residency },
+      key,
+      verb,
+    );
     this.#reports.changed();
     const split = plan.table.splits.get(key);
     if (split === undefined) throw new AdaptletError('MODEL_NOT_FOUND', `AdapterRollout ${key} was removed`);

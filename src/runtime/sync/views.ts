@@ -4,7 +4,7 @@ import type { Hold } from '../state/memory.ts';
 
 /** A rollout as the plan of an operator says it; the operator alone knows its steps. */
 export const decidedOf = ({ name, body }: SplitResource, holds: readonly Hold[]): DecidedRollout => {
-  const { uid, stable, canary, weight, message } = body;
+  const { uid, stable, canary, weight } = body;
   const held = holds.find(({ arm, digest }) => digest === (arm === 'stable' ? stable : canary)?.digest);
   return {
     key: name,
@@ -16,19 +16,18 @@ export const decidedOf = ({ name, body }: SplitResource, holds: readonly Hold[])
     weight,
     stableDigest: stable?.digest,
     canaryDigest: canary?.digest,
-    ...(message === '' ? {} : { message }),
   };
 };
 
 const standing = (
-  { stable, former, canary, weight }: SplitResource['body'],
+  { stable, former, canary, weight, message }: SplitResource['body'],
   held: Hold | undefined,
 ): Pick<DecidedRollout, 'phase' | 'message'> => {
   if (held !== undefined) {
     const instead = held.arm === 'stable' ? (former?.adapter ?? 'nothing else') : stable?.adapter;
     return { phase: 'Degraded', message: `held back on this node, ${instead} serves: ${held.reason}` };
   }
-  if (stable === undefined) return { phase: 'Progressing', message: '' };
+  if (stable === undefined || message !== '') return { phase: 'Progressing', message };
   if (canary !== undefined && weight > 0) return { phase: 'Progressing', message: 'as the operator decides' };
   return { phase: 'Healthy', message: `${stable.adapter} serves` };
 };

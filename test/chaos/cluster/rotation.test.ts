@@ -107,7 +107,7 @@ describe('a rotation of the certificate authority, under traffic and with replic
     // As a mounted ConfigMap would be by then.
     await fleet.authority();
     const { 'next.crt': next } = await secret();
-    await patchSecret({ 'next.published': new Date(Date.now() - 8 * day).toISOString() });
+    await patchSecret({ 'next.published': new Date(Date.now() - 61 * day).toISOString() });
     const dying = fleet.restartOperator(0);
     await fleet.operators[0]?.end('SIGKILL');
     await waitFor('the promotion', async () => (await secret())['current.crt'] === next);

@@ -190,6 +190,20 @@ const faults: readonly Fault[] = [
   ],
   ['a token that is none', { token: file('secret') }, 'node-token', 'warning', /no ServiceAccount token/],
   [
+    'a clock of 1970',
+    { now: 60_000 },
+    'node-clock',
+    'problem',
+    /this clock says 1970-01-01 00:01, and \/file was made at 2026-05-31/,
+  ],
+  [
+    'a certificate that the clock takes for over',
+    { operator: { ...operator, handshake: broken('certificate has expired') } },
+    'node-operator',
+    'problem',
+    /is not trusted: certificate has expired, by the clock of this node \(2026-06-01 12:00\)/,
+  ],
+  [
     'a clock that is behind',
     { operator: { ...operator, handshake: { value: { validUntil: now + day, theirTime: now + 600_000 } } } },
     'node-clock',

@@ -1,6 +1,6 @@
 import { problemsOf } from '../../status.ts';
 import type { nodeFindings } from '../catalogue.ts';
-import { certificatesIn, dayOf, endsAt } from '../certificates.ts';
+import { beginsAt, certificatesIn, dayOf, endsAt } from '../certificates.ts';
 import { type Finding, ok, problem, warning } from '../finding.ts';
 import { isNotTrusted } from '../handshake.ts';
 import type { NodeFacts } from './facts.ts';
@@ -121,6 +121,14 @@ const operator = ({ operator: asked, now }: NodeFacts): readonly Finding[] => {
       : [ok(id, `${address} answers, its certificate is accepted until ${dayOf(validUntil)}`)];
   }
   const { what } = handshake.error;
+  if (/not yet valid|has expired/i.test(what))
+    return [
+      problem(
+        id,
+        `${address} is not trusted: ${what}, by the clock of this node (${dayOf(now)})`,
+        'set the clock, if that is wrong: timedatectl, chronyc tracking; in the cluster: adaptlet doctor, finding serving-certificate',
+      ),
+    ];
   return isNotTrusted(what)
     ? [
         problem(
@@ -160,8 +168,28 @@ const ca = ({ ca: file, now }: NodeFacts): readonly Finding[] => {
   }
 };
 
-const clock = ({ operator: asked, now }: NodeFacts): readonly Finding[] => {
+/** When the newest authority was made, as far as the file can be read: it cannot be earlier now. */
+const madeAt = (file: NodeFacts['ca']): number => {
+  try {
+    const text = file !== undefined && 'value' in file.text ? file.text.value : '';
+    return Math.max(0, ...certificatesIn(text).map(beginsAt));
+  } catch {
+    // The finding node-ca says so.
+    return 0;
+  }
+};
+
+const clock = ({ operator: asked, ca: file, now }: NodeFacts): readonly Finding[] => {
   const id = 'node-clock';
+  const made = madeAt(file);
+  if (now < made)
+    return [
+      problem(
+        id,
+        `this clock says ${dayOf(now)}, and ${file?.path} was made at ${dayOf(made)}`,
+        'set the clock: timedatectl, chronyc tracking; the runtime follows its operator meanwhile',
+      ),
+    ];
   const handshake = asked?.handshake;
   if (handshake === undefined || 'error' in handshake || handshake.value.theirTime === undefined) return [];
   const differMs = now - handshake.value.theirTime;

@@ -1,0 +1,92 @@
+import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
+import { type Plan, resourceKey, type SplitResource, versioned } from '../../plan/resources.ts';
+import { partsOf, type RoutingTable } from '../routing/table.ts';
+import type { Kept } from '../state/kept.ts';
+
+/** What this node knows of adapters. */
+export type HandoverFacts = {
+  serves(key: ObjectKey, digest: Digest): boolean;
+  /** On the disk, so that it can be loaded without its source. */
+  isHere(key: ObjectKey, digest: Digest): boolean;
+  isHeld(rolloutUid: string, digest: Digest): boolean;
+};
+
+type Before = {
+  readonly table: Pick<RoutingTable, 'splits' | 'adapters'>;
+  readonly kept: ReadonlyMap<ObjectKey, Kept>;
+};
+
+/**
+ * Of which rollouts the stable of before goes on serving, though the plan names another: that one is not Resident yet. A node that was away
+ * gets a stable that it never had as a canary, and the one that it serves may be in no plan any more. A rollback is no such case: what it goes
+ * away from serves no longer.
+ */
+export const keptOf = (plan: Plan, before: Before, facts: HandoverFacts): ReadonlyMap<ObjectKey, Kept> => {
+  const kept = [...plan.values()].flatMap((resource) => {
+    const one = resource.type === 'Split' ? keptFor(resource, plan, before, facts) : undefined;
+    return one === undefined ? [] : [[resource.name, one] as const];
+  });
+  return new Map(kept);
+};
+
+const keptFor = (
+  { name, body }: SplitResource,
+  plan: Plan,
+  { table, kept }: Before,
+  facts: HandoverFacts,
+): Kept | undefined => {
+  const { stable, uid } = body;
+  const known = kept.get(name);
+  const served = known ?? servedOf(table, name, facts);
+  if (stable === undefined || served?.uid !== uid || served.bound.digest === stable.digest) return undefined;
+  const [namespace] = partsOf(name);
+  const next = objectKey(namespace, stable.adapter);
+  // Never to come: nothing to wait for.
+  if (plan.get(resourceKey({ type: 'AdapterSpec', name: next })) === undefined) return undefined;
+  if (facts.serves(next, stable.digest) || facts.isHeld(uid, served.bound.digest)) return undefined;
+  const planned = plan.get(resourceKey(served.adapter));
+  // Another object has its name.
+  if (planned?.type === 'AdapterSpec' && planned.body.uid !== served.adapter.body.uid) return undefined;
+  if (known !== undefined) return known;
+  const isRollback = table.splits.get(name)?.body.former?.digest === stable.digest;
+  return isRollback || !facts.isHere(served.adapter.name, served.bound.digest) ? undefined : served;
+};
+
+/** Stable, or the one before it where stable is held back. */
+const servedOf = (
+  { splits, adapters }: Before['table'],
+  rollout: ObjectKey,
+  facts: HandoverFacts,
+): Kept | undefined => {
+  const split = splits.get(rollout);
+  if (split === undefined) return undefined;
+  const { uid, stable, former } = split.body;
+  const bound = [stable, former].find((one) => one !== undefined && !facts.isHeld(uid, one.digest));
+  const adapter = bound && adapters.get(objectKey(partsOf(rollout)[0], bound.adapter));
+  return bound === undefined || adapter === undefined ? undefined : { rollout, uid, bound, adapter };
+};
+
+/**
+ * The plan as this node can follow it now. What is kept serves as stable, and a canary has no requests: it is nothing to compare one with. It makes
+ * room in RAM where the stable of the plan, which is held, finds none beside it.
+ */
+export const withKept = (plan: Plan, kept: ReadonlyMap<ObjectKey, Kept>): Plan => {
+  if (kept.size === 0) return plan;
+  const resources = new Map(plan);
+  for (const { rollout, bound, adapter } of kept.values()) {
+    const split = plan.get(resourceKey({ type: 'Split', name: rollout }));
+    if (split?.type !== 'Split' || split.body.stable === undefined) continue;
+    const { former: _, mirror: __, stable, ...rest } = split.body;
+    const message = `${bound.adapter} serves until ${stable.adapter}, which is stable, is here`;
+    const body = { ...rest, stable: bound, weight: 0, message };
+    resources.set(resourceKey(split), versioned({ type: 'Split', name: rollout, body }));
+    const key = resourceKey(adapter);
+    const planned = resources.get(key);
+    const its = planned?.type === 'AdapterSpec' ? planned : adapter;
+    const pinned = its === planned && its.body.pinned;
+    if (its === planned && its.body.tier === 'Memory') continue;
+    const inMemory = { ...its.body, tier: 'Memory' as const, held: false, pinned };
+    resources.set(key, versioned({ type: 'AdapterSpec', name: its.name, body: inMemory }));
+  }
+  return resources;
+};
