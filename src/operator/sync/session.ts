@@ -1,4 +1,4 @@
-import type { Metadata, ServerDuplexStream } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { ObjectKey } from '../../api/names.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
@@ -7,8 +7,7 @@ import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type FleetStore, local } from '../fleet/store.ts';
-import { type BoundRuntime, bind } from '../identity/binding.ts';
-import type { TokenReviews } from '../identity/token-review.ts';
+import type { BoundRuntime, Claim } from '../identity/binding.ts';
 import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
 import type { Policies } from '../objects/policies.ts';
@@ -46,9 +45,6 @@ export type SessionParts = {
   readonly fleet: FleetStore;
   readonly plans: Plans;
   readonly gate: RemovalGate;
-  readonly tokens: TokenReviews;
-  /** ServiceAccounts (`namespace/name`) whose pods may serve their node. */
-  readonly nodeAccounts: ReadonlySet<string>;
   readonly connections: Connections;
   readonly clusterUid: () => Promise<string>;
   readonly credential: CredentialFor;
@@ -60,11 +56,17 @@ export type SessionParts = {
   readonly random: () => number;
 };
 
-/** The stream of one runtime, from its token to its end. */
+/**
+ * Who dials, by what it shows before anything is read; then whether it is what it claims to be.
+ * @throws RUNTIME_UNAUTHENTICATED, PEER_IDENTITY and the like
+ */
+export type Identify = (signal: AbortSignal) => Promise<(claim: Claim) => BoundRuntime>;
+
+/** The stream of one runtime, from its token or certificate to its end. */
 export class Session implements Stream {
   readonly #parts: SessionParts;
   readonly #channel: Channel<SyncRequest, SyncResponse>;
-  readonly #metadata: Metadata;
+  readonly #identify: Identify;
   #delivery: Delivery | undefined;
   /** Stops the wait for the next try to write the AdapterRuntime anew. */
   #again: (() => void) | undefined;
@@ -78,10 +80,10 @@ export class Session implements Stream {
   #deletions = 0;
   #deletedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(call: ServerDuplexStream<SyncRequest, SyncResponse>, parts: SessionParts) {
+  constructor(call: ServerDuplexStream<SyncRequest, SyncResponse>, parts: SessionParts, identify: Identify) {
     this.#parts = parts;
     this.#channel = new Channel(call, parts.clock, new Pace(parts.clock));
-    this.#metadata = call.metadata;
+    this.#identify = identify;
   }
 
   end(error: AdaptletError): void {
@@ -114,7 +116,8 @@ export class Session implements Stream {
    * as the garbage collector does while the Node or Pod that owns it does not exist.
    */
   vanished(): void {
-    if (this.#again !== undefined) return;
+    this.deviceChanged();
+    if (this.#again !== undefined || this.#channel.signal.aborted) return;
     const { clock, random } = this.#parts;
     const now = clock.monotonic();
     this.#deletions = now - this.#deletedAt > calmMs ? 0 : this.#deletions + 1;
@@ -125,6 +128,12 @@ export class Session implements Stream {
         backoffMs(this.#deletions, random, retryDelays),
         () => void this.#enrolAgain(1),
       );
+  }
+
+  /** Ends the stream of a device that may no longer be here. */
+  deviceChanged(): void {
+    const refusal = this.#runtime?.device?.refusal();
+    if (refusal !== undefined) this.end(refusal);
   }
 
   /** A Node changed; if it is this runtime's, the AdapterRuntime gets its labels. */
@@ -155,17 +164,17 @@ export class Session implements Stream {
     }
   }
 
-  /** Who is there, proved by its token, and what it says of itself. */
+  /** Who is there, proved by its token or certificate, and what it says of itself. */
   async #greet(): Promise<{ runtime: BoundRuntime; hello: ReadHello }> {
-    const { tokens, nodeAccounts, policies } = this.#parts;
-    // Nothing is read before the token is accepted.
-    const identity = await tokens.review(bearerOf(this.#metadata));
+    const { policies } = this.#parts;
+    // Nothing is read before the proof is accepted.
+    const bind = await this.#identify(this.#channel.signal);
     const first = await this.#first();
     if (first?.message?.$case !== 'hello') {
       throw new AdaptletError('HELLO_INVALID', 'the first message is no Hello');
     }
     const hello = readHello(first.message.value);
-    const runtime = bind(hello.claim, identity, nodeAccounts);
+    const runtime = bind(hello.claim);
     assertAllowed(runtime, policies);
     this.#runtime = runtime;
     return { hello, runtime };
@@ -192,6 +201,7 @@ export class Session implements Stream {
     const { signal } = this.#channel;
     connections.admit(key, hello.connectionSeq, this);
     let following: Following | undefined;
+    const stopTimer = this.#endWithCertificate(runtime);
     try {
       const clusterUid = await this.#clusterUid();
       this.#enrol = () => enrol(this.#parts, runtime, hello, clusterUid, signal);
@@ -205,11 +215,26 @@ export class Session implements Stream {
       this.#delivery = this.#deliveryTo(runtime, hello, clusterUid, following);
       await this.#listen(runtime, hello, this.#delivery, following);
     } finally {
+      stopTimer();
       this.#again?.();
       following?.close();
       fleet.gone(local, key, hello.connectionSeq);
       connections.release(key, this);
     }
+  }
+
+  /** What a device may do ends with its certificate, and changes between the proof and now are seen here. */
+  #endWithCertificate({ device }: BoundRuntime): () => void {
+    this.deviceChanged();
+    if (device === undefined) return () => undefined;
+    const { clock } = this.#parts;
+    return clock.after(device.until - clock.now(), () =>
+      this.end(
+        new AdaptletError('RUNTIME_UNAUTHENTICATED', 'the certificate of the device is over', {
+          advice: 'Nothing to do: the device dials again with the next one.',
+        }),
+      ),
+    );
   }
 
   async #enrolAgain(tries: number): Promise<void> {
@@ -340,8 +365,3 @@ export class Session implements Stream {
     }
   }
 }
-
-const bearerOf = (metadata: Metadata): string => {
-  const [value] = metadata.get('authorization');
-  return (typeof value === 'string' ? /^Bearer ([\w.~+/=-]+)$/i.exec(value)?.[1] : undefined) ?? '';
-};

@@ -99,6 +99,25 @@ const modelFolderSchema = z.object({
 });
 export type ModelFolderMemory = z.infer<typeof modelFolderSchema>;
 
+/** A device outside of the cluster of its operator. Secret: it has the key. */
+const deviceSchema = z.object({
+  /** SHA-256 of the token that it is of. */
+  token: z.string(),
+  address: z.string(),
+  /** Certificate of the authority for devices, in DER as base64. */
+  authority: z.string(),
+  namespace: z.string(),
+  name: z.string(),
+  /** PKCS #8 in PEM. */
+  key: z.string(),
+  /** PEM; '' while the token was not used. */
+  certificate: z.string(),
+  /** When it came, by the clock of this machine, and how long it holds; in milliseconds. */
+  receivedAt: z.number(),
+  lifetimeMs: z.number(),
+});
+export type DeviceMemory = z.infer<typeof deviceSchema>;
+
 /** The state files of one runtime, below `<data folder>/state/`. */
 export const memoryOf = (dataDir: string) => {
   const at = <T, Written = T>(name: string, schema: z.ZodType<T>) =>
@@ -112,6 +131,7 @@ export const memoryOf = (dataDir: string) => {
     source: at('source.json', sourceSchema),
     plan: at<ReadHeldPlan, ReturnType<typeof heldPlanToJson>>('plan.json', heldPlanSchema),
     link: at('link.json', linkSchema),
+    device: at('device.json', deviceSchema),
     model: at('model.json', modelSchema),
     modelFolder: at('model-folder.json', modelFolderSchema),
   };
@@ -139,6 +159,7 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
     source: (await valueOf(memory.source))?.follows,
     plan: plan?.held,
     link: await valueOf(memory.link),
+    device: await valueOf(memory.device),
     model: await valueOf(memory.model),
     modelFolder: await valueOf(memory.modelFolder),
     standalone: await valueOf(memory.standalone),
