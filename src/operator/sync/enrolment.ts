@@ -58,11 +58,12 @@ export const enrol = async (
   // The Node may change meanwhile, which is another enrolment. Labels decide which namespaces it serves: of a device they are
   // those that its AdapterRuntime has.
   const labels = runtime.device === undefined ? nodes.labelsAt(runtime.node, hello.labels) : {};
-  const isThere = (): boolean => isEnrolled(objects, runtime, labels);
+  // Nobody but an administrator writes the AdapterRuntime of a device.
+  const isThere = (): boolean => runtime.device !== undefined || isEnrolled(objects, runtime, labels);
   const wait = { clock, ms: patienceMs, signal };
+  const refusal = runtime.device?.refusal();
+  if (refusal !== undefined) throw refusal;
   if (!isThere()) {
-    const refusal = runtime.device?.refusal();
-    if (refusal !== undefined) throw refusal;
     await apply(api, runtime, labels, signal);
     const seen = await until(isThere, (look) => objects.runtimes.onChange(look), wait);
     if (!seen) {
