@@ -19,6 +19,7 @@ export const chartFiles = async (): Promise<Map<string, string>> => {
     'operator-cluster': rbac.operatorClusterRules,
     'operator-namespace': rbac.operatorNamespaceRules,
     'operator-injection': rbac.operatorInjectionRules,
+    'operator-devices': rbac.operatorDeviceRules,
     'operator-credentials': rbac.operatorCredentialRules,
     'release-cluster': rbac.releaseClusterRules,
     'release-namespace': rbac.releaseNamespaceRules,

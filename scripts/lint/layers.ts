@@ -39,6 +39,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       nodes: 'the Nodes of the cluster: their labels, and who is cordoned',
     },
     {
+      devices: 'devices outside of the cluster: who may enrol, renew and connect',
       fleet: 'what all runtimes report; relayed to the leader by the other replicas',
       keys: 'keys of callers out of Secrets',
     },

@@ -15,6 +15,23 @@ const budget = (what: string) =>
     .strictObject({ budgetBytes: bytes('Most that may be used'), usedBytes: bytes('What is used') })
     .meta({ description: what });
 
+/** What `kubectl adaptlet enrol` writes. Hashes are of 32 random bytes, so that whoever reads them knows nothing. */
+const deviceSchema = z
+  .strictObject({
+    id: text(64).meta({ description: 'Of this enrolment. Certificates name it: another one ends them.' }),
+    tokenSha256: text(64).meta({ description: 'SHA-256 of the secret of the token, in hexadecimal.' }),
+    tokenExpires: time.meta({ description: 'RFC 3339 time after which the token is nothing.' }),
+    keySha256: text(64)
+      .meta({ description: 'SHA-256 of the public key that used the token; written by the operator.' })
+      .optional(),
+    revoked: z
+      .boolean()
+      .meta({ description: 'True: its stream ends, and no certificate of it is accepted. Default false.' })
+      .optional(),
+  })
+  .meta({ description: 'A device outside of the cluster, which shows a certificate in place of a token.' });
+export type DeviceSpec = z.infer<typeof deviceSchema>;
+
 /** No defaults: the operator applies an empty spec, and what people set stays theirs. */
 export const runtimeSpecSchema = z
   .strictObject({
@@ -32,6 +49,7 @@ export const runtimeSpecSchema = z
           'True: nothing changes there until it is false again; only a canary that is given up or replaced goes, and a stable that is rolled back. Rollouts do not wait for it. Default false.',
       })
       .optional(),
+    device: deviceSchema.optional(),
   })
   .meta({ description: 'What people ask of the runtime.' });
 export type RuntimeSpec = z.infer<typeof runtimeSpecSchema>;

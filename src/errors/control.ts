@@ -54,4 +54,51 @@ export const controlErrors = defineErrors({
     grpc: 'UNAVAILABLE',
     retry: 'Backoff',
   },
+  ENROLMENT_TOKEN_UNKNOWN: {
+    summary: 'A device shows an enrolment token that this cluster does not have.',
+    advice: 'Make a token by `kubectl adaptlet enrol NAME`, and give the device the whole line.',
+    grpc: 'UNAUTHENTICATED',
+    retry: 'Backoff',
+  },
+  ENROLMENT_TOKEN_EXPIRED: {
+    summary: 'The enrolment token of a device is over.',
+    advice: 'Make another one by `kubectl adaptlet enrol NAME --replace`.',
+    grpc: 'UNAUTHENTICATED',
+    retry: 'AfterChange',
+  },
+  ENROLMENT_TOKEN_USED: {
+    summary: 'An enrolment token was used before, by another key.',
+    advice:
+      'If that was not your device, revoke it: `kubectl adaptlet revoke NAME`. Then make another token by `kubectl adaptlet enrol NAME --replace`.',
+    grpc: 'PERMISSION_DENIED',
+    retry: 'AfterChange',
+  },
+  ENROLMENT_INVALID: {
+    summary:
+      'What a device asks for does not prove that it has the key, or is not a key or certificate of its kind.',
+    advice:
+      'Run a version of Adaptlet on the device that belongs to the operator; the message says what was wrong.',
+    grpc: 'INVALID_ARGUMENT',
+    retry: 'AfterChange',
+  },
+  ENROLMENT_BUSY: {
+    summary: 'Too many wrong tokens and certificates come to this replica.',
+    advice:
+      'Nothing to do on the device: it asks again by itself. Devices with a right token are not held up.',
+    grpc: 'RESOURCE_EXHAUSTED',
+    retry: 'Backoff',
+  },
+  DEVICE_REVOKED: {
+    summary: 'The enrolment of a device was revoked, replaced or deleted.',
+    advice:
+      'The device serves what it has, and gets nothing new. To let it in again: `kubectl adaptlet enrol NAME --replace`, and the token to the device.',
+    grpc: 'PERMISSION_DENIED',
+    retry: 'AfterChange',
+  },
+  DEVICE_EXPIRED: {
+    summary: 'The certificate of a device was over for too long to be renewed.',
+    advice: 'Enrol it anew: `kubectl adaptlet enrol NAME --replace`, and the token to the device.',
+    grpc: 'PERMISSION_DENIED',
+    retry: 'AfterChange',
+  },
 });

@@ -1,14 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { logGrpc } from '../grpc/server.ts';
+import type { KubeApi } from '../kube/client/api.ts';
 import { connectKube } from '../kube/client/client.ts';
 import { EventRecorder } from '../kube/events/events.ts';
 import { createElection } from '../kube/lease/elector.ts';
 import { createMeasure } from '../measurement/measure.ts';
 import { rolloutGauges } from '../rollout/gauges.ts';
+import { parseAddress } from '../settings/address.ts';
 import { openTraces } from '../telemetry/traces.ts';
 import type { Clock } from '../time/clock.ts';
 import { countRequests } from './counted-api.ts';
+import { DeviceAuthority } from './devices/authority.ts';
+import { Devices } from './devices/devices.ts';
 import { apiServerAddresses, openEgress } from './egress.ts';
 import { FleetStore } from './fleet/store.ts';
 import { startHttp } from './http.ts';
@@ -28,7 +32,7 @@ import { metricHostsOf, Policies } from './objects/policies.ts';
 import { PullCredentials } from './pull-credentials.ts';
 import { createRecorder, createStatusWriter } from './reconcile/status-writer.ts';
 import type { OperatorSettings } from './settings.ts';
-import { createSyncServer } from './sync/server.ts';
+import { createSyncServer, type SyncServerOptions } from './sync/server.ts';
 import { operatorRegistry, tagResolver } from './tags.ts';
 import { startTerm } from './term.ts';
 
@@ -47,6 +51,8 @@ export type RunningOperator = {
   /** host:port of gRPC. */
   readonly grpcAddress: string;
   readonly httpUrl: string;
+  /** host:port of gRPC for devices; absent where there are none. */
+  readonly deviceAddress?: string;
   /** host:port of the webhook; absent where none is served. */
   readonly webhookAddress?: string;
   close(): Promise<void>;
@@ -70,6 +76,35 @@ const readable = <T>(collection: Collection<T>): T[] =>
   [...collection.list()].flatMap(({ object }) => object ?? []);
 
 const withPort = (address: string, port: number): string => address.replace(/:\d+$/, `:${port}`);
+
+/** Undefined where no devices are to be served. */
+const openDevices = async (
+  { settings, clock, random, logger, signal }: OperatorParts,
+  api: KubeApi,
+  objects: Objects,
+  stack: AsyncDisposableStack,
+): Promise<SyncServerOptions['devices']> => {
+  const { namespace, identity, deviceListen, deviceAddress, deviceNames } = settings;
+  if (deviceListen === undefined) return undefined;
+  const names = [...(deviceAddress === undefined ? [] : [parseAddress(deviceAddress).host]), ...deviceNames];
+  const authority = await DeviceAuthority.open(
+    {
+      api,
+      namespace,
+      replica: identity,
+      names: names.length > 0 ? names : ['localhost', '127.0.0.1'],
+      address: deviceAddress,
+      clock,
+      logger,
+      random,
+    },
+    signal,
+  );
+  stack.defer(() => authority.close());
+  const lifetimeMs = settings.deviceCertificateLifetime;
+  const devices = new Devices({ api, objects, authority, namespace, lifetimeMs, clock, logger });
+  return { address: deviceListen, authority, devices };
+};
 
 /**
  * Starts a replica: follows the API server, serves runtimes, and takes part in the election; whoever leads runs the
@@ -131,6 +166,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     signal,
   );
   stack.defer(() => authority.close());
+  const devices = await openDevices(parts, api, objects, stack);
   const { webhookListen, sidecarTemplate: template } = settings;
   const injecting = {
     api,
@@ -200,6 +236,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
     replica: identity,
     serverName: names[0],
     address: settings.listen,
+    devices,
     leader: leadership.holder,
     isLeader: () => leadership.isLeader,
     onLeader: leadership.onChange,
@@ -257,6 +294,7 @@ export const startOperator = async (parts: OperatorParts): Promise<RunningOperat
   return {
     grpcAddress: sync.address,
     httpUrl: `http://${withPort(settings.httpListen, httpPort)}`,
+    ...(sync.deviceAddress === undefined ? {} : { deviceAddress: sync.deviceAddress }),
     ...(injection && { webhookAddress: withPort(webhookListen ?? '', injection.port) }),
     close: () => running.disposeAsync(),
   };

@@ -1,3 +1,4 @@
+import { deviceAuthorityName } from './devices/authority.ts';
 import { secretName as authorityName } from './identity/authority-state.ts';
 import { webhookName, webhookType } from './injection/webhook-configuration.ts';
 import { leaseName } from './lease.ts';
@@ -98,6 +99,17 @@ export const operatorInjectionRules: readonly Rule[] = [
     apiGroups: [webhookType.group],
     resources: [webhookType.plural],
     resourceNames: [webhookName],
+    verbs: ['get', 'update'],
+  },
+];
+
+/** What it may do besides in its namespace where it serves devices outside of the cluster. */
+export const operatorDeviceRules: readonly Rule[] = [
+  { apiGroups: [''], resources: ['secrets'], resourceNames: [deviceAuthorityName], verbs: ['get'] },
+  {
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: [deviceAuthorityName],
     verbs: ['get', 'update'],
   },
 ];

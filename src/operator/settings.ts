@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { addressPattern } from '../control/enrolment.ts';
 import { isEgressEntry, isNetwork } from '../egress/allow-list.ts';
 import { isHostPattern } from '../egress/host-pattern.ts';
 import { coreFiles, duration, list, logLevel, otlpEndpoint } from '../settings/values.ts';
@@ -98,6 +99,29 @@ export const operatorSettingsSchema = z.object({
     .prefault('')
     .describe(
       'Namespaces whose Secrets may have keys of callers, where an AdapterPolicy allows it, separated by commas. The operator needs the rights to get, list and watch Secrets in them.',
+    ),
+  deviceListen: z
+    .string()
+    .optional()
+    .describe(
+      'Address of gRPC for devices outside of the cluster, which show certificates. Without it there are none.',
+    ),
+  deviceAddress: z
+    .string()
+    .regex(addressPattern, { error: 'must be host:port' })
+    .optional()
+    .describe(
+      'host:port that these devices dial, of a Service or a gateway that passes TLS through. It is in the certificate and in the tokens of "kubectl adaptlet enrol".',
+    ),
+  deviceNames: list
+    .prefault('')
+    .describe(
+      'Other DNS names and IP addresses that devices dial, separated by commas. They are in the certificate as well.',
+    ),
+  deviceCertificateLifetime: duration
+    .prefault('720h')
+    .describe(
+      'How long the certificate of a device holds. The device renews it after two thirds of that, and up to 180 days after its end.',
     ),
   leaseDuration: duration
     .prefault('20s')

@@ -33,6 +33,8 @@ export type Cluster = {
   list(type: ResourceType, options?: { readonly allNamespaces?: boolean }): Promise<KubeObject[]>;
   /** Lists once and watches from then on; whoever asks for it closes it. `namespace` undefined: of all namespaces. */
   follow<T>(type: ResourceType, options: FollowOptions<T>): Following<T>;
+  /** @throws KUBE_CONFLICT when there is one of that name */
+  create(type: ResourceType, body: unknown): Promise<KubeObject>;
   /**
    * By a JSON merge patch.
    * @throws as of `get`; KUBE_CONFLICT
@@ -96,6 +98,13 @@ export const connect = (given: ClusterOptions): Cluster => {
       return shown(await orMissing(type, name, connection.request<Listed>(request)), type);
     },
     follow: (type, options) => followObjects({ api: connection, clock: systemClock, logger }, type, options),
+    create: (type, body) =>
+      connection.request<KubeObject>({
+        method: 'POST',
+        path: pathOf(type, inNamespace),
+        query: { fieldManager: 'kubectl-adaptlet' },
+        body,
+      }),
     patch: (type, name, body) =>
       orMissing(
         type,

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { doctorCommand } from './doctor.ts';
+import { deviceCommands } from './enrol.ts';
 import { getCommand, watchCommand } from './get.ts';
 import { listCommand } from './list.ts';
 import { statusCommand } from './status.ts';
@@ -14,5 +15,6 @@ export const kubectlCommands = (version: string): Command[] => [
   statusCommand(),
   ...verbCommands(),
   whoGetsCommand(),
+  ...deviceCommands(),
   doctorCommand(version),
 ];

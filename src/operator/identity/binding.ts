@@ -10,8 +10,15 @@ export type BoundRuntime = Claim & {
   readonly key: ObjectKey;
   readonly node: string;
   readonly pod: string;
-  /** uid of the Node or Pod that it serves; '' when the API server did not say. */
+  /** uid of the Node or Pod that it serves; '' when the API server did not say, and of a device. */
   readonly ownerUid: string;
+  /** Of a device outside of the cluster. */
+  readonly device?: {
+    /** End of its certificate, wall time in milliseconds. */
+    readonly until: number;
+    /** Why it may not be here any more; undefined: it may. */
+    refusal(): AdaptletError | undefined;
+  };
 };
 
 /** What stands after the name of its node in the name of a runtime that has others beside it. */

@@ -35,12 +35,12 @@ export const issueAuthority = async (name: string, validity: Validity): Promise<
     // keyCertSign and cRLSign.
     extension('2.5.29.15', true, bits(Uint8Array.of(0b0000_0110), 1)),
   ];
-  return signed(
+  const certificate = signed(
     { subject, issuer: subject, validity, publicKey, extensions },
-    privateKey,
     publicKey,
     privateKey,
   );
+  return { certificate, key: pkcs8(privateKey) };
 };
 
 /**
@@ -53,20 +53,73 @@ export const issueCertificate = async (
   { subject, names, validity }: { subject: Subject; names: readonly string[]; validity: Validity },
 ): Promise<KeyPair> => {
   const { publicKey, privateKey } = await newKey();
+  const certificate = issueEnd(authority, {
+    subject,
+    validity,
+    publicKey,
+    purposes: [serverAuth, clientAuth],
+    names: names.map(generalName),
+  });
+  return { certificate, key: pkcs8(privateKey) };
+};
+
+/**
+ * A certificate for a client whose key is elsewhere, which can be no server's. It never outlives the authority.
+ *
+ * @param uri its only name
+ */
+export const certifyClient = (
+  authority: KeyPair,
+  {
+    subject,
+    uri,
+    validity,
+    publicKey,
+  }: {
+    readonly subject: Subject;
+    readonly uri: string;
+    readonly validity: Validity;
+    readonly publicKey: KeyObject;
+  },
+): string =>
+  issueEnd(authority, {
+    subject,
+    validity,
+    publicKey,
+    purposes: [clientAuth],
+    names: [tagged(6, Buffer.from(uri, 'ascii'), false)],
+  });
+
+const serverAuth = '1.3.6.1.5.5.7.3.1';
+const clientAuth = '1.3.6.1.5.5.7.3.2';
+
+const issueEnd = (
+  authority: KeyPair,
+  {
+    purposes,
+    names,
+    validity,
+    ...rest
+  }: Pick<Body, 'subject' | 'validity' | 'publicKey'> & {
+    readonly purposes: readonly string[];
+    readonly names: readonly Buffer[];
+  },
+): string => {
   const { validTo, publicKey: issuerKey } = new X509Certificate(authority.certificate);
   const issuer = { name: authorityName(authority.certificate) };
   const extensions = [
     extension('2.5.29.19', true, sequence()),
     // digitalSignature.
     extension('2.5.29.15', true, bits(Uint8Array.of(0b1000_0000), 7)),
-    // serverAuth and clientAuth.
-    extension('2.5.29.37', false, sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.2'))),
-    extension('2.5.29.17', false, sequence(...names.map(generalName))),
+    extension('2.5.29.37', false, sequence(...purposes.map(oid))),
+    extension('2.5.29.17', false, sequence(...names)),
   ];
   const until = Math.min(validity.until, Date.parse(validTo));
-  const body = { subject, issuer, validity: { from: validity.from, until }, publicKey, extensions };
-  return signed(body, privateKey, issuerKey, authority.key);
+  const body = { ...rest, issuer, validity: { from: validity.from, until }, extensions };
+  return signed(body, issuerKey, authority.key);
 };
+
+const pkcs8 = (key: KeyObject): string => String(key.export({ type: 'pkcs8', format: 'pem' }));
 
 type Body = {
   readonly subject: Subject;
@@ -79,10 +132,9 @@ type Body = {
 /** RFC 5280, 4.1. */
 const signed = (
   { subject, issuer, validity, publicKey, extensions }: Body,
-  key: KeyObject,
   issuerKey: KeyObject,
   signingKey: KeyObject | string,
-): KeyPair => {
+): string => {
   const ecdsaWithSha256 = sequence(oid('1.2.840.10045.4.3.2'));
   const body = sequence(
     tagged(0, integer(2n), true),
@@ -103,11 +155,7 @@ const signed = (
       true,
     ),
   );
-  const certificate = sequence(body, ecdsaWithSha256, bits(sign('sha256', body, signingKey)));
-  return {
-    certificate: pem('CERTIFICATE', certificate),
-    key: String(key.export({ type: 'pkcs8', format: 'pem' })),
-  };
+  return pem('CERTIFICATE', sequence(body, ecdsaWithSha256, bits(sign('sha256', body, signingKey))));
 };
 
 const pem = (label: string, content: Buffer): string => {

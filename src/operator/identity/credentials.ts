@@ -1,9 +1,12 @@
 import type { PeerCertificate } from 'node:tls';
 import { type ChannelCredentials, experimental, type ServerCredentials } from '@grpc/grpc-js';
-import type { Authority, Credentials } from './authority.ts';
+import type { Credentials, Authority as WholeAuthority } from './authority.ts';
 import { replicaRole } from './authority.ts';
 
 type Provider = experimental.CertificateProvider;
+
+/** What has a certificate that changes, and a bundle that verifies others. */
+type Authority = Pick<WholeAuthority, 'credentials' | 'onChange'>;
 
 /** Gives grpc-js the certificate and the bundle of now, and each new one: no restart, connections stay. */
 const providerOf = (authority: Authority): Provider => {

@@ -119,7 +119,7 @@ export const readPolicy = reader('AdapterPolicy', policySpecSchema, z.unknown())
 /** Only we write an AdapterRuntime's status: one that cannot be read is written anew. */
 export const readRuntime = ({ metadata, spec, status }: KubeObject): Read<RuntimeObject> => {
   const parsed = parseStatus(runtimeStatusSchema, status);
-  // Booleans alone, of which the API server has seen to it; a later CRD may have more.
+  // The API server has seen to it; a later CRD may have more.
   const asked = runtimeSpecSchema.strip().safeParse(spec ?? {});
   const object = {
     kind: 'AdapterRuntime' as const,

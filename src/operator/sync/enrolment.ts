@@ -4,13 +4,13 @@ import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
 import { pathOf } from '../../kube/client/object.ts';
 import type { Clock } from '../../time/clock.ts';
+import { until } from '../../time/until.ts';
 import type { BoundRuntime } from '../identity/binding.ts';
 import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
 import { type Policies, podRefusal } from '../objects/policies.ts';
 import { runtimeType } from '../objects/resource-types.ts';
 import type { ReadHello } from './hello.ts';
-import { until } from './until.ts';
 
 /** Owns the labels that a runtime and its Node give an AdapterRuntime; other labels belong to who set them. */
 export const fieldManager = 'adaptlet-runtime';
@@ -45,8 +45,8 @@ export const assertAllowed = (
 /**
  * Gives a runtime its AdapterRuntime with its own labels and those of its Node, and waits until this replica has seen it
  * and everything that the runtime has.
- * Nothing is written when it is as it should be.
- * @throws REPLICA_UNAVAILABLE, REPLICA_BEHIND, the reason of the signal
+ * Nothing is written when it is as it should be. That of a device was there before it.
+ * @throws REPLICA_UNAVAILABLE, REPLICA_BEHIND, DEVICE_REVOKED, the reason of the signal
  */
 export const enrol = async (
   { api, objects, nodes, clock }: EnrolmentParts,
@@ -55,10 +55,14 @@ export const enrol = async (
   clusterUid: string,
   signal: AbortSignal,
 ): Promise<void> => {
-  // The Node may change meanwhile, which is another enrolment.
-  const labels = nodes.labelsAt(runtime.node, hello.labels);
-  const isThere = (): boolean => isEnrolled(objects, runtime, labels);
+  // The Node may change meanwhile, which is another enrolment. Labels decide which namespaces it serves: of a device they are
+  // those that its AdapterRuntime has.
+  const labels = runtime.device === undefined ? nodes.labelsAt(runtime.node, hello.labels) : {};
+  // Nobody but an administrator writes the AdapterRuntime of a device.
+  const isThere = (): boolean => runtime.device !== undefined || isEnrolled(objects, runtime, labels);
   const wait = { clock, ms: patienceMs, signal };
+  const refusal = runtime.device?.refusal();
+  if (refusal !== undefined) throw refusal;
   if (!isThere()) {
     await apply(api, runtime, labels, signal);
     const seen = await until(isThere, (look) => objects.runtimes.onChange(look), wait);

@@ -2,6 +2,8 @@ import type { KubeMetadata } from '../../kube/client/object.ts';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { FakeClock } from '../../time/fake-clock.ts';
+import { DeviceAuthority } from '../devices/authority.ts';
+import { Devices } from '../devices/devices.ts';
 import type { Leader } from '../fleet/relay-client.ts';
 import { FleetStore } from '../fleet/store.ts';
 import { Authority } from '../identity/authority.ts';
@@ -88,6 +90,8 @@ export type TestReplica = {
   readonly fleet: FleetStore;
   readonly authority: Authority;
   readonly server: SyncServer;
+  /** It serves devices, too, whose certificates last for a day. */
+  readonly devices: { readonly authority: DeviceAuthority; readonly devices: Devices };
   /** What runtimes asked for their registries, and what they are answered. */
   readonly pulls: { asked: Parameters<CredentialFor>[0][]; answer: CredentialFor };
 };
@@ -117,6 +121,15 @@ export const startReplica = async (
     },
     new AbortController().signal,
   );
+  const base = { api, namespace: 'adaptlet-system', clock, logger };
+  const deviceAuthority = await DeviceAuthority.open(
+    { ...base, replica: name, names: ['localhost', '127.0.0.1'], address: undefined, random },
+    new AbortController().signal,
+  );
+  const devices = {
+    authority: deviceAuthority,
+    devices: new Devices({ ...base, objects, authority: deviceAuthority, lifetimeMs: 86_400_000 }),
+  };
   const pulls: TestReplica['pulls'] = { asked: [], answer: () => Promise.resolve(undefined) };
   const server = createSyncServer({
     api,
@@ -137,6 +150,7 @@ export const startReplica = async (
     replica: name,
     serverName: 'localhost',
     address: '127.0.0.1:0',
+    devices: { address: '127.0.0.1:0', ...devices },
     leader: () => lease.leader,
     isLeader: () => lease.leader?.identity === candidate(name),
     onLeader: (listener) => {
@@ -145,7 +159,7 @@ export const startReplica = async (
     },
   });
   await server.start();
-  return { name, objects, nodes, fleet, authority, server, pulls };
+  return { name, objects, nodes, fleet, authority, server, devices, pulls };
 };
 
 export const setLeader = (lease: Lease, leader: TestReplica | undefined): void => {

@@ -26,8 +26,16 @@ export class FakeRuntime {
   readonly #client: ControlClient;
   readonly call: ClientDuplexStream<SyncRequest, SyncResponse>;
 
-  constructor(address: string, bundle: string, token: string) {
-    this.#client = new ControlClient(address, credentials.createSsl(Buffer.from(bundle)), {
+  /** `own`: PEM, the certificate of a device. */
+  constructor(
+    address: string,
+    bundle: string,
+    token: string,
+    own?: { readonly key: string; readonly certificate: string },
+  ) {
+    const [key, certificate] = own === undefined ? [] : [Buffer.from(own.key), Buffer.from(own.certificate)];
+    const secure = credentials.createSsl(Buffer.from(bundle), key ?? null, certificate ?? null);
+    this.#client = new ControlClient(address, secure, {
       'grpc.ssl_target_name_override': 'localhost',
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_retries': 0,

@@ -1,15 +1,25 @@
-import { Server, type ServerOptions } from '@grpc/grpc-js';
+import { type Metadata, Server, type ServerDuplexStream, type ServerOptions } from '@grpc/grpc-js';
 import { AdaptletError } from '../../errors/adaptlet-error.ts';
-import { type ControlServer, ControlService } from '../../gen/adaptlet/control/v1/control.ts';
+import {
+  type ControlServer,
+  ControlService,
+  type SyncRequest,
+  type SyncResponse,
+} from '../../gen/adaptlet/control/v1/control.ts';
+import { EnrolmentService } from '../../gen/adaptlet/enrolment/v1/enrolment.ts';
 import { closeServer, listen } from '../../grpc/server.ts';
 import { serviceErrorOf } from '../../grpc/service-error.ts';
 import type { KubeApi } from '../../kube/client/api.ts';
 import type { KubeObject } from '../../kube/client/object.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Clock } from '../../time/clock.ts';
+import type { DeviceAuthority } from '../devices/authority.ts';
+import type { Devices } from '../devices/devices.ts';
+import { enrolmentService } from '../devices/service.ts';
 import { type Leader, RelayClient } from '../fleet/relay-client.ts';
 import type { FleetStore } from '../fleet/store.ts';
 import type { Authority } from '../identity/authority.ts';
+import { bind } from '../identity/binding.ts';
 import { channelCredentials, serverCredentials } from '../identity/credentials.ts';
 import type { TokenReviews } from '../identity/token-review.ts';
 import type { Nodes } from '../nodes/nodes.ts';
@@ -23,7 +33,7 @@ import { Connections } from './connections.ts';
 import { noCounts, type SyncCounts } from './counts.ts';
 import type { CredentialFor } from './pull-answers.ts';
 import { RelayService } from './relay-service.ts';
-import { confirmAnnotation, Session, type SessionParts } from './session.ts';
+import { confirmAnnotation, type Identify, Session, type SessionParts } from './session.ts';
 import { Turns } from './turns.ts';
 
 export type SyncServerOptions = {
@@ -45,6 +55,14 @@ export type SyncServerOptions = {
   readonly serverName: string;
   /** `host:port`, port 0 for any free one. */
   readonly address: string;
+  /** Devices outside of the cluster, on a listener of their own; absent: there are none. */
+  readonly devices?:
+    | {
+        readonly address: string;
+        readonly authority: Pick<DeviceAuthority, 'credentials' | 'onChange'>;
+        readonly devices: Devices;
+      }
+    | undefined;
   readonly leader: () => Leader | undefined;
   readonly isLeader: () => boolean;
   /** Calls the listener when `leader` or `isLeader` may say something else. The result ends it. */
@@ -83,7 +101,9 @@ const serverOptions: ServerOptions = {
 export type SyncServer = {
   /** `host:port` that it listens on; after `start`. */
   readonly address: string;
-  /** @throws CONFIG_INVALID when the address cannot be listened on */
+  /** The same of the listener for devices; undefined: there is none. */
+  readonly deviceAddress: string | undefined;
+  /** @throws CONFIG_INVALID when an address cannot be listened on */
   start(): Promise<void>;
   /** Takes no new stream, ends those that there are over two seconds, waits for at most `graceMs`. */
   close(graceMs: number): Promise<void>;
@@ -129,12 +149,10 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     fleet,
     plans,
     gate,
-    tokens,
     counts,
     clock,
     logger,
     random,
-    nodeAccounts: new Set(options.nodeAccounts),
     connections: new Connections(clock),
     turns: {
       reviews: new Turns({ ...turns, clock, atOnce: reviewsAtOnce }),
@@ -155,6 +173,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
   });
   const server = new Server(serverOptions);
   let port = 0;
+  let devicePort = 0;
   let closing = false;
 
   /** Why no stream is taken now. */
@@ -165,21 +184,53 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
     const { reviews, greetings } = parts.turns;
     return reviews.waiting + greetings.waiting < maxWaiting ? undefined : reviews.later();
   };
-  const service: ControlServer = {
-    sync: (call) => {
+  const nodeAccounts = new Set(options.nodeAccounts);
+  const { devices } = options;
+  const byToken =
+    (metadata: Metadata): Identify =>
+    async () => {
+      const identity = await tokens.review(bearerOf(metadata));
+      return (claim) => {
+        const runtime = bind(claim, identity, nodeAccounts);
+        if (devices?.devices.isDevice(runtime.key) !== true) return runtime;
+        throw new AdaptletError(
+          'PEER_IDENTITY',
+          `${runtime.key} is the name of a device outside of the cluster`,
+          {
+            advice: 'Enrol the device under another name, or revoke it and delete its AdapterRuntime.',
+          },
+        );
+      };
+    };
+  const serving =
+    (identifying: (call: ServerDuplexStream<SyncRequest, SyncResponse>) => Identify): ControlServer['sync'] =>
+    (call) => {
       const refusal = refusalNow();
       if (refusal !== undefined) {
         call.on('error', () => undefined);
         call.emit('error', serviceErrorOf(refusal));
         return;
       }
-      const session = new Session(call, parts);
+      const session = new Session(call, parts, identifying(call));
       sessions.add(session);
       void session.run().finally(() => sessions.delete(session));
-    },
+    };
+  const service: ControlServer = {
+    sync: serving(({ metadata }) => byToken(metadata)),
     relay: (call) => void relayService.run(call),
   };
   server.addService(ControlService, service);
+  const deviceServer = devices && new Server(serverOptions);
+  if (devices !== undefined) {
+    deviceServer?.addService(ControlService, {
+      sync: serving(
+        (call) => (signal) => devices.devices.identify(call.getAuthContext().sslPeerCertificate?.raw, signal),
+      ),
+      // No certificate of the authority for devices is a replica's.
+      relay: service.relay,
+    });
+    deviceServer?.addService(EnrolmentService, enrolmentService(devices.devices, logger));
+  }
 
   const ends = [
     gate.onOpen(() => {
@@ -192,6 +243,7 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       const session = parts.connections.get(key);
       if (!(session instanceof Session)) return;
       if (type === 'deleted') session.vanished();
+      else session.deviceChanged();
       const confirmed = (read: typeof before): string | undefined =>
         read?.metadata.annotations?.[confirmAnnotation];
       const restraint = (read: typeof before) => read?.object && restraintOf(read.object);
@@ -209,12 +261,18 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
 
   return {
     get address() {
-      return `${options.address.slice(0, options.address.lastIndexOf(':'))}:${port}`;
+      return withPort(options.address, port);
+    },
+    get deviceAddress() {
+      return devices && withPort(devices.address, devicePort);
     },
     start: async () => {
       port = await listen(server, options.address, serverCredentials(authority));
       relayClient = new RelayClient({ ...options, credentials: channelCredentials(authority) });
       logger.info({ port }, 'runtimes are served');
+      if (devices === undefined || deviceServer === undefined) return;
+      devicePort = await listen(deviceServer, devices.address, serverCredentials(devices.authority));
+      logger.info({ port: devicePort }, 'devices outside of the cluster are served');
     },
     close: async (graceMs) => {
       closing = true;
@@ -223,7 +281,8 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       relayClient?.close();
       relayService.close();
       for (const end of ends) end();
-      await closeServer(server, clock, graceMs);
+      const servers = deviceServer === undefined ? [server] : [server, deviceServer];
+      await Promise.all(servers.map((one) => closeServer(one, clock, graceMs)));
       plans.close();
       gate.close();
     },
@@ -240,6 +299,14 @@ export const createSyncServer = (options: SyncServerOptions): SyncServer => {
       relay: relayClient?.gauges() ?? { connected: 0, failures: 0 },
     }),
   };
+};
+
+const withPort = (address: string, port: number): string =>
+  `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
+
+const bearerOf = (metadata: Metadata): string => {
+  const [value] = metadata.get('authorization');
+  return (typeof value === 'string' ? /^Bearer ([\w.~+/=-]+)$/i.exec(value)?.[1] : undefined) ?? '';
 };
 
 /** Ends streams evenly over `ms`. */

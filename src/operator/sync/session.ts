@@ -1,4 +1,4 @@
-import type { Metadata, ServerDuplexStream } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { ObjectKey } from '../../api/names.ts';
 import { AdaptletError, asAdaptletError } from '../../errors/adaptlet-error.ts';
 import type { SyncRequest, SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
@@ -7,8 +7,7 @@ import type { Log } from '../../telemetry/log.ts';
 import { backoffMs } from '../../time/backoff.ts';
 import type { Clock } from '../../time/clock.ts';
 import { type FleetStore, local } from '../fleet/store.ts';
-import { type BoundRuntime, bind } from '../identity/binding.ts';
-import type { TokenReviews } from '../identity/token-review.ts';
+import type { BoundRuntime, Claim } from '../identity/binding.ts';
 import type { Nodes } from '../nodes/nodes.ts';
 import type { Objects } from '../objects/objects.ts';
 import type { Policies } from '../objects/policies.ts';
@@ -48,9 +47,6 @@ export type SessionParts = {
   readonly fleet: FleetStore;
   readonly plans: Plans;
   readonly gate: RemovalGate;
-  readonly tokens: TokenReviews;
-  /** ServiceAccounts (`namespace/name`) whose pods may serve their node. */
-  readonly nodeAccounts: ReadonlySet<string>;
   readonly connections: Connections;
   /** Who is asked about at the API server now, and who is greeted: with its AdapterRuntime and its plan. */
   readonly turns: { readonly reviews: Turns; readonly greetings: Turns };
@@ -64,11 +60,17 @@ export type SessionParts = {
   readonly random: () => number;
 };
 
-/** The stream of one runtime, from its token to its end. */
+/**
+ * Who dials, by what it shows before anything is read; then whether it is what it claims to be.
+ * @throws RUNTIME_UNAUTHENTICATED, PEER_IDENTITY and the like
+ */
+export type Identify = (signal: AbortSignal) => Promise<(claim: Claim) => BoundRuntime>;
+
+/** The stream of one runtime, from its token or certificate to its end. */
 export class Session implements Stream, Movable {
   readonly #parts: SessionParts;
   readonly #channel: Channel<SyncRequest, SyncResponse>;
-  readonly #metadata: Metadata;
+  readonly #identify: Identify;
   #delivery: Delivery | undefined;
   /** Stops the wait for the next try to write the AdapterRuntime anew. */
   #again: (() => void) | undefined;
@@ -82,10 +84,10 @@ export class Session implements Stream, Movable {
   #deletions = 0;
   #deletedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(call: ServerDuplexStream<SyncRequest, SyncResponse>, parts: SessionParts) {
+  constructor(call: ServerDuplexStream<SyncRequest, SyncResponse>, parts: SessionParts, identify: Identify) {
     this.#parts = parts;
     this.#channel = new Channel(call, parts.clock, new Pace(parts.clock));
-    this.#metadata = call.metadata;
+    this.#identify = identify;
   }
 
   end(error: AdaptletError): void {
@@ -130,7 +132,8 @@ export class Session implements Stream, Movable {
    * as the garbage collector does while the Node or Pod that owns it does not exist.
    */
   vanished(): void {
-    if (this.#again !== undefined) return;
+    this.deviceChanged();
+    if (this.#again !== undefined || this.#channel.signal.aborted) return;
     const { clock, random } = this.#parts;
     const now = clock.monotonic();
     this.#deletions = now - this.#deletedAt > calmMs ? 0 : this.#deletions + 1;
@@ -141,6 +144,12 @@ export class Session implements Stream, Movable {
         backoffMs(this.#deletions, random, retryDelays),
         () => void this.#enrolAgain(1),
       );
+  }
+
+  /** Ends the stream of a device that may no longer be here. */
+  deviceChanged(): void {
+    const refusal = this.#runtime?.device?.refusal();
+    if (refusal !== undefined) this.end(refusal);
   }
 
   /** A Node changed; if it is this runtime's, the AdapterRuntime gets its labels. */
@@ -171,18 +180,19 @@ export class Session implements Stream, Movable {
     }
   }
 
-  /** Who is there, proved by its token, and what it says of itself. */
+  /** Who is there, proved by its token or certificate, and what it says of itself. */
   async #greet(): Promise<{ runtime: BoundRuntime; hello: ReadHello }> {
-    const { tokens, turns, nodeAccounts, policies } = this.#parts;
-    // Nothing is read before the token is accepted.
-    const endTurn = await turns.reviews.take(this.#channel.signal);
-    const identity = await tokens.review(bearerOf(this.#metadata)).finally(endTurn);
+    const { turns, policies } = this.#parts;
+    const { signal } = this.#channel;
+    // Nothing is read before the proof is accepted.
+    const endTurn = await turns.reviews.take(signal);
+    const bind = await this.#identify(signal).finally(endTurn);
     const first = await this.#first();
     if (first?.message?.$case !== 'hello') {
       throw new AdaptletError('HELLO_INVALID', 'the first message is no Hello');
     }
     const hello = readHello(first.message.value);
-    const runtime = bind(hello.claim, identity, nodeAccounts);
+    const runtime = bind(hello.claim);
     assertAllowed(runtime, policies);
     this.#runtime = runtime;
     return { hello, runtime };
@@ -211,6 +221,7 @@ export class Session implements Stream, Movable {
     connections.admit(key, hello.connectionSeq, this);
     let following: Following | undefined;
     let endTurn: (() => void) | undefined;
+    const stopTimer = this.#endWithCertificate(runtime);
     try {
       endTurn = await turns.greetings.take(signal, this.#isOnTrial(key));
       const clusterUid = await this.#clusterUid();
@@ -227,6 +238,7 @@ export class Session implements Stream, Movable {
       await this.#listen(runtime, hello, this.#delivery, following);
     } finally {
       endTurn?.();
+      stopTimer();
       this.#again?.();
       following?.close();
       fleet.gone(local, key, hello.connectionSeq);
@@ -240,6 +252,20 @@ export class Session implements Stream, Movable {
     const underWay = objects.runtimes.get(key)?.object?.status?.rollouts ?? [];
     const reported = [...(fleet.get(key)?.rollouts.values() ?? [])];
     return underWay.length > 0 || reported.some(({ canaryDigest }) => canaryDigest !== '');
+  }
+
+  /** What a device may do ends with its certificate, and changes between the proof and now are seen here. */
+  #endWithCertificate({ device }: BoundRuntime): () => void {
+    this.deviceChanged();
+    if (device === undefined) return () => undefined;
+    const { clock } = this.#parts;
+    return clock.after(device.until - clock.now(), () =>
+      this.end(
+        new AdaptletError('RUNTIME_UNAUTHENTICATED', 'the certificate of the device is over', {
+          advice: 'Nothing to do: the device dials again with the next one.',
+        }),
+      ),
+    );
   }
 
   async #enrolAgain(tries: number): Promise<void> {
@@ -371,8 +397,3 @@ export class Session implements Stream, Movable {
     }
   }
 }
-
-const bearerOf = (metadata: Metadata): string => {
-  const [value] = metadata.get('authorization');
-  return (typeof value === 'string' ? /^Bearer ([\w.~+/=-]+)$/i.exec(value)?.[1] : undefined) ?? '';
-};

@@ -40,6 +40,7 @@ export class Stage {
       this.clock.advance(5_000);
       await closing;
       this.replica.authority.close();
+      this.replica.devices.authority.close();
     });
   }
 
@@ -51,6 +52,15 @@ export class Stage {
   readonly dial = (token = nodeToken()): FakeRuntime => {
     const { server, authority } = this.replica;
     const runtime = new FakeRuntime(server.address, authority.credentials().bundle, token);
+    this.#runtimes.push(runtime);
+    return runtime;
+  };
+
+  /** A device that shows `certificate`, or nothing, to the listener for devices. */
+  readonly dialAsDevice = (own?: { key: string; certificate: string }, token = ''): FakeRuntime => {
+    const { server, devices } = this.replica;
+    const { bundle } = devices.authority.credentials();
+    const runtime = new FakeRuntime(server.deviceAddress ?? '', bundle, token, own);
     this.#runtimes.push(runtime);
     return runtime;
   };

@@ -35,6 +35,7 @@ export const readSettings = (
     importRoots: roots.map(absolute),
     ...(s.operatorCa === undefined ? {} : { operatorCa: absolute(s.operatorCa) }),
     ...(s.operatorToken === undefined ? {} : { operatorToken: absolute(s.operatorToken) }),
+    ...(s.enrolTokenFile === undefined ? {} : { enrolTokenFile: absolute(s.enrolTokenFile) }),
     ...(s.registryConfig === undefined ? {} : { registryConfig: absolute(s.registryConfig) }),
     ...(s.tlsCert === undefined ? {} : { tlsCert: absolute(s.tlsCert) }),
     ...(s.tlsKey === undefined ? {} : { tlsKey: absolute(s.tlsKey) }),
@@ -55,7 +56,21 @@ const readSource = (model: string): ModelSource => {
 };
 
 /** One source of the plan at most, and never an operator that anybody could be. */
-const checkSource = (s: { [key in 'manifests' | 'operator' | 'operatorCa']?: string | undefined }): void => {
+const checkSource = (
+  s: {
+    [key in 'manifests' | 'operator' | 'operatorCa' | 'operatorToken' | 'enrolTokenFile']?:
+      | string
+      | undefined;
+  },
+): void => {
+  if (s.enrolTokenFile !== undefined) {
+    const other = (['manifests', 'operatorCa', 'operatorToken'] as const).find((key) => s[key] !== undefined);
+    if (other === undefined) return;
+    throw new AdaptletError(
+      'CONFIG_INVALID',
+      `${flagOf('enrolTokenFile')} and ${flagOf(other)} are both given: keep the one that this node is to follow`,
+    );
+  }
   if (s.operator === undefined) return;
   if (s.manifests !== undefined)
     throw new AdaptletError(

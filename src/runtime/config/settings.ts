@@ -68,6 +68,12 @@ export const settingsSchema = z.object({
     .describe(
       "File with the token that the operator knows this runtime by: a pod's projected ServiceAccount token. Read anew for each connection.",
     ),
+  enrolTokenFile: z
+    .string()
+    .optional()
+    .describe(
+      'File with the line that "kubectl adaptlet enrol" printed, for a device outside of the cluster, in place of operator-ca and operator-token. Used once; then the device has a certificate in its data folder, and the file may be gone. With --operator the device dials that in place of the address in the line.',
+    ),
   runtimeNamespace: namespaceSchema
     .default('default')
     .describe('Namespace of the AdapterRuntime that stands for this runtime at the operator.'),

@@ -1,5 +1,9 @@
+import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { ObjectKey } from '../../api/names.ts';
+import { type EnrolmentToken, readToken } from '../../control/enrolment.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import { errnoOf } from '../../errors/errno.ts';
 import { Identity_Kind } from '../../gen/adaptlet/control/v1/control.ts';
 import { createMeasure } from '../../measurement/measure.ts';
 import { reportsOf } from '../../rollout/judge/reports.ts';
@@ -12,6 +16,8 @@ import { policyOf } from '../routing/table.ts';
 import { StandaloneController } from '../standalone/controller.ts';
 import { standaloneSource } from '../standalone/source.ts';
 import type { Memory, Recalled } from '../state/memory.ts';
+import { Device } from '../sync/device.ts';
+import { deviceDialer, enrolmentCalls } from '../sync/device-dial.ts';
 import { tlsDialer } from '../sync/dial.ts';
 import { type Introduction, type SyncParts, SyncSource } from '../sync/source.ts';
 import type { NodeTime } from '../sync/trust.ts';
@@ -37,11 +43,12 @@ export type SourceParts = {
 /**
  * What the plan comes from: the operator or the folder that the settings name, else what it came from last. Nothing is
  * in force yet, and nothing is followed.
+ * @throws CONFIG_INVALID for a token of a device that cannot be read
  */
 export const openSource = (parts: SourceParts): PlanSource => {
   const { settings, memory, remembered, logger } = parts;
   const given =
-    settings.operator === undefined
+    settings.operator === undefined && settings.enrolTokenFile === undefined
       ? settings.manifests === undefined
         ? undefined
         : 'manifests'
@@ -57,19 +64,26 @@ export const openSource = (parts: SourceParts): PlanSource => {
 const operatorSource = (parts: SourceParts): PlanSource => {
   const { settings, introduction, remembered, time } = parts;
   const { operator: address, operatorCa: caFile, operatorToken: tokenFile } = settings;
+  const device = caFile === undefined ? deviceOf(parts) : undefined;
   return new SyncSource({
     ...parts,
     random: Math.random,
     operator:
-      address === undefined || caFile === undefined
-        ? undefined
-        : { address, dial: tlsDialer({ address, caFile, tokenFile, time }) },
+      device !== undefined
+        ? {
+            address: address ?? device.enrolment.address,
+            dial: deviceDialer(device, { address, time }),
+            close: () => device.close(),
+          }
+        : address === undefined || caFile === undefined
+          ? undefined
+          : { address, dial: tlsDialer({ address, caFile, tokenFile, time }) },
     introduction: () => ({
       ...introduction(),
       identity: {
-        namespace: settings.runtimeNamespace,
-        name: settings.runtimeName,
-        kind: settings.runtimeKind === 'pod' ? Identity_Kind.POD : Identity_Kind.NODE,
+        namespace: device?.enrolment.namespace ?? settings.runtimeNamespace,
+        name: device?.enrolment.name ?? settings.runtimeName,
+        kind: device === undefined && settings.runtimeKind === 'pod' ? Identity_Kind.POD : Identity_Kind.NODE,
       },
       baseModel: settings.modelName,
       maxRank: settings.maxRank,
@@ -77,6 +91,34 @@ const operatorSource = (parts: SourceParts): PlanSource => {
     }),
     remembered: { plan: remembered.plan, link: remembered.link },
   });
+};
+
+/** Undefined: this node was never given a token. */
+const deviceOf = ({ settings, memory, remembered, clock, time, logger }: SourceParts): Device | undefined => {
+  const { enrolTokenFile: file, operator } = settings;
+  const token = file === undefined ? undefined : tokenIn(file, remembered.device !== undefined);
+  if (token === undefined && remembered.device === undefined) return undefined;
+  return new Device({
+    token,
+    remembered: remembered.device,
+    memory: memory.device,
+    calls: ({ address, authority }) => enrolmentCalls(operator ?? address, authority, time),
+    clock,
+    logger,
+  });
+};
+
+/** @throws CONFIG_INVALID */
+const tokenIn = (file: string, isEnrolled: boolean): EnrolmentToken | undefined => {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    // It is needed once.
+    if (isEnrolled && errnoOf(error) === 'ENOENT') return undefined;
+    throw new AdaptletError('CONFIG_INVALID', `--enrol-token-file: ${file} cannot be read`, { cause: error });
+  }
+  return readToken(text, `--enrol-token-file: ${file}`);
 };
 
 /** What the only node of a folder is called in reports of counts. */

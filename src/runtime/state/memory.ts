@@ -102,6 +102,24 @@ export type ModelFolderMemory = z.infer<typeof modelFolderSchema>;
 
 /** What is known of the time, in milliseconds since the epoch. */
 const timeSchema = z.object({ atLeast: z.number().min(0), last: z.number().min(0) });
+/** A device outside of the cluster of its operator. Secret: it has the key. */
+const deviceSchema = z.object({
+  /** SHA-256 of the token that it is of. */
+  token: z.string(),
+  address: z.string(),
+  /** Certificate of the authority for devices, in DER as base64. */
+  authority: z.string(),
+  namespace: z.string(),
+  name: z.string(),
+  /** PKCS #8 in PEM. */
+  key: z.string(),
+  /** PEM; '' while the token was not used. */
+  certificate: z.string(),
+  /** When it came, by the clock of this machine, and how long it holds; in milliseconds. */
+  receivedAt: z.number(),
+  lifetimeMs: z.number(),
+});
+export type DeviceMemory = z.infer<typeof deviceSchema>;
 
 /** The state files of one runtime, below `<data folder>/state/`. */
 export const memoryOf = (dataDir: string) => {
@@ -118,6 +136,7 @@ export const memoryOf = (dataDir: string) => {
     kept: at<readonly Kept[], ReturnType<typeof keptToJson>>('kept.json', keptSchema),
     link: at('link.json', linkSchema),
     time: at('time.json', timeSchema),
+    device: at('device.json', deviceSchema),
     model: at('model.json', modelSchema),
     modelFolder: at('model-folder.json', modelFolderSchema),
   };
@@ -147,6 +166,7 @@ export const recall = async (memory: Memory, logger: Pick<Logger, 'error'>) => {
     kept: (await valueOf(memory.kept)) ?? [],
     time: await valueOf(memory.time),
     link: await valueOf(memory.link),
+    device: await valueOf(memory.device),
     model: await valueOf(memory.model),
     modelFolder: await valueOf(memory.modelFolder),
     standalone: await valueOf(memory.standalone),

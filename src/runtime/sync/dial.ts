@@ -1,5 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Metadata,
+  type StatusObject,
+  status,
+} from '@grpc/grpc-js';
 import { ControlClient, type SyncResponse } from '../../gen/adaptlet/control/v1/control.ts';
 import { retryAfterMsOf } from '../../grpc/retry-after.ts';
 import { BoundedClock } from '../../time/bounded-clock.ts';
@@ -57,15 +63,75 @@ export type DialOptions = {
 /** Longest message in bytes; a resource has at most 2 MiB. */
 const maxMessageBytes = 8 << 20;
 
-const hostOf = (address: string): string =>
+export const hostOf = (address: string): string =>
   address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
 
-/** Streams over TLS. Each has a connection of its own. */
+/** Options of a connection to an operator, which is one of its own. */
+export const connectionOptions = (address: string): ChannelOptions => {
+  const serverName = serverNameOf(hostOf(address));
+  return {
+    ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
+    // Connections that others made, with other authorities, are not taken over.
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.enable_retries': 0,
+    'grpc.enable_channelz': 0,
+  };
+};
+
+/** The code of the error catalogue that the operator sent; '' for none. */
+export const errorCodeIn = (metadata: Metadata): string => String(metadata.get('x-adaptlet-error')[0] ?? '');
+
+type StreamOptions = {
+  readonly address: string;
+  readonly secure: ChannelCredentials;
+  readonly metadata: Metadata;
+  readonly keepalive?: Keepalive;
+};
+
+/** What a connection says at its end: `details` in the words of gRPC, `code` of the error catalogue or ''. */
+type CallEnd = { readonly end: StreamEnd; readonly details: string; readonly code: string };
+
+/** Opens a stream over a connection of its own. */
+export const openStream = (
+  { address, secure, metadata, keepalive = idleKeepalive }: StreamOptions,
+  listener: Pick<StreamListener, 'message'> & { closed(end: CallEnd): void },
+): SyncStream => {
+  const client = new ControlClient(address, secure, {
+    ...connectionOptions(address),
+    'grpc.keepalive_time_ms': keepalive.everyMs,
+    'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.max_send_message_length': maxMessageBytes,
+  });
+  const call = client.sync(metadata);
+  call.on('data', (message: SyncResponse) => listener.message(message));
+  // `status` says the same, also without an error.
+  call.on('error', () => undefined);
+  call.on('status', (ended: StatusObject) => {
+    client.close();
+    const isClean = ended.code === status.OK;
+    // What grpc-js has to add about names, which is mostly nothing.
+    const details = ended.details.replace(/\.? Resolution note: *$/, '');
+    const why = isClean ? 'the operator ended the stream' : `${status[ended.code]}: ${details}`;
+    const retryAfterMs = retryAfterMsOf(ended.metadata);
+    listener.closed({ end: { why, isClean, retryAfterMs }, details, code: errorCodeIn(ended.metadata) });
+  });
+  return {
+    send: (message, sent) => {
+      call.write(message, (error: Error | null | undefined) => {
+        if (error === null || error === undefined) sent();
+      });
+    },
+    cancel: () => call.cancel(),
+  };
+};
+
+/** Streams over TLS, of a runtime that has a token. */
 export const tlsDialer = ({
   address,
   caFile,
   tokenFile,
-  keepalive = idleKeepalive,
+  keepalive,
   time = new BoundedClock(systemClock),
 }: DialOptions): Dial => {
   let isEarly = false;
@@ -74,44 +140,17 @@ export const tlsDialer = ({
     if (tokenFile !== undefined) {
       metadata.set('authorization', `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`);
     }
-    const host = hostOf(address);
-    const secure = operatorCredentials({ bundle: await readFile(caFile), host, time, isEarly });
-    const serverName = serverNameOf(host);
-    const client = new ControlClient(address, secure, {
-      ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
-      'grpc.keepalive_time_ms': keepalive.everyMs,
-      'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
-      'grpc.max_receive_message_length': maxMessageBytes,
-      'grpc.max_send_message_length': maxMessageBytes,
-      // Connections that others made, with other authorities, are not taken over.
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.enable_retries': 0,
-      'grpc.enable_channelz': 0,
-    });
-    const call = client.sync(metadata);
-    call.on('data', (message: SyncResponse) => listener.message(message));
-    // `status` says the same, also without an error.
-    call.on('error', () => undefined);
-    call.on('status', (ended: StatusObject) => {
-      const { code, details } = ended;
-      client.close();
-      isEarly = saysEarly(details);
-      const isClean = code === status.OK;
-      // What grpc-js has to add about names, which is mostly nothing.
-      const said = details.replace(/\.? Resolution note: *$/, '');
-      listener.closed({
-        why: isClean ? 'the operator ended the stream' : `${status[code]}: ${said}${adviceOn(said, caFile)}`,
-        isClean,
-        retryAfterMs: retryAfterMsOf(ended.metadata),
-      });
-    });
-    return {
-      send: (message, sent) => {
-        call.write(message, (error: Error | null | undefined) => {
-          if (error === null || error === undefined) sent();
-        });
+    const bundle = await readFile(caFile);
+    const secure = operatorCredentials({ bundle, host: hostOf(address), time, isEarly });
+    return openStream(
+      { address, secure, metadata, ...(keepalive === undefined ? {} : { keepalive }) },
+      {
+        message: (message) => listener.message(message),
+        closed: ({ end, details }) => {
+          isEarly = saysEarly(details);
+          listener.closed(end.isClean ? end : { ...end, why: end.why + adviceOn(details, caFile) });
+        },
       },
-      cancel: () => call.cancel(),
-    };
+    );
   };
 };

@@ -45,7 +45,9 @@ export type SyncParts = {
   readonly logger: Logger;
   readonly random: () => number;
   /** host:port of the operator and how to reach it; absent: the last plan stays in force. */
-  readonly operator: { readonly address: string; readonly dial: Dial } | undefined;
+  readonly operator:
+    | { readonly address: string; readonly dial: Dial; readonly close?: () => void }
+    | undefined;
   readonly introduction: () => Introduction;
   readonly remembered: { readonly plan: HeldPlan | undefined; readonly link: LinkMemory | undefined };
   readonly memory: {
@@ -140,6 +142,7 @@ export class SyncSource implements PlanSource {
 
   async close(): Promise<void> {
     this.#connection?.close();
+    this.#parts.operator?.close?.();
     this.#reports.close();
     this.demand.close();
     await Promise.all([this.#follower.close(), this.#parts.holds.saved(), this.#linked]);

@@ -19,6 +19,8 @@ export type TrustOptions = {
   readonly time: NodeTime;
   /** The last certificate began later than the clock says now. */
   readonly isEarly: boolean;
+  /** What this side shows, PEM. */
+  readonly client?: { readonly key: Buffer; readonly certificate: Buffer };
 };
 
 type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
@@ -38,7 +40,7 @@ const certificatesOf = (bundle: Buffer): readonly X509Certificate[] =>
  */
 export const checkCertificate = (
   certificate: X509Certificate,
-  { bundle, host, time }: Omit<TrustOptions, 'isEarly'>,
+  { bundle, host, time }: Omit<TrustOptions, 'isEarly' | 'client'>,
 ): void => {
   const signers = certificatesOf(bundle).filter(
     (one) => one.ca && certificate.checkIssued(one) && certificate.verify(one.publicKey),
@@ -58,11 +60,11 @@ export const checkCertificate = (
 
 /** TLS to an operator by the authorities of a bundle; what its certificate says of the time is remembered. */
 export const operatorCredentials = (options: TrustOptions): ChannelCredentials => {
-  const { bundle, host, time, isEarly } = options;
+  const { bundle, host, time, isEarly, client } = options;
   // An authority was made before it was given to us.
   for (const { validFrom } of certificatesOf(bundle)) time.raise(Date.parse(validFrom));
   if (time.isBehind || isEarly) return new ClocklessCredentials(options);
-  return ChannelCredentials.createSsl(bundle, null, null, {
+  return ChannelCredentials.createSsl(bundle, client?.key ?? null, client?.certificate ?? null, {
     checkServerIdentity: (_name: string, certificate: PeerCertificate) => {
       const wrong = checkServerIdentity(host, certificate);
       if (wrong === undefined) time.raise(Date.parse(certificate.valid_from));
@@ -79,7 +81,10 @@ class ClocklessCredentials extends ChannelCredentials {
   constructor(options: TrustOptions) {
     super();
     this.#options = options;
-    this.#tls = ChannelCredentials.createSsl(options.bundle, null, null, { rejectUnauthorized: false });
+    const { bundle, client } = options;
+    this.#tls = ChannelCredentials.createSsl(bundle, client?.key ?? null, client?.certificate ?? null, {
+      rejectUnauthorized: false,
+    });
   }
 
   _isSecure(): boolean {

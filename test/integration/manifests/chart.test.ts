@@ -142,6 +142,17 @@ const refused: readonly [setting: string, value: unknown, message: string][] = [
     [{ name: 'n'.repeat(60) }],
     'is longer than 63 characters, shorten the name of the profile',
   ],
+  ['operator.devices.enabled', true, 'operator.devices.enabled needs operator.devices.address: host:port'],
+  [
+    'operator.devices.address',
+    'devices.example',
+    "at '/operator/devices/address': 'devices.example' does not",
+  ],
+  [
+    'operator.devices',
+    { enabled: true, address: '192.0.2.7:443', gateways: [{ name: 'edge' }] },
+    'operator.devices.gateways leads by the name that a device dials',
+  ],
   ['operator.nodeLabels', ['a b'], "at '/operator/nodeLabels/0': 'a b' does not match"],
   ['runtime.data.path', 'data', "at '/runtime/data/path': 'data' does not match"],
   ['runtime.data.sizeLimit', '4Gi', 'a hostPath has no limit, runtime.adapters.disk is the budget'],

@@ -1,4 +1,4 @@
-import type { Clock } from '../../time/clock.ts';
+import type { Clock } from './clock.ts';
 
 /**
  * Resolves with true once `holds` does, which is looked at now and whenever `wake` says so; with false after `ms`.

@@ -1,0 +1,262 @@
+import { type KeyObject, X509Certificate } from 'node:crypto';
+import { AdaptletError, asAdaptletError, errorCodeOf } from '../../errors/adaptlet-error.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
+import { type KubeMetadata, pathOf, type ResourceType } from '../../kube/client/object.ts';
+import type { Log } from '../../telemetry/log.ts';
+import { backoffMs } from '../../time/backoff.ts';
+import type { Clock } from '../../time/clock.ts';
+import type { Credentials } from '../identity/authority.ts';
+import {
+  authorityName,
+  certifyClient,
+  isPair,
+  issueAuthority,
+  issueCertificate,
+  type KeyPair,
+} from '../identity/certificate.ts';
+import { secretType } from '../objects/resource-types.ts';
+
+/** Name of the Secret with the authority, and of the ConfigMap with what tokens are made of. */
+export const deviceAuthorityName = 'adaptlet-devices';
+
+export const configMapType: ResourceType = {
+  group: '',
+  version: 'v1',
+  kind: 'ConfigMap',
+  plural: 'configmaps',
+  namespaced: true,
+};
+
+export type DeviceAuthorityOptions = {
+  readonly api: KubeApi;
+  /** Of the operator. */
+  readonly namespace: string;
+  readonly replica: string;
+  /** DNS names and IP addresses that devices dial. */
+  readonly names: readonly string[];
+  /** host:port for tokens; undefined: whoever makes one has to say it. */
+  readonly address: string | undefined;
+  readonly clock: Clock;
+  readonly logger: Log;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+};
+
+/** Which enrolment a certificate is of. */
+export type Enrolled = { readonly namespace: string; readonly name: string; readonly id: string };
+
+const day = 86_400_000;
+/** Of the authority. Devices keep it for as long as they are enrolled. */
+const authorityMs = 20 * 365 * day;
+/** Of the certificate of a replica, which is another one each time that the Secret is looked at. */
+const servingMs = 2 * day;
+const refreshMs = 3_600_000;
+const retryDelays = { firstMs: 1_000, maxMs: 60_000 };
+/** Lost races of one look. */
+const maxRounds = 5;
+/** Devices without a clock begin in 1970: nothing is not valid yet. */
+const from = 0;
+
+type Data = { readonly metadata: KubeMetadata; readonly data?: Readonly<Record<string, string>> };
+
+/**
+ * What signs certificates of devices, and what replicas show to devices.
+ *
+ * Guarantees: the replicas share one; it stays the same for as long as its Secret or one replica lives; without the API
+ * server it goes on with what it has.
+ */
+export class DeviceAuthority {
+  readonly #options: DeviceAuthorityOptions;
+  readonly #listeners = new Set<(credentials: Credentials) => void>();
+  #held: { readonly pair: KeyPair; readonly own: KeyPair } | undefined;
+  #closed = false;
+  #stopTimer = (): void => undefined;
+  #failures = 0;
+
+  private constructor(options: DeviceAuthorityOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Tries until the API server answers.
+   * @throws the reason of the signal; AUTHORITY_INVALID
+   */
+  static async open(options: DeviceAuthorityOptions, signal: AbortSignal): Promise<DeviceAuthority> {
+    const authority = new DeviceAuthority(options);
+    for (;;) {
+      signal.throwIfAborted();
+      await authority.#refresh();
+      if (authority.#held !== undefined) return authority;
+      await authority.#pause(signal);
+    }
+  }
+
+  /** Of now, for TLS. */
+  credentials(): Credentials {
+    const { pair, own } = this.#mustHold();
+    return { ...own, bundle: pair.certificate };
+  }
+
+  /** Called when this replica has another certificate. The result ends it. */
+  onChange(listener: (credentials: Credentials) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** A certificate for the key of a device, in PEM. `until`: wall time in milliseconds. */
+  certify(enrolled: Enrolled, publicKey: KeyObject, until: number): string {
+    const subject = { organization: 'adaptlet:devices', name: enrolled.name };
+    const validity = { from, until };
+    return certifyClient(this.#mustHold().pair, { subject, uri: uriOf(enrolled), validity, publicKey });
+  }
+
+  /** Which enrolment a certificate is of; undefined: it is none that this authority made for a device. Its time is not looked at. */
+  enrolledBy(certificate: X509Certificate): Enrolled | undefined {
+    const authority = new X509Certificate(this.#mustHold().pair.certificate);
+    if (certificate.ca || !certificate.checkIssued(authority) || !certificate.verify(authority.publicKey))
+      return undefined;
+    const [, namespace, name, id] = uriPattern.exec(certificate.subjectAltName ?? '') ?? [];
+    return namespace === undefined || name === undefined || id === undefined
+      ? undefined
+      : { namespace, name, id };
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#stopTimer();
+    this.#listeners.clear();
+  }
+
+  #mustHold(): { readonly pair: KeyPair; readonly own: KeyPair } {
+    if (this.#held !== undefined) return this.#held;
+    throw new AdaptletError('AUTHORITY_INVALID', 'there is no authority for devices yet', {
+      advice: 'Nothing to do: it is made by itself once the API server answers.',
+    });
+  }
+
+  async #refresh(): Promise<void> {
+    this.#stopTimer();
+    const { clock, random, logger } = this.#options;
+    let pair = this.#held?.pair;
+    try {
+      pair = await this.#agree();
+      await this.#publish(pair);
+      this.#failures = 0;
+    } catch (error) {
+      this.#failures += 1;
+      const err = asAdaptletError(error, 'reading the authority for devices');
+      logger.warn({ err }, 'the authority for devices could not be read; it is tried again');
+    }
+    if (pair !== undefined) await this.#adopt(pair);
+    if (this.#closed || this.#held === undefined) return;
+    const pause = this.#failures === 0 ? refreshMs : backoffMs(this.#failures, random, retryDelays);
+    this.#stopTimer = clock.after(pause, () => void this.#refresh());
+  }
+
+  async #adopt(pair: KeyPair): Promise<void> {
+    const { names, replica, clock } = this.#options;
+    const validity = { from, until: clock.now() + servingMs };
+    this.#held = { pair, own: await issueCertificate(pair, { subject: { name: replica }, names, validity }) };
+    const credentials = this.credentials();
+    for (const listener of this.#listeners) listener(credentials);
+  }
+
+  /** The authority of the Secret, which is made where there is none. */
+  async #agree(): Promise<KeyPair> {
+    for (let round = 0; round < maxRounds; round++) {
+      const found = await this.#read(secretType);
+      if (found !== undefined) return pairOf(found.data ?? {});
+      const pair = this.#held?.pair ?? (await this.#newAuthority());
+      const data = { 'ca.crt': base64(pair.certificate), 'ca.key': base64(pair.key) };
+      if (await this.#create(secretType, { type: 'Opaque', data })) return pair;
+    }
+    throw new AdaptletError('KUBE_CONFLICT', `the Secret ${deviceAuthorityName} came and went`);
+  }
+
+  #newAuthority(): Promise<KeyPair> {
+    const { clock, random } = this.#options;
+    const now = clock.now();
+    const name = `adaptlet devices ${Math.floor(now / 1000)} ${Math.floor(random() * 2 ** 32).toString(16)}`;
+    return issueAuthority(name, { from, until: now + authorityMs });
+  }
+
+  /** What whoever makes a token reads. */
+  async #publish({ certificate }: KeyPair): Promise<void> {
+    const { address, namespace, api } = this.#options;
+    const data = { 'ca.crt': certificate, ...(address === undefined ? {} : { address }) };
+    const found = await this.#read(configMapType);
+    if (found === undefined) {
+      await this.#create(configMapType, { data });
+      return;
+    }
+    if (found.data?.['ca.crt'] === data['ca.crt'] && found.data['address'] === address) return;
+    const body = { ...this.#head(configMapType), data };
+    const path = pathOf(configMapType, namespace, deviceAuthorityName);
+    await api.request({ method: 'PUT', path, body });
+  }
+
+  async #read(type: ResourceType): Promise<Data | undefined> {
+    const { api, namespace } = this.#options;
+    try {
+      return await api.request<Data>({ method: 'GET', path: pathOf(type, namespace, deviceAuthorityName) });
+    } catch (error) {
+      if (errorCodeOf(error) === 'KUBE_NOT_FOUND') return undefined;
+      throw error;
+    }
+  }
+
+  /** False: another replica was first. */
+  async #create(type: ResourceType, content: object): Promise<boolean> {
+    const { api, namespace } = this.#options;
+    try {
+      const body = { ...this.#head(type), ...content };
+      await api.request({ method: 'POST', path: pathOf(type, namespace), body });
+      return true;
+    } catch (error) {
+      if (errorCodeOf(error) === 'KUBE_CONFLICT') return false;
+      throw error;
+    }
+  }
+
+  #head({ kind }: ResourceType): object {
+    const labels = { 'app.kubernetes.io/managed-by': 'adaptlet' };
+    return {
+      apiVersion: 'v1',
+      kind,
+      metadata: { name: deviceAuthorityName, namespace: this.#options.namespace, labels },
+    };
+  }
+
+  #pause(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#options;
+    return new Promise((resolve) => {
+      const stop = clock.after(backoffMs(this.#failures, random, retryDelays), resolve);
+      signal.addEventListener('abort', () => (stop(), resolve()), { once: true });
+    });
+  }
+}
+
+const uriOf = ({ namespace, name, id }: Enrolled): string => `urn:adaptlet:device:${namespace}:${name}:${id}`;
+/** The whole of it: a certificate of a device has one name. */
+const uriPattern = /^URI:urn:adaptlet:device:([a-z0-9-]+):([a-z0-9.-]+):([0-9a-f]+)$/;
+
+const base64 = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
+
+const pairOf = (data: Readonly<Record<string, string>>): KeyPair => {
+  const text = (key: string): string => Buffer.from(data[key] ?? '', 'base64').toString('utf8');
+  const pair = { certificate: text('ca.crt'), key: text('ca.key') };
+  try {
+    authorityName(pair.certificate);
+    if (isPair(pair)) return pair;
+  } catch (error) {
+    throw invalid('ca.crt or ca.key cannot be read', error);
+  }
+  throw invalid('ca.key is not the key of ca.crt');
+};
+
+const invalid = (what: string, cause?: unknown): AdaptletError =>
+  new AdaptletError('AUTHORITY_INVALID', `Secret ${deviceAuthorityName}: ${what}`, {
+    advice:
+      'Restore the Secret. Without it another authority is made, and every device has to be enrolled anew.',
+    cause,
+  });

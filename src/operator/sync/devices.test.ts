@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import { credentials, Metadata } from '@grpc/grpc-js';
+import { afterEach, describe, expect, it } from 'vitest';
+import { objectKey } from '../../api/names.ts';
+import type { DeviceSpec } from '../../api/runtime.ts';
+import { ControlClient } from '../../gen/adaptlet/control/v1/control.ts';
+import { EnrolmentClient } from '../../gen/adaptlet/enrolment/v1/enrolment.ts';
+import { FakeDevice, secret } from '../devices/devices.fixture.ts';
+import { nodeToken } from './fake-replica.ts';
+import { adapter, Stage } from './stage.fixture.ts';
+
+const namespace = 'adaptlet-system';
+const stage = new Stage();
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+const spec = (more: Partial<DeviceSpec> = {}): DeviceSpec => ({
+  id: '0a',
+  tokenSha256: createHash('sha256').update(secret).digest('hex'),
+  tokenExpires: new Date(stage.clock.now() + 3_600_000).toISOString(),
+  // The fake API server knows nothing of it.
+  keySha256: undefined,
+  ...more,
+});
+const put = (more: Partial<DeviceSpec> = {}, labels: Record<string, string> = {}): void =>
+  stage.replica.objects.runtime(namespace, 'camera', labels, {}, [], { device: spec(more) });
+
+const channel = () => {
+  const { server, devices } = stage.replica;
+  const secure = credentials.createSsl(Buffer.from(devices.authority.credentials().bundle));
+  return [server.deviceAddress ?? '', secure, { 'grpc.ssl_target_name_override': 'localhost' }] as const;
+};
+
+/** Enrols over TLS, with a token that this key used before. */
+const enrol = async (device = new FakeDevice()) => {
+  const fingerprint = createHash('sha256').update(device.publicKey).digest('hex');
+  put({ keySha256: fingerprint }, { site: 'north' });
+  const client = new EnrolmentClient(...channel());
+  closers.push(() => client.close());
+  const certificate = await new Promise<string>((resolve, reject) => {
+    client.enrol(device.enrolment(), (error, answer) =>
+      error === null ? resolve(answer.issued?.certificate ?? '') : reject(error),
+    );
+  });
+  return { key: device.pem, certificate };
+};
+
+const connected = async () => {
+  const own = await enrol();
+  const runtime = stage.dialAsDevice(own);
+  runtime.hello({}, 'camera');
+  await stage.eventually('a Welcome', () => runtime.welcomed);
+  return { own, runtime };
+};
+
+describe('a device over TLS', () => {
+  it('enrols, connects and gets its plan; its AdapterRuntime is left as it is, with the labels of its administrator', async () => {
+    stage.replica.objects.adapters.put(
+      adapter('a', { preload: { tier: 'Disk', runtimeSelector: { matchLabels: { site: 'north' } } } }),
+    );
+    const own = await enrol();
+    const runtime = stage.dialAsDevice(own);
+    runtime.hello({ labels: { site: 'south' } }, 'camera');
+    await stage.eventually('a commit', () => runtime.commits > 0);
+    expect(runtime.keys().some((key) => key.endsWith('team-a/a'))).toBe(true);
+    expect(stage.api.requests.filter(({ method }) => method === 'PATCH')).toEqual([]);
+  });
+
+  it('gets nothing without a certificate, with a token, or as somebody else', async () => {
+    const own = await enrol();
+    for (const [runtime, name, error] of [
+      [stage.dialAsDevice(), 'camera', 'RUNTIME_UNAUTHENTICATED'],
+      [stage.dialAsDevice(undefined, nodeToken()), 'node-1', 'RUNTIME_UNAUTHENTICATED'],
+      [stage.dialAsDevice(own), 'node-1', 'PEER_IDENTITY'],
+    ] as const) {
+      runtime.hello({}, name);
+      expect(await stage.ended(runtime)).toMatchObject({ error });
+    }
+  });
+
+  it('with a certificate that somebody else made is nobody', async () => {
+    const { certificate, key } = stage.replica.authority.credentials();
+    const runtime = stage.dialAsDevice({ certificate, key });
+    runtime.hello({}, 'camera');
+    expect(await stage.ended(runtime)).toMatchObject({ error: 'RUNTIME_UNAUTHENTICATED' });
+  });
+
+  it('relays nothing', async () => {
+    const own = await enrol();
+    const [address, , options] = channel();
+    const { bundle } = stage.replica.devices.authority.credentials();
+    const [ca, key, chain] = [bundle, own.key, own.certificate].map((text) => Buffer.from(text));
+    const client = new ControlClient(address, credentials.createSsl(ca, key, chain), options);
+    closers.push(() => client.close());
+    const call = client.relay(new Metadata());
+    const code = await new Promise((resolve) => {
+      call.on('error', () => undefined);
+      call.on('status', ({ metadata }) => resolve(metadata.get('x-adaptlet-error')[0]));
+    });
+    expect(code).toBe('PEER_IDENTITY');
+  });
+
+  it.each([
+    ['revoked', () => put({ revoked: true })],
+    ['enrolled anew', () => put({ id: '0b' })],
+    ['deleted', () => stage.replica.objects.runtimes.delete(objectKey(namespace, 'camera'))],
+  ])('loses its stream when it is %s, and does not come back', async (_, change) => {
+    const { own, runtime } = await connected();
+    change();
+    expect(await stage.ended(runtime)).toMatchObject({ error: 'DEVICE_REVOKED', code: 'PERMISSION_DENIED' });
+    const again = stage.dialAsDevice(own);
+    again.hello({ connectionSeq: 2n }, 'camera');
+    // A replica waits a little for what others may have seen.
+    await stage.quiet();
+    stage.clock.advance(2_000);
+    expect(await stage.ended(again)).toMatchObject({ error: 'DEVICE_REVOKED' });
+    expect(stage.api.requests.filter(({ method }) => method === 'PATCH')).toEqual([]);
+  });
+
+  it('loses its stream at the end of its certificate', async () => {
+    const { runtime } = await connected();
+    stage.clock.advance(86_400_000);
+    expect(await stage.ended(runtime)).toMatchObject({ error: 'RUNTIME_UNAUTHENTICATED' });
+  });
+
+  it('has a name that no Node of the cluster takes over', async () => {
+    put();
+    const runtime = stage.dial(nodeToken('camera'));
+    runtime.hello({}, 'camera');
+    expect(await stage.ended(runtime)).toMatchObject({ error: 'PEER_IDENTITY' });
+  });
+});
