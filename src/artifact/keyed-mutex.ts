@@ -19,7 +19,9 @@ export class KeyedMutex<K> {
       return await work();
     } finally {
       resolve();
-      if (this.#last.get(key) === last) this.#last.delete(key);
+      void last.then(() => {
+        if (this.#last.get(key) === last) this.#last.delete(key);
+      });
     }
   }
 }
