@@ -4,6 +4,7 @@ import { pause } from '../time/pause.ts';
 import { createAdmin } from './admin/admin.ts';
 import { Callers } from './callers/callers.ts';
 import { PlanInForce } from './plan-source/plan-in-force.ts';
+import { policyOf } from './routing/table.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
 import { Cards } from './serving/cards.ts';
 import { DataPath } from './serving/data-path.ts';
@@ -13,12 +14,13 @@ import { Quotas } from './serving/quotas/quotas.ts';
 import { openBaseModel } from './start/base-model.ts';
 import { watchCanaries } from './start/canaries.ts';
 import { openDisk } from './start/disk.ts';
+import { NodeEgress } from './start/egress.ts';
 import type { RuntimeParts } from './start/parts.ts';
 import { openResidency } from './start/residency.ts';
 import { type Addresses, startServers } from './start/servers.ts';
 import { identityOf, kvBudgetOf, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
 import { createSignals } from './start/signals.ts';
-import { openSource } from './start/source.ts';
+import { followsOperator, openSource } from './start/source.ts';
 import { scrubInBackground } from './start/store.ts';
 import { gaugesOf } from './status/gauges.ts';
 import { StatusReport } from './status/status-report.ts';
@@ -46,8 +48,9 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   await using stack = new AsyncDisposableStack();
 
   const pulls = new PullCredentials(clock);
-  const disk = await openDisk(parts, pulls, stack);
-  const base = await openBaseModel(parts, disk, stack);
+  const egress = new NodeEgress(settings, process.env);
+  const disk = await openDisk(parts, { pulls, egress }, stack);
+  const base = await openBaseModel(parts, { disk, egress }, stack);
   const { engine } = base;
 
   const signals = createSignals();
@@ -59,6 +62,10 @@ export const startRuntime = async (parts: RuntimeParts): Promise<RunningRuntime>
   const facts = servingFacts(residency, guard, trials);
   const changed = (): boolean => signals.emit('planned');
   const plan = new PlanInForce({ residency, guard, counts, quotas, baseModel, trials, changed });
+  egress.follow({
+    hasTenants: followsOperator(settings, disk.remembered),
+    listed: (namespace) => policyOf(plan.table, namespace)?.sources.registries ?? [],
+  });
   const source = openSource({
     ...parts,
     ...disk,
