@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Selector, selects } from '../../api/selector.ts';
 import { choiceOf } from '../../plan/entry.ts';
 import type { ObjectIndex } from '../../plan/object-index.ts';
@@ -35,7 +36,7 @@ export class Choices {
     for (const namespace of new Set(namespaces)) {
       const [first] = this.#index.keysIn(namespace);
       const now = first === undefined ? undefined : this.of(namespace);
-      if (isSame(this.#selectors.get(namespace), now)) continue;
+      if (isDeepStrictEqual(this.#selectors.get(namespace), now)) continue;
       changed.add(namespace);
       if (now === undefined) this.#selectors.delete(namespace);
       else this.#selectors.set(namespace, now);
@@ -56,9 +57,3 @@ export class Choices {
     return set;
   }
 }
-
-const isSame = (a: Selector | undefined, b: Selector | undefined): boolean => {
-  if (a === undefined || b === undefined) return a === b;
-  const [left, right] = [a, b].map(({ matchLabels }) => Object.entries(matchLabels).toSorted());
-  return JSON.stringify(left) === JSON.stringify(right);
-};

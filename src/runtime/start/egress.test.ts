@@ -40,7 +40,7 @@ const pull = async (egress: NodeEgress, image: string, namespace = 'team-a'): Pr
 
 describe('an adapter of a tenant', () => {
   it('makes a node ask neither this machine nor the metadata of an instance', async () => {
-    const { host, asked } = await serve((_, response) => void manifest(response));
+    const { host, asked } = await serve((_, response) => manifest(response));
     expect(await pull(node({}), `${host}/a:v1`)).toBe('EGRESS_DENIED');
     expect(await pull(node({}), '169.254.169.254/a:v1')).toBe('EGRESS_DENIED');
     expect(await pull(node({}), '10.43.0.1/a:v1')).toBe('EGRESS_DENIED');
@@ -48,7 +48,7 @@ describe('an adapter of a tenant', () => {
   });
 
   it('comes from a registry that its own policy lists, and from none that lists another', async () => {
-    const { host, paths } = await serve((_, response) => void manifest(response));
+    const { host, paths } = await serve((_, response) => manifest(response));
     const egress = node({ listed: (namespace) => (namespace === 'team-a' ? [`${host}/team-a`] : []) });
     expect(await pull(egress, `${host}/team-a/sql:v1`)).toBe('none');
     expect(await pull(egress, `${host}/team-a/sql:v1`, 'team-b')).toBe('EGRESS_DENIED');
@@ -56,7 +56,7 @@ describe('an adapter of a tenant', () => {
   });
 
   it('comes from the registry of the base model, and from where the settings say', async () => {
-    const { host } = await serve((_, response) => void manifest(response));
+    const { host } = await serve((_, response) => manifest(response));
     const image = `${host}/a:v1`;
     const model = `oci://${host}/models/tiny:v1`;
     expect(await pull(node({ model }), image)).toBe('none');
@@ -71,7 +71,7 @@ describe('an adapter of a tenant', () => {
   });
 
   it('is not looked for where a registry leads that is listed', async () => {
-    const inner = await serve((_, response) => void manifest(response));
+    const inner = await serve((_, response) => manifest(response));
     for (const location of ['https://169.254.169.254/latest', `https://${inner.host}/inner`]) {
       const { host, asked } = await serve((_, response) => void response.writeHead(307, { location }).end());
       expect(await pull(node({ listed: () => [`${host}/a`] }), `${host}/a:v1`)).toBe('EGRESS_DENIED');
@@ -93,7 +93,7 @@ describe('an adapter of a tenant', () => {
   });
 
   it('comes from this machine by no name, also by one that is listed', async () => {
-    const { host, asked } = await serve((_, response) => void manifest(response));
+    const { host, asked } = await serve((_, response) => manifest(response));
     const name = `registry.internal:${host.split(':')[1]}`;
     const lookup: Lookup = async () => [{ address: '127.0.0.1', family: 4 }];
     expect(await pull(node({ lookup, listed: () => [name] }), `${name}/a:v1`)).toBe('EGRESS_DENIED');
@@ -107,8 +107,8 @@ describe('an adapter of a tenant', () => {
 
 describe('a registry that is listed as localhost', () => {
   it('is one port of this machine', async () => {
-    const { port, paths } = await serve((_, response) => void manifest(response));
-    const other = await serve((_, response) => void manifest(response));
+    const { port, paths } = await serve((_, response) => manifest(response));
+    const other = await serve((_, response) => manifest(response));
     const lookup: Lookup = async () => [{ address: '127.0.0.1', family: 4 }];
     const egress = node({ lookup, listed: () => [`localhost:${port}`] });
     expect(await pull(egress, `localhost:${port}/a:v1`)).toBe('none');
@@ -119,7 +119,7 @@ describe('a registry that is listed as localhost', () => {
 
 describe('a node that follows a folder', () => {
   it('asks this machine, as the folder says, and no address that is link-local', async () => {
-    const { host } = await serve((_, response) => void manifest(response));
+    const { host } = await serve((_, response) => manifest(response));
     const egress = node({ hasTenants: false });
     expect(await pull(egress, `${host}/a:v1`)).toBe('none');
     const location = 'https://169.254.169.254/latest';
