@@ -13,7 +13,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       time: 'clocks, waits and backoff',
       disk: 'writing that survives a power cut',
       fair: 'few places, given to groups in turn',
-      egress: 'where requests may lead that tenants cause on the operator',
+      egress: 'where requests may lead that tenants cause',
     },
     { telemetry: 'logs, metrics and traces, as operator and runtime share them' },
     {

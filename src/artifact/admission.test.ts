@@ -169,6 +169,32 @@ describe('a source that names digests that it does not have', () => {
     expect((await node.fetch('a', 'team-a/big')).digest).toBe(big.digest);
   });
 
+  it('gets nothing by a copy beside a slow source, unless it sends all of it itself', async () => {
+    const big = filesArtifact({ 'adapter_config.json': '{}', 'adapter_model.safetensors': 'v'.repeat(2000) });
+    const bigWeights = digestOf(Buffer.from('v'.repeat(2000)));
+    const { registry } = node;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const repository of ['team-a/big', 'b/own', 'friend/own']) registry.put(repository, big);
+    registry.stalled.set('team-a/big', promise);
+    const slow = node.fetch('a', 'team-a/big');
+    await expect.poll(() => registry.reads.some(({ path }) => path.startsWith('team-a/big'))).toBe(true);
+    registry.put('b/own', {
+      ...big,
+      blobs: new Map(big.blobs).set(bigWeights, Buffer.from('?'.repeat(2000))),
+    });
+    expect(await refusal('b', 'b/own')).toBe('ARTIFACT_CORRUPT');
+    expect((await node.fetch('friend', 'friend/own')).digest).toBe(big.digest);
+    const has = () => [
+      node.has('a', 'team-a/big', big.digest),
+      node.has('b', 'b/own', big.digest),
+      node.has('friend', 'friend/own', big.digest),
+    ];
+    expect(has()).toEqual([false, false, true]);
+    resolve();
+    await slow;
+    expect(has()).toEqual([true, false, true]);
+  });
+
   it('goes on with what its own attempt brought', async () => {
     const big = filesArtifact({
       'adapter_config.json': '{"r":3}',

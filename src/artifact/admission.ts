@@ -1,5 +1,6 @@
 import type { Digest } from '../api/names.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
+import type { Clock } from '../time/clock.ts';
 import type { WriteBlob } from './blob-pool.ts';
 import type { Claim } from './claims.ts';
 import { digestOf } from './digest.ts';
@@ -18,6 +19,9 @@ export type Offer = {
   readonly onReserved?: (() => void) | undefined;
 };
 
+/** For how many milliseconds a blob is waited for that another source sends. */
+export type Patience = { readonly clock: Pick<Clock, 'after'>; readonly ms: number };
+
 /** Blobs of which it is remembered what sent or began them before their artifact is granted; others are read again. */
 const maxRemembered = 4096;
 
@@ -34,14 +38,16 @@ const notSent = new Error('a blob is on the disk that this source has not sent')
 export class Admission {
   readonly #store: ContentStore;
   readonly #grants: Grants;
+  readonly #patience: Patience;
   /** What has sent the blobs of artifacts that are not granted yet. */
   readonly #sent = new Map<Digest, readonly string[]>();
   /** What the partial file of a blob came from. */
   readonly #begun = new Map<Digest, string>();
 
-  constructor(store: ContentStore, grants: Grants) {
+  constructor(store: ContentStore, grants: Grants, patience: Patience) {
     this.#store = store;
     this.#grants = grants;
+    this.#patience = patience;
   }
 
   /**
@@ -66,7 +72,10 @@ export class Admission {
   async #add(offer: Offer, blobs: readonly Descriptor[], signal: AbortSignal): Promise<Digest> {
     const { claim, manifest, write, onReserved } = offer;
     const { source } = claim;
+    const { clock, ms } = this.#patience;
     const added = await this.#store.add(manifest, this.#continued(source, write), signal, {
+      // What it writes is no beginning of a transfer that this source could go on with.
+      apart: { write, wait: (isLong) => clock.after(ms, isLong) },
       reserved: () => onReserved?.(),
       brought: ({ digest }) => {
         this.#note(digest, source);

@@ -74,6 +74,10 @@ export type ArtifactsOptions = {
   readonly registry: RegistryOptions;
   /** Who asks the registry for an adapter; undefined: the options of `registry` say it. Default: always undefined. */
   readonly loginFor?: (key: ObjectKey, source: OciSource) => Login | undefined;
+  /** For how long a blob is waited for that another source sends. Default: 5,000. */
+  readonly patienceMs?: number;
+  /** How requests leave for an adapter. Default: as those of `registry`. */
+  readonly fetchFor?: (key: ObjectKey, source: OciSource) => typeof fetch;
   /** Hears of artifacts that were set aside. */
   readonly onQuarantine?: (digest: Digest, reason: string) => void;
 };
@@ -124,7 +128,8 @@ const manifestOf = async (
 
 export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
   const { store, disk, grants, importRoots } = options;
-  const admission = new Admission(store, grants);
+  const { patienceMs = 5_000 } = options;
+  const admission = new Admission(store, grants, { clock: options.registry.clock, ms: patienceMs });
 
   const unnamed = new Registry(options.registry);
 
@@ -168,8 +173,8 @@ export const createArtifacts = (options: ArtifactsOptions): Artifacts => {
       const here = await taken(wish, image.digest, fetchOptions);
       if (here !== undefined) return here;
     }
-    const login = options.loginFor?.(wish.key, source);
-    const registry = login === undefined ? unnamed : unnamed.as(login);
+    const { loginFor, fetchFor } = options;
+    const registry = unnamed.as(loginFor?.(wish.key, source), fetchFor?.(wish.key, source));
     const manifest = await manifestOf(registry, image, expected, signal);
     const parsed = parseManifest(manifest, store.limits, text);
     const progress = progressOf(totalBytes(parsed), onProgress);

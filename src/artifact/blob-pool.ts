@@ -13,6 +13,14 @@ import { asStoreError, namesIn, removeAll, type StorePaths, sizeOf, syncFile } f
 /** Writes the rest of a blob to `path`, of which `have` bytes are there from an attempt that broke off. */
 export type WriteBlob = (blob: Descriptor, path: string, have: number) => Promise<void>;
 
+/** How somebody goes on who has waited for his turn for long. */
+export type Apart = {
+  /** Calls `isLong` once that is so. The result ends the wait. */
+  readonly wait: (isLong: () => void) => () => void;
+  /** Writes the blob, from its own source, beside what somebody else is writing. */
+  readonly write: WriteBlob;
+};
+
 /** Damaged blobs that are kept for a look. */
 const quarantineKeeps = 4;
 /** After these the bytes that arrived are of no use; after anything else the transfer goes on where it broke off. */
@@ -21,6 +29,9 @@ const uselessAfter: readonly string[] = ['ARTIFACT_CORRUPT', 'ARTIFACT_CHANGED',
 /**
  * Blobs on the disk, by digest, within the budget: bringing them in (resumable, verified, durable), holding them
  * while an artifact is put together, and setting damaged ones aside.
+ *
+ * Guarantee: a source that is slow keeps a blob from nobody who has another one, but for his patience and while the budget has
+ * room for a second copy. The first copy that is verified is the blob.
  */
 export class BlobPool {
   readonly #paths: StorePaths;
@@ -30,8 +41,13 @@ export class BlobPool {
   readonly #isUsed: (digest: Digest) => boolean;
   readonly #blobs: Map<Digest, number>;
   readonly #held = new Map<Digest, number>();
-  /** One at a time writes a blob or takes it away. */
+  /** One at a time writes a blob to its partial file. */
   readonly #mutex = new KeyedMutex<Digest>();
+  /** One at a time puts a verified blob in its place, or takes it away. */
+  readonly #places = new KeyedMutex<Digest>();
+  /** Room for blobs that come, and how many wait for each. */
+  readonly #rooms = new Map<Digest, { readonly reservation: Reservation; users: number }>();
+  #copies = 0;
   /** Bytes of blobs that broke off; counted in the budget. */
   readonly #partials: Map<Digest, number>;
 
@@ -78,30 +94,75 @@ export class BlobPool {
   }
 
   /**
-   * Sets room aside for what is missing of these blobs. Left-overs give way when there is too little.
+   * Sets room aside for what is missing of these blobs, once for all who bring them. Left-overs give way when there is too
+   * little.
    * @throws AdaptletError STORE_FULL
    */
-  async reserve(blobs: readonly Descriptor[], what: string): Promise<Reservation> {
-    const missing = blobs
-      .filter(({ digest }) => !this.#blobs.has(digest))
-      .reduce((sum, { digest, size }) => sum + Math.max(0, size - (this.#partials.get(digest) ?? 0)), 0);
-    if (missing > this.#budget.free) await this.clearLeftovers();
-    return this.#budget.reserve(missing, what);
+  async reserve(blobs: readonly Descriptor[], what: string): Promise<Disposable> {
+    const needs = (): number => this.#newOf(blobs).reduce((sum, blob) => sum + this.#missingOf(blob), 0);
+    if (needs() > this.#budget.free) await this.clearLeftovers();
+    // All of them, or none.
+    this.#budget.reserve(needs(), what)[Symbol.dispose]();
+    for (const blob of this.#newOf(blobs))
+      this.#rooms.set(blob.digest, {
+        reservation: this.#budget.reserve(this.#missingOf(blob), what),
+        users: 0,
+      });
+    const taken = [...new Set(blobs.map(({ digest }) => digest))].flatMap((digest) => {
+      const room = this.#rooms.get(digest);
+      if (room === undefined) return [];
+      room.users += 1;
+      return [[digest, room] as const];
+    });
+    return {
+      [Symbol.dispose]: () => {
+        for (const [digest, room] of taken) {
+          room.users -= 1;
+          if (room.users > 0) continue;
+          this.#rooms.delete(digest);
+          room.reservation[Symbol.dispose]();
+        }
+      },
+    };
+  }
+
+  /** Those that are not here, and for which nobody has set room aside. */
+  #newOf(blobs: readonly Descriptor[]): readonly Descriptor[] {
+    const byDigest = new Map(blobs.map((blob) => [blob.digest, blob]));
+    return [...byDigest.values()].filter(
+      ({ digest }) => !this.#blobs.has(digest) && !this.#rooms.has(digest),
+    );
+  }
+
+  #missingOf({ digest, size }: Descriptor): number {
+    return Math.max(0, size - (this.#partials.get(digest) ?? 0));
   }
 
   /**
-   * Has a blob written unless it is here; resolves with whether it was. Two artifacts on their way may share one: one writes
-   * it, the other finds it.
+   * Has a blob written unless it is here, with room that was reserved; resolves with whether it was. Two artifacts on their way
+   * may share one: one writes it, the other finds it, or writes a copy where that takes long and `apart` says how.
    * @throws AdaptletError ARTIFACT_CORRUPT, STORE_FULL, what `write` throws, and the reason of `signal`
    */
-  async bring(
-    blob: Descriptor,
-    write: WriteBlob,
-    reservation: Reservation,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    const work = () => this.#bringAlone(blob, write, reservation, signal);
-    return await this.#mutex.runExclusive(blob.digest, work, signal);
+  async bring(blob: Descriptor, write: WriteBlob, signal: AbortSignal, apart?: Apart): Promise<boolean> {
+    // Here, though a slow source may still send it.
+    if (this.#blobs.get(blob.digest) === blob.size) return false;
+    const long = new AbortController();
+    const isLong = new Error('somebody else writes this blob for long');
+    const stop = apart?.wait(() => long.abort(isLong));
+    const work = () => {
+      stop?.();
+      return this.#bringAlone(blob, write, signal);
+    };
+    try {
+      return await this.#mutex.runExclusive(blob.digest, work, AbortSignal.any([signal, long.signal]));
+    } catch (error) {
+      if (error !== isLong || apart === undefined) throw error;
+    } finally {
+      stop?.();
+    }
+    if (this.#blobs.has(blob.digest) || blob.size > this.#budget.free)
+      return await this.bring(blob, write, signal);
+    return await this.#bringCopy(blob, apart.write, signal);
   }
 
   /**
@@ -114,7 +175,7 @@ export class BlobPool {
       if (!this.#held.has(digest)) await lose();
     };
     // What is still on its way is read when it is here; its source may be slow.
-    if (this.#blobs.has(digest)) await this.#mutex.runExclusive(digest, work, signal);
+    if (this.#blobs.has(digest)) await this.#places.runExclusive(digest, work, signal);
   }
 
   /** Removes a blob that nobody needs. */
@@ -147,12 +208,7 @@ export class BlobPool {
     await rename(this.#paths.blob(digest), target);
   }
 
-  async #bringAlone(
-    blob: Descriptor,
-    write: WriteBlob,
-    reservation: Reservation,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async #bringAlone(blob: Descriptor, write: WriteBlob, signal: AbortSignal): Promise<boolean> {
     const here = this.#blobs.get(blob.digest);
     if (here === blob.size) return false;
     if (here !== undefined && (await this.#isVerified(blob.digest, signal))) throw liesAbout(blob, here);
@@ -161,14 +217,54 @@ export class BlobPool {
       await write(blob, path, (await sizeOf(path)) ?? 0);
       await syncFile(path);
       await this.#verify(blob, path, signal);
-      await this.#publish(blob, path);
+      await this.#place(blob, path, () => {
+        const spent = blob.size - (this.#partials.get(blob.digest) ?? 0) - (here ?? 0);
+        this.#partials.delete(blob.digest);
+        this.#spend(blob.digest, spent);
+      });
     } catch (error) {
       throw await this.#afterFailure(blob.digest, error);
     }
-    reservation.spend(blob.size - (this.#partials.get(blob.digest) ?? 0) - (here ?? 0));
+    // A copy was faster.
+    this.#budget.count(-(this.#partials.get(blob.digest) ?? 0));
     this.#partials.delete(blob.digest);
-    this.#blobs.set(blob.digest, blob.size);
     return true;
+  }
+
+  /** A copy from another source, beside the partial file. Nothing of it is kept when it fails. */
+  async #bringCopy(blob: Descriptor, write: WriteBlob, signal: AbortSignal): Promise<boolean> {
+    using room = this.#budget.reserve(blob.size, `a copy of blob ${blob.digest}`);
+    this.#copies += 1;
+    const path = this.#paths.copy(blob.digest, this.#copies);
+    try {
+      await write(blob, path, 0);
+      await syncFile(path);
+      await this.#verify(blob, path, signal);
+      await this.#place(blob, path, () => room.spend(blob.size));
+    } catch (error) {
+      await removeAll(path);
+      throw asStoreError(error, `writing blob ${blob.digest}`);
+    }
+    return true;
+  }
+
+  /** Makes a verified file the blob, unless there is one by now: then it goes. */
+  async #place(blob: Descriptor, path: string, counted: () => void): Promise<void> {
+    await this.#places.runExclusive(blob.digest, async () => {
+      if (this.#blobs.get(blob.digest) === blob.size) {
+        await removeAll(path);
+        return;
+      }
+      await this.#publish(blob, path);
+      counted();
+      this.#blobs.set(blob.digest, blob.size);
+    });
+  }
+
+  #spend(digest: Digest, bytes: number): void {
+    const room = this.#rooms.get(digest);
+    if (room === undefined) this.#budget.count(bytes);
+    else room.reservation.spend(bytes);
   }
 
   /** What an artifact needs was verified; what the last owner left may have been damaged since. */

@@ -21,6 +21,8 @@ export class FakeRegistry {
   isUp = true;
   /** Bytes of a blob after which its connection breaks. */
   cutAfter = Number.POSITIVE_INFINITY;
+  /** Repositories that send no blob before these are settled. */
+  readonly stalled = new Map<string, Promise<void>>();
   readonly #repositories = new Map<string, Map<string, Uint8Array>>();
   readonly #readers = new Map<string, ReadonlySet<string>>();
 
@@ -46,10 +48,13 @@ export class FakeRegistry {
     ).length;
   }
 
-  readonly fetch: typeof fetch = (input, init) => {
-    if (!this.isUp) return Promise.reject(new TypeError('no network'));
+  readonly fetch: typeof fetch = async (input, init) => {
+    if (!this.isUp) throw new TypeError('no network');
     const { url, headers } = new Request(input, init);
-    return Promise.resolve(this.answer(new URL(url).pathname, headers));
+    const { pathname } = new URL(url);
+    const [repository = ''] = pathname.replace('/v2/', '').split('/blobs/');
+    await this.stalled.get(repository);
+    return this.answer(pathname, headers);
   };
 
   answer(pathname: string, headers: Headers): Response {

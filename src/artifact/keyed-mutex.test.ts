@@ -33,6 +33,23 @@ it('goes on after work that failed', async () => {
   expect(await next).toBe('done');
 });
 
+it('lets nobody in before those whom the last one in line gave up on', async () => {
+  const mutex = new KeyedMutex<string>();
+  const [first, caller] = [gate(), new AbortController()];
+  const running = mutex.runExclusive('a', () => first.promise);
+  const gaveUp = mutex.runExclusive('a', async () => 'never', caller.signal);
+  caller.abort(new Error('left'));
+  await expect(gaveUp).rejects.toThrow('left');
+  let nextBegan = false;
+  const next = mutex.runExclusive('a', async () => {
+    nextBegan = true;
+  });
+  await new Promise(setImmediate);
+  expect(nextBegan).toBe(false);
+  first.resolve();
+  await Promise.all([running, next]);
+});
+
 it('lets one who waits give up at once, and keeps the order of the others', async () => {
   const mutex = new KeyedMutex<string>();
   const [first, caller] = [gate(), new AbortController()];

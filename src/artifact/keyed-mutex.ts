@@ -19,7 +19,13 @@ export class KeyedMutex<K> {
       return await work();
     } finally {
       resolve();
-      if (this.#last.get(key) === last) this.#last.delete(key);
+      void this.#forget(key, last);
     }
+  }
+
+  /** Once nobody before it runs: who gave up was not the last one to be waited for. */
+  async #forget(key: K, last: Promise<void>): Promise<void> {
+    await last;
+    if (this.#last.get(key) === last) this.#last.delete(key);
   }
 }

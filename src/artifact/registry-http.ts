@@ -51,6 +51,9 @@ export const ownLogin = (credentials: CredentialsOf): Login => ({
     ),
 });
 
+/** `isRefused`: the authorization of before, unless it is newer than `freshMs`, is not given again. */
+export type Freshness = { readonly isRefused: boolean; readonly freshMs: number };
+
 /** A response and the watch over its body. Dispose it when the body is read or not wanted. */
 export type Answer = AsyncDisposable & {
   readonly response: Response;
@@ -115,29 +118,37 @@ export class RegistryHttp {
     this.#authorizations = authorizations;
   }
 
-  /** The same for somebody else. What is remembered is bounded for all together. */
-  as(login: Login): RegistryHttp {
-    return new RegistryHttp(this.#options, login, this.#authorizations);
+  /**
+   * The same for somebody else. What is remembered is bounded for all together. `through`: how requests leave, where it is not
+   * as the options say.
+   */
+  as(login = this.#login, through = this.#options.fetch): RegistryHttp {
+    return new RegistryHttp({ ...this.#options, fetch: through }, login, this.#authorizations);
   }
 
   /**
-   * An authorization with which `path` can be read now; undefined: none is needed. `isRefused`: the one of before, unless
-   * it is newer than `freshMs`, is not given again.
+   * An authorization with which `path` can be read now; undefined: none is needed.
    * @throws as of `get`
    */
   async authorization(
     reference: ImageReference,
     path: string,
-    { isRefused, freshMs }: { readonly isRefused: boolean; readonly freshMs: number },
+    { isRefused, freshMs }: Freshness,
     headers: Headers,
     signal: AbortSignal,
   ): Promise<Authorization | undefined> {
+    const known = this.remembered(reference, { isRefused, freshMs });
+    if (known !== undefined) return known;
     const key = this.#keyOf(reference);
-    const known = this.#authorizations.get(key);
-    if (known !== undefined && (!isRefused || known.ageMs < freshMs)) return known;
     this.#authorizations.forget(key);
     await using _ = await this.request(reference, path, { method: 'HEAD', headers }, signal);
     return this.#authorizations.get(key);
+  }
+
+  /** The authorization that {@link authorization} gives without a request. */
+  remembered(reference: ImageReference, { isRefused, freshMs }: Freshness): Authorization | undefined {
+    const known = this.#authorizations.get(this.#keyOf(reference));
+    return known !== undefined && (!isRefused || known.ageMs < freshMs) ? known : undefined;
   }
 
   /**

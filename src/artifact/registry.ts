@@ -6,7 +6,13 @@ import type { Authorization } from './authorizations.ts';
 import { digestOf } from './digest.ts';
 import { type Descriptor, maxManifestBytes, mediaTypes } from './manifest.ts';
 import type { ImageReference } from './reference.ts';
-import { type Answer, type Login, RegistryHttp, type RegistryHttpOptions } from './registry-http.ts';
+import {
+  type Answer,
+  type Freshness,
+  type Login,
+  RegistryHttp,
+  type RegistryHttpOptions,
+} from './registry-http.ts';
 import { type RetryOptions, withRetries } from './retry.ts';
 
 export type RegistryOptions = Omit<RegistryHttpOptions, 'clock'> & RetryOptions;
@@ -61,9 +67,9 @@ export class Registry {
     this.#options = options;
   }
 
-  /** The same for somebody else. */
-  as(login: Login): Registry {
-    return new Registry(this.#options, this.#http.as(login));
+  /** The same for somebody else, as {@link RegistryHttp.as}. */
+  as(login: Login | undefined, through?: typeof fetch): Registry {
+    return new Registry(this.#options, this.#http.as(login, through));
   }
 
   /**
@@ -73,10 +79,15 @@ export class Registry {
   async authorization(
     reference: ImageReference,
     version: string,
-    known: { readonly isRefused: boolean; readonly freshMs: number },
+    known: Freshness,
     signal: AbortSignal,
   ): Promise<Authorization | undefined> {
     return await this.#http.authorization(reference, `manifests/${version}`, known, { accept }, signal);
+  }
+
+  /** The authorization that {@link authorization} gives without a request. */
+  remembered(reference: ImageReference, known: Freshness): Authorization | undefined {
+    return this.#http.remembered(reference, known);
   }
 
   /** The bytes of a manifest, checked against `version` when that is a digest. */

@@ -47,6 +47,7 @@ export class SharedNode implements AsyncDisposable {
       disk: this.#disk,
       grants: this.grants,
       importRoots,
+      patienceMs: 20,
       registry: {
         fetch: this.registry.fetch,
         clock: systemClock,

@@ -18,6 +18,8 @@ export type StorePaths = {
   readonly adapter: (digest: Digest) => string;
   /** What has arrived so far of a blob. */
   readonly partial: (digest: Digest) => string;
+  /** One that comes from another source at the same time. */
+  readonly copy: (digest: Digest, number: number) => string;
 };
 
 /** Of the files in `tmp` that a transfer goes on with. */
@@ -36,6 +38,7 @@ export const storePaths = (root: string): StorePaths => {
     blob: (digest) => join(blobs, hexOf(digest).slice(0, 2), hexOf(digest)),
     adapter: (digest) => join(adapters, hexOf(digest)),
     partial: (digest) => join(tmp, `${hexOf(digest)}${partialSuffix}`),
+    copy: (digest, number) => join(tmp, `${hexOf(digest)}.${number}.copy`),
   };
 };
 

@@ -5,7 +5,7 @@ import { syncFolder } from '../disk/durable.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { unlessAborted } from '../time/unless-aborted.ts';
 import { buildFolder } from './artifact-folder.ts';
-import { BlobPool, type WriteBlob } from './blob-pool.ts';
+import { type Apart, BlobPool, type WriteBlob } from './blob-pool.ts';
 import { digestOf, hexOf } from './digest.ts';
 import { DiskBudget } from './disk-budget.ts';
 import type { DiskThread } from './disk-thread.ts';
@@ -43,6 +43,8 @@ export type StoreOptions = {
 
 /** Who shares a store with others says here what counts as its own. */
 export type Custody = {
+  /** How a blob is brought that somebody else takes long for. */
+  readonly apart: Apart;
   /** Room for what is missing is set aside. */
   readonly reserved: () => void;
   /** A blob was not here: it came through `write` of this caller, and is verified. */
@@ -51,13 +53,6 @@ export type Custody = {
   readonly found: (blob: Descriptor) => Promise<void>;
   /** Called once all blobs are here, before the artifact is, and also when it is here already; nothing is added when it throws. */
   readonly admit: (digest: Digest) => Promise<void>;
-};
-
-type Adding = {
-  readonly digest: Digest;
-  readonly bytes: Uint8Array;
-  readonly write: WriteBlob;
-  readonly custody: Custody | undefined;
 };
 
 type Parts = {
@@ -95,7 +90,7 @@ const count = async (
  *
  * Guarantees: an artifact is there complete or not at all, also after a kill, a power cut or a full disk; what it holds
  * had its digest when it was written; blobs stay within the budget.
- * Several callers may add, read whole or remove the same digest: they take turns.
+ * Several callers may add, read whole or remove the same digest: they take turns, but for what they fetch for it.
  */
 export class ContentStore {
   readonly limits: ArtifactLimits;
@@ -195,15 +190,13 @@ export class ContentStore {
    */
   async add(bytes: Uint8Array, write: WriteBlob, signal: AbortSignal, custody?: Custody): Promise<Digest> {
     const digest = digestOf(bytes);
-    const work = () => this.#add({ digest, bytes, write, custody }, signal);
-    return await this.#mutex.runExclusive(digest, work, signal);
-  }
-
-  async #add({ digest, bytes, write, custody }: Adding, signal: AbortSignal): Promise<Digest> {
-    if (this.#adapters.has(digest)) {
+    const isHere = async (): Promise<boolean> => {
+      if (!this.#adapters.has(digest)) return false;
       await custody?.admit(digest);
-      return digest;
-    }
+      return true;
+    };
+    const inTurn = <T>(work: () => Promise<T>): Promise<T> => this.#mutex.runExclusive(digest, work, signal);
+    if (this.#adapters.has(digest) && (await inTurn(isHere))) return digest;
     const manifest = parseManifest(bytes, this.limits, digest);
     layersOf(manifest, digest);
     const blobs = blobsOf(manifest);
@@ -213,19 +206,22 @@ export class ContentStore {
       signal,
     );
     using _hold = this.#pool.hold(blobs);
-    using reservation = await this.#pool.reserve(blobs, digest);
+    using _reservation = await this.#pool.reserve(blobs, digest);
     custody?.reserved();
     for (const blob of blobs) {
-      if (await this.#pool.bring(blob, write, reservation, signal)) custody?.brought(blob);
+      if (await this.#pool.bring(blob, write, signal, custody?.apart)) custody?.brought(blob);
       else await custody?.found(blob);
     }
-    await custody?.admit(digest);
-    try {
-      await this.#build(digest, bytes, manifest, signal);
-    } catch (error) {
-      throw asStoreError(error, `storing ${digest}`);
-    }
-    return digest;
+    return await inTurn(async () => {
+      if (await isHere()) return digest;
+      await custody?.admit(digest);
+      try {
+        await this.#build(digest, bytes, manifest, signal);
+      } catch (error) {
+        throw asStoreError(error, `storing ${digest}`);
+      }
+      return digest;
+    });
   }
 
   async remove(digest: Digest): Promise<void> {

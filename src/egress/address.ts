@@ -34,6 +34,10 @@ const networks: readonly (readonly [AddressKind, readonly string[]])[] = [
   ],
 ];
 
+/** The networks of a kind of addresses. */
+export const networksOf = (kind: AddressKind): readonly string[] =>
+  networks.flatMap(([one, texts]) => (one === kind ? texts : []));
+
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIPv4(address) ? 'ipv4' : 'ipv6');
 
 /** An address, or a network as `10.0.0.0/8`; undefined: neither. */

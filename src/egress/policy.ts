@@ -9,13 +9,15 @@ export type EgressRules = {
   readonly deny: readonly string[];
   /** Addresses of the API server, as `192.0.2.7:443`. Nothing opens them either. */
   readonly apiServer: readonly string[];
+  /** Whose setting opens more. Default: the operator's. */
+  readonly whose?: 'operator' | 'runtime';
 };
 
 const denied = (url: URL, why: string, advice: string): AdaptletError =>
   new AdaptletError('EGRESS_DENIED', `${url.host} ${why}`, { advice });
 
-const askFor = (what: string): string =>
-  `Ask the administrator to add ${what} to the setting egress-allow of the operator (in the chart: operator.egress.allow), or use another host.`;
+const askFor = (what: string, whose: 'operator' | 'runtime'): string =>
+  `Ask the administrator to add ${what} to the setting egress-allow of the ${whose} (in the chart: ${whose}.egress.allow), or use another host.`;
 
 /**
  * Where requests may lead that tenants cause. In this order: what is denied by name of its network, and the API server; what
@@ -26,11 +28,13 @@ export class EgressPolicy {
   readonly #allow: AllowList;
   readonly #deny: AllowList;
   readonly #apiServer: AllowList;
+  readonly #whose: 'operator' | 'runtime';
 
-  constructor({ allow, deny, apiServer }: EgressRules) {
+  constructor({ allow, deny, apiServer, whose = 'operator' }: EgressRules) {
     this.#allow = new AllowList(allow);
     this.#deny = new AllowList(deny);
     this.#apiServer = new AllowList(apiServer);
+    this.#whose = whose;
   }
 
   /**
@@ -47,10 +51,14 @@ export class EgressPolicy {
     const isListed = this.#allow.hasHost(url);
     const kind = kindOf(plain);
     if (kind === 'private') {
-      if (!isListed) throw denied(url, 'leads to a private address', askFor('this host'));
+      if (!isListed) throw this.#denied(url, 'leads to a private address', 'this host');
     } else if (kind !== 'public')
-      throw denied(url, `leads to an address that is ${kind}`, askFor('the address'));
+      throw this.#denied(url, `leads to an address that is ${kind}`, 'the address');
     if (url.protocol !== 'https:' && !isListed)
-      throw denied(url, 'would be asked without encryption', askFor('this host'));
+      throw this.#denied(url, 'would be asked without encryption', 'this host');
+  }
+
+  #denied(url: URL, why: string, what: string): AdaptletError {
+    return denied(url, why, askFor(what, this.#whose));
   }
 }

@@ -1,6 +1,7 @@
 import { lookup as dnsLookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { plainAddress } from '../egress/address.ts';
+import { apiServerOfPod, type PodEnvironment, withPort } from '../egress/api-server.ts';
 import { createGuardedFetch, type Lookup } from '../egress/guarded-fetch.ts';
 import { portOf } from '../egress/host-pattern.ts';
 import { EgressPolicy } from '../egress/policy.ts';
@@ -8,30 +9,22 @@ import type { OperatorSettings } from './settings.ts';
 
 type Rules = Pick<OperatorSettings, 'egressAllow' | 'egressDeny' | 'metricHosts' | 'insecureRegistries'>;
 
-/** What pods are told of the API server. */
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /** How requests leave that tenants cause. */
 export type Egress = { readonly metrics: typeof fetch; readonly registries: typeof fetch };
 
 const lookupAll: Lookup = (hostname) => dnsLookup(hostname, { all: true });
 
-const withPort = (address: string, port: string): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-
 /** Every address at which this replica knows the API server, as `192.0.2.7:443`. A name that cannot be looked up has none. */
 export const apiServerAddresses = async (
   server: string,
-  { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' }: Environment,
+  environment: PodEnvironment,
   lookup: Lookup = lookupAll,
 ): Promise<readonly string[]> => {
   const url = new URL(server);
   const name = url.hostname.replace(/^\[(.*)\]$/, '$1');
   const found = isIP(name) === 0 ? await lookup(name).catch(() => []) : [{ address: name }];
   const addresses = found.map(({ address }) => withPort(plainAddress(address), portOf(url)));
-  return host === undefined || isIP(host) === 0
-    ? addresses
-    : [...addresses, withPort(plainAddress(host), port)];
+  return [...addresses, ...apiServerOfPod(environment)];
 };
 
 /**

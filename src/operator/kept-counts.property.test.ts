@@ -27,11 +27,11 @@ import { viewOf } from './rollout/view.ts';
 import { type Waits, waitsOf } from './rollout/waits.ts';
 import { FakeCluster } from './testing/fake-cluster.ts';
 import {
+  anAdapterState,
   aRolloutState,
   aRuntimeObject,
   aRuntimeState,
   aRuntimeStatus,
-  anAdapterState,
   runtimeKey,
 } from './testing/fake-fleet.ts';
 import { oneByOne } from './testing/one-by-one.ts';

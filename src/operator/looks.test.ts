@@ -5,7 +5,7 @@ import { holdersOf, placementAt, questionOf } from './adapter/observe.ts';
 import { Policies } from './objects/policies.ts';
 import { Presences } from './reconcile/presence.ts';
 import { digestOf, RolloutWorld, steps, uidOf } from './rollout/world.fixture.ts';
-import { aRolloutState, anAdapterState, runtimeKey } from './testing/fake-fleet.ts';
+import { anAdapterState, aRolloutState, runtimeKey } from './testing/fake-fleet.ts';
 
 const size = 1000;
 const count = 200;

@@ -225,6 +225,50 @@ describe('the credential of a node for a source with a pullSecretRef', () => {
   });
 });
 
+describe('many questions', () => {
+  it('are all answered in time: their turn counts, and who got none in time is told so', async () => {
+    const { credentials, clock, read } = start({ hangs: 'team-a' });
+    const told: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      const image = `${host}/team-a/sql-${i}:v1`;
+      const asked = credentials.forNode({ ...question, source: { ...source, image } });
+      asked.catch((error: Error) => told.push(error.message));
+    }
+    await vi.waitFor(() => expect(read.length).toBeGreaterThan(0));
+    clock.advance(15_000);
+    await vi.waitFor(() => expect(told).toHaveLength(20));
+    expect(told.filter((text) => text.includes('gave no token within 15 s'))).toHaveLength(4);
+    expect(told.filter((text) => text.includes('too many credentials of the namespace'))).toHaveLength(16);
+    // Nothing of it is asked any more.
+    clock.advance(60_000);
+    await new Promise(setImmediate);
+    expect(read.length).toBeLessThanOrEqual(4);
+  });
+
+  it('of a namespace come to its registries at a pace, which what is remembered is no matter of', async () => {
+    const { credentials, clock, secrets, asked } = start();
+    secrets.set('team-b/login', secretWith('two'));
+    const ask = (i: number, namespace = 'team-a') => {
+      const image = `${host}/${namespace}/sql-${i}:v1`;
+      return credentials.forNode({ ...question, namespace, source: { ...source, image } });
+    };
+    const all = Array.from({ length: 80 }, (_, i) => ask(i));
+    await Promise.all(all.slice(0, 64));
+    await ask(0, 'team-b');
+    expect(asked).toHaveLength(65);
+    let waited = 0;
+    for (; asked.length < 81; waited += 125) {
+      clock.advance(125);
+      await new Promise(setImmediate);
+    }
+    expect(waited).toBeGreaterThan(1_500);
+    expect(waited).toBeLessThan(4_000);
+    await Promise.all(all);
+    await Promise.all(Array.from({ length: 80 }, (_, i) => ask(i)));
+    expect(asked).toHaveLength(81);
+  });
+});
+
 describe('a tag of a source with a pullSecretRef', () => {
   it('is resolved with the Secret of its namespace, also where the registry has no tokens', async () => {
     for (const challenge of [undefined, 'Basic realm="r"']) {

@@ -8,8 +8,10 @@ import type { Login } from '../artifact/registry-http.ts';
 import { AdaptletError } from '../errors/adaptlet-error.ts';
 import { RoundRobinQueue } from '../fair/round-robin-queue.ts';
 import type { Clock } from '../time/clock.ts';
+import { pause } from '../time/pause.ts';
 import { unlessAborted } from '../time/unless-aborted.ts';
 import { type Secret, type SecretParts, secretValues } from './secret-values.ts';
+import { Pace } from './sync/pace.ts';
 
 /** A Secret says by this label that adapters may be pulled with it. */
 const pullLabel = 'adaptlet.io/pull';
@@ -18,8 +20,10 @@ const secretKey = '.dockerconfigjson';
 
 type SecretRef = NonNullable<OciSource['pullSecretRef']>;
 
-/** From the Secret to the token. */
+/** From the question to the token. A node waits for 20 s. */
 const credentialMs = 15_000;
+/** Questions of a namespace that its registries are asked for. */
+const askedOfNamespace = { burst: 64, perSecond: 8 };
 /** A node asks again after so many milliseconds, so that a Secret that was taken away is felt. */
 export const handedMs = 300_000;
 /** A token that a node says is refused is asked for anew only when it is older: nodes do not decide how often. */
@@ -80,13 +84,15 @@ const isPassword = ({ header }: Authorization, { username, password }: Credentia
  * one repository.
  *
  * Guarantees: a Secret is looked at again after 15 s; one question about a repository is under way for all who ask it; few are
- * asked at a time, of which a namespace has a quarter; nothing is written anywhere, and no error says what is in a Secret.
+ * asked at a time, of which a namespace has a quarter, and registries of a namespace at a pace; whoever asks hears something
+ * within 15 s, its turn included; nothing is written anywhere, and no error says what is in a Secret.
  */
 export class PullCredentials {
   readonly #parts: PullParts;
   readonly #logins: (namespace: string, ref: SecretRef, signal: AbortSignal) => Promise<Login>;
   readonly #queue = new RoundRobinQueue<Work>({ running: 16, runningOfGroup: 4, waitingOfGroup: 256 });
   readonly #asked = new Map<string, Promise<Authorization | undefined>>();
+  readonly #paces = new Map<string, Pace>();
 
   constructor(parts: PullParts) {
     this.#parts = parts;
@@ -115,49 +121,63 @@ export class PullCredentials {
     const key = JSON.stringify([namespace, source.pullSecretRef.name, source.image, isRefused]);
     const known = this.#asked.get(key);
     if (known !== undefined) return await known;
-    const asked = this.#inTurn(namespace, () => this.#ask(question)).finally(() => this.#asked.delete(key));
+    const asked = this.#inTurn(question).finally(() => this.#asked.delete(key));
     this.#asked.set(key, asked);
     return await asked;
   }
 
-  async #ask({ namespace, source, isRefused }: PullQuestion): Promise<Authorization | undefined> {
-    const { clock, registry, passwords } = this.#parts;
+  async #ask(
+    { namespace, source, isRefused }: PullQuestion,
+    signal: AbortSignal,
+  ): Promise<Authorization | undefined> {
+    const { clock, registry: all, passwords } = this.#parts;
+    const registry = all.as(await this.#logins(namespace, source.pullSecretRef, signal));
+    const reference = parseReference(source.image);
+    const version = reference.digest ?? reference.tag ?? 'latest';
+    const known = { isRefused, freshMs };
+    if (registry.remembered(reference, known) === undefined) {
+      const ms = this.#paceOf(namespace).next();
+      if (ms > 0) await pause(clock, ms, signal);
+    }
+    const found = await registry.authorization(reference, version, known, signal);
+    if (found === undefined) return undefined;
+    const isSecret = found.isPassword === true || !found.header.startsWith('Bearer ');
+    if (isSecret && passwords === 'deny') throw noToken(reference.registry);
+    return { header: found.header, lifetimeMs: Math.min(found.lifetimeMs, handedMs) };
+  }
+
+  /** @throws PULL_SECRET when too many wait, REGISTRY_UNAVAILABLE when it takes too long, and what is thrown while it is asked */
+  async #inTurn(question: PullQuestion): Promise<Authorization | undefined> {
+    const { namespace, source } = question;
+    const { promise, resolve, reject } = Promise.withResolvers<Authorization | undefined>();
     const deadline = new AbortController();
-    const cancel = clock.after(credentialMs, () => deadline.abort(tooSlow(source.image)));
     const { signal } = deadline;
-    const ask = async (): Promise<Authorization | undefined> => {
-      const login = await this.#logins(namespace, source.pullSecretRef, signal);
-      const reference = parseReference(source.image);
-      const version = reference.digest ?? reference.tag ?? 'latest';
-      const known = { isRefused, freshMs };
-      const found = await registry.as(login).authorization(reference, version, known, signal);
-      if (found === undefined) return undefined;
-      const isSecret = found.isPassword === true || !found.header.startsWith('Bearer ');
-      if (isSecret && passwords === 'deny') throw noToken(reference.registry);
-      return { header: found.header, lifetimeMs: Math.min(found.lifetimeMs, handedMs) };
+    let hasTurn = false;
+    const work = async (): Promise<void> => {
+      hasTurn = true;
+      await unlessAborted(this.#ask(question, signal), signal).then(resolve, reject);
+      this.#queue.done(namespace);
+      this.#pump();
     };
+    const cancel = this.#parts.clock.after(credentialMs, () => {
+      const error = hasTurn ? tooSlow(source.image) : tooMany(namespace);
+      this.#queue.remove(namespace, work);
+      deadline.abort(error);
+      reject(error);
+    });
     try {
-      return await unlessAborted(ask(), signal);
+      if (!this.#queue.add(namespace, work)) throw tooMany(namespace);
+      this.#pump();
+      return await promise;
     } finally {
       cancel();
     }
   }
 
-  /** @throws PULL_SECRET when too many wait */
-  #inTurn<T>(namespace: string, run: () => Promise<T>): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const work = async (): Promise<void> => {
-      try {
-        resolve(await run());
-      } catch (error) {
-        reject(error);
-      }
-      this.#queue.done(namespace);
-      this.#pump();
-    };
-    if (this.#queue.add(namespace, work)) this.#pump();
-    else reject(tooMany(namespace));
-    return promise;
+  #paceOf(namespace: string): Pace {
+    const pace = this.#paces.get(namespace) ?? new Pace(this.#parts.clock, askedOfNamespace);
+    this.#paces.set(namespace, pace);
+    return pace;
   }
 
   #pump(): void {

@@ -57,12 +57,22 @@ export const entryOf = (
   }
 };
 
-/** Whether runtimes of one base model may have different entries there: by their labels, or by their groups. */
-export const isVaried = (index: ObjectIndex, key: string, scope: string | undefined): boolean => {
+/** How the policy that holds for a namespace chooses among nodes; undefined: all of them serve it, or it is that of a pod. */
+export const choiceOf = (
+  index: ObjectIndex,
+  namespace: string,
+  scope: string | undefined,
+): Selector | undefined => {
+  const { nodes } = index.policyOf(namespace)?.spec.runtimes ?? {};
+  return scope === undefined && isSelective(nodes) ? nodes : undefined;
+};
+
+/**
+ * Whether runtimes of one base model that serve its namespace may have different entries there: by their labels, or by their
+ * groups.
+ */
+export const isVaried = (index: ObjectIndex, key: string): boolean => {
   const object = index.get(key);
-  if (object === undefined && index.keysOf(key) === undefined) return false;
-  const { nodes } = index.policyOf(namespaceOf(objectKeyIn(key)))?.spec.runtimes ?? {};
-  if (scope === undefined && isSelective(nodes)) return true;
   if (object === undefined) return false;
   if (isRollout(object)) return variesBy(object);
   return (

@@ -58,6 +58,11 @@ export class ObjectIndex {
     return this.#objects.get(key);
   }
 
+  /** Whether there is something that is compiled to this resource. */
+  has(key: string): boolean {
+    return this.#objects.has(key) || this.#secretKeys.has(key);
+  }
+
   /** The policy that holds for a namespace now. */
   policyOf(namespace: string): PolicyObject | undefined {
     return this.#parts.policyOf(namespace);

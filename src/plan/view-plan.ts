@@ -1,4 +1,5 @@
 import { namespaceOf } from '../api/names.ts';
+import { objectKeyIn } from './object-index.ts';
 import type { Plan, Versioned } from './resources.ts';
 import type { SharedMap } from './shared-map.ts';
 
@@ -18,12 +19,21 @@ export const calledBy = (entry: Entry | undefined): string | undefined =>
 /** What one runtime has otherwise than most: undefined where it does not have a resource that they have. */
 export type Own = ReadonlyMap<string, Entry | undefined>;
 
+/** Entries, and what clients call the routes among them by, as `namespace/model`. */
+export type Layer = { readonly entries: SharedMap<Entry>; readonly called: SharedMap<string> };
+
 type Layers = {
-  readonly shared: SharedMap<Entry>;
-  /** What clients call the routes by, as `namespace/model`. */
-  readonly called: SharedMap<string>;
+  /** What all runtimes have. */
+  readonly shared: Layer;
+  /** In place of that: what those have that the policy of a namespace chooses. */
+  readonly chosen: Layer;
+  /** Namespaces that choose this runtime. Equal ones are the same set. */
+  readonly namespaces: ReadonlySet<string>;
   readonly own: Own;
 };
+
+/** The namespace of a resource. */
+export const namespaceIn = (key: string): string => namespaceOf(objectKeyIn(key));
 
 /**
  * A plan that shares nearly everything with those of other runtimes, and with the plan before it. Looking something up
@@ -52,21 +62,36 @@ export class ViewPlan implements Plan {
 
   /** Whether a route of the plan has that client name, `namespace/model`. */
   hasRouteCalled(name: string): boolean {
-    const { called, own, shared } = this.#layers;
+    const { own, shared, chosen, namespaces } = this.#layers;
     for (const [key, entry] of own) {
       if (calledBy(entry) === name) return true;
-      if (calledBy(shared.get(key)) === name) return false;
+      if (calledBy(this.#common(key)) === name) return false;
     }
-    return called.get(name) !== undefined;
+    const isChosen = namespaces.size > 0 && namespaces.has(name.slice(0, name.indexOf('/')));
+    return (isChosen ? chosen : shared).called.get(name) !== undefined;
   }
 
   /** Keys at which `from` may have something else. */
   differenceFrom(from: ViewPlan): readonly string[] {
     const [{ shared, own }, before] = [this.#layers, from.#layers];
-    const keys = shared.differing(before.shared);
-    if (own === before.own) return keys;
+    const keys = shared.entries.differing(before.shared.entries);
+    const chosen = this.#chosenUnlike(from);
+    if (own === before.own && chosen.length === 0) return keys;
     const owned = [...own.keys(), ...before.own.keys()].filter((key) => this.#at(key) !== from.#at(key));
-    return [...new Set([...keys, ...owned])];
+    return [...new Set([...keys, ...chosen, ...owned])];
+  }
+
+  /** Keys of namespaces that choose this runtime, now or before, at which there may be something else. */
+  #chosenUnlike(from: ViewPlan): readonly string[] {
+    const [{ chosen, namespaces }, before] = [this.#layers, from.#layers];
+    const isIn = (key: string): boolean => {
+      const namespace = namespaceIn(key);
+      return namespaces.has(namespace) || before.namespaces.has(namespace);
+    };
+    const keys = chosen.entries.differing(before.chosen.entries).filter(isIn);
+    if (namespaces === before.namespaces) return keys;
+    const all = [...chosen.entries, ...before.chosen.entries].map(([key]) => key);
+    return [...keys, ...all.filter((key) => isIn(key) && this.#at(key) !== from.#at(key))];
   }
 
   /** This plan, of which nothing is a runtime's own, for one that has these otherwise. */
@@ -107,8 +132,12 @@ export class ViewPlan implements Plan {
   }
 
   #at(key: string): Entry | undefined {
-    const { own, shared } = this.#layers;
-    return own.has(key) ? own.get(key) : shared.get(key);
+    const { own } = this.#layers;
+    return own.has(key) ? own.get(key) : this.#common(key);
+  }
+
+  #common(key: string): Entry | undefined {
+    return commonAt(this.#layers, this.#layers.namespaces, key);
   }
 
   #of(entry: Entry | undefined): Versioned | undefined {
@@ -117,17 +146,31 @@ export class ViewPlan implements Plan {
 
   #all(): Map<string, Versioned> {
     if (this.#known !== undefined) return this.#known;
-    const { own, shared } = this.#layers;
-    const all: [string, Versioned][] = [];
-    const add = (key: string, resource: Versioned | undefined): void => {
-      if (resource !== undefined) all.push([key, resource]);
+    const { own, shared, chosen, namespaces } = this.#layers;
+    const all = new Map<string, Versioned>();
+    const set = (key: string, resource: Versioned | undefined): void => {
+      if (resource === undefined) all.delete(key);
+      else all.set(key, resource);
     };
-    if (this.#base === undefined) for (const [key, entry] of shared) add(key, this.#of(entry));
-    else for (const [key, resource] of this.#base) if (!own.has(key)) add(key, resource);
-    for (const [key, entry] of own) add(key, this.#of(entry));
-    const sorted = new Map(all.sort(([a], [b]) => (a < b ? -1 : 1)));
+    if (this.#base === undefined) {
+      for (const [key, entry] of shared.entries) set(key, this.#of(entry));
+      if (namespaces.size > 0)
+        for (const [key, entry] of chosen.entries)
+          if (namespaces.has(namespaceIn(key))) set(key, this.#of(entry));
+    } else for (const [key, resource] of this.#base) set(key, resource);
+    for (const [key, entry] of own) set(key, this.#of(entry));
+    const sorted = new Map([...all].sort(([a], [b]) => (a < b ? -1 : 1)));
     // Every runtime that joins goes through what all of them are sent, every one that is held or cordoned through all.
     if (own.size === 0) this.#known = sorted;
     return sorted;
   }
 }
+
+/** What a runtime that these namespaces choose has in common with others. */
+export const commonAt = (
+  { shared, chosen }: Pick<Layers, 'shared' | 'chosen'>,
+  namespaces: ReadonlySet<string>,
+  key: string,
+): Entry | undefined =>
+  (namespaces.size > 0 && namespaces.has(namespaceIn(key)) ? chosen.entries.get(key) : undefined) ??
+  shared.entries.get(key);

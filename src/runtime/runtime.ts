@@ -4,6 +4,7 @@ import { pause } from '../time/pause.ts';
 import { createAdmin } from './admin/admin.ts';
 import { Callers } from './callers/callers.ts';
 import { PlanInForce } from './plan-source/plan-in-force.ts';
+import { policyOf } from './routing/table.ts';
 import { createTelemetry } from './server/telemetry/telemetry.ts';
 import { Cards } from './serving/cards.ts';
 import { DataPath } from './serving/data-path.ts';
@@ -13,6 +14,7 @@ import { Quotas } from './serving/quotas/quotas.ts';
 import { openBaseModel } from './start/base-model.ts';
 import { watchCanaries } from './start/canaries.ts';
 import { openDisk } from './start/disk.ts';
+import { NodeEgress } from './start/egress.ts';
 import { handoverOf } from './start/handover.ts';
 import { openClock } from './start/node-clock.ts';
 import type { RuntimeParts } from './start/parts.ts';
@@ -20,7 +22,7 @@ import { openResidency } from './start/residency.ts';
 import { type Addresses, startServers } from './start/servers.ts';
 import { identityOf, kvBudgetOf, modelViewOf, readinessOf, servingOf } from './start/serving.ts';
 import { createSignals } from './start/signals.ts';
-import { openSource } from './start/source.ts';
+import { followsOperator, openSource } from './start/source.ts';
 import { scrubInBackground } from './start/store.ts';
 import { gaugesOf } from './status/gauges.ts';
 import { StatusReport } from './status/status-report.ts';
@@ -47,11 +49,12 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   await using stack = new AsyncDisposableStack();
 
   const pulls = new PullCredentials(given.clock);
-  const disk = await openDisk(given, pulls, stack);
+  const egress = new NodeEgress(settings, process.env);
+  const disk = await openDisk(given, { pulls, egress }, stack);
   const { clock, time } = openClock(given, disk, stack);
   const parts = { ...given, clock };
   const startedAt = { wall: new Date(clock.now()).toISOString(), monotonic: clock.monotonic() };
-  const base = await openBaseModel(parts, disk, stack);
+  const base = await openBaseModel(parts, { disk, egress }, stack);
   const { engine } = base;
 
   const signals = createSignals();
@@ -64,6 +67,10 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   const changed = (): boolean => signals.emit('planned');
   const handover = handoverOf(disk, { facts, holds });
   const plan = new PlanInForce({ residency, guard, counts, quotas, baseModel, trials, changed, handover });
+  egress.follow({
+    hasTenants: followsOperator(settings, disk.remembered),
+    listed: (namespace) => policyOf(plan.table, namespace)?.sources.registries ?? [],
+  });
   const source = openSource({
     ...parts,
     ...disk,

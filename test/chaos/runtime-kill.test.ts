@@ -1,6 +1,9 @@
-import { readdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { checked } from '../../src/disk/checked.ts';
+import { standaloneSchema } from '../../src/runtime/state/memory.ts';
 import { TestNode, yaml } from '../support/node.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -18,6 +21,26 @@ const leftovers = async (folder: string): Promise<string[]> => {
     .filter((e) => e.isFile() && (e.name.includes('.tmp') || e.parentPath.endsWith('/tmp')))
     .map((e) => e.name);
 };
+
+/** What a state file of a node says; undefined before it is written. */
+const remembered = async (data: string, file: string): Promise<unknown> => {
+  const path = join(data, 'state', file);
+  return existsSync(path) ? checked(await readFile(path, 'utf8')) : undefined;
+};
+
+/**
+ * The disk says that upper is stable, and nothing on trial. A kill before that takes the node back: to a rollout that it never
+ * saw, which begins with whatever the file says, or into the attempt before, in which three ends in a row hold the canary.
+ */
+const stableOnDisk = (data: string): Promise<true> =>
+  waitFor('the disk to say that upper is stable', async () => {
+    const { rollouts } = standaloneSchema.parse(await remembered(data, 'standalone.json'));
+    const [shout] = Object.values(rollouts);
+    expect([shout?.stable?.adapter, shout?.canary]).toEqual(['upper', undefined]);
+    const trials: unknown = await remembered(data, 'trials.json');
+    if (trials !== undefined) expect(trials).toEqual({ trials: [] });
+    return true;
+  });
 
 /** For people. */
 const said = (value: unknown): string =>
@@ -61,6 +84,7 @@ describe('kill -9 of the runtime', () => {
     await waitFor('stable', async () => (await ask())?.adapter === 'upper');
     for (const delayMs of [0, 5, 20, 60, 150]) {
       const present = node;
+      await stableOnDisk(present.data);
       await present.write('shout.yaml', yaml.rollout('shout', 'reverse', steps));
       await new Promise((resolve) => setTimeout(resolve, delayMs));
       await present.end('SIGKILL');

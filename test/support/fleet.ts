@@ -9,7 +9,7 @@ import { type Cluster, type Kind, startCluster, toolPath } from '../cluster/inde
 import { kubectlAdaptlet } from './cli.ts';
 import { FrontDoor } from './front-door.ts';
 import { type NodeOptions, TestNode, tiny } from './node.ts';
-import { type OperatorOptions, TestOperator } from './operator.ts';
+import { type OperatorOptions, TestOperator, thisMachine } from './operator.ts';
 import { repositoryRoot } from './process.ts';
 import type { ProgramResult } from './program.ts';
 import { waitFor } from './wait.ts';
@@ -137,6 +137,7 @@ export class TestFleet implements AsyncDisposable {
         'runtime-namespace': systemNamespace,
         'runtime-name': name,
         namespace: this.namespace,
+        ...thisMachine(this.#options.tree ?? repositoryRoot, 'src/runtime/config/settings.ts'),
         ...this.#options.nodeSettings,
         ...more,
       },

@@ -17,9 +17,12 @@ export type OperatorOptions = {
 /** Addresses of a running operator: `grpc` is host:port, `http` a URL. */
 type Ready = { readonly grpc: string; readonly http: string; readonly devices?: string };
 
-/** Registries and web servers of tests are on this machine, which an operator asks only where it is told so; an earlier one just does. */
-const thisMachine = (tree: string): Readonly<Record<string, string>> =>
-  readFileSync(join(tree, 'src/operator/settings.ts'), 'utf8').includes('egressAllow')
+/**
+ * Registries and web servers of tests are on this machine, which operators and runtimes ask only where they are told so; earlier
+ * ones just do.
+ */
+export const thisMachine = (tree: string, settings: string): Readonly<Record<string, string>> =>
+  readFileSync(join(tree, settings), 'utf8').includes('egressAllow')
     ? { 'egress-allow': '127.0.0.0/8', 'insecure-registries': '127.0.0.1' }
     : {};
 
@@ -59,7 +62,7 @@ export class TestOperator {
       listen: '127.0.0.1:0',
       'http-listen': '127.0.0.1:0',
       'log-level': 'debug',
-      ...thisMachine(tree ?? repositoryRoot),
+      ...thisMachine(tree ?? repositoryRoot, 'src/operator/settings.ts'),
       ...options.settings,
     };
     const started = await AdaptletProcess.start<Ready>('operator', { settings, env, tree, endWithUs });

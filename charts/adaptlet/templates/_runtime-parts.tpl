@@ -13,6 +13,12 @@ volumes; `caCerts`: a ConfigMap, or empty. */}}
 - {name: ADAPTLET_MODEL_DISK, value: {{ . | quote }}}
 {{- end }}
 - {name: ADAPTLET_DATA_DIR, value: /var/lib/adaptlet}
+{{- with .root.Values.runtime.egress.allow }}
+- {name: ADAPTLET_EGRESS_ALLOW, value: {{ join "," . | quote }}}
+{{- end }}
+{{- with .root.Values.runtime.egress.deny }}
+- {name: ADAPTLET_EGRESS_DENY, value: {{ join "," . | quote }}}
+{{- end }}
 - {name: ADAPTLET_OPERATOR, value: "adaptlet-operator.{{ .root.Release.Namespace }}.svc:9443"}
 - {name: ADAPTLET_OPERATOR_CA, value: /etc/adaptlet/ca/ca.crt}
 - {name: ADAPTLET_OPERATOR_TOKEN, value: /var/run/adaptlet/token}

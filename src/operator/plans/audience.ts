@@ -5,6 +5,8 @@ export class Audience {
   readonly #followers: Iterable<Follower>;
   readonly #told = new Map<Follower, boolean>();
   readonly #asked: string[] = [];
+  /** By namespace, whether it is urgent. */
+  readonly #chosen = new Map<string, boolean>();
   /** Undefined: not all of them. */
   #all: boolean | undefined;
 
@@ -14,6 +16,11 @@ export class Audience {
 
   all(isUrgent: boolean): void {
     this.#all = this.#all === true || isUrgent;
+  }
+
+  /** Those that the policy of a namespace chooses. */
+  chosenBy(namespace: string, isUrgent: boolean): void {
+    this.#chosen.set(namespace, this.#chosen.get(namespace) === true || isUrgent);
   }
 
   one(follower: Follower, isUrgent: boolean): void {
@@ -33,10 +40,23 @@ export class Audience {
       const { settled } = follower;
       const isWaiting = settled === undefined || settled.hearsAll;
       const own = this.#told.get(follower);
-      if (own === undefined && this.#all === undefined && !isWaiting && !this.#asks(settled)) continue;
-      told.set(follower, own === true || this.#all === true);
+      const chosen = this.#chosenOf(follower);
+      const isMeant = own !== undefined || chosen !== undefined || this.#all !== undefined;
+      if (!isMeant && !isWaiting && !this.#asks(settled)) continue;
+      told.set(follower, own === true || chosen === true || this.#all === true);
     }
     return told;
+  }
+
+  /** Undefined: no namespace means it. */
+  #chosenOf({ chosenBy }: Follower): boolean | undefined {
+    if (chosenBy.size === 0 || this.#chosen.size === 0) return undefined;
+    const [few, isIn] =
+      chosenBy.size < this.#chosen.size
+        ? [chosenBy, (one: string) => this.#chosen.has(one)]
+        : [this.#chosen.keys(), (one: string) => chosenBy.has(one)];
+    const those = [...few].filter(isIn);
+    return those.length === 0 ? undefined : those.some((one) => this.#chosen.get(one) === true);
   }
 
   #asks({ names }: NonNullable<Follower['settled']>): boolean {

@@ -6,6 +6,8 @@ import type { Scope } from '../objects/scope.ts';
 type Labels = Readonly<Record<string, string>>;
 
 const nothing: Own = new Map();
+/** No namespace. */
+export const nobody: ReadonlySet<string> = new Set();
 
 /** What the owner of a runtime's stream says when the runtime has everything that its plan gives it now. */
 export type Settled = {
@@ -26,6 +28,8 @@ export class Follower {
   /** False: `own` is not that of its labels now. */
   isPlaced = false;
   own: Own = nothing;
+  /** Namespaces whose policies choose among nodes, and choose this one, in what was published. */
+  chosenBy: ReadonlySet<string> = nobody;
   /** Undefined: it may lack something, and waits for whatever comes. */
   settled: Settled | undefined;
   /** Monotonic time since when it may lack something; undefined: it has everything that was published. */

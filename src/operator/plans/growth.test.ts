@@ -324,6 +324,64 @@ describe('a namespace with more Adapters than its policy lets count', () => {
   });
 });
 
+describe('a namespace that chooses among nodes', () => {
+  const nodes = { matchLabels: { pool: 'edge' } };
+  /** Runtimes of which every other one is chosen. */
+  const halves = (count: number) => {
+    const runtimes = Array.from({ length: count }, (_, n) => follow(`n-${n}`));
+    for (let n = 0; n < count; n += 2) objects.runtime('nodes', `n-${n}`, { pool: 'edge' });
+    clock.advance(1_000);
+    return runtimes;
+  };
+
+  it('costs two looks for a change, however many nodes there are, and tells those that it chooses', () => {
+    objects.policies.put(aPolicy('team-a', { runtimes: { nodes } }));
+    adapters(2_000);
+    const runtimes = halves(100);
+    expect(runtimes.map(({ keys }) => keys.length)).toEqual(
+      runtimes.map((_, n) => (n % 2 === 0 ? 2_003 : 1)),
+    );
+    const work = workOf(runtimes, () => objects.adapters.put(adapter('a-7', { priority: 3 })));
+    expect(work).toMatchObject({ compilations: 1, resources: 2, told: 50, messages: 100 });
+  });
+
+  it('costs who joins one look, and nobody an entry of its own', () => {
+    objects.policies.put(aPolicy('team-a', { runtimes: { nodes } }));
+    adapters(2_000);
+    halves(4);
+    expect(workOf([], () => follow('late')).resources).toBe(1);
+    const planOf = (name: string) => {
+      const info = { key: objectKey('nodes', name), kind: 'Node', baseModel: 'tiny' } as const;
+      const following = plans.follow(info, () => undefined);
+      clock.advance(1_000);
+      return following.plan()?.plan;
+    };
+    const [chosen, other] = ['n-0', 'n-1'].map(planOf);
+    expect(planOf('n-2')).toBe(chosen);
+    expect(planOf('n-3')).toBe(other);
+    expect([chosen?.size, other?.size]).toEqual([2_003, 1]);
+  });
+
+  it('tells those that it chooses no more, or now, and nobody else', () => {
+    objects.policies.put(aPolicy('team-a', { runtimes: { nodes } }));
+    objects.policies.put(aPolicy('team-b', { runtimes: { nodes } }));
+    adapters(20);
+    const runtimes = halves(8);
+    workOf(runtimes, () => objects.runtime('nodes', 'n-1', { pool: 'edge' }));
+    expect(told).toEqual(['n-1']);
+    objects.runtime('nodes', 'n-3', { pool: 'lab' });
+    clock.advance(1_000);
+    told = [];
+    const lab = { matchLabels: { pool: 'lab' } };
+    const work = workOf(runtimes, () =>
+      objects.policies.put(aPolicy('team-a', { runtimes: { nodes: lab } })),
+    );
+    expect(told.toSorted()).toEqual(['n-0', 'n-1', 'n-2', 'n-3', 'n-4', 'n-6']);
+    // Each of its objects for both sides, and each runtime once.
+    expect(work.resources).toBe(2 * 23 + 8);
+  });
+});
+
 it('what was deleted of a namespace that has nodes of its own costs whoever joins nothing', () => {
   objects.policies.put(aPolicy('team-a', { runtimes: { nodes: { matchLabels: { pool: 'edge' } } } }));
   follow('one');

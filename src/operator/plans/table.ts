@@ -1,20 +1,28 @@
+import { selects } from '../../api/selector.ts';
 import type { Revision } from '../../control/revision.ts';
 import { entryOf, isSameEntry, isVaried } from '../../plan/entry.ts';
 import { type ObjectIndex, objectKeyIn } from '../../plan/object-index.ts';
 import { SharedMap } from '../../plan/shared-map.ts';
-import { calledBy, type Entry, ViewPlan } from '../../plan/view-plan.ts';
+import { calledBy, commonAt, type Entry, type Layer, namespaceIn, ViewPlan } from '../../plan/view-plan.ts';
 import type { Scope } from '../objects/scope.ts';
 import { Audience } from './audience.ts';
+import { Choices } from './choices.ts';
 import type { Follower } from './follower.ts';
 
 /** The newest change of each kind that is in a plan, and everything that was seen before it was compiled. */
 export type Reached = { readonly revision: Revision; readonly seen: Revision };
 
-/** What is compiled and not published yet: what all have, and who has something else. */
+/**
+ * What is compiled and not published yet: what all have, what those have that the policy of the namespace chooses in place
+ * of it, and who has something else than both.
+ */
 type Draft = {
   readonly common: Entry | undefined;
+  readonly chosen: Entry | undefined;
   readonly others: ReadonlyMap<Follower, Entry | undefined>;
 };
+
+type Compiled = Draft & { readonly looks: number };
 
 export type TableParts = {
   readonly index: ObjectIndex;
@@ -29,8 +37,8 @@ const nothing: ReadonlySet<string> = new Set();
 
 /**
  * The plans of all runtimes with one base model that see the same objects. Each resource is compiled once for all of
- * them. Where labels or groups give runtimes different ones, the table has the one that most have, and a runtime what it
- * has otherwise.
+ * them; where the policy of its namespace chooses among nodes once for those that it chooses, and once for the others. Where
+ * labels or groups give runtimes different ones, the table has the one that most have, and a runtime what it has otherwise.
  *
  * Guarantees: what is published is exactly that of the objects at the time of `publish`, which is only called when
  * nothing is left to compile. A plan that was published never changes.
@@ -55,9 +63,11 @@ export class Table {
   readonly #counts: TableParts['counts'];
   readonly #draft = new Map<string, Draft>();
   readonly #varied = new Set<string>();
-  #shared = SharedMap.empty<Entry>();
-  #called = SharedMap.empty<string>();
-  #plan = new ViewPlan({ shared: this.#shared, called: this.#called, own: new Map() });
+  readonly #choices: Choices;
+  #shared = emptyLayer();
+  #chosen = emptyLayer();
+  /** By the namespaces that choose a runtime. */
+  #plans = new Map<ReadonlySet<string>, ViewPlan>();
 
   constructor({ scope, baseModel }: Pick<Table, 'scope' | 'baseModel'>, parts: TableParts) {
     const { index, policyNamespace, counts } = parts;
@@ -66,6 +76,7 @@ export class Table {
     this.#index = index;
     this.#policyNamespace = policyNamespace;
     this.#counts = counts;
+    this.#choices = new Choices(index, scope);
     for (const key of index.keysIn(scope)) this.#touched.add(key);
     // The policy of the operator's namespace holds for namespaces that have none.
     if (scope !== undefined && scope !== policyNamespace)
@@ -78,24 +89,32 @@ export class Table {
   }
 
   get size(): number {
-    return this.#shared.size;
+    return this.#shared.entries.size + this.#chosen.entries.size;
   }
 
-  /** Plans that differ in what a rollout gives: one, and one more for each further version of a Split. */
+  /**
+   * Plans that differ in what a rollout gives: one for each set of namespaces that choose a runtime, and one more for each
+   * further version of a Split.
+   */
   get views(): number {
-    let views = 1;
+    let views = Math.max(1, new Set([...this.followers].map(({ chosenBy }) => chosenBy)).size);
     for (const key of this.#varied) {
       if (!key.startsWith('Split ')) continue;
       const versions = new Set<string | undefined>();
-      for (const { own } of this.followers)
-        versions.add((own.has(key) ? own.get(key) : this.#shared.get(key))?.resource.version);
+      for (const follower of this.followers) versions.add(this.#at(key, follower)?.resource.version);
       views += Math.max(0, versions.size - 1);
     }
     return views;
   }
 
   planOf(follower: Follower): ViewPlan {
-    return follower.planOver(this.#plan);
+    const { chosenBy: namespaces } = follower;
+    let plan = this.#plans.get(namespaces);
+    if (plan === undefined) {
+      plan = new ViewPlan({ shared: this.#shared, chosen: this.#chosen, namespaces, own: new Map() });
+      this.#plans.set(namespaces, plan);
+    }
+    return follower.planOver(plan);
   }
 
   /** Something in it takes a version out of service. */
@@ -115,11 +134,10 @@ export class Table {
     for (const key of this.#touched) {
       if (spent >= budget) return false;
       this.#touched.delete(key);
-      const draft = isVaried(this.#index, key, this.scope)
+      const { looks, ...draft } = isVaried(this.#index, key)
         ? this.#compileVaried(key)
         : this.#compileCommon(key);
       this.#draft.set(key, draft);
-      const looks = draft.others === noOthers ? 1 : 1 + this.followers.size;
       spent += looks;
       this.#counts.resources += looks;
     }
@@ -129,27 +147,38 @@ export class Table {
   /** Puts what was compiled in force. The result: who may have something else, and whether that is urgent. */
   publish(reached: Reached, withheld: ReadonlySet<string>): Map<Follower, boolean> {
     const audience = new Audience(this.followers);
-    const shared: [string, Entry | undefined][] = [];
+    const shared: Change[] = [];
+    const chosen: Change[] = [];
     const own = new Map<Follower, Map<string, Entry | undefined>>();
     if (!isSameSet(withheld, this.withheld)) audience.all(false);
     this.withheld = withheld;
-    for (const [key, { common, others }] of this.#draft) {
+    const chosenBefore = this.#choose(audience);
+    for (const [key, draft] of this.#draft) {
       const isUrgent = this.#urgent.has(key);
-      const before = this.#shared.get(key);
-      const entry = isSameEntry(common, before) ? before : common;
-      if (entry !== before) shared.push([key, entry]);
+      const common = replacing(shared, key, draft.common, this.#shared);
+      const ofChosen = replacing(chosen, key, draft.chosen, this.#chosen);
+      const { others } = draft;
       const wasVaried = this.#varied.has(key);
       if (others === noOthers) this.#varied.delete(key);
       else this.#varied.add(key);
       if (others === noOthers && !wasVaried) {
-        if (entry === before) continue;
-        if (entry?.isSent === true || before?.isSent === true) audience.all(isUrgent);
-        else audience.askers(objectKeyIn(key));
+        if (common.isOther) {
+          if (common.isSent) audience.all(isUrgent);
+          else audience.askers(objectKeyIn(key));
+        }
+        if (ofChosen.isOther) {
+          if (ofChosen.isSent) audience.chosenBy(namespaceIn(key), isUrgent);
+          else audience.askers(objectKeyIn(key));
+        }
         continue;
       }
       for (const follower of this.followers) {
         if (!follower.isPlaced) continue;
-        const had = follower.own.has(key) ? follower.own.get(key) : before;
+        const isChosen = follower.chosenBy.has(namespaceIn(key));
+        const entry = (isChosen ? ofChosen.entry : undefined) ?? common.entry;
+        const had = follower.own.has(key)
+          ? follower.own.get(key)
+          : this.#commonAt(key, chosenBefore.get(follower) ?? follower.chosenBy);
         const has = others.has(follower) ? others.get(follower) : entry;
         if (!isSameEntry(had, has)) audience.one(follower, isUrgent);
         if (isSameEntry(has, entry) && !follower.own.has(key)) continue;
@@ -159,7 +188,9 @@ export class Table {
         else changed.set(key, isSameEntry(had, has) ? had : has);
       }
     }
-    this.#replace(shared);
+    if (shared.length + chosen.length > 0) this.#plans = new Map();
+    this.#shared = withChanges(this.#shared, shared);
+    this.#chosen = withChanges(this.#chosen, chosen);
     for (const [follower, changed] of own) follower.own = changed;
     this.#draft.clear();
     this.#urgent.clear();
@@ -168,54 +199,132 @@ export class Table {
     return audience.told();
   }
 
+  /**
+   * Policies may choose others than before. The result: those to whom that happened, with the namespaces that chose them
+   * until now.
+   */
+  #choose(audience: Audience): Map<Follower, ReadonlySet<string>> {
+    const before = new Map<Follower, ReadonlySet<string>>();
+    const changed = this.#choices.changed([...this.#draft.keys()].map(namespaceIn));
+    if (changed.size === 0) return before;
+    this.#counts.resources += this.followers.size;
+    const urgent = new Set([...this.#urgent].map(namespaceIn));
+    for (const follower of this.followers) {
+      if (!follower.isPlaced) continue;
+      const { chosenBy } = follower;
+      follower.chosenBy = this.#choices.choosing(follower.view.labels);
+      if (follower.chosenBy === chosenBy) continue;
+      before.set(follower, chosenBy);
+      const isOther = (one: string): boolean => chosenBy.has(one) !== follower.chosenBy.has(one);
+      audience.one(
+        follower,
+        [...changed].some((one) => urgent.has(one) && isOther(one)),
+      );
+    }
+    return before;
+  }
+
   /** Finds what a runtime has otherwise than most; only while {@link isOfNow}. The result: resources that were looked at. */
   place(follower: Follower): number {
+    follower.chosenBy = this.#choices.choosing(follower.view.labels);
     const own = new Map<string, Entry | undefined>();
     for (const key of this.#varied) {
       const has = entryOf(this.#index, key, follower.view, this.#policyNamespace);
-      if (!isSameEntry(has, this.#shared.get(key))) own.set(key, has);
+      if (!isSameEntry(has, this.#commonAt(key, follower.chosenBy))) own.set(key, has);
     }
     follower.own = own;
     follower.isPlaced = true;
     this.unplaced.delete(follower);
-    this.#counts.resources += this.#varied.size;
-    return 1 + this.#varied.size;
+    const looks = this.#varied.size + this.#choices.size;
+    this.#counts.resources += looks;
+    return 1 + looks;
   }
 
-  #compileCommon(key: string): Draft {
-    const runtime = { baseModel: this.baseModel, labels: {}, key: '', scope: this.scope };
-    return { common: entryOf(this.#index, key, runtime, this.#policyNamespace), others: noOthers };
+  #commonAt(key: string, namespaces: ReadonlySet<string>): Entry | undefined {
+    return commonAt({ shared: this.#shared, chosen: this.#chosen }, namespaces, key);
   }
 
-  #compileVaried(key: string): Draft {
+  #at(key: string, { own, chosenBy }: Follower): Entry | undefined {
+    return own.has(key) ? own.get(key) : this.#commonAt(key, chosenBy);
+  }
+
+  #compileCommon(key: string): Compiled {
+    const chosen = this.#index.has(key) ? this.#choices.of(namespaceIn(key)) : undefined;
+    return {
+      common: this.#entryWith({}, key),
+      chosen: chosen && this.#entryWith(chosen.matchLabels, key),
+      others: noOthers,
+      looks: chosen === undefined ? 1 : 2,
+    };
+  }
+
+  /** Of a runtime with these labels, where no others decide. */
+  #entryWith(labels: Readonly<Record<string, string>>, key: string): Entry | undefined {
+    const runtime = { baseModel: this.baseModel, labels, key: '', scope: this.scope };
+    return entryOf(this.#index, key, runtime, this.#policyNamespace);
+  }
+
+  #compileVaried(key: string): Compiled {
+    const choice = this.#choices.of(namespaceIn(key));
     const all = new Map<Follower, Entry | undefined>();
-    const counts = new Map<string, { readonly entry: Entry | undefined; count: number }>();
+    const [served, notServed] = [new Most(), new Most()];
     for (const follower of this.followers) {
       const entry = entryOf(this.#index, key, follower.view, this.#policyNamespace);
-      const id = entry === undefined ? '' : `${entry.resource.version} ${entry.isSent}`;
-      const counted = counts.get(id) ?? { entry, count: 0 };
-      counts.set(id, counted);
-      counted.count += 1;
-      all.set(follower, counted.entry);
+      const isServed = choice === undefined || selects(choice, follower.view.labels);
+      all.set(follower, (isServed ? served : notServed).count(entry));
     }
-    const [most] = [...counts.values()].sort((a, b) => b.count - a.count);
-    const others = new Map([...all].filter(([, entry]) => entry !== most?.entry));
-    return { common: most?.entry, others };
+    const [common, chosen] = choice === undefined ? [served.most, undefined] : [notServed.most, served.most];
+    const others = new Map(
+      [...all].filter(([follower, entry]) => {
+        const isChosen = choice !== undefined && selects(choice, follower.view.labels);
+        return entry !== ((isChosen ? chosen : undefined) ?? common);
+      }),
+    );
+    return { common, chosen, others, looks: 1 + this.followers.size };
+  }
+}
+
+type Change = readonly [string, Entry | undefined];
+
+const emptyLayer = (): Layer => ({ entries: SharedMap.empty(), called: SharedMap.empty() });
+
+/** The entry that a layer is to have: the one of before where that means the same. */
+const replacing = (changes: Change[], key: string, now: Entry | undefined, { entries }: Layer) => {
+  const before = entries.get(key);
+  const entry = isSameEntry(now, before) ? before : now;
+  const isOther = entry !== before;
+  if (isOther) changes.push([key, entry]);
+  return { entry, isOther, isSent: entry?.isSent === true || before?.isSent === true };
+};
+
+const withChanges = (layer: Layer, changes: readonly Change[]): Layer => {
+  if (changes.length === 0) return layer;
+  const routes = changes.filter(([key]) => key.startsWith('Route '));
+  const former = routes.flatMap(([key]) => calledBy(layer.entries.get(key)) ?? []);
+  const called = layer.called.with([
+    ...former.map((name) => [name, undefined] as const),
+    ...routes.flatMap(([, entry]) => {
+      const name = calledBy(entry);
+      return name === undefined ? [] : [[name, name] as const];
+    }),
+  ]);
+  return { entries: layer.entries.with(changes), called };
+};
+
+/** The entry that most of some runtimes have. Equal ones are counted as the first of them. */
+class Most {
+  readonly #counts = new Map<string, { readonly entry: Entry | undefined; count: number }>();
+
+  count(entry: Entry | undefined): Entry | undefined {
+    const id = entry === undefined ? '' : `${entry.resource.version} ${entry.isSent}`;
+    const counted = this.#counts.get(id) ?? { entry, count: 0 };
+    this.#counts.set(id, counted);
+    counted.count += 1;
+    return counted.entry;
   }
 
-  #replace(changes: readonly [string, Entry | undefined][]): void {
-    if (changes.length === 0) return;
-    const routes = changes.filter(([key]) => key.startsWith('Route '));
-    const called = routes.flatMap(([key]) => calledBy(this.#shared.get(key)) ?? []);
-    this.#called = this.#called.with([
-      ...called.map((name) => [name, undefined] as const),
-      ...routes.flatMap(([, entry]) => {
-        const name = calledBy(entry);
-        return name === undefined ? [] : [[name, name] as const];
-      }),
-    ]);
-    this.#shared = this.#shared.with(changes);
-    this.#plan = new ViewPlan({ shared: this.#shared, called: this.#called, own: new Map() });
+  get most(): Entry | undefined {
+    return [...this.#counts.values()].sort((a, b) => b.count - a.count)[0]?.entry;
   }
 }
 

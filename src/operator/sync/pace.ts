@@ -1,25 +1,31 @@
 import type { Clock } from '../../time/clock.ts';
 
-/** Messages of one runtime that are read at once, and how many each second afterwards. */
-const burst = 64;
-const perSecond = 32;
+/** How many may come at once, and how many each second afterwards. */
+type Rate = { readonly burst: number; readonly perSecond: number };
 
 /**
- * How fast the messages of one stream are read. Nothing is dropped: what is not read yet waits at the runtime, which
- * then tells the newest state instead of each step to it.
+ * Of the messages of one stream. Nothing is dropped: what is not read yet waits at the runtime, which then tells the newest
+ * state instead of each step to it.
  */
+const ofMessages: Rate = { burst: 64, perSecond: 32 };
+
+/** How fast things are done that come as fast as others like. */
 export class Pace {
-  readonly #clock: Clock;
-  #left = burst;
+  readonly #clock: Pick<Clock, 'monotonic'>;
+  readonly #rate: Rate;
+  #left: number;
   #at: number;
 
-  constructor(clock: Clock) {
+  constructor(clock: Pick<Clock, 'monotonic'>, rate: Rate = ofMessages) {
     this.#clock = clock;
+    this.#rate = rate;
+    this.#left = rate.burst;
     this.#at = clock.monotonic();
   }
 
-  /** Milliseconds to wait before the next message is read. */
+  /** Milliseconds to wait before the next one. */
   next(): number {
+    const { burst, perSecond } = this.#rate;
     const now = this.#clock.monotonic();
     this.#left = Math.min(burst, this.#left + ((now - this.#at) / 1000) * perSecond);
     this.#at = now;

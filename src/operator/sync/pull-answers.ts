@@ -10,7 +10,10 @@ import {
 import { ociSourceOf } from '../../plan/oci-source.ts';
 import type { Plan } from '../../plan/resources.ts';
 import type { Log } from '../../telemetry/log.ts';
+import type { Clock } from '../../time/clock.ts';
+import { pause } from '../../time/pause.ts';
 import type { Channel } from './channel.ts';
+import { Pace } from './pace.ts';
 
 /**
  * What a runtime may ask a registry with; undefined: the registry wants nothing.
@@ -24,6 +27,7 @@ export type CredentialFor = (question: {
 
 type Parts = {
   readonly channel: Channel<unknown, SyncResponse>;
+  readonly clock: Clock;
   readonly credential: CredentialFor;
   /** Undefined: there is none now. */
   readonly plan: () => Plan | undefined;
@@ -33,6 +37,8 @@ type Parts = {
 
 /** Questions of one runtime that are under way, until it takes the answers. It fetches a few adapters at a time. */
 const maxOpen = 32;
+/** Its questions that are answered at once, and how many each second afterwards. */
+const answered = { burst: 64, perSecond: 16 };
 
 /**
  * Answers what a runtime asks for its registries. What it gets is decided by its plan: it names an adapter, and the plan says
@@ -40,10 +46,12 @@ const maxOpen = 32;
  */
 export class PullAnswers {
   readonly #parts: Parts;
+  readonly #pace: Pace;
   #open = 0;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#pace = new Pace(parts.clock, answered);
   }
 
   /** What comes now is refused, and is waited for: it may be that no answer is taken. */
@@ -77,8 +85,10 @@ export class PullAnswers {
   }
 
   async #find({ key, image, secret, refused }: CredentialRequest): Promise<Authorization | undefined> {
-    const { plan, credential } = this.#parts;
+    const { plan, credential, clock, channel } = this.#parts;
     if (this.#open > maxOpen) throw notNow(`the runtime asks for more than ${maxOpen} at a time`);
+    const ms = this.#pace.next();
+    if (ms > 0) await pause(clock, ms, channel.signal);
     const now = plan();
     if (now === undefined) throw notNow('the plan of the runtime is not compiled yet');
     const source = ociSourceOf(now, key);

@@ -356,10 +356,11 @@ export class Session implements Stream, Movable {
     delivery: Delivery,
     following: Following,
   ): Promise<void> {
-    const { credential, logger } = this.#parts;
+    const { credential, clock, logger } = this.#parts;
     const reporting = new Reporting(this.#parts, runtime, hello, delivery);
     const pulls = new PullAnswers({
       channel: this.#channel,
+      clock,
       credential,
       plan: () => following.plan()?.plan,
       runtime: runtime.key,

@@ -148,6 +148,8 @@ export class Desired {
       core.retiring.delete(entry);
       entry.removed.resolve();
       if (![...core.all()].some((other) => other.uid === entry.uid)) await resolutions.forget(entry.uid);
+      // Else it would come onto the disk after it was looked for there.
+      await entry.onDisk;
       await removals.collect(entry);
     } catch (error) {
       logger.error({ err: error, key: entry.key }, 'an adapter could not be removed completely');

@@ -125,10 +125,13 @@ export class Disk {
         code: 'FETCH_STALLED',
         what: `the fetch of adapter ${entry.key} made no progress`,
       } as const;
-      const fetched = await withLimit(limit, entry.abort.signal, (signal, alive) =>
-        artifacts.fetch(entry.wish, expected, {
+      const fetched = await withLimit(limit, entry.abort.signal, (signal, alive) => {
+        const fetching = artifacts.fetch(entry.wish, expected, {
           signal,
-          admit: (arrival) => this.#room.admit(entry, arrival, { signal, alive }),
+          admit: (arrival) => {
+            entry.arriving = arrival.digest;
+            return this.#room.admit(entry, arrival, { signal, alive });
+          },
           onReserved: () => {
             this.#room.reserved(entry);
           },
@@ -136,8 +139,10 @@ export class Disk {
             entry.note = `received ${receivedBytes} of ${totalBytes} bytes`;
             alive();
           },
-        }),
-      );
+        });
+        entry.onDisk = ended(fetching);
+        return fetching;
+      });
       if (expected !== undefined && fetched.digest !== expected) {
         throw new AdaptletError(
           'ADAPTER_DIGEST_CHANGED',
@@ -217,13 +222,15 @@ export class Disk {
       code: 'COMPILE_STALLED',
       what: `the compile of adapter ${entry.key} did not end`,
     } as const;
-    const work = withLimit(limit, signal, (inner) =>
-      compiler.compile(
+    const work = withLimit(limit, signal, (inner) => {
+      const compiling = compiler.compile(
         { digest, folder: artifacts.folder(digest), verify: (s) => artifacts.verify(digest, s) },
         engine.info(),
         inner,
-      ),
-    );
+      );
+      entry.onDisk = ended(compiling);
+      return compiling;
+    });
     this.#compiling.set(digest, work);
     try {
       return await work;

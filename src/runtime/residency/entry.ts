@@ -32,6 +32,10 @@ export class Entry {
   /** Fixed once known: named by the resource, or resolved by the first fetch. */
   digest: Digest | undefined;
   storedBytes = 0;
+  /** What its last fetch brings: it may be on the disk while `digest` is not known. */
+  arriving: Digest | undefined;
+  /** Settles when what it last did on the disk has ended, which may be after that was given up. */
+  onDisk: Promise<unknown> | undefined;
   /** It does without its artifact on the disk, which may be there for others. */
   offDisk = false;
   /** What its namespace had no room for on the disk. */

@@ -19,8 +19,9 @@ export class Removals {
     return this.#running.get(digest);
   }
 
+  /** Of a removed adapter, of which nothing is under way any more. */
   async collect(entry: Entry): Promise<void> {
-    const { digest } = entry;
+    const digest = entry.digest ?? this.#arrived(entry);
     if (digest === undefined) return;
     if (this.#inUse(digest)) {
       await this.#release(entry, digest);
@@ -55,6 +56,12 @@ export class Removals {
       this.#retained.delete(digest);
       if (!inUse) void this.#remove(digest);
     }
+  }
+
+  /** What its fetch brought before it was cancelled. */
+  #arrived({ arriving, wish }: Entry): Digest | undefined {
+    if (arriving === undefined) return undefined;
+    return this.#core.options.artifacts.stored(wish, arriving) === undefined ? undefined : arriving;
   }
 
   /** Who only names the digest does not have it. One that is on its way looks whether it is still there when it has come. */

@@ -10,6 +10,7 @@ import { untilReady } from '../base-model/until-ready.ts';
 import { type ModelSource, modelSourceOf } from '../config/model-source.ts';
 import { type EngineClient, startEngine } from '../engine/client/client.ts';
 import type { Disk } from './disk.ts';
+import type { NodeEgress } from './egress.ts';
 import { engineOptions } from './engine.ts';
 import type { RuntimeParts } from './parts.ts';
 import { registryOptions } from './store.ts';
@@ -33,11 +34,12 @@ export type BaseModel = {
 /** The base model that the settings name. Nothing is fetched or loaded yet; the stack ends what is. */
 export const openBaseModel = async (
   parts: RuntimeParts,
-  disk: Pick<Disk, 'memory' | 'remembered'>,
+  { disk, egress }: { readonly disk: Pick<Disk, 'memory' | 'remembered'>; readonly egress: NodeEgress },
   stack: AsyncDisposableStack,
 ): Promise<BaseModel> => {
   const source = modelSourceOf(parts.settings.model);
-  const delivery = source.kind === 'folder' ? undefined : await openDelivery(parts, source, disk, stack);
+  const delivery =
+    source.kind === 'folder' ? undefined : await openDelivery(parts, source, { ...disk, egress }, stack);
   const listeners: (() => void)[] = [];
   let isReady = false;
   let doing: string | undefined;
@@ -117,7 +119,7 @@ export const openBaseModel = async (
 const openDelivery = async (
   { settings, clock, logger }: RuntimeParts,
   source: Extract<ModelSource, { kind: 'registry' }>,
-  { memory, remembered }: Pick<Disk, 'memory' | 'remembered'>,
+  { memory, remembered, egress }: Pick<Disk, 'memory' | 'remembered'> & { readonly egress: NodeEgress },
   stack: AsyncDisposableStack,
 ): Promise<ModelDelivery> => {
   const { dataDir, modelDisk: budgetBytes, modelFile } = settings;
@@ -128,7 +130,7 @@ const openDelivery = async (
     source,
     modelFile,
     // One attempt each: the delivery says that it failed, and tries again.
-    registry: new Registry({ ...registryOptions(settings, { clock, random }), attempts: 1 }),
+    registry: new Registry({ ...registryOptions(settings, { clock, random, egress }), attempts: 1 }),
     remembered: remembered.model,
     memory: memory.model,
     clock,

@@ -5,6 +5,7 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import { formerAdapters } from '../state/former-adapters.ts';
 import { type Memory, memoryOf, type Recalled, recall } from '../state/memory.ts';
 import type { PullCredentials } from '../sync/pull-credentials.ts';
+import type { NodeEgress } from './egress.ts';
 import type { RuntimeParts } from './parts.ts';
 import { openArtifacts, openStore } from './store.ts';
 
@@ -36,7 +37,7 @@ const makeDataFolder = async (folder: string): Promise<void> => {
  */
 export const openDisk = async (
   { settings, clock, logger }: RuntimeParts,
-  pulls: PullCredentials,
+  { pulls, egress }: { readonly pulls: PullCredentials; readonly egress: NodeEgress },
   stack: AsyncDisposableStack,
 ): Promise<Disk> => {
   await makeDataFolder(settings.dataDir);
@@ -45,6 +46,7 @@ export const openDisk = async (
   const remembered = await recall(memory, logger);
   const former = formerAdapters(remembered);
   const random = Math.random;
-  const artifacts = await openArtifacts(settings, { ...opened, clock, logger, random, former, pulls });
+  const parts = { ...opened, clock, logger, random, former, pulls, egress };
+  const artifacts = await openArtifacts(settings, parts);
   return { store: opened.store, artifacts, memory, remembered };
 };

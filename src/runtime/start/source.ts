@@ -47,19 +47,23 @@ export type SourceParts = {
  */
 export const openSource = (parts: SourceParts): PlanSource => {
   const { settings, memory, remembered, logger } = parts;
-  const given =
-    settings.operator === undefined && settings.enrolTokenFile === undefined
-      ? settings.manifests === undefined
-        ? undefined
-        : 'manifests'
-      : 'operator';
+  const given = givenIn(settings);
   if (given !== undefined && given !== remembered.source) {
     memory.source.write({ follows: given }).catch((error: unknown) => {
       logger.error({ err: error }, 'what the plan comes from could not be written to disk');
     });
   }
-  return (given ?? remembered.source) === 'operator' ? operatorSource(parts) : folderSource(parts);
+  return followsOperator(settings, remembered) ? operatorSource(parts) : folderSource(parts);
 };
+
+const givenIn = ({ operator, enrolTokenFile, manifests }: Settings): Recalled['source'] => {
+  if (operator !== undefined || enrolTokenFile !== undefined) return 'operator';
+  return manifests === undefined ? undefined : 'manifests';
+};
+
+/** Whether the plan comes from an operator, now or when it came last. */
+export const followsOperator = (settings: Settings, { source }: Pick<Recalled, 'source'>): boolean =>
+  (givenIn(settings) ?? source) === 'operator';
 
 const operatorSource = (parts: SourceParts): PlanSource => {
   const { settings, introduction, remembered, time } = parts;

@@ -9,15 +9,20 @@ import { ContentStore } from '../../artifact/store.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Settings } from '../config/settings.ts';
 import type { PullCredentials } from '../sync/pull-credentials.ts';
+import type { NodeEgress } from './egress.ts';
 
-type RegistryParts = { readonly clock: Clock; readonly random: () => number };
+type RegistryParts = {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly egress: Pick<NodeEgress, 'baseModel' | 'fetchFor'>;
+};
 
 /** How registries are spoken to. */
 export const registryOptions = (
   { insecureRegistries, registryConfig }: Settings,
-  { clock, random }: RegistryParts,
+  { clock, random, egress }: RegistryParts,
 ): Omit<RegistryOptions, 'attempts'> => ({
-  fetch,
+  fetch: egress.baseModel,
   clock,
   random,
   idleMs,
@@ -79,7 +84,7 @@ export const openArtifacts = async (
       readonly pulls: PullCredentials;
     },
 ): Promise<Artifacts> => {
-  const { store, disk, clock, logger, random, former, pulls } = parts;
+  const { store, disk, clock, logger, random, former, pulls, egress } = parts;
   const grants = await Grants.open(storeRoot(settings), store.list(), former);
   for (const damage of grants.damage)
     logger.warn(damage, 'the grants of an artifact are damaged and were set aside');
@@ -88,8 +93,9 @@ export const openArtifacts = async (
     disk,
     grants,
     importRoots: settings.importRoots,
-    registry: { ...registryOptions(settings, { clock, random }), attempts },
+    registry: { ...registryOptions(settings, { clock, random, egress }), attempts },
     loginFor: pulls.loginFor,
+    fetchFor: egress.fetchFor,
     onQuarantine: (digest, reason) =>
       logger.warn({ digest, reason }, 'a stored artifact is damaged and was set aside'),
   });

@@ -1,11 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdapterStatus } from '../../../src/api/adapter-status.ts';
+import { issueAuthority, issueCertificate } from '../../../src/operator/identity/certificate.ts';
 import { adaptlet } from '../../support/cli.ts';
 import { ClosedRegistry } from '../../support/closed-registry.ts';
 import { letReadSecrets, systemNamespace, TestFleet } from '../../support/fleet.ts';
@@ -45,6 +46,9 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
   let registry: ClosedRegistry;
   let fleet: TestFleet;
   let node: TestNode;
+  /** A runtime with TLS on its request ports, whose certificate was replaced by one of another key. */
+  let secure: TestNode;
+  const tlsKeys: string[] = [];
   /** Of operators that were killed. */
   const formerLogs: string[] = [];
   /** A namespace whose Secrets the operator may not read. */
@@ -95,6 +99,29 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
       ['apply', '-f', '-'],
       registry.adapter(name, namespace, image, pullSecret, digest),
     );
+  /** Of a key in PEM, what nothing else has. */
+  const lineOf = (pem: string): string => pem.split('\n')[1] ?? pem;
+  const startSecure = async (): Promise<TestNode> => {
+    const validity = { from: Date.now() - 60_000, until: Date.now() + 3_600_000 };
+    const authority = await issueAuthority('site', validity);
+    const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'adaptlet-tls-')), (path) =>
+      rm(path, { recursive: true, force: true }),
+    );
+    const [certificate, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+    const issue = () =>
+      issueCertificate(authority, { subject: { name: 'runtime' }, names: ['127.0.0.1'], validity });
+    const [first, second] = [await issue(), await issue()];
+    await writeFile(certificate, first.certificate);
+    await writeFile(key, first.key);
+    const started = await fleet.startNode(1, { 'tls-cert': certificate, 'tls-key': key });
+    // Not that of the certificate: the node says so and goes on.
+    await writeFile(key, second.key);
+    tlsKeys.push(first.key, second.key);
+    await waitFor('a word about the key', () =>
+      started.log.some((line) => line.includes('new TLS files cannot be used')),
+    );
+    return started;
+  };
   const statusOf = async (name: string, namespace = fleet.namespace) =>
     (await fleet.get<{ status?: AdapterStatus }>('ad', name, namespace))?.status;
   const ready = (name: string) =>
@@ -265,10 +292,11 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
       const ca = await fleet.get<Data>('secret', 'adaptlet-ca', systemNamespace);
       const keys = Object.entries(ca?.data ?? {}).filter(([name]) => name.includes('key'));
       expect(keys.length).toBeGreaterThan(0);
-      const authorityKeys = keys.map(([name, value]): [string, string] => {
-        const pem = Buffer.from(value, 'base64').toString();
-        return [`key ${name} of the authority`, pem.split('\n')[1] ?? pem];
-      });
+      const authorityKeys = keys.map(([name, value]): [string, string] => [
+        `key ${name} of the authority`,
+        lineOf(Buffer.from(value, 'base64').toString()),
+      ]);
+      secure = await startSecure();
       secrets = new Map([
         ['password', auth.password],
         ['wrong password', wrong],
@@ -276,12 +304,13 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
         ['API key', apiKey],
         ['token of the node', (await readFile(join(fleet.folder, 'node-0.token'), 'utf8')).trim()],
         ...authorityKeys,
+        ...tlsKeys.map((pem, index): [string, string] => [`key ${index} of request ports`, lineOf(pem)]),
         ...registry.tokens.map((text, index): [string, string] => [
           `token ${index} of the registry`,
           text.slice('Bearer '.length),
         ]),
       ]);
-      expect(secrets.size).toBeGreaterThan(8);
+      expect(secrets.size).toBeGreaterThan(10);
       for (const secretText of secrets.values()) expect(secretText.length).toBeGreaterThan(15);
     });
 
@@ -305,26 +334,36 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
     });
 
     it('out of the logs of both processes, at debug', () => {
-      const logs = [...node.log, ...formerLogs, ...fleet.operators.flatMap(({ log }) => log)].join('\n');
+      const logs = [
+        ...node.log,
+        ...secure.log,
+        ...formerLogs,
+        ...fleet.operators.flatMap(({ log }) => log),
+      ].join('\n');
       expect(logs).toContain('a runtime gets no pull credential');
       expect(leaksIn(logs, secrets)).toEqual([]);
     });
 
-    it('out of plans, snapshots and all else on the disk of the node', async () => {
-      const { leaks, files } = await leaksBelow(node.data, secrets);
-      expect(files).toBeGreaterThan(3);
-      expect(leaks).toEqual([]);
+    it('out of plans, snapshots and all else on the disks of the nodes', async () => {
+      for (const { data } of [node, secure]) {
+        const { leaks, files } = await leaksBelow(data, secrets);
+        expect(files).toBeGreaterThan(3);
+        expect(leaks).toEqual([]);
+      }
     });
 
     it('out of metrics, of `adaptlet status` and of the bodies of errors', async () => {
       const status = await adaptlet('status', '--data-dir', node.data, '--output', 'json');
       const plain = await adaptlet('status', '--data-dir', node.data);
+      const ofSecure = await adaptlet('status', '--data-dir', secure.data, '--output', 'json');
       const metrics = await Promise.all([
         ...fleet.operators.map((operator) => operator.metrics()),
         fetch(`${node.http}/metrics`).then((response) => response.text()),
       ]);
       expect(plain.stdout).toContain('sql');
-      const texts = [status.stdout, status.stderr, plain.stdout, plain.stderr, ...metrics, ...bodies];
+      expect(ofSecure.stdout).toContain('sql');
+      const texts = [status, plain, ofSecure].flatMap(({ stdout, stderr }) => [stdout, stderr]);
+      texts.push(...metrics, ...bodies);
       expect(leaksIn(texts.join('\n'), secrets)).toEqual([]);
     });
 
@@ -337,6 +376,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
             ['runtime', node.pid],
             ['engine', enginePid(node) ?? -1],
             ['operator', fleet.operators[0]?.pid ?? -1],
+            ['runtime with TLS', secure.pid],
           ]);
           for (const [name, pid] of pids) {
             const file = join(folder, name);
@@ -355,6 +395,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
           const kept = (pid: number, text: string) =>
             waitFor('a secret in memory', () => isInMemory(pid, [text]));
           await kept(node.pid, token);
+          await kept(secure.pid, lineOf(tlsKeys[0] ?? ''));
           await kept(fleet.operators[0]?.pid ?? -1, password);
           expect(await isInMemory(node.pid, [auth.password, password])).toBe(false);
         } finally {

@@ -15,7 +15,7 @@ const plan = { stable: bound(good), canary: canaryOf(next), weight: 50 };
 
 /** A disk that outlives runtimes, and runtimes on it. */
 const machine = () => {
-  const disk: { trials: readonly Trial[]; fails: boolean; held: Set<string> } = {
+  const disk: { trials: readonly Trial[]; fails: boolean; slow?: Promise<void>; held: Set<string> } = {
     trials: [],
     fails: false,
     held: new Set(),
@@ -26,6 +26,7 @@ const machine = () => {
       clock,
       logger: pino({ enabled: false }),
       write: async (all) => {
+        await disk.slow;
         if (disk.fails) throw new Error('ENOSPC');
         disk.trials = structuredClone(all);
       },
@@ -231,6 +232,22 @@ describe('Trials', () => {
     disk.fails = false;
     clock.advance(30_000);
     await new Promise(setImmediate);
+    expect(trials.isPending('r1', next)).toBe(false);
+  });
+
+  it('admits a canary whose next attempt began while the record of the one before was written', async () => {
+    const { boot, disk } = machine();
+    const { trials, follow } = boot();
+    follow();
+    trials.start();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    disk.slow = promise;
+    const admitted = trials.admit(uid, next);
+    await new Promise(setImmediate);
+    follow({ ...plan, canary: canaryOf(next, 2) });
+    resolve();
+    expect(await admitted).toBeUndefined();
+    expect(disk.trials).toMatchObject([{ attempt: 2, state: 'OnTrial' }]);
     expect(trials.isPending('r1', next)).toBe(false);
   });
 

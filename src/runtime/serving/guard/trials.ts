@@ -78,6 +78,8 @@ export class Trials {
       if (this.#parts.isHeld(uid, digest)) {
         if (trial?.record.digest === digest && trial.suspicion !== undefined) return trial.suspicion;
       } else if (!(await this.#try(uid, canary))) return 'the disk does not take the record of its trial';
+      // Another attempt began while that was written: it has a record of its own.
+      else if (this.#trials.get(uid)?.isCovered !== true) return await this.admit(adapterUid, digest);
     }
     return undefined;
   }
@@ -170,7 +172,7 @@ export class Trials {
       return false;
     }
     trial.recorded();
-    return this.#trials.get(uid) === trial;
+    return true;
   }
 
   #add(record: Trial): CanaryTrial {

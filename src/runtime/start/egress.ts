@@ -1,0 +1,78 @@
+import { isIP } from 'node:net';
+import { namespaceOf, type ObjectKey } from '../../api/names.ts';
+import type { OciSource } from '../../api/source.ts';
+import { isPlainHttp, parseReference } from '../../artifact/reference.ts';
+import { kindOf, networksOf, plainAddress } from '../../egress/address.ts';
+import { apiServerOfPod, type PodEnvironment, withPort } from '../../egress/api-server.ts';
+import { createGuardedFetch, type Lookup } from '../../egress/guarded-fetch.ts';
+import { EgressPolicy } from '../../egress/policy.ts';
+import { modelSourceOf } from '../config/model-source.ts';
+import type { Settings } from '../config/settings.ts';
+
+type Rules = Pick<Settings, 'model' | 'egressAllow' | 'egressDeny' | 'insecureRegistries'>;
+
+/** What is known of sources once there is a plan. */
+export type Sources = {
+  /** Adapters are written by others than the administrator of this node. */
+  readonly hasTenants: boolean;
+  /** Registries, or what is below them, that the AdapterPolicy of a namespace lists. */
+  readonly listed: (namespace: string) => readonly string[];
+};
+
+/**
+ * Where requests for adapters and the base model lead. Besides public addresses over TLS: what the settings list, the registry of
+ * the base model, and for the adapters of a namespace the registries that its policy lists. A node without tenants may
+ * ask private addresses and this machine as well. Each redirect and each token service is a request of its own.
+ */
+export class NodeEgress {
+  readonly #rules: Rules;
+  readonly #apiServer: readonly string[];
+  readonly #lookup: Lookup | undefined;
+  #sources: Sources = { hasTenants: true, listed: () => [] };
+
+  constructor(rules: Rules, environment: PodEnvironment, lookup?: Lookup) {
+    this.#rules = rules;
+    this.#apiServer = apiServerOfPod(environment);
+    this.#lookup = lookup;
+  }
+
+  follow(sources: Sources): void {
+    this.#sources = sources;
+  }
+
+  /** For the base model, which the administrator names. */
+  get baseModel(): typeof fetch {
+    return this.#allowing([]);
+  }
+
+  /** For the source of an adapter. */
+  readonly fetchFor = (key: ObjectKey, { image }: OciSource): typeof fetch => {
+    const { hasTenants, listed } = this.#sources;
+    const registries = listed(namespaceOf(key)).map((below) => below.split('/')[0] ?? '');
+    if (hasTenants) return this.#allowing(this.#entriesOf(registries));
+    const own = this.#entriesOf([parseReference(image).registry]);
+    return this.#allowing([...own, ...networksOf('private'), ...networksOf('loopback')]);
+  };
+
+  #allowing(more: readonly string[]): typeof fetch {
+    const { model, egressAllow, egressDeny: deny, insecureRegistries } = this.#rules;
+    const source = modelSourceOf(model);
+    const ofModel = source.kind === 'registry' ? this.#entriesOf([source.image.registry]) : [];
+    const allow = [...egressAllow, ...insecureRegistries, ...ofModel, ...more];
+    const policy = new EgressPolicy({ allow, deny, apiServer: this.#apiServer, whose: 'runtime' });
+    return createGuardedFetch(policy, this.#lookup);
+  }
+
+  /** A token service may have another port of the same host; of this machine the port alone is meant that was named. */
+  #entriesOf(registries: readonly string[]): readonly string[] {
+    return registries.flatMap((registry) => {
+      const [, host = '', port] = /^(.*?)(?::(\d+))?$/.exec(registry.toLowerCase()) ?? [];
+      const at = port ?? (isPlainHttp(registry, this.#rules.insecureRegistries) ? '80' : '443');
+      if (host === 'localhost') return [withPort('127.0.0.1', at), withPort('::1', at)];
+      const address = host.replace(/^\[(.*)\]$/, '$1');
+      if (isIP(address) === 0) return [host];
+      const plain = plainAddress(address);
+      return [['private', 'public'].includes(kindOf(plain)) ? plain : withPort(plain, at)];
+    });
+  }
+}
