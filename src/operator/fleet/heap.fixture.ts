@@ -1,9 +1,9 @@
+import { fakeDigest } from '../../api/names.fixture.ts';
+import { isDigest, objectKey } from '../../api/names.ts';
 import { noRevision } from '../../control/revision.ts';
 import { Report } from '../../gen/adaptlet/control/v1/control.ts';
 import { FakeClock } from '../../time/fake-clock.ts';
-import { aRolloutState, aRuntimeState, anAdapterState, runtimeKey } from '../testing/fake-fleet.ts';
-import { fakeDigest } from '../../api/names.fixture.ts';
-import { isDigest, objectKey } from '../../api/names.ts';
+import { anAdapterState, aRolloutState, aRuntimeState, runtimeKey } from '../testing/fake-fleet.ts';
 import { FleetStore, local } from './store.ts';
 import { runtimeToWire } from './to-wire.ts';
 import { changeFromWire } from './update.ts';

@@ -57,10 +57,11 @@ type Place = { readonly sign: string; readonly labels: Labels };
 /** Selectors whose runtimes are kept. */
 const maxSelectors = 512;
 
-export const saidOf = ({ served: _, counts: __, mirror, ...said }: RolloutState): Said => ({
-  ...said,
-  mirrorPercentage: mirror?.percentage,
-});
+export const saidOf = (report: RolloutState): Said => {
+  const { uid, stableDigest, canaryDigest, attempt, weight, effectiveWeight, holds, mirror } = report;
+  const mirrorPercentage = mirror?.percentage;
+  return { uid, stableDigest, canaryDigest, attempt, weight, effectiveWeight, holds, mirrorPercentage };
+};
 
 /**
  * Runtimes by what they are and say, kept up with each change of one of them: who is alike is known without a look at

@@ -1,8 +1,8 @@
 import { conditionOf } from '../../api/condition.ts';
 import { type Digest, type ObjectKey, objectKey } from '../../api/names.ts';
 import type { AdapterObject, RolloutObject } from '../../api/objects.ts';
-import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { keyOf } from '../../api/references.ts';
+import type { RolloutStatus } from '../../api/rollout-status.ts';
 import { type Placement, placementOf } from '../../rollout/placement.ts';
 import { isHere } from '../fleet/adapter-at.ts';
 import type { AdapterState, RolloutState } from '../fleet/fleet.ts';
