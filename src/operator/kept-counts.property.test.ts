@@ -113,14 +113,14 @@ const told = fc.record({
   budgetBytes: fc.constantFrom(1000, 1000, 2000),
 });
 const runtime = fc.constantFrom('a', 'a', 'b', ...names);
-const source = fc.constantFrom('local', 'x', 'y');
+const teller = fc.constantFrom('local', 'x', 'y');
 const happening = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant('open' as const),
       runtime,
-      source,
+      source: teller,
       seq: fc.integer({ min: 1, max: 4 }),
       model: fc.constantFrom('tiny', 'tiny', 'other'),
       build: fc.constantFrom('' as const, fakeDigest('b'), fakeDigest('c')),
@@ -128,8 +128,8 @@ const happening = fc.oneof(
     }),
   },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('report' as const), runtime, told }) },
-  fc.record({ do: fc.constant('gone' as const), runtime, source }),
-  fc.record({ do: fc.constant('lost' as const), source }),
+  fc.record({ do: fc.constant('gone' as const), runtime, source: teller }),
+  fc.record({ do: fc.constant('lost' as const), source: teller }),
   fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1000, 11_000, 31_000, 3_700_000) }),
   {
     weight: 3,
@@ -220,7 +220,7 @@ class World {
       case 'forget':
         return this.#forget(['local', 'x', 'y']);
       case 'pass':
-        return void this.clock.advance(what.ms);
+        return this.clock.advance(what.ms);
       case 'object': {
         const { runtime: name, zone: value, spec, connected } = what;
         const kind = name.includes('/') ? ('Pod' as const) : ('Node' as const);
@@ -318,10 +318,10 @@ class World {
       runtimes: runtimesOf(view, attempt),
       members: keysOf(view.members),
       away: keysOf(view.away),
-      reports: new Map([...(counted?.reports ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))),
+      reports: Object.fromEntries(counted?.reports ?? []),
       waits: {
-        ms: new Map([...(waits?.ms ?? [])].sort()),
-        awaited: new Set([...(waits?.awaited ?? [])].sort()),
+        ms: Object.fromEntries(waits?.ms ?? []),
+        awaited: waits?.awaited,
       },
       changesInMs: view.changesInMs,
     };
@@ -340,8 +340,13 @@ class World {
     };
     return ['team-a', 'team-b'].map((namespace) => {
       const { groups, changesInMs } = presences.groups(namespace, question);
-      const answers = groups.flatMap(({ runtimes, profile: { isExpected: _, ...profile }, ...more }) =>
-        runtimes.keys().map((name) => [name, { ...more, profile }] as const),
+      const answers = groups.flatMap(({ runtimes, profile, ...more }) =>
+        runtimes
+          .keys()
+          .map(
+            (name) =>
+              [name, { ...more, profile: { ...profile, isExpected: more.presence === 'Silent' } }] as const,
+          ),
       );
       return { answers: Object.fromEntries(answers), count: answers.length, changesInMs };
     });

@@ -121,6 +121,8 @@ export type FleetChange = {
   readonly connection: boolean;
   readonly adapters: ReadonlySet<ObjectKey>;
   readonly rollouts: ReadonlySet<ObjectKey>;
+  /** Of these: those of which it says something else than other counts. */
+  readonly decisive: ReadonlySet<ObjectKey>;
   /** It answered a commit, or refuses something else than before. */
   readonly acknowledged: boolean;
 };

@@ -283,6 +283,8 @@ describe('reports in any order', () => {
       );
     fleet.update(local, opened(1n));
     for (const canary of [1, 5, 5, 5]) fleet.update(local, update(1n, { change: served(canary) }));
+    // After the first one only counts are other.
+    expect(changes.map(({ decisive }) => decisive.size)).toEqual([0, 1, 0, 0, 0]);
     expect(fleet.get(node)?.rollouts.get(rollout)?.served.canary).toBe(5);
   });
 

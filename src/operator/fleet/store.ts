@@ -5,6 +5,7 @@ import { AdaptletError } from '../../errors/adaptlet-error.ts';
 import type { Clock } from '../../time/clock.ts';
 import { scopeOf } from '../objects/scope.ts';
 import { limitCounts, withFormerCounts } from './counts.ts';
+import { isSameDecisive } from './decisive.ts';
 import type { AdapterState, Fleet, FleetChange, RolloutState, RuntimeKey, RuntimeState } from './fleet.ts';
 import { SharedStates } from './shared.ts';
 import { type Change, maxLimits, maxReported, type Update, within } from './update.ts';
@@ -165,7 +166,7 @@ export class FleetStore implements Fleet {
     }: { readonly connection: boolean; readonly opened: boolean; readonly former: Former | undefined },
   ): void {
     const { state } = entry;
-    const touched: Touched = { adapters: new Set(), rollouts: new Set() };
+    const touched: Touched = { adapters: new Set(), rollouts: new Set(), decisive: new Set() };
     const { change } = update;
     if (change !== undefined) merge(entry, change, { former, touched, shared: this.#shared });
     const { disconnectedAt: _, ...rest } = state;
@@ -234,6 +235,7 @@ const changeOf = ({ key, kind }: RuntimeState, connection: boolean): FleetChange
   connection,
   adapters: nothing,
   rollouts: nothing,
+  decisive: nothing,
   acknowledged: false,
 });
 
@@ -250,7 +252,7 @@ const counts = (
   return !known.state.connected && connectedAt > known.state.connectedAt;
 };
 
-type Touched = { readonly adapters: Set<ObjectKey>; readonly rollouts: Set<ObjectKey> };
+type Touched = Readonly<Record<'adapters' | 'rollouts' | 'decisive', Set<ObjectKey>>>;
 
 type Merging = {
   readonly touched: Touched;
@@ -263,7 +265,7 @@ const merge = ({ state }: Entry, change: Change, { touched, former, shared }: Me
   // A whole report says everything: only what is other than before is news.
   const before = change.whole ? former : undefined;
   const adapters = sharedBy(change.adapters, shared.adapter.bind(shared));
-  mergeInto(state.adapters, adapters, change, touched.adapters, before?.adapters);
+  mergeInto(state.adapters, adapters, change, (key) => touched.adapters.add(key), before?.adapters);
   const counted = change.whole
     ? change.rollouts
     : new Map(
@@ -271,7 +273,16 @@ const merge = ({ state }: Entry, change: Change, { touched, former, shared }: Me
       );
   const rollouts = sharedBy(counted, shared.rollout.bind(shared));
   const gone = { whole: change.whole, gone: change.goneRollouts };
-  mergeInto(state.rollouts, rollouts, gone, touched.rollouts, before?.rollouts);
+  mergeInto(
+    state.rollouts,
+    rollouts,
+    gone,
+    (key, was, now) => {
+      touched.rollouts.add(key);
+      if (!isSameDecisive(was, now)) touched.decisive.add(key);
+    },
+    before?.rollouts,
+  );
   if (change.rollouts.size > 0) limitCounts(state.rollouts.values());
 };
 
@@ -284,17 +295,21 @@ const mergeInto = <T>(
   into: Map<ObjectKey, T>,
   changed: ReadonlyMap<ObjectKey, T>,
   { gone, whole }: Pick<Change, 'gone' | 'whole'>,
-  touched: Set<ObjectKey>,
+  touch: (key: ObjectKey, was: T | undefined, now: T | undefined) => void,
   former?: ReadonlyMap<ObjectKey, T>,
 ): void => {
-  for (const key of former?.keys() ?? []) if (!changed.has(key)) touched.add(key);
+  for (const [key, was] of former ?? []) if (!changed.has(key)) touch(key, was, undefined);
   const removed = whole ? [...into.keys()].filter((key) => !changed.has(key)) : gone;
-  for (const key of removed) if (into.delete(key)) touched.add(key);
+  for (const key of removed) {
+    const was = into.get(key);
+    if (into.delete(key)) touch(key, was, undefined);
+  }
   for (const [key, value] of changed) {
     if (!into.has(key) && into.size >= maxReported) {
       throw new AdaptletError('HELLO_INVALID', `the runtime reports more than ${maxReported} entries`);
     }
-    if (former === undefined || !isDeepStrictEqual(former.get(key), value)) touched.add(key);
+    const was = (former ?? into).get(key);
+    if (former === undefined || !isDeepStrictEqual(was, value)) touch(key, was, value);
     into.set(key, value);
   }
 };

@@ -1,6 +1,7 @@
 import type { Digest, ObjectKey } from '../../api/names.ts';
 import { type Selector, selects } from '../../api/selector.ts';
 import { canonicalJson } from '../../plan/canonical.ts';
+import { isSameDecisive } from '../fleet/decisive.ts';
 import type { AdapterState, RolloutState, RuntimeKey, RuntimeState } from '../fleet/fleet.ts';
 import type { Restraint } from '../objects/restraint.ts';
 import type { Scope } from '../objects/scope.ts';
@@ -57,10 +58,11 @@ type Place = { readonly sign: string; readonly labels: Labels };
 /** Selectors whose runtimes are kept. */
 const maxSelectors = 512;
 
-export const saidOf = ({ served: _, counts: __, mirror, ...said }: RolloutState): Said => ({
-  ...said,
-  mirrorPercentage: mirror?.percentage,
-});
+export const saidOf = (report: RolloutState): Said => {
+  const { uid, stableDigest, canaryDigest, attempt, weight, effectiveWeight, holds, mirror } = report;
+  const mirrorPercentage = mirror?.percentage;
+  return { uid, stableDigest, canaryDigest, attempt, weight, effectiveWeight, holds, mirrorPercentage };
+};
 
 /**
  * Runtimes by what they are and say, kept up with each change of one of them: who is alike is known without a look at
@@ -219,20 +221,6 @@ const divided = <T>(
 };
 
 const isSameReport = (a: Said, b: Said): boolean =>
-  a.uid === b.uid &&
-  a.stableDigest === b.stableDigest &&
-  a.canaryDigest === b.canaryDigest &&
-  a.attempt === b.attempt &&
-  a.weight === b.weight &&
+  isSameDecisive(a, b) &&
   a.effectiveWeight === b.effectiveWeight &&
-  a.mirrorPercentage === b.mirrorPercentage &&
-  a.holds.length === b.holds.length &&
-  a.holds.every((hold, index) => {
-    const other = b.holds[index];
-    return (
-      hold.digest === other?.digest &&
-      hold.cause === other.cause &&
-      hold.reason === other.reason &&
-      hold.attempt === other.attempt
-    );
-  });
+  a.mirrorPercentage === b.mirrorPercentage;

@@ -37,7 +37,7 @@ export class Variants<T> {
 
   /** It says nothing of anything any more. Takes a look at every object. */
   clear(runtime: number): void {
-    for (const key of [...this.#of.keys()]) this.set(key, runtime, undefined);
+    for (const key of this.#of.keys()) this.set(key, runtime, undefined);
   }
 
   #drop(key: ObjectKey, all: Variant<T>[], at: number, runtime: number): void {

@@ -113,12 +113,12 @@ describe('the judge over many runtimes', () => {
     const attempt = { uid: 'v2', digest: 'd', attempt: 1 };
     let counted: AttemptCounts | undefined;
     for (let start = 0; start < 50; start += 1) {
-      const report = aRolloutState(rolloutUid, {
+      const said = aRolloutState(rolloutUid, {
         canaryDigest: digestOf('v2'),
         attempt: 1,
         counts: counts(100, 1),
       });
-      const view = viewBy('a', { instance: `process ${start}`, rollouts: new Map([[sql, report]]) });
+      const view = viewBy('a', { instance: `process ${start}`, rollouts: new Map([[sql, said]]) });
       counted = attemptCountsOf(counted, view, { ...attempt, digest: digestOf('v2') });
       // A report that comes twice counts once.
       counted = attemptCountsOf(counted, view, { ...attempt, digest: digestOf('v2') });

@@ -154,17 +154,18 @@ const noRuntime = ({ rollout, members, ...view }: RolloutView, { baseModel }: Ad
   return `no runtime with the base model ${baseModel}${which} ${that}${unready}${restrained}${away}`;
 };
 
+const whyNot = ({ target, isSilent }: Member): string => {
+  if (isSilent) return 'has not reported yet';
+  if (target === undefined) return 'does not know it yet';
+  if (target.state !== 'Failed') return target.state;
+  return cut([target.reason, target.message].filter((part) => part !== '').join(': '), maxQuoted);
+};
+
 const notReady = (all: number, missing: readonly Member[]): string => {
-  const why = ({ target, isSilent }: Member): string => {
-    if (isSilent) return 'has not reported yet';
-    if (target === undefined) return 'does not know it yet';
-    if (target.state !== 'Failed') return target.state;
-    return cut([target.reason, target.message].filter((part) => part !== '').join(': '), maxQuoted);
-  };
   const named = missing
     .flatMap((member) => member.runtimes.keys().map((name) => ({ name, member })))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map(({ name, member }, index) => (index < maxNamed ? `${name} (${why(member)})` : name));
+    .map(({ name, member }, index) => (index < maxNamed ? `${name} (${whyNot(member)})` : name));
   return `${all - named.length} of ${all} runtimes are ready; not ${joinCapped(named, maxNamed)}`;
 };
 

@@ -2,7 +2,6 @@ import { analysisRefs } from '../../api/analysis-places.ts';
 import { conditionOf } from '../../api/condition.ts';
 import type { ObjectKey } from '../../api/names.ts';
 import type { RolloutObject } from '../../api/objects.ts';
-import type { RolloutState, RuntimeKey } from '../fleet/fleet.ts';
 import { isWithin, namespaceOf, type Scope } from '../objects/scope.ts';
 import type { ControllerParts, Enqueue } from '../reconcile/controller.ts';
 import type { NameClaims } from '../reconcile/name-claims.ts';
@@ -25,19 +24,6 @@ const reportMs = 50;
 const connectionMs = 200;
 /** The same for counts of requests, which are judged when a metric is due. */
 const countsMs = 5000;
-
-/** What of a report a decision may depend on; the counts are left out. */
-const decisive = (state: RolloutState | undefined): string =>
-  state === undefined
-    ? ''
-    : JSON.stringify([
-        state.uid,
-        state.stableDigest,
-        state.canaryDigest,
-        state.attempt,
-        state.weight,
-        state.holds.map(({ digest, cause, attempt, reason }) => [digest, cause, attempt, reason]),
-      ]);
 
 /** Only counts of it change when a runtime comes or goes: its one adapter is stable, and nothing is waited for. */
 const isAtRest = ({ metadata, status }: RolloutObject): boolean =>
@@ -70,24 +56,11 @@ export const followRollouts = (
       gathered.clear();
       for (const { key } of objects.rollouts.list())
         if (scopes.some((one) => isWithin(one, key))) enqueue(key, countedIn(key, 0));
-      for (const known of last.keys()) if (fleet.get(known) === undefined) last.delete(known);
     });
   };
   const users = (adapters: Iterable<ObjectKey>, afterMs: number): void => {
     for (const adapter of adapters) for (const key of uses.rolloutsOf(adapter)) enqueue(key, afterMs);
   };
-  const last = new Map<RuntimeKey, Map<ObjectKey, string>>();
-  /** True when more than counts changed in what the runtime says of the rollout. */
-  const isDecisive = (runtime: RuntimeKey, rollout: ObjectKey): boolean => {
-    const known = last.get(runtime) ?? new Map<ObjectKey, string>();
-    last.set(runtime, known);
-    const now = decisive(fleet.get(runtime)?.rollouts.get(rollout));
-    const before = known.get(rollout);
-    if (now === '') known.delete(rollout);
-    else known.set(rollout, now);
-    return now !== before;
-  };
-
   const stops = [
     objects.rollouts.onChange(({ key }) => enqueue(key, 0)),
     objects.adapters.onChange(({ key }) => users([key], 0)),
@@ -106,11 +79,10 @@ export const followRollouts = (
     claims.onChange((kind, key) => {
       if (kind === 'AdapterRollout') enqueue(key, reportMs);
     }),
-    fleet.onChange(({ runtime, scope, connection, adapters, rollouts }) => {
+    fleet.onChange(({ scope, connection, adapters, rollouts, decisive }) => {
       if (connection) all(scope);
       users(adapters, reportMs);
-      for (const key of rollouts)
-        enqueue(key, isDecisive(runtime, key) ? reportMs : countedIn(key, countsMs));
+      for (const key of rollouts) enqueue(key, decisive.has(key) ? reportMs : countedIn(key, countsMs));
     }),
   ];
   for (const { key } of objects.rollouts.list()) enqueue(key, 0);

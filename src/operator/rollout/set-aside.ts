@@ -44,11 +44,11 @@ export const setAsideOf = (
   const tripped = apart.filter((member) => isFailed(member, undefined, attempt));
   const differ = new Map(outliers.map(({ node, message }) => [node, message]));
   const suspects = { names: new Set([...overdue, ...differ.keys()]), differ };
-  const failuresOf = (groups: readonly Member[]): RolloutFailure[] =>
+  const failuresIn = (groups: readonly Member[]): RolloutFailure[] =>
     groups
       .flatMap((member) => failuresAt(member, view, attempt, suspects))
       .sort((a, b) => (a.runtime < b.runtime ? -1 : 1));
-  const failures = [...failuresOf(desired), ...failuresOf(tripped)];
+  const failures = [...failuresIn(desired), ...failuresIn(tripped)];
   const size = sizeOf(desired) + sizeOf(tripped);
   const allowed = mayFail(rollout.spec.maxFailures, size);
   const names = new Set(setAside(failures, allowed).map(({ runtime }) => runtime));
@@ -62,6 +62,15 @@ type Named = {
   readonly names: ReadonlySet<string>;
 };
 
+const failureOf = (reason: RolloutFailure['reason'], message: string) => (name: string) => ({
+  runtime: cut(name, 512),
+  reason,
+  message: cut(message, maxQuoted),
+});
+
+const failuresOf = (runtimes: RuntimeSet, ...failure: Parameters<typeof failureOf>): RolloutFailure[] =>
+  runtimes.keys().map(failureOf(...failure));
+
 const failuresAt = (
   member: Member,
   { target, rollout }: RolloutView,
@@ -69,22 +78,15 @@ const failuresAt = (
   { differ, names }: Named,
 ): RolloutFailure[] => {
   const { report, target: state, runtimes } = member;
-  const failureOf = (reason: RolloutFailure['reason'], message: string) => (name: string) => ({
-    runtime: cut(name, 512),
-    reason,
-    message: cut(message, maxQuoted),
-  });
-  const all = (some: RuntimeSet, ...failure: Parameters<typeof failureOf>): RolloutFailure[] =>
-    some.keys().map(failureOf(...failure));
   if (target !== undefined && isRefused(member, target, attempt))
-    return all(runtimes, 'Refused', `${state?.reason}: ${state?.message}`);
+    return failuresOf(runtimes, 'Refused', `${state?.reason}: ${state?.message}`);
   const guard = attempt === undefined ? undefined : guardOf(member, attempt);
-  if (guard !== undefined) return all(runtimes, 'GuardTripped', guard);
+  if (guard !== undefined) return failuresOf(runtimes, 'GuardTripped', guard);
   const late = `not ready for ${rollout.spec.progressDeadline}: ${state?.state ?? 'it does not know it'}`;
   const named = runtimes
     .only(names)
     .keys()
-    .flatMap((name) => {
+    .map((name) => {
       const difference = differ.get(name);
       return difference === undefined
         ? failureOf('NotReadyInTime', late)(name)
@@ -93,7 +95,7 @@ const failuresAt = (
   const ofStable = stableGuardOf(report, rollout.status?.stable);
   return ofStable === undefined
     ? named
-    : [...named, ...all(runtimes.without(names), 'StableFails', ofStable)];
+    : [...named, ...failuresOf(runtimes.without(names), 'StableFails', ofStable)];
 };
 
 /** Why the guard of a runtime holds stable back, if so. */

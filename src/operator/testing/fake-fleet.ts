@@ -2,6 +2,7 @@ import type { Digest, ObjectKey } from '../../api/names.ts';
 import { objectKey } from '../../api/names.ts';
 import type { RuntimeObjectStatus } from '../../api/runtime.ts';
 import { noRevision } from '../../control/revision.ts';
+import { isSameDecisive } from '../fleet/decisive.ts';
 import type {
   AdapterState,
   Fleet,
@@ -34,12 +35,16 @@ export class FakeFleet implements Fleet {
     const before = this.#states.get(key);
     const state = { ...(before ?? aRuntimeState(key)), ...more };
     this.#states.set(key, state);
+    const rollouts = changedKeys(state.rollouts, before?.rollouts);
+    const isDecisive = (rollout: ObjectKey): boolean =>
+      !isSameDecisive(state.rollouts.get(rollout), before?.rollouts.get(rollout));
     const change: FleetChange = {
       runtime: key,
       scope: scopeOf(state.kind, key),
       connection: before?.connected !== state.connected,
       adapters: changedKeys(state.adapters, before?.adapters),
-      rollouts: changedKeys(state.rollouts, before?.rollouts),
+      rollouts,
+      decisive: new Set([...rollouts].filter(isDecisive)),
       acknowledged: before?.acknowledged !== state.acknowledged || before.refused !== state.refused,
     };
     for (const listener of this.#listeners) listener(change);
@@ -55,6 +60,7 @@ export class FakeFleet implements Fleet {
       connection: true,
       adapters: none,
       rollouts: none,
+      decisive: none,
       acknowledged: true,
     };
     for (const listener of this.#listeners) listener(change);

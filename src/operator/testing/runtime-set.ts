@@ -1,9 +1,10 @@
 import type { RuntimeKey } from '../fleet/fleet.ts';
 import type { PresentRuntime, RuntimeSet } from '../reconcile/presence.ts';
 
+const keyOf = (one: RuntimeKey | PresentRuntime): RuntimeKey => (typeof one === 'string' ? one : one.key);
+
 /** For tests: these runtimes, in the order of their names. */
 export const setOf = (...runtimes: readonly (RuntimeKey | PresentRuntime)[]): RuntimeSet => {
-  const keyOf = (one: RuntimeKey | PresentRuntime): RuntimeKey => (typeof one === 'string' ? one : one.key);
   return {
     size: runtimes.length,
     keys: () => runtimes.map(keyOf).sort(),
