@@ -28,7 +28,7 @@ export type Inputs = {
 };
 
 /** What one replica may take. */
-const limits = { core: 0.6, mib: 1024, reconnectSeconds: 10, streams: 5_000, observed: 5 };
+const limits = { core: 0.6, mib: 1024, reconnectSeconds: 10, streams: 5_000, observed: 4 };
 const hoursPerMonth = 730;
 const fleetNodes = 100_000;
 
@@ -239,7 +239,7 @@ const textOf = (report: Report, inputs: Inputs): string => {
     '```',
     '',
     `What is only observed of runtimes is written once in 10 s for each of them, and ${limits.observed} times a second in all`,
-    '([ADR 64](../adr/0064-writes-and-greetings-have-a-budget.md)). So it is n / 5 seconds late at most while there is a step in every second, and',
+    `([ADR 64](../adr/0064-writes-and-greetings-have-a-budget.md)). So it is n / ${limits.observed} seconds late at most while there is a step in every second, and`,
     `a part of ${number(part)} costs ${number(inputs.writesBase + Math.min(limits.observed, inputs.writesPerRuntime * part))} writes a second.`,
     inputs.flapWrites === undefined
       ? 'Flaps alone were not measured.'

@@ -65,7 +65,7 @@ class Fleet {
 }
 
 describe('the budget of writes', () => {
-  it('of 1,000 runtimes with a step and a flap in every second is under ten a second, and none waits for more than 210 s', () => {
+  it('of 1,000 runtimes with a step and a flap in every second is under ten a second, and none waits for more than 260 s', () => {
     const fleet = new Fleet(1000);
     const seconds = 600;
     for (let second = 0; second < seconds; second++) {
@@ -74,15 +74,15 @@ describe('the budget of writes', () => {
       fleet.pass(secondMs);
     }
     expect(fleet.mostInAMinute / 60).toBeLessThanOrEqual(10);
-    expect(fleet.writes.length / seconds).toBeLessThanOrEqual(6.5);
+    expect(fleet.writes.length / seconds).toBeLessThanOrEqual(5.5);
     expect(new Set(fleet.writes.map(({ key }) => key)).size).toBe(1000);
-    expect(Math.max(...fleet.agesOf('Observation'))).toBeLessThanOrEqual(210_000);
+    expect(Math.max(...fleet.agesOf('Observation'))).toBeLessThanOrEqual(260_000);
     // What is decided by waits for nothing but the second after the last write.
     expect(Math.max(...fleet.agesOf('Decision'))).toBeLessThanOrEqual(secondMs);
   });
 
-  it('leaves 50 runtimes as prompt as they were alone: each is written every 10 s', () => {
-    const fleet = new Fleet(50);
+  it('leaves 40 runtimes as prompt as they were alone: each is written every 10 s', () => {
+    const fleet = new Fleet(40);
     for (let second = 0; second < 295; second++) {
       fleet.happen('Observation');
       fleet.pass(secondMs);
@@ -99,7 +99,7 @@ describe('the budget of writes', () => {
     const fleet = new Fleet(100);
     for (let change = 0; change < 3; change++) {
       fleet.happen('Observation');
-      fleet.pass(20 * secondMs);
+      fleet.pass(25 * secondMs);
     }
     expect(fleet.agesOf('Observation')).toEqual(Array.from({ length: 300 }, () => 0));
   });

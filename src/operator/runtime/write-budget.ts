@@ -12,8 +12,8 @@ const pauseMs = { Decision: 1000, Observation: 10_000 } as const;
 const rates = {
   /** A thousand runtimes that come or go together are told of within 45 seconds. */
   Decision: { perSecond: 20, burst: 100 },
-  /** 50 runtimes that change all the time are written each 10 seconds, 1,000 each 200; a hundred at rest at once. */
-  Observation: { perSecond: 5, burst: 100 },
+  /** 40 runtimes that change all the time are written each 10 seconds, 1,000 each 250; a hundred at rest at once. */
+  Observation: { perSecond: 4, burst: 100 },
 } as const;
 
 /** Monotonic times. */
@@ -30,7 +30,7 @@ type Turn = {
  * - What is only observed is written so often in any time, however many objects there are.
  * - Decisions have a rate of their own and never wait for observations.
  * - Who waits has a place and keeps it, so nobody is passed over: n objects that change all the time are each written
- *   once in n / 5 seconds, or 10 if that is more.
+ *   once in n / 4 seconds, or 10 if that is more.
  * - There is no queue of states: who has a turn writes the newest one.
  */
 export class WriteBudget {
