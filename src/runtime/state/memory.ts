@@ -100,7 +100,7 @@ const modelFolderSchema = z.object({
 export type ModelFolderMemory = z.infer<typeof modelFolderSchema>;
 
 /** A device outside of the cluster of its operator. Secret: it has the key. */
-const deviceSchema = z.object({
+export const deviceSchema = z.object({
   /** SHA-256 of the token that it is of. */
   token: z.string(),
   address: z.string(),
