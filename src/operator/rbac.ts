@@ -135,7 +135,7 @@ export const viewRules: readonly Rule[] = [
   { apiGroups: [group], resources: kinds, verbs: ['get', 'list', 'watch'] },
 ];
 
-/** What those who may edit a namespace may do with our kinds. Only the operator makes an AdapterRuntime. */
+/** What those who may edit a namespace may do with our kinds. The operator makes AdapterRuntimes, and who enrols devices. */
 export const editRules: readonly Rule[] = [
   {
     apiGroups: [group],

@@ -103,7 +103,7 @@ export type ModelFolderMemory = z.infer<typeof modelFolderSchema>;
 /** What is known of the time, in milliseconds since the epoch. */
 const timeSchema = z.object({ atLeast: z.number().min(0), last: z.number().min(0) });
 /** A device outside of the cluster of its operator. Secret: it has the key. */
-const deviceSchema = z.object({
+export const deviceSchema = z.object({
   /** SHA-256 of the token that it is of. */
   token: z.string(),
   address: z.string(),

@@ -1,5 +1,6 @@
 import type { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
 import type { Operator } from '../../../runtime/engine/ort/operator.ts';
+import type { DeviceMemory } from '../../../runtime/state/memory.ts';
 import type { Asked } from '../finding.ts';
 import type { Handshake } from '../handshake.ts';
 
@@ -39,6 +40,8 @@ export type NodeFacts = {
     | undefined;
   readonly ca: NamedFile | undefined;
   readonly token: NamedFile | undefined;
+  /** What a device outside of the cluster has in place of a token; absent: it never enrolled. */
+  readonly device?: Asked<Pick<DeviceMemory, 'name' | 'address' | 'authority' | 'certificate'>> | undefined;
   /** As the settings ask for them. */
   readonly wantedProviders: readonly string[];
   /** The native operator of adapters; `found` is undefined where none was built. */

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startDiskThread } from '../../../artifact/disk-thread.ts';
 import { ContentStore } from '../../../artifact/store.ts';
+import { withChecksum } from '../../../disk/checked.ts';
+import { issueAuthority, issueCertificate } from '../../../operator/identity/certificate.ts';
 import { gatherNode } from './gather.ts';
+import { token } from './token-check.ts';
 
 let dataDir: string;
 beforeEach(async () => {
@@ -54,6 +57,41 @@ describe('what is known of a node', () => {
       wish: '/nowhere/lora.so',
       found: { error: { what: expect.stringContaining('/nowhere/lora.so cannot be used') } },
     });
+  });
+
+  it('knows the operator and the certificate of a device out of its data folder', async () => {
+    expect(await gather()).toMatchObject({ operator: undefined, device: undefined });
+    const authority = await issueAuthority('devices', { from: 0, until: Date.now() + 60_000 });
+    const { certificate } = await issueCertificate(authority, {
+      subject: { name: 'camera' },
+      names: ['camera'],
+      validity: { from: 0, until: Date.now() + 60_000 },
+    });
+    const device = {
+      token: '',
+      // Nobody listens there.
+      address: '127.0.0.1:1',
+      authority: authority.certificate.replace(/-----[A-Z ]+-----|\s/g, ''),
+      namespace: 'adaptlet-system',
+      name: 'camera',
+      key: '',
+      certificate,
+      receivedAt: 0,
+      lifetimeMs: 60_000,
+    };
+    await mkdir(join(dataDir, 'state'));
+    await writeFile(join(dataDir, 'state/device.json'), withChecksum(device));
+    const facts = await gather();
+    expect(facts.operator).toMatchObject({ address: '127.0.0.1:1', handshake: { error: {} } });
+    expect(facts.ca).toMatchObject({ text: { value: authority.certificate } });
+    const whatOf = (now: number) =>
+      token({ ...facts, now }).map(({ level, message }) => `${level}: ${message}`);
+    expect(whatOf(facts.now)[0]).toMatch(/^ok: a certificate of the device camera until/);
+    expect(whatOf(facts.now + 120_000)[0]).toMatch(/^warning: the certificate of the device camera is over/);
+    await writeFile(join(dataDir, 'state/device.json'), withChecksum({ ...device, certificate: '' }));
+    expect(token(await gather())[0]?.message).toBe('the device camera has not used its token yet');
+    await writeFile(join(dataDir, 'state/device.json'), 'torn');
+    expect(token(await gather())[0]?.message).toContain('device.json');
   });
 
   it('has the data folder as locked while a runtime has its store open, and no longer', async () => {

@@ -5,12 +5,16 @@ import { dirname, join, resolve } from 'node:path';
 import { Metadata } from '@grpc/grpc-js';
 import type { z } from 'zod';
 import { ownerOfFolder } from '../../../artifact/store-lock.ts';
+import { certificatePem } from '../../../control/enrolment.ts';
+import { checked } from '../../../disk/checked.ts';
 import { AdaptletError } from '../../../errors/adaptlet-error.ts';
+import { errnoOf } from '../../../errors/errno.ts';
 import type { StatusResponse } from '../../../gen/adaptlet/inference/v1/admin.ts';
 import { modelSourceOf } from '../../../runtime/config/model-source.ts';
 import { settingsSchema } from '../../../runtime/config/settings.ts';
 import { findGraph } from '../../../runtime/engine/model/graph-file.ts';
 import { libraryVariable } from '../../../runtime/engine/protocol.ts';
+import { deviceSchema } from '../../../runtime/state/memory.ts';
 import { parseAddress } from '../../../settings/address.ts';
 import { callAdmin } from '../../admin-client.ts';
 import { ask } from '../asked.ts';
@@ -57,6 +61,22 @@ const readable = async (path: string): Promise<string> => {
 
 const fileAt = async (path: string | undefined): Promise<NamedFile | undefined> =>
   path === undefined ? undefined : { path, text: await ask(() => readable(resolve(path)), path) };
+
+/** What a device knows of its operator, and shows to it; undefined: this node never enrolled. */
+const deviceAt = async (dir: string | undefined): Promise<NodeFacts['device']> => {
+  if (dir === undefined) return undefined;
+  const path = join(resolve(dir), 'state/device.json');
+  let isThere = true;
+  const device = await ask(async () => {
+    try {
+      return deviceSchema.parse(checked(await readFile(path, 'utf8')));
+    } catch (error) {
+      isThere = errnoOf(error) !== 'ENOENT';
+      throw bad(path, error);
+    }
+  }, path);
+  return isThere ? device : undefined;
+};
 
 const dataAt = async (dir: string | undefined): Promise<NodeFacts['data']> => {
   if (dir === undefined) return undefined;
@@ -156,7 +176,13 @@ export const gatherNode = async (settings: NodeSettings, now: () => number): Pro
     ...(dataDir === undefined ? {} : { dataDir }),
     ...(adminListen === undefined ? {} : { admin: adminListen }),
   };
-  const ca = await fileAt(operatorCa);
+  const given = await fileAt(operatorCa);
+  const device = given === undefined ? await deviceAt(dataDir) : undefined;
+  const enrolled = device !== undefined && 'value' in device ? device.value : undefined;
+  const ca =
+    enrolled === undefined
+      ? given
+      : { path: 'the token', text: { value: certificatePem(enrolled.authority) } };
   return {
     status: await ask(
       () =>
@@ -168,9 +194,10 @@ export const gatherNode = async (settings: NodeSettings, now: () => number): Pro
     ),
     data: await dataAt(dataDir),
     model: await modelAt(model, settings.modelFile),
-    operator: await operatorAt(operator, ca),
+    operator: await operatorAt(operator ?? enrolled?.address, ca),
     ca,
     token: await fileAt(operatorToken),
+    device,
     wantedProviders: settings.executionProviders ?? [],
     providers: await ask(() => builtInProviders(settings.onnxRuntimeLibrary), 'ONNX Runtime'),
     lora: await loraAt(settings.loraOperator ?? 'auto'),

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { audience } from '../../../operator/identity/token-review.ts';
 import { dayOf } from '../certificates.ts';
 import { type Finding, ok, problem, warning } from '../finding.ts';
@@ -19,9 +20,28 @@ const claimsOf = (
   }
 };
 
+/** Whether the operator can know a device by its certificate. */
+const certificateOf = (id: Finding['id'], device: NonNullable<NodeFacts['device']>, now: number): Finding => {
+  if ('error' in device)
+    return problem(id, device.error.what, 'run this as the user of the runtime, who alone may read it');
+  const { name, certificate } = device.value;
+  if (certificate === '')
+    return warning(id, `the device ${name} has not used its token yet`, 'adaptlet status says why');
+  const until = Date.parse(new X509Certificate(certificate).validTo);
+  return until > now
+    ? ok(id, `a certificate of the device ${name} until ${dayOf(until)}, which it renews by itself`)
+    : warning(
+        id,
+        `the certificate of the device ${name} is over since ${dayOf(until)}`,
+        'it is renewed once the operator is reached; adaptlet status says why it is not',
+      );
+};
+
 /** Whether the operator can know this runtime by its token; what is in the token is not shown. */
-export const token = ({ token: file, operator, now }: NodeFacts): readonly Finding[] => {
+export const token = (facts: NodeFacts): readonly Finding[] => {
+  const { token: file, operator, now, device } = facts;
   const id = 'node-token';
+  if (file === undefined && device !== undefined) return [certificateOf(id, device, now)];
   if (file === undefined)
     return operator === undefined
       ? [ok(id, 'none is set')]
