@@ -11,7 +11,7 @@ const titles: Readonly<Record<ProbeKind, string>> = {
   starve: 'Take what others need',
   fill: 'Fill memory and disk',
   lie: 'Be somebody else',
-  egress: 'Have the operator ask for it',
+  egress: 'Have the operator or a node ask for it',
 };
 
 /** docs/reference/tenancy.md: what was tried by one tenant against another, where, and what it got. */

@@ -23,6 +23,8 @@ export class FakeRegistry {
   cutAfter = Number.POSITIVE_INFINITY;
   /** Repositories that send no blob before these are settled. */
   readonly stalled = new Map<string, Promise<void>>();
+  /** Where repositories lead that have nothing themselves. */
+  readonly leads = new Map<string, string>();
   readonly #repositories = new Map<string, Map<string, Uint8Array>>();
   readonly #readers = new Map<string, ReadonlySet<string>>();
 
@@ -61,6 +63,8 @@ export class FakeRegistry {
     const path = pathname.replace('/v2/', '');
     const [, repository = '', rest = ''] = /^(.+)\/((?:manifests|blobs)\/[^/]+)$/.exec(path) ?? [];
     const user = userOf(headers.get('authorization'));
+    const location = this.leads.get(repository);
+    if (location !== undefined) return new Response(null, { status: 307, headers: { location } });
     const readers = this.#readers.get(repository);
     if (readers !== undefined && user === '')
       return new Response(null, { status: 401, headers: { 'www-authenticate': 'Basic realm="test"' } });

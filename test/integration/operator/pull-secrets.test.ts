@@ -1,12 +1,11 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdapterStatus } from '../../../src/api/adapter-status.ts';
-import { issueAuthority, issueCertificate } from '../../../src/operator/identity/certificate.ts';
 import { adaptlet } from '../../support/cli.ts';
 import { ClosedRegistry } from '../../support/closed-registry.ts';
 import { letReadSecrets, systemNamespace, TestFleet } from '../../support/fleet.ts';
@@ -15,6 +14,7 @@ import { askMoon, moon, rolloutYaml } from '../../support/moon.ts';
 import { enginePid, type TestNode } from '../../support/node.ts';
 import { startQuotingServer } from '../../support/quoting-server.ts';
 import { hasRegistry } from '../../support/registry.ts';
+import { lineOf, startSecureRuntime } from '../../support/secure-runtime.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const run = promisify(execFile);
@@ -48,7 +48,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
   let node: TestNode;
   /** A runtime with TLS on its request ports, whose certificate was replaced by one of another key. */
   let secure: TestNode;
-  const tlsKeys: string[] = [];
+  let tlsKeys: readonly string[];
   /** Of operators that were killed. */
   const formerLogs: string[] = [];
   /** A namespace whose Secrets the operator may not read. */
@@ -99,29 +99,6 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
       ['apply', '-f', '-'],
       registry.adapter(name, namespace, image, pullSecret, digest),
     );
-  /** Of a key in PEM, what nothing else has. */
-  const lineOf = (pem: string): string => pem.split('\n')[1] ?? pem;
-  const startSecure = async (): Promise<TestNode> => {
-    const validity = { from: Date.now() - 60_000, until: Date.now() + 3_600_000 };
-    const authority = await issueAuthority('site', validity);
-    const folder = stack.adopt(await mkdtemp(join(tmpdir(), 'adaptlet-tls-')), (path) =>
-      rm(path, { recursive: true, force: true }),
-    );
-    const [certificate, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
-    const issue = () =>
-      issueCertificate(authority, { subject: { name: 'runtime' }, names: ['127.0.0.1'], validity });
-    const [first, second] = [await issue(), await issue()];
-    await writeFile(certificate, first.certificate);
-    await writeFile(key, first.key);
-    const started = await fleet.startNode(1, { 'tls-cert': certificate, 'tls-key': key });
-    // Not that of the certificate: the node says so and goes on.
-    await writeFile(key, second.key);
-    tlsKeys.push(first.key, second.key);
-    await waitFor('a word about the key', () =>
-      started.log.some((line) => line.includes('new TLS files cannot be used')),
-    );
-    return started;
-  };
   const statusOf = async (name: string, namespace = fleet.namespace) =>
     (await fleet.get<{ status?: AdapterStatus }>('ad', name, namespace))?.status;
   const ready = (name: string) =>
@@ -296,7 +273,7 @@ describe.skipIf(!hasRegistry)(`adapters with a pullSecretRef${reason}`, () => {
         `key ${name} of the authority`,
         lineOf(Buffer.from(value, 'base64').toString()),
       ]);
-      secure = await startSecure();
+      ({ node: secure, keys: tlsKeys } = await startSecureRuntime(fleet, 1));
       secrets = new Map([
         ['password', auth.password],
         ['wrong password', wrong],

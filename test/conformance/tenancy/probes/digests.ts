@@ -118,7 +118,16 @@ const all: readonly Probe[] = [
       expect(await said(stage.secret.digest)).toBe(await said(unknown));
     },
   },
+  refusedSource(
+    'egress/metadata-of-the-node',
+    'has a registry that leads the node to https://169.254.169.254',
+    ['EGRESS_DENIED'],
+    ({ registry }) => {
+      registry.leads.set('team-b/away', 'https://169.254.169.254/latest/meta-data');
+      return { image: 'team-b/away:latest' };
+    },
+  ),
 ];
 
-/** What a digest opens that was read elsewhere. A node of its own, with a registry that lies. */
+/** What a digest opens that was read elsewhere, and where a registry leads. A node of its own, with a registry that lies. */
 export const digests = all.map(onNode);
