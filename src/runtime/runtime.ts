@@ -65,7 +65,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   const residency = openResidency(parts, disk, { engine, trials, quotas }, stack);
   const facts = servingFacts(residency, guard, trials);
   const changed = (): boolean => signals.emit('planned');
-  const handover = handoverOf(disk, { facts, holds });
+  const handover = handoverOf(disk, { residency, facts, holds });
   const plan = new PlanInForce({ residency, guard, counts, quotas, baseModel, trials, changed, handover });
   egress.follow({
     hasTenants: followsOperator(settings, disk.remembered),
@@ -190,7 +190,7 @@ export const startRuntime = async (given: RuntimeParts): Promise<RunningRuntime>
   residency.onTransition((transition) => {
     telemetry.transition(transition);
     trials.transition(transition);
-    plan.moved();
+    plan.moved(transition);
     source.wake();
   });
 

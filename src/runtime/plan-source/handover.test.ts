@@ -13,7 +13,7 @@ import {
 } from '../residency/fake-ports.ts';
 import { route } from '../routing/route.ts';
 import { RolloutCounts } from '../serving/counts/rollout-counts.ts';
-import { servingFacts } from '../serving/facts.ts';
+import { isAwaited, servingFacts } from '../serving/facts.ts';
 import { type Kept, keptSchema, keptToJson } from '../state/kept.ts';
 import { PlanInForce } from './plan-in-force.ts';
 
@@ -51,6 +51,7 @@ const start = (shape: WorldShape = {}, remembered: readonly Kept[] = []) => {
         serves: (at, digest) => facts.serves(at, digest),
         isHere: (at, digest) => facts.isHere(at, digest),
         isHeld: (_, digest) => holds.has(digest),
+        isLost: (at) => isAwaited(w.residency.state(at)),
       },
       write: (kept) => {
         saved = JSON.parse(JSON.stringify(keptToJson(kept)));
@@ -58,7 +59,7 @@ const start = (shape: WorldShape = {}, remembered: readonly Kept[] = []) => {
       },
     },
   });
-  w.residency.onTransition(() => plan.moved());
+  w.residency.onTransition((one) => plan.moved(one));
   const bound = (name: string) => ({ adapter: name, uid: `uid-${name}`, digest: w.digest(name) });
   const of = (name: string, more = {}) => adapter(name, { digest: w.digest(name), ...more });
   const apply = async (...resources: readonly Resource[]) => {
@@ -198,6 +199,47 @@ describe('a node that comes back when its rollout has another stable, which it n
   });
 });
 
+describe('a node whose disk has lost the stable of its plan', () => {
+  const started = async () => {
+    const node = start({ disk: new Map() });
+    node.disk.set(node.digest('v1'), 5);
+    node.digest('v2');
+    node.script.fail('fetch v2', new AdaptletError('REGISTRY_UNAVAILABLE', 'no route'), 2);
+    await node.apply(
+      node.of('v2', held),
+      node.of('v1', disk),
+      node.sql({ stable: node.bound('v2'), former: node.bound('v1') }),
+    );
+    await settle();
+    return node;
+  };
+
+  it('serves the version before, which is there, until a registry gives stable again', async () => {
+    const node = await started();
+    expect([stateOf(node.w, 'v2'), stateOf(node.w, 'v1')]).toEqual(['Failed', 'Resident']);
+    expect(node.asked()).toEqual(['team/v1']);
+    node.clock.advance(600_000);
+    await settle();
+    await settle();
+    expect(node.script.count('fetch v2')).toBeGreaterThan(1);
+    node.clock.advance(600_000);
+    await settle();
+    await settle();
+    expect(node.asked()).toEqual(['team/v2']);
+  });
+
+  it('asks stable where the version before is held back, or not there', async () => {
+    const node = await started();
+    node.holds.add(node.digest('v1'));
+    await node.apply(
+      node.of('v2', held),
+      node.of('v1', disk),
+      node.sql({ stable: node.bound('v2'), former: node.bound('v1') }),
+    );
+    expect(node.plan.awaited(key('sql'))).toBeUndefined();
+  });
+});
+
 describe('a stable that is not kept', () => {
   it('is one that is rolled back: what it was before serves, and who asks waits for it', async () => {
     const node = start();
@@ -209,6 +251,20 @@ describe('a stable that is not kept', () => {
     await node.apply(node.of('v1', held), node.of('v2', disk), node.sql({ stable: node.bound('v1') }));
     expect(node.asked()).toEqual(['team/v1']);
     loading.resolve();
+  });
+
+  it('is one that was rolled back while the node was away, to a version that it does not have', async () => {
+    const node = start();
+    await node.apply(node.of('v3', held), node.sql({ stable: node.bound('v3') }));
+    const fetching = node.script.hold('fetch v1');
+    const canary = { ...node.bound('v3'), seed: '00000000000000aa', attempt: 1 };
+    await node.apply(
+      node.of('v1', held),
+      node.of('v3', disk),
+      node.sql({ stable: node.bound('v1'), canary }),
+    );
+    expect(node.asked()).toEqual(['team/v1']);
+    fetching.resolve();
   });
 
   it('is one whose successor is Resident, as after a canary', async () => {

@@ -9,6 +9,8 @@ export type HandoverFacts = {
   /** On the disk, so that it can be loaded without its source. */
   isHere(key: ObjectKey, digest: Digest): boolean;
   isHeld(rolloutUid: string, digest: Digest): boolean;
+  /** It could not be brought here, and is tried again by itself. */
+  isLost(key: ObjectKey): boolean;
 };
 
 type Before = {
@@ -19,7 +21,7 @@ type Before = {
 /**
  * Of which rollouts the stable of before goes on serving, though the plan names another: that one is not Resident yet. A node that was away
  * gets a stable that it never had as a canary, and the one that it serves may be in no plan any more. A rollback is no such case: what it goes
- * away from serves no longer.
+ * away from serves no longer. Where stable is gone from the disk and cannot be brought, the version before serves, if that is here.
  */
 export const keptOf = (plan: Plan, before: Before, facts: HandoverFacts): ReadonlyMap<ObjectKey, Kept> => {
   const kept = [...plan.values()].flatMap((resource) => {
@@ -37,7 +39,8 @@ const keptFor = (
 ): Kept | undefined => {
   const { stable, uid } = body;
   const known = kept.get(name);
-  const served = known ?? servedOf(table, name, facts);
+  const lost = known === undefined ? beforeLost({ name, body }, plan, facts) : undefined;
+  const served = known ?? lost ?? servedOf(table, name, facts);
   if (stable === undefined || served?.uid !== uid || served.bound.digest === stable.digest) return undefined;
   const [namespace] = partsOf(name);
   const next = objectKey(namespace, stable.adapter);
@@ -47,9 +50,26 @@ const keptFor = (
   const planned = plan.get(resourceKey(served.adapter));
   // Another object has its name.
   if (planned?.type === 'AdapterSpec' && planned.body.uid !== served.adapter.body.uid) return undefined;
-  if (known !== undefined) return known;
-  const isRollback = table.splits.get(name)?.body.former?.digest === stable.digest;
+  if (known !== undefined || lost !== undefined) return served;
+  // What was rolled back is a canary that was given up.
+  const isRollback =
+    table.splits.get(name)?.body.former?.digest === stable.digest ||
+    body.canary?.digest === served.bound.digest;
   return isRollback || !facts.isHere(served.adapter.name, served.bound.digest) ? undefined : served;
+};
+
+/** The version before a stable that cannot be brought. */
+const beforeLost = (
+  { name, body: { uid, stable, former } }: Pick<SplitResource, 'name' | 'body'>,
+  plan: Plan,
+  facts: HandoverFacts,
+): Kept | undefined => {
+  const [namespace] = partsOf(name);
+  if (stable === undefined || former === undefined) return undefined;
+  if (!facts.isLost(objectKey(namespace, stable.adapter))) return undefined;
+  const adapter = plan.get(resourceKey({ type: 'AdapterSpec', name: objectKey(namespace, former.adapter) }));
+  if (adapter?.type !== 'AdapterSpec' || !facts.isHere(adapter.name, former.digest)) return undefined;
+  return { rollout: name, uid, bound: former, adapter };
 };
 
 /** Stable, or the one before it where stable is held back. */

@@ -1,6 +1,7 @@
 import { type ObjectKey, objectKey } from '../../api/names.ts';
 import type { BoundAdapter } from '../../api/rollout-status.ts';
 import { type Plan, resourceKey, type SplitResource } from '../../plan/resources.ts';
+import type { Transition } from '../residency/core.ts';
 import type { Residency } from '../residency/manager.ts';
 import { buildTable, partsOf, type RoutingTable, sourceRefusalOf } from '../routing/table.ts';
 import type { RolloutCounts } from '../serving/counts/rollout-counts.ts';
@@ -74,9 +75,9 @@ export class PlanInForce {
     return this.#saved;
   }
 
-  /** An adapter is in another state: what served in place of a stable may have to go. Looks soon, once for many calls. */
-  moved(): void {
-    if (this.#looks || this.#kept.size === 0) return;
+  /** An adapter is in another state: what serves in place of a stable may have to change. Looks soon, once for many calls. */
+  moved({ to }: Pick<Transition, 'to'>): void {
+    if (this.#looks || (this.#kept.size === 0 && to !== 'Failed')) return;
     this.#looks = true;
     setImmediate(() => {
       this.#looks = false;

@@ -26,6 +26,12 @@ export const servingFacts = (
   },
 });
 
+/** It could not be brought, or has no room now: it is tried again by itself, and says nothing about the adapter. */
+export const isAwaited = (state: State | undefined): boolean =>
+  state?.kind === 'Failed' &&
+  catalogue[state.failure.code].retry === 'Backoff' &&
+  state.failure.code !== 'ENGINE_DOWN';
+
 /**
  * A failure that is tried again by itself says nothing about the adapter, unless it is that of an engine that ends
  * again and again under its load.
@@ -33,6 +39,6 @@ export const servingFacts = (
 const refusalOf = (state: State | undefined): Trouble | undefined => {
   if (state?.kind !== 'Failed') return undefined;
   const { code, message } = state.failure;
-  if (catalogue[code].retry === 'Backoff' && code !== 'ENGINE_DOWN') return undefined;
+  if (isAwaited(state)) return undefined;
   return { reason: `${code}: ${message}`, isFinal: true };
 };
