@@ -25,6 +25,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
     { plan: 'compiles objects to what one runtime must hold; pure' },
     {
       artifact: 'adapters from registries and folders to a verified folder on the disk',
+      dashboard: 'the page for people: its files, what it shows, who is answered',
       control: 'the stream between operator and runtime, as state machines',
       measurement: 'asks Prometheus and web servers for numbers that an analysis wants',
       settings: 'flags and variables of a program, as one schema',
@@ -51,6 +52,7 @@ export const layers: Readonly<Record<string, readonly Layer[]>> = {
       plans: 'what each connected runtime must have, compiled once for all',
     },
     {
+      dashboard: 'what a replica shows people: views, what it remembers for them, and who may see what',
       rollout: 'the controller of AdapterRollouts',
       policy: 'tells of AdapterPolicies that are not valid',
       route: 'the controller of AdapterRoutes',

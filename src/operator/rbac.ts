@@ -1,3 +1,4 @@
+import { viewKinds } from '../dashboard/views.ts';
 import { secretName as authorityName } from './identity/authority-state.ts';
 import { webhookName, webhookType } from './injection/webhook-configuration.ts';
 import { leaseName } from './lease.ts';
@@ -50,6 +51,8 @@ export const operatorClusterRules: readonly Rule[] = [
   { apiGroups: [group], resources: ['adapters/status'], verbs: ['patch'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
+  // Whether who looks at the dashboard may list what it shows.
+  { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
   // Their labels, and who is cordoned: by metadata alone.
   { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
   // The uid of kube-system names the cluster; a namespace that terminates lets its adapters go.
@@ -122,6 +125,9 @@ export const releaseNamespaceRules: readonly Rule[] = [
 export const viewRules: readonly Rule[] = [
   { apiGroups: [group], resources: kinds, verbs: ['get', 'list', 'watch'] },
 ];
+
+/** What the dashboard shows. */
+export const dashboardRules: readonly Rule[] = [{ apiGroups: [group], resources: viewKinds, verbs: ['list'] }];
 
 /** What those who may edit a namespace may do with our kinds. Only the operator makes an AdapterRuntime. */
 export const editRules: readonly Rule[] = [

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { dashboardCommand } from './dashboard/command.ts';
 import { doctorCommand } from './doctor.ts';
 import { getCommand, watchCommand } from './get.ts';
 import { listCommand } from './list.ts';
@@ -14,5 +15,6 @@ export const kubectlCommands = (version: string): Command[] => [
   statusCommand(),
   ...verbCommands(),
   whoGetsCommand(),
+  dashboardCommand(),
   doctorCommand(version),
 ];

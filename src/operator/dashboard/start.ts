@@ -1,0 +1,67 @@
+import { createServer } from 'node:http';
+import { dashboardHandler } from '../../dashboard/handler.ts';
+import { RolloutHistory } from '../../dashboard/history.ts';
+import { Timeline } from '../../dashboard/timeline.ts';
+import { AdaptletError } from '../../errors/adaptlet-error.ts';
+import type { KubeApi } from '../../kube/client/api.ts';
+import { isLoopback, listenOn } from '../../settings/address.ts';
+import type { Log } from '../../telemetry/log.ts';
+import { Viewers } from './access.ts';
+import { type ObjectViewParts, objectViews } from './objects-view.ts';
+import { record } from './recorder.ts';
+
+/** People, and what they forward ports by. */
+const maxConnections = 64;
+
+export type DashboardOptions = Omit<ObjectViewParts, 'history' | 'timeline' | 'since'> & {
+  /** `host:port`, on loopback. */
+  readonly address: string;
+  readonly api: KubeApi;
+  readonly logger: Log;
+  /** Undefined: this replica leads; else the identity of the one that does, '' where nobody is known to. */
+  readonly leaderElsewhere: () => string | undefined;
+};
+
+/**
+ * Serves the dashboard, and remembers for it. The stack ends both. Gives the port.
+ * @throws CONFIG_INVALID when it cannot listen, or where others than this pod would reach it
+ */
+export const startDashboard = async (
+  options: DashboardOptions,
+  stack: AsyncDisposableStack,
+): Promise<number> => {
+  const { address, api, clock, logger, leaderElsewhere } = options;
+  if (!isLoopback(address))
+    throw new AdaptletError(
+      'CONFIG_INVALID',
+      `the dashboard would be open to the network on ${address}, without TLS`,
+      { advice: 'Give it an address on 127.0.0.1; people reach it by `kubectl adaptlet dashboard`.' },
+    );
+  const remembered = { history: new RolloutHistory(), timeline: new Timeline() };
+  stack.defer(record({ ...options, ...remembered }));
+  const viewers = new Viewers({ api, clock });
+  const handler = dashboardHandler({
+    views: objectViews({ ...options, ...remembered, since: clock.now() }),
+    access: viewers.access,
+    assertHere: () => {
+      const leader = leaderElsewhere();
+      if (leader === undefined) return;
+      throw new AdaptletError(
+        'NOT_LEADER',
+        leader === '' ? 'no replica leads now' : `the replica ${leader} leads, and this one does not`,
+        { advice: '`kubectl adaptlet dashboard` finds the one that leads.' },
+      );
+    },
+    logger,
+  });
+  const server = createServer({ maxHeaderSize: 32 << 10, requestTimeout: 10_000 }, (request, response) => {
+    void handler(request, response);
+  });
+  server.maxConnections = maxConnections;
+  const port = await listenOn(server, address);
+  stack.defer(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return port;
+};
