@@ -29,7 +29,8 @@ export const adapterRow = ({ metadata, spec, status }: AdapterObject): AdapterRo
 /** Those that failed somewhere come first. */
 export const adaptersView = (rows: readonly AdapterRow[], limit: number): AdaptersView => {
   const tiers = { Remote: 0, Stored: 0, Resident: 0, Failed: 0 };
-  for (const row of rows) for (const tier of Object.keys(tiers) as (keyof Tiers)[]) tiers[tier] += row.tiers[tier];
+  for (const row of rows)
+    for (const tier of Object.keys(tiers) as (keyof Tiers)[]) tiers[tier] += row.tiers[tier];
   const sorted = rows.toSorted((a, b) => b.tiers.Failed - a.tiers.Failed || (a.key < b.key ? -1 : 1));
   return { total: rows.length, tiers, items: sorted.slice(0, limit) };
 };

@@ -21,7 +21,8 @@ const groupOf = ({ baseModel, labels }: RuntimeRow, by: string): string =>
 const agesOf = (rows: readonly RuntimeRow[]): PlanAges => {
   const ages = rows.flatMap(({ planAgeMs }) => planAgeMs ?? []).sort((a, b) => a - b);
   // The smallest age that is not below that share of them.
-  const at = (share: number): number => Math.round(ages[Math.max(0, Math.ceil(share * ages.length) - 1)] ?? 0);
+  const at = (share: number): number =>
+    Math.round(ages[Math.max(0, Math.ceil(share * ages.length) - 1)] ?? 0);
   return { known: ages.length, p50: at(0.5), p99: at(0.99), oldest: at(1) };
 };
 

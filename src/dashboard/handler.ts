@@ -165,7 +165,8 @@ export const dashboardHandler = (
       if (url === null) throw new AdaptletError('VIEW_NOT_FOUND', 'that is no path');
       const { pathname, searchParams } = url;
       const file = page.get(pathname);
-      if (file === undefined) give(request, response, 'application/json', await asked(parts, request, pathname, searchParams));
+      if (file === undefined)
+        give(request, response, 'application/json', await asked(parts, request, pathname, searchParams));
       else give(request, response, file.type, file.body);
     } catch (error) {
       const failure = asAdaptletError(error, 'showing the dashboard');
@@ -173,7 +174,12 @@ export const dashboardHandler = (
       const { code, what, advice } = failure;
       const body = JSON.stringify({ code, message: what, advice });
       response
-        .writeHead(failure.httpStatus, { ...headers, 'content-type': 'application/json', 'cache-control': 'no-store', [errorHeader]: code })
+        .writeHead(failure.httpStatus, {
+          ...headers,
+          'content-type': 'application/json',
+          'cache-control': 'no-store',
+          [errorHeader]: code,
+        })
         .end(body);
     }
   };
@@ -189,7 +195,10 @@ const asked = async (
   if (answer === undefined) throw new AdaptletError('VIEW_NOT_FOUND', 'there is no such page');
   const scope = query.get('namespace') || undefined;
   if (scope !== undefined && !namespacePattern.test(scope))
-    throw new AdaptletError('VIEW_NOT_FOUND', `${JSON.stringify(scope.slice(0, 63))} is no name of a namespace`);
+    throw new AdaptletError(
+      'VIEW_NOT_FOUND',
+      `${JSON.stringify(scope.slice(0, 63))} is no name of a namespace`,
+    );
   const kinds = await access(request, scope);
   if (answer.kind !== 'any' && !kinds.has(answer.kind))
     throw new AdaptletError('VIEWER_FORBIDDEN', `you may not list ${answer.kind} ${where(scope)}`);

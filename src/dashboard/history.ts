@@ -6,7 +6,13 @@ const maxSamples = 240;
 /** Rollouts that are remembered; the one that changed longest ago gives way. */
 const maxRollouts = 300;
 
-const sampleOf = ({ canary, stable, weight, observed, metrics }: RolloutView): Omit<Sample, 'number' | 'at'> => ({
+const sampleOf = ({
+  canary,
+  stable,
+  weight,
+  observed,
+  metrics,
+}: RolloutView): Omit<Sample, 'number' | 'at'> => ({
   adapter: canary === '' ? stable : canary,
   weight,
   ...(observed === undefined ? {} : { observed }),

@@ -44,7 +44,9 @@ export const rolloutView = ({ metadata, status, spec }: RolloutObject): RolloutV
       message,
     })),
     runtimes: Object.fromEntries(
-      Object.entries(runtimes ?? {}).flatMap(([state, count]) => (count === undefined ? [] : [[state, count]])),
+      Object.entries(runtimes ?? {}).flatMap(([state, count]) =>
+        count === undefined ? [] : [[state, count]],
+      ),
     ),
     metrics: (status?.analysis ?? []).map(metricView),
     ...(startedAt === undefined ? {} : { startedAt }),
@@ -57,9 +59,7 @@ const urgency = ['Degraded', 'Paused', 'Progressing', 'Healthy'];
 /** What goes wrong or waits comes first. */
 export const rolloutsPage = (rollouts: readonly RolloutObject[], limit: number): Page<RolloutView> => {
   const order = ({ status }: RolloutObject): number => urgency.indexOf(status?.phase ?? 'Progressing');
-  const sorted = rollouts.toSorted(
-    (a, b) => order(a) - order(b) || (keyOf(a) < keyOf(b) ? -1 : 1),
-  );
+  const sorted = rollouts.toSorted((a, b) => order(a) - order(b) || (keyOf(a) < keyOf(b) ? -1 : 1));
   return { total: rollouts.length, items: sorted.slice(0, limit).map(rolloutView) };
 };
 

@@ -43,12 +43,13 @@ it('names a reason once, and nothing that a runtime said before it went away', (
   expect(reasons(condition('Connected', 'False', 'Disconnected'), stalled)).toEqual([]);
 });
 
-it('has what waits longest first, and says how much there is', () => {
+it('has what waits longest first, before what a person asked for, and says how much there is', () => {
   const all = [3, 1, 2].flatMap((day) =>
     waitingOf('Adapter', `a/${day}`, [condition('Stalled', 'True', 'Failed', day)]),
   );
-  const { total, items } = waitingPage(all, 2);
-  expect([total, items.map(({ key }) => key)]).toEqual([3, ['a/1', 'a/2']]);
+  const held = waitingOf('AdapterRuntime', 'e/n', [condition('Held', 'True', 'HeldBySpec')]);
+  const { total, items } = waitingPage([...held, ...all], 3);
+  expect([total, items.map(({ key }) => key)]).toEqual([4, ['a/1', 'a/2', 'a/3']]);
 });
 
 it('an adapter is in one tier on each runtime that has it or should', () => {

@@ -43,8 +43,18 @@ export const waitingOf = (
   return [...found.values()];
 };
 
-/** Those that have waited longest come first. */
+/** Asked for by a person, who knows of it: after all that asks for one. */
+const asked: ReadonlySet<string> = new Set(['CordonedBySpec', 'HeldBySpec', 'PausedBySpec']);
+
+/** Those that have waited longest come first, and last what a person asked for. */
 export const waitingPage = (all: readonly Waiting[], limit: number): Page<Waiting> => ({
   total: all.length,
-  items: all.toSorted((a, b) => (a.since ?? 0) - (b.since ?? 0) || (a.key < b.key ? -1 : 1)).slice(0, limit),
+  items: all
+    .toSorted(
+      (a, b) =>
+        Number(asked.has(a.reason)) - Number(asked.has(b.reason)) ||
+        (a.since ?? 0) - (b.since ?? 0) ||
+        (a.key < b.key ? -1 : 1),
+    )
+    .slice(0, limit),
 });

@@ -127,7 +127,9 @@ export const viewRules: readonly Rule[] = [
 ];
 
 /** What the dashboard shows. */
-export const dashboardRules: readonly Rule[] = [{ apiGroups: [group], resources: viewKinds, verbs: ['list'] }];
+export const dashboardRules: readonly Rule[] = [
+  { apiGroups: [group], resources: viewKinds, verbs: ['list'] },
+];
 
 /** What those who may edit a namespace may do with our kinds. Only the operator makes an AdapterRuntime. */
 export const editRules: readonly Rule[] = [

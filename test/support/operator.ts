@@ -15,7 +15,7 @@ export type OperatorOptions = {
 };
 
 /** Addresses of a running operator: `grpc` is host:port, `http` a URL. */
-type Ready = { readonly grpc: string; readonly http: string };
+type Ready = { readonly grpc: string; readonly http: string; readonly dashboard?: string };
 
 /** Registries and web servers of tests are on this machine, which an operator asks only where it is told so; an earlier one just does. */
 const thisMachine = (tree: string): Readonly<Record<string, string>> =>
@@ -29,6 +29,8 @@ export class TestOperator {
   /** host:port of gRPC. */
   readonly grpc: string;
   readonly http: string;
+  /** URL; '' where none is served. */
+  readonly dashboard: string;
   readonly log: readonly string[];
   readonly #process: AdaptletProcess<Ready>;
 
@@ -36,6 +38,7 @@ export class TestOperator {
     this.identity = identity;
     this.grpc = started.ready.grpc;
     this.http = started.ready.http;
+    this.dashboard = started.ready.dashboard ?? '';
     this.log = started.log;
     this.#process = started;
   }

@@ -54,7 +54,9 @@ export const ask = async (path, query = {}, signal) => {
     signal: signal ?? null,
   });
   if (response.status === 304 && former !== undefined) return /** @type {T} */ (former.data);
-  const data = await response.json().catch(() => ({ code: 'NO_ANSWER', message: response.statusText, advice: '' }));
+  const data = await response
+    .json()
+    .catch(() => ({ code: 'NO_ANSWER', message: response.statusText, advice: '' }));
   if (!response.ok) throw new Refusal(data);
   known.delete(url);
   known.set(url, { tag: response.headers.get('etag') ?? '', data });

@@ -1,7 +1,7 @@
 /** Lines over time, as SVG. Colours are of style.css; the label says in words what is drawn. */
 import { el, short } from './draw.js';
 
-const width = 720;
+const width = 560;
 const height = 170;
 const margin = { left: 52, right: 12, top: 10, bottom: 22 };
 
@@ -57,8 +57,18 @@ export const chart = ({ label, from, to, lines, bands = [], range }) => {
         el(
           'g',
           {},
-          el('line', { class: 'grid', x1: margin.left, x2: width - margin.right, y1: round(y(mark)), y2: round(y(mark)) }),
-          el('text', { class: 'mark', x: margin.left - 6, y: round(y(mark)) + 4, 'text-anchor': 'end' }, short(mark)),
+          el('line', {
+            class: 'grid',
+            x1: margin.left,
+            x2: width - margin.right,
+            y1: round(y(mark)),
+            y2: round(y(mark)),
+          }),
+          el(
+            'text',
+            { class: 'mark', x: margin.left - 6, y: round(y(mark)) + 4, 'text-anchor': 'end' },
+            short(mark),
+          ),
         ),
       ),
       ...[from, end].map((at, i) =>

@@ -3,14 +3,19 @@
 import { ask } from './ask.js';
 import { chart } from './chart.js';
 import { badge, el, moment, quiet, section, short, span, table, tiles } from './draw.js';
-import { weightText } from './lists.js';
 
 /** @param {readonly string[]} parts */
 const nameOf = (parts) => parts.map(decodeURIComponent).join('/');
 
 /** @param {number} since */
 const beginning = (since) =>
-  el('p', { class: 'quiet' }, 'It is remembered since ', moment(since), ': a replica that starts begins anew.');
+  el(
+    'p',
+    { class: 'quiet' },
+    'It is remembered since ',
+    moment(since),
+    ': a replica that starts begins anew.',
+  );
 
 /** @param {HistoryView} history */
 const weights = ({ samples }) => {
@@ -43,7 +48,9 @@ const metricChart = (samples, { name }) => {
   const series = seriesOf(samples, name);
   /** @param {'value' | 'bound'} which @returns {[number, number][]} */
   const line = (which) =>
-    series.flatMap(({ at, [which]: value }) => (value === undefined ? [] : [/** @type {[number, number]} */ ([at, value])]));
+    series.flatMap(({ at, [which]: value }) =>
+      value === undefined ? [] : [/** @type {[number, number]} */ ([at, value])],
+    );
   /** @param {'stable' | 'canary'} arm @returns {[number, number, number][]} */
   const interval = (arm) =>
     series.flatMap(({ at, [arm]: band }) =>
@@ -54,7 +61,12 @@ const metricChart = (samples, { name }) => {
     value === undefined || bound === undefined ? [] : [[at, Math.min(value, bound), Math.max(value, bound)]],
   );
   const bands = [
-    { name: 'between estimate and bound', kind: 'first', points: between },
+    // Where each side has an interval of its own, that says more.
+    {
+      name: 'between estimate and bound',
+      kind: 'first',
+      points: interval('canary').length > 0 ? [] : between,
+    },
     { name: 'stable', kind: 'second', points: interval('stable') },
     { name: 'canary', kind: 'third', points: interval('canary') },
   ].filter(({ points }) => points.length > 0);
@@ -75,7 +87,9 @@ const metricChart = (samples, { name }) => {
 const sampleText = ({ metrics }) =>
   metrics
     .flatMap(({ name, value, bound }) =>
-      value === undefined ? [] : [`${name} ${short(value)}${bound === undefined ? '' : ` (bound ${short(bound)})`}`],
+      value === undefined
+        ? []
+        : [`${name} ${short(value)}${bound === undefined ? '' : ` (bound ${short(bound)})`}`],
     )
     .join(', ');
 
@@ -91,15 +105,38 @@ export const rollout = {
       tiles([
         ['Stable', now.stable || 'none'],
         ['Canary', now.canary || 'none'],
-        ['Canary gets', weightText(now) || '0 %'],
+        ['Canary gets', `${now.weight} %`],
+        ['Answered by it', now.observed === undefined ? 'not known' : `${now.observed} %`],
         ['Step', now.step || 'none'],
-        ...Object.entries(now.runtimes).map(
-          ([name, count]) => /** @type {[string, number, string]} */ ([name, count, name === 'failed' && count > 0 ? 'Failed' : '']),
-        ),
       ]),
-      section('Weight', weights(history)),
-      ...now.metrics.map((metric) =>
-        section(metric.name, el('p', {}, badge(metric.phase), ' ', metric.message), metricChart(samples, metric)),
+      section(
+        'Runtimes',
+        tiles(
+          Object.entries(now.runtimes).map(
+            ([name, count]) =>
+              /** @type {[string, number, string]} */ ([
+                name,
+                count,
+                name === 'failed' && count > 0 ? 'Failed' : '',
+              ]),
+          ),
+        ),
+      ),
+      el(
+        'div',
+        { class: 'charts' },
+        section(
+          'Weight',
+          el('p', {}, 'Percent of requests that the canary may answer, and that it answered.'),
+          weights(history),
+        ),
+        ...now.metrics.map((metric) =>
+          section(
+            metric.name,
+            el('p', {}, badge(metric.phase), ' ', metric.message),
+            metricChart(samples, metric),
+          ),
+        ),
       ),
       now.groups.length > 0 &&
         section(
@@ -118,16 +155,19 @@ export const rollout = {
         table(
           'The last changes, the newest first',
           ['When', 'Adapter', 'Canary gets', 'Answered', 'Metrics'],
-          samples.slice(-20).toReversed().map((sample) => ({
-            key: String(sample.number),
-            cells: [
-              moment(sample.at),
-              sample.adapter,
-              `${sample.weight} %`,
-              sample.observed === undefined ? '' : `${sample.observed} %`,
-              sampleText(sample),
-            ],
-          })),
+          samples
+            .slice(-20)
+            .toReversed()
+            .map((sample) => ({
+              key: String(sample.number),
+              cells: [
+                moment(sample.at),
+                sample.adapter,
+                `${sample.weight} %`,
+                sample.observed === undefined ? '' : `${sample.observed} %`,
+                sampleText(sample),
+              ],
+            })),
         ),
         beginning(since),
       ),

@@ -17,7 +17,8 @@ export const el = (name, attributes, ...children) => {
   for (const [key, value] of Object.entries(attributes))
     if (value !== undefined && value !== false) made.setAttribute(key, String(value));
   for (const child of children)
-    if (child !== undefined && child !== false) made.append(typeof child === 'number' ? String(child) : child);
+    if (child !== undefined && child !== false)
+      made.append(typeof child === 'number' ? String(child) : child);
   return made;
 };
 
@@ -28,7 +29,9 @@ export const el = (name, attributes, ...children) => {
  */
 export const renew = (old, next) => {
   const draft = old.cloneNode(false);
-  for (const child of next) if (child !== undefined && child !== false) /** @type {Element} */ (draft).append(typeof child === 'number' ? String(child) : child);
+  for (const child of next)
+    if (child !== undefined && child !== false)
+      /** @type {Element} */ (draft).append(typeof child === 'number' ? String(child) : child);
   renewChildren(old, draft);
 };
 
@@ -48,14 +51,17 @@ const renewChildren = (old, next) => {
 /** @param {Node} a @param {Node} b */
 const isAlike = (a, b) =>
   a.nodeName === b.nodeName &&
-  (!(a instanceof Element) || !(b instanceof Element) || a.getAttribute('data-key') === b.getAttribute('data-key'));
+  (!(a instanceof Element) ||
+    !(b instanceof Element) ||
+    a.getAttribute('data-key') === b.getAttribute('data-key'));
 
 /** @param {Element} old @param {Element} next */
 const renewElement = (old, next) => {
+  // What a person opened stays open.
   for (const { name } of [...old.attributes])
-    // What a person opened stays open.
     if (!next.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
-  for (const { name, value } of [...next.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const { name, value } of [...next.attributes])
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   renewChildren(old, next);
 };
 
@@ -90,7 +96,8 @@ export const table = (caption, heads, rows) =>
   );
 
 /** @param {string} text @param {string} [kind] of the state: it decides the colour, and the text says it too */
-export const badge = (text, kind = text) => el('span', { class: `badge ${kind.replaceAll(/[^A-Za-z]/g, '')}` }, text);
+export const badge = (text, kind = text) =>
+  el('span', { class: `badge ${kind.replaceAll(/[^A-Za-z]/g, '')}` }, text);
 
 /** @param {readonly (readonly [name: string, value: Child, kind?: string])[]} numbers */
 export const tiles = (numbers) =>
@@ -117,7 +124,11 @@ export const leftOut = (shown, total, what) =>
 export const moment = (at) =>
   at === undefined
     ? ''
-    : el('time', { datetime: new Date(at).toISOString() }, new Date(at).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'medium' }));
+    : el(
+        'time',
+        { datetime: new Date(at).toISOString() },
+        new Date(at).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'medium' }),
+      );
 
 /** @param {number} ms */
 export const span = (ms) => {
@@ -132,4 +143,5 @@ export const span = (ms) => {
 export const short = (value) => String(Number(value.toPrecision(3)));
 
 /** A link to what is known of one object. @param {'node' | 'rollout'} view @param {string} key */
-export const linkTo = (view, key) => el('a', { href: `#/${view}/${key.split('/').map(encodeURIComponent).join('/')}` }, key);
+export const linkTo = (view, key) =>
+  el('a', { href: `#/${view}/${key.split('/').map(encodeURIComponent).join('/')}` }, key);

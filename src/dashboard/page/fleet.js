@@ -29,7 +29,8 @@ const bar = ({ states: counts, runtimes }) => {
 };
 
 /** @param {FleetView} fleet @param {string} name */
-const nameOfGroup = ({ by }, name) => (name === '' ? (by === 'baseModel' ? 'no base model yet' : 'without the label') : name);
+const nameOfGroup = ({ by }, name) =>
+  name === '' ? (by === 'baseModel' ? 'no base model yet' : 'without the label') : name;
 
 /**
  * @param {string} name @param {string} label @param {string} value
@@ -43,7 +44,9 @@ const choice = (name, label, value, options) =>
     el(
       'select',
       { name },
-      ...options.map(([option, text]) => el('option', { value: option, selected: option === value ? '' : undefined }, text)),
+      ...options.map(([option, text]) =>
+        el('option', { value: option, selected: option === value ? '' : undefined }, text),
+      ),
     ),
   );
 
@@ -99,13 +102,23 @@ export const fleet = {
       el(
         'form',
         { class: 'filter' },
-        choice('state', 'State', wish.state, [['', 'any'], ...states.map((state) => /** @type {[string, string]} */ ([state, state]))]),
+        choice('state', 'State', wish.state, [
+          ['', 'any'],
+          ...states.map((state) => /** @type {[string, string]} */ ([state, state])),
+        ]),
         choice('group', 'Group', wish.group, [
           [everyGroup, 'any'],
           // What stands before the name keeps a group that has none apart from "any".
-          ...groups.groups.map(({ name }) => /** @type {[string, string]} */ ([`=${name}`, nameOfGroup(groups, name)])),
+          ...groups.groups.map(
+            ({ name }) => /** @type {[string, string]} */ ([`=${name}`, nameOfGroup(groups, name)]),
+          ),
         ]),
-        el('label', { 'data-key': 'text' }, 'Name contains ', el('input', { name: 'text', type: 'search', maxlength: 200, autocomplete: 'off' })),
+        el(
+          'label',
+          { 'data-key': 'text' },
+          'Name contains ',
+          el('input', { name: 'text', type: 'search', maxlength: 200, autocomplete: 'off' }),
+        ),
       ),
       table(
         'Runtimes, those away first',

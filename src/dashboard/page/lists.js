@@ -25,7 +25,9 @@ const loadOverview = async (_, signal) => {
   const [waiting, fleet, rollouts, adapters] = await Promise.all([
     /** @type {Promise<Page<Waiting>>} */ (ask('waiting', {}, signal)),
     /** @type {Promise<FleetView | undefined>} */ (orNothing(ask('fleet', {}, signal))),
-    /** @type {Promise<Page<RolloutView> | undefined>} */ (orNothing(ask('rollouts', { limit: 500 }, signal))),
+    /** @type {Promise<Page<RolloutView> | undefined>} */ (
+      orNothing(ask('rollouts', { limit: 500 }, signal))
+    ),
     /** @type {Promise<AdaptersView | undefined>} */ (orNothing(ask('adapters', { limit: 1 }, signal))),
   ]);
   return { waiting, fleet, rollouts, adapters };
@@ -37,6 +39,13 @@ export const overview = {
   load: loadOverview,
   /** @param {Seen} seen */
   draw: ({ waiting, fleet, rollouts, adapters }) => [
+    fleet && section('Runtimes', fleetTiles(fleet)),
+    rollouts &&
+      section(
+        'Rollouts',
+        phaseTiles(rollouts.items),
+        leftOut(rollouts.items.length, rollouts.total, 'rollouts'),
+      ),
     section(
       'Waits for a person',
       waiting.total === 0
@@ -51,8 +60,6 @@ export const overview = {
           ),
       leftOut(waiting.items.length, waiting.total, 'things'),
     ),
-    fleet && section('Runtimes', fleetTiles(fleet)),
-    rollouts && section('Rollouts', phaseTiles(rollouts.items), leftOut(rollouts.items.length, rollouts.total, 'rollouts')),
     adapters &&
       section(
         'Adapters on runtimes',

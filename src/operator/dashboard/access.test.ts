@@ -16,7 +16,10 @@ type Spec = Readonly<Record<string, unknown>> & {
 const tokens: Readonly<Record<string, { readonly audience: string; readonly username: string }>> = {
   'of-anna': { audience: '', username: 'anna' },
   'of-ben': { audience: 'adaptlet-dashboard', username: 'ben' },
-  'of-a-runtime': { audience: 'adaptlet', username: 'system:serviceaccount:adaptlet-system:adaptlet-runtime' },
+  'of-a-runtime': {
+    audience: 'adaptlet',
+    username: 'system:serviceaccount:adaptlet-system:adaptlet-runtime',
+  },
 };
 
 let api: FakeApi;

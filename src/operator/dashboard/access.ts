@@ -54,7 +54,9 @@ export class Viewers {
 
   readonly access: Access = async (request, scope) => {
     const token = tokenOf(request);
-    const id = createHash('sha256').update(`${scope ?? ''}\n${token}`).digest('base64');
+    const id = createHash('sha256')
+      .update(`${scope ?? ''}\n${token}`)
+      .digest('base64');
     const known = this.#known.get(id);
     const age = this.#clock.monotonic() - (known?.at ?? 0);
     if (known !== undefined && age < (known.result instanceof AdaptletError ? refusedMs : freshMs)) {

@@ -1,3 +1,5 @@
+import { conditionOf } from '../../api/condition.ts';
+import type { ObjectKey } from '../../api/names.ts';
 import { adapterRow, adaptersView } from '../../dashboard/adapters.ts';
 import { fleetView, runtimesPage } from '../../dashboard/fleet.ts';
 import type { RolloutHistory } from '../../dashboard/history.ts';
@@ -5,8 +7,6 @@ import { rolloutsPage, rolloutView, timeOf } from '../../dashboard/rollouts.ts';
 import type { Timeline } from '../../dashboard/timeline.ts';
 import type { RuntimeRow, ViewScope, Views, Waiting } from '../../dashboard/views.ts';
 import { waitingOf, waitingPage } from '../../dashboard/waiting.ts';
-import { conditionOf } from '../../api/condition.ts';
-import type { ObjectKey } from '../../api/names.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Collection, Objects, Read, RuntimeObject } from '../objects/objects.ts';
@@ -31,8 +31,7 @@ export type ObjectViewParts = {
 /** Milliseconds for which the rows of all runtimes are used: several people look at the same moment. */
 const freshMs = 1_000;
 
-const isIn = (scope: ViewScope, key: string): boolean =>
-  scope === undefined || key.startsWith(`${scope}/`);
+const isIn = (scope: ViewScope, key: string): boolean => scope === undefined || key.startsWith(`${scope}/`);
 
 const readable = <T>(collection: Collection<T>, scope: ViewScope): T[] =>
   [...collection.list()].flatMap(({ key, object }) =>
@@ -47,7 +46,9 @@ export const objectViews = (parts: ObjectViewParts): Views => {
     const now = clock.monotonic();
     if (rows === undefined || now - rows.at >= freshMs) {
       const ages = new Map(parts.planAges());
-      const all = [...objects.runtimes.list()].map((read) => runtimeRow(read, parts.fleet, ages.get(read.key)));
+      const all = [...objects.runtimes.list()].map((read) =>
+        runtimeRow(read, parts.fleet, ages.get(read.key)),
+      );
       rows = { at: now, all };
     }
     return scope === undefined ? rows.all : rows.all.filter(({ key }) => isIn(scope, key));
@@ -61,7 +62,9 @@ export const objectViews = (parts: ObjectViewParts): Views => {
     waiting: (scope, kinds, limit) => {
       const of = (kind: Waiting['kind'], collection: Collection<Statused>): Waiting[] =>
         [...collection.list()].flatMap((read) =>
-          isIn(scope, read.key) ? [...unreadable(kind, read), ...waitingOf(kind, read.key, read.object?.status?.conditions)] : [],
+          isIn(scope, read.key)
+            ? [...unreadable(kind, read), ...waitingOf(kind, read.key, read.object?.status?.conditions)]
+            : [],
         );
       return waitingPage(
         [
@@ -121,8 +124,7 @@ const stateOf = (object: RuntimeObject | undefined, reported: ReturnType<Fleet['
     ...(since === undefined ? {} : { since }),
     message,
   });
-  const isConnected =
-    reported?.connected ?? conditionOf(conditions, 'Connected')?.status === 'True';
+  const isConnected = reported?.connected ?? conditionOf(conditions, 'Connected')?.status === 'True';
   if (!isConnected)
     return at('Away', reported?.disconnectedAt ?? timeOf(object?.status?.disconnectedAt), said('Connected'));
   const restraint = object && restraintOf(object);

@@ -73,7 +73,9 @@ const differences = (
   }
   const held = new Set(after.status.heldRollouts);
   const wasHeld = new Set(before?.status?.heldRollouts);
-  for (const rollout of held) if (!wasHeld.has(rollout)) found.push(['Holds a canary or stable back', rollout]);
-  for (const rollout of wasHeld) if (!held.has(rollout)) found.push(['Lets a canary or stable go on', rollout]);
+  for (const rollout of held)
+    if (!wasHeld.has(rollout)) found.push(['Holds a canary or stable back', rollout]);
+  for (const rollout of wasHeld)
+    if (!held.has(rollout)) found.push(['Lets a canary or stable go on', rollout]);
   return found;
 };

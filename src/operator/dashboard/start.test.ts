@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Condition } from '../../api/condition.ts';
 import { objectKey } from '../../api/names.ts';
 import type { RolloutStatus } from '../../api/rollout-status.ts';
+import { noRevision } from '../../control/revision.ts';
 import type { HistoryView, TimelineView } from '../../dashboard/views.ts';
 import { FakeApi } from '../../kube/testing/fake-api.ts';
 import { anAdapter, aRollout, aStatus, bound } from '../../plan/manifests.fixture.ts';
@@ -72,7 +73,9 @@ const with_ = (key: string, ...conditions: Partial<Condition>[]) => ({
 
 it('listens where nobody outside of the pod can reach it, and nowhere else', async () => {
   for (const address of ['0.0.0.0:0', ':0', '[::]:0'])
-    await expect(startDashboard({ ...parts(), address }, stack)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(startDashboard({ ...parts(), address }, stack)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
 });
 
 it('shows runtimes by what they report where it is newer than what is written', async () => {
@@ -142,8 +145,13 @@ it('remembers what happened to a runtime: connections, plans, refusals, holds', 
   const key = runtimeKey('near');
   cluster.apply(with_('near'));
   fleet.report(key);
-  fleet.report(key, { acknowledged: { adapters: '7', rollouts: '0', routes: '0', runtimes: '0' } as never });
-  const refusal = { type: 'InSync', status: 'False', reason: 'Refused', message: 'it refuses Route team-a/x' } as const;
+  fleet.report(key, { acknowledged: { ...noRevision, adapters: 7n } });
+  const refusal = {
+    type: 'InSync',
+    status: 'False',
+    reason: 'Refused',
+    message: 'it refuses Route team-a/x',
+  } as const;
   cluster.apply(with_('near', refusal));
   cluster.apply({
     ...with_('near', refusal),
@@ -163,7 +171,9 @@ it('remembers what happened to a runtime: connections, plans, refusals, holds', 
 
 it('collects what waits for a person over all kinds, also what cannot be read', async () => {
   cluster.apply(with_('near', { type: 'RemovalsHeld', reason: 'ManyRemovals', message: 'annotate it' }));
-  cluster.apply(anAdapter({ name: 'bad' }), {}, [{ path: 'spec', reason: 'spec.source is missing' } as never]);
+  cluster.apply(anAdapter({ name: 'bad' }), {}, [
+    { path: 'spec', reason: 'spec.source is missing' } as never,
+  ]);
   expect(await get('waiting')).toMatchObject({
     total: 2,
     items: [

@@ -1,9 +1,15 @@
 import type { Condition } from '../../../src/api/condition.ts';
 import type { RolloutStatus } from '../../../src/api/rollout-status.ts';
+import { noRevision } from '../../../src/control/revision.ts';
 import { FakeApi } from '../../../src/kube/testing/fake-api.ts';
 import { startDashboard } from '../../../src/operator/dashboard/start.ts';
 import { FakeCluster } from '../../../src/operator/testing/fake-cluster.ts';
-import { aRuntimeObject, aRuntimeStatus, FakeFleet, runtimeKey } from '../../../src/operator/testing/fake-fleet.ts';
+import {
+  aRuntimeObject,
+  aRuntimeStatus,
+  FakeFleet,
+  runtimeKey,
+} from '../../../src/operator/testing/fake-fleet.ts';
 import { anAdapter, aRollout, aStatus, bound } from '../../../src/plan/manifests.fixture.ts';
 import { silentLog } from '../../../src/telemetry/log.fixture.ts';
 import { FakeClock } from '../../../src/time/fake-clock.ts';
@@ -12,7 +18,12 @@ import { FakeClock } from '../../../src/time/fake-clock.ts';
 export const hostile = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>`;
 
 const zones = ['plant-north', 'plant-south', 'ship-1', 'warehouse'];
-const condition = (type: string, status: Condition['status'], reason: string, message: string): Condition => ({
+const condition = (
+  type: string,
+  status: Condition['status'],
+  reason: string,
+  message: string,
+): Condition => ({
   type,
   status,
   reason,
@@ -60,7 +71,12 @@ const statusAt = (canary: number, i: number): RolloutStatus =>
       reward(0.5 + i * 0.004, 0.25 / Math.sqrt(i + 1)),
     ],
     conditions: [
-      condition('Paused', 'True', 'AwaitingPromotion', 'a pause without a duration waits for somebody to promote'),
+      condition(
+        'Paused',
+        'True',
+        'AwaitingPromotion',
+        'a pause without a duration waits for somebody to promote',
+      ),
     ],
   });
 
@@ -80,17 +96,28 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
   api.before = ({ path, body }) => {
     const { token } = (body as { spec: { token?: string } }).spec;
     return path.endsWith('/tokenreviews')
-      ? { status: { authenticated: it.accepts && token === 't', audiences: ['adaptlet-dashboard'], user: { username: 'anna' } } }
+      ? {
+          status: {
+            authenticated: it.accepts && token === 't',
+            audiences: ['adaptlet-dashboard'],
+            user: { username: 'anna' },
+          },
+        }
       : { status: { allowed: true } };
   };
-  const keys = Array.from({ length: size }, (_, i) => runtimeKey(`adaptlet-system/edge-${String(i).padStart(4, '0')}`));
+  const keys = Array.from({ length: size }, (_, i) =>
+    runtimeKey(`adaptlet-system/edge-${String(i).padStart(4, '0')}`),
+  );
   const port = await startDashboard(
     {
       version: '0.1.0',
       replica: 'adaptlet-operator-6c9f7-x2x4v',
       objects: cluster,
       fleet,
-      planAges: () => keys.slice(0, size * 0.9).map((key, i) => [key, i % 97 === 0 ? 4_200 : i % 11 === 0 ? 180 : 0] as const),
+      planAges: () =>
+        keys
+          .slice(0, size * 0.9)
+          .map((key, i) => [key, i % 97 === 0 ? 4_200 : i % 11 === 0 ? 180 : 0] as const),
       clock,
       logger: silentLog,
       leaderElsewhere: () => undefined,
@@ -108,7 +135,10 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
   };
   for (const [i, key] of keys.entries()) {
     const isAway = i % 29 === 7;
-    const labels = { zone: zones[i % zones.length] ?? '', 'kubernetes.io/arch': i % 3 === 0 ? 'arm64' : 'amd64' };
+    const labels = {
+      zone: zones[i % zones.length] ?? '',
+      'kubernetes.io/arch': i % 3 === 0 ? 'arm64' : 'amd64',
+    };
     const spec = i % 250 === 3 ? { cordoned: true } : i % 333 === 5 ? { held: true } : {};
     const status = {
       ...aRuntimeStatus(!isAway),
@@ -116,12 +146,37 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
       baseModel: { name: i % 5 === 0 ? 'minilm' : 'smollm2-135m' },
     };
     const more = [
-      ...(i === 42 ? [condition('RemovalsHeld', 'True', 'ManyRemovals', '12 removals take away more than half of what it holds and are held back for a while; to let them happen now: kubectl annotate adr edge-0042 adaptlet.io/confirm-removals=8f2c')] : []),
-      ...(spec.held === true ? [condition('Held', 'True', 'HeldBySpec', 'spec.held: its plan stays as it is')] : []),
-      ...(spec.cordoned === true ? [condition('Cordoned', 'True', 'CordonedBySpec', 'spec.cordoned: it keeps and serves what it has, and gets nothing new')] : []),
+      ...(i === 42
+        ? [
+            condition(
+              'RemovalsHeld',
+              'True',
+              'ManyRemovals',
+              '12 removals take away more than half of what it holds and are held back for a while; to let them happen now: kubectl annotate adr edge-0042 adaptlet.io/confirm-removals=8f2c',
+            ),
+          ]
+        : []),
+      ...(spec.held === true
+        ? [condition('Held', 'True', 'HeldBySpec', 'spec.held: its plan stays as it is')]
+        : []),
+      ...(spec.cordoned === true
+        ? [
+            condition(
+              'Cordoned',
+              'True',
+              'CordonedBySpec',
+              'spec.cordoned: it keeps and serves what it has, and gets nothing new',
+            ),
+          ]
+        : []),
     ];
     const written = { ...status, conditions: [...status.conditions, ...more] };
-    const object = aRuntimeObject(key, labels, isAway ? { ...written, disconnectedAt: '2026-01-02T03:04:05Z' } : written, spec);
+    const object = aRuntimeObject(
+      key,
+      labels,
+      isAway ? { ...written, disconnectedAt: '2026-01-02T03:04:05Z' } : written,
+      spec,
+    );
     cluster.apply(object);
     if (!isAway) fleet.report(key, { info: { ...infoOf(status.node, status.baseModel.name) } });
   }
@@ -133,12 +188,20 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
   for (let i = 0; i < 24; i++) {
     const name = `support-${i}`;
     const phase = i === 3 ? 'Degraded' : i < 6 ? 'Progressing' : 'Healthy';
-    const conditions = i === 3 ? [condition('Stalled', 'True', 'Aborted', 'canary was given up: 9 % of its requests failed')] : [];
+    const conditions =
+      i === 3
+        ? [condition('Stalled', 'True', 'Aborted', 'canary was given up: 9 % of its requests failed')]
+        : [];
     cluster.apply(
       aRollout(
         { name, namespace: 'team-b' },
         { adapter: 'v2' },
-        aStatus({ phase, conditions, stable: bound('v2'), message: phase === 'Healthy' ? 'v2 serves' : 'waits until v3 is Resident' }),
+        aStatus({
+          phase,
+          conditions,
+          stable: bound('v2'),
+          message: phase === 'Healthy' ? 'v2 serves' : 'waits until v3 is Resident',
+        }),
       ),
     );
     cluster.apply({
@@ -152,20 +215,35 @@ export const bigFleet = async (size: number): Promise<BigFleet> => {
     });
   }
   cluster.apply(
-    aRollout({ name: 'hostile', namespace: 'team-x' }, { adapter: 'v2' }, aStatus({ message: hostile, stable: { ...bound('v2'), adapter: hostile } })),
+    aRollout(
+      { name: 'hostile', namespace: 'team-x' },
+      { adapter: 'v2' },
+      aStatus({ message: hostile, stable: { ...bound('v2'), adapter: hostile } }),
+    ),
   );
   const first = keys[0] ?? runtimeKey('x');
-  fleet.report(first, { acknowledged: { adapters: '71', rollouts: '93', routes: '4', runtimes: '88' } as never });
+  fleet.report(first, {
+    acknowledged: { ...noRevision, adapters: 71n, rollouts: 93n, routes: 4n, runtimes: 88n },
+  });
   clock.advance(600_000);
   cluster.apply(
-    aRuntimeObject(first, { zone: hostile }, {
-      ...aRuntimeStatus(true),
-      node: 'edge-0000',
-      conditions: [
-        ...aRuntimeStatus(true).conditions,
-        condition('InSync', 'False', 'Refused', `it refuses Route team-a/assistant: ${hostile}; its former version goes on`),
-      ],
-    }),
+    aRuntimeObject(
+      first,
+      { zone: hostile },
+      {
+        ...aRuntimeStatus(true),
+        node: 'edge-0000',
+        conditions: [
+          ...aRuntimeStatus(true).conditions,
+          condition(
+            'InSync',
+            'False',
+            'Refused',
+            `it refuses Route team-a/assistant: ${hostile}; its former version goes on`,
+          ),
+        ],
+      },
+    ),
   );
   return it;
 };

@@ -86,7 +86,9 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
     await open('fleet');
     const first = sizes.reduce((sum, size) => sum + size, 0);
     sizes.length = 0;
-    await page.waitForResponse((response) => response.url().includes('/api/runtimes') && response.status() === 304);
+    await page.waitForResponse(
+      (response) => response.url().includes('/api/runtimes') && response.status() === 304,
+    );
     const painted = Number(
       await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"),
     );
@@ -128,7 +130,8 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
       }
       expect(await page.evaluate("'hacked' in globalThis")).toBe(false);
       expect(await page.$('main img, main script')).toBeNull();
-      if (view !== '') expect(await page.evaluate("document.querySelector('main').textContent")).toContain(hostile);
+      if (view !== '')
+        expect(await page.evaluate("document.querySelector('main').textContent")).toContain(hostile);
     },
   );
 
@@ -138,7 +141,11 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
     await page.type('#given', 't');
     await page.keyboard.press('Enter');
     await page.waitForSelector('.tiles');
-    expect(await page.evaluate('[localStorage.length, sessionStorage.length, document.cookie]')).toEqual([0, 0, '']);
+    expect(await page.evaluate('[localStorage.length, sessionStorage.length, document.cookie]')).toEqual([
+      0,
+      0,
+      '',
+    ]);
     // The browser itself says of a 401 that it came.
     complaints = complaints.filter((complaint) => !complaint.includes('401'));
   });
@@ -175,12 +182,17 @@ describe.skipIf(found === undefined)(`the dashboard in Chromium, of 1,000 runtim
   )('%s, %s: axe finds nothing that keeps anybody out', async (name, scheme, view) => {
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
     await open(view);
+    if (name === 'rollout') await page.setViewport({ width: 1280, height: 1000 });
     await picture(`${name}-${scheme}`);
     await page.evaluate(axe);
     const violations = await page.evaluate(async () => {
-      type Axe = { run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> };
+      type Axe = {
+        run(): Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }>;
+      };
       const { axe: checker } = globalThis as unknown as { axe: Axe };
-      return (await checker.run()).violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes[0]?.html}`);
+      return (await checker.run()).violations.map(
+        ({ id, impact, nodes }) => `${impact} ${id}: ${nodes[0]?.html}`,
+      );
     });
     expect(violations).toEqual([]);
   });

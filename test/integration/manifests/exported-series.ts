@@ -1,11 +1,10 @@
-import { aRollout, aStatus } from '../../../src/plan/manifests.fixture.ts';
+import { objectKey } from '../../../src/api/names.ts';
 import { metricsText } from '../../../src/operator/metrics.ts';
 import { objectGauges } from '../../../src/operator/object-gauges.ts';
 import { RolloutEventCounts } from '../../../src/operator/rollout/event-counts.ts';
 import { noCounts } from '../../../src/operator/sync/counts.ts';
 import { aRuntimeObject, aRuntimeStatus, runtimeKey } from '../../../src/operator/testing/fake-fleet.ts';
-import { anAdapter } from '../../../src/plan/manifests.fixture.ts';
-import { objectKey } from '../../../src/api/names.ts';
+import { anAdapter, aRollout, aStatus } from '../../../src/plan/manifests.fixture.ts';
 import { rolloutGauges } from '../../../src/rollout/gauges.ts';
 import { createTelemetry } from '../../../src/runtime/server/telemetry/telemetry.ts';
 import { fakeDigest } from '../../../src/runtime/server/testing/fake-serving.ts';
@@ -26,7 +25,13 @@ const runtimeText = async (): Promise<string> => {
     }),
   });
   const request = telemetry.request({ protocol: 'grpc', method: 'm', headers: new Map() });
-  request.acquired('r1', { adapter: 'v1', digest: fakeDigest('a'), rollout: 'sql', arm: 'canary', rule: 'r' });
+  request.acquired('r1', {
+    adapter: 'v1',
+    digest: fakeDigest('a'),
+    rollout: 'sql',
+    arm: 'canary',
+    rule: 'r',
+  });
   request.token();
   request.end({ code: 'OK', promptTokens: 5, completionTokens: 2 });
   telemetry.transition({ from: 'Stored', to: 'Resident', cause: 'Loaded' });
@@ -52,7 +57,11 @@ const counted = { desired: 1, updated: 1, ready: 1, failed: 0, held: 0, offline:
 
 /** A leader that has something of everything. */
 const operatorText = (): string => {
-  const rollout = aRollout({ name: 'sql' }, { adapter: 'v1' }, aStatus({ runtimes: counted, analysis: [metric] }));
+  const rollout = aRollout(
+    { name: 'sql' },
+    { adapter: 'v1' },
+    aStatus({ runtimes: counted, analysis: [metric] }),
+  );
   const events = new RolloutEventCounts();
   events.event(objectKey('team-a', 'sql'), { type: 'Normal', reason: 'Promoted' });
   const away = { ...aRuntimeStatus(false), node: 'far', disconnectedAt: '2026-01-01T00:00:00Z' };
@@ -77,7 +86,14 @@ const operatorText = (): string => {
       ...noCounts(),
       streams: 0,
       relays: 0,
-      plans: { views: 0, compilations: 0, resources: 0, told: 0, milliseconds: 0, ages: { p50: 0, p99: 0, max: 0 } },
+      plans: {
+        views: 0,
+        compilations: 0,
+        resources: 0,
+        told: 0,
+        milliseconds: 0,
+        ages: { p50: 0, p99: 0, max: 0 },
+      },
       gate: { waiting: 0, failures: 0 },
       tokens: { asked: 0, refused: 0, failed: 0, stale: 0 },
       authority: { failures: 0, certificateUntil: 0, authorityUntil: 0 },

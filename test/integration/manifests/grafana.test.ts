@@ -91,7 +91,10 @@ describe('the dashboards for Grafana', () => {
       for (const { definition } of templating.list) {
         if (definition === undefined) continue;
         const [, selector = '', label = ''] = /^label_values\((.+), (\w+)\)$/.exec(definition) ?? [];
-        const selected = selectorsOf(selector).map((one) => ({ ...one, labels: new Set([...one.labels, label]) }));
+        const selected = selectorsOf(selector).map((one) => ({
+          ...one,
+          labels: new Set([...one.labels, label]),
+        }));
         expect(selected.length).toBe(1);
         expect(selected.flatMap((one) => wrong(one, known))).toEqual([]);
       }

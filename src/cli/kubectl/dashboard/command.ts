@@ -13,7 +13,8 @@ type DashboardOptions = ClusterOptions & {
 
 const portOf = (text: string): number => {
   const port = Number(text);
-  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new InvalidArgumentError('must be a port, or 0 for any');
+  if (!/^\d{1,5}$/.test(text) || port > 65_535)
+    throw new InvalidArgumentError('must be a port, or 0 for any');
   return port;
 };
 
@@ -58,7 +59,8 @@ const showDashboard = async (options: DashboardOptions): Promise<void> => {
     // What cannot work is said here, and not in the browser.
     await Promise.all([opened(), token()]);
     const page = await startLocalPage({ port, forward: opened, token, lost });
-    const query = options.namespace === undefined ? '' : `?namespace=${encodeURIComponent(options.namespace)}`;
+    const query =
+      options.namespace === undefined ? '' : `?namespace=${encodeURIComponent(options.namespace)}`;
     process.stdout.write(
       `${page.url}${query}\nOpen this in a browser on this machine; whoever has the address sees what you may see. Ctrl-C ends it.\n`,
     );

@@ -53,7 +53,16 @@ export class Forward {
       ...(kubeconfig === undefined ? [] : ['--kubeconfig', kubeconfig]),
       ...(context === undefined ? [] : ['--context', context]),
     ];
-    const args = [...flags, '-n', namespace, 'port-forward', '--address', '127.0.0.1', `pod/${pod}`, `:${podPort}`];
+    const args = [
+      ...flags,
+      '-n',
+      namespace,
+      'port-forward',
+      '--address',
+      '127.0.0.1',
+      `pod/${pod}`,
+      `:${podPort}`,
+    ];
     const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const closed = new Promise((resolve) => child.once('close', resolve));
     const late = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
@@ -63,9 +72,13 @@ export class Forward {
     });
     try {
       await once(child, 'spawn').catch((error: unknown) => {
-        throw new AdaptletError('KUBE_UNAVAILABLE', 'kubectl is not in the PATH, which would lead to the operator', {
-          cause: error,
-        });
+        throw new AdaptletError(
+          'KUBE_UNAVAILABLE',
+          'kubectl is not in the PATH, which would lead to the operator',
+          {
+            cause: error,
+          },
+        );
       });
       const lines = createInterface({ input: child.stdout });
       for await (const line of lines) {

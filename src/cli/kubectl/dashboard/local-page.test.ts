@@ -15,7 +15,9 @@ beforeEach(async () => {
   operator = createServer((asked, response) => {
     seen.push(asked);
     const headers = leads ? {} : { 'x-adaptlet-error': 'NOT_LEADER' };
-    response.writeHead(leads ? 200 : 503, { ...headers, 'content-security-policy': "default-src 'none'" }).end('{}');
+    response
+      .writeHead(leads ? 200 : 503, { ...headers, 'content-security-policy': "default-src 'none'" })
+      .end('{}');
   }).listen(0, '127.0.0.1');
   await once(operator, 'listening');
   page = await startLocalPage({
@@ -44,7 +46,12 @@ it('adds the token to questions about data alone, and gives the headers of the p
 });
 
 it('passes nothing of the browser on but the tag of what it has', async () => {
-  const headers = { 'if-none-match': '"t"', cookie: 'a=b', authorization: 'Bearer other', 'x-forwarded-for': '1' };
+  const headers = {
+    'if-none-match': '"t"',
+    cookie: 'a=b',
+    authorization: 'Bearer other',
+    'x-forwarded-for': '1',
+  };
   await fetch(`${page.url}api/fleet`, { headers });
   expect(seen[0]?.headers).toMatchObject({ 'if-none-match': '"t"', authorization: 'Bearer secret-token' });
   expect(seen[0]?.headers).not.toHaveProperty('cookie');

@@ -1,5 +1,5 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { errorHeader } from '../../../dashboard/views.ts';
 import { asAdaptletError } from '../../../errors/adaptlet-error.ts';
 import { listenOn } from '../../../settings/address.ts';
@@ -42,7 +42,13 @@ export const startLocalPage = async (parts: LocalPageParts): Promise<LocalPage> 
       else
         response
           .writeHead(502, { 'content-type': 'application/json' })
-          .end(JSON.stringify({ code: code === 'INTERNAL' ? 'REPLICA_UNAVAILABLE' : code, message: what, advice }));
+          .end(
+            JSON.stringify({
+              code: code === 'INTERNAL' ? 'REPLICA_UNAVAILABLE' : code,
+              message: what,
+              advice,
+            }),
+          );
     });
   });
   const port = await listenOn(server, `127.0.0.1:${parts.port}`);
@@ -56,7 +62,8 @@ export const startLocalPage = async (parts: LocalPageParts): Promise<LocalPage> 
 };
 
 const isEqual = (a: string, b: string): boolean =>
-  a.length === b.length && timingSafeEqual(Buffer.from(a.padEnd(b.length)).subarray(0, b.length), Buffer.from(b));
+  a.length === b.length &&
+  timingSafeEqual(Buffer.from(a.padEnd(b.length)).subarray(0, b.length), Buffer.from(b));
 
 const passOn = async (
   { headers }: IncomingMessage,
