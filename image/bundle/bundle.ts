@@ -69,6 +69,7 @@ const refuseUnknown = async (inputs: readonly string[], outputs: readonly Output
 
 /** The dashboard as browsers get it: read as it is, from below the bundle. */
 const page = 'src/dashboard/page';
+const isServed = (path: string): boolean => !path.endsWith('tsconfig.json');
 
 /** What CommonJS of packages expects to be there. */
 const banner = [
@@ -132,7 +133,6 @@ export const bundle = async (folder: string): Promise<Bundle> => {
         await copyFile(join(modules, file), join(folder, 'node_modules', file));
       }
     }
-    const isServed = (path: string): boolean => !path.endsWith('tsconfig.json');
     await cp(join(root, page), join(folder, page), { recursive: true, filter: isServed });
     return { inputs };
   }

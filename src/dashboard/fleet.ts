@@ -46,6 +46,8 @@ export const fleetView = (rows: readonly RuntimeRow[], by: string): FleetView =>
   };
 };
 
+const order = (row: RuntimeRow): number => runtimeStates.indexOf(row.state);
+
 /** Those that a person looks for; who is away or restrained comes first. */
 export const runtimesPage = (
   rows: readonly RuntimeRow[],
@@ -57,7 +59,6 @@ export const runtimesPage = (
       (group === undefined || groupOf(row, by) === group) &&
       (text === '' || row.key.includes(text) || row.node.includes(text)),
   );
-  const order = (row: RuntimeRow): number => runtimeStates.indexOf(row.state);
   found.sort((a, b) => order(a) - order(b) || (a.key < b.key ? -1 : 1));
   return { total: found.length, items: found.slice(0, limit) };
 };

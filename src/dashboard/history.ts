@@ -16,7 +16,7 @@ const sampleOf = ({
   adapter: canary === '' ? stable : canary,
   weight,
   ...(observed === undefined ? {} : { observed }),
-  metrics: metrics.map(({ message: _, phase: __, ...numbers }) => numbers),
+  metrics: metrics.map(({ message: _message, phase: _phase, ...numbers }) => numbers),
 });
 
 /**

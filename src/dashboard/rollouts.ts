@@ -56,9 +56,10 @@ export const rolloutView = ({ metadata, status, spec }: RolloutObject): RolloutV
 
 const urgency = ['Degraded', 'Paused', 'Progressing', 'Healthy'];
 
+const order = ({ status }: RolloutObject): number => urgency.indexOf(status?.phase ?? 'Progressing');
+
 /** What goes wrong or waits comes first. */
 export const rolloutsPage = (rollouts: readonly RolloutObject[], limit: number): Page<RolloutView> => {
-  const order = ({ status }: RolloutObject): number => urgency.indexOf(status?.phase ?? 'Progressing');
   const sorted = rollouts.toSorted((a, b) => order(a) - order(b) || (keyOf(a) < keyOf(b) ? -1 : 1));
   return { total: rollouts.length, items: sorted.slice(0, limit).map(rolloutView) };
 };

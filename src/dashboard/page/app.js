@@ -41,6 +41,9 @@ const route = () => {
   return { name, parts, view: view ?? overview };
 };
 
+/** @param {AbortSignal} signal @returns {Promise<About>} */
+const askAbout = (signal) => ask('about', {}, signal);
+
 /** Asks, draws, and asks again after a while; what was asked before is given up. */
 const look = async () => {
   clearTimeout(timer);
@@ -49,10 +52,7 @@ const look = async () => {
   const { signal } = stop;
   const { view, parts, name } = route();
   try {
-    const [told, data] = await Promise.all([
-      /** @type {Promise<About>} */ (ask('about', {}, signal)),
-      view.load(parts, signal),
-    ]);
+    const [told, data] = await Promise.all([askAbout(signal), view.load(parts, signal)]);
     if (signal.aborted) return;
     failures = 0;
     tell(told);
@@ -117,12 +117,18 @@ const tokenForm = () =>
     el('p', { class: 'quiet' }, 'It stays in the memory of this page, and goes when you close it.'),
   );
 
+/** @param {FormData} said @param {string} name */
+const textOf = (said, name) => {
+  const value = said.get(name);
+  return typeof value === 'string' ? value : '';
+};
+
 document.addEventListener('submit', (event) => {
   event.preventDefault();
   const form = /** @type {HTMLFormElement} */ (event.target);
   const said = new FormData(form);
-  if (form.id === 'token') useToken(String(said.get('given') ?? ''));
-  if (form.id === 'scope') lookAt(String(said.get('namespace') ?? ''));
+  if (form.id === 'token') useToken(textOf(said, 'given'));
+  if (form.id === 'scope') lookAt(textOf(said, 'namespace'));
   void look();
 });
 for (const type of ['change', 'input', 'click'])

@@ -40,9 +40,9 @@ export const lookedAt = () => namespace;
  * @throws Refusal; TypeError while nothing answers
  */
 export const ask = async (path, query = {}, signal) => {
-  const given = Object.entries({ ...query, namespace }).flatMap(([name, value]) =>
-    value === '' ? [] : [[name, String(value)]],
-  );
+  /** @type {Record<string, string | number>} */
+  const all = { ...query, namespace };
+  const given = Object.entries(all).flatMap(([name, value]) => (value === '' ? [] : [[name, String(value)]]));
   const url = `api/${path}?${new URLSearchParams(given)}`;
   const former = known.get(url);
   const response = await fetch(url, {

@@ -18,6 +18,9 @@ const margin = { left: 52, right: 12, top: 10, bottom: 22 };
  * }} Band
  */
 
+/** @param {number} number */
+const round = (number) => Number(number.toFixed(1));
+
 /**
  * A value stays until the next one, so lines are steps.
  * @param {{
@@ -39,7 +42,6 @@ export const chart = ({ label, from, to, lines, bands = [], range }) => {
   /** @param {number} value */
   const y = (value) =>
     height - margin.bottom - ((value - low) / (high - low)) * (height - margin.top - margin.bottom);
-  const round = (/** @type {number} */ number) => Number(number.toFixed(1));
   /** @param {readonly (readonly [number, number])[]} points */
   const steps = (points) =>
     points.map(([at, value], i) => {

@@ -58,9 +58,9 @@ const isAlike = (a, b) =>
 /** @param {Element} old @param {Element} next */
 const renewElement = (old, next) => {
   // What a person opened stays open.
-  for (const { name } of [...old.attributes])
-    if (!next.hasAttribute(name) && name !== 'open') old.removeAttribute(name);
-  for (const { name, value } of [...next.attributes])
+  // The list of attributes changes with each that goes.
+  for (const name of old.getAttributeNames()) if (!next.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of next.attributes)
     if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   renewChildren(old, next);
 };

@@ -2,7 +2,7 @@
 /** @import {FleetView, GroupView, Page, PlanAges, RuntimeRow} from '../views.ts' */
 import { ask } from './ask.js';
 import { badge, el, leftOut, linkTo, moment, quiet, section, span, table } from './draw.js';
-import { fleetTiles } from './lists.js';
+import { askFleet, fleetTiles } from './lists.js';
 
 const states = ['Away', 'Held', 'Cordoned', 'NotReady', 'Ready'];
 
@@ -50,14 +50,14 @@ const choice = (name, label, value, options) =>
     ),
   );
 
+/** @param {Record<string, string | number>} query @param {AbortSignal} signal @returns {Promise<Page<RuntimeRow>>} */
+const askRuntimes = (query, signal) => ask('runtimes', query, signal);
+
 /** @param {readonly string[]} _ @param {AbortSignal} signal */
 const load = async (_, signal) => {
   const { by, group, state, text, limit } = wish;
   const query = { by, state, text, limit, ...(group === everyGroup ? {} : { group: group.slice(1) }) };
-  const [groups, runtimes] = await Promise.all([
-    /** @type {Promise<FleetView>} */ (ask('fleet', { by }, signal)),
-    /** @type {Promise<Page<RuntimeRow>>} */ (ask('runtimes', query, signal)),
-  ]);
+  const [groups, runtimes] = await Promise.all([askFleet(by, signal), askRuntimes(query, signal)]);
   return { groups, runtimes };
 };
 /** @typedef {Awaited<ReturnType<typeof load>>} Seen */

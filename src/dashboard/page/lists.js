@@ -20,15 +20,22 @@ const subject = ({ kind, key }) => {
 const tierTiles = (tiers) =>
   tiles(Object.entries(tiers).map(([name, count]) => [name, count, count > 0 ? name : '']));
 
+/** @param {AbortSignal} signal @returns {Promise<Page<Waiting>>} */
+const askWaiting = (signal) => ask('waiting', {}, signal);
+/** @param {string} by @param {AbortSignal} signal @returns {Promise<FleetView>} */
+export const askFleet = (by, signal) => ask('fleet', { by }, signal);
+/** @param {AbortSignal} signal @returns {Promise<Page<RolloutView>>} */
+const askRollouts = (signal) => ask('rollouts', { limit: 500 }, signal);
+/** @param {number} limit @param {AbortSignal} signal @returns {Promise<AdaptersView>} */
+const askAdapters = (limit, signal) => ask('adapters', { limit }, signal);
+
 /** @param {readonly string[]} _ @param {AbortSignal} signal */
 const loadOverview = async (_, signal) => {
   const [waiting, fleet, rollouts, adapters] = await Promise.all([
-    /** @type {Promise<Page<Waiting>>} */ (ask('waiting', {}, signal)),
-    /** @type {Promise<FleetView | undefined>} */ (orNothing(ask('fleet', {}, signal))),
-    /** @type {Promise<Page<RolloutView> | undefined>} */ (
-      orNothing(ask('rollouts', { limit: 500 }, signal))
-    ),
-    /** @type {Promise<AdaptersView | undefined>} */ (orNothing(ask('adapters', { limit: 1 }, signal))),
+    askWaiting(signal),
+    orNothing(askFleet('', signal)),
+    orNothing(askRollouts(signal)),
+    orNothing(askAdapters(1, signal)),
   ]);
   return { waiting, fleet, rollouts, adapters };
 };
@@ -95,8 +102,8 @@ export const weightText = ({ canary, weight, observed }) =>
 
 export const rollouts = {
   title: 'Rollouts',
-  /** @param {readonly string[]} _ @param {AbortSignal} signal @returns {Promise<Page<RolloutView>>} */
-  load: (_, signal) => ask('rollouts', { limit: 500 }, signal),
+  /** @param {readonly string[]} _ @param {AbortSignal} signal */
+  load: (_, signal) => askRollouts(signal),
   /** @param {Page<RolloutView>} seen */
   draw: ({ total, items }) => [
     total === 0
@@ -126,8 +133,8 @@ export const rollouts = {
 
 export const adapters = {
   title: 'Adapters',
-  /** @param {readonly string[]} _ @param {AbortSignal} signal @returns {Promise<AdaptersView>} */
-  load: (_, signal) => ask('adapters', { limit: 500 }, signal),
+  /** @param {readonly string[]} _ @param {AbortSignal} signal */
+  load: (_, signal) => askAdapters(500, signal),
   /** @param {AdaptersView} seen */
   draw: ({ total, items, tiers }) => [
     tierTiles(tiers),

@@ -113,7 +113,10 @@ export class Viewers {
       'SubjectAccessReview',
       'subjectaccessreviews',
       {
-        ...{ user: username, uid, groups, extra },
+        user: username,
+        uid,
+        groups,
+        extra,
         // Without a namespace it is about all of them.
         resourceAttributes: {
           group: 'adaptlet.io',

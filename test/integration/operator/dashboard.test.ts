@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { About, HistoryView, Page, RuntimeRow, TimelineView } from '../../../src/dashboard/views.ts';
+import type { About, HistoryView, TimelineView } from '../../../src/dashboard/views.ts';
 import { clusterAdapter, systemNamespace, TestFleet } from '../../support/fleet.ts';
 import { rolloutYaml } from '../../support/moon.ts';
 import type { TestOperator } from '../../support/operator.ts';
@@ -55,13 +55,17 @@ beforeAll(async () => {
 });
 afterAll(() => stack.disposeAsync());
 
-const ask = async <T>(operator: TestOperator, path: string, token?: string) => {
+const ask = async (operator: TestOperator, path: string, token?: string) => {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const response = await fetch(`${operator.dashboard}/api/${path}`, { headers });
-  return { status: response.status, body: (await response.json()) as T };
+  const body: unknown = await response.json();
+  return { status: response.status, body };
 };
+/** What the leader shows to somebody. */
+const seen = async (path: string, token: string) => (await ask(leader, path, token)).body;
+
 const codeOf = async (path: string, token?: string, operator = leader) =>
-  (await ask<{ code?: string }>(operator, path, token)).body.code;
+  ((await ask(operator, path, token)).body as { readonly code?: string }).code;
 
 describe('the dashboard of an operator in a cluster', () => {
   it('shows nothing without a token that the API server accepts for it', async () => {
@@ -82,34 +86,32 @@ describe('the dashboard of an operator in a cluster', () => {
     expect(await codeOf(`timeline?namespace=${namespace}&name=${systemNamespace}/node-0`, ofTeam)).toBe(
       'VIEWER_FORBIDDEN',
     );
-    const { body } = await ask<Page<{ key: string }>>(leader, `rollouts?namespace=${namespace}`, ofTeam);
-    expect(body.items.map(({ key }) => key)).toEqual([`${namespace}/shout`]);
+    expect(await seen(`rollouts?namespace=${namespace}`, ofTeam)).toMatchObject({
+      total: 1,
+      items: [{ key: `${namespace}/shout` }],
+    });
     // The runtime of the node is in another namespace.
-    const runtimes = await ask<Page<RuntimeRow>>(leader, `runtimes?namespace=${namespace}`, ofTeam);
-    expect(runtimes.body.total).toBe(0);
+    expect(await seen(`runtimes?namespace=${namespace}`, ofTeam)).toMatchObject({ total: 0 });
   });
 
   it('shows all to those who may view all: the runtime, its plan, what waits, weights over time', async () => {
-    const runtimes = await ask<Page<RuntimeRow>>(leader, 'runtimes', ofAll);
-    expect(runtimes.body.items).toMatchObject([{ key: `${systemNamespace}/node-0`, state: 'Ready' }]);
-    const timeline = await ask<TimelineView>(leader, `timeline?name=${systemNamespace}/node-0`, ofAll);
-    expect(timeline.body.happenings.map(({ what }) => what)).toEqual(
+    expect(await seen('runtimes', ofAll)).toMatchObject({
+      items: [{ key: `${systemNamespace}/node-0`, state: 'Ready' }],
+    });
+    const timeline = (await seen(`timeline?name=${systemNamespace}/node-0`, ofAll)) as TimelineView;
+    expect(timeline.happenings.map(({ what }) => what)).toEqual(
       expect.arrayContaining(['Connected', 'Plan taken']),
     );
-    const waiting = await ask<Page<{ reason: string }>>(leader, 'waiting', ofAll);
-    expect(waiting.body.items).toMatchObject([{ reason: 'AwaitingPromotion' }]);
-    const history = await ask<HistoryView>(leader, `history?name=${fleet.namespace}/shout`, ofAll);
-    const weights = history.body.samples.map(({ weight }) => weight);
+    expect(await seen('waiting', ofAll)).toMatchObject({ items: [{ reason: 'AwaitingPromotion' }] });
+    const history = (await seen(`history?name=${fleet.namespace}/shout`, ofAll)) as HistoryView;
+    const weights = history.samples.map(({ weight }) => weight);
     expect(weights.at(-1)).toBe(20);
     expect(weights.length).toBeGreaterThan(1);
   });
 
   it('is shown by the leader alone; another replica says who that is', async () => {
-    const { status, body } = await ask<{ message: string }>(follower, 'fleet', ofAll);
-    expect([status, body.message]).toEqual([
-      503,
-      `the replica ${leader.identity} leads, and this one does not`,
-    ]);
+    const message = `the replica ${leader.identity} leads, and this one does not`;
+    expect(await ask(follower, 'fleet', ofAll)).toMatchObject({ status: 503, body: { message } });
   });
 
   it('is no part of what others reach: it refuses an address that is not loopback', async () => {
@@ -154,9 +156,7 @@ describe('kubectl adaptlet dashboard', () => {
       expect(running.address).toContain(`?namespace=${fleet.namespace}`);
       const about = await fetch(`${running.url}api/about`);
       expect((await about.json()) as About).toMatchObject({ kind: 'Operator', shownBy: leader.identity });
-      const asked = await import('node:fs/promises').then(({ readFile }) =>
-        readFile(join(folder, 'asked'), 'utf8'),
-      );
+      const asked = readFileSync(join(folder, 'asked'), 'utf8');
       expect(asked).toContain(
         `-n ${systemNamespace} port-forward --address 127.0.0.1 pod/${leader.identity} :8082`,
       );
